@@ -1,0 +1,41 @@
+import { Data } from "effect"
+
+/**
+ * The five ways a run can go wrong, named by what the runner does about it. Each carries one `message`
+ * for people: what happened and what to do next. No message ever holds a token, a record or a body.
+ */
+
+/** A person must change a setting, an argument or the database's state first. Nothing was done; exit 2. */
+export class ConfigurationError extends Data.TaggedError("ConfigurationError")<{ readonly message: string }> {}
+
+/** PayCombat refused the account's token (401): every stream of the account stops, other accounts go on. */
+export class AccountError extends Data.TaggedError("AccountError")<{ readonly message: string }> {}
+
+/**
+ * One endpoint did not give what was asked. A list stream fails with it, a look-up books it on the one
+ * record it was about, discovery tries the next candidate path.
+ *
+ * - `refused`: a definite answer that will not change by asking again (4xx but 401, 408 and 429)
+ * - `unavailable`: time-out, transport error, 408, 429 or 5xx, still so after the bounded retries
+ * - `malformed`: an answer that is not the API's: HTML, truncated JSON, a body over the bound
+ * - `failed`: a 200 whose envelope says `status: false` or `success: false`
+ * - `contract`: well-formed, but not the list the program can prove complete (paging ignored, no list found)
+ */
+export class EndpointError extends Data.TaggedError("EndpointError")<{
+  readonly reason: "refused" | "unavailable" | "malformed" | "failed" | "contract"
+  readonly path: string
+  readonly status?: number
+  readonly message: string
+}> {}
+
+/** Another run holds the lease (nothing was done; exit 3), or took it over while this one was asleep (fenced). */
+export class LeaseError extends Data.TaggedError("LeaseError")<{
+  readonly reason: "held" | "lost"
+  readonly message: string
+}> {}
+
+/** Postgres did not do what was asked. What was committed stays; the next run goes on from there. */
+export class WarehouseError extends Data.TaggedError("WarehouseError")<{
+  readonly message: string
+  readonly code?: string
+}> {}
