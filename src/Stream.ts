@@ -1,6 +1,6 @@
-import type { Schema } from "effect"
 import type { PgTable } from "drizzle-orm/pg-core"
-import type { Json, JsonObject } from "./Json.ts"
+import { Either, ParseResult, type Schema } from "effect"
+import type { JsonObject } from "./Json.ts"
 
 /**
  * What a stream is: a declaration, not code that runs. One file under `streams/` declares one stream; the
@@ -23,19 +23,103 @@ export interface ListSource {
   }
 }
 
-/** One call for each row of another stream; the answer is that row's state, not a listed record. */
+/**
+ * One call for each row of another stream, whose answer is the state of that row. The field that holds the
+ * asked id is not part of the answer: the pipeline adds it as `idField`.
+ */
 export interface LookupSource {
   readonly kind: "lookup"
+  readonly of: string
+  readonly idField: string
   readonly path: (id: string) => string
 }
 
 /** A value of a column as it goes to Postgres: text that the column's type parses, or null. */
-export type ColumnValue = string | boolean | null
-/** Column name → value. */
+export type ColumnValue = string | boolean | ReadonlyArray<string> | null
+
+/** Column name (as in Postgres) → value. */
 export type Row = Readonly<Record<string, ColumnValue>>
 
-/** The rows that one record becomes: its own, and those of its children by table name, in order. */
+/** The rows that one record becomes: its own, and its children's by table name, in the record's order. */
 export interface Normalized {
   readonly row: Row
+  /** When the source last changed the record, or null where it does not say. */
+  readonly sourceUpdatedAt: string | null
+  /** A child table that is not named here was not part of the record and stays as it is. */
   readonly children?: Readonly<Record<string, ReadonlyArray<Row>>>
 }
+
+/**
+ * A table whose rows come with their parent's record.
+ *
+ * - `replace`: rows are known by their position; surplus positions are deleted
+ * - `keep`: rows have an id of their own; one that its parent no longer lists gets `removed_at`
+ */
+export interface Child {
+  readonly table: PgTable
+  readonly parentColumn: string
+  readonly surplus: "replace" | "keep"
+}
+
+/**
+ * What is recorded about a row because it cannot be fetched again later.
+ *
+ * - `first_seen`: the first time that a key was seen, in `timeColumn`
+ * - `change`: a row at each time when `valueColumns` differ from the latest before it
+ */
+export interface History {
+  readonly table: PgTable
+  readonly kind: "first_seen" | "change"
+  /** Name of the child table whose rows it is about; the record's own row where absent. */
+  readonly child?: string
+  readonly timeColumn: string
+  readonly keyColumns: ReadonlyArray<string>
+  readonly valueColumns: ReadonlyArray<string>
+  /** Whether a row says anything for this history. */
+  readonly isAbout?: (row: Row) => boolean
+}
+
+export interface Stream<Source extends ListSource | LookupSource = ListSource | LookupSource> {
+  /** As in `--stream`, and in the ledger. */
+  readonly name: string
+  /** Streams that are read before it. */
+  readonly after: ReadonlyArray<string>
+  readonly source: Source
+  /** Raised when `normalize` changes: part of the content hash, so that stored rows are written anew on the next read. */
+  readonly version: number
+  readonly table: PgTable
+  readonly idColumn: string
+  readonly children: ReadonlyArray<Child>
+  readonly histories: ReadonlyArray<History>
+  /** Decodes a record and makes its rows, or says which field is in the way. */
+  readonly decode: (record: unknown) => Either.Either<Normalized, ParseResult.ParseIssue>
+}
+
+export type ListStream = Stream<ListSource>
+export type LookupStream = Stream<LookupSource>
+
+interface Declaration<Source extends ListSource | LookupSource, A, I>
+  extends Pick<Stream<Source>, "name" | "source" | "version" | "table" | "idColumn">,
+    Partial<Pick<Stream, "after" | "children" | "histories">> {
+  readonly record: Schema.Schema<A, I>
+  readonly normalize: (record: A) => Normalized
+}
+
+/** Makes a stream of its declaration: a source, a table, a record schema and `normalize`. */
+export const defineStream = <Source extends ListSource | LookupSource, A, I>({
+  record,
+  normalize,
+  ...declared
+}: Declaration<Source, A, I>): Stream<Source> => {
+  const decode = ParseResult.decodeUnknownEither(record)
+  return {
+    after: [],
+    children: [],
+    histories: [],
+    ...declared,
+    decode: value => Either.map(decode(value), normalize),
+  }
+}
+
+export const isList = (stream: Stream): stream is ListStream => stream.source.kind === "list"
+export const isLookup = (stream: Stream): stream is LookupStream => stream.source.kind === "lookup"

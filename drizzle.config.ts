@@ -1,0 +1,8 @@
+import { defineConfig } from "drizzle-kit"
+
+export default defineConfig({
+  dialect: "postgresql",
+  schema: ["./src/warehouse/schema.ts", "./src/streams/*.ts"],
+  out: "./drizzle",
+  migrations: { schema: "sync", table: "migrations" },
+})

@@ -1,0 +1,132 @@
+import { sql } from "drizzle-orm"
+import { index, integer, primaryKey, text } from "drizzle-orm/pg-core"
+import { Schema } from "effect"
+import { Amount, Id, Instant, loose, maybe, Text } from "../Fields.ts"
+import { defineStream } from "../Stream.ts"
+import { account, amount, finite, instant, recordColumns, warehouse } from "../warehouse/columns.ts"
+
+/** Get All Checkout (D). No status is documented. Token and URL open the payment page: they get no column. */
+const Checkout = Schema.Struct({
+  id: Id,
+  amount: Amount,
+  currency: Text,
+  country_code: maybe(Text),
+  country_name: maybe(Text),
+  payin_method_name: maybe(Text),
+  payin_type: loose,
+  description: maybe(Text),
+  customer_id: maybe(Text),
+  merchant_id: maybe(Text),
+  expire_at: maybe(Instant),
+  order_summary: maybe(
+    Schema.Struct({
+      order_items: maybe(
+        Schema.Array(
+          Schema.Struct({ product_name: maybe(Text), quantity: maybe(Amount), unit_price: maybe(Amount) }),
+        ),
+      ),
+      order_fees: maybe(Schema.Array(Schema.Struct({ fee_name: maybe(Text), fee_amount: maybe(Amount) }))),
+    }),
+  ),
+  created_at: maybe(Instant),
+  updated_at: maybe(Instant),
+  deleted_at: maybe(Instant),
+})
+
+export const checkouts = warehouse.table(
+  "checkouts",
+  {
+    ...recordColumns(),
+    checkoutId: text("checkout_id").notNull(),
+    merchantId: text("merchant_id"),
+    customerId: text("customer_id"),
+    amount: amount("amount").notNull(),
+    currency: text("currency").notNull(),
+    countryCode: text("country_code"),
+    countryName: text("country_name"),
+    payinMethodName: text("payin_method_name"),
+    payinType: text("payin_type"),
+    description: text("description"),
+    expireAt: instant("expire_at"),
+    createdAt: instant("created_at"),
+    updatedAt: instant("updated_at"),
+    deletedAt: instant("deleted_at"),
+  },
+  table => [
+    primaryKey({ columns: [table.account, table.checkoutId] }),
+    index("checkouts_customer").on(table.account, table.customerId),
+    index("checkouts_day").on(
+      table.account,
+      sql`((coalesce(${table.createdAt}, ${table.updatedAt}) AT TIME ZONE 'UTC')::date)`,
+    ),
+    finite("checkouts_finite", table.amount),
+  ],
+)
+
+export const checkoutItems = warehouse.table(
+  "checkout_items",
+  {
+    account: account(),
+    checkoutId: text("checkout_id").notNull(),
+    position: integer("position").notNull(),
+    productName: text("product_name"),
+    quantity: amount("quantity"),
+    unitPrice: amount("unit_price"),
+  },
+  table => [
+    primaryKey({ columns: [table.account, table.checkoutId, table.position] }),
+    finite("checkout_items_finite", table.quantity, table.unitPrice),
+  ],
+)
+
+export const checkoutFees = warehouse.table(
+  "checkout_fees",
+  {
+    account: account(),
+    checkoutId: text("checkout_id").notNull(),
+    position: integer("position").notNull(),
+    feeName: text("fee_name"),
+    feeAmount: amount("fee_amount"),
+  },
+  table => [
+    primaryKey({ columns: [table.account, table.checkoutId, table.position] }),
+    finite("checkout_fees_finite", table.feeAmount),
+  ],
+)
+
+export default defineStream({
+  name: "checkouts",
+  version: 1,
+  source: {
+    kind: "list",
+    paths: [
+      "/api/v1/checkout/get-all",
+      "/api/v1/checkout/get-all-checkout",
+      "/api/v1/checkout",
+      "/api/v1/checkout/checkout",
+      "/api/v1/checkout/checkouts",
+      "/api/v1/checkout/list",
+      "/api/v1/checkout/all",
+      "/api/v1/checkout/retrieve",
+      "/api/v1/checkouts",
+    ],
+    idField: "id",
+    recognizes: record => "checkout_token" in record || "checkout_url" in record || "order_summary" in record,
+    detail: null,
+  },
+  table: checkouts,
+  idColumn: "checkout_id",
+  children: [
+    { table: checkoutItems, parentColumn: "checkout_id", surplus: "replace" },
+    { table: checkoutFees, parentColumn: "checkout_id", surplus: "replace" },
+  ],
+  record: Checkout,
+  normalize: ({ id, order_summary, ...checkout }) => ({
+    row: { ...checkout, checkout_id: id },
+    sourceUpdatedAt: checkout.updated_at ?? checkout.created_at,
+    children: {
+      checkout_items: order_summary?.order_items ?? [],
+      checkout_fees: order_summary?.order_fees ?? [],
+    },
+  }),
+})

@@ -1,0 +1,147 @@
+import { boolean, index, primaryKey, text } from "drizzle-orm/pg-core"
+import { Schema } from "effect"
+import { Flag, Id, Instant, loose, maybe, Text } from "../Fields.ts"
+import { defineStream } from "../Stream.ts"
+import { instant, recordColumns, warehouse } from "../warehouse/columns.ts"
+
+/** Identity details, documented for `individual` and, within `company`, for the authorized user (D). */
+const Individual = Schema.Struct({
+  first_name: maybe(Text),
+  last_name: maybe(Text),
+  dob: maybe(Text),
+  email: maybe(Text),
+  identification_type: maybe(Text),
+  identification_value: maybe(Text),
+  nationality: maybe(Text),
+  country_of_residence: maybe(Text),
+  address_line1: maybe(Text),
+  address_line2: maybe(Text),
+  address_city: maybe(Text),
+  address_state: maybe(Text),
+  address_country: maybe(Text),
+  address_zip_code: maybe(Text),
+  phone_country_code: maybe(Text),
+  phone_number: maybe(Text),
+})
+
+const Company = Schema.Struct({
+  name: maybe(Text),
+  registration_number: maybe(Text),
+  incorporation_country: maybe(Text),
+  company_email: maybe(Text),
+})
+
+/** Get All Customer (D: fields; U: the five after `company_domain` that newer upstream records add). */
+const Customer = Schema.Struct({
+  customer_id: Id,
+  org_id: maybe(Text),
+  type: maybe(Text),
+  description: maybe(Text),
+  is_active: maybe(Flag),
+  is_wallet_ready: maybe(Flag),
+  organization_reference_id: loose,
+  is_gca_enabled: maybe(Flag),
+  gca_activation_status: maybe(Text),
+  gca_activated_at: maybe(Instant),
+  is_sender_validation_enabled: maybe(Flag),
+  company_domain: loose,
+  status: maybe(Text),
+  is_enabled: maybe(Flag),
+  account_usage_purpose: loose,
+  individual: maybe(Individual),
+  company: maybe(Company),
+  created_by: maybe(Text),
+  created_at: maybe(Instant),
+  updated_at: maybe(Instant),
+})
+
+export const customers = warehouse.table(
+  "customers",
+  {
+    ...recordColumns(),
+    customerId: text("customer_id").notNull(),
+    orgId: text("org_id"),
+    type: text("type"),
+    description: text("description"),
+    isActive: boolean("is_active"),
+    isWalletReady: boolean("is_wallet_ready"),
+    organizationReferenceId: text("organization_reference_id"),
+    isGcaEnabled: boolean("is_gca_enabled"),
+    gcaActivationStatus: text("gca_activation_status"),
+    gcaActivatedAt: instant("gca_activated_at"),
+    isSenderValidationEnabled: boolean("is_sender_validation_enabled"),
+    companyDomain: text("company_domain"),
+    status: text("status"),
+    isEnabled: boolean("is_enabled"),
+    accountUsagePurpose: text("account_usage_purpose"),
+    firstName: text("first_name"),
+    lastName: text("last_name"),
+    dob: text("dob"),
+    email: text("email"),
+    identificationType: text("identification_type"),
+    identificationValue: text("identification_value"),
+    nationality: text("nationality"),
+    countryOfResidence: text("country_of_residence"),
+    addressLine1: text("address_line1"),
+    addressLine2: text("address_line2"),
+    addressCity: text("address_city"),
+    addressState: text("address_state"),
+    addressCountry: text("address_country"),
+    addressZipCode: text("address_zip_code"),
+    phoneCountryCode: text("phone_country_code"),
+    phoneNumber: text("phone_number"),
+    companyName: text("company_name"),
+    companyRegistrationNumber: text("company_registration_number"),
+    companyIncorporationCountry: text("company_incorporation_country"),
+    companyEmail: text("company_email"),
+    createdBy: text("created_by"),
+    createdAt: instant("created_at"),
+    updatedAt: instant("updated_at"),
+  },
+  table => [
+    primaryKey({ columns: [table.account, table.customerId] }),
+    index("customers_read_at").on(table.account, table.readAt),
+  ],
+)
+
+/** Columns of an individual's details are null for a company, and the other way round. */
+const noIndividual = Schema.decodeUnknownSync(Individual)({})
+const noCompany = Schema.decodeUnknownSync(Company)({})
+
+export default defineStream({
+  name: "customers",
+  version: 1,
+  source: {
+    kind: "list",
+    paths: [
+      "/api/v1/customer/get-all",
+      "/api/v1/customer/get-all-customer",
+      "/api/v1/customer",
+      "/api/v1/customer/customer",
+      "/api/v1/customer/customers",
+      "/api/v1/customer/list",
+      "/api/v1/customer/all",
+      "/api/v1/customers",
+    ],
+    idField: "customer_id",
+    recognizes: record => "is_wallet_ready" in record || "individual" in record || "company" in record,
+    detail: null,
+  },
+  table: customers,
+  idColumn: "customer_id",
+  record: Customer,
+  normalize: ({ individual, company, ...customer }) => {
+    const of = company ?? noCompany
+    return {
+      row: {
+        ...customer,
+        ...(individual ?? noIndividual),
+        company_name: of.name,
+        company_registration_number: of.registration_number,
+        company_incorporation_country: of.incorporation_country,
+        company_email: of.company_email,
+      },
+      sourceUpdatedAt: customer.updated_at ?? customer.created_at,
+    }
+  },
+})

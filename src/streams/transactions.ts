@@ -1,0 +1,125 @@
+import { sql } from "drizzle-orm"
+import { boolean, index, primaryKey, text } from "drizzle-orm/pg-core"
+import { Schema } from "effect"
+import { Amount, Flag, Id, Instant, loose, maybe, Text } from "../Fields.ts"
+import { defineStream } from "../Stream.ts"
+import { account, amount, finite, instant, recordColumns, warehouse } from "../warehouse/columns.ts"
+
+/** Get All Transaction (D): one line per payment, with fees, tax and net. Values of `event_type`, `event_name`, `scope`: ?. */
+const Transaction = Schema.Struct({
+  transaction_id: Id,
+  org_id: Text,
+  amount: Amount,
+  currency: Text,
+  fees_currency: maybe(Text),
+  fees_without_tax: maybe(Amount),
+  tax_on_fees: maybe(Amount),
+  fees_including_tax: maybe(Amount),
+  net_amount: maybe(Amount),
+  event_id: loose,
+  event_type: Text,
+  event_name: maybe(Text),
+  event_description: maybe(Text),
+  scope: maybe(Text),
+  customer_id: maybe(Text),
+  invoice_id: loose,
+  is_settled: Flag,
+  settlement_id: maybe(Text),
+  is_reconciled: maybe(Flag),
+  created_at: Instant,
+  updated_at: maybe(Instant),
+})
+
+export const transactions = warehouse.table(
+  "transactions",
+  {
+    ...recordColumns(),
+    transactionId: text("transaction_id").notNull(),
+    orgId: text("org_id").notNull(),
+    customerId: text("customer_id"),
+    ownerId: text("owner_id").notNull(),
+    amount: amount("amount").notNull(),
+    currency: text("currency").notNull(),
+    feesCurrency: text("fees_currency"),
+    feesWithoutTax: amount("fees_without_tax"),
+    taxOnFees: amount("tax_on_fees"),
+    feesIncludingTax: amount("fees_including_tax"),
+    netAmount: amount("net_amount"),
+    eventId: text("event_id"),
+    eventType: text("event_type").notNull(),
+    eventName: text("event_name"),
+    eventDescription: text("event_description"),
+    scope: text("scope"),
+    invoiceId: text("invoice_id"),
+    isSettled: boolean("is_settled").notNull(),
+    settlementId: text("settlement_id"),
+    isReconciled: boolean("is_reconciled"),
+    createdAt: instant("created_at").notNull(),
+    updatedAt: instant("updated_at"),
+  },
+  table => [
+    primaryKey({ columns: [table.account, table.transactionId] }),
+    index("transactions_owner").on(table.account, table.ownerId, table.currency, table.createdAt),
+    index("transactions_settlement").on(table.account, table.settlementId),
+    index("transactions_day").on(table.account, sql`((${table.createdAt} AT TIME ZONE 'UTC')::date)`),
+    index("transactions_unsettled").on(table.account, table.customerId).where(sql`NOT ${table.isSettled}`),
+    finite(
+      "transactions_finite",
+      table.amount,
+      table.feesWithoutTax,
+      table.taxOnFees,
+      table.feesIncludingTax,
+      table.netAmount,
+    ),
+  ],
+)
+
+export const settlementHistory = warehouse.table(
+  "settlement_history",
+  {
+    account: account(),
+    transactionId: text("transaction_id").notNull(),
+    settledSeenAt: instant("settled_seen_at").notNull(),
+  },
+  table => [primaryKey({ columns: [table.account, table.transactionId] })],
+)
+
+export default defineStream({
+  name: "transactions",
+  version: 1,
+  source: {
+    kind: "list",
+    paths: [
+      "/api/v1/transaction/get-all",
+      "/api/v1/transaction/get-all-transaction",
+      "/api/v1/transaction",
+      "/api/v1/transaction/transaction",
+      "/api/v1/transaction/transactions",
+      "/api/v1/transaction/list",
+      "/api/v1/transaction/all",
+      "/api/v1/transaction/find-transaction",
+      "/api/v1/transactions",
+    ],
+    idField: "transaction_id",
+    recognizes: record => "event_type" in record || "is_settled" in record,
+    detail: null,
+  },
+  table: transactions,
+  idColumn: "transaction_id",
+  histories: [
+    {
+      table: settlementHistory,
+      kind: "first_seen",
+      timeColumn: "settled_seen_at",
+      keyColumns: ["transaction_id"],
+      valueColumns: [],
+      isAbout: row => row["is_settled"] === true,
+    },
+  ],
+  record: Transaction,
+  normalize: transaction => ({
+    // Whose balance it moves: the customer's where the transaction names one, else the organization's.
+    row: { ...transaction, owner_id: transaction.customer_id ?? transaction.org_id },
+    sourceUpdatedAt: transaction.updated_at ?? transaction.created_at,
+  }),
+})

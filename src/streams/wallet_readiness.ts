@@ -1,0 +1,64 @@
+import { boolean, index, jsonb, primaryKey, text, uuid } from "drizzle-orm/pg-core"
+import { Schema } from "effect"
+import { Flag, Id, Text } from "../Fields.ts"
+import { defineStream } from "../Stream.ts"
+import { account, instant, warehouse } from "../warehouse/columns.ts"
+
+/** Check Is Customer Wallet Ready (D), with the asked id added: the answer does not repeat it. */
+const Readiness = Schema.Struct({
+  customer_id: Id,
+  is_wallet_ready: Flag,
+  missing_field: Schema.optionalWith(Schema.NullOr(Schema.Array(Text)), { default: () => null }),
+})
+
+/** The latest answer per customer. Not a record table: it is written on each check, and has no version but its time. */
+export const walletReadiness = warehouse.table(
+  "wallet_readiness",
+  {
+    account: account(),
+    customerId: text("customer_id").notNull(),
+    isWalletReady: boolean("is_wallet_ready"),
+    missingFields: text("missing_fields").array().notNull(),
+    checkedAt: instant("checked_at").notNull(),
+    changedAt: instant("changed_at"),
+    checkError: text("check_error"),
+    raw: jsonb("raw"),
+    runId: uuid("run_id").notNull(),
+  },
+  table => [
+    primaryKey({ columns: [table.account, table.customerId] }),
+    index("wallet_readiness_checked").on(table.account, table.checkedAt),
+  ],
+)
+
+export const walletReadinessHistory = warehouse.table(
+  "wallet_readiness_history",
+  {
+    account: account(),
+    customerId: text("customer_id").notNull(),
+    validFrom: instant("valid_from").notNull(),
+    validTo: instant("valid_to"),
+    isWalletReady: boolean("is_wallet_ready").notNull(),
+    missingFields: text("missing_fields").array().notNull(),
+  },
+  table => [primaryKey({ columns: [table.account, table.customerId, table.validFrom] })],
+)
+
+export default defineStream({
+  name: "wallet_readiness",
+  after: ["customers"],
+  version: 1,
+  source: {
+    kind: "lookup",
+    of: "customers",
+    idField: "customer_id",
+    path: id => `/api/v1/customer/customer-wallet-is-ready/${id}`,
+  },
+  table: walletReadiness,
+  idColumn: "customer_id",
+  record: Readiness,
+  normalize: ({ customer_id, is_wallet_ready, missing_field }) => ({
+    row: { customer_id, is_wallet_ready, missing_fields: [...new Set(missing_field ?? [])].sort() },
+    sourceUpdatedAt: null,
+  }),
+})

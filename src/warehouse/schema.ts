@@ -1,0 +1,163 @@
+import {
+  bigint,
+  boolean,
+  index,
+  integer,
+  jsonb,
+  pgSchema,
+  primaryKey,
+  smallint,
+  text,
+  uniqueIndex,
+  uuid,
+} from "drizzle-orm/pg-core"
+import { account, instant, warehouse } from "./columns.ts"
+
+// drizzle-kit creates a schema only when it is exported from a file that it reads.
+export { warehouse }
+
+/** The ledger: what was run, what is held, what was found, and what could not become a row. */
+export const sync = pgSchema("sync")
+
+const counter = (name: string) => bigint(name, { mode: "number" }).notNull().default(0)
+
+export const runs = sync.table("runs", {
+  runId: uuid("run_id").primaryKey(),
+  startedAt: instant("started_at").notNull(),
+  finishedAt: instant("finished_at"),
+  status: text("status").notNull(),
+  host: text("host").notNull(),
+  processId: integer("process_id").notNull(),
+  version: text("version").notNull(),
+})
+
+export const streamRuns = sync.table(
+  "stream_runs",
+  {
+    runId: uuid("run_id").notNull(),
+    account: account(),
+    stream: text("stream").notNull(),
+    passId: uuid("pass_id"),
+    mode: text("mode").notNull(),
+    status: text("status").notNull(),
+    startedAt: instant("started_at").notNull(),
+    finishedAt: instant("finished_at"),
+    pages: counter("pages"),
+    extracted: counter("extracted"),
+    inserted: counter("inserted"),
+    updated: counter("updated"),
+    unchanged: counter("unchanged"),
+    stale: counter("stale"),
+    rejected: counter("rejected"),
+    removed: counter("removed"),
+    leftOver: counter("left_over"),
+    requests: counter("requests"),
+    retries: counter("retries"),
+    error: text("error"),
+    note: text("note"),
+  },
+  table => [
+    primaryKey({ columns: [table.runId, table.account, table.stream] }),
+    index("stream_runs_latest").on(table.account, table.stream, table.startedAt),
+  ],
+)
+
+/** Where an unfinished pass goes on. Committed with the rows it speaks of; gone when the pass is complete. */
+export const checkpoints = sync.table(
+  "checkpoints",
+  {
+    account: account(),
+    stream: text("stream").notNull(),
+    passId: uuid("pass_id").notNull(),
+    startedAt: instant("started_at").notNull(),
+    nextPage: integer("next_page").notNull(),
+    pageSize: integer("page_size").notNull(),
+    extracted: counter("extracted"),
+    seenKeys: counter("seen_keys"),
+    updatedAt: instant("updated_at").notNull(),
+  },
+  table => [primaryKey({ columns: [table.account, table.stream] })],
+)
+
+/** Keys that a pass was shown. Made unlogged by a migration: lost in a crash, they only prove no removal. */
+export const seenKeys = sync.table(
+  "seen_keys",
+  { passId: uuid("pass_id").notNull(), recordId: text("record_id").notNull() },
+  table => [primaryKey({ columns: [table.passId, table.recordId] })],
+)
+
+/** Keys that the latest complete full pass was not shown: removed when the next one is not shown them either. */
+export const missingKeys = sync.table(
+  "missing_keys",
+  { account: account(), stream: text("stream").notNull(), recordId: text("record_id").notNull() },
+  table => [primaryKey({ columns: [table.account, table.stream, table.recordId] })],
+)
+
+export const rejects = sync.table(
+  "rejects",
+  {
+    rejectId: bigint("reject_id", { mode: "number" }).primaryKey().generatedAlwaysAsIdentity(),
+    account: account(),
+    stream: text("stream").notNull(),
+    recordId: text("record_id"),
+    field: text("field"),
+    reason: text("reason").notNull(),
+    raw: text("raw").notNull(),
+    contentHash: text("content_hash").notNull(),
+    readAt: instant("read_at").notNull(),
+    firstSeenAt: instant("first_seen_at").notNull(),
+    runId: uuid("run_id").notNull(),
+  },
+  table => [
+    uniqueIndex("rejects_content").on(table.account, table.stream, table.contentHash),
+    index("rejects_record").on(table.account, table.stream, table.recordId),
+  ],
+)
+
+/** One run at a time per account and stream: `fence` grows with each holder, and each commit checks it. */
+export const leases = sync.table(
+  "leases",
+  {
+    account: account(),
+    stream: text("stream").notNull(),
+    runId: uuid("run_id").notNull(),
+    holder: text("holder").notNull(),
+    fence: bigint("fence", { mode: "number" }).notNull(),
+    acquiredAt: instant("acquired_at").notNull(),
+    expiresAt: instant("expires_at").notNull(),
+  },
+  table => [primaryKey({ columns: [table.account, table.stream] })],
+)
+
+/** What discovery found about a list endpoint. */
+export const contracts = sync.table(
+  "contracts",
+  {
+    account: account(),
+    stream: text("stream").notNull(),
+    path: text("path").notNull(),
+    isVerified: boolean("is_verified").notNull(),
+    contract: jsonb("contract").notNull(),
+    foundAt: instant("found_at").notNull(),
+    verifiedAt: instant("verified_at"),
+  },
+  table => [primaryKey({ columns: [table.account, table.stream] })],
+)
+
+/** Which definition of each view the database holds. */
+export const views = sync.table("views", {
+  name: text("name").primaryKey(),
+  definitionHash: text("definition_hash").notNull(),
+})
+
+/** What a transaction does to a balance. People edit it: a migration inserts a missing seed once, and touches no row again. */
+export const eventDirections = warehouse.table(
+  "event_directions",
+  {
+    eventType: text("event_type").notNull(),
+    eventName: text("event_name").notNull().default("*"),
+    direction: smallint("direction").notNull(),
+    note: text("note"),
+  },
+  table => [primaryKey({ columns: [table.eventType, table.eventName] })],
+)
