@@ -26,6 +26,15 @@ CREATE TABLE "sync"."contracts" (
 	CONSTRAINT "contracts_account_stream_pk" PRIMARY KEY("account","stream")
 );
 --> statement-breakpoint
+CREATE TABLE "sync"."due_keys" (
+	"run_id" uuid NOT NULL,
+	"account" text NOT NULL,
+	"stream" text NOT NULL,
+	"position" bigint NOT NULL,
+	"record_id" text NOT NULL,
+	CONSTRAINT "due_keys_run_id_account_stream_position_pk" PRIMARY KEY("run_id","account","stream","position")
+);
+--> statement-breakpoint
 CREATE TABLE "warehouse"."event_directions" (
 	"event_type" text NOT NULL,
 	"event_name" text DEFAULT '*' NOT NULL,
@@ -385,13 +394,11 @@ CREATE INDEX "rejects_record" ON "sync"."rejects" USING btree ("account","stream
 CREATE INDEX "stream_runs_latest" ON "sync"."stream_runs" USING btree ("account","stream","started_at");--> statement-breakpoint
 CREATE INDEX "checkouts_customer" ON "warehouse"."checkouts" USING btree ("account","customer_id");--> statement-breakpoint
 CREATE INDEX "checkouts_day" ON "warehouse"."checkouts" USING btree ("account",((coalesce("created_at", "updated_at") AT TIME ZONE 'UTC')::date));--> statement-breakpoint
-CREATE INDEX "customers_read_at" ON "warehouse"."customers" USING btree ("account","read_at");--> statement-breakpoint
 CREATE INDEX "payouts_provider" ON "warehouse"."payouts" USING btree ("account","provider_payout_id");--> statement-breakpoint
 CREATE INDEX "payouts_day" ON "warehouse"."payouts" USING btree ("account",((coalesce("created_at", "updated_at") AT TIME ZONE 'UTC')::date));--> statement-breakpoint
 CREATE INDEX "transactions_owner" ON "warehouse"."transactions" USING btree ("account","owner_id","currency","created_at");--> statement-breakpoint
 CREATE INDEX "transactions_settlement" ON "warehouse"."transactions" USING btree ("account","settlement_id");--> statement-breakpoint
 CREATE INDEX "transactions_day" ON "warehouse"."transactions" USING btree ("account",(("created_at" AT TIME ZONE 'UTC')::date));--> statement-breakpoint
 CREATE INDEX "transactions_unsettled" ON "warehouse"."transactions" USING btree ("account","customer_id") WHERE NOT "warehouse"."transactions"."is_settled";--> statement-breakpoint
-CREATE INDEX "wallet_readiness_checked" ON "warehouse"."wallet_readiness" USING btree ("account","checked_at");--> statement-breakpoint
 CREATE INDEX "wallet_accounts_wallet" ON "warehouse"."wallet_accounts" USING btree ("account","wallet_id");--> statement-breakpoint
 CREATE INDEX "wallets_customer" ON "warehouse"."wallets" USING btree ("account","customer_id");

@@ -4,6 +4,8 @@ CREATE SCHEMA "analytics";
 -- Written once per key and pass, read once, then deleted: not worth write-ahead log. Lost in a crash, it only proves no removal.
 ALTER TABLE "sync"."seen_keys" SET UNLOGGED;
 --> statement-breakpoint
+ALTER TABLE "sync"."due_keys" SET UNLOGGED;
+--> statement-breakpoint
 -- Keys are deleted when their pass ends; without this a pass of millions would wait for the next vacuum by chance.
 ALTER TABLE "sync"."seen_keys" SET (autovacuum_vacuum_scale_factor = 0.05);
 --> statement-breakpoint

@@ -1,4 +1,4 @@
-import { boolean, index, primaryKey, text } from "drizzle-orm/pg-core"
+import { boolean, primaryKey, text } from "drizzle-orm/pg-core"
 import { Schema } from "effect"
 import { Flag, Id, Instant, loose, maybe, Text } from "../Fields.ts"
 import { defineStream } from "../Stream.ts"
@@ -98,10 +98,7 @@ export const customers = warehouse.table(
     createdAt: instant("created_at"),
     updatedAt: instant("updated_at"),
   },
-  table => [
-    primaryKey({ columns: [table.account, table.customerId] }),
-    index("customers_read_at").on(table.account, table.readAt),
-  ],
+  table => [primaryKey({ columns: [table.account, table.customerId] })],
 )
 
 /** Columns of an individual's details are null for a company, and the other way round. */

@@ -1,4 +1,4 @@
-import { boolean, index, jsonb, primaryKey, text, uuid } from "drizzle-orm/pg-core"
+import { boolean, jsonb, primaryKey, text, uuid } from "drizzle-orm/pg-core"
 import { Schema } from "effect"
 import { Flag, Id, Text } from "../Fields.ts"
 import { defineStream } from "../Stream.ts"
@@ -25,10 +25,7 @@ export const walletReadiness = warehouse.table(
     raw: jsonb("raw"),
     runId: uuid("run_id").notNull(),
   },
-  table => [
-    primaryKey({ columns: [table.account, table.customerId] }),
-    index("wallet_readiness_checked").on(table.account, table.checkedAt),
-  ],
+  table => [primaryKey({ columns: [table.account, table.customerId] })],
 )
 
 export const walletReadinessHistory = warehouse.table(

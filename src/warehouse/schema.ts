@@ -86,6 +86,19 @@ export const seenKeys = sync.table(
   table => [primaryKey({ columns: [table.passId, table.recordId] })],
 )
 
+/** The look-ups that a run has still to make, in their order. Unlogged too: the next run works it out again. */
+export const dueKeys = sync.table(
+  "due_keys",
+  {
+    runId: uuid("run_id").notNull(),
+    account: account(),
+    stream: text("stream").notNull(),
+    position: bigint("position", { mode: "number" }).notNull(),
+    recordId: text("record_id").notNull(),
+  },
+  table => [primaryKey({ columns: [table.runId, table.account, table.stream, table.position] })],
+)
+
 /** Keys that the latest complete full pass was not shown: removed when the next one is not shown them either. */
 export const missingKeys = sync.table(
   "missing_keys",
