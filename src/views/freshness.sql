@@ -1,0 +1,31 @@
+CREATE VIEW analytics.freshness AS
+WITH stream AS (
+  SELECT DISTINCT account, stream FROM sync.stream_runs
+)
+SELECT
+  stream.account,
+  stream.stream,
+  complete.finished_at AS last_complete_at,
+  latest.status AS last_run_status,
+  now() - complete.finished_at AS lag,
+  latest.started_at AS last_run_started_at
+FROM stream
+CROSS JOIN LATERAL (
+  SELECT run.status, run.started_at FROM sync.stream_runs run
+  WHERE run.account = stream.account AND run.stream = stream.stream
+  ORDER BY run.started_at DESC LIMIT 1
+) latest
+LEFT JOIN LATERAL (
+  SELECT run.finished_at FROM sync.stream_runs run
+  WHERE run.account = stream.account AND run.stream = stream.stream
+    AND run.status IN ('complete', 'complete_with_rejects')
+  ORDER BY run.started_at DESC LIMIT 1
+) complete ON true;
+
+COMMENT ON VIEW analytics.freshness IS 'How old the warehouse is, per stream. A stream that was never run does not appear.';
+COMMENT ON COLUMN analytics.freshness.account IS 'Merchant account, as configured.';
+COMMENT ON COLUMN analytics.freshness.stream IS 'What is synced: customers, wallets, payouts, checkouts, transactions or wallet_readiness.';
+COMMENT ON COLUMN analytics.freshness.last_complete_at IS 'When the latest complete run of the stream ended; null when none was.';
+COMMENT ON COLUMN analytics.freshness.last_run_status IS 'Outcome of the latest run: running, complete, complete_with_rejects, failed, interrupted or dead.';
+COMMENT ON COLUMN analytics.freshness.lag IS 'Time since last_complete_at.';
+COMMENT ON COLUMN analytics.freshness.last_run_started_at IS 'When the latest run started, whatever its outcome.';

@@ -1,0 +1,229 @@
+import { readFile } from "node:fs/promises"
+import { fileURLToPath } from "node:url"
+import { readMigrationFiles } from "drizzle-orm/migrator"
+import { Effect } from "effect"
+import postgres from "postgres"
+import { ConfigurationError, WarehouseError } from "../Errors.ts"
+import { createReaderRole, type Grants, grantReader, NO_GRANTS } from "./grants.ts"
+import { applyViews, dropViews, ownViews, planViews, readViews, type View } from "./views.ts"
+
+/** Oldest Postgres that is promised; its patch number as `server_version_num` has it. */
+const OLDEST_SERVER = 140_000
+
+/** How long a migrator waits for another one's transaction. */
+const QUEUE_TIMEOUT_SECONDS = 120
+
+/**
+ * How long a migration waits for a query that holds one of our views or tables. While it waits, later
+ * queries on that view wait behind it, so it gives up before a dashboard's time-out would.
+ */
+const LOCK_TIMEOUT_SECONDS = 5
+
+/** Any number that no other program is likely to lock. */
+const QUEUE_LOCK = "7032114220187"
+
+export interface MigrationReport {
+  /** Table migrations that were applied. */
+  readonly applied: ReadonlyArray<string>
+  /** Views that were created or re-created. */
+  readonly views: ReadonlyArray<string>
+  /** What a person should know or do; nothing here stops a sync. */
+  readonly notes: ReadonlyArray<string>
+}
+
+export interface Pending {
+  readonly migrations: ReadonlyArray<string>
+  readonly views: ReadonlyArray<string>
+}
+
+/** Where the program's migrations and views are read from. */
+export interface MigrationSource {
+  /** drizzle's folder. Next to the package's code, whether that runs from src/ or from dist/. */
+  readonly migrations: URL
+  readonly views: URL
+}
+
+export const PACKAGED: MigrationSource = {
+  migrations: new URL("../../drizzle/", import.meta.url),
+  views: new URL("../../src/views/", import.meta.url),
+}
+
+interface Migration {
+  readonly name: string
+  /** drizzle's key of a migration. */
+  readonly createdAt: string
+  readonly hash: string
+  readonly statements: ReadonlyArray<string>
+}
+
+const readMigrations = async (directory: URL): Promise<ReadonlyArray<Migration>> => {
+  const journal: { readonly entries: ReadonlyArray<{ readonly tag: string }> } = JSON.parse(
+    await readFile(new URL("meta/_journal.json", directory), "utf8"),
+  )
+  return readMigrationFiles({ migrationsFolder: fileURLToPath(directory) }).map((migration, index) => ({
+    name: journal.entries[index]!.tag,
+    createdAt: String(migration.folderMillis),
+    hash: migration.hash,
+    statements: migration.sql,
+  }))
+}
+
+/** Migrations that the database does not have; stops when it has one that the program does not. */
+const pendingOf = async (tx: postgres.Sql, migrations: ReadonlyArray<Migration>) => {
+  const [server] = await tx<Array<{ version: string; number: string; is_migrated: boolean }>>`
+    SELECT set_config('search_path', '', true), current_setting('server_version') AS version,
+      current_setting('server_version_num') AS number, to_regclass('sync.migrations') IS NOT NULL AS is_migrated`
+  if (Number(server!.number) < OLDEST_SERVER)
+    throw new ConfigurationError({
+      message: `The database is Postgres ${server!.version}: ${OLDEST_SERVER / 10_000} or newer is needed`,
+    })
+  if (!server!.is_migrated) return { isEmpty: true, pending: migrations }
+  const rows = await tx<Array<{ created_at: string }>>`SELECT created_at::text FROM sync.migrations`
+  const applied = new Set(rows.map(row => row.created_at))
+  const known = new Set(migrations.map(migration => migration.createdAt))
+  if ([...applied].some(createdAt => !known.has(createdAt)))
+    throw new ConfigurationError({
+      message: "The database was migrated by a newer version of this program: update the program",
+    })
+  return { isEmpty: false, pending: migrations.filter(migration => !applied.has(migration.createdAt)) }
+}
+
+const applyMigrations = async (tx: postgres.Sql, migrations: ReadonlyArray<Migration>, isEmpty: boolean) => {
+  let hasTable = !isEmpty
+  for (const { statements, hash, createdAt } of migrations) {
+    for (const statement of statements) await tx.unsafe(statement)
+    // Not earlier: the first migration creates the schema that its own table is in. drizzle's layout.
+    if (!hasTable)
+      await tx.unsafe(
+        "CREATE TABLE sync.migrations (id serial PRIMARY KEY, hash text NOT NULL, created_at bigint)",
+      )
+    hasTable = true
+    await tx`INSERT INTO sync.migrations (hash, created_at) VALUES (${hash}, ${createdAt})`
+  }
+}
+
+/** What Postgres answers to a change of a table that a view reads: feature not supported, dependent objects still exist. */
+const VIEW_IN_THE_WAY = ["0A000", "2BP01"]
+
+/** Applies migrations, with our views out of the way only where one is: a migration that merely adds leaves dashboards alone. */
+const applyAroundViews = async (
+  tx: postgres.TransactionSql,
+  migrations: ReadonlyArray<Migration>,
+  isEmpty: boolean,
+): Promise<Grants> => {
+  try {
+    await tx.savepoint(savepoint => applyMigrations(savepoint, migrations, isEmpty))
+    return NO_GRANTS
+  } catch (error) {
+    if (isEmpty || !(error instanceof postgres.PostgresError && VIEW_IN_THE_WAY.includes(error.code)))
+      throw error
+  }
+  const grants = await dropViews(tx, await ownViews(tx))
+  await applyMigrations(tx, migrations, isEmpty)
+  return grants
+}
+
+/** Acts as the owner of what is there, so that an administrator's migration leaves nothing that the program's login cannot change later. */
+const becomeOwner = async (tx: postgres.Sql): Promise<void> => {
+  const [owned] = await tx<Array<{ owner: string; login: string; may: boolean }>>`
+    SELECT pg_get_userbyid(nspowner) AS owner, current_user AS login, pg_has_role(nspowner, 'MEMBER') AS may
+    FROM pg_namespace WHERE nspname = 'sync'`
+  if (owned === undefined || owned.owner === owned.login) return
+  if (!owned.may)
+    throw new ConfigurationError({
+      message: `The warehouse belongs to role ${owned.owner} and this login is ${owned.login}: run migrate as ${owned.owner}`,
+    })
+  await tx`SELECT set_config('role', ${owned.owner}, true)`
+}
+
+const migrateIn = async (
+  tx: postgres.TransactionSql,
+  migrations: ReadonlyArray<Migration>,
+  views: ReadonlyArray<View>,
+): Promise<MigrationReport> => {
+  await tx`
+    SELECT set_config('client_min_messages', 'warning', true),
+      set_config('lock_timeout', ${`${QUEUE_TIMEOUT_SECONDS}s`}, true)`
+  await tx`SELECT pg_advisory_xact_lock(${QUEUE_LOCK})`
+  await tx`SELECT set_config('lock_timeout', ${`${LOCK_TIMEOUT_SECONDS}s`}, true)`
+  const { pending, isEmpty } = await pendingOf(tx, migrations)
+  const roleNotes = await createReaderRole(tx)
+  await becomeOwner(tx)
+  const grants = pending.length > 0 ? await applyAroundViews(tx, pending, isEmpty) : NO_GRANTS
+  const plan = await planViews(tx, views)
+  const viewNotes = await applyViews(tx, plan, grants)
+  return {
+    applied: pending.map(migration => migration.name),
+    views: plan.create.map(view => view.name),
+    notes: [...roleNotes, ...viewNotes, ...(await grantReader(tx))],
+  }
+}
+
+const advice = (error: postgres.PostgresError): string | null => {
+  switch (error.code) {
+    case "42501":
+      return "the login needs CREATE on the database, or the warehouse belongs to another role: GRANT CREATE ON DATABASE … TO the login, or run migrate as the owner"
+    case "42P06":
+    case "42P07":
+    case "42710":
+      return "the name is taken by something that is not this program's: use a database of its own"
+    case "25006":
+      return "the database takes no writes: connect to the primary"
+    default:
+      return null
+  }
+}
+
+const toError = (error: unknown): ConfigurationError | WarehouseError => {
+  if (error instanceof ConfigurationError) return error
+  const message = error instanceof Error ? error.message : String(error)
+  if (!(error instanceof postgres.PostgresError))
+    return new WarehouseError({ message: `Migration: ${message}` })
+  const todo = advice(error)
+  if (todo !== null) return new ConfigurationError({ message: `Migration: ${message}; ${todo}` })
+  return error.code === "55P03"
+    ? new WarehouseError({
+        code: error.code,
+        message: `Migration gave up after ${LOCK_TIMEOUT_SECONDS} s behind a query that is still reading; nothing was changed: run it again when that is done`,
+      })
+    : new WarehouseError({ code: error.code, message: `Migration: ${message}; nothing was changed` })
+}
+
+/**
+ * Brings the database up to date: tables, views with their grants, the reader role; all or nothing.
+ *
+ * Safe to call at any time and from several places at once: they queue. One transaction without session
+ * state, so it works through a transaction-pooling proxy. Fails with a `ConfigurationError` where a person
+ * must act first (too old a server, a newer database, a name taken, a right missing, somebody else's view on
+ * top of one that must change), and with a `WarehouseError` where trying again may help.
+ */
+export const migrate = (
+  sql: postgres.Sql,
+  source: MigrationSource = PACKAGED,
+): Effect.Effect<MigrationReport, ConfigurationError | WarehouseError> =>
+  Effect.tryPromise({
+    try: async () => {
+      const migrations = await readMigrations(source.migrations)
+      const views = await readViews(source.views)
+      return await sql.begin(tx => migrateIn(tx, migrations, views))
+    },
+    catch: toError,
+  })
+
+/** What `migrate` would apply or re-create. Reads a few rows, locks nothing that anybody waits for. */
+export const pendingMigrations = (
+  sql: postgres.Sql,
+  source: MigrationSource = PACKAGED,
+): Effect.Effect<Pending, ConfigurationError | WarehouseError> =>
+  Effect.tryPromise({
+    try: async () => {
+      const migrations = await readMigrations(source.migrations)
+      const views = await readViews(source.views)
+      return await sql.begin("read only", async tx => {
+        const { pending, isEmpty } = await pendingOf(tx, migrations)
+        const create = isEmpty ? views : (await planViews(tx, views)).create
+        return { migrations: pending.map(({ name }) => name), views: create.map(({ name }) => name) }
+      })
+    },
+    catch: toError,
+  })
