@@ -16,6 +16,9 @@ export const MAX_DEPTH = 200
 export const isJsonObject = (value: Json | undefined): value is JsonObject =>
   typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof LosslessNumber)
 
+/** The text stopped in the middle of a value: what a cut connection leaves, so reading again may help. */
+export class TruncatedJsonError extends SyntaxError {}
+
 /**
  * Reads a JSON text and keeps the value of every number. Of equal keys the last one counts, as in `jsonb`.
  * Throws a `SyntaxError` that never quotes the text: it may hold personal data, and messages are stored.
@@ -57,11 +60,19 @@ const parseNatively = (text: string): Json => {
     return JSON.parse(text) as Json
   } catch (cause) {
     // The engine's message quotes the text.
-    const isCut = text.trim() === "" || (cause instanceof SyntaxError && CUT.test(cause.message))
-    throw new SyntaxError(isCut ? "JSON that ends too early" : "not JSON")
+    throw isCut(text, cause)
+      ? new TruncatedJsonError("JSON that ends too early")
+      : new SyntaxError("not JSON")
   }
 }
-const CUT = /Unexpected end|Unterminated/
+
+/** The engine tells a cut text only in words, or by a position at the end of the text. */
+const isCut = (text: string, cause: unknown): boolean => {
+  const message = cause instanceof SyntaxError ? cause.message : ""
+  return (
+    /Unexpected end|Unterminated/.test(message) || Number(/position (\d+)/.exec(message)?.[1]) >= text.length
+  )
+}
 
 const exceedsDepth = (value: Json, levels: number): boolean => {
   if (typeof value !== "object" || value === null) return false

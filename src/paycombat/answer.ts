@@ -1,0 +1,207 @@
+import { Duration, Either } from "effect"
+import { AccountError, EndpointError } from "../Errors.ts"
+import { isJsonObject, type Json, parseJson, TruncatedJsonError } from "../Json.ts"
+import { unwrap } from "./envelope.ts"
+
+/** Longest wait that a run sits through when the API asks for one; a longer one ends the stream instead. */
+export const MAX_RETRY_AFTER = Duration.minutes(5)
+/** Of the API's own words, so many characters go into a message. */
+const MAX_QUOTED_CHARACTERS = 200
+
+/** One attempt that did not give a body, and whether another may. */
+export interface Failure {
+  readonly error: AccountError | EndpointError
+  readonly isTransient: boolean
+  /** Wait that the API asked for with `Retry-After`; the whole account keeps it. */
+  readonly pauseMillis: number
+}
+
+/** What one request was about. `path` is without its query, `token` is here only to be cut out of texts. */
+export interface Asked {
+  readonly account: string
+  readonly path: string
+  readonly token: string
+  readonly sentAtMillis: number
+}
+
+/** An answer as it arrived. */
+export interface Received {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly text: string
+}
+
+/** Takes an answer for what it is: the JSON of a success, or a failure with one line for people. */
+export const judge = (asked: Asked, { status, headers, text }: Received): Either.Either<Json, Failure> => {
+  if (status === 401) return Either.left(ofRefusedToken(asked))
+  if (status >= 200 && status < 300) return judgeBody(asked, status, text)
+  const says = quote(asked, spokenMessage(text))
+  if (status === 408 || status === 429 || status >= 500) {
+    const pauseMillis = readRetryAfter(headers, asked.sentAtMillis)
+    return Either.left(unavailable(asked, `HTTP ${status}${says}`, { status, pauseMillis }))
+  }
+  return Either.left(
+    endpointFailure(asked, "refused", `${REFUSED[status] ?? refused(status)}${says}`, status),
+  )
+}
+
+const REFUSED: Readonly<Record<number, string>> = {
+  403: "refused with 403: this token may not read this endpoint; ask PayCombat for access",
+  404: "refused with 404: nothing at this path",
+}
+const refused = (status: number) =>
+  status < 400
+    ? `answered HTTP ${status}, a redirect, which is not followed: is PAYCOMBAT_BASE_URL the API's address?`
+    : `refused with ${status}`
+
+const judgeBody = (asked: Asked, status: number, text: string): Either.Either<Json, Failure> => {
+  const body = readBody(asked, status, text)
+  if (Either.isLeft(body)) return body
+  const unwrapped = unwrap(body.right)
+  if (unwrapped.isOk) return body
+  const { code, message } = unwrapped
+  const what = `failed although HTTP says ${status}${code === undefined ? "" : ` (code ${code})`}`
+  const failure = endpointFailure(asked, "failed", `${what}${quote(asked, message)}`, status)
+  // PayCombat passes its provider's envelope on: a code of the kind that HTTP would have us repeat is repeated.
+  return Either.left({ ...failure, isTransient: code === 408 || code === 429 || (code ?? 0) >= 500 })
+}
+
+const readBody = (asked: Asked, status: number, text: string): Either.Either<Json, Failure> => {
+  if (/^\s*</.test(text)) {
+    const what = "answered HTML, not JSON: is PAYCOMBAT_BASE_URL the API's address?"
+    return Either.left(endpointFailure(asked, "malformed", what, status))
+  }
+  try {
+    return Either.right(parseJson(text))
+  } catch (cause) {
+    const isTransient = cause instanceof TruncatedJsonError
+    const what = `answered ${isTransient ? "JSON that ends too early" : (cause as SyntaxError).message}`
+    return Either.left({ ...endpointFailure(asked, "malformed", what, status), isTransient })
+  }
+}
+
+/** The account's variable; `default` is the one without a suffix. */
+export const tokenVariable = (account: string): string =>
+  account === "default"
+    ? "PAYCOMBAT_TOKEN"
+    : `PAYCOMBAT_TOKEN_${account.toUpperCase().replace(/[^A-Z0-9]/g, "_")}`
+
+const ofRefusedToken = (asked: Asked): Failure => ({
+  error: new AccountError({
+    message: `PayCombat does not accept the token of account ${asked.account} (401): put a valid one in ${tokenVariable(asked.account)}`,
+  }),
+  isTransient: false,
+  pauseMillis: 0,
+})
+
+/** A header cannot carry it, and the transport's own error would quote it. */
+export const ofUnsendableToken = (account: string): AccountError =>
+  new AccountError({
+    message: `${tokenVariable(account)} holds a space, a line break or a character that a header cannot carry: put the bare token in it`,
+  })
+
+/** The API's earlier request to wait is not over: nothing was sent. */
+export const ofPause = (asked: Asked, leftMillis: number): Failure =>
+  endpointFailure(asked, "unavailable", `PayCombat asked for a pause: ${tryAgain(asked, leftMillis)}`)
+
+export const ofTimeout = (asked: Asked, timeout: Duration.Duration): Failure =>
+  unavailable(asked, `no complete answer within ${Duration.toSeconds(timeout)} s`)
+
+/** Only the system's code of the cause is told: messages of the transport may quote headers. */
+export const ofTransport = (asked: Asked, cause: unknown): Failure =>
+  unavailable(asked, `connection failed (${systemCode(cause) ?? "no code"})`)
+
+export const ofLargeBody = (asked: Asked, limitBytes: number, status: number): Failure =>
+  endpointFailure(
+    asked,
+    "malformed",
+    `answered more than ${limitBytes / 2 ** 20} MiB, which is not read`,
+    status,
+  )
+
+export const ofForeignText = (asked: Asked, status: number): Failure =>
+  endpointFailure(asked, "malformed", "answered text that is not UTF-8", status)
+
+/** The last failure of many, told as such. */
+export const afterAttempts = ({ error }: Failure, attempts: number): AccountError | EndpointError =>
+  error._tag === "AccountError" || attempts === 1
+    ? error
+    : new EndpointError({
+        ...fieldsOf(error),
+        message: `${error.message}, still so after ${attempts} attempts`,
+      })
+
+const fieldsOf = ({ reason, path, status }: EndpointError) =>
+  status === undefined ? { reason, path } : { reason, path, status }
+
+const unavailable = (
+  asked: Asked,
+  what: string,
+  { status, pauseMillis = 0 }: { status?: number; pauseMillis?: number } = {},
+): Failure => {
+  const isTooLong = pauseMillis > Duration.toMillis(MAX_RETRY_AFTER)
+  const told = isTooLong ? `${what}: ${tryAgain(asked, pauseMillis)}` : what
+  return { ...endpointFailure(asked, "unavailable", told, status), isTransient: !isTooLong, pauseMillis }
+}
+
+const tryAgain = (asked: Asked, millis: number) => {
+  // Dates end in the year 275760; a wait beyond that is a wrong header, not a plan.
+  const at = new Date(Math.min(asked.sentAtMillis + millis, 8.64e15))
+  return `try again after ${at.toISOString().replace(/\.\d+Z$/, "Z")}`
+}
+
+const endpointFailure = (
+  { path }: Asked,
+  reason: EndpointError["reason"],
+  what: string,
+  status?: number,
+): Failure => ({
+  error: new EndpointError({
+    reason,
+    path,
+    message: `GET ${path}: ${what}`,
+    ...(status === undefined ? {} : { status }),
+  }),
+  isTransient: false,
+  pauseMillis: 0,
+})
+
+/** Both forms of RFC 9110: seconds, or a date, which is compared to the answer's own clock where it tells it. */
+const readRetryAfter = (headers: Readonly<Record<string, string>>, nowMillis: number): number => {
+  const value = headers["retry-after"]?.trim() ?? ""
+  if (/^\d+$/.test(value)) return Number(value) * 1000
+  const until = Date.parse(value)
+  if (Number.isNaN(until)) return 0
+  const serverMillis = Date.parse(headers.date ?? "")
+  return Math.max(0, until - (Number.isNaN(serverMillis) ? nowMillis : serverMillis))
+}
+
+/** The API's error message where the body is one of its error bodies (U), nothing otherwise. */
+const spokenMessage = (text: string): string | undefined => {
+  try {
+    const body = parseJson(text)
+    const unwrapped = unwrap(body)
+    if (!unwrapped.isOk) return unwrapped.message
+    return isJsonObject(body) && typeof body.message === "string" ? body.message : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const quote = ({ token }: Asked, message: string | undefined): string => {
+  const text = (message ?? "")
+    .replaceAll(token, "…")
+    .replace(/\S+@\S+/g, "…")
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out
+    .replace(/[\s\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ")
+    .trim()
+  return text === "" ? "" : `: "${text.slice(0, MAX_QUOTED_CHARACTERS)}"`
+}
+
+const systemCode = (cause: unknown): string | undefined => {
+  for (let error = cause, depth = 0; error instanceof Error && depth < 5; error = error.cause, depth++) {
+    if ("code" in error && typeof error.code === "string" && /^[A-Z0-9_]+$/.test(error.code))
+      return error.code
+  }
+  return undefined
+}

@@ -1,0 +1,178 @@
+import { isJsonObject, type Json, type JsonObject } from "../Json.ts"
+
+/** What an answer's envelope says: here is the payload, or the call failed although HTTP said 200. */
+export type Unwrapped =
+  | { readonly isOk: true; readonly payload: Json }
+  | { readonly isOk: false; readonly code: number | undefined; readonly message: string | undefined }
+
+/** A list found in an answer. */
+export interface FoundList {
+  /** Where the records are, as keys from the top: `data`, `data.items`; empty where the body itself is the array. */
+  readonly at: string
+  readonly records: ReadonlyArray<Json>
+  /** Length of the whole list as the answer states it. A claim, not a proof. */
+  readonly total: number | undefined
+  /** Number of pages as the answer states it. A claim, not a proof. */
+  readonly pageCount: number | undefined
+}
+
+/**
+ * The payload under one envelope or two (D: single and double), or under none (U).
+ * `status: false`, `success: false`, or an `error` in place of `data` is a failure, whatever HTTP said.
+ */
+export const unwrap = (body: Json): Unwrapped => {
+  const layers = layersOf(body)
+  const failed = layers.findLast((layer, depth) => isFailure(layer.value, depth))
+  return failed === undefined
+    ? { isOk: true, payload: layers.at(-1)!.value }
+    : { isOk: false, ...describeFailure(failed.value as JsonObject) }
+}
+
+/** The one record of a by-id answer. */
+export const unwrapRecord = (body: Json): JsonObject | undefined => {
+  const unwrapped = unwrap(body)
+  return unwrapped.isOk && isJsonObject(unwrapped.payload) ? unwrapped.payload : undefined
+}
+
+/**
+ * Every array that may be the list, the likeliest first: the payload itself, or an array up to two levels
+ * below it, whatever its name (?: no list's envelope is documented). Which one it is, its records tell.
+ */
+export const findLists = (body: Json): ReadonlyArray<FoundList> => {
+  const { at, value } = layersOf(body).at(-1)!
+  return arraysUnder(at, value, 2)
+    .filter(({ records }) => records.length === 0 || records.some(isJsonObject))
+    .map(found => ({ ...found, ...statedSize(body, found.at) }))
+    .sort(byLikelihood)
+}
+
+export const findList = (body: Json): FoundList | undefined => findLists(body)[0]
+
+/**
+ * The list at a known place. An explicit `null` or `{}` on the way there is an empty list; anything else that
+ * is not a list answers `undefined`: it must not pass for the end of one.
+ */
+export const listAt = (body: Json, at: string): FoundList | undefined => {
+  let value: Json | undefined = body
+  for (const key of keysOf(at)) {
+    if (value === null || (isJsonObject(value) && Object.keys(value).length === 0)) value = []
+    if (Array.isArray(value)) break
+    value = isJsonObject(value) ? value[key] : undefined
+  }
+  if (value === null) value = []
+  return Array.isArray(value) ? { at, records: value, ...statedSize(body, at) } : undefined
+}
+
+interface Layer {
+  readonly at: string
+  readonly value: Json
+}
+
+/** The body, and what each envelope in it holds. A second envelope tells itself by a boolean: records may have `data`. */
+const layersOf = (body: Json): ReadonlyArray<Layer> => {
+  if (!isJsonObject(body) || !Object.hasOwn(body, "data")) return [{ at: "", value: body }]
+  const outer = [
+    { at: "", value: body },
+    { at: "data", value: body.data! },
+  ]
+  const inner = body.data!
+  const isEnvelope =
+    isJsonObject(inner) &&
+    Object.hasOwn(inner, "data") &&
+    (typeof inner.success === "boolean" || typeof inner.status === "boolean")
+  return isEnvelope ? [...outer, { at: "data.data", value: inner.data! }] : outer
+}
+
+const isFailure = (value: Json, depth: number): boolean => {
+  if (!isJsonObject(value)) return false
+  const saysNo = value.status === false || value.success === false
+  if (depth === 0) return saysNo || (isJsonObject(value.error) && !Object.hasOwn(value, "data"))
+  // Below the top it might be a record with such a field, unless the rest of an envelope is there too.
+  return saysNo && ["error", "status_code", "request_id"].some(key => Object.hasOwn(value, key))
+}
+
+const describeFailure = (envelope: JsonObject) => {
+  const error = isJsonObject(envelope.error) ? envelope.error : {}
+  const message = error.message ?? envelope.error ?? envelope.message
+  const code = [envelope.status_code, error.code].find(isHttpStatus)
+  return { code, message: textOf(message) ?? textOf(envelope.message) }
+}
+
+const isHttpStatus = (value: Json | undefined): value is number =>
+  typeof value === "number" && value >= 100 && value <= 599
+
+/** A message is a string or strings (U). */
+const textOf = (message: Json | undefined): string | undefined => {
+  if (typeof message === "string") return message
+  return Array.isArray(message) ? message.filter(part => typeof part === "string").join("; ") : undefined
+}
+
+const keysOf = (at: string) => (at === "" ? [] : at.split("."))
+const below = (at: string, key: string) => (at === "" ? key : `${at}.${key}`)
+
+interface Found {
+  readonly at: string
+  readonly records: ReadonlyArray<Json>
+}
+
+const arraysUnder = (at: string, value: Json, levels: number): ReadonlyArray<Found> => {
+  if (Array.isArray(value)) return [{ at, records: value }]
+  if (!isJsonObject(value) || levels === 0) return []
+  return Object.entries(value).flatMap(([key, item]) =>
+    key.includes(".") ? [] : arraysUnder(below(at, key), item, levels - 1),
+  )
+}
+
+const USUAL_NAMES = ["data", "items", "records", "rows", "list", "results", "result", "docs", "content"]
+
+/** Objects before none, a usual name before another, the longer one, the nearer one; then by name, so that it never varies. */
+const byLikelihood = (one: Found, other: Found): number => {
+  const [a, b] = [one, other].map(({ at, records }) => {
+    const usual = USUAL_NAMES.indexOf(keysOf(at).at(-1) ?? "data")
+    return [
+      records.length > 0 ? 0 : 1,
+      usual < 0 ? USUAL_NAMES.length : usual,
+      -records.length,
+      keysOf(at).length,
+    ]
+  })
+  const difference = a!.findIndex((rank, index) => rank !== b![index])
+  return difference < 0 ? one.at.localeCompare(other.at) : a![difference]! - b![difference]!
+}
+
+// Names as they compare: lower case, without `_` and `-`. `count` is not among them: it often counts this page.
+const TOTAL = new Set(
+  "total totalcount totalrecord totalrecords totalitem totalitems totaldata totalrow totalrows totalelements totalresults totalentries recordstotal".split(
+    " ",
+  ),
+)
+const PAGE_COUNT = new Set(
+  "totalpage totalpages pagecount pagescount pages lastpage numpages numberofpages maxpage".split(" "),
+)
+const ABOUT_PAGING = new Set("pagination paging paginator page pageinfo meta metadata".split(" "))
+const plain = (key: string) => key.toLowerCase().replace(/[_-]/g, "")
+
+/** Sizes stated beside the list, or beside an envelope around it; the nearest counts. */
+const statedSize = (body: Json, at: string) => {
+  const around: Array<JsonObject> = []
+  let value: Json | undefined = body
+  for (const key of [...keysOf(at), ""]) {
+    if (!isJsonObject(value)) break
+    const about = Object.entries(value).flatMap(([name, item]) =>
+      ABOUT_PAGING.has(plain(name)) && isJsonObject(item) ? [item] : [],
+    )
+    around.unshift(value, ...about)
+    value = value[key]
+  }
+  return { total: firstCount(around, TOTAL), pageCount: firstCount(around, PAGE_COUNT) }
+}
+
+const firstCount = (objects: ReadonlyArray<JsonObject>, names: ReadonlySet<string>): number | undefined => {
+  for (const object of objects) {
+    for (const [key, value] of Object.entries(object)) {
+      const count = typeof value === "string" && /^\d{1,15}$/.test(value) ? Number(value) : value
+      if (names.has(plain(key)) && Number.isSafeInteger(count)) return Math.max(0, count as number)
+    }
+  }
+  return undefined
+}
