@@ -6,7 +6,9 @@ import { Data } from "effect"
  */
 
 /** A person must change a setting, an argument or the database's state first. Nothing was done; exit 2. */
-export class ConfigurationError extends Data.TaggedError("ConfigurationError")<{ readonly message: string }> {}
+export class ConfigurationError extends Data.TaggedError("ConfigurationError")<{
+  readonly message: string
+}> {}
 
 /** PayCombat refused the account's token (401): every stream of the account stops, other accounts go on. */
 export class AccountError extends Data.TaggedError("AccountError")<{ readonly message: string }> {}

@@ -1,0 +1,217 @@
+import { Effect } from "effect"
+import type postgres from "postgres"
+import { LeaseError, type WarehouseError } from "../Errors.ts"
+import type { Stream } from "../Stream.ts"
+import { shapeOf, type Transaction } from "./bulk.ts"
+import { attempt, warehouseError } from "./Database.ts"
+import { type Held, renewWithin } from "./Lease.ts"
+
+/** What was run and how it ended: `sync.runs`, `sync.stream_runs`, and the passes that `sync.checkpoints` keeps open. */
+
+export type Status = "running" | "complete" | "complete_with_rejects" | "failed" | "interrupted" | "dead"
+
+/** Older than this, an unfinished pass is not gone on with: its first pages say too little about now. */
+const PASS_AGE_MAX = "24 hours"
+
+/** Books a run as started. */
+export const startRun = (
+  sql: postgres.Sql,
+  run: { runId: string; host: string; processId: number; version: string },
+): Effect.Effect<void, WarehouseError> =>
+  attempt(async () => {
+    await sql`
+      INSERT INTO sync.runs (run_id, started_at, status, host, process_id, version)
+      VALUES (${run.runId}, clock_timestamp(), 'running', ${run.host}, ${run.processId}, ${run.version})`
+  })
+
+export const finishRun = (
+  sql: postgres.Sql,
+  runId: string,
+  status: Status,
+): Effect.Effect<void, WarehouseError> =>
+  attempt(async () => {
+    await sql`UPDATE sync.runs SET status = ${status}, finished_at = clock_timestamp() WHERE run_id = ${runId}`
+  })
+
+/** Books a stream's run as started, and as dead those that left it `running` without a lease. */
+export const startStream = (
+  sql: postgres.Sql,
+  held: Held,
+  mode: "full" | "lookup",
+): Effect.Effect<void, WarehouseError> =>
+  attempt(() =>
+    sql.begin(async tx => {
+      const dead = await tx<Array<{ run_id: string }>>`
+        UPDATE sync.stream_runs SET status = 'dead', finished_at = clock_timestamp(),
+          error = 'The process ended without a word; what it had committed stays.'
+        WHERE account = ${held.account} AND stream = ${held.stream} AND status = 'running' AND run_id <> ${held.runId}
+        RETURNING run_id`
+      for (const { run_id } of dead) {
+        await tx`
+          UPDATE sync.runs SET status = 'dead', finished_at = clock_timestamp()
+          WHERE run_id = ${run_id} AND status = 'running' AND NOT EXISTS (
+            SELECT FROM sync.stream_runs AS s WHERE s.run_id = ${run_id} AND s.status = 'running')`
+      }
+      await tx`
+        INSERT INTO sync.stream_runs (run_id, account, stream, mode, status, started_at)
+        VALUES (${held.runId}, ${held.account}, ${held.stream}, ${mode}, 'running', clock_timestamp())`
+    }),
+  ).pipe(Effect.asVoid)
+
+/** A pass over a list: where it goes on, and since when it runs. */
+export interface Pass {
+  readonly passId: string
+  readonly nextPage: number
+  readonly pageSize: number
+  readonly isResumed: boolean
+}
+
+/**
+ * Opens a pass: goes on with one that was broken off, when it was made with the same contract and is not too
+ * old, or begins anew. Keys of passes that nobody will go on with are dropped.
+ */
+export const openPass = (
+  sql: postgres.Sql,
+  held: Held,
+  options: { passId: string; pageSize: number; canResume: boolean },
+): Effect.Effect<Pass, LeaseError | WarehouseError> =>
+  fenced(sql, held, async tx => {
+    const [open] = await tx<Array<{ passId: string; nextPage: number; pageSize: number }>>`
+      SELECT pass_id AS "passId", next_page AS "nextPage", page_size AS "pageSize" FROM sync.checkpoints
+      WHERE account = ${held.account} AND stream = ${held.stream} AND ${options.canResume}
+        AND started_at > clock_timestamp() - ${PASS_AGE_MAX}::interval`
+    const pass = open ?? { passId: options.passId, nextPage: 1, pageSize: options.pageSize }
+    if (open === undefined) {
+      await tx`
+        INSERT INTO sync.checkpoints (account, stream, pass_id, started_at, next_page, page_size, updated_at)
+        VALUES (${held.account}, ${held.stream}, ${pass.passId}, clock_timestamp(), 1, ${pass.pageSize}, clock_timestamp())
+        ON CONFLICT (account, stream) DO UPDATE
+        SET pass_id = excluded.pass_id, started_at = excluded.started_at, next_page = 1,
+          page_size = excluded.page_size, extracted = 0, seen_keys = 0, updated_at = excluded.updated_at`
+      await tx`
+        DELETE FROM sync.seen_keys WHERE pass_id NOT IN (SELECT pass_id FROM sync.checkpoints)`
+    }
+    await tx`
+      UPDATE sync.stream_runs SET pass_id = ${pass.passId}
+      WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
+    return { ...pass, isResumed: open !== undefined }
+  })
+
+/** Rows of the account that are not booked as removed; whether there is any is all that a caller may ask. */
+export const hasRows = (
+  sql: postgres.Sql,
+  account: string,
+  stream: Stream,
+): Effect.Effect<boolean, WarehouseError> =>
+  attempt(async () => {
+    const rows = await sql.unsafe(
+      `SELECT 1 FROM ${shapeOf(stream.table).table} WHERE account = $1 AND removed_at IS NULL LIMIT 1`,
+      [account],
+    )
+    return rows.length > 0
+  })
+
+/** What a complete pass proved about records that it was not shown. */
+export interface Removal {
+  readonly removed: number
+  readonly note: string | null
+}
+
+/**
+ * Closes a complete pass. A record that neither this pass nor the complete one before it was shown is booked
+ * as removed; a pass whose seen keys were lost, or that read an unverified list, proves nothing.
+ */
+export const closePass = (
+  sql: postgres.Sql,
+  held: Held,
+  stream: Stream,
+  pass: { passId: string; provesRemoval: boolean },
+): Effect.Effect<Removal, LeaseError | WarehouseError> =>
+  fenced(sql, held, async tx => {
+    const [booked] = await tx<Array<{ isWhole: boolean }>>`
+      SELECT seen_keys = (SELECT count(*) FROM sync.seen_keys WHERE pass_id = ${pass.passId}) AS "isWhole"
+      FROM sync.checkpoints WHERE account = ${held.account} AND stream = ${held.stream} AND pass_id = ${pass.passId}`
+    const isProof = pass.provesRemoval && booked?.isWhole === true
+    const removed = isProof ? await bookMissing(tx, held, stream, pass.passId) : 0
+    await tx`DELETE FROM sync.seen_keys WHERE pass_id = ${pass.passId}`
+    await tx`
+      DELETE FROM sync.checkpoints
+      WHERE account = ${held.account} AND stream = ${held.stream} AND pass_id = ${pass.passId}`
+    return {
+      removed,
+      note: isProof
+        ? null
+        : pass.provesRemoval
+          ? "The keys this pass had seen were lost with a crash of Postgres: it proves no removal."
+          : "The list is not verified: this pass proves no removal.",
+    }
+  })
+
+const bookMissing = async (tx: Transaction, held: Held, stream: Stream, passId: string): Promise<number> => {
+  const { table } = shapeOf(stream.table)
+  const id = `t."${stream.idColumn}"`
+  const scope = [held.account, held.stream]
+  const missing = `t.account = $1 AND t.removed_at IS NULL
+    AND NOT EXISTS (SELECT FROM sync.seen_keys AS s WHERE s.pass_id = $3::uuid AND s.record_id = ${id})`
+  const { count } = await tx.unsafe(
+    `UPDATE ${table} AS t SET removed_at = clock_timestamp()
+     FROM sync.missing_keys AS m
+     WHERE ${missing} AND m.account = $1 AND m.stream = $2 AND m.record_id = ${id}`,
+    [...scope, passId],
+  )
+  await tx.unsafe("DELETE FROM sync.missing_keys WHERE account = $1 AND stream = $2", scope)
+  await tx.unsafe(
+    `INSERT INTO sync.missing_keys (account, stream, record_id) SELECT $1, $2, ${id} FROM ${table} AS t WHERE ${missing}`,
+    [...scope, passId],
+  )
+  return count
+}
+
+/** Forgets an unfinished pass, whose checkpoint a later run must not go on from. */
+export const abandonPass = (
+  sql: postgres.Sql,
+  held: Held,
+): Effect.Effect<void, LeaseError | WarehouseError> =>
+  fenced(sql, held, async tx => {
+    await tx`DELETE FROM sync.checkpoints WHERE account = ${held.account} AND stream = ${held.stream}`
+  })
+
+/** How a stream's run ended. */
+export interface StreamEnd {
+  readonly status: Status
+  readonly removed: number
+  readonly leftOver: number
+  readonly requests: number
+  readonly retries: number
+  readonly error: string | null
+  readonly note: string | null
+}
+
+export const finishStream = (
+  sql: postgres.Sql,
+  held: Held,
+  end: StreamEnd,
+): Effect.Effect<void, WarehouseError> =>
+  attempt(async () => {
+    await sql`
+      UPDATE sync.stream_runs
+      SET status = ${end.status}, finished_at = clock_timestamp(), removed = ${end.removed},
+        left_over = ${end.leftOver}, requests = ${end.requests}, retries = ${end.retries},
+        error = ${end.error}, note = ${end.note}
+      WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream} AND status = 'running'`
+  })
+
+/** One transaction of plain SQL that writes only while the lease is ours. */
+export const fenced = <A>(
+  sql: postgres.Sql,
+  held: Held,
+  run: (tx: Transaction) => Promise<A>,
+): Effect.Effect<A, LeaseError | WarehouseError> =>
+  Effect.tryPromise({
+    try: () =>
+      sql.begin(async tx => {
+        await renewWithin(tx, held)
+        return run(tx)
+      }) as Promise<A>,
+    catch: error => (error instanceof LeaseError ? error : warehouseError(error)),
+  })

@@ -1,0 +1,148 @@
+import type { Effect } from "effect"
+import type postgres from "postgres"
+import type { LeaseError, WarehouseError } from "../Errors.ts"
+import type { LookupStream, Row } from "../Stream.ts"
+import { arrayLiteral, arraysOf, shapeOf, unnestOf } from "./bulk.ts"
+import { attempt } from "./Database.ts"
+import type { Held } from "./Lease.ts"
+import { fenced } from "./Ledger.ts"
+
+/**
+ * The look-up side of the loader: which customers are to be asked whether a wallet may be issued to them, in
+ * which order, and what becomes of the answers.
+ */
+
+/** One answer, or the reason why there is none. */
+export interface Answer {
+  readonly id: string
+  readonly checkedAt: string
+  readonly row: Row | null
+  readonly raw: string | null
+  readonly error: string | null
+}
+
+/**
+ * Queues the customers to be asked, and says how many they are: never checked first, then the oldest answer.
+ * A ready answer is asked again when it is older than `recheckSeconds`; one that is not ready, whose latest
+ * check failed, or whose customer was written since, on every run.
+ */
+export const queueDue = (
+  sql: postgres.Sql,
+  held: Held,
+  stream: LookupStream,
+  recheckSeconds: number,
+): Effect.Effect<number, LeaseError | WarehouseError> =>
+  fenced(sql, held, async tx => {
+    await tx`
+      DELETE FROM sync.due_keys WHERE account = ${held.account} AND stream = ${held.stream}`
+    const { count } = await tx.unsafe(
+      `INSERT INTO sync.due_keys (run_id, account, stream, position, record_id)
+       SELECT $1::uuid, $2, $3, row_number() OVER (ORDER BY r.checked_at NULLS FIRST, c.customer_id), c.customer_id
+       FROM warehouse.customers AS c
+       LEFT JOIN ${shapeOf(stream.table).table} AS r ON r.account = c.account AND r.customer_id = c.customer_id
+       WHERE c.account = $2 AND c.removed_at IS NULL AND (
+         r.checked_at IS NULL OR r.is_wallet_ready IS NOT TRUE OR r.check_error IS NOT NULL
+         OR c.read_at > r.checked_at OR r.checked_at < clock_timestamp() - make_interval(secs => $4))`,
+      [held.runId, held.account, held.stream, recheckSeconds],
+    )
+    return count
+  })
+
+/** The next ids of the queue after a position. */
+export const dueAfter = (
+  sql: postgres.Sql,
+  held: Held,
+  position: number,
+  limit: number,
+): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
+  attempt(async () => {
+    const rows = await sql<Array<{ id: string }>>`
+      SELECT record_id AS id FROM sync.due_keys
+      WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}
+        AND position > ${position} ORDER BY position LIMIT ${limit}`
+    return rows.map(({ id }) => id)
+  })
+
+/**
+ * Books answers: the latest per customer, and a new period of history where the state (ready, missing fields)
+ * is another than before. A failed check is no state: it leaves the last one, and says so in `check_error`.
+ */
+export const saveAnswers = (
+  sql: postgres.Sql,
+  held: Held,
+  stream: LookupStream,
+  answers: ReadonlyArray<Answer>,
+  usage: { readonly requests: number; readonly retries: number },
+): Effect.Effect<
+  { inserted: number; updated: number; unchanged: number; failed: number },
+  LeaseError | WarehouseError
+> =>
+  fenced(sql, held, async tx => {
+    const { table } = shapeOf(stream.table)
+    const columns = ["customer_id", "is_wallet_ready", "missing_fields", "checked_at", "check_error", "raw"]
+    const rows = answers.map(({ id, checkedAt, row, raw, error }) => ({
+      customer_id: id,
+      is_wallet_ready: row?.is_wallet_ready ?? null,
+      missing_fields: row?.missing_fields ?? [],
+      checked_at: checkedAt,
+      check_error: error,
+      raw,
+    }))
+    const isState = "excluded.is_wallet_ready IS NOT NULL"
+    const isOther = `${isState} AND (t.is_wallet_ready, t.missing_fields) IS DISTINCT FROM (excluded.is_wallet_ready, excluded.missing_fields)`
+    const taken = await tx.unsafe<Array<{ inserted: boolean; changed: boolean }>>(
+      `INSERT INTO ${table} AS t
+         (account, run_id, customer_id, is_wallet_ready, missing_fields, checked_at, check_error, raw, changed_at)
+       SELECT $1, $2::uuid, s.customer_id, s.is_wallet_ready::boolean, s.missing_fields::text[],
+         s.checked_at::timestamptz, s.check_error, s.raw::jsonb,
+         CASE WHEN s.is_wallet_ready IS NOT NULL THEN s.checked_at::timestamptz END
+       FROM ${unnestOf(columns, 3)}
+       ON CONFLICT (account, customer_id) DO UPDATE
+       SET checked_at = excluded.checked_at, check_error = excluded.check_error, run_id = excluded.run_id,
+         is_wallet_ready = coalesce(excluded.is_wallet_ready, t.is_wallet_ready),
+         missing_fields = CASE WHEN ${isState} THEN excluded.missing_fields ELSE t.missing_fields END,
+         raw = coalesce(excluded.raw, t.raw),
+         changed_at = CASE WHEN ${isOther} THEN excluded.checked_at ELSE t.changed_at END
+       WHERE t.checked_at <= excluded.checked_at
+       RETURNING (xmax = 0) AS inserted, changed_at = checked_at AS changed`,
+      [held.account, held.runId, ...arraysOf(columns, rows)],
+    )
+    const states = rows.filter(row => row.is_wallet_ready !== null)
+    await tx.unsafe(
+      `WITH other AS (
+         SELECT s.customer_id, s.is_wallet_ready::boolean AS is_wallet_ready, s.missing_fields::text[] AS missing_fields,
+           s.checked_at::timestamptz AS valid_from, h.valid_from AS ended
+         FROM ${unnestOf(columns, 2)}
+         LEFT JOIN warehouse.wallet_readiness_history AS h
+           ON h.account = $1 AND h.customer_id = s.customer_id AND h.valid_to IS NULL
+         WHERE h.customer_id IS NULL
+           OR (h.valid_from < s.checked_at::timestamptz
+             AND (h.is_wallet_ready, h.missing_fields) IS DISTINCT FROM (s.is_wallet_ready::boolean, s.missing_fields::text[]))
+       ), closed AS (
+         UPDATE warehouse.wallet_readiness_history AS h SET valid_to = o.valid_from FROM other AS o
+         WHERE h.account = $1 AND h.customer_id = o.customer_id AND h.valid_from = o.ended
+       )
+       INSERT INTO warehouse.wallet_readiness_history (account, customer_id, valid_from, is_wallet_ready, missing_fields)
+       SELECT $1, customer_id, valid_from, is_wallet_ready, missing_fields FROM other
+       ON CONFLICT DO NOTHING`,
+      [held.account, ...arraysOf(columns, states)],
+    )
+    const inserted = taken.filter(row => row.inserted).length
+    const updated = taken.filter(row => !row.inserted && row.changed).length
+    const counts = {
+      inserted,
+      updated,
+      unchanged: answers.length - inserted - updated,
+      failed: answers.filter(answer => answer.error !== null).length,
+    }
+    await tx`
+      UPDATE sync.stream_runs
+      SET extracted = extracted + ${answers.length}, inserted = inserted + ${counts.inserted},
+        updated = updated + ${counts.updated}, unchanged = unchanged + ${counts.unchanged},
+        requests = ${usage.requests}, retries = ${usage.retries}
+      WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
+    await tx`
+      DELETE FROM sync.due_keys WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}
+        AND record_id = ANY(${arrayLiteral(answers.map(({ id }) => id))}::text[])`
+    return counts
+  })

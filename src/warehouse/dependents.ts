@@ -1,0 +1,158 @@
+import type { Child, History, Row, Stream } from "../Stream.ts"
+import {
+  arrayLiteral,
+  arraysOf,
+  quoted,
+  type Shape,
+  shapeOf,
+  type Transaction,
+  unnestOf,
+  upsert,
+} from "./bulk.ts"
+import type { Held } from "./Lease.ts"
+import type { Version } from "./Loader.ts"
+
+/** What is written along with a record's own row: its children, and the history that cannot be fetched again. */
+
+const childRows = (child: Child, { id, readAt, normalized }: Version, held: Held): ReadonlyArray<Row> =>
+  (normalized.children?.[shapeOf(child.table).name] ?? []).map((row, i) => ({
+    ...row,
+    account: held.account,
+    [child.parentColumn]: id,
+    ...(child.surplus === "replace"
+      ? { position: String(i + 1) }
+      : { read_at: readAt, first_seen_at: readAt, run_id: held.runId, removed_at: null }),
+  }))
+
+/** Parents whose record had this child's part at all: where it is absent, nothing is known about its rows. */
+const parentsOf = (child: Child, versions: ReadonlyArray<Version>): ReadonlyArray<Version> =>
+  versions.filter(({ normalized }) => normalized.children?.[shapeOf(child.table).name] !== undefined)
+
+const dropSurplus = async (
+  tx: Transaction,
+  shape: Shape,
+  child: Child,
+  versions: ReadonlyArray<Version>,
+  held: Held,
+) => {
+  const columns = ["parent", "length"]
+  const rows = versions.map(({ id, normalized }) => ({
+    parent: id,
+    length: String(normalized.children?.[shape.name]?.length ?? 0),
+  }))
+  await tx.unsafe(
+    `DELETE FROM ${shape.table} AS t USING ${unnestOf(columns, 2)}
+     WHERE t.account = $1 AND t."${child.parentColumn}" = s.parent AND t.position > s.length::int`,
+    [held.account, ...arraysOf(columns, rows)],
+  )
+}
+
+const markUnlisted = async (
+  tx: Transaction,
+  { table, key }: Shape,
+  child: Child,
+  versions: ReadonlyArray<Version>,
+  rows: ReadonlyArray<Row>,
+  held: Held,
+) => {
+  const id = key.at(-1)!
+  const columns = ["parent", "read_at"]
+  const parents = versions.map(version => ({ parent: version.id, read_at: version.readAt }))
+  await tx.unsafe(
+    `UPDATE ${table} AS t SET removed_at = s.read_at::timestamptz FROM ${unnestOf(columns, 3)}
+     WHERE t.account = $1 AND t."${child.parentColumn}" = s.parent AND t.removed_at IS NULL
+       AND t."${id}" <> ALL ($2::text[])`,
+    [held.account, arrayLiteral(rows.map(row => row[id] ?? null)), ...arraysOf(columns, parents)],
+  )
+}
+
+/** Writes the children of the records that were taken: an older version must not bring its children back. */
+export const writeChildren = async (
+  tx: Transaction,
+  held: Held,
+  stream: Stream,
+  current: ReadonlyArray<Version>,
+): Promise<void> => {
+  for (const child of stream.children) {
+    const shape = shapeOf(child.table)
+    const parents = parentsOf(child, current)
+    const rows = parents.flatMap(version => childRows(child, version, held))
+    if (rows.length > 0) {
+      const compared = quoted(
+        [...shape.types.keys()].filter(name => !["read_at", "first_seen_at", "run_id"].includes(name)),
+      )
+      await upsert(tx, shape, {
+        rows,
+        preference: "ordinal DESC",
+        kept: ["first_seen_at"],
+        guard: `(${prefixed("t", compared)}) IS DISTINCT FROM (${prefixed("excluded", compared)})`,
+      })
+    }
+    if (child.surplus === "replace") await dropSurplus(tx, shape, child, parents, held)
+    else await markUnlisted(tx, shape, child, parents, rows, held)
+  }
+}
+
+const prefixed = (alias: string, columns: string): string =>
+  columns
+    .split(", ")
+    .map(column => `${alias}.${column}`)
+    .join(", ")
+
+const historyRows = (history: History, stream: Stream, versions: ReadonlyArray<Version>, held: Held) =>
+  versions.flatMap(({ id, readAt, normalized }) => {
+    const own = { ...normalized.row, [stream.idColumn]: id }
+    const rows = history.child === undefined ? [own] : (normalized.children?.[history.child] ?? [])
+    return rows
+      .filter(row => history.isAbout?.(row) ?? true)
+      .map(row => ({ ...row, account: held.account, [history.timeColumn]: readAt }))
+  })
+
+/** The earliest time wins, whatever the order in which reads are committed. */
+const writeFirstSeen = (tx: Transaction, { table, timeColumn }: History, rows: ReadonlyArray<Row>) =>
+  upsert(tx, shapeOf(table), {
+    rows,
+    preference: `"${timeColumn}", ordinal`,
+    kept: [],
+    guard: `excluded."${timeColumn}" < t."${timeColumn}"`,
+  })
+
+const writeChanges = (tx: Transaction, history: History, rows: ReadonlyArray<Row>) => {
+  const { table, types } = shapeOf(history.table)
+  const columns = [...types.keys()]
+  const keys = ["account", ...history.keyColumns]
+  const typed = columns.map(column => `s."${column}"::${types.get(column)} AS "${column}"`).join(", ")
+  const values = quoted(history.valueColumns)
+  return tx.unsafe(
+    `INSERT INTO ${table} (${quoted(columns)})
+     SELECT ${prefixed("n", quoted(columns))}
+     FROM (SELECT ${typed} FROM ${unnestOf(columns, 1)}) AS n
+     LEFT JOIN LATERAL (
+       SELECT ${values} FROM ${table} AS h
+       WHERE ${keys.map(key => `h."${key}" = n."${key}"`).join(" AND ")} AND h."${history.timeColumn}" <= n."${history.timeColumn}"
+       ORDER BY h."${history.timeColumn}" DESC LIMIT 1
+     ) AS h ON true
+     WHERE h."${history.valueColumns[0]}" IS NULL
+       OR (${prefixed("h", values)}) IS DISTINCT FROM (${prefixed("n", values)})
+     ON CONFLICT DO NOTHING`,
+    arraysOf(columns, rows),
+  )
+}
+
+/**
+ * Records what cannot be fetched later. A first-seen time is noted for every version that was read, also for
+ * one that came too late to be stored; a changed value only for the versions that are now stored.
+ */
+export const writeHistories = async (
+  tx: Transaction,
+  held: Held,
+  stream: Stream,
+  versions: ReadonlyArray<Version>,
+  current: ReadonlyArray<Version>,
+): Promise<void> => {
+  for (const history of stream.histories) {
+    const rows = historyRows(history, stream, history.kind === "change" ? current : versions, held)
+    if (rows.length === 0) continue
+    await (history.kind === "change" ? writeChanges(tx, history, rows) : writeFirstSeen(tx, history, rows))
+  }
+}
