@@ -7,9 +7,7 @@ CREATE TABLE "sync"."checkpoints" (
 	"stream" text NOT NULL,
 	"pass_id" uuid NOT NULL,
 	"started_at" timestamp with time zone NOT NULL,
-	"next_page" integer NOT NULL,
-	"page_size" integer NOT NULL,
-	"extracted" bigint DEFAULT 0 NOT NULL,
+	"position" jsonb,
 	"seen_keys" bigint DEFAULT 0 NOT NULL,
 	"updated_at" timestamp with time zone NOT NULL,
 	CONSTRAINT "checkpoints_account_stream_pk" PRIMARY KEY("account","stream")

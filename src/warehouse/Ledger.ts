@@ -58,43 +58,40 @@ export const startStream = (
     }),
   ).pipe(Effect.asVoid)
 
-/** A pass over a list: where it goes on, and since when it runs. */
+/** A pass over a list. `position` is where it goes on, as the reader of pages left it; null at its beginning. */
 export interface Pass {
   readonly passId: string
-  readonly nextPage: number
-  readonly pageSize: number
-  readonly isResumed: boolean
+  readonly position: unknown
 }
 
 /**
- * Opens a pass: goes on with one that was broken off, when it was made with the same contract and is not too
- * old, or begins anew. Keys of passes that nobody will go on with are dropped.
+ * Opens a pass: goes on with one that was broken off, unless it may not or is too old, or begins anew. Keys of
+ * passes that nobody will go on with are dropped.
  */
 export const openPass = (
   sql: postgres.Sql,
   held: Held,
-  options: { passId: string; pageSize: number; canResume: boolean },
+  options: { newPassId: string; canResume: boolean },
 ): Effect.Effect<Pass, LeaseError | WarehouseError> =>
   fenced(sql, held, async tx => {
-    const [open] = await tx<Array<{ passId: string; nextPage: number; pageSize: number }>>`
-      SELECT pass_id AS "passId", next_page AS "nextPage", page_size AS "pageSize" FROM sync.checkpoints
+    const [open] = await tx<Array<Pass>>`
+      SELECT pass_id AS "passId", position FROM sync.checkpoints
       WHERE account = ${held.account} AND stream = ${held.stream} AND ${options.canResume}
         AND started_at > clock_timestamp() - ${PASS_AGE_MAX}::interval`
-    const pass = open ?? { passId: options.passId, nextPage: 1, pageSize: options.pageSize }
+    const pass = open ?? { passId: options.newPassId, position: null }
     if (open === undefined) {
       await tx`
-        INSERT INTO sync.checkpoints (account, stream, pass_id, started_at, next_page, page_size, updated_at)
-        VALUES (${held.account}, ${held.stream}, ${pass.passId}, clock_timestamp(), 1, ${pass.pageSize}, clock_timestamp())
+        INSERT INTO sync.checkpoints (account, stream, pass_id, started_at, updated_at)
+        VALUES (${held.account}, ${held.stream}, ${pass.passId}, clock_timestamp(), clock_timestamp())
         ON CONFLICT (account, stream) DO UPDATE
-        SET pass_id = excluded.pass_id, started_at = excluded.started_at, next_page = 1,
-          page_size = excluded.page_size, extracted = 0, seen_keys = 0, updated_at = excluded.updated_at`
-      await tx`
-        DELETE FROM sync.seen_keys WHERE pass_id NOT IN (SELECT pass_id FROM sync.checkpoints)`
+        SET pass_id = excluded.pass_id, started_at = excluded.started_at, position = NULL, seen_keys = 0,
+          updated_at = excluded.updated_at`
+      await tx`DELETE FROM sync.seen_keys WHERE pass_id NOT IN (SELECT pass_id FROM sync.checkpoints)`
     }
     await tx`
       UPDATE sync.stream_runs SET pass_id = ${pass.passId}
       WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
-    return { ...pass, isResumed: open !== undefined }
+    return pass
   })
 
 /** Rows of the account that are not booked as removed; whether there is any is all that a caller may ask. */

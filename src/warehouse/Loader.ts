@@ -33,8 +33,8 @@ export interface Counts {
 /** Where the pass goes on when this batch is committed. */
 export interface Progress {
   readonly passId: string
-  readonly nextPage: number
-  readonly pageSize: number
+  /** Where the pass goes on once the batch is committed, as JSON; null when nothing is left to read. */
+  readonly position: unknown
   readonly pages: number
   readonly requests: number
   readonly retries: number
@@ -275,8 +275,8 @@ const bookProgress = async (
     ON CONFLICT DO NOTHING`
   await tx`
     UPDATE sync.checkpoints
-    SET next_page = ${progress.nextPage}, page_size = ${progress.pageSize}, updated_at = clock_timestamp(),
-      extracted = extracted + ${counts.extracted}, seen_keys = seen_keys + ${seen}
+    SET position = ${JSON.stringify(progress.position)}::text::jsonb, updated_at = clock_timestamp(),
+      seen_keys = seen_keys + ${seen}
     WHERE account = ${held.account} AND stream = ${held.stream} AND pass_id = ${progress.passId}`
   await tx`
     UPDATE sync.stream_runs
