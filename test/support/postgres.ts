@@ -1,0 +1,151 @@
+import { randomBytes } from "node:crypto"
+import { createRequire } from "node:module"
+import { join } from "node:path"
+import { Effect, Exit, Redacted, Scope } from "effect"
+import postgres from "postgres"
+import { afterAll, beforeAll, inject } from "vitest"
+import type { ConfigurationError } from "../../src/Errors.ts"
+import { WarehouseError } from "../../src/Errors.ts"
+import {
+  type EmbeddedOptions,
+  type EmbeddedServer,
+  embeddedPostgres,
+} from "../../src/warehouse/EmbeddedPostgres.ts"
+
+/** The Postgres that is shipped, and the oldest that is promised. */
+export type PostgresVersion = "18" | "14"
+
+export interface TestDatabase {
+  readonly ownerUrl: Redacted.Redacted
+  readonly readerUrl: Redacted.Redacted
+}
+
+export interface TestDatabaseOptions {
+  readonly version?: PostgresVersion
+  /**
+   * What a fresh database starts with. `prepare` runs once per test run and version for each `name`, on a
+   * template that the databases are then cloned from; it must close its connections.
+   */
+  readonly template?: {
+    readonly name: string
+    readonly prepare: (ownerUrl: Redacted.Redacted) => Promise<unknown>
+  }
+}
+
+/** The module that a version's programs are looked up from. */
+export const resolveFrom = (version: PostgresVersion): string =>
+  version === "18" ? import.meta.url : createRequire(import.meta.url).resolve("postgres-14")
+
+const serverOptions = (version: PostgresVersion): EmbeddedOptions => ({
+  resolveFrom: resolveFrom(version),
+  // The data is worth nothing, and several test files share the server.
+  settings: { fsync: "off", synchronous_commit: "off", full_page_writes: "off", max_connections: "200" },
+  bootstrap: ["ALTER ROLE paycombat CREATEDB"],
+})
+
+/** This worker's share of the run's servers. Never let go: they stay up from file to file, until the run ends. */
+const servers = new Map<PostgresVersion, Promise<EmbeddedServer>>()
+
+const serverOf = (version: PostgresVersion): Promise<EmbeddedServer> => {
+  const known = servers.get(version)
+  if (known !== undefined) return known
+  const dataDir = join(inject("postgresDirectory"), version)
+  const server = Effect.runPromise(
+    Effect.flatMap(Scope.make(), scope =>
+      Scope.extend(embeddedPostgres(dataDir, serverOptions(version)), scope),
+    ),
+  )
+  servers.set(version, server)
+  return server
+}
+
+/** A database of its own, with the same logins as a real one, dropped when the scope closes. */
+export const testDatabase = (
+  options: TestDatabaseOptions = {},
+): Effect.Effect<TestDatabase, ConfigurationError | WarehouseError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const server = yield* Effect.promise(() => serverOf(options.version ?? "18"))
+    const name = `test_${randomBytes(8).toString("hex")}`
+    yield* Effect.acquireRelease(
+      asAdmin(server, async sql => {
+        const template =
+          options.template === undefined ? "template1" : await templateOf(server, sql, options.template)
+        await createDatabase(sql, name, template)
+      }),
+      () => Effect.orDie(asAdmin(server, sql => sql.unsafe(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`))),
+    )
+    return databaseOf(server, name)
+  })
+
+/** The same for a whole test file: created before its tests, dropped after them. Read it inside a test. */
+export const databaseForFile = (options: TestDatabaseOptions = {}): TestDatabase => {
+  let scope: Scope.CloseableScope
+  let database: TestDatabase
+  beforeAll(async () => {
+    scope = await Effect.runPromise(Scope.make())
+    database = await Effect.runPromise(Scope.extend(testDatabase(options), scope))
+  })
+  afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+  return {
+    get ownerUrl() {
+      return database.ownerUrl
+    },
+    get readerUrl() {
+      return database.readerUrl
+    },
+  }
+}
+
+/** Runs plain SQL, several statements at once if need be; for arranging and looking, not for what is tested. */
+export const runSql = async (
+  url: Redacted.Redacted,
+  statements: string,
+): Promise<ReadonlyArray<postgres.Row>> => {
+  const sql = postgres(Redacted.value(url), { max: 1, onnotice: () => undefined })
+  try {
+    return await sql.unsafe(statements)
+  } finally {
+    await sql.end()
+  }
+}
+
+const databaseOf = (server: EmbeddedServer, name: string): TestDatabase => {
+  const at = (url: Redacted.Redacted) => Redacted.make(Redacted.value(url).replace(/\/[^/]*$/, `/${name}`))
+  return { ownerUrl: at(server.ownerUrl), readerUrl: at(server.readerUrl) }
+}
+
+const asAdmin = (server: EmbeddedServer, work: (sql: postgres.Sql) => Promise<unknown>) =>
+  Effect.tryPromise({
+    try: async () => {
+      const url = Redacted.value(databaseOf(server, "postgres").ownerUrl)
+      const sql = postgres(url, { max: 1, onnotice: () => undefined })
+      await work(sql).finally(() => sql.end())
+    },
+    catch: error => new WarehouseError({ message: String(error) }),
+  })
+
+/** Rights as in the database `paycombat`. */
+const createDatabase = async (sql: postgres.Sql, name: string, template: string): Promise<void> => {
+  await sql.unsafe(`CREATE DATABASE ${name} TEMPLATE ${template}`)
+  await sql.unsafe(`REVOKE ALL ON DATABASE ${name} FROM PUBLIC`)
+  await sql.unsafe(`GRANT CONNECT ON DATABASE ${name} TO paycombat_reader`)
+}
+
+const templateOf = async (
+  server: EmbeddedServer,
+  sql: postgres.Sql,
+  { name, prepare }: NonNullable<TestDatabaseOptions["template"]>,
+): Promise<string> => {
+  const template = `template_${name}`
+  // Other workers want it too: one makes it, the others wait here.
+  await sql`SELECT pg_advisory_lock(hashtext(${template}))`
+  const [known] = await sql`SELECT datistemplate AS ready FROM pg_database WHERE datname = ${template}`
+  if (known?.ready !== true) {
+    await sql.unsafe(`DROP DATABASE IF EXISTS ${template} WITH (FORCE)`)
+    await createDatabase(sql, template, "template1")
+    await prepare(databaseOf(server, template).ownerUrl)
+    await sql.unsafe(`ALTER DATABASE ${template} IS_TEMPLATE true`)
+  }
+  await sql`SELECT pg_advisory_unlock(hashtext(${template}))`
+  return template
+}
