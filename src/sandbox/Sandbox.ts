@@ -1,0 +1,102 @@
+import type { AddressInfo } from "node:net"
+import { Effect, type Scope } from "effect"
+import { ConfigurationError } from "../Errors.ts"
+import type { Place, Readiness } from "./changes.ts"
+import type { FaultHook } from "./faults.ts"
+import { resolve, type SandboxOptions, type StreamName } from "./options.ts"
+import { recordsOf } from "./records.ts"
+import { makeServer, type Requests } from "./server.ts"
+import { makeTruth, type Truth } from "./truth.ts"
+import { makeWorld } from "./world.ts"
+
+export { FAULTS, type Fault, type FaultHook, type FaultName, rateLimit, seededFaults } from "./faults.ts"
+export { normalizeDecimal } from "./money.ts"
+export { defaultOptions, type SandboxOptions, STREAMS, type StreamName } from "./options.ts"
+export type { Truth } from "./truth.ts"
+
+/**
+ * A simulated PayCombat API: the documented endpoints and shapes, with the undocumented parts as options
+ * (`SandboxOptions`), data of any size at constant memory, and the truth about them to compare with.
+ *
+ * Record `index` of a list is a pure function of seed and index: 0 is the oldest; an inserted record gets the
+ * next number. The documented samples are served unchanged as transaction 0, payout 0, checkout 0, customers
+ * 0 and 2, and wallet 2, where the lists are long enough to hold them (three customers, three transactions).
+ * Only changes are kept, so memory grows with their number.
+ */
+export interface Sandbox {
+  readonly url: string
+  readonly token: string
+  readonly options: SandboxOptions
+  readonly truth: Truth
+  readonly requests: Requests
+  readonly resetRequests: () => void
+
+  /** The id of a record, and the index of one that is listed now. */
+  readonly idOf: (stream: StreamName, index: number) => string
+  readonly indexOf: (stream: StreamName, id: string) => number | undefined
+
+  /** Lists further records at one end of the list as it is served. */
+  readonly insert: (stream: StreamName, count: number, at: Place) => void
+  /**
+   * Makes a newer version of a record (the next, or the one named), updated now or at `updatedAt`: a customer
+   * or checkout changes, a payout goes PENDING → SUCCESS → RETURNED, a transaction settles, a wallet's balance grows.
+   */
+  readonly touch: (stream: StreamName, index: number, version?: number, updatedAt?: string) => void
+  /** Overwrites fields of a record as served, `undefined` leaves one out. `truth` does not know of it. */
+  readonly patch: (stream: StreamName, index: number, fields: Readonly<Record<string, unknown>>) => void
+  /** No longer lists a record; its by-id endpoint says 404. */
+  readonly remove: (stream: StreamName, index: number) => void
+  readonly restore: (stream: StreamName, index: number) => void
+  /** Sets what a customer's readiness answers; the customer's record shows the same. */
+  readonly setReadiness: (customer: number, readiness: Readiness) => void
+  readonly makeReady: (customer: number) => void
+  readonly setFault: (fault: FaultHook | null) => void
+}
+
+/** Starts a sandbox that stops with the scope. Fails when an option cannot be, or the port is taken. */
+export const start = (
+  given: Partial<SandboxOptions> = {},
+): Effect.Effect<Sandbox, ConfigurationError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const options = yield* resolve(given)
+    const world = makeWorld(options)
+    const records = recordsOf(world)
+    const { server, requests, resetRequests, listing, setFault } = makeServer(world, records)
+    const listen = Effect.async<AddressInfo, ConfigurationError>(resume => {
+      server.once("error", (error: NodeJS.ErrnoException) =>
+        resume(
+          Effect.fail(
+            new ConfigurationError({
+              message: `The sandbox cannot listen on ${options.host}:${options.port} (${error.code}): choose another port, or 0 for a free one.`,
+            }),
+          ),
+        ),
+      )
+      server.listen(options.port, options.host, () => resume(Effect.succeed(server.address() as AddressInfo)))
+    })
+    const close = Effect.async<void>(resume => {
+      server.close(() => resume(Effect.void))
+      server.closeAllConnections()
+    })
+    const { port } = yield* Effect.acquireRelease(listen, () => close)
+    const { insert, touch, patch, remove, restore, setReadiness } = world.changes
+    const host = options.host.includes(":") ? `[${options.host}]` : options.host
+    return {
+      url: `http://${host}:${port}`,
+      token: options.token,
+      options,
+      truth: makeTruth(world, records, listing),
+      requests,
+      resetRequests,
+      idOf: (stream, index) => records.ids[stream].of(index),
+      indexOf: records.find,
+      insert,
+      touch,
+      patch,
+      remove,
+      restore,
+      setReadiness,
+      makeReady: customer => setReadiness(customer, { ready: true, missing: [] }),
+      setFault,
+    }
+  })

@@ -1,0 +1,198 @@
+import type { SandboxOptions, StreamName } from "./options.ts"
+import { inverseOf, strideOf } from "./owners.ts"
+import { hash, KIND } from "./random.ts"
+import type { World } from "./world.ts"
+
+/**
+ * Lists as served: which record stands at which place, and which of them one page holds. The order of the
+ * records of the start is arithmetic; only what was inserted or removed since is kept.
+ */
+export interface Listing {
+  /** Records listed now. */
+  readonly total: () => number
+  /** Indices of up to `limit` records after the first `offset`, in the order served. */
+  readonly slice: (offset: number, limit: number) => ReadonlyArray<number>
+  /** All listed indices, in the order served. */
+  readonly all: () => Generator<number>
+}
+
+interface Arrangement {
+  readonly indexAt: (place: number) => number
+  readonly placeOf: (index: number) => number
+}
+
+/** How the records of the start are ordered. `shuffled` walks a stride: each place once, neighbours far apart. */
+const arrange = ({ order, seed }: SandboxOptions, count: number): Arrangement => {
+  if (order === "oldest-first") return { indexAt: place => place, placeOf: index => index }
+  if (order === "newest-first")
+    return { indexAt: place => count - 1 - place, placeOf: index => count - 1 - index }
+  const size = Math.max(1, count)
+  const stride = strideOf(size)
+  const undo = inverseOf(stride, size)
+  const shift = hash(seed, KIND.order, size) % size
+  return {
+    indexAt: place => (place * stride + shift) % size,
+    placeOf: index => (((index - shift + size) % size) * undo) % size,
+  }
+}
+
+export const listingOf = (world: World, stream: StreamName): Listing => {
+  const { front, back, removed } = world.changes.of(stream)
+  const base = world.changes.base(stream)
+  const { indexAt, placeOf } = arrange(world.options, base)
+  const leavesHoles = world.options.removedLeavesHoles
+  let removedPlaces: ReadonlyArray<number> = []
+  let revision = 0
+
+  const length = () => front.length + base + back.length
+  const at = (place: number): number => {
+    const middle = place - front.length
+    if (middle < 0) return front[place]!
+    return middle < base ? indexAt(middle) : back[middle - base]!
+  }
+  const placeOfAny = (index: number): number => {
+    if (index < base) return front.length + placeOf(index)
+    const place = front.indexOf(index)
+    return place >= 0 ? place : front.length + base + back.indexOf(index)
+  }
+  /** The place at which `offset` records that are still listed have gone by. */
+  const placeAfter = (offset: number): number => {
+    if (revision !== world.changes.revision()) {
+      removedPlaces = [...removed].map(placeOfAny).sort((a, b) => a - b)
+      revision = world.changes.revision()
+    }
+    let place = offset
+    for (const gone of removedPlaces) {
+      if (gone > place) break
+      place += 1
+    }
+    return place
+  }
+  const slice = (offset: number, limit: number): ReadonlyArray<number> => {
+    const found: Array<number> = []
+    const first = leavesHoles ? offset : placeAfter(offset)
+    const last = leavesHoles ? Math.min(length(), offset + limit) : length()
+    for (let place = first; place < last && found.length < limit; place++) {
+      const index = at(place)
+      if (!removed.has(index)) found.push(index)
+    }
+    return found
+  }
+  function* all(): Generator<number> {
+    for (let place = 0; place < length(); place++) {
+      const index = at(place)
+      if (!removed.has(index)) yield index
+    }
+  }
+  return { total: () => length() - removed.size, slice, all }
+}
+
+/** Names of a position that counts records; under any other name it counts pages. */
+const COUNTS_RECORDS = new Set(["offset", "skip", "start", "from"])
+
+export interface Page {
+  readonly number: number
+  readonly size: number
+  readonly indices: ReadonlyArray<number>
+  readonly total: number
+  /** Whether it lies beyond the last record. */
+  readonly isBeyond: boolean
+}
+
+const wholeNumber = (text: string | null, least: number): number | undefined => {
+  const value = text === null || text.trim() === "" ? Number.NaN : Number(text)
+  return Number.isInteger(value) && value >= least ? value : undefined
+}
+
+/** The page that a query asks for. Parameters under other names, and values that make no sense, are ignored. */
+export const pageOf = (listing: Listing, options: SandboxOptions, query: URLSearchParams): Page => {
+  const [positionName, sizeName] = options.pagingNames
+  const countsRecords = COUNTS_RECORDS.has(positionName)
+  const asked = wholeNumber(query.get(sizeName), 1) ?? options.defaultPageSize
+  const size = Math.min(asked, options.maxPageSize)
+  const least = countsRecords ? 0 : 1
+  const position = wholeNumber(query.get(positionName), least) ?? least
+  const offset = countsRecords ? position : (position - 1) * (options.offsetBy === "asked" ? asked : size)
+  const total = listing.total()
+  const isBeyond = offset > 0 && offset >= total
+  const lastOffset = Math.max(0, Math.floor((total - 1) / size) * size)
+  const repeats = isBeyond && options.afterEnd === "repeat"
+  return {
+    number: Math.floor(offset / size) + 1,
+    size,
+    indices: listing.slice(repeats ? lastOffset : offset, size),
+    total,
+    isBeyond,
+  }
+}
+
+/** The totals that a page states beside its records: JSON members with a comma before each. */
+const totalsText = ({ totals, totalSkew }: SandboxOptions, { number, size, total }: Page): string => {
+  const stated = total + totalSkew
+  const pages = Math.ceil(stated / size)
+  switch (totals) {
+    case "none":
+      return ""
+    case "total":
+      return `,"total":${stated}`
+    case "pagination":
+      return `,"pagination":{"page":${number},"limit":${size},"total":${stated},"page_count":${pages}}`
+    case "meta":
+      return `,"meta":{"current_page":${number},"per_page":${size},"total":${stated},"last_page":${pages}}`
+  }
+}
+
+/** What upstream puts around an answer (D), in place of a random id and the wall clock: same request, same bytes. */
+export const upstreamHead = (requestId: string, time: string, status: number, text: string): string =>
+  `{"request_id":"${requestId}","request_time":"${time}","success":${status < 400},"status_code":${status},"status_text":"${text}"`
+
+export interface Stamp {
+  readonly requestId: string
+  readonly time: string
+}
+
+/** The body of a list answer. Totals stand beside the list, wherever that is. */
+export const listBody = (
+  options: SandboxOptions,
+  stream: StreamName,
+  page: Page,
+  records: ReadonlyArray<string>,
+  { requestId, time }: Stamp,
+): string => {
+  const list = `[${records.join(",")}]`
+  const totals = totalsText(options, page)
+  const named = `{"${options.listName ?? stream}":${list}${totals}}`
+  const head = `{"status":true,"message":"OK","data":`
+  const upstream = `${upstreamHead(requestId, time, 200, "OK")},"data":`
+  switch (options.envelope) {
+    case "data":
+      return `${head}${list}${totals}}`
+    case "data.data":
+      return `${head}{"data":${list}${totals}}}`
+    case "data.named":
+      return `${head}${named}}`
+    case "double":
+      return `${head}${upstream}${list}${totals}}}`
+    case "double.named":
+      return `${head}${upstream}${named}}}`
+  }
+}
+
+/** The body of a by-id answer: under the single or the double envelope, both documented (D). */
+export const recordBody = (options: SandboxOptions, record: string, { requestId, time }: Stamp): string =>
+  options.detailEnvelope === "single"
+    ? `{"status":true,"message":"OK","data":${record}}`
+    : `{"status":true,"message":"OK","data":${upstreamHead(requestId, time, 200, "OK")},"data":${record}}}`
+
+/** Upstream's error body (U). */
+export const errorBody = (
+  status: number,
+  text: string,
+  message: string,
+  { requestId, time }: Stamp,
+): string =>
+  `${upstreamHead(requestId, time, status, text)},"error":${JSON.stringify({
+    code: status,
+    name: text.toUpperCase().replaceAll(" ", "_"),
+    message: [message],
+  })}}`

@@ -1,0 +1,230 @@
+import { AUD, CURRENCIES, EUR, type Minor, print, USD } from "../money.ts"
+import { FIXED_TRANSACTIONS, ORGANIZATION } from "../owners.ts"
+import { hash, KIND, lane } from "../random.ts"
+import { ORG_ID, SAMPLE_INDEX } from "../samples.ts"
+import { DAY_MILLIS, dayOf, HOUR_MILLIS, iso, spread, type World } from "../world.ts"
+
+/** A transaction before it is text. Amounts in minor units, currencies by their place in `CURRENCIES`. */
+export interface Transaction {
+  readonly index: number
+  /** Index of the customer, or `ORGANIZATION`. */
+  readonly owner: number
+  readonly eventType: string
+  readonly eventName: string
+  readonly currency: number
+  readonly amount: Minor
+  readonly feeCurrency: number
+  readonly fee: number
+  readonly tax: number
+  readonly createdAt: number
+}
+
+/** How far a transaction is on its way to the merchant. A settlement is of one day and currency. */
+interface Progress {
+  readonly settlement: string | null
+  readonly isSettled: boolean
+  readonly isReconciled: boolean
+  readonly updatedAt: number
+}
+
+/** Each eighth transaction is a payout's: transaction 8p is payout p. */
+export const PAYOUT_EVERY = 8
+
+/** Days after which a transaction is put into a settlement, and after which that is done. */
+const SETTLEMENT_AFTER_DAYS = 2
+const SETTLED_AFTER_DAYS = 7
+
+/** Of 10,000 that are neither a payout nor a sample. `ADJUSTMENT` is unknown to everybody: views must leave it out. */
+const EVENTS = [
+  [7_200, "PAYIN", "PAYIN_COMPLETED"],
+  [700, "REFUND", "REFUND_COMPLETED"],
+  [200, "CHARGEBACK", "CHARGEBACK_CREATED"],
+  [500, "RESERVE", "BALANCE_RESERVED"],
+  [450, "RELEASE", "BALANCE_RELEASED"],
+  [450, "CREDIT", "CREDIT_COMPLETED"],
+  [350, "DEBIT", "DEBIT_COMPLETED"],
+  [50, "ADJUSTMENT", "ADJUSTMENT_MANUAL"],
+  [70, "PAYIN", "PAYIN_FAILED"],
+  [20, "PAYIN", "PAYIN_CANCELLED"],
+  [10, "PAYIN", "PAYIN_EXPIRED"],
+] as const
+
+/** The kinds of event that the processor charges for. */
+const CHARGED = new Set(["PAYIN_COMPLETED", "REFUND_COMPLETED", "CHARGEBACK_CREATED", "PAYOUT_COMPLETED"])
+
+const UNFINISHED = new Set(["PAYIN_FAILED", "PAYIN_CANCELLED", "PAYIN_EXPIRED", "PAYOUT_FAILED"])
+
+/** An amount that a double cannot hold to the last digit: 16 of them. */
+const LONG_AMOUNT = 9_007_199_254_740_993n
+const LONG_AMOUNT_EVERY = 400
+
+/** The customer who owns the sample transaction: its balance is the documented wallet's, 120.5 AUD with 20.5 reserved. */
+const FIXED: ReadonlyArray<Omit<Transaction, "index" | "owner">> = [
+  {
+    eventType: "PAYIN",
+    eventName: "PAYIN_COMPLETED",
+    currency: AUD,
+    amount: 10_000,
+    feeCurrency: AUD,
+    fee: 150,
+    tax: 15,
+    createdAt: Date.parse("2024-12-27T10:54:35.965Z"),
+  },
+  {
+    eventType: "PAYIN",
+    eventName: "PAYIN_COMPLETED",
+    currency: AUD,
+    amount: 2_250,
+    feeCurrency: AUD,
+    fee: 32,
+    tax: 3,
+    createdAt: Date.parse("2025-03-18T01:00:00.000Z"),
+  },
+  {
+    eventType: "RESERVE",
+    eventName: "BALANCE_RESERVED",
+    currency: AUD,
+    amount: 2_050,
+    feeCurrency: AUD,
+    fee: 0,
+    tax: 0,
+    createdAt: Date.parse("2025-03-18T01:30:00.000Z"),
+  },
+]
+
+/** The currency that an owner mostly trades in. */
+export const homeCurrency = (world: World, owner: number): number =>
+  owner === ORGANIZATION
+    ? EUR
+    : owner === SAMPLE_INDEX.customer
+      ? AUD
+      : hash(world.options.seed, KIND.owner, -2 - owner) % CURRENCIES.length
+
+/** Whether the transaction of a payout says that it failed. */
+export const isFailedPayout = (world: World, payout: number): boolean =>
+  lane(hash(world.options.seed, KIND.payout, payout), 20) % 25 === 0
+
+const eventOf = (world: World, index: number, own: number): readonly [type: string, name: string] => {
+  if (index % PAYOUT_EVERY === 0)
+    return ["PAYOUT", isFailedPayout(world, index / PAYOUT_EVERY) ? "PAYOUT_FAILED" : "PAYOUT_COMPLETED"]
+  let rest = lane(own, 0) % 10_000
+  for (const [weight, type, name] of EVENTS) {
+    if (rest < weight) return [type, name]
+    rest -= weight
+  }
+  return [EVENTS[0][1], EVENTS[0][2]]
+}
+
+const createdAtOf = (world: World, index: number): number =>
+  index < world.options.transactions
+    ? spread(
+        world,
+        KIND.transaction,
+        index - FIXED_TRANSACTIONS,
+        Math.max(1, world.options.transactions - FIXED_TRANSACTIONS),
+      )
+    : world.changes.of("transactions").createdAt.get(index)!
+
+/** What the transaction is about: never changes once it is made. */
+export const transactionAt = (world: World, index: number): Transaction => {
+  const owner = world.owners.ownerOf(index)
+  const fixed = FIXED[index]
+  if (fixed !== undefined) return { index, owner, ...fixed }
+  const own = hash(world.options.seed, KIND.transaction, index)
+  const [eventType, eventName] = eventOf(world, index, own)
+  const currency = lane(own, 1) % 100 < 85 ? homeCurrency(world, owner) : lane(own, 2) % CURRENCIES.length
+  const isPayin = eventType === "PAYIN"
+  const units = 500 + (lane(own, 3) % (isPayin ? 49_500 : 12_000))
+  const isLong = world.options.longAmounts && isPayin && index % LONG_AMOUNT_EVERY === 1
+  const isCharged = CHARGED.has(eventName)
+  const feeCurrency = isCharged && lane(own, 4) % 100 < 3 ? USD : currency
+  const fee = isCharged ? Math.floor((units * 15) / 1_000) + 30 : 0
+  // A chargeback comes negative: what it does to a balance must not depend on the sign sent.
+  const amount = isLong ? LONG_AMOUNT + BigInt(units) : eventType === "CHARGEBACK" ? -units : units
+  return {
+    index,
+    owner,
+    eventType,
+    eventName,
+    currency,
+    amount,
+    feeCurrency,
+    fee,
+    tax: Math.floor(fee / 10),
+    createdAt: createdAtOf(world, index),
+  }
+}
+
+const settlementOf = (world: World, { createdAt, currency }: Transaction): string =>
+  world.ids.settlement.of(dayOf(createdAt) * CURRENCIES.length + currency)
+
+/** Settled when old enough, in progress when newer, without a settlement when newest; a few are stuck. */
+export const progressOf = (world: World, transaction: Transaction): Progress => {
+  const { index, createdAt, eventName } = transaction
+  const touched = world.changes.of("transactions").touches.get(index)
+  if (touched !== undefined && !UNFINISHED.has(eventName))
+    return {
+      settlement: settlementOf(world, transaction),
+      isSettled: true,
+      isReconciled: touched.version % 2 === 0,
+      updatedAt: touched.updatedAt,
+    }
+  const unsettled = { settlement: null, isSettled: false, isReconciled: false }
+  const updatedAt = touched?.updatedAt ?? createdAt + 334
+  const age = dayOf(world.untilMillis - 1) - dayOf(createdAt)
+  if (index === 0 || UNFINISHED.has(eventName) || age < SETTLEMENT_AFTER_DAYS)
+    return { ...unsettled, updatedAt }
+  const chance = lane(hash(world.options.seed, KIND.transaction, index), 5)
+  const isSettled = age >= SETTLED_AFTER_DAYS ? chance % 500 !== 0 : chance % 2 === 0
+  const settledAt = (dayOf(createdAt) + SETTLEMENT_AFTER_DAYS) * DAY_MILLIS + 2 * HOUR_MILLIS
+  return {
+    settlement: settlementOf(world, transaction),
+    isSettled,
+    isReconciled: isSettled && chance % 7 !== 0,
+    updatedAt: Math.min(settledAt, world.untilMillis),
+  }
+}
+
+const eventIdOf = (world: World, { index, eventType }: Transaction): string => {
+  const payout = index / PAYOUT_EVERY
+  if (eventType !== "PAYOUT") return world.ids.payin.of(index)
+  if (payout >= world.options.payouts || index >= world.options.transactions)
+    return world.ids.providerPayout.of(world.options.payouts + index)
+  return isOlderPayout(world, payout) ? world.ids.providerPayout.of(payout) : world.ids.payout.of(payout)
+}
+
+/** Whether a payout has the older shape, with `wire_amount` and the provider's id. */
+export const isOlderPayout = (world: World, payout: number): boolean =>
+  payout === 0 ||
+  world.options.payoutShape === "older" ||
+  (world.options.payoutShape === "both" && payout % 2 === 0)
+
+const describe = (name: string): string => name.charAt(0) + name.slice(1).toLowerCase().replaceAll("_", " ")
+
+/** The record as JSON text, put together by hand: exact for amounts beyond a double, and several times faster. */
+export const transactionText = (world: World, index: number): string => {
+  const transaction = transactionAt(world, index)
+  const { owner, eventType, eventName, currency, feeCurrency, fee, tax, createdAt } = transaction
+  const { settlement, isSettled, isReconciled, updatedAt } = progressOf(world, transaction)
+  const amount = print(transaction.amount, currency)
+  const charged = fee + tax
+  const net =
+    charged === 0 || feeCurrency !== currency
+      ? amount
+      : typeof transaction.amount === "number"
+        ? print(transaction.amount - charged, currency)
+        : print(transaction.amount - BigInt(charged), currency)
+  const isOrganization = owner === ORGANIZATION
+  return (
+    `{"transaction_id":"${world.ids.transaction.of(index)}","org_id":"${ORG_ID}","amount":${amount},` +
+    `"fees_currency":"${CURRENCIES[feeCurrency]!.code}","fees_without_tax":${print(fee, feeCurrency)},` +
+    `"tax_on_fees":${print(tax, feeCurrency)},"fees_including_tax":${print(charged, feeCurrency)},` +
+    `"net_amount":${net},"currency":"${CURRENCIES[currency]!.code}","event_id":"${eventIdOf(world, transaction)}",` +
+    `"event_type":"${eventType}","event_name":"${eventName}","event_description":"${describe(eventName)}",` +
+    `"scope":"${isOrganization ? "ORG" : "CUSTOMER"}",` +
+    `"customer_id":${isOrganization ? "null" : `"${world.ids.customer.of(owner)}"`},"invoice_id":null,` +
+    `"is_settled":${isSettled},"settlement_id":${settlement === null ? "null" : `"${settlement}"`},` +
+    `"is_reconciled":${isReconciled},"additional_data":null,` +
+    `"created_at":"${iso(createdAt)}","updated_at":"${iso(updatedAt)}"}`
+  )
+}

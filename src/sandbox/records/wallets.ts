@@ -1,0 +1,115 @@
+import type { Ledger } from "../ledger.ts"
+import { CURRENCIES, print } from "../money.ts"
+import { ORGANIZATION } from "../owners.ts"
+import { ORG_ID, SAMPLE_INDEX } from "../samples.ts"
+import { HOUR_MILLIS, iso, type World } from "../world.ts"
+import { customerCreatedAt } from "./customers.ts"
+import { homeCurrency } from "./transactions.ts"
+
+/** One currency of a wallet, in minor units. */
+export interface WalletAccount {
+  readonly currency: number
+  readonly actual: bigint
+  readonly available: bigint
+  readonly updatedAt: number
+}
+
+const ORGANIZATION_SINCE = Date.parse("2024-12-20T09:00:00.000Z")
+
+/** The documented wallet's own time; it is older than the history. */
+const SAMPLE_CREATED_AT = Date.parse("2025-03-18T02:00:00.000Z")
+
+/** Wallets that state a balance their owner's transactions do not explain, on purpose: the 8th of every 40. */
+const MISMATCH_EVERY = 40
+const MISMATCH_AT = 7
+const MISMATCH_MINOR = 1_234n
+
+const TOUCH_MINOR = 100n
+
+/** The place in an id of one currency of a wallet. */
+const CURRENCIES_MAX = 16
+
+/** One more than all currencies of all wallets: makes `wallet_account_id` a function of wallet and currency. */
+const accountId = (world: World, wallet: number, currency: number): string =>
+  world.ids.walletAccount.of(wallet * CURRENCIES_MAX + currency)
+
+const createdAtOf = (world: World, index: number): number => {
+  const inserted = world.changes.of("wallets").createdAt.get(index)
+  if (inserted !== undefined) return inserted
+  if (index === 0) return ORGANIZATION_SINCE
+  if (index === SAMPLE_INDEX.customer) return SAMPLE_CREATED_AT
+  return customerCreatedAt(world, world.owners.ownerOfWallet(index)) + HOUR_MILLIS
+}
+
+/** A wallet added later is one more of the organization's, without money: its owner's ledger is in the first. */
+const isEmpty = (world: World, index: number): boolean => index >= world.changes.base("wallets")
+
+/** The accounts as stated: the ledger's balances, but for the deliberate mismatches and the touched. */
+export const walletAccounts = (
+  world: World,
+  ledgerOf: (owner: number) => Ledger,
+  index: number,
+): ReadonlyArray<WalletAccount> => {
+  const owner = world.owners.ownerOfWallet(index)
+  const ledger: Ledger = isEmpty(world, index) ? new Map() : ledgerOf(owner)
+  const home = homeCurrency(world, owner)
+  const touched = world.changes.of("wallets").touches.get(index)
+  const atHome =
+    (index % MISMATCH_EVERY === MISMATCH_AT && !isEmpty(world, index) ? MISMATCH_MINOR : 0n) +
+    TOUCH_MINOR * BigInt(touched?.version ?? 0)
+  const createdAt = createdAtOf(world, index)
+  const currencies = [...new Set([home, ...ledger.keys()])].sort((a, b) => a - b)
+  return currencies.map(currency => {
+    const balance = ledger.get(currency)
+    const actual = (balance?.actual ?? 0n) + (currency === home ? atHome : 0n)
+    return {
+      currency,
+      actual,
+      available: actual - (balance?.reserved ?? 0n),
+      updatedAt: Math.max(createdAt, balance?.movedAt ?? 0, touched?.updatedAt ?? 0),
+    }
+  })
+}
+
+const accountText = (world: World, wallet: number, createdAt: number, account: WalletAccount): string =>
+  `{"wallet_account_id":"${accountId(world, wallet, account.currency)}",` +
+  `"wallet_id":"${world.ids.wallet.of(wallet)}","org_id":"${ORG_ID}",` +
+  `"currency":"${CURRENCIES[account.currency]!.code}",` +
+  `"actual_balance":${print(account.actual, account.currency)},` +
+  `"available_balance":${print(account.available, account.currency)},` +
+  `"is_active":true,"is_settlement_allowed":true,"is_deleted":false,` +
+  `"created_at":"${iso(createdAt)}","updated_at":"${iso(account.updatedAt)}","deleted_at":null}`
+
+/** The record as JSON text: balances may have more digits than a double. */
+export const walletText = (
+  world: World,
+  ledgerOf: (owner: number) => Ledger,
+  index: number,
+  withAccounts: boolean,
+): string => {
+  const owner = world.owners.ownerOfWallet(index)
+  const createdAt = createdAtOf(world, index)
+  const touched = world.changes.of("wallets").touches.get(index)
+  const kind = owner === ORGANIZATION ? "ORG" : "CUSTOMER"
+  const head = JSON.stringify({
+    wallet_id: world.ids.wallet.of(index),
+    org_id: ORG_ID,
+    customer_id: owner === ORGANIZATION ? null : world.ids.customer.of(owner),
+    category: owner === ORGANIZATION ? "PAYIN" : "CUSTOMER",
+    scope: kind,
+    wallet_alias: "main",
+    description: "",
+    metadata: null,
+    webhook_url: null,
+    is_active: true,
+    is_deleted: false,
+    created_at: iso(createdAt),
+    updated_at: iso(touched?.updatedAt ?? createdAt),
+    deleted_at: null,
+  })
+  if (!withAccounts) return head
+  const accounts = walletAccounts(world, ledgerOf, index).map(account =>
+    accountText(world, index, createdAt, account),
+  )
+  return `${head.slice(0, -1)},"wallet_account":[${accounts.join(",")}]}`
+}

@@ -1,0 +1,258 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
+import type { FaultHook, FaultRequest } from "./faults.ts"
+import { errorBody, type Listing, listBody, listingOf, pageOf, recordBody, type Stamp } from "./list.ts"
+import {
+  DEFAULT_DETAIL_PATHS,
+  DEFAULT_LIST_PATHS,
+  READINESS_PATH,
+  STREAMS,
+  type StreamName,
+} from "./options.ts"
+import { hash, lane } from "./random.ts"
+import { readinessOf } from "./records/customers.ts"
+import type { Records } from "./records.ts"
+import { iso, type World } from "./world.ts"
+
+export interface SeenRequest {
+  readonly method: string
+  readonly path: string
+  readonly query: string
+}
+
+/** What was asked of the sandbox. By-id requests are counted under their path with `{id}`. */
+export interface Requests {
+  readonly total: number
+  readonly byPath: ReadonlyMap<string, number>
+  readonly byMethod: ReadonlyMap<string, number>
+  /** The most that were being answered at once. */
+  readonly inFlightMax: number
+  /** The latest `RECENT_MAX`, oldest first. */
+  readonly recent: ReadonlyArray<SeenRequest>
+}
+
+export const RECENT_MAX = 10_000
+
+/** Clients keep connections for a while; a server that closes first makes them fail now and then. */
+const KEEP_ALIVE_MILLIS = 65_000
+
+interface Answer {
+  readonly status: number
+  readonly body: string
+}
+
+type Route =
+  | {
+      readonly kind: "list" | "detail"
+      readonly stream: StreamName
+      readonly template: string
+      readonly id: string
+    }
+  | { readonly kind: "readiness"; readonly template: string; readonly id: string }
+
+type Router = (path: string) => Route | undefined
+
+const routerOf = ({ options }: World): Router => {
+  const exact = new Map<string, Route>()
+  const byId: Array<{ readonly head: string; readonly tail: string; readonly route: Route }> = []
+  const addById = (template: string, route: Route) => {
+    const [head = "", tail = ""] = template.split("{id}")
+    byId.push({ head, tail, route })
+  }
+  addById(READINESS_PATH, { kind: "readiness", template: READINESS_PATH, id: "" })
+  for (const stream of STREAMS) {
+    const list = options.listPaths[stream] ?? DEFAULT_LIST_PATHS[stream]
+    exact.set(list, { kind: "list", stream, template: list, id: "" })
+    const given = options.detailPaths[stream]
+    const template = given === undefined ? DEFAULT_DETAIL_PATHS[stream] : given
+    if (template !== null) addById(template, { kind: "detail", stream, template, id: "" })
+  }
+  return path => {
+    const known = exact.get(path)
+    if (known !== undefined) return known
+    for (const { head, tail, route } of byId) {
+      if (!path.startsWith(head) || !path.endsWith(tail)) continue
+      const id = path.slice(head.length, path.length - tail.length)
+      if (id !== "" && !id.includes("/")) return { ...route, id }
+    }
+    return undefined
+  }
+}
+
+/** Counters that tests read; what they hold is bounded. */
+const makeRequests = () => {
+  const byPath = new Map<string, number>()
+  const byMethod = new Map<string, number>()
+  const recent: Array<SeenRequest> = []
+  let total = 0
+  let inFlight = 0
+  let inFlightMax = 0
+  const count = (counts: Map<string, number>, key: string) => {
+    const n = (counts.get(key) ?? 0) + 1
+    counts.set(key, n)
+    return n
+  }
+  return {
+    seen: {
+      get total() {
+        return total
+      },
+      get inFlightMax() {
+        return inFlightMax
+      },
+      byPath,
+      byMethod,
+      recent,
+    } satisfies Requests,
+    reset: () => {
+      total = 0
+      inFlightMax = inFlight
+      byPath.clear()
+      byMethod.clear()
+      recent.length = 0
+    },
+    begin: (request: SeenRequest, template: string) => {
+      total += 1
+      inFlight += 1
+      inFlightMax = Math.max(inFlightMax, inFlight)
+      recent.push(request)
+      if (recent.length >= 2 * RECENT_MAX) recent.splice(0, recent.length - RECENT_MAX)
+      count(byMethod, request.method)
+      return { n: total, nth: count(byPath, template) }
+    },
+    end: () => {
+      inFlight -= 1
+    },
+  }
+}
+
+/** Paths that lead nowhere, told apart no further than this many: a crawler must not fill the memory. */
+const UNKNOWN_PATHS_MAX = 1_000
+const OTHER_PATHS = "(other)"
+
+const stampOf = (world: World, url: string): Stamp => {
+  let own = world.options.seed
+  for (let n = 0; n < url.length; n++) own = hash(own, 0, url.charCodeAt(n))
+  const word = (n: number) => lane(own, n).toString(16).padStart(8, "0")
+  return { requestId: word(0) + word(1) + word(2) + word(3), time: iso(world.changes.now()) }
+}
+
+/** Answers of the simulated API, and its state between them. */
+export interface SandboxServer {
+  readonly server: Server
+  readonly requests: Requests
+  readonly resetRequests: () => void
+  readonly listing: (stream: StreamName) => Listing
+  readonly setFault: (fault: FaultHook | null) => void
+}
+
+export const makeServer = (world: World, records: Records): SandboxServer => {
+  const { options, changes } = world
+  const route = routerOf(world)
+  const requests = makeRequests()
+  const listings = Object.fromEntries(STREAMS.map(name => [name, listingOf(world, name)])) as Record<
+    StreamName,
+    Listing
+  >
+  let fault = options.fault
+  let pagesAnswered = 0
+  let changesMade = 0
+
+  const changeAfter = (stream: StreamName, indices: ReadonlyArray<number>): void => {
+    const change = options.change
+    if (change === null || change.stream !== stream || changesMade >= change.times) return
+    pagesAnswered += 1
+    if (pagesAnswered % change.every !== 0) return
+    const first = indices[0]
+    changesMade += 1
+    if (change.action === "insert-front") changes.insert(stream, 1, "front")
+    else if (change.action === "insert-back") changes.insert(stream, 1, "back")
+    else if (first !== undefined) changes[change.action](stream, first)
+  }
+  const refuse = (status: number, text: string, message: string, stamp: Stamp): Answer => ({
+    status,
+    body: errorBody(status, text, message, stamp),
+  })
+  const list = (stream: StreamName, query: URLSearchParams, stamp: Stamp): Answer => {
+    const page = pageOf(listings[stream], options, query)
+    if (page.isBeyond && options.afterEnd === "404")
+      return refuse(404, "Not Found", "There is no such page", stamp)
+    const texts = page.indices.map(index => records.listed(stream, index))
+    const body = listBody(options, stream, page, texts, stamp)
+    changeAfter(stream, page.indices)
+    return { status: 200, body }
+  }
+  const readiness = (id: string, stamp: Stamp): Answer => {
+    const index = records.find("customers", id)
+    if (index === undefined) return refuse(404, "Not Found", "Customer not found", stamp)
+    const { ready, missing } = readinessOf(world, index)
+    return {
+      status: 200,
+      body: recordBody(options, JSON.stringify({ is_wallet_ready: ready, missing_field: missing }), stamp),
+    }
+  }
+  const detail = (stream: StreamName, id: string, stamp: Stamp): Answer => {
+    const index = records.find(stream, id)
+    return index === undefined
+      ? refuse(404, "Not Found", "There is no such record", stamp)
+      : { status: 200, body: recordBody(options, records.text(stream, index), stamp) }
+  }
+  const answer = (request: IncomingMessage, found: Route | undefined, query: URLSearchParams): Answer => {
+    const stamp = stampOf(world, request.url ?? "")
+    if (request.method !== "GET") return refuse(405, "Method Not Allowed", "Only GET is simulated", stamp)
+    if (request.headers["x-token"] !== options.token)
+      return refuse(401, "Unauthorized", "X-token is missing or not valid", stamp)
+    if (found === undefined) return refuse(404, "Not Found", "There is no such path", stamp)
+    if (found.kind === "list") return list(found.stream, query, stamp)
+    return found.kind === "detail" ? detail(found.stream, found.id, stamp) : readiness(found.id, stamp)
+  }
+
+  const handle = (request: IncomingMessage, response: ServerResponse): void => {
+    const url = request.url ?? ""
+    const mark = url.indexOf("?")
+    const path = mark < 0 ? url : url.slice(0, mark)
+    const query = new URLSearchParams(mark < 0 ? "" : url.slice(mark))
+    const method = request.method ?? ""
+    const found = route(path)
+    const isCounted = found !== undefined || requests.seen.byPath.size < UNKNOWN_PATHS_MAX
+    const numbers = requests.begin(
+      { method, path, query: query.toString() },
+      found?.template ?? (isCounted ? path : OTHER_PATHS),
+    )
+    response.once("close", requests.end)
+    request.resume()
+    const asked: FaultRequest = { method, path, query, ...numbers }
+    respond(response, fault?.(asked), () => answer(request, found, query))
+  }
+  const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MILLIS }, handle)
+  return {
+    server,
+    requests: requests.seen,
+    resetRequests: requests.reset,
+    listing: stream => listings[stream],
+    setFault: hook => {
+      fault = hook
+    },
+  }
+}
+
+const respond = (response: ServerResponse, fault: ReturnType<FaultHook>, answer: () => Answer): void => {
+  if (fault?.reset) return void response.destroy()
+  if (fault?.hang) return
+  const send = () => {
+    if (response.destroyed) return
+    const isOverridden = fault?.status !== undefined || fault?.body !== undefined
+    const truth: Answer = isOverridden ? { status: 200, body: "" } : answer()
+    const given = typeof fault?.body === "string" ? fault.body : JSON.stringify(fault?.body ?? {})
+    const body = isOverridden ? given : (fault?.transform?.(truth.body) ?? truth.body)
+    const bytes = Buffer.from(body)
+    response.writeHead(fault?.status ?? truth.status, {
+      "content-type": "application/json; charset=utf-8",
+      "content-length": bytes.length,
+      ...fault?.headers,
+    })
+    if (!fault?.cut) return void response.end(bytes)
+    response.write(bytes.subarray(0, Math.floor(bytes.length / 2)), () => response.destroy())
+  }
+  if (fault?.delayMillis === undefined) send()
+  else setTimeout(send, fault.delayMillis)
+}
