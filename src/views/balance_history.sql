@@ -1,0 +1,46 @@
+CREATE VIEW analytics.balance_history AS
+WITH movement AS (
+  SELECT
+    account, owner_id, scope, currency, transaction_id, 'amount' AS kind, created_at AS occurred_at, event_type,
+    direction * abs(amount) - CASE WHEN fee_currency = currency THEN coalesce(fee_including_tax, 0) ELSE 0 END AS movement
+  FROM analytics.settlement_transaction
+  UNION ALL
+  SELECT
+    account, owner_id, scope, fee_currency, transaction_id, 'fee', created_at, event_type,
+    -- Not known what it does: its fee is left out with it.
+    CASE WHEN direction IS NOT NULL THEN -fee_including_tax END
+  FROM analytics.settlement_transaction
+  WHERE fee_currency <> currency
+)
+SELECT
+  account,
+  owner_id,
+  scope,
+  currency,
+  transaction_id,
+  kind,
+  occurred_at,
+  event_type,
+  movement,
+  -- Partitioned by what people filter by, so that one owner's history is read without the others'.
+  sum(movement) OVER (
+    PARTITION BY account, owner_id, currency ORDER BY occurred_at, transaction_id, kind ROWS UNBOUNDED PRECEDING
+  ) AS balance
+FROM movement
+WHERE movement <> 0;
+
+COMMENT ON VIEW analytics.balance_history IS
+  'Movements of each owner''s balance with the balance after them, computed from the transactions. Assumed: how direction, amount and fee make a movement. Left out: what moves nothing, and transactions whose direction is not known with their fees (see unmapped_event_type).';
+COMMENT ON COLUMN analytics.balance_history.account IS 'Merchant account, as configured.';
+COMMENT ON COLUMN analytics.balance_history.owner_id IS 'Whose balance moves: the customer where the transaction names one, else the organization.';
+COMMENT ON COLUMN analytics.balance_history.scope IS 'Scope of the transaction, as sent.';
+COMMENT ON COLUMN analytics.balance_history.currency IS 'Currency of movement and balance.';
+COMMENT ON COLUMN analytics.balance_history.transaction_id IS 'Transaction that moves it.';
+COMMENT ON COLUMN analytics.balance_history.kind IS
+  'amount, or fee where the fee is in another currency than the amount and is a movement of its own there.';
+COMMENT ON COLUMN analytics.balance_history.occurred_at IS 'When the transaction was created.';
+COMMENT ON COLUMN analytics.balance_history.event_type IS 'Kind of event, as sent.';
+COMMENT ON COLUMN analytics.balance_history.movement IS
+  'Assumed: direction x |amount|, less the fee with its tax where that is in the same currency. A failed payment moves its fee only.';
+COMMENT ON COLUMN analytics.balance_history.balance IS
+  'Sum of this and all earlier movements of the owner in the currency; ties by transaction id. Starts at 0 with the first transaction that is known.';

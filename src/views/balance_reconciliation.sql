@@ -1,0 +1,40 @@
+CREATE VIEW analytics.balance_reconciliation AS
+WITH held AS (
+  SELECT
+    wallet.account,
+    coalesce(wallet.customer_id, wallet.org_id) AS owner_id,
+    part.currency,
+    count(DISTINCT wallet.wallet_id) AS wallet_count,
+    sum(part.actual_balance) AS wallet_balance,
+    max(part.read_at) AS observed_at
+  FROM warehouse.wallets wallet
+  JOIN warehouse.wallet_accounts part ON part.account = wallet.account AND part.wallet_id = wallet.wallet_id
+  WHERE wallet.removed_at IS NULL AND part.removed_at IS NULL
+  GROUP BY wallet.account, coalesce(wallet.customer_id, wallet.org_id), part.currency
+)
+SELECT
+  held.account,
+  held.owner_id,
+  held.currency,
+  held.wallet_count,
+  held.wallet_balance,
+  coalesce(sum(history.movement), 0) AS ledger_balance,
+  held.wallet_balance - coalesce(sum(history.movement), 0) AS difference,
+  held.observed_at
+FROM held
+LEFT JOIN analytics.balance_history history
+  ON history.account = held.account AND history.owner_id = held.owner_id AND history.currency = held.currency
+  AND history.occurred_at <= held.observed_at
+GROUP BY held.account, held.owner_id, held.currency, held.wallet_count, held.wallet_balance, held.observed_at;
+
+COMMENT ON VIEW analytics.balance_reconciliation IS
+  'Balance that the wallets state against the balance that the transactions add up to. An owner without a wallet account in a currency has no row. Assumed, as balance_history.';
+COMMENT ON COLUMN analytics.balance_reconciliation.account IS 'Merchant account, as configured.';
+COMMENT ON COLUMN analytics.balance_reconciliation.owner_id IS 'Customer of the wallets, else their organization.';
+COMMENT ON COLUMN analytics.balance_reconciliation.currency IS 'Currency of all amounts.';
+COMMENT ON COLUMN analytics.balance_reconciliation.wallet_count IS 'Wallets that hold the currency; those no longer listed are left out.';
+COMMENT ON COLUMN analytics.balance_reconciliation.wallet_balance IS 'Sum of their actual balances, as last read.';
+COMMENT ON COLUMN analytics.balance_reconciliation.ledger_balance IS 'Sum of the owner''s movements up to observed_at.';
+COMMENT ON COLUMN analytics.balance_reconciliation.difference IS
+  'wallet_balance - ledger_balance. Not 0 where the list of transactions does not reach back to the wallet''s start.';
+COMMENT ON COLUMN analytics.balance_reconciliation.observed_at IS 'When the newest of these balances was read.';

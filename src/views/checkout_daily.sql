@@ -1,0 +1,22 @@
+CREATE VIEW analytics.checkout_daily AS
+SELECT
+  account,
+  (coalesce(created_at, updated_at) AT TIME ZONE 'UTC')::date AS day,
+  currency,
+  count(*) AS checkout_count,
+  sum(amount) AS checkout_amount,
+  count(*) FILTER (WHERE deleted_at IS NOT NULL) AS deleted_count,
+  coalesce(sum(amount) FILTER (WHERE deleted_at IS NOT NULL), 0) AS deleted_amount
+FROM warehouse.checkouts
+WHERE removed_at IS NULL
+GROUP BY account, (coalesce(created_at, updated_at) AT TIME ZONE 'UTC')::date, currency;
+
+COMMENT ON VIEW analytics.checkout_daily IS
+  'Checkouts by UTC day and currency. No status is documented: whether they were paid is not known.';
+COMMENT ON COLUMN analytics.checkout_daily.account IS 'Merchant account, as configured.';
+COMMENT ON COLUMN analytics.checkout_daily.day IS 'UTC day of creation, else of the last update; null where neither is sent.';
+COMMENT ON COLUMN analytics.checkout_daily.currency IS 'Currency of both amounts.';
+COMMENT ON COLUMN analytics.checkout_daily.checkout_count IS 'Checkouts that are still listed, deleted ones included.';
+COMMENT ON COLUMN analytics.checkout_daily.checkout_amount IS 'Sum of their amounts.';
+COMMENT ON COLUMN analytics.checkout_daily.deleted_count IS 'Of these, checkouts marked as deleted.';
+COMMENT ON COLUMN analytics.checkout_daily.deleted_amount IS 'Sum of the amounts of the deleted ones.';

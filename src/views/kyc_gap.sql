@@ -1,0 +1,50 @@
+CREATE VIEW analytics.kyc_gap AS
+SELECT
+  customer.account,
+  customer.customer_id,
+  customer.type AS customer_type,
+  customer.is_active,
+  CASE
+    WHEN readiness.customer_id IS NULL THEN 'never_checked'
+    WHEN readiness.is_wallet_ready IS NULL THEN 'check_failed'
+    WHEN readiness.missing_fields = '{}' THEN 'unspecified'
+    ELSE 'missing_fields'
+  END AS reason,
+  coalesce(readiness.missing_fields, '{}') AS missing_fields,
+  gap.since AS gap_since,
+  gap.is_lower_bound AS gap_since_is_lower_bound,
+  extract(day FROM now() - gap.since)::integer AS gap_days,
+  readiness.checked_at,
+  readiness.check_error,
+  customer.is_wallet_ready AS is_wallet_ready_in_list
+FROM warehouse.customers customer
+LEFT JOIN warehouse.wallet_readiness readiness
+  ON readiness.account = customer.account AND readiness.customer_id = customer.customer_id
+LEFT JOIN LATERAL (
+  SELECT min(valid_from) FILTER (WHERE is_unbroken) AS since, bool_and(is_unbroken) AS is_lower_bound
+  FROM (
+    SELECT valid_from, bool_and(NOT is_wallet_ready) OVER (ORDER BY valid_from DESC) AS is_unbroken
+    FROM warehouse.wallet_readiness_history history
+    WHERE history.account = readiness.account AND history.customer_id = readiness.customer_id
+  ) period
+) gap ON true
+WHERE customer.removed_at IS NULL AND readiness.is_wallet_ready IS NOT TRUE;
+
+COMMENT ON VIEW analytics.kyc_gap IS
+  'Customers not known to be wallet-ready, and why. Readiness says whether a wallet may be issued and what is missing for that; it is not KYC approval. A customer whose last answer was ready is not here, even if a later check failed.';
+COMMENT ON COLUMN analytics.kyc_gap.account IS 'Merchant account, as configured.';
+COMMENT ON COLUMN analytics.kyc_gap.customer_id IS 'Id of the customer.';
+COMMENT ON COLUMN analytics.kyc_gap.customer_type IS 'individual or company, as sent.';
+COMMENT ON COLUMN analytics.kyc_gap.is_active IS 'Whether the customer is active, as sent.';
+COMMENT ON COLUMN analytics.kyc_gap.reason IS
+  'missing_fields: not ready, and the API says what is missing. unspecified: not ready, and it does not say. never_checked: not asked yet. check_failed: asked, never answered.';
+COMMENT ON COLUMN analytics.kyc_gap.missing_fields IS 'Names of the missing fields in the last answer, sorted; never their values.';
+COMMENT ON COLUMN analytics.kyc_gap.gap_since IS
+  'Start of the unbroken not-ready time, as far as syncs saw it; a change of missing fields does not reset it. Null where no answer is known.';
+COMMENT ON COLUMN analytics.kyc_gap.gap_since_is_lower_bound IS
+  'True when the first answer ever known was already not ready: the gap is at least that old.';
+COMMENT ON COLUMN analytics.kyc_gap.gap_days IS 'Whole days since gap_since.';
+COMMENT ON COLUMN analytics.kyc_gap.checked_at IS 'When readiness was last asked for, whatever came of it; null when never.';
+COMMENT ON COLUMN analytics.kyc_gap.check_error IS 'Why the last check failed; null when it did not.';
+COMMENT ON COLUMN analytics.kyc_gap.is_wallet_ready_in_list IS
+  'What the customer''s own record says, which may be older than the check; not used for the gap.';

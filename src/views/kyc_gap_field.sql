@@ -1,0 +1,32 @@
+CREATE VIEW analytics.kyc_gap_field AS
+SELECT
+  gap.account,
+  gap.customer_id,
+  missing.field AS missing_field,
+  field.since AS gap_since,
+  field.is_lower_bound AS gap_since_is_lower_bound,
+  extract(day FROM now() - field.since)::integer AS gap_days
+FROM analytics.kyc_gap gap
+CROSS JOIN LATERAL unnest(
+  CASE gap.reason WHEN 'missing_fields' THEN gap.missing_fields WHEN 'unspecified' THEN '{(unspecified)}'::text[] END
+) AS missing (field)
+CROSS JOIN LATERAL (
+  SELECT min(valid_from) FILTER (WHERE is_unbroken) AS since, bool_and(is_unbroken) AS is_lower_bound
+  FROM (
+    SELECT valid_from, bool_and(NOT is_wallet_ready AND CASE gap.reason
+      WHEN 'missing_fields' THEN missing.field = ANY (history.missing_fields)
+      ELSE history.missing_fields = '{}' END) OVER (ORDER BY valid_from DESC) AS is_unbroken
+    FROM warehouse.wallet_readiness_history history
+    WHERE history.account = gap.account AND history.customer_id = gap.customer_id
+  ) period
+) field;
+
+COMMENT ON VIEW analytics.kyc_gap_field IS
+  'What each customer who is not wallet-ready still has to provide, one row per field. Customers whose readiness is not known are in kyc_gap only.';
+COMMENT ON COLUMN analytics.kyc_gap_field.account IS 'Merchant account, as configured.';
+COMMENT ON COLUMN analytics.kyc_gap_field.customer_id IS 'Id of the customer.';
+COMMENT ON COLUMN analytics.kyc_gap_field.missing_field IS 'Name of the missing field, as sent; (unspecified) where the API names none.';
+COMMENT ON COLUMN analytics.kyc_gap_field.gap_since IS 'Since when this field has been missing without a break, as far as syncs saw it.';
+COMMENT ON COLUMN analytics.kyc_gap_field.gap_since_is_lower_bound IS
+  'True when it was missing in every answer that is known: it has been missing for at least that long.';
+COMMENT ON COLUMN analytics.kyc_gap_field.gap_days IS 'Whole days since gap_since.';

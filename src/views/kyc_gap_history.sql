@@ -1,0 +1,21 @@
+CREATE VIEW analytics.kyc_gap_history AS
+SELECT
+  history.account,
+  history.customer_id,
+  history.is_wallet_ready,
+  history.missing_fields,
+  history.valid_from,
+  history.valid_to
+FROM warehouse.wallet_readiness_history history
+JOIN warehouse.customers customer
+  ON customer.account = history.account AND customer.customer_id = history.customer_id
+WHERE customer.removed_at IS NULL;
+
+COMMENT ON VIEW analytics.kyc_gap_history IS
+  'Every readiness state that a customer has been in, ready ones too. A check that failed is not a state.';
+COMMENT ON COLUMN analytics.kyc_gap_history.account IS 'Merchant account, as configured.';
+COMMENT ON COLUMN analytics.kyc_gap_history.customer_id IS 'Id of the customer.';
+COMMENT ON COLUMN analytics.kyc_gap_history.is_wallet_ready IS 'Whether a wallet could be issued in this period.';
+COMMENT ON COLUMN analytics.kyc_gap_history.missing_fields IS 'Names of the fields that were missing, sorted.';
+COMMENT ON COLUMN analytics.kyc_gap_history.valid_from IS 'When a check first gave this answer.';
+COMMENT ON COLUMN analytics.kyc_gap_history.valid_to IS 'When a check first gave another answer; null for the current period.';

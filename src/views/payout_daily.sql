@@ -1,0 +1,24 @@
+CREATE VIEW analytics.payout_daily AS
+SELECT
+  account,
+  (coalesce(created_at, updated_at) AT TIME ZONE 'UTC')::date AS day,
+  currency,
+  status,
+  count(*) AS payout_count,
+  sum(amount) AS payout_amount,
+  coalesce(sum(fee_taken), 0) AS fee_taken_amount,
+  coalesce(sum(fee_expected), 0) AS fee_expected_amount,
+  count(*) FILTER (WHERE removed_at IS NOT NULL) AS removed_count
+FROM warehouse.payouts
+GROUP BY account, (coalesce(created_at, updated_at) AT TIME ZONE 'UTC')::date, currency, status;
+
+COMMENT ON VIEW analytics.payout_daily IS 'Payouts by UTC day, currency and status. Payouts that are no longer listed stay in.';
+COMMENT ON COLUMN analytics.payout_daily.account IS 'Merchant account, as configured.';
+COMMENT ON COLUMN analytics.payout_daily.day IS 'UTC day of creation, else of the last update; null where neither is sent.';
+COMMENT ON COLUMN analytics.payout_daily.currency IS 'Currency of all amounts.';
+COMMENT ON COLUMN analytics.payout_daily.status IS 'Status as sent: PENDING, SUCCESS, FAILED, or a newer one.';
+COMMENT ON COLUMN analytics.payout_daily.payout_count IS 'Payouts, those no longer listed included.';
+COMMENT ON COLUMN analytics.payout_daily.payout_amount IS 'Sum of their amounts.';
+COMMENT ON COLUMN analytics.payout_daily.fee_taken_amount IS 'Sum of fees taken. Assumed to be in the payout''s currency.';
+COMMENT ON COLUMN analytics.payout_daily.fee_expected_amount IS 'Sum of fees expected. Assumed to be in the payout''s currency.';
+COMMENT ON COLUMN analytics.payout_daily.removed_count IS 'Of these, payouts that are no longer listed.';

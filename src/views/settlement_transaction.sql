@@ -1,0 +1,69 @@
+-- The one place that says what a transaction does to a balance: every other view of transactions reads this one.
+CREATE VIEW analytics.settlement_transaction AS
+SELECT
+  t.account,
+  t.transaction_id,
+  t.settlement_id,
+  t.customer_id,
+  t.event_type,
+  t.event_name,
+  -- A person's rule wins over a word, the closer rule over the wider one.
+  coalesce(
+    exact.direction,
+    CASE WHEN t.event_name ~* 'fail|cancel|expir' THEN 0 END,
+    wide.direction,
+    CASE WHEN t.event_type ~* 'fail|cancel|expir' THEN 0 END
+  )::smallint AS direction,
+  t.currency,
+  t.amount,
+  coalesce(t.fees_currency, t.currency) AS fee_currency,
+  t.fees_without_tax AS fee_amount,
+  t.tax_on_fees AS tax_amount,
+  t.net_amount,
+  t.is_settled,
+  t.is_reconciled,
+  t.created_at,
+  CASE WHEN NOT t.is_settled THEN greatest(extract(day FROM now() - t.created_at)::integer, 0) END AS unsettled_days,
+  (t.created_at AT TIME ZONE 'UTC')::date AS day,
+  t.owner_id,
+  t.scope,
+  coalesce(t.fees_including_tax, t.fees_without_tax + coalesce(t.tax_on_fees, 0), t.tax_on_fees) AS fee_including_tax,
+  CASE WHEN t.is_settled THEN history.settled_seen_at END AS settled_seen_at,
+  t.removed_at
+FROM warehouse.transactions t
+LEFT JOIN warehouse.event_directions exact ON exact.event_type = t.event_type AND exact.event_name = t.event_name
+LEFT JOIN warehouse.event_directions wide ON wide.event_type = t.event_type AND wide.event_name = '*'
+LEFT JOIN warehouse.settlement_history history
+  ON history.account = t.account AND history.transaction_id = t.transaction_id;
+
+COMMENT ON VIEW analytics.settlement_transaction IS
+  'Every transaction with what it does to a balance and whether it is settled. Transactions that are no longer listed stay in.';
+COMMENT ON COLUMN analytics.settlement_transaction.account IS 'Merchant account, as configured.';
+COMMENT ON COLUMN analytics.settlement_transaction.transaction_id IS 'Id of the transaction.';
+COMMENT ON COLUMN analytics.settlement_transaction.settlement_id IS 'Settlement it belongs to; null while there is none.';
+COMMENT ON COLUMN analytics.settlement_transaction.customer_id IS 'Customer it names; null where it is the organization''s own.';
+COMMENT ON COLUMN analytics.settlement_transaction.event_type IS 'Kind of event, as sent.';
+COMMENT ON COLUMN analytics.settlement_transaction.event_name IS 'Name of the event, as sent.';
+COMMENT ON COLUMN analytics.settlement_transaction.direction IS
+  'Assumed: +1 money in, -1 money out, 0 neither, null not known (left out of every sum). From warehouse.event_directions by type and name; else 0 where the name says that it failed, was cancelled or expired; else by type alone; else 0 where the type says so.';
+COMMENT ON COLUMN analytics.settlement_transaction.currency IS 'Currency of amount and net_amount, ISO 4217.';
+COMMENT ON COLUMN analytics.settlement_transaction.amount IS 'Amount as sent, with its sign.';
+COMMENT ON COLUMN analytics.settlement_transaction.fee_currency IS
+  'Currency of fee and tax; assumed to be the transaction''s where none is sent.';
+COMMENT ON COLUMN analytics.settlement_transaction.fee_amount IS 'Fee without tax, as sent. Assumed: positive is a cost.';
+COMMENT ON COLUMN analytics.settlement_transaction.tax_amount IS 'Tax on the fee, as sent. Assumed: positive is a cost.';
+COMMENT ON COLUMN analytics.settlement_transaction.net_amount IS 'Net amount as sent; no other column is computed from it.';
+COMMENT ON COLUMN analytics.settlement_transaction.is_settled IS 'Whether it is settled, as sent.';
+COMMENT ON COLUMN analytics.settlement_transaction.is_reconciled IS 'Whether it is reconciled, as sent.';
+COMMENT ON COLUMN analytics.settlement_transaction.created_at IS 'When it was created.';
+COMMENT ON COLUMN analytics.settlement_transaction.unsettled_days IS 'Whole days since it was created; null once it is settled.';
+COMMENT ON COLUMN analytics.settlement_transaction.day IS 'UTC day of created_at.';
+COMMENT ON COLUMN analytics.settlement_transaction.owner_id IS
+  'Whose balance it moves: the customer where it names one, else the organization.';
+COMMENT ON COLUMN analytics.settlement_transaction.scope IS 'Scope, as sent.';
+COMMENT ON COLUMN analytics.settlement_transaction.fee_including_tax IS
+  'Fee with its tax, as sent; the sum of both where only they are sent.';
+COMMENT ON COLUMN analytics.settlement_transaction.settled_seen_at IS
+  'When a sync first saw it settled: not earlier than the settlement itself, later by up to one sync interval. Null while it is not settled.';
+COMMENT ON COLUMN analytics.settlement_transaction.removed_at IS
+  'When it was proven to be no longer listed; null while it is.';
