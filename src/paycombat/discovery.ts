@@ -1,62 +1,239 @@
 import { Effect } from "effect"
 import { type AccountError, EndpointError } from "../Errors.ts"
-import type { JsonObject } from "../Json.ts"
+import { isJsonObject, type Json, type JsonObject } from "../Json.ts"
 import type { ListSource } from "../Stream.ts"
-import type { Client } from "./Client.ts"
+import type { Client, Query } from "./Client.ts"
+import { type FoundList, listAt, unwrap } from "./envelope.ts"
+import { type Addressing, idOf, isNotFound, isOurs, ourList, queryOf } from "./listing.ts"
+import { PAGING_NAMES, type PagingNames, provePaging } from "./proof.ts"
 
 /** How a list is read: what discovery found, as it is stored between runs. Plain JSON. */
-export interface Contract {
-  readonly path: string
-  /** Name of the parameter that says which page; `offset` and `skip` count records, others count pages from 1. */
-  readonly pageParam: string
-  readonly sizeParam: string
+export interface Contract extends Addressing {
   /** Where the records are in the answer, as keys from its top: `data`, `data.items`. */
   readonly at: string
-  /** Records that a first page held; where the API allows fewer than was asked, its cap. */
+  /** Records that the first page held; where the API allows fewer than was asked, its cap. */
   readonly pageSize: number
   /** Largest size that the API accepts to be asked; null where it refused none. */
   readonly maxPageSize: number | null
   /** Whether the answers state the length of the list. */
   readonly hasTotal: boolean
-  /** A record of this very stream was read through it. An empty list proves nothing. */
+  /** Both parameters were seen to take effect. Until they were, each run tries the candidates again. */
+  readonly pagingProven: boolean
+  /** A record of this very stream was read through it on this run. An empty list proves nothing. */
   readonly verified: boolean
 }
 
 export interface DiscoveryOptions {
-  /** Variable that sets the list's path, for messages: `PAYCOMBAT_PATH_CUSTOMERS`. */
+  /** Variable that sets this list's path, for messages: `PAYCOMBAT_PATH_CUSTOMERS`. */
   readonly pathVariable: string
   readonly configuredPath?: string | undefined
-  readonly configuredPaging?: readonly [page: string, size: string] | undefined
+  readonly configuredPaging?: PagingNames | undefined
   /** What an earlier run found. */
   readonly known?: Contract | undefined
 }
 
-/** The by-id endpoint that answers with a record: which of the source's candidates, and its answer. */
+/** The record of a by-id answer. */
 export interface Detail {
-  /** Index into `source.detail.paths(id)`, the same for every id. */
+  /** Which of `source.detail.paths(id)` answered; the same for every id. */
   readonly candidate: number
   readonly record: JsonObject
   readonly readAt: Date
 }
 
-const unfinished = (path: string) =>
-  Effect.fail(new EndpointError({ reason: "contract", path, message: "not built yet" }))
+type Failing<A> = Effect.Effect<A, AccountError | EndpointError>
 
-export const discover = (
-  _client: Client,
-  _source: ListSource,
-  options: DiscoveryOptions,
-): Effect.Effect<Contract, AccountError | EndpointError> => unfinished(options.pathVariable)
+/**
+ * Finds out how a list is read (?: nothing about the lists is documented), and proves it with a record.
+ *
+ * What an earlier run found is tried first, with one request. Then the configured path, or the candidates in
+ * order until one lists a record of this stream. A candidate that refuses, fails or lists something else is
+ * passed over; 401 ends it all. An empty list on a candidate is taken only if no other has records, and then
+ * is not verified. Fails with `unavailable` where a candidate that could not be read may have been the one,
+ * else with `contract`, saying what was tried and what to set.
+ */
+export const discover = (client: Client, source: ListSource, options: DiscoveryOptions): Failing<Contract> =>
+  Effect.gen(function* () {
+    const { known, configuredPath, configuredPaging } = options
+    if (known !== undefined && isStillAskedFor(known, options)) {
+      const again = yield* passOver(verifyAgain(client, source, known))
+      if (again instanceof EndpointError && again.reason === "unavailable") return yield* again
+      if (again !== undefined && !(again instanceof EndpointError)) return again
+    }
 
-export const discoverDetail = (
-  _client: Client,
-  _source: ListSource,
-  id: string,
-): Effect.Effect<Detail, AccountError | EndpointError> => unfinished(id)
+    let empty: Contract | undefined
+    let worthTelling: EndpointError | undefined
+    const tried: Array<readonly [path: string, what: string]> = []
+    for (const path of configuredPath === undefined ? source.paths : [configuredPath]) {
+      const found = yield* passOver(tryPath(client, source, path, configuredPaging))
+      if (found instanceof EndpointError) {
+        if (configuredPath !== undefined) return yield* ofConfigured(found, options.pathVariable)
+        tried.push([path, found.status === undefined ? found.reason : String(found.status)])
+        const isTelling = found.reason === "unavailable" || found.reason === "contract"
+        if (isTelling && worthTelling?.reason !== "unavailable") worthTelling = found
+      } else if (found === undefined) tried.push([path, `no list with ${source.idField}`])
+      else if (found.verified) return found
+      else empty ??= found
+    }
+    if (worthTelling !== undefined) return yield* worthTelling
+    return empty ?? (yield* nothingFound(options, tried))
+  })
 
-/** The record at a by-id path, or an error: `refused` with 404 where there is none. */
-export const readRecord = (
-  _client: Client,
+/** An error of one path is an answer about it; one of the account is not. */
+const passOver = <A>(effect: Failing<A>): Effect.Effect<A | EndpointError, AccountError> =>
+  Effect.catchTag(effect, "EndpointError", error => Effect.succeed(error))
+
+const isStillAskedFor = (known: Contract, { configuredPath, configuredPaging }: DiscoveryOptions) =>
+  known.pagingProven &&
+  (configuredPath === undefined || configuredPath === known.path) &&
+  (configuredPaging === undefined ||
+    (configuredPaging[0] === known.pageParam && configuredPaging[1] === known.sizeParam))
+
+/** One request through a known contract: still valid, empty now, or (undefined) no longer this stream's list. */
+const verifyAgain = (client: Client, source: ListSource, known: Contract): Failing<Contract | undefined> =>
+  Effect.gen(function* () {
+    const size = Math.min(client.account.pageSize, known.maxPageSize ?? Number.POSITIVE_INFINITY)
+    const { body } = yield* client.get(known.path, queryOf(known, 1, size))
+    const list = [listAt(body, known.at), ourList(source, body)].find(found => isOurList(source, found))
+    if (list !== undefined) return { ...known, ...measured(list), verified: true }
+    const isEmpty = listAt(body, known.at)?.records.length === 0
+    return isEmpty && known.verified ? { ...known, pageSize: size, verified: false } : undefined
+  })
+
+const isOurList = (source: ListSource, list: FoundList | undefined): list is FoundList =>
+  list?.records.some(record => isOurs(source, record)) === true
+
+const measured = ({ at, records, total, pageCount }: FoundList) => ({
+  at,
+  pageSize: records.length,
+  hasTotal: total !== undefined || pageCount !== undefined,
+})
+
+/** What one path lists: this stream's records, nothing (not verified), or (undefined) something else. */
+const tryPath = (
+  client: Client,
+  source: ListSource,
   path: string,
-): Effect.Effect<{ readonly record: JsonObject; readonly readAt: Date }, AccountError | EndpointError> =>
-  unfinished(path)
+  configured: PagingNames | undefined,
+): Failing<Contract | undefined> =>
+  Effect.gen(function* () {
+    const names = configured ?? PAGING_NAMES[0]!
+    const size = client.account.pageSize
+    const addressing = { path, pageParam: names[0], sizeParam: names[1], firstPage: 1 }
+    const ask = (query: Query) => Effect.map(client.get(path, query), ({ body }) => ourList(source, body))
+
+    let askedWith: PagingNames | undefined = names
+    let list = yield* Effect.catchIf(ask(queryOf(addressing, 1, size)), isBadRequest, () => {
+      askedWith = undefined
+      return ask({})
+    })
+    if (list?.records.length === 0 && askedWith !== undefined) {
+      // Where pages are counted from 0, page 1 of a short list is empty.
+      const bare = yield* ask({})
+      if (isOurList(source, bare)) {
+        list = bare
+        askedWith = undefined
+      }
+    }
+    if (list === undefined) return undefined
+    if (!isOurList(source, list)) {
+      const unproven = { maxPageSize: null, pagingProven: false, verified: false }
+      return { ...addressing, ...measured(list), ...unproven, pageSize: size }
+    }
+    const paging = yield* provePaging(
+      client,
+      source,
+      {
+        path,
+        at: list.at,
+        ids: list.records.map(record => idOf(source, record)),
+        askedWith,
+        isAllStated: list.total === list.records.length || list.pageCount === 1,
+      },
+      configured,
+    )
+    return { path, ...measured(list), ...paging, verified: true }
+  })
+
+/** The parameters may be what it does not like: strict servers refuse unknown names, and sizes over their bound. */
+const isBadRequest = (error: AccountError | EndpointError): boolean =>
+  error._tag === "EndpointError" && (error.status === 400 || error.status === 422)
+
+const ofConfigured = ({ reason, path, status, message }: EndpointError, pathVariable: string) =>
+  new EndpointError({
+    reason,
+    path,
+    message: `${message} (the path is from ${pathVariable})`,
+    ...(status === undefined ? {} : { status }),
+  })
+
+const nothingFound = (
+  { pathVariable, configuredPath }: DiscoveryOptions,
+  tried: ReadonlyArray<readonly [path: string, what: string]>,
+) => {
+  const outcomes = [...new Set(tried.map(([, what]) => what))].map(
+    outcome =>
+      `${outcome}: ${tried
+        .filter(([, what]) => what === outcome)
+        .map(([path]) => path.replace(/\?.*$/s, ""))
+        .join(", ")}`,
+  )
+  const remedy = `set ${pathVariable} to ${configuredPath === undefined ? "the list's path" : "another path"}`
+  return Effect.fail(
+    new EndpointError({
+      reason: "contract",
+      path: tried[0]?.[0] ?? "",
+      message: `no list found (${outcomes.join("; ")}): ${remedy}`,
+    }),
+  )
+}
+
+/** Finds the by-id candidate that answers with the record of this id, the whole record if one does. */
+export const discoverDetail = (client: Client, source: ListSource, id: string): Failing<Detail> =>
+  Effect.gen(function* () {
+    const paths = source.detail?.paths(id) ?? []
+    let partial: Detail | undefined
+    const errors: Array<EndpointError> = []
+    for (const candidate of paths.keys()) {
+      const detail = yield* passOver(readDetail(client, source, candidate, id))
+      if (detail instanceof EndpointError) errors.push(detail)
+      else if (source.detail?.isNeeded(detail.record) === false) return detail
+      else partial ??= detail
+    }
+    if (partial !== undefined) return partial
+    const telling = errors.find(({ reason }) => reason === "unavailable")
+    if (telling !== undefined) return yield* telling
+    const isGone = errors.length > 0 && errors.every(isNotFound)
+    return yield* new EndpointError({
+      reason: isGone ? "refused" : "contract",
+      path: paths[0] ?? "",
+      message: `no by-id endpoint answers with this record (tried ${paths.join(", ")})`,
+      ...(isGone ? { status: 404 } : {}),
+    })
+  })
+
+/** Reads a record by its id from a candidate that `discoverDetail` found. `refused` with 404: there is none. */
+export const readDetail = (
+  client: Client,
+  source: ListSource,
+  candidate: number,
+  id: string,
+): Failing<Detail> =>
+  Effect.gen(function* () {
+    const path = source.detail?.paths(id)[candidate] ?? ""
+    const { body, readAt } = yield* client.get(path)
+    const record = recordWithId(source, body, id)
+    if (record !== undefined) return { candidate, record, readAt }
+    return yield* new EndpointError({
+      reason: "contract",
+      path,
+      message: `GET ${path}: the answer is not the record of this id`,
+    })
+  })
+
+/** The record is the payload, or the one thing in it. */
+const recordWithId = (source: ListSource, body: Json, id: string): JsonObject | undefined => {
+  const unwrapped = unwrap(body)
+  const payload = unwrapped.isOk ? unwrapped.payload : null
+  const inside = Array.isArray(payload) ? payload : isJsonObject(payload) ? Object.values(payload) : []
+  return [payload, ...inside].filter(isJsonObject).find(record => record[source.idField] === id)
+}

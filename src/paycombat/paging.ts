@@ -1,9 +1,23 @@
-import { Stream } from "effect"
+import { Effect, Option, Stream } from "effect"
 import { type AccountError, EndpointError } from "../Errors.ts"
 import type { Json } from "../Json.ts"
 import type { ListSource } from "../Stream.ts"
 import type { Client } from "./Client.ts"
 import type { Contract } from "./discovery.ts"
+import { type ReadPage, readPage } from "./listing.ts"
+
+/** Requests of one pass, so that a list that never ends does not keep a run for ever. */
+export const MAX_PAGES = 1_000_000
+/** A list that states no size ends with the second empty page in a row: a page of nothing but deleted records looks empty too. */
+const EMPTY_PAGES_AT_END = 2
+/** Ids of a pass' first pages that are kept, to know what is new at the front once its end is reached. */
+const REMEMBERED_IDS = 20_000
+/** Of those, what a checkpoint carries to the run that goes on. */
+const HEAD_IDS = 20
+/** Looks at an end or a front that keeps growing, before the rest is left to the next run. */
+const MAX_LOOKS = 5
+/** Short pages read again in vain, before they count as this API's habit. */
+const MAX_IDLE_RECHECKS = 2
 
 /** Where a pass goes on. Plain JSON: a checkpoint stores it whole, and may lower `page` to read pages again. */
 export interface Position {
@@ -14,22 +28,251 @@ export interface Position {
 }
 
 export interface Page {
+  /** From 1. Not always rising: pages at either end are read again after the last. */
   readonly number: number
   readonly pageSize: number
-  /** May be empty; may repeat records of earlier pages. */
+  /** May be empty, and may repeat records of earlier pages. */
   readonly records: ReadonlyArray<Json>
   readonly readAt: Date
-  /** Length of the list as the API states it now, for progress only. */
+  /** Length of the list as the API states it now. A claim. */
   readonly total: number | undefined
-  /** Where to go on when everything up to this page is committed; null with the last page: the pass is complete. */
+  /** Where to go on once all up to this page is committed; null with the last page. */
   readonly next: Position | null
+  /** The pass is complete with this page, which is the stream's last element. */
   readonly isLast: boolean
 }
 
+/**
+ * Every record of a list, page by page, in order. Reads on until the end is proven: a short page where the
+ * stated size ends, an empty page, or a repeated last page. From page 2 on it asks for the size it observed:
+ * then positions agree whether the server counts by the size asked for or by its own cap.
+ *
+ * Promises each record that is listed from the beginning of the pass to its end, and those inserted at either
+ * end meanwhile; some twice. Does not promise records that move up because others are deleted or re-ordered
+ * meanwhile: no paging by number can, and the next full pass brings them.
+ *
+ * `from` goes on with an earlier pass if the API still serves pages of its size, and else starts over.
+ */
 export const pages = (
-  _client: Client,
+  client: Client,
   contract: Contract,
-  _source: ListSource,
-  _from?: Position,
+  source: ListSource,
+  from?: Position,
 ): Stream.Stream<Page, AccountError | EndpointError> =>
-  Stream.fail(new EndpointError({ reason: "contract", path: contract.path, message: "not built yet" }))
+  Stream.suspend(() => {
+    const nextPage = startPass(client, contract, source, from)
+    return Stream.paginateEffect(undefined, () =>
+      Effect.map(nextPage, page => [page, page.isLast ? Option.none() : Option.some(undefined)]),
+    )
+  })
+
+type Step = Effect.Effect<Page, AccountError | EndpointError>
+
+interface Seen {
+  readonly number: number
+  readonly ids: ReadonlyArray<string>
+}
+const NONE: Seen = { number: 0, ids: [] }
+
+/**
+ * The state of one pass, behind the effect that reads its next page. Four steps: the list itself (`list`); a
+ * page that was short although another followed, again (`recheck`); the last page, again, for it may have grown
+ * (`tail`); the first pages, again, until they bring nothing new (`front`).
+ */
+const startPass = (client: Client, contract: Contract, source: ListSource, from?: Position): Step => {
+  const askedSize = Math.min(client.account.pageSize, contract.maxPageSize ?? Number.POSITIVE_INFINITY)
+  let resumed = from !== undefined && from.page > 1 ? from : undefined
+  let size = resumed?.pageSize ?? askedSize
+  let page = resumed?.page ?? 1
+  let head = resumed?.head ?? []
+  let requests = 0
+
+  /** The latest page of the list that held records, and the one before it if that was short. */
+  let last = NONE
+  let short = NONE
+  /** Page on which the list ends as stated by the latest answer that stated it. */
+  let statedLastPage: number | undefined
+  /** No empty page before this one is the end: it was seen to hold records. */
+  let notBefore = 0
+  let emptyPages = 0
+  let repeats = 0
+  let idleRechecks = 0
+  let tailLooks = 0
+  let frontLooks = 0
+  let frontPage = 1
+  let isFrontNew = false
+  const remembered = new Set<string>()
+
+  const read = (number: number, pageSize: number) =>
+    requests++ < MAX_PAGES
+      ? readPage(client, source, contract, number, pageSize)
+      : Effect.fail(problem(contract, `still not at its end after ${MAX_PAGES} requests`))
+
+  const remember = (ids: ReadonlyArray<string>, limit: number) => {
+    for (const id of ids) if (remembered.size < limit) remembered.add(id)
+  }
+
+  const toPage = (
+    got: ReadPage,
+    number: number,
+    records: ReadonlyArray<Json>,
+    nextPage: number | null,
+  ): Page => ({
+    number,
+    pageSize: size,
+    records,
+    readAt: got.readAt,
+    total: got.total,
+    next: nextPage === null ? null : { page: Math.max(1, nextPage), pageSize: size, head },
+    isLast: nextPage === null,
+  })
+
+  const list: Step = Effect.gen(function* () {
+    const number = page
+    const got = yield* read(number, size)
+    const length = got.ids.length
+    if (resumed !== undefined && last === NONE) {
+      // A smaller cap than the one it began with would leave gaps, and beyond the end nothing is proven.
+      const goesOn = length === size || (length > 0 && size <= contract.pageSize)
+      if (!goesOn) {
+        resumed = undefined
+        head = []
+        size = askedSize
+        page = 1
+        return yield* list
+      }
+    }
+    if (number === 1) {
+      size = length === 0 ? size : length
+      head = got.ids.slice(0, HEAD_IDS)
+    }
+    if (!got.isGone) statedLastPage = lastPageOf(got, size) ?? statedLastPage
+    page = number + 1
+    if (length === 0) return yield* afterEmpty(got, number)
+    if (last.number === number - 1 && isSame(got.ids, last.ids)) return yield* afterRepeat(got, number)
+
+    emptyPages = 0
+    remember(got.ids, REMEMBERED_IDS)
+    if (last.ids.length < size && last.number === number - 1 && idleRechecks < MAX_IDLE_RECHECKS) short = last
+    last = { number, ids: got.ids }
+    step = endsAsStated(got, number, size) ? front : list
+    if (short !== NONE) step = recheck(step)
+    // A short page may still grow: a run that goes on reads it again.
+    return toPage(got, number, got.records, length < size ? number : number + 1)
+  })
+
+  const afterEmpty = (got: ReadPage, number: number): Step =>
+    Effect.gen(function* () {
+      if (number === 1) return toPage(got, number, [], null)
+      emptyPages++
+      const isEndStated = statedLastPage !== undefined && statedLastPage < number
+      if (!isEndStated && !got.isGone) {
+        if (statedLastPage !== undefined && statedLastPage > Math.max(number, notBefore)) {
+          const stated = yield* read(statedLastPage, size)
+          if (stated.ids.length > 0) notBefore = statedLastPage
+        }
+        if (number < notBefore || emptyPages < EMPTY_PAGES_AT_END) return toPage(got, number, [], number)
+      }
+      return yield* atEnd(got, number)
+    })
+
+  const atEnd = (got: ReadPage, number: number): Step => {
+    if (last.number === 1) return Effect.succeed(toPage(got, number, [], null))
+    step = last.ids.length < size ? tail : front
+    return Effect.succeed(toPage(got, number, [], last.number))
+  }
+
+  /**
+   * The same page twice: the API repeats its last page beyond the end, or ignores the paging parameter, or as
+   * many records as a page holds were inserted meanwhile. A page of one record, right after the last, tells.
+   */
+  const afterRepeat = (got: ReadPage, number: number): Step =>
+    Effect.gen(function* () {
+      if (number > 2 && got.ids.length < size) return yield* atEnd(got, number)
+      const isOneRecord = last.number * size === 1
+      const probe = isOneRecord ? yield* read(1, 2) : yield* read(last.number * size + 1, 1)
+      const isRepeatedEnd =
+        probe.ids.length === 0 || (probe.ids.length === 1 && probe.ids[0] === last.ids.at(-1))
+      if (isRepeatedEnd) return yield* atEnd(got, number)
+      const isShift = probe.ids.length === 1 && !last.ids.includes(probe.ids[0]!)
+      if (isShift && repeats++ === 0) return toPage(got, number, [], number)
+      // A size that changes with the page's is that of the page.
+      const isAllStated =
+        statedLastPage === last.number && probe.total === got.total && got.total !== undefined
+      if (isAllStated) return yield* atEnd(got, number)
+      return yield* Effect.fail(ignoredPaging(contract, number))
+    })
+
+  const recheck = (after: Step): Step =>
+    Effect.gen(function* () {
+      const got = yield* read(short.number, size)
+      const records = newcomers(got, new Set(short.ids))
+      const { number } = short
+      if (records.length === 0) idleRechecks++
+      short = NONE
+      step = after
+      return toPage(got, number, records, last.number)
+    })
+
+  const tail: Step = Effect.gen(function* () {
+    const got = yield* read(last.number, size)
+    const records = newcomers(got, new Set(last.ids))
+    if (records.length === 0 || tailLooks++ === MAX_LOOKS) return yield* front
+    last = { number: last.number, ids: got.ids }
+    emptyPages = 0
+    page = last.number + 1
+    step = got.ids.length < size ? tail : list
+    return toPage(got, last.number, records, last.number)
+  })
+
+  const front: Step = Effect.gen(function* () {
+    const number = frontPage
+    const got = yield* read(number, size)
+    const records = newcomers(got, remembered)
+    remember(got.ids, 2 * REMEMBERED_IDS)
+    isFrontNew ||= records.length > 0
+    const isOld = records.length === 0 || number >= last.number
+    const isHead = resumed !== undefined && got.ids.some(id => head.includes(id))
+    if (!isOld && !isHead) {
+      frontPage++
+      step = front
+      return toPage(got, number, records, last.number)
+    }
+    if (!isFrontNew || frontLooks++ === MAX_LOOKS) return toPage(got, number, records, null)
+    frontPage = 1
+    isFrontNew = false
+    step = front
+    return toPage(got, number, records, last.number)
+  })
+
+  let step = list
+  return Effect.suspend(() => step)
+}
+
+const newcomers = (got: ReadPage, known: ReadonlySet<string>) =>
+  got.records.filter((_, index) => !known.has(got.ids[index]!))
+
+const isSame = (some: ReadonlyArray<string>, others: ReadonlyArray<string>) =>
+  some.length === others.length && some.every((id, index) => id === others[index])
+
+const lastPageOf = ({ total, pageCount }: ReadPage, size: number): number | undefined =>
+  total === undefined ? pageCount : Math.ceil(total / size)
+
+/**
+ * Whether this page is the last by what the answer states of the list. Believed only where the page is short by
+ * exactly what the total leaves for it: a `total` may count this page, or deleted records, or be an estimate.
+ */
+const endsAsStated = ({ ids, total, pageCount }: ReadPage, number: number, size: number): boolean =>
+  number > 1 &&
+  ids.length < size &&
+  (total === undefined ? pageCount === number : total - (number - 1) * size === ids.length) &&
+  (pageCount === undefined || pageCount === number)
+
+const problem = ({ path }: Contract, what: string) =>
+  new EndpointError({ reason: "contract", path, message: `GET ${path}: ${what}` })
+
+const ignoredPaging = (contract: Contract, number: number) =>
+  problem(
+    contract,
+    `page ${number} repeats page ${number - 1}, so the parameter "${contract.pageParam}" is ignored: put the names of the API's paging parameters in PAYCOMBAT_PAGING`,
+  )

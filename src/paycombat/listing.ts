@@ -1,0 +1,96 @@
+import { Clock, Effect } from "effect"
+import { type AccountError, EndpointError } from "../Errors.ts"
+import { contentHash, isJsonObject, type Json } from "../Json.ts"
+import type { ListSource } from "../Stream.ts"
+import type { Client, Query } from "./Client.ts"
+import { type FoundList, findLists, listAt } from "./envelope.ts"
+
+/** How a list is asked for one of its pages. */
+export interface Addressing {
+  readonly path: string
+  /** Name of the parameter that says which page. */
+  readonly pageParam: string
+  readonly sizeParam: string
+  /** Number of the first page: 1 (U), or 0. Without meaning where positions are counted in records. */
+  readonly firstPage: number
+}
+
+/** These count records to skip; any other name counts pages. */
+export const countsRecords = (pageParam: string): boolean => /^(offset|skip|start|from)$/i.test(pageParam)
+
+/** The query for page `number`, counted from 1 whatever the API counts from. */
+export const queryOf = (
+  { pageParam, sizeParam, firstPage }: Omit<Addressing, "path">,
+  number: number,
+  size: number,
+): Query => ({
+  [pageParam]: countsRecords(pageParam) ? (number - 1) * size : number - 1 + firstPage,
+  [sizeParam]: size,
+})
+
+/** A page as it was read, before anything is concluded from it. */
+export interface ReadPage extends FoundList {
+  readonly ids: ReadonlyArray<string>
+  readonly readAt: Date
+  /** The API answered 404: it has no such page. */
+  readonly isGone: boolean
+}
+
+/** What tells a record apart from others: its id, or, of a record that lacks one, its content. */
+export const idOf = (source: ListSource, record: Json): string => {
+  const id = isJsonObject(record) ? record[source.idField] : undefined
+  return typeof id === "string" ? id : `#${contentHash(record, 0)}`
+}
+
+/** Whether a record is this stream's: has its id, and looks like it. */
+export const isOurs = (source: ListSource, record: Json): boolean =>
+  isJsonObject(record) &&
+  typeof record[source.idField] === "string" &&
+  record[source.idField] !== "" &&
+  source.recognizes(record)
+
+/** The list in an answer that holds a record of this stream, or else the likeliest empty one. */
+export const ourList = (source: ListSource, body: Json): FoundList | undefined => {
+  const lists = findLists(body)
+  return (
+    lists.find(({ records }) => records.some(record => isOurs(source, record))) ??
+    (lists[0]?.records.length === 0 ? lists[0] : undefined)
+  )
+}
+
+/** Reads one page at a place that is known; 404 is an answer here, not an error: there is no such page. */
+export const readPage = (
+  client: Client,
+  source: ListSource,
+  contract: Addressing & { readonly at: string },
+  number: number,
+  size: number,
+): Effect.Effect<ReadPage, AccountError | EndpointError> =>
+  client.get(contract.path, queryOf(contract, number, size)).pipe(
+    Effect.flatMap(({ body, readAt }) => {
+      const list = listAt(body, contract.at)
+      return list === undefined
+        ? Effect.fail(noListAt(contract, number))
+        : Effect.succeed({
+            ...list,
+            readAt,
+            isGone: false,
+            ids: list.records.map(record => idOf(source, record)),
+          })
+    }),
+    Effect.catchIf(isNotFound, () =>
+      Effect.map(Clock.currentTimeMillis, now => ({ ...GONE, at: contract.at, readAt: new Date(now) })),
+    ),
+  )
+
+const GONE = { records: [], ids: [], total: undefined, pageCount: undefined, isGone: true }
+
+export const isNotFound = (error: AccountError | EndpointError): boolean =>
+  error._tag === "EndpointError" && error.reason === "refused" && error.status === 404
+
+const noListAt = ({ path, at }: { path: string; at: string }, number: number) =>
+  new EndpointError({
+    reason: "contract",
+    path,
+    message: `GET ${path}: page ${number} holds no list at "${at}", where earlier answers had it: run again to discover it anew`,
+  })

@@ -1,0 +1,162 @@
+import { Effect } from "effect"
+import { type AccountError, EndpointError } from "../Errors.ts"
+import type { ListSource } from "../Stream.ts"
+import type { Client } from "./Client.ts"
+import { type Addressing, countsRecords, readPage } from "./listing.ts"
+
+/** Names of the two paging parameters. */
+export type PagingNames = readonly [page: string, size: string]
+
+/** The first pair is upstream's (U); the others are usual elsewhere (?). */
+export const PAGING_NAMES: ReadonlyArray<PagingNames> = [
+  ["page", "limit"],
+  ["page", "per_page"],
+  ["page", "page_size"],
+  ["page", "pageSize"],
+  ["page", "size"],
+  ["offset", "limit"],
+  ["skip", "take"],
+]
+
+/** Sizes to try where the one that is configured is refused. */
+const SMALLER_SIZES = [100, 50, 20, 10]
+
+/** The first page of a list, as discovery read it. */
+export interface FirstPage {
+  readonly path: string
+  readonly at: string
+  readonly ids: ReadonlyArray<string>
+  /** Names it was asked with; undefined where the bare path was asked. */
+  readonly askedWith: PagingNames | undefined
+  /** The answer states that the list has no more than this page. */
+  readonly isAllStated: boolean
+}
+
+export interface Paging {
+  readonly pageParam: string
+  readonly sizeParam: string
+  readonly firstPage: number
+  readonly pageSize: number
+  readonly maxPageSize: number | null
+  readonly pagingProven: boolean
+}
+
+type Ids = ReadonlyArray<string>
+type Failing<A> = Effect.Effect<A, AccountError | EndpointError>
+
+/**
+ * Finds the paging parameters that take effect: asked for a second page, the API gives one without the first
+ * page's first record, or none. Where a list fits one page, halves of it are asked for. The names that are
+ * configured are taken as they are. Fails with `contract` where every candidate is ignored, unless the
+ * answer states that the first page is all there is.
+ */
+export const provePaging = (
+  client: Client,
+  source: ListSource,
+  first: FirstPage,
+  configured: PagingNames | undefined,
+): Failing<Paging> => {
+  const firstId = first.ids[0]!
+  const askedSize = client.account.pageSize
+
+  /** The ids on a page, or undefined where the API refuses these parameters. */
+  const idsOn = (
+    names: PagingNames,
+    number: number,
+    size: number,
+    firstPage = 1,
+  ): Failing<Ids | undefined> => {
+    const [pageParam, sizeParam] = names
+    const contract: Addressing & { at: string } = { ...first, pageParam, sizeParam, firstPage }
+    return readPage(client, source, contract, number, size).pipe(
+      Effect.map(({ ids }): Ids | undefined => ids),
+      Effect.catchIf(isAboutTheParameters, () => Effect.succeed(undefined)),
+    )
+  }
+
+  const isPaged = (names: PagingNames) =>
+    Effect.gen(function* () {
+      const second = yield* idsOn(names, 2, first.ids.length)
+      if (second === undefined) return false
+      if (!second.includes(firstId)) return true
+      // The same records again: perhaps the last page, repeated beyond the end.
+      const half = Math.floor(first.ids.length / 2)
+      const rest = half === 0 ? undefined : yield* idsOn(names, 2, half)
+      return rest !== undefined && rest.length > 0 && !rest.includes(firstId)
+    })
+
+  /** 0 where page 0 is not page 1 or refused, but comes before it. */
+  const firstPageOf = (names: PagingNames) =>
+    Effect.gen(function* () {
+      if (countsRecords(names[0])) return 1
+      const zeroth = (yield* idsOn(names, 1, first.ids.length, 0)) ?? []
+      if (zeroth.length === 0) return 1
+      if (first.askedWith !== undefined) return zeroth.includes(firstId) ? 1 : 0
+      const one = yield* idsOn(names, 1, first.ids.length)
+      return zeroth[0] === firstId && !(one ?? []).includes(firstId) ? 0 : 1
+    })
+
+  /** The largest size that is accepted, up to the one asked for, and how many records come for it. */
+  const largest = (names: PagingNames, firstPage: number) =>
+    Effect.gen(function* () {
+      for (const size of [askedSize, ...SMALLER_SIZES.filter(smaller => smaller < askedSize)]) {
+        const ids = yield* idsOn(names, 1, size, firstPage)
+        if (ids !== undefined) return { size, count: ids.length }
+      }
+      return undefined
+    })
+
+  const settle = (names: PagingNames, isConfigured: boolean): Failing<Paging> =>
+    Effect.gen(function* () {
+      const firstPage = yield* firstPageOf(names)
+      const known = first.askedWith !== undefined && isSameNames(first.askedWith, names) && firstPage === 1
+      const found = known
+        ? { size: askedSize, count: first.ids.length }
+        : ((yield* largest(names, firstPage)) ?? { size: first.ids.length, count: first.ids.length })
+      const paging = (sizeParam: string, pageSize: number, pagingProven: boolean): Paging => ({
+        pageParam: names[0],
+        sizeParam,
+        firstPage,
+        pageSize,
+        maxPageSize: found.size < askedSize ? found.size : null,
+        pagingProven,
+      })
+      if (isConfigured || found.count === found.size) return paging(names[1], found.count, true)
+      if (found.count < 2) return paging(names[1], found.count, false)
+
+      // Fewer than were asked for: a cap, the whole list, or a size that is ignored?
+      const fewer = yield* idsOn(names, 1, found.count - 1, firstPage)
+      if (fewer?.length === found.count - 1) return paging(names[1], found.count, true)
+      for (const others of PAGING_NAMES) {
+        if (others[0] !== names[0] || others[1] === names[1]) continue
+        const ids = (yield* idsOn(others, 1, askedSize, firstPage)) ?? []
+        if (ids.length > found.count) return paging(others[1], ids.length, true)
+      }
+      return paging(names[1], found.count, false)
+    })
+
+  return Effect.gen(function* () {
+    if (configured !== undefined) return yield* settle(configured, true)
+    for (const names of PAGING_NAMES) if (yield* isPaged(names)) return yield* settle(names, false)
+    // One record, or all records: nothing to tell the parameters apart by, and nothing to lose yet.
+    if (!first.isAllStated && !(first.ids.length === 1 && askedSize > 1)) return yield* ignored(first.path)
+    const [pageParam, sizeParam] = PAGING_NAMES[0]!
+    const pageSize = first.ids.length
+    return { pageParam, sizeParam, firstPage: 1, pageSize, maxPageSize: null, pagingProven: false }
+  })
+}
+
+const isSameNames = (some: PagingNames, others: PagingNames) => some[0] === others[0] && some[1] === others[1]
+
+/** A refusal of the parameters tells something about them; a token or a server that fails does not. */
+const isAboutTheParameters = (error: AccountError | EndpointError): boolean =>
+  error._tag === "EndpointError" && error.reason !== "unavailable"
+
+const ignored = (path: string) =>
+  Effect.fail(
+    new EndpointError({
+      reason: "contract",
+      path,
+      message: `GET ${path}: every paging parameter that was tried is ignored (${PAGING_NAMES.map(names => names.join(",")).join(" ")}): put the names of the API's own in PAYCOMBAT_PAGING`,
+    }),
+  )
