@@ -1,0 +1,65 @@
+import { CURRENCIES, type Minor } from "../money.ts"
+import type { StreamName } from "../options.ts"
+import { ORGANIZATION } from "../owners.ts"
+import { ORG_ID } from "../samples.ts"
+import { iso, type World } from "../world.ts"
+
+/** Removed transactions and payouts count unless `removed` is false: a warehouse that once saw them keeps them. */
+export interface Select {
+  readonly removed?: boolean
+}
+
+/** Indices of a stream, oldest first. */
+export function* indices(
+  { changes }: World,
+  stream: StreamName,
+  { removed = true }: Select = {},
+): Generator<number> {
+  for (let index = 0; index < changes.size(stream); index++)
+    if (removed || !changes.of(stream).removed.has(index)) yield index
+}
+
+export const codeOf = (currency: number): string => CURRENCIES[currency]!.code
+
+/** The day of a time, as `YYYY-MM-DD` (UTC). */
+export const dayText = (millis: number): string => iso(millis).slice(0, 10)
+
+/** The customer's id, or the organization's where there is none. */
+export const ownerIdOf = (world: World, owner: number): string =>
+  owner === ORGANIZATION ? ORG_ID : world.ids.customer.of(owner)
+
+interface Groups<Key extends ReadonlyArray<string | number>, Group> {
+  /** The group of a key, made on first use. */
+  readonly at: (...key: Key) => Group
+  readonly map: <Row>(row: (key: Key, group: Group) => Row) => ReadonlyArray<Row>
+}
+
+/** Groups by several values at once, in the order in which they were first met. */
+export const groupsBy = <Key extends ReadonlyArray<string | number>, Group>(
+  fresh: () => Group,
+): Groups<Key, Group> => {
+  const groups = new Map<string, { readonly key: Key; readonly group: Group }>()
+  return {
+    at: (...key) => {
+      const text = key.join("|")
+      const known = groups.get(text)
+      if (known !== undefined) return known.group
+      const group = fresh()
+      groups.set(text, { key, group })
+      return group
+    },
+    map: row => [...groups.values()].map(({ key, group }) => row(key, group)),
+  }
+}
+
+export interface CountAndAmount {
+  count: number
+  amount: bigint
+}
+
+export const nothing = (): CountAndAmount => ({ count: 0, amount: 0n })
+
+export const add = (to: CountAndAmount, minor: Minor): void => {
+  to.count += 1
+  to.amount += BigInt(minor)
+}
