@@ -9,10 +9,32 @@ import { makeServer, type Requests } from "./server.ts"
 import { makeTruth, type Truth } from "./truth.ts"
 import { makeWorld } from "./world.ts"
 
-export { FAULTS, type Fault, type FaultHook, type FaultName, rateLimit, seededFaults } from "./faults.ts"
+export type { Place, Readiness } from "./changes.ts"
+export {
+  FAULTS,
+  type Fault,
+  type FaultHook,
+  type FaultName,
+  type FaultRequest,
+  rateLimit,
+  seededFaults,
+} from "./faults.ts"
 export { normalizeDecimal } from "./money.ts"
-export { defaultOptions, type SandboxOptions, STREAMS, type StreamName } from "./options.ts"
-export type { Truth } from "./truth.ts"
+export {
+  type AutomaticChange,
+  DEFAULT_DETAIL_PATHS,
+  DEFAULT_LIST_PATHS,
+  defaultOptions,
+  type Envelope,
+  type Order,
+  READINESS_PATH,
+  type SandboxOptions,
+  STREAMS,
+  type StreamName,
+  type Totals,
+} from "./options.ts"
+export type { Requests, SeenRequest } from "./server.ts"
+export type * from "./truth.ts"
 
 /**
  * A simulated PayCombat API: the documented endpoints and shapes, with the undocumented parts as options
