@@ -24,12 +24,12 @@ const MISMATCH_EVERY = 40
 const MISMATCH_AT = 7
 const MISMATCH_MINOR = 1_234n
 
+/** What each version of a touched wallet adds to its balance. */
 const TOUCH_MINOR = 100n
 
-/** The place in an id of one currency of a wallet. */
+/** Room for the currencies of one wallet: makes an account's id a function of wallet and currency. */
 const CURRENCIES_MAX = 16
 
-/** One more than all currencies of all wallets: makes `wallet_account_id` a function of wallet and currency. */
 const accountId = (world: World, wallet: number, currency: number): string =>
   world.ids.walletAccount.of(wallet * CURRENCIES_MAX + currency)
 
