@@ -1,5 +1,7 @@
 import { randomBytes } from "node:crypto"
+import { chmod, mkdtemp, rm } from "node:fs/promises"
 import { createRequire } from "node:module"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Effect, Exit, Redacted, Scope } from "effect"
 import postgres from "postgres"
@@ -95,6 +97,16 @@ export const databaseForFile = (options: TestDatabaseOptions = {}): TestDatabase
     },
   }
 }
+
+/** A directory that the account Postgres runs as may enter, removed when the scope closes. */
+export const temporaryDirectory: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
+  Effect.promise(async () => {
+    const directory = await mkdtemp(join(tmpdir(), "paycombat-test-"))
+    await chmod(directory, 0o755)
+    return directory
+  }),
+  directory => Effect.promise(() => rm(directory, { recursive: true, force: true, maxRetries: 5 })),
+)
 
 /** Runs plain SQL, several statements at once if need be; for arranging and looking, not for what is tested. */
 export const runSql = async (

@@ -80,6 +80,8 @@ export const bootstrapStatements = (passwords: Passwords): ReadonlyArray<string>
   "REVOKE ALL ON SCHEMA public FROM PUBLIC",
   "GRANT ALL ON SCHEMA public TO pg_database_owner",
   "REVOKE EXECUTE ON FUNCTION lo_creat(integer), lo_create(oid), lo_from_bytea(oid, bytea) FROM PUBLIC",
+  // A migration waits for such a lock: nobody but the owner may hold one.
+  "DO $$ DECLARE f regprocedure; BEGIN FOR f IN SELECT oid FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND proname LIKE '%advisory%' LOOP EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f); EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO paycombat', f); END LOOP; END $$",
   "CREATE DATABASE paycombat OWNER paycombat",
   "REVOKE ALL ON DATABASE paycombat, postgres, template1 FROM PUBLIC",
   "GRANT CONNECT ON DATABASE paycombat TO paycombat_reader",
