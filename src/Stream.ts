@@ -19,6 +19,7 @@ export interface ListSource {
   /** Candidate by-id endpoints for a list item that lacks parts of the record; `null` when the list item is whole. */
   readonly detail: null | {
     readonly isNeeded: (record: JsonObject) => boolean
+    /** `id` comes encoded for a path. */
     readonly paths: (id: string) => ReadonlyArray<string>
   }
 }

@@ -1,4 +1,4 @@
-import { Context, Effect, Redacted as R, type Redacted, type Scope } from "effect"
+import { Context, Effect, type Option, Redacted, type Scope } from "effect"
 import postgres from "postgres"
 import { WarehouseError } from "../Errors.ts"
 
@@ -14,6 +14,10 @@ export class Warehouse extends Context.Tag("paycombat-sync/Warehouse")<
     readonly sql: postgres.Sql
     /** The embedded server's data is ours to migrate without asking; a given database's is not. */
     readonly isEmbedded: boolean
+    /** Login that may read `analytics` and no more, where there is one. */
+    readonly readerUrl: Option.Option<Redacted.Redacted>
+    /** Login of `sql`: may do everything in this database. */
+    readonly ownerUrl: Redacted.Redacted
   }
 >() {}
 
@@ -25,7 +29,7 @@ export class Warehouse extends Context.Tag("paycombat-sync/Warehouse")<
 export const connect = (url: Redacted.Redacted): Effect.Effect<postgres.Sql, WarehouseError, Scope.Scope> =>
   Effect.acquireRelease(
     attempt(async () => {
-      const sql = postgres(R.value(url), {
+      const sql = postgres(Redacted.value(url), {
         max: POOL_SIZE,
         prepare: false,
         fetch_types: false,

@@ -1,8 +1,7 @@
 import { Effect } from "effect"
 import type postgres from "postgres"
 import { LeaseError, type WarehouseError } from "../Errors.ts"
-import type { Transaction } from "./bulk.ts"
-import { attempt } from "./Database.ts"
+import { attempt, warehouseError } from "./Database.ts"
 
 /**
  * One run at a time per account and stream. A lease is a row with an expiry, renewed by each commit and by a
@@ -54,7 +53,7 @@ export const acquire = (sql: postgres.Sql, claim: Claim): Effect.Effect<Held, Le
   }).pipe(Effect.flatMap(lease => (lease instanceof LeaseError ? Effect.fail(lease) : Effect.succeed(lease))))
 
 /** Renews a lease within a transaction and locks it until the commit; throws `LeaseError` when it is lost. */
-export const renewWithin = async (tx: Transaction | postgres.Sql, held: Held): Promise<void> => {
+export const renewWithin = async (tx: postgres.ISql, held: Held): Promise<void> => {
   const { count } = await tx`
     UPDATE sync.leases SET expires_at = clock_timestamp() + make_interval(secs => ${held.leaseSeconds})
     WHERE account = ${held.account} AND stream = ${held.stream} AND fence = ${held.fence}`
@@ -67,6 +66,13 @@ export const renewWithin = async (tx: Transaction | postgres.Sql, held: Held): P
     })
   }
 }
+
+/** Renews a lease between commits. */
+export const renew = (sql: postgres.Sql, held: Held): Effect.Effect<void, LeaseError | WarehouseError> =>
+  Effect.tryPromise({
+    try: () => renewWithin(sql, held),
+    catch: error => (error instanceof LeaseError ? error : warehouseError(error)),
+  })
 
 /** Gives a lease back; one that was lost meanwhile is left alone. */
 export const release = (sql: postgres.Sql, held: Held): Effect.Effect<void, WarehouseError> =>

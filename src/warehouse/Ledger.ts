@@ -109,8 +109,10 @@ export const hasRows = (
   })
 
 /** What a complete pass proved about records that it was not shown. */
-export interface Removal {
+export interface Closing {
   readonly removed: number
+  /** Records of the stream that still could not become a row. */
+  readonly openRejects: number
   readonly note: string | null
 }
 
@@ -123,7 +125,7 @@ export const closePass = (
   held: Held,
   stream: Stream,
   pass: { passId: string; provesRemoval: boolean },
-): Effect.Effect<Removal, LeaseError | WarehouseError> =>
+): Effect.Effect<Closing, LeaseError | WarehouseError> =>
   fenced(sql, held, async tx => {
     const [booked] = await tx<Array<{ isWhole: boolean }>>`
       SELECT seen_keys = (SELECT count(*) FROM sync.seen_keys WHERE pass_id = ${pass.passId}) AS "isWhole"
@@ -134,8 +136,11 @@ export const closePass = (
     await tx`
       DELETE FROM sync.checkpoints
       WHERE account = ${held.account} AND stream = ${held.stream} AND pass_id = ${pass.passId}`
+    const [open] = await tx<Array<{ count: number }>>`
+      SELECT count(*)::int FROM sync.rejects WHERE account = ${held.account} AND stream = ${held.stream}`
     return {
       removed,
+      openRejects: open?.count ?? 0,
       note: isProof
         ? null
         : pass.provesRemoval

@@ -1,0 +1,168 @@
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+import type * as HttpClient from "@effect/platform/HttpClient"
+import { Effect, Layer, Option } from "effect"
+import * as Config from "./Config.ts"
+import { ConfigurationError, type LeaseError, type WarehouseError } from "./Errors.ts"
+import { type RunOptions, runOnce } from "./Pipeline.ts"
+import { redactedHeaders } from "./paycombat/Client.ts"
+import { listStreamNames, streamsNamed } from "./registry.ts"
+import { connect, Warehouse } from "./warehouse/Database.ts"
+import { embeddedPostgres } from "./warehouse/EmbeddedPostgres.ts"
+import { type MigrationReport, migrate, type Pending, pendingMigrations } from "./warehouse/migrator.ts"
+import { type QueryAnswer, runQuery } from "./warehouse/query.ts"
+import { statusOf } from "./warehouse/Status.ts"
+import type { RunSummary } from "./warehouse/Summary.ts"
+
+/** The application, wired once: what the command line runs and what a host application imports. */
+
+export { ConfigurationError, LeaseError, WarehouseError } from "./Errors.ts"
+export { Progress, type StreamProgress } from "./Progress.ts"
+export { Warehouse } from "./warehouse/Database.ts"
+export type { RunSummary, StreamSummary } from "./warehouse/Summary.ts"
+
+/** The Postgres of these settings, open until the layer's scope closes: the given one, or the embedded one. */
+export const warehouse = (
+  settings: Config.DatabaseSettings,
+): Layer.Layer<Warehouse, ConfigurationError | WarehouseError> =>
+  Layer.scoped(
+    Warehouse,
+    Effect.gen(function* () {
+      if (Option.isSome(settings.url)) {
+        const sql = yield* connect(settings.url.value)
+        return { sql, isEmbedded: false, readerUrl: settings.readerUrl, ownerUrl: settings.url.value }
+      }
+      const server = yield* embeddedPostgres(settings.dataDir)
+      for (const note of server.notes) yield* Effect.logInfo(note)
+      const sql = yield* connect(server.ownerUrl)
+      return { sql, isEmbedded: true, readerUrl: Option.some(server.readerUrl), ownerUrl: server.ownerUrl }
+    }),
+  )
+
+/** The configured Postgres. */
+export const configuredWarehouse: Layer.Layer<Warehouse, ConfigurationError | WarehouseError> =
+  Layer.unwrapEffect(Effect.map(Config.database, warehouse))
+
+/** What speaks HTTP. The token's header is redacted for the whole application. */
+export const http: Layer.Layer<HttpClient.HttpClient> = Layer.merge(FetchHttpClient.layer, redactedHeaders)
+
+/** Brings the database up to date. */
+export const migrateWarehouse: Effect.Effect<
+  MigrationReport,
+  ConfigurationError | WarehouseError,
+  Warehouse
+> = Effect.flatMap(Warehouse, ({ sql }) => migrate(sql))
+
+/**
+ * Makes sure that the tables and views are the program's. The embedded database is brought up to date by
+ * itself, a given one only when told to: otherwise a `ConfigurationError` says what is missing.
+ */
+export const upToDate = (
+  isMigrating: boolean,
+): Effect.Effect<void, ConfigurationError | WarehouseError, Warehouse> =>
+  Effect.gen(function* () {
+    const { sql, isEmbedded } = yield* Warehouse
+    const { migrations, views } = yield* pendingMigrations(sql)
+    if (migrations.length + views.length === 0) return
+    if (!isEmbedded && !isMigrating) {
+      return yield* new ConfigurationError({
+        message:
+          `The database is not up to date (${migrations.length} migrations and ${views.length} views to go):` +
+          " run `paycombat-sync migrate`, or add --migrate.",
+      })
+    }
+    const report = yield* migrate(sql)
+    for (const note of report.notes) yield* Effect.logWarning(note)
+  })
+
+export interface SyncOptions {
+  /** Names of accounts and streams; all where none is named. */
+  readonly accounts?: ReadonlyArray<string>
+  readonly streams?: ReadonlyArray<string>
+  /** Reads every list from its beginning, even where a pass that was broken off could go on. */
+  readonly full?: boolean
+  /** Brings a given database up to date first. */
+  readonly migrate?: boolean
+}
+
+/** The configured accounts of these names, or all. */
+export const accountsNamed = (names: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    const accounts = yield* Config.accounts(yield* listStreamNames)
+    const unknown = names.find(name => !accounts.some(account => account.name === name))
+    if (unknown !== undefined) {
+      return yield* new ConfigurationError({
+        message: `There is no account ${unknown}; PAYCOMBAT_ACCOUNTS names ${accounts.map(({ name }) => name).join(", ")}.`,
+      })
+    }
+    return names.length === 0 ? accounts : accounts.filter(({ name }) => names.includes(name))
+  })
+
+/**
+ * Syncs once what the environment configures. Succeeds also when streams failed: the summary says which.
+ * `LeaseError` means that nothing was done, because another run holds every lease.
+ */
+export const sync = (
+  options: SyncOptions = {},
+): Effect.Effect<
+  RunSummary,
+  ConfigurationError | LeaseError | WarehouseError,
+  Warehouse | HttpClient.HttpClient
+> =>
+  Effect.gen(function* () {
+    const streams = yield* streamsNamed(options.streams ?? [])
+    const accounts = yield* accountsNamed(options.accounts ?? [])
+    const settings = yield* Config.run
+    return yield* syncWith(
+      { ...settings, full: options.full ?? false, accounts, streams },
+      options.migrate ?? false,
+    )
+  })
+
+/** Syncs once with settings given in code instead of the environment. */
+export const syncWith = (
+  options: RunOptions,
+  isMigrating = false,
+): Effect.Effect<
+  RunSummary,
+  ConfigurationError | LeaseError | WarehouseError,
+  Warehouse | HttpClient.HttpClient
+> => Effect.zipRight(upToDate(isMigrating), runOnce(options))
+
+/** What `migrateWarehouse` would do. */
+export const pending: Effect.Effect<Pending, ConfigurationError | WarehouseError, Warehouse> = Effect.flatMap(
+  Warehouse,
+  ({ sql }) => pendingMigrations(sql),
+)
+
+/** Refuses a database that has no tables yet, or other tables than this program's. */
+const current: Effect.Effect<void, ConfigurationError | WarehouseError, Warehouse> = Effect.flatMap(
+  Warehouse,
+  ({ isEmbedded }) => upToDate(isEmbedded),
+)
+
+/** Answers one SQL statement as the reader login. */
+export const query = (
+  statement: string,
+): Effect.Effect<QueryAnswer, ConfigurationError | WarehouseError, Warehouse> =>
+  Effect.gen(function* () {
+    const { readerUrl } = yield* Warehouse
+    if (Option.isNone(readerUrl)) {
+      return yield* new ConfigurationError({
+        message:
+          "PAYCOMBAT_READER_URL is not set: `query` asks a given Postgres only as a login that can read analytics" +
+          " and nothing else, such as a member of paycombat_reader.",
+      })
+    }
+    yield* current
+    return yield* runQuery(readerUrl.value, statement)
+  })
+
+/** How each stream of each account stands. */
+export const status = (options: Pick<SyncOptions, "accounts" | "streams">) =>
+  Effect.gen(function* () {
+    const { sql } = yield* Warehouse
+    yield* current
+    const accounts = options.accounts ?? []
+    const statuses = yield* statusOf(sql, yield* streamsNamed(options.streams ?? []))
+    return statuses.filter(({ account }) => accounts.length === 0 || accounts.includes(account))
+  })

@@ -1,0 +1,197 @@
+import { Config, ConfigError, Duration, Effect, Either, Option, Redacted } from "effect"
+import { ConfigurationError } from "./Errors.ts"
+import type { Account } from "./paycombat/Client.ts"
+
+/**
+ * The settings, each documented where it is read, with its default and its bounds. `.env` is read too; the
+ * environment wins. Every error is one line that names the variable.
+ */
+
+/** The host of PayCombat's public reference (D). */
+export const DEFAULT_BASE_URL = "https://api.paycombat.com"
+export const DEFAULT_DATA_DIR = ".paycombat"
+
+/** An account, and what its owner configured about the undocumented part of the API. */
+export interface AccountSettings extends Account {
+  /** List paths by stream, where discovery must not look for them. */
+  readonly paths: Readonly<Record<string, string>>
+  /** Names of the two paging parameters. */
+  readonly paging: readonly [page: string, size: string] | undefined
+}
+
+/** Where the warehouse is. */
+export interface DatabaseSettings {
+  /** A given Postgres; the embedded one where absent. */
+  readonly url: Option.Option<Redacted.Redacted>
+  readonly dataDir: string
+  /** Login that `query` uses; the embedded server makes one by itself. */
+  readonly readerUrl: Option.Option<Redacted.Redacted>
+}
+
+/** Bounds and habits of a run. */
+export interface RunSettings {
+  readonly readyRecheck: Duration.Duration
+  readonly readyMaxCalls: number
+  readonly leaseSeconds: number
+}
+
+const malformed = (name: string, message: string) => ConfigError.InvalidData([name], message)
+
+/** A variable as trimmed text; an empty one counts as not set, as in a copied `.env.example`. */
+const text = (name: string) =>
+  Config.string(name).pipe(
+    Config.mapOrFail(value => {
+      const trimmed = value.trim()
+      return trimmed === ""
+        ? Either.left(ConfigError.MissingData([name], "is not set"))
+        : Either.right(trimmed)
+    }),
+  )
+
+const parsed = <A>(name: string, expectation: string, parse: (value: string) => A | undefined) =>
+  text(name).pipe(
+    Config.mapOrFail(value =>
+      Either.fromNullable(parse(value), () => malformed(name, `must be ${expectation}`)),
+    ),
+  )
+
+const wholeNumber = (name: string, bounds: { readonly min: number; readonly max: number }) =>
+  parsed(name, `a whole number from ${bounds.min} to ${bounds.max}`, value => {
+    const number = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN
+    return number >= bounds.min && number <= bounds.max ? number : undefined
+  })
+
+const isUrl = (value: string, protocols: ReadonlyArray<string>): boolean => {
+  try {
+    return protocols.includes(new URL(value).protocol)
+  } catch {
+    return false
+  }
+}
+
+const httpUrl = (name: string) =>
+  parsed(name, "an http:// or https:// address", value =>
+    isUrl(value, ["http:", "https:"]) ? value : undefined,
+  )
+
+const postgresUrl = (name: string) =>
+  parsed(name, "a postgres://user:password@host:port/database address", value =>
+    isUrl(value, ["postgres:", "postgresql:"]) ? Redacted.make(value) : undefined,
+  )
+
+const ACCOUNT_NAME = /^[a-z][a-z0-9_-]{0,62}$/
+
+const suffixed = (name: string, account: string) =>
+  account === "default" ? name : `${name}_${account.toUpperCase().replaceAll("-", "_")}`
+
+/** One account's settings. Only the token and the address are its own; the bounds hold for each account. */
+const accountSettings = (name: string, streams: ReadonlyArray<string>) =>
+  Config.all({
+    name: Config.succeed(name),
+    token: Config.map(text(suffixed("PAYCOMBAT_TOKEN", name)), Redacted.make),
+    baseUrl: httpUrl(suffixed("PAYCOMBAT_BASE_URL", name)).pipe(
+      Config.orElseIf({
+        if: ConfigError.isMissingDataOnly,
+        orElse: () => Config.withDefault(httpUrl("PAYCOMBAT_BASE_URL"), DEFAULT_BASE_URL),
+      }),
+    ),
+    pageSize: Config.withDefault(wholeNumber("PAYCOMBAT_PAGE_SIZE", { min: 1, max: 10_000 }), 100),
+    ratePerSecond: Config.withDefault(wholeNumber("PAYCOMBAT_RATE_PER_SECOND", { min: 1, max: 100_000 }), 10),
+    concurrency: Config.withDefault(wholeNumber("PAYCOMBAT_CONCURRENCY", { min: 1, max: 256 }), 8),
+    timeout: Config.map(
+      Config.withDefault(wholeNumber("PAYCOMBAT_TIMEOUT_SECONDS", { min: 1, max: 600 }), 30),
+      Duration.seconds,
+    ),
+    paths: Config.map(
+      Config.all(streams.map(stream => Config.option(path(pathVariable(stream))))),
+      (paths): Record<string, string> =>
+        Object.fromEntries(
+          streams.flatMap((stream, i) =>
+            Option.match(paths[i]!, { onNone: () => [], onSome: found => [[stream, found]] }),
+          ),
+        ),
+    ),
+    paging: Config.map(Config.option(paging("PAYCOMBAT_PAGING")), Option.getOrUndefined),
+  })
+
+/** The variable that sets a stream's list path. */
+export const pathVariable = (stream: string): string => `PAYCOMBAT_PATH_${stream.toUpperCase()}`
+
+const path = (name: string) =>
+  parsed(name, "a path that begins with /", value => (value.startsWith("/") ? value : undefined))
+
+const paging = (name: string) =>
+  parsed(name, "the names of two parameters, such as page,limit", value => {
+    const [page, size, ...rest] = value.split(",").map(part => part.trim())
+    return page && size && rest.length === 0 ? ([page, size] as const) : undefined
+  })
+
+const accountNames = Config.withDefault(
+  parsed("PAYCOMBAT_ACCOUNTS", "account names such as eu,apac (small letters, digits, - and _)", value => {
+    const names = [...new Set(value.split(",").map(part => part.trim()))]
+    return names.every(name => ACCOUNT_NAME.test(name)) ? names : undefined
+  }),
+  ["default"],
+)
+
+/** The accounts to sync, in the order given. `streams` names the list streams, whose paths can be configured. */
+export const accounts = (
+  streams: ReadonlyArray<string>,
+): Effect.Effect<ReadonlyArray<AccountSettings>, ConfigurationError> =>
+  accountNames.pipe(
+    Effect.flatMap(names => Effect.forEach(names, name => accountSettings(name, streams))),
+    Effect.mapError(inOneLine),
+  )
+
+export const database: Effect.Effect<DatabaseSettings, ConfigurationError> = Config.all({
+  url: Config.option(postgresUrl("DATABASE_URL")),
+  dataDir: Config.withDefault(text("PAYCOMBAT_DATA_DIR"), DEFAULT_DATA_DIR),
+  readerUrl: Config.option(postgresUrl("PAYCOMBAT_READER_URL")),
+}).pipe(Effect.mapError(error => inOneLine(error)))
+
+export const run: Effect.Effect<RunSettings, ConfigurationError> = Config.all({
+  readyRecheck: Config.withDefault(
+    parsed("PAYCOMBAT_READY_RECHECK", "a duration such as 24 hours", value =>
+      Option.getOrUndefined(Duration.decodeUnknown(value)),
+    ),
+    Duration.hours(24),
+  ),
+  readyMaxCalls: Config.withDefault(
+    wholeNumber("PAYCOMBAT_READY_MAX_CALLS", { min: 0, max: 100_000_000 }),
+    Number.POSITIVE_INFINITY,
+  ),
+  leaseSeconds: Config.withDefault(wholeNumber("PAYCOMBAT_LEASE_SECONDS", { min: 5, max: 3_600 }), 30),
+}).pipe(Effect.mapError(error => inOneLine(error)))
+
+const LOG_LEVELS = { debug: "Debug", info: "Info", warning: "Warning", error: "Error" } as const
+
+/** Name of the lowest level that is logged. */
+export const logLevel: Effect.Effect<(typeof LOG_LEVELS)[keyof typeof LOG_LEVELS], ConfigurationError> =
+  parsed(
+    "PAYCOMBAT_LOG_LEVEL",
+    `one of ${Object.keys(LOG_LEVELS).join(", ")}`,
+    value =>
+      LOG_LEVELS[value.toLowerCase() as keyof typeof LOG_LEVELS] as (typeof LOG_LEVELS)["info"] | undefined,
+  ).pipe(
+    Config.withDefault(LOG_LEVELS.info),
+    Effect.mapError(error => inOneLine(error)),
+  )
+
+const NEXT_STEP: Readonly<Record<string, string>> = {
+  PAYCOMBAT_TOKEN: "PayCombat's dashboard shows it; or try `paycombat-sync demo`, which needs none.",
+}
+
+/** The first thing that is wrong, as one line that names the variable. */
+const inOneLine = (error: ConfigError.ConfigError): ConfigurationError => {
+  switch (error._op) {
+    case "And":
+    case "Or":
+      return inOneLine(error.left)
+    default: {
+      const name = error.path.join("_")
+      const reason = error._op === "MissingData" ? "is not set" : error.message
+      const next = NEXT_STEP[name] ?? "See .env.example."
+      return new ConfigurationError({ message: `${name} ${reason}. ${next}` })
+    }
+  }
+}

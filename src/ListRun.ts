@@ -1,0 +1,143 @@
+import { randomUUID } from "node:crypto"
+import { Chunk, Effect, Stream as S } from "effect"
+import { pathVariable } from "./Config.ts"
+import { EndpointError } from "./Errors.ts"
+import { isJsonObject, type Json, type JsonObject } from "./Json.ts"
+import type { StreamContext, StreamFailure, StreamResult } from "./Pipeline.ts"
+import { type Contract, discover, discoverDetail, readDetail } from "./paycombat/discovery.ts"
+import { type Page, type Position, pages } from "./paycombat/paging.ts"
+import type { ListStream } from "./Stream.ts"
+import { storeContract, storedContract } from "./warehouse/Contracts.ts"
+import { abandonPass, closePass, hasRows, openPass } from "./warehouse/Ledger.ts"
+import { type Extracted, loadBatch } from "./warehouse/Loader.ts"
+
+/** One pass over a list: discover → pages → load, batch by batch → close the pass. */
+
+/** Records that are loaded together; small pages are gathered up to it. */
+const BATCH_RECORDS = 5_000
+/** Longest time that pages wait to be loaded: what a crash may cost. */
+const BATCH_AGE = "2 seconds"
+/** Pages read ahead while a batch is being loaded. */
+const PAGES_AHEAD = 4
+
+interface Extract {
+  readonly page: Page
+  readonly records: ReadonlyArray<Extracted>
+}
+
+/**
+ * A page's records, those that lack parts replaced by what their by-id endpoint says. Where that knows of no
+ * such record the item stays as it is: it becomes a reject that names the missing part, and costs nobody else.
+ */
+const wholeRecords = (context: StreamContext, stream: ListStream) => {
+  const { detail, idField } = stream.source
+  let candidate: number | undefined
+  const lacksParts = (record: Json): record is JsonObject =>
+    detail !== null && isJsonObject(record) && typeof record[idField] === "string" && detail.isNeeded(record)
+  const read = (record: JsonObject, readAt: Date): Effect.Effect<Extracted, StreamFailure> =>
+    readDetail(context.client, stream.source, candidate!, String(record[idField])).pipe(
+      Effect.map(whole => ({ record: { ...record, ...whole.record }, readAt: whole.readAt })),
+      Effect.catchIf(
+        error => error._tag === "EndpointError" && error.status === 404,
+        () => Effect.succeed({ record, readAt }),
+      ),
+    )
+  return (page: Page): Effect.Effect<Extract, StreamFailure> =>
+    Effect.gen(function* () {
+      const first = page.records.find(lacksParts)
+      if (first !== undefined && candidate === undefined) {
+        const id = String(first[idField])
+        candidate = (yield* discoverDetail(context.client, stream.source, id)).candidate
+      }
+      const records = yield* Effect.forEach(
+        page.records,
+        (record): Effect.Effect<Extracted, StreamFailure> =>
+          lacksParts(record) ? read(record, page.readAt) : Effect.succeed({ record, readAt: page.readAt }),
+        { concurrency: context.account.concurrency },
+      )
+      return { page, records }
+    })
+}
+
+/** Whether a pass that was made with one contract can go on with the other: its pages are the same pages. */
+const readsAlike = (a: Contract | undefined, b: Contract): boolean =>
+  a?.path === b.path && a.pageParam === b.pageParam && a.sizeParam === b.sizeParam && a.at === b.at
+
+/** An empty list is only believed where nothing speaks against it. */
+const believeEmpty = (context: StreamContext, stream: ListStream, contract: Contract) =>
+  Effect.gen(function* () {
+    const variable = pathVariable(stream.name)
+    const fail = (message: string) =>
+      Effect.fail(new EndpointError({ reason: "contract", path: contract.path, message }))
+    if (yield* hasRows(context.sql, context.account.name, stream)) {
+      return yield* fail(
+        `${contract.path} lists nothing, but the warehouse holds ${stream.name}: nothing was booked as removed.` +
+          ` Check that the token is still this merchant's, and ${variable}.`,
+      )
+    }
+    if (context.account.paths[stream.name] === undefined) {
+      return yield* fail(
+        `${contract.path} answered with an empty list, but nobody documented that path: it proves nothing.` +
+          ` If there really are no ${stream.name}, set ${variable}=${contract.path}.`,
+      )
+    }
+    return `${contract.path} (as configured) lists nothing.`
+  })
+
+/** Runs one full pass over a list, going on where a pass that was broken off had come to. */
+export const runListStream = (
+  context: StreamContext,
+  stream: ListStream,
+): Effect.Effect<StreamResult, StreamFailure> =>
+  Effect.gen(function* () {
+    const { sql, client, account, held, usage, tell } = context
+    const known = (yield* storedContract(sql, account.name, stream.name)) as Contract | undefined
+    const contract = yield* discover(client, stream.source, {
+      pathVariable: pathVariable(stream.name),
+      configuredPath: account.paths[stream.name],
+      configuredPaging: account.paging,
+      known,
+    })
+    yield* storeContract(sql, held, contract)
+    const pass = yield* openPass(sql, held, {
+      newPassId: randomUUID(),
+      canResume: !context.settings.full && readsAlike(known, contract),
+    })
+    const from = (pass.position ?? undefined) as Position | undefined
+    if (from !== undefined)
+      yield* Effect.logInfo(`going on at page ${from.page} of a pass that was broken off`)
+
+    const done = { pages: 0, extracted: 0, inserted: 0, updated: 0, rejected: 0 }
+    yield* pages(client, contract, stream.source, from).pipe(
+      S.mapEffect(wholeRecords(context, stream)),
+      S.buffer({ capacity: PAGES_AHEAD }),
+      S.groupedWithin(Math.ceil(BATCH_RECORDS / contract.pageSize), BATCH_AGE),
+      S.map(Chunk.toReadonlyArray),
+      S.runForEach(extracts =>
+        Effect.gen(function* () {
+          const { page } = extracts.at(-1)!
+          const records = extracts.flatMap(extract => extract.records)
+          const progress = { passId: pass.passId, position: page.next, pages: extracts.length, ...usage }
+          const counts = yield* loadBatch(sql, held, stream, records, progress)
+          done.pages += extracts.length
+          done.extracted += counts.extracted
+          done.inserted += counts.inserted
+          done.updated += counts.updated
+          done.rejected += counts.rejected
+          yield* tell({ ...done, total: page.total })
+        }),
+      ),
+    )
+    const isEmpty = from === undefined && done.extracted === 0
+    const emptyNote = isEmpty ? yield* believeEmpty(context, stream, contract) : null
+    const { removed, openRejects, note } = yield* closePass(sql, held, stream, {
+      passId: pass.passId,
+      provesRemoval: contract.verified && !isEmpty,
+    })
+    return { rejected: openRejects, removed, leftOver: 0, note: emptyNote ?? note }
+  }).pipe(
+    // What was read on a wrong contract must not be gone on with.
+    Effect.tapErrorTag("EndpointError", error =>
+      error.reason === "contract" ? Effect.ignore(abandonPass(context.sql, context.held)) : Effect.void,
+    ),
+  )

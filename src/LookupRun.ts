@@ -1,0 +1,98 @@
+import { Chunk, Duration, Effect, Either, Option, Stream as S } from "effect"
+import { stringifyJson } from "./Json.ts"
+import type { StreamContext, StreamFailure, StreamResult } from "./Pipeline.ts"
+import { unwrapRecord } from "./paycombat/envelope.ts"
+import type { LookupStream } from "./Stream.ts"
+import { type Answer, dueAfter, queueDue, saveAnswers } from "./warehouse/Readiness.ts"
+
+/** One call per row that is due: queue → ask, within the account's bounds → save the answers as they come. */
+
+/** Ids that are taken from the queue at once. */
+const QUEUE_READ = 500
+/** Answers that are saved together at most, and the longest time that one waits for it: what a crash may cost. */
+const SAVE_RECORDS = 1_000
+const SAVE_AGE = "2 seconds"
+/** Look-ups in a row that got no answer after all retries: then it is the endpoint that is away, not a record. */
+const UNAVAILABLE_IN_A_ROW_MAX = 10
+
+/** Asks about one id. A definite refusal is an answer about that id; what is wrong with the endpoint ends the stream. */
+const ask = (context: StreamContext, stream: LookupStream) => {
+  let unavailableInARow = 0
+  return (id: string): Effect.Effect<Answer, StreamFailure> => {
+    const { source, decode } = stream
+    const failed = (error: string): Answer => ({
+      id,
+      checkedAt: new Date().toISOString(),
+      row: null,
+      raw: null,
+      error,
+    })
+    return context.client.get(source.path(encodeURIComponent(id))).pipe(
+      Effect.map(({ body, readAt }): Answer => {
+        unavailableInARow = 0
+        const record = unwrapRecord(body) ?? {}
+        return Either.match(decode({ ...record, [source.idField]: id }), {
+          onLeft: () =>
+            failed("The answer is not what is documented: no is_wallet_ready true or false in it."),
+          onRight: ({ row }) => ({
+            id,
+            checkedAt: readAt.toISOString(),
+            row,
+            raw: stringifyJson(record),
+            error: null,
+          }),
+        })
+      }),
+      Effect.catchTag("EndpointError", (error): Effect.Effect<Answer, StreamFailure> => {
+        unavailableInARow = error.reason === "unavailable" ? unavailableInARow + 1 : 0
+        const isEndpoints = error.status === 403 || unavailableInARow >= UNAVAILABLE_IN_A_ROW_MAX
+        return isEndpoints ? Effect.fail(error) : Effect.succeed(failed(error.message))
+      }),
+    )
+  }
+}
+
+/** Asks about every row of the parent stream that is due, the longest unasked first, up to the run's budget. */
+export const runLookupStream = (
+  context: StreamContext,
+  stream: LookupStream,
+): Effect.Effect<StreamResult, StreamFailure> =>
+  Effect.gen(function* () {
+    const { sql, held, settings, account, usage, tell } = context
+    const recheckSeconds = Duration.toSeconds(settings.readyRecheck)
+    const due = yield* queueDue(sql, held, stream, recheckSeconds)
+    const budget = Math.min(due, settings.readyMaxCalls)
+    const done = { extracted: 0, inserted: 0, updated: 0, failed: 0 }
+    yield* tell({ total: budget })
+    const ids = S.paginateChunkEffect(0, position =>
+      Effect.map(dueAfter(sql, held, position, Math.min(QUEUE_READ, budget - position)), found => {
+        const next = position + found.length
+        return [
+          Chunk.unsafeFromArray(found),
+          found.length === 0 || next >= budget ? Option.none() : Option.some(next),
+        ]
+      }),
+    )
+    yield* ids.pipe(
+      S.mapEffect(ask(context, stream), { concurrency: account.concurrency, unordered: true }),
+      S.groupedWithin(SAVE_RECORDS, SAVE_AGE),
+      S.runForEach(chunk =>
+        Effect.gen(function* () {
+          const answers = Chunk.toReadonlyArray(chunk)
+          const counts = yield* Effect.uninterruptible(saveAnswers(sql, held, stream, answers, usage))
+          done.extracted += answers.length
+          done.inserted += counts.inserted
+          done.updated += counts.updated
+          done.failed += counts.failed
+          yield* tell(done)
+        }),
+      ),
+    )
+    const notes = [
+      ...(done.failed > 0 ? [`${done.failed} checks failed: see wallet_readiness.check_error.`] : []),
+      ...(done.extracted < due
+        ? [`${due - done.extracted} left over: they come first in the next run.`]
+        : []),
+    ]
+    return { rejected: 0, removed: 0, leftOver: due - done.extracted, note: notes.join(" ") || null }
+  })

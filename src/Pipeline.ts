@@ -1,0 +1,225 @@
+import { randomUUID } from "node:crypto"
+import { hostname } from "node:os"
+import type * as HttpClient from "@effect/platform/HttpClient"
+import { Cause, Deferred, Duration, Effect, Exit, Option, Schedule } from "effect"
+import type postgres from "postgres"
+import type { AccountSettings, RunSettings } from "./Config.ts"
+import type { AccountError, EndpointError, LeaseError, WarehouseError } from "./Errors.ts"
+import { runListStream } from "./ListRun.ts"
+import { runLookupStream } from "./LookupRun.ts"
+import { Progress, type StreamProgress } from "./Progress.ts"
+import { type Client, make as makeClient, Usage } from "./paycombat/Client.ts"
+import { isList, isLookup, type Stream } from "./Stream.ts"
+import { VERSION } from "./version.ts"
+import { Warehouse } from "./warehouse/Database.ts"
+import { acquire, type Held, release, renew } from "./warehouse/Lease.ts"
+import { finishRun, finishStream, type Status, startRun, startStream } from "./warehouse/Ledger.ts"
+import { type RunSummary, summaryOf } from "./warehouse/Summary.ts"
+
+/** One run: a lease per account and stream, streams after their parents, every outcome booked. */
+
+export interface RunOptions extends RunSettings {
+  readonly accounts: ReadonlyArray<AccountSettings>
+  readonly streams: ReadonlyArray<Stream>
+  /** Whether passes that were broken off are begun anew. */
+  readonly full: boolean
+}
+
+/** What the run of one stream works with. */
+export interface StreamContext {
+  readonly sql: postgres.Sql
+  readonly client: Client
+  readonly account: AccountSettings
+  readonly settings: RunSettings & { readonly full: boolean }
+  readonly held: Held
+  readonly usage: { requests: number; retries: number }
+  /** Tells how far the stream is; keeps what is not named. */
+  readonly tell: (progress: Partial<StreamProgress>) => Effect.Effect<void>
+}
+
+/** What a stream's run came to, when it came to its end. */
+export interface StreamResult {
+  readonly rejected: number
+  readonly removed: number
+  readonly leftOver: number
+  readonly note: string | null
+}
+
+export type StreamFailure = AccountError | EndpointError | LeaseError | WarehouseError
+
+/** Fractions of a lease's time after which it is renewed by the heartbeat. */
+const HEARTBEATS_PER_LEASE = 3
+
+interface Ending extends Pick<StreamResult, "removed" | "leftOver" | "note"> {
+  readonly status: Exclude<Status, "running" | "dead">
+  readonly error: string | null
+}
+
+const endingOf = (exit: Exit.Exit<StreamResult, StreamFailure>): Ending => {
+  const nothing = { removed: 0, leftOver: 0, note: null }
+  if (Exit.isSuccess(exit)) {
+    const { rejected, ...result } = exit.value
+    return { ...result, status: rejected > 0 ? "complete_with_rejects" : "complete", error: null }
+  }
+  if (Cause.isInterruptedOnly(exit.cause)) {
+    return { ...nothing, status: "interrupted", error: "Told to stop; the next run goes on from here." }
+  }
+  const failure = Cause.failureOption(exit.cause)
+  // What is neither of the five errors is a mistake of ours: its stack is for a log, its first line for the ledger.
+  const message = Option.match(failure, {
+    onSome: error => error.message,
+    onNone: () => `Unexpected: ${Cause.pretty(exit.cause).split("\n")[0]}`,
+  })
+  return { ...nothing, status: "failed", error: message }
+}
+
+/** Runs one stream under its lease. Its failures are booked, not passed on: a stream that fails stops no other. */
+const runStream = (
+  context: Omit<StreamContext, "usage" | "tell">,
+  stream: Stream,
+): Effect.Effect<void, WarehouseError> =>
+  Effect.gen(function* () {
+    const progress = yield* Progress
+    const usage = { requests: 0, retries: 0 }
+    let told: StreamProgress = {
+      account: context.account.name,
+      stream: stream.name,
+      status: "running",
+      pages: 0,
+      extracted: 0,
+      total: undefined,
+      inserted: 0,
+      updated: 0,
+      rejected: 0,
+      message: null,
+    }
+    const tell = (change: Partial<StreamProgress>) =>
+      Effect.suspend(() => {
+        told = { ...told, ...change }
+        return progress.tell(told)
+      })
+    const whole: StreamContext = { ...context, usage, tell }
+    const heartbeat = renew(context.sql, context.held).pipe(
+      Effect.retry({
+        while: error => error._tag === "WarehouseError",
+        schedule: Schedule.spaced("1 second"),
+        times: context.held.leaseSeconds,
+      }),
+      Effect.delay(Duration.seconds(context.held.leaseSeconds / HEARTBEATS_PER_LEASE)),
+      Effect.forever,
+    )
+    const work = isList(stream)
+      ? runListStream(whole, stream)
+      : isLookup(stream)
+        ? runLookupStream(whole, stream)
+        : Effect.dieMessage(`${stream.name} has no source`)
+    yield* startStream(context.sql, context.held, isList(stream) ? "full" : "lookup")
+    yield* tell({})
+    yield* work.pipe(
+      Effect.raceFirst(heartbeat),
+      Effect.provideService(Usage, usage),
+      Effect.tapDefect(cause => Effect.logError("unexpected failure", cause)),
+      Effect.onExit(exit => {
+        const ending = endingOf(exit)
+        return finishStream(context.sql, context.held, { ...ending, ...usage }).pipe(
+          Effect.zipRight(tell({ status: ending.status, message: ending.error ?? ending.note })),
+          Effect.catchTag("WarehouseError", error => Effect.logError(error.message)),
+        )
+      }),
+      Effect.exit,
+      Effect.flatMap(exit =>
+        Exit.isFailure(exit) && Cause.isInterrupted(exit.cause) ? Effect.interrupt : Effect.void,
+      ),
+    )
+  }).pipe(Effect.annotateLogs({ account: context.account.name, stream: stream.name }))
+
+/** Takes the leases of an account's streams; the ones that another run holds are named, not waited for. */
+const takeLeases = (sql: postgres.Sql, options: RunOptions, runId: string, holder: string) =>
+  Effect.forEach(
+    options.accounts.flatMap(account => options.streams.map(stream => ({ account, stream }))),
+    ({ account, stream }) =>
+      Effect.acquireRelease(
+        acquire(sql, {
+          account: account.name,
+          stream: stream.name,
+          runId,
+          holder,
+          leaseSeconds: options.leaseSeconds,
+        }),
+        held => Effect.ignore(release(sql, held)),
+      ).pipe(
+        Effect.map(held => ({ account, stream, held }) as const),
+        Effect.catchTag("LeaseError", error => Effect.succeed({ account, stream, error } as const)),
+      ),
+  )
+
+/** Runs the streams of one account, each after its parents have ended, however they ended. */
+const runAccount = (
+  sql: postgres.Sql,
+  settings: StreamContext["settings"],
+  account: AccountSettings,
+  streams: ReadonlyArray<{ readonly stream: Stream; readonly held: Held }>,
+) =>
+  Effect.gen(function* () {
+    const client = yield* makeClient(account)
+    const ended = new Map<string, Deferred.Deferred<void>>()
+    for (const { stream } of streams) ended.set(stream.name, yield* Deferred.make<void>())
+    yield* Effect.forEach(
+      streams,
+      ({ stream, held }) =>
+        Effect.forEach(stream.after, parent => {
+          const deferred = ended.get(parent)
+          return deferred === undefined ? Effect.void : Deferred.await(deferred)
+        }).pipe(
+          Effect.zipRight(runStream({ sql, client, account, settings, held }, stream)),
+          Effect.ensuring(Deferred.succeed(ended.get(stream.name)!, undefined)),
+        ),
+      { concurrency: "unbounded", discard: true },
+    )
+  })
+
+const worst = (statuses: ReadonlyArray<string>): Status =>
+  (["failed", "interrupted", "complete_with_rejects"] as const).find(status => statuses.includes(status)) ??
+  "complete"
+
+/**
+ * Syncs the streams of the accounts once, and answers what the ledger says about it. Fails only where nothing
+ * could be done: `LeaseError` when every lease is held by another run, `WarehouseError` when Postgres is away.
+ */
+export const runOnce = (
+  options: RunOptions,
+): Effect.Effect<RunSummary, LeaseError | WarehouseError, Warehouse | HttpClient.HttpClient> =>
+  Effect.gen(function* () {
+    const { sql } = yield* Warehouse
+    const runId = randomUUID()
+    const claims = yield* takeLeases(sql, options, runId, `${hostname()}:${process.pid}`)
+    const taken = claims.filter(claim => "held" in claim)
+    const refused = claims.filter(claim => "error" in claim)
+    const [first] = refused
+    if (taken.length === 0 && first !== undefined) return yield* first.error
+    yield* startRun(sql, { runId, host: hostname(), processId: process.pid, version: VERSION })
+    for (const { error } of refused) yield* Effect.logWarning(error.message)
+    yield* Effect.forEach(
+      options.accounts,
+      account =>
+        runAccount(
+          sql,
+          options,
+          account,
+          taken.filter(claim => claim.account === account),
+        ),
+      { concurrency: "unbounded", discard: true },
+    ).pipe(
+      Effect.onExit(exit =>
+        summaryOf(sql, runId).pipe(
+          Effect.flatMap(({ streams }) => {
+            const statuses = streams.map(({ status }) => status)
+            const failed = refused.length > 0 || (Exit.isFailure(exit) && !Cause.isInterrupted(exit.cause))
+            return finishRun(sql, runId, worst([...statuses, ...(failed ? ["failed"] : [])]))
+          }),
+          Effect.catchTag("WarehouseError", error => Effect.logError(error.message)),
+        ),
+      ),
+    )
+    return yield* summaryOf(sql, runId)
+  }).pipe(Effect.scoped, Effect.withSpan("sync"))

@@ -1,0 +1,51 @@
+import type { Effect } from "effect"
+import type postgres from "postgres"
+import type { WarehouseError } from "../Errors.ts"
+import { attempt } from "./Database.ts"
+import type { Status } from "./Ledger.ts"
+
+/** What the ledger says about a run: the same words and figures for a person, for `--json`, and for a host application. */
+export interface RunSummary {
+  readonly runId: string
+  readonly status: Status
+  readonly startedAt: string
+  readonly finishedAt: string | null
+  readonly streams: ReadonlyArray<StreamSummary>
+}
+
+export interface StreamSummary {
+  readonly account: string
+  readonly stream: string
+  readonly mode: string
+  readonly status: Status
+  readonly startedAt: string
+  readonly finishedAt: string | null
+  readonly pages: number
+  readonly extracted: number
+  readonly inserted: number
+  readonly updated: number
+  readonly unchanged: number
+  readonly stale: number
+  readonly rejected: number
+  readonly removed: number
+  readonly leftOver: number
+  readonly requests: number
+  readonly retries: number
+  readonly error: string | null
+  readonly note: string | null
+}
+
+/** Reads a run and its streams from the ledger. */
+export const summaryOf = (sql: postgres.Sql, runId: string): Effect.Effect<RunSummary, WarehouseError> =>
+  attempt(async () => {
+    const [run] = await sql<Array<Omit<RunSummary, "streams">>>`
+      SELECT run_id AS "runId", status, started_at AS "startedAt", finished_at AS "finishedAt"
+      FROM sync.runs WHERE run_id = ${runId}`
+    const streams = await sql<Array<StreamSummary>>`
+      SELECT account, stream, mode, status, started_at AS "startedAt", finished_at AS "finishedAt",
+        pages::float8, extracted::float8, inserted::float8, updated::float8, unchanged::float8, stale::float8,
+        rejected::float8, removed::float8, left_over::float8 AS "leftOver", requests::float8, retries::float8,
+        error, note
+      FROM sync.stream_runs WHERE run_id = ${runId} ORDER BY account, mode, stream`
+    return { ...run!, streams }
+  })
