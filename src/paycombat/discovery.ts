@@ -190,7 +190,7 @@ const nothingFound = (
 /** Finds the by-id candidate that answers with the record of this id, the whole record if one does. */
 export const discoverDetail = (client: Client, source: ListSource, id: string): Failing<Detail> =>
   Effect.gen(function* () {
-    const paths = source.detail?.paths(id) ?? []
+    const paths = source.detail?.paths(encodeURIComponent(id)) ?? []
     let partial: Detail | undefined
     const errors: Array<EndpointError> = []
     for (const candidate of paths.keys()) {
@@ -219,7 +219,7 @@ export const readDetail = (
   id: string,
 ): Failing<Detail> =>
   Effect.gen(function* () {
-    const path = source.detail?.paths(id)[candidate] ?? ""
+    const path = source.detail?.paths(encodeURIComponent(id))[candidate] ?? ""
     const { body, readAt } = yield* client.get(path)
     const record = recordWithId(source, body, id)
     if (record !== undefined) return { candidate, record, readAt }

@@ -58,7 +58,7 @@ export const ourList = (source: ListSource, body: Json): FoundList | undefined =
   )
 }
 
-/** Reads one page at a place that is known; 404 is an answer here, not an error: there is no such page. */
+/** Reads one page of a list whose place is known. Beyond the first page 404 is an answer: there is no such page. */
 export const readPage = (
   client: Client,
   source: ListSource,
@@ -78,8 +78,9 @@ export const readPage = (
             ids: list.records.map(record => idOf(source, record)),
           })
     }),
-    Effect.catchIf(isNotFound, () =>
-      Effect.map(Clock.currentTimeMillis, now => ({ ...GONE, at: contract.at, readAt: new Date(now) })),
+    Effect.catchIf(
+      error => number > 1 && isNotFound(error),
+      () => Effect.map(Clock.currentTimeMillis, now => ({ ...GONE, at: contract.at, readAt: new Date(now) })),
     ),
   )
 

@@ -8,7 +8,7 @@ import { type ReadPage, readPage } from "./listing.ts"
 
 /** Requests of one pass, so that a list that never ends does not keep a run for ever. */
 export const MAX_PAGES = 1_000_000
-/** A list that states no size ends with the second empty page in a row: a page of nothing but deleted records looks empty too. */
+/** A list ends with the second empty page in a row: one page of nothing but deleted records may look empty too. */
 const EMPTY_PAGES_AT_END = 2
 /** Ids of a pass' first pages that are kept, to know what is new at the front once its end is reached. */
 const REMEMBERED_IDS = 20_000
@@ -165,32 +165,30 @@ const startPass = (client: Client, contract: Contract, source: ListSource, from?
     Effect.gen(function* () {
       if (number === 1) return toPage(got, number, [], null)
       emptyPages++
-      const isEndStated = statedLastPage !== undefined && statedLastPage < number
-      if (!isEndStated && !got.isGone) {
-        if (statedLastPage !== undefined && statedLastPage > Math.max(number, notBefore)) {
-          const stated = yield* read(statedLastPage, size)
-          if (stated.ids.length > 0) notBefore = statedLastPage
-        }
-        if (number < notBefore || emptyPages < EMPTY_PAGES_AT_END) return toPage(got, number, [], number)
+      if (got.isGone) return yield* atEnd(got, number)
+      if (statedLastPage !== undefined && statedLastPage > Math.max(number, notBefore)) {
+        const stated = yield* read(statedLastPage, size)
+        if (stated.ids.length > 0) notBefore = statedLastPage
       }
+      if (number < notBefore || emptyPages < EMPTY_PAGES_AT_END) return toPage(got, number, [], number)
       return yield* atEnd(got, number)
     })
 
   const atEnd = (got: ReadPage, number: number): Step => {
-    if (last.number === 1) return Effect.succeed(toPage(got, number, [], null))
+    if (last.number === 1 && got.ids.length === 0) return Effect.succeed(toPage(got, number, [], null))
     step = last.ids.length < size ? tail : front
     return Effect.succeed(toPage(got, number, [], last.number))
   }
 
   /**
    * The same page twice: the API repeats its last page beyond the end, or ignores the paging parameter, or as
-   * many records as a page holds were inserted meanwhile. A page of one record, right after the last, tells.
+   * many records as a page holds were inserted meanwhile. A page of one record, right after the two, tells.
    */
   const afterRepeat = (got: ReadPage, number: number): Step =>
     Effect.gen(function* () {
       if (number > 2 && got.ids.length < size) return yield* atEnd(got, number)
       const isOneRecord = last.number * size === 1
-      const probe = isOneRecord ? yield* read(1, 2) : yield* read(last.number * size + 1, 1)
+      const probe = isOneRecord ? yield* read(1, 2) : yield* read(number * size + 1, 1)
       const isRepeatedEnd =
         probe.ids.length === 0 || (probe.ids.length === 1 && probe.ids[0] === last.ids.at(-1))
       if (isRepeatedEnd) return yield* atEnd(got, number)

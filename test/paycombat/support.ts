@@ -1,0 +1,113 @@
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+import * as HttpClient from "@effect/platform/HttpClient"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as UrlParams from "@effect/platform/UrlParams"
+import { Duration, Effect, Option, Redacted, Stream } from "effect"
+import type { JsonObject } from "../../src/Json.ts"
+import { type Account, type Client, make } from "../../src/paycombat/Client.ts"
+import { type Contract, type DiscoveryOptions, discover } from "../../src/paycombat/discovery.ts"
+import { type Page, type Position, pages } from "../../src/paycombat/paging.ts"
+import type { ListSource } from "../../src/Stream.ts"
+import { type Sandbox, type SandboxOptions, type StreamName, start } from "../../src/sandbox/Sandbox.ts"
+
+/** Sources of these tests' own: what the streams declare may change without changing what is tested here. */
+export const SOURCES: Readonly<Record<StreamName, ListSource>> = {
+  customers: {
+    kind: "list",
+    paths: ["/api/v1/customer/list", "/api/v1/customer/get-all", "/api/v1/customer"],
+    idField: "customer_id",
+    recognizes: record => "is_wallet_ready" in record,
+    detail: null,
+  },
+  wallets: {
+    kind: "list",
+    paths: ["/api/v1/wallet/get-all"],
+    idField: "wallet_id",
+    recognizes: () => true,
+    detail: {
+      isNeeded: record => !Array.isArray(record.wallet_account),
+      paths: id => [`/api/v1/wallet/wallet/${id}`, `/api/v1/wallet/${id}`],
+    },
+  },
+  payouts: {
+    kind: "list",
+    paths: ["/api/v1/payout/get-all"],
+    idField: "id",
+    recognizes: record => "wire_id" in record,
+    detail: null,
+  },
+  checkouts: {
+    kind: "list",
+    paths: ["/api/v1/checkout/get-all"],
+    idField: "id",
+    recognizes: record => "checkout_token" in record,
+    detail: null,
+  },
+  transactions: {
+    kind: "list",
+    paths: ["/api/v1/transaction/get-all"],
+    idField: "transaction_id",
+    recognizes: record => "event_type" in record,
+    detail: null,
+  },
+}
+
+/** A small world: pages of 20 make six of 120 transactions. */
+export const startSandbox = (options: Partial<SandboxOptions> = {}) =>
+  start({ customers: 23, transactions: 120, payouts: 20, checkouts: 12, days: 10, ...options })
+
+type Server = Pick<Sandbox, "url" | "token">
+
+/** An account whose bounds do not slow tests down. */
+export const accountOf = ({ url, token }: Server, account: Partial<Account> = {}): Account => ({
+  name: "default",
+  token: Redacted.make(token),
+  baseUrl: url,
+  pageSize: 20,
+  ratePerSecond: 5_000,
+  concurrency: 8,
+  timeout: Duration.seconds(10),
+  ...account,
+})
+
+export const clientOf = (server: Server, account: Partial<Account> = {}): Effect.Effect<Client> =>
+  make(accountOf(server, account)).pipe(Effect.provide(FetchHttpClient.layer))
+
+export const discoverFrom = (
+  client: Client,
+  stream: StreamName,
+  options: Omit<DiscoveryOptions, "pathVariable"> = {},
+) => discover(client, SOURCES[stream], { pathVariable: `PAYCOMBAT_PATH_${stream.toUpperCase()}`, ...options })
+
+export const idsOf = (stream: StreamName, read: Iterable<Page>): ReadonlyArray<string> =>
+  [...read].flatMap(page =>
+    page.records.map(record => String((record as JsonObject)[SOURCES[stream].idField])),
+  )
+
+/** Discovers and reads a whole list; the ids as they came, and the pages. */
+export const readAll = (
+  client: Client,
+  stream: StreamName,
+  { contract, from }: { contract?: Contract; from?: Position } = {},
+) =>
+  Effect.gen(function* () {
+    const through = contract ?? (yield* discoverFrom(client, stream))
+    const read = [...(yield* Stream.runCollect(pages(client, through, SOURCES[stream], from)))]
+    return { contract: through, pages: read, ids: idsOf(stream, read) }
+  })
+
+/** A client of the sandbox, as if that counted pages from 0: the page asked for goes up by one on its way. */
+export const zeroBased = (server: Server): Effect.Effect<Client> =>
+  Effect.flatMap(HttpClient.HttpClient, http =>
+    make(accountOf(server)).pipe(
+      Effect.provideService(
+        HttpClient.HttpClient,
+        HttpClient.mapRequest(http, request => {
+          const page = UrlParams.getFirst(request.urlParams, "page")
+          return Option.isSome(page)
+            ? HttpClientRequest.setUrlParam(request, "page", String(Number(page.value) + 1))
+            : request
+        }),
+      ),
+    ),
+  ).pipe(Effect.provide(FetchHttpClient.layer))
