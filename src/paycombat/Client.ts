@@ -133,10 +133,8 @@ export const make = (account: Account): Effect.Effect<Client, never, HttpClient.
             return yield* Effect.fail(afterAttempts(failure, attempts))
           }
           const jitter = 0.5 + (yield* Random.next)
-          const waitMillis = Math.max(
-            FIRST_BACKOFF_MILLIS * 2 ** (attempts - 1) * jitter,
-            failure.pauseMillis,
-          )
+          const backoffMillis = Math.round(FIRST_BACKOFF_MILLIS * 2 ** (attempts - 1) * jitter)
+          const waitMillis = Math.max(backoffMillis, failure.pauseMillis)
           yield* Effect.logDebug(`${failure.error.message}; again in ${(waitMillis / 1000).toFixed(1)} s`)
           ;(yield* Usage).retries++
           yield* Effect.sleep(waitMillis)

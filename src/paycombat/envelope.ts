@@ -49,19 +49,21 @@ export const findLists = (body: Json): ReadonlyArray<FoundList> => {
 export const findList = (body: Json): FoundList | undefined => findLists(body)[0]
 
 /**
- * The list at a known place. An explicit `null` or `{}` on the way there is an empty list; anything else that
- * is not a list answers `undefined`: it must not pass for the end of one.
+ * The list at a known place. An explicit `null`, `{}` or `[]` on the way there is an empty list; anything else
+ * that is not a list answers `undefined`: it must not pass for the end of one.
  */
 export const listAt = (body: Json, at: string): FoundList | undefined => {
   let value: Json | undefined = body
   for (const key of keysOf(at)) {
-    if (value === null || (isJsonObject(value) && Object.keys(value).length === 0)) value = []
-    if (Array.isArray(value)) break
     value = isJsonObject(value) ? value[key] : undefined
+    if (isNothing(value)) value = []
+    if (Array.isArray(value) && value.length === 0) break
   }
-  if (value === null) value = []
   return Array.isArray(value) ? { at, records: value, ...statedSize(body, at) } : undefined
 }
+
+const isNothing = (value: Json | undefined): boolean =>
+  value === null || (isJsonObject(value) && Object.keys(value).length === 0)
 
 interface Layer {
   readonly at: string

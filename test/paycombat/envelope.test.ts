@@ -1,0 +1,139 @@
+import { readFileSync } from "node:fs"
+import { describe, expect, it } from "@effect/vitest"
+import { type Json, type JsonObject, parseJson } from "../../src/Json.ts"
+import { findList, listAt, unwrap, unwrapRecord } from "../../src/paycombat/envelope.ts"
+
+const fixture = (name: string) =>
+  parseJson(readFileSync(new URL(`../fixtures/${name}.json`, import.meta.url), "utf8"))
+
+const A: Json = [{ id: "a" }, { id: "b" }]
+
+describe("unwrap", () => {
+  it.each([
+    ["customer-detail", "customer_id"],
+    ["customer-double-envelope", "customer_id"],
+    ["checkout-detail", "checkout_token"],
+    ["payout-retrieve", "wire_id"],
+    ["transaction-find", "transaction_id"],
+    ["wallet-ready", "is_wallet_ready"],
+    ["wallet.upstream", "wallet_id"],
+  ])("finds the record of the documented sample %s", (name, field) => {
+    expect(unwrapRecord(fixture(name))).toHaveProperty(field)
+  })
+
+  it("takes upstream's error body for a failure", () => {
+    expect(unwrap(fixture("error.upstream"))).toEqual({
+      isOk: false,
+      code: 400,
+      message: "customer_id is not valid",
+    })
+  })
+
+  it.each<[Json, number | undefined, string | undefined]>([
+    [{ status: false, message: "No." }, undefined, "No."],
+    [{ status: false, message: "No.", data: [] }, undefined, "No."],
+    [{ status: true, data: { success: false, status_code: 429, data: null } }, 429, undefined],
+    [{ error: { code: 503, name: "X", message: ["a", "b"] } }, 503, "a; b"],
+    [{ status: false, error: "broken" }, undefined, "broken"],
+  ])("takes %j for a failure", (body, code, message) => {
+    expect(unwrap(body)).toEqual({ isOk: false, code, message })
+  })
+
+  it.each<[Json, Json]>([
+    [
+      { status: true, data: { id: "a", status: "FAILED" } },
+      { id: "a", status: "FAILED" },
+    ],
+    [
+      { status: true, data: { id: "a", success: false } },
+      { id: "a", success: false },
+    ],
+    [
+      { status: true, data: { id: "a", data: { b: 1 } } },
+      { id: "a", data: { b: 1 } },
+    ],
+    [{ status: true, data: null }, null],
+    [A, A],
+  ])("does not take %j for one", (body, payload) => {
+    expect(unwrap(body)).toEqual({ isOk: true, payload })
+  })
+})
+
+describe("findList", () => {
+  it.each<[string, Json]>([
+    ["", A],
+    ["data", { status: true, data: A }],
+    ["data.data", { status: true, data: { data: A } }],
+    ["data.wallets", { status: true, data: { wallets: A } }],
+    ["data.result.rows", { status: true, data: { result: { rows: A } } }],
+    ["data.data", { status: true, data: { success: true, data: A } }],
+    ["data.data.items", { status: true, data: { success: true, data: { items: A } } }],
+    ["data.data.page.items", { status: true, data: { success: true, data: { page: { items: A } } } }],
+    ["items", { items: A, total: 2 }],
+  ])("finds the records at %j", (at, body) => {
+    expect(findList(body)).toMatchObject({ at, records: A })
+    expect(listAt(body, at)?.records).toEqual(A)
+  })
+
+  it.each<[string, Json]>([
+    ["a list of objects to one of texts", { data: { rows: A, names: ["x", "y", "z"] } }],
+    ["records to none", { data: { rows: A, items: [] } }],
+    ["a usual name", { data: { links: [{ a: 1 }, { b: 1 }, { c: 1 }], rows: A } }],
+    ["the longer one", { data: { aaa: [{ x: 1 }], rows: A } }],
+    ["the nearer one", { data: { x: { rows: A }, rows: A } }],
+  ])("prefers %s", (_, body) => {
+    expect(findList(body)?.at).toBe("data.rows")
+  })
+
+  it("prefers the longer one of two unusual names, whatever their order", () => {
+    const longer = [{ a: 1 }, { a: 2 }, { a: 3 }]
+    expect(findList({ data: { one: A, other: longer } })?.at).toBe("data.other")
+    expect(findList({ data: { other: longer, one: A } })?.at).toBe("data.other")
+  })
+
+  it.each<Json>([
+    { status: true, data: { id: "a" } },
+    { status: true, data: "text" },
+    { status: true, data: ["a", "b"] },
+    { status: true },
+    "text",
+    null,
+  ])("finds none in %j", body => {
+    expect(findList(body)).toBeUndefined()
+  })
+
+  it.each<[number | undefined, number | undefined, JsonObject]>([
+    [7, undefined, { data: { items: A, total: 7 } }],
+    [7, undefined, { total_count: 7, data: A }],
+    [7, undefined, { data: { items: A, totalRecords: "7" } }],
+    [7, 4, { data: A, pagination: { total: 7, total_pages: 4 } }],
+    [7, 4, { data: { items: A, meta: { total: 7, last_page: 4 } } }],
+    [7, 4, { data: { success: true, data: { items: A }, paging: { totalItems: 7, pageCount: 4 } } }],
+    [7, undefined, { total: 99, data: { items: A, total: 7 } }],
+    [undefined, undefined, { data: { items: A, count: 2, total: 12.5, total_pages: "many" } }],
+  ])("reads the total %j and page count %j from %j", (total, pageCount, body) => {
+    expect(findList(body)).toMatchObject({ records: A, total, pageCount })
+  })
+})
+
+describe("listAt", () => {
+  it.each<Json>([
+    { status: true, data: null },
+    { status: true, data: {} },
+    { status: true, data: { items: null } },
+    { status: true, data: { items: [] } },
+  ])("takes %j for an empty list", body => {
+    expect(listAt(body, "data.items")?.records).toEqual([])
+  })
+
+  it.each<Json>([
+    { status: true, message: "OK" },
+    { status: true, data: { total: 0 } },
+    { status: true, data: { items: "none" } },
+    { status: true, data: { items: { a: 1 } } },
+    {},
+    "text",
+  ])("does not take %j for one", body => {
+    expect(listAt(body, "data.items")).toBeUndefined()
+  })
+})
