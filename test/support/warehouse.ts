@@ -1,0 +1,255 @@
+import { randomUUID } from "node:crypto"
+import { Duration, Effect, Layer, Logger, LogLevel, Option, Redacted, type Scope } from "effect"
+import type postgres from "postgres"
+import { http } from "../../src/App.ts"
+import type { AccountSettings } from "../../src/Config.ts"
+import type { ConfigurationError, LeaseError, WarehouseError } from "../../src/Errors.ts"
+import { type Json, parseJson } from "../../src/Json.ts"
+import { type RunOptions, runOnce } from "../../src/Pipeline.ts"
+import { allStreams } from "../../src/registry.ts"
+import type { ListStream, Stream } from "../../src/Stream.ts"
+import { type Sandbox, type SandboxOptions, start } from "../../src/sandbox/Sandbox.ts"
+import { shapeOf } from "../../src/warehouse/bulk.ts"
+import { connect, Warehouse } from "../../src/warehouse/Database.ts"
+import { acquire, type Held, release } from "../../src/warehouse/Lease.ts"
+import { closePass, openPass, startRun, startStream } from "../../src/warehouse/Ledger.ts"
+import { type Counts, loadBatch } from "../../src/warehouse/Loader.ts"
+import { migrate } from "../../src/warehouse/migrator.ts"
+import type { RunSummary, StreamSummary } from "../../src/warehouse/Summary.ts"
+import { type PostgresVersion, testDatabase } from "./postgres.ts"
+
+/** A migrated warehouse, a sandbox, and runs between them: what a pipeline test is made of. */
+
+const MIGRATED = {
+  name: "migrated",
+  prepare: (ownerUrl: Redacted.Redacted) =>
+    Effect.runPromise(
+      Effect.flatMap(connect(ownerUrl), sql => migrate(sql)).pipe(
+        Effect.scoped,
+        Logger.withMinimumLogLevel(LogLevel.None),
+      ),
+    ),
+}
+
+/** A migrated database of its own, and the owner's connection to it. */
+export const testWarehouse = (
+  version: PostgresVersion = "18",
+): Effect.Effect<postgres.Sql, ConfigurationError | WarehouseError, Scope.Scope> =>
+  Effect.flatMap(testDatabase({ version, template: MIGRATED }), ({ ownerUrl }) => connect(ownerUrl))
+
+/** Small enough to be read in a moment, large enough for several pages of each list. */
+export const SMALL: Partial<SandboxOptions> = {
+  customers: 23,
+  transactions: 120,
+  payouts: 20,
+  checkouts: 12,
+  days: 10,
+}
+
+/** Records per page in tests: makes several pages of every small list. */
+const PAGE_SIZE = 10
+
+/** An account that reads a sandbox as fast as it answers. */
+export const accountOf = (
+  sandbox: Pick<Sandbox, "url" | "token">,
+  given: Partial<AccountSettings> = {},
+): AccountSettings => ({
+  name: "default",
+  token: Redacted.make(sandbox.token),
+  baseUrl: sandbox.url,
+  pageSize: PAGE_SIZE,
+  ratePerSecond: 10_000,
+  concurrency: 8,
+  timeout: Duration.seconds(10),
+  paths: {},
+  paging: undefined,
+  ...given,
+})
+
+export interface SyncOptions extends Partial<Omit<RunOptions, "accounts" | "streams">> {
+  /** Names of streams to sync; all where absent. */
+  readonly only?: ReadonlyArray<string>
+  /** Streams declared by the test, synced instead of the registered ones. */
+  readonly streams?: ReadonlyArray<Stream>
+  readonly accounts?: ReadonlyArray<AccountSettings>
+  /** Settings of the one account, where no accounts are given. */
+  readonly account?: Partial<AccountSettings>
+}
+
+/** One run against the sandbox, silent. */
+export const syncOnce = (
+  sql: postgres.Sql,
+  sandbox: Pick<Sandbox, "url" | "token">,
+  { only, streams, account, accounts, ...options }: SyncOptions = {},
+): Effect.Effect<RunSummary, LeaseError | WarehouseError> =>
+  Effect.gen(function* () {
+    const known = streams ?? (yield* allStreams)
+    return yield* runOnce({
+      readyRecheck: Duration.hours(24),
+      readyMaxCalls: Number.POSITIVE_INFINITY,
+      leaseSeconds: 30,
+      full: false,
+      ...options,
+      accounts: accounts ?? [accountOf(sandbox, account)],
+      streams: only === undefined ? known : known.filter(({ name }) => only.includes(name)),
+    })
+  }).pipe(
+    Effect.provide(
+      Layer.merge(
+        http,
+        Layer.succeed(
+          Warehouse,
+          Warehouse.of({
+            sql,
+            isEmbedded: false,
+            readerUrl: Option.none(),
+            ownerUrl: Redacted.make("postgres://nobody@127.0.0.1:1/nowhere"),
+          }),
+        ),
+      ),
+    ),
+    Logger.withMinimumLogLevel(LogLevel.None),
+  )
+
+export interface Bench {
+  readonly sql: postgres.Sql
+  readonly sandbox: Sandbox
+  readonly sync: (options?: SyncOptions) => Effect.Effect<RunSummary, LeaseError | WarehouseError>
+  /** Rows of a statement; every value as Postgres prints it, or null. */
+  readonly rows: (statement: string) => Effect.Effect<ReadonlyArray<Record<string, string | null>>>
+  /** The first value of a statement. */
+  readonly value: (statement: string) => Effect.Effect<string | null>
+}
+
+/** An empty warehouse next to a sandbox; both are gone with the scope. */
+export const bench = (
+  options: Partial<SandboxOptions> = {},
+  version: PostgresVersion = "18",
+): Effect.Effect<Bench, ConfigurationError | WarehouseError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const sql = yield* testWarehouse(version)
+    const sandbox = yield* start({ ...SMALL, ...options })
+    const rows = (statement: string) => printed(sql, statement)
+    return {
+      sql,
+      sandbox,
+      sync: given => syncOnce(sql, sandbox, given),
+      rows,
+      value: statement => Effect.map(rows(statement), ([row]) => Object.values(row ?? {})[0] ?? null),
+    }
+  })
+
+/** Rows with every value as text: what JavaScript makes of a value would hide lost digits. */
+export const printed = (
+  sql: postgres.Sql,
+  statement: string,
+): Effect.Effect<ReadonlyArray<Record<string, string | null>>> =>
+  Effect.promise(async () => {
+    const rows = await sql.unsafe<Array<{ row: string }>>(
+      `SELECT (SELECT jsonb_object_agg(key, value) FROM jsonb_each_text(to_jsonb(q)))::text AS row
+       FROM (${statement}) AS q`,
+    )
+    return rows.map(({ row }) => JSON.parse(row) as Record<string, string | null>)
+  })
+
+/** What happened to one stream in a run. */
+export const streamOf = (summary: RunSummary, stream: string, account = "default"): StreamSummary =>
+  summary.streams.find(entry => entry.stream === stream && entry.account === account)!
+
+/** Stream name → status, for a run of one account. */
+export const statusesOf = (summary: RunSummary): Record<string, string> =>
+  Object.fromEntries(summary.streams.map(({ stream, status }) => [stream, status]))
+
+/** The tables of `warehouse` that syncs write. */
+export const warehouseTables = (sql: postgres.Sql): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.promise(async () => {
+    const rows = await sql<Array<{ name: string }>>`
+      SELECT tablename AS name FROM pg_tables
+      WHERE schemaname = 'warehouse' AND tablename <> 'event_directions' ORDER BY 1`
+    return rows.map(({ name }) => name)
+  })
+
+/** When a row was read and by whom: differs between two warehouses that hold the same. */
+const BOOKKEEPING = ["run_id", "read_at", "first_seen_at", "checked_at", "changed_at"]
+
+/** A table's rows as JSON text, without bookkeeping and the columns named. */
+export const dump = (
+  sql: postgres.Sql,
+  table: string,
+  without: ReadonlyArray<string> = BOOKKEEPING,
+): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.promise(async () => {
+    const rows = await sql.unsafe<Array<{ row: string }>>(
+      `SELECT (to_jsonb(t) - $1::text[])::text AS row FROM warehouse.${table} AS t ORDER BY 1`,
+      [`{${without.join(",")}}`],
+    )
+    return rows.map(({ row }) => row)
+  })
+
+/** Where each row lies and which transaction wrote it: any write shows, even one that changes nothing. */
+export const footprint = (sql: postgres.Sql, table: string): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.promise(async () => {
+    const rows = await sql.unsafe<Array<{ row: string }>>(
+      `SELECT ctid::text || ' ' || xmin::text || ' ' || xmax::text AS row FROM warehouse.${table} ORDER BY ctid`,
+    )
+    return rows.map(({ row }) => row)
+  })
+
+export interface Loading {
+  readonly held: Held
+  readonly passId: string
+  /** Loads records as one batch, each with the time it was read. */
+  readonly load: (
+    ...records: ReadonlyArray<readonly [record: Json, readAt: string]>
+  ) => Effect.Effect<Counts, LeaseError | WarehouseError>
+  /** Closes the pass as a complete one. */
+  readonly close: (
+    provesRemoval?: boolean,
+  ) => Effect.Effect<
+    { removed: number; openRejects: number; note: string | null },
+    LeaseError | WarehouseError
+  >
+}
+
+/** A pass over a list stream without any HTTP: what the loader is called with. */
+export const loading = (
+  sql: postgres.Sql,
+  stream: ListStream,
+): Effect.Effect<Loading, LeaseError | WarehouseError> =>
+  Effect.gen(function* () {
+    const runId = randomUUID()
+    const held = yield* acquire(sql, {
+      account: "default",
+      stream: stream.name,
+      runId,
+      holder: "test",
+      leaseSeconds: 30,
+    })
+    yield* startRun(sql, { runId, host: "test", processId: 1, version: "0" })
+    yield* startStream(sql, held, "full")
+    const { passId } = yield* openPass(sql, held, { newPassId: randomUUID(), canResume: false })
+    return {
+      held,
+      passId,
+      load: (...records) =>
+        loadBatch(
+          sql,
+          held,
+          stream,
+          records.map(([record, readAt]) => ({ record, readAt: new Date(readAt) })),
+          { passId, position: null, pages: 1, requests: 0, retries: 0 },
+        ),
+      close: (provesRemoval = true) =>
+        Effect.zipLeft(closePass(sql, held, stream, { passId, provesRemoval }), release(sql, held)),
+    }
+  })
+
+/** A registered list stream by its name. */
+export const listStream = (name: string): Effect.Effect<ListStream> =>
+  Effect.map(allStreams, streams => streams.find(stream => stream.name === name) as ListStream)
+
+/** JSON text as the program reads it: digits kept. */
+export const json = (text: string): Json => parseJson(text)
+
+/** Columns of a stream's table that a record fills, with their Postgres types. */
+export const columnsOf = (stream: Stream): ReadonlyMap<string, string> => shapeOf(stream.table).types
