@@ -194,9 +194,10 @@ const startPass = (client: Client, contract: Contract, source: ListSource, from?
       if (isRepeatedEnd) return yield* atEnd(got, number)
       const isShift = probe.ids.length === 1 && !last.ids.includes(probe.ids[0]!)
       if (isShift && repeats++ === 0) return toPage(got, number, [], number)
-      // A size that changes with the page's is that of the page.
-      const isAllStated =
-        statedLastPage === last.number && probe.total === got.total && got.total !== undefined
+      // A count that changes with the size asked for is one of this page, not of the list.
+      const isOfTheList =
+        got.total === undefined ? probe.pageCount === got.pageCount : probe.total === got.total
+      const isAllStated = isOfTheList && lastPageOf(got, size) === last.number
       if (isAllStated) return yield* atEnd(got, number)
       return yield* Effect.fail(ignoredPaging(contract, number))
     })

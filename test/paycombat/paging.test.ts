@@ -242,6 +242,17 @@ describe("a pass goes on", () => {
   )
 })
 
+for (const totals of ["total", "meta"] as const) {
+  it.scopedLive(`ignored parameters do no harm where the ${totals} says that the page is everything`, () =>
+    Effect.gen(function* () {
+      const sandbox = yield* startSandbox({ pagingNames: ["seite", "anzahl"], totals, checkouts: 6 })
+      const { ids } = yield* readAll(yield* clientOf(sandbox), "checkouts")
+      expect(ids).toHaveLength(6)
+      expect(unique(ids)).toEqual(truthOf(sandbox, "checkouts"))
+    }),
+  )
+}
+
 describe("what cannot be read to its end is an error:", () => {
   it.scopedLive("a paging parameter that is ignored", () =>
     Effect.gen(function* () {
