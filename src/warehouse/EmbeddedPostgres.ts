@@ -22,7 +22,7 @@ export interface EmbeddedServer {
   /** Where Postgres keeps its files. */
   readonly directory: string
   readonly port: number
-  /** What was done to this machine that its owner may want to know, a sentence each. */
+  /** What the first use did to this machine that its owner may want to know, a sentence each. */
   readonly notes: ReadonlyArray<string>
 }
 

@@ -75,7 +75,12 @@ export const openCluster = (
       })
     const data = resolve(home, state.data)
     yield* checkVersion(home, data, programs)
-    return { home, data, state, account, programs, notes: notesOn(data, account, programs) }
+    if (known !== undefined && account !== undefined && !(yield* canEnter(account, data)))
+      return yield* new ConfigurationError({
+        message: `Postgres runs as ${account.name}, which may no longer enter ${data}: let others enter (chmod o+x) each directory above it.`,
+      })
+    const notes = known === undefined ? notesOn(data, account, programs) : []
+    return { home, data, state, account, programs, notes }
   })
 
 const notesOn = (data: string, account: Account | undefined, programs: Programs): ReadonlyArray<string> => [

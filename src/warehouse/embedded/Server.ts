@@ -2,7 +2,7 @@ import { spawn } from "node:child_process"
 import { open, readFile, rename, stat, writeFile } from "node:fs/promises"
 import { createServer } from "node:net"
 import { join } from "node:path"
-import { Effect } from "effect"
+import { Duration, Effect, Schedule } from "effect"
 import { type ConfigurationError, WarehouseError } from "../../Errors.ts"
 import type { Cluster } from "./Cluster.ts"
 import { codeOf, onFiles } from "./Failure.ts"
@@ -28,7 +28,8 @@ export type StartFailure = "other" | "port taken" | { readonly fatal: string }
 
 const LOG_LIMIT_BYTES = 1_000_000
 /** How long a stop may take: it writes what is in memory to disk. */
-const STOP_LIMIT_SECONDS = 120
+const STOP_LIMIT = Duration.minutes(2)
+const STOP_POLL = Duration.millis(20)
 /** Below where systems take the ports of outgoing connections from, so that a remembered port stays free. */
 const PORTS = { first: 15_000, count: 15_000 }
 const PORT_ATTEMPTS = 100
@@ -174,12 +175,19 @@ const isFree = (port: number): Effect.Effect<boolean> =>
   })
 
 /** Stops the server: open sessions are ended, what was committed is on disk. */
-export const stopPostmaster = (cluster: Cluster): Effect.Effect<void, WarehouseError> =>
+export const stopPostmaster = (cluster: Cluster): Effect.Effect<void, ConfigurationError | WarehouseError> =>
   Effect.gen(function* () {
-    const args = ["stop", "-D", cluster.data, "-m", "fast", "-w", "-t", String(STOP_LIMIT_SECONDS)]
+    const stopping = yield* findPostmaster(cluster)
+    if (stopping === undefined) return
+    const args = ["stop", "-D", cluster.data, "-m", "fast", "-W"]
     const finished = yield* run(cluster.programs.pgCtl, args, { account: cluster.account })
-    if (finished.exitCode !== 0 && (yield* Effect.option(findPostmaster(cluster)))._tag === "Some")
+    // Not `pg_ctl -w`: it waits for the lock file to go, and takes that of the server which the next one starts for ours.
+    const isGone = yield* Effect.map(findPostmaster(cluster), found => found?.pid !== stopping.pid).pipe(
+      Effect.repeat({ until: gone => gone, schedule: Schedule.spaced(STOP_POLL) }),
+      Effect.timeoutTo({ duration: STOP_LIMIT, onTimeout: () => false, onSuccess: () => true }),
+    )
+    if (!isGone)
       return yield* new WarehouseError({
-        message: `The embedded Postgres did not stop: ${complaint(finished)}. Its log is ${logFile(cluster)}.`,
+        message: `The embedded Postgres did not stop within ${Duration.format(STOP_LIMIT)} (${complaint(finished)}). Its log is ${logFile(cluster)}.`,
       })
   })

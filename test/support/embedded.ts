@@ -1,0 +1,95 @@
+import { type ChildProcess, spawn } from "node:child_process"
+import { once } from "node:events"
+import { existsSync, readFileSync } from "node:fs"
+import { writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { Effect, Redacted, type Scope } from "effect"
+import { build } from "esbuild"
+import { temporaryDirectory } from "./postgres.ts"
+
+/** Helpers for tests that make, share, break and mend embedded servers of their own. */
+
+export const lockFileIn = (dataDir: string) => join(dataDir, "postgres/data/postmaster.pid")
+
+export const isUp = (dataDir: string) => existsSync(lockFileIn(dataDir))
+
+/** The server's process; fails where none is up. */
+export const postmasterIn = (dataDir: string) =>
+  Number(readFileSync(lockFileIn(dataDir), "utf8").split("\n")[0])
+
+/** Kills a process as no handler can see, and waits until it is gone. */
+export const killNow = (pid: number): Effect.Effect<void> =>
+  Effect.sync(() => process.kill(pid, "SIGKILL")).pipe(
+    Effect.zipRight(
+      Effect.sync(() => isAlive(pid)).pipe(Effect.repeat({ while: alive => alive }), Effect.asVoid),
+    ),
+  )
+
+const isAlive = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0) && !readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z ")
+  } catch {
+    return false
+  }
+}
+
+/** A data directory; whatever server a failed test leaves in it goes with it. */
+export const scratchDataDir: Effect.Effect<string, never, Scope.Scope> = Effect.flatMap(
+  temporaryDirectory,
+  directory =>
+    Effect.acquireRelease(Effect.succeed(join(directory, 'data dir $HOME "quoted"')), dataDir =>
+      Effect.suspend(() => (isUp(dataDir) ? killNow(postmasterIn(dataDir)) : Effect.void)).pipe(
+        Effect.ignoreLogged,
+      ),
+    ),
+)
+
+export interface Client {
+  readonly process: ChildProcess
+  readonly port: number
+  readonly ownerUrl: Redacted.Redacted
+  /** Lets it close its scope, and waits for its end. */
+  readonly leave: Effect.Effect<void>
+}
+
+const childScript = Effect.runSync(
+  Effect.cached(
+    Effect.promise(async () => {
+      const { outputFiles } = await build({
+        entryPoints: [fileURLToPath(new URL("embeddedChild.ts", import.meta.url))],
+        bundle: true,
+        write: false,
+        platform: "node",
+        format: "esm",
+      })
+      return outputFiles[0]?.text ?? ""
+    }),
+  ),
+)
+
+/** Another process that uses the server of a data directory. */
+export const client = (dataDir: string): Effect.Effect<Client, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const script = join(yield* temporaryDirectory, "client.mjs")
+    yield* Effect.flatMap(childScript, text => Effect.promise(() => writeFile(script, text)))
+    const child = yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        const stdio = ["pipe", "pipe", "inherit"] as const
+        return spawn(process.execPath, [script, dataDir, import.meta.url], { stdio: [...stdio] })
+      }),
+      running => Effect.sync(() => running.kill("SIGKILL")),
+    )
+    const line = yield* Effect.promise(async () => {
+      const [first] = await Promise.race([once(child.stdout, "data"), once(child, "exit")])
+      if (!Buffer.isBuffer(first)) throw new Error("The process ended before it had a server.")
+      return first.toString("utf8")
+    })
+    const { port, ownerUrl }: { port: number; ownerUrl: string } = JSON.parse(line)
+    const leave = Effect.promise(async () => {
+      const ended = once(child, "exit")
+      child.stdin.end()
+      await ended
+    })
+    return { process: child, port, ownerUrl: Redacted.make(ownerUrl), leave }
+  })
