@@ -56,8 +56,8 @@ export const checkouts = warehouse.table(
     primaryKey({ columns: [table.account, table.checkoutId] }),
     index("checkouts_customer").on(table.account, table.customerId),
     index("checkouts_day").on(
-      table.account,
       sql`((coalesce(${table.createdAt}, ${table.updatedAt}) AT TIME ZONE 'UTC')::date)`,
+      table.account,
     ),
     finite("checkouts_finite", table.amount),
   ],

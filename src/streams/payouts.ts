@@ -95,8 +95,8 @@ export const payouts = warehouse.table(
     primaryKey({ columns: [table.account, table.payoutId] }),
     index("payouts_provider").on(table.account, table.providerPayoutId),
     index("payouts_day").on(
-      table.account,
       sql`((coalesce(${table.createdAt}, ${table.updatedAt}) AT TIME ZONE 'UTC')::date)`,
+      table.account,
     ),
     finite("payouts_finite", table.amount, table.feeTaken, table.feeExpected),
   ],

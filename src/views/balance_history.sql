@@ -12,21 +12,17 @@ WITH movement AS (
   FROM analytics.settlement_transaction
   WHERE fee_currency <> currency
 )
-SELECT
-  account,
-  owner_id,
-  scope,
-  currency,
-  transaction_id,
-  kind,
-  occurred_at,
-  event_type,
-  movement,
-  -- Partitioned by what people filter by, so that one owner's history is read without the others'.
-  sum(movement) OVER (
-    PARTITION BY account, owner_id, currency ORDER BY occurred_at, transaction_id, kind ROWS UNBOUNDED PRECEDING
-  ) AS balance
-FROM movement
+SELECT account, owner_id, scope, currency, transaction_id, kind, occurred_at, event_type, movement, balance
+FROM (
+  SELECT
+    *,
+    -- Partitioned by what people filter by, so that one owner's history is read without the others'.
+    sum(movement) OVER (
+      PARTITION BY account, owner_id, currency ORDER BY occurred_at, transaction_id, kind ROWS UNBOUNDED PRECEDING
+    ) AS balance
+  FROM movement
+) running
+-- Out here it is tested after it was computed; below, Postgres would compute it once more for the test.
 WHERE movement <> 0;
 
 COMMENT ON VIEW analytics.balance_history IS

@@ -10,9 +10,9 @@ SELECT
   -- A person's rule wins over a word, the closer rule over the wider one.
   coalesce(
     exact.direction,
-    CASE WHEN t.event_name ~* 'fail|cancel|expir' THEN 0 END,
+    CASE WHEN upper(t.event_name) LIKE ANY ('{%FAIL%,%CANCEL%,%EXPIR%}') THEN 0 END,
     wide.direction,
-    CASE WHEN t.event_type ~* 'fail|cancel|expir' THEN 0 END
+    CASE WHEN upper(t.event_type) LIKE ANY ('{%FAIL%,%CANCEL%,%EXPIR%}') THEN 0 END
   )::smallint AS direction,
   t.currency,
   t.amount,

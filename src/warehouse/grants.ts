@@ -1,4 +1,5 @@
-import postgres from "postgres"
+import type postgres from "postgres"
+import { sqlState } from "./Database.ts"
 
 /** Who may read `analytics`, and nothing else. A group: logins are made members of it. */
 export const READER_ROLE = "paycombat_reader"
@@ -20,9 +21,9 @@ export interface Grants {
 
 export const NO_GRANTS: Grants = { views: [], grants: [] }
 
-const heldGrants = (tx: postgres.Sql, views: ReadonlyArray<string>) => tx<Array<Grant>>`
+const heldGrants = (tx: postgres.TransactionSql, views: ReadonlyArray<string>) => tx<Array<Grant>>`
   SELECT view, column_name AS column, grantee,
-    format('GRANT %s%s ON analytics.%I TO %s%s', privilege_type, coalesce(format(' (%I)', column_name), ''),
+    format('GRANT %s%s ON analytics.%I TO %s%s', privilege_type, coalesce(' (' || quote_ident(column_name) || ')', ''),
       view, grantee, CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) AS statement
   FROM (
     SELECT c.relname AS view, entry.column_name, acl.privilege_type, acl.is_grantable,
@@ -39,12 +40,15 @@ const heldGrants = (tx: postgres.Sql, views: ReadonlyArray<string>) => tx<Array<
   ORDER BY view, column_name NULLS FIRST, grantee, privilege_type`
 
 /** What others may do with these views; they must exist, and be at least one. */
-export const captureGrants = async (tx: postgres.Sql, views: ReadonlyArray<string>): Promise<Grants> => ({
+export const captureGrants = async (
+  tx: postgres.TransactionSql,
+  views: ReadonlyArray<string>,
+): Promise<Grants> => ({
   views,
   grants: await heldGrants(tx, views),
 })
 
-const columnsOfViews = async (tx: postgres.Sql): Promise<ReadonlySet<string>> => {
+const columnsOfViews = async (tx: postgres.TransactionSql): Promise<ReadonlySet<string>> => {
   const rows = await tx<Array<{ column: string }>>`
     SELECT c.relname || '.' || a.attname AS column
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
@@ -56,7 +60,10 @@ const columnsOfViews = async (tx: postgres.Sql): Promise<ReadonlySet<string>> =>
  * Gives re-created views exactly the rights they had: default privileges of the database may have brought
  * back one that a person took away. Returns a note for each right whose view or column is no more.
  */
-export const restoreGrants = async (tx: postgres.Sql, captured: Grants): Promise<ReadonlyArray<string>> => {
+export const restoreGrants = async (
+  tx: postgres.TransactionSql,
+  captured: Grants,
+): Promise<ReadonlyArray<string>> => {
   if (captured.views.length === 0) return []
   const added = await heldGrants(tx, captured.views)
   const revokes = new Set(added.map(grant => `REVOKE ALL ON analytics.${grant.view} FROM ${grant.grantee}`))
@@ -88,7 +95,7 @@ export const createReaderRole = async (tx: postgres.TransactionSql): Promise<Rea
     await tx.savepoint(savepoint => savepoint.unsafe(`CREATE ROLE ${READER_ROLE} NOLOGIN`))
   } catch (error) {
     // Roles belong to the server: a migrator of another of its databases may have been first.
-    if (!(error instanceof postgres.PostgresError && ["42710", "23505"].includes(error.code))) throw error
+    if (!["42710", "23505"].includes(sqlState(error) ?? "")) throw error
   }
   return []
 }
@@ -97,7 +104,7 @@ export const createReaderRole = async (tx: postgres.TransactionSql): Promise<Rea
  * Lets the role read our views, and says what else it can read of ours: a right that a person gave is
  * theirs to take back. Does nothing where the role is missing or has it all.
  */
-export const grantReader = async (tx: postgres.Sql): Promise<ReadonlyArray<string>> => {
+export const grantReader = async (tx: postgres.TransactionSql): Promise<ReadonlyArray<string>> => {
   const statements = await tx<Array<{ statement: string }>>`
     WITH reader AS (SELECT oid, rolname FROM pg_roles WHERE rolname = ${READER_ROLE})
     SELECT format('GRANT USAGE ON SCHEMA analytics TO %I', rolname) AS statement

@@ -2,8 +2,9 @@ import { readFile } from "node:fs/promises"
 import { fileURLToPath } from "node:url"
 import { readMigrationFiles } from "drizzle-orm/migrator"
 import { Effect } from "effect"
-import postgres from "postgres"
+import type postgres from "postgres"
 import { ConfigurationError, WarehouseError } from "../Errors.ts"
+import { sqlState, warehouseError } from "./Database.ts"
 import { createReaderRole, type Grants, grantReader, NO_GRANTS } from "./grants.ts"
 import { applyViews, dropViews, ownViews, planViews, readViews, type View } from "./views.ts"
 
@@ -31,6 +32,7 @@ export interface MigrationReport {
   readonly notes: ReadonlyArray<string>
 }
 
+/** What is missing to be up to date: nothing when both are empty. */
 export interface Pending {
   readonly migrations: ReadonlyArray<string>
   readonly views: ReadonlyArray<string>
@@ -69,7 +71,7 @@ const readMigrations = async (directory: URL): Promise<ReadonlyArray<Migration>>
 }
 
 /** Migrations that the database does not have; stops when it has one that the program does not. */
-const pendingOf = async (tx: postgres.Sql, migrations: ReadonlyArray<Migration>) => {
+const pendingOf = async (tx: postgres.TransactionSql, migrations: ReadonlyArray<Migration>) => {
   const [server] = await tx<Array<{ version: string; number: string; is_migrated: boolean }>>`
     SELECT set_config('search_path', '', true), current_setting('server_version') AS version,
       current_setting('server_version_num') AS number, to_regclass('sync.migrations') IS NOT NULL AS is_migrated`
@@ -88,7 +90,11 @@ const pendingOf = async (tx: postgres.Sql, migrations: ReadonlyArray<Migration>)
   return { isEmpty: false, pending: migrations.filter(migration => !applied.has(migration.createdAt)) }
 }
 
-const applyMigrations = async (tx: postgres.Sql, migrations: ReadonlyArray<Migration>, isEmpty: boolean) => {
+const applyMigrations = async (
+  tx: postgres.TransactionSql,
+  migrations: ReadonlyArray<Migration>,
+  isEmpty: boolean,
+) => {
   let hasTable = !isEmpty
   for (const { statements, hash, createdAt } of migrations) {
     for (const statement of statements) await tx.unsafe(statement)
@@ -103,7 +109,7 @@ const applyMigrations = async (tx: postgres.Sql, migrations: ReadonlyArray<Migra
 }
 
 /** What Postgres answers to a change of a table that a view reads: feature not supported, dependent objects still exist. */
-const VIEW_IN_THE_WAY = ["0A000", "2BP01"]
+const VIEW_IN_THE_WAY: ReadonlySet<string | undefined> = new Set(["0A000", "2BP01"])
 
 /** Applies migrations, with our views out of the way only where one is: a migration that merely adds leaves dashboards alone. */
 const applyAroundViews = async (
@@ -115,8 +121,7 @@ const applyAroundViews = async (
     await tx.savepoint(savepoint => applyMigrations(savepoint, migrations, isEmpty))
     return NO_GRANTS
   } catch (error) {
-    if (isEmpty || !(error instanceof postgres.PostgresError && VIEW_IN_THE_WAY.includes(error.code)))
-      throw error
+    if (isEmpty || !VIEW_IN_THE_WAY.has(sqlState(error))) throw error
   }
   const grants = await dropViews(tx, await ownViews(tx))
   await applyMigrations(tx, migrations, isEmpty)
@@ -124,7 +129,7 @@ const applyAroundViews = async (
 }
 
 /** Acts as the owner of what is there, so that an administrator's migration leaves nothing that the program's login cannot change later. */
-const becomeOwner = async (tx: postgres.Sql): Promise<void> => {
+const becomeOwner = async (tx: postgres.TransactionSql): Promise<void> => {
   const [owned] = await tx<Array<{ owner: string; login: string; may: boolean }>>`
     SELECT pg_get_userbyid(nspowner) AS owner, current_user AS login, pg_has_role(nspowner, 'MEMBER') AS may
     FROM pg_namespace WHERE nspname = 'sync'`
@@ -159,10 +164,11 @@ const migrateIn = async (
   }
 }
 
-const advice = (error: postgres.PostgresError): string | null => {
-  switch (error.code) {
+/** What a person must do about an SQLSTATE; null where trying again may help. */
+const advice = (code: string | undefined): string | null => {
+  switch (code) {
     case "42501":
-      return "the login needs CREATE on the database, or the warehouse belongs to another role: GRANT CREATE ON DATABASE … TO the login, or run migrate as the owner"
+      return "the login needs CREATE on the database, or must be the role that owns the warehouse"
     case "42P06":
     case "42P07":
     case "42710":
@@ -175,18 +181,31 @@ const advice = (error: postgres.PostgresError): string | null => {
 }
 
 const toError = (error: unknown): ConfigurationError | WarehouseError => {
-  if (error instanceof ConfigurationError) return error
-  const message = error instanceof Error ? error.message : String(error)
-  if (!(error instanceof postgres.PostgresError))
-    return new WarehouseError({ message: `Migration: ${message}` })
-  const todo = advice(error)
-  if (todo !== null) return new ConfigurationError({ message: `Migration: ${message}; ${todo}` })
-  return error.code === "55P03"
-    ? new WarehouseError({
-        code: error.code,
-        message: `Migration gave up after ${LOCK_TIMEOUT_SECONDS} s behind a query that is still reading; nothing was changed: run it again when that is done`,
-      })
-    : new WarehouseError({ code: error.code, message: `Migration: ${message}; nothing was changed` })
+  if (error instanceof ConfigurationError || error instanceof WarehouseError) return error
+  const { message, code } = warehouseError(error)
+  const todo = advice(code)
+  return todo === null
+    ? new WarehouseError({ message: `Migration undone. ${message}`, ...(code === undefined ? {} : { code }) })
+    : new ConfigurationError({ message: `Migration undone. ${message}: ${todo}` })
+}
+
+/** Turns a lock time-out into the names of those who may hold the lock: whoever asks needs to know whom to wait for. */
+const nameBlockers = async (sql: postgres.Sql, error: unknown): Promise<unknown> => {
+  if (sqlState(error) !== "55P03") return error
+  const holders = await sql<Array<{ holder: string }>>`
+    SELECT DISTINCT format('session %s of %s', activity.pid, activity.usename) AS holder
+    FROM pg_locks held
+    JOIN pg_stat_activity activity ON activity.pid = held.pid
+    LEFT JOIN pg_class relation ON relation.oid = held.relation
+    WHERE held.granted AND activity.datname = current_database() AND activity.pid <> pg_backend_pid()
+      AND (held.locktype = 'advisory'
+        OR relation.relnamespace IN (SELECT oid FROM pg_namespace WHERE nspname IN ('warehouse', 'sync', 'analytics')))
+    ORDER BY 1`
+  const names = holders.map(row => row.holder).join(", ") || "a session that is gone by now"
+  return new WarehouseError({
+    code: "55P03",
+    message: `Migration undone. What it must lock is in use by ${names}: run it again when that is done`,
+  })
 }
 
 /**
@@ -205,12 +224,13 @@ export const migrate = (
     try: async () => {
       const migrations = await readMigrations(source.migrations)
       const views = await readViews(source.views)
-      return await sql.begin(tx => migrateIn(tx, migrations, views))
+      const run = sql.begin(tx => migrateIn(tx, migrations, views))
+      return await run.catch(async error => Promise.reject(await nameBlockers(sql, error)))
     },
     catch: toError,
   })
 
-/** What `migrate` would apply or re-create. Reads a few rows, locks nothing that anybody waits for. */
+/** What `migrate` would apply, re-create or drop; fails where it would. Reads a few rows, locks nothing that anybody waits for. */
 export const pendingMigrations = (
   sql: postgres.Sql,
   source: MigrationSource = PACKAGED,
@@ -221,8 +241,11 @@ export const pendingMigrations = (
       const views = await readViews(source.views)
       return await sql.begin("read only", async tx => {
         const { pending, isEmpty } = await pendingOf(tx, migrations)
-        const create = isEmpty ? views : (await planViews(tx, views)).create
-        return { migrations: pending.map(({ name }) => name), views: create.map(({ name }) => name) }
+        const { create, gone } = isEmpty ? { create: views, gone: [] } : await planViews(tx, views)
+        return {
+          migrations: pending.map(({ name }) => name),
+          views: [...create.map(({ name }) => name), ...gone],
+        }
       })
     },
     catch: toError,

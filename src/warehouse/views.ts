@@ -66,7 +66,7 @@ interface Installed {
   readonly is_taken: boolean
 }
 
-const installedViews = (tx: postgres.Sql) => tx<Array<Installed>>`
+const installedViews = (tx: postgres.TransactionSql) => tx<Array<Installed>>`
   SELECT coalesce(v.name, c.relname) AS name, v.definition_hash AS recorded,
     CASE c.relkind WHEN 'v' THEN md5(pg_get_viewdef(c.oid)) END AS definition,
     coalesce(c.relkind <> 'v', false) AS is_taken
@@ -76,7 +76,7 @@ const installedViews = (tx: postgres.Sql) => tx<Array<Installed>>`
   ) c ON c.relname = v.name`
 
 /** Names of our views that exist. */
-export const ownViews = async (tx: postgres.Sql): Promise<ReadonlyArray<string>> =>
+export const ownViews = async (tx: postgres.TransactionSql): Promise<ReadonlyArray<string>> =>
   (await installedViews(tx))
     .filter(row => row.recorded !== null && row.definition !== null)
     .map(row => row.name)
@@ -93,7 +93,10 @@ export interface ViewPlan {
  * The difference between the database and `views`. A view altered by hand is seen by its definition as
  * Postgres prints it, so the search path must be empty here and wherever a hash is recorded.
  */
-export const planViews = async (tx: postgres.Sql, views: ReadonlyArray<View>): Promise<ViewPlan> => {
+export const planViews = async (
+  tx: postgres.TransactionSql,
+  views: ReadonlyArray<View>,
+): Promise<ViewPlan> => {
   const installed = new Map((await installedViews(tx)).map(row => [row.name, row]))
   const exists = (name: string) => (installed.get(name)?.definition ?? null) !== null
   const create = new Set<string>()
@@ -118,7 +121,7 @@ export const planViews = async (tx: postgres.Sql, views: ReadonlyArray<View>): P
 }
 
 /** What of somebody else's would have to go with these views: views, rules, triggers, functions, columns of a view's type. */
-const dependents = (tx: postgres.Sql, names: ReadonlyArray<string>) => tx<Array<{ name: string }>>`
+const dependents = (tx: postgres.TransactionSql, names: ReadonlyArray<string>) => tx<Array<{ name: string }>>`
   WITH doomed AS (
     SELECT c.oid, c.reltype, t.typarray FROM pg_class c JOIN pg_type t ON t.oid = c.reltype
     WHERE c.relnamespace = 'analytics'::regnamespace AND c.relname IN ${tx(names)}
@@ -134,7 +137,10 @@ const dependents = (tx: postgres.Sql, names: ReadonlyArray<string>) => tx<Array<
   ORDER BY 1`
 
 /** Drops views of ours and returns the rights that others had on them; stops when something of somebody else's needs one. */
-export const dropViews = async (tx: postgres.Sql, names: ReadonlyArray<string>): Promise<Grants> => {
+export const dropViews = async (
+  tx: postgres.TransactionSql,
+  names: ReadonlyArray<string>,
+): Promise<Grants> => {
   if (names.length === 0) return NO_GRANTS
   const others = (await dependents(tx, names)).map(row => row.name)
   if (others.length > 0)
@@ -149,7 +155,7 @@ export const dropViews = async (tx: postgres.Sql, names: ReadonlyArray<string>):
 
 /** Carries out a plan. `before` is what an earlier drop in the same transaction returned. Returns notes. */
 export const applyViews = async (
-  tx: postgres.Sql,
+  tx: postgres.TransactionSql,
   plan: ViewPlan,
   before: Grants,
 ): Promise<ReadonlyArray<string>> => {
