@@ -1,11 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { existsSync, readFileSync } from "node:fs"
-import { writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { Effect, Redacted, type Scope } from "effect"
-import { build } from "esbuild"
 import { temporaryDirectory } from "./postgres.ts"
 
 /** Helpers for tests that make, share, break and mend embedded servers of their own. */
@@ -53,30 +51,15 @@ export interface Client {
   readonly leave: Effect.Effect<void>
 }
 
-const childScript = Effect.runSync(
-  Effect.cached(
-    Effect.promise(async () => {
-      const { outputFiles } = await build({
-        entryPoints: [fileURLToPath(new URL("embeddedChild.ts", import.meta.url))],
-        bundle: true,
-        write: false,
-        platform: "node",
-        format: "esm",
-      })
-      return outputFiles[0]?.text ?? ""
-    }),
-  ),
-)
+const CHILD = fileURLToPath(new URL("embeddedChild.ts", import.meta.url))
 
 /** Another process that uses the server of a data directory. */
 export const client = (dataDir: string): Effect.Effect<Client, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const script = join(yield* temporaryDirectory, "client.mjs")
-    yield* Effect.flatMap(childScript, text => Effect.promise(() => writeFile(script, text)))
     const child = yield* Effect.acquireRelease(
       Effect.sync(() => {
-        const stdio = ["pipe", "pipe", "inherit"] as const
-        return spawn(process.execPath, [script, dataDir, import.meta.url], { stdio: [...stdio] })
+        const args = ["--import", "tsx", CHILD, dataDir, import.meta.url]
+        return spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] })
       }),
       running => Effect.sync(() => running.kill("SIGKILL")),
     )

@@ -2,7 +2,7 @@ import { once } from "node:events"
 import { Effect, Redacted } from "effect"
 import { embeddedPostgres } from "../../src/warehouse/EmbeddedPostgres.ts"
 
-/** A process of its own that uses an embedded server until its standard input ends. Bundled by the test. */
+/** A process of its own that uses an embedded server until its standard input ends. Started by the tests through tsx. */
 const [dataDir = "", resolveFrom = ""] = process.argv.slice(2)
 
 await Effect.runPromise(
