@@ -1,0 +1,222 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Either } from "effect"
+import { contentHash, isJsonObject, type Json } from "../src/Json.ts"
+import { allStreams } from "../src/registry.ts"
+import { isList, isLookup, type ListStream } from "../src/Stream.ts"
+import { shapeOf } from "../src/warehouse/bulk.ts"
+import { recordColumns } from "../src/warehouse/columns.ts"
+import {
+  at,
+  bookkeepingOf,
+  cellsOf,
+  decode,
+  fieldsOf,
+  fixtureOf,
+  tablesOf,
+  toSnake,
+  withField,
+} from "./support/conformance.ts"
+import { json, loading, printed, testWarehouse } from "./support/warehouse.ts"
+
+/**
+ * What every stream must do, run over each file of `src/streams/`. A new stream needs
+ * `fixtures/streams/<name>.json`: one record with every documented field set, the row it becomes, and the
+ * fields without which it becomes none. Nothing here names a stream.
+ */
+
+const streams = await Effect.runPromise(allStreams)
+
+/** More digits than a double holds. */
+const LONG = "12345678901234567890.123456789"
+
+describe("the registry", () => {
+  it("finds a stream in each file, parents before those that come after them", () => {
+    expect(streams.length).toBeGreaterThanOrEqual(6)
+    expect(new Set(streams.map(({ name }) => name)).size).toBe(streams.length)
+    for (const [n, stream] of streams.entries()) {
+      const before = streams.slice(0, n).map(({ name }) => name)
+      for (const parent of stream.after) expect(before).toContain(parent)
+      if (isLookup(stream)) expect(before).toContain(stream.source.of)
+    }
+  })
+})
+
+describe.each(streams.map(stream => [stream.name, stream] as const))("stream %s", (_, stream) => {
+  const fixture = fixtureOf(stream)
+  const fields = fieldsOf(fixture.record)
+  const optional = fields.filter(path => !fixture.required.includes(path.join(".")))
+  const whole = decode(stream, fixture.record)
+
+  it("makes the expected row of a full record", () => {
+    const { row, children, sourceUpdatedAt } = Either.getOrThrow(whole)
+    expect(row).toEqual(fixture.row)
+    expect(children ?? {}).toEqual(fixture.children ?? {})
+    expect(sourceUpdatedAt).toBe(fixture.sourceUpdatedAt)
+  })
+
+  it("fills every column of its tables, and none that they lack", () => {
+    const cells = cellsOf(stream, Either.getOrThrow(whole))
+    for (const table of tablesOf(stream)) {
+      const { name, types } = shapeOf(table)
+      const bookkeeping = bookkeepingOf(stream, table)
+      const filled = [...cells.keys()]
+        .filter(cell => cell.startsWith(`${name}.`))
+        .map(cell => cell.slice(name.length + 1))
+      const own = [...types.keys()].filter(column => !bookkeeping.has(column))
+      for (const column of own)
+        expect([name, column, cells.get(`${name}.${column}`) ?? null]).not.toEqual([name, column, null])
+      for (const column of filled) expect([name, column, types.has(column)]).toEqual([name, column, true])
+    }
+  })
+
+  it("keeps its tables by account, with the bookkeeping of a record", () => {
+    const tables = [...tablesOf(stream), ...stream.histories.map(({ table }) => table)]
+    for (const table of tables) expect(shapeOf(table).key[0]).toBe("account")
+    expect(shapeOf(stream.table).key).toEqual(["account", stream.idColumn])
+    if (!isList(stream)) return
+    const { types } = shapeOf(stream.table)
+    for (const column of Object.keys(recordColumns())) expect([...types.keys()]).toContain(toSnake(column))
+  })
+
+  it("makes a row of a record whose optional fields are null or missing", () => {
+    expect(optional.length + fixture.required.length).toBe(fields.length)
+    for (const path of optional)
+      for (const value of [null, undefined])
+        expect([path, value, Either.isRight(decode(stream, withField(fixture.record, path, value)))]).toEqual(
+          [path, value, true],
+        )
+    const bare = optional.reduce<Json>(
+      (record, path) => (path.length === 1 ? withField(record, path, undefined) : record),
+      fixture.record,
+    )
+    // One of several fields may have to be there: the one that is named helps.
+    const result = decode(stream, bare)
+    if (Either.isLeft(result))
+      expect(decode(stream, withField(bare, [result.left], at(fixture.record, [result.left])))).toMatchObject(
+        { _tag: "Right" },
+      )
+  })
+
+  it("names a required field that is null or missing", () => {
+    for (const name of fixture.required)
+      for (const value of [null, undefined])
+        expect(decode(stream, withField(fixture.record, name.split("."), value))).toEqual(Either.left(name))
+  })
+
+  it("names a field of the wrong type, or loses nothing of it", () => {
+    const before = cellsOf(stream, Either.getOrThrow(whole))
+    for (const path of fields) {
+      const wrong = isJsonObject(at(fixture.record, path)) ? "text" : { wrong: true }
+      const result = decode(stream, withField(fixture.record, path, wrong))
+      if (Either.isLeft(result)) {
+        expect(result.left).toBe(path.join("."))
+        continue
+      }
+      // Of a field whose type is not documented whatever comes is kept; of one without a column nothing changes.
+      const kept = typeof wrong === "string" ? wrong : JSON.stringify(wrong)
+      for (const [cell, value] of cellsOf(stream, result.right))
+        expect([path, cell, [JSON.stringify(before.get(cell)), JSON.stringify(kept)]]).toEqual([
+          path,
+          cell,
+          expect.arrayContaining([JSON.stringify(value)]),
+        ])
+    }
+    for (const value of ["text", 1, null, []]) expect(Either.isLeft(decode(stream, value))).toBe(true)
+  })
+
+  it("keeps every digit of an amount, sent as a number or as a string", () => {
+    const numeric = tablesOf(stream).flatMap(table => {
+      const { name, types } = shapeOf(table)
+      return [...types].filter(([, type]) => type === "numeric").map(([column]) => `${name}.${column}`)
+    })
+    for (const sent of [json(LONG), LONG]) {
+      const fed = new Set(
+        fields.flatMap(path => {
+          const result = decode(stream, withField(fixture.record, path, sent))
+          if (Either.isLeft(result)) return []
+          return [...cellsOf(stream, result.right)]
+            .filter(([, value]) => value === LONG)
+            .map(([cell]) => cell)
+        }),
+      )
+      expect([...fed]).toEqual(expect.arrayContaining(numeric))
+    }
+  })
+
+  it("hashes a record anew when its normalizer's version is raised", () => {
+    const { record } = fixture
+    expect(stream.version).toBeGreaterThanOrEqual(1)
+    expect(contentHash(record, stream.version + 1)).not.toBe(contentHash(record, stream.version))
+  })
+
+  it("asks paths of the API that only read", () => {
+    const { source } = stream
+    const paths =
+      source.kind === "list"
+        ? [...source.paths, ...(source.detail?.paths("an%20id") ?? [])]
+        : [source.path("an%20id")]
+    expect(new Set(paths).size).toBe(paths.length)
+    for (const path of paths) {
+      expect(path).toMatch(/^\/api\/v1\/[a-z0-9%/-]+$/)
+      expect(path).not.toMatch(/create|update|disable|delete|payment-request/)
+    }
+  })
+})
+
+const listStreams = streams.filter(isList)
+
+describe.each(listStreams.map(stream => [stream.name, stream] as const))(
+  "stream %s in the warehouse",
+  (_, stream) => {
+    const { record } = fixtureOf(stream)
+    const READ = ["2026-01-01T00:00:00.000Z", "2026-01-02T00:00:00.000Z", "2026-01-03T00:00:00.000Z"] as const
+    const { table } = shapeOf(stream.table)
+
+    it.scopedLive(
+      "stores a record once, with its unknown fields, and again when its normalizer changed",
+      () =>
+        Effect.gen(function* () {
+          const sql = yield* testWarehouse()
+          const pass = yield* loading(sql, stream)
+          const sent = { ...record, brand_new: { amount: json("1.10"), list: ["é", null] } }
+          expect(yield* pass.load([sent, READ[0]])).toMatchObject({ inserted: 1, rejected: 0 })
+          const [stored] = yield* printed(sql, `SELECT raw->'brand_new' AS extra, ctid, xmin FROM ${table}`)
+          expect(stored!.extra).toBe('{"list": ["é", null], "amount": 1.1}')
+          expect(yield* pass.load([sent, READ[1]], [sent, READ[1]])).toMatchObject({
+            unchanged: 2,
+            updated: 0,
+          })
+          expect(yield* printed(sql, `SELECT raw->'brand_new' AS extra, ctid, xmin FROM ${table}`)).toEqual([
+            stored,
+          ])
+          const newer: ListStream = { ...stream, version: stream.version + 1 }
+          yield* pass.close()
+          const again = yield* loading(sql, newer)
+          expect(yield* again.load([sent, READ[2]])).toMatchObject({ updated: 1 })
+        }),
+    )
+
+    it.scopedLive("stores every digit of every amount", () =>
+      Effect.gen(function* () {
+        const sql = yield* testWarehouse()
+        const pass = yield* loading(sql, stream)
+        const amounts = fieldsOf(record).filter(path => {
+          const result = decode(stream, withField(record, path, json(LONG)))
+          return Either.isRight(result) && [...cellsOf(stream, result.right).values()].includes(LONG)
+        })
+        const sent = amounts.reduce((changed, path) => withField(changed, path, json(LONG)), record as Json)
+        expect(yield* pass.load([sent, READ[0]])).toMatchObject({ inserted: 1 })
+        for (const own of tablesOf(stream)) {
+          const shape = shapeOf(own)
+          const columns = [...shape.types].filter(([, type]) => type === "numeric").map(([column]) => column)
+          if (columns.length === 0) continue
+          const texts = columns.map(column => `${column}::text AS ${column}`).join(", ")
+          const [row] = yield* printed(sql, `SELECT ${texts} FROM ${shape.table}`)
+          expect(row).toEqual(Object.fromEntries(columns.map(column => [column, LONG])))
+        }
+        const [{ raw }] = (yield* printed(sql, `SELECT raw::text AS raw FROM ${table}`)) as [{ raw: string }]
+        for (const _ of amounts) expect(raw).toContain(LONG)
+      }),
+    )
+  },
+)

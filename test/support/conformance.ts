@@ -1,0 +1,87 @@
+import { readFileSync } from "node:fs"
+import type { PgTable } from "drizzle-orm/pg-core"
+import { Either, ParseResult } from "effect"
+import type { Json, JsonObject } from "../../src/Json.ts"
+import { isLookup, type Normalized, type Row, type Stream } from "../../src/Stream.ts"
+import { shapeOf } from "../../src/warehouse/bulk.ts"
+import { keptChildColumns, recordColumns } from "../../src/warehouse/columns.ts"
+import { json } from "./warehouse.ts"
+
+/** Looking at what a stream makes of a record, field by field, whatever the stream. */
+
+export interface Fixture {
+  /** Paths of the fields that must be there and not null. */
+  readonly required: ReadonlyArray<string>
+  readonly record: JsonObject
+  readonly sourceUpdatedAt: string | null
+  readonly row: Row
+  readonly children?: Readonly<Record<string, ReadonlyArray<Row>>>
+}
+
+export const read = (name: string) =>
+  json(readFileSync(new URL(`../fixtures/${name}.json`, import.meta.url), "utf8"))
+export const fixtureOf = (stream: Stream) => read(`streams/${stream.name}`) as unknown as Fixture
+
+type Path = ReadonlyArray<string>
+
+/** Every field of a record, nested ones and those of list items too. */
+export const fieldsOf = (value: Json, at: Path = []): ReadonlyArray<Path> => {
+  if (typeof value !== "object" || value === null) return []
+  const entries = Object.entries(value)
+  return entries.flatMap(([key, child]) => {
+    const own = Array.isArray(value) ? [] : [[...at, key]]
+    return [...own, ...fieldsOf(child as Json, [...at, key])]
+  })
+}
+
+/** The record with one field replaced; `undefined` leaves it out. */
+export const withField = (record: Json, [key, ...rest]: Path, value: Json | undefined): Json => {
+  if (key === undefined) return value ?? null
+  if (Array.isArray(record))
+    return record.map((item, i) => (String(i) === key ? withField(item, rest, value) : item))
+  const { [key]: old, ...others } = record as JsonObject
+  if (rest.length > 0) return { ...others, [key]: withField(old!, rest, value) }
+  return value === undefined ? others : { ...others, [key]: value }
+}
+
+export const at = (record: Json, path: Path): Json =>
+  path.reduce<Json>((value, key) => (value as JsonObject)[key] ?? null, record)
+
+/** The row, or the path of the field that is in the way. */
+export const decode = (stream: Stream, record: Json): Either.Either<Normalized, string> =>
+  Either.mapLeft(stream.decode(record), issue =>
+    ParseResult.ArrayFormatter.formatIssueSync(issue)[0]!.path.join("."),
+  )
+
+/** The record's own table, and those of its children. */
+export const tablesOf = (stream: Stream): ReadonlyArray<PgTable> => [
+  stream.table,
+  ...stream.children.map(({ table }) => table),
+]
+
+/** All values that a record becomes, as `table.column`. */
+export const cellsOf = (stream: Stream, { row, children }: Normalized): ReadonlyMap<string, unknown> => {
+  const rows: ReadonlyArray<readonly [string, Row]> = [
+    [shapeOf(stream.table).name, row],
+    ...Object.entries(children ?? {}).flatMap(([name, found]) => found.map(child => [name, child] as const)),
+  ]
+  return new Map(
+    rows.flatMap(([name, found]) =>
+      Object.entries(found).map(([column, value]) => [`${name}.${column}`, value]),
+    ),
+  )
+}
+
+/** Columns that the loader fills, not the stream. */
+export const bookkeepingOf = (stream: Stream, table: PgTable): ReadonlySet<string> => {
+  const of = (columns: Record<string, unknown>) => Object.keys(columns).map(toSnake)
+  const child = stream.children.find(candidate => candidate.table === table)
+  if (child !== undefined) return new Set([...of(keptChildColumns()), child.parentColumn, "position"])
+  return new Set([
+    ...of(recordColumns()),
+    // A look-up's answer has no version but its time.
+    ...(isLookup(stream) ? ["checked_at", "changed_at", "check_error"] : []),
+  ])
+}
+
+export const toSnake = (name: string) => name.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`)
