@@ -61,6 +61,7 @@ export const transactions = warehouse.table(
     primaryKey({ columns: [table.account, table.transactionId] }),
     // What people ask for leads, not the account: most have one, and leave it out of the question.
     index("transactions_owner").on(table.ownerId, table.account, table.currency, table.createdAt),
+    index("transactions_customer").on(table.customerId, table.account),
     index("transactions_settlement").on(table.settlementId, table.account),
     index("transactions_day").on(sql`((${table.createdAt} AT TIME ZONE 'UTC')::date)`, table.account),
     index("transactions_unsettled").on(table.account, table.customerId).where(sql`NOT ${table.isSettled}`),
