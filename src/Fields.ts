@@ -8,7 +8,7 @@ import { type Json, stringifyJson } from "./Json.ts"
  */
 
 /** Longest id that is taken for one, in characters. Documented ids have 20 to 64 (D); a b-tree key takes 2,700 bytes. */
-const ID_LENGTH_MAX = 300
+export const ID_LENGTH_MAX = 300
 
 /** Longest amount in characters, exponent written out. `numeric` takes far more; no currency does. */
 const AMOUNT_LENGTH_MAX = 1_000

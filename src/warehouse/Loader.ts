@@ -1,6 +1,7 @@
 import { Effect, Either, ParseResult, Schedule } from "effect"
 import type postgres from "postgres"
 import { LeaseError, type WarehouseError } from "../Errors.ts"
+import { ID_LENGTH_MAX } from "../Fields.ts"
 import { contentHash, type Json, stringifyJson } from "../Json.ts"
 import type { Normalized, Row, Stream } from "../Stream.ts"
 import { arrayLiteral, arraysOf, shapeOf, type Transaction, unnestOf, upsert } from "./bulk.ts"
@@ -77,10 +78,12 @@ interface Reject {
   readonly readAt: string
 }
 
+/** The record's id where it is one that keys can hold: seen keys and rejects have it too, whatever the record decodes to. */
 const idOf = (stream: Stream, record: Json): string | null => {
   if (typeof record !== "object" || record === null || Array.isArray(record)) return null
   const id = (record as Readonly<Record<string, Json>>)[stream.source.idField]
-  return typeof id === "string" && id !== "" && !id.includes("\u0000") && id.isWellFormed() ? id : null
+  const isId = typeof id === "string" && id !== "" && id.length <= ID_LENGTH_MAX
+  return isId && !id.includes("\u0000") && id.isWellFormed() ? id : null
 }
 
 const identify =
@@ -247,18 +250,24 @@ const writeRejects = async (tx: Transaction, held: Held, rejects: ReadonlyArray<
   )
 }
 
-/** A later version that is a row answers an earlier one that could not become one. */
+/**
+ * A later version that is a row answers an earlier one that could not become one; one of the same moment only
+ * if that is not among the rejects of this batch, such as its like on the same page.
+ */
 const clearRejects = async (
   tx: Transaction,
   held: Held,
   fine: ReadonlyArray<{ id: string; readAt: string }>,
+  bad: ReadonlySet<string>,
 ) => {
   const columns = ["id", "read_at"]
   const rows = fine.map(({ id, readAt }) => ({ id, read_at: readAt }))
   await tx.unsafe(
-    `DELETE FROM sync.rejects AS r USING ${unnestOf(columns, 3)}
-     WHERE r.account = $1 AND r.stream = $2 AND r.record_id = s.id AND r.read_at <= s.read_at::timestamptz`,
-    [held.account, held.stream, ...arraysOf(columns, rows)],
+    `DELETE FROM sync.rejects AS r USING ${unnestOf(columns, 4)}
+     WHERE r.account = $1 AND r.stream = $2 AND r.record_id = s.id
+       AND (r.read_at < s.read_at::timestamptz
+         OR (r.read_at = s.read_at::timestamptz AND r.content_hash <> ALL ($3::text[])))`,
+    [held.account, held.stream, arrayLiteral([...bad]), ...arraysOf(columns, rows)],
   )
 }
 
@@ -322,6 +331,7 @@ const load = async (
         tx,
         held,
         records.flatMap(({ id, readAt, hash }) => (id === null || bad.has(hash) ? [] : [{ id, readAt }])),
+        bad,
       )
     }
     const counts: Counts = {
