@@ -99,6 +99,16 @@ describe("every record is read once, whatever the list looks like:", () => {
     }
   }
 
+  it.scopedLive("an API that ignores the size and repeats its last page", () =>
+    Effect.map(
+      expectAll({ pagingNames: ["page", "anzahl"], transactions: 45, afterEnd: "repeat" }),
+      ({ ids, contract }) => {
+        expect(ids).toHaveLength(45)
+        expect(contract).toMatchObject({ pageSize: 10, pagingProven: false })
+      },
+    ),
+  )
+
   for (const order of ["oldest-first", "newest-first", "shuffled"] as const) {
     it.scopedLive(order, () => Effect.map(expectAll({ order }), ({ ids }) => expect(ids).toHaveLength(120)))
   }
@@ -115,12 +125,21 @@ describe("a stated size is a claim:", () => {
     it.scopedLive(`${removed} deleted records leave holes in the pages`, () =>
       Effect.gen(function* () {
         const sandbox = yield* startSandbox({ removedLeavesHoles: true })
-        for (let index = 45; index < 45 + removed; index++) sandbox.remove("transactions", index)
+        for (let index = 40; index < 40 + removed; index++) sandbox.remove("transactions", index)
         const { ids } = yield* readAll(yield* clientOf(sandbox), "transactions")
         expect(unique(ids)).toEqual(truthOf(sandbox))
       }),
     )
   }
+
+  it.scopedLive("empty pages are not the end while the stated last page holds records", () =>
+    Effect.gen(function* () {
+      const sandbox = yield* startSandbox({ removedLeavesHoles: true, totals: "total", totalSkew: 60 })
+      for (let index = 40; index < 100; index++) sandbox.remove("transactions", index)
+      const { ids } = yield* readAll(yield* clientOf(sandbox), "transactions")
+      expect(unique(ids)).toEqual(truthOf(sandbox))
+    }),
+  )
 
   it.scopedLive("a short last page that the total explains needs no further request at the end", () =>
     Effect.gen(function* () {
@@ -159,6 +178,42 @@ describe("records that are inserted while the list is read are read too:", () =>
         sandbox.setFault(() => {
           asked++
           if (asked > 1 && asked <= 4 && asked % every! === 0) sandbox.insert("transactions", 3, place!)
+          return undefined
+        })
+        const { ids } = yield* readAll(client, "transactions", { contract })
+        expect(unique(ids)).toEqual(truthOf(sandbox))
+      }),
+    )
+  }
+
+  it.scopedLive("a whole page at the front of a list of one page", () =>
+    Effect.gen(function* () {
+      const sandbox = yield* startSandbox({ transactions: 20, order: "newest-first" })
+      const client = yield* clientOf(sandbox)
+      const contract = yield* discoverFrom(client, "transactions")
+      sandbox.setFault(({ query }) => {
+        if (query.get("page") === "2" && sandbox.truth.count("transactions") === 20) {
+          sandbox.insert("transactions", 20, "front")
+        }
+        return undefined
+      })
+      const { ids } = yield* readAll(client, "transactions", { contract })
+      expect(unique(ids)).toEqual(truthOf(sandbox))
+    }),
+  )
+
+  for (const count of [1, 14, 15, 16, 40]) {
+    it.scopedLive(`${count} at the back of a short last page, once that was read`, () =>
+      Effect.gen(function* () {
+        const sandbox = yield* startSandbox({ transactions: 65 })
+        const client = yield* clientOf(sandbox)
+        const contract = yield* discoverFrom(client, "transactions")
+        let isDone = false
+        sandbox.setFault(({ query }) => {
+          if (query.get("page") === "5" && !isDone) {
+            isDone = true
+            sandbox.insert("transactions", count, "back")
+          }
           return undefined
         })
         const { ids } = yield* readAll(client, "transactions", { contract })
