@@ -145,6 +145,19 @@ const probe = async (
   })
 }
 
+/**
+ * The records to write: those that the probe named, and those that are stored as they are but share the batch
+ * with another version of the same record. Which of them is the newest is then for the upsert to say.
+ */
+const withRivals = (
+  records: ReadonlyArray<Identified>,
+  changed: ReadonlyArray<{ readonly position: number }>,
+): ReadonlyArray<Identified> => {
+  const positions = new Set(changed.map(({ position }) => position))
+  const ids = new Set(changed.map(({ position }) => records[position]!.id))
+  return records.filter(({ id }, position) => positions.has(position) || (id !== null && ids.has(id)))
+}
+
 const recordRow = (held: Held, { id, hash, readAt, raw, normalized }: Version, stream: Stream): Row => ({
   ...normalized.row,
   [stream.idColumn]: id,
@@ -164,6 +177,17 @@ interface Written {
   readonly rejects: ReadonlyArray<Reject>
 }
 
+/** The one version of each record that is now stored; of equal ones the latest read, as `NEWER_FIRST` has it. */
+const storedOf = (versions: ReadonlyArray<Version>, hashes: ReadonlyMap<string, string>) => {
+  const stored = new Map<string, Version>()
+  for (const version of versions) {
+    if (hashes.get(version.id) !== version.hash) continue
+    const other = stored.get(version.id)
+    if (other === undefined || other.readAt <= version.readAt) stored.set(version.id, version)
+  }
+  return [...stored.values()]
+}
+
 /** Writes versions with their children and histories. Which of them Postgres took is for Postgres to say. */
 const writeVersions = async (
   tx: Transaction,
@@ -178,8 +202,7 @@ const writeVersions = async (
     guard: NOT_OLDER,
     returning: `"${stream.idColumn}" AS id, content_hash AS hash, (xmax = 0) AS inserted`,
   })
-  const hashes = new Map(taken.map(({ id, hash }) => [id, hash]))
-  const current = versions.filter(({ id, hash }) => hashes.get(id) === hash)
+  const current = storedOf(versions, new Map(taken.map(({ id, hash }) => [id, hash])))
   await writeChildren(tx, held, stream, current)
   await writeHistories(tx, held, stream, versions, current)
   const inserted = taken.filter(row => row.inserted).length
@@ -306,7 +329,8 @@ const load = async (
 ): Promise<Counts> => {
   const records = extracted.map(identify(stream))
   const changed = await probe(sql, held.account, stream, records)
-  const decoded = changed.map(({ position }) => decode(stream, records[position]!))
+  const candidates = withRivals(records, changed)
+  const decoded = candidates.map(record => decode(stream, record))
   const versions = decoded.flatMap(result => (Either.isRight(result) ? [result.right] : []))
   const undecoded = decoded.flatMap(result => (Either.isLeft(result) ? [result.left] : []))
   const ids = records.flatMap(({ id }) => (id === null ? [] : [id]))
@@ -338,7 +362,7 @@ const load = async (
       extracted: records.length,
       inserted: written.inserted,
       updated: written.updated,
-      unchanged: records.length - changed.length,
+      unchanged: records.length - candidates.length,
       stale: versions.length - written.rejects.length - written.inserted - written.updated,
       rejected: rejects.length,
     }

@@ -1,0 +1,254 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Exit, Scope } from "effect"
+import * as fc from "fast-check"
+import type postgres from "postgres"
+import { afterAll, beforeAll } from "vitest"
+import type { Json, JsonObject } from "../../src/Json.ts"
+import { fixtureOf } from "../support/conformance.ts"
+import { listStream, loading, printed, testWarehouse } from "../support/warehouse.ts"
+
+/** One read of a record: what the source says about its time, when it was read, and what it held. */
+interface Version {
+  readonly id: string
+  /** Hour of the source's time, or null where it says none. */
+  readonly source: number | null
+  /** Hour at which it was read. No two versions of a record share it. */
+  readonly read: number
+}
+
+const hour = (n: number) => new Date(Date.UTC(2026, 0, 1, n)).toISOString()
+
+/** Any versions of a few records, in any order and some twice, cut into batches anywhere. */
+const batches: fc.Arbitrary<ReadonlyArray<ReadonlyArray<Version>>> = fc
+  .uniqueArray(
+    fc.record({
+      id: fc.constantFrom("a", "b"),
+      source: fc.option(fc.integer({ min: 0, max: 2 })),
+      read: fc.integer({ min: 0, max: 23 }),
+    }),
+    { minLength: 1, maxLength: 9, selector: ({ id, read }) => `${id}${read}` },
+  )
+  .chain(versions =>
+    fc
+      .tuple(
+        fc.shuffledSubarray(versions, { minLength: versions.length }),
+        fc.subarray(versions),
+        fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 18, maxLength: 18 }),
+      )
+      .map(([order, repeated, sizes]) => cut([...order, ...repeated], sizes)),
+  )
+
+const cut = <A>(
+  items: ReadonlyArray<A>,
+  [size = 1, ...sizes]: ReadonlyArray<number>,
+): ReadonlyArray<ReadonlyArray<A>> =>
+  items.length === 0 ? [] : [items.slice(0, size), ...cut(items.slice(size), sizes)]
+
+/** The version that must stay: by the source's time, none before any; then by the time it was read. */
+const newestOf = (versions: ReadonlyArray<Version>): ReadonlyMap<string, Version> => {
+  const rank = ({ source, read }: Version) => (source ?? -1) * 100 + read
+  return new Map(
+    [...versions].sort((one, other) => rank(one) - rank(other)).map(version => [version.id, version]),
+  )
+}
+
+const RUNS = 25
+
+describe("whatever the order in which versions are committed", () => {
+  let scope: Scope.CloseableScope
+  let sql: postgres.Sql
+  beforeAll(async () => {
+    scope = await Effect.runPromise(Scope.make())
+    sql = await Effect.runPromise(Scope.extend(testWarehouse(), scope))
+  })
+  afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+
+  /** Loads versions as records of a stream into empty tables, and hands over what to expect. */
+  const converges = (
+    name: string,
+    tables: string,
+    make: (version: Version, whole: JsonObject) => Json,
+    check: (newest: ReadonlyMap<string, Version>, all: ReadonlyArray<Version>) => Effect.Effect<void>,
+  ) =>
+    Effect.promise(() =>
+      fc.assert(
+        fc.asyncProperty(batches, given =>
+          Effect.runPromise(
+            Effect.gen(function* () {
+              const stream = yield* listStream(name)
+              const whole = fixtureOf(stream).record
+              yield* Effect.promise(() => sql.unsafe(`TRUNCATE ${tables}, sync.rejects`))
+              const pass = yield* loading(sql, stream)
+              for (const batch of given) {
+                const counts = yield* pass.load(
+                  ...batch.map(version => [make(version, whole), hour(version.read)] as const),
+                )
+                const { extracted, inserted, updated, unchanged, stale, rejected } = counts
+                expect(inserted + updated + unchanged + stale + rejected).toBe(extracted)
+                expect(rejected).toBe(0)
+              }
+              yield* pass.close(false)
+              const all = given.flat()
+              yield* check(newestOf(all), all)
+            }),
+          ),
+        ),
+        { numRuns: RUNS },
+      ),
+    )
+
+  const times = ({ source }: Version) => ({
+    created_at: null,
+    updated_at: source === null ? null : hour(source),
+  })
+
+  it.live("the newest stays, and each status keeps the first time it was seen", () => {
+    const statusOf = ({ read }: Version) => ["PENDING", "SUCCESS", "RETURNED"][read % 3]!
+    return converges(
+      "payouts",
+      "warehouse.payouts, warehouse.payout_status_history",
+      (version, whole) => ({
+        ...whole,
+        ...times(version),
+        id: version.id,
+        status: statusOf(version),
+        wire_id: String(version.read),
+      }),
+      (newest, all) =>
+        Effect.gen(function* () {
+          const stored = yield* printed(sql, "SELECT payout_id AS id, wire_id AS read FROM warehouse.payouts")
+          expect(new Map(stored.map(({ id, read }) => [id, Number(read)]))).toEqual(
+            new Map([...newest].map(([id, { read }]) => [id, read])),
+          )
+          const first = new Map<string, number>()
+          for (const version of all) {
+            const key = `${version.id} ${statusOf(version)}`
+            first.set(key, Math.min(first.get(key) ?? Number.POSITIVE_INFINITY, version.read))
+          }
+          const seen = yield* printed(
+            sql,
+            "SELECT payout_id || ' ' || status AS key, extract(hour FROM first_seen_at) AS read FROM warehouse.payout_status_history",
+          )
+          expect(new Map(seen.map(({ key, read }) => [key, Number(read)]))).toEqual(first)
+        }),
+    )
+  })
+
+  it.live("children that are replaced are those of the stored version", () => {
+    const itemsOf = ({ read }: Version) => Array.from({ length: read % 4 }, (_, n) => `${read}/${n}`)
+    return converges(
+      "checkouts",
+      "warehouse.checkouts, warehouse.checkout_items, warehouse.checkout_fees",
+      (version, whole) => ({
+        ...whole,
+        ...times(version),
+        id: version.id,
+        order_summary: { order_items: itemsOf(version).map(product_name => ({ product_name })) },
+      }),
+      newest =>
+        Effect.gen(function* () {
+          const items = yield* printed(
+            sql,
+            "SELECT checkout_id AS id, product_name AS name FROM warehouse.checkout_items ORDER BY 1, position",
+          )
+          for (const [id, version] of newest)
+            expect(items.filter(item => item.id === id).map(({ name }) => name)).toEqual(itemsOf(version))
+        }),
+    )
+  })
+
+  it.live("children that are kept are listed as in the stored version, the others booked as removed", () => {
+    const accountsOf = ({ read }: Version) => ["x", "y", "z"].filter((_, n) => ((read >> n) & 1) === 1)
+    return converges(
+      "wallets",
+      "warehouse.wallets, warehouse.wallet_accounts, warehouse.wallet_balance_snapshots",
+      (version, whole) => ({
+        ...whole,
+        ...times(version),
+        wallet_id: version.id,
+        wallet_account: accountsOf(version).map(name => ({
+          wallet_account_id: `${version.id}${name}`,
+          currency: "AUD",
+          actual_balance: version.read,
+        })),
+      }),
+      newest =>
+        Effect.gen(function* () {
+          const listed = yield* printed(
+            sql,
+            `SELECT wallet_id AS id, wallet_account_id AS account, actual_balance::text AS balance
+             FROM warehouse.wallet_accounts WHERE removed_at IS NULL ORDER BY 2`,
+          )
+          expect(listed).toEqual(
+            [...newest]
+              .sort(([one], [other]) => (one < other ? -1 : 1))
+              .flatMap(([id, version]) =>
+                accountsOf(version).map(name => ({
+                  id,
+                  account: `${id}${name}`,
+                  balance: String(version.read),
+                })),
+              ),
+          )
+        }),
+    )
+  })
+})
+
+describe("versions in one batch", () => {
+  const wallet = (balance: number, fields: Readonly<Record<string, Json>> = {}) => ({
+    wallet_id: "w",
+    wallet_account: [{ wallet_account_id: "a", currency: "AUD", actual_balance: balance }],
+    ...fields,
+  })
+
+  const setup = Effect.gen(function* () {
+    const sql = yield* testWarehouse()
+    const pass = yield* loading(sql, yield* listStream("wallets"))
+    const balance = Effect.map(
+      printed(sql, "SELECT actual_balance AS balance FROM warehouse.wallet_accounts"),
+      ([row]) => row!.balance,
+    )
+    const snapshots = Effect.map(
+      printed(
+        sql,
+        "SELECT actual_balance AS balance FROM warehouse.wallet_balance_snapshots ORDER BY observed_at",
+      ),
+      rows => rows.map(row => row.balance),
+    )
+    return { sql, pass, balance, snapshots }
+  })
+
+  it.scopedLive("of which one is stored already compete with it", () =>
+    Effect.gen(function* () {
+      const { pass, balance } = yield* setup
+      yield* pass.load([wallet(100), hour(1)])
+      // Away and back between two pages, with no word from the source about when.
+      yield* pass.load([wallet(90), hour(2)], [wallet(100), hour(3)])
+      expect(yield* balance).toBe("100")
+    }),
+  )
+
+  it.scopedLive("that are the same make one snapshot", () =>
+    Effect.gen(function* () {
+      const { pass, snapshots } = yield* setup
+      yield* pass.load([wallet(100), hour(1)], [wallet(100), hour(2)])
+      expect(yield* snapshots).toEqual(["100"])
+      yield* pass.load([wallet(70), hour(3)], [wallet(70), hour(4)], [wallet(70), hour(5)])
+      expect(yield* snapshots).toEqual(["100", "70"])
+    }),
+  )
+
+  it.scopedLive("without a part say nothing about its rows", () =>
+    Effect.gen(function* () {
+      const { sql, pass, balance } = yield* setup
+      yield* pass.load([wallet(100), hour(1)])
+      const { wallet_account: _, ...bare } = wallet(0, { wallet_alias: "renamed" })
+      expect(yield* pass.load([bare, hour(2)])).toMatchObject({ rejected: 1 })
+      expect(yield* balance).toBe("100")
+      expect(yield* printed(sql, "SELECT wallet_alias FROM warehouse.wallets")).toEqual([
+        { wallet_alias: null },
+      ])
+    }),
+  )
+})
