@@ -6,10 +6,12 @@ import { ConfigurationError, type LeaseError, type WarehouseError } from "./Erro
 import { type RunOptions, runOnce } from "./Pipeline.ts"
 import { redactedHeaders } from "./paycombat/Client.ts"
 import { listStreamNames, streamsNamed } from "./registry.ts"
+import { type BackupSummary, backup as backupOf } from "./warehouse/backup.ts"
 import { connect, Warehouse } from "./warehouse/Database.ts"
 import { embeddedPostgres } from "./warehouse/EmbeddedPostgres.ts"
 import { type MigrationReport, migrate, type Pending, pendingMigrations } from "./warehouse/migrator.ts"
 import { type QueryAnswer, runQuery } from "./warehouse/query.ts"
+import { type RestoreSummary, restore as restoreTo } from "./warehouse/restore.ts"
 import { statusOf } from "./warehouse/Status.ts"
 import type { RunSummary } from "./warehouse/Summary.ts"
 
@@ -97,6 +99,14 @@ export const accountsNamed = (names: ReadonlyArray<string>) =>
     return names.length === 0 ? accounts : accounts.filter(({ name }) => names.includes(name))
   })
 
+/** The settings of a run, from the environment alone: what is wrong with them is known before anything is started. */
+export const runSettings = (options: SyncOptions = {}): Effect.Effect<RunOptions, ConfigurationError> =>
+  Effect.gen(function* () {
+    const streams = yield* streamsNamed(options.streams ?? [])
+    const accounts = yield* accountsNamed(options.accounts ?? [])
+    return { ...(yield* Config.run), full: options.full ?? false, accounts, streams }
+  })
+
 /**
  * Syncs once what the environment configures. Succeeds also when streams failed: the summary says which.
  * `LeaseError` means that nothing was done, because another run holds every lease.
@@ -107,16 +117,7 @@ export const sync = (
   RunSummary,
   ConfigurationError | LeaseError | WarehouseError,
   Warehouse | HttpClient.HttpClient
-> =>
-  Effect.gen(function* () {
-    const streams = yield* streamsNamed(options.streams ?? [])
-    const accounts = yield* accountsNamed(options.accounts ?? [])
-    const settings = yield* Config.run
-    return yield* syncWith(
-      { ...settings, full: options.full ?? false, accounts, streams },
-      options.migrate ?? false,
-    )
-  })
+> => Effect.flatMap(runSettings(options), settings => syncWith(settings, options.migrate ?? false))
 
 /** Syncs once with settings given in code instead of the environment. */
 export const syncWith = (
@@ -161,8 +162,31 @@ export const query = (
 export const status = (options: Pick<SyncOptions, "accounts" | "streams">) =>
   Effect.gen(function* () {
     const { sql } = yield* Warehouse
+    const streams = yield* streamsNamed(options.streams ?? [])
     yield* current
     const accounts = options.accounts ?? []
-    const statuses = yield* statusOf(sql, yield* streamsNamed(options.streams ?? []))
+    const statuses = yield* statusOf(sql, streams)
+    const unknown = accounts.find(name => !statuses.some(({ account }) => account === name))
+    if (unknown !== undefined) {
+      return yield* new ConfigurationError({
+        message: `Nothing was synced yet for an account ${unknown}: check the name, or run \`paycombat-sync sync\`.`,
+      })
+    }
     return statuses.filter(({ account }) => accounts.length === 0 || accounts.includes(account))
+  })
+
+/** Saves the warehouse as it is, up to date or not, to a file, while syncs may go on. */
+export const backup = (
+  file: string,
+): Effect.Effect<BackupSummary, ConfigurationError | WarehouseError, Warehouse> =>
+  Effect.flatMap(Warehouse, ({ ownerUrl }) => backupOf(ownerUrl, file))
+
+/** Fills an empty warehouse from a file that `backup` made. */
+export const restore = (
+  file: string,
+): Effect.Effect<RestoreSummary, ConfigurationError | WarehouseError, Warehouse> =>
+  Effect.gen(function* () {
+    const { ownerUrl } = yield* Warehouse
+    yield* current
+    return yield* restoreTo(ownerUrl, file)
   })

@@ -1,16 +1,19 @@
+import { stripVTControlCharacters } from "node:util"
 import * as Command from "@effect/cli/Command"
+import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as ValidationError from "@effect/cli/ValidationError"
 import * as PlatformConfigProvider from "@effect/platform/PlatformConfigProvider"
 import type * as NodeContext from "@effect/platform-node/NodeContext"
-import { Cause, Effect, Exit, Option } from "effect"
-import { database } from "./cli/database.ts"
-import { demo } from "./cli/demo.ts"
-import { logging } from "./cli/logging.ts"
-import { migrate } from "./cli/migrate.ts"
-import { query } from "./cli/query.ts"
-import { sandbox } from "./cli/sandbox.ts"
-import { status } from "./cli/status.ts"
-import { sync } from "./cli/sync.ts"
+import { Cause, Console, Effect, Exit, Logger, Option } from "effect"
+import { database } from "./cli/commands/database.ts"
+import { demo } from "./cli/commands/demo.ts"
+import { migrate } from "./cli/commands/migrate.ts"
+import { query } from "./cli/commands/query.ts"
+import { sandbox } from "./cli/commands/sandbox.ts"
+import { REPEATED } from "./cli/commands/shared.ts"
+import { status } from "./cli/commands/status.ts"
+import { sync } from "./cli/commands/sync.ts"
+import { UNSET } from "./cli/logging.ts"
 import { AccountError, ConfigurationError, EndpointError, LeaseError, WarehouseError } from "./Errors.ts"
 import { VERSION } from "./version.ts"
 
@@ -25,19 +28,46 @@ const root = Command.make("paycombat-sync").pipe(
 
 const OURS = [ConfigurationError, AccountError, EndpointError, LeaseError, WarehouseError]
 
-/** One clear line for an error of ours; the parser of the command line has shown its own by then. */
+/** The parser's own words, in one line. */
+const usage = (error: ValidationError.ValidationError): string => {
+  const words = stripVTControlCharacters(HelpDoc.toAnsiText(error.error)).replace(/\s+/g, " ").trim()
+  return `${words.replace(/\.$/, "")}. See paycombat-sync --help.`
+}
+
+/** One clear line on stderr for what is known to go wrong; the whole story for what is a mistake of ours. */
 const report = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
   Effect.sync(() => {
+    if (Cause.isInterruptedOnly(cause)) return
     const failure = Option.getOrUndefined(Cause.failureOption(cause))
-    if (Cause.isInterruptedOnly(cause) || ValidationError.isValidationError(failure)) return
-    const known = OURS.find(kind => failure instanceof kind)
-    console.error(known === undefined ? Cause.pretty(cause) : (failure as Error).message)
+    if (ValidationError.isValidationError(failure)) return console.error(usage(failure))
+    const known = OURS.some(kind => failure instanceof kind)
+    console.error(known ? (failure as Error).message : Cause.pretty(cause))
   })
+
+/** The parser prints help, for a terminal or plain, and leaves its errors to `report`. */
+const parserConsole = Effect.map(Console.consoleWith(Effect.succeed), console => {
+  const isPlain = !process.stdout.isTTY || Boolean(process.env.NO_COLOR)
+  const log = (text: string) => console.log(isPlain ? stripVTControlCharacters(text) : text)
+  return { ...console, log: (text: unknown) => log(String(text).trimEnd()), error: () => Effect.void }
+})
+
+const refuseMissingValue = (argv: ReadonlyArray<string>): Effect.Effect<void, ConfigurationError> => {
+  const option = REPEATED.find(name =>
+    argv.some((word, i) => word === `${name}=` || (word === name && !argv[i + 1])),
+  )
+  return option === undefined
+    ? Effect.void
+    : Effect.fail(new ConfigurationError({ message: `${option} needs a name. See paycombat-sync --help.` }))
+}
 
 /** Runs a command line. What it printed is for stdout, what it says about itself for stderr. */
 export const main = (argv: ReadonlyArray<string>): Effect.Effect<void, unknown, NodeContext.NodeContext> =>
-  Command.run(root, { name: "paycombat-sync", version: VERSION })(argv).pipe(
-    Effect.provide(logging),
+  Effect.gen(function* () {
+    yield* refuseMissingValue(argv)
+    const parseAndRun = Command.run(root, { name: "paycombat-sync", version: VERSION })
+    yield* Console.withConsole(parseAndRun(argv), yield* parserConsole)
+  }).pipe(
+    Logger.withMinimumLogLevel(UNSET),
     Effect.provide(PlatformConfigProvider.layerDotEnvAdd(".env")),
     Effect.tapErrorCause(report),
   )

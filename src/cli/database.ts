@@ -1,48 +1,38 @@
-import * as Command from "@effect/cli/Command"
-import * as Options from "@effect/cli/Options"
-import { Console, Effect, Option, Redacted } from "effect"
+import { Effect, Option, Redacted } from "effect"
 import * as App from "../App.ts"
 import * as Config from "../Config.ts"
 import { ConfigurationError } from "../Errors.ts"
-import { Warehouse } from "../warehouse/Database.ts"
-import { demoDatabase } from "./demo.ts"
-import { jsonOption, printJson } from "./output.ts"
+import { demoDatabase } from "./demoDatabase.ts"
+import { print, printJson, say } from "./output.ts"
 
-export const database = Command.make(
-  "database",
-  {
-    owner: Options.boolean("owner").pipe(Options.withDescription("Print the owner's address, too.")),
-    demo: Options.boolean("demo").pipe(Options.withDescription("The demo's database.")),
-    json: jsonOption,
-  },
-  options =>
-    Effect.gen(function* () {
-      const settings = options.demo ? demoDatabase : yield* Config.database
-      if (Option.isSome(settings.url)) {
-        return yield* new ConfigurationError({
-          message: "DATABASE_URL is set: the warehouse is there, and there is no embedded Postgres to start.",
-        })
-      }
-      yield* Effect.gen(function* () {
-        yield* App.upToDate(true)
-        const { readerUrl, ownerUrl } = yield* Warehouse
-        const urls = {
-          reader: Option.getOrNull(Option.map(readerUrl, Redacted.value)),
-          ...(options.owner ? { owner: Redacted.value(ownerUrl) } : {}),
-        }
-        yield* options.json
-          ? printJson(urls)
-          : Console.log(
-              Object.entries(urls)
-                .map(([login, url]) => `${login.padEnd(6)} ${url}`)
-                .join("\n"),
-            )
-        yield* Console.error("Up until Ctrl-C.")
-        yield* Effect.never
-      }).pipe(Effect.provide(App.warehouse(settings)))
-    }),
-).pipe(
-  Command.withDescription(
-    "Starts the embedded Postgres, prints its address, and keeps it up for psql and BI tools.",
-  ),
-)
+interface Options {
+  readonly owner: boolean
+  readonly demo: boolean
+  readonly json: boolean
+}
+
+const serve = (options: Options) =>
+  Effect.gen(function* () {
+    yield* App.upToDate(true)
+    const { readerUrl, ownerUrl } = yield* App.Warehouse
+    const urls = {
+      reader: Option.getOrNull(Option.map(readerUrl, Redacted.value)),
+      ...(options.owner ? { owner: Redacted.value(ownerUrl) } : {}),
+    }
+    const lines = Object.entries(urls).map(([login, url]) => `${login.padEnd(6)} ${url}`)
+    yield* options.json ? printJson(urls) : print(lines.join("\n"))
+    yield* say("Up until Ctrl-C.")
+    return yield* Effect.never
+  })
+
+/** Keeps the embedded Postgres up for others until it is told to stop. */
+export const run = (options: Options) =>
+  Effect.gen(function* () {
+    const settings = options.demo ? demoDatabase : yield* Config.database
+    if (Option.isSome(settings.url)) {
+      return yield* new ConfigurationError({
+        message: "DATABASE_URL is set: the warehouse is there, and there is no embedded Postgres to start.",
+      })
+    }
+    return yield* Effect.provide(serve(options), App.warehouse(settings))
+  })

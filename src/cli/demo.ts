@@ -1,18 +1,11 @@
-import * as Command from "@effect/cli/Command"
-import { ConfigProvider, Console, Duration, Effect, Option, Redacted } from "effect"
+import { Duration, Effect, Redacted } from "effect"
 import * as App from "../App.ts"
 import * as Config from "../Config.ts"
 import { allStreams } from "../registry.ts"
 import { start } from "../sandbox/Sandbox.ts"
-import { jsonOption, objects, printJson, table } from "./output.ts"
+import { demoDatabase } from "./demoDatabase.ts"
+import { objects, print, printJson, table } from "./output.ts"
 import { bookExitCode, printSummary, withProgress } from "./sync.ts"
-
-/** The demo's own database: simulated money must never meet a real warehouse. */
-export const demoDatabase: Config.DatabaseSettings = {
-  url: Option.none(),
-  dataDir: ".paycombat-demo",
-  readerUrl: Option.none(),
-}
 
 interface Question {
   readonly title: string
@@ -21,26 +14,30 @@ interface Question {
 
 const QUESTIONS: ReadonlyArray<Question> = [
   {
-    title: "Settlement: what is paid to the merchant, and what it cost (the latest eight)",
-    sql: `SELECT settlement_id, status, currency, transaction_count AS transactions, settlement_amount AS amount,
-  fee_amount AS fee, tax_amount AS tax, payment_to_merchant_amount AS to_merchant
-FROM analytics.settlement ORDER BY last_transaction_at DESC, settlement_id, currency LIMIT 8`,
+    title: "Settlement: what is paid to the merchant, and what it cost (the latest of each currency)",
+    sql: `SELECT DISTINCT ON (status, currency) left(settlement_id, 19) || '…' AS settlement, status, currency,
+  transaction_count AS payments, settlement_amount AS amount, fee_amount AS fee, tax_amount AS tax,
+  payment_to_merchant_amount AS to_merchant
+FROM analytics.settlement WHERE fee_currency = currency
+ORDER BY status, currency, last_transaction_at DESC`,
   },
   {
-    title: "Balance: all owners, the latest day, per currency",
+    title: "Balance: all owners together, on the last whole day",
     sql: `SELECT DISTINCT ON (currency) currency, day, opening_balance AS opening, credit_amount AS credit,
   debit_amount AS debit, closing_balance AS closing
-FROM analytics.balance_daily_total ORDER BY currency, day DESC`,
+FROM analytics.balance_daily_total WHERE day < (now() AT TIME ZONE 'UTC')::date
+ORDER BY currency, day DESC`,
   },
   {
-    title: "KYC gaps: what keeps customers from getting a wallet",
-    sql: `SELECT missing_field, customer_count AS customers, oldest_gap_since AS oldest, median_gap_days AS median_days
-FROM analytics.kyc_gap_summary ORDER BY customer_count DESC, missing_field`,
+    title: "KYC gaps: what most often keeps customers from getting a wallet",
+    sql: `SELECT missing_field, customer_count AS customers, oldest_gap_since::date AS known_since,
+  median_gap_days AS median_days
+FROM analytics.kyc_gap_summary ORDER BY customer_count DESC, missing_field LIMIT 10`,
   },
 ]
 
-const HINT = `Ask further:  npx paycombat-sync query --demo "SELECT * FROM analytics.kyc_gap"
-Its views:    npx paycombat-sync query --demo "SELECT table_name FROM information_schema.views ORDER BY 1"
+const HINT = `Ask further:   npx paycombat-sync query --demo "SELECT * FROM analytics.kyc_gap"
+Its views:     npx paycombat-sync query --demo "SELECT table_name FROM information_schema.views ORDER BY 1"
 Your own data: set PAYCOMBAT_TOKEN, then npx paycombat-sync sync`
 
 /** The sandbox is on this machine: nobody has to be polite to it. */
@@ -56,15 +53,19 @@ const account = (url: string, token: string): Config.AccountSettings => ({
   paging: undefined,
 })
 
-export const demo = Command.make("demo", { json: jsonOption }, ({ json }) =>
+/** Payments up to the last midnight (UTC): the same for a whole day, and recent. */
+const lastMidnight = () => `${new Date().toISOString().slice(0, 10)}T00:00:00.000Z`
+
+/** Sandbox, embedded Postgres, one sync, and the three answers printed. */
+export const run = ({ json }: { readonly json: boolean }) =>
   Effect.gen(function* () {
-    const { url, token } = yield* start()
+    const { url, token } = yield* start({ until: lastMidnight() })
     const settings = yield* Config.run
     const work = App.syncWith(
       { ...settings, full: false, accounts: [account(url, token)], streams: yield* allStreams },
       true,
     )
-    const summary = yield* withProgress(work, process.stderr.isTTY === true && !json)
+    const summary = yield* withProgress(work, json)
     const answers = yield* Effect.forEach(QUESTIONS, question =>
       Effect.map(App.query(question.sql), answer => ({ ...question, answer })),
     )
@@ -75,18 +76,8 @@ export const demo = Command.make("demo", { json: jsonOption }, ({ json }) =>
       })
     } else {
       yield* printSummary(summary)
-      for (const { title, answer } of answers) yield* Console.log(`\n${title}\n${table(answer)}`)
-      yield* Console.log(`\n${HINT}`)
+      for (const { title, answer } of answers) yield* print(`\n${title}\n${table(answer)}`)
+      yield* print(`\n${HINT}`)
     }
     yield* bookExitCode(summary, false)
-  }).pipe(
-    Effect.provide(App.http),
-    Effect.provide(App.warehouse(demoDatabase)),
-    Effect.scoped,
-    Effect.withConfigProvider(ConfigProvider.fromMap(new Map())),
-  ),
-).pipe(
-  Command.withDescription(
-    "The product in one command: simulated API, embedded Postgres, one sync, three answers.",
-  ),
-)
+  }).pipe(Effect.provide(App.http), Effect.provide(App.warehouse(demoDatabase)), Effect.scoped)

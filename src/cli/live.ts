@@ -1,11 +1,14 @@
 import { Effect, Layer, Logger, type Scope } from "effect"
 import { createLogUpdate } from "log-update"
 import { Progress, type StreamProgress } from "../Progress.ts"
+import { lineLogger } from "./logging.ts"
 
 /** Live lines on a terminal, one per stream, drawn anew as streams tell how far they are. */
 
 /** Redraws per second at most. */
 const FRAMES_PER_SECOND = 10
+/** Where the terminal does not say how wide it is. */
+const DEFAULT_WIDTH = 100
 
 const SYMBOL: Readonly<Record<StreamProgress["status"], string>> = {
   waiting: "·",
@@ -18,28 +21,37 @@ const SYMBOL: Readonly<Record<StreamProgress["status"], string>> = {
 
 const count = new Intl.NumberFormat("en-US")
 
-const line = (told: StreamProgress, startedAt: number, width: number): string => {
-  const seconds = Math.max((Date.now() - startedAt) / 1000, 0.001)
-  const of = told.total === undefined ? "" : ` of ${count.format(told.total)}`
-  const rate = told.status === "running" ? `, ${count.format(Math.round(told.extracted / seconds))}/s` : ""
-  const rejected = told.rejected > 0 ? `, ${count.format(told.rejected)} rejected` : ""
-  const text =
-    `${SYMBOL[told.status]} ${told.account}/${told.stream}`.padEnd(30) +
-    `${count.format(told.extracted)}${of} read, ${count.format(told.inserted)} new, ` +
-    `${count.format(told.updated)} changed${rejected}${rate}${told.message === null ? "" : `  ${told.message}`}`
-  return text.slice(0, width)
+interface Line {
+  readonly told: StreamProgress
+  readonly startedAt: number
+  /** Set when the stream has ended: from then on its line stands still. */
+  readonly endedAt: number | undefined
+}
+
+const textOf = ({ told, startedAt, endedAt }: Line, width: number): string => {
+  const seconds = Math.max(((endedAt ?? Date.now()) - startedAt) / 1000, 0.001)
+  const parts = [
+    `${count.format(told.extracted)}${told.total === undefined ? "" : ` of ${count.format(told.total)}`} read`,
+    `${count.format(told.inserted)} new`,
+    `${count.format(told.updated)} changed`,
+    ...(told.rejected > 0 ? [`${count.format(told.rejected)} rejected`] : []),
+    `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`,
+    ...(endedAt === undefined ? [`${count.format(Math.round(told.extracted / seconds))}/s`] : []),
+  ]
+  const what = told.status === "waiting" ? "waits for the streams before it" : parts.join(", ")
+  const text = `${SYMBOL[told.status]} ${`${told.account}/${told.stream}`.padEnd(28)}${what}`
+  const whole = told.message === null ? text : `${text}  ${told.message}`
+  // One column is left free: some terminals wrap a line that fills the last one.
+  return whole.length < width ? whole : `${whole.slice(0, Math.max(width - 2, 0))}…`
 }
 
 /** Shows progress live on stderr until the scope closes; log lines are printed above it. */
 export const liveProgress: Effect.Effect<Layer.Layer<never>, never, Scope.Scope> = Effect.gen(function* () {
-  const lines = new Map<string, { told: StreamProgress; startedAt: number; text: string }>()
+  const lines = new Map<string, Line>()
   const draw = createLogUpdate(process.stderr)
   const redraw = () => {
-    const width = process.stderr.columns ?? 100
-    for (const entry of lines.values()) {
-      if (entry.told.status === "running") entry.text = line(entry.told, entry.startedAt, width)
-    }
-    draw(Array.from(lines.values(), ({ text }) => text).join("\n"))
+    const width = process.stderr.columns || DEFAULT_WIDTH
+    draw(Array.from(lines.values(), line => textOf(line, width)).join("\n"))
   }
   const timer = setInterval(redraw, 1000 / FRAMES_PER_SECOND)
   yield* Effect.addFinalizer(() =>
@@ -52,13 +64,15 @@ export const liveProgress: Effect.Effect<Layer.Layer<never>, never, Scope.Scope>
   const tell = (told: StreamProgress) =>
     Effect.sync(() => {
       const key = `${told.account}/${told.stream}`
-      const startedAt = lines.get(key)?.startedAt ?? Date.now()
-      lines.set(key, { told, startedAt, text: line(told, startedAt, process.stderr.columns ?? 100) })
+      const known = lines.get(key)
+      const now = Date.now()
+      const isUnder = told.status === "running" || told.status === "waiting"
+      lines.set(key, {
+        told,
+        startedAt: known === undefined || known.told.status === "waiting" ? now : known.startedAt,
+        endedAt: isUnder ? undefined : now,
+      })
     })
-  const logger = Logger.map(Logger.logfmtLogger, text => {
-    draw.clear()
-    process.stderr.write(`${text}\n`)
-    redraw()
-  })
+  const logger = Logger.map(lineLogger, text => draw.persist(text))
   return Layer.merge(Layer.succeed(Progress, { tell }), Logger.replace(Logger.defaultLogger, logger))
 })

@@ -1,24 +1,17 @@
-import * as Options from "@effect/cli/Options"
 import CliTable from "cli-table3"
 import { stringify } from "csv-stringify/sync"
-import { Console, type Effect } from "effect"
+import { Effect } from "effect"
 import type { QueryAnswer } from "../warehouse/query.ts"
 
-/** What several commands print, and how: tables for people, CSV and JSON for programs. */
+/** What commands print, and how: tables for people, CSV and JSON for programs. */
 
-export const jsonOption = Options.boolean("json").pipe(Options.withDescription("Print JSON."))
+/** What was asked: stdout, and nothing else goes there. */
+export const print = (text: string): Effect.Effect<void> => Effect.sync(() => console.log(text))
 
-export const accountOption = Options.text("account").pipe(
-  Options.withDescription("Only this account (repeatable)."),
-  Options.repeated,
-)
+export const printJson = (value: unknown): Effect.Effect<void> => print(JSON.stringify(value, null, 2))
 
-export const streamOption = Options.text("stream").pipe(
-  Options.withDescription("Only this stream (repeatable)."),
-  Options.repeated,
-)
-
-export const printJson = (value: unknown): Effect.Effect<void> => Console.log(JSON.stringify(value, null, 2))
+/** What a command has to say about itself. */
+export const say = (text: string): Effect.Effect<void> => Effect.sync(() => console.error(text))
 
 const NUMBER = /^-?\d+(\.\d+)?$/
 

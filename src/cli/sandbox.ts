@@ -1,71 +1,37 @@
-import * as Command from "@effect/cli/Command"
-import * as Options from "@effect/cli/Options"
-import { Console, Effect } from "effect"
-import { defaultOptions, type SandboxOptions, start } from "../sandbox/Sandbox.ts"
-import { jsonOption, printJson } from "./output.ts"
+import { Effect, HashMap } from "effect"
+import { ConfigurationError } from "../Errors.ts"
+import { FAULTS, type FaultName, type SandboxOptions, seededFaults, start } from "../sandbox/Sandbox.ts"
+import { print, printJson, say } from "./output.ts"
 
-/** Where a sandbox listens unless told otherwise. */
-const SANDBOX_PORT = 8788
+interface Options extends Pick<SandboxOptions, "seed"> {
+  readonly faults: HashMap.HashMap<string, string>
+  readonly json: boolean
+}
 
-const size = (name: "seed" | "customers" | "transactions" | "payouts" | "checkouts") =>
-  Options.integer(name).pipe(Options.withDefault(defaultOptions[name]))
+const isFault = (name: string): name is FaultName => Object.hasOwn(FAULTS, name)
 
-const variant = <A extends string>(
-  name: string,
-  choices: ReadonlyArray<A>,
-  fallback: A,
-  description: string,
-) => Options.choice(name, choices).pipe(Options.withDefault(fallback), Options.withDescription(description))
+/** The chances of faults as given, or what is wrong with one. */
+const chancesOf = (given: Options["faults"]) =>
+  Effect.forEach(HashMap.toEntries(given), ([name, text]) => {
+    const chance = /^\d*\.?\d+$/.test(text) ? Number(text) : Number.NaN
+    return isFault(name) && chance <= 1
+      ? Effect.succeed([name, chance] as const)
+      : Effect.fail(
+          new ConfigurationError({
+            message: `--fault ${name}=${text} is not a fault and a chance from 0 to 1; there are ${Object.keys(FAULTS).join(", ")}.`,
+          }),
+        )
+  }).pipe(Effect.map(Object.fromEntries<number>))
 
-export const sandbox = Command.make(
-  "sandbox",
-  {
-    port: Options.integer("port").pipe(Options.withDefault(SANDBOX_PORT)),
-    token: Options.text("token").pipe(Options.withDefault(defaultOptions.token)),
-    seed: size("seed"),
-    customers: size("customers"),
-    transactions: size("transactions"),
-    payouts: size("payouts"),
-    checkouts: size("checkouts"),
-    envelope: variant(
-      "envelope",
-      ["data", "data.data", "data.named", "double", "double.named"],
-      defaultOptions.envelope,
-      "Where the list is in an answer.",
-    ),
-    totals: variant(
-      "totals",
-      ["none", "total", "pagination", "meta"],
-      defaultOptions.totals,
-      "How the length of a list is stated.",
-    ),
-    order: variant(
-      "order",
-      ["oldest-first", "newest-first", "shuffled"],
-      defaultOptions.order,
-      "Order of the lists.",
-    ),
-    maxPageSize: Options.integer("max-page-size").pipe(
-      Options.withDefault(defaultOptions.maxPageSize),
-      Options.withDescription("A larger page size is cut to it without a word."),
-    ),
-    walletListHasBalances: Options.boolean("wallet-list-without-balances").pipe(
-      Options.withDescription("Wallets carry their balances only when asked for by id."),
-      Options.map(without => !without),
-    ),
-    json: jsonOption,
-  },
-  ({ json, ...options }: Partial<SandboxOptions> & { readonly json: boolean }) =>
-    Effect.gen(function* () {
-      const { url, token } = yield* start(options)
-      yield* json
-        ? printJson({ url, token })
-        : Console.log(`export PAYCOMBAT_BASE_URL=${url}\nexport PAYCOMBAT_TOKEN=${token}`)
-      yield* Console.error("Serving simulated data until Ctrl-C.")
-      yield* Effect.never
-    }).pipe(Effect.scoped),
-).pipe(
-  Command.withDescription(
-    "Serves a simulated PayCombat API: deterministic data of any size, no token needed.",
-  ),
-)
+/** Serves simulated data until it is told to stop. */
+export const run = ({ json, faults, ...options }: Options & Partial<SandboxOptions>) =>
+  Effect.gen(function* () {
+    const chances = yield* chancesOf(faults)
+    const fault = HashMap.isEmpty(faults) ? null : seededFaults(options.seed, chances)
+    const { url, token } = yield* start({ ...options, fault })
+    yield* json
+      ? printJson({ url, token })
+      : print(`export PAYCOMBAT_BASE_URL=${url}\nexport PAYCOMBAT_TOKEN=${token}`)
+    yield* say("Serving simulated data until Ctrl-C.")
+    return yield* Effect.never
+  }).pipe(Effect.scoped)

@@ -1,45 +1,40 @@
-import * as Command from "@effect/cli/Command"
-import * as Options from "@effect/cli/Options"
-import { Console, Effect, Layer } from "effect"
+import { Effect } from "effect"
 import * as App from "../App.ts"
-import { liveProgress } from "./live.ts"
-import { accountOption, jsonOption, printJson, streamOption, table } from "./output.ts"
+import { print, printJson, table } from "./output.ts"
 
-const count = (value: number) => String(value)
+interface Options {
+  readonly account: ReadonlyArray<string>
+  readonly stream: ReadonlyArray<string>
+  readonly full: boolean
+  readonly migrate: boolean
+  readonly strict: boolean
+  readonly json: boolean
+}
+
+const COLUMNS = ["stream", "status", "read", "new", "changed", "unchanged", "rejected", "removed", "requests"]
 
 /** What a run did, one line per stream, and what each has to say. */
 export const printSummary = ({ streams }: App.RunSummary): Effect.Effect<void> => {
+  const isNamed = new Set(streams.map(({ account }) => account)).size > 1
   const rows = streams.map(stream => [
-    ...(new Set(streams.map(({ account }) => account)).size > 1 ? [stream.account] : []),
+    ...(isNamed ? [stream.account] : []),
     stream.stream,
     stream.status,
-    count(stream.extracted),
-    count(stream.inserted),
-    count(stream.updated),
-    count(stream.unchanged),
-    count(stream.rejected),
-    count(stream.removed),
-    count(stream.requests),
+    ...[
+      stream.extracted,
+      stream.inserted,
+      stream.updated,
+      stream.unchanged,
+      stream.rejected,
+      stream.removed,
+      stream.requests,
+    ].map(String),
   ])
-  const columns = [
-    "stream",
-    "status",
-    "read",
-    "new",
-    "changed",
-    "unchanged",
-    "rejected",
-    "removed",
-    "requests",
-  ]
-  const words = streams.flatMap(({ account, stream, error, note }) =>
+  const said = streams.flatMap(({ account, stream, error, note }) =>
     [error, note].flatMap(text => (text === null ? [] : [`${account}/${stream}: ${text}`])),
   )
-  return Console.log(
-    [table({ columns: rows[0]?.length === 10 ? ["account", ...columns] : columns, rows }), ...words].join(
-      "\n",
-    ),
-  )
+  const columns = isNamed ? ["account", ...COLUMNS] : COLUMNS
+  return print([table({ columns, rows }), ...said].join("\n"))
 }
 
 /** Exit code 1 for a run that missed something, or, when strict, that had rejects. */
@@ -48,41 +43,32 @@ export const bookExitCode = ({ status }: App.RunSummary, isStrict: boolean): Eff
     if (status === "failed" || (isStrict && status === "complete_with_rejects")) process.exitCode = 1
   })
 
-/** Runs something with live progress on a terminal, and with plain log lines elsewhere. */
+/** Runs something with live progress where a person looks at stderr, and with plain log lines elsewhere. */
 export const withProgress = <A, E, R>(
   work: Effect.Effect<A, E, R>,
-  isLive: boolean,
+  isJson: boolean,
 ): Effect.Effect<A, E, R> =>
-  Effect.scoped(
-    Effect.flatMap(isLive ? liveProgress : Effect.succeed(Layer.empty), layer => Effect.provide(work, layer)),
-  )
+  isJson || !process.stderr.isTTY || process.env.TERM === "dumb"
+    ? work
+    : Effect.promise(() => import("./live.ts")).pipe(
+        Effect.flatMap(({ liveProgress }) => liveProgress),
+        Effect.flatMap(layer => Effect.provide(work, layer)),
+        Effect.scoped,
+      )
 
-export const sync = Command.make(
-  "sync",
-  {
-    account: accountOption,
-    stream: streamOption,
-    full: Options.boolean("full").pipe(
-      Options.withDescription(
-        "Read every list from its beginning, even where a broken-off pass could go on.",
-      ),
-    ),
-    migrate: Options.boolean("migrate").pipe(
-      Options.withDescription("Bring the database of DATABASE_URL up to date first."),
-    ),
-    strict: Options.boolean("strict").pipe(Options.withDescription("Exit with 1 when there are rejects.")),
-    json: jsonOption,
-  },
-  options =>
-    Effect.gen(function* () {
-      const work = App.sync({
-        accounts: options.account,
-        streams: options.stream,
-        full: options.full,
-        migrate: options.migrate,
-      }).pipe(Effect.provide(App.configuredWarehouse), Effect.provide(App.http))
-      const summary = yield* withProgress(work, process.stderr.isTTY === true && !options.json)
-      yield* options.json ? printJson(summary) : printSummary(summary)
-      yield* bookExitCode(summary, options.strict)
-    }),
-).pipe(Command.withDescription("One pass over all streams of all accounts."))
+/** Syncs once. What is wrong with the settings is said before a database is started for them. */
+export const run = (options: Options) =>
+  Effect.gen(function* () {
+    const settings = yield* App.runSettings({
+      accounts: options.account,
+      streams: options.stream,
+      full: options.full,
+    })
+    const work = App.syncWith(settings, options.migrate).pipe(
+      Effect.provide(App.configuredWarehouse),
+      Effect.provide(App.http),
+    )
+    const summary = yield* withProgress(work, options.json)
+    yield* options.json ? printJson(summary) : printSummary(summary)
+    yield* bookExitCode(summary, options.strict)
+  })

@@ -1,0 +1,14 @@
+import { Effect } from "effect"
+import * as App from "../App.ts"
+import { print, printJson } from "./output.ts"
+
+/** Saves the configured warehouse to a file. */
+export const run = ({ file, json }: { readonly file: string; readonly json: boolean }) =>
+  Effect.gen(function* () {
+    const saved = yield* App.backup(file)
+    yield* json
+      ? printJson({ file, ...saved })
+      : print(
+          `${file}: ${saved.rows} rows of ${saved.tables} tables, ${saved.bytes} bytes. It holds personal data.`,
+        )
+  }).pipe(Effect.provide(App.configuredWarehouse))

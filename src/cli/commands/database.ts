@@ -1,0 +1,38 @@
+import * as Args from "@effect/cli/Args"
+import * as Command from "@effect/cli/Command"
+import * as Options from "@effect/cli/Options"
+import { onDemand } from "./onDemand.ts"
+import { json } from "./shared.ts"
+
+const file = Args.text({ name: "file" })
+
+const backup = Command.make(
+  "backup",
+  { file, json },
+  onDemand(() => import("../backup.ts")),
+).pipe(
+  Command.withDescription(
+    "Saves the warehouse to one file, while syncs may go on: also what a sync could not fetch again.",
+  ),
+)
+
+const restore = Command.make(
+  "restore",
+  { file, json },
+  onDemand(() => import("../restore.ts")),
+).pipe(Command.withDescription("Fills an empty warehouse from a backup."))
+
+export const database = Command.make(
+  "database",
+  {
+    owner: Options.boolean("owner").pipe(Options.withDescription("Print the owner's address, too.")),
+    demo: Options.boolean("demo").pipe(Options.withDescription("The demo's database.")),
+    json,
+  },
+  onDemand(() => import("../database.ts")),
+).pipe(
+  Command.withDescription(
+    "Starts the embedded Postgres, prints its address, and keeps it up for psql and BI tools.",
+  ),
+  Command.withSubcommands([backup, restore]),
+)

@@ -1,0 +1,15 @@
+import * as Command from "@effect/cli/Command"
+import * as Options from "@effect/cli/Options"
+import { onDemand } from "./onDemand.ts"
+import { json } from "./shared.ts"
+
+export const migrate = Command.make(
+  "migrate",
+  {
+    check: Options.boolean("check").pipe(
+      Options.withDescription("Only say what is missing; exit with 1 when something is."),
+    ),
+    json,
+  },
+  onDemand(() => import("../migrate.ts")),
+).pipe(Command.withDescription("Brings the database up to date."))

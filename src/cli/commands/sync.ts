@@ -1,0 +1,23 @@
+import * as Command from "@effect/cli/Command"
+import * as Options from "@effect/cli/Options"
+import { onDemand } from "./onDemand.ts"
+import { account, json, stream } from "./shared.ts"
+
+export const sync = Command.make(
+  "sync",
+  {
+    account,
+    stream,
+    full: Options.boolean("full").pipe(
+      Options.withDescription(
+        "Read every list from its beginning, even where a broken-off pass could go on.",
+      ),
+    ),
+    migrate: Options.boolean("migrate").pipe(
+      Options.withDescription("Bring the database of DATABASE_URL up to date first."),
+    ),
+    strict: Options.boolean("strict").pipe(Options.withDescription("Exit with 1 when there are rejects.")),
+    json,
+  },
+  onDemand(() => import("../sync.ts")),
+).pipe(Command.withDescription("One pass over all streams of all accounts."))
