@@ -73,6 +73,19 @@ const endingOf = (exit: Exit.Exit<StreamResult, StreamFailure>): Ending => {
   return { ...nothing, status: "failed", error: message }
 }
 
+const notYet = (account: AccountSettings, stream: Stream): StreamProgress => ({
+  account: account.name,
+  stream: stream.name,
+  status: "waiting",
+  pages: 0,
+  extracted: 0,
+  total: undefined,
+  inserted: 0,
+  updated: 0,
+  rejected: 0,
+  message: null,
+})
+
 /** Runs one stream under its lease. Its failures are booked, not passed on: a stream that fails stops no other. */
 const runStream = (
   context: Omit<StreamContext, "usage" | "tell">,
@@ -81,18 +94,7 @@ const runStream = (
   Effect.gen(function* () {
     const progress = yield* Progress
     const usage = { requests: 0, retries: 0 }
-    let told: StreamProgress = {
-      account: context.account.name,
-      stream: stream.name,
-      status: "running",
-      pages: 0,
-      extracted: 0,
-      total: undefined,
-      inserted: 0,
-      updated: 0,
-      rejected: 0,
-      message: null,
-    }
+    let told: StreamProgress = { ...notYet(context.account, stream), status: "running" }
     const tell = (change: Partial<StreamProgress>) =>
       Effect.suspend(() => {
         told = { ...told, ...change }
@@ -163,7 +165,11 @@ const runAccount = (
   Effect.gen(function* () {
     const client = yield* makeClient(account)
     const ended = new Map<string, Deferred.Deferred<void>>()
-    for (const { stream } of streams) ended.set(stream.name, yield* Deferred.make<void>())
+    const progress = yield* Progress
+    for (const { stream } of streams) {
+      ended.set(stream.name, yield* Deferred.make<void>())
+      yield* progress.tell(notYet(account, stream))
+    }
     yield* Effect.forEach(
       streams,
       ({ stream, held }) =>

@@ -1,9 +1,10 @@
-import { Context, Effect } from "effect"
+import { Clock, Context, Effect } from "effect"
 
 /** How far a stream's run is: told at each batch, and when it ends. */
 export interface StreamProgress {
   readonly account: string
   readonly stream: string
+  /** `waiting`: for the streams that are read before it. */
   readonly status: "waiting" | "running" | "complete" | "complete_with_rejects" | "failed" | "interrupted"
   readonly pages: number
   readonly extracted: number
@@ -15,23 +16,45 @@ export interface StreamProgress {
   readonly message: string | null
 }
 
-/** Who is told about progress: a log by default, live lines on a terminal. */
-export class Progress extends Context.Reference<Progress>()("paycombat-sync/Progress", {
-  defaultValue: () => ({ tell: (progress: StreamProgress) => logged(progress) }),
-}) {}
+interface Told {
+  readonly tell: (progress: StreamProgress) => Effect.Effect<void>
+}
 
-/** One plain line for what a person who reads a log wants to know: beginnings, ends, and now and then a page. */
-const logged = (progress: StreamProgress): Effect.Effect<void> => {
-  const { status, pages, extracted, inserted, updated, rejected, message } = progress
-  const counts = `${extracted} records in ${pages} pages: ${inserted} new, ${updated} changed, ${rejected} rejected`
-  switch (status) {
-    case "waiting":
-      return Effect.void
-    case "running":
-      return pages === 0 ? Effect.logInfo("started") : Effect.logDebug(counts)
-    case "failed":
-      return Effect.logError(`failed after ${counts}. ${message ?? ""}`)
-    default:
-      return Effect.logInfo(`${status}: ${counts}${message === null ? "" : `. ${message}`}`)
+/** How often a stream that goes on says so in a log. */
+const LOGGED_EVERY_MILLIS = 30_000
+
+const counts = ({ extracted, total, inserted, updated, rejected }: StreamProgress): string =>
+  `${extracted}${total === undefined ? "" : ` of ${total}`} read, ${inserted} new, ${updated} changed` +
+  (rejected === 0 ? "" : `, ${rejected} rejected`)
+
+/** Plain lines for a person who reads a log: beginnings, ends, and now and then how far a long stream is. */
+const logged = (): Told => {
+  const lastSaid = new Map<string, number>()
+  return {
+    tell: progress =>
+      Effect.flatMap(Clock.currentTimeMillis, now => {
+        const { account, stream, status, message } = progress
+        const key = JSON.stringify([account, stream])
+        const last = lastSaid.get(key)
+        switch (status) {
+          case "waiting":
+            return Effect.void
+          case "running":
+            if (last !== undefined && now - last < LOGGED_EVERY_MILLIS)
+              return Effect.logDebug(counts(progress))
+            lastSaid.set(key, now)
+            return Effect.logInfo(last === undefined ? "started" : counts(progress))
+          default:
+            lastSaid.delete(key)
+            return status === "failed"
+              ? Effect.logError(`failed after ${counts(progress)}. ${message ?? ""}`)
+              : Effect.logInfo(`${status}: ${counts(progress)}${message === null ? "" : `. ${message}`}`)
+        }
+      }),
   }
 }
+
+/** Who is told about progress: a log by default, live lines on a terminal. */
+export class Progress extends Context.Reference<Progress>()("paycombat-sync/Progress", {
+  defaultValue: logged,
+}) {}
