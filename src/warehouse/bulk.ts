@@ -69,9 +69,14 @@ interface Upsert {
   readonly returning?: string
 }
 
+/** Whether no two rows have one key. */
+const areDistinct = (key: ReadonlyArray<string>, rows: ReadonlyArray<Row>): boolean =>
+  new Set(rows.map(row => JSON.stringify(key.map(column => row[column])))).size === rows.length
+
 /**
  * Inserts rows, or updates the stored ones that the guard lets go. Columns that a row does not have are null.
- * Two rows of one key in one statement would fail it: the preferred one is written.
+ * Two rows of one key in one statement would fail it: the preferred one is written. Only then are rows sorted:
+ * wide rows in their thousands do not fit Postgres' sort memory.
  */
 export const upsert = <A extends postgres.Row = postgres.Row>(
   tx: Transaction,
@@ -81,11 +86,12 @@ export const upsert = <A extends postgres.Row = postgres.Row>(
   const columns = [...types.keys()]
   const typed = columns.map(column => `s."${column}"::${types.get(column)} AS "${column}"`).join(", ")
   const updates = columns.filter(column => !key.includes(column) && !kept.includes(column))
+  const isDistinct = areDistinct(key, rows)
   return tx.unsafe<Array<A>>(
     `INSERT INTO ${table} AS t (${quoted(columns)})
-     SELECT DISTINCT ON (${quoted(key)}) ${quoted(columns)}
+     SELECT ${isDistinct ? "" : `DISTINCT ON (${quoted(key)})`} ${quoted(columns)}
      FROM (SELECT ${typed}, ordinal FROM ${unnestOf(columns, 1)}) AS s
-     ORDER BY ${quoted(key)}, ${preference}
+     ${isDistinct ? "" : `ORDER BY ${quoted(key)}, ${preference}`}
      ON CONFLICT (${quoted(key)}) DO UPDATE
      SET ${updates.map(column => `"${column}" = excluded."${column}"`).join(", ")}
      WHERE ${guard}
