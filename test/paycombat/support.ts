@@ -2,6 +2,7 @@ import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as UrlParams from "@effect/platform/UrlParams"
+import { expect } from "@effect/vitest"
 import { Duration, Effect, Option, Redacted, Stream } from "effect"
 import type { JsonObject } from "../../src/Json.ts"
 import { type Account, type Client, make } from "../../src/paycombat/Client.ts"
@@ -95,6 +96,34 @@ export const readAll = (
     const read = [...(yield* Stream.runCollect(pages(client, through, SOURCES[stream], from)))]
     return { contract: through, pages: read, ids: idsOf(stream, read) }
   })
+
+export const truthOf = (sandbox: Sandbox, stream: StreamName = "transactions") =>
+  [...sandbox.truth.ids(stream)].sort()
+
+export const unique = (ids: Iterable<string>) => [...new Set(ids)].sort()
+
+/** Reads all transactions of such a sandbox, and expects each that is listed in the end. */
+export const expectAll = (options: Partial<SandboxOptions>, pageSize = 20) =>
+  Effect.gen(function* () {
+    const sandbox = yield* startSandbox(options)
+    const client = yield* clientOf(sandbox, { pageSize })
+    const read = yield* readAll(client, "transactions")
+    expect(unique(read.ids)).toEqual(truthOf(sandbox))
+    expect(read.pages.filter(page => page.isLast)).toEqual([read.pages.at(-1)])
+    expect(read.pages.filter(page => page.next === null)).toEqual([read.pages.at(-1)])
+    return { ...read, sandbox }
+  })
+
+export const variants = <A extends object>(choices: { readonly [K in keyof A]: ReadonlyArray<A[K]> }) =>
+  Object.entries(choices).reduce<ReadonlyArray<Partial<A>>>(
+    (rows, [key, values]) =>
+      rows.flatMap(row =>
+        (values as ReadonlyArray<unknown>).map(value => ({ ...row, [key]: value }) as Partial<A>),
+      ),
+    [{}],
+  )
+
+export const label = (options: object) => JSON.stringify(options)
 
 /** A client of the sandbox, as if that counted pages from 0: the page asked for goes up by one on its way. */
 export const zeroBased = (server: Server): Effect.Effect<Client> =>

@@ -1,0 +1,153 @@
+import { inspect } from "node:util"
+import { describe, expect, it } from "@effect/vitest"
+import { Cause, Effect, Exit, Logger, LogLevel, Redacted, Tracer } from "effect"
+import { BODY_LIMIT_BYTES } from "../../src/paycombat/Client.ts"
+import { against, ok, PATH, played, type Reply, TOKEN, text } from "./played.ts"
+
+describe("an answer that will not change is not asked for again:", () => {
+  it.effect("401 stops the account", () =>
+    Effect.gen(function* () {
+      const { client, sent } = yield* against(() => text("", { status: 401 }), { name: "apac-2" })
+      const error = yield* Effect.flip(played(client.get(PATH)))
+      expect(error._tag).toBe("AccountError")
+      expect(error.message).toContain("PAYCOMBAT_TOKEN_APAC_2")
+      expect(sent).toHaveLength(1)
+    }),
+  )
+
+  const error = (message: unknown) =>
+    Response.json({ success: false, error: { code: 4001, name: "X", message } })
+  const asStatus = (status: number, response: Response) => new Response(response.body, { status })
+  const cases: ReadonlyArray<readonly [string, () => Response, string, string]> = [
+    ["403", () => text("", { status: 403 }), "refused", "this token may not read this endpoint"],
+    ["404", () => text("", { status: 404 }), "refused", "nothing at this path"],
+    ["400", () => asStatus(400, error("no such id")), "refused", 'refused with 400: "no such id"'],
+    ["messages", () => asStatus(422, error(["a is bad", "b too"])), "refused", '"a is bad; b too"'],
+    ["a message in lines", () => asStatus(400, error("one\n\ttwo\u0007")), "refused", '"one two"'],
+    [
+      "a mail address",
+      () => asStatus(400, error("jane@example.com is not valid")),
+      "refused",
+      '"… is not valid"',
+    ],
+    ["a long message", () => asStatus(400, error("x".repeat(5_000))), "refused", `"${"x".repeat(200)}"`],
+    ["an HTML error page", () => text("<html>no</html>", { status: 404 }), "refused", "nothing at this path"],
+    [
+      "a redirect",
+      () => text("", { status: 302, headers: { location: "https://elsewhere.example/" } }),
+      "refused",
+      "PAYCOMBAT_BASE_URL",
+    ],
+    ["HTML", () => text(" <!doctype html><title>Login"), "malformed", "answered HTML, not JSON"],
+    ["no JSON", () => text("Hello"), "malformed", "answered not JSON"],
+    ["another encoding", () => new Response(Uint8Array.of(34, 0xe9, 34)), "malformed", "not UTF-8"],
+    ["status: false", () => Response.json({ status: false, message: "No." }), "failed", '"No."'],
+    [
+      "success: false inside",
+      () =>
+        Response.json({
+          status: true,
+          data: { success: false, status_code: 400, error: { message: ["No."] } },
+        }),
+      "failed",
+      'failed although HTTP says 200 (code 400): "No."',
+    ],
+  ]
+  it.effect.each(cases)("%s", ([, reply, reason, message]) =>
+    Effect.gen(function* () {
+      const { client, sent } = yield* against(reply)
+      const failure = yield* Effect.flip(played(client.get(PATH)))
+      expect(failure).toMatchObject({ _tag: "EndpointError", reason, path: PATH })
+      expect(failure.message).toContain(message)
+      expect(failure.message).not.toMatch(/\n/)
+      expect(failure.message.length).toBeLessThan(400)
+      expect(sent).toHaveLength(1)
+    }),
+  )
+
+  it.effect("a body over the bound is not read to its end", () =>
+    Effect.gen(function* () {
+      let given = 0
+      const endless = new ReadableStream({
+        pull: controller => {
+          given += 2 ** 20
+          controller.enqueue(new Uint8Array(2 ** 20))
+        },
+      })
+      const { client } = yield* against(() => new Response(endless))
+      const failure = yield* Effect.flip(played(client.get(PATH)))
+      expect(failure).toMatchObject({ reason: "malformed" })
+      expect(given).toBeLessThan(BODY_LIMIT_BYTES * 1.1)
+    }),
+  )
+})
+
+describe("the token", () => {
+  it.effect("shows in no error, log or span, and no trace context goes to the API", () =>
+    Effect.gen(function* () {
+      const seen: Array<string> = []
+      const logger = Logger.make(({ message, cause, annotations }) => {
+        seen.push(inspect([message, Cause.pretty(cause), [...annotations]]))
+      })
+      const tracer = Tracer.make({
+        span: (name, parent, context, links, startTime, kind) => {
+          const attributes = new Map<string, unknown>()
+          seen.push(name)
+          return {
+            _tag: "Span",
+            name,
+            spanId: "1",
+            traceId: "2",
+            parent,
+            context,
+            status: { _tag: "Started", startTime },
+            attributes,
+            links,
+            sampled: true,
+            kind,
+            end: (_, exit) =>
+              seen.push(inspect([...attributes]), Exit.isFailure(exit) ? Cause.pretty(exit.cause) : ""),
+            attribute: (key, value) => attributes.set(key, value),
+            event: event => seen.push(event),
+            addLinks: () => {},
+          }
+        },
+        context: run => run(),
+      })
+      const replies: ReadonlyArray<Reply> = [
+        "reset",
+        text(`{"message":"bad token ${TOKEN}"}`, { status: 500 }),
+        Response.json({ error: { message: `bad token ${TOKEN}` } }, { status: 400 }),
+        text(TOKEN),
+        text("", { status: 401 }),
+      ]
+      const { client, sent } = yield* against(n => replies[n - 1]!)
+      for (let calls = 0; calls < 3; calls++) {
+        const exit = yield* played(Effect.exit(Effect.withSpan(client.get(PATH), "test"))).pipe(
+          Effect.withTracer(tracer),
+          Effect.provide(Logger.replace(Logger.defaultLogger, logger)),
+          Logger.withMinimumLogLevel(LogLevel.All),
+        )
+        const failure = yield* Effect.flip(exit)
+        const cause = Exit.isFailure(exit) ? Cause.pretty(exit.cause) : ""
+        seen.push(cause, failure.message, JSON.stringify(failure), inspect(exit))
+      }
+      expect(sent).toHaveLength(replies.length)
+      expect(seen.join("\n")).toContain("http.request.header.x-token")
+      expect(seen.join("\n")).not.toContain(TOKEN)
+      expect(Object.keys(sent[0]!.headers).sort()).toEqual(["accept", "x-token"])
+    }),
+  )
+
+  it.effect.each(["", "two words", "line\nbreak", "umläut"])(
+    "that a header cannot carry is not sent: %j",
+    token =>
+      Effect.gen(function* () {
+        const { client, sent } = yield* against(() => ok(), { token: Redacted.make(token) })
+        const error = yield* Effect.flip(client.get(PATH))
+        expect(error._tag).toBe("AccountError")
+        expect(error.message).toContain("PAYCOMBAT_TOKEN holds")
+        expect(sent).toHaveLength(0)
+      }),
+  )
+})

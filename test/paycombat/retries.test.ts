@@ -1,0 +1,156 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Duration, Effect, Fiber, TestClock } from "effect"
+import { MAX_ATTEMPTS, Usage } from "../../src/paycombat/Client.ts"
+import { against, busiestSecond, ok, PATH, played, type Reply, settle, text, waits } from "./played.ts"
+
+describe("a failure that may pass", () => {
+  const passing: ReadonlyArray<readonly [string, () => Reply]> = [
+    ["408", () => text("", { status: 408 })],
+    ["429", () => text("", { status: 429 })],
+    ["500", () => text("<html>oops", { status: 500 })],
+    ["503", () => text("", { status: 503 })],
+    ["a broken connection", () => "reset"],
+    ["no answer in time", () => "hang"],
+    ["a body that never ends", () => new Response(new ReadableStream())],
+    ["a body that breaks", () => new Response(brokenStream())],
+    ["a body cut in the middle", () => text('{"status":true,"data":[{"id":"a"')],
+    ["an empty body", () => text("")],
+    [
+      "an upstream 503 under HTTP 200",
+      () => Response.json({ status: true, data: { success: false, status_code: 503 } }),
+    ],
+  ]
+  it.effect.each(passing)("is asked again: %s", ([, reply]) =>
+    Effect.gen(function* () {
+      const { client, sent } = yield* against(n => (n === 1 ? reply() : ok()))
+      const usage = { requests: 0, retries: 0 }
+      const answer = yield* played(Effect.provideService(client.get(PATH), Usage, usage))
+      expect(answer.status).toBe(200)
+      expect(sent).toHaveLength(2)
+      expect(usage).toEqual({ requests: 2, retries: 1 })
+    }),
+  )
+
+  it.effect("is asked again so often, with growing and random waits, and no more", () =>
+    Effect.gen(function* () {
+      const { client, sent } = yield* against(() => text("", { status: 502 }))
+      const error = yield* Effect.flip(played(client.get(PATH)))
+      expect(error).toMatchObject({ _tag: "EndpointError", reason: "unavailable", status: 502, path: PATH })
+      expect(error.message).toBe(`GET ${PATH}: HTTP 502, still so after ${MAX_ATTEMPTS} attempts`)
+      expect(sent).toHaveLength(MAX_ATTEMPTS)
+      for (const [index, wait] of waits(sent).entries()) {
+        expect(wait).toBeGreaterThanOrEqual(250 * 2 ** index)
+        expect(wait).toBeLessThanOrEqual(750 * 2 ** index + 100)
+      }
+      const { client: other, sent: otherSent } = yield* against(() => text("", { status: 502 }))
+      yield* Effect.flip(played(other.get(PATH)))
+      expect(waits(otherSent)).not.toEqual(waits(sent))
+    }),
+  )
+
+  it.effect("holds no place in the line while it waits", () =>
+    Effect.gen(function* () {
+      const { client, sent } = yield* against(
+        (_, { url }) => (url.pathname.endsWith("/bad") ? text("", { status: 500 }) : ok()),
+        { concurrency: 1 },
+      )
+      const bad = yield* Effect.fork(client.get("/bad"))
+      yield* TestClock.adjust("200 millis")
+      yield* settle
+      yield* client.get("/good").pipe(Effect.fork, Effect.zipRight(TestClock.adjust("50 millis")))
+      expect(sent.map(({ url }) => url.pathname)).toEqual(["/base/bad", "/base/good"])
+      yield* Fiber.interrupt(bad)
+    }),
+  )
+
+  it.effect("says how long an answer was waited for", () =>
+    Effect.gen(function* () {
+      const { client } = yield* against(() => "hang", { timeout: Duration.seconds(7) })
+      const error = yield* Effect.flip(played(client.get(PATH)))
+      expect(error.message).toContain("no complete answer within 7 s")
+    }),
+  )
+
+  it.effect("tells the system's code of a broken connection", () =>
+    Effect.gen(function* () {
+      const { client } = yield* against(() => "reset")
+      const error = yield* Effect.flip(played(client.get(PATH)))
+      expect(error.message).toContain("connection failed (ECONNRESET)")
+    }),
+  )
+})
+
+describe("Retry-After", () => {
+  const start = Date.parse("2025-01-01T00:00:00Z")
+  const forms: ReadonlyArray<readonly [string, Record<string, string>, number]> = [
+    ["seconds", { "retry-after": "17" }, 17_000],
+    ["a date", { "retry-after": "Wed, 01 Jan 2025 00:00:20 GMT" }, 20_000],
+    [
+      "a date by another clock",
+      { "retry-after": "Wed, 01 Jan 2025 05:00:40 GMT", date: "Wed, 01 Jan 2025 05:00:10 GMT" },
+      30_000,
+    ],
+    ["a date in the past", { "retry-after": "Tue, 31 Dec 2024 23:00:00 GMT" }, 0],
+    ["nonsense", { "retry-after": "soon" }, 0],
+  ]
+  for (const status of [429, 503]) {
+    it.effect.each(forms)(`of ${status} is obeyed: %s`, ([, headers, millis]) =>
+      Effect.gen(function* () {
+        const { client, sent } = yield* against(n => (n === 1 ? text("", { status, headers }) : ok()))
+        yield* TestClock.setTime(start)
+        yield* played(client.get(PATH))
+        expect(sent).toHaveLength(2)
+        expect(sent[1]!.atMillis - start).toBeGreaterThanOrEqual(millis)
+        expect(sent[1]!.atMillis - start).toBeLessThanOrEqual(millis + 1_500)
+      }),
+    )
+  }
+
+  it.effect("holds back every request of the account", () =>
+    Effect.gen(function* () {
+      const { client, sent } = yield* against(n =>
+        n === 1 ? text("", { status: 429, headers: { "retry-after": "60" } }) : ok(),
+      )
+      const first = yield* Effect.fork(client.get("/first"))
+      yield* TestClock.adjust("1 seconds")
+      yield* settle
+      const others = yield* Effect.fork(
+        Effect.all([client.get("/second"), client.get("/third")], { concurrency: "unbounded" }),
+      )
+      yield* TestClock.adjust("58 seconds")
+      yield* settle
+      expect(sent).toHaveLength(1)
+      yield* played(Effect.all([Fiber.join(first), Fiber.join(others)]))
+      expect(sent).toHaveLength(4)
+      for (const { atMillis } of sent.slice(1)) expect(atMillis).toBeGreaterThanOrEqual(60_000)
+      expect(busiestSecond(sent)).toBe(3)
+    }),
+  )
+
+  it.effect("beyond what a run waits for ends the call, says when to come back, and keeps others off", () =>
+    Effect.gen(function* () {
+      const { client, sent } = yield* against(n =>
+        n === 1 ? text("", { status: 503, headers: { "retry-after": "3600" } }) : ok(),
+      )
+      yield* TestClock.setTime(start)
+      const error = yield* Effect.flip(played(client.get(PATH)))
+      expect(error).toMatchObject({ reason: "unavailable", status: 503 })
+      expect(error.message).toContain("try again after 2025-01-01T01:00:00Z")
+      yield* TestClock.adjust("10 minutes")
+      const next = yield* Effect.flip(played(client.get("/other")))
+      expect(next).toMatchObject({ reason: "unavailable", path: "/other" })
+      expect(next.message).toContain("try again after 2025-01-01T01:00:00Z")
+      expect(sent).toHaveLength(1)
+      yield* TestClock.adjust("1 hours")
+      expect((yield* played(client.get(PATH))).status).toBe(200)
+    }),
+  )
+})
+function brokenStream(): ReadableStream {
+  return new ReadableStream({
+    start: controller => {
+      controller.enqueue(new TextEncoder().encode('{"status":'))
+      controller.error(new Error("broken"))
+    },
+  })
+}
