@@ -132,6 +132,9 @@ export const closePass = (
       FROM sync.checkpoints WHERE account = ${held.account} AND stream = ${held.stream} AND pass_id = ${pass.passId}`
     const isProof = pass.provesRemoval && booked?.isWhole === true
     const removed = isProof ? await bookMissing(tx, held, stream, pass.passId) : 0
+    // It may have been shown what the pass before it was not: only two passes in a row are proof.
+    if (!isProof)
+      await tx`DELETE FROM sync.missing_keys WHERE account = ${held.account} AND stream = ${held.stream}`
     await tx`DELETE FROM sync.seen_keys WHERE pass_id = ${pass.passId}`
     await tx`
       DELETE FROM sync.checkpoints

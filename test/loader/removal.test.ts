@@ -1,0 +1,169 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { fixtureOf } from "../support/conformance.ts"
+import { bench, listStream, loading, streamOf, testWarehouse } from "../support/warehouse.ts"
+
+const checkouts = await Effect.runPromise(listStream("checkouts"))
+
+const only = ["checkouts"]
+
+const setup = Effect.gen(function* () {
+  const given = yield* bench({})
+  const gone = given.sandbox.idOf("checkouts", 5)
+  yield* given.sync({ only })
+  return {
+    ...given,
+    gone,
+    removed: Effect.map(
+      given.rows("SELECT checkout_id AS id FROM warehouse.checkouts WHERE removed_at IS NOT NULL"),
+      rows => rows.map(({ id }) => id),
+    ),
+    pass: Effect.map(given.sync({ only }), summary => streamOf(summary, "checkouts")),
+    isBooked: given.value(
+      `SELECT bool_or(removed_at IS NOT NULL) FROM warehouse.checkouts WHERE checkout_id = '${gone}'`,
+    ),
+  }
+})
+
+describe("a record that is no longer listed", () => {
+  it.scopedLive("is booked as removed by the second complete pass in a row, and its row stays", () =>
+    Effect.gen(function* () {
+      const { sandbox, removed, pass, gone, value } = yield* setup
+      sandbox.remove("checkouts", 5)
+      expect((yield* pass).removed).toBe(0)
+      expect(yield* removed).toEqual([])
+      expect((yield* pass).removed).toBe(1)
+      expect(yield* removed).toEqual([gone])
+      const at = yield* value(`SELECT removed_at FROM warehouse.checkouts WHERE checkout_id = '${gone}'`)
+      expect((yield* pass).removed).toBe(0)
+      expect(yield* value(`SELECT removed_at FROM warehouse.checkouts WHERE checkout_id = '${gone}'`)).toBe(
+        at,
+      )
+      expect(yield* value("SELECT count(*) FROM warehouse.checkouts")).toBe("12")
+    }),
+  )
+
+  it.scopedLive("and comes back is no longer booked so, and counts anew when it goes again", () =>
+    Effect.gen(function* () {
+      const { sandbox, removed, pass, gone } = yield* setup
+      sandbox.remove("checkouts", 5)
+      yield* pass
+      yield* pass
+      sandbox.restore("checkouts", 5)
+      yield* pass
+      expect(yield* removed).toEqual([])
+      sandbox.remove("checkouts", 5)
+      yield* pass
+      expect(yield* removed).toEqual([])
+      yield* pass
+      expect(yield* removed).toEqual([gone])
+    }),
+  )
+
+  it.scopedLive("and comes back as a reject is no longer booked so either", () =>
+    Effect.gen(function* () {
+      const { sandbox, removed, pass } = yield* setup
+      sandbox.remove("checkouts", 5)
+      yield* pass
+      yield* pass
+      sandbox.restore("checkouts", 5)
+      sandbox.patch("checkouts", 5, { amount: "much" })
+      expect((yield* pass).rejected).toBe(1)
+      expect(yield* removed).toEqual([])
+    }),
+  )
+
+  it.scopedLive("and becomes a reject is not missing: it is listed", () =>
+    Effect.gen(function* () {
+      const { sandbox, removed, pass } = yield* setup
+      sandbox.patch("checkouts", 5, { amount: "much" })
+      for (let n = 0; n < 3; n++) yield* pass
+      expect(yield* removed).toEqual([])
+    }),
+  )
+
+  it.scopedLive("for one pass only is not booked", () =>
+    Effect.gen(function* () {
+      const { sandbox, removed, pass } = yield* setup
+      for (let n = 0; n < 3; n++) {
+        sandbox.remove("checkouts", 5)
+        yield* pass
+        sandbox.restore("checkouts", 5)
+        yield* pass
+      }
+      expect(yield* removed).toEqual([])
+    }),
+  )
+
+  it.scopedLive("is not booked by a pass that failed", () =>
+    Effect.gen(function* () {
+      const { sandbox, removed, pass } = yield* setup
+      sandbox.remove("checkouts", 5)
+      yield* pass
+      sandbox.setFault(({ path, query }) =>
+        path.includes("checkout") && query.get("page") === "2" ? { status: 403 } : undefined,
+      )
+      for (let n = 0; n < 3; n++) expect((yield* pass).status).toBe("failed")
+      expect(yield* removed).toEqual([])
+    }),
+  )
+
+  it.scopedLive("is not booked by an empty list, which fails instead", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, removed, pass, isBooked } = yield* setup
+      sandbox.setFault(({ path }) =>
+        path.includes("checkout") ? { body: { status: true, message: "OK", data: [] } } : undefined,
+      )
+      const configured = { paths: { checkouts: "/api/v1/checkout/get-all" } }
+      for (let n = 0; n < 3; n++) {
+        const booked = yield* pass
+        expect(booked.status).toBe("failed")
+        expect(booked.error).toContain("PAYCOMBAT_PATH_CHECKOUTS")
+        expect(streamOf(yield* sync({ only, account: configured }), "checkouts").status).toBe("failed")
+      }
+      expect(yield* removed).toEqual([])
+      expect(yield* isBooked).toBe("false")
+    }),
+  )
+})
+
+describe("a pass whose seen keys were lost", () => {
+  const whole = fixtureOf(checkouts).record
+
+  /** Complete passes over a list of ids, without any HTTP; `lossy` ones lose their keys as in a crash of Postgres. */
+  const passes = Effect.map(testWarehouse(), sql => {
+    let day = 0
+    return {
+      pass: (ids: ReadonlyArray<string>, isLossy = false) =>
+        Effect.gen(function* () {
+          const pass = yield* loading(sql, checkouts)
+          const readAt = new Date(Date.UTC(2026, 0, ++day)).toISOString()
+          yield* pass.load(...ids.map(id => [{ ...whole, id }, readAt] as const))
+          if (isLossy) yield* Effect.promise(() => sql`TRUNCATE sync.seen_keys`)
+          return yield* pass.close()
+        }),
+    }
+  })
+
+  it.scopedLive("proves no removal, and says so", () =>
+    Effect.gen(function* () {
+      const { pass } = yield* passes
+      yield* pass(["a", "b"])
+      yield* pass(["a"])
+      const closed = yield* pass(["a"], true)
+      expect(closed.removed).toBe(0)
+      expect(closed.note).toContain("proves no removal")
+    }),
+  )
+
+  it.scopedLive("comes between two passes: they are not in a row", () =>
+    Effect.gen(function* () {
+      const { pass } = yield* passes
+      yield* pass(["a", "b"])
+      yield* pass(["a"])
+      yield* pass(["a", "b"], true)
+      expect((yield* pass(["a"])).removed).toBe(0)
+      expect((yield* pass(["a"])).removed).toBe(1)
+    }),
+  )
+})
