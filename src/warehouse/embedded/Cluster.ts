@@ -17,7 +17,7 @@ import { basename, dirname, join, resolve } from "node:path"
 import { Effect, Exit } from "effect"
 import { ConfigurationError } from "../../Errors.ts"
 import { accountFor, canEnter, isRoot, SYSTEM_DIRECTORY } from "./Account.ts"
-import { codeOf, onFiles } from "./Failure.ts"
+import { codeOf, onFiles, USE_DATABASE_URL } from "./Failure.ts"
 import { type Account, complaint, run } from "./Process.ts"
 import { findPrograms, type Programs } from "./Programs.ts"
 import { newPassword, readState, type State, writeState } from "./State.ts"
@@ -77,7 +77,7 @@ export const openCluster = (
     yield* checkVersion(home, data, programs)
     if (known !== undefined && account !== undefined && !(yield* canEnter(account, data)))
       return yield* new ConfigurationError({
-        message: `Postgres runs as ${account.name}, which may no longer enter ${data}: let others enter (chmod o+x) each directory above it.`,
+        message: `Postgres runs as ${account.name}, which may not enter ${data}: give it to that account (chown -R), and let others enter (chmod o+x) each directory above it.`,
       })
     const notes = known === undefined ? notesOn(data, account, programs) : []
     return { home, data, state, account, programs, notes }
@@ -236,4 +236,8 @@ const bootstrap = (
   })
 
 const cannotMake = (data: string, why: string) =>
-  new ConfigurationError({ message: `Cannot make the embedded database in ${data}: ${why}.` })
+  new ConfigurationError({
+    message: why.includes("could not look up")
+      ? `The embedded Postgres does not run as a user without a name: give user ${process.getuid?.()} an entry in /etc/passwd, or run this as another. ${USE_DATABASE_URL}`
+      : `Cannot make the embedded database in ${data}: ${why}.`,
+  })

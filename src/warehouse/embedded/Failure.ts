@@ -2,7 +2,8 @@ import { Effect } from "effect"
 import { ConfigurationError } from "../../Errors.ts"
 
 /** The way out that every message about the embedded Postgres names. */
-export const USE_DATABASE_URL = "Set DATABASE_URL to a Postgres of your own, version 14 or newer."
+export const USE_DATABASE_URL =
+  "To go on without it, set DATABASE_URL to a Postgres of your own, version 14 or newer."
 
 /** What an unknown error says it is, short enough for a message: its code where it has one. */
 export const codeOf = (error: unknown): string => {
