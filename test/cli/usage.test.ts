@@ -1,0 +1,139 @@
+import { readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { cli, linesOf } from "../support/cli.ts"
+
+/** Ends with one line on stderr, nothing on stdout, and the exit code of wrong usage. */
+const expectUsageError = (
+  ended: { readonly code: number; readonly stdout: string; readonly stderr: string },
+  words: string,
+) => {
+  expect(ended.stdout).toBe("")
+  expect(linesOf(ended.stderr)).toHaveLength(1)
+  expect(ended.stderr).toContain(words)
+  expect(ended.code).toBe(2)
+}
+
+describe("help", () => {
+  it.scopedLive("is plain text where nobody looks at a terminal, and names every command", () =>
+    Effect.gen(function* () {
+      const { run } = yield* cli()
+      const [alone, asked, version, ofSync] = yield* Effect.all(
+        [run([]), run(["--help"]), run(["--version"]), run(["sync", "--help"])],
+        { concurrency: 2 },
+      )
+      for (const ended of [alone, asked, version, ofSync]) {
+        expect(ended.code).toBe(0)
+        expect(ended.stderr).toBe("")
+        expect(ended.stdout).not.toContain("\u001b")
+      }
+      for (const command of ["sync", "status", "query", "migrate", "database", "sandbox", "demo"])
+        expect(alone.stdout).toContain(command)
+      expect(asked.stdout).toBe(alone.stdout)
+      const { version: own } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string }
+      expect(version.stdout).toBe(`${own}\n`)
+      for (const option of ["--account", "--stream", "--full", "--migrate", "--strict", "--json"])
+        expect(ofSync.stdout).toContain(option)
+    }),
+  )
+
+  it("waits for nothing that works: no driver, table printer or sandbox is loaded for it", () => {
+    const statically = /^(?:import|export) (?!type )[^;]*?from "([^"]+)"|^import "([^"]+)"/gms
+    const seen = new Set<string>()
+    const packages = new Set<string>()
+    const read = (file: string): void => {
+      if (seen.has(file)) return
+      seen.add(file)
+      for (const [, from, bare] of readFileSync(file, "utf8").matchAll(statically)) {
+        const name = (from ?? bare)!
+        if (name.startsWith(".")) read(join(file, "..", name))
+        else
+          packages.add(
+            name
+              .split("/")
+              .slice(0, name.startsWith("@") ? 2 : 1)
+              .join("/"),
+          )
+      }
+    }
+    read("src/main.ts")
+    expect([...seen]).toContain("src/cli/commands/sync.ts")
+    expect([...packages].filter(name => !name.startsWith("node:")).sort()).toEqual([
+      "@effect/cli",
+      "@effect/platform",
+      "@effect/platform-node",
+      "effect",
+    ])
+  })
+})
+
+describe("wrong usage", () => {
+  const cases: Readonly<Record<string, readonly [args: ReadonlyArray<string>, words: string]>> = {
+    "an unknown command": [["synk"], "use one of 'sync'"],
+    "an unknown option": [["sync", "--bogus"], "--bogus"],
+    "an argument too many": [["sync", "now"], "now"],
+    "a missing argument": [["query"], "<statement>"],
+    "a number that is none": [["sandbox", "--port", "high"], "high"],
+    "a repeated option without its value": [["sync", "--account"], "--account needs a name"],
+    "a repeated option with an empty value": [["sync", "--stream", ""], "--stream needs a name"],
+    "a fault that is none": [["sandbox", "--fault", "fire=0.5"], "rate-limit"],
+  }
+  for (const [title, [args, words]] of Object.entries(cases))
+    it.scopedLive(`${title} is one line, and exit 2`, () =>
+      Effect.gen(function* () {
+        const { run } = yield* cli()
+        expectUsageError(yield* run(args), words)
+      }),
+    )
+})
+
+describe("wrong settings", () => {
+  const TOKEN = { PAYCOMBAT_TOKEN: "a-token-that-nobody-may-see" }
+  const cases: Readonly<
+    Record<string, readonly [args: ReadonlyArray<string>, environment: Record<string, string>, words: string]>
+  > = {
+    "no token": [["sync"], {}, "PAYCOMBAT_TOKEN is not set"],
+    "an empty token": [["sync"], { PAYCOMBAT_TOKEN: "" }, "PAYCOMBAT_TOKEN is not set"],
+    "no token of a named account": [["sync"], { PAYCOMBAT_ACCOUNTS: "eu" }, "PAYCOMBAT_TOKEN_EU is not set"],
+    "an unknown account": [["sync", "--account", "eu"], TOKEN, "no account eu"],
+    "an unknown stream": [["sync", "--stream", "refunds"], TOKEN, "no stream refunds"],
+    "a malformed number": [["sync"], { ...TOKEN, PAYCOMBAT_PAGE_SIZE: "many" }, "PAYCOMBAT_PAGE_SIZE"],
+    "a malformed address": [["sync"], { ...TOKEN, PAYCOMBAT_BASE_URL: "paycombat" }, "PAYCOMBAT_BASE_URL"],
+    "a malformed log level": [["status"], { PAYCOMBAT_LOG_LEVEL: "loud" }, "PAYCOMBAT_LOG_LEVEL"],
+    "a malformed database": [["status"], { DATABASE_URL: "secret-host/x" }, "DATABASE_URL"],
+    "an embedded database where one is given": [
+      ["database"],
+      { DATABASE_URL: "postgres://o:secret-password@127.0.0.1:1/x" },
+      "DATABASE_URL is set",
+    ],
+  }
+  for (const [title, [args, environment, words]] of Object.entries(cases))
+    it.scopedLive(`${title}: one line that names it, exit 2, and nothing is started`, () =>
+      Effect.gen(function* () {
+        const { run, directory } = yield* cli()
+        const ended = yield* run(args, environment)
+        expectUsageError(ended, words)
+        for (const value of ["a-token-that-nobody-may-see", "secret"])
+          expect(ended.stderr).not.toContain(value)
+        expect(readdirSync(directory)).toEqual([])
+      }),
+    )
+
+  it.scopedLive("do not keep anybody from help", () =>
+    Effect.gen(function* () {
+      const { run } = yield* cli({ PAYCOMBAT_LOG_LEVEL: "loud", DATABASE_URL: "x" })
+      expect((yield* run(["--help"])).code).toBe(0)
+    }),
+  )
+
+  it.scopedLive("are read from .env; the environment wins", () =>
+    Effect.gen(function* () {
+      const { run, directory } = yield* cli()
+      writeFileSync(join(directory, ".env"), "PAYCOMBAT_TOKEN=from-file\nPAYCOMBAT_CONCURRENCY=0\n")
+      expectUsageError(yield* run(["sync"]), "PAYCOMBAT_CONCURRENCY")
+      const ended = yield* run(["sync"], { PAYCOMBAT_CONCURRENCY: "1", PAYCOMBAT_TIMEOUT_SECONDS: "0" })
+      expectUsageError(ended, "PAYCOMBAT_TIMEOUT_SECONDS")
+    }),
+  )
+})

@@ -1,0 +1,166 @@
+import { type ChildProcess, execFile, spawn } from "node:child_process"
+import { once } from "node:events"
+import { existsSync } from "node:fs"
+import { mkdir, rename, symlink } from "node:fs/promises"
+import { join } from "node:path"
+import { setTimeout } from "node:timers/promises"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
+import { Effect, Redacted, type Scope } from "effect"
+import { inject } from "vitest"
+import type { Sandbox } from "../../src/sandbox/Sandbox.ts"
+import { temporaryDirectory } from "./postgres.ts"
+
+/** The real program, as a process of its own: built from the sources of this very run, in an empty directory. */
+
+const PROJECT = fileURLToPath(new URL("../../", import.meta.url))
+/** What an installed package has beside `dist`. */
+const BESIDE = ["package.json", "drizzle", "src", "node_modules"]
+const LIMIT_MS = 60_000
+const STOP_LIMIT_MS = 15_000
+const POLL_MS = 20
+
+/** Built once per test run, by the first test that asks; the others wait for it. Goes with the run's directory. */
+const build = async (): Promise<string> => {
+  const program = join(inject("postgresDirectory"), "program")
+  const unfinished = `${program}.unfinished`
+  const isFirst = await mkdir(`${program}.lock`).then(
+    () => true,
+    () => false,
+  )
+  if (isFirst) {
+    await mkdir(unfinished)
+    for (const name of BESIDE) await symlink(join(PROJECT, name), join(unfinished, name))
+    // Whether the types are right is another check's question.
+    const tsc = [join(PROJECT, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.build.json", "--noCheck"]
+    const to = ["--declaration", "false", "--outDir", join(unfinished, "dist")]
+    await promisify(execFile)(process.execPath, [...tsc, ...to], { cwd: PROJECT })
+    await rename(unfinished, program)
+  }
+  const until = Date.now() + LIMIT_MS
+  while (!existsSync(program)) {
+    if (Date.now() > until) throw new Error("The program was not built: see the first failure of a cli test.")
+    await setTimeout(POLL_MS)
+  }
+  return join(program, "dist/main.js")
+}
+
+let building: Promise<string> | undefined
+
+const built = (): Promise<string> => {
+  building ??= build()
+  return building
+}
+
+export type Environment = Readonly<Record<string, string>>
+
+export interface Ended {
+  /** As a shell says it: 128 and the signal's number for a process that a signal killed. */
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface Running {
+  readonly process: ChildProcess
+  readonly stdout: () => string
+  /** Waits until this was printed, to stdout or stderr; fails when the process ends before. */
+  readonly printed: (text: string) => Effect.Effect<void>
+  readonly ended: Effect.Effect<Ended>
+  /** Sends a signal and waits for the end. */
+  readonly stop: (signal: "SIGINT" | "SIGTERM" | "SIGKILL") => Effect.Effect<Ended>
+}
+
+export interface Cli {
+  /** Its working directory: where `.env` is read and data directories are made. */
+  readonly directory: string
+  /** Runs the program to its end. */
+  readonly run: (args: ReadonlyArray<string>, environment?: Environment) => Effect.Effect<Ended>
+  /** Starts the program; killed with the scope when it is still there. */
+  readonly start: (
+    args: ReadonlyArray<string>,
+    environment?: Environment,
+  ) => Effect.Effect<Running, never, Scope.Scope>
+}
+
+/** The program with a directory of its own, and nothing of this machine's environment but where programs are. */
+export const cli = (environment: Environment = {}): Effect.Effect<Cli, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const main = yield* Effect.promise(built)
+    const directory = yield* temporaryDirectory
+    const start: Cli["start"] = (args, more = {}) =>
+      Effect.acquireRelease(
+        Effect.sync(() =>
+          running(
+            spawn(process.execPath, [main, ...args], {
+              cwd: directory,
+              env: { PATH: process.env.PATH, HOME: directory, ...environment, ...more },
+              stdio: ["ignore", "pipe", "pipe"],
+            }),
+          ),
+        ),
+        // Told first, so that what it keeps up is stopped with it.
+        child =>
+          Effect.sync(() => globalThis.setTimeout(() => child.process.kill("SIGKILL"), STOP_LIMIT_MS)).pipe(
+            Effect.flatMap(timer =>
+              Effect.zipRight(
+                child.stop("SIGTERM"),
+                Effect.sync(() => clearTimeout(timer)),
+              ),
+            ),
+          ),
+      )
+    const run: Cli["run"] = (args, more) =>
+      Effect.scoped(Effect.flatMap(start(args, more), ({ ended }) => ended))
+    return { directory, start, run }
+  })
+
+const SIGNAL_NUMBERS: Readonly<Record<string, number>> = { SIGINT: 2, SIGKILL: 9, SIGTERM: 15 }
+
+const running = (child: ChildProcess): Running => {
+  let stdout = ""
+  let stderr = ""
+  let isOver = false
+  child.stdout!.setEncoding("utf8").on("data", text => {
+    stdout += text
+  })
+  child.stderr!.setEncoding("utf8").on("data", text => {
+    stderr += text
+  })
+  const over = once(child, "close").then(([code, signal]): Ended => {
+    isOver = true
+    return { code: code ?? 128 + (SIGNAL_NUMBERS[signal] ?? 0), stdout, stderr }
+  })
+  return {
+    process: child,
+    stdout: () => stdout,
+    printed: text =>
+      Effect.promise(async () => {
+        const until = Date.now() + LIMIT_MS
+        while (!stdout.includes(text) && !stderr.includes(text)) {
+          if (isOver || Date.now() > until) throw new Error(`Never printed: ${text}\n${stdout}\n${stderr}`)
+          await setTimeout(POLL_MS)
+        }
+      }),
+    ended: Effect.promise(() => over),
+    stop: signal =>
+      Effect.promise(() => {
+        if (!isOver) child.kill(signal)
+        return over
+      }),
+  }
+}
+
+/** What makes the program read a sandbox as fast as it answers. */
+export const sandboxEnvironment = ({ url, token }: Pick<Sandbox, "url" | "token">): Environment => ({
+  PAYCOMBAT_BASE_URL: url,
+  PAYCOMBAT_TOKEN: token,
+  PAYCOMBAT_RATE_PER_SECOND: "10000",
+})
+
+export const databaseEnvironment = (ownerUrl: Redacted.Redacted): Environment => ({
+  DATABASE_URL: Redacted.value(ownerUrl),
+})
+
+/** Lines of text that are not empty. */
+export const linesOf = (text: string): ReadonlyArray<string> => text.split("\n").filter(line => line !== "")
