@@ -2,8 +2,9 @@
  * What a login may do beyond reading schema `analytics`, a line each; no row for a login that may do no more.
  *
  * Rights count when any role that the login can become has them: `SET ROLE` and `set_config('role', …)` need
- * no more than membership. A database where nothing was granted yields no row, on each version from 14 on. Not counted, because a
- * statement here cannot keep what it does with them: temporary tables, new large objects, advisory locks.
+ * no more than membership. A login that was given nothing yields no row, on each version from 14 on. Not
+ * counted, because one statement in a transaction that is not committed keeps nothing of them: temporary
+ * tables, new large objects, advisory locks.
  */
 export const EXCESS_RIGHTS = `
 WITH role AS (
