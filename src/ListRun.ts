@@ -9,7 +9,8 @@ import { type Page, type Position, pages } from "./paycombat/paging.ts"
 import type { ListStream } from "./Stream.ts"
 import { storeContract, storedContract } from "./warehouse/Contracts.ts"
 import { abandonPass, closePass, hasRows, openPass } from "./warehouse/Ledger.ts"
-import { type Extracted, loadBatch } from "./warehouse/Loader.ts"
+import { prepareBatch, writeBatch } from "./warehouse/Loader.ts"
+import type { Extracted } from "./warehouse/prepare.ts"
 
 /** One pass over a list: discover → pages → load, batch by batch → close the pass. */
 
@@ -111,20 +112,31 @@ export const runListStream = (
     yield* pages(client, contract, stream.source, from).pipe(
       S.mapEffect(wholeRecords(context, stream)),
       S.buffer({ capacity: PAGES_AHEAD }),
-      S.groupedWithin(Math.ceil(BATCH_RECORDS / contract.pageSize), BATCH_AGE),
+      S.groupedWithin(Math.ceil(BATCH_RECORDS / Math.max(1, contract.pageSize)), BATCH_AGE),
       S.map(Chunk.toReadonlyArray),
-      S.runForEach(extracts =>
+      S.mapEffect(extracts =>
+        Effect.map(
+          prepareBatch(
+            sql,
+            held,
+            stream,
+            extracts.flatMap(({ records }) => records),
+          ),
+          prepared => ({ prepared, pages: extracts.length, last: extracts.at(-1)!.page }),
+        ),
+      ),
+      // One batch is prepared here while Postgres writes the one before it.
+      S.buffer({ capacity: 1 }),
+      S.runForEach(({ prepared, pages, last }) =>
         Effect.gen(function* () {
-          const { page } = extracts.at(-1)!
-          const records = extracts.flatMap(extract => extract.records)
-          const progress = { passId: pass.passId, position: page.next, pages: extracts.length, ...usage }
-          const counts = yield* loadBatch(sql, held, stream, records, progress)
-          done.pages += extracts.length
+          const progress = { passId: pass.passId, position: last.next, pages, ...usage }
+          const counts = yield* writeBatch(sql, held, stream, prepared, progress)
+          done.pages += pages
           done.extracted += counts.extracted
           done.inserted += counts.inserted
           done.updated += counts.updated
           done.rejected += counts.rejected
-          yield* tell({ ...done, total: page.total })
+          yield* tell({ ...done, total: last.total })
         }),
       ),
     )

@@ -10,7 +10,7 @@ import {
   upsert,
 } from "./bulk.ts"
 import type { Held } from "./Lease.ts"
-import type { Version } from "./Loader.ts"
+import type { Version } from "./prepare.ts"
 
 /** What is written along with a record's own row: its children, and the history that cannot be fetched again. */
 

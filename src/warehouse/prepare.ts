@@ -1,0 +1,136 @@
+import { Either, ParseResult } from "effect"
+import type postgres from "postgres"
+import { ID_LENGTH_MAX } from "../Fields.ts"
+import { contentHash, type Json, stringifyJson } from "../Json.ts"
+import type { Normalized, Stream } from "../Stream.ts"
+import { arraysOf, shapeOf, unnestOf } from "./bulk.ts"
+import { type Reject, rejectOf } from "./rejects.ts"
+import { unstorableText } from "./unstorable.ts"
+
+/** The half of loading that writes nothing: hash → probe → decode and normalize what is new or changed. */
+
+/** A record as it was read, and the moment from which it is known to be at least that fresh. */
+export interface Extracted {
+  readonly record: Json
+  readonly readAt: Date
+}
+
+export interface Identified {
+  readonly record: Json
+  readonly readAt: string
+  readonly id: string | null
+  readonly hash: string
+}
+
+/** A record that decoded. */
+export interface Version {
+  readonly id: string
+  readonly hash: string
+  readonly readAt: string
+  readonly raw: string
+  readonly normalized: Normalized
+}
+
+/** A batch, ready to be written: what it holds, what of it is to be written, and what cannot be. */
+export interface Prepared {
+  readonly records: ReadonlyArray<Identified>
+  readonly unchanged: number
+  readonly versions: ReadonlyArray<Version>
+  readonly rejects: ReadonlyArray<Reject>
+  /** Ids that were booked as removed and are listed again. */
+  readonly returned: ReadonlyArray<string>
+}
+
+/** The record's id where it is one that keys can hold: seen keys and rejects have it too, whatever the record decodes to. */
+const idOf = (stream: Stream, record: Json): string | null => {
+  if (typeof record !== "object" || record === null || Array.isArray(record)) return null
+  const id = (record as Readonly<Record<string, Json>>)[stream.source.idField]
+  const isId = typeof id === "string" && id !== "" && id.length <= ID_LENGTH_MAX
+  return isId && !id.includes("\u0000") && id.isWellFormed() ? id : null
+}
+
+const identify =
+  (stream: Stream) =>
+  ({ record, readAt }: Extracted): Identified => ({
+    record,
+    readAt: readAt.toISOString(),
+    id: idOf(stream, record),
+    hash: contentHash(record, stream.version),
+  })
+
+/** Decodes a record and makes its rows, or says why it cannot become one. */
+const decode = (stream: Stream, { record, readAt, id, hash }: Identified): Either.Either<Version, Reject> => {
+  const raw = stringifyJson(record)
+  const reject = (field: string | null, reason: string): Reject =>
+    rejectOf({ id, field, reason, raw, hash, readAt })
+  const unstorable = unstorableText(record, raw)
+  if (unstorable !== undefined) return Either.left(reject(unstorable.field, unstorable.reason))
+  return stream.decode(record).pipe(
+    Either.mapLeft(issue => {
+      const [first] = ParseResult.ArrayFormatter.formatIssueSync(issue)
+      const field = first === undefined ? "" : first.path.join(".")
+      return reject(field || null, `${field || "record"}: ${first?.message ?? "does not decode"}`)
+    }),
+    Either.filterOrLeft(
+      () => id !== null,
+      () => reject(stream.source.idField, `${stream.source.idField}: is missing or not an id`),
+    ),
+    Either.map(normalized => ({ id: id!, hash, readAt, raw, normalized })),
+  )
+}
+
+/** Which of the records are not stored as they are, by position; `returned` were booked as removed. */
+const probe = async (
+  sql: postgres.Sql,
+  account: string,
+  stream: Stream,
+  records: ReadonlyArray<Identified>,
+) => {
+  const { table } = shapeOf(stream.table)
+  const columns = ["id", "hash"]
+  const rows = records.map(({ id, hash }) => ({ id, hash }))
+  return sql.begin("READ ONLY", async tx => {
+    // The planner may think that a wide table is cheaper read whole than probed by its key, batch after batch.
+    await tx`SET LOCAL enable_seqscan = off`
+    return tx.unsafe<Array<{ position: number; returned: boolean }>>(
+      `SELECT (s.ordinal - 1)::int AS position, t.removed_at IS NOT NULL AS returned
+       FROM ${unnestOf(columns, 2)}
+       LEFT JOIN ${table} AS t ON t.account = $1 AND t."${stream.idColumn}" = s.id
+       WHERE t.content_hash IS DISTINCT FROM s.hash OR t.removed_at IS NOT NULL`,
+      [account, ...arraysOf(columns, rows)],
+    )
+  })
+}
+
+/**
+ * The records to write: those that the probe named, and those that are stored as they are but share the batch
+ * with another version of the same record. Which of them is the newest is then for the upsert to say.
+ */
+const withRivals = (
+  records: ReadonlyArray<Identified>,
+  changed: ReadonlyArray<{ readonly position: number }>,
+): ReadonlyArray<Identified> => {
+  const positions = new Set(changed.map(({ position }) => position))
+  const ids = new Set(changed.map(({ position }) => records[position]!.id))
+  return records.filter(({ id }, position) => positions.has(position) || (id !== null && ids.has(id)))
+}
+
+/** Finds out what a batch changes, and makes the rows of it. */
+export const prepare = async (
+  sql: postgres.Sql,
+  account: string,
+  stream: Stream,
+  extracted: ReadonlyArray<Extracted>,
+): Promise<Prepared> => {
+  const records = extracted.map(identify(stream))
+  const changed = await probe(sql, account, stream, records)
+  const candidates = withRivals(records, changed)
+  const decoded = candidates.map(record => decode(stream, record))
+  return {
+    records,
+    unchanged: records.length - candidates.length,
+    versions: decoded.flatMap(result => (Either.isRight(result) ? [result.right] : [])),
+    rejects: decoded.flatMap(result => (Either.isLeft(result) ? [result.left] : [])),
+    returned: changed.flatMap(({ position, returned }) => (returned ? [records[position]!.id!] : [])),
+  }
+}
