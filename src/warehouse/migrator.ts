@@ -174,7 +174,7 @@ const advice = (code: string | undefined): string | null => {
     case "42710":
       return "the name is taken by something that is not this program's: use a database of its own"
     case "25006":
-      return "the database takes no writes: connect to the primary"
+      return "nothing can be written here: connect to the primary, as the owner"
     default:
       return null
   }

@@ -1,0 +1,221 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { connect } from "../../src/warehouse/Database.ts"
+import { migrate } from "../../src/warehouse/migrator.ts"
+import { type PostgresVersion, testDatabase } from "../support/postgres.ts"
+import { printed, testWarehouse } from "../support/warehouse.ts"
+import { given } from "./rows.ts"
+
+/** The columns that are promised, in their order; a view may have more after them. */
+const PROMISED: Record<string, string> = {
+  settlement:
+    "account settlement_id currency fee_currency status transaction_count unmapped_count settlement_amount fee_amount tax_amount payment_to_merchant_amount first_transaction_at last_transaction_at settled_seen_at",
+  settlement_transaction:
+    "account transaction_id settlement_id customer_id event_type event_name direction currency amount fee_currency fee_amount tax_amount net_amount is_settled is_reconciled created_at unsettled_days",
+  settlement_daily: "account day currency settled_count settled_amount unsettled_count unsettled_amount",
+  balance_history:
+    "account owner_id scope currency transaction_id kind occurred_at event_type movement balance",
+  balance_daily: "account owner_id currency day opening_balance credit_amount debit_amount closing_balance",
+  balance_daily_total: "account currency day opening_balance credit_amount debit_amount closing_balance",
+  balance_reconciliation:
+    "account owner_id currency wallet_count wallet_balance ledger_balance difference observed_at",
+  kyc_gap:
+    "account customer_id customer_type is_active reason missing_fields gap_since gap_since_is_lower_bound gap_days checked_at check_error",
+  kyc_gap_field: "account customer_id missing_field gap_since",
+  kyc_gap_summary: "account missing_field customer_count oldest_gap_since median_gap_days",
+  kyc_gap_volume:
+    "account customer_id currency open_checkout_count open_checkout_amount unsettled_count unsettled_amount",
+  kyc_gap_history: "account customer_id is_wallet_ready missing_fields valid_from valid_to",
+  payout_daily: "account day currency status",
+  checkout_daily: "account day currency",
+  unmapped_event_type: "account event_type event_name currency transaction_count amount",
+  freshness: "account stream last_complete_at last_run_status lag",
+}
+
+/** Filters that must be answered from an index, whatever the size of the table under the view. */
+const SELECTIVE = [
+  { view: "balance_history", filter: "owner_id = 'c1'", table: "transactions" },
+  { view: "balance_history", filter: "owner_id = 'c1' AND currency = 'USD'", table: "transactions" },
+  { view: "balance_daily", filter: "owner_id = 'c1'", table: "transactions" },
+  { view: "balance_reconciliation", filter: "owner_id = 'c1'", table: "transactions" },
+  { view: "settlement", filter: "settlement_id = 's1'", table: "transactions" },
+  { view: "settlement_transaction", filter: "settlement_id = 's1'", table: "transactions" },
+  { view: "settlement_transaction", filter: "customer_id = 'c1'", table: "transactions" },
+  { view: "settlement_daily", filter: "day BETWEEN '2026-01-01' AND '2026-01-31'", table: "transactions" },
+  { view: "payout_daily", filter: "day BETWEEN '2026-01-01' AND '2026-01-31'", table: "payouts" },
+  { view: "checkout_daily", filter: "day BETWEEN '2026-01-01' AND '2026-01-31'", table: "checkouts" },
+  { view: "kyc_gap_volume", filter: "account = 'default' AND customer_id = 'c1'", table: "transactions" },
+  {
+    view: "kyc_gap_field",
+    filter: "account = 'default' AND customer_id = 'c1'",
+    table: "wallet_readiness_history",
+  },
+]
+
+interface Plan {
+  readonly "Relation Name"?: string
+  readonly "Index Name"?: string
+  readonly "Index Cond"?: string
+  readonly Plans?: ReadonlyArray<Plan>
+}
+
+/** What an index cannot do without: a condition on its first column. */
+const leads = (first: string, condition: string | undefined): boolean =>
+  condition?.replaceAll(/[() ]/g, "").includes(first.replaceAll(/[() ]/g, "")) ?? false
+
+const nodes = (plan: Plan): ReadonlyArray<Plan> => [plan, ...(plan.Plans ?? []).flatMap(nodes)]
+
+const SECRET = "do not show"
+
+describe.each<PostgresVersion>(["18", "14"])("the views of analytics on Postgres %s", version => {
+  const warehouse = testWarehouse(version)
+
+  it.scopedLive("have the promised columns first, in order", () =>
+    Effect.gen(function* () {
+      const rows = yield* printed(
+        yield* warehouse,
+        `SELECT relname AS view, string_agg(attname, ' ' ORDER BY attnum) AS columns
+         FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid AND attnum > 0
+         WHERE relnamespace = 'analytics'::regnamespace GROUP BY 1 ORDER BY 1`,
+      )
+      expect(rows.map(row => row["view"])).toEqual(Object.keys(PROMISED).sort())
+      for (const { view, columns } of rows) expect(`${columns} `).toMatch(new RegExp(`^${PROMISED[view!]} `))
+    }),
+  )
+
+  it.scopedLive("are described, and so is each column", () =>
+    Effect.gen(function* () {
+      const silent = yield* printed(
+        yield* warehouse,
+        `SELECT relname || coalesce('.' || attname, '') AS name
+         FROM pg_class c
+         CROSS JOIN LATERAL (
+           SELECT 0 AS attnum, NULL AS attname
+           UNION ALL SELECT attnum, attname FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0
+         ) part
+         WHERE relnamespace = 'analytics'::regnamespace
+           AND coalesce(CASE attnum WHEN 0 THEN obj_description(c.oid, 'pg_class') ELSE col_description(c.oid, attnum) END, '') = ''`,
+      )
+      expect(silent).toEqual([])
+    }),
+  )
+
+  it.scopedLive("show nothing of a person and nothing that opens a payment page", () =>
+    Effect.gen(function* () {
+      const sql = yield* warehouse
+      const raw = JSON.stringify({ email: SECRET, checkout_token: SECRET, checkout_url: SECRET })
+      yield* given(sql, "customers", {
+        customer_id: "c1",
+        raw,
+        description: SECRET,
+        company_domain: SECRET,
+        first_name: SECRET,
+        last_name: SECRET,
+        dob: SECRET,
+        email: SECRET,
+        identification_value: SECRET,
+        address_line1: SECRET,
+        phone_number: SECRET,
+        company_name: SECRET,
+        company_registration_number: SECRET,
+        company_email: SECRET,
+        created_by: SECRET,
+      })
+      const state = { customer_id: "c1", is_wallet_ready: false, missing_fields: ["dob"] }
+      yield* given(sql, "wallet_readiness", { ...state, raw })
+      yield* given(sql, "wallet_readiness_history", { ...state, valid_from: "2026-01-01T00:00:00Z" })
+      yield* given(sql, "wallets", {
+        wallet_id: "w1",
+        customer_id: "c1",
+        raw,
+        wallet_alias: SECRET,
+        description: SECRET,
+      })
+      yield* given(sql, "wallet_accounts", { wallet_account_id: "a1", wallet_id: "w1", actual_balance: 1 })
+      yield* given(sql, "payouts", {
+        payout_id: "p1",
+        raw,
+        payee_name: SECRET,
+        beneficiary: SECRET,
+        beneficiary_account_number: SECRET,
+        beneficiary_account_iban: SECRET,
+      })
+      yield* given(sql, "checkouts", { checkout_id: "k1", customer_id: "c1", raw, description: SECRET })
+      const transaction = {
+        customer_id: "c1",
+        owner_id: "c1",
+        settlement_id: "s1",
+        raw,
+        event_description: SECRET,
+      }
+      yield* given(
+        sql,
+        "transactions",
+        { transaction_id: "t1", amount: 1, ...transaction },
+        { transaction_id: "t2", amount: 1, event_type: "MYSTERY", ...transaction },
+      )
+      const isShown = Object.keys(PROMISED).map(
+        view => `SELECT '${view}' AS view, count(*) AS rows, count(*) FILTER (WHERE strpos(v::text, '${SECRET}') > 0) AS leaks
+                 FROM analytics.${view} v`,
+      )
+      const rows = yield* printed(sql, isShown.join(" UNION ALL "))
+      expect(rows.filter(row => row["leaks"] !== "0")).toEqual([])
+      // Not a test of empty views; freshness reads no record.
+      expect(rows.filter(row => row["rows"] === "0").map(row => row["view"])).toEqual(["freshness"])
+    }),
+  )
+
+  it.scopedLive("are all that the reader's login can read", () =>
+    Effect.gen(function* () {
+      const database = yield* testDatabase({ version })
+      yield* migrate(yield* connect(database.ownerUrl))
+      const reader = yield* connect(database.readerUrl)
+      for (const view of Object.keys(PROMISED)) yield* printed(reader, `SELECT * FROM analytics.${view}`)
+      const readable = yield* printed(
+        reader,
+        `SELECT DISTINCT relnamespace::regnamespace AS schema FROM pg_class
+         WHERE relkind IN ('r', 'v', 'm', 'p', 'f', 'S') AND has_table_privilege(oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE')
+           AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)`,
+      )
+      expect(readable).toEqual([{ schema: "analytics" }])
+      const denied = yield* Effect.tryPromise(() => reader`SELECT * FROM warehouse.customers`).pipe(
+        Effect.flip,
+      )
+      expect(String(denied.cause)).toContain("permission denied")
+    }),
+  )
+
+  it.scopedLive("answer about one owner, settlement or month from an index", () =>
+    Effect.gen(function* () {
+      const sql = yield* warehouse
+      // Empty tables are read whole, whatever their indexes: ask for the plan of one that is not.
+      const session = yield* Effect.acquireRelease(
+        Effect.promise(() => sql.reserve()),
+        reserved => Effect.sync(() => reserved.release()),
+      )
+      yield* Effect.promise(() => session`SET enable_seqscan = off`)
+      yield* Effect.promise(() => session`SET enable_bitmapscan = off`)
+      const firsts = yield* printed(
+        sql,
+        `SELECT relname AS index, pg_get_indexdef(oid, 1, true) AS first FROM pg_class
+         WHERE relkind = 'i' AND relnamespace = 'warehouse'::regnamespace`,
+      )
+      const firstOf = new Map(firsts.map(row => [row["index"], row["first"]!]))
+      for (const { view, filter, table } of SELECTIVE) {
+        const [row] = yield* Effect.promise(() =>
+          session.unsafe<Array<{ "QUERY PLAN": string | ReadonlyArray<{ Plan: Plan }> }>>(
+            `EXPLAIN (FORMAT json) SELECT * FROM analytics.${view} WHERE ${filter}`,
+          ),
+        )
+        const explained = row!["QUERY PLAN"]
+        const [{ Plan: plan }] = typeof explained === "string" ? JSON.parse(explained) : explained
+        const reads = nodes(plan).filter(node => node["Relation Name"] === table)
+        expect(reads, `${view}: ${filter}`).not.toEqual([])
+        for (const read of reads)
+          expect(leads(firstOf.get(read["Index Name"] ?? "") ?? "an index", read["Index Cond"]), JSON.stringify(read)).toBe(
+            true,
+          )
+      }
+    }),
+  )
+})

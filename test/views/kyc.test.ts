@@ -1,0 +1,239 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import type { PostgresVersion } from "../support/postgres.ts"
+import { printed, testWarehouse } from "../support/warehouse.ts"
+import { daysAgo, given } from "./rows.ts"
+
+const MONTH = (month: number) => `2026-0${month}-01T00:00:00Z`
+
+/** Readiness states in order, a month each from January on; the last is the current one. */
+const states = (customer_id: string, ...fields: ReadonlyArray<"ready" | ReadonlyArray<string>>) =>
+  fields.map((missing, i) => ({
+    customer_id,
+    valid_from: MONTH(i + 1),
+    valid_to: i === fields.length - 1 ? null : MONTH(i + 2),
+    is_wallet_ready: missing === "ready",
+    missing_fields: missing === "ready" ? [] : missing,
+  }))
+
+/** The latest answer that belongs to such states. */
+const latest = (history: ReturnType<typeof states>) => {
+  const { customer_id, is_wallet_ready, missing_fields } = history.at(-1)!
+  return { customer_id, is_wallet_ready, missing_fields }
+}
+
+describe.each<PostgresVersion>(["18", "14"])("readiness views on Postgres %s", version => {
+  const warehouse = testWarehouse(version)
+
+  it.scopedLive("lists customers not known to be ready, and says why", () =>
+    Effect.gen(function* () {
+      const sql = yield* warehouse
+      yield* given(
+        sql,
+        "customers",
+        { customer_id: "a never", is_wallet_ready: true },
+        { customer_id: "b failed" },
+        { customer_id: "c missing", type: "company", is_active: false },
+        { customer_id: "d unspecified" },
+        { customer_id: "e ready, then failed" },
+        { customer_id: "f not ready, then failed" },
+        { customer_id: "g removed", removed_at: MONTH(2) },
+      )
+      yield* given(
+        sql,
+        "wallet_readiness",
+        { customer_id: "b failed", is_wallet_ready: null, check_error: "503" },
+        { customer_id: "c missing", is_wallet_ready: false, missing_fields: ["dob", "email"] },
+        { customer_id: "d unspecified", is_wallet_ready: false },
+        { customer_id: "e ready, then failed", is_wallet_ready: true, check_error: "503" },
+        {
+          customer_id: "f not ready, then failed",
+          is_wallet_ready: false,
+          missing_fields: ["dob"],
+          check_error: "503",
+        },
+        { customer_id: "g removed", is_wallet_ready: false },
+      )
+      const rows = yield* printed(
+        sql,
+        `SELECT customer_id AS id, customer_type AS type, is_active AS active, reason, missing_fields AS missing,
+           checked_at IS NOT NULL AS checked, check_error AS error, gap_since AS since
+         FROM analytics.kyc_gap ORDER BY customer_id`,
+      )
+      const one = {
+        type: "individual",
+        active: "true",
+        missing: "[]",
+        checked: "true",
+        error: null,
+        since: null,
+      }
+      expect(rows).toEqual([
+        { ...one, id: "a never", reason: "never_checked", checked: "false" },
+        { ...one, id: "b failed", reason: "check_failed", error: "503" },
+        {
+          ...one,
+          id: "c missing",
+          reason: "missing_fields",
+          type: "company",
+          active: "false",
+          missing: '["dob", "email"]',
+        },
+        { ...one, id: "d unspecified", reason: "unspecified" },
+        {
+          ...one,
+          id: "f not ready, then failed",
+          reason: "missing_fields",
+          missing: '["dob"]',
+          error: "503",
+        },
+      ])
+    }),
+  )
+
+  it.scopedLive("dates a gap from the start of the unbroken not-ready time, a field's from its own", () =>
+    Effect.gen(function* () {
+      const sql = yield* warehouse
+      const histories = [
+        states("always", ["dob", "email"], ["dob"], ["dob", "phone"]),
+        states("broken", ["dob"], "ready", ["dob"], ["dob", "email"]),
+        states("back and forth", ["dob"], ["email"], ["dob"]),
+        states("unnamed", ["dob"], [], []),
+        states("ready", ["dob"], "ready"),
+      ]
+      for (const history of histories) {
+        yield* given(sql, "customers", { customer_id: history[0]!.customer_id })
+        yield* given(sql, "wallet_readiness", latest(history))
+        yield* given(sql, "wallet_readiness_history", ...history)
+      }
+      const gaps = yield* printed(
+        sql,
+        `SELECT concat_ws(' | ', customer_id, to_char(gap_since AT TIME ZONE 'UTC', 'Mon'), gap_since_is_lower_bound) AS row
+         FROM analytics.kyc_gap ORDER BY customer_id`,
+      )
+      expect(gaps.map(({ row }) => row)).toEqual([
+        "always | Jan | t",
+        "back and forth | Jan | t",
+        "broken | Mar | f",
+        "unnamed | Jan | t",
+      ])
+      const fields = yield* printed(
+        sql,
+        `SELECT concat_ws(' | ', customer_id, missing_field, to_char(gap_since AT TIME ZONE 'UTC', 'Mon'), gap_since_is_lower_bound) AS row
+         FROM analytics.kyc_gap_field ORDER BY customer_id, missing_field`,
+      )
+      expect(fields.map(({ row }) => row)).toEqual([
+        "always | dob | Jan | t",
+        "always | phone | Mar | f",
+        "back and forth | dob | Mar | f",
+        "broken | dob | Mar | f",
+        "broken | email | Apr | f",
+        "unnamed | (unspecified) | Feb | f",
+      ])
+      expect(yield* printed(sql, "SELECT count(*) AS periods FROM analytics.kyc_gap_history")).toEqual([
+        { periods: "15" },
+      ])
+    }),
+  )
+
+  it.scopedLive("sums up per field how many miss it, and for how long", () =>
+    Effect.gen(function* () {
+      const sql = yield* warehouse
+      for (const [id, days] of [
+        ["c1", 1],
+        ["c2", 10],
+        ["c3", 40],
+      ] as const) {
+        yield* given(sql, "customers", { customer_id: id })
+        const state = { customer_id: id, is_wallet_ready: false, missing_fields: ["dob"] }
+        yield* given(sql, "wallet_readiness", state)
+        yield* given(sql, "wallet_readiness_history", { ...state, valid_from: daysAgo(days) })
+      }
+      yield* given(sql, "customers", { customer_id: "c4" })
+      yield* given(sql, "wallet_readiness", { customer_id: "c4", is_wallet_ready: false })
+      const rows = yield* printed(
+        sql,
+        `SELECT missing_field, customer_count, median_gap_days,
+           oldest_gap_since < now() - interval '39 days' AS is_old FROM analytics.kyc_gap_summary ORDER BY 1`,
+      )
+      expect(rows).toEqual([
+        { missing_field: "(unspecified)", customer_count: "1", median_gap_days: null, is_old: null },
+        { missing_field: "dob", customer_count: "3", median_gap_days: "10", is_old: "true" },
+      ])
+    }),
+  )
+
+  it.scopedLive("adds up what waits behind a gap, per currency", () =>
+    Effect.gen(function* () {
+      const sql = yield* warehouse
+      yield* given(
+        sql,
+        "customers",
+        { customer_id: "gap" },
+        { customer_id: "ready" },
+        { customer_id: "idle" },
+      )
+      yield* given(sql, "wallet_readiness", { customer_id: "ready", is_wallet_ready: true })
+      const open = { customer_id: "gap", amount: 10 }
+      yield* given(
+        sql,
+        "checkouts",
+        { ...open, checkout_id: "1", expire_at: daysAgo(-9) },
+        { ...open, checkout_id: "2" },
+        { ...open, checkout_id: "3", currency: "EUR" },
+        { ...open, checkout_id: "4", expire_at: daysAgo(1) },
+        { ...open, checkout_id: "5", deleted_at: daysAgo(1) },
+        { ...open, checkout_id: "6", removed_at: daysAgo(1) },
+        { ...open, checkout_id: "7", customer_id: "ready" },
+      )
+      const unsettled = { customer_id: "gap", owner_id: "gap", amount: 3 }
+      yield* given(
+        sql,
+        "transactions",
+        { ...unsettled, transaction_id: "1" },
+        { ...unsettled, transaction_id: "2", event_type: "PAYOUT", amount: 1 },
+        { ...unsettled, transaction_id: "3", event_type: "MYSTERY" },
+        { ...unsettled, transaction_id: "4", is_settled: true },
+        { ...unsettled, transaction_id: "5", currency: "GBP", removed_at: daysAgo(1) },
+        { ...unsettled, transaction_id: "6", customer_id: "ready" },
+      )
+      const rows = yield* printed(
+        sql,
+        `SELECT concat_ws(' ', customer_id, currency, open_checkout_count, open_checkout_amount, unsettled_count, unsettled_amount, unmapped_count) AS row
+         FROM analytics.kyc_gap_volume ORDER BY currency`,
+      )
+      expect(rows.map(({ row }) => row)).toEqual([
+        "gap EUR 1 10 0 0 0",
+        "gap GBP 0 0 1 3 0",
+        "gap USD 2 20 3 2 1",
+      ])
+    }),
+  )
+
+  it.scopedLive("shows how old each stream is, by its last complete run", () =>
+    Effect.gen(function* () {
+      const sql = yield* warehouse
+      const runs = [
+        ["customers", "complete", 5],
+        ["customers", "complete_with_rejects", 3],
+        ["customers", "failed", 1],
+        ["wallets", "dead", 2],
+      ] as const
+      for (const [stream, status, days] of runs)
+        yield* Effect.promise(
+          () => sql`
+            INSERT INTO sync.stream_runs (run_id, account, stream, mode, status, started_at, finished_at)
+            VALUES (gen_random_uuid(), 'default', ${stream}, 'full', ${status}, ${daysAgo(days)}, ${daysAgo(days)})`,
+        )
+      const rows = yield* printed(
+        sql,
+        `SELECT stream, last_run_status AS status, extract(day FROM lag) AS days, last_complete_at IS NULL AS never
+         FROM analytics.freshness ORDER BY stream`,
+      )
+      expect(rows).toEqual([
+        { stream: "customers", status: "failed", days: "3", never: "false" },
+        { stream: "wallets", status: "dead", days: null, never: "true" },
+      ])
+    }),
+  )
+})

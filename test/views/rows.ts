@@ -1,0 +1,62 @@
+import { Effect } from "effect"
+import type postgres from "postgres"
+
+/** Rows as a sync would have left them, made by hand: what a test does not name has a value that no view shows. */
+
+type Value = string | number | boolean | null | ReadonlyArray<string>
+type Given = Readonly<Record<string, Value>>
+
+const RUN = "00000000-0000-0000-0000-000000000001"
+const READ_AT = "2026-03-01T00:00:00Z"
+
+const bookkeeping = { account: "default", read_at: READ_AT, first_seen_at: READ_AT, run_id: RUN }
+const record = { ...bookkeeping, raw: "{}", content_hash: "h" }
+
+const DEFAULTS = {
+  customers: { ...record, type: "individual", is_active: true },
+  wallets: { ...record, org_id: "org" },
+  wallet_accounts: { ...bookkeeping, currency: "USD" },
+  payouts: { ...record, status: "SUCCESS", currency: "USD", amount: 0 },
+  checkouts: { ...record, currency: "USD", amount: 0 },
+  transactions: {
+    ...record,
+    org_id: "org",
+    owner_id: "org",
+    amount: 0,
+    currency: "USD",
+    event_type: "PAYIN",
+    is_settled: false,
+    created_at: "2026-01-01T12:00:00Z",
+  },
+  settlement_history: { account: "default" },
+  wallet_readiness: { account: "default", missing_fields: [], checked_at: READ_AT, run_id: RUN },
+  wallet_readiness_history: { account: "default", missing_fields: [] },
+  event_directions: {},
+} satisfies Record<string, Given>
+
+const literal = (value: Value): string =>
+  typeof value === "object" && value !== null
+    ? `ARRAY[${value.map(literal).join(", ")}]::text[]`
+    : value === null
+      ? "NULL"
+      : `'${String(value).replaceAll("'", "''")}'`
+
+/** Inserts rows into a table of `warehouse`. */
+export const given = (
+  sql: postgres.Sql,
+  table: keyof typeof DEFAULTS,
+  ...rows: ReadonlyArray<Given>
+): Effect.Effect<void> =>
+  Effect.promise(async () => {
+    for (const row of rows) {
+      const filled: Given = { ...DEFAULTS[table], ...row }
+      await sql.unsafe(
+        `INSERT INTO warehouse.${table} (${Object.keys(filled).join(", ")})
+         VALUES (${Object.values(filled).map(literal).join(", ")})`,
+      )
+    }
+  })
+
+/** A point in time so many whole days and an hour ago: safely within a day of now. */
+export const daysAgo = (days: number): string =>
+  new Date(Date.now() - days * 86_400_000 - 3_600_000).toISOString()

@@ -1,0 +1,318 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import type { PostgresVersion } from "../support/postgres.ts"
+import { printed, testWarehouse } from "../support/warehouse.ts"
+import { daysAgo, given } from "./rows.ts"
+
+describe.each<PostgresVersion>(["18", "14"])("settlement views on Postgres %s", version => {
+  const warehouse = testWarehouse(version)
+
+  it.scopedLive("adds up a settlement and what is paid to the merchant", () =>
+    Effect.gen(function* () {
+      const sql = yield* warehouse
+      const fee = { fees_currency: "USD", fees_without_tax: "1.50", tax_on_fees: "0.15" }
+      yield* given(
+        sql,
+        "transactions",
+        {
+          transaction_id: "t1",
+          settlement_id: "s1",
+          amount: "100.10",
+          is_settled: true,
+          created_at: "2026-01-01T10:00:00Z",
+          ...fee,
+        },
+        {
+          transaction_id: "t2",
+          settlement_id: "s1",
+          amount: "20",
+          event_type: "REFUND",
+          is_settled: true,
+          created_at: "2026-01-03T10:00:00Z",
+          removed_at: "2026-02-01T00:00:00Z",
+          ...fee,
+        },
+        { transaction_id: "t3", amount: "999" },
+      )
+      yield* given(
+        sql,
+        "settlement_history",
+        { transaction_id: "t1", settled_seen_at: "2026-01-05T00:00:00Z" },
+        { transaction_id: "t2", settled_seen_at: "2026-01-06T00:00:00Z" },
+      )
+      expect(yield* printed(sql, "SELECT * FROM analytics.settlement")).toEqual([
+        {
+          account: "default",
+          settlement_id: "s1",
+          currency: "USD",
+          fee_currency: "USD",
+          status: "Done",
+          transaction_count: "2",
+          unmapped_count: "0",
+          settlement_amount: "80.10",
+          fee_amount: "3.00",
+          tax_amount: "0.30",
+          payment_to_merchant_amount: "76.80",
+          first_transaction_at: "2026-01-01T10:00:00+00:00",
+          last_transaction_at: "2026-01-03T10:00:00+00:00",
+          settled_seen_at: "2026-01-06T00:00:00+00:00",
+        },
+      ])
+    }),
+  )
+
+  it.scopedLive(
+    "is in progress until every transaction of the settlement is settled, in whatever currency",
+    () =>
+      Effect.gen(function* () {
+        const sql = yield* warehouse
+        yield* given(
+          sql,
+          "transactions",
+          { transaction_id: "t1", settlement_id: "s1", is_settled: true },
+          { transaction_id: "t2", settlement_id: "s1", currency: "EUR" },
+          { transaction_id: "t3", settlement_id: "s2", is_settled: true },
+        )
+        yield* given(
+          sql,
+          "settlement_history",
+          { transaction_id: "t1", settled_seen_at: "2026-01-05T00:00:00Z" },
+          { transaction_id: "t3", settled_seen_at: "2026-01-05T00:00:00Z" },
+        )
+        const state = `SELECT settlement_id, currency, status, settled_seen_at IS NULL AS unseen
+        FROM analytics.settlement ORDER BY 1, 2`
+        expect((yield* printed(sql, state)).map(row => Object.values(row).sort())).toEqual([
+          ["EUR", "In Progress", "s1", "true"],
+          ["In Progress", "USD", "s1", "true"],
+          ["Done", "USD", "false", "s2"],
+        ])
+      }),
+  )
+
+  it.scopedLive("never adds up currencies: a fee in another one leaves the payment unknown", () =>
+    Effect.gen(function* () {
+      const sql = yield* warehouse
+      yield* given(
+        sql,
+        "transactions",
+        { transaction_id: "t1", settlement_id: "s1", amount: 10, fees_currency: "EUR", fees_without_tax: 1 },
+        { transaction_id: "t2", settlement_id: "s1", amount: 5 },
+        { transaction_id: "t3", settlement_id: "s1", amount: 7, currency: "EUR" },
+      )
+      const sums = yield* printed(
+        sql,
+        `SELECT currency, fee_currency, settlement_amount, fee_amount, payment_to_merchant_amount AS paid
+         FROM analytics.settlement ORDER BY 1, 2`,
+      )
+      expect(sums).toEqual([
+        { currency: "EUR", fee_currency: "EUR", settlement_amount: "7", fee_amount: "0", paid: "7" },
+        { currency: "USD", fee_currency: "EUR", settlement_amount: "10", fee_amount: "1", paid: null },
+        { currency: "USD", fee_currency: "USD", settlement_amount: "5", fee_amount: "0", paid: "5" },
+      ])
+    }),
+  )
+
+  it.scopedLive(
+    "counts transactions of unknown direction, and adds up neither their amount nor their fee",
+    () =>
+      Effect.gen(function* () {
+        const sql = yield* warehouse
+        const fee = { fees_currency: "USD", fees_without_tax: 1, tax_on_fees: 1, fees_including_tax: 2 }
+        yield* given(
+          sql,
+          "transactions",
+          { transaction_id: "t1", settlement_id: "s1", amount: 10, ...fee },
+          {
+            transaction_id: "t2",
+            settlement_id: "s1",
+            amount: -4,
+            event_type: "MYSTERY",
+            event_name: "X",
+            ...fee,
+          },
+          {
+            transaction_id: "t3",
+            amount: 6,
+            event_type: "MYSTERY",
+            event_name: "X",
+            ...fee,
+            fees_currency: "EUR",
+          },
+        )
+        const [settlement] = yield* printed(sql, "SELECT * FROM analytics.settlement")
+        expect(settlement).toMatchObject({
+          transaction_count: "2",
+          unmapped_count: "1",
+          settlement_amount: "10",
+          fee_amount: "1",
+          tax_amount: "1",
+          payment_to_merchant_amount: "8",
+        })
+        expect(yield* printed(sql, "SELECT * FROM analytics.unmapped_event_type")).toMatchObject([
+          {
+            event_type: "MYSTERY",
+            event_name: "X",
+            currency: "USD",
+            transaction_count: "2",
+            amount: "10",
+            fee_amount: "2",
+            foreign_fee_count: "1",
+          },
+        ])
+      }),
+  )
+
+  it.scopedLive("takes a direction from the closest rule, a person's before a word", () =>
+    Effect.gen(function* () {
+      const sql = yield* warehouse
+      yield* given(
+        sql,
+        "event_directions",
+        { event_type: "PAYIN", event_name: "Payin Failed Fee", direction: -1 },
+        { event_type: "PAYIN", event_name: "BONUS", direction: 0 },
+        { event_type: "EXPIRED_HOLD", direction: 1 },
+      )
+      const cases = [
+        ["PAYIN", null, "1"],
+        ["PAYIN", "COMPLETED", "1"],
+        ["PAYOUT", "COMPLETED", "-1"],
+        ["RESERVE", null, "0"],
+        ["PAYIN", "payin.failed", "0"],
+        ["PAYOUT", "Cancelled by user", "0"],
+        ["PAYIN", "EXPIRED", "0"],
+        ["PAYIN_FAILED", null, "0"],
+        ["MYSTERY", null, null],
+        ["MYSTERY", "CANCELED", "0"],
+        ["PAYIN", "Payin Failed Fee", "-1"],
+        ["PAYIN", "BONUS", "0"],
+        ["EXPIRED_HOLD", null, "1"],
+      ] as const
+      for (const [i, [event_type, event_name]] of cases.entries())
+        yield* given(sql, "transactions", {
+          transaction_id: `t${String(i).padStart(2, "0")}`,
+          event_type,
+          event_name,
+        })
+      const rows = yield* printed(
+        sql,
+        `SELECT event_type, event_name, direction FROM analytics.settlement_transaction ORDER BY transaction_id`,
+      )
+      expect(rows.map(row => [row["event_type"], row["event_name"], row["direction"]])).toEqual(cases)
+    }),
+  )
+
+  it.scopedLive("follows an edited direction at once", () =>
+    Effect.gen(function* () {
+      const sql = yield* warehouse
+      yield* given(sql, "transactions", { transaction_id: "t1", settlement_id: "s1", amount: 10 })
+      yield* Effect.promise(
+        () => sql`UPDATE warehouse.event_directions SET direction = -1 WHERE event_type = 'PAYIN'`,
+      )
+      expect(yield* printed(sql, "SELECT settlement_amount FROM analytics.settlement")).toEqual([
+        { settlement_amount: "-10" },
+      ])
+    }),
+  )
+
+  it.scopedLive("shows each transaction, with the days for which it is unsettled", () =>
+    Effect.gen(function* () {
+      const sql = yield* warehouse
+      yield* given(
+        sql,
+        "transactions",
+        { transaction_id: "t1", created_at: daysAgo(3) },
+        { transaction_id: "t2", created_at: daysAgo(3), is_settled: true },
+        { transaction_id: "t3", created_at: daysAgo(-3) },
+      )
+      const days =
+        "SELECT unsettled_days AS days FROM analytics.settlement_transaction ORDER BY transaction_id"
+      expect((yield* printed(sql, days)).map(row => row["days"])).toEqual(["3", null, "0"])
+    }),
+  )
+
+  it.scopedLive("splits each UTC day of creation into settled and not", () =>
+    Effect.gen(function* () {
+      const sql = yield* warehouse
+      yield* given(
+        sql,
+        "transactions",
+        { transaction_id: "t1", amount: 10, created_at: "2026-01-01T23:59:59.999Z", is_settled: true },
+        { transaction_id: "t2", amount: 4, event_type: "PAYOUT", created_at: "2026-01-01T00:00:00Z" },
+        { transaction_id: "t3", amount: 3, event_type: "MYSTERY", created_at: "2026-01-01T00:00:00Z" },
+        { transaction_id: "t4", amount: 2, created_at: "2026-01-02T00:00:00Z" },
+        { transaction_id: "t5", amount: 1, created_at: "2026-01-02T00:00:00Z", currency: "EUR" },
+      )
+      const far = yield* Effect.acquireRelease(
+        Effect.promise(() => sql.reserve()),
+        session => Effect.sync(() => session.release()),
+      )
+      yield* Effect.promise(() => far`SET timezone = 'Pacific/Kiritimati'`)
+      const rows = yield* printed(
+        far,
+        `SELECT day || ' ' || currency AS key, concat_ws(' ', settled_count, settled_amount, unsettled_count, unsettled_amount) AS sums
+         FROM analytics.settlement_daily ORDER BY 1`,
+      )
+      expect(rows).toEqual([
+        { key: "2026-01-01 USD", sums: "1 10 2 -4" },
+        { key: "2026-01-02 EUR", sums: "0 0 1 1" },
+        { key: "2026-01-02 USD", sums: "0 0 1 2" },
+      ])
+    }),
+  )
+
+  it.scopedLive("counts payouts and checkouts by day, payouts also when they are no longer listed", () =>
+    Effect.gen(function* () {
+      const sql = yield* warehouse
+      const removed_at = "2026-02-01T00:00:00Z"
+      yield* given(
+        sql,
+        "payouts",
+        { payout_id: "p1", amount: 10, fee_taken: 1, fee_expected: 2, created_at: "2026-01-01T10:00:00Z" },
+        { payout_id: "p2", amount: 5, updated_at: "2026-01-01T10:00:00Z", removed_at },
+        { payout_id: "p3", amount: 5, status: "RETURNED", updated_at: "2026-01-02T10:00:00Z" },
+      )
+      yield* given(
+        sql,
+        "checkouts",
+        { checkout_id: "c1", amount: 10, created_at: "2026-01-01T10:00:00Z" },
+        { checkout_id: "c2", amount: 5, created_at: "2026-01-01T10:00:00Z", deleted_at: removed_at },
+        { checkout_id: "c3", amount: 1, created_at: "2026-01-01T10:00:00Z", removed_at },
+      )
+      expect(yield* printed(sql, "SELECT * FROM analytics.payout_daily ORDER BY day")).toEqual([
+        {
+          account: "default",
+          day: "2026-01-01",
+          currency: "USD",
+          status: "SUCCESS",
+          payout_count: "2",
+          payout_amount: "15",
+          fee_taken_amount: "1",
+          fee_expected_amount: "2",
+          removed_count: "1",
+        },
+        {
+          account: "default",
+          day: "2026-01-02",
+          currency: "USD",
+          status: "RETURNED",
+          payout_count: "1",
+          payout_amount: "5",
+          fee_taken_amount: "0",
+          fee_expected_amount: "0",
+          removed_count: "0",
+        },
+      ])
+      expect(yield* printed(sql, "SELECT * FROM analytics.checkout_daily")).toEqual([
+        {
+          account: "default",
+          day: "2026-01-01",
+          currency: "USD",
+          checkout_count: "2",
+          checkout_amount: "15",
+          deleted_count: "1",
+          deleted_amount: "5",
+        },
+      ])
+    }),
+  )
+})
