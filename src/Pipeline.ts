@@ -86,10 +86,26 @@ const notYet = (account: AccountSettings, stream: Stream): StreamProgress => ({
   message: null,
 })
 
+/** Keeps a lease for as long as it runs; fails when another run has taken it, or Postgres is away for a lease's time. */
+const heartbeat = (sql: postgres.Sql, held: Held): Effect.Effect<never, LeaseError | WarehouseError> =>
+  renew(sql, held).pipe(
+    Effect.retry({
+      while: error => error._tag === "WarehouseError",
+      schedule: Schedule.spaced("1 second"),
+      times: held.leaseSeconds,
+    }),
+    Effect.delay(Duration.seconds(held.leaseSeconds / HEARTBEATS_PER_LEASE)),
+    Effect.forever,
+  )
+
+/** Told by the first stream whose token was refused, to all streams of the account. */
+type Stop = Deferred.Deferred<never, AccountError>
+
 /** Runs one stream under its lease. Its failures are booked, not passed on: a stream that fails stops no other. */
 const runStream = (
   context: Omit<StreamContext, "usage" | "tell">,
   stream: Stream,
+  stop: Stop,
 ): Effect.Effect<void, WarehouseError> =>
   Effect.gen(function* () {
     const progress = yield* Progress
@@ -101,15 +117,6 @@ const runStream = (
         return progress.tell(told)
       })
     const whole: StreamContext = { ...context, usage, tell }
-    const heartbeat = renew(context.sql, context.held).pipe(
-      Effect.retry({
-        while: error => error._tag === "WarehouseError",
-        schedule: Schedule.spaced("1 second"),
-        times: context.held.leaseSeconds,
-      }),
-      Effect.delay(Duration.seconds(context.held.leaseSeconds / HEARTBEATS_PER_LEASE)),
-      Effect.forever,
-    )
     const work = isList(stream)
       ? runListStream(whole, stream)
       : isLookup(stream)
@@ -117,8 +124,10 @@ const runStream = (
         : Effect.dieMessage(`${stream.name} has no source`)
     yield* startStream(context.sql, context.held, isList(stream) ? "full" : "lookup")
     yield* tell({})
-    yield* work.pipe(
-      Effect.raceFirst(heartbeat),
+    yield* Deferred.await(stop).pipe(
+      Effect.raceFirst(work),
+      Effect.raceFirst(heartbeat(context.sql, context.held)),
+      Effect.tapErrorTag("AccountError", error => Deferred.fail(stop, error)),
       Effect.provideService(Usage, usage),
       Effect.tapDefect(cause => Effect.logError("unexpected failure", cause)),
       Effect.onExit(exit => {
@@ -130,7 +139,7 @@ const runStream = (
       }),
       Effect.exit,
       Effect.flatMap(exit =>
-        Exit.isFailure(exit) && Cause.isInterrupted(exit.cause) ? Effect.interrupt : Effect.void,
+        Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause) ? Effect.interrupt : Effect.void,
       ),
     )
   }).pipe(Effect.annotateLogs({ account: context.account.name, stream: stream.name }))
@@ -165,6 +174,7 @@ const runAccount = (
   Effect.gen(function* () {
     const client = yield* makeClient(account)
     const ended = new Map<string, Deferred.Deferred<void>>()
+    const stop: Stop = yield* Deferred.make<never, AccountError>()
     const progress = yield* Progress
     for (const { stream } of streams) {
       ended.set(stream.name, yield* Deferred.make<void>())
@@ -177,16 +187,23 @@ const runAccount = (
           const deferred = ended.get(parent)
           return deferred === undefined ? Effect.void : Deferred.await(deferred)
         }).pipe(
-          Effect.zipRight(runStream({ sql, client, account, settings, held }, stream)),
+          // A lease that is lost meanwhile is for the stream's first commit to find out.
+          Effect.raceFirst(Effect.zipRight(Effect.ignore(heartbeat(sql, held)), Effect.never)),
+          Effect.zipRight(runStream({ sql, client, account, settings, held }, stream, stop)),
           Effect.ensuring(Deferred.succeed(ended.get(stream.name)!, undefined)),
         ),
       { concurrency: "unbounded", discard: true },
     )
   })
 
-const worst = (statuses: ReadonlyArray<string>): Status =>
-  (["failed", "interrupted", "complete_with_rejects"] as const).find(status => statuses.includes(status)) ??
-  "complete"
+/** A stream that another run took over is booked as dead: this run did not do all that it was to do. */
+const worst = (statuses: ReadonlyArray<string>): Status => {
+  if (statuses.some(status => ["failed", "dead", "running"].includes(status))) return "failed"
+  return (
+    (["interrupted", "complete_with_rejects"] as const).find(status => statuses.includes(status)) ??
+    "complete"
+  )
+}
 
 /**
  * Syncs the streams of the accounts once, and answers what the ledger says about it. Fails only where nothing

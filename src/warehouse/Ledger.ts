@@ -33,7 +33,7 @@ export const finishRun = (
     await sql`UPDATE sync.runs SET status = ${status}, finished_at = clock_timestamp() WHERE run_id = ${runId}`
   })
 
-/** Books a stream's run as started, and as dead those that left it `running` without a lease. */
+/** Books a stream's run as started, and as dead those that left it `running` without a lease, if it is ours now. */
 export const startStream = (
   sql: postgres.Sql,
   held: Held,
@@ -42,10 +42,12 @@ export const startStream = (
   attempt(() =>
     sql.begin(async tx => {
       const dead = await tx<Array<{ run_id: string }>>`
-        UPDATE sync.stream_runs SET status = 'dead', finished_at = clock_timestamp(),
+        UPDATE sync.stream_runs AS s SET status = 'dead', finished_at = clock_timestamp(),
           error = 'The process ended without a word; what it had committed stays.'
-        WHERE account = ${held.account} AND stream = ${held.stream} AND status = 'running' AND run_id <> ${held.runId}
-        RETURNING run_id`
+        FROM sync.leases AS l
+        WHERE l.account = ${held.account} AND l.stream = ${held.stream} AND l.fence = ${held.fence}
+          AND s.account = l.account AND s.stream = l.stream AND s.status = 'running' AND s.run_id <> l.run_id
+        RETURNING s.run_id`
       for (const { run_id } of dead) {
         await tx`
           UPDATE sync.runs SET status = 'dead', finished_at = clock_timestamp()

@@ -1,0 +1,131 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Fiber, Redacted } from "effect"
+import { start } from "../../src/sandbox/Sandbox.ts"
+import { accountOf, bench, SMALL, statusesOf, streamOf } from "../support/warehouse.ts"
+
+const OTHERS = ["customers", "wallets", "payouts", "checkouts", "transactions", "wallet_readiness"]
+
+const without = (stream: string) =>
+  Object.fromEntries(OTHERS.filter(name => name !== stream).map(name => [name, "complete"]))
+
+describe("a stream that fails", () => {
+  it.scopedLive("with 403 stops no other, and the run is not green", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync } = yield* bench({})
+      sandbox.setFault(({ path }) => (path.includes("/payout") ? { status: 403 } : undefined))
+      const run = yield* sync()
+      expect(run.status).toBe("failed")
+      expect(statusesOf(run)).toEqual({ ...without("payouts"), payouts: "failed" })
+      expect(streamOf(run, "payouts").error).toContain("PAYCOMBAT_PATH_PAYOUTS")
+      expect(streamOf(run, "payouts").retries).toBe(0)
+    }),
+  )
+
+  it.scopedLive("among many calls under way stops no other", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync } = yield* bench({ walletListHasBalances: false })
+      const bad = sandbox.idOf("wallets", 13)
+      sandbox.setFault(({ path, nth }) =>
+        path.endsWith(bad)
+          ? { status: 403 }
+          : path.includes("wallet-is-ready") && nth === 3
+            ? { status: 403 }
+            : undefined,
+      )
+      const run = yield* sync()
+      expect(run.status).toBe("failed")
+      expect(statusesOf(run)).toEqual({
+        ...without("wallets"),
+        wallets: "failed",
+        wallet_readiness: "failed",
+      })
+    }),
+  )
+
+  it.scopedLive("in the middle keeps what was read, and goes on from there", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, value } = yield* bench({ transactions: 7_500 })
+      const only = ["transactions"]
+      const account = { pageSize: 1_000 }
+      sandbox.setFault(({ query }) => (query.get("page") === "7" ? { hang: true } : undefined))
+      const first = yield* Effect.fork(sync({ only, account }))
+      const committed = value("SELECT count(*) FROM warehouse.transactions")
+      yield* committed.pipe(Effect.delay("50 millis"), Effect.repeat({ until: count => count === "5000" }))
+      yield* Fiber.interrupt(first)
+      expect(yield* value("SELECT status FROM sync.stream_runs")).toBe("interrupted")
+      expect(yield* value("SELECT status FROM sync.runs")).toBe("interrupted")
+      sandbox.setFault(null)
+      sandbox.resetRequests()
+      const second = yield* sync({ only, account })
+      expect(second.status).toBe("complete")
+      expect(streamOf(second, "transactions").inserted).toBe(2_500)
+      const asked = new Set(
+        sandbox.requests.recent.map(({ query }) => new URLSearchParams(query).get("page")),
+      )
+      for (const page of ["2", "3", "4", "5"]) expect(asked).not.toContain(page)
+      expect(yield* committed).toBe("7500")
+      expect(yield* value("SELECT count(*) FROM sync.seen_keys")).toBe("0")
+    }),
+  )
+
+  it.scopedLive("begins anew where it is told to", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, value } = yield* bench({ transactions: 5_500 })
+      const options = { only: ["transactions"], account: { pageSize: 1_000 } }
+      sandbox.setFault(({ query }) => (query.get("page") === "6" ? { status: 403 } : undefined))
+      expect((yield* sync(options)).status).toBe("failed")
+      sandbox.setFault(null)
+      const second = yield* sync({ ...options, full: true })
+      expect(streamOf(second, "transactions").extracted).toBe(5_500)
+      expect(yield* value("SELECT count(*) FROM warehouse.transactions")).toBe("5500")
+    }),
+  )
+})
+
+describe("a token that is refused", () => {
+  it.scopedLive("stops its account at once, and no other account", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, rows } = yield* bench({})
+      const other = yield* start({ ...SMALL, seed: 2 })
+      const run = yield* sync({
+        accounts: [
+          accountOf(other, { name: "bad", token: Redacted.make("s3cret-and-wrong") }),
+          accountOf(sandbox, { name: "good" }),
+        ],
+      })
+      expect(run.status).toBe("failed")
+      for (const stream of OTHERS) {
+        expect(streamOf(run, stream, "good").status).toBe("complete")
+        expect([stream, streamOf(run, stream, "bad").status]).toEqual([stream, "failed"])
+        expect(streamOf(run, stream, "bad").error).toContain("PAYCOMBAT_TOKEN_BAD")
+        expect(streamOf(run, stream, "bad").error).not.toContain("s3cret")
+      }
+      expect(other.requests.total).toBeLessThanOrEqual(OTHERS.length)
+      const accounts = yield* rows("SELECT DISTINCT account FROM warehouse.customers")
+      expect(accounts).toEqual([{ account: "good" }])
+    }),
+  )
+})
+
+describe("two accounts", () => {
+  it.scopedLive("share the warehouse and nothing in it", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, rows } = yield* bench({})
+      const other = yield* start({ ...SMALL, customers: 9, seed: 1, token: "another" })
+      const accounts = [accountOf(sandbox, { name: "eu" }), accountOf(other, { name: "apac" })]
+      const run = yield* sync({ accounts })
+      expect(run.status).toBe("complete")
+      const counts = yield* rows(
+        "SELECT account, count(*) AS n FROM warehouse.customers GROUP BY 1 ORDER BY 1",
+      )
+      expect(counts).toEqual([
+        { account: "apac", n: "9" },
+        { account: "eu", n: "23" },
+      ])
+      other.touch("customers", 3)
+      const again = yield* sync({ accounts })
+      expect(streamOf(again, "customers", "apac").updated).toBe(1)
+      expect(streamOf(again, "customers", "eu").updated).toBe(0)
+    }),
+  )
+})

@@ -1,0 +1,145 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Either, Fiber } from "effect"
+import type postgres from "postgres"
+import { renew } from "../../src/warehouse/Lease.ts"
+import { fixtureOf } from "../support/conformance.ts"
+import {
+  bench,
+  listStream,
+  loading,
+  printed,
+  statusesOf,
+  streamOf,
+  testWarehouse,
+} from "../support/warehouse.ts"
+
+const T1 = "2026-01-01T00:00:00.000Z"
+const checkouts = await Effect.runPromise(listStream("checkouts"))
+const { record } = fixtureOf(checkouts)
+
+/** Waits for something that another fiber brings about. */
+const until = (condition: () => boolean | Promise<boolean>): Effect.Effect<void> =>
+  Effect.promise(async () => condition()).pipe(
+    Effect.delay("20 millis"),
+    Effect.repeat({ until: isTrue => isTrue }),
+    Effect.timeout("20 seconds"),
+    Effect.orDie,
+  )
+
+/** Makes every lease run out, as when its holder was asleep for long. */
+const expire = (sql: postgres.Sql) =>
+  Effect.promise(() => sql`UPDATE sync.leases SET expires_at = clock_timestamp() - interval '1 second'`)
+
+describe("two runs at once", () => {
+  it.scopedLive("share no stream: the second is told who has them, and does nothing", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, value } = yield* bench({})
+      sandbox.setFault(({ nth }) => (nth === 1 ? { delayMillis: 800 } : undefined))
+      const first = yield* Effect.fork(sync())
+      yield* until(() => sandbox.requests.total > 0)
+      const second = yield* Effect.either(sync())
+      expect(second).toMatchObject({ _tag: "Left", left: { _tag: "LeaseError", reason: "held" } })
+      if (Either.isLeft(second)) expect(second.left.message).toContain(`:${process.pid}`)
+      expect((yield* Fiber.join(first)).status).toBe("complete")
+      expect(yield* value("SELECT count(*) FROM sync.runs")).toBe("1")
+      expect((yield* sync()).status).toBe("complete")
+    }),
+  )
+
+  it.scopedLive("of which one is about some streams only: the other does the rest, and is not green", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync } = yield* bench({})
+      sandbox.setFault(({ path, nth }) =>
+        path.includes("/payout/") && nth === 1 ? { delayMillis: 1_500 } : undefined,
+      )
+      const first = yield* Effect.fork(sync({ only: ["payouts"] }))
+      yield* until(() => sandbox.requests.total > 0)
+      const second = yield* sync()
+      expect(second.status).toBe("failed")
+      expect(statusesOf(second)).toEqual({
+        customers: "complete",
+        wallets: "complete",
+        checkouts: "complete",
+        transactions: "complete",
+        wallet_readiness: "complete",
+      })
+      expect((yield* Fiber.join(first)).status).toBe("complete")
+    }),
+  )
+
+  it.scopedLive("cannot take a stream that still waits for its parent, however long that takes", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync } = yield* bench({})
+      sandbox.setFault(({ path, nth }) =>
+        path.endsWith("/customer/get-all") && nth === 1 ? { delayMillis: 2_500 } : undefined,
+      )
+      const first = yield* Effect.fork(sync({ only: ["customers", "wallet_readiness"], leaseSeconds: 1 }))
+      yield* until(() => sandbox.requests.total > 0)
+      yield* Effect.sleep("1800 millis")
+      const second = yield* Effect.either(sync({ only: ["wallet_readiness"] }))
+      expect(second).toMatchObject({ _tag: "Left", left: { reason: "held" } })
+      expect((yield* Fiber.join(first)).status).toBe("complete")
+    }),
+  )
+})
+
+describe("a lease that ran out", () => {
+  it.scopedLive("is taken over, and its former holder writes nothing more", () =>
+    Effect.gen(function* () {
+      const sql = yield* testWarehouse()
+      const late = yield* loading(sql, checkouts)
+      yield* expire(sql)
+      const heir = yield* loading(sql, checkouts)
+      const refused = yield* Effect.either(late.load([record, T1]))
+      expect(refused).toMatchObject({ _tag: "Left", left: { _tag: "LeaseError", reason: "lost" } })
+      expect(yield* Effect.either(renew(sql, late.held))).toMatchObject({ left: { reason: "lost" } })
+      expect(yield* Effect.either(late.close())).toMatchObject({ left: { reason: "lost" } })
+      expect(yield* printed(sql, "SELECT 1 AS one FROM warehouse.checkouts")).toEqual([])
+      expect(yield* printed(sql, "SELECT 1 AS one FROM sync.seen_keys")).toEqual([])
+      expect(yield* heir.load([record, T1])).toMatchObject({ inserted: 1 })
+    }),
+  )
+
+  it.scopedLive("and that nobody took is still its holder's", () =>
+    Effect.gen(function* () {
+      const sql = yield* testWarehouse()
+      const slow = yield* loading(sql, checkouts)
+      yield* expire(sql)
+      expect(yield* slow.load([record, T1])).toMatchObject({ inserted: 1 })
+    }),
+  )
+
+  it.scopedLive("was a dead run's: that is booked as dead, and the next goes on", () =>
+    Effect.gen(function* () {
+      const { sql, sync, rows } = yield* bench({})
+      const dead = yield* loading(sql, checkouts)
+      yield* dead.load([record, T1])
+      yield* expire(sql)
+      expect((yield* sync({ only: ["checkouts"] })).status).toBe("complete")
+      const statuses = "SELECT status, finished_at IS NOT NULL AS is_over FROM"
+      const booked = [
+        { status: "dead", is_over: "true" },
+        { status: "complete", is_over: "true" },
+      ]
+      expect(yield* rows(`${statuses} sync.stream_runs ORDER BY started_at`)).toEqual(booked)
+      expect(yield* rows(`${statuses} sync.runs ORDER BY started_at`)).toEqual(booked)
+    }),
+  )
+
+  it.scopedLive("while its holder slept: the run that lost it is not green", () =>
+    Effect.gen(function* () {
+      const { sql, sandbox, sync } = yield* bench({})
+      sandbox.setFault(({ path, nth }) =>
+        path.includes("/checkout/") && nth === 1 ? { delayMillis: 1_500 } : undefined,
+      )
+      const first = yield* Effect.fork(sync({ only: ["checkouts", "payouts"] }))
+      yield* until(async () => (await sql`SELECT FROM sync.stream_runs WHERE status = 'complete'`).length > 0)
+      yield* expire(sql)
+      yield* loading(sql, checkouts)
+      const summary = yield* Fiber.join(first)
+      expect(streamOf(summary, "payouts").status).toBe("complete")
+      expect(streamOf(summary, "checkouts").status).not.toBe("complete")
+      expect(summary.status).toBe("failed")
+    }),
+  )
+})
