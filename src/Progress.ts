@@ -47,7 +47,9 @@ const logged = (): Told => {
           default:
             lastSaid.delete(key)
             return status === "failed"
-              ? Effect.logError(`failed after ${counts(progress)}. ${message ?? ""}`)
+              ? Effect.logError(
+                  `failed${progress.extracted > 0 ? ` after ${counts(progress)}` : ""}: ${message ?? ""}`,
+                )
               : Effect.logInfo(`${status}: ${counts(progress)}${message === null ? "" : `. ${message}`}`)
         }
       }),

@@ -1,9 +1,9 @@
 import { stripVTControlCharacters } from "node:util"
+import type * as CliApp from "@effect/cli/CliApp"
 import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as ValidationError from "@effect/cli/ValidationError"
 import * as PlatformConfigProvider from "@effect/platform/PlatformConfigProvider"
-import type * as NodeContext from "@effect/platform-node/NodeContext"
 import { Cause, Console, Effect, Exit, Logger, Option } from "effect"
 import { database } from "./cli/commands/database.ts"
 import { demo } from "./cli/commands/demo.ts"
@@ -61,7 +61,7 @@ const refuseMissingValue = (argv: ReadonlyArray<string>): Effect.Effect<void, Co
 }
 
 /** Runs a command line. What it printed is for stdout, what it says about itself for stderr. */
-export const main = (argv: ReadonlyArray<string>): Effect.Effect<void, unknown, NodeContext.NodeContext> =>
+export const main = (argv: ReadonlyArray<string>): Effect.Effect<void, unknown, CliApp.CliApp.Environment> =>
   Effect.gen(function* () {
     yield* refuseMissingValue(argv)
     const parseAndRun = Command.run(root, { name: "paycombat-sync", version: VERSION })

@@ -30,11 +30,18 @@ export const printSummary = ({ streams }: App.RunSummary): Effect.Effect<void> =
       stream.requests,
     ].map(String),
   ])
-  const said = streams.flatMap(({ account, stream, error, note }) =>
-    [error, note].flatMap(text => (text === null ? [] : [`${account}/${stream}: ${text}`])),
-  )
+  const said = new Map<string, Array<string>>()
+  for (const { account, stream, error, note } of streams) {
+    for (const text of [error, note]) {
+      if (text !== null) said.set(text, [...(said.get(text) ?? []), `${account}/${stream}`])
+    }
+  }
   const columns = isNamed ? ["account", ...COLUMNS] : COLUMNS
-  return print([table({ columns, rows }), ...said].join("\n"))
+  return print(
+    [table({ columns, rows }), ...Array.from(said, ([text, about]) => `${about.join(", ")}: ${text}`)].join(
+      "\n",
+    ),
+  )
 }
 
 /** Exit code 1 for a run that missed something, or, when strict, that had rejects. */
