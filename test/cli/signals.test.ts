@@ -1,0 +1,121 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Schedule } from "effect"
+import { DEFAULT_LIST_PATHS, type Sandbox, start } from "../../src/sandbox/Sandbox.ts"
+import { type Cli, cli, databaseEnvironment, linesOf, sandboxEnvironment } from "../support/cli.ts"
+import { testDatabase } from "../support/postgres.ts"
+
+/** A sync that is stopped, or stands in another one's way. */
+
+const PAGES = 30
+const HANG_FROM_PAGE = 21
+const PAGE_SIZE = 100
+
+/** From a page on, the transactions never answer. */
+const hang = (sandbox: Sandbox) =>
+  sandbox.setFault(({ path, query }) =>
+    path === DEFAULT_LIST_PATHS.transactions && Number(query.get("page")) >= HANG_FROM_PAGE
+      ? { hang: true }
+      : undefined,
+  )
+
+const parts = Effect.gen(function* () {
+  const { ownerUrl } = yield* testDatabase()
+  const sandbox = yield* start({ customers: 10, transactions: PAGES * PAGE_SIZE, payouts: 5, checkouts: 5 })
+  const program = yield* cli({
+    ...sandboxEnvironment(sandbox),
+    ...databaseEnvironment(ownerUrl),
+    PAYCOMBAT_LOG_LEVEL: "debug",
+  })
+  expect((yield* program.run(["migrate"])).code).toBe(0)
+  hang(sandbox)
+  return { sandbox, ...program }
+})
+
+/** A sync that has committed all pages that answer. */
+const stuck = ({ start }: Cli) =>
+  Effect.gen(function* () {
+    const running = yield* start(["sync", "--stream", "transactions"])
+    yield* running.printed(`${(HANG_FROM_PAGE - 1) * PAGE_SIZE} read`)
+    return running
+  })
+
+const statusOf = ({ run }: Cli) =>
+  Effect.map(run(["status", "--json"]), ({ stdout }) => {
+    const [status] = JSON.parse(stdout) as ReadonlyArray<{
+      readonly lastRunStatus: string
+      readonly heldBy: string | null
+      readonly rows: number
+    }>
+    return status!
+  })
+
+describe("a sync that is told to stop", () => {
+  for (const [signal, code] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const)
+    it.scopedLive(`${signal}: exits with ${code}, is booked as interrupted, and is gone on with`, () =>
+      Effect.gen(function* () {
+        const { sandbox, ...program } = yield* parts
+        const running = yield* stuck(program)
+        const ended = yield* running.stop(signal)
+        expect(ended.code).toBe(code)
+        expect(ended.stdout).toBe("")
+        expect(yield* statusOf(program)).toMatchObject({
+          lastRunStatus: "interrupted",
+          heldBy: null,
+          rows: (HANG_FROM_PAGE - 1) * PAGE_SIZE,
+        })
+
+        sandbox.setFault(null)
+        sandbox.resetRequests()
+        const next = yield* program.run(["sync", "--stream", "transactions"])
+        expect(next.code).toBe(0)
+        expect(next.stderr).toContain(`going on at page ${HANG_FROM_PAGE}`)
+        expect(sandbox.requests.byPath.get(DEFAULT_LIST_PATHS.transactions)).toBeLessThan(PAGES / 2 + 2)
+        expect((yield* statusOf(program)).rows).toBe(PAGES * PAGE_SIZE)
+      }),
+    )
+})
+
+describe("two syncs at once", () => {
+  it.scopedLive("the second does nothing, says who is at it, and exits with 3", () =>
+    Effect.gen(function* () {
+      const { sandbox, ...program } = yield* parts
+      const running = yield* stuck(program)
+      sandbox.resetRequests()
+      const second = yield* program.run(["sync", "--stream", "transactions"])
+      expect(second.code).toBe(3)
+      expect(second.stdout).toBe("")
+      expect(linesOf(second.stderr)).toHaveLength(1)
+      expect(second.stderr).toContain(`:${running.process.pid}`)
+      expect(sandbox.requests.total).toBe(0)
+      expect((yield* statusOf(program)).heldBy).toContain(`:${running.process.pid}`)
+
+      // What the first does not hold can be done; what it holds is said not to have been.
+      const rest = yield* program.run(["sync", "--stream", "transactions", "--stream", "payouts", "--json"])
+      expect(rest.code).toBe(1)
+      const { streams } = JSON.parse(rest.stdout) as {
+        streams: ReadonlyArray<{ stream: string; status: string }>
+      }
+      expect(streams.map(({ stream, status }) => [stream, status])).toEqual([["payouts", "complete"]])
+    }),
+  )
+
+  it.scopedLive("one that was killed is taken for dead when its lease has run out", () =>
+    Effect.gen(function* () {
+      const { sandbox, ...program } = yield* parts
+      const running = yield* program.start(["sync", "--stream", "transactions"], {
+        PAYCOMBAT_LEASE_SECONDS: "5",
+      })
+      yield* running.printed(`${(HANG_FROM_PAGE - 1) * PAGE_SIZE} read`)
+      expect((yield* running.stop("SIGKILL")).code).toBe(137)
+      sandbox.setFault(null)
+      const next = yield* program
+        .run(["sync", "--stream", "transactions"])
+        .pipe(Effect.repeat({ while: ({ code }) => code === 3, schedule: Schedule.spaced("500 millis") }))
+      expect(next.code).toBe(0)
+      expect(next.stderr).toContain("going on at page")
+    }),
+  )
+})
