@@ -123,7 +123,7 @@ const writeVersions = async (
 }
 
 /** SQLSTATE classes that blame a value: of a batch of rows, one or some are at fault, not Postgres. */
-const BAD_VALUE = /^(22|23|54)/
+export const BAD_VALUE = /^(22|23|54)/
 
 /**
  * Writes versions; where Postgres refuses a value that the decoder let pass, halves the batch until the

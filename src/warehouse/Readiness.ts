@@ -1,4 +1,4 @@
-import type { Effect } from "effect"
+import { Effect } from "effect"
 import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../Errors.ts"
 import type { LookupStream, Row } from "../Stream.ts"
@@ -6,6 +6,7 @@ import { arrayLiteral, arraysOf, shapeOf, unnestOf } from "./bulk.ts"
 import { attempt } from "./Database.ts"
 import type { Held } from "./Lease.ts"
 import { fenced } from "./Ledger.ts"
+import { BAD_VALUE } from "./Loader.ts"
 
 /**
  * The look-up side of the loader: which customers are to be asked whether a wallet may be issued to them, in
@@ -63,20 +64,62 @@ export const dueAfter = (
     return rows.map(({ id }) => id)
   })
 
+/** What became of answers; `failed` ones are among the others too. */
+export interface Saved {
+  readonly inserted: number
+  readonly updated: number
+  readonly unchanged: number
+  readonly failed: number
+}
+
+type Usage = { readonly requests: number; readonly retries: number }
+
+const UNSTORABLE = "The answer holds a text or a number that Postgres cannot store."
+
 /**
  * Books answers: the latest per customer, and a new period of history where the state (ready, missing fields)
  * is another than before. A failed check is no state: it leaves the last one, and says so in `check_error`.
+ * Where Postgres refuses a value, halves the answers until the one at fault is alone, which becomes a failed check.
  */
 export const saveAnswers = (
   sql: postgres.Sql,
   held: Held,
   stream: LookupStream,
   answers: ReadonlyArray<Answer>,
-  usage: { readonly requests: number; readonly retries: number },
-): Effect.Effect<
-  { inserted: number; updated: number; unchanged: number; failed: number },
-  LeaseError | WarehouseError
-> =>
+  usage: Usage,
+): Effect.Effect<Saved, LeaseError | WarehouseError> =>
+  saveTogether(sql, held, stream, answers, usage).pipe(
+    Effect.catchIf(
+      error => error._tag === "WarehouseError" && BAD_VALUE.test(error.code ?? ""),
+      (error): Effect.Effect<Saved, LeaseError | WarehouseError> => {
+        const [only] = answers
+        if (answers.length === 1 && only !== undefined) {
+          if (only.raw === null) return Effect.fail(error)
+          const failed = { ...only, row: null, raw: null, error: UNSTORABLE }
+          return saveAnswers(sql, held, stream, [failed], usage)
+        }
+        const middle = answers.length >> 1
+        const halves = [answers.slice(0, middle), answers.slice(middle)]
+        return Effect.map(
+          Effect.forEach(halves, half => saveAnswers(sql, held, stream, half, usage)),
+          ([left, right]) => ({
+            inserted: left!.inserted + right!.inserted,
+            updated: left!.updated + right!.updated,
+            unchanged: left!.unchanged + right!.unchanged,
+            failed: left!.failed + right!.failed,
+          }),
+        )
+      },
+    ),
+  )
+
+const saveTogether = (
+  sql: postgres.Sql,
+  held: Held,
+  stream: LookupStream,
+  answers: ReadonlyArray<Answer>,
+  usage: Usage,
+): Effect.Effect<Saved, LeaseError | WarehouseError> =>
   fenced(sql, held, async tx => {
     const { table } = shapeOf(stream.table)
     const columns = ["customer_id", "is_wallet_ready", "missing_fields", "checked_at", "check_error", "raw"]

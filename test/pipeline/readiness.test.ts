@@ -1,0 +1,189 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Duration, Effect } from "effect"
+import { READINESS_PATH, type Sandbox } from "../../src/sandbox/Sandbox.ts"
+import { bench, type SyncOptions, streamOf } from "../support/warehouse.ts"
+
+const [HEAD = ""] = READINESS_PATH.split("{id}")
+const only = ["wallet_readiness"]
+
+/** Customers who were asked about since the requests were reset, in the order asked. */
+const askedOf = (sandbox: Sandbox): ReadonlyArray<string> =>
+  sandbox.requests.recent.flatMap(({ path }) => (path.startsWith(HEAD) ? [path.slice(HEAD.length)] : []))
+
+const setup = Effect.gen(function* () {
+  const given = yield* bench({})
+  const { sandbox, sync, sql, rows } = given
+  yield* sync({ only: ["customers"] })
+  const everyone = [...sandbox.truth.ids("customers")]
+  return {
+    ...given,
+    everyone,
+    /** One run of look-ups, one call at a time so that their order shows, and who was asked. */
+    check: (options: SyncOptions = {}) =>
+      Effect.gen(function* () {
+        sandbox.resetRequests()
+        const run = yield* sync({ only, account: { concurrency: 1 }, ...options })
+        return { asked: askedOf(sandbox), run, booked: streamOf(run, "wallet_readiness") }
+      }),
+    row: (id: string) =>
+      Effect.map(
+        rows(`SELECT * FROM warehouse.wallet_readiness WHERE customer_id = '${id}'`),
+        ([row]) => row!,
+      ),
+    /** Makes all answers older, the customers' order kept. */
+    age: (hours: number) =>
+      Effect.promise(
+        () => sql`
+        UPDATE warehouse.wallet_readiness SET checked_at = checked_at - make_interval(hours => ${hours})`,
+      ),
+  }
+})
+
+/** Answers the look-ups of some customers with something else. */
+const answering = (
+  sandbox: Sandbox,
+  ids: ReadonlyArray<string>,
+  fault: Parameters<Sandbox["setFault"]>[0] & object,
+) => sandbox.setFault(request => (ids.some(id => request.path === HEAD + id) ? fault(request) : undefined))
+
+describe("whom readiness is asked about", () => {
+  it.scopedLive(
+    "everyone first; then those not ready, oldest answer first; ready ones when they are old",
+    () =>
+      Effect.gen(function* () {
+        const { sandbox, check, everyone, age } = yield* setup
+        const notReady = [...sandbox.truth.notReady()].map(({ customerId }) => customerId)
+        const first = yield* check()
+        expect([...first.asked].sort()).toEqual([...everyone].sort())
+        expect(first.booked).toMatchObject({
+          extracted: everyone.length,
+          inserted: everyone.length,
+          leftOver: 0,
+        })
+        const second = yield* check()
+        expect([...second.asked].sort()).toEqual([...notReady].sort())
+        expect(second.asked).toEqual(first.asked.filter(id => notReady.includes(id)))
+        expect(second.booked).toMatchObject({ inserted: 0, updated: 0, unchanged: notReady.length })
+        yield* age(2)
+        const recheck = yield* check({ readyRecheck: Duration.hours(1) })
+        expect([...recheck.asked].sort()).toEqual([...everyone].sort())
+      }),
+  )
+
+  it.scopedLive("never-checked ones before all, and what the budget leaves over comes first next time", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, check, everyone } = yield* setup
+      const first = yield* check({ readyMaxCalls: 10 })
+      expect(first.asked).toHaveLength(10)
+      expect(first.booked).toMatchObject({ status: "complete", leftOver: everyone.length - 10 })
+      expect(first.booked.note).toContain("left over")
+      sandbox.insert("customers", 2, "back")
+      yield* sync({ only: ["customers"] })
+      const second = yield* check({ readyMaxCalls: 15 })
+      expect(second.asked.filter(id => first.asked.includes(id))).toEqual([])
+      expect((yield* check({ readyMaxCalls: 0 })).asked).toEqual([])
+    }),
+  )
+
+  it.scopedLive("one whose record changed since, and nobody who is removed", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, check } = yield* setup
+      for (const customer of [4, 7, 9]) sandbox.makeReady(customer)
+      yield* check()
+      sandbox.touch("customers", 7)
+      sandbox.remove("customers", 9)
+      sandbox.patch("customers", 10, { unseen: true })
+      for (let n = 0; n < 2; n++) yield* sync({ only: ["customers"] })
+      const { asked } = yield* check({ readyRecheck: Duration.zero })
+      expect(asked).not.toContain(sandbox.idOf("customers", 9))
+      yield* check()
+      sandbox.touch("customers", 7)
+      yield* sync({ only: ["customers"] })
+      const next = yield* check()
+      expect(next.asked).toContain(sandbox.idOf("customers", 7))
+      expect(next.asked).not.toContain(sandbox.idOf("customers", 4))
+    }),
+  )
+
+  it.scopedLive("alone, from the warehouse's own customers", () =>
+    Effect.gen(function* () {
+      const { sandbox, check } = yield* setup
+      yield* check()
+      const others = [...sandbox.requests.byPath.keys()].filter(path => path !== READINESS_PATH)
+      expect(others).toEqual([])
+    }),
+  )
+})
+
+describe("a check that fails", () => {
+  it.scopedLive.each([
+    ["404", { status: 404, body: { message: "Customer not found" } }],
+    ["400", { status: 400, body: { message: "customer_id is not valid" } }],
+    ["another answer than documented", { body: { status: true, data: { ready: "perhaps" } } }],
+    ["a failure under 200", { body: { status: false, message: "no", data: null } }],
+    [
+      "text that Postgres cannot store",
+      { body: { status: true, data: { is_wallet_ready: false, missing_field: ["a\u0000b"] } } },
+    ],
+    [
+      "half a character",
+      { body: { status: true, data: { is_wallet_ready: false, missing_field: [], note: "\ud800" } } },
+    ],
+    [
+      "a number that Postgres cannot store",
+      { body: '{"status":true,"data":{"is_wallet_ready":true,"odd":1e200000}}' },
+    ],
+  ] as const)("with %s is said on its row, costs nobody else, and is no state", ([, fault]) =>
+    Effect.gen(function* () {
+      const { sandbox, check, row, everyone, value } = yield* setup
+      const [known, unknown] = [sandbox.idOf("customers", 4), sandbox.idOf("customers", 5)]
+      answering(sandbox, [unknown], () => fault)
+      expect((yield* check()).booked).toMatchObject({ status: "complete", inserted: everyone.length })
+      const before = yield* row(known)
+      answering(sandbox, [known, unknown], () => fault)
+      const second = yield* check({ readyRecheck: Duration.zero })
+      expect(second.booked).toMatchObject({ status: "complete", extracted: everyone.length })
+      expect(second.booked.note).toContain("check_error")
+      const after = yield* row(known)
+      expect(after.check_error).not.toBe(null)
+      for (const column of ["is_wallet_ready", "missing_fields", "changed_at", "raw"] as const)
+        expect([column, after[column]]).toEqual([column, before[column]])
+      expect(yield* row(unknown)).toMatchObject({
+        is_wallet_ready: null,
+        changed_at: null,
+        missing_fields: "[]",
+      })
+      const periods = "SELECT count(*) FROM warehouse.wallet_readiness_history WHERE customer_id ="
+      expect(yield* value(`${periods} '${known}'`)).toBe("1")
+      expect(yield* value(`${periods} '${unknown}'`)).toBe("0")
+      sandbox.setFault(null)
+      const third = yield* check()
+      expect(third.asked).toContain(known)
+      expect((yield* row(known)).check_error).toBe(null)
+    }),
+  )
+
+  it.scopedLive(
+    "ten times in a row because nobody answers ends the stream: it is the endpoint that is away",
+    () =>
+      Effect.gen(function* () {
+        const { sandbox, check, value } = yield* setup
+        // A pause longer than a run waits for: no call is repeated, none gets an answer.
+        sandbox.setFault(() => ({ status: 429, headers: { "retry-after": "3600" } }))
+        const { booked } = yield* check()
+        expect(booked.status).toBe("failed")
+        expect(booked.error).toContain("try again after")
+        expect(Number(yield* value("SELECT count(*) FROM warehouse.wallet_readiness"))).toBeLessThan(10)
+      }),
+  )
+
+  it.scopedLive("with 403 ends the stream: it is the endpoint that is refused", () =>
+    Effect.gen(function* () {
+      const { sandbox, check } = yield* setup
+      sandbox.setFault(() => ({ status: 403 }))
+      const { booked, asked } = yield* check()
+      expect(booked.status).toBe("failed")
+      expect(asked).toHaveLength(1)
+    }),
+  )
+})
