@@ -1,0 +1,146 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Redacted } from "effect"
+import { start } from "../../src/sandbox/Sandbox.ts"
+import { cli, databaseEnvironment, linesOf, sandboxEnvironment } from "../support/cli.ts"
+import { runSql, testDatabase } from "../support/postgres.ts"
+import { SMALL } from "../support/warehouse.ts"
+
+/** `migrate`, `status` and `query`, against a given Postgres. */
+
+const parts = Effect.gen(function* () {
+  const database = yield* testDatabase()
+  return { ...database, ...(yield* cli(databaseEnvironment(database.ownerUrl))) }
+})
+
+describe("migrate", () => {
+  it.scopedLive(
+    "--check says what is missing and exits with 1, and changes nothing; then it is done once",
+    () =>
+      Effect.gen(function* () {
+        const { run, ownerUrl } = yield* parts
+        const missing = yield* run(["migrate", "--check", "--json"])
+        expect(missing.code).toBe(1)
+        const pending = JSON.parse(missing.stdout) as { migrations: Array<string>; views: Array<string> }
+        expect(pending.migrations.length).toBeGreaterThan(0)
+        expect(pending.views).toContain("settlement")
+        const schemas = "SELECT 1 FROM pg_namespace WHERE nspname IN ('warehouse', 'sync', 'analytics')"
+        expect(yield* Effect.promise(() => runSql(ownerUrl, schemas))).toHaveLength(0)
+
+        const done = yield* run(["migrate"])
+        expect(done.code).toBe(0)
+        for (const name of [...pending.migrations, ...pending.views]) expect(done.stdout).toContain(name)
+        const check = yield* run(["migrate", "--check"])
+        expect([check.code, check.stdout]).toEqual([0, "The database is up to date.\n"])
+        expect((yield* run(["migrate"])).stdout).toBe("The database is up to date.\n")
+      }),
+  )
+})
+
+describe("status", () => {
+  it.scopedLive("says how each stream stands, for people and for programs", () =>
+    Effect.gen(function* () {
+      const { run } = yield* parts
+      expect((yield* run(["status"])).code).toBe(2)
+      yield* run(["migrate"])
+      expect((yield* run(["status"])).stdout).toContain("Nothing was synced yet")
+
+      const sandbox = yield* start(SMALL)
+      sandbox.patch("payouts", 3, { updated_at: 5 })
+      yield* run(["sync"], sandboxEnvironment(sandbox))
+      const json = JSON.parse((yield* run(["status", "--json"])).stdout) as ReadonlyArray<object>
+      expect(json).toHaveLength(6)
+      expect(json).toContainEqual(
+        expect.objectContaining({
+          account: "default",
+          stream: "payouts",
+          lastRunStatus: "complete_with_rejects",
+          rows: 19,
+          rejects: 1,
+          removed: 0,
+          heldBy: null,
+        }),
+      )
+      const table = yield* run(["status", "--stream", "payouts", "--account", "default"])
+      const lines = linesOf(table.stdout).filter(line => line.includes("default"))
+      expect(lines).toHaveLength(1)
+      expect(lines[0]).toMatch(/payouts.*complete_with_rejects.*19.*1.*0/)
+      const unknown = yield* run(["status", "--account", "eu"])
+      expect([unknown.code, linesOf(unknown.stderr).length]).toEqual([2, 1])
+    }),
+  )
+})
+
+describe("query", () => {
+  const DIGITS = "12345678901234567890.123456789012345678"
+  const STATEMENT = `SELECT ${DIGITS}::numeric AS amount, NULL AS nothing, 'a, "b"' AS words, true AS yes`
+
+  const reader = Effect.gen(function* () {
+    const { readerUrl, ...program } = yield* parts
+    yield* program.run(["migrate"])
+    const environment = { PAYCOMBAT_READER_URL: Redacted.value(readerUrl) }
+    return {
+      ...program,
+      environment,
+      query: (...args: ReadonlyArray<string>) => program.run(["query", ...args], environment),
+    }
+  })
+
+  it.scopedLive("prints every digit, as table, CSV and JSON", () =>
+    Effect.gen(function* () {
+      const { query } = yield* reader
+      const [table, csv, json] = yield* Effect.all(
+        [query(STATEMENT), query(STATEMENT, "--csv"), query("--json", STATEMENT)],
+        { concurrency: 2 },
+      )
+      for (const { code, stderr } of [table, csv, json]) expect([code, stderr]).toEqual([0, ""])
+      expect(table.stdout).toContain(`│ ${DIGITS} │`)
+      expect(table.stdout).toContain("1 row\n")
+      expect(csv.stdout).toBe(`amount,nothing,words,yes\n${DIGITS},,"a, ""b""",t\n`)
+      expect(JSON.parse(json.stdout)).toEqual([{ amount: DIGITS, nothing: null, words: 'a, "b"', yes: "t" }])
+      const none = yield* query("SELECT * FROM settlement", "--json")
+      expect(none.stdout).toBe("[]\n")
+    }),
+  )
+
+  it.scopedLive("refuses a second statement, and all that is not for analysts, in one line", () =>
+    Effect.gen(function* () {
+      const { query } = yield* reader
+      for (const statement of [
+        "SELECT 1; SELECT 2",
+        "SELECT * FROM warehouse.customers",
+        "DELETE FROM analytics.settlement",
+        "SELECT nothing FROM",
+      ]) {
+        const ended = yield* query(statement)
+        expect(ended.code, statement).toBe(1)
+        expect(ended.stdout, statement).toBe("")
+        expect(linesOf(ended.stderr), statement).toHaveLength(1)
+      }
+    }),
+  )
+
+  it.scopedLive("asks a given Postgres only as a login that can read analytics and no more", () =>
+    Effect.gen(function* () {
+      const { run, ownerUrl } = yield* reader
+      const unset = yield* run(["query", "SELECT 1"])
+      expect(unset.code).toBe(2)
+      expect(unset.stderr).toContain("PAYCOMBAT_READER_URL is not set")
+      const owner = yield* run(["query", "SELECT 1"], { PAYCOMBAT_READER_URL: Redacted.value(ownerUrl) })
+      expect(owner.code).toBe(2)
+      expect(linesOf(owner.stderr)).toHaveLength(1)
+      for (const { stderr } of [unset, owner])
+        expect(stderr).not.toContain(new URL(Redacted.value(ownerUrl)).password)
+    }),
+  )
+
+  it.scopedLive("lets whoever reads its output stop reading", () =>
+    Effect.gen(function* () {
+      const program = yield* reader
+      const large = "SELECT repeat('x', 1000) FROM generate_series(1, 50000)"
+      const running = yield* program.start(["query", large, "--csv"], program.environment)
+      running.process.stdout!.once("data", () => running.process.stdout!.destroy())
+      const { stderr } = yield* running.ended
+      expect(stderr).toBe("")
+    }),
+  )
+})
