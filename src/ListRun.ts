@@ -20,6 +20,8 @@ const BATCH_RECORDS = 5_000
 const BATCH_AGE = "2 seconds"
 /** Pages read ahead while a batch is being loaded. */
 const PAGES_AHEAD = 4
+/** List items whose by-id endpoint is looked for before it counts as not there: one of them may be gone by then. */
+const DETAIL_PROBES = 3
 
 interface Extract {
   readonly page: Page
@@ -38,18 +40,23 @@ const wholeRecords = (context: StreamContext, stream: ListStream) => {
   const read = (record: JsonObject, readAt: Date): Effect.Effect<Extracted, StreamFailure> =>
     readDetail(context.client, stream.source, candidate!, String(record[idField])).pipe(
       Effect.map(whole => ({ record: { ...record, ...whole.record }, readAt: whole.readAt })),
+      Effect.catchIf(isGone, () => Effect.succeed({ record, readAt })),
+    )
+  const findCandidate = ([first, ...others]: ReadonlyArray<JsonObject>): Effect.Effect<
+    number,
+    StreamFailure
+  > =>
+    discoverDetail(context.client, stream.source, String(first![idField])).pipe(
+      Effect.map(found => found.candidate),
       Effect.catchIf(
-        error => error._tag === "EndpointError" && error.status === 404,
-        () => Effect.succeed({ record, readAt }),
+        error => isGone(error) && others.length > 0,
+        () => findCandidate(others),
       ),
     )
   return (page: Page): Effect.Effect<Extract, StreamFailure> =>
     Effect.gen(function* () {
-      const first = page.records.find(lacksParts)
-      if (first !== undefined && candidate === undefined) {
-        const id = String(first[idField])
-        candidate = (yield* discoverDetail(context.client, stream.source, id)).candidate
-      }
+      const lacking = page.records.filter(lacksParts)
+      if (lacking.length > 0) candidate ??= yield* findCandidate(lacking.slice(0, DETAIL_PROBES))
       const records = yield* Effect.forEach(
         page.records,
         (record): Effect.Effect<Extracted, StreamFailure> =>
@@ -59,6 +66,8 @@ const wholeRecords = (context: StreamContext, stream: ListStream) => {
       return { page, records }
     })
 }
+
+const isGone = (error: StreamFailure): boolean => error._tag === "EndpointError" && error.status === 404
 
 /** Whether a pass that was made with one contract can go on with the other: its pages are the same pages. */
 const readsAlike = (a: Contract | undefined, b: Contract): boolean =>
