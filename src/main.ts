@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { constants } from "node:os"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
@@ -6,10 +7,17 @@ import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
 import { Effect, Layer } from "effect"
 import { exitCodeOf, main } from "./cli.ts"
 
-let signal: NodeJS.Signals = "SIGINT"
-process.once("SIGTERM", received => {
-  signal = received
-})
+/** npm passes on a Ctrl-C that the terminal has sent already: only a later one means "do not wait". */
+const IMPATIENT_AFTER_MILLIS = 1_000
+
+let first: { readonly signal: NodeJS.Signals; readonly at: number } | undefined
+
+// For good, and before all others: a library that finds itself alone with a signal kills the process at once.
+for (const signal of ["SIGINT", "SIGTERM"] as const)
+  process.on(signal, () => {
+    first ??= { signal, at: Date.now() }
+    if (Date.now() - first.at > IMPATIENT_AFTER_MILLIS) process.exit(128 + constants.signals[signal])
+  })
 
 /** Not the whole of NodeContext: what a command line needs of it loads sooner. */
 const platform = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer)
@@ -17,5 +25,5 @@ const platform = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTermin
 NodeRuntime.runMain(Effect.provide(main(process.argv), platform), {
   disableErrorReporting: true,
   disablePrettyLogger: true,
-  teardown: (exit, onExit) => onExit(exitCodeOf(exit, signal)),
+  teardown: (exit, onExit) => onExit(exitCodeOf(exit, first?.signal ?? "SIGINT")),
 })

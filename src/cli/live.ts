@@ -28,7 +28,10 @@ interface Line {
   readonly endedAt: number | undefined
 }
 
-const textOf = ({ told, startedAt, endedAt }: Line, width: number): string => {
+const nameOf = ({ told }: Line) => `${told.account}/${told.stream}`
+
+const textOf = (line: Line, nameWidth: number, width: number): string => {
+  const { told, startedAt, endedAt } = line
   const seconds = Math.max(((endedAt ?? Date.now()) - startedAt) / 1000, 0.001)
   const parts = [
     `${count.format(told.extracted)}${told.total === undefined ? "" : ` of ${count.format(told.total)}`} read`,
@@ -39,7 +42,7 @@ const textOf = ({ told, startedAt, endedAt }: Line, width: number): string => {
     ...(endedAt === undefined ? [`${count.format(Math.round(told.extracted / seconds))}/s`] : []),
   ]
   const what = told.status === "waiting" ? "waits for the streams before it" : parts.join(", ")
-  const text = `${SYMBOL[told.status]} ${`${told.account}/${told.stream}`.padEnd(28)}${what}`
+  const text = `${SYMBOL[told.status]} ${nameOf(line).padEnd(nameWidth)}  ${what}`
   const whole = told.message === null ? text : `${text}  ${told.message}`
   // One column is left free: some terminals wrap a line that fills the last one.
   return whole.length < width ? whole : `${whole.slice(0, Math.max(width - 2, 0))}…`
@@ -51,7 +54,9 @@ export const liveProgress: Effect.Effect<Layer.Layer<never>, never, Scope.Scope>
   const draw = createLogUpdate(process.stderr)
   const redraw = () => {
     const width = process.stderr.columns || DEFAULT_WIDTH
-    draw(Array.from(lines.values(), line => textOf(line, width)).join("\n"))
+    const drawn = [...lines.values()]
+    const nameWidth = Math.max(...drawn.map(line => nameOf(line).length))
+    draw(drawn.map(line => textOf(line, nameWidth, width)).join("\n"))
   }
   const timer = setInterval(redraw, 1000 / FRAMES_PER_SECOND)
   yield* Effect.addFinalizer(() =>
@@ -63,7 +68,7 @@ export const liveProgress: Effect.Effect<Layer.Layer<never>, never, Scope.Scope>
   )
   const tell = (told: StreamProgress) =>
     Effect.sync(() => {
-      const key = `${told.account}/${told.stream}`
+      const key = JSON.stringify([told.account, told.stream])
       const known = lines.get(key)
       const now = Date.now()
       const isUnder = told.status === "running" || told.status === "waiting"

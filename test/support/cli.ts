@@ -1,4 +1,4 @@
-import { type ChildProcess, execFile, spawn } from "node:child_process"
+import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
 import { existsSync } from "node:fs"
 import { mkdir, rename, symlink } from "node:fs/promises"
@@ -81,18 +81,24 @@ export interface Cli {
     args: ReadonlyArray<string>,
     environment?: Environment,
   ) => Effect.Effect<Running, never, Scope.Scope>
+  /** The same on a terminal: all that is printed is in `stdout`, and signals go to the program. Needs `script`. */
+  readonly onTerminal: Cli["start"]
 }
+
+/** Whether this machine has the `script` that makes terminals (of util-linux; others are called otherwise). */
+export const hasTerminals =
+  process.platform === "linux" && spawnSync("script", ["--version"]).stdout?.includes("util-linux")
 
 /** The program with a directory of its own, and nothing of this machine's environment but where programs are. */
 export const cli = (environment: Environment = {}): Effect.Effect<Cli, never, Scope.Scope> =>
   Effect.gen(function* () {
     const main = yield* Effect.promise(built)
     const directory = yield* temporaryDirectory
-    const start: Cli["start"] = (args, more = {}) =>
+    const started = (command: ReadonlyArray<string>, more: Environment) =>
       Effect.acquireRelease(
         Effect.sync(() =>
           running(
-            spawn(process.execPath, [main, ...args], {
+            spawn(command[0]!, command.slice(1), {
               cwd: directory,
               env: { PATH: process.env.PATH, HOME: directory, ...environment, ...more },
               stdio: ["ignore", "pipe", "pipe"],
@@ -110,9 +116,29 @@ export const cli = (environment: Environment = {}): Effect.Effect<Cli, never, Sc
             ),
           ),
       )
+    const start: Cli["start"] = (args, more = {}) => started([process.execPath, main, ...args], more)
+    const onTerminal: Cli["start"] = (args, more = {}) =>
+      Effect.gen(function* () {
+        const command = [process.execPath, main, ...args].map(word => `'${word}'`).join(" ")
+        const terminal = [
+          "script",
+          "-qec",
+          `echo "pid=$$"; stty cols 100 rows 30; exec ${command}`,
+          "/dev/null",
+        ]
+        const whole = yield* started(terminal, { TERM: "xterm-256color", SHELL: "/bin/sh", ...more })
+        yield* whole.printed("pid=")
+        const pid = Number(/pid=(\d+)/.exec(whole.stdout())![1])
+        const stop: Running["stop"] = signal =>
+          Effect.zipRight(
+            Effect.sync(() => process.kill(pid, signal)),
+            whole.ended,
+          )
+        return { ...whole, stop }
+      })
     const run: Cli["run"] = (args, more) =>
       Effect.scoped(Effect.flatMap(start(args, more), ({ ended }) => ended))
-    return { directory, start, run }
+    return { directory, start, onTerminal, run }
   })
 
 const SIGNAL_NUMBERS: Readonly<Record<string, number>> = { SIGINT: 2, SIGKILL: 9, SIGTERM: 15 }

@@ -1,0 +1,69 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { DEFAULT_LIST_PATHS, start } from "../../src/sandbox/Sandbox.ts"
+import { cli, databaseEnvironment, hasTerminals, sandboxEnvironment } from "../support/cli.ts"
+import { testDatabase } from "../support/postgres.ts"
+import { SMALL } from "../support/warehouse.ts"
+
+/** What a person sees who looks at a terminal. */
+
+const HIDE_CURSOR = "\u001b[?25l"
+const SHOW_CURSOR = "\u001b[?25h"
+
+const parts = Effect.gen(function* () {
+  const { ownerUrl } = yield* testDatabase()
+  const sandbox = yield* start(SMALL)
+  const program = yield* cli({ ...sandboxEnvironment(sandbox), ...databaseEnvironment(ownerUrl) })
+  return { sandbox, ...program }
+})
+
+describe.skipIf(!hasTerminals)("sync on a terminal", () => {
+  it.scopedLive("shows a line per stream, and leaves the last of each above the summary", () =>
+    Effect.gen(function* () {
+      const { onTerminal } = yield* parts
+      const { code, stdout } = yield* (yield* onTerminal(["sync", "--migrate"])).ended
+      expect(code).toBe(0)
+      const summary = stdout.indexOf("┌")
+      const end = stdout.slice(0, summary)
+      for (const stream of [
+        "customers",
+        "wallets",
+        "payouts",
+        "checkouts",
+        "transactions",
+        "wallet_readiness",
+      ])
+        expect(end).toMatch(new RegExp(`✔ default/${stream} `))
+      expect(end).toMatch(/120 read, 120 new, 0 changed, \d+\.\d s/)
+      expect(end).not.toContain("INFO")
+      expect(stdout.slice(summary)).not.toContain(HIDE_CURSOR)
+      expect(stdout.lastIndexOf(SHOW_CURSOR)).toBeGreaterThan(stdout.lastIndexOf(HIDE_CURSOR))
+    }),
+  )
+
+  it.scopedLive("Ctrl-C: books what was interrupted, shows it, and gives the cursor back", () =>
+    Effect.gen(function* () {
+      const { onTerminal, run, sandbox } = yield* parts
+      sandbox.setFault(({ path }) => (path === DEFAULT_LIST_PATHS.customers ? { hang: true } : undefined))
+      const running = yield* onTerminal(["sync", "--migrate"])
+      yield* running.printed("✔ default/transactions")
+      yield* running.printed("waits for the streams before it")
+      const { code, stdout } = yield* running.stop("SIGINT")
+      expect(code).toBe(130)
+      expect(stdout).toContain("■ default/customers")
+      expect(stdout.lastIndexOf(SHOW_CURSOR)).toBeGreaterThan(stdout.lastIndexOf(HIDE_CURSOR))
+      const status = yield* run(["status", "--json", "--stream", "customers"])
+      expect(JSON.parse(status.stdout)).toMatchObject([{ lastRunStatus: "interrupted", heldBy: null }])
+    }),
+  )
+
+  it.scopedLive("prints help in colours, unless asked not to", () =>
+    Effect.gen(function* () {
+      const { onTerminal } = yield* parts
+      expect((yield* (yield* onTerminal(["--help"])).ended).stdout).toContain("\u001b[")
+      expect((yield* (yield* onTerminal(["--help"], { NO_COLOR: "1" })).ended).stdout).not.toContain(
+        "\u001b[",
+      )
+    }),
+  )
+})
