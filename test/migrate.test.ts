@@ -75,6 +75,17 @@ describe.each<PostgresVersion>(["18", "14"])("migrate on Postgres %s", version =
     }),
   )
 
+  it.scopedLive("brings back the schema of the views with all of them", () =>
+    Effect.gen(function* () {
+      const sql = yield* warehouse
+      const before = Object.keys(yield* identities(sql))
+      yield* run(sql, "DROP SCHEMA analytics CASCADE")
+      expect([...(yield* pendingMigrations(sql)).views].sort()).toEqual(before)
+      expect((yield* migrate(sql)).views).toHaveLength(before.length)
+      expect(yield* pendingMigrations(sql)).toEqual(NOTHING)
+    }),
+  )
+
   it.scopedLive("alters a column that views read, and gives them back", () =>
     Effect.gen(function* () {
       const sql = yield* warehouse

@@ -91,7 +91,8 @@ export interface ViewPlan {
 
 /**
  * The difference between the database and `views`. A view altered by hand is seen by its definition as
- * Postgres prints it, so the search path must be empty here and wherever a hash is recorded.
+ * Postgres prints it, so the search path must be empty here and wherever a hash is recorded. Another major
+ * version may print it differently: then it is re-created once, which does no harm.
  */
 export const planViews = async (
   tx: postgres.TransactionSql,
@@ -153,6 +154,13 @@ export const dropViews = async (
   return grants
 }
 
+/** A person may have dropped the schema with all that was in it; asking first, because to make one takes a right of its own. */
+const makeSchema = async (tx: postgres.TransactionSql): Promise<void> => {
+  const [found] = await tx<Array<{ exists: boolean }>>`
+    SELECT to_regnamespace('analytics') IS NOT NULL AS exists`
+  if (!found?.exists) await tx`CREATE SCHEMA analytics`
+}
+
 /** Carries out a plan. `before` is what an earlier drop in the same transaction returned. Returns notes. */
 export const applyViews = async (
   tx: postgres.TransactionSql,
@@ -160,6 +168,7 @@ export const applyViews = async (
   before: Grants,
 ): Promise<ReadonlyArray<string>> => {
   const { views, grants } = await dropViews(tx, plan.drop)
+  if (plan.create.length > 0) await makeSchema(tx)
   for (const { name, hash, statements } of plan.create) {
     await tx.unsafe(statements)
     await tx`

@@ -57,8 +57,8 @@ describe.each<PostgresVersion>(["18", "14"])("a migration that must not go on on
       expect(error).toBeInstanceOf(ConfigurationError)
       expect(error.message).toContain(name)
       expect(yield* identities(sql)).toMatchObject({
-        freshness: before["freshness"],
-        checkout_daily: before["checkout_daily"],
+        freshness: before.freshness,
+        checkout_daily: before.checkout_daily,
       })
     }),
   )

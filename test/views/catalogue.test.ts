@@ -78,7 +78,7 @@ describe.each<PostgresVersion>(["18", "14"])("the views of analytics on Postgres
          FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid AND attnum > 0
          WHERE relnamespace = 'analytics'::regnamespace GROUP BY 1 ORDER BY 1`,
       )
-      expect(rows.map(row => row["view"])).toEqual(Object.keys(PROMISED).sort())
+      expect(rows.map(row => row.view)).toEqual(Object.keys(PROMISED).sort())
       for (const { view, columns } of rows) expect(`${columns} `).toMatch(new RegExp(`^${PROMISED[view!]} `))
     }),
   )
@@ -159,9 +159,9 @@ describe.each<PostgresVersion>(["18", "14"])("the views of analytics on Postgres
                  FROM analytics.${view} v`,
       )
       const rows = yield* printed(sql, isShown.join(" UNION ALL "))
-      expect(rows.filter(row => row["leaks"] !== "0")).toEqual([])
+      expect(rows.filter(row => row.leaks !== "0")).toEqual([])
       // Not a test of empty views; freshness reads no record.
-      expect(rows.filter(row => row["rows"] === "0").map(row => row["view"])).toEqual(["freshness"])
+      expect(rows.filter(row => row.rows === "0").map(row => row.view)).toEqual(["freshness"])
     }),
   )
 
@@ -200,7 +200,7 @@ describe.each<PostgresVersion>(["18", "14"])("the views of analytics on Postgres
         `SELECT relname AS index, pg_get_indexdef(oid, 1, true) AS first FROM pg_class
          WHERE relkind = 'i' AND relnamespace = 'warehouse'::regnamespace`,
       )
-      const firstOf = new Map(firsts.map(row => [row["index"], row["first"]!]))
+      const firstOf = new Map(firsts.map(row => [row.index, row.first!]))
       for (const { view, filter, table } of SELECTIVE) {
         const [row] = yield* Effect.promise(() =>
           session.unsafe<Array<{ "QUERY PLAN": string | ReadonlyArray<{ Plan: Plan }> }>>(
@@ -212,9 +212,10 @@ describe.each<PostgresVersion>(["18", "14"])("the views of analytics on Postgres
         const reads = nodes(plan).filter(node => node["Relation Name"] === table)
         expect(reads, `${view}: ${filter}`).not.toEqual([])
         for (const read of reads)
-          expect(leads(firstOf.get(read["Index Name"] ?? "") ?? "an index", read["Index Cond"]), JSON.stringify(read)).toBe(
-            true,
-          )
+          expect(
+            leads(firstOf.get(read["Index Name"] ?? "") ?? "an index", read["Index Cond"]),
+            JSON.stringify(read),
+          ).toBe(true)
       }
     }),
   )

@@ -197,7 +197,7 @@ describe.each<PostgresVersion>(["18", "14"])("settlement views on Postgres %s", 
         sql,
         `SELECT event_type, event_name, direction FROM analytics.settlement_transaction ORDER BY transaction_id`,
       )
-      expect(rows.map(row => [row["event_type"], row["event_name"], row["direction"]])).toEqual(cases)
+      expect(rows.map(row => [row.event_type, row.event_name, row.direction])).toEqual(cases)
     }),
   )
 
@@ -226,7 +226,7 @@ describe.each<PostgresVersion>(["18", "14"])("settlement views on Postgres %s", 
       )
       const days =
         "SELECT unsettled_days AS days FROM analytics.settlement_transaction ORDER BY transaction_id"
-      expect((yield* printed(sql, days)).map(row => row["days"])).toEqual(["3", null, "0"])
+      expect((yield* printed(sql, days)).map(row => row.days)).toEqual(["3", null, "0"])
     }),
   )
 
