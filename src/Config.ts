@@ -43,7 +43,8 @@ const text = (name: string) =>
     Config.mapOrFail(value => {
       const trimmed = value.trim()
       return trimmed === ""
-        ? Either.left(ConfigError.MissingData([name], "is not set"))
+        ? // Without a path: the name of the variable that is mapped is put before it.
+          Either.left(ConfigError.MissingData([], "is not set"))
         : Either.right(trimmed)
     }),
   )

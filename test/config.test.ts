@@ -1,0 +1,217 @@
+import { describe, expect, it } from "@effect/vitest"
+import { ConfigProvider, Duration, Effect, Option, Redacted } from "effect"
+import * as Config from "../src/Config.ts"
+import type { ConfigurationError } from "../src/Errors.ts"
+import { listStreamNames } from "../src/registry.ts"
+
+type Environment = Readonly<Record<string, string>>
+
+const within = <A, E>(environment: Environment, effect: Effect.Effect<A, E>) =>
+  Effect.withConfigProvider(effect, ConfigProvider.fromMap(new Map(Object.entries(environment))))
+
+const accountsIn = (environment: Environment) =>
+  within(environment, Effect.flatMap(listStreamNames, Config.accounts))
+
+/** Everything that is configured, as one effect. */
+const allIn = (environment: Environment) =>
+  Effect.all([
+    accountsIn(environment),
+    within(environment, Config.database),
+    within(environment, Config.run),
+    within(environment, Config.logLevel),
+  ])
+
+/** The one line that says what is wrong. */
+const mistakeIn = (environment: Environment) =>
+  Effect.map(Effect.flip<unknown, ConfigurationError, never>(allIn(environment)), ({ message }) => message)
+
+const TOKEN = { PAYCOMBAT_TOKEN: "s3cret-token" }
+
+describe("the defaults", () => {
+  it.effect("need nothing but a token", () =>
+    Effect.gen(function* () {
+      const [accounts, database, run, level] = yield* allIn(TOKEN)
+      expect(accounts).toHaveLength(1)
+      const [{ token, ...account }] = accounts as [(typeof accounts)[number]]
+      expect(Redacted.value(token)).toBe("s3cret-token")
+      expect(account).toEqual({
+        name: "default",
+        baseUrl: "https://api.paycombat.com",
+        pageSize: 100,
+        ratePerSecond: 10,
+        concurrency: 8,
+        timeout: Duration.seconds(30),
+        paths: {},
+        paging: undefined,
+      })
+      expect(database).toEqual({ url: Option.none(), dataDir: ".paycombat", readerUrl: Option.none() })
+      expect(run).toEqual({
+        readyRecheck: Duration.hours(24),
+        readyMaxCalls: Number.POSITIVE_INFINITY,
+        leaseSeconds: 30,
+      })
+      expect(level).toBe("Info")
+    }),
+  )
+
+  it.effect("hold for variables that are set to nothing, as in a copied example", () =>
+    Effect.gen(function* () {
+      const unset = [
+        "PAYCOMBAT_ACCOUNTS",
+        "PAYCOMBAT_BASE_URL",
+        "PAYCOMBAT_PAGE_SIZE",
+        "PAYCOMBAT_PATH_WALLETS",
+        "PAYCOMBAT_PAGING",
+        "DATABASE_URL",
+        "PAYCOMBAT_DATA_DIR",
+        "PAYCOMBAT_READY_RECHECK",
+        "PAYCOMBAT_LOG_LEVEL",
+      ]
+      const empty = Object.fromEntries(unset.map((name, n) => [name, n % 2 === 0 ? "" : "  "]))
+      expect(yield* allIn({ ...TOKEN, ...empty })).toEqual(yield* allIn(TOKEN))
+    }),
+  )
+})
+
+describe("what is set", () => {
+  it.effect("is taken, without the space around it", () =>
+    Effect.gen(function* () {
+      const [[account], database, run, level] = yield* allIn({
+        PAYCOMBAT_TOKEN: " t ",
+        PAYCOMBAT_BASE_URL: "http://127.0.0.1:8080",
+        PAYCOMBAT_PAGE_SIZE: "7",
+        PAYCOMBAT_RATE_PER_SECOND: "3",
+        PAYCOMBAT_CONCURRENCY: "2",
+        PAYCOMBAT_TIMEOUT_SECONDS: "5",
+        PAYCOMBAT_PATH_PAYOUTS: "/v2/payouts",
+        PAYCOMBAT_PAGING: "offset, count",
+        DATABASE_URL: "postgresql://u:p@db/warehouse",
+        PAYCOMBAT_READER_URL: "postgres://r:q@db/warehouse",
+        PAYCOMBAT_DATA_DIR: "/var/lib/x",
+        PAYCOMBAT_READY_RECHECK: "90 minutes",
+        PAYCOMBAT_READY_MAX_CALLS: "0",
+        PAYCOMBAT_LEASE_SECONDS: "60",
+        PAYCOMBAT_LOG_LEVEL: "DEBUG",
+      })
+      expect(account).toMatchObject({
+        baseUrl: "http://127.0.0.1:8080",
+        pageSize: 7,
+        ratePerSecond: 3,
+        concurrency: 2,
+        timeout: Duration.seconds(5),
+        paths: { payouts: "/v2/payouts" },
+        paging: ["offset", "count"],
+      })
+      expect(Redacted.value(account!.token)).toBe("t")
+      expect(database.dataDir).toBe("/var/lib/x")
+      expect(Option.map(database.url, Redacted.value)).toEqual(Option.some("postgresql://u:p@db/warehouse"))
+      expect(Option.map(database.readerUrl, Redacted.value)).toEqual(
+        Option.some("postgres://r:q@db/warehouse"),
+      )
+      expect(run).toEqual({ readyRecheck: Duration.minutes(90), readyMaxCalls: 0, leaseSeconds: 60 })
+      expect(level).toBe("Debug")
+    }),
+  )
+
+  it.effect("has a path variable for each list stream", () =>
+    Effect.gen(function* () {
+      const streams = yield* listStreamNames
+      const paths = Object.fromEntries(streams.map(name => [name, `/elsewhere/${name}`]))
+      const variables = Object.fromEntries(streams.map(name => [Config.pathVariable(name), paths[name]!]))
+      const [account] = yield* accountsIn({ ...TOKEN, ...variables })
+      expect(account!.paths).toEqual(paths)
+    }),
+  )
+})
+
+describe("several accounts", () => {
+  it.effect("have a token each, and an address where one is given", () =>
+    Effect.gen(function* () {
+      const accounts = yield* accountsIn({
+        PAYCOMBAT_ACCOUNTS: "eu, apac-2,eu",
+        PAYCOMBAT_TOKEN_EU: "one",
+        PAYCOMBAT_TOKEN_APAC_2: "two",
+        PAYCOMBAT_BASE_URL: "https://all.example",
+        PAYCOMBAT_BASE_URL_APAC_2: "https://apac.example",
+      })
+      expect(accounts.map(({ name, token, baseUrl }) => [name, Redacted.value(token), baseUrl])).toEqual([
+        ["eu", "one", "https://all.example"],
+        ["apac-2", "two", "https://apac.example"],
+      ])
+    }),
+  )
+
+  it.effect("do not fall back to the token of another", () =>
+    Effect.gen(function* () {
+      const message = yield* mistakeIn({ ...TOKEN, PAYCOMBAT_ACCOUNTS: "eu" })
+      expect(message).toContain("PAYCOMBAT_TOKEN_EU is not set")
+    }),
+  )
+})
+
+describe("what is wrong", () => {
+  const mistakes: ReadonlyArray<readonly [variable: string, value: string]> = [
+    ["PAYCOMBAT_ACCOUNTS", "EU,apac"],
+    ["PAYCOMBAT_ACCOUNTS", "eu,,apac"],
+    ["PAYCOMBAT_BASE_URL", "api.paycombat.com"],
+    ["PAYCOMBAT_BASE_URL", "ftp://api.paycombat.com"],
+    ["PAYCOMBAT_PAGE_SIZE", "0"],
+    ["PAYCOMBAT_PAGE_SIZE", "1e3"],
+    ["PAYCOMBAT_PAGE_SIZE", "10001"],
+    ["PAYCOMBAT_RATE_PER_SECOND", "0.5"],
+    ["PAYCOMBAT_CONCURRENCY", "many"],
+    ["PAYCOMBAT_TIMEOUT_SECONDS", "-1"],
+    ["PAYCOMBAT_PATH_CUSTOMERS", "api/v1/customers"],
+    ["PAYCOMBAT_PATH_TRANSACTIONS", "https://api.paycombat.com/x"],
+    ["PAYCOMBAT_PAGING", "page"],
+    ["PAYCOMBAT_PAGING", "page,limit,total"],
+    ["DATABASE_URL", "mysql://db/warehouse"],
+    ["DATABASE_URL", "warehouse"],
+    ["PAYCOMBAT_READER_URL", "http://db/warehouse"],
+    ["PAYCOMBAT_READY_RECHECK", "24"],
+    ["PAYCOMBAT_READY_RECHECK", "soon"],
+    ["PAYCOMBAT_READY_MAX_CALLS", "-5"],
+    ["PAYCOMBAT_LEASE_SECONDS", "1"],
+    ["PAYCOMBAT_LOG_LEVEL", "loud"],
+  ]
+
+  it.effect.each([...mistakes])("is named in one line: %s=%s", ([variable, value]) =>
+    Effect.gen(function* () {
+      const message = yield* mistakeIn({ ...TOKEN, [variable]: value })
+      expect(message).toMatch(new RegExp(`^${variable} must be `))
+      expect(message).not.toContain("\n")
+      expect(message).not.toContain("s3cret")
+    }),
+  )
+
+  it.effect("is the token that is missing or empty, with what to do", () =>
+    Effect.gen(function* () {
+      for (const environment of [
+        {},
+        { PAYCOMBAT_TOKEN: "" },
+        { PAYCOMBAT_TOKEN: "  " },
+      ] as ReadonlyArray<Environment>) {
+        const message = yield* mistakeIn(environment)
+        expect(message).toMatch(/^PAYCOMBAT_TOKEN is not set\..*demo/)
+      }
+    }),
+  )
+
+  it.effect("is told without the password that is in it", () =>
+    Effect.gen(function* () {
+      for (const variable of ["DATABASE_URL", "PAYCOMBAT_READER_URL", "PAYCOMBAT_BASE_URL"]) {
+        const message = yield* mistakeIn({ ...TOKEN, [variable]: "odd://login:hunter2@db:port/x" })
+        expect(message).toContain(variable)
+        expect(message).not.toContain("hunter2")
+      }
+    }),
+  )
+
+  it.effect("does not show a token that is set", () =>
+    Effect.gen(function* () {
+      const accounts = yield* accountsIn(TOKEN)
+      expect(JSON.stringify(accounts)).not.toContain("s3cret")
+      expect(String(accounts[0]!.token)).not.toContain("s3cret")
+    }),
+  )
+})
