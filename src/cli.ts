@@ -1,5 +1,6 @@
 import { stripVTControlCharacters } from "node:util"
 import type * as CliApp from "@effect/cli/CliApp"
+import * as CliConfig from "@effect/cli/CliConfig"
 import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as ValidationError from "@effect/cli/ValidationError"
@@ -25,6 +26,24 @@ const root = Command.make("paycombat-sync").pipe(
   ),
   Command.withSubcommands([sync, status, query, migrate, database, sandbox, demo]),
 )
+
+/** The first page that a newcomer reads. The parser's own would list every option of every command. */
+const OVERVIEW = `paycombat-sync ${VERSION}
+Keeps a merchant's PayCombat data in Postgres, ready for SQL, BI and compliance reports.
+
+  demo       the product in one command: simulated API, embedded Postgres, one sync, three answers
+  sync       one pass over all streams of all accounts
+  status     last run, freshness, rows, rejects and removed records per account and stream
+  query      answers one SQL statement on the views of analytics
+  migrate    brings the database up to date
+  database   keeps the embedded Postgres up for psql and BI tools; backup and restore
+  sandbox    serves a simulated PayCombat API
+
+paycombat-sync <command> --help says more. Settings are environment variables: see .env.example.
+Every command takes --log-level debug|info|warning|error. Also: --version, --completions bash|fish|zsh.`
+
+const asksForOverview = (argv: ReadonlyArray<string>) =>
+  ["", "--help", "-h"].includes(argv.slice(2).join(" "))
 
 const OURS = [ConfigurationError, AccountError, EndpointError, LeaseError, WarehouseError]
 
@@ -63,11 +82,13 @@ const refuseMissingValue = (argv: ReadonlyArray<string>): Effect.Effect<void, Co
 /** Runs a command line. What it printed is for stdout, what it says about itself for stderr. */
 export const main = (argv: ReadonlyArray<string>): Effect.Effect<void, unknown, CliApp.CliApp.Environment> =>
   Effect.gen(function* () {
+    if (asksForOverview(argv)) return console.log(OVERVIEW)
     yield* refuseMissingValue(argv)
     const parseAndRun = Command.run(root, { name: "paycombat-sync", version: VERSION })
     yield* Console.withConsole(parseAndRun(argv), yield* parserConsole)
   }).pipe(
     Logger.withMinimumLogLevel(UNSET),
+    Effect.provide(CliConfig.layer({ showBuiltIns: false })),
     Effect.provide(PlatformConfigProvider.layerDotEnvAdd(".env")),
     Effect.tapErrorCause(report),
   )

@@ -56,7 +56,8 @@ describe("sync", () => {
       expect(log.every(line => /^\d{4}-\d\d-\d\dT[\d:.]+Z (INFO|WARN) /.test(line))).toBe(true)
       expect(first.stderr).not.toContain("\u001b")
 
-      const second = yield* run(["sync"])
+      const second = yield* run(["sync", "--log-level", "error"])
+      expect(second.stderr).toBe("")
       expect(second.code).toBe(0)
       expect(second.stdout).not.toContain("\u001b")
       const cells = linesOf(second.stdout).find(line => line.includes("transactions"))!

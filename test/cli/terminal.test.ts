@@ -60,8 +60,8 @@ describe.skipIf(!hasTerminals)("sync on a terminal", () => {
   it.scopedLive("prints help in colours, unless asked not to", () =>
     Effect.gen(function* () {
       const { onTerminal } = yield* parts
-      expect((yield* (yield* onTerminal(["--help"])).ended).stdout).toContain("\u001b[")
-      expect((yield* (yield* onTerminal(["--help"], { NO_COLOR: "1" })).ended).stdout).not.toContain(
+      expect((yield* (yield* onTerminal(["sync", "--help"])).ended).stdout).toContain("\u001b[")
+      expect((yield* (yield* onTerminal(["sync", "--help"], { NO_COLOR: "1" })).ended).stdout).not.toContain(
         "\u001b[",
       )
     }),
