@@ -118,7 +118,8 @@ export const runListStream = (
       yield* Effect.logInfo(`going on at page ${from.page} of a pass that was broken off`)
 
     const done = { pages: 0, extracted: 0, inserted: 0, updated: 0, rejected: 0 }
-    yield* pages(client, contract, stream.source, from).pipe(
+    const toRead = pass.isRead ? S.empty : pages(client, contract, stream.source, from)
+    yield* toRead.pipe(
       S.mapEffect(wholeRecords(context, stream)),
       S.buffer({ capacity: PAGES_AHEAD }),
       S.groupedWithin(Math.ceil(BATCH_RECORDS / Math.max(1, contract.pageSize)), BATCH_AGE),
@@ -149,7 +150,7 @@ export const runListStream = (
         }),
       ),
     )
-    const isEmpty = from === undefined && done.extracted === 0
+    const isEmpty = from === undefined && !pass.isRead && done.extracted === 0
     const emptyNote = isEmpty ? yield* believeEmpty(context, stream, contract) : null
     const { removed, openRejects, note } = yield* closePass(sql, held, stream, {
       passId: pass.passId,

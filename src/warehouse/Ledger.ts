@@ -64,6 +64,8 @@ export const startStream = (
 export interface Pass {
   readonly passId: string
   readonly position: unknown
+  /** All of the list is read and loaded: the run before ended just before it could close the pass. */
+  readonly isRead: boolean
 }
 
 /**
@@ -77,10 +79,11 @@ export const openPass = (
 ): Effect.Effect<Pass, LeaseError | WarehouseError> =>
   fenced(sql, held, async tx => {
     const [open] = await tx<Array<Pass>>`
-      SELECT pass_id AS "passId", position FROM sync.checkpoints
+      SELECT pass_id AS "passId", position, coalesce(position = 'null' AND seen_keys > 0, false) AS "isRead"
+      FROM sync.checkpoints
       WHERE account = ${held.account} AND stream = ${held.stream} AND ${options.canResume}
         AND started_at > clock_timestamp() - ${PASS_AGE_MAX}::interval`
-    const pass = open ?? { passId: options.newPassId, position: null }
+    const pass = open ?? { passId: options.newPassId, position: null, isRead: false }
     if (open === undefined) {
       await tx`
         INSERT INTO sync.checkpoints (account, stream, pass_id, started_at, updated_at)

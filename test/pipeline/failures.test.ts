@@ -68,6 +68,32 @@ describe("a stream that fails", () => {
     }),
   )
 
+  it.scopedLive("just before its pass was closed has nothing to read again", () =>
+    Effect.gen(function* () {
+      const { sql, sandbox, sync, value } = yield* bench({})
+      const only = ["checkouts"]
+      yield* sync({ only })
+      yield* Effect.promise(async () => {
+        const pass = "00000000-0000-4000-8000-000000000000"
+        await sql`INSERT INTO sync.seen_keys SELECT ${pass}::uuid, checkout_id FROM warehouse.checkouts`
+        await sql`
+          INSERT INTO sync.checkpoints (account, stream, pass_id, started_at, position, seen_keys, updated_at)
+          VALUES ('default', 'checkouts', ${pass}, clock_timestamp(), 'null', 12, clock_timestamp())`
+      })
+      sandbox.resetRequests()
+      expect(streamOf(yield* sync({ only }), "checkouts")).toMatchObject({
+        status: "complete",
+        extracted: 0,
+        removed: 0,
+        note: null,
+      })
+      // Its contract is verified again, as on each run.
+      expect(sandbox.requests.total).toBe(1)
+      expect(yield* value("SELECT count(*) FROM sync.checkpoints")).toBe("0")
+      expect(streamOf(yield* sync({ only }), "checkouts").unchanged).toBe(12)
+    }),
+  )
+
   it.scopedLive("begins anew where it is told to", () =>
     Effect.gen(function* () {
       const { sandbox, sync, value } = yield* bench({ transactions: 5_500 })
