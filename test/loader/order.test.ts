@@ -4,7 +4,9 @@ import * as fc from "fast-check"
 import type postgres from "postgres"
 import { afterAll, beforeAll } from "vitest"
 import type { Json, JsonObject } from "../../src/Json.ts"
+import { prepareBatch, writeBatch } from "../../src/warehouse/Loader.ts"
 import { fixtureOf } from "../support/conformance.ts"
+import type { PostgresVersion } from "../support/postgres.ts"
 import { listStream, loading, printed, testWarehouse } from "../support/warehouse.ts"
 
 /** One read of a record: what the source says about its time, when it was read, and what it held. */
@@ -52,14 +54,14 @@ const newestOf = (versions: ReadonlyArray<Version>): ReadonlyMap<string, Version
   )
 }
 
-const RUNS = 25
+const RUNS = 20
 
-describe("whatever the order in which versions are committed", () => {
+describe.each<PostgresVersion>(["18", "14"])("whatever the order of commits on Postgres %s", version => {
   let scope: Scope.CloseableScope
   let sql: postgres.Sql
   beforeAll(async () => {
     scope = await Effect.runPromise(Scope.make())
-    sql = await Effect.runPromise(Scope.extend(testWarehouse(), scope))
+    sql = await Effect.runPromise(Scope.extend(testWarehouse(version), scope))
   })
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
@@ -235,6 +237,23 @@ describe("versions in one batch", () => {
       yield* pass.load([wallet(100), hour(1)], [wallet(100), hour(2)])
       expect(yield* snapshots).toEqual(["100"])
       yield* pass.load([wallet(70), hour(3)], [wallet(70), hour(4)], [wallet(70), hour(5)])
+      expect(yield* snapshots).toEqual(["100", "70"])
+    }),
+  )
+
+  it.scopedLive("and in the next, prepared before it is written, are found to be stored", () =>
+    Effect.gen(function* () {
+      const { sql, pass, balance, snapshots } = yield* setup
+      const stream = yield* listStream("wallets")
+      const prepared = (n: number, hours: number) =>
+        prepareBatch(sql, pass.held, stream, [{ record: wallet(n), readAt: new Date(hour(hours)) }])
+      const batches = [yield* prepared(100, 1), yield* prepared(100, 2), yield* prepared(70, 3)]
+      const progress = { passId: pass.passId, position: null, pages: 1, requests: 0, retries: 0 }
+      const counts = yield* Effect.forEach(batches, batch =>
+        writeBatch(sql, pass.held, stream, batch, progress),
+      )
+      expect(counts).toMatchObject([{ inserted: 1 }, { unchanged: 1, updated: 0 }, { updated: 1 }])
+      expect(yield* balance).toBe("70")
       expect(yield* snapshots).toEqual(["100", "70"])
     }),
   )

@@ -3,6 +3,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { Json, JsonObject } from "../../src/Json.ts"
 import { fixtureOf } from "../support/conformance.ts"
+import type { PostgresVersion } from "../support/postgres.ts"
 import { json, listStream, loading, printed, testWarehouse } from "../support/warehouse.ts"
 
 const transactions = await Effect.runPromise(listStream("transactions"))
@@ -20,18 +21,23 @@ const T1 = "2026-01-01T00:00:00.000Z"
 const T2 = "2026-01-02T00:00:00.000Z"
 const T3 = "2026-01-03T00:00:00.000Z"
 
-const setup = Effect.gen(function* () {
-  const sql = yield* testWarehouse()
-  const pass = yield* loading(sql, transactions)
-  const stored = Effect.map(
-    printed(sql, "SELECT transaction_id AS id FROM warehouse.transactions ORDER BY 1"),
-    rows => rows.map(({ id }) => id),
-  )
-  const rejects = printed(sql, "SELECT record_id, field, reason, raw FROM sync.rejects ORDER BY reject_id")
-  return { sql, pass, stored, rejects }
-})
+const setupOn = (version: PostgresVersion) =>
+  Effect.gen(function* () {
+    const sql = yield* testWarehouse(version)
+    const pass = yield* loading(sql, transactions)
+    const stored = Effect.map(
+      printed(sql, "SELECT transaction_id AS id FROM warehouse.transactions ORDER BY 1"),
+      rows => rows.map(({ id }) => id),
+    )
+    const rejects = printed(sql, "SELECT record_id, field, reason, raw FROM sync.rejects ORDER BY reject_id")
+    return { sql, pass, stored, rejects }
+  })
 
-describe("a record that cannot become a row", () => {
+const setup = setupOn("18")
+
+describe.each<PostgresVersion>(["18", "14"])("a record that cannot become a row, on Postgres %s", version => {
+  const setup = setupOn(version)
+
   /** What is wrong, the field that the reject must name, and the record. */
   const poisons: ReadonlyArray<readonly [what: string, field: string | null, record: Json]> = [
     ["a wrong type", "amount", record("bad", { amount: { value: 1 } })],

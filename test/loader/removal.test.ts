@@ -134,6 +134,7 @@ describe("a pass whose seen keys were lost", () => {
   const passes = Effect.map(testWarehouse(), sql => {
     let day = 0
     return {
+      sql,
       pass: (ids: ReadonlyArray<string>, isLossy = false) =>
         Effect.gen(function* () {
           const pass = yield* loading(sql, checkouts)
@@ -153,6 +154,19 @@ describe("a pass whose seen keys were lost", () => {
       const closed = yield* pass(["a"], true)
       expect(closed.removed).toBe(0)
       expect(closed.note).toContain("proves no removal")
+    }),
+  )
+
+  it.scopedLive("or that read a list nobody verified, proves no removal either", () =>
+    Effect.gen(function* () {
+      const { pass, sql } = yield* passes
+      yield* pass(["a", "b"])
+      for (let n = 0; n < 3; n++) {
+        const unverified = yield* loading(sql, checkouts)
+        const closed = yield* unverified.close(false)
+        expect(closed).toMatchObject({ removed: 0, note: expect.stringContaining("not verified") })
+      }
+      expect((yield* pass(["a"])).removed).toBe(0)
     }),
   )
 
