@@ -2,22 +2,23 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
 import { start } from "../../src/sandbox/Sandbox.ts"
 import { cli, databaseEnvironment, linesOf, sandboxEnvironment } from "../support/cli.ts"
-import { runSql, testDatabase } from "../support/postgres.ts"
-import { SMALL } from "../support/warehouse.ts"
+import { runSql, type TestDatabaseOptions, testDatabase } from "../support/postgres.ts"
+import { MIGRATED, SMALL } from "../support/warehouse.ts"
 
 /** `migrate`, `status` and `query`, against a given Postgres. */
 
-const parts = Effect.gen(function* () {
-  const database = yield* testDatabase()
-  return { ...database, ...(yield* cli(databaseEnvironment(database.ownerUrl))) }
-})
+const parts = (options: TestDatabaseOptions = {}) =>
+  Effect.gen(function* () {
+    const database = yield* testDatabase(options)
+    return { ...database, ...(yield* cli(databaseEnvironment(database.ownerUrl))) }
+  })
 
 describe("migrate", () => {
   it.scopedLive(
     "--check says what is missing and exits with 1, and changes nothing; then it is done once",
     () =>
       Effect.gen(function* () {
-        const { run, ownerUrl } = yield* parts
+        const { run, ownerUrl } = yield* parts()
         const missing = yield* run(["migrate", "--check", "--json"])
         expect(missing.code).toBe(1)
         const pending = JSON.parse(missing.stdout) as { migrations: Array<string>; views: Array<string> }
@@ -39,7 +40,7 @@ describe("migrate", () => {
 describe("status", () => {
   it.scopedLive("says how each stream stands, for people and for programs", () =>
     Effect.gen(function* () {
-      const { run } = yield* parts
+      const { run } = yield* parts()
       expect((yield* run(["status"])).code).toBe(2)
       yield* run(["migrate"])
       expect((yield* run(["status"])).stdout).toContain("Nothing was synced yet")
@@ -75,8 +76,7 @@ describe("query", () => {
   const STATEMENT = `SELECT ${DIGITS}::numeric AS amount, NULL AS nothing, 'a, "b"' AS words, true AS yes`
 
   const reader = Effect.gen(function* () {
-    const { readerUrl, ...program } = yield* parts
-    yield* program.run(["migrate"])
+    const { readerUrl, ...program } = yield* parts({ template: MIGRATED })
     const environment = { PAYCOMBAT_READER_URL: Redacted.value(readerUrl) }
     return {
       ...program,

@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import { DEFAULT_LIST_PATHS, type Sandbox, start } from "../../src/sandbox/Sandbox.ts"
 import { type Cli, cli, databaseEnvironment, linesOf, sandboxEnvironment } from "../support/cli.ts"
 import { testDatabase } from "../support/postgres.ts"
+import { MIGRATED } from "../support/warehouse.ts"
 
 /** A sync that is stopped, or stands in another one's way. */
 
@@ -19,14 +20,13 @@ const hang = (sandbox: Sandbox) =>
   )
 
 const parts = Effect.gen(function* () {
-  const { ownerUrl } = yield* testDatabase()
+  const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
   const sandbox = yield* start({ customers: 10, transactions: PAGES * PAGE_SIZE, payouts: 5, checkouts: 5 })
   const program = yield* cli({
     ...sandboxEnvironment(sandbox),
     ...databaseEnvironment(ownerUrl),
     PAYCOMBAT_LOG_LEVEL: "debug",
   })
-  expect((yield* program.run(["migrate"])).code).toBe(0)
   hang(sandbox)
   return { sandbox, ...program }
 })

@@ -20,7 +20,8 @@ import { type PostgresVersion, testDatabase } from "./postgres.ts"
 
 /** A migrated warehouse, a sandbox, and runs between them: what a pipeline test is made of. */
 
-const MIGRATED = {
+/** Template of a database with our tables and views. */
+export const MIGRATED = {
   name: "migrated",
   prepare: (ownerUrl: Redacted.Redacted) =>
     Effect.runPromise(
