@@ -13,7 +13,7 @@ const parts = (options: TestDatabaseOptions = {}) =>
     return { ...database, ...(yield* cli(databaseEnvironment(database.ownerUrl))) }
   })
 
-describe("migrate", () => {
+describe.concurrent("migrate", () => {
   it.scopedLive(
     "--check says what is missing and exits with 1, and changes nothing; then it is done once",
     () =>
@@ -37,7 +37,7 @@ describe("migrate", () => {
   )
 })
 
-describe("status", () => {
+describe.concurrent("status", () => {
   it.scopedLive("says how each stream stands, for people and for programs", () =>
     Effect.gen(function* () {
       const { run } = yield* parts()
@@ -71,7 +71,7 @@ describe("status", () => {
   )
 })
 
-describe("query", () => {
+describe.concurrent("query", () => {
   const DIGITS = "12345678901234567890.123456789012345678"
   const STATEMENT = `SELECT ${DIGITS}::numeric AS amount, NULL AS nothing, 'a, "b"' AS words, true AS yes`
 

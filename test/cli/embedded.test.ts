@@ -10,7 +10,7 @@ import { runSql } from "../support/postgres.ts"
 
 const READER = /^postgres:\/\/paycombat_query:\S+@127\.0\.0\.1:\d+\/paycombat$/
 
-describe("database and sandbox", () => {
+describe.concurrent("database and sandbox", () => {
   it.scopedLive("stay up, are used by other commands meanwhile, and stop when told to", () =>
     Effect.gen(function* () {
       const { start, run, directory } = yield* cli()
@@ -69,7 +69,7 @@ describe("database and sandbox", () => {
   )
 })
 
-describe("demo", () => {
+describe.concurrent("demo", () => {
   it.scopedLive("shows the product in one command, whatever the environment says", () =>
     Effect.gen(function* () {
       const { run, directory } = yield* cli({

@@ -49,7 +49,7 @@ const statusOf = ({ run }: Cli) =>
     return status!
   })
 
-describe("a sync that is told to stop", () => {
+describe.concurrent("a sync that is told to stop", () => {
   for (const [signal, code] of [
     ["SIGINT", 130],
     ["SIGTERM", 143],
@@ -78,7 +78,7 @@ describe("a sync that is told to stop", () => {
     )
 })
 
-describe("two syncs at once", () => {
+describe.concurrent("two syncs at once", () => {
   it.scopedLive("the second does nothing, says who is at it, and exits with 3", () =>
     Effect.gen(function* () {
       const { sandbox, ...program } = yield* parts

@@ -29,7 +29,7 @@ const parts = Effect.gen(function* () {
   return { sandbox, ...(yield* cli(environment)) }
 })
 
-describe("sync", () => {
+describe.concurrent("sync", () => {
   it.scopedLive("says what a database lacks, brings it up to date when told to, then syncs it", () =>
     Effect.gen(function* () {
       const { run, sandbox } = yield* parts

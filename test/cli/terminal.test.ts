@@ -17,7 +17,7 @@ const parts = Effect.gen(function* () {
   return { sandbox, ...program }
 })
 
-describe.skipIf(!hasTerminals)("sync on a terminal", () => {
+describe.skipIf(!hasTerminals).concurrent("sync on a terminal", () => {
   it.scopedLive("shows a line per stream, and leaves the last of each above the summary", () =>
     Effect.gen(function* () {
       const { onTerminal } = yield* parts

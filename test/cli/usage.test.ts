@@ -15,7 +15,7 @@ const expectUsageError = (
   expect(ended.code).toBe(2)
 }
 
-describe("help", () => {
+describe.concurrent("help", () => {
   it.scopedLive("is plain text where nobody looks at a terminal, and names every command", () =>
     Effect.gen(function* () {
       const { run } = yield* cli()
@@ -69,7 +69,7 @@ describe("help", () => {
   })
 })
 
-describe("wrong usage", () => {
+describe.concurrent("wrong usage", () => {
   const cases: Readonly<Record<string, readonly [args: ReadonlyArray<string>, words: string]>> = {
     "an unknown command": [["synk"], "use one of 'sync'"],
     "an unknown option": [["sync", "--bogus"], "--bogus"],
@@ -88,7 +88,7 @@ describe("wrong usage", () => {
     )
 })
 
-describe("wrong settings", () => {
+describe.concurrent("wrong settings", () => {
   const TOKEN = { PAYCOMBAT_TOKEN: "a-token-that-nobody-may-see" }
   const cases: Readonly<
     Record<string, readonly [args: ReadonlyArray<string>, environment: Record<string, string>, words: string]>
