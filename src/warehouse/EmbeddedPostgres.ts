@@ -155,6 +155,7 @@ const rejoin = (
     if (held.keeper === undefined) return yield* Effect.never
     yield* Deferred.await(held.keeper.lost)
     yield* held.keeper.close
+    held.keeper = undefined
     yield* Effect.logWarning(
       `The embedded Postgres went away. Its log is ${logFile(cluster)}. Starting it again.`,
     )
@@ -167,9 +168,16 @@ const rejoin = (
       yield* Effect.logWarning(`The embedded Postgres is now on port ${back.port}: start this command again.`)
   }).pipe(Effect.catchAll(() => Effect.void))
 
-/** The last one out stops the server, and so does one that started it and was interrupted before it was in. */
+/**
+ * The last one out stops the server. So does one that started it and was interrupted before it was in, unless
+ * others are in by now: it goes in to find out.
+ */
 const leave = (cluster: Cluster, held: Held): Effect.Effect<void> =>
   Effect.gen(function* () {
+    if (held.keeper === undefined && held.started !== undefined) {
+      const postmaster = yield* findPostmaster(cluster)
+      if (postmaster?.isReady === true) yield* join(cluster, held, postmaster)
+    }
     const isLast = held.keeper === undefined ? held.started !== undefined : yield* held.keeper.isLast
     if (isLast) yield* stopPostmaster(cluster)
     if (held.keeper !== undefined) yield* held.keeper.close
