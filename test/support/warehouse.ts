@@ -9,7 +9,6 @@ import { type RunOptions, runOnce } from "../../src/Pipeline.ts"
 import { allStreams } from "../../src/registry.ts"
 import type { ListStream, Stream } from "../../src/Stream.ts"
 import { type Sandbox, type SandboxOptions, start } from "../../src/sandbox/Sandbox.ts"
-import { shapeOf } from "../../src/warehouse/bulk.ts"
 import { connect, Warehouse } from "../../src/warehouse/Database.ts"
 import { acquire, type Held, release } from "../../src/warehouse/Lease.ts"
 import { closePass, openPass, startRun, startStream } from "../../src/warehouse/Ledger.ts"
@@ -251,6 +250,3 @@ export const listStream = (name: string): Effect.Effect<ListStream> =>
 
 /** JSON text as the program reads it: digits kept. */
 export const json = (text: string): Json => parseJson(text)
-
-/** Columns of a stream's table that a record fills, with their Postgres types. */
-export const columnsOf = (stream: Stream): ReadonlyMap<string, string> => shapeOf(stream.table).types
