@@ -11,15 +11,13 @@ type Row = Readonly<Record<string, Value>>
 
 const DAY_MILLIS = 86_400_000
 
-const isDecimal = (text: string) => /^-?\d+(\.\d+)?$/.test(text)
-
 /** One spelling for what is equal: numbers without trailing zeros, times to the millisecond, in UTC. */
 const spelled = (value: Value): string | null => {
   if (value === null) return null
   if (Array.isArray(value)) return value.join(",")
   const text = String(value)
   if (text.startsWith("[")) return spelled(JSON.parse(text) as ReadonlyArray<string>)
-  if (isDecimal(text)) return normalizeDecimal(text)
+  if (/^-?\d+(\.\d+)?$/.test(text)) return normalizeDecimal(text)
   return /^\d{4}-\d\d-\d\d[T ]\d\d:/.test(text) ? new Date(text).toISOString() : text
 }
 
