@@ -1,14 +1,24 @@
 CREATE VIEW analytics.balance_reconciliation AS
-WITH held AS (
+-- An unchanged wallet is not written: the latest complete pass read the same balance again, at the earliest when it began.
+WITH confirmed AS (
+  SELECT DISTINCT ON (run.account)
+    run.account,
+    (SELECT min(part.started_at) FROM sync.stream_runs part
+      WHERE part.account = run.account AND part.stream = run.stream AND part.pass_id = run.pass_id) AS confirmed_at
+  FROM sync.stream_runs run
+  WHERE run.stream = 'wallets' AND run.status IN ('complete', 'complete_with_rejects')
+  ORDER BY run.account, run.finished_at DESC
+), held AS (
   SELECT
     wallet.account,
     coalesce(wallet.customer_id, wallet.org_id) AS owner_id,
     part.currency,
     count(DISTINCT wallet.wallet_id) AS wallet_count,
     sum(part.actual_balance) AS wallet_balance,
-    max(part.read_at) AS observed_at
+    greatest(max(part.read_at), max(confirmed.confirmed_at)) AS observed_at
   FROM warehouse.wallets wallet
   JOIN warehouse.wallet_accounts part ON part.account = wallet.account AND part.wallet_id = wallet.wallet_id
+  LEFT JOIN confirmed ON confirmed.account = wallet.account
   WHERE wallet.removed_at IS NULL AND part.removed_at IS NULL
   GROUP BY wallet.account, coalesce(wallet.customer_id, wallet.org_id), part.currency
 )
@@ -37,4 +47,4 @@ COMMENT ON COLUMN analytics.balance_reconciliation.wallet_balance IS 'Sum of the
 COMMENT ON COLUMN analytics.balance_reconciliation.ledger_balance IS 'Sum of the owner''s movements up to observed_at.';
 COMMENT ON COLUMN analytics.balance_reconciliation.difference IS
   'wallet_balance - ledger_balance. Not 0 where the list of transactions does not reach back to the wallet''s start.';
-COMMENT ON COLUMN analytics.balance_reconciliation.observed_at IS 'When the newest of these balances was read.';
+COMMENT ON COLUMN analytics.balance_reconciliation.observed_at IS 'Until when the wallet balance is known to hold: when the newest of these balances was read, or the latest complete pass over the wallets began.';

@@ -190,4 +190,41 @@ describe.each<PostgresVersion>(["18", "14"])("balance views on Postgres %s", ver
       ])
     }),
   )
+
+  it.scopedLive(
+    "holds an unchanged wallet against the ledger up to the latest complete pass that saw it",
+    () =>
+      Effect.gen(function* () {
+        const sql = yield* warehouse
+        yield* given(sql, "wallets", { wallet_id: "w1", customer_id: "c1" })
+        const read_at = "2026-01-10T00:00:00Z"
+        yield* given(sql, "wallet_accounts", {
+          wallet_account_id: "a1",
+          wallet_id: "w1",
+          actual_balance: 10,
+          read_at,
+        })
+        yield* given(
+          sql,
+          "transactions",
+          { transaction_id: "t1", ...of("c1"), amount: 10, created_at: "2026-01-09T00:00:00Z" },
+          { transaction_id: "t2", ...of("c1"), amount: 5, created_at: "2026-01-11T00:00:00Z" },
+          { transaction_id: "t3", ...of("c1"), amount: 7, created_at: "2026-01-13T12:00:00Z" },
+        )
+        // A pass that was broken off on the 12th and ended on the 14th; a failed one later says nothing.
+        const pass = "'00000000-0000-0000-0000-00000000000a'"
+        yield* Effect.promise(() =>
+          sql.unsafe(`INSERT INTO sync.stream_runs (run_id, account, stream, mode, status, pass_id, started_at, finished_at) VALUES
+          (gen_random_uuid(), 'default', 'wallets', 'full', 'dead', ${pass}, '2026-01-12Z', '2026-01-13Z'),
+          (gen_random_uuid(), 'default', 'wallets', 'full', 'complete', ${pass}, '2026-01-14Z', '2026-01-14 00:01Z'),
+          (gen_random_uuid(), 'default', 'wallets', 'full', 'failed', gen_random_uuid(), '2026-01-15Z', '2026-01-15Z')`),
+        )
+        const rows = yield* printed(
+          sql,
+          `SELECT concat_ws(' ', wallet_balance, ledger_balance, difference, observed_at AT TIME ZONE 'UTC') AS row
+         FROM analytics.balance_reconciliation`,
+        )
+        expect(rows.map(({ row }) => row)).toEqual(["10 15 -5 2026-01-12 00:00:00"])
+      }),
+  )
 })
