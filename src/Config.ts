@@ -128,10 +128,16 @@ const paging = (name: string) =>
   })
 
 const accountNames = Config.withDefault(
-  parsed("PAYCOMBAT_ACCOUNTS", "account names such as eu,apac (small letters, digits, - and _)", value => {
-    const names = [...new Set(value.split(",").map(part => part.trim()))]
-    return names.every(name => ACCOUNT_NAME.test(name)) ? names : undefined
-  }),
+  parsed(
+    "PAYCOMBAT_ACCOUNTS",
+    "different account names such as eu,apac (small letters, digits, - and _)",
+    value => {
+      const names = [...new Set(value.split(",").map(part => part.trim()))]
+      // `eu-1` and `eu_1` would share their variables.
+      const tokens = new Set(names.map(name => suffixed("PAYCOMBAT_TOKEN", name)))
+      return names.every(name => ACCOUNT_NAME.test(name)) && tokens.size === names.length ? names : undefined
+    },
+  ),
   ["default"],
 )
 
@@ -171,8 +177,7 @@ export const logLevel: Effect.Effect<(typeof LOG_LEVELS)[keyof typeof LOG_LEVELS
   parsed(
     "PAYCOMBAT_LOG_LEVEL",
     `one of ${Object.keys(LOG_LEVELS).join(", ")}`,
-    value =>
-      LOG_LEVELS[value.toLowerCase() as keyof typeof LOG_LEVELS] as (typeof LOG_LEVELS)["info"] | undefined,
+    value => Object.entries(LOG_LEVELS).find(([name]) => name === value.toLowerCase())?.[1],
   ).pipe(
     Config.withDefault(LOG_LEVELS.info),
     Effect.mapError(error => inOneLine(error)),

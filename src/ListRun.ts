@@ -10,7 +10,9 @@ import type { ListStream } from "./Stream.ts"
 import { storeContract, storedContract } from "./warehouse/Contracts.ts"
 import { abandonPass, closePass, hasRows, openPass } from "./warehouse/Ledger.ts"
 import { prepareBatch, writeBatch } from "./warehouse/Loader.ts"
+import { merchantHeld } from "./warehouse/merchant.ts"
 import type { Extracted } from "./warehouse/prepare.ts"
+import { isStorable } from "./warehouse/unstorable.ts"
 
 /** One pass over a list: discover → pages → load, batch by batch → close the pass. */
 
@@ -69,6 +71,38 @@ const wholeRecords = (context: StreamContext, stream: ListStream) => {
 
 const isGone = (error: StreamFailure): boolean => error._tag === "EndpointError" && error.status === 404
 
+/**
+ * Lets a page through whose records are all of the merchant that the warehouse holds for this account. With a
+ * swapped token all that is stored would soon be booked as removed.
+ */
+const ofOneMerchant = (context: StreamContext, stream: ListStream) => {
+  const { sql, account } = context
+  const { merchantField, paths } = stream.source
+  const trusted = new Set<string>()
+  const check = (merchant: string): Effect.Effect<void, StreamFailure> =>
+    Effect.gen(function* () {
+      const held = yield* merchantHeld(sql, account.name, stream.table, merchantField!, merchant)
+      if (held === "same" || (held === "unknown" && trusted.size === 0)) {
+        trusted.add(merchant)
+        return
+      }
+      return yield* new EndpointError({
+        reason: "contract",
+        path: paths[0]!,
+        message:
+          `The list of ${stream.name} holds records of another ${merchantField} than the account ${account.name} has` +
+          " in the warehouse: none of them was stored. Check the token; another merchant needs an account of its own.",
+      })
+    })
+  return ({ records }: Extract): Effect.Effect<void, StreamFailure> => {
+    const merchants = records.flatMap(({ record }) => {
+      const merchant = merchantField !== null && isJsonObject(record) ? record[merchantField] : undefined
+      return typeof merchant === "string" && !trusted.has(merchant) && isStorable(merchant) ? [merchant] : []
+    })
+    return Effect.forEach(new Set(merchants), check, { discard: true })
+  }
+}
+
 /** Whether a pass that was made with one contract can go on with the other: its pages are the same pages. */
 const readsAlike = (a: Contract | undefined, b: Contract): boolean =>
   a?.path === b.path && a.pageParam === b.pageParam && a.sizeParam === b.sizeParam && a.at === b.at
@@ -117,10 +151,12 @@ export const runListStream = (
     if (from !== undefined)
       yield* Effect.logInfo(`going on at page ${from.page} of a pass that was broken off`)
 
+    let stated: number | undefined
     const done = { pages: 0, extracted: 0, inserted: 0, updated: 0, rejected: 0 }
     const toRead = pass.isRead ? S.empty : pages(client, contract, stream.source, from)
     yield* toRead.pipe(
       S.mapEffect(wholeRecords(context, stream)),
+      S.tap(ofOneMerchant(context, stream)),
       S.buffer({ capacity: PAGES_AHEAD }),
       S.groupedWithin(Math.ceil(BATCH_RECORDS / Math.max(1, contract.pageSize)), BATCH_AGE),
       S.map(Chunk.toReadonlyArray),
@@ -146,17 +182,22 @@ export const runListStream = (
           done.inserted += counts.inserted
           done.updated += counts.updated
           done.rejected += counts.rejected
-          yield* tell({ ...done, total: last.total })
+          stated = last.total
+          yield* tell({ ...done, total: stated })
         }),
       ),
     )
     const isEmpty = from === undefined && !pass.isRead && done.extracted === 0
     const emptyNote = isEmpty ? yield* believeEmpty(context, stream, contract) : null
-    const { removed, openRejects, note } = yield* closePass(sql, held, stream, {
+    const { removed, openRejects, seen, note } = yield* closePass(sql, held, stream, {
       passId: pass.passId,
       provesRemoval: contract.verified && !isEmpty,
     })
-    return { rejected: openRejects, removed, leftOver: 0, note: emptyNote ?? note }
+    const totalNote =
+      stated !== undefined && stated > seen
+        ? `The API states ${stated} ${stream.name}, its pages hold ${seen}: a total that counts others, or a list that cannot be read whole.`
+        : null
+    return { rejected: openRejects, removed, leftOver: 0, note: emptyNote ?? note ?? totalNote }
   }).pipe(
     // What was read on a wrong contract must not be gone on with.
     Effect.tapErrorTag("EndpointError", error =>

@@ -3,7 +3,7 @@ import { stringifyJson } from "./Json.ts"
 import type { StreamContext, StreamFailure, StreamResult } from "./Pipeline.ts"
 import { unwrapRecord } from "./paycombat/envelope.ts"
 import type { LookupStream } from "./Stream.ts"
-import { type Answer, dueAfter, queueDue, saveAnswers } from "./warehouse/Readiness.ts"
+import { type Answer, clearQueue, dueAfter, queueDue, saveAnswers } from "./warehouse/Readiness.ts"
 
 /** One call per row that is due: queue → ask, within the account's bounds → save the answers as they come. */
 
@@ -88,6 +88,7 @@ export const runLookupStream = (
         }),
       ),
     )
+    yield* clearQueue(sql, held)
     const notes = [
       ...(done.failed > 0 ? [`${done.failed} checks failed: see wallet_readiness.check_error.`] : []),
       ...(done.extracted < due

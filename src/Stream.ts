@@ -16,6 +16,8 @@ export interface ListSource {
   readonly idField: string
   /** Whether a record with an id looks like this stream's: `id` alone is shared by several endpoints. */
   readonly recognizes: (record: JsonObject) => boolean
+  /** Field, and column, that says whose record it is: another merchant's list must not be taken for this one's. */
+  readonly merchantField: string | null
   /** Candidate by-id endpoints for a list item that lacks parts of the record; `null` when the list item is whole. */
   readonly detail: null | {
     readonly isNeeded: (record: JsonObject) => boolean

@@ -111,6 +111,7 @@ export default defineStream({
       "/api/v1/checkouts",
     ],
     idField: "id",
+    merchantField: "merchant_id",
     recognizes: record => "checkout_token" in record || "checkout_url" in record || "order_summary" in record,
     detail: null,
   },

@@ -121,6 +121,7 @@ export default defineStream({
       "/api/v1/customers",
     ],
     idField: "customer_id",
+    merchantField: "org_id",
     recognizes: record => "is_wallet_ready" in record || "individual" in record || "company" in record,
     detail: null,
   },

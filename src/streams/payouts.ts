@@ -130,6 +130,7 @@ export default defineStream({
       "/api/v1/payouts",
     ],
     idField: "id",
+    merchantField: "merchant_id",
     recognizes: record =>
       ["wire_amount", "wire_id", "payout_id_finmo", "beneficiary_bank"].some(key => key in record),
     detail: null,

@@ -125,9 +125,10 @@ export default defineStream({
       "/api/v1/wallets",
     ],
     idField: "wallet_id",
+    merchantField: "org_id",
     recognizes: () => true,
     detail: {
-      isNeeded: record => !Array.isArray(record["wallet_account"]),
+      isNeeded: record => !Array.isArray(record.wallet_account),
       paths: id => [
         `/api/v1/wallet/${id}`,
         `/api/v1/wallet/wallet/${id}`,

@@ -116,6 +116,8 @@ export const hasRows = (
 /** What a complete pass proved about records that it was not shown. */
 export interface Closing {
   readonly removed: number
+  /** Different records that the pass was shown. */
+  readonly seen: number
   /** Records of the stream that still could not become a row. */
   readonly openRejects: number
   readonly note: string | null
@@ -132,8 +134,9 @@ export const closePass = (
   pass: { passId: string; provesRemoval: boolean },
 ): Effect.Effect<Closing, LeaseError | WarehouseError> =>
   fenced(sql, held, async tx => {
-    const [booked] = await tx<Array<{ isWhole: boolean }>>`
-      SELECT seen_keys = (SELECT count(*) FROM sync.seen_keys WHERE pass_id = ${pass.passId}) AS "isWhole"
+    const [booked] = await tx<Array<{ seen: number; isWhole: boolean }>>`
+      SELECT seen_keys::float8 AS seen,
+        seen_keys = (SELECT count(*) FROM sync.seen_keys WHERE pass_id = ${pass.passId}) AS "isWhole"
       FROM sync.checkpoints WHERE account = ${held.account} AND stream = ${held.stream} AND pass_id = ${pass.passId}`
     const isProof = pass.provesRemoval && booked?.isWhole === true
     const removed = isProof ? await bookMissing(tx, held, stream, pass.passId) : 0
@@ -148,6 +151,7 @@ export const closePass = (
       SELECT count(*)::int FROM sync.rejects WHERE account = ${held.account} AND stream = ${held.stream}`
     return {
       removed,
+      seen: booked?.seen ?? 0,
       openRejects: open?.count ?? 0,
       note: isProof
         ? null

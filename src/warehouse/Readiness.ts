@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../Errors.ts"
 import type { LookupStream, Row } from "../Stream.ts"
-import { arrayLiteral, arraysOf, shapeOf, unnestOf } from "./bulk.ts"
+import { arraysOf, shapeOf, unnestOf } from "./bulk.ts"
 import { attempt } from "./Database.ts"
 import type { Held } from "./Lease.ts"
 import { fenced } from "./Ledger.ts"
@@ -47,6 +47,15 @@ export const queueDue = (
       [held.runId, held.account, held.stream, recheckSeconds],
     )
     return count
+  })
+
+/** Forgets what is left of the queue: the next run works out its own. */
+export const clearQueue = (
+  sql: postgres.Sql,
+  held: Held,
+): Effect.Effect<void, LeaseError | WarehouseError> =>
+  fenced(sql, held, async tx => {
+    await tx`DELETE FROM sync.due_keys WHERE account = ${held.account} AND stream = ${held.stream}`
   })
 
 /** The next ids of the queue after a position. */
@@ -184,8 +193,5 @@ const saveTogether = (
         updated = updated + ${counts.updated}, unchanged = unchanged + ${counts.unchanged},
         requests = ${usage.requests}, retries = ${usage.retries}
       WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
-    await tx`
-      DELETE FROM sync.due_keys WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}
-        AND record_id = ANY(${arrayLiteral(answers.map(({ id }) => id))}::text[])`
     return counts
   })

@@ -10,6 +10,9 @@ const reasonFor = (text: string): string | undefined =>
       ? undefined
       : "holds half a surrogate pair, which is no character"
 
+/** Whether `text` and `jsonb` can hold a text. */
+export const isStorable = (text: string): boolean => reasonFor(text) === undefined
+
 const search = (
   value: unknown,
   path: ReadonlyArray<string>,

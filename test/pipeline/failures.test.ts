@@ -8,6 +8,29 @@ const OTHERS = ["customers", "wallets", "payouts", "checkouts", "transactions", 
 const without = (stream: string) =>
   Object.fromEntries(OTHERS.filter(name => name !== stream).map(name => [name, "complete"]))
 
+describe("a list of another merchant", () => {
+  it.scopedLive("is not loaded, and nothing of what is stored is booked as removed", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, value } = yield* bench({})
+      yield* sync()
+      const before = yield* value(
+        "SELECT md5(string_agg(t::text, '' ORDER BY payout_id)) FROM warehouse.payouts AS t",
+      )
+      for (const index of [0, 1, 2]) sandbox.patch("payouts", index, { merchant_id: "somebody-else" })
+      for (let index = 3; index < sandbox.options.payouts; index++) sandbox.remove("payouts", index)
+      const [second, third] = [yield* sync(), yield* sync()]
+      for (const run of [second, third]) {
+        expect(statusesOf(run)).toEqual({ ...without("payouts"), payouts: "failed" })
+        expect(streamOf(run, "payouts").error).toContain("another merchant_id")
+        expect(streamOf(run, "payouts").error).not.toContain("somebody-else")
+      }
+      expect(
+        yield* value("SELECT md5(string_agg(t::text, '' ORDER BY payout_id)) FROM warehouse.payouts AS t"),
+      ).toBe(before)
+    }),
+  )
+})
+
 describe("a stream that fails", () => {
   it.scopedLive("with 403 stops no other, and the run is not green", () =>
     Effect.gen(function* () {

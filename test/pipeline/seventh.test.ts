@@ -28,6 +28,7 @@ const stream = defineStream({
     kind: "list",
     paths: ["/api/v1/refund/get-all"],
     idField: "refund_id",
+    merchantField: null,
     recognizes: () => true,
     detail: null,
   },
