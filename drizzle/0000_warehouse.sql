@@ -391,12 +391,13 @@ CREATE UNIQUE INDEX "rejects_content" ON "sync"."rejects" USING btree ("account"
 CREATE INDEX "rejects_record" ON "sync"."rejects" USING btree ("account","stream","record_id");--> statement-breakpoint
 CREATE INDEX "stream_runs_latest" ON "sync"."stream_runs" USING btree ("account","stream","started_at");--> statement-breakpoint
 CREATE INDEX "checkouts_customer" ON "warehouse"."checkouts" USING btree ("account","customer_id");--> statement-breakpoint
-CREATE INDEX "checkouts_day" ON "warehouse"."checkouts" USING btree ("account",((coalesce("created_at", "updated_at") AT TIME ZONE 'UTC')::date));--> statement-breakpoint
+CREATE INDEX "checkouts_day" ON "warehouse"."checkouts" USING btree (((coalesce("created_at", "updated_at") AT TIME ZONE 'UTC')::date),"account");--> statement-breakpoint
 CREATE INDEX "payouts_provider" ON "warehouse"."payouts" USING btree ("account","provider_payout_id");--> statement-breakpoint
-CREATE INDEX "payouts_day" ON "warehouse"."payouts" USING btree ("account",((coalesce("created_at", "updated_at") AT TIME ZONE 'UTC')::date));--> statement-breakpoint
-CREATE INDEX "transactions_owner" ON "warehouse"."transactions" USING btree ("account","owner_id","currency","created_at");--> statement-breakpoint
-CREATE INDEX "transactions_settlement" ON "warehouse"."transactions" USING btree ("account","settlement_id");--> statement-breakpoint
-CREATE INDEX "transactions_day" ON "warehouse"."transactions" USING btree ("account",(("created_at" AT TIME ZONE 'UTC')::date));--> statement-breakpoint
+CREATE INDEX "payouts_day" ON "warehouse"."payouts" USING btree (((coalesce("created_at", "updated_at") AT TIME ZONE 'UTC')::date),"account");--> statement-breakpoint
+CREATE INDEX "transactions_owner" ON "warehouse"."transactions" USING btree ("owner_id","account","currency","created_at");--> statement-breakpoint
+CREATE INDEX "transactions_customer" ON "warehouse"."transactions" USING btree ("customer_id","account");--> statement-breakpoint
+CREATE INDEX "transactions_settlement" ON "warehouse"."transactions" USING btree ("settlement_id","account");--> statement-breakpoint
+CREATE INDEX "transactions_day" ON "warehouse"."transactions" USING btree ((("created_at" AT TIME ZONE 'UTC')::date),"account");--> statement-breakpoint
 CREATE INDEX "transactions_unsettled" ON "warehouse"."transactions" USING btree ("account","customer_id") WHERE NOT "warehouse"."transactions"."is_settled";--> statement-breakpoint
 CREATE INDEX "wallet_accounts_wallet" ON "warehouse"."wallet_accounts" USING btree ("account","wallet_id");--> statement-breakpoint
 CREATE INDEX "wallets_customer" ON "warehouse"."wallets" USING btree ("account","customer_id");

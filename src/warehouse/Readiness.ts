@@ -50,10 +50,7 @@ export const queueDue = (
   })
 
 /** Forgets what is left of the queue: the next run works out its own. */
-export const clearQueue = (
-  sql: postgres.Sql,
-  held: Held,
-): Effect.Effect<void, LeaseError | WarehouseError> =>
+export const clearQueue = (sql: postgres.Sql, held: Held): Effect.Effect<void, LeaseError | WarehouseError> =>
   fenced(sql, held, async tx => {
     await tx`DELETE FROM sync.due_keys WHERE account = ${held.account} AND stream = ${held.stream}`
   })
