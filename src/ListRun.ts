@@ -143,6 +143,10 @@ export const runListStream = (
       known,
     })
     yield* storeContract(sql, held, contract)
+    if (!readsAlike(known, contract)) {
+      const { path, pageParam, sizeParam, at } = contract
+      yield* Effect.logInfo(`found at ${path}, paging by ${pageParam},${sizeParam}, records in ${at}`)
+    }
     const pass = yield* openPass(sql, held, {
       newPassId: randomUUID(),
       canResume: !context.settings.full && readsAlike(known, contract),
