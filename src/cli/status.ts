@@ -10,6 +10,7 @@ const COLUMNS = [
   "rows",
   "rejects",
   "removed",
+  "path",
   "running",
   "error",
 ]
@@ -34,6 +35,7 @@ export const run = (options: Options) =>
       String(status.rows),
       String(status.rejects),
       String(status.removed),
+      status.isVerified === false ? `${status.path} (unverified)` : status.path,
       status.heldBy,
       status.error,
     ])

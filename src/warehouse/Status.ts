@@ -15,6 +15,10 @@ export interface StreamStatus {
   readonly rows: number
   readonly rejects: number
   readonly removed: number
+  /** Where discovery found the list; null where none was found yet, or the stream reads no list. */
+  readonly path: string | null
+  /** Whether a record of this stream was read there; null with the path. */
+  readonly isVerified: boolean | null
   /** Who holds the lease now: host and process. */
   readonly heldBy: string | null
   /** What went wrong with the latest run, or what it has to say. */
@@ -51,8 +55,10 @@ export const statusOf = (
         (SELECT count(*)::float8 FROM sync.rejects AS r
           WHERE r.account = s.account AND r.stream = s.stream) AS rejects,
         (SELECT l.holder FROM sync.leases AS l
-          WHERE l.account = s.account AND l.stream = s.stream AND l.expires_at > clock_timestamp()) AS "heldBy"
+          WHERE l.account = s.account AND l.stream = s.stream AND l.expires_at > clock_timestamp()) AS "heldBy",
+        k.path, k.is_verified AS "isVerified"
       FROM sync.stream_runs AS s
+      LEFT JOIN sync.contracts AS k ON k.account = s.account AND k.stream = s.stream
       WHERE s.stream = ANY(${`{${streams.map(({ name }) => name).join(",")}}`}::text[])
       ORDER BY s.account, s.stream, s.started_at DESC`
     return Promise.all(

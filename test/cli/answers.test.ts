@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
-import { start } from "../../src/sandbox/Sandbox.ts"
+import { DEFAULT_LIST_PATHS, start } from "../../src/sandbox/Sandbox.ts"
 import { cli, databaseEnvironment, linesOf, sandboxEnvironment } from "../support/cli.ts"
 import { runSql, type TestDatabaseOptions, testDatabase } from "../support/postgres.ts"
 import { MIGRATED, SMALL } from "../support/warehouse.ts"
@@ -58,15 +58,49 @@ describe.concurrent("status", () => {
           rows: 19,
           rejects: 1,
           removed: 0,
+          path: DEFAULT_LIST_PATHS.payouts,
+          isVerified: true,
           heldBy: null,
         }),
       )
       const table = yield* run(["status", "--stream", "payouts", "--account", "default"])
       const lines = linesOf(table.stdout).filter(line => line.includes("default"))
       expect(lines).toHaveLength(1)
-      expect(lines[0]).toMatch(/payouts.*complete_with_rejects.*19.*1.*0/)
+      expect(lines[0]).toMatch(/payouts.*complete_with_rejects.*19.*1.*0.*\/api\/v1\/payout\/get-all │/)
+      expect(json).toContainEqual(
+        expect.objectContaining({ stream: "wallet_readiness", path: null, isVerified: null }),
+      )
       const unknown = yield* run(["status", "--account", "eu"])
       expect([unknown.code, linesOf(unknown.stderr).length]).toEqual([2, 1])
+    }),
+  )
+})
+
+describe.concurrent("where a list was found", () => {
+  it.scopedLive("is logged when it is news, and marked in status while no record proves it", () =>
+    Effect.gen(function* () {
+      const { run } = yield* parts({ template: MIGRATED })
+      const sandbox = yield* start({ ...SMALL, payouts: 0, pagingNames: ["page", "per_page"] })
+      const sync = run(
+        ["sync", "--stream", "payouts", "--stream", "transactions"],
+        sandboxEnvironment(sandbox),
+      )
+      const found = (stream: string, stderr: string) =>
+        linesOf(stderr).filter(line => line.includes(`${stream}: found at`))
+      const first = yield* sync
+      expect(found("transactions", first.stderr)).toEqual([
+        expect.stringContaining(
+          `found at ${DEFAULT_LIST_PATHS.transactions}, paging by page,per_page, records in data`,
+        ),
+      ])
+      expect(found("transactions", (yield* sync).stderr)).toEqual([])
+
+      const { stdout } = yield* run(["status", "--stream", "payouts"])
+      expect(stdout).toContain(`${DEFAULT_LIST_PATHS.payouts} (unverified)`)
+      const json = JSON.parse((yield* run(["status", "--json"])).stdout) as ReadonlyArray<object>
+      expect(json).toContainEqual(
+        expect.objectContaining({ stream: "payouts", path: DEFAULT_LIST_PATHS.payouts, isVerified: false }),
+      )
     }),
   )
 })
