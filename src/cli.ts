@@ -76,7 +76,7 @@ const refuseMissingValue = (argv: ReadonlyArray<string>): Effect.Effect<void, Co
   )
   return option === undefined
     ? Effect.void
-    : Effect.fail(new ConfigurationError({ message: `${option} needs a name. See paycombat-sync --help.` }))
+    : Effect.fail(new ConfigurationError({ message: `${option} needs a value. See paycombat-sync --help.` }))
 }
 
 /** Runs a command line. What it printed is for stdout, what it says about itself for stderr. */

@@ -1,34 +1,112 @@
-import { Effect, HashMap } from "effect"
+import { Effect, Option } from "effect"
 import { ConfigurationError } from "../Errors.ts"
-import { FAULTS, type FaultName, type SandboxOptions, seededFaults, start } from "../sandbox/Sandbox.ts"
+import {
+  type AutomaticChange,
+  DEFAULT_LIST_PATHS,
+  FAULTS,
+  type FaultName,
+  type SandboxOptions,
+  STREAMS,
+  type StreamName,
+  seededFaults,
+  start,
+} from "../sandbox/Sandbox.ts"
 import { print, printJson, say } from "./output.ts"
 
 interface Options extends Pick<SandboxOptions, "seed"> {
-  readonly faults: HashMap.HashMap<string, string>
+  readonly faults: ReadonlyArray<string>
+  readonly paths: ReadonlyArray<string>
+  readonly paging: string
+  readonly change: Option.Option<AutomaticChange["action"]>
+  readonly changeStream: StreamName
+  readonly changeEvery: number
+  readonly changeTimes: number
   readonly json: boolean
+}
+
+const refuse = (message: string) => Effect.fail(new ConfigurationError({ message }))
+
+/** What stands before and after the first `=`. */
+const parted = (pair: string): readonly [name: string, value: string] => {
+  const [name = "", ...value] = pair.split("=")
+  return [name, value.join("=")]
 }
 
 const isFault = (name: string): name is FaultName => Object.hasOwn(FAULTS, name)
 
 /** The chances of faults as given, or what is wrong with one. */
 const chancesOf = (given: Options["faults"]) =>
-  Effect.forEach(HashMap.toEntries(given), ([name, text]) => {
+  Effect.forEach(given, pair => {
+    const [name, text] = parted(pair)
     const chance = /^\d*\.?\d+$/.test(text) ? Number(text) : Number.NaN
     return isFault(name) && chance <= 1
       ? Effect.succeed([name, chance] as const)
-      : Effect.fail(
-          new ConfigurationError({
-            message: `--fault ${name}=${text} is not a fault and a chance from 0 to 1; there are ${Object.keys(FAULTS).join(", ")}.`,
-          }),
+      : refuse(
+          `--fault ${pair} is not a fault and a chance from 0 to 1; there are ${Object.keys(FAULTS).join(", ")}.`,
         )
   }).pipe(Effect.map(Object.fromEntries<number>))
 
-/** Serves simulated data until it is told to stop. */
-export const run = ({ json, faults, ...options }: Options & Partial<SandboxOptions>) =>
+const isStream = (name: string): name is StreamName => STREAMS.some(stream => stream === name)
+
+/** A path alone: no query, no fragment, no empty part, or no request would ever match it. */
+const PATH = /^(\/[\w~%@:!$&'()*+,;=.-]+)+$/
+
+/** The list paths as given, each list at one of its own, or what is wrong with one. */
+const pathsOf = (given: Options["paths"]) =>
   Effect.gen(function* () {
+    const paths: Partial<Record<StreamName, string>> = {}
+    for (const pair of given) {
+      const [name, path] = parted(pair)
+      if (!isStream(name) || !PATH.test(path))
+        return yield* refuse(
+          `--path ${pair} is not a list and a path that begins with /; there are ${STREAMS.join(", ")}.`,
+        )
+      paths[name] = path
+    }
+    const all = Object.values({ ...DEFAULT_LIST_PATHS, ...paths })
+    const twice = all.find((path, i) => all.indexOf(path) !== i)
+    if (twice !== undefined) return yield* refuse(`--path: two lists cannot both be at ${twice}.`)
+    return paths
+  })
+
+const pagingOf = (given: string) => {
+  const [position, size, ...rest] = given.split(",").map(name => name.trim())
+  return position && size && position !== size && rest.length === 0
+    ? Effect.succeed([position, size] as const)
+    : refuse(`--paging ${given} is not the names of two parameters, such as page,limit or offset,limit.`)
+}
+
+const changeOf = ({ change, changeStream: stream, changeEvery: every, changeTimes: times }: Options) => {
+  if (every < 1) return refuse(`--change-every ${every} is not a number of pages from 1.`)
+  if (times < 1) return refuse(`--change-times ${times} is not a number of changes from 1.`)
+  return Effect.succeed(
+    Option.match(change, {
+      onNone: () => null,
+      onSome: (action): AutomaticChange => ({ action, stream, every, times }),
+    }),
+  )
+}
+
+/** Serves simulated data until it is told to stop. */
+export const run = (given: Options & Omit<Partial<SandboxOptions>, keyof Options>) =>
+  Effect.gen(function* () {
+    const {
+      json,
+      faults,
+      paths,
+      paging,
+      change: _,
+      changeStream,
+      changeEvery,
+      changeTimes,
+      ...options
+    } = given
     const chances = yield* chancesOf(faults)
-    const fault = HashMap.isEmpty(faults) ? null : seededFaults(options.seed, chances)
-    const { url, token } = yield* start({ ...options, fault })
+    const fault = faults.length === 0 ? null : seededFaults(options.seed, chances)
+    const listPaths = yield* pathsOf(paths)
+    const pagingNames = yield* pagingOf(paging)
+    const change = yield* changeOf(given)
+    const { url, token } = yield* start({ ...options, fault, listPaths, pagingNames, change })
     yield* json
       ? printJson({ url, token })
       : print(`export PAYCOMBAT_BASE_URL=${url}\nexport PAYCOMBAT_TOKEN=${token}`)

@@ -1,9 +1,12 @@
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
-import { HashMap } from "effect"
-import { defaultOptions } from "../../sandbox/options.ts"
+import { defaultOptions, STREAMS } from "../../sandbox/options.ts"
 import { onDemand } from "./onDemand.ts"
 import { json } from "./shared.ts"
+
+/** A change often enough to meet any sync, and few enough that every list comes to its end. */
+const CHANGE_EVERY_PAGES = 2
+const CHANGE_TIMES = 5
 
 /** Where a sandbox listens unless told otherwise. */
 const SANDBOX_PORT = 8788
@@ -67,8 +70,43 @@ export const sandbox = Command.make(
       Options.withDescription("Wallets carry their balances only when asked for by id."),
       Options.map(without => !without),
     ),
-    faults: Options.keyValueMap("fault").pipe(
-      Options.withDefault(HashMap.empty<string, string>()),
+    paths: Options.text("path").pipe(
+      Options.repeated,
+      Options.withDescription("Where a list is, such as payouts=/api/v1/payout/list (repeatable)."),
+    ),
+    paging: Options.text("paging").pipe(
+      Options.withDefault(defaultOptions.pagingNames.join(",")),
+      Options.withDescription(
+        `Names of the parameters of position and size; an offset or skip counts records (${defaultOptions.pagingNames}).`,
+      ),
+    ),
+    offsetBy: variant(
+      "offset-by",
+      ["asked", "served"],
+      defaultOptions.offsetBy,
+      "Whether pages of a cut size lie as far apart as the size asked for, or the size served",
+    ),
+    afterEnd: variant(
+      "after-end",
+      ["empty", "404", "repeat"],
+      defaultOptions.afterEnd,
+      "What follows the last page",
+    ),
+    change: Options.choice("change", ["insert-front", "insert-back", "touch", "remove"]).pipe(
+      Options.optional,
+      Options.withDescription("A list changes like this while it is paged through."),
+    ),
+    changeStream: variant("change-stream", STREAMS, "transactions", "With --change: the list"),
+    changeEvery: Options.integer("change-every").pipe(
+      Options.withDefault(CHANGE_EVERY_PAGES),
+      Options.withDescription(`With --change: after every so many of its pages (${CHANGE_EVERY_PAGES}).`),
+    ),
+    changeTimes: Options.integer("change-times").pipe(
+      Options.withDefault(CHANGE_TIMES),
+      Options.withDescription(`With --change: so many times in all (${CHANGE_TIMES}).`),
+    ),
+    faults: Options.text("fault").pipe(
+      Options.repeated,
       Options.withDescription(
         "A fault and its chance per request, such as server-error=0.05 (repeatable); a wrong name lists them all.",
       ),

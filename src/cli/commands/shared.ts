@@ -15,4 +15,4 @@ export const stream = Options.text("stream").pipe(
 )
 
 /** The parser drops a repeated option that has no value, which would widen what is asked for to everything. */
-export const REPEATED = ["--account", "--stream"]
+export const REPEATED = ["--account", "--stream", "--path", "--fault"]

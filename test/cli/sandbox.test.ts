@@ -1,0 +1,79 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { cli } from "../support/cli.ts"
+
+/** `sandbox` as its switches make it. */
+
+interface Served {
+  readonly status: number
+  readonly records: ReadonlyArray<string>
+}
+
+/** Serves a few records and asks for lists by path and query. */
+const served = (...switches: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    const { start } = yield* cli()
+    const sizes = ["--customers", "5", "--transactions", "12", "--payouts", "6", "--checkouts", "0"]
+    const running = yield* start(["sandbox", "--port", "0", "--json", ...sizes, ...switches])
+    yield* running.printed("Serving")
+    const { url, token } = JSON.parse(running.stdout()) as { url: string; token: string }
+    return (pathAndQuery: string) =>
+      Effect.promise(async (): Promise<Served> => {
+        const answer = await fetch(url + pathAndQuery, { headers: { "X-token": token } })
+        const { data } = (await answer.json()) as { data?: ReadonlyArray<Record<string, string>> }
+        return { status: answer.status, records: (data ?? []).map(record => JSON.stringify(record)) }
+      })
+  })
+
+const TRANSACTIONS = "/api/v1/transaction/get-all"
+
+describe.concurrent("sandbox", () => {
+  it.scopedLive("lists where it is told to, under the paging names it is told", () =>
+    Effect.gen(function* () {
+      const get = yield* served(
+        "--path",
+        "payouts=/v2/payouts",
+        "--path",
+        "wallets=/v2/w",
+        "--paging",
+        "skip,take",
+      )
+      const whole = yield* get("/v2/payouts")
+      expect([whole.status, whole.records.length]).toEqual([200, 6])
+      expect((yield* get("/v2/payouts?skip=1&take=2")).records).toEqual(whole.records.slice(1, 3))
+      expect((yield* get("/v2/w")).status).toBe(200)
+      expect((yield* get("/api/v1/payout/get-all")).status).toBe(404)
+      expect((yield* get(TRANSACTIONS)).status).toBe(200)
+    }),
+  )
+
+  it.scopedLive("ends a list, and cuts its pages, as it is told", () =>
+    Effect.gen(function* () {
+      const asked = ["--max-page-size", "4", "--offset-by", "asked", "--after-end", "404"]
+      const [skipping, repeating] = yield* Effect.all([served(...asked), served("--after-end", "repeat")])
+      const whole = yield* repeating(`${TRANSACTIONS}?limit=12`)
+      expect((yield* skipping(`${TRANSACTIONS}?page=2&limit=6`)).records).toEqual(whole.records.slice(6, 10))
+      expect((yield* skipping(`${TRANSACTIONS}?page=3&limit=6`)).status).toBe(404)
+      expect((yield* repeating(`${TRANSACTIONS}?page=3&limit=6`)).records).toEqual(whole.records.slice(6))
+    }),
+  )
+
+  it.scopedLive("changes its transactions, or another list, while they are paged through", () =>
+    Effect.gen(function* () {
+      const once = ["--change-every", "1", "--change-times", "1"]
+      const [removing, inserting] = yield* Effect.all([
+        served("--change", "remove", ...once),
+        served("--change", "insert-front", "--change-stream", "payouts"),
+      ])
+      const first = yield* removing(`${TRANSACTIONS}?limit=20`)
+      for (const _ of [1, 2])
+        expect((yield* removing(`${TRANSACTIONS}?limit=20`)).records).toEqual(first.records.slice(1))
+
+      const payouts = "/api/v1/payout/get-all?limit=20"
+      const lengths = yield* Effect.forEach([1, 2, 3], () => inserting(payouts))
+      expect(lengths.map(({ records }) => records.length)).toEqual([6, 6, 7])
+      for (const _ of [1, 2, 3])
+        expect((yield* inserting(`${TRANSACTIONS}?limit=20`)).records).toHaveLength(12)
+    }),
+  )
+})
