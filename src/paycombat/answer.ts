@@ -1,12 +1,10 @@
 import { Duration, Either } from "effect"
 import { AccountError, EndpointError } from "../Errors.ts"
-import { isJsonObject, type Json, parseJson, TruncatedJsonError } from "../Json.ts"
+import { type Json, parseJson, TruncatedJsonError } from "../Json.ts"
 import { unwrap } from "./envelope.ts"
 
 /** Longest wait that a run sits through when the API asks for one; a longer one ends the stream instead. */
 export const MAX_RETRY_AFTER = Duration.minutes(5)
-/** Of the API's own words, so many characters go into a message. */
-const MAX_QUOTED_CHARACTERS = 200
 
 /** One attempt that did not give a body, and whether another may. */
 export interface Failure {
@@ -16,7 +14,7 @@ export interface Failure {
   readonly pauseMillis: number
 }
 
-/** What one request was about. `path` is without its query, `token` is here only to be cut out of texts. */
+/** What one request was about. `path` is without its query, `token` is here only to be kept out of texts. */
 export interface Asked {
   readonly account: string
   readonly path: string
@@ -31,11 +29,15 @@ export interface Received {
   readonly text: string
 }
 
-/** Takes an answer for what it is: the JSON of a success, or a failure with one line for people. */
+/**
+ * Takes an answer for what it is: the JSON of a success, or a failure with one line for people. Of what the API
+ * says of a failure, the line has only codes and names made for machines: its sentences may name a person, and
+ * the line is logged and stored.
+ */
 export const judge = (asked: Asked, { status, headers, text }: Received): Either.Either<Json, Failure> => {
   if (status === 401) return Either.left(ofRefusedToken(asked))
   if (status >= 200 && status < 300) return judgeBody(asked, status, text)
-  const says = quote(asked, spokenMessage(text))
+  const says = named(asked, status, wordsIn(text))
   if (status === 408 || status === 429 || status >= 500) {
     const pauseMillis = readRetryAfter(headers, asked.sentAtMillis)
     return Either.left(unavailable(asked, `HTTP ${status}${says}`, { status, pauseMillis }))
@@ -59,9 +61,13 @@ const judgeBody = (asked: Asked, status: number, text: string): Either.Either<Js
   if (Either.isLeft(body)) return body
   const unwrapped = unwrap(body.right)
   if (unwrapped.isOk) return body
-  const { code, message } = unwrapped
-  const what = `failed although HTTP says ${status}${code === undefined ? "" : ` (code ${code})`}`
-  const failure = endpointFailure(asked, "failed", `${what}${quote(asked, message)}`, status)
+  const { code, words } = unwrapped
+  const failure = endpointFailure(
+    asked,
+    "failed",
+    `failed although HTTP says ${status}${named(asked, status, words)}`,
+    status,
+  )
   // PayCombat passes its provider's envelope on: a code of the kind that HTTP would have us repeat is repeated.
   return Either.left({ ...failure, isTransient: code === 408 || code === 429 || (code ?? 0) >= 500 })
 }
@@ -176,26 +182,19 @@ const readRetryAfter = (headers: Readonly<Record<string, string>>, nowMillis: nu
   return Math.max(0, until - (Number.isNaN(serverMillis) ? nowMillis : serverMillis))
 }
 
-/** The API's error message where the body is one of its error bodies (U), nothing otherwise. */
-const spokenMessage = (text: string): string | undefined => {
+/** The machine words of an error body (U), none of anything else. */
+const wordsIn = (text: string): ReadonlyArray<string> => {
   try {
-    const body = parseJson(text)
-    const unwrapped = unwrap(body)
-    if (!unwrapped.isOk) return unwrapped.message
-    return isJsonObject(body) && typeof body.message === "string" ? body.message : undefined
+    const unwrapped = unwrap(parseJson(text))
+    return unwrapped.isOk ? [] : unwrapped.words
   } catch {
-    return undefined
+    return []
   }
 }
 
-const quote = ({ token }: Asked, message: string | undefined): string => {
-  const text = (message ?? "")
-    .replaceAll(token, "…")
-    .replace(/\S+@\S+/g, "…")
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out
-    .replace(/[\s\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ")
-    .trim()
-  return text === "" ? "" : `: "${text.slice(0, MAX_QUOTED_CHARACTERS)}"`
+const named = ({ token }: Asked, status: number, words: ReadonlyArray<string>): string => {
+  const told = words.filter(word => word !== String(status) && !word.includes(token))
+  return told.length === 0 ? "" : ` (${told.join(" ")})`
 }
 
 const systemCode = (cause: unknown): string | undefined => {

@@ -3,7 +3,13 @@ import { isJsonObject, type Json, type JsonObject } from "../Json.ts"
 /** What an answer's envelope says: here is the payload, or the call failed although HTTP said 200. */
 export type Unwrapped =
   | { readonly isOk: true; readonly payload: Json }
-  | { readonly isOk: false; readonly code: number | undefined; readonly message: string | undefined }
+  | {
+      readonly isOk: false
+      /** The HTTP status that the envelope names. */
+      readonly code: number | undefined
+      /** The error's codes and names made for machines. Its message is left out: it may hold personal data. */
+      readonly words: ReadonlyArray<string>
+    }
 
 /** A list found in an answer. */
 export interface FoundList {
@@ -22,7 +28,7 @@ export interface FoundList {
  */
 export const unwrap = (body: Json): Unwrapped => {
   const layers = layersOf(body)
-  const failed = layers.findLast((layer, depth) => isFailure(layer.value, depth))
+  const failed = layers.findLast((layer, depth) => isFailure(layer.value, depth, depth === layers.length - 1))
   return failed === undefined
     ? { isOk: true, payload: layers.at(-1)!.value }
     : { isOk: false, ...describeFailure(failed.value as JsonObject) }
@@ -85,29 +91,31 @@ const layersOf = (body: Json): ReadonlyArray<Layer> => {
   return isEnvelope ? [...outer, { at: "data.data", value: inner.data! }] : outer
 }
 
-const isFailure = (value: Json, depth: number): boolean => {
+const isFailure = (value: Json, depth: number, isInnermost: boolean): boolean => {
   if (!isJsonObject(value)) return false
   const saysNo = value.status === false || value.success === false
   if (depth === 0) return saysNo || (isJsonObject(value.error) && !Object.hasOwn(value, "data"))
-  // Below the top it might be a record with such a field, unless the rest of an envelope is there too.
-  return saysNo && ["error", "status_code", "request_id"].some(key => Object.hasOwn(value, key))
+  // The innermost value might be a record with such a field, unless the rest of an envelope is there too.
+  return (
+    saysNo && (!isInnermost || ["error", "status_code", "request_id"].some(key => Object.hasOwn(value, key)))
+  )
 }
 
 const describeFailure = (envelope: JsonObject) => {
   const error = isJsonObject(envelope.error) ? envelope.error : {}
-  const message = error.message ?? envelope.error ?? envelope.message
   const code = [envelope.status_code, error.code].find(isHttpStatus)
-  return { code, message: textOf(message) ?? textOf(envelope.message) }
+  const words = [envelope.status_code, envelope.code, envelope.error, error.code, error.name]
+    .map(word => (typeof word === "number" ? String(word) : word))
+    .filter(isMachineWord)
+  return { code, words: [...new Set(words)] }
 }
 
 const isHttpStatus = (value: Json | undefined): value is number =>
   typeof value === "number" && value >= 100 && value <= 599
 
-/** A message is a string or strings (U). */
-const textOf = (message: Json | undefined): string | undefined => {
-  if (typeof message === "string") return message
-  return Array.isArray(message) ? message.filter(part => typeof part === "string").join("; ") : undefined
-}
+/** `BAD_REQUEST`, `4001`: never a sentence, and without the digits in a row that telephone and account numbers have. */
+const isMachineWord = (word: Json | undefined): word is string =>
+  typeof word === "string" && /^(?!.*\d{6})[A-Z0-9_]{1,64}$/.test(word)
 
 const keysOf = (at: string) => (at === "" ? [] : at.split("."))
 const below = (at: string, key: string) => (at === "" ? key : `${at}.${key}`)

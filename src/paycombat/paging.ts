@@ -1,10 +1,11 @@
 import { Effect, Option, Stream } from "effect"
-import { type AccountError, EndpointError } from "../Errors.ts"
+import type { AccountError, EndpointError } from "../Errors.ts"
 import type { Json } from "../Json.ts"
 import type { ListSource } from "../Stream.ts"
 import type { Client } from "./Client.ts"
 import type { Contract } from "./discovery.ts"
 import { type ReadPage, readPage } from "./listing.ts"
+import { ignoredPaging, missingPage, neverEnding } from "./pagingErrors.ts"
 
 /** Requests of one pass, so that a list that never ends does not keep a run for ever. */
 export const MAX_PAGES = 1_000_000
@@ -44,8 +45,9 @@ export interface Page {
 
 /**
  * Every record of a list, page by page, in order. Reads on until the end is proven: a short page where the
- * stated size ends, an empty page, or a repeated last page. From page 2 on it asks for the size it observed:
- * then positions agree whether the server counts by the size asked for or by its own cap.
+ * stated size ends, an empty page, a 404 that nothing contradicts, or a repeated last page. From page 2 on it
+ * asks for the size it observed: then positions agree whether the server counts by the size asked for or by its
+ * own cap.
  *
  * Promises each record that is listed from the beginning of the pass to its end, and those inserted at either
  * end meanwhile; some twice. Does not promise records that move up because others are deleted or re-ordered
@@ -103,10 +105,18 @@ const startPass = (client: Client, contract: Contract, source: ListSource, from?
   let isFrontNew = false
   const remembered = new Set<string>()
 
+  const readOnce = (number: number, pageSize: number) =>
+    Effect.suspend(() =>
+      requests++ < MAX_PAGES
+        ? readPage(client, source, contract, number, pageSize)
+        : Effect.fail(neverEnding(contract, MAX_PAGES)),
+    )
+
+  /** A 404 is believed the second time: one alone may be a route that was away for a moment. */
   const read = (number: number, pageSize: number) =>
-    requests++ < MAX_PAGES
-      ? readPage(client, source, contract, number, pageSize)
-      : Effect.fail(problem(contract, `still not at its end after ${MAX_PAGES} requests`))
+    Effect.flatMap(readOnce(number, pageSize), got =>
+      got.isGone ? readOnce(number, pageSize) : Effect.succeed(got),
+    )
 
   const remember = (ids: ReadonlyArray<string>, limit: number) => {
     for (const id of ids) if (remembered.size < limit) remembered.add(id)
@@ -164,14 +174,35 @@ const startPass = (client: Client, contract: Contract, source: ListSource, from?
   const afterEmpty = (got: ReadPage, number: number): Step =>
     Effect.gen(function* () {
       if (number === 1) return toPage(got, number, [], null)
+      if (got.isGone) return yield* afterGone(got, number)
       emptyPages++
-      if (got.isGone) return yield* atEnd(got, number)
       if (statedLastPage !== undefined && statedLastPage > Math.max(number, notBefore)) {
         const stated = yield* read(statedLastPage, size)
         if (stated.ids.length > 0) notBefore = statedLastPage
       }
       if (number < notBefore || emptyPages < EMPTY_PAGES_AT_END) return toPage(got, number, [], number)
       return yield* atEnd(got, number)
+    })
+
+  /**
+   * A page that is not there is the end only where nothing speaks against it: neither the size stated (by the
+   * last page as it is now, since records may have been deleted) nor the page after it. Unlike an empty page, a
+   * refused one is no proof against a stated size: a size stated too high fails such a list.
+   */
+  const afterGone = (got: ReadPage, number: number): Step =>
+    Effect.gen(function* () {
+      if (number < notBefore)
+        return yield* Effect.fail(missingPage(contract, number, `page ${notBefore} holds records`))
+      if (statedLastPage !== undefined && statedLastPage >= number) {
+        statedLastPage = lastPageOf(yield* read(last.number, size), size) ?? statedLastPage
+        if (statedLastPage >= number)
+          return yield* Effect.fail(
+            missingPage(contract, number, `the list is stated to have ${statedLastPage} pages`),
+          )
+      }
+      const following = yield* read(number + 1, size)
+      if (following.ids.length === 0) return yield* atEnd(got, number)
+      return yield* Effect.fail(missingPage(contract, number, `page ${number + 1} holds records`))
     })
 
   const atEnd = (got: ReadPage, number: number): Step => {
@@ -266,12 +297,3 @@ const endsAsStated = ({ ids, total, pageCount }: ReadPage, number: number, size:
   ids.length < size &&
   (total === undefined ? pageCount === number : total - (number - 1) * size === ids.length) &&
   (pageCount === undefined || pageCount === number)
-
-const problem = ({ path }: Contract, what: string) =>
-  new EndpointError({ reason: "contract", path, message: `GET ${path}: ${what}` })
-
-const ignoredPaging = (contract: Contract, number: number) =>
-  problem(
-    contract,
-    `page ${number} repeats page ${number - 1}, so the parameter "${contract.pageParam}" is ignored: put the names of the API's paging parameters in PAYCOMBAT_PAGING`,
-  )

@@ -25,18 +25,23 @@ describe("unwrap", () => {
     expect(unwrap(fixture("error.upstream"))).toEqual({
       isOk: false,
       code: 400,
-      message: "customer_id is not valid",
+      words: ["400", "4001", "BAD_REQUEST"],
     })
   })
 
-  it.each<[Json, number | undefined, string | undefined]>([
-    [{ status: false, message: "No." }, undefined, "No."],
-    [{ status: false, message: "No.", data: [] }, undefined, "No."],
-    [{ status: true, data: { success: false, status_code: 429, data: null } }, 429, undefined],
-    [{ error: { code: 503, name: "X", message: ["a", "b"] } }, 503, "a; b"],
-    [{ status: false, error: "broken" }, undefined, "broken"],
-  ])("takes %j for a failure", (body, code, message) => {
-    expect(unwrap(body)).toEqual({ isOk: false, code, message })
+  it.each<[Json, number | undefined, ReadonlyArray<string>]>([
+    [{ status: false, message: "No." }, undefined, []],
+    [{ status: false, message: "No.", data: [] }, undefined, []],
+    [{ status: true, data: { success: false, status_code: 429, data: null } }, 429, ["429"]],
+    [{ status: true, data: { success: false, message: "try later", data: [] } }, undefined, []],
+    [{ status: true, data: { status: false, data: { id: "a" } } }, undefined, []],
+    [{ error: { code: 503, name: "X", message: ["a", "b"] } }, 503, ["503", "X"]],
+    [{ error: { code: 4001, name: "NO_SUCH_ID" } }, undefined, ["4001", "NO_SUCH_ID"]],
+    [{ status: false, error: "broken" }, undefined, []],
+    [{ status: false, error: { code: 4915112345678, name: "DE89370400440532013000" } }, undefined, []],
+    [{ status: false, error: { code: "A".repeat(65), name: "JOHN DOE" } }, undefined, []],
+  ])("takes %j for a failure", (body, code, words) => {
+    expect(unwrap(body)).toEqual({ isOk: false, code, words })
   })
 
   it.each<[Json, Json]>([

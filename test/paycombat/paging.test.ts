@@ -180,6 +180,62 @@ describe("what cannot be read to its end is an error:", () => {
     }),
   )
 
+  const goneAt = (page: number, times: number, options: Partial<SandboxOptions>) =>
+    Effect.gen(function* () {
+      const sandbox = yield* startSandbox({ transactions: 50, ...options })
+      const client = yield* clientOf(sandbox)
+      const contract = yield* discoverFrom(client, "transactions")
+      let left = times
+      sandbox.setFault(({ query }) =>
+        query.get("page") === String(page) && left-- > 0 ? { status: 404, body: {} } : undefined,
+      )
+      return { sandbox, client, contract }
+    })
+  const always = Number.POSITIVE_INFINITY
+
+  const stated = variants<Pick<SandboxOptions, "totals" | "afterEnd">>({
+    totals: ["none", "total", "meta"],
+    afterEnd: ["empty", "404", "repeat"],
+  })
+  for (const options of stated) {
+    for (const page of [2, 3]) {
+      it.scopedLive(`not 404 once for page ${page} of 3 ${label(options)}`, () =>
+        Effect.gen(function* () {
+          const { sandbox, client, contract } = yield* goneAt(page, 1, options)
+          const { ids } = yield* readAll(client, "transactions", { contract })
+          expect(unique(ids)).toEqual(truthOf(sandbox))
+        }),
+      )
+    }
+
+    // The last page of a list that states no size can not be told from the end.
+    for (const page of options.totals === "none" ? [2] : [2, 3]) {
+      it.scopedLive(`404 for page ${page} of 3 ${label(options)}`, () =>
+        Effect.gen(function* () {
+          const { client, contract } = yield* goneAt(page, always, options)
+          const error = yield* Effect.flip(Stream.runDrain(pages(client, contract, SOURCES.transactions)))
+          expect(error).toMatchObject({ _tag: "EndpointError", reason: "unavailable", path: PATH })
+          expect(error.message).toContain(`page ${page} is answered with 404`)
+        }),
+      )
+    }
+  }
+
+  it.scopedLive("not 404 for a page whose records were deleted after its size was stated", () =>
+    Effect.gen(function* () {
+      const options = { totals: "total", afterEnd: "404" } as const
+      const { sandbox, client, contract } = yield* goneAt(0, 0, options)
+      sandbox.setFault(({ query }) => {
+        if (query.get("page") === "3")
+          for (let index = 40; index < 50; index++) sandbox.remove("transactions", index)
+        return undefined
+      })
+      const { ids } = yield* readAll(client, "transactions", { contract })
+      expect(truthOf(sandbox)).toHaveLength(40)
+      expect(unique(ids)).toEqual(expect.arrayContaining(truthOf(sandbox)))
+    }),
+  )
+
   it.scopedLive("a later page without a list", () =>
     Effect.gen(function* () {
       const sandbox = yield* startSandbox()
