@@ -158,6 +158,20 @@ export const query = (
     return yield* runQuery(readerUrl.value, statement)
   })
 
+/**
+ * Answers one SQL statement on the configured warehouse. Where a reader's login is given it is all that is
+ * needed: an analyst has no other.
+ */
+export const queryConfigured = (
+  statement: string,
+): Effect.Effect<QueryAnswer, ConfigurationError | WarehouseError> =>
+  Effect.flatMap(Config.database, settings =>
+    Option.match(settings.readerUrl, {
+      onSome: readerUrl => runQuery(readerUrl, statement),
+      onNone: () => Effect.provide(query(statement), warehouse(settings)),
+    }),
+  )
+
 /** How each stream of each account stands. */
 export const status = (options: Pick<SyncOptions, "accounts" | "streams">) =>
   Effect.gen(function* () {

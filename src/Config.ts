@@ -156,6 +156,14 @@ export const database: Effect.Effect<DatabaseSettings, ConfigurationError> = Con
   readerUrl: Config.option(postgresUrl("PAYCOMBAT_READER_URL")),
 }).pipe(Effect.mapError(error => inOneLine(error)))
 
+/** Who asked for `hash` or `drop` must not find personal data stored in clear. */
+const personalData = Config.withDefault(
+  parsed("PAYCOMBAT_PII", "keep: this version can neither hash nor drop personal data", value =>
+    value === "keep" ? value : undefined,
+  ),
+  "keep",
+)
+
 export const run: Effect.Effect<RunSettings, ConfigurationError> = Config.all({
   readyRecheck: Config.withDefault(
     parsed("PAYCOMBAT_READY_RECHECK", "a duration such as 24 hours", value =>
@@ -168,7 +176,11 @@ export const run: Effect.Effect<RunSettings, ConfigurationError> = Config.all({
     Number.POSITIVE_INFINITY,
   ),
   leaseSeconds: Config.withDefault(wholeNumber("PAYCOMBAT_LEASE_SECONDS", { min: 5, max: 3_600 }), 30),
-}).pipe(Effect.mapError(error => inOneLine(error)))
+}).pipe(
+  Config.zip(personalData),
+  Config.map(([settings]) => settings),
+  Effect.mapError(error => inOneLine(error)),
+)
 
 const LOG_LEVELS = { debug: "Debug", info: "Info", warning: "Warning", error: "Error" } as const
 

@@ -19,6 +19,9 @@ export const Id = Schema.String.pipe(
   Schema.maxLength(ID_LENGTH_MAX, { message: () => `is longer than ${ID_LENGTH_MAX} characters` }),
 )
 
+/** A code, such as a currency's, that must not be empty. */
+export const Code = Schema.String.pipe(Schema.minLength(1, { message: () => "is empty" }))
+
 const DECIMAL = /^[+-]?(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d{1,6}))?$/
 
 /** Whether a text is a decimal number that fits the bound once its exponent is written out. */
@@ -86,6 +89,16 @@ export const Loose = Schema.transform(Schema.Unknown, Schema.NullOr(Schema.Strin
 /** A field that may be missing or null; null in the row. */
 export const maybe = <A, I>(field: Schema.Schema<A, I>) =>
   Schema.optionalWith(Schema.NullOr(field), { default: () => null })
+
+/** A name that may be missing, null or empty (assumed: no id and no currency is the empty text); null in the row. */
+export const name = Schema.optionalWith(
+  Schema.transform(Schema.NullOr(Schema.String), Schema.NullOr(Schema.String), {
+    strict: true,
+    decode: text => (text === "" ? null : text),
+    encode: text => text,
+  }),
+  { default: () => null },
+)
 
 /** A `?null` field that may be missing. */
 export const loose = Schema.optionalWith(Loose, { default: () => null })

@@ -31,8 +31,8 @@ interface Extract {
 }
 
 /**
- * A page's records, those that lack parts replaced by what their by-id endpoint says. Where that knows of no
- * such record the item stays as it is: it becomes a reject that names the missing part, and costs nobody else.
+ * A page's records, those that lack parts replaced by what their by-id endpoint says. Where that has
+ * no such record the item stays as it is: it becomes a reject that names the missing part, and costs nobody else.
  */
 const wholeRecords = (context: StreamContext, stream: ListStream) => {
   const { detail, idField } = stream.source
@@ -42,7 +42,7 @@ const wholeRecords = (context: StreamContext, stream: ListStream) => {
   const read = (record: JsonObject, readAt: Date): Effect.Effect<Extracted, StreamFailure> =>
     readDetail(context.client, stream.source, candidate!, String(record[idField])).pipe(
       Effect.map(whole => ({ record: { ...record, ...whole.record }, readAt: whole.readAt })),
-      Effect.catchIf(isGone, () => Effect.succeed({ record, readAt })),
+      Effect.catchIf(isAboutRecord, () => Effect.succeed({ record, readAt })),
     )
   const findCandidate = ([first, ...others]: ReadonlyArray<JsonObject>): Effect.Effect<
     number,
@@ -51,7 +51,7 @@ const wholeRecords = (context: StreamContext, stream: ListStream) => {
     discoverDetail(context.client, stream.source, String(first![idField])).pipe(
       Effect.map(found => found.candidate),
       Effect.catchIf(
-        error => isGone(error) && others.length > 0,
+        error => isAboutRecord(error) && others.length > 0,
         () => findCandidate(others),
       ),
     )
@@ -69,7 +69,11 @@ const wholeRecords = (context: StreamContext, stream: ListStream) => {
     })
 }
 
-const isGone = (error: StreamFailure): boolean => error._tag === "EndpointError" && error.status === 404
+/** A definite answer about the one record that was asked for; anything else is about the endpoint. */
+const isAboutRecord = (error: StreamFailure): boolean =>
+  error._tag === "EndpointError" &&
+  error.status !== 403 &&
+  (error.reason === "refused" || error.reason === "failed" || error.reason === "contract")
 
 /**
  * Lets a page through whose records are all of the merchant that the warehouse holds for this account. With a

@@ -1,4 +1,5 @@
 import { Chunk, Duration, Effect, Either, Option, Stream as S } from "effect"
+import { EndpointError } from "./Errors.ts"
 import { stringifyJson } from "./Json.ts"
 import type { StreamContext, StreamFailure, StreamResult } from "./Pipeline.ts"
 import { unwrapRecord } from "./paycombat/envelope.ts"
@@ -15,8 +16,16 @@ const SAVE_AGE = "2 seconds"
 /** Look-ups in a row that got no answer after all retries: then it is the endpoint that is away, not a record. */
 const UNAVAILABLE_IN_A_ROW_MAX = 10
 
+/** What a run's look-ups came to, beside what is saved of them. */
+interface Tally {
+  /** Asked without an answer: time-outs, errors of the server, what is not JSON. */
+  unanswered: number
+  /** Answered with something else than the documented answer. */
+  foreign: number
+}
+
 /** Asks about one id. A definite refusal is an answer about that id; what is wrong with the endpoint ends the stream. */
-const ask = (context: StreamContext, stream: LookupStream) => {
+const ask = (context: StreamContext, stream: LookupStream, tally: Tally) => {
   let unavailableInARow = 0
   return (id: string): Effect.Effect<Answer, StreamFailure> => {
     const { source, decode } = stream
@@ -32,8 +41,10 @@ const ask = (context: StreamContext, stream: LookupStream) => {
         unavailableInARow = 0
         const record = unwrapRecord(body) ?? {}
         return Either.match(decode({ ...record, [source.idField]: id }), {
-          onLeft: () =>
-            failed("The answer is not what is documented: no is_wallet_ready true or false in it."),
+          onLeft: () => {
+            tally.foreign++
+            return failed("The answer is not what is documented: no is_wallet_ready true or false in it.")
+          },
           onRight: ({ row }) => ({
             id,
             checkedAt: readAt.toISOString(),
@@ -45,6 +56,7 @@ const ask = (context: StreamContext, stream: LookupStream) => {
       }),
       Effect.catchTag("EndpointError", (error): Effect.Effect<Answer, StreamFailure> => {
         unavailableInARow = error.reason === "unavailable" ? unavailableInARow + 1 : 0
+        if (error.reason === "unavailable" || error.reason === "malformed") tally.unanswered++
         const isEndpoints = error.status === 403 || unavailableInARow >= UNAVAILABLE_IN_A_ROW_MAX
         return isEndpoints ? Effect.fail(error) : Effect.succeed(failed(error.message))
       }),
@@ -63,6 +75,7 @@ export const runLookupStream = (
     const due = yield* queueDue(sql, held, stream, recheckSeconds)
     const budget = Math.min(due, settings.readyMaxCalls)
     const done = { extracted: 0, inserted: 0, updated: 0, failed: 0 }
+    const tally: Tally = { unanswered: 0, foreign: 0 }
     yield* tell({ total: budget })
     const ids = S.paginateChunkEffect(0, position =>
       Effect.map(dueAfter(sql, held, position, Math.min(QUEUE_READ, budget - position)), found => {
@@ -74,7 +87,7 @@ export const runLookupStream = (
       }),
     )
     yield* ids.pipe(
-      S.mapEffect(ask(context, stream), { concurrency: account.concurrency, unordered: true }),
+      S.mapEffect(ask(context, stream, tally), { concurrency: account.concurrency, unordered: true }),
       S.groupedWithin(SAVE_RECORDS, SAVE_AGE),
       S.runForEach(chunk =>
         Effect.gen(function* () {
@@ -89,6 +102,17 @@ export const runLookupStream = (
       ),
     )
     yield* clearQueue(sql, held)
+    const nobodyAnswered = done.extracted > 0 && tally.foreign === done.extracted
+    if (tally.unanswered > 0 || nobodyAnswered) {
+      const unanswered = nobodyAnswered ? tally.foreign : tally.unanswered
+      return yield* new EndpointError({
+        reason: "unavailable",
+        path: stream.source.path("{id}"),
+        message:
+          `${unanswered} of ${done.extracted} look-ups got no proper answer: see wallet_readiness.check_error.` +
+          " The next run asks again.",
+      })
+    }
     const notes = [
       ...(done.failed > 0 ? [`${done.failed} checks failed: see wallet_readiness.check_error.`] : []),
       ...(done.extracted < due

@@ -13,9 +13,9 @@ interface Options {
 /** Prints what one statement answers, every value as Postgres prints it. */
 export const run = (options: Options) =>
   Effect.gen(function* () {
-    const answer = yield* App.query(options.statement).pipe(
-      Effect.provide(options.demo ? App.warehouse(demoDatabase) : App.configuredWarehouse),
-    )
+    const answer = yield* options.demo
+      ? Effect.provide(App.query(options.statement), App.warehouse(demoDatabase))
+      : App.queryConfigured(options.statement)
     const { length } = answer.rows
     yield* options.json
       ? printJson(objects(answer))

@@ -47,7 +47,8 @@ export const printSummary = ({ streams }: App.RunSummary): Effect.Effect<void> =
 /** Exit code 1 for a run that missed something, or, when strict, that had rejects. */
 export const bookExitCode = ({ status }: App.RunSummary, isStrict: boolean): Effect.Effect<void> =>
   Effect.sync(() => {
-    if (status === "failed" || (isStrict && status === "complete_with_rejects")) process.exitCode = 1
+    const isDone = status === "complete" || (status === "complete_with_rejects" && !isStrict)
+    if (!isDone) process.exitCode = 1
   })
 
 /** Runs something with live progress where a person looks at stderr, and with plain log lines elsewhere. */

@@ -1,7 +1,7 @@
 import { sql } from "drizzle-orm"
 import { index, integer, primaryKey, text } from "drizzle-orm/pg-core"
 import { Schema } from "effect"
-import { Amount, Id, Instant, loose, maybe, Text } from "../Fields.ts"
+import { Amount, Code, Id, Instant, loose, maybe, name, Text } from "../Fields.ts"
 import { defineStream } from "../Stream.ts"
 import { account, amount, finite, instant, recordColumns, warehouse } from "../warehouse/columns.ts"
 
@@ -9,13 +9,13 @@ import { account, amount, finite, instant, recordColumns, warehouse } from "../w
 const Checkout = Schema.Struct({
   id: Id,
   amount: Amount,
-  currency: Text,
+  currency: Code,
   country_code: maybe(Text),
   country_name: maybe(Text),
   payin_method_name: maybe(Text),
   payin_type: loose,
   description: maybe(Text),
-  customer_id: maybe(Text),
+  customer_id: name,
   merchant_id: maybe(Text),
   expire_at: maybe(Instant),
   order_summary: maybe(
@@ -125,9 +125,10 @@ export default defineStream({
   normalize: ({ id, order_summary, ...checkout }) => ({
     row: { ...checkout, checkout_id: id },
     sourceUpdatedAt: checkout.updated_at ?? checkout.created_at,
+    // What the record does not carry says nothing about the rows that are stored.
     children: {
-      checkout_items: order_summary?.order_items ?? [],
-      checkout_fees: order_summary?.order_fees ?? [],
+      ...(order_summary?.order_items ? { checkout_items: order_summary.order_items } : {}),
+      ...(order_summary?.order_fees ? { checkout_fees: order_summary.order_fees } : {}),
     },
   }),
 })

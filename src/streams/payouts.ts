@@ -1,7 +1,7 @@
 import { sql } from "drizzle-orm"
 import { index, primaryKey, text } from "drizzle-orm/pg-core"
 import { ParseResult, Schema } from "effect"
-import { Amount, Id, Instant, loose, maybe, Text } from "../Fields.ts"
+import { Amount, Code, Id, Instant, loose, maybe, Text } from "../Fields.ts"
 import { defineStream } from "../Stream.ts"
 import { account, amount, finite, instant, recordColumns, warehouse } from "../warehouse/columns.ts"
 
@@ -20,7 +20,7 @@ const Fields = Schema.Struct({
   fee_taken: maybe(Amount),
   fee_expected: maybe(Amount),
   payee_name: maybe(Text),
-  currency: Text,
+  currency: Code,
   beneficiary: maybe(Text),
   beneficiary_bank: maybe(Text),
   beneficiary_account_number: loose,

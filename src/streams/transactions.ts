@@ -1,17 +1,17 @@
 import { sql } from "drizzle-orm"
 import { boolean, index, primaryKey, text } from "drizzle-orm/pg-core"
 import { Schema } from "effect"
-import { Amount, Flag, Id, Instant, loose, maybe, Text } from "../Fields.ts"
+import { Amount, Code, Flag, Id, Instant, loose, maybe, name, Text } from "../Fields.ts"
 import { defineStream } from "../Stream.ts"
 import { account, amount, finite, instant, recordColumns, warehouse } from "../warehouse/columns.ts"
 
 /** Get All Transaction (D): one line per payment, with fees, tax and net. Values of `event_type`, `event_name`, `scope`: ?. */
 const Transaction = Schema.Struct({
   transaction_id: Id,
-  org_id: Text,
+  org_id: Id,
   amount: Amount,
-  currency: Text,
-  fees_currency: maybe(Text),
+  currency: Code,
+  fees_currency: name,
   fees_without_tax: maybe(Amount),
   tax_on_fees: maybe(Amount),
   fees_including_tax: maybe(Amount),
@@ -21,10 +21,10 @@ const Transaction = Schema.Struct({
   event_name: maybe(Text),
   event_description: maybe(Text),
   scope: maybe(Text),
-  customer_id: maybe(Text),
+  customer_id: name,
   invoice_id: loose,
   is_settled: Flag,
-  settlement_id: maybe(Text),
+  settlement_id: name,
   is_reconciled: maybe(Flag),
   created_at: Instant,
   updated_at: maybe(Instant),

@@ -1,6 +1,6 @@
 import { boolean, index, primaryKey, text } from "drizzle-orm/pg-core"
 import { Schema } from "effect"
-import { Amount, Flag, Id, Instant, maybe, Text } from "../Fields.ts"
+import { Amount, Code, Flag, Id, Instant, maybe, name, Text } from "../Fields.ts"
 import { defineStream } from "../Stream.ts"
 import {
   account,
@@ -16,7 +16,7 @@ import {
 const WalletAccount = Schema.Struct({
   wallet_account_id: Id,
   org_id: maybe(Text),
-  currency: Text,
+  currency: Code,
   actual_balance: Amount,
   available_balance: maybe(Amount),
   is_active: maybe(Flag),
@@ -31,7 +31,7 @@ const WalletAccount = Schema.Struct({
 const Wallet = Schema.Struct({
   wallet_id: Id,
   org_id: maybe(Text),
-  customer_id: maybe(Text),
+  customer_id: name,
   category: maybe(Text),
   scope: maybe(Text),
   wallet_alias: maybe(Text),
@@ -106,9 +106,6 @@ export const walletBalanceSnapshots = warehouse.table(
   table => [primaryKey({ columns: [table.account, table.walletAccountId, table.observedAt] })],
 )
 
-const latest = (times: ReadonlyArray<string | null>): string | null =>
-  times.reduce((a, b) => (a === null || (b !== null && Date.parse(b) > Date.parse(a)) ? b : a), null)
-
 export default defineStream({
   name: "wallets",
   version: 1,
@@ -155,12 +152,9 @@ export default defineStream({
   record: Wallet,
   normalize: ({ wallet_account, ...wallet }) => ({
     row: wallet,
-    // A balance moves without its wallet changing, so the newest of all its times is the version of the whole.
-    sourceUpdatedAt: latest([
-      wallet.updated_at,
-      wallet.created_at,
-      ...wallet_account.map(child => child.updated_at),
-    ]),
+    // Not the newest time of its accounts: one that is no longer listed would leave the wallet older than before.
+    // A balance that moves without its wallet changing is a version of the same time, and the later read wins.
+    sourceUpdatedAt: wallet.updated_at ?? wallet.created_at,
     children: { wallet_accounts: wallet_account },
   }),
 })

@@ -1,4 +1,4 @@
-import { Context, Effect, type Option, Redacted, type Scope } from "effect"
+import { Context, Effect, type Option, Redacted, Schedule, type Scope } from "effect"
 import postgres from "postgres"
 import { WarehouseError } from "../Errors.ts"
 
@@ -75,3 +75,17 @@ export const warehouseError = (error: unknown): WarehouseError => {
 /** Runs one promise of SQL. A transaction is one such promise: an Effect inside it could fail and still commit. */
 export const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, WarehouseError> =>
   Effect.tryPromise({ try: run, catch: warehouseError })
+
+/** Further attempts when Postgres was in the way for a moment: a deadlock, a lost connection, a restart. */
+const RETRIES_MAX = 4
+const TRANSIENT = /^(40001|40P01|53300|55P03|57P0[123]|08...|CONNECTION_.*|CONNECT_TIMEOUT|ECONN.*)$/
+
+/** Tries SQL that may be run twice again, where what was in its way may have passed. */
+export const retryTransient = <A, E extends { readonly _tag: string; readonly code?: string }>(
+  sql: Effect.Effect<A, E>,
+): Effect.Effect<A, E> =>
+  Effect.retry(sql, {
+    while: error => error._tag === "WarehouseError" && TRANSIENT.test(error.code ?? ""),
+    times: RETRIES_MAX,
+    schedule: Schedule.jittered(Schedule.exponential("200 millis")),
+  })

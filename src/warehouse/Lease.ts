@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import type postgres from "postgres"
 import { LeaseError, type WarehouseError } from "../Errors.ts"
-import { attempt, warehouseError } from "./Database.ts"
+import { attempt, retryTransient, warehouseError } from "./Database.ts"
 
 /**
  * One run at a time per account and stream. A lease is a row with an expiry, renewed by each commit and by a
@@ -67,12 +67,19 @@ export const renewWithin = async (tx: postgres.ISql, held: Held): Promise<void> 
   }
 }
 
-/** Renews a lease between commits. */
-export const renew = (sql: postgres.Sql, held: Held): Effect.Effect<void, LeaseError | WarehouseError> =>
+const underLease = <A>(run: () => Promise<A>): Effect.Effect<A, LeaseError | WarehouseError> =>
   Effect.tryPromise({
-    try: () => renewWithin(sql, held),
+    try: run,
     catch: error => (error instanceof LeaseError ? error : warehouseError(error)),
   })
+
+/** Runs SQL that may be run twice, again where Postgres was in the way for a moment. */
+export const persistently = <A>(run: () => Promise<A>): Effect.Effect<A, LeaseError | WarehouseError> =>
+  retryTransient(underLease(run))
+
+/** Renews a lease between commits. */
+export const renew = (sql: postgres.Sql, held: Held): Effect.Effect<void, LeaseError | WarehouseError> =>
+  underLease(() => renewWithin(sql, held))
 
 /** Gives a lease back; one that was lost meanwhile is left alone. */
 export const release = (sql: postgres.Sql, held: Held): Effect.Effect<void, WarehouseError> =>

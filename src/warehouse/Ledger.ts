@@ -1,10 +1,10 @@
 import { Effect } from "effect"
 import type postgres from "postgres"
-import { LeaseError, type WarehouseError } from "../Errors.ts"
+import type { LeaseError, WarehouseError } from "../Errors.ts"
 import type { Stream } from "../Stream.ts"
 import { shapeOf, type Transaction } from "./bulk.ts"
-import { attempt, warehouseError } from "./Database.ts"
-import { type Held, renewWithin } from "./Lease.ts"
+import { attempt, retryTransient } from "./Database.ts"
+import { type Held, persistently, renewWithin } from "./Lease.ts"
 
 /** What was run and how it ended: `sync.runs`, `sync.stream_runs`, and the passes that `sync.checkpoints` keeps open. */
 
@@ -39,25 +39,28 @@ export const startStream = (
   held: Held,
   mode: "full" | "lookup",
 ): Effect.Effect<void, WarehouseError> =>
-  attempt(() =>
-    sql.begin(async tx => {
-      const dead = await tx<Array<{ run_id: string }>>`
+  retryTransient(
+    attempt(() =>
+      sql.begin(async tx => {
+        const dead = await tx<Array<{ run_id: string }>>`
         UPDATE sync.stream_runs AS s SET status = 'dead', finished_at = clock_timestamp(),
           error = 'The process ended without a word; what it had committed stays.'
         FROM sync.leases AS l
         WHERE l.account = ${held.account} AND l.stream = ${held.stream} AND l.fence = ${held.fence}
           AND s.account = l.account AND s.stream = l.stream AND s.status = 'running' AND s.run_id <> l.run_id
         RETURNING s.run_id`
-      for (const { run_id } of dead) {
-        await tx`
+        for (const { run_id } of dead) {
+          await tx`
           UPDATE sync.runs SET status = 'dead', finished_at = clock_timestamp()
           WHERE run_id = ${run_id} AND status = 'running' AND NOT EXISTS (
             SELECT FROM sync.stream_runs AS s WHERE s.run_id = ${run_id} AND s.status = 'running')`
-      }
-      await tx`
+        }
+        await tx`
         INSERT INTO sync.stream_runs (run_id, account, stream, mode, status, started_at)
-        VALUES (${held.runId}, ${held.account}, ${held.stream}, ${mode}, 'running', clock_timestamp())`
-    }),
+        VALUES (${held.runId}, ${held.account}, ${held.stream}, ${mode}, 'running', clock_timestamp())
+        ON CONFLICT DO NOTHING`
+      }),
+    ),
   ).pipe(Effect.asVoid)
 
 /** A pass over a list. `position` is where it goes on, as the reader of pages left it; null at its beginning. */
@@ -69,8 +72,8 @@ export interface Pass {
 }
 
 /**
- * Opens a pass: goes on with one that was broken off, unless it may not or is too old, or begins anew. Keys of
- * passes that nobody will go on with are dropped.
+ * Opens a pass: goes on with one that was broken off, unless it may not or is too old, or begins anew; then the keys
+ * that the other had seen are dropped.
  */
 export const openPass = (
   sql: postgres.Sql,
@@ -85,13 +88,13 @@ export const openPass = (
         AND started_at > clock_timestamp() - ${PASS_AGE_MAX}::interval`
     const pass = open ?? { passId: options.newPassId, position: null, isRead: false }
     if (open === undefined) {
+      await dropKeys(tx, held)
       await tx`
         INSERT INTO sync.checkpoints (account, stream, pass_id, started_at, updated_at)
         VALUES (${held.account}, ${held.stream}, ${pass.passId}, clock_timestamp(), clock_timestamp())
         ON CONFLICT (account, stream) DO UPDATE
         SET pass_id = excluded.pass_id, started_at = excluded.started_at, position = NULL, seen_keys = 0,
           updated_at = excluded.updated_at`
-      await tx`DELETE FROM sync.seen_keys WHERE pass_id NOT IN (SELECT pass_id FROM sync.checkpoints)`
     }
     await tx`
       UPDATE sync.stream_runs SET pass_id = ${pass.passId}
@@ -187,8 +190,16 @@ export const abandonPass = (
   held: Held,
 ): Effect.Effect<void, LeaseError | WarehouseError> =>
   fenced(sql, held, async tx => {
+    await dropKeys(tx, held)
     await tx`DELETE FROM sync.checkpoints WHERE account = ${held.account} AND stream = ${held.stream}`
   })
+
+/** Forgets the keys that the stream's unfinished pass has seen. */
+const dropKeys = async (tx: Transaction, held: Held): Promise<void> => {
+  await tx`
+    DELETE FROM sync.seen_keys WHERE pass_id IN (
+      SELECT pass_id FROM sync.checkpoints WHERE account = ${held.account} AND stream = ${held.stream})`
+}
 
 /** How a stream's run ended. */
 export interface StreamEnd {
@@ -206,26 +217,27 @@ export const finishStream = (
   held: Held,
   end: StreamEnd,
 ): Effect.Effect<void, WarehouseError> =>
-  attempt(async () => {
-    await sql`
+  retryTransient(
+    attempt(async () => {
+      await sql`
       UPDATE sync.stream_runs
       SET status = ${end.status}, finished_at = clock_timestamp(), removed = ${end.removed},
         left_over = ${end.leftOver}, requests = ${end.requests}, retries = ${end.retries},
         error = ${end.error}, note = ${end.note}
       WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream} AND status = 'running'`
-  })
+    }),
+  )
 
-/** One transaction of plain SQL that writes only while the lease is ours. */
+/** One transaction of plain SQL that writes only while the lease is ours; tried again where that may help. */
 export const fenced = <A>(
   sql: postgres.Sql,
   held: Held,
   run: (tx: Transaction) => Promise<A>,
 ): Effect.Effect<A, LeaseError | WarehouseError> =>
-  Effect.tryPromise({
-    try: () =>
+  persistently(
+    () =>
       sql.begin(async tx => {
         await renewWithin(tx, held)
         return run(tx)
       }) as Promise<A>,
-    catch: error => (error instanceof LeaseError ? error : warehouseError(error)),
-  })
+  )

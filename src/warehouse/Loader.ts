@@ -1,11 +1,11 @@
-import { Effect, Schedule } from "effect"
+import { Effect } from "effect"
 import type postgres from "postgres"
-import { LeaseError, type WarehouseError } from "../Errors.ts"
+import type { LeaseError, WarehouseError } from "../Errors.ts"
 import type { Row, Stream } from "../Stream.ts"
 import { arrayLiteral, arraysOf, shapeOf, type Transaction, unnestOf, upsert } from "./bulk.ts"
-import { sqlState, warehouseError } from "./Database.ts"
+import { sqlState } from "./Database.ts"
 import { writeChildren, writeHistories } from "./dependents.ts"
-import { type Held, renewWithin } from "./Lease.ts"
+import { type Held, persistently, renewWithin } from "./Lease.ts"
 import { type Extracted, type Prepared, prepare, type Version } from "./prepare.ts"
 import { clearRejects, type Reject, rejectOf, writeRejects } from "./rejects.ts"
 
@@ -33,10 +33,6 @@ export interface Progress {
   readonly requests: number
   readonly retries: number
 }
-
-/** Attempts at a batch when Postgres was in the way for a moment: a deadlock, a lost connection, a restart. */
-const RETRIES_MAX = 4
-const TRANSIENT = /^(40001|40P01|53300|55P03|57P0[123]|08...|CONNECTION_.*|ECONN.*)$/
 
 /** Postgres' own order of a record's versions; the greater one stays. */
 const NEWER_FIRST = "source_updated_at DESC NULLS LAST, read_at DESC, ordinal DESC"
@@ -224,19 +220,6 @@ const write = async (
     await bookProgress(tx, held, counts, ids, progress)
     return counts
   })
-
-/** Tries again where Postgres was in the way for a moment. */
-const persistently = <A>(run: () => Promise<A>): Effect.Effect<A, LeaseError | WarehouseError> =>
-  Effect.tryPromise({
-    try: run,
-    catch: error => (error instanceof LeaseError ? error : warehouseError(error)),
-  }).pipe(
-    Effect.retry({
-      while: error => error._tag === "WarehouseError" && TRANSIENT.test(error.code ?? ""),
-      times: RETRIES_MAX,
-      schedule: Schedule.jittered(Schedule.exponential("200 millis")),
-    }),
-  )
 
 /**
  * Finds out what a batch changes, and makes its rows; writes nothing. May run while the batch before it is

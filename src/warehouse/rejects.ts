@@ -34,6 +34,13 @@ export const writeRejects = async (tx: Transaction, held: Held, rejects: Readonl
     content_hash: hash,
     read_at: readAt,
   }))
+  // What a newer version of the same record is rejected for is all that is left to be mended.
+  await tx.unsafe(
+    `DELETE FROM sync.rejects AS r USING ${unnestOf(columns, 3)}
+     WHERE r.account = $1 AND r.stream = $2 AND r.record_id = s.record_id AND r.content_hash <> s.content_hash
+       AND r.read_at < s.read_at::timestamptz`,
+    [held.account, held.stream, ...arraysOf(columns, rows)],
+  )
   await tx.unsafe(
     `INSERT INTO sync.rejects AS r
        (account, stream, run_id, record_id, field, reason, raw, content_hash, read_at, first_seen_at)
