@@ -3,7 +3,7 @@ import { chmod, mkdtemp, rm } from "node:fs/promises"
 import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Effect, Exit, Redacted, Scope } from "effect"
+import { Effect, Exit, Redacted, Schedule, Scope } from "effect"
 import postgres from "postgres"
 import { afterAll, beforeAll, inject } from "vitest"
 import type { ConfigurationError } from "../../src/Errors.ts"
@@ -74,7 +74,12 @@ export const testDatabase = (
           options.template === undefined ? "template1" : await templateOf(server, sql, options.template)
         await createDatabase(sql, name, template)
       }),
-      () => Effect.orDie(asAdmin(server, sql => sql.unsafe(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`))),
+      // An autovacuum worker may be in it, which only a superuser may end: it leaves by itself.
+      () =>
+        asAdmin(server, sql => sql.unsafe(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)).pipe(
+          Effect.retry({ times: 100, schedule: Schedule.spaced("100 millis") }),
+          Effect.orDie,
+        ),
     )
     return databaseOf(server, name)
   })
