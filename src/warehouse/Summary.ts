@@ -27,6 +27,8 @@ export interface StreamSummary {
   readonly unchanged: number
   readonly stale: number
   readonly rejected: number
+  /** Records of persons whose data was erased for good: not stored again. */
+  readonly erased: number
   readonly removed: number
   readonly leftOver: number
   readonly requests: number
@@ -44,7 +46,7 @@ export const summaryOf = (sql: postgres.Sql, runId: string): Effect.Effect<RunSu
     const streams = await sql<Array<StreamSummary>>`
       SELECT account, stream, mode, status, started_at AS "startedAt", finished_at AS "finishedAt",
         pages::float8, extracted::float8, inserted::float8, updated::float8, unchanged::float8, stale::float8,
-        rejected::float8, removed::float8, left_over::float8 AS "leftOver", requests::float8, retries::float8,
+        rejected::float8, erased::float8, removed::float8, left_over::float8 AS "leftOver", requests::float8, retries::float8,
         error, note
       FROM sync.stream_runs WHERE run_id = ${runId} ORDER BY account, mode, stream`
     return { ...run!, streams }

@@ -49,6 +49,7 @@ export const streamRuns = sync.table(
     unchanged: counter("unchanged"),
     stale: counter("stale"),
     rejected: counter("rejected"),
+    erased: counter("erased"),
     removed: counter("removed"),
     leftOver: counter("left_over"),
     requests: counter("requests"),
@@ -118,6 +119,8 @@ export const rejects = sync.table(
     readAt: instant("read_at").notNull(),
     firstSeenAt: instant("first_seen_at").notNull(),
     runId: uuid("run_id").notNull(),
+    /** A complete pass over a verified list did not show it any more: nothing is left to be mended. */
+    unlistedAt: instant("unlisted_at"),
   },
   table => [
     uniqueIndex("rejects_content").on(table.account, table.stream, table.contentHash),
@@ -136,8 +139,39 @@ export const leases = sync.table(
     fence: bigint("fence", { mode: "number" }).notNull(),
     acquiredAt: instant("acquired_at").notNull(),
     expiresAt: instant("expires_at").notNull(),
+    /** The latest transaction of the holder and what it answered: one whose commit was not heard of is not repeated. */
+    commitId: uuid("commit_id"),
+    commitResult: jsonb("commit_result"),
   },
   table => [primaryKey({ columns: [table.account, table.stream] })],
+)
+
+/** How personal data of a stream is stored. Another mode or key than the configured one has rows to be rewritten. */
+export const privacy = sync.table(
+  "privacy",
+  {
+    account: account(),
+    stream: text("stream").notNull(),
+    mode: text("mode").notNull(),
+    /** Tells one key from another, and says nothing about it. */
+    keyFingerprint: text("key_fingerprint"),
+    /** Whether all that is stored is in this mode. */
+    isApplied: boolean("is_applied").notNull(),
+    changedAt: instant("changed_at").notNull(),
+  },
+  table => [primaryKey({ columns: [table.account, table.stream] })],
+)
+
+/** Tombstones: a record of this hashed id is never stored again, or only without personal data. */
+export const erasures = sync.table(
+  "erasures",
+  {
+    account: account(),
+    stream: text("stream").notNull(),
+    idHash: text("id_hash").notNull(),
+    erasedAt: instant("erased_at").notNull(),
+  },
+  table => [primaryKey({ columns: [table.account, table.stream, table.idHash] })],
 )
 
 /** What discovery found about a list endpoint. */
