@@ -146,22 +146,16 @@ const runStream = (
 
 /** Takes the leases of an account's streams; the ones that another run holds are named, not waited for. */
 const takeLeases = (sql: postgres.Sql, options: RunOptions, runId: string, holder: string) =>
-  Effect.forEach(
-    options.accounts.flatMap(account => options.streams.map(stream => ({ account, stream }))),
-    ({ account, stream }) =>
-      Effect.acquireRelease(
-        acquire(sql, {
-          account: account.name,
-          stream: stream.name,
-          runId,
-          holder,
-          leaseSeconds: options.leaseSeconds,
-        }),
-        held => Effect.ignore(release(sql, held)),
-      ).pipe(
-        Effect.map(held => ({ account, stream, held }) as const),
-        Effect.catchTag("LeaseError", error => Effect.succeed({ account, stream, error } as const)),
+  Effect.acquireRelease(
+    acquire(sql, {
+      streams: options.accounts.flatMap(account =>
+        options.streams.map(stream => ({ account: account.name, stream: stream.name })),
       ),
+      runId,
+      holder,
+      leaseSeconds: options.leaseSeconds,
+    }),
+    ({ held }) => Effect.ignore(release(sql, held)),
   )
 
 /** Runs the streams of one account, each after its parents have ended, however they ended. */
@@ -215,13 +209,11 @@ export const runOnce = (
   Effect.gen(function* () {
     const { sql } = yield* Warehouse
     const runId = randomUUID()
-    const claims = yield* takeLeases(sql, options, runId, `${hostname()}:${process.pid}`)
-    const taken = claims.filter(claim => "held" in claim)
-    const refused = claims.filter(claim => "error" in claim)
+    const { held, refused } = yield* takeLeases(sql, options, runId, `${hostname()}:${process.pid}`)
     const [first] = refused
-    if (taken.length === 0 && first !== undefined) return yield* first.error
+    if (held.length === 0 && first !== undefined) return yield* first
     yield* startRun(sql, { runId, host: hostname(), processId: process.pid, version: VERSION })
-    for (const { error } of refused) yield* Effect.logWarning(error.message)
+    for (const { message } of refused) yield* Effect.logWarning(message)
     yield* Effect.forEach(
       options.accounts,
       account =>
@@ -229,7 +221,12 @@ export const runOnce = (
           sql,
           options,
           account,
-          taken.filter(claim => claim.account === account),
+          // In the order of the streams: parents first.
+          options.streams.flatMap(stream =>
+            held
+              .filter(lease => lease.account === account.name && lease.stream === stream.name)
+              .map(lease => ({ stream, held: lease })),
+          ),
         ),
       { concurrency: "unbounded", discard: true },
     ).pipe(

@@ -2,8 +2,7 @@ import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../Errors.ts"
 import { attempt } from "./Database.ts"
-import type { Held } from "./Lease.ts"
-import { fenced } from "./Ledger.ts"
+import { fenced, type Held } from "./Lease.ts"
 
 /** What discovery found about a list endpoint, kept for the next run: `sync.contracts`. */
 

@@ -1,7 +1,10 @@
+import { randomUUID } from "node:crypto"
 import { Effect } from "effect"
 import type postgres from "postgres"
 import { LeaseError, type WarehouseError } from "../Errors.ts"
-import { attempt, retryTransient, warehouseError } from "./Database.ts"
+import type { Row } from "../Stream.ts"
+import { arraysOf, type Transaction, unnestOf } from "./bulk.ts"
+import { attempt, retryTransient, sqlState, warehouseError } from "./Database.ts"
 
 /**
  * One run at a time per account and stream. A lease is a row with an expiry, renewed by each commit and by a
@@ -16,56 +19,105 @@ export interface Held {
   readonly leaseSeconds: number
 }
 
-interface Claim {
+interface Name {
   readonly account: string
   readonly stream: string
+}
+
+const named = ({ account, stream }: Name): Row => ({ account, stream })
+
+interface Claim {
+  readonly streams: ReadonlyArray<Name>
   readonly runId: string
   /** Who holds it, for people: host and process. */
   readonly holder: string
   readonly leaseSeconds: number
 }
 
+/** What a claim came to: the leases taken, and for each of the others who holds it. */
+export interface Taken {
+  readonly held: ReadonlyArray<Held>
+  readonly refused: ReadonlyArray<LeaseError>
+}
+
+/** A holder in the middle of a long transaction keeps its lease's row locked: it is at work, and not waited for. */
+const LOCK_TIMEOUT = "2s"
+const LOCK_NOT_AVAILABLE = "55P03"
+
 const describe = (account: string, stream: string) => `${account}/${stream}`
 
-/** Takes a lease that is free or expired; fails with `held`, naming the holder, when it is neither. */
-export const acquire = (sql: postgres.Sql, claim: Claim): Effect.Effect<Held, LeaseError | WarehouseError> =>
-  attempt(async () => {
-    const { account, stream, runId, holder, leaseSeconds } = claim
-    const [lease] = await sql<Array<{ fence: string }>>`
-      INSERT INTO sync.leases AS l (account, stream, run_id, holder, fence, acquired_at, expires_at)
-      VALUES (${account}, ${stream}, ${runId}, ${holder}, 1, clock_timestamp(),
-        clock_timestamp() + make_interval(secs => ${leaseSeconds}))
-      ON CONFLICT (account, stream) DO UPDATE
-      SET run_id = excluded.run_id, holder = excluded.holder, fence = l.fence + 1,
-        acquired_at = excluded.acquired_at, expires_at = excluded.expires_at
-      WHERE l.expires_at <= clock_timestamp()
-      RETURNING fence`
-    if (lease !== undefined) return { account, stream, runId, fence: lease.fence, leaseSeconds }
-    const [other] = await sql<Array<{ holder: string; expires: string }>>`
-      SELECT holder, to_char(expires_at, 'HH24:MI:SS') AS expires FROM sync.leases
-      WHERE account = ${account} AND stream = ${stream}`
-    return new LeaseError({
-      reason: "held",
-      message:
-        `${describe(account, stream)} is being synced by ${other?.holder ?? "another run"}` +
-        ` (its lease runs to ${other?.expires ?? "?"} UTC unless renewed); wait for it, or stop it.`,
-    })
-  }).pipe(Effect.flatMap(lease => (lease instanceof LeaseError ? Effect.fail(lease) : Effect.succeed(lease))))
-
-/** Renews a lease within a transaction and locks it until the commit; throws `LeaseError` when it is lost. */
-export const renewWithin = async (tx: postgres.ISql, held: Held): Promise<void> => {
-  const { count } = await tx`
-    UPDATE sync.leases SET expires_at = clock_timestamp() + make_interval(secs => ${held.leaseSeconds})
-    WHERE account = ${held.account} AND stream = ${held.stream} AND fence = ${held.fence}`
-  if (count === 0) {
-    throw new LeaseError({
-      reason: "lost",
-      message:
-        `${describe(held.account, held.stream)}: another run took the lease over while this one was not heard of;` +
-        " nothing more was written, the other run goes on.",
-    })
+const claim = async (
+  tx: Transaction,
+  { streams, runId, holder, leaseSeconds }: Claim,
+  isWaiting: boolean,
+): Promise<Taken> => {
+  const columns = ["account", "stream"]
+  const wanted = arraysOf(columns, streams.map(named))
+  const existing = await tx.unsafe<Array<Name>>(
+    `SELECT account, stream FROM sync.leases JOIN ${unnestOf(columns, 1)} USING (account, stream)`,
+    wanted,
+  )
+  // In one order, so that of two runs that start in the same moment one gets all, and neither waits for the other in a circle.
+  await tx.unsafe(`SET LOCAL lock_timeout = '${LOCK_TIMEOUT}'`)
+  const locked = await tx.unsafe<Array<Name>>(
+    `SELECT l.account, l.stream FROM sync.leases AS l JOIN ${unnestOf(columns, 1)} USING (account, stream)
+     ORDER BY l.account, l.stream FOR UPDATE OF l ${isWaiting ? "" : "SKIP LOCKED"}`,
+    wanted,
+  )
+  const isAmong = (names: ReadonlyArray<Name>, { account, stream }: Name) =>
+    names.some(name => name.account === account && name.stream === stream)
+  const open = streams.filter(name => isAmong(locked, name) || !isAmong(existing, name))
+  const leases = await tx.unsafe<Array<Name & { fence: string }>>(
+    `INSERT INTO sync.leases AS l (account, stream, run_id, holder, fence, acquired_at, expires_at)
+     SELECT s.account, s.stream, $3::uuid, $4, 1, clock_timestamp(), clock_timestamp() + make_interval(secs => $5)
+     FROM ${unnestOf(columns, 1)} ORDER BY s.account, s.stream
+     ON CONFLICT (account, stream) DO UPDATE
+     SET run_id = excluded.run_id, holder = excluded.holder, fence = l.fence + 1,
+       acquired_at = excluded.acquired_at, expires_at = excluded.expires_at, commit_id = NULL, commit_result = NULL
+     WHERE l.expires_at <= clock_timestamp() OR l.run_id = excluded.run_id
+     RETURNING account, stream, fence`,
+    [...arraysOf(columns, open.map(named)), runId, holder, leaseSeconds],
+  )
+  const others = await tx.unsafe<Array<Name & { holder: string; expires: string }>>(
+    `SELECT l.account, l.stream, l.holder, to_char(l.expires_at, 'HH24:MI:SS') AS expires
+     FROM sync.leases AS l JOIN ${unnestOf(columns, 1)} USING (account, stream)
+     WHERE l.run_id <> $3::uuid ORDER BY s.ordinal`,
+    [...wanted, runId],
+  )
+  return {
+    held: leases.map(lease => ({ ...lease, runId, leaseSeconds })),
+    refused: others.map(
+      ({ account, stream, holder, expires }) =>
+        new LeaseError({
+          reason: "held",
+          message:
+            `${describe(account, stream)} is being synced by ${holder}` +
+            ` (its lease runs to ${expires} UTC unless renewed); wait for it, or stop it.`,
+        }),
+    ),
   }
 }
+
+/** Takes the leases that are free or expired, together; says who holds the others. Waits for nobody. */
+export const acquire = (sql: postgres.Sql, wanted: Claim): Effect.Effect<Taken, WarehouseError> =>
+  retryTransient(
+    attempt(async () => {
+      try {
+        return (await sql.begin(tx => claim(tx, wanted, true))) as Taken
+      } catch (error) {
+        if (sqlState(error) !== LOCK_NOT_AVAILABLE) throw error
+        return (await sql.begin(tx => claim(tx, wanted, false))) as Taken
+      }
+    }),
+  )
+
+const lost = (held: Held) =>
+  new LeaseError({
+    reason: "lost",
+    message:
+      `${describe(held.account, held.stream)}: another run took the lease over while this one was not heard of;` +
+      " nothing more was written, the other run goes on.",
+  })
 
 const underLease = <A>(run: () => Promise<A>): Effect.Effect<A, LeaseError | WarehouseError> =>
   Effect.tryPromise({
@@ -73,18 +125,58 @@ const underLease = <A>(run: () => Promise<A>): Effect.Effect<A, LeaseError | War
     catch: error => (error instanceof LeaseError ? error : warehouseError(error)),
   })
 
-/** Runs SQL that may be run twice, again where Postgres was in the way for a moment. */
-export const persistently = <A>(run: () => Promise<A>): Effect.Effect<A, LeaseError | WarehouseError> =>
-  retryTransient(underLease(run))
+/**
+ * One transaction of plain SQL that writes only while the lease is ours, and renews it. Tried again where that
+ * may help; when Postgres committed it and the answer was lost, it is not done again, but answered from the
+ * lease. `A` must come back the same from JSON.
+ *
+ * Fails with `LeaseError` when another run took the lease over; then nothing was written.
+ */
+export const fenced = <A>(
+  sql: postgres.Sql,
+  held: Held,
+  run: (tx: Transaction) => Promise<A>,
+): Effect.Effect<A, LeaseError | WarehouseError> =>
+  Effect.suspend(() => {
+    const commitId = randomUUID()
+    const transaction = async (tx: Transaction): Promise<A> => {
+      const [lease] = await tx<Array<{ isDone: boolean; result: A }>>`
+        SELECT commit_id IS NOT DISTINCT FROM ${commitId}::uuid AS "isDone", commit_result AS result FROM sync.leases
+        WHERE account = ${held.account} AND stream = ${held.stream} AND fence = ${held.fence} FOR UPDATE`
+      if (lease === undefined) throw lost(held)
+      if (lease.isDone) return lease.result
+      const result = await run(tx)
+      // At the end, so that a long transaction does not leave with a lease that has run out meanwhile.
+      await tx`
+        UPDATE sync.leases
+        SET expires_at = clock_timestamp() + make_interval(secs => ${held.leaseSeconds}), commit_id = ${commitId},
+          commit_result = ${JSON.stringify(result ?? null)}::text::jsonb
+        WHERE account = ${held.account} AND stream = ${held.stream} AND fence = ${held.fence}`
+      return result
+    }
+    return retryTransient(underLease(() => sql.begin(transaction) as Promise<A>))
+  })
 
-/** Renews a lease between commits. */
+/** Renews a lease between commits; fails with `LeaseError` when it is lost. */
 export const renew = (sql: postgres.Sql, held: Held): Effect.Effect<void, LeaseError | WarehouseError> =>
-  underLease(() => renewWithin(sql, held))
-
-/** Gives a lease back; one that was lost meanwhile is left alone. */
-export const release = (sql: postgres.Sql, held: Held): Effect.Effect<void, WarehouseError> =>
-  attempt(async () => {
-    await sql`
-      UPDATE sync.leases SET expires_at = clock_timestamp()
+  underLease(async () => {
+    const { count } = await sql`
+      UPDATE sync.leases SET expires_at = clock_timestamp() + make_interval(secs => ${held.leaseSeconds})
       WHERE account = ${held.account} AND stream = ${held.stream} AND fence = ${held.fence}`
+    if (count === 0) throw lost(held)
+  })
+
+/** Gives leases back; one that was lost meanwhile is left alone. */
+export const release = (
+  sql: postgres.Sql,
+  leases: ReadonlyArray<Held>,
+): Effect.Effect<void, WarehouseError> =>
+  attempt(async () => {
+    const columns = ["account", "stream", "fence"]
+    const rows = leases.map(({ account, stream, fence }) => ({ account, stream, fence }))
+    await sql.unsafe(
+      `UPDATE sync.leases AS l SET expires_at = clock_timestamp() FROM ${unnestOf(columns, 1)}
+       WHERE l.account = s.account AND l.stream = s.stream AND l.fence = s.fence::bigint`,
+      arraysOf(columns, rows),
+    )
   })

@@ -4,7 +4,7 @@ import type { LeaseError, WarehouseError } from "../Errors.ts"
 import type { Stream } from "../Stream.ts"
 import { shapeOf, type Transaction } from "./bulk.ts"
 import { attempt, retryTransient } from "./Database.ts"
-import { type Held, persistently, renewWithin } from "./Lease.ts"
+import { fenced, type Held } from "./Lease.ts"
 
 /** What was run and how it ended: `sync.runs`, `sync.stream_runs`, and the passes that `sync.checkpoints` keeps open. */
 
@@ -18,20 +18,25 @@ export const startRun = (
   sql: postgres.Sql,
   run: { runId: string; host: string; processId: number; version: string },
 ): Effect.Effect<void, WarehouseError> =>
-  attempt(async () => {
-    await sql`
-      INSERT INTO sync.runs (run_id, started_at, status, host, process_id, version)
-      VALUES (${run.runId}, clock_timestamp(), 'running', ${run.host}, ${run.processId}, ${run.version})`
-  })
+  retryTransient(
+    attempt(async () => {
+      await sql`
+        INSERT INTO sync.runs (run_id, started_at, status, host, process_id, version)
+        VALUES (${run.runId}, clock_timestamp(), 'running', ${run.host}, ${run.processId}, ${run.version})
+        ON CONFLICT DO NOTHING`
+    }),
+  )
 
 export const finishRun = (
   sql: postgres.Sql,
   runId: string,
   status: Status,
 ): Effect.Effect<void, WarehouseError> =>
-  attempt(async () => {
-    await sql`UPDATE sync.runs SET status = ${status}, finished_at = clock_timestamp() WHERE run_id = ${runId}`
-  })
+  retryTransient(
+    attempt(async () => {
+      await sql`UPDATE sync.runs SET status = ${status}, finished_at = clock_timestamp() WHERE run_id = ${runId}`
+    }),
+  )
 
 /** Books a stream's run as started, and as dead those that left it `running` without a lease, if it is ours now. */
 export const startStream = (
@@ -226,18 +231,4 @@ export const finishStream = (
         error = ${end.error}, note = ${end.note}
       WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream} AND status = 'running'`
     }),
-  )
-
-/** One transaction of plain SQL that writes only while the lease is ours; tried again where that may help. */
-export const fenced = <A>(
-  sql: postgres.Sql,
-  held: Held,
-  run: (tx: Transaction) => Promise<A>,
-): Effect.Effect<A, LeaseError | WarehouseError> =>
-  persistently(
-    () =>
-      sql.begin(async tx => {
-        await renewWithin(tx, held)
-        return run(tx)
-      }) as Promise<A>,
   )

@@ -3,9 +3,9 @@ import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../Errors.ts"
 import type { Row, Stream } from "../Stream.ts"
 import { arrayLiteral, arraysOf, shapeOf, type Transaction, unnestOf, upsert } from "./bulk.ts"
-import { sqlState } from "./Database.ts"
+import { attempt, retryTransient, sqlState } from "./Database.ts"
 import { writeChildren, writeHistories } from "./dependents.ts"
-import { type Held, persistently, renewWithin } from "./Lease.ts"
+import { fenced, type Held } from "./Lease.ts"
 import { type Extracted, type Prepared, prepare, type Version } from "./prepare.ts"
 import { clearRejects, type Reject, rejectOf, writeRejects } from "./rejects.ts"
 
@@ -180,15 +180,9 @@ const bookProgress = async (
     WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
 }
 
-const write = async (
-  sql: postgres.Sql,
-  held: Held,
-  stream: Stream,
-  { records, versions, returned, ...prepared }: Prepared,
-  progress: Progress,
-): Promise<Counts> =>
-  sql.begin(async tx => {
-    await renewWithin(tx, held)
+const write =
+  (held: Held, stream: Stream, { records, versions, returned, ...prepared }: Prepared, progress: Progress) =>
+  async (tx: Transaction): Promise<Counts> => {
     const written = await writeOrReject(tx, held, stream, versions)
     const rejects = [...prepared.rejects, ...written.rejects]
     if (returned.length > 0) {
@@ -219,7 +213,7 @@ const write = async (
     const ids = records.flatMap(({ id }) => (id === null ? [] : [id]))
     await bookProgress(tx, held, counts, ids, progress)
     return counts
-  })
+  }
 
 /**
  * Finds out what a batch changes, and makes its rows; writes nothing. May run while the batch before it is
@@ -230,8 +224,8 @@ export const prepareBatch = (
   held: Held,
   stream: Stream,
   extracted: ReadonlyArray<Extracted>,
-): Effect.Effect<Prepared, LeaseError | WarehouseError> =>
-  persistently(() => prepare(sql, held.account, stream, extracted))
+): Effect.Effect<Prepared, WarehouseError> =>
+  retryTransient(attempt(() => prepare(sql, held.account, stream, extracted)))
 
 /**
  * Writes a batch: rows, rejects, histories, seen keys, counters and position commit together or not at all.
@@ -246,7 +240,7 @@ export const writeBatch = (
   prepared: Prepared,
   progress: Progress,
 ): Effect.Effect<Counts, LeaseError | WarehouseError> =>
-  Effect.uninterruptible(persistently(() => write(sql, held, stream, prepared, progress)))
+  Effect.uninterruptible(fenced(sql, held, write(held, stream, prepared, progress)))
 
 /** Prepares and writes a batch. */
 export const loadBatch = (

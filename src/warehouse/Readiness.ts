@@ -4,8 +4,7 @@ import type { LeaseError, WarehouseError } from "../Errors.ts"
 import type { LookupStream, Row } from "../Stream.ts"
 import { arraysOf, shapeOf, unnestOf } from "./bulk.ts"
 import { attempt } from "./Database.ts"
-import type { Held } from "./Lease.ts"
-import { fenced } from "./Ledger.ts"
+import { fenced, type Held } from "./Lease.ts"
 import { BAD_VALUE } from "./Loader.ts"
 
 /**

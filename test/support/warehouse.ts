@@ -218,13 +218,14 @@ export const loading = (
 ): Effect.Effect<Loading, LeaseError | WarehouseError> =>
   Effect.gen(function* () {
     const runId = randomUUID()
-    const held = yield* acquire(sql, {
-      account: "default",
-      stream: stream.name,
+    const taken = yield* acquire(sql, {
+      streams: [{ account: "default", stream: stream.name }],
       runId,
       holder: "test",
       leaseSeconds: 30,
     })
+    if (taken.refused[0] !== undefined) return yield* taken.refused[0]
+    const held = taken.held[0]!
     yield* startRun(sql, { runId, host: "test", processId: 1, version: "0" })
     yield* startStream(sql, held, "full")
     const { passId } = yield* openPass(sql, held, { newPassId: randomUUID(), canResume: false })
@@ -240,7 +241,7 @@ export const loading = (
           { passId, position: null, pages: 1, requests: 0, retries: 0 },
         ),
       close: (provesRemoval = true) =>
-        Effect.zipLeft(closePass(sql, held, stream, { passId, provesRemoval }), release(sql, held)),
+        Effect.zipLeft(closePass(sql, held, stream, { passId, provesRemoval }), release(sql, [held])),
     }
   })
 
