@@ -1,11 +1,19 @@
-import { createHash } from "node:crypto"
-import { LosslessNumber, parse, stringify } from "lossless-json"
+import { createHash, randomUUID } from "node:crypto"
+import { LosslessNumber, parse } from "lossless-json"
 
 /**
  * JSON without losing digits: a number is a `number` where a double prints the same value again, and a
- * `LosslessNumber` (its text) where it does not.
+ * `LosslessNumber` (its text) where it does not. What is nested too deep to be read is a `DeepJson` (its text).
  */
-export type Json = null | boolean | number | string | LosslessNumber | ReadonlyArray<Json> | JsonObject
+export type Json =
+  | null
+  | boolean
+  | number
+  | string
+  | LosslessNumber
+  | DeepJson
+  | ReadonlyArray<Json>
+  | JsonObject
 export interface JsonObject {
   readonly [key: string]: Json
 }
@@ -13,25 +21,55 @@ export interface JsonObject {
 /** Levels of nesting that are read. Records nest 4 deep; the bound keeps a hostile body from ending the process. */
 export const MAX_DEPTH = 200
 
+/** An array or object beyond `MAX_DEPTH`, as the text that was sent: one such value must not cost its neighbours. */
+export class DeepJson {
+  constructor(readonly text: string) {}
+}
+
 export const isJsonObject = (value: Json | undefined): value is JsonObject =>
-  typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof LosslessNumber)
+  typeof value === "object" &&
+  value !== null &&
+  !Array.isArray(value) &&
+  !(value instanceof LosslessNumber) &&
+  !(value instanceof DeepJson)
+
+/** Whether `JSON.stringify` prints all of a value: it holds no number and no nesting that is kept as text. */
+export const isPlain = (value: Json): boolean => {
+  if (typeof value !== "object" || value === null) return true
+  if (value instanceof LosslessNumber || value instanceof DeepJson) return false
+  if (Array.isArray(value)) return value.every(isPlain)
+  const object = value as JsonObject
+  for (const key in object) if (!isPlain(object[key]!)) return false
+  return true
+}
 
 /** The text stopped in the middle of a value: what a cut connection leaves, so reading again may help. */
 export class TruncatedJsonError extends SyntaxError {}
 
 /**
- * Reads a JSON text and keeps the value of every number. Of equal keys the last one counts, as in `jsonb`.
+ * Reads a JSON text and keeps the value of every number, and the text of what is nested deeper than `MAX_DEPTH`
+ * levels. Of equal keys the last one counts, as in `jsonb`.
  * Throws a `SyntaxError` that never quotes the text: it may hold personal data, and messages are stored.
  */
 export const parseJson = (text: string): Json => {
   const value = parseNatively(text)
-  if (exceedsDepth(value, MAX_DEPTH)) throw new SyntaxError(`JSON nested deeper than ${MAX_DEPTH} levels`)
+  if (exceedsDepth(value, MAX_DEPTH)) return parseDeep(text)
   return MAY_LOSE_DIGITS.test(text) ? (parse(text, null, LOSSLESS) as Json) : value
 }
 
 /** The JSON text of a value, with every digit that was read. */
-export const stringifyJson = (value: Json): string =>
-  holdsLossless(value) ? stringify(value)! : JSON.stringify(value)
+export const stringifyJson = (value: Json): string => (isPlain(value) ? JSON.stringify(value) : print(value))
+
+const print = (value: Json): string => {
+  if (typeof value !== "object" || value === null) return JSON.stringify(value)
+  if (value instanceof LosslessNumber) return value.toString()
+  if (value instanceof DeepJson) return value.text
+  if (Array.isArray(value)) return `[${value.map(print).join(",")}]`
+  const object = value as JsonObject
+  return `{${Object.keys(object)
+    .map(key => `${JSON.stringify(key)}:${print(object[key]!)}`)
+    .join(",")}}`
+}
 
 /**
  * 32 hex characters that are equal exactly when the value and `version` are: order of keys, white space and
@@ -86,16 +124,49 @@ const exceedsDepth = (value: Json, levels: number): boolean => {
   return false
 }
 
-const holdsLossless = (value: Json): boolean => {
-  if (typeof value !== "object" || value === null) return false
-  if (value instanceof LosslessNumber) return true
-  if (Array.isArray(value)) return value.some(holdsLossless)
-  const object = value as JsonObject
-  for (const key in object) if (holdsLossless(object[key]!)) return true
-  return false
+/** Reads a text with values beyond the bound: strings that nobody can know beforehand take their place meanwhile. */
+const parseDeep = (text: string): Json => {
+  const mark = randomUUID()
+  const deep: Array<DeepJson> = []
+  let flat = ""
+  let from = 0
+  let start = 0
+  let depth = 0
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code === QUOTE) i = endOfString(text, i)
+    else if ((code === OPENING_BRACKET || code === OPENING_BRACE) && depth++ === MAX_DEPTH) start = i
+    else if ((code === CLOSING_BRACKET || code === CLOSING_BRACE) && --depth === MAX_DEPTH) {
+      flat += `${text.slice(from, start)}"${mark}${deep.length}"`
+      from = i + 1
+      deep.push(new DeepJson(text.slice(start, from)))
+    }
+  }
+  const put = (value: Json): Json => {
+    if (typeof value === "string")
+      return value.startsWith(mark) ? deep[Number(value.slice(mark.length))]! : value
+    if (Array.isArray(value)) return value.map(put)
+    if (!isJsonObject(value)) return value
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, put(item)]))
+  }
+  return put(parseJson(flat + text.slice(from)))
 }
 
-const canonical = (value: Json): string => {
+/** Position of the quote that ends the string which begins at `start`. */
+const endOfString = (text: string, start: number): number => {
+  let end = start + 1
+  while (text.charCodeAt(end) !== QUOTE) end += text.charCodeAt(end) === BACKSLASH ? 2 : 1
+  return end
+}
+const QUOTE = 34
+const BACKSLASH = 92
+const OPENING_BRACKET = 91
+const CLOSING_BRACKET = 93
+const OPENING_BRACE = 123
+const CLOSING_BRACE = 125
+
+/** One text per value, whatever the order of keys, the white space and the spelling of numbers. */
+export const canonical = (value: Json): string => {
   switch (typeof value) {
     case "string":
       return JSON.stringify(value)
@@ -110,6 +181,7 @@ const canonical = (value: Json): string => {
     const text = value.toString()
     return isExact(text) ? canonical(Number(text)) : normalForm(text)
   }
+  if (value instanceof DeepJson) return `deep:${value.text}`
   if (Array.isArray(value)) {
     let text = "["
     for (const item of value) text += `${canonical(item)},`

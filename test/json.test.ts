@@ -4,6 +4,8 @@ import * as fc from "fast-check"
 import { LosslessNumber } from "lossless-json"
 import {
   contentHash,
+  DeepJson,
+  isJsonObject,
   type Json,
   type JsonObject,
   MAX_DEPTH,
@@ -107,11 +109,30 @@ describe("parseJson and stringifyJson", () => {
     )
   })
 
-  it("refuse nesting beyond the bound without running out of stack", () => {
-    const nested = (levels: number) => "[".repeat(levels) + "]".repeat(levels)
-    expect(() => parseJson(nested(MAX_DEPTH))).not.toThrow()
-    expect(() => parseJson(nested(MAX_DEPTH + 1))).toThrow(`deeper than ${MAX_DEPTH}`)
-    expect(() => parseJson(nested(200_000))).toThrow(SyntaxError)
+  const nested = (levels: number) => "[".repeat(levels) + "]".repeat(levels)
+
+  it("keep nesting beyond the bound as text, without running out of stack", () => {
+    const depthOf = (value: Json): number => (Array.isArray(value) ? 1 + depthOf(value[0] ?? null) : 0)
+    expect(depthOf(parseJson(nested(MAX_DEPTH)))).toBe(MAX_DEPTH)
+    for (const levels of [MAX_DEPTH + 1, 200_000]) {
+      const value = parseJson(nested(levels))
+      expect(depthOf(value)).toBe(MAX_DEPTH)
+      expect(stringifyJson(value)).toBe(nested(levels))
+    }
+    expect(() => parseJson("[".repeat(200_000))).toThrow(TruncatedJsonError)
+  })
+
+  it("keep what stands around too deep a value, and each of several", () => {
+    const deep = (inner: string) => `${"[".repeat(MAX_DEPTH)}${inner}${"]".repeat(MAX_DEPTH)}`
+    const inner = String.raw`{"a ]}\\\" [": [ 1.10, "\u0000" ]}`
+    const text = `{"n":9007199254740993,"__proto__":[${deep(inner)}],"s":"][","two":${deep("[[],{}]")},"last":"z"}`
+    const value = parseJson(text) as JsonObject
+    expect(Object.keys(value)).toEqual(["n", "__proto__", "s", "two", "last"])
+    expect(value.s).toBe("][")
+    expect(stringifyJson(value)).toBe(text)
+    expect(isJsonObject(new DeepJson("{}"))).toBe(false)
+    expect(contentHash(value, 1)).toBe(contentHash(parseJson(text), 1))
+    expect(contentHash(value, 1)).not.toBe(contentHash(parseJson(text.replace("1.10", "1.11")), 1))
   })
 
   it("tell a cut text from a wrong one, and quote neither", () => {
