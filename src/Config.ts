@@ -1,5 +1,6 @@
 import { Config, ConfigError, Duration, Effect, Either, Option, Redacted } from "effect"
 import { ConfigurationError } from "./Errors.ts"
+import { DROP, KEEP, type Privacy } from "./Personal.ts"
 import type { Account } from "./paycombat/Client.ts"
 
 /**
@@ -33,6 +34,8 @@ export interface RunSettings {
   readonly readyRecheck: Duration.Duration
   readonly readyMaxCalls: number
   readonly leaseSeconds: number
+  /** What is stored of personal data. */
+  readonly privacy: Privacy
 }
 
 const malformed = (name: string, message: string) => ConfigError.InvalidData([name], message)
@@ -156,12 +159,28 @@ export const database: Effect.Effect<DatabaseSettings, ConfigurationError> = Con
   readerUrl: Config.option(postgresUrl("PAYCOMBAT_READER_URL")),
 }).pipe(Effect.mapError(error => inOneLine(error)))
 
-/** Who asked for `hash` or `drop` must not find personal data stored in clear. */
-const personalData = Config.withDefault(
-  parsed("PAYCOMBAT_PII", "keep: this version can neither hash nor drop personal data", value =>
-    value === "keep" ? value : undefined,
-  ),
+const PRIVACY_MODES = ["keep", "hash", "drop"] as const
+
+/** Shortest key for hashing, in characters: with a guessable one, names and birth dates can be found by trying. */
+const PRIVACY_KEY_MIN = 16
+
+const privacyKey = parsed("PAYCOMBAT_PII_KEY", `a secret of at least ${PRIVACY_KEY_MIN} characters`, value =>
+  value.length >= PRIVACY_KEY_MIN ? Redacted.make(value) : undefined,
+)
+
+/** Who asks for `hash` or `drop` must not find personal data stored in clear: no value but the three is believed. */
+const privacy: Config.Config<Privacy> = Config.withDefault(
+  parsed("PAYCOMBAT_PII", "keep, hash or drop", value => PRIVACY_MODES.find(mode => mode === value)),
   "keep",
+).pipe(
+  Config.zip(Config.option(privacyKey)),
+  Config.mapOrFail(([mode, key]): Either.Either<Privacy, ConfigError.ConfigError> => {
+    if (mode === "keep") return Either.right(KEEP)
+    if (Option.isSome(key)) return Either.right({ mode, key: key.value })
+    return mode === "drop"
+      ? Either.right(DROP)
+      : Either.left(ConfigError.MissingData(["PAYCOMBAT_PII_KEY"], "is not set"))
+  }),
 )
 
 export const run: Effect.Effect<RunSettings, ConfigurationError> = Config.all({
@@ -176,11 +195,8 @@ export const run: Effect.Effect<RunSettings, ConfigurationError> = Config.all({
     Number.POSITIVE_INFINITY,
   ),
   leaseSeconds: Config.withDefault(wholeNumber("PAYCOMBAT_LEASE_SECONDS", { min: 5, max: 3_600 }), 30),
-}).pipe(
-  Config.zip(personalData),
-  Config.map(([settings]) => settings),
-  Effect.mapError(error => inOneLine(error)),
-)
+  privacy,
+}).pipe(Effect.mapError(error => inOneLine(error)))
 
 const LOG_LEVELS = { debug: "Debug", info: "Info", warning: "Warning", error: "Error" } as const
 
@@ -197,6 +213,8 @@ export const logLevel: Effect.Effect<(typeof LOG_LEVELS)[keyof typeof LOG_LEVELS
 
 const NEXT_STEP: Readonly<Record<string, string>> = {
   PAYCOMBAT_TOKEN: "PayCombat's dashboard shows it; or try `paycombat-sync demo`, which needs none.",
+  PAYCOMBAT_PII_KEY:
+    "PAYCOMBAT_PII=hash needs it: make one with `openssl rand -hex 32`, and keep it: with another key the same values get other hashes.",
 }
 
 /** The first thing that is wrong, as one line that names the variable. */

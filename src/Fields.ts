@@ -10,6 +10,10 @@ import { type Json, stringifyJson } from "./Json.ts"
 /** Longest id that is taken for one, in characters. Documented ids have 20 to 64 (D); a b-tree key takes 2,700 bytes. */
 export const ID_LENGTH_MAX = 300
 
+/** Whether a text can be a key: of a row, of a reject, of what a pass has seen. */
+export const isId = (text: string): boolean =>
+  text !== "" && text.length <= ID_LENGTH_MAX && !text.includes("\u0000") && text.isWellFormed()
+
 /** Longest amount in characters, exponent written out. `numeric` takes far more; no currency does. */
 const AMOUNT_LENGTH_MAX = 1_000
 

@@ -1,6 +1,7 @@
 import type { PgTable } from "drizzle-orm/pg-core"
 import { Either, ParseResult, type Schema } from "effect"
-import type { JsonObject } from "./Json.ts"
+import type { Json, JsonObject } from "./Json.ts"
+import { ALL_PERSONAL, type Personal, type Privacy, redactor } from "./Personal.ts"
 
 /**
  * What a stream is: a declaration, not code that runs. One file under `streams/` declares one stream; the
@@ -94,6 +95,10 @@ export interface Stream<Source extends ListSource | LookupSource = ListSource | 
   readonly idColumn: string
   readonly children: ReadonlyArray<Child>
   readonly histories: ReadonlyArray<History>
+  /** What of its records is not about a person, and whose they are. */
+  readonly personal: Personal
+  /** What is left of a record before anything else is done with it: all of it, until `redacting` says otherwise. */
+  readonly redact: (record: Json) => Json
   /** Decodes a record and makes its rows, or says which field is in the way. */
   readonly decode: (record: unknown) => Either.Either<Normalized, ParseResult.ParseIssue>
 }
@@ -103,7 +108,7 @@ export type LookupStream = Stream<LookupSource>
 
 interface Declaration<Source extends ListSource | LookupSource, A, I>
   extends Pick<Stream<Source>, "name" | "source" | "version" | "table" | "idColumn">,
-    Partial<Pick<Stream, "after" | "children" | "histories">> {
+    Partial<Pick<Stream, "after" | "children" | "histories" | "personal">> {
   readonly record: Schema.Schema<A, I>
   readonly normalize: (record: A) => Normalized
 }
@@ -119,10 +124,18 @@ export const defineStream = <Source extends ListSource | LookupSource, A, I>({
     after: [],
     children: [],
     histories: [],
+    personal: ALL_PERSONAL,
+    redact: record => record,
     ...declared,
     decode: value => Either.map(decode(value), normalize),
   }
 }
+
+/** The stream as it is to be stored: what its records say of people is kept, hashed or dropped before all else. */
+export const redacting = <S extends Stream>(stream: S, privacy: Privacy): S => ({
+  ...stream,
+  redact: redactor(stream.personal, stream.source.idField, privacy),
+})
 
 export const isList = (stream: Stream): stream is ListStream => stream.source.kind === "list"
 export const isLookup = (stream: Stream): stream is LookupStream => stream.source.kind === "lookup"

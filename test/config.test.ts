@@ -49,6 +49,7 @@ describe("the defaults", () => {
         readyRecheck: Duration.hours(24),
         readyMaxCalls: Number.POSITIVE_INFINITY,
         leaseSeconds: 30,
+        privacy: { mode: "keep" },
       })
       expect(level).toBe("Info")
     }),
@@ -108,7 +109,12 @@ describe("what is set", () => {
       expect(Option.map(database.readerUrl, Redacted.value)).toEqual(
         Option.some("postgres://r:q@db/warehouse"),
       )
-      expect(run).toEqual({ readyRecheck: Duration.minutes(90), readyMaxCalls: 0, leaseSeconds: 60 })
+      expect(run).toEqual({
+        readyRecheck: Duration.minutes(90),
+        readyMaxCalls: 0,
+        leaseSeconds: 60,
+        privacy: { mode: "keep" },
+      })
       expect(level).toBe("Debug")
     }),
   )
@@ -120,6 +126,33 @@ describe("what is set", () => {
       const variables = Object.fromEntries(streams.map(name => [Config.pathVariable(name), paths[name]!]))
       const [account] = yield* accountsIn({ ...TOKEN, ...variables })
       expect(account!.paths).toEqual(paths)
+    }),
+  )
+})
+
+describe("personal data", () => {
+  const KEY = "s3cret-key-of-24-letters"
+  const privacyIn = (environment: Environment) =>
+    Effect.map(within(environment, Config.run), ({ privacy }) => privacy)
+
+  it.effect("is kept, hashed with a key, or dropped", () =>
+    Effect.gen(function* () {
+      expect(yield* privacyIn({ PAYCOMBAT_PII: "keep", PAYCOMBAT_PII_KEY: KEY })).toEqual({ mode: "keep" })
+      expect(yield* privacyIn({ PAYCOMBAT_PII: "drop" })).toEqual({ mode: "drop" })
+      const hashing = yield* privacyIn({ PAYCOMBAT_PII: " hash ", PAYCOMBAT_PII_KEY: ` ${KEY} ` })
+      expect(hashing).toEqual({ mode: "hash", key: Redacted.make(KEY) })
+      expect(JSON.stringify(hashing)).not.toContain("s3cret")
+    }),
+  )
+
+  it.effect("is not hashed without a key: the one line says how to make one", () =>
+    Effect.gen(function* () {
+      const missing: ReadonlyArray<Environment> = [{}, { PAYCOMBAT_PII_KEY: "" }]
+      for (const environment of missing) {
+        const message = yield* mistakeIn({ ...TOKEN, PAYCOMBAT_PII: "hash", ...environment })
+        expect(message).toMatch(/^PAYCOMBAT_PII_KEY is not set\. .*openssl rand/)
+        expect(message).not.toContain("\n")
+      }
     }),
   )
 })
@@ -173,6 +206,9 @@ describe("what is wrong", () => {
     ["PAYCOMBAT_READY_MAX_CALLS", "-5"],
     ["PAYCOMBAT_LEASE_SECONDS", "1"],
     ["PAYCOMBAT_LOG_LEVEL", "loud"],
+    ["PAYCOMBAT_PII", "hashed"],
+    ["PAYCOMBAT_PII", "Keep"],
+    ["PAYCOMBAT_PII_KEY", "s3cret-15-chars"],
   ]
 
   it.effect.each([...mistakes])("is named in one line: %s=%s", ([variable, value]) =>

@@ -117,6 +117,28 @@ export default defineStream({
   },
   table: checkouts,
   idColumn: "checkout_id",
+  // Token and URL are credentials: whoever holds them can open the payment page.
+  personal: {
+    plain: {
+      amount: "amount",
+      currency: "code",
+      country_code: "code",
+      country_name: "code",
+      payin_method_name: "code",
+      payin_type: "code",
+      customer_id: "id",
+      merchant_id: "id",
+      expire_at: "time",
+      order_summary: {
+        order_items: [{ quantity: "amount", unit_price: "amount" }],
+        order_fees: [{ fee_amount: "amount" }],
+      },
+      created_at: "time",
+      updated_at: "time",
+      deleted_at: "time",
+    },
+    person: { kind: "named", field: "customer_id" },
+  },
   children: [
     { table: checkoutItems, parentColumn: "checkout_id", surplus: "replace" },
     { table: checkoutFees, parentColumn: "checkout_id", surplus: "replace" },

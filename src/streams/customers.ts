@@ -127,6 +127,27 @@ export default defineStream({
   },
   table: customers,
   idColumn: "customer_id",
+  // The whole record is about a person: its description, references and links too.
+  personal: {
+    plain: {
+      org_id: "id",
+      type: "code",
+      is_active: "flag",
+      is_wallet_ready: "flag",
+      is_gca_enabled: "flag",
+      gca_activation_status: "code",
+      gca_activated_at: "time",
+      is_sender_validation_enabled: "flag",
+      is_enabled: "flag",
+      is_url_expired: "flag",
+      status: "code",
+      individual: {},
+      company: { authorized_user: {} },
+      created_at: "time",
+      updated_at: "time",
+    },
+    person: { kind: "self" },
+  },
   record: Customer,
   normalize: ({ individual, company, ...customer }) => {
     const of = company ?? noCompany

@@ -137,6 +137,41 @@ export default defineStream({
   },
   table: payouts,
   idColumn: "payout_id",
+  // Of `last_action`, `wire_origin`, `conversion` and `process` nothing is documented: what stands there may name somebody.
+  personal: {
+    plain: {
+      payout_id_finmo: "id",
+      merchant_id: "id",
+      reply_code_id_pg: "id",
+      status: "code",
+      wire_id: "id",
+      order_id: "id",
+      due_date: "time",
+      wire_amount: "amount",
+      original_amount: "amount",
+      fee_taken: "amount",
+      fee_expected: "amount",
+      currency: "code",
+      beneficiary_bank: "code",
+      approval: "code",
+      type: "code",
+      created_at: "time",
+      updated_at: "time",
+      approved_at: "time",
+      denied_at: "time",
+      pending_at: "time",
+    },
+    person: {
+      kind: "referred",
+      by: "transactions",
+      byField: "event_id",
+      ids: {
+        id: "payout_id",
+        payout_id_finmo: "provider_payout_id",
+        reply_code_id_pg: "provider_payout_id",
+      },
+    },
+  },
   histories: [
     {
       table: payoutStatusHistory,

@@ -53,6 +53,11 @@ export default defineStream({
   },
   table: walletReadiness,
   idColumn: "customer_id",
+  // What is missing is named, not shown.
+  personal: {
+    plain: { is_wallet_ready: "flag", missing_field: ["code"] },
+    person: { kind: "self" },
+  },
   record: Readiness,
   normalize: ({ customer_id, is_wallet_ready, missing_field }) => ({
     row: { customer_id, is_wallet_ready, missing_fields: [...new Set(missing_field ?? [])].sort() },

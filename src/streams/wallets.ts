@@ -138,6 +138,36 @@ export default defineStream({
   },
   table: wallets,
   idColumn: "wallet_id",
+  personal: {
+    plain: {
+      org_id: "id",
+      customer_id: "id",
+      category: "code",
+      scope: "code",
+      is_active: "flag",
+      is_deleted: "flag",
+      created_at: "time",
+      updated_at: "time",
+      deleted_at: "time",
+      wallet_account: [
+        {
+          wallet_account_id: "id",
+          wallet_id: "id",
+          org_id: "id",
+          currency: "code",
+          actual_balance: "amount",
+          available_balance: "amount",
+          is_active: "flag",
+          is_settlement_allowed: "flag",
+          is_deleted: "flag",
+          created_at: "time",
+          updated_at: "time",
+          deleted_at: "time",
+        },
+      ],
+    },
+    person: { kind: "named", field: "customer_id" },
+  },
   children: [{ table: walletAccounts, parentColumn: "wallet_id", surplus: "keep" }],
   histories: [
     {

@@ -5,6 +5,7 @@ import { http } from "../../src/App.ts"
 import type { AccountSettings } from "../../src/Config.ts"
 import type { ConfigurationError, LeaseError, WarehouseError } from "../../src/Errors.ts"
 import { type Json, parseJson } from "../../src/Json.ts"
+import { KEEP } from "../../src/Personal.ts"
 import { type RunOptions, runOnce } from "../../src/Pipeline.ts"
 import { allStreams } from "../../src/registry.ts"
 import type { ListStream, Stream } from "../../src/Stream.ts"
@@ -88,6 +89,7 @@ export const syncOnce = (
       readyRecheck: Duration.hours(24),
       readyMaxCalls: Number.POSITIVE_INFINITY,
       leaseSeconds: 30,
+      privacy: KEEP,
       full: false,
       ...options,
       accounts: accounts ?? [accountOf(sandbox, account)],
