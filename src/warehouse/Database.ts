@@ -1,6 +1,7 @@
 import { Context, Effect, type Option, Redacted, Schedule, type Scope } from "effect"
-import postgres from "postgres"
+import type postgres from "postgres"
 import { WarehouseError } from "../Errors.ts"
+import { openPool } from "./pool.ts"
 
 /** Connections that one process holds at most: a stream loads on one, the rest are for the ledger and for leases. */
 const POOL_SIZE = 10
@@ -29,7 +30,7 @@ export class Warehouse extends Context.Tag("paycombat-sync/Warehouse")<
 export const connect = (url: Redacted.Redacted): Effect.Effect<postgres.Sql, WarehouseError, Scope.Scope> =>
   Effect.acquireRelease(
     attempt(async () => {
-      const sql = postgres(Redacted.value(url), {
+      const sql = openPool(Redacted.value(url), {
         max: POOL_SIZE,
         prepare: false,
         fetch_types: false,

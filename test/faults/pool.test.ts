@@ -1,0 +1,181 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Redacted } from "effect"
+import type postgres from "postgres"
+import { openPool } from "../../src/warehouse/pool.ts"
+import { runSql, testDatabase } from "../support/postgres.ts"
+
+/** What the driver does when connections end in the middle of something, and must not do to a warehouse. */
+
+const setup = Effect.gen(function* () {
+  const { ownerUrl } = yield* testDatabase()
+  const sql = yield* Effect.acquireRelease(
+    Effect.sync(() => openPool(Redacted.value(ownerUrl), { max: 4, prepare: false, fetch_types: false })),
+    opened => Effect.promise(() => opened.end({ timeout: 0 })),
+  )
+  const end = (where = "true") =>
+    runSql(
+      ownerUrl,
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+       WHERE datname = current_database() AND pid <> pg_backend_pid() AND ${where}`,
+    )
+  yield* Effect.promise(() => sql`CREATE TABLE written (what text)`)
+  return { sql, end, ownerUrl }
+})
+
+const sleep = (millis: number) => new Promise<void>(resolve => setTimeout(resolve, millis))
+
+const outcome = (work: Promise<unknown>) =>
+  work.then(
+    () => "committed",
+    error => (error as { code?: string }).code ?? String(error),
+  )
+
+type Tx = postgres.TransactionSql
+
+const insert = (tx: Tx, what: string) => tx`INSERT INTO written (what) VALUES (${what})`
+
+/** What a transaction may be told when somebody ends its connection. */
+const LOSSES = ["committed", "CONNECTION_CLOSED", "57P01", "ECONNRESET", "EPIPE"]
+
+const written = (sql: postgres.Sql) =>
+  sql<Array<{ what: string }>>`SELECT what FROM written`.then(rows => rows.map(({ what }) => what))
+
+describe("a transaction whose connection ends", () => {
+  it.scopedLive("in a statement: fails, and leaves the process and the pool alive", () =>
+    Effect.gen(function* () {
+      const { sql, end } = yield* setup
+      const results = yield* Effect.promise(async () => {
+        const lost = outcome(
+          sql.begin(async tx => {
+            await insert(tx, "before")
+            await tx`SELECT pg_sleep(20)`
+          }),
+        )
+        await sleep(300)
+        await end()
+        return [await lost, await outcome(sql.begin(tx => insert(tx, "after"))), await written(sql)]
+      })
+      expect(results).toEqual(["CONNECTION_CLOSED", "committed", ["after"]])
+    }),
+  )
+
+  it.scopedLive("between statements: what its function does next is done nowhere", () =>
+    Effect.gen(function* () {
+      const { sql, end } = yield* setup
+      const { fate, rows, went } = yield* Effect.promise(async () => {
+        const went: Array<string> = []
+        const lost = outcome(
+          sql.begin(async tx => {
+            await insert(tx, "before")
+            await sleep(600)
+            went.push("on")
+            await insert(tx, "outside")
+            went.push("further")
+            await tx.savepoint(inner => insert(inner, "outside, too"))
+          }),
+        )
+        await sleep(200)
+        await end()
+        await Promise.all([1, 2, 3, 4].map(() => sql`SELECT 1`))
+        const fate = await lost
+        await sleep(900)
+        await sql.begin(tx => insert(tx, "after"))
+        return { fate, rows: await written(sql), went }
+      })
+      expect(fate).toBe("CONNECTION_CLOSED")
+      expect(went).toEqual(["on"])
+      expect(rows).toEqual(["after"])
+    }),
+  )
+
+  it.scopedLive("in a savepoint whose errors are caught: is not gone on with either", () =>
+    Effect.gen(function* () {
+      const { sql, end } = yield* setup
+      const results = yield* Effect.promise(async () => {
+        const lost = outcome(
+          sql.begin(async tx => {
+            await tx.savepoint(inner => inner`SELECT pg_sleep(20)`).catch(() => undefined)
+            await insert(tx, "outside")
+          }),
+        )
+        await sleep(300)
+        await end()
+        return [await lost, await sleep(200), await written(sql)]
+      })
+      expect(results).toEqual(["CONNECTION_CLOSED", undefined, []])
+    }),
+  )
+
+  it.scopedLive("errors of statements stay what they were: caught or rolled back", () =>
+    Effect.gen(function* () {
+      const { sql } = yield* setup
+      const results = yield* Effect.promise(async () => [
+        await outcome(
+          sql.begin(async tx => {
+            await insert(tx, "kept")
+            await tx.savepoint(inner => inner`SELECT 1 / 0`).catch(() => undefined)
+            await tx.unsafe("SELECT 'x'::int").catch(() => undefined)
+          }),
+        ),
+        await outcome(
+          sql.begin(async tx => {
+            await insert(tx, "kept")
+            await tx.savepoint(inner => inner`SELECT 1 / 0`).catch(() => undefined)
+          }),
+        ),
+        await outcome(
+          sql.begin(async tx => {
+            await insert(tx, "undone")
+            throw Object.assign(new Error("ours"), { code: "ours" })
+          }),
+        ),
+        await written(sql),
+      ])
+      expect(results).toEqual(["22P02", "committed", "ours", ["kept"]])
+    }),
+  )
+})
+
+describe("a pool whose connections all end again and again", () => {
+  it.scopedLive(
+    "answers what is asked right then",
+    () =>
+      Effect.gen(function* () {
+        const { sql, end } = yield* setup
+        const outcomes = new Map<string, number>()
+        const slowest = yield* Effect.promise(async () => {
+          let slowestMillis = 0
+          const until = Date.now() + 4_000
+          const client = async () => {
+            while (Date.now() < until) {
+              const from = performance.now()
+              const kind = await outcome(
+                sql.begin(async tx => {
+                  await tx`SELECT 1`
+                  await Promise.all([tx`SELECT 2`, tx`SELECT 3`])
+                }),
+              )
+              await outcome(sql`SELECT 4`)
+              slowestMillis = Math.max(slowestMillis, performance.now() - from)
+              outcomes.set(kind, (outcomes.get(kind) ?? 0) + 1)
+            }
+          }
+          const enemy = async () => {
+            while (Date.now() < until) {
+              await sleep(60)
+              await end("application_name <> 'x'")
+            }
+          }
+          await Promise.all([enemy(), ...Array.from({ length: 8 }, client)])
+          return slowestMillis
+        })
+        expect([...outcomes.keys()]).toContain("committed")
+        expect([...outcomes.keys()].filter(kind => !LOSSES.includes(kind))).toEqual([])
+        expect(outcomes.size).toBeGreaterThan(1)
+        // A connection that nobody answers any more would take the connect time-out of 30 s.
+        expect(slowest).toBeLessThan(5_000)
+        expect(yield* Effect.promise(() => written(sql))).toEqual([])
+      }),
+    30_000,
+  )
+})
