@@ -23,8 +23,13 @@ export const Id = Schema.String.pipe(
   Schema.maxLength(ID_LENGTH_MAX, { message: () => `is longer than ${ID_LENGTH_MAX} characters` }),
 )
 
+/** Text in a column that an index or a key holds: bounded as an id is, or Postgres would refuse the row. */
+export const Indexed = Schema.String.pipe(
+  Schema.maxLength(ID_LENGTH_MAX, { message: () => `is longer than ${ID_LENGTH_MAX} characters` }),
+)
+
 /** A code, such as a currency's, that must not be empty. */
-export const Code = Schema.String.pipe(Schema.minLength(1, { message: () => "is empty" }))
+export const Code = Indexed.pipe(Schema.minLength(1, { message: () => "is empty" }))
 
 const DECIMAL = /^[+-]?(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d{1,6}))?$/
 
@@ -52,7 +57,10 @@ export const Amount = Schema.transformOrFail(
   },
 )
 
-const INSTANT = /^(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:\.\d{1,9})?(Z|[+-]\d\d:?\d\d)?$/
+const INSTANT = /^(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:\.\d{1,9})?(Z|[+-](\d\d):?(\d\d))?$/
+
+/** Postgres takes zones of less than 16 hours; those of the world go to 14. */
+const ZONE_HOURS_MAX = 15
 
 const isCalendarDay = (year: number, month: number, day: number): boolean => {
   const date = new Date(Date.UTC(2000, month - 1, day))
@@ -70,7 +78,9 @@ export const Instant = Schema.transformOrFail(Schema.String, Schema.String, {
       isCalendarDay(Number(match[1]), Number(match[2]), Number(match[3])) &&
       Number(match[4]) < 24 &&
       Number(match[5]) < 60 &&
-      Number(match[6]) < 60
+      Number(match[6]) < 60 &&
+      Number(match[8] ?? 0) <= ZONE_HOURS_MAX &&
+      Number(match[9] ?? 0) < 60
     return isValid
       ? ParseResult.succeed(match[7] === undefined ? `${value}Z` : value)
       : ParseResult.fail(new ParseResult.Type(ast, value, "is not an ISO 8601 time"))
@@ -96,7 +106,7 @@ export const maybe = <A, I>(field: Schema.Schema<A, I>) =>
 
 /** A name that may be missing, null or empty (assumed: no id and no currency is the empty text); null in the row. */
 export const name = Schema.optionalWith(
-  Schema.transform(Schema.NullOr(Schema.String), Schema.NullOr(Schema.String), {
+  Schema.transform(Schema.NullOr(Indexed), Schema.NullOr(Schema.String), {
     strict: true,
     decode: text => (text === "" ? null : text),
     encode: text => text,

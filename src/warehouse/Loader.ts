@@ -6,6 +6,7 @@ import { arrayLiteral, arraysOf, shapeOf, type Transaction, unnestOf, upsert } f
 import { attempt, retryTransient, sqlState } from "./Database.ts"
 import { writeChildren, writeHistories } from "./dependents.ts"
 import { fenced, type Held } from "./Lease.ts"
+import { cutByLength, partsOf } from "./parts.ts"
 import { type Extracted, type Prepared, prepare, type Version } from "./prepare.ts"
 import { clearRejects, type Reject, rejectOf, writeRejects } from "./rejects.ts"
 
@@ -34,10 +35,15 @@ export interface Progress {
   readonly retries: number
 }
 
-/** Postgres' own order of a record's versions; the greater one stays. */
-const NEWER_FIRST = "source_updated_at DESC NULLS LAST, read_at DESC, ordinal DESC"
-const NOT_OLDER =
-  "(coalesce(excluded.source_updated_at, '-infinity'), excluded.read_at) >= (coalesce(t.source_updated_at, '-infinity'), t.read_at)"
+/**
+ * Postgres' own order of a record's versions; the greater one stays. Of two that share both times, such as those of
+ * one page, nobody knows: their hashes decide, so that the order in which they are written does not.
+ */
+const NEWER_FIRST =
+  'source_updated_at DESC NULLS LAST, read_at DESC, content_hash COLLATE "C" DESC, ordinal DESC'
+const versionOf = (row: string) =>
+  `(coalesce(${row}.source_updated_at, '-infinity'), ${row}.read_at, ${row}.content_hash COLLATE "C")`
+const NOT_OLDER = `${versionOf("excluded")} >= ${versionOf("t")}`
 /** A batch is prepared while the one before it is being written: what both hold is then stored already. */
 const IS_OTHER = "(t.content_hash <> excluded.content_hash OR t.removed_at IS NOT NULL)"
 
@@ -63,6 +69,13 @@ interface Written {
 }
 
 const NOTHING: Written = { inserted: 0, updated: 0, unchanged: 0, rejects: [] }
+
+const sumOf = (one: Written, other: Written): Written => ({
+  inserted: one.inserted + other.inserted,
+  updated: one.updated + other.updated,
+  unchanged: one.unchanged + other.unchanged,
+  rejects: [...one.rejects, ...other.rejects],
+})
 
 /** The one version of each record that is now stored; of equal ones the latest read, as `NEWER_FIRST` has it. */
 const storedOf = (versions: ReadonlyArray<Version>, hashes: ReadonlyMap<string, string>) => {
@@ -145,12 +158,7 @@ const writeOrReject = async (
     const middle = versions.length >> 1
     const left = await writeOrReject(tx, held, stream, versions.slice(0, middle))
     const right = await writeOrReject(tx, held, stream, versions.slice(middle))
-    return {
-      inserted: left.inserted + right.inserted,
-      updated: left.updated + right.updated,
-      unchanged: left.unchanged + right.unchanged,
-      rejects: [...left.rejects, ...right.rejects],
-    }
+    return sumOf(left, right)
   }
 }
 
@@ -183,7 +191,9 @@ const bookProgress = async (
 const write =
   (held: Held, stream: Stream, { records, versions, returned, ...prepared }: Prepared, progress: Progress) =>
   async (tx: Transaction): Promise<Counts> => {
-    const written = await writeOrReject(tx, held, stream, versions)
+    let written = NOTHING
+    for (const part of partsOf(stream, versions))
+      written = sumOf(written, await writeOrReject(tx, held, stream, part))
     const rejects = [...prepared.rejects, ...written.rejects]
     if (returned.length > 0) {
       await tx.unsafe(
@@ -192,7 +202,7 @@ const write =
         [held.account, arrayLiteral(returned)],
       )
     }
-    await writeRejects(tx, held, rejects)
+    for (const part of cutByLength(rejects)) await writeRejects(tx, held, part)
     const [open] = await tx`
       SELECT 1 FROM sync.rejects WHERE account = ${held.account} AND stream = ${held.stream} LIMIT 1`
     if (open !== undefined) {
@@ -216,16 +226,17 @@ const write =
   }
 
 /**
- * Finds out what a batch changes, and makes its rows; writes nothing. May run while the batch before it is
- * being written: a record that both hold is then found to be stored when this one is written.
+ * Finds out what a batch changes, and makes its rows; writes nothing. May run while batches before it are not yet
+ * written, when these are `inFlight`: a record that both hold is then compared when this one is written.
  */
 export const prepareBatch = (
   sql: postgres.Sql,
   held: Held,
   stream: Stream,
   extracted: ReadonlyArray<Extracted>,
+  inFlight: Iterable<Prepared> = [],
 ): Effect.Effect<Prepared, WarehouseError> =>
-  retryTransient(attempt(() => prepare(sql, held.account, stream, extracted)))
+  retryTransient(attempt(() => prepare(sql, held.account, stream, extracted, inFlight)))
 
 /**
  * Writes a batch: rows, rejects, histories, seen keys, counters and position commit together or not at all.

@@ -14,7 +14,12 @@ import type { Version } from "./prepare.ts"
 
 /** What is written along with a record's own row: its children, and the history that cannot be fetched again. */
 
-const childRows = (child: Child, { id, readAt, normalized }: Version, held: Held): ReadonlyArray<Row> =>
+/** A record's rows in a child table. */
+export const childRows = (
+  child: Child,
+  { id, readAt, normalized }: Version,
+  held: Held,
+): ReadonlyArray<Row> =>
   (normalized.children?.[shapeOf(child.table).name] ?? []).map((row, i) => ({
     ...row,
     account: held.account,
@@ -25,26 +30,29 @@ const childRows = (child: Child, { id, readAt, normalized }: Version, held: Held
   }))
 
 /** Parents whose record had this child's part at all: where it is absent, nothing is known about its rows. */
-const parentsOf = (child: Child, versions: ReadonlyArray<Version>): ReadonlyArray<Version> =>
+export const parentsOf = (child: Child, versions: ReadonlyArray<Version>): ReadonlyArray<Version> =>
   versions.filter(({ normalized }) => normalized.children?.[shapeOf(child.table).name] !== undefined)
 
-const dropSurplus = async (
+/** Deletes the rows beyond a record's last position, and answers whose they were. */
+export const dropSurplus = async (
   tx: Transaction,
   shape: Shape,
   child: Child,
   versions: ReadonlyArray<Version>,
   held: Held,
-) => {
+): Promise<ReadonlyArray<string>> => {
   const columns = ["parent", "length"]
   const rows = versions.map(({ id, normalized }) => ({
     parent: id,
     length: String(normalized.children?.[shape.name]?.length ?? 0),
   }))
-  await tx.unsafe(
+  const dropped = await tx.unsafe<Array<{ parent: string }>>(
     `DELETE FROM ${shape.table} AS t USING ${unnestOf(columns, 2)}
-     WHERE t.account = $1 AND t."${child.parentColumn}" = s.parent AND t.position > s.length::int`,
+     WHERE t.account = $1 AND t."${child.parentColumn}" = s.parent AND t.position > s.length::int
+     RETURNING s.parent`,
     [held.account, ...arraysOf(columns, rows)],
   )
+  return dropped.map(({ parent }) => parent)
 }
 
 const markUnlisted = async (
@@ -81,11 +89,16 @@ export const writeChildren = async (
       const compared = quoted(
         [...shape.types.keys()].filter(name => !["read_at", "first_seen_at", "run_id"].includes(name)),
       )
+      const isOther = `(${prefixed("t", compared)}) IS DISTINCT FROM (${prefixed("excluded", compared)})`
+      const parent = child.parentColumn
+      // A row that moved to another parent is the later read's, whichever of the two is written last.
+      const isLater = `(t."${parent}" = excluded."${parent}" OR t.removed_at IS NOT NULL OR t.read_at <= excluded.read_at)`
+      const isKept = child.surplus === "keep"
       await upsert(tx, shape, {
         rows,
-        preference: "ordinal DESC",
+        preference: isKept ? `read_at DESC, "${parent}", ordinal DESC` : "ordinal DESC",
         kept: ["first_seen_at"],
-        guard: `(${prefixed("t", compared)}) IS DISTINCT FROM (${prefixed("excluded", compared)})`,
+        guard: isKept ? `${isOther} AND ${isLater}` : isOther,
       })
     }
     if (child.surplus === "replace") await dropSurplus(tx, shape, child, parents, held)
@@ -105,8 +118,13 @@ const historyRows = (history: History, stream: Stream, versions: ReadonlyArray<V
     const rows = history.child === undefined ? [own] : (normalized.children?.[history.child] ?? [])
     return rows
       .filter(row => history.isAbout?.(row) ?? true)
-      .map(row => ({ ...row, account: held.account, [history.timeColumn]: readAt }))
+      .map((row): Row => ({ ...row, account: held.account, [history.timeColumn]: readAt }))
   })
+
+/** One row for each key and time, the last: two in one statement would fail it. */
+const distinct = (rows: ReadonlyArray<Row>, columns: ReadonlyArray<string>): ReadonlyArray<Row> => [
+  ...new Map(rows.map(row => [JSON.stringify(columns.map(column => row[column])), row])).values(),
+]
 
 /** The earliest time wins, whatever the order in which reads are committed. */
 const writeFirstSeen = (tx: Transaction, { table, timeColumn }: History, rows: ReadonlyArray<Row>) =>
@@ -117,10 +135,12 @@ const writeFirstSeen = (tx: Transaction, { table, timeColumn }: History, rows: R
     guard: `excluded."${timeColumn}" < t."${timeColumn}"`,
   })
 
-const writeChanges = (tx: Transaction, history: History, rows: ReadonlyArray<Row>) => {
+/** Of two versions of one moment the one that is now stored counts: it replaces what the other one noted. */
+const writeChanges = (tx: Transaction, history: History, found: ReadonlyArray<Row>) => {
   const { table, types } = shapeOf(history.table)
   const columns = [...types.keys()]
   const keys = ["account", ...history.keyColumns]
+  const rows = distinct(found, [...history.keyColumns, history.timeColumn])
   const typed = columns.map(column => `s."${column}"::${types.get(column)} AS "${column}"`).join(", ")
   const values = quoted(history.valueColumns)
   return tx.unsafe(
@@ -134,7 +154,8 @@ const writeChanges = (tx: Transaction, history: History, rows: ReadonlyArray<Row
      ) AS h ON true
      WHERE h."${history.valueColumns[0]}" IS NULL
        OR (${prefixed("h", values)}) IS DISTINCT FROM (${prefixed("n", values)})
-     ON CONFLICT DO NOTHING`,
+     ON CONFLICT (${quoted([...keys, history.timeColumn])}) DO UPDATE
+     SET ${history.valueColumns.map(column => `"${column}" = excluded."${column}"`).join(", ")}`,
     arraysOf(columns, rows),
   )
 }

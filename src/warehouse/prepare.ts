@@ -42,7 +42,7 @@ export interface Prepared {
 }
 
 /** The record's id where it is one that keys can hold: seen keys and rejects have it too, whatever the record decodes to. */
-const idOf = (stream: Stream, record: Json): string | null => {
+export const idOf = (stream: Stream, record: Json): string | null => {
   if (typeof record !== "object" || record === null || Array.isArray(record)) return null
   const id = (record as Readonly<Record<string, Json>>)[stream.source.idField]
   const isId = typeof id === "string" && id !== "" && id.length <= ID_LENGTH_MAX
@@ -59,12 +59,15 @@ const identify =
   })
 
 /** Decodes a record and makes its rows, or says why it cannot become one. */
-const decode = (stream: Stream, { record, readAt, id, hash }: Identified): Either.Either<Version, Reject> => {
+export const decode = (
+  stream: Stream,
+  { record, readAt, id, hash }: Identified,
+): Either.Either<Version, Reject> => {
   const raw = stringifyJson(record)
   const reject = (field: string | null, reason: string): Reject =>
     rejectOf({ id, field, reason, raw, hash, readAt })
   const unstorable = unstorableText(record, raw)
-  if (unstorable !== undefined) return Either.left(reject(unstorable.field, unstorable.reason))
+  if (unstorable !== undefined) return Either.left(reject(unstorable.field || null, unstorable.reason))
   return stream.decode(record).pipe(
     Either.mapLeft(issue => {
       const [first] = ParseResult.ArrayFormatter.formatIssueSync(issue)
@@ -103,28 +106,32 @@ const probe = async (
 }
 
 /**
- * The records to write: those that the probe named, and those that are stored as they are but share the batch
- * with another version of the same record. Which of them is the newest is then for the upsert to say.
+ * The records to write: those that the probe named, and those that are stored as they are but share the batch, or
+ * one that is not yet written, with another version of the same record. Which of them is the newest is then for
+ * the upsert to say.
  */
 const withRivals = (
   records: ReadonlyArray<Identified>,
   changed: ReadonlyArray<{ readonly position: number }>,
+  inFlight: Iterable<Prepared>,
 ): ReadonlyArray<Identified> => {
   const positions = new Set(changed.map(({ position }) => position))
   const ids = new Set(changed.map(({ position }) => records[position]!.id))
+  for (const { versions } of inFlight) for (const { id } of versions) ids.add(id)
   return records.filter(({ id }, position) => positions.has(position) || (id !== null && ids.has(id)))
 }
 
-/** Finds out what a batch changes, and makes the rows of it. */
+/** Finds out what a batch changes, and makes the rows of it. `inFlight`: batches before it that may not be written yet. */
 export const prepare = async (
   sql: postgres.Sql,
   account: string,
   stream: Stream,
   extracted: ReadonlyArray<Extracted>,
+  inFlight: Iterable<Prepared> = [],
 ): Promise<Prepared> => {
   const records = extracted.map(identify(stream))
   const changed = await probe(sql, account, stream, records)
-  const candidates = withRivals(records, changed)
+  const candidates = withRivals(records, changed, inFlight)
   const decoded = candidates.map(record => decode(stream, record))
   return {
     records,

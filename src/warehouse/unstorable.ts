@@ -1,7 +1,17 @@
-import type { Json } from "../Json.ts"
+import { LosslessNumber } from "lossless-json"
+import { DeepJson, isPlain, type Json, MAX_DEPTH } from "../Json.ts"
+
+/**
+ * What is valid JSON and that Postgres cannot store, found before Postgres refuses it: the reject then names
+ * the field.
+ */
 
 /** What `JSON.stringify` leaves as an escape: U+0000 and a lone surrogate, neither of which Postgres stores. */
 const SUSPECT = /\\u(0000|d[89a-f][0-9a-f]{2})/i
+
+/** Most digits of a `numeric`, and so of a number in `jsonb`, before and after its point. */
+const WHOLE_DIGITS_MAX = 131_072
+const FRACTION_DIGITS_MAX = 16_383
 
 const reasonFor = (text: string): string | undefined =>
   text.includes("\u0000")
@@ -13,17 +23,38 @@ const reasonFor = (text: string): string | undefined =>
 /** Whether `text` and `jsonb` can hold a text. */
 export const isStorable = (text: string): boolean => reasonFor(text) === undefined
 
-const search = (
-  value: unknown,
-  path: ReadonlyArray<string>,
-): { field: string; reason: string } | undefined => {
-  if (typeof value === "string") {
-    const reason = reasonFor(value)
-    return reason === undefined
-      ? undefined
-      : { field: path.join("."), reason: `${path.join(".")}: ${reason}` }
-  }
-  if (typeof value !== "object" || value === null) return undefined
+const NUMBER = /^-?0*(\d*)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/
+
+/** Whether `numeric` can hold a JSON number; its digits are counted with the exponent written out. */
+const isNumeric = (literal: string): boolean => {
+  const [, whole = "", fraction = "", exponent = "0"] = NUMBER.exec(literal) ?? []
+  const power = Number(exponent)
+  const isZero = whole === "" && /^0*$/.test(fraction)
+  const leading = whole.length > 0 ? whole.length : -(/[1-9]/.exec(fraction)?.index ?? 0)
+  return (isZero || leading + power <= WHOLE_DIGITS_MAX) && fraction.length - power <= FRACTION_DIGITS_MAX
+}
+
+const problemOf = (value: unknown): string | undefined => {
+  if (typeof value === "string") return reasonFor(value)
+  if (value instanceof DeepJson) return `is nested more than ${MAX_DEPTH} levels deep, which is not read`
+  if (value instanceof LosslessNumber && !isNumeric(value.toString()))
+    return "is a number of more digits than Postgres stores"
+  return undefined
+}
+
+/** Keys on the way to a value, as a reject names it. */
+const nameOf = (path: ReadonlyArray<string>): string =>
+  path.map(key => (key === "" ? "(an empty key)" : key)).join(".")
+
+interface Found {
+  readonly field: string
+  readonly reason: string
+}
+
+const search = (value: unknown, path: ReadonlyArray<string>): Found | undefined => {
+  const problem = problemOf(value)
+  if (problem !== undefined) return { field: nameOf(path), reason: `${nameOf(path) || "record"}: ${problem}` }
+  if (typeof value !== "object" || value === null || value instanceof LosslessNumber) return undefined
   for (const [key, child] of Object.entries(value)) {
     const found =
       reasonFor(key) === undefined ? search(child, [...path, key]) : search(key, [...path, "(a key)"])
@@ -33,8 +64,9 @@ const search = (
 }
 
 /**
- * The first text in a record that is valid JSON and that neither `text` nor `jsonb` can hold, if there is
- * one. `raw` is the record's JSON text: a scan of it spares nearly every record the walk.
+ * The first part of a record that Postgres can hold neither as `text` nor in `jsonb`, if there is one; `field`
+ * is empty where it is the record itself. `raw` is the record's JSON text: a scan of it spares nearly every
+ * record the walk.
  */
-export const unstorableText = (record: Json, raw: string): { field: string; reason: string } | undefined =>
-  SUSPECT.test(raw) ? search(record, []) : undefined
+export const unstorableText = (record: Json, raw: string): Found | undefined =>
+  SUSPECT.test(raw) || !isPlain(record) ? search(record, []) : undefined

@@ -21,6 +21,10 @@ const T1 = "2026-01-01T00:00:00.000Z"
 const T2 = "2026-01-02T00:00:00.000Z"
 const T3 = "2026-01-03T00:00:00.000Z"
 
+/** Something that the decoder lets pass and Postgres does not: only halving the batch finds the record. */
+const POISON = "poison"
+const REFUSES_POISON = `ALTER TABLE warehouse.transactions ADD CHECK (event_name <> '${POISON}')`
+
 const setupOn = (version: PostgresVersion) =>
   Effect.gen(function* () {
     const sql = yield* testWarehouse(version)
@@ -66,7 +70,7 @@ describe.each<PostgresVersion>(["18", "14"])("a record that cannot become a row,
     ["an id that no column can hold", "transaction_id", record("bad\u0000")],
     [
       "a number that jsonb cannot hold",
-      null,
+      "odd",
       json(
         `{"transaction_id":"bad","odd":1e200000,${JSON.stringify(payment)
           .slice(1)
@@ -74,11 +78,16 @@ describe.each<PostgresVersion>(["18", "14"])("a record that cannot become a row,
       ),
     ],
     [
-      "a time zone that only Postgres refuses",
-      null,
+      "a time zone that Postgres refuses",
+      "created_at",
       record("bad", { created_at: "2025-01-01T00:00:00+99:99" }),
     ],
-    ["a text that no index can hold", null, record("bad", { currency: randomBytes(5_000).toString("hex") })],
+    [
+      "a text that no index can hold",
+      "currency",
+      record("bad", { currency: randomBytes(5_000).toString("hex") }),
+    ],
+    ["what only Postgres refuses", null, record("bad", { event_name: POISON })],
     ["a list", null, [1, 2]],
     ["a text", null, "text"],
     ["null", null, null],
@@ -88,7 +97,8 @@ describe.each<PostgresVersion>(["18", "14"])("a record that cannot become a row,
     "%s: is kept with its reason, and costs its neighbours nothing",
     ([, field, bad]) =>
       Effect.gen(function* () {
-        const { pass, stored, rejects } = yield* setup
+        const { sql, pass, stored, rejects } = yield* setup
+        yield* Effect.promise(() => sql.unsafe(REFUSES_POISON))
         const good = Array.from({ length: 6 }, (_, n) => record(`good${n}`))
         const batch = [...good.slice(0, 4), bad, ...good.slice(4)].map(one => [one, T1] as const)
         const counts = yield* pass.load(...batch)
@@ -137,9 +147,10 @@ describe.each<PostgresVersion>(["18", "14"])("a record that cannot become a row,
 
   it.scopedLive("several among hundreds, of both kinds, all of them found", () =>
     Effect.gen(function* () {
-      const { pass, stored, rejects } = yield* setup
+      const { sql, pass, stored, rejects } = yield* setup
+      yield* Effect.promise(() => sql.unsafe(REFUSES_POISON))
       const records = Array.from({ length: 300 }, (_, n) => {
-        if (n % 100 === 7) return record(`t${n}`, { created_at: "2025-01-01T00:00:00+99:00" })
+        if (n % 100 === 7) return record(`t${n}`, { event_name: POISON })
         return n % 100 === 50 ? record(`t${n}`, { amount: "x" }) : record(`t${n}`)
       })
       const counts = yield* pass.load(...records.map(one => [one, T1] as const))
