@@ -1,0 +1,264 @@
+import { Effect, Either } from "effect"
+import type postgres from "postgres"
+import type { LeaseError, WarehouseError } from "../Errors.ts"
+import { contentHash, isJsonObject, type Json, parseJson, stringifyJson } from "../Json.ts"
+import { isLookup, type Row, type Stream } from "../Stream.ts"
+import { shapeOf, type Transaction } from "./bulk.ts"
+import { sqlState } from "./Database.ts"
+import { fenced, type Held } from "./Lease.ts"
+import { BAD_VALUE } from "./Loader.ts"
+import { decode, idOf, type Version } from "./prepare.ts"
+import { rewriteChildren, updateDiffering } from "./rewriteRows.ts"
+
+/**
+ * Makes the rows of stored records anew: walks them in the order of their ids, a batch per transaction, each under
+ * the lease. It may be broken off and done again. What says when and by whom a record was read, whether it is
+ * listed, and what was recorded over time is left as it is.
+ */
+
+/** Stored records that are read and written together: at most so many, and so many bytes of JSON text but for the first. */
+const BATCH_RECORDS = 1_000
+const BATCH_BYTES = 8_000_000
+/** Records that are named of those that could not be made anew. */
+const NAMED_MAX = 10
+
+/** A stored record that could not be made anew, and stays as it is. `reason` may quote what is in it: not for a log. */
+export interface Failure {
+  readonly id: string
+  readonly field: string | null
+  readonly reason: string
+}
+
+/** Which record failed, and where, without anything of what is in it. */
+export type NamedFailure = Pick<Failure, "id" | "field">
+
+/** One transaction's part of a walk. */
+export interface Batch {
+  readonly walked: number
+  /** Records whose row, or one of whose children, was written. */
+  readonly changed: number
+  readonly failures: ReadonlyArray<Failure>
+}
+
+/** What a walk came to. */
+export interface Rewritten {
+  readonly walked: number
+  readonly changed: number
+  readonly failed: number
+  /** The first of those that failed. */
+  readonly failures: ReadonlyArray<NamedFailure>
+}
+
+interface Stored {
+  readonly id: string
+  readonly raw: string
+  readonly readAt: string
+}
+
+/** A stored record that decoded; `isOther` when `raw` is to be written, too. */
+interface Renewed extends Version {
+  readonly isOther: boolean
+}
+
+const BOOKKEEPING = new Set([
+  "account",
+  "read_at",
+  "first_seen_at",
+  "run_id",
+  "removed_at",
+  "checked_at",
+  "changed_at",
+  "check_error",
+])
+
+/** The records after an id, as many as a batch may hold; of a look-up those that have an answer. */
+const storedAfter = (tx: Transaction, held: Held, stream: Stream, after: string) => {
+  const { table, types } = shapeOf(stream.table)
+  const id = `t."${stream.idColumn}"`
+  return tx.unsafe<Array<Stored>>(
+    `WITH following AS (
+       SELECT ${id} AS id, octet_length(t.raw::text)::bigint AS bytes FROM ${table} AS t
+       WHERE t.account = $1 AND ${id} > $2 AND t.raw IS NOT NULL ORDER BY ${id} LIMIT ${BATCH_RECORDS}
+     ), batch AS (
+       SELECT id, sum(bytes) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) - bytes AS before FROM following
+     )
+     SELECT ${id} AS id, t.raw::text AS raw, ${types.has("read_at") ? "t.read_at" : "t.checked_at"} AS "readAt"
+     FROM ${table} AS t
+     WHERE t.account = $1 AND ${id} IN (SELECT id FROM batch WHERE before < ${BATCH_BYTES}) ORDER BY ${id}`,
+    [held.account, after],
+  )
+}
+
+/** Makes a stored record anew, or says why it cannot be; null where it is to be left alone. */
+const renew = (
+  stream: Stream,
+  { id, raw, readAt }: Stored,
+  change: (record: Json) => Json | null,
+): Either.Either<Renewed, Failure> | null => {
+  const fail = (field: string | null, reason: string) => Either.left({ id, field, reason })
+  let record: Json
+  try {
+    record = parseJson(raw)
+  } catch {
+    return fail(null, "record: cannot be read")
+  }
+  const changed = change(record)
+  if (changed === null) return null
+  const hash = contentHash(changed, stream.version)
+  const isOther = changed !== record && contentHash(record, stream.version) !== hash
+  // An answer does not repeat what was asked for.
+  const asRead =
+    isLookup(stream) && isJsonObject(changed) ? { ...changed, [stream.source.idField]: id } : changed
+  if (idOf(stream, asRead) !== id) return fail(stream.source.idField, "is not the id the row has")
+  return decode(stream, { record: asRead, readAt, id, hash }).pipe(
+    Either.mapBoth({
+      onLeft: ({ field, reason }) => ({ id, field, reason }),
+      // As it is stored, where it is the same: spelled again it would be written again.
+      onRight: version => ({ ...version, isOther, raw: isOther ? stringifyJson(changed) : raw }),
+    }),
+  )
+}
+
+const rowOf = (stream: Stream, { id, hash, raw, normalized }: Renewed): Row => ({
+  ...normalized.row,
+  [stream.idColumn]: id,
+  raw,
+  content_hash: hash,
+  source_updated_at: normalized.sourceUpdatedAt,
+})
+
+/** Writes what differs of rows and children, and answers whose. */
+const writeRenewed = async (
+  tx: Transaction,
+  held: Held,
+  stream: Stream,
+  renewed: ReadonlyArray<Renewed>,
+): Promise<ReadonlySet<string>> => {
+  const shape = shapeOf(stream.table)
+  const own = [...shape.types.keys()].filter(name => name !== stream.idColumn && !BOOKKEEPING.has(name))
+  const changed = new Set<string>()
+  for (const isOther of [false, true]) {
+    const ids = await updateDiffering(tx, shape, {
+      rows: renewed
+        .filter(version => version.isOther === isOther)
+        .map(version => ({ ...rowOf(stream, version), account: held.account })),
+      key: ["account", stream.idColumn],
+      columns: own.filter(name => name !== "raw" || isOther),
+      returning: stream.idColumn,
+    })
+    for (const id of ids) changed.add(id)
+  }
+  for (const id of await rewriteChildren(tx, held, stream, renewed)) changed.add(id)
+  return changed
+}
+
+interface Written {
+  readonly changed: number
+  readonly failures: ReadonlyArray<Failure>
+}
+
+/** Writes renewed records; where Postgres refuses a value, halves them until the one at fault is alone, which stays as it is. */
+const writeOrSpare = async (
+  tx: Transaction,
+  held: Held,
+  stream: Stream,
+  renewed: ReadonlyArray<Renewed>,
+): Promise<Written> => {
+  if (renewed.length === 0) return { changed: 0, failures: [] }
+  try {
+    const changed = await tx.savepoint(inner => writeRenewed(inner, held, stream, renewed))
+    return { changed: changed.size, failures: [] }
+  } catch (error) {
+    const code = sqlState(error)
+    if (code === undefined || !BAD_VALUE.test(code)) throw error
+    const [only] = renewed
+    if (renewed.length === 1 && only !== undefined) {
+      const reason = `record: Postgres refused it (${code})`
+      return { changed: 0, failures: [{ id: only.id, field: null, reason }] }
+    }
+    const middle = renewed.length >> 1
+    const left = await writeOrSpare(tx, held, stream, renewed.slice(0, middle))
+    const right = await writeOrSpare(tx, held, stream, renewed.slice(middle))
+    return { changed: left.changed + right.changed, failures: [...left.failures, ...right.failures] }
+  }
+}
+
+const nextBatch = async (
+  tx: Transaction,
+  held: Held,
+  stream: Stream,
+  change: (record: Json) => Json | null,
+  after: string,
+): Promise<(Batch & { readonly last: string }) | null> => {
+  // The planner may think that a wide table is cheaper read whole than by its key, batch after batch.
+  await tx`SET LOCAL enable_seqscan = off`
+  const stored = await storedAfter(tx, held, stream, after)
+  if (stored.length === 0) return null
+  const made = stored.flatMap(record => renew(stream, record, change) ?? [])
+  const written = await writeOrSpare(
+    tx,
+    held,
+    stream,
+    made.flatMap(result => (Either.isRight(result) ? [result.right] : [])),
+  )
+  const failures = made.flatMap(result => (Either.isLeft(result) ? [result.left] : []))
+  return {
+    walked: stored.length,
+    changed: written.changed,
+    failures: [...failures, ...written.failures],
+    last: stored.at(-1)!.id,
+  }
+}
+
+export interface RewriteOptions {
+  /** SQL that commits with each batch. */
+  readonly book?: (tx: Transaction, batch: Batch) => Promise<unknown>
+  /** Told after each commit what the walk has come to. */
+  readonly tell?: (soFar: Rewritten) => Effect.Effect<void>
+}
+
+/**
+ * Walks all stored records of an account's stream, lets `change` make another record of each (its argument for
+ * the same, null to leave it alone), and makes raw, hash, columns and children of what it answered: as a sync
+ * would that read this record, but for `read_at`, `first_seen_at`, `run_id`, `removed_at`, what a look-up says about
+ * its check, and histories. Writes only what differs. For a look-up `change` gets the answer, without the asked id.
+ *
+ * A record that does not decode stays as it is, whole, and is counted. Of a child that keeps its rows those are
+ * changed that the record lists; one that was lost is made again.
+ *
+ * Fails with `LeaseError` when another run took the lease over; the batches before stay.
+ */
+export const rewriteRecords = (
+  sql: postgres.Sql,
+  held: Held,
+  stream: Stream,
+  change: (record: Json) => Json | null,
+  { book, tell }: RewriteOptions = {},
+): Effect.Effect<Rewritten, LeaseError | WarehouseError> =>
+  Effect.gen(function* () {
+    let soFar: Rewritten = { walked: 0, changed: 0, failed: 0, failures: [] }
+    // No id is empty: all come after it.
+    let after = ""
+    while (true) {
+      const batch = yield* Effect.uninterruptible(
+        fenced(sql, held, async tx => {
+          const done = await nextBatch(tx, held, stream, change, after)
+          if (done === null) return null
+          await book?.(tx, done)
+          // What a transaction answers is kept in its lease: no reason, which may quote a value.
+          const { failures, ...counts } = done
+          const named = failures.slice(0, NAMED_MAX).map(({ id, field }) => ({ id, field }))
+          return { ...counts, failed: failures.length, named }
+        }),
+      )
+      if (batch === null) return soFar
+      after = batch.last
+      soFar = {
+        walked: soFar.walked + batch.walked,
+        changed: soFar.changed + batch.changed,
+        failed: soFar.failed + batch.failed,
+        failures: [...soFar.failures, ...batch.named].slice(0, NAMED_MAX),
+      }
+      yield* tell?.(soFar) ?? Effect.void
+    }
+  })

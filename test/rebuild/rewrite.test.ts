@@ -1,0 +1,339 @@
+import { randomUUID } from "node:crypto"
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import type postgres from "postgres"
+import { isJsonObject, type Json, type JsonObject } from "../../src/Json.ts"
+import { allStreams } from "../../src/registry.ts"
+import type { Stream } from "../../src/Stream.ts"
+import { acquire, release } from "../../src/warehouse/Lease.ts"
+import { type Failure, type RewriteOptions, rewriteRecords } from "../../src/warehouse/rewrite.ts"
+import { fixtureOf } from "../support/conformance.ts"
+import {
+  bench,
+  dump,
+  footprint,
+  json,
+  listStream,
+  loading,
+  printed,
+  testWarehouse,
+  warehouseTables,
+} from "../support/warehouse.ts"
+
+const streams = await Effect.runPromise(allStreams)
+const transactions = await Effect.runPromise(listStream("transactions"))
+const wallets = await Effect.runPromise(listStream("wallets"))
+const checkouts = await Effect.runPromise(listStream("checkouts"))
+
+const T1 = "2026-01-01T00:00:00.000Z"
+const T2 = "2026-01-02T00:00:00.000Z"
+const T3 = "2026-01-03T00:00:00.000Z"
+
+const same = (record: Json): Json | null => record
+
+/** Walks a stream's records under a lease of its own. */
+const rewrite = (
+  sql: postgres.Sql,
+  stream: Stream,
+  change: (record: Json) => Json | null = same,
+  options: RewriteOptions = {},
+) =>
+  Effect.gen(function* () {
+    const taken = yield* acquire(sql, {
+      streams: [{ account: "default", stream: stream.name }],
+      runId: randomUUID(),
+      holder: "test",
+      leaseSeconds: 30,
+    })
+    const held = taken.held[0]!
+    return yield* Effect.ensuring(
+      rewriteRecords(sql, held, stream, change, options),
+      Effect.orDie(release(sql, [held])),
+    )
+  })
+
+/** Every table of `warehouse`, its rows whole or without the columns named. */
+const dumpAll = (sql: postgres.Sql, without: ReadonlyArray<string> = []) =>
+  Effect.flatMap(warehouseTables(sql), tables =>
+    Effect.forEach(tables, table => Effect.map(dump(sql, table, without), rows => [table, rows] as const)),
+  )
+
+const payment = fixtureOf(transactions).record
+const record = (id: string, fields: JsonObject = {}): JsonObject => ({
+  ...payment,
+  transaction_id: id,
+  ...fields,
+})
+
+describe("walking what is stored", () => {
+  it.scopedLive("reaches every record of every stream, and writes nothing where nothing differs", () =>
+    Effect.gen(function* () {
+      const { sql, sync, value } = yield* bench()
+      yield* sync()
+      const tables = yield* warehouseTables(sql)
+      const footprints = Effect.forEach(tables, table => footprint(sql, table))
+      const before = yield* footprints
+      for (const stream of streams) {
+        const count = Number(yield* value(`SELECT count(*) FROM warehouse.${stream.name}`))
+        expect(count).toBeGreaterThan(0)
+        const { walked, changed, failed } = yield* rewrite(sql, stream)
+        expect({ stream: stream.name, walked, changed, failed }).toEqual({
+          stream: stream.name,
+          walked: count,
+          changed: 0,
+          failed: 0,
+        })
+      }
+      expect(yield* footprints).toEqual(before)
+    }),
+  )
+
+  it.scopedLive("restores what was changed behind its back, and only that, with every digit", () =>
+    Effect.gen(function* () {
+      const { sql, sync } = yield* bench()
+      yield* sync()
+      const before = yield* dumpAll(sql)
+      yield* Effect.promise(() =>
+        sql.unsafe(`
+          UPDATE warehouse.customers SET type = 'x', is_active = NULL, content_hash = 'y' WHERE customer_id > '';
+          UPDATE warehouse.transactions SET amount = amount + 0.00, owner_id = '?', created_at = now(), source_updated_at = NULL;
+          UPDATE warehouse.payouts SET status = upper(status) || '!';
+          UPDATE warehouse.wallets SET customer_id = 'nobody';
+          UPDATE warehouse.wallet_accounts SET actual_balance = 0, wallet_id = 'nowhere' WHERE removed_at IS NULL;
+          DELETE FROM warehouse.checkout_items WHERE position = 1;
+          UPDATE warehouse.checkout_items SET quantity = 99;
+          INSERT INTO warehouse.checkout_fees (account, checkout_id, position, fee_name)
+            SELECT account, checkout_id, 77, 'surplus' FROM warehouse.checkouts;
+          UPDATE warehouse.wallet_readiness SET is_wallet_ready = NOT is_wallet_ready, missing_fields = '{x}';
+        `),
+      )
+      expect(yield* dumpAll(sql)).not.toEqual(before)
+      for (const stream of streams) {
+        const { changed, failed } = yield* rewrite(sql, stream)
+        expect([stream.name, changed > 0, failed]).toEqual([stream.name, true, 0])
+      }
+      expect(yield* dumpAll(sql)).toEqual(before)
+    }),
+  )
+
+  it.scopedLive("goes from batch to batch, whatever the ids, and books each in its transaction", () =>
+    Effect.gen(function* () {
+      const sql = yield* testWarehouse()
+      const pass = yield* loading(sql, transactions)
+      const odd = ["!", "é", "Z", "z", "10", "9", "_", "'; --", "😀"]
+      const ids = [...Array.from({ length: 2_490 }, (_, n) => `t${n}`), ...odd]
+      yield* pass.load(...ids.map(id => [record(id), T1] as const))
+      yield* pass.close()
+      const batches: Array<number> = []
+      const told: Array<number> = []
+      const seen = new Set<string>()
+      const result = yield* rewrite(
+        sql,
+        transactions,
+        given => {
+          seen.add(String((given as JsonObject).transaction_id))
+          return given
+        },
+        {
+          book: async (_, { walked }) => batches.push(walked),
+          tell: ({ walked }) => Effect.sync(() => told.push(walked)),
+        },
+      )
+      expect(result).toEqual({ walked: ids.length, changed: 0, failed: 0, failures: [] })
+      expect([...seen].sort()).toEqual([...ids].sort())
+      expect(batches).toEqual([1_000, 1_000, 499])
+      expect(told).toEqual([1_000, 2_000, 2_499])
+    }),
+  )
+
+  it.scopedLive("takes few records at once where they are large", () =>
+    Effect.gen(function* () {
+      const sql = yield* testWarehouse()
+      const pass = yield* loading(sql, transactions)
+      const large = "x".repeat(3_000_000)
+      for (const id of ["a", "b", "c", "d"])
+        yield* pass.load([record(id, { additional_data: { note: large } }), T1])
+      yield* pass.load([record("e", { additional_data: { note: large.repeat(3) } }), T1], [record("f"), T1])
+      yield* pass.close()
+      const batches: Array<number> = []
+      yield* rewrite(sql, transactions, same, { book: async (_, { walked }) => batches.push(walked) })
+      expect(batches).toEqual([3, 2, 1])
+    }),
+  )
+})
+
+describe("another record in place of the stored one", () => {
+  it.scopedLive("is in raw, hash, columns and children alike, as a sync would have it that read it", () =>
+    Effect.gen(function* () {
+      const sql = yield* testWarehouse()
+      const sink = yield* testWarehouse()
+      const whole = fixtureOf(checkouts).record
+      const redact = (given: Json): Json =>
+        isJsonObject(given) ? { ...given, description: null, customer_id: "somebody" } : given
+      const pass = yield* loading(sql, checkouts)
+      yield* pass.load([whole, T1], [{ ...whole, id: "other" }, T1])
+      yield* pass.close()
+      const result = yield* rewrite(sql, checkouts, redact)
+      expect(result).toMatchObject({ walked: 2, changed: 2, failed: 0 })
+
+      const fresh = yield* loading(sink, checkouts)
+      yield* fresh.load([redact(whole), T1], [redact({ ...whole, id: "other" }), T1])
+      expect(yield* dumpAll(sql, ["run_id"])).toEqual(yield* dumpAll(sink, ["run_id"]))
+
+      const next = yield* loading(sql, checkouts)
+      expect(yield* next.load([redact(whole), T2])).toMatchObject({ unchanged: 1 })
+    }),
+  )
+
+  it.scopedLive("keeps digits that no double holds, and leaves alone what it is told to", () =>
+    Effect.gen(function* () {
+      const sql = yield* testWarehouse()
+      const pass = yield* loading(sql, transactions)
+      const digits = "9007199254740993.10000000000000000001"
+      yield* pass.load(
+        [record("a", { amount: json(digits), extra: json("1e400") }), T1],
+        [record("b", { amount: json(digits) }), T1],
+      )
+      yield* pass.close()
+      const result = yield* rewrite(sql, transactions, given =>
+        (given as JsonObject).transaction_id === "a" ? { ...(given as JsonObject), scope: "new" } : null,
+      )
+      expect(result).toMatchObject({ walked: 2, changed: 1 })
+      const rows = yield* printed(
+        sql,
+        "SELECT amount::text, raw->>'amount' AS raw, raw->>'extra' AS extra, scope FROM warehouse.transactions ORDER BY transaction_id",
+      )
+      expect(rows[0]).toEqual({ amount: digits, raw: digits, extra: `1${"0".repeat(400)}`, scope: "new" })
+      expect(rows[1]).toMatchObject({ amount: digits, raw: digits })
+      expect(rows[1]!.scope).not.toBe("new")
+    }),
+  )
+})
+
+describe("a stored record that does not decode", () => {
+  it.scopedLive("stays whole, is named, and costs its neighbours nothing", () =>
+    Effect.gen(function* () {
+      const sql = yield* testWarehouse()
+      const pass = yield* loading(sql, transactions)
+      yield* pass.load(...["a", "b", "c", "d", "e"].map(id => [record(id), T1] as const))
+      yield* pass.close()
+      const before = yield* dump(sql, "transactions", [])
+      const secret = "a private sentence"
+      const change = (given: Json): Json => {
+        const changed: JsonObject = { ...(given as JsonObject), scope: "new" }
+        switch (changed.transaction_id) {
+          case "b":
+            return { ...changed, amount: secret }
+          case "c":
+            return { ...changed, transaction_id: "z" }
+          case "d":
+            // Only Postgres refuses this one.
+            return { ...changed, created_at: "2025-01-01T00:00:00+99:99" }
+        }
+        return changed
+      }
+      const failures: Array<Failure> = []
+      const result = yield* rewrite(sql, transactions, change, {
+        book: async (_, batch) => failures.push(...batch.failures),
+      })
+      expect(result).toEqual({
+        walked: 5,
+        changed: 2,
+        failed: 3,
+        failures: [
+          { id: "b", field: "amount" },
+          { id: "c", field: "transaction_id" },
+          { id: "d", field: null },
+        ],
+      })
+      expect(failures.map(({ id }) => id)).toEqual(["b", "c", "d"])
+      const after = yield* dump(sql, "transactions", [])
+      expect(after.filter(row => before.includes(row))).toHaveLength(3)
+      const scopes = yield* printed(
+        sql,
+        "SELECT transaction_id AS id FROM warehouse.transactions WHERE scope = 'new' ORDER BY 1",
+      )
+      expect(scopes).toEqual([{ id: "a" }, { id: "e" }])
+      const leases = yield* printed(sql, "SELECT * FROM sync.leases")
+      expect(JSON.stringify(leases)).not.toContain(secret)
+    }),
+  )
+})
+
+describe("children that are kept", () => {
+  const wallet = fixtureOf(wallets).record
+  const part = (wallet.wallet_account as ReadonlyArray<JsonObject>)[0]!
+  const owning = (
+    id: string,
+    ...accounts: ReadonlyArray<readonly [id: string, balance: number]>
+  ): JsonObject => ({
+    ...wallet,
+    wallet_id: id,
+    wallet_account: accounts.map(([name, balance]) => ({
+      ...part,
+      wallet_account_id: name,
+      actual_balance: balance,
+    })),
+  })
+
+  it.scopedLive(
+    "stay where they are: moved ones with the later wallet, unlisted ones unlisted, no new snapshots",
+    () =>
+      Effect.gen(function* () {
+        const sql = yield* testWarehouse()
+        const pass = yield* loading(sql, wallets)
+        // `moved` goes from z to a; `gone` is no longer listed; `back` was another wallet's until that dropped it.
+        yield* pass.load([owning("z", ["moved", 1], ["own", 2]), T1], [owning("g", ["gone", 3]), T1])
+        yield* pass.load([owning("a", ["moved", 4]), T2], [owning("g"), T2])
+        yield* pass.load([owning("m", ["dropped", 5]), T1])
+        yield* pass.load([owning("n", ["dropped", 6]), T2])
+        yield* pass.load([owning("n"), T3])
+        yield* pass.close()
+        const before = yield* dumpAll(sql)
+        expect(yield* rewrite(sql, wallets)).toMatchObject({ walked: 5, changed: 0, failed: 0 })
+        expect(yield* dumpAll(sql)).toEqual(before)
+
+        yield* Effect.promise(() =>
+          sql.unsafe(`
+          UPDATE warehouse.wallet_accounts SET actual_balance = 99 WHERE wallet_account_id IN ('moved', 'own');
+          UPDATE warehouse.wallet_accounts SET wallet_id = 'a' WHERE wallet_account_id = 'own'`),
+        )
+        expect(yield* rewrite(sql, wallets)).toMatchObject({ changed: 2, failed: 0 })
+        expect(yield* dumpAll(sql)).toEqual(before)
+        expect(yield* rewrite(sql, wallets)).toMatchObject({ changed: 0 })
+      }),
+  )
+
+  it.scopedLive("are made again where they were lost, with the time their wallet was read", () =>
+    Effect.gen(function* () {
+      const sql = yield* testWarehouse()
+      const pass = yield* loading(sql, wallets)
+      yield* pass.load([owning("a", ["x", 1], ["y", 2]), T1])
+      yield* pass.close()
+      const before = yield* dumpAll(sql, ["run_id"])
+      yield* Effect.promise(() => sql`DELETE FROM warehouse.wallet_accounts WHERE wallet_account_id = 'x'`)
+      expect(yield* rewrite(sql, wallets)).toMatchObject({ changed: 1, failed: 0 })
+      expect(yield* dumpAll(sql, ["run_id"])).toEqual(before)
+    }),
+  )
+})
+
+describe("a walk whose lease is taken over", () => {
+  it.scopedLive("writes no more, and says so", () =>
+    Effect.gen(function* () {
+      const sql = yield* testWarehouse()
+      const pass = yield* loading(sql, transactions)
+      yield* pass.load(...Array.from({ length: 1_500 }, (_, n) => [record(`t${n}`), T1] as const))
+      yield* pass.close()
+      const change = (given: Json): Json => ({ ...(given as JsonObject), scope: "new" })
+      const error = yield* Effect.flip(
+        rewrite(sql, transactions, change, {
+          tell: () => Effect.promise(() => sql`UPDATE sync.leases SET fence = fence + 1`),
+        }),
+      )
+      expect(error).toMatchObject({ _tag: "LeaseError", reason: "lost" })
+      const [written] = yield* printed(sql, "SELECT count(*) FROM warehouse.transactions WHERE scope = 'new'")
+      expect(written).toEqual({ count: "1000" })
+    }),
+  )
+})
