@@ -66,6 +66,8 @@ export interface Sandbox {
   readonly touch: (stream: StreamName, index: number, version?: number, updatedAt?: string) => void
   /** Overwrites fields of a record as served, `undefined` leaves one out. `truth` does not know of it. */
   readonly patch: (stream: StreamName, index: number, fields: Readonly<Record<string, unknown>>) => void
+  /** Serves a record as this text, whatever it is: JSON that `patch` cannot make. `truth` does not know of it. */
+  readonly replace: (stream: StreamName, index: number, text: string) => void
   /** No longer lists a record; its by-id endpoint says 404. */
   readonly remove: (stream: StreamName, index: number) => void
   readonly restore: (stream: StreamName, index: number) => void
@@ -101,7 +103,7 @@ export const start = (
       server.closeAllConnections()
     })
     const { port } = yield* Effect.acquireRelease(listen, () => close)
-    const { insert, touch, patch, remove, restore, setReadiness } = world.changes
+    const { insert, touch, patch, replace, remove, restore, setReadiness } = world.changes
     const host = options.host.includes(":") ? `[${options.host}]` : options.host
     return {
       url: `http://${host}:${port}`,
@@ -115,6 +117,7 @@ export const start = (
       insert,
       touch,
       patch,
+      replace,
       remove,
       restore,
       setReadiness,

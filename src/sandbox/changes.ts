@@ -27,6 +27,7 @@ interface StreamChanges {
   readonly createdAt: Map<number, number>
   readonly touches: Map<number, Touch>
   readonly patches: Map<number, Readonly<Record<string, unknown>>>
+  readonly texts: Map<number, string>
   readonly removed: Set<number>
 }
 
@@ -51,6 +52,8 @@ export interface Changes {
   readonly touch: (stream: StreamName, index: number, version?: number, updatedAt?: string) => void
   /** Overwrites fields of a record as served; `undefined` leaves a field out. */
   readonly patch: (stream: StreamName, index: number, fields: Readonly<Record<string, unknown>>) => void
+  /** Serves a record as this text, whatever it is. */
+  readonly replace: (stream: StreamName, index: number, text: string) => void
   readonly remove: (stream: StreamName, index: number) => void
   readonly restore: (stream: StreamName, index: number) => void
   readonly setReadiness: (customer: number, readiness: Readiness) => void
@@ -69,6 +72,7 @@ const noChanges = (): StreamChanges => ({
   createdAt: new Map(),
   touches: new Map(),
   patches: new Map(),
+  texts: new Map(),
   removed: new Set(),
 })
 
@@ -115,6 +119,10 @@ export const makeChanges = (
     tick()
     streams[stream].patches.set(index, { ...streams[stream].patches.get(index), ...fields })
   }
+  const replace: Changes["replace"] = (stream, index, text) => {
+    tick()
+    streams[stream].texts.set(index, text)
+  }
   const remove: Changes["remove"] = (stream, index) => {
     tick()
     streams[stream].removed.add(index)
@@ -137,6 +145,7 @@ export const makeChanges = (
     insert,
     touch,
     patch,
+    replace,
     remove,
     restore,
     setReadiness,

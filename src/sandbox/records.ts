@@ -34,7 +34,10 @@ export const recordsOf = (world: World): Records => {
   }
   const inList = { ...whole, wallets: wallet(options.walletListHasBalances) }
   const patched = (stream: StreamName, index: number, text: string): string => {
-    const fields = changes.of(stream).patches.get(index)
+    const { texts, patches } = changes.of(stream)
+    const given = texts.get(index)
+    if (given !== undefined) return given
+    const fields = patches.get(index)
     return fields === undefined ? text : JSON.stringify({ ...JSON.parse(text), ...fields })
   }
   const idsOf = {

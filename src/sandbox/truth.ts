@@ -16,7 +16,7 @@ export type { TransactionTruth, UnmappedTruth } from "./truth/transactions.ts"
 
 /**
  * What a warehouse in step with the sandbox must show, summed up from the records without any SQL, changes
- * included (but for `patch`). Amounts are exact decimals in major units without trailing zeros. Every method
+ * included (but for `patch` and `replace`). Amounts are exact decimals in major units without trailing zeros. Every method
  * reads the records anew; memory grows with the groups of the answer, not with the records.
  */
 export interface Truth {
