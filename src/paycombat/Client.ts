@@ -4,7 +4,7 @@ import * as HttpClient from "@effect/platform/HttpClient"
 import type { HttpClientError } from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type { HttpClientResponse } from "@effect/platform/HttpClientResponse"
-import { Clock, Context, Duration, Effect, Layer, Random, Redacted, Stream } from "effect"
+import { Clock, Context, Duration, Effect, Layer, Random, Redacted, type Scope, Stream } from "effect"
 import type { AccountError, EndpointError } from "../Errors.ts"
 import type { Json } from "../Json.ts"
 import {
@@ -21,12 +21,15 @@ import {
   ofUnsendableToken,
   type Received,
 } from "./answer.ts"
-import { makePace } from "./pace.ts"
+import { makePace, monotonicMillis } from "./pace.ts"
+import { MAX_ATTEMPTS, makePatience } from "./patience.ts"
 
-/** Times one request is sent before it counts as failed; with the waits between them, about 15 seconds. */
-export const MAX_ATTEMPTS = 6
-/** An answer larger than this is not read to its end. A page of 1,000 records is some 1 MiB. */
+export { MAX_ATTEMPTS } from "./patience.ts"
+
+/** An answer larger than this, unpacked, is not read to its end. A page of 1,000 records is some 1 MiB. */
 export const BODY_LIMIT_BYTES = 64 * 2 ** 20
+/** Answers that grow beyond this are read one at a time: as many as may be under way would be half a gigabyte. */
+const LARGE_BODY_BYTES = 8 * 2 ** 20
 const FIRST_BACKOFF_MILLIS = 500
 
 /** One merchant's access to the API, and the bounds on what the API is asked. */
@@ -48,15 +51,22 @@ export type Query = Readonly<Record<string, string | number>>
 export interface Answer {
   readonly body: Json
   /**
-   * When the request was sent, by this machine's clock. What was read is at least as new as that; the time of
-   * the answer would let a slow answer with old data pass for newer than a quick one with new data.
+   * When the request was sent, by the client's clock (`now`). What was read is at least as new as that; the time
+   * of the answer would let a slow answer with old data pass for newer than a quick one with new data.
    */
   readonly readAt: Date
   readonly status: number
 }
 
+export interface Asking {
+  /** Times it is sent at most, where the answer is worth no more. */
+  readonly attempts?: number
+}
+
 export interface Client {
   readonly account: Account
+  /** The time that reads are dated by. It never goes back, whatever is done to this machine's clock meanwhile. */
+  readonly now: Effect.Effect<Date>
   /**
    * Sends one GET, again where that may help, and answers the parsed body of a success. `path` is joined to
    * the base URL and may carry a query of its own.
@@ -64,11 +74,17 @@ export interface Client {
    * - 401: `AccountError`, not repeated (D: the token is all that a GET needs)
    * - other 4xx and redirects: `refused`, not repeated
    * - 408, 429, 5xx, time-out, transport: repeated up to `MAX_ATTEMPTS` with jittered back-off, then
-   *   `unavailable`. `Retry-After` holds back the whole account; beyond `MAX_RETRY_AFTER` it ends the call
+   *   `unavailable`. `Retry-After`, and a 429 without it, hold back the whole account; beyond
+   *   `MAX_RETRY_AFTER`, or three times that without an answer in between, it ends the call. Where a part of the
+   *   API failed call after call, further ones are sent once
    * - HTML, cut or overlong JSON: `malformed`; only cut JSON is repeated
    * - 200 whose envelope says that it failed: `failed`, repeated where its code is a transient one (U)
    */
-  readonly get: (path: string, query?: Query) => Effect.Effect<Answer, AccountError | EndpointError>
+  readonly get: (
+    path: string,
+    query?: Query,
+    asking?: Asking,
+  ) => Effect.Effect<Answer, AccountError | EndpointError>
 }
 
 /** Counts what is sent. Provide a fresh one to a stream's run to learn its figures; the default is read by nobody. */
@@ -86,13 +102,21 @@ export const redactedHeaders: Layer.Layer<never> = Layer.fiberRefLocallyScopedWi
 
 /**
  * The client of one account. Rate, concurrency and the API's pauses are kept in it: make one per account, and
- * let all of the account's streams share it.
+ * let all of the account's streams share it. Its time starts at `startedAt` (this machine's time where absent).
  */
-export const make = (account: Account): Effect.Effect<Client, never, HttpClient.HttpClient> =>
+export const make = (
+  account: Account,
+  startedAt?: Date,
+): Effect.Effect<Client, never, HttpClient.HttpClient> =>
   Effect.gen(function* () {
     const http = yield* Effect.map(HttpClient.HttpClient, HttpClient.withTracerPropagation(false))
     const pace = yield* makePace(account.ratePerSecond, Duration.toMillis(MAX_RETRY_AFTER))
+    const patience = makePatience()
     const underWay = yield* Effect.makeSemaphore(account.concurrency)
+    const large = yield* Effect.makeSemaphore(1)
+    const startMillis = startedAt?.getTime() ?? (yield* Clock.currentTimeMillis)
+    const startMonotonic = yield* monotonicMillis
+    const now = Effect.map(monotonicMillis, millis => new Date(startMillis + millis - startMonotonic))
     const token = Redacted.value(account.token)
     const baseUrl = account.baseUrl.replace(/\/+$/, "")
 
@@ -105,31 +129,47 @@ export const make = (account: Account): Effect.Effect<Client, never, HttpClient.
           ),
         )
         ;(yield* Usage).requests++
-        const sentAtMillis = yield* Clock.currentTimeMillis
-        const asked: Asked = { ...about, sentAtMillis }
+        const readAt = yield* now
+        const asked: Asked = { ...about, sentAtMillis: yield* Clock.currentTimeMillis }
         const request = HttpClientRequest.get(`${baseUrl}/${path.replace(/^\/+/, "")}`, {
           urlParams: query,
           headers: { "x-token": token, accept: "application/json" },
         })
         const received = yield* http.execute(request).pipe(
           Effect.mapError(error => ofTransport(asked, error)),
-          Effect.flatMap(response => receive(asked, response)),
+          Effect.flatMap(response => receive(asked, response, large)),
           Effect.timeoutFail({
             duration: account.timeout,
             onTimeout: () => ofTimeout(asked, account.timeout),
           }),
         )
         const body = yield* judge(asked, received)
-        return { body, readAt: new Date(sentAtMillis), status: received.status }
+        return { body, readAt, status: received.status }
       }).pipe(
-        Effect.tapError(failure => (failure.pauseMillis > 0 ? pace.pause(failure.pauseMillis) : Effect.void)),
+        Effect.scoped,
+        Effect.tapBoth({
+          onFailure: failure =>
+            failure.pauseMillis > 0
+              ? pace.pause(failure.pauseMillis)
+              : isAnswer(failure)
+                ? heard(path)
+                : Effect.void,
+          onSuccess: () => heard(path),
+        }),
         underWay.withPermits(1),
       )
 
-    const get = (path: string, query: Query, attempts: number): ReturnType<Client["get"]> =>
+    const heard = (path: string) =>
+      Effect.zipRight(
+        pace.resume,
+        Effect.sync(() => patience.answered(path)),
+      )
+
+    const get = (path: string, query: Query, attempts: number, limit: number): ReturnType<Client["get"]> =>
       Effect.catchAll(attempt(path, query), failure =>
         Effect.gen(function* () {
-          if (!failure.isTransient || attempts === MAX_ATTEMPTS) {
+          if (!failure.isTransient || attempts >= Math.min(limit, patience.attempts(path))) {
+            if (!isAnswer(failure) && limit === MAX_ATTEMPTS) patience.gaveUp(path)
             return yield* Effect.fail(afterAttempts(failure, attempts))
           }
           const jitter = 0.5 + (yield* Random.next)
@@ -137,16 +177,20 @@ export const make = (account: Account): Effect.Effect<Client, never, HttpClient.
           const waitMillis = Math.max(backoffMillis, failure.pauseMillis)
           yield* Effect.logDebug(`${failure.error.message}; again in ${(waitMillis / 1000).toFixed(1)} s`)
           ;(yield* Usage).retries++
-          yield* Effect.sleep(waitMillis)
-          return yield* get(path, query, attempts + 1)
+          // Asked to slow down without being told for how long: it is the account that is too fast, not the call.
+          if (statusOf(failure) === 429) yield* pace.pause(backoffMillis)
+          // The rest of a pause is the pace's to wait for, or to refuse.
+          yield* Effect.sleep(backoffMillis)
+          return yield* get(path, query, attempts + 1, limit)
         }),
       )
 
     return {
       account,
-      get: (path, query = {}) =>
+      now,
+      get: (path, query = {}, { attempts = MAX_ATTEMPTS } = {}) =>
         SENDABLE.test(token)
-          ? get(path, query, 1).pipe(
+          ? get(path, query, 1, attempts).pipe(
               Effect.locallyWith(Headers.currentRedactedNames, withToken),
               // A redirect would carry the token to wherever it points.
               Effect.provideService(FetchHttpClient.RequestInit, { redirect: "manual" }),
@@ -158,14 +202,35 @@ export const make = (account: Account): Effect.Effect<Client, never, HttpClient.
 /** What a header may carry: visible ASCII. */
 const SENDABLE = /^[\x21-\x7e]+$/
 
-const receive = (asked: Asked, response: HttpClientResponse): Effect.Effect<Received, Failure> => {
-  let size = 0
+const statusOf = ({ error }: Failure) => (error._tag === "EndpointError" ? error.status : undefined)
+
+/** Whatever it says, it was said by the API: it is there. */
+const isAnswer = ({ error }: Failure) => error._tag === "AccountError" || error.reason !== "unavailable"
+
+/** Reads a body up to the bound, which is on what fetch unpacks: a small body may become a large one. */
+const receive = (
+  asked: Asked,
+  response: HttpClientResponse,
+  large: Effect.Semaphore,
+): Effect.Effect<Received, Failure, Scope.Scope> => {
+  const { status, headers } = response
+  const tooLarge = Effect.fail(ofLargeBody(asked, BODY_LIMIT_BYTES, status))
+  if (Number(headers["content-length"]) > BODY_LIMIT_BYTES) return tooLarge
+  let bytes = 0
+  let isLarge = false
   const chunks: Array<Uint8Array> = []
   const read = Stream.runForEach(response.stream, chunk => {
-    size += chunk.byteLength
-    if (size > BODY_LIMIT_BYTES) return Effect.fail(ofLargeBody(asked, BODY_LIMIT_BYTES, response.status))
+    bytes += chunk.byteLength
+    if (bytes > BODY_LIMIT_BYTES) return tooLarge
     chunks.push(chunk)
-    return Effect.void
+    if (bytes <= LARGE_BODY_BYTES || isLarge) return Effect.void
+    isLarge = true
+    return Effect.uninterruptibleMask(restore =>
+      Effect.zipRight(
+        restore(large.take(1)),
+        Effect.addFinalizer(() => large.release(1)),
+      ),
+    )
   }).pipe(
     Effect.mapError((error: HttpClientError | Failure) =>
       "isTransient" in error ? error : ofTransport(asked, error),
@@ -173,13 +238,14 @@ const receive = (asked: Asked, response: HttpClientResponse): Effect.Effect<Rece
   )
   return Effect.flatMap(read, () =>
     Effect.try({
-      // Not the lenient decoder: it would put U+FFFD in place of what was sent.
+      // Not the lenient decoder: it would put U+FFFD in place of what was sent. A byte order mark goes.
       try: () => ({
-        status: response.status,
-        headers: response.headers,
+        status,
+        headers,
+        bytes,
         text: new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks)),
       }),
-      catch: () => ofForeignText(asked, response.status),
+      catch: () => ofForeignText(asked, status, bytes),
     }),
   )
 }

@@ -27,6 +27,8 @@ export interface Received {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly text: string
+  /** Length of the body as it was sent, unpacked: all that is told of one that cannot be read. */
+  readonly bytes: number
 }
 
 /**
@@ -34,9 +36,10 @@ export interface Received {
  * says of a failure, the line has only codes and names made for machines: its sentences may name a person, and
  * the line is logged and stored.
  */
-export const judge = (asked: Asked, { status, headers, text }: Received): Either.Either<Json, Failure> => {
+export const judge = (asked: Asked, received: Received): Either.Either<Json, Failure> => {
+  const { status, headers, text } = received
   if (status === 401) return Either.left(ofRefusedToken(asked))
-  if (status >= 200 && status < 300) return judgeBody(asked, status, text)
+  if (status >= 200 && status < 300) return judgeBody(asked, received)
   const says = named(asked, status, wordsIn(text))
   if (status === 408 || status === 429 || status >= 500) {
     const pauseMillis = readRetryAfter(headers, asked.sentAtMillis)
@@ -56,8 +59,9 @@ const refused = (status: number) =>
     ? `answered HTTP ${status}, a redirect, which is not followed: is PAYCOMBAT_BASE_URL the API's address?`
     : `refused with ${status}`
 
-const judgeBody = (asked: Asked, status: number, text: string): Either.Either<Json, Failure> => {
-  const body = readBody(asked, status, text)
+const judgeBody = (asked: Asked, received: Received): Either.Either<Json, Failure> => {
+  const { status } = received
+  const body = readBody(asked, received)
   if (Either.isLeft(body)) return body
   const unwrapped = unwrap(body.right)
   if (unwrapped.isOk) return body
@@ -72,16 +76,16 @@ const judgeBody = (asked: Asked, status: number, text: string): Either.Either<Js
   return Either.left({ ...failure, isTransient: code === 408 || code === 429 || (code ?? 0) >= 500 })
 }
 
-const readBody = (asked: Asked, status: number, text: string): Either.Either<Json, Failure> => {
+const readBody = (asked: Asked, { status, text, bytes }: Received): Either.Either<Json, Failure> => {
   if (/^\s*</.test(text)) {
-    const what = "answered HTML, not JSON: is PAYCOMBAT_BASE_URL the API's address?"
+    const what = `answered HTML, not JSON (${bytes} bytes): is PAYCOMBAT_BASE_URL the API's address?`
     return Either.left(endpointFailure(asked, "malformed", what, status))
   }
   try {
     return Either.right(parseJson(text))
   } catch (cause) {
     const isTransient = cause instanceof TruncatedJsonError
-    const what = `answered ${isTransient ? "JSON that ends too early" : (cause as SyntaxError).message}`
+    const what = `answered ${isTransient ? "JSON that ends too early" : (cause as SyntaxError).message} (${bytes} bytes)`
     return Either.left({ ...endpointFailure(asked, "malformed", what, status), isTransient })
   }
 }
@@ -125,8 +129,8 @@ export const ofLargeBody = (asked: Asked, limitBytes: number, status: number): F
     status,
   )
 
-export const ofForeignText = (asked: Asked, status: number): Failure =>
-  endpointFailure(asked, "malformed", "answered text that is not UTF-8", status)
+export const ofForeignText = (asked: Asked, status: number, bytes: number): Failure =>
+  endpointFailure(asked, "malformed", `answered text that is not UTF-8 (${bytes} bytes)`, status)
 
 /** The last failure of many, told as such. */
 export const afterAttempts = ({ error }: Failure, attempts: number): AccountError | EndpointError =>
@@ -150,10 +154,13 @@ const unavailable = (
   return { ...endpointFailure(asked, "unavailable", told, status), isTransient: !isTooLong, pauseMillis }
 }
 
+/** Beyond it, `Retry-After` is no plan but a ban or a mistake; no date is told for it. */
+const PLAUSIBLE_WAIT_MILLIS = Duration.toMillis("365 days")
+
 const tryAgain = (asked: Asked, millis: number) => {
-  // Dates end in the year 275760; a wait beyond that is a wrong header, not a plan.
-  const at = new Date(Math.min(asked.sentAtMillis + millis, 8.64e15))
-  return `try again after ${at.toISOString().replace(/\.\d+Z$/, "Z")}`
+  if (millis > PLAUSIBLE_WAIT_MILLIS)
+    return "the pause it asks for is longer than a year: ask PayCombat whether it blocks this access"
+  return `try again after ${new Date(asked.sentAtMillis + millis).toISOString().replace(/\.\d+Z$/, "Z")}`
 }
 
 const endpointFailure = (
@@ -172,11 +179,17 @@ const endpointFailure = (
   pauseMillis: 0,
 })
 
-/** Both forms of RFC 9110: seconds, or a date, which is compared to the answer's own clock where it tells it. */
+/** The dates of RFC 9110, and ISO 8601. Others are not left to `Date.parse`: to it, `soon 2099` is a date. */
+const DATE = /^([A-Z][a-z]+,? .*\d\d:\d\d:\d\d.*|\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:?\d\d))$/
+
+/**
+ * Both forms of RFC 9110: seconds (with decimals, as some send them), or a date, which is compared to the
+ * answer's own clock where it tells it. Anything else, and what is past, asks for nothing.
+ */
 const readRetryAfter = (headers: Readonly<Record<string, string>>, nowMillis: number): number => {
   const value = headers["retry-after"]?.trim() ?? ""
-  if (/^\d+$/.test(value)) return Number(value) * 1000
-  const until = Date.parse(value)
+  if (/^\d+(\.\d+)?$/.test(value)) return Math.ceil(Number(value) * 1000)
+  const until = DATE.test(value) ? Date.parse(value) : Number.NaN
   if (Number.isNaN(until)) return 0
   const serverMillis = Date.parse(headers.date ?? "")
   return Math.max(0, until - (Number.isNaN(serverMillis) ? nowMillis : serverMillis))

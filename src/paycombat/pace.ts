@@ -10,7 +10,12 @@ export interface Pace {
   readonly take: Effect.Effect<void, PausedFor>
   /** Nothing is sent for so long, by any stream of the account. */
   readonly pause: (millis: number) => Effect.Effect<void>
+  /** The API answered what was asked: pauses up to now have helped. */
+  readonly resume: Effect.Effect<void>
 }
+
+/** Longest time, in pauses as long as the longest one, that is waited without one answer in between. */
+const PAUSES_WITHOUT_ANSWER_MAX = 3
 
 export interface PausedFor {
   readonly millis: number
@@ -26,10 +31,15 @@ export const makePace = (ratePerSecond: number, maxPauseMillis: number): Effect.
     const early = interval < SHORT_INTERVAL_MILLIS ? TIMER_GRAIN_MILLIS : 0
     let nextSlot = Number.NEGATIVE_INFINITY
     let pausedUntil = Number.NEGATIVE_INFINITY
+    /** When the first of the pauses began that no answer has ended yet. */
+    let pausedSince = Number.POSITIVE_INFINITY
+    const isTooLong = (now: number) =>
+      pausedUntil - now > maxPauseMillis ||
+      (pausedUntil > now && pausedUntil - pausedSince > PAUSES_WITHOUT_ANSWER_MAX * maxPauseMillis)
 
     // Looks again after each sleep: a pause may have begun meanwhile.
     const take: Effect.Effect<void, PausedFor> = Effect.flatMap(monotonicMillis, now => {
-      if (pausedUntil - now > maxPauseMillis) return Effect.fail({ millis: pausedUntil - now })
+      if (isTooLong(now)) return Effect.fail({ millis: pausedUntil - now })
       const wait = Math.max(nextSlot - early, pausedUntil) - now
       if (wait > 0) return Effect.zipRight(Effect.sleep(Math.ceil(wait)), take)
       nextSlot = Math.max(nextSlot, now) + interval
@@ -40,9 +50,13 @@ export const makePace = (ratePerSecond: number, maxPauseMillis: number): Effect.
       pause: millis =>
         Effect.map(monotonicMillis, now => {
           pausedUntil = Math.max(pausedUntil, now + millis)
+          pausedSince = Math.min(pausedSince, now)
         }),
+      resume: Effect.sync(() => {
+        pausedSince = Number.POSITIVE_INFINITY
+      }),
     }
   })
 
-// Not the wall clock: setting it back would stop every request until it has caught up.
-const monotonicMillis = Effect.map(Clock.currentTimeNanos, nanos => Number(nanos) / 1e6)
+/** Time that only goes on. Not the wall clock: setting it back would stop every request until it has caught up. */
+export const monotonicMillis = Effect.map(Clock.currentTimeNanos, nanos => Number(nanos) / 1e6)

@@ -1,9 +1,11 @@
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+import * as HttpClient from "@effect/platform/HttpClient"
+import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, TestClock } from "effect"
+import { Clock, Effect, Fiber, Layer, TestClock } from "effect"
 import { stringifyJson } from "../../src/Json.ts"
 import { make } from "../../src/paycombat/Client.ts"
 import { against, busiestSecond, ok, PATH, played, TOKEN, text } from "./played.ts"
@@ -24,6 +26,28 @@ describe("a request", () => {
         readAt: new Date("2025-01-01T00:00:00Z"),
         status: 200,
       })
+    }),
+  )
+
+  it.effect("is dated by a clock that starts where it is told and never goes back", () =>
+    Effect.gen(function* () {
+      const live = yield* Clock.clockWith(Effect.succeed)
+      const { client: unset } = yield* against(() => ok())
+      expect((yield* played(unset.get(PATH))).readAt).toEqual(new Date(0))
+      const http = HttpClient.make(request => Effect.succeed(HttpClientResponse.fromWeb(request, ok())))
+      const client = yield* make(accountOf({ url: "http://x.example", token: TOKEN }), new Date(5_000)).pipe(
+        Effect.provideService(HttpClient.HttpClient, http),
+      )
+      const first = (yield* played(client.get(PATH))).readAt
+      expect(first.getTime()).toBeGreaterThanOrEqual(5_000)
+      const hourBack = (millis: number) => millis - 3_600_000
+      const setBack: Clock.Clock = Object.assign(Object.create(live), {
+        unsafeCurrentTimeMillis: () => hourBack(live.unsafeCurrentTimeMillis()),
+        currentTimeMillis: Effect.map(live.currentTimeMillis, hourBack),
+      })
+      yield* TestClock.adjust("1 seconds")
+      const second = (yield* played(client.get(PATH)).pipe(Effect.withClock(setBack))).readAt
+      expect(second.getTime() - first.getTime()).toBeGreaterThanOrEqual(1_000)
     }),
   )
 

@@ -55,14 +55,14 @@ export const against = (reply: (n: number, sent: Sent) => Reply, account: Partia
 export const settle = Effect.promise(() => new Promise(resolve => setImmediate(resolve)))
 
 /** Runs an effect to its end, moving the test's time for it. */
-export const played = <A, E>(effect: Effect.Effect<A, E>) =>
+export const played = <A, E>(effect: Effect.Effect<A, E>, step: Duration.DurationInput = "500 millis") =>
   Effect.gen(function* () {
     const fiber = yield* Effect.fork(effect)
     while (true) {
       yield* settle
       const exit = yield* Fiber.poll(fiber)
       if (exit._tag === "Some") return yield* exit.value
-      yield* TestClock.adjust("500 millis")
+      yield* TestClock.adjust(step)
     }
   })
 

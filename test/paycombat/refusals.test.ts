@@ -29,9 +29,10 @@ describe("an answer that will not change is not asked for again:", () => {
       "refused",
       "PAYCOMBAT_BASE_URL",
     ],
-    ["HTML", () => text(" <!doctype html><title>Login"), "malformed", "answered HTML, not JSON"],
-    ["no JSON", () => text("Hello"), "malformed", "answered not JSON"],
-    ["another encoding", () => new Response(Uint8Array.of(34, 0xe9, 34)), "malformed", "not UTF-8"],
+    ["HTML", () => text(" <!doctype html><title>Login"), "malformed", "answered HTML, not JSON (28 bytes)"],
+    ["no JSON", () => text("Héllo"), "malformed", "answered not JSON (6 bytes)"],
+    ["another encoding", () => new Response(Uint8Array.of(34, 0xe9, 34)), "malformed", "not UTF-8 (3 bytes)"],
+    ["UTF-16", () => new Response(Buffer.from('\ufeff{"data":[]}', "utf16le")), "malformed", "not UTF-8"],
     [
       "status: false",
       () => Response.json({ status: false, message: "No." }),
@@ -85,6 +86,72 @@ describe("an answer that will not change is not asked for again:", () => {
       const failure = yield* Effect.flip(played(client.get(PATH)))
       expect(failure).toMatchObject({ reason: "malformed" })
       expect(given).toBeLessThan(BODY_LIMIT_BYTES * 1.1)
+    }),
+  )
+})
+
+describe("a success that is dressed up", () => {
+  const dressed: ReadonlyArray<readonly [string, () => Response]> = [
+    ["as HTML", () => text('{"data":["é"]}', { headers: { "content-type": "text/html" } })],
+    ["without a type", () => new Response(new TextEncoder().encode('{"data":["é"]}'))],
+    ["with a byte order mark", () => text('\ufeff{"data":["é"]}')],
+    [
+      "as Latin-1",
+      () => text('{"data":["é"]}', { headers: { "content-type": "text/plain; charset=latin1" } }),
+    ],
+  ]
+  it.effect.each(dressed)("%s is read", ([, reply]) =>
+    Effect.gen(function* () {
+      const { client } = yield* against(reply)
+      expect((yield* played(client.get(PATH))).body).toEqual({ data: ["é"] })
+    }),
+  )
+})
+
+describe("large answers", () => {
+  const BODY_BYTES = 16 * 2 ** 20
+
+  it.effect("are read one at a time beyond their first megabytes, and none for ever", () =>
+    Effect.gen(function* () {
+      let held = 0
+      let most = 0
+      const body = () => {
+        let given = 0
+        return new ReadableStream(
+          {
+            pull: controller => {
+              if (given === BODY_BYTES) return controller.close()
+              given += 2 ** 20
+              held += 2 ** 20
+              most = Math.max(most, held)
+              // Once it is whole, its reader has let go of it.
+              if (given === BODY_BYTES) held -= BODY_BYTES
+              controller.enqueue(new Uint8Array(2 ** 20).fill(0x20))
+            },
+          },
+          { highWaterMark: 0 },
+        )
+      }
+      const { client, sent } = yield* against(() => new Response(body()), { ratePerSecond: 1_000 })
+      const calls = Array.from({ length: 6 }, () => Effect.flip(client.get(PATH, {}, { attempts: 1 })))
+      const errors = yield* played(Effect.all(calls, { concurrency: "unbounded" }))
+      expect(sent).toHaveLength(6)
+      for (const error of errors) expect(error.message).toContain(`(${BODY_BYTES} bytes)`)
+      expect(most).toBeLessThan(6 * BODY_BYTES - 5 * 2 ** 20)
+      expect(most).toBeGreaterThanOrEqual(BODY_BYTES)
+    }),
+  )
+
+  it.effect("of a stated length over the bound are not read at all", () =>
+    Effect.gen(function* () {
+      let given = 0
+      const body = new ReadableStream({ pull: () => void given++ }, { highWaterMark: 0 })
+      const { client } = yield* against(
+        () => new Response(body, { headers: { "content-length": String(BODY_LIMIT_BYTES + 1) } }),
+      )
+      const failure = yield* Effect.flip(played(client.get(PATH)))
+      expect(failure).toMatchObject({ reason: "malformed" })
+      expect(given).toBe(0)
     }),
   )
 })

@@ -92,6 +92,11 @@ describe("Retry-After", () => {
     ],
     ["a date in the past", { "retry-after": "Tue, 31 Dec 2024 23:00:00 GMT" }, 0],
     ["nonsense", { "retry-after": "soon" }, 0],
+    ["text that a lenient reader takes for a date", { "retry-after": "soon 2099" }, 0],
+    ["a negative number", { "retry-after": "-120" }, 0],
+    ["decimals", { "retry-after": "2.5" }, 2_500],
+    ["nothing", { "retry-after": "" }, 0],
+    ["ISO 8601", { "retry-after": "2025-01-01T00:00:09Z" }, 9_000],
   ]
   for (const status of [429, 503]) {
     it.effect.each(forms)(`of ${status} is obeyed: %s`, ([, headers, millis]) =>
@@ -146,6 +151,86 @@ describe("Retry-After", () => {
     }),
   )
 })
+
+describe("an API that does not come back", () => {
+  it.effect("is not waited for longer than three of its longest pauses, each being a short one", () =>
+    Effect.gen(function* () {
+      const { client, sent } = yield* against(() =>
+        text("", { status: 429, headers: { "retry-after": "290" } }),
+      )
+      const error = yield* Effect.flip(played(client.get(PATH), "5 seconds"))
+      expect(error).toMatchObject({ reason: "unavailable" })
+      expect(error.message).toContain("try again after 1970-01-01T00:")
+      expect(sent.length).toBeLessThan(MAX_ATTEMPTS)
+      const lastMillis = sent.at(-1)!.atMillis
+      expect(lastMillis).toBeLessThan(15 * 60_000)
+      for (const path of ["/one", "/two"]) {
+        const next = yield* Effect.flip(played(client.get(path)))
+        expect(next.message).toContain("PayCombat asked for a pause")
+      }
+      expect(sent.at(-1)!.atMillis).toBe(lastMillis)
+    }),
+  )
+
+  it.effect("is waited for as often as it answers in between", () =>
+    Effect.gen(function* () {
+      const { client } = yield* against(n =>
+        n % 2 === 1 ? text("", { status: 429, headers: { "retry-after": "290" } }) : ok(),
+      )
+      for (let calls = 0; calls < 8; calls++)
+        expect((yield* played(client.get(PATH), "10 seconds")).status).toBe(200)
+    }),
+  )
+
+  it.effect("is told from one that asks for a century", () =>
+    Effect.gen(function* () {
+      const { client, sent } = yield* against(() =>
+        text("", { status: 503, headers: { "retry-after": "99999999999999999999" } }),
+      )
+      const error = yield* Effect.flip(played(client.get(PATH)))
+      expect(error.message).toContain("longer than a year: ask PayCombat")
+      expect(sent).toHaveLength(1)
+    }),
+  )
+
+  it.effect("in one of its parts costs each further call there one attempt, until it answers", () =>
+    Effect.gen(function* () {
+      let isAway = true
+      const { client, sent } = yield* against((_, { url }) =>
+        isAway && url.pathname.includes("/payout") ? text("", { status: 503 }) : ok(),
+      )
+      const asked = (path: string) =>
+        Effect.map(played(Effect.exit(client.get(path)), "2 seconds"), () => sent.splice(0).length)
+      expect(yield* asked("/api/v1/payout/list")).toBe(MAX_ATTEMPTS)
+      expect(yield* asked("/api/v1/payout/all")).toBe(MAX_ATTEMPTS)
+      expect(yield* asked("/api/v1/payout?type=x")).toBe(1)
+      expect(yield* asked("/api/v1/customer/list")).toBe(1)
+      expect(yield* asked("/api/v1/payout/get-all")).toBe(1)
+      isAway = false
+      expect(yield* asked("/api/v1/payout/list")).toBe(1)
+      isAway = true
+      expect(yield* asked("/api/v1/payout/list")).toBe(MAX_ATTEMPTS)
+    }),
+  )
+
+  it.effect("with 429 alone holds back the whole account, no longer than the call that was too much", () =>
+    Effect.gen(function* () {
+      const { client, sent } = yield* against(n => (n <= 3 ? text("", { status: 429 }) : ok()), {
+        ratePerSecond: 1_000,
+      })
+      const call = yield* Effect.fork(client.get("/first"))
+      yield* TestClock.adjust("10 millis")
+      yield* settle
+      const other = yield* Effect.fork(client.get("/second"))
+      yield* TestClock.adjust("200 millis")
+      yield* settle
+      expect(sent).toHaveLength(1)
+      yield* played(Effect.all([Fiber.join(call), Fiber.join(other)]))
+      expect(sent.length).toBeLessThanOrEqual(6)
+    }),
+  )
+})
+
 function brokenStream(): ReadableStream {
   return new ReadableStream({
     start: controller => {

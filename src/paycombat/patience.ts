@@ -1,0 +1,34 @@
+/** Times one request is sent before it counts as failed; with the waits between them, about 15 seconds. */
+export const MAX_ATTEMPTS = 6
+/** Calls to a part of the API that fail in a row, each after all its attempts, before the next are tried once only. */
+export const FAILED_CALLS_MAX = 2
+/** Parts that are told apart. There are as many as there are kinds of endpoints; the bound is for configured paths. */
+const PARTS_MAX = 100
+
+/**
+ * How often a call is worth repeating. A part of the API (`/api/v1/payout`) that stays away would otherwise cost
+ * each candidate path of a list, and each look-up, all attempts with their time-outs and waits: hours.
+ */
+export interface Patience {
+  readonly attempts: (path: string) => number
+  /** It answered: whatever it said, it is there. */
+  readonly answered: (path: string) => void
+  /** A call was given up. */
+  readonly gaveUp: (path: string) => void
+}
+
+export const makePatience = (): Patience => {
+  const failed = new Map<string, number>()
+  return {
+    attempts: path => ((failed.get(partOf(path)) ?? 0) < FAILED_CALLS_MAX ? MAX_ATTEMPTS : 1),
+    answered: path => {
+      failed.delete(partOf(path))
+    },
+    gaveUp: path => {
+      if (failed.size >= PARTS_MAX) failed.clear()
+      failed.set(partOf(path), (failed.get(partOf(path)) ?? 0) + 1)
+    },
+  }
+}
+
+const partOf = (path: string): string => path.split(/[/?#]/).filter(Boolean).slice(0, 3).join("/")
