@@ -1,6 +1,6 @@
 import { Chunk, Duration, Effect, Either, Option, Stream as S } from "effect"
 import { EndpointError } from "./Errors.ts"
-import { stringifyJson } from "./Json.ts"
+import { isJsonObject, stringifyJson } from "./Json.ts"
 import type { StreamContext, StreamFailure, StreamResult } from "./Pipeline.ts"
 import { unwrapRecord } from "./paycombat/envelope.ts"
 import type { LookupStream } from "./Stream.ts"
@@ -39,7 +39,8 @@ const ask = (context: StreamContext, stream: LookupStream, tally: Tally) => {
     return context.client.get(source.path(encodeURIComponent(id))).pipe(
       Effect.map(({ body, readAt }): Answer => {
         unavailableInARow = 0
-        const record = unwrapRecord(body) ?? {}
+        const redacted = stream.redact(unwrapRecord(body) ?? {})
+        const record = isJsonObject(redacted) ? redacted : {}
         return Either.match(decode({ ...record, [source.idField]: id }), {
           onLeft: () => {
             tally.foreign++

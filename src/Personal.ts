@@ -1,7 +1,8 @@
 import { createHmac } from "node:crypto"
 import { Redacted } from "effect"
+import { LosslessNumber } from "lossless-json"
 import { isId } from "./Fields.ts"
-import { canonical, isJsonObject, type Json, type JsonObject } from "./Json.ts"
+import { canonical, isJsonObject, type Json, type JsonObject, stringifyJson } from "./Json.ts"
 
 /**
  * What of a record is about a person, and what is left of it. A stream declares, next to its schema, what is
@@ -22,23 +23,23 @@ export interface PlainFields {
 }
 
 /**
- * Whose data a record is, for `erase`.
+ * Whose data a record is, for `erase`. `of` names the stream whose records are the persons.
  *
  * - `self`: the record is about the person that its id names; erased, it is gone for good
  * - `named`: a field, and a column of the same name, holds the person's id; erased, the record stays without its
- *   personal fields: money must stay accounted for
- * - `referred`: records of the stream `by` name the person and, in `byField`, this record by one of its `ids`
- *   (field → column); else as `named`
+ *   personal fields: money must stay accounted for. `leadsTo` is a further field and column, with the id of a record
+ *   of another stream that is the person's too
+ * - `referred`: such a record; `ids` are its fields that may hold the id, and their columns. Erased as `named`
  */
 export type Person =
-  | { readonly kind: "self" }
-  | { readonly kind: "named"; readonly field: string }
+  | { readonly kind: "self"; readonly of: string }
   | {
-      readonly kind: "referred"
-      readonly by: string
-      readonly byField: string
-      readonly ids: Readonly<Record<string, string>>
+      readonly kind: "named"
+      readonly of: string
+      readonly field: string
+      readonly leadsTo?: { readonly field: string; readonly stream: string }
     }
+  | { readonly kind: "referred"; readonly ids: Readonly<Record<string, string>> }
 
 /** What a stream declares about people. */
 export interface Personal {
@@ -88,8 +89,7 @@ const CODE = /^[^@\p{Cc}\p{Cs}]{0,100}$/u
 const AMOUNT = /^\s*[+-]?\d+(\.\d+)?([eE][+-]?\d+)?\s*$/
 const TIME = /^\d{4}-\d\d-\d\d([T ][\d:.]{5,18}(Z|[+-]\d\d:?\d\d)?)?$/
 
-const isNumber = (value: Json): boolean =>
-  typeof value === "number" || (typeof value === "object" && !Array.isArray(value) && !isJsonObject(value))
+const isNumber = (value: Json): boolean => typeof value === "number" || value instanceof LosslessNumber
 
 const IS_PLAIN: Readonly<Record<Extract<Plain, string>, (value: Json) => boolean>> = {
   id: value => (typeof value === "string" ? ID.test(value) : isNumber(value)),
@@ -158,7 +158,7 @@ export const redactor = (personal: Personal, idField: string, privacy: Privacy):
 const UNREADABLE = /^redacted: \d+ characters(, hmac:[0-9a-f]{64})?$/
 
 const unreadable = (record: Json, { key }: Exclude<Privacy, { mode: "keep" }>): string => {
-  const text = typeof record === "string" ? record : canonical(record)
+  const text = typeof record === "string" ? record : stringifyJson(record)
   if (UNREADABLE.test(text)) return text
   return `redacted: ${text.length} characters${key === undefined ? "" : `, ${hashOf(key, text)}`}`
 }

@@ -146,7 +146,7 @@ export default defineStream({
       created_at: "time",
       updated_at: "time",
     },
-    person: { kind: "self" },
+    person: { kind: "self", of: "customers" },
   },
   record: Customer,
   normalize: ({ individual, company, ...customer }) => {

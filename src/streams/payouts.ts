@@ -163,8 +163,6 @@ export default defineStream({
     },
     person: {
       kind: "referred",
-      by: "transactions",
-      byField: "event_id",
       ids: {
         id: "payout_id",
         payout_id_finmo: "provider_payout_id",

@@ -131,7 +131,12 @@ export default defineStream({
       created_at: "time",
       updated_at: "time",
     },
-    person: { kind: "named", field: "customer_id" },
+    person: {
+      kind: "named",
+      of: "customers",
+      field: "customer_id",
+      leadsTo: { field: "event_id", stream: "payouts" },
+    },
   },
   histories: [
     {

@@ -56,7 +56,7 @@ export default defineStream({
   // What is missing is named, not shown.
   personal: {
     plain: { is_wallet_ready: "flag", missing_field: ["code"] },
-    person: { kind: "self" },
+    person: { kind: "self", of: "customers" },
   },
   record: Readiness,
   normalize: ({ customer_id, is_wallet_ready, missing_field }) => ({

@@ -5,6 +5,7 @@ import type { Row, Stream } from "../Stream.ts"
 import { arrayLiteral, arraysOf, shapeOf, type Transaction, unnestOf, upsert } from "./bulk.ts"
 import { attempt, retryTransient, sqlState } from "./Database.ts"
 import { writeChildren, writeHistories } from "./dependents.ts"
+import { bury } from "./erasures.ts"
 import { fenced, type Held } from "./Lease.ts"
 import { cutByLength, partsOf } from "./parts.ts"
 import { type Extracted, type Prepared, prepare, type Version } from "./prepare.ts"
@@ -23,6 +24,8 @@ export interface Counts {
   readonly unchanged: number
   readonly stale: number
   readonly rejected: number
+  /** Not stored again: records of erased persons. */
+  readonly erased: number
 }
 
 /** Where the pass goes on when this batch is committed. */
@@ -183,13 +186,18 @@ const bookProgress = async (
     SET pages = pages + ${progress.pages}, extracted = extracted + ${counts.extracted},
       inserted = inserted + ${counts.inserted}, updated = updated + ${counts.updated},
       unchanged = unchanged + ${counts.unchanged}, stale = stale + ${counts.stale},
-      rejected = rejected + ${counts.rejected},
+      rejected = rejected + ${counts.rejected}, erased = erased + ${counts.erased},
       requests = ${progress.requests}, retries = ${progress.retries}
     WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
 }
 
 const write =
-  (held: Held, stream: Stream, { records, versions, returned, ...prepared }: Prepared, progress: Progress) =>
+  (
+    held: Held,
+    stream: Stream,
+    { records, versions, returned, erased, found, ...prepared }: Prepared,
+    progress: Progress,
+  ) =>
   async (tx: Transaction): Promise<Counts> => {
     let written = NOTHING
     for (const part of partsOf(stream, versions))
@@ -216,11 +224,13 @@ const write =
     }
     const { inserted, updated } = written
     const unchanged = prepared.unchanged + written.unchanged
-    const extracted = records.length
+    const extracted = records.length + erased.length
     const rejected = rejects.length
-    const stale = extracted - inserted - updated - unchanged - rejected
-    const counts: Counts = { extracted, inserted, updated, unchanged, stale, rejected }
-    const ids = records.flatMap(({ id }) => (id === null ? [] : [id]))
+    const stale = extracted - inserted - updated - unchanged - rejected - erased.length
+    const counts: Counts = { extracted, inserted, updated, unchanged, stale, rejected, erased: erased.length }
+    // A record that is left out was shown all the same: what the list is said to hold must add up.
+    const ids = [...records.flatMap(({ id }) => (id === null ? [] : [id])), ...erased]
+    await bury(tx, held.account, found)
     await bookProgress(tx, held, counts, ids, progress)
     return counts
   }

@@ -1,9 +1,10 @@
 import { Either, ParseResult } from "effect"
 import type postgres from "postgres"
-import { ID_LENGTH_MAX } from "../Fields.ts"
+import { isId } from "../Fields.ts"
 import { contentHash, type Json, stringifyJson } from "../Json.ts"
 import type { Normalized, Stream } from "../Stream.ts"
 import { arraysOf, shapeOf, unnestOf } from "./bulk.ts"
+import { type Tombstone, withoutErased } from "./erasures.ts"
 import { type Reject, rejectOf } from "./rejects.ts"
 import { unstorableText } from "./unstorable.ts"
 
@@ -39,24 +40,31 @@ export interface Prepared {
   readonly rejects: ReadonlyArray<Reject>
   /** Ids that were booked as removed and are listed again. */
   readonly returned: ReadonlyArray<string>
+  /** Hashed ids of records that are not stored: those of erased persons. */
+  readonly erased: ReadonlyArray<string>
+  /** Records of other streams that turned out to be an erased person's. */
+  readonly found: ReadonlyArray<Tombstone>
 }
 
 /** The record's id where it is one that keys can hold: seen keys and rejects have it too, whatever the record decodes to. */
 export const idOf = (stream: Stream, record: Json): string | null => {
   if (typeof record !== "object" || record === null || Array.isArray(record)) return null
   const id = (record as Readonly<Record<string, Json>>)[stream.source.idField]
-  const isId = typeof id === "string" && id !== "" && id.length <= ID_LENGTH_MAX
-  return isId && !id.includes("\u0000") && id.isWellFormed() ? id : null
+  return typeof id === "string" && isId(id) ? id : null
 }
 
+/** What is not to be known about people goes before anything else is made of the record: its hash, too. */
 const identify =
   (stream: Stream) =>
-  ({ record, readAt }: Extracted): Identified => ({
-    record,
-    readAt: readAt.toISOString(),
-    id: idOf(stream, record),
-    hash: contentHash(record, stream.version),
-  })
+  ({ record: sent, readAt }: Extracted): Identified => {
+    const record = stream.redact(sent)
+    return {
+      record,
+      readAt: readAt.toISOString(),
+      id: idOf(stream, record),
+      hash: contentHash(record, stream.version),
+    }
+  }
 
 /** Decodes a record and makes its rows, or says why it cannot become one. */
 export const decode = (
@@ -129,7 +137,8 @@ export const prepare = async (
   extracted: ReadonlyArray<Extracted>,
   inFlight: Iterable<Prepared> = [],
 ): Promise<Prepared> => {
-  const records = extracted.map(identify(stream))
+  const { kept, erased, found } = await withoutErased(sql, account, stream, extracted)
+  const records = kept.map(identify(stream))
   const changed = await probe(sql, account, stream, records)
   const candidates = withRivals(records, changed, inFlight)
   const decoded = candidates.map(record => decode(stream, record))
@@ -139,5 +148,7 @@ export const prepare = async (
     versions: decoded.flatMap(result => (Either.isRight(result) ? [result.right] : [])),
     rejects: decoded.flatMap(result => (Either.isLeft(result) ? [result.left] : [])),
     returned: changed.flatMap(({ position, returned }) => (returned ? [records[position]!.id!] : [])),
+    erased,
+    found,
   }
 }
