@@ -1,6 +1,7 @@
 import type { PgTable } from "drizzle-orm/pg-core"
-import { Either, ParseResult, type Schema } from "effect"
+import { Either, ParseResult, type Schema, SchemaAST } from "effect"
 import type { Json, JsonObject } from "./Json.ts"
+import { misplacedIn } from "./objects.ts"
 import { ALL_PERSONAL, type Personal, type Privacy, redactor } from "./Personal.ts"
 
 /**
@@ -19,8 +20,12 @@ export interface ListSource {
   readonly recognizes: (record: JsonObject) => boolean
   /** Field, and column, that says whose record it is: another merchant's list must not be taken for this one's. */
   readonly merchantField: string | null
-  /** Candidate by-id endpoints for a list item that lacks parts of the record; `null` when the list item is whole. */
+  /**
+   * Candidate by-id endpoints, the likeliest first; `null` where there is none. They tell whether a record that the
+   * list does not show any more is gone, and bring what a list item lacks.
+   */
   readonly detail: null | {
+    /** Whether a list item lacks parts that only the by-id answer has. */
     readonly isNeeded: (record: JsonObject) => boolean
     /** `id` comes encoded for a path. */
     readonly paths: (id: string) => ReadonlyArray<string>
@@ -99,6 +104,8 @@ export interface Stream<Source extends ListSource | LookupSource = ListSource | 
   readonly personal: Personal
   /** What is left of a record before anything else is done with it: all of it, until `redacting` says otherwise. */
   readonly redact: (record: Json) => Json
+  /** What its records look like, for who wants to know field by field. */
+  readonly record: Schema.Schema.AnyNoContext
   /** Decodes a record and makes its rows, or says which field is in the way. */
   readonly decode: (record: unknown) => Either.Either<Normalized, ParseResult.ParseIssue>
 }
@@ -120,6 +127,7 @@ export const defineStream = <Source extends ListSource | LookupSource, A, I>({
   ...declared
 }: Declaration<Source, A, I>): Stream<Source> => {
   const decode = ParseResult.decodeUnknownEither(record)
+  const misplaced = misplacedIn(SchemaAST.encodedAST(record.ast))
   return {
     after: [],
     children: [],
@@ -127,7 +135,18 @@ export const defineStream = <Source extends ListSource | LookupSource, A, I>({
     personal: ALL_PERSONAL,
     redact: record => record,
     ...declared,
-    decode: value => Either.map(decode(value), normalize),
+    record,
+    decode: value => {
+      const path = misplaced(value as Json)
+      if (path === undefined) return Either.map(decode(value), normalize)
+      const issue = new ParseResult.Type(record.ast, value, "is not an object")
+      return Either.left(
+        path.reduceRight<ParseResult.ParseIssue>(
+          (inner, key) => new ParseResult.Pointer(key, value, inner),
+          issue,
+        ),
+      )
+    },
   }
 }
 

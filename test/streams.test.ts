@@ -5,6 +5,7 @@ import { allStreams } from "../src/registry.ts"
 import { isList, isLookup, type ListStream } from "../src/Stream.ts"
 import { shapeOf } from "../src/warehouse/bulk.ts"
 import { recordColumns } from "../src/warehouse/columns.ts"
+import { schemaFields, wrongTypes } from "./support/badRecords.ts"
 import {
   at,
   bookkeepingOf,
@@ -122,6 +123,15 @@ describe.each(streams.map(stream => [stream.name, stream] as const))("stream %s"
         ])
     }
     for (const value of ["text", 1, null, []]) expect(Either.isLeft(decode(stream, value))).toBe(true)
+  })
+
+  it("names each field of its schema that holds what it cannot hold, and has each in its fixture", () => {
+    const known = schemaFields(stream).map(({ path }) => path.join("."))
+    expect(fields.map(path => path.join("."))).toEqual(expect.arrayContaining(known))
+    const bad = wrongTypes(stream)
+    expect(bad.length).toBeGreaterThan(known.length)
+    for (const { field, record } of bad)
+      expect([record, decode(stream, record)]).toEqual([record, Either.left(field)])
   })
 
   it("keeps every digit of an amount, sent as a number or as a string", () => {
