@@ -9,11 +9,12 @@ import { runListStream } from "./ListRun.ts"
 import { runLookupStream } from "./LookupRun.ts"
 import { Progress, type StreamProgress } from "./Progress.ts"
 import { type Client, make as makeClient, Usage } from "./paycombat/Client.ts"
-import { isList, isLookup, type Stream } from "./Stream.ts"
+import { isList, isLookup, redacting, type Stream } from "./Stream.ts"
 import { VERSION } from "./version.ts"
 import { Warehouse } from "./warehouse/Database.ts"
 import { acquire, type Held, release, renew } from "./warehouse/Lease.ts"
 import { finishRun, finishStream, type Status, startRun, startStream } from "./warehouse/Ledger.ts"
+import { confirmPrivacy, settlePrivacy } from "./warehouse/privacy.ts"
 import { type RunSummary, summaryOf } from "./warehouse/Summary.ts"
 
 /** One run: a lease per account and stream, streams after their parents, every outcome booked. */
@@ -33,6 +34,8 @@ export interface StreamContext {
   readonly settings: RunSettings & { readonly full: boolean }
   readonly held: Held
   readonly usage: { requests: number; retries: number }
+  /** Nothing may be left out of this run because it is known: what is stored of it is in another mode of privacy. */
+  readonly mustReadAll: boolean
   /** Tells how far the stream is; keeps what is not named. */
   readonly tell: (progress: Partial<StreamProgress>) => Effect.Effect<void>
 }
@@ -55,7 +58,8 @@ interface Ending extends Pick<StreamResult, "removed" | "leftOver" | "note"> {
   readonly error: string | null
 }
 
-const endingOf = (exit: Exit.Exit<StreamResult, StreamFailure>): Ending => {
+/** How a stream's run is booked that ended this way. */
+export const endingOf = (exit: Exit.Exit<StreamResult, StreamFailure>): Ending => {
   const nothing = { removed: 0, leftOver: 0, note: null }
   if (Exit.isSuccess(exit)) {
     const { rejected, ...result } = exit.value
@@ -87,7 +91,7 @@ const notYet = (account: AccountSettings, stream: Stream): StreamProgress => ({
 })
 
 /** Keeps a lease for as long as it runs; fails when another run has taken it, or Postgres is away for a lease's time. */
-const heartbeat = (sql: postgres.Sql, held: Held): Effect.Effect<never, LeaseError | WarehouseError> =>
+export const heartbeat = (sql: postgres.Sql, held: Held): Effect.Effect<never, LeaseError | WarehouseError> =>
   renew(sql, held).pipe(
     Effect.retry({
       while: error => error._tag === "WarehouseError",
@@ -101,9 +105,25 @@ const heartbeat = (sql: postgres.Sql, held: Held): Effect.Effect<never, LeaseErr
 /** Told by the first stream whose token was refused, to all streams of the account. */
 type Stop = Deferred.Deferred<never, AccountError>
 
+/** Runs a stream in the configured mode of privacy, after what is stored was brought into it as far as that can be. */
+const privately = (
+  { sql, held, settings: { privacy } }: Pick<StreamContext, "sql" | "held" | "settings">,
+  stream: Stream,
+  run: (guarded: Stream, mustReadAll: boolean) => Effect.Effect<StreamResult, StreamFailure>,
+): Effect.Effect<StreamResult, StreamFailure> =>
+  Effect.gen(function* () {
+    const guarded = redacting(stream, privacy)
+    const { mustReadAll, note } = yield* settlePrivacy(sql, held, guarded, privacy)
+    const result = yield* run(guarded, mustReadAll)
+    const isConfirmed = mustReadAll && result.leftOver === 0
+    const left = isConfirmed ? yield* confirmPrivacy(sql, held, guarded, privacy) : null
+    const notes = [result.note, note, left].filter(text => text !== null)
+    return { ...result, note: notes.length === 0 ? null : notes.join(" ") }
+  })
+
 /** Runs one stream under its lease. Its failures are booked, not passed on: a stream that fails stops no other. */
 const runStream = (
-  context: Omit<StreamContext, "usage" | "tell">,
+  context: Omit<StreamContext, "usage" | "tell" | "mustReadAll">,
   stream: Stream,
   stop: Stop,
 ): Effect.Effect<void, WarehouseError> =>
@@ -116,12 +136,14 @@ const runStream = (
         told = { ...told, ...change }
         return progress.tell(told)
       })
-    const whole: StreamContext = { ...context, usage, tell }
-    const work = isList(stream)
-      ? runListStream(whole, stream)
-      : isLookup(stream)
-        ? runLookupStream(whole, stream)
-        : Effect.dieMessage(`${stream.name} has no source`)
+    const work = privately(context, stream, (guarded, mustReadAll) => {
+      const whole: StreamContext = { ...context, usage, tell, mustReadAll }
+      return isList(guarded)
+        ? runListStream(whole, guarded)
+        : isLookup(guarded)
+          ? runLookupStream(whole, guarded)
+          : Effect.dieMessage(`${stream.name} has no source`)
+    })
     yield* startStream(context.sql, context.held, isList(stream) ? "full" : "lookup")
     yield* tell({})
     yield* Deferred.await(stop).pipe(
@@ -191,7 +213,7 @@ const runAccount = (
   })
 
 /** A stream that another run took over is booked as dead: this run did not do all that it was to do. */
-const worst = (statuses: ReadonlyArray<string>): Status => {
+export const worst = (statuses: ReadonlyArray<string>): Status => {
   if (statuses.some(status => ["failed", "dead", "running"].includes(status))) return "failed"
   return (
     (["interrupted", "complete_with_rejects"] as const).find(status => statuses.includes(status)) ??

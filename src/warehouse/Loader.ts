@@ -63,7 +63,8 @@ const recordRow = (held: Held, { id, hash, readAt, raw, normalized }: Version, s
   removed_at: null,
 })
 
-interface Written {
+/** What became of versions that were written; those that were too old are in none of the counts. */
+export interface Written {
   readonly inserted: number
   readonly updated: number
   /** Versions that turned out to be stored already, by the batch before. */
@@ -165,6 +166,19 @@ const writeOrReject = async (
   }
 }
 
+/** Writes versions, as many statements as it takes; each that Postgres refuses comes back as a reject. */
+export const writeAll = async (
+  tx: Transaction,
+  held: Held,
+  stream: Stream,
+  versions: ReadonlyArray<Version>,
+): Promise<Written> => {
+  let written = NOTHING
+  for (const part of partsOf(stream, versions))
+    written = sumOf(written, await writeOrReject(tx, held, stream, part))
+  return written
+}
+
 const bookProgress = async (
   tx: Transaction,
   held: Held,
@@ -199,9 +213,7 @@ const write =
     progress: Progress,
   ) =>
   async (tx: Transaction): Promise<Counts> => {
-    let written = NOTHING
-    for (const part of partsOf(stream, versions))
-      written = sumOf(written, await writeOrReject(tx, held, stream, part))
+    const written = await writeAll(tx, held, stream, versions)
     const rejects = [...prepared.rejects, ...written.rejects]
     if (returned.length > 0) {
       await tx.unsafe(

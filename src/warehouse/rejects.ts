@@ -1,7 +1,10 @@
 import { arrayLiteral, arraysOf, type Transaction, unnestOf } from "./bulk.ts"
 import type { Held } from "./Lease.ts"
 
-/** Records that could not become a row: `sync.rejects` keeps their raw text and the reason. */
+/**
+ * Records that could not become a row: `sync.rejects` keeps their raw text and the reason. One is open until a later
+ * version of its record becomes a row, or until the list does not show it any more.
+ */
 
 /** Characters of a reject's reason that are kept. */
 const REASON_LENGTH_MAX = 500
@@ -50,7 +53,7 @@ export const writeRejects = async (tx: Transaction, held: Held, rejects: Readonl
      ORDER BY s.content_hash, s.ordinal
      ON CONFLICT (account, stream, content_hash) DO UPDATE
      SET read_at = greatest(r.read_at, excluded.read_at), reason = excluded.reason, field = excluded.field,
-       run_id = excluded.run_id`,
+       run_id = excluded.run_id, unlisted_at = NULL`,
     [held.account, held.stream, held.runId, ...arraysOf(columns, rows)],
   )
 }
@@ -74,4 +77,26 @@ export const clearRejects = async (
          OR (r.read_at = s.read_at::timestamptz AND r.content_hash <> ALL ($3::text[])))`,
     [held.account, held.stream, arrayLiteral([...bad]), ...arraysOf(columns, rows)],
   )
+}
+
+/**
+ * Closes the rejects that a complete pass over a verified list did not show again. Which they are is told by the run
+ * that read them last, not by a time: the clocks of this host and of Postgres may differ, and a pass may have had
+ * several runs. One that is shown again later is open again.
+ */
+export const closeUnlisted = async (tx: Transaction, held: Held, passId: string): Promise<void> => {
+  await tx`
+    UPDATE sync.rejects AS r SET unlisted_at = clock_timestamp()
+    WHERE r.account = ${held.account} AND r.stream = ${held.stream} AND r.unlisted_at IS NULL
+      AND NOT EXISTS (
+        SELECT FROM sync.stream_runs AS s
+        WHERE s.run_id = r.run_id AND s.account = r.account AND s.stream = r.stream AND s.pass_id = ${passId}::uuid)`
+}
+
+/** How many records of a stream still wait to become a row. */
+export const countOpen = async (tx: Transaction, held: Held): Promise<number> => {
+  const [open] = await tx<Array<{ count: number }>>`
+    SELECT count(*)::int FROM sync.rejects
+    WHERE account = ${held.account} AND stream = ${held.stream} AND unlisted_at IS NULL`
+  return open?.count ?? 0
 }
