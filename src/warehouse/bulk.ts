@@ -58,6 +58,14 @@ export const arraysOf = (columns: ReadonlyArray<string>, rows: ReadonlyArray<Row
 export const unnestOf = (columns: ReadonlyArray<string>, first: number): string =>
   `unnest(${columns.map((_, i) => `$${first + i}::text[]`).join(", ")}) WITH ORDINALITY AS s(${quoted([...columns, "ordinal"])})`
 
+/**
+ * For the rest of a transaction: what a batch joins is looked up by its key, row by row. Left to itself the planner may
+ * read the whole table or index for every batch, and loading gets slower with every row that is stored.
+ */
+export const lookUpByKey = (tx: Transaction): Promise<unknown> =>
+  tx`SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+      set_config('enable_mergejoin', 'off', true)`
+
 interface Upsert {
   readonly rows: ReadonlyArray<Row>
   /** Which of several rows with one key is written: an ORDER BY over the typed columns of `s`. */

@@ -100,17 +100,16 @@ const probe = async (
   const { table } = shapeOf(stream.table)
   const columns = ["id", "hash"]
   const rows = records.map(({ id, hash }) => ({ id, hash }))
-  return sql.begin("READ ONLY", async tx => {
-    // The planner may think that a wide table is cheaper read whole than probed by its key, batch after batch.
-    await tx`SET LOCAL enable_seqscan = off`
-    return tx.unsafe<Array<{ position: number; returned: boolean }>>(
-      `SELECT (s.ordinal - 1)::int AS position, t.removed_at IS NOT NULL AS returned
-       FROM ${unnestOf(columns, 2)}
-       LEFT JOIN ${table} AS t ON t.account = $1 AND t."${stream.idColumn}" = s.id
-       WHERE t.content_hash IS DISTINCT FROM s.hash OR t.removed_at IS NOT NULL`,
-      [account, ...arraysOf(columns, rows)],
-    )
-  })
+  // One look into the index per record: a plain join may read the whole index instead, for every batch.
+  return sql.unsafe<Array<{ position: number; returned: boolean }>>(
+    `SELECT (s.ordinal - 1)::int AS position, t.removed_at IS NOT NULL AS returned
+     FROM ${unnestOf(columns, 2)}
+     LEFT JOIN LATERAL (
+       SELECT content_hash, removed_at FROM ${table} WHERE account = $1 AND "${stream.idColumn}" = s.id LIMIT 1
+     ) AS t ON true
+     WHERE t.content_hash IS DISTINCT FROM s.hash OR t.removed_at IS NOT NULL`,
+    [account, ...arraysOf(columns, rows)],
+  )
 }
 
 /**

@@ -3,7 +3,7 @@ import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../Errors.ts"
 import { contentHash, isJsonObject, type Json, parseJson, stringifyJson } from "../Json.ts"
 import { isLookup, type Row, type Stream } from "../Stream.ts"
-import { shapeOf, type Transaction } from "./bulk.ts"
+import { lookUpByKey, shapeOf, type Transaction } from "./bulk.ts"
 import { sqlState } from "./Database.ts"
 import { fenced, type Held } from "./Lease.ts"
 import { BAD_VALUE } from "./Loader.ts"
@@ -190,8 +190,7 @@ const nextBatch = async (
   change: (record: Json) => Json | null,
   after: string,
 ): Promise<(Batch & { readonly last: string }) | null> => {
-  // The planner may think that a wide table is cheaper read whole than by its key, batch after batch.
-  await tx`SET LOCAL enable_seqscan = off`
+  await lookUpByKey(tx)
   const stored = await storedAfter(tx, held, stream, after)
   if (stored.length === 0) return null
   const made = stored.flatMap(record => renew(stream, record, change) ?? [])
