@@ -24,8 +24,21 @@ export const startRun = (
         INSERT INTO sync.runs (run_id, started_at, status, host, process_id, version)
         VALUES (${run.runId}, clock_timestamp(), 'running', ${run.host}, ${run.processId}, ${run.version})
         ON CONFLICT DO NOTHING`
+      await buryRuns(sql, run.runId)
     }),
   )
+
+/**
+ * Books as dead the runs that nobody is at work on any more: killed before their first stream was begun, or after
+ * their last was done; or whose streams were taken over, and booked, by several at once.
+ */
+const buryRuns = async (sql: postgres.Sql, ownRunId: string): Promise<void> => {
+  await sql`
+    UPDATE sync.runs AS r SET status = 'dead', finished_at = clock_timestamp()
+    WHERE status = 'running' AND run_id <> ${ownRunId}
+      AND NOT EXISTS (SELECT FROM sync.leases AS l WHERE l.run_id = r.run_id AND l.expires_at > clock_timestamp())
+      AND NOT EXISTS (SELECT FROM sync.stream_runs AS s WHERE s.run_id = r.run_id AND s.status = 'running')`
+}
 
 export const finishRun = (
   sql: postgres.Sql,
@@ -35,6 +48,7 @@ export const finishRun = (
   retryTransient(
     attempt(async () => {
       await sql`UPDATE sync.runs SET status = ${status}, finished_at = clock_timestamp() WHERE run_id = ${runId}`
+      await buryRuns(sql, runId)
     }),
   )
 

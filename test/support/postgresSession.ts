@@ -15,7 +15,7 @@ export interface CommitFault {
   /** `before` Postgres was told, or `after` it has done it. */
   readonly when: "before" | "after"
   /** What happens beside, just before the cut. */
-  readonly then?: () => void
+  readonly also?: () => void
 }
 
 /** What sessions of a proxy count, and whom they ask what is to happen. */
@@ -40,7 +40,7 @@ export const makeSession = (watch: Watch, client: Socket, isPooled: boolean) => 
 
   const strike = (fault: CommitFault) => {
     isOver = true
-    fault.then?.()
+    fault.also?.()
     client.destroy()
   }
   const isCommitPoint = (type: string) =>

@@ -1,0 +1,92 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import {
+  type Crashable,
+  crashable,
+  crashWorld,
+  expectWhole,
+  expire,
+  isSoaking,
+  referenceOf,
+} from "../support/crash.ts"
+import type { CommitFault } from "../support/postgresSession.ts"
+import { printed } from "../support/warehouse.ts"
+
+/** `kill -9` at the moments that matter: just before Postgres hears of a commit, and just after it has done it. */
+
+const KILLED = 137
+
+/** Further commit points than a run of this world has. */
+const POINTS_MAX = 80
+
+/** A run that is killed at its n-th commit point, and what its ledger says at once; whether it came so far. */
+const killedAt = (whole: Crashable, n: number, when: CommitFault["when"]) =>
+  Effect.gen(function* () {
+    const again = yield* whole.refetched
+    const { code, stderr } = yield* whole.strike(n, when)
+    expect([0, KILLED], `${when} ${n}: ${stderr}`).toContain(code)
+    expect(again(), `fetched again by the run killed ${when} ${n}`).toEqual([])
+    if (code === KILLED) yield* expire(whole.sql)
+    return code === KILLED
+  })
+
+/** The run that nobody disturbs any more. */
+const mended = (whole: Crashable, reference: Parameters<typeof expectWhole>[1], about: string) =>
+  Effect.gen(function* () {
+    const again = yield* whole.refetched
+    const { code, stderr } = yield* whole.sync()
+    expect(code, `${about}: ${stderr}`).toBe(0)
+    expect(again(), about).toEqual([])
+    yield* expectWhole(whole.sql, reference, about)
+  })
+
+describe("kill -9 at commit points", () => {
+  it.scopedLive(
+    "one after the other, run for run: the warehouse is the one of a run that nobody disturbed",
+    () =>
+      Effect.gen(function* () {
+        const sandbox = yield* crashWorld
+        const whole = yield* crashable(sandbox)
+        const points: ReadonlyArray<readonly [number, CommitFault["when"]]> = [
+          [3, "after"],
+          [6, "before"],
+          [21, "after"],
+          [24, "before"],
+          [30, "after"],
+        ]
+        let kills = 0
+        for (const [n, when] of points) if (yield* killedAt(whole, n, when)) kills += 1
+        expect(kills).toBeGreaterThan(3)
+        yield* mended(whole, yield* referenceOf(sandbox), "after all kills")
+        const runs = yield* printed(whole.sql, "SELECT status, count(*) FROM sync.runs GROUP BY 1 ORDER BY 1")
+        const dead = runs.find(({ status }) => status === "dead")
+        expect(Number(dead?.count)).toBeGreaterThan(2)
+      }),
+    150_000,
+  )
+
+  it.skipIf(!isSoaking)(
+    "each one by itself, before and after",
+    () =>
+      Effect.runPromise(
+        Effect.gen(function* () {
+          const sandbox = yield* crashWorld
+          const reference = yield* referenceOf(sandbox)
+          for (const when of ["before", "after"] as const)
+            for (let n = 1; n <= POINTS_MAX; n++) {
+              const isKilled = yield* Effect.scoped(
+                Effect.gen(function* () {
+                  const whole = yield* crashable(sandbox)
+                  const killed = yield* killedAt(whole, n, when)
+                  yield* mended(whole, reference, `${when} ${n}`)
+                  return killed
+                }),
+              )
+              if (!isKilled) break
+              expect(n, "a run ends some time").toBeLessThan(POINTS_MAX)
+            }
+        }).pipe(Effect.scoped),
+      ),
+    3_600_000,
+  )
+})
