@@ -3,13 +3,16 @@ import { ConfigurationError } from "../Errors.ts"
 import {
   type AutomaticChange,
   DEFAULT_LIST_PATHS,
+  ENVELOPES,
   FAULTS,
   type FaultName,
   type SandboxOptions,
+  type Shape,
   STREAMS,
   type StreamName,
   seededFaults,
   start,
+  TOTALS,
 } from "../sandbox/Sandbox.ts"
 import { print, printJson, say } from "./output.ts"
 
@@ -21,6 +24,8 @@ interface Options extends Pick<SandboxOptions, "seed"> {
   readonly changeStream: StreamName
   readonly changeEvery: number
   readonly changeTimes: number
+  readonly reshape: ReadonlyArray<string>
+  readonly reshapeAfter: number
   readonly json: boolean
 }
 
@@ -87,8 +92,48 @@ const changeOf = ({ change, changeStream: stream, changeEvery: every, changeTime
   )
 }
 
+/** What of a list's contract may turn into something else, and what it may turn into. */
+const SHAPES: Readonly<Record<string, (value: string) => Partial<Shape> | undefined>> = {
+  paging: value => {
+    const [position, size, ...rest] = value.split(",")
+    return position && size && rest.length === 0 ? { pagingNames: [position, size] } : undefined
+  },
+  "max-page-size": value => (/^[1-9]\d{0,8}$/.test(value) ? { maxPageSize: Number(value) } : undefined),
+  "first-page": value => (value === "0" || value === "1" ? { firstPage: value === "0" ? 0 : 1 } : undefined),
+  envelope: value => (isOneOf(ENVELOPES, value) ? { envelope: value } : undefined),
+  totals: value => (isOneOf(TOTALS, value) ? { totals: value } : undefined),
+  "offset-by": value => (value === "asked" || value === "served" ? { offsetBy: value } : undefined),
+  "after-end": value =>
+    value === "empty" || value === "404" || value === "repeat" ? { afterEnd: value } : undefined,
+}
+
+const isOneOf = <A extends string>(choices: ReadonlyArray<A>, value: string): value is A =>
+  choices.some(choice => choice === value)
+
+const reshapeOf = ({ reshape, reshapeAfter: afterPages }: Options) =>
+  Effect.gen(function* () {
+    if (afterPages < 0) return yield* refuse(`--reshape-after ${afterPages} is not a number of pages from 0.`)
+    let to: Partial<Shape> = {}
+    for (const pair of reshape) {
+      const [name, value] = parted(pair)
+      const change = Object.hasOwn(SHAPES, name) ? SHAPES[name]!(value) : undefined
+      if (change === undefined)
+        return yield* refuse(
+          `--reshape ${pair} is not a change such as max-page-size=4; there are ${Object.keys(SHAPES).join(", ")}.`,
+        )
+      to = { ...to, ...change }
+    }
+    return reshape.length === 0 ? null : { afterPages, to }
+  })
+
 /** Serves simulated data until it is told to stop. */
-export const run = (given: Options & Omit<Partial<SandboxOptions>, keyof Options>) =>
+export const run = ({
+  firstPage,
+  ...given
+}: Options & { readonly firstPage: "0" | "1" } & Omit<
+    Partial<SandboxOptions>,
+    keyof Options | "firstPage"
+  >) =>
   Effect.gen(function* () {
     const {
       json,
@@ -99,6 +144,8 @@ export const run = (given: Options & Omit<Partial<SandboxOptions>, keyof Options
       changeStream,
       changeEvery,
       changeTimes,
+      reshape: __,
+      reshapeAfter,
       ...options
     } = given
     const chances = yield* chancesOf(faults)
@@ -106,7 +153,16 @@ export const run = (given: Options & Omit<Partial<SandboxOptions>, keyof Options
     const listPaths = yield* pathsOf(paths)
     const pagingNames = yield* pagingOf(paging)
     const change = yield* changeOf(given)
-    const { url, token } = yield* start({ ...options, fault, listPaths, pagingNames, change })
+    const reshape = yield* reshapeOf(given)
+    const { url, token } = yield* start({
+      ...options,
+      firstPage: firstPage === "0" ? 0 : 1,
+      fault,
+      listPaths,
+      pagingNames,
+      change,
+      reshape,
+    })
     yield* json
       ? printJson({ url, token })
       : print(`export PAYCOMBAT_BASE_URL=${url}\nexport PAYCOMBAT_TOKEN=${token}`)

@@ -2,7 +2,7 @@ import { Clock, Effect } from "effect"
 import { type AccountError, EndpointError } from "../Errors.ts"
 import { contentHash, isJsonObject, type Json } from "../Json.ts"
 import type { ListSource } from "../Stream.ts"
-import type { Client, Query } from "./Client.ts"
+import type { Asking, Client, Query } from "./Client.ts"
 import { type FoundList, findLists, listAt } from "./envelope.ts"
 
 /** How a list is asked for one of its pages. */
@@ -65,11 +65,14 @@ export const readPage = (
   contract: Addressing & { readonly at: string },
   number: number,
   size: number,
+  asking?: Asking,
 ): Effect.Effect<ReadPage, AccountError | EndpointError> =>
-  client.get(contract.path, queryOf(contract, number, size)).pipe(
+  client.get(contract.path, queryOf(contract, number, size), asking).pipe(
     Effect.flatMap(({ body, readAt }) => {
       const list = listAt(body, contract.at)
-      return list === undefined
+      // Empty here, and with records elsewhere: its place has changed, this is not its end.
+      const isElsewhere = list?.records.length === 0 && (ourList(source, body)?.records.length ?? 0) > 0
+      return list === undefined || isElsewhere
         ? Effect.fail(noListAt(contract, number))
         : Effect.succeed({
             ...list,

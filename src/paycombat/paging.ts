@@ -1,14 +1,23 @@
-import { Effect, Option, Stream } from "effect"
+import { Context, Effect, Option, Stream } from "effect"
 import type { AccountError, EndpointError } from "../Errors.ts"
 import type { Json } from "../Json.ts"
 import type { ListSource } from "../Stream.ts"
 import type { Client } from "./Client.ts"
 import type { Contract } from "./discovery.ts"
 import { type ReadPage, readPage } from "./listing.ts"
-import { ignoredPaging, missingPage, neverEnding } from "./pagingErrors.ts"
+import { isSame, makeLoopWatch } from "./loops.ts"
+import { changed, circling, ignoredPaging, missingPage, neverEnding } from "./pagingErrors.ts"
+import { endsAsStated, lastPageOf } from "./stated.ts"
+import { isGapAfter, provesFirst } from "./suspicion.ts"
 
 /** Requests of one pass, so that a list that never ends does not keep a run for ever. */
 export const MAX_PAGES = 1_000_000
+
+/** The bound of a pass, as a setting: a test need not read a million pages to meet it. */
+export class PagingBounds extends Context.Reference<PagingBounds>()("paycombat-sync/PagingBounds", {
+  defaultValue: () => ({ maxPages: MAX_PAGES }),
+}) {}
+
 /** A list ends with the second empty page in a row: one page of nothing but deleted records may look empty too. */
 const EMPTY_PAGES_AT_END = 2
 /** Ids of a pass' first pages that are kept, to know what is new at the front once its end is reached. */
@@ -61,12 +70,14 @@ export const pages = (
   source: ListSource,
   from?: Position,
 ): Stream.Stream<Page, AccountError | EndpointError> =>
-  Stream.suspend(() => {
-    const nextPage = startPass(client, contract, source, from)
-    return Stream.paginateEffect(undefined, () =>
-      Effect.map(nextPage, page => [page, page.isLast ? Option.none() : Option.some(undefined)]),
-    )
-  })
+  Stream.unwrap(
+    Effect.map(PagingBounds, ({ maxPages }) => {
+      const nextPage = startPass(client, contract, source, maxPages, from)
+      return Stream.paginateEffect(undefined, () =>
+        Effect.map(nextPage, page => [page, page.isLast ? Option.none() : Option.some(undefined)]),
+      )
+    }),
+  )
 
 type Step = Effect.Effect<Page, AccountError | EndpointError>
 
@@ -81,7 +92,13 @@ const NONE: Seen = { number: 0, ids: [] }
  * page that was short although another followed, again (`recheck`); the last page, again, for it may have grown
  * (`tail`); the first pages, again, until they bring nothing new (`front`).
  */
-const startPass = (client: Client, contract: Contract, source: ListSource, from?: Position): Step => {
+const startPass = (
+  client: Client,
+  contract: Contract,
+  source: ListSource,
+  maxPages: number,
+  from?: Position,
+): Step => {
   const askedSize = Math.min(client.account.pageSize, contract.maxPageSize ?? Number.POSITIVE_INFINITY)
   let resumed = from !== undefined && from.page > 1 ? from : undefined
   let size = resumed?.pageSize ?? askedSize
@@ -104,12 +121,13 @@ const startPass = (client: Client, contract: Contract, source: ListSource, from?
   let frontPage = 1
   let isFrontNew = false
   const remembered = new Set<string>()
+  const cameAgain = makeLoopWatch()
 
   const readOnce = (number: number, pageSize: number) =>
     Effect.suspend(() =>
-      requests++ < MAX_PAGES
+      requests++ < maxPages
         ? readPage(client, source, contract, number, pageSize)
-        : Effect.fail(neverEnding(contract, MAX_PAGES)),
+        : Effect.fail(neverEnding(contract, maxPages)),
     )
 
   /** A 404 is believed the second time: one alone may be a route that was away for a moment. */
@@ -160,6 +178,12 @@ const startPass = (client: Client, contract: Contract, source: ListSource, from?
     page = number + 1
     if (length === 0) return yield* afterEmpty(got, number)
     if (last.number === number - 1 && isSame(got.ids, last.ids)) return yield* afterRepeat(got, number)
+    if (number > 1 && length > size && contract.pagingProven)
+      return yield* Effect.fail(
+        changed(contract, `page ${number} holds ${length} records where ${size} were asked for`),
+      )
+    const seenAs = cameAgain(number, got.ids)
+    if (seenAs !== undefined) return yield* Effect.fail(circling(contract, number, seenAs))
 
     emptyPages = 0
     remember(got.ids, REMEMBERED_IDS)
@@ -205,11 +229,15 @@ const startPass = (client: Client, contract: Contract, source: ListSource, from?
       return yield* Effect.fail(missingPage(contract, number, `page ${number + 1} holds records`))
     })
 
-  const atEnd = (got: ReadPage, number: number): Step => {
-    if (last.number === 1 && got.ids.length === 0) return Effect.succeed(toPage(got, number, [], null))
-    step = last.ids.length < size ? tail : front
-    return Effect.succeed(toPage(got, number, [], last.number))
-  }
+  const atEnd = (got: ReadPage, number: number): Step =>
+    Effect.gen(function* () {
+      if (last.number === 1 && got.ids.length === 0) {
+        yield* provesFirst(client, contract, source, last.ids, size)
+        return toPage(got, number, [], null)
+      }
+      step = last.ids.length < size ? tail : front
+      return toPage(got, number, [], last.number)
+    })
 
   /**
    * The same page twice: the API repeats its last page beyond the end, or ignores the paging parameter, or as
@@ -220,6 +248,12 @@ const startPass = (client: Client, contract: Contract, source: ListSource, from?
       if (number > 2 && got.ids.length < size) return yield* atEnd(got, number)
       const isOneRecord = last.number * size === 1
       const probe = isOneRecord ? yield* read(1, 2) : yield* read(number * size + 1, 1)
+      if (
+        contract.firstPage === 0 &&
+        number === 2 &&
+        (yield* read(3, size)).ids.some(id => !got.ids.includes(id))
+      )
+        return yield* Effect.fail(changed(contract, "page 0 is page 1"))
       const isRepeatedEnd =
         probe.ids.length === 0 || (probe.ids.length === 1 && probe.ids[0] === last.ids.at(-1))
       if (isRepeatedEnd) return yield* atEnd(got, number)
@@ -238,15 +272,26 @@ const startPass = (client: Client, contract: Contract, source: ListSource, from?
       const got = yield* read(short.number, size)
       const records = newcomers(got, new Set(short.ids))
       const { number } = short
-      if (records.length === 0) idleRechecks++
+      if (records.length === 0) {
+        idleRechecks++
+        yield* noGapAfter(short, last.ids)
+      }
       short = NONE
       step = after
       return toPage(got, number, records, last.number)
     })
 
+  const noGapAfter = (page: Seen, others: ReadonlyArray<string>) =>
+    Effect.flatMap(isGapAfter(read, contract, { ...page, size }, others), isGap =>
+      isGap
+        ? Effect.fail(changed(contract, `page ${page.number} is cut, and what it lacks is on no other page`))
+        : Effect.void,
+    )
+
   const tail: Step = Effect.gen(function* () {
     const got = yield* read(last.number, size)
     const records = newcomers(got, new Set(last.ids))
+    if (records.length === 0) yield* noGapAfter(last, [])
     if (records.length === 0 || tailLooks++ === MAX_LOOKS) return yield* front
     last = { number: last.number, ids: got.ids }
     emptyPages = 0
@@ -268,7 +313,10 @@ const startPass = (client: Client, contract: Contract, source: ListSource, from?
       step = front
       return toPage(got, number, records, last.number)
     }
-    if (!isFrontNew || frontLooks++ === MAX_LOOKS) return toPage(got, number, records, null)
+    if (!isFrontNew || frontLooks++ === MAX_LOOKS) {
+      if (number === 1) yield* provesFirst(client, contract, source, got.ids, size)
+      return toPage(got, number, records, null)
+    }
     frontPage = 1
     isFrontNew = false
     step = front
@@ -281,19 +329,3 @@ const startPass = (client: Client, contract: Contract, source: ListSource, from?
 
 const newcomers = (got: ReadPage, known: ReadonlySet<string>) =>
   got.records.filter((_, index) => !known.has(got.ids[index]!))
-
-const isSame = (some: ReadonlyArray<string>, others: ReadonlyArray<string>) =>
-  some.length === others.length && some.every((id, index) => id === others[index])
-
-const lastPageOf = ({ total, pageCount }: ReadPage, size: number): number | undefined =>
-  total === undefined ? pageCount : Math.ceil(total / size)
-
-/**
- * Whether this page is the last by what the answer states of the list. Believed only where the page is short by
- * exactly what the total leaves for it: a `total` may count this page, or deleted records, or be an estimate.
- */
-const endsAsStated = ({ ids, total, pageCount }: ReadPage, number: number, size: number): boolean =>
-  number > 1 &&
-  ids.length < size &&
-  (total === undefined ? pageCount === number : total - (number - 1) * size === ids.length) &&
-  (pageCount === undefined || pageCount === number)

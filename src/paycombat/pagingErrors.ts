@@ -14,7 +14,24 @@ export const missingPage = ({ path }: Contract, number: number, evidence: string
   })
 
 export const neverEnding = (contract: Contract, requests: number) =>
-  problem(contract, `still not at its end after ${requests} requests`)
+  problem(
+    contract,
+    `still not at its end after ${requests} requests: if the list is that long, raise PAYCOMBAT_PAGE_SIZE; if it has no end, ask PayCombat`,
+  )
+
+/** Every page differs from the one before it, but none is new. */
+export const circling = (contract: Contract, number: number, earlier: number) =>
+  problem(
+    contract,
+    `page ${number} is page ${earlier} once more, again and again: the list has no end that can be told; set PAYCOMBAT_PAGING, or ask PayCombat`,
+  )
+
+/** What was found out about the list is no longer so; the next run finds it out anew. */
+export const changed = (contract: Contract, evidence: string) =>
+  problem(
+    contract,
+    `the list is no longer paged as it was found to be (${evidence}): nothing was booked as removed; run again to discover it anew`,
+  )
 
 export const ignoredPaging = (contract: Contract, number: number) =>
   problem(

@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import { type AccountError, EndpointError } from "../Errors.ts"
 import type { ListSource } from "../Stream.ts"
-import type { Client } from "./Client.ts"
+import type { Asking, Client } from "./Client.ts"
 import { type Addressing, countsRecords, readPage } from "./listing.ts"
 
 /** Names of the two paging parameters. */
@@ -49,6 +49,9 @@ type Failing<A> = Effect.Effect<A, AccountError | EndpointError>
  * page's first record, or none. Where a list fits one page, halves of it are asked for. The names that are
  * configured are taken as they are. Fails with `contract` where every candidate is ignored, unless the
  * answer states that the first page is all there is.
+ *
+ * Paging is proven where the second page of half the size begins within the first page of the whole size: then
+ * pages follow one another without a gap. Otherwise a size may be ignored, and what a page skips cannot be told.
  */
 export const provePaging = (
   client: Client,
@@ -65,10 +68,11 @@ export const provePaging = (
     number: number,
     size: number,
     firstPage = 1,
+    asking?: Asking,
   ): Failing<Ids | undefined> => {
     const [pageParam, sizeParam] = names
     const contract: Addressing & { at: string } = { ...first, pageParam, sizeParam, firstPage }
-    return readPage(client, source, contract, number, size).pipe(
+    return readPage(client, source, contract, number, size, asking).pipe(
       Effect.map(({ ids }): Ids | undefined => ids),
       Effect.catchIf(isAboutTheParameters, () => Effect.succeed(undefined)),
     )
@@ -89,50 +93,58 @@ export const provePaging = (
   const firstPageOf = (names: PagingNames) =>
     Effect.gen(function* () {
       if (countsRecords(names[0])) return 1
-      const zeroth = (yield* idsOn(names, 1, first.ids.length, 0)) ?? []
+      const ids = idsOn(names, 1, first.ids.length, 0, { attempts: CRASHING_ATTEMPTS })
+      const zeroth = (yield* Effect.catchIf(ids, isCrash, () => Effect.succeed(undefined))) ?? []
       if (zeroth.length === 0) return 1
       if (first.askedWith !== undefined) return zeroth.includes(firstId) ? 1 : 0
       const one = yield* idsOn(names, 1, first.ids.length)
       return zeroth[0] === firstId && !(one ?? []).includes(firstId) ? 0 : 1
     })
 
-  /** The largest size that is accepted, up to the one asked for, and how many records come for it. */
+  /** The largest size that is accepted, up to the one asked for, and the records that come for it. */
   const largest = (names: PagingNames, firstPage: number) =>
     Effect.gen(function* () {
       for (const size of [askedSize, ...SMALLER_SIZES.filter(smaller => smaller < askedSize)]) {
         const ids = yield* idsOn(names, 1, size, firstPage)
-        if (ids !== undefined) return { size, count: ids.length }
+        if (ids !== undefined) return { size, ids }
       }
-      return undefined
+      return { size: first.ids.length, ids: first.ids }
+    })
+
+  /** Whether these pages follow one another. A position in records says so itself, even where the size is ignored. */
+  const areAdjoining = (names: PagingNames, firstPage: number, ids: Ids) =>
+    Effect.gen(function* () {
+      const half = Math.floor(ids.length / 2)
+      const second = half === 0 ? undefined : yield* idsOn(names, 2, half, firstPage)
+      const isWithin = second?.[0] !== undefined && ids.indexOf(second[0]) > 0
+      return isWithin && (second!.length <= half || countsRecords(names[0]))
     })
 
   const settle = (names: PagingNames, isConfigured: boolean): Failing<Paging> =>
     Effect.gen(function* () {
       const firstPage = yield* firstPageOf(names)
-      const known = first.askedWith !== undefined && isSameNames(first.askedWith, names) && firstPage === 1
-      const found = known
-        ? { size: askedSize, count: first.ids.length }
-        : ((yield* largest(names, firstPage)) ?? { size: first.ids.length, count: first.ids.length })
-      const paging = (sizeParam: string, pageSize: number, pagingProven: boolean): Paging => ({
+      const paging = (
+        sizeParam: string,
+        { size, ids }: { size: number; ids: Ids },
+        pagingProven: boolean,
+      ): Paging => ({
         pageParam: names[0],
         sizeParam,
         firstPage,
-        pageSize,
-        maxPageSize: found.size < askedSize ? found.size : null,
+        pageSize: ids.length,
+        maxPageSize: size < askedSize ? size : null,
         pagingProven,
       })
-      if (isConfigured || found.count === found.size) return paging(names[1], found.count, true)
-      if (found.count < 2) return paging(names[1], found.count, false)
-
-      // Fewer than were asked for: a cap, the whole list, or a size that is ignored?
-      const fewer = yield* idsOn(names, 1, found.count - 1, firstPage)
-      if (fewer?.length === found.count - 1) return paging(names[1], found.count, true)
+      const known = first.askedWith !== undefined && isSameNames(first.askedWith, names) && firstPage === 1
+      const found = known ? { size: askedSize, ids: first.ids } : yield* largest(names, firstPage)
+      if (yield* areAdjoining(names, firstPage, found.ids)) return paging(names[1], found, true)
+      if (isConfigured || found.ids.length < 2) return paging(names[1], found, false)
       for (const others of PAGING_NAMES) {
         if (others[0] !== names[0] || others[1] === names[1]) continue
-        const ids = (yield* idsOn(others, 1, askedSize, firstPage)) ?? []
-        if (ids.length > found.count) return paging(others[1], ids.length, true)
+        if (!(yield* areAdjoining(others, firstPage, found.ids))) continue
+        return paging(others[1], yield* largest(others, firstPage), true)
       }
-      return paging(names[1], found.count, false)
+      return paging(names[1], found, false)
     })
 
   return Effect.gen(function* () {
@@ -151,6 +163,13 @@ const isSameNames = (some: PagingNames, others: PagingNames) => some[0] === othe
 /** A refusal of the parameters tells something about them; a token or a server that fails does not. */
 const isAboutTheParameters = (error: AccountError | EndpointError): boolean =>
   error._tag === "EndpointError" && error.reason !== "unavailable"
+
+/** Times that page 0 is asked for: where it makes the API fail, it will do so again. */
+const CRASHING_ATTEMPTS = 3
+
+/** A page 0 that nobody thought of: an offset below zero makes some databases fail. */
+const isCrash = (error: AccountError | EndpointError): boolean =>
+  error._tag === "EndpointError" && error.status === 500
 
 const ignored = (path: string) =>
   Effect.fail(

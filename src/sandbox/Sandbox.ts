@@ -3,7 +3,7 @@ import { Effect, type Scope } from "effect"
 import { ConfigurationError } from "../Errors.ts"
 import type { Place, Readiness } from "./changes.ts"
 import type { FaultHook } from "./faults.ts"
-import { resolve, type SandboxOptions, type StreamName } from "./options.ts"
+import { resolve, type SandboxOptions, type Shape, type StreamName } from "./options.ts"
 import { recordsOf } from "./records.ts"
 import { makeServer, type Requests } from "./server.ts"
 import { makeTruth, type Truth } from "./truth.ts"
@@ -22,15 +22,19 @@ export {
 export { normalizeDecimal } from "./money.ts"
 export {
   type AutomaticChange,
+  type AutomaticReshape,
   DEFAULT_DETAIL_PATHS,
   DEFAULT_LIST_PATHS,
   defaultOptions,
+  ENVELOPES,
   type Envelope,
   type Order,
   READINESS_PATH,
   type SandboxOptions,
+  type Shape,
   STREAMS,
   type StreamName,
+  TOTALS,
   type Totals,
 } from "./options.ts"
 export type { Requests, SeenRequest } from "./server.ts"
@@ -70,11 +74,15 @@ export interface Sandbox {
   readonly replace: (stream: StreamName, index: number, text: string) => void
   /** No longer lists a record; its by-id endpoint says 404. */
   readonly remove: (stream: StreamName, index: number) => void
+  /** No longer lists a record, but still answers it by id: a list that does not show everything. */
+  readonly hide: (stream: StreamName, index: number) => void
   readonly restore: (stream: StreamName, index: number) => void
   /** Sets what a customer's readiness answers; the customer's record shows the same. */
   readonly setReadiness: (customer: number, readiness: Readiness) => void
   readonly makeReady: (customer: number) => void
   readonly setFault: (fault: FaultHook | null) => void
+  /** Changes the undocumented parts of the lists from the next request on. */
+  readonly reshape: (to: Partial<Shape>) => void
 }
 
 /** Starts a sandbox that stops with the scope. Fails when an option cannot be, or the port is taken. */
@@ -85,7 +93,7 @@ export const start = (
     const options = yield* resolve(given)
     const world = makeWorld(options)
     const records = recordsOf(world)
-    const { server, requests, resetRequests, listing, setFault } = makeServer(world, records)
+    const { server, requests, resetRequests, listing, setFault, reshape } = makeServer(world, records)
     const listen = Effect.async<AddressInfo, ConfigurationError>(resume => {
       server.once("error", (error: NodeJS.ErrnoException) =>
         resume(
@@ -103,7 +111,7 @@ export const start = (
       server.closeAllConnections()
     })
     const { port } = yield* Effect.acquireRelease(listen, () => close)
-    const { insert, touch, patch, replace, remove, restore, setReadiness } = world.changes
+    const { insert, touch, patch, replace, remove, hide, restore, setReadiness } = world.changes
     const host = options.host.includes(":") ? `[${options.host}]` : options.host
     return {
       url: `http://${host}:${port}`,
@@ -119,9 +127,11 @@ export const start = (
       patch,
       replace,
       remove,
+      hide,
       restore,
       setReadiness,
       makeReady: customer => setReadiness(customer, { ready: true, missing: [] }),
       setFault,
+      reshape,
     }
   })

@@ -28,7 +28,9 @@ interface StreamChanges {
   readonly touches: Map<number, Touch>
   readonly patches: Map<number, Readonly<Record<string, unknown>>>
   readonly texts: Map<number, string>
+  /** Not listed; those that are also `hidden` are still answered by id. */
   readonly removed: Set<number>
+  readonly hidden: Set<number>
 }
 
 /** Simulated time that passes with each change. */
@@ -55,6 +57,8 @@ export interface Changes {
   /** Serves a record as this text, whatever it is. */
   readonly replace: (stream: StreamName, index: number, text: string) => void
   readonly remove: (stream: StreamName, index: number) => void
+  /** No longer lists a record, but still answers it by id. */
+  readonly hide: (stream: StreamName, index: number) => void
   readonly restore: (stream: StreamName, index: number) => void
   readonly setReadiness: (customer: number, readiness: Readiness) => void
 }
@@ -74,6 +78,7 @@ const noChanges = (): StreamChanges => ({
   patches: new Map(),
   texts: new Map(),
   removed: new Set(),
+  hidden: new Set(),
 })
 
 export const makeChanges = (
@@ -126,10 +131,16 @@ export const makeChanges = (
   const remove: Changes["remove"] = (stream, index) => {
     tick()
     streams[stream].removed.add(index)
+    streams[stream].hidden.delete(index)
+  }
+  const hide: Changes["hide"] = (stream, index) => {
+    remove(stream, index)
+    streams[stream].hidden.add(index)
   }
   const restore: Changes["restore"] = (stream, index) => {
     tick()
     streams[stream].removed.delete(index)
+    streams[stream].hidden.delete(index)
   }
   const setReadiness: Changes["setReadiness"] = (customer, state) => {
     touch("customers", customer)
@@ -147,6 +158,7 @@ export const makeChanges = (
     patch,
     replace,
     remove,
+    hide,
     restore,
     setReadiness,
   }

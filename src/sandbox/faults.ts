@@ -1,3 +1,4 @@
+import { gzipSync } from "node:zlib"
 import { hash, KIND, lane } from "./random.ts"
 
 /** A request as a fault hook sees it, before it is answered. */
@@ -22,6 +23,14 @@ export interface Fault {
   readonly delayMillis?: number
   /** Changes the body of the true answer. */
   readonly transform?: (body: string) => string
+  /** Sends the body of the answer as these bytes instead of as UTF-8. */
+  readonly encode?: (body: string) => Buffer
+  /** Sends these pieces as the body, as fast as they are taken. */
+  readonly chunks?: () => Iterator<Uint8Array>
+  /** Sends the body byte by byte, so far apart. */
+  readonly dripMillis?: number
+  /** Answers truly, but for the first page of the list, or about another record than the one asked for. */
+  readonly mistakes?: "page" | "record"
   /** Sends the head and half the body of the true answer, then breaks the connection. */
   readonly cut?: boolean
   /** Never answers. */
@@ -43,6 +52,23 @@ const error = (status: number, name: string, headers: Readonly<Record<string, st
   },
 })
 
+const MEBIBYTE = 2 ** 20
+/** More than any client should read: a page of 1,000 records is some 1 MiB. */
+const GIGANTIC_MEBIBYTES = 1_024
+
+const OPEN = Buffer.from('{"status":true,"message":"OK","data":[')
+const CLOSE = Buffer.from("]}")
+
+/** The pieces of a JSON text that is nearly all white space. */
+function* gigantic(pack: (bytes: Buffer) => Uint8Array): Generator<Uint8Array> {
+  const filler = pack(Buffer.alloc(MEBIBYTE, " "))
+  yield pack(OPEN)
+  for (let n = 0; n < GIGANTIC_MEBIBYTES; n++) yield filler
+  yield pack(CLOSE)
+}
+
+const limited = (retryAfter: string) => error(429, "TOO_MANY_REQUESTS", { "retry-after": retryAfter })
+
 /** The faults known by name, as `paycombat-sync sandbox` offers them. */
 export const FAULTS = {
   /** 429 with a `Retry-After` of one second. */
@@ -63,6 +89,49 @@ export const FAULTS = {
   cut: { cut: true },
   hang: { hang: true },
   reset: { reset: true },
+
+  /** 429 without a word on when to come back, and with words that are none. */
+  "rate-limit-bare": error(429, "TOO_MANY_REQUESTS"),
+  "retry-after-negative": limited("-30"),
+  "retry-after-text": limited("soon 2099"),
+  "retry-after-past": limited("Sat, 01 Jan 2000 00:00:00 GMT"),
+  "retry-after-hour": limited("3600"),
+  "retry-after-huge": limited("99999999999999999999"),
+  unauthorized: error(401, "UNAUTHORIZED"),
+  forbidden: error(403, "FORBIDDEN"),
+  "bad-gateway": {
+    status: 502,
+    headers: { "content-type": "text/html" },
+    body: "<html><h1>502 Bad Gateway</h1></html>",
+  },
+  /** A login page elsewhere. */
+  redirect: { status: 302, headers: { location: "/login" }, body: "" },
+  /** A 200 without a body. */
+  empty: { body: "" },
+  /** A list of nothing, whatever was asked for. */
+  "empty-list": { body: { status: true, message: "OK", data: [] } },
+  /** One gibibyte of JSON, and the same as one mebibyte that unpacks to it. */
+  gigantic: { chunks: () => gigantic(bytes => bytes) },
+  "gzip-bomb": { headers: { "content-encoding": "gzip" }, chunks: () => gigantic(bytes => gzipSync(bytes)) },
+  /** The truth, one byte a second: never done. */
+  drip: { dripMillis: 1_000 },
+  /** The truth in other clothes: all but the last two can be read. */
+  "html-type": { headers: { "content-type": "text/html; charset=iso-8859-1" } },
+  bom: { transform: body => `\ufeff${body}` },
+  gzip: { headers: { "content-encoding": "gzip" }, encode: body => gzipSync(body) },
+  "utf-16": { encode: body => Buffer.from(`\ufeff${body}`, "utf16le") },
+  "not-utf-8": { encode: body => Buffer.concat([Buffer.from(body), Buffer.of(0xe9)]) },
+  /** The truth, by a clock of long ago, or of long hence. */
+  "clock-behind": { headers: { date: "Sat, 01 Jan 2000 00:00:00 GMT" } },
+  "clock-ahead": { headers: { date: "Fri, 01 Jan 2100 00:00:00 GMT" } },
+  /** Page one, whichever was asked for. */
+  "first-page": { mistakes: "page" },
+  /** The by-id answer of another record, readiness included. */
+  "other-record": { mistakes: "record" },
+  /** The records of another merchant. */
+  "other-merchant": {
+    transform: body => body.replace(/"(org_id|merchant_id)":"[^"]*"/g, '"$1":"another-merchant"'),
+  },
 } as const satisfies Readonly<Record<string, Fault>>
 
 export type FaultName = keyof typeof FAULTS

@@ -110,9 +110,9 @@ export const pageOf = (listing: Listing, options: SandboxOptions, query: URLSear
   const countsRecords = COUNTS_RECORDS.has(positionName)
   const asked = wholeNumber(query.get(sizeName), 1) ?? options.defaultPageSize
   const size = Math.min(asked, options.maxPageSize)
-  const least = countsRecords ? 0 : 1
+  const least = countsRecords ? 0 : options.firstPage
   const position = wholeNumber(query.get(positionName), least) ?? least
-  const offset = countsRecords ? position : (position - 1) * (options.offsetBy === "asked" ? asked : size)
+  const offset = countsRecords ? position : (position - least) * (options.offsetBy === "asked" ? asked : size)
   const total = listing.total()
   const isBeyond = offset > 0 && offset >= total
   const lastOffset = Math.max(0, Math.floor((total - 1) / size) * size)

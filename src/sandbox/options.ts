@@ -11,10 +11,12 @@ export type StreamName = (typeof STREAMS)[number]
  * Where an answer holds its list. PayCombat documents the single and the double envelope for records (D),
  * none for lists (?). `named` puts the list under `listName`.
  */
-export type Envelope = "data" | "data.data" | "data.named" | "double" | "double.named"
+export const ENVELOPES = ["data", "data.data", "data.named", "double", "double.named"] as const
+export type Envelope = (typeof ENVELOPES)[number]
 
 /** Which total a list states beside its records: none (U), or a common form of it (?). */
-export type Totals = "none" | "total" | "pagination" | "meta"
+export const TOTALS = ["none", "total", "pagination", "meta"] as const
+export type Totals = (typeof TOTALS)[number]
 
 export type Order = "oldest-first" | "newest-first" | "shuffled"
 
@@ -25,6 +27,28 @@ export interface AutomaticChange {
   /** `remove` takes the first record of the page just answered; `touch` changes it. */
   readonly action: "insert-front" | "insert-back" | "remove" | "touch"
   readonly stream: StreamName
+}
+
+/** The undocumented parts of lists that `reshape` can change while a sandbox is up: an API that changes its contract. */
+export type Shape = Pick<
+  SandboxOptions,
+  | "listPaths"
+  | "envelope"
+  | "listName"
+  | "totals"
+  | "totalSkew"
+  | "firstPage"
+  | "pagingNames"
+  | "defaultPageSize"
+  | "maxPageSize"
+  | "offsetBy"
+  | "afterEnd"
+>
+
+/** A change of shape that the sandbox makes by itself once it was asked for so many pages. */
+export interface AutomaticReshape {
+  readonly afterPages: number
+  readonly to: Partial<Shape>
 }
 
 export interface SandboxOptions {
@@ -56,7 +80,9 @@ export interface SandboxOptions {
   readonly totals: Totals
   /** Added to the stated total: a total that is not true. */
   readonly totalSkew: number
-  /** Query parameters of position and size. A first name of `offset`, `skip`, `start` or `from` counts records from 0, any other pages from 1. */
+  /** Number of the first page, where pages are counted. */
+  readonly firstPage: 0 | 1
+  /** Query parameters of position and size. A first name of `offset`, `skip`, `start` or `from` counts records from 0, any other pages from `firstPage`. */
   readonly pagingNames: readonly [position: string, size: string]
   readonly defaultPageSize: number
   /** A larger size is cut to it without a word. */
@@ -75,6 +101,7 @@ export interface SandboxOptions {
   readonly longAmounts: boolean
 
   readonly change: AutomaticChange | null
+  readonly reshape: AutomaticReshape | null
   readonly fault: FaultHook | null
 }
 
@@ -97,6 +124,7 @@ export const defaultOptions: SandboxOptions = {
   detailEnvelope: "single",
   totals: "none",
   totalSkew: 0,
+  firstPage: 1,
   pagingNames: ["page", "limit"],
   defaultPageSize: 10,
   maxPageSize: 1_000,
@@ -108,6 +136,7 @@ export const defaultOptions: SandboxOptions = {
   payoutShape: "both",
   longAmounts: false,
   change: null,
+  reshape: null,
   fault: null,
 }
 

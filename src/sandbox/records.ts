@@ -16,7 +16,7 @@ export interface Records {
   readonly text: (stream: StreamName, index: number) => string
   /** A record as its list shows it. */
   readonly listed: (stream: StreamName, index: number) => string
-  /** The index of a record that is listed now. */
+  /** The index of a record that exists now: listed, or hidden. */
   readonly find: (stream: StreamName, id: string) => number | undefined
 }
 
@@ -49,9 +49,9 @@ export const recordsOf = (world: World): Records => {
   }
   const find: Records["find"] = (stream, id) => {
     const index = idsOf[stream].indexOf(id)
-    const isListed =
-      index !== undefined && index < changes.size(stream) && !changes.of(stream).removed.has(index)
-    return isListed ? index : undefined
+    if (index === undefined || index >= changes.size(stream)) return undefined
+    const { removed, hidden } = changes.of(stream)
+    return removed.has(index) && !hidden.has(index) ? undefined : index
   }
   return {
     ids: idsOf,

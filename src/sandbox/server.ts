@@ -1,16 +1,19 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
-import type { FaultHook, FaultRequest } from "./faults.ts"
+import type { Fault, FaultHook, FaultRequest } from "./faults.ts"
 import { errorBody, type Listing, listBody, listingOf, pageOf, recordBody, type Stamp } from "./list.ts"
 import {
   DEFAULT_DETAIL_PATHS,
   DEFAULT_LIST_PATHS,
   READINESS_PATH,
+  type SandboxOptions,
+  type Shape,
   STREAMS,
   type StreamName,
 } from "./options.ts"
 import { hash, lane } from "./random.ts"
 import { readinessOf } from "./records/customers.ts"
 import type { Records } from "./records.ts"
+import { type Answer, respond } from "./respond.ts"
 import { iso, type World } from "./world.ts"
 
 export interface SeenRequest {
@@ -35,11 +38,6 @@ export const RECENT_MAX = 10_000
 /** Clients keep connections for a while; a server that closes first makes them fail now and then. */
 const KEEP_ALIVE_MILLIS = 65_000
 
-interface Answer {
-  readonly status: number
-  readonly body: string
-}
-
 type Route =
   | {
       readonly kind: "list" | "detail"
@@ -51,7 +49,7 @@ type Route =
 
 type Router = (path: string) => Route | undefined
 
-const routerOf = ({ options }: World): Router => {
+const routerOf = (options: SandboxOptions): Router => {
   const exact = new Map<string, Route>()
   const byId: Array<{ readonly head: string; readonly tail: string; readonly route: Route }> = []
   const addById = (template: string, route: Route) => {
@@ -143,11 +141,13 @@ export interface SandboxServer {
   readonly resetRequests: () => void
   readonly listing: (stream: StreamName) => Listing
   readonly setFault: (fault: FaultHook | null) => void
+  readonly reshape: (to: Partial<Shape>) => void
 }
 
 export const makeServer = (world: World, records: Records): SandboxServer => {
-  const { options, changes } = world
-  const route = routerOf(world)
+  const { changes } = world
+  let options = world.options
+  let route = routerOf(options)
   const requests = makeRequests()
   const listings = Object.fromEntries(STREAMS.map(name => [name, listingOf(world, name)])) as Record<
     StreamName,
@@ -157,6 +157,14 @@ export const makeServer = (world: World, records: Records): SandboxServer => {
   let pagesAnswered = 0
   let changesMade = 0
 
+  const reshape = (to: Partial<Shape>): void => {
+    options = { ...options, ...to }
+    route = routerOf(options)
+  }
+  let pagesAsked = 0
+  const reshapeBefore = (): void => {
+    if (options.reshape !== null && pagesAsked++ === options.reshape.afterPages) reshape(options.reshape.to)
+  }
   const changeAfter = (stream: StreamName, indices: ReadonlyArray<number>): void => {
     const change = options.change
     if (change === null || change.stream !== stream || changesMade >= change.times) return
@@ -173,6 +181,7 @@ export const makeServer = (world: World, records: Records): SandboxServer => {
     body: errorBody(status, text, message, stamp),
   })
   const list = (stream: StreamName, query: URLSearchParams, stamp: Stamp): Answer => {
+    reshapeBefore()
     const page = pageOf(listings[stream], options, query)
     if (page.isBeyond && options.afterEnd === "404")
       return refuse(404, "Not Found", "There is no such page", stamp)
@@ -196,7 +205,22 @@ export const makeServer = (world: World, records: Records): SandboxServer => {
       ? refuse(404, "Not Found", "There is no such record", stamp)
       : { status: 200, body: recordBody(options, records.text(stream, index), stamp) }
   }
-  const answer = (request: IncomingMessage, found: Route | undefined, query: URLSearchParams): Answer => {
+  /** Somebody else than was asked about: the first of the list that is another, as long as there are two. */
+  const mistaken = (found: Route): Route => {
+    const stream = found.kind === "readiness" ? "customers" : found.stream
+    const other = listings[stream].slice(0, 2).find(index => records.ids[stream].of(index) !== found.id)
+    return found.kind === "list" || other === undefined
+      ? found
+      : { ...found, id: records.ids[stream].of(other) }
+  }
+  const answer = (
+    request: IncomingMessage,
+    asked: Route | undefined,
+    query: URLSearchParams,
+    mistake: Fault["mistakes"],
+  ): Answer => {
+    const found = asked !== undefined && mistake === "record" ? mistaken(asked) : asked
+    if (mistake === "page") query.delete(options.pagingNames[0])
     const stamp = stampOf(world, request.url ?? "")
     if (request.method !== "GET") return refuse(405, "Method Not Allowed", "Only GET is simulated", stamp)
     if (request.headers["x-token"] !== options.token)
@@ -221,7 +245,8 @@ export const makeServer = (world: World, records: Records): SandboxServer => {
     response.once("close", requests.end)
     request.resume()
     const asked: FaultRequest = { method, path, query, ...numbers }
-    respond(response, fault?.(asked), () => answer(request, found, query))
+    const happens = fault?.(asked)
+    respond(response, happens, () => answer(request, found, query, happens?.mistakes))
   }
   const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MILLIS }, handle)
   return {
@@ -232,27 +257,6 @@ export const makeServer = (world: World, records: Records): SandboxServer => {
     setFault: hook => {
       fault = hook
     },
+    reshape,
   }
-}
-
-const respond = (response: ServerResponse, fault: ReturnType<FaultHook>, answer: () => Answer): void => {
-  if (fault?.reset) return void response.destroy()
-  if (fault?.hang) return
-  const send = () => {
-    if (response.destroyed) return
-    const isOverridden = fault?.status !== undefined || fault?.body !== undefined
-    const truth: Answer = isOverridden ? { status: 200, body: "" } : answer()
-    const given = typeof fault?.body === "string" ? fault.body : JSON.stringify(fault?.body ?? {})
-    const body = isOverridden ? given : (fault?.transform?.(truth.body) ?? truth.body)
-    const bytes = Buffer.from(body)
-    response.writeHead(fault?.status ?? truth.status, {
-      "content-type": "application/json; charset=utf-8",
-      "content-length": bytes.length,
-      ...fault?.headers,
-    })
-    if (!fault?.cut) return void response.end(bytes)
-    response.write(bytes.subarray(0, Math.floor(bytes.length / 2)), () => response.destroy())
-  }
-  if (fault?.delayMillis === undefined) send()
-  else setTimeout(send, fault.delayMillis)
 }

@@ -1,12 +1,15 @@
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
-import { defaultOptions, STREAMS } from "../../sandbox/options.ts"
+import { defaultOptions, ENVELOPES, STREAMS, TOTALS } from "../../sandbox/options.ts"
 import { onDemand } from "./onDemand.ts"
 import { json } from "./shared.ts"
 
 /** A change often enough to meet any sync, and few enough that every list comes to its end. */
 const CHANGE_EVERY_PAGES = 2
 const CHANGE_TIMES = 5
+
+/** In the middle of the first sync of a sandbox of the usual size. */
+const RESHAPE_AFTER_PAGES = 20
 
 /** Where a sandbox listens unless told otherwise. */
 const SANDBOX_PORT = 8788
@@ -44,18 +47,8 @@ export const sandbox = Command.make(
     transactions: size("transactions", "How many"),
     payouts: size("payouts", "How many"),
     checkouts: size("checkouts", "How many"),
-    envelope: variant(
-      "envelope",
-      ["data", "data.data", "data.named", "double", "double.named"],
-      defaultOptions.envelope,
-      "Where the list is in an answer",
-    ),
-    totals: variant(
-      "totals",
-      ["none", "total", "pagination", "meta"],
-      defaultOptions.totals,
-      "How the length of a list is stated",
-    ),
+    envelope: variant("envelope", ENVELOPES, defaultOptions.envelope, "Where the list is in an answer"),
+    totals: variant("totals", TOTALS, defaultOptions.totals, "How the length of a list is stated"),
     order: variant(
       "order",
       ["oldest-first", "newest-first", "shuffled"],
@@ -80,6 +73,7 @@ export const sandbox = Command.make(
         `Names of the parameters of position and size; an offset or skip counts records (${defaultOptions.pagingNames}).`,
       ),
     ),
+    firstPage: variant("first-page", ["0", "1"], "1", "Number of the first page"),
     offsetBy: variant(
       "offset-by",
       ["asked", "served"],
@@ -104,6 +98,16 @@ export const sandbox = Command.make(
     changeTimes: Options.integer("change-times").pipe(
       Options.withDefault(CHANGE_TIMES),
       Options.withDescription(`With --change: so many times in all (${CHANGE_TIMES}).`),
+    ),
+    reshape: Options.text("reshape").pipe(
+      Options.repeated,
+      Options.withDescription(
+        "The lists change their contract, such as paging=offset,limit or max-page-size=4 (repeatable); a wrong name lists them all.",
+      ),
+    ),
+    reshapeAfter: Options.integer("reshape-after").pipe(
+      Options.withDefault(RESHAPE_AFTER_PAGES),
+      Options.withDescription(`With --reshape: after so many pages of any list (${RESHAPE_AFTER_PAGES}).`),
     ),
     faults: Options.text("fault").pipe(
       Options.repeated,
