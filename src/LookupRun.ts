@@ -4,7 +4,8 @@ import { isJsonObject, stringifyJson } from "./Json.ts"
 import type { StreamContext, StreamFailure, StreamResult } from "./Pipeline.ts"
 import { unwrapRecord } from "./paycombat/envelope.ts"
 import type { LookupStream } from "./Stream.ts"
-import { type Answer, clearQueue, dueAfter, queueDue, saveAnswers } from "./warehouse/Readiness.ts"
+import { type Answer, clearQueue, dueAfter, queueDue, saveAnswers, UNSTORABLE } from "./warehouse/Readiness.ts"
+import { unstorableText } from "./warehouse/unstorable.ts"
 
 /** One call per row that is due: queue → ask, within the account's bounds → save the answers as they come. */
 
@@ -41,6 +42,9 @@ const ask = (context: StreamContext, stream: LookupStream, tally: Tally) => {
         unavailableInARow = 0
         const redacted = stream.redact(unwrapRecord(body) ?? {})
         const record = isJsonObject(redacted) ? redacted : {}
+        const raw = stringifyJson(record)
+        // What is nested too deep Postgres would store, and nobody could read it again.
+        if (unstorableText(record, raw) !== undefined) return failed(UNSTORABLE)
         return Either.match(decode({ ...record, [source.idField]: id }), {
           onLeft: () => {
             tally.foreign++
@@ -50,7 +54,7 @@ const ask = (context: StreamContext, stream: LookupStream, tally: Tally) => {
             id,
             checkedAt: readAt.toISOString(),
             row,
-            raw: stringifyJson(record),
+            raw,
             error: null,
           }),
         })
@@ -72,7 +76,7 @@ export const runLookupStream = (
 ): Effect.Effect<StreamResult, StreamFailure> =>
   Effect.gen(function* () {
     const { sql, held, settings, account, usage, tell } = context
-    const recheckSeconds = Duration.toSeconds(settings.readyRecheck)
+    const recheckSeconds = context.mustReadAll ? 0 : Duration.toSeconds(settings.readyRecheck)
     const due = yield* queueDue(sql, held, stream, recheckSeconds)
     const budget = Math.min(due, settings.readyMaxCalls)
     const done = { extracted: 0, inserted: 0, updated: 0, failed: 0 }

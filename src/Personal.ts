@@ -60,6 +60,8 @@ export type Privacy =
   | { readonly mode: "hash"; readonly key: Redacted.Redacted }
   | { readonly mode: "drop"; readonly key?: Redacted.Redacted }
 
+type Concealing = Exclude<Privacy, { mode: "keep" }>
+
 export const KEEP: Privacy = { mode: "keep" }
 export const DROP: Privacy = { mode: "drop" }
 
@@ -76,7 +78,7 @@ export const keyFingerprint = (privacy: Privacy): string | null =>
   privacy.mode === "hash" ? hmac(privacy.key, "paycombat-sync key fingerprint").slice(0, 16) : null
 
 /** What is stored in place of a personal value. Equal values give equal hashes, whatever field they stand in; null stays null. */
-const concealed = (value: Json, privacy: Exclude<Privacy, { mode: "keep" }>): Json => {
+const concealed = (value: Json, privacy: Concealing): Json => {
   if (value === null || privacy.mode === "drop") return null
   if (typeof value !== "string") return hashOf(privacy.key, canonical(value))
   return HASHED.test(value) ? value : hashOf(privacy.key, value)
@@ -92,9 +94,11 @@ const TIME = /^\d{4}-\d\d-\d\d([T ][\d:.]{5,18}(Z|[+-]\d\d:?\d\d)?)?$/
 const isNumber = (value: Json): boolean => typeof value === "number" || value instanceof LosslessNumber
 
 const IS_PLAIN: Readonly<Record<Extract<Plain, string>, (value: Json) => boolean>> = {
-  id: value => (typeof value === "string" ? ID.test(value) : isNumber(value)),
+  id: value => (typeof value === "string" ? ID.test(value) && !HASHED.test(value) : isNumber(value)),
   code: value =>
-    typeof value === "string" ? CODE.test(value) : isNumber(value) || typeof value === "boolean",
+    typeof value === "string"
+      ? CODE.test(value) && !HASHED.test(value)
+      : isNumber(value) || typeof value === "boolean",
   flag: value => typeof value === "boolean",
   amount: value => (typeof value === "string" ? AMOUNT.test(value) : isNumber(value)),
   time: value => typeof value === "string" && TIME.test(value),
@@ -103,29 +107,38 @@ const IS_PLAIN: Readonly<Record<Extract<Plain, string>, (value: Json) => boolean
 /** A name that a programmer gave to a field. Another key may be data itself: a mail address that leads to a name. */
 const FIELD_NAME = /^[A-Za-z_][A-Za-z0-9_-]{0,63}$/
 
-const withoutPersonal = (
-  value: Json,
-  plain: Plain | undefined,
-  privacy: Exclude<Privacy, { mode: "keep" }>,
-): Json => {
+/** What stands in for a value of the wrong kind, with `drop`: no time, no amount, no flag, no object. */
+const DROPPED = "dropped"
+
+const isConcealed = (value: Json): boolean =>
+  isJsonObject(value) && typeof value.redacted === "string" && HASHED.test(value.redacted)
+
+/**
+ * A value that does not look like what its field is declared to hold. It goes, but stays of the wrong kind: a
+ * record that would have been a reject must not become a row because its fault was taken out of it.
+ */
+const misfit = (value: Json, plain: Plain, privacy: Concealing): Json => {
+  const isText = plain === "id" || plain === "code"
+  if (isText && typeof value === "string") return concealed(value, privacy)
+  if (isText && privacy.mode === "drop") return {}
+  if (isText) return isConcealed(value) ? value : { redacted: concealed(value, privacy) }
+  return privacy.mode === "drop" ? DROPPED : concealed(value, privacy)
+}
+
+const withoutPersonal = (value: Json, plain: Plain | undefined, privacy: Concealing): Json => {
   if (value === null) return null
   if (plain === undefined) return concealed(value, privacy)
-  if (typeof plain === "string") return IS_PLAIN[plain](value) ? value : concealed(value, privacy)
-  if (isList(plain)) {
-    return Array.isArray(value)
-      ? value.map(item => withoutPersonal(item, plain[0], privacy))
-      : concealed(value, privacy)
-  }
-  return isJsonObject(value) ? fieldsWithoutPersonal(value, plain, privacy) : concealed(value, privacy)
+  if (typeof plain === "string") return IS_PLAIN[plain](value) ? value : misfit(value, plain, privacy)
+  if (isList(plain) && Array.isArray(value))
+    return value.map(item => withoutPersonal(item, plain[0], privacy))
+  return !isList(plain) && isJsonObject(value)
+    ? fieldsWithoutPersonal(value, plain, privacy)
+    : misfit(value, plain, privacy)
 }
 
 const isList = (plain: Plain): plain is readonly [Plain] => Array.isArray(plain)
 
-const fieldsWithoutPersonal = (
-  object: JsonObject,
-  plain: PlainFields,
-  privacy: Exclude<Privacy, { mode: "keep" }>,
-): JsonObject =>
+const fieldsWithoutPersonal = (object: JsonObject, plain: PlainFields, privacy: Concealing): JsonObject =>
   // Not by assignment: a key may be `__proto__`.
   Object.fromEntries(
     Object.entries(object).flatMap(([key, value]): Array<[string, Json]> => {
@@ -155,10 +168,11 @@ export const redactor = (personal: Personal, idField: string, privacy: Privacy):
   }
 }
 
-const UNREADABLE = /^redacted: \d+ characters(, hmac:[0-9a-f]{64})?$/
+const UNREADABLE = /^(redacted: \d+ characters)(?:, hmac:[0-9a-f]{64})?$/
 
-const unreadable = (record: Json, { key }: Exclude<Privacy, { mode: "keep" }>): string => {
+const unreadable = (record: Json, { key }: Concealing): string => {
   const text = typeof record === "string" ? record : stringifyJson(record)
-  if (UNREADABLE.test(text)) return text
+  const known = UNREADABLE.exec(text)
+  if (known !== null) return key === undefined ? known[1]! : text
   return `redacted: ${text.length} characters${key === undefined ? "" : `, ${hashOf(key, text)}`}`
 }

@@ -1,0 +1,246 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Redacted } from "effect"
+import { DROP, KEEP, type Privacy } from "../../src/Personal.ts"
+import { everything, findings, KEY, MARK, plantBadRecords, plantPeople } from "../support/people.ts"
+import { type Bench, bench, dump, footprint, streamOf, warehouseTables } from "../support/warehouse.ts"
+
+/** What is stored of people in each mode, and when the mode changes, read from every table there is. */
+
+const HASH: Privacy = { mode: "hash", key: Redacted.make(KEY) }
+const OTHER: Privacy = { mode: "hash", key: Redacted.make("another key of sixteen characters") }
+
+const PEOPLE = 8
+
+const planted = Effect.gen(function* () {
+  const made = yield* bench()
+  plantPeople(made.sandbox, PEOPLE)
+  plantBadRecords(made.sandbox)
+  return made
+})
+
+const BAD = ["customers", "transactions", "payouts", "checkouts"]
+
+/** When something was first seen is another time in each warehouse. */
+const SEEN = ["run_id", "read_at", "first_seen_at", "checked_at", "changed_at"]
+const FIRST_SEEN = [...SEEN, "observed_at", "valid_from", "settled_seen_at"]
+
+const contentOf = ({ sql }: Pick<Bench, "sql">) =>
+  Effect.gen(function* () {
+    const tables = yield* warehouseTables(sql)
+    const rows = yield* Effect.forEach(tables, table => dump(sql, table, FIRST_SEEN))
+    return tables.flatMap((table, i) => rows[i]!.map(row => `${table}: ${row}`))
+  })
+
+/** The lines that are in one of two contents only. */
+const difference = (a: ReadonlyArray<string>, b: ReadonlyArray<string>) => {
+  const [inA, inB] = [new Set(a), new Set(b)]
+  return [...a.filter(line => !inB.has(line)), ...b.filter(line => !inA.has(line))]
+}
+
+const rejectsOf = ({ rows }: Pick<Bench, "rows">) =>
+  rows("SELECT stream, record_id, field, raw, content_hash FROM sync.rejects ORDER BY stream, content_hash")
+
+describe("personal data", () => {
+  it.scopedLive("is kept as it came, unless told otherwise", () =>
+    Effect.gen(function* () {
+      const { sync, sql } = yield* planted
+      yield* sync()
+      const found = findings(yield* everything(sql))
+      for (const table of ["customers", "wallets", "payouts", "checkouts", "checkout_items", "transactions"])
+        expect(found.filter(line => line.startsWith(`warehouse.${table}:`)).length).toBeGreaterThanOrEqual(
+          PEOPLE - 1,
+        )
+      expect(found.filter(line => line.startsWith("sync.rejects:")).length).toBeGreaterThanOrEqual(10)
+    }),
+  )
+
+  it.scopedLive.each([
+    ["hash", HASH],
+    ["drop", DROP],
+  ] as const)(
+    "is nowhere in the database with %s: not in a column, in raw, in a reject, in statistics",
+    ([mode, privacy]) =>
+      Effect.gen(function* () {
+        const { sync, sql, value, rows, sandbox } = yield* planted
+        const summary = yield* sync({ privacy })
+        expect(findings(yield* everything(sql))).toEqual([])
+        for (const stream of BAD) expect(streamOf(summary, stream).rejected).toBeGreaterThan(0)
+        for (const { stream, reason } of yield* rows("SELECT stream, reason FROM sync.rejects"))
+          expect([stream, reason]).not.toEqual([stream, ""])
+        // All columns of a person are filled with hashes, or with nothing, and money is what it was.
+        const id = sandbox.idOf("customers", 3)
+        const person = yield* rows(
+          `SELECT first_name, email, company_name, raw->'individual'->>'a_field_nobody_documented' AS unknown,
+           raw->'company'->'authorized_user'->>'phone_number' AS phone, raw->>'metadata' AS metadata
+         FROM warehouse.customers WHERE customer_id = '${id}'`,
+        )
+        for (const text of Object.values(person[0]!))
+          expect(text).toEqual(mode === "hash" ? expect.stringMatching(/^hmac:[0-9a-f]{64}$/) : null)
+        expect(
+          yield* value(
+            "SELECT count(*) FROM warehouse.transactions WHERE amount IS NULL OR event_type LIKE 'hmac%'",
+          ),
+        ).toBe("0")
+        expect(
+          yield* value(
+            "SELECT count(*) FROM warehouse.checkouts WHERE raw->>'checkout_token' NOT LIKE 'hmac:%'",
+          ),
+        ).toBe("0")
+        // The same again is nothing new.
+        const before = yield* footprint(sql, "customers")
+        const again = yield* sync({ privacy })
+        expect(again.streams.map(({ inserted, updated }) => inserted + updated)).toEqual(
+          again.streams.map(() => 0),
+        )
+        expect(yield* footprint(sql, "customers")).toEqual(before)
+      }),
+  )
+
+  it.scopedLive("of equal values has equal hashes, also in different fields and streams", () =>
+    Effect.gen(function* () {
+      const { sync, sandbox, value } = yield* bench()
+      sandbox.patch("customers", 4, {
+        individual: { first_name: "Jane", last_name: "Jane", phone_number: 42 },
+      })
+      sandbox.patch("payouts", 3, { payee_name: "Jane", beneficiary_account_number: "42" })
+      yield* sync({ privacy: HASH })
+      expect(
+        yield* value(
+          `SELECT count(*) FROM warehouse.customers AS c JOIN warehouse.payouts AS p
+             ON c.first_name = p.payee_name AND c.last_name = p.payee_name
+             AND c.raw->'individual'->>'phone_number' = p.beneficiary_account_number`,
+        ),
+      ).toBe("1")
+    }),
+  )
+})
+
+/** What a warehouse holds that was always in a mode; found out once for each. */
+const known = new Map<
+  Privacy,
+  { readonly content: ReadonlyArray<string>; readonly rejects: ReadonlyArray<Record<string, string | null>> }
+>()
+
+const freshIn = (privacy: Privacy) =>
+  Effect.gen(function* () {
+    const found = known.get(privacy)
+    if (found !== undefined) return found
+    const made = yield* planted
+    yield* made.sync({ privacy })
+    const fresh = { content: yield* contentOf(made), rejects: yield* rejectsOf(made) }
+    known.set(privacy, fresh)
+    return fresh
+  })
+
+describe("a change of mode", () => {
+  const cases: ReadonlyArray<readonly [string, Privacy, Privacy]> = [
+    ["keep to hash", KEEP, HASH],
+    ["keep to drop", KEEP, DROP],
+    ["hash to drop", HASH, DROP],
+    ["hash to keep", HASH, KEEP],
+    ["hash to another key", HASH, OTHER],
+    ["drop to hash", DROP, HASH],
+  ]
+
+  it.scopedLive.each([...cases])("%s leaves what a warehouse has that was always so", ([, from, to]) =>
+    Effect.gen(function* () {
+      const changed = yield* planted
+      yield* changed.sync({ privacy: from })
+      const summary = yield* changed.sync({ privacy: to })
+      const fresh = yield* freshIn(to)
+      // A row that is a reject in clear stays what it was.
+      const content = (yield* contentOf(changed)).filter(
+        line => to.mode !== "keep" || !line.includes("customer_bad_2"),
+      )
+      expect(difference(content, fresh.content)).toEqual([])
+      // One without an id is another reject with another key: the former is no longer listed.
+      const isComputed = from.mode === "keep" || to.mode === "drop"
+      const rejects = yield* rejectsOf(changed)
+      expect(isComputed ? rejects : rejects.filter(({ record_id }) => record_id !== null)).toEqual(
+        fresh.rejects.filter(({ record_id }) => isComputed || record_id !== null),
+      )
+      if (to.mode !== "keep") expect(findings(yield* everything(changed.sql))).toEqual([])
+      expect(yield* changed.rows("SELECT DISTINCT mode, is_applied::text FROM sync.privacy")).toEqual([
+        { mode: to.mode, is_applied: "true" },
+      ])
+      expect(summary.status).toBe("complete_with_rejects")
+      const again = yield* changed.sync({ privacy: to })
+      expect(again.streams.map(({ inserted, updated }) => inserted + updated)).toEqual(
+        again.streams.map(() => 0),
+      )
+    }),
+  )
+
+  it.scopedLive(
+    "takes from a record that is no longer listed what can be taken, and says what could not be read again",
+    () =>
+      Effect.gen(function* () {
+        const { sync, sql, sandbox, value } = yield* bench()
+        plantPeople(sandbox, PEOPLE)
+        yield* sync()
+        for (const index of [2, 3]) sandbox.remove("customers", index)
+        yield* sync()
+        yield* sync()
+        expect(yield* value("SELECT count(*) FROM warehouse.customers WHERE removed_at IS NOT NULL")).toBe(
+          "2",
+        )
+        const hashed = yield* sync({ privacy: HASH })
+        expect(findings(yield* everything(sql))).toEqual([])
+        expect(streamOf(hashed, "customers").note).toBe(null)
+        const kept = yield* sync({ privacy: KEEP })
+        expect(streamOf(kept, "customers").note).toContain("2 records that are no longer listed")
+        expect(yield* value("SELECT count(*) FROM warehouse.customers WHERE first_name LIKE 'hmac:%'")).toBe(
+          "2",
+        )
+      }),
+  )
+
+  it.scopedLive("that was broken off is made an end of: no value is hashed twice, none is left", () =>
+    Effect.gen(function* () {
+      const { sync, sql } = yield* planted
+      yield* sync({ privacy: HASH })
+      const whole = yield* contentOf({ sql })
+      // As it looks after a kill in the middle: some rows rewritten, others not, and nothing booked as done.
+      const other = yield* planted
+      yield* other.sync()
+      for (const row of yield* other.rows(
+        "SELECT customer_id, first_name, raw::text AS raw FROM warehouse.customers",
+      )) {
+        if (row.customer_id!.localeCompare("customer_8") < 0) continue
+        yield* Effect.promise(
+          () => sql`UPDATE warehouse.customers SET first_name = ${row.first_name!}, raw = ${row.raw!}::text::jsonb
+            WHERE customer_id = ${row.customer_id!}`,
+        )
+      }
+      yield* Effect.promise(() => sql`UPDATE sync.privacy SET is_applied = false`)
+      expect(findings(yield* everything(sql)).length).toBeGreaterThan(0)
+      yield* sync({ privacy: HASH })
+      expect(findings(yield* everything(sql))).toEqual([])
+      expect(difference(yield* contentOf({ sql }), whole)).toEqual([])
+    }),
+  )
+
+  it.scopedLive("is not taken for done by a pass that was begun before it", () =>
+    Effect.gen(function* () {
+      const { sync, sql, sandbox, value } = yield* bench()
+      plantPeople(sandbox, 23)
+      let pages = 0
+      // The list breaks off in the middle, after pages that were read and hashed.
+      sandbox.setFault(({ path, query }) =>
+        path.includes("customer/get-all") && Number(query.get("limit")) > 1 && ++pages > 3
+          ? { status: 404 }
+          : undefined,
+      )
+      yield* sync({ privacy: HASH, only: ["customers"] })
+      sandbox.setFault(null)
+      yield* sync({ privacy: KEEP, only: ["customers"] })
+      expect(yield* value("SELECT count(*) FROM warehouse.customers WHERE first_name LIKE 'hmac:%'")).toBe(
+        "0",
+      )
+      expect(yield* value(`SELECT count(*) FROM warehouse.customers WHERE first_name LIKE '${MARK}%'`)).toBe(
+        "23",
+      )
+      expect(findings(yield* everything(sql)).length).toBeGreaterThan(0)
+    }),
+  )
+})
