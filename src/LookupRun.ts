@@ -4,7 +4,14 @@ import { isJsonObject, stringifyJson } from "./Json.ts"
 import type { StreamContext, StreamFailure, StreamResult } from "./Pipeline.ts"
 import { unwrapRecord } from "./paycombat/envelope.ts"
 import type { LookupStream } from "./Stream.ts"
-import { type Answer, clearQueue, dueAfter, queueDue, saveAnswers, UNSTORABLE } from "./warehouse/Readiness.ts"
+import {
+  type Answer,
+  clearQueue,
+  dueAfter,
+  queueDue,
+  saveAnswers,
+  UNSTORABLE,
+} from "./warehouse/Readiness.ts"
 import { unstorableText } from "./warehouse/unstorable.ts"
 
 /** One call per row that is due: queue → ask, within the account's bounds → save the answers as they come. */

@@ -79,7 +79,7 @@ export interface Saved {
 
 type Usage = { readonly requests: number; readonly retries: number }
 
-const UNSTORABLE = "The answer holds a text or a number that Postgres cannot store."
+export const UNSTORABLE = "The answer holds a text or a number that Postgres cannot store."
 
 /**
  * Books answers: the latest per customer, and a new period of history where the state (ready, missing fields)

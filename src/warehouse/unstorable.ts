@@ -42,9 +42,17 @@ const problemOf = (value: unknown): string | undefined => {
   return undefined
 }
 
+/** Of the way to a value, what a reject names: this many keys, and of each this many characters. */
+const KEYS_MAX = 10
+const KEY_LENGTH_MAX = 40
+
 /** Keys on the way to a value, as a reject names it. */
-const nameOf = (path: ReadonlyArray<string>): string =>
-  path.map(key => (key === "" ? "(an empty key)" : key)).join(".")
+const nameOf = (path: ReadonlyArray<string>): string => {
+  const keys = path
+    .slice(0, KEYS_MAX)
+    .map(key => (key === "" ? "(an empty key)" : key.slice(0, KEY_LENGTH_MAX).toWellFormed()))
+  return [...keys, ...(path.length > KEYS_MAX ? ["…"] : [])].join(".")
+}
 
 interface Found {
   readonly field: string
