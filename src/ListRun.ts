@@ -11,9 +11,7 @@ import type { ListStream } from "./Stream.ts"
 import { storeContract, storedContract } from "./warehouse/Contracts.ts"
 import { abandonPass, closePass, hasRows, openPass } from "./warehouse/Ledger.ts"
 import { prepareBatch, writeBatch } from "./warehouse/Loader.ts"
-import { merchantHeld } from "./warehouse/merchant.ts"
-import type { Extracted, Prepared } from "./warehouse/prepare.ts"
-import { isStorable } from "./warehouse/unstorable.ts"
+import type { Prepared } from "./warehouse/prepare.ts"
 
 /** One pass over a list: discover → pages → load, batch by batch → close the pass. */
 
@@ -23,6 +21,7 @@ const BATCH_RECORDS = 5_000
 const BATCH_AGE = "2 seconds"
 /** Pages read ahead while a batch is being loaded. */
 const PAGES_AHEAD = 4
+
 /** Whether a pass that was made with one contract can go on with the other: its pages are the same pages. */
 const readsAlike = (a: Contract | undefined, b: Contract): boolean =>
   a?.path === b.path && a.pageParam === b.pageParam && a.sizeParam === b.sizeParam && a.at === b.at
@@ -129,13 +128,20 @@ export const runListStream = (
       provesRemoval,
       ...missing,
     })
-    if (byId.endpoint !== undefined && byId.endpoint !== contract.byId)
-      yield* storeContract(sql, held, { ...contract, byId: byId.endpoint })
+    if (byId.endpoint !== undefined && byId.endpoint !== contract.byId) {
+      const learned: Contract = { ...contract, byId: byId.endpoint }
+      yield* storeContract(sql, held, learned)
+    }
     const totalNote =
       stated !== undefined && stated > seen
         ? `The API states ${stated} ${stream.name}, its pages hold ${seen}: a total that counts others, or a list that cannot be read whole.`
         : null
-    return { rejected: openRejects, removed, leftOver: 0, note: emptyNote ?? note ?? missing?.note ?? totalNote }
+    return {
+      rejected: openRejects,
+      removed,
+      leftOver: 0,
+      note: emptyNote ?? note ?? missing?.note ?? totalNote,
+    }
   }).pipe(
     // What was read on a wrong contract must not be gone on with.
     Effect.tapErrorTag("EndpointError", error =>

@@ -1,10 +1,9 @@
 import { Effect } from "effect"
 import { type AccountError, EndpointError } from "../Errors.ts"
-import { isJsonObject, type Json, type JsonObject } from "../Json.ts"
 import type { ListSource } from "../Stream.ts"
 import type { Client, Query } from "./Client.ts"
-import { type FoundList, listAt, unwrap } from "./envelope.ts"
-import { type Addressing, idOf, isNotFound, isOurs, ourList, queryOf } from "./listing.ts"
+import { type FoundList, listAt } from "./envelope.ts"
+import { type Addressing, idOf, isOurs, ourList, queryOf } from "./listing.ts"
 import { PAGING_NAMES, type PagingNames, provePaging } from "./proof.ts"
 
 /** How a list is read: what discovery found, as it is stored between runs. Plain JSON. */
@@ -21,6 +20,8 @@ export interface Contract extends Addressing {
   readonly pagingProven: boolean
   /** A record of this very stream was read through it on this run. An empty list proves nothing. */
   readonly verified: boolean
+  /** The by-id endpoint that answered last, with `{id}` for the id. Tried first, and proven anew by each run. */
+  readonly byId?: string
 }
 
 export interface DiscoveryOptions {
@@ -30,14 +31,6 @@ export interface DiscoveryOptions {
   readonly configuredPaging?: PagingNames | undefined
   /** What an earlier run found. */
   readonly known?: Contract | undefined
-}
-
-/** The record of a by-id answer. */
-export interface Detail {
-  /** Which of `source.detail.paths(id)` answered; the same for every id. */
-  readonly candidate: number
-  readonly record: JsonObject
-  readonly readAt: Date
 }
 
 type Failing<A> = Effect.Effect<A, AccountError | EndpointError>
@@ -185,55 +178,4 @@ const nothingFound = (
       message: `no list found (${outcomes.join("; ")}): ${remedy}`,
     }),
   )
-}
-
-/** Finds the by-id candidate that answers with the record of this id, the whole record if one does. */
-export const discoverDetail = (client: Client, source: ListSource, id: string): Failing<Detail> =>
-  Effect.gen(function* () {
-    const paths = source.detail?.paths(encodeURIComponent(id)) ?? []
-    let partial: Detail | undefined
-    const errors: Array<EndpointError> = []
-    for (const candidate of paths.keys()) {
-      const detail = yield* passOver(readDetail(client, source, candidate, id))
-      if (detail instanceof EndpointError) errors.push(detail)
-      else if (source.detail?.isNeeded(detail.record) === false) return detail
-      else partial ??= detail
-    }
-    if (partial !== undefined) return partial
-    const telling = errors.find(({ reason }) => reason === "unavailable")
-    if (telling !== undefined) return yield* telling
-    const isGone = errors.length > 0 && errors.every(isNotFound)
-    return yield* new EndpointError({
-      reason: isGone ? "refused" : "contract",
-      path: paths[0] ?? "",
-      message: `no by-id endpoint answers with this record (tried ${paths.join(", ")})`,
-      ...(isGone ? { status: 404 } : {}),
-    })
-  })
-
-/** Reads a record by its id from a candidate that `discoverDetail` found. `refused` with 404: there is none. */
-export const readDetail = (
-  client: Client,
-  source: ListSource,
-  candidate: number,
-  id: string,
-): Failing<Detail> =>
-  Effect.gen(function* () {
-    const path = source.detail?.paths(encodeURIComponent(id))[candidate] ?? ""
-    const { body, readAt } = yield* client.get(path)
-    const record = recordWithId(source, body, id)
-    if (record !== undefined) return { candidate, record, readAt }
-    return yield* new EndpointError({
-      reason: "contract",
-      path,
-      message: `GET ${path}: the answer is not the record of this id`,
-    })
-  })
-
-/** The record is the payload, or the one thing in it. */
-const recordWithId = (source: ListSource, body: Json, id: string): JsonObject | undefined => {
-  const unwrapped = unwrap(body)
-  const payload = unwrapped.isOk ? unwrapped.payload : null
-  const inside = Array.isArray(payload) ? payload : isJsonObject(payload) ? Object.values(payload) : []
-  return [payload, ...inside].filter(isJsonObject).find(record => record[source.idField] === id)
 }

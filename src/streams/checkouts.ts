@@ -113,7 +113,8 @@ export default defineStream({
     idField: "id",
     merchantField: "merchant_id",
     recognizes: record => "checkout_token" in record || "checkout_url" in record || "order_summary" in record,
-    detail: null,
+    // Get Detail Checkout (D).
+    detail: { isNeeded: () => false, paths: id => [`/api/v1/checkout/retrieve/${id}`] },
   },
   table: checkouts,
   idColumn: "checkout_id",

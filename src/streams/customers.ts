@@ -123,7 +123,8 @@ export default defineStream({
     idField: "customer_id",
     merchantField: "org_id",
     recognizes: record => "is_wallet_ready" in record || "individual" in record || "company" in record,
-    detail: null,
+    // Get Detail Customer by Id (D).
+    detail: { isNeeded: () => false, paths: id => [`/api/v1/customer/customer/${id}`] },
   },
   table: customers,
   idColumn: "customer_id",

@@ -1,16 +1,16 @@
 import { sql } from "drizzle-orm"
 import { index, primaryKey, text } from "drizzle-orm/pg-core"
 import { ParseResult, Schema } from "effect"
-import { Amount, Code, Id, Instant, loose, maybe, Text } from "../Fields.ts"
+import { Amount, Code, Id, Indexed, Instant, loose, maybe, Text } from "../Fields.ts"
 import { defineStream } from "../Stream.ts"
 import { account, amount, finite, instant, recordColumns, warehouse } from "../warehouse/columns.ts"
 
 const Fields = Schema.Struct({
   id: Id,
-  payout_id_finmo: maybe(Text),
+  payout_id_finmo: maybe(Indexed),
   merchant_id: maybe(Text),
-  reply_code_id_pg: maybe(Text),
-  status: Text,
+  reply_code_id_pg: maybe(Indexed),
+  status: Indexed,
   wire_id: loose,
   order_id: loose,
   due_date: maybe(Instant),
@@ -133,7 +133,17 @@ export default defineStream({
     merchantField: "merchant_id",
     recognizes: record =>
       ["wire_amount", "wire_id", "payout_id_finmo", "beneficiary_bank"].some(key => key in record),
-    detail: null,
+    // The last is the older reference's; where the newer API has it is ?.
+    detail: {
+      isNeeded: () => false,
+      paths: id => [
+        `/api/v1/payout/retrieve-payout/${id}`,
+        `/api/v1/payout/retrieve/${id}`,
+        `/api/v1/payout/payout/${id}`,
+        `/api/v1/payout/${id}`,
+        `/finmo/payout-method/retrieve-payout/${id}`,
+      ],
+    },
   },
   table: payouts,
   idColumn: "payout_id",

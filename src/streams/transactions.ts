@@ -105,7 +105,17 @@ export default defineStream({
     idField: "transaction_id",
     merchantField: "org_id",
     recognizes: record => "event_type" in record || "is_settled" in record,
-    detail: null,
+    // The last is the older reference's; where the newer API has it is ?.
+    detail: {
+      isNeeded: () => false,
+      paths: id => [
+        `/api/v1/transaction/find-transaction/${id}`,
+        `/api/v1/transaction/retrieve/${id}`,
+        `/api/v1/transaction/transaction/${id}`,
+        `/api/v1/transaction/${id}`,
+        `/finmo/transaction/find-transaction/${id}`,
+      ],
+    },
   },
   table: transactions,
   idColumn: "transaction_id",

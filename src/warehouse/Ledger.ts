@@ -2,11 +2,16 @@ import { Effect } from "effect"
 import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../Errors.ts"
 import type { Stream } from "../Stream.ts"
-import { shapeOf, type Transaction } from "./bulk.ts"
+import { arrayLiteral, shapeOf, type Transaction } from "./bulk.ts"
 import { attempt, retryTransient } from "./Database.ts"
 import { fenced, type Held } from "./Lease.ts"
+import { notShown } from "./missing.ts"
+import { closeUnlisted, countOpen } from "./rejects.ts"
 
 /** What was run and how it ended: `sync.runs`, `sync.stream_runs`, and the passes that `sync.checkpoints` keeps open. */
+
+/** What a stream's run is: a pass over a list, look-ups, or work on what is stored, which asks the API nothing. */
+export type Mode = "full" | "lookup" | "replay" | "rebuild"
 
 export type Status = "running" | "complete" | "complete_with_rejects" | "failed" | "interrupted" | "dead"
 
@@ -53,11 +58,7 @@ export const finishRun = (
   )
 
 /** Books a stream's run as started, and as dead those that left it `running` without a lease, if it is ours now. */
-export const startStream = (
-  sql: postgres.Sql,
-  held: Held,
-  mode: "full" | "lookup",
-): Effect.Effect<void, WarehouseError> =>
+export const startStream = (sql: postgres.Sql, held: Held, mode: Mode): Effect.Effect<void, WarehouseError> =>
   retryTransient(
     attempt(() =>
       sql.begin(async tx => {
@@ -145,15 +146,24 @@ export interface Closing {
   readonly note: string | null
 }
 
+/** A pass that came to its end. `gone` and `there` are what by-id endpoints said about records it did not show. */
+export interface Ended {
+  readonly passId: string
+  readonly provesRemoval: boolean
+  readonly gone?: ReadonlyArray<string>
+  readonly there?: ReadonlyArray<string>
+}
+
 /**
  * Closes a complete pass. A record that neither this pass nor the complete one before it was shown is booked
- * as removed; a pass whose seen keys were lost, or that read an unverified list, proves nothing.
+ * as removed, and one that is `gone` at once, but none that is `there`; a pass whose seen keys were lost, or
+ * that read an unverified list, proves nothing.
  */
 export const closePass = (
   sql: postgres.Sql,
   held: Held,
   stream: Stream,
-  pass: { passId: string; provesRemoval: boolean },
+  pass: Ended,
 ): Effect.Effect<Closing, LeaseError | WarehouseError> =>
   fenced(sql, held, async tx => {
     const [booked] = await tx<Array<{ seen: number; isWhole: boolean }>>`
@@ -161,7 +171,7 @@ export const closePass = (
         seen_keys = (SELECT count(*) FROM sync.seen_keys WHERE pass_id = ${pass.passId}) AS "isWhole"
       FROM sync.checkpoints WHERE account = ${held.account} AND stream = ${held.stream} AND pass_id = ${pass.passId}`
     const isProof = pass.provesRemoval && booked?.isWhole === true
-    const removed = isProof ? await bookMissing(tx, held, stream, pass.passId) : 0
+    const removed = isProof ? await bookMissing(tx, held, stream, pass) : 0
     // It may have been shown what the pass before it was not: only two passes in a row are proof.
     if (!isProof)
       await tx`DELETE FROM sync.missing_keys WHERE account = ${held.account} AND stream = ${held.stream}`
@@ -169,12 +179,11 @@ export const closePass = (
     await tx`
       DELETE FROM sync.checkpoints
       WHERE account = ${held.account} AND stream = ${held.stream} AND pass_id = ${pass.passId}`
-    const [open] = await tx<Array<{ count: number }>>`
-      SELECT count(*)::int FROM sync.rejects WHERE account = ${held.account} AND stream = ${held.stream}`
+    if (pass.provesRemoval) await closeUnlisted(tx, held, pass.passId)
     return {
       removed,
       seen: booked?.seen ?? 0,
-      openRejects: open?.count ?? 0,
+      openRejects: await countOpen(tx, held),
       note: isProof
         ? null
         : pass.provesRemoval
@@ -183,24 +192,33 @@ export const closePass = (
     }
   })
 
-const bookMissing = async (tx: Transaction, held: Held, stream: Stream, passId: string): Promise<number> => {
+const bookMissing = async (
+  tx: Transaction,
+  held: Held,
+  stream: Stream,
+  { passId, gone = [], there = [] }: Ended,
+): Promise<number> => {
   const { table } = shapeOf(stream.table)
   const id = `t."${stream.idColumn}"`
-  const scope = [held.account, held.stream]
-  const missing = `t.account = $1 AND t.removed_at IS NULL
-    AND NOT EXISTS (SELECT FROM sync.seen_keys AS s WHERE s.pass_id = $3::uuid AND s.record_id = ${id})`
-  const { count } = await tx.unsafe(
+  const asked = await tx.unsafe(
+    `UPDATE ${table} AS t SET removed_at = clock_timestamp()
+     WHERE t.account = $1 AND t.removed_at IS NULL AND ${id} = ANY ($2::text[])`,
+    [held.account, arrayLiteral(gone)],
+  )
+  const scope = [held.account, passId, held.stream, arrayLiteral(there)]
+  const missing = `${notShown(stream)} AND ${id} <> ALL ($4::text[])`
+  const twice = await tx.unsafe(
     `UPDATE ${table} AS t SET removed_at = clock_timestamp()
      FROM sync.missing_keys AS m
-     WHERE ${missing} AND m.account = $1 AND m.stream = $2 AND m.record_id = ${id}`,
-    [...scope, passId],
+     WHERE ${missing} AND m.account = $1 AND m.stream = $3 AND m.record_id = ${id}`,
+    scope,
   )
-  await tx.unsafe("DELETE FROM sync.missing_keys WHERE account = $1 AND stream = $2", scope)
+  await tx`DELETE FROM sync.missing_keys WHERE account = ${held.account} AND stream = ${held.stream}`
   await tx.unsafe(
-    `INSERT INTO sync.missing_keys (account, stream, record_id) SELECT $1, $2, ${id} FROM ${table} AS t WHERE ${missing}`,
-    [...scope, passId],
+    `INSERT INTO sync.missing_keys (account, stream, record_id) SELECT $1, $3, ${id} FROM ${table} AS t WHERE ${missing}`,
+    scope,
   )
-  return count
+  return asked.count + twice.count
 }
 
 /** Forgets an unfinished pass, whose checkpoint a later run must not go on from. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { discoverDetail, readDetail } from "../../src/paycombat/discovery.ts"
+import { discoverDetail, readDetail } from "../../src/paycombat/byId.ts"
 import type { Sandbox } from "../../src/sandbox/Sandbox.ts"
 import { clientOf, discoverFrom, SOURCES, startSandbox, zeroBased } from "./support.ts"
 
@@ -207,9 +207,9 @@ describe("a by-id endpoint", () => {
       const client = yield* clientOf(sandbox)
       const [first, second] = [0, 1].map(index => sandbox.idOf("wallets", index))
       const found = yield* discoverDetail(client, SOURCES.wallets, first!)
-      expect(found).toMatchObject({ candidate: 1, record: { wallet_id: first } })
+      expect(found).toMatchObject({ endpoint: "/api/v1/wallet/{id}", record: { wallet_id: first } })
       expect(found.record.wallet_account).toBeInstanceOf(Array)
-      const next = yield* readDetail(client, SOURCES.wallets, found.candidate, second!)
+      const next = yield* readDetail(client, SOURCES.wallets, found.endpoint, second!)
       expect(next.record.wallet_id).toBe(second)
     }),
   )
@@ -220,7 +220,9 @@ describe("a by-id endpoint", () => {
       const client = yield* clientOf(sandbox)
       const none = yield* Effect.flip(discoverDetail(client, SOURCES.wallets, "wallet_none"))
       expect(none).toMatchObject({ reason: "refused", status: 404 })
-      const gone = yield* Effect.flip(readDetail(client, SOURCES.wallets, 1, "wallet_none"))
+      const gone = yield* Effect.flip(
+        readDetail(client, SOURCES.wallets, "/api/v1/wallet/{id}", "wallet_none"),
+      )
       expect(gone).toMatchObject({ reason: "refused", status: 404 })
     }),
   )

@@ -1,0 +1,127 @@
+import { Effect } from "effect"
+import { EndpointError } from "./Errors.ts"
+import { isJsonObject, type Json, type JsonObject } from "./Json.ts"
+import type { StreamContext, StreamFailure } from "./Pipeline.ts"
+import { discoverDetail, readDetail } from "./paycombat/byId.ts"
+import { isNotFound } from "./paycombat/listing.ts"
+import type { Page } from "./paycombat/paging.ts"
+import type { ListStream } from "./Stream.ts"
+import { merchantHeld } from "./warehouse/merchant.ts"
+import { isStored } from "./warehouse/missing.ts"
+import type { Extracted } from "./warehouse/prepare.ts"
+import { isStorable } from "./warehouse/unstorable.ts"
+
+/** What stands between a page and its load: records that lack parts are completed, another merchant's are refused. */
+
+/** List items whose by-id endpoint is looked for before it counts as not there: one of them may be gone by then. */
+const DETAIL_PROBES = 3
+/** Listed records of one pass that are held back because their by-id endpoint calls them gone. */
+const DISOWNED_MAX = 1_000
+
+export interface Extract {
+  readonly page: Page
+  readonly records: ReadonlyArray<Extracted>
+}
+
+/** What a run knows about a stream's by-id endpoint. Grows while the pages are read. */
+export interface ById {
+  /** Where it is, with `{id}` for the id; from an earlier run until this one has proven it. */
+  endpoint: string | undefined
+  /** Ids that are listed and stored, but answered with 404: for the end of the pass to judge. */
+  readonly disowned: Set<string>
+}
+
+/**
+ * A page's records, those that lack parts replaced by what their by-id endpoint says. Of one that it calls gone
+ * what is stored is the latest that is whole: the item is held back. One that is not stored stays as it is: it
+ * becomes a reject that names the missing part, and costs nobody else.
+ */
+export const wholeRecords = (context: StreamContext, stream: ListStream, byId: ById) => {
+  const { sql, client, account } = context
+  const { detail, idField } = stream.source
+  let endpoint: string | undefined
+  const lacksParts = (record: Json): record is JsonObject =>
+    detail !== null && isJsonObject(record) && typeof record[idField] === "string" && detail.isNeeded(record)
+  const read = (record: JsonObject, readAt: Date): Effect.Effect<ReadonlyArray<Extracted>, StreamFailure> => {
+    const id = String(record[idField])
+    return readDetail(client, stream.source, endpoint!, id).pipe(
+      Effect.map(whole => [{ record: { ...record, ...whole.record }, readAt: whole.readAt }]),
+      Effect.catchIf(isAboutRecord, error =>
+        Effect.gen(function* () {
+          const isDisowned =
+            isNotFound(error) &&
+            byId.disowned.size < DISOWNED_MAX &&
+            isStorable(id) &&
+            (yield* isStored(sql, account.name, stream, id))
+          if (!isDisowned) return [{ record, readAt }]
+          byId.disowned.add(id)
+          return []
+        }),
+      ),
+    )
+  }
+  const findEndpoint = ([first, ...others]: ReadonlyArray<JsonObject>): Effect.Effect<
+    string,
+    StreamFailure
+  > =>
+    discoverDetail(client, stream.source, String(first![idField]), byId.endpoint).pipe(
+      Effect.map(found => found.endpoint),
+      Effect.catchIf(
+        error => isAboutRecord(error) && others.length > 0,
+        () => findEndpoint(others),
+      ),
+    )
+  return (page: Page): Effect.Effect<Extract, StreamFailure> =>
+    Effect.gen(function* () {
+      const lacking = page.records.filter(lacksParts)
+      if (lacking.length > 0) {
+        endpoint ??= yield* findEndpoint(lacking.slice(0, DETAIL_PROBES))
+        byId.endpoint = endpoint
+      }
+      const records = yield* Effect.forEach(
+        page.records,
+        (record): Effect.Effect<ReadonlyArray<Extracted>, StreamFailure> =>
+          lacksParts(record) ? read(record, page.readAt) : Effect.succeed([{ record, readAt: page.readAt }]),
+        { concurrency: account.concurrency },
+      )
+      return { page, records: records.flat() }
+    })
+}
+
+/** A definite answer about the one record that was asked for; anything else is about the endpoint. */
+const isAboutRecord = (error: StreamFailure): error is EndpointError =>
+  error._tag === "EndpointError" &&
+  error.status !== 403 &&
+  (error.reason === "refused" || error.reason === "failed" || error.reason === "contract")
+
+/**
+ * Lets a page through whose records are all of the merchant that the warehouse holds for this account. With a
+ * swapped token all that is stored would soon be booked as removed.
+ */
+export const ofOneMerchant = (context: StreamContext, stream: ListStream) => {
+  const { sql, account } = context
+  const { merchantField, paths } = stream.source
+  const trusted = new Set<string>()
+  const check = (merchant: string): Effect.Effect<void, StreamFailure> =>
+    Effect.gen(function* () {
+      const held = yield* merchantHeld(sql, account.name, stream.table, merchantField!, merchant)
+      if (held === "same" || (held === "unknown" && trusted.size === 0)) {
+        trusted.add(merchant)
+        return
+      }
+      return yield* new EndpointError({
+        reason: "contract",
+        path: paths[0]!,
+        message:
+          `The list of ${stream.name} holds records of another ${merchantField} than the account ${account.name} has` +
+          " in the warehouse: none of them was stored. Check the token; another merchant needs an account of its own.",
+      })
+    })
+  return ({ records }: Pick<Extract, "records">): Effect.Effect<void, StreamFailure> => {
+    const merchants = records.flatMap(({ record }) => {
+      const merchant = merchantField !== null && isJsonObject(record) ? record[merchantField] : undefined
+      return typeof merchant === "string" && !trusted.has(merchant) && isStorable(merchant) ? [merchant] : []
+    })
+    return Effect.forEach(new Set(merchants), check, { discard: true })
+  }
+}

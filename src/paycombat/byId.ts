@@ -1,0 +1,162 @@
+import { Effect } from "effect"
+import { type AccountError, EndpointError } from "../Errors.ts"
+import { isJsonObject, type Json, type JsonObject } from "../Json.ts"
+import type { ListSource } from "../Stream.ts"
+import type { Client } from "./Client.ts"
+import { unwrap } from "./envelope.ts"
+import { isNotFound } from "./listing.ts"
+
+/**
+ * Records asked for by their id. Where the endpoint is, is documented for some streams (D) and guessed for the
+ * others (?): it counts as found once it answered with the very record that was asked for.
+ */
+
+/** The record of a by-id answer. */
+export interface Detail {
+  /** Where it was read, with `{id}` for the id: the same for every record. */
+  readonly endpoint: string
+  readonly record: JsonObject
+  readonly readAt: Date
+}
+
+/** What by-id endpoints said about records that a list does not show. */
+export interface Answers {
+  /** The endpoint that proved itself in this run; undefined where none did, and nothing else is known then. */
+  readonly endpoint: string | undefined
+  /** A record that is listed, as the endpoint answers it. */
+  readonly control: Detail | undefined
+  /** Ids that were answered with 404, while listed records were answered before and after. */
+  readonly gone: ReadonlyArray<string>
+  /** Records that exist, listed or not. */
+  readonly there: ReadonlyArray<Detail>
+}
+
+type Failing<A> = Effect.Effect<A, AccountError | EndpointError>
+
+const PLACE = "{id}"
+/** Such ids would be taken for steps in the path. */
+const UNADDRESSABLE = /^\.{0,2}$/
+
+/** The candidates, what an earlier run found first. */
+const endpointsOf = ({ detail }: ListSource, known: string | undefined): ReadonlyArray<string> => {
+  const candidates = detail?.paths(PLACE) ?? []
+  const isKnown = known !== undefined && candidates.includes(known)
+  return isKnown ? [known, ...candidates.filter(endpoint => endpoint !== known)] : candidates
+}
+
+/** Finds the by-id endpoint that answers with the record of this id, the whole record if one does. */
+export const discoverDetail = (
+  client: Client,
+  source: ListSource,
+  id: string,
+  known?: string,
+): Failing<Detail> =>
+  Effect.gen(function* () {
+    const endpoints = endpointsOf(source, known)
+    let partial: Detail | undefined
+    const errors: Array<EndpointError> = []
+    for (const endpoint of endpoints) {
+      const detail = yield* readDetail(client, source, endpoint, id).pipe(
+        Effect.catchTag("EndpointError", error => Effect.succeed(error)),
+      )
+      if (detail instanceof EndpointError) errors.push(detail)
+      else if (source.detail?.isNeeded(detail.record) === false) return detail
+      else partial ??= detail
+    }
+    if (partial !== undefined) return partial
+    const telling = errors.find(({ reason }) => reason === "unavailable")
+    if (telling !== undefined) return yield* telling
+    const isGone = errors.length > 0 && errors.every(isNotFound)
+    return yield* new EndpointError({
+      reason: isGone ? "refused" : "contract",
+      path: endpoints[0] ?? "",
+      message: `no by-id endpoint answers with this record (tried ${endpoints.join(", ")})`,
+      ...(isGone ? { status: 404 } : {}),
+    })
+  })
+
+/** Reads a record by its id from an endpoint that `discoverDetail` found. `refused` with 404: there is none. */
+export const readDetail = (
+  client: Client,
+  source: ListSource,
+  endpoint: string,
+  id: string,
+): Failing<Detail> =>
+  Effect.gen(function* () {
+    const about = { reason: "contract", path: endpoint } as const
+    if (UNADDRESSABLE.test(id))
+      return yield* new EndpointError({ ...about, message: `GET ${endpoint}: the id cannot stand in a path` })
+    const { body, readAt } = yield* client.get(endpoint.replace(PLACE, () => encodeURIComponent(id)))
+    const record = recordWithId(source, body, id)
+    if (record !== undefined) return { endpoint, record, readAt }
+    return yield* new EndpointError({
+      ...about,
+      message: `GET ${endpoint}: the answer is not the record of this id`,
+    })
+  })
+
+/** The record is the payload, or the one thing in it. */
+const recordWithId = (source: ListSource, body: Json, id: string): JsonObject | undefined => {
+  const unwrapped = unwrap(body)
+  const payload = unwrapped.isOk ? unwrapped.payload : null
+  const inside = Array.isArray(payload) ? payload : isJsonObject(payload) ? Object.values(payload) : []
+  return [payload, ...inside].filter(isJsonObject).find(record => record[source.idField] === id)
+}
+
+/** Nobody is there to answer: asking about another record would not help. */
+const isAwayFor = (error: AccountError | EndpointError): boolean =>
+  error._tag === "AccountError" || error.reason === "unavailable" || error.status === 403
+
+const nothing: Answers = { endpoint: undefined, control: undefined, gone: [], there: [] }
+
+/**
+ * Asks about each of the ids. `controls` are records that are listed: a 404 may be a wrong path, or a route that
+ * is away, so it counts only where the same endpoint answered with one of them before, and again afterwards.
+ * Never fails: what got neither answer is in neither list, and an endpoint that is away is not asked further.
+ */
+export const askById = (
+  client: Client,
+  source: ListSource,
+  asked: {
+    readonly ids: ReadonlyArray<string>
+    readonly controls: ReadonlyArray<string>
+    readonly known: string | undefined
+  },
+): Effect.Effect<Answers> =>
+  Effect.gen(function* () {
+    /** The first listed record that is answered; one of them may be gone by now, all of them hardly. */
+    const prove = (read: (id: string) => Failing<Detail>) =>
+      Effect.gen(function* () {
+        for (const id of asked.controls) {
+          const detail = yield* Effect.catchAll(read(id), Effect.succeed)
+          if (!("_tag" in detail)) return detail
+          if (isAwayFor(detail)) return undefined
+        }
+        return undefined
+      })
+    const control = yield* prove(id => discoverDetail(client, source, id, asked.known))
+    if (control === undefined) return nothing
+    const { endpoint } = control
+    let isAway = false
+    const ask = (id: string): Effect.Effect<Detail | "gone" | undefined> =>
+      isAway
+        ? Effect.succeed(undefined)
+        : Effect.catchAll(readDetail(client, source, endpoint, id), error => {
+            isAway ||= isAwayFor(error)
+            return Effect.succeed(isNotFound(error) ? ("gone" as const) : undefined)
+          })
+    const answers = yield* Effect.forEach(
+      asked.ids,
+      id =>
+        Effect.map(
+          Effect.suspend(() => ask(id)),
+          answer => ({ id, answer }),
+        ),
+      { concurrency: client.account.concurrency },
+    )
+    const gone = answers.flatMap(({ id, answer }) => (answer === "gone" ? [id] : []))
+    const there = answers.flatMap(({ answer }) => (typeof answer === "object" ? [answer] : []))
+    const isStillProven =
+      gone.length === 0 || (yield* prove(id => readDetail(client, source, endpoint, id))) !== undefined
+    return { endpoint, control, gone: isStillProven ? gone : [], there }
+  })

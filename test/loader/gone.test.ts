@@ -1,0 +1,220 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import type { SandboxOptions } from "../../src/sandbox/Sandbox.ts"
+import { bench, streamOf } from "../support/warehouse.ts"
+
+/** What a by-id endpoint's answer does to records that the list does not show any more. */
+
+const BY_ID = "/api/v1/checkout/retrieve/"
+const only = ["checkouts"]
+
+const setup = (options: Partial<SandboxOptions> = {}) =>
+  Effect.gen(function* () {
+    const given = yield* bench(options)
+    const { sandbox } = given
+    yield* given.sync({ only })
+    const idsWhere = (condition: string) =>
+      Effect.map(given.rows(`SELECT checkout_id AS id FROM warehouse.checkouts WHERE ${condition}`), rows =>
+        rows.map(({ id }) => id),
+      )
+    return {
+      ...given,
+      ids: (...indices: ReadonlyArray<number>) => indices.map(index => sandbox.idOf("checkouts", index)),
+      removed: idsWhere("removed_at IS NOT NULL"),
+      idsWhere,
+      pass: Effect.map(given.sync({ only }), summary => streamOf(summary, "checkouts")),
+      byIdRequests: Effect.sync(() => sandbox.requests.recent.filter(({ path }) => path.startsWith(BY_ID))),
+    }
+  })
+
+describe("a record that the list does not show any more", () => {
+  it.scopedLive(
+    "and that its by-id endpoint calls gone is booked as removed by the first complete pass",
+    () =>
+      Effect.gen(function* () {
+        const { sandbox, pass, removed, ids, byIdRequests } = yield* setup()
+        sandbox.remove("checkouts", 5)
+        sandbox.resetRequests()
+        expect(yield* pass).toMatchObject({ status: "complete", removed: 1, note: null })
+        expect(yield* removed).toEqual(ids(5))
+        // One listed record before, the missing one, one listed record after.
+        expect((yield* byIdRequests).length).toBe(3)
+        sandbox.resetRequests()
+        expect((yield* pass).removed).toBe(0)
+        expect(yield* byIdRequests).toEqual([])
+        sandbox.restore("checkouts", 5)
+        yield* pass
+        expect(yield* removed).toEqual([])
+      }),
+  )
+
+  it.scopedLive("but that its by-id endpoint answers exists, however often the list leaves it out", () =>
+    Effect.gen(function* () {
+      const { sandbox, pass, removed, value, ids } = yield* setup()
+      sandbox.hide("checkouts", 5)
+      for (let n = 0; n < 3; n++) expect(yield* pass).toMatchObject({ status: "complete", removed: 0 })
+      expect(yield* removed).toEqual([])
+      // What it is by now is loaded from there.
+      sandbox.touch("checkouts", 5)
+      expect((yield* pass).updated).toBe(1)
+      const expected = JSON.parse(sandbox.truth.text("checkouts", 5)).updated_at
+      expect(
+        yield* value(
+          `SELECT raw ->> 'updated_at' FROM warehouse.checkouts WHERE checkout_id = '${ids(5)[0]}'`,
+        ),
+      ).toBe(expected)
+      sandbox.remove("checkouts", 5)
+      expect((yield* pass).removed).toBe(1)
+    }),
+  )
+
+  it.scopedLive("and that is answered in another form than the list's exists, and stays as it is", () =>
+    Effect.gen(function* () {
+      const { sandbox, pass, removed, value, ids } = yield* setup()
+      sandbox.hide("checkouts", 5)
+      sandbox.touch("checkouts", 5)
+      const stored = `SELECT content_hash FROM warehouse.checkouts WHERE checkout_id = '${ids(5)[0]}'`
+      const before = yield* value(stored)
+      sandbox.setFault(({ path }) =>
+        path.startsWith(BY_ID) ? { transform: body => body.replaceAll('"merchant_id"', '"org"') } : undefined,
+      )
+      for (let n = 0; n < 3; n++) expect(yield* pass).toMatchObject({ removed: 0, updated: 0 })
+      expect(yield* removed).toEqual([])
+      expect(yield* value(stored)).toBe(before)
+    }),
+  )
+
+  it.scopedLive("many of them hidden at once: the note says so", () =>
+    Effect.gen(function* () {
+      const { sandbox, pass } = yield* setup()
+      for (const index of [1, 3, 5, 7, 9]) sandbox.hide("checkouts", index)
+      expect((yield* pass).note).toContain("5 checkouts exist")
+    }),
+  )
+})
+
+describe("a 404 proves nothing", () => {
+  it.scopedLive("where no listed record is answered either: a wrong path", () =>
+    Effect.gen(function* () {
+      const { sandbox, pass, removed, ids } = yield* setup()
+      sandbox.remove("checkouts", 5)
+      sandbox.setFault(({ path }) => (path.startsWith(BY_ID) ? { status: 404, body: {} } : undefined))
+      expect(yield* pass).toMatchObject({ status: "complete", removed: 0 })
+      expect(yield* removed).toEqual([])
+      // Then the two passes decide.
+      expect((yield* pass).removed).toBe(1)
+      expect(yield* removed).toEqual(ids(5))
+    }),
+  )
+
+  it.scopedLive("where the route goes away while it is asked", () =>
+    Effect.gen(function* () {
+      const { sandbox, pass, removed } = yield* setup()
+      for (const index of [2, 5]) sandbox.remove("checkouts", index)
+      sandbox.resetRequests()
+      sandbox.setFault(({ path, nth }) =>
+        path.startsWith(BY_ID) && nth > 1 ? { status: 404, body: {} } : undefined,
+      )
+      expect(yield* pass).toMatchObject({ status: "complete", removed: 0 })
+      expect(yield* removed).toEqual([])
+    }),
+  )
+
+  it.scopedLive.each([
+    ["403", { status: 403, body: {} }],
+    ["a record of another id", { body: { status: true, data: { id: "other", checkout_token: "t" } } }],
+    ["an empty answer", { body: { status: true, data: null } }],
+    ["a failure under HTTP 200", { body: { status: false, message: "not found" } }],
+  ] as const)("nor does %s", ([, fault]) =>
+    Effect.gen(function* () {
+      const { sandbox, pass, removed, ids } = yield* setup()
+      sandbox.remove("checkouts", 5)
+      sandbox.setFault(({ path }) => (path === `${BY_ID}${ids(5)[0]}` ? fault : undefined))
+      expect(yield* pass).toMatchObject({ status: "complete", removed: 0 })
+      expect(yield* removed).toEqual([])
+    }),
+  )
+
+  it.scopedLive("about a large part of the list from one pass alone", () =>
+    Effect.gen(function* () {
+      const { sandbox, pass, removed } = yield* setup({ checkouts: 60 })
+      for (let index = 0; index < 30; index++) sandbox.remove("checkouts", index)
+      const first = yield* pass
+      expect(first).toMatchObject({ status: "complete", removed: 0 })
+      expect(first.note).toContain("30 checkouts are gone all at once")
+      expect((yield* removed).length).toBe(0)
+      expect((yield* pass).removed).toBe(30)
+    }),
+  )
+})
+
+describe("the look-ups", () => {
+  it.scopedLive("are bounded; those that are about to be booked as removed come first", () =>
+    Effect.gen(function* () {
+      const { sandbox, pass, byIdRequests } = yield* setup({ checkouts: 500 })
+      for (let index = 0; index < 230; index++) sandbox.hide("checkouts", index)
+      sandbox.resetRequests()
+      expect((yield* pass).removed).toBe(0)
+      expect((yield* byIdRequests).length).toBe(201)
+      // The 30 that were not asked are missing once; now they are asked before all others.
+      expect((yield* pass).removed).toBe(0)
+    }),
+  )
+
+  it.scopedLive("find an endpoint that nobody documented, and remember it", () =>
+    Effect.gen(function* () {
+      const endpoint = "/finmo/payout-method/retrieve-payout/{id}"
+      const { sandbox, sync, rows } = yield* bench({ detailPaths: { payouts: endpoint } })
+      const pass = Effect.map(sync({ only: ["payouts"] }), summary => streamOf(summary, "payouts"))
+      yield* pass
+      sandbox.remove("payouts", 3)
+      expect((yield* pass).removed).toBe(1)
+      expect(yield* rows("SELECT contract ->> 'byId' AS at FROM sync.contracts")).toEqual([{ at: endpoint }])
+      sandbox.remove("payouts", 4)
+      sandbox.resetRequests()
+      expect((yield* pass).removed).toBe(1)
+      const asked = sandbox.requests.recent.filter(({ path }) => !path.endsWith("/get-all"))
+      expect(asked.length).toBe(3)
+      expect(asked.every(({ path }) => path.startsWith("/finmo/"))).toBe(true)
+    }),
+  )
+})
+
+describe("a wallet that is listed without its balances", () => {
+  const wallets = (gone: number) =>
+    Effect.gen(function* () {
+      const given = yield* bench({ walletListHasBalances: false })
+      const pass = Effect.map(given.sync({ only: ["wallets"] }), summary => streamOf(summary, "wallets"))
+      const removed = given.rows("SELECT wallet_id AS id FROM warehouse.wallets WHERE removed_at IS NOT NULL")
+      return { ...given, pass, removed, id: given.sandbox.idOf("wallets", gone) }
+    })
+
+  it.scopedLive("and that its by-id endpoint calls gone is removed, not a reject", () =>
+    Effect.gen(function* () {
+      const { sandbox, pass, removed, id } = yield* wallets(4)
+      yield* pass
+      sandbox.setFault(({ path }) => (path.endsWith(`/${id}`) ? { status: 404, body: {} } : undefined))
+      expect(yield* pass).toMatchObject({ status: "complete", rejected: 0, removed: 1 })
+      expect(yield* removed).toEqual([{ id }])
+      expect(yield* pass).toMatchObject({ status: "complete", rejected: 0, removed: 0 })
+      sandbox.setFault(null)
+      expect(yield* pass).toMatchObject({ status: "complete", updated: 1 })
+      expect(yield* removed).toEqual([])
+    }),
+  )
+
+  it.scopedLive("stays what it is when the route goes away in the middle of the pages", () =>
+    Effect.gen(function* () {
+      const { sandbox, pass, removed } = yield* wallets(4)
+      yield* pass
+      for (let n = 0; n < 3; n++) {
+        sandbox.resetRequests()
+        sandbox.setFault(({ path, nth }) =>
+          path.startsWith("/api/v1/wallet/wallet_") && nth > 5 ? { status: 404, body: {} } : undefined,
+        )
+        expect(yield* pass).toMatchObject({ rejected: 0, removed: 0 })
+      }
+      expect(yield* removed).toEqual([])
+    }),
+  )
+})
