@@ -102,7 +102,15 @@ describe.each<PostgresVersion>(["18", "14"])("a record that cannot become a row,
         const good = Array.from({ length: 6 }, (_, n) => record(`good${n}`))
         const batch = [...good.slice(0, 4), bad, ...good.slice(4)].map(one => [one, T1] as const)
         const counts = yield* pass.load(...batch)
-        expect(counts).toEqual({ extracted: 7, inserted: 6, updated: 0, unchanged: 0, stale: 0, rejected: 1 })
+        expect(counts).toEqual({
+          extracted: 7,
+          inserted: 6,
+          updated: 0,
+          unchanged: 0,
+          stale: 0,
+          rejected: 1,
+          erased: 0,
+        })
         expect(yield* stored).toEqual(good.map(one => one.transaction_id))
         const [reject, ...others] = yield* rejects
         expect(others).toEqual([])
