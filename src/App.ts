@@ -1,3 +1,4 @@
+import { hostname } from "node:os"
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import type * as HttpClient from "@effect/platform/HttpClient"
 import { Effect, Layer, Option } from "effect"
@@ -5,10 +6,14 @@ import * as Config from "./Config.ts"
 import { ConfigurationError, type LeaseError, type WarehouseError } from "./Errors.ts"
 import { type RunOptions, runOnce } from "./Pipeline.ts"
 import { redactedHeaders } from "./paycombat/Client.ts"
-import { listStreamNames, streamsNamed } from "./registry.ts"
+import { rebuildIn } from "./Rebuild.ts"
+import { type ReplayOptions, rejectOf, rejectsIn, replayIn } from "./Rejects.ts"
+import { allStreams, listStreamNames, streamsNamed } from "./registry.ts"
+import type { Scope } from "./Upkeep.ts"
 import { type BackupSummary, backup as backupOf } from "./warehouse/backup.ts"
 import { connect, Warehouse } from "./warehouse/Database.ts"
 import { embeddedPostgres } from "./warehouse/EmbeddedPostgres.ts"
+import { accountsOfPerson, type Erasure, erasePerson } from "./warehouse/erase.ts"
 import { type MigrationReport, migrate, type Pending, pendingMigrations } from "./warehouse/migrator.ts"
 import { type QueryAnswer, runQuery } from "./warehouse/query.ts"
 import { type RestoreSummary, restore as restoreTo } from "./warehouse/restore.ts"
@@ -187,6 +192,35 @@ export const status = (options: Pick<SyncOptions, "accounts" | "streams">) =>
       })
     }
     return statuses.filter(({ account }) => accounts.length === 0 || accounts.includes(account))
+  })
+
+/** Records that could not become a row; `rebuild` normalizes again what is stored. None of them asks the API. */
+export const rejects = (options: Scope & { readonly all?: boolean }) =>
+  Effect.zipRight(current, rejectsIn(options))
+export const reject = (id: number) => Effect.zipRight(current, rejectOf(id))
+export const replay = (options: ReplayOptions) => Effect.zipRight(current, replayIn(options))
+export const rebuild = (options: Scope) => Effect.zipRight(current, rebuildIn(options))
+
+/** The accounts whose warehouse knows of a customer: by a row, a reject, or because they were erased before. */
+export const accountsOfCustomer = (customer: string) =>
+  Effect.gen(function* () {
+    const { sql } = yield* Warehouse
+    yield* current
+    return yield* accountsOfPerson(sql, yield* allStreams, customer)
+  })
+
+/**
+ * Removes a customer's data from an account for good, and keeps later syncs from bringing it back. The money stays,
+ * with the customer's id and without what else is personal in it.
+ */
+export const eraseCustomer = (
+  customer: string,
+  account: string,
+): Effect.Effect<Erasure, ConfigurationError | LeaseError | WarehouseError, Warehouse> =>
+  Effect.gen(function* () {
+    const { sql } = yield* Warehouse
+    yield* current
+    return yield* erasePerson(sql, yield* allStreams, account, customer, `${hostname()}:${process.pid}`)
   })
 
 /** Saves the warehouse as it is, up to date or not, to a file, while syncs may go on. */

@@ -8,8 +8,11 @@ import * as PlatformConfigProvider from "@effect/platform/PlatformConfigProvider
 import { Cause, Console, Effect, Exit, Logger, Option } from "effect"
 import { database } from "./cli/commands/database.ts"
 import { demo } from "./cli/commands/demo.ts"
+import { erase } from "./cli/commands/erase.ts"
 import { migrate } from "./cli/commands/migrate.ts"
 import { query } from "./cli/commands/query.ts"
+import { rebuild } from "./cli/commands/rebuild.ts"
+import { rejects } from "./cli/commands/rejects.ts"
 import { sandbox } from "./cli/commands/sandbox.ts"
 import { REPEATED } from "./cli/commands/shared.ts"
 import { status } from "./cli/commands/status.ts"
@@ -24,7 +27,7 @@ const root = Command.make("paycombat-sync").pipe(
   Command.withDescription(
     "Keeps a merchant's PayCombat data in Postgres, ready for SQL, BI and compliance reports.",
   ),
-  Command.withSubcommands([sync, status, query, migrate, database, sandbox, demo]),
+  Command.withSubcommands([sync, status, query, migrate, rejects, rebuild, erase, database, sandbox, demo]),
 )
 
 /** The first page that a newcomer reads. The parser's own would list every option of every command. */
@@ -36,6 +39,9 @@ Keeps a merchant's PayCombat data in Postgres, ready for SQL, BI and compliance 
   status     last run, freshness, rows, rejects and removed records per account and stream
   query      answers one SQL statement on the views of analytics
   migrate    brings the database up to date
+  rejects    records that could not become a row: list, show, replay
+  rebuild    normalizes again from the stored raw records, without one API call
+  erase      removes a customer's data for good; later syncs do not bring it back
   database   keeps the embedded Postgres up for psql and BI tools; backup and restore
   sandbox    serves a simulated PayCombat API
 

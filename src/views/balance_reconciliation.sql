@@ -6,7 +6,7 @@ WITH confirmed AS (
     (SELECT min(part.started_at) FROM sync.stream_runs part
       WHERE part.account = run.account AND part.stream = run.stream AND part.pass_id = run.pass_id) AS confirmed_at
   FROM sync.stream_runs run
-  WHERE run.stream = 'wallets' AND run.status IN ('complete', 'complete_with_rejects')
+  WHERE run.stream = 'wallets' AND run.pass_id IS NOT NULL AND run.status IN ('complete', 'complete_with_rejects')
   ORDER BY run.account, run.finished_at DESC
 ), held AS (
   SELECT

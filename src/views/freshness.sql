@@ -1,6 +1,9 @@
 CREATE VIEW analytics.freshness AS
-WITH stream AS (
-  SELECT DISTINCT account, stream FROM sync.stream_runs
+-- A replay or a rebuild works on what is stored: it makes nothing fresher.
+WITH read_run AS NOT MATERIALIZED (
+  SELECT * FROM sync.stream_runs WHERE mode NOT IN ('replay', 'rebuild')
+), stream AS (
+  SELECT DISTINCT account, stream FROM read_run
 )
 SELECT
   stream.account,
@@ -11,12 +14,12 @@ SELECT
   latest.started_at AS last_run_started_at
 FROM stream
 CROSS JOIN LATERAL (
-  SELECT run.status, run.started_at FROM sync.stream_runs run
+  SELECT run.status, run.started_at FROM read_run run
   WHERE run.account = stream.account AND run.stream = stream.stream
   ORDER BY run.started_at DESC LIMIT 1
 ) latest
 LEFT JOIN LATERAL (
-  SELECT run.finished_at FROM sync.stream_runs run
+  SELECT run.finished_at FROM read_run run
   WHERE run.account = stream.account AND run.stream = stream.stream
     AND run.status IN ('complete', 'complete_with_rejects')
   ORDER BY run.started_at DESC LIMIT 1

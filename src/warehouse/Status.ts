@@ -13,6 +13,7 @@ export interface StreamStatus {
   readonly lastRunAt: string
   readonly lastCompleteAt: string | null
   readonly rows: number
+  /** Records that could not become a row, and that the list still shows. */
   readonly rejects: number
   readonly removed: number
   /** Where discovery found the list; null where none was found yet, or the stream reads no list. */
@@ -24,6 +25,9 @@ export interface StreamStatus {
   /** What went wrong with the latest run, or what it has to say. */
   readonly error: string | null
 }
+
+/** Modes of runs that worked on what is stored: they say nothing about how fresh it is. */
+const WITHOUT_API = "{replay,rebuild}"
 
 type Latest = Omit<StreamStatus, "rows" | "removed">
 
@@ -50,16 +54,17 @@ export const statusOf = (
       SELECT DISTINCT ON (s.account, s.stream) s.account, s.stream, s.status AS "lastRunStatus",
         s.started_at AS "lastRunAt", coalesce(s.error, s.note) AS error,
         (SELECT max(c.finished_at) FROM sync.stream_runs AS c
-          WHERE c.account = s.account AND c.stream = s.stream
+          WHERE c.account = s.account AND c.stream = s.stream AND c.mode <> ALL (${WITHOUT_API}::text[])
             AND c.status IN ('complete', 'complete_with_rejects')) AS "lastCompleteAt",
         (SELECT count(*)::float8 FROM sync.rejects AS r
-          WHERE r.account = s.account AND r.stream = s.stream) AS rejects,
+          WHERE r.account = s.account AND r.stream = s.stream AND r.unlisted_at IS NULL) AS rejects,
         (SELECT l.holder FROM sync.leases AS l
           WHERE l.account = s.account AND l.stream = s.stream AND l.expires_at > clock_timestamp()) AS "heldBy",
         k.path, k.is_verified AS "isVerified"
       FROM sync.stream_runs AS s
       LEFT JOIN sync.contracts AS k ON k.account = s.account AND k.stream = s.stream
       WHERE s.stream = ANY(${`{${streams.map(({ name }) => name).join(",")}}`}::text[])
+        AND s.mode <> ALL (${WITHOUT_API}::text[])
       ORDER BY s.account, s.stream, s.started_at DESC`
     return Promise.all(
       latest.map(async entry => ({

@@ -228,7 +228,7 @@ describe("a stored record that does not decode", () => {
             return { ...changed, transaction_id: "z" }
           case "d":
             // Only Postgres refuses this one.
-            return { ...changed, created_at: "2025-01-01T00:00:00+99:99" }
+            return { ...changed, odd: json("1e200000") }
         }
         return changed
       }

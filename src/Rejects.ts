@@ -1,0 +1,111 @@
+import { Effect } from "effect"
+import * as Config from "./Config.ts"
+import { ConfigurationError, type LeaseError, type WarehouseError } from "./Errors.ts"
+import { streamsNamed } from "./registry.ts"
+import { redacting, type Stream } from "./Stream.ts"
+import { runTasks, type Scope } from "./Upkeep.ts"
+import { Warehouse } from "./warehouse/Database.ts"
+import {
+  listRejects,
+  type RejectList,
+  rejectNumbered,
+  syncedAccounts,
+  type WholeReject,
+} from "./warehouse/rejectList.ts"
+import { countChosen, type ReplayScope, replayRejects } from "./warehouse/replay.ts"
+import type { RunSummary } from "./warehouse/Summary.ts"
+
+/** Records that could not become a row: looking at them, and trying them again. */
+
+/** Refuses the name of an account that was never synced. */
+const syncedBefore = (accounts: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    const { sql } = yield* Warehouse
+    const known = yield* syncedAccounts(sql)
+    const unknown = accounts.find(name => !known.includes(name))
+    if (unknown === undefined) return
+    return yield* new ConfigurationError({
+      message: `Nothing was synced yet for an account ${unknown}: check the name, or run \`paycombat-sync sync\`.`,
+    })
+  })
+
+/** The rejects that still wait to become a row, or with `all` also those that are no longer listed. */
+export const rejectsIn = ({
+  accounts = [],
+  streams = [],
+  all = false,
+}: Scope & { readonly all?: boolean }): Effect.Effect<
+  RejectList,
+  ConfigurationError | WarehouseError,
+  Warehouse
+> =>
+  Effect.gen(function* () {
+    const { sql } = yield* Warehouse
+    const named = yield* streamsNamed(streams)
+    yield* syncedBefore(accounts)
+    return yield* listRejects(sql, { accounts, streams: named.map(({ name }) => name), all })
+  })
+
+/** One reject with its raw text, which is personal data. */
+export const rejectOf = (
+  id: number,
+): Effect.Effect<WholeReject, ConfigurationError | WarehouseError, Warehouse> =>
+  Effect.gen(function* () {
+    const { sql } = yield* Warehouse
+    const found = yield* rejectNumbered(sql, id)
+    if (found !== undefined) return found
+    return yield* new ConfigurationError({
+      message: `There is no reject ${id}: see \`paycombat-sync rejects list --all\`.`,
+    })
+  })
+
+interface ReplaySettings extends Omit<ReplayScope, "streams"> {
+  readonly leaseSeconds: number
+  readonly streams: ReadonlyArray<Stream>
+}
+
+/** The same as `replayIn`, with settings given in code. */
+export const replayWith = (
+  settings: ReplaySettings,
+): Effect.Effect<RunSummary | undefined, ConfigurationError | LeaseError | WarehouseError, Warehouse> =>
+  Effect.gen(function* () {
+    const { sql } = yield* Warehouse
+    const scope: ReplayScope = { ...settings, streams: settings.streams.map(({ name }) => name) }
+    for (const id of new Set(settings.ids)) yield* rejectOf(id)
+    const tasks = (yield* countChosen(sql, scope)).flatMap(({ account, stream: name, count }) => {
+      const stream = settings.streams.find(candidate => candidate.name === name)
+      return stream === undefined ? [] : [{ account, stream, total: count }]
+    })
+    if (tasks.length === 0) return undefined
+    return yield* runTasks("replay", tasks, settings.leaseSeconds, ({ stream }, held, tell) =>
+      replayRejects(sql, held, stream, scope, ({ extracted, inserted, updated, rejected }) =>
+        tell({ extracted, inserted, updated, rejected }),
+      ).pipe(Effect.map(({ rejected }) => ({ rejected, error: null }))),
+    )
+  })
+
+export interface ReplayOptions extends Scope {
+  /** Also those that are no longer listed. */
+  readonly all?: boolean
+  /** Numbers of rejects; all that are open where there is none. */
+  readonly ids?: ReadonlyArray<number>
+}
+
+/**
+ * Decodes rejects again with today's code, and makes rows of those that decode now, as of the time they were read.
+ * Answers what the ledger says about it, or undefined where there is none to replay. A number that none of them has is
+ * a wrong argument, and nothing is done. `LeaseError` means that nothing was done.
+ */
+export const replayIn = ({ accounts = [], streams = [], all = false, ids = [] }: ReplayOptions) =>
+  Effect.gen(function* () {
+    const named = yield* streamsNamed(streams)
+    const { leaseSeconds, privacy } = yield* Config.run
+    yield* syncedBefore(accounts)
+    return yield* replayWith({
+      leaseSeconds,
+      accounts,
+      streams: named.map(stream => redacting(stream, privacy)),
+      all,
+      ids,
+    })
+  })

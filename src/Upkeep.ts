@@ -1,0 +1,129 @@
+import { randomUUID } from "node:crypto"
+import { hostname } from "node:os"
+import { Cause, Effect, Exit } from "effect"
+import type { LeaseError, WarehouseError } from "./Errors.ts"
+import { endingOf, heartbeat, worst } from "./Pipeline.ts"
+import { Progress, type StreamProgress } from "./Progress.ts"
+import type { Stream } from "./Stream.ts"
+import { VERSION } from "./version.ts"
+import { Warehouse } from "./warehouse/Database.ts"
+import { acquire, type Held, release } from "./warehouse/Lease.ts"
+import { finishRun, finishStream, type Mode, startRun, startStream } from "./warehouse/Ledger.ts"
+import { type RunSummary, summaryOf } from "./warehouse/Summary.ts"
+
+/** Runs that work on what is stored and ask the API nothing: under the same leases as a sync, booked like one. */
+
+/** What work on what is stored is narrowed to: names of accounts and streams, all where none is named. */
+export interface Scope {
+  readonly accounts?: ReadonlyArray<string>
+  readonly streams?: ReadonlyArray<string>
+}
+
+/** One stream of one account, and how many records there are to work on. */
+export interface Task {
+  readonly account: string
+  readonly stream: Stream
+  readonly total: number
+}
+
+/** What became of a task; `error` where it did not do all that it was to do. */
+interface Outcome {
+  readonly rejected: number
+  readonly error: string | null
+}
+
+type Tell = (change: Partial<StreamProgress>) => Effect.Effect<void>
+
+type Work = (task: Task, held: Held, tell: Tell) => Effect.Effect<Outcome, LeaseError | WarehouseError>
+
+const runTask = (mode: Mode, task: Task, held: Held, work: Work) =>
+  Effect.gen(function* () {
+    const { sql } = yield* Warehouse
+    const progress = yield* Progress
+    const { account, stream, total } = task
+    let told: StreamProgress = {
+      account,
+      stream: stream.name,
+      status: "running",
+      pages: 0,
+      extracted: 0,
+      total,
+      inserted: 0,
+      updated: 0,
+      rejected: 0,
+      message: null,
+    }
+    const tell: Tell = change =>
+      Effect.suspend(() => {
+        told = { ...told, ...change }
+        return progress.tell(told)
+      })
+    yield* startStream(sql, held, mode)
+    yield* tell({})
+    yield* work(task, held, tell).pipe(
+      Effect.map(outcome => ({ ...outcome, removed: 0, leftOver: 0, note: null })),
+      Effect.tapDefect(cause => Effect.logError("unexpected failure", cause)),
+      Effect.onExit(exit => {
+        const ending = endingOf(exit)
+        const failed = Exit.isSuccess(exit) ? exit.value.error : null
+        const status = failed === null ? ending.status : "failed"
+        const stopped = status === "interrupted" ? "Told to stop; what was done stays." : ending.error
+        const error = failed ?? stopped
+        return finishStream(sql, held, { ...ending, status, error, requests: 0, retries: 0 }).pipe(
+          Effect.zipRight(tell({ status, message: error })),
+          Effect.catchTag("WarehouseError", problem => Effect.logError(problem.message)),
+        )
+      }),
+      Effect.exit,
+      Effect.flatMap(exit =>
+        Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause) ? Effect.interrupt : Effect.void,
+      ),
+    )
+  }).pipe(Effect.annotateLogs({ account: task.account, stream: task.stream.name }))
+
+/** Does tasks one after the other, each under its lease; fails only where another run holds every one of them. */
+export const runTasks = (
+  mode: Mode,
+  tasks: ReadonlyArray<Task>,
+  leaseSeconds: number,
+  work: Work,
+): Effect.Effect<RunSummary, LeaseError | WarehouseError, Warehouse> =>
+  Effect.gen(function* () {
+    const { sql } = yield* Warehouse
+    const runId = randomUUID()
+    const { held, refused } = yield* Effect.acquireRelease(
+      acquire(sql, {
+        streams: tasks.map(({ account, stream }) => ({ account, stream: stream.name })),
+        runId,
+        holder: `${hostname()}:${process.pid}`,
+        leaseSeconds,
+      }),
+      taken => Effect.ignore(release(sql, taken.held)),
+    )
+    const [first] = refused
+    if (held.length === 0 && first !== undefined) return yield* first
+    yield* startRun(sql, { runId, host: hostname(), processId: process.pid, version: VERSION })
+    for (const { message } of refused) yield* Effect.logWarning(message)
+    // A lease that is lost meanwhile is for the next commit of its task to find out.
+    yield* Effect.forkScoped(
+      Effect.forEach(held, lease => Effect.ignore(heartbeat(sql, lease)), { concurrency: "unbounded" }),
+    )
+    yield* Effect.forEach(tasks, task => {
+      const lease = held.find(
+        ({ account, stream }) => account === task.account && stream === task.stream.name,
+      )
+      return lease === undefined ? Effect.void : runTask(mode, task, lease, work)
+    }).pipe(
+      Effect.onExit(exit =>
+        summaryOf(sql, runId).pipe(
+          Effect.flatMap(({ streams }) => {
+            const statuses = streams.map(({ status }) => status)
+            const failed = refused.length > 0 || (Exit.isFailure(exit) && !Cause.isInterrupted(exit.cause))
+            return finishRun(sql, runId, worst([...statuses, ...(failed ? ["failed"] : [])]))
+          }),
+          Effect.catchTag("WarehouseError", error => Effect.logError(error.message)),
+        ),
+      ),
+    )
+    return yield* summaryOf(sql, runId)
+  }).pipe(Effect.scoped, Effect.withSpan(mode))

@@ -1,0 +1,50 @@
+import * as Args from "@effect/cli/Args"
+import * as Command from "@effect/cli/Command"
+import * as Options from "@effect/cli/Options"
+import { onDemand } from "./onDemand.ts"
+import { account, json, stream } from "./shared.ts"
+
+const all = Options.boolean("all").pipe(
+  Options.withDescription("Also those that the list does not show any more."),
+)
+
+const list = Command.make(
+  "list",
+  { account, stream, all, json },
+  onDemand(async () => ({ run: (await import("../rejects.ts")).list })),
+).pipe(
+  Command.withDescription("The rejects that are open. A reason may quote a value: it can be personal data."),
+)
+
+const show = Command.make(
+  "show",
+  { id: Args.integer({ name: "id" }), json },
+  onDemand(async () => ({ run: (await import("../rejects.ts")).show })),
+).pipe(Command.withDescription("One reject with the record as it was read: personal data, on stdout."))
+
+const replay = Command.make(
+  "replay",
+  {
+    ids: Args.integer({ name: "id" }).pipe(
+      Args.withDescription("Numbers of rejects; all that are open where there is none."),
+      Args.repeated,
+    ),
+    account,
+    stream,
+    all,
+    strict: Options.boolean("strict").pipe(
+      Options.withDescription("Exit with 1 when some still cannot become a row."),
+    ),
+    json,
+  },
+  onDemand(async () => ({ run: (await import("../rejects.ts")).replay })),
+).pipe(
+  Command.withDescription(
+    "Decodes rejects again, as of the time they were read, and makes rows of those that decode now.",
+  ),
+)
+
+export const rejects = Command.make("rejects").pipe(
+  Command.withDescription("Records that could not become a row. Needs the owner's login."),
+  Command.withSubcommands([list, show, replay]),
+)

@@ -1,0 +1,82 @@
+import { Effect } from "effect"
+import * as App from "../App.ts"
+import { print, printJson, say, table } from "./output.ts"
+import { bookExitCode, printSummary, withProgress } from "./sync.ts"
+
+interface Narrowed {
+  readonly account: ReadonlyArray<string>
+  readonly stream: ReadonlyArray<string>
+  readonly all: boolean
+  readonly json: boolean
+}
+
+const COLUMNS = ["id", "account", "stream", "record", "field", "reason", "first seen", "last read", "state"]
+
+/** Look-ups have none, and somebody may look for them here. */
+const LOOKUPS = "A failed check of wallet readiness is no reject: see check_error in analytics.kyc_gap."
+
+const toSeconds = (time: string) => time.replace(/\.\d+/, "")
+
+/** Lists rejects. */
+export const list = ({ account, stream, all, json }: Narrowed) =>
+  Effect.gen(function* () {
+    const { rejects, total } = yield* App.rejects({ accounts: account, streams: stream, all })
+    if (rejects.length < total)
+      yield* say(`${rejects.length} of ${total} are shown: narrow with --account and --stream.`)
+    if (json) return yield* printJson(rejects)
+    if (total === 0) {
+      const none = all ? "There are no rejects." : "There are no open rejects."
+      return yield* print(stream.includes("wallet_readiness") ? `${none} ${LOOKUPS}` : none)
+    }
+    const rows = rejects.map(reject => [
+      String(reject.id),
+      reject.account,
+      reject.stream,
+      reject.recordId,
+      reject.field,
+      reject.reason,
+      toSeconds(reject.firstSeenAt),
+      toSeconds(reject.readAt),
+      reject.unlistedAt === null ? "open" : "no longer listed",
+    ])
+    yield* print(table({ columns: COLUMNS, rows }))
+  }).pipe(Effect.provide(App.configuredWarehouse))
+
+/** Prints one reject, its raw text last. */
+export const show = ({ id, json }: { readonly id: number; readonly json: boolean }) =>
+  Effect.gen(function* () {
+    const reject = yield* App.reject(id)
+    if (json) return yield* printJson(reject)
+    const facts: ReadonlyArray<readonly [string, string | null]> = [
+      ["id", String(reject.id)],
+      ["account", reject.account],
+      ["stream", reject.stream],
+      ["record", reject.recordId],
+      ["field", reject.field],
+      ["reason", reject.reason],
+      ["first seen", reject.firstSeenAt],
+      ["last read", reject.readAt],
+      ["last run", reject.runId],
+      ["state", reject.unlistedAt === null ? "open" : `no longer listed since ${reject.unlistedAt}`],
+    ]
+    const lines = facts.map(([name, value]) => `${`${name}:`.padEnd(12)}${value ?? "-"}`)
+    yield* print([...lines, "", reject.raw].join("\n"))
+  }).pipe(Effect.provide(App.configuredWarehouse))
+
+interface Replay extends Narrowed {
+  readonly ids: ReadonlyArray<number>
+  readonly strict: boolean
+}
+
+/** Replays rejects, and prints what became of them. */
+export const replay = ({ account, stream, all, ids, strict, json }: Replay) =>
+  Effect.gen(function* () {
+    const work = App.replay({ accounts: account, streams: stream, all, ids }).pipe(
+      Effect.provide(App.configuredWarehouse),
+    )
+    const summary = yield* withProgress(work, json)
+    if (summary === undefined)
+      return yield* json ? printJson(null) : print("There are no open rejects to replay.")
+    yield* json ? printJson(summary) : printSummary(summary)
+    yield* bookExitCode(summary, strict)
+  })

@@ -1,0 +1,97 @@
+import type { Effect } from "effect"
+import type postgres from "postgres"
+import type { WarehouseError } from "../Errors.ts"
+import { arrayLiteral } from "./bulk.ts"
+import { attempt } from "./Database.ts"
+
+/** Looking at records that could not become a row. For the owner: reasons and raw texts hold personal data. */
+
+/** Rejects that are listed at once. */
+const LISTED_MAX = 1_000
+
+export interface ListedReject {
+  readonly id: number
+  readonly account: string
+  readonly stream: string
+  readonly recordId: string | null
+  /** Path of the field that was in the way; null where it is the record as a whole. */
+  readonly field: string | null
+  readonly reason: string
+  readonly firstSeenAt: string
+  readonly readAt: string
+  /** Since when the list does not show it any more; null while it is open. */
+  readonly unlistedAt: string | null
+}
+
+/** A reject with all that is known of it. */
+export interface WholeReject extends ListedReject {
+  readonly runId: string
+  /** The record's JSON text, as it was read or as much of it as may be stored. */
+  readonly raw: string
+}
+
+/** Which rejects are meant. */
+export interface RejectScope {
+  /** Names; all accounts where there is none. */
+  readonly accounts: ReadonlyArray<string>
+  readonly streams: ReadonlyArray<string>
+  /** Also those that are no longer listed. */
+  readonly all: boolean
+}
+
+export interface RejectList {
+  readonly rejects: ReadonlyArray<ListedReject>
+  /** How many there are; more than are listed where there are very many. */
+  readonly total: number
+}
+
+const COLUMNS = `reject_id::float8 AS id, account, stream, record_id AS "recordId", field, reason,
+  first_seen_at AS "firstSeenAt", read_at AS "readAt", unlisted_at AS "unlistedAt"`
+
+/** Condition over `sync.rejects` with three parameters: see `scopeParameters`. */
+export const IN_SCOPE = `(account = ANY ($1::text[]) OR $1::text[] = '{}') AND stream = ANY ($2::text[])
+  AND (unlisted_at IS NULL OR $3::boolean)`
+
+export const scopeParameters = ({ accounts, streams, all }: RejectScope) => [
+  arrayLiteral(accounts),
+  arrayLiteral(streams),
+  all,
+]
+
+/** The rejects of a scope in the order in which they were first seen; no more than fit a screen of some length. */
+export const listRejects = (
+  sql: postgres.Sql,
+  scope: RejectScope,
+): Effect.Effect<RejectList, WarehouseError> =>
+  attempt(async () => {
+    const rejects = await sql.unsafe<Array<ListedReject & { total: number }>>(
+      `SELECT ${COLUMNS}, (count(*) OVER ())::float8 AS total FROM sync.rejects WHERE ${IN_SCOPE}
+       ORDER BY reject_id LIMIT ${LISTED_MAX}`,
+      scopeParameters(scope),
+    )
+    return {
+      rejects: rejects.map(({ total: _, ...reject }) => reject),
+      total: rejects[0]?.total ?? 0,
+    }
+  })
+
+/** One reject with its raw text; undefined where there is none of this number. */
+export const rejectNumbered = (
+  sql: postgres.Sql,
+  id: number,
+): Effect.Effect<WholeReject | undefined, WarehouseError> =>
+  attempt(async () => {
+    const [reject] = await sql.unsafe<Array<WholeReject>>(
+      `SELECT ${COLUMNS}, run_id AS "runId", raw FROM sync.rejects WHERE reject_id = $1::bigint`,
+      [String(id)],
+    )
+    return reject
+  })
+
+/** The accounts that were ever synced, or that have rejects. */
+export const syncedAccounts = (sql: postgres.Sql): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
+  attempt(async () => {
+    const rows = await sql<Array<{ account: string }>>`
+      SELECT account FROM sync.stream_runs UNION SELECT account FROM sync.rejects ORDER BY 1`
+    return rows.map(({ account }) => account)
+  })

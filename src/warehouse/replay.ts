@@ -1,0 +1,232 @@
+import { Effect, Either } from "effect"
+import type postgres from "postgres"
+import type { LeaseError, WarehouseError } from "../Errors.ts"
+import { contentHash, type Json, parseJson } from "../Json.ts"
+import type { Stream } from "../Stream.ts"
+import { arrayLiteral, arraysOf, type Transaction, unnestOf } from "./bulk.ts"
+import { attempt } from "./Database.ts"
+import { bury, withoutErased } from "./erasures.ts"
+import { fenced, type Held } from "./Lease.ts"
+import { type Counts, writeAll } from "./Loader.ts"
+import { decode, type Identified, idOf } from "./prepare.ts"
+import { IN_SCOPE, type RejectScope, scopeParameters } from "./rejectList.ts"
+import { clearRejects, type Reject } from "./rejects.ts"
+
+/** Decodes rejects again with today's code: what was not understood when it was read may be by now. */
+
+/** Rejects that are replayed together: at most so many, and so many bytes of raw text but for the first. */
+const BATCH_RECORDS = 500
+const BATCH_BYTES = 8_000_000
+
+/** Which rejects are replayed. */
+export interface ReplayScope extends RejectScope {
+  /** Numbers of rejects; those named are replayed though they are no longer listed. All of the scope where there is none. */
+  readonly ids: ReadonlyArray<number>
+}
+
+const CHOSEN = `(CASE WHEN $4::bigint[] = '{}' THEN ${IN_SCOPE}
+  ELSE reject_id = ANY ($4::bigint[]) AND (account = ANY ($1::text[]) OR $1::text[] = '{}') AND stream = ANY ($2::text[]) END)`
+
+const parametersOf = (scope: ReplayScope) => [
+  ...scopeParameters(scope),
+  arrayLiteral(scope.ids.map(id => String(id))),
+]
+
+export interface RejectCount {
+  readonly account: string
+  readonly stream: string
+  readonly count: number
+}
+
+/** How many rejects there are to be replayed, by account and stream. */
+export const countChosen = (
+  sql: postgres.Sql,
+  scope: ReplayScope,
+): Effect.Effect<ReadonlyArray<RejectCount>, WarehouseError> =>
+  attempt(() =>
+    sql.unsafe<Array<RejectCount>>(
+      `SELECT account, stream, count(*)::float8 AS count FROM sync.rejects WHERE ${CHOSEN}
+       GROUP BY account, stream ORDER BY account, stream`,
+      parametersOf(scope),
+    ),
+  )
+
+interface Kept {
+  readonly id: string
+  readonly raw: string
+  readonly readAt: string
+}
+
+const keptAfter = (tx: Transaction, held: Held, scope: ReplayScope, after: string) =>
+  tx.unsafe<Array<Kept>>(
+    `WITH following AS (
+       SELECT reject_id, octet_length(raw)::bigint AS bytes FROM sync.rejects
+       WHERE ${CHOSEN} AND account = $5 AND stream = $6 AND reject_id > $7::bigint ORDER BY reject_id LIMIT ${BATCH_RECORDS}
+     ), batch AS (
+       SELECT reject_id, sum(bytes) OVER (ORDER BY reject_id ROWS UNBOUNDED PRECEDING) - bytes AS before FROM following
+     )
+     SELECT r.reject_id::text AS id, r.raw, r.read_at AS "readAt" FROM sync.rejects AS r
+     WHERE r.reject_id IN (SELECT reject_id FROM batch WHERE before < ${BATCH_BYTES}) ORDER BY r.reject_id`,
+    [...parametersOf(scope), held.account, held.stream, after],
+  )
+
+/** A record that was kept, and the reject that it was. */
+interface Again extends Identified {
+  readonly rejectId: string
+}
+
+/** What can be read of the kept texts; what a text is no longer whole of stays as it is. */
+const readAgain = (
+  kept: ReadonlyArray<Kept>,
+): ReadonlyArray<{ rejectId: string; record: Json; readAt: string }> =>
+  kept.flatMap(({ id, raw, readAt }) => {
+    try {
+      return [{ rejectId: id, record: parseJson(raw), readAt: new Date(readAt).toISOString() }]
+    } catch {
+      return []
+    }
+  })
+
+/** Books why records still cannot become a row, in the words and with the hash of today. */
+const keepReasons = async (
+  tx: Transaction,
+  rejects: ReadonlyArray<Reject & { readonly rejectId: string }>,
+): Promise<void> => {
+  const columns = ["reject_id", "field", "reason", "content_hash"]
+  const owners = new Map<string, string>()
+  for (const { hash, rejectId } of rejects) if (!owners.has(hash)) owners.set(hash, rejectId)
+  const rows = rejects.map(({ rejectId, field, reason, hash }) => ({
+    reject_id: rejectId,
+    field,
+    reason,
+    // One record may have been rejected under two versions of its stream: only one of the two can have the new hash.
+    content_hash: owners.get(hash) === rejectId ? hash : null,
+  }))
+  await tx.unsafe(
+    `UPDATE sync.rejects AS r SET field = s.field, reason = s.reason,
+       content_hash = CASE WHEN s.content_hash IS NULL OR EXISTS (
+         SELECT FROM sync.rejects AS o
+         WHERE o.account = r.account AND o.stream = r.stream AND o.content_hash = s.content_hash
+       ) THEN r.content_hash ELSE s.content_hash END
+     FROM ${unnestOf(columns, 1)}
+     WHERE r.reject_id = s.reject_id::bigint
+       AND (r.field, r.reason, r.content_hash) IS DISTINCT FROM (s.field, s.reason, s.content_hash)`,
+    arraysOf(columns, rows),
+  )
+}
+
+const bookCounts = (tx: Transaction, held: Held, counts: Counts) => tx`
+  UPDATE sync.stream_runs
+  SET pages = pages + 1, extracted = extracted + ${counts.extracted}, inserted = inserted + ${counts.inserted},
+    updated = updated + ${counts.updated}, unchanged = unchanged + ${counts.unchanged}, stale = stale + ${counts.stale},
+    rejected = rejected + ${counts.rejected}, erased = erased + ${counts.erased}
+  WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
+
+/** Replays a batch: rows for those that decode now, today's reason for the others. */
+const replayBatch = async (
+  tx: Transaction,
+  held: Held,
+  stream: Stream,
+  kept: ReadonlyArray<Kept>,
+): Promise<Counts> => {
+  const shielded = await withoutErased(tx, held.account, stream, readAgain(kept))
+  const records = shielded.kept.map(({ rejectId, record: read, readAt }): Again => {
+    const record = stream.redact(read)
+    return { rejectId, record, readAt, id: idOf(stream, record), hash: contentHash(record, stream.version) }
+  })
+  const decoded = records.map(record => decode(stream, record))
+  const written = await writeAll(
+    tx,
+    held,
+    stream,
+    decoded.flatMap(result => (Either.isRight(result) ? [result.right] : [])),
+  )
+  const rejects = [
+    ...decoded.flatMap(result => (Either.isLeft(result) ? [result.left] : [])),
+    ...written.rejects,
+  ]
+  const byHash = new Map(rejects.map(reject => [reject.hash, reject]))
+  const still = records.flatMap(({ rejectId, hash }) => {
+    const reject = byHash.get(hash)
+    return reject === undefined ? [] : [{ ...reject, rejectId }]
+  })
+  await keepReasons(tx, still)
+  const readable = new Set(records.map(({ rejectId }) => rejectId))
+  const isStill = new Set(still.map(({ rejectId }) => rejectId))
+  const fine = records.filter(({ rejectId }) => !isStill.has(rejectId))
+  const erased = readAgain(kept).filter(({ rejectId }) => !readable.has(rejectId))
+  await tx`
+    DELETE FROM sync.rejects
+    WHERE reject_id = ANY (${arrayLiteral([...fine, ...erased].map(({ rejectId }) => rejectId))}::bigint[])`
+  await clearRejects(
+    tx,
+    held,
+    fine.flatMap(({ id, readAt }) => (id === null ? [] : [{ id, readAt }])),
+    new Set(byHash.keys()),
+  )
+  await bury(tx, held.account, shielded.found)
+  const { inserted, updated, unchanged } = written
+  const rejected = kept.length - fine.length - erased.length
+  const stale = fine.length - inserted - updated - unchanged
+  return {
+    extracted: kept.length,
+    inserted,
+    updated,
+    unchanged,
+    stale,
+    rejected,
+    erased: erased.length,
+  }
+}
+
+/**
+ * Decodes an account's rejects of a stream again, and makes rows of those that decode now. Each keeps the time it was
+ * read: where a later version of the record is stored, that one stays, and the reject is answered. Those that still
+ * cannot become a row stay, with today's reason. A batch per transaction, under the lease; may be broken off and
+ * done again.
+ *
+ * Answers how many rejects were replayed and how many of them remain.
+ */
+export const replayRejects = (
+  sql: postgres.Sql,
+  held: Held,
+  stream: Stream,
+  scope: ReplayScope,
+  tell: (soFar: Counts) => Effect.Effect<void>,
+): Effect.Effect<Counts, LeaseError | WarehouseError> =>
+  Effect.gen(function* () {
+    let soFar: Counts = {
+      extracted: 0,
+      inserted: 0,
+      updated: 0,
+      unchanged: 0,
+      stale: 0,
+      rejected: 0,
+      erased: 0,
+    }
+    let after = "0"
+    while (true) {
+      const batch = yield* Effect.uninterruptible(
+        fenced(sql, held, async tx => {
+          const kept = await keptAfter(tx, held, scope, after)
+          if (kept.length === 0) return null
+          const counts = await replayBatch(tx, held, stream, kept)
+          await bookCounts(tx, held, counts)
+          return { counts, last: kept.at(-1)!.id }
+        }),
+      )
+      if (batch === null) return soFar
+      after = batch.last
+      const { counts } = batch
+      soFar = {
+        extracted: soFar.extracted + counts.extracted,
+        inserted: soFar.inserted + counts.inserted,
+        updated: soFar.updated + counts.updated,
+        unchanged: soFar.unchanged + counts.unchanged,
+        stale: soFar.stale + counts.stale,
+        rejected: soFar.rejected + counts.rejected,
+        erased: soFar.erased + counts.erased,
+      }
+      yield* tell(soFar)
+    }
+  })
