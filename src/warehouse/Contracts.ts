@@ -1,7 +1,7 @@
 import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../Errors.ts"
-import { attempt } from "./Database.ts"
+import { reading } from "./Database.ts"
 import { fenced, type Held } from "./Lease.ts"
 
 /** What discovery found about a list endpoint, kept for the next run: `sync.contracts`. */
@@ -12,7 +12,7 @@ export const storedContract = (
   account: string,
   stream: string,
 ): Effect.Effect<unknown, WarehouseError> =>
-  attempt(async () => {
+  reading(async () => {
     const [row] = await sql<Array<{ contract: unknown }>>`
       SELECT contract FROM sync.contracts WHERE account = ${account} AND stream = ${stream}`
     return row?.contract

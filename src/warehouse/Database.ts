@@ -1,6 +1,7 @@
-import { Context, Effect, type Option, Redacted, Schedule, type Scope } from "effect"
+import { Clock, Context, Duration, Effect, type Option, Random, Redacted, type Scope } from "effect"
 import type postgres from "postgres"
-import { WarehouseError } from "../Errors.ts"
+import { ConfigurationError, WarehouseError } from "../Errors.ts"
+import { describeFailure, isSettings, sqlState } from "./failures.ts"
 import { openPool } from "./pool.ts"
 
 /** Connections that one process holds at most: a stream loads on one, the rest are for the ledger and for leases. */
@@ -27,7 +28,9 @@ export class Warehouse extends Context.Tag("paycombat-sync/Warehouse")<
  * a transaction-pooling proxy: no named statements, no type look-up, no session settings but start-up ones.
  * Times and numbers come back as the text Postgres prints: nothing on the way may round or cut them.
  */
-export const connect = (url: Redacted.Redacted): Effect.Effect<postgres.Sql, WarehouseError, Scope.Scope> =>
+export const connect = (
+  url: Redacted.Redacted,
+): Effect.Effect<postgres.Sql, ConfigurationError | WarehouseError, Scope.Scope> =>
   Effect.acquireRelease(
     attempt(async () => {
       const sql = openPool(Redacted.value(url), {
@@ -49,44 +52,60 @@ export const connect = (url: Redacted.Redacted): Effect.Effect<postgres.Sql, War
         throw error
       }
       return sql
-    }),
+    }).pipe(
+      Effect.catchIf(
+        ({ code }) => isSettings(code),
+        ({ message }) => new ConfigurationError({ message }),
+      ),
+    ),
     sql => Effect.promise(() => sql.end({ timeout: 5 })),
   )
 
-/** SQLSTATE classes whose message repeats the value that was refused: it belongs in `sync.rejects`, not in a log. */
-const VALUE_CLASSES = /^(22|23|54)/
-
-/** SQLSTATE of an error that Postgres sent, if it is one. */
-export const sqlState = (error: unknown): string | undefined =>
-  error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined
-
-/** What went wrong, in one line that can be logged: never a value, a key or a password. */
-const describe = (error: unknown): string => {
-  const code = sqlState(error)
-  if (code !== undefined && VALUE_CLASSES.test(code)) return `Postgres refused a value (SQLSTATE ${code}).`
-  const message = error instanceof Error ? error.message || String(code) : String(error)
-  return `Postgres: ${message.split("\n")[0]}${code === undefined ? "" : ` (${code})`}`
-}
+export { sqlState } from "./failures.ts"
 
 export const warehouseError = (error: unknown): WarehouseError => {
   const code = sqlState(error)
-  return new WarehouseError({ message: describe(error), ...(code === undefined ? {} : { code }) })
+  return new WarehouseError({ message: describeFailure(error), ...(code === undefined ? {} : { code }) })
 }
 
 /** Runs one promise of SQL. A transaction is one such promise: an Effect inside it could fail and still commit. */
 export const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, WarehouseError> =>
   Effect.tryPromise({ try: run, catch: warehouseError })
 
-/** Further attempts when Postgres was in the way for a moment: a deadlock, a lost connection, a restart. */
-const RETRIES_MAX = 4
-const TRANSIENT = /^(40001|40P01|53300|55P03|57P0[123]|08...|CONNECTION_.*|CONNECT_TIMEOUT|ECONN.*)$/
+/** What may have passed a moment later: a deadlock, a lock, too little memory or connections, a lost connection, a restart. */
+const TRANSIENT =
+  /^(40001|40P01|53200|53300|55P03|57P0[1235]|25P03|08...|CONNECTION_(CLOSED|DESTROYED)|CONNECT_TIMEOUT|ECONN.*|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN)$/
 
-/** Tries SQL that may be run twice again, where what was in its way may have passed. */
-export const retryTransient = <A, E extends { readonly _tag: string; readonly code?: string }>(
-  sql: Effect.Effect<A, E>,
-): Effect.Effect<A, E> =>
-  Effect.retry(sql, {
-    while: error => error._tag === "WarehouseError" && TRANSIENT.test(error.code ?? ""),
-    times: RETRIES_MAX,
-    schedule: Schedule.jittered(Schedule.exponential("200 millis")),
-  })
+/** How long SQL is tried again: a restart, with the replay of a log, takes seconds. */
+const RETRY_LIMIT = Duration.seconds(30)
+const RETRY_DELAY_FIRST = Duration.millis(200)
+const RETRY_DELAY_MAX = Duration.seconds(5)
+
+type Failing = { readonly _tag: string; readonly code?: string }
+
+const retrying =
+  (wait: (delay: Duration.Duration) => Effect.Effect<void>) =>
+  <A, E extends Failing>(sql: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    Effect.gen(function* () {
+      const until = (yield* Clock.currentTimeMillis) + Duration.toMillis(RETRY_LIMIT)
+      const again = (delay: Duration.Duration): Effect.Effect<A, E> =>
+        Effect.catchAll(sql, error =>
+          Effect.gen(function* () {
+            const isHopeless = error._tag !== "WarehouseError" || !TRANSIENT.test(error.code ?? "")
+            if (isHopeless || (yield* Clock.currentTimeMillis) >= until) return yield* Effect.fail(error)
+            yield* wait(Duration.times(delay, yield* Random.nextRange(0.8, 1.2)))
+            return yield* again(Duration.min(Duration.times(delay, 2), RETRY_DELAY_MAX))
+          }),
+        )
+      return yield* again(RETRY_DELAY_FIRST)
+    })
+
+/** Tries SQL that may be run twice again, for half a minute, where what was in its way may have passed. */
+export const retryTransient = retrying(Effect.sleep)
+
+/** The same, but nobody who is told to stop waits for Postgres between two tries, not even where nothing else may be interrupted. */
+export const retryUntilInterrupted = retrying(delay => Effect.interruptible(Effect.sleep(delay)))
+
+/** Runs SQL that changes nothing, again where that may help. */
+export const reading = <A>(run: () => Promise<A>): Effect.Effect<A, WarehouseError> =>
+  retryTransient(attempt(run))

@@ -4,7 +4,7 @@ import type postgres from "postgres"
 import { LeaseError, type WarehouseError } from "../Errors.ts"
 import type { Row } from "../Stream.ts"
 import { arraysOf, type Transaction, unnestOf } from "./bulk.ts"
-import { attempt, retryTransient, sqlState, warehouseError } from "./Database.ts"
+import { attempt, retryTransient, retryUntilInterrupted, sqlState, warehouseError } from "./Database.ts"
 
 /**
  * One run at a time per account and stream. A lease is a row with an expiry, renewed by each commit and by a
@@ -154,7 +154,7 @@ export const fenced = <A>(
         WHERE account = ${held.account} AND stream = ${held.stream} AND fence = ${held.fence}`
       return result
     }
-    return retryTransient(underLease(() => sql.begin(transaction) as Promise<A>))
+    return retryUntilInterrupted(underLease(() => sql.begin(transaction) as Promise<A>))
   })
 
 /** Renews a lease between commits; fails with `LeaseError` when it is lost. */

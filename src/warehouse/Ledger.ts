@@ -3,7 +3,7 @@ import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../Errors.ts"
 import type { Stream } from "../Stream.ts"
 import { arrayLiteral, shapeOf, type Transaction } from "./bulk.ts"
-import { attempt, retryTransient } from "./Database.ts"
+import { attempt, reading, retryTransient } from "./Database.ts"
 import { fenced, type Held } from "./Lease.ts"
 import { notShown } from "./missing.ts"
 import { closeUnlisted, countOpen } from "./rejects.ts"
@@ -128,7 +128,7 @@ export const hasRows = (
   account: string,
   stream: Stream,
 ): Effect.Effect<boolean, WarehouseError> =>
-  attempt(async () => {
+  reading(async () => {
     const rows = await sql.unsafe(
       `SELECT 1 FROM ${shapeOf(stream.table).table} WHERE account = $1 AND removed_at IS NULL LIMIT 1`,
       [account],

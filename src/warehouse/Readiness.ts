@@ -3,7 +3,7 @@ import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../Errors.ts"
 import type { LookupStream, Row } from "../Stream.ts"
 import { arraysOf, shapeOf, unnestOf } from "./bulk.ts"
-import { attempt } from "./Database.ts"
+import { reading } from "./Database.ts"
 import { fenced, type Held } from "./Lease.ts"
 import { BAD_VALUE } from "./Loader.ts"
 
@@ -61,7 +61,7 @@ export const dueAfter = (
   position: number,
   limit: number,
 ): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
-  attempt(async () => {
+  reading(async () => {
     const rows = await sql<Array<{ id: string }>>`
       SELECT record_id AS id FROM sync.due_keys
       WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}

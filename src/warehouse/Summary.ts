@@ -1,7 +1,7 @@
 import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../Errors.ts"
-import { attempt } from "./Database.ts"
+import { reading } from "./Database.ts"
 import type { Status } from "./Ledger.ts"
 
 /** What the ledger says about a run: the same words and figures for a person, for `--json`, and for a host application. */
@@ -39,7 +39,7 @@ export interface StreamSummary {
 
 /** Reads a run and its streams from the ledger. */
 export const summaryOf = (sql: postgres.Sql, runId: string): Effect.Effect<RunSummary, WarehouseError> =>
-  attempt(async () => {
+  reading(async () => {
     const [run] = await sql<Array<Omit<RunSummary, "streams">>>`
       SELECT run_id AS "runId", status, started_at AS "startedAt", finished_at AS "finishedAt"
       FROM sync.runs WHERE run_id = ${runId}`

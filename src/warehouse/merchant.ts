@@ -3,7 +3,7 @@ import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../Errors.ts"
 import { shapeOf } from "./bulk.ts"
-import { attempt } from "./Database.ts"
+import { reading } from "./Database.ts"
 
 /**
  * Whose records the warehouse holds for an account: `same` as the named merchant's (among them at least), an
@@ -16,7 +16,7 @@ export const merchantHeld = (
   merchantColumn: string,
   merchant: string,
 ): Effect.Effect<"same" | "other" | "unknown", WarehouseError> =>
-  attempt(async () => {
+  reading(async () => {
     const { table } = shapeOf(recordTable)
     const column = `"${merchantColumn}"`
     const [held] = await sql.unsafe<Array<{ same: boolean; any: boolean }>>(

@@ -4,7 +4,8 @@ import { readMigrationFiles } from "drizzle-orm/migrator"
 import { Effect } from "effect"
 import type postgres from "postgres"
 import { ConfigurationError, WarehouseError } from "../Errors.ts"
-import { sqlState, warehouseError } from "./Database.ts"
+import { warehouseError } from "./Database.ts"
+import { sqlState, wordsOf } from "./failures.ts"
 import { createReaderRole, type Grants, grantReader, NO_GRANTS } from "./grants.ts"
 import { applyViews, dropViews, ownViews, planViews, readViews, type View } from "./views.ts"
 
@@ -186,7 +187,7 @@ const toError = (error: unknown): ConfigurationError | WarehouseError => {
   const todo = advice(code)
   return todo === null
     ? new WarehouseError({ message: `Migration undone. ${message}`, ...(code === undefined ? {} : { code }) })
-    : new ConfigurationError({ message: `Migration undone. ${message}: ${todo}` })
+    : new ConfigurationError({ message: `Migration undone. ${wordsOf(error)}: ${todo}` })
 }
 
 /** Turns a lock time-out into the names of those who may hold the lock: whoever asks needs to know whom to wait for. */

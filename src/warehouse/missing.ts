@@ -3,7 +3,7 @@ import type postgres from "postgres"
 import type { WarehouseError } from "../Errors.ts"
 import type { Stream } from "../Stream.ts"
 import { arrayLiteral, shapeOf } from "./bulk.ts"
-import { attempt, retryTransient } from "./Database.ts"
+import { attempt, reading, retryTransient } from "./Database.ts"
 import type { Held } from "./Lease.ts"
 
 /** Which records are stored, and which of them a pass was not shown. */
@@ -64,7 +64,7 @@ export const isStored = (
   stream: Stream,
   id: string,
 ): Effect.Effect<boolean, WarehouseError> =>
-  attempt(async () => {
+  reading(async () => {
     const rows = await sql.unsafe(
       `SELECT 1 FROM ${shapeOf(stream.table).table} WHERE account = $1 AND "${stream.idColumn}" = $2`,
       [account, id],
@@ -79,7 +79,7 @@ export const storedFields = (
   stream: Stream,
   id: string,
 ): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
-  attempt(async () => {
+  reading(async () => {
     const rows = await sql.unsafe<Array<{ field: string }>>(
       `SELECT jsonb_object_keys(raw) AS field FROM ${shapeOf(stream.table).table}
        WHERE account = $1 AND "${stream.idColumn}" = $2`,

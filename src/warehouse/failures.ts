@@ -1,0 +1,67 @@
+/** What Postgres' refusals mean to whoever runs this program: one line, with what to do next. */
+
+/** SQLSTATE classes whose message repeats the value that was refused: it belongs in `sync.rejects`, not in a log. */
+const VALUE_CLASSES = /^(22|23|54)/
+
+/** SQLSTATE of an error that Postgres sent, or the code of one that its connection gave, if it is one. */
+export const sqlState = (error: unknown): string | undefined =>
+  error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined
+
+/** The first that fits. What is not here has Postgres' own words only. */
+const NEXT_STEPS: ReadonlyArray<readonly [code: RegExp, step: string]> = [
+  [/^28/, "check user and password of DATABASE_URL, and pg_hba.conf"],
+  [/^3D000$/, "create the database, or name another in DATABASE_URL"],
+  [/^(ENOTFOUND|EAI_AGAIN)$/, "check the host in DATABASE_URL"],
+  [
+    /^(ECONNREFUSED|CONNECT_TIMEOUT|EHOSTUNREACH|ENETUNREACH)$/,
+    "check that it is up, and host and port of DATABASE_URL",
+  ],
+  [
+    /^(CONNECTION_|ECONN|EPIPE|ETIMEDOUT|08|57P)/,
+    "the connection was lost; what was committed stays, run again when it is back",
+  ],
+  [/^53100$/, "its disk is full: free some space there, then run again; what was committed stays"],
+  [/^53200$/, "it is out of memory: run again when it has less to do, or give it more"],
+  [
+    /^53300$/,
+    "all its connections are taken: raise max_connections, end others, or put a pooling proxy before it",
+  ],
+  [
+    /^25006$/,
+    "nothing can be written there: connect to the primary, and see whether default_transaction_read_only is on",
+  ],
+  [/^42501$/, "connect as the role that owns the warehouse, or run `paycombat-sync migrate` as its owner"],
+  [
+    /^57014$/,
+    "a time limit cut it short: see what keeps it waiting in pg_stat_activity, or raise statement_timeout of this login",
+  ],
+  [
+    /^25P0[34]$/,
+    "a time limit ended the transaction: raise idle_in_transaction_session_timeout of this login",
+  ],
+  [
+    /^(55P03|40P01)$/,
+    "somebody else holds a lock on it: see pg_stat_activity, and run again when they are done",
+  ],
+  [/^(42P01|3F000|42703)$/, "tables are missing or others than expected: run `paycombat-sync migrate`"],
+]
+
+/** Codes of a login, a database or a host that a person must set right first. */
+const SETTINGS = /^(28...|3D000|ENOTFOUND)$/
+
+export const isSettings = (code: string | undefined): boolean => code !== undefined && SETTINGS.test(code)
+
+/** What went wrong, in Postgres' own words and one line that can be logged: never a value, a key or a password. */
+export const wordsOf = (error: unknown): string => {
+  const code = sqlState(error)
+  if (code !== undefined && VALUE_CLASSES.test(code)) return `Postgres refused a value (SQLSTATE ${code}).`
+  const message = error instanceof Error ? error.message || String(code) : String(error)
+  return `Postgres: ${message.split("\n")[0]}${code === undefined ? "" : ` (${code})`}`
+}
+
+/** The same, with what to do next where that is known. */
+export const describeFailure = (error: unknown): string => {
+  const words = wordsOf(error)
+  const step = NEXT_STEPS.find(([codes]) => codes.test(sqlState(error) ?? ""))?.[1]
+  return step === undefined ? words : `${words}: ${step}.`
+}
