@@ -12,6 +12,7 @@ import { storeContract, storedContract } from "./warehouse/Contracts.ts"
 import { abandonPass, closePass, hasRows, openPass } from "./warehouse/Ledger.ts"
 import { prepareBatch, writeBatch } from "./warehouse/Loader.ts"
 import type { Prepared } from "./warehouse/prepare.ts"
+import { seenSoFar } from "./warehouse/seen.ts"
 
 /** One pass over a list: discover → pages → load, batch by batch → close the pass. */
 
@@ -45,6 +46,36 @@ const believeEmpty = (context: StreamContext, stream: ListStream, contract: Cont
       )
     }
     return `${contract.path} (as configured) lists nothing.`
+  })
+
+const UNPROVEN =
+  "No parameter was seen to set the size of a page: what lies between its pages cannot be told, and nothing is" +
+  " booked as removed. If the API has such a parameter, put its names in PAYCOMBAT_PAGING."
+
+/**
+ * Whether a pass that came to its end was shown the whole list. Pages that were proven to adjoin leave nothing
+ * out, whatever the API states; of others the stated total decides, and fails the stream where it says more.
+ */
+const holdsAll = (contract: Contract, { name }: ListStream, seen: number, stated: number | undefined) => {
+  if (contract.pagingProven) return Effect.succeed(true)
+  if (stated === undefined) return Effect.succeed(seen <= contract.pageSize)
+  if (stated <= seen) return Effect.succeed(true)
+  return Effect.fail(
+    new EndpointError({
+      reason: "contract",
+      path: contract.path,
+      message:
+        `GET ${contract.path}: states ${stated} ${name}, but its pages hold ${seen}, and no parameter was seen to set` +
+        " their size: what lies between them was not read. Put the names of the API's paging parameters in PAYCOMBAT_PAGING.",
+    }),
+  )
+}
+
+/** Has the next run prove anew how the list is read. */
+const doubt = ({ sql, account, held }: StreamContext, { name }: ListStream) =>
+  Effect.gen(function* () {
+    const stored = (yield* storedContract(sql, account.name, name)) as Contract | undefined
+    if (stored !== undefined) yield* storeContract(sql, held, { ...stored, pagingProven: false } as Contract)
   })
 
 /** Runs one full pass over a list, going on where a pass that was broken off had come to. */
@@ -121,9 +152,11 @@ export const runListStream = (
     )
     const isEmpty = from === undefined && !pass.isRead && done.extracted === 0
     const emptyNote = isEmpty ? yield* believeEmpty(context, stream, contract) : null
-    const provesRemoval = contract.verified && !isEmpty
+    const seen = yield* seenSoFar(sql, held)
+    const isWhole = yield* holdsAll(contract, stream, seen, stated)
+    const provesRemoval = contract.verified && !isEmpty && isWhole
     const missing = provesRemoval ? yield* missingRecords(context, stream, pass.passId, byId) : undefined
-    const { removed, openRejects, seen, note } = yield* closePass(sql, held, stream, {
+    const { removed, openRejects, note } = yield* closePass(sql, held, stream, {
       passId: pass.passId,
       provesRemoval,
       ...missing,
@@ -140,11 +173,13 @@ export const runListStream = (
       rejected: openRejects,
       removed,
       leftOver: 0,
-      note: emptyNote ?? note ?? missing?.note ?? totalNote,
+      note: emptyNote ?? (isWhole ? null : UNPROVEN) ?? note ?? missing?.note ?? totalNote,
     }
   }).pipe(
-    // What was read on a wrong contract must not be gone on with.
+    // What was read on a wrong contract must not be gone on with, nor the contract be believed again.
     Effect.tapErrorTag("EndpointError", error =>
-      error.reason === "contract" ? Effect.ignore(abandonPass(context.sql, context.held)) : Effect.void,
+      error.reason === "contract"
+        ? Effect.ignore(Effect.zipRight(abandonPass(context.sql, context.held), doubt(context, stream)))
+        : Effect.void,
     ),
   )

@@ -37,9 +37,9 @@ const ask = (context: StreamContext, stream: LookupStream, tally: Tally) => {
   let unavailableInARow = 0
   return (id: string): Effect.Effect<Answer, StreamFailure> => {
     const { source, decode } = stream
-    const failed = (error: string): Answer => ({
+    const failed = (at: Date, error: string): Answer => ({
       id,
-      checkedAt: new Date().toISOString(),
+      checkedAt: at.toISOString(),
       row: null,
       raw: null,
       error,
@@ -47,15 +47,23 @@ const ask = (context: StreamContext, stream: LookupStream, tally: Tally) => {
     return context.client.get(source.path(encodeURIComponent(id))).pipe(
       Effect.map(({ body, readAt }): Answer => {
         unavailableInARow = 0
+        const about = unwrapRecord(body)?.[source.idField]
+        if (about !== undefined && about !== id) {
+          tally.unanswered++
+          return failed(readAt, `The answer is about another ${source.idField}: none of it was stored.`)
+        }
         const redacted = stream.redact(unwrapRecord(body) ?? {})
         const record = isJsonObject(redacted) ? redacted : {}
         const raw = stringifyJson(record)
         // What is nested too deep Postgres would store, and nobody could read it again.
-        if (unstorableText(record, raw) !== undefined) return failed(UNSTORABLE)
+        if (unstorableText(record, raw) !== undefined) return failed(readAt, UNSTORABLE)
         return Either.match(decode({ ...record, [source.idField]: id }), {
           onLeft: () => {
             tally.foreign++
-            return failed("The answer is not what is documented: no is_wallet_ready true or false in it.")
+            return failed(
+              readAt,
+              "The answer is not what is documented: no is_wallet_ready true or false in it.",
+            )
           },
           onRight: ({ row }) => ({
             id,
@@ -70,7 +78,9 @@ const ask = (context: StreamContext, stream: LookupStream, tally: Tally) => {
         unavailableInARow = error.reason === "unavailable" ? unavailableInARow + 1 : 0
         if (error.reason === "unavailable" || error.reason === "malformed") tally.unanswered++
         const isEndpoints = error.status === 403 || unavailableInARow >= UNAVAILABLE_IN_A_ROW_MAX
-        return isEndpoints ? Effect.fail(error) : Effect.succeed(failed(error.message))
+        return isEndpoints
+          ? Effect.fail(error)
+          : Effect.map(context.client.now, now => failed(now, error.message))
       }),
     )
   }

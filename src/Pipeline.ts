@@ -15,6 +15,7 @@ import { Warehouse } from "./warehouse/Database.ts"
 import { acquire, type Held, release, renew } from "./warehouse/Lease.ts"
 import { finishRun, finishStream, type Status, startRun, startStream } from "./warehouse/Ledger.ts"
 import { confirmPrivacy, settlePrivacy } from "./warehouse/privacy.ts"
+import { readingTime } from "./warehouse/readingTime.ts"
 import { type RunSummary, summaryOf } from "./warehouse/Summary.ts"
 
 /** One run: a lease per account and stream, streams after their parents, every outcome booked. */
@@ -188,7 +189,7 @@ const runAccount = (
   streams: ReadonlyArray<{ readonly stream: Stream; readonly held: Held }>,
 ) =>
   Effect.gen(function* () {
-    const client = yield* makeClient(account)
+    const client = yield* makeClient(account, yield* readingTime(sql))
     const ended = new Map<string, Deferred.Deferred<void>>()
     const stop: Stop = yield* Deferred.make<never, AccountError>()
     const progress = yield* Progress
