@@ -157,6 +157,24 @@ export const fenced = <A>(
     return retryUntilInterrupted(underLease(() => sql.begin(transaction) as Promise<A>))
   })
 
+/**
+ * Locks further leases within a transaction, in the one order of all, until it ends: nobody takes them over
+ * meanwhile. Throws `LeaseError` when one of them is lost.
+ */
+export const lockAll = async (tx: Transaction, leases: ReadonlyArray<Held>): Promise<void> => {
+  const columns = ["account", "stream", "fence"]
+  const rows = leases.map(({ account, stream, fence }) => ({ account, stream, fence }))
+  const locked = await tx.unsafe<Array<Name>>(
+    `SELECT l.account, l.stream FROM sync.leases AS l JOIN ${unnestOf(columns, 1)} USING (account, stream)
+     WHERE l.fence = s.fence::bigint ORDER BY l.account, l.stream FOR UPDATE OF l`,
+    arraysOf(columns, rows),
+  )
+  const gone = leases.find(
+    ({ account, stream }) => !locked.some(lease => lease.account === account && lease.stream === stream),
+  )
+  if (gone !== undefined) throw lost(gone)
+}
+
 /** Renews a lease between commits; fails with `LeaseError` when it is lost. */
 export const renew = (sql: postgres.Sql, held: Held): Effect.Effect<void, LeaseError | WarehouseError> =>
   underLease(async () => {

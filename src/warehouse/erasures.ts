@@ -27,6 +27,10 @@ export interface Shielded<A> {
   readonly found: ReadonlyArray<Tombstone>
 }
 
+/** A tombstone for each id. */
+export const tombstonesFor = (stream: string, ids: Iterable<string>): ReadonlyArray<Tombstone> =>
+  Array.from(ids, id => ({ stream, idHash: idHash(id) }))
+
 /** The stream whose tombstones speak of this one's records; absent where they are nobody's. */
 const tombstonesOf = ({ name, personal: { person } }: Stream): string | undefined =>
   person?.kind === "referred" ? name : person?.of
@@ -50,7 +54,7 @@ const personsOf = ({ source, personal: { person } }: Stream, record: Json): Read
 const leadFrom = ({ personal: { person } }: Stream, record: Json): ReadonlyArray<Tombstone> => {
   if (person?.kind !== "named" || person.leadsTo === undefined || !isJsonObject(record)) return []
   const id = record[person.leadsTo.field]
-  return typeof id === "string" ? [{ stream: person.leadsTo.stream, idHash: idHash(id) }] : []
+  return typeof id === "string" ? tombstonesFor(person.leadsTo.stream, [id]) : []
 }
 
 /**

@@ -3,7 +3,7 @@ import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../Errors.ts"
 import { contentHash, isJsonObject, type Json, parseJson, stringifyJson } from "../Json.ts"
 import { isLookup, type Row, type Stream } from "../Stream.ts"
-import { lookUpByKey, shapeOf, type Transaction } from "./bulk.ts"
+import { arrayLiteral, lookUpByKey, shapeOf, type Transaction } from "./bulk.ts"
 import { sqlState } from "./Database.ts"
 import { fenced, type Held } from "./Lease.ts"
 import { BAD_VALUE } from "./Loader.ts"
@@ -71,21 +71,28 @@ const BOOKKEEPING = new Set([
   "check_error",
 ])
 
-/** The records after an id, as many as a batch may hold; of a look-up those that have an answer. */
-const storedAfter = (tx: Transaction, held: Held, stream: Stream, after: string) => {
+/** The records after an id, all or some, as many as a batch may hold; of a look-up those that have an answer. */
+const storedAfter = (
+  tx: Transaction,
+  held: Held,
+  stream: Stream,
+  after: string,
+  some: ReadonlyArray<string> | null,
+) => {
   const { table, types } = shapeOf(stream.table)
   const id = `t."${stream.idColumn}"`
   return tx.unsafe<Array<Stored>>(
     `WITH following AS (
        SELECT ${id} AS id, octet_length(t.raw::text)::bigint AS bytes FROM ${table} AS t
-       WHERE t.account = $1 AND ${id} > $2 AND t.raw IS NOT NULL ORDER BY ${id} LIMIT ${BATCH_RECORDS}
+       WHERE t.account = $1 AND ${id} > $2 AND t.raw IS NOT NULL
+         AND ($3::text[] IS NULL OR ${id} = ANY ($3::text[])) ORDER BY ${id} LIMIT ${BATCH_RECORDS}
      ), batch AS (
        SELECT id, sum(bytes) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) - bytes AS before FROM following
      )
      SELECT ${id} AS id, t.raw::text AS raw, ${types.has("read_at") ? "t.read_at" : "t.checked_at"} AS "readAt"
      FROM ${table} AS t
      WHERE t.account = $1 AND ${id} IN (SELECT id FROM batch WHERE before < ${BATCH_BYTES}) ORDER BY ${id}`,
-    [held.account, after],
+    [held.account, after, some === null ? null : arrayLiteral(some)],
   )
 }
 
@@ -189,9 +196,10 @@ const nextBatch = async (
   stream: Stream,
   change: (record: Json) => Json | null,
   after: string,
+  some: ReadonlyArray<string> | null = null,
 ): Promise<(Batch & { readonly last: string }) | null> => {
   await lookUpByKey(tx)
-  const stored = await storedAfter(tx, held, stream, after)
+  const stored = await storedAfter(tx, held, stream, after, some)
   if (stored.length === 0) return null
   const made = stored.flatMap(record => renew(stream, record, change) ?? [])
   const written = await writeOrSpare(
@@ -261,3 +269,29 @@ export const rewriteRecords = (
       yield* tell?.(soFar) ?? Effect.void
     }
   })
+
+/** What `rewriteRecords` does, of the records of these ids only, within a transaction of the lease. */
+export const rewriteSome = async (
+  tx: Transaction,
+  held: Held,
+  stream: Stream,
+  ids: ReadonlyArray<string>,
+  change: (record: Json) => Json | null,
+): Promise<Pick<Rewritten, "changed" | "failed">> => {
+  const done = { changed: 0, failed: 0 }
+  let after: string | undefined = ""
+  while (after !== undefined) {
+    const batch: (Batch & { readonly last: string }) | null = await nextBatch(
+      tx,
+      held,
+      stream,
+      change,
+      after,
+      ids,
+    )
+    done.changed += batch?.changed ?? 0
+    done.failed += batch?.failures.length ?? 0
+    after = batch?.last
+  }
+  return done
+}

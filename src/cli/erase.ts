@@ -1,0 +1,63 @@
+import { createInterface } from "node:readline/promises"
+import { Effect } from "effect"
+import * as App from "../App.ts"
+import { ConfigurationError } from "../Errors.ts"
+import { print, printJson, say } from "./output.ts"
+
+interface Options {
+  readonly customer: string
+  readonly account: ReadonlyArray<string>
+  readonly yes: boolean
+  readonly json: boolean
+}
+
+/** The accounts to erase from: those that know the customer, of the ones named. */
+const accountsFor = ({ customer, account }: Options) =>
+  Effect.gen(function* () {
+    const known = yield* App.accountsOfCustomer(customer)
+    const accounts = known.filter(name => account.length === 0 || account.includes(name))
+    if (accounts.length > 0) return accounts
+    const where = account.length === 0 ? "" : ` of account ${account.join(", ")}`
+    return yield* new ConfigurationError({
+      message: `Nothing was erased: no record${where} names this customer. Check the id: it is the customer_id as PayCombat has it.`,
+    })
+  })
+
+/** Whether a person at the terminal means it; where nobody can be asked, whoever wrote the command does. */
+const isMeant = (accounts: ReadonlyArray<string>) =>
+  Effect.promise(async signal => {
+    const terminal = createInterface({ input: process.stdin, output: process.stderr })
+    try {
+      const question = `Erase this customer from account ${accounts.join(", ")} for good? It cannot be undone. [y/N] `
+      return /^y(es)?$/i.test((await terminal.question(question, { signal })).trim())
+    } catch {
+      return false
+    } finally {
+      terminal.close()
+    }
+  })
+
+const counted = (counts: Readonly<Record<string, number>>): string =>
+  Object.entries(counts)
+    .filter(([, count]) => count > 0)
+    .map(([name, count]) => `${count} in ${name}`)
+    .join(", ") || "none"
+
+/** Erases a customer, and says what was done in numbers. */
+export const run = (options: Options) =>
+  Effect.gen(function* () {
+    const accounts = yield* accountsFor(options)
+    const asks = !options.yes && process.stdin.isTTY === true
+    if (asks && !(yield* isMeant(accounts))) return yield* say("Nothing was erased.")
+    const erasures = yield* Effect.forEach(accounts, account => App.eraseCustomer(options.customer, account))
+    if (options.json) return yield* printJson(erasures)
+    for (const { account, deleted, stripped, rejects } of erasures) {
+      yield* print(
+        `${account}: erased. Rows deleted: ${counted(deleted)}; rejects: ${rejects}.` +
+          ` Records that stay without their personal fields: ${counted(stripped)}.`,
+      )
+    }
+    yield* say(
+      "Not reached: backups, replicas and logs of Postgres. After restoring a backup from before now, erase again.",
+    )
+  }).pipe(Effect.provide(App.configuredWarehouse))

@@ -1,0 +1,249 @@
+import { randomUUID } from "node:crypto"
+import { Effect } from "effect"
+import type postgres from "postgres"
+import { type LeaseError, WarehouseError } from "../Errors.ts"
+import { DROP, type Person, redactor } from "../Personal.ts"
+import type { Stream } from "../Stream.ts"
+import { arrayLiteral, shapeOf, type Transaction } from "./bulk.ts"
+import { attempt } from "./Database.ts"
+import { bury, idHash, tombstonesFor } from "./erasures.ts"
+import { acquire, fenced, type Held, lockAll, release } from "./Lease.ts"
+import { vacuum } from "./privacy.ts"
+import { rewriteSome } from "./rewrite.ts"
+
+/** Removes a person's data for good, in one transaction that holds the leases of all streams of the account. */
+
+/** Records whose personal fields are taken away together. */
+const BATCH_RECORDS = 1_000
+/** A sync that has gone silent is taken for dead after this time without a renewal; an erasure renews at its end. */
+const LEASE_SECONDS = 60
+
+/** What an erasure did, in numbers: nothing of what was there. */
+export interface Erasure {
+  readonly account: string
+  /** Rows that are gone, by table. */
+  readonly deleted: Readonly<Record<string, number>>
+  /** Records that stay, without what was personal in them, by stream. */
+  readonly stripped: Readonly<Record<string, number>>
+  readonly rejects: number
+}
+
+type Of<Kind extends Person["kind"]> = Extract<Person, { kind: Kind }>
+
+const ofKind = <Kind extends Person["kind"]>(streams: ReadonlyArray<Stream>, kind: Kind) =>
+  streams.flatMap(stream => {
+    const { person } = stream.personal
+    return person?.kind === kind ? [{ stream, person: person as Of<Kind> }] : []
+  })
+
+/** An id as it stands in the text of a record. */
+const inJson = (id: string): string => JSON.stringify(id).slice(1, -1)
+
+/** The accounts that know of a person: by a row, a reject, or a tombstone. */
+export const accountsOfPerson = (
+  sql: postgres.Sql,
+  streams: ReadonlyArray<Stream>,
+  id: string,
+): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
+  attempt(async () => {
+    const places = [
+      ...ofKind(streams, "self").map(({ stream }) => [shapeOf(stream.table).table, stream.idColumn] as const),
+      ...ofKind(streams, "named").map(
+        ({ stream, person }) => [shapeOf(stream.table).table, person.field] as const,
+      ),
+    ]
+    const found = await sql.unsafe<Array<{ account: string }>>(
+      [
+        ...places.map(([table, column]) => `SELECT account FROM ${table} WHERE "${column}" = $1`),
+        "SELECT account FROM sync.rejects WHERE record_id = $1 OR position($2 IN raw) > 0",
+        "SELECT account FROM sync.erasures WHERE id_hash = $3",
+      ].join(" UNION "),
+      [id, inJson(id), idHash(id)],
+    )
+    return found.map(({ account }) => account).sort()
+  })
+
+/** Deletes a person's own rows, with what was recorded over time. */
+const deleteOwn = async (tx: Transaction, account: string, streams: ReadonlyArray<Stream>, id: string) => {
+  const own = ofKind(streams, "self").flatMap(({ stream }) => [
+    ...stream.children.map(child => [shapeOf(child.table).table, child.parentColumn] as const),
+    ...stream.histories.map(history => [shapeOf(history.table).table, stream.idColumn] as const),
+    [shapeOf(stream.table).table, stream.idColumn] as const,
+  ])
+  const deleted: Record<string, number> = {}
+  for (const [table, column] of [...own, ["warehouse.wallet_readiness_history", "customer_id"] as const]) {
+    const { count } = await tx.unsafe(`DELETE FROM ${table} WHERE account = $1 AND "${column}" = $2`, [
+      account,
+      id,
+    ])
+    deleted[table.replaceAll('"', "").replace("warehouse.", "")] = count
+  }
+  const names = arrayLiteral(ofKind(streams, "self").map(({ stream }) => stream.name))
+  for (const table of ["sync.due_keys", "sync.missing_keys"])
+    await tx.unsafe(
+      `DELETE FROM ${table} WHERE account = $1 AND stream = ANY ($2::text[]) AND record_id = $3`,
+      [account, names, id],
+    )
+  await tx`
+    DELETE FROM sync.seen_keys WHERE record_id = ${id} AND pass_id IN (
+      SELECT pass_id FROM sync.checkpoints WHERE account = ${account} AND stream = ANY (${names}::text[]))`
+  return deleted
+}
+
+/** Takes what is personal from records, and keeps their money; fails where one cannot be made without it. */
+const strip = async (
+  tx: Transaction,
+  held: Held,
+  stream: Stream,
+  ids: ReadonlyArray<string>,
+): Promise<number> => {
+  const drop = redactor(stream.personal, stream.source.idField, DROP)
+  const { changed, failed } = await rewriteSome(tx, held, stream, ids, drop)
+  if (failed > 0)
+    throw new WarehouseError({
+      message:
+        `Nothing was erased: ${failed} stored records of ${stream.name} can no longer be read as they are.` +
+        " Run `paycombat-sync sync --full` first, which reads them anew.",
+    })
+  return changed
+}
+
+/** Strips the records that name a person; of those that lead to other records, answers where they lead. */
+const stripNamed = async (
+  tx: Transaction,
+  held: Held,
+  { stream, person }: { stream: Stream; person: Of<"named"> },
+  id: string,
+) => {
+  const { table } = shapeOf(stream.table)
+  const lead = person.leadsTo === undefined ? "NULL" : `"${person.leadsTo.field}"`
+  const leads = new Set<string>()
+  let changed = 0
+  let after: string | undefined = ""
+  while (after !== undefined) {
+    const found: Array<{ id: string; lead: string | null }> = await tx.unsafe(
+      `SELECT "${stream.idColumn}" AS id, ${lead} AS lead FROM ${table}
+       WHERE account = $1 AND "${person.field}" = $2 AND "${stream.idColumn}" > $3
+       ORDER BY 1 LIMIT ${BATCH_RECORDS}`,
+      [held.account, id, after],
+    )
+    for (const record of found) if (record.lead !== null) leads.add(record.lead)
+    changed += await strip(
+      tx,
+      held,
+      stream,
+      found.map(record => record.id),
+    )
+    after = found.at(-1)?.id
+  }
+  return { changed, leads }
+}
+
+/** Strips the records that others led to, known by any of their ids. */
+const stripReferred = async (
+  tx: Transaction,
+  held: Held,
+  { stream, person }: { stream: Stream; person: Of<"referred"> },
+  leads: ReadonlyArray<string>,
+) => {
+  const { table } = shapeOf(stream.table)
+  let changed = 0
+  for (let from = 0; from < leads.length; from += BATCH_RECORDS) {
+    const part = arrayLiteral(leads.slice(from, from + BATCH_RECORDS))
+    const found = await tx.unsafe<Array<{ id: string }>>(
+      [...new Set(Object.values(person.ids))]
+        .map(
+          column =>
+            `SELECT "${stream.idColumn}" AS id FROM ${table} WHERE account = $1 AND "${column}" = ANY ($2::text[])`,
+        )
+        .join(" UNION "),
+      [held.account, part],
+    )
+    changed += await strip(
+      tx,
+      held,
+      stream,
+      found.map(record => record.id),
+    )
+    await tx`
+      DELETE FROM sync.rejects AS r WHERE account = ${held.account} AND stream = ${stream.name}
+        AND EXISTS (SELECT FROM unnest(${part}::text[]) AS lead WHERE position(lead IN r.raw) > 0)`
+  }
+  return changed
+}
+
+const eraseWithin = async (
+  tx: Transaction,
+  leases: ReadonlyArray<Held>,
+  streams: ReadonlyArray<Stream>,
+  id: string,
+): Promise<Erasure> => {
+  const leaseOf = ({ name }: Stream) => leases.find(lease => lease.stream === name)!
+  const { account } = leases[0]!
+  const stripped: Record<string, number> = {}
+  const leads = new Map<string, Set<string>>()
+  for (const named of ofKind(streams, "named")) {
+    const done = await stripNamed(tx, leaseOf(named.stream), named, id)
+    stripped[named.stream.name] = done.changed
+    const to = named.person.leadsTo?.stream
+    if (to !== undefined) leads.set(to, new Set([...(leads.get(to) ?? []), ...done.leads]))
+  }
+  for (const referred of ofKind(streams, "referred")) {
+    const ids = [...(leads.get(referred.stream.name) ?? [])]
+    stripped[referred.stream.name] = await stripReferred(tx, leaseOf(referred.stream), referred, ids)
+  }
+  const deleted = await deleteOwn(tx, account, streams, id)
+  const { count: rejects } = await tx`
+    DELETE FROM sync.rejects WHERE account = ${account} AND (record_id = ${id} OR position(${inJson(id)} IN raw) > 0)`
+  const persons = new Set(ofKind(streams, "self").map(({ person }) => person.of))
+  await bury(tx, account, [
+    ...Array.from(persons, stream => tombstonesFor(stream, [id])).flat(),
+    ...Array.from(leads, ([stream, ids]) => tombstonesFor(stream, ids)).flat(),
+  ])
+  return { account, deleted, stripped, rejects }
+}
+
+/**
+ * Erases a person from an account: their own rows, histories and rejects go; what names them stays as money, without
+ * its personal fields. Leaves tombstones of hashed ids, so that no later sync, replay or rebuild brings anything
+ * back. All of it or nothing; doing it twice is doing it once.
+ *
+ * Fails with `LeaseError` when a run is under way. Not reached: backups, replicas and logs of Postgres, and the files
+ * behind the tables until their space is written over.
+ */
+export const erasePerson = (
+  sql: postgres.Sql,
+  streams: ReadonlyArray<Stream>,
+  account: string,
+  id: string,
+  holder: string,
+): Effect.Effect<Erasure, LeaseError | WarehouseError> =>
+  Effect.acquireUseRelease(
+    acquire(sql, {
+      streams: streams.map(({ name }) => ({ account, stream: name })),
+      runId: randomUUID(),
+      holder,
+      leaseSeconds: LEASE_SECONDS,
+    }),
+    ({ held, refused: [other] }): Effect.Effect<Erasure, LeaseError | WarehouseError> => {
+      const leases = [...held].sort((a, b) => (a.stream < b.stream ? -1 : 1))
+      const [first] = leases
+      if (other !== undefined || first === undefined)
+        return other ?? Effect.dieMessage("There are no streams.")
+      return fenced(sql, first, async tx => {
+        await lockAll(tx, leases)
+        return eraseWithin(tx, leases, streams, id)
+      })
+    },
+    ({ held }) => Effect.ignore(release(sql, held)),
+  ).pipe(
+    Effect.uninterruptible,
+    Effect.zipLeft(
+      vacuum(sql, [
+        "sync.rejects",
+        ...streams.flatMap(stream =>
+          [stream.table, ...stream.children.map(child => child.table)].map(table => shapeOf(table).table),
+        ),
+      ]),
+    ),
+  )

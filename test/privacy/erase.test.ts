@@ -1,0 +1,274 @@
+import { join } from "node:path"
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Redacted } from "effect"
+import type postgres from "postgres"
+import { KEEP, type Privacy } from "../../src/Personal.ts"
+import { allStreams } from "../../src/registry.ts"
+import type { Sandbox } from "../../src/sandbox/Sandbox.ts"
+import { backup } from "../../src/warehouse/backup.ts"
+import { connect } from "../../src/warehouse/Database.ts"
+import { accountsOfPerson, erasePerson } from "../../src/warehouse/erase.ts"
+import { idHash } from "../../src/warehouse/erasures.ts"
+import { acquire } from "../../src/warehouse/Lease.ts"
+import { restore } from "../../src/warehouse/restore.ts"
+import { rewriteRecords } from "../../src/warehouse/rewrite.ts"
+import { everything, KEY } from "../support/people.ts"
+import { temporaryDirectory, testDatabase } from "../support/postgres.ts"
+import { type Bench, bench, footprint, MIGRATED, printed, streamOf, syncOnce } from "../support/warehouse.ts"
+
+/** A person's data removed for good: what goes, what stays, and what does not come back. */
+
+const HASH: Privacy = { mode: "hash", key: Redacted.make(KEY) }
+
+/** In everything that is said of the person, and nowhere else. */
+const MARK = "Erasemeplease"
+
+const marked = (lines: ReadonlyArray<string>) => lines.filter(line => line.includes(MARK))
+
+const erase = (sql: postgres.Sql, id: string, account = "default") =>
+  Effect.flatMap(allStreams, streams => erasePerson(sql, streams, account, id, "test"))
+
+/** Everything the person is named by, as the sandbox serves it. */
+const mark = (sandbox: Sandbox, own: { readonly [stream: string]: ReadonlyArray<string> }, word = MARK) => {
+  const fields = {
+    customers: {
+      description: `${word} customer`,
+      individual: { first_name: word, email: `${word}@example.com`, hobby: word },
+    },
+    wallets: { wallet_alias: `${word} wallet`, description: word, created_by: word },
+    transactions: { event_description: `paid by ${word}`, additional_data: { payer: word } },
+    checkouts: {
+      description: word,
+      checkout_token: word,
+      additional_info: { name: word },
+      order_summary: { order_items: [{ product_name: word, quantity: 1, unit_price: 5 }], order_fees: [] },
+    },
+    payouts: { payee_name: word, beneficiary: word, beneficiary_account_number: `${word}-123` },
+  } as const
+  for (const [stream, patch] of Object.entries(fields) as Array<[keyof typeof fields, object]>)
+    for (const id of own[stream] ?? []) {
+      const index = sandbox.indexOf(stream, id)!
+      sandbox.patch(stream, index, { ...patch })
+      sandbox.touch(stream, index)
+    }
+}
+
+/** The first customer with a payout, and the records that are theirs, marked. */
+const withPerson = (privacy: Privacy = KEEP) =>
+  Effect.gen(function* () {
+    const made = yield* bench({ transactions: 400 })
+    yield* made.sync({ privacy })
+    const ids = (statement: string) =>
+      Effect.map(made.rows(statement), rows => rows.map(row => Object.values(row)[0]!))
+    const [id] = yield* ids(
+      `SELECT t.customer_id FROM warehouse.transactions AS t
+         JOIN warehouse.payouts AS p ON t.event_id IN (p.payout_id, p.provider_payout_id)
+         JOIN warehouse.wallets AS w ON w.customer_id = t.customer_id
+         JOIN warehouse.checkouts AS c ON c.customer_id = t.customer_id
+         JOIN warehouse.customers AS k ON k.customer_id = t.customer_id
+       ORDER BY t.created_at LIMIT 1`,
+    )
+    const own = {
+      customers: [id!],
+      wallets: yield* ids(`SELECT wallet_id FROM warehouse.wallets WHERE customer_id = '${id}'`),
+      transactions: yield* ids(
+        `SELECT transaction_id FROM warehouse.transactions WHERE customer_id = '${id}'`,
+      ),
+      checkouts: yield* ids(`SELECT checkout_id FROM warehouse.checkouts WHERE customer_id = '${id}'`),
+      payouts: yield* ids(
+        `SELECT DISTINCT payout_id FROM warehouse.payouts AS p JOIN warehouse.transactions AS t
+           ON t.event_id IN (p.payout_id, p.provider_payout_id) WHERE t.customer_id = '${id}'`,
+      ),
+    }
+    mark(made.sandbox, own)
+    yield* made.sync({ privacy })
+    return { ...made, id: id!, own }
+  })
+
+const MONEY = [
+  "SELECT * FROM analytics.settlement ORDER BY 1, 2, 3, 4",
+  "SELECT account, owner_id, currency, transaction_id, kind, movement, balance FROM analytics.balance_history ORDER BY 1, 2, 3, 4, 5",
+  "SELECT account, day, currency, status, payout_count, payout_amount FROM analytics.payout_daily ORDER BY 1, 2, 3, 4",
+  "SELECT account, day, currency, checkout_count, checkout_amount FROM analytics.checkout_daily ORDER BY 1, 2, 3",
+  "SELECT wallet_account_id, actual_balance, currency FROM warehouse.wallet_balance_snapshots ORDER BY 1, 2",
+]
+
+const moneyOf = ({ rows }: Pick<Bench, "rows">) => Effect.forEach(MONEY, statement => rows(statement))
+
+describe("erase", () => {
+  it.scopedLive("removes what is about the person, and leaves the money", () =>
+    Effect.gen(function* () {
+      const person = yield* withPerson()
+      const { sql, id, own, rows, value } = person
+      expect(marked(yield* everything(sql)).length).toBeGreaterThan(own.transactions.length)
+      const money = yield* moneyOf(person)
+      const streams = yield* allStreams
+      expect(yield* accountsOfPerson(sql, streams, id)).toEqual(["default"])
+
+      const done = yield* erase(sql, id)
+      expect(marked(yield* everything(sql))).toEqual([])
+      expect(yield* moneyOf(person)).toEqual(money)
+      expect(done).toEqual({
+        account: "default",
+        deleted: { customers: 1, wallet_readiness: 1, wallet_readiness_history: expect.any(Number) },
+        stripped: {
+          wallets: own.wallets.length,
+          transactions: own.transactions.length,
+          checkouts: own.checkouts.length,
+          payouts: own.payouts.length,
+        },
+        rejects: 0,
+      })
+      for (const table of ["customers", "wallet_readiness", "wallet_readiness_history"])
+        expect(yield* value(`SELECT count(*) FROM warehouse.${table} WHERE customer_id = '${id}'`)).toBe("0")
+      // Joins still work: the id of who paid is the pseudonym that stays with the payment.
+      expect(yield* value(`SELECT count(*) FROM warehouse.transactions WHERE customer_id = '${id}'`)).toBe(
+        String(own.transactions.length),
+      )
+      const tombstones = yield* rows("SELECT * FROM sync.erasures")
+      expect(tombstones.filter(({ stream }) => stream === "customers").map(row => row.id_hash)).toEqual([
+        idHash(id),
+      ])
+      expect(JSON.stringify(tombstones)).not.toContain(id)
+      expect(yield* erase(sql, id)).toMatchObject({
+        deleted: { customers: 0 },
+        stripped: { transactions: 0 },
+      })
+    }),
+  )
+
+  it.scopedLive("is not undone by the next sync, by a newer version, or by a record that comes later", () =>
+    Effect.gen(function* () {
+      const { sql, id, own, sync, sandbox, value, rows } = yield* withPerson()
+      yield* erase(sql, id)
+      const before = yield* footprint(sql, "transactions")
+      const next = yield* sync()
+      for (const { stream, erased, inserted, updated } of next.streams)
+        expect([stream, erased, inserted, updated]).toEqual([stream, stream === "customers" ? 1 : 0, 0, 0])
+      const { extracted, unchanged } = streamOf(next, "customers")
+      expect(extracted).toBe(unchanged + 1)
+      expect(yield* footprint(sql, "transactions")).toEqual(before)
+
+      mark(sandbox, own)
+      // A payment of somebody else's turns out to be this person's, and leads to a payout that nobody linked before.
+      const [other] = yield* rows(
+        `SELECT transaction_id AS id FROM warehouse.transactions WHERE customer_id IS DISTINCT FROM '${id}' LIMIT 1`,
+      )
+      const [payout] = yield* rows(
+        `SELECT payout_id AS id FROM warehouse.payouts WHERE payout_id <> ALL ('{${own.payouts.join(",")}}')
+           AND NOT EXISTS (SELECT FROM warehouse.transactions WHERE event_id IN (payout_id, provider_payout_id)) LIMIT 1`,
+      )
+      mark(sandbox, { transactions: [other!.id!], payouts: [payout!.id!] })
+      sandbox.patch("transactions", sandbox.indexOf("transactions", other!.id!)!, {
+        customer_id: id,
+        event_id: payout!.id!,
+      })
+      expect((yield* sync()).status).toBe("complete")
+      // Payouts may have been read before the payment that leads to one: then the pass after it takes it away.
+      yield* sync()
+      expect(marked(yield* everything(sql))).toEqual([])
+      expect(yield* value(`SELECT count(*) FROM warehouse.customers WHERE customer_id = '${id}'`)).toBe("0")
+      expect(yield* value("SELECT count(*) FROM warehouse.customers WHERE removed_at IS NOT NULL")).toBe("0")
+    }),
+  )
+
+  it.scopedLive(
+    "takes rejects that name the person with it, and stores later ones without what they say",
+    () =>
+      Effect.gen(function* () {
+        const { sql, id, own, sync, sandbox, rows } = yield* withPerson()
+        const bad = sandbox.indexOf("transactions", own.transactions[0]!)!
+        sandbox.patch("transactions", bad, { amount: "not a number", event_description: MARK })
+        sandbox.patch("customers", sandbox.indexOf("customers", id)!, { is_active: "yes", description: MARK })
+        yield* sync()
+        expect((yield* rows("SELECT 1 FROM sync.rejects")).length).toBe(2)
+        expect(yield* erase(sql, id)).toMatchObject({ rejects: 2 })
+        expect(marked(yield* everything(sql))).toEqual([])
+        const summary = yield* sync()
+        expect(streamOf(summary, "customers")).toMatchObject({ erased: 1, rejected: 0 })
+        expect(streamOf(summary, "transactions")).toMatchObject({ erased: 0, rejected: 1 })
+        expect(marked(yield* everything(sql))).toEqual([])
+      }),
+  )
+
+  it.scopedLive("holds in each mode, through a change of mode and a rebuild", () =>
+    Effect.gen(function* () {
+      const { sql, id, sync, value } = yield* withPerson(HASH)
+      yield* erase(sql, id)
+      const hashed = `SELECT count(*) FROM warehouse.transactions WHERE customer_id = '${id}' AND event_description IS NOT NULL`
+      expect(yield* value(hashed)).toBe("0")
+      yield* sync({ privacy: HASH })
+      expect(yield* value(hashed)).toBe("0")
+      yield* sync({ privacy: KEEP })
+      expect(yield* value(hashed)).toBe("0")
+      const { held } = yield* acquire(sql, {
+        streams: [{ account: "default", stream: "transactions" }],
+        runId: "00000000-0000-4000-8000-000000000001",
+        holder: "test",
+        leaseSeconds: 30,
+      })
+      const transactions = (yield* allStreams).find(({ name }) => name === "transactions")!
+      expect(yield* rewriteRecords(sql, held[0]!, transactions, record => record)).toMatchObject({
+        changed: 0,
+      })
+      expect(marked(yield* everything(sql))).toEqual([])
+    }),
+  )
+
+  it.scopedLive("is in a backup, and in what is restored from it", () =>
+    Effect.gen(function* () {
+      const from = yield* testDatabase({ template: MIGRATED })
+      const to = yield* testDatabase({ template: MIGRATED })
+      const sql = yield* connect(from.ownerUrl)
+      const { sandbox } = yield* bench()
+      yield* syncOnce(sql, sandbox)
+      const [{ id } = { id: null }] = yield* printed(
+        sql,
+        "SELECT min(customer_id) AS id FROM warehouse.customers",
+      )
+      yield* erase(sql, id!)
+      const file = join(yield* temporaryDirectory, "backup")
+      yield* backup(from.ownerUrl, file)
+      yield* restore(to.ownerUrl, file)
+      const restored = yield* connect(to.ownerUrl)
+      expect(streamOf(yield* syncOnce(restored, sandbox), "customers")).toMatchObject({
+        erased: 1,
+        inserted: 0,
+      })
+      const left = yield* printed(
+        restored,
+        `SELECT count(*) FROM warehouse.customers WHERE customer_id = '${id}'`,
+      )
+      expect(left).toEqual([{ count: "0" }])
+    }),
+  )
+
+  it.scopedLive("does nothing while a run holds a lease, nor where a stored record cannot be made anew", () =>
+    Effect.gen(function* () {
+      const { sql, id, own, value } = yield* withPerson()
+      const claim = {
+        runId: "00000000-0000-4000-8000-000000000002",
+        holder: "another host:7",
+        leaseSeconds: 30,
+      }
+      const stream = { account: "default", stream: "wallets" }
+      const { held } = yield* acquire(sql, { ...claim, streams: [stream] })
+      const refused = yield* Effect.flip(erase(sql, id))
+      expect(refused).toMatchObject({ _tag: "LeaseError", reason: "held" })
+      expect(refused.message).toContain("another host:7")
+      yield* Effect.promise(
+        () => sql`UPDATE sync.leases SET expires_at = clock_timestamp() WHERE run_id = ${held[0]!.runId}`,
+      )
+      yield* Effect.promise(
+        () =>
+          sql`UPDATE warehouse.transactions SET raw = raw - 'amount' WHERE transaction_id = ${own.transactions.at(-1)!}`,
+      )
+      const failed = yield* Effect.flip(erase(sql, id))
+      expect(failed.message).toMatch(/^Nothing was erased: 1 stored records of transactions/)
+      expect(failed.message).not.toContain(MARK)
+      expect(yield* value(`SELECT count(*) FROM warehouse.customers WHERE customer_id = '${id}'`)).toBe("1")
+      expect(yield* value("SELECT count(*) FROM sync.erasures")).toBe("0")
+      expect(marked(yield* everything(sql)).length).toBeGreaterThan(3)
+    }),
+  )
+})
