@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto"
 import { Effect } from "effect"
 import type postgres from "postgres"
-import { type LeaseError, WarehouseError } from "../Errors.ts"
+import type { LeaseError, WarehouseError } from "../Errors.ts"
 import { DROP, type Person, redactor } from "../Personal.ts"
 import type { Stream } from "../Stream.ts"
+import { blank } from "./blank.ts"
 import { arrayLiteral, shapeOf, type Transaction } from "./bulk.ts"
 import { attempt } from "./Database.ts"
 import { bury, idHash, tombstonesFor } from "./erasures.ts"
@@ -90,7 +91,7 @@ const deleteOwn = async (tx: Transaction, account: string, streams: ReadonlyArra
   return deleted
 }
 
-/** Takes what is personal from records, and keeps their money; fails where one cannot be made without it. */
+/** Takes what is personal from records, and keeps their money. */
 const strip = async (
   tx: Transaction,
   held: Held,
@@ -98,14 +99,15 @@ const strip = async (
   ids: ReadonlyArray<string>,
 ): Promise<number> => {
   const drop = redactor(stream.personal, stream.source.idField, DROP)
-  const { changed, failed } = await rewriteSome(tx, held, stream, ids, drop)
-  if (failed > 0)
-    throw new WarehouseError({
-      message:
-        `Nothing was erased: ${failed} stored records of ${stream.name} can no longer be read as they are.` +
-        " Run `paycombat-sync sync --full` first, which reads them anew.",
-    })
-  return changed
+  const { changed, failures } = await rewriteSome(tx, held, stream, ids, drop)
+  await blank(
+    tx,
+    held.account,
+    stream,
+    failures.map(failure => failure.id),
+    drop,
+  )
+  return changed + failures.length
 }
 
 /** Strips the records that name a person; of those that lead to other records, answers where they lead. */

@@ -4,6 +4,7 @@ import type { LeaseError, WarehouseError } from "../Errors.ts"
 import { contentHash, type Json, parseJson, stringifyJson } from "../Json.ts"
 import { keyFingerprint, type Privacy } from "../Personal.ts"
 import { isList, type Stream } from "../Stream.ts"
+import { blank } from "./blank.ts"
 import { shapeOf, type Transaction } from "./bulk.ts"
 import { attempt } from "./Database.ts"
 import { fenced, type Held } from "./Lease.ts"
@@ -167,16 +168,26 @@ export const settlePrivacy = (
     }
     if (wanted.mode === "keep") return { mustReadAll: true, note: null }
     yield* Effect.logInfo(`personal data: ${wanted.mode} what is stored in the mode ${before.mode}`)
-    const { walked, failed } = yield* rewriteRecords(sql, held, stream, stream.redact)
+    const { failed } = yield* rewriteRecords(sql, held, stream, stream.redact, {
+      book: (tx, { failures }) =>
+        blank(
+          tx,
+          held.account,
+          stream,
+          failures.map(({ id }) => id),
+          stream.redact,
+        ),
+    })
     yield* rewriteRejects(sql, held, stream)
     yield* vacuum(sql, [...tablesOf(stream), "sync.rejects"])
-    const isWhole = failed === 0 && (wanted.mode === "drop" || (before.mode === "keep" && before.isApplied))
-    if (isWhole) yield* fenced(sql, held, async tx => void (await bookApplied(tx, held)))
+    const isComputed = wanted.mode === "drop" || (before.mode === "keep" && before.isApplied)
+    const mustReadAll = !isComputed || failed > 0
+    if (!mustReadAll) yield* fenced(sql, held, async tx => void (await bookApplied(tx, held)))
     const note =
       failed > 0
-        ? `${failed} of ${walked} stored records could not be rewritten and stay in the mode ${before.mode} until they are read again.`
+        ? `${failed} stored records can no longer be read as they are: their personal columns were emptied until they are read again.`
         : null
-    return { mustReadAll: !isWhole, note }
+    return { mustReadAll, note }
   })
 
 /**

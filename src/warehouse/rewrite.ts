@@ -277,21 +277,12 @@ export const rewriteSome = async (
   stream: Stream,
   ids: ReadonlyArray<string>,
   change: (record: Json) => Json | null,
-): Promise<Pick<Rewritten, "changed" | "failed">> => {
-  const done = { changed: 0, failed: 0 }
-  let after: string | undefined = ""
-  while (after !== undefined) {
-    const batch: (Batch & { readonly last: string }) | null = await nextBatch(
-      tx,
-      held,
-      stream,
-      change,
-      after,
-      ids,
-    )
-    done.changed += batch?.changed ?? 0
-    done.failed += batch?.failures.length ?? 0
-    after = batch?.last
+): Promise<Pick<Batch, "changed" | "failures">> => {
+  let done: Pick<Batch, "changed" | "failures"> = { changed: 0, failures: [] }
+  let batch = await nextBatch(tx, held, stream, change, "", ids)
+  while (batch !== null) {
+    done = { changed: done.changed + batch.changed, failures: [...done.failures, ...batch.failures] }
+    batch = await nextBatch(tx, held, stream, change, batch.last, ids)
   }
   return done
 }

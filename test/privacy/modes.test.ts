@@ -220,6 +220,26 @@ describe("a change of mode", () => {
     }),
   )
 
+  it.scopedLive("leaves nothing in clear of a record that can no longer be read as it is", () =>
+    Effect.gen(function* () {
+      const { sync, sql, sandbox, rows } = yield* bench()
+      plantPeople(sandbox, PEOPLE)
+      yield* sync({ only: ["checkouts"] })
+      yield* Effect.promise(() => sql`UPDATE warehouse.checkouts SET raw = raw - 'currency'`)
+      const path = "/api/v1/checkout/get-all"
+      sandbox.setFault(request => (request.path === path ? { status: 404 } : undefined))
+      yield* sync({ only: ["checkouts"], privacy: HASH })
+      expect(findings(yield* everything(sql))).toEqual([])
+      const booked = "SELECT mode, is_applied::text FROM sync.privacy"
+      expect(yield* rows(booked)).toEqual([{ mode: "hash", is_applied: "false" }])
+      sandbox.setFault(null)
+      yield* sync({ only: ["checkouts"], privacy: HASH })
+      expect(yield* rows(booked)).toEqual([{ mode: "hash", is_applied: "true" }])
+      expect(yield* rows("SELECT 1 FROM warehouse.checkouts WHERE description IS NULL")).toEqual([])
+      expect(findings(yield* everything(sql))).toEqual([])
+    }),
+  )
+
   it.scopedLive("is not taken for done by a pass that was begun before it", () =>
     Effect.gen(function* () {
       const { sync, sql, sandbox, value } = yield* bench()
