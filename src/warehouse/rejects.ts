@@ -37,24 +37,25 @@ export const writeRejects = async (tx: Transaction, held: Held, rejects: Readonl
     content_hash: hash,
     read_at: readAt,
   }))
-  // What a newer version of the same record is rejected for is all that is left to be mended.
+  await tx.unsafe(
+    `INSERT INTO sync.rejects AS r
+       (account, stream, run_id, record_id, field, reason, raw, content_hash, read_at, first_seen_at)
+     SELECT DISTINCT ON (s.content_hash) $1, $2, $3::uuid, s.record_id, s.field, s.reason, s.raw, s.content_hash,
+       s.read_at::timestamptz, min(s.read_at::timestamptz) OVER (PARTITION BY s.content_hash)
+     FROM ${unnestOf(columns, 4)}
+     ORDER BY s.content_hash, s.read_at::timestamptz DESC, s.ordinal
+     ON CONFLICT (account, stream, content_hash) DO UPDATE
+     SET read_at = greatest(r.read_at, excluded.read_at), reason = excluded.reason, field = excluded.field,
+       run_id = excluded.run_id, unlisted_at = NULL`,
+    [held.account, held.stream, held.runId, ...arraysOf(columns, rows)],
+  )
+  // What a newer version of the same record is rejected for is all that is left to be mended,
+  // and the two may have come together.
   await tx.unsafe(
     `DELETE FROM sync.rejects AS r USING ${unnestOf(columns, 3)}
      WHERE r.account = $1 AND r.stream = $2 AND r.record_id = s.record_id AND r.content_hash <> s.content_hash
        AND r.read_at < s.read_at::timestamptz`,
     [held.account, held.stream, ...arraysOf(columns, rows)],
-  )
-  await tx.unsafe(
-    `INSERT INTO sync.rejects AS r
-       (account, stream, run_id, record_id, field, reason, raw, content_hash, read_at, first_seen_at)
-     SELECT DISTINCT ON (s.content_hash) $1, $2, $3::uuid, s.record_id, s.field, s.reason, s.raw, s.content_hash,
-       s.read_at::timestamptz, s.read_at::timestamptz
-     FROM ${unnestOf(columns, 4)}
-     ORDER BY s.content_hash, s.ordinal
-     ON CONFLICT (account, stream, content_hash) DO UPDATE
-     SET read_at = greatest(r.read_at, excluded.read_at), reason = excluded.reason, field = excluded.field,
-       run_id = excluded.run_id, unlisted_at = NULL`,
-    [held.account, held.stream, held.runId, ...arraysOf(columns, rows)],
   )
 }
 
