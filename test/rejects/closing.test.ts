@@ -1,0 +1,140 @@
+import { randomUUID } from "node:crypto"
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import type { Json, JsonObject } from "../../src/Json.ts"
+import { acquire, release } from "../../src/warehouse/Lease.ts"
+import { closePass, openPass, startRun, startStream } from "../../src/warehouse/Ledger.ts"
+import { loadBatch } from "../../src/warehouse/Loader.ts"
+import { statusOf } from "../../src/warehouse/Status.ts"
+import { fixtureOf } from "../support/conformance.ts"
+import { bench, listStream, loading, printed, streamOf, testWarehouse } from "../support/warehouse.ts"
+
+const transactions = await Effect.runPromise(listStream("transactions"))
+const payment = fixtureOf(transactions).record
+
+const bad = (id: string | null, note = "x"): JsonObject => ({
+  ...payment,
+  transaction_id: id,
+  amount: `not ${note}`,
+})
+
+const T1 = "2026-01-01T00:00:00.000Z"
+const T2 = "2026-01-02T00:00:00.000Z"
+
+const setup = Effect.gen(function* () {
+  const sql = yield* testWarehouse()
+  return {
+    sql,
+    /** A complete pass that shows these records, and how it closed. */
+    pass: (records: ReadonlyArray<Json>, readAt: string, provesRemoval = true) =>
+      Effect.gen(function* () {
+        const pass = yield* loading(sql, transactions)
+        yield* pass.load(...records.map(record => [record, readAt] as const))
+        return (yield* pass.close(provesRemoval)).openRejects
+      }),
+    /** Records of the rejects that are open. */
+    open: Effect.map(
+      printed(sql, "SELECT record_id AS id FROM sync.rejects WHERE unlisted_at IS NULL ORDER BY record_id"),
+      rows => rows.map(({ id }) => id),
+    ),
+  }
+})
+
+describe("a reject that a complete pass does not show any more", () => {
+  it.scopedLive("is closed, with an id and without one, and is open again when it returns", () =>
+    Effect.gen(function* () {
+      const { sql, pass, open } = yield* setup
+      expect(yield* pass([bad("a"), bad("b"), bad(null)], T1)).toBe(3)
+      expect(yield* pass([bad("a")], T2)).toBe(1)
+      expect(yield* open).toEqual(["a"])
+      const closed = yield* printed(sql, "SELECT raw FROM sync.rejects WHERE unlisted_at IS NOT NULL")
+      expect(closed).toHaveLength(2)
+      expect(yield* pass([bad(null), bad("a")], T2)).toBe(2)
+      expect(yield* open).toEqual(["a", null])
+    }),
+  )
+
+  it.scopedLive("is not closed by a pass over a list that is not verified", () =>
+    Effect.gen(function* () {
+      const { pass } = yield* setup
+      yield* pass([bad("a")], T1)
+      expect(yield* pass([], T2, false)).toBe(1)
+      expect(yield* pass([], T2)).toBe(0)
+    }),
+  )
+
+  it.scopedLive("is told by the pass that showed it, whatever the clocks say", () =>
+    Effect.gen(function* () {
+      const { pass, open } = yield* setup
+      yield* pass([bad("late"), bad("early")], "2099-01-01T00:00:00.000Z")
+      // This pass's clock is a century behind, and it shows only one of them.
+      yield* pass([bad("late")], "1999-01-01T00:00:00.000Z")
+      expect(yield* open).toEqual(["late"])
+    }),
+  )
+
+  it.scopedLive(
+    "stays open where the pass was broken off after it had shown it, and gone on with by another run",
+    () =>
+      Effect.gen(function* () {
+        const { sql, pass, open } = yield* setup
+        yield* pass([bad("old")], T1)
+        const first = yield* loading(sql, transactions)
+        yield* first.load([bad("a"), T1])
+        yield* release(sql, [first.held])
+        const runId = randomUUID()
+        const { held } = yield* acquire(sql, {
+          streams: [{ account: "default", stream: "transactions" }],
+          runId,
+          holder: "test",
+          leaseSeconds: 30,
+        })
+        yield* startRun(sql, { runId, host: "test", processId: 1, version: "0" })
+        yield* startStream(sql, held[0]!, "full")
+        const resumed = yield* openPass(sql, held[0]!, { newPassId: randomUUID(), canResume: true })
+        expect(resumed.passId).toBe(first.passId)
+        const progress = { passId: resumed.passId, position: null, pages: 1, requests: 0, retries: 0 }
+        yield* loadBatch(sql, held[0]!, transactions, [{ record: bad("b"), readAt: new Date(T2) }], progress)
+        const closing = yield* closePass(sql, held[0]!, transactions, { ...resumed, provesRemoval: true })
+        expect(closing.openRejects).toBe(2)
+        expect(yield* open).toEqual(["a", "b"])
+      }),
+  )
+
+  it.scopedLive("leaves those of other streams and accounts alone", () =>
+    Effect.gen(function* () {
+      const { sql, pass } = yield* setup
+      yield* Effect.promise(
+        () => sql`
+          INSERT INTO sync.rejects (account, stream, run_id, reason, raw, content_hash, read_at, first_seen_at)
+          VALUES ('default', 'payouts', ${randomUUID()}, 'r', 'x', 'h', now(), now()),
+            ('other', 'transactions', ${randomUUID()}, 'r', 'x', 'h', now(), now())`,
+      )
+      expect(yield* pass([], T1)).toBe(0)
+      expect(yield* printed(sql, "SELECT 1 AS one FROM sync.rejects WHERE unlisted_at IS NULL")).toHaveLength(
+        2,
+      )
+    }),
+  )
+})
+
+describe("a run whose list does not show a bad record any more", () => {
+  it.scopedLive("is complete without rejects, until it shows it again", () =>
+    Effect.gen(function* () {
+      const { sql, sandbox, sync } = yield* bench()
+      const status = Effect.map(statusOf(sql, [transactions]), ([entry]) => entry!.rejects)
+      const run = Effect.map(
+        sync({ only: ["transactions"] }),
+        summary => streamOf(summary, "transactions").status,
+      )
+      sandbox.patch("transactions", 3, { amount: "lots" })
+      expect([yield* run, yield* status]).toEqual(["complete_with_rejects", 1])
+      sandbox.remove("transactions", 3)
+      expect([yield* run, yield* status]).toEqual(["complete", 0])
+      sandbox.restore("transactions", 3)
+      expect([yield* run, yield* status]).toEqual(["complete_with_rejects", 1])
+      sandbox.patch("transactions", 3, { amount: 7 })
+      expect([yield* run, yield* status]).toEqual(["complete", 0])
+    }),
+  )
+})

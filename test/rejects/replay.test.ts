@@ -1,0 +1,311 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Either, ParseResult } from "effect"
+import * as fc from "fast-check"
+import type { JsonObject } from "../../src/Json.ts"
+import { replayWith } from "../../src/Rejects.ts"
+import type { ListStream, Stream } from "../../src/Stream.ts"
+import { rejectNumbered } from "../../src/warehouse/rejectList.ts"
+import { statusOf } from "../../src/warehouse/Status.ts"
+import { fixtureOf } from "../support/conformance.ts"
+import { fuzz, fuzzMillis } from "../support/fuzz.ts"
+import { onWarehouse } from "../support/upkeep.ts"
+import { dump, listStream, loading, printed, streamOf, testWarehouse } from "../support/warehouse.ts"
+
+const transactions = await Effect.runPromise(listStream("transactions"))
+const wallets = await Effect.runPromise(listStream("wallets"))
+const payment = fixtureOf(transactions).record
+
+const T1 = "2026-01-01T00:00:00.000Z"
+const T2 = "2026-01-02T00:00:00.000Z"
+const T3 = "2026-01-03T00:00:00.000Z"
+
+const record = (id: string, fields: JsonObject = {}): JsonObject => ({
+  ...payment,
+  transaction_id: id,
+  ...fields,
+})
+const odd = (id: string, fields: JsonObject = {}) => record(id, { scope: "odd", ...fields })
+
+/** The stream as it was before somebody taught it what `odd` means. */
+const yesterdays = (stream: ListStream): ListStream => ({
+  ...stream,
+  decode: given =>
+    JSON.stringify(given).includes('"odd"')
+      ? Either.left(
+          new ParseResult.Pointer("scope", given, new ParseResult.Type(stream.record.ast, given, "is odd")),
+        )
+      : stream.decode(given),
+})
+
+interface Chosen {
+  readonly streams?: ReadonlyArray<Stream>
+  readonly all?: boolean
+  readonly ids?: ReadonlyArray<number>
+}
+
+const setup = Effect.gen(function* () {
+  const sql = yield* testWarehouse()
+  return {
+    sql,
+    /** A pass of yesterday's program, or of another. */
+    load: (records: ReadonlyArray<readonly [JsonObject, string]>, stream = yesterdays(transactions)) =>
+      Effect.gen(function* () {
+        const pass = yield* loading(sql, stream)
+        const counts = yield* pass.load(...records)
+        yield* pass.close(false)
+        return counts
+      }),
+    replay: ({ streams = [transactions], all = false, ids = [] }: Chosen = {}) =>
+      onWarehouse(sql)(replayWith({ streams, all, ids, accounts: [], leaseSeconds: 30 })),
+    rejects: printed(
+      sql,
+      "SELECT reject_id AS number, record_id AS id, reason FROM sync.rejects ORDER BY record_id, reject_id",
+    ),
+    stored: printed(
+      sql,
+      "SELECT transaction_id AS id, scope, read_at FROM warehouse.transactions ORDER BY 1",
+    ),
+  }
+})
+
+const at = (time: string) => time.replace(".000Z", "+00:00")
+
+describe("replay", () => {
+  it.scopedLive("makes rows of what decodes now, as of the time it was read, and books it as a run", () =>
+    Effect.gen(function* () {
+      const { sql, load, replay, rejects, stored } = yield* setup
+      yield* load([
+        [odd("a", { is_settled: true }), T1],
+        [record("b"), T1],
+        [record("c", { amount: "x", scope: "odd" }), T1],
+      ])
+      expect((yield* rejects).map(({ id }) => id)).toEqual(["a", "c"])
+      const summary = yield* replay()
+      expect(summary!.status).toBe("complete_with_rejects")
+      expect(streamOf(summary!, "transactions")).toMatchObject({
+        mode: "replay",
+        status: "complete_with_rejects",
+        extracted: 2,
+        inserted: 1,
+        updated: 0,
+        unchanged: 0,
+        stale: 0,
+        rejected: 1,
+        requests: 0,
+      })
+      expect((yield* stored)[0]).toEqual({ id: "a", scope: "odd", read_at: at(T1) })
+      const settled =
+        "SELECT settled_seen_at AS at FROM warehouse.settlement_history WHERE transaction_id = 'a'"
+      expect(yield* printed(sql, settled)).toEqual([{ at: at(T1) }])
+      const [left, ...others] = yield* rejects
+      expect([left!.id, others.length]).toEqual(["c", 0])
+      expect(left!.reason).toContain("amount")
+      // The next sync finds it stored as it is.
+      expect(yield* load([[odd("a", { is_settled: true }), T2]], transactions)).toMatchObject({
+        unchanged: 1,
+      })
+    }),
+  )
+
+  it.scopedLive("never lets an older version overwrite a newer one, and answers the older all the same", () =>
+    Effect.gen(function* () {
+      const { load, replay, rejects, stored } = yield* setup
+      yield* load([[record("a", { scope: "new" }), T2]])
+      yield* load([[odd("a"), T1]])
+      yield* load([[record("b", { scope: "old" }), T1]])
+      yield* load([[odd("b"), T3]])
+      expect(streamOf((yield* replay())!, "transactions")).toMatchObject({
+        stale: 1,
+        updated: 1,
+        rejected: 0,
+      })
+      expect(yield* stored).toEqual([
+        { id: "a", scope: "new", read_at: at(T2) },
+        { id: "b", scope: "odd", read_at: at(T3) },
+      ])
+      expect(yield* rejects).toEqual([])
+    }),
+  )
+
+  it.scopedLive(
+    "of a stream whose version was raised leaves one reject per record, with today's reason and hash",
+    () =>
+      Effect.gen(function* () {
+        const { sql, load, replay, rejects } = yield* setup
+        const raised: ListStream = { ...transactions, version: transactions.version + 1 }
+        const bad = odd("a", { amount: "x" })
+        const anonymous: JsonObject = { ...odd("x"), transaction_id: null }
+        yield* load([
+          [bad, T1],
+          [anonymous, T1],
+        ])
+        // The same two, read by a program between the two.
+        yield* load([[anonymous, T1]], { ...yesterdays(transactions), version: raised.version + 1 })
+        expect(streamOf((yield* replay({ streams: [raised] }))!, "transactions")).toMatchObject({
+          rejected: 3,
+        })
+        const before = yield* rejects
+        for (const { reason } of before) expect(reason).not.toContain("is odd")
+        yield* load(
+          [
+            [bad, T2],
+            [anonymous, T2],
+          ],
+          raised,
+        )
+        expect(yield* rejects).toEqual(before)
+        const seen = yield* printed(sql, "SELECT DISTINCT first_seen_at AS at FROM sync.rejects")
+        expect(seen).toEqual([{ at: at(T1) }])
+      }),
+  )
+
+  it.scopedLive(
+    "takes the numbers it is given, what is open otherwise, and what is no longer listed when told to",
+    () =>
+      Effect.gen(function* () {
+        const { sql, load, replay, rejects, stored } = yield* setup
+        yield* load(["a", "b", "c", "d"].map(id => [odd(id), T1] as const))
+        const numbers = (yield* rejects).map(({ number }) => Number(number))
+        yield* Effect.promise(
+          () => sql`UPDATE sync.rejects SET unlisted_at = now() WHERE record_id IN ('b', 'c')`,
+        )
+        const ids = Effect.map(stored, rows => rows.map(({ id }) => id).join(""))
+        expect(streamOf((yield* replay({ ids: [numbers[1]!] }))!, "transactions").inserted).toBe(1)
+        expect(yield* ids).toBe("b")
+        expect(streamOf((yield* replay())!, "transactions").inserted).toBe(2)
+        expect(yield* ids).toBe("abd")
+        expect(yield* replay()).toBeUndefined()
+        expect(streamOf((yield* replay({ all: true }))!, "transactions").inserted).toBe(1)
+        expect(yield* ids).toBe("abcd")
+        const error = yield* Effect.flip(replay({ ids: [numbers[1]!] }))
+        expect(error).toMatchObject({ _tag: "ConfigurationError" })
+        expect(error.message).toContain(String(numbers[1]))
+      }),
+  )
+
+  it.scopedLive(
+    "of thousands, many of them large, goes batch by batch, and costs none of them for another's sake",
+    () =>
+      Effect.gen(function* () {
+        const { load, replay, rejects, stored } = yield* setup
+        const large = { additional_data: { note: "x".repeat(3_000_000) } }
+        const records = Array.from({ length: 1_203 }, (_, n) =>
+          odd(`t${n}`, n % 400 === 7 ? { amount: "x" } : n % 250 === 3 ? large : {}),
+        )
+        yield* load(records.map(one => [one, T1] as const))
+        const booked = streamOf((yield* replay())!, "transactions")
+        expect(booked).toMatchObject({ extracted: 1_203, inserted: 1_200, rejected: 3 })
+        expect(booked.pages).toBeGreaterThan(3)
+        expect(yield* stored).toHaveLength(1_200)
+        expect((yield* rejects).map(({ id }) => id).sort()).toEqual(["t407", "t7", "t807"])
+      }),
+  )
+
+  it.scopedLive("brings the children and snapshots of what it makes a row of", () =>
+    Effect.gen(function* () {
+      const { sql, load, replay } = yield* setup
+      const wallet = { ...fixtureOf(wallets).record, scope: "odd" }
+      yield* load([[wallet, T1]], yesterdays(wallets))
+      yield* replay({ streams: [wallets] })
+      const sink = yield* testWarehouse()
+      const fresh = yield* loading(sink, wallets)
+      yield* fresh.load([wallet, T1])
+      for (const table of ["wallets", "wallet_accounts", "wallet_balance_snapshots"]) {
+        const rows = yield* dump(sql, table, ["run_id"])
+        expect(rows.length).toBeGreaterThan(0)
+        expect(rows).toEqual(yield* dump(sink, table, ["run_id"]))
+      }
+    }),
+  )
+
+  it.scopedLive("does nothing while another run holds the lease", () =>
+    Effect.gen(function* () {
+      const { sql, load, replay, rejects, stored } = yield* setup
+      yield* load([[odd("a"), T1]])
+      yield* loading(sql, transactions)
+      expect(yield* Effect.flip(replay())).toMatchObject({ _tag: "LeaseError", reason: "held" })
+      expect([(yield* rejects).length, (yield* stored).length]).toEqual([1, 0])
+    }),
+  )
+
+  it.scopedLive("makes nothing fresher: the last run of a stream is its last sync", () =>
+    Effect.gen(function* () {
+      const { sql, load, replay } = yield* setup
+      yield* load([[odd("a"), T1]])
+      yield* Effect.promise(
+        () => sql`UPDATE sync.stream_runs SET status = 'failed', finished_at = now() WHERE mode = 'full'`,
+      )
+      expect((yield* replay())!.status).toBe("complete")
+      const [status] = yield* statusOf(sql, [transactions])
+      expect(status).toMatchObject({ lastRunStatus: "failed", lastCompleteAt: null, rejects: 0, rows: 1 })
+      const [fresh] = yield* printed(sql, "SELECT last_run_status, last_complete_at FROM analytics.freshness")
+      expect(fresh).toEqual({ last_run_status: "failed", last_complete_at: null })
+    }),
+  )
+
+  it.scopedLive("leaves what is no JSON any more as it is", () =>
+    Effect.gen(function* () {
+      const { sql, load, replay, rejects } = yield* setup
+      yield* load([
+        [odd("a"), T1],
+        [odd("b"), T1],
+      ])
+      yield* Effect.promise(() => sql`UPDATE sync.rejects SET raw = 'gone {' WHERE record_id = 'a'`)
+      expect(streamOf((yield* replay())!, "transactions")).toMatchObject({ inserted: 1, rejected: 1 })
+      const [left] = yield* rejects
+      expect(left!.reason).toContain("is odd")
+      const whole = yield* rejectNumbered(sql, Number(left!.number))
+      expect(whole).toMatchObject({ recordId: "a", field: "scope", raw: "gone {", unlistedAt: null })
+    }),
+  )
+})
+
+const RUNS = 12
+
+describe("whenever rejects are replayed", () => {
+  const reads = fc.array(
+    fc.record({ id: fc.constantFrom("a", "b", "c"), isOdd: fc.boolean(), isReplay: fc.boolean() }),
+    { minLength: 1, maxLength: 10 },
+  )
+  const shuffled = reads.chain(list =>
+    fc.tuple(
+      fc.constant(list),
+      fc.shuffledSubarray(
+        list.map((_, n) => n),
+        { minLength: list.length, maxLength: list.length },
+      ),
+    ),
+  )
+  /** Each read is another version; later ones in the list were read later. */
+  const versionOf = ({ id, isOdd }: { readonly id: string; readonly isOdd: boolean }, n: number) =>
+    [
+      record(id, { event_description: `version ${n}`, scope: isOdd ? "odd" : "even" }),
+      new Date(Date.UTC(2026, 0, 1 + n)).toISOString(),
+    ] as const
+
+  it(
+    "the newest version of each record is the row in the end, and none is left behind",
+    () =>
+      fc.assert(
+        fc.asyncProperty(shuffled, ([list, order]) =>
+          Effect.gen(function* () {
+            const { sql, load, replay, rejects } = yield* setup
+            for (const n of order) {
+              yield* load([versionOf(list[n]!, n)])
+              if (list[n]!.isReplay) yield* replay()
+            }
+            yield* replay()
+            expect(yield* rejects).toEqual([])
+            const newest = new Map(list.map((read, n) => [read.id, n]))
+            const rows = yield* printed(
+              sql,
+              "SELECT transaction_id AS id, event_description AS text FROM warehouse.transactions ORDER BY 1",
+            )
+            expect(rows).toEqual([...newest].sort().map(([id, n]) => ({ id, text: `version ${n}` })))
+          }).pipe(Effect.scoped, Effect.runPromise),
+        ),
+        fuzz(RUNS),
+      ),
+    fuzzMillis(RUNS),
+  )
+})
