@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises"
+import { setTimeout } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { readMigrationFiles } from "drizzle-orm/migrator"
 import { Effect } from "effect"
@@ -20,6 +21,9 @@ const QUEUE_TIMEOUT_SECONDS = 120
  * queries on that view wait behind it, so it gives up before a dashboard's time-out would.
  */
 const LOCK_TIMEOUT_SECONDS = 5
+/** How often it tries, and the time it leaves to those queries in between. */
+const LOCK_ATTEMPTS = 3
+const LOCK_PAUSE_MILLIS = 2_000
 
 /** Any number that no other program is likely to lock. */
 const QUEUE_LOCK = "7032114220187"
@@ -146,11 +150,13 @@ const migrateIn = async (
   tx: postgres.TransactionSql,
   migrations: ReadonlyArray<Migration>,
   views: ReadonlyArray<View>,
+  tellTurn: () => void,
 ): Promise<MigrationReport> => {
   await tx`
     SELECT set_config('client_min_messages', 'warning', true),
       set_config('lock_timeout', ${`${QUEUE_TIMEOUT_SECONDS}s`}, true)`
   await tx`SELECT pg_advisory_xact_lock(${QUEUE_LOCK})`
+  tellTurn()
   await tx`SELECT set_config('lock_timeout', ${`${LOCK_TIMEOUT_SECONDS}s`}, true)`
   const { pending, isEmpty } = await pendingOf(tx, migrations)
   const roleNotes = await createReaderRole(tx)
@@ -212,7 +218,8 @@ const nameBlockers = async (sql: postgres.Sql, error: unknown): Promise<unknown>
 /**
  * Brings the database up to date: tables, views with their grants, the reader role; all or nothing.
  *
- * Safe to call at any time and from several places at once: they queue. One transaction without session
+ * Safe to call at any time and from several places at once: they queue. Waits a few times for a query that holds
+ * a view or table, then names its session. One transaction without session
  * state, so it works through a transaction-pooling proxy. Fails with a `ConfigurationError` where a person
  * must act first (too old a server, a newer database, a name taken, a right missing, somebody else's view on
  * top of one that must change), and with a `WarehouseError` where trying again may help.
@@ -225,8 +232,19 @@ export const migrate = (
     try: async () => {
       const migrations = await readMigrations(source.migrations)
       const views = await readViews(source.views)
-      const run = sql.begin(tx => migrateIn(tx, migrations, views))
-      return await run.catch(async error => Promise.reject(await nameBlockers(sql, error)))
+      for (let attempt = 1; ; attempt++) {
+        let isOurTurn = false
+        const tellTurn = () => {
+          isOurTurn = true
+        }
+        try {
+          return await sql.begin(tx => migrateIn(tx, migrations, views, tellTurn))
+        } catch (error) {
+          const mayPass = isOurTurn && sqlState(error) === "55P03" && attempt < LOCK_ATTEMPTS
+          if (!mayPass) throw await nameBlockers(sql, error)
+        }
+        await setTimeout(LOCK_PAUSE_MILLIS)
+      }
     },
     catch: toError,
   })

@@ -1,6 +1,7 @@
 import { Effect, type Scope } from "effect"
 import type postgres from "postgres"
 import { expect } from "vitest"
+import type { AccountSettings } from "../../src/Config.ts"
 import type { ConfigurationError, WarehouseError } from "../../src/Errors.ts"
 import {
   DEFAULT_LIST_PATHS,
@@ -129,12 +130,38 @@ const dumpAll = (sql: postgres.Sql) =>
 export type Reference = ReadonlyMap<string, ReadonlyArray<string>>
 
 /** What the tables of `warehouse` hold after one run that nobody disturbed. */
-export const referenceOf = (sandbox: Sandbox) =>
+export const pageReference = (sandbox: Sandbox, account: Partial<AccountSettings>) =>
+  Effect.promise(() => {
+    const { fault: _, ...options } = sandbox.options
+    const key = JSON.stringify([options, account])
+    const known = references.get(key) ?? Effect.runPromise(Effect.scoped(readReference(sandbox, account)))
+    references.set(key, known)
+    return known
+  })
+
+/** The same options make the same records: one reference does for all tests of a file. */
+const references = new Map<string, Promise<Reference>>()
+
+const readReference = (sandbox: Sandbox, account: Partial<AccountSettings>) =>
   Effect.gen(function* () {
     const sql = yield* testWarehouse()
-    expect((yield* syncOnce(sql, sandbox, { account: { pageSize: PAGE_SIZE } })).status).toBe("complete")
+    expect((yield* syncOnce(sql, sandbox, { account })).status).toBe("complete")
     return yield* dumpAll(sql)
   })
+
+/** The same, read in the pages of the crashing program. */
+export const referenceOf = (sandbox: Sandbox) => pageReference(sandbox, { pageSize: PAGE_SIZE })
+
+/** Numbers from 0 to 1 that are the same for the same seed (mulberry32). */
+export const randomOf = (seed: number) => {
+  let state = seed
+  return (): number => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 0x1_0000_0000
+  }
+}
 
 /** Makes every lease run out, so that nobody has to wait for it. */
 export const expire = (sql: postgres.Sql) =>

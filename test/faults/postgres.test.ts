@@ -1,0 +1,158 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Fiber, Redacted } from "effect"
+import type postgres from "postgres"
+import { start } from "../../src/sandbox/Sandbox.ts"
+import { connect } from "../../src/warehouse/Database.ts"
+import { migrate } from "../../src/warehouse/migrator.ts"
+import { expectWhole, pageReference } from "../support/crash.ts"
+import { testDatabase } from "../support/postgres.ts"
+import { MIGRATED, printed, SMALL, statusesOf, streamOf, syncOnce } from "../support/warehouse.ts"
+
+/** A Postgres that answers, but does not do what is asked: what a run makes of it, and what the next one does. */
+
+const setup = Effect.gen(function* () {
+  const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
+  const sandbox = yield* start(SMALL)
+  // Looked at from a connection of its own: what is done to the database must not get in the way of looking.
+  const direct = yield* connect(ownerUrl)
+  const run = (statement: string) => Effect.promise(() => direct.unsafe(statement))
+  return {
+    sandbox,
+    ownerUrl,
+    direct,
+    run,
+    /** A program that was started now, as settings of a database hold for new connections only. */
+    sync: Effect.scoped(Effect.flatMap(connect(ownerUrl), sql => syncOnce(sql, sandbox))),
+    reference: yield* pageReference(sandbox, {}),
+    database: new URL(Redacted.value(ownerUrl)).pathname.slice(1),
+  }
+})
+
+/** A trigger on transactions that does this. */
+const trigger = (body: string) => `
+  CREATE SEQUENCE public.tries;
+  CREATE FUNCTION public.in_the_way() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ${body} RETURN NEW; END $$;
+  CREATE TRIGGER in_the_way BEFORE INSERT ON warehouse.transactions FOR EACH STATEMENT EXECUTE FUNCTION public.in_the_way();
+  GRANT ALL ON SEQUENCE public.tries TO public`
+
+const NOTHING_OF_IT = `
+  SELECT 'rows' AS what, count(*) FROM warehouse.transactions
+  UNION ALL SELECT 'history', count(*) FROM warehouse.settlement_history
+  UNION ALL SELECT 'counted', extracted + pages FROM sync.stream_runs WHERE stream = 'transactions'
+  UNION ALL SELECT 'position', count(*) FROM sync.checkpoints WHERE stream = 'transactions' AND position IS NOT NULL
+  UNION ALL SELECT 'rejects', count(*) FROM sync.rejects`
+
+describe("Postgres refuses what a stream writes", () => {
+  for (const [what, body, message] of [
+    [
+      "its disk is full",
+      "RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100';",
+      /53100.*free some space/,
+    ],
+    ["a statement takes too long", "PERFORM pg_sleep(5);", /57014.*raise statement_timeout/],
+    [
+      "a right is missing",
+      "RAISE EXCEPTION 'permission denied' USING ERRCODE = '42501';",
+      /42501.*role that owns/,
+    ],
+  ] as const)
+    it.scopedLive(`${what}: that stream fails in one line, nothing is half-written, the next run heals`, () =>
+      Effect.gen(function* () {
+        const { direct, run, sync, reference, database } = yield* setup
+        yield* run(trigger(body))
+        yield* run(`ALTER DATABASE ${database} SET statement_timeout = '1s'`)
+        const summary = yield* sync
+        expect(statusesOf(summary)).toEqual({
+          customers: "complete",
+          wallets: "complete",
+          payouts: "complete",
+          checkouts: "complete",
+          transactions: "failed",
+          wallet_readiness: "complete",
+        })
+        const { error } = streamOf(summary, "transactions")
+        expect(error).toMatch(message)
+        expect(error).not.toContain("\n")
+        const left = yield* printed(direct, NOTHING_OF_IT)
+        expect(left.filter(({ count }) => count !== "0")).toEqual([])
+
+        yield* run("DROP TRIGGER in_the_way ON warehouse.transactions")
+        expect((yield* sync).status).toBe("complete")
+        yield* expectWhole(direct, reference, what)
+      }),
+    )
+
+  it.scopedLive("out of memory for a moment: it is tried again", () =>
+    Effect.gen(function* () {
+      const { direct, run, sync, reference } = yield* setup
+      yield* run(
+        trigger(`IF nextval('public.tries') < 3 THEN
+          RAISE EXCEPTION 'out of memory' USING ERRCODE = '53200'; END IF;`),
+      )
+      expect((yield* sync).status).toBe("complete")
+      yield* expectWhole(direct, reference, "out of memory")
+    }),
+  )
+})
+
+describe("Postgres refuses everything", () => {
+  it.scopedLive("because it is read-only: one clear error, nothing booked; the next run heals", () =>
+    Effect.gen(function* () {
+      const { direct, run, sync, reference, database } = yield* setup
+      yield* run(`ALTER DATABASE ${database} SET default_transaction_read_only = on`)
+      const error = yield* Effect.flip(sync)
+      expect(error.message).toMatch(/25006.*connect to the primary/)
+      yield* run(`ALTER DATABASE ${database} RESET default_transaction_read_only`)
+      expect(yield* printed(direct, "SELECT 1 AS one FROM sync.runs")).toEqual([])
+      expect((yield* sync).status).toBe("complete")
+      yield* expectWhole(direct, reference, "read-only")
+    }),
+  )
+
+  it.scopedLive("more connections than a few, for a while: the run waits for them", () =>
+    Effect.gen(function* () {
+      const { direct, run, ownerUrl, sandbox, reference, database } = yield* setup
+      const sql = yield* connect(ownerUrl)
+      yield* run(`ALTER DATABASE ${database} CONNECTION LIMIT 2`)
+      const running = yield* Effect.fork(syncOnce(sql, sandbox))
+      yield* Effect.sleep("1500 millis")
+      yield* run(`ALTER DATABASE ${database} CONNECTION LIMIT -1`)
+      expect((yield* Fiber.join(running)).status).toBe("complete")
+      yield* expectWhole(direct, reference, "too many connections")
+    }),
+  )
+})
+
+describe("a long query on a view", () => {
+  /** A dashboard that has asked about settlements, and takes its time. */
+  const dashboard = (sql: postgres.Sql, seconds: number) =>
+    Effect.promise(() =>
+      sql.begin(async tx => {
+        await tx`SELECT count(*) FROM analytics.settlement`
+        await tx`SELECT pg_sleep(${seconds})`
+      }),
+    )
+
+  it.scopedLive("does not keep a sync waiting", () =>
+    Effect.gen(function* () {
+      const { direct, sync, reference } = yield* setup
+      const asking = yield* Effect.fork(dashboard(direct, 15))
+      yield* Effect.sleep("200 millis")
+      expect((yield* sync).status).toBe("complete")
+      expect(yield* Fiber.poll(asking)).toMatchObject({ _tag: "None" })
+      yield* expectWhole(direct, reference, "beside a long query")
+    }),
+  )
+
+  it.scopedLive("keeps a migration waiting, which tries again a few times", () =>
+    Effect.gen(function* () {
+      const { direct, run, ownerUrl } = yield* setup
+      const sql = yield* connect(ownerUrl)
+      // As after an update of the program: the view's text is another.
+      yield* run("UPDATE sync.views SET definition_hash = 'older' WHERE name = 'settlement'")
+      yield* Effect.fork(dashboard(direct, 7))
+      yield* Effect.sleep("200 millis")
+      expect((yield* migrate(sql)).views).toContain("settlement")
+    }),
+  )
+})

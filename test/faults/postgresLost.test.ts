@@ -1,0 +1,134 @@
+import { readFile } from "node:fs/promises"
+import { join } from "node:path"
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Fiber, Redacted } from "effect"
+import { type Sandbox, start } from "../../src/sandbox/Sandbox.ts"
+import { connect } from "../../src/warehouse/Database.ts"
+import { embeddedPostgres } from "../../src/warehouse/EmbeddedPostgres.ts"
+import { migrate } from "../../src/warehouse/migrator.ts"
+import { expectWhole, isSoaking, pageReference, randomOf } from "../support/crash.ts"
+import { temporaryDirectory, testDatabase } from "../support/postgres.ts"
+import { postgresProxy } from "../support/postgresProxy.ts"
+import { MIGRATED, SMALL, syncOnce } from "../support/warehouse.ts"
+
+/** Connections that end, answers that are lost, a server that is restarted: a run gets over it, and counts nothing twice. */
+
+const SEEDS = isSoaking ? Array.from({ length: 50 }, (_, i) => i + 1) : [1]
+const WORLD = { ...SMALL, transactions: 300 }
+/** Stretches a run, so that there is something to cut. */
+const SLOW_MILLIS = 25
+
+const behindProxy = Effect.gen(function* () {
+  const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
+  const proxy = yield* postgresProxy(ownerUrl)
+  const sandbox = yield* start(WORLD)
+  return {
+    proxy,
+    sandbox,
+    direct: yield* connect(ownerUrl),
+    sql: yield* connect(proxy.through(ownerUrl)),
+    reference: yield* pageReference(sandbox, {}),
+  }
+})
+
+const postmasterOf = (directory: string) =>
+  Effect.promise(async () =>
+    Number((await readFile(join(directory, "postmaster.pid"), "utf8")).split("\n")[0]),
+  )
+
+const slow = (sandbox: Sandbox) => sandbox.setFault(() => ({ delayMillis: SLOW_MILLIS }))
+
+describe("connections to Postgres that end", () => {
+  for (const seed of SEEDS)
+    it.scopedLive(`all at once, again and again, at any moment (seed ${seed}): the run is complete`, () =>
+      Effect.gen(function* () {
+        const { proxy, sandbox, sql, direct, reference } = yield* behindProxy
+        const random = randomOf(seed)
+        slow(sandbox)
+        let cuts = 0
+        const enemy = Effect.suspend(() => {
+          if (proxy.cut() > 0) cuts += 1
+          return Effect.sleep(20 + random() * 250)
+        })
+        const cutting = yield* Effect.fork(Effect.forever(enemy))
+        const run = yield* Effect.fork(syncOnce(sql, sandbox))
+        yield* Effect.sleep("3 seconds")
+        yield* Fiber.interrupt(cutting)
+        const summary = yield* Fiber.join(run)
+        expect(summary.streams.filter(({ status }) => status !== "complete")).toEqual([])
+        expect(cuts).toBeGreaterThan(5)
+        yield* expectWhole(direct, reference, `seed ${seed}`)
+      }),
+    )
+
+  for (const seed of SEEDS)
+    it.scopedLive(`at commits (seed ${seed}): one whose answer is lost is not done twice`, () =>
+      Effect.gen(function* () {
+        const { proxy, sandbox, sql, direct, reference } = yield* behindProxy
+        const random = randomOf(seed)
+        const struck = { before: 0, after: 0 }
+        proxy.setFault(() => {
+          const chance = random()
+          if (chance > 0.3) return undefined
+          const when = chance < 0.2 ? "after" : "before"
+          struck[when] += 1
+          return { when }
+        })
+        const summary = yield* syncOnce(sql, sandbox)
+        expect(summary.streams.filter(({ status }) => status !== "complete")).toEqual([])
+        expect(struck.after).toBeGreaterThan(5)
+        proxy.setFault(null)
+        yield* expectWhole(direct, reference, `seed ${seed}`)
+      }),
+    )
+
+  it.scopedLive(
+    "because the server is restarted in the middle of a load: the run goes on when it is back",
+    () =>
+      Effect.gen(function* () {
+        const directory = yield* temporaryDirectory
+        const server = yield* embeddedPostgres(directory, { settings: { fsync: "off" } })
+        const sql = yield* connect(server.ownerUrl)
+        yield* migrate(sql)
+        const sandbox = yield* start(WORLD)
+        const reference = yield* pageReference(sandbox, {})
+        slow(sandbox)
+        const run = yield* Effect.fork(syncOnce(sql, sandbox))
+        // Immediate shutdown: a crash, as far as the data are concerned. The embedded server is started again.
+        yield* Effect.sleep("600 millis")
+        process.kill(yield* postmasterOf(server.directory), "SIGQUIT")
+        const summary = yield* Fiber.join(run)
+        expect(summary.streams.filter(({ status }) => status !== "complete")).toEqual([])
+        yield* expectWhole(sql, reference, "after the restart")
+      }),
+  )
+})
+
+describe("a Postgres that is not there", () => {
+  it.scopedLive("is said in one line, with what to look at, and without the password", () =>
+    Effect.gen(function* () {
+      const { ownerUrl } = yield* testDatabase()
+      const url = new URL(Redacted.value(ownerUrl))
+      const failing = (change: (url: URL) => void) => {
+        const other = new URL(url)
+        change(other)
+        return Effect.flip(connect(Redacted.make(other.href)))
+      }
+      const away = yield* failing(other => {
+        other.port = "1"
+      })
+      expect(away._tag).toBe("WarehouseError")
+      expect(away.message).toMatch(/ECONNREFUSED.*check that it is up, and host and port of DATABASE_URL/)
+      const refused = yield* failing(other => {
+        other.password = "swordfish"
+      })
+      expect(refused._tag).toBe("ConfigurationError")
+      expect(refused.message).toMatch(/28P01.*check user and password of DATABASE_URL/)
+      expect(refused.message).not.toContain("swordfish")
+      const unknown = yield* failing(other => {
+        other.pathname = "/nowhere"
+      })
+      expect(unknown.message).toMatch(/3D000.*create the database/)
+    }),
+  )
+})
