@@ -1,0 +1,179 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Redacted } from "effect"
+import { start } from "../../src/sandbox/Sandbox.ts"
+import { connect } from "../../src/warehouse/Database.ts"
+import { cli, databaseEnvironment, linesOf } from "../support/cli.ts"
+import { runSql, type TestDatabaseOptions, testDatabase } from "../support/postgres.ts"
+import { MIGRATED, SMALL, syncOnce } from "../support/warehouse.ts"
+
+/** `rejects` and `rebuild`, against a given Postgres and without a token: neither asks the API. */
+
+const SECRET = "Ana Teresa Poe"
+
+const on = (options: TestDatabaseOptions) =>
+  Effect.gen(function* () {
+    const database = yield* testDatabase(options)
+    const sql = (statement: string) => Effect.promise(() => runSql(database.ownerUrl, statement))
+    return { ...database, sql, ...(yield* cli(databaseEnvironment(database.ownerUrl))) }
+  })
+
+/** A warehouse with three rejects, whose API is gone. */
+const SYNCED = {
+  name: "rejects",
+  prepare: async (ownerUrl: Redacted.Redacted) => {
+    await MIGRATED.prepare(ownerUrl)
+    await Effect.runPromise(
+      Effect.gen(function* () {
+        const sandbox = yield* start(SMALL)
+        sandbox.patch("payouts", 3, { updated_at: 5, description: SECRET })
+        sandbox.patch("transactions", 4, { amount: SECRET })
+        sandbox.patch("transactions", 5, { amount: null, event_description: SECRET })
+        yield* syncOnce(yield* connect(ownerUrl), sandbox)
+      }).pipe(Effect.scoped),
+    )
+  },
+}
+
+const synced = on({ template: SYNCED })
+
+interface Listed {
+  readonly id: number
+  readonly stream: string
+  readonly field: string
+  readonly unlistedAt: string | null
+}
+
+const json = <A>(text: string) => JSON.parse(text) as A
+
+describe.concurrent("rejects", () => {
+  it.scopedLive("are listed, narrowed and shown whole; what may be personal goes to stdout only", () =>
+    Effect.gen(function* () {
+      const { run, sql } = yield* synced
+      const all = yield* run(["rejects", "list", "--json"])
+      const listed = json<ReadonlyArray<Listed>>(all.stdout)
+      expect(listed.map(({ stream, field }) => `${stream}.${field}`).sort()).toEqual([
+        "payouts.updated_at",
+        "transactions.amount",
+        "transactions.amount",
+      ])
+      expect(all.stdout).not.toContain('"raw"')
+      yield* sql("UPDATE sync.rejects SET unlisted_at = now() WHERE stream = 'payouts'")
+      const [payout] = listed.filter(({ stream }) => stream === "payouts")
+
+      const [open, closed, none, shown, whole] = yield* Effect.all(
+        [
+          run(["rejects", "list"]),
+          run(["rejects", "list", "--all", "--account", "default", "--stream", "payouts"]),
+          run(["rejects", "list", "--stream", "wallet_readiness"]),
+          run(["rejects", "show", String(payout!.id)]),
+          run(["rejects", "show", String(payout!.id), "--json"]),
+        ],
+        { concurrency: 2 },
+      )
+      for (const ended of [open, closed, none, shown, whole])
+        expect([ended.code, ended.stderr]).toEqual([0, ""])
+      expect(linesOf(open.stdout).filter(line => line.includes("transactions"))).toHaveLength(2)
+      expect(open.stdout).not.toContain("payouts")
+      expect(open.stdout).toContain(" open ")
+      expect(linesOf(closed.stdout).filter(line => line.includes("no longer listed"))).toHaveLength(1)
+      expect(closed.stdout).not.toContain("transactions")
+      expect(none.stdout).toContain("There are no open rejects.")
+      expect(none.stdout).toContain("check_error")
+      expect(shown.stdout).toMatch(/field: +updated_at\n/)
+      expect(shown.stdout.trimEnd().split("\n").at(-1)).toContain(SECRET)
+      const { raw, ...facts } = json<{ readonly raw: string }>(whole.stdout)
+      expect(json(raw)).toMatchObject({ updated_at: 5, description: SECRET })
+      expect(facts).toMatchObject({ stream: "payouts", field: "updated_at", account: "default" })
+    }),
+  )
+
+  it.scopedLive("are replayed without the API; those that remain count with --strict", () =>
+    Effect.gen(function* () {
+      const { run, sql } = yield* synced
+      // What a mended program does, done to the record instead.
+      yield* sql(`UPDATE sync.rejects SET raw = jsonb_set(raw::jsonb, '{amount}', '12.30')::text
+        WHERE stream = 'transactions' AND reason NOT LIKE '%null%'`)
+      const done = yield* run(["rejects", "replay"])
+      expect(done.code).toBe(0)
+      expect(done.stdout).toMatch(/transactions.*complete_with_rejects.*2.*1.*0.*0.*1/)
+      expect(done.stderr).not.toContain(SECRET)
+      expect(yield* sql("SELECT 1 FROM warehouse.transactions WHERE amount = 12.30")).toHaveLength(1)
+      const list = yield* run(["rejects", "list", "--json"])
+      expect(json<ReadonlyArray<Listed>>(list.stdout)).toHaveLength(2)
+
+      const strict = yield* run(["rejects", "replay", "--stream", "payouts", "--strict", "--json"])
+      expect(strict.code).toBe(1)
+      expect(json(strict.stdout)).toMatchObject({
+        status: "complete_with_rejects",
+        streams: [{ stream: "payouts", mode: "replay", extracted: 1, rejected: 1 }],
+      })
+    }),
+  )
+
+  it.scopedLive("are not to be had by wrong numbers or names, under another's lease, or for a reader", () =>
+    Effect.gen(function* () {
+      const { run, sql, readerUrl } = yield* synced
+      const wrong = yield* Effect.forEach(
+        [
+          ["rejects", "show", "999999"],
+          ["rejects", "show", "one"],
+          ["rejects", "list", "--account", "eu"],
+        ],
+        args => run(args),
+        { concurrency: 2 },
+      )
+      for (const { code, stdout, stderr } of wrong)
+        expect([code, stdout, linesOf(stderr).length]).toEqual([2, "", 1])
+      yield* sql("UPDATE sync.leases SET holder = 'host:7', expires_at = now() + interval '1 hour'")
+      const held = yield* run(["rejects", "replay"])
+      expect([held.code, held.stdout]).toEqual([3, ""])
+      expect(held.stderr).toContain("host:7")
+      const reader = yield* run(["rejects", "list"], { DATABASE_URL: Redacted.value(readerUrl) })
+      expect(reader.code).not.toBe(0)
+      expect([reader.stdout, reader.stderr.includes(SECRET)]).toEqual(["", false])
+    }),
+  )
+
+  it.scopedLive("alone, say what can be done with them", () =>
+    Effect.gen(function* () {
+      const { run } = yield* cli()
+      const help = yield* run(["rejects"])
+      for (const name of ["list", "show", "replay"]) expect(help.stdout).toContain(name)
+      expect(help.stdout).toContain("personal data")
+    }),
+  )
+})
+
+describe.concurrent("rebuild", () => {
+  it.scopedLive("restores rows from what is stored, and exits with 1 where it cannot", () =>
+    Effect.gen(function* () {
+      const { run, sql } = yield* synced
+      yield* sql("UPDATE warehouse.payouts SET status = 'x', currency = 'x'")
+      const done = yield* run(["rebuild"])
+      expect(done.code).toBe(0)
+      expect(done.stdout).toMatch(/payouts.*complete .*19.*0.*19.*0.*0/)
+      expect(yield* sql("SELECT 1 FROM warehouse.payouts WHERE status = 'x' OR currency = 'x'")).toHaveLength(
+        0,
+      )
+
+      yield* sql("UPDATE warehouse.payouts SET raw = raw - 'status'")
+      const failed = yield* run(["rebuild", "--stream", "payouts", "--json"])
+      expect(failed.code).toBe(1)
+      expect(json(failed.stdout)).toMatchObject({
+        status: "failed",
+        streams: [{ stream: "payouts", mode: "rebuild", rejected: 19, updated: 0 }],
+      })
+    }),
+  )
+
+  it.scopedLive("of nothing says so", () =>
+    Effect.gen(function* () {
+      const { run } = yield* on({ template: MIGRATED })
+      const nothing = yield* run(["rebuild"])
+      expect([nothing.code, nothing.stdout]).toEqual([
+        0,
+        "Nothing is stored yet: run `paycombat-sync sync`.\n",
+      ])
+    }),
+  )
+})
