@@ -42,6 +42,8 @@ export interface Taken {
 
 /** A holder in the middle of a long transaction keeps its lease's row locked: it is at work, and not waited for. */
 const LOCK_TIMEOUT = "2s"
+/** Longest pause within a claim. Who is frozen, or whose host is gone, in the middle of one must not keep others out. */
+const CLAIM_PAUSE_MAX = "5s"
 const LOCK_NOT_AVAILABLE = "55P03"
 
 const describe = (account: string, stream: string) => `${account}/${stream}`
@@ -59,6 +61,7 @@ const claim = async (
   )
   // In one order, so that of two runs that start in the same moment one gets all, and neither waits for the other in a circle.
   await tx.unsafe(`SET LOCAL lock_timeout = '${LOCK_TIMEOUT}'`)
+  await tx.unsafe(`SET LOCAL idle_in_transaction_session_timeout = '${CLAIM_PAUSE_MAX}'`)
   const locked = await tx.unsafe<Array<Name>>(
     `SELECT l.account, l.stream FROM sync.leases AS l JOIN ${unnestOf(columns, 1)} USING (account, stream)
      ORDER BY l.account, l.stream FOR UPDATE OF l ${isWaiting ? "" : "SKIP LOCKED"}`,
@@ -140,8 +143,11 @@ export const fenced = <A>(
   Effect.suspend(() => {
     const commitId = randomUUID()
     const transaction = async (tx: Transaction): Promise<A> => {
+      // The row is locked until the commit. Postgres undoes what a holder does who is not heard of for a lease's time.
       const [lease] = await tx<Array<{ isDone: boolean; result: A }>>`
-        SELECT commit_id IS NOT DISTINCT FROM ${commitId}::uuid AS "isDone", commit_result AS result FROM sync.leases
+        SELECT commit_id IS NOT DISTINCT FROM ${commitId}::uuid AS "isDone", commit_result AS result,
+          set_config('idle_in_transaction_session_timeout', ${`${held.leaseSeconds}s`}, true)
+        FROM sync.leases
         WHERE account = ${held.account} AND stream = ${held.stream} AND fence = ${held.fence} FOR UPDATE`
       if (lease === undefined) throw lost(held)
       if (lease.isDone) return lease.result

@@ -1,7 +1,9 @@
+import { randomUUID } from "node:crypto"
+import { setTimeout } from "node:timers/promises"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Either, Fiber } from "effect"
 import type postgres from "postgres"
-import { renew } from "../../src/warehouse/Lease.ts"
+import { acquire, fenced, renew } from "../../src/warehouse/Lease.ts"
 import { fixtureOf } from "../support/conformance.ts"
 import {
   bench,
@@ -124,6 +126,37 @@ describe("a lease that ran out", () => {
       expect(yield* rows(`${statuses} sync.stream_runs ORDER BY started_at`)).toEqual(booked)
       expect(yield* rows(`${statuses} sync.runs ORDER BY started_at`)).toEqual(booked)
     }),
+  )
+
+  it.scopedLive(
+    "in the middle of a transaction, by a holder that is not heard of: is taken over all the same",
+    () =>
+      Effect.gen(function* () {
+        const sql = yield* testWarehouse()
+        const claim = {
+          streams: [{ account: "default", stream: "checkouts" }],
+          holder: "test",
+          leaseSeconds: 1,
+        }
+        const { held } = yield* acquire(sql, { ...claim, runId: randomUUID() })
+        let tries = 0
+        const frozen = yield* Effect.fork(
+          Effect.either(
+            fenced(sql, held[0]!, async tx => {
+              tries += 1
+              await tx`DELETE FROM sync.rejects`
+              await setTimeout(20_000)
+            }),
+          ),
+        )
+        yield* until(() => tries > 0)
+        const heir = yield* acquire(sql, { ...claim, runId: randomUUID() }).pipe(
+          Effect.repeat({ until: taken => taken.held.length > 0 }),
+          Effect.timeout("15 seconds"),
+        )
+        expect(heir.held[0]?.fence).not.toBe(held[0]?.fence)
+        expect(yield* Fiber.join(frozen)).toMatchObject({ left: { _tag: "LeaseError", reason: "lost" } })
+      }),
   )
 
   it.scopedLive("while its holder slept: the run that lost it is not green", () =>
