@@ -7,6 +7,7 @@ import type { HttpClientResponse } from "@effect/platform/HttpClientResponse"
 import { Clock, Context, Duration, Effect, Layer, Random, Redacted, type Scope, Stream } from "effect"
 import type { AccountError, EndpointError } from "../Errors.ts"
 import type { Json } from "../Json.ts"
+import { countRequest } from "../Metrics.ts"
 import {
   type Asked,
   afterAttempts,
@@ -92,9 +93,12 @@ export class Usage extends Context.Reference<Usage>()("paycombat-sync/Usage", {
   defaultValue: (): { requests: number; retries: number } => ({ requests: 0, retries: 0 }),
 }) {}
 
-const withToken = (names: ReadonlyArray<string | RegExp>) => [...names, "x-token"]
+/** Headers that help to understand an answer and say nothing else. What stands in others is for the API to decide: a cookie, an echo. */
+const OTHERS = /^(?!(accept|content-type|content-length|content-encoding|date|retry-after)$)/i
 
-/** Keeps `X-token` out of spans and logged errors: for the whole application. The client needs no help by itself. */
+const withToken = (names: ReadonlyArray<string | RegExp>) => [...names, "x-token", OTHERS]
+
+/** Keeps `X-token`, and all that is not known to be harmless, out of spans and logged errors: for the whole application. */
 export const redactedHeaders: Layer.Layer<never> = Layer.fiberRefLocallyScopedWith(
   Headers.currentRedactedNames,
   withToken,
@@ -141,6 +145,10 @@ export const make = (
           Effect.timeoutFail({
             duration: account.timeout,
             onTimeout: () => ofTimeout(asked, account.timeout),
+          }),
+          Effect.tapBoth({
+            onSuccess: ({ status }) => countRequest(account.name, status),
+            onFailure: failure => countRequest(account.name, statusOf(failure)),
           }),
         )
         const body = yield* judge(asked, received)

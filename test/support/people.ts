@@ -149,14 +149,15 @@ export const plantBadRecords = (sandbox: Sandbox): void => {
   })
 }
 
-/** Every value of every table of ours, with the planner's statistics: what a dump of the database would show. */
+/** Every value of every table and view of ours, with the planner's statistics: what a dump of the database would show. */
 export const everything = (
   sql: postgres.Sql,
   except: ReadonlyArray<string> = [],
 ): Effect.Effect<ReadonlyArray<string>> =>
   Effect.promise(async () => {
     const tables = await sql<Array<{ name: string }>>`
-      SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables
+      SELECT format('%I.%I', schemaname, tablename) AS name
+      FROM (SELECT schemaname, tablename FROM pg_tables UNION ALL SELECT schemaname, viewname FROM pg_views) AS t
       WHERE schemaname IN ('warehouse', 'sync', 'analytics', 'public') AND format('%s.%s', schemaname, tablename) <> ALL (${`{${except.join(",")}}`}::text[])`
     const lines: Array<string> = []
     for (const { name } of tables) {
