@@ -1,4 +1,4 @@
-import { createInterface } from "node:readline/promises"
+import { createInterface } from "node:readline"
 import { Effect } from "effect"
 import * as App from "../App.ts"
 import { ConfigurationError } from "../Errors.ts"
@@ -25,16 +25,16 @@ const accountsFor = ({ customer, account }: Options) =>
 
 /** Whether a person at the terminal means it; where nobody can be asked, whoever wrote the command does. */
 const isMeant = (accounts: ReadonlyArray<string>) =>
-  Effect.promise(async signal => {
+  Effect.async<boolean>(resume => {
     const terminal = createInterface({ input: process.stdin, output: process.stderr })
-    try {
-      const question = `Erase this customer from account ${accounts.join(", ")} for good? It cannot be undone. [y/N] `
-      return /^y(es)?$/i.test((await terminal.question(question, { signal })).trim())
-    } catch {
-      return false
-    } finally {
+    const question = `Erase this customer from account ${accounts.join(", ")} for good? It cannot be undone. [y/N] `
+    // Closed without an answer: by Ctrl-D, or by Ctrl-C, which the interface takes for itself.
+    terminal.on("close", () => resume(Effect.succeed(false)))
+    terminal.question(question, answer => {
+      resume(Effect.succeed(/^y(es)?$/i.test(answer.trim())))
       terminal.close()
-    }
+    })
+    return Effect.sync(() => terminal.close())
   })
 
 const counted = (counts: Readonly<Record<string, number>>): string =>
