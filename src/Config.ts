@@ -198,6 +198,44 @@ export const run: Effect.Effect<RunSettings, ConfigurationError> = Config.all({
   privacy,
 }).pipe(Effect.mapError(error => inOneLine(error)))
 
+/** When `serve` syncs: two cron expressions, read in one time zone. Whether they are such is the scheduler's to say. */
+export interface ScheduleSettings {
+  readonly incremental: string
+  readonly full: string
+  readonly timezone: string
+}
+
+const isTimezone = (value: string): boolean => {
+  try {
+    new Intl.DateTimeFormat("en-US", { timeZone: value })
+    return true
+  } catch {
+    return false
+  }
+}
+
+export const schedule: Effect.Effect<ScheduleSettings, ConfigurationError> = Config.all({
+  incremental: Config.withDefault(text("PAYCOMBAT_SCHEDULE"), "*/15 * * * *"),
+  full: Config.withDefault(text("PAYCOMBAT_FULL_SCHEDULE"), "0 2 * * *"),
+  timezone: Config.withDefault(
+    parsed("PAYCOMBAT_TIMEZONE", "a time zone such as UTC or Europe/Berlin", value =>
+      isTimezone(value) ? value : undefined,
+    ),
+    "UTC",
+  ),
+}).pipe(Effect.mapError(error => inOneLine(error)))
+
+/** Where `serve` listens. Port 0 is any that is free. */
+export interface HttpSettings {
+  readonly host: string
+  readonly port: number
+}
+
+export const http: Effect.Effect<HttpSettings, ConfigurationError> = Config.all({
+  host: Config.withDefault(text("PAYCOMBAT_HTTP_HOST"), "127.0.0.1"),
+  port: Config.withDefault(wholeNumber("PAYCOMBAT_HTTP_PORT", { min: 0, max: 65_535 }), 8787),
+}).pipe(Effect.mapError(error => inOneLine(error)))
+
 const LOG_LEVELS = { debug: "Debug", info: "Info", warning: "Warning", error: "Error" } as const
 
 /** Name of the lowest level that is logged. */

@@ -7,6 +7,7 @@ import type { AccountSettings, RunSettings } from "./Config.ts"
 import type { AccountError, EndpointError, LeaseError, WarehouseError } from "./Errors.ts"
 import { runListStream } from "./ListRun.ts"
 import { runLookupStream } from "./LookupRun.ts"
+import { countRun } from "./Metrics.ts"
 import { Progress, type StreamProgress } from "./Progress.ts"
 import { type Client, make as makeClient, Usage } from "./paycombat/Client.ts"
 import { isList, isLookup, redacting, type Stream } from "./Stream.ts"
@@ -165,7 +166,10 @@ const runStream = (
         Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause) ? Effect.interrupt : Effect.void,
       ),
     )
-  }).pipe(Effect.annotateLogs({ account: context.account.name, stream: stream.name }))
+  }).pipe(
+    Effect.annotateLogs({ account: context.account.name, stream: stream.name }),
+    Effect.withSpan("stream", { attributes: { account: context.account.name, stream: stream.name } }),
+  )
 
 /** Takes the leases of an account's streams; the ones that another run holds are named, not waited for. */
 const takeLeases = (sql: postgres.Sql, options: RunOptions, runId: string, holder: string) =>
@@ -235,6 +239,7 @@ export const runOnce = (
     const { held, refused } = yield* takeLeases(sql, options, runId, `${hostname()}:${process.pid}`)
     const [first] = refused
     if (held.length === 0 && first !== undefined) return yield* first
+    yield* Effect.annotateCurrentSpan("run", runId)
     yield* startRun(sql, { runId, host: hostname(), processId: process.pid, version: VERSION })
     for (const { message } of refused) yield* Effect.logWarning(message)
     yield* Effect.forEach(
@@ -260,9 +265,11 @@ export const runOnce = (
             const failed = refused.length > 0 || (Exit.isFailure(exit) && !Cause.isInterrupted(exit.cause))
             return finishRun(sql, runId, worst([...statuses, ...(failed ? ["failed"] : [])]))
           }),
+          Effect.zipRight(Effect.flatMap(summaryOf(sql, runId), countRun)),
           Effect.catchTag("WarehouseError", error => Effect.logError(error.message)),
         ),
       ),
+      Effect.annotateLogs("run", runId),
     )
     return yield* summaryOf(sql, runId)
   }).pipe(Effect.scoped, Effect.withSpan("sync"))

@@ -4,76 +4,193 @@ import type { WarehouseError } from "../Errors.ts"
 import type { Stream } from "../Stream.ts"
 import { shapeOf } from "./bulk.ts"
 import { attempt } from "./Database.ts"
+import type { Mode, Status } from "./Ledger.ts"
 
-/** Whether the figures of one stream of an account can be trusted now. */
+/** Whether the figures of one stream of an account can be trusted now. Times as Postgres prints them, UTC. */
 export interface StreamStatus {
   readonly account: string
   readonly stream: string
-  readonly lastRunStatus: string
+  readonly lastRunStatus: Status
+  /** Whether the latest run reads the whole list, or what is new in it. `note` says why it is not the latter. */
+  readonly lastRunMode: Mode
   readonly lastRunAt: string
+  /** The latest run that is not under way: its failure is the one to look at. */
+  readonly lastEnded: { readonly status: Status; readonly at: string; readonly error: string | null } | null
   readonly lastCompleteAt: string | null
+  /** When the latest complete pass over the whole list ended; null also for what is no list. */
+  readonly lastFullAt: string | null
   readonly rows: number
+  /** The figures of `rows` and `removed` are Postgres' estimate: to count would take seconds. */
+  readonly isEstimate: boolean
   /** Records that could not become a row, and that the list still shows. */
   readonly rejects: number
   readonly removed: number
+  /** Look-ups that the latest run had no time for. */
+  readonly leftOver: number
   /** Where discovery found the list; null where none was found yet, or the stream reads no list. */
   readonly path: string | null
   /** Whether a record of this stream was read there; null with the path. */
   readonly isVerified: boolean | null
   /** Who holds the lease now: host and process. */
   readonly heldBy: string | null
+  readonly heldSince: string | null
+  /** It is booked as under way, but nobody holds its lease. */
+  readonly isDead: boolean
   /** What went wrong with the latest run, or what it has to say. */
   readonly error: string | null
+  readonly note: string | null
 }
 
 /** Modes of runs that worked on what is stored: they say nothing about how fresh it is. */
 const WITHOUT_API = "{replay,rebuild}"
 
-type Latest = Omit<StreamStatus, "rows" | "removed">
+/** Of a larger table the rows are estimated: to count them would read it all. */
+const COUNTED_BYTES_MAX = 2 ** 30
 
-const rowsOf = async (sql: postgres.Sql, account: string, stream: Stream | undefined) => {
-  if (stream === undefined) return { rows: 0, removed: 0 }
+type Latest = Omit<StreamStatus, "rows" | "removed" | "isEstimate" | "lastEnded"> & {
+  readonly endedStatus: Status | null
+  readonly endedAt: string
+  readonly endedError: string | null
+}
+
+const estimate = async (sql: postgres.Sql, statement: string, account: string): Promise<number> => {
+  const [explained] = await sql.unsafe<Array<{ "QUERY PLAN": string | ReadonlyArray<object> }>>(
+    `EXPLAIN (FORMAT JSON) ${statement}`,
+    [account],
+  )
+  const text = explained!["QUERY PLAN"]
+  const plan = (typeof text === "string" ? JSON.parse(text) : text) as [{ Plan: { "Plan Rows": number } }]
+  return plan[0].Plan["Plan Rows"]
+}
+
+const rowsOf = async (sql: postgres.Sql, account: string, stream: Stream, countedBytesMax: number) => {
   const { table, types } = shapeOf(stream.table)
+  const [size] = await sql.unsafe<Array<{ bytes: number }>>(
+    "SELECT pg_relation_size($1::regclass)::float8 AS bytes",
+    [table],
+  )
   const removed = types.has("removed_at") ? "removed_at IS NOT NULL" : "false"
+  if (size!.bytes > countedBytesMax) {
+    const select = (condition: string) => `SELECT 1 FROM ${table} WHERE account = $1 AND ${condition}`
+    const [rows, gone] = await Promise.all(
+      [`NOT (${removed})`, removed].map(condition => estimate(sql, select(condition), account)),
+    )
+    return { rows: rows!, removed: types.has("removed_at") ? gone! : 0, isEstimate: true }
+  }
   const [counted] = await sql.unsafe<Array<{ rows: number; removed: number }>>(
     `SELECT (count(*) FILTER (WHERE NOT (${removed})))::float8 AS rows,
        (count(*) FILTER (WHERE ${removed}))::float8 AS removed
      FROM ${table} WHERE account = $1`,
     [account],
   )
-  return counted!
+  return { ...counted!, isEstimate: false }
 }
 
-/** The status of every stream that ever ran. Counts rows: seconds on tables of many millions. */
+/**
+ * The status of every stream that ever ran. It does not grow slow with the ledger, and counts no rows of tables larger
+ * than `countedBytesMax`.
+ */
 export const statusOf = (
   sql: postgres.Sql,
   streams: ReadonlyArray<Stream>,
+  countedBytesMax: number = COUNTED_BYTES_MAX,
 ): Effect.Effect<ReadonlyArray<StreamStatus>, WarehouseError> =>
   attempt(async () => {
+    // The ledger grows with each run, its streams do not: from one to the next through the index.
     const latest = await sql<Array<Latest>>`
-      SELECT DISTINCT ON (s.account, s.stream) s.account, s.stream, s.status AS "lastRunStatus",
-        s.started_at AS "lastRunAt", coalesce(s.error, s.note) AS error,
-        (SELECT max(c.finished_at) FROM sync.stream_runs AS c
-          WHERE c.account = s.account AND c.stream = s.stream AND c.mode <> ALL (${WITHOUT_API}::text[])
-            AND c.status IN ('complete', 'complete_with_rejects')) AS "lastCompleteAt",
+      WITH RECURSIVE pair AS (
+        (SELECT account, stream FROM sync.stream_runs ORDER BY account, stream LIMIT 1)
+        UNION ALL
+        SELECT following.* FROM pair CROSS JOIN LATERAL (
+          SELECT s.account, s.stream FROM sync.stream_runs AS s
+          WHERE (s.account, s.stream) > (pair.account, pair.stream) ORDER BY s.account, s.stream LIMIT 1
+        ) AS following
+      )
+      SELECT pair.account, pair.stream, s.status AS "lastRunStatus", s.mode AS "lastRunMode",
+        s.started_at AS "lastRunAt", coalesce(s.error, s.note) AS error, s.note, s.left_over::float8 AS "leftOver",
+        ended.status AS "endedStatus", ended.finished_at AS "endedAt", ended.error AS "endedError",
+        complete.finished_at AS "lastCompleteAt", whole.finished_at AS "lastFullAt",
         (SELECT count(*)::float8 FROM sync.rejects AS r
-          WHERE r.account = s.account AND r.stream = s.stream AND r.unlisted_at IS NULL) AS rejects,
-        (SELECT l.holder FROM sync.leases AS l
-          WHERE l.account = s.account AND l.stream = s.stream AND l.expires_at > clock_timestamp()) AS "heldBy",
+          WHERE r.account = pair.account AND r.stream = pair.stream AND r.unlisted_at IS NULL) AS rejects,
+        l.holder AS "heldBy", l.acquired_at AS "heldSince", s.status = 'running' AND l.holder IS NULL AS "isDead",
         k.path, k.is_verified AS "isVerified"
-      FROM sync.stream_runs AS s
-      LEFT JOIN sync.contracts AS k ON k.account = s.account AND k.stream = s.stream
-      WHERE s.stream = ANY(${`{${streams.map(({ name }) => name).join(",")}}`}::text[])
-        AND s.mode <> ALL (${WITHOUT_API}::text[])
-      ORDER BY s.account, s.stream, s.started_at DESC`
+      FROM pair
+      CROSS JOIN LATERAL (
+        SELECT * FROM sync.stream_runs AS s
+        WHERE s.account = pair.account AND s.stream = pair.stream AND s.mode <> ALL (${WITHOUT_API}::text[])
+        ORDER BY s.started_at DESC LIMIT 1
+      ) AS s
+      LEFT JOIN LATERAL (
+        SELECT * FROM sync.stream_runs AS e
+        WHERE e.account = pair.account AND e.stream = pair.stream AND e.mode <> ALL (${WITHOUT_API}::text[])
+          AND e.status <> 'running'
+        ORDER BY e.started_at DESC LIMIT 1
+      ) AS ended ON true
+      LEFT JOIN LATERAL (
+        SELECT c.finished_at FROM sync.stream_runs AS c
+        WHERE c.account = pair.account AND c.stream = pair.stream AND c.mode <> ALL (${WITHOUT_API}::text[])
+          AND c.status IN ('complete', 'complete_with_rejects')
+        ORDER BY c.started_at DESC LIMIT 1
+      ) AS complete ON true
+      LEFT JOIN LATERAL (
+        SELECT f.finished_at FROM sync.stream_runs AS f
+        WHERE f.account = pair.account AND f.stream = pair.stream AND f.mode = 'full'
+          AND f.status IN ('complete', 'complete_with_rejects')
+        ORDER BY f.started_at DESC LIMIT 1
+      ) AS whole ON true
+      LEFT JOIN sync.leases AS l
+        ON l.account = pair.account AND l.stream = pair.stream AND l.expires_at > clock_timestamp()
+      LEFT JOIN sync.contracts AS k ON k.account = pair.account AND k.stream = pair.stream
+      ORDER BY pair.account, pair.stream`
+    const known = latest.flatMap(entry => {
+      const stream = streams.find(({ name }) => name === entry.stream)
+      return stream === undefined ? [] : [{ stream, entry }]
+    })
     return Promise.all(
-      latest.map(async entry => ({
+      known.map(async ({ stream, entry: { endedStatus, endedAt, endedError, ...entry } }) => ({
         ...entry,
-        ...(await rowsOf(
-          sql,
-          entry.account,
-          streams.find(({ name }) => name === entry.stream),
-        )),
+        lastEnded: endedStatus === null ? null : { status: endedStatus, at: endedAt, error: endedError },
+        ...(await rowsOf(sql, entry.account, stream, countedBytesMax)),
       })),
     )
+  })
+
+/** A run, as short as a list of them has it. */
+export interface RecentRun {
+  readonly runId: string
+  readonly status: Status
+  readonly startedAt: string
+  readonly finishedAt: string | null
+  readonly holder: string
+  readonly modes: ReadonlyArray<Mode>
+  readonly extracted: number
+  readonly changed: number
+  readonly rejected: number
+  readonly requests: number
+}
+
+/** The latest runs, the newest first. */
+export const recentRuns = (
+  sql: postgres.Sql,
+  count: number,
+): Effect.Effect<ReadonlyArray<RecentRun>, WarehouseError> =>
+  attempt(async () => {
+    const runs = await sql<Array<Omit<RecentRun, "modes"> & { modes: string | null }>>`
+      SELECT r.run_id AS "runId", r.status, r.started_at AS "startedAt", r.finished_at AS "finishedAt",
+        r.host || ':' || r.process_id AS holder, string_agg(DISTINCT s.mode, ',') AS modes,
+        coalesce(sum(s.extracted), 0)::float8 AS extracted,
+        coalesce(sum(s.inserted + s.updated), 0)::float8 AS changed,
+        coalesce(sum(s.rejected), 0)::float8 AS rejected, coalesce(sum(s.requests), 0)::float8 AS requests
+      FROM (SELECT * FROM sync.runs ORDER BY started_at DESC LIMIT ${count}) AS r
+      LEFT JOIN sync.stream_runs AS s ON s.run_id = r.run_id
+      GROUP BY r.run_id, r.status, r.started_at, r.finished_at, r.host, r.process_id
+      ORDER BY r.started_at DESC`
+    return runs.map(run => ({ ...run, modes: (run.modes?.split(",") ?? []) as ReadonlyArray<Mode> }))
+  })
+
+/** What time it is for Postgres: all times of the ledger are its. */
+export const databaseNow = (sql: postgres.Sql): Effect.Effect<Date, WarehouseError> =>
+  attempt(async () => {
+    const [row] = await sql<Array<{ now: string }>>`SELECT clock_timestamp() AS now`
+    return new Date(row!.now)
   })

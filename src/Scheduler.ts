@@ -1,0 +1,132 @@
+import { Effect, Stream } from "effect"
+import { createTask, parse, type ScheduledTask, validateDetailed } from "node-cron"
+import type { ScheduleSettings } from "./Config.ts"
+import { ConfigurationError } from "./Errors.ts"
+
+/** node-cron as a stream of ticks, and nothing else of it: what is done at a tick is not its business. */
+
+/** What a tick asks for: what is new, or every list from its beginning to its end. */
+export type Kind = "incremental" | "full"
+
+export const KINDS: ReadonlyArray<Kind> = ["incremental", "full"]
+
+export interface Tick {
+  readonly kind: Kind
+  /** When it was due, which may be before it came. */
+  readonly at: Date
+}
+
+export interface Schedule {
+  /** Every tick from now on. One that could not come when it was due comes late, and stands for those before it. */
+  readonly ticks: Stream.Stream<Tick>
+  /** When the next one is due. */
+  readonly next: (kind: Kind) => Date
+  /** The longest time between two of the ticks to come, in seconds. */
+  readonly intervalSeconds: (kind: Kind) => number
+}
+
+/** A process that was busy, or a machine that slept, makes up for the latest tick it missed, however late. */
+const LATE_MAX_MILLIS = 7 * 24 * 3_600_000
+/** Timers stand still while a machine sleeps: so often the clock is looked at, and so late may a tick be. */
+const WATCH_EVERY_MILLIS = 30_000
+const LATE_TOLERATED_MILLIS = 5_000
+/** Ticks that are looked at to learn how far apart they are: more than a week of hourly ones at night only. */
+const INTERVALS_SAMPLED = 64
+/** Ticks that wait to be taken at most; the oldest go. */
+const TICKS_KEPT = 16
+
+const VARIABLE: Readonly<Record<Kind, string>> = {
+  incremental: "PAYCOMBAT_SCHEDULE",
+  full: "PAYCOMBAT_FULL_SCHEDULE",
+}
+
+const offsetMinutes = (timezone: string, month: number): number => {
+  const date = new Date(Date.UTC(2026, month, 1))
+  const local = new Date(date.toLocaleString("en-US", { timeZone: timezone }))
+  const utc = new Date(date.toLocaleString("en-US", { timeZone: "UTC" }))
+  return (local.getTime() - utc.getTime()) / 60_000
+}
+
+/**
+ * node-cron leaves out the hour that a clock set back repeats. A pattern that is about every hour of every day
+ * means the same in UTC, where no clock is set back.
+ */
+export const zoneOf = (pattern: string, timezone: string): string => {
+  const { hour, dayOfMonth, month, dayOfWeek } = parse(pattern)
+  const isEveryHour =
+    hour.length === 24 && dayOfMonth.length === 31 && month.length === 12 && dayOfWeek.length === 7
+  return isEveryHour && [0, 6].every(month => offsetMinutes(timezone, month) % 60 === 0) ? "UTC" : timezone
+}
+
+const nextRuns = (task: ScheduledTask, count: number) => task.getNextRuns(count)
+
+const checked = (kind: Kind, pattern: string): Effect.Effect<void, ConfigurationError> => {
+  const { errors } = validateDetailed(pattern)
+  return errors.length === 0
+    ? Effect.void
+    : Effect.fail(
+        new ConfigurationError({
+          message:
+            `${VARIABLE[kind]} must be a cron expression such as */15 * * * * (minute, hour, day, month, weekday;` +
+            ` a sixth field before them is for seconds): ${errors.map(({ message }) => message).join("; ")}.`,
+        }),
+      )
+}
+
+/** Starts a task and watches it; every due time comes once, late or not. */
+const started = (kind: Kind, pattern: string, timezone: string, tell: (tick: Tick) => void) => {
+  const options = { timezone, missedExecutionTolerance: LATE_MAX_MILLIS, suppressMissedWarning: true }
+  let expected: Date
+  const told = (at: Date) => {
+    tell({ kind, at })
+    expected = nextRuns(task, 1)[0]!
+  }
+  const task = createTask(pattern, ({ date }) => told(date), options)
+  expected = nextRuns(task, 1)[0]!
+  task.start()
+  const watch = setInterval(() => {
+    if (Date.now() - expected.getTime() <= LATE_TOLERATED_MILLIS) return
+    told(expected)
+    // Its timer still waits for the time that the machine slept.
+    task.stop()
+    task.start()
+  }, WATCH_EVERY_MILLIS)
+  return async () => {
+    clearInterval(watch)
+    await task.destroy()
+  }
+}
+
+/** The two schedules of these settings; `ConfigurationError` where one is not a cron expression. */
+export const makeSchedule = (settings: ScheduleSettings): Effect.Effect<Schedule, ConfigurationError> =>
+  Effect.gen(function* () {
+    yield* Effect.forEach(KINDS, kind => checked(kind, settings[kind]), { discard: true })
+    const zones = {
+      incremental: zoneOf(settings.incremental, settings.timezone),
+      full: zoneOf(settings.full, settings.timezone),
+    }
+    /** Never started: for looking ahead only. */
+    const ahead = (kind: Kind, count: number): ReadonlyArray<Date> => {
+      const task = createTask(settings[kind], () => {}, { timezone: zones[kind] })
+      const dates = nextRuns(task, count)
+      void task.destroy()
+      return dates
+    }
+    const ticksOf = (kind: Kind) =>
+      Stream.asyncPush<Tick>(
+        emit =>
+          Effect.acquireRelease(
+            Effect.sync(() => started(kind, settings[kind], zones[kind], tick => emit.single(tick))),
+            stop => Effect.promise(stop),
+          ),
+        { bufferSize: TICKS_KEPT, strategy: "sliding" },
+      )
+    return {
+      ticks: Stream.mergeAll(KINDS.map(ticksOf), { concurrency: "unbounded" }),
+      next: kind => ahead(kind, 1)[0]!,
+      intervalSeconds: kind => {
+        const dates = ahead(kind, INTERVALS_SAMPLED)
+        return Math.max(...dates.slice(1).map((date, i) => (date.getTime() - dates[i]!.getTime()) / 1000))
+      },
+    }
+  })

@@ -1,0 +1,71 @@
+import { Effect, Queue, Stream } from "effect"
+import type { Kind, Tick } from "../Scheduler.ts"
+
+/** Ticks → runs, one at a time. */
+
+/** What came of a run: `nothing` where none of it could be done, because of the database or another run. */
+export type Done = "done" | "nothing"
+
+/** Two schedules that are due in the same moment make one run. */
+const TOGETHER = "100 millis"
+
+export interface Dispatching<R> {
+  readonly ticks: Stream.Stream<Tick>
+  /** What to begin with, before any tick; null for nothing. */
+  readonly first: Kind | null
+  readonly run: (kind: Kind) => Effect.Effect<Done, never, R>
+  /** A tick came while a run was under way: it is dropped, or, where it asks for more than that run, put off. */
+  readonly late: (tick: Tick, fate: "dropped" | "put off") => Effect.Effect<void>
+}
+
+/**
+ * Runs at each tick, never two runs at once. A tick that comes meanwhile is dropped: the next is near. A full one is
+ * not, unless a full pass is under way: it comes right after the run. One of which nothing could be done comes with
+ * the next tick of either kind.
+ */
+export const dispatch = <R>({ ticks, first, run, late }: Dispatching<R>): Effect.Effect<never, never, R> =>
+  Effect.gen(function* () {
+    const wake = yield* Queue.sliding<void>(1)
+    const due = new Set<Kind>()
+    let running: Kind | null = null
+    let isFullOwed = false
+    const demand = (kind: Kind) => Effect.suspend(() => Queue.offer(wake, void due.add(kind)))
+    const take = (): Kind => {
+      const kind = due.has("full") || isFullOwed ? "full" : "incremental"
+      due.clear()
+      isFullOwed = false
+      return kind
+    }
+    yield* ticks.pipe(
+      Stream.runForEach(tick => {
+        if (running === null) return demand(tick.kind)
+        if (tick.kind === "incremental" || running === "full") return late(tick, "dropped")
+        return Effect.zipRight(late(tick, "put off"), demand("full"))
+      }),
+      Effect.fork,
+    )
+    if (first !== null) yield* demand(first)
+    return yield* Queue.take(wake).pipe(
+      Effect.zipRight(Effect.sleep(TOGETHER)),
+      Effect.zipRight(
+        Effect.suspend(() => {
+          if (due.size === 0) return Effect.void
+          const kind = take()
+          running = kind
+          return run(kind).pipe(
+            Effect.tap(done =>
+              Effect.sync(() => {
+                isFullOwed = kind === "full" && done === "nothing"
+              }),
+            ),
+            Effect.ensuring(
+              Effect.sync(() => {
+                running = null
+              }),
+            ),
+          )
+        }),
+      ),
+      Effect.forever,
+    )
+  })
