@@ -1,7 +1,7 @@
 import { Effect, Layer, Logger, type Scope } from "effect"
 import { createLogUpdate } from "log-update"
 import { Progress, type StreamProgress } from "../Progress.ts"
-import { lineLogger } from "./logging.ts"
+import { lineLogger, loggedBy } from "./logging.ts"
 
 /** Live lines on a terminal, one per stream, drawn anew as streams tell how far they are. */
 
@@ -79,5 +79,5 @@ export const liveProgress: Effect.Effect<Layer.Layer<never>, never, Scope.Scope>
       })
     })
   const logger = Logger.map(lineLogger, text => draw.persist(text))
-  return Layer.merge(Layer.succeed(Progress, { tell }), Logger.replace(Logger.defaultLogger, logger))
+  return Layer.merge(Layer.succeed(Progress, { tell }), loggedBy(logger))
 })
