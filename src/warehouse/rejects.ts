@@ -82,8 +82,8 @@ export const clearRejects = async (
 
 /**
  * Closes the rejects that a complete pass over a verified list did not show again. Which they are is told by the run
- * that read them last, not by a time: the clocks of this host and of Postgres may differ, and a pass may have had
- * several runs. One that is shown again later is open again.
+ * that read them last: one of the pass, or one that began later. Its times are Postgres' own; when a reject was read
+ * is told by the clock of a host. One that is shown again later is open again.
  */
 export const closeUnlisted = async (tx: Transaction, held: Held, passId: string): Promise<void> => {
   await tx`
@@ -91,7 +91,10 @@ export const closeUnlisted = async (tx: Transaction, held: Held, passId: string)
     WHERE r.account = ${held.account} AND r.stream = ${held.stream} AND r.unlisted_at IS NULL
       AND NOT EXISTS (
         SELECT FROM sync.stream_runs AS s
-        WHERE s.run_id = r.run_id AND s.account = r.account AND s.stream = r.stream AND s.pass_id = ${passId}::uuid)`
+        WHERE s.run_id = r.run_id AND s.account = r.account AND s.stream = r.stream
+          AND (s.pass_id = ${passId}::uuid OR s.started_at >= (
+            SELECT min(p.started_at) FROM sync.stream_runs AS p
+            WHERE p.account = r.account AND p.stream = r.stream AND p.pass_id = ${passId}::uuid)))`
 }
 
 /** How many records of a stream still wait to become a row. */

@@ -1,14 +1,14 @@
 import { Effect, Either } from "effect"
 import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../Errors.ts"
-import { contentHash, type Json, parseJson } from "../Json.ts"
+import { contentHash, parseJson } from "../Json.ts"
 import type { Stream } from "../Stream.ts"
 import { arrayLiteral, arraysOf, type Transaction, unnestOf } from "./bulk.ts"
 import { attempt } from "./Database.ts"
 import { bury, withoutErased } from "./erasures.ts"
 import { fenced, type Held } from "./Lease.ts"
 import { type Counts, writeAll } from "./Loader.ts"
-import { decode, type Identified, idOf } from "./prepare.ts"
+import { decode, type Identified, idOf, type Version } from "./prepare.ts"
 import { IN_SCOPE, type RejectScope, scopeParameters } from "./rejectList.ts"
 import { clearRejects, type Reject } from "./rejects.ts"
 
@@ -55,6 +55,8 @@ interface Kept {
   readonly id: string
   readonly raw: string
   readonly readAt: string
+  /** The run that read it. */
+  readonly runId: string
 }
 
 const keptAfter = (tx: Transaction, held: Held, scope: ReplayScope, after: string) =>
@@ -65,7 +67,7 @@ const keptAfter = (tx: Transaction, held: Held, scope: ReplayScope, after: strin
      ), batch AS (
        SELECT reject_id, sum(bytes) OVER (ORDER BY reject_id ROWS UNBOUNDED PRECEDING) - bytes AS before FROM following
      )
-     SELECT r.reject_id::text AS id, r.raw, r.read_at AS "readAt" FROM sync.rejects AS r
+     SELECT r.reject_id::text AS id, r.raw, r.read_at AS "readAt", r.run_id AS "runId" FROM sync.rejects AS r
      WHERE r.reject_id IN (SELECT reject_id FROM batch WHERE before < ${BATCH_BYTES}) ORDER BY r.reject_id`,
     [...parametersOf(scope), held.account, held.stream, after],
   )
@@ -73,15 +75,16 @@ const keptAfter = (tx: Transaction, held: Held, scope: ReplayScope, after: strin
 /** A record that was kept, and the reject that it was. */
 interface Again extends Identified {
   readonly rejectId: string
+  readonly runId: string
 }
 
 /** What can be read of the kept texts; what a text is no longer whole of stays as it is. */
 const readAgain = (
   kept: ReadonlyArray<Kept>,
-): ReadonlyArray<{ rejectId: string; record: Json; readAt: string }> =>
-  kept.flatMap(({ id, raw, readAt }) => {
+): ReadonlyArray<Pick<Again, "rejectId" | "record" | "readAt" | "runId">> =>
+  kept.flatMap(({ id, raw, readAt, runId }) => {
     try {
-      return [{ rejectId: id, record: parseJson(raw), readAt: new Date(readAt).toISOString() }]
+      return [{ rejectId: id, record: parseJson(raw), readAt: new Date(readAt).toISOString(), runId }]
     } catch {
       return []
     }
@@ -130,21 +133,26 @@ const replayBatch = async (
   kept: ReadonlyArray<Kept>,
 ): Promise<Counts> => {
   const shielded = await withoutErased(tx, held.account, stream, readAgain(kept))
-  const records = shielded.kept.map(({ rejectId, record: read, readAt }): Again => {
+  const records = shielded.kept.map(({ record: read, ...again }): Again => {
     const record = stream.redact(read)
-    return { rejectId, record, readAt, id: idOf(stream, record), hash: contentHash(record, stream.version) }
+    return { ...again, record, id: idOf(stream, record), hash: contentHash(record, stream.version) }
   })
-  const decoded = records.map(record => decode(stream, record))
-  const written = await writeAll(
-    tx,
-    held,
-    stream,
-    decoded.flatMap(result => (Either.isRight(result) ? [result.right] : [])),
-  )
-  const rejects = [
-    ...decoded.flatMap(result => (Either.isLeft(result) ? [result.left] : [])),
-    ...written.rejects,
-  ]
+  const versions = new Map<string, Array<Version>>()
+  const rejects: Array<Reject> = []
+  for (const record of records) {
+    const decoded = decode(stream, record)
+    if (Either.isLeft(decoded)) rejects.push(decoded.left)
+    else versions.set(record.runId, [...(versions.get(record.runId) ?? []), decoded.right])
+  }
+  const written = { inserted: 0, updated: 0, unchanged: 0 }
+  // A row belongs to the run that read it: what lies around it in the list was read by that one, not by this.
+  for (const [runId, read] of versions) {
+    const part = await writeAll(tx, { ...held, runId }, stream, read)
+    written.inserted += part.inserted
+    written.updated += part.updated
+    written.unchanged += part.unchanged
+    rejects.push(...part.rejects)
+  }
   const byHash = new Map(rejects.map(reject => [reject.hash, reject]))
   const still = records.flatMap(({ rejectId, hash }) => {
     const reject = byHash.get(hash)

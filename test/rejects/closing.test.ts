@@ -101,6 +101,24 @@ describe("a reject that a complete pass does not show any more", () => {
       }),
   )
 
+  it.scopedLive("stays open where a run that began since then has read it", () =>
+    Effect.gen(function* () {
+      const { sql, pass, open } = yield* setup
+      yield* pass([bad("a")], T1)
+      const began = yield* loading(sql, transactions)
+      // Such as one that reads only what is new in the list, and has no pass of its own.
+      const [other] = yield* Effect.promise(
+        () => sql<Array<{ id: string }>>`
+          INSERT INTO sync.stream_runs (run_id, account, stream, mode, status, started_at)
+          VALUES (gen_random_uuid(), 'default', 'transactions', 'full', 'complete', clock_timestamp())
+          RETURNING run_id AS id`,
+      )
+      yield* Effect.promise(() => sql`UPDATE sync.rejects SET run_id = ${other!.id}`)
+      expect(yield* began.close()).toMatchObject({ openRejects: 1 })
+      expect(yield* open).toEqual(["a"])
+    }),
+  )
+
   it.scopedLive("leaves those of other streams and accounts alone", () =>
     Effect.gen(function* () {
       const { sql, pass } = yield* setup

@@ -94,6 +94,12 @@ describe("replay", () => {
         requests: 0,
       })
       expect((yield* stored)[0]).toEqual({ id: "a", scope: "odd", read_at: at(T1) })
+      // It belongs to the run that read it, as its time does.
+      const runs = yield* printed(
+        sql,
+        "SELECT run_id AS run FROM warehouse.transactions ORDER BY transaction_id",
+      )
+      expect(runs[0]).toEqual(runs[1])
       const settled =
         "SELECT settled_seen_at AS at FROM warehouse.settlement_history WHERE transaction_id = 'a'"
       expect(yield* printed(sql, settled)).toEqual([{ at: at(T1) }])
