@@ -2,19 +2,23 @@ import { randomUUID } from "node:crypto"
 import { Chunk, Effect, Stream as S } from "effect"
 import { pathVariable } from "./Config.ts"
 import { EndpointError } from "./Errors.ts"
+import { runIncremental } from "./ListIncremental.ts"
 import { missingRecords } from "./ListMissing.ts"
+import { learn, planOf } from "./ListPlan.ts"
 import { type ById, ofOneMerchant, wholeRecords } from "./ListRecords.ts"
 import type { StreamContext, StreamFailure, StreamResult } from "./Pipeline.ts"
 import { type Contract, discover } from "./paycombat/discovery.ts"
+import { watchOrder } from "./paycombat/order.ts"
 import { type Position, pages } from "./paycombat/paging.ts"
 import type { ListStream } from "./Stream.ts"
 import { storeContract, storedContract } from "./warehouse/Contracts.ts"
 import { abandonPass, closePass, hasRows, openPass } from "./warehouse/Ledger.ts"
 import { prepareBatch, writeBatch } from "./warehouse/Loader.ts"
+import { bookMode } from "./warehouse/passes.ts"
 import type { Prepared } from "./warehouse/prepare.ts"
 import { seenSoFar } from "./warehouse/seen.ts"
 
-/** One pass over a list: discover → pages → load, batch by batch → close the pass. */
+/** A run over a list: discover → plan → pages → load, batch by batch → close the pass. */
 
 /** Records that are loaded together; small pages are gathered up to it. */
 const BATCH_RECORDS = 5_000
@@ -71,6 +75,9 @@ const holdsAll = (contract: Contract, { name }: ListStream, seen: number, stated
   )
 }
 
+const REFUTED =
+  "Read whole: what was proven of the list, its order or its filter by time, does not hold any more."
+
 /** Has the next run prove anew how the list is read. */
 const doubt = ({ sql, account, held }: StreamContext, { name }: ListStream) =>
   Effect.gen(function* () {
@@ -78,41 +85,31 @@ const doubt = ({ sql, account, held }: StreamContext, { name }: ListStream) =>
     if (stored !== undefined) yield* storeContract(sql, held, { ...stored, pagingProven: false } as Contract)
   })
 
-/** Runs one full pass over a list, going on where a pass that was broken off had come to. */
-export const runListStream = (
+/** One pass over the whole list, going on where one that was broken off had come to. */
+const runFull = (
   context: StreamContext,
   stream: ListStream,
+  contract: Contract,
+  { byId, canResume }: { byId: ById; canResume: boolean },
 ): Effect.Effect<StreamResult, StreamFailure> =>
   Effect.gen(function* () {
-    const { sql, client, account, held, usage, tell } = context
-    const known = (yield* storedContract(sql, account.name, stream.name)) as Contract | undefined
-    const found = yield* discover(client, stream.source, {
-      pathVariable: pathVariable(stream.name),
-      configuredPath: account.paths[stream.name],
-      configuredPaging: account.paging,
-      known,
-    })
-    const byId: ById = { endpoint: known?.byId, disowned: new Set() }
-    const contract: Contract = { ...found, ...(byId.endpoint === undefined ? {} : { byId: byId.endpoint }) }
-    yield* storeContract(sql, held, contract)
-    if (!readsAlike(known, contract)) {
-      const { path, pageParam, sizeParam, at } = contract
-      yield* Effect.logInfo(`found at ${path}, paging by ${pageParam},${sizeParam}, records in ${at}`)
-    }
+    const { sql, client, held, usage, tell } = context
     const pass = yield* openPass(sql, held, {
       newPassId: randomUUID(),
-      canResume: !context.settings.full && readsAlike(known, contract),
+      canResume,
     })
     const from = (pass.position ?? undefined) as Position | undefined
     if (from !== undefined)
       yield* Effect.logInfo(`going on at page ${from.page} of a pass that was broken off`)
 
+    const watch = watchOrder(stream.source)
     let stated: number | undefined
     const done = { pages: 0, extracted: 0, inserted: 0, updated: 0, rejected: 0 }
     /** Prepared, and perhaps not yet written: what is prepared meanwhile must know of it. */
     const inFlight = new Set<Prepared>()
     const toRead = pass.isRead ? S.empty : pages(client, contract, stream.source, from)
     yield* toRead.pipe(
+      S.tap(page => Effect.sync(() => watch.see(page))),
       S.mapEffect(wholeRecords(context, stream, byId)),
       S.tap(ofOneMerchant(context, stream)),
       S.buffer({ capacity: PAGES_AHEAD }),
@@ -161,10 +158,17 @@ export const runListStream = (
       provesRemoval,
       ...missing,
     })
-    if (byId.endpoint !== undefined && byId.endpoint !== contract.byId) {
-      const learned: Contract = { ...contract, byId: byId.endpoint }
-      yield* storeContract(sql, held, learned)
+    const { learned: _, ...listed } = contract
+    const isRead = from === undefined && !pass.isRead
+    const learned = provesRemoval
+      ? yield* learn(context, stream, contract, { watch, byId, isWhole: isRead })
+      : undefined
+    const next: Contract = {
+      ...listed,
+      ...(byId.endpoint === undefined ? {} : { byId: byId.endpoint }),
+      ...(learned === undefined ? {} : { learned }),
     }
+    if (JSON.stringify(next) !== JSON.stringify(contract)) yield* storeContract(sql, held, next)
     const totalNote =
       stated !== undefined && stated > seen
         ? `The API states ${stated} ${stream.name}, its pages hold ${seen}: a total that counts others, or a list that cannot be read whole.`
@@ -175,6 +179,44 @@ export const runListStream = (
       leftOver: 0,
       note: emptyNote ?? (isWhole ? null : UNPROVEN) ?? note ?? missing?.note ?? totalNote,
     }
+  })
+
+/**
+ * Reads a list: whole, or as far as it is new where that is proven to be enough. What is found not to hold
+ * meanwhile is made up for by reading the whole list.
+ */
+export const runListStream = (
+  context: StreamContext,
+  stream: ListStream,
+): Effect.Effect<StreamResult, StreamFailure> =>
+  Effect.gen(function* () {
+    const { sql, client, account, held, settings } = context
+    const known = (yield* storedContract(sql, account.name, stream.name)) as Contract | undefined
+    const found = yield* discover(client, stream.source, {
+      pathVariable: pathVariable(stream.name),
+      configuredPath: account.paths[stream.name],
+      configuredPaging: account.paging,
+      known,
+    })
+    const byId: ById = { endpoint: known?.byId, disowned: new Set() }
+    const contract: Contract = { ...found, ...(byId.endpoint === undefined ? {} : { byId: byId.endpoint }) }
+    yield* storeContract(sql, held, contract)
+    if (!readsAlike(known, contract)) {
+      const { path, pageParam, sizeParam, at } = contract
+      yield* Effect.logInfo(`found at ${path}, paging by ${pageParam},${sizeParam}, records in ${at}`)
+    }
+    const plan = yield* planOf(context, stream, contract)
+    const canResume = !settings.full && readsAlike(known, contract)
+    if (plan.mode === "full") {
+      const result = yield* runFull(context, stream, contract, { byId, canResume })
+      return { ...result, note: result.note ?? plan.why }
+    }
+    const result = yield* runIncremental(context, stream, contract, plan, byId)
+    if (result !== undefined) return result
+    yield* bookMode(sql, held, "full")
+    const { learned: _, ...relearning } = contract
+    const full = yield* runFull(context, stream, relearning, { byId, canResume })
+    return { ...full, note: full.note ?? REFUTED }
   }).pipe(
     // What was read on a wrong contract must not be gone on with, nor the contract be believed again.
     Effect.tapErrorTag("EndpointError", error =>

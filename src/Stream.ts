@@ -30,7 +30,22 @@ export interface ListSource {
     /** `id` comes encoded for a path. */
     readonly paths: (id: string) => ReadonlyArray<string>
   }
+  /** What tells new and changed records; absent where records change without a time of theirs saying so: always read whole. */
+  readonly times?: {
+    /** Fields that hold when a record was made, and when it changed last. */
+    readonly created: string
+    readonly updated: string
+    /** Which records may still change once they are made; null where any may, so that only the time of change tells. */
+    readonly open: Open | null
+  }
 }
+
+/** Rows that may still change, by a column: whose text is none of these, that is true or false, or that lies ahead. */
+export type Open = { readonly column: string } & (
+  | { readonly noneOf: ReadonlyArray<string> }
+  | { readonly is: boolean }
+  | { readonly isAhead: true }
+)
 
 /**
  * One call for each row of another stream, whose answer is the state of that row. The field that holds the

@@ -4,7 +4,9 @@ import type { ListSource } from "../Stream.ts"
 import type { Client, Query } from "./Client.ts"
 import { type FoundList, listAt } from "./envelope.ts"
 import { type Addressing, idOf, isOurs, ourList, queryOf } from "./listing.ts"
+import type { TimeField } from "./order.ts"
 import { PAGING_NAMES, type PagingNames, provePaging } from "./proof.ts"
+import type { TimeFilter } from "./timeFilter.ts"
 
 /** How a list is read: what discovery found, as it is stored between runs. Plain JSON. */
 export interface Contract extends Addressing {
@@ -22,6 +24,17 @@ export interface Contract extends Addressing {
   readonly verified: boolean
   /** The by-id endpoint that answered last, with `{id}` for the id. Tried first, and proven anew by each run. */
   readonly byId?: string
+  /** What the latest pass over the whole list showed of it, for runs that do not read it whole. */
+  readonly learned?: {
+    /** Newest first by this time. */
+    readonly order?: TimeField
+    readonly filter?: TimeFilter
+    /** The newest time by which the filter goes, in milliseconds: known up to there. Grows with each run. */
+    readonly newest?: number
+    readonly pages: number
+    /** Where asking again about records that may still change goes on. */
+    readonly askedTo?: string
+  }
 }
 
 export interface DiscoveryOptions {
@@ -60,7 +73,7 @@ export const discover = (client: Client, source: ListSource, options: DiscoveryO
       const found = yield* passOver(tryPath(client, source, path, configuredPaging))
       if (found instanceof EndpointError) {
         if (configuredPath !== undefined) return yield* ofConfigured(found, options.pathVariable)
-        tried.push([path, found.status === undefined ? found.reason : String(found.status)])
+        tried.push([path, outcomeOf(found)])
         const isTelling = found.reason === "unavailable" || found.reason === "contract"
         if (isTelling && worthTelling?.reason !== "unavailable") worthTelling = found
       } else if (found === undefined) tried.push([path, `no list with ${source.idField}`])
@@ -70,6 +83,14 @@ export const discover = (client: Client, source: ListSource, options: DiscoveryO
     if (worthTelling !== undefined) return yield* worthTelling
     return empty ?? (yield* nothingFound(options, tried))
   })
+
+const NO_JSON = "no JSON that can be read"
+
+/** In a few words what one path said; the status of a success says nothing. */
+const outcomeOf = ({ reason, status }: EndpointError): string => {
+  if (reason === "malformed") return NO_JSON
+  return status === undefined || status < 300 ? reason : String(status)
+}
 
 /** An error of one path is an answer about it; one of the account is not. */
 const passOver = <A>(effect: Failing<A>): Effect.Effect<A | EndpointError, AccountError> =>
@@ -170,7 +191,10 @@ const nothingFound = (
         .map(([path]) => path.replace(/\?.*$/s, ""))
         .join(", ")}`,
   )
-  const remedy = `set ${pathVariable} to ${configuredPath === undefined ? "the list's path" : "another path"}`
+  const isNoApi = tried.every(([, what]) => what === NO_JSON)
+  const remedy =
+    (isNoApi ? "check that PAYCOMBAT_BASE_URL is the API's address, or " : "") +
+    `set ${pathVariable} to ${configuredPath === undefined ? "the list's path" : "another path"}`
   return Effect.fail(
     new EndpointError({
       reason: "contract",

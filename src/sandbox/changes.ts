@@ -67,6 +67,7 @@ export interface Changes {
 const newestEnd: Readonly<Record<Order, Place | "either">> = {
   "oldest-first": "back",
   "newest-first": "front",
+  "updated-first": "front",
   shuffled: "either",
 }
 

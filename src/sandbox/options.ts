@@ -18,7 +18,14 @@ export type Envelope = (typeof ENVELOPES)[number]
 export const TOTALS = ["none", "total", "pagination", "meta"] as const
 export type Totals = (typeof TOTALS)[number]
 
-export type Order = "oldest-first" | "newest-first" | "shuffled"
+/** `updated-first` sorts all records anew after each change: for small lists. */
+export type Order = "oldest-first" | "newest-first" | "shuffled" | "updated-first"
+
+/** What `start_time` and `end_time` mean (U; the unit is ?), where a list knows them at all. Reads all records for each page. */
+export interface TimeFilter {
+  readonly unit: "seconds" | "milliseconds"
+  readonly by: "created_at" | "updated_at"
+}
 
 /** A change that the sandbox makes by itself after every `every`-th answered page of a list, `times` times in all. */
 export interface AutomaticChange {
@@ -90,6 +97,7 @@ export interface SandboxOptions {
   /** Whether page n of a cut size starts after n−1 pages of the size asked for, or of the size served. */
   readonly offsetBy: "asked" | "served"
   readonly order: Order
+  readonly timeFilter: TimeFilter | null
   readonly afterEnd: "empty" | "404" | "repeat"
   /** Whether a removed record leaves its page short (filtered after the limit) instead of pulling up the next. */
   readonly removedLeavesHoles: boolean
@@ -130,6 +138,7 @@ export const defaultOptions: SandboxOptions = {
   maxPageSize: 1_000,
   offsetBy: "served",
   order: "oldest-first",
+  timeFilter: null,
   afterEnd: "empty",
   removedLeavesHoles: false,
   walletListHasBalances: true,

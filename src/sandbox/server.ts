@@ -14,6 +14,7 @@ import { hash, lane } from "./random.ts"
 import { readinessOf } from "./records/customers.ts"
 import type { Records } from "./records.ts"
 import { type Answer, respond } from "./respond.ts"
+import { between, type TimeOf, updatedFirst } from "./times.ts"
 import { iso, type World } from "./world.ts"
 
 export interface SeenRequest {
@@ -149,10 +150,19 @@ export const makeServer = (world: World, records: Records): SandboxServer => {
   let options = world.options
   let route = routerOf(options)
   const requests = makeRequests()
-  const listings = Object.fromEntries(STREAMS.map(name => [name, listingOf(world, name)])) as Record<
-    StreamName,
-    Listing
-  >
+  const timeOf =
+    (stream: StreamName): TimeOf =>
+    (index, field) => {
+      const time = Date.parse(JSON.parse(records.listed(stream, index))[field])
+      return Number.isNaN(time) ? null : time
+    }
+  const listings = Object.fromEntries(
+    STREAMS.map(name => {
+      const listing = listingOf(world, name)
+      const isSorted = options.order === "updated-first"
+      return [name, isSorted ? updatedFirst(listing, timeOf(name), changes.revision) : listing]
+    }),
+  ) as Record<StreamName, Listing>
   let fault = options.fault
   let pagesAnswered = 0
   let changesMade = 0
@@ -182,7 +192,10 @@ export const makeServer = (world: World, records: Records): SandboxServer => {
   })
   const list = (stream: StreamName, query: URLSearchParams, stamp: Stamp): Answer => {
     reshapeBefore()
-    const page = pageOf(listings[stream], options, query)
+    const { timeFilter } = options
+    const whole = listings[stream]
+    const listing = timeFilter === null ? whole : between(whole, timeFilter, query, timeOf(stream))
+    const page = pageOf(listing, options, query)
     if (page.isBeyond && options.afterEnd === "404")
       return refuse(404, "Not Found", "There is no such page", stamp)
     const texts = page.indices.map(index => records.listed(stream, index))

@@ -115,6 +115,7 @@ export default defineStream({
     recognizes: record => "checkout_token" in record || "checkout_url" in record || "order_summary" in record,
     // Get Detail Checkout (D).
     detail: { isNeeded: () => false, paths: id => [`/api/v1/checkout/retrieve/${id}`] },
+    times: { created: "created_at", updated: "updated_at", open: { column: "expire_at", isAhead: true } },
   },
   table: checkouts,
   idColumn: "checkout_id",

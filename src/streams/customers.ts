@@ -125,6 +125,7 @@ export default defineStream({
     recognizes: record => "is_wallet_ready" in record || "individual" in record || "company" in record,
     // Get Detail Customer by Id (D).
     detail: { isNeeded: () => false, paths: id => [`/api/v1/customer/customer/${id}`] },
+    times: { created: "created_at", updated: "updated_at", open: null },
   },
   table: customers,
   idColumn: "customer_id",

@@ -144,6 +144,12 @@ export default defineStream({
         `/finmo/payout-method/retrieve-payout/${id}`,
       ],
     },
+    // A SUCCESS may be RETURNED later (D): the next full pass brings that.
+    times: {
+      created: "created_at",
+      updated: "updated_at",
+      open: { column: "status", noneOf: ["SUCCESS", "FAILED", "RETURNED"] },
+    },
   },
   table: payouts,
   idColumn: "payout_id",

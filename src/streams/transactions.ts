@@ -116,6 +116,7 @@ export default defineStream({
         `/finmo/transaction/find-transaction/${id}`,
       ],
     },
+    times: { created: "created_at", updated: "updated_at", open: { column: "is_settled", is: false } },
   },
   table: transactions,
   idColumn: "transaction_id",

@@ -10,8 +10,8 @@ import { closeUnlisted, countOpen } from "./rejects.ts"
 
 /** What was run and how it ended: `sync.runs`, `sync.stream_runs`, and the passes that `sync.checkpoints` keeps open. */
 
-/** What a stream's run is: a pass over a list, look-ups, or work on what is stored, which asks the API nothing. */
-export type Mode = "full" | "lookup" | "replay" | "rebuild"
+/** What a stream's run is: a pass over a list, or over what is new in it, look-ups, or work on what is stored, which asks the API nothing. */
+export type Mode = "full" | "incremental" | "lookup" | "replay" | "rebuild"
 
 export type Status = "running" | "complete" | "complete_with_rejects" | "failed" | "interrupted" | "dead"
 

@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../Errors.ts"
 import type { Row, Stream } from "../Stream.ts"
-import { arrayLiteral, arraysOf, shapeOf, type Transaction, unnestOf, upsert } from "./bulk.ts"
+import { arrayLiteral, arraysOf, lookUpByKey, shapeOf, type Transaction, unnestOf, upsert } from "./bulk.ts"
 import { attempt, retryTransient, sqlState } from "./Database.ts"
 import { writeChildren, writeHistories } from "./dependents.ts"
 import { bury } from "./erasures.ts"
@@ -30,7 +30,8 @@ export interface Counts {
 
 /** Where the pass goes on when this batch is committed. */
 export interface Progress {
-  readonly passId: string
+  /** The pass over the whole list that this is part of; null where what is loaded proves nothing about the rest. */
+  readonly passId: string | null
   /** Where the pass goes on once the batch is committed, as JSON; null when nothing is left to read. */
   readonly position: unknown
   readonly pages: number
@@ -173,10 +174,29 @@ export const writeAll = async (
   stream: Stream,
   versions: ReadonlyArray<Version>,
 ): Promise<Written> => {
+  await lookUpByKey(tx)
   let written = NOTHING
   for (const part of partsOf(stream, versions))
     written = sumOf(written, await writeOrReject(tx, held, stream, part))
   return written
+}
+
+const bookPosition = async (
+  tx: Transaction,
+  held: Held,
+  ids: ReadonlyArray<string>,
+  passId: string,
+  position: unknown,
+) => {
+  const { count: seen } = await tx`
+    INSERT INTO sync.seen_keys (pass_id, record_id)
+    SELECT ${passId}::uuid, id FROM unnest(${arrayLiteral(ids)}::text[]) AS id
+    ON CONFLICT DO NOTHING`
+  await tx`
+    UPDATE sync.checkpoints
+    SET position = ${JSON.stringify(position)}::text::jsonb, updated_at = clock_timestamp(),
+      seen_keys = seen_keys + ${seen}
+    WHERE account = ${held.account} AND stream = ${held.stream} AND pass_id = ${passId}`
 }
 
 const bookProgress = async (
@@ -186,15 +206,7 @@ const bookProgress = async (
   ids: ReadonlyArray<string>,
   progress: Progress,
 ) => {
-  const { count: seen } = await tx`
-    INSERT INTO sync.seen_keys (pass_id, record_id)
-    SELECT ${progress.passId}::uuid, id FROM unnest(${arrayLiteral(ids)}::text[]) AS id
-    ON CONFLICT DO NOTHING`
-  await tx`
-    UPDATE sync.checkpoints
-    SET position = ${JSON.stringify(progress.position)}::text::jsonb, updated_at = clock_timestamp(),
-      seen_keys = seen_keys + ${seen}
-    WHERE account = ${held.account} AND stream = ${held.stream} AND pass_id = ${progress.passId}`
+  if (progress.passId !== null) await bookPosition(tx, held, ids, progress.passId, progress.position)
   await tx`
     UPDATE sync.stream_runs
     SET pages = pages + ${progress.pages}, extracted = extracted + ${counts.extracted},

@@ -1,0 +1,110 @@
+import { isJsonObject, type JsonObject } from "../Json.ts"
+import type { ListSource } from "../Stream.ts"
+import type { Page } from "./paging.ts"
+
+/**
+ * Whether a list is newest-first, and by which time: seen on the pages that a pass reads, never guessed from one
+ * of them (?: no order is documented).
+ */
+
+/** Which time of a record: that of its making, or that of its latest change. */
+export type TimeField = "created" | "updated"
+
+/** Pages in a row, and steps down in time from record to record, that an order must show. */
+const PAGES_MIN = 3
+const STEPS_MIN = 20
+/** Newest records of a pass that are remembered, with their times: what a time filter is tried on. */
+export const NEWEST = 40
+
+/** A record as far as times go; a time that it lacks is null. In milliseconds. */
+export interface Timed {
+  readonly id: string
+  readonly created: number | null
+  readonly updated: number | null
+}
+
+/** What the pages of a pass showed. */
+export interface Watch {
+  readonly see: (page: Page) => void
+  /** Newest first by this time, on all pages from the first on. Where both would do, `created`, which promises less. */
+  readonly order: () => TimeField | undefined
+  /** A page contradicted an order by this time. */
+  readonly isRefuted: (by: TimeField) => boolean
+  /** The newest of a time that was seen; not later than it was read. */
+  readonly newest: (by: TimeField) => number | undefined
+  /** The newest records by this time, newest first; more than these are listed where there are `NEWEST`. */
+  readonly latest: (by: TimeField) => ReadonlyArray<Timed>
+  readonly pages: () => number
+}
+
+const timeOf = (record: JsonObject, field: string): number | null => {
+  const value = record[field]
+  const millis = typeof value === "string" ? Date.parse(value) : Number.NaN
+  return Number.isNaN(millis) ? null : millis
+}
+
+/** A record's times, as the stream declares them; undefined where it has no id. */
+export const timedOf = ({ idField, times }: ListSource, record: unknown): Timed | undefined => {
+  if (times === undefined || !isJsonObject(record as JsonObject)) return undefined
+  const object = record as JsonObject
+  const id = object[idField]
+  if (typeof id !== "string") return undefined
+  return { id, created: timeOf(object, times.created), updated: timeOf(object, times.updated) }
+}
+
+const watchTime = (by: TimeField) => {
+  let before: number | undefined
+  let steps = 0
+  let pages = 0
+  let isRefuted = false
+  let newest: number | undefined
+  let latest: Array<Timed> = []
+  return {
+    see: (records: ReadonlyArray<Timed>, readAt: number) => {
+      let hasTime = false
+      for (const record of records) {
+        const time = record[by]
+        if (time === null) continue
+        hasTime = true
+        if (before !== undefined && time > before) isRefuted = true
+        if (before !== undefined && time < before) steps++
+        before = time
+        newest = Math.max(newest ?? time, Math.min(time, readAt))
+        latest.push(record)
+      }
+      if (hasTime) pages++
+      latest = latest.sort((a, b) => b[by]! - a[by]!).slice(0, NEWEST)
+    },
+    isProven: () => !isRefuted && pages >= PAGES_MIN && steps >= STEPS_MIN,
+    isRefuted: () => isRefuted,
+    newest: () => newest,
+    latest: () => latest,
+  }
+}
+
+/**
+ * Watches the pages of a pass. Counts what is read in order: pages that are read again, and records that the page
+ * before held too because others were inserted meanwhile, say nothing. Nor do records without a time.
+ */
+export const watchOrder = (source: ListSource): Watch => {
+  const of = { created: watchTime("created"), updated: watchTime("updated") }
+  let last = 0
+  let isFromFirst = false
+  let before: ReadonlySet<string> = new Set()
+  return {
+    see: page => {
+      if (source.times === undefined || page.number <= last || page.records.length === 0) return
+      if (last === 0) isFromFirst = page.number === 1
+      last = page.number
+      const timed = page.records.flatMap(record => timedOf(source, record) ?? [])
+      const fresh = timed.filter(({ id }) => !before.has(id))
+      for (const each of Object.values(of)) each.see(fresh, page.readAt.getTime())
+      before = new Set(timed.map(({ id }) => id))
+    },
+    order: () => (isFromFirst ? (["created", "updated"] as const).find(by => of[by].isProven()) : undefined),
+    isRefuted: by => of[by].isRefuted(),
+    newest: by => of[by].newest(),
+    latest: by => of[by].latest(),
+    pages: () => last,
+  }
+}

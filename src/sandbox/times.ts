@@ -1,0 +1,49 @@
+import type { Listing } from "./list.ts"
+import type { TimeFilter } from "./options.ts"
+
+/** Lists by the times of their records: read from the records themselves, so that any change shows. For small lists. */
+
+/** A record's time, in milliseconds; null where it has none. */
+export type TimeOf = (index: number, field: TimeFilter["by"]) => number | null
+
+const listingOfAll = (indices: () => ReadonlyArray<number>): Listing => ({
+  total: () => indices().length,
+  slice: (offset, limit) => indices().slice(offset, offset + limit),
+  *all() {
+    yield* indices()
+  },
+})
+
+/** The list, latest change first; what has no time of change comes last. */
+export const updatedFirst = (listing: Listing, timeOf: TimeOf, revision: () => number): Listing => {
+  let sortedAt = -1
+  let sorted: ReadonlyArray<number> = []
+  return listingOfAll(() => {
+    if (sortedAt !== revision()) {
+      const timed = [...listing.all()].map(index => ({ index, time: timeOf(index, "updated_at") ?? 0 }))
+      sorted = timed.sort((a, b) => b.time - a.time).map(({ index }) => index)
+      sortedAt = revision()
+    }
+    return sorted
+  })
+}
+
+/** What of a list lies between `start_time` and `end_time`, both included; all of it where neither is given. */
+export const between = (
+  listing: Listing,
+  { unit, by }: TimeFilter,
+  query: URLSearchParams,
+  timeOf: TimeOf,
+): Listing => {
+  const limitOf = (name: string) => {
+    const text = query.get(name)
+    return text === null || !/^\d+$/.test(text) ? undefined : Number(text) * (unit === "seconds" ? 1_000 : 1)
+  }
+  const [from, to] = [limitOf("start_time"), limitOf("end_time")]
+  if (from === undefined && to === undefined) return listing
+  const found = [...listing.all()].filter(index => {
+    const time = timeOf(index, by)
+    return time !== null && time >= (from ?? 0) && time <= (to ?? Number.POSITIVE_INFINITY)
+  })
+  return listingOfAll(() => found)
+}

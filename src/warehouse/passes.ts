@@ -1,0 +1,149 @@
+import { Effect } from "effect"
+import type postgres from "postgres"
+import type { LeaseError, WarehouseError } from "../Errors.ts"
+import type { Open, Stream } from "../Stream.ts"
+import { arrayLiteral, shapeOf } from "./bulk.ts"
+import { attempt, retryTransient } from "./Database.ts"
+import { fenced, type Held } from "./Lease.ts"
+import type { Mode } from "./Ledger.ts"
+import { countOpen } from "./rejects.ts"
+
+/** What the ledger says about earlier passes over a list, and what is stored says about a page of it. */
+
+/** So old may the latest complete pass over the whole list be, before what only such a pass heals is healed. */
+const FULL_PASS_AGE_MAX = "24 hours"
+
+export interface Earlier {
+  /** A pass over the whole list was broken off. */
+  readonly isOpen: boolean
+  readonly hasFull: boolean
+  readonly isFullDue: boolean
+  /**
+   * Runs since the latest complete one, this one among them. What they stored says nothing about what lies behind
+   * it in the list: they may have been broken off before they came to it.
+   */
+  readonly unfinished: ReadonlyArray<string>
+}
+
+export const earlierPasses = (sql: postgres.Sql, held: Held): Effect.Effect<Earlier, WarehouseError> =>
+  retryTransient(
+    attempt(async () => {
+      const [found] = await sql<Array<Omit<Earlier, "unfinished"> & { complete: string | null }>>`
+        SELECT max(started_at) FILTER (WHERE mode = 'full') IS NOT NULL AS "hasFull",
+          coalesce(max(started_at) FILTER (WHERE mode = 'full')
+            < clock_timestamp() - ${FULL_PASS_AGE_MAX}::interval, false) AS "isFullDue",
+          EXISTS (SELECT FROM sync.checkpoints WHERE account = ${held.account} AND stream = ${held.stream}) AS "isOpen",
+          max(started_at)::text AS complete
+        FROM sync.stream_runs
+        WHERE account = ${held.account} AND stream = ${held.stream} AND mode IN ('full', 'incremental')
+          AND status IN ('complete', 'complete_with_rejects')`
+      const { complete, ...facts } = found!
+      const unfinished = await sql<Array<{ id: string }>>`
+        SELECT run_id AS id FROM sync.stream_runs
+        WHERE account = ${held.account} AND stream = ${held.stream} AND mode IN ('full', 'incremental')
+          AND started_at > coalesce(${complete}::timestamptz, '-infinity')`
+      return { ...facts, unfinished: unfinished.map(({ id }) => id) }
+    }),
+  )
+
+/** Books what a stream's run turned out to be. */
+export const bookMode = (
+  sql: postgres.Sql,
+  held: Held,
+  mode: Mode,
+): Effect.Effect<void, LeaseError | WarehouseError> =>
+  fenced(sql, held, async tx => {
+    await tx`
+      UPDATE sync.stream_runs SET mode = ${mode}
+      WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
+  })
+
+/** Of records that were just loaded: how many were stored before by a run that counts, and how many are news. */
+export const newsAmong = (
+  sql: postgres.Sql,
+  held: Held,
+  stream: Stream,
+  page: {
+    readonly ids: ReadonlyArray<string>
+    readonly readAt: Date
+    readonly unfinished: ReadonlyArray<string>
+  },
+): Effect.Effect<{ known: number; news: number }, WarehouseError> =>
+  retryTransient(
+    attempt(async () => {
+      const [rows] = await sql.unsafe<Array<{ known: number; news: number }>>(
+        `SELECT (count(*) FILTER (WHERE run_id <> ALL ($3::uuid[])))::int AS known,
+           (count(*) FILTER (WHERE run_id = ANY ($3::uuid[])))::int AS news
+         FROM ${shapeOf(stream.table).table} WHERE account = $1 AND "${stream.idColumn}" = ANY ($2::text[])`,
+        [held.account, arrayLiteral(page.ids), arrayLiteral(page.unfinished)],
+      )
+      const [rejected] = await sql<Array<{ news: number }>>`
+        SELECT count(*)::int AS news FROM sync.rejects
+        WHERE account = ${held.account} AND stream = ${held.stream} AND first_seen_at = ${page.readAt.toISOString()}`
+      return { known: rows!.known, news: rows!.news + rejected!.news }
+    }),
+  )
+
+const isOpen = (open: Open): { condition: string; parameter: string | null } => {
+  const column = `t."${open.column}"`
+  if ("noneOf" in open)
+    return { condition: `${column} <> ALL ($2::text[])`, parameter: arrayLiteral(open.noneOf) }
+  if ("is" in open) return { condition: `${column} = $2::boolean`, parameter: String(open.is) }
+  return { condition: `${column} > clock_timestamp() AND $2::text IS NULL`, parameter: null }
+}
+
+/**
+ * Records that may still change, but for those that this run has just read: how many there are, and the next of them
+ * after an id, from the first again at the end.
+ */
+export const openRecords = (
+  sql: postgres.Sql,
+  held: Held,
+  stream: Stream,
+  asked: { readonly open: Open; readonly after: string; readonly limit: number },
+): Effect.Effect<{ total: number; ids: ReadonlyArray<string> }, WarehouseError> =>
+  retryTransient(
+    attempt(async () => {
+      const { condition, parameter } = isOpen(asked.open)
+      const id = `t."${stream.idColumn}"`
+      const from = `FROM ${shapeOf(stream.table).table} AS t
+        WHERE t.account = $1 AND t.removed_at IS NULL AND t.run_id <> $3::uuid AND ${condition}`
+      const scope = [held.account, parameter, held.runId]
+      const [counted] = await sql.unsafe<Array<{ total: number }>>(
+        `SELECT count(*)::int AS total ${from}`,
+        scope,
+      )
+      const rows = await sql.unsafe<Array<{ id: string }>>(
+        `SELECT ${id} AS id ${from} ORDER BY ${id} <= $4, ${id} LIMIT $5`,
+        [...scope, asked.after, asked.limit],
+      )
+      return { total: counted!.total, ids: rows.map(row => row.id) }
+    }),
+  )
+
+/** How many records of the stream could not become a row yet. */
+export const openRejects = (
+  sql: postgres.Sql,
+  held: Held,
+): Effect.Effect<number, LeaseError | WarehouseError> => fenced(sql, held, tx => countOpen(tx, held))
+
+/** A few records that are stored and not removed, among these. */
+export const storedAmong = (
+  sql: postgres.Sql,
+  held: Held,
+  stream: Stream,
+  ids: ReadonlyArray<string>,
+  limit: number,
+): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
+  ids.length === 0
+    ? Effect.succeed([])
+    : retryTransient(
+        attempt(async () => {
+          const rows = await sql.unsafe<Array<{ id: string }>>(
+            `SELECT "${stream.idColumn}" AS id FROM ${shapeOf(stream.table).table}
+             WHERE account = $1 AND "${stream.idColumn}" = ANY ($2::text[]) AND removed_at IS NULL LIMIT $3`,
+            [held.account, arrayLiteral(ids), limit],
+          )
+          return rows.map(({ id }) => id)
+        }),
+      )
