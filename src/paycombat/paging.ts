@@ -4,9 +4,10 @@ import type { Json } from "../Json.ts"
 import type { ListSource } from "../Stream.ts"
 import type { Client } from "./Client.ts"
 import type { Contract } from "./discovery.ts"
-import { type ReadPage, readPage } from "./listing.ts"
+import { isNotFound, type ReadPage, readPage } from "./listing.ts"
 import { isSame, makeLoopWatch } from "./loops.ts"
-import { changed, circling, ignoredPaging, missingPage, neverEnding } from "./pagingErrors.ts"
+import type { Page, Position } from "./page.ts"
+import { changed, circling, ignoredPaging, missingPage, moved, neverEnding } from "./pagingErrors.ts"
 import { endsAsStated, lastPageOf } from "./stated.ts"
 import { isGapAfter, provesFirst } from "./suspicion.ts"
 
@@ -29,28 +30,7 @@ const MAX_LOOKS = 5
 /** Short pages read again in vain, before they count as this API's habit. */
 const MAX_IDLE_RECHECKS = 2
 
-/** Where a pass goes on. Plain JSON: a checkpoint stores it whole, and may lower `page` to read pages again. */
-export interface Position {
-  readonly page: number
-  readonly pageSize: number
-  /** Ids that headed the list when the pass began: what tells later insertions at the front apart. */
-  readonly head: ReadonlyArray<string>
-}
-
-export interface Page {
-  /** From 1. Not always rising: pages at either end are read again after the last. */
-  readonly number: number
-  readonly pageSize: number
-  /** May be empty, and may repeat records of earlier pages. */
-  readonly records: ReadonlyArray<Json>
-  readonly readAt: Date
-  /** Length of the list as the API states it now. A claim. */
-  readonly total: number | undefined
-  /** Where to go on once all up to this page is committed; null with the last page. */
-  readonly next: Position | null
-  /** The pass is complete with this page, which is the stream's last element. */
-  readonly isLast: boolean
-}
+export type { Page, Position } from "./page.ts"
 
 /**
  * Every record of a list, page by page, in order. Reads on until the end is proven: a short page where the
@@ -126,7 +106,9 @@ const startPass = (
   const readOnce = (number: number, pageSize: number) =>
     Effect.suspend(() =>
       requests++ < maxPages
-        ? readPage(client, source, contract, number, pageSize)
+        ? Effect.mapError(readPage(client, source, contract, number, pageSize), error =>
+            isNotFound(error) ? moved(contract) : error,
+          )
         : Effect.fail(neverEnding(contract, maxPages)),
     )
 

@@ -13,6 +13,15 @@ export const missingPage = ({ path }: Contract, number: number, evidence: string
     message: `GET ${path}: page ${number} is answered with 404 again and again, although ${evidence}: run again later; if it stays so, ask PayCombat`,
   })
 
+/** The list was there when the run began, and its first page is not any more. */
+export const moved = ({ path }: Contract) =>
+  new EndpointError({
+    reason: "refused",
+    path,
+    status: 404,
+    message: `GET ${path}: the list is no longer there (404), although this run has read it: run again to look for it elsewhere`,
+  })
+
 export const neverEnding = (contract: Contract, requests: number) =>
   problem(
     contract,

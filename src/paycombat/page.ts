@@ -1,0 +1,24 @@
+import type { Json } from "../Json.ts"
+
+/** Where a pass goes on. Plain JSON: a checkpoint stores it whole, and may lower `page` to read pages again. */
+export interface Position {
+  readonly page: number
+  readonly pageSize: number
+  /** Ids that headed the list when the pass began: what tells later insertions at the front apart. */
+  readonly head: ReadonlyArray<string>
+}
+
+export interface Page {
+  /** From 1. Not always rising: pages at either end are read again after the last. */
+  readonly number: number
+  readonly pageSize: number
+  /** May be empty, and may repeat records of earlier pages. */
+  readonly records: ReadonlyArray<Json>
+  readonly readAt: Date
+  /** Length of the list as the API states it now. A claim. */
+  readonly total: number | undefined
+  /** Where to go on once all up to this page is committed; null with the last page. */
+  readonly next: Position | null
+  /** The pass is complete with this page, which is the stream's last element. */
+  readonly isLast: boolean
+}

@@ -1,0 +1,100 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { DEFAULT_LIST_PATHS, type FaultName } from "../../src/sandbox/Sandbox.ts"
+import {
+  expectSame,
+  hurried,
+  IMPATIENT,
+  measured,
+  PATIENT,
+  RUN_MILLIS_MAX,
+  reference,
+  where,
+} from "../support/apiFaults.ts"
+import { bench, statusesOf, streamOf } from "../support/warehouse.ts"
+
+/** What a body that is not read to its end may take at most, with the pages of everybody else. */
+const MORE_MEMORY_BYTES_MAX = 400 * 2 ** 20
+
+const COSTLY = ["hang", "drip", "gigantic", "gzip-bomb"]
+
+const PAIR = ["payouts", "checkouts"]
+
+describe.concurrent("what fails for good in one place fails that stream alone, in bounded time, and says what to do:", () => {
+  const cases: ReadonlyArray<readonly [FaultName, message: RegExp]> = [
+    ["rate-limit-bare", /HTTP 429 \(TOO_MANY_REQUESTS\), still so after 6 attempts/],
+    ["server-error", /HTTP 500 \(INTERNAL_SERVER_ERROR\), still so after 6 attempts/],
+    ["bad-gateway", /HTTP 502, still so after 6 attempts/],
+    ["unavailable", /HTTP 503/],
+    ["html", /no list found \(no JSON.*PAYCOMBAT_BASE_URL.*PAYCOMBAT_PATH_PAYOUTS/],
+    ["truncated", /no list found .*set PAYCOMBAT_PATH_PAYOUTS/],
+    ["status-false", /no list found \(failed: .*set PAYCOMBAT_PATH_PAYOUTS/],
+    ["empty", /no list found .*set PAYCOMBAT_PATH_PAYOUTS/],
+    ["empty-list", /nobody documented that path.*set PAYCOMBAT_PATH_PAYOUTS=/],
+    ["gigantic", /answered more than 64 MiB, which is not read .*PAYCOMBAT_PATH_PAYOUTS/],
+    ["gzip-bomb", /answered more than 64 MiB, which is not read .*PAYCOMBAT_PATH_PAYOUTS/],
+    ["utf-16", /no list found .*set PAYCOMBAT_PATH_PAYOUTS/],
+    ["redirect", /no list found \(302: .*set PAYCOMBAT_PATH_PAYOUTS/],
+    ["forbidden", /no list found \(403: .*set PAYCOMBAT_PATH_PAYOUTS/],
+    ["first-page", /every paging parameter that was tried is ignored.*PAYCOMBAT_PAGING/],
+    ["reset", /connection failed \([A-Z_]+\), still so after 6 attempts/],
+    ["hang", /no complete answer within 40 s, still so after 6 attempts/],
+    ["drip", /no complete answer within 40 s, still so after 6 attempts/],
+  ]
+  it.scopedLive.each([...cases])("%s", ([name, message]) =>
+    Effect.gen(function* () {
+      const { sandbox, sync, sql } = yield* bench()
+      const whole = yield* reference
+      sandbox.setFault(where(name, ({ path }) => path.includes("/payout")))
+      // Of the path that is known, not of each that may be: an attempt costs a second, or 64 MiB.
+      const paths = COSTLY.includes(name) ? { paths: DEFAULT_LIST_PATHS } : {}
+      const account = { ...(message.source.includes("40 s") ? IMPATIENT : PATIENT), ...paths }
+      const { value: run, millis } = yield* measured(hurried(sync({ only: PAIR, account })))
+      expect(run.status).toBe("failed")
+      expect(statusesOf(run)).toEqual({ payouts: "failed", checkouts: "complete" })
+      expect(streamOf(run, "payouts").error).toMatch(message)
+      expect(streamOf(run, "payouts").error!.length).toBeLessThan(500)
+      expect(millis).toBeLessThan(RUN_MILLIS_MAX)
+      sandbox.setFault(null)
+      expect((yield* sync({ only: PAIR })).status).toBe("complete")
+      const tables = new Map([...whole].filter(([table]) => /^(payout|checkout)/.test(table)))
+      yield* expectSame(sql, tables, name)
+    }),
+  )
+})
+
+describe("what fails in the middle of a list keeps what was read, and goes on once it is over:", () => {
+  const cases: ReadonlyArray<readonly [FaultName, message: RegExp]> = [
+    ["rate-limit-bare", /HTTP 429/],
+    ["unavailable", /HTTP 503/],
+    ["html", /answered HTML, not JSON \(\d+ bytes\): is PAYCOMBAT_BASE_URL/],
+    ["truncated", /JSON that ends too early \(\d+ bytes\), still so after 6 attempts/],
+    ["gigantic", /answered more than 64 MiB, which is not read/],
+    ["gzip-bomb", /answered more than 64 MiB, which is not read/],
+    ["not-utf-8", /answered text that is not UTF-8 \(\d+ bytes\)/],
+    ["status-false", /failed although HTTP says 200/],
+    ["forbidden", /this token may not read this endpoint; ask PayCombat/],
+    ["hang", /no complete answer within 40 s/],
+  ]
+  it.scopedLive.each([...cases])("%s", ([name, message]) =>
+    Effect.gen(function* () {
+      const { sandbox, sync, sql, value } = yield* bench()
+      const whole = yield* reference
+      sandbox.setFault(where(name, ({ query }) => Number(query.get("page")) === 7))
+      const only = ["transactions"]
+      const account = name === "hang" ? IMPATIENT : PATIENT
+      const { value: run, millis, bytes } = yield* measured(hurried(sync({ only, account })))
+      expect(run.status).toBe("failed")
+      expect(streamOf(run, "transactions").error).toMatch(message)
+      expect(millis).toBeLessThan(RUN_MILLIS_MAX)
+      expect(bytes).toBeLessThan(MORE_MEMORY_BYTES_MAX)
+      const kept = Number(yield* value("SELECT count(*) FROM warehouse.transactions"))
+      sandbox.setFault(null)
+      const next = yield* sync({ only })
+      expect(next.status).toBe("complete")
+      expect(streamOf(next, "transactions").inserted).toBe(120 - kept)
+      const tables = new Map([...whole].filter(([table]) => /^transaction/.test(table)))
+      yield* expectSame(sql, tables, name)
+    }),
+  )
+})
