@@ -11,7 +11,13 @@ SELECT
   complete.finished_at AS last_complete_at,
   latest.status AS last_run_status,
   now() - complete.finished_at AS lag,
-  latest.started_at AS last_run_started_at
+  latest.started_at AS last_run_started_at,
+  ended.status AS last_ended_status,
+  ended.error AS last_error,
+  whole.finished_at AS last_full_at,
+  coalesce(ended.left_over, 0) AS left_over,
+  (SELECT count(*) FROM sync.rejects reject
+    WHERE reject.account = stream.account AND reject.stream = stream.stream AND reject.unlisted_at IS NULL) AS open_rejects
 FROM stream
 CROSS JOIN LATERAL (
   SELECT run.status, run.started_at FROM read_run run
@@ -23,7 +29,18 @@ LEFT JOIN LATERAL (
   WHERE run.account = stream.account AND run.stream = stream.stream
     AND run.status IN ('complete', 'complete_with_rejects')
   ORDER BY run.started_at DESC LIMIT 1
-) complete ON true;
+) complete ON true
+LEFT JOIN LATERAL (
+  SELECT run.status, run.error, run.left_over FROM read_run run
+  WHERE run.account = stream.account AND run.stream = stream.stream AND run.status <> 'running'
+  ORDER BY run.started_at DESC LIMIT 1
+) ended ON true
+LEFT JOIN LATERAL (
+  SELECT run.finished_at FROM read_run run
+  WHERE run.account = stream.account AND run.stream = stream.stream AND run.mode <> 'incremental'
+    AND run.status IN ('complete', 'complete_with_rejects')
+  ORDER BY run.started_at DESC LIMIT 1
+) whole ON true;
 
 COMMENT ON VIEW analytics.freshness IS 'How old the warehouse is, per stream. A stream that was never run does not appear.';
 COMMENT ON COLUMN analytics.freshness.account IS 'Merchant account, as configured.';
@@ -32,3 +49,8 @@ COMMENT ON COLUMN analytics.freshness.last_complete_at IS 'When the latest compl
 COMMENT ON COLUMN analytics.freshness.last_run_status IS 'Outcome of the latest run: running, complete, complete_with_rejects, failed, interrupted or dead.';
 COMMENT ON COLUMN analytics.freshness.lag IS 'Time since last_complete_at.';
 COMMENT ON COLUMN analytics.freshness.last_run_started_at IS 'When the latest run started, whatever its outcome.';
+COMMENT ON COLUMN analytics.freshness.last_ended_status IS 'Outcome of the latest run that has ended: what last_run_status does not tell while a run is under way.';
+COMMENT ON COLUMN analytics.freshness.last_error IS 'What went wrong with that run; null when nothing did.';
+COMMENT ON COLUMN analytics.freshness.last_full_at IS 'When the latest complete run that read the whole list, and not only what is new in it, ended; null when none was. Removals and late changes are known up to then.';
+COMMENT ON COLUMN analytics.freshness.left_over IS 'Records that this run left for the next one, within its bounds.';
+COMMENT ON COLUMN analytics.freshness.open_rejects IS 'Records that could not become a row, and that the list still shows: no figure counts them.';

@@ -236,4 +236,51 @@ describe.each<PostgresVersion>(["18", "14"])("readiness views on Postgres %s", v
       ])
     }),
   )
+
+  it.scopedLive(
+    "freshness tells what a run under way hides, what was read whole, and what no figure counts",
+    () =>
+      Effect.gen(function* () {
+        const sql = yield* warehouse
+        const runs = [
+          ["full", "complete", 5, null, 0],
+          ["incremental", "complete", 2, null, 0],
+          ["incremental", "failed", 1, "The list was away.", 7],
+          ["incremental", "running", 0, null, 0],
+        ] as const
+        for (const [mode, status, days, error, left] of runs)
+          yield* Effect.promise(
+            () => sql`
+            INSERT INTO sync.stream_runs (run_id, account, stream, mode, status, started_at, finished_at, error, left_over)
+            VALUES (gen_random_uuid(), 'default', 'payouts', ${mode}, ${status}, ${daysAgo(days)}, ${daysAgo(days)}, ${error}, ${left})`,
+          )
+        for (const [id, stream, unlisted] of [
+          ["p1", "payouts", null],
+          ["p2", "payouts", daysAgo(1)],
+          ["t1", "transactions", null],
+        ] as const)
+          yield* Effect.promise(
+            () => sql`
+            INSERT INTO sync.rejects (account, stream, record_id, reason, raw, content_hash, read_at, first_seen_at, run_id, unlisted_at)
+            VALUES ('default', ${stream}, ${id}, 'Expected a number', '{}', ${id}, ${daysAgo(5)}, ${daysAgo(5)}, gen_random_uuid(), ${unlisted})`,
+          )
+        const rows = yield* printed(
+          sql,
+          `SELECT last_run_status, last_ended_status, last_error, left_over, open_rejects,
+           extract(day FROM lag) AS days, extract(day FROM now() - last_full_at) AS days_whole
+         FROM analytics.freshness`,
+        )
+        expect(rows).toEqual([
+          {
+            last_run_status: "running",
+            last_ended_status: "failed",
+            last_error: "The list was away.",
+            left_over: "7",
+            open_rejects: "1",
+            days: "2",
+            days_whole: "5",
+          },
+        ])
+      }),
+  )
 })
