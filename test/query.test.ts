@@ -104,6 +104,34 @@ describe.each<PostgresVersion>(["18", "14"])("query on Postgres %s", version => 
     ["a large object", "SELECT lo_create(4711)"],
     ["a large object from a file", "SELECT lo_import('/etc/passwd')"],
     ["a lock that a migration waits for", "SELECT pg_advisory_lock(1)"],
+    ["another role by name", "SET ROLE paycombat"],
+    ["another session", "SET SESSION AUTHORIZATION paycombat"],
+    ["what it began with", "RESET ALL"],
+    ["a prepared statement", "PREPARE p AS SELECT 1"],
+    ["a cursor that outlives it", "DECLARE c CURSOR WITH HOLD FOR SELECT 1"],
+    ["two statements and a comment", "SELECT 1 /* ; */ ; DROP VIEW analytics.settlement --"],
+    ["a way out in a savepoint", "SAVEPOINT s"],
+    ["a program's output", "COPY analytics.settlement FROM PROGRAM 'id'"],
+    ["a library", "LOAD 'dblink'"],
+    ["an extension", "CREATE EXTENSION dblink"],
+    ["a server's setting", "ALTER SYSTEM SET log_statement = 'all'"],
+    ["another server", "SELECT * FROM dblink('host=127.0.0.1', 'SELECT 1') AS t (a int)"],
+    ["a file's bytes", "SELECT pg_read_binary_file('PG_VERSION')"],
+    ["a file's size", "SELECT pg_stat_file('PG_VERSION')"],
+    ["the log's directory", "SELECT * FROM pg_ls_logdir()"],
+    ["the write-ahead log", "SELECT * FROM pg_ls_waldir()"],
+    ["a file made of a large object", "SELECT lo_export(1, '/tmp/out')"],
+    ["a large object with content", "SELECT lo_from_bytea(0, 'x')"],
+    ["the tables through XML", "SELECT query_to_xml('SELECT * FROM warehouse.customers', true, false, '')"],
+    ["the schema through XML", "SELECT schema_to_xml('warehouse', true, false, '')"],
+    ["the tables through a cast", "SELECT count(*) FROM pg_catalog.pg_statistic"],
+    ["a function of its own", "CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'"],
+    ["a table of its own", "SELECT * INTO TEMPORARY t FROM settlement"],
+    ["a write in an EXPLAIN", "EXPLAIN ANALYZE DELETE FROM warehouse.customers"],
+    ["a lock on the view's rows", "SELECT * FROM settlement FOR UPDATE"],
+    ["a lock on the view", "LOCK TABLE analytics.settlement IN ACCESS EXCLUSIVE MODE"],
+    ["the server's configuration anew", "SELECT pg_reload_conf()"],
+    ["a dump of memory", "SELECT pg_log_backend_memory_contexts(pg_backend_pid())"],
   ])("refuses %s: %s", async (_, statement) => {
     const error = await failure(ask(statement))
     expect(error.message).not.toContain("PAYCOMBAT_READER_URL")
@@ -112,6 +140,48 @@ describe.each<PostgresVersion>(["18", "14"])("query on Postgres %s", version => 
       "SELECT count(*)::int AS rows, count(amount)::int AS amounts FROM warehouse.customers",
     )
     expect(left).toEqual({ rows: 2, amounts: 1 })
+  })
+
+  it.live.each([
+    [
+      "rows of the tables' statistics",
+      "SELECT * FROM pg_stats WHERE schemaname NOT LIKE 'pg\\_%' AND schemaname <> 'information_schema'",
+    ],
+    [
+      "names of the tables' columns",
+      "SELECT * FROM information_schema.columns WHERE table_schema IN ('warehouse', 'sync')",
+    ],
+    [
+      "what others ask",
+      "SELECT * FROM pg_stat_activity WHERE usename <> current_user AND query <> '<insufficient privilege>'",
+    ],
+    [
+      "others' prepared statements",
+      "SELECT * FROM pg_prepared_statements WHERE statement !~ 'pg_prepared_statements'",
+    ],
+    ["large objects", "SELECT * FROM pg_largeobject_metadata"],
+  ] as const)("answers nothing about %s", ([, statement]) =>
+    Effect.gen(function* () {
+      yield* Effect.promise(() => runSql(db.ownerUrl, "ANALYZE warehouse.customers"))
+      expect((yield* ask(statement)).rows).toEqual([])
+    }),
+  )
+
+  it("cannot stop what others do", async () => {
+    const own = runSql(db.ownerUrl, "SELECT pg_sleep(1), 'let me be' AS mark")
+    const others =
+      "SELECT pid FROM pg_stat_activity WHERE usename = 'paycombat' AND datname = current_database()"
+    for (const stop of ["pg_terminate_backend", "pg_cancel_backend"])
+      expect(await failure(ask(`SELECT ${stop}(pid) FROM (${others}) AS other`))).toMatchObject({
+        code: "42501",
+      })
+    expect(await own).toHaveLength(1)
+  })
+
+  it("lets a statement raise no limit of its own", async () => {
+    const limits = { ...QUERY_LIMITS, milliseconds: 200 }
+    const statement = "SELECT set_config('statement_timeout', '0', false), pg_sleep(20)"
+    expect(await failure(runQuery(db.readerUrl, statement, limits))).toMatchObject({ code: "57014" })
   })
 
   it("keeps an answer within its bounds, and says so instead of cutting it", async () => {
