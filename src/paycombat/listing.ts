@@ -98,3 +98,7 @@ const noListAt = ({ path, at }: { path: string; at: string }, number: number) =>
     path,
     message: `GET ${path}: page ${number} holds no list at "${at}", where earlier answers had it: run again to discover it anew`,
   })
+
+/** The records of a page that are not known yet. */
+export const newcomers = (got: ReadPage, known: ReadonlySet<string>) =>
+  got.records.filter((_, index) => !known.has(got.ids[index]!))

@@ -1,4 +1,13 @@
+import { Context } from "effect"
 import type { Json } from "../Json.ts"
+
+/** Requests of one pass, so that a list that never ends does not keep a run for ever. */
+export const MAX_PAGES = 1_000_000
+
+/** The bound of a pass, as a setting: a test need not read a million pages to meet it. */
+export class PagingBounds extends Context.Reference<PagingBounds>()("paycombat-sync/PagingBounds", {
+  defaultValue: () => ({ maxPages: MAX_PAGES }),
+}) {}
 
 /** Where a pass goes on. Plain JSON: a checkpoint stores it whole, and may lower `page` to read pages again. */
 export interface Position {

@@ -1,23 +1,15 @@
-import { Context, Effect, Option, Stream } from "effect"
+import { Effect, Option, Stream } from "effect"
 import type { AccountError, EndpointError } from "../Errors.ts"
 import type { Json } from "../Json.ts"
 import type { ListSource } from "../Stream.ts"
 import type { Client } from "./Client.ts"
 import type { Contract } from "./discovery.ts"
-import { isNotFound, type ReadPage, readPage } from "./listing.ts"
+import { isNotFound, newcomers, type ReadPage, readPage } from "./listing.ts"
 import { isSame, makeLoopWatch } from "./loops.ts"
-import type { Page, Position } from "./page.ts"
+import { type Page, PagingBounds, type Position } from "./page.ts"
 import { changed, circling, ignoredPaging, missingPage, moved, neverEnding } from "./pagingErrors.ts"
 import { endsAsStated, lastPageOf } from "./stated.ts"
 import { isGapAfter, provesFirst } from "./suspicion.ts"
-
-/** Requests of one pass, so that a list that never ends does not keep a run for ever. */
-export const MAX_PAGES = 1_000_000
-
-/** The bound of a pass, as a setting: a test need not read a million pages to meet it. */
-export class PagingBounds extends Context.Reference<PagingBounds>()("paycombat-sync/PagingBounds", {
-  defaultValue: () => ({ maxPages: MAX_PAGES }),
-}) {}
 
 /** A list ends with the second empty page in a row: one page of nothing but deleted records may look empty too. */
 const EMPTY_PAGES_AT_END = 2
@@ -30,7 +22,7 @@ const MAX_LOOKS = 5
 /** Short pages read again in vain, before they count as this API's habit. */
 const MAX_IDLE_RECHECKS = 2
 
-export type { Page, Position } from "./page.ts"
+export { MAX_PAGES, type Page, PagingBounds, type Position } from "./page.ts"
 
 /**
  * Every record of a list, page by page, in order. Reads on until the end is proven: a short page where the
@@ -61,10 +53,7 @@ export const pages = (
 
 type Step = Effect.Effect<Page, AccountError | EndpointError>
 
-interface Seen {
-  readonly number: number
-  readonly ids: ReadonlyArray<string>
-}
+type Seen = Pick<ReadPage, "ids"> & { readonly number: number }
 const NONE: Seen = { number: 0, ids: [] }
 
 /**
@@ -308,6 +297,3 @@ const startPass = (
   let step = list
   return Effect.suspend(() => step)
 }
-
-const newcomers = (got: ReadPage, known: ReadonlySet<string>) =>
-  got.records.filter((_, index) => !known.has(got.ids[index]!))
