@@ -22,7 +22,7 @@ const POINTS_MAX = 80
 /** A run that is killed at its n-th commit point, and what its ledger says at once; whether it came so far. */
 const killedAt = (whole: Crashable, n: number, when: CommitFault["when"]) =>
   Effect.gen(function* () {
-    const again = yield* whole.refetched
+    const again = yield* whole.refetched()
     const { code, stderr } = yield* whole.strike(n, when)
     expect([0, KILLED], `${when} ${n}: ${stderr}`).toContain(code)
     expect(again(), `fetched again by the run killed ${when} ${n}`).toEqual([])
@@ -33,7 +33,7 @@ const killedAt = (whole: Crashable, n: number, when: CommitFault["when"]) =>
 /** The run that nobody disturbs any more. */
 const mended = (whole: Crashable, reference: Parameters<typeof expectWhole>[1], about: string) =>
   Effect.gen(function* () {
-    const again = yield* whole.refetched
+    const again = yield* whole.refetched()
     const { code, stderr } = yield* whole.sync()
     expect(code, `${about}: ${stderr}`).toBe(0)
     expect(again(), about).toEqual([])

@@ -51,7 +51,7 @@ export interface Crashable extends Cli {
   /** Starts a sync, and does something to it right at a commit point; undisturbed where it has fewer. */
   readonly strike: (n: number, when: CommitFault["when"]) => Effect.Effect<Ended>
   /** Pages that a run asks for although they were committed before it began; call it before the run. */
-  readonly refetched: Effect.Effect<() => ReadonlyArray<string>>
+  readonly refetched: (delayMillis?: number) => Effect.Effect<() => ReadonlyArray<string>>
 }
 
 /** A warehouse behind a proxy, and the program to fill it from a sandbox. */
@@ -82,17 +82,18 @@ export const crashable = (
           return ended
         }),
       )
-    const refetched = Effect.gen(function* () {
-      const committed = yield* committedPages(sql)
-      const again: Array<string> = []
-      sandbox.setFault(({ path, query }) => {
-        const page = Number(query.get("page"))
-        // The first page is how every run finds out whether the list is still what it was.
-        if (page > 1 && page <= (committed.get(path) ?? 0)) again.push(`${path} page ${page}`)
-        return undefined
+    const refetched = (delayMillis?: number) =>
+      Effect.gen(function* () {
+        const committed = yield* committedPages(sql)
+        const again: Array<string> = []
+        sandbox.setFault(({ path, query }) => {
+          const page = Number(query.get("page"))
+          // The first page is how every run finds out whether the list is still what it was.
+          if (page > 1 && page <= (committed.get(path) ?? 0)) again.push(`${path} page ${page}`)
+          return delayMillis === undefined ? undefined : { delayMillis }
+        })
+        return () => again
       })
-      return () => again
-    })
     return { ...program, sandbox, proxy, sql, sync: more => program.run(["sync"], more), strike, refetched }
   })
 
@@ -134,7 +135,7 @@ export const pageReference = (sandbox: Sandbox, account: Partial<AccountSettings
   Effect.promise(() => {
     const { fault: _, ...options } = sandbox.options
     const key = JSON.stringify([options, account])
-    const known = references.get(key) ?? Effect.runPromise(Effect.scoped(readReference(sandbox, account)))
+    const known = references.get(key) ?? Effect.runPromise(Effect.scoped(readReference(options, account)))
     references.set(key, known)
     return known
   })
@@ -142,10 +143,13 @@ export const pageReference = (sandbox: Sandbox, account: Partial<AccountSettings
 /** The same options make the same records: one reference does for all tests of a file. */
 const references = new Map<string, Promise<Reference>>()
 
-const readReference = (sandbox: Sandbox, account: Partial<AccountSettings>) =>
+/** From a sandbox of its own: nothing is wrong with that one. */
+const readReference = (options: Partial<SandboxOptions>, account: Partial<AccountSettings>) =>
   Effect.gen(function* () {
     const sql = yield* testWarehouse()
-    expect((yield* syncOnce(sql, sandbox, { account })).status).toBe("complete")
+    const sandbox = yield* start({ ...options, port: 0 })
+    const { streams } = yield* syncOnce(sql, sandbox, { account })
+    expect(streams.filter(({ status }) => status !== "complete")).toEqual([])
     return yield* dumpAll(sql)
   })
 
@@ -184,7 +188,10 @@ export const expectWhole = (sql: postgres.Sql, reference: Reference, about: stri
     expect(yield* printed(sql, DISAGREEMENTS), `${about}: the ledger`).toEqual([])
   })
 
-/** What the ledger says that cannot be true once all is done. */
+/**
+ * What the ledger says that cannot be true once all is done. A run that goes on with another's pass looks at both ends
+ * of the list again, as it does not know what the other saw there.
+ */
 const DISAGREEMENTS = `
   SELECT 'runs' AS what, run_id::text AS which, status AS said FROM sync.runs
   WHERE status NOT IN ('complete', 'dead', 'interrupted', 'failed') OR finished_at IS NULL
@@ -203,7 +210,8 @@ const DISAGREEMENTS = `
     UNION ALL SELECT 'customers', count(*) FROM warehouse.customers
     UNION ALL SELECT 'wallets', count(*) FROM warehouse.wallets) AS c USING (stream)
   WHERE s.pass_id IS NOT NULL AND s.mode = 'full'
-  GROUP BY s.stream, s.pass_id, c.rows HAVING sum(s.extracted) <> c.rows
+  GROUP BY s.stream, s.pass_id, c.rows
+  HAVING NOT sum(s.extracted) BETWEEN c.rows AND c.rows + (count(*) - 1) * ${2 * PAGE_SIZE}
   UNION ALL
   SELECT 'inserted, over all runs', s.stream, format('%s of %s', sum(s.inserted), c.rows)
   FROM sync.stream_runs AS s JOIN (

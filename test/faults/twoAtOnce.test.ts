@@ -1,0 +1,121 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import type postgres from "postgres"
+import { DEFAULT_LIST_PATHS, type Sandbox } from "../../src/sandbox/Sandbox.ts"
+import { linesOf } from "../support/cli.ts"
+import { crashable, crashWorld, expectWhole, referenceOf } from "../support/crash.ts"
+import { printed } from "../support/warehouse.ts"
+
+/** Two programs on one warehouse: whatever their timing, each stream has one writer at a time. */
+
+/** Books who writes transactions, and whose lease it is in that moment, in the same commit. */
+const AUDIT = `
+  CREATE TABLE public.audit (id serial, written_by uuid, held_by uuid, fence bigint);
+  CREATE FUNCTION public.audit() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+    INSERT INTO public.audit (written_by, held_by, fence)
+    SELECT DISTINCT n.run_id, l.run_id, l.fence FROM written AS n, sync.leases AS l WHERE l.stream = 'transactions';
+    RETURN NULL; END $$;
+  CREATE TRIGGER audit_insert AFTER INSERT ON warehouse.transactions REFERENCING NEW TABLE AS written
+    FOR EACH STATEMENT EXECUTE FUNCTION public.audit();
+  CREATE TRIGGER audit_update AFTER UPDATE ON warehouse.transactions REFERENCING NEW TABLE AS written
+    FOR EACH STATEMENT EXECUTE FUNCTION public.audit()`
+
+/** Seconds on a machine that does nothing else; several processes start in each of these tests. */
+const TIME_LIMIT_MILLIS = 150_000
+
+const parts = Effect.gen(function* () {
+  const sandbox = yield* crashWorld
+  const whole = yield* crashable(sandbox, { PAYCOMBAT_LOG_LEVEL: "debug" })
+  yield* Effect.promise(() => whole.sql.unsafe(AUDIT))
+  return whole
+})
+
+/** Makes pages of transactions late, from one on. */
+const late = (sandbox: Sandbox, fromPage: number, delayMillis: number) =>
+  sandbox.setFault(({ path, query }) =>
+    path === DEFAULT_LIST_PATHS.transactions && Number(query.get("page")) >= fromPage
+      ? { delayMillis }
+      : undefined,
+  )
+
+/** No commit wrote with another's lease, and nobody wrote again after another had taken over. */
+const expectOneWriter = (sql: postgres.Sql) =>
+  Effect.gen(function* () {
+    expect(yield* printed(sql, "SELECT 1 AS one FROM public.audit LIMIT 1")).toHaveLength(1)
+    const two = `SELECT * FROM public.audit AS a WHERE written_by <> held_by
+      OR EXISTS (SELECT FROM public.audit AS b WHERE b.id < a.id AND b.fence > a.fence)`
+    expect(yield* printed(sql, two)).toEqual([])
+  })
+
+describe("two syncs", () => {
+  it.scopedLive(
+    "started in the same moment: one does everything, the other nothing, and exits with 3",
+    () =>
+      Effect.gen(function* () {
+        const whole = yield* parts
+        late(whole.sandbox, 1, 1_500)
+        const both = yield* Effect.all([whole.sync(), whole.sync()], { concurrency: 2 })
+        const codes = both.map(({ code }) => code).toSorted()
+        expect(codes, both.map(({ stderr }) => stderr).join("")).toEqual([0, 3])
+        const second = both.find(({ code }) => code === 3)!
+        expect(second.stdout).toBe("")
+        expect(linesOf(second.stderr).at(-1)).toContain("is being synced by")
+        yield* expectOneWriter(whole.sql)
+        yield* expectWhole(whole.sql, yield* referenceOf(whole.sandbox), "two at once")
+        expect(yield* printed(whole.sql, "SELECT status FROM sync.runs")).toEqual([{ status: "complete" }])
+      }),
+    TIME_LIMIT_MILLIS,
+  )
+
+  it.scopedLive(
+    "of different streams do not disturb each other",
+    () =>
+      Effect.gen(function* () {
+        const whole = yield* parts
+        late(whole.sandbox, 1, 300)
+        const of = (...streams: ReadonlyArray<string>) =>
+          whole.run(["sync", ...streams.flatMap(stream => ["--stream", stream])])
+        const both = yield* Effect.all(
+          [of("transactions", "payouts"), of("customers", "wallets", "checkouts", "wallet_readiness")],
+          { concurrency: 2 },
+        )
+        expect(
+          both.map(({ code }) => code),
+          both.map(({ stderr }) => stderr).join(""),
+        ).toEqual([0, 0])
+        yield* expectOneWriter(whole.sql)
+        yield* expectWhole(whole.sql, yield* referenceOf(whole.sandbox), "different streams")
+      }),
+    TIME_LIMIT_MILLIS,
+  )
+
+  it.scopedLive(
+    "of which one is frozen past its lease: another takes over, and the late one writes nothing more, says so, exits with 1",
+    () =>
+      Effect.gen(function* () {
+        const whole = yield* parts
+        late(whole.sandbox, 3, 1_500)
+        const frozen = yield* whole.start(["sync", "--stream", "transactions"])
+        yield* frozen.printed("5000 read")
+        frozen.process.kill("SIGSTOP")
+        whole.sandbox.setFault(null)
+        const heir = yield* whole
+          .run(["sync", "--stream", "transactions"])
+          .pipe(Effect.delay("300 millis"), Effect.repeat({ while: ({ code }) => code === 3 }))
+        expect(heir.code, heir.stderr).toBe(0)
+        const written = yield* printed(whole.sql, "SELECT max(id) AS id FROM public.audit")
+        frozen.process.kill("SIGCONT")
+        const woken = yield* frozen.ended
+        expect(woken.code, woken.stderr).toBe(1)
+        expect(woken.stderr).toContain("default/transactions: another run took the lease over")
+        expect(woken.stderr).toContain("nothing more was written")
+        expect(yield* printed(whole.sql, "SELECT max(id) AS id FROM public.audit")).toEqual(written)
+        yield* expectOneWriter(whole.sql)
+        const runs = "SELECT status FROM sync.stream_runs WHERE stream = 'transactions' ORDER BY started_at"
+        expect(yield* printed(whole.sql, runs)).toEqual([{ status: "dead" }, { status: "complete" }])
+        expect((yield* whole.sync()).code).toBe(0)
+        yield* expectWhole(whole.sql, yield* referenceOf(whole.sandbox), "after the freeze")
+      }),
+    TIME_LIMIT_MILLIS,
+  )
+})
