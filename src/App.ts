@@ -85,7 +85,7 @@ export interface SyncOptions {
   /** Names of accounts and streams; all where none is named. */
   readonly accounts?: ReadonlyArray<string>
   readonly streams?: ReadonlyArray<string>
-  /** Reads every list from its beginning, even where a pass that was broken off could go on. */
+  /** Reads every list whole and from its beginning, also where only what is new would do, or a broken-off pass could go on. */
   readonly full?: boolean
   /** Brings a given database up to date first. */
   readonly migrate?: boolean

@@ -24,7 +24,7 @@ import { type RunSummary, summaryOf } from "./warehouse/Summary.ts"
 export interface RunOptions extends RunSettings {
   readonly accounts: ReadonlyArray<AccountSettings>
   readonly streams: ReadonlyArray<Stream>
-  /** Whether passes that were broken off are begun anew. */
+  /** Whether every list is read whole, and passes that were broken off are begun anew. */
   readonly full: boolean
 }
 

@@ -69,7 +69,7 @@ const watchTime = (by: TimeField) => {
         if (before !== undefined && time > before) isRefuted = true
         if (before !== undefined && time < before) steps++
         before = time
-        newest = Math.max(newest ?? time, Math.min(time, readAt))
+        newest = Math.max(newest ?? Number.NEGATIVE_INFINITY, Math.min(time, readAt))
         latest.push(record)
       }
       if (hasTime) pages++

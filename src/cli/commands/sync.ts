@@ -10,7 +10,7 @@ export const sync = Command.make(
     stream,
     full: Options.boolean("full").pipe(
       Options.withDescription(
-        "Read every list from its beginning, even where a broken-off pass could go on.",
+        "Read every list whole and from its beginning, also where only what is new would do or a broken-off pass could go on.",
       ),
     ),
     migrate: Options.boolean("migrate").pipe(

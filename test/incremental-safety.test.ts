@@ -1,0 +1,124 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+import { setup } from "./support/incremental.ts"
+
+/** When a list is read whole after all, and what a run that does not must leave alone. */
+
+describe("a list is read whole", () => {
+  it.scopedLive("where nothing is proven, and says so", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, both } = yield* setup("transactions", { order: "shuffled" })
+      sandbox.insert("transactions", 4, "front")
+      sandbox.touch("transactions", 100)
+      const booked = yield* sync()
+      expect(booked).toMatchObject({ mode: "full", status: "complete", inserted: 4 })
+      expect(booked.note).toContain("neither an order of the list nor a filter by time is proven")
+      const [stored, expected] = yield* both
+      expect(stored).toEqual(expected)
+    }),
+  )
+
+  it.scopedLive("at once where a page contradicts the order", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, both, learned } = yield* setup("transactions")
+      // A record that stands where its time does not belong: the list has another order than it seemed.
+      sandbox.patch("transactions", 297, { created_at: "2025-05-01T00:00:00.000Z" })
+      sandbox.patch("transactions", 3, { event_description: "corrected" })
+      const booked = yield* sync()
+      // The patched one is among what was read before, and the other far back in the list.
+      expect(booked).toMatchObject({ mode: "full", updated: 2 })
+      expect(booked.note).toContain("does not hold any more")
+      expect((yield* learned).order).toBe(undefined)
+      const [stored, expected] = yield* both
+      expect(stored).toEqual(expected)
+    }),
+  )
+
+  it.scopedLive("when it was not for a day", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, sql } = yield* setup("transactions")
+      const age = (hours: number) =>
+        Effect.promise(
+          () => sql`UPDATE sync.stream_runs SET started_at = started_at - make_interval(hours => ${hours})`,
+        )
+      yield* age(23)
+      expect((yield* sync()).mode).toBe("incremental")
+      yield* age(2)
+      sandbox.patch("transactions", 3, { event_description: "corrected" })
+      const booked = yield* sync()
+      expect(booked).toMatchObject({ mode: "full", updated: 1 })
+      expect(booked.note).toContain("older than a day")
+      expect((yield* sync()).mode).toBe("incremental")
+    }),
+  )
+
+  it.scopedLive("where a pass over the whole list was broken off", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync } = yield* setup("transactions")
+      sandbox.setFault(({ query }) => (query.get("page") === "9" ? { status: 403, body: {} } : undefined))
+      expect((yield* sync(true)).status).toBe("failed")
+      sandbox.setFault(null)
+      expect(yield* sync()).toMatchObject({ mode: "full", status: "complete" })
+      expect((yield* sync()).mode).toBe("incremental")
+    }),
+  )
+})
+
+describe("an incremental run", () => {
+  it.scopedLive("that was broken off leaves no gap: the next one does not take its pages for known", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, both, value } = yield* setup("transactions")
+      sandbox.insert("transactions", 85, "front")
+      sandbox.setFault(({ query }) => (query.get("page") === "5" ? { hang: true } : undefined))
+      const broken = yield* Effect.fork(sync())
+      const stored = value("SELECT count(*) FROM warehouse.transactions")
+      yield* stored.pipe(Effect.delay("50 millis"), Effect.repeat({ until: count => count === "340" }))
+      yield* Fiber.interrupt(broken)
+      sandbox.setFault(null)
+      const booked = yield* sync()
+      expect(booked).toMatchObject({ mode: "incremental", status: "complete", inserted: 45 })
+      const [held, expected] = yield* both
+      expect(held).toEqual(expected)
+    }),
+  )
+
+  it.scopedLive("reads on where a page holds nothing but rejects that are new", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync } = yield* setup("transactions")
+      sandbox.insert("transactions", 35, "front")
+      for (let index = 310; index < 335; index++)
+        sandbox.patch("transactions", index, { is_settled: "maybe" })
+      expect(yield* sync()).toMatchObject({
+        mode: "incremental",
+        status: "complete_with_rejects",
+        inserted: 10,
+        rejected: 25,
+      })
+    }),
+  )
+
+  it.scopedLive("proves no removal, and does not come between two passes that do", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, value } = yield* setup("transactions", { detailPaths: { transactions: null } })
+      const removed = value("SELECT count(*) FROM warehouse.transactions WHERE removed_at IS NOT NULL")
+      sandbox.remove("transactions", 298)
+      for (let n = 0; n < 2; n++) expect(yield* sync()).toMatchObject({ mode: "incremental", removed: 0 })
+      expect(yield* sync(true)).toMatchObject({ mode: "full", removed: 0 })
+      expect((yield* sync()).mode).toBe("incremental")
+      expect(yield* removed).toBe("0")
+      expect(yield* sync(true)).toMatchObject({ mode: "full", removed: 1 })
+      expect(yield* value("SELECT count(*) FROM sync.seen_keys")).toBe("0")
+    }),
+  )
+
+  it.scopedLive("leaves rejects further back in the list open", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync } = yield* setup("transactions")
+      sandbox.patch("transactions", 3, { is_settled: "maybe" })
+      expect(yield* sync(true)).toMatchObject({ status: "complete_with_rejects", rejected: 1 })
+      expect(yield* sync()).toMatchObject({ mode: "incremental", status: "complete_with_rejects" })
+      sandbox.patch("transactions", 3, { is_settled: true })
+      expect(yield* sync(true)).toMatchObject({ status: "complete" })
+    }),
+  )
+})

@@ -1,0 +1,120 @@
+import { describe, expect, it } from "@effect/vitest"
+import type { JsonObject } from "../../src/Json.ts"
+import { watchOrder } from "../../src/paycombat/order.ts"
+import type { ListSource } from "../../src/Stream.ts"
+import { SOURCES } from "./support.ts"
+
+const source: ListSource = {
+  ...SOURCES.transactions,
+  times: { created: "created_at", updated: "updated_at", open: null },
+}
+const READ_AT = new Date("2026-01-01T00:00:00Z")
+
+/** A minute is a record's time and its name. */
+const at = (minute: number) => new Date(Date.UTC(2025, 0, 1, 0, minute)).toISOString()
+const record = (created: number, updated = created): JsonObject => ({
+  transaction_id: `t${created}`,
+  created_at: at(created),
+  updated_at: at(updated),
+})
+
+/** What is known after these pages, numbered from the first given. */
+const watched = (pages: ReadonlyArray<ReadonlyArray<JsonObject>>, first = 1) => {
+  const watch = watchOrder(source)
+  pages.forEach((records, index) => {
+    watch.see({
+      number: first + index,
+      pageSize: 10,
+      records,
+      readAt: READ_AT,
+      total: undefined,
+      next: null,
+      isLast: false,
+    })
+  })
+  return watch
+}
+
+/** Pages of ten, newest first, from this minute down. */
+const descending = (pages: number, from = 100, updated = (minute: number) => minute) =>
+  Array.from({ length: pages }, (_, page) =>
+    Array.from({ length: 10 }, (_, n) => record(from - page * 10 - n, updated(from - page * 10 - n))),
+  )
+
+describe("the order of a list", () => {
+  it("is proven by pages in a row, not by one or two", () => {
+    expect(watched(descending(1)).order()).toBe(undefined)
+    expect(watched(descending(2)).order()).toBe(undefined)
+    expect(watched(descending(3)).order()).toBe("created")
+  })
+
+  it("is by the latest change only where the time of creation does not hold too", () => {
+    expect(watched(descending(3, 100, minute => minute + 1)).order()).toBe("created")
+    const mixed = (minute: number) => (minute * 37) % 101
+    const byUpdate = descending(3).map(page =>
+      page.map(each => ({ ...each, created_at: at(mixed(Date.parse(String(each.created_at)) / 60_000)) })),
+    )
+    expect(watched(byUpdate).order()).toBe("updated")
+  })
+
+  it("is refuted by one record out of place, within a page or between two", () => {
+    const within = descending(4)
+    within[2]![5] = record(99)
+    expect(watched(within).order()).toBe(undefined)
+    expect(watched(within).isRefuted("created")).toBe(true)
+    const [first, second, third, fourth] = descending(4)
+    expect(watched([second!, first!, third!, fourth!]).isRefuted("created")).toBe(true)
+  })
+
+  it("is not proven by pages from the middle on, by the same time everywhere, or without times", () => {
+    expect(watched(descending(5), 2).order()).toBe(undefined)
+    expect(
+      watched(
+        descending(5).map(page =>
+          page.map((each, n) => ({ ...each, transaction_id: `s${n}`, created_at: at(1), updated_at: at(1) })),
+        ),
+      ).order(),
+    ).toBe(undefined)
+    const timeless = descending(5).map(page =>
+      page.map(({ transaction_id }) => ({ transaction_id: transaction_id! })),
+    )
+    expect(watched(timeless).order()).toBe(undefined)
+    expect(watched(timeless).isRefuted("created")).toBe(false)
+  })
+
+  it("stands where records without a time are among the others, and where insertions shift the pages", () => {
+    const some = descending(4).map(page =>
+      page.map((each, n) => (n % 3 === 0 ? { ...each, created_at: null } : each)),
+    )
+    expect(watched(some).order()).toBe("created")
+    const [first, ...others] = descending(4)
+    // Two were inserted meanwhile: the next page begins with the last two of the one before.
+    const shifted = [
+      first!,
+      ...others.map((page, n) => [...descending(4)[n]!.slice(-2), ...page.slice(0, 8)]),
+    ]
+    expect(watched(shifted).isRefuted("created")).toBe(false)
+  })
+
+  it("leaves out what is read again at the end of a pass", () => {
+    const watch = watched(descending(4))
+    const again = {
+      number: 1,
+      pageSize: 10,
+      records: [record(500)],
+      readAt: READ_AT,
+      total: undefined,
+      next: null,
+      isLast: true,
+    }
+    watch.see(again)
+    expect(watch.order()).toBe("created")
+    expect(watch.pages()).toBe(4)
+  })
+
+  it("takes no time for newest that lies ahead of the moment it was read", () => {
+    const watch = watched([[{ ...record(5), created_at: "2999-01-01T00:00:00.000Z" }]])
+    expect(watch.newest("created")).toBe(READ_AT.getTime())
+    expect(watch.newest("updated")).toBe(Date.parse(at(5)))
+  })
+})
