@@ -1,0 +1,74 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import {
+  type Crashable,
+  crashable,
+  crashWorld,
+  expectWhole,
+  expire,
+  isSoaking,
+  randomOf,
+  referenceOf,
+} from "../support/crash.ts"
+import { printed } from "../support/warehouse.ts"
+
+/** Runs that end at any moment: killed, or told to stop; and the one after them that mends it all. */
+
+const SEEDS = isSoaking ? Array.from({ length: 30 }, (_, i) => i + 1) : [7]
+const STOPS = isSoaking ? 8 : 4
+const STOP_LIMIT_MILLIS = 10_000
+const TIME_LIMIT_MILLIS = 300_000
+/** Stretches a run, so that there are moments to choose from. */
+const SLOW_MILLIS = 150
+/** From its first word, about what such a run takes. */
+const RUN_MILLIS = 2_500
+
+const CODES = { SIGKILL: 137, SIGTERM: 143, SIGINT: 130 } as const
+
+/** Starts a run, ends it at a moment of the seed's, and says whether it came to its end before. */
+const stopped = (whole: Crashable, random: () => number, about: string) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const chance = random()
+      const signal = chance < 0.5 ? "SIGKILL" : chance < 0.75 ? "SIGTERM" : "SIGINT"
+      const again = yield* whole.refetched(SLOW_MILLIS)
+      const running = yield* whole.start(["sync"])
+      yield* running.printed("started")
+      yield* Effect.sleep(random() * RUN_MILLIS)
+      const from = Date.now()
+      const { code, stderr } = yield* running.stop(signal)
+      if (code !== 0) expect(code, `${about}: ${stderr}`).toBe(CODES[signal])
+      expect(Date.now() - from, `${about}: time to stop`).toBeLessThan(STOP_LIMIT_MILLIS)
+      expect(again(), about).toEqual([])
+      if (signal === "SIGKILL") yield* expire(whole.sql)
+      else {
+        // Told to stop, it leaves nothing to be found out: neither a lease nor a run that seems to be at work.
+        const held = "SELECT stream FROM sync.leases WHERE expires_at > clock_timestamp()"
+        expect(yield* printed(whole.sql, held), about).toEqual([])
+        const latest = yield* printed(
+          whole.sql,
+          "SELECT status FROM sync.runs ORDER BY started_at DESC LIMIT 1",
+        )
+        expect(["interrupted", "complete"], about).toContain(latest[0]?.status)
+      }
+    }),
+  )
+
+describe("a run that ends at any moment", () => {
+  for (const seed of SEEDS)
+    it.scopedLive(
+      `${STOPS} times (seed ${seed}): the next one makes the warehouse that of a run that nobody disturbed`,
+      () =>
+        Effect.gen(function* () {
+          const sandbox = yield* crashWorld
+          const whole = yield* crashable(sandbox)
+          const random = randomOf(seed)
+          for (let n = 1; n <= STOPS; n++) yield* stopped(whole, random, `seed ${seed}, stop ${n}`)
+          sandbox.setFault(null)
+          const { code, stderr } = yield* whole.sync()
+          expect(code, stderr).toBe(0)
+          yield* expectWhole(whole.sql, yield* referenceOf(sandbox), `seed ${seed}`)
+        }),
+      TIME_LIMIT_MILLIS,
+    )
+})
