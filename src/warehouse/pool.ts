@@ -12,9 +12,11 @@ import postgres from "postgres"
  *   sends again, which nobody answers.
  */
 
-/** How long transactions of a pool that lost a connection may go on in peace, and how long they are then waited for. */
+/**
+ * How long statements may still reach a pool that lost a connection. What is under way then is waited for without a
+ * limit: a connection also closes because it was idle, and the statement on the next one may take minutes.
+ */
 const RETIRE_AFTER_MILLIS = 30_000
-const RETIRE_TIMEOUT_SECONDS = 30
 
 /** Codes of an error that no server sent: the connection is gone, or never was. */
 const LOST = /^(CONNECTION_(CLOSED|DESTROYED|ENDED)|CONNECT_TIMEOUT|E[A-Z]+)$/
@@ -98,7 +100,11 @@ const beginOn = async <A>(pool: postgres.Sql, options: string, body: Body<A>): P
  * Connections to one Postgres. A transaction fails, and nothing else happens, when its connection is lost. What is
  * asked after a loss goes to connections made anew; those of before end their transactions and are closed.
  */
-export const openPool = (url: string, options: Options): postgres.Sql => {
+export const openPool = (
+  url: string,
+  options: Options,
+  retireAfterMillis = RETIRE_AFTER_MILLIS,
+): postgres.Sql => {
   const retired = new Map<postgres.Sql, NodeJS.Timeout>()
   let isEnding = false
   const open = (): postgres.Sql => {
@@ -107,8 +113,8 @@ export const openPool = (url: string, options: Options): postgres.Sql => {
       onclose: () => {
         if (isEnding || opened !== pool) return
         pool = open()
-        const close = () => opened.end({ timeout: RETIRE_TIMEOUT_SECONDS }).then(() => retired.delete(opened))
-        retired.set(opened, setTimeout(close, RETIRE_AFTER_MILLIS).unref())
+        const close = () => opened.end().then(() => retired.delete(opened))
+        retired.set(opened, setTimeout(close, retireAfterMillis).unref())
       },
     } as Options) as unknown as postgres.Sql
     return opened

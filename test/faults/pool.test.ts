@@ -179,3 +179,27 @@ describe("a pool whose connections all end again and again", () => {
     30_000,
   )
 })
+
+describe("a pool of which a connection closes because it was idle", () => {
+  it.scopedLive("lets the statement on another one take its time", () =>
+    Effect.gen(function* () {
+      const { ownerUrl } = yield* testDatabase()
+      const sql = yield* Effect.acquireRelease(
+        Effect.sync(() =>
+          openPool(
+            Redacted.value(ownerUrl),
+            { max: 2, prepare: false, fetch_types: false, idle_timeout: 1 },
+            100,
+          ),
+        ),
+        opened => Effect.promise(() => opened.end({ timeout: 0 })),
+      )
+      const results = yield* Effect.promise(async () => {
+        const long = outcome(sql`SELECT pg_sleep(3)`.execute())
+        await outcome(sql`SELECT 1`.execute())
+        return [await long, await outcome(sql`SELECT 1`.execute())]
+      })
+      expect(results).toEqual(["committed", "committed"])
+    }),
+  )
+})
