@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import { EndpointError } from "./Errors.ts"
+import { isId } from "./Fields.ts"
 import { isJsonObject, type Json, type JsonObject } from "./Json.ts"
 import type { StreamContext, StreamFailure } from "./Pipeline.ts"
 import { discoverDetail, readDetail } from "./paycombat/byId.ts"
@@ -40,8 +41,11 @@ export const wholeRecords = (context: StreamContext, stream: ListStream, byId: B
   const { sql, client, account } = context
   const { detail, idField } = stream.source
   let endpoint: string | undefined
-  const lacksParts = (record: Json): record is JsonObject =>
-    detail !== null && isJsonObject(record) && typeof record[idField] === "string" && detail.isNeeded(record)
+  /** An id that can be no key cannot be asked for either: such a record becomes a reject as it is. */
+  const lacksParts = (record: Json): record is JsonObject => {
+    const id = isJsonObject(record) ? record[idField] : undefined
+    return detail !== null && typeof id === "string" && isId(id) && detail.isNeeded(record as JsonObject)
+  }
   const read = (record: JsonObject, readAt: Date): Effect.Effect<ReadonlyArray<Extracted>, StreamFailure> => {
     const id = String(record[idField])
     return readDetail(client, stream.source, endpoint!, id).pipe(
@@ -74,14 +78,25 @@ export const wholeRecords = (context: StreamContext, stream: ListStream, byId: B
   return (page: Page): Effect.Effect<Extract, StreamFailure> =>
     Effect.gen(function* () {
       const lacking = page.records.filter(lacksParts)
-      if (lacking.length > 0) {
-        endpoint ??= yield* findEndpoint(lacking.slice(0, DETAIL_PROBES))
-        byId.endpoint = endpoint
+      if (lacking.length > 0 && endpoint === undefined) {
+        // Where others have those parts the list is whole, and these few are at fault, not the endpoint.
+        const isUnusual = page.records.some(
+          record => isJsonObject(record) && detail?.isNeeded(record) === false,
+        )
+        endpoint = yield* findEndpoint(lacking.slice(0, DETAIL_PROBES)).pipe(
+          Effect.catchIf(
+            error => isAboutRecord(error) && isUnusual,
+            () => Effect.succeed(undefined),
+          ),
+        )
+        byId.endpoint = endpoint ?? byId.endpoint
       }
       const records = yield* Effect.forEach(
         page.records,
         (record): Effect.Effect<ReadonlyArray<Extracted>, StreamFailure> =>
-          lacksParts(record) ? read(record, page.readAt) : Effect.succeed([{ record, readAt: page.readAt }]),
+          endpoint !== undefined && lacksParts(record)
+            ? read(record, page.readAt)
+            : Effect.succeed([{ record, readAt: page.readAt }]),
         { concurrency: account.concurrency },
       )
       return { page, records: records.flat() }
