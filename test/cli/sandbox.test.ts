@@ -58,6 +58,28 @@ describe.concurrent("sandbox", () => {
     }),
   )
 
+  it.scopedLive("changes its contract, and fails, as it is told", () =>
+    Effect.gen(function* () {
+      const [changing, failing] = yield* Effect.all([
+        served(
+          "--first-page",
+          "0",
+          "--reshape",
+          "max-page-size=3",
+          "--reshape",
+          "first-page=1",
+          "--reshape-after",
+          "1",
+        ),
+        served("--fault", "other-merchant=1"),
+      ])
+      const whole = yield* changing(`${TRANSACTIONS}?page=0&limit=12`)
+      expect(whole.records).toHaveLength(12)
+      expect((yield* changing(`${TRANSACTIONS}?page=2&limit=3`)).records).toEqual(whole.records.slice(3, 6))
+      expect((yield* failing(TRANSACTIONS)).records[0]).toContain("another-merchant")
+    }),
+  )
+
   it.scopedLive("changes its transactions, or another list, while they are paged through", () =>
     Effect.gen(function* () {
       const once = ["--change-every", "1", "--change-times", "1"]

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Either } from "effect"
-import { FAULTS, rateLimit, seededFaults, start } from "../../src/sandbox/Sandbox.ts"
+import { FAULTS, type FaultName, rateLimit, seededFaults, start } from "../../src/sandbox/Sandbox.ts"
 import { ask, PATHS, small } from "./reading.ts"
 
 describe("faults", () => {
@@ -29,6 +29,61 @@ describe("faults", () => {
       const began = performance.now()
       expect((yield* ask(sandbox, PATHS.customers)).text).toBe(whole.text)
       expect(performance.now() - began).toBeGreaterThan(45)
+    }),
+  )
+
+  it.scoped("dresses the truth up, or tells another", () =>
+    Effect.gen(function* () {
+      const sandbox = yield* start(small)
+      const truth = yield* ask(sandbox, PATHS.transactions)
+      const during = (name: FaultName, path: string, query = "") => {
+        sandbox.setFault(() => FAULTS[name])
+        return ask(sandbox, `${path}${query}`)
+      }
+      for (const name of ["html-type", "bom", "gzip", "clock-behind", "clock-ahead"] as const)
+        expect(JSON.parse((yield* during(name, PATHS.transactions)).text)).toEqual(JSON.parse(truth.text))
+      expect((yield* during("html-type", PATHS.transactions)).headers.get("content-type")).toContain("html")
+      expect((yield* during("clock-ahead", PATHS.transactions)).headers.get("date")).toContain("2100")
+      expect((yield* during("first-page", PATHS.transactions, "?page=3")).text).toContain(
+        sandbox.idOf("transactions", 0),
+      )
+      const [one, other] = [0, 1].map(index => sandbox.idOf("customers", index))
+      const mistaken = yield* during("other-record", `/api/v1/customer/customer/${one}`)
+      expect(JSON.parse(mistaken.text).data.customer_id).toBe(other)
+      const foreign = JSON.parse((yield* during("other-merchant", PATHS.transactions)).text)
+      expect(foreign.data[0].org_id).toBe("another-merchant")
+      for (const name of ["utf-16", "not-utf-8"] as const)
+        expect((yield* during(name, PATHS.transactions)).text).toContain("\ufffd")
+    }),
+  )
+
+  it.scoped.each(["gigantic", "gzip-bomb"] as const)("%s is far more than anybody should read", name =>
+    Effect.gen(function* () {
+      const sandbox = yield* start({ ...small, fault: () => FAULTS[name] })
+      const bytes = yield* Effect.promise(async () => {
+        const stop = new AbortController()
+        const { body } = await fetch(sandbox.url, { signal: stop.signal })
+        let read = 0
+        for await (const chunk of body!) {
+          read += chunk.length
+          if (read > 128 * 2 ** 20) break
+        }
+        stop.abort()
+        return read
+      })
+      expect(bytes).toBeGreaterThan(128 * 2 ** 20)
+    }),
+  )
+
+  it.scoped("drip is not done for minutes", () =>
+    Effect.gen(function* () {
+      const sandbox = yield* start({ ...small, fault: () => FAULTS.drip })
+      const read = yield* Effect.promise(async () => {
+        const { body } = await fetch(sandbox.url, { headers: { "X-token": sandbox.token } })
+        const chunk = await body!.getReader().read()
+        return chunk.value!.length
+      })
+      expect(read).toBeLessThanOrEqual(2)
     }),
   )
 

@@ -121,6 +121,22 @@ describe("paging", () => {
     }),
   )
 
+  it.scoped("counts pages from 0 where it is told to, and changes its contract when it is told to", () =>
+    Effect.gen(function* () {
+      const reshape = { afterPages: 2, to: { firstPage: 1, maxPageSize: 2, envelope: "double" } } as const
+      const sandbox = yield* start({ ...small, firstPage: 0, reshape })
+      const ids = [...sandbox.truth.ids("transactions")]
+      const query = (number: number) => `page=${number}&limit=4`
+      expect(idsOf("transactions", yield* page(sandbox, "transactions", query(0)))).toEqual(ids.slice(0, 4))
+      expect(idsOf("transactions", yield* page(sandbox, "transactions", query(1)))).toEqual(ids.slice(4, 8))
+      expect(idsOf("transactions", yield* page(sandbox, "transactions", query(2)))).toEqual(ids.slice(2, 4))
+      sandbox.reshape({ listPaths: { transactions: "/elsewhere" }, pagingNames: ["skip", "take"] })
+      expect((yield* ask(sandbox, PATHS.transactions)).status).toBe(404)
+      const { data } = yield* askJson(sandbox, "/elsewhere?skip=1&take=1")
+      expect(JSON.stringify(data)).toContain(ids[1])
+    }),
+  )
+
   it.scoped("serves a page deep in ten million as fast as the first, and finds a record by its id", () =>
     Effect.gen(function* () {
       const sandbox = yield* start({ transactions: 10_000_000, customers: 5_000, order: "shuffled" })
