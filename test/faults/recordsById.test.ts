@@ -4,7 +4,7 @@ import type { JsonObject } from "../../src/Json.ts"
 import { bench, json, streamOf } from "../support/warehouse.ts"
 
 describe("a wallet whose list item lacks its accounts", () => {
-  it.scopedLive.each([
+  it.scopedLive.each<readonly [what: string, id: string]>([
     ["whose id cannot be asked for", "\ud800"],
     ["whose id cannot be stored", "a\u0000"],
     ["whose id leads elsewhere", ".."],
