@@ -86,7 +86,7 @@ describe.concurrent("wrong usage", () => {
     "one path of two lists": [["sandbox", "--path", "payouts=/l", "--path", "wallets=/l"], "both be at /l"],
     "a reshape of nothing": [["sandbox", "--reshape", "colour=red"], "max-page-size=4; there are paging"],
     "a reshape to nothing": [["sandbox", "--reshape", "max-page-size=0"], "--reshape max-page-size=0"],
-    "a first page that is none": [["sandbox", "--first-page", "2"], "first-page"],
+    "a first page that is none": [["sandbox", "--first-page", "2"], "0, 1"],
     "one paging parameter": [["sandbox", "--paging", "page"], "--paging page"],
     "one paging parameter for two": [["sandbox", "--paging", "page,page"], "--paging page,page"],
     "an end that is none": [["sandbox", "--after-end", "500"], "repeat"],
