@@ -1,7 +1,7 @@
 import { hostname } from "node:os"
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import type * as HttpClient from "@effect/platform/HttpClient"
-import { Effect, Layer, Option } from "effect"
+import { Effect, Layer, Option, type Redacted } from "effect"
 import * as Config from "./Config.ts"
 import { ConfigurationError, type LeaseError, type WarehouseError } from "./Errors.ts"
 import { type RunOptions, runOnce } from "./Pipeline.ts"
@@ -9,6 +9,8 @@ import { redactedHeaders } from "./paycombat/Client.ts"
 import { rebuildIn } from "./Rebuild.ts"
 import { type ReplayOptions, rejectOf, rejectsIn, replayIn } from "./Rejects.ts"
 import { allStreams, listStreamNames, streamsNamed } from "./registry.ts"
+import type { ServeOptions } from "./Serve.ts"
+import { standingOf } from "./Standing.ts"
 import type { Scope } from "./Upkeep.ts"
 import { type BackupSummary, backup as backupOf } from "./warehouse/backup.ts"
 import { connect, Warehouse } from "./warehouse/Database.ts"
@@ -17,7 +19,6 @@ import { accountsOfPerson, type Erasure, erasePerson } from "./warehouse/erase.t
 import { type MigrationReport, migrate, type Pending, pendingMigrations } from "./warehouse/migrator.ts"
 import { type QueryAnswer, runQuery } from "./warehouse/query.ts"
 import { type RestoreSummary, restore as restoreTo } from "./warehouse/restore.ts"
-import { statusOf } from "./warehouse/Status.ts"
 import type { RunSummary } from "./warehouse/Summary.ts"
 
 /** The application, wired once: what the command line runs and what a host application imports. */
@@ -146,53 +147,104 @@ const current: Effect.Effect<void, ConfigurationError | WarehouseError, Warehous
   ({ isEmbedded }) => upToDate(isEmbedded),
 )
 
-/** Answers one SQL statement as the reader login. */
-export const query = (
-  statement: string,
-): Effect.Effect<QueryAnswer, ConfigurationError | WarehouseError, Warehouse> =>
+/** Lets `use` have the login that may read `analytics` and nothing else. */
+export const asReader = <A, E>(
+  use: (readerUrl: Redacted.Redacted) => Effect.Effect<A, E>,
+): Effect.Effect<A, E | ConfigurationError | WarehouseError, Warehouse> =>
   Effect.gen(function* () {
     const { readerUrl } = yield* Warehouse
     if (Option.isNone(readerUrl)) {
       return yield* new ConfigurationError({
         message:
-          "PAYCOMBAT_READER_URL is not set: `query` asks a given Postgres only as a login that can read analytics" +
+          "PAYCOMBAT_READER_URL is not set: a given Postgres is asked only as a login that can read analytics" +
           " and nothing else, such as a member of paycombat_reader.",
       })
     }
     yield* current
-    return yield* runQuery(readerUrl.value, statement)
+    return yield* use(readerUrl.value)
   })
 
-/**
- * Answers one SQL statement on the configured warehouse. Where a reader's login is given it is all that is
- * needed: an analyst has no other.
- */
-export const queryConfigured = (
-  statement: string,
-): Effect.Effect<QueryAnswer, ConfigurationError | WarehouseError> =>
+/** The same for the configured warehouse. Where a reader's login is given it is all that is needed: an analyst has no other. */
+export const asConfiguredReader = <A, E>(
+  use: (readerUrl: Redacted.Redacted) => Effect.Effect<A, E>,
+): Effect.Effect<A, E | ConfigurationError | WarehouseError> =>
   Effect.flatMap(Config.database, settings =>
     Option.match(settings.readerUrl, {
-      onSome: readerUrl => runQuery(readerUrl, statement),
-      onNone: () => Effect.provide(query(statement), warehouse(settings)),
+      onSome: use,
+      onNone: () => Effect.provide(asReader(use), warehouse(settings)),
     }),
   )
 
-/** How each stream of each account stands. */
-export const status = (options: Pick<SyncOptions, "accounts" | "streams">) =>
+/** Answers one SQL statement as the reader login. */
+export const query = (
+  statement: string,
+): Effect.Effect<QueryAnswer, ConfigurationError | WarehouseError, Warehouse> =>
+  asReader(readerUrl => runQuery(readerUrl, statement))
+
+/** Answers one SQL statement on the configured warehouse. */
+export const queryConfigured = (
+  statement: string,
+): Effect.Effect<QueryAnswer, ConfigurationError | WarehouseError> =>
+  asConfiguredReader(readerUrl => runQuery(readerUrl, statement))
+
+/**
+ * How each stream of each account stands, and whether its figures can be trusted: not where the latest run failed, or
+ * none was complete for longer than `maxAgeSeconds` (absent: twice the schedule's interval, and at least an hour).
+ */
+export const status = (options: Pick<ServeArguments, "accounts" | "streams" | "maxAgeSeconds">) =>
   Effect.gen(function* () {
     const { sql } = yield* Warehouse
     const streams = yield* streamsNamed(options.streams ?? [])
+    const schedule = yield* configuredSchedule
     yield* current
-    const accounts = options.accounts ?? []
-    const statuses = yield* statusOf(sql, streams)
-    const unknown = accounts.find(name => !statuses.some(({ account }) => account === name))
-    if (unknown !== undefined) {
-      return yield* new ConfigurationError({
-        message: `Nothing was synced yet for an account ${unknown}: check the name, or run \`paycombat-sync sync\`.`,
-      })
-    }
-    return statuses.filter(({ account }) => accounts.length === 0 || accounts.includes(account))
+    return yield* standingOf(sql, streams, schedule, options)
   })
+
+/** The schedules of the environment. What makes them is loaded when somebody needs it. */
+const configuredSchedule = Effect.flatMap(Config.schedule, settings =>
+  Effect.flatMap(
+    Effect.promise(() => import("./Scheduler.ts")),
+    ({ makeSchedule }) => makeSchedule(settings),
+  ),
+)
+
+export interface ServeArguments extends Omit<SyncOptions, "full"> {
+  /** See `status`. */
+  readonly maxAgeSeconds?: number
+}
+
+/** The settings of `serve`, from the environment alone: what is wrong with them is known before anything is started. */
+export const serveSettings = (
+  options: ServeArguments = {},
+): Effect.Effect<ServeOptions, ConfigurationError> =>
+  Effect.gen(function* () {
+    yield* configuredSchedule
+    return {
+      ...(yield* runSettings(options)),
+      schedule: yield* Config.schedule,
+      http: yield* Config.http,
+      ...(options.maxAgeSeconds === undefined ? {} : { maxAgeSeconds: options.maxAgeSeconds }),
+    }
+  })
+
+/**
+ * Stays up and syncs on a schedule what the environment configures, until it is interrupted; its state is on HTTP.
+ * A run that fails does not end it.
+ */
+export const serve = (
+  options: ServeArguments = {},
+): Effect.Effect<never, ConfigurationError | WarehouseError, Warehouse | HttpClient.HttpClient> =>
+  Effect.flatMap(serveSettings(options), settings => serveWith(settings, options.migrate ?? false))
+
+/** The same with settings given in code instead of the environment. */
+export const serveWith = (
+  options: ServeOptions,
+  isMigrating = false,
+): Effect.Effect<never, ConfigurationError | WarehouseError, Warehouse | HttpClient.HttpClient> =>
+  upToDate(isMigrating).pipe(
+    Effect.zipRight(Effect.promise(() => import("./Serve.ts"))),
+    Effect.flatMap(module => module.serveWith(options)),
+  )
 
 /** Records that could not become a row; `rebuild` normalizes again what is stored. None of them asks the API. */
 export const rejects = (options: Scope & { readonly all?: boolean }) =>

@@ -130,19 +130,24 @@ const paging = (name: string) =>
     return page && size && rest.length === 0 ? ([page, size] as const) : undefined
   })
 
-const accountNames = Config.withDefault(
-  parsed(
-    "PAYCOMBAT_ACCOUNTS",
-    "different account names such as eu,apac (small letters, digits, - and _)",
-    value => {
-      const names = [...new Set(value.split(",").map(part => part.trim()))]
-      // `eu-1` and `eu_1` would share their variables.
-      const tokens = new Set(names.map(name => suffixed("PAYCOMBAT_TOKEN", name)))
-      return names.every(name => ACCOUNT_NAME.test(name)) && tokens.size === names.length ? names : undefined
-    },
-  ),
-  ["default"],
+const givenAccountNames = parsed(
+  "PAYCOMBAT_ACCOUNTS",
+  "different account names such as eu,apac (small letters, digits, - and _)",
+  value => {
+    const names = [...new Set(value.split(",").map(part => part.trim()))]
+    // `eu-1` and `eu_1` would share their variables.
+    const tokens = new Set(names.map(name => suffixed("PAYCOMBAT_TOKEN", name)))
+    return names.every(name => ACCOUNT_NAME.test(name)) && tokens.size === names.length ? names : undefined
+  },
 )
+
+const accountNames = Config.withDefault(givenAccountNames, ["default"])
+
+/** The accounts that PAYCOMBAT_ACCOUNTS names; none where it is not set. Needs no token. */
+export const namedAccounts: Effect.Effect<ReadonlyArray<string>, ConfigurationError> = Config.withDefault(
+  givenAccountNames,
+  [],
+).pipe(Effect.mapError(error => inOneLine(error)))
 
 /** The accounts to sync, in the order given. `streams` names the list streams, whose paths can be configured. */
 export const accounts = (

@@ -14,6 +14,7 @@ import { query } from "./cli/commands/query.ts"
 import { rebuild } from "./cli/commands/rebuild.ts"
 import { rejects } from "./cli/commands/rejects.ts"
 import { sandbox } from "./cli/commands/sandbox.ts"
+import { serve } from "./cli/commands/serve.ts"
 import { REPEATED } from "./cli/commands/shared.ts"
 import { status } from "./cli/commands/status.ts"
 import { sync } from "./cli/commands/sync.ts"
@@ -27,7 +28,19 @@ const root = Command.make("paycombat-sync").pipe(
   Command.withDescription(
     "Keeps a merchant's PayCombat data in Postgres, ready for SQL, BI and compliance reports.",
   ),
-  Command.withSubcommands([sync, status, query, migrate, rejects, rebuild, erase, database, sandbox, demo]),
+  Command.withSubcommands([
+    sync,
+    serve,
+    status,
+    query,
+    migrate,
+    rejects,
+    rebuild,
+    erase,
+    database,
+    sandbox,
+    demo,
+  ]),
 )
 
 /** The first page that a newcomer reads. The parser's own would list every option of every command. */
@@ -36,7 +49,8 @@ Keeps a merchant's PayCombat data in Postgres, ready for SQL, BI and compliance 
 
   demo       the product in one command: simulated API, embedded Postgres, one sync, three answers
   sync       one pass over all streams of all accounts
-  status     last run, freshness, rows, rejects and removed records per account and stream
+  serve      stays up: syncs on a schedule, with a status page, health and metrics over HTTP
+  status     whether the figures can be trusted now, per account and stream
   query      answers one SQL statement on the views of analytics
   migrate    brings the database up to date
   rejects    records that could not become a row: list, show, replay

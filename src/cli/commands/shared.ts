@@ -16,3 +16,11 @@ export const stream = Options.text("stream").pipe(
 
 /** The parser drops a repeated option that has no value, which would widen what is asked for to everything. */
 export const REPEATED = ["--account", "--stream", "--path", "--fault"]
+
+export const maxAge = Options.text("max-age").pipe(
+  Options.withDescription(
+    'How old the latest complete run may be, such as "26 hours". Without it: twice the time between two ticks of' +
+      " PAYCOMBAT_SCHEDULE, and at least an hour.",
+  ),
+  Options.optional,
+)

@@ -1,11 +1,15 @@
 import * as Command from "@effect/cli/Command"
 import { onDemand } from "./onDemand.ts"
-import { account, json, stream } from "./shared.ts"
+import { account, json, maxAge, stream } from "./shared.ts"
 
 export const status = Command.make(
   "status",
-  { account, stream, json },
+  { account, stream, maxAge, json },
   onDemand(() => import("../status.ts")),
 ).pipe(
-  Command.withDescription("Last run, freshness, rows, rejects and removed records per account and stream."),
+  Command.withDescription(
+    "Can the figures be trusted now? Per account and stream: last run, freshness, rows (≈ estimated in tables beyond" +
+      " 1 GiB), rejects, removed, left over, who is at work; then what is the matter, and what to do. Exits with 1" +
+      " where a stream's latest run failed, or none was complete for longer than --max-age.",
+  ),
 )

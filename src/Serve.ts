@@ -1,0 +1,150 @@
+import type * as HttpClient from "@effect/platform/HttpClient"
+import { Effect, Exit, Fiber, Scope } from "effect"
+import type { HttpSettings, ScheduleSettings } from "./Config.ts"
+import type { ConfigurationError, WarehouseError } from "./Errors.ts"
+import { ageSeconds, limitsOf } from "./Health.ts"
+import * as Metrics from "./Metrics.ts"
+import { type RunOptions, runOnce } from "./Pipeline.ts"
+import { Progress } from "./Progress.ts"
+import { type Kind, makeSchedule, type Schedule } from "./Scheduler.ts"
+import { type KeptBoard, makeBoard } from "./serve/board.ts"
+import { type Done, dispatch } from "./serve/dispatch.ts"
+import { listen } from "./serve/Http.ts"
+import { connect, Warehouse } from "./warehouse/Database.ts"
+import { databaseNow, statusOf } from "./warehouse/Status.ts"
+import type { RunSummary } from "./warehouse/Summary.ts"
+
+/** A process that stays up: a run at each tick, and its state over HTTP. */
+
+export interface ServeOptions extends RunOptions {
+  readonly schedule: ScheduleSettings
+  readonly http: HttpSettings
+  /** Age in seconds beyond which figures are stale; twice the schedule's interval, at least an hour, where absent. */
+  readonly maxAgeSeconds?: number
+}
+
+/** What a run's look-ups may take of the calls that fit before the next tick: the lists need some, too. */
+const LOOKUP_SHARE = 0.8
+
+/** Look-ups that fit before the next tick: rate × seconds to it × `LOOKUP_SHARE`, at least one. */
+export const lookupBudget = (ratePerSecond: number, secondsToTick: number): number =>
+  Math.max(1, Math.floor(ratePerSecond * secondsToTick * LOOKUP_SHARE))
+
+const summedUp = ({ status, startedAt, finishedAt, streams }: RunSummary): string => {
+  const took = ((new Date(finishedAt ?? startedAt).getTime() - new Date(startedAt).getTime()) / 1000).toFixed(
+    1,
+  )
+  const sum = (value: (stream: RunSummary["streams"][number]) => number) =>
+    streams.reduce((total, stream) => total + value(stream), 0)
+  const failed = streams
+    .filter(stream => stream.status === "failed")
+    .map(({ account, stream }) => `${account}/${stream}`)
+  return (
+    `run ${status} after ${took} s: ${sum(stream => stream.extracted)} read, ` +
+    `${sum(stream => stream.inserted + stream.updated)} new or changed, ${sum(stream => stream.requests)} requests` +
+    (failed.length === 0 ? "" : `; failed: ${failed.join(", ")}`)
+  )
+}
+
+/** One run at a tick. Whatever comes of it, the process goes on to the next. */
+const runAt =
+  (options: ServeOptions, schedule: Schedule, board: KeptBoard) =>
+  (kind: Kind): Effect.Effect<Done, never, Warehouse | HttpClient.HttpClient> =>
+    Effect.gen(function* () {
+      const secondsToTick = (schedule.next("incremental").getTime() - Date.now()) / 1000
+      const slowest = Math.min(...options.accounts.map(({ ratePerSecond }) => ratePerSecond))
+      const readyMaxCalls = Number.isFinite(options.readyMaxCalls)
+        ? options.readyMaxCalls
+        : lookupBudget(slowest, secondsToTick)
+      const logged = yield* Progress
+      const progress = Progress.of({
+        tell: told => Effect.zipRight(board.tell(told), logged.tell(told)),
+      })
+      const summary = yield* runOnce({ ...options, full: kind === "full", readyMaxCalls }).pipe(
+        Effect.provideService(Progress, progress),
+      )
+      yield* summary.status === "failed"
+        ? Effect.logWarning(summedUp(summary))
+        : Effect.logInfo(summedUp(summary))
+      return "done" as const
+    }).pipe(
+      Effect.catchTags({
+        LeaseError: ({ message }) =>
+          Effect.as(Effect.logInfo(`nothing to do: ${message}`), "nothing" as const),
+        WarehouseError: ({ message }) => Effect.as(Effect.logError(`no run: ${message}`), "nothing" as const),
+      }),
+      Effect.catchAllDefect(defect =>
+        Effect.as(Effect.logError("unexpected failure", defect), "done" as const),
+      ),
+      (run): Effect.Effect<Done, never, Warehouse | HttpClient.HttpClient> =>
+        board.began(kind).pipe(Effect.zipRight(run), Effect.ensuring(board.ended)),
+    )
+
+/** Whether a stream was not read to its end for longer than from one tick to the next. */
+const isOverdue = ({ accounts, streams }: ServeOptions, intervalSeconds: number) =>
+  Effect.gen(function* () {
+    const { sql } = yield* Warehouse
+    const statuses = yield* statusOf(sql, streams, 0)
+    const now = yield* databaseNow(sql)
+    return accounts.some(account =>
+      streams.some(stream => {
+        const status = statuses.find(one => one.account === account.name && one.stream === stream.name)
+        const age = ageSeconds(status?.lastCompleteAt ?? null, now)
+        return age === null || age > intervalSeconds
+      }),
+    )
+  })
+
+/**
+ * Stays up until it is interrupted; then it stops listening, and the run under way ends as an interrupted one. Fails
+ * only at its start: where the schedule or the address is wrong, or the database away.
+ */
+export const serveWith = (
+  options: ServeOptions,
+): Effect.Effect<never, ConfigurationError | WarehouseError, Warehouse | HttpClient.HttpClient> =>
+  Effect.gen(function* () {
+    const { ownerUrl } = yield* Warehouse
+    const schedule = yield* makeSchedule(options.schedule)
+    const interval = {
+      incremental: schedule.intervalSeconds("incremental"),
+      full: schedule.intervalSeconds("full"),
+    }
+    // Connections of its own: who looks at the page waits for no run, and no run for them.
+    const sql = yield* connect(ownerUrl)
+    yield* Metrics.begin
+    const board = yield* makeBoard(sql, {
+      accounts: options.accounts.map(({ name }) => name),
+      streams: options.streams,
+      schedule,
+      limits: limitsOf(interval, options.maxAgeSeconds),
+    })
+    const listening = yield* Scope.make()
+    yield* Effect.addFinalizer(exit => Scope.close(listening, exit))
+    const url = yield* Scope.extend(listen(options.http, board.read), listening)
+    const first = (yield* isOverdue(options, interval.incremental)) ? ("incremental" as const) : null
+    yield* Effect.logInfo(
+      `listening on ${url}; next run ${first === null ? schedule.next("incremental").toISOString() : "now"},` +
+        ` next full pass ${schedule.next("full").toISOString()}`,
+    )
+    const loop = yield* Effect.forkScoped(
+      dispatch({
+        ticks: schedule.ticks,
+        first,
+        run: runAt(options, schedule, board),
+        late: ({ kind }, fate) =>
+          fate === "dropped"
+            ? Effect.zipRight(board.dropped(kind), Effect.logInfo(`${kind} tick dropped: a run is under way`))
+            : Effect.logInfo("a run is under way: the full pass comes right after it"),
+      }),
+    )
+    return yield* Fiber.join(loop).pipe(
+      Effect.onInterrupt(() =>
+        board.stopping.pipe(
+          Effect.zipRight(Effect.logInfo("stopping")),
+          Effect.zipRight(
+            Effect.all([Scope.close(listening, Exit.void), Fiber.interrupt(loop)], { concurrency: 2 }),
+          ),
+        ),
+      ),
+    )
+  }).pipe(Effect.scoped)
