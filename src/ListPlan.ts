@@ -44,13 +44,14 @@ const suffices = ({ times }: ListSource, by: TimeField | undefined): boolean =>
 
 /** Decides on how the list is read, and says why where it is read whole although it was before. */
 export const planOf = (
-  { sql, held, settings }: StreamContext,
+  { sql, held, settings, mustReadAll }: StreamContext,
   { source }: ListStream,
   contract: Contract,
 ): Effect.Effect<Plan, StreamFailure> =>
   Effect.gen(function* () {
     const { learned, verified } = contract
     if (source.times === undefined || settings.full) return whole(null)
+    if (mustReadAll) return whole("Read whole: what is stored is not yet in the mode of PAYCOMBAT_PII.")
     const { hasFull, isOpen, isFullDue, unfinished } = yield* earlierPasses(sql, held)
     if (!hasFull || isOpen || !verified) return whole(null)
     if (learned !== undefined && learned.pages < SHORT_PAGES) return whole(null)

@@ -51,12 +51,12 @@ const stateOf = (
     const [booked] = await sql<Array<State>>`
       SELECT mode, key_fingerprint AS fingerprint, is_applied AS "isApplied" FROM sync.privacy
       WHERE account = ${held.account} AND stream = ${held.stream}`
-    const [any] = await sql.unsafe(
+    const [stored] = await sql.unsafe(
       `SELECT 1 WHERE EXISTS (SELECT FROM ${shapeOf(stream.table).table} WHERE account = $1)
          OR EXISTS (SELECT FROM sync.rejects WHERE account = $1 AND stream = $2)`,
       [held.account, held.stream],
     )
-    return { booked, isEmpty: any === undefined }
+    return { booked, isEmpty: stored === undefined }
   })
 
 const book = (tx: Transaction, held: Held, { mode, fingerprint, isApplied }: State) => tx`
@@ -188,6 +188,15 @@ export const settlePrivacy = (
         ? `${failed} stored records can no longer be read as they are: their personal columns were emptied until they are read again.`
         : null
     return { mustReadAll, note }
+  })
+
+/** Seconds for which the mode has been asked for: what was read within them is stored in it. */
+export const secondsSinceChange = (sql: postgres.Sql, held: Held): Effect.Effect<number, WarehouseError> =>
+  attempt(async () => {
+    const [state] = await sql<Array<{ seconds: number }>>`
+      SELECT extract(epoch FROM clock_timestamp() - changed_at)::float8 AS seconds FROM sync.privacy
+      WHERE account = ${held.account} AND stream = ${held.stream}`
+    return state?.seconds ?? 0
   })
 
 /**
