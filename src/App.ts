@@ -25,6 +25,7 @@ import type { RunSummary } from "./warehouse/Summary.ts"
 
 export { ConfigurationError, LeaseError, WarehouseError } from "./Errors.ts"
 export { Progress, type StreamProgress } from "./Progress.ts"
+export { telemetry } from "./Telemetry.ts"
 export { Warehouse } from "./warehouse/Database.ts"
 export type { RunSummary, StreamSummary } from "./warehouse/Summary.ts"
 

@@ -1,5 +1,25 @@
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
+import { isExporting, telemetry } from "../../Telemetry.ts"
 import { logging } from "../logging.ts"
+
+/** So long may a process that is done wait for a collector of traces that does not answer. */
+const LINGER_MILLIS = 1_000
+
+const exported = Layer.unwrapEffect(
+  Effect.map(isExporting, isIt =>
+    isIt
+      ? Layer.provideMerge(
+          telemetry,
+          // Closed last. The exporters' own timers would hold the process for as long as they try.
+          Layer.scopedDiscard(
+            Effect.addFinalizer(() =>
+              Effect.sync(() => setTimeout(() => process.exit(), LINGER_MILLIS).unref()),
+            ),
+          ),
+        )
+      : Layer.empty,
+  ),
+)
 
 /**
  * What a command does, loaded when it is run: `--help` and a mistyped option must not wait for a database
@@ -9,4 +29,7 @@ import { logging } from "../logging.ts"
 export const onDemand =
   <Options, E, R>(load: () => Promise<{ readonly run: (options: Options) => Effect.Effect<void, E, R> }>) =>
   (options: Options) =>
-    Effect.flatMap(Effect.promise(load), ({ run }) => run(options)).pipe(Effect.provide(logging))
+    Effect.flatMap(Effect.promise(load), ({ run }) => run(options)).pipe(
+      Effect.provide(exported),
+      Effect.provide(logging),
+    )

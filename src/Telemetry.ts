@@ -1,0 +1,158 @@
+import { Config, Effect, Layer, Option, Runtime } from "effect"
+import { ConfigurationError } from "./Errors.ts"
+import { VERSION } from "./version.ts"
+
+/**
+ * OpenTelemetry, by the standard variables: traces and metrics go out as OTLP over HTTP when an endpoint is named.
+ * Otherwise nothing of it is loaded.
+ */
+
+/** The last spans and figures of a process get so long to go out. */
+const FLUSH_LIMIT = "2 seconds"
+const EXPORT_INTERVAL_MILLIS = 60_000
+
+/** What the exporters read by themselves, from the process' environment alone: what `.env` sets is put there. */
+const READ_BY_EXPORTERS = [
+  ...["", "TRACES_", "METRICS_"].flatMap(signal =>
+    ["ENDPOINT", "HEADERS", "TIMEOUT", "COMPRESSION", "CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"].map(
+      name => `OTEL_EXPORTER_OTLP_${signal}${name}`,
+    ),
+  ),
+  "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+  "OTEL_TRACES_SAMPLER",
+  "OTEL_TRACES_SAMPLER_ARG",
+  ...["SCHEDULE_DELAY", "EXPORT_TIMEOUT", "MAX_QUEUE_SIZE", "MAX_EXPORT_BATCH_SIZE"].map(
+    name => `OTEL_BSP_${name}`,
+  ),
+]
+
+const variable = (name: string): Effect.Effect<string | undefined> =>
+  Config.string(name).pipe(
+    Config.option,
+    Effect.map(value => Option.getOrUndefined(value)?.trim() || undefined),
+    Effect.orElseSucceed(() => undefined),
+  )
+
+type Signal = "TRACES" | "METRICS"
+
+/** Whether a signal goes out: where there is an endpoint for it, unless its exporter is `none`. */
+const isWanted = (signal: Signal): Effect.Effect<boolean, ConfigurationError> =>
+  Effect.gen(function* () {
+    const name = `OTEL_${signal}_EXPORTER`
+    const exporter = yield* variable(name)
+    if (exporter !== undefined && exporter !== "otlp" && exporter !== "none")
+      return yield* new ConfigurationError({
+        message: `${name} must be otlp or none. Unset it, and name the collector in OTEL_EXPORTER_OTLP_ENDPOINT.`,
+      })
+    const endpoint =
+      (yield* variable(`OTEL_EXPORTER_OTLP_${signal}_ENDPOINT`)) ??
+      (yield* variable("OTEL_EXPORTER_OTLP_ENDPOINT"))
+    if (exporter === "none" || (exporter === undefined && endpoint === undefined)) return false
+    const protocol =
+      (yield* variable(`OTEL_EXPORTER_OTLP_${signal}_PROTOCOL`)) ??
+      (yield* variable("OTEL_EXPORTER_OTLP_PROTOCOL"))
+    if (protocol === "grpc")
+      return yield* new ConfigurationError({
+        message:
+          "OTEL_EXPORTER_OTLP_PROTOCOL must be http/json: the program does not speak grpc." +
+          " Name the collector's HTTP port, usually 4318, in OTEL_EXPORTER_OTLP_ENDPOINT.",
+      })
+    return true
+  })
+
+interface Result {
+  readonly code: number
+  readonly error?: Error
+}
+
+type Send<Item> = (items: Item, done: (result: Result) => void) => void
+
+/** Has an exporter's first failure said, and that it works again: by itself it says nothing. */
+const watched = <Item>(send: Send<Item>, what: string, say: (text: string) => void): Send<Item> => {
+  let isFailing = false
+  return (items, done) =>
+    send(items, result => {
+      const why = result.error?.message ?? "no reason was given"
+      if (result.code !== 0 && !isFailing)
+        say(`${what} do not reach the collector (${why}): see OTEL_EXPORTER_OTLP_ENDPOINT`)
+      if (result.code === 0 && isFailing) say(`${what} reach the collector again`)
+      isFailing = result.code !== 0
+      done(result)
+    })
+}
+
+const serviceName = Effect.gen(function* () {
+  const attributes = (yield* variable("OTEL_RESOURCE_ATTRIBUTES")) ?? ""
+  const among = attributes.split(",").find(pair => pair.trim().startsWith("service.name="))
+  return (yield* variable("OTEL_SERVICE_NAME")) ?? among?.split("=")[1]?.trim() ?? "paycombat-sync"
+})
+
+const interval = Effect.map(variable("OTEL_METRIC_EXPORT_INTERVAL"), given => {
+  const millis = Number(given)
+  return Number.isInteger(millis) && millis > 0 ? millis : EXPORT_INTERVAL_MILLIS
+})
+
+const exporting = (wanted: Readonly<Record<Signal, boolean>>) =>
+  Effect.gen(function* () {
+    for (const name of READ_BY_EXPORTERS) {
+      const value = yield* variable(name)
+      if (value !== undefined) process.env[name] ??= value
+    }
+    const [
+      NodeSdk,
+      { BatchSpanProcessor },
+      { OTLPTraceExporter },
+      { PeriodicExportingMetricReader },
+      { OTLPMetricExporter },
+    ] = yield* Effect.promise(() =>
+      Promise.all([
+        import("@effect/opentelemetry/NodeSdk"),
+        import("@opentelemetry/sdk-trace-base"),
+        import("@opentelemetry/exporter-trace-otlp-http"),
+        import("@opentelemetry/sdk-metrics"),
+        import("@opentelemetry/exporter-metrics-otlp-http"),
+      ]),
+    )
+    const runtime = yield* Effect.runtime()
+    const say = (text: string) => void Runtime.runFork(runtime)(Effect.logWarning(text))
+    const traces = new OTLPTraceExporter()
+    traces.export = watched(traces.export.bind(traces), "traces", say)
+    const metrics = new OTLPMetricExporter()
+    metrics.export = watched(metrics.export.bind(metrics), "metrics", say)
+    const resource = { serviceName: yield* serviceName, serviceVersion: VERSION }
+    const exportIntervalMillis = yield* interval
+    return NodeSdk.layer(() => ({
+      resource,
+      shutdownTimeout: FLUSH_LIMIT,
+      ...(wanted.TRACES ? { spanProcessor: new BatchSpanProcessor(traces) } : {}),
+      ...(wanted.METRICS
+        ? {
+            metricReader: new PeriodicExportingMetricReader({
+              exporter: metrics,
+              exportIntervalMillis,
+              exportTimeoutMillis: exportIntervalMillis,
+            }),
+          }
+        : {}),
+    }))
+  })
+
+const wanted: Effect.Effect<Readonly<Record<Signal, boolean>>, ConfigurationError> = Effect.gen(function* () {
+  const isDisabled = (yield* variable("OTEL_SDK_DISABLED"))?.toLowerCase() === "true"
+  return isDisabled
+    ? { TRACES: false, METRICS: false }
+    : { TRACES: yield* isWanted("TRACES"), METRICS: yield* isWanted("METRICS") }
+})
+
+/** Whether anything goes out. */
+export const isExporting: Effect.Effect<boolean, ConfigurationError> = Effect.map(
+  wanted,
+  ({ TRACES, METRICS }) => TRACES || METRICS,
+)
+
+/** What the environment asks for; an empty layer where it asks for nothing. What is left goes out when it closes. */
+export const telemetry: Layer.Layer<never, ConfigurationError> = Layer.unwrapEffect(
+  Effect.map(wanted, signals =>
+    signals.TRACES || signals.METRICS ? Layer.discard(Layer.unwrapEffect(exporting(signals))) : Layer.empty,
+  ),
+)
