@@ -1,5 +1,6 @@
 import type { PgTable } from "drizzle-orm/pg-core"
 import { Either, ParseResult, type Schema, SchemaAST } from "effect"
+import type { Documented } from "./Documented.ts"
 import type { Json, JsonObject } from "./Json.ts"
 import { misplacedIn } from "./objects.ts"
 import { ALL_PERSONAL, type Personal, type Privacy, redactor } from "./Personal.ts"
@@ -119,6 +120,8 @@ export interface Stream<Source extends ListSource | LookupSource = ListSource | 
   readonly personal: Personal
   /** What is left of a record before anything else is done with it: all of it, until `redacting` says otherwise. */
   readonly redact: (record: Json) => Json
+  /** What is documented of its records beyond their schema. */
+  readonly documented: Documented
   /** What its records look like, for who wants to know field by field. */
   readonly record: Schema.Schema.AnyNoContext
   /** Decodes a record and makes its rows, or says which field is in the way. */
@@ -130,7 +133,7 @@ export type LookupStream = Stream<LookupSource>
 
 interface Declaration<Source extends ListSource | LookupSource, A, I>
   extends Pick<Stream<Source>, "name" | "source" | "version" | "table" | "idColumn">,
-    Partial<Pick<Stream, "after" | "children" | "histories" | "personal">> {
+    Partial<Pick<Stream, "after" | "children" | "histories" | "personal" | "documented">> {
   readonly record: Schema.Schema<A, I>
   readonly normalize: (record: A) => Normalized
 }
@@ -148,6 +151,7 @@ export const defineStream = <Source extends ListSource | LookupSource, A, I>({
     children: [],
     histories: [],
     personal: ALL_PERSONAL,
+    documented: {},
     redact: record => record,
     ...declared,
     record,

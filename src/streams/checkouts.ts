@@ -145,6 +145,16 @@ export default defineStream({
     { table: checkoutItems, parentColumn: "checkout_id", surplus: "replace" },
     { table: checkoutFees, parentColumn: "checkout_id", surplus: "replace" },
   ],
+  documented: {
+    others: {
+      checkout_token: "string",
+      checkout_url: "string",
+      redirect_url: "null",
+      webhook_url: "null",
+      advanced_redirect_url: "null",
+      additional_info: "object",
+    },
+  },
   record: Checkout,
   normalize: ({ id, order_summary, ...checkout }) => ({
     row: { ...checkout, checkout_id: id },

@@ -150,6 +150,38 @@ export default defineStream({
     },
     person: { kind: "self", of: "customers" },
   },
+  documented: {
+    others: {
+      webhook_url: "null",
+      metadata: "null",
+      payin_sender_id_list: "null",
+      customer_hosted_url: "string",
+      is_url_expired: "boolean",
+      "company.address_line1": "string",
+      "company.address_line2": "string",
+      "company.address_city": "string",
+      "company.address_state": "string",
+      "company.address_country": "string",
+      "company.address_zip_code": "string",
+      "company.phone_country_code": "string",
+      "company.phone_number": "string",
+      "company.authorized_user": "object",
+    },
+    mayLack: [
+      "individual",
+      "company",
+      "account_usage_purpose",
+      "customer_hosted_url",
+      "is_enabled",
+      "is_url_expired",
+      "status",
+    ],
+    values: {
+      type: ["individual", "company"],
+      gca_activation_status: ["NOT_STARTED", "APPROVAL_PENDING", "IN_PROGRESS", "COMPLETED"],
+      status: ["PENDING_INFO", "UNDER_REVIEW", "APPROVED", "SUSPENDED"],
+    },
+  },
   record: Customer,
   normalize: ({ individual, company, ...customer }) => {
     const of = company ?? noCompany

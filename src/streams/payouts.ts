@@ -195,6 +195,15 @@ export default defineStream({
       valueColumns: [],
     },
   ],
+  documented: {
+    mayLack: ["payout_id_finmo", "wire_amount", "original_amount", "type"],
+    values: {
+      // RETURNED is a webhook's (D).
+      status: ["PENDING", "SUCCESS", "FAILED", "RETURNED"],
+      approval: ["APPROVED", "FAILED"],
+      type: ["PAYOUT"],
+    },
+  },
   record: Payout,
   normalize: ({
     id,

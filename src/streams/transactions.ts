@@ -159,6 +159,21 @@ export default defineStream({
       isAbout: row => row.is_settled === true,
     },
   ],
+  documented: {
+    others: { additional_data: "null" },
+    values: { event_type: [], event_name: [], scope: [] },
+    money: {
+      eventType: "event_type",
+      eventName: "event_name",
+      amount: "amount",
+      currency: "currency",
+      netAmount: "net_amount",
+      feesCurrency: "fees_currency",
+      feesWithoutTax: "fees_without_tax",
+      taxOnFees: "tax_on_fees",
+      feesIncludingTax: "fees_including_tax",
+    },
+  },
   record: Transaction,
   normalize: transaction => ({
     // Whose balance it moves: the customer's where the transaction names one, else the organization's.

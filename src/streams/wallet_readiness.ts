@@ -58,6 +58,7 @@ export default defineStream({
     plain: { is_wallet_ready: "flag", missing_field: ["code"] },
     person: { kind: "self", of: "customers" },
   },
+  documented: { values: { missing_field: [] } },
   record: Readiness,
   normalize: ({ customer_id, is_wallet_ready, missing_field }) => ({
     row: { customer_id, is_wallet_ready, missing_fields: [...new Set(missing_field ?? [])].sort() },

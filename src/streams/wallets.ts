@@ -179,6 +179,12 @@ export default defineStream({
       valueColumns: ["currency", "actual_balance", "available_balance"],
     },
   ],
+  // Of a wallet everything is upstream's; how its categories are spelled is ?.
+  documented: {
+    others: { metadata: "null", webhook_url: "null", "wallet_account[].wallet_id": "string" },
+    mayLack: ["wallet_account"],
+    values: { category: [], scope: [] },
+  },
   record: Wallet,
   normalize: ({ wallet_account, ...wallet }) => ({
     row: wallet,
