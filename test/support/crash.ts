@@ -24,6 +24,8 @@ import { type PostgresProxy, postgresProxy } from "./postgresProxy.ts"
 import type { CommitFault } from "./postgresSession.ts"
 import { dump, MIGRATED, printed, syncOnce, testWarehouse, warehouseTables } from "./warehouse.ts"
 
+export { randomOf } from "./seeded.ts"
+
 /** Runs that do not come to their end, and what must be so afterwards. */
 
 /** Whether to be thorough: every commit point, many moments. `SOAK=1 npm test`, and in CI's nightly run. */
@@ -155,17 +157,6 @@ const readReference = (options: Partial<SandboxOptions>, account: Partial<Accoun
 
 /** The same, read in the pages of the crashing program. */
 export const referenceOf = (sandbox: Sandbox) => pageReference(sandbox, { pageSize: PAGE_SIZE })
-
-/** Numbers from 0 to 1 that are the same for the same seed (mulberry32). */
-export const randomOf = (seed: number) => {
-  let state = seed
-  return (): number => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 0x1_0000_0000
-  }
-}
 
 /** Makes every lease run out, so that nobody has to wait for it. */
 export const expire = (sql: postgres.Sql) =>

@@ -1,0 +1,65 @@
+import type postgres from "postgres"
+import { type Sandbox, STREAMS, type StreamName } from "../../src/sandbox/Sandbox.ts"
+
+/** What must be so when all is quiet again: the warehouse is the sandbox's truth, and the ledger adds up. */
+
+const IDS: Readonly<Record<StreamName, string>> = {
+  customers: "customer_id",
+  wallets: "wallet_id",
+  payouts: "payout_id",
+  checkouts: "checkout_id",
+  transactions: "transaction_id",
+}
+
+/** Differences that are told at most. */
+const TOLD_MAX = 5
+
+const LEDGER = `
+  SELECT 'a run that is over is ' || status AS what FROM sync.runs
+  WHERE status NOT IN ('complete', 'dead', 'interrupted', 'failed') OR finished_at IS NULL
+  UNION ALL
+  SELECT format('%s: counters of a run do not add up', stream) FROM sync.stream_runs
+  WHERE extracted <> inserted + updated + unchanged + stale + rejected + erased
+  UNION ALL
+  SELECT format('%s: a lease is held by %s, who is gone', stream, holder) FROM sync.leases
+  WHERE expires_at > clock_timestamp()
+  UNION ALL
+  SELECT format('%s: a reject that nothing explains: %s', stream, reason) FROM sync.rejects
+  UNION ALL
+  SELECT format('%s keys of finished passes are left', count(*)) FROM sync.seen_keys AS k
+  WHERE NOT EXISTS (SELECT FROM sync.checkpoints AS c WHERE c.pass_id = k.pass_id) HAVING count(*) > 0`
+
+/** One statement per line: what is not as it should be. */
+export const differences = async (sql: postgres.Sql, sandbox: Sandbox): Promise<ReadonlyArray<string>> => {
+  const found: Array<string> = []
+  for (const stream of STREAMS) {
+    const records = [...sandbox.truth.ids(stream)].map(id => ({
+      id,
+      text: sandbox.truth.text(stream, sandbox.indexOf(stream, id)!),
+    }))
+    const rows = await sql.unsafe<Array<{ what: string }>>(
+      `SELECT format('%s %s: %s', $1::text, coalesce(t.id, w.id), CASE
+           WHEN w.id IS NULL THEN 'is not in the warehouse'
+           WHEN t.id IS NULL THEN 'is no longer listed, but not booked as removed'
+           ELSE 'differs from the record that is served in ' || (
+             SELECT string_agg(key, ', ') FROM jsonb_each(w.raw) AS a FULL JOIN jsonb_each(t.text::jsonb) AS b USING (key)
+             WHERE a.value IS DISTINCT FROM b.value) END) AS what
+       FROM (SELECT r->>'id' AS id, r->>'text' AS text FROM jsonb_array_elements($2::text::jsonb) AS r) AS t
+       FULL JOIN (SELECT ${IDS[stream]} AS id, raw FROM warehouse.${stream} WHERE removed_at IS NULL) AS w
+         ON w.id = t.id
+       WHERE w.id IS NULL OR t.id IS NULL OR w.raw <> t.text::jsonb LIMIT ${TOLD_MAX}`,
+      [stream, JSON.stringify(records)],
+    )
+    found.push(...rows.map(({ what }) => what))
+  }
+  const notReady = [...sandbox.truth.notReady()].map(({ customerId }) => customerId).toSorted()
+  const known = await sql<Array<{ id: string }>>`
+    SELECT customer_id AS id FROM warehouse.wallet_readiness AS r
+    JOIN warehouse.customers AS c USING (account, customer_id)
+    WHERE NOT r.is_wallet_ready AND c.removed_at IS NULL`
+  if (JSON.stringify(known.map(({ id }) => id).toSorted()) !== JSON.stringify(notReady))
+    found.push(`readiness: ${known.length} customers are known not to be ready, ${notReady.length} are not`)
+  const ledger = await sql.unsafe<Array<{ what: string }>>(LEDGER)
+  found.push(...ledger.slice(0, TOLD_MAX).map(({ what }) => what))
+  return found
+}
