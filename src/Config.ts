@@ -1,6 +1,6 @@
 import { Config, ConfigError, Duration, Effect, Either, Option, Redacted } from "effect"
 import { ConfigurationError } from "./Errors.ts"
-import { DROP, KEEP, type Privacy } from "./Personal.ts"
+import type { Privacy } from "./Personal.ts"
 import type { Account } from "./paycombat/Client.ts"
 
 /**
@@ -180,10 +180,10 @@ const privacy: Config.Config<Privacy> = Config.withDefault(
 ).pipe(
   Config.zip(Config.option(privacyKey)),
   Config.mapOrFail(([mode, key]): Either.Either<Privacy, ConfigError.ConfigError> => {
-    if (mode === "keep") return Either.right(KEEP)
+    if (mode === "keep") return Either.right({ mode })
     if (Option.isSome(key)) return Either.right({ mode, key: key.value })
     return mode === "drop"
-      ? Either.right(DROP)
+      ? Either.right({ mode })
       : Either.left(ConfigError.MissingData(["PAYCOMBAT_PII_KEY"], "is not set"))
   }),
 )
