@@ -137,8 +137,16 @@ export const runRound = (
         wrong.push(`${about}: held ${Math.round(memoryMegabytes)} MB of memory`)
       if (!allowed.includes(code)) wrong.push(`${about}: ended with ${code}: ${said.trim().slice(-600)}`)
     }
+    // Whoever was killed keeps leases for their time.
+    const leasesRunOut = Effect.promise(
+      () => sql`SELECT FROM sync.leases WHERE expires_at > clock_timestamp()`,
+    ).pipe(
+      Effect.delay(QUIET_PAUSE_MILLIS),
+      Effect.repeat({ until: held => held.length === 0, times: QUIET_TRIES }),
+    )
 
     for (let n = between(random, 2, 5); n > 0 && Date.now() < options.until; n--) {
+      if (random() < 0.8) yield* leasesRunOut
       disturb(sandbox, random)
       proxy.recount()
       const world = yield* Effect.fork(living(sandbox, random))
@@ -156,14 +164,7 @@ export const runRound = (
     }
 
     sandbox.setFault(null)
-    // Whoever was killed keeps leases for their time; nobody else is at work any more.
-    for (let n = 1; n <= QUIET_TRIES; n++) {
-      const held = yield* Effect.promise(
-        () => sql`SELECT FROM sync.leases WHERE expires_at > clock_timestamp()`,
-      )
-      if (held.length === 0) break
-      yield* Effect.sleep(QUIET_PAUSE_MILLIS)
-    }
+    yield* leasesRunOut
     // What is begun anew, then what proves removal: two complete passes in a row.
     for (const args of [
       ["sync", "--full"],
