@@ -1,0 +1,146 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Fiber, Queue, Stream, TestClock } from "effect"
+import type { Kind, Tick } from "../../src/Scheduler.ts"
+import { type Done, dispatch } from "../../src/serve/dispatch.ts"
+
+/** Which ticks become runs, under a test clock. Every run takes a minute. */
+
+const MINUTE = "1 minute"
+
+interface Playing {
+  readonly first?: Kind
+  /** What comes of the runs, in order; done where it says no more. */
+  readonly outcomes?: ReadonlyArray<Done>
+}
+
+const play = ({ first, outcomes = [] }: Playing = {}) =>
+  Effect.gen(function* () {
+    const ticks = yield* Queue.unbounded<Tick>()
+    const events: Array<string> = []
+    let runs = 0
+    let under = 0
+    const fiber = yield* Effect.forkScoped(
+      dispatch({
+        ticks: Stream.fromQueue(ticks),
+        first: first ?? null,
+        run: kind =>
+          Effect.gen(function* () {
+            events.push(`${kind} begins`)
+            expect(++under).toBe(1)
+            yield* Effect.sleep(MINUTE)
+            under--
+            events.push(`${kind} ends`)
+            return outcomes[runs++] ?? "done"
+          }),
+        late: ({ kind }, fate) => Effect.sync(() => events.push(`${kind} ${fate}`)),
+      }),
+    )
+    const tick = (...kinds: ReadonlyArray<Kind>) =>
+      Effect.zipRight(
+        Queue.offerAll(
+          ticks,
+          kinds.map(kind => ({ kind, at: new Date(0) })),
+        ),
+        TestClock.adjust("1 second"),
+      )
+    return { tick, events, fiber, pass: TestClock.adjust }
+  })
+
+describe("a tick", () => {
+  it.scoped("makes a run, and none where there is none", () =>
+    Effect.gen(function* () {
+      const { tick, pass, events } = yield* play()
+      yield* pass("1 day")
+      expect(events).toEqual([])
+      yield* tick("incremental")
+      yield* pass("2 minutes")
+      yield* tick("full")
+      yield* pass("2 minutes")
+      expect(events).toEqual(["incremental begins", "incremental ends", "full begins", "full ends"])
+    }),
+  )
+
+  it.scoped(
+    "that is due in the same moment as the other schedule's makes one run with it: the full one",
+    () =>
+      Effect.gen(function* () {
+        const { tick, pass, events } = yield* play()
+        yield* tick("incremental", "full")
+        yield* pass("5 minutes")
+        expect(events).toEqual(["full begins", "full ends"])
+      }),
+  )
+
+  it.scoped("while a run is under way is dropped, and said to be", () =>
+    Effect.gen(function* () {
+      const { tick, pass, events } = yield* play()
+      yield* tick("incremental")
+      yield* tick("incremental")
+      yield* tick("incremental")
+      yield* pass("5 minutes")
+      expect(events).toEqual([
+        "incremental begins",
+        "incremental dropped",
+        "incremental dropped",
+        "incremental ends",
+      ])
+    }),
+  )
+
+  it.scoped("that asks for a full pass is not lost: it comes right after the run", () =>
+    Effect.gen(function* () {
+      const { tick, pass, events } = yield* play()
+      yield* tick("incremental")
+      yield* tick("full")
+      yield* tick("incremental")
+      yield* pass("61 seconds")
+      expect(events).toEqual([
+        "incremental begins",
+        "full put off",
+        "incremental dropped",
+        "incremental ends",
+        "full begins",
+      ])
+      yield* tick("full")
+      yield* pass("5 minutes")
+      expect(events.slice(5)).toEqual(["full dropped", "full ends"])
+    }),
+  )
+
+  it.scoped("for a full pass that could not be done is made up for at the next tick of either kind", () =>
+    Effect.gen(function* () {
+      const { tick, pass, events } = yield* play({ outcomes: ["nothing", "nothing", "done", "done"] })
+      for (const _ of Array(4)) {
+        yield* tick(events.length === 0 ? "full" : "incremental")
+        yield* pass("5 minutes")
+      }
+      expect(events.filter(event => event.endsWith("begins"))).toEqual([
+        "full begins",
+        "full begins",
+        "full begins",
+        "incremental begins",
+      ])
+    }),
+  )
+
+  it.scoped("is not waited for where something is due at the start", () =>
+    Effect.gen(function* () {
+      const { pass, events } = yield* play({ first: "incremental" })
+      yield* pass("1 second")
+      expect(events).toEqual(["incremental begins"])
+    }),
+  )
+})
+
+describe("a dispatcher that is told to stop", () => {
+  it.scoped("stops the run under way, and begins no other", () =>
+    Effect.gen(function* () {
+      const { tick, pass, events, fiber } = yield* play()
+      yield* tick("incremental")
+      yield* tick("full")
+      yield* Fiber.interrupt(fiber)
+      yield* pass("1 hour")
+      expect(events).toEqual(["incremental begins", "full put off"])
+    }),
+  )
+})

@@ -1,0 +1,238 @@
+import { request } from "node:http"
+import { connect } from "node:net"
+import { setTimeout } from "node:timers/promises"
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Exit, Metric, Scope } from "effect"
+import { limitsOf } from "../../src/Health.ts"
+import * as Metrics from "../../src/Metrics.ts"
+import type { Board } from "../../src/serve/board.ts"
+import { isOurHost, listen } from "../../src/serve/Http.ts"
+import { parsePrometheus, valueOf } from "./prometheusText.ts"
+
+/** What is said over HTTP, to polite clients and to others. */
+
+const NOW = "2026-03-10T12:00:00.000Z"
+
+const board = (given: Partial<Board> = {}): Board => ({
+  version: "1.2.3",
+  now: NOW,
+  startedAt: "2026-03-10T11:00:00.000Z",
+  isStopping: false,
+  databaseProblem: null,
+  streams: [],
+  runs: [],
+  running: null,
+  next: { incremental: "2026-03-10T12:15:00.000Z", full: "2026-03-11T02:00:00.000Z" },
+  droppedTicks: 0,
+  limits: limitsOf({ incremental: 900, full: 86_400 }),
+  ...given,
+})
+
+const HOST = "127.0.0.1"
+
+const listening = (given: Partial<Board> = {}) =>
+  listen(
+    { host: HOST, port: 0 },
+    Effect.sync(() => board(given)),
+  )
+
+const get = (url: string, init: RequestInit = {}) =>
+  Effect.promise(() => fetch(url, { redirect: "manual", ...init }))
+const textOf = (response: Response) => Effect.promise(() => response.text())
+
+/** The status of a request with a Host header, which fetch would not send. */
+const statusAs = (url: string, host: string) =>
+  Effect.promise(
+    () =>
+      new Promise<number | undefined>((resolve, reject) =>
+        request(url, { headers: { host } }, response => {
+          response.resume()
+          resolve(response.statusCode)
+        })
+          .on("error", reject)
+          .end(),
+      ),
+  )
+
+/** What comes back on a raw connection until it is closed, and how long that took. */
+const raw = (url: string, words: string) =>
+  Effect.promise(async () => {
+    const begun = Date.now()
+    const socket = connect(Number(new URL(url).port), HOST)
+    socket.write(words)
+    let heard = ""
+    socket.on("data", data => {
+      heard += data
+    })
+    await new Promise(resolve => socket.on("close", resolve).on("error", resolve))
+    return { heard, millis: Date.now() - begun }
+  })
+
+describe.concurrent("the server", () => {
+  it.scopedLive("answers its five addresses, and nothing else", () =>
+    Effect.gen(function* () {
+      const url = yield* listening()
+      const kinds: Record<string, string> = {
+        "/": "text/html; charset=utf-8",
+        "/?x=1": "text/html; charset=utf-8",
+        "/healthz": "text/plain",
+        "/readyz": "application/json; charset=utf-8",
+        "/status.json": "application/json; charset=utf-8",
+        "/metrics": "text/plain; version=0.0.4; charset=utf-8",
+      }
+      for (const [path, kind] of Object.entries(kinds)) {
+        const response = yield* get(`${url}${path}`)
+        expect([path, response.status, response.headers.get("content-type")]).toEqual([path, 200, kind])
+        expect(response.headers.get("x-content-type-options")).toBe("nosniff")
+        expect(response.headers.get("content-security-policy")).toContain("default-src 'none'")
+        expect(response.headers.get("cache-control")).toBe("no-store")
+        const head = yield* get(`${url}${path}`, { method: "HEAD" })
+        expect([head.status, yield* textOf(head)]).toEqual([200, ""])
+      }
+      for (const path of [
+        "/favicon.ico",
+        "/constructor",
+        "/__proto__",
+        "/healthz/",
+        "//healthz",
+        "/../etc/passwd",
+      ])
+        expect([path, (yield* get(`${url}${path}`)).status]).toEqual([path, 404])
+      for (const method of ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"]) {
+        const response = yield* get(`${url}/healthz`, { method })
+        expect([method, response.status, response.headers.get("allow")]).toEqual([method, 405, "GET, HEAD"])
+      }
+    }),
+  )
+
+  it.scopedLive("says why it is not ready", () =>
+    Effect.gen(function* () {
+      const url = yield* listening({
+        isStopping: true,
+        databaseProblem: "The database is away.",
+        streams: [
+          {
+            account: "eu",
+            stream: "payouts",
+            status: null,
+            ageSeconds: null,
+            problem: { kind: "never", message: "Was never read." },
+          },
+        ],
+      })
+      const response = yield* get(`${url}/readyz`)
+      expect(response.status).toBe(503)
+      expect(JSON.parse(yield* textOf(response))).toEqual({
+        ready: false,
+        reasons: ["The process is stopping.", "The database is away.", "eu/payouts: Was never read."],
+      })
+      expect((yield* get(`${url}/healthz`)).status).toBe(200)
+      const html = yield* textOf(yield* get(url))
+      expect(html).toContain("The database is away.")
+    }),
+  )
+
+  it.scopedLive("puts nothing into the page as anything but text", () =>
+    Effect.gen(function* () {
+      const message = `<img src=x onerror="alert('1')"> & so on`
+      const url = yield* listening({
+        databaseProblem: message,
+        streams: [
+          {
+            account: "a",
+            stream: "<b>",
+            status: null,
+            ageSeconds: null,
+            problem: { kind: "failed", message },
+          },
+        ],
+      })
+      const html = yield* textOf(yield* get(url))
+      expect(html).not.toContain("<img")
+      expect(html).not.toContain("<b>")
+      expect(html).toContain("&lt;img src=x onerror=&quot;alert(&#39;1&#39;)&quot;&gt; &amp; so on")
+    }),
+  )
+
+  it.scopedLive("does not listen to a page that gave its own name to this machine", () =>
+    Effect.gen(function* () {
+      const url = yield* listening()
+      for (const host of ["evil.example", "127.0.0.1.evil.example:80", "localhost.evil.example"])
+        expect([host, yield* statusAs(`${url}/status.json`, host)]).toEqual([host, 421])
+      for (const host of ["localhost:8787", "127.0.0.1", "[::1]:8787", "LOCALHOST"])
+        expect([host, yield* statusAs(`${url}/status.json`, host)]).toEqual([host, 200])
+      expect(isOurHost(undefined, HOST)).toBe(false)
+      expect(isOurHost("status.example.com", "0.0.0.0")).toBe(true)
+    }),
+  )
+
+  it.scopedLive("does not wait for who sends nothing, and refuses who sends too much", () =>
+    Effect.gen(function* () {
+      const url = yield* listening()
+      const [silent, long] = yield* Effect.all(
+        [
+          raw(url, "GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: "),
+          raw(url, `GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: ${"x".repeat(20_000)}\r\n\r\n`),
+        ],
+        { concurrency: 2 },
+      )
+      expect(silent.heard).toContain("408")
+      expect(silent.millis).toBeLessThan(15_000)
+      expect(long.heard).toContain("431")
+      expect((yield* get(`${url}/healthz`)).status).toBe(200)
+    }),
+  )
+
+  it.scopedLive("says clearly when the port is taken, and closes though somebody is connected", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const url = yield* Scope.extend(listening(), scope)
+      const port = Number(new URL(url).port)
+      const { _tag, message } = yield* Effect.flip(
+        listen(
+          { host: HOST, port },
+          Effect.sync(() => board()),
+        ),
+      )
+      expect(_tag).toBe("ConfigurationError")
+      expect(message).toContain(`Cannot listen on ${HOST}:${port}: something else listens there already`)
+      expect(message).toContain("PAYCOMBAT_HTTP_PORT")
+
+      const hanging = yield* Effect.fork(raw(url, "GET / HTTP/1.1\r\nHost: localhost\r\n"))
+      yield* Effect.promise(() => setTimeout(200))
+      const begun = Date.now()
+      yield* Scope.close(scope, Exit.void)
+      expect(Date.now() - begun).toBeLessThan(4_000)
+      yield* hanging
+      const gone = yield* Effect.either(Effect.tryPromise(() => fetch(url)))
+      expect(gone._tag).toBe("Left")
+    }),
+  )
+
+  it.scopedLive("exposes metrics as a strict reader wants them, whatever is in a label", () =>
+    Effect.gen(function* () {
+      const account = 'a"b\\c\nd'
+      yield* Metrics.begin
+      yield* Metrics.countRequest(account, 204)
+      yield* Metrics.countRequest(account, 503)
+      yield* Metrics.countRequest(account, undefined)
+      yield* Metrics.countRequest(account, 204)
+      yield* Metric.update(Metrics.runSeconds, 2)
+      yield* Metric.update(Metrics.runSeconds, 100_000)
+      const url = yield* listening()
+      const samples = parsePrometheus(yield* textOf(yield* get(`${url}/metrics`)))
+      expect(valueOf(samples, "requests_total", { account, class: "2xx" })).toBe(2)
+      expect(valueOf(samples, "requests_total", { account, class: "5xx" })).toBe(1)
+      expect(valueOf(samples, "requests_total", { account, class: "none" })).toBe(1)
+      expect(valueOf(samples, "dropped_ticks_total", { schedule: "full" })).toBe(0)
+      expect(valueOf(samples, "build_info")).toBe(1)
+      const buckets = samples.filter(({ name }) => name.endsWith("run_duration_seconds_bucket"))
+      const counts = buckets.map(({ value }) => value)
+      expect(counts).toEqual([...counts].sort((a, b) => a - b))
+      expect(buckets.at(-1)!.labels.le).toBe("+Inf")
+      expect(buckets.at(-1)!.value).toBe(valueOf(samples, "run_duration_seconds_count"))
+      expect(buckets.find(({ labels }) => labels.le === "5")!.value).toBe(1)
+      expect(valueOf(samples, "run_duration_seconds_sum")).toBe(100_002)
+    }),
+  )
+})

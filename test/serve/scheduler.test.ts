@@ -1,0 +1,128 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Fiber, Stream } from "effect"
+import { afterEach, beforeEach, vi } from "vitest"
+import type { ScheduleSettings } from "../../src/Config.ts"
+import { makeSchedule, zoneOf } from "../../src/Scheduler.ts"
+
+/** Ticks, under clocks that the test sets. */
+
+const settings = (given: Partial<ScheduleSettings> = {}): ScheduleSettings => ({
+  incremental: "*/15 * * * *",
+  full: "0 2 * * *",
+  timezone: "UTC",
+  ...given,
+})
+
+const minutes = (count: number) => count * 60_000
+const hours = (count: number) => count * 3_600_000
+
+/** All ticks from now on, as `kind time`; stops with the test. */
+const listening = async (given: Partial<ScheduleSettings>) => {
+  const schedule = await Effect.runPromise(makeSchedule(settings(given)))
+  const seen: Array<string> = []
+  const fiber = Effect.runFork(
+    Stream.runForEach(schedule.ticks, ({ kind, at }) =>
+      Effect.sync(() => seen.push(`${kind} ${at.toISOString()}`)),
+    ),
+  )
+  await vi.advanceTimersByTimeAsync(0)
+  return { schedule, seen, stop: () => Effect.runPromise(Fiber.interrupt(fiber)) }
+}
+
+describe("a cron expression", () => {
+  it.effect("that is none is one line that names its variable", () =>
+    Effect.gen(function* () {
+      for (const [given, variable] of [
+        [{ incremental: "every hour" }, "PAYCOMBAT_SCHEDULE"],
+        [{ incremental: "61 * * * *" }, "PAYCOMBAT_SCHEDULE"],
+        [{ full: "0 0 31 2 *" }, "PAYCOMBAT_FULL_SCHEDULE"],
+      ] as const) {
+        const { _tag, message } = yield* Effect.flip(makeSchedule(settings(given)))
+        expect(_tag).toBe("ConfigurationError")
+        expect(message).toContain(variable)
+        expect(message).not.toContain("\n")
+      }
+    }),
+  )
+
+  it("about every hour of every day is read in UTC, where no clock is set back", () => {
+    expect(zoneOf("*/15 * * * *", "Europe/Berlin")).toBe("UTC")
+    expect(zoneOf("*/10 * * * * *", "America/New_York")).toBe("UTC")
+    expect(zoneOf("0 2 * * *", "Europe/Berlin")).toBe("Europe/Berlin")
+    expect(zoneOf("0 * * * 1-5", "Europe/Berlin")).toBe("Europe/Berlin")
+    // There the full hour is not everywhere else's.
+    expect(zoneOf("0 * * * *", "Asia/Kolkata")).toBe("Asia/Kolkata")
+  })
+})
+
+describe("ticks", () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "Date"] })
+    vi.setSystemTime("2026-03-10T01:50:00.000Z")
+  })
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
+  it("come when they are due, of both schedules, until nobody listens", async () => {
+    const { schedule, seen, stop } = await listening({})
+    expect(schedule.next("incremental").toISOString()).toBe("2026-03-10T02:00:00.000Z")
+    expect(schedule.next("full").toISOString()).toBe("2026-03-10T02:00:00.000Z")
+    expect([schedule.intervalSeconds("incremental"), schedule.intervalSeconds("full")]).toEqual([900, 86_400])
+    await vi.advanceTimersByTimeAsync(minutes(9))
+    expect(seen).toEqual([])
+    await vi.advanceTimersByTimeAsync(minutes(17))
+    expect(seen.sort()).toEqual([
+      "full 2026-03-10T02:00:00.000Z",
+      "incremental 2026-03-10T02:00:00.000Z",
+      "incremental 2026-03-10T02:15:00.000Z",
+    ])
+    await stop()
+    expect(vi.getTimerCount()).toBe(0)
+    await vi.advanceTimersByTimeAsync(hours(1))
+    expect(seen).toHaveLength(3)
+  })
+
+  it("are read in the time zone, and the longest time between two is known", async () => {
+    const { schedule, seen, stop } = await listening({ full: "30 20 * * 1", timezone: "America/New_York" })
+    expect(schedule.next("full").toISOString()).toBe("2026-03-17T00:30:00.000Z")
+    expect(schedule.intervalSeconds("full")).toBeGreaterThanOrEqual(7 * 86_400)
+    await vi.advanceTimersByTimeAsync(hours(7 * 24))
+    expect(seen.filter(tick => tick.startsWith("full"))).toEqual(["full 2026-03-17T00:30:00.000Z"])
+    await stop()
+  })
+
+  it("go on through the hour that a clock set back repeats", async () => {
+    vi.setSystemTime("2026-10-24T23:50:00.000Z")
+    const { seen, stop } = await listening({ timezone: "Europe/Berlin" })
+    await vi.advanceTimersByTimeAsync(hours(2))
+    expect(seen.filter(tick => tick.startsWith("incremental"))).toHaveLength(8)
+    await stop()
+  })
+
+  it("that a machine slept through are made up for once, soon after it wakes, and the next are on time", async () => {
+    const { seen, stop } = await listening({})
+    // The clock goes on; timers stand still.
+    vi.setSystemTime("2026-03-10T09:20:00.000Z")
+    await vi.advanceTimersByTimeAsync(31_000)
+    expect(seen.sort()).toEqual(["full 2026-03-10T02:00:00.000Z", "incremental 2026-03-10T02:00:00.000Z"])
+    await vi.advanceTimersByTimeAsync(minutes(11))
+    expect(seen.slice(2)).toEqual(["incremental 2026-03-10T09:30:00.000Z"])
+    await vi.advanceTimersByTimeAsync(minutes(30))
+    expect(seen.slice(3)).toEqual([
+      "incremental 2026-03-10T09:45:00.000Z",
+      "incremental 2026-03-10T10:00:00.000Z",
+    ])
+    await stop()
+  })
+
+  it("do not come twice, nor a storm of them, when the clock is set back", async () => {
+    const { seen, stop } = await listening({})
+    await vi.advanceTimersByTimeAsync(minutes(11))
+    expect(seen).toHaveLength(2)
+    vi.setSystemTime("2026-03-10T01:40:00.000Z")
+    await vi.advanceTimersByTimeAsync(minutes(16))
+    expect(seen.length).toBeLessThanOrEqual(4)
+    await stop()
+  })
+})
