@@ -64,6 +64,7 @@ export interface Ended {
 export interface Running {
   readonly process: ChildProcess
   readonly stdout: () => string
+  readonly stderr: () => string
   /** Waits until this was printed, to stdout or stderr; fails when the process ends before. */
   readonly printed: (text: string) => Effect.Effect<void>
   readonly ended: Effect.Effect<Ended>
@@ -160,6 +161,7 @@ const running = (child: ChildProcess): Running => {
   return {
     process: child,
     stdout: () => stdout,
+    stderr: () => stderr,
     printed: text =>
       Effect.promise(async () => {
         const until = Date.now() + LIMIT_MS

@@ -1,0 +1,226 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Redacted } from "effect"
+import { DEFAULT_LIST_PATHS, start as startSandbox } from "../../src/sandbox/Sandbox.ts"
+import {
+  type Cli,
+  cli,
+  databaseEnvironment,
+  type Environment,
+  linesOf,
+  sandboxEnvironment,
+} from "../support/cli.ts"
+import { runSql, testDatabase } from "../support/postgres.ts"
+import { MIGRATED, SMALL } from "../support/warehouse.ts"
+import { parsePrometheus, type Sample, valueOf } from "./prometheusText.ts"
+
+/** The real `serve`, as a process of its own. */
+
+const EVERY_SECOND = { PAYCOMBAT_SCHEDULE: "* * * * * *", PAYCOMBAT_FULL_SCHEDULE: "0 0 1 1 *" }
+/** No tick comes while a test lasts: only the run at the start. */
+const NEVER = { PAYCOMBAT_SCHEDULE: "0 0 1 1 *", PAYCOMBAT_FULL_SCHEDULE: "0 0 1 1 *" }
+const PORT_0 = { PAYCOMBAT_HTTP_PORT: "0" }
+const LIMIT = "40 seconds"
+
+interface StatusJson {
+  readonly databaseProblem: string | null
+  readonly running: object | null
+  readonly streams: ReadonlyArray<{
+    readonly account: string
+    readonly stream: string
+    readonly problem: { readonly kind: string; readonly message: string } | null
+    readonly status: { readonly rows: number } | null
+  }>
+  readonly runs: ReadonlyArray<{ readonly status: string }>
+}
+
+const parts = Effect.gen(function* () {
+  const database = yield* testDatabase({ template: MIGRATED })
+  const sandbox = yield* startSandbox(SMALL)
+  const program = yield* cli({
+    ...sandboxEnvironment(sandbox),
+    ...databaseEnvironment(database.ownerUrl),
+    ...PORT_0,
+  })
+  return { database, sandbox, program }
+})
+
+const ADDRESS = /listening on (http:\/\/[^\s;"]+)/
+
+/** Starts `serve`, and waits until it listens. */
+const serving = (program: Cli, environment: Environment, ...args: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    const process = yield* program.start(["serve", ...args], environment)
+    yield* process.printed("listening on http://")
+    const url = ADDRESS.exec(process.stderr())![1]!
+    const ask = (path: string) =>
+      Effect.promise(async () => {
+        const response = await fetch(`${url}${path}`)
+        return { status: response.status, text: await response.text() }
+      })
+    const status = Effect.map(ask("/status.json"), ({ text }) => JSON.parse(text) as StatusJson)
+    const metrics = Effect.map(ask("/metrics"), ({ text }) => parsePrometheus(text))
+    return { ...process, url, ask, status, metrics }
+  })
+
+const until = <A>(look: Effect.Effect<A>, isSo: (seen: A) => boolean) =>
+  look.pipe(Effect.delay("100 millis"), Effect.repeat({ until: isSo }), Effect.timeout(LIMIT), Effect.orDie)
+
+const completed = (samples: ReadonlyArray<Sample>) =>
+  valueOf(samples, "runs_total", { status: "complete" }) ?? 0
+
+describe.concurrent("serve", () => {
+  it.scopedLive("syncs at its start and at each tick, tells it, and stops when told to", () =>
+    Effect.gen(function* () {
+      const { program, sandbox } = yield* parts
+      const { metrics, status, ask, stop } = yield* serving(program, EVERY_SECOND)
+      const samples = yield* until(metrics, seen => completed(seen) >= 2)
+      const payouts = { account: "default", stream: "payouts" }
+      expect(valueOf(samples, "rows_total", { ...payouts, outcome: "inserted" })).toBe(
+        sandbox.truth.count("payouts"),
+      )
+      expect(valueOf(samples, "rows_total", { ...payouts, outcome: "unchanged" })).toBeGreaterThan(0)
+      expect(valueOf(samples, "requests_total", { account: "default", class: "2xx" })).toBeGreaterThan(10)
+      expect(valueOf(samples, "lag_seconds", payouts)).toBeLessThan(30)
+      expect(valueOf(samples, "open_rejects", payouts)).toBe(0)
+      expect(valueOf(samples, "ready")).toBe(1)
+      expect(valueOf(samples, "next_tick_timestamp_seconds", { schedule: "incremental" })).toBeGreaterThan(
+        1e9,
+      )
+      expect(yield* ask("/readyz")).toMatchObject({ status: 200 })
+      const board = yield* status
+      expect(board.streams).toHaveLength(6)
+      expect(board.streams.find(({ stream }) => stream === "payouts")!.status!.rows).toBe(
+        sandbox.truth.count("payouts"),
+      )
+      const html = (yield* ask("/")).text
+      expect(html).toContain("The figures can be trusted")
+      const { code, stdout, stderr } = yield* stop("SIGTERM")
+      expect([code, stdout]).toEqual([143, ""])
+      const lines = linesOf(stderr).map(line => JSON.parse(line) as Record<string, string>)
+      const run = lines.find(({ message }) => message?.startsWith("complete: 20 read"))!
+      expect(run).toMatchObject({ level: "info", account: "default", stream: "payouts" })
+      expect(run.run).toMatch(/^[0-9a-f-]{36}$/)
+      for (const text of [html, stderr, JSON.stringify(samples), JSON.stringify(board)])
+        expect(text).not.toContain(sandbox.token)
+    }),
+  )
+
+  it.scopedLive("is stopped in the middle of a run: what was read stays, and is booked as interrupted", () =>
+    Effect.gen(function* () {
+      const { program, sandbox, database } = yield* parts
+      sandbox.setFault(({ path, query }) =>
+        path === DEFAULT_LIST_PATHS.transactions && Number(query.get("page")) >= 2
+          ? { hang: true }
+          : undefined,
+      )
+      const { status, stop, ask } = yield* serving(program, { ...NEVER, PAYCOMBAT_PAGE_SIZE: "10" })
+      yield* until(
+        status,
+        ({ running, streams }) =>
+          running !== null &&
+          streams.some(({ stream, status }) => stream === "wallet_readiness" && status !== null),
+      )
+      expect(yield* ask("/readyz")).toMatchObject({ status: 503 })
+      expect((yield* ask("/")).text).toContain("Under way")
+      const begun = Date.now()
+      const { code } = yield* stop("SIGINT")
+      expect(code).toBe(130)
+      expect(Date.now() - begun).toBeLessThan(10_000)
+      const booked = yield* Effect.promise(() =>
+        runSql(database.ownerUrl, "SELECT status FROM sync.stream_runs WHERE stream = 'transactions'"),
+      )
+      expect(booked).toEqual([{ status: "interrupted" }])
+      const leases = yield* Effect.promise(() =>
+        runSql(database.ownerUrl, "SELECT 1 FROM sync.leases WHERE expires_at > clock_timestamp()"),
+      )
+      expect(leases).toEqual([])
+    }),
+  )
+
+  it.scopedLive("keeps accounts apart: one whose token is refused costs the other nothing", () =>
+    Effect.gen(function* () {
+      const { program, sandbox: eu } = yield* parts
+      const apac = yield* startSandbox({ ...SMALL, token: "apac-token" })
+      apac.setFault(() => ({ status: 401 }))
+      const { metrics, status, ask } = yield* serving(program, {
+        ...EVERY_SECOND,
+        PAYCOMBAT_ACCOUNTS: "eu,apac",
+        PAYCOMBAT_BASE_URL_EU: eu.url,
+        PAYCOMBAT_TOKEN_EU: eu.token,
+        PAYCOMBAT_BASE_URL_APAC: apac.url,
+        PAYCOMBAT_TOKEN_APAC: apac.token,
+      })
+      yield* until(metrics, seen => (valueOf(seen, "runs_total", { status: "failed" }) ?? 0) >= 2)
+      const { streams } = yield* status
+      expect(
+        new Set(streams.filter(({ account }) => account === "eu").map(({ problem }) => problem)),
+      ).toEqual(new Set([null]))
+      const refused = streams.filter(({ account }) => account === "apac")
+      expect(refused.map(({ problem }) => problem?.kind)).toEqual(Array(6).fill("failed"))
+      expect((yield* ask("/readyz")).text).toContain("apac/customers: failed")
+      expect(apac.requests.total).toBeLessThan(eu.requests.total / 3)
+
+      apac.setFault(null)
+      yield* until(status, ({ streams }) => streams.every(({ problem }) => problem === null))
+      expect(yield* ask("/readyz")).toMatchObject({ status: 200 })
+    }),
+  )
+
+  it.scopedLive("outlives its database's absence: says so, and goes on when it is back", () =>
+    Effect.gen(function* () {
+      const { program, database } = yield* parts
+      const { metrics, ask, status } = yield* serving(program, EVERY_SECOND)
+      yield* until(metrics, seen => completed(seen) >= 1)
+      const name = new URL(Redacted.value(database.ownerUrl)).pathname.slice(1)
+      const admin = Redacted.make(Redacted.value(database.ownerUrl).replace(/\/[^/]*$/, "/postgres"))
+      const allow = (isAllowed: boolean) =>
+        Effect.promise(() => runSql(admin, `ALTER DATABASE ${name} ALLOW_CONNECTIONS ${isAllowed}`))
+      const cut = Effect.promise(() =>
+        runSql(
+          admin,
+          `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}' AND application_name = 'paycombat-sync'`,
+        ),
+      )
+      yield* allow(false)
+      yield* cut
+      yield* until(status, ({ databaseProblem }) => databaseProblem !== null)
+      expect(yield* ask("/readyz")).toMatchObject({ status: 503 })
+      expect(yield* ask("/healthz")).toMatchObject({ status: 200 })
+      expect((yield* ask("/")).text).toContain("The database cannot be used")
+      expect(valueOf(yield* metrics, "database_up")).toBe(0)
+      yield* allow(true)
+      const before = completed(yield* metrics)
+      yield* until(metrics, seen => completed(seen) > before)
+      yield* until(ask("/readyz"), ({ status }) => status === 200)
+    }),
+  )
+
+  it.scopedLive("says what is wrong with its settings before anything is started, and exits with 2", () =>
+    Effect.gen(function* () {
+      const { program } = yield* parts
+      const wrong: ReadonlyArray<readonly [Environment, ReadonlyArray<string>, string]> = [
+        [{ PAYCOMBAT_SCHEDULE: "hourly" }, [], "PAYCOMBAT_SCHEDULE"],
+        [{ PAYCOMBAT_FULL_SCHEDULE: "0 25 * * *" }, [], "PAYCOMBAT_FULL_SCHEDULE"],
+        [{ PAYCOMBAT_TIMEZONE: "Mars/Base" }, [], "PAYCOMBAT_TIMEZONE"],
+        [{ PAYCOMBAT_HTTP_PORT: "80000" }, [], "PAYCOMBAT_HTTP_PORT"],
+        [
+          { PAYCOMBAT_HTTP_HOST: "192.0.2.1", PAYCOMBAT_HTTP_PORT: "8787" },
+          [],
+          "Cannot listen on 192.0.2.1:8787",
+        ],
+        [{}, ["--max-age", "soon"], "--max-age soon"],
+        [{ OTEL_TRACES_EXPORTER: "zipkin" }, [], "OTEL_TRACES_EXPORTER"],
+      ]
+      const ended = yield* Effect.forEach(
+        wrong,
+        ([environment, args, words]) =>
+          Effect.map(program.run(["serve", ...args], environment), end => ({ end, words })),
+        { concurrency: 2 },
+      )
+      for (const { end, words } of ended) {
+        expect([end.code, end.stdout, linesOf(end.stderr).length], end.stderr).toEqual([2, "", 1])
+        expect(end.stderr).toContain(words)
+      }
+    }),
+  )
+})
