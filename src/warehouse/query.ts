@@ -1,8 +1,8 @@
-import { Effect, Redacted } from "effect"
+import { Effect, type Redacted } from "effect"
 import postgres from "postgres"
 import { ConfigurationError, WarehouseError } from "../Errors.ts"
-import { sqlState, warehouseError } from "./Database.ts"
-import { EXCESS_RIGHTS } from "./readerRights.ts"
+import { warehouseError } from "./Database.ts"
+import { asReader } from "./reader.ts"
 
 /** Each value is the text that Postgres prints: no digit of an amount and no microsecond passes through a number. */
 export interface QueryAnswer {
@@ -19,21 +19,10 @@ export interface QueryLimits {
 /** An answer is held in memory. One that is larger is refused, never cut: half an answer looks like a whole one. */
 export const QUERY_LIMITS: QueryLimits = { rows: 200_000, characters: 100_000_000, milliseconds: 600_000 }
 
-const CONNECT_TIMEOUT_SECONDS = 15
-const CLOSE_TIMEOUT_SECONDS = 2
 const BATCH_ROWS = 1_000
 
 /** The extended protocol: Postgres itself refuses a second statement after a semicolon. */
 const ONE_STATEMENT = { simple: false, prepare: false }
-
-/** The same text on every server: days are UTC, and a view needs no schema in front. */
-const SESSION = {
-  search_path: "analytics",
-  TimeZone: "UTC",
-  DateStyle: "ISO, MDY",
-  IntervalStyle: "postgres",
-  bytea_output: "hex",
-}
 
 /**
  * Runs one statement that answers with rows, as a login that may read `analytics` and nothing else; refuses to
@@ -48,76 +37,9 @@ export const runQuery = (
   statement: string,
   limits: QueryLimits = QUERY_LIMITS,
 ): Effect.Effect<QueryAnswer, ConfigurationError | WarehouseError> =>
-  Effect.acquireUseRelease(
-    open(readerUrl),
-    sql =>
-      Effect.gen(function* () {
-        yield* begin(sql, limits)
-        yield* refuseExcess(sql)
-        return yield* answer(sql, statement, limits)
-      }),
-    // Without COMMIT: what a statement did against all odds goes with the connection.
-    sql => Effect.promise(() => sql.end({ timeout: CLOSE_TIMEOUT_SECONDS })),
+  asReader(readerUrl, { name: "query", milliseconds: limits.milliseconds }, sql =>
+    answer(sql, statement, limits),
   )
-
-const open = (readerUrl: Redacted.Redacted): Effect.Effect<postgres.Sql, ConfigurationError> =>
-  Effect.try({
-    try: () =>
-      postgres(Redacted.value(readerUrl), {
-        max: 1,
-        max_lifetime: null,
-        fetch_types: false,
-        prepare: false,
-        connect_timeout: CONNECT_TIMEOUT_SECONDS,
-        connection: { application_name: "paycombat-sync query" },
-        onnotice: () => undefined,
-      }),
-    // The parser's own message repeats the URL, password and all.
-    catch: () =>
-      new ConfigurationError({
-        message:
-          "PAYCOMBAT_READER_URL is not a Postgres URL: it should look like postgres://login:password@host:5432/database.",
-      }),
-  })
-
-const begin = (
-  sql: postgres.Sql,
-  limits: QueryLimits,
-): Effect.Effect<void, ConfigurationError | WarehouseError> =>
-  Effect.tryPromise({
-    try: async () => {
-      await sql.unsafe("BEGIN TRANSACTION READ ONLY")
-      const settings = Object.entries({ ...SESSION, statement_timeout: String(limits.milliseconds) })
-      for (const [name, value] of settings) await sql`SELECT set_config(${name}, ${value}, true)`
-    },
-    catch: error =>
-      /^(28|3D)/.test(sqlState(error) ?? "")
-        ? new ConfigurationError({
-            message: `Postgres does not let the reader's login in (${sqlState(error)}): check user, password and database of PAYCOMBAT_READER_URL.`,
-          })
-        : warehouseError(error),
-  })
-
-const refuseExcess = (sql: postgres.Sql): Effect.Effect<void, ConfigurationError | WarehouseError> =>
-  Effect.gen(function* () {
-    const found = yield* Effect.tryPromise({
-      try: async () => ({
-        excess: await sql.unsafe<Array<{ what: string }>>(EXCESS_RIGHTS),
-        mayRead: await sql<Array<{ yes: boolean }>>`
-          SELECT coalesce(has_schema_privilege(to_regnamespace('analytics')::oid, 'USAGE'), false) AS yes`,
-      }),
-      catch: warehouseError,
-    })
-    if (found.excess.length > 0)
-      return yield* new ConfigurationError({
-        message: `Refused: the login of PAYCOMBAT_READER_URL may do more than read analytics: it ${found.excess.map(({ what }) => what).join("; ")}. Use a login whose only right is to be a member of paycombat_reader.`,
-      })
-    if (found.mayRead[0]?.yes !== true)
-      return yield* new ConfigurationError({
-        message:
-          "The login of PAYCOMBAT_READER_URL may not read schema analytics, or there is none: run `paycombat-sync migrate`, then GRANT paycombat_reader TO that login.",
-      })
-  })
 
 const answer = (
   sql: postgres.Sql,

@@ -1,0 +1,39 @@
+/** HTML that cannot be made of text by accident: whatever is put into a template is escaped, unless it is HTML already. */
+
+export class Html {
+  readonly text: string
+  constructor(text: string) {
+    this.text = text
+  }
+}
+
+type Part = Html | string | number | null | undefined | ReadonlyArray<Html>
+
+const ESCAPES: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&quot;",
+  "'": "&#39;",
+}
+
+/** Text from outside may hold characters that turn the direction of what follows, or end a line: they are shown as a mark. */
+const INVISIBLE = /[\p{Cc}\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu
+
+export const escape = (text: string): string =>
+  text.replace(INVISIBLE, "\ufffd").replace(/[&<>"']/g, found => ESCAPES[found]!)
+
+const textOf = (part: Part): string => {
+  if (part === null || part === undefined) return ""
+  if (part instanceof Html) return part.text
+  if (typeof part === "object") return part.map(({ text }) => text).join("")
+  return escape(String(part))
+}
+
+export const html = (literals: TemplateStringsArray, ...parts: ReadonlyArray<Part>): Html =>
+  new Html(literals.map((text, i) => text + textOf(parts[i])).join(""))
+
+/** Text that is HTML already, from a source that made it safe. */
+export const trusted = (text: string): Html => new Html(text)
+
+export const NOTHING = new Html("")

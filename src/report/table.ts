@@ -1,0 +1,65 @@
+import type { List, Row } from "./data.ts"
+import { type Html, html, NOTHING } from "./html.ts"
+import { amount, count, placesByCurrency } from "./text.ts"
+
+/** Tables: of a few columns on paper and screen, and each row a block of its own on a phone. */
+
+export interface Column {
+  readonly title: string
+  /** Text is set left, figures right. `amount` fills up decimal places by the row's currency. */
+  readonly kind?: "text" | "count" | "amount" | "code"
+  /** Name of the row's value, or what is made of it. */
+  readonly of: string | ((row: Row) => Html | string | null)
+}
+
+export interface TableOptions {
+  readonly caption: string
+  readonly columns: ReadonlyArray<Column>
+  readonly rows: ReadonlyArray<Row>
+  /** What is said where there is no row. */
+  readonly empty?: string
+}
+
+const isFigure = ({ kind }: Column) => kind === "count" || kind === "amount"
+
+export const table = ({ caption, columns, rows, empty = "None." }: TableOptions): Html => {
+  if (rows.length === 0) return html`<p class="none">${caption}: ${empty}</p>`
+  const amounts = columns.flatMap(({ kind, of }) => (kind === "amount" && typeof of === "string" ? [of] : []))
+  const places = placesByCurrency(rows, amounts)
+  const cell = (column: Column, row: Row, isHead: boolean): Html => {
+    const { kind, of, title } = column
+    const value = typeof of === "function" ? of(row) : (row[of] ?? null)
+    const shown =
+      typeof value !== "string"
+        ? (value ?? "–")
+        : kind === "amount"
+          ? amount(value, places.get(row.currency ?? ""))
+          : kind === "count"
+            ? count(value)
+            : kind === "code"
+              ? html`<code>${value}</code>`
+              : value
+    // An element that starts a row names it.
+    return isHead
+      ? html`<th scope="row" data-title="${title}">${shown}</th>`
+      : html`<td${isFigure(column) ? html` class="n"` : NOTHING} data-title="${title}">${shown}</td>`
+  }
+  return html`<table>
+<caption>${caption}</caption>
+<thead><tr>${columns.map(column => html`<th scope="col"${isFigure(column) ? html` class="n"` : NOTHING}>${column.title}</th>`)}</tr></thead>
+<tbody>
+${rows.map(row => html`<tr>${columns.map((column, i) => cell(column, row, i === 0))}</tr>\n`)}</tbody>
+</table>`
+}
+
+/** For a shell: between double quotes nothing but these has a meaning. */
+const inShell = (text: string): string => `"${text.replace(/[\\"$`]/g, found => `\\${found}`)}"`
+
+/** Where a list is cut: how many there are beyond it, and how to see them. */
+export const more = ({ rows, total, statement }: List, isDemo: boolean): Html =>
+  total <= rows.length
+    ? NOTHING
+    : html`<p class="more">${count(total - rows.length)} more: <code>paycombat-sync query ${isDemo ? "--demo " : ""}${inShell(statement)}</code></p>`
+
+export const listTable = (list: List, isDemo: boolean, options: Omit<TableOptions, "rows">): Html =>
+  html`${table({ ...options, rows: list.rows })}${more(list, isDemo)}`

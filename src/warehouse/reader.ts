@@ -1,0 +1,117 @@
+import { Effect, Redacted } from "effect"
+import postgres from "postgres"
+import { ConfigurationError, type WarehouseError } from "../Errors.ts"
+import { sqlState, warehouseError } from "./Database.ts"
+import { EXCESS_RIGHTS } from "./readerRights.ts"
+
+/** The reader's login: what `query` and `report` ask `analytics` with. */
+
+const CONNECT_TIMEOUT_SECONDS = 15
+const CLOSE_TIMEOUT_SECONDS = 2
+
+/** The same text on every server: days are UTC, and a view needs no schema in front. */
+const SESSION = {
+  search_path: "analytics",
+  TimeZone: "UTC",
+  DateStyle: "ISO, MDY",
+  IntervalStyle: "postgres",
+  bytea_output: "hex",
+}
+
+/** Types that the driver would make a number, a boolean or a date of. */
+const PARSED_TYPES = [16, 21, 23, 26, 114, 700, 701, 1082, 1083, 1114, 1184, 3802]
+
+export interface ReaderSession {
+  /** What Postgres shows it as, after the program's name. */
+  readonly name: string
+  /** How long one statement may take. */
+  readonly milliseconds: number
+}
+
+/**
+ * Runs SQL on a connection of its own, as a login that may read `analytics` and nothing else; refuses to run it
+ * as any other, naming the right that is too much. Every statement sees the same snapshot, and every value comes
+ * back as the text that Postgres prints.
+ *
+ * The wall is the login. Around it: the rights are looked up in the transaction that then runs the statements,
+ * which is read-only and, a snapshot being taken, cannot be made anything else; it is never committed.
+ */
+export const asReader = <A, E>(
+  readerUrl: Redacted.Redacted,
+  session: ReaderSession,
+  use: (sql: postgres.Sql) => Effect.Effect<A, E>,
+): Effect.Effect<A, E | ConfigurationError | WarehouseError> =>
+  Effect.acquireUseRelease(
+    open(readerUrl, session),
+    sql =>
+      Effect.gen(function* () {
+        yield* begin(sql, session)
+        yield* refuseExcess(sql)
+        return yield* use(sql)
+      }),
+    // Without COMMIT: what a statement did against all odds goes with the connection.
+    sql => Effect.promise(() => sql.end({ timeout: CLOSE_TIMEOUT_SECONDS })),
+  )
+
+const open = (
+  readerUrl: Redacted.Redacted,
+  { name }: ReaderSession,
+): Effect.Effect<postgres.Sql, ConfigurationError> =>
+  Effect.try({
+    try: () =>
+      postgres(Redacted.value(readerUrl), {
+        max: 1,
+        max_lifetime: null,
+        fetch_types: false,
+        prepare: false,
+        connect_timeout: CONNECT_TIMEOUT_SECONDS,
+        connection: { application_name: `paycombat-sync ${name}` },
+        types: { printed: { to: 25, from: PARSED_TYPES, serialize: String, parse: String } },
+        onnotice: () => undefined,
+      }) as postgres.Sql,
+    // The parser's own message repeats the URL, password and all.
+    catch: () =>
+      new ConfigurationError({
+        message:
+          "PAYCOMBAT_READER_URL is not a Postgres URL: it should look like postgres://login:password@host:5432/database.",
+      }),
+  })
+
+const begin = (
+  sql: postgres.Sql,
+  { milliseconds }: ReaderSession,
+): Effect.Effect<void, ConfigurationError | WarehouseError> =>
+  Effect.tryPromise({
+    try: async () => {
+      await sql.unsafe("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+      const settings = Object.entries({ ...SESSION, statement_timeout: String(milliseconds) })
+      for (const [name, value] of settings) await sql`SELECT set_config(${name}, ${value}, true)`
+    },
+    catch: error =>
+      /^(28|3D)/.test(sqlState(error) ?? "")
+        ? new ConfigurationError({
+            message: `Postgres does not let the reader's login in (${sqlState(error)}): check user, password and database of PAYCOMBAT_READER_URL.`,
+          })
+        : warehouseError(error),
+  })
+
+const refuseExcess = (sql: postgres.Sql): Effect.Effect<void, ConfigurationError | WarehouseError> =>
+  Effect.gen(function* () {
+    const found = yield* Effect.tryPromise({
+      try: async () => ({
+        excess: await sql.unsafe<Array<{ what: string }>>(EXCESS_RIGHTS),
+        mayRead: await sql<Array<{ yes: string }>>`
+          SELECT coalesce(has_schema_privilege(to_regnamespace('analytics')::oid, 'USAGE'), false) AS yes`,
+      }),
+      catch: warehouseError,
+    })
+    if (found.excess.length > 0)
+      return yield* new ConfigurationError({
+        message: `Refused: the login of PAYCOMBAT_READER_URL may do more than read analytics: it ${found.excess.map(({ what }) => what).join("; ")}. Use a login whose only right is to be a member of paycombat_reader.`,
+      })
+    if (found.mayRead[0]?.yes !== "t")
+      return yield* new ConfigurationError({
+        message:
+          "The login of PAYCOMBAT_READER_URL may not read schema analytics, or there is none: run `paycombat-sync migrate`, then GRANT paycombat_reader TO that login.",
+      })
+  })

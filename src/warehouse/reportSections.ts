@@ -1,0 +1,169 @@
+import { Effect } from "effect"
+import type postgres from "postgres"
+import { GAP_AGES, type List, PANELS_MAX, UNSETTLED_AGES } from "../report/data.ts"
+import {
+  accountIs,
+  aged,
+  currencyIs,
+  dayIs,
+  dayOf,
+  listOf,
+  literal,
+  type Period,
+  rowsOf,
+  second,
+  where,
+} from "./reportSql.ts"
+
+/** The statements of a report's three sections. */
+
+export const gapsOf = (sql: postgres.Sql, filter: Period) => {
+  const account = where(...accountIs(filter))
+  const ofAccount = accountIs(filter).map(condition => ` AND ${condition}`)
+  const step = literal(`1 ${filter.grain}`)
+  return Effect.all({
+    counts: rowsOf(
+      sql,
+      `SELECT account, count(*) AS customer_count, count(*) FILTER (WHERE is_active IS NOT FALSE) AS active_count,
+         ${["missing_fields", "unspecified", "never_checked", "check_failed"].map(reason => `count(*) FILTER (WHERE reason = '${reason}') AS ${reason}_count`).join(", ")},
+         ${aged(GAP_AGES, "gap_days", "count(*)", "age")}, count(*) FILTER (WHERE gap_days IS NULL) AS age_unknown,
+         ${dayOf("min(gap_since)")} AS oldest_gap_since
+       FROM analytics.kyc_gap${account} GROUP BY account ORDER BY account`,
+    ),
+    fields: listOf(
+      sql,
+      `SELECT account, missing_field, customer_count, ${dayOf("oldest_gap_since")} AS oldest_gap_since, median_gap_days
+       FROM analytics.kyc_gap_summary${account}`,
+      "account, customer_count DESC, missing_field",
+    ),
+    trend: rowsOf(
+      sql,
+      `WITH change AS (
+         SELECT account, ${dayOf("valid_from")} AS day, 1 AS n FROM analytics.kyc_gap_history
+         WHERE NOT is_wallet_ready${ofAccount}
+         UNION ALL SELECT account, ${dayOf("valid_to")}, -1 FROM analytics.kyc_gap_history
+         WHERE NOT is_wallet_ready AND valid_to IS NOT NULL${ofAccount}
+       ), state AS MATERIALIZED (
+         SELECT account, day, sum(n) OVER (PARTITION BY account ORDER BY day) AS not_ready_count
+         FROM (SELECT account, day, sum(n) AS n FROM change GROUP BY account, day) AS daily
+       ), span AS (SELECT account, min(day) AS first_day FROM state GROUP BY account)
+       SELECT span.account, bucket::date, state.not_ready_count
+       FROM span
+       CROSS JOIN LATERAL generate_series(
+         date_trunc('${filter.grain}', greatest(first_day, ${literal(filter.from)}::date)),
+         least(${literal(filter.to)}::date, ${dayOf("now()")}), ${step}::interval) AS bucket
+       CROSS JOIN LATERAL (
+         SELECT not_ready_count FROM state
+         WHERE state.account = span.account AND state.day < least(bucket + ${step}::interval, ${literal(filter.to)}::date + 1)
+         ORDER BY day DESC LIMIT 1) AS state
+       ORDER BY account, bucket`,
+    ),
+    volume: listOf(
+      sql,
+      `SELECT account, currency, count(*) AS customer_count, sum(open_checkout_count) AS open_checkout_count,
+         sum(open_checkout_amount) AS open_checkout_amount, sum(unsettled_count) AS unsettled_count,
+         sum(unsettled_amount) AS unsettled_amount
+       FROM analytics.kyc_gap_volume${where(...accountIs(filter), ...currencyIs(filter))} GROUP BY account, currency`,
+      "account, currency",
+    ),
+    customers: listOf(
+      sql,
+      `SELECT account, customer_id, customer_type, is_active, reason, array_to_string(missing_fields, ', ') AS missing_fields,
+         ${dayOf("gap_since")} AS gap_since, gap_since_is_lower_bound, gap_days, ${dayOf("checked_at")} AS checked_at
+       FROM analytics.kyc_gap${account}`,
+      "gap_days DESC NULLS LAST, gap_since, account, customer_id",
+    ),
+  })
+}
+
+/** Of which accounts and currencies there is a chart: the busiest. */
+const isPanel = ({ rows }: List): ReadonlyArray<string> => {
+  const pairs = rows
+    .slice(0, PANELS_MAX)
+    .map(({ account, currency }) => `(${literal(account!)}, ${literal(currency!)})`)
+  return [pairs.length === 0 ? "false" : `(account, currency) IN (${pairs.join(", ")})`]
+}
+
+const SETTLED_SUMS = [
+  "settled_count",
+  "settled_amount",
+  "unsettled_count",
+  "unsettled_amount",
+  "unmapped_count",
+]
+  .map(column => `sum(${column}) AS ${column}`)
+  .join(", ")
+
+export const settlementsOf = (sql: postgres.Sql, filter: Period) =>
+  Effect.gen(function* () {
+    const conditions = [...accountIs(filter), ...currencyIs(filter)]
+    const totals = yield* listOf(
+      sql,
+      `SELECT account, currency, sum(settled_count + unsettled_count) AS transaction_count, ${SETTLED_SUMS}
+       FROM analytics.settlement_daily${where(...conditions, ...dayIs(filter))} GROUP BY account, currency`,
+      "transaction_count DESC, account, currency",
+    )
+    const series = yield* rowsOf(
+      sql,
+      `SELECT account, currency, date_trunc('${filter.grain}', day)::date AS bucket, ${SETTLED_SUMS}
+       FROM analytics.settlement_daily${where(...isPanel(totals), ...dayIs(filter))}
+       GROUP BY account, currency, bucket ORDER BY account, currency, bucket`,
+    )
+    const ageing = yield* listOf(
+      sql,
+      `SELECT account, currency, count(*) AS unsettled_count,
+         coalesce(sum(direction * abs(amount)), 0) AS unsettled_amount, count(*) FILTER (WHERE direction IS NULL) AS unmapped_count,
+         ${aged(UNSETTLED_AGES, "unsettled_days", "count(*)", "count")},
+         ${aged(UNSETTLED_AGES, "unsettled_days", "sum(direction * abs(amount))", "amount")}, min(day) AS oldest_day
+       FROM analytics.settlement_transaction${where("NOT is_settled", ...conditions)} GROUP BY account, currency`,
+      "unsettled_count DESC, account, currency",
+    )
+    const states = yield* listOf(
+      sql,
+      `SELECT account, currency, fee_currency, status, count(*) AS settlement_count,
+         sum(transaction_count) AS transaction_count, sum(unmapped_count) AS unmapped_count,
+         sum(settlement_amount) AS settlement_amount, sum(fee_amount) AS fee_amount, sum(tax_amount) AS tax_amount,
+         sum(payment_to_merchant_amount) AS payment_to_merchant_amount
+       FROM analytics.settlement${where(...conditions, ...dayIs(filter, dayOf("last_transaction_at")))}
+       GROUP BY account, currency, fee_currency, status`,
+      "account, currency, fee_currency, status",
+    )
+    return { totals, series, ageing, states }
+  })
+
+/** Of a stretch of days: its first opening, its sums, its last closing. */
+const BALANCE_SUMS = `(array_agg(opening_balance ORDER BY day))[1] AS opening_balance, sum(credit_amount) AS credit_amount,
+  sum(debit_amount) AS debit_amount, (array_agg(closing_balance ORDER BY day DESC))[1] AS closing_balance,
+  sum(movement_count) AS movement_count`
+
+export const balancesOf = (sql: postgres.Sql, filter: Period) =>
+  Effect.gen(function* () {
+    const conditions = [...accountIs(filter), ...currencyIs(filter)]
+    const totals = yield* listOf(
+      sql,
+      `SELECT account, currency, ${BALANCE_SUMS}
+       FROM analytics.balance_daily_total${where(...conditions, ...dayIs(filter))} GROUP BY account, currency`,
+      "movement_count DESC, account, currency",
+    )
+    const series = yield* rowsOf(
+      sql,
+      `SELECT account, currency, date_trunc('${filter.grain}', day)::date AS bucket, ${BALANCE_SUMS}
+       FROM analytics.balance_daily_total${where(...isPanel(totals), ...dayIs(filter))}
+       GROUP BY account, currency, bucket ORDER BY account, currency, bucket`,
+    )
+    const reconciliation = yield* listOf(
+      sql,
+      `SELECT account, currency, count(*) AS owner_count, count(*) FILTER (WHERE difference <> 0) AS different_count,
+         sum(wallet_balance) AS wallet_balance, sum(ledger_balance) AS ledger_balance, sum(difference) AS difference,
+         ${second("min(observed_at)")} AS observed_at
+       FROM analytics.balance_reconciliation${where(...conditions)} GROUP BY account, currency`,
+      "account, currency",
+    )
+    const differences = yield* listOf(
+      sql,
+      `SELECT account, currency, owner_id, wallet_balance, ledger_balance, difference, ${second("observed_at")} AS observed_at
+       FROM analytics.balance_reconciliation${where("difference <> 0", ...conditions)}`,
+      "account, currency, abs(difference) DESC, owner_id",
+    )
+    return { totals, series, reconciliation, differences }
+  })

@@ -1,0 +1,82 @@
+import { Effect } from "effect"
+import type postgres from "postgres"
+import { ConfigurationError, type WarehouseError } from "../Errors.ts"
+import type { ReportFilter } from "../report/data.ts"
+import { warehouseError } from "./Database.ts"
+import { accountIs, currencyIs, dayIs, dayOf, rowsOf, where } from "./reportSql.ts"
+
+/** Hands over whole views of `analytics`, batch by batch: they may be larger than memory. */
+
+const BATCH_ROWS = 2_000
+
+export type Batch = ReadonlyArray<ReadonlyArray<string | null>>
+
+/** Takes one view; what it does with the batches decides how fast they come. */
+export type TakeView = (
+  view: string,
+  columns: ReadonlyArray<string>,
+  batches: AsyncIterable<Batch>,
+) => Promise<void>
+
+/** The UTC day that a row of a view belongs to. Views of how things stand have none. */
+const DAYS: Readonly<Record<string, string>> = {
+  settlement: dayOf("last_transaction_at"),
+  settlement_transaction: "day",
+  settlement_daily: "day",
+  balance_history: dayOf("occurred_at"),
+  balance_daily: "day",
+  balance_daily_total: "day",
+  payout_daily: "day",
+  checkout_daily: "day",
+}
+
+async function* texts(batches: AsyncIterable<ReadonlyArray<ReadonlyArray<Buffer | null>>>) {
+  for await (const batch of batches) yield batch.map(row => row.map(value => value?.toString("utf8") ?? null))
+}
+
+/**
+ * Hands over every view, in the order of their names, of the one snapshot that the connection's transaction sees;
+ * narrowed to accounts, and to currencies and days where a view has them. Fails as `take` fails.
+ */
+export const eachView = (
+  sql: postgres.Sql,
+  filter: ReportFilter,
+  take: TakeView,
+): Effect.Effect<void, ConfigurationError | WarehouseError> =>
+  Effect.gen(function* () {
+    const views = yield* rowsOf(
+      sql,
+      `SELECT relname AS view, string_agg(attname, ' ' ORDER BY attnum) AS columns
+       FROM pg_catalog.pg_class JOIN pg_catalog.pg_attribute ON attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped
+       WHERE relnamespace = 'analytics'::regnamespace AND relkind = 'v' GROUP BY relname ORDER BY relname`,
+    )
+    const [known] = yield* rowsOf(
+      sql,
+      `SELECT string_agg(DISTINCT account, ' ') AS accounts FROM analytics.freshness`,
+    )
+    const unknown = filter.accounts.find(name => !known?.accounts?.split(" ").includes(name))
+    if (unknown !== undefined)
+      return yield* new ConfigurationError({
+        message: `Nothing was synced yet for an account ${unknown}: check the name, or run \`paycombat-sync sync\`.`,
+      })
+    for (const { view, columns } of views) {
+      const names = columns!.split(" ")
+      const conditions = where(
+        ...accountIs(filter),
+        ...(names.includes("currency") ? currencyIs(filter) : []),
+        ...(DAYS[view!] === undefined ? [] : dayIs(filter, DAYS[view!])),
+      )
+      yield* Effect.logDebug(`Writing ${view}.`)
+      yield* Effect.tryPromise({
+        try: () => {
+          const statement = sql.unsafe(`SELECT * FROM analytics.${view}${conditions}`).raw()
+          return take(
+            view!,
+            names,
+            texts(statement.cursor(BATCH_ROWS) as AsyncIterable<Array<Array<Buffer>>>),
+          )
+        },
+        catch: error => (error instanceof ConfigurationError ? error : warehouseError(error)),
+      })
+    }
+  })
