@@ -1,0 +1,111 @@
+import { mkdirSync } from "node:fs"
+import { join } from "node:path"
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import type { Page } from "playwright-core"
+import { DEFAULT_LIST_PATHS, type Sandbox, start as startSandbox } from "../../src/sandbox/Sandbox.ts"
+import { cli, databaseEnvironment, sandboxEnvironment } from "../support/cli.ts"
+import { testDatabase } from "../support/postgres.ts"
+import { MIGRATED, SMALL } from "../support/warehouse.ts"
+import { browser, openPage, overflowing, PHONE_WIDTH, violations } from "./support.ts"
+
+/** The status page, as people see it. */
+
+/** Where pictures go for somebody to look at; nowhere where it is not set. */
+const PICTURES = process.env.SCREENSHOTS
+
+const picture = (page: Page, name: string) =>
+  Effect.promise(async () => {
+    if (PICTURES === undefined) return
+    mkdirSync(PICTURES, { recursive: true })
+    await page.screenshot({ path: join(PICTURES, `serve-${name}.png`), fullPage: true })
+  })
+
+const serving = (sandbox: Pick<Sandbox, "url" | "token">, schedule: string) =>
+  Effect.gen(function* () {
+    const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
+    const program = yield* cli({ ...sandboxEnvironment(sandbox), ...databaseEnvironment(ownerUrl) })
+    const running = yield* program.start(["serve"], {
+      PAYCOMBAT_SCHEDULE: schedule,
+      PAYCOMBAT_HTTP_PORT: "0",
+      PAYCOMBAT_PAGE_SIZE: "10",
+    })
+    yield* running.printed("listening on http://")
+    return { ...running, url: /listening on (http:\/\/[^\s;"]+)/.exec(running.stderr())![1]! }
+  })
+
+const shown = (page: Page, text: string) =>
+  Effect.promise(() => page.getByText(text, { exact: false }).first().waitFor({ state: "visible" }))
+
+const EVERY_SECOND = "* * * * * *"
+const YEARLY = "0 0 1 1 *"
+
+describe("the status page", () => {
+  it.scopedLive("says that figures can be trusted, and when not any more, without being loaded again", () =>
+    Effect.gen(function* () {
+      const sandbox = yield* startSandbox(SMALL)
+      const { url } = yield* serving(sandbox, EVERY_SECOND)
+      const opened = yield* browser
+      const mayAsk = (asked: string) => asked.startsWith(url)
+      const { page, problems, requests } = yield* openPage(opened, { mayAsk })
+      yield* Effect.promise(() => page.goto(url))
+      yield* shown(page, "The figures can be trusted")
+      yield* Effect.promise(() => page.evaluate("window.notLoadedAgain = true"))
+      expect(yield* violations(page)).toEqual([])
+      yield* picture(page, "good")
+
+      sandbox.setFault(({ path }) => (path === DEFAULT_LIST_PATHS.payouts ? { status: 403 } : undefined))
+      yield* shown(page, "1 stream needs attention")
+      yield* shown(page, "What is the matter")
+      expect(yield* Effect.promise(() => page.title())).toContain("1 stream needs attention")
+      expect(yield* violations(page)).toEqual([])
+      yield* picture(page, "bad")
+      expect(yield* Effect.promise(() => page.evaluate("window.notLoadedAgain"))).toBe(true)
+      expect(problems).toEqual([])
+      expect(requests.every(mayAsk)).toBe(true)
+
+      const phone = yield* openPage(opened, { width: PHONE_WIDTH })
+      yield* Effect.promise(() => phone.page.goto(url))
+      expect(yield* overflowing(phone.page)).toEqual([])
+      expect(yield* violations(phone.page)).toEqual([])
+      yield* picture(phone.page, "phone")
+
+      const dark = yield* openPage(opened)
+      yield* Effect.promise(() => dark.page.emulateMedia({ colorScheme: "dark" }))
+      yield* Effect.promise(() => dark.page.goto(url))
+      expect(yield* violations(dark.page)).toEqual([])
+      yield* picture(dark.page, "dark")
+    }),
+  )
+
+  it.scopedLive("shows a run under way, and says the same without scripts", () =>
+    Effect.gen(function* () {
+      const sandbox = yield* startSandbox({ ...SMALL, totals: "total" })
+      sandbox.setFault(({ path, query }) =>
+        path === DEFAULT_LIST_PATHS.transactions && Number(query.get("page")) >= 6
+          ? { hang: true }
+          : undefined,
+      )
+      const { url, stop } = yield* serving(sandbox, YEARLY)
+      const opened = yield* browser
+      const { page, problems } = yield* openPage(opened)
+      yield* Effect.promise(() => page.goto(url))
+      yield* shown(page, "Under way")
+      yield* shown(page, "50 of 120")
+      expect(yield* violations(page)).toEqual([])
+      expect(yield* Effect.promise(() => page.locator("progress").count())).toBeGreaterThan(0)
+      yield* picture(page, "under-way")
+      expect(problems).toEqual([])
+
+      const plain = yield* openPage(opened, { javaScript: false, width: PHONE_WIDTH })
+      yield* Effect.promise(() => plain.page.goto(url))
+      expect(yield* Effect.promise(() => plain.page.locator("body").innerText())).toContain("Under way")
+      yield* picture(plain.page, "under-way-phone")
+
+      // What is on the screen is old from now on, and the page says so.
+      yield* stop("SIGTERM")
+      yield* shown(page, "No answer from paycombat-sync")
+      yield* picture(page, "lost")
+    }),
+  )
+})
