@@ -1,11 +1,11 @@
 import { randomUUID } from "node:crypto"
-import { Chunk, Effect, Stream as S } from "effect"
+import { Effect, Stream as S, Schedule, Sink } from "effect"
 import { pathVariable } from "./Config.ts"
 import { EndpointError } from "./Errors.ts"
 import { runIncremental } from "./ListIncremental.ts"
 import { missingRecords } from "./ListMissing.ts"
 import { learn, planOf } from "./ListPlan.ts"
-import { type ById, ofOneMerchant, wholeRecords } from "./ListRecords.ts"
+import { type ById, type Extract, ofOneMerchant, wholeRecords } from "./ListRecords.ts"
 import type { StreamContext, StreamFailure, StreamResult } from "./Pipeline.ts"
 import { type Contract, discover } from "./paycombat/discovery.ts"
 import { watchOrder } from "./paycombat/order.ts"
@@ -20,12 +20,21 @@ import { seenSoFar } from "./warehouse/seen.ts"
 
 /** A run over a list: discover → plan → pages → load, batch by batch → close the pass. */
 
-/** Records that are loaded together; small pages are gathered up to it. */
-const BATCH_RECORDS = 5_000
+/** Records that are loaded together, and bytes that they came in; small pages are gathered up to either. */
+const BATCH_RECORDS = 2_000
+const BATCH_BYTES = 32 * 2 ** 20
 /** Longest time that pages wait to be loaded: what a crash may cost. */
 const BATCH_AGE = "2 seconds"
 /** Pages read ahead while a batch is being loaded. */
-const PAGES_AHEAD = 4
+const PAGES_AHEAD = 2
+
+/** Pages up to the first bound that they reach together; one that is beyond it alone is a batch of its own. */
+const batchOf = Sink.foldWeighted<ReadonlyArray<Extract>, Extract>({
+  initial: [],
+  maxCost: 1,
+  cost: (_, { page, records }) => Math.max(records.length / BATCH_RECORDS, page.bytes / BATCH_BYTES),
+  body: (extracts, extract) => [...extracts, extract],
+})
 
 /** Whether a pass that was made with one contract can go on with the other: its pages are the same pages. */
 const readsAlike = (a: Contract | undefined, b: Contract): boolean =>
@@ -113,8 +122,8 @@ const runFull = (
       S.mapEffect(wholeRecords(context, stream, byId)),
       S.tap(ofOneMerchant(context, stream)),
       S.buffer({ capacity: PAGES_AHEAD }),
-      S.groupedWithin(Math.ceil(BATCH_RECORDS / Math.max(1, contract.pageSize)), BATCH_AGE),
-      S.map(Chunk.toReadonlyArray),
+      S.aggregateWithin(batchOf, Schedule.spaced(BATCH_AGE)),
+      S.filter(extracts => extracts.length > 0),
       S.mapEffect(extracts =>
         Effect.map(
           prepareBatch(

@@ -32,6 +32,8 @@ export const queryOf = (
 export interface ReadPage extends FoundList {
   readonly ids: ReadonlyArray<string>
   readonly readAt: Date
+  /** Length of the answer. */
+  readonly bytes: number
   /** The API answered 404: it has no such page. */
   readonly isGone: boolean
 }
@@ -68,7 +70,7 @@ export const readPage = (
   asking?: Asking,
 ): Effect.Effect<ReadPage, AccountError | EndpointError> =>
   client.get(contract.path, queryOf(contract, number, size), asking).pipe(
-    Effect.flatMap(({ body, readAt }) => {
+    Effect.flatMap(({ body, readAt, bytes }) => {
       const list = listAt(body, contract.at)
       // Empty here, and with records elsewhere: its place has changed, this is not its end.
       const isElsewhere = list?.records.length === 0 && (ourList(source, body)?.records.length ?? 0) > 0
@@ -77,6 +79,7 @@ export const readPage = (
         : Effect.succeed({
             ...list,
             readAt,
+            bytes,
             isGone: false,
             ids: list.records.map(record => idOf(source, record)),
           })
@@ -87,7 +90,7 @@ export const readPage = (
     ),
   )
 
-const GONE = { records: [], ids: [], total: undefined, pageCount: undefined, isGone: true }
+const GONE = { records: [], ids: [], bytes: 0, total: undefined, pageCount: undefined, isGone: true }
 
 export const isNotFound = (error: AccountError | EndpointError): boolean =>
   error._tag === "EndpointError" && error.reason === "refused" && error.status === 404

@@ -24,6 +24,8 @@ export interface Page {
   /** May be empty, and may repeat records of earlier pages. */
   readonly records: ReadonlyArray<Json>
   readonly readAt: Date
+  /** Length of the answer that it came with. */
+  readonly bytes: number
   /** Length of the list as the API states it now. A claim. */
   readonly total: number | undefined
   /** Where to go on once all up to this page is committed; null with the last page. */

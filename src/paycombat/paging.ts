@@ -121,6 +121,7 @@ const startPass = (
     pageSize: size,
     records,
     readAt: got.readAt,
+    bytes: got.bytes,
     total: got.total,
     next: nextPage === null ? null : { page: Math.max(1, nextPage), pageSize: size, head },
     isLast: nextPage === null,
