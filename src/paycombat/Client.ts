@@ -57,6 +57,8 @@ export interface Answer {
    */
   readonly readAt: Date
   readonly status: number
+  /** Length of the answer, unpacked. */
+  readonly bytes: number
 }
 
 export interface Asking {
@@ -92,6 +94,31 @@ export interface Client {
 export class Usage extends Context.Reference<Usage>()("paycombat-sync/Usage", {
   defaultValue: (): { requests: number; retries: number } => ({ requests: 0, retries: 0 }),
 }) {}
+
+/** What an answer of any status said of itself beside its body, and when it came by this machine's clock. */
+export interface Head {
+  readonly status: number
+  readonly contentType: string
+  /** The server's clock, to the second; undefined where it does not tell. */
+  readonly date: Date | undefined
+  readonly receivedAt: Date
+}
+
+/** Keeps the head of the latest answer. Provide a fresh one to look into how the API answers; the default is read by nobody. */
+export class Heard extends Context.Reference<Heard>()("paycombat-sync/Heard", {
+  defaultValue: (): { head: Head | undefined } => ({ head: undefined }),
+}) {}
+
+const hear = ({ status, headers }: HttpClientResponse): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const millis = Date.parse(headers.date ?? "")
+    ;(yield* Heard).head = {
+      status,
+      contentType: headers["content-type"] ?? "",
+      date: Number.isNaN(millis) ? undefined : new Date(millis),
+      receivedAt: new Date(yield* Clock.currentTimeMillis),
+    }
+  })
 
 /** Headers that help to understand an answer and say nothing else. What stands in others is for the API to decide: a cookie, an echo. */
 const OTHERS = /^(?!(accept|content-type|content-length|content-encoding|date|retry-after)$)/i
@@ -141,6 +168,7 @@ export const make = (
         })
         const received = yield* http.execute(request).pipe(
           Effect.mapError(error => ofTransport(asked, error)),
+          Effect.tap(hear),
           Effect.flatMap(response => receive(asked, response, large)),
           Effect.timeoutFail({
             duration: account.timeout,
@@ -152,7 +180,7 @@ export const make = (
           }),
         )
         const body = yield* judge(asked, received)
-        return { body, readAt, status: received.status }
+        return { body, readAt, status: received.status, bytes: received.bytes }
       }).pipe(
         Effect.scoped,
         Effect.tapBoth({
