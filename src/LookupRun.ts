@@ -87,6 +87,20 @@ const ask = (context: StreamContext, stream: LookupStream, tally: Tally) => {
   }
 }
 
+/** What the bound on calls cost this run. */
+const leftOverNotes = (run: { due: number; neverAsked: number; asked: number }): ReadonlyArray<string> => {
+  const leftOver = run.due - run.asked
+  if (leftOver <= 0) return []
+  const neverAsked = Math.max(0, run.neverAsked - run.asked)
+  return [
+    `${leftOver} left over, ${neverAsked} of them never asked: they come first in the next run.`,
+    // As long as new customers come faster than they can be asked about, it stays so.
+    ...(run.asked > 0 && run.neverAsked >= run.asked && run.due > run.neverAsked
+      ? ["All calls went to customers who were never asked about: no older answer was renewed."]
+      : []),
+  ]
+}
+
 /** Asks about every row of the parent stream that is due, the longest unasked first, up to the run's budget. */
 export const runLookupStream = (
   context: StreamContext,
@@ -98,17 +112,19 @@ export const runLookupStream = (
     const recheckSeconds = context.mustReadAll
       ? Math.min(recheckAfter, yield* secondsSinceChange(sql, held))
       : recheckAfter
-    const due = yield* queueDue(sql, held, stream, recheckSeconds)
-    const budget = Math.min(due, settings.readyMaxCalls)
+    const { due, queued, neverAsked } = yield* queueDue(sql, held, stream, {
+      recheckSeconds,
+      callsMax: settings.readyMaxCalls,
+    })
     const done = { extracted: 0, inserted: 0, updated: 0, failed: 0 }
     const tally: Tally = { unanswered: 0, foreign: 0 }
-    yield* tell({ total: budget })
+    yield* tell({ total: queued })
     const ids = S.paginateChunkEffect(0, position =>
-      Effect.map(dueAfter(sql, held, position, Math.min(QUEUE_READ, budget - position)), found => {
+      Effect.map(dueAfter(sql, held, position, Math.min(QUEUE_READ, queued - position)), found => {
         const next = position + found.length
         return [
           Chunk.unsafeFromArray(found),
-          found.length === 0 || next >= budget ? Option.none() : Option.some(next),
+          found.length === 0 || next >= queued ? Option.none() : Option.some(next),
         ]
       }),
     )
@@ -141,9 +157,7 @@ export const runLookupStream = (
     }
     const notes = [
       ...(done.failed > 0 ? [`${done.failed} checks failed: see wallet_readiness.check_error.`] : []),
-      ...(done.extracted < due
-        ? [`${due - done.extracted} left over: they come first in the next run.`]
-        : []),
+      ...leftOverNotes({ due, neverAsked, asked: done.extracted }),
     ]
     return { rejected: 0, removed: 0, leftOver: due - done.extracted, note: notes.join(" ") || null }
   })

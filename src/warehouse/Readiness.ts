@@ -21,31 +21,56 @@ export interface Answer {
   readonly error: string | null
 }
 
+/** Whom a run asks, and how many it does not get to. */
+export interface Queue {
+  /** Look-ups that were queued: all that are due, or as many as the run may make. */
+  readonly queued: number
+  /** Customers who are to be asked, queued or not. */
+  readonly due: number
+  /** Of these, the ones who never were. */
+  readonly neverAsked: number
+}
+
+/** Whom it waits longest for comes first: never asked, by when they were first seen; then the oldest answer. */
+const DUE_ORDER = "checked_at NULLS FIRST, first_seen_at, customer_id"
+
 /**
- * Queues the customers to be asked, and says how many they are: never checked first, then the oldest answer.
- * A ready answer is asked again when it is older than `recheckSeconds`; one that is not ready, whose latest
- * check failed, or whose customer was written since, on every run.
+ * Queues the customers to be asked, at most `callsMax` (infinite for all), and counts all that are due, as of one
+ * moment. Never asked first, then the oldest answer. A ready answer is asked again when it is older than
+ * `recheckSeconds`; one that is not ready, whose latest check failed, or whose customer was written since, on every
+ * run. Reads each customer once, whatever the limit; writes only what is queued.
  */
 export const queueDue = (
   sql: postgres.Sql,
   held: Held,
   stream: LookupStream,
-  recheckSeconds: number,
-): Effect.Effect<number, LeaseError | WarehouseError> =>
+  { recheckSeconds, callsMax }: { readonly recheckSeconds: number; readonly callsMax: number },
+): Effect.Effect<Queue, LeaseError | WarehouseError> =>
   fenced(sql, held, async tx => {
     await tx`
       DELETE FROM sync.due_keys WHERE account = ${held.account} AND stream = ${held.stream}`
-    const { count } = await tx.unsafe(
-      `INSERT INTO sync.due_keys (run_id, account, stream, position, record_id)
-       SELECT $1::uuid, $2, $3, row_number() OVER (ORDER BY r.checked_at NULLS FIRST, c.customer_id), c.customer_id
-       FROM warehouse.customers AS c
-       LEFT JOIN ${shapeOf(stream.table).table} AS r ON r.account = c.account AND r.customer_id = c.customer_id
-       WHERE c.account = $2 AND c.removed_at IS NULL AND (
-         r.checked_at IS NULL OR r.is_wallet_ready IS NOT TRUE OR r.check_error IS NOT NULL
-         OR c.read_at > r.checked_at OR r.checked_at < clock_timestamp() - make_interval(secs => $4))`,
-      [held.runId, held.account, held.stream, recheckSeconds],
+    // Counted and sorted from one reading: two would be of two moments where somebody else writes in between. The
+    // limit stands below the numbering, so that Postgres keeps the first few and does not sort them all.
+    const [queue] = await tx.unsafe<[Queue]>(
+      `WITH due AS MATERIALIZED (
+         SELECT c.customer_id, c.first_seen_at, r.checked_at
+         FROM warehouse.customers AS c
+         LEFT JOIN ${shapeOf(stream.table).table} AS r ON r.account = c.account AND r.customer_id = c.customer_id
+         WHERE c.account = $2 AND c.removed_at IS NULL AND (
+           r.checked_at IS NULL OR r.is_wallet_ready IS NOT TRUE OR r.check_error IS NOT NULL
+           OR c.read_at > r.checked_at OR r.checked_at < statement_timestamp() - make_interval(secs => $4))
+       ), queued AS (
+         INSERT INTO sync.due_keys (run_id, account, stream, position, record_id)
+         SELECT $1::uuid, $2, $3, row_number() OVER (ORDER BY ${DUE_ORDER}), customer_id
+         FROM (SELECT * FROM due ORDER BY ${DUE_ORDER} LIMIT $5::bigint) AS first
+         RETURNING 1
+       )
+       SELECT (SELECT count(*)::float8 FROM queued) AS queued, count(*)::float8 AS due,
+         (count(*) FILTER (WHERE checked_at IS NULL))::float8 AS "neverAsked"
+       FROM due`,
+      [held.runId, held.account, held.stream, recheckSeconds, Number.isFinite(callsMax) ? callsMax : null],
     )
-    return count
+    return queue
   })
 
 /** Forgets what is left of the queue: the next run works out its own. */
