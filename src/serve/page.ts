@@ -31,8 +31,10 @@ const escape = (text: string): string => text.replace(/[&<>"']/g, character => E
 
 const count = new Intl.NumberFormat("en-US")
 
+const ZERO = '<span class="zero">0</span>'
+
 const number = (value: number, mark = "") =>
-  `<span${value === 0 ? ' class="zero"' : ""}>${mark}${count.format(value)}</span>`
+  value === 0 ? ZERO : `<span>${mark}${count.format(value)}</span>`
 
 const clock = (iso: string) => `<time datetime="${iso}">${iso.slice(0, 10)} ${iso.slice(11, 16)}</time>`
 
@@ -59,6 +61,9 @@ interface Column {
   readonly isNumber?: boolean
 }
 
+/** Of the cells after the first, those up to here stay on a phone even where they say 0: rows, or records read. */
+const FIGURES_KEPT = 3
+
 /** A table whose first column names its rows. Roles are said aloud: the cards on a phone would lose them. */
 const table = (
   caption: string,
@@ -71,7 +76,13 @@ const table = (
     const [first, ...others] = cells
     const rest = others.map((cell, i) => {
       const column = columns[i + 1]!
-      return `<td role="cell" data-label="${column.name}"${kind(column)}>${cell}</td>`
+      // On a phone what says nothing is left out, but how much there is at all.
+      const isNothing = cell === "" || (cell === ZERO && i > FIGURES_KEPT)
+      const classes = [column.isNumber ? "number" : "", isNothing ? "nothing" : ""].filter(
+        name => name !== "",
+      )
+      const kinds = classes.length === 0 ? "" : ` class="${classes.join(" ")}"`
+      return `<td role="cell" data-label="${column.name}"${kinds}><div>${cell}</div></td>`
     })
     return `<tr role="row"><th role="rowheader" scope="row">${first}</th>${rest.join("")}</tr>`
   })
@@ -79,28 +90,42 @@ const table = (
 <tbody role="rowgroup">${body.join("\n")}</tbody></table>`
 }
 
+/** Nothing is wrong, but the first pass is not over. */
+const isBeginning = (board: Board): boolean =>
+  board.running !== null &&
+  board.databaseProblem === null &&
+  board.streams.every(({ problem }) => problem === null || problem.kind === "never")
+
 const verdictOf = (board: Board): string => {
   const problems = board.streams.filter(({ problem }) => problem !== null).length
   if (board.isStopping) return "Stopping"
   if (board.databaseProblem !== null) return "The database cannot be used"
-  if (problems > 0) return problems === 1 ? "1 stream needs attention" : `${problems} streams need attention`
-  return "The figures can be trusted"
+  if (problems === 0) return "The figures can be trusted"
+  if (isBeginning(board)) return "Not complete yet"
+  return problems === 1 ? "1 stream needs attention" : `${problems} streams need attention`
 }
 
 const verdict = (board: Board): string => {
   const isGood = reasonsOf(board).length === 0
-  const oldest = Math.max(...board.streams.map(({ ageSeconds }) => ageSeconds ?? 0))
+  const oldest = Math.max(0, ...board.streams.map(({ ageSeconds }) => ageSeconds ?? 0))
+  const isCalm = !isGood && isBeginning(board)
   const detail =
     board.databaseProblem !== null
       ? escape(board.databaseProblem)
       : isGood
         ? `Every stream was read to its end, the oldest ${ago(oldest)} ago.`
-        : "What is the matter, and what to do, is below."
-  return `<div class="verdict ${isGood ? "good" : "bad"}"><h1>${verdictOf(board)}</h1><p>${detail}</p></div>`
+        : isCalm
+          ? "The first pass is under way: what is missing is still to come."
+          : "What is the matter, and what to do, is below."
+  const look = isGood ? "good" : isCalm ? "calm" : "bad"
+  return `<div class="verdict ${look}"><h1>${verdictOf(board)}</h1><p>${detail}</p></div>`
 }
 
 const fact = (name: string, value: string, more = "") =>
   `<div><dt>${name}</dt><dd>${value}${more === "" ? "" : `<small>${more}</small>`}</dd></div>`
+
+const due = (name: string, iso: string) =>
+  fact(name, `<time datetime="${iso}">${iso.slice(11, 16)}</time>`, `${iso.slice(0, 10)}, UTC`)
 
 const KINDS_IN_WORDS: Readonly<Record<Kind, string>> = { incremental: "incremental run", full: "full pass" }
 
@@ -113,8 +138,8 @@ const facts = (board: Board): string => {
       : fact("Now", KINDS_IN_WORDS[board.running.kind], `for ${ago(seconds(board.running.since, board.now))}`)
   return `<dl class="facts">${[
     now,
-    fact("Next run", clock(board.next.incremental), "UTC"),
-    fact("Next full pass", clock(board.next.full), "UTC"),
+    due("Next run", board.next.incremental),
+    due("Next full pass", board.next.full),
     fact("Open rejects", number(rejects), rejects === 0 ? "" : "see paycombat-sync rejects list"),
     fact("Look-ups left over", number(leftOver), leftOver === 0 ? "" : "first in the next run"),
     fact("Ticks dropped", number(board.droppedTicks), `up for ${ago(seconds(board.startedAt, board.now))}`),
@@ -157,7 +182,7 @@ const progress = (board: Board, isNamed: boolean): string => {
   })
   const columns = ["Stream", "State", "Progress", "Read", "New", "Changed", "Rejected"]
   return `<h2>Under way</h2>${table(
-    `A ${KINDS_IN_WORDS[board.running.kind]}, begun ${ago(seconds(board.running.since, board.now))} ago`,
+    `${board.running.kind === "full" ? "A" : "An"} ${KINDS_IN_WORDS[board.running.kind]}, begun ${ago(seconds(board.running.since, board.now))} ago`,
     columns.map((name, i) => ({ name, isNumber: i > 2 })),
     rows,
   )}`

@@ -19,6 +19,8 @@ h2 { margin: 2rem 0 .6rem; font-size: 1.1rem; }
 .verdict h1 { margin: 0; font-size: 1.5rem; line-height: 1.25; color: var(--good); }
 .verdict.bad h1 { color: var(--bad); }
 .verdict p { margin: .25rem 0 0; }
+.verdict.calm { border-color: var(--warn); background: var(--warn-ground); }
+.verdict.calm h1 { color: var(--warn); }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .75rem; margin: 1rem 0 0; padding: 0; }
 .facts div { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: .6rem .9rem; }
 .facts dt { color: var(--soft); font-size: .85rem; }
@@ -41,7 +43,7 @@ tbody th { font-weight: 600; }
 .chip.good { background: var(--good-ground); color: var(--good); }
 .chip.bad { background: var(--bad-ground); color: var(--bad); }
 .chip.warn { background: var(--warn-ground); color: var(--warn); }
-progress { width: 100%; height: .6rem; accent-color: var(--accent); }
+progress { width: 100%; height: .6rem; vertical-align: middle; accent-color: var(--accent); }
 footer { margin: 2rem 0 1rem; color: var(--soft); font-size: .9rem; }
 footer a { margin-right: 1rem; }
 #lost { position: sticky; top: 0; margin: 0; padding: .5rem 1.25rem; background: var(--bad-ground); color: var(--bad);
@@ -51,12 +53,16 @@ footer a { margin-right: 1rem; }
   .facts { grid-template-columns: 1fr 1fr; }
   table, caption, tbody, tr { display: block; border: 0; background: none; }
   thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-  tbody tr { margin-bottom: .7rem; padding: .4rem .9rem; background: var(--card); border: 1px solid var(--line);
-    border-radius: .6rem; }
-  tbody th, tbody td { display: flex; justify-content: space-between; gap: 1rem; padding: .2rem 0; border: 0; text-align: right; }
-  tbody th { font-size: 1.05rem; }
-  tbody td::before { content: attr(data-label); color: var(--soft); text-align: left; }
-  tbody td progress { width: 50%; align-self: center; }
+  tbody tr { display: grid; grid-template-columns: 1fr 1fr; column-gap: 1.5rem; margin-bottom: .6rem; padding: .5rem .9rem;
+    background: var(--card); border: 1px solid var(--line); border-radius: .6rem; }
+  tbody th, tbody td { display: flex; justify-content: space-between; gap: .5rem; padding: .15rem 0; border: 0; }
+  tbody td { font-size: .9rem; text-align: right; }
+  tbody td::before { content: attr(data-label); color: var(--soft); text-align: left; white-space: nowrap; }
+  tbody td[data-label="State"] { justify-content: flex-end; }
+  tbody td[data-label="State"]::before { content: none; }
+  tbody td[data-label="Progress"] { grid-column: 1 / -1; }
+  tbody td[data-label="Progress"] div { flex: 1; }
+  tbody td.nothing { display: none; }
 }
 `
 

@@ -92,6 +92,7 @@ describe("the status page", () => {
       yield* Effect.promise(() => page.goto(url))
       yield* shown(page, "Under way")
       yield* shown(page, "50 of 120")
+      yield* shown(page, "Not complete yet")
       expect(yield* violations(page)).toEqual([])
       expect(yield* Effect.promise(() => page.locator("progress").count())).toBeGreaterThan(0)
       yield* picture(page, "under-way")
@@ -100,6 +101,7 @@ describe("the status page", () => {
       const plain = yield* openPage(opened, { javaScript: false, width: PHONE_WIDTH })
       yield* Effect.promise(() => plain.page.goto(url))
       expect(yield* Effect.promise(() => plain.page.locator("body").innerText())).toContain("Under way")
+      expect(yield* overflowing(plain.page)).toEqual([])
       yield* picture(plain.page, "under-way-phone")
 
       // What is on the screen is old from now on, and the page says so.
