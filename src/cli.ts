@@ -13,6 +13,7 @@ import { migrate } from "./cli/commands/migrate.ts"
 import { query } from "./cli/commands/query.ts"
 import { rebuild } from "./cli/commands/rebuild.ts"
 import { rejects } from "./cli/commands/rejects.ts"
+import { report } from "./cli/commands/report.ts"
 import { sandbox } from "./cli/commands/sandbox.ts"
 import { serve } from "./cli/commands/serve.ts"
 import { REPEATED } from "./cli/commands/shared.ts"
@@ -33,6 +34,7 @@ const root = Command.make("paycombat-sync").pipe(
     serve,
     status,
     query,
+    report,
     migrate,
     rejects,
     rebuild,
@@ -52,6 +54,7 @@ Keeps a merchant's PayCombat data in Postgres, ready for SQL, BI and compliance 
   serve      stays up: syncs on a schedule, with a status page, health and metrics over HTTP
   status     whether the figures can be trusted now, per account and stream
   query      answers one SQL statement on the views of analytics
+  report     writes settlements, balances and KYC gaps as HTML, CSV or JSON
   migrate    brings the database up to date
   rejects    records that could not become a row: list, show, replay
   rebuild    normalizes again from the stored raw records, without one API call
@@ -74,7 +77,7 @@ const usage = (error: ValidationError.ValidationError): string => {
 }
 
 /** One clear line on stderr for what is known to go wrong; the whole story for what is a mistake of ours. */
-const report = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+const explain = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
   Effect.sync(() => {
     if (Cause.isInterruptedOnly(cause)) return
     const failure = Option.getOrUndefined(Cause.failureOption(cause))
@@ -83,7 +86,7 @@ const report = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
     console.error(known ? (failure as Error).message : Cause.pretty(cause))
   })
 
-/** The parser prints help, for a terminal or plain, and leaves its errors to `report`. */
+/** The parser prints help, for a terminal or plain, and leaves its errors to `explain`. */
 const parserConsole = Effect.map(Console.consoleWith(Effect.succeed), console => {
   const isPlain = !process.stdout.isTTY || Boolean(process.env.NO_COLOR)
   const log = (text: string) => console.log(isPlain ? stripVTControlCharacters(text) : text)
@@ -110,7 +113,7 @@ export const main = (argv: ReadonlyArray<string>): Effect.Effect<void, unknown, 
     Logger.withMinimumLogLevel(UNSET),
     Effect.provide(CliConfig.layer({ showBuiltIns: false })),
     Effect.provide(PlatformConfigProvider.layerDotEnvAdd(".env")),
-    Effect.tapErrorCause(report),
+    Effect.tapErrorCause(explain),
   )
 
 /** 1 something failed · 2 wrong usage or configuration · 3 another run holds the lease · 130/143 interrupted. */

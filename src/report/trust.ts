@@ -21,12 +21,15 @@ export const findingOf = (row: Row): Finding | undefined => {
   const age = row.lag_seconds == null ? undefined : Number(row.lag_seconds)
   const fullAge = row.full_lag_seconds == null ? undefined : Number(row.full_lag_seconds)
   const bad = (text: string): Finding => ({ level: "bad", text: `${name} ${text}` })
-  if (row.last_run_status === null) return bad("was never read: its figures are missing. Run `paycombat-sync sync`.")
+  if (row.last_run_status === null)
+    return bad("was never read: its figures are missing. Run `paycombat-sync sync`.")
   if (age === undefined)
     return bad("was never read to its end: figures are incomplete. See `paycombat-sync status`.")
   const old = `Its figures are ${duration(age)} old`
-  if (row.last_ended_status === "failed") return bad(`failed when it was last read. ${old}. ${row.last_error ?? ""}`.trim())
-  if (row.last_ended_status === "dead") return bad(`was being read by a process that ended without a word. ${old}.`)
+  if (row.last_ended_status === "failed")
+    return bad(`failed when it was last read. ${old}. ${row.last_error ?? ""}`.trim())
+  if (row.last_ended_status === "dead")
+    return bad(`was being read by a process that ended without a word. ${old}.`)
   if (age > STALE_AFTER_SECONDS) return bad(`is stale: it was last read to its end ${duration(age)} ago.`)
   if (fullAge === undefined || fullAge > FULL_STALE_AFTER_SECONDS)
     return {

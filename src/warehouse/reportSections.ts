@@ -159,11 +159,13 @@ export const balancesOf = (sql: postgres.Sql, filter: Period) =>
        FROM analytics.balance_reconciliation${where(...conditions)} GROUP BY account, currency`,
       "account, currency",
     )
+    // The largest of each currency, and not all of the first one: no currency is larger than another.
     const differences = yield* listOf(
       sql,
-      `SELECT account, currency, owner_id, wallet_balance, ledger_balance, difference, ${second("observed_at")} AS observed_at
+      `SELECT account, currency, owner_id, wallet_balance, ledger_balance, difference, ${second("observed_at")} AS observed_at,
+         row_number() OVER (PARTITION BY account, currency ORDER BY abs(difference) DESC, owner_id) AS place
        FROM analytics.balance_reconciliation${where("difference <> 0", ...conditions)}`,
-      "account, currency, abs(difference) DESC, owner_id",
+      "place, account, currency",
     )
     return { totals, series, reconciliation, differences }
   })

@@ -15,7 +15,7 @@ export const stream = Options.text("stream").pipe(
 )
 
 /** The parser drops a repeated option that has no value, which would widen what is asked for to everything. */
-export const REPEATED = ["--account", "--stream", "--path", "--fault"]
+export const REPEATED = ["--account", "--stream", "--currency", "--path", "--fault"]
 
 export const maxAge = Options.text("max-age").pipe(
   Options.withDescription(

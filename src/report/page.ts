@@ -1,0 +1,151 @@
+import { createHash } from "node:crypto"
+import type { ReportData, Row } from "./data.ts"
+import { gapsSection } from "./gaps.ts"
+import { type Html, html, trusted } from "./html.ts"
+import { balancesSection, settlementsSection } from "./money.ts"
+import { STYLE } from "./style.ts"
+import { listTable, table } from "./table.ts"
+import { count, duration } from "./text.ts"
+import { findingOf, type Level, verdictOf } from "./trust.ts"
+
+/** The page that is kept: one file, no network, no script. */
+
+const MARKS: Readonly<Record<Level, string>> = { good: "✔", attention: "▲", bad: "✖" }
+
+const mark = (level: Level, text: string): Html =>
+  html`<span class="mark ${level}"><span aria-hidden="true">${MARKS[level]}</span> ${text}</span>`
+
+const verdict = (data: ReportData): Html => {
+  const { level, title, findings } = verdictOf(data)
+  return html`<div class="verdict ${level}"><h2 id="trust">${mark(level, title)}</h2>
+<p>As of <strong>${data.snapshotAt}</strong>; every figure is of this one moment.</p>
+${
+  findings.length === 0
+    ? null
+    : html`<ul>${findings.map(
+        ({ level: grave, text }) =>
+          html`<li><span class="hidden">${grave === "bad" ? "Serious: " : "Note: "}</span>${text}</li>\n`,
+      )}</ul>`
+}</div>`
+}
+
+const HOW: Readonly<Record<string, string>> = {
+  running: "under way",
+  complete: "complete",
+  complete_with_rejects: "complete, with rejects",
+  failed: "failed",
+  interrupted: "interrupted",
+  dead: "ended without a word",
+}
+
+const ago = (row: Row, seconds: string, time: string): string | null =>
+  row[time] == null ? "never" : `${row[time]} (${duration(Number(row[seconds]))} ago)`
+
+const freshness = (data: ReportData): Html => html`<section id="freshness"><h2>Freshness and completeness</h2>
+${table({
+  caption: "What the figures rest on, by stream. Times are UTC",
+  empty: "no stream was ever read.",
+  columns: [
+    { title: "Stream", of: "stream" },
+    { title: "Account", of: "account" },
+    {
+      title: "Can be trusted",
+      of: row => {
+        const level = findingOf(row)?.level ?? "good"
+        return mark(level, { good: "yes", attention: "mostly", bad: "no" }[level])
+      },
+    },
+    { title: "Last complete", of: row => ago(row, "lag_seconds", "last_complete_at") },
+    { title: "Last read whole", of: row => ago(row, "full_lag_seconds", "last_full_at") },
+    {
+      title: "Latest run",
+      of: row =>
+        row.last_run_status === null
+          ? "never"
+          : (HOW[row.last_run_status ?? ""] ?? row.last_run_status ?? null),
+    },
+    { title: "Open rejects", of: row => count(row.open_rejects), kind: "count" },
+  ],
+  rows: data.freshness,
+})}
+${
+  data.unmapped.total === 0
+    ? null
+    : html`<h3>Transactions whose direction is not known</h3>
+${listTable(data.unmapped, data.isDemo, {
+  caption:
+    "Left out of every amount of settlements and balances: nobody has said yet whether money comes in or goes out",
+  columns: [
+    { title: "Event type", of: "event_type", kind: "code" },
+    { title: "Event name", of: "event_name", kind: "code" },
+    { title: "Account", of: "account" },
+    { title: "Currency", of: "currency" },
+    { title: "Transactions", of: "transaction_count", kind: "count" },
+    { title: "Amount, without sign", of: "amount", kind: "amount" },
+    { title: "From", of: "first_day" },
+    { title: "To", of: "last_day" },
+  ],
+})}`
+}</section>`
+
+const scope = (data: ReportData): string =>
+  [
+    `${data.from} to ${data.to}`,
+    data.accounts.length === 0 ? "no account" : `account ${data.accounts.join(", ")}`,
+    data.currencies.length === 0 ? "all currencies" : `only ${data.currencies.join(", ")}`,
+  ].join(" · ")
+
+/** `default-src 'none'`: the page can load nothing, even if a text of somebody else's became part of it. */
+const policy = (): string => {
+  const hash = createHash("sha256").update(STYLE).digest("base64")
+  // Attributes of the charts say how their text is set.
+  return `default-src 'none'; style-src-elem 'sha256-${hash}'; style-src-attr 'unsafe-inline'; base-uri 'none'; form-action 'none'`
+}
+
+/** Writes a report as one HTML document that needs nothing beside it. Every text of the data is escaped. */
+export const page = (data: ReportData): string => {
+  const isEmpty = data.freshness.length === 0
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${trusted(policy())}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="no-referrer">
+<meta name="generator" content="paycombat-sync ${data.version}">
+<title>PayCombat report, ${data.snapshotAt}</title>
+<style>${trusted(STYLE)}</style>
+</head>
+<body>
+<a class="skip" href="#main">Skip to the figures</a>
+<header>
+<h1>PayCombat report</h1>
+<p class="about">${scope(data)}</p>
+${data.isDemo ? html`<p class="demo">Simulated data of the demo: no figure is real.</p>` : null}
+</header>
+<main id="main">
+${verdict(data)}
+${
+  isEmpty
+    ? null
+    : html`<nav aria-label="Sections"><ul>
+<li><a href="#freshness">Freshness</a></li><li><a href="#gaps">KYC gaps</a></li><li><a href="#settlements">Settlements</a></li><li><a href="#balances">Balances</a></li><li><a href="#notes">How to read it</a></li>
+</ul></nav>
+${freshness(data)}
+${gapsSection(data)}
+${settlementsSection(data)}
+${balancesSection(data)}`
+}
+</main>
+<footer>
+<section id="notes"><h2>How to read it</h2>
+<p>Days are UTC. Amounts have every digit that PayCombat sent, and are never added across currencies; zeros are filled up to the places of the currency. Charts are rounded to pixels: the figures are in the tables.</p>
+<p>What a type of transaction does to a balance is <em>assumed</em> until somebody has checked it: the rules are in warehouse.event_directions.</p>
+<p>No name, address or account number is in this report. Customers are named by their id: treat the file accordingly.</p>
+<p>Written by paycombat-sync ${data.version} from the views of analytics. The same figures for programs: <code>paycombat-sync report --format json</code>; whole views: <code>--format csv</code>.</p>
+</section>
+</footer>
+</body>
+</html>
+`.text
+}
