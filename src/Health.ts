@@ -68,20 +68,20 @@ export const problemOf = (status: StreamStatus, limits: Limits, now: Date): Prob
   if (status.isDead || lastEnded?.status === "dead")
     return {
       kind: "dead",
-      message: `The latest run's process ended without a word; what it had committed stays, the next run goes on from there. ${figures}`,
+      message: `the latest run's process ended without a word; what it had committed stays, the next run goes on from there. ${figures}`,
     }
   if (age === null) {
     const why =
       heldBy === null
-        ? "Was never read to its end: run `paycombat-sync sync`, or see that `serve` runs."
-        : "Its first pass is under way: wait for it."
+        ? "was never read to its end: run `paycombat-sync sync`, or see that `serve` runs."
+        : "its first pass is under way: wait for it."
     return { kind: "never", message: why }
   }
   if (age > limits.maxAgeSeconds)
     return {
       kind: "stale",
       message:
-        `Was read to its end ${ago(age)} ago, which is more than ${ago(limits.maxAgeSeconds)}: ` +
+        `was read to its end ${ago(age)} ago, which is more than ${ago(limits.maxAgeSeconds)}: ` +
         (heldBy === null
           ? "see that `serve` or your timer runs, or run `paycombat-sync sync`."
           : "a run is under way, wait for it."),
@@ -90,7 +90,7 @@ export const problemOf = (status: StreamStatus, limits: Limits, now: Date): Prob
     return {
       kind: "full_stale",
       message:
-        `Was read whole ${ago(fullAge)} ago, which is more than ${ago(limits.fullMaxAgeSeconds)}:` +
+        `was read whole ${ago(fullAge)} ago, which is more than ${ago(limits.fullMaxAgeSeconds)}:` +
         " removals and late changes may be missing; run `paycombat-sync sync --full`.",
     }
   return null

@@ -57,7 +57,7 @@ const REFRESHED_EVERY = "15 seconds"
 
 const NEVER: Problem = {
   kind: "never",
-  message: "Was never read: the first run is to come, or see the log for what is in its way.",
+  message: "was never read: the first run is to come, or see the log for what is in its way.",
 }
 
 export interface BoardOptions {

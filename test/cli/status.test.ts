@@ -1,0 +1,155 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { allStreams } from "../../src/registry.ts"
+import { DEFAULT_LIST_PATHS, start } from "../../src/sandbox/Sandbox.ts"
+import { statusOf } from "../../src/warehouse/Status.ts"
+import { cli, databaseEnvironment, linesOf, sandboxEnvironment } from "../support/cli.ts"
+import { runSql, testDatabase } from "../support/postgres.ts"
+import { bench, MIGRATED, SMALL } from "../support/warehouse.ts"
+
+/** Whether `status` tells a monitor, and a person, that figures are not to be trusted. */
+
+const parts = Effect.gen(function* () {
+  const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
+  const sandbox = yield* start(SMALL)
+  const { run } = yield* cli({ ...sandboxEnvironment(sandbox), ...databaseEnvironment(ownerUrl) })
+  const sql = (statement: string) => Effect.promise(() => runSql(ownerUrl, statement))
+  return { sandbox, run, sql }
+})
+
+interface Judged {
+  readonly stream: string
+  readonly problem: { readonly kind: string } | null
+  readonly nextRunAt: string
+}
+
+const problemsIn = (stdout: string) =>
+  Object.fromEntries(
+    (JSON.parse(stdout) as ReadonlyArray<Judged>).map(({ stream, problem }) => [
+      stream,
+      problem?.kind ?? null,
+    ]),
+  )
+
+describe.concurrent("status", () => {
+  it.scopedLive("exits with 0 over fresh figures only, and says in words what is the matter otherwise", () =>
+    Effect.gen(function* () {
+      const { run, sandbox, sql } = yield* parts
+      expect(yield* run(["status"])).toMatchObject({ code: 1, stderr: "" })
+      expect((yield* run(["sync"])).code).toBe(0)
+      const fresh = yield* run(["status"])
+      expect([fresh.code, fresh.stderr]).toEqual([0, ""])
+      expect(fresh.stdout).toContain("✔ The figures can be trusted.")
+      expect(fresh.stdout).toMatch(/next run \d{4}-\d\d-\d\d \d\d:(00|15|30|45) UTC/)
+
+      sandbox.setFault(({ path }) => (path === DEFAULT_LIST_PATHS.payouts ? { status: 403 } : undefined))
+      expect((yield* run(["sync", "--stream", "payouts"])).code).toBe(1)
+      const failed = yield* run(["status"])
+      expect(failed.code).toBe(1)
+      expect(linesOf(failed.stdout).filter(line => line.startsWith("✖"))).toEqual([
+        expect.stringMatching(/^✖ payouts: failed: .*403.* The figures are .* old\.$/),
+        expect.stringContaining("cannot all be trusted"),
+      ])
+      expect((yield* run(["status", "--stream", "wallets"])).code).toBe(0)
+      const json = yield* run(["status", "--json"])
+      expect(json.code).toBe(1)
+      expect(problemsIn(json.stdout)).toMatchObject({ payouts: "failed", wallets: null })
+
+      sandbox.setFault(null)
+      expect((yield* run(["sync", "--stream", "payouts"])).code).toBe(0)
+      yield* sql(
+        "UPDATE sync.stream_runs SET finished_at = finished_at - interval '61 minutes' WHERE stream = 'wallets'",
+      )
+      const stale = yield* run(["status"])
+      expect([stale.code, stale.stderr]).toEqual([1, ""])
+      expect(stale.stdout).toMatch(/✖ wallets: was read to its end 6\d min ago, which is more than 60 min/)
+      expect((yield* run(["status", "--max-age", "2 hours"])).code).toBe(0)
+      expect(yield* run(["status", "--max-age", "never"])).toMatchObject({ code: 2 })
+    }),
+  )
+
+  it.scopedLive("names a configured account that was never synced, and who is at work", () =>
+    Effect.gen(function* () {
+      const { run, sql, sandbox } = yield* parts
+      const two = {
+        PAYCOMBAT_ACCOUNTS: "eu,apac",
+        PAYCOMBAT_TOKEN_EU: sandbox.token,
+        PAYCOMBAT_TOKEN_APAC: "x",
+      }
+      expect((yield* run(["sync", "--account", "eu", "--stream", "payouts"], two)).code).toBe(0)
+      const missing = yield* run(["status"], two)
+      expect(missing.code).toBe(1)
+      expect(missing.stdout).toContain(
+        "✖ apac: nothing was synced yet: run `paycombat-sync sync --account apac`.",
+      )
+      expect((yield* run(["status", "--account", "eu"], two)).code).toBe(0)
+
+      yield* sql(`UPDATE sync.leases SET expires_at = clock_timestamp() + interval '1 hour', holder = 'host:7';
+        INSERT INTO sync.stream_runs (run_id, account, stream, mode, status, started_at)
+        SELECT gen_random_uuid(), account, stream, 'full', 'running', clock_timestamp() FROM sync.leases`)
+      const held = yield* run(["status", "--account", "eu"], two)
+      expect(held.code).toBe(0)
+      expect(held.stdout).toMatch(/host:7 since \d{4}-/)
+      yield* sql("UPDATE sync.leases SET expires_at = clock_timestamp() - interval '1 hour'")
+      const dead = yield* run(["status", "--account", "eu"], two)
+      expect(dead.code).toBe(1)
+      expect(dead.stdout).toContain("✖ payouts: the latest run's process ended without a word")
+    }),
+  )
+})
+
+describe("the status of a large warehouse", () => {
+  it.scopedLive("is an estimate that says so, near what is there", () =>
+    Effect.gen(function* () {
+      const { sql, sync, sandbox } = yield* bench({ transactions: 2_000 })
+      yield* sync()
+      yield* Effect.promise(() => sql.unsafe("ANALYZE warehouse.transactions"))
+      const streams = yield* allStreams
+      const counted = (yield* statusOf(sql, streams)).find(({ stream }) => stream === "transactions")!
+      expect([counted.rows, counted.removed, counted.isEstimate]).toEqual([2_000, 0, false])
+      expect(sandbox.truth.count("transactions")).toBe(2_000)
+      const estimated = (yield* statusOf(sql, streams, 0)).find(({ stream }) => stream === "transactions")!
+      expect(estimated.isEstimate).toBe(true)
+      expect(estimated.rows).toBeGreaterThan(1_800)
+      expect(estimated.rows).toBeLessThan(2_200)
+      expect(estimated.removed).toBeLessThan(50)
+    }),
+  )
+
+  it.scopedLive("does not read the whole ledger", () =>
+    Effect.gen(function* () {
+      const { sql } = yield* bench()
+      yield* Effect.promise(() =>
+        sql.unsafe(`INSERT INTO sync.stream_runs (run_id, account, stream, mode, status, started_at, finished_at)
+          SELECT gen_random_uuid(), account, stream, 'full', 'complete', t, t + interval '1 minute'
+          FROM generate_series(now() - interval '500 days', now(), '1 hour') AS t,
+            unnest(ARRAY['eu', 'apac']) AS account, unnest(ARRAY['payouts', 'wallets']) AS stream`),
+      )
+      yield* Effect.promise(() => sql.unsafe("ANALYZE sync.stream_runs"))
+      // One connection: each tells what it read when it likes, or when it is told to.
+      const one = yield* Effect.acquireRelease(
+        Effect.promise(() => sql.reserve()),
+        held => Effect.sync(() => held.release()),
+      )
+      const rowsRead = Effect.promise(async () => {
+        await one.unsafe("SELECT pg_stat_force_next_flush()")
+        const [row] = await one.unsafe<Array<{ count: string }>>(
+          "SELECT seq_tup_read AS count FROM pg_stat_user_tables WHERE relname = 'stream_runs'",
+        )
+        return Number(row!.count)
+      })
+      const before = yield* rowsRead
+      const statuses = yield* statusOf(one, yield* allStreams)
+      expect(statuses.map(({ account, stream }) => `${account}/${stream}`)).toEqual([
+        "apac/payouts",
+        "apac/wallets",
+        "eu/payouts",
+        "eu/wallets",
+      ])
+      expect(statuses.every(({ lastCompleteAt }) => lastCompleteAt !== null)).toBe(true)
+      expect((yield* rowsRead) - before).toBe(0)
+      yield* Effect.promise(() => one.unsafe("SELECT count(note) FROM sync.stream_runs"))
+      expect((yield* rowsRead) - before).toBeGreaterThan(40_000)
+    }),
+  )
+})
