@@ -68,10 +68,13 @@ interface Result {
 type Send<Item> = (items: Item, done: (result: Result) => void) => void
 
 /** Has an exporter's first failure said, and that it works again: by itself it says nothing. */
-const watched = <Item>(send: Send<Item>, what: string, say: (text: string) => void): Send<Item> => {
+const watched = <Item>(send: Send<Item>, what: string, say: (text: string) => void) => {
   let isFailing = false
-  return (items, done) =>
+  let underWay = 0
+  const watchedSend: Send<Item> = (items, done) => {
+    underWay++
     send(items, result => {
+      underWay--
       const why = result.error?.message ?? "no reason was given"
       if (result.code !== 0 && !isFailing)
         say(`${what} do not reach the collector (${why}): see OTEL_EXPORTER_OTLP_ENDPOINT`)
@@ -79,6 +82,16 @@ const watched = <Item>(send: Send<Item>, what: string, say: (text: string) => vo
       isFailing = result.code !== 0
       done(result)
     })
+  }
+  /** What is still on its way when there is no time left. */
+  const leave = Effect.suspend(() =>
+    underWay > 0 && !isFailing
+      ? Effect.logWarning(
+          `the last ${what} did not reach the collector in time: see OTEL_EXPORTER_OTLP_ENDPOINT`,
+        )
+      : Effect.void,
+  )
+  return { send: watchedSend, leave }
 }
 
 const serviceName = Effect.gen(function* () {
@@ -116,9 +129,12 @@ const exporting = (wanted: Readonly<Record<Signal, boolean>>) =>
     const runtime = yield* Effect.runtime()
     const say = (text: string) => void Runtime.runFork(runtime)(Effect.logWarning(text))
     const traces = new OTLPTraceExporter()
-    traces.export = watched(traces.export.bind(traces), "traces", say)
+    const watchedTraces = watched(traces.export.bind(traces), "traces", say)
+    traces.export = watchedTraces.send
     const metrics = new OTLPMetricExporter()
-    metrics.export = watched(metrics.export.bind(metrics), "metrics", say)
+    const watchedMetrics = watched(metrics.export.bind(metrics), "metrics", say)
+    metrics.export = watchedMetrics.send
+    yield* Effect.addFinalizer(() => Effect.zipRight(watchedTraces.leave, watchedMetrics.leave))
     const resource = { serviceName: yield* serviceName, serviceVersion: VERSION }
     const exportIntervalMillis = yield* interval
     return NodeSdk.layer(() => ({
@@ -153,6 +169,6 @@ export const isExporting: Effect.Effect<boolean, ConfigurationError> = Effect.ma
 /** What the environment asks for; an empty layer where it asks for nothing. What is left goes out when it closes. */
 export const telemetry: Layer.Layer<never, ConfigurationError> = Layer.unwrapEffect(
   Effect.map(wanted, signals =>
-    signals.TRACES || signals.METRICS ? Layer.discard(Layer.unwrapEffect(exporting(signals))) : Layer.empty,
+    signals.TRACES || signals.METRICS ? Layer.discard(Layer.unwrapScoped(exporting(signals))) : Layer.empty,
   ),
 )

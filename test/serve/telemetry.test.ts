@@ -1,0 +1,130 @@
+import { once } from "node:events"
+import { writeFile } from "node:fs/promises"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
+import { join } from "node:path"
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { start } from "../../src/sandbox/Sandbox.ts"
+import { cli, databaseEnvironment, linesOf, sandboxEnvironment } from "../support/cli.ts"
+import { testDatabase } from "../support/postgres.ts"
+import { MIGRATED, SMALL } from "../support/warehouse.ts"
+
+/** What goes to an OpenTelemetry collector, and when nothing does. */
+
+interface Received {
+  readonly path: string
+  readonly headers: NodeJS.Dict<string | Array<string>>
+  readonly body: string
+}
+
+/** Takes in what is sent; answers, or keeps the sender waiting. */
+const collector = (isAnswering = true) =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const received: Array<Received> = []
+      const server = createServer((request, response) => {
+        let body = ""
+        request.setEncoding("utf8").on("data", text => {
+          body += text
+        })
+        request.on("end", () => {
+          received.push({ path: request.url!, headers: request.headers, body })
+          if (isAnswering) response.setHeader("content-type", "application/json").end("{}")
+        })
+      })
+      server.listen(0, "127.0.0.1")
+      await once(server, "listening")
+      return { received, server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }
+    }),
+    ({ server }) =>
+      Effect.sync(() => {
+        server.closeAllConnections()
+        server.close()
+      }),
+  )
+
+const parts = Effect.gen(function* () {
+  const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
+  const sandbox = yield* start({ ...SMALL, token: "very-secret-token" })
+  const program = yield* cli({ ...sandboxEnvironment(sandbox), ...databaseEnvironment(ownerUrl) })
+  return { sandbox, ...program }
+})
+
+const SYNC = ["sync", "--stream", "payouts", "--json"]
+
+/** Longer than the time given to a collector that does not answer, shorter than the exporters' own patience. */
+const BOUND_MILLIS = 9_000
+
+describe.concurrent("telemetry", () => {
+  it.scopedLive("sends spans and metrics of a sync before it ends, without the token", () =>
+    Effect.gen(function* () {
+      const { run, sandbox, directory } = yield* parts
+      const { received, url } = yield* collector()
+      // The exporters know nothing of the file.
+      yield* Effect.promise(() =>
+        writeFile(
+          join(directory, ".env"),
+          `OTEL_EXPORTER_OTLP_ENDPOINT=${url}\nOTEL_EXPORTER_OTLP_HEADERS=x-key=abc\nOTEL_SERVICE_NAME=books\n`,
+        ),
+      )
+      expect(yield* run(SYNC)).toMatchObject({ code: 0 })
+      expect(new Set(received.map(({ path }) => path))).toEqual(new Set(["/v1/traces", "/v1/metrics"]))
+      for (const { headers, body } of received) {
+        expect(headers["x-key"]).toBe("abc")
+        expect(body).toContain('"stringValue":"books"')
+        expect(body).not.toContain(sandbox.token)
+      }
+      const of = (path: string) =>
+        received
+          .filter(one => one.path === path)
+          .map(({ body }) => body)
+          .join("\n")
+      const names = [...of("/v1/traces").matchAll(/"name":"([^"]+)"/g)].map(([, name]) => name)
+      expect(names).toEqual(expect.arrayContaining(["sync", "stream", "http.client GET"]))
+      expect(of("/v1/traces")).toContain('{"key":"stream","value":{"stringValue":"payouts"}}')
+      expect(of("/v1/metrics")).toContain("paycombat_sync_rows_total")
+      expect(of("/v1/metrics")).toContain("paycombat_sync_requests_total")
+    }),
+  )
+
+  it.scopedLive("sends nothing where nothing names a collector, or it is switched off", () =>
+    Effect.gen(function* () {
+      const { run } = yield* parts
+      const { received, url } = yield* collector()
+      const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: url }
+      for (const environment of [
+        { OTEL_SERVICE_NAME: "books" },
+        { ...endpoint, OTEL_SDK_DISABLED: "true" },
+        { ...endpoint, OTEL_TRACES_EXPORTER: "none", OTEL_METRICS_EXPORTER: "none" },
+      ])
+        expect(yield* run(SYNC, environment)).toMatchObject({ code: 0 })
+      expect(received).toEqual([])
+      expect(yield* run(SYNC, { ...endpoint, OTEL_METRICS_EXPORTER: "none" })).toMatchObject({ code: 0 })
+      expect(new Set(received.map(({ path }) => path))).toEqual(new Set(["/v1/traces"]))
+      const grpc = yield* run(SYNC, { ...endpoint, OTEL_EXPORTER_OTLP_PROTOCOL: "grpc" })
+      expect([grpc.code, linesOf(grpc.stderr).length]).toEqual([2, 1])
+      expect(grpc.stderr).toContain("OTEL_EXPORTER_OTLP_PROTOCOL")
+    }),
+  )
+
+  it.scopedLive("costs a sync a few seconds at most where the collector does not answer, and says so", () =>
+    Effect.gen(function* () {
+      const { run } = yield* parts
+      const { received, url } = yield* collector(false)
+      const begun = yield* Effect.sync(() => Date.now())
+      yield* run(SYNC)
+      const without = Date.now() - begun
+      const again = Date.now()
+      const ended = yield* run(SYNC, { OTEL_EXPORTER_OTLP_ENDPOINT: url })
+      expect(ended.code).toBe(0)
+      expect(JSON.parse(ended.stdout)).toMatchObject({ status: "complete" })
+      expect(received.length).toBeGreaterThan(0)
+      expect(Date.now() - again - without).toBeLessThan(BOUND_MILLIS)
+      const refused = yield* run(SYNC, { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1" })
+      expect(refused.code).toBe(0)
+      for (const { stderr } of [ended, refused])
+        expect(stderr).toMatch(/traces did not reach|traces do not reach/)
+    }),
+  )
+})
