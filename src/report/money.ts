@@ -10,10 +10,10 @@ import { amount, count } from "./text.ts"
 const SETTLED = { name: "Settled", colour: COLOURS.first }
 const UNSETTLED = { name: "Not settled yet", colour: COLOURS.second, isHatched: true }
 
-const who = ({ accounts }: ReportData): ReadonlyArray<Column> => [
-  { title: "Currency", of: "currency" },
-  ...(accounts.length > 1 ? [{ title: "Account", of: "account" }] : []),
-]
+const who = (data: ReportData): Column => ({
+  title: data.accounts.length > 1 ? "Account, currency" : "Currency",
+  of: row => nameOf(data, row),
+})
 
 const last = (rows: ReadonlyArray<Row | undefined>): Row | undefined =>
   rows.findLast(row => row !== undefined)
@@ -72,7 +72,7 @@ ${listTable(totals, data.isDemo, {
   caption: "Payments of the period, by currency",
   empty: "no payment was created in the period.",
   columns: [
-    ...who(data),
+    who(data),
     { title: "Payments", of: "transaction_count", kind: "count" },
     { title: "Settled", of: "settled_count", kind: "count" },
     { title: "Amount settled", of: "settled_amount", kind: "amount" },
@@ -89,7 +89,7 @@ ${listTable(ageing, data.isDemo, {
   caption: "Unsettled amounts by age",
   empty: "everything is settled.",
   columns: [
-    ...who(data),
+    who(data),
     ...UNSETTLED_AGES.map((age, i): Column => ({ title: ageName(age), kind: "count", of: aged(i) })),
     { title: "All amounts", of: "unsettled_amount", kind: "amount" },
     { title: "All payments", of: "unsettled_count", kind: "count" },
@@ -102,7 +102,7 @@ ${listTable(states, data.isDemo, {
     "Settlements whose last payment is of the period. To the merchant: amount less fee and tax, where these are in the same currency",
   empty: "no settlement in the period.",
   columns: [
-    ...who(data),
+    who(data),
     { title: "Fee currency", of: "fee_currency" },
     { title: "Status", of: "status" },
     { title: "Settlements", of: "settlement_count", kind: "count" },
@@ -124,7 +124,7 @@ ${listTable(totals, data.isDemo, {
   caption: "Balance in the period, by currency",
   empty: "no balance in the period.",
   columns: [
-    ...who(data),
+    who(data),
     { title: "Opening", of: "opening_balance", kind: "amount" },
     { title: "In", of: "credit_amount", kind: "amount" },
     { title: "Out", of: "debit_amount", kind: "amount" },
@@ -165,7 +165,7 @@ ${listTable(reconciliation, data.isDemo, {
   caption: "Wallets and payments, by currency",
   empty: "no wallet holds a balance.",
   columns: [
-    ...who(data),
+    who(data),
     { title: "Owners", of: "owner_count", kind: "count" },
     { title: "With a difference", of: "different_count", kind: "count" },
     { title: "Wallets say", of: "wallet_balance", kind: "amount" },
@@ -177,7 +177,7 @@ ${listTable(differences, data.isDemo, {
   caption: "Owners with a difference: the largest of each currency, then the second largest, and so on",
   columns: [
     { title: "Owner", of: "owner_id", kind: "code" },
-    ...who(data),
+    who(data),
     { title: "Wallets say", of: "wallet_balance", kind: "amount" },
     { title: "Payments say", of: "ledger_balance", kind: "amount" },
     { title: "Difference", of: "difference", kind: "amount" },

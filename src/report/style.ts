@@ -22,7 +22,8 @@ nav ul { list-style: none; padding: 0; margin: 1rem 0; display: flex; flex-wrap:
 .verdict h2 { border: 0; padding: 0; margin: 0; font-size: 1.2rem }
 .verdict ul { margin: .5rem 0 0; padding-left: 1.2rem; max-width: 60rem }
 .good { border-color: #1b6e3c } .attention { border-color: #b36b00 } .bad { border-color: #b3261e }
-.mark { font-weight: 700; white-space: nowrap }
+.mark { font-weight: 700 }
+td .mark { white-space: nowrap }
 .mark.good { color: #1b6e3c } .mark.attention { color: #8a4b00 } .mark.bad { color: #b3261e }
 .lead { color: var(--soft) }
 .none { color: var(--soft) }
@@ -34,7 +35,9 @@ thead th { border-bottom: 1px solid var(--ink); font-weight: 600; overflow-wrap:
 tbody th { font-weight: 500 }
 td.n, th.n { text-align: right; padding-right: 0; padding-left: .6rem; overflow-wrap: normal }
 td.n { white-space: nowrap }
-small { color: var(--soft); font-size: 1em }
+td.long { white-space: normal; overflow-wrap: anywhere; font-size: .8em }
+td.n small { display: block }
+small { color: var(--soft); font-size: .9em }
 .legend { display: flex; flex-wrap: wrap; gap: .25rem 1.5rem; margin: .75rem 0 .25rem }
 .legend svg { vertical-align: -2px }
 .panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); gap: 1.25rem; margin: .75rem 0 }
@@ -45,7 +48,7 @@ figcaption { font-weight: 600; font-size: .9rem }
 summary { cursor: pointer; color: var(--link); font-size: .875rem; padding: .25rem 0 }
 footer { color: var(--soft); font-size: .875rem; margin-top: 3rem; padding-bottom: 3rem }
 footer h2 { color: var(--ink) }
-@media (max-width: 44rem) {
+@media screen and (max-width: 56rem) {
   header, main, footer { padding-left: .9rem; padding-right: .9rem }
   table, tbody, tr, th, td, caption { display: block }
   thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }

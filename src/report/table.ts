@@ -20,6 +20,11 @@ export interface TableOptions {
   readonly empty?: string
 }
 
+/** A figure of so many characters may be broken, else it would widen its table beyond the page. */
+const LONG_CHARACTERS = 22
+
+const isLong = (shown: Html | string): boolean => typeof shown === "string" && shown.length > LONG_CHARACTERS
+
 const isFigure = ({ kind }: Column) => kind === "count" || kind === "amount"
 
 export const table = ({ caption, columns, rows, empty = "None." }: TableOptions): Html => {
@@ -42,7 +47,7 @@ export const table = ({ caption, columns, rows, empty = "None." }: TableOptions)
     // An element that starts a row names it.
     return isHead
       ? html`<th scope="row" data-title="${title}">${shown}</th>`
-      : html`<td${isFigure(column) ? html` class="n"` : NOTHING} data-title="${title}">${shown}</td>`
+      : html`<td${isFigure(column) ? html` class="${isLong(shown) ? "n long" : "n"}"` : NOTHING} data-title="${title}">${shown}</td>`
   }
   return html`<table>
 <caption>${caption}</caption>

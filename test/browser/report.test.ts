@@ -1,0 +1,136 @@
+import { readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { pathToFileURL } from "node:url"
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { inject } from "vitest"
+import { figuresOf } from "../../src/Report.ts"
+import { page as reportPage } from "../../src/report/page.ts"
+import { connect } from "../../src/warehouse/Database.ts"
+import { type TestDatabase, temporaryDirectory, testDatabase } from "../support/postgres.ts"
+import { bookRuns, fill, HOSTILE } from "../support/report.ts"
+import { MIGRATED } from "../support/warehouse.ts"
+import { browser, DESKTOP_WIDTH, openPage, overflowing, PHONE_WIDTH, picture, violations } from "./support.ts"
+
+/** The report as its readers have it: opened from a file, on a laptop, on a phone, on paper, and by a screen reader. */
+
+const FILTER = { accounts: [], currencies: [] }
+
+const written = (database: TestDatabase, filter = FILTER) =>
+  Effect.gen(function* () {
+    const directory = yield* temporaryDirectory
+    const file = join(directory, "report.html")
+    const text = reportPage(yield* figuresOf(database.readerUrl, filter, false))
+    writeFileSync(file, text)
+    return pathToFileURL(file).href
+  })
+
+const CASES = {
+  "a business of two accounts and many currencies": (database: TestDatabase) =>
+    Effect.flatMap(connect(database.ownerUrl), sql => fill(sql, { accounts: ["eu", "apac"], days: 60 })),
+  "one small account": (database: TestDatabase) =>
+    Effect.flatMap(connect(database.ownerUrl), sql =>
+      fill(sql, { accounts: ["default"], days: 3, currencies: ["EUR"], isSound: true }),
+    ),
+  "an account that was read and is empty": (database: TestDatabase) =>
+    Effect.flatMap(connect(database.ownerUrl), sql => bookRuns(sql, "default", {})),
+  "nothing at all": () => Effect.void,
+} as const
+
+describe("the report in a browser", () => {
+  for (const [title, arrange] of Object.entries(CASES))
+    it.scopedLive(
+      `is sound for ${title}: no request, no complaint, nothing sticks out, nothing axe objects to`,
+      () =>
+        Effect.gen(function* () {
+          const database = yield* testDatabase({ template: MIGRATED })
+          yield* arrange(database)
+          const url = yield* written(database)
+          const opened = yield* browser
+          const name = title.replaceAll(" ", "-")
+          for (const width of [DESKTOP_WIDTH, PHONE_WIDTH]) {
+            const { page, problems, requests } = yield* openPage(opened, {
+              width,
+              mayAsk: asked => asked === url,
+            })
+            yield* Effect.promise(() => page.goto(url))
+            expect(yield* overflowing(page), `${width} pixels`).toEqual([])
+            expect(yield* violations(page)).toEqual([])
+            // The figures behind the charts, too.
+            yield* Effect.promise(() =>
+              page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })"),
+            )
+            expect(yield* overflowing(page), `${width} pixels, all open`).toEqual([])
+            expect(yield* violations(page)).toEqual([])
+            yield* Effect.promise(() =>
+              page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = false })"),
+            )
+            yield* picture(page, `report-${name}-${width}`)
+            expect(problems).toEqual([])
+            expect(requests).toEqual([url])
+          }
+        }),
+    )
+
+  it.scopedLive("is whole without scripts, and shows hostile text as text", () =>
+    Effect.gen(function* () {
+      const database = yield* testDatabase({ template: MIGRATED })
+      yield* fill(yield* connect(database.ownerUrl), { accounts: ["default"], days: 5, currencies: ["EUR"] })
+      const url = yield* written(database)
+      const { page, problems } = yield* openPage(yield* browser, {
+        mayAsk: asked => asked === url,
+        javaScript: false,
+      })
+      yield* Effect.promise(() => page.goto(url))
+      expect(problems).toEqual([])
+      for (const heading of ["KYC gaps: customers not ready for a wallet", "Settlements", "Balances"])
+        expect(
+          yield* Effect.promise(() => page.getByRole("heading", { name: heading, exact: true }).count()),
+        ).toBe(1)
+      expect(yield* Effect.promise(() => page.getByText(HOSTILE).count())).toBeGreaterThan(0)
+      expect(yield* Effect.promise(() => page.locator("script, iframe, img, link, base").count())).toBe(0)
+      expect(yield* Effect.promise(() => page.title())).toMatch(/^PayCombat report, /)
+    }),
+  )
+
+  it.scopedLive("could load and run nothing even if a hostile text became part of it", () =>
+    Effect.gen(function* () {
+      const database = yield* testDatabase({ template: MIGRATED })
+      const url = yield* written(database)
+      const file = new URL(url)
+      const broken = readFileSync(file, "utf8").replace(
+        "</main>",
+        "<img src='http://192.0.2.1/x.png'><script>document.title = 'run'</script><style>@import 'http://192.0.2.1/x.css'</style></main>",
+      )
+      writeFileSync(file, broken)
+      const { page, problems } = yield* openPage(yield* browser)
+      yield* Effect.promise(() => page.goto(url))
+      expect(problems).toContainEqual(expect.stringMatching(/^request failed: http:..192.0.2.1.x.png csp$/))
+      expect(yield* Effect.promise(() => page.title())).not.toBe("run")
+      expect(problems.join("\n")).toContain("Content Security Policy")
+    }),
+  )
+
+  it.scopedLive("prints on A4, with every chart whole on one page", () =>
+    Effect.gen(function* () {
+      const database = yield* testDatabase({ template: MIGRATED })
+      yield* fill(yield* connect(database.ownerUrl), { accounts: ["eu", "apac"], days: 60 })
+      const url = yield* written(database)
+      const { page } = yield* openPage(yield* browser, { width: 794, height: 1123 })
+      yield* Effect.promise(() => page.goto(url))
+      const path = join(inject("pictureDirectory"), "report.pdf")
+      const pdf = yield* Effect.promise(() => page.pdf({ path, format: "A4", preferCSSPageSize: true }))
+      expect(pdf.subarray(0, 5).toString()).toBe("%PDF-")
+      expect(pdf.length).toBeGreaterThan(20_000)
+      yield* Effect.promise(() => page.emulateMedia({ media: "print" }))
+      expect(yield* overflowing(page)).toEqual([])
+      const cut = yield* Effect.promise(() =>
+        page.evaluate(
+          "[...document.querySelectorAll('figure')].filter(one => getComputedStyle(one).breakInside !== 'avoid').length",
+        ),
+      )
+      expect(cut).toBe(0)
+      yield* picture(page, "report-print")
+    }),
+  )
+})
