@@ -100,9 +100,25 @@ describe("the import rules", () => {
     ).toEqual([])
   })
 
+  it("a library that only one file needs is known to that file only", () => {
+    const places: Readonly<Record<string, RegExp>> = {
+      "Scheduler.ts": /^node-cron$/,
+      "Telemetry.ts": /^@opentelemetry\/|^@effect\/opentelemetry/,
+    }
+    for (const [place, library] of Object.entries(places)) {
+      expect(fileAt(place).imports.filter(target => library.test(target))).not.toEqual([])
+      expect(
+        offences(
+          ({ path }) => path !== place,
+          target => library.test(target),
+        ),
+      ).toEqual([])
+    }
+  })
+
   it("neither of the two knows the pipeline or the command line, and the sandbox nobody but the errors", () => {
     const isAbove = (target: string) =>
-      /^(Pipeline|ListRun|LookupRun|App|Config|registry|cli|main)\.ts$|^cli\//.test(target)
+      /^(Pipeline|ListRun|LookupRun|Serve|App|Config|registry|cli|main)\.ts$|^(cli|serve)\//.test(target)
     expect(offences(within("paycombat", "warehouse"), isAbove)).toEqual([])
     expect(
       offences(

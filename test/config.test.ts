@@ -19,6 +19,9 @@ const allIn = (environment: Environment) =>
     within(environment, Config.database),
     within(environment, Config.run),
     within(environment, Config.logLevel),
+    within(environment, Config.schedule),
+    within(environment, Config.http),
+    within(environment, Config.namedAccounts),
   ])
 
 /** The one line that says what is wrong. */
@@ -30,7 +33,7 @@ const TOKEN = { PAYCOMBAT_TOKEN: "s3cret-token" }
 describe("the defaults", () => {
   it.effect("need nothing but a token", () =>
     Effect.gen(function* () {
-      const [accounts, database, run, level] = yield* allIn(TOKEN)
+      const [accounts, database, run, level, schedule, http, named] = yield* allIn(TOKEN)
       expect(accounts).toHaveLength(1)
       const [{ token, ...account }] = accounts as [(typeof accounts)[number]]
       expect(Redacted.value(token)).toBe("s3cret-token")
@@ -52,6 +55,9 @@ describe("the defaults", () => {
         privacy: { mode: "keep" },
       })
       expect(level).toBe("Info")
+      expect(schedule).toEqual({ incremental: "*/15 * * * *", full: "0 2 * * *", timezone: "UTC" })
+      expect(http).toEqual({ host: "127.0.0.1", port: 8787 })
+      expect(named).toEqual([])
     }),
   )
 
@@ -205,6 +211,8 @@ describe("what is wrong", () => {
     ["PAYCOMBAT_READY_RECHECK", "soon"],
     ["PAYCOMBAT_READY_MAX_CALLS", "-5"],
     ["PAYCOMBAT_LEASE_SECONDS", "1"],
+    ["PAYCOMBAT_TIMEZONE", "Mars/Base"],
+    ["PAYCOMBAT_HTTP_PORT", "65536"],
     ["PAYCOMBAT_LOG_LEVEL", "loud"],
     ["PAYCOMBAT_PII", "hashed"],
     ["PAYCOMBAT_PII", "Keep"],
