@@ -31,12 +31,20 @@ interface Tally {
   unanswered: number
   /** Answered with something else than the documented answer. */
   foreign: number
+  /** What is wrong with the endpoint, where that ended the look-ups. */
+  end: EndpointError | null
 }
 
-/** Asks about one id. A definite refusal is an answer about that id; what is wrong with the endpoint ends the stream. */
+/** What asking about one id came to: an answer to be saved, and whether anybody else is to be asked after it. */
+interface Asked {
+  readonly answer: Answer | null
+  readonly isLast: boolean
+}
+
+/** Asks about one id. A definite refusal is an answer about that id; what is wrong with the endpoint ends the look-ups. */
 const ask = (context: StreamContext, stream: LookupStream, tally: Tally) => {
   let unavailableInARow = 0
-  return (id: string): Effect.Effect<Answer, StreamFailure> => {
+  return (id: string): Effect.Effect<Asked, StreamFailure> => {
     const { source, decode } = stream
     const failed = (at: Date, error: string): Answer => ({
       id,
@@ -75,13 +83,18 @@ const ask = (context: StreamContext, stream: LookupStream, tally: Tally) => {
           }),
         })
       }),
-      Effect.catchTag("EndpointError", (error): Effect.Effect<Answer, StreamFailure> => {
+      Effect.map((answer): Asked => ({ answer, isLast: false })),
+      Effect.catchTag("EndpointError", error => {
         unavailableInARow = error.reason === "unavailable" ? unavailableInARow + 1 : 0
         if (error.reason === "unavailable" || error.reason === "malformed") tally.unanswered++
-        const isEndpoints = error.status === 403 || unavailableInARow >= UNAVAILABLE_IN_A_ROW_MAX
-        return isEndpoints
-          ? Effect.fail(error)
-          : Effect.map(context.client.now, now => failed(now, error.message))
+        const isAway = unavailableInARow >= UNAVAILABLE_IN_A_ROW_MAX
+        const isLast = isAway || error.status === 403
+        if (isLast) tally.end = error
+        // A refusal is booked even so: were it about this id only, it would come first in each run, and end it.
+        return Effect.map(
+          context.client.now,
+          (now): Asked => ({ answer: isAway ? null : failed(now, error.message), isLast }),
+        )
       }),
     )
   }
@@ -117,7 +130,7 @@ export const runLookupStream = (
       callsMax: settings.readyMaxCalls,
     })
     const done = { extracted: 0, inserted: 0, updated: 0, failed: 0 }
-    const tally: Tally = { unanswered: 0, foreign: 0 }
+    const tally: Tally = { unanswered: 0, foreign: 0, end: null }
     yield* tell({ total: queued })
     const ids = S.paginateChunkEffect(0, position =>
       Effect.map(dueAfter(sql, held, position, Math.min(QUEUE_READ, queued - position)), found => {
@@ -130,6 +143,9 @@ export const runLookupStream = (
     )
     yield* ids.pipe(
       S.mapEffect(ask(context, stream, tally), { concurrency: account.concurrency, unordered: true }),
+      // It does not fail here: what was answered before is saved, so that the next run begins with others.
+      S.takeUntil(({ isLast }) => isLast),
+      S.filterMap(({ answer }) => Option.fromNullable(answer)),
       S.groupedWithin(SAVE_RECORDS, SAVE_AGE),
       S.runForEach(chunk =>
         Effect.gen(function* () {
@@ -143,6 +159,7 @@ export const runLookupStream = (
         }),
       ),
     )
+    if (tally.end !== null) return yield* tally.end
     yield* clearQueue(sql, held)
     const nobodyAnswered = done.extracted > 0 && tally.foreign === done.extracted
     if (tally.unanswered > 0 || nobodyAnswered) {
