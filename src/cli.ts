@@ -8,6 +8,7 @@ import * as PlatformConfigProvider from "@effect/platform/PlatformConfigProvider
 import { Cause, Console, Effect, Exit, Logger, Option } from "effect"
 import { database } from "./cli/commands/database.ts"
 import { demo } from "./cli/commands/demo.ts"
+import { doctor } from "./cli/commands/doctor.ts"
 import { erase } from "./cli/commands/erase.ts"
 import { migrate } from "./cli/commands/migrate.ts"
 import { query } from "./cli/commands/query.ts"
@@ -33,6 +34,7 @@ const root = Command.make("paycombat-sync").pipe(
     sync,
     serve,
     status,
+    doctor,
     query,
     report,
     migrate,
@@ -53,6 +55,7 @@ Keeps a merchant's PayCombat data in Postgres, ready for SQL, BI and compliance 
   sync       one pass over all streams of all accounts
   serve      stays up: syncs on a schedule, with a status page, health and metrics over HTTP
   status     whether the figures can be trusted now, per account and stream
+  doctor     examines settings, database and API, and how real records differ from the documented ones
   query      answers one SQL statement on the views of analytics
   report     writes settlements, balances and KYC gaps as HTML, CSV or JSON
   migrate    brings the database up to date

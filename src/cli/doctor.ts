@@ -1,0 +1,57 @@
+import { Effect } from "effect"
+import { createLogUpdate } from "log-update"
+import * as App from "../App.ts"
+import { diagnose } from "../Doctor.ts"
+import { type Finding, type Level, Listener } from "../doctor/Finding.ts"
+import { print, printJson } from "./output.ts"
+
+interface Options {
+  readonly account: ReadonlyArray<string>
+  readonly stream: ReadonlyArray<string>
+  readonly json: boolean
+}
+
+const MARK: Readonly<Record<Level, string>> = { pass: "✔ pass", warn: "! warn", fail: "✖ fail" }
+
+/** Whose line it is, which check it was, and what it says. */
+const lineOf = ({ level, account, stream, check, message }: Finding): string => {
+  const whose = [account, stream].filter(name => name !== undefined).join("/")
+  return `${MARK[level]}  ${whose === "" ? "" : `${whose} `}${check}: ${message}`
+}
+
+const summaryOf = (checks: ReadonlyArray<Finding>): string => {
+  const of = (level: Level) => checks.filter(check => check.level === level).length
+  return `${of("pass")} passed, ${of("warn")} to look at, ${of("fail")} failed.`
+}
+
+/** What is being looked at, on a line of stderr that goes again, where a person looks on. */
+const transient = (isShown: boolean) => {
+  if (!isShown || !process.stderr.isTTY || process.env.TERM === "dumb")
+    return { show: () => undefined, clear: () => undefined }
+  const draw = createLogUpdate(process.stderr)
+  return { show: (text: string) => draw(`… ${text}`), clear: () => draw.clear() }
+}
+
+/** Examines everything and prints a line for each check as it is made; the exit code says how it went. */
+export const run = (options: Options) =>
+  Effect.gen(function* () {
+    const { show, clear } = transient(!options.json)
+    const listener = Listener.of({
+      doing: text => Effect.sync(() => show(text)),
+      found: finding =>
+        options.json
+          ? Effect.void
+          : Effect.zipRight(
+              Effect.sync(() => clear()),
+              print(lineOf(finding)),
+            ),
+    })
+    const examination = yield* diagnose({ accounts: options.account, streams: options.stream }).pipe(
+      Effect.provideService(Listener, listener),
+      Effect.provide(App.http),
+      Effect.ensuring(Effect.sync(() => clear())),
+    )
+    if (!examination.isConfigured) process.exitCode = 2
+    else if (examination.level === "fail") process.exitCode = 1
+    yield* options.json ? printJson(examination) : print(summaryOf(examination.checks))
+  })

@@ -1,0 +1,70 @@
+import { Effect } from "effect"
+import type { AccountSettings } from "../Config.ts"
+import type { Client } from "../paycombat/Client.ts"
+import { type Contact, makeContact } from "../paycombat/contact.ts"
+import { type Finding, finding, Listener, ofClock } from "./Finding.ts"
+import { addressFindings } from "./settings.ts"
+
+/** Whether an account's API is there at all: name, connection, TLS, what answers, and what time it has. */
+
+const REMEDIES: ReadonlyArray<readonly [code: RegExp, remedy: string]> = [
+  [
+    /^(ENOTFOUND|EAI_AGAIN)$/,
+    "its name is not known: check the host in PAYCOMBAT_BASE_URL, and this machine's DNS",
+  ],
+  [/^ECONNREFUSED$/, "nobody listens there: check host and port of PAYCOMBAT_BASE_URL"],
+  [
+    /CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS|ERR_SSL|EPROTO/,
+    "TLS failed: check that the address is https:// where it must be, and this machine's clock; behind a proxy that opens TLS, put its certificate in NODE_EXTRA_CA_CERTS",
+  ],
+  [
+    /TIMEOUT|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH/,
+    "no way there: check firewall and proxy; this program connects directly",
+  ],
+]
+
+const remedyOf = (code: string | undefined): string =>
+  REMEDIES.find(([codes]) => codes.test(code ?? ""))?.[1] ?? "check PAYCOMBAT_BASE_URL, and the way there"
+
+const ofAnswer = ({ head, transportCode, error, isApi }: Contact): readonly [Finding["level"], string] => {
+  if (head === undefined && error?._tag === "EndpointError" && error.reason === "unavailable")
+    return ["fail", `${error.message}: ${remedyOf(transportCode)}.`]
+  if (head === undefined) return ["fail", error?.message ?? "no answer."]
+  const kind = head.contentType.split(";")[0] || "nothing that says what it is"
+  if (head.status >= 300 && head.status < 400)
+    return [
+      "fail",
+      `answers with a redirect (${head.status}), which is not followed: check PAYCOMBAT_BASE_URL.`,
+    ]
+  if (head.status < 300 && !isApi)
+    return [
+      "fail",
+      `answers ${kind} where the API answers JSON: check PAYCOMBAT_BASE_URL; a login page or a proxy may be in between.`,
+    ]
+  if (head.status >= 500 || head.status === 429)
+    return ["warn", `answers HTTP ${head.status}: it is there, and not well; try again later.`]
+  return isApi || head.status === 401
+    ? ["pass", `answers (HTTP ${head.status} to a question about nobody).`]
+    : ["warn", `answers HTTP ${head.status} with ${kind}, not JSON: a firewall or proxy may be in between.`]
+}
+
+/** What an account's first contact says; whether it is worth asking on. */
+export const examineContact = (
+  client: Client,
+  account: AccountSettings,
+  path: (id: string) => string,
+): Effect.Effect<{ readonly goesOn: boolean }> =>
+  Effect.gen(function* () {
+    const { found, doing } = yield* Listener
+    const about = { account: account.name }
+    yield* doing(`${account.name}: asking whether the API is there`)
+    for (const said of addressFindings(account)) yield* found(said)
+    const contact = yield* makeContact(client, path)
+    const [level, message] = ofAnswer(contact)
+    const isUnsendable = contact.head === undefined && contact.isTokenRefused
+    if (!isUnsendable) yield* found(finding(level, "API", message, about))
+    if (contact.head !== undefined) yield* found(ofClock("API clock", "PayCombat", contact.skewMillis, about))
+    if (contact.isTokenRefused)
+      yield* found(finding("fail", "token", `${contact.error?.message ?? "is refused"}.`, about))
+    return { goesOn: level !== "fail" && !contact.isTokenRefused }
+  })

@@ -1,0 +1,233 @@
+import { join, resolve } from "node:path"
+import { Effect, Option, type Redacted, type Scope } from "effect"
+import type postgres from "postgres"
+import type { DatabaseSettings } from "../Config.ts"
+import {
+  type DatabaseFacts,
+  databaseFacts,
+  directoryFacts,
+  OLDEST_VERSION,
+  readableByRole,
+} from "../warehouse/checkup.ts"
+import { connect } from "../warehouse/Database.ts"
+import { type EmbeddedServer, embeddedPostgres } from "../warehouse/EmbeddedPostgres.ts"
+import { pendingMigrations } from "../warehouse/migrator.ts"
+import { asReader } from "../warehouse/reader.ts"
+import { type Finding, finding, Listener, ofClock } from "./Finding.ts"
+
+/** The Postgres that holds the warehouse, or would. Changes nothing in it; an embedded one is started, as by any command. */
+
+/** Free space below which the embedded server is about to stop working, and below which somebody should know, in bytes. */
+const FREE_BYTES_MIN = 200e6
+const FREE_BYTES_LOW = 2e9
+/** How long the look at the reader's login may take. */
+const READER_MILLIS = 10_000
+
+/** A database that answers, and whether its tables are this program's. */
+export interface Opened {
+  readonly sql: postgres.Sql
+  readonly isMigrated: boolean
+}
+
+const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`
+
+const embeddedFindings = (dataDir: string, { directory, port, notes }: EmbeddedServer) =>
+  Effect.gen(function* () {
+    const facts = yield* directoryFacts(join(resolve(dataDir), "postgres"), directory)
+    const check = "embedded Postgres"
+    const runsAs =
+      facts === undefined || facts.ownerId === process.getuid?.()
+        ? "this user"
+        : `the account with number ${facts.ownerId}`
+    const findings = [
+      finding(
+        "pass",
+        check,
+        `is up on 127.0.0.1:${port}, runs as ${runsAs}, keeps its files in ${directory}.`,
+      ),
+      ...notes.map(note => finding("pass", check, note)),
+    ]
+    if (facts === undefined) return findings
+    if (!facts.isWritable)
+      findings.push(
+        finding(
+          "fail",
+          "data directory",
+          `${dataDir} cannot be written: give it to this user, or set PAYCOMBAT_DATA_DIR.`,
+        ),
+      )
+    const free = `${gigabytes(facts.freeBytes)} free on the disk of ${directory}`
+    findings.push(
+      facts.freeBytes < FREE_BYTES_MIN
+        ? finding("fail", "disk space", `${free}: free some, or move PAYCOMBAT_DATA_DIR.`)
+        : facts.freeBytes < FREE_BYTES_LOW
+          ? finding("warn", "disk space", `${free}: that is little; free some, or move PAYCOMBAT_DATA_DIR.`)
+          : finding("pass", "disk space", `${free}.`),
+    )
+    return findings
+  })
+
+const serverFindings = (facts: DatabaseFacts): ReadonlyArray<Finding> => {
+  const middle = (facts.askedAt.getTime() + facts.answeredAt.getTime()) / 2
+  const uncertain = (facts.answeredAt.getTime() - facts.askedAt.getTime()) / 2
+  const skew = facts.now.getTime() - middle
+  return [
+    facts.versionNumber < OLDEST_VERSION
+      ? finding(
+          "fail",
+          "database version",
+          `Postgres ${facts.version}: ${OLDEST_VERSION / 10_000} or newer is needed.`,
+        )
+      : finding("pass", "database version", `Postgres ${facts.version}.`),
+    ofClock("database clock", "Postgres", Math.abs(skew) <= uncertain ? 0 : skew),
+    ...(facts.encoding === "UTF8"
+      ? []
+      : [
+          finding(
+            "fail",
+            "database encoding",
+            `is ${facts.encoding}: names and texts need UTF8; make the database with ENCODING 'UTF8'.`,
+          ),
+        ]),
+    facts.fsync === "on" && facts.fullPageWrites === "on"
+      ? finding("pass", "durability", "fsync and full_page_writes are on.")
+      : finding(
+          "warn",
+          "durability",
+          `fsync is ${facts.fsync}, full_page_writes ${facts.fullPageWrites}: a power cut may destroy the history that PayCombat does not keep; turn both on.`,
+        ),
+  ]
+}
+
+const rightsFindings = (facts: DatabaseFacts, isEmbedded: boolean): ReadonlyArray<Finding> => {
+  const { login, owner, mayOwn, mayCreate, isReadOnly } = facts
+  if (isReadOnly)
+    return [
+      finding(
+        "fail",
+        "rights",
+        "nothing can be written there: connect to the primary, and see default_transaction_read_only.",
+      ),
+    ]
+  const mayMigrate = owner === null ? mayCreate : mayOwn
+  const rights = !mayMigrate
+    ? finding(
+        "fail",
+        "rights",
+        owner === null
+          ? `login ${login} may not create schemas in this database: GRANT CREATE ON DATABASE to it.`
+          : `the warehouse belongs to role ${owner}, which login ${login} is no member of: connect as ${owner}.`,
+      )
+    : facts.isSuperuser
+      ? finding(
+          "warn",
+          "rights",
+          `login ${login} is a superuser, which nothing here needs: use one that owns the database.`,
+        )
+      : finding("pass", "rights", `login ${login} may make and change the tables.`)
+  const role = facts.hasReaderRole
+    ? finding("pass", "reader role", "paycombat_reader is there.")
+    : facts.mayCreateRoles || isEmbedded
+      ? finding("pass", "reader role", "paycombat_reader is not there yet: `migrate` makes it.")
+      : finding(
+          "warn",
+          "reader role",
+          "paycombat_reader is not there, and this login may not make it: ask an administrator for CREATE ROLE paycombat_reader NOLOGIN, then run `paycombat-sync migrate`.",
+        )
+  return [rights, role]
+}
+
+/** What must be applied, in a finding; and whether there are tables at all that can be asked. */
+const migrationFindings = (sql: postgres.Sql, isEmbedded: boolean, hasTables: boolean) =>
+  Effect.map(Effect.either(pendingMigrations(sql)), pending => {
+    if (pending._tag === "Left")
+      return { isMigrated: false, findings: [finding("fail", "migrations", pending.left.message)] }
+    const { migrations, views } = pending.right
+    const missing = `${migrations.length} migrations and ${views.length} views to go`
+    const found =
+      migrations.length + views.length === 0
+        ? finding("pass", "migrations", "the database is up to date.")
+        : isEmbedded
+          ? finding("pass", "migrations", `${missing}: the next sync applies them.`)
+          : finding("fail", "migrations", `${missing}: run \`paycombat-sync migrate\`.`)
+    return { isMigrated: hasTables && migrations.length === 0, findings: [found] }
+  })
+
+/** The login of `query` and `report`: whether it may read analytics, and no more than that. */
+const readerFindings = (sql: postgres.Sql, readerUrl: Option.Option<Redacted.Redacted>) =>
+  Effect.gen(function* () {
+    const readable = yield* Effect.orElseSucceed(readableByRole(sql), () => [])
+    const ofRole =
+      readable.length === 0
+        ? []
+        : [
+            finding(
+              "warn",
+              "reader role",
+              `paycombat_reader can also read ${readable.slice(0, 5).join(", ")}${readable.length > 5 ? ` and ${readable.length - 5} more` : ""}, which hold personal data: REVOKE that if nobody meant it.`,
+            ),
+          ]
+    if (Option.isNone(readerUrl))
+      return [
+        ...ofRole,
+        finding(
+          "warn",
+          "reader login",
+          "PAYCOMBAT_READER_URL is not set: `query` and `report` need a login that is a member of paycombat_reader and no more.",
+        ),
+      ]
+    const session = { name: "doctor", milliseconds: READER_MILLIS }
+    const asked = yield* Effect.either(asReader(readerUrl.value, session, () => Effect.void))
+    return [
+      ...ofRole,
+      asked._tag === "Right"
+        ? finding("pass", "reader login", "may read analytics and nothing else.")
+        : finding("fail", "reader login", asked.left.message),
+    ]
+  })
+
+const open = (settings: DatabaseSettings) =>
+  Effect.gen(function* () {
+    if (Option.isSome(settings.url))
+      return { sql: yield* connect(settings.url.value), readerUrl: settings.readerUrl, findings: [] }
+    const server = yield* embeddedPostgres(settings.dataDir)
+    return {
+      sql: yield* connect(server.ownerUrl),
+      readerUrl: Option.some(server.readerUrl),
+      findings: yield* embeddedFindings(settings.dataDir, server),
+    }
+  })
+
+/** Examines the configured Postgres; undefined where it cannot be asked. What is found is told. */
+export const examineDatabase = (
+  settings: DatabaseSettings,
+): Effect.Effect<Opened | undefined, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { found, doing } = yield* Listener
+    const tell = (findings: ReadonlyArray<Finding>) => Effect.forEach(findings, found, { discard: true })
+    const isEmbedded = Option.isNone(settings.url)
+    yield* doing(isEmbedded ? "starting the embedded Postgres" : "connecting to the database")
+    const opened = yield* Effect.either(open(settings))
+    if (opened._tag === "Left") {
+      yield* found(finding("fail", isEmbedded ? "embedded Postgres" : "database", opened.left.message))
+      return undefined
+    }
+    const { sql, readerUrl, findings } = opened.right
+    yield* tell(findings)
+    if (!isEmbedded) yield* found(finding("pass", "database", "answers."))
+    const looked = yield* Effect.either(databaseFacts(sql))
+    if (looked._tag === "Left") {
+      yield* found(finding("fail", "database", looked.left.message))
+      return undefined
+    }
+    const facts = looked.right
+    yield* tell([...serverFindings(facts), ...rightsFindings(facts, isEmbedded)])
+    const { isMigrated, findings: migrations } = yield* migrationFindings(
+      sql,
+      isEmbedded,
+      facts.owner !== null,
+    )
+    yield* tell(migrations)
+    if (isMigrated) yield* tell(yield* readerFindings(sql, readerUrl))
+    return { sql, isMigrated }
+  })

@@ -1,0 +1,227 @@
+import { ParseResult, SchemaAST } from "effect"
+import type { Documented, JsonType } from "../Documented.ts"
+import { DeepJson, isJsonObject, type Json, type JsonObject } from "../Json.ts"
+import type { Stream } from "../Stream.ts"
+
+/**
+ * How real records differ from what is documented of them. Tells names of fields and kinds of values; a value itself
+ * only of a field that is declared to hold a code.
+ */
+
+/** Fields of one kind that are told; the rest is counted. */
+const FIELDS_TOLD_MAX = 40
+/** Values of one field that are told; the rest is counted. */
+const VALUES_TOLD_MAX = 12
+
+/** A name that a programmer gave to a field. Another key may be data itself: a mail address, a telephone number. */
+const FIELD_NAME = /^(?!.*\d{6})[A-Za-z_][A-Za-z0-9_-]{0,63}$/
+export const isFieldName = (key: string): boolean => FIELD_NAME.test(key)
+
+/** A name of a kind or a state: one or a few words. */
+const CODE = /^(?!.*\d{6})[A-Za-z][A-Za-z0-9_.:/-]*( [A-Za-z0-9_.:/-]+){0,3}$/
+const CODE_LENGTH_MAX = 64
+
+/** Whether a value of a field that holds a code looks like one: what does not is counted, not shown. */
+export const isShowable = (value: string): boolean => value.length <= CODE_LENGTH_MAX && CODE.test(value)
+
+export interface FieldSeen {
+  readonly field: string
+  /** Kinds of values that stood in it. */
+  readonly types: ReadonlyArray<JsonType>
+  /** Records, or list items, that it was seen in. */
+  readonly count: number
+}
+
+export interface Drift {
+  readonly records: number
+  /** Fields that nobody documented. They are kept in `raw`. */
+  readonly undocumented: ReadonlyArray<FieldSeen>
+  /** Keys that are no names of fields, and may be data themselves: counted only. */
+  readonly oddKeys: number
+  /** Documented fields that no record had. */
+  readonly missing: ReadonlyArray<string>
+  /** Fields in which another kind of value stood than is documented. */
+  readonly types: ReadonlyArray<FieldSeen & { readonly documented: ReadonlyArray<JsonType> }>
+  /** Fields that are documented without their type, and what stood in them. */
+  readonly learned: ReadonlyArray<FieldSeen>
+  readonly values: ReadonlyArray<{
+    readonly field: string
+    readonly documented: ReadonlyArray<string>
+    /** Values that are not among the documented ones, the most frequent first. */
+    readonly unknown: ReadonlyArray<{ readonly value: string; readonly count: number }>
+    /** Further ones that are not told: too many, or not like a code. */
+    readonly further: number
+  }>
+  /** Records that would become a reject, by the field that is in the way. */
+  readonly rejects: ReadonlyArray<{ readonly field: string; readonly count: number }>
+}
+
+/** What is documented of a value. */
+interface Shape {
+  /** Empty where the type is not documented. */
+  readonly types: Set<JsonType>
+  readonly fields: Map<string, Shape> | undefined
+  readonly items: Shape | undefined
+}
+
+const shape = (types: ReadonlyArray<JsonType>, more: Partial<Shape> = {}): Shape => ({
+  types: new Set(types),
+  fields: undefined,
+  items: undefined,
+  ...more,
+})
+
+const merged = (some: Shape, other: Shape): Shape => ({
+  types: new Set([...some.types, ...other.types]),
+  fields: some.fields ?? other.fields,
+  items: some.items ?? other.items,
+})
+
+/** The shape of a schema's encoded side. */
+const shapeOf = (ast: SchemaAST.AST): Shape => {
+  if (SchemaAST.isUnion(ast)) return ast.types.map(shapeOf).reduce(merged)
+  if (SchemaAST.isRefinement(ast)) return shapeOf(ast.from)
+  if (SchemaAST.isTypeLiteral(ast))
+    return shape(["object"], {
+      fields: new Map(ast.propertySignatures.map(({ name, type }) => [String(name), shapeOf(type)])),
+    })
+  if (SchemaAST.isTupleType(ast)) {
+    const [rest] = ast.rest
+    return shape(["array"], rest === undefined ? {} : { items: shapeOf(rest.type) })
+  }
+  if (SchemaAST.isStringKeyword(ast)) return shape(["string"])
+  if (SchemaAST.isNumberKeyword(ast)) return shape(["number"])
+  if (SchemaAST.isBooleanKeyword(ast)) return shape(["boolean"])
+  if (SchemaAST.isLiteral(ast) && ast.literal === null) return shape(["null"])
+  // A number of many digits is the one declared class.
+  return SchemaAST.isDeclaration(ast) ? shape(["number"]) : shape([])
+}
+
+/** The documented shape of a stream's records: what its schema reads, and what is declared beside it. */
+const documentedShape = ({ record, documented }: Stream): Shape => {
+  const whole = shapeOf(SchemaAST.encodedAST(record.ast))
+  for (const [path, type] of Object.entries(documented.others ?? {})) {
+    const keys = path.split(".")
+    let parent = whole
+    for (const key of keys.slice(0, -1)) {
+      const child = parent.fields?.get(key.replace("[]", ""))
+      parent = (key.endsWith("[]") ? child?.items : child) ?? parent
+    }
+    parent.fields?.set(keys.at(-1)!, type === "null" ? shape([]) : shape([type, "null"]))
+  }
+  return whole
+}
+
+const typeOf = (value: Json): JsonType => {
+  if (value === null) return "null"
+  if (Array.isArray(value)) return "array"
+  const type = typeof value
+  if (type === "boolean" || type === "string") return type
+  return isJsonObject(value) || value instanceof DeepJson ? "object" : "number"
+}
+
+/** Fields with what was seen in them, in the order in which they came. */
+const makeTally = () => {
+  const fields = new Map<string, { types: Set<JsonType>; count: number }>()
+  return {
+    see: (field: string, type: JsonType) => {
+      const known = fields.get(field) ?? { types: new Set(), count: 0 }
+      known.types.add(type)
+      known.count++
+      fields.set(field, known)
+    },
+    told: (): ReadonlyArray<FieldSeen> =>
+      [...fields]
+        .slice(0, FIELDS_TOLD_MAX)
+        .map(([field, { types, count }]) => ({ field, types: [...types], count })),
+  }
+}
+
+const counted = (counts: Map<string, number>, key: string) => counts.set(key, (counts.get(key) ?? 0) + 1)
+
+/** The field that is in the way of a record, without the value that is. */
+const obstacleIn = (issue: ParseResult.ParseIssue): string => {
+  const [first] = ParseResult.ArrayFormatter.formatIssueSync(issue)
+  return first?.path.map(key => (/^\d+$/.test(String(key)) ? "[]" : `.${String(key)}`)).join("") ?? ""
+}
+
+const valuesOf = (values: NonNullable<Documented["values"]>, seen: Map<string, Map<string, number>>) =>
+  Object.entries(values).map(([field, documented]) => {
+    const unknown = [...(seen.get(field) ?? [])]
+      .filter(([value]) => !documented.includes(value))
+      .sort(([, a], [, b]) => b - a)
+    const told = unknown
+      .filter(([value]) => isShowable(value))
+      .slice(0, VALUES_TOLD_MAX)
+      .map(([value, count]) => ({ value, count }))
+    return { field, documented, unknown: told, further: unknown.length - told.length }
+  })
+
+/** Compares records with what is documented of them. Bounded by the records given; holds no value but codes. */
+export const driftOf = (stream: Stream, records: ReadonlyArray<Json>): Drift => {
+  const { mayLack = [], values = {} } = stream.documented
+  const whole = documentedShape(stream)
+  const undocumented = makeTally()
+  const types = makeTally()
+  const learned = makeTally()
+  const documentedTypes = new Map<string, ReadonlyArray<JsonType>>()
+  const codes = new Map<string, Map<string, number>>()
+  const rejects = new Map<string, number>()
+  const expected = new Set<string>()
+  const seen = new Set<string>()
+  let oddKeys = 0
+
+  const seeCode = (path: string, value: Json) => {
+    if (!Object.hasOwn(values, path)) return
+    const found = codes.get(path) ?? new Map<string, number>()
+    for (const one of Array.isArray(value) ? value : [value]) if (typeof one === "string") counted(found, one)
+    codes.set(path, found)
+  }
+
+  const compare = (path: string, value: Json, documented: Shape): void => {
+    const type = typeOf(value)
+    seeCode(path, value)
+    if (documented.types.size === 0) {
+      if (type !== "null") learned.see(path, type)
+    } else if (!documented.types.has(type)) {
+      documentedTypes.set(path, [...documented.types])
+      types.see(path, type)
+    } else if (isJsonObject(value) && documented.fields !== undefined) {
+      compareFields(`${path}.`, value, documented.fields)
+    } else if (Array.isArray(value) && documented.items !== undefined) {
+      for (const item of value) compare(`${path}[]`, item, documented.items)
+    }
+  }
+
+  const compareFields = (prefix: string, object: JsonObject, fields: ReadonlyMap<string, Shape>): void => {
+    for (const key of fields.keys()) expected.add(`${prefix}${key}`)
+    for (const [key, value] of Object.entries(object)) {
+      const path = `${prefix}${key}`
+      const documented = fields.get(key)
+      if (documented !== undefined) {
+        seen.add(path)
+        compare(path, value, documented)
+      } else if (isFieldName(key)) undocumented.see(path, typeOf(value))
+      else oddKeys++
+    }
+  }
+
+  for (const record of records) {
+    if (isJsonObject(record)) compareFields("", record, whole.fields ?? new Map())
+    const decoded = stream.decode(record)
+    if (decoded._tag === "Left") {
+      const field = obstacleIn(decoded.left).replace(/^\./, "")
+      counted(rejects, field === "" ? "(record)" : field)
+    }
+  }
+  return {
+    records: records.length,
+    undocumented: undocumented.told(),
+    oddKeys,
+    missing: [...expected].filter(path => !seen.has(path) && !mayLack.includes(path)),
+    types: types.told().map(told => ({ ...told, documented: documentedTypes.get(told.field) ?? [] })),
+    learned: learned.told(),
+    values: valuesOf(values, codes),
+    rejects: [...rejects].map(([field, count]) => ({ field, count })),
+  }
+}

@@ -1,0 +1,120 @@
+import { Effect } from "effect"
+import type { AccountError, EndpointError } from "../Errors.ts"
+import { isJsonObject, type Json } from "../Json.ts"
+import { boundedClient } from "../paycombat/bounded.ts"
+import { type Client, Usage } from "../paycombat/Client.ts"
+import { unwrapRecord } from "../paycombat/envelope.ts"
+import type { LookupStream } from "../Stream.ts"
+import { type Drift, driftOf } from "./drift.ts"
+import { counted, type Finding, finding } from "./Finding.ts"
+import { driftFindings } from "./records.ts"
+
+/** Whether wallet readiness is answered: asked about a few customers, spread over those that are known. */
+
+/** Customers that are asked about; with the tries of each, twice as many requests at most. */
+const ASKED = 6
+
+export interface ReadinessSample {
+  readonly asked: number
+  readonly ready: number
+  /** Not ready, and what is missing is named. */
+  readonly named: number
+  /** Not ready, with an empty list of what is missing: documented (D), and told as `unspecified` by `kyc_gap`. */
+  readonly unnamed: number
+  /** Answers that are none, by what was said. */
+  readonly failures: ReadonlyArray<string>
+  readonly drift: Drift
+  readonly requests: number
+}
+
+const spread = (ids: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const step = Math.max(1, Math.floor(ids.length / ASKED))
+  return ids.filter((_, i) => i % step === 0).slice(0, ASKED)
+}
+
+const inShort = (error: AccountError | EndpointError): string => {
+  if (error._tag === "AccountError") return "HTTP 401"
+  return error.status === undefined ? error.reason : `HTTP ${error.status}`
+}
+
+/** Asks about up to `ASKED` of the ids. Never fails: what is not answered is counted. */
+export const sampleReadiness = (
+  client: Client,
+  stream: LookupStream,
+  ids: ReadonlyArray<string>,
+): Effect.Effect<ReadinessSample> =>
+  Effect.gen(function* () {
+    const { source, decode } = stream
+    const usage = { requests: 0, retries: 0 }
+    const bounded = boundedClient(client, 2 * ASKED)
+    const records: Array<Json> = []
+    const failures: Array<string> = []
+    const states = { ready: 0, named: 0, unnamed: 0 }
+    const asked = spread(ids)
+    for (const id of asked) {
+      const answer = yield* bounded
+        .get(source.path(encodeURIComponent(id)))
+        .pipe(Effect.provideService(Usage, usage), Effect.either)
+      if (answer._tag === "Left") {
+        failures.push(inShort(answer.left))
+        continue
+      }
+      const record = { ...(unwrapRecord(answer.right.body) ?? {}), [source.idField]: id }
+      records.push(record)
+      const decoded = decode(record)
+      if (decoded._tag === "Left") continue
+      const { is_wallet_ready: isReady, missing_fields: missing } = decoded.right.row
+      const isNamed = Array.isArray(missing) && missing.length > 0
+      states[isReady === true ? "ready" : isNamed ? "named" : "unnamed"]++
+    }
+    return {
+      asked: asked.length,
+      ...states,
+      failures,
+      drift: driftOf(stream, records),
+      requests: usage.requests,
+    }
+  })
+
+/** The lines about it. */
+export const readinessFindings = (
+  sample: ReadinessSample,
+  about: { readonly account: string; readonly stream: string },
+): ReadonlyArray<Finding> => {
+  const { asked, ready, named, unnamed, failures, drift, requests } = sample
+  if (asked === 0)
+    return [finding("warn", "readiness", "not asked: no customer is known to ask about.", about)]
+  const parts = [
+    `${ready} ready`,
+    ...(named > 0 ? [`${named} not ready, with what is missing`] : []),
+    ...(unnamed > 0
+      ? [
+          `${unnamed} not ready with an empty missing_field: kyc_gap tells it as unspecified; ask PayCombat what is missing`,
+        ]
+      : []),
+  ]
+  const failed = [...new Set(failures)].join(", ")
+  return [
+    failures.length === asked
+      ? finding(
+          "fail",
+          "readiness",
+          `none of ${counted(asked, "customer")} was answered (${failed}): ask PayCombat for access to it.`,
+          about,
+        )
+      : finding(
+          failures.length > 0 ? "warn" : "pass",
+          "readiness",
+          `${counted(asked, "customer")} asked: ${parts.join("; ")}${failures.length > 0 ? `; ${failures.length} not answered (${failed})` : ""}; ${counted(requests, "request")}.`,
+          about,
+        ),
+    ...driftFindings(drift, about),
+  ]
+}
+
+/** Ids to ask about, of a sample of the records that have them. */
+export const idsIn = (records: ReadonlyArray<Json>, idField: string): ReadonlyArray<string> =>
+  records.flatMap(record => {
+    const id = isJsonObject(record) ? record[idField] : undefined
+    return typeof id === "string" && id !== "" ? [id] : []
+  })

@@ -1,0 +1,210 @@
+import type { Documented } from "../Documented.ts"
+import type { Drift, FieldSeen } from "./drift.ts"
+import { counted, type Finding, finding } from "./Finding.ts"
+import type { EventMoney, Holds, MoneyReport } from "./money.ts"
+
+/** What real records say, in words: how they differ from what is documented, and how their money adds up. */
+
+type About = { readonly account: string; readonly stream: string }
+
+/** Fields that one line names; all are in the JSON. */
+const NAMED_MAX = 12
+
+const listed = (parts: ReadonlyArray<string>): string =>
+  parts.length <= NAMED_MAX
+    ? parts.join(", ")
+    : `${parts.slice(0, NAMED_MAX).join(", ")} and ${parts.length - NAMED_MAX} more`
+
+const withTypes = ({ field, types }: FieldSeen) => `${field} (${types.join(" or ")})`
+
+const valueFindings = (drift: Drift, about: About): ReadonlyArray<Finding> =>
+  drift.values.flatMap(({ field, documented, unknown, further }) => {
+    if (unknown.length + further === 0) return []
+    const told = unknown.map(({ value, count }) => `${value} (${count})`)
+    if (further > 0) told.push(`${further} more that are not shown`)
+    return documented.length === 0
+      ? [finding("pass", "values", `${field} holds ${told.join(", ")}; nobody documented its values.`, about)]
+      : [
+          finding(
+            "warn",
+            "values",
+            `${field} holds ${told.join(", ")}, beside the documented ${documented.join(", ")}: stored as they are; see what they mean for your reports.`,
+            about,
+          ),
+        ]
+  })
+
+/** The lines about a sample of records. */
+export const driftFindings = (drift: Drift, about: About): ReadonlyArray<Finding> => {
+  if (drift.records === 0) return []
+  const rejected = drift.rejects.reduce((sum, { count }) => sum + count, 0)
+  const findings: Array<Finding> = []
+  if (rejected > 0)
+    findings.push(
+      finding(
+        rejected === drift.records ? "fail" : "warn",
+        "rejects",
+        `${rejected} of ${counted(drift.records, "record")} would be rejects: ${listed(drift.rejects.map(({ field, count }) => `${field} is in the way of ${count}`))}. \`rejects list\` shows them after a sync; ask PayCombat what these fields mean.`,
+        about,
+      ),
+    )
+  if (drift.types.length > 0)
+    findings.push(
+      finding(
+        "warn",
+        "types",
+        `other than documented: ${listed(drift.types.map(({ field, types, documented }) => `${field} (${types.join(" or ")} instead of ${documented.filter(type => type !== "null").join(" or ")})`))}.`,
+        about,
+      ),
+    )
+  if (drift.undocumented.length + drift.oddKeys > 0)
+    findings.push(
+      finding(
+        "warn",
+        "new fields",
+        `${[
+          ...(drift.undocumented.length > 0
+            ? [`not documented: ${listed(drift.undocumented.map(withTypes))}`]
+            : []),
+          ...(drift.oddKeys > 0
+            ? [`${counted(drift.oddKeys, "key")} that may be data themselves, not shown`]
+            : []),
+        ].join("; ")}. They are kept in raw, and in no column.`,
+        about,
+      ),
+    )
+  if (drift.missing.length > 0)
+    findings.push(
+      finding(
+        "warn",
+        "missing fields",
+        `documented, but in no record of the sample: ${listed(drift.missing)}.`,
+        about,
+      ),
+    )
+  if (findings.length === 0)
+    findings.push(
+      finding("pass", "records", `${counted(drift.records, "record")} read, all as documented.`, about),
+    )
+  if (drift.learned.length > 0)
+    findings.push(
+      finding(
+        "pass",
+        "types",
+        `documented without a type, and now seen: ${listed(drift.learned.map(withTypes))}.`,
+        about,
+      ),
+    )
+  return [...findings, ...valueFindings(drift, about)]
+}
+
+const inAll = ({ holds, of }: Holds) => `in ${holds} of ${of}`
+
+const signs = ({ negative, zero, positive }: EventMoney["amounts"]): string => {
+  if (negative === 0) return zero === 0 ? "amounts are positive" : "amounts are never negative"
+  return positive === 0 ? "amounts are negative" : `${negative} amounts are negative, ${positive} positive`
+}
+
+/** What is left of the amount after a fee, where money goes out: the one place where the balances' assumption may be wrong twice. */
+const feeNote = ({ directions, net, withFees }: EventMoney, feeField: string): string =>
+  directions.includes(-1) && withFees > 0 && net.formula?.endsWith(`− ${feeField}`)
+    ? `; money goes out, and balances take the fee on top of the amount: where analytics.balance_reconciliation differs by the fees, it is part of the amount`
+    : ""
+
+const eventFinding = (event: EventMoney, feeField: string, about: About): Finding => {
+  const { eventType, records, amounts, net, directions, withFees } = event
+  const isMixed = amounts.negative > 0 && amounts.positive > 0
+  const isAgainst = amounts.negative > 0 && directions.includes(1)
+  const isUnexplained = net.holds < net.of
+  const relation =
+    net.of === 0
+      ? "no net amount to compare"
+      : `${net.formula ?? "no rule explains the net amount"} ${inAll(net)}, ${withFees} with a fee`
+  const moves = directions.map(direction => (direction > 0 ? `+${direction}` : `${direction}`)).join(" or ")
+  const todo = [
+    ...(isMixed || isAgainst
+      ? ["balances take the amount without its sign, times the direction: ask PayCombat what the sign means"]
+      : []),
+    ...(isUnexplained ? ["ask PayCombat how the net amount comes about, before relying on it"] : []),
+  ]
+  return finding(
+    todo.length > 0 ? "warn" : "pass",
+    "money",
+    `${eventType}${moves === "" ? "" : ` (${moves})`}, ${counted(records, "record")}: ${signs(amounts)}; ${relation}${todo.length > 0 ? `; ${todo.join("; ")}` : feeNote(event, feeField)}.`,
+    about,
+  )
+}
+
+const directionFindings = (events: ReadonlyArray<EventMoney>, about: About): ReadonlyArray<Finding> => {
+  if (events.some(({ unmapped }) => unmapped === null))
+    return [
+      finding(
+        "warn",
+        "directions",
+        "what each event does to a balance was not looked up: that needs a migrated database.",
+        about,
+      ),
+    ]
+  const unmapped = events.filter(event => event.unmapped! > 0)
+  if (unmapped.length === 0)
+    return [finding("pass", "directions", "every event type of the sample has one.", about)]
+  return unmapped.map(event =>
+    finding(
+      "warn",
+      "directions",
+      `${event.eventType} has none in ${event.unmapped} of ${counted(event.records, "record")}${event.eventNames.length > 0 ? ` (${event.eventNames.join(", ")})` : ""}: settlements and balances leave it out. Add a row (event_type, event_name, direction) to warehouse.event_directions; * stands for any name.`,
+      about,
+    ),
+  )
+}
+
+/** The lines about the money of a sample. */
+export const moneyFindings = (
+  report: MoneyReport,
+  money: NonNullable<Documented["money"]>,
+  about: About,
+): ReadonlyArray<Finding> => {
+  const { feeSum, foreignFees, negativeFees, events, furtherTypes } = report
+  return [
+    feeSum.of === 0
+      ? finding("pass", "fees", "no record has all three fee fields.", about)
+      : finding(
+          feeSum.holds === feeSum.of ? "pass" : "warn",
+          "fees",
+          `${feeSum.formula} ${inAll(feeSum)}${feeSum.holds === feeSum.of ? "" : ": views take each field as it is; ask PayCombat which one counts"}.`,
+          about,
+        ),
+    ...(negativeFees > 0
+      ? [
+          finding(
+            "warn",
+            "fees",
+            `${counted(negativeFees, "fee")} below zero: balances subtract it as it is, so that it adds; ask PayCombat whether it is a refund.`,
+            about,
+          ),
+        ]
+      : []),
+    ...(foreignFees.of > 0
+      ? [
+          finding(
+            "pass",
+            "fees",
+            `in another currency than the amount in ${foreignFees.of}: ${money.netAmount} = ${money.amount} ${inAll(foreignFees)}; balances book such a fee in its own currency.`,
+            about,
+          ),
+        ]
+      : []),
+    ...events.map(event => eventFinding(event, money.feesIncludingTax, about)),
+    ...(furtherTypes > 0
+      ? [
+          finding(
+            "warn",
+            "money",
+            `${counted(furtherTypes, "further event type")} not told: too many.`,
+            about,
+          ),
+        ]
+      : []),
+    ...directionFindings(events, about),
+  ]
+}
