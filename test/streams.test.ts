@@ -134,6 +134,18 @@ describe.each(streams.map(stream => [stream.name, stream] as const))("stream %s"
       expect([record, decode(stream, record)]).toEqual([record, Either.left(field)])
   })
 
+  it("takes a value that no documentation knows for a value", () => {
+    const before = cellsOf(stream, Either.getOrThrow(whole))
+    for (const path of Object.keys(stream.documented.values ?? {})) {
+      const isMany = Array.isArray(at(fixture.record, path.split(".")))
+      const unheard = isMany ? ["NEVER_HEARD_OF"] : "NEVER_HEARD_OF"
+      const record = withField(fixture.record, path.split("."), unheard)
+      const after = cellsOf(stream, Either.getOrThrow(decode(stream, record)))
+      const changed = [...after].filter(([cell, value]) => value !== before.get(cell))
+      for (const [cell, value] of changed) expect([cell, value]).toEqual([cell, unheard])
+    }
+  })
+
   it("keeps every digit of an amount, sent as a number or as a string", () => {
     const numeric = tablesOf(stream).flatMap(table => {
       const { name, types } = shapeOf(table)
