@@ -32,7 +32,7 @@ export interface EventMoney {
   readonly amounts: { readonly negative: number; readonly zero: number; readonly positive: number }
   /** What explains most net amounts, where the fee is in the amount's currency; null where none is explained. */
   readonly net: Holds & { readonly formula: string | null }
-  /** Records with a fee: others tell nothing about what a fee does. */
+  /** Of the records that were compared, those with a fee: others tell nothing about what a fee does. */
   readonly withFees: number
   /** What their amounts do to a balance; empty where the table of directions was not asked. */
   readonly directions: ReadonlyArray<-1 | 0 | 1>
@@ -131,9 +131,15 @@ const formulasOf = ({ netAmount, amount, feesIncludingTax, feesWithoutTax }: Mon
 
 const ZERO: Decimal = { units: 0n, scale: 0 }
 
-const netOf = (movements: ReadonlyArray<Movement>, money: Money): EventMoney["net"] => {
+const hasFee = ({ fee }: Movement): boolean => fee !== undefined && signOf(fee) !== 0
+
+const netOf = (movements: ReadonlyArray<Movement>, money: Money): Pick<EventMoney, "net" | "withFees"> => {
   const asked = movements.filter(({ net, isForeignFee }) => net !== undefined && !isForeignFee)
+  const withFees = asked.filter(hasFee).length
+  const without = [`${money.netAmount} = ${money.amount}`, `${money.netAmount} = −${money.amount}`]
   const best = formulasOf(money)
+    // Without any fee, what would be done with one cannot be told.
+    .filter(([formula]) => withFees > 0 || without.includes(formula))
     .map(([formula, of]) => ({
       formula,
       holds: asked.filter(({ net, amount, fee = ZERO, feeWithoutTax = ZERO }) =>
@@ -141,7 +147,10 @@ const netOf = (movements: ReadonlyArray<Movement>, money: Money): EventMoney["ne
       ).length,
     }))
     .reduce((one, other) => (other.holds > one.holds ? other : one))
-  return { formula: best.holds === 0 ? null : best.formula, holds: best.holds, of: asked.length }
+  return {
+    net: { formula: best.holds === 0 ? null : best.formula, holds: best.holds, of: asked.length },
+    withFees,
+  }
 }
 
 const eventMoney = (
@@ -158,8 +167,7 @@ const eventMoney = (
     eventNames: [...names].filter(isShowable).slice(0, NAMES_TOLD_MAX),
     records: movements.length,
     amounts: { negative: bySign(-1), zero: bySign(0), positive: bySign(1) },
-    net: netOf(movements, money),
-    withFees: movements.filter(({ fee }) => fee !== undefined && signOf(fee) !== 0).length,
+    ...netOf(movements, money),
     directions: [...new Set(directions.filter(direction => direction !== null))].sort((a, b) => a - b),
     unmapped: directionOf === undefined ? null : directions.filter(direction => direction === null).length,
   }

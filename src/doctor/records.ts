@@ -91,7 +91,7 @@ export const driftFindings = (drift: Drift, about: About): ReadonlyArray<Finding
       finding(
         "pass",
         "types",
-        `documented without a type, and now seen: ${listed(drift.learned.map(withTypes))}.`,
+        `kept whatever they hold, and now seen: ${listed(drift.learned.map(withTypes))}.`,
         about,
       ),
     )
@@ -119,7 +119,7 @@ const eventFinding = (event: EventMoney, feeField: string, about: About): Findin
   const relation =
     net.of === 0
       ? "no net amount to compare"
-      : `${net.formula ?? "no rule explains the net amount"} ${inAll(net)}, ${withFees} with a fee`
+      : `${net.formula ?? "no rule explains the net amount"} ${inAll(net)}, ${withFees === 0 ? "none" : withFees} with a fee`
   const moves = directions.map(direction => (direction > 0 ? `+${direction}` : `${direction}`)).join(" or ")
   const todo = [
     ...(isMixed || isAgainst
@@ -141,7 +141,7 @@ const directionFindings = (events: ReadonlyArray<EventMoney>, about: About): Rea
       finding(
         "warn",
         "directions",
-        "what each event does to a balance was not looked up: that needs a migrated database.",
+        "what each event does to a balance was not looked up: that needs a migrated database. Run doctor again after the first sync.",
         about,
       ),
     ]

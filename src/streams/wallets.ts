@@ -182,7 +182,7 @@ export default defineStream({
   // Of a wallet everything is upstream's; how its categories are spelled is ?.
   documented: {
     others: { metadata: "null", webhook_url: "null", "wallet_account[].wallet_id": "string" },
-    mayLack: ["wallet_account"],
+    mayLack: ["wallet_account", "created_by"],
     values: { category: [], scope: [] },
   },
   record: Wallet,
