@@ -28,7 +28,7 @@ export { randomOf } from "./seeded.ts"
 
 /** Runs that do not come to their end, and what must be so afterwards. */
 
-/** Whether to be thorough: every commit point, many moments. `SOAK=1 npm test`, and in CI's nightly run. */
+/** Whether to be thorough: every commit point, many moments. `SOAK=1 npx vitest run test/faults`. */
 export const isSoaking = process.env.SOAK === "1"
 
 /** Large enough for several batches of the largest list, small enough for a second. */
@@ -41,7 +41,7 @@ export const CRASH_WORLD: Partial<SandboxOptions> = {
   maxPageSize: 5_000,
 }
 
-/** Two pages of it make a batch. */
+/** A batch of its own, each. */
 const PAGE_SIZE = 2_500
 
 export interface Crashable extends Cli {
