@@ -102,7 +102,7 @@ const inAll = ({ holds, of }: Holds) => `in ${holds} of ${of}`
 
 const signs = ({ negative, zero, positive }: EventMoney["amounts"]): string => {
   if (negative === 0) return zero === 0 ? "amounts are positive" : "amounts are never negative"
-  return positive === 0 ? "amounts are negative" : `${negative} amounts are negative, ${positive} positive`
+  return positive === 0 ? "amounts are negative" : `amounts are negative in ${negative}, positive in ${positive}`
 }
 
 /** What is left of the amount after a fee, where money goes out: the one place where the balances' assumption may be wrong twice. */

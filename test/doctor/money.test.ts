@@ -1,0 +1,221 @@
+import { describe, expect, it } from "@effect/vitest"
+import { decimal, isEqual, minus, plus, signOf } from "../../src/doctor/decimal.ts"
+import {
+  type DirectionOf,
+  type EventMoney,
+  eventsIn,
+  type MoneyReport,
+  moneyIn,
+} from "../../src/doctor/money.ts"
+import { moneyFindings } from "../../src/doctor/records.ts"
+import transactions from "../../src/streams/transactions.ts"
+import { json } from "../support/warehouse.ts"
+
+const money = transactions.documented.money!
+
+/** Fields of a record: type, amount, fee without tax, tax, fee with tax, net; as JSON texts. */
+type Line = readonly [type: string, amount: string, bare: string, tax: string, fee: string, net: string]
+
+const record = ([type, amount, bare, tax, fee, net]: Line, currency = "EUR", name = "DONE") =>
+  json(
+    `{"event_type":"${type}","event_name":"${name}","amount":${amount},"currency":"EUR","fees_currency":"${currency}",` +
+      `"fees_without_tax":${bare},"tax_on_fees":${tax},"fees_including_tax":${fee},"net_amount":${net}}`,
+  )
+
+const seeds: DirectionOf = ({ type }) => (({ PAYIN: 1, PAYOUT: -1 }) as const)[type as "PAYIN"] ?? null
+
+const reportOf = (lines: ReadonlyArray<Line>, directionOf?: DirectionOf): MoneyReport =>
+  moneyIn(
+    lines.map(line => record(line)),
+    money,
+    directionOf,
+  )!
+
+const eventOf = (lines: ReadonlyArray<Line>, directionOf?: DirectionOf): EventMoney =>
+  reportOf(lines, directionOf).events[0]!
+
+const said = (report: MoneyReport) =>
+  moneyFindings(report, money, { account: "a", stream: "transactions" }).map(
+    ({ level, check, message }) => `${level} ${check}: ${message}`,
+  )
+
+describe("decimals", () => {
+  it("are exact, however they are written", () => {
+    const of = (text: string) => decimal(text)!
+    expect(isEqual(plus(of("0.1"), of("0.2")), of("0.3"))).toBe(true)
+    expect(isEqual(minus(of("9007199254740993.10"), of("0.1")), of("9007199254740993"))).toBe(true)
+    expect(isEqual(of("1e3"), of("1000.00"))).toBe(true)
+    expect(isEqual(of("-125e-2"), of("-1.25"))).toBe(true)
+    expect(isEqual(of("0.1"), of("0.10000000000000000001"))).toBe(false)
+    expect([of("-0.01"), of("-0"), of(" 3 ")].map(signOf)).toEqual([-1, 0, 1])
+    for (const text of ["", "1,5", "NaN", "1e9999", "0x1", "1 2"]) expect(decimal(text)).toBeUndefined()
+  })
+})
+
+describe("the relation of amount, fees and net amount", () => {
+  const FORMULAS: ReadonlyArray<readonly [net: string, formula: string]> = [
+    ["98.35", "net_amount = amount − fees_including_tax"],
+    ["101.65", "net_amount = amount + fees_including_tax"],
+    ["100", "net_amount = amount"],
+    ["98.5", "net_amount = amount − fees_without_tax"],
+    ["-101.65", "net_amount = −amount − fees_including_tax"],
+    ["-98.35", "net_amount = fees_including_tax − amount"],
+    ["-100", "net_amount = −amount"],
+  ]
+  it.each([...FORMULAS])("is told from the figures: %s is %s", (net, formula) => {
+    const { net: found, withFees } = eventOf([["PAYIN", "100", "1.5", "0.15", "1.65", net]])
+    expect(found).toEqual({ formula, holds: 1, of: 1 })
+    expect(withFees).toBe(1)
+  })
+
+  it("counts in how many records it holds", () => {
+    const fine: Line = ["PAYIN", "100", "1.5", "0.15", "1.65", "98.35"]
+    const { net } = eventOf([fine, fine, ["PAYIN", "100", "1.5", "0.15", "1.65", "98.36"], fine])
+    expect(net).toEqual({ formula: "net_amount = amount − fees_including_tax", holds: 3, of: 4 })
+    expect(said(reportOf([fine, ["PAYIN", "100", "1.5", "0.15", "1.65", "98.36"]]))).toContainEqual(
+      expect.stringMatching(
+        /^warn money: PAYIN, 2 records: amounts are positive; net_amount = amount − fees_including_tax in 1 of 2, 2 with a fee; ask PayCombat/,
+      ),
+    )
+  })
+
+  it("says so where nothing explains it", () => {
+    expect(eventOf([["PAYIN", "100", "1.5", "0.15", "1.65", "42"]]).net).toEqual({
+      formula: null,
+      holds: 0,
+      of: 1,
+    })
+  })
+
+  it("says nothing of fees where there are none", () => {
+    const { net, withFees } = eventOf([["DEBIT", "100", "0", "0", "0", "100"]])
+    expect([net.formula, withFees]).toEqual(["net_amount = amount", 0])
+  })
+
+  it("is exact beyond what a double holds, in texts and in numbers", () => {
+    const lines: ReadonlyArray<Line> = [
+      ["PAYIN", "9007199254740993.11", "0.01", "0", "0.01", "9007199254740993.10"],
+      ["PAYIN", '"9007199254740993.11"', '"0.01"', '"0"', '"0.01"', '"9007199254740993.1"'],
+      ["PAYIN", "9007199254740993.11", "0.01", "0", "0.01", "9007199254740993.11"],
+    ]
+    expect(eventOf(lines).net).toMatchObject({ holds: 2, of: 3 })
+  })
+
+  it("takes the fee with its tax for the sum of both, and says where it is not", () => {
+    const { feeSum } = reportOf([
+      ["PAYIN", "100", "0.1", "0.2", "0.3", "99.7"],
+      ["PAYIN", "100", "0.1", "0.2", "0.31", "99.69"],
+      ["PAYIN", "100", "0.1", "null", "0.1", "99.9"],
+    ])
+    expect(feeSum).toMatchObject({ holds: 1, of: 2 })
+    expect(said(reportOf([["PAYIN", "100", "1", "1", "3", "97"]]))).toContainEqual(
+      expect.stringMatching(/^warn fees: fees_including_tax = fees_without_tax \+ tax_on_fees in 0 of 1/),
+    )
+  })
+
+  it("leaves fees of another currency out, and tells of them", () => {
+    const report = moneyIn(
+      [
+        record(["PAYIN", "100", "1", "0", "1", "100"], "USD"),
+        record(["PAYIN", "100", "1", "0", "1", "99"], "USD"),
+        record(["PAYIN", "100", "1", "0", "1", "99"]),
+      ],
+      money,
+    )!
+    expect(report.foreignFees).toEqual({ holds: 1, of: 2 })
+    expect(report.events[0]!.net).toMatchObject({ holds: 1, of: 1 })
+  })
+
+  it("tells of fees below zero", () => {
+    expect(said(reportOf([["PAYIN", "100", "-1", "0", "-1", "101"]]))).toContainEqual(
+      expect.stringMatching(/^warn fees: 1 fee below zero/),
+    )
+  })
+})
+
+describe("the sign of amounts", () => {
+  const positive: Line = ["PAYIN", "100", "0", "0", "0", "100"]
+  const negative: Line = ["PAYIN", "-100", "0", "0", "0", "-100"]
+
+  it("is told by event type", () => {
+    expect(eventOf([positive, ["PAYIN", "0.00", "0", "0", "0", "0"], negative]).amounts).toEqual({
+      negative: 1,
+      zero: 1,
+      positive: 1,
+    })
+    expect(said(reportOf([positive]))).toContainEqual(expect.stringContaining("amounts are positive"))
+  })
+
+  it("is worth a word where it varies, or stands against the direction", () => {
+    const lines = said(reportOf([positive, negative], seeds))
+    expect(lines).toContainEqual(
+      expect.stringMatching(/^warn money: PAYIN \(\+1\), 2 records: amounts are negative in 1, positive in 1/),
+    )
+    expect(said(reportOf([negative], seeds))).toContainEqual(
+      expect.stringMatching(/^warn money: PAYIN \(\+1\).*times the direction/),
+    )
+    expect(said(reportOf([["PAYOUT", "-100", "0", "0", "0", "-100"]], seeds))).toContainEqual(
+      expect.stringMatching(/^pass money: PAYOUT \(-1\).*amounts are negative/),
+    )
+  })
+})
+
+describe("the direction of events", () => {
+  const lines: ReadonlyArray<Line> = [
+    ["PAYIN", "100", "0", "0", "0", "100"],
+    ["TOPUP", "100", "0", "0", "0", "100"],
+    ["TOPUP", "100", "0", "0", "0", "100"],
+  ]
+
+  it("is asked once for each pair of type and name", () => {
+    const records = [...lines.map(line => record(line)), record(lines[0]!, "EUR", "FAILED")]
+    expect(eventsIn(records, money)).toEqual([
+      { type: "PAYIN", name: "DONE" },
+      { type: "TOPUP", name: "DONE" },
+      { type: "PAYIN", name: "FAILED" },
+    ])
+  })
+
+  it("is missed where there is none, with what to do", () => {
+    expect(said(reportOf(lines, seeds))).toContainEqual(
+      expect.stringMatching(
+        /^warn directions: TOPUP has none in 2 of 2 records \(DONE\).*warehouse\.event_directions/,
+      ),
+    )
+    expect(said(reportOf(lines.slice(0, 1), seeds))).toContainEqual(
+      "pass directions: every event type of the sample has one.",
+    )
+    expect(said(reportOf(lines))).toContainEqual(
+      expect.stringMatching(/^warn directions: .*migrated database/),
+    )
+  })
+
+  it("that takes money out together with a fee in the amount is worth a note", () => {
+    const paid: Line = ["PAYOUT", "100", "2", "0", "2", "98"]
+    expect(said(reportOf([paid], seeds))).toContainEqual(
+      expect.stringMatching(/^pass money: .*balance_reconciliation/),
+    )
+    expect(said(reportOf([["PAYOUT", "100", "2", "0", "2", "102"]], seeds)).join()).not.toContain(
+      "reconciliation",
+    )
+  })
+
+  it("shows a type only where it looks like a code", () => {
+    const report = reportOf([["zyx@example.com", "1", "0", "0", "0", "1"]], seeds)
+    expect(JSON.stringify([report, said(report)])).not.toContain("zyx")
+  })
+
+  it("bounds the types that are told", () => {
+    const many = Array.from({ length: 30 }, (_, i): Line => [`KIND_${i}`, "1", "0", "0", "0", "1"])
+    const report = reportOf(many, seeds)
+    expect([report.events.length, report.furtherTypes]).toEqual([20, 10])
+  })
+})
+
+describe("records without money", () => {
+  it("are none", () => {
+    expect(
+      moneyIn([json("1"), json("{}"), json('{"event_type":"PAYIN","amount":null}')], money),
+    ).toBeUndefined()
+  })
+})
