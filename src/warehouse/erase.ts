@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto"
 import { Effect } from "effect"
 import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../Errors.ts"
+import { isId } from "../Fields.ts"
 import { DROP, type Person, redactor } from "../Personal.ts"
 import type { Stream } from "../Stream.ts"
 import { blank } from "./blank.ts"
@@ -9,6 +10,7 @@ import { arrayLiteral, shapeOf, type Transaction } from "./bulk.ts"
 import { attempt } from "./Database.ts"
 import { bury, idHash, tombstonesFor } from "./erasures.ts"
 import { acquire, fenced, type Held, lockAll, release } from "./Lease.ts"
+import { named, namings } from "./naming.ts"
 import { vacuum } from "./privacy.ts"
 import { rewriteSome } from "./rewrite.ts"
 
@@ -37,8 +39,11 @@ const ofKind = <Kind extends Person["kind"]>(streams: ReadonlyArray<Stream>, kin
     return person?.kind === kind ? [{ stream, person: person as Of<Kind> }] : []
   })
 
-/** An id as it stands in the text of a record. */
-const inJson = (id: string): string => JSON.stringify(id).slice(1, -1)
+/** Parameters for the rejects that name one of these ids. */
+const rejectsNaming = (ids: ReadonlyArray<string>) => {
+  const { texts, patterns } = namings(ids)
+  return [arrayLiteral(texts), arrayLiteral(patterns)] as const
+}
 
 /** The accounts that know of a person: by a row, a reject, or a tombstone. */
 export const accountsOfPerson = (
@@ -56,10 +61,10 @@ export const accountsOfPerson = (
     const found = await sql.unsafe<Array<{ account: string }>>(
       [
         ...places.map(([table, column]) => `SELECT account FROM ${table} WHERE "${column}" = $1`),
-        "SELECT account FROM sync.rejects WHERE record_id = $1 OR position($2 IN raw) > 0",
-        "SELECT account FROM sync.erasures WHERE id_hash = $3",
+        "SELECT account FROM sync.erasures WHERE id_hash = $2",
+        `SELECT account FROM sync.rejects WHERE record_id = $1 OR ${named("raw", 3, 4)}`,
       ].join(" UNION "),
-      [id, inJson(id), idHash(id)],
+      [id, idHash(id), ...rejectsNaming([id])],
     )
     return found.map(({ account }) => account).sort()
   })
@@ -85,8 +90,9 @@ const deleteOwn = async (tx: Transaction, account: string, streams: ReadonlyArra
       `DELETE FROM ${table} WHERE account = $1 AND stream = ANY ($2::text[]) AND record_id = $3`,
       [account, names, id],
     )
+  // It was shown all the same, and is from now on counted by its hash: what a pass has seen must add up.
   await tx`
-    DELETE FROM sync.seen_keys WHERE record_id = ${id} AND pass_id IN (
+    UPDATE sync.seen_keys SET record_id = ${idHash(id)} WHERE record_id = ${id} AND pass_id IN (
       SELECT pass_id FROM sync.checkpoints WHERE account = ${account} AND stream = ANY (${names}::text[]))`
   return deleted
 }
@@ -129,7 +135,7 @@ const stripNamed = async (
        ORDER BY 1 LIMIT ${BATCH_RECORDS}`,
       [held.account, id, after],
     )
-    for (const record of found) if (record.lead !== null) leads.add(record.lead)
+    for (const record of found) if (record.lead !== null && isId(record.lead)) leads.add(record.lead)
     changed += await strip(
       tx,
       held,
@@ -151,7 +157,7 @@ const stripReferred = async (
   const { table } = shapeOf(stream.table)
   let changed = 0
   for (let from = 0; from < leads.length; from += BATCH_RECORDS) {
-    const part = arrayLiteral(leads.slice(from, from + BATCH_RECORDS))
+    const some = leads.slice(from, from + BATCH_RECORDS)
     const found = await tx.unsafe<Array<{ id: string }>>(
       [...new Set(Object.values(person.ids))]
         .map(
@@ -159,7 +165,7 @@ const stripReferred = async (
             `SELECT "${stream.idColumn}" AS id FROM ${table} WHERE account = $1 AND "${column}" = ANY ($2::text[])`,
         )
         .join(" UNION "),
-      [held.account, part],
+      [held.account, arrayLiteral(some)],
     )
     changed += await strip(
       tx,
@@ -167,9 +173,11 @@ const stripReferred = async (
       stream,
       found.map(record => record.id),
     )
-    await tx`
-      DELETE FROM sync.rejects AS r WHERE account = ${held.account} AND stream = ${stream.name}
-        AND EXISTS (SELECT FROM unnest(${part}::text[]) AS lead WHERE position(lead IN r.raw) > 0)`
+    await tx.unsafe(`DELETE FROM sync.rejects WHERE account = $1 AND stream = $2 AND ${named("raw", 3, 4)}`, [
+      held.account,
+      stream.name,
+      ...rejectsNaming(some),
+    ])
   }
   return changed
 }
@@ -184,10 +192,10 @@ const eraseWithin = async (
   const { account } = leases[0]!
   const stripped: Record<string, number> = {}
   const leads = new Map<string, Set<string>>()
-  for (const named of ofKind(streams, "named")) {
-    const done = await stripNamed(tx, leaseOf(named.stream), named, id)
-    stripped[named.stream.name] = done.changed
-    const to = named.person.leadsTo?.stream
+  for (const naming of ofKind(streams, "named")) {
+    const done = await stripNamed(tx, leaseOf(naming.stream), naming, id)
+    stripped[naming.stream.name] = done.changed
+    const to = naming.person.leadsTo?.stream
     if (to !== undefined) leads.set(to, new Set([...(leads.get(to) ?? []), ...done.leads]))
   }
   for (const referred of ofKind(streams, "referred")) {
@@ -195,8 +203,10 @@ const eraseWithin = async (
     stripped[referred.stream.name] = await stripReferred(tx, leaseOf(referred.stream), referred, ids)
   }
   const deleted = await deleteOwn(tx, account, streams, id)
-  const { count: rejects } = await tx`
-    DELETE FROM sync.rejects WHERE account = ${account} AND (record_id = ${id} OR position(${inJson(id)} IN raw) > 0)`
+  const { count: rejects } = await tx.unsafe(
+    `DELETE FROM sync.rejects WHERE account = $1 AND (record_id = $2 OR ${named("raw", 3, 4)})`,
+    [account, id, ...rejectsNaming([id])],
+  )
   const persons = new Set(ofKind(streams, "self").map(({ person }) => person.of))
   await bury(tx, account, [
     ...Array.from(persons, stream => tombstonesFor(stream, [id])).flat(),

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto"
 import type postgres from "postgres"
+import { isId } from "../Fields.ts"
 import { isJsonObject, type Json } from "../Json.ts"
 import { DROP, redactor } from "../Personal.ts"
 import type { Stream } from "../Stream.ts"
@@ -46,7 +47,7 @@ const personsOf = ({ source, personal: { person } }: Stream, record: Json): Read
         : Object.keys(person.ids)
   return fields.flatMap(field => {
     const id = record[field]
-    return typeof id === "string" ? [idHash(id)] : []
+    return typeof id === "string" && isId(id) ? [idHash(id)] : []
   })
 }
 
@@ -54,7 +55,7 @@ const personsOf = ({ source, personal: { person } }: Stream, record: Json): Read
 const leadFrom = ({ personal: { person } }: Stream, record: Json): ReadonlyArray<Tombstone> => {
   if (person?.kind !== "named" || person.leadsTo === undefined || !isJsonObject(record)) return []
   const id = record[person.leadsTo.field]
-  return typeof id === "string" ? tombstonesFor(person.leadsTo.stream, [id]) : []
+  return typeof id === "string" && isId(id) ? tombstonesFor(person.leadsTo.stream, [id]) : []
 }
 
 /**
