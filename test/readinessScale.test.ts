@@ -1,0 +1,217 @@
+import { randomUUID } from "node:crypto"
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import type postgres from "postgres"
+import { allStreams } from "../src/registry.ts"
+import type { LookupStream } from "../src/Stream.ts"
+import { READINESS_PATH } from "../src/sandbox/Sandbox.ts"
+import { acquire, type Held } from "../src/warehouse/Lease.ts"
+import { type Answer, clearQueue, dueAfter, queueDue, saveAnswers } from "../src/warehouse/Readiness.ts"
+import { population } from "./support/readiness.ts"
+import { randomOf } from "./support/seeded.ts"
+import { bench, printed, streamOf, testWarehouse } from "./support/warehouse.ts"
+
+/** The queue of look-ups where a run cannot ask everybody: the order, the bound, and what is said of the rest. */
+
+const HOUR_MILLIS = 3_600_000
+const RECHECK_HOURS = 24
+const NO_USAGE = { requests: 0, retries: 0 }
+
+/** Long ago enough for all simulated hours to be over. */
+const START = Date.now() - 1_000 * HOUR_MILLIS
+const at = (hour: number): string => new Date(START + hour * HOUR_MILLIS).toISOString()
+const idOf = (customer: number): string => `c${String(customer).padStart(7, "0")}`
+
+const arrive = (sql: postgres.Sql, from: number, count: number, hour: number) =>
+  Effect.promise(() =>
+    sql.unsafe(
+      `INSERT INTO warehouse.customers (account, raw, content_hash, read_at, first_seen_at, run_id, customer_id)
+       SELECT 'default', '{}', 'h', $1, $1, gen_random_uuid(), 'c' || lpad(n::text, 7, '0')
+       FROM generate_series($2::integer, $3::integer) n`,
+      [at(hour), from, from + count - 1],
+    ),
+  )
+
+const setup = Effect.gen(function* () {
+  const sql = yield* testWarehouse()
+  const stream = (yield* allStreams).find(({ name }) => name === "wallet_readiness") as LookupStream
+  const taken = yield* acquire(sql, {
+    streams: [{ account: "default", stream: stream.name }],
+    runId: randomUUID(),
+    holder: "test",
+    leaseSeconds: 600,
+  })
+  return { sql, stream, held: taken.held[0] as Held }
+})
+
+describe("the queue of look-ups", () => {
+  it.scopedLive("is in the order of the simulated days, run for run, whatever happens to customers", () =>
+    Effect.gen(function* () {
+      const { sql, stream, held } = yield* setup
+      const random = randomOf(11)
+      const below = (limit: number) => Math.floor(random() * limit)
+      const all = population(5_000, RECHECK_HOURS)
+      const grow = (count: number, hour: number) =>
+        Effect.gen(function* () {
+          yield* arrive(sql, all.size, count, hour)
+          const from = all.size
+          all.arrive(count)
+          for (let customer = from; customer < all.size; customer++)
+            all.set(customer, (["ready", "not ready", "failing"] as const)[below(2.2)]!)
+        })
+      yield* grow(400, 0)
+      const seen = { asked: 0, leftOver: 0, rechecked: 0 }
+      for (let run = 0; run < 120; run++) {
+        const hour = run + 0.5
+        if (run % 3 === 0) yield* grow(below(12), hour)
+        const touched = [below(all.size), below(all.size)]
+        for (const customer of touched) all.change(customer)
+        yield* Effect.promise(
+          () =>
+            sql`UPDATE warehouse.customers SET read_at = ${at(hour)} WHERE customer_id IN ${sql(touched.map(idOf))}`,
+        )
+        if (run % 10 === 5) {
+          const gone = below(all.size)
+          all.remove(gone)
+          yield* Effect.promise(
+            () =>
+              sql`UPDATE warehouse.customers SET removed_at = ${at(hour)} WHERE customer_id = ${idOf(gone)}`,
+          )
+        }
+        const callsMax = run % 7 === 6 ? Number.POSITIVE_INFINITY : 30 + below(20)
+        // As of the simulated hour: so much longer ago is what was so long ago then.
+        const recheckSeconds = (Date.now() - START) / 1000 - (hour - RECHECK_HOURS) * 3600
+        const expected = all.queue(hour, callsMax)
+        const queue = yield* queueDue(sql, held, stream, { recheckSeconds, callsMax })
+        expect(queue).toEqual({
+          queued: expected.asked.length,
+          due: expected.due,
+          neverAsked: expected.neverAsked,
+        })
+        const ids = yield* dueAfter(sql, held, 0, 10_000)
+        expect(ids).toEqual(Array.from(expected.asked, idOf))
+        const answers = Array.from(expected.asked, (customer): Answer => {
+          const answer = all.answersOf(customer)
+          const row = { is_wallet_ready: answer === "ready", missing_fields: [] }
+          return answer === "failing"
+            ? { id: idOf(customer), checkedAt: at(hour + 0.25), row: null, raw: null, error: "no answer" }
+            : { id: idOf(customer), checkedAt: at(hour + 0.25), row, raw: "{}", error: null }
+        })
+        if (answers.length > 0) yield* saveAnswers(sql, held, stream, answers, NO_USAGE)
+        all.answer(expected.asked, hour + 0.25)
+        seen.asked += ids.length
+        seen.leftOver += queue.due - queue.queued
+        if (expected.oldestReady > RECHECK_HOURS) seen.rechecked++
+        // Some change their mind.
+        all.set(below(all.size), (["ready", "not ready", "failing"] as const)[below(3)]!)
+      }
+      // Not a test of nothing.
+      for (const count of Object.values(seen)) expect(count).toBeGreaterThan(20)
+    }),
+  )
+
+  it.scopedLive("holds no more than a run may ask, and counts all who are due", () =>
+    Effect.gen(function* () {
+      const { sql, stream, held } = yield* setup
+      const CUSTOMERS = 50_000
+      yield* arrive(sql, 0, CUSTOMERS, 0)
+      const bytes = Effect.map(printed(sql, "SELECT pg_relation_size('sync.due_keys') AS bytes"), ([row]) =>
+        Number(row!.bytes),
+      )
+      const queue = (callsMax: number) => queueDue(sql, held, stream, { recheckSeconds: 0, callsMax })
+      expect(yield* queue(300)).toEqual({ queued: 300, due: CUSTOMERS, neverAsked: CUSTOMERS })
+      expect(yield* bytes).toBeLessThan(300 * 200)
+      expect(yield* dueAfter(sql, held, 0, CUSTOMERS)).toEqual(Array.from({ length: 300 }, (_, n) => idOf(n)))
+      expect(yield* queue(0)).toEqual({ queued: 0, due: CUSTOMERS, neverAsked: CUSTOMERS })
+      expect(yield* dueAfter(sql, held, 0, CUSTOMERS)).toEqual([])
+      expect(yield* queue(Number.POSITIVE_INFINITY)).toMatchObject({ queued: CUSTOMERS })
+      expect(yield* queue(CUSTOMERS * 2)).toMatchObject({ queued: CUSTOMERS })
+      yield* clearQueue(sql, held)
+      expect(yield* dueAfter(sql, held, 0, CUSTOMERS)).toEqual([])
+    }),
+  )
+})
+
+const [HEAD = ""] = READINESS_PATH.split("{id}")
+const ONLY = ["wallet_readiness"]
+
+describe("a run that cannot ask everybody", () => {
+  it.scopedLive(
+    "says how many it left over, who of them was never asked, and when new ones took it all",
+    () =>
+      Effect.gen(function* () {
+        const { sandbox, sync, value } = yield* bench({})
+        yield* sync({ only: ["customers"] })
+        const check = (readyMaxCalls: number) =>
+          Effect.map(sync({ only: ONLY, readyMaxCalls }), run => streamOf(run, "wallet_readiness"))
+        const count = [...sandbox.truth.ids("customers")].length
+        expect(yield* check(5)).toMatchObject({
+          leftOver: count - 5,
+          note: `${count - 5} left over, ${count - 5} of them never asked: they come first in the next run.`,
+        })
+        // One who was asked is not ready, and waits for those who never were.
+        const waiting = Number(
+          yield* value("SELECT count(*) FROM warehouse.wallet_readiness WHERE is_wallet_ready IS NOT TRUE"),
+        )
+        expect(waiting).toBeGreaterThan(0)
+        const second = yield* check(5)
+        expect(second.note).toContain(`${count - 10} of them never asked`)
+        expect(second.note).toContain("no older answer was renewed")
+        expect(second.leftOver).toBe(count - 10 + waiting)
+        expect(
+          yield* value("SELECT left_over FROM analytics.freshness WHERE stream = 'wallet_readiness'"),
+        ).toBe(String(second.leftOver))
+        const third = yield* check(count - 9)
+        expect(third.note).not.toContain("no older answer")
+        expect(third.note).toContain("0 of them never asked")
+        expect(yield* check(count)).toMatchObject({ leftOver: 0, note: null })
+      }),
+  )
+
+  it.scopedLive("is not kept from the others by one who is refused, though that ends each run", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, value, rows } = yield* bench({})
+      yield* sync({ only: ["customers"] })
+      const count = [...sandbox.truth.ids("customers")].length
+      const [first] = yield* rows(
+        "SELECT customer_id FROM warehouse.customers ORDER BY first_seen_at, customer_id LIMIT 1",
+      )
+      const refused = first!.customer_id!
+      sandbox.setFault(request => (request.path === HEAD + refused ? { status: 403 } : undefined))
+      const statuses: Array<string> = []
+      for (let run = 0; run < 2; run++) {
+        const { status } = streamOf(
+          yield* sync({ only: ONLY, account: { concurrency: 1 } }),
+          "wallet_readiness",
+        )
+        statuses.push(status)
+      }
+      expect(statuses).toEqual(["failed", "failed"])
+      expect(
+        yield* value("SELECT count(*) FROM warehouse.wallet_readiness WHERE is_wallet_ready IS NOT NULL"),
+      ).toBe(String(count - 1))
+      expect(
+        yield* value(`SELECT check_error FROM analytics.kyc_gap WHERE customer_id = '${refused}'`),
+      ).toContain("403")
+    }),
+  )
+
+  it.scopedLive("keeps the answers it got before the endpoint went away", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, value } = yield* bench({})
+      yield* sync({ only: ["customers"] })
+      let answered = 0
+      sandbox.setFault(({ path }) => {
+        if (!path.startsWith(HEAD) || ++answered <= 7) return undefined
+        // A pause longer than a run waits for.
+        return { status: 429, headers: { "retry-after": "3600" } }
+      })
+      const booked = streamOf(yield* sync({ only: ONLY, account: { concurrency: 1 } }), "wallet_readiness")
+      expect(booked.status).toBe("failed")
+      expect(booked.extracted).toBeGreaterThanOrEqual(7)
+      expect(
+        yield* value("SELECT count(*) FROM warehouse.wallet_readiness WHERE is_wallet_ready IS NOT NULL"),
+      ).toBe("7")
+    }),
+  )
+})
