@@ -149,7 +149,9 @@ describe("the sign of amounts", () => {
   it("is worth a word where it varies, or stands against the direction", () => {
     const lines = said(reportOf([positive, negative], seeds))
     expect(lines).toContainEqual(
-      expect.stringMatching(/^warn money: PAYIN \(\+1\), 2 records: amounts are negative in 1, positive in 1/),
+      expect.stringMatching(
+        /^warn money: PAYIN \(\+1\), 2 records: amounts are negative in 1, positive in 1/,
+      ),
     )
     expect(said(reportOf([negative], seeds))).toContainEqual(
       expect.stringMatching(/^warn money: PAYIN \(\+1\).*times the direction/),
