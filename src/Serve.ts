@@ -7,6 +7,7 @@ import * as Metrics from "./Metrics.ts"
 import { type RunOptions, runOnce } from "./Pipeline.ts"
 import { Progress } from "./Progress.ts"
 import { type Kind, makeSchedule, type Schedule } from "./Scheduler.ts"
+import { isList } from "./Stream.ts"
 import { type KeptBoard, makeBoard } from "./serve/board.ts"
 import { type Done, dispatch } from "./serve/dispatch.ts"
 import { listen } from "./serve/Http.ts"
@@ -46,11 +47,30 @@ const summedUp = ({ status, startedAt, finishedAt, streams }: RunSummary): strin
   )
 }
 
+/** Whether every list was read whole since then: a first pass may take longer than from one full tick to the next. */
+const isReadWhole = ({ accounts, streams }: ServeOptions, since: Date) =>
+  Effect.gen(function* () {
+    const { sql } = yield* Warehouse
+    const statuses = yield* statusOf(sql, streams, 0)
+    return accounts.every(account =>
+      streams.filter(isList).every(stream => {
+        const at = statuses.find(
+          one => one.account === account.name && one.stream === stream.name,
+        )?.lastFullAt
+        return at != null && new Date(at) > since
+      }),
+    )
+  })
+
 /** One run at a tick. Whatever comes of it, the process goes on to the next. */
 const runAt =
   (options: ServeOptions, schedule: Schedule, board: KeptBoard) =>
-  (kind: Kind): Effect.Effect<Done, never, Warehouse | HttpClient.HttpClient> =>
+  (kind: Kind, dueAt: Date | null): Effect.Effect<Done, never, Warehouse | HttpClient.HttpClient> =>
     Effect.gen(function* () {
+      if (kind === "full" && dueAt !== null && (yield* isReadWhole(options, dueAt))) {
+        yield* Effect.logInfo("every list was read whole since the full pass was due: there is nothing to do")
+        return "done" as const
+      }
       const secondsToTick = (schedule.next("incremental").getTime() - Date.now()) / 1000
       const slowest = Math.min(...options.accounts.map(({ ratePerSecond }) => ratePerSecond))
       const readyMaxCalls = Number.isFinite(options.readyMaxCalls)

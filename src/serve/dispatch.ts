@@ -13,7 +13,8 @@ export interface Dispatching<R> {
   readonly ticks: Stream.Stream<Tick>
   /** What to begin with, before any tick; null for nothing. */
   readonly first: Kind | null
-  readonly run: (kind: Kind) => Effect.Effect<Done, never, R>
+  /** `dueAt`: when the tick was due that asked for it, the latest where there are several; null for the first. */
+  readonly run: (kind: Kind, dueAt: Date | null) => Effect.Effect<Done, never, R>
   /** A tick came while a run was under way: it is dropped, or, where it asks for more than that run, put off. */
   readonly late: (tick: Tick, fate: "dropped" | "put off") => Effect.Effect<void>
 }
@@ -26,36 +27,39 @@ export interface Dispatching<R> {
 export const dispatch = <R>({ ticks, first, run, late }: Dispatching<R>): Effect.Effect<never, never, R> =>
   Effect.gen(function* () {
     const wake = yield* Queue.sliding<void>(1)
-    const due = new Set<Kind>()
+    const due = new Map<Kind, Date | null>()
     let running: Kind | null = null
-    let isFullOwed = false
-    const demand = (kind: Kind) => Effect.suspend(() => Queue.offer(wake, void due.add(kind)))
-    const take = (): Kind => {
-      const kind = due.has("full") || isFullOwed ? "full" : "incremental"
+    let owed: { readonly at: Date | null } | null = null
+    const demand = (kind: Kind, at: Date | null) =>
+      Effect.suspend(() => Queue.offer(wake, void due.set(kind, at)))
+    const take = (): readonly [Kind, Date | null] => {
+      const full = due.has("full") ? { at: due.get("full")! } : owed
+      const taken =
+        full === null ? (["incremental", due.get("incremental")!] as const) : (["full", full.at] as const)
       due.clear()
-      isFullOwed = false
-      return kind
+      owed = null
+      return taken
     }
     yield* ticks.pipe(
       Stream.runForEach(tick => {
-        if (running === null) return demand(tick.kind)
+        if (running === null) return demand(tick.kind, tick.at)
         if (tick.kind === "incremental" || running === "full") return late(tick, "dropped")
-        return Effect.zipRight(late(tick, "put off"), demand("full"))
+        return Effect.zipRight(late(tick, "put off"), demand("full", tick.at))
       }),
       Effect.fork,
     )
-    if (first !== null) yield* demand(first)
+    if (first !== null) yield* demand(first, null)
     return yield* Queue.take(wake).pipe(
       Effect.zipRight(Effect.sleep(TOGETHER)),
       Effect.zipRight(
         Effect.suspend(() => {
           if (due.size === 0) return Effect.void
-          const kind = take()
+          const [kind, at] = take()
           running = kind
-          return run(kind).pipe(
+          return run(kind, at).pipe(
             Effect.tap(done =>
               Effect.sync(() => {
-                isFullOwed = kind === "full" && done === "nothing"
+                if (kind === "full" && done === "nothing") owed = { at }
               }),
             ),
             Effect.ensuring(

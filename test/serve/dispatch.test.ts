@@ -17,15 +17,18 @@ const play = ({ first, outcomes = [] }: Playing = {}) =>
   Effect.gen(function* () {
     const ticks = yield* Queue.unbounded<Tick>()
     const events: Array<string> = []
+    const dueTimes: Array<number | null> = []
     let runs = 0
     let under = 0
+    let ticked = 0
     const fiber = yield* Effect.forkScoped(
       dispatch({
         ticks: Stream.fromQueue(ticks),
         first: first ?? null,
-        run: kind =>
+        run: (kind, dueAt) =>
           Effect.gen(function* () {
             events.push(`${kind} begins`)
+            dueTimes.push(dueAt?.getTime() ?? null)
             expect(++under).toBe(1)
             yield* Effect.sleep(MINUTE)
             under--
@@ -39,11 +42,11 @@ const play = ({ first, outcomes = [] }: Playing = {}) =>
       Effect.zipRight(
         Queue.offerAll(
           ticks,
-          kinds.map(kind => ({ kind, at: new Date(0) })),
+          kinds.map(kind => ({ kind, at: new Date(++ticked) })),
         ),
         TestClock.adjust("1 second"),
       )
-    return { tick, events, fiber, pass: TestClock.adjust }
+    return { tick, events, dueTimes, fiber, pass: TestClock.adjust }
   })
 
 describe("a tick", () => {
@@ -89,7 +92,7 @@ describe("a tick", () => {
 
   it.scoped("that asks for a full pass is not lost: it comes right after the run", () =>
     Effect.gen(function* () {
-      const { tick, pass, events } = yield* play()
+      const { tick, pass, events, dueTimes } = yield* play()
       yield* tick("incremental")
       yield* tick("full")
       yield* tick("incremental")
@@ -104,12 +107,15 @@ describe("a tick", () => {
       yield* tick("full")
       yield* pass("5 minutes")
       expect(events.slice(5)).toEqual(["full dropped", "full ends"])
+      expect(dueTimes).toEqual([1, 2])
     }),
   )
 
   it.scoped("for a full pass that could not be done is made up for at the next tick of either kind", () =>
     Effect.gen(function* () {
-      const { tick, pass, events } = yield* play({ outcomes: ["nothing", "nothing", "done", "done"] })
+      const { tick, pass, events, dueTimes } = yield* play({
+        outcomes: ["nothing", "nothing", "done", "done"],
+      })
       for (const _ of Array(4)) {
         yield* tick(events.length === 0 ? "full" : "incremental")
         yield* pass("5 minutes")
@@ -120,14 +126,15 @@ describe("a tick", () => {
         "full begins",
         "incremental begins",
       ])
+      expect(dueTimes).toEqual([1, 1, 1, 4])
     }),
   )
 
   it.scoped("is not waited for where something is due at the start", () =>
     Effect.gen(function* () {
-      const { pass, events } = yield* play({ first: "incremental" })
+      const { pass, events, dueTimes } = yield* play({ first: "incremental" })
       yield* pass("1 second")
-      expect(events).toEqual(["incremental begins"])
+      expect([events, dueTimes]).toEqual([["incremental begins"], [null]])
     }),
   )
 })

@@ -1,0 +1,143 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Duration, Effect, Fiber, Layer, Logger, Option } from "effect"
+import { http, Warehouse } from "../../src/App.ts"
+import { KEEP } from "../../src/Personal.ts"
+import { allStreams } from "../../src/registry.ts"
+import { lookupBudget, type ServeOptions, serveWith } from "../../src/Serve.ts"
+import { type SandboxOptions, start } from "../../src/sandbox/Sandbox.ts"
+import { connect } from "../../src/warehouse/Database.ts"
+import { testDatabase } from "../support/postgres.ts"
+import { accountOf, MIGRATED, printed, SMALL } from "../support/warehouse.ts"
+
+/** `serve` within this process: what it does at which tick. */
+
+const NEVER = "0 0 1 1 *"
+
+/** A cron expression that is due at this time, once a day. */
+const at = (time: Date) => `${time.getUTCSeconds()} ${time.getUTCMinutes()} ${time.getUTCHours()} * * *`
+
+/** Next full second that lies at least so far ahead. */
+const soon = (millis: number) => new Date(Math.ceil((Date.now() + millis) / 1_000) * 1_000)
+
+const parts = (sandboxOptions: Partial<SandboxOptions> = {}) =>
+  Effect.gen(function* () {
+    const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
+    const sql = yield* connect(ownerUrl)
+    const sandbox = yield* start({ ...SMALL, ...sandboxOptions })
+    const log: Array<string> = []
+    const serve = (options: Partial<ServeOptions> & Pick<ServeOptions, "schedule">) =>
+      Effect.gen(function* () {
+        const serving = serveWith({
+          readyRecheck: Duration.hours(24),
+          readyMaxCalls: Number.POSITIVE_INFINITY,
+          leaseSeconds: 30,
+          privacy: KEEP,
+          full: false,
+          accounts: [accountOf(sandbox)],
+          streams: yield* allStreams,
+          http: { host: "127.0.0.1", port: 0 },
+          ...options,
+        })
+        const warehouse = { sql, isEmbedded: false, readerUrl: Option.none(), ownerUrl }
+        const logger = Logger.make(({ message }) => {
+          log.push(String(message))
+        })
+        return yield* Effect.forkScoped(
+          Effect.provide(
+            serving,
+            Layer.mergeAll(
+              http,
+              Layer.succeed(Warehouse, warehouse),
+              Logger.replace(Logger.defaultLogger, logger),
+            ),
+          ),
+        )
+      })
+    const logged = (words: string, times = 1) =>
+      Effect.sync(() => log.filter(line => line.includes(words)).length).pipe(
+        Effect.delay("50 millis"),
+        Effect.repeat({ until: count => count >= times }),
+        Effect.timeout("30 seconds"),
+        Effect.orDie,
+      )
+    const modes = Effect.map(
+      printed(
+        sql,
+        "SELECT stream, mode, status FROM sync.stream_runs WHERE stream = 'customers' ORDER BY started_at",
+      ),
+      rows => rows.map(({ mode, status }) => `${mode} ${status}`),
+    )
+    return { sandbox, serve, log, logged, modes, sql }
+  })
+
+describe.concurrent("a full tick", () => {
+  it.scopedLive("that comes while every list is read whole anyway asks for nothing more", () =>
+    Effect.gen(function* () {
+      const { sandbox, serve, log, logged, modes } = yield* parts()
+      const due = soon(1_500)
+      // Nothing is answered until the tick was there.
+      sandbox.setFault(() => ({ delayMillis: Math.max(0, due.getTime() + 500 - Date.now()) }))
+      const serving = yield* serve({ schedule: { incremental: NEVER, full: at(due), timezone: "UTC" } })
+      yield* logged("the full pass comes right after it")
+      yield* logged("every list was read whole since the full pass was due")
+      expect(yield* modes).toEqual(["full complete"])
+      expect(log.filter(line => line.startsWith("run complete"))).toHaveLength(1)
+      yield* Fiber.interrupt(serving)
+    }),
+  )
+
+  it.scopedLive("reads every list whole, also where a shorter run is proven to do", () =>
+    Effect.gen(function* () {
+      const { serve, logged, modes } = yield* parts()
+      const due = soon(3_500)
+      yield* serve({ schedule: { incremental: "* * * * * *", full: at(due), timezone: "UTC" } })
+      yield* logged("run complete", 2)
+      const before = (yield* modes).length
+      yield* Effect.sleep(Math.max(0, due.getTime() - Date.now()))
+      yield* logged("run complete", before + 2)
+      const all = yield* modes
+      expect(all.filter(mode => mode === "full complete").length).toBeGreaterThanOrEqual(2)
+    }),
+  )
+})
+
+describe.concurrent("look-ups", () => {
+  it("get what fits before the next tick, less a share for the lists", () => {
+    expect(lookupBudget(10, 900)).toBe(7_200)
+    expect(lookupBudget(10, 0.01)).toBe(1)
+    expect(lookupBudget(1, -5)).toBe(1)
+  })
+
+  it.scopedLive("that do not fit before the next tick are left over, and are made in the next run", () =>
+    Effect.gen(function* () {
+      const { sandbox, serve, logged, sql } = yield* parts({
+        customers: 60,
+        transactions: 0,
+        payouts: 0,
+        checkouts: 0,
+      })
+      const streams = (yield* allStreams).filter(
+        ({ name }) => name === "customers" || name === "wallet_readiness",
+      )
+      const serving = yield* serve({
+        accounts: [accountOf(sandbox, { ratePerSecond: 20, pageSize: 100 })],
+        streams,
+        schedule: { incremental: "*/2 * * * * *", full: NEVER, timezone: "UTC" },
+      })
+      yield* logged("run complete", 1)
+      const [first] = yield* printed(
+        sql,
+        "SELECT extracted, left_over FROM sync.stream_runs WHERE stream = 'wallet_readiness' ORDER BY started_at LIMIT 1",
+      )
+      expect(Number(first!.extracted)).toBeGreaterThan(0)
+      expect(Number(first!.extracted)).toBeLessThanOrEqual(lookupBudget(20, 2))
+      expect(Number(first!.extracted) + Number(first!.left_over)).toBe(60)
+      yield* printed(sql, "SELECT count(*) AS asked FROM warehouse.wallet_readiness").pipe(
+        Effect.delay("200 millis"),
+        Effect.repeat({ until: ([row]) => row!.asked === "60" }),
+        Effect.timeout("30 seconds"),
+      )
+      yield* Fiber.interrupt(serving)
+    }),
+  )
+})
