@@ -85,7 +85,8 @@ const postgresUrl = (name: string) =>
 
 const ACCOUNT_NAME = /^[a-z][a-z0-9_-]{0,62}$/
 
-const suffixed = (name: string, account: string) =>
+/** The variable of one account: `PAYCOMBAT_TOKEN` of `default`, `PAYCOMBAT_TOKEN_EU` of `eu`. */
+export const suffixed = (name: string, account: string): string =>
   account === "default" ? name : `${name}_${account.toUpperCase().replaceAll("-", "_")}`
 
 /** One account's settings. Only the token and the address are its own; the bounds hold for each account. */

@@ -1,0 +1,216 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Config, Duration, Effect, Either, Layer, Logger, ManagedRuntime, Redacted } from "effect"
+import { afterAll, beforeAll } from "vitest"
+import {
+  ConfigurationError,
+  LeaseError,
+  layer,
+  query,
+  type Settings,
+  status,
+  sync,
+  Warehouse,
+} from "../src/Host.ts"
+import { start } from "../src/sandbox/Sandbox.ts"
+import { runSql, testDatabase } from "./support/postgres.ts"
+import { MIGRATED, SMALL } from "./support/warehouse.ts"
+
+/** Settings in code: they are all that counts, wrong ones are named, and several hosts in one process do not mix. */
+
+const TOKEN = Redacted.make("a-token-that-nobody-shows")
+const NOWHERE = Redacted.make("postgres://nobody@127.0.0.1:1/nowhere")
+const GIVEN: Settings = { accounts: [{ token: TOKEN }], database: { url: NOWHERE } }
+
+/** What a host's environment may hold that is none of its settings in code. */
+const AROUND: Readonly<Record<string, string>> = {
+  PAYCOMBAT_ACCOUNTS: "other",
+  PAYCOMBAT_TOKEN: "",
+  PAYCOMBAT_PATH_PAYOUTS: "no path",
+  PAYCOMBAT_RATE_PER_SECOND: "a lot",
+  PAYCOMBAT_SCHEDULE: "never",
+  DATABASE_URL: "postgres://other@127.0.0.1:1/other",
+}
+
+const before = { ...process.env }
+
+beforeAll(() => {
+  Object.assign(process.env, AROUND)
+})
+
+afterAll(() => {
+  for (const name of Object.keys(AROUND)) {
+    if (before[name] === undefined) delete process.env[name]
+    else process.env[name] = before[name]
+  }
+})
+
+const silent = Logger.remove(Logger.defaultLogger)
+
+/** An empty warehouse and what reads a sandbox into it. */
+const shop = (given: Partial<Settings> = {}) =>
+  Effect.gen(function* () {
+    const sandbox = yield* start(SMALL)
+    const database = yield* testDatabase({ template: MIGRATED })
+    const settings: Settings = {
+      accounts: [{ token: Redacted.make(sandbox.token), baseUrl: sandbox.url }],
+      database: { url: database.ownerUrl, readerUrl: database.readerUrl },
+      pageSize: 10,
+      ratePerSecond: 10_000,
+      ...given,
+    }
+    return { sandbox, database, settings }
+  })
+
+describe("settings in code", () => {
+  it.scopedLive("are all that counts: nothing of the environment gets in, and nothing of them gets out", () =>
+    Effect.gen(function* () {
+      const { settings, database } = yield* shop({
+        paths: { payouts: "/nowhere" },
+        timeout: Duration.seconds(5),
+        readyRecheck: "2 hours",
+        readyMaxCalls: 3,
+        schedule: "*/7 * * * *",
+      })
+      const within = Effect.gen(function* () {
+        const { streams } = yield* sync()
+        const ended = Object.fromEntries(streams.map(summary => [summary.stream, summary]))
+        expect(ended.customers).toMatchObject({ account: "default", status: "complete", extracted: 23 })
+        // Believed, where discovery would have found another.
+        expect(ended.payouts?.status).toBe("failed")
+        expect(ended.payouts?.error).toContain("/nowhere")
+        expect(ended.wallet_readiness?.leftOver).toBe(20)
+        const { rows } = yield* query("SELECT count(*) FROM analytics.kyc_gap")
+        expect(Number(rows[0]?.[0])).toBeGreaterThan(0)
+        const [stream] = yield* status({ streams: ["customers"] })
+        expect(new Date(stream?.nextRunAt ?? "").getUTCMinutes() % 7).toBe(0)
+        return yield* Config.string("DATABASE_URL")
+      })
+      expect(yield* Effect.provide(within, layer(settings))).toBe(Redacted.value(database.ownerUrl))
+      expect(yield* Config.string("DATABASE_URL")).toBe(AROUND.DATABASE_URL)
+    }).pipe(Effect.provide(silent)),
+  )
+
+  it.scopedLive("of several hosts in one process do not mix", () =>
+    Effect.gen(function* () {
+      const [one, other] = yield* Effect.all([shop(), shop()])
+      const named = (name: string, { settings }: typeof one): Settings => ({
+        ...settings,
+        accounts: settings.accounts.map(account => ({ ...account, name })),
+      })
+      const open = (settings: Settings) =>
+        Effect.acquireRelease(
+          Effect.sync(() => ManagedRuntime.make(Layer.merge(layer(settings), silent))),
+          runtime => runtime.disposeEffect,
+        )
+      const eu = yield* open(named("eu", one))
+      const apac = yield* open(named("apac", other))
+      const run = sync({ streams: ["payouts"] })
+      const summaries = yield* Effect.promise(() => Promise.all([eu.runPromise(run), apac.runPromise(run)]))
+      expect(summaries.map(({ streams }) => streams.map(({ account }) => account))).toEqual([
+        ["eu"],
+        ["apac"],
+      ])
+      for (const [name, { database }] of [["eu", one] as const, ["apac", other] as const])
+        expect(
+          yield* Effect.promise(() =>
+            runSql(database.ownerUrl, "SELECT account, count(*)::int FROM warehouse.payouts GROUP BY 1"),
+          ),
+        ).toEqual([{ account: name, count: SMALL.payouts }])
+    }),
+  )
+
+  it.scopedLive("of one account, given beside `default`, are not those of `default`", () =>
+    Effect.gen(function* () {
+      const { sandbox, settings } = yield* shop()
+      const accounts = [...settings.accounts, { name: "eu", token: TOKEN }]
+      const addresses = Effect.all([
+        Config.string("PAYCOMBAT_BASE_URL"),
+        Config.string("PAYCOMBAT_BASE_URL_EU"),
+      ])
+      expect(yield* Effect.provide(addresses, layer({ ...settings, accounts }))).toEqual([
+        sandbox.url,
+        "https://api.paycombat.com",
+      ])
+    }),
+  )
+
+  it.live.each<readonly [string, Partial<Settings>, string]>([
+    ["no account", { accounts: [] }, "No account is given"],
+    ["two of one name", { accounts: [{ token: TOKEN }, { token: TOKEN }] }, "Two accounts are named default"],
+    ["a name in capitals", { accounts: [{ name: "EU", token: TOKEN }] }, "PAYCOMBAT_ACCOUNTS must be"],
+    [
+      "a token that did not arrive",
+      { accounts: [{ token: Redacted.make(" ") }] },
+      "PAYCOMBAT_TOKEN is given",
+    ],
+    ["an address that did not", { database: { url: Redacted.make("") } }, "DATABASE_URL is given, and empty"],
+    ["an address of something else", { database: { url: TOKEN } }, "DATABASE_URL must be"],
+    ["half a request per second", { ratePerSecond: 0.5 }, "PAYCOMBAT_RATE_PER_SECOND must be"],
+    ["half a second", { timeout: "500 millis" }, "PAYCOMBAT_TIMEOUT_SECONDS must be"],
+    ["a short key", { privacy: { mode: "hash", key: Redacted.make("short") } }, "PAYCOMBAT_PII_KEY must be"],
+    ["a path of no stream", { paths: { payout: "/x" } }, "no list stream payout; there are"],
+    ["a schedule that is none", { fullSchedule: "at night" }, "PAYCOMBAT_FULL_SCHEDULE"],
+    ["a path that is none", { paths: { payouts: "x" } }, "PAYCOMBAT_PATH_PAYOUTS must be"],
+  ])("%s is refused in one line, before a database is opened", ([, given, message]) =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(Effect.provide(Effect.void, layer({ ...GIVEN, ...given })))
+      expect(error).toBeInstanceOf(ConfigurationError)
+      expect(error.message).toContain(message)
+      expect(error.message).not.toContain("\n")
+      expect(JSON.stringify(error)).not.toContain(Redacted.value(TOKEN))
+    }),
+  )
+})
+
+describe("a host", () => {
+  it.scopedLive("stops a run through its signal, and goes on from there", () =>
+    Effect.gen(function* () {
+      const { sandbox, settings, database } = yield* shop({ ratePerSecond: 5 })
+      const runtime = ManagedRuntime.make(Layer.merge(layer(settings), silent))
+      const stopping = new AbortController()
+      const running = runtime.runPromise(sync(), { signal: stopping.signal }).then(
+        () => "done",
+        () => "stopped",
+      )
+      yield* Effect.promise(() => expect.poll(() => sandbox.requests.total).toBeGreaterThan(3))
+      stopping.abort()
+      expect(yield* Effect.promise(() => running)).toBe("stopped")
+      yield* runtime.disposeEffect
+      const [run] = yield* Effect.promise(() => runSql(database.ownerUrl, "SELECT status FROM sync.runs"))
+      expect(run?.status).toBe("interrupted")
+      const { ratePerSecond: _, ...fast } = settings
+      const next = yield* Effect.provide(
+        sync(),
+        Layer.merge(layer({ ...fast, ratePerSecond: 10_000 }), silent),
+      )
+      expect(next.status).toBe("complete")
+    }),
+  )
+
+  it.scopedLive("that syncs while another does is told so", () =>
+    Effect.gen(function* () {
+      const { settings, sandbox } = yield* shop()
+      sandbox.setFault(() => ({ delayMillis: 200 }))
+      const once = Effect.provide(sync({ streams: ["payouts"] }), Layer.merge(layer(settings), silent))
+      const [first, second] = yield* Effect.all([Effect.either(once), Effect.either(once)], {
+        concurrency: 2,
+      })
+      const left = [first, second].filter(Either.isLeft).map(({ left }) => left)
+      expect(left.length).toBe(1)
+      expect(left[0]).toBeInstanceOf(LeaseError)
+    }),
+  )
+
+  it.scopedLive("must ask for the migration of its own Postgres", () =>
+    Effect.gen(function* () {
+      const { ownerUrl } = yield* testDatabase()
+      const { settings } = yield* shop({ database: { url: ownerUrl } })
+      const provided = Effect.provide(Layer.merge(layer(settings), silent))
+      const error = yield* Effect.flip(provided(sync()))
+      expect(error).toBeInstanceOf(ConfigurationError)
+      const summary = yield* provided(sync({ migrate: true, streams: ["payouts"] }))
+      expect(summary.status).toBe("complete")
+      expect(yield* provided(Effect.map(Warehouse, ({ isEmbedded }) => isEmbedded))).toBe(false)
+    }),
+  )
+})
