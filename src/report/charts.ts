@@ -103,7 +103,8 @@ export const draw = ({ title, description, kind, names, series }: Chart): Html =
   try {
     chart.setOption({
       animation: false,
-      grid: { left: 4, right: 14, top: 12, bottom: 4, containLabel: true },
+      // Widths of text are estimated here: a long name gets room.
+      grid: { left: isRanking ? 14 : 6, right: 14, top: 12, bottom: 4, containLabel: true },
       xAxis: isRanking ? { ...valueAxis, minInterval: 1 } : nameAxis(names, false),
       yAxis: isRanking ? nameAxis(names, true) : { ...valueAxis, scale: kind === "line" },
       series: series.map(seriesOf(kind)),

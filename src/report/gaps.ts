@@ -24,7 +24,7 @@ const withAccount = ({ accounts }: ReportData, columns: ReadonlyArray<Column>): 
   accounts.length > 1 ? [account, ...columns] : columns
 
 const since = (row: Row): string | null =>
-  row.gap_since == null ? null : `${isTrue(row.gap_since_is_lower_bound) ? "at least " : ""}${row.gap_since}`
+  row.gap_since == null ? null : `${row.gap_since}${isTrue(row.gap_since_is_lower_bound) ? " or before" : ""}`
 
 const ofAccount = (data: ReportData, name: string, rows: ReadonlyArray<Row>) => ({
   rows: rows.filter(row => row.account === name),
@@ -54,7 +54,7 @@ const trendChart = (data: ReportData, name: string): Html | null => {
   const title = `Customers known not to be ready${suffix}`
   const [first, last] = [rows[0]!, rows.at(-1)!]
   if (rows.length === 1)
-    return html`<p>${title}: ${count(first.not_ready_count)} on ${first.bucket}, the first day that was recorded. A trend needs a second one.</p>`
+    return html`<p class="panel">${title}: ${count(first.not_ready_count)} on ${first.bucket}, the first day that was recorded. A trend needs a second one.</p>`
   const columns: ReadonlyArray<Column> = [
     { title: GRAIN_TITLES[data.grain], of: "bucket" },
     { title: "Not ready at its end", of: "not_ready_count", kind: "count" },

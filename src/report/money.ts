@@ -3,7 +3,7 @@ import { ageName, type ReportData, type Row, UNSETTLED_AGES } from "./data.ts"
 import { type Html, html } from "./html.ts"
 import { nameOf, panels, pixels } from "./panels.ts"
 import { type Column, listTable } from "./table.ts"
-import { amount, count } from "./text.ts"
+import { amount, count, placesByCurrency } from "./text.ts"
 
 /** Settlements and balances. Nothing is added across currencies. */
 
@@ -58,13 +58,16 @@ const ageingChart = (data: ReportData): Html => {
   })}</figure>`
 }
 
-const aged = (i: number) => (row: Row) =>
+const agedAmounts = UNSETTLED_AGES.map((_, i) => [`amount_${i}`, "currency"] as const)
+
+const aged = (i: number, places: ReadonlyMap<string, number>) => (row: Row) =>
   row[`count_${i}`] === "0"
     ? "–"
-    : html`${amount(row[`amount_${i}`] ?? "0")} <small>(${count(row[`count_${i}`])})</small>`
+    : html`${amount(row[`amount_${i}`] ?? "0", places.get(row.currency ?? ""))} <small>(${count(row[`count_${i}`])})</small>`
 
 export const settlementsSection = (data: ReportData): Html => {
   const { totals, ageing, states } = data.settlements
+  const places = placesByCurrency(ageing.rows, agedAmounts)
   return html`<section id="settlements"><h2>Settlements</h2>
 <p class="lead">Payments created from ${data.from} to ${data.to} (UTC days). An amount is the sum of what came in less what went out, before fees.</p>
 <h3>Settled and unsettled</h3>
@@ -90,7 +93,7 @@ ${listTable(ageing, data.isDemo, {
   empty: "everything is settled.",
   columns: [
     who(data),
-    ...UNSETTLED_AGES.map((age, i): Column => ({ title: ageName(age), kind: "count", of: aged(i) })),
+    ...UNSETTLED_AGES.map((age, i): Column => ({ title: ageName(age), kind: "count", of: aged(i, places) })),
     { title: "All amounts", of: "unsettled_amount", kind: "amount" },
     { title: "All payments", of: "unsettled_count", kind: "count" },
     { title: "Oldest", of: "oldest_day" },
@@ -108,8 +111,8 @@ ${listTable(states, data.isDemo, {
     { title: "Settlements", of: "settlement_count", kind: "count" },
     { title: "Payments", of: "transaction_count", kind: "count" },
     { title: "Amount", of: "settlement_amount", kind: "amount" },
-    { title: "Fee", of: "fee_amount", kind: "amount" },
-    { title: "Tax", of: "tax_amount", kind: "amount" },
+    { title: "Fee", of: "fee_amount", kind: "amount", currency: "fee_currency" },
+    { title: "Tax", of: "tax_amount", kind: "amount", currency: "fee_currency" },
     { title: "To the merchant", of: "payment_to_merchant_amount", kind: "amount" },
   ],
 })}</section>`

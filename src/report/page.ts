@@ -10,10 +10,15 @@ import { findingOf, type Level, verdictOf } from "./trust.ts"
 
 /** The page that is kept: one file, no network, no script. */
 
-const MARKS: Readonly<Record<Level, string>> = { good: "✔", attention: "▲", bad: "✖" }
+/** Of a shape each, so that colour is not all that tells them apart; drawn, because not every font has such signs. */
+const SHAPES: Readonly<Record<Level, Html>> = {
+  good: html`<path d="M1 7 5 11 13 2" fill="none" stroke="currentColor" stroke-width="2.5"/>`,
+  attention: html`<path d="M7 1 14 13H0z" fill="currentColor"/><path d="M7 5v4m0 1.2v1.6" stroke="#fff" stroke-width="1.6"/>`,
+  bad: html`<path d="M2 2 12 12M12 2 2 12" fill="none" stroke="currentColor" stroke-width="2.5"/>`,
+}
 
 const mark = (level: Level, text: string): Html =>
-  html`<span class="mark ${level}"><span aria-hidden="true">${MARKS[level]}</span> ${text}</span>`
+  html`<span class="mark ${level}"><svg width="14" height="14" viewBox="0 0 14 14" aria-hidden="true">${SHAPES[level]}</svg>${text}</span>`
 
 const verdict = (data: ReportData): Html => {
   const { level, title, findings } = verdictOf(data)
@@ -38,8 +43,8 @@ const HOW: Readonly<Record<string, string>> = {
   dead: "ended without a word",
 }
 
-const ago = (row: Row, seconds: string, time: string): string | null =>
-  row[time] == null ? "never" : `${row[time]} (${duration(Number(row[seconds]))} ago)`
+const ago = (row: Row, seconds: string, time: string): Html | string =>
+  row[time] == null ? "never" : html`${row[time]} <small>(${duration(Number(row[seconds]))} ago)</small>`
 
 const freshness = (data: ReportData): Html => html`<section id="freshness"><h2>Freshness and completeness</h2>
 ${table({

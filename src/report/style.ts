@@ -11,7 +11,9 @@ h2 { font-size: 1.35rem; margin: 2.75rem 0 .5rem; padding-top: .75rem; border-to
 h3 { font-size: 1.05rem; margin: 2rem 0 .5rem }
 p { margin: .5rem 0; max-width: 48rem }
 a { color: var(--link) }
-code { font: .9em/1.4 ui-monospace, "SF Mono", Menlo, Consolas, monospace; overflow-wrap: anywhere }
+code { font: .9em/1.4 ui-monospace, "SF Mono", Menlo, Consolas, monospace }
+p code, .wide { overflow-wrap: anywhere }
+td small { white-space: nowrap }
 .about { color: var(--soft); margin: .35rem 0 0 }
 .skip { position: absolute; left: -99rem }
 .skip:focus { left: 1rem; top: .5rem; padding: .5rem 1rem; background: #fff; outline: 2px solid var(--link) }
@@ -23,6 +25,7 @@ nav ul { list-style: none; padding: 0; margin: 1rem 0; display: flex; flex-wrap:
 .verdict ul { margin: .5rem 0 0; padding-left: 1.2rem; max-width: 60rem }
 .good { border-color: #1b6e3c } .attention { border-color: #b36b00 } .bad { border-color: #b3261e }
 .mark { font-weight: 700 }
+.mark svg { vertical-align: -.1em; margin-right: .3em }
 td .mark { white-space: nowrap }
 .mark.good { color: #1b6e3c } .mark.attention { color: #8a4b00 } .mark.bad { color: #b3261e }
 .lead { color: var(--soft) }
@@ -30,10 +33,14 @@ td .mark { white-space: nowrap }
 .more { font-size: .9rem }
 table { border-collapse: collapse; width: 100%; margin: .75rem 0 1.25rem; font-size: .875rem; font-variant-numeric: tabular-nums }
 caption { text-align: left; color: var(--soft); padding-bottom: .35rem }
-th, td { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere }
+th, td { text-align: left; vertical-align: top; padding: .3rem .6rem; border-bottom: 1px solid var(--line) }
 thead th { border-bottom: 1px solid var(--ink); font-weight: 600; overflow-wrap: normal }
 tbody th { font-weight: 500 }
-td.n, th.n { text-align: right; padding-right: 0; padding-left: .6rem; overflow-wrap: normal }
+tbody th.n { text-align: right }
+td.n, th.n { text-align: right; overflow-wrap: normal }
+td.d { white-space: nowrap }
+tr > :first-child { padding-left: 0 }
+tr > :last-child { padding-right: 0 }
 td.n { white-space: nowrap }
 td.long { white-space: normal; overflow-wrap: anywhere; font-size: .8em }
 td.n small { display: block }
@@ -56,6 +63,8 @@ footer h2 { color: var(--ink) }
   td, tbody th, td.n { border: 0; padding: .1rem 0; display: flex; justify-content: space-between; gap: 1rem; text-align: right }
   td::before, tbody th::before { content: attr(data-title); color: var(--soft); font-weight: 400; text-align: left; flex: 0 1 45% }
   tbody th { font-weight: 700 }
+  td:empty { display: none }
+  td.n small { display: inline }
 }
 @media print {
   @page { size: A4; margin: 14mm }

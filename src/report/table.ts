@@ -8,6 +8,8 @@ export interface Column {
   readonly title: string
   /** Text is set left, figures right. `amount` fills up decimal places by the row's currency. */
   readonly kind?: "text" | "count" | "amount" | "code"
+  /** Name of the column with an amount's currency, where that is not `currency`. */
+  readonly currency?: string
   /** Name of the row's value, or what is made of it. */
   readonly of: string | ((row: Row) => Html | string | null)
 }
@@ -25,29 +27,48 @@ const LONG_CHARACTERS = 22
 
 const isLong = (shown: Html | string): boolean => typeof shown === "string" && shown.length > LONG_CHARACTERS
 
+/** A word that may be broken anywhere: an id, or whatever somebody sent. */
+const LONG_WORD = /[^\s-]{25,}/
+
+/** A day must not be broken at its dashes. */
+const isDay = (shown: Html | string): boolean =>
+  typeof shown === "string" && /^\d{4}-\d{2}-\d{2}$/.test(shown)
+
 const isFigure = ({ kind }: Column) => kind === "count" || kind === "amount"
 
 export const table = ({ caption, columns, rows, empty = "None." }: TableOptions): Html => {
   if (rows.length === 0) return html`<p class="none">${caption}: ${empty}</p>`
-  const amounts = columns.flatMap(({ kind, of }) => (kind === "amount" && typeof of === "string" ? [of] : []))
+  const amounts = columns.flatMap(({ kind, of, currency = "currency" }) =>
+    kind === "amount" && typeof of === "string" ? [[of, currency] as const] : [],
+  )
   const places = placesByCurrency(rows, amounts)
   const cell = (column: Column, row: Row, isHead: boolean): Html => {
-    const { kind, of, title } = column
+    const { kind, of, title, currency = "currency" } = column
     const value = typeof of === "function" ? of(row) : (row[of] ?? null)
     const shown =
       typeof value !== "string"
         ? (value ?? "–")
         : kind === "amount"
-          ? amount(value, places.get(row.currency ?? ""))
+          ? amount(value, places.get(row[currency] ?? ""))
           : kind === "count"
             ? count(value)
             : kind === "code"
               ? html`<code>${value}</code>`
               : value
-    // An element that starts a row names it.
+    const look = isFigure(column)
+      ? isLong(shown)
+        ? "n long"
+        : "n"
+      : isDay(shown)
+        ? "d"
+        : typeof value === "string" && LONG_WORD.test(value)
+          ? "wide"
+          : undefined
+    const styled = look === undefined ? NOTHING : html` class="${look}"`
+    // What starts a row names it.
     return isHead
-      ? html`<th scope="row" data-title="${title}">${shown}</th>`
-      : html`<td${isFigure(column) ? html` class="${isLong(shown) ? "n long" : "n"}"` : NOTHING} data-title="${title}">${shown}</td>`
+      ? html`<th scope="row"${styled} data-title="${title}">${shown}</th>`
+      : html`<td${styled} data-title="${title}">${shown}</td>`
   }
   return html`<table>
 <caption>${caption}</caption>

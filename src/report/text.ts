@@ -14,13 +14,14 @@ const placesOf = (text: string): number => text.length - (text.indexOf(".") + 1 
 /** Places after the decimal mark that each currency's amounts are shown with: the most that any of them has. */
 export const placesByCurrency = (
   rows: ReadonlyArray<Row>,
-  columns: ReadonlyArray<string>,
+  /** A column of amounts, and the one that says their currency. */
+  columns: ReadonlyArray<readonly [amount: string, currency: string]>,
 ): ReadonlyMap<string, number> => {
   const places = new Map<string, number>()
   for (const row of rows)
-    for (const column of columns) {
+    for (const [column, currencyColumn] of columns) {
       const found = Math.min(placesOf(row[column] ?? ""), PLACES_MAX)
-      const currency = row.currency ?? ""
+      const currency = row[currencyColumn] ?? ""
       places.set(currency, Math.max(found, places.get(currency) ?? 0))
     }
   return places
