@@ -1,0 +1,62 @@
+import { randomUUID } from "node:crypto"
+import { chmod, mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Effect } from "effect"
+import { allStreams } from "../src/registry.ts"
+import type { LookupStream } from "../src/Stream.ts"
+import { connect } from "../src/warehouse/Database.ts"
+import { embeddedPostgres } from "../src/warehouse/EmbeddedPostgres.ts"
+import { acquire, type Held } from "../src/warehouse/Lease.ts"
+import { migrate } from "../src/warehouse/migrator.ts"
+import { queueDue } from "../src/warehouse/Readiness.ts"
+
+/**
+ * Seconds that a run takes to find whom to ask about among so many customers, nobody of them ready, before it asks
+ * anybody: bounded as `serve` bounds it, and not bounded.
+ *
+ *   npx tsx scripts/bench-readiness.ts 1000000
+ */
+const CUSTOMERS = Number(process.argv[2] ?? 1_000_000)
+const CALLS = [7_200, Number.POSITIVE_INFINITY]
+const REPETITIONS = 3
+
+const FILL = `
+INSERT INTO warehouse.customers (account, raw, content_hash, read_at, first_seen_at, run_id, customer_id)
+SELECT 'default', jsonb_build_object('pad', repeat(md5(n::text), 20)), md5(n::text), now(), now() - interval '1 day', gen_random_uuid(),
+  'customer_' || md5(n::text)
+FROM generate_series(1, ${CUSTOMERS}) n;
+INSERT INTO warehouse.wallet_readiness (account, customer_id, is_wallet_ready, missing_fields, checked_at, run_id)
+SELECT 'default', 'customer_' || md5(n::text), false, '{dob,email}', now() - make_interval(secs => hashint4(n) % 100000), gen_random_uuid()
+FROM generate_series(1, ${CUSTOMERS}) n WHERE n % 20 > 0;
+ANALYZE warehouse.customers, warehouse.wallet_readiness`
+
+const program = Effect.gen(function* () {
+  const directory = yield* Effect.acquireRelease(
+    Effect.promise(async () => {
+      const made = await mkdtemp(join(tmpdir(), "paycombat-bench-"))
+      await chmod(made, 0o755)
+      return made
+    }),
+    made => Effect.promise(() => rm(made, { recursive: true, force: true })),
+  )
+  const { ownerUrl } = yield* embeddedPostgres(join(directory, "data"))
+  const sql = yield* connect(ownerUrl)
+  yield* migrate(sql)
+  yield* Effect.promise(() => sql.unsafe(FILL))
+  const stream = (yield* allStreams).find(({ name }) => name === "wallet_readiness") as LookupStream
+  const claim = { runId: randomUUID(), holder: "bench", leaseSeconds: 600 }
+  const { held } = yield* acquire(sql, { ...claim, streams: [{ account: "default", stream: stream.name }] })
+  for (const callsMax of CALLS) {
+    for (let n = 0; n < REPETITIONS; n++) {
+      const start = performance.now()
+      const queue = yield* queueDue(sql, held[0] as Held, stream, { recheckSeconds: 86_400, callsMax })
+      const seconds = ((performance.now() - start) / 1000).toFixed(2)
+      console.log(
+        `${queue.queued} of ${queue.due} due queued (${queue.neverAsked} never asked): ${seconds} s`,
+      )
+    }
+  }
+}).pipe(Effect.scoped)
+
+await Effect.runPromise(program)
