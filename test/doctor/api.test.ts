@@ -355,6 +355,14 @@ describe.concurrent("an API that cannot be asked", () => {
     }),
   )
 
+  it.scopedLive("because it does not speak TLS", () =>
+    Effect.gen(function* () {
+      const sandbox = yield* start({ ...SMALL, token: TOKEN })
+      const examination = yield* examined({ url: sandbox.url.replace("http:", "https:"), token: TOKEN })
+      expect(linesOf(examination, "API")).toEqual([expect.stringMatching(/^fail .*TLS failed/)])
+    }),
+  )
+
   it.scopedLive("in clear over a network is worth a warning", () =>
     Effect.gen(function* () {
       const examination = yield* examined({ url: "http://api.paycombat.invalid", token: TOKEN })
