@@ -60,18 +60,32 @@ export const zoneOf = (pattern: string, timezone: string): string => {
 
 const nextRuns = (task: ScheduledTask, count: number) => task.getNextRuns(count)
 
-const checked = (kind: Kind, pattern: string): Effect.Effect<void, ConfigurationError> => {
+/** What is wrong with a pattern, if anything. */
+const mistakesIn = (pattern: string): ReadonlyArray<string> => {
   const { errors } = validateDetailed(pattern)
-  return errors.length === 0
-    ? Effect.void
-    : Effect.fail(
-        new ConfigurationError({
-          message:
-            `${VARIABLE[kind]} must be a cron expression such as */15 * * * * (minute, hour, day, month, weekday;` +
-            ` a sixth field before them is for seconds): ${errors.map(({ message }) => message).join("; ")}.`,
-        }),
-      )
+  if (errors.length > 0) return errors.map(({ message }) => message)
+  const task = createTask(pattern, () => {})
+  try {
+    return nextRuns(task, 1).length === 0 ? ["it is never due"] : []
+  } catch {
+    return ["it is never due"]
+  } finally {
+    void task.destroy()
+  }
 }
+
+const checked = (kind: Kind, pattern: string): Effect.Effect<void, ConfigurationError> =>
+  Effect.suspend(() => {
+    const mistakes = mistakesIn(pattern)
+    if (mistakes.length === 0) return Effect.void
+    return Effect.fail(
+      new ConfigurationError({
+        message:
+          `${VARIABLE[kind]} must be a cron expression such as */15 * * * * (minute, hour, day, month, weekday;` +
+          ` a sixth field before them is for seconds): ${mistakes.join("; ")}.`,
+      }),
+    )
+  })
 
 /** Starts a task and watches it; every due time comes once, late or not. */
 const started = (kind: Kind, pattern: string, timezone: string, tell: (tick: Tick) => void) => {

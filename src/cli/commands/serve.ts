@@ -19,7 +19,8 @@ export const serve = Command.make(
     "Stays up and syncs on a schedule: what is new by PAYCOMBAT_SCHEDULE (every 15 minutes), every list whole by" +
       " PAYCOMBAT_FULL_SCHEDULE (at 2), both in PAYCOMBAT_TIMEZONE (UTC). It begins with a run where the latest" +
       " complete one is older than from one tick to the next. One run at a time: a tick that comes meanwhile is" +
-      " dropped and counted, a full one comes right after the run; a machine that slept makes up for the latest." +
+      " dropped and counted, a full one comes right after the run, unless that read every list whole; a machine that" +
+      " slept makes up for the latest. A time that a change of the clocks leaves out is left out." +
       " A run that fails does not end it. PAYCOMBAT_READY_MAX_CALLS is, unless set, what fits before the next tick:" +
       " rate × seconds × 0.8." +
       " On PAYCOMBAT_HTTP_HOST:PAYCOMBAT_HTTP_PORT (127.0.0.1:8787): / (status page), /healthz, /readyz, /metrics," +
