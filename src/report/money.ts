@@ -63,7 +63,7 @@ const agedAmounts = UNSETTLED_AGES.map((_, i) => [`amount_${i}`, "currency"] as 
 const aged = (i: number, places: ReadonlyMap<string, number>) => (row: Row) =>
   row[`count_${i}`] === "0"
     ? "–"
-    : html`${amount(row[`amount_${i}`] ?? "0", places.get(row.currency ?? ""))} <small>(${count(row[`count_${i}`])})</small>`
+    : html`<span>${amount(row[`amount_${i}`] ?? "0", places.get(row.currency ?? ""))} <small>(${count(row[`count_${i}`])})</small></span>`
 
 export const settlementsSection = (data: ReportData): Html => {
   const { totals, ageing, states } = data.settlements

@@ -20,6 +20,10 @@ const SHAPES: Readonly<Record<Level, Html>> = {
 const mark = (level: Level, text: string): Html =>
   html`<span class="mark ${level}"><svg width="14" height="14" viewBox="0 0 14 14" aria-hidden="true">${SHAPES[level]}</svg>${text}</span>`
 
+/** What stands between backticks is to be typed. */
+const prose = (text: string): ReadonlyArray<Html> =>
+  text.split("`").map((part, i) => (i % 2 === 1 ? html`<code>${part}</code>` : html`${part}`))
+
 const verdict = (data: ReportData): Html => {
   const { level, title, findings } = verdictOf(data)
   return html`<div class="verdict ${level}"><h2 id="trust">${mark(level, title)}</h2>
@@ -29,7 +33,7 @@ ${
     ? null
     : html`<ul>${findings.map(
         ({ level: grave, text }) =>
-          html`<li><span class="hidden">${grave === "bad" ? "Serious: " : "Note: "}</span>${text}</li>\n`,
+          html`<li><span class="hidden">${grave === "bad" ? "Serious: " : "Note: "}</span>${prose(text)}</li>\n`,
       )}</ul>`
 }</div>`
 }
@@ -44,7 +48,9 @@ const HOW: Readonly<Record<string, string>> = {
 }
 
 const ago = (row: Row, seconds: string, time: string): Html | string =>
-  row[time] == null ? "never" : html`${row[time]} <small>(${duration(Number(row[seconds]))} ago)</small>`
+  row[time] == null
+    ? "never"
+    : html`<span>${row[time]} <small>(${duration(Number(row[seconds]))} ago)</small></span>`
 
 const freshness = (data: ReportData): Html => html`<section id="freshness"><h2>Freshness and completeness</h2>
 ${table({

@@ -54,12 +54,13 @@ describe("the report in a browser", () => {
               mayAsk: asked => asked === url,
             })
             yield* Effect.promise(() => page.goto(url))
-            XX
+            expect(yield* overflowing(page), `${width} pixels`).toEqual([])
             // The figures behind the charts, too.
             yield* Effect.promise(() =>
               page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })"),
             )
             expect(yield* overflowing(page), `${width} pixels, all open`).toEqual([])
+            expect(yield* violations(page)).toEqual([])
             yield* Effect.promise(() =>
               page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = false })"),
             )

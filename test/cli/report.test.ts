@@ -1,0 +1,191 @@
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Redacted } from "effect"
+import type { ReportData } from "../../src/report/data.ts"
+import { connect } from "../../src/warehouse/Database.ts"
+import { cli, databaseEnvironment, linesOf } from "../support/cli.ts"
+import { testDatabase } from "../support/postgres.ts"
+import { fill } from "../support/report.ts"
+import { MIGRATED, printed } from "../support/warehouse.ts"
+
+/** `report` as it is run: files and where they are, formats, and what is refused. */
+
+const TODAY = new Date().toISOString().slice(0, 10)
+
+const bench = Effect.gen(function* () {
+  const database = yield* testDatabase({ template: MIGRATED })
+  const sql = yield* connect(database.ownerUrl)
+  yield* fill(sql, { accounts: ["eu", "apac"], days: 12, currencies: ["EUR", "KWD"] })
+  const environment = { PAYCOMBAT_READER_URL: Redacted.value(database.readerUrl) }
+  return { ...database, sql, environment, ...(yield* cli(environment)) }
+})
+
+const modeOf = (path: string) => (statSync(path).mode & 0o777).toString(8)
+
+/** CSV as RFC 4180 has it. */
+const parse = (text: string): ReadonlyArray<ReadonlyArray<string>> => {
+  const rows: Array<Array<string>> = []
+  for (const [, quoted, plain, end] of text.matchAll(/(?:"((?:[^"]|"")*)"|([^",\n]*))(,|\n)/g)) {
+    if (rows.length === 0) rows.push([])
+    rows.at(-1)!.push(quoted?.replaceAll('""', '"') ?? plain!)
+    if (end === "\n") rows.push([])
+  }
+  return rows.slice(0, -1)
+}
+
+describe.concurrent("report", () => {
+  it.scopedLive("writes one page, whole and for its owner alone, where it says; again over the old one", () =>
+    Effect.gen(function* () {
+      const { run, directory } = yield* bench
+      const first = yield* run(["report"])
+      expect([first.code, first.stderr]).toEqual([0, ""])
+      const name = `paycombat-report-${TODAY}.html`
+      expect(first.stdout).toMatch(
+        new RegExp(`^${name}: the report of \\d{4}-\\d\\d-\\d\\d to ${TODAY}, as of ${TODAY} `),
+      )
+      expect(readdirSync(directory)).toEqual([name])
+      expect(modeOf(join(directory, name))).toBe("600")
+      const text = readFileSync(join(directory, name), "utf8")
+      expect(text).toMatch(/^<!doctype html>[\s\S]*<\/html>\n$/)
+      expect(text).not.toContain("Simulated data")
+
+      writeFileSync(join(directory, name), "old")
+      yield* run(["report"])
+      expect(readFileSync(join(directory, name), "utf8").length).toBeGreaterThan(10_000)
+      const out = yield* run(["report", "-"])
+      expect(out.stdout).toMatch(/^<!doctype html>/)
+      expect(readdirSync(directory)).toEqual([name])
+    }),
+  )
+
+  it.scopedLive("says the same as JSON, narrowed as asked", () =>
+    Effect.gen(function* () {
+      const { run, directory, sql } = yield* bench
+      const asked = ["--account", "eu", "--currency", "KWD", "--from", TODAY, "--to", TODAY]
+      const ended = yield* run(["report", ...asked, "figures.json"])
+      expect([ended.code, ended.stderr]).toEqual([0, ""])
+      const data = JSON.parse(readFileSync(join(directory, "figures.json"), "utf8")) as ReportData
+      expect(data).toMatchObject({
+        accounts: ["eu"],
+        currencies: ["KWD"],
+        from: TODAY,
+        to: TODAY,
+        isDemo: false,
+      })
+      const [row] = yield* printed(
+        sql,
+        `SELECT * FROM analytics.settlement_daily WHERE account = 'eu' AND currency = 'KWD' AND day = '${TODAY}'`,
+      )
+      expect(data.settlements.totals.rows).toEqual([
+        expect.objectContaining({
+          settled_amount: row!.settled_amount,
+          unsettled_amount: row!.unsettled_amount,
+        }),
+      ])
+      const stdout = yield* run(["report", "--format", "json", "-"])
+      expect((JSON.parse(stdout.stdout) as ReportData).accounts).toEqual(["apac", "eu"])
+    }),
+  )
+
+  it.scopedLive("writes each view as CSV that reads back as the view, and replaces nothing but its own", () =>
+    Effect.gen(function* () {
+      const { run, directory, sql } = yield* bench
+      const ended = yield* run(["report", "--format", "csv", "views"])
+      expect([ended.code, ended.stderr]).toEqual([0, ""])
+      const folder = join(directory, "views")
+      const views = yield* printed(
+        sql,
+        `SELECT viewname AS view FROM pg_views WHERE schemaname = 'analytics' ORDER BY 1`,
+      )
+      expect(readdirSync(folder)).toEqual(views.map(({ view }) => `${view}.csv`))
+      expect([modeOf(folder), modeOf(join(folder, "settlement.csv"))]).toEqual(["700", "600"])
+      for (const { view } of views) {
+        const [head, ...rows] = parse(readFileSync(join(folder, `${view}.csv`), "utf8"))
+        const columns = head!.map(name => `coalesce(${name}::text, '')`)
+        // It passes with time, between two looks.
+        const still = columns.filter(column => !/\(lag::/.test(column))
+        const places = columns.map((column, i) => (still.includes(column) ? i : -1)).filter(i => i >= 0)
+        const expected = yield* printed(
+          sql,
+          `SELECT jsonb_build_array(${still.join(", ")}) AS row FROM analytics.${view}`,
+        )
+        const said = rows.map(row => JSON.stringify(places.map(i => row[i])))
+        const values = expected.map(({ row }) => JSON.stringify(JSON.parse(row!)))
+        // In JSON a boolean is a word, and a letter elsewhere.
+        const same = (texts: ReadonlyArray<string>) =>
+          texts.map(text => text.replaceAll('"true"', '"t"').replaceAll('"false"', '"f"')).sort()
+        expect(same(said), view!).toEqual(same(values))
+      }
+
+      const narrow = yield* run(["report", "--format", "csv", "--currency", "EUR", "--from", TODAY, "views"])
+      expect(narrow.code).toBe(0)
+      const [, ...days] = parse(readFileSync(join(folder, "settlement_daily.csv"), "utf8"))
+      expect(days.map(row => row.slice(0, 3)).sort()).toEqual([
+        ["apac", TODAY, "EUR"],
+        ["eu", TODAY, "EUR"],
+      ])
+      writeFileSync(join(folder, "notes.txt"), "mine")
+      const refused = yield* run(["report", "--format", "csv", "views"])
+      expect([refused.code, linesOf(refused.stderr).length]).toEqual([2, 1])
+      expect(readFileSync(join(folder, "notes.txt"), "utf8")).toBe("mine")
+      expect(readdirSync(directory)).toEqual(["views"])
+    }),
+  )
+
+  it.scopedLive("hands a spreadsheet no formula, and leaves negative numbers numbers", () =>
+    Effect.gen(function* () {
+      const { run, directory, sql } = yield* bench
+      yield* Effect.promise(
+        () =>
+          sql`UPDATE warehouse.transactions SET event_name = '=HYPERLINK("http://x")', amount = -abs(amount)`,
+      )
+      yield* run(["report", "--format", "csv", "views"])
+      const [head, first] = parse(readFileSync(join(directory, "views/settlement_transaction.csv"), "utf8"))
+      expect(first![head!.indexOf("event_name")]).toBe(`'=HYPERLINK("http://x")`)
+      expect(first![head!.indexOf("amount")]).toMatch(/^-\d/)
+    }),
+  )
+
+  it.scopedLive("needs the reader's login, and no other", () =>
+    Effect.gen(function* () {
+      const { run, ownerUrl, directory } = yield* bench
+      const owner = yield* run(["report"], { PAYCOMBAT_READER_URL: Redacted.value(ownerUrl) })
+      expect([owner.code, owner.stderr]).toEqual([
+        2,
+        expect.stringContaining("may do more than read analytics"),
+      ])
+      const { run: without } = yield* cli(databaseEnvironment(ownerUrl))
+      const unset = yield* without(["report"])
+      expect([unset.code, unset.stderr]).toEqual([
+        2,
+        expect.stringContaining("PAYCOMBAT_READER_URL is not set"),
+      ])
+      expect(readdirSync(directory)).toEqual([])
+    }),
+  )
+
+  it.scopedLive("refuses what it cannot do, in one line, and leaves nothing behind", () =>
+    Effect.gen(function* () {
+      const { run, directory } = yield* bench
+      for (const [args, words] of [
+        [["--from", "2026-02-30"], "--from 2026-02-30 is not a day"],
+        [["--to", "yesterday"], "--to yesterday is not a day"],
+        [["--account", "us"], "account us"],
+        [["--currency", "eur"], "EUR, KWD"],
+        [["--format", "csv", "-"], "name a directory"],
+        [["report.csv"], "--format csv"],
+        [["."], "is a directory"],
+        [["none/report.html"], "ENOENT"],
+        [["--format", "csv", "none/views"], "ENOENT"],
+        [["--format", "csv", "--account", "us", "views"], "account us"],
+        [["--format", "pdf"], "html"],
+      ] as const) {
+        const ended = yield* run(["report", ...args])
+        expect([args, ended.code, ended.stdout]).toEqual([args, 2, ""])
+        expect(linesOf(ended.stderr)).toEqual([expect.stringContaining(words)])
+      }
+      expect(readdirSync(directory)).toEqual([])
+    }),
+  )
+})

@@ -1,0 +1,356 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { figuresOf } from "../src/Report.ts"
+import { LIST_ROWS_MAX, PANELS_MAX, type ReportFilter } from "../src/report/data.ts"
+import { page } from "../src/report/page.ts"
+import { amount, plain } from "../src/report/text.ts"
+import { findingOf, verdictOf } from "../src/report/trust.ts"
+import { connect } from "../src/warehouse/Database.ts"
+import { runQuery } from "../src/warehouse/query.ts"
+import { grainOf } from "../src/warehouse/reportSql.ts"
+import { type PostgresVersion, testDatabase } from "./support/postgres.ts"
+import { bookRuns, type Filling, fill, HOSTILE } from "./support/report.ts"
+import { MIGRATED, printed } from "./support/warehouse.ts"
+import { given } from "./views/rows.ts"
+
+const ALL: ReportFilter = { accounts: [], currencies: [] }
+
+const TWO: Filling = { accounts: ["eu", "apac"], days: 40, currencies: ["USD", "EUR", "JPY"] }
+
+/** A database of its own, and what is asked of it. */
+const bench = (version: PostgresVersion = "18") =>
+  Effect.gen(function* () {
+    const database = yield* testDatabase({ version, template: MIGRATED })
+    const sql = yield* connect(database.ownerUrl)
+    return {
+      sql,
+      figures: (filter: Partial<ReportFilter> = {}) =>
+        figuresOf(database.readerUrl, { ...ALL, ...filter }, false),
+      ask: (statement: string) => runQuery(database.readerUrl, statement),
+    }
+  })
+
+const decoded = (text: string) =>
+  text
+    .replace(/<[^>]*>/g, "")
+    .replaceAll("&lt;", "<")
+    .replaceAll("&gt;", ">")
+    .replaceAll("&quot;", '"')
+    .replaceAll("&#39;", "'")
+    .replaceAll("&amp;", "&")
+
+/** Tables of a page by their captions: each row an array of what is shown. */
+const tablesOf = (html: string) =>
+  new Map(
+    [...html.matchAll(/<table>\n<caption>(.*?)<\/caption>(.*?)<\/table>/gs)].map(([, caption, rest]) => [
+      decoded(caption!),
+      [...rest!.matchAll(/<tr>(.*?)<\/tr>/gs)]
+        .slice(1)
+        .map(([, row]) =>
+          [...row!.matchAll(/<t[dh][^>]*>(.*?)<\/t[dh]>/gs)].map(([, cell]) => plain(decoded(cell!))),
+        ),
+    ]),
+  )
+
+/** The same number has the same text. */
+const numbers = (texts: ReadonlyArray<string | null | undefined>) =>
+  texts.map(text => (text ?? "–").replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, ""))
+
+describe.each<PostgresVersion>(["18", "14"])("the report's figures on Postgres %s", version => {
+  it.scopedLive("are the records', to the last digit, and the page shows them all", () =>
+    Effect.gen(function* () {
+      const { sql, figures } = yield* bench(version)
+      yield* fill(sql, { ...TWO, days: 20 })
+      yield* given(sql, "transactions", {
+        account: "eu",
+        transaction_id: "long",
+        amount: "12345678901234567890.123456789012345678",
+        currency: "USD",
+        created_at: new Date().toISOString(),
+        event_type: "PAYIN",
+      })
+      const data = yield* figures()
+      const tables = tablesOf(page(data))
+
+      // From the records, without any view between.
+      const counted = yield* printed(
+        sql,
+        `SELECT account, currency, count(*) AS n,
+           coalesce(sum(CASE event_type WHEN 'PAYIN' THEN amount WHEN 'REFUND' THEN -amount END) FILTER (WHERE is_settled), 0) AS settled,
+           coalesce(sum(CASE event_type WHEN 'PAYIN' THEN amount WHEN 'REFUND' THEN -amount END) FILTER (WHERE NOT is_settled), 0) AS unsettled
+         FROM warehouse.transactions GROUP BY 1, 2 ORDER BY n DESC, 1, 2`,
+      )
+      const { totals, series, ageing } = data.settlements
+      const sums = totals.rows.map(row => [
+        row.account,
+        row.currency,
+        row.transaction_count,
+        row.settled_amount,
+        row.unsettled_amount,
+      ])
+      expect(sums).toEqual(counted.map(row => [row.account, row.currency, row.n, row.settled, row.unsettled]))
+      expect(totals.rows.some(row => /^\d{20}\.\d{18}$/.test(row.unsettled_amount!))).toBe(true)
+
+      const shown = tables.get("Payments of the period, by currency")!
+      expect(shown.map(row => numbers(row))).toEqual(
+        totals.rows.map(row => [
+          `${row.account} · ${row.currency}`,
+          ...numbers([
+            row.transaction_count,
+            row.settled_count,
+            row.settled_amount,
+            row.unsettled_count,
+            row.unsettled_amount,
+            row.unmapped_count,
+          ]),
+        ]),
+      )
+      // Behind each chart, its days; and the days add up to the whole.
+      const days = tables.get("Settled and unsettled, eu · EUR")!
+      expect(days).toHaveLength(series.filter(row => row.account === "eu" && row.currency === "EUR").length)
+      const cents = days.reduce((sum, row) => sum + Math.round(Number(row[2]) * 100), 0)
+      const euros = totals.rows.find(row => row.account === "eu" && row.currency === "EUR")!
+      expect(cents).toBe(Math.round(Number(euros.settled_amount) * 100))
+      for (const row of ageing.rows)
+        expect([0, 1, 2, 3, 4, 5].reduce((sum, i) => sum + Number(row[`count_${i}`]), 0)).toBe(
+          Number(row.unsettled_count),
+        )
+      for (const [view, list] of [
+        ["balance_daily_total", data.balances.totals],
+        ["balance_reconciliation", data.balances.reconciliation],
+      ] as const) {
+        const pairs = yield* printed(sql, `SELECT DISTINCT account, currency FROM analytics.${view}`)
+        expect(list.total).toBe(pairs.length)
+      }
+      const closings = yield* printed(
+        sql,
+        `SELECT account, currency, closing_balance FROM analytics.balance_daily_total
+         WHERE day = (now() AT TIME ZONE 'UTC')::date ORDER BY account, currency`,
+      )
+      const closing = data.balances.totals.rows.map(row => [row.account, row.currency, row.closing_balance])
+      expect(closing.sort()).toEqual(closings.map(row => [row.account, row.currency, row.closing_balance]))
+    }),
+  )
+
+  it.scopedLive("count the gaps now, and at the end of each day", () =>
+    Effect.gen(function* () {
+      const { sql, figures } = yield* bench(version)
+      yield* fill(sql, TWO)
+      const { gaps, accounts } = yield* figures()
+      for (const account of accounts) {
+        const [now] = yield* printed(
+          sql,
+          `SELECT count(*) AS n, count(*) FILTER (WHERE reason IN ('missing_fields', 'unspecified')) AS known
+           FROM analytics.kyc_gap WHERE account = '${account}'`,
+        )
+        const counted = gaps.counts.find(row => row.account === account)!
+        expect(counted.customer_count).toBe(now!.n)
+        const trend = gaps.trend.filter(row => row.account === account)
+        expect(trend.at(-1)!.not_ready_count).toBe(now!.known)
+        expect(trend.length).toBeGreaterThan(20)
+        const days = yield* printed(
+          sql,
+          `SELECT day::date, (SELECT count(*) FROM analytics.kyc_gap_history AS h
+             WHERE h.account = '${account}' AND NOT is_wallet_ready AND valid_from < day + interval '1 day'
+               AND (valid_to IS NULL OR valid_to >= day + interval '1 day')) AS n
+           FROM generate_series('${trend[0]!.bucket}'::timestamptz, '${trend.at(-1)!.bucket}', '1 day') AS day ORDER BY 1`,
+        )
+        expect(trend.map(row => [row.bucket, row.not_ready_count])).toEqual(days.map(row => [row.day, row.n]))
+      }
+    }),
+  )
+})
+
+describe("the report", () => {
+  it.scopedLive(
+    "is narrowed to accounts, currencies and days; what is not there is said, not shown as no money",
+    () =>
+      Effect.gen(function* () {
+        const { sql, figures } = yield* bench()
+        yield* fill(sql, TWO)
+        const today = new Date().toISOString().slice(0, 10)
+        const one = yield* figures({ accounts: ["eu"], currencies: ["EUR"], from: today, to: today })
+        expect(one.settlements.totals.rows.map(row => [row.account, row.currency])).toEqual([["eu", "EUR"]])
+        expect(one.settlements.series.map(row => row.bucket)).toEqual([today])
+        expect(one.balances.reconciliation.rows.map(row => row.currency)).toEqual(["EUR"])
+        expect(one.gaps.counts.map(row => row.account)).toEqual(["eu"])
+        expect(new Set(one.freshness.map(row => row.account))).toEqual(new Set(["eu"]))
+        // Waiting money is shown, however old.
+        const [old] = one.settlements.ageing.rows
+        expect(Number(old!.unsettled_count)).toBeGreaterThan(
+          Number(one.settlements.totals.rows[0]!.transaction_count),
+        )
+
+        const before = yield* figures({ from: "2001-01-01", to: "2001-01-31" })
+        expect(before.settlements.totals).toMatchObject({ rows: [], total: 0 })
+        expect(page(before)).toContain("no payment was created in the period")
+        for (const [filter, words] of [
+          [{ accounts: ["us"] }, "account us"],
+          [{ currencies: ["eur"] }, "no amount in eur: the currencies of the warehouse are EUR, JPY, USD"],
+          [{ from: "2026-02-01", to: "2026-01-01" }, "after --to"],
+          [{ accounts: ["eu'; DROP TABLE x; --\\"] }, "DROP"],
+        ] as const) {
+          const error = yield* Effect.flip(figures(filter))
+          expect([error._tag, error.message]).toEqual(["ConfigurationError", expect.stringContaining(words)])
+        }
+      }),
+  )
+
+  it.scopedLive("cuts long lists, keeps their totals whole, and says how to see the rest", () =>
+    Effect.gen(function* () {
+      const { sql, figures, ask } = yield* bench()
+      const customers = LIST_ROWS_MAX + 150
+      const currencies = Array.from({ length: PANELS_MAX + 3 }, (_, i) => `X${String.fromCharCode(65 + i)}`)
+      yield* fill(sql, { accounts: ["default"], days: 3, currencies, customers, perDay: 2, isSound: true })
+      const data = yield* figures()
+      const { rows, total, statement } = data.gaps.customers
+      expect(rows).toHaveLength(LIST_ROWS_MAX)
+      expect(String(total)).toBe(data.gaps.counts[0]!.customer_count)
+      expect((yield* ask(statement)).rows).toHaveLength(total)
+      const html = page(data)
+      expect(html).toContain(
+        `${total - LIST_ROWS_MAX} more: <code>paycombat-sync query &quot;SELECT account, customer_id`,
+      )
+      expect(data.settlements.totals.total).toBe(PANELS_MAX + 3)
+      expect(html.match(/<figcaption>X/g)).toHaveLength(2 * PANELS_MAX)
+      for (const list of [
+        data.gaps.fields,
+        data.gaps.volume,
+        data.settlements.ageing,
+        data.settlements.states,
+        data.balances.totals,
+        data.balances.reconciliation,
+        data.balances.differences,
+        data.unmapped,
+      ])
+        expect((yield* ask(list.statement)).rows).toHaveLength(list.total)
+    }),
+  )
+
+  it.scopedLive("takes text from outside for text, whatever it holds", () =>
+    Effect.gen(function* () {
+      const { sql, figures } = yield* bench()
+      yield* fill(sql, { accounts: ["default"], days: 12, currencies: ["EUR"] })
+      const html = page(yield* figures())
+      expect(html).not.toContain("<img")
+      expect(html).not.toMatch(/<script|javascript:|https?:\/\/(?!www\.w3\.org)/)
+      const tables = tablesOf(html)
+      const customers = tables.get("Customers not known to be ready, the longest first")!
+      expect(customers.some(([id]) => id === HOSTILE)).toBe(true)
+      expect([...tables.values()].flat(2)).toContain(HOSTILE)
+      for (const id of html.matchAll(/aria-(?:labelledby|describedby)="([^"]+)"/g))
+        expect(html).toContain(` id="${id[1]}"`)
+      expect(new Set(html.match(/ id="[^"]+"/g)).size).toBe(html.match(/ id="[^"]+"/g)!.length)
+    }),
+  )
+
+  it.scopedLive("shows one moment, whatever is written meanwhile", () =>
+    Effect.gen(function* () {
+      const { sql, figures } = yield* bench()
+      yield* fill(sql, { accounts: ["default"], days: 5, currencies: ["EUR"], isSound: true })
+      let isOver = false
+      const writing = (async () => {
+        for (let i = 0; !isOver; i++)
+          await sql`UPDATE warehouse.transactions SET amount = amount + 1, is_settled = ${i % 2 === 0}`
+      })()
+      for (let i = 0; i < 5; i++) {
+        const { settlements } = yield* figures()
+        const [total] = settlements.totals.rows
+        const [waiting] = settlements.ageing.rows
+        expect(waiting?.unsettled_amount ?? "0").toBe(total!.unsettled_amount)
+        const parts = settlements.series.map(row => Math.round(Number(row.unsettled_amount) * 100))
+        expect(parts.reduce((sum, part) => sum + part, 0)).toBe(
+          Math.round(Number(total!.unsettled_amount) * 100),
+        )
+      }
+      isOver = true
+      yield* Effect.promise(() => writing)
+    }),
+  )
+
+  it.scopedLive("says on top what it cannot be trusted in", () =>
+    Effect.gen(function* () {
+      const { sql, figures } = yield* bench()
+      const nothing = yield* figures()
+      expect(verdictOf(nothing)).toMatchObject({ level: "bad" })
+      expect(page(nothing)).toContain("no stream was ever read")
+
+      yield* bookRuns(sql, "default", {
+        customers: { rejects: 2 },
+        payouts: { status: "failed", error: "The list was away." },
+        transactions: { hoursAgo: 30 },
+        wallets: null,
+        wallet_readiness: { leftOver: 1234 },
+      })
+      const data = yield* figures()
+      const verdict = verdictOf(data)
+      expect(verdict.level).toBe("bad")
+      const said = verdict.findings.map(({ text }) => text).join("\n")
+      for (const words of [
+        "default/payouts was never read to its end",
+        "default/transactions is stale: it was last read to its end 30 hours ago",
+        "default/wallets was never read",
+        "default/customers: 2 records could not become a row",
+        "1\u202f234 were left",
+      ])
+        expect(said).toContain(words)
+      const html = page(data)
+      expect(html.indexOf("Do not rely on these figures yet")).toBeLessThan(html.indexOf("<table>"))
+    }),
+  )
+})
+
+describe("how far a stream's figures can be trusted", () => {
+  const HOUR = 3_600
+  const row = (more: Partial<Record<string, string | null>>) => ({
+    account: "a",
+    stream: "s",
+    last_run_status: "complete",
+    last_ended_status: "complete",
+    lag_seconds: "60",
+    full_lag_seconds: "60",
+    ...more,
+  })
+  const cases = [
+    ["fresh", row({}), undefined],
+    ["under way after a complete one", row({ last_run_status: "running" }), undefined],
+    ["interrupted, to be gone on with", row({ last_ended_status: "interrupted" }), undefined],
+    ["a day old to the second", row({ lag_seconds: String(24 * HOUR) }), undefined],
+    ["older than a day", row({ lag_seconds: String(24 * HOUR + 1) }), "bad"],
+    [
+      "failed, hidden by a run under way",
+      row({ last_run_status: "running", last_ended_status: "failed" }),
+      "bad",
+    ],
+    ["dead", row({ last_ended_status: "dead" }), "bad"],
+    ["never complete", row({ lag_seconds: null }), "bad"],
+    ["never run", row({ last_run_status: null, lag_seconds: null }), "bad"],
+    ["not read whole for two days", row({ full_lag_seconds: String(48 * HOUR + 1) }), "attention"],
+  ] as const
+  for (const [title, given, level] of cases)
+    it(title, () => {
+      expect(findingOf(given)?.level).toBe(level)
+    })
+})
+
+describe("how a figure is written", () => {
+  it("keeps every digit, sets thousands apart, and fills up places", () => {
+    const thin = "\u202f"
+    expect(amount("1234567.8", 2)).toBe(`1${thin}234${thin}567.80`)
+    expect(amount("-1000")).toBe(`\u22121${thin}000`)
+    expect(amount("999", 3)).toBe("999.000")
+    expect(amount("12345678901234567890.123456789012345678", 2)).toBe(
+      `12${thin}345${thin}678${thin}901${thin}234${thin}567${thin}890.123456789012345678`,
+    )
+    expect([amount(null), amount("NaN")]).toEqual(["–", "NaN"])
+    for (const text of ["0", "-0.5", "100000.001", "-98765432109876543210.1"])
+      expect(plain(amount(text))).toBe(text)
+  })
+
+  it("takes days together where there are too many for a chart", () => {
+    const grains = ["2026-01-01", "2026-04-03", "2027-12-31", "2040-01-01", "2099-01-01"].map(to =>
+      grainOf("2026-01-01", to),
+    )
+    expect(grains).toEqual(["day", "week", "week", "month", "year"])
+  })
+})
