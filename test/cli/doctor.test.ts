@@ -1,0 +1,244 @@
+import { existsSync, readdirSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Redacted } from "effect"
+import type { Examination } from "../../src/Doctor.ts"
+import { start } from "../../src/sandbox/Sandbox.ts"
+import {
+  cli,
+  databaseEnvironment,
+  type Ended,
+  hasTerminals,
+  linesOf,
+  sandboxEnvironment,
+} from "../support/cli.ts"
+import { KEY, MARK, plantBadRecords, plantPeople } from "../support/people.ts"
+import { testDatabase } from "../support/postgres.ts"
+import { MIGRATED, SMALL } from "../support/warehouse.ts"
+
+/** `doctor`, as a process. */
+
+const TOKEN = "token-Qwertz-0123456789"
+
+const parts = Effect.gen(function* () {
+  const database = yield* testDatabase({ template: MIGRATED })
+  const sandbox = yield* start({ ...SMALL, token: TOKEN })
+  const program = yield* cli({
+    ...sandboxEnvironment(sandbox),
+    ...databaseEnvironment(database.ownerUrl),
+    PAYCOMBAT_READER_URL: Redacted.value(database.readerUrl),
+  })
+  return { ...database, ...program, sandbox }
+})
+
+/** Lines of a level, without their mark. */
+const marked = ({ stdout }: Ended, level: string) =>
+  linesOf(stdout).filter(line => line.slice(2).startsWith(`${level}  `))
+
+const passwordOf = (url: Redacted.Redacted) => new URL(Redacted.value(url)).password
+
+describe.concurrent("doctor", () => {
+  it.scopedLive("prints a line for each check, and exits with 0 where nothing fails", () =>
+    Effect.gen(function* () {
+      const { run, directory } = yield* parts
+      const ended = yield* run(["doctor"])
+      expect([ended.code, ended.stderr]).toEqual([0, ""])
+      const lines = linesOf(ended.stdout)
+      const [last] = lines.slice(-1)
+      for (const line of lines.slice(0, -1)) expect(line).toMatch(/^(✔ pass|! warn|✖ fail) {2}[\w/ ]+: .+\.$/)
+      expect(last).toBe(`${marked(ended, "pass").length} passed, 1 to look at, 0 failed.`)
+      expect(ended.stdout).toContain("✔ pass  default token: is accepted")
+      expect(ended.stdout).toContain(
+        "✔ pass  default/payouts list: /api/v1/payout/get-all, paged by page,limit",
+      )
+      expect(readdirSync(directory)).toEqual([])
+    }),
+  )
+
+  it.scopedLive("prints one JSON document for programs", () =>
+    Effect.gen(function* () {
+      const { run } = yield* parts
+      const ended = yield* run([
+        "doctor",
+        "--json",
+        "--stream",
+        "transactions",
+        "--stream",
+        "wallet_readiness",
+      ])
+      expect([ended.code, ended.stderr]).toEqual([0, ""])
+      const { level, checks, streams, requests } = JSON.parse(ended.stdout) as Examination
+      expect(level).toBe("warn")
+      expect(checks.length).toBeGreaterThan(15)
+      expect(streams.map(({ stream }) => stream)).toEqual(["transactions", "wallet_readiness"])
+      expect(streams[0]).toMatchObject({
+        list: { contract: { path: "/api/v1/transaction/get-all" }, order: { seen: "oldest first" } },
+        drift: { records: 120, undocumented: [] },
+        money: { feeSum: { holds: 120, of: 120 } },
+      })
+      expect(streams[0]!.list).not.toHaveProperty("records")
+      expect(streams[1]).toMatchObject({ readiness: { asked: 6 } })
+      expect(requests).toBeGreaterThan(streams[0]!.requests)
+    }),
+  )
+
+  it.scopedLive("exits with 1 where something fails, and looks at the rest", () =>
+    Effect.gen(function* () {
+      const { run } = yield* parts
+      const refused = yield* run(["doctor"], { PAYCOMBAT_TOKEN: "another-token" })
+      expect(refused.code).toBe(1)
+      expect(marked(refused, "fail")).toEqual([
+        expect.stringMatching(/default token: .*401.*PAYCOMBAT_TOKEN\.$/),
+      ])
+      expect(refused.stdout).toContain("migrations: the database is up to date.")
+      const away = yield* run(["doctor", "--stream", "payouts"], {
+        DATABASE_URL: "postgres://owner:secret-password@127.0.0.1:1/warehouse",
+      })
+      expect(away.code).toBe(1)
+      expect(marked(away, "fail")).toEqual([expect.stringMatching(/fail {2}database: .*ECONNREFUSED/)])
+      expect(away.stdout).toContain("default/payouts list: /api/v1/payout/get-all")
+      expect(`${refused.stdout}${away.stdout}`).not.toMatch(/another-token|secret-password/)
+    }),
+  )
+
+  it.scopedLive("exits with 2 where settings are wrong, names the variable and looks at the rest", () =>
+    Effect.gen(function* () {
+      const { run } = yield* parts
+      const [tokenless, urlless, scheduleless, accountless] = yield* Effect.all(
+        [
+          run(["doctor"], { PAYCOMBAT_TOKEN: "" }),
+          run(["doctor", "--stream", "payouts"], { DATABASE_URL: "secret-host/x" }),
+          run(["doctor", "--stream", "payouts"], { PAYCOMBAT_SCHEDULE: "every day" }),
+          run(["doctor", "--account", "eu"]),
+        ],
+        { concurrency: 2 },
+      )
+      for (const ended of [tokenless, urlless, scheduleless, accountless]) {
+        expect([ended.code, ended.stderr]).toEqual([2, ""])
+        expect(marked(ended, "fail")).toHaveLength(1)
+      }
+      expect(tokenless.stdout).toContain("✖ fail  configuration: PAYCOMBAT_TOKEN is not set.")
+      expect(tokenless.stdout).toContain("migrations: the database is up to date.")
+      expect(urlless.stdout).toContain("✖ fail  configuration: DATABASE_URL must be")
+      expect(urlless.stdout).not.toContain("secret-host")
+      expect(urlless.stdout).toContain("default/payouts list: /api/v1/payout/get-all")
+      expect(scheduleless.stdout).toContain("✖ fail  configuration: PAYCOMBAT_SCHEDULE")
+      expect(accountless.stdout).toContain("There is no account eu")
+      const streamless = yield* run(["doctor", "--stream", "refunds"])
+      expect([streamless.code, streamless.stdout]).toEqual([2, ""])
+      expect(linesOf(streamless.stderr)).toEqual([expect.stringContaining("no stream refunds")])
+    }),
+  )
+
+  it.scopedLive(
+    "names the variables that are set, and those that are none of ours; never what they hold",
+    () =>
+      Effect.gen(function* () {
+        const { run, directory } = yield* cli()
+        writeFileSync(
+          join(directory, ".env"),
+          [
+            "PAYCOMBAT_TOKEN=value-one",
+            "  export PAYCOMBAT_PAGESIZE = value-two",
+            "# PAYCOMBAT_PAGING=value-three",
+            "PAYCOMBAT_TOKEN_EU=value-four",
+            "PAYCOMBAT_PAGING=",
+            "OTHER=value-five",
+          ].join("\n"),
+        )
+        const { stdout } = yield* run(["doctor"], {
+          PAYCOMBAT_BASE_URL: "http://127.0.0.1:1",
+          DATABASE_URL: "postgres://o:value-six@127.0.0.1:1/x",
+        })
+        const lines = linesOf(stdout).filter(line => line.includes("configuration: "))
+        expect(lines).toEqual([
+          "✔ pass  configuration: set: DATABASE_URL, PAYCOMBAT_BASE_URL, PAYCOMBAT_TOKEN.",
+          expect.stringMatching(
+            /^! warn {2}configuration: PAYCOMBAT_PAGESIZE, PAYCOMBAT_TOKEN_EU: no setting of this program/,
+          ),
+        ])
+        expect(stdout).not.toContain("value-")
+      }),
+  )
+
+  it.scopedLive("looks at each account with its own token, and one that is refused keeps no other back", () =>
+    Effect.gen(function* () {
+      const { run, sandbox } = yield* parts
+      const ended = yield* run(["doctor", "--stream", "payouts"], {
+        PAYCOMBAT_ACCOUNTS: "eu,apac",
+        PAYCOMBAT_TOKEN_EU: "a-wrong-one",
+        PAYCOMBAT_TOKEN_APAC: sandbox.token,
+      })
+      expect(ended.code).toBe(1)
+      expect(marked(ended, "fail")).toEqual([expect.stringMatching(/eu token: .*PAYCOMBAT_TOKEN_EU/)])
+      expect(ended.stdout).toContain("apac/payouts list: /api/v1/payout/get-all")
+      expect(ended.stdout).not.toContain("eu/payouts")
+    }),
+  )
+
+  it.scopedLive("prints no secret and nobody's data, whatever it meets", () =>
+    Effect.gen(function* () {
+      const { run, sandbox, ownerUrl, readerUrl } = yield* parts
+      plantPeople(sandbox, 8)
+      plantBadRecords(sandbox)
+      const secrets = { PAYCOMBAT_PII: "hash", PAYCOMBAT_PII_KEY: KEY, PAYCOMBAT_LOG_LEVEL: "debug" }
+      const said: Array<string> = []
+      const tell = ({ stdout, stderr }: Ended) => void said.push(stdout, stderr)
+      const plain = yield* run(["doctor"], secrets)
+      expect(plain.stdout).toContain("nick_name (string)")
+      tell(plain)
+      tell(yield* run(["doctor", "--json"], secrets))
+      const echo = `the token ${TOKEN} of ${MARK} ${MARK}@example.com`
+      for (const body of [
+        echo,
+        `<p>${echo}`,
+        { status: true, data: [{ [echo]: echo }, echo] },
+        { status: false, error: { code: echo } },
+      ])
+        for (const status of [200, 400]) {
+          sandbox.setFault(() => ({ status, body }))
+          tell(yield* run(["doctor", "--json", "--stream", "payouts"], secrets))
+        }
+      const words = [TOKEN, KEY, MARK, passwordOf(ownerUrl), passwordOf(readerUrl)]
+      expect(words.filter(word => said.join("\n").includes(word))).toEqual([])
+    }),
+  )
+})
+
+describe("doctor with the embedded Postgres", () => {
+  it.scopedLive("starts it and says how it is, leaves the tables to the first sync, and stops it again", () =>
+    Effect.gen(function* () {
+      const sandbox = yield* start({ ...SMALL, token: TOKEN })
+      const { run, directory } = yield* cli(sandboxEnvironment(sandbox))
+      const first = yield* run(["doctor", "--stream", "transactions"])
+      expect([first.code, first.stderr]).toEqual([0, ""])
+      expect(first.stdout).toMatch(/✔ pass {2}embedded Postgres: is up on 127\.0\.0\.1:\d+, runs as /)
+      expect(first.stdout).toMatch(/(pass|warn) {2}disk space: [\d.]+ GB free/)
+      expect(first.stdout).toContain("✔ pass  durability: fsync and full_page_writes are on.")
+      expect(first.stdout).toMatch(
+        /✔ pass {2}migrations: \d+ migrations and \d+ views to go: the next sync applies them\./,
+      )
+      expect(first.stdout).toMatch(/! warn {2}default\/transactions directions: .*first sync/)
+      expect(existsSync(join(directory, ".paycombat/postgres/data/postmaster.pid"))).toBe(false)
+      yield* run(["sync", "--stream", "transactions"])
+      const second = yield* run(["doctor", "--stream", "transactions"])
+      expect(second.code).toBe(0)
+      expect(second.stdout).toContain("✔ pass  migrations: the database is up to date.")
+      expect(second.stdout).toContain("✔ pass  reader login: may read analytics and nothing else.")
+      expect(second.stdout).not.toMatch(/first sync/)
+    }),
+  )
+})
+
+describe.runIf(hasTerminals)("doctor on a terminal", () => {
+  it.scopedLive("says what it is looking at", () =>
+    Effect.gen(function* () {
+      const { onTerminal } = yield* parts
+      const { ended } = yield* onTerminal(["doctor", "--stream", "payouts"])
+      const { code, stdout } = yield* ended
+      expect(code).toBe(0)
+      expect(stdout).toContain("… default/payouts: looking for the list")
+      expect(stdout).toContain("✔ pass  default/payouts list")
+    }),
+  )
+})
