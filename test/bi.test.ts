@@ -7,9 +7,10 @@ import { runQuery } from "../src/warehouse/query.ts"
 import { testDatabase } from "./support/postgres.ts"
 import { MIGRATED, printed, SMALL, syncOnce } from "./support/warehouse.ts"
 
-/** docs/bi.md is read here, and what it says is done: a statement there cannot be wrong for long. */
+/** Documents with SQL are read here, and what they say is done: a statement there cannot be wrong for long. */
 
 const DOCUMENT = new URL("../docs/bi.md", import.meta.url)
+const OTHERS = [new URL("../docs/readiness.md", import.meta.url)]
 const QUESTIONS = 10
 
 interface Statement {
@@ -20,7 +21,8 @@ interface Statement {
   readonly indexes: ReadonlyArray<string>
 }
 
-const readDocument = Effect.promise(() => readFile(DOCUMENT, "utf8"))
+const read = (document: URL) => Effect.promise(() => readFile(document, "utf8"))
+const readDocument = read(DOCUMENT)
 
 /** Each block of SQL with the heading above it, and with what stands between it and the next block or heading. */
 const statementsOf = (markdown: string): ReadonlyArray<Statement> => {
@@ -113,7 +115,9 @@ describe("docs/bi.md", () => {
       const markdown = yield* readDocument
       const statements = statementsOf(markdown)
       const empty: Array<string> = []
-      for (const { heading, sql, mayBeEmpty } of statements) {
+      const others = (yield* Effect.forEach(OTHERS, read)).flatMap(statementsOf)
+      expect(others.length).toBeGreaterThanOrEqual(OTHERS.length)
+      for (const { heading, sql, mayBeEmpty } of [...statements, ...others]) {
         const { rows } = yield* runQuery(readerUrl, filled(sql)).pipe(
           Effect.mapError(error => new Error(`${heading}: ${error.message}`)),
         )
