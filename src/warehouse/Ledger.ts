@@ -2,11 +2,11 @@ import { Effect } from "effect"
 import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../Errors.ts"
 import type { Stream } from "../Stream.ts"
-import { arrayLiteral, shapeOf, type Transaction } from "./bulk.ts"
+import { shapeOf, type Transaction } from "./bulk.ts"
 import { attempt, reading, retryTransient } from "./Database.ts"
 import { fenced, type Held } from "./Lease.ts"
-import { notShown } from "./missing.ts"
-import { closeUnlisted, countOpen } from "./rejects.ts"
+import { closeUnlisted, countNameless, countOpen } from "./rejects.ts"
+import { anyMissing, bookGone, bookMissing, type Ended, namelessNote } from "./removal.ts"
 
 /** What was run and how it ended: `sync.runs`, `sync.stream_runs`, and the passes that `sync.checkpoints` keeps open. */
 
@@ -146,18 +146,10 @@ export interface Closing {
   readonly note: string | null
 }
 
-/** A pass that came to its end. `gone` and `there` are what by-id endpoints said about records it did not show. */
-export interface Ended {
-  readonly passId: string
-  readonly provesRemoval: boolean
-  readonly gone?: ReadonlyArray<string>
-  readonly there?: ReadonlyArray<string>
-}
-
 /**
  * Closes a complete pass. A record that neither this pass nor the complete one before it was shown is booked
- * as removed, and one that is `gone` at once, but none that is `there`; a pass whose seen keys were lost, or
- * that read an unverified list, proves nothing.
+ * as removed, and one that is `gone` at once, but none that is `there`; nor any while records are listed whose id
+ * cannot be read. A pass whose seen keys were lost, or that read an unverified list, proves nothing.
  */
 export const closePass = (
   sql: postgres.Sql,
@@ -170,56 +162,39 @@ export const closePass = (
       SELECT seen_keys::float8 AS seen,
         seen_keys = (SELECT count(*) FROM sync.seen_keys WHERE pass_id = ${pass.passId}) AS "isWhole"
       FROM sync.checkpoints WHERE account = ${held.account} AND stream = ${held.stream} AND pass_id = ${pass.passId}`
+    if (pass.provesRemoval) await closeUnlisted(tx, held, pass.passId)
     const isProof = pass.provesRemoval && booked?.isWhole === true
-    const removed = isProof ? await bookMissing(tx, held, stream, pass) : 0
+    // What is open after that was listed.
+    const nameless = isProof ? await countNameless(tx, held) : 0
+    const isMissing = isProof && nameless === 0
+    const removed =
+      (isProof ? await bookGone(tx, held, stream, pass) : 0) +
+      (isMissing ? await bookMissing(tx, held, stream, pass) : 0)
     // It may have been shown what the pass before it was not: only two passes in a row are proof.
-    if (!isProof)
+    if (!isMissing)
       await tx`DELETE FROM sync.missing_keys WHERE account = ${held.account} AND stream = ${held.stream}`
+    // Here, and not at the end of the run, which it may not live to see.
+    await tx`
+      UPDATE sync.stream_runs SET removed = removed + ${removed}
+      WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
+    const mayBeListed = nameless > 0 && (await anyMissing(tx, held, stream, pass))
     await tx`DELETE FROM sync.seen_keys WHERE pass_id = ${pass.passId}`
     await tx`
       DELETE FROM sync.checkpoints
       WHERE account = ${held.account} AND stream = ${held.stream} AND pass_id = ${pass.passId}`
-    if (pass.provesRemoval) await closeUnlisted(tx, held, pass.passId)
     return {
       removed,
       seen: booked?.seen ?? 0,
       openRejects: await countOpen(tx, held),
       note: isProof
-        ? null
+        ? mayBeListed
+          ? namelessNote(nameless)
+          : null
         : pass.provesRemoval
           ? "The keys this pass had seen were lost with a crash of Postgres: it proves no removal."
           : "The list is not verified: this pass proves no removal.",
     }
   })
-
-const bookMissing = async (
-  tx: Transaction,
-  held: Held,
-  stream: Stream,
-  { passId, gone = [], there = [] }: Ended,
-): Promise<number> => {
-  const { table } = shapeOf(stream.table)
-  const id = `t."${stream.idColumn}"`
-  const asked = await tx.unsafe(
-    `UPDATE ${table} AS t SET removed_at = clock_timestamp()
-     WHERE t.account = $1 AND t.removed_at IS NULL AND ${id} = ANY ($2::text[])`,
-    [held.account, arrayLiteral(gone)],
-  )
-  const scope = [held.account, passId, held.stream, arrayLiteral(there)]
-  const missing = `${notShown(stream)} AND ${id} <> ALL ($4::text[])`
-  const twice = await tx.unsafe(
-    `UPDATE ${table} AS t SET removed_at = clock_timestamp()
-     FROM sync.missing_keys AS m
-     WHERE ${missing} AND m.account = $1 AND m.stream = $3 AND m.record_id = ${id}`,
-    scope,
-  )
-  await tx`DELETE FROM sync.missing_keys WHERE account = ${held.account} AND stream = ${held.stream}`
-  await tx.unsafe(
-    `INSERT INTO sync.missing_keys (account, stream, record_id) SELECT $1, $3, ${id} FROM ${table} AS t WHERE ${missing}`,
-    scope,
-  )
-  return asked.count + twice.count
-}
 
 /** Forgets an unfinished pass, whose checkpoint a later run must not go on from. */
 export const abandonPass = (
@@ -258,7 +233,7 @@ export const finishStream = (
     attempt(async () => {
       await sql`
       UPDATE sync.stream_runs
-      SET status = ${end.status}, finished_at = clock_timestamp(), removed = ${end.removed},
+      SET status = ${end.status}, finished_at = clock_timestamp(), removed = greatest(removed, ${end.removed}),
         left_over = ${end.leftOver}, requests = ${end.requests}, retries = ${end.retries},
         error = ${end.error}, note = ${end.note}
       WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream} AND status = 'running'`

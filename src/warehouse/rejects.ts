@@ -104,3 +104,11 @@ export const countOpen = async (tx: Transaction, held: Held): Promise<number> =>
     WHERE account = ${held.account} AND stream = ${held.stream} AND unlisted_at IS NULL`
   return open?.count ?? 0
 }
+
+/** How many of them have no id: nobody can tell which records they are. */
+export const countNameless = async (tx: Transaction, held: Held): Promise<number> => {
+  const [open] = await tx<Array<{ count: number }>>`
+    SELECT count(*)::int FROM sync.rejects
+    WHERE account = ${held.account} AND stream = ${held.stream} AND record_id IS NULL AND unlisted_at IS NULL`
+  return open?.count ?? 0
+}

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { fixtureOf } from "../support/conformance.ts"
-import { bench, listStream, loading, streamOf, testWarehouse } from "../support/warehouse.ts"
+import { bench, listStream, loading, printed, streamOf, testWarehouse } from "../support/warehouse.ts"
 
 const checkouts = await Effect.runPromise(listStream("checkouts"))
 
@@ -106,6 +106,48 @@ describe("a record that is no longer listed", () => {
       )
       for (let n = 0; n < 3; n++) expect((yield* pass).status).toBe("failed")
       expect(yield* removed).toEqual([])
+    }),
+  )
+
+  it.scopedLive.each([
+    ["is a number now", 7],
+    ["is not there any more", null],
+  ] as const)("is not booked where it may be one of those listed whose id %s", ([, id]) =>
+    Effect.gen(function* () {
+      const { sandbox, removed, pass } = yield* setup
+      for (let n = 0; n < 12; n += 2) sandbox.patch("checkouts", n, { id })
+      sandbox.remove("checkouts", 5)
+      for (let n = 0; n < 3; n++) {
+        const booked = yield* pass
+        expect(booked).toMatchObject({ status: "complete_with_rejects", removed: 0 })
+        expect(booked.note).toContain("nothing was booked as removed")
+      }
+      expect(yield* removed).toEqual([])
+      for (let n = 0; n < 12; n += 2) sandbox.patch("checkouts", n, { id: sandbox.idOf("checkouts", n) })
+      expect((yield* pass).removed).toBe(0)
+      expect((yield* pass).removed).toBe(1)
+    }),
+  )
+
+  it.scopedLive("is counted in the commit that books it", () =>
+    Effect.gen(function* () {
+      const sql = yield* testWarehouse()
+      const record = fixtureOf(checkouts).record
+      const passOver = (...ids: ReadonlyArray<string>) =>
+        Effect.gen(function* () {
+          const pass = yield* loading(sql, checkouts)
+          yield* pass.load(...ids.map(id => [{ ...record, id }, "2026-01-01T00:00:00.000Z"] as const))
+          yield* pass.close()
+          const [run] = yield* printed(
+            sql,
+            `SELECT removed FROM sync.stream_runs WHERE run_id = '${pass.held.runId}'`,
+          )
+          return run?.removed
+        })
+      yield* passOver("a", "b")
+      expect(yield* passOver("a")).toBe("0")
+      // Whatever becomes of the process before it can book its end.
+      expect(yield* passOver("a")).toBe("1")
     }),
   )
 
