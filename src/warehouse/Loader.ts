@@ -1,15 +1,15 @@
 import { Effect } from "effect"
 import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../Errors.ts"
-import type { Row, Stream } from "../Stream.ts"
-import { arrayLiteral, arraysOf, lookUpByKey, shapeOf, type Transaction, unnestOf, upsert } from "./bulk.ts"
-import { attempt, retryTransient, sqlState } from "./Database.ts"
-import { writeChildren, writeHistories } from "./dependents.ts"
+import type { Stream } from "../Stream.ts"
+import { arrayLiteral, shapeOf, type Transaction } from "./bulk.ts"
+import { attempt, retryTransient } from "./Database.ts"
 import { bury } from "./erasures.ts"
 import { fenced, type Held } from "./Lease.ts"
-import { cutByLength, partsOf } from "./parts.ts"
-import { type Extracted, type Prepared, prepare, type Version } from "./prepare.ts"
-import { clearRejects, type Reject, rejectOf, writeRejects } from "./rejects.ts"
+import { cutByLength } from "./parts.ts"
+import { type Extracted, type Prepared, prepare } from "./prepare.ts"
+import { clearRejects, writeRejects } from "./rejects.ts"
+import { writeAll } from "./versions.ts"
 
 /**
  * Loads records: hash → probe → decode and normalize what is new or changed → write it, with the ledger, in
@@ -37,148 +37,6 @@ export interface Progress {
   readonly pages: number
   readonly requests: number
   readonly retries: number
-}
-
-/**
- * Postgres' own order of a record's versions; the greater one stays. Of two that share both times, such as those of
- * one page, nobody knows: their hashes decide, so that the order in which they are written does not.
- */
-const NEWER_FIRST =
-  'source_updated_at DESC NULLS LAST, read_at DESC, content_hash COLLATE "C" DESC, ordinal DESC'
-const versionOf = (row: string) =>
-  `(coalesce(${row}.source_updated_at, '-infinity'), ${row}.read_at, ${row}.content_hash COLLATE "C")`
-const NOT_OLDER = `${versionOf("excluded")} >= ${versionOf("t")}`
-/** A batch is prepared while the one before it is being written: what both hold is then stored already. */
-const IS_OTHER = "(t.content_hash <> excluded.content_hash OR t.removed_at IS NOT NULL)"
-
-const recordRow = (held: Held, { id, hash, readAt, raw, normalized }: Version, stream: Stream): Row => ({
-  ...normalized.row,
-  [stream.idColumn]: id,
-  account: held.account,
-  raw,
-  content_hash: hash,
-  source_updated_at: normalized.sourceUpdatedAt,
-  read_at: readAt,
-  first_seen_at: readAt,
-  run_id: held.runId,
-  removed_at: null,
-})
-
-/** What became of versions that were written; those that were too old are in none of the counts. */
-export interface Written {
-  readonly inserted: number
-  readonly updated: number
-  /** Versions that turned out to be stored already, by the batch before. */
-  readonly unchanged: number
-  readonly rejects: ReadonlyArray<Reject>
-}
-
-const NOTHING: Written = { inserted: 0, updated: 0, unchanged: 0, rejects: [] }
-
-const sumOf = (one: Written, other: Written): Written => ({
-  inserted: one.inserted + other.inserted,
-  updated: one.updated + other.updated,
-  unchanged: one.unchanged + other.unchanged,
-  rejects: [...one.rejects, ...other.rejects],
-})
-
-/** The one version of each record that is now stored; of equal ones the latest read, as `NEWER_FIRST` has it. */
-const storedOf = (versions: ReadonlyArray<Version>, hashes: ReadonlyMap<string, string>) => {
-  const stored = new Map<string, Version>()
-  for (const version of versions) {
-    if (hashes.get(version.id) !== version.hash) continue
-    const other = stored.get(version.id)
-    if (other === undefined || other.readAt <= version.readAt) stored.set(version.id, version)
-  }
-  return [...stored.values()]
-}
-
-/** How many of the versions that were not taken are what is stored: all others were too old. */
-const storedAlready = async (
-  tx: Transaction,
-  held: Held,
-  stream: Stream,
-  versions: ReadonlyArray<Version>,
-  taken: ReadonlyArray<Version>,
-): Promise<number> => {
-  const isTaken = new Set(taken)
-  const rows = versions.filter(version => !isTaken.has(version)).map(({ id, hash }) => ({ id, hash }))
-  const columns = ["id", "hash"]
-  const [counted] = await tx.unsafe<Array<{ count: number }>>(
-    `SELECT count(*)::int FROM ${unnestOf(columns, 2)}
-     JOIN ${shapeOf(stream.table).table} AS t
-       ON t.account = $1 AND t."${stream.idColumn}" = s.id AND t.content_hash = s.hash`,
-    [held.account, ...arraysOf(columns, rows)],
-  )
-  return counted?.count ?? 0
-}
-
-/** Writes versions with their children and histories. Which of them Postgres took is for Postgres to say. */
-const writeVersions = async (
-  tx: Transaction,
-  held: Held,
-  stream: Stream,
-  versions: ReadonlyArray<Version>,
-): Promise<Written> => {
-  const taken = await upsert<{ id: string; hash: string; inserted: boolean }>(tx, shapeOf(stream.table), {
-    rows: versions.map(version => recordRow(held, version, stream)),
-    preference: NEWER_FIRST,
-    kept: ["first_seen_at"],
-    guard: `${IS_OTHER} AND ${NOT_OLDER}`,
-    returning: `"${stream.idColumn}" AS id, content_hash AS hash, (xmax = 0) AS inserted`,
-  })
-  const current = storedOf(versions, new Map(taken.map(({ id, hash }) => [id, hash])))
-  await writeChildren(tx, held, stream, current)
-  await writeHistories(tx, held, stream, versions, current)
-  const inserted = taken.filter(row => row.inserted).length
-  const unchanged =
-    taken.length === versions.length ? 0 : await storedAlready(tx, held, stream, versions, current)
-  return { inserted, updated: taken.length - inserted, unchanged, rejects: [] }
-}
-
-/** SQLSTATE classes that blame a value: of a batch of rows, one or some are at fault, not Postgres. */
-export const BAD_VALUE = /^(22|23|54)/
-
-/**
- * Writes versions; where Postgres refuses a value that the decoder let pass, halves the batch until the
- * record at fault is alone, and makes a reject of it: one bad record never costs its neighbours.
- */
-const writeOrReject = async (
-  tx: Transaction,
-  held: Held,
-  stream: Stream,
-  versions: ReadonlyArray<Version>,
-): Promise<Written> => {
-  if (versions.length === 0) return NOTHING
-  try {
-    return await tx.savepoint(inner => writeVersions(inner, held, stream, versions))
-  } catch (error) {
-    const code = sqlState(error)
-    if (code === undefined || !BAD_VALUE.test(code)) throw error
-    const [only] = versions
-    if (versions.length === 1 && only !== undefined) {
-      const reason = `record: Postgres refused it: ${error instanceof Error ? error.message : code} (${code})`
-      return { ...NOTHING, rejects: [rejectOf({ ...only, field: null, reason })] }
-    }
-    const middle = versions.length >> 1
-    const left = await writeOrReject(tx, held, stream, versions.slice(0, middle))
-    const right = await writeOrReject(tx, held, stream, versions.slice(middle))
-    return sumOf(left, right)
-  }
-}
-
-/** Writes versions, as many statements as it takes; each that Postgres refuses comes back as a reject. */
-export const writeAll = async (
-  tx: Transaction,
-  held: Held,
-  stream: Stream,
-  versions: ReadonlyArray<Version>,
-): Promise<Written> => {
-  await lookUpByKey(tx)
-  let written = NOTHING
-  for (const part of partsOf(stream, versions))
-    written = sumOf(written, await writeOrReject(tx, held, stream, part))
-  return written
 }
 
 const bookPosition = async (

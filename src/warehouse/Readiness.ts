@@ -5,7 +5,7 @@ import type { LookupStream, Row } from "../Stream.ts"
 import { arraysOf, shapeOf, unnestOf } from "./bulk.ts"
 import { reading } from "./Database.ts"
 import { fenced, type Held } from "./Lease.ts"
-import { BAD_VALUE } from "./Loader.ts"
+import { BAD_VALUE } from "./versions.ts"
 
 /**
  * The look-up side of the loader: which customers are to be asked whether a wallet may be issued to them, in

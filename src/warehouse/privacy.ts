@@ -99,17 +99,20 @@ const rewriteRejectsAfter = async (tx: Transaction, held: Held, stream: Stream, 
   for (const { rejectId, recordId, raw, contentHash: stale, readAt } of stored) {
     const record = stream.redact(readable(raw))
     const hash = contentHash(record, stream.version)
-    if (hash === stale) continue
+    const text = stringifyJson(record)
+    // The hash alone does not tell: it is another's where a replay was made in the new mode before this.
+    if (hash === stale && text === raw) continue
     const decoded = decode(stream, { record, readAt, id: recordId, hash })
     const [field, reason] = Either.isLeft(decoded)
       ? [decoded.left.field, decoded.left.reason]
       : [null, "record: was refused before personal data was taken out of it; replay it"]
     const { count } = await tx`
       UPDATE sync.rejects AS r
-      SET raw = ${stringifyJson(record)}, content_hash = ${hash}, field = ${field}, reason = ${reason}
+      SET raw = ${text}, content_hash = ${hash}, field = ${field}, reason = ${reason}
       WHERE reject_id = ${rejectId}::text::bigint AND NOT EXISTS (
         SELECT FROM sync.rejects AS o
-        WHERE o.account = r.account AND o.stream = r.stream AND o.content_hash = ${hash})`
+        WHERE o.account = r.account AND o.stream = r.stream AND o.content_hash = ${hash}
+          AND o.reject_id <> r.reject_id)`
     // Two that only differed in what is gone are one.
     if (count === 0) await tx`DELETE FROM sync.rejects WHERE reject_id = ${rejectId}::text::bigint`
   }

@@ -7,10 +7,11 @@ import { arrayLiteral, arraysOf, type Transaction, unnestOf } from "./bulk.ts"
 import { attempt } from "./Database.ts"
 import { bury, withoutErased } from "./erasures.ts"
 import { fenced, type Held } from "./Lease.ts"
-import { type Counts, writeAll } from "./Loader.ts"
+import type { Counts } from "./Loader.ts"
 import { decode, type Identified, idOf, type Version } from "./prepare.ts"
 import { IN_SCOPE, type RejectScope, scopeParameters } from "./rejectList.ts"
 import { clearRejects, type Reject } from "./rejects.ts"
+import { writeAll } from "./versions.ts"
 
 /** Decodes rejects again with today's code: what was not understood when it was read may be by now. */
 
@@ -90,30 +91,31 @@ const readAgain = (
     }
   })
 
-/** Books why records still cannot become a row, in the words and with the hash of today. */
+/** Books why records still cannot become a row, in the words, with the hash and in the mode of privacy of today. */
 const keepReasons = async (
   tx: Transaction,
   rejects: ReadonlyArray<Reject & { readonly rejectId: string }>,
 ): Promise<void> => {
-  const columns = ["reject_id", "field", "reason", "content_hash"]
+  const columns = ["reject_id", "field", "reason", "raw", "content_hash"]
   const owners = new Map<string, string>()
   for (const { hash, rejectId } of rejects) if (!owners.has(hash)) owners.set(hash, rejectId)
-  const rows = rejects.map(({ rejectId, field, reason, hash }) => ({
+  const rows = rejects.map(({ rejectId, field, reason, raw, hash }) => ({
     reject_id: rejectId,
     field,
     reason,
+    raw,
     // One record may have been rejected under two versions of its stream: only one of the two can have the new hash.
     content_hash: owners.get(hash) === rejectId ? hash : null,
   }))
   await tx.unsafe(
-    `UPDATE sync.rejects AS r SET field = s.field, reason = s.reason,
+    `UPDATE sync.rejects AS r SET field = s.field, reason = s.reason, raw = s.raw,
        content_hash = CASE WHEN s.content_hash IS NULL OR EXISTS (
          SELECT FROM sync.rejects AS o
          WHERE o.account = r.account AND o.stream = r.stream AND o.content_hash = s.content_hash
        ) THEN r.content_hash ELSE s.content_hash END
      FROM ${unnestOf(columns, 1)}
      WHERE r.reject_id = s.reject_id::bigint
-       AND (r.field, r.reason, r.content_hash) IS DISTINCT FROM (s.field, s.reason, s.content_hash)`,
+       AND (r.field, r.reason, r.raw, r.content_hash) IS DISTINCT FROM (s.field, s.reason, s.raw, s.content_hash)`,
     arraysOf(columns, rows),
   )
 }
@@ -147,7 +149,7 @@ const replayBatch = async (
   const written = { inserted: 0, updated: 0, unchanged: 0 }
   // A row belongs to the run that read it: what lies around it in the list was read by that one, not by this.
   for (const [runId, read] of versions) {
-    const part = await writeAll(tx, { ...held, runId }, stream, read)
+    const part = await writeAll(tx, { ...held, runId }, stream, read, { isListed: false })
     written.inserted += part.inserted
     written.updated += part.updated
     written.unchanged += part.unchanged

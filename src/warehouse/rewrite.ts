@@ -6,9 +6,9 @@ import { isLookup, type Row, type Stream } from "../Stream.ts"
 import { arrayLiteral, lookUpByKey, shapeOf, type Transaction } from "./bulk.ts"
 import { sqlState } from "./Database.ts"
 import { fenced, type Held } from "./Lease.ts"
-import { BAD_VALUE } from "./Loader.ts"
 import { decode, idOf, type Version } from "./prepare.ts"
 import { rewriteChildren, updateDiffering } from "./rewriteRows.ts"
+import { BAD_VALUE } from "./versions.ts"
 
 /**
  * Makes the rows of stored records anew: walks them in the order of their ids, a batch per transaction, each under
