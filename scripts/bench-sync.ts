@@ -51,6 +51,15 @@ const walBytes = (sql: postgres.Sql) =>
     return Number(row?.bytes)
   })
 
+/** Size of the stored transactions with their raw records and indexes, in bytes. */
+const diskBytes = (sql: postgres.Sql) =>
+  Effect.promise(async () => {
+    const [row] = await sql<
+      Array<{ bytes: string }>
+    >`SELECT pg_total_relation_size('warehouse.transactions')::text AS bytes`
+    return Number(row?.bytes)
+  })
+
 /**
  * Seconds that Postgres alone takes to write the same rows into a table with the same columns and indexes:
  * no HTTP, no client, no parsing. Nothing that loads row by row can be faster.
@@ -99,6 +108,7 @@ const bench = Effect.gen(function* () {
     })
   const first = yield* timed("first sync")
   const again = yield* timed("unchanged sync")
+  const disk = yield* diskBytes(sql)
   const floor = yield* floorSeconds(sql)
   console.log(`${TRANSACTIONS} transactions, pages of ${PAGE_SIZE}, Node ${process.version}`)
   for (const { name, seconds, extracted, wal, ...run } of [first, again]) {
@@ -109,6 +119,7 @@ const bench = Effect.gen(function* () {
     )
   }
   console.log(`INSERT … SELECT ${floor.toFixed(1).padStart(6)} s ${Math.round(TRANSACTIONS / floor)} rows/s`)
+  console.log(`on disk ${((disk / TRANSACTIONS) * (1e6 / 2 ** 30)).toFixed(2)} GiB per million transactions`)
   console.log(`peak memory of the syncing process: ${Math.round(process.resourceUsage().maxRSS / 1024)} MiB`)
 })
 

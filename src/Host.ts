@@ -43,7 +43,8 @@ export interface AccountGiven {
   /** Leads every key of the warehouse: it must stay the same. Small letters, digits, - and _; `default` where absent. */
   readonly name?: string
   readonly token: Redacted.Redacted
-  readonly baseUrl?: string
+  /** PayCombat's own where absent. */
+  readonly baseUrl?: string | undefined
 }
 
 /** The Postgres that holds the warehouse: one that is there, or an embedded one under a directory. */

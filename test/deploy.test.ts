@@ -1,0 +1,276 @@
+import { execFile, spawnSync } from "node:child_process"
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
+import { join } from "node:path"
+import { promisify } from "node:util"
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { parse } from "yaml"
+import { start } from "../src/sandbox/Sandbox.ts"
+import { cli, databaseEnvironment, sandboxEnvironment } from "./support/cli.ts"
+import { PROJECT } from "./support/package.ts"
+import { temporaryDirectory, testDatabase } from "./support/postgres.ts"
+import { MIGRATED } from "./support/warehouse.ts"
+
+/**
+ * What containers, units and the page about them say of the program must be so. No container is built and no unit is
+ * started here: what they run is, and all they name is looked up.
+ */
+
+const read = (path: string) => readFileSync(join(PROJECT, path), "utf8")
+
+const manifest: { files: ReadonlyArray<string>; bin: Record<string, string> } = JSON.parse(
+  read("package.json"),
+)
+
+/** Variables of the program: what `.env.example` names, commented out or not. */
+const variables = new Set(
+  [...read(".env.example").matchAll(/^#? ?([A-Z][A-Z_]+)=/gm)].map(([, name]) => name!),
+)
+
+const isCommand = (name: string) => existsSync(join(PROJECT, `src/cli/commands/${name}.ts`))
+
+interface Instruction {
+  readonly name: string
+  readonly rest: string
+}
+
+const instructions: ReadonlyArray<Instruction> = read("Dockerfile")
+  .replace(/^#.*\n/gm, "")
+  .replace(/\\\n\s*/g, "")
+  .split("\n")
+  .filter(line => line !== "")
+  .map(line => ({ name: line.split(" ", 1)[0]!, rest: line.slice(line.indexOf(" ") + 1) }))
+
+const named = (name: string) =>
+  instructions.filter(instruction => instruction.name === name).map(({ rest }) => rest)
+
+const last = (name: string): string => named(name).at(-1)!
+
+/** The words of an instruction in its exec form: no shell is in between that would keep signals to itself. */
+const exec = (rest: string): ReadonlyArray<string> => JSON.parse(rest.slice(rest.indexOf("[")))
+
+/** What of the project is sent to the builder. */
+const context = read(".dockerignore")
+  .split("\n")
+  .filter(line => line !== "" && !line.startsWith("#"))
+
+describe("the image", () => {
+  it("is made of files that there are, and is sent no others", () => {
+    expect(context[0]).toBe("*")
+    const kept = context.slice(1).map(line => line.replace(/^!/, ""))
+    const copied = named("COPY")
+      .filter(rest => !rest.startsWith("--from="))
+      .flatMap(rest => rest.split(" ").slice(0, -1))
+    for (const source of copied) {
+      expect([source, existsSync(join(PROJECT, source))]).toEqual([source, true])
+      expect(kept).toContain(source.split("/")[0])
+    }
+    expect(kept.filter(name => !copied.some(source => source.split("/")[0] === name))).toEqual([])
+  })
+
+  it("holds what the program reads at run time, as the package does", () => {
+    const final = instructions.slice(instructions.map(({ name }) => name).lastIndexOf("FROM"))
+    const inImage = final.filter(({ name }) => name === "COPY").map(({ rest }) => rest.split(" ").at(-1))
+    // The rest of the package is for people.
+    const needed = manifest.files
+      .filter(path => /^(dist|drizzle|src)/.test(path))
+      .map(path => path.replace(/^(drizzle)\/.*/, "$1"))
+    expect(inImage).toEqual(expect.arrayContaining([...new Set(needed), "node_modules"]))
+  })
+
+  it("runs the program itself, as nobody special, on a libc that Postgres runs on", () => {
+    expect(exec(last("ENTRYPOINT"))).toEqual(["node", `/app/${manifest.bin["paycombat-sync"]}`])
+    expect(exec(last("CMD")).every(isCommand)).toBe(true)
+    expect(last("USER")).toBe("node")
+    expect(named("FROM").every(image => /^node:22-\w+-slim/.test(image))).toBe(true)
+    expect(last("WORKDIR")).toBe(last("VOLUME"))
+    const set = [
+      ...named("ENV")
+        .join(" ")
+        .matchAll(/(\w+)=/g),
+    ].map(([, name]) => name!)
+    expect(set.filter(name => name !== "NODE_ENV" && !variables.has(name))).toEqual([])
+  })
+
+  it.scopedLive("is healthy while `serve` answers, and not when something else or nothing does", () =>
+    Effect.gen(function* () {
+      const [command, ...args] = exec(last("HEALTHCHECK"))
+      const check = (port: number) =>
+        Effect.promise(() =>
+          promisify(execFile)(command === "node" ? process.execPath : command!, args, {
+            env: { PAYCOMBAT_HTTP_PORT: String(port) },
+          }).then(
+            () => 0,
+            error => error.code,
+          ),
+        )
+      const sandbox = yield* start({ customers: 3, transactions: 3, payouts: 2, checkouts: 2 })
+      const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
+      const program = yield* cli({
+        ...sandboxEnvironment(sandbox),
+        ...databaseEnvironment(ownerUrl),
+        PAYCOMBAT_HTTP_PORT: "0",
+        PAYCOMBAT_HTTP_HOST: "0.0.0.0",
+      })
+      const serving = yield* program.start(exec(last("CMD")))
+      yield* serving.printed("listening on http://0.0.0.0:")
+      const port = Number(/listening on http:\/\/0\.0\.0\.0:(\d+)/.exec(serving.stderr())![1])
+      expect(yield* check(port)).toBe(0)
+      expect((yield* serving.stop("SIGTERM")).code).toBe(143)
+      expect(yield* check(port)).toBe(1)
+      const other = yield* Effect.acquireRelease(
+        Effect.async<ReturnType<typeof createServer>>(resume => {
+          const server = createServer((_, response) => response.writeHead(503).end())
+          server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+        }),
+        server => Effect.sync(() => server.close()),
+      )
+      expect(yield* check((other.address() as AddressInfo).port)).toBe(1)
+    }),
+  )
+})
+
+interface Service {
+  readonly image: string
+  readonly command?: ReadonlyArray<string>
+  readonly environment?: Readonly<Record<string, string>>
+  readonly env_file?: string
+  readonly volumes?: ReadonlyArray<string>
+  readonly ports?: ReadonlyArray<string>
+  readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>
+}
+
+const compose: {
+  services: Record<"postgres" | "migrate" | "serve", Service>
+  volumes: Record<string, null>
+} = parse(read("compose.yaml"))
+
+const deployPage = read("docs/deploy.md")
+
+describe("the compose file", () => {
+  const services = Object.entries(compose.services)
+
+  it("starts what there is, in an order that works", () => {
+    expect(services.map(([name]) => name)).toEqual(["postgres", "migrate", "serve"])
+    for (const [name, { command }] of services.slice(1))
+      expect([name, command?.every(isCommand)]).toEqual([name, true])
+    expect(compose.services.migrate.depends_on).toEqual({ postgres: { condition: "service_healthy" } })
+    expect(compose.services.serve.depends_on).toMatchObject({
+      migrate: { condition: "service_completed_successfully" },
+    })
+    for (const [, { volumes = [] }] of services)
+      for (const volume of volumes) {
+        const source = volume.split(":")[0]!
+        expect([
+          source,
+          source.startsWith("./") ? existsSync(join(PROJECT, source)) : source in compose.volumes,
+        ]).toEqual([source, true])
+      }
+  })
+
+  it("gives the program settings that it has, and no password but its own", () => {
+    const { migrate, serve, postgres } = compose.services
+    for (const { environment = {} } of [migrate, serve])
+      for (const [name, value] of Object.entries(environment)) {
+        expect([name, variables.has(name)]).toEqual([name, true])
+        expect(value).not.toContain("POSTGRES_PASSWORD")
+      }
+    expect(serve.env_file).not.toBe(".env")
+    expect(deployPage).toContain(`cp .env.example ${serve.env_file}`)
+    const passwords = [...read("compose.yaml").matchAll(/\$\{(\w+)/g)].map(([, name]) => name!)
+    const made = /for name in ([A-Z ]+); do/.exec(deployPage)![1]!.split(" ")
+    expect(new Set(passwords)).toEqual(new Set(made.map(name => `${name}_PASSWORD`)))
+    expect(Object.keys(postgres.environment ?? {}).sort()).toEqual([...new Set(passwords)].sort())
+  })
+
+  it("opens to this host only what has no login", () => {
+    expect(compose.services.serve.ports).toEqual([`127.0.0.1:8787:${last("EXPOSE")}`])
+    expect(compose.services.postgres.ports).toBeUndefined()
+  })
+})
+
+const units = readdirSync(join(PROJECT, "deploy")).filter(name => /\.(service|timer)$/.test(name))
+
+/** Directives of a unit; a name that occurs again keeps all its values. */
+const directives = (unit: string) => {
+  const found = new Map<string, Array<string>>()
+  for (const [, name, value] of read(`deploy/${unit}`).matchAll(/^([A-Za-z]+)=(.*)$/gm))
+    found.set(name!, [...(found.get(name!) ?? []), value!])
+  return found
+}
+
+describe("the units", () => {
+  const services = units.filter(name => name.endsWith(".service"))
+
+  it("are two ways to run it, and a timer for one", () => {
+    expect(units.sort()).toEqual([
+      "paycombat-sync-once.service",
+      "paycombat-sync-once.timer",
+      "paycombat-sync.service",
+    ])
+    for (const unit of units) expect(deployPage).toContain(`../deploy/${unit}`)
+  })
+
+  it.each(services)("%s runs what the page installs, and lets it end by itself", unit => {
+    const all = directives(unit)
+    const [program, command, ...rest] = all.get("ExecStart")![0]!.split(" ")
+    expect([isCommand(command!), rest]).toEqual([true, []])
+    const prefix = /npm install --global --prefix (\S+)/.exec(deployPage)![1]
+    expect(program).toBe(`${prefix}/bin/paycombat-sync`)
+    expect(deployPage).toContain(`install --mode 0600 .env.example ${all.get("EnvironmentFile")![0]}`)
+    expect(all.get("Documentation")![0]).toBe(`file:${prefix}/lib/node_modules/paycombat-sync/docs/deploy.md`)
+    // Its Postgres is not told to stop behind its back.
+    expect(all.get("KillMode")).toEqual(["mixed"])
+    expect(all.get("SuccessExitStatus")![0]!.split(" ")).toContain("143")
+    // Node compiles at run time.
+    expect(all.has("MemoryDenyWriteExecute")).toBe(false)
+    const home = `/var/lib/${all.get("StateDirectory")![0]}`
+    expect(all.get("Environment")).toContain(`PAYCOMBAT_DATA_DIR=${home}`)
+    expect(deployPage).toContain(`useradd --system --home-dir ${home}`)
+  })
+
+  it("are hardened alike", () => {
+    const [one, other] = services.map(
+      unit => read(`deploy/${unit}`).split("# What it may not do")[1]!.split("\n[")[0]!,
+    )
+    expect(one!.trim()).toBe(other!.trim())
+  })
+
+  /** Where there is no systemd, the other tests of the units are all there is. */
+  const hasSystemd = spawnSync("systemd-analyze", ["--version"]).status === 0
+  it.scopedLive.skipIf(!hasSystemd)("are understood by systemd, word for word", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      mkdirSync(join(directory, "units"))
+      const files = units.map(unit => {
+        const path = join(directory, "units", unit)
+        // The program is not installed on this machine.
+        writeFileSync(path, read(`deploy/${unit}`).replace(/^ExecStart=\S+/m, "ExecStart=/bin/true"))
+        return path
+      })
+      const args = ["verify", "--recursive-errors=no", ...files]
+      const { status, stderr } = spawnSync("systemd-analyze", args, { encoding: "utf8" })
+      const ours = stderr.split("\n").filter(line => line.includes("paycombat"))
+      expect([status, ours]).toEqual([0, []])
+    }),
+  )
+})
+
+describe("the page", () => {
+  it("names commands, options and files that there are", () => {
+    const code = [...deployPage.matchAll(/```sh\n([\s\S]*?)```|`([^`\n]+)`/g)].map(
+      ([, block, word]) => block ?? word!,
+    )
+    const commands = code.flatMap(text => [...text.matchAll(/paycombat-sync ([a-z]+)(?: ([a-z]+))?/g)])
+    expect(commands.length).toBeGreaterThan(5)
+    const known = (command: string) => isCommand(command) || command === "paycombat"
+    for (const [text, command, more] of commands) {
+      expect([text, known(command!)]).toEqual([text, true])
+      if (command === "database" && more !== undefined) expect(["backup", "restore"]).toContain(more)
+    }
+    for (const [, name] of deployPage.matchAll(/\b((?:PAYCOMBAT|OTEL)_[A-Z_]+[A-Z])\b/g))
+      expect([name, variables.has(name!)]).toEqual([name, true])
+  })
+})
