@@ -1,16 +1,19 @@
 import { execFile, spawnSync } from "node:child_process"
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { appendFile } from "node:fs/promises"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { join } from "node:path"
 import { promisify } from "node:util"
 import { describe, expect, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Redacted } from "effect"
 import { parse } from "yaml"
 import { start } from "../src/sandbox/Sandbox.ts"
+import { embeddedPostgres } from "../src/warehouse/EmbeddedPostgres.ts"
 import { cli, databaseEnvironment, sandboxEnvironment } from "./support/cli.ts"
+import { postmasterIn, scratchDataDir } from "./support/embedded.ts"
 import { PROJECT } from "./support/package.ts"
-import { temporaryDirectory, testDatabase } from "./support/postgres.ts"
+import { runSql, temporaryDirectory, testDatabase } from "./support/postgres.ts"
 import { MIGRATED } from "./support/warehouse.ts"
 
 /**
@@ -189,6 +192,64 @@ describe("the compose file", () => {
     expect(compose.services.serve.ports).toEqual([`127.0.0.1:8787:${last("EXPOSE")}`])
     expect(compose.services.postgres.ports).toBeUndefined()
   })
+})
+
+/** A statement per line, as a superuser's session takes it; psql's own part is done here. */
+const statementsOf = (script: string, passwords: Readonly<Record<string, string>>): ReadonlyArray<string> => {
+  const variable = new Map(
+    [...script.matchAll(/^\\getenv (\w+) (\w+)$/gm)].map(([, name, from]) => [name!, from!]),
+  )
+  return script
+    .split("\n")
+    .filter(line => line !== "" && !/^(--|\\)/.test(line))
+    .map(line => line.replace(/:'(\w+)'/g, (_, name) => `'${passwords[variable.get(name) ?? ""]}'`))
+}
+
+describe("the logins for a Postgres of one's own", () => {
+  it.scopedLive("are an owner who can migrate, and a reader who can read the answers and no more", () =>
+    Effect.gen(function* () {
+      // On a server that has logins of these names already: under other names, but for the group.
+      const renamed = read("deploy/roles.sql")
+        .replace(/^CREATE ROLE paycombat_reader .*\n/m, "")
+        .replace(/\b(paycombat|paycombat_query|warehouse)\b(?=[; ]|$)/gm, "given_$1")
+        // What PUBLIC may do is as on a fresh server: the embedded one's template takes some of it away.
+        .replace("OWNER given_paycombat;", "OWNER given_paycombat TEMPLATE template0;")
+      const dataDir = yield* scratchDataDir
+      const server = yield* embeddedPostgres(dataDir, {
+        settings: { fsync: "off" },
+        bootstrap: statementsOf(renamed, { OWNER_PASSWORD: "owner", READER_PASSWORD: "reader" }),
+      })
+      // Its own rules name its own logins only.
+      const rules = "host given_warehouse all 127.0.0.1/32 scram-sha-256\n"
+      yield* Effect.promise(() => appendFile(join(server.directory, "pg_hba.conf"), rules))
+      process.kill(postmasterIn(dataDir), "SIGHUP")
+      const login = (name: string, password: string) =>
+        `postgres://given_${name}:${password}@127.0.0.1:${server.port}/given_warehouse`
+      const program = yield* cli({
+        DATABASE_URL: login("paycombat", "owner"),
+        PAYCOMBAT_READER_URL: login("paycombat_query", "reader"),
+      })
+      const migrated = yield* program.run(["migrate"])
+      expect([migrated.code, migrated.stderr]).toEqual([0, ""])
+      expect(migrated.stdout).not.toMatch(/administrator|ask/)
+      const answer = yield* program.run([
+        "query",
+        "SELECT current_user, count(*) FROM analytics.freshness",
+        "--json",
+      ])
+      expect([answer.stderr, JSON.parse(answer.stdout)]).toEqual([
+        "",
+        [{ current_user: "given_paycombat_query", count: "0" }],
+      ])
+      const [owner] = yield* Effect.promise(() =>
+        runSql(
+          Redacted.make(login("paycombat", "owner")),
+          "SELECT rolsuper, rolcreaterole FROM pg_roles WHERE rolname = current_user",
+        ),
+      )
+      expect(owner).toEqual({ rolsuper: false, rolcreaterole: false })
+    }),
+  )
 })
 
 const units = readdirSync(join(PROJECT, "deploy")).filter(name => /\.(service|timer)$/.test(name))
