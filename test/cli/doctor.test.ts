@@ -37,7 +37,7 @@ const marked = ({ stdout }: Ended, level: string) =>
 
 const passwordOf = (url: Redacted.Redacted) => new URL(Redacted.value(url)).password
 
-describe.concurrent("doctor", () => {
+describe("doctor", () => {
   it.scopedLive("prints a line for each check, and exits with 0 where nothing fails", () =>
     Effect.gen(function* () {
       const { run, directory } = yield* parts
@@ -85,7 +85,7 @@ describe.concurrent("doctor", () => {
   it.scopedLive("exits with 1 where something fails, and looks at the rest", () =>
     Effect.gen(function* () {
       const { run } = yield* parts
-      const refused = yield* run(["doctor"], { PAYCOMBAT_TOKEN: "another-token" })
+      const refused = yield* run(["doctor", "--stream", "payouts"], { PAYCOMBAT_TOKEN: "another-token" })
       expect(refused.code).toBe(1)
       expect(marked(refused, "fail")).toEqual([
         expect.stringMatching(/default token: .*401.*PAYCOMBAT_TOKEN\.$/),
@@ -104,26 +104,23 @@ describe.concurrent("doctor", () => {
   it.scopedLive("exits with 2 where settings are wrong, names the variable and looks at the rest", () =>
     Effect.gen(function* () {
       const { run } = yield* parts
-      const [tokenless, urlless, scheduleless, accountless] = yield* Effect.all(
-        [
-          run(["doctor"], { PAYCOMBAT_TOKEN: "" }),
-          run(["doctor", "--stream", "payouts"], { DATABASE_URL: "secret-host/x" }),
-          run(["doctor", "--stream", "payouts"], { PAYCOMBAT_SCHEDULE: "every day" }),
-          run(["doctor", "--account", "eu"]),
-        ],
-        { concurrency: 2 },
-      )
-      for (const ended of [tokenless, urlless, scheduleless, accountless]) {
-        expect([ended.code, ended.stderr]).toEqual([2, ""])
-        expect(marked(ended, "fail")).toHaveLength(1)
-      }
-      expect(tokenless.stdout).toContain("✖ fail  configuration: PAYCOMBAT_TOKEN is not set.")
+      const tokenless = yield* run(["doctor"], { PAYCOMBAT_TOKEN: "" })
+      expect([tokenless.code, tokenless.stderr]).toEqual([2, ""])
+      expect(marked(tokenless, "fail")).toEqual([
+        expect.stringMatching(/^✖ fail {2}configuration: PAYCOMBAT_TOKEN is not set\./),
+      ])
       expect(tokenless.stdout).toContain("migrations: the database is up to date.")
-      expect(urlless.stdout).toContain("✖ fail  configuration: DATABASE_URL must be")
-      expect(urlless.stdout).not.toContain("secret-host")
-      expect(urlless.stdout).toContain("default/payouts list: /api/v1/payout/get-all")
-      expect(scheduleless.stdout).toContain("✖ fail  configuration: PAYCOMBAT_SCHEDULE")
-      expect(accountless.stdout).toContain("There is no account eu")
+      const malformed = yield* run(["doctor", "--stream", "payouts"], {
+        DATABASE_URL: "secret-host/x",
+        PAYCOMBAT_SCHEDULE: "every day",
+      })
+      expect([malformed.code, malformed.stderr]).toEqual([2, ""])
+      expect(marked(malformed, "fail")).toEqual([
+        expect.stringMatching(/configuration: DATABASE_URL must be/),
+        expect.stringMatching(/configuration: PAYCOMBAT_SCHEDULE/),
+      ])
+      expect(malformed.stdout).not.toContain("secret-host")
+      expect(malformed.stdout).toContain("default/payouts list: /api/v1/payout/get-all")
       const streamless = yield* run(["doctor", "--stream", "refunds"])
       expect([streamless.code, streamless.stdout]).toEqual([2, ""])
       expect(linesOf(streamless.stderr)).toEqual([expect.stringContaining("no stream refunds")])
@@ -181,26 +178,16 @@ describe.concurrent("doctor", () => {
       const { run, sandbox, ownerUrl, readerUrl } = yield* parts
       plantPeople(sandbox, 8)
       plantBadRecords(sandbox)
-      const secrets = { PAYCOMBAT_PII: "hash", PAYCOMBAT_PII_KEY: KEY, PAYCOMBAT_LOG_LEVEL: "debug" }
-      const said: Array<string> = []
-      const tell = ({ stdout, stderr }: Ended) => void said.push(stdout, stderr)
-      const plain = yield* run(["doctor"], secrets)
+      const secrets = { PAYCOMBAT_PII: "hash", PAYCOMBAT_PII_KEY: KEY }
+      const plain = yield* run(["doctor", "--log-level", "debug"], secrets)
       expect(plain.stdout).toContain("nick_name (string)")
-      tell(plain)
-      tell(yield* run(["doctor", "--json"], secrets))
       const echo = `the token ${TOKEN} of ${MARK} ${MARK}@example.com`
-      for (const body of [
-        echo,
-        `<p>${echo}`,
-        { status: true, data: [{ [echo]: echo }, echo] },
-        { status: false, error: { code: echo } },
-      ])
-        for (const status of [200, 400]) {
-          sandbox.setFault(() => ({ status, body }))
-          tell(yield* run(["doctor", "--json", "--stream", "payouts"], secrets))
-        }
+      sandbox.setFault(({ path }) => (path.includes("payout") ? { status: 400, body: echo } : undefined))
+      const refused = yield* run(["doctor", "--json", "--stream", "payouts"], secrets)
+      expect(refused.code).toBe(1)
+      const said = [plain, refused].flatMap(({ stdout, stderr }) => [stdout, stderr]).join("\n")
       const words = [TOKEN, KEY, MARK, passwordOf(ownerUrl), passwordOf(readerUrl)]
-      expect(words.filter(word => said.join("\n").includes(word))).toEqual([])
+      expect(words.filter(word => said.includes(word))).toEqual([])
     }),
   )
 })

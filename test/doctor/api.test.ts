@@ -245,6 +245,28 @@ describe.concurrent("real records that differ", () => {
     }),
   )
 
+  it.scopedLive(
+    "show nothing of an API that answers with what it was asked, or with what nobody expects",
+    () =>
+      Effect.gen(function* () {
+        const sandbox = yield* start({ ...SMALL, token: TOKEN })
+        const echo = `the token ${TOKEN} of ${MARK} ${MARK}@example.com`
+        const bodies = [
+          echo,
+          `<p>${echo}`,
+          { status: true, data: [{ [echo]: echo, id: MARK, wire_id: MARK }, echo] },
+          { status: false, message: echo, error: { code: echo } },
+        ]
+        for (const body of bodies)
+          for (const status of [200, 400]) {
+            const headers = { "content-type": `application/json; ${MARK}` }
+            sandbox.setFault(() => ({ status, body, headers }))
+            const examination = yield* examined(sandbox, { only: ["payouts", "wallet_readiness"] })
+            for (const secret of [TOKEN, MARK]) expect(JSON.stringify(examination)).not.toContain(secret)
+          }
+      }),
+  )
+
   it.scopedLive("tell of readiness, also where nothing is said to be missing", () =>
     Effect.gen(function* () {
       const sandbox = yield* start({ ...SMALL, token: TOKEN })
