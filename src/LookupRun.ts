@@ -4,7 +4,7 @@ import { isJsonObject, stringifyJson } from "./Json.ts"
 import type { StreamContext, StreamFailure, StreamResult } from "./Pipeline.ts"
 import { unwrapRecord } from "./paycombat/envelope.ts"
 import type { LookupStream } from "./Stream.ts"
-import { secondsSinceChange } from "./warehouse/privacy.ts"
+import { modeChangedAt } from "./warehouse/privacy.ts"
 import {
   type Answer,
   clearQueue,
@@ -121,12 +121,9 @@ export const runLookupStream = (
 ): Effect.Effect<StreamResult, StreamFailure> =>
   Effect.gen(function* () {
     const { sql, held, settings, account, usage, tell } = context
-    const recheckAfter = Duration.toSeconds(settings.readyRecheck)
-    const recheckSeconds = context.mustReadAll
-      ? Math.min(recheckAfter, yield* secondsSinceChange(sql, held))
-      : recheckAfter
     const { due, queued, neverAsked } = yield* queueDue(sql, held, stream, {
-      recheckSeconds,
+      recheckSeconds: Duration.toSeconds(settings.readyRecheck),
+      newerThan: context.mustReadAll ? yield* modeChangedAt(sql, held) : null,
       callsMax: settings.readyMaxCalls,
     })
     const done = { extracted: 0, inserted: 0, updated: 0, failed: 0 }

@@ -37,14 +37,18 @@ const DUE_ORDER = "checked_at NULLS FIRST, first_seen_at, customer_id"
 /**
  * Queues the customers to be asked, at most `callsMax` (infinite for all), and counts all that are due, as of one
  * moment. Never asked first, then the oldest answer. A ready answer is asked again when it is older than
- * `recheckSeconds`; one that is not ready, whose latest check failed, or whose customer was written since, on every
- * run. Reads each customer once, whatever the limit; writes only what is queued.
+ * `recheckSeconds`, or than `newerThan`; one that is not ready, whose latest check failed, or whose customer was
+ * written since, on every run. Reads each customer once, whatever the limit; writes only what is queued.
  */
 export const queueDue = (
   sql: postgres.Sql,
   held: Held,
   stream: LookupStream,
-  { recheckSeconds, callsMax }: { readonly recheckSeconds: number; readonly callsMax: number },
+  {
+    recheckSeconds,
+    newerThan = null,
+    callsMax,
+  }: { readonly recheckSeconds: number; readonly newerThan?: string | null; readonly callsMax: number },
 ): Effect.Effect<Queue, LeaseError | WarehouseError> =>
   fenced(sql, held, async tx => {
     await tx`
@@ -58,7 +62,8 @@ export const queueDue = (
          LEFT JOIN ${shapeOf(stream.table).table} AS r ON r.account = c.account AND r.customer_id = c.customer_id
          WHERE c.account = $2 AND c.removed_at IS NULL AND (
            r.checked_at IS NULL OR r.is_wallet_ready IS NOT TRUE OR r.check_error IS NOT NULL
-           OR c.read_at > r.checked_at OR r.checked_at < statement_timestamp() - make_interval(secs => $4))
+           OR c.read_at > r.checked_at
+           OR r.checked_at < greatest(statement_timestamp() - make_interval(secs => $4), $6::timestamptz))
        ), queued AS (
          INSERT INTO sync.due_keys (run_id, account, stream, position, record_id)
          SELECT $1::uuid, $2, $3, row_number() OVER (ORDER BY ${DUE_ORDER}), customer_id
@@ -68,7 +73,14 @@ export const queueDue = (
        SELECT (SELECT count(*)::float8 FROM queued) AS queued, count(*)::float8 AS due,
          (count(*) FILTER (WHERE checked_at IS NULL))::float8 AS "neverAsked"
        FROM due`,
-      [held.runId, held.account, held.stream, recheckSeconds, Number.isFinite(callsMax) ? callsMax : null],
+      [
+        held.runId,
+        held.account,
+        held.stream,
+        recheckSeconds,
+        Number.isFinite(callsMax) ? callsMax : null,
+        newerThan,
+      ],
     )
     return queue
   })

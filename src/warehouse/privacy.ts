@@ -193,13 +193,12 @@ export const settlePrivacy = (
     return { mustReadAll, note }
   })
 
-/** Seconds for which the mode has been asked for: what was read within them is stored in it. */
-export const secondsSinceChange = (sql: postgres.Sql, held: Held): Effect.Effect<number, WarehouseError> =>
+/** Since when the mode has been asked for: what was read later is stored in it. Where nothing is known of it, nothing is. */
+export const modeChangedAt = (sql: postgres.Sql, held: Held): Effect.Effect<string, WarehouseError> =>
   attempt(async () => {
-    const [state] = await sql<Array<{ seconds: number }>>`
-      SELECT extract(epoch FROM clock_timestamp() - changed_at)::float8 AS seconds FROM sync.privacy
-      WHERE account = ${held.account} AND stream = ${held.stream}`
-    return state?.seconds ?? 0
+    const [state] = await sql<Array<{ changed_at: string }>>`
+      SELECT changed_at FROM sync.privacy WHERE account = ${held.account} AND stream = ${held.stream}`
+    return state?.changed_at ?? "infinity"
   })
 
 /**
