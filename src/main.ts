@@ -19,6 +19,11 @@ for (const signal of ["SIGINT", "SIGTERM"] as const)
     if (Date.now() - first.at > IMPATIENT_AFTER_MILLIS) process.exit(128 + constants.signals[signal])
   })
 
+// Who reads the answer may stop reading: `| head` is no failure.
+process.stdout.on("error", error => {
+  if (!("code" in error && error.code === "EPIPE")) throw error
+})
+
 /** Not the whole of NodeContext: what a command line needs of it loads sooner. */
 const platform = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer)
 
