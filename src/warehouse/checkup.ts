@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../Errors.ts"
 import { reading } from "./Database.ts"
-import { READER_ROLE } from "./grants.ts"
+import { excessOfReader, READER_ROLE } from "./grants.ts"
 
 /** Looks at a Postgres and changes nothing: what it is, what this login may do there, and what is in the warehouse. */
 
@@ -75,15 +75,7 @@ export const databaseFacts = (sql: postgres.Sql): Effect.Effect<DatabaseFacts, W
 
 /** What the reader's role can read of the tables themselves, which nobody needs to see analytics. */
 export const readableByRole = (sql: postgres.Sql): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
-  reading(async () => {
-    const rows = await sql<Array<{ name: string }>>`
-      SELECT format('%I.%I', n.nspname, c.relname) AS name
-      FROM pg_roles r, pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-      WHERE r.rolname = ${READER_ROLE} AND n.nspname IN ('warehouse', 'sync') AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-        AND has_schema_privilege(r.oid, n.oid, 'USAGE') AND has_table_privilege(r.oid, c.oid, 'SELECT')
-      ORDER BY 1`
-    return rows.map(({ name }) => name)
-  })
+  reading(() => excessOfReader(sql))
 
 /**
  * What `analytics` takes each event for: +1, −1, 0, or null where it does not know, in the order asked. The rule is that

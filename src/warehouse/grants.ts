@@ -100,6 +100,21 @@ export const createReaderRole = async (tx: postgres.TransactionSql): Promise<Rea
   return []
 }
 
+/** The tables that the role can read beside our views, which nobody needs for `analytics`. */
+export const excessOfReader = async (
+  sql: Pick<postgres.Sql, "unsafe"> | Pick<postgres.TransactionSql, "unsafe">,
+): Promise<ReadonlyArray<string>> => {
+  const rows = await sql.unsafe<Array<{ name: string }>>(
+    `SELECT format('%I.%I', n.nspname, c.relname) AS name
+     FROM pg_roles r, pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE r.rolname = $1 AND n.nspname IN ('warehouse', 'sync') AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+       AND has_schema_privilege(r.oid, n.oid, 'USAGE') AND has_table_privilege(r.oid, c.oid, 'SELECT')
+     ORDER BY 1`,
+    [READER_ROLE],
+  )
+  return rows.map(({ name }) => name)
+}
+
 /**
  * Lets the role read our views, and says what else it can read of ours: a right that a person gave is
  * theirs to take back. Does nothing where the role is missing or has it all.
@@ -113,15 +128,8 @@ export const grantReader = async (tx: postgres.TransactionSql): Promise<Readonly
     SELECT format('GRANT SELECT ON analytics.%I TO %I', v.name, rolname)
     FROM reader, sync.views v WHERE NOT has_table_privilege(oid, format('analytics.%I', v.name), 'SELECT')`
   if (statements.length > 0) await tx.unsafe(statements.map(row => row.statement).join(";\n"))
-  const excess = await tx<Array<{ name: string }>>`
-    SELECT format('%I.%I', n.nspname, c.relname) AS name
-    FROM pg_roles r, pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE r.rolname = ${READER_ROLE} AND n.nspname IN ('warehouse', 'sync') AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-      AND has_schema_privilege(r.oid, n.oid, 'USAGE') AND has_table_privilege(r.oid, c.oid, 'SELECT')
-    ORDER BY 1`
+  const excess = await excessOfReader(tx)
   return excess.length === 0
     ? []
-    : [
-        `${READER_ROLE} can also read ${excess.map(row => row.name).join(", ")}: REVOKE that if nobody meant it`,
-      ]
+    : [`${READER_ROLE} can also read ${excess.join(", ")}: REVOKE that if nobody meant it`]
 }
