@@ -102,12 +102,14 @@ const inAll = ({ holds, of }: Holds) => `in ${holds} of ${of}`
 
 const signs = ({ negative, zero, positive }: EventMoney["amounts"]): string => {
   if (negative === 0) return zero === 0 ? "amounts are positive" : "amounts are never negative"
-  return positive === 0 ? "amounts are negative" : `amounts are negative in ${negative}, positive in ${positive}`
+  return positive === 0
+    ? "amounts are negative"
+    : `amounts are negative in ${negative}, positive in ${positive}`
 }
 
 /** What is left of the amount after a fee, where money goes out: the one place where the balances' assumption may be wrong twice. */
-const feeNote = ({ directions, net, withFees }: EventMoney, feeField: string): string =>
-  directions.includes(-1) && withFees > 0 && net.formula?.endsWith(`− ${feeField}`)
+const feeNote = ({ directions, amounts, net, withFees }: EventMoney, feeField: string): string =>
+  directions.includes(-1) && amounts.positive > 0 && withFees > 0 && net.formula?.endsWith(`− ${feeField}`)
     ? `; money goes out, and balances take the fee on top of the amount: where analytics.balance_reconciliation differs by the fees, it is part of the amount`
     : ""
 

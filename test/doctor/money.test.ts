@@ -202,6 +202,12 @@ describe("the direction of events", () => {
     )
   })
 
+  it("that takes money out by a negative amount is worth none: the fee is on top of it", () => {
+    expect(said(reportOf([["PAYOUT", "-100", "2", "0", "2", "-102"]], seeds)).join()).not.toContain(
+      "reconciliation",
+    )
+  })
+
   it("shows a type only where it looks like a code", () => {
     const report = reportOf([["zyx@example.com", "1", "0", "0", "0", "1"]], seeds)
     expect(JSON.stringify([report, said(report)])).not.toContain("zyx")

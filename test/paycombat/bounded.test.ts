@@ -1,0 +1,57 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { boundedClient } from "../../src/paycombat/bounded.ts"
+import { Usage } from "../../src/paycombat/Client.ts"
+import { clientOf, startSandbox } from "./support.ts"
+
+const LIST = "/api/v1/customer/get-all"
+
+describe("a bounded client", () => {
+  it.scopedLive("sends no more than its requests, and says so without sending", () =>
+    Effect.gen(function* () {
+      const sandbox = yield* startSandbox()
+      const usage = { requests: 0, retries: 0 }
+      const client = boundedClient(yield* clientOf(sandbox), 3)
+      const ask = Effect.provideService(client.get(LIST), Usage, usage)
+      for (let n = 0; n < 3; n++) yield* ask
+      expect(yield* Effect.flip(ask)).toMatchObject({
+        _tag: "EndpointError",
+        reason: "unavailable",
+        message: "not asked: 3 requests were spent before",
+      })
+      expect([usage.requests, sandbox.requests.total]).toEqual([3, 3])
+    }),
+  )
+
+  it.scopedLive("stops asking where nobody answers any more, and not before", () =>
+    Effect.gen(function* () {
+      const sandbox = yield* startSandbox()
+      let isAway = true
+      sandbox.setFault(() => (isAway ? { status: 503, body: {} } : undefined))
+      const client = boundedClient(yield* clientOf(sandbox), 1_000)
+      const once = client.get(LIST, {}, { attempts: 1 })
+      yield* Effect.flip(once)
+      yield* Effect.flip(once)
+      isAway = false
+      yield* once
+      isAway = true
+      for (let n = 0; n < 3; n++) yield* Effect.flip(once)
+      isAway = false
+      expect(yield* Effect.flip(once)).toMatchObject({ reason: "unavailable", status: 503 })
+      expect(sandbox.requests.total).toBe(6)
+    }),
+  )
+
+  it.scopedLive("tries a call twice, not as often as a run does; a refusal once", () =>
+    Effect.gen(function* () {
+      const sandbox = yield* startSandbox()
+      const client = boundedClient(yield* clientOf(sandbox), 1_000)
+      sandbox.setFault(() => ({ status: 503, body: {} }))
+      yield* Effect.flip(client.get(LIST))
+      expect(sandbox.requests.total).toBe(2)
+      sandbox.setFault(() => ({ status: 404, body: {} }))
+      yield* Effect.flip(client.get(LIST))
+      expect(sandbox.requests.total).toBe(3)
+    }),
+  )
+})
