@@ -6,7 +6,8 @@ import { type Finding, finding } from "./Finding.ts"
 
 /** Which variables are set, by name; never what they hold. */
 
-const FIXED = [
+/** Variables whose name holds no account and no stream. */
+export const VARIABLES = [
   "PAYCOMBAT_TOKEN",
   "PAYCOMBAT_ACCOUNTS",
   "PAYCOMBAT_BASE_URL",
@@ -46,7 +47,7 @@ const namesSet = Effect.promise(async () => {
 })
 
 const isKnown = (accounts: ReadonlyArray<string>, lists: ReadonlyArray<string>) => {
-  const known = new Set([...FIXED, ...lists.map(Config.pathVariable)])
+  const known = new Set([...VARIABLES, ...lists.map(Config.pathVariable)])
   for (const account of accounts)
     for (const name of ["PAYCOMBAT_TOKEN", "PAYCOMBAT_BASE_URL"])
       known.add(`${name}_${account.toUpperCase().replaceAll("-", "_")}`)

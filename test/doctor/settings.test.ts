@@ -1,0 +1,16 @@
+import { readFileSync } from "node:fs"
+import { describe, expect, it } from "@effect/vitest"
+import { VARIABLES } from "../../src/doctor/settings.ts"
+
+/** Names in a text that look like settings; those of an account or a list have its name at their end. */
+const named = (file: string) =>
+  [...new Set(readFileSync(file, "utf8").match(/\b(PAYCOMBAT_[A-Z_]+[A-Z]|DATABASE_URL)\b/g))]
+    .filter(name => !/^PAYCOMBAT_(PATH_|TOKEN_|BASE_URL_)/.test(name) && name !== "PAYCOMBAT_PATH")
+    .sort()
+
+describe("the variables that doctor knows", () => {
+  it("are those that are read, and those that are documented: it must call none of them unknown", () => {
+    expect([...VARIABLES].sort()).toEqual(named("src/Config.ts"))
+    expect(VARIABLES).toEqual(expect.arrayContaining(named(".env.example")))
+  })
+})
