@@ -287,7 +287,9 @@ describe("the units", () => {
     // Its Postgres is not told to stop behind its back.
     expect(all.get("KillMode")).toEqual(["process"])
     expect(all.get("SuccessExitStatus")![0]!.split(" ")).toContain("143")
-    // Node compiles at run time.
+    // Node tries one system call that the filter does not let through, and must not die of it.
+    expect(all.get("SystemCallErrorNumber")).toEqual(["EPERM"])
+    // It compiles at run time.
     expect(all.has("MemoryDenyWriteExecute")).toBe(false)
     const home = `/var/lib/${all.get("StateDirectory")![0]}`
     expect(all.get("Environment")).toContain(`PAYCOMBAT_DATA_DIR=${home}`)
