@@ -3,6 +3,7 @@ import { hostname } from "node:os"
 import type * as HttpClient from "@effect/platform/HttpClient"
 import { Cause, Deferred, Duration, Effect, Exit, Option, Schedule } from "effect"
 import type postgres from "postgres"
+import { booking, inTime } from "./Booking.ts"
 import type { AccountSettings, RunSettings } from "./Config.ts"
 import type { AccountError, EndpointError, LeaseError, WarehouseError } from "./Errors.ts"
 import { runListStream } from "./ListRun.ts"
@@ -157,8 +158,8 @@ const runStream = (
       Effect.onExit(exit => {
         const ending = endingOf(exit)
         return finishStream(context.sql, context.held, { ...ending, ...usage }).pipe(
+          booking(exit),
           Effect.zipRight(tell({ status: ending.status, message: ending.error ?? ending.note })),
-          Effect.catchTag("WarehouseError", error => Effect.logError(error.message)),
         )
       }),
       Effect.exit,
@@ -182,7 +183,8 @@ const takeLeases = (sql: postgres.Sql, options: RunOptions, runId: string, holde
       holder,
       leaseSeconds: options.leaseSeconds,
     }),
-    ({ held }) => Effect.ignore(release(sql, held)),
+    // One that cannot be given back runs out.
+    ({ held }) => Effect.ignore(inTime(release(sql, held))),
   )
 
 /** Runs the streams of one account, each after its parents have ended, however they ended. */
@@ -266,7 +268,7 @@ export const runOnce = (
             return finishRun(sql, runId, worst([...statuses, ...(failed ? ["failed"] : [])]))
           }),
           Effect.zipRight(Effect.flatMap(summaryOf(sql, runId), countRun)),
-          Effect.catchTag("WarehouseError", error => Effect.logError(error.message)),
+          booking(exit),
         ),
       ),
       Effect.annotateLogs("run", runId),

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto"
 import { hostname } from "node:os"
 import { Cause, Effect, Exit } from "effect"
+import { booking, inTime } from "./Booking.ts"
 import type { LeaseError, WarehouseError } from "./Errors.ts"
 import { endingOf, heartbeat, worst } from "./Pipeline.ts"
 import { Progress, type StreamProgress } from "./Progress.ts"
@@ -70,8 +71,8 @@ const runTask = (mode: Mode, task: Task, held: Held, work: Work) =>
         const stopped = status === "interrupted" ? "Told to stop; what was done stays." : ending.error
         const error = failed ?? stopped
         return finishStream(sql, held, { ...ending, status, error, requests: 0, retries: 0 }).pipe(
+          booking(exit),
           Effect.zipRight(tell({ status, message: error })),
-          Effect.catchTag("WarehouseError", problem => Effect.logError(problem.message)),
         )
       }),
       Effect.exit,
@@ -98,7 +99,7 @@ export const runTasks = (
         holder: `${hostname()}:${process.pid}`,
         leaseSeconds,
       }),
-      taken => Effect.ignore(release(sql, taken.held)),
+      taken => Effect.ignore(inTime(release(sql, taken.held))),
     )
     const [first] = refused
     if (held.length === 0 && first !== undefined) return yield* first
@@ -121,7 +122,7 @@ export const runTasks = (
             const failed = refused.length > 0 || (Exit.isFailure(exit) && !Cause.isInterrupted(exit.cause))
             return finishRun(sql, runId, worst([...statuses, ...(failed ? ["failed"] : [])]))
           }),
-          Effect.catchTag("WarehouseError", error => Effect.logError(error.message)),
+          booking(exit),
         ),
       ),
     )

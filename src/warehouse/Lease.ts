@@ -4,7 +4,7 @@ import type postgres from "postgres"
 import { LeaseError, type WarehouseError } from "../Errors.ts"
 import type { Row } from "../Stream.ts"
 import { arraysOf, type Transaction, unnestOf } from "./bulk.ts"
-import { attempt, retryTransient, retryUntilInterrupted, sqlState, warehouseError } from "./Database.ts"
+import { attempt, retryUntilInterrupted, sqlState, warehouseError } from "./Database.ts"
 
 /**
  * One run at a time per account and stream. A lease is a row with an expiry, renewed by each commit and by a
@@ -103,7 +103,7 @@ const claim = async (
 
 /** Takes the leases that are free or expired, together; says who holds the others. Waits for nobody. */
 export const acquire = (sql: postgres.Sql, wanted: Claim): Effect.Effect<Taken, WarehouseError> =>
-  retryTransient(
+  retryUntilInterrupted(
     attempt(async () => {
       try {
         return (await sql.begin(tx => claim(tx, wanted, true))) as Taken

@@ -1,0 +1,40 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Exit, Fiber } from "effect"
+import { start } from "../../src/sandbox/Sandbox.ts"
+import { connect } from "../../src/warehouse/Database.ts"
+import { testDatabase } from "../support/postgres.ts"
+import { postgresProxy } from "../support/postgresProxy.ts"
+import { MIGRATED, printed, SMALL, statusesOf, syncOnce } from "../support/warehouse.ts"
+
+/** A run that is told to stop while Postgres is away: who told it does not wait for Postgres. */
+
+const STOPPED_WITHIN_MILLIS = 20_000
+
+describe("a run that is told to stop while Postgres is away", () => {
+  it.scopedLive("ends within seconds, is booked as dead by the next one, and is gone on with", () =>
+    Effect.gen(function* () {
+      const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
+      const proxy = yield* postgresProxy(ownerUrl)
+      const sandbox = yield* start({ ...SMALL, transactions: 300 })
+      const direct = yield* connect(ownerUrl)
+      const sql = yield* connect(proxy.through(ownerUrl))
+      sandbox.setFault(() => ({ delayMillis: 100 }))
+      const run = yield* Effect.fork(syncOnce(sql, sandbox, { leaseSeconds: 2 }))
+      yield* Effect.sleep("2 seconds")
+      proxy.refuse(true)
+      expect(proxy.cut()).toBeGreaterThan(0)
+      yield* Effect.sleep("500 millis")
+      const toldAt = Date.now()
+      const exit = yield* Fiber.interrupt(run)
+      expect(Date.now() - toldAt).toBeLessThan(STOPPED_WITHIN_MILLIS)
+      expect(Exit.isInterrupted(exit)).toBe(true)
+
+      sandbox.setFault(null)
+      yield* Effect.sleep("2 seconds")
+      const next = yield* syncOnce(direct, sandbox)
+      for (const status of Object.values(statusesOf(next))) expect(status).toBe("complete")
+      const runs = yield* printed(direct, "SELECT status FROM sync.runs ORDER BY started_at")
+      expect(runs).toEqual([{ status: "dead" }, { status: "complete" }])
+    }),
+  )
+})
