@@ -44,8 +44,8 @@ interface Asked {
 /** Asks about one id. A definite refusal is an answer about that id; what is wrong with the endpoint ends the look-ups. */
 const ask = (context: StreamContext, stream: LookupStream, tally: Tally) => {
   let unavailableInARow = 0
-  return (id: string): Effect.Effect<Asked, StreamFailure> => {
-    const { source, decode } = stream
+  const { source, decode } = stream
+  const askAbout = (id: string, sentBefore: number): Effect.Effect<Asked, StreamFailure> => {
     const failed = (at: Date, error: string): Answer => ({
       id,
       checkedAt: at.toISOString(),
@@ -90,14 +90,17 @@ const ask = (context: StreamContext, stream: LookupStream, tally: Tally) => {
         const isAway = unavailableInARow >= UNAVAILABLE_IN_A_ROW_MAX
         const isLast = isAway || error.status === 403
         if (isLast) tally.end = error
-        // A refusal is booked even so: were it about this id only, it would come first in each run, and end it.
+        // In a pause that the API asked for nothing is sent: then it is not about this id, which keeps its place. A
+        // refusal is booked though it ends all: were it about this id only, it would come first in each run, and end it.
+        const isAboutId = !isAway && context.usage.requests > sentBefore
         return Effect.map(
           context.client.now,
-          (now): Asked => ({ answer: isAway ? null : failed(now, error.message), isLast }),
+          (now): Asked => ({ answer: isAboutId ? failed(now, error.message) : null, isLast }),
         )
       }),
     )
   }
+  return (id: string) => Effect.suspend(() => askAbout(id, context.usage.requests))
 }
 
 /** What the bound on calls cost this run. */
@@ -165,7 +168,7 @@ export const runLookupStream = (
         reason: "unavailable",
         path: stream.source.path("{id}"),
         message:
-          `${unanswered} of ${done.extracted} look-ups got no proper answer: see wallet_readiness.check_error.` +
+          `${unanswered} of ${queued} look-ups got no proper answer: see wallet_readiness.check_error.` +
           " The next run asks again.",
       })
     }

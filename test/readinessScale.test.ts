@@ -7,6 +7,7 @@ import type { LookupStream } from "../src/Stream.ts"
 import { READINESS_PATH } from "../src/sandbox/Sandbox.ts"
 import { acquire, type Held } from "../src/warehouse/Lease.ts"
 import { type Answer, clearQueue, dueAfter, queueDue, saveAnswers } from "../src/warehouse/Readiness.ts"
+import type { PostgresVersion } from "./support/postgres.ts"
 import { population } from "./support/readiness.ts"
 import { randomOf } from "./support/seeded.ts"
 import { bench, printed, streamOf, testWarehouse } from "./support/warehouse.ts"
@@ -33,22 +34,23 @@ const arrive = (sql: postgres.Sql, from: number, count: number, hour: number) =>
     ),
   )
 
-const setup = Effect.gen(function* () {
-  const sql = yield* testWarehouse()
-  const stream = (yield* allStreams).find(({ name }) => name === "wallet_readiness") as LookupStream
-  const taken = yield* acquire(sql, {
-    streams: [{ account: "default", stream: stream.name }],
-    runId: randomUUID(),
-    holder: "test",
-    leaseSeconds: 600,
+const setup = (version: PostgresVersion = "18") =>
+  Effect.gen(function* () {
+    const sql = yield* testWarehouse(version)
+    const stream = (yield* allStreams).find(({ name }) => name === "wallet_readiness") as LookupStream
+    const taken = yield* acquire(sql, {
+      streams: [{ account: "default", stream: stream.name }],
+      runId: randomUUID(),
+      holder: "test",
+      leaseSeconds: 600,
+    })
+    return { sql, stream, held: taken.held[0] as Held }
   })
-  return { sql, stream, held: taken.held[0] as Held }
-})
 
 describe("the queue of look-ups", () => {
   it.scopedLive("is in the order of the simulated days, run for run, whatever happens to customers", () =>
     Effect.gen(function* () {
-      const { sql, stream, held } = yield* setup
+      const { sql, stream, held } = yield* setup()
       const random = randomOf(11)
       const below = (limit: number) => Math.floor(random() * limit)
       const all = population(5_000, RECHECK_HOURS)
@@ -111,25 +113,29 @@ describe("the queue of look-ups", () => {
     }),
   )
 
-  it.scopedLive("holds no more than a run may ask, and counts all who are due", () =>
-    Effect.gen(function* () {
-      const { sql, stream, held } = yield* setup
-      const CUSTOMERS = 20_000
-      yield* arrive(sql, 0, CUSTOMERS, 0)
-      const bytes = Effect.map(printed(sql, "SELECT pg_relation_size('sync.due_keys') AS bytes"), ([row]) =>
-        Number(row!.bytes),
-      )
-      const queue = (callsMax: number) => queueDue(sql, held, stream, { recheckSeconds: 0, callsMax })
-      expect(yield* queue(300)).toEqual({ queued: 300, due: CUSTOMERS, neverAsked: CUSTOMERS })
-      expect(yield* bytes).toBeLessThan(300 * 200)
-      expect(yield* dueAfter(sql, held, 0, CUSTOMERS)).toEqual(Array.from({ length: 300 }, (_, n) => idOf(n)))
-      expect(yield* queue(0)).toEqual({ queued: 0, due: CUSTOMERS, neverAsked: CUSTOMERS })
-      expect(yield* dueAfter(sql, held, 0, CUSTOMERS)).toEqual([])
-      expect(yield* queue(Number.POSITIVE_INFINITY)).toMatchObject({ queued: CUSTOMERS })
-      expect(yield* queue(CUSTOMERS * 2)).toMatchObject({ queued: CUSTOMERS })
-      yield* clearQueue(sql, held)
-      expect(yield* dueAfter(sql, held, 0, CUSTOMERS)).toEqual([])
-    }),
+  it.scopedLive.each<PostgresVersion>(["18", "14"])(
+    "holds no more than a run may ask, and counts all who are due, on Postgres %s",
+    version =>
+      Effect.gen(function* () {
+        const { sql, stream, held } = yield* setup(version)
+        const CUSTOMERS = 20_000
+        yield* arrive(sql, 0, CUSTOMERS, 0)
+        const bytes = Effect.map(printed(sql, "SELECT pg_relation_size('sync.due_keys') AS bytes"), ([row]) =>
+          Number(row!.bytes),
+        )
+        const queue = (callsMax: number) => queueDue(sql, held, stream, { recheckSeconds: 0, callsMax })
+        expect(yield* queue(300)).toEqual({ queued: 300, due: CUSTOMERS, neverAsked: CUSTOMERS })
+        expect(yield* bytes).toBeLessThan(300 * 200)
+        expect(yield* dueAfter(sql, held, 0, CUSTOMERS)).toEqual(
+          Array.from({ length: 300 }, (_, n) => idOf(n)),
+        )
+        expect(yield* queue(0)).toEqual({ queued: 0, due: CUSTOMERS, neverAsked: CUSTOMERS })
+        expect(yield* dueAfter(sql, held, 0, CUSTOMERS)).toEqual([])
+        expect(yield* queue(Number.POSITIVE_INFINITY)).toMatchObject({ queued: CUSTOMERS })
+        expect(yield* queue(CUSTOMERS * 2)).toMatchObject({ queued: CUSTOMERS })
+        yield* clearQueue(sql, held)
+        expect(yield* dueAfter(sql, held, 0, CUSTOMERS)).toEqual([])
+      }),
   )
 })
 
@@ -209,7 +215,8 @@ describe("a run that cannot ask everybody", () => {
       })
       const booked = streamOf(yield* sync({ only: ONLY, account: { concurrency: 1 } }), "wallet_readiness")
       expect(booked.status).toBe("failed")
-      expect(booked.extracted).toBeGreaterThanOrEqual(7)
+      // The one that heard of the pause is booked as failed; about the others nobody was asked, and they keep their place.
+      expect(booked.extracted).toBe(8)
       expect(
         yield* value("SELECT count(*) FROM warehouse.wallet_readiness WHERE is_wallet_ready IS NOT NULL"),
       ).toBe("7")
