@@ -15,7 +15,7 @@ import { queueDue } from "../src/warehouse/Readiness.ts"
  * Seconds that a run takes to find whom to ask about among so many customers, nobody of them ready, before it asks
  * anybody: bounded as `serve` bounds it, and not bounded.
  *
- *   npx tsx scripts/bench-readiness.ts 1000000
+ *   npm run bench:readiness -- 1000000
  */
 const CUSTOMERS = Number(process.argv[2] ?? 1_000_000)
 const CALLS = [7_200, Number.POSITIVE_INFINITY]

@@ -21,10 +21,12 @@ describe("a request", () => {
       expect(sent).toHaveLength(1)
       expect(sent[0]!.url.href).toBe("https://api.example/base/api/v1/things?type=company&page=1&limit=100")
       expect(sent[0]).toMatchObject({ method: "GET", headers: { "x-token": TOKEN } })
+      const body = { status: true, message: "OK", data: [{ id: "a" }] }
       expect(answer).toEqual({
-        body: { status: true, message: "OK", data: [{ id: "a" }] },
+        body,
         readAt: new Date("2025-01-01T00:00:00Z"),
         status: 200,
+        bytes: JSON.stringify(body).length,
       })
     }),
   )
