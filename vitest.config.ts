@@ -8,5 +8,8 @@ export default defineConfig({
     globalSetup: ["test/support/globalSetup.ts"],
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    // Tests wait for servers and processes more than they compute: on two cores three at once are soonest done.
+    maxWorkers: 3,
+    minWorkers: 1,
   },
 })
