@@ -117,6 +117,15 @@ const leftOverNotes = (run: { due: number; neverAsked: number; asked: number }):
   ]
 }
 
+/** What ended the look-ups is told of all of them: whose was the last is nobody's business who reads a status page. */
+const aboutNobody = (stream: LookupStream, failure: StreamFailure): StreamFailure => {
+  if (failure._tag !== "EndpointError") return failure
+  const { reason, status } = failure
+  const path = stream.source.path("{id}")
+  const message = failure.message.replaceAll(failure.path, path)
+  return new EndpointError({ reason, path, message, ...(status === undefined ? {} : { status }) })
+}
+
 /** Asks about every row of the parent stream that is due, the longest unasked first, up to the run's budget. */
 export const runLookupStream = (
   context: StreamContext,
@@ -159,7 +168,7 @@ export const runLookupStream = (
         }),
       ),
     )
-    if (tally.end !== null) return yield* tally.end
+    if (tally.end !== null) return yield* aboutNobody(stream, tally.end)
     yield* clearQueue(sql, held)
     const nobodyAnswered = done.extracted > 0 && tally.foreign === done.extracted
     if (tally.unanswered > 0 || nobodyAnswered) {

@@ -134,6 +134,14 @@ const csv = (
         }),
       )
       const files = yield* writing(directory, async () => {
+        const written = await readdir(unfinished)
+        const found = await readdir(directory).catch(() => [])
+        // A file that is no view's is somebody's, whatever its ending.
+        const foreign = found.find(name => !written.includes(name))
+        if (foreign !== undefined)
+          throw refuse(
+            `${directory} holds ${foreign}, which is no such file: name a new directory, or empty it.`,
+          )
         const old = `${unfinished}.old`
         await rename(directory, old).catch(error => {
           if (error.code !== "ENOENT") throw error
@@ -143,7 +151,7 @@ const csv = (
           throw error
         })
         await rm(old, { recursive: true, force: true })
-        return (await readdir(directory)).length
+        return written.length
       })
       yield* print(`${directory}: ${files} files, one of each view.`)
     })

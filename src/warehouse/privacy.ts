@@ -6,7 +6,7 @@ import { keyFingerprint, type Privacy } from "../Personal.ts"
 import { isList, type Stream } from "../Stream.ts"
 import { blank } from "./blank.ts"
 import { shapeOf, type Transaction } from "./bulk.ts"
-import { attempt } from "./Database.ts"
+import { attempt, reading } from "./Database.ts"
 import { fenced, type Held } from "./Lease.ts"
 import { abandonPass } from "./Ledger.ts"
 import { decode } from "./prepare.ts"
@@ -47,7 +47,7 @@ const stateOf = (
   held: Held,
   stream: Stream,
 ): Effect.Effect<{ readonly booked: State | undefined; readonly isEmpty: boolean }, WarehouseError> =>
-  attempt(async () => {
+  reading(async () => {
     const [booked] = await sql<Array<State>>`
       SELECT mode, key_fingerprint AS fingerprint, is_applied AS "isApplied" FROM sync.privacy
       WHERE account = ${held.account} AND stream = ${held.stream}`
@@ -195,7 +195,7 @@ export const settlePrivacy = (
 
 /** Since when the mode has been asked for: what was read later is stored in it. Where nothing is known of it, nothing is. */
 export const modeChangedAt = (sql: postgres.Sql, held: Held): Effect.Effect<string, WarehouseError> =>
-  attempt(async () => {
+  reading(async () => {
     const [state] = await sql<Array<{ changed_at: string }>>`
       SELECT changed_at FROM sync.privacy WHERE account = ${held.account} AND stream = ${held.stream}`
     return state?.changed_at ?? "infinity"

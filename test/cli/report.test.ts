@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
@@ -125,10 +125,13 @@ describe.concurrent("report", () => {
         ["apac", TODAY, "EUR"],
         ["eu", TODAY, "EUR"],
       ])
-      writeFileSync(join(folder, "notes.txt"), "mine")
-      const refused = yield* run(["report", "--format", "csv", "views"])
-      expect([refused.code, linesOf(refused.stderr).length]).toEqual([2, 1])
-      expect(readFileSync(join(folder, "notes.txt"), "utf8")).toBe("mine")
+      for (const mine of ["notes.txt", "bank.csv"]) {
+        writeFileSync(join(folder, mine), "mine")
+        const refused = yield* run(["report", "--format", "csv", "views"])
+        expect([mine, refused.code, linesOf(refused.stderr).length]).toEqual([mine, 2, 1])
+        expect(readFileSync(join(folder, mine), "utf8")).toBe("mine")
+        rmSync(join(folder, mine))
+      }
       expect(readdirSync(directory)).toEqual(["views"])
     }),
   )

@@ -184,6 +184,9 @@ describe("a check that fails", () => {
       const { booked, asked } = yield* check()
       expect(booked.status).toBe("failed")
       expect(asked).toHaveLength(1)
+      // Told to everybody who looks at the state of a run: of the endpoint, not of a customer.
+      expect(booked.error).toContain("customer-wallet-is-ready/{id}: refused with 403")
+      expect(booked.error).not.toContain(asked[0])
     }),
   )
 })
