@@ -2,6 +2,7 @@ import { Config, ConfigError, Duration, Effect, Either, Option, Redacted } from 
 import { ConfigurationError } from "./Errors.ts"
 import type { Privacy } from "./Personal.ts"
 import type { Account } from "./paycombat/Client.ts"
+import { httpUrl, inOneLine, parsed, postgresUrl, text, wholeNumber } from "./Variable.ts"
 
 /**
  * The settings, each documented where it is read, with its default and its bounds. `.env` is read too; the
@@ -38,77 +39,53 @@ export interface RunSettings {
   readonly privacy: Privacy
 }
 
-const malformed = (name: string, message: string) => ConfigError.InvalidData([name], message)
-
-/** A variable as trimmed text; an empty one counts as not set, as in a copied `.env.example`. */
-const text = (name: string) =>
-  Config.string(name).pipe(
-    Config.mapOrFail(value => {
-      const trimmed = value.trim()
-      return trimmed === ""
-        ? // Without a path: the name of the variable that is mapped is put before it.
-          Either.left(ConfigError.MissingData([], "is not set"))
-        : Either.right(trimmed)
-    }),
-  )
-
-const parsed = <A>(name: string, expectation: string, parse: (value: string) => A | undefined) =>
-  text(name).pipe(
-    Config.mapOrFail(value =>
-      Either.fromNullable(parse(value), () => malformed(name, `must be ${expectation}`)),
-    ),
-  )
-
-const wholeNumber = (name: string, bounds: { readonly min: number; readonly max: number }) =>
-  parsed(name, `a whole number from ${bounds.min} to ${bounds.max}`, value => {
-    const number = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN
-    return number >= bounds.min && number <= bounds.max ? number : undefined
-  })
-
-const isUrl = (value: string, protocols: ReadonlyArray<string>): boolean => {
-  try {
-    return protocols.includes(new URL(value).protocol)
-  } catch {
-    return false
-  }
-}
-
-const httpUrl = (name: string) =>
-  parsed(name, "an http:// or https:// address", value =>
-    isUrl(value, ["http:", "https:"]) ? value : undefined,
-  )
-
-const postgresUrl = (name: string) =>
-  parsed(name, "a postgres://user:password@host:port/database address", value =>
-    isUrl(value, ["postgres:", "postgresql:"]) ? Redacted.make(value) : undefined,
-  )
-
 const ACCOUNT_NAME = /^[a-z][a-z0-9_-]{0,62}$/
 
 /** The variable of one account: `PAYCOMBAT_TOKEN` of `default`, `PAYCOMBAT_TOKEN_EU` of `eu`. */
 export const suffixed = (name: string, account: string): string =>
   account === "default" ? name : `${name}_${account.toUpperCase().replaceAll("-", "_")}`
 
-/** One account's settings. Only the token and the address are its own; the bounds hold for each account. */
-const accountSettings = (name: string, streams: ReadonlyArray<string>) =>
-  Config.all({
-    name: Config.succeed(name),
-    token: Config.map(text(suffixed("PAYCOMBAT_TOKEN", name)), Redacted.make),
-    baseUrl: httpUrl(suffixed("PAYCOMBAT_BASE_URL", name)).pipe(
-      Config.orElseIf({
-        if: ConfigError.isMissingDataOnly,
-        orElse: () => Config.withDefault(httpUrl("PAYCOMBAT_BASE_URL"), DEFAULT_BASE_URL),
-      }),
-    ),
-    pageSize: Config.withDefault(wholeNumber("PAYCOMBAT_PAGE_SIZE", { min: 1, max: 10_000 }), 100),
-    ratePerSecond: Config.withDefault(wholeNumber("PAYCOMBAT_RATE_PER_SECOND", { min: 1, max: 100_000 }), 10),
-    concurrency: Config.withDefault(wholeNumber("PAYCOMBAT_CONCURRENCY", { min: 1, max: 256 }), 8),
-    timeout: Config.map(
-      Config.withDefault(wholeNumber("PAYCOMBAT_TIMEOUT_SECONDS", { min: 1, max: 600 }), 30),
-      Duration.seconds,
-    ),
+/** What each account may have its own of, beside its list paths. */
+const OF_ACCOUNTS = [
+  "PAYCOMBAT_TOKEN",
+  "PAYCOMBAT_BASE_URL",
+  "PAYCOMBAT_PAGE_SIZE",
+  "PAYCOMBAT_RATE_PER_SECOND",
+  "PAYCOMBAT_CONCURRENCY",
+  "PAYCOMBAT_TIMEOUT_SECONDS",
+  "PAYCOMBAT_PAGING",
+]
+
+/** Every variable that is about one account alone; `lists` names the list streams, whose paths can be configured. */
+export const accountVariables = (account: string, lists: ReadonlyArray<string>): ReadonlyArray<string> =>
+  [...OF_ACCOUNTS, ...lists.map(pathVariable)].map(name => suffixed(name, account))
+
+/** An account's own value, else the one that is set for all accounts. */
+const ownOrAll = <A>(account: string, name: string, setting: (name: string) => Config.Config<A>) => {
+  const own = suffixed(name, account)
+  if (own === name) return setting(name)
+  return Config.orElseIf(setting(own), {
+    if: ConfigError.isMissingDataOnly,
+    orElse: () => setting(name),
+  })
+}
+
+const accountSettings = (account: string, streams: ReadonlyArray<string>) => {
+  const bound = (name: string, bounds: { readonly min: number; readonly max: number }, otherwise: number) =>
+    Config.withDefault(
+      ownOrAll(account, name, own => wholeNumber(own, bounds)),
+      otherwise,
+    )
+  return Config.all({
+    name: Config.succeed(account),
+    token: Config.map(text(suffixed("PAYCOMBAT_TOKEN", account)), Redacted.make),
+    baseUrl: Config.withDefault(ownOrAll(account, "PAYCOMBAT_BASE_URL", httpUrl), DEFAULT_BASE_URL),
+    pageSize: bound("PAYCOMBAT_PAGE_SIZE", { min: 1, max: 10_000 }, 100),
+    ratePerSecond: bound("PAYCOMBAT_RATE_PER_SECOND", { min: 1, max: 100_000 }, 10),
+    concurrency: bound("PAYCOMBAT_CONCURRENCY", { min: 1, max: 256 }, 8),
+    timeout: Config.map(bound("PAYCOMBAT_TIMEOUT_SECONDS", { min: 1, max: 600 }, 30), Duration.seconds),
     paths: Config.map(
-      Config.all(streams.map(stream => Config.option(path(pathVariable(stream))))),
+      Config.all(streams.map(stream => Config.option(ownOrAll(account, pathVariable(stream), path)))),
       (paths): Record<string, string> =>
         Object.fromEntries(
           streams.flatMap((stream, i) =>
@@ -116,8 +93,9 @@ const accountSettings = (name: string, streams: ReadonlyArray<string>) =>
           ),
         ),
     ),
-    paging: Config.map(Config.option(paging("PAYCOMBAT_PAGING")), Option.getOrUndefined),
+    paging: Config.map(Config.option(ownOrAll(account, "PAYCOMBAT_PAGING", paging)), Option.getOrUndefined),
   })
+}
 
 /** The variable that sets a stream's list path. */
 export const pathVariable = (stream: string): string => `PAYCOMBAT_PATH_${stream.toUpperCase()}`
@@ -150,13 +128,39 @@ export const namedAccounts: Effect.Effect<ReadonlyArray<string>, ConfigurationEr
   [],
 ).pipe(Effect.mapError(error => inOneLine(error)))
 
+/** With streams `a` and `a_b`, the path of the account `b` in `a` and that of all accounts in `a_b` have one name. */
+const unambiguous = (
+  names: ReadonlyArray<string>,
+  streams: ReadonlyArray<string>,
+): Effect.Effect<void, ConfigurationError> => {
+  const others = names.filter(name => name !== "default")
+  const all = ["default", ...others].flatMap(name => accountVariables(name, streams))
+  const twice = all.find((variable, position) => all.indexOf(variable) !== position)
+  if (twice === undefined) return Effect.void
+  return Effect.fail(
+    new ConfigurationError({
+      message: `PAYCOMBAT_ACCOUNTS names an account for which ${twice} would mean two things: give it another name.`,
+    }),
+  )
+}
+
+/** The accounts that are to be synced, tokens or not; none where this machine only looks at what others synced. */
+export const configuredAccounts: Effect.Effect<ReadonlyArray<string>, ConfigurationError> = Config.all([
+  Config.withDefault(givenAccountNames, []),
+  Config.option(text("PAYCOMBAT_TOKEN")),
+]).pipe(
+  Effect.map(([named, token]) => (named.length === 0 && Option.isSome(token) ? ["default"] : named)),
+  Effect.mapError(error => inOneLine(error)),
+)
+
 /** The accounts to sync, in the order given. `streams` names the list streams, whose paths can be configured. */
 export const accounts = (
   streams: ReadonlyArray<string>,
 ): Effect.Effect<ReadonlyArray<AccountSettings>, ConfigurationError> =>
   accountNames.pipe(
+    Effect.tap(names => unambiguous(names, streams)),
     Effect.flatMap(names => Effect.forEach(names, name => accountSettings(name, streams))),
-    Effect.mapError(inOneLine),
+    Effect.mapError(error => (error instanceof ConfigurationError ? error : inOneLine(error))),
   )
 
 export const database: Effect.Effect<DatabaseSettings, ConfigurationError> = Config.all({
@@ -254,24 +258,3 @@ export const logLevel: Effect.Effect<(typeof LOG_LEVELS)[keyof typeof LOG_LEVELS
     Config.withDefault(LOG_LEVELS.info),
     Effect.mapError(error => inOneLine(error)),
   )
-
-const NEXT_STEP: Readonly<Record<string, string>> = {
-  PAYCOMBAT_TOKEN: "PayCombat's dashboard shows it; or try `paycombat-sync demo`, which needs none.",
-  PAYCOMBAT_PII_KEY:
-    "PAYCOMBAT_PII=hash needs it: make one with `openssl rand -hex 32`, and keep it: with another key the same values get other hashes.",
-}
-
-/** The first thing that is wrong, as one line that names the variable. */
-const inOneLine = (error: ConfigError.ConfigError): ConfigurationError => {
-  switch (error._op) {
-    case "And":
-    case "Or":
-      return inOneLine(error.left)
-    default: {
-      const name = error.path.join("_")
-      const reason = error._op === "MissingData" ? "is not set" : error.message
-      const next = NEXT_STEP[name] ?? "See .env.example."
-      return new ConfigurationError({ message: `${name} ${reason}. ${next}` })
-    }
-  }
-}

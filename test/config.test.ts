@@ -180,6 +180,84 @@ describe("several accounts", () => {
     }),
   )
 
+  it.effect("have bounds, paging and paths of their own, and those of all where they have none", () =>
+    Effect.gen(function* () {
+      const accounts = yield* accountsIn({
+        ...TOKEN,
+        // Names that look like the end of another variable stand for themselves.
+        PAYCOMBAT_ACCOUNTS: "default,eu-1,customers",
+        PAYCOMBAT_TOKEN_EU_1: "one",
+        PAYCOMBAT_TOKEN_CUSTOMERS: "two",
+        PAYCOMBAT_PAGE_SIZE: "50",
+        PAYCOMBAT_PAGE_SIZE_EU_1: "7",
+        PAYCOMBAT_RATE_PER_SECOND: "4",
+        PAYCOMBAT_RATE_PER_SECOND_EU_1: "3",
+        PAYCOMBAT_CONCURRENCY_EU_1: "2",
+        PAYCOMBAT_TIMEOUT_SECONDS_CUSTOMERS: "5",
+        PAYCOMBAT_PAGING: "page,limit",
+        PAYCOMBAT_PAGING_EU_1: "offset,count",
+        PAYCOMBAT_PATH_CUSTOMERS: "/all",
+        PAYCOMBAT_PATH_CUSTOMERS_CUSTOMERS: "/own",
+        PAYCOMBAT_PATH_PAYOUTS_EU_1: "/eu/payouts",
+        // Set to nothing: as if it were not there.
+        PAYCOMBAT_RATE_PER_SECOND_CUSTOMERS: " ",
+      })
+      expect(accounts.map(({ token, baseUrl, ...account }) => account)).toEqual([
+        {
+          name: "default",
+          pageSize: 50,
+          ratePerSecond: 4,
+          concurrency: 8,
+          timeout: Duration.seconds(30),
+          paths: { customers: "/all" },
+          paging: ["page", "limit"],
+        },
+        {
+          name: "eu-1",
+          pageSize: 7,
+          ratePerSecond: 3,
+          concurrency: 2,
+          timeout: Duration.seconds(30),
+          paths: { customers: "/all", payouts: "/eu/payouts" },
+          paging: ["offset", "count"],
+        },
+        {
+          name: "customers",
+          pageSize: 50,
+          ratePerSecond: 4,
+          concurrency: 8,
+          timeout: Duration.seconds(5),
+          paths: { customers: "/own" },
+          paging: ["page", "limit"],
+        },
+      ])
+    }),
+  )
+
+  it.effect("are told of by the variable that is wrong: their own, or that of all", () =>
+    Effect.gen(function* () {
+      const names = ["BASE_URL", "PAGE_SIZE", "RATE_PER_SECOND", "CONCURRENCY", "TIMEOUT_SECONDS", "PAGING"]
+      for (const name of [...names, "PATH_CUSTOMERS"])
+        for (const variable of [`PAYCOMBAT_${name}`, `PAYCOMBAT_${name}_EU`]) {
+          const message = yield* mistakeIn({
+            PAYCOMBAT_ACCOUNTS: "eu",
+            PAYCOMBAT_TOKEN_EU: "one",
+            [variable]: "?",
+          })
+          expect(message).toMatch(new RegExp(`^${variable} must be `))
+        }
+    }),
+  )
+
+  it.effect("cannot have a name with which one variable would mean two things", () =>
+    Effect.gen(function* () {
+      const environment = { PAYCOMBAT_ACCOUNTS: "eu", PAYCOMBAT_TOKEN_EU: "one" }
+      const { message } = yield* Effect.flip(within(environment, Config.accounts(["wallets", "wallets_eu"])))
+      expect(message).toContain("PAYCOMBAT_PATH_WALLETS_EU would mean two things")
+      expect(yield* within(environment, Config.accounts(["wallets", "wallets_apac"]))).toHaveLength(1)
+    }),
+  )
+
   it.effect("do not fall back to the token of another", () =>
     Effect.gen(function* () {
       const message = yield* mistakeIn({ ...TOKEN, PAYCOMBAT_ACCOUNTS: "eu" })

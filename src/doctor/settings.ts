@@ -48,9 +48,7 @@ const namesSet = Effect.promise(async () => {
 
 const isKnown = (accounts: ReadonlyArray<string>, lists: ReadonlyArray<string>) => {
   const known = new Set([...VARIABLES, ...lists.map(Config.pathVariable)])
-  for (const account of accounts)
-    for (const name of ["PAYCOMBAT_TOKEN", "PAYCOMBAT_BASE_URL"])
-      known.add(`${name}_${account.toUpperCase().replaceAll("-", "_")}`)
+  for (const account of accounts) for (const name of Config.accountVariables(account, lists)) known.add(name)
   return (name: string) => known.has(name)
 }
 
