@@ -7,8 +7,11 @@ import type { LookupStream } from "./Stream.ts"
 import { modeChangedAt } from "./warehouse/privacy.ts"
 import {
   type Answer,
+  answeredBefore,
   clearQueue,
   dueAfter,
+  failedBefore,
+  peopleToAsk,
   queueDue,
   saveAnswers,
   UNSTORABLE,
@@ -22,8 +25,16 @@ const QUEUE_READ = 500
 /** Answers that are saved together at most, and the longest time that one waits for it: what a crash may cost. */
 const SAVE_RECORDS = 1_000
 const SAVE_AGE = "2 seconds"
-/** Look-ups in a row that got no answer after all retries: then it is the endpoint that is away, not a record. */
+/** Look-ups in a row that got no answer after all retries: then it is the endpoint that is away, unless a witness answers. */
 const UNAVAILABLE_IN_A_ROW_MAX = 10
+/**
+ * Look-ups that may stay without an answer in a run that counts as complete: one, or this share. Of those asked where
+ * they had an answer before, and of all there are to ask; more than that is not about a few records.
+ */
+const UNANSWERED_ALWAYS = 1
+const UNANSWERED_SHARE_MAX = 0.05
+/** Records that were answered before, by whom the endpoint proves that it is there; one may have no answer by now. */
+const WITNESSES = 2
 
 /** What a run's look-ups came to, beside what is saved of them. */
 interface Tally {
@@ -31,6 +42,8 @@ interface Tally {
   unanswered: number
   /** Answered with something else than the documented answer. */
   foreign: number
+  /** Whose look-up was answered last: asked again, it tells whether the endpoint is still there. */
+  answered: string | null
   /** What is wrong with the endpoint, where that ended the look-ups. */
   end: EndpointError | null
 }
@@ -41,25 +54,63 @@ interface Asked {
   readonly isLast: boolean
 }
 
+/**
+ * Whether the endpoint answers about somebody whom it answered about before: then those who get no answer are at
+ * fault, and not the endpoint. Takes a call or two beyond the run's budget, and saves nothing.
+ */
+const isThere = (
+  { sql, held, client }: StreamContext,
+  stream: LookupStream,
+  tally: Tally,
+): Effect.Effect<boolean, StreamFailure> =>
+  Effect.gen(function* () {
+    const { source } = stream
+    const witnesses =
+      tally.answered === null ? yield* answeredBefore(sql, held, stream, WITNESSES) : [tally.answered]
+    for (const id of witnesses) {
+      const answers = yield* client.get(source.path(encodeURIComponent(id))).pipe(
+        Effect.map(({ body }) => {
+          const record = stream.redact(unwrapRecord(body) ?? {})
+          return isJsonObject(record) && Either.isRight(stream.decode({ ...record, [source.idField]: id }))
+        }),
+        Effect.catchTag("EndpointError", () => Effect.succeed(false)),
+      )
+      if (answers) return true
+    }
+    return false
+  })
+
 /** Asks about one id. A definite refusal is an answer about that id; what is wrong with the endpoint ends the look-ups. */
 const ask = (context: StreamContext, stream: LookupStream, tally: Tally) => {
   let unavailableInARow = 0
+  const oneAtATime = Effect.unsafeMakeSemaphore(1)
+  /** So many in a row without an answer, and nobody else gets one either. */
+  const isAway = oneAtATime.withPermits(1)(
+    Effect.gen(function* () {
+      if (unavailableInARow < UNAVAILABLE_IN_A_ROW_MAX) return false
+      if (tally.end !== null || !(yield* isThere(context, stream, tally))) return true
+      unavailableInARow = 0
+      return false
+    }),
+  )
   const { source, decode } = stream
   const askAbout = (id: string, sentBefore: number): Effect.Effect<Asked, StreamFailure> => {
-    const failed = (at: Date, error: string): Answer => ({
+    const failed = (at: Date, error: string, isUnanswered = false): Answer => ({
       id,
       checkedAt: at.toISOString(),
       row: null,
       raw: null,
       error,
+      isUnanswered,
     })
-    return context.client.get(source.path(encodeURIComponent(id))).pipe(
+    const path = source.path(encodeURIComponent(id))
+    return context.client.get(path, {}, { route: source.path("{id}") }).pipe(
       Effect.map(({ body, readAt }): Answer => {
         unavailableInARow = 0
         const about = unwrapRecord(body)?.[source.idField]
         if (about !== undefined && about !== id) {
           tally.unanswered++
-          return failed(readAt, `The answer is about another ${source.idField}: none of it was stored.`)
+          return failed(readAt, `The answer is about another ${source.idField}: none of it was stored.`, true)
         }
         const redacted = stream.redact(unwrapRecord(body) ?? {})
         const record = isJsonObject(redacted) ? redacted : {}
@@ -74,34 +125,36 @@ const ask = (context: StreamContext, stream: LookupStream, tally: Tally) => {
               "The answer is not what is documented: no is_wallet_ready true or false in it.",
             )
           },
-          onRight: ({ row }) => ({
-            id,
-            checkedAt: readAt.toISOString(),
-            row,
-            raw,
-            error: null,
-          }),
+          onRight: ({ row }) => {
+            tally.answered = id
+            return { id, checkedAt: readAt.toISOString(), row, raw, error: null, isUnanswered: false }
+          },
         })
       }),
       Effect.map((answer): Asked => ({ answer, isLast: false })),
-      Effect.catchTag("EndpointError", error => {
-        unavailableInARow = error.reason === "unavailable" ? unavailableInARow + 1 : 0
-        if (error.reason === "unavailable" || error.reason === "malformed") tally.unanswered++
-        const isAway = unavailableInARow >= UNAVAILABLE_IN_A_ROW_MAX
-        const isLast = isAway || error.status === 403
-        if (isLast) tally.end = error
-        // In a pause that the API asked for nothing is sent: then it is not about this id, which keeps its place. A
-        // refusal is booked though it ends all: were it about this id only, it would come first in each run, and end it.
-        const isAboutId = !isAway && context.usage.requests > sentBefore
-        return Effect.map(
-          context.client.now,
-          (now): Asked => ({ answer: isAboutId ? failed(now, error.message) : null, isLast }),
-        )
-      }),
+      Effect.catchTag("EndpointError", error =>
+        Effect.gen(function* () {
+          unavailableInARow = error.reason === "unavailable" ? unavailableInARow + 1 : 0
+          // In a pause that the API asked for nothing is sent: then it is not about this id, which keeps its place.
+          const isSent = context.usage.requests > sentBefore
+          const isUnanswered = error.reason === "unavailable" || error.reason === "malformed"
+          if (isUnanswered) tally.unanswered++
+          const isEnd = yield* isAway
+          const isLast = isEnd || error.status === 403
+          if (isLast) tally.end ??= error
+          // A refusal is booked though it ends all: were it about this id only, it would come first in each run, and end it.
+          const isAboutId = !isEnd && isSent
+          const now = yield* context.client.now
+          return { answer: isAboutId ? failed(now, error.message, isUnanswered) : null, isLast }
+        }),
+      ),
     )
   }
   return (id: string) => Effect.suspend(() => askAbout(id, context.usage.requests))
 }
+
+/** How many of so many look-ups may stay without an answer. */
+const unansweredMax = (count: number): number => Math.max(UNANSWERED_ALWAYS, UNANSWERED_SHARE_MAX * count)
 
 /** What the bound on calls cost this run. */
 const leftOverNotes = (run: { due: number; neverAsked: number; asked: number }): ReadonlyArray<string> => {
@@ -126,7 +179,11 @@ const aboutNobody = (stream: LookupStream, failure: StreamFailure): StreamFailur
   return new EndpointError({ reason, path, message, ...(status === undefined ? {} : { status }) })
 }
 
-/** Asks about every row of the parent stream that is due, the longest unasked first, up to the run's budget. */
+/**
+ * Asks about every row of the parent stream that is due, the longest unasked first, up to the run's budget. A few that
+ * get no answer after all retries are rejects of the run; where they are more than a few, or nobody gets an answer, it
+ * fails with `unavailable`.
+ */
 export const runLookupStream = (
   context: StreamContext,
   stream: LookupStream,
@@ -138,8 +195,10 @@ export const runLookupStream = (
       newerThan: context.mustReadAll ? yield* modeChangedAt(sql, held) : null,
       callsMax: settings.readyMaxCalls,
     })
-    const done = { extracted: 0, inserted: 0, updated: 0, failed: 0 }
-    const tally: Tally = { unanswered: 0, foreign: 0, end: null }
+    const done = { extracted: 0, inserted: 0, updated: 0, rejected: 0, failed: 0 }
+    const tally: Tally = { unanswered: 0, foreign: 0, answered: null, end: null }
+    /** Without an answer now, though there was one before. */
+    let newlyUnanswered = 0
     yield* tell({ total: queued })
     const ids = S.paginateChunkEffect(0, position =>
       Effect.map(dueAfter(sql, held, position, Math.min(QUEUE_READ, queued - position)), found => {
@@ -159,10 +218,14 @@ export const runLookupStream = (
       S.runForEach(chunk =>
         Effect.gen(function* () {
           const answers = Chunk.toReadonlyArray(chunk)
+          const unanswered = answers.flatMap(({ id, isUnanswered }) => (isUnanswered ? [id] : []))
+          const again = yield* failedBefore(sql, held, stream, unanswered)
+          newlyUnanswered += unanswered.length - again
           const counts = yield* Effect.uninterruptible(saveAnswers(sql, held, stream, answers, usage))
           done.extracted += answers.length
           done.inserted += counts.inserted
           done.updated += counts.updated
+          done.rejected += counts.rejected
           done.failed += counts.failed
           yield* tell(done)
         }),
@@ -170,20 +233,33 @@ export const runLookupStream = (
     )
     if (tally.end !== null) return yield* aboutNobody(stream, tally.end)
     yield* clearQueue(sql, held)
-    const nobodyAnswered = done.extracted > 0 && tally.foreign === done.extracted
-    if (tally.unanswered > 0 || nobodyAnswered) {
-      const unanswered = nobodyAnswered ? tally.foreign : tally.unanswered
+    const improper = done.rejected + tally.foreign
+    const isNobody = improper > 0 && improper === done.extracted && !(yield* isThere(context, stream, tally))
+    // In a pause that the API asked for some were not asked at all.
+    const isPaused = tally.unanswered > done.rejected
+    const isTooMany =
+      newlyUnanswered > unansweredMax(done.extracted) ||
+      (done.rejected > UNANSWERED_ALWAYS && done.rejected > unansweredMax(yield* peopleToAsk(sql, held)))
+    if (isNobody || isPaused || isTooMany) {
       return yield* new EndpointError({
         reason: "unavailable",
         path: stream.source.path("{id}"),
         message:
-          `${unanswered} of ${queued} look-ups got no proper answer: see wallet_readiness.check_error.` +
-          " The next run asks again.",
+          `${isNobody ? improper : tally.unanswered} of ${queued} look-ups got no proper answer: see` +
+          ` ${stream.name}.check_error. The next run asks again.`,
       })
     }
+    const refused = done.failed - done.rejected
     const notes = [
-      ...(done.failed > 0 ? [`${done.failed} checks failed: see wallet_readiness.check_error.`] : []),
+      ...(done.rejected > 0
+        ? [
+            `${done.rejected} of ${queued} look-ups got no answer, and are made again in the next run: see` +
+              ` ${stream.name}.check_error, and kyc_gap, where those never answered are check_failed.`,
+          ]
+        : []),
+      ...(refused > 0 ? [`${refused} checks failed: see ${stream.name}.check_error.`] : []),
       ...leftOverNotes({ due, neverAsked, asked: done.extracted }),
     ]
-    return { rejected: 0, removed: 0, leftOver: due - done.extracted, note: notes.join(" ") || null }
+    const leftOver = due - done.extracted
+    return { rejected: done.rejected, removed: 0, leftOver, note: notes.join(" ") || null }
   })

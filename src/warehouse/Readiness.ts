@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../Errors.ts"
 import type { LookupStream, Row } from "../Stream.ts"
-import { arraysOf, shapeOf, unnestOf } from "./bulk.ts"
+import { arrayLiteral, arraysOf, shapeOf, unnestOf } from "./bulk.ts"
 import { reading } from "./Database.ts"
 import { fenced, type Held } from "./Lease.ts"
 import { BAD_VALUE } from "./versions.ts"
@@ -19,6 +19,8 @@ export interface Answer {
   readonly row: Row | null
   readonly raw: string | null
   readonly error: string | null
+  /** Nobody answered at all: a reject of the run, where a refusal is an answer. */
+  readonly isUnanswered?: boolean
 }
 
 /** Whom a run asks, and how many it does not get to. */
@@ -106,11 +108,61 @@ export const dueAfter = (
     return rows.map(({ id }) => id)
   })
 
-/** What became of answers; `failed` ones are among the others too. */
+/** How many there are to ask, due or not. */
+export const peopleToAsk = (sql: postgres.Sql, held: Held): Effect.Effect<number, WarehouseError> =>
+  reading(async () => {
+    const [row] = await sql<[{ count: number }]>`
+      SELECT count(*)::float8 AS count FROM warehouse.customers
+      WHERE account = ${held.account} AND removed_at IS NULL`
+    return row.count
+  })
+
+/**
+ * A few whose latest check got an answer, from earlier runs. Ready ones first, the latest first: hardly one of them is
+ * asked in this run. Reads all answers once.
+ */
+export const answeredBefore = (
+  sql: postgres.Sql,
+  held: Held,
+  stream: LookupStream,
+  limit: number,
+): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
+  reading(async () => {
+    const rows = await sql.unsafe<Array<{ id: string }>>(
+      `SELECT customer_id AS id FROM ${shapeOf(stream.table).table} AS r
+       JOIN warehouse.customers AS c USING (account, customer_id)
+       WHERE account = $1 AND r.check_error IS NULL AND r.run_id <> $2::uuid AND c.removed_at IS NULL
+       ORDER BY r.is_wallet_ready DESC, r.checked_at DESC LIMIT $3`,
+      [held.account, held.runId, limit],
+    )
+    return rows.map(({ id }) => id)
+  })
+
+/** For how many of these the latest check failed too. */
+export const failedBefore = (
+  sql: postgres.Sql,
+  held: Held,
+  stream: LookupStream,
+  ids: ReadonlyArray<string>,
+): Effect.Effect<number, WarehouseError> =>
+  ids.length === 0
+    ? Effect.succeed(0)
+    : reading(async () => {
+        const [row] = await sql.unsafe<[{ count: number }]>(
+          `SELECT count(*)::int AS count FROM ${shapeOf(stream.table).table}
+           WHERE account = $1 AND customer_id = ANY ($2::text[]) AND check_error IS NOT NULL`,
+          [held.account, arrayLiteral(ids)],
+        )
+        return row.count
+      })
+
+/** What became of answers: each is one of the first four; `failed` ones are among these. */
 export interface Saved {
   readonly inserted: number
   readonly updated: number
   readonly unchanged: number
+  /** Nobody answered. */
+  readonly rejected: number
   readonly failed: number
 }
 
@@ -148,6 +200,7 @@ export const saveAnswers = (
             inserted: left!.inserted + right!.inserted,
             updated: left!.updated + right!.updated,
             unchanged: left!.unchanged + right!.unchanged,
+            rejected: left!.rejected + right!.rejected,
             failed: left!.failed + right!.failed,
           }),
         )
@@ -175,7 +228,7 @@ const saveTogether = (
     }))
     const isState = "excluded.is_wallet_ready IS NOT NULL"
     const isOther = `${isState} AND (t.is_wallet_ready, t.missing_fields) IS DISTINCT FROM (excluded.is_wallet_ready, excluded.missing_fields)`
-    const taken = await tx.unsafe<Array<{ inserted: boolean; changed: boolean }>>(
+    const taken = await tx.unsafe<Array<{ id: string; inserted: boolean; changed: boolean }>>(
       `INSERT INTO ${table} AS t
          (account, run_id, customer_id, is_wallet_ready, missing_fields, checked_at, check_error, raw, changed_at)
        SELECT $1, $2::uuid, s.customer_id, s.is_wallet_ready::boolean, s.missing_fields::text[],
@@ -189,7 +242,7 @@ const saveTogether = (
          raw = coalesce(excluded.raw, t.raw),
          changed_at = CASE WHEN ${isOther} THEN excluded.checked_at ELSE t.changed_at END
        WHERE t.checked_at <= excluded.checked_at
-       RETURNING (xmax = 0) AS inserted, changed_at = checked_at AS changed`,
+       RETURNING customer_id AS id, (xmax = 0) AS inserted, changed_at = checked_at AS changed`,
       [held.account, held.runId, ...arraysOf(columns, rows)],
     )
     const states = rows.filter(row => row.is_wallet_ready !== null)
@@ -212,19 +265,23 @@ const saveTogether = (
        ON CONFLICT DO NOTHING`,
       [held.account, ...arraysOf(columns, states)],
     )
-    const inserted = taken.filter(row => row.inserted).length
-    const updated = taken.filter(row => !row.inserted && row.changed).length
+    const unanswered = new Set(answers.flatMap(({ id, isUnanswered }) => (isUnanswered ? [id] : [])))
+    const answered = taken.filter(row => !unanswered.has(row.id))
+    const inserted = answered.filter(row => row.inserted).length
+    const updated = answered.filter(row => !row.inserted && row.changed).length
+    const rejected = unanswered.size
     const counts = {
       inserted,
       updated,
-      unchanged: answers.length - inserted - updated,
+      unchanged: answers.length - inserted - updated - rejected,
+      rejected,
       failed: answers.filter(answer => answer.error !== null).length,
     }
     await tx`
       UPDATE sync.stream_runs
       SET extracted = extracted + ${answers.length}, inserted = inserted + ${counts.inserted},
         updated = updated + ${counts.updated}, unchanged = unchanged + ${counts.unchanged},
-        requests = ${usage.requests}, retries = ${usage.retries}
+        rejected = rejected + ${counts.rejected}, requests = ${usage.requests}, retries = ${usage.retries}
       WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
     return counts
   })

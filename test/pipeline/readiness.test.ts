@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
-import { READINESS_PATH, type Sandbox } from "../../src/sandbox/Sandbox.ts"
+import { READINESS_PATH, type Sandbox, type SandboxOptions } from "../../src/sandbox/Sandbox.ts"
+import { hurried } from "../support/apiFaults.ts"
 import { bench, type SyncOptions, streamOf } from "../support/warehouse.ts"
 
 const [HEAD = ""] = READINESS_PATH.split("{id}")
@@ -10,34 +11,43 @@ const only = ["wallet_readiness"]
 const askedOf = (sandbox: Sandbox): ReadonlyArray<string> =>
   sandbox.requests.recent.flatMap(({ path }) => (path.startsWith(HEAD) ? [path.slice(HEAD.length)] : []))
 
-const setup = Effect.gen(function* () {
-  const given = yield* bench({})
-  const { sandbox, sync, sql, rows } = given
-  yield* sync({ only: ["customers"] })
-  const everyone = [...sandbox.truth.ids("customers")]
-  return {
-    ...given,
-    everyone,
-    /** One run of look-ups, one call at a time so that their order shows, and who was asked. */
-    check: (options: SyncOptions = {}) =>
-      Effect.gen(function* () {
-        sandbox.resetRequests()
-        const run = yield* sync({ only, account: { concurrency: 1 }, ...options })
-        return { asked: askedOf(sandbox), run, booked: streamOf(run, "wallet_readiness") }
-      }),
-    row: (id: string) =>
-      Effect.map(
-        rows(`SELECT * FROM warehouse.wallet_readiness WHERE customer_id = '${id}'`),
-        ([row]) => row!,
-      ),
-    /** Makes all answers older, the customers' order kept. */
-    age: (hours: number) =>
-      Effect.promise(
-        () => sql`
+const HTML = { status: 200, headers: { "content-type": "text/html" }, body: "<html>maintenance</html>" }
+
+const setupOf = (options: Partial<SandboxOptions>) =>
+  Effect.gen(function* () {
+    const given = yield* bench(options)
+    const { sandbox, sync, sql, rows } = given
+    yield* sync({ only: ["customers"] })
+    const everyone = [...sandbox.truth.ids("customers")]
+    return {
+      ...given,
+      everyone,
+      /** One run of look-ups, one call at a time so that their order shows, and who was asked. */
+      check: (options: SyncOptions = {}) =>
+        Effect.gen(function* () {
+          sandbox.resetRequests()
+          const run = yield* sync({ only, account: { concurrency: 1 }, ...options })
+          return { asked: askedOf(sandbox), run, booked: streamOf(run, "wallet_readiness") }
+        }),
+      row: (id: string) =>
+        Effect.map(
+          rows(`SELECT * FROM warehouse.wallet_readiness WHERE customer_id = '${id}'`),
+          ([row]) => row!,
+        ),
+      /** Makes all answers older, the customers' order kept. */
+      age: (hours: number) =>
+        Effect.promise(
+          () => sql`
         UPDATE warehouse.wallet_readiness SET checked_at = checked_at - make_interval(hours => ${hours})`,
+        ),
+      /** Makes what was read before older than any answer that is made older. */
+      ageCustomers: Effect.promise(
+        () => sql`UPDATE warehouse.customers SET read_at = read_at - interval '1 day'`,
       ),
-  }
-})
+    }
+  })
+
+const setup = setupOf({})
 
 /** Answers the look-ups of some customers with something else. */
 const answering = (
@@ -187,6 +197,99 @@ describe("a check that fails", () => {
       // Told to everybody who looks at the state of a run: of the endpoint, not of a customer.
       expect(booked.error).toContain("customer-wallet-is-ready/{id}: refused with 403")
       expect(booked.error).not.toContain(asked[0])
+    }),
+  )
+})
+
+describe("a check that never gets an answer", () => {
+  it.scopedLive("costs the run nothing but a reject, also where nobody else is asked", () =>
+    Effect.gen(function* () {
+      const { sandbox, check, row, rows, everyone, age, ageCustomers, value } = yield* setup
+      yield* ageCustomers
+      const [broken, known] = [sandbox.idOf("customers", 5), sandbox.idOf("customers", 4)]
+      for (let index = 0; index < everyone.length; index++) sandbox.makeReady(index)
+      answering(sandbox, [broken], () => ({ status: 503 }))
+      const first = yield* hurried(check())
+      expect(first.run.status).toBe("complete_with_rejects")
+      expect(first.booked).toMatchObject({
+        status: "complete_with_rejects",
+        extracted: everyone.length,
+        inserted: everyone.length - 1,
+        rejected: 1,
+        leftOver: 0,
+      })
+      expect(first.booked.note).toMatch(
+        /^1 of 23 look-ups got no answer.*next run.*check_error.*check_failed/,
+      )
+      expect(yield* rows("SELECT customer_id, reason FROM analytics.kyc_gap")).toEqual([
+        { customer_id: broken, reason: "check_failed" },
+      ])
+      // Back from the time that was in a hurry.
+      yield* age(1)
+
+      // Alone, and asked with somebody who proves that the endpoint is there.
+      answering(sandbox, [broken], () => HTML)
+      for (let run = 0; run < 2; run++) {
+        const { asked, booked } = yield* check()
+        expect(booked).toMatchObject({ status: "complete_with_rejects", extracted: 1, rejected: 1 })
+        expect([asked.length, asked[0]]).toEqual([2, broken])
+      }
+
+      // Who was ready stays ready; two of 23 are more than a few.
+      answering(sandbox, [broken, known], () => HTML)
+      const before = yield* row(known)
+      const second = yield* check({ readyRecheck: Duration.zero })
+      expect(second.booked).toMatchObject({ status: "failed", extracted: everyone.length, rejected: 2 })
+      expect(second.booked.error).toContain("2 of 23 look-ups got no proper answer")
+      expect(yield* row(known)).toMatchObject({ is_wallet_ready: "true", changed_at: before.changed_at })
+      expect(yield* value("SELECT string_agg(customer_id, ' ') FROM analytics.kyc_gap")).toBe(broken)
+
+      // Nobody: not the witnesses either.
+      sandbox.setFault(() => HTML)
+      expect((yield* check()).booked).toMatchObject({ status: "failed", extracted: 2 })
+      sandbox.setFault(null)
+      expect((yield* check()).booked).toMatchObject({ status: "complete", rejected: 0, note: null })
+    }),
+  )
+
+  it.scopedLive("is one of three in a small merchant, and no more", () =>
+    Effect.gen(function* () {
+      const { sandbox, check } = yield* setupOf({ customers: 3 })
+      const all = [0, 1, 2].map(index => sandbox.idOf("customers", index))
+      const statuses: Array<string> = []
+      for (const broken of [1, 1, 2, 2, 3, 0]) {
+        answering(sandbox, all.slice(0, broken), () => HTML)
+        statuses.push((yield* check({ readyRecheck: Duration.zero })).booked.status)
+      }
+      const partly = "complete_with_rejects"
+      expect(statuses).toEqual([partly, partly, "failed", "failed", "failed", "complete"])
+    }),
+  )
+
+  it.scopedLive("is among as many in a row as make an endpoint that is away, and others are answered", () =>
+    Effect.gen(function* () {
+      const { sandbox, sql, check, everyone, age, ageCustomers } = yield* setupOf({ customers: 260 })
+      yield* ageCustomers
+      const broken = everyone.slice(-12)
+      for (let index = 0; index < everyone.length; index++) sandbox.makeReady(index)
+      yield* check({ account: { concurrency: 8 } })
+      yield* Effect.promise(
+        () =>
+          sql`UPDATE warehouse.wallet_readiness SET is_wallet_ready = false WHERE customer_id IN ${sql(broken)}`,
+      )
+      answering(sandbox, broken, () => ({ status: 503 }))
+      // All at once is no matter of a few; from then on they are known, and few among all.
+      const first = yield* hurried(check())
+      expect(first.booked).toMatchObject({ status: "failed", extracted: 12 })
+      expect(first.booked.error).toContain("12 of 12 look-ups got no proper answer")
+      yield* age(1)
+      const second = yield* hurried(check())
+      expect(second.booked).toMatchObject({ status: "complete_with_rejects", extracted: 12, rejected: 12 })
+      yield* age(1)
+      sandbox.setFault(() => ({ status: 503 }))
+      const away = yield* hurried(check())
+      expect(away.booked).toMatchObject({ status: "failed", extracted: 9 })
+      expect(away.booked.error).toContain("503")
     }),
   )
 })
