@@ -13,7 +13,7 @@ import {
 } from "../support/apiFaults.ts"
 import { accountOf, bench, SMALL, streamOf } from "../support/warehouse.ts"
 
-describe("what fails for a moment is asked again, and the run is whole:", () => {
+describe.concurrent("what fails for a moment is asked again, and the run is whole:", () => {
   const groups: Readonly<Record<string, ReadonlyArray<FaultName>>> = {
     "too many requests": [
       "rate-limit",
@@ -52,7 +52,7 @@ describe("what fails for a moment is asked again, and the run is whole:", () => 
   }
 })
 
-describe("an API that asks for a pause longer than a run waits", () => {
+describe.concurrent("an API that asks for a pause longer than a run waits", () => {
   const cases: ReadonlyArray<readonly [FaultName, message: RegExp]> = [
     ["retry-after-hour", /try again after 2\d{3}-\d\d-\d\dT/],
     ["retry-after-huge", /longer than a year: ask PayCombat whether it blocks this access/],

@@ -34,7 +34,7 @@ const pooledParts = Effect.gen(function* () {
   return { ownerUrl, readerUrl, proxy, sandbox, reference }
 })
 
-describe("behind a transaction-pooling proxy", () => {
+describe.concurrent("behind a transaction-pooling proxy", () => {
   it.scopedLive(
     "migrate, sync, status and query work, and write what they would write without it",
     () =>

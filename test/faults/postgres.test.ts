@@ -42,7 +42,7 @@ const NOTHING_OF_IT = `
   UNION ALL SELECT 'position', count(*) FROM sync.checkpoints WHERE stream = 'transactions' AND position IS NOT NULL
   UNION ALL SELECT 'rejects', count(*) FROM sync.rejects`
 
-describe("Postgres refuses what a stream writes", () => {
+describe.concurrent("Postgres refuses what a stream writes", () => {
   for (const [what, body, message] of [
     [
       "its disk is full",
@@ -95,7 +95,7 @@ describe("Postgres refuses what a stream writes", () => {
   )
 })
 
-describe("Postgres refuses everything", () => {
+describe.concurrent("Postgres refuses everything", () => {
   it.scopedLive("because it is read-only: one clear error, nothing booked; the next run heals", () =>
     Effect.gen(function* () {
       const { direct, run, sync, reference, database } = yield* setup
@@ -126,7 +126,7 @@ describe("Postgres refuses everything", () => {
   )
 })
 
-describe("a long query on a view", () => {
+describe.concurrent("a long query on a view", () => {
   /** A dashboard that has asked about settlements, and takes its time. */
   const dashboard = (sql: postgres.Sql, seconds: number) =>
     Effect.promise(() =>

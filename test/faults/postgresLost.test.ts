@@ -38,7 +38,7 @@ const postmasterOf = (directory: string) =>
 
 const slow = (sandbox: Sandbox) => sandbox.setFault(() => ({ delayMillis: SLOW_MILLIS }))
 
-describe("connections to Postgres that end", () => {
+describe.concurrent("connections to Postgres that end", () => {
   for (const seed of SEEDS)
     it.scopedLive(`all at once, again and again, at any moment (seed ${seed}): the run is complete`, () =>
       Effect.gen(function* () {

@@ -47,7 +47,7 @@ const expectOneWriter = (sql: postgres.Sql) =>
     expect(yield* printed(sql, two)).toEqual([])
   })
 
-describe("two syncs", () => {
+describe.concurrent("two syncs", () => {
   it.scopedLive(
     "started in the same moment: one does everything, the other nothing, and exits with 3",
     () =>

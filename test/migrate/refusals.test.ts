@@ -7,7 +7,10 @@ import { type PostgresVersion, testDatabase } from "../support/postgres.ts"
 import { testWarehouse } from "../support/warehouse.ts"
 import { identities, laterVersion, run, touched } from "./support.ts"
 
-describe.each<PostgresVersion>(["18", "14"])("a migration that must not go on on Postgres %s", version => {
+/** Together: one of them waits for a lock that it does not get, as long as a migration does. */
+const onBoth = describe.concurrent.each<PostgresVersion>(["18", "14"])
+
+onBoth("a migration that must not go on on Postgres %s", version => {
   const warehouse = testWarehouse(version)
 
   it.scopedLive.each([
