@@ -6,8 +6,10 @@ import { type ById, type Extract, ofOneMerchant, wholeRecords } from "./ListReco
 import type { StreamContext, StreamFailure, StreamResult } from "./Pipeline.ts"
 import { askById } from "./paycombat/byId.ts"
 import type { Contract } from "./paycombat/discovery.ts"
+import { idOf } from "./paycombat/listing.ts"
 import { timedOf, watchOrder } from "./paycombat/order.ts"
-import { pages } from "./paycombat/paging.ts"
+import { type Page, pages } from "./paycombat/paging.ts"
+import { provesFirst } from "./paycombat/suspicion.ts"
 import { filtered } from "./paycombat/timeFilter.ts"
 import type { ListStream, Open } from "./Stream.ts"
 import { storeContract } from "./warehouse/Contracts.ts"
@@ -58,11 +60,14 @@ const readNews = (
     let knownRecords = 0
     let isRefuted = false
     let ids: ReadonlyArray<string> = []
+    /** The first page, where the list is not read to its end: there it is proven to be the first. */
+    let first: Page | undefined
 
     /** Loads a page; answers whether that is enough. */
     const load = (extract: Extract): Effect.Effect<boolean, StreamFailure> =>
       Effect.gen(function* () {
         const { page, records } = extract
+        first = page.isLast ? undefined : page.number === 1 ? page : first
         const progress = { passId: null, position: null, pages: 1, ...usage }
         const counts = yield* loadBatch(sql, held, stream, records, progress)
         done.pages++
@@ -96,6 +101,10 @@ const readNews = (
       S.takeUntil(isEnough => isEnough),
       S.runDrain,
     )
+    if (first !== undefined && !isRefuted) {
+      const onFirst = first.records.map(record => idOf(source, record))
+      yield* provesFirst(client, list, source, onFirst, first.pageSize)
+    }
     // From so far back on, the newest record that is known is among the answers, unless the filter does something else.
     if (isRefuted || (filter !== undefined && knownRecords === 0)) return undefined
     return { ids, newest: filter === undefined ? undefined : watch.newest(filter.by) }

@@ -41,7 +41,7 @@ export interface ListSource {
   }
 }
 
-/** Rows that may still change, by a column: whose text is none of these, that is true or false, or that lies ahead. */
+/** Rows that may still change, by a column: whose text is none of these, that is true or false, or that lies ahead or is empty. */
 export type Open = { readonly column: string } & (
   | { readonly noneOf: ReadonlyArray<string> }
   | { readonly is: boolean }

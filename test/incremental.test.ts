@@ -11,15 +11,16 @@ describe("a list that is newest-first", () => {
       Effect.gen(function* () {
         const { sandbox, sync, first, listed, both, learned } = yield* setup("transactions")
         expect((yield* learned).order).toBe("created")
-        // Nothing new: the page that verifies the contract, and the two that show nothing new.
-        const asks = yield* Effect.map(sync(), booked => booked.requests - 3)
-        expect(yield* listed).toBe(3)
+        // Nothing new: the page that verifies the contract, the two that show nothing new, and the one before the
+        // first, of which there is none.
+        const asks = yield* Effect.map(sync(), booked => booked.requests - 4)
+        expect(yield* listed).toBe(4)
         expect(asks).toBeLessThan(27)
         sandbox.insert("transactions", 25, "front")
         const booked = yield* sync()
         expect(booked).toMatchObject({ status: "complete", mode: "incremental", inserted: 25, removed: 0 })
         // Three pages with something new on them, then two without.
-        expect(yield* listed).toBe(6)
+        expect(yield* listed).toBe(7)
         expect(booked.requests).toBeLessThan(first.requests)
         const [stored, expected] = yield* both
         expect(stored).toEqual(expected)
@@ -97,20 +98,31 @@ describe("a list that is newest-first", () => {
       }),
   )
 
-  it.scopedLive("asks again about checkouts that are not expired", () =>
+  it.scopedLive("asks again about checkouts that are not expired, and then about those that never are", () =>
     Effect.gen(function* () {
-      const { sandbox, sync, both } = yield* setup("checkouts")
-      sandbox.patch("checkouts", 7, { expire_at: "2999-01-01T00:00:00.000Z" })
+      const { sandbox, sync, both, first } = yield* setup("checkouts")
+      const change = (index: number, description: string) =>
+        sandbox.patch("checkouts", index, {
+          expire_at: index === 7 ? "2999-01-01T00:00:00.000Z" : null,
+          description,
+        })
+      const endless = [10, 11, 12, 13, 14]
+      for (let index = 0; index < 60; index++)
+        sandbox.patch("checkouts", index, { expire_at: "2025-01-01T00:00:00.000Z" })
+      for (const index of [7, ...endless]) change(index, "open")
       yield* sync(true)
-      sandbox.patch("checkouts", 7, { expire_at: "2999-01-01T00:00:00.000Z", description: "changed" })
-      // Half of the six pages' requests each time.
-      let updated = 0
-      for (let run = 0; run < 6; run++) {
+      for (const index of endless) change(index, "changed")
+      // Half of the six pages' requests each time: the one that will expire, and some of the others.
+      const updated: Array<number> = []
+      for (let run = 0; run < 3; run++) {
+        change(7, `changed ${run}`)
         const booked = yield* sync()
-        expect(booked.mode).toBe("incremental")
-        updated += booked.updated
+        expect(booked).toMatchObject({ mode: "incremental", status: "complete", leftOver: 3 })
+        expect(booked.note).toContain("3 of 6 checkouts that may still change are left over")
+        expect(booked.requests).toBeLessThan(first.requests)
+        updated.push(booked.updated)
       }
-      expect(updated).toBe(1)
+      expect(updated).toEqual([3, 3, 2])
       const [stored, expected] = yield* both
       expect(stored).toEqual(expected)
     }),
@@ -122,6 +134,27 @@ describe("a list that is newest-first", () => {
       const booked = yield* sync()
       expect(booked.mode).toBe("full")
       expect(booked.note).toContain("not what has changed")
+    }),
+  )
+})
+
+describe("a list whose pages begin to be counted otherwise", () => {
+  it.scopedLive.each([
+    ["from 0", 1, 0],
+    ["from 1", 0, 1],
+  ] as const)("%s is told, and what was on the page before comes with the next run", ([, from, to]) =>
+    Effect.gen(function* () {
+      const { sandbox, sync, both } = yield* setup("checkouts", { firstPage: from })
+      expect((yield* sync()).mode).toBe("incremental")
+      sandbox.insert("checkouts", 3, "front")
+      sandbox.reshape({ firstPage: to })
+      const booked = yield* sync()
+      expect(booked).toMatchObject({ mode: "incremental", status: "failed" })
+      expect(booked.error).toContain("run again to discover it anew")
+      expect(yield* sync()).toMatchObject({ mode: "full", status: "complete", removed: 0 })
+      const [stored, expected] = yield* both
+      expect(stored).toEqual(expected)
+      expect((yield* sync()).mode).toBe("incremental")
     }),
   )
 })
@@ -139,7 +172,7 @@ describe("a list that has the latest change first", () => {
       const booked = yield* sync()
       expect(booked).toMatchObject({ mode: "incremental", inserted: 2, updated: 3, note: null })
       expect(booked.requests).toBe(yield* listed)
-      expect(yield* listed).toBe(4)
+      expect(yield* listed).toBe(5)
       const [stored, expected] = yield* both
       expect(stored).toEqual(expected)
     }),

@@ -89,12 +89,16 @@ const isOpen = (open: Open): { condition: string; parameter: string | null } => 
   if ("noneOf" in open)
     return { condition: `${column} <> ALL ($2::text[])`, parameter: arrayLiteral(open.noneOf) }
   if ("is" in open) return { condition: `${column} = $2::boolean`, parameter: String(open.is) }
-  return { condition: `${column} > clock_timestamp() AND $2::text IS NULL`, parameter: null }
+  // Without such a time it may change for ever.
+  return {
+    condition: `(${column} IS NULL OR ${column} > clock_timestamp()) AND $2::text IS NULL`,
+    parameter: null,
+  }
 }
 
 /**
  * Records that may still change, but for those that this run has just read: how many there are, and the next of them
- * after an id, from the first again at the end.
+ * after an id, from the first again at the end. Those of which it is not known for how long they may come last.
  */
 export const openRecords = (
   sql: postgres.Sql,
@@ -114,7 +118,7 @@ export const openRecords = (
         scope,
       )
       const rows = await sql.unsafe<Array<{ id: string }>>(
-        `SELECT ${id} AS id ${from} ORDER BY ${id} <= $4, ${id} LIMIT $5`,
+        `SELECT ${id} AS id ${from} ORDER BY t."${asked.open.column}" IS NULL, ${id} <= $4, ${id} LIMIT $5`,
         [...scope, asked.after, asked.limit],
       )
       return { total: counted!.total, ids: rows.map(row => row.id) }
