@@ -9,6 +9,7 @@ import { redactedHeaders } from "./paycombat/Client.ts"
 import { rebuildIn } from "./Rebuild.ts"
 import { type ReplayOptions, rejectOf, rejectsIn, replayIn } from "./Rejects.ts"
 import { allStreams, listStreamNames, streamsNamed } from "./registry.ts"
+import { configuredSchedule, fullPassMaxAge, fullPassMaxAgeBesideTicks } from "./Schedules.ts"
 import type { ServeOptions } from "./Serve.ts"
 import { standingOf } from "./Standing.ts"
 import type { Scope } from "./Upkeep.ts"
@@ -111,7 +112,8 @@ export const runSettings = (options: SyncOptions = {}): Effect.Effect<RunOptions
   Effect.gen(function* () {
     const streams = yield* streamsNamed(options.streams ?? [])
     const accounts = yield* accountsNamed(options.accounts ?? [])
-    return { ...(yield* Config.run), full: options.full ?? false, accounts, streams }
+    const fullPassMaxAgeSeconds = yield* fullPassMaxAge
+    return { ...(yield* Config.run), full: options.full ?? false, fullPassMaxAgeSeconds, accounts, streams }
   })
 
 /**
@@ -189,25 +191,20 @@ export const queryConfigured = (
   asConfiguredReader(readerUrl => runQuery(readerUrl, statement))
 
 /**
- * How each stream of each account stands, and whether its figures can be trusted: not where the latest run failed, or
- * none was complete for longer than `maxAgeSeconds` (absent: twice the schedule's interval, and at least an hour).
+ * How each stream of each configured account stands, and whether its figures can be trusted: not where it never ran, the
+ * latest run failed, or none was complete for longer than `maxAgeSeconds` (absent: twice the schedule's interval, and
+ * at least an hour). An account that is configured no more is shown, and judged only by name; where none is configured,
+ * all that were ever synced are judged.
  */
 export const status = (options: Pick<ServeArguments, "accounts" | "streams" | "maxAgeSeconds">) =>
   Effect.gen(function* () {
     const { sql } = yield* Warehouse
     const streams = yield* streamsNamed(options.streams ?? [])
     const schedule = yield* configuredSchedule
+    const configured = yield* Config.configuredAccounts
     yield* current
-    return yield* standingOf(sql, streams, schedule, options)
+    return yield* standingOf(sql, streams, schedule, { ...options, configured })
   })
-
-/** The schedules of the environment. What makes them is loaded when somebody needs it. */
-const configuredSchedule = Effect.flatMap(Config.schedule, settings =>
-  Effect.flatMap(
-    Effect.promise(() => import("./Scheduler.ts")),
-    ({ makeSchedule }) => makeSchedule(settings),
-  ),
-)
 
 export interface ServeArguments extends Omit<SyncOptions, "full"> {
   /** See `status`. */
@@ -219,9 +216,9 @@ export const serveSettings = (
   options: ServeArguments = {},
 ): Effect.Effect<ServeOptions, ConfigurationError> =>
   Effect.gen(function* () {
-    yield* configuredSchedule
     return {
       ...(yield* runSettings(options)),
+      fullPassMaxAgeSeconds: yield* fullPassMaxAgeBesideTicks,
       schedule: yield* Config.schedule,
       http: yield* Config.http,
       ...(options.maxAgeSeconds === undefined ? {} : { maxAgeSeconds: options.maxAgeSeconds }),

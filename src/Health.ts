@@ -52,10 +52,22 @@ export const ago = (seconds: number): string => {
 export const ageSeconds = (time: string | null, now: Date): number | null =>
   time === null ? null : Math.max(0, (now.getTime() - new Date(time).getTime()) / 1000)
 
+/** The first pass is still at work: nothing is wrong but that there is nothing to trust yet. */
+const FIRST_UNDER_WAY = "its first pass is under way: wait for it."
+
+/** What to think of a stream that never ran; `message` says so and what to do, where nobody is at it. */
+export const neverRan = (message: string, heldBy: string | null): Problem => ({
+  kind: "never",
+  message: heldBy === null ? message : FIRST_UNDER_WAY,
+})
+
+/** What of a status decides. */
+export type Judged = Pick<StreamStatus, "lastEnded" | "isDead" | "heldBy" | "lastCompleteAt" | "lastFullAt">
+
 const sentence = (text: string) => (/[.!?]$/.test(text) ? text : `${text}.`)
 
 /** What is the matter with a stream, the gravest first; null where its figures can be trusted. */
-export const problemOf = (status: StreamStatus, limits: Limits, now: Date): Problem | null => {
+export const problemOf = (status: Judged, limits: Limits, now: Date): Problem | null => {
   const { lastEnded, heldBy } = status
   const age = ageSeconds(status.lastCompleteAt, now)
   const fullAge = ageSeconds(status.lastFullAt, now)
@@ -74,7 +86,7 @@ export const problemOf = (status: StreamStatus, limits: Limits, now: Date): Prob
     const why =
       heldBy === null
         ? "was never read to its end: run `paycombat-sync sync`, or see that `serve` runs."
-        : "its first pass is under way: wait for it."
+        : FIRST_UNDER_WAY
     return { kind: "never", message: why }
   }
   if (age > limits.maxAgeSeconds)

@@ -20,6 +20,8 @@ const FILTER_WORTH_PAGES = 10
 const SHORT_PAGES = 3
 /** Records by which a by-id endpoint proves itself. */
 const CONTROLS = 3
+/** Age in seconds of the latest full pass from which on the next is due, where no schedule says so. */
+const FULL_PASS_MAX_AGE_SECONDS = 86_400
 
 type Learned = NonNullable<Contract["learned"]>
 
@@ -42,6 +44,20 @@ const whole = (why: string | null): Plan => ({ mode: "full", why })
 const suffices = ({ times }: ListSource, by: TimeField | undefined): boolean =>
   times !== undefined && (by === "updated" || (by === "created" && times.open !== null))
 
+const UNITS = [
+  [86_400, "a day", "days"],
+  [3_600, "an hour", "hours"],
+  [60, "a minute", "minutes"],
+  [1, "a second", "seconds"],
+] as const
+
+/** `a day`, `7 days`, `25 hours`: in the largest unit that leaves nothing out. */
+const inWords = (seconds: number): string => {
+  const whole = Math.max(1, Math.round(seconds))
+  const [unit, one, many] = UNITS.find(([unit]) => whole % unit === 0)!
+  return whole === unit ? one : `${whole / unit} ${many}`
+}
+
 /** Decides on how the list is read, and says why where it is read whole although it was before. */
 export const planOf = (
   { sql, held, settings, mustReadAll }: StreamContext,
@@ -52,7 +68,8 @@ export const planOf = (
     const { learned, verified } = contract
     if (source.times === undefined || settings.full) return whole(null)
     if (mustReadAll) return whole("Read whole: what is stored is not yet in the mode of PAYCOMBAT_PII.")
-    const { hasFull, isOpen, isFullDue, unfinished } = yield* earlierPasses(sql, held)
+    const maxAgeSeconds = settings.fullPassMaxAgeSeconds ?? FULL_PASS_MAX_AGE_SECONDS
+    const { hasFull, isOpen, isFullDue, unfinished } = yield* earlierPasses(sql, held, maxAgeSeconds)
     if (!hasFull || isOpen || !verified) return whole(null)
     if (learned !== undefined && learned.pages < SHORT_PAGES) return whole(null)
     const { order, filter, newest } = learned ?? {}
@@ -64,7 +81,7 @@ export const planOf = (
           ? "Read whole: neither an order of the list nor a filter by time is proven."
           : "Read whole: the list tells what is new in it, not what has changed.",
       )
-    if (isFullDue) return whole("Read whole: the latest full pass is older than a day.")
+    if (isFullDue) return whole(`Read whole: the latest full pass is older than ${inWords(maxAgeSeconds)}.`)
     const by = isByOrder ? order : filter!.by
     return {
       mode: "incremental",

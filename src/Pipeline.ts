@@ -27,6 +27,11 @@ export interface RunOptions extends RunSettings {
   readonly streams: ReadonlyArray<Stream>
   /** Whether every list is read whole, and passes that were broken off are begun anew. */
   readonly full: boolean
+  /**
+   * Age in seconds of the latest full pass from which on a list is read whole, though what is new in it would do: the
+   * longest time between two ticks of the full schedule; a day where absent.
+   */
+  readonly fullPassMaxAgeSeconds?: number
 }
 
 /** What the run of one stream works with. */
@@ -34,7 +39,7 @@ export interface StreamContext {
   readonly sql: postgres.Sql
   readonly client: Client
   readonly account: AccountSettings
-  readonly settings: RunSettings & { readonly full: boolean }
+  readonly settings: RunSettings & Pick<RunOptions, "full" | "fullPassMaxAgeSeconds">
   readonly held: Held
   readonly usage: { requests: number; retries: number }
   /** Nothing may be left out of this run because it is known: what is stored of it is in another mode of privacy. */

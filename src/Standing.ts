@@ -1,15 +1,22 @@
 import { Effect } from "effect"
 import type postgres from "postgres"
 import { ConfigurationError, type WarehouseError } from "./Errors.ts"
-import { ageSeconds, limitsOf, type Problem, problemOf } from "./Health.ts"
+import { ageSeconds, limitsOf, neverRan, type Problem, problemOf } from "./Health.ts"
 import type { Schedule } from "./Scheduler.ts"
 import type { Stream } from "./Stream.ts"
-import { databaseNow, type StreamStatus, statusOf } from "./warehouse/Status.ts"
+import type { Mode, Status } from "./warehouse/Ledger.ts"
+import { databaseNow, everSynced, type StreamStatus, statusOf } from "./warehouse/Status.ts"
 
-/** A stream's status, and what to think of it. */
-export interface JudgedStatus extends StreamStatus {
+/** A stream's status, and what to think of it. Every configured account has one of every stream, run or not. */
+export interface JudgedStatus extends Omit<StreamStatus, "lastRunStatus" | "lastRunMode" | "lastRunAt"> {
+  /** Null for a stream that never ran; then every other time and text is null as well, and every count 0. */
+  readonly lastRunStatus: Status | null
+  readonly lastRunMode: Mode | null
+  readonly lastRunAt: string | null
   /** Seconds since the latest complete run ended. */
   readonly ageSeconds: number | null
+  /** The account is not configured any more. Then there is a problem only where somebody asks for it by name. */
+  readonly isRetired: boolean
   /** Why its figures cannot be trusted; null where they can. */
   readonly problem: Problem | null
   /** When `serve` would run next, and read whole lists next. */
@@ -17,22 +24,75 @@ export interface JudgedStatus extends StreamStatus {
   readonly nextFullAt: string
 }
 
-/** How the streams stand, of all accounts that were ever synced or of those named; names one that never was. */
+export interface StandingOptions {
+  /** The accounts that are to be synced; none where all that ever were are judged. */
+  readonly configured: ReadonlyArray<string>
+  /** The accounts that are asked for; all where none is named. */
+  readonly accounts?: ReadonlyArray<string>
+  readonly maxAgeSeconds?: number
+}
+
+type Entry = Omit<JudgedStatus, "ageSeconds" | "isRetired" | "problem" | "nextRunAt" | "nextFullAt">
+
+const NEVER: Omit<Entry, "account" | "stream"> = {
+  lastRunStatus: null,
+  lastRunMode: null,
+  lastRunAt: null,
+  lastEnded: null,
+  lastCompleteAt: null,
+  lastFullAt: null,
+  rows: 0,
+  isEstimate: false,
+  rejects: 0,
+  removed: 0,
+  leftOver: 0,
+  path: null,
+  isVerified: null,
+  heldBy: null,
+  heldSince: null,
+  isDead: false,
+  error: null,
+  note: null,
+}
+
+const unknownAccount = (name: string, { configured }: StandingOptions) =>
+  new ConfigurationError({
+    message:
+      `Nothing was synced yet for an account ${name}` +
+      (configured.length === 0
+        ? ": check the name, or run `paycombat-sync sync`."
+        : `, and it is not configured (${configured.join(", ")} ${configured.length === 1 ? "is" : "are"}): check the name, or PAYCOMBAT_ACCOUNTS.`),
+  })
+
+/** What is shown: the accounts that are asked for, else those configured, and those that once were. */
+const shownAccounts = (synced: ReadonlyArray<string>, options: StandingOptions) => {
+  const known = [...new Set([...options.configured, ...synced])].sort()
+  const named = options.accounts ?? []
+  const unknown = named.find(name => !known.includes(name))
+  if (unknown !== undefined) return Effect.fail(unknownAccount(unknown, options))
+  return Effect.succeed(named.length === 0 ? known : known.filter(name => named.includes(name)))
+}
+
+const neverOf = (account: string, isSynced: boolean, isAlone: boolean): string =>
+  isSynced
+    ? "was never read: run `paycombat-sync sync`, or see that `serve` runs."
+    : `nothing was synced yet: run \`paycombat-sync sync${isAlone ? "" : ` --account ${account}`}\`.`
+
+/**
+ * How the streams stand, of each account that is configured, or of those named: also those that never ran. A
+ * `ConfigurationError` names an account that is neither configured nor was ever synced.
+ */
 export const standingOf = (
   sql: postgres.Sql,
   streams: ReadonlyArray<Stream>,
   schedule: Schedule,
-  options: { readonly accounts?: ReadonlyArray<string>; readonly maxAgeSeconds?: number },
+  options: StandingOptions,
 ): Effect.Effect<ReadonlyArray<JudgedStatus>, ConfigurationError | WarehouseError> =>
   Effect.gen(function* () {
-    const accounts = options.accounts ?? []
+    const { configured, accounts: named = [] } = options
+    const { accounts: synced, holders } = yield* everSynced(sql)
+    const accounts = yield* shownAccounts(synced, options)
     const statuses = yield* statusOf(sql, streams)
-    const unknown = accounts.find(name => !statuses.some(({ account }) => account === name))
-    if (unknown !== undefined) {
-      return yield* new ConfigurationError({
-        message: `Nothing was synced yet for an account ${unknown}: check the name, or run \`paycombat-sync sync\`.`,
-      })
-    }
     const now = yield* databaseNow(sql)
     const interval = {
       incremental: schedule.intervalSeconds("incremental"),
@@ -43,12 +103,24 @@ export const standingOf = (
       nextRunAt: schedule.next("incremental").toISOString(),
       nextFullAt: schedule.next("full").toISOString(),
     }
-    return statuses
-      .filter(({ account }) => accounts.length === 0 || accounts.includes(account))
-      .map(status => ({
-        ...status,
-        ageSeconds: ageSeconds(status.lastCompleteAt, now),
-        problem: problemOf(status, limits, now),
-        ...next,
-      }))
+    const names = streams.map(({ name }) => name).sort()
+
+    const judged = (account: string, stream: string): ReadonlyArray<JudgedStatus> => {
+      const isSame = (one: { account: string; stream: string }) =>
+        one.account === account && one.stream === stream
+      const status = statuses.find(isSame)
+      const isRetired = configured.length > 0 && !configured.includes(account)
+      const isJudged = !isRetired || named.includes(account)
+      // A stream that came with an update has nothing to say of an account that was gone before.
+      if (status === undefined && !isJudged) return []
+      const holder = holders.find(isSame)
+      const entry: Entry = status ?? { ...NEVER, ...holder, account, stream }
+      const age = ageSeconds(entry.lastCompleteAt, now)
+      const problem =
+        status === undefined
+          ? neverRan(neverOf(account, synced.includes(account), accounts.length === 1), entry.heldBy)
+          : problemOf(status, limits, now)
+      return [{ ...entry, ageSeconds: age, isRetired, problem: isJudged ? problem : null, ...next }]
+    }
+    return accounts.flatMap(account => names.flatMap(stream => judged(account, stream)))
   })

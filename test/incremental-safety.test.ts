@@ -34,21 +34,46 @@ describe("a list is read whole", () => {
     }),
   )
 
-  it.scopedLive("when it was not for a day", () =>
+  it.scopedLive("when it was not for a day, or for as long as the full schedule says", () =>
     Effect.gen(function* () {
-      const { sandbox, sync, sql } = yield* setup("transactions")
-      const age = (hours: number) =>
-        Effect.promise(
-          () => sql`UPDATE sync.stream_runs SET started_at = started_at - make_interval(hours => ${hours})`,
-        )
-      yield* age(23)
+      const { sandbox, sync, syncBy, age } = yield* setup("transactions")
+      yield* age({ hours: 23 })
       expect((yield* sync()).mode).toBe("incremental")
-      yield* age(2)
+      yield* age({ hours: 2 })
       sandbox.patch("transactions", 3, { event_description: "corrected" })
       const booked = yield* sync()
       expect(booked).toMatchObject({ mode: "full", updated: 1 })
       expect(booked.note).toContain("older than a day")
       expect((yield* sync()).mode).toBe("incremental")
+
+      const weekly = syncBy(7 * 86_400)
+      yield* age({ days: 1, hours: 1 })
+      expect((yield* weekly).mode).toBe("incremental")
+      yield* age({ days: 5, hours: 22 })
+      expect((yield* weekly).mode).toBe("incremental")
+      // One that the clock starts a moment early is not put off to the next day, or week.
+      yield* age({ minutes: 59, seconds: 45 })
+      const full = yield* weekly
+      expect([full.mode, full.note]).toEqual([
+        "full",
+        "Read whole: the latest full pass is older than 7 days.",
+      ])
+      expect((yield* weekly).mode).toBe("incremental")
+      yield* age({ minutes: 50 })
+      expect((yield* syncBy(3_600)).mode).toBe("incremental")
+      yield* age({ minutes: 10 })
+      expect((yield* syncBy(3_600)).note).toContain("older than an hour")
+    }),
+  )
+
+  it.scopedLive("by when runs were begun, not by how long the stream had to wait for others in them", () =>
+    Effect.gen(function* () {
+      const { sync, sql, age } = yield* setup("transactions")
+      yield* age({ days: 1 })
+      yield* Effect.promise(
+        () => sql`UPDATE sync.stream_runs SET started_at = started_at + interval '1 hour'`,
+      )
+      expect((yield* sync()).mode).toBe("full")
     }),
   )
 

@@ -1,10 +1,9 @@
 import { Effect, Option } from "effect"
 import * as App from "../App.ts"
-import * as Config from "../Config.ts"
 import { ago } from "../Health.ts"
 import type { JudgedStatus } from "../Standing.ts"
 import { secondsOf } from "./maxAge.ts"
-import { print, printJson, say, table } from "./output.ts"
+import { print, printJson, table } from "./output.ts"
 
 const COLUMNS = [
   "account",
@@ -30,9 +29,9 @@ interface Options {
 const cells = (status: JudgedStatus): ReadonlyArray<string | null> => {
   const mark = status.isEstimate ? "≈" : ""
   return [
-    status.account,
+    status.isRetired ? `${status.account} (not configured)` : status.account,
     status.stream,
-    status.isDead ? "dead" : status.lastRunStatus,
+    status.isDead ? "dead" : (status.lastRunStatus ?? "never"),
     status.lastRunMode,
     status.ageSeconds === null ? "never" : `${ago(status.ageSeconds)} ago`,
     `${mark}${status.rows}`,
@@ -44,21 +43,51 @@ const cells = (status: JudgedStatus): ReadonlyArray<string | null> => {
   ]
 }
 
+/** Streams as a sentence begins: `eu/payouts, eu/wallets`, and `eu` where it is about all of an account's. */
+const namesOf = (about: ReadonlyArray<JudgedStatus>, all: ReadonlyArray<JudgedStatus>): string => {
+  const isNamed = new Set(all.map(({ account }) => account)).size > 1
+  return [...new Set(about.map(({ account }) => account))]
+    .flatMap(account => {
+      const own = about.filter(status => status.account === account)
+      const total = all.filter(status => status.account === account).length
+      if (isNamed && total > 1 && own.length === total) return [account]
+      return own.map(({ stream }) => (isNamed ? `${account}/${stream}` : stream))
+    })
+    .join(", ")
+}
+
 /** What there is to say, once per wording: `payouts, wallets: …`. */
 const said = (
   statuses: ReadonlyArray<JudgedStatus>,
   mark: string,
   wordsOf: (status: JudgedStatus) => string | null,
 ): ReadonlyArray<string> => {
-  const isNamed = new Set(statuses.map(({ account }) => account)).size > 1
-  const about = new Map<string, Array<string>>()
+  const about = new Map<string, Array<JudgedStatus>>()
   for (const status of statuses) {
     const words = wordsOf(status)
-    const name = isNamed ? `${status.account}/${status.stream}` : status.stream
-    if (words !== null) about.set(words, [...(about.get(words) ?? []), name])
+    if (words !== null) about.set(words, [...(about.get(words) ?? []), status])
   }
-  return Array.from(about, ([words, names]) => `${mark} ${names.join(", ")}: ${words}`)
+  return Array.from(about, ([words, streams]) => `${mark} ${namesOf(streams, statuses)}: ${words}`)
 }
+
+/** Of an account that is configured no more: how old its figures are, and how to have it judged. */
+const retired = (statuses: ReadonlyArray<JudgedStatus>): ReadonlyArray<string> => {
+  const unjudged = statuses.filter(({ isRetired, problem }) => isRetired && problem === null)
+  return [...new Set(unjudged.map(({ account }) => account))].map(account => {
+    const ages = unjudged.flatMap(status => (status.account === account ? (status.ageSeconds ?? []) : []))
+    const age =
+      ages.length === 0 ? "it was never read to its end" : `its figures are ${ago(Math.max(...ages))} old`
+    return (
+      `· ${account}: not configured any more; ${age}. Name it with --account to have it judged, or put it into` +
+      " PAYCOMBAT_ACCOUNTS again."
+    )
+  })
+}
+
+/** No account is configured, and the warehouse knows of none. */
+const NOTHING =
+  "Nothing was synced yet, and no account is configured: set PAYCOMBAT_TOKEN (see .env.example), then run" +
+  " `paycombat-sync sync`."
 
 const time = (iso: string) => `${iso.slice(0, 16).replace("T", " ")} UTC`
 
@@ -71,30 +100,22 @@ export const run = (options: Options) =>
       streams: options.stream,
       ...(maxAgeSeconds === undefined ? {} : { maxAgeSeconds }),
     })
-    const missing = (yield* Config.namedAccounts).filter(
-      name => options.account.length === 0 && !statuses.some(({ account }) => account === name),
-    )
     const problems = statuses.filter(({ problem }) => problem !== null)
-    if (problems.length + missing.length > 0 || statuses.length === 0) process.exitCode = 1
-    if (options.json) {
-      for (const name of missing) yield* say(`Nothing was synced yet for the account ${name}.`)
-      return yield* printJson(statuses)
-    }
+    if (problems.length > 0 || statuses.length === 0) process.exitCode = 1
+    if (options.json) return yield* printJson(statuses)
     const [first] = statuses
-    if (first === undefined) return yield* print("Nothing was synced yet: run `paycombat-sync sync`.")
+    if (first === undefined) return yield* print(NOTHING)
     yield* print(
       [
         table({ columns: COLUMNS, rows: statuses.map(cells) }),
         ...said(statuses, "✖", ({ problem }) => problem?.message ?? null),
-        ...missing.map(
-          name => `✖ ${name}: nothing was synced yet: run \`paycombat-sync sync --account ${name}\`.`,
-        ),
+        ...retired(statuses),
         ...said(statuses, "·", ({ note }) => note),
         ...said(statuses, "·", ({ rejects }) =>
           rejects === 0 ? null : "has open rejects: see `paycombat-sync rejects list`.",
         ),
         `· serve, where it runs: next run ${time(first.nextRunAt)}, next full pass ${time(first.nextFullAt)}.`,
-        problems.length + missing.length === 0
+        problems.length === 0
           ? "✔ The figures can be trusted."
           : "✖ The figures cannot all be trusted: see the lines marked ✖.",
       ].join("\n"),

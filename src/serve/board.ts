@@ -2,7 +2,7 @@ import { Clock, Effect, Metric, type Scope } from "effect"
 import type postgres from "postgres"
 import type { ConfigurationError } from "../Errors.ts"
 import { WarehouseError } from "../Errors.ts"
-import { ageSeconds, type Limits, type Problem, problemOf } from "../Health.ts"
+import { ageSeconds, type Limits, neverRan, type Problem, problemOf } from "../Health.ts"
 import * as Metrics from "../Metrics.ts"
 import type { StreamProgress } from "../Progress.ts"
 import { KINDS, type Kind, type Schedule } from "../Scheduler.ts"
@@ -55,10 +55,10 @@ const RUNS_SHOWN = 10
 /** For who is told by metrics alone. */
 const REFRESHED_EVERY = "15 seconds"
 
-const NEVER: Problem = {
-  kind: "never",
-  message: "was never read: the first run is to come, or see the log for what is in its way.",
-}
+const NEVER = neverRan(
+  "was never read: the first run is to come, or see the log for what is in its way.",
+  null,
+)
 
 export interface BoardOptions {
   readonly accounts: ReadonlyArray<string>

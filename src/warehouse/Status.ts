@@ -155,6 +155,37 @@ export const statusOf = (
     )
   })
 
+/** Who works on a stream now. */
+export interface Holder {
+  readonly account: string
+  readonly stream: string
+  readonly heldBy: string
+  readonly heldSince: string
+}
+
+/** The accounts of which any stream ever ran, and who works on what: also on a stream whose first run is yet to begin. */
+export const everSynced = (
+  sql: postgres.Sql,
+): Effect.Effect<
+  { readonly accounts: ReadonlyArray<string>; readonly holders: ReadonlyArray<Holder> },
+  WarehouseError
+> =>
+  attempt(async () => {
+    const accounts = await sql<Array<{ account: string }>>`
+      WITH RECURSIVE known AS (
+        (SELECT account FROM sync.stream_runs ORDER BY account LIMIT 1)
+        UNION ALL
+        SELECT following.account FROM known CROSS JOIN LATERAL (
+          SELECT account FROM sync.stream_runs WHERE account > known.account ORDER BY account LIMIT 1
+        ) AS following
+      )
+      SELECT account FROM known`
+    const holders = await sql<Array<Holder>>`
+      SELECT account, stream, holder AS "heldBy", acquired_at AS "heldSince" FROM sync.leases
+      WHERE expires_at > clock_timestamp()`
+    return { accounts: accounts.map(({ account }) => account), holders }
+  })
+
 /** A run, as short as a list of them has it. */
 export interface RecentRun {
   readonly runId: string

@@ -10,13 +10,14 @@ import { countOpen } from "./rejects.ts"
 
 /** What the ledger says about earlier passes over a list, and what is stored says about a page of it. */
 
-/** So old may the latest complete pass over the whole list be, before what only such a pass heals is healed. */
-const FULL_PASS_AGE_MAX = "24 hours"
+/** Runs that a clock starts do not start to the second: one that is so much too early is not put off to the next. */
+const START_JITTER_SECONDS = 30
 
 export interface Earlier {
   /** A pass over the whole list was broken off. */
   readonly isOpen: boolean
   readonly hasFull: boolean
+  /** From the start of the run that made the latest full pass to the start of this one, it took as long as it may. */
   readonly isFullDue: boolean
   /**
    * Runs since the latest complete one, this one among them. What they stored says nothing about what lies behind
@@ -25,18 +26,36 @@ export interface Earlier {
   readonly unfinished: ReadonlyArray<string>
 }
 
-export const earlierPasses = (sql: postgres.Sql, held: Held): Effect.Effect<Earlier, WarehouseError> =>
+export const earlierPasses = (
+  sql: postgres.Sql,
+  held: Held,
+  fullPassMaxAgeSeconds: number,
+): Effect.Effect<Earlier, WarehouseError> =>
   retryTransient(
     attempt(async () => {
       const [found] = await sql<Array<Omit<Earlier, "unfinished"> & { complete: string | null }>>`
-        SELECT max(started_at) FILTER (WHERE mode = 'full') IS NOT NULL AS "hasFull",
-          coalesce(max(started_at) FILTER (WHERE mode = 'full')
-            < clock_timestamp() - ${FULL_PASS_AGE_MAX}::interval, false) AS "isFullDue",
+        SELECT whole.started_at IS NOT NULL AS "hasFull",
+          coalesce(whole.started_at <= own.started_at
+            - make_interval(secs => ${fullPassMaxAgeSeconds - START_JITTER_SECONDS}), false) AS "isFullDue",
           EXISTS (SELECT FROM sync.checkpoints WHERE account = ${held.account} AND stream = ${held.stream}) AS "isOpen",
-          max(started_at)::text AS complete
-        FROM sync.stream_runs
-        WHERE account = ${held.account} AND stream = ${held.stream} AND mode IN ('full', 'incremental')
-          AND status IN ('complete', 'complete_with_rejects')`
+          complete.started_at::text AS complete
+        FROM (
+          SELECT coalesce((SELECT started_at FROM sync.runs WHERE run_id = ${held.runId}), clock_timestamp())
+        ) AS own (started_at)
+        LEFT JOIN LATERAL (
+          -- A stream begins when its parents have ended, sooner or later: what is as regular as the clock is the run.
+          SELECT coalesce(r.started_at, s.started_at) AS started_at
+          FROM sync.stream_runs AS s LEFT JOIN sync.runs AS r ON r.run_id = s.run_id
+          WHERE s.account = ${held.account} AND s.stream = ${held.stream} AND s.mode = 'full'
+            AND s.status IN ('complete', 'complete_with_rejects')
+          ORDER BY s.started_at DESC LIMIT 1
+        ) AS whole ON true
+        LEFT JOIN LATERAL (
+          SELECT s.started_at FROM sync.stream_runs AS s
+          WHERE s.account = ${held.account} AND s.stream = ${held.stream} AND s.mode IN ('full', 'incremental')
+            AND s.status IN ('complete', 'complete_with_rejects')
+          ORDER BY s.started_at DESC LIMIT 1
+        ) AS complete ON true`
       const { complete, ...facts } = found!
       const unfinished = await sql<Array<{ id: string }>>`
         SELECT run_id AS id FROM sync.stream_runs

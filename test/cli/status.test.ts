@@ -31,11 +31,22 @@ const problemsIn = (stdout: string) =>
     ]),
   )
 
+const marked = (stdout: string) => linesOf(stdout).filter(line => line.startsWith("✖"))
+
+const STREAMS = ["checkouts", "customers", "payouts", "transactions", "wallet_readiness", "wallets"]
+
 describe.concurrent("status", () => {
   it.scopedLive("exits with 0 over fresh figures only, and says in words what is the matter otherwise", () =>
     Effect.gen(function* () {
       const { run, sandbox, sql } = yield* parts
-      expect(yield* run(["status"])).toMatchObject({ code: 1, stderr: "" })
+      expect((yield* run(["sync", "--stream", "payouts"])).code).toBe(0)
+      const part = yield* run(["status"])
+      expect([part.code, part.stderr, ...marked(part.stdout)]).toEqual([
+        1,
+        "",
+        `✖ ${STREAMS.filter(name => name !== "payouts").join(", ")}: was never read: run \`paycombat-sync sync\`, or see that \`serve\` runs.`,
+        expect.stringContaining("cannot all be trusted"),
+      ])
       expect((yield* run(["sync"])).code).toBe(0)
       const fresh = yield* run(["status"])
       expect([fresh.code, fresh.stderr]).toEqual([0, ""])
@@ -46,7 +57,7 @@ describe.concurrent("status", () => {
       expect((yield* run(["sync", "--stream", "payouts"])).code).toBe(1)
       const failed = yield* run(["status"])
       expect(failed.code).toBe(1)
-      expect(linesOf(failed.stdout).filter(line => line.startsWith("✖"))).toEqual([
+      expect(marked(failed.stdout)).toEqual([
         expect.stringMatching(/^✖ payouts: failed: .*403.* The figures are .* old\.$/),
         expect.stringContaining("cannot all be trusted"),
       ])
@@ -68,7 +79,7 @@ describe.concurrent("status", () => {
     }),
   )
 
-  it.scopedLive("names a configured account that was never synced, and who is at work", () =>
+  it.scopedLive("names a configured account that was never synced, and who is at work, or was", () =>
     Effect.gen(function* () {
       const { run, sql, sandbox } = yield* parts
       const two = {
@@ -82,18 +93,36 @@ describe.concurrent("status", () => {
       expect(missing.stdout).toContain(
         "✖ apac: nothing was synced yet: run `paycombat-sync sync --account apac`.",
       )
-      expect((yield* run(["status", "--account", "eu"], two)).code).toBe(0)
+      const payouts = ["status", "--account", "eu", "--stream", "payouts"]
+      expect((yield* run(payouts, two)).code).toBe(0)
 
       yield* sql(`UPDATE sync.leases SET expires_at = clock_timestamp() + interval '1 hour', holder = 'host:7';
         INSERT INTO sync.stream_runs (run_id, account, stream, mode, status, started_at)
         SELECT gen_random_uuid(), account, stream, 'full', 'running', clock_timestamp() FROM sync.leases`)
-      const held = yield* run(["status", "--account", "eu"], two)
+      const held = yield* run(payouts, two)
       expect(held.code).toBe(0)
       expect(held.stdout).toMatch(/host:7 since \d{4}-/)
       yield* sql("UPDATE sync.leases SET expires_at = clock_timestamp() - interval '1 hour'")
-      const dead = yield* run(["status", "--account", "eu"], two)
+      const dead = yield* run(payouts, two)
       expect(dead.code).toBe(1)
       expect(dead.stdout).toContain("✖ payouts: the latest run's process ended without a word")
+
+      const retired = yield* run(["status"], { ...two, PAYCOMBAT_ACCOUNTS: "apac" })
+      expect(retired.stdout).toContain("eu (not configured)")
+      expect(retired.stdout).toMatch(/^· eu: not configured any more; its figures are \d+ (s|min) old\./m)
+      expect(marked(retired.stdout)).toEqual([
+        expect.stringMatching(/^✖ apac: nothing was synced yet/),
+        expect.stringContaining("cannot all be trusted"),
+      ])
+    }),
+  )
+
+  it.scopedLive("says in one line where Postgres is away", () =>
+    Effect.gen(function* () {
+      const { run } = yield* cli({ DATABASE_URL: "postgres://nobody:x@127.0.0.1:1/nowhere" })
+      const away = yield* run(["status"])
+      expect([away.code, away.stdout]).toEqual([1, ""])
+      expect(away.stderr).toMatch(/^Postgres: [^\n]* check [^\n]*DATABASE_URL[^\n]*\n$/)
     }),
   )
 })

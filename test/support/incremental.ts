@@ -1,7 +1,7 @@
 import { expect } from "@effect/vitest"
 import { Effect } from "effect"
 import { DEFAULT_LIST_PATHS, type SandboxOptions, type StreamName } from "../../src/sandbox/Sandbox.ts"
-import { bench, dump, streamOf, syncOnce, testWarehouse } from "./warehouse.ts"
+import { bench, dump, type SyncOptions, streamOf, syncOnce, testWarehouse } from "./warehouse.ts"
 
 /** What tests of runs that read of a list only what is new are made of. */
 
@@ -23,16 +23,27 @@ export const setup = (stream: StreamName, options: Partial<SandboxOptions> = {})
     const given = yield* bench({ ...LISTS, ...options })
     const { sandbox, sql } = given
     const only = [stream]
-    const sync = (full = false) =>
+    const run = (settings: SyncOptions) =>
       Effect.suspend(() => {
         sandbox.resetRequests()
-        return Effect.map(given.sync({ only, full }), summary => streamOf(summary, stream))
+        return Effect.map(given.sync({ only, ...settings }), summary => streamOf(summary, stream))
       })
+    const sync = (full = false) => run({ full })
     const first = yield* sync()
     expect(first).toMatchObject({ status: "complete", mode: "full", note: null })
     return {
       ...given,
       sync,
+      /** A run where a full pass is due after so many seconds. */
+      syncBy: (fullPassMaxAgeSeconds: number) => run({ fullPassMaxAgeSeconds }),
+      /** Makes every run of the ledger so much older. */
+      age: (time: { readonly days?: number; hours?: number; minutes?: number; seconds?: number }) =>
+        Effect.promise(async () => {
+          const { days = 0, hours = 0, minutes = 0, seconds = 0 } = time
+          const by = sql`make_interval(days => ${days}, hours => ${hours}, mins => ${minutes}, secs => ${seconds})`
+          await sql`UPDATE sync.runs SET started_at = started_at - ${by}`
+          await sql`UPDATE sync.stream_runs SET started_at = started_at - ${by}`
+        }),
       first,
       /** Pages that were asked of the list. */
       listed: Effect.sync(() => sandbox.requests.byPath.get(DEFAULT_LIST_PATHS[stream]) ?? 0),

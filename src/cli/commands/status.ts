@@ -8,8 +8,10 @@ export const status = Command.make(
   onDemand(() => import("../status.ts")),
 ).pipe(
   Command.withDescription(
-    "Can the figures be trusted now? Per account and stream: last run, freshness, rows (≈ estimated in tables beyond" +
-      " 1 GiB), rejects, removed, left over, who is at work; then what is the matter, and what to do. Exits with 1" +
-      " where a stream's latest run failed, or none was complete for longer than --max-age.",
+    "Can the figures be trusted now? Per configured account and stream: last run, freshness, rows (≈ estimated in" +
+      " tables beyond 1 GiB), rejects, removed, left over, who is at work; then what is the matter, and what to do." +
+      " Exits with 1 where a stream never ran, its latest run failed, or none was complete for longer than --max-age." +
+      " An account that is not configured any more is shown, and judged where --account names it; where none is" +
+      " configured, all that were ever synced are judged.",
   ),
 )

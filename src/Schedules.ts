@@ -1,0 +1,37 @@
+import { Effect } from "effect"
+import * as Config from "./Config.ts"
+import type { ConfigurationError } from "./Errors.ts"
+import type { Schedule } from "./Scheduler.ts"
+
+/** The schedules of the environment, and how old the latest full pass may be by them. */
+
+/**
+ * `serve` has ticks for full passes, and they come first: also on the day that has 25 hours. There the age is for a
+ * tick that came to nothing, or that was due while the process was down.
+ */
+const TICKS_FIRST_SECONDS = 3_600
+
+/** What makes them is loaded when somebody needs it. */
+export const configuredSchedule: Effect.Effect<Schedule, ConfigurationError> = Effect.flatMap(
+  Config.schedule,
+  settings =>
+    Effect.flatMap(
+      Effect.promise(() => import("./Scheduler.ts")),
+      ({ makeSchedule }) => makeSchedule(settings),
+    ),
+)
+
+/**
+ * The longest time between two ticks of PAYCOMBAT_FULL_SCHEDULE, in seconds: a run that finds the latest full pass
+ * that old reads whole what it would else read in part. So a `sync` from cron, which has no ticks, obeys it, too.
+ */
+export const fullPassMaxAge: Effect.Effect<number, ConfigurationError> = Effect.map(
+  configuredSchedule,
+  schedule => schedule.intervalSeconds("full"),
+)
+
+/** The same for `serve`. */
+export const fullPassMaxAgeBesideTicks: Effect.Effect<number, ConfigurationError> = Effect.map(
+  fullPassMaxAge,
+  seconds => seconds + TICKS_FIRST_SECONDS,
+)

@@ -1,0 +1,172 @@
+import { describe, expect, it } from "@effect/vitest"
+import { ConfigProvider, Effect, Option, Redacted } from "effect"
+import { status, Warehouse } from "../src/App.ts"
+import type { JudgedStatus } from "../src/Standing.ts"
+import { accountOf, bench } from "./support/warehouse.ts"
+
+/** Whose figures are judged: every stream of every configured account, run or not. */
+
+const STREAMS = ["checkouts", "customers", "payouts", "transactions", "wallet_readiness", "wallets"]
+
+const parts = Effect.gen(function* () {
+  const { sql, sandbox, sync } = yield* bench()
+  const warehouse = Warehouse.of({
+    sql,
+    isEmbedded: false,
+    readerUrl: Option.none(),
+    ownerUrl: Redacted.make("postgres://nobody@127.0.0.1:1/nowhere"),
+  })
+  const standing = (
+    environment: Readonly<Record<string, string>>,
+    options: Parameters<typeof status>[0] = {},
+  ) =>
+    status(options).pipe(
+      Effect.provideService(Warehouse, warehouse),
+      Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(environment)))),
+    )
+  const syncAs = (name: string, only?: ReadonlyArray<string>) =>
+    sync({ accounts: [accountOf(sandbox, { name })], ...(only === undefined ? {} : { only }) })
+  return { sql, standing, syncAs }
+})
+
+const problemsOf = (statuses: ReadonlyArray<JudgedStatus>) =>
+  Object.fromEntries(
+    statuses.map(({ account, stream, problem }) => [`${account}/${stream}`, problem?.kind ?? null]),
+  )
+
+const each = (account: string, kind: string | null, streams: ReadonlyArray<string> = STREAMS) =>
+  Object.fromEntries(streams.map(stream => [`${account}/${stream}`, kind]))
+
+const ONE = { PAYCOMBAT_TOKEN: "x" }
+const TWO = { PAYCOMBAT_ACCOUNTS: "eu,apac" }
+/** Who only watches has no account. */
+const NONE = {}
+
+describe.concurrent("every stream of every configured account", () => {
+  it.scopedLive("has a line with the same keys, also where it never ran, which is a problem", () =>
+    Effect.gen(function* () {
+      const { standing, syncAs } = yield* parts
+      expect(yield* standing(NONE)).toEqual([])
+      const none = yield* standing(TWO)
+      expect(problemsOf(none)).toEqual({ ...each("apac", "never"), ...each("eu", "never") })
+      expect(none[0]!.problem!.message).toBe(
+        "nothing was synced yet: run `paycombat-sync sync --account apac`.",
+      )
+      expect((yield* standing(ONE))[0]!.problem!.message).toBe(
+        "nothing was synced yet: run `paycombat-sync sync`.",
+      )
+
+      yield* syncAs("eu", ["payouts"])
+      const statuses = yield* standing(TWO)
+      expect(problemsOf(statuses)).toEqual({
+        ...each("apac", "never"),
+        ...each("eu", "never"),
+        "eu/payouts": null,
+      })
+      const [ran, never] = ["payouts", "wallets"].map(
+        name => statuses.find(({ account, stream }) => account === "eu" && stream === name)!,
+      )
+      expect(Object.keys(never!).sort()).toEqual(Object.keys(ran!).sort())
+      expect(never).toEqual({
+        account: "eu",
+        stream: "wallets",
+        lastRunStatus: null,
+        lastRunMode: null,
+        lastRunAt: null,
+        lastEnded: null,
+        lastCompleteAt: null,
+        lastFullAt: null,
+        ageSeconds: null,
+        rows: 0,
+        isEstimate: false,
+        rejects: 0,
+        removed: 0,
+        leftOver: 0,
+        path: null,
+        isVerified: null,
+        heldBy: null,
+        heldSince: null,
+        isDead: false,
+        isRetired: false,
+        error: null,
+        note: null,
+        problem: {
+          kind: "never",
+          message: "was never read: run `paycombat-sync sync`, or see that `serve` runs.",
+        },
+        nextRunAt: ran!.nextRunAt,
+        nextFullAt: ran!.nextFullAt,
+      })
+
+      const narrowed = { accounts: ["eu"], streams: ["payouts", "wallets"] }
+      expect(problemsOf(yield* standing(TWO, narrowed))).toEqual({
+        "eu/payouts": null,
+        "eu/wallets": "never",
+      })
+      const apac = yield* standing(TWO, { accounts: ["apac"], streams: ["wallets"] })
+      expect(problemsOf(apac)).toEqual({ "apac/wallets": "never" })
+    }),
+  )
+
+  it.scopedLive("whose first run is yet to begin in a run that is under way, says to wait", () =>
+    Effect.gen(function* () {
+      const { sql, standing, syncAs } = yield* parts
+      yield* syncAs("default", ["payouts"])
+      yield* Effect.promise(
+        () => sql`INSERT INTO sync.leases
+          SELECT (jsonb_populate_record(l, jsonb_build_object('stream', 'wallets', 'holder', 'host:7',
+            'expires_at', clock_timestamp() + interval '1 hour'))).* FROM sync.leases AS l`,
+      )
+      const [wallets] = yield* standing(ONE, { streams: ["wallets"] })
+      expect(wallets).toMatchObject({
+        heldBy: "host:7",
+        heldSince: expect.stringMatching(/^\d{4}-/),
+        problem: { kind: "never", message: "its first pass is under way: wait for it." },
+      })
+    }),
+  )
+})
+
+describe.concurrent("an account that is configured no more", () => {
+  it.scopedLive("is shown and not judged, but where it is asked for by name, or nobody is configured", () =>
+    Effect.gen(function* () {
+      const { sql, standing, syncAs } = yield* parts
+      yield* syncAs("old", ["payouts"])
+      yield* syncAs("default")
+      yield* Effect.promise(
+        () => sql`UPDATE sync.stream_runs SET started_at = started_at - interval '3 days',
+          finished_at = finished_at - interval '3 days' WHERE account = 'old'`,
+      )
+      const statuses = yield* standing(ONE)
+      expect(problemsOf(statuses)).toEqual({ ...each("default", null), "old/payouts": null })
+      expect(statuses.filter(({ isRetired }) => isRetired).map(({ account }) => account)).toEqual(["old"])
+      const old = statuses.find(({ account }) => account === "old")!
+      expect(old.ageSeconds).toBeGreaterThan(3 * 86_400 - 1)
+      expect(old.ageSeconds).toBeLessThan(3 * 86_400 + 600)
+
+      const named = yield* standing(ONE, { accounts: ["old"] })
+      expect(problemsOf(named)).toEqual({ ...each("old", "never"), "old/payouts": "stale" })
+      expect(named.every(({ isRetired }) => isRetired)).toBe(true)
+
+      const watched = yield* standing(NONE)
+      expect(problemsOf(watched)).toEqual({
+        ...each("default", null),
+        ...each("old", "never"),
+        "old/payouts": "stale",
+      })
+      expect(watched.some(({ isRetired }) => isRetired)).toBe(false)
+      // What was synced of an account at all makes it one, also where other streams are asked for.
+      expect(problemsOf(yield* standing(NONE, { streams: ["wallets"] }))).toEqual({
+        "default/wallets": null,
+        "old/wallets": "never",
+      })
+
+      const { _tag, message } = yield* Effect.flip(standing(ONE, { accounts: ["odl"] }))
+      expect(_tag).toBe("ConfigurationError")
+      expect(message).toMatch(/account odl, and it is not configured \(default is\): check the name/)
+      expect((yield* Effect.flip(standing(NONE, { accounts: ["odl"] }))).message).toMatch(
+        /account odl: check the name/,
+      )
+    }),
+  )
+})
