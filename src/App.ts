@@ -13,7 +13,7 @@ import { configuredSchedule, fullPassMaxAge, fullPassMaxAgeBesideTicks } from ".
 import type { ServeOptions } from "./Serve.ts"
 import { standingOf } from "./Standing.ts"
 import type { Scope } from "./Upkeep.ts"
-import { type BackupSummary, backup as backupOf } from "./warehouse/backup.ts"
+import { type BackupSummary, backup as backupOf, type TellRows } from "./warehouse/backup.ts"
 import { connect, Warehouse } from "./warehouse/Database.ts"
 import { embeddedPostgres } from "./warehouse/EmbeddedPostgres.ts"
 import { accountsOfPerson, type Erasure, erasePerson } from "./warehouse/erase.ts"
@@ -276,15 +276,17 @@ export const eraseCustomer = (
 /** Saves the warehouse as it is, up to date or not, to a file, while syncs may go on. */
 export const backup = (
   file: string,
+  tell?: TellRows,
 ): Effect.Effect<BackupSummary, ConfigurationError | WarehouseError, Warehouse> =>
-  Effect.flatMap(Warehouse, ({ ownerUrl }) => backupOf(ownerUrl, file))
+  Effect.flatMap(Warehouse, ({ ownerUrl }) => backupOf(ownerUrl, file, tell))
 
 /** Fills an empty warehouse from a file that `backup` made. */
 export const restore = (
   file: string,
+  tell?: TellRows,
 ): Effect.Effect<RestoreSummary, ConfigurationError | WarehouseError, Warehouse> =>
   Effect.gen(function* () {
     const { ownerUrl } = yield* Warehouse
     yield* current
-    return yield* restoreTo(ownerUrl, file)
+    return yield* restoreTo(ownerUrl, file, tell)
   })

@@ -20,6 +20,9 @@ export interface BackupSummary {
 
 const BATCH_ROWS = 1_000
 
+/** Is told of each batch: the table it is of, and how many of its rows are done. */
+export type TellRows = (table: string, rows: number) => void
+
 /**
  * Saves the warehouse and its ledger as of one moment to one file, while syncs may go on. Logical: it can be
  * restored into another version of Postgres, given or embedded. The file appears under its name when it is
@@ -29,6 +32,7 @@ const BATCH_ROWS = 1_000
 export const backup = (
   ownerUrl: Redacted.Redacted,
   file: string,
+  tell: TellRows = () => undefined,
 ): Effect.Effect<BackupSummary, ConfigurationError | WarehouseError> =>
   Effect.gen(function* () {
     const sql = yield* connect(ownerUrl)
@@ -41,7 +45,7 @@ export const backup = (
         const summary = await sql.begin("isolation level repeatable read read only", async tx => {
           const written = { tables: 0, rows: 0 }
           const target = createWriteStream(unfinished, { mode: 0o600, flags: "wx", flush: true })
-          await pipeline(Readable.from(content(tx, written)), createGzip(), target, { signal })
+          await pipeline(Readable.from(content(tx, written, tell)), createGzip(), target, { signal })
           return written
         })
         await rename(unfinished, file)
@@ -54,6 +58,7 @@ export const backup = (
 async function* content(
   tx: postgres.TransactionSql,
   written: { tables: number; rows: number },
+  tell: TellRows,
 ): AsyncGenerator<Buffer> {
   const checksum = createHash("sha256")
   const line = (value: typeof Header.Type | typeof TableLine.Type | typeof Trailer.Type) =>
@@ -71,8 +76,10 @@ async function* content(
   for (const table of await backupTables(tx)) {
     yield summed(line({ table: table.name, columns: table.columns }))
     rows[table.name] = 0
+    tell(table.name, 0)
     for await (const batch of rowsOf(tx, table)) {
       rows[table.name] = (rows[table.name] ?? 0) + batch.length
+      tell(table.name, rows[table.name] ?? 0)
       yield summed(Buffer.concat(batch.flatMap(([row]) => (row === undefined ? [] : [row, END_OF_LINE]))))
     }
     written.tables += 1

@@ -5,7 +5,7 @@ import { createGunzip } from "node:zlib"
 import { Effect, Option, type Redacted } from "effect"
 import type postgres from "postgres"
 import { ConfigurationError, type WarehouseError } from "../Errors.ts"
-import { backupError, noWarehouse } from "./backup.ts"
+import { backupError, noWarehouse, type TellRows } from "./backup.ts"
 import { decodeHeader, decodeTableOrTrailer, linesOf, type Trailer } from "./backupFile.ts"
 import { appliedMigrations, type BackupTable, backupTables, neutralSession } from "./backupTables.ts"
 import { connect } from "./Database.ts"
@@ -28,6 +28,7 @@ const ARRAY_START = 0x5b
 export const restore = (
   ownerUrl: Redacted.Redacted,
   file: string,
+  tell: TellRows = () => undefined,
 ): Effect.Effect<RestoreSummary, ConfigurationError | WarehouseError> =>
   Effect.gen(function* () {
     const sql = yield* connect(ownerUrl)
@@ -37,7 +38,7 @@ export const restore = (
           pipeline(
             createReadStream(file),
             createGunzip(),
-            (chunks: AsyncIterable<Buffer>) => load(tx, linesOf(chunks), file),
+            (chunks: AsyncIterable<Buffer>) => load(tx, linesOf(chunks), file, tell),
             { signal },
           ),
         ),
@@ -49,6 +50,7 @@ const load = async (
   tx: postgres.TransactionSql,
   lines: AsyncGenerator<Buffer>,
   file: string,
+  tell: TellRows,
 ): Promise<RestoreSummary> => {
   const checksum = createHash("sha256")
   const first = await lines.next()
@@ -88,6 +90,7 @@ const load = async (
     counts[name] = 0
     loading = batchInto(tx, table, count => {
       counts[name] = (counts[name] ?? 0) + count
+      tell(name, counts[name])
     })
   }
   throw damaged(file, "its end is missing")
