@@ -12,6 +12,7 @@ import {
   type StreamName,
   seededFaults,
   start,
+  type TimeFilter,
   TOTALS,
 } from "../sandbox/Sandbox.ts"
 import { print, printJson, say } from "./output.ts"
@@ -19,6 +20,9 @@ import { print, printJson, say } from "./output.ts"
 interface Options extends Pick<SandboxOptions, "seed"> {
   readonly faults: ReadonlyArray<string>
   readonly paths: ReadonlyArray<string>
+  readonly byIdPaths: ReadonlyArray<string>
+  readonly timeFilter: Option.Option<TimeFilter["by"]>
+  readonly timeUnit: TimeFilter["unit"]
   readonly paging: string
   readonly change: Option.Option<AutomaticChange["action"]>
   readonly changeStream: StreamName
@@ -71,6 +75,22 @@ const pathsOf = (given: Options["paths"]) =>
     const all = Object.values({ ...DEFAULT_LIST_PATHS, ...paths })
     const twice = all.find((path, i) => all.indexOf(path) !== i)
     if (twice !== undefined) return yield* refuse(`--path: two lists cannot both be at ${twice}.`)
+    return paths
+  })
+
+/** The by-id paths as given, or what is wrong with one. */
+const byIdPathsOf = (given: Options["byIdPaths"]) =>
+  Effect.gen(function* () {
+    const paths: Partial<Record<StreamName, string>> = {}
+    for (const pair of given) {
+      const [name, path] = parted(pair)
+      const parts = path.split("{id}")
+      if (!isStream(name) || parts.length !== 2 || !PATH.test(parts.join("id")))
+        return yield* refuse(
+          `--by-id ${pair} is not a list and a path with {id} in it; there are ${STREAMS.join(", ")}.`,
+        )
+      paths[name] = path
+    }
     return paths
   })
 
@@ -139,6 +159,9 @@ export const run = ({
       json,
       faults,
       paths,
+      byIdPaths,
+      timeFilter,
+      timeUnit: unit,
       paging,
       change: _,
       changeStream,
@@ -151,6 +174,7 @@ export const run = ({
     const chances = yield* chancesOf(faults)
     const fault = faults.length === 0 ? null : seededFaults(options.seed, chances)
     const listPaths = yield* pathsOf(paths)
+    const detailPaths = yield* byIdPathsOf(byIdPaths)
     const pagingNames = yield* pagingOf(paging)
     const change = yield* changeOf(given)
     const reshape = yield* reshapeOf(given)
@@ -159,6 +183,8 @@ export const run = ({
       firstPage: firstPage === "0" ? 0 : 1,
       fault,
       listPaths,
+      detailPaths,
+      timeFilter: Option.match(timeFilter, { onNone: () => null, onSome: by => ({ by, unit }) }),
       pagingNames,
       change,
       reshape,

@@ -34,6 +34,7 @@ export {
   type Shape,
   STREAMS,
   type StreamName,
+  type TimeFilter,
   TOTALS,
   type Totals,
 } from "./options.ts"

@@ -19,12 +19,16 @@ export const TOTALS = ["none", "total", "pagination", "meta"] as const
 export type Totals = (typeof TOTALS)[number]
 
 /** `updated-first` sorts all records anew after each change: for small lists. */
-export type Order = "oldest-first" | "newest-first" | "shuffled" | "updated-first"
+export const ORDERS = ["oldest-first", "newest-first", "shuffled", "updated-first"] as const
+export type Order = (typeof ORDERS)[number]
+
+export const TIME_UNITS = ["seconds", "milliseconds"] as const
+export const TIME_FIELDS = ["created_at", "updated_at"] as const
 
 /** What `start_time` and `end_time` mean (U; the unit is ?), where a list knows them at all. Reads all records for each page. */
 export interface TimeFilter {
-  readonly unit: "seconds" | "milliseconds"
-  readonly by: "created_at" | "updated_at"
+  readonly unit: (typeof TIME_UNITS)[number]
+  readonly by: (typeof TIME_FIELDS)[number]
 }
 
 /** A change that the sandbox makes by itself after every `every`-th answered page of a list, `times` times in all. */

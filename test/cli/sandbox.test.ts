@@ -20,8 +20,8 @@ const served = (...switches: ReadonlyArray<string>) =>
     return (pathAndQuery: string) =>
       Effect.promise(async (): Promise<Served> => {
         const answer = await fetch(url + pathAndQuery, { headers: { "X-token": token } })
-        const { data } = (await answer.json()) as { data?: ReadonlyArray<Record<string, string>> }
-        return { status: answer.status, records: (data ?? []).map(record => JSON.stringify(record)) }
+        const { data } = (await answer.json()) as { data?: object | ReadonlyArray<object> }
+        return { status: answer.status, records: [data ?? []].flat().map(record => JSON.stringify(record)) }
       })
   })
 
@@ -55,6 +55,29 @@ describe.concurrent("sandbox", () => {
       expect((yield* skipping(`${TRANSACTIONS}?page=2&limit=6`)).records).toEqual(whole.records.slice(6, 10))
       expect((yield* skipping(`${TRANSACTIONS}?page=3&limit=6`)).status).toBe(404)
       expect((yield* repeating(`${TRANSACTIONS}?page=3&limit=6`)).records).toEqual(whole.records.slice(6))
+    }),
+  )
+
+  it.scopedLive("orders its lists, filters them by time, and has records by id, as it is told", () =>
+    Effect.gen(function* () {
+      const byId = ["--by-id", "transactions=/api/v1/transaction/{id}/one"]
+      const [updatedFirst, filtering] = yield* Effect.all([
+        served("--order", "updated-first"),
+        served("--time-filter", "created_at", "--time-unit", "milliseconds", ...byId),
+      ])
+      const timesOf = ({ records }: Served, field: string) =>
+        records.map(record => String(JSON.parse(record)[field]))
+      const updated = timesOf(yield* updatedFirst(`${TRANSACTIONS}?limit=20`), "updated_at")
+      expect(updated).toHaveLength(12)
+      expect(updated).toEqual([...updated].sort().reverse())
+      const whole = yield* filtering(`${TRANSACTIONS}?limit=20`)
+      const from = timesOf(whole, "created_at").sort()[7]!
+      const newer = yield* filtering(`${TRANSACTIONS}?limit=20&start_time=${Date.parse(from)}`)
+      expect(timesOf(newer, "created_at").sort()[0]).toBe(from)
+      expect(newer.records.length).toBeLessThan(12)
+      const [id] = timesOf(whole, "transaction_id")
+      expect((yield* filtering(`/api/v1/transaction/${id}/one`)).status).toBe(200)
+      expect((yield* updatedFirst(`/api/v1/transaction/${id}/one`)).status).toBe(404)
     }),
   )
 

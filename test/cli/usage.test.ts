@@ -80,6 +80,7 @@ describe.concurrent("wrong usage", () => {
     "a fault that is none": [["sandbox", "--fault", "fire=0.5"], "rate-limit"],
     "a path of no list": [["sandbox", "--path", "refunds=/refunds"], "payouts, checkouts"],
     "a path that is none": [["sandbox", "--path", "payouts=list"], "--path payouts=list"],
+    "a by-id path without a place": [["sandbox", "--by-id", "payouts=/p"], "path with {id} in it"],
     "a path that is missing": [["sandbox", "--path"], "--path needs a value"],
     "a fault without its chance": [["sandbox", "--fault", "reset"], "--fault reset is not"],
     "a path without its list": [["sandbox", "--path", "/payouts"], "/payouts"],

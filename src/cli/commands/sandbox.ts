@@ -1,6 +1,14 @@
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
-import { defaultOptions, ENVELOPES, STREAMS, TOTALS } from "../../sandbox/options.ts"
+import {
+  defaultOptions,
+  ENVELOPES,
+  ORDERS,
+  STREAMS,
+  TIME_FIELDS,
+  TIME_UNITS,
+  TOTALS,
+} from "../../sandbox/options.ts"
 import { onDemand } from "./onDemand.ts"
 import { json } from "./shared.ts"
 
@@ -51,10 +59,15 @@ export const sandbox = Command.make(
     totals: variant("totals", TOTALS, defaultOptions.totals, "How the length of a list is stated"),
     order: variant(
       "order",
-      ["oldest-first", "newest-first", "shuffled"],
+      ORDERS,
       defaultOptions.order,
-      "Order of the lists",
+      "Order of the lists; a newest or latest update first lets syncs stop early",
     ),
+    timeFilter: Options.choice("time-filter", TIME_FIELDS).pipe(
+      Options.optional,
+      Options.withDescription("Lists heed start_time and end_time, going by this time of a record."),
+    ),
+    timeUnit: variant("time-unit", TIME_UNITS, "seconds", "With --time-filter: what the two are given in"),
     maxPageSize: Options.integer("max-page-size").pipe(
       Options.withDefault(defaultOptions.maxPageSize),
       Options.withDescription("A larger page size is cut to it without a word."),
@@ -66,6 +79,12 @@ export const sandbox = Command.make(
     paths: Options.text("path").pipe(
       Options.repeated,
       Options.withDescription("Where a list is, such as payouts=/api/v1/payout/list (repeatable)."),
+    ),
+    byIdPaths: Options.text("by-id").pipe(
+      Options.repeated,
+      Options.withDescription(
+        "Where a list's records are asked for by id, such as payouts=/api/v1/payout/{id} (repeatable); payouts and transactions cannot be unless told.",
+      ),
     ),
     paging: Options.text("paging").pipe(
       Options.withDefault(defaultOptions.pagingNames.join(",")),
