@@ -1,34 +1,102 @@
 import { Effect, type Redacted } from "effect"
+import * as Config from "./Config.ts"
 import type { ConfigurationError, WarehouseError } from "./Errors.ts"
+import { limitsOf } from "./Health.ts"
 import { allStreams } from "./registry.ts"
-import type { ReportData, ReportFilter } from "./report/data.ts"
+import type { FreshnessRule, ReportData, ReportFilter } from "./report/data.ts"
+import { documentText } from "./report/document.ts"
+import { verdictOf } from "./report/trust.ts"
+import { configuredSchedule } from "./Schedules.ts"
 import { VERSION } from "./version.ts"
 import { asReader } from "./warehouse/reader.ts"
 import { reportData } from "./warehouse/reportData.ts"
-import { eachView, type TakeView } from "./warehouse/reportViews.ts"
+import { batchesOf, eachView, type TakeView, takingError } from "./warehouse/reportViews.ts"
 
-/** The settlement, balance and KYC-gap report: figures for a page, and whole views for files. */
+/** The settlement, balance and KYC-gap report: figures for a page, a document for programs, and whole views for files. */
 
 /** One statement may add up many millions of rows. */
 const SESSION = { name: "report", milliseconds: 1_800_000 }
 
-/** All figures of a report, of one snapshot. Bounded in memory, whatever the size of the warehouse. */
+type Failure = ConfigurationError | WarehouseError
+
+/** What of a report is not in the warehouse. */
+export interface Told {
+  readonly isDemo: boolean
+  readonly rule: FreshnessRule
+}
+
+/**
+ * By which rule figures are too old: that of `status`, from the configured schedules and, where somebody says so,
+ * `maxAgeSeconds`. Nothing is asked of the database: a reader cannot see who is at work.
+ */
+export const freshnessRule = (maxAgeSeconds?: number): Effect.Effect<FreshnessRule, ConfigurationError> =>
+  Effect.gen(function* () {
+    const settings = yield* Config.schedule
+    const schedule = yield* configuredSchedule
+    const interval = {
+      incremental: schedule.intervalSeconds("incremental"),
+      full: schedule.intervalSeconds("full"),
+    }
+    return {
+      ...limitsOf(interval, maxAgeSeconds),
+      isGiven: maxAgeSeconds !== undefined,
+      schedule: settings.incremental,
+      fullSchedule: settings.full,
+      timezone: settings.timezone,
+    }
+  })
+
+const about = ({ isDemo, rule }: Told) =>
+  Effect.map(allStreams, streams => ({
+    version: VERSION,
+    isDemo,
+    rule,
+    streams: streams.map(({ name }) => name),
+  }))
+
+const judged = (figures: Omit<ReportData, "verdict">): ReportData => ({
+  ...figures,
+  verdict: verdictOf(figures),
+})
+
+/** All figures of a report, of one snapshot. Bounded in memory, whatever the size of the warehouse: long lists are cut. */
 export const figuresOf = (
   readerUrl: Redacted.Redacted,
   filter: ReportFilter,
-  isDemo: boolean,
-): Effect.Effect<ReportData, ConfigurationError | WarehouseError> =>
-  Effect.gen(function* () {
-    const streams = (yield* allStreams).map(({ name }) => name)
-    return yield* asReader(readerUrl, SESSION, sql =>
-      reportData(sql, filter, { version: VERSION, isDemo, streams }),
-    )
-  })
+  told: Told,
+): Effect.Effect<ReportData, Failure> =>
+  Effect.flatMap(about(told), known =>
+    asReader(readerUrl, SESSION, sql => Effect.map(reportData(sql, filter, known), judged)),
+  )
+
+/**
+ * The same as one JSON document in which nothing is cut, handed to `write` part by part: lists may be larger than
+ * memory. Figures over time are those of every account and currency. `watch` is told how many rows of cut lists were
+ * handed over so far. Fails as `write` fails.
+ */
+export const documentOf = (
+  readerUrl: Redacted.Redacted,
+  filter: ReportFilter,
+  told: Told,
+  write: (text: AsyncIterable<string>) => Promise<void>,
+  watch: (rows: number) => void = () => undefined,
+): Effect.Effect<ReportData, Failure> =>
+  Effect.flatMap(about(told), known =>
+    asReader(readerUrl, SESSION, sql =>
+      Effect.gen(function* () {
+        const figures = judged(yield* reportData(sql, filter, known, Number.MAX_SAFE_INTEGER))
+        yield* Effect.tryPromise({
+          try: () => write(documentText(figures, ({ statement }) => batchesOf(sql, statement), watch)),
+          catch: takingError,
+        })
+        return figures
+      }),
+    ),
+  )
 
 /** Hands over every view of `analytics`, batch by batch, all of one snapshot. */
 export const viewsOf = (
   readerUrl: Redacted.Redacted,
   filter: ReportFilter,
   take: TakeView,
-): Effect.Effect<void, ConfigurationError | WarehouseError> =>
-  asReader(readerUrl, SESSION, sql => eachView(sql, filter, take))
+): Effect.Effect<void, Failure> => asReader(readerUrl, SESSION, sql => eachView(sql, filter, take))

@@ -1,10 +1,17 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect } from "effect"
-import { figuresOf } from "../src/Report.ts"
-import { LIST_ROWS_MAX, PANELS_MAX, type ReportFilter } from "../src/report/data.ts"
+import { ConfigProvider, Effect } from "effect"
+import { documentOf, figuresOf, freshnessRule } from "../src/Report.ts"
+import {
+  type FreshnessRule,
+  LIST_ROWS_MAX,
+  PANELS_MAX,
+  type ReportData,
+  type ReportFilter,
+  type Row,
+} from "../src/report/data.ts"
 import { page } from "../src/report/page.ts"
 import { amount, plain } from "../src/report/text.ts"
-import { findingOf, verdictOf } from "../src/report/trust.ts"
+import { findingOf, ruleText, verdictOf } from "../src/report/trust.ts"
 import { connect } from "../src/warehouse/Database.ts"
 import { runQuery } from "../src/warehouse/query.ts"
 import { grainOf } from "../src/warehouse/reportSql.ts"
@@ -12,6 +19,16 @@ import { type PostgresVersion, testDatabase } from "./support/postgres.ts"
 import { bookRuns, type Filling, fill, HOSTILE } from "./support/report.ts"
 import { MIGRATED, printed } from "./support/warehouse.ts"
 import { given } from "./views/rows.ts"
+
+/** What `status` goes by where nothing is configured. */
+const RULE: FreshnessRule = {
+  maxAgeSeconds: 3_600,
+  fullMaxAgeSeconds: 2 * 86_400,
+  isGiven: false,
+  schedule: "*/15 * * * *",
+  fullSchedule: "0 2 * * *",
+  timezone: "UTC",
+}
 
 const ALL: ReportFilter = { accounts: [], currencies: [] }
 
@@ -25,7 +42,21 @@ const bench = (version: PostgresVersion = "18") =>
     return {
       sql,
       figures: (filter: Partial<ReportFilter> = {}) =>
-        figuresOf(database.readerUrl, { ...ALL, ...filter }, false),
+        figuresOf(database.readerUrl, { ...ALL, ...filter }, { isDemo: false, rule: RULE }),
+      /** The document for programs, as it was handed over: whole, and part by part. */
+      document: (filter: Partial<ReportFilter> = {}) =>
+        Effect.gen(function* () {
+          const parts: Array<string> = []
+          let rows = 0
+          const told = { isDemo: false, rule: RULE }
+          const take = async (text: AsyncIterable<string>) => {
+            for await (const part of text) parts.push(part)
+          }
+          yield* documentOf(database.readerUrl, { ...ALL, ...filter }, told, take, seen => {
+            rows = seen
+          })
+          return { parts, rows, data: JSON.parse(parts.join("")) as ReportData }
+        }),
       ask: (statement: string) => runQuery(database.readerUrl, statement),
     }
   })
@@ -188,6 +219,8 @@ describe("the report", () => {
           [{ accounts: ["us"] }, "account us"],
           [{ currencies: ["eur"] }, "no amount in eur: the currencies of the warehouse are EUR, JPY, USD"],
           [{ from: "2026-02-01", to: "2026-01-01" }, "after --to"],
+          [{ from: "2999-01-01" }, "after today"],
+          [{ to: "2026-02-30" }, "--to 2026-02-30 is not a day"],
           [{ accounts: ["eu'; DROP TABLE x; --\\"] }, "DROP"],
         ] as const) {
           const error = yield* Effect.flip(figures(filter))
@@ -198,7 +231,7 @@ describe("the report", () => {
 
   it.scopedLive("cuts long lists, keeps their totals whole, and says how to see the rest", () =>
     Effect.gen(function* () {
-      const { sql, figures, ask } = yield* bench()
+      const { sql, figures, ask, document } = yield* bench()
       const customers = LIST_ROWS_MAX + 150
       const currencies = Array.from({ length: PANELS_MAX + 3 }, (_, i) => `X${String.fromCharCode(65 + i)}`)
       yield* fill(sql, { accounts: ["default"], days: 3, currencies, customers, perDay: 2, isSound: true })
@@ -224,6 +257,60 @@ describe("the report", () => {
         data.unmapped,
       ])
         expect((yield* ask(list.statement)).rows).toHaveLength(list.total)
+
+      // For programs nothing is cut, and nothing of what is cut for people is missing or told otherwise.
+      const { data: whole, rows: streamed, parts } = yield* document()
+      expect(whole.gaps.customers.rows).toHaveLength(total)
+      expect(whole.gaps.customers.rows.slice(0, LIST_ROWS_MAX)).toEqual(rows)
+      expect(whole.balances.differences.rows).toHaveLength(data.balances.differences.total)
+      expect(streamed).toBe(total + data.balances.differences.total)
+      expect(parts.length).toBeGreaterThan(3)
+      const pairs = (series: ReadonlyArray<Row>) => new Set(series.map(({ currency }) => currency)).size
+      expect([pairs(data.settlements.series), pairs(whole.settlements.series)]).toEqual([
+        PANELS_MAX,
+        currencies.length,
+      ])
+      const still = ({ settlements, balances, gaps, freshness: _, snapshotAt: __, ...rest }: ReportData) => ({
+        ...rest,
+        gaps: { ...gaps, customers: [] },
+        settlements: { ...settlements, series: [] },
+        balances: { ...balances, series: [], differences: [] },
+      })
+      expect(whole.balances.differences.rows.slice(0, LIST_ROWS_MAX)).toEqual(data.balances.differences.rows)
+      expect(still(whole)).toEqual(still(data))
+    }),
+  )
+
+  it.scopedLive("lets no account crowd out another's missing details, and says how many more each has", () =>
+    Effect.gen(function* () {
+      const { sql, figures, document, ask } = yield* bench()
+      const few = 3
+      const many = LIST_ROWS_MAX + 40
+      for (const [account, fields] of [
+        ["a", many],
+        ["b", LIST_ROWS_MAX + 1],
+        ["c", few],
+      ] as const) {
+        yield* bookRuns(sql, account, {})
+        yield* given(sql, "customers", { account, customer_id: "one" })
+        const missing = Array.from({ length: fields }, (_, i) => `field_${i}`)
+        yield* given(sql, "wallet_readiness", {
+          account,
+          customer_id: "one",
+          is_wallet_ready: false,
+          missing_fields: missing,
+          checked_at: new Date().toISOString(),
+        })
+      }
+      const data = yield* figures()
+      const { fields } = data.gaps
+      expect(fields.totals).toEqual({ a: many, b: LIST_ROWS_MAX + 1, c: few })
+      expect(fields.total).toBe(many + LIST_ROWS_MAX + 1 + few)
+      const shown = (account: string) => fields.rows.filter(row => row.account === account).length
+      expect(["a", "b", "c"].map(shown)).toEqual([LIST_ROWS_MAX, LIST_ROWS_MAX, few])
+      expect(page(data)).toContain("40 more of a, 1 more of b: <code>paycombat-sync query")
+      expect((yield* ask(fields.statement)).rows).toHaveLength(fields.total)
+      expect((yield* document()).data.gaps.fields.rows).toHaveLength(fields.total)
     }),
   )
 
@@ -302,6 +389,7 @@ describe("the report", () => {
 
 describe("how far a stream's figures can be trusted", () => {
   const HOUR = 3_600
+  const DAILY = { ...RULE, maxAgeSeconds: 24 * HOUR, fullMaxAgeSeconds: 48 * HOUR }
   const row = (more: Partial<Record<string, string | null>>) => ({
     account: "a",
     stream: "s",
@@ -325,12 +413,49 @@ describe("how far a stream's figures can be trusted", () => {
     ["dead", row({ last_ended_status: "dead" }), "bad"],
     ["never complete", row({ lag_seconds: null }), "bad"],
     ["never run", row({ last_run_status: null, lag_seconds: null }), "bad"],
+    [
+      "older than a day, and not read whole for two",
+      row({ lag_seconds: String(49 * HOUR), full_lag_seconds: String(49 * HOUR) }),
+      "bad",
+    ],
+    ["complete, with rejects", row({ last_ended_status: "complete_with_rejects" }), undefined],
     ["not read whole for two days", row({ full_lag_seconds: String(48 * HOUR + 1) }), "attention"],
   ] as const
   for (const [title, given, level] of cases)
     it(title, () => {
-      expect(findingOf(given)?.level).toBe(level)
+      expect(findingOf(given, DAILY)?.level).toBe(level)
     })
+
+  it.effect("goes by the schedules, or by --max-age, as status does; and the page says by which", () =>
+    Effect.gen(function* () {
+      const by = (variables: Record<string, string>, maxAgeSeconds?: number) =>
+        Effect.withConfigProvider(
+          freshnessRule(maxAgeSeconds),
+          ConfigProvider.fromMap(new Map(Object.entries(variables))),
+        )
+      expect(yield* by({})).toEqual(RULE)
+      const nightly = yield* by({ PAYCOMBAT_SCHEDULE: "30 4 * * *", PAYCOMBAT_TIMEZONE: "Asia/Tokyo" })
+      expect(nightly).toMatchObject({ maxAgeSeconds: 48 * HOUR, fullMaxAgeSeconds: 48 * HOUR })
+      const given = yield* by({}, 5 * HOUR)
+      expect(given).toMatchObject({ maxAgeSeconds: 5 * HOUR, isGiven: true })
+      const old = row({ lag_seconds: String(26 * HOUR), full_lag_seconds: String(26 * HOUR) })
+      expect([RULE, nightly, given].map(rule => findingOf(old, rule)?.level)).toEqual([
+        "bad",
+        undefined,
+        "bad",
+      ])
+      expect(findingOf(old, given)?.text).toContain("26 hours ago, which is more than 5 hours")
+      expect(ruleText(nightly)).toMatch(
+        /^Fresh is .* within 2 days, .*`30 4 \* \* \*` and .*, Asia\/Tokyo, .*--max-age\.$/,
+      )
+      expect(ruleText(given)).toContain(
+        "within 5 hours, and whole within 2 days: the former as --max-age says",
+      )
+      expect((yield* Effect.flip(by({ PAYCOMBAT_SCHEDULE: "daily" }))).message).toContain(
+        "PAYCOMBAT_SCHEDULE",
+      )
+    }),
+  )
 })
 
 describe("how a figure is written", () => {

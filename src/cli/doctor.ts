@@ -1,9 +1,9 @@
 import { Effect } from "effect"
-import { createLogUpdate } from "log-update"
 import * as App from "../App.ts"
 import { diagnose } from "../Doctor.ts"
 import { type Finding, type Level, Listener } from "../doctor/Finding.ts"
 import { print, printJson } from "./output.ts"
+import { transient } from "./transient.ts"
 
 interface Options {
   readonly account: ReadonlyArray<string>
@@ -22,14 +22,6 @@ const lineOf = ({ level, account, stream, check, message }: Finding): string => 
 const summaryOf = (checks: ReadonlyArray<Finding>): string => {
   const of = (level: Level) => checks.filter(check => check.level === level).length
   return `${of("pass")} passed, ${of("warn")} to look at, ${of("fail")} failed.`
-}
-
-/** What is being looked at, on a line of stderr that goes again, where a person looks on. */
-const transient = (isShown: boolean) => {
-  if (!isShown || !process.stderr.isTTY || process.env.TERM === "dumb")
-    return { show: () => undefined, clear: () => undefined }
-  const draw = createLogUpdate(process.stderr)
-  return { show: (text: string) => draw(`… ${text}`), clear: () => draw.clear() }
 }
 
 /** Examines everything and prints a line for each check as it is made; the exit code says how it went. */

@@ -1,18 +1,13 @@
-import { randomBytes } from "node:crypto"
-import { createWriteStream } from "node:fs"
-import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises"
-import { join, resolve } from "node:path"
-import { Readable } from "node:stream"
-import { pipeline } from "node:stream/promises"
-import { stringify } from "csv-stringify"
-import { Effect, Option, type Redacted } from "effect"
+import { ConfigProvider, Effect, Option, type Redacted } from "effect"
 import * as App from "../App.ts"
-import { ConfigurationError, WarehouseError } from "../Errors.ts"
-import { figuresOf, viewsOf } from "../Report.ts"
-import type { ReportFilter } from "../report/data.ts"
-import type { TakeView } from "../warehouse/reportViews.ts"
+import { ConfigurationError, type WarehouseError } from "../Errors.ts"
+import { documentOf, figuresOf, freshnessRule, type Told, viewsOf } from "../Report.ts"
+import type { ReportData, ReportFilter } from "../report/data.ts"
 import { demoDatabase } from "./demoDatabase.ts"
-import { print } from "./output.ts"
+import { secondsOf } from "./maxAge.ts"
+import { print, say } from "./output.ts"
+import { csvDirectory, intoFile, intoStdout, refuseDirectory } from "./reportFiles.ts"
+import { reportProgress, told } from "./reportProgress.ts"
 
 type Format = "html" | "csv" | "json"
 
@@ -23,30 +18,18 @@ interface Options {
   readonly to: Option.Option<string>
   readonly account: ReadonlyArray<string>
   readonly currency: ReadonlyArray<string>
+  readonly maxAge: Option.Option<string>
   readonly demo: boolean
 }
 
-/** What a report says of a business is not for everybody on the machine. */
-const FILE_MODE = 0o600
-const DIRECTORY_MODE = 0o700
+type Failure = ConfigurationError | WarehouseError
+
+/** Lets something have the reader's login. */
+type AsReader = <A, E>(
+  use: (readerUrl: Redacted.Redacted) => Effect.Effect<A, E>,
+) => Effect.Effect<A, E | Failure>
 
 const refuse = (message: string) => new ConfigurationError({ message })
-
-/** A day of the calendar, as YYYY-MM-DD. */
-const dayOf = (
-  name: string,
-  given: Option.Option<string>,
-): Effect.Effect<string | undefined, ConfigurationError> =>
-  Option.match(given, {
-    onNone: () => Effect.succeed(undefined),
-    onSome: text => {
-      const date = new Date(`${text}T00:00:00Z`)
-      const isDay = /^\d{4}-\d{2}-\d{2}$/.test(text) && !Number.isNaN(date.getTime()) && text >= "1900"
-      return isDay && date.toISOString().startsWith(text)
-        ? Effect.succeed(text)
-        : refuse(`${name} ${text} is not a day: it should look like 2026-01-31.`)
-    },
-  })
 
 const formatOf = ({ format, file }: Options): Format =>
   Option.getOrElse(format, () => (Option.getOrElse(file, () => "").endsWith(".json") ? "json" : "html"))
@@ -57,108 +40,64 @@ const fileOf = ({ file, demo }: Options, format: Format): string =>
     return `paycombat-report-${demo ? "demo-" : ""}${today}${format === "csv" ? "" : `.${format}`}`
   })
 
-/** A failure of the file system, and what to do about it. */
-const writing = <A>(
-  file: string,
-  write: () => Promise<A>,
-): Effect.Effect<A, ConfigurationError | WarehouseError> =>
-  Effect.tryPromise({ try: write, catch: error => failureOf(file, error) })
-
-const failureOf = (file: string, error: unknown): ConfigurationError | WarehouseError => {
-  if (error instanceof ConfigurationError || error instanceof WarehouseError) return error
-  const why = (error as NodeJS.ErrnoException).code ?? String(error)
-  return refuse(
-    `The report cannot be written to ${file} (${why}): name another place, as in \`report /tmp/report.html\`.`,
-  )
-}
-
-const unfinishedOf = (file: string): string => `${resolve(file)}.${randomBytes(4).toString("hex")}.unfinished`
-
-/** Nobody ever finds half a report: it gets its name when it is whole. */
-const writeWhole = (file: string, text: string) =>
-  writing(file, async () => {
-    const found = await stat(file).catch(() => undefined)
-    if (found?.isDirectory()) throw refuse(`${file} is a directory: name a file, or add --format csv.`)
-    const unfinished = unfinishedOf(file)
-    try {
-      await writeFile(unfinished, text, { mode: FILE_MODE, flag: "wx", flush: true })
-      await rename(unfinished, file)
-    } finally {
-      await rm(unfinished, { force: true })
-    }
-  })
-
-/** `=1+2` from outside is a text, and a spreadsheet must not take it for more; a negative number is one. */
-const safe = (text: string | null): string | null =>
-  text !== null && /^[=+\-@\t\r]/.test(text) && !/^-?\d+(\.\d+)?$/.test(text) ? `'${text}` : text
-
-const csvInto =
-  (directory: string): TakeView =>
-  async (view, columns, batches) => {
-    const rows = async function* () {
-      yield columns
-      for await (const batch of batches) for (const row of batch) yield row.map(safe)
-    }
-    const target = createWriteStream(join(directory, `${view}.csv`), {
-      mode: FILE_MODE,
-      flags: "wx",
-      flush: true,
-    })
-    await pipeline(Readable.from(rows()), stringify(), target)
-  }
-
-/** A directory that holds nothing but such files is replaced as a whole; any other is somebody's. */
-const refuseForeign = (directory: string) =>
-  writing(directory, async () => {
-    const found = await stat(directory).catch(() => undefined)
-    if (found === undefined) return
-    const isOurs = found.isDirectory() && (await readdir(directory)).every(name => name.endsWith(".csv"))
-    if (!isOurs)
-      throw refuse(`${directory} holds other things than such files: name a new directory, or empty it.`)
-  })
-
-const csv = (
-  directory: string,
-  read: (take: TakeView) => Effect.Effect<void, ConfigurationError | WarehouseError>,
-) =>
+/** The demo goes by nothing that is set for anything else. */
+const toldOf = ({ demo, maxAge }: Options): Effect.Effect<Told, ConfigurationError> =>
   Effect.gen(function* () {
-    yield* refuseForeign(directory)
-    const unfinished = unfinishedOf(directory)
-    const work = Effect.gen(function* () {
-      yield* writing(directory, () => mkdir(unfinished, { mode: DIRECTORY_MODE }))
-      const take = csvInto(unfinished)
-      // What the file system refuses is not Postgres' fault.
-      yield* read((view, columns, batches) =>
-        take(view, columns, batches).catch(error => {
-          throw (error as NodeJS.ErrnoException).syscall === undefined ? error : failureOf(directory, error)
-        }),
+    const seconds = Option.getOrUndefined(yield* secondsOf(maxAge))
+    const rule = freshnessRule(seconds)
+    const none = ConfigProvider.fromMap(new Map())
+    return { isDemo: demo, rule: yield* demo ? Effect.withConfigProvider(rule, none) : rule }
+  })
+
+/** Days without anything are said to be such: who asked for them may have meant others. */
+const sayNothing = ({ from, to }: ReportFilter) =>
+  from === undefined && to === undefined
+    ? Effect.void
+    : say(
+        `Nothing is dated ${[from === undefined ? "" : `from ${from}`, to === undefined ? "" : `to ${to}`].join(" ").trim()}: see that these are the days you mean.`,
       )
-      const files = yield* writing(directory, async () => {
-        const written = await readdir(unfinished)
-        const found = await readdir(directory).catch(() => [])
-        // A file that is no view's is somebody's, whatever its ending.
-        const foreign = found.find(name => !written.includes(name))
-        if (foreign !== undefined)
-          throw refuse(
-            `${directory} holds ${foreign}, which is no such file: name a new directory, or empty it.`,
-          )
-        const old = `${unfinished}.old`
-        await rename(directory, old).catch(error => {
-          if (error.code !== "ENOENT") throw error
-        })
-        await rename(unfinished, directory).catch(async error => {
-          await rename(old, directory).catch(() => undefined)
-          throw error
-        })
-        await rm(old, { recursive: true, force: true })
-        return written.length
-      })
-      yield* print(`${directory}: ${files} files, one of each view.`)
-    })
-    yield* Effect.ensuring(
-      work,
-      Effect.promise(() => rm(unfinished, { recursive: true, force: true })),
+
+const isNothing = ({ settlements: { totals, states } }: ReportData): boolean =>
+  totals.total + states.total === 0
+
+const csv = (asReader: AsReader, filter: ReportFilter, directory: string) =>
+  Effect.gen(function* () {
+    const progress = yield* reportProgress
+    let dated = 0
+    const files = yield* csvDirectory(directory, take =>
+      asReader(url =>
+        viewsOf(url, filter, (view, columns, batches, isDated) => {
+          const counted = async function* () {
+            for await (const batch of told(progress, view, batches)) {
+              if (isDated) dated += batch.length
+              yield batch
+            }
+          }
+          return take(view, columns, counted(), isDated)
+        }),
+      ),
     )
+    yield* print(`${directory}: ${files} files, one of each view.`)
+    if (dated === 0) yield* sayNothing(filter)
+  }).pipe(Effect.scoped)
+
+const json = (asReader: AsReader, filter: ReportFilter, told: Told, file: string) =>
+  Effect.gen(function* () {
+    const progress = yield* reportProgress
+    const write = (text: AsyncIterable<string>) => (file === "-" ? intoStdout(text) : intoFile(file, text))
+    const watch = (rows: number) => progress.at("long lists", rows)
+    return yield* asReader(url => documentOf(url, filter, told, write, watch))
+  }).pipe(Effect.scoped)
+
+const html = (asReader: AsReader, filter: ReportFilter, told: Told, file: string) =>
+  Effect.gen(function* () {
+    const figures = yield* asReader(url => figuresOf(url, filter, told))
+    const { page } = yield* Effect.promise(() => import("../report/page.ts"))
+    const text = page(figures)
+    yield* file === "-"
+      ? print(text.trimEnd())
+      : Effect.tryPromise({ try: () => intoFile(file, [text]), catch: error => error as Failure })
+    return figures
   })
 
 /** Writes the report, and says where it is. */
@@ -170,23 +109,22 @@ export const run = (options: Options) =>
       return yield* refuse("--format csv writes a file of each view: name a directory instead of -.")
     if (format !== "csv" && file.endsWith(".csv"))
       return yield* refuse("CSV is a file of each view: name a directory, and add --format csv.")
+    if (format === "csv" && Option.isSome(options.maxAge))
+      return yield* refuse("--max-age is for html and json: freshness.csv tells ages, and judges none.")
+    if (format !== "csv" && file !== "-") yield* refuseDirectory(file)
     const filter: ReportFilter = {
       accounts: options.account,
       currencies: options.currency,
-      from: yield* dayOf("--from", options.from),
-      to: yield* dayOf("--to", options.to),
+      from: Option.getOrUndefined(options.from),
+      to: Option.getOrUndefined(options.to),
     }
-    const asReader = <A, E>(use: (readerUrl: Redacted.Redacted) => Effect.Effect<A, E>) =>
+    const asReader: AsReader = use =>
       options.demo
         ? Effect.provide(App.asReader(use), App.warehouse(demoDatabase))
         : App.asConfiguredReader(use)
-    if (format === "csv") return yield* csv(file, take => asReader(url => viewsOf(url, filter, take)))
-    const figures = yield* asReader(url => figuresOf(url, filter, options.demo))
-    const text =
-      format === "json"
-        ? `${JSON.stringify(figures, null, 2)}\n`
-        : (yield* Effect.promise(() => import("../report/page.ts"))).page(figures)
-    if (file === "-") return yield* print(text.trimEnd())
-    yield* writeWhole(file, text)
-    yield* print(`${file}: the report of ${figures.from} to ${figures.to}, as of ${figures.snapshotAt}.`)
+    if (format === "csv") return yield* csv(asReader, filter, file)
+    const written = yield* (format === "json" ? json : html)(asReader, filter, yield* toldOf(options), file)
+    if (file !== "-")
+      yield* print(`${file}: the report of ${written.from} to ${written.to}, as of ${written.snapshotAt}.`)
+    if (isNothing(written)) yield* sayNothing(filter)
   })

@@ -1,3 +1,5 @@
+import type { Verdict } from "./trust.ts"
+
 /** What a report is made of: figures as the text that Postgres printed, so that no digit passes through a number. */
 
 /** A row of an answer, by the names of its columns. */
@@ -6,8 +8,10 @@ export type Row = Readonly<Record<string, string | null>>
 /** Rows in their order. Where there are more than a page can bear, the first of them, and how to see all. */
 export interface List {
   readonly rows: ReadonlyArray<Row>
-  /** How many there are in all. */
+  /** How many there are in all: where that is more than `rows`, the list is cut. */
   readonly total: number
+  /** How many each account has, where the first rows of each are taken. */
+  readonly totals?: Readonly<Record<string, number>>
   /** The statement that answers with all of them. */
   readonly statement: string
 }
@@ -25,6 +29,20 @@ export interface ReportFilter {
   readonly to?: string | undefined
 }
 
+/** By which rule figures are too old. It is that of `status`, as far as a reader can see. */
+export interface FreshnessRule {
+  /** Age of the latest complete run, in seconds, beyond which figures are stale. */
+  readonly maxAgeSeconds: number
+  /** The same for the latest complete pass over the whole list. */
+  readonly fullMaxAgeSeconds: number
+  /** Whether somebody said so for this report; else it follows from the schedules. */
+  readonly isGiven: boolean
+  /** The two cron expressions, and the time zone they are read in. */
+  readonly schedule: string
+  readonly fullSchedule: string
+  readonly timezone: string
+}
+
 export interface ReportData {
   /** Version of the program that wrote it. */
   readonly version: string
@@ -37,12 +55,16 @@ export interface ReportData {
   readonly from: string
   readonly to: string
   readonly grain: Grain
+  readonly rule: FreshnessRule
+  /** Whether the figures can be trusted, and what is the matter where not. */
+  readonly verdict: Verdict
   /** Every stream of every account, those too that were never run. */
   readonly freshness: ReadonlyArray<Row>
   readonly unmapped: List
   readonly gaps: {
     /** Per account: how many, why, and for how long. */
     readonly counts: ReadonlyArray<Row>
+    /** The most frequent of each account. */
     readonly fields: List
     /** Customers known not to be ready, at the end of each day, week, month or year. */
     readonly trend: ReadonlyArray<Row>
@@ -66,7 +88,7 @@ export interface ReportData {
   }
 }
 
-/** Rows of one list that a page shows. */
+/** Rows of one list that a page shows; of each account, where a list has `totals`. */
 export const LIST_ROWS_MAX = 200
 /** Accounts and currencies that have a chart and a table of their days; the totals have them all. */
 export const PANELS_MAX = 24

@@ -6,7 +6,7 @@ import { balancesSection, settlementsSection } from "./money.ts"
 import { STYLE } from "./style.ts"
 import { listTable, table } from "./table.ts"
 import { count, duration } from "./text.ts"
-import { findingOf, type Level, verdictOf } from "./trust.ts"
+import { findingOf, type Level, ruleText } from "./trust.ts"
 
 /** The page that is kept: one file, no network, no script. */
 
@@ -25,9 +25,9 @@ const prose = (text: string): ReadonlyArray<Html> =>
   text.split("`").map((part, i) => (i % 2 === 1 ? html`<code>${part}</code>` : html`${part}`))
 
 const verdict = (data: ReportData): Html => {
-  const { level, title, findings } = verdictOf(data)
+  const { level, title, findings } = data.verdict
   return html`<div class="verdict ${level}"><h2 id="trust">${mark(level, title)}</h2>
-<p>As of <strong>${data.snapshotAt}</strong>; every figure is of this one moment.</p>
+<p>As of <strong>${data.snapshotAt}</strong>; every figure is of this one moment. ${prose(ruleText(data.rule))}</p>
 ${
   findings.length === 0
     ? null
@@ -62,7 +62,7 @@ ${table({
     {
       title: "Can be trusted",
       of: row => {
-        const level = findingOf(row)?.level ?? "good"
+        const level = findingOf(row, data.rule)?.level ?? "good"
         return mark(level, { good: "yes", attention: "mostly", bad: "no" }[level])
       },
     },

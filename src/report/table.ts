@@ -81,11 +81,20 @@ ${rows.map(row => html`<tr>${columns.map((column, i) => cell(column, row, i === 
 /** For a shell: between double quotes nothing but these has a meaning. */
 const inShell = (text: string): string => `"${text.replace(/[\\"$`]/g, found => `\\${found}`)}"`
 
+/** How many rows there are beyond those shown: in all, or of each account where each has its first ones. */
+const beyond = ({ rows, total, totals }: List): string => {
+  if (totals === undefined || Object.keys(totals).length < 2) return `${count(total - rows.length)} more`
+  return Object.entries(totals)
+    .map(([account, n]) => [account, n - rows.filter(row => row.account === account).length] as const)
+    .flatMap(([account, n]) => (n > 0 ? [`${count(n)} more of ${account}`] : []))
+    .join(", ")
+}
+
 /** Where a list is cut: how many there are beyond it, and how to see them. */
-export const more = ({ rows, total, statement }: List, isDemo: boolean): Html =>
-  total <= rows.length
+export const more = (list: List, isDemo: boolean): Html =>
+  list.total <= list.rows.length
     ? NOTHING
-    : html`<p class="more">${count(total - rows.length)} more: <code>paycombat-sync query ${isDemo ? "--demo " : ""}${inShell(statement)}</code></p>`
+    : html`<p class="more">${beyond(list)}: <code>paycombat-sync query ${isDemo ? "--demo " : ""}${inShell(list.statement)}</code></p>`
 
 export const listTable = (list: List, isDemo: boolean, options: Omit<TableOptions, "rows">): Html =>
   html`${table({ ...options, rows: list.rows })}${more(list, isDemo)}`

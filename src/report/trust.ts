@@ -1,12 +1,8 @@
-import type { ReportData, Row } from "./data.ts"
+import { type Judged, type ProblemKind, problemOf } from "../Health.ts"
+import type { FreshnessRule, ReportData, Row } from "./data.ts"
 import { count, duration, plural } from "./text.ts"
 
-/** Whether the figures can be trusted: said before any of them is shown. */
-
-/** Older than this, a report does not show today. */
-export const STALE_AFTER_SECONDS = 24 * 3_600
-/** Removals and late changes are known up to the latest full pass: older than two nights, one was missed. */
-export const FULL_STALE_AFTER_SECONDS = 48 * 3_600
+/** Whether the figures can be trusted: said before any of them is shown, and judged as `status` judges it. */
 
 export type Level = "good" | "attention" | "bad"
 
@@ -15,28 +11,78 @@ export interface Finding {
   readonly text: string
 }
 
-/** What is the matter with a stream; undefined where nothing is. */
-export const findingOf = (row: Row): Finding | undefined => {
+type Ended = NonNullable<Judged["lastEnded"]>["status"]
+
+const secondsOf = (text: string | null | undefined): number | null => (text == null ? null : Number(text))
+
+/** Ages are all that a row has, and all that counts: on a clock that stands at zero. */
+const NOW = new Date(0)
+const timeOf = (age: number | null) => (age === null ? null : new Date(-age * 1000).toISOString())
+
+/**
+ * What is the matter with a stream, as `status` judges it; null where nothing is. Who is at work a reader cannot see:
+ * a run whose process died is noticed when another one ends, or when the figures are too old.
+ */
+export const problemKindOf = (row: Row, rule: FreshnessRule): ProblemKind | null => {
+  const status = row.last_ended_status
+  if (row.last_run_status === null) return "never"
+  const found = problemOf(
+    {
+      lastEnded: status == null ? null : { status: status as Ended, at: "", error: row.last_error ?? null },
+      isDead: false,
+      heldBy: null,
+      lastCompleteAt: timeOf(secondsOf(row.lag_seconds)),
+      lastFullAt: timeOf(secondsOf(row.full_lag_seconds)),
+    },
+    rule,
+    NOW,
+  )
+  return found?.kind ?? null
+}
+
+/** The same in words; undefined where nothing is the matter. */
+export const findingOf = (row: Row, rule: FreshnessRule): Finding | undefined => {
   const name = `${row.account}/${row.stream}`
-  const age = row.lag_seconds == null ? undefined : Number(row.lag_seconds)
-  const fullAge = row.full_lag_seconds == null ? undefined : Number(row.full_lag_seconds)
+  const age = secondsOf(row.lag_seconds)
   const bad = (text: string): Finding => ({ level: "bad", text: `${name} ${text}` })
-  if (row.last_run_status === null)
-    return bad("was never read: its figures are missing. Run `paycombat-sync sync`.")
-  if (age === undefined)
-    return bad("was never read to its end: figures are incomplete. See `paycombat-sync status`.")
-  const old = `Its figures are ${duration(age)} old`
-  if (row.last_ended_status === "failed")
-    return bad(`failed when it was last read. ${old}. ${row.last_error ?? ""}`.trim())
-  if (row.last_ended_status === "dead")
-    return bad(`was being read by a process that ended without a word. ${old}.`)
-  if (age > STALE_AFTER_SECONDS) return bad(`is stale: it was last read to its end ${duration(age)} ago.`)
-  if (fullAge === undefined || fullAge > FULL_STALE_AFTER_SECONDS)
-    return {
-      level: "attention",
-      text: `${name} was read whole ${fullAge === undefined ? "never" : `${duration(fullAge)} ago`}: removals and late changes may be missing. Run \`paycombat-sync sync --full\`.`,
-    }
-  return undefined
+  const figures = age === null ? "There are no complete figures yet" : `Its figures are ${duration(age)} old`
+  const kind = problemKindOf(row, rule)
+  if (kind !== null && row.last_run_status !== null && age === null)
+    return bad(
+      `was never read to its end: figures are incomplete. ${row.last_error ?? ""} See \`paycombat-sync status\`.`.replace(
+        "  ",
+        " ",
+      ),
+    )
+  switch (kind) {
+    case null:
+      return undefined
+    case "never":
+      return bad("was never read: its figures are missing. Run `paycombat-sync sync`.")
+    case "failed":
+      return bad(`failed when it was last read. ${figures}. ${row.last_error ?? ""}`.trim())
+    case "dead":
+      return bad(`was being read by a process that ended without a word. ${figures}.`)
+    case "stale":
+      return bad(
+        `is stale: it was last read to its end ${duration(age ?? 0)} ago, which is more than ${duration(rule.maxAgeSeconds)}.`,
+      )
+    case "full_stale":
+      return {
+        level: "attention",
+        text: `${name} was read whole ${duration(secondsOf(row.full_lag_seconds) ?? 0)} ago, which is more than ${duration(rule.fullMaxAgeSeconds)}: removals and late changes may be missing. Run \`paycombat-sync sync --full\`.`,
+      }
+  }
+}
+
+/** What counts as fresh, and who says so. */
+export const ruleText = ({ maxAgeSeconds, fullMaxAgeSeconds, ...rule }: FreshnessRule): string => {
+  const zone = rule.timezone === "UTC" ? "" : `, ${rule.timezone}`
+  const schedules = `\`${rule.schedule}\` and \`${rule.fullSchedule}\`${zone}`
+  const limits = `Fresh is what was read to its end within ${duration(maxAgeSeconds)}, and whole within ${duration(fullMaxAgeSeconds)}`
+  return rule.isGiven
+    ? `${limits}: the former as --max-age says; the latter goes by the schedules ${schedules}, and is no less.`
+    : `${limits}: twice the time between two runs of the schedules ${schedules}, and at least an hour. Where syncs run otherwise, set PAYCOMBAT_SCHEDULE and PAYCOMBAT_FULL_SCHEDULE as they do, or name --max-age.`
 }
 
 const rejectsOf = (rows: ReadonlyArray<Row>): ReadonlyArray<Finding> =>
@@ -62,9 +108,13 @@ export interface Verdict {
 }
 
 /** The gravest finding decides. */
-export const verdictOf = ({ freshness, unmapped }: Pick<ReportData, "freshness" | "unmapped">): Verdict => {
+export const verdictOf = ({
+  freshness,
+  unmapped,
+  rule,
+}: Pick<ReportData, "freshness" | "unmapped" | "rule">): Verdict => {
   const findings: ReadonlyArray<Finding> = [
-    ...freshness.flatMap(row => findingOf(row) ?? []),
+    ...freshness.flatMap(row => findingOf(row, rule) ?? []),
     ...rejectsOf(freshness),
     ...leftOf(freshness),
     ...(unmapped.total > 0

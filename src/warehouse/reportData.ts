@@ -1,24 +1,32 @@
 import { Effect } from "effect"
 import type postgres from "postgres"
-import { ConfigurationError, type WarehouseError } from "../Errors.ts"
-import { DAYS_DEFAULT, type ReportData, type ReportFilter, type Row } from "../report/data.ts"
-import { balancesOf, gapsOf, settlementsOf } from "./reportSections.ts"
+import type { ConfigurationError, WarehouseError } from "../Errors.ts"
 import {
-  accountIs,
-  currencyIs,
-  dayOf,
-  daysBefore,
-  grainOf,
-  listOf,
-  rowsOf,
-  second,
-  where,
-} from "./reportSql.ts"
+  DAYS_DEFAULT,
+  type FreshnessRule,
+  PANELS_MAX,
+  type ReportData,
+  type ReportFilter,
+  type Row,
+} from "../report/data.ts"
+import { scopeOf } from "./reportScope.ts"
+import { balancesOf, gapsOf, settlementsOf } from "./reportSections.ts"
+import { accountIs, currencyIs, dayOf, daysBefore, grainOf, listOf, where } from "./reportSql.ts"
 
 /** Reads a report's figures from `analytics`: sums are made by Postgres, and what is fetched is bounded. */
 
 /** A section that takes longer says that it is being read. */
 const SILENT_SECONDS = 3
+
+/** What a report says that no view does. */
+export interface About {
+  /** Version of the program that writes it. */
+  readonly version: string
+  readonly isDemo: boolean
+  /** Those that an account should have. */
+  readonly streams: ReadonlyArray<string>
+  readonly rule: FreshnessRule
+}
 
 /** Streams that an account was never asked for have no row in the view. */
 const withNeverRun = (
@@ -33,17 +41,6 @@ const withNeverRun = (
       .map(stream => ({ account, stream, last_run_status: null })),
   ])
 
-const freshnessOf = (sql: postgres.Sql, filter: ReportFilter) =>
-  rowsOf(
-    sql,
-    `SELECT account, stream, last_run_status, last_ended_status, last_error,
-       ${second("last_complete_at")} AS last_complete_at, floor(extract(epoch FROM lag))::bigint AS lag_seconds,
-       ${second("last_full_at")} AS last_full_at,
-       floor(extract(epoch FROM now() - last_full_at))::bigint AS full_lag_seconds,
-       ${second("last_run_started_at")} AS last_run_started_at, left_over, open_rejects
-     FROM analytics.freshness${where(...accountIs(filter))} ORDER BY account, stream`,
-  )
-
 /** Says what is being read when that takes its time. */
 const announced = <A, E>(what: string, work: Effect.Effect<A, E>): Effect.Effect<A, E> =>
   Effect.scoped(
@@ -54,26 +51,21 @@ const announced = <A, E>(what: string, work: Effect.Effect<A, E>): Effect.Effect
   )
 
 /**
- * All figures of a report, of the one snapshot that the connection's transaction sees. Asked for an account or a
- * currency that the warehouse does not hold, fails with `ConfigurationError`: an empty report would look like no money.
- * `streams` are those that an account should have.
+ * All figures of a report, of the one snapshot that the connection's transaction sees. Refuses what `scopeOf` refuses.
+ * `panels` bounds the accounts and currencies that have figures over time: what is fetched is no more than the lists'
+ * first rows, and so many times the days, weeks, months or years of the period.
  */
 export const reportData = (
   sql: postgres.Sql,
   filter: ReportFilter,
-  about: { readonly version: string; readonly isDemo: boolean; readonly streams: ReadonlyArray<string> },
-): Effect.Effect<ReportData, ConfigurationError | WarehouseError> =>
+  { version, isDemo, streams, rule }: About,
+  panels: number = PANELS_MAX,
+): Effect.Effect<Omit<ReportData, "verdict">, ConfigurationError | WarehouseError> =>
   Effect.gen(function* () {
-    const [now] = yield* rowsOf(sql, `SELECT ${second("now()")} AS at, ${dayOf("now()")} AS today`)
-    const to = filter.to ?? now!.today!
+    const { at, today, accounts, freshness } = yield* scopeOf(sql, filter)
+    const to = filter.to ?? today
     const from = filter.from ?? daysBefore(to, DAYS_DEFAULT - 1)
-    if (from > to)
-      return yield* new ConfigurationError({ message: `--from ${from} is after --to ${to}: swap them.` })
-    const period = { ...filter, from, to, grain: grainOf(from, to) }
-    const fresh = yield* freshnessOf(sql, filter)
-    const accounts =
-      filter.accounts.length > 0 ? filter.accounts : [...new Set(fresh.map(row => row.account!))]
-    yield* refuseUnknownAccount(accounts, fresh)
+    const period = { ...filter, from, to, grain: grainOf(from, to), panels }
     const unmapped = yield* listOf(
       sql,
       `SELECT account, event_type, event_name, currency, transaction_count, amount, fee_amount, foreign_fee_count,
@@ -84,51 +76,20 @@ export const reportData = (
     const gaps = yield* announced("the KYC gaps", gapsOf(sql, period))
     const settlements = yield* announced("the settlements", settlementsOf(sql, period))
     const balances = yield* announced("the balances", balancesOf(sql, period))
-    yield* refuseUnknownCurrency(sql, filter, [
-      ...settlements.ageing.rows,
-      ...settlements.totals.rows,
-      ...balances.totals.rows,
-      ...balances.reconciliation.rows,
-      ...gaps.volume.rows,
-    ])
     return {
-      version: about.version,
-      snapshotAt: `${now!.at} UTC`,
-      isDemo: about.isDemo,
+      version,
+      snapshotAt: `${at} UTC`,
+      isDemo,
       accounts,
       currencies: filter.currencies,
       from,
       to,
       grain: period.grain,
-      freshness: withNeverRun(fresh, accounts, about.streams),
+      rule,
+      freshness: withNeverRun(freshness, accounts, streams),
       unmapped,
       gaps,
       settlements,
       balances,
     }
-  })
-
-const refuseUnknownAccount = (accounts: ReadonlyArray<string>, fresh: ReadonlyArray<Row>) => {
-  const unknown = accounts.find(name => !fresh.some(({ account }) => account === name))
-  return unknown === undefined
-    ? Effect.void
-    : new ConfigurationError({
-        message: `Nothing was synced yet for an account ${unknown}: check the name, or run \`paycombat-sync sync\`.`,
-      })
-}
-
-const refuseUnknownCurrency = (sql: postgres.Sql, filter: ReportFilter, rows: ReadonlyArray<Row>) =>
-  Effect.gen(function* () {
-    const unknown = filter.currencies.find(name => !rows.some(({ currency }) => currency === name))
-    if (unknown === undefined) return
-    const known = yield* rowsOf(
-      sql,
-      `SELECT currency FROM analytics.settlement_daily${where(...accountIs(filter))}
-       UNION SELECT currency FROM analytics.balance_reconciliation${where(...accountIs(filter))} ORDER BY 1 LIMIT 50`,
-    )
-    if (known.some(({ currency }) => currency === unknown)) return
-    const names = known.length === 0 ? "none yet" : known.map(({ currency }) => currency).join(", ")
-    return yield* new ConfigurationError({
-      message: `There is no amount in ${unknown}: the currencies of the warehouse are ${names}.`,
-    })
   })

@@ -1,21 +1,25 @@
 import { Effect } from "effect"
 import type postgres from "postgres"
-import { GAP_AGES, type List, PANELS_MAX, UNSETTLED_AGES } from "../report/data.ts"
+import { GAP_AGES, LIST_ROWS_MAX, UNSETTLED_AGES } from "../report/data.ts"
 import {
   accountIs,
   aged,
   currencyIs,
   dayIs,
   dayOf,
+  listFrom,
   listOf,
+  listPerAccount,
   literal,
+  overTime,
   type Period,
   rowsOf,
   second,
+  statementOf,
   where,
 } from "./reportSql.ts"
 
-/** The statements of a report's three sections. */
+/** The statements of a report's three sections. A view that adds up many transactions is read once, for all that is told of it. */
 
 export const gapsOf = (sql: postgres.Sql, filter: Period) => {
   const account = where(...accountIs(filter))
@@ -30,7 +34,7 @@ export const gapsOf = (sql: postgres.Sql, filter: Period) => {
          ${dayOf("min(gap_since)")} AS oldest_gap_since
        FROM analytics.kyc_gap${account} GROUP BY account ORDER BY account`,
     ),
-    fields: listOf(
+    fields: listPerAccount(
       sql,
       `SELECT account, missing_field, customer_count, ${dayOf("oldest_gap_since")} AS oldest_gap_since, median_gap_days
        FROM analytics.kyc_gap_summary${account}`,
@@ -76,39 +80,21 @@ export const gapsOf = (sql: postgres.Sql, filter: Period) => {
   })
 }
 
-/** Of which accounts and currencies there is a chart: the busiest. */
-const isPanel = ({ rows }: List): ReadonlyArray<string> => {
-  const pairs = rows
-    .slice(0, PANELS_MAX)
-    .map(({ account, currency }) => `(${literal(account!)}, ${literal(currency!)})`)
-  return [pairs.length === 0 ? "false" : `(account, currency) IN (${pairs.join(", ")})`]
-}
-
 const SETTLED_SUMS = [
-  "settled_count",
-  "settled_amount",
-  "unsettled_count",
-  "unsettled_amount",
-  "unmapped_count",
-]
-  .map(column => `sum(${column}) AS ${column}`)
-  .join(", ")
+  "sum(settled_count + unsettled_count) AS transaction_count",
+  ...["settled_count", "settled_amount", "unsettled_count", "unsettled_amount", "unmapped_count"].map(
+    column => `sum(${column}) AS ${column}`,
+  ),
+].join(", ")
 
 export const settlementsOf = (sql: postgres.Sql, filter: Period) =>
   Effect.gen(function* () {
     const conditions = [...accountIs(filter), ...currencyIs(filter)]
-    const totals = yield* listOf(
-      sql,
-      `SELECT account, currency, sum(settled_count + unsettled_count) AS transaction_count, ${SETTLED_SUMS}
-       FROM analytics.settlement_daily${where(...conditions, ...dayIs(filter))} GROUP BY account, currency`,
-      "transaction_count DESC, account, currency",
-    )
-    const series = yield* rowsOf(
-      sql,
-      `SELECT account, currency, date_trunc('${filter.grain}', day)::date AS bucket, ${SETTLED_SUMS}
-       FROM analytics.settlement_daily${where(...isPanel(totals), ...dayIs(filter))}
-       GROUP BY account, currency, bucket ORDER BY account, currency, bucket`,
-    )
+    const { totals, series } = yield* overTime(sql, filter, {
+      view: "analytics.settlement_daily",
+      sums: SETTLED_SUMS,
+      busiest: "transaction_count",
+    })
     const ageing = yield* listOf(
       sql,
       `SELECT account, currency, count(*) AS unsettled_count,
@@ -136,36 +122,65 @@ const BALANCE_SUMS = `(array_agg(opening_balance ORDER BY day))[1] AS opening_ba
   sum(debit_amount) AS debit_amount, (array_agg(closing_balance ORDER BY day DESC))[1] AS closing_balance,
   sum(movement_count) AS movement_count`
 
+/** What the wallets say and what the payments say: by currency, and each owner of whom they differ. */
+const reconciliationOf = (sql: postgres.Sql, filter: Period) => {
+  const conditions = [...accountIs(filter), ...currencyIs(filter)]
+  const view = "analytics.balance_reconciliation"
+  const sums = `count(*) AS owner_count, count(*) FILTER (WHERE difference <> 0) AS different_count,
+    sum(wallet_balance) AS wallet_balance, sum(ledger_balance) AS ledger_balance, sum(difference) AS difference`
+  // The largest of each currency, and not all of the first one: no currency is larger than another.
+  const place = "row_number() OVER (PARTITION BY account, currency ORDER BY abs(difference) DESC, owner_id)"
+  const balances = "wallet_balance, ledger_balance, difference"
+  const statements = {
+    currency: statementOf(
+      `SELECT account, currency, ${sums}, ${second("min(observed_at)")} AS observed_at
+       FROM ${view}${where(...conditions)} GROUP BY account, currency`,
+      "account, currency",
+    ),
+    owner: statementOf(
+      `SELECT account, currency, owner_id, ${balances}, ${second("observed_at")} AS observed_at, ${place} AS place
+       FROM ${view}${where("difference <> 0", ...conditions)}`,
+      "place, account, currency",
+    ),
+  }
+  return Effect.map(
+    rowsOf(
+      sql,
+      `WITH owner AS MATERIALIZED (
+         SELECT account, currency, owner_id, ${balances}, observed_at FROM ${view}${where(...conditions)}
+       ), different AS (
+         SELECT *, ${place} AS place, count(*) OVER () AS list_total FROM owner WHERE difference <> 0
+       )
+       SELECT * FROM (
+         (SELECT 'currency' AS kind, account, currency, ${sums}, ${second("min(observed_at)")} AS observed_at,
+            NULL AS owner_id, NULL::bigint AS place, count(*) OVER () AS list_total
+          FROM owner GROUP BY account, currency ORDER BY account, currency LIMIT ${LIST_ROWS_MAX})
+         UNION ALL
+         (SELECT 'owner', account, currency, NULL, NULL, ${balances}, ${second("observed_at")}, owner_id, place, list_total
+          FROM different ORDER BY place, account, currency LIMIT ${LIST_ROWS_MAX})
+       ) AS answer ORDER BY kind, place NULLS FIRST, account, currency`,
+    ),
+    found => ({
+      reconciliation: listFrom(
+        found.flatMap(({ kind, owner_id: _, place: __, ...row }) => (kind === "currency" ? [row] : [])),
+        statements.currency,
+      ),
+      differences: listFrom(
+        found.flatMap(({ kind, owner_count: _, different_count: __, ...row }) =>
+          kind === "owner" ? [row] : [],
+        ),
+        statements.owner,
+      ),
+    }),
+  )
+}
+
 export const balancesOf = (sql: postgres.Sql, filter: Period) =>
   Effect.gen(function* () {
-    const conditions = [...accountIs(filter), ...currencyIs(filter)]
-    const totals = yield* listOf(
-      sql,
-      `SELECT account, currency, ${BALANCE_SUMS}
-       FROM analytics.balance_daily_total${where(...conditions, ...dayIs(filter))} GROUP BY account, currency`,
-      "movement_count DESC, account, currency",
-    )
-    const series = yield* rowsOf(
-      sql,
-      `SELECT account, currency, date_trunc('${filter.grain}', day)::date AS bucket, ${BALANCE_SUMS}
-       FROM analytics.balance_daily_total${where(...isPanel(totals), ...dayIs(filter))}
-       GROUP BY account, currency, bucket ORDER BY account, currency, bucket`,
-    )
-    const reconciliation = yield* listOf(
-      sql,
-      `SELECT account, currency, count(*) AS owner_count, count(*) FILTER (WHERE difference <> 0) AS different_count,
-         sum(wallet_balance) AS wallet_balance, sum(ledger_balance) AS ledger_balance, sum(difference) AS difference,
-         ${second("min(observed_at)")} AS observed_at
-       FROM analytics.balance_reconciliation${where(...conditions)} GROUP BY account, currency`,
-      "account, currency",
-    )
-    // The largest of each currency, and not all of the first one: no currency is larger than another.
-    const differences = yield* listOf(
-      sql,
-      `SELECT account, currency, owner_id, wallet_balance, ledger_balance, difference, ${second("observed_at")} AS observed_at,
-         row_number() OVER (PARTITION BY account, currency ORDER BY abs(difference) DESC, owner_id) AS place
-       FROM analytics.balance_reconciliation${where("difference <> 0", ...conditions)}`,
-      "place, account, currency",
-    )
-    return { totals, series, reconciliation, differences }
+    const daily = yield* overTime(sql, filter, {
+      view: "analytics.balance_daily_total",
+      sums: BALANCE_SUMS,
+      busiest: "movement_count",
+    })
+    return { ...daily, ...(yield* reconciliationOf(sql, filter)) }
   })

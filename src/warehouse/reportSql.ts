@@ -10,6 +10,8 @@ export type Period = ReportFilter & {
   readonly from: string
   readonly to: string
   readonly grain: Grain
+  /** Accounts and currencies of which there are figures over time, the busiest first. */
+  readonly panels: number
 }
 
 export const rowsOf = (
@@ -30,19 +32,98 @@ export const listOf = (
   sql: postgres.Sql,
   select: string,
   order: string,
-  limit = LIST_ROWS_MAX,
 ): Effect.Effect<List, WarehouseError> =>
   Effect.map(
     rowsOf(
       sql,
-      `SELECT answer.*, count(*) OVER () AS total_rows FROM (${select}) AS answer ORDER BY ${order} LIMIT ${limit}`,
+      `SELECT answer.*, count(*) OVER () AS list_total FROM (${select}) AS answer ORDER BY ${order} LIMIT ${LIST_ROWS_MAX}`,
     ),
-    found => ({
-      rows: found.map(({ total_rows: _, ...row }) => row),
-      total: Number(found[0]?.total_rows ?? 0),
-      statement: `${select} ORDER BY ${order}`.replace(/\s+/g, " "),
-    }),
+    found => listFrom(found, statementOf(select, order)),
   )
+
+/** The same with the first rows of each account: a large one does not crowd out the others. */
+export const listPerAccount = (
+  sql: postgres.Sql,
+  select: string,
+  order: string,
+): Effect.Effect<List, WarehouseError> =>
+  Effect.map(
+    rowsOf(
+      sql,
+      `SELECT * FROM (
+         SELECT answer.*, count(*) OVER (PARTITION BY account) AS list_total,
+           row_number() OVER (PARTITION BY account ORDER BY ${order}) AS list_place
+         FROM (${select}) AS answer
+       ) AS placed WHERE list_place <= ${LIST_ROWS_MAX} ORDER BY ${order}`,
+    ),
+    found => {
+      const totals = Object.fromEntries(found.map(row => [row.account!, Number(row.list_total)]))
+      const total = Object.values(totals).reduce((sum, n) => sum + n, 0)
+      return { ...listFrom(found, statementOf(select, order)), total, totals }
+    },
+  )
+
+/** In one line, to be typed. */
+export const statementOf = (select: string, order: string): string =>
+  `${select} ORDER BY ${order}`.replace(/\s+/g, " ").trim()
+
+/** Rows that say of how many they are the first, in `list_total`. */
+export const listFrom = (found: ReadonlyArray<Row>, statement: string): List => ({
+  rows: found.map(({ list_total: _, list_place: __, ...row }) => row),
+  total: Number(found[0]?.list_total ?? 0),
+  statement,
+})
+
+interface OverTime {
+  /** Has a row per account, currency and `day`. */
+  readonly view: string
+  /** What is added up, of the whole period as of a part of it. */
+  readonly sums: string
+  /** Which of these tells the busiest. */
+  readonly busiest: string
+}
+
+/** Sums of the period, the busiest first; and of the busiest, sums of each of its days, weeks, months or years. */
+export const overTime = (
+  sql: postgres.Sql,
+  filter: Period,
+  { view, sums, busiest }: OverTime,
+): Effect.Effect<{ readonly totals: List; readonly series: ReadonlyArray<Row> }, WarehouseError> => {
+  const rows = `${view}${where(...accountIs(filter), ...currencyIs(filter), ...dayIs(filter))}`
+  const bucket = `date_trunc('${filter.grain}', day)::date`
+  const order = `${busiest} DESC, account, currency`
+  const statement = statementOf(
+    `SELECT account, currency, ${sums} FROM ${rows} GROUP BY account, currency`,
+    order,
+  )
+  return Effect.map(
+    rowsOf(
+      sql,
+      `WITH answer AS MATERIALIZED (
+         SELECT account, currency, ${bucket} AS bucket, grouping(${bucket}) AS is_total, ${sums}
+         FROM ${rows} GROUP BY GROUPING SETS ((account, currency), (account, currency, ${bucket}))
+       ), total AS (
+         SELECT account, currency, count(*) OVER () AS list_total, row_number() OVER (ORDER BY ${order}) AS list_place
+         FROM answer WHERE is_total = 1
+       )
+       SELECT * FROM answer JOIN total USING (account, currency)
+       WHERE list_place <= CASE is_total WHEN 1 THEN ${LIST_ROWS_MAX} ELSE ${filter.panels} END
+       ORDER BY is_total DESC, CASE is_total WHEN 1 THEN list_place END, account, currency, bucket`,
+    ),
+    found => {
+      const isTotal = ({ is_total }: Row) => is_total === "1"
+      return {
+        totals: listFrom(
+          found.filter(isTotal).map(({ is_total: _, bucket: __, ...row }) => row),
+          statement,
+        ),
+        series: found
+          .filter(row => !isTotal(row))
+          .map(({ is_total: _, list_total: __, list_place: ___, ...row }) => row),
+      }
+    },
+  )
+}
 
 export const second = (time: string) => `to_char(${time} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')`
 export const dayOf = (time: string) => `(${time} AT TIME ZONE 'UTC')::date`

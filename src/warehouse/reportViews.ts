@@ -1,8 +1,9 @@
 import { Effect } from "effect"
 import type postgres from "postgres"
-import { ConfigurationError, type WarehouseError } from "../Errors.ts"
-import type { ReportFilter } from "../report/data.ts"
+import { ConfigurationError, WarehouseError } from "../Errors.ts"
+import type { ReportFilter, Row } from "../report/data.ts"
 import { warehouseError } from "./Database.ts"
+import { scopeOf } from "./reportScope.ts"
 import { accountIs, currencyIs, dayIs, dayOf, rowsOf, where } from "./reportSql.ts"
 
 /** Hands over whole views of `analytics`, batch by batch: they may be larger than memory. */
@@ -16,6 +17,8 @@ export type TakeView = (
   view: string,
   columns: ReadonlyArray<string>,
   batches: AsyncIterable<Batch>,
+  /** Whether the days of the filter hold for its rows. */
+  isDated: boolean,
 ) => Promise<void>
 
 /** The UTC day that a row of a view belongs to. Views of how things stand have none. */
@@ -30,13 +33,18 @@ const DAYS: Readonly<Record<string, string>> = {
   checkout_daily: "day",
 }
 
+/** What went wrong where rows were handed over: what the taker says of itself is left as it is. */
+export const takingError = (error: unknown): ConfigurationError | WarehouseError =>
+  error instanceof ConfigurationError || error instanceof WarehouseError ? error : warehouseError(error)
+
 async function* texts(batches: AsyncIterable<ReadonlyArray<ReadonlyArray<Buffer | null>>>) {
   for await (const batch of batches) yield batch.map(row => row.map(value => value?.toString("utf8") ?? null))
 }
 
 /**
  * Hands over every view, in the order of their names, of the one snapshot that the connection's transaction sees;
- * narrowed to accounts, and to currencies and days where a view has them. Fails as `take` fails.
+ * narrowed to accounts, and to currencies and days where a view has them. Refuses what `scopeOf` refuses; fails as
+ * `take` fails.
  */
 export const eachView = (
   sql: postgres.Sql,
@@ -44,21 +52,13 @@ export const eachView = (
   take: TakeView,
 ): Effect.Effect<void, ConfigurationError | WarehouseError> =>
   Effect.gen(function* () {
+    yield* scopeOf(sql, filter)
     const views = yield* rowsOf(
       sql,
       `SELECT relname AS view, string_agg(attname, ' ' ORDER BY attnum) AS columns
        FROM pg_catalog.pg_class JOIN pg_catalog.pg_attribute ON attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped
        WHERE relnamespace = 'analytics'::regnamespace AND relkind = 'v' GROUP BY relname ORDER BY relname`,
     )
-    const [known] = yield* rowsOf(
-      sql,
-      `SELECT string_agg(DISTINCT account, ' ') AS accounts FROM analytics.freshness`,
-    )
-    const unknown = filter.accounts.find(name => !known?.accounts?.split(" ").includes(name))
-    if (unknown !== undefined)
-      return yield* new ConfigurationError({
-        message: `Nothing was synced yet for an account ${unknown}: check the name, or run \`paycombat-sync sync\`.`,
-      })
     for (const { view, columns } of views) {
       const names = columns!.split(" ")
       const conditions = where(
@@ -66,7 +66,6 @@ export const eachView = (
         ...(names.includes("currency") ? currencyIs(filter) : []),
         ...(DAYS[view!] === undefined ? [] : dayIs(filter, DAYS[view!])),
       )
-      yield* Effect.logDebug(`Writing ${view}.`)
       yield* Effect.tryPromise({
         try: () => {
           const statement = sql.unsafe(`SELECT * FROM analytics.${view}${conditions}`).raw()
@@ -74,9 +73,14 @@ export const eachView = (
             view!,
             names,
             texts(statement.cursor(BATCH_ROWS) as AsyncIterable<Array<Array<Buffer>>>),
+            DAYS[view!] !== undefined,
           )
         },
-        catch: error => (error instanceof ConfigurationError ? error : warehouseError(error)),
+        catch: takingError,
       })
     }
   })
+
+/** The rows of a statement, batch by batch, as the lists of a report have them. */
+export const batchesOf = (sql: postgres.Sql, statement: string): AsyncIterable<ReadonlyArray<Row>> =>
+  sql.unsafe<Array<Row>>(statement).cursor(BATCH_ROWS)

@@ -4,7 +4,7 @@ import { pathToFileURL } from "node:url"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { inject } from "vitest"
-import { figuresOf } from "../../src/Report.ts"
+import { figuresOf, freshnessRule } from "../../src/Report.ts"
 import { page as reportPage } from "../../src/report/page.ts"
 import { connect } from "../../src/warehouse/Database.ts"
 import { type TestDatabase, temporaryDirectory, testDatabase } from "../support/postgres.ts"
@@ -20,7 +20,9 @@ const written = (database: TestDatabase, filter = FILTER) =>
   Effect.gen(function* () {
     const directory = yield* temporaryDirectory
     const file = join(directory, "report.html")
-    const text = reportPage(yield* figuresOf(database.readerUrl, filter, false))
+    const text = reportPage(
+      yield* figuresOf(database.readerUrl, filter, { isDemo: false, rule: yield* freshnessRule() }),
+    )
     writeFileSync(file, text)
     return pathToFileURL(file).href
   })

@@ -34,6 +34,9 @@ const parse = (text: string): ReadonlyArray<ReadonlyArray<string>> => {
   return rows.slice(0, -1)
 }
 
+/** Days of which nothing is known. */
+const NOTHING = ["--from", "2001-01-01", "--to", "2001-01-31"]
+
 describe.concurrent("report", () => {
   it.scopedLive("writes one page, whole and for its owner alone, where it says; again over the old one", () =>
     Effect.gen(function* () {
@@ -150,6 +153,40 @@ describe.concurrent("report", () => {
     }),
   )
 
+  it.scopedLive("says of days without anything that they are such, whatever it writes", () =>
+    Effect.gen(function* () {
+      const { run, directory } = yield* bench
+      for (const format of ["json", "csv"]) {
+        const ended = yield* run(["report", "--format", format, ...NOTHING, `old-${format}`])
+        expect([format, ended.code]).toEqual([format, 0])
+        expect(linesOf(ended.stderr)).toEqual([
+          "Nothing is dated from 2001-01-01 to 2001-01-31: see that these are the days you mean.",
+        ])
+      }
+      const [head, ...rows] = parse(readFileSync(join(directory, "old-csv/settlement.csv"), "utf8"))
+      expect([head![0], rows]).toEqual(["account", []])
+    }),
+  )
+
+  it.scopedLive("judges by the schedule that is set, or by --max-age", () =>
+    Effect.gen(function* () {
+      const { run, sql } = yield* bench
+      yield* Effect.promise(
+        () =>
+          sql`UPDATE sync.stream_runs SET started_at = now() - interval '5 hours', finished_at = now() - interval '5 hours'`,
+      )
+      const nightly = yield* run(["report", "--format", "json", "-"], { PAYCOMBAT_SCHEDULE: "0 3 * * *" })
+      const { rule, verdict } = JSON.parse(nightly.stdout) as ReportData
+      expect([rule.schedule, rule.maxAgeSeconds, rule.isGiven]).toEqual(["0 3 * * *", 48 * 3_600, false])
+      expect(verdict.findings.filter(({ text }) => text.includes("is stale"))).toEqual([])
+      const { stdout } = yield* run(["report", "--max-age", "4 hours", "-"])
+      expect(stdout).toContain("within 4 hours, and whole within 2 days: the former as --max-age says")
+      expect(stdout).toContain(
+        "is stale: it was last read to its end 5 hours ago, which is more than 4 hours",
+      )
+    }),
+  )
+
   it.scopedLive("needs the reader's login, and no other", () =>
     Effect.gen(function* () {
       const { run, ownerUrl, directory } = yield* bench
@@ -182,6 +219,10 @@ describe.concurrent("report", () => {
         [["none/report.html"], "ENOENT"],
         [["--format", "csv", "none/views"], "ENOENT"],
         [["--format", "csv", "--account", "us", "views"], "account us"],
+        [["--format", "csv", "--currency", "eur", "views"], "EUR, KWD"],
+        [["--format", "csv", "--from", "2026-02-01", "--to", "2026-01-01", "views"], "is after --to"],
+        [["--format", "csv", "--max-age", "2 hours", "views"], "--max-age is for html and json"],
+        [["--max-age", "soon"], "--max-age soon is not a duration"],
         [["--format", "pdf"], "html"],
       ] as const) {
         const ended = yield* run(["report", ...args])

@@ -17,7 +17,7 @@ export interface Run {
   readonly leftOver?: number
 }
 
-/** A run of each stream; complete and an hour ago unless something else is said of it. `null` leaves it out. */
+/** A run of each stream; complete and half an hour ago unless something else is said of it. `null` leaves it out. */
 export const bookRuns = (
   sql: postgres.Sql,
   account: string,
@@ -28,7 +28,7 @@ export const bookRuns = (
       const run = runs[stream]
       if (run === null) continue
       const {
-        hoursAgo = 1,
+        hoursAgo = 0.5,
         status = "complete",
         error = null,
         mode = "full",

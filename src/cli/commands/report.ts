@@ -2,7 +2,7 @@ import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
 import { onDemand } from "./onDemand.ts"
-import { account } from "./shared.ts"
+import { account, maxAge } from "./shared.ts"
 
 const day = (name: "from" | "to", description: string) =>
   Options.text(name).pipe(Options.optional, Options.withDescription(description))
@@ -18,7 +18,7 @@ export const report = Command.make(
     ),
     format: Options.choice("format", ["html", "csv", "json"]).pipe(
       Options.withDescription(
-        "html: one page that needs nothing beside it. json: the same figures, as text with every digit. csv: a file of each view in a directory. Where absent, the file's ending decides, else html.",
+        "html: one page that needs nothing beside it. json: the same figures as text with every digit, and every list whole. csv: a file of each view in a directory. Where absent, the file's ending decides, else html.",
       ),
       Options.optional,
     ),
@@ -31,6 +31,11 @@ export const report = Command.make(
     currency: Options.text("currency").pipe(
       Options.withDescription("Only amounts in this currency (repeatable)."),
       Options.repeated,
+    ),
+    maxAge: maxAge.pipe(
+      Options.withDescription(
+        'How old the latest complete run may be before the report calls its figures stale, such as "26 hours"; not for csv. Without it: as `status` has it, twice the time between two ticks of PAYCOMBAT_SCHEDULE, and at least an hour.',
+      ),
     ),
     demo: Options.boolean("demo").pipe(Options.withDescription("Of the demo's database.")),
   },

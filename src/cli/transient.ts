@@ -1,0 +1,15 @@
+import { createLogUpdate } from "log-update"
+
+/** What is being done, on a line of stderr that goes again, where a person looks on. */
+export interface Transient {
+  readonly show: (text: string) => void
+  readonly clear: () => void
+}
+
+const NONE: Transient = { show: () => undefined, clear: () => undefined }
+
+export const transient = (isWanted: boolean): Transient => {
+  if (!isWanted || !process.stderr.isTTY || process.env.TERM === "dumb") return NONE
+  const draw = createLogUpdate(process.stderr)
+  return { show: text => draw(`… ${text}`), clear: () => draw.clear() }
+}
