@@ -21,7 +21,7 @@ export interface Schedule {
   readonly ticks: Stream.Stream<Tick>
   /** When the next one is due. */
   readonly next: (kind: Kind) => Date
-  /** The longest time between two of the ticks to come, in seconds. */
+  /** The longest time between two of the ticks to come, in seconds, on clocks that nobody sets forward or back. */
   readonly intervalSeconds: (kind: Kind) => number
 }
 
@@ -120,8 +120,8 @@ export const makeSchedule = (settings: ScheduleSettings): Effect.Effect<Schedule
       full: zoneOf(settings.full, settings.timezone),
     }
     /** Never started: for looking ahead only. */
-    const ahead = (kind: Kind, count: number): ReadonlyArray<Date> => {
-      const task = createTask(settings[kind], () => {}, { timezone: zones[kind] })
+    const ahead = (kind: Kind, count: number, timezone = zones[kind]): ReadonlyArray<Date> => {
+      const task = createTask(settings[kind], () => {}, { timezone })
       const dates = nextRuns(task, count)
       void task.destroy()
       return dates
@@ -139,7 +139,8 @@ export const makeSchedule = (settings: ScheduleSettings): Effect.Effect<Schedule
       ticks: Stream.mergeAll(KINDS.map(ticksOf), { concurrency: "unbounded" }),
       next: kind => ahead(kind, 1)[0]!,
       intervalSeconds: kind => {
-        const dates = ahead(kind, INTERVALS_SAMPLED)
+        // Where the tick falls into the hour that is left out in spring, a week would count as two all year long.
+        const dates = ahead(kind, INTERVALS_SAMPLED, "UTC")
         return Math.max(...dates.slice(1).map((date, i) => (date.getTime() - dates[i]!.getTime()) / 1000))
       },
     }

@@ -114,7 +114,7 @@ export const standingOf = (
       // A stream that came with an update has nothing to say of an account that was gone before.
       if (status === undefined && !isJudged) return []
       const holder = holders.find(isSame)
-      const entry: Entry = status ?? { ...NEVER, ...holder, account, stream }
+      const entry: Entry = status ?? { account, stream, ...NEVER, ...holder }
       const age = ageSeconds(entry.lastCompleteAt, now)
       const problem =
         status === undefined

@@ -18,6 +18,11 @@ describe("a full pass", () => {
     ["every week", { PAYCOMBAT_FULL_SCHEDULE: "0 2 * * 0" }, 7 * DAY],
     ["on working days", { PAYCOMBAT_FULL_SCHEDULE: "0 2 * * 1-5" }, 3 * DAY],
     ["every month", { PAYCOMBAT_FULL_SCHEDULE: "0 2 1 * *" }, 31 * DAY],
+    [
+      "every week in an hour that one night of the year lacks",
+      { PAYCOMBAT_FULL_SCHEDULE: "0 2 * * 0", PAYCOMBAT_TIMEZONE: "Europe/Berlin" },
+      7 * DAY,
+    ],
     ["every six hours", { PAYCOMBAT_FULL_SCHEDULE: "0 */6 * * *" }, DAY / 4],
   ] as const)(
     "%s, is due for a run without ticks after the longest time between two",
@@ -30,7 +35,7 @@ describe("a full pass", () => {
 
   it.effect("comes with the ticks of `serve` first, also where a day has 25 hours", () =>
     Effect.gen(function* () {
-      const settings = yield* within({ PAYCOMBAT_TIMEZONE: "UTC" }, serveSettings())
+      const settings = yield* within({ PAYCOMBAT_TIMEZONE: "Europe/Berlin" }, serveSettings())
       expect(settings.fullPassMaxAgeSeconds).toBe(25 * 3_600)
     }),
   )
