@@ -24,12 +24,15 @@ export const rows = counter("rows_total", "Records read, by what became of them.
 export const removed = counter("removed_total", "Records booked as removed.")
 export const requests = counter(
   "requests_total",
-  "Requests sent to the API, by class of the answer's status; none: there was no answer.",
+  "Requests sent to the API, by HTTP status; none: there was no answer; other: HTTP knows no such status.",
 )
-export const retries = counter("retries_total", "Requests that were sent again.")
+export const retries = counter(
+  "retries_total",
+  "Requests that were sent again, by what came of the one before, as in requests_total.",
+)
 export const droppedTicks = counter(
   "dropped_ticks_total",
-  "Ticks that came while a run was under way, and were not made up for.",
+  "Ticks that came while a run of the account was under way, and were not made up for.",
 )
 export const leftOver = gauge(
   "left_over",
@@ -51,11 +54,14 @@ export const nextTick = gauge(
   "next_tick_timestamp_seconds",
   "When the next tick of a schedule is due, as Unix time.",
 )
-export const running = gauge("running", "Whether this process is in a run.")
+export const running = gauge("running", "Whether this process is in a run of the account.")
 export const ready = gauge("ready", "Whether /readyz says so.")
 export const databaseUp = gauge("database_up", "Whether the database answered.")
 export const problems = gauge("problems", "Streams whose figures are not to be trusted now.")
 const buildInfo = gauge("build_info", "Always 1; the version is in the label.")
+
+/** What a gauge is set to of which nobody knows what it is now: it is told to nobody then. */
+export const UNKNOWN = Number.NaN
 
 /** A metric with values for its labels. */
 export const labelled = <Type, In, Out>(
@@ -68,22 +74,32 @@ export const labelled = <Type, In, Out>(
   )
 
 /** What the warehouse's and the scheduler's figures start from, so that a rate can be taken of the first event, too. */
-export const begin: Effect.Effect<void> = Effect.gen(function* () {
-  yield* Metric.set(labelled(buildInfo, { version: VERSION }), 1)
-  yield* Metric.incrementBy(labelled(droppedTicks, { schedule: "incremental" }), 0)
-  yield* Metric.incrementBy(labelled(droppedTicks, { schedule: "full" }), 0)
-  for (const status of ["complete", "complete_with_rejects", "failed", "interrupted"])
-    yield* Metric.incrementBy(labelled(runs, { status }), 0)
-})
+export const begin = (accounts: ReadonlyArray<string>): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    yield* Metric.set(labelled(buildInfo, { version: VERSION }), 1)
+    for (const account of accounts)
+      for (const schedule of ["incremental", "full"])
+        yield* Metric.incrementBy(labelled(droppedTicks, { account, schedule }), 0)
+    for (const status of ["complete", "complete_with_rejects", "failed", "interrupted"])
+      yield* Metric.incrementBy(labelled(runs, { status }), 0)
+  })
+
+/** Statuses that are registered, and those that a common proxy puts in front of an API that is away. */
+const STATUS = /^(10[0-3]|20[0-8]|226|30[0-8]|40\d|41[0-8]|42[1-689]|431|451|50\d|51[01]|52[0-7]|530)$/
+
+/** Not whatever number a server may think of: a series for each would never go away. */
+const statusLabel = (status: number | undefined): string => {
+  if (status === undefined) return "none"
+  return STATUS.test(String(status)) ? String(status) : "other"
+}
 
 /** Counts one attempt to ask the API. */
 export const countRequest = (account: string, status: number | undefined): Effect.Effect<void> =>
-  Metric.increment(
-    labelled(requests, {
-      account,
-      class: status === undefined ? "none" : `${Math.floor(status / 100)}xx`,
-    }),
-  )
+  Metric.increment(labelled(requests, { account, status: statusLabel(status) }))
+
+/** Counts a request that is sent again; `status` is that of the one before. */
+export const countRetry = (account: string, status: number | undefined): Effect.Effect<void> =>
+  Metric.increment(labelled(retries, { account, status: statusLabel(status) }))
 
 const OUTCOMES = ["inserted", "updated", "unchanged", "stale", "rejected", "erased"] as const
 
@@ -102,6 +118,5 @@ export const countRun = (summary: RunSummary): Effect.Effect<void> =>
       for (const outcome of OUTCOMES)
         yield* Metric.incrementBy(labelled(rows, { ...labels, outcome }), stream[outcome])
       yield* Metric.incrementBy(labelled(removed, labels), stream.removed)
-      yield* Metric.incrementBy(labelled(retries, labels), stream.retries)
     }
   })

@@ -174,6 +174,7 @@ const runStream = (
     )
   }).pipe(
     Effect.annotateLogs({ account: context.account.name, stream: stream.name }),
+    Effect.tagMetrics("stream", stream.name),
     Effect.withSpan("stream", { attributes: { account: context.account.name, stream: stream.name } }),
   )
 

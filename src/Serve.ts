@@ -1,6 +1,6 @@
 import type * as HttpClient from "@effect/platform/HttpClient"
-import { Effect, Exit, Fiber, Scope } from "effect"
-import type { HttpSettings, ScheduleSettings } from "./Config.ts"
+import { Effect, Exit, Fiber, Scope, Stream } from "effect"
+import type { AccountSettings, HttpSettings, ScheduleSettings } from "./Config.ts"
 import type { ConfigurationError, WarehouseError } from "./Errors.ts"
 import { ageSeconds, limitsOf } from "./Health.ts"
 import * as Metrics from "./Metrics.ts"
@@ -23,6 +23,9 @@ export interface ServeOptions extends RunOptions {
   /** Age in seconds beyond which figures are stale; twice the schedule's interval, at least an hour, where absent. */
   readonly maxAgeSeconds?: number
 }
+
+/** Ticks that wait for an account to look at them at most; the oldest go. */
+const TICKS_KEPT = 16
 
 /** What a run's look-ups may take of the calls that fit before the next tick: the lists need some, too. */
 const LOOKUP_SHARE = 0.8
@@ -47,42 +50,40 @@ const summedUp = ({ status, startedAt, finishedAt, streams }: RunSummary): strin
   )
 }
 
-/** Whether every list was read whole since then: a first pass may take longer than from one full tick to the next. */
-const isReadWhole = ({ accounts, streams }: ServeOptions, since: Date) =>
+/** Whether every list of the account was read whole since then: a first pass may take longer than to the next full tick. */
+const isReadWhole = ({ streams }: ServeOptions, account: string, since: Date) =>
   Effect.gen(function* () {
     const { sql } = yield* Warehouse
     const statuses = yield* statusOf(sql, streams, 0)
-    return accounts.every(account =>
-      streams.filter(isList).every(stream => {
-        const at = statuses.find(
-          one => one.account === account.name && one.stream === stream.name,
-        )?.lastFullAt
-        return at != null && new Date(at) > since
-      }),
-    )
+    return streams.filter(isList).every(stream => {
+      const at = statuses.find(one => one.account === account && one.stream === stream.name)?.lastFullAt
+      return at != null && new Date(at) > since
+    })
   })
 
-/** One run at a tick. Whatever comes of it, the process goes on to the next. */
+/** One run of one account at a tick. Whatever comes of it, the process goes on to the next. */
 const runAt =
-  (options: ServeOptions, schedule: Schedule, board: KeptBoard) =>
+  (options: ServeOptions, account: AccountSettings, schedule: Schedule, board: KeptBoard) =>
   (kind: Kind, dueAt: Date | null): Effect.Effect<Done, never, Warehouse | HttpClient.HttpClient> =>
     Effect.gen(function* () {
-      if (kind === "full" && dueAt !== null && (yield* isReadWhole(options, dueAt))) {
+      if (kind === "full" && dueAt !== null && (yield* isReadWhole(options, account.name, dueAt))) {
         yield* Effect.logInfo("every list was read whole since the full pass was due: there is nothing to do")
         return "done" as const
       }
       const secondsToTick = (schedule.next("incremental").getTime() - Date.now()) / 1000
-      const slowest = Math.min(...options.accounts.map(({ ratePerSecond }) => ratePerSecond))
       const readyMaxCalls = Number.isFinite(options.readyMaxCalls)
         ? options.readyMaxCalls
-        : lookupBudget(slowest, secondsToTick)
+        : lookupBudget(account.ratePerSecond, secondsToTick)
       const logged = yield* Progress
       const progress = Progress.of({
         tell: told => Effect.zipRight(board.tell(told), logged.tell(told)),
       })
-      const summary = yield* runOnce({ ...options, full: kind === "full", readyMaxCalls }).pipe(
-        Effect.provideService(Progress, progress),
-      )
+      const summary = yield* runOnce({
+        ...options,
+        accounts: [account],
+        full: kind === "full",
+        readyMaxCalls,
+      }).pipe(Effect.provideService(Progress, progress))
       yield* summary.status === "failed"
         ? Effect.logWarning(summedUp(summary))
         : Effect.logInfo(summedUp(summary))
@@ -97,16 +98,18 @@ const runAt =
         Effect.as(Effect.logError("unexpected failure", defect), "done" as const),
       ),
       (run): Effect.Effect<Done, never, Warehouse | HttpClient.HttpClient> =>
-        board.began(kind).pipe(Effect.zipRight(run), Effect.ensuring(board.ended)),
+        board
+          .began(account.name, kind)
+          .pipe(Effect.zipRight(run), Effect.ensuring(board.ended(account.name))),
     )
 
-/** Whether a stream was not read to its end for longer than from one tick to the next. */
-const isOverdue = ({ accounts, streams }: ServeOptions, intervalSeconds: number) =>
+/** The accounts of which a stream was not read to its end for longer than from one tick to the next. */
+const overdue = ({ accounts, streams }: ServeOptions, intervalSeconds: number) =>
   Effect.gen(function* () {
     const { sql } = yield* Warehouse
     const statuses = yield* statusOf(sql, streams, 0)
     const now = yield* databaseNow(sql)
-    return accounts.some(account =>
+    return accounts.filter(account =>
       streams.some(stream => {
         const status = statuses.find(one => one.account === account.name && one.stream === stream.name)
         const age = ageSeconds(status?.lastCompleteAt ?? null, now)
@@ -117,7 +120,8 @@ const isOverdue = ({ accounts, streams }: ServeOptions, intervalSeconds: number)
 
 /**
  * Stays up until it is interrupted; then it stops listening, and the run under way ends as an interrupted one. Fails
- * only at its start: where the schedule or the address is wrong, or the database away.
+ * only at its start: where the schedule or the address is wrong, or the database away. Accounts share the schedule and
+ * nothing else: each has its runs, and one that is slow or fails costs the others no tick.
  */
 export const serveWith = (
   options: ServeOptions,
@@ -131,9 +135,10 @@ export const serveWith = (
     }
     // Connections of its own: who looks at the page waits for no run, and no run for them.
     const sql = yield* connect(ownerUrl)
-    yield* Metrics.begin
+    const accounts = options.accounts.map(({ name }) => name)
+    yield* Metrics.begin(accounts)
     const board = yield* makeBoard(sql, {
-      accounts: options.accounts.map(({ name }) => name),
+      accounts,
       streams: options.streams,
       schedule,
       limits: limitsOf(interval, options.maxAgeSeconds),
@@ -141,21 +146,35 @@ export const serveWith = (
     const listening = yield* Scope.make()
     yield* Effect.addFinalizer(exit => Scope.close(listening, exit))
     const url = yield* Scope.extend(listen(options.http, board.read), listening)
-    const first = (yield* isOverdue(options, interval.incremental)) ? ("incremental" as const) : null
+    const first = yield* overdue(options, interval.incremental)
     yield* Effect.logInfo(
-      `listening on ${url}; next run ${first === null ? schedule.next("incremental").toISOString() : "now"},` +
+      `listening on ${url}; next run ${first.length === 0 ? schedule.next("incremental").toISOString() : "now"},` +
         ` next full pass ${schedule.next("full").toISOString()}`,
     )
-    const loop = yield* Effect.forkScoped(
+    const ticks = yield* Stream.broadcast(schedule.ticks, options.accounts.length, {
+      capacity: TICKS_KEPT,
+      strategy: "sliding",
+    })
+    const dispatchers = options.accounts.map((account, position) =>
       dispatch({
-        ticks: schedule.ticks,
-        first,
-        run: runAt(options, schedule, board),
+        ticks: ticks[position]!,
+        first: first.includes(account) ? "incremental" : null,
+        run: runAt(options, account, schedule, board),
         late: ({ kind }, fate) =>
           fate === "dropped"
-            ? Effect.zipRight(board.dropped(kind), Effect.logInfo(`${kind} tick dropped: a run is under way`))
+            ? Effect.zipRight(
+                board.dropped(account.name, kind),
+                Effect.logInfo(`${kind} tick dropped: a run is under way`),
+              )
             : Effect.logInfo("a run is under way: the full pass comes right after it"),
-      }),
+      }).pipe(Effect.annotateLogs("account", account.name)),
+    )
+    // None of them ever ends. Where one dies, all of it does, with an error: a process that is up and deaf helps nobody.
+    const loop = yield* Effect.forkScoped(
+      Effect.zipRight(
+        Effect.all([board.refreshing, ...dispatchers], { concurrency: "unbounded", discard: true }),
+        Effect.never,
+      ),
     )
     return yield* Fiber.join(loop).pipe(
       Effect.onInterrupt(() =>

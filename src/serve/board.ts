@@ -5,32 +5,42 @@ import { WarehouseError } from "../Errors.ts"
 import { ageSeconds, type Limits, neverRan, type Problem, problemOf } from "../Health.ts"
 import * as Metrics from "../Metrics.ts"
 import type { StreamProgress } from "../Progress.ts"
-import { KINDS, type Kind, type Schedule } from "../Scheduler.ts"
+import type { Kind, Schedule } from "../Scheduler.ts"
 import type { Stream } from "../Stream.ts"
 import { VERSION } from "../version.ts"
+import { readingWithin } from "../warehouse/bounded.ts"
 import { pendingMigrations } from "../warehouse/migrator.ts"
 import { databaseNow, type RecentRun, recentRuns, type StreamStatus, statusOf } from "../warehouse/Status.ts"
+import { setGauges } from "./gauges.ts"
 
 /** What `serve` knows, in one piece: the page, `/readyz`, `/status.json` and `/metrics` all say the same. */
 export interface Board {
   readonly version: string
-  /** By Postgres' clock where it answers. */
+  /** By Postgres' clock, and as far on as ours went since it answered. */
   readonly now: string
+  /** When the database last answered: what is here of streams and runs was so then. Null where it never did. */
+  readonly figuresAt: string | null
   readonly startedAt: string
   readonly isStopping: boolean
-  /** Why the database cannot be used; null where it can. The rest is then what was known before. */
+  /** Why the database cannot be used; null where it can. The rest is then what was known before, its age what it is now. */
   readonly databaseProblem: string | null
+  readonly accounts: ReadonlyArray<string>
   readonly streams: ReadonlyArray<StreamEntry>
   readonly runs: ReadonlyArray<RecentRun>
-  /** The run under way in this process, and how far its streams are. */
-  readonly running: {
-    readonly kind: Kind
-    readonly since: string
-    readonly streams: ReadonlyArray<StreamProgress>
-  } | null
+  /** The runs under way in this process, one of an account at most. */
+  readonly running: ReadonlyArray<Running>
   readonly next: Readonly<Record<Kind, string>>
-  readonly droppedTicks: number
+  /** Since the process started, by account. */
+  readonly droppedTicks: Readonly<Record<string, number>>
   readonly limits: Limits
+}
+
+/** A run under way, and how far its streams are. */
+export interface Running {
+  readonly account: string
+  readonly kind: Kind
+  readonly since: string
+  readonly streams: ReadonlyArray<StreamProgress>
 }
 
 /** A stream that is to be synced; `status` is null before its first run. */
@@ -45,13 +55,16 @@ export interface StreamEntry {
 
 /** However many look, the database is asked no more often than this. */
 const FRESH_MILLIS = 1_500
-/** A database that takes longer does not answer. */
+/** A database that takes longer does not answer. Postgres ends a statement a little sooner, and says why. */
 const ANSWER_LIMIT = "5 seconds"
+const STATEMENT_MILLIS = 4_500
 /** Whether tables and views are the program's is looked up so often. */
 const MIGRATIONS_MILLIS = 60_000
 /** Rows of larger tables are estimated: a page that is looked at must not keep the database busy. */
 const COUNTED_BYTES_MAX = 2 ** 24
 const RUNS_SHOWN = 10
+/** With several accounts there are more of them at each tick. */
+const RUNS_SHOWN_EACH = 4
 /** For who is told by metrics alone. */
 const REFRESHED_EVERY = "15 seconds"
 
@@ -68,16 +81,24 @@ export interface BoardOptions {
 }
 
 export interface KeptBoard {
-  /** As it is now; at most a second or two old. */
+  /** As it is now; what the database knows, at most a second or two old. */
   readonly read: Effect.Effect<Board>
-  readonly began: (kind: Kind) => Effect.Effect<void>
-  readonly ended: Effect.Effect<void>
-  readonly dropped: (kind: Kind) => Effect.Effect<void>
+  /** Keeps the gauges up to date though nobody reads. Never ends: what goes wrong is logged, and tried again. */
+  readonly refreshing: Effect.Effect<never>
+  readonly began: (account: string, kind: Kind) => Effect.Effect<void>
+  readonly ended: (account: string) => Effect.Effect<void>
+  readonly dropped: (account: string, kind: Kind) => Effect.Effect<void>
   readonly stopping: Effect.Effect<void>
   readonly tell: (progress: StreamProgress) => Effect.Effect<void>
 }
 
-type Read = Pick<Board, "now" | "databaseProblem" | "streams" | "runs">
+/** What the database last said, and when by which clock. */
+interface Seen {
+  readonly statuses: ReadonlyArray<StreamStatus>
+  readonly runs: ReadonlyArray<RecentRun>
+  readonly at: Date
+  readonly hereMillis: number
+}
 
 const iso = (millis: number) => new Date(millis).toISOString()
 
@@ -90,29 +111,6 @@ export const reasonsOf = (board: Board): ReadonlyArray<string> => [
   ),
 ]
 
-const flag = (metric: typeof Metrics.ready, isSet: boolean) => Metric.set(metric, isSet ? 1 : 0)
-
-/** What is true of the moment goes to the gauges, for whoever collects them. */
-const gauge = (board: Board): Effect.Effect<void> =>
-  Effect.gen(function* () {
-    yield* flag(Metrics.ready, reasonsOf(board).length === 0)
-    yield* flag(Metrics.databaseUp, board.databaseProblem === null)
-    yield* flag(Metrics.running, board.running !== null)
-    yield* Metric.set(Metrics.problems, board.streams.filter(({ problem }) => problem !== null).length)
-    for (const kind of KINDS)
-      yield* Metric.set(
-        Metrics.labelled(Metrics.nextTick, { schedule: kind }),
-        new Date(board.next[kind]).getTime() / 1000,
-      )
-    for (const { account, stream, status, ageSeconds } of board.streams) {
-      const labels = { account, stream }
-      yield* flag(Metrics.labelled(Metrics.leaseHeld, labels), (status?.heldBy ?? null) !== null)
-      yield* Metric.set(Metrics.labelled(Metrics.openRejects, labels), status?.rejects ?? 0)
-      yield* Metric.set(Metrics.labelled(Metrics.leftOver, labels), status?.leftOver ?? 0)
-      if (ageSeconds !== null) yield* Metric.set(Metrics.labelled(Metrics.lag, labels), ageSeconds)
-    }
-  })
-
 /** Keeps the board of a process, and asks `sql` when somebody wants to see it. */
 export const makeBoard = (
   sql: postgres.Sql,
@@ -121,54 +119,51 @@ export const makeBoard = (
   Effect.gen(function* () {
     const scope = yield* Effect.scope
     const startedAt = yield* Clock.currentTimeMillis
-    const progress = new Map<string, StreamProgress>()
-    let running: { kind: Kind; since: string } | null = null
-    let droppedTicks = 0
+    const progress = new Map<string, ReadonlyMap<string, StreamProgress>>()
+    const running = new Map<string, Pick<Running, "kind" | "since">>()
+    const dropped = new Map(accounts.map(account => [account, 0]))
+    const runsShown = Math.max(RUNS_SHOWN, RUNS_SHOWN_EACH * accounts.length)
     let isStopping = false
     let pending = { checkedAt: Number.NEGATIVE_INFINITY, problem: null as string | null }
-    let last: Read = { now: iso(startedAt), databaseProblem: "Not looked at yet.", streams: [], runs: [] }
-    let readAt = Number.NEGATIVE_INFINITY
+    let seen: Seen | null = null
+    let databaseProblem: string | null = "Not looked at yet."
+    let isKnown = false
+    let lookedAt = Number.NEGATIVE_INFINITY
 
-    const entry = (statuses: ReadonlyArray<StreamStatus>, now: Date) => (account: string, stream: string) => {
-      const status = statuses.find(one => one.account === account && one.stream === stream) ?? null
-      const age = status === null ? null : ageSeconds(status.lastCompleteAt, now)
-      return {
-        account,
-        stream,
-        status,
-        ageSeconds: age,
-        problem: status === null ? NEVER : problemOf(status, limits, now),
-      }
-    }
+    const checkMigrations = (tx: postgres.Sql) =>
+      Effect.gen(function* () {
+        const millis = yield* Clock.currentTimeMillis
+        if (millis - pending.checkedAt < MIGRATIONS_MILLIS) return
+        const { migrations, views } = yield* pendingMigrations(tx)
+        const isCurrent = migrations.length + views.length === 0
+        pending = {
+          checkedAt: millis,
+          problem: isCurrent
+            ? null
+            : "The database is not this program's version: run `paycombat-sync migrate`.",
+        }
+      })
 
-    const checkMigrations = Effect.gen(function* () {
-      const millis = yield* Clock.currentTimeMillis
-      if (millis - pending.checkedAt < MIGRATIONS_MILLIS) return
-      const { migrations, views } = yield* pendingMigrations(sql)
-      const isCurrent = migrations.length + views.length === 0
-      pending = {
-        checkedAt: millis,
-        problem: isCurrent
-          ? null
-          : "The database is not this program's version: run `paycombat-sync migrate`.",
-      }
-    })
-
-    const look: Effect.Effect<Read, WarehouseError | ConfigurationError> = Effect.gen(function* () {
-      yield* checkMigrations
-      const now = yield* databaseNow(sql)
-      const [statuses, runs] = yield* Effect.all(
-        [statusOf(sql, streams, COUNTED_BYTES_MAX), recentRuns(sql, RUNS_SHOWN)],
-        { concurrency: 2 },
-      )
-      const entryOf = entry(statuses, now)
-      return {
-        now: now.toISOString(),
-        databaseProblem: pending.problem,
-        streams: accounts.flatMap(account => streams.map(({ name }) => entryOf(account, name))),
-        runs,
-      }
-    })
+    const look: Effect.Effect<void, WarehouseError | ConfigurationError> = readingWithin(
+      sql,
+      STATEMENT_MILLIS,
+      tx =>
+        Effect.gen(function* () {
+          yield* checkMigrations(tx)
+          const statuses = yield* statusOf(tx, streams, COUNTED_BYTES_MAX)
+          const runs = yield* recentRuns(tx, runsShown)
+          const at = yield* databaseNow(tx)
+          return { statuses, runs, at, hereMillis: yield* Clock.currentTimeMillis }
+        }),
+    ).pipe(
+      Effect.flatMap(read =>
+        Effect.sync(() => {
+          seen = read
+          databaseProblem = pending.problem
+          isKnown = true
+        }),
+      ),
+    )
 
     const refresh = look.pipe(
       Effect.timeoutFail({
@@ -176,62 +171,117 @@ export const makeBoard = (
         onTimeout: () =>
           new WarehouseError({ message: `The database did not answer within ${ANSWER_LIMIT}.` }),
       }),
-      Effect.catchAll(({ message }) =>
-        Effect.map(Clock.currentTimeMillis, millis => ({
-          ...last,
-          now: iso(millis),
-          databaseProblem: message,
-        })),
+      Effect.catchAllDefect(defect =>
+        Effect.zipRight(
+          Effect.logError("unexpected failure while looking at the database", defect),
+          new WarehouseError({ message: "The database was not understood: see the log." }),
+        ),
       ),
-      Effect.tap(read =>
-        Effect.map(Clock.currentTimeMillis, millis => {
-          last = read
-          readAt = millis
+      Effect.catchAll(({ message }) =>
+        Effect.sync(() => {
+          databaseProblem = message
+          isKnown = false
+        }),
+      ),
+      Effect.zipRight(Clock.currentTimeMillis),
+      Effect.flatMap(millis =>
+        Effect.sync(() => {
+          lookedAt = millis
         }),
       ),
     )
 
-    const whole = (): Board => ({
-      version: VERSION,
-      startedAt: iso(startedAt),
-      isStopping,
-      ...last,
-      running: running === null ? null : { ...running, streams: [...progress.values()] },
-      next: {
-        incremental: schedule.next("incremental").toISOString(),
-        full: schedule.next("full").toISOString(),
-      },
-      droppedTicks,
-      limits,
-    })
+    const entriesAt = ({ statuses }: Seen, now: Date): ReadonlyArray<StreamEntry> =>
+      accounts.flatMap(account =>
+        streams.map(({ name: stream }) => {
+          const status = statuses.find(one => one.account === account && one.stream === stream) ?? null
+          return {
+            account,
+            stream,
+            status,
+            ageSeconds: status === null ? null : ageSeconds(status.lastCompleteAt, now),
+            problem: status === null ? NEVER : problemOf(status, limits, now),
+          }
+        }),
+      )
+
+    const whole = (millis: number): Board => {
+      // A clock that is set back makes nothing younger.
+      const passed = seen === null ? 0 : Math.max(0, millis - seen.hereMillis)
+      const now = seen === null ? new Date(millis) : new Date(seen.at.getTime() + passed)
+      return {
+        version: VERSION,
+        now: now.toISOString(),
+        figuresAt: seen?.at.toISOString() ?? null,
+        startedAt: iso(startedAt),
+        isStopping,
+        databaseProblem,
+        accounts,
+        streams: seen === null ? [] : entriesAt(seen, now),
+        runs: seen?.runs ?? [],
+        running: accounts.flatMap(account => {
+          const run = running.get(account)
+          return run === undefined
+            ? []
+            : [{ account, ...run, streams: [...(progress.get(account)?.values() ?? [])] }]
+        }),
+        next: {
+          incremental: schedule.next("incremental").toISOString(),
+          full: schedule.next("full").toISOString(),
+        },
+        droppedTicks: Object.fromEntries(dropped),
+        limits,
+      }
+    }
 
     const oneAtATime = yield* Effect.makeSemaphore(1)
     const current = Effect.flatMap(Clock.currentTimeMillis, millis =>
-      millis - readAt < FRESH_MILLIS ? Effect.void : refresh,
-    ).pipe(oneAtATime.withPermits(1), Effect.map(whole), Effect.tap(gauge))
+      millis - lookedAt < FRESH_MILLIS ? Effect.void : refresh,
+    ).pipe(
+      oneAtATime.withPermits(1),
+      Effect.zipRight(Clock.currentTimeMillis),
+      Effect.map(whole),
+      Effect.tap(board => setGauges(board, reasonsOf(board).length === 0, isKnown)),
+    )
     // In a fiber of its own: who goes away must not take the answer from the others.
     const read = Effect.flatMap(Effect.forkIn(current, scope), fiber => fiber.await).pipe(Effect.flatten)
 
-    yield* read.pipe(Effect.delay(REFRESHED_EVERY), Effect.forever, Effect.forkScoped)
+    const refreshing = read.pipe(
+      Effect.catchAllDefect(defect =>
+        // A figure that stands still must not look like a good one.
+        Effect.zipRight(
+          Metric.set(Metrics.ready, 0),
+          Effect.logError("the status cannot be told; it is tried again", defect),
+        ),
+      ),
+      Effect.delay(REFRESHED_EVERY),
+      Effect.forever,
+    )
     return {
       read,
-      began: kind =>
+      refreshing,
+      began: (account, kind) =>
         Effect.map(Clock.currentTimeMillis, millis => {
-          progress.clear()
-          running = { kind, since: iso(millis) }
+          progress.delete(account)
+          running.set(account, { kind, since: iso(millis) })
         }),
-      ended: Effect.sync(() => {
-        running = null
-        readAt = Number.NEGATIVE_INFINITY
-      }),
-      dropped: kind =>
+      ended: account =>
+        Effect.sync(() => {
+          running.delete(account)
+          lookedAt = Number.NEGATIVE_INFINITY
+        }),
+      dropped: (account, kind) =>
         Effect.zipRight(
-          Effect.sync(() => droppedTicks++),
-          Metric.increment(Metrics.labelled(Metrics.droppedTicks, { schedule: kind })),
+          Effect.sync(() => void dropped.set(account, (dropped.get(account) ?? 0) + 1)),
+          Metric.increment(Metrics.labelled(Metrics.droppedTicks, { account, schedule: kind })),
         ),
       stopping: Effect.sync(() => {
         isStopping = true
       }),
-      tell: told => Effect.sync(() => void progress.set(JSON.stringify([told.account, told.stream]), told)),
+      tell: told =>
+        Effect.sync(() => {
+          const streams = progress.get(told.account)
+          progress.set(told.account, new Map(streams).set(told.stream, told))
+        }),
     }
   })

@@ -1,7 +1,7 @@
 import { Effect, Queue, Stream } from "effect"
 import type { Kind, Tick } from "../Scheduler.ts"
 
-/** Ticks → runs, one at a time. */
+/** Ticks → runs, one at a time: of one account, who waits for no other. */
 
 /** What came of a run: `nothing` where none of it could be done, because of the database or another run. */
 export type Done = "done" | "nothing"
@@ -22,7 +22,7 @@ export interface Dispatching<R> {
 /**
  * Runs at each tick, never two runs at once. A tick that comes meanwhile is dropped: the next is near. A full one is
  * not, unless a full pass is under way: it comes right after the run. One of which nothing could be done comes with
- * the next tick of either kind.
+ * the next tick of either kind. Dies where the ticks end: nobody would ever be told to run again.
  */
 export const dispatch = <R>({ ticks, first, run, late }: Dispatching<R>): Effect.Effect<never, never, R> =>
   Effect.gen(function* () {
@@ -40,16 +40,16 @@ export const dispatch = <R>({ ticks, first, run, late }: Dispatching<R>): Effect
       owed = null
       return taken
     }
-    yield* ticks.pipe(
+    const listen = ticks.pipe(
       Stream.runForEach(tick => {
         if (running === null) return demand(tick.kind, tick.at)
         if (tick.kind === "incremental" || running === "full") return late(tick, "dropped")
         return Effect.zipRight(late(tick, "put off"), demand("full", tick.at))
       }),
-      Effect.fork,
+      Effect.zipRight(Effect.dieMessage("The schedule's ticks have ended: start the process again.")),
     )
     if (first !== null) yield* demand(first, null)
-    return yield* Queue.take(wake).pipe(
+    const work = Queue.take(wake).pipe(
       Effect.zipRight(Effect.sleep(TOGETHER)),
       Effect.zipRight(
         Effect.suspend(() => {
@@ -72,4 +72,5 @@ export const dispatch = <R>({ ticks, first, run, late }: Dispatching<R>): Effect
       ),
       Effect.forever,
     )
+    return yield* Effect.raceFirst(listen, work)
   })

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto"
 import { ago } from "../Health.ts"
 import type { Kind } from "../Scheduler.ts"
-import { type Board, reasonsOf, type StreamEntry } from "./board.ts"
+import { type Board, type Running, reasonsOf, type StreamEntry } from "./board.ts"
+import { chip, clock, count, escape, number, seconds, table } from "./pageParts.ts"
 import { SCRIPT, STYLE } from "./pageStyle.ts"
 
 /** The status page: whole HTML made here, so that it says the same without JavaScript. */
@@ -19,80 +20,9 @@ export const CONTENT_SECURITY_POLICY = [
   "frame-ancestors 'none'",
 ].join("; ")
 
-const ENTITIES: Readonly<Record<string, string>> = {
-  "&": "&amp;",
-  "<": "&lt;",
-  ">": "&gt;",
-  '"': "&quot;",
-  "'": "&#39;",
-}
-
-const escape = (text: string): string => text.replace(/[&<>"']/g, character => ENTITIES[character]!)
-
-const count = new Intl.NumberFormat("en-US")
-
-const ZERO = '<span class="zero">0</span>'
-
-const number = (value: number, mark = "") =>
-  value === 0 ? ZERO : `<span>${mark}${count.format(value)}</span>`
-
-const clock = (iso: string) => `<time datetime="${iso}">${iso.slice(0, 10)} ${iso.slice(11, 16)}</time>`
-
-const seconds = (from: string, to: string) =>
-  Math.max(0, (new Date(to).getTime() - new Date(from).getTime()) / 1000)
-
-const CHIPS: Readonly<Record<string, readonly [kind: string, words: string]>> = {
-  complete: ["good", "complete"],
-  complete_with_rejects: ["warn", "complete, with rejects"],
-  failed: ["bad", "failed"],
-  dead: ["bad", "died"],
-  interrupted: ["warn", "interrupted"],
-  running: ["", "running"],
-  waiting: ["", "waits"],
-}
-
-const chip = (status: string) => {
-  const [kind, words] = CHIPS[status] ?? ["", status]
-  return `<span class="chip ${kind}">${escape(words)}</span>`
-}
-
-interface Column {
-  readonly name: string
-  readonly isNumber?: boolean
-}
-
-/** Of the cells after the first, those up to here stay on a phone even where they say 0: rows, or records read. */
-const FIGURES_KEPT = 3
-
-/** A table whose first column names its rows. Roles are said aloud: the cards on a phone would lose them. */
-const table = (
-  caption: string,
-  columns: ReadonlyArray<Column>,
-  rows: ReadonlyArray<ReadonlyArray<string>>,
-) => {
-  const kind = ({ isNumber }: Column) => (isNumber ? ' class="number"' : "")
-  const head = columns.map(column => `<th role="columnheader" scope="col"${kind(column)}>${column.name}</th>`)
-  const body = rows.map(cells => {
-    const [first, ...others] = cells
-    const rest = others.map((cell, i) => {
-      const column = columns[i + 1]!
-      // On a phone what says nothing is left out, but how much there is at all.
-      const isNothing = cell === "" || (cell === ZERO && i > FIGURES_KEPT)
-      const classes = [column.isNumber ? "number" : "", isNothing ? "nothing" : ""].filter(
-        name => name !== "",
-      )
-      const kinds = classes.length === 0 ? "" : ` class="${classes.join(" ")}"`
-      return `<td role="cell" data-label="${column.name}"${kinds}><div>${cell}</div></td>`
-    })
-    return `<tr role="row"><th role="rowheader" scope="row">${first}</th>${rest.join("")}</tr>`
-  })
-  return `<table role="table"><caption>${caption}</caption><thead role="rowgroup"><tr role="row">${head.join("")}</tr></thead>
-<tbody role="rowgroup">${body.join("\n")}</tbody></table>`
-}
-
 /** Nothing is wrong, but the first pass is not over. */
 const isBeginning = (board: Board): boolean =>
-  board.running !== null &&
+  board.running.length > 0 &&
   board.databaseProblem === null &&
   board.streams.every(({ problem }) => problem === null || problem.kind === "never")
 
@@ -129,20 +59,30 @@ const due = (name: string, iso: string) =>
 
 const KINDS_IN_WORDS: Readonly<Record<Kind, string>> = { incremental: "incremental run", full: "full pass" }
 
+/** What is being done: by account where there are several, and most of the time they do the same. */
+const now = (board: Board): string => {
+  const [first, ...others] = board.running
+  if (first === undefined) return fact("Now", "idle")
+  const since = (run: Running) => `for ${ago(seconds(run.since, board.now))}`
+  if (board.accounts.length === 1) return fact("Now", KINDS_IN_WORDS[first.kind], since(first))
+  const isAlike = others.every(({ kind }) => kind === first.kind)
+  const words = isAlike
+    ? `${KINDS_IN_WORDS[first.kind]}${others.length === 0 ? "" : ` × ${others.length + 1}`}`
+    : `${others.length + 1} runs`
+  return fact("Now", words, `of ${board.running.length} of ${board.accounts.length} accounts`)
+}
+
 const facts = (board: Board): string => {
   const rejects = board.streams.reduce((sum, { status }) => sum + (status?.rejects ?? 0), 0)
   const leftOver = board.streams.reduce((sum, { status }) => sum + (status?.leftOver ?? 0), 0)
-  const now =
-    board.running === null
-      ? fact("Now", "idle")
-      : fact("Now", KINDS_IN_WORDS[board.running.kind], `for ${ago(seconds(board.running.since, board.now))}`)
+  const dropped = Object.values(board.droppedTicks).reduce((sum, ticks) => sum + ticks, 0)
   return `<dl class="facts">${[
-    now,
+    now(board),
     due("Next run", board.next.incremental),
     due("Next full pass", board.next.full),
     fact("Open rejects", number(rejects), rejects === 0 ? "" : "see paycombat-sync rejects list"),
     fact("Look-ups left over", number(leftOver), leftOver === 0 ? "" : "first in the next run"),
-    fact("Ticks dropped", number(board.droppedTicks), `up for ${ago(seconds(board.startedAt, board.now))}`),
+    fact("Ticks dropped", number(dropped), `up for ${ago(seconds(board.startedAt, board.now))}`),
   ].join("")}</dl>`
 }
 
@@ -158,9 +98,41 @@ const problems = (board: Board, isNamed: boolean): string => {
   return items.length === 0 ? "" : `<h2>What is the matter</h2><ul class="problems">${items.join("")}</ul>`
 }
 
-const progress = (board: Board, isNamed: boolean): string => {
-  if (board.running === null || board.running.streams.length === 0) return ""
-  const rows = board.running.streams.map(told => {
+/** One line for each account, where there are several: whose figures can be trusted, and who is at work. */
+const accounts = (board: Board): string => {
+  const rows = board.accounts.map(account => {
+    const own = board.streams.filter(entry => entry.account === account)
+    const problems = own.filter(({ problem }) => problem !== null).length
+    const run = board.running.find(one => one.account === account)
+    const ages = own.map(({ ageSeconds }) => ageSeconds)
+    const oldest = ages.length === 0 || ages.includes(null) ? null : Math.max(...ages.map(age => age ?? 0))
+    const isFirst = run !== undefined && own.every(({ problem }) => (problem?.kind ?? "never") === "never")
+    const state =
+      problems === 0
+        ? ["good", "can be trusted"]
+        : isFirst
+          ? ["warn", "not complete yet"]
+          : ["bad", problems === 1 ? "1 stream needs attention" : `${problems} streams need attention`]
+    return [
+      escape(account),
+      own.length === 0 ? chip("unknown") : `<span class="chip ${state[0]}">${state[1]}</span>`,
+      run === undefined ? "idle" : `${KINDS_IN_WORDS[run.kind]}, for ${ago(seconds(run.since, board.now))}`,
+      oldest === null ? "never" : `${ago(oldest)} ago`,
+      number(own.reduce((sum, { status }) => sum + (status?.rejects ?? 0), 0)),
+      number(own.reduce((sum, { status }) => sum + (status?.leftOver ?? 0), 0)),
+      number(board.droppedTicks[account] ?? 0),
+    ]
+  })
+  const columns = ["Account", "State", "Now", "Oldest complete", "Rejects", "Left over", "Ticks dropped"]
+  return `<h2>Accounts</h2>${table(
+    "Each has its own runs: none waits for another",
+    columns.map((name, i) => ({ name, isNumber: i > 3 })),
+    rows,
+  )}`
+}
+
+const progressOf = (board: Board, run: Running, isNamed: boolean): string => {
+  const rows = run.streams.map(told => {
     const { total, extracted, status } = told
     const label = `aria-label="${named(told, isNamed)}"`
     const isUnder = status === "running"
@@ -181,11 +153,18 @@ const progress = (board: Board, isNamed: boolean): string => {
     ]
   })
   const columns = ["Stream", "State", "Progress", "Read", "New", "Changed", "Rejected"]
-  return `<h2>Under way</h2>${table(
-    `${board.running.kind === "full" ? "A" : "An"} ${KINDS_IN_WORDS[board.running.kind]}, begun ${ago(seconds(board.running.since, board.now))} ago`,
+  const what = `${run.kind === "full" ? "A" : "An"} ${KINDS_IN_WORDS[run.kind]}`
+  return table(
+    `${what}${isNamed ? ` of ${escape(run.account)}` : ""}, begun ${ago(seconds(run.since, board.now))} ago`,
     columns.map((name, i) => ({ name, isNumber: i > 2 })),
     rows,
-  )}`
+  )
+}
+
+const progress = (board: Board, isNamed: boolean): string => {
+  const runs = board.running.filter(({ streams }) => streams.length > 0)
+  if (runs.length === 0) return ""
+  return `<h2>Under way</h2><div class="runs">${runs.map(run => progressOf(board, run, isNamed)).join("\n")}</div>`
 }
 
 const MODES: Readonly<Record<string, string>> = {
@@ -220,10 +199,11 @@ const streams = (board: Board, isNamed: boolean): string => {
   )}`
 }
 
-const runs = (board: Board): string => {
+const runs = (board: Board, isNamed: boolean): string => {
   if (board.runs.length === 0) return "<h2>Latest runs</h2><p>None yet.</p>"
   const rows = board.runs.map(run => [
     clock(new Date(run.startedAt).toISOString()),
+    ...(isNamed ? [escape(run.accounts.join(", "))] : []),
     chip(run.status),
     ago(seconds(run.startedAt, run.finishedAt ?? board.now)),
     number(run.extracted),
@@ -232,17 +212,25 @@ const runs = (board: Board): string => {
     number(run.requests),
     escape(run.holder),
   ])
-  const columns = ["Begun", "State", "Took", "Read", "New or changed", "Rejected", "Requests", "By"]
-  return `<h2>Latest runs</h2>${table(
-    "Of all accounts, times in UTC",
-    columns.map((name, i) => ({ name, isNumber: i > 1 && i < 7 })),
-    rows,
-  )}`
+  const columns = [
+    { name: "Begun" },
+    ...(isNamed ? [{ name: "Account" }] : []),
+    { name: "State" },
+    ...["Took", "Read", "New or changed", "Rejected", "Requests"].map(name => ({ name, isNumber: true })),
+    { name: "By" },
+  ]
+  return `<h2>Latest runs</h2>${table("Of all accounts, times in UTC", columns, rows)}`
+}
+
+const looked = ({ databaseProblem, figuresAt, now }: Board): string => {
+  const time = (iso: string) => `<time datetime="${iso}">${iso.slice(0, 19).replace("T", " ")}</time> UTC`
+  const isOld = databaseProblem !== null && figuresAt !== null
+  return `Looked at ${time(now)}${isOld ? `; the figures are of ${time(figuresAt)}` : ""}.`
 }
 
 /** The whole page. Every part that changes has an id, so that the script can exchange it. */
 export const page = (board: Board): string => {
-  const isNamed = new Set(board.streams.map(({ account }) => account)).size > 1
+  const isNamed = board.accounts.length > 1
   const part = (id: string, content: string, more = "") => `<div id="${id}" data-live${more}>${content}</div>`
   return `<!doctype html>
 <html lang="en">
@@ -259,12 +247,13 @@ export const page = (board: Board): string => {
 <main>
 ${part("verdict", verdict(board), ' role="status"')}
 ${part("facts", facts(board))}
+${part("accounts", isNamed ? accounts(board) : "")}
 ${part("problems", problems(board, isNamed))}
 ${part("progress", progress(board, isNamed))}
 ${part("streams", streams(board, isNamed))}
-${part("runs", runs(board))}
+${part("runs", runs(board, isNamed))}
 </main>
-<footer>${part("updated", `Looked at <time datetime="${board.now}">${board.now.slice(0, 19).replace("T", " ")}</time> UTC.`)}
+<footer>${part("updated", looked(board))}
 <p><a href="/status.json">As JSON</a> <a href="/metrics">Metrics</a> <a href="/readyz">Readiness</a> <a href="/healthz">Health</a></p></footer>
 </div>
 <script>${SCRIPT}</script>

@@ -36,6 +36,7 @@ th, td { padding: .5rem .75rem; text-align: left; border-bottom: 1px solid var(-
 thead th { color: var(--soft); font-size: .85rem; font-weight: 600; white-space: nowrap; }
 tbody tr:last-child > * { border-bottom: 0; }
 tbody th { font-weight: 600; }
+.runs { display: grid; gap: 1.25rem; }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
 .zero { color: var(--soft); }
 .chip { display: inline-block; padding: 0 .55rem; border-radius: 1rem; font-size: .85rem; font-weight: 600;

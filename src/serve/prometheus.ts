@@ -27,7 +27,8 @@ const labelsOf = (key: MetricKey.MetricKey.Untyped): ReadonlyArray<Label> =>
 const samplesOf = (name: string, labels: ReadonlyArray<Label>, state: MetricState.MetricState.Untyped) => {
   if (MetricState.isCounterState(state))
     return { type: "counter", lines: [sample(name, labels, state.count)] }
-  if (MetricState.isGaugeState(state)) return { type: "gauge", lines: [sample(name, labels, state.value)] }
+  if (MetricState.isGaugeState(state))
+    return Number.isNaN(state.value) ? null : { type: "gauge", lines: [sample(name, labels, state.value)] }
   if (!MetricState.isHistogramState(state)) return null
   const buckets = state.buckets.filter(([bound]) => Number.isFinite(bound))
   return {

@@ -193,6 +193,7 @@ export interface RecentRun {
   readonly startedAt: string
   readonly finishedAt: string | null
   readonly holder: string
+  readonly accounts: ReadonlyArray<string>
   readonly modes: ReadonlyArray<Mode>
   readonly extracted: number
   readonly changed: number
@@ -206,9 +207,12 @@ export const recentRuns = (
   count: number,
 ): Effect.Effect<ReadonlyArray<RecentRun>, WarehouseError> =>
   attempt(async () => {
-    const runs = await sql<Array<Omit<RecentRun, "modes"> & { modes: string | null }>>`
+    const runs = await sql<
+      Array<Omit<RecentRun, "modes" | "accounts"> & { modes: string | null; accounts: string | null }>
+    >`
       SELECT r.run_id AS "runId", r.status, r.started_at AS "startedAt", r.finished_at AS "finishedAt",
         r.host || ':' || r.process_id AS holder, string_agg(DISTINCT s.mode, ',') AS modes,
+        string_agg(DISTINCT s.account, ',' ORDER BY s.account) AS accounts,
         coalesce(sum(s.extracted), 0)::float8 AS extracted,
         coalesce(sum(s.inserted + s.updated), 0)::float8 AS changed,
         coalesce(sum(s.rejected), 0)::float8 AS rejected, coalesce(sum(s.requests), 0)::float8 AS requests
@@ -216,7 +220,11 @@ export const recentRuns = (
       LEFT JOIN sync.stream_runs AS s ON s.run_id = r.run_id
       GROUP BY r.run_id, r.status, r.started_at, r.finished_at, r.host, r.process_id
       ORDER BY r.started_at DESC`
-    return runs.map(run => ({ ...run, modes: (run.modes?.split(",") ?? []) as ReadonlyArray<Mode> }))
+    return runs.map(run => ({
+      ...run,
+      accounts: run.accounts?.split(",") ?? [],
+      modes: (run.modes?.split(",") ?? []) as ReadonlyArray<Mode>,
+    }))
   })
 
 /** What time it is for Postgres: all times of the ledger are its. */

@@ -16,14 +16,16 @@ const NOW = "2026-03-10T12:00:00.000Z"
 const board = (given: Partial<Board> = {}): Board => ({
   version: "1.2.3",
   now: NOW,
+  figuresAt: NOW,
   startedAt: "2026-03-10T11:00:00.000Z",
   isStopping: false,
   databaseProblem: null,
+  accounts: ["default"],
   streams: [],
   runs: [],
-  running: null,
+  running: [],
   next: { incremental: "2026-03-10T12:15:00.000Z", full: "2026-03-11T02:00:00.000Z" },
-  droppedTicks: 0,
+  droppedTicks: {},
   limits: limitsOf({ incremental: 900, full: 86_400 }),
   ...given,
 })
@@ -212,19 +214,26 @@ describe.concurrent("the server", () => {
   it.scopedLive("exposes metrics as a strict reader wants them, whatever is in a label", () =>
     Effect.gen(function* () {
       const account = 'a"b\\c\nd'
-      yield* Metrics.begin
+      yield* Metrics.begin([account])
       yield* Metrics.countRequest(account, 204)
       yield* Metrics.countRequest(account, 503)
       yield* Metrics.countRequest(account, undefined)
       yield* Metrics.countRequest(account, 204)
+      for (const status of [999, 299, 1]) yield* Metrics.countRequest(account, status)
+      yield* Metrics.countRetry(account, 503)
+      yield* Metric.set(Metrics.labelled(Metrics.lag, { account }), Metrics.UNKNOWN)
       yield* Metric.update(Metrics.runSeconds, 2)
       yield* Metric.update(Metrics.runSeconds, 100_000)
       const url = yield* listening()
       const samples = parsePrometheus(yield* textOf(yield* get(`${url}/metrics`)))
-      expect(valueOf(samples, "requests_total", { account, class: "2xx" })).toBe(2)
-      expect(valueOf(samples, "requests_total", { account, class: "5xx" })).toBe(1)
-      expect(valueOf(samples, "requests_total", { account, class: "none" })).toBe(1)
-      expect(valueOf(samples, "dropped_ticks_total", { schedule: "full" })).toBe(0)
+      expect(valueOf(samples, "requests_total", { account, status: "204" })).toBe(2)
+      expect(valueOf(samples, "requests_total", { account, status: "503" })).toBe(1)
+      expect(valueOf(samples, "requests_total", { account, status: "none" })).toBe(1)
+      // However many numbers a server makes up, they are one series.
+      expect(valueOf(samples, "requests_total", { account, status: "other" })).toBe(3)
+      expect(valueOf(samples, "retries_total", { account, status: "503" })).toBe(1)
+      expect(valueOf(samples, "dropped_ticks_total", { account, schedule: "full" })).toBe(0)
+      expect(valueOf(samples, "lag_seconds", { account })).toBeUndefined()
       expect(valueOf(samples, "build_info")).toBe(1)
       const buckets = samples.filter(({ name }) => name.endsWith("run_duration_seconds_bucket"))
       const counts = buckets.map(({ value }) => value)

@@ -23,7 +23,7 @@ const LIMIT = "40 seconds"
 
 interface StatusJson {
   readonly databaseProblem: string | null
-  readonly running: object | null
+  readonly running: ReadonlyArray<{ readonly account: string }>
   readonly streams: ReadonlyArray<{
     readonly account: string
     readonly stream: string
@@ -79,7 +79,9 @@ describe("serve", () => {
         sandbox.truth.count("payouts"),
       )
       expect(valueOf(samples, "rows_total", { ...payouts, outcome: "unchanged" })).toBeGreaterThan(0)
-      expect(valueOf(samples, "requests_total", { account: "default", class: "2xx" })).toBeGreaterThan(10)
+      expect(
+        valueOf(samples, "requests_total", { account: "default", stream: "payouts", status: "200" }),
+      ).toBeGreaterThan(10)
       expect(valueOf(samples, "lag_seconds", payouts)).toBeLessThan(30)
       expect(valueOf(samples, "open_rejects", payouts)).toBe(0)
       expect(valueOf(samples, "ready")).toBe(1)
@@ -117,7 +119,7 @@ describe("serve", () => {
       yield* until(
         status,
         ({ running, streams }) =>
-          running !== null &&
+          running.length > 0 &&
           streams.some(({ stream, status }) => stream === "wallet_readiness" && status !== null),
       )
       expect(yield* ask("/readyz")).toMatchObject({ status: 503 })
@@ -209,7 +211,12 @@ describe("serve", () => {
           "Cannot listen on 192.0.2.1:8787",
         ],
         [{}, ["--max-age", "soon"], "--max-age soon"],
-        [{ OTEL_TRACES_EXPORTER: "zipkin" }, [], "OTEL_TRACES_EXPORTER"],
+        [{ PAYCOMBAT_RATE_PER_SECOND: "fast" }, [], "PAYCOMBAT_RATE_PER_SECOND"],
+        [
+          { OTEL_TRACES_EXPORTER: "otlp", OTEL_EXPORTER_OTLP_PROTOCOL: "grpc" },
+          [],
+          "OTEL_EXPORTER_OTLP_PROTOCOL",
+        ],
       ]
       const ended = yield* Effect.forEach(
         wrong,

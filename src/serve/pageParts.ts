@@ -1,0 +1,73 @@
+/** Pieces of HTML that the status page is made of. Text from outside goes through `escape`. */
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&quot;",
+  "'": "&#39;",
+}
+
+export const escape = (text: string): string => text.replace(/[&<>"']/g, character => ENTITIES[character]!)
+
+export const count = new Intl.NumberFormat("en-US")
+
+export const ZERO = '<span class="zero">0</span>'
+
+export const number = (value: number, mark = "") =>
+  value === 0 ? ZERO : `<span>${mark}${count.format(value)}</span>`
+
+export const clock = (iso: string) =>
+  `<time datetime="${iso}">${iso.slice(0, 10)} ${iso.slice(11, 16)}</time>`
+
+export const seconds = (from: string, to: string) =>
+  Math.max(0, (new Date(to).getTime() - new Date(from).getTime()) / 1000)
+
+const CHIPS: Readonly<Record<string, readonly [kind: string, words: string]>> = {
+  complete: ["good", "complete"],
+  complete_with_rejects: ["warn", "complete, with rejects"],
+  failed: ["bad", "failed"],
+  dead: ["bad", "died"],
+  interrupted: ["warn", "interrupted"],
+  running: ["", "running"],
+  waiting: ["", "waits"],
+}
+
+export const chip = (status: string) => {
+  const [kind, words] = CHIPS[status] ?? ["", status]
+  return `<span class="chip ${kind}">${escape(words)}</span>`
+}
+
+interface Column {
+  readonly name: string
+  readonly isNumber?: boolean
+}
+
+/** Of the cells after the first, those up to here stay on a phone even where they say 0: rows, or records read. */
+const FIGURES_KEPT = 3
+
+/** A table whose first column names its rows. Roles are said aloud: the cards on a phone would lose them. */
+export const table = (
+  caption: string,
+  columns: ReadonlyArray<Column>,
+  rows: ReadonlyArray<ReadonlyArray<string>>,
+) => {
+  const kind = ({ isNumber }: Column) => (isNumber ? ' class="number"' : "")
+  const head = columns.map(column => `<th role="columnheader" scope="col"${kind(column)}>${column.name}</th>`)
+  const body = rows.map(cells => {
+    const [first, ...others] = cells
+    const rest = others.map((cell, i) => {
+      const column = columns[i + 1]!
+      // On a phone what says nothing is left out, but how much there is at all.
+      const isNothing = cell === "" || (cell === ZERO && i > FIGURES_KEPT)
+      const classes = [column.isNumber ? "number" : "", isNothing ? "nothing" : ""].filter(
+        name => name !== "",
+      )
+      const kinds = classes.length === 0 ? "" : ` class="${classes.join(" ")}"`
+      return `<td role="cell" data-label="${column.name}"${kinds}><div>${cell}</div></td>`
+    })
+    return `<tr role="row"><th role="rowheader" scope="row">${first}</th>${rest.join("")}</tr>`
+  })
+  return `<table role="table"><caption>${caption}</caption><thead role="rowgroup"><tr role="row">${head.join("")}</tr></thead>
+<tbody role="rowgroup">${body.join("\n")}</tbody></table>`
+}
