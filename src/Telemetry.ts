@@ -35,19 +35,23 @@ const variable = (name: string): Effect.Effect<string | undefined> =>
 
 type Signal = "TRACES" | "METRICS"
 
-/** Whether a signal goes out: where there is an endpoint for it, unless its exporter is `none`. */
+/** The standard has a list here, of exporters of which we speak one. */
+const exportersOf = (signal: Signal): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.map(variable(`OTEL_${signal}_EXPORTER`), value =>
+    (value ?? "")
+      .split(",")
+      .map(name => name.trim().toLowerCase())
+      .filter(name => name !== ""),
+  )
+
+/** Whether a signal goes out: where there is an endpoint for it, unless its exporters are others than `otlp`. */
 const isWanted = (signal: Signal): Effect.Effect<boolean, ConfigurationError> =>
   Effect.gen(function* () {
-    const name = `OTEL_${signal}_EXPORTER`
-    const exporter = yield* variable(name)
-    if (exporter !== undefined && exporter !== "otlp" && exporter !== "none")
-      return yield* new ConfigurationError({
-        message: `${name} must be otlp or none. Unset it, and name the collector in OTEL_EXPORTER_OTLP_ENDPOINT.`,
-      })
+    const exporters = yield* exportersOf(signal)
     const endpoint =
       (yield* variable(`OTEL_EXPORTER_OTLP_${signal}_ENDPOINT`)) ??
       (yield* variable("OTEL_EXPORTER_OTLP_ENDPOINT"))
-    if (exporter === "none" || (exporter === undefined && endpoint === undefined)) return false
+    if (!(exporters.length === 0 ? endpoint !== undefined : exporters.includes("otlp"))) return false
     const protocol =
       (yield* variable(`OTEL_EXPORTER_OTLP_${signal}_PROTOCOL`)) ??
       (yield* variable("OTEL_EXPORTER_OTLP_PROTOCOL"))
@@ -94,6 +98,26 @@ const watched = <Item>(send: Send<Item>, what: string, say: (text: string) => vo
   return { send: watchedSend, leave }
 }
 
+interface Batch {
+  readonly scopeMetrics: ReadonlyArray<{
+    readonly metrics: ReadonlyArray<{ readonly dataPoints: ReadonlyArray<{ readonly value: unknown }> }>
+  }>
+}
+
+/** Without the gauges of which nobody knows what they are: JSON has no word for that. */
+const known = <Given extends Batch>(batch: Given): Given => ({
+  ...batch,
+  scopeMetrics: batch.scopeMetrics.map(scope => ({
+    ...scope,
+    metrics: scope.metrics
+      .map(metric => ({
+        ...metric,
+        dataPoints: metric.dataPoints.filter(({ value }) => !Number.isNaN(value)),
+      }))
+      .filter(({ dataPoints }) => dataPoints.length > 0),
+  })),
+})
+
 const serviceName = Effect.gen(function* () {
   const attributes = (yield* variable("OTEL_RESOURCE_ATTRIBUTES")) ?? ""
   const among = attributes.split(",").find(pair => pair.trim().startsWith("service.name="))
@@ -133,7 +157,7 @@ const exporting = (wanted: Readonly<Record<Signal, boolean>>) =>
     traces.export = watchedTraces.send
     const metrics = new OTLPMetricExporter()
     const watchedMetrics = watched(metrics.export.bind(metrics), "metrics", say)
-    metrics.export = watchedMetrics.send
+    metrics.export = (batch, done) => watchedMetrics.send(known(batch), done)
     yield* Effect.addFinalizer(() => Effect.zipRight(watchedTraces.leave, watchedMetrics.leave))
     const resource = { serviceName: yield* serviceName, serviceVersion: VERSION }
     const exportIntervalMillis = yield* interval
@@ -153,11 +177,30 @@ const exporting = (wanted: Readonly<Record<Signal, boolean>>) =>
     }))
   })
 
+const SIGNALS: ReadonlyArray<Signal> = ["TRACES", "METRICS"]
+
+const isDisabled = Effect.map(variable("OTEL_SDK_DISABLED"), value => value?.toLowerCase() === "true")
+
 const wanted: Effect.Effect<Readonly<Record<Signal, boolean>>, ConfigurationError> = Effect.gen(function* () {
-  const isDisabled = (yield* variable("OTEL_SDK_DISABLED"))?.toLowerCase() === "true"
-  return isDisabled
+  return (yield* isDisabled)
     ? { TRACES: false, METRICS: false }
     : { TRACES: yield* isWanted("TRACES"), METRICS: yield* isWanted("METRICS") }
+})
+
+/** What is asked for and cannot be had, in words: it is no reason not to run. Empty where all of it can. */
+const warnings: Effect.Effect<ReadonlyArray<string>> = Effect.gen(function* () {
+  if (yield* isDisabled) return []
+  const all = yield* Effect.forEach(SIGNALS, signal =>
+    Effect.map(exportersOf(signal), names => {
+      const foreign = names.filter(name => name !== "otlp" && name !== "none")
+      if (foreign.length === 0) return []
+      const instead = signal === "METRICS" ? " For Prometheus, `paycombat-sync serve` has /metrics." : ""
+      return [
+        `OTEL_${signal}_EXPORTER: ${foreign.join(", ")} is not spoken here, and left out: set otlp, or none.${instead}`,
+      ]
+    }),
+  )
+  return all.flat()
 })
 
 /** Whether anything goes out. */
@@ -166,9 +209,16 @@ export const isExporting: Effect.Effect<boolean, ConfigurationError> = Effect.ma
   ({ TRACES, METRICS }) => TRACES || METRICS,
 )
 
-/** What the environment asks for; an empty layer where it asks for nothing. What is left goes out when it closes. */
+/**
+ * What the environment asks for; an empty layer where it asks for nothing. What is left goes out when it closes.
+ * Exporters that it does not know are a warning when it is built.
+ */
 export const telemetry: Layer.Layer<never, ConfigurationError> = Layer.unwrapEffect(
-  Effect.map(wanted, signals =>
-    signals.TRACES || signals.METRICS ? Layer.discard(Layer.unwrapScoped(exporting(signals))) : Layer.empty,
-  ),
+  Effect.gen(function* () {
+    const signals = yield* wanted
+    for (const warning of yield* warnings) yield* Effect.logWarning(warning)
+    return signals.TRACES || signals.METRICS
+      ? Layer.discard(Layer.unwrapScoped(exporting(signals)))
+      : Layer.empty
+  }),
 )

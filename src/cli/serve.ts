@@ -1,6 +1,5 @@
 import { Effect, Option } from "effect"
 import * as App from "../App.ts"
-import { daemonLogging } from "./logging.ts"
 import { secondsOf } from "./maxAge.ts"
 
 interface Options {
@@ -23,4 +22,4 @@ export const run = (options: Options) =>
       Effect.provide(App.configuredWarehouse),
       Effect.provide(App.http),
     )
-  }).pipe(Effect.provide(daemonLogging))
+  })

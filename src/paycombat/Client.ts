@@ -1,36 +1,31 @@
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as Headers from "@effect/platform/Headers"
 import * as HttpClient from "@effect/platform/HttpClient"
-import type { HttpClientError } from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type { HttpClientResponse } from "@effect/platform/HttpClientResponse"
-import { Clock, Context, Duration, Effect, Layer, Random, Redacted, type Scope, Stream } from "effect"
+import { Clock, Context, Duration, Effect, Layer, Random, Redacted } from "effect"
 import type { AccountError, EndpointError } from "../Errors.ts"
 import type { Json } from "../Json.ts"
-import { countRequest } from "../Metrics.ts"
+import { countRequest, countRetry } from "../Metrics.ts"
 import {
   type Asked,
   afterAttempts,
   type Failure,
   judge,
   MAX_RETRY_AFTER,
-  ofForeignText,
-  ofLargeBody,
   ofPause,
   ofTimeout,
   ofTransport,
   ofUnsendableToken,
-  type Received,
 } from "./answer.ts"
 import { makePace, monotonicMillis } from "./pace.ts"
 import { MAX_ATTEMPTS, makePatience } from "./patience.ts"
+import { receive } from "./receive.ts"
+import { traced } from "./tracing.ts"
 
 export { MAX_ATTEMPTS } from "./patience.ts"
+export { BODY_LIMIT_BYTES } from "./receive.ts"
 
-/** An answer larger than this, unpacked, is not read to its end. A page of 1,000 records is some 1 MiB. */
-export const BODY_LIMIT_BYTES = 64 * 2 ** 20
-/** Answers that grow beyond this are read one at a time: as many as may be under way would be half a gigabyte. */
-const LARGE_BODY_BYTES = 8 * 2 ** 20
 const FIRST_BACKOFF_MILLIS = 500
 
 /** One merchant's access to the API, and the bounds on what the API is asked. */
@@ -64,6 +59,8 @@ export interface Answer {
 export interface Asking {
   /** Times it is sent at most, where the answer is worth no more. */
   readonly attempts?: number
+  /** The path with `{id}` where it names a record: what others are told of the request. The path where absent. */
+  readonly route?: string
 }
 
 export interface Client {
@@ -140,7 +137,7 @@ export const make = (
   startedAt?: Date,
 ): Effect.Effect<Client, never, HttpClient.HttpClient> =>
   Effect.gen(function* () {
-    const http = yield* Effect.map(HttpClient.HttpClient, HttpClient.withTracerPropagation(false))
+    const http = HttpClient.withTracerDisabledWhen(yield* HttpClient.HttpClient, () => true)
     const pace = yield* makePace(account.ratePerSecond, Duration.toMillis(MAX_RETRY_AFTER))
     const patience = makePatience()
     const underWay = yield* Effect.makeSemaphore(account.concurrency)
@@ -151,9 +148,9 @@ export const make = (
     const token = Redacted.value(account.token)
     const baseUrl = account.baseUrl.replace(/\/+$/, "")
 
-    const attempt = (path: string, query: Query): Effect.Effect<Answer, Failure> =>
+    const attempt = (path: string, query: Query, route: string): Effect.Effect<Answer, Failure> =>
       Effect.gen(function* () {
-        const about = { account: account.name, path: path.replace(/[?#].*$/s, ""), token }
+        const about = { account: account.name, path: withoutQuery(path), token }
         yield* Effect.catchAll(pace.take, ({ millis }) =>
           Effect.flatMap(Clock.currentTimeMillis, now =>
             Effect.fail(ofPause({ ...about, sentAtMillis: now }, millis)),
@@ -166,7 +163,7 @@ export const make = (
           urlParams: query,
           headers: { "x-token": token, accept: "application/json" },
         })
-        const received = yield* http.execute(request).pipe(
+        const sent = http.execute(request).pipe(
           Effect.mapError(error => ofTransport(asked, error)),
           Effect.tap(hear),
           Effect.flatMap(response => receive(asked, response, large)),
@@ -179,8 +176,14 @@ export const make = (
             onFailure: failure => countRequest(account.name, statusOf(failure)),
           }),
         )
-        const body = yield* judge(asked, received)
-        return { body, readAt, status: received.status, bytes: received.bytes }
+        const answer = Effect.flatMap(sent, received =>
+          Effect.map(judge(asked, received), body => ({
+            body,
+            status: received.status,
+            bytes: received.bytes,
+          })),
+        )
+        return { ...(yield* traced({ baseUrl, route }, answer)), readAt }
       }).pipe(
         Effect.scoped,
         Effect.tapBoth({
@@ -201,8 +204,13 @@ export const make = (
         Effect.sync(() => patience.answered(path)),
       )
 
-    const get = (path: string, query: Query, attempts: number, limit: number): ReturnType<Client["get"]> =>
-      Effect.catchAll(attempt(path, query), failure =>
+    const get = (
+      path: string,
+      query: Query,
+      { attempts: limit = MAX_ATTEMPTS, route = withoutQuery(path) }: Asking,
+      attempts = 1,
+    ): ReturnType<Client["get"]> =>
+      Effect.catchAll(attempt(path, query, route), failure =>
         Effect.gen(function* () {
           if (!failure.isTransient || attempts >= Math.min(limit, patience.attempts(path))) {
             if (!isAnswer(failure) && limit === MAX_ATTEMPTS) patience.gaveUp(path)
@@ -211,22 +219,24 @@ export const make = (
           const jitter = 0.5 + (yield* Random.next)
           const backoffMillis = Math.round(FIRST_BACKOFF_MILLIS * 2 ** (attempts - 1) * jitter)
           const waitMillis = Math.max(backoffMillis, failure.pauseMillis)
-          yield* Effect.logDebug(`${failure.error.message}; again in ${(waitMillis / 1000).toFixed(1)} s`)
+          const why = failure.error.message.replaceAll(path, route)
+          yield* Effect.logDebug(`${why}; again in ${(waitMillis / 1000).toFixed(1)} s`)
           ;(yield* Usage).retries++
+          yield* countRetry(account.name, statusOf(failure))
           // Asked to slow down without being told for how long: it is the account that is too fast, not the call.
           if (statusOf(failure) === 429) yield* pace.pause(backoffMillis)
           // The rest of a pause is the pace's to wait for, or to refuse.
           yield* Effect.sleep(backoffMillis)
-          return yield* get(path, query, attempts + 1, limit)
+          return yield* get(path, query, { attempts: limit, route }, attempts + 1)
         }),
       )
 
     return {
       account,
       now,
-      get: (path, query = {}, { attempts = MAX_ATTEMPTS } = {}) =>
+      get: (path, query = {}, asking = {}) =>
         SENDABLE.test(token)
-          ? get(path, query, 1, attempts).pipe(
+          ? get(path, query, asking).pipe(
               Effect.locallyWith(Headers.currentRedactedNames, withToken),
               // A redirect would carry the token to wherever it points.
               Effect.provideService(FetchHttpClient.RequestInit, { redirect: "manual" }),
@@ -237,51 +247,9 @@ export const make = (
 
 /** What a header may carry: visible ASCII. */
 const SENDABLE = /^[\x21-\x7e]+$/
+const withoutQuery = (path: string) => path.replace(/[?#].*$/s, "")
 
 const statusOf = ({ error }: Failure) => (error._tag === "EndpointError" ? error.status : undefined)
 
 /** Whatever it says, it was said by the API: it is there. */
 const isAnswer = ({ error }: Failure) => error._tag === "AccountError" || error.reason !== "unavailable"
-
-/** Reads a body up to the bound, which is on what fetch unpacks: a small body may become a large one. */
-const receive = (
-  asked: Asked,
-  response: HttpClientResponse,
-  large: Effect.Semaphore,
-): Effect.Effect<Received, Failure, Scope.Scope> => {
-  const { status, headers } = response
-  const tooLarge = Effect.fail(ofLargeBody(asked, BODY_LIMIT_BYTES, status))
-  if (Number(headers["content-length"]) > BODY_LIMIT_BYTES) return tooLarge
-  let bytes = 0
-  let isLarge = false
-  const chunks: Array<Uint8Array> = []
-  const read = Stream.runForEach(response.stream, chunk => {
-    bytes += chunk.byteLength
-    if (bytes > BODY_LIMIT_BYTES) return tooLarge
-    chunks.push(chunk)
-    if (bytes <= LARGE_BODY_BYTES || isLarge) return Effect.void
-    isLarge = true
-    return Effect.uninterruptibleMask(restore =>
-      Effect.zipRight(
-        restore(large.take(1)),
-        Effect.addFinalizer(() => large.release(1)),
-      ),
-    )
-  }).pipe(
-    Effect.mapError((error: HttpClientError | Failure) =>
-      "isTransient" in error ? error : ofTransport(asked, error),
-    ),
-  )
-  return Effect.flatMap(read, () =>
-    Effect.try({
-      // Not the lenient decoder: it would put U+FFFD in place of what was sent. A byte order mark goes.
-      try: () => ({
-        status,
-        headers,
-        bytes,
-        text: new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks)),
-      }),
-      catch: () => ofForeignText(asked, status, bytes),
-    }),
-  )
-}

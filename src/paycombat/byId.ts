@@ -86,7 +86,8 @@ export const readDetail = (
     const about = { reason: "contract", path: endpoint } as const
     if (UNADDRESSABLE.test(id))
       return yield* new EndpointError({ ...about, message: `GET ${endpoint}: the id cannot stand in a path` })
-    const { body, readAt } = yield* client.get(endpoint.replace(PLACE, () => encodeURIComponent(id)))
+    const path = endpoint.replace(PLACE, () => encodeURIComponent(id))
+    const { body, readAt } = yield* client.get(path, {}, { route: endpoint })
     const record = recordWithId(source, body, id)
     if (record !== undefined) return { endpoint, record, readAt }
     return yield* new EndpointError({

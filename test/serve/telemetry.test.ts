@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net"
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { start } from "../../src/sandbox/Sandbox.ts"
+import { type Fault, start } from "../../src/sandbox/Sandbox.ts"
 import { cli, databaseEnvironment, linesOf, sandboxEnvironment } from "../support/cli.ts"
 import { testDatabase } from "../support/postgres.ts"
 import { MIGRATED, SMALL } from "../support/warehouse.ts"
@@ -85,6 +85,66 @@ describe.concurrent("telemetry", () => {
       expect(of("/v1/traces")).toContain('{"key":"stream","value":{"stringValue":"payouts"}}')
       expect(of("/v1/metrics")).toContain("paycombat_sync_rows_total")
       expect(of("/v1/metrics")).toContain("paycombat_sync_requests_total")
+    }),
+  )
+
+  it.scopedLive("tells nobody whom a request was about, be it answered or not, at any level of the log", () =>
+    Effect.gen(function* () {
+      const { run, sandbox } = yield* parts
+      const { received, url } = yield* collector()
+      const customers = Array.from({ length: SMALL.customers! }, (_, index) =>
+        sandbox.idOf("customers", index),
+      )
+      const faults: Array<Fault> = [{ status: 503 }, { reset: true }, { status: 429 }]
+      sandbox.setFault(({ path }) => (customers.some(id => path.includes(id)) ? faults.pop() : undefined))
+      const streams = ["customers", "wallet_readiness"].flatMap(name => ["--stream", name])
+      const environment = {
+        OTEL_EXPORTER_OTLP_ENDPOINT: url,
+        PAYCOMBAT_LOG_LEVEL: "debug",
+        PAYCOMBAT_RATE_PER_SECOND: "1000",
+      }
+      // The second pass asks by id about what the list no longer shows.
+      for (const _ of ["before", "after"]) {
+        expect(yield* run(["sync", "--full", ...streams], environment)).toMatchObject({ code: 0 })
+        sandbox.remove("customers", 5)
+      }
+      const sent = received.map(({ body, headers }) => `${body}${JSON.stringify(headers)}`).join("\n")
+      expect(customers.filter(id => sent.includes(id))).toEqual([])
+      expect(sent).not.toContain(sandbox.token)
+      const told = [
+        "customer-wallet-is-ready/{id}",
+        "customer/customer/{id}",
+        "answered 503",
+        "answered 429",
+        "no answer",
+        "again in",
+      ]
+      expect(told.filter(words => !sent.includes(words))).toEqual([])
+      const asked = sandbox.requests.recent.filter(({ path }) => path.includes(customers[5]!))
+      expect(asked.length).toBeGreaterThan(1)
+    }),
+  )
+
+  it.scopedLive("leaves out an exporter that it does not speak, says so, and sends the rest", () =>
+    Effect.gen(function* () {
+      const { run } = yield* parts
+      const { received, url } = yield* collector()
+      const ended = yield* run(SYNC, {
+        OTEL_EXPORTER_OTLP_ENDPOINT: url,
+        OTEL_TRACES_EXPORTER: "otlp,zipkin",
+        OTEL_METRICS_EXPORTER: "prometheus",
+      })
+      expect(ended.code).toBe(0)
+      expect(linesOf(ended.stderr).filter(line => line.includes("OTEL_"))).toEqual([
+        expect.stringMatching(/WARN OTEL_TRACES_EXPORTER: zipkin is not spoken here/),
+        expect.stringMatching(/WARN OTEL_METRICS_EXPORTER: prometheus .*\/metrics/),
+      ])
+      expect(new Set(received.map(({ path }) => path))).toEqual(new Set(["/v1/traces"]))
+      const without = yield* run(SYNC, { OTEL_TRACES_EXPORTER: "console" })
+      expect([without.code, without.stderr]).toEqual([
+        0,
+        expect.stringContaining("OTEL_TRACES_EXPORTER: console"),
+      ])
     }),
   )
 

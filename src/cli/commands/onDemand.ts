@@ -17,7 +17,7 @@ const exported = Layer.unwrapEffect(
             ),
           ),
         )
-      : Layer.empty,
+      : telemetry,
   ),
 )
 
@@ -27,9 +27,14 @@ const exported = Layer.unwrapEffect(
  * in the file of the same name one folder up.
  */
 export const onDemand =
-  <Options, E, R>(load: () => Promise<{ readonly run: (options: Options) => Effect.Effect<void, E, R> }>) =>
+  <Options, E, R>(
+    load: () => Promise<{ readonly run: (options: Options) => Effect.Effect<void, E, R> }>,
+    /** What this command logs by, in place of lines of text. */
+    logged: Layer.Layer<never> = Layer.empty,
+  ) =>
   (options: Options) =>
     Effect.flatMap(Effect.promise(load), ({ run }) => run(options)).pipe(
       Effect.provide(exported),
+      Effect.provide(logged),
       Effect.provide(logging),
     )
