@@ -44,6 +44,7 @@ const QUESTIONS: ReadonlyArray<readonly [view: string, filter: string]> = [
   ["kyc_gap_volume", CUSTOMER],
   ["kyc_gap_volume", WHOLE],
   ["kyc_gap_history", WHOLE],
+  ["kyc_gap_daily", WHOLE],
   ["freshness", WHOLE],
   ["unmapped_event_type", WHOLE],
   ["settlement_daily", WHOLE],

@@ -112,6 +112,7 @@ ${listTable(fields, data.isDemo, {
 })}`
 }
 <h3>Trend</h3>
+<p>Customers whose latest answer was that no wallet may be issued, at the end of each ${data.grain}. Who is no longer listed counts up to then; who was erased, no more.</p>
 ${data.gaps.trend.length === 0 ? html`<p class="none">No customer was known not to be ready in the period.</p>` : html`<div class="panels">${data.accounts.flatMap(name => trendChart(data, name) ?? [])}</div>`}
 ${
   total === 0

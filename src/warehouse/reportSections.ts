@@ -10,7 +10,6 @@ import {
   listFrom,
   listOf,
   listPerAccount,
-  literal,
   overTime,
   type Period,
   rowsOf,
@@ -23,8 +22,6 @@ import {
 
 export const gapsOf = (sql: postgres.Sql, filter: Period) => {
   const account = where(...accountIs(filter))
-  const ofAccount = accountIs(filter).map(condition => ` AND ${condition}`)
-  const step = literal(`1 ${filter.grain}`)
   return Effect.all({
     counts: rowsOf(
       sql,
@@ -42,25 +39,10 @@ export const gapsOf = (sql: postgres.Sql, filter: Period) => {
     ),
     trend: rowsOf(
       sql,
-      `WITH change AS (
-         SELECT account, ${dayOf("valid_from")} AS day, 1 AS n FROM analytics.kyc_gap_history
-         WHERE NOT is_wallet_ready${ofAccount}
-         UNION ALL SELECT account, ${dayOf("valid_to")}, -1 FROM analytics.kyc_gap_history
-         WHERE NOT is_wallet_ready AND valid_to IS NOT NULL${ofAccount}
-       ), state AS MATERIALIZED (
-         SELECT account, day, sum(n) OVER (PARTITION BY account ORDER BY day) AS not_ready_count
-         FROM (SELECT account, day, sum(n) AS n FROM change GROUP BY account, day) AS daily
-       ), span AS (SELECT account, min(day) AS first_day FROM state GROUP BY account)
-       SELECT span.account, bucket::date, state.not_ready_count
-       FROM span
-       CROSS JOIN LATERAL generate_series(
-         date_trunc('${filter.grain}', greatest(first_day, ${literal(filter.from)}::date)),
-         least(${literal(filter.to)}::date, ${dayOf("now()")}), ${step}::interval) AS bucket
-       CROSS JOIN LATERAL (
-         SELECT not_ready_count FROM state
-         WHERE state.account = span.account AND state.day < least(bucket + ${step}::interval, ${literal(filter.to)}::date + 1)
-         ORDER BY day DESC LIMIT 1) AS state
-       ORDER BY account, bucket`,
+      `SELECT account, date_trunc('${filter.grain}', day)::date AS bucket,
+         (array_agg(not_ready_count ORDER BY day DESC))[1] AS not_ready_count
+       FROM analytics.kyc_gap_daily${where(...accountIs(filter), ...dayIs(filter))}
+       GROUP BY account, bucket ORDER BY account, bucket`,
     ),
     volume: listOf(
       sql,

@@ -29,6 +29,7 @@ const DAYS: Readonly<Record<string, string>> = {
   balance_history: dayOf("occurred_at"),
   balance_daily: "day",
   balance_daily_total: "day",
+  kyc_gap_daily: "day",
   payout_daily: "day",
   checkout_daily: "day",
 }

@@ -26,6 +26,7 @@ const PROMISED: Record<string, string> = {
   kyc_gap_volume:
     "account customer_id currency open_checkout_count open_checkout_amount unsettled_count unsettled_amount",
   kyc_gap_history: "account customer_id is_wallet_ready missing_fields valid_from valid_to",
+  kyc_gap_daily: "account day not_ready_count",
   payout_daily: "account day currency status",
   checkout_daily: "account day currency",
   unmapped_event_type: "account event_type event_name currency transaction_count amount",

@@ -283,4 +283,59 @@ describe.each<PostgresVersion>(["18", "14"])("readiness views on Postgres %s", v
         ])
       }),
   )
+
+  it.scopedLive(
+    "counts the not ready at the end of each day, and rewrites no past when a customer is removed",
+    () =>
+      Effect.gen(function* () {
+        const sql = yield* warehouse
+        const at = (day: number) => `2026-01-0${day}T12:00:00Z`
+        yield* given(
+          sql,
+          "customers",
+          { customer_id: "stays" },
+          { customer_id: "goes" },
+          { customer_id: "recovers" },
+        )
+        yield* given(
+          sql,
+          "wallet_readiness_history",
+          {
+            customer_id: "stays",
+            valid_from: at(1),
+            valid_to: at(3),
+            is_wallet_ready: false,
+            missing_fields: ["dob"],
+          },
+          { customer_id: "stays", valid_from: at(3), is_wallet_ready: false, missing_fields: ["email"] },
+          { customer_id: "goes", valid_from: at(2), is_wallet_ready: false, missing_fields: ["dob"] },
+          { customer_id: "recovers", valid_from: at(2), valid_to: at(4), is_wallet_ready: false },
+          { customer_id: "recovers", valid_from: at(4), is_wallet_ready: true },
+        )
+        const counts = Effect.map(
+          printed(
+            sql,
+            "SELECT day, not_ready_count AS n FROM analytics.kyc_gap_daily WHERE day <= '2026-01-07' ORDER BY day",
+          ),
+          rows => rows.map(({ n }) => Number(n)),
+        )
+        expect(yield* counts).toEqual([1, 3, 3, 2, 2, 2, 2])
+        const remove = (id: string, day: number) =>
+          Effect.promise(
+            () => sql`UPDATE warehouse.customers SET removed_at = ${at(day)} WHERE customer_id = ${id}`,
+          )
+        yield* remove("goes", 6)
+        expect(yield* counts).toEqual([1, 3, 3, 2, 2, 1, 1])
+        // Ready again before that, or not asked until after it: nothing to count from then on.
+        yield* remove("recovers", 5)
+        expect(yield* counts).toEqual([1, 3, 3, 2, 2, 1, 1])
+        yield* remove("goes", 1)
+        expect(yield* counts).toEqual([1, 2, 2, 1, 1, 1, 1])
+        const [ends] = yield* printed(
+          sql,
+          "SELECT count(*) = max(day) - min(day) + 1 AS gapless, max(day) = (now() AT TIME ZONE 'UTC')::date AS today FROM analytics.kyc_gap_daily",
+        )
+        expect(ends).toEqual({ gapless: "true", today: "true" })
+      }),
+  )
 })

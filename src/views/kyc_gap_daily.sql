@@ -1,0 +1,42 @@
+CREATE VIEW analytics.kyc_gap_daily AS
+WITH gap AS (
+  SELECT
+    history.account,
+    (history.valid_from AT TIME ZONE 'UTC')::date AS first_day,
+    -- Who is no longer listed was not ready until then: what was reported of earlier days stays true.
+    (least(history.valid_to, customer.removed_at) AT TIME ZONE 'UTC')::date AS end_day
+  FROM warehouse.wallet_readiness_history history
+  JOIN warehouse.customers customer
+    ON customer.account = history.account AND customer.customer_id = history.customer_id
+  WHERE NOT history.is_wallet_ready AND (customer.removed_at IS NULL OR customer.removed_at > history.valid_from)
+), change AS (
+  SELECT account, day, sum(n) AS n
+  FROM (
+    SELECT account, first_day AS day, 1 AS n FROM gap
+    UNION ALL
+    SELECT account, end_day, -1 FROM gap WHERE end_day IS NOT NULL
+  ) moved
+  GROUP BY account, day
+),
+-- A day on which the number changed, and up to when it stood.
+span AS (
+  SELECT
+    account,
+    day,
+    sum(n) OVER (PARTITION BY account ORDER BY day) AS not_ready_count,
+    coalesce(
+      lead(day) OVER (PARTITION BY account ORDER BY day) - 1,
+      greatest(day, (now() AT TIME ZONE 'UTC')::date)
+    ) AS last_day
+  FROM change
+)
+SELECT account, span.day + quiet.days AS day, not_ready_count
+FROM span
+CROSS JOIN LATERAL generate_series(0, span.last_day - span.day) AS quiet (days);
+
+COMMENT ON VIEW analytics.kyc_gap_daily IS
+  'Customers known not to be wallet-ready at the end of every UTC day, from the first known answer to today. A customer who is no longer listed counts up to the day of that, so that earlier days keep their figures; one who came back counts as if never gone, one who was erased no more.';
+COMMENT ON COLUMN analytics.kyc_gap_daily.account IS 'Merchant account, as configured.';
+COMMENT ON COLUMN analytics.kyc_gap_daily.day IS 'UTC day; every one, also those on which nothing changed.';
+COMMENT ON COLUMN analytics.kyc_gap_daily.not_ready_count IS
+  'Customers whose latest answer, at the end of the day, was that no wallet may be issued. Never asked, or never answered, is not known.';
