@@ -71,16 +71,14 @@ const said = (
 }
 
 /** Of an account that is configured no more: how old its figures are, and how to have it judged. */
-const retired = (statuses: ReadonlyArray<JudgedStatus>): ReadonlyArray<string> => {
-  const unjudged = statuses.filter(({ isRetired, problem }) => isRetired && problem === null)
-  return [...new Set(unjudged.map(({ account }) => account))].map(account => {
-    const ages = unjudged.flatMap(status => (status.account === account ? (status.ageSeconds ?? []) : []))
+const retired = (statuses: ReadonlyArray<JudgedStatus>, named: ReadonlyArray<string>) => {
+  const old = statuses.filter(({ isRetired }) => isRetired)
+  return [...new Set(old.map(({ account }) => account))].map(account => {
+    const ages = old.flatMap(status => (status.account === account ? (status.ageSeconds ?? []) : []))
     const age =
       ages.length === 0 ? "it was never read to its end" : `its figures are ${ago(Math.max(...ages))} old`
-    return (
-      `· ${account}: not configured any more; ${age}. Name it with --account to have it judged, or put it into` +
-      " PAYCOMBAT_ACCOUNTS again."
-    )
+    const judging = named.includes(account) ? "" : " Judged where --account names it."
+    return `· ${account}: not configured any more; ${age}.${judging}`
   })
 }
 
@@ -109,7 +107,7 @@ export const run = (options: Options) =>
       [
         table({ columns: COLUMNS, rows: statuses.map(cells) }),
         ...said(statuses, "✖", ({ problem }) => problem?.message ?? null),
-        ...retired(statuses),
+        ...retired(statuses, options.account),
         ...said(statuses, "·", ({ note }) => note),
         ...said(statuses, "·", ({ rejects }) =>
           rejects === 0 ? null : "has open rejects: see `paycombat-sync rejects list`.",
