@@ -1,5 +1,5 @@
 import { join, resolve } from "node:path"
-import { Effect, Option, type Redacted, type Scope } from "effect"
+import { Effect, Either, Option, type Redacted, type Scope } from "effect"
 import type postgres from "postgres"
 import type { DatabaseSettings } from "../Config.ts"
 import {
@@ -11,11 +11,15 @@ import {
 } from "../warehouse/checkup.ts"
 import { connect } from "../warehouse/Database.ts"
 import { type EmbeddedServer, embeddedPostgres } from "../warehouse/EmbeddedPostgres.ts"
+import { type Prospect, prospectOf } from "../warehouse/embedded/Prospect.ts"
 import { pendingMigrations } from "../warehouse/migrator.ts"
 import { asReader } from "../warehouse/reader.ts"
 import { type Finding, finding, Listener, ofClock } from "./Finding.ts"
 
-/** The Postgres that holds the warehouse, or would. Changes nothing in it; an embedded one is started, as by any command. */
+/**
+ * The Postgres that holds the warehouse, or would. Changes nothing in it. An embedded one that is there is started, as by
+ * any command; none is made.
+ */
 
 /** Free space below which the embedded server is about to stop working, and below which somebody should know, in bytes. */
 const FREE_BYTES_MIN = 200e6
@@ -28,6 +32,33 @@ export interface Opened {
   readonly sql: postgres.Sql
   readonly isMigrated: boolean
 }
+
+const spaceFinding = (freeBytes: number, directory: string): Finding => {
+  const free = `${gigabytes(freeBytes)} free on the disk of ${directory}`
+  if (freeBytes < FREE_BYTES_MIN)
+    return finding("fail", "disk space", `${free}: free some, or move PAYCOMBAT_DATA_DIR.`)
+  return freeBytes < FREE_BYTES_LOW
+    ? finding("warn", "disk space", `${free}: that is little; free some, or move PAYCOMBAT_DATA_DIR.`)
+    : finding("pass", "disk space", `${free}.`)
+}
+
+const unwritable = (dataDir: string): Finding =>
+  finding(
+    "fail",
+    "data directory",
+    `${dataDir} cannot be written: give it to this user, or set PAYCOMBAT_DATA_DIR.`,
+  )
+
+/** Of an embedded Postgres that is not there yet. */
+const prospectFindings = (dataDir: string, { home, major, isWritable, freeBytes }: Prospect) => [
+  finding(
+    "pass",
+    "embedded Postgres",
+    `is not there yet: the first sync makes it in ${home}. Its programs, Postgres ${major}, run on this machine.`,
+  ),
+  ...(isWritable ? [] : [unwritable(dataDir)]),
+  spaceFinding(freeBytes, dataDir),
+]
 
 const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`
 
@@ -48,22 +79,8 @@ const embeddedFindings = (dataDir: string, { directory, port, notes }: EmbeddedS
       ...notes.map(note => finding("pass", check, note)),
     ]
     if (facts === undefined) return findings
-    if (!facts.isWritable)
-      findings.push(
-        finding(
-          "fail",
-          "data directory",
-          `${dataDir} cannot be written: give it to this user, or set PAYCOMBAT_DATA_DIR.`,
-        ),
-      )
-    const free = `${gigabytes(facts.freeBytes)} free on the disk of ${directory}`
-    findings.push(
-      facts.freeBytes < FREE_BYTES_MIN
-        ? finding("fail", "disk space", `${free}: free some, or move PAYCOMBAT_DATA_DIR.`)
-        : facts.freeBytes < FREE_BYTES_LOW
-          ? finding("warn", "disk space", `${free}: that is little; free some, or move PAYCOMBAT_DATA_DIR.`)
-          : finding("pass", "disk space", `${free}.`),
-    )
+    if (!facts.isWritable) findings.push(unwritable(dataDir))
+    findings.push(spaceFinding(facts.freeBytes, directory))
     return findings
   })
 
@@ -207,6 +224,17 @@ export const examineDatabase = (
     const tell = (findings: ReadonlyArray<Finding>) => Effect.forEach(findings, found, { discard: true })
     const isEmbedded = Option.isNone(settings.url)
     yield* doing(isEmbedded ? "starting the embedded Postgres" : "connecting to the database")
+    const prospect = isEmbedded
+      ? yield* Effect.either(prospectOf(settings.dataDir))
+      : Either.right<Prospect | undefined>(undefined)
+    if (Either.isLeft(prospect)) {
+      yield* found(finding("fail", "embedded Postgres", prospect.left.message))
+      return undefined
+    }
+    if (prospect.right !== undefined) {
+      yield* tell(prospectFindings(settings.dataDir, prospect.right))
+      return undefined
+    }
     const opened = yield* Effect.either(open(settings))
     if (opened._tag === "Left") {
       yield* found(finding("fail", isEmbedded ? "embedded Postgres" : "database", opened.left.message))

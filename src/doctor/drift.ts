@@ -17,12 +17,20 @@ const VALUES_TOLD_MAX = 12
 const FIELD_NAME = /^(?!.*\d{6})[A-Za-z_][A-Za-z0-9_-]{0,63}$/
 export const isFieldName = (key: string): boolean => FIELD_NAME.test(key)
 
-/** A name of a kind or a state: one or a few words. */
-const CODE = /^(?!.*\d{6})[A-Za-z][A-Za-z0-9_.:/-]*( [A-Za-z0-9_.:/-]+){0,3}$/
-const CODE_LENGTH_MAX = 64
+/** A name of a kind or a state, in one case or as programmers write words together: `ON_HOLD`, `payin.done`, `payinDone`. */
+const CODE = /^(?!.*\d{6})([A-Z][A-Z0-9]*([_.:/-][A-Z0-9]+)*|[a-z][A-Za-z0-9]*([_.:/-][A-Za-z0-9]+)*)$/
+/** `Pending` is a code, and `Anna` is a person: a person does not stand in many records of a sample. */
+const CAPITALIZED = /^(?!.*\d{6})[A-Z][A-Za-z0-9]*$/
+const CAPITALIZED_SEEN_MIN = 3
+const CODE_LENGTH_MAX = 40
 
-/** Whether a value of a field that holds a code looks like one: what does not is counted, not shown. */
-export const isShowable = (value: string): boolean => value.length <= CODE_LENGTH_MAX && CODE.test(value)
+/**
+ * Whether a value of a field that should hold a code looks like one: a single word of bounded length. It may be a text
+ * about a person after all: what does not look like a code is counted, not shown. `count` is in how many records it is.
+ */
+export const isShowable = (value: string, count: number): boolean =>
+  value.length <= CODE_LENGTH_MAX &&
+  (CODE.test(value) || (CAPITALIZED.test(value) && count >= CAPITALIZED_SEEN_MIN))
 
 export interface FieldSeen {
   readonly field: string
@@ -151,7 +159,7 @@ const valuesOf = (values: NonNullable<Documented["values"]>, seen: Map<string, M
       .filter(([value]) => !documented.includes(value))
       .sort(([, a], [, b]) => b - a)
     const told = unknown
-      .filter(([value]) => isShowable(value))
+      .filter(([value, count]) => isShowable(value, count))
       .slice(0, VALUES_TOLD_MAX)
       .map(([value, count]) => ({ value, count }))
     return { field, documented, unknown: told, further: unknown.length - told.length }

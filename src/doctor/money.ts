@@ -28,6 +28,8 @@ export interface Holds {
 export interface EventMoney {
   readonly eventType: string
   readonly eventNames: ReadonlyArray<string>
+  /** Further names that are not told: too many, or not like a code. */
+  readonly furtherNames: number
   readonly records: number
   readonly amounts: { readonly negative: number; readonly zero: number; readonly positive: number }
   /** What explains most net amounts, where the fee is in the amount's currency; null where none is explained. */
@@ -160,11 +162,18 @@ const eventMoney = (
   directionOf: DirectionOf | undefined,
 ): EventMoney => {
   const bySign = (sign: number) => movements.filter(({ amount }) => signOf(amount) === sign).length
-  const names = new Set(movements.flatMap(({ event }) => event.name ?? []))
+  const names = new Map<string, number>()
+  for (const { event } of movements)
+    if (event.name !== null) names.set(event.name, (names.get(event.name) ?? 0) + 1)
+  const eventNames = [...names]
+    .filter(([name, count]) => isShowable(name, count))
+    .map(([name]) => name)
+    .slice(0, NAMES_TOLD_MAX)
   const directions = directionOf === undefined ? [] : movements.map(({ event }) => directionOf(event))
   return {
-    eventType: isShowable(eventType) ? eventType : NOT_SHOWN,
-    eventNames: [...names].filter(isShowable).slice(0, NAMES_TOLD_MAX),
+    eventType: isShowable(eventType, movements.length) ? eventType : NOT_SHOWN,
+    eventNames,
+    furtherNames: names.size - eventNames.length,
     records: movements.length,
     amounts: { negative: bySign(-1), zero: bySign(0), positive: bySign(1) },
     ...netOf(movements, money),

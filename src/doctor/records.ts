@@ -137,6 +137,12 @@ const eventFinding = (event: EventMoney, feeField: string, about: About): Findin
   )
 }
 
+/** Names in parentheses, as far as they are codes. */
+const namesOf = ({ eventNames, furtherNames }: EventMoney): string => {
+  const told = [...eventNames, ...(furtherNames > 0 ? [`${furtherNames} more that are not shown`] : [])]
+  return told.length > 0 ? ` (${told.join(", ")})` : ""
+}
+
 const directionFindings = (events: ReadonlyArray<EventMoney>, about: About): ReadonlyArray<Finding> => {
   if (events.some(({ unmapped }) => unmapped === null))
     return [
@@ -154,7 +160,7 @@ const directionFindings = (events: ReadonlyArray<EventMoney>, about: About): Rea
     finding(
       "warn",
       "directions",
-      `${event.eventType} has none in ${event.unmapped} of ${counted(event.records, "record")}${event.eventNames.length > 0 ? ` (${event.eventNames.join(", ")})` : ""}: settlements and balances leave it out. Add a row (event_type, event_name, direction) to warehouse.event_directions; * stands for any name.`,
+      `${event.eventType} has none in ${event.unmapped} of ${counted(event.records, "record")}${namesOf(event)}: settlements and balances leave it out. Add a row (event_type, event_name, direction) to warehouse.event_directions; * stands for any name.`,
       about,
     ),
   )

@@ -193,23 +193,25 @@ describe("doctor", () => {
 })
 
 describe("doctor with the embedded Postgres", () => {
-  it.scopedLive("starts it and says how it is, leaves the tables to the first sync, and stops it again", () =>
+  it.scopedLive("makes none; once a sync has, starts it, says how it is, and stops it again", () =>
     Effect.gen(function* () {
       const sandbox = yield* start({ ...SMALL, token: TOKEN })
       const { run, directory } = yield* cli(sandboxEnvironment(sandbox))
       const first = yield* run(["doctor", "--stream", "transactions"])
       expect([first.code, first.stderr]).toEqual([0, ""])
-      expect(first.stdout).toMatch(/✔ pass {2}embedded Postgres: is up on 127\.0\.0\.1:\d+, runs as /)
-      expect(first.stdout).toMatch(/(pass|warn) {2}disk space: [\d.]+ GB free/)
-      expect(first.stdout).toContain("✔ pass  durability: fsync and full_page_writes are on.")
       expect(first.stdout).toMatch(
-        /✔ pass {2}migrations: \d+ migrations and \d+ views to go: the next sync applies them\./,
+        /✔ pass {2}embedded Postgres: is not there yet: the first sync makes it in .*\.paycombat\/postgres\. Its programs, Postgres 18, run on this machine\./,
       )
+      expect(first.stdout).toMatch(/(pass|warn) {2}disk space: [\d.]+ GB free/)
+      expect(readdirSync(directory)).toEqual([])
       expect(first.stdout).toMatch(/! warn {2}default\/transactions directions: .*first sync/)
-      expect(existsSync(join(directory, ".paycombat/postgres/data/postmaster.pid"))).toBe(false)
       yield* run(["sync", "--stream", "transactions"])
       const second = yield* run(["doctor", "--stream", "transactions"])
       expect(second.code).toBe(0)
+      expect(second.stdout).toMatch(/✔ pass {2}embedded Postgres: is up on 127\.0\.0\.1:\d+, runs as /)
+      expect(second.stdout).toMatch(/(pass|warn) {2}disk space: [\d.]+ GB free/)
+      expect(second.stdout).toContain("✔ pass  durability: fsync and full_page_writes are on.")
+      expect(existsSync(join(directory, ".paycombat/postgres/data/postmaster.pid"))).toBe(false)
       expect(second.stdout).toContain("✔ pass  migrations: the database is up to date.")
       expect(second.stdout).toContain("✔ pass  reader login: may read analytics and nothing else.")
       expect(second.stdout).not.toMatch(/first sync/)

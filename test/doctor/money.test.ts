@@ -184,6 +184,12 @@ describe("the direction of events", () => {
         /^warn directions: TOPUP has none in 2 of 2 records \(DONE\).*warehouse\.event_directions/,
       ),
     )
+    const named = ["DONE", "Top-up for Anna Smith", "Anna"].map(name => record(lines[0]!, "EUR", name))
+    const anonymous = said(moneyIn(named, money, () => null)!)
+    expect(anonymous).toContainEqual(
+      expect.stringContaining("(DONE, 2 more that are not shown): settlements"),
+    )
+    expect(anonymous.join()).not.toContain("Anna")
     expect(said(reportOf(lines.slice(0, 1), seeds))).toContainEqual(
       "pass directions: every event type of the sample has one.",
     )

@@ -5,7 +5,9 @@ import { VARIABLES } from "../../src/doctor/settings.ts"
 /** Names in a text that look like settings; those of an account or a list have its name at their end. */
 const named = (file: string) =>
   [...new Set(readFileSync(file, "utf8").match(/\b(PAYCOMBAT_[A-Z_]+[A-Z]|DATABASE_URL)\b/g))]
-    .filter(name => !/^PAYCOMBAT_(PATH_|TOKEN_|BASE_URL_|RATE_PER_SECOND_)/.test(name) && name !== "PAYCOMBAT_PATH")
+    .filter(
+      name => !/^PAYCOMBAT_(PATH_|TOKEN_|BASE_URL_|RATE_PER_SECOND_)/.test(name) && name !== "PAYCOMBAT_PATH",
+    )
     .sort()
 
 describe("the variables that doctor knows", () => {
