@@ -139,6 +139,8 @@ const askAgain = (
       note: `${total} ${stream.name} may still change, and were not asked again: ${why}. The next full pass brings what changed.`,
       askedTo: after,
     })
+    // The latest full pass has looked for one: looking again would cost each run more than it saves.
+    if (byId.endpoint === undefined) return later("no by-id endpoint is proven")
     const controls = yield* storedAmong(sql, held, stream, asked.controls, CONTROLS)
     const answers = yield* askById(client, stream.source, { ids, controls, known: byId.endpoint })
     if (answers.endpoint === undefined || answers.control === undefined)
