@@ -33,6 +33,8 @@ export interface Subject {
   readonly database: DatabaseSettings | undefined
   /** What is wrong with the settings, a sentence each. */
   readonly problems: ReadonlyArray<string>
+  /** Whether the variables that are set are named: those of this process, and of `.env`. */
+  readonly isNaming: boolean
   /** All streams there are: where a look-up's parents are, and whose paths can be set. */
   readonly allStreams: ReadonlyArray<Stream>
 }
@@ -212,7 +214,8 @@ export const examine = (subject: Subject) =>
       )
     const lists = subject.allStreams.filter(isList).map(({ name }) => name)
     const work = Effect.gen(function* () {
-      for (const line of yield* settingsFindings(subject.problems, lists)) yield* found(line)
+      for (const line of yield* settingsFindings(subject.problems, lists, subject.isNaming))
+        yield* found(line)
       const isConfigured = checks.every(({ level }) => level !== "fail")
       const opened = subject.database === undefined ? undefined : yield* examineDatabase(subject.database)
       const streams: Array<StreamReport> = []
@@ -233,7 +236,10 @@ export const examine = (subject: Subject) =>
   })
 
 /** What the environment configures, narrowed to these accounts and streams. Fails only for a stream that does not exist. */
-const subjectOf = (options: Scope): Effect.Effect<Subject, ConfigurationError> =>
+const subjectOf = (
+  options: Scope,
+  { isNaming = true }: DiagnoseOptions,
+): Effect.Effect<Subject, ConfigurationError> =>
   Effect.gen(function* () {
     const streams = yield* streamsNamed(options.streams ?? [])
     const settled = yield* Effect.either(accountsNamed(options.accounts ?? []))
@@ -245,9 +251,16 @@ const subjectOf = (options: Scope): Effect.Effect<Subject, ConfigurationError> =
       streams,
       database: given._tag === "Right" ? given.right : undefined,
       problems: [settled, given, others].flatMap(read => (read._tag === "Left" ? [read.left.message] : [])),
+      isNaming,
       allStreams: yield* allStreams,
     }
   })
 
-/** Examines what the environment configures. What it finds also goes to the `Listener`, line by line. */
-export const diagnose = (options: Scope = {}) => Effect.flatMap(subjectOf(options), examine)
+export interface DiagnoseOptions {
+  /** False where settings are given in code: the variables of the process are none then. */
+  readonly isNaming?: boolean
+}
+
+/** Examines what is configured. What it finds also goes to the `Listener`, line by line. */
+export const diagnose = (scope: Scope = {}, options: DiagnoseOptions = {}) =>
+  Effect.flatMap(subjectOf(scope, options), examine)

@@ -1,9 +1,10 @@
 import type * as HttpClient from "@effect/platform/HttpClient"
-import { ConfigProvider, Duration, Effect, Layer, Redacted } from "effect"
-import { configuredWarehouse, http, serveSettings, type Warehouse } from "./App.ts"
-import { DEFAULT_BASE_URL, pathVariable, suffixed } from "./Config.ts"
-import { ConfigurationError, type WarehouseError } from "./Errors.ts"
-import { listStreamNames } from "./registry.ts"
+import { Effect, Layer } from "effect"
+import { asReader, configuredWarehouse, http, type Warehouse } from "./App.ts"
+import type { Examination } from "./Doctor.ts"
+import type { ConfigurationError, WarehouseError } from "./Errors.ts"
+import type { ReportData } from "./report/data.ts"
+import { type Settings, settingsProvider } from "./Settings.ts"
 
 /**
  * What a host application imports: `import { layer, sync } from "paycombat-sync"`. Nothing else of the package can be
@@ -37,129 +38,71 @@ export {
   Warehouse,
   WarehouseError,
 } from "./App.ts"
+export type { Examination, StreamReport } from "./Doctor.ts"
+export type { Finding } from "./doctor/Finding.ts"
+export type { List as ReportList, ReportData, Row as ReportRow } from "./report/data.ts"
+export type { AccountGiven, AskingGiven, DatabaseGiven, Settings } from "./Settings.ts"
+export type { JudgedStatus } from "./Standing.ts"
 
-/** One merchant's token, and where it is good. */
-export interface AccountGiven {
-  /** Leads every key of the warehouse: it must stay the same. Small letters, digits, - and _; `default` where absent. */
-  readonly name?: string
-  readonly token: Redacted.Redacted
-  /** PayCombat's own where absent. */
-  readonly baseUrl?: string | undefined
+/** What a report is asked for; all of it, of the last 90 days, where nothing is said. */
+export interface ReportOptions {
+  /** Names of accounts; all where none is named. */
+  readonly accounts?: ReadonlyArray<string>
+  /** Only these currencies; all where none is named. */
+  readonly currencies?: ReadonlyArray<string>
+  /** First and last UTC day, as `2026-01-31`. */
+  readonly from?: string
+  readonly to?: string
+  /** See `status`. */
+  readonly maxAgeSeconds?: number
 }
-
-/** The Postgres that holds the warehouse: one that is there, or an embedded one under a directory. */
-export type DatabaseGiven =
-  | {
-      /** `postgres://owner:password@host:port/database` */
-      readonly url: Redacted.Redacted
-      /** Login that `query` uses: must be able to read `analytics` and no more. */
-      readonly readerUrl?: Redacted.Redacted
-    }
-  | { readonly dataDir: string }
 
 /**
- * Settings in code instead of the environment. Defaults and bounds are those of the variables, which the README lists;
- * what is wrong with one is a `ConfigurationError` that names its variable.
+ * The figures of the settlement, balance and KYC-gap report, all of one moment, read as the reader login. Amounts are
+ * text with every digit. A list of more than 200 rows is cut: its `total` says how many there are, and `query` answers
+ * its `statement` with all. A `ConfigurationError` says what is wrong with an account, a currency or a day.
  */
-export interface Settings {
-  /** At least one, each with a name of its own. */
-  readonly accounts: ReadonlyArray<AccountGiven>
-  readonly database: DatabaseGiven
-  /** List paths by stream, where discovery cannot find them. */
-  readonly paths?: Readonly<Record<string, string>>
-  /** Names of the two paging parameters. */
-  readonly paging?: readonly [page: string, size: string]
-  readonly pageSize?: number
-  /** Requests per second of each account. */
-  readonly ratePerSecond?: number
-  /** Requests under way at once, of each account. */
-  readonly concurrency?: number
-  /** Whole seconds. */
-  readonly timeout?: Duration.DurationInput
-  /** How old a *ready* answer may grow. */
-  readonly readyRecheck?: Duration.DurationInput
-  /** Readiness calls per run. */
-  readonly readyMaxCalls?: number
-  readonly leaseSeconds?: number
-  /** What is stored of personal data; everything where absent. */
-  readonly privacy?:
-    | { readonly mode: "keep" }
-    | { readonly mode: "hash"; readonly key: Redacted.Redacted }
-    | { readonly mode: "drop"; readonly key?: Redacted.Redacted }
-  /** For `serve`: two cron expressions, the time zone they are read in, and where it listens. */
-  readonly schedule?: string
-  readonly fullSchedule?: string
-  readonly timezone?: string
-  readonly http?: { readonly host?: string; readonly port?: number }
-}
-
-const DEFAULT_ACCOUNT = "default"
-
-const wrong = (message: string) => Effect.fail(new ConfigurationError({ message }))
-
-type Given = string | number | Redacted.Redacted | undefined
-
-/** Variables that both ways of configuring end in, so that there is one set of rules. */
-const variablesOf = (settings: Settings): ReadonlyArray<readonly [name: string, value: Given]> => {
-  const { accounts, database, paging, privacy, readyMaxCalls, readyRecheck, timeout } = settings
-  const key = privacy !== undefined && "key" in privacy ? privacy.key : undefined
-  return [
-    ["PAYCOMBAT_ACCOUNTS", accounts.map(({ name }) => name ?? DEFAULT_ACCOUNT).join(",")],
-    ...accounts.flatMap(({ name = DEFAULT_ACCOUNT, token, baseUrl = DEFAULT_BASE_URL }) => [
-      [suffixed("PAYCOMBAT_TOKEN", name), token] as const,
-      [suffixed("PAYCOMBAT_BASE_URL", name), baseUrl] as const,
-    ]),
-    ...("url" in database
-      ? [["DATABASE_URL", database.url] as const, ["PAYCOMBAT_READER_URL", database.readerUrl] as const]
-      : [["PAYCOMBAT_DATA_DIR", database.dataDir] as const]),
-    ...Object.entries(settings.paths ?? {}).map(([stream, path]) => [pathVariable(stream), path] as const),
-    ["PAYCOMBAT_PAGING", paging?.join(",")],
-    ["PAYCOMBAT_PAGE_SIZE", settings.pageSize],
-    ["PAYCOMBAT_RATE_PER_SECOND", settings.ratePerSecond],
-    ["PAYCOMBAT_CONCURRENCY", settings.concurrency],
-    ["PAYCOMBAT_TIMEOUT_SECONDS", timeout === undefined ? undefined : Duration.toSeconds(timeout)],
-    [
-      "PAYCOMBAT_READY_RECHECK",
-      readyRecheck === undefined ? undefined : `${Duration.toMillis(readyRecheck)} millis`,
-    ],
-    ["PAYCOMBAT_READY_MAX_CALLS", readyMaxCalls === Number.POSITIVE_INFINITY ? undefined : readyMaxCalls],
-    ["PAYCOMBAT_LEASE_SECONDS", settings.leaseSeconds],
-    ["PAYCOMBAT_PII", privacy?.mode],
-    ["PAYCOMBAT_PII_KEY", key],
-    ["PAYCOMBAT_SCHEDULE", settings.schedule],
-    ["PAYCOMBAT_FULL_SCHEDULE", settings.fullSchedule],
-    ["PAYCOMBAT_TIMEZONE", settings.timezone],
-    ["PAYCOMBAT_HTTP_HOST", settings.http?.host],
-    ["PAYCOMBAT_HTTP_PORT", settings.http?.port],
-  ]
-}
-
-/** What the environment of a host says of these variables is its own business: only what is given counts. */
-const provider = (settings: Settings) =>
+export const report = (
+  options: ReportOptions = {},
+): Effect.Effect<ReportData, ConfigurationError | WarehouseError, Warehouse> =>
   Effect.gen(function* () {
-    const { accounts, paths = {} } = settings
-    if (accounts.length === 0) return yield* wrong("No account is given: name at least one, with its token.")
-    const names = accounts.map(({ name }) => name ?? DEFAULT_ACCOUNT)
-    const twice = names.find((name, position) => names.indexOf(name) !== position)
-    if (twice !== undefined)
-      return yield* wrong(`Two accounts are named ${twice}: give each a name of its own.`)
-    const streams = yield* listStreamNames
-    const unknown = Object.keys(paths).find(stream => !streams.includes(stream))
-    if (unknown !== undefined)
-      return yield* wrong(`paths: there is no list stream ${unknown}; there are ${streams.join(", ")}.`)
-    const variables = new Map<string, string>()
-    for (const [name, given] of variablesOf(settings)) {
-      if (given === undefined) continue
-      const value = Redacted.isRedacted(given) ? Redacted.value(given) : String(given)
-      // In an environment that is "not set", and the default holds; in code it is a secret that did not arrive.
-      if (value.trim() === "")
-        return yield* wrong(`${name} is given, and empty. Give a value, or leave it out.`)
-      variables.set(name, value)
-    }
-    const given = ConfigProvider.fromMap(variables)
-    // What is wrong is said before a database is opened.
-    yield* Effect.withConfigProvider(serveSettings(), given)
-    return given
+    const { figuresOf, freshnessRule } = yield* Effect.promise(() => import("./Report.ts"))
+    const { accounts = [], currencies = [], from, to, maxAgeSeconds } = options
+    const told = { isDemo: false, rule: yield* freshnessRule(maxAgeSeconds) }
+    return yield* asReader(url => figuresOf(url, { accounts, currencies, from, to }, told))
+  })
+
+/** The same as the page that `paycombat-sync report` writes: one HTML document that loads nothing and runs nothing. */
+export const reportPage = (figures: ReportData): Effect.Effect<string> =>
+  Effect.map(
+    Effect.promise(() => import("./report/page.ts")),
+    ({ page }) => page(figures),
+  )
+
+export interface DoctorOptions {
+  /** Names of accounts and streams; all where none is named. */
+  readonly accounts?: ReadonlyArray<string>
+  readonly streams?: ReadonlyArray<string>
+  /** Needed where no `layer` is provided: for an examination of a database that is away, for which there is none. */
+  readonly settings?: Settings
+}
+
+/**
+ * Examines the database, the API and each stream as the API serves it. What is wrong is what it answers with, a database
+ * that is away included; it fails only for settings that cannot be used at all, and for a stream that does not exist.
+ * Sends only GET, within the account's rate, by the HTTP client that is provided, or its own; stores nothing.
+ */
+export const doctor = ({
+  settings,
+  ...scope
+}: DoctorOptions = {}): Effect.Effect<Examination, ConfigurationError> =>
+  Effect.gen(function* () {
+    const { diagnose } = yield* Effect.promise(() => import("./Doctor.ts"))
+    const { givenClient } = yield* Effect.promise(() => import("./paycombat/givenClient.ts"))
+    const examined = Effect.provide(diagnose(scope, { isNaming: false }), givenClient)
+    return yield* settings === undefined
+      ? examined
+      : Effect.withConfigProvider(examined, yield* settingsProvider(settings))
   })
 
 /** Made anew for each layer: two in one application have settings of their own. */
@@ -179,5 +122,5 @@ export const layer = (
     ? wired
     : Layer.provideMerge(
         wired,
-        Layer.unwrapEffect(Effect.map(provider(settings), given => Layer.setConfigProvider(given))),
+        Layer.unwrapEffect(Effect.map(settingsProvider(settings), given => Layer.setConfigProvider(given))),
       )

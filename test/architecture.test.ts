@@ -33,6 +33,22 @@ const files = readdirSync(SRC, { recursive: true, encoding: "utf8" }).map(path =
 const sources = files.filter(path => path.endsWith(".ts")).map(fileAt)
 const views = files.filter(path => path.endsWith(".sql")).map(fileAt)
 
+/** Imports that are made at once, and not only for their types. */
+const STATIC =
+  /(?:^|\n)\s*(?:import|export)\s+(?!type\b)[^"'`;]*?from\s+"([^"]+)"|(?:^|\n)import\s+"([^"]+)"/g
+
+/** All that is loaded with a file: files below `src/`, and packages. */
+const loadedWith = (path: string, seen = new Set<string>()): ReadonlySet<string> => {
+  if (seen.has(path)) return seen
+  seen.add(path)
+  const { text } = path.endsWith(".ts") ? fileAt(path) : { text: "" }
+  for (const [, named, bare] of text.matchAll(STATIC)) {
+    const target = named ?? bare ?? ""
+    loadedWith(target.startsWith(".") ? posix.join(posix.dirname(path), target) : target, seen)
+  }
+  return seen
+}
+
 /** Imports that break a rule, as `file → import`. */
 const offences = (who: (file: File) => boolean, mayNot: (target: string, file: File) => boolean) =>
   sources
@@ -100,8 +116,35 @@ describe("the import rules", () => {
     ).toEqual([])
   })
 
+  it("what is told of figures knows how old is too old, and not where figures come from", () => {
+    const may = /^report\/|^Health\.ts$|^node:crypto$/
+    // Charts are drawn in one place: that of `places` below.
+    expect(offences(within("report"), target => !may.test(target) && !target.startsWith("echarts"))).toEqual(
+      [],
+    )
+    // The other way round: the data that pages and documents are made of, and nothing that makes them.
+    expect(
+      offences(within("warehouse"), target => target.startsWith("report/") && target !== "report/data.ts"),
+    ).toEqual([])
+  })
+
+  it("what an examination tells is told of what it is given: no command line, no run, no report", () => {
+    const mayNot =
+      /^(App|Pipeline|ListRun|LookupRun|Serve|Host|Report|cli|main)\.ts$|^(cli|serve|report|sandbox)\//
+    expect(offences(within("doctor"), target => mayNot.test(target))).toEqual([])
+  })
+
+  it("a host waits for no chart, no schedule and no examination that it does not ask for", () => {
+    const loaded = loadedWith("Host.ts")
+    expect([...loaded]).toEqual(expect.arrayContaining(["App.ts", "Pipeline.ts", "warehouse/Database.ts"]))
+    const heavy =
+      /^(Doctor|Report|Serve|Scheduler)\.ts$|^(doctor|report|serve|sandbox|cli)\/|^(echarts|node-cron)/
+    expect([...loaded].filter(path => heavy.test(path))).toEqual([])
+  })
+
   it("a library that only one file needs is known to that file only", () => {
     const places: Readonly<Record<string, RegExp>> = {
+      "report/charts.ts": /^echarts(\/|$)/,
       "Scheduler.ts": /^node-cron$/,
       "Telemetry.ts": /^@opentelemetry\/|^@effect\/opentelemetry/,
     }

@@ -1,11 +1,15 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Config, Duration, Effect, Either, Layer, Logger, ManagedRuntime, Redacted } from "effect"
 import { afterAll, beforeAll } from "vitest"
+import { accounts as configured } from "../src/Config.ts"
 import {
   ConfigurationError,
+  doctor,
   LeaseError,
   layer,
   query,
+  report,
+  reportPage,
   type Settings,
   status,
   sync,
@@ -134,7 +138,56 @@ describe("settings in code", () => {
     }),
   )
 
+  it.scopedLive("of an account are its own, and what it leaves out holds for all", () =>
+    Effect.gen(function* () {
+      const { settings } = yield* shop({ paging: ["page", "limit"], paths: { payouts: "/all" } })
+      const accounts = [
+        { name: "eu", token: TOKEN, ratePerSecond: 7, timeout: "3 seconds", paths: { wallets: "/own" } },
+        { name: "apac", token: TOKEN, concurrency: 2, paging: ["p", "n"], ratePerSecond: undefined },
+      ] as const
+      const read = Effect.gen(function* () {
+        const found = yield* configured(["payouts", "wallets"])
+        return found.map(({ token: _, baseUrl: __, timeout, ...rest }) => ({
+          ...rest,
+          timeout: Duration.toSeconds(timeout),
+        }))
+      })
+      const given = { ...settings, accounts } as Settings
+      const of = {
+        pageSize: 10,
+        ratePerSecond: 10_000,
+        concurrency: 8,
+        timeout: 30,
+        paging: ["page", "limit"],
+      }
+      expect(yield* Effect.provide(read, layer(given))).toEqual([
+        { ...of, name: "eu", ratePerSecond: 7, timeout: 3, paths: { payouts: "/all", wallets: "/own" } },
+        { ...of, name: "apac", concurrency: 2, paging: ["p", "n"], paths: { payouts: "/all" } },
+      ])
+    }),
+  )
+
   it.live.each<readonly [string, Partial<Settings>, string]>([
+    [
+      "what is the own of `default`, and would be another's",
+      {
+        accounts: [
+          { token: TOKEN, paging: ["p", "n"] },
+          { name: "eu", token: TOKEN },
+        ],
+      },
+      "PAYCOMBAT_PAGING of the account default would hold for the others, too",
+    ],
+    [
+      "an account's own path of no stream",
+      { accounts: [{ token: TOKEN, paths: { payout: "/x" } }] },
+      "no list stream payout",
+    ],
+    [
+      "an account's own bound",
+      { accounts: [{ name: "eu", token: TOKEN, concurrency: 0 }] },
+      "PAYCOMBAT_CONCURRENCY_EU must be",
+    ],
     ["no account", { accounts: [] }, "No account is given"],
     ["two of one name", { accounts: [{ token: TOKEN }, { token: TOKEN }] }, "Two accounts are named default"],
     ["a name in capitals", { accounts: [{ name: "EU", token: TOKEN }] }, "PAYCOMBAT_ACCOUNTS must be"],
@@ -172,7 +225,9 @@ describe("a host", () => {
         () => "done",
         () => "stopped",
       )
-      yield* Effect.promise(() => expect.poll(() => sandbox.requests.total).toBeGreaterThan(3))
+      yield* Effect.promise(() =>
+        expect.poll(() => sandbox.requests.total, { timeout: 20_000 }).toBeGreaterThan(3),
+      )
       stopping.abort()
       expect(yield* Effect.promise(() => running)).toBe("stopped")
       yield* runtime.disposeEffect
@@ -198,6 +253,63 @@ describe("a host", () => {
       const left = [first, second].filter(Either.isLeft).map(({ left }) => left)
       expect(left.length).toBe(1)
       expect(left[0]).toBeInstanceOf(LeaseError)
+    }),
+  )
+
+  it.scopedLive(
+    "has the report's figures as data, the page that is made of them, and the doctor's checks",
+    () =>
+      Effect.gen(function* () {
+        const { settings, sandbox } = yield* shop({ schedule: "0 3 * * *" })
+        const asked = Effect.gen(function* () {
+          yield* sync()
+          const figures = yield* report()
+          const before = sandbox.requests.total
+          const examination = yield* doctor({ streams: ["transactions"] })
+          const error = yield* Effect.flip(report({ from: "2026-02-30" }))
+          return {
+            figures,
+            html: yield* reportPage(figures),
+            examination,
+            sent: sandbox.requests.total - before,
+            error,
+          }
+        })
+        const { figures, html, examination, sent, error } = yield* Effect.provide(
+          asked,
+          Layer.merge(layer(settings), silent),
+        )
+        expect(figures.rule).toMatchObject({
+          schedule: "0 3 * * *",
+          maxAgeSeconds: 48 * 3_600,
+          isGiven: false,
+        })
+        expect(figures.freshness.map(({ stream }) => stream)).toContain("transactions")
+        expect(Number(figures.gaps.customers.total)).toBeGreaterThan(0)
+        expect(html).toMatch(/^<!doctype html>/)
+        expect(html).toContain(figures.snapshotAt)
+        expect(error).toBeInstanceOf(ConfigurationError)
+        expect(examination.checks.filter(({ level }) => level === "fail")).toEqual([])
+        expect(examination).toMatchObject({ isConfigured: true, requests: sent })
+        expect(examination.streams.map(({ stream }) => stream)).toEqual(["transactions"])
+        expect(examination.streams[0]?.drift?.records).toBeGreaterThan(0)
+        // What the process' own environment holds is none of its business.
+        expect(JSON.stringify(examination)).not.toMatch(/PAYCOMBAT_PATH_PAYOUTS|a lot"/)
+      }),
+  )
+
+  it.scopedLive("has itself examined where its Postgres is away", () =>
+    Effect.gen(function* () {
+      const { settings } = yield* shop({ database: { url: NOWHERE } })
+      const { level, checks, streams } = yield* Effect.provide(
+        doctor({ settings, streams: ["payouts"] }),
+        silent,
+      )
+      expect(level).toBe("fail")
+      expect(checks.filter(check => check.level === "fail").map(({ check }) => check)).toEqual(["database"])
+      expect(streams.map(({ error }) => error)).toEqual([null])
+      const wrong = yield* Effect.flip(doctor({ settings: { ...settings, accounts: [] } }))
+      expect(wrong.message).toContain("No account is given")
     }),
   )
 

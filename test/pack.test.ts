@@ -160,10 +160,12 @@ describe("imported by a host", () => {
       return { code, said }
     })
 
-  const WRONG = `import { layer } from "paycombat-sync"
+  const WRONG = `import { Redacted } from "effect"; import { layer, report } from "paycombat-sync"
 layer({ accounts: [{ token: "clear" }], database: { dataDir: "x" } })
 layer({ accounts: [], database: { dataDir: "x" }, rate: 1 })
 layer({ accounts: [], database: {} })
+layer({ accounts: [{ token: Redacted.make("t"), ratePerSecond: 5, paging: ["page"] }], database: { dataDir: "x" } })
+report({ currency: "EUR" })
 `
   let errors: ReadonlyArray<string>
 
@@ -178,6 +180,8 @@ layer({ accounts: [], database: {} })
       "wrong.ts(2) TS2322",
       "wrong.ts(3) TS2353",
       "wrong.ts(4) TS2322",
+      "wrong.ts(5) TS2322",
+      "wrong.ts(6) TS2353",
     ])
   })
 
@@ -229,8 +233,18 @@ layer({ accounts: [], database: {} })
       )
       expect(stdout.trim().split(" ")).toEqual([
         ...["ConfigurationError", "LeaseError", "Progress", "Warehouse", "WarehouseError"],
-        ...["accountsOfCustomer", "backup", "eraseCustomer", "layer", "migrate", "pending", "query"],
-        ...["rebuild", "reject", "rejects", "replay", "restore", "serve", "status", "sync", "telemetry"],
+        ...[
+          "accountsOfCustomer",
+          "backup",
+          "doctor",
+          "eraseCustomer",
+          "layer",
+          "migrate",
+          "pending",
+          "query",
+        ],
+        ...["rebuild", "reject", "rejects", "replay", "report", "reportPage", "restore", "serve", "status"],
+        ...["sync", "telemetry"],
       ])
       const codes = yield* evaluate(
         `const inner = ["paycombat-sync/dist/App.js", "paycombat-sync/package.json", "paycombat-sync/dist/Pipeline.js"]

@@ -62,14 +62,15 @@ const OTHERS: ReadonlyArray<Effect.Effect<unknown, ConfigurationError>> = [
 
 /**
  * What is set and what is wrong with it. `problems` are what the settings of accounts and database said; `lists` names
- * the lists, whose paths can be set.
+ * the lists, whose paths can be set. The variables that are set are named where `isNaming`.
  */
 export const settingsFindings = (
   problems: ReadonlyArray<string>,
   lists: ReadonlyArray<string>,
+  isNaming: boolean,
 ): Effect.Effect<ReadonlyArray<Finding>> =>
   Effect.gen(function* () {
-    const names = yield* namesSet
+    const names = isNaming ? yield* namesSet : []
     const accounts = yield* Effect.orElseSucceed(Config.namedAccounts, () => [])
     const known = isKnown(accounts, lists)
     const more = yield* Effect.forEach(OTHERS, setting =>
@@ -77,12 +78,12 @@ export const settingsFindings = (
     )
     const wrong = [...new Set([...problems, ...more.flat()])]
     const unknown = names.filter(name => !known(name))
-    const used = names.filter(known)
+    const used = names.filter(known).join(", ") || "nothing; all defaults"
     return [
       ...wrong.map(message => finding("fail", "configuration", message)),
       ...(wrong.length > 0
         ? []
-        : [finding("pass", "configuration", `set: ${used.join(", ") || "nothing; all defaults"}.`)]),
+        : [finding("pass", "configuration", isNaming ? `set: ${used}.` : "no setting is wrong.")]),
       ...(unknown.length === 0
         ? []
         : [

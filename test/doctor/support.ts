@@ -37,6 +37,7 @@ export const examined = (
       streams: only === undefined ? all : all.filter(({ name }) => only.includes(name)),
       database: database === undefined ? undefined : databaseAt(database, reader),
       problems,
+      isNaming: true,
       allStreams: all,
     })
   }).pipe(Effect.provide(http), Logger.withMinimumLogLevel(LogLevel.None))
