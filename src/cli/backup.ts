@@ -1,11 +1,12 @@
 import { Effect } from "effect"
 import * as App from "../App.ts"
 import { print, printJson } from "./output.ts"
+import { waiting } from "./waiting.ts"
 
 /** Saves the configured warehouse to a file. */
 export const run = ({ file, json }: { readonly file: string; readonly json: boolean }) =>
   Effect.gen(function* () {
-    const saved = yield* App.backup(file)
+    const saved = yield* waiting(`saving to ${file}`, at => App.backup(file, at))
     yield* json
       ? printJson({ file, ...saved })
       : print(

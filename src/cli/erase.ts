@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import * as App from "../App.ts"
 import { ConfigurationError } from "../Errors.ts"
 import { print, printJson, say } from "./output.ts"
+import { waiting } from "./waiting.ts"
 
 interface Options {
   readonly customer: string
@@ -49,7 +50,9 @@ export const run = (options: Options) =>
     const accounts = yield* accountsFor(options)
     const asks = !options.yes && process.stdin.isTTY === true
     if (asks && !(yield* isMeant(accounts))) return yield* say("Nothing was erased.")
-    const erasures = yield* Effect.forEach(accounts, account => App.eraseCustomer(options.customer, account))
+    const erasures = yield* waiting("erasing", () =>
+      Effect.forEach(accounts, account => App.eraseCustomer(options.customer, account)),
+    )
     if (options.json) return yield* printJson(erasures)
     for (const { account, deleted, stripped, rejects } of erasures) {
       yield* print(

@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import * as App from "../App.ts"
 import { print, printJson } from "./output.ts"
+import { waiting } from "./waiting.ts"
 
 const UP_TO_DATE = "The database is up to date."
 
@@ -20,7 +21,7 @@ const check = (isJson: boolean) =>
 
 const apply = (isJson: boolean) =>
   Effect.gen(function* () {
-    const report = yield* App.migrateWarehouse
+    const report = yield* waiting("migrating", () => App.migrateWarehouse)
     const lines = [...listed("applied", report.applied), ...listed("views", report.views), ...report.notes]
     yield* isJson ? printJson(report) : print(lines.length === 0 ? UP_TO_DATE : lines.join("\n"))
   })

@@ -7,7 +7,7 @@ import { demoDatabase } from "./demoDatabase.ts"
 import { secondsOf } from "./maxAge.ts"
 import { print, say } from "./output.ts"
 import { csvDirectory, intoFile, intoStdout, refuseDirectory } from "./reportFiles.ts"
-import { reportProgress, told } from "./reportProgress.ts"
+import { told, waiting } from "./waiting.ts"
 
 type Format = "html" | "csv" | "json"
 
@@ -62,36 +62,36 @@ const isNothing = ({ settlements: { totals, states } }: ReportData): boolean =>
 
 const csv = (asReader: AsReader, filter: ReportFilter, directory: string) =>
   Effect.gen(function* () {
-    const progress = yield* reportProgress
     let dated = 0
-    const files = yield* csvDirectory(directory, take =>
-      asReader(url =>
-        viewsOf(url, filter, (view, columns, batches, isDated) => {
-          const counted = async function* () {
-            for await (const batch of told(progress, view, batches)) {
-              if (isDated) dated += batch.length
-              yield batch
+    const files = yield* waiting("the views", at =>
+      csvDirectory(directory, take =>
+        asReader(url =>
+          viewsOf(url, filter, (view, columns, batches, isDated) => {
+            const counted = async function* () {
+              for await (const batch of told(at, view, batches)) {
+                if (isDated) dated += batch.length
+                yield batch
+              }
             }
-          }
-          return take(view, columns, counted(), isDated)
-        }),
+            return take(view, columns, counted(), isDated)
+          }),
+        ),
       ),
     )
     yield* print(`${directory}: ${files} files, one of each view.`)
     if (dated === 0) yield* sayNothing(filter)
-  }).pipe(Effect.scoped)
+  })
 
 const json = (asReader: AsReader, filter: ReportFilter, told: Told, file: string) =>
-  Effect.gen(function* () {
-    const progress = yield* reportProgress
+  waiting("the figures", at => {
     const write = (text: AsyncIterable<string>) => (file === "-" ? intoStdout(text) : intoFile(file, text))
-    const watch = (rows: number) => progress.at("long lists", rows)
-    return yield* asReader(url => documentOf(url, filter, told, write, watch))
-  }).pipe(Effect.scoped)
+    const watch = (rows: number) => at("long lists", rows)
+    return asReader(url => documentOf(url, filter, told, write, watch))
+  })
 
 const html = (asReader: AsReader, filter: ReportFilter, told: Told, file: string) =>
   Effect.gen(function* () {
-    const figures = yield* asReader(url => figuresOf(url, filter, told))
+    const figures = yield* waiting("the figures", () => asReader(url => figuresOf(url, filter, told)))
     const { page } = yield* Effect.promise(() => import("../report/page.ts"))
     const text = page(figures)
     yield* file === "-"

@@ -11,5 +11,10 @@ const NONE: Transient = { show: () => undefined, clear: () => undefined }
 export const transient = (isWanted: boolean): Transient => {
   if (!isWanted || !process.stderr.isTTY || process.env.TERM === "dumb") return NONE
   const draw = createLogUpdate(process.stderr)
-  return { show: text => draw(`… ${text}`), clear: () => draw.clear() }
+  const clear = () => {
+    draw.clear()
+    // Gives the cursor back, which is hidden while a line is drawn anew.
+    draw.done()
+  }
+  return { show: text => draw(`… ${text}`), clear }
 }

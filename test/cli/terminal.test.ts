@@ -1,14 +1,15 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Redacted } from "effect"
 import { DEFAULT_LIST_PATHS, start } from "../../src/sandbox/Sandbox.ts"
 import { cli, databaseEnvironment, hasTerminals, sandboxEnvironment } from "../support/cli.ts"
 import { testDatabase } from "../support/postgres.ts"
-import { SMALL } from "../support/warehouse.ts"
+import { MIGRATED, SMALL } from "../support/warehouse.ts"
 
 /** What a person sees who looks at a terminal. */
 
 const HIDE_CURSOR = "\u001b[?25l"
 const SHOW_CURSOR = "\u001b[?25h"
+const ERASE_LINE = "\u001b[2K"
 
 const parts = Effect.gen(function* () {
   const { ownerUrl } = yield* testDatabase()
@@ -65,6 +66,26 @@ describe.skipIf(!hasTerminals).concurrent("sync on a terminal", () => {
       expect((yield* (yield* onTerminal(["sync", "--help"], { NO_COLOR: "1" })).ended).stdout).not.toContain(
         "\u001b[",
       )
+    }),
+  )
+
+  it.scopedLive("says what a command is at that takes its time, and takes that away again", () =>
+    Effect.gen(function* () {
+      const { ownerUrl, readerUrl } = yield* testDatabase({ template: MIGRATED })
+      const { onTerminal } = yield* cli({
+        ...databaseEnvironment(ownerUrl),
+        PAYCOMBAT_READER_URL: Redacted.value(readerUrl),
+      })
+      const { code, stdout } = yield* (yield* onTerminal(["query", "--csv", "SELECT 7 FROM pg_sleep(3)"]))
+        .ended
+      expect(code).toBe(0)
+      expect(stdout).toMatch(/… asking: [1-3] s/)
+      const after = stdout.slice(stdout.lastIndexOf("… asking"))
+      const answer = after.indexOf("\n7")
+      for (const control of [ERASE_LINE, SHOW_CURSOR]) {
+        expect(after).toContain(control)
+        expect(after.indexOf(control)).toBeLessThan(answer)
+      }
     }),
   )
 })
