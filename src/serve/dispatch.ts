@@ -72,5 +72,6 @@ export const dispatch = <R>({ ticks, first, run, late }: Dispatching<R>): Effect
       ),
       Effect.forever,
     )
-    return yield* Effect.raceFirst(listen, work)
+    // Not a race: its fibers would be told to stop only when their parent is gone, too late to book how a run ended.
+    return yield* Effect.zipRight(Effect.all([listen, work], { concurrency: 2, discard: true }), Effect.never)
   })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Fiber, Queue, Stream, TestClock } from "effect"
+import { Cause, Effect, Exit, Fiber, Queue, Stream, TestClock } from "effect"
 import type { Kind, Tick } from "../../src/Scheduler.ts"
 import { type Done, dispatch } from "../../src/serve/dispatch.ts"
 
@@ -135,6 +135,33 @@ describe("a tick", () => {
       const { pass, events, dueTimes } = yield* play({ first: "incremental" })
       yield* pass("1 second")
       expect([events, dueTimes]).toEqual([["incremental begins"], [null]])
+    }),
+  )
+})
+
+describe("a dispatcher whose ticks end", () => {
+  it.scoped.each([
+    ["without a word", Stream.empty],
+    ["in a failure of their own", Stream.die(new Error("no more timers"))],
+  ] as const)("%s dies, and stops the run under way: it would never be told to run again", ([, ticks]) =>
+    Effect.gen(function* () {
+      const events: Array<string> = []
+      const run = Effect.sync(() => events.push("begins")).pipe(
+        Effect.zipRight(Effect.never),
+        Effect.onInterrupt(() => Effect.sync(() => events.push("is stopped"))),
+      )
+      const fiber = yield* Effect.fork(
+        dispatch({
+          ticks: Stream.concat(Stream.drain(Stream.fromEffect(Effect.sleep("1 second"))), ticks),
+          first: "incremental",
+          run: () => run,
+          late: () => Effect.void,
+        }),
+      )
+      yield* TestClock.adjust("2 seconds")
+      const exit = yield* Fiber.await(fiber)
+      expect(Exit.isFailure(exit) && Cause.isDie(exit.cause)).toBe(true)
+      expect(events).toEqual(["begins", "is stopped"])
     }),
   )
 })

@@ -112,6 +112,37 @@ describe.concurrent("a full tick", () => {
   )
 })
 
+describe.concurrent("an account", () => {
+  it.scopedLive("whose API does not answer costs another no tick", () =>
+    Effect.gen(function* () {
+      const { sandbox, serve, log, sql } = yield* parts()
+      const slow = yield* start(SMALL)
+      slow.setFault(() => ({ hang: true }))
+      const serving = yield* serve({
+        accounts: [accountOf(slow, { name: "slow" }), accountOf(sandbox, { name: "quick" })],
+        schedule: { incremental: "*/2 * * * * *", full: NEVER, timezone: "UTC" },
+      })
+      const ended = printed(
+        sql,
+        "SELECT account, status FROM sync.stream_runs WHERE stream = 'payouts' AND status <> 'running'",
+      )
+      yield* until(Effect.map(ended, rows => rows.length >= 3))
+      expect(new Set((yield* ended).map(({ account, status }) => `${account} ${status}`))).toEqual(
+        new Set(["quick complete"]),
+      )
+      expect(log.filter(line => line.includes("incremental tick dropped")).length).toBeGreaterThan(0)
+      const begun = yield* printed(sql, "SELECT DISTINCT run_id FROM sync.stream_runs WHERE account = 'slow'")
+      expect(begun).toHaveLength(1)
+      yield* Fiber.interrupt(serving)
+      const statuses = yield* printed(
+        sql,
+        "SELECT DISTINCT status FROM sync.stream_runs WHERE account = 'slow'",
+      )
+      expect(statuses).toEqual([{ status: "interrupted" }])
+    }),
+  )
+})
+
 describe.concurrent("look-ups", () => {
   it("get what fits before the next tick, less a share for the lists", () => {
     expect(lookupBudget(10, 900)).toBe(7_200)
@@ -131,19 +162,32 @@ describe.concurrent("look-ups", () => {
         ({ name }) => name === "customers" || name === "wallet_readiness",
       )
       const serving = yield* serve({
-        accounts: [accountOf(sandbox, { ratePerSecond: 20, pageSize: 100 })],
+        accounts: [
+          accountOf(sandbox, { ratePerSecond: 20, pageSize: 100 }),
+          accountOf(sandbox, { name: "wide", ratePerSecond: 1_000, pageSize: 100 }),
+        ],
         streams,
         schedule: { incremental: "*/2 * * * * *", full: NEVER, timezone: "UTC" },
       })
-      yield* logged("run complete", 1)
-      const [first] = yield* printed(
-        sql,
-        "SELECT extracted, left_over FROM sync.stream_runs WHERE stream = 'wallet_readiness' ORDER BY started_at LIMIT 1",
-      )
+      yield* logged("run complete", 2)
+      const firstOf = (account: string) =>
+        Effect.map(
+          printed(
+            sql,
+            `SELECT extracted, left_over FROM sync.stream_runs WHERE stream = 'wallet_readiness' AND account = '${account}' ORDER BY started_at LIMIT 1`,
+          ),
+          ([row]) => row,
+        )
+      const first = yield* firstOf("default")
       expect(Number(first!.extracted)).toBeGreaterThan(0)
       expect(Number(first!.extracted)).toBeLessThanOrEqual(lookupBudget(20, 2))
       expect(Number(first!.extracted) + Number(first!.left_over)).toBe(60)
-      yield* printed(sql, "SELECT count(*) AS asked FROM warehouse.wallet_readiness").pipe(
+      // Each account by its own rate: the slower one's budget is nobody else's.
+      expect(yield* firstOf("wide")).toEqual({ extracted: "60", left_over: "0" })
+      yield* printed(
+        sql,
+        "SELECT count(*) AS asked FROM warehouse.wallet_readiness WHERE account = 'default'",
+      ).pipe(
         Effect.delay("200 millis"),
         Effect.repeat({ until: ([row]) => row!.asked === "60" }),
         Effect.timeout("30 seconds"),

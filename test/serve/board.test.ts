@@ -1,0 +1,134 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Redacted, TestClock } from "effect"
+import postgres from "postgres"
+import { limitsOf } from "../../src/Health.ts"
+import { allStreams } from "../../src/registry.ts"
+import { makeBoard } from "../../src/serve/board.ts"
+import { exposition } from "../../src/serve/prometheus.ts"
+import { connect } from "../../src/warehouse/Database.ts"
+import { runSql, testDatabase } from "../support/postgres.ts"
+import { MIGRATED } from "../support/warehouse.ts"
+import { parsePrometheus, valueOf } from "./prometheusText.ts"
+
+/** What is told of the warehouse when it does not answer, or not in time. */
+
+const PAYOUTS = { account: "away", stream: "payouts" }
+
+/** A payout stream of the account `away` that was read to its end just now, with a reject. */
+const READ_JUST_NOW = [
+  `INSERT INTO sync.runs (run_id, host, process_id, version, started_at, status, finished_at)
+   VALUES ('00000000-0000-4000-8000-000000000001', 'host', 1, '0', now(), 'complete', now())`,
+  `INSERT INTO sync.stream_runs (run_id, account, stream, mode, status, started_at, finished_at)
+   VALUES ('00000000-0000-4000-8000-000000000001', 'away', 'payouts', 'full', 'complete', now(), now())`,
+]
+
+const parts = (next: () => Date = () => new Date(0)) =>
+  Effect.gen(function* () {
+    const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
+    for (const statement of READ_JUST_NOW) yield* Effect.promise(() => runSql(ownerUrl, statement))
+    const sql = yield* connect(ownerUrl)
+    const streams = (yield* allStreams).filter(({ name }) => name === PAYOUTS.stream)
+    const board = yield* makeBoard(sql, {
+      accounts: [PAYOUTS.account],
+      streams,
+      schedule: { next },
+      limits: limitsOf({ incremental: 900, full: 86_400 }),
+    })
+    const metric = (name: string) => valueOf(parsePrometheus(exposition()), name, PAYOUTS)
+    const problems = () => valueOf(parsePrometheus(exposition()), "problems")
+    return { board, sql, ownerUrl, metric, problems }
+  })
+
+describe("while the database is away", () => {
+  it.scoped("ages go on by the clock, and what only it knows is not told as if it were so now", () =>
+    Effect.gen(function* () {
+      const { board, sql, metric, problems } = yield* parts()
+      const before = yield* board.read
+      expect([before.databaseProblem, before.streams[0]!.problem]).toEqual([null, null])
+      expect([metric("open_rejects"), metric("lease_held"), metric("left_over"), problems()]).toEqual([
+        0, 0, 0, 0,
+      ])
+      expect(metric("lag_seconds")).toBeLessThan(60)
+
+      yield* Effect.promise(() => sql.end())
+      yield* TestClock.adjust("10 minutes")
+      const away = yield* board.read
+      expect(away.databaseProblem).not.toBeNull()
+      expect(away.figuresAt).toBe(before.figuresAt)
+      expect(away.streams[0]!.ageSeconds).toBeCloseTo(before.streams[0]!.ageSeconds! + 600, 3)
+      expect(metric("lag_seconds")).toBeGreaterThanOrEqual(600)
+      expect([metric("open_rejects"), metric("lease_held"), metric("left_over")]).toEqual([
+        undefined,
+        undefined,
+        undefined,
+      ])
+
+      yield* TestClock.adjust("2 hours")
+      const stale = yield* board.read
+      expect(stale.streams[0]!.problem?.kind).toBe("stale")
+      expect(problems()).toBe(1)
+      expect(new Date(stale.now).getTime() - new Date(before.now).getTime()).toBe(130 * 60_000)
+    }),
+  )
+
+  it.scoped("nothing is said of a warehouse that was never seen", () =>
+    Effect.gen(function* () {
+      const { board, sql, problems } = yield* parts()
+      yield* Effect.promise(() => sql.end())
+      const { databaseProblem, figuresAt, streams } = yield* board.read
+      expect(databaseProblem).not.toBeNull()
+      expect([figuresAt, streams, problems()]).toEqual([null, [], undefined])
+    }),
+  )
+})
+
+describe("a database that does not answer in time", () => {
+  it.scopedLive("is not left with the queries of those who gave up", () =>
+    Effect.gen(function* () {
+      const { board, ownerUrl } = yield* parts()
+      const other = postgres(Redacted.value(ownerUrl), { max: 2, onnotice: () => {} })
+      yield* Effect.addFinalizer(() => Effect.promise(() => other.end()))
+      const waiting = Effect.promise(
+        () => other`
+          SELECT query FROM pg_stat_activity
+          WHERE datname = current_database() AND application_name = 'paycombat-sync' AND wait_event_type = 'Lock'`,
+      )
+      const locked = yield* Effect.promise(async () => {
+        const connection = await other.reserve()
+        await connection`BEGIN`
+        await connection`LOCK TABLE sync.stream_runs`
+        return connection
+      })
+      const looking = yield* Effect.fork(board.read)
+      yield* Effect.repeat(waiting, { until: rows => rows.length > 0 })
+      expect((yield* looking.await.pipe(Effect.flatten)).databaseProblem).toContain("statement timeout")
+      expect(yield* waiting).toEqual([])
+      yield* Effect.promise(() => locked`ROLLBACK`)
+      locked.release()
+      yield* Effect.repeat(board.read, { until: ({ databaseProblem }) => databaseProblem === null })
+    }).pipe(Effect.timeout("20 seconds")),
+  )
+})
+
+describe("a failure of the board's own", () => {
+  it.scoped("does not keep it from being refreshed, nor a good figure from being taken back", () =>
+    Effect.gen(function* () {
+      let looks = 0
+      const { board, sql } = yield* parts(() => {
+        if (++looks === 1) throw new Error("not now")
+        return new Date(0)
+      })
+      yield* Effect.promise(() => sql.end())
+      const ready = () => valueOf(parsePrometheus(exposition()), "ready")
+      const fiber = yield* Effect.forkScoped(board.refreshing)
+      const passing = Effect.zipRight(
+        TestClock.adjust("15 seconds"),
+        Effect.promise(() => new Promise(resolve => setTimeout(resolve, 50))),
+      )
+      yield* Effect.repeat(passing, { until: () => looks >= 1 })
+      expect(ready()).toBe(0)
+      yield* Effect.repeat(passing, { until: () => looks >= 3 })
+      expect(fiber.unsafePoll()).toBeNull()
+    }),
+  )
+})
