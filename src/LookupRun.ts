@@ -42,6 +42,8 @@ interface Tally {
   unanswered: number
   /** Answered with something else than the documented answer. */
   foreign: number
+  /** Answered about somebody else: then no other answer can be trusted to be about who was asked. */
+  mistaken: number
   /** Whose look-up was answered last: asked again, it tells whether the endpoint is still there. */
   answered: string | null
   /** What is wrong with the endpoint, where that ended the look-ups. */
@@ -71,6 +73,8 @@ const isThere = (
       const answers = yield* client.get(source.path(encodeURIComponent(id))).pipe(
         Effect.map(({ body }) => {
           const record = stream.redact(unwrapRecord(body) ?? {})
+          const about = unwrapRecord(body)?.[source.idField]
+          if (about !== undefined && about !== id) return false
           return isJsonObject(record) && Either.isRight(stream.decode({ ...record, [source.idField]: id }))
         }),
         Effect.catchTag("EndpointError", () => Effect.succeed(false)),
@@ -109,8 +113,8 @@ const ask = (context: StreamContext, stream: LookupStream, tally: Tally) => {
         unavailableInARow = 0
         const about = unwrapRecord(body)?.[source.idField]
         if (about !== undefined && about !== id) {
-          tally.unanswered++
-          return failed(readAt, `The answer is about another ${source.idField}: none of it was stored.`, true)
+          tally.mistaken++
+          return failed(readAt, `The answer is about another ${source.idField}: none of it was stored.`)
         }
         const redacted = stream.redact(unwrapRecord(body) ?? {})
         const record = isJsonObject(redacted) ? redacted : {}
@@ -196,7 +200,7 @@ export const runLookupStream = (
       callsMax: settings.readyMaxCalls,
     })
     const done = { extracted: 0, inserted: 0, updated: 0, rejected: 0, failed: 0 }
-    const tally: Tally = { unanswered: 0, foreign: 0, answered: null, end: null }
+    const tally: Tally = { unanswered: 0, foreign: 0, mistaken: 0, answered: null, end: null }
     /** Without an answer now, though there was one before. */
     let newlyUnanswered = 0
     yield* tell({ total: queued })
@@ -233,19 +237,19 @@ export const runLookupStream = (
     )
     if (tally.end !== null) return yield* aboutNobody(stream, tally.end)
     yield* clearQueue(sql, held)
-    const improper = done.rejected + tally.foreign
+    const improper = done.rejected + tally.foreign + tally.mistaken
     const isNobody = improper > 0 && improper === done.extracted && !(yield* isThere(context, stream, tally))
     // In a pause that the API asked for some were not asked at all.
     const isPaused = tally.unanswered > done.rejected
     const isTooMany =
       newlyUnanswered > unansweredMax(done.extracted) ||
       (done.rejected > UNANSWERED_ALWAYS && done.rejected > unansweredMax(yield* peopleToAsk(sql, held)))
-    if (isNobody || isPaused || isTooMany) {
+    if (isNobody || isPaused || isTooMany || tally.mistaken > 0) {
       return yield* new EndpointError({
         reason: "unavailable",
         path: stream.source.path("{id}"),
         message:
-          `${isNobody ? improper : tally.unanswered} of ${queued} look-ups got no proper answer: see` +
+          `${isNobody ? improper : tally.unanswered + tally.mistaken} of ${queued} look-ups got no proper answer: see` +
           ` ${stream.name}.check_error. The next run asks again.`,
       })
     }
