@@ -4,7 +4,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { Page } from "playwright-core"
 import { DEFAULT_LIST_PATHS, type Sandbox, start as startSandbox } from "../../src/sandbox/Sandbox.ts"
-import { cli, databaseEnvironment, sandboxEnvironment } from "../support/cli.ts"
+import { cli, databaseEnvironment, type Environment, sandboxEnvironment } from "../support/cli.ts"
 import { testDatabase } from "../support/postgres.ts"
 import { MIGRATED, SMALL } from "../support/warehouse.ts"
 import { browser, openPage, overflowing, PHONE_WIDTH, violations } from "./support.ts"
@@ -21,7 +21,7 @@ const picture = (page: Page, name: string) =>
     await page.screenshot({ path: join(PICTURES, `serve-${name}.png`), fullPage: true })
   })
 
-const serving = (sandbox: Pick<Sandbox, "url" | "token">, schedule: string) =>
+const serving = (sandbox: Pick<Sandbox, "url" | "token">, schedule: string, more: Environment = {}) =>
   Effect.gen(function* () {
     const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
     const program = yield* cli({ ...sandboxEnvironment(sandbox), ...databaseEnvironment(ownerUrl) })
@@ -29,6 +29,7 @@ const serving = (sandbox: Pick<Sandbox, "url" | "token">, schedule: string) =>
       PAYCOMBAT_SCHEDULE: schedule,
       PAYCOMBAT_HTTP_PORT: "0",
       PAYCOMBAT_PAGE_SIZE: "10",
+      ...more,
     })
     yield* running.printed("listening on http://")
     return { ...running, url: /listening on (http:\/\/[^\s;"]+)/.exec(running.stderr())![1]! }
@@ -109,5 +110,50 @@ describe("the status page", () => {
       yield* shown(page, "No answer from paycombat-sync")
       yield* picture(page, "lost")
     }),
+  )
+
+  it.scopedLive(
+    "tells three accounts apart: the one at work, the one that fails, and the one that is done",
+    () =>
+      Effect.gen(function* () {
+        const [apac, eu, us] = yield* Effect.all(
+          ["apac", "eu", "us"].map(token => startSandbox({ ...SMALL, token, totals: "total" })),
+        )
+        eu!.setFault(({ path, query }) =>
+          path === DEFAULT_LIST_PATHS.transactions && Number(query.get("page")) >= 6
+            ? { hang: true }
+            : undefined,
+        )
+        us!.setFault(({ path }) => (path === DEFAULT_LIST_PATHS.payouts ? { status: 403 } : undefined))
+        const { url } = yield* serving(apac!, EVERY_TWO_SECONDS, {
+          PAYCOMBAT_ACCOUNTS: "apac,eu,us",
+          PAYCOMBAT_TOKEN_APAC: apac!.token,
+          PAYCOMBAT_TOKEN_EU: eu!.token,
+          PAYCOMBAT_TOKEN_US: us!.token,
+          PAYCOMBAT_BASE_URL_EU: eu!.url,
+          PAYCOMBAT_BASE_URL_US: us!.url,
+        })
+        const opened = yield* browser
+        const { page, problems } = yield* openPage(opened)
+        yield* Effect.promise(() => page.goto(url))
+        yield* shown(page, "incremental run of eu, begun")
+        yield* shown(page, "50 of 120")
+        const line = (account: string) =>
+          page.locator("#accounts tr", { has: page.getByRole("rowheader", { name: account, exact: true }) })
+        const says = (account: string, text: string) =>
+          Effect.promise(() => line(account).getByText(text).waitFor({ state: "visible" }))
+        yield* says("apac", "can be trusted")
+        yield* says("us", "1 stream needs attention")
+        yield* says("eu", "incremental run, for")
+        expect(yield* violations(page)).toEqual([])
+        yield* picture(page, "accounts")
+        expect(problems).toEqual([])
+
+        const phone = yield* openPage(opened, { width: PHONE_WIDTH })
+        yield* Effect.promise(() => phone.page.goto(url))
+        expect(yield* overflowing(phone.page)).toEqual([])
+        expect(yield* violations(phone.page)).toEqual([])
+        yield* picture(phone.page, "accounts-phone")
+      }),
   )
 })
