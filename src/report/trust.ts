@@ -82,7 +82,7 @@ export const ruleText = ({ maxAgeSeconds, fullMaxAgeSeconds, ...rule }: Freshnes
   const limits = `Fresh is what was read to its end within ${duration(maxAgeSeconds)}, and whole within ${duration(fullMaxAgeSeconds)}`
   return rule.isGiven
     ? `${limits}: the former as --max-age says; the latter goes by the schedules ${schedules}, and is no less.`
-    : `${limits}: twice the time between two runs of the schedules ${schedules}, and at least an hour. Where syncs run otherwise, set PAYCOMBAT_SCHEDULE and PAYCOMBAT_FULL_SCHEDULE as they do, or name --max-age.`
+    : `${limits}, by the schedules ${schedules}.`
 }
 
 const rejectsOf = (rows: ReadonlyArray<Row>): ReadonlyArray<Finding> =>
