@@ -229,7 +229,7 @@ describe("the token", () => {
         seen.push(cause, failure.message, JSON.stringify(failure), inspect(exit))
       }
       expect(sent).toHaveLength(replies.length)
-      expect(seen.join("\n")).toContain("'url.template', '/list'")
+      expect(seen.join("\n")).toContain("'url.template', '/api/v1/things'")
       expect(seen.join("\n")).not.toContain(".header.")
       expect(seen.join("\n")).not.toContain(TOKEN)
       expect(Object.keys(sent[0]!.headers).sort()).toEqual(["accept", "x-token"])
