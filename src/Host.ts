@@ -68,7 +68,7 @@ export const report = (
   Effect.gen(function* () {
     const { figuresOf, freshnessRule } = yield* Effect.promise(() => import("./Report.ts"))
     const { accounts = [], currencies = [], from, to, maxAgeSeconds } = options
-    const told = { isDemo: false, rule: yield* freshnessRule(maxAgeSeconds) }
+    const told = { isDemo: false, rule: yield* freshnessRule(maxAgeSeconds, accounts) }
     return yield* asReader(url => figuresOf(url, { accounts, currencies, from, to }, told))
   })
 

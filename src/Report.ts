@@ -27,9 +27,12 @@ export interface Told {
 
 /**
  * By which rule figures are too old: that of `status`, from the configured schedules and, where somebody says so,
- * `maxAgeSeconds`. Nothing is asked of the database: a reader cannot see who is at work.
+ * `maxAgeSeconds`. An account that is configured no more is judged only where it is named. Nothing is asked of the database: a reader cannot see who is at work.
  */
-export const freshnessRule = (maxAgeSeconds?: number): Effect.Effect<FreshnessRule, ConfigurationError> =>
+export const freshnessRule = (
+  maxAgeSeconds?: number,
+  named: ReadonlyArray<string> = [],
+): Effect.Effect<FreshnessRule, ConfigurationError> =>
   Effect.gen(function* () {
     const settings = yield* Config.schedule
     const schedule = yield* configuredSchedule
@@ -39,6 +42,7 @@ export const freshnessRule = (maxAgeSeconds?: number): Effect.Effect<FreshnessRu
     }
     return {
       ...limitsOf(interval, maxAgeSeconds),
+      accounts: named.length > 0 ? named : yield* Config.configuredAccounts,
       isGiven: maxAgeSeconds !== undefined,
       schedule: settings.incremental,
       fullSchedule: settings.full,

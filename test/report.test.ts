@@ -24,6 +24,7 @@ import { given } from "./views/rows.ts"
 const RULE: FreshnessRule = {
   maxAgeSeconds: 3_600,
   fullMaxAgeSeconds: 2 * 86_400,
+  accounts: [],
   isGiven: false,
   schedule: "*/15 * * * *",
   fullSchedule: "0 2 * * *",
@@ -457,6 +458,54 @@ describe("how far a stream's figures can be trusted", () => {
       expect((yield* Effect.flip(by({ PAYCOMBAT_SCHEDULE: "daily" }))).message).toContain(
         "PAYCOMBAT_SCHEDULE",
       )
+    }),
+  )
+})
+
+describe("the accounts that a report is judged by", () => {
+  const fresh = (account: string, lag = "60") => ({
+    account,
+    stream: "s",
+    last_run_status: "complete",
+    last_ended_status: "complete",
+    lag_seconds: lag,
+    full_lag_seconds: lag,
+  })
+  const unmapped = { rows: [], total: 0, statement: "" }
+  const freshness = [fresh("eu"), fresh("old", "99999999")]
+  const judged = (accounts: ReadonlyArray<string>) =>
+    verdictOf({ freshness, unmapped, rule: { ...RULE, accounts } })
+
+  it("are those that are configured: one that is no more is told, and does not spoil the rest", () => {
+    expect(judged(["eu"])).toMatchObject({
+      level: "attention",
+      findings: [{ text: expect.stringMatching(/^old is not configured any more/) }],
+    })
+    expect(judged(["old"]).findings.map(({ text }) => text)).toContainEqual(
+      expect.stringMatching(/^old\/s is stale/),
+    )
+  })
+
+  it("are all where none is configured, and one without any sync is missing", () => {
+    expect(judged([])).toMatchObject({
+      level: "bad",
+      findings: [{ text: expect.stringContaining("old/s is stale") }],
+    })
+    expect(judged(["eu", "new", "old"]).findings[0]).toEqual({
+      level: "bad",
+      text: "new: nothing was synced yet. Run `paycombat-sync sync --account new`.",
+    })
+  })
+
+  it.effect("are those asked for, else those of the settings", () =>
+    Effect.gen(function* () {
+      const settings = ConfigProvider.fromMap(new Map([["PAYCOMBAT_ACCOUNTS", "eu,new"]]))
+      const of = (named: ReadonlyArray<string>) =>
+        Effect.map(
+          Effect.withConfigProvider(freshnessRule(undefined, named), settings),
+          ({ accounts }) => accounts,
+        )
+      expect([yield* of([]), yield* of(["old"])]).toEqual([["eu", "new"], ["old"]])
     }),
   )
 })

@@ -41,10 +41,10 @@ const fileOf = ({ file, demo }: Options, format: Format): string =>
   })
 
 /** The demo goes by nothing that is set for anything else. */
-const toldOf = ({ demo, maxAge }: Options): Effect.Effect<Told, ConfigurationError> =>
+const toldOf = ({ account, demo, maxAge }: Options): Effect.Effect<Told, ConfigurationError> =>
   Effect.gen(function* () {
     const seconds = Option.getOrUndefined(yield* secondsOf(maxAge))
-    const rule = freshnessRule(seconds)
+    const rule = freshnessRule(seconds, account)
     const none = ConfigProvider.fromMap(new Map())
     return { isDemo: demo, rule: yield* demo ? Effect.withConfigProvider(rule, none) : rule }
   })

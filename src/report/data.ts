@@ -35,6 +35,8 @@ export interface FreshnessRule {
   readonly maxAgeSeconds: number
   /** The same for the latest complete pass over the whole list. */
   readonly fullMaxAgeSeconds: number
+  /** Accounts that are judged: those asked for, else those that are configured; all where none is. */
+  readonly accounts: ReadonlyArray<string>
   /** Whether somebody said so for this report; else it follows from the schedules. */
   readonly isGiven: boolean
   /** The two cron expressions, and the time zone they are read in. */

@@ -6,7 +6,7 @@ import { balancesSection, settlementsSection } from "./money.ts"
 import { STYLE } from "./style.ts"
 import { listTable, table } from "./table.ts"
 import { count, duration } from "./text.ts"
-import { findingOf, type Level, ruleText } from "./trust.ts"
+import { findingOf, isJudged, type Level, ruleText } from "./trust.ts"
 
 /** The page that is kept: one file, no network, no script. */
 
@@ -62,6 +62,7 @@ ${table({
     {
       title: "Can be trusted",
       of: row => {
+        if (!isJudged(row, data.rule)) return mark("attention", "not synced any more")
         const level = findingOf(row, data.rule)?.level ?? "good"
         return mark(level, { good: "yes", attention: "mostly", bad: "no" }[level])
       },

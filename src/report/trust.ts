@@ -19,12 +19,35 @@ const secondsOf = (text: string | null | undefined): number | null => (text == n
 const NOW = new Date(0)
 const timeOf = (age: number | null) => (age === null ? null : new Date(-age * 1000).toISOString())
 
+/** Not a stream of an account that is configured no more: it grows old, and nothing is wrong. */
+export const isJudged = ({ account }: Row, { accounts }: FreshnessRule): boolean =>
+  accounts.length === 0 || accounts.includes(account!)
+
+/** Accounts that are configured and have nothing yet; and those that have something, and are configured no more. */
+const accountsOf = ({ freshness, rule }: Pick<ReportData, "freshness" | "rule">): ReadonlyArray<Finding> => {
+  const known = new Set(freshness.map(row => row.account!))
+  const retired = new Set(freshness.filter(row => !isJudged(row, rule)).map(row => row.account!))
+  return [
+    ...rule.accounts
+      .filter(name => !known.has(name))
+      .map(name => ({
+        level: "bad" as const,
+        text: `${name}: nothing was synced yet. Run \`paycombat-sync sync --account ${name}\`.`,
+      })),
+    ...Array.from(retired, name => ({
+      level: "attention" as const,
+      text: `${name} is not configured any more: its figures stand as they were last synced. \`--account\` leaves it out.`,
+    })),
+  ]
+}
+
 /**
  * What is the matter with a stream, as `status` judges it; null where nothing is. Who is at work a reader cannot see:
  * a run whose process died is noticed when another one ends, or when the figures are too old.
  */
 export const problemKindOf = (row: Row, rule: FreshnessRule): ProblemKind | null => {
   const status = row.last_ended_status
+  if (!isJudged(row, rule)) return null
   if (row.last_run_status === null) return "never"
   const found = problemOf(
     {
@@ -114,6 +137,7 @@ export const verdictOf = ({
   rule,
 }: Pick<ReportData, "freshness" | "unmapped" | "rule">): Verdict => {
   const findings: ReadonlyArray<Finding> = [
+    ...accountsOf({ freshness, rule }),
     ...freshness.flatMap(row => findingOf(row, rule) ?? []),
     ...rejectsOf(freshness),
     ...leftOf(freshness),
