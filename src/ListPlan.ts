@@ -66,12 +66,14 @@ export const planOf = (
 ): Effect.Effect<Plan, StreamFailure> =>
   Effect.gen(function* () {
     const { learned, verified } = contract
-    if (source.times === undefined || settings.full) return whole(null)
+    if (settings.full) return whole(null)
     if (mustReadAll) return whole("Read whole: what is stored is not yet in the mode of PAYCOMBAT_PII.")
     const maxAgeSeconds = settings.fullPassMaxAgeSeconds ?? FULL_PASS_MAX_AGE_SECONDS
     const { hasFull, isOpen, isFullDue, unfinished } = yield* earlierPasses(sql, held, maxAgeSeconds)
     if (!hasFull || isOpen || !verified) return whole(null)
-    if (learned !== undefined && learned.pages < SHORT_PAGES) return whole(null)
+    if (source.times === undefined) return whole("Read whole: what changes in this list shows in no time.")
+    if (learned !== undefined && learned.pages < SHORT_PAGES)
+      return whole(`Read whole: the list has fewer than ${SHORT_PAGES} pages.`)
     const { order, filter, newest } = learned ?? {}
     const isByOrder = suffices(source, order)
     const isByFilter = suffices(source, filter?.by) && newest !== undefined

@@ -1,10 +1,25 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { setup } from "./support/incremental.ts"
+import { bench } from "./support/warehouse.ts"
 
 /** When a list is read whole after all, and what a run that does not must leave alone. */
 
 describe("a list is read whole", () => {
+  it.scopedLive("where nothing can be saved, and says so", () =>
+    Effect.gen(function* () {
+      const { sync } = yield* bench({ order: "newest-first" })
+      const only = ["checkouts", "wallets"]
+      const account = { pageSize: 20 }
+      for (const { note } of (yield* sync({ only, account })).streams) expect(note).toBe(null)
+      const { streams } = yield* sync({ only, account })
+      expect(streams.map(({ note }) => note)).toEqual([
+        "Read whole: the list has fewer than 3 pages.",
+        "Read whole: what changes in this list shows in no time.",
+      ])
+    }),
+  )
+
   it.scopedLive("where nothing is proven, and says so", () =>
     Effect.gen(function* () {
       const { sandbox, sync, both } = yield* setup("transactions", { order: "shuffled" })
