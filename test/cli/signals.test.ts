@@ -40,7 +40,7 @@ const stuck = ({ start }: Cli) =>
   })
 
 const statusOf = ({ run }: Cli) =>
-  Effect.map(run(["status", "--json"]), ({ stdout }) => {
+  Effect.map(run(["status", "--json", "--stream", "transactions"]), ({ stdout }) => {
     const [status] = JSON.parse(stdout) as ReadonlyArray<{
       readonly lastRunStatus: string
       readonly heldBy: string | null

@@ -69,7 +69,7 @@ describe.concurrent("what fails for good in one place fails that stream alone, i
   )
 })
 
-describe.concurrent("what fails in the middle of a list keeps what was read, and goes on once it is over:", () => {
+describe("what fails in the middle of a list keeps what was read, and goes on once it is over:", () => {
   const cases: ReadonlyArray<readonly [FaultName, message: RegExp]> = [
     ["rate-limit-bare", /HTTP 429/],
     ["unavailable", /HTTP 503/],
