@@ -70,7 +70,8 @@ const isThere = (
     const witnesses =
       tally.answered === null ? yield* answeredBefore(sql, held, stream, WITNESSES) : [tally.answered]
     for (const id of witnesses) {
-      const answers = yield* client.get(source.path(encodeURIComponent(id))).pipe(
+      const asking = { route: source.path("{id}") }
+      const answers = yield* client.get(source.path(encodeURIComponent(id)), {}, asking).pipe(
         Effect.map(({ body }) => {
           const record = stream.redact(unwrapRecord(body) ?? {})
           const about = unwrapRecord(body)?.[source.idField]

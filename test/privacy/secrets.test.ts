@@ -154,6 +154,29 @@ describe("what the program says and books", () => {
     }),
   )
 
+  it.scopedLive("names nobody in a trace, not even who proves that look-ups are answered at all", () =>
+    Effect.gen(function* () {
+      const { sandbox, sql, sync } = yield* bench({ customers: 3, transactions: 0, payouts: 0, checkouts: 0 })
+      const only = ["customers", "wallet_readiness"]
+      const people = [0, 1, 2].map(index => sandbox.idOf("customers", index))
+      for (const index of people.keys()) sandbox.makeReady(index)
+      yield* sync({ only })
+      const asked = () => sandbox.requests.recent.filter(({ path }) => people.some(id => path.includes(id)))
+      const before = asked().length
+      sandbox.setFault(on(path => path.includes(people[0]!), { body: "none" }))
+      yield* Effect.promise(
+        () =>
+          sql`UPDATE warehouse.wallet_readiness SET is_wallet_ready = false WHERE customer_id = ${people[0]!}`,
+      )
+      const lines: Array<string> = []
+      yield* overheard(sync({ only }), lines)
+      expect(asked().length).toBe(before + 2)
+      const traced = lines.filter(line => /^(span|attribute|event|end) /.test(line))
+      expect(traced.join("\n")).toContain("wallet-is-ready/{id}")
+      expect(leaks(traced, people)).toEqual([])
+    }),
+  )
+
   it.scopedLive.each([
     ["hash", HASH],
     ["drop", DROP],
