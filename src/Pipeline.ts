@@ -13,7 +13,7 @@ import { Progress, type StreamProgress } from "./Progress.ts"
 import { type Client, make as makeClient, Usage } from "./paycombat/Client.ts"
 import { isList, isLookup, redacting, type Stream } from "./Stream.ts"
 import { VERSION } from "./version.ts"
-import { Warehouse } from "./warehouse/Database.ts"
+import { Warehouse, whileOpen } from "./warehouse/Database.ts"
 import { acquire, type Held, release, renew } from "./warehouse/Lease.ts"
 import { finishRun, finishStream, type Status, startRun, startStream } from "./warehouse/Ledger.ts"
 import { confirmPrivacy, settlePrivacy } from "./warehouse/privacy.ts"
@@ -110,6 +110,13 @@ export const heartbeat = (sql: postgres.Sql, held: Held): Effect.Effect<never, L
     Effect.forever,
   )
 
+/**
+ * What ends first, however it does; the others are stopped. Effect's own `raceFirst`, told to stop, leaves its fibers at
+ * work until whoever runs it is gone: they would go on writing while their end is booked, and after it.
+ */
+const firstOf = <A, E, R>(all: ReadonlyArray<Effect.Effect<A, E, R>>): Effect.Effect<A, E, R> =>
+  Effect.flatten(Effect.raceAll(all.map(Effect.exit)))
+
 /** Told by the first stream whose token was refused, to all streams of the account. */
 type Stop = Deferred.Deferred<never, AccountError>
 
@@ -154,9 +161,11 @@ const runStream = (
     })
     yield* startStream(context.sql, context.held, isList(stream) ? "full" : "lookup")
     yield* tell({})
-    yield* Deferred.await(stop).pipe(
-      Effect.raceFirst(work),
-      Effect.raceFirst(heartbeat(context.sql, context.held)),
+    yield* firstOf<StreamResult, StreamFailure, never>([
+      Deferred.await(stop),
+      work,
+      heartbeat(context.sql, context.held),
+    ]).pipe(
       Effect.tapErrorTag("AccountError", error => Deferred.fail(stop, error)),
       Effect.provideService(Usage, usage),
       Effect.tapDefect(cause => Effect.logError("unexpected failure", cause)),
@@ -212,12 +221,11 @@ const runAccount = (
     yield* Effect.forEach(
       streams,
       ({ stream, held }) =>
-        Effect.forEach(stream.after, parent => {
-          const deferred = ended.get(parent)
-          return deferred === undefined ? Effect.void : Deferred.await(deferred)
-        }).pipe(
+        firstOf([
+          Effect.forEach(stream.after, parent => ended.get(parent) ?? Effect.void, { discard: true }),
           // A lease that is lost meanwhile is for the stream's first commit to find out.
-          Effect.raceFirst(Effect.zipRight(Effect.ignore(heartbeat(sql, held)), Effect.never)),
+          Effect.zipRight(Effect.ignore(heartbeat(sql, held)), Effect.never),
+        ]).pipe(
           Effect.zipRight(runStream({ sql, client, account, settings, held }, stream, stop)),
           Effect.ensuring(Deferred.succeed(ended.get(stream.name)!, undefined)),
         ),
@@ -241,8 +249,13 @@ export const worst = (statuses: ReadonlyArray<string>): Status => {
 export const runOnce = (
   options: RunOptions,
 ): Effect.Effect<RunSummary, LeaseError | WarehouseError, Warehouse | HttpClient.HttpClient> =>
+  Effect.flatMap(Warehouse, ({ sql }) => whileOpen(sql, runOn(sql, options)))
+
+const runOn = (
+  sql: postgres.Sql,
+  options: RunOptions,
+): Effect.Effect<RunSummary, LeaseError | WarehouseError, HttpClient.HttpClient> =>
   Effect.gen(function* () {
-    const { sql } = yield* Warehouse
     const runId = randomUUID()
     const { held, refused } = yield* takeLeases(sql, options, runId, `${hostname()}:${process.pid}`)
     const [first] = refused

@@ -1,13 +1,14 @@
 import { randomUUID } from "node:crypto"
 import { hostname } from "node:os"
 import { Cause, Effect, Exit } from "effect"
+import type postgres from "postgres"
 import { booking, inTime } from "./Booking.ts"
 import type { LeaseError, WarehouseError } from "./Errors.ts"
 import { endingOf, heartbeat, worst } from "./Pipeline.ts"
 import { Progress, type StreamProgress } from "./Progress.ts"
 import type { Stream } from "./Stream.ts"
 import { VERSION } from "./version.ts"
-import { Warehouse } from "./warehouse/Database.ts"
+import { Warehouse, whileOpen } from "./warehouse/Database.ts"
 import { acquire, type Held, release } from "./warehouse/Lease.ts"
 import { finishRun, finishStream, type Mode, startRun, startStream } from "./warehouse/Ledger.ts"
 import { type RunSummary, summaryOf } from "./warehouse/Summary.ts"
@@ -89,8 +90,16 @@ export const runTasks = (
   leaseSeconds: number,
   work: Work,
 ): Effect.Effect<RunSummary, LeaseError | WarehouseError, Warehouse> =>
+  Effect.flatMap(Warehouse, ({ sql }) => whileOpen(sql, runOn(sql, mode, tasks, leaseSeconds, work)))
+
+const runOn = (
+  sql: postgres.Sql,
+  mode: Mode,
+  tasks: ReadonlyArray<Task>,
+  leaseSeconds: number,
+  work: Work,
+): Effect.Effect<RunSummary, LeaseError | WarehouseError, Warehouse> =>
   Effect.gen(function* () {
-    const { sql } = yield* Warehouse
     const runId = randomUUID()
     const { held, refused } = yield* Effect.acquireRelease(
       acquire(sql, {

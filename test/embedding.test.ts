@@ -1,5 +1,16 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Config, Duration, Effect, Either, Layer, Logger, ManagedRuntime, Redacted } from "effect"
+import {
+  Config,
+  Deferred,
+  Duration,
+  Effect,
+  Either,
+  Fiber,
+  Layer,
+  Logger,
+  ManagedRuntime,
+  Redacted,
+} from "effect"
 import { afterAll, beforeAll } from "vitest"
 import { accounts as configured } from "../src/Config.ts"
 import {
@@ -239,6 +250,63 @@ describe("a host", () => {
         Layer.merge(layer({ ...fast, ratePerSecond: 10_000 }), silent),
       )
       expect(next.status).toBe("complete")
+    }),
+  )
+
+  it.scopedLive.each([
+    [
+      "races a run with something else, and is told to stop",
+      (settings: Settings) =>
+        Effect.gen(function* () {
+          const raced = [Effect.raceFirst(sync(), Effect.never), Effect.never]
+          const all = Effect.all(raced, { concurrency: "unbounded" })
+          const fiber = yield* Effect.fork(Effect.provide(all, Layer.merge(layer(settings), silent)))
+          return Fiber.interrupt(fiber)
+        }),
+    ],
+    [
+      "runs it beside something that fails, and goes on",
+      (settings: Settings) =>
+        Effect.gen(function* () {
+          const runtime = yield* Layer.toRuntime(Layer.merge(layer(settings), silent))
+          const failing = yield* Deferred.make<never, string>()
+          const both = Effect.all([sync(), Deferred.await(failing)], { concurrency: "unbounded" })
+          const stopped = yield* Deferred.make<void>()
+          yield* Effect.ignore(both).pipe(
+            Effect.zipRight(Deferred.succeed(stopped, undefined)),
+            Effect.zipRight(Effect.never),
+            Effect.provide(runtime),
+            Effect.forkScoped,
+          )
+          return Effect.zipRight(Deferred.fail(failing, "no more"), Deferred.await(stopped))
+        }),
+    ],
+    [
+      "closes the warehouse under it",
+      (settings: Settings) =>
+        Effect.sync(() => {
+          const runtime = ManagedRuntime.make(Layer.merge(layer(settings), silent))
+          runtime.runFork(sync())
+          return runtime.disposeEffect
+        }),
+    ],
+  ] as const)("that %s has its end booked, and nothing goes on behind it", ([, begin]) =>
+    Effect.gen(function* () {
+      const { sandbox, settings, database } = yield* shop({ ratePerSecond: 5 })
+      const stop = yield* begin(settings)
+      yield* Effect.promise(() =>
+        expect.poll(() => sandbox.requests.total, { timeout: 20_000 }).toBeGreaterThan(3),
+      )
+      yield* stop
+      const sent = sandbox.requests.total
+      const look = (statement: string) => Effect.promise(() => runSql(database.ownerUrl, statement))
+      expect(yield* look("SELECT status FROM sync.runs")).toEqual([{ status: "interrupted" }])
+      const streams = yield* look("SELECT DISTINCT status FROM sync.stream_runs")
+      expect(streams).toContainEqual({ status: "interrupted" })
+      expect(streams).not.toContainEqual({ status: "running" })
+      yield* Effect.sleep("1 second")
+      expect(sandbox.requests.total).toBe(sent)
+      expect(yield* look("SELECT FROM sync.leases WHERE expires_at > clock_timestamp()")).toEqual([])
     }),
   )
 

@@ -1,4 +1,4 @@
-import { Clock, Context, Duration, Effect, type Option, Random, Redacted, type Scope } from "effect"
+import { Clock, Context, Duration, Effect, Fiber, type Option, Random, Redacted, type Scope } from "effect"
 import type postgres from "postgres"
 import { ConfigurationError, WarehouseError } from "../Errors.ts"
 import { describeFailure, isSettings, sqlState } from "./failures.ts"
@@ -22,6 +22,28 @@ export class Warehouse extends Context.Tag("paycombat-sync/Warehouse")<
     readonly ownerUrl: Redacted.Redacted
   }
 >() {}
+
+/** What is at work on which pool, so that it can be told to stop before the pool is closed. */
+const workOn = new WeakMap<postgres.Sql, Set<Fiber.RuntimeFiber<unknown>>>()
+
+/**
+ * Works on a pool for no longer than it is open: who closes it has the work stopped first, and waits until its end is
+ * booked. That is for a host that provides the pool around a race, or disposes of it while a run is under way: what is
+ * raced is told to stop only when all around it is closed.
+ */
+export const whileOpen = <A, E, R>(sql: postgres.Sql, work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.uninterruptibleMask(restore =>
+    Effect.gen(function* () {
+      const fiber = yield* Effect.forkDaemon(Effect.exit(restore(work)))
+      const fibers = workOn.get(sql)
+      fibers?.add(fiber)
+      fiber.addObserver(() => void fibers?.delete(fiber))
+      return yield* restore(Fiber.join(fiber)).pipe(
+        Effect.onInterrupt(() => Fiber.interrupt(fiber)),
+        Effect.flatten,
+      )
+    }),
+  )
 
 /**
  * Connects to a Postgres, closed with the scope. Nothing in it needs session state, so that it works through
@@ -51,6 +73,7 @@ export const connect = (
         await sql.end({ timeout: 0 })
         throw error
       }
+      workOn.set(sql, new Set())
       return sql
     }).pipe(
       Effect.catchIf(
@@ -58,7 +81,11 @@ export const connect = (
         ({ message }) => new ConfigurationError({ message }),
       ),
     ),
-    sql => Effect.promise(() => sql.end({ timeout: 5 })),
+    sql =>
+      Effect.zipRight(
+        Effect.suspend(() => Fiber.interruptAll(workOn.get(sql) ?? [])),
+        Effect.promise(() => sql.end({ timeout: 5 })),
+      ),
   )
 
 export { sqlState } from "./failures.ts"
