@@ -190,7 +190,10 @@ export const renew = (sql: postgres.Sql, held: Held): Effect.Effect<void, LeaseE
     if (count === 0) throw lost(held)
   })
 
-/** Gives leases back; one that was lost meanwhile is left alone. */
+/**
+ * Gives leases back; one that was lost meanwhile is left alone. What their holder had on its way writes nothing any
+ * more, nor does it renew them.
+ */
 export const release = (
   sql: postgres.Sql,
   leases: ReadonlyArray<Held>,
@@ -199,7 +202,7 @@ export const release = (
     const columns = ["account", "stream", "fence"]
     const rows = leases.map(({ account, stream, fence }) => ({ account, stream, fence }))
     await sql.unsafe(
-      `UPDATE sync.leases AS l SET expires_at = clock_timestamp() FROM ${unnestOf(columns, 1)}
+      `UPDATE sync.leases AS l SET expires_at = clock_timestamp(), fence = l.fence + 1 FROM ${unnestOf(columns, 1)}
        WHERE l.account = s.account AND l.stream = s.stream AND l.fence = s.fence::bigint`,
       arraysOf(columns, rows),
     )

@@ -3,7 +3,7 @@ import { setTimeout } from "node:timers/promises"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Either, Fiber } from "effect"
 import type postgres from "postgres"
-import { acquire, fenced, renew } from "../../src/warehouse/Lease.ts"
+import { acquire, fenced, release, renew } from "../../src/warehouse/Lease.ts"
 import { fixtureOf } from "../support/conformance.ts"
 import {
   bench,
@@ -81,6 +81,21 @@ describe("two runs at once", () => {
       const second = yield* Effect.either(sync({ only: ["wallet_readiness"] }))
       expect(second).toMatchObject({ _tag: "Left", left: { reason: "held" } })
       expect((yield* Fiber.join(first)).status).toBe("complete")
+    }),
+  )
+})
+
+describe("a lease that was given back", () => {
+  it.scopedLive("lets nothing in that was on its way, and is free for the next", () =>
+    Effect.gen(function* () {
+      const sql = yield* testWarehouse()
+      const stopped = yield* loading(sql, checkouts)
+      yield* release(sql, [stopped.held])
+      const refused = yield* Effect.either(stopped.load([record, T1]))
+      expect(refused).toMatchObject({ _tag: "Left", left: { _tag: "LeaseError", reason: "lost" } })
+      expect(yield* Effect.either(renew(sql, stopped.held))).toMatchObject({ left: { reason: "lost" } })
+      expect(yield* printed(sql, "SELECT 1 AS one FROM warehouse.checkouts")).toEqual([])
+      expect(yield* (yield* loading(sql, checkouts)).load([record, T1])).toMatchObject({ inserted: 1 })
     }),
   )
 })
