@@ -2,6 +2,7 @@ import { Chunk, Duration, Effect, Either, Option, Stream as S } from "effect"
 import { EndpointError } from "./Errors.ts"
 import { isJsonObject, stringifyJson } from "./Json.ts"
 import type { StreamContext, StreamFailure, StreamResult } from "./Pipeline.ts"
+import { Usage } from "./paycombat/Client.ts"
 import { unwrapRecord } from "./paycombat/envelope.ts"
 import type { LookupStream } from "./Stream.ts"
 import { modeChangedAt } from "./warehouse/privacy.ts"
@@ -99,7 +100,9 @@ const ask = (context: StreamContext, stream: LookupStream, tally: Tally) => {
     }),
   )
   const { source, decode } = stream
-  const askAbout = (id: string, sentBefore: number): Effect.Effect<Asked, StreamFailure> => {
+  const askAbout = (id: string): Effect.Effect<Asked, StreamFailure> => {
+    /** Of this look-up alone: others are under way at the same time. */
+    const own = { requests: 0, retries: 0 }
     const failed = (at: Date, error: string, isUnanswered = false): Answer => ({
       id,
       checkedAt: at.toISOString(),
@@ -110,6 +113,13 @@ const ask = (context: StreamContext, stream: LookupStream, tally: Tally) => {
     })
     const path = source.path(encodeURIComponent(id))
     return context.client.get(path, {}, { route: source.path("{id}") }).pipe(
+      Effect.provideService(Usage, own),
+      Effect.ensuring(
+        Effect.sync(() => {
+          context.usage.requests += own.requests
+          context.usage.retries += own.retries
+        }),
+      ),
       Effect.map(({ body, readAt }): Answer => {
         unavailableInARow = 0
         const about = unwrapRecord(body)?.[source.idField]
@@ -141,7 +151,7 @@ const ask = (context: StreamContext, stream: LookupStream, tally: Tally) => {
         Effect.gen(function* () {
           unavailableInARow = error.reason === "unavailable" ? unavailableInARow + 1 : 0
           // In a pause that the API asked for nothing is sent: then it is not about this id, which keeps its place.
-          const isSent = context.usage.requests > sentBefore
+          const isSent = own.requests > 0
           const isUnanswered = error.reason === "unavailable" || error.reason === "malformed"
           if (isUnanswered) tally.unanswered++
           const isEnd = yield* isAway
@@ -155,7 +165,7 @@ const ask = (context: StreamContext, stream: LookupStream, tally: Tally) => {
       ),
     )
   }
-  return (id: string) => Effect.suspend(() => askAbout(id, context.usage.requests))
+  return askAbout
 }
 
 /** How many of so many look-ups may stay without an answer. */
@@ -173,15 +183,6 @@ const leftOverNotes = (run: { due: number; neverAsked: number; asked: number }):
       ? ["All calls went to customers who were never asked about: no older answer was renewed."]
       : []),
   ]
-}
-
-/** What ended the look-ups is told of all of them: whose was the last is nobody's business who reads a status page. */
-const aboutNobody = (stream: LookupStream, failure: StreamFailure): StreamFailure => {
-  if (failure._tag !== "EndpointError") return failure
-  const { reason, status } = failure
-  const path = stream.source.path("{id}")
-  const message = failure.message.replaceAll(failure.path, path)
-  return new EndpointError({ reason, path, message, ...(status === undefined ? {} : { status }) })
 }
 
 /**
@@ -236,7 +237,7 @@ export const runLookupStream = (
         }),
       ),
     )
-    if (tally.end !== null) return yield* aboutNobody(stream, tally.end)
+    if (tally.end !== null) return yield* tally.end
     yield* clearQueue(sql, held)
     const improper = done.rejected + tally.foreign + tally.mistaken
     const isNobody = improper > 0 && improper === done.extracted && !(yield* isThere(context, stream, tally))

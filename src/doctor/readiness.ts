@@ -53,7 +53,7 @@ export const sampleReadiness = (
     const asked = spread(ids)
     for (const id of asked) {
       const answer = yield* bounded
-        .get(source.path(encodeURIComponent(id)))
+        .get(source.path(encodeURIComponent(id)), {}, { route: source.path("{id}") })
         .pipe(Effect.provideService(Usage, usage), Effect.either)
       if (answer._tag === "Left") {
         failures.push(inShort(answer.left))

@@ -59,7 +59,10 @@ export interface Answer {
 export interface Asking {
   /** Times it is sent at most, where the answer is worth no more. */
   readonly attempts?: number
-  /** The path with `{id}` where it names a record: what others are told of the request. The path where absent. */
+  /**
+   * The path with `{id}` where it names a record: what errors, logs and spans tell of the request, for whose record it
+   * was is nobody's business who reads them. The path where absent.
+   */
   readonly route?: string
 }
 
@@ -150,7 +153,7 @@ export const make = (
 
     const attempt = (path: string, query: Query, route: string): Effect.Effect<Answer, Failure> =>
       Effect.gen(function* () {
-        const about = { account: account.name, path: withoutQuery(path), token }
+        const about = { account: account.name, path: route, token }
         yield* Effect.catchAll(pace.take, ({ millis }) =>
           Effect.flatMap(Clock.currentTimeMillis, now =>
             Effect.fail(ofPause({ ...about, sentAtMillis: now }, millis)),
@@ -219,8 +222,7 @@ export const make = (
           const jitter = 0.5 + (yield* Random.next)
           const backoffMillis = Math.round(FIRST_BACKOFF_MILLIS * 2 ** (attempts - 1) * jitter)
           const waitMillis = Math.max(backoffMillis, failure.pauseMillis)
-          const why = failure.error.message.replaceAll(path, route)
-          yield* Effect.logDebug(`${why}; again in ${(waitMillis / 1000).toFixed(1)} s`)
+          yield* Effect.logDebug(`${failure.error.message}; again in ${(waitMillis / 1000).toFixed(1)} s`)
           ;(yield* Usage).retries++
           yield* countRetry(account.name, statusOf(failure))
           // Asked to slow down without being told for how long: it is the account that is too fast, not the call.

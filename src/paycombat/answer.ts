@@ -14,7 +14,7 @@ export interface Failure {
   readonly pauseMillis: number
 }
 
-/** What one request was about. `path` is without its query, `token` is here only to be kept out of texts. */
+/** What one request was about. `path` is what may be told of it, `token` is here only to be kept out of texts. */
 export interface Asked {
   readonly account: string
   readonly path: string

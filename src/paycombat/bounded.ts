@@ -22,7 +22,7 @@ export const boundedClient = (client: Client, requestsMax: number): Client => {
         if ((yield* Usage).requests >= requestsMax)
           return yield* new EndpointError({
             reason: "unavailable",
-            path,
+            path: asking?.route ?? path,
             message: `not asked: ${requestsMax} requests were spent before`,
           })
         const attempts = Math.min(asking?.attempts ?? ATTEMPTS, ATTEMPTS)

@@ -31,6 +31,16 @@ describe("a request", () => {
     }),
   )
 
+  it.effect("that fails is told by its route, which names nobody", () =>
+    Effect.gen(function* () {
+      const { client } = yield* against(() => text("", { status: 500 }))
+      const error = yield* played(Effect.flip(client.get(`${PATH}/anna`, {}, { route: `${PATH}/{id}` })))
+      expect(error).toMatchObject({ _tag: "EndpointError", path: `${PATH}/{id}` })
+      expect(error.message).toContain(`GET ${PATH}/{id}: HTTP 500, still so`)
+      expect(JSON.stringify(error)).not.toContain("anna")
+    }),
+  )
+
   it.effect("is dated by a clock that starts where it is told and never goes back", () =>
     Effect.gen(function* () {
       const live = yield* Clock.clockWith(Effect.succeed)

@@ -173,17 +173,21 @@ describe("a check that fails", () => {
     }),
   )
 
-  it.scopedLive(
-    "ten times in a row because nobody answers ends the stream: it is the endpoint that is away",
-    () =>
+  it.scopedLive.each([1, 8])(
+    "ten times in a row because nobody answers ends the stream: it is the endpoint that is away (%i at once)",
+    concurrency =>
       Effect.gen(function* () {
         const { sandbox, check, value } = yield* setup
         // A pause longer than a run waits for: no call is repeated, none gets an answer.
-        sandbox.setFault(() => ({ status: 429, headers: { "retry-after": "3600" } }))
-        const { booked } = yield* check()
+        sandbox.setFault(() => ({ status: 429, headers: { "retry-after": "3600" }, delayMillis: 70 }))
+        const { booked, asked } = yield* check({ account: { concurrency, ratePerSecond: 50 } })
         expect(booked.status).toBe("failed")
         expect(booked.error).toContain("try again after")
-        expect(Number(yield* value("SELECT count(*) FROM warehouse.wallet_readiness"))).toBeLessThan(10)
+        const booking = yield* value("SELECT count(*) FROM warehouse.wallet_readiness")
+        expect(Number(booking)).toBeLessThan(10)
+        // Who was not asked in the pause keeps the place in the queue.
+        expect(Number(booking)).toBeLessThanOrEqual(asked.length)
+        expect(booked.requests).toBeGreaterThanOrEqual(asked.length)
       }),
   )
 
