@@ -28,6 +28,8 @@ export interface Watch {
   readonly see: (page: Page) => void
   /** Newest first by this time, on all pages from the first on. Where both would do, `created`, which promises less. */
   readonly order: () => TimeField | undefined
+  /** Some of the newest records by the other time have none of this: what goes by it would not show what is as new. */
+  readonly isLacking: (by: TimeField) => boolean
   /** A page contradicted an order by this time. */
   readonly isRefuted: (by: TimeField) => boolean
   /** The newest of a time that was seen; not later than it was read. */
@@ -59,13 +61,20 @@ const watchTime = (by: TimeField) => {
   let isRefuted = false
   let newest: number | undefined
   let latest: Array<Timed> = []
+  /** Records without the time: before all that have it, between two that have it, and after the last that has it. */
+  const lacking = { before: 0, between: 0, after: 0 }
   return {
     see: (records: ReadonlyArray<Timed>, readAt: number) => {
       let hasTime = false
       for (const record of records) {
         const time = record[by]
-        if (time === null) continue
+        if (time === null) {
+          lacking.after++
+          continue
+        }
         hasTime = true
+        lacking[before === undefined ? "before" : "between"] += lacking.after
+        lacking.after = 0
         if (before !== undefined && time > before) isRefuted = true
         if (before !== undefined && time < before) steps++
         before = time
@@ -76,6 +85,9 @@ const watchTime = (by: TimeField) => {
       latest = latest.sort((a, b) => b[by]! - a[by]!).slice(0, NEWEST)
     },
     isProven: () => !isRefuted && pages >= PAGES_MIN && steps >= STEPS_MIN,
+    /** Where the records without the time stand, if they stand apart: sorted by the time that they lack. */
+    apart: () =>
+      lacking.between > 0 ? undefined : lacking.before > 0 ? "front" : lacking.after > 0 ? "end" : undefined,
     isRefuted: () => isRefuted,
     newest: () => newest,
     latest: () => latest,
@@ -84,10 +96,18 @@ const watchTime = (by: TimeField) => {
 
 /**
  * Watches the pages of a pass. Counts what is read in order: pages that are read again, and records that the page
- * before held too because others were inserted meanwhile, say nothing. Nor do records without a time.
+ * before held too because others were inserted meanwhile, say nothing. Nor do records without a time that stand among
+ * those that have it.
  */
 export const watchOrder = (source: ListSource): Watch => {
   const of = { created: watchTime("created"), updated: watchTime("updated") }
+  const isLacking = (by: TimeField) =>
+    of[by === "created" ? "updated" : "created"].latest().some(record => record[by] === null)
+  /** All that is new stands in front: not behind a block of records without the time, nor in one at the list's end. */
+  const hidesNone = (by: TimeField) => {
+    const apart = of[by].apart()
+    return apart === undefined || (apart === "end" && !isLacking(by))
+  }
   let last = 0
   let isFromFirst = false
   let before: ReadonlySet<string> = new Set()
@@ -101,7 +121,11 @@ export const watchOrder = (source: ListSource): Watch => {
       for (const each of Object.values(of)) each.see(fresh, page.readAt.getTime())
       before = new Set(timed.map(({ id }) => id))
     },
-    order: () => (isFromFirst ? (["created", "updated"] as const).find(by => of[by].isProven()) : undefined),
+    order: () =>
+      isFromFirst
+        ? (["created", "updated"] as const).find(by => of[by].isProven() && hidesNone(by))
+        : undefined,
+    isLacking,
     isRefuted: by => of[by].isRefuted(),
     newest: by => of[by].newest(),
     latest: by => of[by].latest(),

@@ -72,7 +72,7 @@ export const findTimeFilter = (
         if (page === undefined) continue
         const read = page.records.flatMap(record => timedOf(source, record) ?? [])
         const isBy = (time: TimeField) =>
-          !isLacking(watch, time) &&
+          !watch.isLacking(time) &&
           read.length < contract.pageSize &&
           read.every(record => (record[time] ?? cut) >= cut) &&
           areAllIn(
@@ -85,10 +85,6 @@ export const findTimeFilter = (
     }
     return undefined
   })
-
-/** Whether some that are new by their other time have none of this: a filter by it would not show what is as new. */
-const isLacking = (watch: Watch, time: TimeField): boolean =>
-  watch.latest(time === "created" ? "updated" : "created").some(record => record[time] === null)
 
 /** Fewer than are remembered: then no other is as new. */
 const areAllIn = (expected: ReadonlyArray<Timed>, read: ReadonlyArray<Timed>): boolean => {

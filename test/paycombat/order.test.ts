@@ -97,6 +97,19 @@ describe("the order of a list", () => {
     expect(watched(shifted).isRefuted("created")).toBe(false)
   })
 
+  it("is not proven where those without a time stand apart: what is new may be behind them, or among them", () => {
+    const lacking = (minutes: ReadonlyArray<number>) =>
+      minutes.map(minute => ({ ...record(minute, minute * 2), created_at: null }))
+    // By its latest change, as the others are too: new ones without a time of creation, before all others or behind them.
+    const [block, others] = [lacking([101, 102, 103]), descending(4, 100, minute => (minute * 37) % 101)]
+    expect(watched([block, ...others]).order()).toBe(undefined)
+    expect(watched([...others, block]).order()).toBe(undefined)
+    expect(watched([...others, block, ...descending(1, 60)]).order()).toBe("created")
+    // Old ones at the end are in nobody's way.
+    const old = [1, 2, 3].map(minute => ({ ...record(minute), created_at: null }))
+    expect(watched([...descending(5), old]).order()).toBe("created")
+  })
+
   it("leaves out what is read again at the end of a pass", () => {
     const watch = watched(descending(4))
     const again = {
