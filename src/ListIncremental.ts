@@ -156,12 +156,18 @@ const askAgain = (
     if (!isOurs) return later("by id they are another merchant's")
     yield* loadBatch(sql, held, stream, records, { passId: null, position: null, pages: 0, ...usage })
     const leftOver = total - ids.length
+    // Nor is what got no answer done: only the endpoint's word that there is no such record is one, too.
+    const unanswered = ids.length - answers.there.length - answers.gone.length
+    const ofAll = `of ${total} ${stream.name} that may still change`
+    const notes = [
+      ...(leftOver > 0 ? [`${leftOver} ${ofAll} are left over: they come first in the next run.`] : []),
+      ...(unanswered > 0
+        ? [`${unanswered} ${ofAll} got no answer by id: they are asked again in their turn.`]
+        : []),
+    ]
     return {
-      leftOver,
-      note:
-        leftOver > 0
-          ? `${leftOver} of ${total} ${stream.name} that may still change are left over: they come first in the next run.`
-          : null,
+      leftOver: leftOver + unanswered,
+      note: notes.join(" ") || null,
       askedTo: leftOver > 0 ? ids.at(-1)! : "",
     }
   })

@@ -80,7 +80,16 @@ describe("a list that is newest-first", () => {
         expect(booked).toMatchObject({ mode: "incremental", updated: 6, leftOver: 9 })
         expect(booked.note).toContain("9 of 15 payouts")
         expect(yield* sync()).toMatchObject({ updated: 6, leftOver: 3 })
-        expect(yield* sync()).toMatchObject({ updated: 3, leftOver: 0, note: null })
+        // One that is not answered is not done.
+        const refused = yield* value("SELECT min(payout_id) FROM warehouse.payouts WHERE status = 'PENDING'")
+        sandbox.setFault(({ path }) => (path.endsWith(`/payout/${refused}`) ? { status: 400 } : undefined))
+        const partly = yield* sync()
+        expect(partly).toMatchObject({ mode: "incremental", updated: 2, leftOver: 1 })
+        expect(partly.note).toBe(
+          "1 of 3 payouts that may still change got no answer by id: they are asked again in their turn.",
+        )
+        sandbox.setFault(null)
+        expect(yield* sync()).toMatchObject({ updated: 1, leftOver: 0, note: null })
         expect(yield* open).toBe("0")
       }),
   )
