@@ -3,7 +3,7 @@ import { accountsNamed, serveSettings } from "./App.ts"
 import { type AccountSettings, type DatabaseSettings, database } from "./Config.ts"
 import { examineContact } from "./doctor/contact.ts"
 import { examineDatabase, type Opened } from "./doctor/database.ts"
-import { type Drift, driftOf } from "./doctor/drift.ts"
+import { type Drift, driftOf, isFieldName } from "./doctor/drift.ts"
 import { counted, type Finding, finding, type Level, Listener, worst } from "./doctor/Finding.ts"
 import { type Listed, listFindings, lookAt } from "./doctor/list.ts"
 import { type DirectionOf, eventsIn, type MoneyReport, moneyIn } from "./doctor/money.ts"
@@ -100,6 +100,19 @@ const nothingOf = (account: string, stream: string): StreamReport => ({
   readiness: null,
 })
 
+/** What a report tells of a list: no record, and no key that may be data itself. */
+const told = ({ records: _, byId, ...list }: Probe): Omit<Probe, "records"> => ({
+  ...list,
+  byId:
+    byId === undefined
+      ? undefined
+      : {
+          ...byId,
+          onlyById: byId.onlyById.filter(isFieldName),
+          onlyInList: byId.onlyInList.filter(isFieldName),
+        },
+})
+
 const look = ({ account, client, listed }: Patient, stream: ListStream) =>
   Effect.gen(function* () {
     const { doing } = yield* Listener
@@ -131,12 +144,11 @@ const examineList = (patient: Patient, stream: ListStream) =>
       ...(report === undefined || money === undefined ? [] : moneyFindings(report, money, about)),
     ]
     yield* Effect.forEach(lines, found, { discard: true })
-    const { records: _, ...list } = probe ?? {}
     return {
       ...nothingOf(account.name, stream.name),
       error: error?.message ?? null,
       requests,
-      list: probe === undefined ? null : (list as Omit<Probe, "records">),
+      list: probe === undefined ? null : told(probe),
       drift: drift ?? null,
       money: report ?? null,
     }

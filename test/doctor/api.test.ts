@@ -242,6 +242,15 @@ describe.concurrent("real records that differ", () => {
       )
       const text = JSON.stringify(examination)
       for (const secret of [TOKEN, MARK]) expect(text).not.toContain(secret)
+      // Nor a key of what is answered by id, which may be data itself.
+      const fault: FaultHook = ({ path }) => {
+        const id = /\/wallet\/(wallet_\w+)$/.exec(path)?.[1]
+        const data = { wallet_id: id, wallet_account: [], [`${MARK}@example.com`]: 1 }
+        return id === undefined ? undefined : { body: { status: true, data } }
+      }
+      const byId = yield* against({ walletListHasBalances: false }, { only: ["wallets"], fault })
+      expect(reportOf(byId.examination, "wallets").list!.byId!.onlyById).toEqual(["wallet_account"])
+      expect(JSON.stringify(byId.examination)).not.toContain(MARK)
     }),
   )
 
