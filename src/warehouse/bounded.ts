@@ -3,13 +3,22 @@ import type postgres from "postgres"
 import type { WarehouseError } from "../Errors.ts"
 import { attempt } from "./Database.ts"
 
-/** A transaction in the place of the pool it is from: what would begin one begins a part of it. */
-const asPool = (tx: postgres.TransactionSql): postgres.Sql =>
+/**
+ * A transaction in the place of the pool it is from: what would begin one begins a part of it. Once it is over it asks
+ * nothing more: its connection is another's then, and nothing on it is read only, or bounded.
+ */
+const asPool = (tx: postgres.TransactionSql, over: AbortSignal): postgres.Sql =>
   new Proxy(tx, {
-    get: (target, name) =>
-      name === "begin"
+    apply: (target, self, args) => {
+      over.throwIfAborted()
+      return Reflect.apply(target, self, args)
+    },
+    get: (target, name) => {
+      over.throwIfAborted()
+      return name === "begin"
         ? (...args: ReadonlyArray<unknown>) => target.savepoint(args.at(-1) as never)
-        : Reflect.get(target, name),
+        : Reflect.get(target, name)
+    },
   }) as unknown as postgres.Sql
 
 /**
@@ -28,7 +37,7 @@ export const readingWithin = <A, E>(
     return attempt(() =>
       sql.begin("read only", async tx => {
         await tx.unsafe(`SET LOCAL statement_timeout = ${Math.ceil(statementMillis)}`)
-        return Runtime.runPromiseExit(runtime)(read(asPool(tx)), { signal: over.signal })
+        return Runtime.runPromiseExit(runtime)(read(asPool(tx, over.signal)), { signal: over.signal })
       }),
     ).pipe(Effect.flatten, Effect.ensuring(Effect.sync(() => over.abort()))) as Effect.Effect<
       A,

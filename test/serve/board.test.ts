@@ -5,7 +5,8 @@ import { limitsOf } from "../../src/Health.ts"
 import { allStreams } from "../../src/registry.ts"
 import { makeBoard } from "../../src/serve/board.ts"
 import { exposition } from "../../src/serve/prometheus.ts"
-import { connect } from "../../src/warehouse/Database.ts"
+import { readingWithin } from "../../src/warehouse/bounded.ts"
+import { attempt, connect } from "../../src/warehouse/Database.ts"
 import { runSql, testDatabase } from "../support/postgres.ts"
 import { MIGRATED } from "../support/warehouse.ts"
 import { parsePrometheus, valueOf } from "./prometheusText.ts"
@@ -107,6 +108,40 @@ describe("a database that does not answer in time", () => {
       locked.release()
       yield* Effect.repeat(board.read, { until: ({ databaseProblem }) => databaseProblem === null })
     }).pipe(Effect.timeout("20 seconds")),
+  )
+})
+
+describe("reading within a time", () => {
+  it.scopedLive("asks nothing more on the connection once nobody waits", () =>
+    Effect.gen(function* () {
+      const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
+      const sql = yield* connect(ownerUrl)
+      yield* Effect.promise(() => sql`CREATE SEQUENCE public.asked`)
+      const after: Array<string> = []
+      const read = readingWithin(sql, 4_000, tx =>
+        attempt(async () => {
+          await tx`SELECT pg_sleep(0.5)`
+          for (const ask of [
+            () => tx`SELECT nextval('public.asked')`,
+            () => tx.unsafe("SELECT nextval('public.asked')"),
+          ])
+            after.push(
+              await Promise.resolve()
+                .then(ask)
+                .then(
+                  () => "asked",
+                  () => "not asked",
+                ),
+            )
+        }),
+      )
+      yield* Effect.flip(Effect.timeout(read, "100 millis"))
+      yield* Effect.promise(() => expect.poll(() => after).toHaveLength(2))
+      expect(after).toEqual(["not asked", "not asked"])
+      expect(yield* Effect.promise(() => sql`SELECT is_called FROM public.asked`)).toEqual([
+        { is_called: false },
+      ])
+    }),
   )
 })
 
