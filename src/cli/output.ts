@@ -32,3 +32,6 @@ export const csv = ({ columns, rows }: QueryAnswer): string => stringify([column
 /** One object per row; every value is the text that Postgres prints, so that no digit is lost, or null. */
 export const objects = ({ columns, rows }: QueryAnswer): ReadonlyArray<Record<string, string | null>> =>
   rows.map(row => Object.fromEntries(columns.map((column, i) => [column, row[i] ?? null])))
+
+/** Whether somebody looks on, at a terminal that can take back what it shows. */
+export const isLive = (): boolean => process.stderr.isTTY === true && process.env.TERM !== "dumb"

@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import * as App from "../App.ts"
-import { print, printJson, table } from "./output.ts"
+import { isLive, print, printJson, table } from "./output.ts"
 
 interface Options {
   readonly account: ReadonlyArray<string>
@@ -56,7 +56,7 @@ export const withProgress = <A, E, R>(
   work: Effect.Effect<A, E, R>,
   isJson: boolean,
 ): Effect.Effect<A, E, R> =>
-  isJson || !process.stderr.isTTY || process.env.TERM === "dumb"
+  isJson || !isLive()
     ? work
     : Effect.promise(() => import("./live.ts")).pipe(
         Effect.flatMap(({ liveProgress }) => liveProgress),

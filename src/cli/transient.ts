@@ -1,4 +1,5 @@
 import { createLogUpdate } from "log-update"
+import { isLive } from "./output.ts"
 
 /** What is being done, on a line of stderr that goes again, where a person looks on. */
 export interface Transient {
@@ -9,7 +10,7 @@ export interface Transient {
 const NONE: Transient = { show: () => undefined, clear: () => undefined }
 
 export const transient = (isWanted: boolean): Transient => {
-  if (!isWanted || !process.stderr.isTTY || process.env.TERM === "dumb") return NONE
+  if (!isWanted || !isLive()) return NONE
   const draw = createLogUpdate(process.stderr)
   const clear = () => {
     draw.clear()

@@ -1,5 +1,6 @@
 import { Effect, Logger } from "effect"
 import { lineLogger, loggedBy } from "./logging.ts"
+import { isLive } from "./output.ts"
 import { transient } from "./transient.ts"
 
 /** What a command is at, for whom it keeps waiting: on a terminal a line that goes again, elsewhere the log now and then. */
@@ -29,7 +30,7 @@ export const waiting = <A, E, R>(
     const at: At = (what, rows) => {
       now = { what, ...(rows === undefined ? {} : { rows }) }
     }
-    if (!process.stderr.isTTY) {
+    if (!isLive()) {
       const log = Effect.suspend(() => Effect.logInfo(text()))
       yield* log.pipe(Effect.delay(LOGGED_EVERY), Effect.forever, Effect.forkScoped)
       return yield* work(at)

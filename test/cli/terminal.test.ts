@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Redacted } from "effect"
+import { Effect, Logger, Redacted, TestClock } from "effect"
+import { waiting } from "../../src/cli/waiting.ts"
 import { DEFAULT_LIST_PATHS, start } from "../../src/sandbox/Sandbox.ts"
 import { cli, databaseEnvironment, hasTerminals, sandboxEnvironment } from "../support/cli.ts"
 import { testDatabase } from "../support/postgres.ts"
@@ -86,6 +87,31 @@ describe.skipIf(!hasTerminals).concurrent("sync on a terminal", () => {
         expect(after).toContain(control)
         expect(after.indexOf(control)).toBeLessThan(answer)
       }
+    }),
+  )
+})
+
+describe("a terminal that cannot take back what it shows", () => {
+  it.scoped("is told by the log what a command is at", () =>
+    Effect.gen(function* () {
+      const before = { isTTY: process.stderr.isTTY, TERM: process.env.TERM }
+      Object.assign(process.stderr, { isTTY: true })
+      process.env.TERM = "dumb"
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          Object.assign(process.stderr, { isTTY: before.isTTY })
+          if (before.TERM === undefined) delete process.env.TERM
+          else process.env.TERM = before.TERM
+        }),
+      )
+      const log: Array<string> = []
+      const logger = Logger.make(({ message }) => void log.push(String(message)))
+      yield* waiting("asking", () => Effect.never).pipe(
+        Effect.provide(Logger.replace(Logger.defaultLogger, logger)),
+        Effect.forkScoped,
+      )
+      yield* TestClock.adjust("20 seconds")
+      expect(log).toEqual([expect.stringMatching(/^asking: \d+ s$/)])
     }),
   )
 })
