@@ -56,7 +56,10 @@ export const nextTick = gauge(
 )
 export const running = gauge("running", "Whether this process is in a run of the account.")
 export const ready = gauge("ready", "Whether /readyz says so.")
-export const databaseUp = gauge("database_up", "Whether the database answered.")
+export const databaseUp = gauge(
+  "database_up",
+  "Whether the database can be used: it answered, and is this version's.",
+)
 export const problems = gauge("problems", "Streams whose figures are not to be trusted now.")
 const buildInfo = gauge("build_info", "Always 1; the version is in the label.")
 
