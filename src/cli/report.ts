@@ -6,7 +6,7 @@ import type { ReportData, ReportFilter } from "../report/data.ts"
 import { demoDatabase } from "./demoDatabase.ts"
 import { secondsOf } from "./maxAge.ts"
 import { print, say } from "./output.ts"
-import { csvDirectory, intoFile, intoStdout, refuseDirectory } from "./reportFiles.ts"
+import { csvDirectory, intoFile, intoStdout, refuseDirectory, type WriteText } from "./reportFiles.ts"
 import { told, waiting } from "./waiting.ts"
 
 type Format = "html" | "csv" | "json"
@@ -84,9 +84,9 @@ const csv = (asReader: AsReader, filter: ReportFilter, directory: string) =>
 
 const json = (asReader: AsReader, filter: ReportFilter, told: Told, file: string) =>
   waiting("the figures", at => {
-    const write = (text: AsyncIterable<string>) => (file === "-" ? intoStdout(text) : intoFile(file, text))
     const watch = (rows: number) => at("long lists", rows)
-    return asReader(url => documentOf(url, filter, told, write, watch))
+    const by = (write: WriteText) => asReader(url => documentOf(url, filter, told, write, watch))
+    return file === "-" ? by(intoStdout) : intoFile(file, by)
   })
 
 const html = (asReader: AsReader, filter: ReportFilter, told: Told, file: string) =>
@@ -96,7 +96,9 @@ const html = (asReader: AsReader, filter: ReportFilter, told: Told, file: string
     const text = page(figures)
     yield* file === "-"
       ? print(text.trimEnd())
-      : Effect.tryPromise({ try: () => intoFile(file, [text]), catch: error => error as Failure })
+      : intoFile(file, write =>
+          Effect.tryPromise({ try: () => write([text]), catch: error => error as Failure }),
+        )
     return figures
   })
 

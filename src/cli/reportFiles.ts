@@ -47,22 +47,31 @@ export const refuseDirectory = (file: string) =>
     if (found?.isDirectory()) throw refuse(`${file} is a directory: name a file, or add --format csv.`)
   })
 
-/** Writes text to a file as it comes. One that is there already is replaced, and not before all has come. */
-export const intoFile = async (
+export type WriteText = (text: AsyncIterable<string> | Iterable<string>) => Promise<void>
+
+/**
+ * Lets `use` write text to a file as it comes. One that is there already is replaced, and not before all has come;
+ * where it does not, nothing is left of it.
+ */
+export const intoFile = <A, E>(
   file: string,
-  text: AsyncIterable<string> | Iterable<string>,
-): Promise<void> => {
-  const unfinished = unfinishedOf(file)
-  try {
-    await pipeline(Readable.from(text), openedFor(unfinished)).catch(asFailure(file))
-    await rename(unfinished, file).catch(asFailure(file))
-  } finally {
-    await rm(unfinished, { force: true })
-  }
-}
+  use: (write: WriteText) => Effect.Effect<A, E>,
+): Effect.Effect<A, E> =>
+  Effect.suspend(() => {
+    const unfinished = unfinishedOf(file)
+    const write: WriteText = async text => {
+      await pipeline(Readable.from(text), openedFor(unfinished)).catch(asFailure(file))
+      await rename(unfinished, file).catch(asFailure(file))
+    }
+    // Not by the promise itself: the process would not wait for one that is told to stop.
+    return Effect.ensuring(
+      use(write),
+      Effect.promise(() => rm(unfinished, { force: true })),
+    )
+  })
 
 /** Writes text to stdout as it comes, and no faster than it is read. Who reads it may stop. */
-export const intoStdout = async (text: AsyncIterable<string>): Promise<void> => {
+export const intoStdout: WriteText = async text => {
   await pipeline(Readable.from(text), process.stdout, { end: false }).catch(error => {
     if (!["EPIPE", "ERR_STREAM_PREMATURE_CLOSE"].includes((error as NodeJS.ErrnoException).code ?? ""))
       throw error

@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Redacted } from "effect"
+import { Effect, Fiber, Redacted } from "effect"
+import { intoFile } from "../../src/cli/reportFiles.ts"
 import type { ReportData } from "../../src/report/data.ts"
 import { connect } from "../../src/warehouse/Database.ts"
 import { cli, databaseEnvironment, linesOf } from "../support/cli.ts"
@@ -230,6 +231,25 @@ describe.concurrent("report", () => {
         expect(linesOf(ended.stderr)).toEqual([expect.stringContaining(words)])
       }
       expect(readdirSync(directory)).toEqual([])
+    }),
+  )
+
+  it.scopedLive("leaves nothing of a file that it is told to stop writing", () =>
+    Effect.gen(function* () {
+      const { directory } = yield* cli({})
+      let isOver = false
+      async function* endless() {
+        while (!isOver) yield await new Promise<string>(resolve => setTimeout(resolve, 5, "more "))
+      }
+      const writing = yield* Effect.fork(
+        intoFile(join(directory, "report.json"), write => Effect.promise(() => write(endless()))),
+      )
+      yield* Effect.repeat(Effect.sleep("5 millis").pipe(Effect.map(() => readdirSync(directory))), {
+        until: found => found.length === 1,
+      })
+      yield* Fiber.interrupt(writing)
+      expect(readdirSync(directory)).toEqual([])
+      isOver = true
     }),
   )
 })
