@@ -13,7 +13,7 @@ import { counted, type Finding, finding } from "./Finding.ts"
 /** What discovery finds about a list, in words. */
 
 /** Requests that one list may cost: discovery with all its candidates takes some 60. */
-export const REQUESTS_PER_LIST_MAX = 150
+const REQUESTS_PER_LIST_MAX = 150
 
 /** How a list is read, as far as it was found; `error` where it was not. */
 export interface Listed {

@@ -15,7 +15,7 @@ import { filtered, findTimeFilter } from "./timeFilter.ts"
 /** Pages that are read of a list, from its first on: as many as an order by time needs to show, and two more. */
 export const SAMPLE_PAGES = 5
 /** Records of such a page at most, whatever the pages of a run hold. */
-export const SAMPLE_PAGE_SIZE = 100
+const SAMPLE_PAGE_SIZE = 100
 /** Records that are read by id where the list shows a part of each only. */
 const DETAILS = 5
 /** Records by which a by-id endpoint is looked for: one may be gone by now. */

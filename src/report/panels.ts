@@ -21,7 +21,7 @@ const nextOf = (day: string, grain: Grain): string => {
 }
 
 /** Every bucket from the first of these rows to the last: a day without a row is a day, too. */
-export const bucketsOf = (rows: ReadonlyArray<Row>, grain: Grain): ReadonlyArray<string> => {
+const bucketsOf = (rows: ReadonlyArray<Row>, grain: Grain): ReadonlyArray<string> => {
   const days = rows.map(row => row.bucket!).sort()
   const buckets: Array<string> = []
   for (let day = days[0]; day !== undefined && day <= days.at(-1)!; day = nextOf(day, grain))

@@ -45,7 +45,7 @@ const accountsOf = ({ freshness, rule }: Pick<ReportData, "freshness" | "rule">)
  * What is the matter with a stream, as `status` judges it; null where nothing is. Who is at work a reader cannot see:
  * a run whose process died is noticed when another one ends, or when the figures are too old.
  */
-export const problemKindOf = (row: Row, rule: FreshnessRule): ProblemKind | null => {
+const problemKindOf = (row: Row, rule: FreshnessRule): ProblemKind | null => {
   const status = row.last_ended_status
   if (!isJudged(row, rule)) return null
   if (row.last_run_status === null) return "never"

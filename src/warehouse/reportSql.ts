@@ -170,7 +170,7 @@ const MONTHS_MAX_DAYS = 20 * 366
 const DAY_MILLIS = 86_400_000
 
 /** Days from one to the other, both counted. */
-export const daysBetween = (from: string, to: string): number =>
+const daysBetween = (from: string, to: string): number =>
   Math.round((Date.parse(to) - Date.parse(from)) / DAY_MILLIS) + 1
 
 /** How fine a chart of these days is. */
