@@ -32,6 +32,9 @@ const spread = (ids: ReadonlyArray<string>): ReadonlyArray<string> => {
   return ids.filter((_, i) => i % step === 0).slice(0, ASKED)
 }
 
+/** Then a sync fails: no other answer is sure to be about who was asked. */
+const MISTAKEN = "an answer about somebody else"
+
 const inShort = (error: AccountError | EndpointError): string => {
   if (error._tag === "AccountError") return "HTTP 401"
   return error.status === undefined ? error.reason : `HTTP ${error.status}`
@@ -59,7 +62,13 @@ export const sampleReadiness = (
         failures.push(inShort(answer.left))
         continue
       }
-      const record = { ...(unwrapRecord(answer.right.body) ?? {}), [source.idField]: id }
+      const answered = unwrapRecord(answer.right.body)
+      const about = answered?.[source.idField]
+      if (about !== undefined && about !== id) {
+        failures.push(MISTAKEN)
+        continue
+      }
+      const record = { ...(answered ?? {}), [source.idField]: id }
       records.push(record)
       const decoded = decode(record)
       if (decoded._tag === "Left") continue
@@ -95,19 +104,26 @@ export const readinessFindings = (
   ]
   const failed = [...new Set(failures)].join(", ")
   return [
-    failures.length === asked
+    failures.includes(MISTAKEN)
       ? finding(
           "fail",
           "readiness",
-          `none of ${counted(asked, "customer")} was answered (${failed}): ask PayCombat for access to it.`,
+          `${failures.length} of ${counted(asked, "customer")} not answered (${failed}): a sync fails then; ask PayCombat why.`,
           about,
         )
-      : finding(
-          failures.length > 0 ? "warn" : "pass",
-          "readiness",
-          `${counted(asked, "customer")} asked: ${parts.join("; ")}${failures.length > 0 ? `; ${failures.length} not answered (${failed})` : ""}; ${counted(requests, "request")}.`,
-          about,
-        ),
+      : failures.length === asked
+        ? finding(
+            "fail",
+            "readiness",
+            `none of ${counted(asked, "customer")} was answered (${failed}): ask PayCombat for access to it.`,
+            about,
+          )
+        : finding(
+            failures.length > 0 ? "warn" : "pass",
+            "readiness",
+            `${counted(asked, "customer")} asked: ${parts.join("; ")}${failures.length > 0 ? `; ${failures.length} not answered (${failed})` : ""}; ${counted(requests, "request")}.`,
+            about,
+          ),
     ...driftFindings(drift, about),
   ]
 }

@@ -294,6 +294,13 @@ describe.concurrent("real records that differ", () => {
       expect(linesOf(refused, "readiness")).toEqual([
         "fail none of 6 customers was answered (HTTP 403): ask PayCombat for access to it.",
       ])
+      // As a sync takes it: who is answered about another may have been answered about before, unnoticed.
+      const data = { customer_id: sandbox.idOf("customers", 0), is_wallet_ready: true, missing_field: [] }
+      sandbox.setFault(({ path }) => (path.includes("ready") ? { body: { status: true, data } } : undefined))
+      const mistaken = yield* examined(sandbox, { only: ["wallet_readiness"] })
+      expect(linesOf(mistaken, "readiness")).toEqual([
+        "fail 5 of 6 customers not answered (an answer about somebody else): a sync fails then; ask PayCombat why.",
+      ])
     }),
   )
 })
