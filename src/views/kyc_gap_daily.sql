@@ -23,7 +23,7 @@ span AS (
   SELECT
     account,
     day,
-    sum(n) OVER (PARTITION BY account ORDER BY day) AS not_ready_count,
+    (sum(n) OVER (PARTITION BY account ORDER BY day))::bigint AS not_ready_count,
     coalesce(
       lead(day) OVER (PARTITION BY account ORDER BY day) - 1,
       greatest(day, (now() AT TIME ZONE 'UTC')::date)

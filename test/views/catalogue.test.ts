@@ -84,6 +84,18 @@ describe.each<PostgresVersion>(["18", "14"])("the views of analytics on Postgres
     }),
   )
 
+  it.scopedLive("count in whole numbers: a tool would show another type as money", () =>
+    Effect.gen(function* () {
+      const rows = yield* printed(
+        yield* warehouse,
+        `SELECT DISTINCT format_type(atttypid, atttypmod) AS type
+         FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid AND attnum > 0
+         WHERE relnamespace = 'analytics'::regnamespace AND attname LIKE '%\\_count'`,
+      )
+      expect(rows).toEqual([{ type: "bigint" }])
+    }),
+  )
+
   it.scopedLive("are described, and so is each column", () =>
     Effect.gen(function* () {
       const silent = yield* printed(
