@@ -455,6 +455,12 @@ describe("how far a stream's figures can be trusted", () => {
       expect(ruleText(given)).toContain(
         "within 5 hours, and whole within 2 days: the former as --max-age says",
       )
+      // A limit is not told as less than it is, and what is beyond it as more.
+      const uneven = yield* by({}, 2.5 * HOUR)
+      expect(ruleText(uneven)).toContain("within 150 minutes, and")
+      expect(findingOf(row({ lag_seconds: "9100" }), uneven)?.text).toContain(
+        "151 minutes ago, which is more than 150 minutes",
+      )
       expect((yield* Effect.flip(by({ PAYCOMBAT_SCHEDULE: "daily" }))).message).toContain(
         "PAYCOMBAT_SCHEDULE",
       )

@@ -51,11 +51,34 @@ const UNITS = [
   [60, "minute"],
 ] as const
 
+const MINUTE = [60, "minute"] as const
+const SECOND = [1, "second"] as const
+
+const unitOf = (seconds: number) => UNITS.find(([length]) => seconds >= 2 * length) ?? MINUTE
+
 /** How long, in the largest unit of which there are two, or one. */
 export const duration = (seconds: number): string => {
-  const [unit, name] = UNITS.find(([length]) => seconds >= 2 * length) ?? [60, "minute"]
+  const [unit, name] = unitOf(seconds)
   const n = Math.floor(seconds / unit)
   return n === 0 ? "less than a minute" : plural(n, name)
+}
+
+const exactUnitOf = (seconds: number) =>
+  UNITS.find(([length]) => seconds >= 2 * length && seconds % length === 0) ?? SECOND
+
+/** A limit, which must not be told as less than it is: in the largest unit that leaves nothing out. */
+export const limit = (seconds: number): string => {
+  const [unit, name] = exactUnitOf(seconds)
+  return plural(seconds / unit, name)
+}
+
+/** How long ago, and that it is longer than a limit: in its unit where a larger one would not show that. */
+export const beyond = (seconds: number, most: number): string => {
+  const [unit] = unitOf(seconds)
+  const [exact, name] = exactUnitOf(most)
+  const shown =
+    Math.floor(seconds / unit) * unit >= most ? duration(seconds) : plural(Math.floor(seconds / exact), name)
+  return `${shown} ago, which is more than ${limit(most)}`
 }
 
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]

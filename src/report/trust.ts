@@ -1,6 +1,6 @@
 import { type Judged, type ProblemKind, problemOf } from "../Health.ts"
 import type { FreshnessRule, ReportData, Row } from "./data.ts"
-import { count, duration, plural } from "./text.ts"
+import { beyond, count, duration, limit, plural } from "./text.ts"
 
 /** Whether the figures can be trusted: said before any of them is shown, and judged as `status` judges it. */
 
@@ -87,13 +87,11 @@ export const findingOf = (row: Row, rule: FreshnessRule): Finding | undefined =>
     case "dead":
       return bad(`was being read by a process that ended without a word. ${figures}.`)
     case "stale":
-      return bad(
-        `is stale: it was last read to its end ${duration(age ?? 0)} ago, which is more than ${duration(rule.maxAgeSeconds)}.`,
-      )
+      return bad(`is stale: it was last read to its end ${beyond(age ?? 0, rule.maxAgeSeconds)}.`)
     case "full_stale":
       return {
         level: "attention",
-        text: `${name} was read whole ${duration(secondsOf(row.full_lag_seconds) ?? 0)} ago, which is more than ${duration(rule.fullMaxAgeSeconds)}: removals and late changes may be missing. Run \`paycombat-sync sync --full\`.`,
+        text: `${name} was read whole ${beyond(secondsOf(row.full_lag_seconds) ?? 0, rule.fullMaxAgeSeconds)}: removals and late changes may be missing. Run \`paycombat-sync sync --full\`.`,
       }
   }
 }
@@ -102,7 +100,7 @@ export const findingOf = (row: Row, rule: FreshnessRule): Finding | undefined =>
 export const ruleText = ({ maxAgeSeconds, fullMaxAgeSeconds, ...rule }: FreshnessRule): string => {
   const zone = rule.timezone === "UTC" ? "" : `, ${rule.timezone}`
   const schedules = `\`${rule.schedule}\` and \`${rule.fullSchedule}\`${zone}`
-  const limits = `Fresh is what was read to its end within ${duration(maxAgeSeconds)}, and whole within ${duration(fullMaxAgeSeconds)}`
+  const limits = `Fresh is what was read to its end within ${limit(maxAgeSeconds)}, and whole within ${limit(fullMaxAgeSeconds)}`
   return rule.isGiven
     ? `${limits}: the former as --max-age says; the latter goes by the schedules ${schedules}, and is no less.`
     : `${limits}, by the schedules ${schedules}.`
