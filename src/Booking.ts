@@ -1,5 +1,8 @@
 import { Cause, Effect, Exit } from "effect"
+import type postgres from "postgres"
 import type { WarehouseError } from "./Errors.ts"
+import { retryTransient } from "./warehouse/Database.ts"
+import { release, type Taken } from "./warehouse/Lease.ts"
 
 /** What is written down at the end of a run, however it ended. */
 
@@ -9,17 +12,27 @@ const STOPPING_MAX = "5 seconds"
 const GIVEN_UP =
   "Postgres did not take the end of this run in time: the next run books it as dead, and goes on from what is committed."
 
+const isToldToStop = (exit: Exit.Exit<unknown, unknown>): boolean =>
+  Exit.isFailure(exit) && Cause.isInterrupted(exit.cause)
+
 /** Books an end of its own run. A failure is logged: nothing more can be done about it. */
 export const booking =
   (exit: Exit.Exit<unknown, unknown>) =>
   (book: Effect.Effect<unknown, WarehouseError>): Effect.Effect<void> => {
     const logged = Effect.catchAll(book, error => Effect.logError(error.message))
-    if (Exit.isSuccess(exit) || !Cause.isInterrupted(exit.cause)) return Effect.asVoid(logged)
-    return inTime(logged, Effect.logError(GIVEN_UP))
+    return isToldToStop(exit) ? inTime(logged, Effect.logError(GIVEN_UP)) : Effect.asVoid(logged)
+  }
+
+/** Gives back the leases of a run, again where that may help and nobody waits for it. One that cannot be given back runs out. */
+export const giveBack =
+  (sql: postgres.Sql) =>
+  ({ held }: Taken, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
+    const once = release(sql, held)
+    return Effect.ignore(inTime(isToldToStop(exit) ? once : retryTransient(once)))
   }
 
 /** Gives up after a few seconds, also where nothing else may be interrupted. */
-export const inTime = <E>(
+const inTime = <E>(
   work: Effect.Effect<unknown, E>,
   late: Effect.Effect<void> = Effect.void,
 ): Effect.Effect<void, E> =>

@@ -3,7 +3,7 @@ import { hostname } from "node:os"
 import type * as HttpClient from "@effect/platform/HttpClient"
 import { Cause, Deferred, Duration, Effect, Exit, Option, Schedule } from "effect"
 import type postgres from "postgres"
-import { booking, inTime } from "./Booking.ts"
+import { booking, giveBack } from "./Booking.ts"
 import type { AccountSettings, RunSettings } from "./Config.ts"
 import type { AccountError, EndpointError, LeaseError, WarehouseError } from "./Errors.ts"
 import { runListStream } from "./ListRun.ts"
@@ -14,7 +14,7 @@ import { type Client, make as makeClient, Usage } from "./paycombat/Client.ts"
 import { isList, isLookup, redacting, type Stream } from "./Stream.ts"
 import { VERSION } from "./version.ts"
 import { Warehouse, whileOpen } from "./warehouse/Database.ts"
-import { acquire, type Held, release, renew } from "./warehouse/Lease.ts"
+import { acquire, type Held, renew } from "./warehouse/Lease.ts"
 import { finishRun, finishStream, type Status, startRun, startStream } from "./warehouse/Ledger.ts"
 import { confirmPrivacy, settlePrivacy } from "./warehouse/privacy.ts"
 import { readingTime } from "./warehouse/readingTime.ts"
@@ -198,8 +198,7 @@ const takeLeases = (sql: postgres.Sql, options: RunOptions, runId: string, holde
       holder,
       leaseSeconds: options.leaseSeconds,
     }),
-    // One that cannot be given back runs out.
-    ({ held }) => Effect.ignore(inTime(release(sql, held))),
+    giveBack(sql),
   )
 
 /** Runs the streams of one account, each after its parents have ended, however they ended. */

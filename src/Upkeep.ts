@@ -2,14 +2,14 @@ import { randomUUID } from "node:crypto"
 import { hostname } from "node:os"
 import { Cause, Effect, Exit } from "effect"
 import type postgres from "postgres"
-import { booking, inTime } from "./Booking.ts"
+import { booking, giveBack } from "./Booking.ts"
 import type { LeaseError, WarehouseError } from "./Errors.ts"
 import { endingOf, heartbeat, worst } from "./Pipeline.ts"
 import { Progress, type StreamProgress } from "./Progress.ts"
 import type { Stream } from "./Stream.ts"
 import { VERSION } from "./version.ts"
 import { Warehouse, whileOpen } from "./warehouse/Database.ts"
-import { acquire, type Held, release } from "./warehouse/Lease.ts"
+import { acquire, type Held } from "./warehouse/Lease.ts"
 import { finishRun, finishStream, type Mode, startRun, startStream } from "./warehouse/Ledger.ts"
 import { type RunSummary, summaryOf } from "./warehouse/Summary.ts"
 
@@ -108,7 +108,7 @@ const runOn = (
         holder: `${hostname()}:${process.pid}`,
         leaseSeconds,
       }),
-      taken => Effect.ignore(inTime(release(sql, taken.held))),
+      giveBack(sql),
     )
     const [first] = refused
     if (held.length === 0 && first !== undefined) return yield* first

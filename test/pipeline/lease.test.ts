@@ -12,6 +12,7 @@ import {
   printed,
   statusesOf,
   streamOf,
+  syncOnce,
   testWarehouse,
 } from "../support/warehouse.ts"
 
@@ -96,6 +97,25 @@ describe("a lease that was given back", () => {
       expect(yield* Effect.either(renew(sql, stopped.held))).toMatchObject({ left: { reason: "lost" } })
       expect(yield* printed(sql, "SELECT 1 AS one FROM warehouse.checkouts")).toEqual([])
       expect(yield* (yield* loading(sql, checkouts)).load([record, T1])).toMatchObject({ inserted: 1 })
+    }),
+  )
+
+  it.scopedLive("is given back at the end of a run though the connection goes at that moment", () =>
+    Effect.gen(function* () {
+      const { sql, sandbox, rows } = yield* bench({})
+      let tries = 0
+      const losing = new Proxy(sql, {
+        get: (target, name) =>
+          name !== "unsafe"
+            ? Reflect.get(target, name)
+            : (text: string, ...parameters: ReadonlyArray<never>) =>
+                text.includes("fence = l.fence + 1 FROM") && ++tries === 1
+                  ? Promise.reject(Object.assign(new Error("gone"), { code: "CONNECTION_CLOSED" }))
+                  : target.unsafe(text, ...parameters),
+      })
+      expect((yield* syncOnce(losing, sandbox, { only: ["payouts"] })).status).toBe("complete")
+      expect(tries).toBe(2)
+      expect(yield* rows("SELECT 1 AS one FROM sync.leases WHERE expires_at > clock_timestamp()")).toEqual([])
     }),
   )
 })
