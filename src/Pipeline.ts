@@ -159,24 +159,28 @@ const runStream = (
           ? runLookupStream(whole, guarded)
           : Effect.dieMessage(`${stream.name} has no source`)
     })
-    yield* startStream(context.sql, context.held, isList(stream) ? "full" : "lookup")
-    yield* tell({})
-    yield* firstOf<StreamResult, StreamFailure, never>([
+    const start = startStream(context.sql, context.held, isList(stream) ? "full" : "lookup")
+    const all = firstOf<StreamResult, StreamFailure, never>([
       Deferred.await(stop),
       work,
       heartbeat(context.sql, context.held),
-    ]).pipe(
+    ])
+    const run = Effect.zipRight(tell({}), all).pipe(
       Effect.tapErrorTag("AccountError", error => Deferred.fail(stop, error)),
       Effect.provideService(Usage, usage),
       Effect.tapDefect(cause => Effect.logError("unexpected failure", cause)),
-      Effect.onExit(exit => {
-        const ending = endingOf(exit)
-        return finishStream(context.sql, context.held, { ...ending, ...usage }).pipe(
-          booking(exit),
-          Effect.zipRight(tell({ status: ending.status, message: ending.error ?? ending.note })),
-        )
-      }),
-      Effect.exit,
+    )
+    const ended = (exit: Exit.Exit<StreamResult, StreamFailure>) => {
+      const ending = endingOf(exit)
+      return finishStream(context.sql, context.held, { ...ending, ...usage }).pipe(
+        booking(exit),
+        Effect.zipRight(tell({ status: ending.status, message: ending.error ?? ending.note })),
+      )
+    }
+    // What is booked as begun is booked as ended, also where it is told to stop while it begins.
+    yield* Effect.uninterruptibleMask(restore =>
+      Effect.zipRight(start, Effect.exit(Effect.onExit(restore(run), ended))),
+    ).pipe(
       Effect.flatMap(exit =>
         Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause) ? Effect.interrupt : Effect.void,
       ),

@@ -3,7 +3,7 @@ import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../Errors.ts"
 import type { Stream } from "../Stream.ts"
 import { shapeOf, type Transaction } from "./bulk.ts"
-import { attempt, reading, retryTransient } from "./Database.ts"
+import { attempt, reading, retryTransient, retryUntilInterrupted } from "./Database.ts"
 import { fenced, type Held } from "./Lease.ts"
 import { closeUnlisted, countNameless, countOpen } from "./rejects.ts"
 import { anyMissing, bookGone, bookMissing, type Ended, namelessNote } from "./removal.ts"
@@ -59,7 +59,7 @@ export const finishRun = (
 
 /** Books a stream's run as started, and as dead those that left it `running` without a lease, if it is ours now. */
 export const startStream = (sql: postgres.Sql, held: Held, mode: Mode): Effect.Effect<void, WarehouseError> =>
-  retryTransient(
+  retryUntilInterrupted(
     attempt(() =>
       sql.begin(async tx => {
         const dead = await tx<Array<{ run_id: string }>>`
