@@ -164,7 +164,8 @@ describe.concurrent("look-ups", () => {
       const serving = yield* serve({
         accounts: [
           accountOf(sandbox, { ratePerSecond: 20, pageSize: 100 }),
-          accountOf(sandbox, { name: "wide", ratePerSecond: 1_000, pageSize: 100 }),
+          // Also where its run begins a moment before the tick.
+          accountOf(sandbox, { name: "wide", ratePerSecond: 100_000, pageSize: 100 }),
         ],
         streams,
         schedule: { incremental: "*/2 * * * * *", full: NEVER, timezone: "UTC" },
