@@ -48,6 +48,10 @@ export const ago = (seconds: number): string => {
   return `${Math.floor(Math.max(0, seconds) / unit)} ${name}`
 }
 
+/** A limit that was passed, in smaller units where it would else read like what passed it: `150 min` beside `2 h`. */
+const beyond = (age: number, limit: number): string =>
+  ago(age) === ago(limit) ? `${Math.floor(limit / 60)} min` : ago(limit)
+
 /** Seconds since a time that Postgres printed; null for none. */
 export const ageSeconds = (time: string | null, now: Date): number | null =>
   time === null ? null : Math.max(0, (now.getTime() - new Date(time).getTime()) / 1000)
@@ -93,7 +97,7 @@ export const problemOf = (status: Judged, limits: Limits, now: Date): Problem | 
     return {
       kind: "stale",
       message:
-        `was read to its end ${ago(age)} ago, which is more than ${ago(limits.maxAgeSeconds)}: ` +
+        `was read to its end ${ago(age)} ago, which is more than ${beyond(age, limits.maxAgeSeconds)}: ` +
         (heldBy === null
           ? "see that `serve` or your timer runs, or run `paycombat-sync sync`."
           : "a run is under way, wait for it."),
@@ -102,7 +106,7 @@ export const problemOf = (status: Judged, limits: Limits, now: Date): Problem | 
     return {
       kind: "full_stale",
       message:
-        `was read whole ${ago(fullAge)} ago, which is more than ${ago(limits.fullMaxAgeSeconds)}:` +
+        `was read whole ${ago(fullAge)} ago, which is more than ${beyond(fullAge, limits.fullMaxAgeSeconds)}:` +
         " removals and late changes may be missing; run `paycombat-sync sync --full`.",
     }
   return null

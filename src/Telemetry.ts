@@ -10,6 +10,7 @@ import { VERSION } from "./version.ts"
 /** The last spans and figures of a process get so long to go out. */
 const FLUSH_LIMIT = "2 seconds"
 const EXPORT_INTERVAL_MILLIS = 60_000
+const EXPORT_LIMIT_MILLIS = 30_000
 
 /** What the exporters read by themselves, from the process' environment alone: what `.env` sets is put there. */
 const READ_BY_EXPORTERS = [
@@ -124,10 +125,11 @@ const serviceName = Effect.gen(function* () {
   return (yield* variable("OTEL_SERVICE_NAME")) ?? among?.split("=")[1]?.trim() ?? "paycombat-sync"
 })
 
-const interval = Effect.map(variable("OTEL_METRIC_EXPORT_INTERVAL"), given => {
-  const millis = Number(given)
-  return Number.isInteger(millis) && millis > 0 ? millis : EXPORT_INTERVAL_MILLIS
-})
+const millisOf = (name: string, otherwise: number) =>
+  Effect.map(variable(name), given => {
+    const millis = Number(given)
+    return Number.isInteger(millis) && millis > 0 ? millis : otherwise
+  })
 
 const exporting = (wanted: Readonly<Record<Signal, boolean>>) =>
   Effect.gen(function* () {
@@ -160,7 +162,8 @@ const exporting = (wanted: Readonly<Record<Signal, boolean>>) =>
     metrics.export = (batch, done) => watchedMetrics.send(known(batch), done)
     yield* Effect.addFinalizer(() => Effect.zipRight(watchedTraces.leave, watchedMetrics.leave))
     const resource = { serviceName: yield* serviceName, serviceVersion: VERSION }
-    const exportIntervalMillis = yield* interval
+    const exportIntervalMillis = yield* millisOf("OTEL_METRIC_EXPORT_INTERVAL", EXPORT_INTERVAL_MILLIS)
+    const exportLimitMillis = yield* millisOf("OTEL_METRIC_EXPORT_TIMEOUT", EXPORT_LIMIT_MILLIS)
     return NodeSdk.layer(() => ({
       resource,
       shutdownTimeout: FLUSH_LIMIT,
@@ -170,7 +173,8 @@ const exporting = (wanted: Readonly<Record<Signal, boolean>>) =>
             metricReader: new PeriodicExportingMetricReader({
               exporter: metrics,
               exportIntervalMillis,
-              exportTimeoutMillis: exportIntervalMillis,
+              // The reader refuses one that is longer than its interval.
+              exportTimeoutMillis: Math.min(exportLimitMillis, exportIntervalMillis),
             }),
           }
         : {}),

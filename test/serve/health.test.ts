@@ -70,6 +70,13 @@ describe("figures", () => {
     ).toBe("never")
   })
 
+  it("are not said to be as old as they may be where they are older", () => {
+    const limits = limitsOf({ incremental: 75 * 60, full: 86_400 })
+    expect(problemOf(status({ lastCompleteAt: minutesAgo(160) }), limits, NOW)?.message).toContain(
+      "2 h ago, which is more than 150 min:",
+    )
+  })
+
   it("are stale after twice the schedule's interval, but not within an hour; or when somebody says so", () => {
     expect(kindOf({ lastCompleteAt: minutesAgo(59) })).toBeNull()
     expect(kindOf({ lastCompleteAt: minutesAgo(61) })).toBe("stale")
