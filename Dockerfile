@@ -18,7 +18,7 @@ COPY --from=build /build/node_modules node_modules
 COPY --from=build /build/dist dist
 COPY drizzle drizzle
 COPY src/views src/views
-RUN ln -s /app/dist/main.js /usr/local/bin/paycombat-sync && chmod 755 dist/main.js \
+RUN ln -s /app/dist/main.js /usr/local/bin/paycombat-sync \
   && mkdir /data && chown node:node /data
 # The program may write nothing but its data.
 USER node

@@ -64,10 +64,11 @@ export const migrateWarehouse: Effect.Effect<
 
 /**
  * Makes sure that the tables and views are the program's. The embedded database is brought up to date by
- * itself, a given one only when told to: otherwise a `ConfigurationError` says what is missing.
+ * itself, a given one only when told to: otherwise a `ConfigurationError` says what is missing, and what to do.
  */
 export const upToDate = (
   isMigrating: boolean,
+  remedy = "run `paycombat-sync migrate`, or add --migrate",
 ): Effect.Effect<void, ConfigurationError | WarehouseError, Warehouse> =>
   Effect.gen(function* () {
     const { sql, isEmbedded } = yield* Warehouse
@@ -77,7 +78,7 @@ export const upToDate = (
       return yield* new ConfigurationError({
         message:
           `The database is not up to date (${migrations.length} migrations and ${views.length} views to go):` +
-          " run `paycombat-sync migrate`, or add --migrate.",
+          ` ${remedy}.`,
       })
     }
     const report = yield* migrate(sql)
@@ -101,7 +102,7 @@ export const accountsNamed = (names: ReadonlyArray<string>) =>
     const unknown = names.find(name => !accounts.some(account => account.name === name))
     if (unknown !== undefined) {
       return yield* new ConfigurationError({
-        message: `There is no account ${unknown}; PAYCOMBAT_ACCOUNTS names ${accounts.map(({ name }) => name).join(", ")}.`,
+        message: `There is no account ${unknown}; configured ${accounts.length === 1 ? "is" : "are"} ${accounts.map(({ name }) => name).join(", ")}.`,
       })
     }
     return names.length === 0 ? accounts : accounts.filter(({ name }) => names.includes(name))
@@ -147,7 +148,7 @@ export const pending: Effect.Effect<Pending, ConfigurationError | WarehouseError
 /** Refuses a database that has no tables yet, or other tables than this program's. */
 const current: Effect.Effect<void, ConfigurationError | WarehouseError, Warehouse> = Effect.flatMap(
   Warehouse,
-  ({ isEmbedded }) => upToDate(isEmbedded),
+  ({ isEmbedded }) => upToDate(isEmbedded, "run `paycombat-sync migrate`"),
 )
 
 /** Lets `use` have the login that may read `analytics` and nothing else. */
@@ -160,7 +161,7 @@ export const asReader = <A, E>(
       return yield* new ConfigurationError({
         message:
           "PAYCOMBAT_READER_URL is not set: a given Postgres is asked only as a login that can read analytics" +
-          " and nothing else, such as a member of paycombat_reader.",
+          " and nothing else, such as a member of paycombat_reader: docs/bi.md says how to make one.",
       })
     }
     yield* current

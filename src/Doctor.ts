@@ -187,10 +187,24 @@ const tokenFinding = ({ account, listed }: Patient): Finding => {
       )
 }
 
+/** Lists that are nowhere: one may be elsewhere, all of them hardly. */
+const addressFinding = ({ account, listed }: Patient): ReadonlyArray<Finding> =>
+  listed.size > 1 && [...listed.values()].every(({ probe }) => probe === undefined) && !isRefused(listed)
+    ? [
+        finding(
+          "warn",
+          "API",
+          `none of the ${listed.size} lists is there under ${account.baseUrl}: check PAYCOMBAT_BASE_URL before you set any path.`,
+          { account: account.name },
+        ),
+      ]
+    : []
+
 const examineAccount = (subject: Subject, account: AccountSettings, opened: Opened | undefined) =>
   Effect.gen(function* () {
     const client = yield* make(account)
     const patient: Patient = { account, client, opened, listed: new Map() }
+    const { listed } = patient
     const { found } = yield* Listener
     const readiness = subject.allStreams.find(isLookup)
     const path = readiness?.source.path ?? (id => `/${id}`)
@@ -204,13 +218,14 @@ const examineAccount = (subject: Subject, account: AccountSettings, opened: Open
         const parent = subject.allStreams.filter(isList).find(({ name }) => name === of)
         if (parent !== undefined) reports.push(yield* examineLookup(patient, stream, parent))
       }
-      if (reports.at(-1)?.error !== null && isTokenRefused(patient)) break
+      if (reports.at(-1)?.error !== null && isRefused(listed)) break
     }
+    for (const line of addressFinding(patient)) yield* found(line)
     yield* found(tokenFinding(patient))
     return reports
   })
 
-const isTokenRefused = ({ listed }: Patient): boolean =>
+const isRefused = (listed: Patient["listed"]): boolean =>
   [...listed.values()].some(({ error }) => error?._tag === "AccountError")
 
 /** Examines all of it. Never fails: what is wrong is what it tells. */

@@ -66,7 +66,7 @@ Keeps a merchant's PayCombat data in Postgres, ready for SQL, BI and compliance 
   sandbox    serves a simulated PayCombat API
 
 paycombat-sync <command> --help says more. Settings are environment variables: see .env.example.
-Every command takes --log-level debug|info|warning|error. Also: --version, --completions bash|fish|zsh.`
+Before any command: --log-level debug|info|warning|error. Also: --version, --completions bash|fish|zsh.`
 
 const asksForOverview = (argv: ReadonlyArray<string>) =>
   ["", "--help", "-h"].includes(argv.slice(2).join(" "))

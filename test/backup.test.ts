@@ -1,4 +1,4 @@
-import { readdir, readFile, stat, writeFile } from "node:fs/promises"
+import { readdir, readFile, rm, stat, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { gunzipSync, gzipSync } from "node:zlib"
 import { describe, expect, it } from "@effect/vitest"
@@ -103,8 +103,18 @@ describe("backup and restore", () => {
   it.scopedLive("saves one moment, whole or not at all, for its owner's eyes only", () =>
     Effect.gen(function* () {
       const source = yield* filled
-      yield* Effect.promise(() => writeFile(source.file, "an older backup"))
+      yield* Effect.promise(() => writeFile(source.file, "somebody's letter"))
+      expect(yield* Effect.flip(backup(source.ownerUrl, source.file))).toMatchObject({
+        _tag: "ConfigurationError",
+        message: `${source.file} is there, and no backup: choose another name. Only an older backup is replaced.`,
+      })
+      expect(yield* Effect.promise(() => readFile(source.file, "utf8"))).toBe("somebody's letter")
+      yield* Effect.promise(() => rm(source.file))
       yield* backup(source.ownerUrl, source.file)
+      const older = yield* Effect.promise(() => readFile(source.file))
+      yield* Effect.promise(() => runSql(source.ownerUrl, "DELETE FROM sync.runs"))
+      yield* backup(source.ownerUrl, source.file)
+      expect(yield* Effect.promise(() => readFile(source.file))).not.toEqual(older)
       expect((yield* Effect.promise(() => stat(source.file))).mode & 0o777).toBe(0o600)
       expect(yield* Effect.promise(() => readdir(join(source.file, "..")))).toEqual(["backup.gz"])
       const before = yield* Effect.promise(() => readFile(source.file))
@@ -196,6 +206,7 @@ describe("a file that is damaged restores nothing", () => {
       const error = yield* Effect.flip(restore(target.ownerUrl, file))
       expect(error).toBeInstanceOf(ConfigurationError)
       expect(error.message).toContain(file)
+      expect(error.message).toMatch(/backup, or (cut off or )?damaged/)
       expect(yield* contentOf(target.ownerUrl, SAVED)).toEqual(before)
     }),
   )

@@ -31,6 +31,9 @@ type AsReader = <A, E>(
 
 const refuse = (message: string) => new ConfigurationError({ message })
 
+/** `csv` is answered by itself: it takes a directory. */
+const KNOWN_ENDINGS = ["html", "htm", "json", "csv"]
+
 const formatOf = ({ format, file }: Options): Format =>
   Option.getOrElse(format, () => (Option.getOrElse(file, () => "").endsWith(".json") ? "json" : "html"))
 
@@ -109,6 +112,11 @@ export const run = (options: Options) =>
     const file = fileOf(options, format)
     if (format === "csv" && file === "-")
       return yield* refuse("--format csv writes a file of each view: name a directory instead of -.")
+    const [, other] = /\.([a-z0-9]{1,5})$/i.exec(file) ?? []
+    if (Option.isNone(options.format) && other !== undefined && !KNOWN_ENDINGS.includes(other.toLowerCase()))
+      return yield* refuse(
+        `A report is HTML, JSON or CSV: name a file that ends in .html or .json, or give --format for ${file}.`,
+      )
     if (format !== "csv" && file.endsWith(".csv"))
       return yield* refuse("CSV is a file of each view: name a directory, and add --format csv.")
     if (format === "csv" && Option.isSome(options.maxAge))

@@ -33,6 +33,8 @@ interface Options extends Pick<SandboxOptions, "seed"> {
   readonly json: boolean
 }
 
+const PORT_MAX = 65_535
+
 const refuse = (message: string) => Effect.fail(new ConfigurationError({ message }))
 
 /** What stands before and after the first `=`. */
@@ -171,6 +173,8 @@ export const run = ({
       reshapeAfter,
       ...options
     } = given
+    if (given.port !== undefined && (given.port < 0 || given.port > PORT_MAX))
+      return yield* refuse(`--port ${given.port} is not a port: 0 to ${PORT_MAX}; 0 takes a free one.`)
     const chances = yield* chancesOf(faults)
     const fault = faults.length === 0 ? null : seededFaults(options.seed, chances)
     const listPaths = yield* pathsOf(paths)

@@ -37,11 +37,14 @@ export const printSummary = ({ streams }: App.RunSummary): Effect.Effect<void> =
     }
   }
   const columns = isNamed ? ["account", ...COLUMNS] : COLUMNS
-  return print(
-    [table({ columns, rows }), ...Array.from(said, ([text, about]) => `${about.join(", ")}: ${text}`)].join(
-      "\n",
-    ),
-  )
+  const lines = [
+    table({ columns, rows }),
+    ...Array.from(said, ([text, about]) => `${about.join(", ")}: ${text}`),
+    ...(streams.some(({ rejected }) => rejected > 0)
+      ? ["What was rejected, and why: `paycombat-sync rejects list`."]
+      : []),
+  ]
+  return print(lines.join("\n"))
 }
 
 /** Exit code 1 for a run that missed something, or, when strict, that had rejects. */

@@ -1,14 +1,14 @@
 import { createHash } from "node:crypto"
-import { createWriteStream } from "node:fs"
-import { rename, rm, stat } from "node:fs/promises"
+import { createReadStream, createWriteStream } from "node:fs"
+import { access, rename, rm, stat } from "node:fs/promises"
 import { Readable } from "node:stream"
 import { pipeline } from "node:stream/promises"
-import { createGzip } from "node:zlib"
-import { Effect, type Redacted } from "effect"
+import { createGunzip, createGzip } from "node:zlib"
+import { Effect, Option, type Redacted } from "effect"
 import type postgres from "postgres"
 import { ConfigurationError, type WarehouseError } from "../Errors.ts"
 import { VERSION } from "../version.ts"
-import { FORMAT, type Header, type TableLine, type Trailer } from "./backupFile.ts"
+import { decodeHeader, FORMAT, type Header, linesOf, type TableLine, type Trailer } from "./backupFile.ts"
 import { appliedMigrations, type BackupTable, backupTables, neutralSession } from "./backupTables.ts"
 import { connect, warehouseError } from "./Database.ts"
 
@@ -26,7 +26,7 @@ export type TellRows = (table: string, rows: number) => void
 /**
  * Saves the warehouse and its ledger as of one moment to one file, while syncs may go on. Logical: it can be
  * restored into another version of Postgres, given or embedded. The file appears under its name when it is
- * complete, replaces an older one of that name, and may be read by nobody else: it holds personal data.
+ * complete, replaces an older backup of that name but no other file, and may be read by nobody else: it holds personal data.
  * Memory stays flat. Not in it: the views, which `migrate` makes, and passes under way.
  */
 export const backup = (
@@ -35,6 +35,7 @@ export const backup = (
   tell: TellRows = () => undefined,
 ): Effect.Effect<BackupSummary, ConfigurationError | WarehouseError> =>
   Effect.gen(function* () {
+    yield* refuseOther(file)
     const sql = yield* connect(ownerUrl)
     const unfinished = yield* Effect.acquireRelease(
       Effect.succeed(`${file}.${process.pid}.unfinished`),
@@ -54,6 +55,36 @@ export const backup = (
       catch: error => backupError(error, `write ${file}`),
     })
   }).pipe(Effect.scoped)
+
+/** A slip of the fingers must not cost somebody another file. */
+const refuseOther = (file: string) =>
+  Effect.tryPromise({
+    try: async () => {
+      const isThere = await access(file).then(
+        () => true,
+        () => false,
+      )
+      if (!isThere || (await isBackup(file))) return
+      throw new ConfigurationError({
+        message: `${file} is there, and no backup: choose another name. Only an older backup is replaced.`,
+      })
+    },
+    catch: error => backupError(error, `write ${file}`),
+  })
+
+/** Whether a file begins as a backup does. */
+const isBackup = async (file: string): Promise<boolean> => {
+  const source = createReadStream(file)
+  const lines = linesOf(source.pipe(createGunzip()))
+  try {
+    const first = await lines.next()
+    return first.done !== true && Option.isSome(decodeHeader(first.value.toString("utf8")))
+  } catch {
+    return false
+  } finally {
+    source.destroy()
+  }
+}
 
 async function* content(
   tx: postgres.TransactionSql,
@@ -107,11 +138,15 @@ export const noWarehouse = () =>
   })
 
 /** What the file system, not Postgres, refuses: a wrong path, a full disk, somebody else's file, a damaged file. */
-const OF_FILES = /^(E(NOENT|ACCES|PERM|ROFS|NOSPC|DQUOT|FBIG|ISDIR|NOTDIR|EXIST|MFILE|IO)$|Z_)/
+const OF_FILES = /^E(NOENT|ACCES|PERM|ROFS|NOSPC|DQUOT|FBIG|ISDIR|NOTDIR|EXIST|MFILE|IO)$/
 
 export const backupError = (error: unknown, doing: string): ConfigurationError | WarehouseError => {
   if (error instanceof ConfigurationError) return error
   const code = error instanceof Error && "code" in error ? String(error.code) : ""
+  if (code.startsWith("Z_"))
+    return new ConfigurationError({
+      message: `Cannot ${doing}: it is no backup, or cut off or damaged (${code}).`,
+    })
   if (OF_FILES.test(code)) return new ConfigurationError({ message: `Cannot ${doing}: ${code}.` })
   return warehouseError(error)
 }

@@ -64,6 +64,7 @@ describe.concurrent("status", () => {
         }),
       )
       const table = yield* run(["status", "--stream", "payouts", "--account", "default"])
+      expect(table.stdout).toContain("✔ The figures can be trusted, but for what is left out of them")
       const lines = linesOf(table.stdout).filter(line => line.includes("default"))
       expect(lines).toHaveLength(1)
       expect(lines[0]).toMatch(/payouts.*complete_with_rejects.*19.*1.*0.*\/api\/v1\/payout\/get-all │/)

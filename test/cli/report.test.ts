@@ -216,6 +216,7 @@ describe.concurrent("report", () => {
         [["--currency", "eur"], "EUR, KWD"],
         [["--format", "csv", "-"], "name a directory"],
         [["report.csv"], "--format csv"],
+        [["report.pdf"], "ends in .html or .json"],
         [["."], "is a directory"],
         [["none/report.html"], "ENOENT"],
         [["--format", "csv", "none/views"], "ENOENT"],

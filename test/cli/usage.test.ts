@@ -75,6 +75,7 @@ describe.concurrent("wrong usage", () => {
     "an unknown option": [["sync", "--bogus"], "--bogus"],
     "a missing argument": [["query"], "<statement>"],
     "a number that is none": [["sandbox", "--port", "high"], "high"],
+    "a port that is none": [["sandbox", "--port", "99999"], "--port 99999 is not a port: 0 to 65535"],
     "a repeated option without its value": [["sync", "--account"], "--account needs a value"],
     "a repeated option with an empty value": [["sync", "--stream", ""], "--stream needs a value"],
     "a fault that is none": [["sandbox", "--fault", "fire=0.5"], "rate-limit"],

@@ -37,6 +37,16 @@ describe.concurrent("a healthy API", () => {
     }),
   )
 
+  it.scopedLive("whose address is wrong behind the host is suspected as a whole, before any path", () =>
+    Effect.gen(function* () {
+      const sandbox = yield* start(SMALL)
+      const examination = yield* examined(sandbox, { account: { baseUrl: `${sandbox.url}/v9` } })
+      expect(linesOf(examination, "API").at(-1)).toMatch(
+        /^warn none of the 5 lists is there under .*\/v9: check PAYCOMBAT_BASE_URL/,
+      )
+    }),
+  )
+
   it.scopedLive("tells how each list is read", () =>
     Effect.gen(function* () {
       const { examination } = yield* against({
