@@ -18,7 +18,7 @@ const KILLED = 137
 
 /** Which commit points are tried where there is no time for all. */
 const FIRST = { before: 4, after: 9 }
-const STEP = 30
+const STEP = 45
 
 /** Further commit points than a run of this world has. */
 const POINTS_MAX = 80
