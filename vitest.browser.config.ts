@@ -1,14 +1,15 @@
-import { defineConfig } from "vitest/config"
+import { defineConfig, mergeConfig } from "vitest/config"
+import shared from "./vitest.shared.ts"
 
 /** What is looked at in a real browser: apart from `npm test`, which needs none. */
-export default defineConfig({
-  test: {
-    include: ["test/browser/**/*.test.ts"],
-    globalSetup: ["test/support/globalSetup.ts", "test/browser/setup.ts"],
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
-    // A browser takes as much memory and processor as all else together.
-    maxWorkers: 1,
-    minWorkers: 1,
-  },
-})
+export default mergeConfig(
+  shared,
+  defineConfig({
+    test: {
+      include: ["test/browser/**/*.test.ts"],
+      globalSetup: ["test/browser/setup.ts"],
+      // A browser takes as much memory and processor as all else together.
+      maxWorkers: 1,
+    },
+  }),
+)

@@ -1,15 +1,13 @@
-import { configDefaults, defineConfig } from "vitest/config"
+import { configDefaults, defineConfig, mergeConfig } from "vitest/config"
+import shared from "./vitest.shared.ts"
 
-export default defineConfig({
-  test: {
-    include: ["test/**/*.test.ts"],
-    // They need a browser: npm run test:browser.
-    exclude: [...configDefaults.exclude, "test/browser/**"],
-    globalSetup: ["test/support/globalSetup.ts"],
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
-    // Tests wait for servers and processes more than they compute: on two cores three at once are soonest done.
-    maxWorkers: 3,
-    minWorkers: 1,
-  },
-})
+export default mergeConfig(
+  shared,
+  defineConfig({
+    test: {
+      include: ["test/**/*.test.ts"],
+      // Suites of their own: npm run test:browser, which needs a browser, and npm run test:faults, which needs time.
+      exclude: [...configDefaults.exclude, "test/browser/**", "test/faults/**"],
+    },
+  }),
+)

@@ -1,0 +1,5 @@
+import { defineConfig, mergeConfig } from "vitest/config"
+import shared from "./vitest.shared.ts"
+
+/** What an API, a Postgres, a network and a scheduler can do to a run: apart from `npm test`, which stays quick. */
+export default mergeConfig(shared, defineConfig({ test: { include: ["test/faults/**/*.test.ts"] } }))
