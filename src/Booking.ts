@@ -23,6 +23,23 @@ export const booking =
     return isToldToStop(exit) ? inTime(logged, Effect.logError(GIVEN_UP)) : Effect.asVoid(logged)
   }
 
+/**
+ * Books work as begun and then, however it went, as ended: also where it is told to stop while it is booked as begun.
+ * What it fails with is for `end`, and for nobody else.
+ */
+export const booked = <A, E, R, E1, R1, R2>(
+  begin: Effect.Effect<unknown, E1, R1>,
+  work: Effect.Effect<A, E, R>,
+  end: (exit: Exit.Exit<A, E>) => Effect.Effect<unknown, never, R2>,
+): Effect.Effect<void, E1, R | R1 | R2> =>
+  Effect.uninterruptibleMask(restore =>
+    Effect.zipRight(begin, Effect.exit(Effect.onExit(restore(work), end))),
+  ).pipe(
+    Effect.flatMap(exit =>
+      Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause) ? Effect.interrupt : Effect.void,
+    ),
+  )
+
 /** Gives back the leases of a run, again where that may help and nobody waits for it. One that cannot be given back runs out. */
 export const giveBack =
   (sql: postgres.Sql) =>

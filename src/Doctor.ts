@@ -187,9 +187,10 @@ const tokenFinding = ({ account, listed }: Patient): Finding => {
       )
 }
 
-/** Lists that are nowhere: one may be elsewhere, all of them hardly. */
+/** Lists that are nowhere: one may be elsewhere, all of them hardly. What did not answer may be there. */
 const addressFinding = ({ account, listed }: Patient): ReadonlyArray<Finding> =>
-  listed.size > 1 && [...listed.values()].every(({ probe }) => probe === undefined) && !isRefused(listed)
+  listed.size > 1 &&
+  [...listed.values()].every(({ error }) => error?._tag === "EndpointError" && error.reason === "contract")
     ? [
         finding(
           "warn",

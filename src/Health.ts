@@ -1,3 +1,4 @@
+import { Duration } from "effect"
 import type { StreamStatus } from "./warehouse/Status.ts"
 
 /** Whether the figures can be trusted now: what `status`, `/readyz` and the status page go by. */
@@ -48,9 +49,8 @@ export const ago = (seconds: number): string => {
   return `${Math.floor(Math.max(0, seconds) / unit)} ${name}`
 }
 
-/** A limit that was passed, in smaller units where it would else read like what passed it: `150 min` beside `2 h`. */
-const beyond = (age: number, limit: number): string =>
-  ago(age) === ago(limit) ? `${Math.floor(limit / 60)} min` : ago(limit)
+/** `2h 30m`: a limit, of which nothing may be left out, or it would read like the age that is beyond it. */
+export const limitInWords = (seconds: number): string => Duration.format(Duration.seconds(seconds))
 
 /** Seconds since a time that Postgres printed; null for none. */
 export const ageSeconds = (time: string | null, now: Date): number | null =>
@@ -59,7 +59,7 @@ export const ageSeconds = (time: string | null, now: Date): number | null =>
 /** The first pass is still at work: nothing is wrong but that there is nothing to trust yet. */
 const FIRST_UNDER_WAY = "its first pass is under way: wait for it."
 
-/** What to think of a stream that never ran; `message` says so and what to do, where nobody is at it. */
+/** What to think of a stream that was never read to its end; `message` says so and what to do, where nobody is at it. */
 export const neverRan = (message: string, heldBy: string | null): Problem => ({
   kind: "never",
   message: heldBy === null ? message : FIRST_UNDER_WAY,
@@ -86,18 +86,13 @@ export const problemOf = (status: Judged, limits: Limits, now: Date): Problem | 
       kind: "dead",
       message: `the latest run's process ended without a word; what it had committed stays, the next run goes on from there. ${figures}`,
     }
-  if (age === null) {
-    const why =
-      heldBy === null
-        ? "was never read to its end: run `paycombat-sync sync`, or see that `serve` runs."
-        : FIRST_UNDER_WAY
-    return { kind: "never", message: why }
-  }
+  if (age === null)
+    return neverRan("was never read to its end: run `paycombat-sync sync`, or see that `serve` runs.", heldBy)
   if (age > limits.maxAgeSeconds)
     return {
       kind: "stale",
       message:
-        `was read to its end ${ago(age)} ago, which is more than ${beyond(age, limits.maxAgeSeconds)}: ` +
+        `was read to its end ${ago(age)} ago, which is more than ${limitInWords(limits.maxAgeSeconds)}: ` +
         (heldBy === null
           ? "see that `serve` or your timer runs, or run `paycombat-sync sync`."
           : "a run is under way, wait for it."),
@@ -106,7 +101,7 @@ export const problemOf = (status: Judged, limits: Limits, now: Date): Problem | 
     return {
       kind: "full_stale",
       message:
-        `was read whole ${ago(fullAge)} ago, which is more than ${beyond(fullAge, limits.fullMaxAgeSeconds)}:` +
+        `was read whole ${ago(fullAge)} ago, which is more than ${limitInWords(limits.fullMaxAgeSeconds)}:` +
         " removals and late changes may be missing; run `paycombat-sync sync --full`.",
     }
   return null

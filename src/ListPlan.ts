@@ -1,4 +1,5 @@
 import { Clock, Effect } from "effect"
+import { limitInWords } from "./Health.ts"
 import type { ById } from "./ListRecords.ts"
 import type { StreamContext, StreamFailure } from "./Pipeline.ts"
 import { askById } from "./paycombat/byId.ts"
@@ -44,20 +45,6 @@ const whole = (why: string | null): Plan => ({ mode: "full", why })
 const suffices = ({ times }: ListSource, by: TimeField | undefined): boolean =>
   times !== undefined && (by === "updated" || (by === "created" && times.open !== null))
 
-const UNITS = [
-  [86_400, "a day", "days"],
-  [3_600, "an hour", "hours"],
-  [60, "a minute", "minutes"],
-  [1, "a second", "seconds"],
-] as const
-
-/** `a day`, `7 days`, `25 hours`: in the largest unit that leaves nothing out. */
-const inWords = (seconds: number): string => {
-  const whole = Math.max(1, Math.round(seconds))
-  const [unit, one, many] = UNITS.find(([unit]) => whole % unit === 0)!
-  return whole === unit ? one : `${whole / unit} ${many}`
-}
-
 /** Decides on how the list is read, and says why where it is read whole although it was before. */
 export const planOf = (
   { sql, held, settings, mustReadAll }: StreamContext,
@@ -83,7 +70,8 @@ export const planOf = (
           ? "Read whole: neither an order of the list nor a filter by time is proven."
           : "Read whole: the list tells what is new in it, not what has changed.",
       )
-    if (isFullDue) return whole(`Read whole: the latest full pass is older than ${inWords(maxAgeSeconds)}.`)
+    if (isFullDue)
+      return whole(`Read whole: the latest full pass is older than ${limitInWords(maxAgeSeconds)}.`)
     const by = isByOrder ? order : filter!.by
     return {
       mode: "incremental",

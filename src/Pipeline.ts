@@ -3,7 +3,7 @@ import { hostname } from "node:os"
 import type * as HttpClient from "@effect/platform/HttpClient"
 import { Cause, Deferred, Duration, Effect, Exit, Option, Schedule } from "effect"
 import type postgres from "postgres"
-import { booking, giveBack } from "./Booking.ts"
+import { booked, booking, giveBack } from "./Booking.ts"
 import type { AccountSettings, RunSettings } from "./Config.ts"
 import type { AccountError, EndpointError, LeaseError, WarehouseError } from "./Errors.ts"
 import { runListStream } from "./ListRun.ts"
@@ -177,14 +177,7 @@ const runStream = (
         Effect.zipRight(tell({ status: ending.status, message: ending.error ?? ending.note })),
       )
     }
-    // What is booked as begun is booked as ended, also where it is told to stop while it begins.
-    yield* Effect.uninterruptibleMask(restore =>
-      Effect.zipRight(start, Effect.exit(Effect.onExit(restore(run), ended))),
-    ).pipe(
-      Effect.flatMap(exit =>
-        Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause) ? Effect.interrupt : Effect.void,
-      ),
-    )
+    yield* booked(start, run, ended)
   }).pipe(
     Effect.annotateLogs({ account: context.account.name, stream: stream.name }),
     Effect.tagMetrics("stream", stream.name),

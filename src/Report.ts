@@ -1,12 +1,11 @@
 import { Effect, type Redacted } from "effect"
 import * as Config from "./Config.ts"
 import type { ConfigurationError, WarehouseError } from "./Errors.ts"
-import { limitsOf } from "./Health.ts"
 import { allStreams } from "./registry.ts"
 import type { FreshnessRule, ReportData, ReportFilter } from "./report/data.ts"
 import { documentText } from "./report/document.ts"
 import { verdictOf } from "./report/trust.ts"
-import { configuredSchedule } from "./Schedules.ts"
+import { configuredSchedule, limitsBy } from "./Schedules.ts"
 import { VERSION } from "./version.ts"
 import { asReader } from "./warehouse/reader.ts"
 import { reportData } from "./warehouse/reportData.ts"
@@ -36,12 +35,8 @@ export const freshnessRule = (
   Effect.gen(function* () {
     const settings = yield* Config.schedule
     const schedule = yield* configuredSchedule
-    const interval = {
-      incremental: schedule.intervalSeconds("incremental"),
-      full: schedule.intervalSeconds("full"),
-    }
     return {
-      ...limitsOf(interval, maxAgeSeconds),
+      ...limitsBy(schedule, maxAgeSeconds),
       accounts: named.length > 0 ? named : yield* Config.configuredAccounts,
       isGiven: maxAgeSeconds !== undefined,
       schedule: settings.incremental,

@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import * as Config from "./Config.ts"
 import type { ConfigurationError } from "./Errors.ts"
+import { type Limits, limitsOf } from "./Health.ts"
 import type { Schedule } from "./Scheduler.ts"
 
 /** The schedules of the environment, and how old the latest full pass may be by them. */
@@ -10,6 +11,13 @@ import type { Schedule } from "./Scheduler.ts"
  * tick that came to nothing, or that was due while the process was down.
  */
 const TICKS_FIRST_SECONDS = 3_600
+
+/** How old figures may be by a schedule; see `limitsOf`. */
+export const limitsBy = (
+  { intervalSeconds }: Pick<Schedule, "intervalSeconds">,
+  maxAgeSeconds?: number,
+): Limits =>
+  limitsOf({ incremental: intervalSeconds("incremental"), full: intervalSeconds("full") }, maxAgeSeconds)
 
 /** What makes them is loaded when somebody needs it. */
 export const configuredSchedule: Effect.Effect<Schedule, ConfigurationError> = Effect.flatMap(

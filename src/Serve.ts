@@ -2,11 +2,12 @@ import type * as HttpClient from "@effect/platform/HttpClient"
 import { Effect, Exit, Fiber, Scope, Stream } from "effect"
 import type { AccountSettings, HttpSettings, ScheduleSettings } from "./Config.ts"
 import type { ConfigurationError, WarehouseError } from "./Errors.ts"
-import { ageSeconds, limitsOf } from "./Health.ts"
+import { ageSeconds } from "./Health.ts"
 import * as Metrics from "./Metrics.ts"
 import { type RunOptions, runOnce } from "./Pipeline.ts"
 import { Progress } from "./Progress.ts"
 import { type Kind, makeSchedule, type Schedule } from "./Scheduler.ts"
+import { limitsBy } from "./Schedules.ts"
 import { isList } from "./Stream.ts"
 import { type KeptBoard, makeBoard } from "./serve/board.ts"
 import { type Done, dispatch } from "./serve/dispatch.ts"
@@ -129,10 +130,6 @@ export const serveWith = (
   Effect.gen(function* () {
     const { ownerUrl } = yield* Warehouse
     const schedule = yield* makeSchedule(options.schedule)
-    const interval = {
-      incremental: schedule.intervalSeconds("incremental"),
-      full: schedule.intervalSeconds("full"),
-    }
     // Connections of its own: who looks at the page waits for no run, and no run for them.
     const sql = yield* connect(ownerUrl)
     const accounts = options.accounts.map(({ name }) => name)
@@ -141,12 +138,12 @@ export const serveWith = (
       accounts,
       streams: options.streams,
       schedule,
-      limits: limitsOf(interval, options.maxAgeSeconds),
+      limits: limitsBy(schedule, options.maxAgeSeconds),
     })
     const listening = yield* Scope.make()
     yield* Effect.addFinalizer(exit => Scope.close(listening, exit))
     const url = yield* Scope.extend(listen(options.http, board.read), listening)
-    const first = yield* overdue(options, interval.incremental)
+    const first = yield* overdue(options, schedule.intervalSeconds("incremental"))
     yield* Effect.logInfo(
       `listening on ${url}; next run ${first.length === 0 ? schedule.next("incremental").toISOString() : "now"},` +
         ` next full pass ${schedule.next("full").toISOString()}`,

@@ -1,8 +1,9 @@
 import { Effect } from "effect"
 import type postgres from "postgres"
 import { ConfigurationError, type WarehouseError } from "./Errors.ts"
-import { ageSeconds, limitsOf, neverRan, type Problem, problemOf } from "./Health.ts"
+import { ageSeconds, neverRan, type Problem, problemOf } from "./Health.ts"
 import type { Schedule } from "./Scheduler.ts"
+import { limitsBy } from "./Schedules.ts"
 import type { Stream } from "./Stream.ts"
 import type { Mode, Status } from "./warehouse/Ledger.ts"
 import { databaseNow, everSynced, type StreamStatus, statusOf } from "./warehouse/Status.ts"
@@ -94,11 +95,7 @@ export const standingOf = (
     const accounts = yield* shownAccounts(synced, options)
     const statuses = yield* statusOf(sql, streams)
     const now = yield* databaseNow(sql)
-    const interval = {
-      incremental: schedule.intervalSeconds("incremental"),
-      full: schedule.intervalSeconds("full"),
-    }
-    const limits = limitsOf(interval, options.maxAgeSeconds)
+    const limits = limitsBy(schedule, options.maxAgeSeconds)
     const next = {
       nextRunAt: schedule.next("incremental").toISOString(),
       nextFullAt: schedule.next("full").toISOString(),

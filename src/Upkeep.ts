@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto"
 import { hostname } from "node:os"
 import { Cause, Effect, Exit } from "effect"
 import type postgres from "postgres"
-import { booking, giveBack } from "./Booking.ts"
+import { booked, booking, giveBack } from "./Booking.ts"
 import type { LeaseError, WarehouseError } from "./Errors.ts"
 import { endingOf, heartbeat, worst } from "./Pipeline.ts"
 import { Progress, type StreamProgress } from "./Progress.ts"
@@ -60,27 +60,21 @@ const runTask = (mode: Mode, task: Task, held: Held, work: Work) =>
         told = { ...told, ...change }
         return progress.tell(told)
       })
-    yield* startStream(sql, held, mode)
-    yield* tell({})
-    yield* work(task, held, tell).pipe(
+    const run = Effect.zipRight(tell({}), work(task, held, tell)).pipe(
       Effect.map(outcome => ({ ...outcome, removed: 0, leftOver: 0, note: null })),
       Effect.tapDefect(cause => Effect.logError("unexpected failure", cause)),
-      Effect.onExit(exit => {
-        const ending = endingOf(exit)
-        const failed = Exit.isSuccess(exit) ? exit.value.error : null
-        const status = failed === null ? ending.status : "failed"
-        const stopped = status === "interrupted" ? "Told to stop; what was done stays." : ending.error
-        const error = failed ?? stopped
-        return finishStream(sql, held, { ...ending, status, error, requests: 0, retries: 0 }).pipe(
-          booking(exit),
-          Effect.zipRight(tell({ status, message: error })),
-        )
-      }),
-      Effect.exit,
-      Effect.flatMap(exit =>
-        Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause) ? Effect.interrupt : Effect.void,
-      ),
     )
+    yield* booked(startStream(sql, held, mode), run, exit => {
+      const ending = endingOf(exit)
+      const failed = Exit.isSuccess(exit) ? exit.value.error : null
+      const status = failed === null ? ending.status : "failed"
+      const stopped = status === "interrupted" ? "Told to stop; what was done stays." : ending.error
+      const error = failed ?? stopped
+      return finishStream(sql, held, { ...ending, status, error, requests: 0, retries: 0 }).pipe(
+        booking(exit),
+        Effect.zipRight(tell({ status, message: error })),
+      )
+    })
   }).pipe(Effect.annotateLogs({ account: task.account, stream: task.stream.name }))
 
 /** Does tasks one after the other, each under its lease; fails only where another run holds every one of them. */

@@ -303,8 +303,8 @@ describe("the units", () => {
     expect([parts.length, new Set(parts).size]).toEqual([3, 1])
   })
 
-  /** Where there is no systemd, the other tests of the units are all there is. */
   const hasSystemd = spawnSync("systemd-analyze", ["--version"]).status === 0
+  // Skipped, and counted as such, where there is no systemd to ask: there the other tests of the units are all there is.
   it.scopedLive.skipIf(!hasSystemd)("are understood by systemd, word for word", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory

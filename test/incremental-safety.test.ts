@@ -58,7 +58,7 @@ describe("a list is read whole", () => {
       sandbox.patch("transactions", 3, { event_description: "corrected" })
       const booked = yield* sync()
       expect(booked).toMatchObject({ mode: "full", updated: 1 })
-      expect(booked.note).toContain("older than a day")
+      expect(booked.note).toContain("older than 1d")
       expect((yield* sync()).mode).toBe("incremental")
 
       const weekly = syncBy(7 * 86_400)
@@ -69,15 +69,12 @@ describe("a list is read whole", () => {
       // One that the clock starts a moment early is not put off to the next day, or week.
       yield* age({ minutes: 59, seconds: 45 })
       const full = yield* weekly
-      expect([full.mode, full.note]).toEqual([
-        "full",
-        "Read whole: the latest full pass is older than 7 days.",
-      ])
+      expect([full.mode, full.note]).toEqual(["full", "Read whole: the latest full pass is older than 7d."])
       expect((yield* weekly).mode).toBe("incremental")
       yield* age({ minutes: 50 })
       expect((yield* syncBy(3_600)).mode).toBe("incremental")
       yield* age({ minutes: 10 })
-      expect((yield* syncBy(3_600)).note).toContain("older than an hour")
+      expect((yield* syncBy(3_600)).note).toContain("older than 1h")
     }),
   )
 

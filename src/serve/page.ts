@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto"
-import { ago } from "../Health.ts"
+import { ago, limitInWords } from "../Health.ts"
 import type { Kind } from "../Scheduler.ts"
 import { type Board, type Running, reasonsOf, type StreamEntry } from "./board.ts"
 import { chip, clock, count, escape, number, seconds, table } from "./pageParts.ts"
@@ -193,7 +193,7 @@ const streams = (board: Board, isNamed: boolean): string => {
   })
   const columns = ["Stream", "State", "Complete", "Last read", "Rows", "Rejects", "Removed", "Left over"]
   return `<h2>Streams</h2>${table(
-    `Stale after ${ago(board.limits.maxAgeSeconds)} without a complete run`,
+    `Stale after ${limitInWords(board.limits.maxAgeSeconds)} without a complete run`,
     columns.map((name, i) => ({ name, isNumber: i > 3 })),
     rows,
   )}`

@@ -48,6 +48,7 @@ describe("erase", () => {
     }),
   )
 
+  // Skipped, and counted as such, where nothing can make a terminal: on Linux `script` of util-linux does.
   it.scopedLive.skipIf(!hasTerminals)("asks first on a terminal, and takes no answer for no", () =>
     Effect.gen(function* () {
       const { program, customers } = yield* synced

@@ -19,6 +19,7 @@ const parts = Effect.gen(function* () {
   return { sandbox, ...program }
 })
 
+// Skipped, and counted as such, where nothing can make a terminal: on Linux `script` of util-linux does.
 describe.skipIf(!hasTerminals).concurrent("sync on a terminal", () => {
   it.scopedLive("shows a line per stream, and leaves the last of each above the summary", () =>
     Effect.gen(function* () {

@@ -44,6 +44,10 @@ describe.concurrent("a healthy API", () => {
       expect(linesOf(examination, "API").at(-1)).toMatch(
         /^warn none of the 5 lists is there under .*\/v9: check PAYCOMBAT_BASE_URL/,
       )
+      // What does not answer may well be there.
+      sandbox.setFault(({ path }) => (path.includes("ready") ? undefined : { status: 503, body: {} }))
+      const away = yield* examined(sandbox, {})
+      expect(linesOf(away, "API").filter(line => line.includes("none of the"))).toEqual([])
     }),
   )
 

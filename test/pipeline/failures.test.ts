@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Redacted } from "effect"
 import { start } from "../../src/sandbox/Sandbox.ts"
-import { accountOf, bench, SMALL, statusesOf, streamOf } from "../support/warehouse.ts"
+import { accountOf, bench, SMALL, statusesOf, stoppedWhileBeginning, streamOf } from "../support/warehouse.ts"
 
 const OTHERS = ["customers", "wallets", "payouts", "checkouts", "transactions", "wallet_readiness"]
 
@@ -183,21 +183,7 @@ describe("a run that is told to stop", () => {
   it.scopedLive("while a stream begins has it booked as ended, too", () =>
     Effect.gen(function* () {
       const { sql, sync, rows } = yield* bench({})
-      const locked = yield* Effect.promise(async () => {
-        const connection = await sql.reserve()
-        await connection`BEGIN`
-        await connection`LOCK TABLE sync.stream_runs IN SHARE MODE`
-        return connection
-      })
-      const run = yield* Effect.fork(sync({ only: ["payouts"] }))
-      yield* rows(
-        `SELECT 1 AS one FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
-      ).pipe(Effect.repeat({ until: waiting => waiting.length > 0 }))
-      const stopping = yield* Effect.fork(Fiber.interrupt(run))
-      yield* Effect.sleep("200 millis")
-      yield* Effect.promise(() => locked`ROLLBACK`)
-      locked.release()
-      yield* Fiber.join(stopping)
+      yield* stoppedWhileBeginning(sql, sync({ only: ["payouts"] }))
       expect(yield* rows("SELECT status FROM sync.stream_runs")).toEqual([{ status: "interrupted" }])
       expect(yield* rows("SELECT status FROM sync.runs")).toEqual([{ status: "interrupted" }])
     }),

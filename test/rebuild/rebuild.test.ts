@@ -17,6 +17,7 @@ import {
   footprint,
   loading,
   printed,
+  stoppedWhileBeginning,
   streamOf,
   syncOnce,
   testWarehouse,
@@ -115,6 +116,20 @@ describe("rebuild", () => {
       expect(booked.error).toContain(`${left[0]!.id} (status)`)
       expect(booked.error).not.toContain("secret")
       expect(streamOf(summary!, "transactions").status).toBe("complete")
+    }),
+  )
+
+  it.scopedLive("that is told to stop while a stream begins has it booked as ended, too", () =>
+    Effect.gen(function* () {
+      const { sql, sync, rows } = yield* bench()
+      yield* sync({ only: ["payouts"] })
+      const payouts = streams.filter(({ name }) => name === "payouts")
+      yield* stoppedWhileBeginning(sql, rebuild(sql, { streams: payouts }))
+      const booked = (table: string) =>
+        rows(`SELECT status FROM sync.${table} ORDER BY started_at DESC LIMIT 1`)
+      expect(yield* booked("stream_runs")).toEqual([{ status: "interrupted" }])
+      expect(yield* booked("runs")).toEqual([{ status: "interrupted" }])
+      expect(yield* rows("SELECT 1 AS one FROM sync.stream_runs WHERE status = 'running'")).toEqual([])
     }),
   )
 

@@ -73,7 +73,7 @@ describe("figures", () => {
   it("are not said to be as old as they may be where they are older", () => {
     const limits = limitsOf({ incremental: 75 * 60, full: 86_400 })
     expect(problemOf(status({ lastCompleteAt: minutesAgo(160) }), limits, NOW)?.message).toContain(
-      "2 h ago, which is more than 150 min:",
+      "2 h ago, which is more than 2h 30m:",
     )
   })
 

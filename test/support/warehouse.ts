@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto"
-import { Duration, Effect, Layer, Logger, LogLevel, Option, Redacted, type Scope } from "effect"
+import { Duration, Effect, Fiber, Layer, Logger, LogLevel, Option, Redacted, type Scope } from "effect"
 import type postgres from "postgres"
 import { http } from "../../src/App.ts"
 import type { AccountSettings } from "../../src/Config.ts"
@@ -253,3 +253,24 @@ export const listStream = (name: string): Effect.Effect<ListStream> =>
 
 /** JSON text as the program reads it: digits kept. */
 export const json = (text: string): Json => parseJson(text)
+
+/** Lets work begin, and tells it to stop while Postgres still holds up that a stream of it is booked as begun. */
+export const stoppedWhileBeginning = <A, E>(sql: postgres.Sql, work: Effect.Effect<A, E>) =>
+  Effect.gen(function* () {
+    const locked = yield* Effect.promise(async () => {
+      const connection = await sql.reserve()
+      await connection`BEGIN`
+      await connection`LOCK TABLE sync.stream_runs IN SHARE MODE`
+      return connection
+    })
+    const run = yield* Effect.fork(work)
+    yield* printed(
+      sql,
+      `SELECT 1 AS one FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+    ).pipe(Effect.repeat({ until: waiting => waiting.length > 0 }))
+    const stopping = yield* Effect.fork(Fiber.interrupt(run))
+    yield* Effect.sleep("200 millis")
+    yield* Effect.promise(() => locked`ROLLBACK`)
+    locked.release()
+    yield* Fiber.join(stopping)
+  })
