@@ -1,11 +1,11 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import {
+  bury,
   type Crashable,
   crashable,
   crashWorld,
   expectWhole,
-  expire,
   isSoaking,
   referenceOf,
 } from "../support/crash.ts"
@@ -30,7 +30,7 @@ const killedAt = (whole: Crashable, n: number, when: CommitFault["when"]) =>
     const { code, stderr } = yield* whole.strike(n, when)
     expect([0, KILLED], `${when} ${n}: ${stderr}`).toContain(code)
     expect(again(), `fetched again by the run killed ${when} ${n}`).toEqual([])
-    if (code === KILLED) yield* expire(whole.sql)
+    if (code === KILLED) yield* bury(whole)
     return code === KILLED
   })
 

@@ -1,11 +1,11 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import {
+  bury,
   type Crashable,
   crashable,
   crashWorld,
   expectWhole,
-  expire,
   isSoaking,
   randomOf,
   referenceOf,
@@ -40,7 +40,7 @@ const stopped = (whole: Crashable, random: () => number, about: string) =>
       if (code !== 0) expect(code, `${about}: ${stderr}`).toBe(CODES[signal])
       expect(Date.now() - from, `${about}: time to stop`).toBeLessThan(STOP_LIMIT_MILLIS)
       expect(again(), about).toEqual([])
-      if (signal === "SIGKILL") yield* expire(whole.sql)
+      if (signal === "SIGKILL") yield* bury(whole)
       else {
         // Told to stop, it leaves nothing to be found out: neither a lease nor a run that seems to be at work.
         const held = "SELECT stream FROM sync.leases WHERE expires_at > clock_timestamp()"

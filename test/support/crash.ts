@@ -158,9 +158,13 @@ const readReference = (options: Partial<SandboxOptions>, account: Partial<Accoun
 /** The same, read in the pages of the crashing program. */
 export const referenceOf = (sandbox: Sandbox) => pageReference(sandbox, { pageSize: PAGE_SIZE })
 
-/** Makes every lease run out, so that nobody has to wait for it. */
-export const expire = (sql: postgres.Sql) =>
-  Effect.promise(() => sql`UPDATE sync.leases SET expires_at = clock_timestamp() - interval '1 second'`)
+/** Makes every lease of a run that was killed run out, so that nobody has to wait for it. */
+export const bury = ({ proxy, sql }: Crashable) =>
+  Effect.zipRight(
+    // What it had sent may renew a lease.
+    proxy.ended,
+    Effect.promise(() => sql`UPDATE sync.leases SET expires_at = clock_timestamp() - interval '1 second'`),
+  )
 
 /** The warehouse is the one of a run that nobody disturbed, and the ledger adds up. */
 export const expectWhole = (sql: postgres.Sql, reference: Reference, about: string) =>

@@ -23,6 +23,11 @@ export interface PostgresProxy {
   readonly hang: (isHanging: boolean) => void
   /** Refuses new connections, as a server that is not there; those there are go on. */
   readonly refuse: (isRefusing: boolean) => void
+  /**
+   * Waits until Postgres has ended every session that it had through here: a client that was killed may have left
+   * statements behind that Postgres is only about to read. Not for one that pools.
+   */
+  readonly ended: Effect.Effect<void>
 }
 
 export interface ProxyOptions {
@@ -33,6 +38,7 @@ export interface ProxyOptions {
 interface Shared extends Watch {
   readonly target: { readonly host: string; readonly port: number }
   readonly clients: Set<Socket>
+  readonly servers: Set<Socket>
   readonly poolOf: ((login: string) => Pool | undefined) | undefined
   isHanging: boolean
 }
@@ -43,10 +49,15 @@ const loginOf = (user = "", database = user) => `${user}@${database}`
 const direct = (shared: Shared, client: Socket) => {
   const server = connect(shared.target.port, shared.target.host)
   const session = makeSession(shared, client, false)
+  shared.servers.add(server)
   server.setNoDelay(true)
   server.on("error", () => {})
-  server.on("close", () => client.destroy())
-  client.on("close", () => server.destroy())
+  server.on("close", () => {
+    shared.servers.delete(server)
+    client.destroy()
+  })
+  // What the client had sent is Postgres' to read, whatever became of the client since.
+  client.on("close", () => server.end())
   server.on(
     "data",
     framer(() => true, session.answered),
@@ -173,6 +184,7 @@ export const postgresProxy = (
     const shared: Shared = {
       target: { host, port: Number(port) },
       clients: new Set(),
+      servers: new Set(),
       poolOf: options.pool === undefined ? undefined : login => pools.get(login),
       commits: [],
       hook: null,
@@ -221,5 +233,11 @@ export const postgresProxy = (
       refuse: given => {
         isRefusing = given
       },
+      ended: Effect.sync(() => shared.servers.size === 0).pipe(
+        Effect.delay("20 millis"),
+        Effect.repeat({ until: isOver => isOver }),
+        Effect.timeout("10 seconds"),
+        Effect.orDie,
+      ),
     }
   })
