@@ -1,7 +1,7 @@
 import postgres from "postgres"
 
 /**
- * postgres.js, made safe against connections that end in the middle of something. Three things that its 3.4 line
+ * postgres.js, made safe against connections that end in the middle of something. Four things that its 3.4 line
  * does then were seen, each held by a test:
  *
  * - A transaction that fails because its connection ended is rolled back on the connection that is gone: a
@@ -10,6 +10,7 @@ import postgres from "postgres"
  *   outside of any transaction, each committed by itself.
  * - A statement that waited to be sent while its connection ended stays in front of all that the connection ever
  *   sends again, which nobody answers.
+ * - Its `end` waits for the answer to a statement that was under way on a connection that is gone.
  */
 
 /**
@@ -96,40 +97,106 @@ const beginOn = async <A>(pool: postgres.Sql, options: string, body: Body<A>): P
   }
 }
 
+/** One of the driver's pools, and how much is under way on it. */
+interface Connections {
+  readonly driver: postgres.Sql
+  underWay: number
+  /** Its time to take statements is over. */
+  isRetired: boolean
+}
+
+/** Counts work until it is settled. */
+const counting = <A>(on: Connections, work: Promise<A>, settled: () => void): Promise<A> => {
+  on.underWay += 1
+  const done = () => {
+    on.underWay -= 1
+    settled()
+  }
+  // The driver's own `then` would send a statement once more.
+  Promise.prototype.then.call(work, done, done)
+  return work
+}
+
+/** A statement that counts from when it is sent: one that is only made may never be. */
+const countStatement = (on: Connections, made: unknown, settled: () => void): unknown => {
+  if (!(made instanceof Promise)) return made
+  const statement = made as Statement
+  const { handle } = statement
+  let isSent = false
+  statement.handle = () => {
+    if (!isSent) {
+      isSent = true
+      counting(on, statement, settled)
+    }
+    return handle.call(statement)
+  }
+  return statement
+}
+
 /**
  * Connections to one Postgres. A transaction fails, and nothing else happens, when its connection is lost. What is
- * asked after a loss goes to connections made anew; those of before end their transactions and are closed.
+ * asked after a loss goes to connections made anew; those of before are closed when nothing is under way on them any
+ * more. `end({ timeout })` takes no longer than that, in seconds.
  */
 export const openPool = (
   url: string,
   options: Options,
   retireAfterMillis = RETIRE_AFTER_MILLIS,
 ): postgres.Sql => {
-  const retired = new Map<postgres.Sql, NodeJS.Timeout>()
+  const replaced = new Map<Connections, NodeJS.Timeout>()
   let isEnding = false
-  const open = (): postgres.Sql => {
-    const opened: postgres.Sql = postgres(url, {
-      ...options,
-      onclose: () => {
-        if (isEnding || opened !== pool) return
-        pool = open()
-        const close = () => opened.end().then(() => retired.delete(opened))
-        retired.set(opened, setTimeout(close, retireAfterMillis).unref())
-      },
-    } as Options) as unknown as postgres.Sql
+  const closeIdle = (connections: Connections) => {
+    if (isEnding || !connections.isRetired || connections.underWay > 0) return
+    replaced.delete(connections)
+    void connections.driver.end({ timeout: 0 })
+  }
+  const open = (): Connections => {
+    const opened: Connections = {
+      driver: postgres(url, {
+        ...options,
+        onclose: () => {
+          if (isEnding || opened !== current) return
+          current = open()
+          const retire = () => {
+            opened.isRetired = true
+            closeIdle(opened)
+          }
+          replaced.set(opened, setTimeout(retire, retireAfterMillis).unref())
+        },
+      } as Options) as unknown as postgres.Sql,
+      underWay: 0,
+      isRetired: false,
+    }
     return opened
   }
-  let pool = open()
+  let current = open()
 
-  const begin = <A>(first: string | Body<A>, second?: Body<A>) =>
-    typeof first === "string" ? beginOn(pool, first, second!) : beginOn(pool, "", first)
+  const begin = <A>(first: string | Body<A>, second?: Body<A>) => {
+    const on = current
+    const [mode, body] = typeof first === "string" ? [first, second!] : ["", first]
+    return counting(on, beginOn(on.driver, mode, body), () => closeIdle(on))
+  }
+  const send = (name: "unsafe" | "file" | undefined, args: ReadonlyArray<unknown>) => {
+    const on = current
+    const made = Reflect.apply(name === undefined ? on.driver : on.driver[name], on.driver, args)
+    return countStatement(on, made, () => closeIdle(on))
+  }
   const end = async (given?: { timeout?: number }): Promise<void> => {
     isEnding = true
-    for (const timer of retired.values()) clearTimeout(timer)
-    await Promise.all([pool, ...retired.keys()].map(opened => opened.end(given)))
+    for (const timer of replaced.values()) clearTimeout(timer)
+    await Promise.all(
+      [current, ...replaced.keys()].map(({ driver, underWay }) =>
+        driver.end(underWay === 0 ? { timeout: 0 } : given),
+      ),
+    )
   }
   return new Proxy((() => {}) as unknown as postgres.Sql, {
-    apply: (_, self, args) => Reflect.apply(pool, self, args),
-    get: (_, name) => (name === "begin" ? begin : name === "end" ? end : Reflect.get(pool, name)),
+    apply: (_, _self, args) => send(undefined, args),
+    get: (_, name) => {
+      if (name === "begin") return begin
+      if (name === "end") return end
+      if (name === "unsafe" || name === "file") return (...args: ReadonlyArray<unknown>) => send(name, args)
+      return Reflect.get(current.driver, name)
+    },
   })
 }

@@ -203,3 +203,58 @@ describe("a pool of which a connection closes because it was idle", () => {
     }),
   )
 })
+
+describe("a pool that lost a connection in the middle of a statement", () => {
+  const losing = (retireAfterMillis: number) =>
+    Effect.gen(function* () {
+      const { ownerUrl, end } = yield* setup
+      const sql = openPool(
+        Redacted.value(ownerUrl),
+        { max: 2, prepare: false, fetch_types: false },
+        retireAfterMillis,
+      )
+      yield* Effect.promise(async () => {
+        const lost = outcome(sql`SELECT pg_sleep(20)`.execute())
+        await sleep(300)
+        await end()
+        expect(LOSSES).toContain(await lost)
+        expect(await outcome(sql`SELECT 1`.execute())).toBe("committed")
+      })
+      return sql
+    })
+  const closing = (sql: postgres.Sql) =>
+    Effect.promise(() => sql.end({ timeout: 20 })).pipe(Effect.timeout("5 seconds"))
+
+  it.scopedLive("closes at once when it is told to, before that connection is given up", () =>
+    Effect.flatMap(losing(60_000), closing),
+  )
+
+  it.scopedLive("and after", () =>
+    Effect.gen(function* () {
+      const sql = yield* losing(50)
+      yield* Effect.sleep("300 millis")
+      yield* closing(sql)
+    }),
+  )
+
+  it.scopedLive("waits for what is under way on another connection, and no longer than it is told", () =>
+    Effect.gen(function* () {
+      const { ownerUrl, end } = yield* setup
+      const sql = openPool(Redacted.value(ownerUrl), { max: 2, prepare: false, fetch_types: false }, 50)
+      const { fate, millis } = yield* Effect.promise(async () => {
+        const kept = outcome(sql`SELECT pg_sleep(20), 'kept'`.execute())
+        const lost = outcome(sql`SELECT pg_sleep(20), 'lost'`.execute())
+        await sleep(300)
+        await end("query LIKE '%lost%'")
+        await lost
+        await sleep(200)
+        const from = performance.now()
+        await sql.end({ timeout: 1 })
+        return { fate: await kept, millis: performance.now() - from }
+      })
+      expect(fate).toBe("CONNECTION_DESTROYED")
+      expect(millis).toBeGreaterThan(900)
+      expect(millis).toBeLessThan(5_000)
+    }),
+  )
+})
