@@ -1,4 +1,4 @@
-import { Cause, Effect, Exit } from "effect"
+import { Cause, Effect, Exit, Fiber } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "./Errors.ts"
 import { retryTransient } from "./warehouse/Database.ts"
@@ -6,22 +6,33 @@ import { release, type Taken } from "./warehouse/Lease.ts"
 
 /** What is written down at the end of a run, however it ended. */
 
-/** How long a run that was told to stop tries to book its end: who told it waits for seconds, not for Postgres. */
-const STOPPING_MAX = "5 seconds"
+/**
+ * How long a run that is told to stop goes on trying to book an end: who told it waits for seconds, not for Postgres.
+ * It books three things, one after the other: its streams, itself, and that it gives its leases back.
+ */
+const STOPPING_MAX = "3 seconds"
 
 const GIVEN_UP =
   "Postgres did not take the end of this run in time: the next run books it as dead, and goes on from what is committed."
 
-const isToldToStop = (exit: Exit.Exit<unknown, unknown>): boolean =>
-  Exit.isFailure(exit) && Cause.isInterrupted(exit.cause)
+/** Work that is not broken off where its fiber is told to stop, before or meanwhile, but given up a few seconds later. */
+const inTime = (work: Effect.Effect<unknown>, late: Effect.Effect<void> = Effect.void): Effect.Effect<void> =>
+  Effect.uninterruptible(
+    Effect.gen(function* () {
+      const working = yield* Effect.fork(Effect.interruptible(work))
+      const over = Effect.asVoid(Effect.interruptible(Fiber.await(working)))
+      const given = Effect.zipRight(Effect.interruptible(Effect.sleep(STOPPING_MAX)), late)
+      yield* Effect.exit(Effect.onInterrupt(over, () => Effect.raceFirst(over, given)))
+      yield* Fiber.interrupt(working)
+    }),
+  )
 
 /** Books an end of its own run. A failure is logged: nothing more can be done about it. */
-export const booking =
-  (exit: Exit.Exit<unknown, unknown>) =>
-  (book: Effect.Effect<unknown, WarehouseError>): Effect.Effect<void> => {
-    const logged = Effect.catchAll(book, error => Effect.logError(error.message))
-    return isToldToStop(exit) ? inTime(logged, Effect.logError(GIVEN_UP)) : Effect.asVoid(logged)
-  }
+export const booking = (book: Effect.Effect<unknown, WarehouseError>): Effect.Effect<void> =>
+  inTime(
+    Effect.catchAll(book, error => Effect.logError(error.message)),
+    Effect.logError(GIVEN_UP),
+  )
 
 /**
  * Books work as begun and then, however it went, as ended: also where it is told to stop while it is booked as begun.
@@ -40,21 +51,8 @@ export const booked = <A, E, R, E1, R1, R2>(
     ),
   )
 
-/** Gives back the leases of a run, again where that may help and nobody waits for it. One that cannot be given back runs out. */
+/** Gives back the leases of a run, again where that may help. One that cannot be given back runs out. */
 export const giveBack =
   (sql: postgres.Sql) =>
-  ({ held }: Taken, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
-    const once = release(sql, held)
-    return Effect.ignore(inTime(isToldToStop(exit) ? once : retryTransient(once)))
-  }
-
-/** Gives up after a few seconds, also where nothing else may be interrupted. */
-const inTime = <E>(
-  work: Effect.Effect<unknown, E>,
-  late: Effect.Effect<void> = Effect.void,
-): Effect.Effect<void, E> =>
-  // Within the race, where it is another fiber's: this one may have been told to stop already.
-  Effect.raceFirst(
-    Effect.asVoid(Effect.interruptible(work)),
-    Effect.zipRight(Effect.interruptible(Effect.sleep(STOPPING_MAX)), late),
-  )
+  ({ held }: Taken): Effect.Effect<void> =>
+    inTime(Effect.ignore(retryTransient(release(sql, held))))

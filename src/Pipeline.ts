@@ -173,7 +173,7 @@ const runStream = (
     const ended = (exit: Exit.Exit<StreamResult, StreamFailure>) => {
       const ending = endingOf(exit)
       return finishStream(context.sql, context.held, { ...ending, ...usage }).pipe(
-        booking(exit),
+        booking,
         Effect.zipRight(tell({ status: ending.status, message: ending.error ?? ending.note })),
       )
     }
@@ -283,7 +283,7 @@ const runOn = (
             return finishRun(sql, runId, worst([...statuses, ...(failed ? ["failed"] : [])]))
           }),
           Effect.zipRight(Effect.flatMap(summaryOf(sql, runId), countRun)),
-          booking(exit),
+          booking,
         ),
       ),
       Effect.annotateLogs("run", runId),

@@ -71,7 +71,7 @@ const runTask = (mode: Mode, task: Task, held: Held, work: Work) =>
       const stopped = status === "interrupted" ? "Told to stop; what was done stays." : ending.error
       const error = failed ?? stopped
       return finishStream(sql, held, { ...ending, status, error, requests: 0, retries: 0 }).pipe(
-        booking(exit),
+        booking,
         Effect.zipRight(tell({ status, message: error })),
       )
     })
@@ -125,7 +125,7 @@ const runOn = (
             const failed = refused.length > 0 || (Exit.isFailure(exit) && !Cause.isInterrupted(exit.cause))
             return finishRun(sql, runId, worst([...statuses, ...(failed ? ["failed"] : [])]))
           }),
-          booking(exit),
+          booking,
         ),
       ),
     )
