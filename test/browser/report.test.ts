@@ -10,7 +10,16 @@ import { connect } from "../../src/warehouse/Database.ts"
 import { type TestDatabase, temporaryDirectory, testDatabase } from "../support/postgres.ts"
 import { bookRuns, fill, HOSTILE } from "../support/report.ts"
 import { MIGRATED } from "../support/warehouse.ts"
-import { browser, DESKTOP_WIDTH, openPage, overflowing, PHONE_WIDTH, picture, violations } from "./support.ts"
+import {
+  browser,
+  DESKTOP_WIDTH,
+  go,
+  openPage,
+  overflowing,
+  PHONE_WIDTH,
+  picture,
+  violations,
+} from "./support.ts"
 
 /** The report as its readers have it: opened from a file, on a laptop, on a phone, on paper, and by a screen reader. */
 
@@ -55,7 +64,7 @@ describe("the report in a browser", () => {
               width,
               mayAsk: asked => asked === url,
             })
-            yield* Effect.promise(() => page.goto(url))
+            yield* go(page, url)
             expect(yield* overflowing(page), `${width} pixels`).toEqual([])
             // The figures behind the charts, too.
             yield* Effect.promise(() =>
@@ -82,7 +91,7 @@ describe("the report in a browser", () => {
         mayAsk: asked => asked === url,
         javaScript: false,
       })
-      yield* Effect.promise(() => page.goto(url))
+      yield* go(page, url)
       expect(problems).toEqual([])
       for (const heading of ["KYC gaps: customers not ready for a wallet", "Settlements", "Balances"])
         expect(
@@ -105,7 +114,7 @@ describe("the report in a browser", () => {
       )
       writeFileSync(file, broken)
       const { page, problems } = yield* openPage(yield* browser)
-      yield* Effect.promise(() => page.goto(url))
+      yield* go(page, url)
       expect(problems).toContainEqual(expect.stringMatching(/^request failed: http:..192.0.2.1.x.png csp$/))
       expect(yield* Effect.promise(() => page.title())).not.toBe("run")
       expect(problems.join("\n")).toContain("Content Security Policy")
@@ -118,7 +127,7 @@ describe("the report in a browser", () => {
       yield* fill(yield* connect(database.ownerUrl), { accounts: ["eu", "apac"], days: 60 })
       const url = yield* written(database)
       const { page } = yield* openPage(yield* browser, { width: 794, height: 1123 })
-      yield* Effect.promise(() => page.goto(url))
+      yield* go(page, url)
       const path = join(inject("pictureDirectory"), "report.pdf")
       const pdf = yield* Effect.promise(() => page.pdf({ path, format: "A4", preferCSSPageSize: true }))
       expect(pdf.subarray(0, 5).toString()).toBe("%PDF-")

@@ -7,7 +7,7 @@ import { DEFAULT_LIST_PATHS, type Sandbox, start as startSandbox } from "../../s
 import { cli, databaseEnvironment, type Environment, sandboxEnvironment } from "../support/cli.ts"
 import { testDatabase } from "../support/postgres.ts"
 import { MIGRATED, SMALL } from "../support/warehouse.ts"
-import { browser, openPage, overflowing, PHONE_WIDTH, violations } from "./support.ts"
+import { browser, go, openPage, overflowing, PHONE_WIDTH, violations } from "./support.ts"
 
 /** The status page, as people see it. */
 
@@ -49,7 +49,7 @@ describe("the status page", () => {
       const opened = yield* browser
       const mayAsk = (asked: string) => asked.startsWith(url)
       const { page, problems, requests } = yield* openPage(opened, { mayAsk })
-      yield* Effect.promise(() => page.goto(url))
+      yield* go(page, url)
       yield* shown(page, "The figures can be trusted")
       yield* Effect.promise(() => page.evaluate("window.notLoadedAgain = true"))
       expect(yield* violations(page)).toEqual([])
@@ -66,14 +66,14 @@ describe("the status page", () => {
       expect(requests.every(mayAsk)).toBe(true)
 
       const phone = yield* openPage(opened, { width: PHONE_WIDTH })
-      yield* Effect.promise(() => phone.page.goto(url))
+      yield* go(phone.page, url)
       expect(yield* overflowing(phone.page)).toEqual([])
       expect(yield* violations(phone.page)).toEqual([])
       yield* picture(phone.page, "phone")
 
       const dark = yield* openPage(opened)
       yield* Effect.promise(() => dark.page.emulateMedia({ colorScheme: "dark" }))
-      yield* Effect.promise(() => dark.page.goto(url))
+      yield* go(dark.page, url)
       expect(yield* violations(dark.page)).toEqual([])
       yield* picture(dark.page, "dark")
     }),
@@ -90,7 +90,7 @@ describe("the status page", () => {
       const { url, stop } = yield* serving(sandbox, YEARLY)
       const opened = yield* browser
       const { page, problems } = yield* openPage(opened)
-      yield* Effect.promise(() => page.goto(url))
+      yield* go(page, url)
       yield* shown(page, "Under way")
       yield* shown(page, "50 of 120")
       yield* shown(page, "Not complete yet")
@@ -100,7 +100,7 @@ describe("the status page", () => {
       expect(problems).toEqual([])
 
       const plain = yield* openPage(opened, { javaScript: false, width: PHONE_WIDTH })
-      yield* Effect.promise(() => plain.page.goto(url))
+      yield* go(plain.page, url)
       expect(yield* Effect.promise(() => plain.page.locator("body").innerText())).toContain("Under way")
       expect(yield* overflowing(plain.page)).toEqual([])
       yield* picture(plain.page, "under-way-phone")
@@ -135,7 +135,7 @@ describe("the status page", () => {
         })
         const opened = yield* browser
         const { page, problems } = yield* openPage(opened)
-        yield* Effect.promise(() => page.goto(url))
+        yield* go(page, url)
         yield* shown(page, "incremental run of eu, begun")
         yield* shown(page, "50 of 120")
         const line = (account: string) =>
@@ -150,7 +150,7 @@ describe("the status page", () => {
         expect(problems).toEqual([])
 
         const phone = yield* openPage(opened, { width: PHONE_WIDTH })
-        yield* Effect.promise(() => phone.page.goto(url))
+        yield* go(phone.page, url)
         expect(yield* overflowing(phone.page)).toEqual([])
         expect(yield* violations(phone.page)).toEqual([])
         yield* picture(phone.page, "accounts-phone")

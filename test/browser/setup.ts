@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process"
-import { chmod, mkdir, mkdtemp, rm } from "node:fs/promises"
+import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { promisify } from "node:util"
@@ -28,13 +28,28 @@ export default async (project: TestProject) => {
   await mkdir(pictures, { recursive: true })
   project.provide("browserProgram", program)
   project.provide("browserEnvironment", {
-    // Its own fonts, so that a page looks and measures the same on every machine.
-    FONTCONFIG_PATH: join(directory, "fonts"),
+    FONTCONFIG_FILE: await fontsOnlyIn(directory),
     HOME: directory,
     ...((await lacksLibraries(program)) ? { LD_LIBRARY_PATH: join(directory, "al2023", "lib") } : {}),
   })
   project.provide("pictureDirectory", pictures)
   return () => rm(directory, { recursive: true, force: true, maxRetries: 5 })
+}
+
+/**
+ * The fonts that were unpacked there and no others, so that a page looks and measures the same on every machine. The
+ * package's own list of places names fixed ones: without it a browser may find no font, and show no text at all.
+ */
+const fontsOnlyIn = async (directory: string): Promise<string> => {
+  const file = join(directory, "fonts.conf")
+  await writeFile(
+    file,
+    `<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig><dir>${join(directory, "fonts")}</dir><cachedir>${join(directory, "fonts-cache")}</cachedir></fontconfig>
+`,
+  )
+  return file
 }
 
 /** The package unpacks into the temporary directory, and its libraries only where it takes the system for a cloud's. */

@@ -76,6 +76,13 @@ export const openPage = (
     return { page, problems, requests }
   })
 
+/** Goes there, and sees to it that text is shown: without a font none is, and then nothing sticks out or is too pale. */
+export const go = (page: Page, url: string): Effect.Effect<void> =>
+  Effect.promise(async () => {
+    await page.goto(url)
+    await page.getByRole("heading").first().waitFor({ state: "visible" })
+  })
+
 interface AxeResults {
   readonly violations: ReadonlyArray<{
     readonly id: string
