@@ -12,6 +12,8 @@ interface Options {
   readonly json: boolean
 }
 
+const NOTHING_ERASED = "Nothing was erased."
+
 /** The accounts to erase from: those that know the customer, of the ones named. */
 const accountsFor = ({ customer, account }: Options) =>
   Effect.gen(function* () {
@@ -29,8 +31,12 @@ const isMeant = (accounts: ReadonlyArray<string>) =>
   Effect.async<boolean>(resume => {
     const terminal = createInterface({ input: process.stdin, output: process.stderr })
     const question = `Erase this customer from account ${accounts.join(", ")} for good? It cannot be undone. [y/N] `
-    // Closed without an answer: by Ctrl-D, or by Ctrl-C, which the interface takes for itself.
     terminal.on("close", () => resume(Effect.succeed(false)))
+    // The interface keeps Ctrl-C for itself: there is no signal.
+    terminal.on("SIGINT", () => {
+      resume(Effect.zipRight(say(`\n${NOTHING_ERASED}`), Effect.interrupt))
+      terminal.close()
+    })
     terminal.question(question, answer => {
       resume(Effect.succeed(/^y(es)?$/i.test(answer.trim())))
       terminal.close()
@@ -49,7 +55,7 @@ export const run = (options: Options) =>
   Effect.gen(function* () {
     const accounts = yield* accountsFor(options)
     const asks = !options.yes && process.stdin.isTTY === true
-    if (asks && !(yield* isMeant(accounts))) return yield* say("Nothing was erased.")
+    if (asks && !(yield* isMeant(accounts))) return yield* say(NOTHING_ERASED)
     const erasures = yield* waiting("erasing", () =>
       Effect.forEach(accounts, account => App.eraseCustomer(options.customer, account)),
     )

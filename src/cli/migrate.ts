@@ -14,6 +14,7 @@ const check = (isJson: boolean) =>
     const lines = [
       ...listed("migrations to apply", pending.migrations),
       ...listed("views to create", pending.views),
+      ...listed("views that paycombat_reader is to be let read", pending.grants),
     ]
     yield* isJson ? printJson(pending) : print(lines.length === 0 ? UP_TO_DATE : lines.join("\n"))
     if (lines.length > 0) process.exitCode = 1

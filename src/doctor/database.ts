@@ -154,12 +154,19 @@ const rightsFindings = (facts: DatabaseFacts, isEmbedded: boolean): ReadonlyArra
   return [rights, role]
 }
 
+/** Names that are told of a list; how many more there are is said. */
+const NAMES_TOLD = 5
+
+const someOf = (names: ReadonlyArray<string>): string =>
+  names.slice(0, NAMES_TOLD).join(", ") +
+  (names.length > NAMES_TOLD ? ` and ${names.length - NAMES_TOLD} more` : "")
+
 /** What must be applied, in a finding; and whether there are tables at all that can be asked. */
 const migrationFindings = (sql: postgres.Sql, isEmbedded: boolean, hasTables: boolean) =>
   Effect.map(Effect.either(pendingMigrations(sql)), pending => {
     if (pending._tag === "Left")
       return { isMigrated: false, findings: [finding("fail", "migrations", pending.left.message)] }
-    const { migrations, views } = pending.right
+    const { migrations, views, grants } = pending.right
     const missing = `${migrations.length} migrations and ${views.length} views to go`
     const found =
       migrations.length + views.length === 0
@@ -167,7 +174,17 @@ const migrationFindings = (sql: postgres.Sql, isEmbedded: boolean, hasTables: bo
         : isEmbedded
           ? finding("pass", "migrations", `${missing}: the next sync applies them.`)
           : finding("fail", "migrations", `${missing}: run \`paycombat-sync migrate\`.`)
-    return { isMigrated: hasTables && migrations.length === 0, findings: [found] }
+    const unreadable =
+      grants.length === 0
+        ? []
+        : [
+            finding(
+              "warn",
+              "reader role",
+              `paycombat_reader cannot read ${someOf(grants)} of analytics: run \`paycombat-sync migrate\`, which lets it.`,
+            ),
+          ]
+    return { isMigrated: hasTables && migrations.length === 0, findings: [found, ...unreadable] }
   })
 
 /** The login of `query` and `report`: whether it may read analytics, and no more than that. */
@@ -181,7 +198,7 @@ const readerFindings = (sql: postgres.Sql, readerUrl: Option.Option<Redacted.Red
             finding(
               "warn",
               "reader role",
-              `paycombat_reader can also read ${readable.slice(0, 5).join(", ")}${readable.length > 5 ? ` and ${readable.length - 5} more` : ""}, which hold personal data: REVOKE that if nobody meant it.`,
+              `paycombat_reader can also read ${someOf(readable)}, which hold personal data: REVOKE that if nobody meant it.`,
             ),
           ]
     if (Option.isNone(readerUrl))

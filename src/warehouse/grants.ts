@@ -115,19 +115,27 @@ export const excessOfReader = async (
   return rows.map(({ name }) => name)
 }
 
+/** Names of our views that the role cannot read, though it is there. */
+export const unreadableByReader = async (tx: postgres.TransactionSql): Promise<ReadonlyArray<string>> => {
+  const rows = await tx<Array<{ name: string }>>`
+    SELECT v.name FROM pg_roles r, sync.views v
+    WHERE r.rolname = ${READER_ROLE} AND to_regclass(format('analytics.%I', v.name)) IS NOT NULL AND NOT (
+      has_schema_privilege(r.oid, to_regnamespace('analytics')::oid, 'USAGE')
+      AND has_table_privilege(r.oid, to_regclass(format('analytics.%I', v.name)), 'SELECT'))
+    ORDER BY 1`
+  return rows.map(({ name }) => name)
+}
+
 /**
  * Lets the role read our views, and says what else it can read of ours: a right that a person gave is
  * theirs to take back. Does nothing where the role is missing or has it all.
  */
 export const grantReader = async (tx: postgres.TransactionSql): Promise<ReadonlyArray<string>> => {
-  const statements = await tx<Array<{ statement: string }>>`
-    WITH reader AS (SELECT oid, rolname FROM pg_roles WHERE rolname = ${READER_ROLE})
-    SELECT format('GRANT USAGE ON SCHEMA analytics TO %I', rolname) AS statement
-    FROM reader WHERE NOT has_schema_privilege(oid, 'analytics', 'USAGE')
-    UNION ALL
-    SELECT format('GRANT SELECT ON analytics.%I TO %I', v.name, rolname)
-    FROM reader, sync.views v WHERE NOT has_table_privilege(oid, format('analytics.%I', v.name), 'SELECT')`
-  if (statements.length > 0) await tx.unsafe(statements.map(row => row.statement).join(";\n"))
+  const views = await unreadableByReader(tx)
+  if (views.length > 0) {
+    await tx`GRANT USAGE ON SCHEMA analytics TO ${tx(READER_ROLE)}`
+    for (const view of views) await tx`GRANT SELECT ON ${tx(`analytics.${view}`)} TO ${tx(READER_ROLE)}`
+  }
   const excess = await excessOfReader(tx)
   return excess.length === 0
     ? []

@@ -55,9 +55,22 @@ describe("erase", () => {
       const [id] = yield* customers
       const asked = yield* program.onTerminal(["erase", "--customer", id!])
       yield* asked.printed("It cannot be undone. [y/N]")
-      yield* asked.stop("SIGTERM")
+      yield* asked.type("\r")
+      expect(yield* asked.ended).toMatchObject({
+        code: 0,
+        stdout: expect.stringContaining("Nothing was erased."),
+      })
+      const left = yield* program.onTerminal(["erase", "--customer", id!])
+      yield* left.printed("[y/N]")
+      yield* left.type("\u0003")
+      expect(yield* left.ended).toMatchObject({
+        code: 130,
+        stdout: expect.stringContaining("Nothing was erased."),
+      })
       expect(yield* customers).toContain(id)
-      const told = yield* program.onTerminal(["erase", "--customer", id!, "--yes"])
+      const told = yield* program.onTerminal(["erase", "--customer", id!])
+      yield* told.printed("[y/N]")
+      yield* told.type("yes\r")
       expect((yield* told.ended).stdout).toContain("erased. Rows deleted: 1 in customers")
       expect(yield* customers).not.toContain(id)
     }),

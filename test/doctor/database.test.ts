@@ -223,9 +223,11 @@ describe.concurrent("a database that is not right", () => {
         ownerUrl,
         "GRANT USAGE ON SCHEMA warehouse TO paycombat_reader; GRANT SELECT ON warehouse.customers TO paycombat_reader",
       )
+      yield* sqlOn(ownerUrl, "REVOKE SELECT ON analytics.settlement FROM paycombat_reader")
       const granted = yield* examined(sandbox, { database: ownerUrl, reader: readerUrl, only: [] })
       expect(linesOf(granted, "reader role")).toEqual([
         "pass paycombat_reader is there.",
+        expect.stringMatching(/^warn paycombat_reader cannot read settlement of analytics: run /),
         expect.stringMatching(/^warn paycombat_reader can also read warehouse\.customers/),
       ])
       expect(linesOf(granted, "reader login")).toEqual([

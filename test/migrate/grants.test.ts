@@ -67,6 +67,24 @@ describe.each<PostgresVersion>(["18", "14"])("rights on views on Postgres %s", v
     }),
   )
 
+  it.scopedLive("that were taken from the reader role are seen by a check, and given back", () =>
+    Effect.gen(function* () {
+      const sql = yield* warehouse
+      yield* run(sql, "REVOKE SELECT ON analytics.kyc_gap, analytics.freshness FROM paycombat_reader")
+      expect(yield* pendingMigrations(sql)).toEqual({
+        migrations: [],
+        views: [],
+        grants: ["freshness", "kyc_gap"],
+      })
+      expect((yield* migrate(sql)).notes).toEqual([])
+      expect((yield* pendingMigrations(sql)).grants).toEqual([])
+      yield* run(sql, "REVOKE USAGE ON SCHEMA analytics FROM paycombat_reader")
+      expect((yield* pendingMigrations(sql)).grants).toContain("settlement")
+      yield* migrate(sql)
+      expect((yield* pendingMigrations(sql)).grants).toEqual([])
+    }),
+  )
+
   it.scopedLive("keeps rights through a migration that has to take views away", () =>
     Effect.gen(function* () {
       const sql = yield* warehouse

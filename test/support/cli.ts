@@ -72,6 +72,11 @@ export interface Running {
   readonly stop: (signal: "SIGINT" | "SIGTERM" | "SIGKILL") => Effect.Effect<Ended>
 }
 
+export interface OnTerminal extends Running {
+  /** Presses keys: control characters are what they are on a keyboard. */
+  readonly type: (keys: string) => Effect.Effect<void>
+}
+
 export interface Cli {
   /** Its working directory: where `.env` is read and data directories are made. */
   readonly directory: string
@@ -83,7 +88,7 @@ export interface Cli {
     environment?: Environment,
   ) => Effect.Effect<Running, never, Scope.Scope>
   /** The same on a terminal: all that is printed is in `stdout`, and signals go to the program. Needs `script`. */
-  readonly onTerminal: Cli["start"]
+  readonly onTerminal: (...given: Parameters<Cli["start"]>) => Effect.Effect<OnTerminal, never, Scope.Scope>
 }
 
 /** Whether this machine has the `script` that makes terminals (of util-linux; others are called otherwise). */
@@ -95,14 +100,18 @@ export const cli = (environment: Environment = {}): Effect.Effect<Cli, never, Sc
   Effect.gen(function* () {
     const main = yield* Effect.promise(built)
     const directory = yield* temporaryDirectory
-    const started = (command: ReadonlyArray<string>, more: Environment) =>
+    const started = (
+      command: ReadonlyArray<string>,
+      more: Environment,
+      stdin: "ignore" | "pipe" = "ignore",
+    ) =>
       Effect.acquireRelease(
         Effect.sync(() =>
           running(
             spawn(command[0]!, command.slice(1), {
               cwd: directory,
               env: { PATH: process.env.PATH, HOME: directory, ...environment, ...more },
-              stdio: ["ignore", "pipe", "pipe"],
+              stdio: [stdin, "pipe", "pipe"],
             }),
           ),
         ),
@@ -118,7 +127,7 @@ export const cli = (environment: Environment = {}): Effect.Effect<Cli, never, Sc
           ),
       )
     const start: Cli["start"] = (args, more = {}) => started([process.execPath, main, ...args], more)
-    const onTerminal: Cli["start"] = (args, more = {}) =>
+    const onTerminal: Cli["onTerminal"] = (args, more = {}) =>
       Effect.gen(function* () {
         const command = [process.execPath, main, ...args].map(word => `'${word}'`).join(" ")
         const terminal = [
@@ -127,7 +136,7 @@ export const cli = (environment: Environment = {}): Effect.Effect<Cli, never, Sc
           `echo "pid=$$"; stty cols 100 rows 30; exec ${command}`,
           "/dev/null",
         ]
-        const whole = yield* started(terminal, { TERM: "xterm-256color", SHELL: "/bin/sh", ...more })
+        const whole = yield* started(terminal, { TERM: "xterm-256color", SHELL: "/bin/sh", ...more }, "pipe")
         yield* whole.printed("pid=")
         const pid = Number(/pid=(\d+)/.exec(whole.stdout())![1])
         const stop: Running["stop"] = signal =>
@@ -135,7 +144,8 @@ export const cli = (environment: Environment = {}): Effect.Effect<Cli, never, Sc
             Effect.sync(() => process.kill(pid, signal)),
             whole.ended,
           )
-        return { ...whole, stop }
+        const type: OnTerminal["type"] = keys => Effect.sync(() => void whole.process.stdin!.write(keys))
+        return { ...whole, stop, type }
       })
     const run: Cli["run"] = (args, more) =>
       Effect.scoped(Effect.flatMap(start(args, more), ({ ended }) => ended))
