@@ -6,6 +6,7 @@ import { afterAll, beforeAll } from "vitest"
 import type { Json, JsonObject } from "../../src/Json.ts"
 import { prepareBatch, writeBatch } from "../../src/warehouse/Loader.ts"
 import { fixtureOf } from "../support/conformance.ts"
+import { fuzz, fuzzMillis } from "../support/fuzz.ts"
 import type { PostgresVersion } from "../support/postgres.ts"
 import { listStream, loading, printed, testWarehouse } from "../support/warehouse.ts"
 
@@ -14,7 +15,10 @@ interface Version {
   readonly id: string
   /** Hour of the source's time, or null where it says none. */
   readonly source: number | null
-  /** Hour at which it was read. No two versions of a record share it. */
+  /**
+   * Hour at which it was read. No two versions of a record share it, and each holds it: one that is read again as it is
+   * stored is written no more, so that its later reading is not known to whoever commits an earlier one after it.
+   */
   readonly read: number
 }
 
@@ -95,7 +99,7 @@ describe.each<PostgresVersion>(["18", "14"])("whatever the order of commits on P
             }),
           ),
         ),
-        { numRuns: RUNS },
+        fuzz(RUNS),
       ),
     )
 
@@ -104,97 +108,114 @@ describe.each<PostgresVersion>(["18", "14"])("whatever the order of commits on P
     updated_at: source === null ? null : hour(source),
   })
 
-  it.live("the newest stays, and each status keeps the first time it was seen", () => {
-    const statusOf = ({ read }: Version) => ["PENDING", "SUCCESS", "RETURNED"][read % 3]!
-    return converges(
-      "payouts",
-      "warehouse.payouts, warehouse.payout_status_history",
-      (version, whole) => ({
-        ...whole,
-        ...times(version),
-        id: version.id,
-        status: statusOf(version),
-        wire_id: String(version.read),
-      }),
-      (newest, all) =>
-        Effect.gen(function* () {
-          const stored = yield* printed(sql, "SELECT payout_id AS id, wire_id AS read FROM warehouse.payouts")
-          expect(new Map(stored.map(({ id, read }) => [id, Number(read)]))).toEqual(
-            new Map([...newest].map(([id, { read }]) => [id, read])),
-          )
-          const first = new Map<string, number>()
-          for (const version of all) {
-            const key = `${version.id} ${statusOf(version)}`
-            first.set(key, Math.min(first.get(key) ?? Number.POSITIVE_INFINITY, version.read))
-          }
-          const seen = yield* printed(
-            sql,
-            "SELECT payout_id || ' ' || status AS key, extract(hour FROM first_seen_at) AS read FROM warehouse.payout_status_history",
-          )
-          expect(new Map(seen.map(({ key, read }) => [key, Number(read)]))).toEqual(first)
+  it.live(
+    "the newest stays, and each status keeps the first time it was seen",
+    () => {
+      const statusOf = ({ read }: Version) => ["PENDING", "SUCCESS", "RETURNED"][read % 3]!
+      return converges(
+        "payouts",
+        "warehouse.payouts, warehouse.payout_status_history",
+        (version, whole) => ({
+          ...whole,
+          ...times(version),
+          id: version.id,
+          status: statusOf(version),
+          wire_id: String(version.read),
         }),
-    )
-  })
+        (newest, all) =>
+          Effect.gen(function* () {
+            const stored = yield* printed(
+              sql,
+              "SELECT payout_id AS id, wire_id AS read FROM warehouse.payouts",
+            )
+            expect(new Map(stored.map(({ id, read }) => [id, Number(read)]))).toEqual(
+              new Map([...newest].map(([id, { read }]) => [id, read])),
+            )
+            const first = new Map<string, number>()
+            for (const version of all) {
+              const key = `${version.id} ${statusOf(version)}`
+              first.set(key, Math.min(first.get(key) ?? Number.POSITIVE_INFINITY, version.read))
+            }
+            const seen = yield* printed(
+              sql,
+              "SELECT payout_id || ' ' || status AS key, extract(hour FROM first_seen_at) AS read FROM warehouse.payout_status_history",
+            )
+            expect(new Map(seen.map(({ key, read }) => [key, Number(read)]))).toEqual(first)
+          }),
+      )
+    },
+    fuzzMillis(RUNS),
+  )
 
-  it.live("children that are replaced are those of the stored version", () => {
-    const itemsOf = ({ read }: Version) => Array.from({ length: read % 4 }, (_, n) => `${read}/${n}`)
-    return converges(
-      "checkouts",
-      "warehouse.checkouts, warehouse.checkout_items, warehouse.checkout_fees",
-      (version, whole) => ({
-        ...whole,
-        ...times(version),
-        id: version.id,
-        order_summary: { order_items: itemsOf(version).map(product_name => ({ product_name })) },
-      }),
-      newest =>
-        Effect.gen(function* () {
-          const items = yield* printed(
-            sql,
-            "SELECT checkout_id AS id, product_name AS name FROM warehouse.checkout_items ORDER BY 1, position",
-          )
-          for (const [id, version] of newest)
-            expect(items.filter(item => item.id === id).map(({ name }) => name)).toEqual(itemsOf(version))
+  it.live(
+    "children that are replaced are those of the stored version",
+    () => {
+      const itemsOf = ({ read }: Version) => Array.from({ length: read % 4 }, (_, n) => `${read}/${n}`)
+      return converges(
+        "checkouts",
+        "warehouse.checkouts, warehouse.checkout_items, warehouse.checkout_fees",
+        (version, whole) => ({
+          ...whole,
+          ...times(version),
+          id: version.id,
+          description: String(version.read),
+          order_summary: { order_items: itemsOf(version).map(product_name => ({ product_name })) },
         }),
-    )
-  })
+        newest =>
+          Effect.gen(function* () {
+            const items = yield* printed(
+              sql,
+              "SELECT checkout_id AS id, product_name AS name FROM warehouse.checkout_items ORDER BY 1, position",
+            )
+            for (const [id, version] of newest)
+              expect(items.filter(item => item.id === id).map(({ name }) => name)).toEqual(itemsOf(version))
+          }),
+      )
+    },
+    fuzzMillis(RUNS),
+  )
 
-  it.live("children that are kept are listed as in the stored version, the others booked as removed", () => {
-    const accountsOf = ({ read }: Version) => ["x", "y", "z"].filter((_, n) => ((read >> n) & 1) === 1)
-    return converges(
-      "wallets",
-      "warehouse.wallets, warehouse.wallet_accounts, warehouse.wallet_balance_snapshots",
-      (version, whole) => ({
-        ...whole,
-        ...times(version),
-        wallet_id: version.id,
-        wallet_account: accountsOf(version).map(name => ({
-          wallet_account_id: `${version.id}${name}`,
-          currency: "AUD",
-          actual_balance: version.read,
-        })),
-      }),
-      newest =>
-        Effect.gen(function* () {
-          const listed = yield* printed(
-            sql,
-            `SELECT wallet_id AS id, wallet_account_id AS account, actual_balance::text AS balance
+  it.live(
+    "children that are kept are listed as in the stored version, the others booked as removed",
+    () => {
+      const accountsOf = ({ read }: Version) => ["x", "y", "z"].filter((_, n) => ((read >> n) & 1) === 1)
+      return converges(
+        "wallets",
+        "warehouse.wallets, warehouse.wallet_accounts, warehouse.wallet_balance_snapshots",
+        (version, whole) => ({
+          ...whole,
+          ...times(version),
+          wallet_id: version.id,
+          wallet_alias: String(version.read),
+          wallet_account: accountsOf(version).map(name => ({
+            wallet_account_id: `${version.id}${name}`,
+            currency: "AUD",
+            actual_balance: version.read,
+          })),
+        }),
+        newest =>
+          Effect.gen(function* () {
+            const listed = yield* printed(
+              sql,
+              `SELECT wallet_id AS id, wallet_account_id AS account, actual_balance::text AS balance
              FROM warehouse.wallet_accounts WHERE removed_at IS NULL ORDER BY 2`,
-          )
-          expect(listed).toEqual(
-            [...newest]
-              .sort(([one], [other]) => (one < other ? -1 : 1))
-              .flatMap(([id, version]) =>
-                accountsOf(version).map(name => ({
-                  id,
-                  account: `${id}${name}`,
-                  balance: String(version.read),
-                })),
-              ),
-          )
-        }),
-    )
-  })
+            )
+            expect(listed).toEqual(
+              [...newest]
+                .sort(([one], [other]) => (one < other ? -1 : 1))
+                .flatMap(([id, version]) =>
+                  accountsOf(version).map(name => ({
+                    id,
+                    account: `${id}${name}`,
+                    balance: String(version.read),
+                  })),
+                ),
+            )
+          }),
+      )
+    },
+    fuzzMillis(RUNS),
+  )
 })
 
 describe("versions in one batch", () => {
