@@ -19,11 +19,21 @@ const GIVEN_UP =
 const inTime = (work: Effect.Effect<unknown>, late: Effect.Effect<void> = Effect.void): Effect.Effect<void> =>
   Effect.uninterruptible(
     Effect.gen(function* () {
-      const working = yield* Effect.fork(Effect.interruptible(work))
-      const over = Effect.asVoid(Effect.interruptible(Fiber.await(working)))
-      const given = Effect.zipRight(Effect.interruptible(Effect.sleep(STOPPING_MAX)), late)
-      yield* Effect.exit(Effect.onInterrupt(over, () => Effect.raceFirst(over, given)))
-      yield* Fiber.interrupt(working)
+      // Nobody's children: those of a fiber that is told to stop are told, too.
+      const working = yield* Effect.forkDaemon(Effect.interruptible(work))
+      const told = yield* Effect.exit(Effect.interruptible(Fiber.await(working)))
+      if (Exit.isFailure(told)) {
+        const limit = Effect.sleep(STOPPING_MAX).pipe(
+          Effect.zipRight(late),
+          Effect.zipRight(Fiber.interrupt(working)),
+        )
+        const limiting = yield* Effect.forkDaemon(Effect.interruptible(limit))
+        yield* Fiber.await(working)
+        yield* Fiber.interrupt(limiting)
+      }
+      const exit = yield* Fiber.await(working)
+      if (Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause))
+        yield* Effect.logError("unexpected failure", exit.cause)
     }),
   )
 

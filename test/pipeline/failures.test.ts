@@ -1,7 +1,16 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Redacted } from "effect"
 import { start } from "../../src/sandbox/Sandbox.ts"
-import { accountOf, bench, SMALL, statusesOf, stoppedWhileBeginning, streamOf } from "../support/warehouse.ts"
+import {
+  accountOf,
+  bench,
+  holdUp,
+  SMALL,
+  statusesOf,
+  stoppedWhileBeginning,
+  stopWhileWaiting,
+  streamOf,
+} from "../support/warehouse.ts"
 
 const OTHERS = ["customers", "wallets", "payouts", "checkouts", "transactions", "wallet_readiness"]
 
@@ -186,6 +195,24 @@ describe("a run that is told to stop", () => {
       yield* stoppedWhileBeginning(sql, sync({ only: ["payouts"] }))
       expect(yield* rows("SELECT status FROM sync.stream_runs")).toEqual([{ status: "interrupted" }])
       expect(yield* rows("SELECT status FROM sync.runs")).toEqual([{ status: "interrupted" }])
+    }),
+  )
+
+  it.scopedLive("while it books how it ended has that booked, and its leases given back", () =>
+    Effect.gen(function* () {
+      const { sql, sandbox, sync, rows } = yield* bench({})
+      yield* sync({ only: ["customers"] })
+      sandbox.setFault(() => ({ delayMillis: 300 }))
+      // Look-ups read nothing of earlier runs: the first to want it is who books the end.
+      const run = yield* Effect.fork(sync({ only: ["wallet_readiness"] }))
+      yield* rows("SELECT FROM sync.stream_runs WHERE status = 'running'").pipe(
+        Effect.repeat({ until: begun => begun.length > 0 }),
+      )
+      yield* stopWhileWaiting(sql, run, yield* holdUp(sql, "sync.runs", "ACCESS EXCLUSIVE"))
+      const complete = [{ status: "complete" }, { status: "complete" }]
+      expect(yield* rows("SELECT status FROM sync.stream_runs")).toEqual(complete)
+      expect(yield* rows("SELECT status FROM sync.runs")).toEqual(complete)
+      expect(yield* rows("SELECT stream FROM sync.leases WHERE expires_at > clock_timestamp()")).toEqual([])
     }),
   )
 })

@@ -254,23 +254,42 @@ export const listStream = (name: string): Effect.Effect<ListStream> =>
 /** JSON text as the program reads it: digits kept. */
 export const json = (text: string): Json => parseJson(text)
 
-/** Lets work begin, and tells it to stop while Postgres still holds up that a stream of it is booked as begun. */
-export const stoppedWhileBeginning = <A, E>(sql: postgres.Sql, work: Effect.Effect<A, E>) =>
-  Effect.gen(function* () {
-    const locked = yield* Effect.promise(async () => {
-      const connection = await sql.reserve()
-      await connection`BEGIN`
-      await connection`LOCK TABLE sync.stream_runs IN SHARE MODE`
-      return connection
+/** Lets nobody write to a table of the ledger until it is let go, or read it either. */
+export const holdUp = (
+  sql: postgres.Sql,
+  table: "sync.runs" | "sync.stream_runs",
+  mode: "SHARE" | "ACCESS EXCLUSIVE",
+) =>
+  Effect.promise(async () => {
+    const connection = await sql.reserve()
+    await connection`BEGIN`
+    await connection.unsafe(`LOCK TABLE ${table} IN ${mode} MODE`)
+    return Effect.promise(async () => {
+      await connection`ROLLBACK`
+      connection.release()
     })
-    const run = yield* Effect.fork(work)
+  })
+
+/** Tells a run to stop once it waits for what is held up, and lets that go a moment later. */
+export const stopWhileWaiting = <A, E>(
+  sql: postgres.Sql,
+  run: Fiber.RuntimeFiber<A, E>,
+  letGo: Effect.Effect<void>,
+) =>
+  Effect.gen(function* () {
     yield* printed(
       sql,
       `SELECT 1 AS one FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
     ).pipe(Effect.repeat({ until: waiting => waiting.length > 0 }))
     const stopping = yield* Effect.fork(Fiber.interrupt(run))
     yield* Effect.sleep("200 millis")
-    yield* Effect.promise(() => locked`ROLLBACK`)
-    locked.release()
-    yield* Fiber.join(stopping)
+    yield* letGo
+    return yield* Fiber.join(stopping)
+  })
+
+/** Lets work begin, and tells it to stop while Postgres still holds up that a stream of it is booked as begun. */
+export const stoppedWhileBeginning = <A, E>(sql: postgres.Sql, work: Effect.Effect<A, E>) =>
+  Effect.gen(function* () {
+    const letGo = yield* holdUp(sql, "sync.stream_runs", "SHARE")
+    yield* stopWhileWaiting(sql, yield* Effect.fork(work), letGo)
   })
