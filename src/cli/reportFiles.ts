@@ -72,9 +72,10 @@ export const intoFile = <A, E>(
 
 /** Writes text to stdout as it comes, and no faster than it is read. Who reads it may stop. */
 export const intoStdout: WriteText = async text => {
-  await pipeline(Readable.from(text), process.stdout, { end: false }).catch(error => {
-    if (!["EPIPE", "ERR_STREAM_PREMATURE_CLOSE"].includes((error as NodeJS.ErrnoException).code ?? ""))
-      throw error
+  const { stdout } = process
+  await pipeline(Readable.from(text), stdout, { end: false }).catch(error => {
+    // Its own end, not one of the connection that the text comes from.
+    if (stdout.errored !== error && !stdout.destroyed) throw error
   })
 }
 

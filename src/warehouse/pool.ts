@@ -1,4 +1,5 @@
 import postgres from "postgres"
+import { answeringSocket } from "./socket.ts"
 
 /**
  * postgres.js, made safe against connections that end in the middle of something. Four things that its 3.4 line
@@ -154,6 +155,7 @@ export const openPool = (
     const opened: Connections = {
       driver: postgres(url, {
         ...options,
+        socket: answeringSocket(),
         onclose: () => {
           if (isEnding || opened !== current) return
           current = open()

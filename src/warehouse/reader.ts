@@ -1,8 +1,9 @@
 import { Effect, Redacted } from "effect"
 import postgres from "postgres"
-import { ConfigurationError, type WarehouseError } from "../Errors.ts"
+import { ConfigurationError, WarehouseError } from "../Errors.ts"
 import { sqlState, warehouseError } from "./Database.ts"
 import { EXCESS_RIGHTS } from "./readerRights.ts"
+import { answeringSocket } from "./socket.ts"
 
 /** The reader's login: what `query` and `report` ask `analytics` with. */
 
@@ -34,7 +35,8 @@ export interface ReaderSession {
  * back as the text that Postgres prints.
  *
  * The wall is the login. Around it: the rights are looked up in the transaction that then runs the statements,
- * which is read-only and, a snapshot being taken, cannot be made anything else; it is never committed.
+ * which is read-only and, a snapshot being taken, cannot be made anything else; it is never committed. Fails where
+ * `use` was not all in it, because the connection was lost: the driver would go on with another.
  */
 export const asReader = <A, E>(
   readerUrl: Redacted.Redacted,
@@ -46,12 +48,47 @@ export const asReader = <A, E>(
     sql =>
       Effect.gen(function* () {
         yield* begin(sql, session)
+        begun.set(sql, yield* Effect.tryPromise({ try: () => transactionOf(sql), catch: warehouseError }))
         yield* refuseExcess(sql)
-        return yield* use(sql)
+        const answer = yield* use(sql)
+        yield* Effect.tryPromise({ try: () => refuseOther(sql), catch: readingError })
+        return answer
       }),
     // Without COMMIT: what a statement did against all odds goes with the connection.
     sql => Effect.promise(() => sql.end({ timeout: CLOSE_TIMEOUT_SECONDS })),
   )
+
+/** The transaction that each of these connections began with. */
+const begun = new WeakMap<postgres.Sql, string | undefined>()
+
+/** Undefined where the driver, on a connection made anew, takes the rest of a lost cursor's answer for this one's. */
+const transactionOf = async (sql: postgres.Sql): Promise<string | undefined> => {
+  const [row] = await sql.unsafe<Array<{ id: string }>>(
+    "SELECT pg_backend_pid() || ' ' || extract(epoch FROM transaction_timestamp()) AS id",
+  )
+  return row?.id
+}
+
+const readingError = (error: unknown): WarehouseError =>
+  error instanceof WarehouseError ? error : warehouseError(error)
+
+const refuseOther = async (sql: postgres.Sql): Promise<void> => {
+  const now = await transactionOf(sql)
+  if (now === undefined || now !== begun.get(sql))
+    throw new WarehouseError({
+      code: "CONNECTION_CLOSED",
+      message: "Postgres: the connection was lost while its rows were read: run it again.",
+    })
+}
+
+/**
+ * The batches of a cursor, and an error where they are not all: when its connection is lost while nobody waits for the
+ * next one, the driver's cursor ends as if there were no more.
+ */
+export async function* allOf<A>(sql: postgres.Sql, batches: AsyncIterable<A>): AsyncGenerator<A> {
+  yield* batches
+  await refuseOther(sql)
+}
 
 const open = (
   readerUrl: Redacted.Redacted,
@@ -68,7 +105,8 @@ const open = (
         connection: { application_name: `paycombat-sync ${name}` },
         types: { printed: { to: 25, from: PARSED_TYPES, serialize: String, parse: String } },
         onnotice: () => undefined,
-      }) as postgres.Sql,
+        socket: answeringSocket(),
+      } as postgres.Options<Record<string, postgres.PostgresType>>) as unknown as postgres.Sql,
     // The parser's own message repeats the URL, password and all.
     catch: () =>
       new ConfigurationError({

@@ -3,6 +3,7 @@ import type postgres from "postgres"
 import { ConfigurationError, WarehouseError } from "../Errors.ts"
 import type { ReportFilter, Row } from "../report/data.ts"
 import { warehouseError } from "./Database.ts"
+import { allOf } from "./reader.ts"
 import { scopeOf } from "./reportScope.ts"
 import { accountIs, currencyIs, dayIs, dayOf, rowsOf, where } from "./reportSql.ts"
 
@@ -73,7 +74,7 @@ export const eachView = (
           return take(
             view!,
             names,
-            texts(statement.cursor(BATCH_ROWS) as AsyncIterable<Array<Array<Buffer>>>),
+            texts(allOf(sql, statement.cursor(BATCH_ROWS) as AsyncIterable<Array<Array<Buffer>>>)),
             DAYS[view!] !== undefined,
           )
         },
@@ -84,4 +85,4 @@ export const eachView = (
 
 /** The rows of a statement, batch by batch, as the lists of a report have them. */
 export const batchesOf = (sql: postgres.Sql, statement: string): AsyncIterable<ReadonlyArray<Row>> =>
-  sql.unsafe<Array<Row>>(statement).cursor(BATCH_ROWS)
+  allOf(sql, sql.unsafe<Array<Row>>(statement).cursor(BATCH_ROWS))

@@ -1,3 +1,4 @@
+import { type AddressInfo, createServer } from "node:net"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
 import type postgres from "postgres"
@@ -255,6 +256,30 @@ describe("a pool that lost a connection in the middle of a statement", () => {
       expect(fate).toBe("CONNECTION_DESTROYED")
       expect(millis).toBeGreaterThan(900)
       expect(millis).toBeLessThan(5_000)
+    }),
+  )
+})
+
+describe("a server that closes each connection before it says a word", () => {
+  it.scopedLive("fails what is asked as one that is not there, and is not asked a thousand times", () =>
+    Effect.gen(function* () {
+      let connections = 0
+      const listener = createServer(client => {
+        connections += 1
+        client.end()
+      })
+      yield* Effect.acquireRelease(
+        Effect.promise(() => new Promise<void>(resolve => listener.listen(0, "127.0.0.1", resolve))),
+        () => Effect.sync(() => listener.close()),
+      )
+      const { port } = listener.address() as AddressInfo
+      const sql = openPool(`postgres://nobody:secret@127.0.0.1:${port}/nowhere`, { max: 2, prepare: false })
+      const fates = yield* Effect.promise(() =>
+        Promise.all([outcome(sql`SELECT 1`.execute()), outcome(sql.begin(tx => insert(tx, "never")))]),
+      ).pipe(Effect.timeout("5 seconds"))
+      expect(fates).toEqual(["ECONNRESET", "ECONNRESET"])
+      expect(connections).toBeLessThan(10)
+      yield* Effect.promise(() => sql.end({ timeout: 5 })).pipe(Effect.timeout("2 seconds"))
     }),
   )
 })
