@@ -134,8 +134,9 @@ const askAgain = (
     const { after, limit, byId } = asked
     const { total, ids } = yield* openRecords(sql, held, stream, { open, after, limit })
     if (total === 0) return { leftOver: 0, note: null, askedTo: "" }
+    // Not left over: no later run that reads what is new does more about them. The note says what does.
     const later = (why: string): Asked => ({
-      leftOver: total,
+      leftOver: 0,
       note: `${total} ${stream.name} may still change, and were not asked again: ${why}. The next full pass brings what changed.`,
       askedTo: after,
     })

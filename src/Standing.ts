@@ -47,6 +47,7 @@ const NEVER: Omit<Entry, "account" | "stream"> = {
   rejects: 0,
   removed: 0,
   leftOver: 0,
+  unmapped: 0,
   path: null,
   isVerified: null,
   heldBy: null,

@@ -1,10 +1,14 @@
 import { readFile } from "node:fs/promises"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, type Redacted } from "effect"
+import { allStreams } from "../src/registry.ts"
+import { configuredSchedule } from "../src/Schedules.ts"
+import { standingOf } from "../src/Standing.ts"
 import { start } from "../src/sandbox/Sandbox.ts"
 import { connect } from "../src/warehouse/Database.ts"
 import { runQuery } from "../src/warehouse/query.ts"
 import { testDatabase } from "./support/postgres.ts"
+import { bookRuns, STREAMS } from "./support/report.ts"
 import { MIGRATED, printed, SMALL, syncOnce } from "./support/warehouse.ts"
 
 /** Documents with SQL are read here, and what they say is done: a statement there cannot be wrong for long. */
@@ -169,6 +173,42 @@ describe("docs/bi.md", () => {
           ).toEqual(reads.map(() => index))
         }
       }
+    }),
+  )
+})
+
+describe("the statement that says whether numbers can be trusted", () => {
+  it.scopedLive("judges as `status` does, and counts beside it what is left out", () =>
+    Effect.gen(function* () {
+      const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
+      const sql = yield* connect(ownerUrl)
+      yield* bookRuns(sql, "default", {
+        checkouts: { hoursAgo: 2 },
+        customers: { status: "failed", error: "HTTP 503" },
+        payouts: { status: "complete_with_rejects", rejects: 2 },
+        wallets: { hoursAgo: 60 },
+        wallet_readiness: { mode: "lookup", leftOver: 7 },
+      })
+      yield* bookRuns(sql, "default", {
+        ...Object.fromEntries(STREAMS.map(stream => [stream, null])),
+        wallets: { mode: "incremental" },
+      })
+      const { sql: statement } = statementsOf(yield* readDocument).find(({ sql }) =>
+        sql.includes("can_be_trusted"),
+      )!
+      const said = (yield* printed(sql, statement)).map(row => [row.stream, row.can_be_trusted === "true"])
+      const judged = yield* standingOf(sql, yield* allStreams, yield* configuredSchedule, {
+        configured: ["default"],
+      })
+      expect(said).toEqual(judged.map(({ stream, problem }) => [stream, problem === null]))
+      expect(Object.fromEntries(said)).toEqual({
+        checkouts: false,
+        customers: false,
+        payouts: true,
+        transactions: true,
+        wallet_readiness: true,
+        wallets: false,
+      })
     }),
   )
 })

@@ -115,7 +115,15 @@ describe("a run over three lists that reads only what is new", () => {
       const news = yield* run(false)
       const updated = isAtOnce ? CHANGED.length : 0
       expect(news).toEqual(
-        each({ mode: "incremental", status: "complete", inserted: INSERTED, updated, removed: 0, requests }),
+        each({
+          mode: "incremental",
+          status: "complete",
+          inserted: INSERTED,
+          updated,
+          removed: 0,
+          leftOver: 0,
+          requests,
+        }),
       )
       expect(requests).toBeLessThan(PAGES_AT_LEAST)
       for (const { note } of news)

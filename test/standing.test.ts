@@ -82,6 +82,7 @@ describe.concurrent("every stream of every configured account", () => {
         rejects: 0,
         removed: 0,
         leftOver: 0,
+        unmapped: 0,
         path: null,
         isVerified: null,
         heldBy: null,

@@ -88,8 +88,8 @@ const NOTHING =
   " `paycombat-sync sync`."
 
 /** Whether something of it is in no figure, though all of it was read. */
-const isShort = ({ rejects, leftOver, isRetired }: JudgedStatus): boolean =>
-  !isRetired && (rejects > 0 || leftOver > 0)
+const isShort = ({ rejects, leftOver, unmapped, isRetired }: JudgedStatus): boolean =>
+  !isRetired && (rejects > 0 || leftOver > 0 || (unmapped ?? 0) > 0)
 
 const time = (iso: string) => `${iso.slice(0, 16).replace("T", " ")} UTC`
 
@@ -115,6 +115,12 @@ export const run = (options: Options) =>
         ...said(statuses, "·", ({ note }) => note),
         ...said(statuses, "·", ({ rejects }) =>
           rejects === 0 ? null : "has open rejects: see `paycombat-sync rejects list`.",
+        ),
+        ...said(statuses, "·", ({ unmapped }) =>
+          unmapped === null || unmapped === 0
+            ? null
+            : `${unmapped} of event types without a known direction are in no settlement and no balance: see` +
+              " analytics.unmapped_event_type, and say in warehouse.event_directions what they are.",
         ),
         `· serve, where it runs: next run ${time(first.nextRunAt)}, next full pass ${time(first.nextFullAt)}.`,
         problems.length === 0

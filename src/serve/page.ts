@@ -75,6 +75,8 @@ const now = (board: Board): string => {
 const facts = (board: Board): string => {
   const rejects = board.streams.reduce((sum, { status }) => sum + (status?.rejects ?? 0), 0)
   const leftOver = board.streams.reduce((sum, { status }) => sum + (status?.leftOver ?? 0), 0)
+  const unmapped = board.streams.map(({ status }) => (status === null ? 0 : status.unmapped))
+  const unmappedCount = unmapped.reduce<number>((sum, records) => sum + (records ?? 0), 0)
   const dropped = Object.values(board.droppedTicks).reduce((sum, ticks) => sum + ticks, 0)
   return `<dl class="facts">${[
     now(board),
@@ -82,6 +84,11 @@ const facts = (board: Board): string => {
     due("Next full pass", board.next.full),
     fact("Open rejects", number(rejects), rejects === 0 ? "" : "see paycombat-sync rejects list"),
     fact("Look-ups left over", number(leftOver), leftOver === 0 ? "" : "first in the next run"),
+    fact(
+      "Without a direction",
+      unmapped.includes(null) ? "not counted" : number(unmappedCount),
+      unmappedCount === 0 ? "" : "in no settlement or balance: see analytics.unmapped_event_type",
+    ),
     fact("Ticks dropped", number(dropped), `up for ${ago(seconds(board.startedAt, board.now))}`),
   ].join("")}</dl>`
 }

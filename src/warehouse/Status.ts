@@ -27,6 +27,11 @@ export interface StreamStatus {
   readonly removed: number
   /** Look-ups that the latest run had no time for. */
   readonly leftOver: number
+  /**
+   * Records that settlements and balances leave out, since nobody has said what their event type does to them; null where
+   * to count them would take seconds.
+   */
+  readonly unmapped: number | null
   /** Where discovery found the list; null where none was found yet, or the stream reads no list. */
   readonly path: string | null
   /** Whether a record of this stream was read there; null with the path. */
@@ -47,7 +52,10 @@ const WITHOUT_API = "{replay,rebuild}"
 /** Of a larger table the rows are estimated: to count them would read it all. */
 const COUNTED_BYTES_MAX = 2 ** 30
 
-type Latest = Omit<StreamStatus, "rows" | "removed" | "isEstimate" | "lastEnded"> & {
+/** The view of what settlements and balances leave out, and the stream that it is about. */
+const UNMAPPED = { view: "analytics.unmapped_event_type", stream: "transactions" }
+
+type Latest = Omit<StreamStatus, "rows" | "removed" | "isEstimate" | "unmapped" | "lastEnded"> & {
   readonly endedStatus: Status | null
   readonly endedAt: string
   readonly endedError: string | null
@@ -75,7 +83,12 @@ const rowsOf = async (sql: postgres.Sql, account: string, stream: Stream, counte
     const [rows, gone] = await Promise.all(
       [`NOT (${removed})`, removed].map(condition => estimate(sql, select(condition), account)),
     )
-    return { rows: rows!, removed: types.has("removed_at") ? gone! : 0, isEstimate: true }
+    return {
+      rows: rows!,
+      removed: types.has("removed_at") ? gone! : 0,
+      isEstimate: true,
+      unmapped: stream.name === UNMAPPED.stream ? null : 0,
+    }
   }
   const [counted] = await sql.unsafe<Array<{ rows: number; removed: number }>>(
     `SELECT (count(*) FILTER (WHERE NOT (${removed})))::float8 AS rows,
@@ -83,7 +96,19 @@ const rowsOf = async (sql: postgres.Sql, account: string, stream: Stream, counte
      FROM ${table} WHERE account = $1`,
     [account],
   )
-  return { ...counted!, isEstimate: false }
+  return { ...counted!, isEstimate: false, unmapped: await unmappedOf(sql, account, stream) }
+}
+
+const unmappedOf = async (sql: postgres.Sql, account: string, stream: Stream): Promise<number | null> => {
+  if (stream.name !== UNMAPPED.stream) return 0
+  const [view] = await sql<Array<{ isThere: boolean }>>`
+    SELECT to_regclass(${UNMAPPED.view}) IS NOT NULL AS "isThere"`
+  if (!view!.isThere) return null
+  const [left] = await sql.unsafe<Array<{ count: number }>>(
+    `SELECT coalesce(sum(transaction_count), 0)::float8 AS count FROM ${UNMAPPED.view} WHERE account = $1`,
+    [account],
+  )
+  return left!.count
 }
 
 /**

@@ -47,6 +47,7 @@ describe.concurrent("status", () => {
 
       const sandbox = yield* start(SMALL)
       sandbox.patch("payouts", 3, { updated_at: 5 })
+      for (const index of [1, 2]) sandbox.patch("transactions", index, { event_type: "ADJUSTMENT" })
       yield* run(["sync"], sandboxEnvironment(sandbox))
       const json = JSON.parse((yield* run(["status", "--json"])).stdout) as ReadonlyArray<object>
       expect(json).toHaveLength(6)
@@ -71,6 +72,11 @@ describe.concurrent("status", () => {
       expect(json).toContainEqual(
         expect.objectContaining({ stream: "wallet_readiness", path: null, isVerified: null }),
       )
+      expect(json).toContainEqual(expect.objectContaining({ stream: "transactions", unmapped: 2 }))
+      const money = yield* run(["status", "--stream", "transactions"])
+      expect(money.code).toBe(0)
+      expect(money.stdout).toMatch(/^· transactions: 2 of event types without a known direction are in no /m)
+      expect(money.stdout).toContain("✔ The figures can be trusted, but for what is left out of them")
       const unknown = yield* run(["status", "--account", "eu"])
       expect([unknown.code, linesOf(unknown.stderr).length]).toEqual([2, 1])
     }),

@@ -20,6 +20,7 @@ const status = (given: Partial<StreamStatus> = {}): StreamStatus => ({
   rejects: 0,
   removed: 0,
   leftOver: 0,
+  unmapped: 0,
   path: "/list",
   isVerified: true,
   heldBy: null,
