@@ -104,8 +104,27 @@ describe("the major upgrade of the embedded Postgres", () => {
   it("goes by the steps of the page, in their order", () => {
     const page = readFileSync(join(PROJECT, "docs/deploy.md"), "utf8")
     const steps = page.split("## Major upgrade")[1]!.split("\n## ")[0]!
-    const order = ["database backup", "mv /var/lib", "database restore"].map(step => steps.indexOf(step))
-    expect(order[0]).toBeGreaterThan(0)
-    expect(order).toEqual([...order].sort((a, b) => a - b))
+    const [onHost = "", inContainer = ""] = steps.split("In a container:")
+    const isInOrder = (text: string, ...wanted: ReadonlyArray<string>) => {
+      const order = wanted.map(step => text.indexOf(step))
+      expect(order[0]).toBeGreaterThan(0)
+      expect(order).toEqual([...order].sort((a, b) => a - b))
+    }
+    isInOrder(
+      onHost,
+      "systemctl stop",
+      "database backup",
+      "mv /var/lib",
+      "database restore",
+      "systemctl start",
+    )
+    isInOrder(
+      inContainer,
+      "docker stop",
+      "database backup",
+      "docker build",
+      "--entrypoint mv",
+      "database restore",
+    )
   })
 })
