@@ -151,7 +151,7 @@ ${balancesSection(data)}`
 </main>
 <footer>
 <section id="notes"><h2>How to read it</h2>
-<p>Days are UTC. Amounts have every digit that PayCombat sent, and are never added across currencies; zeros are filled up to the places of the currency. Charts are rounded to pixels: the figures are in the tables.</p>
+<p>Days are UTC. Amounts have every digit that PayCombat sent, and are never added across currencies; zeros are filled up to the places of the currency. Charts are rounded to pixels: the figures are in the table behind each. On paper there are the tables that were open when it was printed.</p>
 <p>Stale is what is older than twice the time between two syncs by their schedules, and at least an hour: <code>paycombat-sync status</code> judges alike. Where syncs run by other schedules than those named on top, write the report with PAYCOMBAT_SCHEDULE and PAYCOMBAT_FULL_SCHEDULE set as they are, or with --max-age.</p>
 <p>What a type of transaction does to a balance is <em>assumed</em> until somebody has checked it: the rules are in warehouse.event_directions.</p>
 <p>No name, address or account number is in this report. Customers are named by their id: treat the file accordingly.</p>

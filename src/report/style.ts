@@ -76,7 +76,9 @@ footer h2 { color: var(--ink) }
   table { font-size: 8pt }
   thead { display: table-header-group }
   .panels { grid-template-columns: repeat(2, 1fr) }
-  .panel details { display: none }
+  .panel details:not([open]) { display: none }
+  .panel details[open] { max-height: none }
+  .panel:has(details[open]) { break-inside: auto; grid-column: 1 / -1 }
   .verdict { background: none; border: 1pt solid; border-left: 6pt solid }
   a { color: inherit }
   a[href^="http"]::after { content: " (" attr(href) ")" }

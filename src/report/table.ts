@@ -94,7 +94,7 @@ const beyond = ({ rows, total, totals }: List): string => {
 export const more = (list: List, isDemo: boolean): Html =>
   list.total <= list.rows.length
     ? NOTHING
-    : html`<p class="more">${beyond(list)}: <code>paycombat-sync query ${isDemo ? "--demo " : ""}${inShell(list.statement)}</code></p>`
+    : html`<p class="more">${beyond(list)}: <code>paycombat-sync query ${isDemo ? "--demo " : ""}${inShell(list.statement)}</code>, or every list whole: <code>paycombat-sync report ${isDemo ? "--demo " : ""}--format csv</code></p>`
 
 export const listTable = (list: List, isDemo: boolean, options: Omit<TableOptions, "rows">): Html =>
   html`${table({ ...options, rows: list.rows })}${more(list, isDemo)}`

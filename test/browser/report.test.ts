@@ -133,6 +133,13 @@ describe("the report in a browser", () => {
       expect(pdf.subarray(0, 5).toString()).toBe("%PDF-")
       expect(pdf.length).toBeGreaterThan(20_000)
       yield* Effect.promise(() => page.emulateMedia({ media: "print" }))
+      // Closed they would double the paper; whoever wants one on it opens it.
+      const shown = Effect.promise(() =>
+        page.evaluate(
+          "[...document.querySelectorAll('.panel details table')].filter(one => one.checkVisibility()).length",
+        ),
+      )
+      expect(yield* shown).toBe(0)
       expect(yield* overflowing(page)).toEqual([])
       const cut = yield* Effect.promise(() =>
         page.evaluate(
@@ -141,6 +148,14 @@ describe("the report in a browser", () => {
       )
       expect(cut).toBe(0)
       yield* picture(page, "report-print")
+      yield* Effect.promise(() =>
+        page.evaluate(
+          "[...document.querySelectorAll('.panel details')].slice(0, 3).forEach(one => { one.open = true })",
+        ),
+      )
+      expect(yield* shown).toBe(3)
+      expect(yield* overflowing(page)).toEqual([])
+      yield* picture(page, "report-print-open")
     }),
   )
 })
