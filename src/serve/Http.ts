@@ -123,6 +123,9 @@ export const listen = (
       // Whoever looks every two seconds is not what a trace is about.
       Effect.locally(HttpMiddleware.currentTracerDisabledWhen, () => true),
     )
+    // Where somebody listens for upgrades, Node hands over a bare socket to whoever asks for one: no error listener, no
+    // timeout, not among the connections that are closed at the end. Nothing here upgrades: it is a request like any.
+    nodeServer.removeAllListeners("upgrade")
     const { address } = server
     const host = settings.host.includes(":") ? `[${settings.host}]` : settings.host
     return `http://${host}:${address._tag === "TcpAddress" ? address.port : settings.port}`

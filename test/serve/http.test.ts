@@ -1,5 +1,6 @@
+import { once } from "node:events"
 import { request } from "node:http"
-import { connect } from "node:net"
+import { connect, type Socket } from "node:net"
 import { setTimeout } from "node:timers/promises"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Exit, Metric, Scope } from "effect"
@@ -182,6 +183,51 @@ describe.concurrent("the server", () => {
       expect(silent.millis).toBeLessThan(15_000)
       expect(long.heard).toContain("431")
       expect((yield* get(`${url}/healthz`)).status).toBe(200)
+    }),
+  )
+
+  it.scopedLive("upgrades nobody: who asks for it is answered, bounded and closed like all others", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const url = yield* Scope.extend(listening(), scope)
+      const asking = (protocol: string) =>
+        Effect.promise(async () => {
+          // Does not close its half when the server does.
+          const socket = connect({ port: Number(new URL(url).port), host: HOST, allowHalfOpen: true })
+          socket.on("error", () => {})
+          socket.write(
+            `GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\n` +
+              "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+          )
+          let heard = ""
+          socket.on("data", data => {
+            heard += data
+          })
+          while (!heard.endsWith("\r\n\r\nok\n") && !socket.readableEnded) await setTimeout(10)
+          return { heard, socket }
+        })
+      const ended = ({ socket }: { readonly socket: Socket }) =>
+        Effect.promise(async () => {
+          if (!socket.readableEnded) await once(socket, "end")
+        })
+      for (const protocol of ["h2c", "websocket"]) {
+        const { heard, socket } = yield* asking(protocol)
+        expect(heard).toMatch(/^HTTP\/1\.1 200 /)
+        expect(heard.toLowerCase()).toContain("keep-alive")
+        socket.resetAndDestroy()
+        yield* Effect.promise(() => setTimeout(100))
+        expect((yield* get(`${url}/healthz`)).status).toBe(200)
+      }
+      const idle = yield* asking("websocket")
+      const begun = Date.now()
+      yield* ended(idle)
+      expect(Date.now() - begun).toBeLessThan(15_000)
+      const last = yield* asking("h2c")
+      const closing = Date.now()
+      yield* Scope.close(scope, Exit.void)
+      expect(Date.now() - closing).toBeLessThan(4_000)
+      yield* ended(last)
+      for (const { socket } of [idle, last]) socket.destroy()
     }),
   )
 
