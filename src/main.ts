@@ -19,10 +19,11 @@ for (const signal of ["SIGINT", "SIGTERM"] as const)
     if (Date.now() - first.at > IMPATIENT_AFTER_MILLIS) process.exit(128 + constants.signals[signal])
   })
 
-// Who reads the answer may stop reading: `| head` is no failure.
-process.stdout.on("error", error => {
-  if (!("code" in error && error.code === "EPIPE")) throw error
-})
+// Who reads the answer may stop reading: `| head` is no failure. Nor is a log's reader that ends before a run does.
+for (const stream of [process.stdout, process.stderr])
+  stream.on("error", error => {
+    if (!("code" in error && error.code === "EPIPE")) throw error
+  })
 
 /** Not the whole of NodeContext: what a command line needs of it loads sooner. */
 const platform = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer)

@@ -78,6 +78,25 @@ describe.concurrent("a sync that is told to stop", () => {
     )
 })
 
+describe.concurrent("a sync whose log nobody reads any more", () => {
+  it.scopedLive("goes on to its end, and ends as it would have", () =>
+    Effect.gen(function* () {
+      const { sandbox, ...program } = yield* parts
+      sandbox.setFault(null)
+      const running = yield* program.start(["sync", "--stream", "transactions"])
+      running.process.stderr!.once("data", () => running.process.stderr!.destroy())
+      const ended = yield* running.ended
+      // The reader went long before the end.
+      expect(ended.stderr).not.toContain(`${PAGES * PAGE_SIZE} read`)
+      expect(ended.code).toBe(0)
+      expect(yield* statusOf(program)).toMatchObject({
+        lastRunStatus: "complete",
+        rows: PAGES * PAGE_SIZE,
+      })
+    }),
+  )
+})
+
 describe.concurrent("two syncs at once", () => {
   it.scopedLive("the second does nothing, says who is at it, and exits with 3", () =>
     Effect.gen(function* () {

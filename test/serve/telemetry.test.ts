@@ -4,7 +4,7 @@ import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Redacted } from "effect"
 import { type Fault, start } from "../../src/sandbox/Sandbox.ts"
 import { cli, databaseEnvironment, linesOf, sandboxEnvironment } from "../support/cli.ts"
 import { testDatabase } from "../support/postgres.ts"
@@ -56,6 +56,11 @@ const SYNC = ["sync", "--stream", "payouts", "--json"]
 
 /** Longer than the time given to a collector that does not answer, shorter than the exporters' own patience. */
 const BOUND_MILLIS = 9_000
+
+/** Longer than the time given to a collector. */
+const SLOWER_THAN_PATIENCE = "4 seconds"
+const LONG_ROW = 1_000
+const LONG_ROWS = 5_000
 
 describe.concurrent("telemetry", () => {
   it.scopedLive("sends spans and metrics of a sync before it ends, without the token", () =>
@@ -196,6 +201,24 @@ describe.concurrent("telemetry", () => {
       const grpc = yield* run(SYNC, { ...endpoint, OTEL_EXPORTER_OTLP_PROTOCOL: "grpc" })
       expect([grpc.code, linesOf(grpc.stderr).length]).toEqual([2, 1])
       expect(grpc.stderr).toContain("OTEL_EXPORTER_OTLP_PROTOCOL")
+    }),
+  )
+
+  it.scopedLive("does not cut short what a slow reader is still to read", () =>
+    Effect.gen(function* () {
+      const { readerUrl } = yield* testDatabase({ template: MIGRATED })
+      const { start } = yield* cli({ PAYCOMBAT_READER_URL: Redacted.value(readerUrl) })
+      const { received, url } = yield* collector()
+      // More than fits between two processes.
+      const statement = `SELECT repeat('x', ${LONG_ROW}) AS row FROM generate_series(1, ${LONG_ROWS})`
+      const running = yield* start(["query", statement, "--csv"], { OTEL_EXPORTER_OTLP_ENDPOINT: url })
+      running.process.stdout!.pause()
+      yield* Effect.sleep("50 millis").pipe(Effect.repeat({ until: () => received.length > 0 }))
+      yield* Effect.sleep(SLOWER_THAN_PATIENCE)
+      expect(running.process.exitCode).toBe(null)
+      running.process.stdout!.resume()
+      const { code, stdout } = yield* running.ended
+      expect([code, stdout.length]).toEqual([0, "row\n".length + LONG_ROWS * (LONG_ROW + 1)])
     }),
   )
 

@@ -5,6 +5,16 @@ import { logging } from "../logging.ts"
 /** So long may a process that is done wait for a collector of traces that does not answer. */
 const LINGER_MILLIS = 1_000
 
+/** A reader that is slower than that gets all of the answer all the same. Goes on, too, when there is no reader any more. */
+const afterOutput = (streams: ReadonlyArray<NodeJS.WriteStream>, then: () => void): void => {
+  const full = streams.find(stream => stream.writableLength > 0)
+  // Told when all before it was written, or cannot be.
+  if (full === undefined) then()
+  else full.write("", () => setImmediate(() => afterOutput(streams.filter(isOpen), then)))
+}
+
+const isOpen = (stream: NodeJS.WriteStream) => !stream.destroyed && stream.errored === null
+
 const exported = Layer.unwrapEffect(
   Effect.map(isExporting, isIt =>
     isIt
@@ -13,7 +23,12 @@ const exported = Layer.unwrapEffect(
           // Closed last. The exporters' own timers would hold the process for as long as they try.
           Layer.scopedDiscard(
             Effect.addFinalizer(() =>
-              Effect.sync(() => setTimeout(() => process.exit(), LINGER_MILLIS).unref()),
+              Effect.sync(() =>
+                setTimeout(
+                  () => afterOutput([process.stdout, process.stderr].filter(isOpen), () => process.exit()),
+                  LINGER_MILLIS,
+                ).unref(),
+              ),
             ),
           ),
         )
