@@ -27,7 +27,10 @@ export interface Schedule {
 
 /** A process that was busy, or a machine that slept, makes up for the latest tick it missed, however late. */
 const LATE_MAX_MILLIS = 7 * 24 * 3_600_000
-/** Timers stand still while a machine sleeps: so often the clock is looked at, and so late may a tick be. */
+/**
+ * Timers stand still while a machine sleeps, and know nothing of a clock that is set: so often the clock is looked at,
+ * and so late may a tick be.
+ */
 const WATCH_EVERY_MILLIS = 30_000
 const LATE_TOLERATED_MILLIS = 5_000
 /** Ticks that are looked at to learn how far apart they are: more than a week of hourly ones at night only. */
@@ -91,19 +94,31 @@ const checked = (kind: Kind, pattern: string): Effect.Effect<void, Configuration
 const started = (kind: Kind, pattern: string, timezone: string, tell: (tick: Tick) => void) => {
   const options = { timezone, missedExecutionTolerance: LATE_MAX_MILLIS, suppressMissedWarning: true }
   let expected: Date
+  let latest: Date | undefined
   const told = (at: Date) => {
     tell({ kind, at })
+    latest = at
     expected = nextRuns(task, 1)[0]!
   }
   const task = createTask(pattern, ({ date }) => told(date), options)
   expected = nextRuns(task, 1)[0]!
   task.start()
+  const restart = () => {
+    task.stop()
+    task.start()
+  }
   const watch = setInterval(() => {
+    const next = nextRuns(task, 1)[0]!
+    // The clock was set back, and the task waits for a time that is far off now. Set back by less than from one tick to
+    // the next, it comes to the tick that was told last: that one is not told again.
+    if (next < expected && next.getTime() !== latest?.getTime()) {
+      expected = next
+      return restart()
+    }
     if (Date.now() - expected.getTime() <= LATE_TOLERATED_MILLIS) return
     told(expected)
     // Its timer still waits for the time that the machine slept.
-    task.stop()
-    task.start()
+    restart()
   }, WATCH_EVERY_MILLIS)
   return async () => {
     clearInterval(watch)

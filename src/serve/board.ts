@@ -100,6 +100,10 @@ interface Seen {
   readonly hereMillis: number
 }
 
+/** Whether no more than that passed since. What is still to come was before the clock was set back, nobody knows how long. */
+const isWithin = (limitMillis: number, millis: number, since: number) =>
+  millis >= since && millis - since < limitMillis
+
 const iso = (millis: number) => new Date(millis).toISOString()
 
 /** Why the board says that nobody should rely on it; empty where it is ready. */
@@ -133,7 +137,7 @@ export const makeBoard = (
     const checkMigrations = (tx: postgres.Sql) =>
       Effect.gen(function* () {
         const millis = yield* Clock.currentTimeMillis
-        if (millis - pending.checkedAt < MIGRATIONS_MILLIS) return
+        if (isWithin(MIGRATIONS_MILLIS, millis, pending.checkedAt)) return
         const { migrations, views } = yield* pendingMigrations(tx)
         const isCurrent = migrations.length + views.length === 0
         pending = {
@@ -236,7 +240,7 @@ export const makeBoard = (
 
     const oneAtATime = yield* Effect.makeSemaphore(1)
     const current = Effect.flatMap(Clock.currentTimeMillis, millis =>
-      millis - lookedAt < FRESH_MILLIS ? Effect.void : refresh,
+      isWithin(FRESH_MILLIS, millis, lookedAt) ? Effect.void : refresh,
     ).pipe(
       oneAtATime.withPermits(1),
       Effect.zipRight(Clock.currentTimeMillis),

@@ -72,6 +72,17 @@ describe("while the database is away", () => {
     }),
   )
 
+  it.scoped("it is looked at all the same where the clock was set back", () =>
+    Effect.gen(function* () {
+      const { board, sql } = yield* parts()
+      yield* TestClock.adjust("2 hours")
+      expect((yield* board.read).databaseProblem).toBeNull()
+      yield* Effect.promise(() => sql.end())
+      yield* TestClock.setTime(3_600_000)
+      expect((yield* board.read).databaseProblem).not.toBeNull()
+    }),
+  )
+
   it.scoped("nothing is said of a warehouse that was never seen", () =>
     Effect.gen(function* () {
       const { board, sql, problems } = yield* parts()
@@ -79,6 +90,21 @@ describe("while the database is away", () => {
       const { databaseProblem, figuresAt, streams } = yield* board.read
       expect(databaseProblem).not.toBeNull()
       expect([figuresAt, streams, problems()]).toEqual([null, [], undefined])
+    }),
+  )
+})
+
+describe("tables and views of another version", () => {
+  it.scoped("are noticed within a minute or two, whatever becomes of the clock", () =>
+    Effect.gen(function* () {
+      const { board, ownerUrl } = yield* parts()
+      yield* TestClock.adjust("2 hours")
+      expect((yield* board.read).databaseProblem).toBeNull()
+      yield* Effect.promise(() => runSql(ownerUrl, "DROP VIEW analytics.settlement CASCADE"))
+      yield* TestClock.adjust("5 seconds")
+      expect((yield* board.read).databaseProblem).toBeNull()
+      yield* TestClock.setTime(3_600_000)
+      expect((yield* board.read).databaseProblem).toContain("migrate")
     }),
   )
 })

@@ -122,7 +122,53 @@ describe("ticks", () => {
     expect(seen).toHaveLength(2)
     vi.setSystemTime("2026-03-10T01:40:00.000Z")
     await vi.advanceTimersByTimeAsync(minutes(16))
-    expect(seen.length).toBeLessThanOrEqual(4)
+    expect(seen.slice(2)).toEqual(["incremental 2026-03-10T01:45:00.000Z"])
+    await vi.advanceTimersByTimeAsync(hours(1))
+    // The full one is the very one that came before; of the other schedule, the time that came before was another.
+    expect(seen.slice(3)).toEqual([
+      "incremental 2026-03-10T02:00:00.000Z",
+      "incremental 2026-03-10T02:15:00.000Z",
+      "incremental 2026-03-10T02:30:00.000Z",
+      "incremental 2026-03-10T02:45:00.000Z",
+    ])
     await stop()
+  })
+
+  it("go on soon after a clock was set back by however much", async () => {
+    vi.setSystemTime("2030-01-01T00:01:00.000Z")
+    const { seen, stop } = await listening({})
+    await vi.advanceTimersByTimeAsync(minutes(15))
+    expect(seen).toEqual(["incremental 2030-01-01T00:15:00.000Z"])
+    vi.setSystemTime("2026-03-10T01:58:00.000Z")
+    await vi.advanceTimersByTimeAsync(minutes(33))
+    expect(seen.slice(1).sort()).toEqual([
+      "full 2026-03-10T02:00:00.000Z",
+      "incremental 2026-03-10T02:00:00.000Z",
+      "incremental 2026-03-10T02:15:00.000Z",
+      "incremental 2026-03-10T02:30:00.000Z",
+    ])
+    await stop()
+  })
+
+  it("do not come again when the clock is set back a little right after them, wherever the watch falls", async () => {
+    for (const [back, after] of [
+      [500, 0],
+      [2_000, 100],
+      [20_000, 1_000],
+      [59_000, 29_000],
+      [minutes(14), 3_000],
+    ] as const)
+      for (const offset of [0, 7_500, 15_000, 29_900]) {
+        vi.setSystemTime(Date.parse("2026-03-10T01:50:00.000Z") + offset)
+        const { seen, stop } = await listening({})
+        await vi.advanceTimersByTimeAsync(minutes(10) - offset + after)
+        expect(seen).toHaveLength(2)
+        vi.setSystemTime(Date.now() - back)
+        await vi.advanceTimersByTimeAsync(minutes(30))
+        const expected = ["full 02:00", "incremental 02:00", "incremental 02:15"]
+        if (back <= after) expected.push("incremental 02:30")
+        expect(seen.map(tick => tick.replace(/2026-03-10T(..:..):.*/, "$1")).sort()).toEqual(expected)
+        await stop()
+      }
   })
 })
