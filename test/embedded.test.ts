@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process"
+import { once } from "node:events"
 import { cp, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises"
 import { createRequire } from "node:module"
 import { createServer } from "node:net"
@@ -8,7 +9,15 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Redacted, Schedule, Scope } from "effect"
 import { ConfigurationError } from "../src/Errors.ts"
 import { type EmbeddedServer, embeddedPostgres } from "../src/warehouse/EmbeddedPostgres.ts"
-import { client, isUp, killNow, lockFileIn, postmasterIn, scratchDataDir } from "./support/embedded.ts"
+import {
+  type Client,
+  client,
+  isUp,
+  killNow,
+  lockFileIn,
+  postmasterIn,
+  scratchDataDir,
+} from "./support/embedded.ts"
 import { databaseForFile, resolveFrom, runSql, temporaryDirectory } from "./support/postgres.ts"
 
 const FAST = { settings: { fsync: "off" } }
@@ -163,6 +172,30 @@ describe("an embedded server", () => {
   )
 })
 
+/**
+ * Kills the server while its user is held still, and takes its port, until what is answered is run; `meanwhile`, too,
+ * happens before the user can notice.
+ */
+const killedAndTaken = (
+  dataDir: string,
+  { process: user, port }: Client,
+  meanwhile: Effect.Effect<void, unknown, Scope.Scope> = Effect.void,
+) =>
+  Effect.gen(function* () {
+    user.kill("SIGSTOP")
+    yield* killNow(postmasterIn(dataDir))
+    const taken = createServer(socket => socket.destroy())
+    yield* Effect.addFinalizer(() => Effect.sync(() => taken.close()))
+    // Its last sessions hold the port for a moment longer.
+    yield* Effect.tryPromise(async () => {
+      taken.listen(port, "127.0.0.1")
+      await once(taken, "listening")
+    }).pipe(Effect.retry(Schedule.spaced("20 millis")))
+    yield* meanwhile
+    user.kill("SIGCONT")
+    return Effect.sync(() => taken.close())
+  })
+
 describe("what goes wrong is mended", () => {
   it.scopedLive("a process that is killed leaves a server that the next one joins, and stops", () =>
     Effect.gen(function* () {
@@ -191,6 +224,68 @@ describe("what goes wrong is mended", () => {
       expect(rows).toEqual([{ n: 42 }])
       yield* server.leave
       expect(isUp(dataDir)).toBe(false)
+    }),
+  )
+
+  it.scopedLive(
+    "a server whose port is taken when it is killed comes back there when the port is free again",
+    () =>
+      Effect.gen(function* () {
+        const dataDir = yield* scratchDataDir
+        const user = yield* client(dataDir)
+        yield* sql(user.ownerUrl, KEEP_ROW)
+        const release = yield* killedAndTaken(dataDir, user)
+        yield* Effect.sleep("1500 millis")
+        yield* release
+        const rows = yield* Effect.tryPromise(() => runSql(user.ownerUrl, "SELECT n FROM kept")).pipe(
+          Effect.retry(Schedule.spaced("50 millis")),
+          Effect.timeout("20 seconds"),
+        )
+        expect(rows).toEqual([{ n: 42 }])
+        yield* user.leave
+        expect(isUp(dataDir)).toBe(false)
+      }),
+  )
+
+  it.scopedLive("a process that knows another port than the server's by now ends with an error", () =>
+    Effect.gen(function* () {
+      const dataDir = yield* scratchDataDir
+      const user = yield* client(dataDir)
+      yield* sql(user.ownerUrl, KEEP_ROW)
+      const ended = once(user.process, "exit")
+      let next: EmbeddedServer | undefined
+      yield* killedAndTaken(
+        dataDir,
+        user,
+        Effect.map(use(dataDir), server => {
+          next = server
+        }),
+      )
+      expect(next!.port).not.toBe(user.port)
+      expect(yield* Effect.promise(() => ended)).toEqual([1, null])
+      expect(yield* keptRows(next!)).toEqual([{ n: 42 }])
+    }),
+  )
+
+  it.scopedLive("a server that cannot start again is tried until it can", () =>
+    Effect.gen(function* () {
+      const dataDir = yield* scratchDataDir
+      const server = yield* use(dataDir)
+      yield* sql(server.ownerUrl, KEEP_ROW)
+      const file = join(dirname(lockFileIn(dataDir)), "postgresql.auto.conf")
+      const before = yield* Effect.promise(() => readFile(file))
+      yield* Effect.promise(() => writeFile(file, "max_connections = nonsense"))
+      yield* killNow(postmasterIn(dataDir))
+      yield* Effect.promise(() => readFile(join(dataDir, "postgres/server.log"), "utf8")).pipe(
+        Effect.delay("50 millis"),
+        Effect.repeat({ until: log => log.includes("nonsense") }),
+      )
+      yield* Effect.promise(() => writeFile(file, before))
+      const rows = yield* Effect.tryPromise(() => runSql(server.ownerUrl, "SELECT n FROM kept")).pipe(
+        Effect.retry(Schedule.spaced("50 millis")),
+        Effect.timeout("20 seconds"),
+      )
+      expect(rows).toEqual([{ n: 42 }])
     }),
   )
 
@@ -292,6 +387,14 @@ describe("what a person must change is said in a line", () => {
       })
       const message = yield* failure(join(directory, "data"), { resolveFrom: join(directory, "app.js") })
       expect(message).toMatch(/glibc.*DATABASE_URL/)
+    }),
+  )
+
+  it.scopedLive("a data directory that is a file", () =>
+    Effect.gen(function* () {
+      const file = join(yield* temporaryDirectory, "data")
+      yield* Effect.promise(() => writeFile(file, ""))
+      expect(yield* failure(file)).toMatch(/\/data: E[A-Z]+: .*PAYCOMBAT_DATA_DIR.*DATABASE_URL/)
     }),
   )
 

@@ -5,9 +5,11 @@ import { type Keeper, keep } from "./embedded/Keeper.ts"
 import {
   findPostmaster,
   freePort,
+  isFree,
   logFile,
   type Postmaster,
   type StartAttempt,
+  type StartFailure,
   startPostmaster,
   stopPostmaster,
 } from "./embedded/Server.ts"
@@ -48,10 +50,17 @@ interface Held {
   started: StartAttempt | undefined
 }
 
+/** Where to start a server that is down. One that this process gave out the port of is started nowhere else. */
+interface Place {
+  readonly port: number
+  readonly isKnown: boolean
+}
+
 /**
  * The Postgres of a data directory: made on first use, started when it is down, joined when it is up. Any number
  * of processes may use it at once; the one whose scope closes last stops it. It outlives the death of any of
- * them. Its own death is mended by the next use, and by processes that still hold it.
+ * them. Its own death is mended by the next use, and by processes that still hold it, on the port that they know;
+ * where another use had to start it on another port meanwhile, they end with an uncaught error, to be started again.
  * Limit: one machine, or container, at a time. Two that share the directory are not kept apart.
  */
 export const embeddedPostgres = (
@@ -67,7 +76,10 @@ export const embeddedPostgres = (
     })
     const held: Held = { keeper: undefined, started: undefined }
     yield* Effect.addFinalizer(() => leave(cluster, held))
-    const { port } = yield* enter(cluster, settings, held, cluster.state.port)
+    const { port } = yield* enter(cluster, settings, held, {
+      port: cluster.state.port,
+      isKnown: false,
+    })
     yield* Effect.forkScoped(Effect.forever(rejoin(cluster, settings, held, port)))
     const url = (login: string, password: string) =>
       Redacted.make(`postgres://${login}:${password}@127.0.0.1:${port}/paycombat`)
@@ -85,20 +97,23 @@ const enter = (
   cluster: Cluster,
   settings: Readonly<Record<string, string>>,
   held: Held,
-  preferredPort: number,
+  place: Place,
 ): Effect.Effect<Keeper, ConfigurationError | WarehouseError> =>
   Effect.gen(function* () {
     const until = (yield* Clock.currentTimeMillis) + Duration.toMillis(READY_LIMIT)
-    let preferred = preferredPort
     while ((yield* Clock.currentTimeMillis) < until) {
       const postmaster = yield* findPostmaster(cluster)
       if (postmaster === undefined) {
         const failure = held.started === undefined ? "not started" : yield* held.started.failure
         if (failure !== undefined) {
           if (failure !== "not started") yield* Effect.sleep(RESTART_DELAY)
-          if (failure === "port taken") preferred = 0
-          if (typeof failure === "object") return yield* didNotStart(cluster, failure.fatal)
-          yield* start(cluster, settings, held, yield* freePort(preferred))
+          if (typeof failure === "object") {
+            // What it died of may be over at the next try, which must not take this death for its own.
+            held.started = undefined
+            return yield* didNotStart(cluster, failure.fatal)
+          }
+          const port = yield* portFor(place, failure)
+          if (port !== undefined) yield* start(cluster, settings, held, port)
         }
       } else if (postmaster.isReady) {
         const keeper = yield* join(cluster, held, postmaster)
@@ -106,8 +121,27 @@ const enter = (
       }
       yield* Effect.sleep(POLL)
     }
-    return yield* didNotStart(cluster, `no answer within ${Duration.format(READY_LIMIT)}`)
+    const isTaken = (yield* held.started?.failure ?? Effect.void) === "port taken"
+    return yield* didNotStart(
+      cluster,
+      isTaken
+        ? `something else listens on its port ${place.port}`
+        : `no answer within ${Duration.format(READY_LIMIT)}`,
+    )
   })
+
+/** The port to start on now; undefined while the one that has to be is taken. */
+const portFor = (
+  { port, isKnown }: Place,
+  failure: StartFailure | "not started",
+): Effect.Effect<number | undefined, WarehouseError> => {
+  const wasTaken = failure === "port taken"
+  if (!isKnown) return freePort(wasTaken ? 0 : port)
+  // At first Postgres itself finds out: to look takes the port for a moment, and another process that wants to start
+  // the server there would go elsewhere. Later, not every look is worth a failed start in the log.
+  if (!wasTaken) return Effect.succeed(port)
+  return Effect.map(isFree(port), free => (free ? port : undefined))
+}
 
 const didNotStart = (cluster: Cluster, why: string) =>
   new WarehouseError({
@@ -160,13 +194,26 @@ const rejoin = (
       `The embedded Postgres went away. Its log is ${logFile(cluster)}. Starting it again.`,
     )
     held.started = undefined
-    const back = yield* enter(cluster, settings, held, port).pipe(
+    const back = yield* enter(cluster, settings, held, { port, isKnown: true }).pipe(
       Effect.tapError(error => Effect.logWarning(error.message)),
       Effect.retry(Schedule.spaced(REJOIN_DELAY)),
     )
-    if (back.port !== port)
-      yield* Effect.logWarning(`The embedded Postgres is now on port ${back.port}: start this command again.`)
+    if (back.port !== port) return yield* moved(back.port)
   }).pipe(Effect.catchAll(() => Effect.void))
+
+/**
+ * What this process has, and what it gave out, is of a port where nobody answers any more, and stays so: a process that
+ * is up and deaf helps nobody. No caller waits for this failure, so it is one that nobody can overlook.
+ */
+const moved = (port: number): Effect.Effect<never> =>
+  Effect.sync(() => {
+    const error = new WarehouseError({
+      message: `The embedded Postgres is now on port ${port}: start this command again.`,
+    })
+    setImmediate(() => {
+      throw error
+    })
+  }).pipe(Effect.zipRight(Effect.never))
 
 /**
  * The last one out stops the server. So does one that started it and was interrupted before it was in, unless

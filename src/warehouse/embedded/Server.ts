@@ -167,7 +167,7 @@ export const freePort = (preferred: number): Effect.Effect<number, WarehouseErro
     })
   })
 
-const isFree = (port: number): Effect.Effect<boolean> =>
+export const isFree = (port: number): Effect.Effect<boolean> =>
   Effect.async(resume => {
     const server = createServer()
     server.once("error", () => resume(Effect.succeed(false)))
