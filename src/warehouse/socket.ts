@@ -8,6 +8,9 @@ interface Address {
   readonly path?: string | false
 }
 
+/** A request to cancel a statement, which no server answers: it closes the connection, and that is all. */
+const CANCEL_REQUEST_BYTES = 16
+
 /**
  * The driver's `socket` option. Left to itself postgres.js 3.4 connects anew at once, again and again and without an
  * end, where something takes the connection and closes it before it says a word: a tunnel, a proxy or a published port
@@ -25,7 +28,7 @@ export const answeringSocket = () => {
       isAnswered = true
     })
     socket.once("end", () => {
-      if (isAnswered) return
+      if (isAnswered || socket.bytesWritten === CANCEL_REQUEST_BYTES) return
       const error = new Error(`${place.host}:${place.port} closed the connection before it answered`)
       socket.destroy(Object.assign(error, { code: "ECONNRESET" }))
     })
