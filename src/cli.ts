@@ -79,6 +79,8 @@ const usage = (error: ValidationError.ValidationError): string => {
   return `${words.replace(/\.$/, "")}. See paycombat-sync --help.`
 }
 
+const OUR_MISTAKE = "This is a mistake of paycombat-sync: please report it with the lines above."
+
 /** One clear line on stderr for what is known to go wrong; the whole story for what is a mistake of ours. */
 const explain = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
   Effect.sync(() => {
@@ -86,7 +88,8 @@ const explain = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
     const failure = Option.getOrUndefined(Cause.failureOption(cause))
     if (ValidationError.isValidationError(failure)) return console.error(usage(failure))
     const known = OURS.some(kind => failure instanceof kind)
-    console.error(known ? (failure as Error).message : Cause.pretty(cause))
+    if (known) return console.error((failure as Error).message)
+    console.error(`${Cause.pretty(cause)}\n${OUR_MISTAKE}`)
   })
 
 /** The parser prints help, for a terminal or plain, and leaves its errors to `explain`. */

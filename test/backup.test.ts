@@ -128,7 +128,8 @@ describe("backup and restore", () => {
       const nowhere = yield* Effect.flip(backup(source.ownerUrl, "/nonexistent/backup.gz"))
       expect(nowhere).toMatchObject({
         _tag: "ConfigurationError",
-        message: "Cannot write /nonexistent/backup.gz: ENOENT.",
+        message:
+          "Cannot write /nonexistent/backup.gz: ENOENT: check that its directory is there, or choose another file.",
       })
     }),
   )
@@ -206,7 +207,7 @@ describe("a file that is damaged restores nothing", () => {
       const error = yield* Effect.flip(restore(target.ownerUrl, file))
       expect(error).toBeInstanceOf(ConfigurationError)
       expect(error.message).toContain(file)
-      expect(error.message).toMatch(/backup, or (cut off or )?damaged/)
+      expect(error.message).toMatch(/backup, or (cut off or )?damaged.*: .*or take another backup\.$/)
       expect(yield* contentOf(target.ownerUrl, SAVED)).toEqual(before)
     }),
   )

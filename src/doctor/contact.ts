@@ -7,29 +7,8 @@ import { addressFindings } from "./settings.ts"
 
 /** Whether an account's API is there at all: name, connection, TLS, what answers, and what time it has. */
 
-const REMEDIES: ReadonlyArray<readonly [code: RegExp, remedy: string]> = [
-  [
-    /^(ENOTFOUND|EAI_AGAIN)$/,
-    "its name is not known: check the host in PAYCOMBAT_BASE_URL, and this machine's DNS",
-  ],
-  [/^ECONNREFUSED$/, "nobody listens there: check host and port of PAYCOMBAT_BASE_URL"],
-  [
-    /CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS|ERR_SSL|EPROTO/,
-    "TLS failed: check that the address is https:// where it must be, and this machine's clock; behind a proxy that opens TLS, put its certificate in NODE_EXTRA_CA_CERTS",
-  ],
-  [
-    /TIMEOUT|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH/,
-    "no way there: check firewall and proxy; this program connects directly",
-  ],
-]
-
-const remedyOf = (code: string | undefined): string =>
-  REMEDIES.find(([codes]) => codes.test(code ?? ""))?.[1] ?? "check PAYCOMBAT_BASE_URL, and the way there"
-
-const ofAnswer = ({ head, transportCode, error, isApi }: Contact): readonly [Finding["level"], string] => {
-  if (head === undefined && error?._tag === "EndpointError" && error.reason === "unavailable")
-    return ["fail", `${error.message}: ${remedyOf(transportCode)}.`]
-  if (head === undefined) return ["fail", error?.message ?? "no answer."]
+const ofAnswer = ({ head, error, isApi }: Contact): readonly [Finding["level"], string] => {
+  if (head === undefined) return ["fail", `${error?.message ?? "no answer: check PAYCOMBAT_BASE_URL"}.`]
   const kind = head.contentType.split(";")[0] || "nothing that says what it is"
   if (head.status >= 300 && head.status < 400)
     return [
@@ -45,7 +24,10 @@ const ofAnswer = ({ head, transportCode, error, isApi }: Contact): readonly [Fin
     return ["warn", `answers HTTP ${head.status}: it is there, and not well; try again later.`]
   return isApi || head.status === 401
     ? ["pass", `answers (HTTP ${head.status} to a question about nobody).`]
-    : ["warn", `answers HTTP ${head.status} with ${kind}, not JSON: a firewall or proxy may be in between.`]
+    : [
+        "warn",
+        `answers HTTP ${head.status} with ${kind}, not JSON: a firewall or proxy may be in between; ask whoever runs it to let this machine through.`,
+      ]
 }
 
 /** What an account's first contact says; whether it is worth asking on. */

@@ -93,7 +93,7 @@ const serverFindings = (facts: DatabaseFacts): ReadonlyArray<Finding> => {
       ? finding(
           "fail",
           "database version",
-          `Postgres ${facts.version}: ${OLDEST_VERSION / 10_000} or newer is needed.`,
+          `Postgres ${facts.version}: ${OLDEST_VERSION / 10_000} or newer is needed; update it, or set DATABASE_URL to another.`,
         )
       : finding("pass", "database version", `Postgres ${facts.version}.`),
     ofClock("database clock", "Postgres", Math.abs(skew) <= uncertain ? 0 : skew),

@@ -66,7 +66,7 @@ const listFinding = (
     return finding(
       "warn",
       "list",
-      `${contract.path} lists nothing (${counted(requests, "request")})${account.paths[name] === undefined ? `, and nobody documented it: a sync fails rather than believe it. If there really are no ${name}, set ${variable}=${contract.path}` : ""}.`,
+      `${contract.path} lists nothing (${counted(requests, "request")})${account.paths[name] === undefined ? `, and nobody documented it: a sync fails rather than believe it. If there really are no ${name}, set ${variable}=${contract.path}` : `: if there are ${name}, set ${variable} to another path, or ask PayCombat what this token may read`}.`,
       about,
     )
   if (!contract.pagingProven && !(isWhole && records.length <= 1))
@@ -121,7 +121,7 @@ const byIdFinding = ({ byId }: Probe, about: { account: string; stream: string }
           finding(
             "fail",
             "by id",
-            `the list leaves out a part of each record, and ${why}: ask PayCombat.`,
+            `the list leaves out a part of each record, and ${why ?? "none is answered by its id: ask PayCombat"}.`,
             about,
           ),
         ]
@@ -171,7 +171,7 @@ export const listFindings = (
           finding(
             "warn",
             "list",
-            `syncs have read it otherwise so far: ${known.path}, by ${known.pageParam},${known.sizeParam}, records in ${known.at}. The next sync verifies that first; if it is no longer so, it goes by what is found.`,
+            `syncs have read it otherwise so far: ${known.path}, by ${known.pageParam},${known.sizeParam}, records in ${known.at}. The next sync verifies that first; if it is no longer so, it goes by what is found: nothing to do.`,
             about,
           ),
         ]

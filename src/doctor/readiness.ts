@@ -92,7 +92,14 @@ export const readinessFindings = (
 ): ReadonlyArray<Finding> => {
   const { asked, ready, named, unnamed, failures, drift, requests } = sample
   if (asked === 0)
-    return [finding("warn", "readiness", "not asked: no customer is known to ask about.", about)]
+    return [
+      finding(
+        "warn",
+        "readiness",
+        "not asked: no customer is known to ask about. See what the line of their list says, and run doctor again.",
+        about,
+      ),
+    ]
   const parts = [
     `${ready} ready`,
     ...(named > 0 ? [`${named} not ready, with what is missing`] : []),
@@ -121,7 +128,7 @@ export const readinessFindings = (
         : finding(
             failures.length > 0 ? "warn" : "pass",
             "readiness",
-            `${counted(asked, "customer")} asked: ${parts.join("; ")}${failures.length > 0 ? `; ${failures.length} not answered (${failed})` : ""}; ${counted(requests, "request")}.`,
+            `${counted(asked, "customer")} asked: ${parts.join("; ")}${failures.length > 0 ? `; ${failures.length} not answered (${failed}): run doctor again, and ask PayCombat if it stays so` : ""}; ${counted(requests, "request")}.`,
             about,
           ),
     ...driftFindings(drift, about),

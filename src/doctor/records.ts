@@ -53,7 +53,7 @@ export const driftFindings = (drift: Drift, about: About): ReadonlyArray<Finding
       finding(
         "warn",
         "types",
-        `other than documented: ${listed(drift.types.map(({ field, types, documented }) => `${field} (${types.join(" or ")} instead of ${documented.filter(type => type !== "null").join(" or ")})`))}.`,
+        `other than documented: ${listed(drift.types.map(({ field, types, documented }) => `${field} (${types.join(" or ")} instead of ${documented.filter(type => type !== "null").join(" or ")})`))}. Where a column is made of one, the record is a reject, else it is kept in raw: ask PayCombat what they hold now.`,
         about,
       ),
     )
@@ -69,7 +69,9 @@ export const driftFindings = (drift: Drift, about: About): ReadonlyArray<Finding
           ...(drift.oddKeys > 0
             ? [`${counted(drift.oddKeys, "key")} that may be data themselves, not shown`]
             : []),
-        ].join("; ")}. They are kept in raw, and in no column.`,
+        ].join(
+          "; ",
+        )}. They are kept in raw, and in no column: nothing is lost; ask PayCombat what they mean before you rely on them.`,
         about,
       ),
     )
@@ -78,7 +80,7 @@ export const driftFindings = (drift: Drift, about: About): ReadonlyArray<Finding
       finding(
         "warn",
         "missing fields",
-        `documented, but in no record of the sample: ${listed(drift.missing)}.`,
+        `documented, but in no record of the sample: ${listed(drift.missing)}. Where a column is made of one, it stays null: ask PayCombat whether they were renamed.`,
         about,
       ),
     )
@@ -208,7 +210,7 @@ export const moneyFindings = (
           finding(
             "warn",
             "money",
-            `${counted(furtherTypes, "further event type")} not told: too many.`,
+            `${counted(furtherTypes, "further event type")} not told: too many. After a sync, see analytics.unmapped_event_type for all that have no direction.`,
             about,
           ),
         ]

@@ -2,13 +2,26 @@ import { Duration, Either } from "effect"
 import { AccountError, EndpointError } from "../Errors.ts"
 import { type Json, parseJson, TruncatedJsonError } from "../Json.ts"
 import { unwrap } from "./envelope.ts"
+import {
+  OF_CUT_BODY,
+  OF_FAILED,
+  OF_LARGE_BODY,
+  OF_NO_JSON,
+  OF_TIMEOUT,
+  ofConnection,
+  ofPassing,
+  ofRefusal,
+} from "./remedies.ts"
 
 /** Longest wait that a run sits through when the API asks for one; a longer one ends the stream instead. */
 export const MAX_RETRY_AFTER = Duration.minutes(5)
 
 /** One attempt that did not give a body, and whether another may. */
 export interface Failure {
+  /** Says what happened. */
   readonly error: AccountError | EndpointError
+  /** What to do next, where the error does not say so itself: said once, after the last attempt. */
+  readonly remedy?: string
   readonly isTransient: boolean
   /** Wait that the API asked for with `Retry-After`; the whole account keeps it. */
   readonly pauseMillis: number
@@ -43,21 +56,14 @@ export const judge = (asked: Asked, received: Received): Either.Either<Json, Fai
   const says = named(asked, status, wordsIn(text))
   if (status === 408 || status === 429 || status >= 500) {
     const pauseMillis = readRetryAfter(headers, asked.sentAtMillis)
-    return Either.left(unavailable(asked, `HTTP ${status}${says}`, { status, pauseMillis }))
+    return Either.left(
+      unavailable(asked, `HTTP ${status}${says}`, ofPassing(status), { status, pauseMillis }),
+    )
   }
-  return Either.left(
-    endpointFailure(asked, "refused", `${REFUSED[status] ?? refused(status)}${says}`, status),
-  )
+  const what =
+    status < 400 ? `answered HTTP ${status}, a redirect, which is not followed` : `refused with ${status}`
+  return Either.left(endpointFailure(asked, "refused", `${what}${says}`, ofRefusal(status), status))
 }
-
-const REFUSED: Readonly<Record<number, string>> = {
-  403: "refused with 403: this token may not read this endpoint; ask PayCombat for access",
-  404: "refused with 404: nothing at this path",
-}
-const refused = (status: number) =>
-  status < 400
-    ? `answered HTTP ${status}, a redirect, which is not followed: is PAYCOMBAT_BASE_URL the API's address?`
-    : `refused with ${status}`
 
 const judgeBody = (asked: Asked, received: Received): Either.Either<Json, Failure> => {
   const { status } = received
@@ -65,28 +71,26 @@ const judgeBody = (asked: Asked, received: Received): Either.Either<Json, Failur
   if (Either.isLeft(body)) return body
   const unwrapped = unwrap(body.right)
   if (unwrapped.isOk) return body
-  const { code, words } = unwrapped
-  const failure = endpointFailure(
-    asked,
-    "failed",
-    `failed although HTTP says ${status}${named(asked, status, words)}`,
-    status,
-  )
+  const { code = 0, words } = unwrapped
   // PayCombat passes its provider's envelope on: a code of the kind that HTTP would have us repeat is repeated.
-  return Either.left({ ...failure, isTransient: code === 408 || code === 429 || (code ?? 0) >= 500 })
+  const isTransient = code === 408 || code === 429 || code >= 500
+  const what = `failed although HTTP says ${status}${named(asked, status, words)}`
+  const remedy = isTransient ? ofPassing(code) : OF_FAILED
+  return Either.left({ ...endpointFailure(asked, "failed", what, remedy, status), isTransient })
 }
 
 const readBody = (asked: Asked, { status, text, bytes }: Received): Either.Either<Json, Failure> => {
   if (/^\s*</.test(text)) {
-    const what = `answered HTML, not JSON (${bytes} bytes): is PAYCOMBAT_BASE_URL the API's address?`
-    return Either.left(endpointFailure(asked, "malformed", what, status))
+    const what = `answered HTML, not JSON (${bytes} bytes)`
+    return Either.left(endpointFailure(asked, "malformed", what, OF_NO_JSON, status))
   }
   try {
     return Either.right(parseJson(text))
   } catch (cause) {
     const isTransient = cause instanceof TruncatedJsonError
     const what = `answered ${isTransient ? "JSON that ends too early" : (cause as SyntaxError).message} (${bytes} bytes)`
-    return Either.left({ ...endpointFailure(asked, "malformed", what, status), isTransient })
+    const remedy = isTransient ? OF_CUT_BODY : OF_NO_JSON
+    return Either.left({ ...endpointFailure(asked, "malformed", what, remedy, status), isTransient })
   }
 }
 
@@ -112,34 +116,34 @@ export const ofUnsendableToken = (account: string): AccountError =>
 
 /** The API's earlier request to wait is not over: nothing was sent. */
 export const ofPause = (asked: Asked, leftMillis: number): Failure =>
-  endpointFailure(asked, "unavailable", `PayCombat asked for a pause: ${tryAgain(asked, leftMillis)}`)
+  endpointFailure(asked, "unavailable", "PayCombat asked for a pause", tryAgain(asked, leftMillis))
 
 export const ofTimeout = (asked: Asked, timeout: Duration.Duration): Failure =>
-  unavailable(asked, `no complete answer within ${Duration.toSeconds(timeout)} s`)
+  unavailable(asked, `no complete answer within ${Duration.toSeconds(timeout)} s`, OF_TIMEOUT)
 
 /** Only the system's code of the cause is told: messages of the transport may quote headers. */
-export const ofTransport = (asked: Asked, cause: unknown): Failure =>
-  unavailable(asked, `connection failed (${systemCode(cause) ?? "no code"})`)
+export const ofTransport = (asked: Asked, cause: unknown): Failure => {
+  const code = systemCode(cause)
+  return unavailable(asked, `connection failed (${code ?? "no code"})`, ofConnection(code))
+}
 
-export const ofLargeBody = (asked: Asked, limitBytes: number, status: number): Failure =>
-  endpointFailure(
-    asked,
-    "malformed",
-    `answered more than ${limitBytes / 2 ** 20} MiB, which is not read`,
-    status,
-  )
+export const ofLargeBody = (asked: Asked, limitBytes: number, status: number): Failure => {
+  const what = `answered more than ${limitBytes / 2 ** 20} MiB, which is not read`
+  return endpointFailure(asked, "malformed", what, OF_LARGE_BODY, status)
+}
 
-export const ofForeignText = (asked: Asked, status: number, bytes: number): Failure =>
-  endpointFailure(asked, "malformed", `answered text that is not UTF-8 (${bytes} bytes)`, status)
+export const ofForeignText = (asked: Asked, status: number, bytes: number): Failure => {
+  const what = `answered text that is not UTF-8 (${bytes} bytes)`
+  return endpointFailure(asked, "malformed", what, OF_NO_JSON, status)
+}
 
-/** The last failure of many, told as such. */
-export const afterAttempts = ({ error }: Failure, attempts: number): AccountError | EndpointError =>
-  error._tag === "AccountError" || attempts === 1
-    ? error
-    : new EndpointError({
-        ...fieldsOf(error),
-        message: `${error.message}, still so after ${attempts} attempts`,
-      })
+/** The last failure of one or many attempts, told as such, with what to do next. */
+export const afterAttempts = ({ error, remedy }: Failure, attempts: number): AccountError | EndpointError => {
+  if (error._tag === "AccountError") return error
+  const often = attempts === 1 ? "" : `, still so after ${attempts} attempts`
+  const next = remedy === undefined ? "" : `: ${remedy}`
+  return new EndpointError({ ...fieldsOf(error), message: `${error.message}${often}${next}` })
+}
 
 const fieldsOf = ({ reason, path, status }: EndpointError) =>
   status === undefined ? { reason, path } : { reason, path, status }
@@ -147,11 +151,16 @@ const fieldsOf = ({ reason, path, status }: EndpointError) =>
 const unavailable = (
   asked: Asked,
   what: string,
+  remedy: string,
   { status, pauseMillis = 0 }: { status?: number; pauseMillis?: number } = {},
 ): Failure => {
   const isTooLong = pauseMillis > Duration.toMillis(MAX_RETRY_AFTER)
-  const told = isTooLong ? `${what}: ${tryAgain(asked, pauseMillis)}` : what
-  return { ...endpointFailure(asked, "unavailable", told, status), isTransient: !isTooLong, pauseMillis }
+  const next = isTooLong ? tryAgain(asked, pauseMillis) : remedy
+  return {
+    ...endpointFailure(asked, "unavailable", what, next, status),
+    isTransient: !isTooLong,
+    pauseMillis,
+  }
 }
 
 /** Beyond it, `Retry-After` is no plan but a ban or a mistake; no date is told for it. */
@@ -167,6 +176,7 @@ const endpointFailure = (
   { path }: Asked,
   reason: EndpointError["reason"],
   what: string,
+  remedy: string,
   status?: number,
 ): Failure => ({
   error: new EndpointError({
@@ -175,6 +185,7 @@ const endpointFailure = (
     message: `GET ${path}: ${what}`,
     ...(status === undefined ? {} : { status }),
   }),
+  remedy,
   isTransient: false,
   pauseMillis: 0,
 })

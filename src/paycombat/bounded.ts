@@ -23,7 +23,7 @@ export const boundedClient = (client: Client, requestsMax: number): Client => {
           return yield* new EndpointError({
             reason: "unavailable",
             path: asking?.route ?? path,
-            message: `not asked: ${requestsMax} requests were spent before`,
+            message: `not asked: ${requestsMax} requests were spent before; set PAYCOMBAT_PATH_… and PAYCOMBAT_PAGING, where they are known, and look again`,
           })
         const attempts = Math.min(asking?.attempts ?? ATTEMPTS, ATTEMPTS)
         return yield* client.get(path, query, { ...asking, attempts }).pipe(

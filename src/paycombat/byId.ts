@@ -70,7 +70,7 @@ export const discoverDetail = (
     return yield* new EndpointError({
       reason: isGone ? "refused" : "contract",
       path: endpoints[0] ?? "",
-      message: `no by-id endpoint answers with this record (tried ${endpoints.join(", ")})`,
+      message: `no by-id endpoint answers with this record (tried ${endpoints.join(", ")}): ask PayCombat where one is read by its id`,
       ...(isGone ? { status: 404 } : {}),
     })
   })
@@ -85,14 +85,17 @@ export const readDetail = (
   Effect.gen(function* () {
     const about = { reason: "contract", path: endpoint } as const
     if (UNADDRESSABLE.test(id))
-      return yield* new EndpointError({ ...about, message: `GET ${endpoint}: the id cannot stand in a path` })
+      return yield* new EndpointError({
+        ...about,
+        message: `GET ${endpoint}: the id cannot stand in a path: ask PayCombat for a proper one`,
+      })
     const path = endpoint.replace(PLACE, () => encodeURIComponent(id))
     const { body, readAt } = yield* client.get(path, {}, { route: endpoint })
     const record = recordWithId(source, body, id)
     if (record !== undefined) return { endpoint, record, readAt }
     return yield* new EndpointError({
       ...about,
-      message: `GET ${endpoint}: the answer is not the record of this id`,
+      message: `GET ${endpoint}: the answer is not the record of this id: ask PayCombat why`,
     })
   })
 

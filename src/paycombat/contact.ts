@@ -12,8 +12,6 @@ const ATTEMPTS = 2
 export interface Contact {
   /** The answer's head; undefined where nothing answered. */
   readonly head: Head | undefined
-  /** A system's code where no connection was made, such as ENOTFOUND or ECONNREFUSED. */
-  readonly transportCode: string | undefined
   /** What is said where it was no success. A refusal of the made-up id is one, and tells that the API is there. */
   readonly error: AccountError | EndpointError | undefined
   readonly isTokenRefused: boolean
@@ -41,10 +39,6 @@ export const makeContact = (client: Client, path: (id: string) => string): Effec
     const isJson = head !== undefined && /\bjson\b/i.test(head.contentType)
     return {
       head,
-      transportCode:
-        head === undefined && error instanceof EndpointError
-          ? /connection failed \((\w+)\)/.exec(error.message)?.[1]
-          : undefined,
       error,
       isTokenRefused: error instanceof AccountError,
       isApi:

@@ -11,6 +11,7 @@ import { VERSION } from "../version.ts"
 import { decodeHeader, FORMAT, type Header, linesOf, type TableLine, type Trailer } from "./backupFile.ts"
 import { appliedMigrations, type BackupTable, backupTables, neutralSession } from "./backupTables.ts"
 import { connect, warehouseError } from "./Database.ts"
+import { fileStep } from "./failures.ts"
 
 export interface BackupSummary {
   readonly tables: number
@@ -140,13 +141,17 @@ export const noWarehouse = () =>
 /** What the file system, not Postgres, refuses: a wrong path, a full disk, somebody else's file, a damaged file. */
 const OF_FILES = /^E(NOENT|ACCES|PERM|ROFS|NOSPC|DQUOT|FBIG|ISDIR|NOTDIR|EXIST|MFILE|IO)$/
 
+/** What to do where a file cannot be restored. */
+export const ANOTHER_BACKUP = "copy it here anew, or take another backup"
+
 export const backupError = (error: unknown, doing: string): ConfigurationError | WarehouseError => {
   if (error instanceof ConfigurationError) return error
   const code = error instanceof Error && "code" in error ? String(error.code) : ""
   if (code.startsWith("Z_"))
     return new ConfigurationError({
-      message: `Cannot ${doing}: it is no backup, or cut off or damaged (${code}).`,
+      message: `Cannot ${doing}: it is no backup, or cut off or damaged (${code}): ${ANOTHER_BACKUP}.`,
     })
-  if (OF_FILES.test(code)) return new ConfigurationError({ message: `Cannot ${doing}: ${code}.` })
+  if (OF_FILES.test(code))
+    return new ConfigurationError({ message: `Cannot ${doing}: ${code}: ${fileStep(code, "file")}.` })
   return warehouseError(error)
 }

@@ -1,4 +1,4 @@
-/** What Postgres' refusals mean to whoever runs this program: one line, with what to do next. */
+/** What refusals of Postgres and of the file system mean to whoever runs this program: one line, with what to do next. */
 
 /** SQLSTATE classes whose message repeats the value that was refused: it belongs in `sync.rejects`, not in a log. */
 const VALUE_CLASSES = /^(22|23|54)/
@@ -7,11 +7,11 @@ const VALUE_CLASSES = /^(22|23|54)/
 export const sqlState = (error: unknown): string | undefined =>
   error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined
 
-/** The first that fits. What is not here has Postgres' own words only. */
+/** The first that fits. */
 const NEXT_STEPS: ReadonlyArray<readonly [code: RegExp, step: string]> = [
   [/^28/, "check user and password of DATABASE_URL, and pg_hba.conf"],
   [/^3D000$/, "create the database, or name another in DATABASE_URL"],
-  [/^(ENOTFOUND|EAI_AGAIN)$/, "check the host in DATABASE_URL"],
+  [/^(ENOTFOUND|EAI_AGAIN)$/, "check the host in DATABASE_URL, and this machine's DNS"],
   [
     /^(ECONNREFUSED|CONNECT_TIMEOUT|EHOSTUNREACH|ENETUNREACH)$/,
     "check that it is up, and host and port of DATABASE_URL",
@@ -44,24 +44,45 @@ const NEXT_STEPS: ReadonlyArray<readonly [code: RegExp, step: string]> = [
     "somebody else holds a lock on it: see pg_stat_activity, and run again when they are done",
   ],
   [/^(42P01|3F000|42703)$/, "tables are missing or others than expected: run `paycombat-sync migrate`"],
+  [
+    /CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS|ERR_SSL|EPROTO/,
+    "TLS failed: check sslmode of DATABASE_URL, and put the certificate of its authority in NODE_EXTRA_CA_CERTS",
+  ],
+  [VALUE_CLASSES, "run again; if it stays so, see in the log of Postgres which one, and report it"],
+]
+const NEXT_STEP_OTHERWISE = "run again; if it stays so, see the log of Postgres"
+
+/** What the file system refuses, and what to do. The first that fits; `place` is what may be chosen instead. */
+const FILE_STEPS: ReadonlyArray<readonly [code: RegExp, step: (place: string) => string]> = [
+  [/^ENOENT$/, place => `check that its directory is there, or choose another ${place}`],
+  [/^E(EXIST|NOTDIR|ISDIR)$/, place => `something else is there: move it, or choose another ${place}`],
+  [/^E(ACCES|PERM|ROFS)$/, place => `let this user read and write there, or choose another ${place}`],
+  [/^E(NOSPC|DQUOT|FBIG)$/, place => `free some space there, or choose another ${place}`],
+  [/^E[MN]FILE$/, () => "raise the limit of open files (ulimit -n), and run again"],
 ]
 
-/** Codes of a login, a database or a host that a person must set right first. */
-const SETTINGS = /^(28...|3D000|ENOTFOUND)$/
+export const fileStep = (code: string, place: string): string =>
+  FILE_STEPS.find(([codes]) => codes.test(code))?.[1](place) ??
+  `run again; if it stays so, check the disk, or choose another ${place}`
+
+/**
+ * Codes of a login or a database that a person must set right first. A host whose name is not known is not one: a
+ * resolver that is not up yet, at boot, says the same of a name that is right.
+ */
+const SETTINGS = /^(28...|3D000)$/
 
 export const isSettings = (code: string | undefined): boolean => code !== undefined && SETTINGS.test(code)
 
 /** What went wrong, in Postgres' own words and one line that can be logged: never a value, a key or a password. */
 export const wordsOf = (error: unknown): string => {
   const code = sqlState(error)
-  if (code !== undefined && VALUE_CLASSES.test(code)) return `Postgres refused a value (SQLSTATE ${code}).`
+  if (code !== undefined && VALUE_CLASSES.test(code)) return `Postgres refused a value (SQLSTATE ${code})`
   const message = error instanceof Error ? error.message || String(code) : String(error)
-  return `Postgres: ${message.split("\n")[0]}${code === undefined ? "" : ` (${code})`}`
+  return `Postgres: ${message.split("\n")[0]!.replace(/\.$/, "")}${code === undefined ? "" : ` (${code})`}`
 }
 
-/** The same, with what to do next where that is known. */
+/** The same, with what to do next. */
 export const describeFailure = (error: unknown): string => {
-  const words = wordsOf(error)
-  const step = NEXT_STEPS.find(([codes]) => codes.test(sqlState(error) ?? ""))?.[1]
-  return step === undefined ? words : `${words}: ${step}.`
+  const step = NEXT_STEPS.find(([codes]) => codes.test(sqlState(error) ?? ""))?.[1] ?? NEXT_STEP_OTHERWISE
+  return `${wordsOf(error)}: ${step}.`
 }

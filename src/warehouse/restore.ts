@@ -5,7 +5,7 @@ import { createGunzip } from "node:zlib"
 import { Effect, Option, type Redacted } from "effect"
 import type postgres from "postgres"
 import { ConfigurationError, type WarehouseError } from "../Errors.ts"
-import { backupError, noWarehouse, type TellRows } from "./backup.ts"
+import { ANOTHER_BACKUP, backupError, noWarehouse, type TellRows } from "./backup.ts"
 import { decodeHeader, decodeTableOrTrailer, linesOf, type Trailer } from "./backupFile.ts"
 import { appliedMigrations, type BackupTable, backupTables, neutralSession } from "./backupTables.ts"
 import { connect } from "./Database.ts"
@@ -97,7 +97,9 @@ const load = async (
 }
 
 const damaged = (file: string, why: string) =>
-  new ConfigurationError({ message: `${file} is not a backup, or damaged: ${why}. Nothing was restored.` })
+  new ConfigurationError({
+    message: `${file} is not a backup, or damaged: ${why}. Nothing was restored: ${ANOTHER_BACKUP}.`,
+  })
 
 const sameCounts = (expected: Readonly<Record<string, number>>, counted: Readonly<Record<string, number>>) =>
   Object.keys({ ...expected, ...counted }).every(name => expected[name] === counted[name])

@@ -22,10 +22,16 @@ const PAIR = ["payouts", "checkouts"]
 
 describe.concurrent("what fails for good in one place fails that stream alone, in bounded time, and says what to do:", () => {
   const cases: ReadonlyArray<readonly [FaultName, message: RegExp]> = [
-    ["rate-limit-bare", /HTTP 429 \(TOO_MANY_REQUESTS\), still so after 6 attempts/],
-    ["server-error", /HTTP 500 \(INTERNAL_SERVER_ERROR\), still so after 6 attempts/],
-    ["bad-gateway", /HTTP 502, still so after 6 attempts/],
-    ["unavailable", /HTTP 503/],
+    [
+      "rate-limit-bare",
+      /HTTP 429 \(TOO_MANY_REQUESTS\), still so after 6 attempts: .*lower PAYCOMBAT_RATE_PER_SECOND$/,
+    ],
+    [
+      "server-error",
+      /HTTP 500 \(INTERNAL_SERVER_ERROR\), still so after 6 attempts: the next run asks again; .*ask PayCombat$/,
+    ],
+    ["bad-gateway", /HTTP 502, still so after 6 attempts: the next run asks again; .*ask PayCombat$/],
+    ["unavailable", /HTTP 503.*, still so after 6 attempts: the next run asks again; .*ask PayCombat$/],
     ["html", /no list found \(no JSON.*PAYCOMBAT_BASE_URL.*PAYCOMBAT_PATH_PAYOUTS/],
     ["truncated", /no list found .*set PAYCOMBAT_PATH_PAYOUTS/],
     ["status-false", /no list found \(failed: .*set PAYCOMBAT_PATH_PAYOUTS/],
@@ -33,19 +39,19 @@ describe.concurrent("what fails for good in one place fails that stream alone, i
     ["empty-list", /nobody documented that path.*set PAYCOMBAT_PATH_PAYOUTS=/],
     [
       "gigantic",
-      /answered more than 64 MiB, which is not read(, still so after \d attempts)? .*PAYCOMBAT_PATH_PAYOUTS/,
+      /answered more than 64 MiB, which is not read(, still so after \d attempts)?: lower PAYCOMBAT_PAGE_SIZE .*PAYCOMBAT_PATH_PAYOUTS/,
     ],
     [
       "gzip-bomb",
-      /answered more than 64 MiB, which is not read(, still so after \d attempts)? .*PAYCOMBAT_PATH_PAYOUTS/,
+      /answered more than 64 MiB, which is not read(, still so after \d attempts)?: lower PAYCOMBAT_PAGE_SIZE .*PAYCOMBAT_PATH_PAYOUTS/,
     ],
     ["utf-16", /no list found .*set PAYCOMBAT_PATH_PAYOUTS/],
     ["redirect", /no list found \(302: .*set PAYCOMBAT_PATH_PAYOUTS/],
     ["forbidden", /no list found \(403: .*set PAYCOMBAT_PATH_PAYOUTS/],
     ["first-page", /every paging parameter that was tried is ignored.*PAYCOMBAT_PAGING/],
-    ["reset", /connection failed \([A-Z_]+\), still so after 6 attempts/],
-    ["hang", /no complete answer within 40 s, still so after 6 attempts/],
-    ["drip", /no complete answer within 40 s, still so after 6 attempts/],
+    ["reset", /connection failed \([A-Z_]+\), still so after 6 attempts: .*check PAYCOMBAT_BASE_URL/],
+    ["hang", /no complete answer within 40 s, still so after 6 attempts: .*PAYCOMBAT_TIMEOUT_SECONDS/],
+    ["drip", /no complete answer within 40 s, still so after 6 attempts: .*PAYCOMBAT_TIMEOUT_SECONDS/],
   ]
   it.scopedLive.each([...cases])("%s", ([name, message]) =>
     Effect.gen(function* () {
@@ -71,16 +77,19 @@ describe.concurrent("what fails for good in one place fails that stream alone, i
 
 describe("what fails in the middle of a list keeps what was read, and goes on once it is over:", () => {
   const cases: ReadonlyArray<readonly [FaultName, message: RegExp]> = [
-    ["rate-limit-bare", /HTTP 429/],
-    ["unavailable", /HTTP 503/],
-    ["html", /answered HTML, not JSON \(\d+ bytes\): is PAYCOMBAT_BASE_URL/],
-    ["truncated", /JSON that ends too early \(\d+ bytes\), still so after 6 attempts/],
-    ["gigantic", /answered more than 64 MiB, which is not read/],
-    ["gzip-bomb", /answered more than 64 MiB, which is not read/],
-    ["not-utf-8", /answered text that is not UTF-8 \(\d+ bytes\)/],
-    ["status-false", /failed although HTTP says 200/],
+    ["rate-limit-bare", /HTTP 429.*: .*lower PAYCOMBAT_RATE_PER_SECOND$/],
+    ["unavailable", /HTTP 503.*: the next run asks again; .*ask PayCombat$/],
+    ["html", /answered HTML, not JSON \(\d+ bytes\): check that PAYCOMBAT_BASE_URL/],
+    [
+      "truncated",
+      /JSON that ends too early \(\d+ bytes\), still so after 6 attempts: the next run asks again/,
+    ],
+    ["gigantic", /answered more than 64 MiB, which is not read: lower PAYCOMBAT_PAGE_SIZE$/],
+    ["gzip-bomb", /answered more than 64 MiB, which is not read: lower PAYCOMBAT_PAGE_SIZE$/],
+    ["not-utf-8", /answered text that is not UTF-8 \(\d+ bytes\): check that PAYCOMBAT_BASE_URL/],
+    ["status-false", /failed although HTTP says 200.*: .*ask PayCombat/],
     ["forbidden", /this token may not read this endpoint; ask PayCombat/],
-    ["hang", /no complete answer within 40 s/],
+    ["hang", /no complete answer within 40 s.*: .*PAYCOMBAT_TIMEOUT_SECONDS/],
   ]
   it.scopedLive.each([...cases])("%s", ([name, message]) =>
     Effect.gen(function* () {

@@ -3,7 +3,7 @@ import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Redacted } from "effect"
 import { type Sandbox, start } from "../../src/sandbox/Sandbox.ts"
-import { connect } from "../../src/warehouse/Database.ts"
+import { attempt, connect } from "../../src/warehouse/Database.ts"
 import { embeddedPostgres } from "../../src/warehouse/EmbeddedPostgres.ts"
 import { migrate } from "../../src/warehouse/migrator.ts"
 import { expectWhole, isSoaking, pageReference, randomOf } from "../support/crash.ts"
@@ -129,6 +129,28 @@ describe("a Postgres that is not there", () => {
         other.pathname = "/nowhere"
       })
       expect(unknown.message).toMatch(/3D000.*create the database/)
+      // Not a setting that is wrong: at boot, a name server that is not up yet says so of a name that is right.
+      const nameless = yield* failing(other => {
+        other.hostname = "db.paycombat.invalid"
+      })
+      expect(nameless._tag).toBe("WarehouseError")
+      expect(nameless.message).toMatch(/(ENOTFOUND|EAI_AGAIN).*check the host in DATABASE_URL/)
     }),
+  )
+
+  it.scopedLive(
+    "nor does a refusal that nothing special is known about end without a next step, or with a value",
+    () =>
+      Effect.gen(function* () {
+        const sql = yield* connect((yield* testDatabase()).ownerUrl)
+        const said = (statement: string) =>
+          Effect.map(Effect.flip(attempt(() => sql.unsafe(statement))), ({ message }) => message)
+        expect(yield* said("SELEC 1")).toMatch(
+          /^Postgres: syntax error .*\(42601\): run again; .*log of Postgres\.$/,
+        )
+        expect(yield* said("SELECT 'swordfish'::int")).toMatch(
+          /^Postgres refused a value \(SQLSTATE 22P02\): run again; .*report it\.$/,
+        )
+      }),
   )
 })

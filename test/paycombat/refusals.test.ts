@@ -67,6 +67,7 @@ describe("an answer that will not change is not asked for again:", () => {
       const failure = yield* Effect.flip(played(client.get(PATH)))
       expect(failure).toMatchObject({ _tag: "EndpointError", reason, path: PATH })
       expect(failure.message).toContain(message)
+      expect(failure.message).toMatch(/: [^:]*(ask PayCombat|check that PAYCOMBAT_BASE_URL)[^:]*$/)
       expect(failure.message).not.toMatch(/\n/)
       expect(failure.message.length).toBeLessThan(400)
       expect(sent).toHaveLength(1)
@@ -85,6 +86,7 @@ describe("an answer that will not change is not asked for again:", () => {
       const { client } = yield* against(() => new Response(endless))
       const failure = yield* Effect.flip(played(client.get(PATH)))
       expect(failure).toMatchObject({ reason: "malformed" })
+      expect(failure.message).toMatch(/more than 64 MiB.*: lower PAYCOMBAT_PAGE_SIZE$/)
       expect(given).toBeLessThan(BODY_LIMIT_BYTES * 1.1)
     }),
   )

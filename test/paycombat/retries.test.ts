@@ -31,12 +31,39 @@ describe("a failure that may pass", () => {
     }),
   )
 
+  const remedies: ReadonlyArray<readonly [string, () => Reply, string]> = [
+    ["429", () => text("", { status: 429 }), "lower PAYCOMBAT_RATE_PER_SECOND"],
+    ["408", () => text("", { status: 408 }), "ask PayCombat"],
+    ["503", () => text("", { status: 503 }), "ask PayCombat"],
+    ["a broken connection", () => "reset", "check PAYCOMBAT_BASE_URL and the way there, or ask PayCombat"],
+    ["no answer in time", () => "hang", "raise PAYCOMBAT_TIMEOUT_SECONDS, or lower PAYCOMBAT_PAGE_SIZE"],
+    ["a body cut in the middle", () => text('{"data":['), "lower PAYCOMBAT_PAGE_SIZE, or ask PayCombat"],
+    [
+      "429 under HTTP 200",
+      () => Response.json({ success: false, status_code: 429 }),
+      "PAYCOMBAT_RATE_PER_SECOND",
+    ],
+  ]
+  it.effect.each(remedies)("that does not pass ends with what to do, said once: %s", ([, reply, remedy]) =>
+    Effect.gen(function* () {
+      const { client } = yield* against(reply)
+      const { message } = yield* Effect.flip(played(client.get(PATH)))
+      expect(message).toContain(
+        `still so after ${MAX_ATTEMPTS} attempts: the next run asks again; if it stays so, `,
+      )
+      expect(message.endsWith(remedy)).toBe(true)
+      expect(message.split("asks again")).toHaveLength(2)
+    }),
+  )
+
   it.effect("is asked again so often, with growing and random waits, and no more", () =>
     Effect.gen(function* () {
       const { client, sent } = yield* against(() => text("", { status: 502 }))
       const error = yield* Effect.flip(played(client.get(PATH)))
       expect(error).toMatchObject({ _tag: "EndpointError", reason: "unavailable", status: 502, path: PATH })
-      expect(error.message).toBe(`GET ${PATH}: HTTP 502, still so after ${MAX_ATTEMPTS} attempts`)
+      expect(error.message).toBe(
+        `GET ${PATH}: HTTP 502, still so after ${MAX_ATTEMPTS} attempts: the next run asks again; if it stays so, ask PayCombat`,
+      )
       expect(sent).toHaveLength(MAX_ATTEMPTS)
       for (const [index, wait] of waits(sent).entries()) {
         expect(wait).toBeGreaterThanOrEqual(250 * 2 ** index)

@@ -239,5 +239,5 @@ const cannotMake = (data: string, why: string) =>
   new ConfigurationError({
     message: why.includes("could not look up")
       ? `The embedded Postgres does not run as a user without a name: give user ${process.getuid?.()} an entry in /etc/passwd, or run this as another. ${USE_DATABASE_URL}`
-      : `Cannot make the embedded database in ${data}: ${why}.`,
+      : `Cannot make the embedded database in ${data}: ${why}. Mend that, or choose another PAYCOMBAT_DATA_DIR. ${USE_DATABASE_URL}`,
   })

@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import { ConfigurationError } from "../../Errors.ts"
+import { fileStep } from "../failures.ts"
 
 /** The way out that every message about the embedded Postgres names. */
 export const USE_DATABASE_URL =
@@ -16,5 +17,9 @@ export const codeOf = (error: unknown): string => {
 export const onFiles = <A>(doing: string, work: () => Promise<A>): Effect.Effect<A, ConfigurationError> =>
   Effect.tryPromise({
     try: work,
-    catch: error => new ConfigurationError({ message: `Cannot ${doing}: ${codeOf(error)}.` }),
+    catch: error => {
+      const code = codeOf(error)
+      const step = fileStep(code, "directory (PAYCOMBAT_DATA_DIR), or a Postgres of your own (DATABASE_URL)")
+      return new ConfigurationError({ message: `Cannot ${doing}: ${code}: ${step}.` })
+    },
   })
