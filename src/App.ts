@@ -1,24 +1,33 @@
 import { hostname } from "node:os"
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import type * as HttpClient from "@effect/platform/HttpClient"
-import { Effect, Layer, Option, type Redacted } from "effect"
+import { Effect, Fiber, Layer, Option, type Redacted } from "effect"
 import * as Config from "./Config.ts"
 import { ConfigurationError, type LeaseError, type WarehouseError } from "./Errors.ts"
 import { type RunOptions, runOnce } from "./Pipeline.ts"
 import { redactedHeaders } from "./paycombat/Client.ts"
 import { rebuildIn } from "./Rebuild.ts"
-import { type ReplayOptions, rejectOf, rejectsIn, replayIn } from "./Rejects.ts"
+import {
+  everyRejectIn,
+  type RejectsAsked,
+  type ReplayOptions,
+  rejectOf,
+  rejectsIn,
+  replayIn,
+} from "./Rejects.ts"
 import { allStreams, listStreamNames, streamsNamed } from "./registry.ts"
 import { configuredSchedule, fullPassMaxAge, fullPassMaxAgeBesideTicks } from "./Schedules.ts"
 import type { ServeOptions } from "./Serve.ts"
 import { standingOf } from "./Standing.ts"
 import type { Scope } from "./Upkeep.ts"
+import { upToDate } from "./UpToDate.ts"
 import { type BackupSummary, backup as backupOf, type TellRows } from "./warehouse/backup.ts"
 import { connect, Warehouse } from "./warehouse/Database.ts"
 import { embeddedPostgres } from "./warehouse/EmbeddedPostgres.ts"
 import { accountsOfPerson, type Erasure, erasePerson } from "./warehouse/erase.ts"
 import { type MigrationReport, migrate, type Pending, pendingMigrations } from "./warehouse/migrator.ts"
 import { type QueryAnswer, runQuery } from "./warehouse/query.ts"
+import type { TakeRejects } from "./warehouse/rejectList.ts"
 import { type RestoreSummary, restore as restoreTo } from "./warehouse/restore.ts"
 import type { RunSummary } from "./warehouse/Summary.ts"
 
@@ -27,8 +36,21 @@ import type { RunSummary } from "./warehouse/Summary.ts"
 export { ConfigurationError, LeaseError, WarehouseError } from "./Errors.ts"
 export { Progress, type StreamProgress } from "./Progress.ts"
 export { telemetry } from "./Telemetry.ts"
+export { upToDate } from "./UpToDate.ts"
 export { Warehouse } from "./warehouse/Database.ts"
 export type { RunSummary, StreamSummary } from "./warehouse/Summary.ts"
+
+/** So long the embedded Postgres takes at most when all is well. */
+const STARTED_WITHIN = "2 seconds"
+
+/** The embedded Postgres; says so where whoever waits for it would wonder. */
+const startedEmbedded = (dataDir: string) =>
+  Effect.gen(function* () {
+    const notYet = yield* Effect.logInfo(
+      "the embedded Postgres is starting: after a crash it first replays its log, which may take minutes",
+    ).pipe(Effect.delay(STARTED_WITHIN), Effect.fork)
+    return yield* Effect.ensuring(embeddedPostgres(dataDir), Fiber.interrupt(notYet))
+  })
 
 /** The Postgres of these settings, open until the layer's scope closes: the given one, or the embedded one. */
 export const warehouse = (
@@ -41,7 +63,7 @@ export const warehouse = (
         const sql = yield* connect(settings.url.value)
         return { sql, isEmbedded: false, readerUrl: settings.readerUrl, ownerUrl: settings.url.value }
       }
-      const server = yield* embeddedPostgres(settings.dataDir)
+      const server = yield* startedEmbedded(settings.dataDir)
       for (const note of server.notes) yield* Effect.logInfo(note)
       const sql = yield* connect(server.ownerUrl)
       return { sql, isEmbedded: true, readerUrl: Option.some(server.readerUrl), ownerUrl: server.ownerUrl }
@@ -61,29 +83,6 @@ export const migrateWarehouse: Effect.Effect<
   ConfigurationError | WarehouseError,
   Warehouse
 > = Effect.flatMap(Warehouse, ({ sql }) => migrate(sql))
-
-/**
- * Makes sure that the tables and views are the program's. The embedded database is brought up to date by
- * itself, a given one only when told to: otherwise a `ConfigurationError` says what is missing, and what to do.
- */
-export const upToDate = (
-  isMigrating: boolean,
-  remedy = "run `paycombat-sync migrate`, or add --migrate",
-): Effect.Effect<void, ConfigurationError | WarehouseError, Warehouse> =>
-  Effect.gen(function* () {
-    const { sql, isEmbedded } = yield* Warehouse
-    const { migrations, views } = yield* pendingMigrations(sql)
-    if (migrations.length + views.length === 0) return
-    if (!isEmbedded && !isMigrating) {
-      return yield* new ConfigurationError({
-        message:
-          `The database is not up to date (${migrations.length} migrations and ${views.length} views to go):` +
-          ` ${remedy}.`,
-      })
-    }
-    const report = yield* migrate(sql)
-    for (const note of report.notes) yield* Effect.logWarning(note)
-  })
 
 export interface SyncOptions {
   /** Names of accounts and streams; all where none is named. */
@@ -246,8 +245,9 @@ export const serveWith = (
   )
 
 /** Records that could not become a row; `rebuild` normalizes again what is stored. None of them asks the API. */
-export const rejects = (options: Scope & { readonly all?: boolean }) =>
-  Effect.zipRight(current, rejectsIn(options))
+export const rejects = (options: RejectsAsked) => Effect.zipRight(current, rejectsIn(options))
+export const everyReject = (options: RejectsAsked, take: TakeRejects) =>
+  Effect.zipRight(current, everyRejectIn(options, take))
 export const reject = (id: number) => Effect.zipRight(current, rejectOf(id))
 export const replay = (options: ReplayOptions) => Effect.zipRight(current, replayIn(options))
 export const rebuild = (options: Scope) => Effect.zipRight(current, rebuildIn(options))

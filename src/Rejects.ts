@@ -6,10 +6,13 @@ import { redacting, type Stream } from "./Stream.ts"
 import { runTasks, type Scope } from "./Upkeep.ts"
 import { Warehouse } from "./warehouse/Database.ts"
 import {
+  everyReject,
   listRejects,
   type RejectList,
+  type RejectScope,
   rejectNumbered,
   syncedAccounts,
+  type TakeRejects,
   type WholeReject,
 } from "./warehouse/rejectList.ts"
 import { countChosen, type ReplayScope, replayRejects } from "./warehouse/replay.ts"
@@ -29,21 +32,33 @@ const syncedBefore = (accounts: ReadonlyArray<string>) =>
     })
   })
 
-/** The rejects that still wait to become a row, or with `all` also those that are no longer listed. */
-export const rejectsIn = ({
-  accounts = [],
-  streams = [],
-  all = false,
-}: Scope & { readonly all?: boolean }): Effect.Effect<
-  RejectList,
-  ConfigurationError | WarehouseError,
-  Warehouse
-> =>
+/** What is asked for: all that still wait to become a row, or with `all` also those that are no longer listed. */
+export type RejectsAsked = Scope & { readonly all?: boolean }
+
+const scopeOf = ({ accounts = [], streams = [], all = false }: RejectsAsked) =>
   Effect.gen(function* () {
-    const { sql } = yield* Warehouse
     const named = yield* streamsNamed(streams)
     yield* syncedBefore(accounts)
-    return yield* listRejects(sql, { accounts, streams: named.map(({ name }) => name), all })
+    return { accounts, streams: named.map(({ name }) => name), all } satisfies RejectScope
+  })
+
+/** The newest rejects, up to a thousand of them, and how many there are. */
+export const rejectsIn = (
+  asked: RejectsAsked,
+): Effect.Effect<RejectList, ConfigurationError | WarehouseError, Warehouse> =>
+  Effect.gen(function* () {
+    const { sql } = yield* Warehouse
+    return yield* listRejects(sql, yield* scopeOf(asked))
+  })
+
+/** Hands over all of them, those first seen first, batch by batch: they may be more than fit into memory. */
+export const everyRejectIn = (
+  asked: RejectsAsked,
+  take: TakeRejects,
+): Effect.Effect<void, ConfigurationError | WarehouseError, Warehouse> =>
+  Effect.gen(function* () {
+    const { sql } = yield* Warehouse
+    yield* everyReject(sql, yield* scopeOf(asked), take)
   })
 
 /** One reject with its raw text, which is personal data. */

@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import * as App from "../App.ts"
 import { print, printJson, say, table } from "./output.ts"
+import { intoStdout } from "./reportFiles.ts"
 import { bookExitCode, printSummary, withProgress } from "./sync.ts"
 
 interface Narrowed {
@@ -17,13 +18,26 @@ const LOOKUPS = "A failed check of wallet readiness is no reject: see check_erro
 
 const toSeconds = (time: string) => time.replace(/\.\d+/, "")
 
-/** Lists rejects. */
+/** One JSON array, as `printJson` has it, of as many batches as there are. */
+async function* arrayOf(batches: AsyncIterable<ReadonlyArray<unknown>>) {
+  let between = "["
+  for await (const batch of batches) {
+    yield between + JSON.stringify(batch, null, 2).slice(1, -2)
+    between = ","
+  }
+  yield between === "[" ? "[]\n" : "\n]\n"
+}
+
+/** Lists rejects: for people the newest, for programs all. */
 export const list = ({ account, stream, all, json }: Narrowed) =>
   Effect.gen(function* () {
-    const { rejects, total } = yield* App.rejects({ accounts: account, streams: stream, all })
+    const asked = { accounts: account, streams: stream, all }
+    if (json) return yield* App.everyReject(asked, batches => intoStdout(arrayOf(batches)))
+    const { rejects, total } = yield* App.rejects(asked)
     if (rejects.length < total)
-      yield* say(`${rejects.length} of ${total} are shown: narrow with --account and --stream.`)
-    if (json) return yield* printJson(rejects)
+      yield* say(
+        `The newest ${rejects.length} of ${total} are shown: narrow with --account and --stream; --json prints all.`,
+      )
     if (total === 0) {
       const none = all ? "There are no rejects." : "There are no open rejects."
       return yield* print(stream.includes("wallet_readiness") ? `${none} ${LOOKUPS}` : none)

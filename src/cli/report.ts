@@ -20,6 +20,7 @@ interface Options {
   readonly currency: ReadonlyArray<string>
   readonly maxAge: Option.Option<string>
   readonly demo: boolean
+  readonly json: boolean
 }
 
 type Failure = ConfigurationError | WarehouseError
@@ -33,6 +34,19 @@ const refuse = (message: string) => new ConfigurationError({ message })
 
 /** `csv` is answered by itself: it takes a directory. */
 const KNOWN_ENDINGS = ["html", "htm", "json", "csv"]
+
+/** `--json` is what every command has: here it is short for `--format json`, to stdout where no file is named. */
+const spelledOut = (options: Options): Effect.Effect<Options, ConfigurationError> => {
+  const { json, format, file } = options
+  if (!json) return Effect.succeed(options)
+  if (Option.isSome(format) && format.value !== "json")
+    return refuse(`--json and --format ${format.value} are two formats: give one of them.`)
+  return Effect.succeed({
+    ...options,
+    format: Option.some("json"),
+    file: Option.orElseSome(file, () => "-"),
+  })
+}
 
 const formatOf = ({ format, file }: Options): Format =>
   Option.getOrElse(format, () => (Option.getOrElse(file, () => "").endsWith(".json") ? "json" : "html"))
@@ -106,8 +120,9 @@ const html = (asReader: AsReader, filter: ReportFilter, told: Told, file: string
   })
 
 /** Writes the report, and says where it is. */
-export const run = (options: Options) =>
+export const run = (given: Options) =>
   Effect.gen(function* () {
+    const options = yield* spelledOut(given)
     const format = formatOf(options)
     const file = fileOf(options, format)
     if (format === "csv" && file === "-")

@@ -6,8 +6,10 @@ import { attempt } from "./Database.ts"
 
 /** Looking at records that could not become a row. For the owner: reasons and raw texts hold personal data. */
 
-/** Rejects that are listed at once. */
+/** Rejects that a list for people shows: a bad day of an API leaves many thousands of them. */
 const LISTED_MAX = 1_000
+/** Rejects that are read together where all of them are. */
+const BATCH_ROWS = 1_000
 
 export interface ListedReject {
   readonly id: number
@@ -58,7 +60,7 @@ export const scopeParameters = ({ accounts, streams, all }: RejectScope) => [
   all,
 ]
 
-/** The rejects of a scope in the order in which they were first seen; no more than fit a screen of some length. */
+/** The newest rejects of a scope, those first seen last in front; no more than fit a screen of some length. */
 export const listRejects = (
   sql: postgres.Sql,
   scope: RejectScope,
@@ -66,7 +68,7 @@ export const listRejects = (
   attempt(async () => {
     const rejects = await sql.unsafe<Array<ListedReject & { total: number }>>(
       `SELECT ${COLUMNS}, (count(*) OVER ())::float8 AS total FROM sync.rejects WHERE ${IN_SCOPE}
-       ORDER BY reject_id LIMIT ${LISTED_MAX}`,
+       ORDER BY reject_id DESC LIMIT ${LISTED_MAX}`,
       scopeParameters(scope),
     )
     return {
@@ -74,6 +76,34 @@ export const listRejects = (
       total: rejects[0]?.total ?? 0,
     }
   })
+
+/** The rejects of a scope in the order in which they were first seen, read as they are asked for, batch by batch. */
+async function* batchesOf(sql: postgres.Sql, scope: RejectScope) {
+  let after = 0
+  while (true) {
+    const batch = await sql.unsafe<Array<ListedReject>>(
+      `SELECT ${COLUMNS} FROM sync.rejects WHERE ${IN_SCOPE} AND reject_id > $4::bigint
+       ORDER BY reject_id LIMIT ${BATCH_ROWS}`,
+      [...scopeParameters(scope), String(after)],
+    )
+    if (batch.length > 0) yield batch
+    if (batch.length < BATCH_ROWS) return
+    after = batch.at(-1)!.id
+  }
+}
+
+/** Takes rejects; what it does with the batches decides how fast they come. */
+export type TakeRejects = (batches: AsyncIterable<ReadonlyArray<ListedReject>>) => Promise<void>
+
+/**
+ * Hands over all rejects of a scope, in the order in which they were first seen, and keeps no more than a batch of them
+ * in memory. Each batch is as of when it is read.
+ */
+export const everyReject = (
+  sql: postgres.Sql,
+  scope: RejectScope,
+  take: TakeRejects,
+): Effect.Effect<void, WarehouseError> => attempt(() => take(batchesOf(sql, scope)))
 
 /** One reject with its raw text; undefined where there is none of this number. */
 export const rejectNumbered = (

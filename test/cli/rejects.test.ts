@@ -87,6 +87,40 @@ describe.concurrent("rejects", () => {
     }),
   )
 
+  it.scopedLive("are all listed as JSON, however many there are; people see the newest", () =>
+    Effect.gen(function* () {
+      const { run, sql } = yield* synced
+      yield* sql(`INSERT INTO sync.rejects
+          (account, stream, record_id, reason, raw, content_hash, read_at, first_seen_at, run_id)
+        SELECT account, stream, 'more-' || n, 'amount: is "no" number', '{}', 'hash-' || n, read_at, first_seen_at, run_id
+        FROM (SELECT * FROM sync.rejects WHERE stream = 'payouts') AS r, generate_series(1, 2500) AS n ORDER BY n`)
+      const [all, payouts, none, shown] = yield* Effect.all(
+        [
+          run(["rejects", "list", "--json"]),
+          run(["rejects", "list", "--json", "--stream", "payouts"]),
+          run(["rejects", "list", "--json", "--stream", "checkouts"]),
+          run(["rejects", "list"]),
+        ],
+        { concurrency: 2 },
+      )
+      for (const ended of [all, payouts, none]) expect([ended.code, ended.stderr]).toEqual([0, ""])
+      const listed = json<ReadonlyArray<Listed>>(all.stdout)
+      expect(listed).toHaveLength(2503)
+      expect(all.stdout).toBe(`${JSON.stringify(listed, null, 2)}\n`)
+      const ids = listed.map(({ id }) => id)
+      expect(ids).toEqual([...new Set(ids)].sort((a, b) => a - b))
+      expect(json<ReadonlyArray<Listed>>(payouts.stdout)).toHaveLength(2501)
+      expect(none.stdout).toBe("[]\n")
+      expect(shown.code).toBe(0)
+      expect(linesOf(shown.stderr)).toEqual([expect.stringContaining("newest 1000 of 2503 are shown")])
+      expect(shown.stderr).toContain("--json prints all")
+      const rows = linesOf(shown.stdout).filter(line => line.includes("payouts"))
+      expect(rows).toHaveLength(1000)
+      expect(rows[0]).toContain(" more-2500 ")
+      expect(rows.at(-1)).toContain(" more-1501 ")
+    }),
+  )
+
   it.scopedLive("are replayed without the API; those that remain count with --strict", () =>
     Effect.gen(function* () {
       const { run, sql } = yield* synced

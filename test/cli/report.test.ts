@@ -89,6 +89,13 @@ describe.concurrent("report", () => {
       ])
       const stdout = yield* run(["report", "--format", "json", "-"])
       expect((JSON.parse(stdout.stdout) as ReportData).accounts).toEqual(["apac", "eu"])
+      const short = yield* run(["report", "--json", "--account", "eu"])
+      expect([short.code, short.stderr]).toEqual([0, ""])
+      expect((JSON.parse(short.stdout) as ReportData).accounts).toEqual(["eu"])
+      expect(readdirSync(directory)).toEqual(["figures.json"])
+      yield* run(["report", "--json", "--format", "json", "again.json"])
+      const again = JSON.parse(readFileSync(join(directory, "again.json"), "utf8")) as ReportData
+      expect(again.accounts).toEqual(["apac", "eu"])
     }),
   )
 
@@ -226,6 +233,8 @@ describe.concurrent("report", () => {
         [["--format", "csv", "--max-age", "2 hours", "views"], "--max-age is for html and json"],
         [["--max-age", "soon"], "--max-age soon is not a duration"],
         [["--format", "pdf"], "html"],
+        [["--json", "--format", "csv"], "--json and --format csv are two formats"],
+        [["--json", "--format", "html", "-"], "--json and --format html are two formats"],
       ] as const) {
         const ended = yield* run(["report", ...args])
         expect([args, ended.code, ended.stdout]).toEqual([args, 2, ""])

@@ -1,7 +1,9 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import * as NodeContext from "@effect/platform-node/NodeContext"
 import { describe, expect, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Console, Effect } from "effect"
+import { main } from "../../src/cli.ts"
 import { cli, linesOf } from "../support/cli.ts"
 
 /** Ends with one line on stderr, nothing on stdout, and the exit code of wrong usage. */
@@ -14,6 +16,16 @@ const expectUsageError = (
   expect(ended.stderr).toContain(words)
   expect(ended.code).toBe(2)
 }
+
+/** What a command's help prints, without a process of its own: there are many of them. */
+const helpOf = (words: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    const console = yield* Console.consoleWith(Effect.succeed)
+    const printed: Array<unknown> = []
+    const log = (...texts: ReadonlyArray<unknown>) => Effect.sync(() => void printed.push(...texts))
+    yield* Console.withConsole(main(["node", "paycombat-sync", ...words, "--help"]), { ...console, log })
+    return printed.join("\n")
+  }).pipe(Effect.provide(NodeContext.layer))
 
 describe.concurrent("help", () => {
   it.scopedLive("is plain text where nobody looks at a terminal, and names every command", () =>
@@ -36,6 +48,30 @@ describe.concurrent("help", () => {
       expect(version.stdout).toBe(`${own}\n`)
       for (const option of ["--account", "--stream", "--full", "--migrate", "--strict", "--json"])
         expect(ofSync.stdout).toContain(option)
+    }),
+  )
+
+  it.effect("has --json for every command that prints what it was asked for", () =>
+    Effect.gen(function* () {
+      const files = readdirSync("src/cli/commands").map(file => file.replace(".ts", ""))
+      const commands = files.filter(name => name !== "onDemand" && name !== "shared")
+      // A command's subcommands are those that its file makes. One that only has others below it prints nothing itself.
+      const spelled = commands.flatMap(command => {
+        const text = readFileSync(`src/cli/commands/${command}.ts`, "utf8")
+        const made = [...text.matchAll(/Command\.make\(\s*"([^"]+)"(\))?/g)]
+        return made.flatMap(([, name, alone]) =>
+          alone !== undefined ? [] : [name === command ? [command] : [command, name!]],
+        )
+      })
+      expect([...new Set(spelled.map(([name]) => name))]).toEqual(commands)
+      const without: Array<string> = []
+      for (const words of spelled) {
+        const help = yield* helpOf(words)
+        expect(help).toContain("USAGE")
+        if (!/--json\b/.test(help)) without.push(words.join(" "))
+      }
+      // It prints nothing: what it has to say is on its pages and in its log.
+      expect(without).toEqual(["serve"])
     }),
   )
 

@@ -13,7 +13,9 @@ const list = Command.make(
   { account, stream, all, json },
   onDemand(async () => ({ run: (await import("../rejects.ts")).list })),
 ).pipe(
-  Command.withDescription("The rejects that are open. A reason may quote a value: it can be personal data."),
+  Command.withDescription(
+    "The rejects that are open, the newest first; --json prints all of them, as they came. A reason may quote a value: it can be personal data.",
+  ),
 )
 
 const show = Command.make(

@@ -2,7 +2,7 @@ import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
 import { onDemand } from "./onDemand.ts"
-import { account, maxAge } from "./shared.ts"
+import { account, json, maxAge } from "./shared.ts"
 
 const day = (name: "from" | "to", description: string) =>
   Options.text(name).pipe(Options.optional, Options.withDescription(description))
@@ -38,6 +38,7 @@ export const report = Command.make(
       ),
     ),
     demo: Options.boolean("demo").pipe(Options.withDescription("Of the demo's database.")),
+    json: json.pipe(Options.withDescription("Print JSON: --format json to stdout, unless a file is named.")),
   },
   onDemand(() => import("../report.ts")),
 ).pipe(
