@@ -57,7 +57,9 @@ export const planOf = (
     if (mustReadAll) return whole("Read whole: what is stored is not yet in the mode of PAYCOMBAT_PII.")
     const maxAgeSeconds = settings.fullPassMaxAgeSeconds ?? FULL_PASS_MAX_AGE_SECONDS
     const { hasFull, isOpen, isFullDue, unfinished } = yield* earlierPasses(sql, held, maxAgeSeconds)
-    if (!hasFull || isOpen || !verified) return whole(null)
+    if (!hasFull) return whole(null)
+    if (isOpen) return whole("Read whole: the latest pass was broken off.")
+    if (!verified) return whole("Read whole: the list showed no record that would verify it.")
     if (source.times === undefined) return whole("Read whole: what changes in this list shows in no time.")
     if (learned !== undefined && learned.pages < SHORT_PAGES)
       return whole(`Read whole: the list has fewer than ${SHORT_PAGES} pages.`)

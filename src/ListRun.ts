@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto"
 import { Effect, Stream as S, Schedule, Sink } from "effect"
 import { pathVariable } from "./Config.ts"
+import { noteOf } from "./Ending.ts"
 import { EndpointError } from "./Errors.ts"
 import { runIncremental } from "./ListIncremental.ts"
 import { missingRecords } from "./ListMissing.ts"
@@ -186,7 +187,8 @@ const runFull = (
       rejected: openRejects,
       removed,
       leftOver: 0,
-      note: emptyNote ?? (isWhole ? null : UNPROVEN) ?? note ?? missing?.note ?? totalNote,
+      // One reason why nothing was booked as removed is enough: the first is the one to do something about.
+      note: noteOf(emptyNote ?? (isWhole ? note : UNPROVEN), missing?.note, totalNote),
     }
   })
 
@@ -218,14 +220,14 @@ export const runListStream = (
     const canResume = !settings.full && readsAlike(known, contract)
     if (plan.mode === "full") {
       const result = yield* runFull(context, stream, contract, { byId, canResume })
-      return { ...result, note: result.note ?? plan.why }
+      return { ...result, note: noteOf(result.note, plan.why) }
     }
     const result = yield* runIncremental(context, stream, contract, plan, byId)
     if (result !== undefined) return result
     yield* bookMode(sql, held, "full")
     const { learned: _, ...relearning } = contract
     const full = yield* runFull(context, stream, relearning, { byId, canResume })
-    return { ...full, note: full.note ?? REFUTED }
+    return { ...full, note: noteOf(full.note, REFUTED) }
   }).pipe(
     // What was read on a wrong contract must not be gone on with, nor the contract be believed again.
     Effect.tapErrorTag("EndpointError", error =>

@@ -1,6 +1,7 @@
 import { Chunk, Duration, Effect, Either, Option, Stream as S } from "effect"
 import { EndpointError } from "./Errors.ts"
 import { isJsonObject, stringifyJson } from "./Json.ts"
+import { countRows } from "./Metrics.ts"
 import type { StreamContext, StreamFailure, StreamResult } from "./Pipeline.ts"
 import { Usage } from "./paycombat/Client.ts"
 import { unwrapRecord } from "./paycombat/envelope.ts"
@@ -227,7 +228,10 @@ export const runLookupStream = (
           const unanswered = answers.flatMap(({ id, isUnanswered }) => (isUnanswered ? [id] : []))
           const again = yield* failedBefore(sql, held, stream, unanswered)
           newlyUnanswered += unanswered.length - again
-          const counts = yield* Effect.uninterruptible(saveAnswers(sql, held, stream, answers, usage))
+          const counts = yield* saveAnswers(sql, held, stream, answers, usage).pipe(
+            Effect.tap(saved => countRows(held, saved)),
+            Effect.uninterruptible,
+          )
           done.extracted += answers.length
           done.inserted += counts.inserted
           done.updated += counts.updated

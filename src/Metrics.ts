@@ -1,5 +1,6 @@
 import { Effect, Metric, MetricBoundaries, MetricLabel } from "effect"
 import { VERSION } from "./version.ts"
+import type { Held } from "./warehouse/Lease.ts"
 import type { RunSummary } from "./warehouse/Summary.ts"
 
 /** Every metric there is, with its labels. Counters count since the process started. */
@@ -20,7 +21,7 @@ export const runSeconds = Metric.histogram(
   "How long runs took.",
 )
 export const streamRuns = counter("stream_runs_total", "Stream runs that ended, by mode and status.")
-export const rows = counter("rows_total", "Records read, by what became of them.")
+export const rows = counter("rows_total", "Records read, by what became of them; counted as they are stored.")
 export const removed = counter("removed_total", "Records booked as removed.")
 export const requests = counter(
   "requests_total",
@@ -106,8 +107,27 @@ export const countRetry = (account: string, status: number | undefined): Effect.
 
 const OUTCOMES = ["inserted", "updated", "unchanged", "stale", "rejected", "erased"] as const
 
-/** Counts what a run that ended came to. */
-export const countRun = (summary: RunSummary): Effect.Effect<void> =>
+type Rows = Partial<Readonly<Record<(typeof OUTCOMES)[number], number>>>
+
+/** What was counted of a stream's run while it went on; forgotten with its lease. */
+const countedOf = new WeakMap<Held, Rows>()
+
+/** Counts what became of the records of a batch that was committed. */
+export const countRows = (held: Held, batch: Rows): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const before = countedOf.get(held) ?? {}
+    const sum = (outcome: (typeof OUTCOMES)[number]) => (before[outcome] ?? 0) + (batch[outcome] ?? 0)
+    countedOf.set(held, Object.fromEntries(OUTCOMES.map(outcome => [outcome, sum(outcome)])))
+    const labels = { account: held.account, stream: held.stream }
+    for (const outcome of OUTCOMES)
+      yield* Metric.incrementBy(labelled(rows, { ...labels, outcome }), batch[outcome] ?? 0)
+  }).pipe(Effect.uninterruptible)
+
+/**
+ * Counts what a run that ended came to, and of its records what was not counted as they were stored: where a commit was
+ * not heard of, or the run told to stop right after it, only the ledger knows of them.
+ */
+export const countRun = (summary: RunSummary, leases: ReadonlyArray<Held>): Effect.Effect<void> =>
   Effect.gen(function* () {
     yield* Metric.increment(labelled(runs, { status: summary.status }))
     if (summary.finishedAt !== null)
@@ -118,8 +138,13 @@ export const countRun = (summary: RunSummary): Effect.Effect<void> =>
     for (const stream of summary.streams) {
       const labels = { account: stream.account, stream: stream.stream }
       yield* Metric.increment(labelled(streamRuns, { ...labels, mode: stream.mode, status: stream.status }))
+      const lease = leases.find(held => held.account === stream.account && held.stream === stream.stream)
+      const counted = lease === undefined ? {} : (countedOf.get(lease) ?? {})
       for (const outcome of OUTCOMES)
-        yield* Metric.incrementBy(labelled(rows, { ...labels, outcome }), stream[outcome])
+        yield* Metric.incrementBy(
+          labelled(rows, { ...labels, outcome }),
+          Math.max(0, stream[outcome] - (counted[outcome] ?? 0)),
+        )
       yield* Metric.incrementBy(labelled(removed, labels), stream.removed)
     }
   })

@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto"
 import { hostname } from "node:os"
 import type * as HttpClient from "@effect/platform/HttpClient"
-import { Cause, Deferred, Duration, Effect, Exit, Option, Schedule } from "effect"
+import { Cause, Deferred, Duration, Effect, Exit, Schedule } from "effect"
 import type postgres from "postgres"
 import { booked, booking, giveBack } from "./Booking.ts"
 import type { AccountSettings, RunSettings } from "./Config.ts"
+import { endingOf, noteOf, worst } from "./Ending.ts"
 import type { AccountError, EndpointError, LeaseError, WarehouseError } from "./Errors.ts"
 import { runListStream } from "./ListRun.ts"
 import { runLookupStream } from "./LookupRun.ts"
@@ -15,7 +16,7 @@ import { isList, isLookup, redacting, type Stream } from "./Stream.ts"
 import { VERSION } from "./version.ts"
 import { Warehouse, whileOpen } from "./warehouse/Database.ts"
 import { acquire, type Held, renew } from "./warehouse/Lease.ts"
-import { finishRun, finishStream, type Status, startRun, startStream } from "./warehouse/Ledger.ts"
+import { finishRun, finishStream, startRun, startStream } from "./warehouse/Ledger.ts"
 import { confirmPrivacy, settlePrivacy } from "./warehouse/privacy.ts"
 import { readingTime } from "./warehouse/readingTime.ts"
 import { type RunSummary, summaryOf } from "./warehouse/Summary.ts"
@@ -61,30 +62,6 @@ export type StreamFailure = AccountError | EndpointError | LeaseError | Warehous
 /** Fractions of a lease's time after which it is renewed by the heartbeat. */
 const HEARTBEATS_PER_LEASE = 3
 
-interface Ending extends Pick<StreamResult, "removed" | "leftOver" | "note"> {
-  readonly status: Exclude<Status, "running" | "dead">
-  readonly error: string | null
-}
-
-/** How a stream's run is booked that ended this way. */
-export const endingOf = (exit: Exit.Exit<StreamResult, StreamFailure>): Ending => {
-  const nothing = { removed: 0, leftOver: 0, note: null }
-  if (Exit.isSuccess(exit)) {
-    const { rejected, ...result } = exit.value
-    return { ...result, status: rejected > 0 ? "complete_with_rejects" : "complete", error: null }
-  }
-  if (Cause.isInterruptedOnly(exit.cause)) {
-    return { ...nothing, status: "interrupted", error: "Told to stop; the next run goes on from here." }
-  }
-  const failure = Cause.failureOption(exit.cause)
-  // What is neither of the five errors is a mistake of ours: its stack is for a log, its first line for the ledger.
-  const message = Option.match(failure, {
-    onSome: error => error.message,
-    onNone: () => `Unexpected: ${Cause.pretty(exit.cause).split("\n")[0]}`,
-  })
-  return { ...nothing, status: "failed", error: message }
-}
-
 const notYet = (account: AccountSettings, stream: Stream): StreamProgress => ({
   account: account.name,
   stream: stream.name,
@@ -122,18 +99,17 @@ type Stop = Deferred.Deferred<never, AccountError>
 
 /** Runs a stream in the configured mode of privacy, after what is stored was brought into it as far as that can be. */
 const privately = (
-  { sql, held, settings: { privacy } }: Pick<StreamContext, "sql" | "held" | "settings">,
+  { sql, held, settings: { privacy }, tell }: Pick<StreamContext, "sql" | "held" | "settings" | "tell">,
   stream: Stream,
   run: (guarded: Stream, mustReadAll: boolean) => Effect.Effect<StreamResult, StreamFailure>,
 ): Effect.Effect<StreamResult, StreamFailure> =>
   Effect.gen(function* () {
     const guarded = redacting(stream, privacy)
-    const { mustReadAll, note } = yield* settlePrivacy(sql, held, guarded, privacy)
+    const { mustReadAll, note } = yield* settlePrivacy(sql, held, guarded, privacy, tell)
     const result = yield* run(guarded, mustReadAll)
     const isConfirmed = mustReadAll && result.leftOver === 0
     const left = isConfirmed ? yield* confirmPrivacy(sql, held, guarded, privacy) : null
-    const notes = [result.note, note, left].filter(text => text !== null)
-    return { ...result, note: notes.length === 0 ? null : notes.join(" ") }
+    return { ...result, note: noteOf(result.note, note, left) }
   })
 
 /** Runs one stream under its lease. Its failures are booked, not passed on: a stream that fails stops no other. */
@@ -151,7 +127,7 @@ const runStream = (
         told = { ...told, ...change }
         return progress.tell(told)
       })
-    const work = privately(context, stream, (guarded, mustReadAll) => {
+    const work = privately({ ...context, tell }, stream, (guarded, mustReadAll) => {
       const whole: StreamContext = { ...context, usage, tell, mustReadAll }
       return isList(guarded)
         ? runListStream(whole, guarded)
@@ -229,15 +205,6 @@ const runAccount = (
     )
   })
 
-/** A stream that another run took over is booked as dead: this run did not do all that it was to do. */
-export const worst = (statuses: ReadonlyArray<string>): Status => {
-  if (statuses.some(status => ["failed", "dead", "running"].includes(status))) return "failed"
-  return (
-    (["interrupted", "complete_with_rejects"] as const).find(status => statuses.includes(status)) ??
-    "complete"
-  )
-}
-
 /**
  * Syncs the streams of the accounts once, and answers what the ledger says about it. Fails only where nothing
  * could be done: `LeaseError` when every lease is held by another run, `WarehouseError` when Postgres is away.
@@ -245,14 +212,14 @@ export const worst = (statuses: ReadonlyArray<string>): Status => {
 export const runOnce = (
   options: RunOptions,
 ): Effect.Effect<RunSummary, LeaseError | WarehouseError, Warehouse | HttpClient.HttpClient> =>
-  Effect.flatMap(Warehouse, ({ sql }) => whileOpen(sql, runOn(sql, options)))
+  Effect.flatMap(Warehouse, ({ sql }) => whileOpen(sql, runOn(sql, options, randomUUID())))
 
 const runOn = (
   sql: postgres.Sql,
   options: RunOptions,
+  runId: string,
 ): Effect.Effect<RunSummary, LeaseError | WarehouseError, HttpClient.HttpClient> =>
   Effect.gen(function* () {
-    const runId = randomUUID()
     const { held, refused } = yield* takeLeases(sql, options, runId, `${hostname()}:${process.pid}`)
     const [first] = refused
     if (held.length === 0 && first !== undefined) return yield* first
@@ -282,11 +249,10 @@ const runOn = (
             const failed = refused.length > 0 || (Exit.isFailure(exit) && !Cause.isInterrupted(exit.cause))
             return finishRun(sql, runId, worst([...statuses, ...(failed ? ["failed"] : [])]))
           }),
-          Effect.zipRight(Effect.flatMap(summaryOf(sql, runId), countRun)),
+          Effect.zipRight(Effect.flatMap(summaryOf(sql, runId), summary => countRun(summary, held))),
           booking,
         ),
       ),
-      Effect.annotateLogs("run", runId),
     )
     return yield* summaryOf(sql, runId)
-  }).pipe(Effect.scoped, Effect.withSpan("sync"))
+  }).pipe(Effect.scoped, Effect.annotateLogs("run", runId), Effect.withSpan("sync"))

@@ -85,9 +85,8 @@ const runAt =
         full: kind === "full",
         readyMaxCalls,
       }).pipe(Effect.provideService(Progress, progress))
-      yield* summary.status === "failed"
-        ? Effect.logWarning(summedUp(summary))
-        : Effect.logInfo(summedUp(summary))
+      const log = summary.status === "failed" ? Effect.logWarning : Effect.logInfo
+      yield* log(summedUp(summary)).pipe(Effect.annotateLogs("run", summary.runId))
       return "done" as const
     }).pipe(
       Effect.catchTags({

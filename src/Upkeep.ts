@@ -3,8 +3,9 @@ import { hostname } from "node:os"
 import { Cause, Effect, Exit } from "effect"
 import type postgres from "postgres"
 import { booked, booking, giveBack } from "./Booking.ts"
+import { endingOf, worst } from "./Ending.ts"
 import type { LeaseError, WarehouseError } from "./Errors.ts"
-import { endingOf, heartbeat, worst } from "./Pipeline.ts"
+import { heartbeat } from "./Pipeline.ts"
 import { Progress, type StreamProgress } from "./Progress.ts"
 import type { Stream } from "./Stream.ts"
 import { VERSION } from "./version.ts"
@@ -84,7 +85,9 @@ export const runTasks = (
   leaseSeconds: number,
   work: Work,
 ): Effect.Effect<RunSummary, LeaseError | WarehouseError, Warehouse> =>
-  Effect.flatMap(Warehouse, ({ sql }) => whileOpen(sql, runOn(sql, mode, tasks, leaseSeconds, work)))
+  Effect.flatMap(Warehouse, ({ sql }) =>
+    whileOpen(sql, runOn(sql, mode, tasks, leaseSeconds, work, randomUUID())),
+  )
 
 const runOn = (
   sql: postgres.Sql,
@@ -92,9 +95,9 @@ const runOn = (
   tasks: ReadonlyArray<Task>,
   leaseSeconds: number,
   work: Work,
+  runId: string,
 ): Effect.Effect<RunSummary, LeaseError | WarehouseError, Warehouse> =>
   Effect.gen(function* () {
-    const runId = randomUUID()
     const { held, refused } = yield* Effect.acquireRelease(
       acquire(sql, {
         streams: tasks.map(({ account, stream }) => ({ account, stream: stream.name })),
@@ -130,4 +133,4 @@ const runOn = (
       ),
     )
     return yield* summaryOf(sql, runId)
-  }).pipe(Effect.scoped, Effect.withSpan(mode))
+  }).pipe(Effect.scoped, Effect.annotateLogs("run", runId), Effect.withSpan(mode))

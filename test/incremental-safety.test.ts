@@ -33,6 +33,22 @@ describe("a list is read whole", () => {
     }),
   )
 
+  it.scopedLive("and says so beside whatever else the pass has to say", () =>
+    Effect.gen(function* () {
+      const { sync } = yield* bench({ order: "shuffled", totals: "total", totalSkew: 5 })
+      const only = ["transactions"]
+      const total =
+        "The API states 125 transactions, its pages hold 120: a total that counts others, or a list that cannot be read whole."
+      const notes = Effect.map(sync({ only, account: { pageSize: 20 } }), ({ streams }) =>
+        streams.map(({ note }) => note),
+      )
+      expect(yield* notes).toEqual([total])
+      expect(yield* notes).toEqual([
+        `${total} Read whole: neither an order of the list nor a filter by time is proven.`,
+      ])
+    }),
+  )
+
   it.scopedLive("at once where a page contradicts the order", () =>
     Effect.gen(function* () {
       const { sandbox, sync, both, learned } = yield* setup("transactions")
@@ -95,7 +111,11 @@ describe("a list is read whole", () => {
       sandbox.setFault(({ query }) => (query.get("page") === "9" ? { status: 403, body: {} } : undefined))
       expect((yield* sync(true)).status).toBe("failed")
       sandbox.setFault(null)
-      expect(yield* sync()).toMatchObject({ mode: "full", status: "complete" })
+      expect(yield* sync()).toMatchObject({
+        mode: "full",
+        status: "complete",
+        note: "Read whole: the latest pass was broken off.",
+      })
       expect((yield* sync()).mode).toBe("incremental")
     }),
   )

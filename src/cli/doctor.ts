@@ -4,6 +4,7 @@ import { diagnose } from "../Doctor.ts"
 import { type Finding, type Level, Listener } from "../doctor/Finding.ts"
 import { print, printJson } from "./output.ts"
 import { transient } from "./transient.ts"
+import { type At, waiting } from "./waiting.ts"
 
 interface Options {
   readonly account: ReadonlyArray<string>
@@ -24,6 +25,13 @@ const summaryOf = (checks: ReadonlyArray<Finding>): string => {
   return `${of("pass")} passed, ${of("warn")} to look at, ${of("fail")} failed.`
 }
 
+/** For programs: nothing is printed before all is found, and stderr tells meanwhile what is looked at. */
+const quiet = (at: At) =>
+  Listener.of({
+    doing: text => Effect.sync(() => at(text)),
+    found: () => Effect.void,
+  })
+
 /** Examines everything and prints a line for each check as it is made; the exit code says how it went. */
 export const run = (options: Options) =>
   Effect.gen(function* () {
@@ -31,18 +39,22 @@ export const run = (options: Options) =>
     const listener = Listener.of({
       doing: text => Effect.sync(() => show(text)),
       found: finding =>
-        options.json
-          ? Effect.void
-          : Effect.zipRight(
-              Effect.sync(() => clear()),
-              print(lineOf(finding)),
-            ),
+        Effect.zipRight(
+          Effect.sync(() => clear()),
+          print(lineOf(finding)),
+        ),
     })
-    const examination = yield* diagnose({ accounts: options.account, streams: options.stream }).pipe(
-      Effect.provideService(Listener, listener),
-      Effect.provide(App.http),
-      Effect.ensuring(Effect.sync(() => clear())),
-    )
+    const toldTo = (told: typeof listener) =>
+      diagnose({ accounts: options.account, streams: options.stream }).pipe(
+        Effect.provideService(Listener, told),
+        Effect.provide(App.http),
+      )
+    const examination = yield* options.json
+      ? waiting("the settings", at => toldTo(quiet(at)))
+      : Effect.ensuring(
+          toldTo(listener),
+          Effect.sync(() => clear()),
+        )
     if (!examination.isConfigured) process.exitCode = 2
     else if (examination.level === "fail") process.exitCode = 1
     yield* options.json ? printJson(examination) : print(summaryOf(examination.checks))

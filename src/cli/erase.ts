@@ -53,7 +53,7 @@ const counted = (counts: Readonly<Record<string, number>>): string =>
 /** Erases a customer, and says what was done in numbers. */
 export const run = (options: Options) =>
   Effect.gen(function* () {
-    const accounts = yield* accountsFor(options)
+    const accounts = yield* waiting("looking for the customer", () => accountsFor(options))
     const asks = !options.yes && process.stdin.isTTY === true
     if (asks && !(yield* isMeant(accounts))) return yield* say(NOTHING_ERASED)
     const erasures = yield* waiting("erasing", () =>

@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../Errors.ts"
+import { countRows } from "../Metrics.ts"
 import type { Stream } from "../Stream.ts"
 import { arrayLiteral, shapeOf, type Transaction } from "./bulk.ts"
 import { attempt, retryTransient } from "./Database.ts"
@@ -143,7 +144,10 @@ export const writeBatch = (
   prepared: Prepared,
   progress: Progress,
 ): Effect.Effect<Counts, LeaseError | WarehouseError> =>
-  Effect.uninterruptible(fenced(sql, held, write(held, stream, prepared, progress)))
+  fenced(sql, held, write(held, stream, prepared, progress)).pipe(
+    Effect.tap(counts => countRows(held, counts)),
+    Effect.uninterruptible,
+  )
 
 /** Prepares and writes a batch. */
 export const loadBatch = (

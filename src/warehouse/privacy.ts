@@ -3,6 +3,7 @@ import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../Errors.ts"
 import { contentHash, type Json, parseJson, stringifyJson } from "../Json.ts"
 import { keyFingerprint, type Privacy } from "../Personal.ts"
+import type { StreamProgress } from "../Progress.ts"
 import { isList, type Stream } from "../Stream.ts"
 import { blank } from "./blank.ts"
 import { shapeOf, type Transaction } from "./bulk.ts"
@@ -147,13 +148,15 @@ export const vacuum = (sql: postgres.Sql, tables: Iterable<string>): Effect.Effe
  * done again: until it is done, `sync.privacy` says so.
  *
  * keep → hash, and anything → drop, can be made of what is stored. hash → keep and another key cannot: then
- * nothing more is in clear than was before, and all that is listed has to be read again.
+ * nothing more is in clear than was before, and all that is listed has to be read again. `tell` hears how far the
+ * rewriting is; from what is read then on it counts anew.
  */
 export const settlePrivacy = (
   sql: postgres.Sql,
   held: Held,
   stream: Stream,
   privacy: Privacy,
+  tell: (soFar: Pick<StreamProgress, "extracted" | "updated" | "message">) => Effect.Effect<void>,
 ): Effect.Effect<Settled, LeaseError | WarehouseError> =>
   Effect.gen(function* () {
     const wanted: State = { mode: privacy.mode, fingerprint: keyFingerprint(privacy), isApplied: true }
@@ -180,9 +183,12 @@ export const settlePrivacy = (
           failures.map(({ id }) => id),
           stream.redact,
         ),
+      tell: ({ walked, changed }) =>
+        tell({ extracted: walked, updated: changed, message: "personal data: rewriting what is stored" }),
     })
     yield* rewriteRejects(sql, held, stream)
     yield* vacuum(sql, [...tablesOf(stream), "sync.rejects"])
+    yield* tell({ extracted: 0, updated: 0, message: null })
     const isComputed = wanted.mode === "drop" || (before.mode === "keep" && before.isApplied)
     const mustReadAll = !isComputed || failed > 0
     if (!mustReadAll) yield* fenced(sql, held, async tx => void (await bookApplied(tx, held)))

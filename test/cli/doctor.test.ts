@@ -66,7 +66,9 @@ describe("doctor", () => {
         "--stream",
         "wallet_readiness",
       ])
-      expect([ended.code, ended.stderr]).toEqual([0, ""])
+      expect(ended.code).toBe(0)
+      // On a slow machine, what it is at.
+      expect(linesOf(ended.stderr).filter(line => !line.includes(" INFO "))).toEqual([])
       const { level, checks, streams, requests } = JSON.parse(ended.stdout) as Examination
       expect(level).toBe("warn")
       expect(checks.length).toBeGreaterThan(15)

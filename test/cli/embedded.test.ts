@@ -3,7 +3,7 @@ import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
 import { cli, linesOf, sandboxEnvironment } from "../support/cli.ts"
-import { isUp } from "../support/embedded.ts"
+import { isUp, postmasterIn } from "../support/embedded.ts"
 import { runSql } from "../support/postgres.ts"
 
 /** The commands that need nothing but this machine: `database`, `sandbox`, `demo`. */
@@ -59,6 +59,18 @@ describe.concurrent("database and sandbox", () => {
       expect((JSON.parse(restored.stdout) as { rows: number }).rows).toBeGreaterThan(120)
       const again = yield* run(["query", "SELECT count(*) FROM settlement_transaction", "--csv"], elsewhere)
       expect(again.stdout).toBe("count\n120\n")
+
+      // One that does not answer for a while, as after a crash, is waited for, and not in silence.
+      const postmaster = postmasterIn(dataDir)
+      process.kill(postmaster, "SIGSTOP")
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => isUp(dataDir) && process.kill(postmaster, "SIGCONT")),
+      )
+      const waiting = yield* start(["query", "SELECT 1 AS one", "--csv"])
+      yield* waiting.printed("the embedded Postgres is starting")
+      process.kill(postmaster, "SIGCONT")
+      const waited = yield* waiting.ended
+      expect([waited.code, waited.stdout]).toEqual([0, "one\n1\n"])
 
       expect((yield* database.stop("SIGINT")).code).toBe(130)
       expect(isUp(dataDir)).toBe(true)

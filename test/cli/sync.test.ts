@@ -53,6 +53,7 @@ describe.concurrent("sync", () => {
       const log = linesOf(first.stderr)
       expect(log.filter(line => /^\S+Z INFO default\/payouts: started$/.test(line))).toHaveLength(1)
       expect(log.filter(line => line.includes("default/payouts: complete: 20 read, 20 new"))).toHaveLength(1)
+      expect(log[0]).toMatch(/Z INFO bringing the database up to date: \d+ migrations, \d+ views$/)
       expect(log.every(line => /^\d{4}-\d\d-\d\dT[\d:.]+Z (INFO|WARN) /.test(line))).toBe(true)
       expect(first.stderr).not.toContain("\u001b")
 

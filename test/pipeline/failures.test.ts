@@ -117,7 +117,7 @@ describe("a stream that fails", () => {
         status: "complete",
         extracted: 0,
         removed: 0,
-        note: null,
+        note: "Read whole: the latest pass was broken off.",
       })
       // Its contract is verified again, as on each run.
       expect(sandbox.requests.total).toBe(1)

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
 import { DROP, KEEP, type Privacy } from "../../src/Personal.ts"
+import { Progress, type StreamProgress } from "../../src/Progress.ts"
 import { everything, findings, KEY, MARK, plantBadRecords, plantPeople } from "../support/people.ts"
 import { type Bench, bench, dump, footprint, streamOf, warehouseTables } from "../support/warehouse.ts"
 
@@ -237,6 +238,23 @@ describe("a change of mode", () => {
       expect(yield* rows(booked)).toEqual([{ mode: "hash", is_applied: "true" }])
       expect(yield* rows("SELECT 1 FROM warehouse.checkouts WHERE description IS NULL")).toEqual([])
       expect(findings(yield* everything(sql))).toEqual([])
+    }),
+  )
+
+  it.scopedLive("is told of while it goes on, and what is read then is counted from the beginning", () =>
+    Effect.gen(function* () {
+      const { sync, value } = yield* bench()
+      const only = ["customers"]
+      yield* sync({ only })
+      const stored = Number(yield* value("SELECT count(*) FROM warehouse.customers"))
+      const heard: Array<StreamProgress> = []
+      const tell = (told: StreamProgress) => Effect.sync(() => void heard.push(told))
+      yield* sync({ only, privacy: HASH }).pipe(Effect.provideService(Progress, { tell }))
+      const rewriting = heard.filter(({ message }) => message?.includes("rewriting what is stored"))
+      expect(rewriting.at(-1)).toMatchObject({ status: "running", extracted: stored, updated: stored })
+      const after = heard[heard.indexOf(rewriting.at(-1)!) + 1]
+      expect(after).toMatchObject({ status: "running", extracted: 0, updated: 0, message: null })
+      expect(heard.at(-1)).toMatchObject({ status: "complete", extracted: stored, updated: 0 })
     }),
   )
 

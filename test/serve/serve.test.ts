@@ -102,6 +102,10 @@ describe("serve", () => {
       const run = lines.find(({ message }) => message?.startsWith("complete: 20 read"))!
       expect(run).toMatchObject({ level: "info", account: "default", stream: "payouts" })
       expect(run.run).toMatch(/^[0-9a-f-]{36}$/)
+      const summed = lines.filter(({ message }) => message?.startsWith("run complete after"))
+      expect(summed.length).toBeGreaterThanOrEqual(2)
+      expect(summed[0]).toMatchObject({ level: "info", account: "default", run: run.run })
+      expect(new Set(summed.map(line => line.run)).size).toBe(summed.length)
       for (const text of [html, stderr, JSON.stringify(samples), JSON.stringify(board)])
         expect(text).not.toContain(sandbox.token)
     }),

@@ -1,0 +1,70 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Fiber, Metric } from "effect"
+import * as Metrics from "../../src/Metrics.ts"
+import { DEFAULT_LIST_PATHS } from "../../src/sandbox/Sandbox.ts"
+import { bench, SMALL } from "../support/warehouse.ts"
+
+/** What is counted of a run, while it goes on and at its end. */
+
+const OUTCOMES = ["inserted", "updated", "unchanged", "stale", "rejected", "erased"] as const
+/** Whatever else this process counts is counted of another account. */
+const ACCOUNT = "counted"
+
+const counted = (stream: string) =>
+  Effect.map(
+    Effect.forEach(OUTCOMES, outcome =>
+      Metric.value(Metrics.labelled(Metrics.rows, { account: ACCOUNT, stream, outcome })),
+    ),
+    states => Object.fromEntries(OUTCOMES.map((outcome, i) => [outcome, states[i]!.count])),
+  )
+
+describe("records", () => {
+  it.scopedLive("are counted as they are stored, and are in the end as many as the ledger has", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, rows } = yield* bench()
+      const account = { name: ACCOUNT, pageSize: 20 }
+      sandbox.patch("payouts", 3, { updated_at: 5 })
+      sandbox.setFault(({ path, query }) =>
+        path === DEFAULT_LIST_PATHS.transactions && Number(query.get("page")) >= 3
+          ? { hang: true }
+          : undefined,
+      )
+      const under = yield* Effect.fork(sync({ account }))
+      yield* counted("transactions").pipe(
+        Effect.delay("50 millis"),
+        Effect.repeat({ until: ({ inserted }) => inserted! > 0 }),
+      )
+      yield* Fiber.interrupt(under)
+      const isLedger = Effect.gen(function* () {
+        const booked = yield* rows(
+          `SELECT stream, ${OUTCOMES.map(outcome => `sum(${outcome}) AS ${outcome}`).join(", ")}
+           FROM sync.stream_runs GROUP BY stream`,
+        )
+        expect(booked).toHaveLength(6)
+        for (const { stream, ...sums } of booked)
+          expect([stream, yield* counted(stream!)]).toEqual([
+            stream,
+            Object.fromEntries(OUTCOMES.map(outcome => [outcome, Number(sums[outcome])])),
+          ])
+      })
+      yield* isLedger
+
+      sandbox.setFault(null)
+      sandbox.touch("payouts", 4)
+      yield* sync({ account })
+      yield* sync({ account, full: true })
+      yield* isLedger
+      expect(yield* counted("payouts")).toMatchObject({ inserted: SMALL.payouts! - 1, updated: 1 })
+      expect((yield* counted("payouts")).rejected).toBeGreaterThan(0)
+      expect((yield* counted("wallet_readiness")).inserted).toBe(SMALL.customers)
+      const names = (yield* Metric.snapshot).flatMap(({ metricKey: { name, tags } }) =>
+        name === `${Metrics.PREFIX}rows_total` &&
+        tags.some(({ key, value }) => key === "account" && value === ACCOUNT)
+          ? [tags.map(({ value }) => value).join("/")]
+          : [],
+      )
+      // One series of each, whoever counts.
+      expect(names).toHaveLength(6 * OUTCOMES.length)
+    }),
+  )
+})
