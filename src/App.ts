@@ -66,7 +66,8 @@ export const warehouse = (
       const server = yield* startedEmbedded(settings.dataDir)
       for (const note of server.notes) yield* Effect.logInfo(note)
       const sql = yield* connect(server.ownerUrl)
-      return { sql, isEmbedded: true, readerUrl: Option.some(server.readerUrl), ownerUrl: server.ownerUrl }
+      const { ownerUrl, moved } = server
+      return { sql, isEmbedded: true, readerUrl: Option.some(server.readerUrl), ownerUrl, moved }
     }),
   )
 

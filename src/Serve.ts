@@ -120,14 +120,15 @@ const overdue = ({ accounts, streams }: ServeOptions, intervalSeconds: number) =
 
 /**
  * Stays up until it is interrupted; then it stops listening, and the run under way ends as an interrupted one. Fails
- * only at its start: where the schedule or the address is wrong, or the database away. Accounts share the schedule and
- * nothing else: each has its runs, and one that is slow or fails costs the others no tick.
+ * only at its start, where the schedule or the address is wrong, or the database away; and where an embedded database is
+ * to be found elsewhere from now on. Accounts share the schedule and nothing else: each has its runs, and one that is
+ * slow or fails costs the others no tick.
  */
 export const serveWith = (
   options: ServeOptions,
 ): Effect.Effect<never, ConfigurationError | WarehouseError, Warehouse | HttpClient.HttpClient> =>
   Effect.gen(function* () {
-    const { ownerUrl } = yield* Warehouse
+    const { ownerUrl, moved = Effect.never } = yield* Warehouse
     const schedule = yield* makeSchedule(options.schedule)
     // Connections of its own: who looks at the page waits for no run, and no run for them.
     const sql = yield* connect(ownerUrl)
@@ -168,7 +169,7 @@ export const serveWith = (
     // None of them ever ends. Where one dies, all of it does, with an error: a process that is up and deaf helps nobody.
     const loop = yield* Effect.forkScoped(
       Effect.zipRight(
-        Effect.all([board.refreshing, ...dispatchers], { concurrency: "unbounded", discard: true }),
+        Effect.all([board.refreshing, moved, ...dispatchers], { concurrency: "unbounded", discard: true }),
         Effect.never,
       ),
     )

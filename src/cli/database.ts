@@ -14,7 +14,7 @@ interface Options {
 const serve = (options: Options) =>
   Effect.gen(function* () {
     yield* App.upToDate(true)
-    const { readerUrl, ownerUrl } = yield* App.Warehouse
+    const { readerUrl, ownerUrl, moved = Effect.never } = yield* App.Warehouse
     const urls = {
       reader: Option.getOrNull(Option.map(readerUrl, Redacted.value)),
       ...(options.owner ? { owner: Redacted.value(ownerUrl) } : {}),
@@ -22,7 +22,7 @@ const serve = (options: Options) =>
     const lines = Object.entries(urls).map(([login, url]) => `${login.padEnd(6)} ${url}`)
     yield* options.json ? printJson(urls) : print(lines.join("\n"))
     yield* say("Up until Ctrl-C.")
-    return yield* Effect.never
+    return yield* moved
   })
 
 /** Keeps the embedded Postgres up for others until it is told to stop. */

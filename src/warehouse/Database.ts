@@ -20,6 +20,8 @@ export class Warehouse extends Context.Tag("paycombat-sync/Warehouse")<
     readonly readerUrl: Option.Option<Redacted.Redacted>
     /** Login of `sql`: may do everything in this database. */
     readonly ownerUrl: Redacted.Redacted
+    /** Fails when the database is to be found elsewhere from now on; an embedded one only. */
+    readonly moved?: Effect.Effect<never, WarehouseError>
   }
 >() {}
 

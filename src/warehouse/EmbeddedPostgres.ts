@@ -24,6 +24,11 @@ export interface EmbeddedServer {
   /** Where Postgres keeps its files. */
   readonly directory: string
   readonly port: number
+  /**
+   * Fails when the server is on another port for good: what was given out leads nowhere then, and who stays up should
+   * end, to be started again.
+   */
+  readonly moved: Effect.Effect<never, WarehouseError>
   /** What the first use did to this machine that its owner may want to know, a sentence each. */
   readonly notes: ReadonlyArray<string>
 }
@@ -60,7 +65,7 @@ interface Place {
  * The Postgres of a data directory: made on first use, started when it is down, joined when it is up. Any number
  * of processes may use it at once; the one whose scope closes last stops it. It outlives the death of any of
  * them. Its own death is mended by the next use, and by processes that still hold it, on the port that they know;
- * where another use had to start it on another port meanwhile, they end with an uncaught error, to be started again.
+ * where another use had to start it on another port meanwhile, `moved` fails.
  * Limit: one machine, or container, at a time. Two that share the directory are not kept apart.
  */
 export const embeddedPostgres = (
@@ -80,7 +85,8 @@ export const embeddedPostgres = (
       port: cluster.state.port,
       isKnown: false,
     })
-    yield* Effect.forkScoped(Effect.forever(rejoin(cluster, settings, held, port)))
+    const moved = yield* Deferred.make<never, WarehouseError>()
+    yield* Effect.forkScoped(Effect.forever(rejoin(cluster, settings, held, { port, moved })))
     const url = (login: string, password: string) =>
       Redacted.make(`postgres://${login}:${password}@127.0.0.1:${port}/paycombat`)
     return {
@@ -88,6 +94,7 @@ export const embeddedPostgres = (
       readerUrl: url("paycombat_query", cluster.state.readerPassword),
       directory: cluster.data,
       port,
+      moved: Deferred.await(moved),
       notes: cluster.notes,
     }
   })
@@ -183,7 +190,7 @@ const rejoin = (
   cluster: Cluster,
   settings: Readonly<Record<string, string>>,
   held: Held,
-  port: number,
+  { port, moved }: { readonly port: number; readonly moved: Deferred.Deferred<never, WarehouseError> },
 ): Effect.Effect<void> =>
   Effect.gen(function* () {
     if (held.keeper === undefined) return yield* Effect.never
@@ -198,22 +205,11 @@ const rejoin = (
       Effect.tapError(error => Effect.logWarning(error.message)),
       Effect.retry(Schedule.spaced(REJOIN_DELAY)),
     )
-    if (back.port !== port) return yield* moved(back.port)
+    if (back.port === port) return
+    const message = `The embedded Postgres is now on port ${back.port}: start this command again.`
+    yield* Effect.logError(message)
+    yield* Deferred.fail(moved, new WarehouseError({ message }))
   }).pipe(Effect.catchAll(() => Effect.void))
-
-/**
- * What this process has, and what it gave out, is of a port where nobody answers any more, and stays so: a process that
- * is up and deaf helps nobody. No caller waits for this failure, so it is one that nobody can overlook.
- */
-const moved = (port: number): Effect.Effect<never> =>
-  Effect.sync(() => {
-    const error = new WarehouseError({
-      message: `The embedded Postgres is now on port ${port}: start this command again.`,
-    })
-    setImmediate(() => {
-      throw error
-    })
-  }).pipe(Effect.zipRight(Effect.never))
 
 /**
  * The last one out stops the server. So does one that started it and was interrupted before it was in, unless

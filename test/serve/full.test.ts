@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Duration, Effect, Fiber, Layer, Logger, Option } from "effect"
+import { Deferred, Duration, Effect, Fiber, Layer, Logger, Option } from "effect"
 import { http, Warehouse } from "../../src/App.ts"
+import { WarehouseError } from "../../src/Errors.ts"
 import { KEEP } from "../../src/Personal.ts"
 import { allStreams } from "../../src/registry.ts"
 import { lookupBudget, type ServeOptions, serveWith } from "../../src/Serve.ts"
@@ -33,6 +34,7 @@ const parts = (sandboxOptions: Partial<SandboxOptions> = {}) =>
     const sql = yield* connect(ownerUrl)
     const sandbox = yield* start({ ...SMALL, ...sandboxOptions })
     const log: Array<string> = []
+    const moved = yield* Deferred.make<never, WarehouseError>()
     const serve = (options: Partial<ServeOptions> & Pick<ServeOptions, "schedule">) =>
       Effect.gen(function* () {
         const serving = serveWith({
@@ -46,7 +48,13 @@ const parts = (sandboxOptions: Partial<SandboxOptions> = {}) =>
           http: { host: "127.0.0.1", port: 0 },
           ...options,
         })
-        const warehouse = { sql, isEmbedded: false, readerUrl: Option.none(), ownerUrl }
+        const warehouse = {
+          sql,
+          isEmbedded: false,
+          readerUrl: Option.none(),
+          ownerUrl,
+          moved: Deferred.await(moved),
+        }
         const logger = Logger.make(({ message }) => {
           log.push(String(message))
         })
@@ -75,7 +83,7 @@ const parts = (sandboxOptions: Partial<SandboxOptions> = {}) =>
       ),
       rows => rows.map(({ mode, status }) => `${mode} ${status}`),
     )
-    return { sandbox, serve, log, logged, modes, sql }
+    return { sandbox, serve, moved, log, logged, modes, sql }
   })
 
 describe.concurrent("a full tick", () => {
@@ -194,6 +202,18 @@ describe.concurrent("look-ups", () => {
         Effect.timeout("30 seconds"),
       )
       yield* Fiber.interrupt(serving)
+    }),
+  )
+})
+
+describe("a database that is to be found elsewhere", () => {
+  it.scopedLive("ends it: a process that is up and deaf helps nobody", () =>
+    Effect.gen(function* () {
+      const { serve, moved, logged } = yield* parts()
+      const serving = yield* serve({ schedule: { incremental: NEVER, full: NEVER, timezone: "UTC" } })
+      yield* logged("listening on")
+      yield* Deferred.fail(moved, new WarehouseError({ message: "It is elsewhere." }))
+      expect(yield* Effect.flip(Fiber.join(serving))).toMatchObject({ message: "It is elsewhere." })
     }),
   )
 })

@@ -2,7 +2,7 @@ import { once } from "node:events"
 import { Effect, Redacted } from "effect"
 import { embeddedPostgres } from "../../src/warehouse/EmbeddedPostgres.ts"
 
-/** A process of its own that uses an embedded server until its standard input ends. Started by the tests through tsx. */
+/** A process of its own that uses an embedded server until its standard input ends, or the server is elsewhere. Started by the tests through tsx. */
 const [dataDir = "", resolveFrom = ""] = process.argv.slice(2)
 
 await Effect.runPromise(
@@ -10,7 +10,10 @@ await Effect.runPromise(
     Effect.gen(function* () {
       const server = yield* embeddedPostgres(dataDir, { resolveFrom, settings: { fsync: "off" } })
       console.log(JSON.stringify({ port: server.port, ownerUrl: Redacted.value(server.ownerUrl) }))
-      yield* Effect.promise(() => once(process.stdin.resume(), "end"))
+      const told = Effect.promise(() => once(process.stdin.resume(), "end"))
+      yield* Effect.raceFirst(told, server.moved).pipe(
+        Effect.ensuring(Effect.sync(() => process.stdin.destroy())),
+      )
     }),
   ),
 )
