@@ -1,5 +1,5 @@
 import postgres from "postgres"
-import { answeringSocket } from "./socket.ts"
+import { boundedSockets } from "./socket.ts"
 
 /**
  * postgres.js, made safe against connections that end in the middle of something. Four things that its 3.4 line
@@ -31,7 +31,7 @@ const isConnectionLost = (error: unknown): boolean => {
   return error instanceof Error && "code" in error && LOST.test(String(error.code))
 }
 
-type Options = NonNullable<Parameters<typeof postgres>[1]>
+type Options = NonNullable<Parameters<typeof postgres>[1]> & { readonly max: number }
 type Body<A> = (tx: postgres.TransactionSql) => A | Promise<A>
 /** A statement of the driver's: its `handle` sends it, once. */
 type Statement = Promise<unknown> & { handle: () => unknown }
@@ -101,17 +101,20 @@ const beginOn = async <A>(pool: postgres.Sql, options: string, body: Body<A>): P
 /** One of the driver's pools, and how much is under way on it. */
 interface Connections {
   readonly driver: postgres.Sql
+  /** To be told of each statement that is. */
+  readonly settled: () => void
   underWay: number
   /** Its time to take statements is over. */
   isRetired: boolean
 }
 
 /** Counts work until it is settled. */
-const counting = <A>(on: Connections, work: Promise<A>, settled: () => void): Promise<A> => {
+const counting = <A>(on: Connections, work: Promise<A>, closeIdle: (on: Connections) => void): Promise<A> => {
   on.underWay += 1
   const done = () => {
     on.underWay -= 1
-    settled()
+    on.settled()
+    closeIdle(on)
   }
   // The driver's own `then` would send a statement once more.
   Promise.prototype.then.call(work, done, done)
@@ -119,7 +122,7 @@ const counting = <A>(on: Connections, work: Promise<A>, settled: () => void): Pr
 }
 
 /** A statement that counts from when it is sent: one that is only made may never be. */
-const countStatement = (on: Connections, made: unknown, settled: () => void): unknown => {
+const countStatement = (on: Connections, made: unknown, closeIdle: (on: Connections) => void): unknown => {
   if (!(made instanceof Promise)) return made
   const statement = made as Statement
   const { handle } = statement
@@ -127,7 +130,7 @@ const countStatement = (on: Connections, made: unknown, settled: () => void): un
   statement.handle = () => {
     if (!isSent) {
       isSent = true
-      counting(on, statement, settled)
+      counting(on, statement, closeIdle)
     }
     return handle.call(statement)
   }
@@ -141,7 +144,7 @@ const countStatement = (on: Connections, made: unknown, settled: () => void): un
  */
 export const openPool = (
   url: string,
-  options: Options,
+  { max, ...options }: Options,
   retireAfterMillis = RETIRE_AFTER_MILLIS,
 ): postgres.Sql => {
   const replaced = new Map<Connections, NodeJS.Timeout>()
@@ -152,10 +155,12 @@ export const openPool = (
     void connections.driver.end({ timeout: 0 })
   }
   const open = (): Connections => {
+    const { socket, settled } = boundedSockets(2 * max)
     const opened: Connections = {
       driver: postgres(url, {
         ...options,
-        socket: answeringSocket(),
+        max,
+        socket,
         onclose: () => {
           if (isEnding || opened !== current) return
           current = open()
@@ -166,6 +171,7 @@ export const openPool = (
           replaced.set(opened, setTimeout(retire, retireAfterMillis).unref())
         },
       } as Options) as unknown as postgres.Sql,
+      settled,
       underWay: 0,
       isRetired: false,
     }
@@ -176,12 +182,12 @@ export const openPool = (
   const begin = <A>(first: string | Body<A>, second?: Body<A>) => {
     const on = current
     const [mode, body] = typeof first === "string" ? [first, second!] : ["", first]
-    return counting(on, beginOn(on.driver, mode, body), () => closeIdle(on))
+    return counting(on, beginOn(on.driver, mode, body), closeIdle)
   }
   const send = (name: "unsafe" | "file" | undefined, args: ReadonlyArray<unknown>) => {
     const on = current
     const made = Reflect.apply(name === undefined ? on.driver : on.driver[name], on.driver, args)
-    return countStatement(on, made, () => closeIdle(on))
+    return countStatement(on, made, closeIdle)
   }
   const end = async (given?: { timeout?: number }): Promise<void> => {
     isEnding = true

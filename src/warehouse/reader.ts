@@ -3,12 +3,14 @@ import postgres from "postgres"
 import { ConfigurationError, WarehouseError } from "../Errors.ts"
 import { sqlState, warehouseError } from "./Database.ts"
 import { EXCESS_RIGHTS } from "./readerRights.ts"
-import { answeringSocket } from "./socket.ts"
+import { boundedSockets } from "./socket.ts"
 
 /** The reader's login: what `query` and `report` ask `analytics` with. */
 
 const CONNECT_TIMEOUT_SECONDS = 15
 const CLOSE_TIMEOUT_SECONDS = 2
+/** Its connection, one made anew after a loss, which the session then refuses, and a request to cancel. */
+const CONNECT_ATTEMPTS_MAX = 3
 
 /** The same text on every server: days are UTC, and a view needs no schema in front. */
 const SESSION = {
@@ -105,7 +107,7 @@ const open = (
         connection: { application_name: `paycombat-sync ${name}` },
         types: { printed: { to: 25, from: PARSED_TYPES, serialize: String, parse: String } },
         onnotice: () => undefined,
-        socket: answeringSocket(),
+        socket: boundedSockets(CONNECT_ATTEMPTS_MAX).socket,
       } as postgres.Options<Record<string, postgres.PostgresType>>) as unknown as postgres.Sql,
     // The parser's own message repeats the URL, password and all.
     catch: () =>

@@ -8,30 +8,42 @@ interface Address {
   readonly path?: string | false
 }
 
-/** A request to cancel a statement, which no server answers: it closes the connection, and that is all. */
-const CANCEL_REQUEST_BYTES = 16
+/** The driver's `socket` option, and who tells it that the driver gets somewhere. */
+interface Sockets {
+  readonly socket: (address: Address) => Socket
+  /** A statement succeeded or failed: what was tried before it was not in vain. */
+  readonly settled: () => void
+}
 
 /**
- * The driver's `socket` option. Left to itself postgres.js 3.4 connects anew at once, again and again and without an
- * end, where something takes the connection and closes it before it says a word: a tunnel, a proxy or a published port
- * whose Postgres is away. Statements then neither fail nor end. Here that is an error as any other that may pass.
+ * Connections for a pool of this driver. Left to itself postgres.js 3.4 connects anew at once, again and again and
+ * without an end, where a server takes a connection and closes it before anybody is logged in: a tunnel, a proxy or a
+ * published port whose Postgres is away. Statements then neither fail nor end. Here the attempt after `attemptsMax` of
+ * them without a statement that settled is an error as any other that may pass. A pool that gets somewhere needs one for
+ * each of its connections, and one for each request to cancel.
  */
-export const answeringSocket = () => {
-  let attempts = 0
-  return ({ host, port, path }: Address): Socket => {
-    const at = attempts++ % port.length
+export const boundedSockets = (attemptsMax: number): Sockets => {
+  let made = 0
+  let inVain = 0
+  const socket = ({ host, port, path }: Address): Socket => {
+    const at = made++ % port.length
     const place = { host: host[at]!, port: port[at]! }
     // The driver reads them off the socket: the one for TLS, both for its messages.
-    const socket = Object.assign(typeof path === "string" ? connect(path) : connect(place), place)
-    let isAnswered = false
-    socket.once("data", () => {
-      isAnswered = true
-    })
-    socket.once("end", () => {
-      if (isAnswered || socket.bytesWritten === CANCEL_REQUEST_BYTES) return
-      const error = new Error(`${place.host}:${place.port} closed the connection before it answered`)
-      socket.destroy(Object.assign(error, { code: "ECONNRESET" }))
-    })
-    return socket
+    const opened = Object.assign(typeof path === "string" ? connect(path) : connect(place), place)
+    inVain += 1
+    if (inVain > attemptsMax) {
+      const error = new Error(
+        `${place.host}:${place.port} closes each connection before anybody is logged in`,
+      )
+      // Later, when the driver listens.
+      setImmediate(() => opened.destroy(Object.assign(error, { code: "ECONNRESET" })))
+    }
+    return opened
+  }
+  return {
+    socket,
+    settled: () => {
+      inVain = 0
+    },
   }
 }
