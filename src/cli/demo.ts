@@ -2,7 +2,7 @@ import { Duration, Effect, Redacted } from "effect"
 import * as App from "../App.ts"
 import * as Config from "../Config.ts"
 import { allStreams } from "../registry.ts"
-import { start } from "../sandbox/Sandbox.ts"
+import { lastMidnight, start } from "../sandbox/Sandbox.ts"
 import { demoDatabase } from "./demoDatabase.ts"
 import { objects, print, printJson, table } from "./output.ts"
 import { bookExitCode, printSummary, withProgress } from "./sync.ts"
@@ -53,13 +53,10 @@ const account = (url: string, token: string): Config.AccountSettings => ({
   paging: undefined,
 })
 
-/** Payments up to the last midnight (UTC): the same for a whole day, and recent. */
-const lastMidnight = () => `${new Date().toISOString().slice(0, 10)}T00:00:00.000Z`
-
 /** Sandbox, embedded Postgres, one sync, and the three answers printed. */
 export const run = ({ json }: { readonly json: boolean }) =>
   Effect.gen(function* () {
-    const { url, token } = yield* start({ until: lastMidnight() })
+    const { url, token } = yield* start({ until: lastMidnight().toISOString() })
     const settings = yield* Config.run
     const work = App.syncWith(
       { ...settings, full: false, accounts: [account(url, token)], streams: yield* allStreams },

@@ -6,6 +6,7 @@ import {
   ENVELOPES,
   FAULTS,
   type FaultName,
+  lastMidnight,
   type SandboxOptions,
   type Shape,
   STREAMS,
@@ -18,6 +19,7 @@ import {
 import { print, printJson, say } from "./output.ts"
 
 interface Options extends Pick<SandboxOptions, "seed"> {
+  readonly until: Option.Option<Date>
   readonly faults: ReadonlyArray<string>
   readonly paths: ReadonlyArray<string>
   readonly byIdPaths: ReadonlyArray<string>
@@ -159,6 +161,7 @@ export const run = ({
   Effect.gen(function* () {
     const {
       json,
+      until,
       faults,
       paths,
       byIdPaths,
@@ -184,6 +187,7 @@ export const run = ({
     const reshape = yield* reshapeOf(given)
     const { url, token } = yield* start({
       ...options,
+      until: Option.getOrElse(until, lastMidnight).toISOString(),
       firstPage: firstPage === "0" ? 0 : 1,
       fault,
       listPaths,

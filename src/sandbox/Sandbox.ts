@@ -28,6 +28,7 @@ export {
   defaultOptions,
   ENVELOPES,
   type Envelope,
+  lastMidnight,
   type Order,
   READINESS_PATH,
   type SandboxOptions,

@@ -193,12 +193,15 @@ const mistakeIn = (options: SandboxOptions): string | undefined => {
   const size = sizes.find(name => !Number.isInteger(options[name]) || options[name] < 1)
   if (size !== undefined) return `${size} must be a whole number from 1`
   if (Number.isNaN(Date.parse(options.until))) return "until must be an ISO 8601 time"
-  const from = Date.parse(options.until) - options.days * DAY_MILLIS
-  if (from < Date.parse(HISTORY_FROM))
-    return `until less days must not be before ${HISTORY_FROM.slice(0, 10)}`
+  const earliest = Date.parse(HISTORY_FROM) + options.days * DAY_MILLIS
+  if (Date.parse(options.until) < earliest)
+    return `until must be ${new Date(earliest).toISOString().slice(0, 10)} or later`
   if (options.token === "") return "token must not be empty"
   return undefined
 }
+
+/** An end of simulated time that is recent, and the same for a whole day (UTC). */
+export const lastMidnight = (): Date => new Date(new Date().setUTCHours(0, 0, 0, 0))
 
 /** Fills in the defaults, or says which option cannot be. */
 export const resolve = (

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { cli } from "../support/cli.ts"
+import { cli, TAKES_TIME } from "../support/cli.ts"
 
 /** `sandbox` as its switches make it. */
 
@@ -9,8 +9,8 @@ interface Served {
   readonly records: ReadonlyArray<string>
 }
 
-/** Serves a few records and asks for lists by path and query. */
-const served = (...switches: ReadonlyArray<string>) =>
+/** Serves a few records, of today's or of the days it is told, and asks for lists by path and query. */
+const servedAt = (...switches: ReadonlyArray<string>) =>
   Effect.gen(function* () {
     const { start } = yield* cli()
     const sizes = ["--customers", "5", "--transactions", "12", "--payouts", "6", "--checkouts", "0"]
@@ -25,9 +25,15 @@ const served = (...switches: ReadonlyArray<string>) =>
       })
   })
 
-const TRANSACTIONS = "/api/v1/transaction/get-all"
+/** The same records, whenever it is started. */
+const served = (...switches: ReadonlyArray<string>) => servedAt("--until", UNTIL, ...switches)
 
-describe.concurrent("sandbox", () => {
+const TRANSACTIONS = "/api/v1/transaction/get-all"
+const UNTIL = "2026-03-01"
+/** Twelve payments of sixty days: the newest is not far from their end. */
+const RECENT_MILLIS = 30 * 86_400_000
+
+describe.concurrent("sandbox", TAKES_TIME, () => {
   it.scopedLive("lists where it is told to, under the paging names it is told", () =>
     Effect.gen(function* () {
       const get = yield* served(
@@ -78,6 +84,24 @@ describe.concurrent("sandbox", () => {
       const [id] = timesOf(whole, "transaction_id")
       expect((yield* filtering(`/api/v1/transaction/${id}/one`)).status).toBe(200)
       expect((yield* updatedFirst(`/api/v1/transaction/${id}/one`)).status).toBe(404)
+    }),
+  )
+
+  it.scopedLive("has payments up to today, or to the day it is told", () =>
+    Effect.gen(function* () {
+      const newestOf = (get: Effect.Effect.Success<ReturnType<typeof servedAt>>) =>
+        Effect.map(get(`${TRANSACTIONS}?limit=20`), ({ records }) =>
+          Math.max(...records.map(record => Date.parse(JSON.parse(record).created_at))),
+        )
+      const [upToToday, upToDay] = yield* Effect.all([servedAt(), served()])
+      for (const [get, end] of [
+        [upToToday, Date.now()],
+        [upToDay, Date.parse(UNTIL)],
+      ] as const) {
+        const newest = yield* newestOf(get)
+        expect(newest).toBeLessThan(end)
+        expect(newest).toBeGreaterThan(end - RECENT_MILLIS)
+      }
     }),
   )
 

@@ -50,11 +50,17 @@ export const sandbox = Command.make(
       Options.withDefault(defaultOptions.token),
       Options.withDescription("The X-token it asks for."),
     ),
-    seed: size("seed", "Same seed, same data"),
+    seed: size("seed", "Another one, other data"),
     customers: size("customers", "How many; their wallets follow from them"),
     transactions: size("transactions", "How many"),
     payouts: size("payouts", "How many"),
     checkouts: size("checkouts", "How many"),
+    until: Options.date("until").pipe(
+      Options.optional,
+      Options.withDescription(
+        "Day (UTC) at whose start the simulated time ends (today); same seed and day, same data.",
+      ),
+    ),
     envelope: variant("envelope", ENVELOPES, defaultOptions.envelope, "Where the list is in an answer"),
     totals: variant("totals", TOTALS, defaultOptions.totals, "How the length of a list is stated"),
     order: variant(
