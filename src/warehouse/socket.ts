@@ -19,8 +19,8 @@ interface Sockets {
  * Connections for a pool of this driver. Left to itself postgres.js 3.4 connects anew at once, again and again and
  * without an end, where a server takes a connection and closes it before anybody is logged in: a tunnel, a proxy or a
  * published port whose Postgres is away. Statements then neither fail nor end. Here the attempt after `attemptsMax` of
- * them without a statement that settled is an error as any other that may pass. A pool that gets somewhere needs one for
- * each of its connections, and one for each request to cancel.
+ * them, to each of its hosts, without a statement that settled is an error as any other that may pass. A pool that gets
+ * somewhere needs one for each of its connections, and one for each request to cancel.
  */
 export const boundedSockets = (attemptsMax: number): Sockets => {
   let made = 0
@@ -31,7 +31,7 @@ export const boundedSockets = (attemptsMax: number): Sockets => {
     // The driver reads them off the socket: the one for TLS, both for its messages.
     const opened = Object.assign(typeof path === "string" ? connect(path) : connect(place), place)
     inVain += 1
-    if (inVain > attemptsMax) {
+    if (inVain > attemptsMax * host.length) {
       const error = new Error(
         `${place.host}:${place.port} closes each connection before anybody is logged in`,
       )
