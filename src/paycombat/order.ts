@@ -1,6 +1,6 @@
 import { isJsonObject, type JsonObject } from "../Json.ts"
 import type { ListSource } from "../Stream.ts"
-import type { Page } from "./paging.ts"
+import type { Page } from "./page.ts"
 
 /**
  * Whether a list is newest-first, and by which time: seen on the pages that a pass reads, never guessed from one

@@ -1,5 +1,6 @@
 import { Effect, Option, Stream } from "effect"
 import type { AccountError, EndpointError } from "../Errors.ts"
+import { isId } from "../Fields.ts"
 import type { Json } from "../Json.ts"
 import type { ListSource } from "../Stream.ts"
 import type { Client } from "./Client.ts"
@@ -15,14 +16,12 @@ import { isGapAfter, provesFirst } from "./suspicion.ts"
 const EMPTY_PAGES_AT_END = 2
 /** Ids of a pass' first pages that are kept, to know what is new at the front once its end is reached. */
 const REMEMBERED_IDS = 20_000
-/** Of those, what a checkpoint carries to the run that goes on. */
+/** Of those, what a checkpoint carries to the run that goes on: ids that Postgres can keep. */
 const HEAD_IDS = 20
 /** Looks at an end or a front that keeps growing, before the rest is left to the next run. */
 const MAX_LOOKS = 5
 /** Short pages read again in vain, before they count as this API's habit. */
 const MAX_IDLE_RECHECKS = 2
-
-export { MAX_PAGES, type Page, PagingBounds, type Position } from "./page.ts"
 
 /**
  * Every record of a list, page by page, in order. Reads on until the end is proven: a short page where the
@@ -144,7 +143,7 @@ const startPass = (
     }
     if (number === 1) {
       size = length === 0 ? size : length
-      head = got.ids.slice(0, HEAD_IDS)
+      head = got.ids.filter(isId).slice(0, HEAD_IDS)
     }
     if (!got.isGone) statedLastPage = lastPageOf(got, size) ?? statedLastPage
     page = number + 1

@@ -7,7 +7,8 @@ import type { Client } from "./Client.ts"
 import { type Contract, type DiscoveryOptions, discover } from "./discovery.ts"
 import { readPage } from "./listing.ts"
 import { type TimeField, timedOf, type Watch, watchOrder } from "./order.ts"
-import { type Page, pages } from "./paging.ts"
+import type { Page } from "./page.ts"
+import { pages } from "./paging.ts"
 import { filtered, findTimeFilter } from "./timeFilter.ts"
 
 /** A look at a list: how it is read, and a sample of its records. Stores nothing, and proves nothing for later runs. */

@@ -133,6 +133,7 @@ export const makeBoard = (
     let databaseProblem: string | null = "Not looked at yet."
     let isKnown = false
     let lookedAt = Number.NEGATIVE_INFINITY
+    let endedRuns = 0
 
     const checkMigrations = (tx: postgres.Sql) =>
       Effect.gen(function* () {
@@ -169,7 +170,7 @@ export const makeBoard = (
       ),
     )
 
-    const refresh = look.pipe(
+    const refreshed = look.pipe(
       Effect.timeoutFail({
         duration: ANSWER_LIMIT,
         onTimeout: () =>
@@ -187,13 +188,14 @@ export const makeBoard = (
           isKnown = false
         }),
       ),
-      Effect.zipRight(Clock.currentTimeMillis),
-      Effect.flatMap(millis =>
-        Effect.sync(() => {
-          lookedAt = millis
-        }),
-      ),
     )
+
+    const refresh = Effect.gen(function* () {
+      const before = endedRuns
+      yield* refreshed
+      // What was seen while a run ended may be of before it did.
+      if (endedRuns === before) lookedAt = yield* Clock.currentTimeMillis
+    })
 
     const entriesAt = ({ statuses }: Seen, now: Date): ReadonlyArray<StreamEntry> =>
       accounts.flatMap(account =>
@@ -272,6 +274,7 @@ export const makeBoard = (
       ended: account =>
         Effect.sync(() => {
           running.delete(account)
+          endedRuns += 1
           lookedAt = Number.NEGATIVE_INFINITY
         }),
       dropped: (account, kind) =>

@@ -107,6 +107,8 @@ const TRANSIENT =
 
 /** How long SQL is tried again: a restart, with the replay of a log, takes seconds. */
 const RETRY_LIMIT = Duration.seconds(30)
+/** It is tried so often in any case: the time may have passed while this process stood still, in a machine that slept. */
+const TRIES_MIN = 3
 const RETRY_DELAY_FIRST = Duration.millis(200)
 const RETRY_DELAY_MAX = Duration.seconds(5)
 
@@ -117,16 +119,17 @@ const retrying =
   <A, E extends Failing>(sql: Effect.Effect<A, E>): Effect.Effect<A, E> =>
     Effect.gen(function* () {
       const until = (yield* Clock.currentTimeMillis) + Duration.toMillis(RETRY_LIMIT)
-      const again = (delay: Duration.Duration): Effect.Effect<A, E> =>
+      const again = (tries: number, delay: Duration.Duration): Effect.Effect<A, E> =>
         Effect.catchAll(sql, error =>
           Effect.gen(function* () {
             const isHopeless = error._tag !== "WarehouseError" || !TRANSIENT.test(error.code ?? "")
-            if (isHopeless || (yield* Clock.currentTimeMillis) >= until) return yield* Effect.fail(error)
+            const isOver = tries >= TRIES_MIN && (yield* Clock.currentTimeMillis) >= until
+            if (isHopeless || isOver) return yield* Effect.fail(error)
             yield* wait(Duration.times(delay, yield* Random.nextRange(0.8, 1.2)))
-            return yield* again(Duration.min(Duration.times(delay, 2), RETRY_DELAY_MAX))
+            return yield* again(tries + 1, Duration.min(Duration.times(delay, 2), RETRY_DELAY_MAX))
           }),
         )
-      return yield* again(RETRY_DELAY_FIRST)
+      return yield* again(1, RETRY_DELAY_FIRST)
     })
 
 /** Tries SQL that may be run twice again, for half a minute, where what was in its way may have passed. */

@@ -1,9 +1,10 @@
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Fiber, Redacted } from "effect"
-import { type Sandbox, start } from "../../src/sandbox/Sandbox.ts"
-import { attempt, connect } from "../../src/warehouse/Database.ts"
+import { type Clock, Effect, Fiber, Redacted } from "effect"
+import { WarehouseError } from "../../src/Errors.ts"
+import { DEFAULT_LIST_PATHS, type Sandbox, start } from "../../src/sandbox/Sandbox.ts"
+import { attempt, connect, retryTransient } from "../../src/warehouse/Database.ts"
 import { embeddedPostgres } from "../../src/warehouse/EmbeddedPostgres.ts"
 import { migrate } from "../../src/warehouse/migrator.ts"
 import { expectWhole, isSoaking, pageReference, randomOf } from "../support/crash.ts"
@@ -17,6 +18,10 @@ const SEEDS = isSoaking ? Array.from({ length: 50 }, (_, i) => i + 1) : [1]
 const WORLD = { ...SMALL, transactions: 300 }
 /** Stretches a run, so that there is something to cut. */
 const SLOW_MILLIS = 25
+/** How often connections are cut, where there are any; some three seconds of it. */
+const CUT_ROUNDS = 20
+/** So many must have been there to cut. */
+const CUTS_MIN = 3
 
 const behindProxy = Effect.gen(function* () {
   const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
@@ -45,18 +50,20 @@ describe.concurrent("connections to Postgres that end", () => {
         const { proxy, sandbox, sql, direct, reference } = yield* behindProxy
         const random = randomOf(seed)
         slow(sandbox)
+        let rounds = 0
         let cuts = 0
         const enemy = Effect.suspend(() => {
+          rounds += 1
           if (proxy.cut() > 0) cuts += 1
           return Effect.sleep(20 + random() * 250)
         })
-        const cutting = yield* Effect.fork(Effect.forever(enemy))
-        const run = yield* Effect.fork(syncOnce(sql, sandbox))
-        yield* Effect.sleep("3 seconds")
+        const cutting = yield* Effect.fork(
+          Effect.repeat(enemy, { until: () => rounds >= CUT_ROUNDS && cuts >= CUTS_MIN }),
+        )
+        const summary = yield* syncOnce(sql, sandbox)
         yield* Fiber.interrupt(cutting)
-        const summary = yield* Fiber.join(run)
         expect(summary.streams.filter(({ status }) => status !== "complete")).toEqual([])
-        expect(cuts).toBeGreaterThan(2)
+        expect(cuts).toBeGreaterThanOrEqual(CUTS_MIN)
         yield* expectWhole(direct, reference, `seed ${seed}`)
       }),
     )
@@ -92,15 +99,48 @@ describe.concurrent("connections to Postgres that end", () => {
         yield* migrate(sql)
         const sandbox = yield* start(WORLD)
         const reference = yield* pageReference(sandbox, {})
-        slow(sandbox)
-        const run = yield* Effect.fork(syncOnce(sql, sandbox))
-        // Immediate shutdown: a crash, as far as the data are concerned. The embedded server is started again.
-        yield* Effect.sleep("600 millis")
-        process.kill(yield* postmasterOf(server.directory), "SIGQUIT")
-        const summary = yield* Fiber.join(run)
+        const postmaster = yield* postmasterOf(server.directory)
+        let isStruck = false
+        sandbox.setFault(({ path, query }) => {
+          // Immediate shutdown: a crash, as far as the data are concerned. The embedded server is started again.
+          if (!isStruck && path === DEFAULT_LIST_PATHS.transactions && Number(query.get("page")) === 10)
+            isStruck = process.kill(postmaster, "SIGQUIT")
+          return { delayMillis: SLOW_MILLIS }
+        })
+        const summary = yield* syncOnce(sql, sandbox)
+        expect(isStruck).toBe(true)
         expect(summary.streams.filter(({ status }) => status !== "complete")).toEqual([])
         yield* expectWhole(sql, reference, "after the restart")
       }),
+  )
+})
+
+describe("a process that stands still in a statement for longer than any is tried again", () => {
+  const SLEPT_MILLIS = 600_000
+
+  /** A statement that finds its connection gone, so often, each time after the machine slept. */
+  const tried = (lost: number) =>
+    Effect.gen(function* () {
+      let tries = 0
+      const live = yield* Effect.clock
+      const clock: Clock.Clock = Object.assign(Object.create(live), {
+        currentTimeMillis: Effect.sync(() => live.unsafeCurrentTimeMillis() + tries * SLEPT_MILLIS),
+      })
+      const statement = Effect.suspend(() => {
+        tries += 1
+        return tries <= lost
+          ? new WarehouseError({ message: "The connection was lost.", code: "CONNECTION_CLOSED" })
+          : Effect.succeed("answered")
+      })
+      const { _tag } = yield* Effect.either(Effect.withClock(retryTransient(statement), clock))
+      return { _tag, tries }
+    })
+
+  it.live("tries it again all the same, and not without an end", () =>
+    Effect.gen(function* () {
+      expect(yield* tried(2)).toEqual({ _tag: "Right", tries: 3 })
+      expect(yield* tried(100)).toEqual({ _tag: "Left", tries: 3 })
+    }),
   )
 })
 
@@ -131,7 +171,8 @@ describe("a Postgres that is not there", () => {
       expect(unknown.message).toMatch(/3D000.*create the database/)
       // Not a setting that is wrong: at boot, a name server that is not up yet says so of a name that is right.
       const nameless = yield* failing(other => {
-        other.hostname = "db.paycombat.invalid"
+        // Too long to be a name: no name server is asked, which might take its time.
+        other.hostname = `${"db".repeat(40)}.paycombat.invalid`
       })
       expect(nameless._tag).toBe("WarehouseError")
       expect(nameless.message).toMatch(/(ENOTFOUND|EAI_AGAIN).*check the host in DATABASE_URL/)

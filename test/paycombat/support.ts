@@ -7,7 +7,8 @@ import { Duration, Effect, Option, Redacted, Stream } from "effect"
 import type { JsonObject } from "../../src/Json.ts"
 import { type Account, type Client, make } from "../../src/paycombat/Client.ts"
 import { type Contract, type DiscoveryOptions, discover } from "../../src/paycombat/discovery.ts"
-import { type Page, type Position, pages } from "../../src/paycombat/paging.ts"
+import type { Page, Position } from "../../src/paycombat/page.ts"
+import { pages } from "../../src/paycombat/paging.ts"
 import type { ListSource } from "../../src/Stream.ts"
 import { type Sandbox, type SandboxOptions, type StreamName, start } from "../../src/sandbox/Sandbox.ts"
 
@@ -64,7 +65,7 @@ export const startSandbox = (options: Partial<SandboxOptions> = {}) =>
 
 type Server = Pick<Sandbox, "url" | "token">
 
-/** An account whose bounds do not slow tests down. */
+/** An account whose bounds do not slow tests down, and that no slow machine makes ask twice. */
 export const accountOf = ({ url, token }: Server, account: Partial<Account> = {}): Account => ({
   name: "default",
   token: Redacted.make(token),
@@ -72,7 +73,7 @@ export const accountOf = ({ url, token }: Server, account: Partial<Account> = {}
   pageSize: 20,
   ratePerSecond: 5_000,
   concurrency: 8,
-  timeout: Duration.seconds(10),
+  timeout: Duration.minutes(1),
   ...account,
 })
 
