@@ -4,8 +4,9 @@ import { defineConfig } from "vitest/config"
 export default defineConfig({
   test: {
     globalSetup: ["test/support/globalSetup.ts"],
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
+    teardownTimeout: 60_000,
     // Tests wait for servers and processes more than they compute: on two cores three at once are soonest done.
     maxWorkers: 3,
     minWorkers: 1,

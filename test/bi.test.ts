@@ -81,7 +81,10 @@ const setup = Effect.gen(function* () {
     `SELECT owner_id, currency FROM analytics.balance_history WHERE occurred_at > now() - interval '25 days'
      GROUP BY 1, 2 ORDER BY count(*) DESC, 1, 2 LIMIT 1`,
   )
-  const [settlement] = yield* printed(owner, "SELECT settlement_id FROM analytics.settlement LIMIT 1")
+  const [settlement] = yield* printed(
+    owner,
+    "SELECT settlement_id FROM analytics.settlement ORDER BY 1 LIMIT 1",
+  )
   const filled = (sql: string) =>
     sql
       .replaceAll("'CUSTOMER'", `'${subject!.owner_id}'`)

@@ -10,7 +10,7 @@ import { Effect, Redacted } from "effect"
 import { parse } from "yaml"
 import { start } from "../src/sandbox/Sandbox.ts"
 import { embeddedPostgres } from "../src/warehouse/EmbeddedPostgres.ts"
-import { cli, databaseEnvironment, sandboxEnvironment } from "./support/cli.ts"
+import { cli, databaseEnvironment, saidIn, sandboxEnvironment } from "./support/cli.ts"
 import { postmasterIn, scratchDataDir } from "./support/embedded.ts"
 import { PROJECT } from "./support/package.ts"
 import { runSql, temporaryDirectory, testDatabase } from "./support/postgres.ts"
@@ -230,15 +230,15 @@ describe("the logins for a Postgres of one's own", () => {
         PAYCOMBAT_READER_URL: login("paycombat_query", "reader"),
       })
       const migrated = yield* program.run(["migrate"])
-      expect([migrated.code, migrated.stderr]).toEqual([0, ""])
+      expect([migrated.code, saidIn(migrated.stderr)]).toEqual([0, []])
       expect(migrated.stdout).not.toMatch(/administrator|ask/)
       const answer = yield* program.run([
         "query",
         "SELECT current_user, count(*) FROM analytics.freshness",
         "--json",
       ])
-      expect([answer.stderr, JSON.parse(answer.stdout)]).toEqual([
-        "",
+      expect([saidIn(answer.stderr), JSON.parse(answer.stdout)]).toEqual([
+        [],
         [{ current_user: "given_paycombat_query", count: "0" }],
       ])
       const [owner] = yield* Effect.promise(() =>

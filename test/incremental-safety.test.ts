@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { setup } from "./support/incremental.ts"
-import { bench } from "./support/warehouse.ts"
+import { bench, unhurried } from "./support/warehouse.ts"
 
 /** When a list is read whole after all, and what a run that does not must leave alone. */
 
@@ -127,7 +127,7 @@ describe("an incremental run", () => {
       const { sandbox, sync, both, value } = yield* setup("transactions")
       sandbox.insert("transactions", 85, "front")
       sandbox.setFault(({ query }) => (query.get("page") === "5" ? { hang: true } : undefined))
-      const broken = yield* Effect.fork(sync())
+      const broken = yield* Effect.fork(unhurried(sync()))
       const stored = value("SELECT count(*) FROM warehouse.transactions")
       yield* stored.pipe(Effect.delay("50 millis"), Effect.repeat({ until: count => count === "340" }))
       yield* Fiber.interrupt(broken)

@@ -130,7 +130,7 @@ const EXAMPLES = [...DOCUMENT.matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(([, code
 
 describe("imported by a host", () => {
   let sandbox: Sandbox
-  const waitForExit = 20_000
+  const waitForExit = 100_000
 
   /** Starts a compiled example, waits until it has printed something, and tells it to end. */
   const runExample = (name: string, database: TestDatabase, until: RegExp) =>

@@ -16,9 +16,11 @@ import { connect } from "../src/warehouse/Database.ts"
 import { runQuery } from "../src/warehouse/query.ts"
 import { grainOf } from "../src/warehouse/reportSql.ts"
 import { type PostgresVersion, testDatabase } from "./support/postgres.ts"
-import { bookRuns, type Filling, fill, HOSTILE } from "./support/report.ts"
+import { bookRuns, type Filling, fill, HOSTILE, onOneDay } from "./support/report.ts"
 import { MIGRATED, printed } from "./support/warehouse.ts"
 import { given } from "./views/rows.ts"
+
+onOneDay()
 
 /** What `status` goes by where nothing is configured. */
 const RULE: FreshnessRule = {

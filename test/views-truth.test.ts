@@ -97,7 +97,10 @@ const ofCustomer = ({ rows, sandbox }: Bench, columns: string, view: string, cus
   rows(`SELECT ${columns} FROM analytics.${view}
     WHERE customer_id = '${sandbox.idOf("customers", customer)}' ORDER BY ${columns}`)
 
-describe("views", () => {
+/** Three syncs of thousands of records, and every view twice: a slow machine takes its time. */
+const LIMIT_MS = 240_000
+
+describe("views", { timeout: LIMIT_MS }, () => {
   it.scopedLive("say what the records say: first sync, changes, removals", () =>
     Effect.gen(function* () {
       const b = yield* bench(OPTIONS)

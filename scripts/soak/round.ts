@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
-import { Effect, Fiber, Redacted, type Scope } from "effect"
+import { Effect, Fiber, Redacted, Schedule, type Scope } from "effect"
 import postgres from "postgres"
 import { connect } from "../../src/warehouse/Database.ts"
 import type { EmbeddedServer } from "../../src/warehouse/EmbeddedPostgres.ts"
@@ -15,11 +15,13 @@ import { between, change, disturb, living, serveWorld, worldOf } from "./world.t
 
 const LEASE_SECONDS = 5
 const RUN_MILLIS = 4_000
-/** A disturbed run that takes longer is stuck. */
-const RUN_LIMIT_MILLIS = 120_000
-/** Looks whether the leases of the dead have run out. */
-const QUIET_TRIES = 30
+/** A run that takes longer is stuck, on a slow machine too. */
+const RUN_LIMIT_MILLIS = 600_000
+/** Short enough to be felt by a run that is frozen, and longer than any quiet run waits for an answer. */
+const TIMEOUT_SECONDS = { disturbed: 5, quiet: 60 }
 const QUIET_PAUSE_MILLIS = 500
+/** Tries of what a Postgres that is restarted, or an autovacuum worker, may refuse for a while: two minutes. */
+const PATIENT_TRIES = 240
 /** Records of all these worlds fit in a tenth of it: more is a leak, or pages that are kept. */
 const MEMORY_MAX_MEGABYTES = 400
 
@@ -33,20 +35,42 @@ export interface RoundOptions {
 
 class Stuck extends Error {}
 
-const postmasterOf = async ({ directory }: EmbeddedServer): Promise<number> =>
-  Number((await readFile(join(directory, "postmaster.pid"), "utf8")).split("\n")[0])
+/** Asks Postgres, again where it is being restarted. */
+const asked = <A>(ask: () => PromiseLike<A>): Effect.Effect<A> =>
+  Effect.tryPromise(async () => await ask()).pipe(
+    Effect.retry({ times: PATIENT_TRIES, schedule: Schedule.spaced(QUIET_PAUSE_MILLIS) }),
+    Effect.orDie,
+  )
+
+const postmasterOf = ({ directory }: EmbeddedServer): Effect.Effect<number> =>
+  asked(async () => Number((await readFile(join(directory, "postmaster.pid"), "utf8")).split("\n")[0]))
+
+/** Waits for another one: what comes next must not meet the one that is on its way out. */
+const restarted = (server: EmbeddedServer, pid: number): Effect.Effect<void> =>
+  postmasterOf(server).pipe(
+    Effect.delay("100 millis"),
+    // It is empty while it is written.
+    Effect.repeat({ until: found => found > 0 && found !== pid }),
+    Effect.timeoutFail({
+      duration: RUN_LIMIT_MILLIS,
+      onTimeout: () => new Stuck("Postgres does not come back"),
+    }),
+    Effect.orDie,
+    Effect.asVoid,
+  )
 
 /** An empty database of its own, gone with the scope. */
 const database = ({ server, seed }: RoundOptions) =>
   Effect.gen(function* () {
     const name = `soak_${seed}`
     const admin = (statement: string) =>
-      Effect.promise(async () => {
+      asked(async () => {
         const sql = postgres(Redacted.value(server.ownerUrl), { max: 1, onnotice: () => {} })
         await sql.unsafe(statement).finally(() => sql.end())
       })
+    // An autovacuum worker may be in it, which only a superuser may end: it leaves by itself.
     yield* Effect.acquireRelease(admin(`CREATE DATABASE ${name}`), () =>
-      Effect.ignore(admin(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)),
+      Effect.ignore(Effect.sandbox(admin(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`))),
     )
     return Redacted.make(Redacted.value(server.ownerUrl).replace(/\/[^/]*$/, `/${name}`))
   })
@@ -102,8 +126,9 @@ const attack = (
     }
     if (kind === "restart") {
       yield* delay
-      const pid = yield* Effect.promise(() => postmasterOf(options.server))
+      const pid = yield* postmasterOf(options.server)
       process.kill(pid, random() < 0.5 ? "SIGQUIT" : "SIGINT")
+      yield* restarted(options.server, pid)
     }
     return kind
   })
@@ -127,22 +152,30 @@ export const runRound = (
       PAYCOMBAT_PAGE_SIZE: String(between(random, 1, 10) * 50),
       PAYCOMBAT_LEASE_SECONDS: String(LEASE_SECONDS),
       PAYCOMBAT_READY_RECHECK: "1 millis",
-      PAYCOMBAT_TIMEOUT_SECONDS: "5",
       DATABASE_URL: Redacted.value(proxy.through(ownerUrl)),
     }
-    const begin = (args: ReadonlyArray<string>) => startProgram(args, options.directory, environment)
+    const begin = (args: ReadonlyArray<string>, how: keyof typeof TIMEOUT_SECONDS = "disturbed") =>
+      startProgram(args, options.directory, {
+        ...environment,
+        PAYCOMBAT_TIMEOUT_SECONDS: String(TIMEOUT_SECONDS[how]),
+      })
     const wrong: Array<string> = []
     const judge = (about: string, { memoryMegabytes, code, said }: Ended, allowed: ReadonlyArray<number>) => {
       if (memoryMegabytes > MEMORY_MAX_MEGABYTES)
         wrong.push(`${about}: held ${Math.round(memoryMegabytes)} MB of memory`)
       if (!allowed.includes(code)) wrong.push(`${about}: ended with ${code}: ${said.trim().slice(-600)}`)
     }
-    // Whoever was killed keeps leases for their time.
-    const leasesRunOut = Effect.promise(
-      () => sql`SELECT FROM sync.leases WHERE expires_at > clock_timestamp()`,
-    ).pipe(
-      Effect.delay(QUIET_PAUSE_MILLIS),
-      Effect.repeat({ until: held => held.length === 0, times: QUIET_TRIES }),
+    // Whoever was killed keeps leases for their time, and what they had sent may renew them.
+    const leasesRunOut = Effect.zipRight(
+      proxy.ended,
+      asked(() => sql`SELECT FROM sync.leases WHERE expires_at > clock_timestamp()`).pipe(
+        Effect.delay(QUIET_PAUSE_MILLIS),
+        Effect.repeat({ until: held => held.length === 0 }),
+        Effect.timeoutFail({
+          duration: RUN_LIMIT_MILLIS,
+          onTimeout: () => new Stuck("a lease does not end"),
+        }),
+      ),
     )
 
     for (let n = between(random, 2, 5); n > 0 && Date.now() < options.until; n--) {
@@ -171,7 +204,7 @@ export const runRound = (
       ["sync", "--full"],
       ["sync", "--full"],
     ])
-      judge(`the quiet ${args.join(" ")}`, yield* ended(begin(args)), [0])
+      judge(`the quiet ${args.join(" ")}`, yield* ended(begin(args, "quiet")), [0])
     wrong.push(...(yield* Effect.promise(() => differences(sql, sandbox))))
     return wrong
   })

@@ -2,11 +2,15 @@ import { existsSync, readdirSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
-import { cli, linesOf, sandboxEnvironment } from "../support/cli.ts"
+import { cli, linesOf, saidIn, sandboxEnvironment } from "../support/cli.ts"
 import { isUp, postmasterIn } from "../support/embedded.ts"
 import { runSql } from "../support/postgres.ts"
+import { onOneDay } from "../support/report.ts"
 
 /** The commands that need nothing but this machine: `database`, `sandbox`, `demo`. */
+
+// What the demo simulates ends with the day.
+onOneDay()
 
 const READER = /^postgres:\/\/paycombat_query:\S+@127\.0\.0\.1:\d+\/paycombat$/
 
@@ -52,7 +56,7 @@ describe.concurrent("database and sandbox", () => {
       expect((yield* run(["database", "backup", file])).code).toBe(0)
       expect(statSync(file).mode & 0o777).toBe(0o600)
       const filled = yield* run(["database", "restore", file])
-      expect([filled.code, linesOf(filled.stderr).length]).toEqual([2, 1])
+      expect([filled.code, saidIn(filled.stderr).length]).toEqual([2, 1])
       const elsewhere = { PAYCOMBAT_DATA_DIR: "restored" }
       const restored = yield* run(["database", "restore", file, "--json"], elsewhere)
       expect(restored.code).toBe(0)

@@ -5,14 +5,16 @@ import { Effect, Fiber, Redacted } from "effect"
 import { intoFile } from "../../src/cli/reportFiles.ts"
 import type { ReportData } from "../../src/report/data.ts"
 import { connect } from "../../src/warehouse/Database.ts"
-import { cli, databaseEnvironment, linesOf } from "../support/cli.ts"
+import { cli, databaseEnvironment, saidIn } from "../support/cli.ts"
 import { testDatabase } from "../support/postgres.ts"
-import { fill } from "../support/report.ts"
+import { fill, onOneDay } from "../support/report.ts"
 import { MIGRATED, printed } from "../support/warehouse.ts"
 
 /** `report` as it is run: files and where they are, formats, and what is refused. */
 
-const TODAY = new Date().toISOString().slice(0, 10)
+onOneDay()
+
+const today = () => new Date().toISOString().slice(0, 10)
 
 const bench = Effect.gen(function* () {
   const database = yield* testDatabase({ template: MIGRATED })
@@ -43,10 +45,10 @@ describe.concurrent("report", () => {
     Effect.gen(function* () {
       const { run, directory } = yield* bench
       const first = yield* run(["report"])
-      expect([first.code, first.stderr]).toEqual([0, ""])
-      const name = `paycombat-report-${TODAY}.html`
+      expect([first.code, saidIn(first.stderr)]).toEqual([0, []])
+      const name = `paycombat-report-${today()}.html`
       expect(first.stdout).toMatch(
-        new RegExp(`^${name}: the report of \\d{4}-\\d\\d-\\d\\d to ${TODAY}, as of ${TODAY} `),
+        new RegExp(`^${name}: the report of \\d{4}-\\d\\d-\\d\\d to ${today()}, as of ${today()} `),
       )
       expect(readdirSync(directory)).toEqual([name])
       expect(modeOf(join(directory, name))).toBe("600")
@@ -66,20 +68,20 @@ describe.concurrent("report", () => {
   it.scopedLive("says the same as JSON, narrowed as asked", () =>
     Effect.gen(function* () {
       const { run, directory, sql } = yield* bench
-      const asked = ["--account", "eu", "--currency", "KWD", "--from", TODAY, "--to", TODAY]
+      const asked = ["--account", "eu", "--currency", "KWD", "--from", today(), "--to", today()]
       const ended = yield* run(["report", ...asked, "figures.json"])
-      expect([ended.code, ended.stderr]).toEqual([0, ""])
+      expect([ended.code, saidIn(ended.stderr)]).toEqual([0, []])
       const data = JSON.parse(readFileSync(join(directory, "figures.json"), "utf8")) as ReportData
       expect(data).toMatchObject({
         accounts: ["eu"],
         currencies: ["KWD"],
-        from: TODAY,
-        to: TODAY,
+        from: today(),
+        to: today(),
         isDemo: false,
       })
       const [row] = yield* printed(
         sql,
-        `SELECT * FROM analytics.settlement_daily WHERE account = 'eu' AND currency = 'KWD' AND day = '${TODAY}'`,
+        `SELECT * FROM analytics.settlement_daily WHERE account = 'eu' AND currency = 'KWD' AND day = '${today()}'`,
       )
       expect(data.settlements.totals.rows).toEqual([
         expect.objectContaining({
@@ -90,7 +92,7 @@ describe.concurrent("report", () => {
       const stdout = yield* run(["report", "--format", "json", "-"])
       expect((JSON.parse(stdout.stdout) as ReportData).accounts).toEqual(["apac", "eu"])
       const short = yield* run(["report", "--json", "--account", "eu"])
-      expect([short.code, short.stderr]).toEqual([0, ""])
+      expect([short.code, saidIn(short.stderr)]).toEqual([0, []])
       expect((JSON.parse(short.stdout) as ReportData).accounts).toEqual(["eu"])
       expect(readdirSync(directory)).toEqual(["figures.json"])
       yield* run(["report", "--json", "--format", "json", "again.json"])
@@ -103,7 +105,7 @@ describe.concurrent("report", () => {
     Effect.gen(function* () {
       const { run, directory, sql } = yield* bench
       const ended = yield* run(["report", "--format", "csv", "views"])
-      expect([ended.code, ended.stderr]).toEqual([0, ""])
+      expect([ended.code, saidIn(ended.stderr)]).toEqual([0, []])
       const folder = join(directory, "views")
       const views = yield* printed(
         sql,
@@ -129,17 +131,26 @@ describe.concurrent("report", () => {
         expect(same(said), view!).toEqual(same(values))
       }
 
-      const narrow = yield* run(["report", "--format", "csv", "--currency", "EUR", "--from", TODAY, "views"])
+      const narrow = yield* run([
+        "report",
+        "--format",
+        "csv",
+        "--currency",
+        "EUR",
+        "--from",
+        today(),
+        "views",
+      ])
       expect(narrow.code).toBe(0)
       const [, ...days] = parse(readFileSync(join(folder, "settlement_daily.csv"), "utf8"))
       expect(days.map(row => row.slice(0, 3)).sort()).toEqual([
-        ["apac", TODAY, "EUR"],
-        ["eu", TODAY, "EUR"],
+        ["apac", today(), "EUR"],
+        ["eu", today(), "EUR"],
       ])
       for (const mine of ["notes.txt", "bank.csv"]) {
         writeFileSync(join(folder, mine), "mine")
         const refused = yield* run(["report", "--format", "csv", "views"])
-        expect([mine, refused.code, linesOf(refused.stderr).length]).toEqual([mine, 2, 1])
+        expect([mine, refused.code, saidIn(refused.stderr).length]).toEqual([mine, 2, 1])
         expect(readFileSync(join(folder, mine), "utf8")).toBe("mine")
         rmSync(join(folder, mine))
       }
@@ -167,7 +178,7 @@ describe.concurrent("report", () => {
       for (const format of ["json", "csv"]) {
         const ended = yield* run(["report", "--format", format, ...NOTHING, `old-${format}`])
         expect([format, ended.code]).toEqual([format, 0])
-        expect(linesOf(ended.stderr)).toEqual([
+        expect(saidIn(ended.stderr)).toEqual([
           "Nothing is dated from 2001-01-01 to 2001-01-31: see that these are the days you mean.",
         ])
       }
@@ -238,7 +249,7 @@ describe.concurrent("report", () => {
       ] as const) {
         const ended = yield* run(["report", ...args])
         expect([args, ended.code, ended.stdout]).toEqual([args, 2, ""])
-        expect(linesOf(ended.stderr)).toEqual([expect.stringContaining(words)])
+        expect(saidIn(ended.stderr)).toEqual([expect.stringContaining(words)])
       }
       expect(readdirSync(directory)).toEqual([])
     }),

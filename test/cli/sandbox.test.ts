@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { cli, TAKES_TIME } from "../support/cli.ts"
+import { cli } from "../support/cli.ts"
 
 /** `sandbox` as its switches make it. */
 
@@ -33,7 +33,7 @@ const UNTIL = "2026-03-01"
 /** Twelve payments of sixty days: the newest is not far from their end. */
 const RECENT_MILLIS = 30 * 86_400_000
 
-describe.concurrent("sandbox", TAKES_TIME, () => {
+describe.concurrent("sandbox", () => {
   it.scopedLive("lists where it is told to, under the paging names it is told", () =>
     Effect.gen(function* () {
       const get = yield* served(

@@ -2,9 +2,10 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect, Logger, Redacted, TestClock } from "effect"
 import { waiting } from "../../src/cli/waiting.ts"
 import { DEFAULT_LIST_PATHS, start } from "../../src/sandbox/Sandbox.ts"
+import { connect } from "../../src/warehouse/Database.ts"
 import { cli, databaseEnvironment, hasTerminals, sandboxEnvironment } from "../support/cli.ts"
 import { testDatabase } from "../support/postgres.ts"
-import { MIGRATED, SMALL } from "../support/warehouse.ts"
+import { holdUp, MIGRATED, SMALL } from "../support/warehouse.ts"
 
 /** What a person sees who looks at a terminal. */
 
@@ -37,7 +38,7 @@ describe.skipIf(!hasTerminals).concurrent("sync on a terminal", () => {
         "wallet_readiness",
       ])
         expect(end).toMatch(new RegExp(`✔ default/${stream} `))
-      expect(end).toMatch(/120 read, 120 new, 0 changed, \d+\.\d s/)
+      expect(end).toMatch(/120 read, 120 new, 0 changed, \d+(\.\d)? s/)
       // What is done to the database and where each list was found is news; how far it is, the live lines say.
       for (const line of end.match(/INFO .*/g) ?? [])
         expect(line).toMatch(/: found at \/api\/|bringing the database up to date: /)
@@ -79,10 +80,15 @@ describe.skipIf(!hasTerminals).concurrent("sync on a terminal", () => {
         ...databaseEnvironment(ownerUrl),
         PAYCOMBAT_READER_URL: Redacted.value(readerUrl),
       })
-      const { code, stdout } = yield* (yield* onTerminal(["query", "--csv", "SELECT 7 FROM pg_sleep(3)"]))
-        .ended
+      const letGo = yield* holdUp(yield* connect(ownerUrl), "sync.stream_runs", "ACCESS EXCLUSIVE")
+      const running = yield* onTerminal(["query", "--csv", "SELECT 7 + count(*) FROM freshness"])
+      yield* running.printed("… asking: ")
+      yield* letGo
+      const { code, stdout } = yield* running.ended
       expect(code).toBe(0)
-      expect(stdout).toMatch(/… asking: [1-3] s/)
+      expect(stdout).toMatch(/… asking: [1-9]\d* s/)
+      // Not of what is over at once.
+      expect(stdout).not.toContain("… asking: 0 s")
       const after = stdout.slice(stdout.lastIndexOf("… asking"))
       const answer = after.indexOf("\n7")
       for (const control of [ERASE_LINE, SHOW_CURSOR]) {

@@ -33,7 +33,7 @@ export const examined = (
   Effect.gen(function* () {
     const all = yield* allStreams
     return yield* examine({
-      accounts: [accountOf(sandbox, { pageSize: 20, timeout: Duration.seconds(5), ...account })],
+      accounts: [accountOf(sandbox, { pageSize: 20, timeout: Duration.seconds(30), ...account })],
       streams: only === undefined ? all : all.filter(({ name }) => only.includes(name)),
       database: database === undefined ? undefined : databaseAt(database, reader),
       problems,

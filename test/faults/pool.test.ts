@@ -7,10 +7,20 @@ import { runSql, testDatabase } from "../support/postgres.ts"
 
 /** What the driver does when connections end in the middle of something, and must not do to a warehouse. */
 
+/** Twice as long as a slow machine needs for anything here. */
+const CONNECT_TIMEOUT_MILLIS = 120_000
+
 const setup = Effect.gen(function* () {
   const { ownerUrl } = yield* testDatabase()
   const sql = yield* Effect.acquireRelease(
-    Effect.sync(() => openPool(Redacted.value(ownerUrl), { max: 4, prepare: false, fetch_types: false })),
+    Effect.sync(() =>
+      openPool(Redacted.value(ownerUrl), {
+        max: 4,
+        prepare: false,
+        fetch_types: false,
+        connect_timeout: CONNECT_TIMEOUT_MILLIS / 1_000,
+      }),
+    ),
     opened => Effect.promise(() => opened.end({ timeout: 0 })),
   )
   const end = (where = "true") =>
@@ -19,9 +29,27 @@ const setup = Effect.gen(function* () {
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
        WHERE datname = current_database() AND pid <> pg_backend_pid() AND ${where}`,
     )
+  /** Waits until a statement with this text is at work: before, there is nothing to end. */
+  const underWay = async (text: string) => {
+    while ((await runSql(ownerUrl, `SELECT 1 FROM pg_stat_activity WHERE ${isAt(text)}`)).length === 0)
+      await sleep(20)
+  }
   yield* Effect.promise(() => sql`CREATE TABLE written (what text)`)
-  return { sql, end, ownerUrl }
+  return { sql, end, underWay, ownerUrl }
 })
+
+/** Of `pg_stat_activity`: who is at such a statement. */
+const isAt = (text: string) =>
+  `datname = current_database() AND pid <> pg_backend_pid() AND state = 'active' AND query LIKE '%${text}%'`
+
+/** What one waits for until the other gives it. */
+const signal = () => {
+  let give = () => {}
+  const given = new Promise<void>(resolve => {
+    give = resolve
+  })
+  return { give: () => give(), given }
+}
 
 const sleep = (millis: number) => new Promise<void>(resolve => setTimeout(resolve, millis))
 
@@ -35,6 +63,11 @@ type Tx = postgres.TransactionSql
 
 const insert = (tx: Tx, what: string) => tx`INSERT INTO written (what) VALUES (${what})`
 
+/** A statement that takes longer than anybody waits for it here. */
+const ENDLESS = "SELECT pg_sleep(3600)"
+/** What is over at once, on a slow machine; what is wrong here would take for ever. */
+const AT_ONCE = "40 seconds"
+
 /** What a transaction may be told when somebody ends its connection. */
 const LOSSES = ["committed", "CONNECTION_CLOSED", "57P01", "ECONNRESET", "EPIPE"]
 
@@ -44,15 +77,15 @@ const written = (sql: postgres.Sql) =>
 describe("a transaction whose connection ends", () => {
   it.scopedLive("in a statement: fails, and leaves the process and the pool alive", () =>
     Effect.gen(function* () {
-      const { sql, end } = yield* setup
+      const { sql, end, underWay } = yield* setup
       const results = yield* Effect.promise(async () => {
         const lost = outcome(
           sql.begin(async tx => {
             await insert(tx, "before")
-            await tx`SELECT pg_sleep(20)`
+            await tx.unsafe(ENDLESS)
           }),
         )
-        await sleep(300)
+        await underWay("pg_sleep")
         await end()
         return [await lost, await outcome(sql.begin(tx => insert(tx, "after"))), await written(sql)]
       })
@@ -65,21 +98,26 @@ describe("a transaction whose connection ends", () => {
       const { sql, end } = yield* setup
       const { fate, rows, went } = yield* Effect.promise(async () => {
         const went: Array<string> = []
+        const between = signal()
+        const over = signal()
         const lost = outcome(
           sql.begin(async tx => {
             await insert(tx, "before")
-            await sleep(600)
+            between.give()
+            await over.given
             went.push("on")
             await insert(tx, "outside")
             went.push("further")
             await tx.savepoint(inner => insert(inner, "outside, too"))
           }),
         )
-        await sleep(200)
+        await between.given
         await end()
         await Promise.all([1, 2, 3, 4].map(() => sql`SELECT 1`))
         const fate = await lost
-        await sleep(900)
+        over.give()
+        // Time for what must not be done.
+        await sleep(600)
         await sql.begin(tx => insert(tx, "after"))
         return { fate, rows: await written(sql), went }
       })
@@ -91,15 +129,15 @@ describe("a transaction whose connection ends", () => {
 
   it.scopedLive("in a savepoint whose errors are caught: is not gone on with either", () =>
     Effect.gen(function* () {
-      const { sql, end } = yield* setup
+      const { sql, end, underWay } = yield* setup
       const results = yield* Effect.promise(async () => {
         const lost = outcome(
           sql.begin(async tx => {
-            await tx.savepoint(inner => inner`SELECT pg_sleep(20)`).catch(() => undefined)
+            await tx.savepoint(inner => inner.unsafe(ENDLESS)).catch(() => undefined)
             await insert(tx, "outside")
           }),
         )
-        await sleep(300)
+        await underWay("pg_sleep")
         await end()
         return [await lost, await sleep(200), await written(sql)]
       })
@@ -138,46 +176,46 @@ describe("a transaction whose connection ends", () => {
 })
 
 describe("a pool whose connections all end again and again", () => {
-  it.scopedLive(
-    "answers what is asked right then",
-    () =>
-      Effect.gen(function* () {
-        const { sql, end } = yield* setup
-        const outcomes = new Map<string, number>()
-        const slowest = yield* Effect.promise(async () => {
-          let slowestMillis = 0
-          const until = Date.now() + 4_000
-          const client = async () => {
-            while (Date.now() < until) {
-              const from = performance.now()
-              const kind = await outcome(
-                sql.begin(async tx => {
-                  await tx`SELECT 1`
-                  await Promise.all([tx`SELECT 2`, tx`SELECT 3`])
-                }),
-              )
-              await outcome(sql`SELECT 4`)
-              slowestMillis = Math.max(slowestMillis, performance.now() - from)
-              outcomes.set(kind, (outcomes.get(kind) ?? 0) + 1)
-            }
+  it.scopedLive("answers what is asked right then", () =>
+    Effect.gen(function* () {
+      const { sql, end } = yield* setup
+      const outcomes = new Map<string, number>()
+      const slowest = yield* Effect.promise(async () => {
+        let slowestMillis = 0
+        let isEnding = true
+        const until = Date.now() + 4_000
+        const isAnyLost = () => [...outcomes.keys()].some(kind => kind !== "committed")
+        const client = async () => {
+          while (isEnding || !outcomes.has("committed")) {
+            const from = performance.now()
+            const kind = await outcome(
+              sql.begin(async tx => {
+                await tx`SELECT 1`
+                await Promise.all([tx`SELECT 2`, tx`SELECT 3`])
+              }),
+            )
+            await outcome(sql`SELECT 4`)
+            slowestMillis = Math.max(slowestMillis, performance.now() - from)
+            outcomes.set(kind, (outcomes.get(kind) ?? 0) + 1)
           }
-          const enemy = async () => {
-            while (Date.now() < until) {
-              await sleep(60)
-              await end("application_name <> 'x'")
-            }
+        }
+        const enemy = async () => {
+          while (Date.now() < until || !isAnyLost()) {
+            await sleep(60)
+            await end("application_name <> 'x'")
           }
-          await Promise.all([enemy(), ...Array.from({ length: 8 }, client)])
-          return slowestMillis
-        })
-        expect([...outcomes.keys()]).toContain("committed")
-        expect([...outcomes.keys()].filter(kind => !LOSSES.includes(kind))).toEqual([])
-        expect(outcomes.size).toBeGreaterThan(1)
-        // A connection that nobody answers any more would take the connect time-out of 30 s.
-        expect(slowest).toBeLessThan(5_000)
-        expect(yield* Effect.promise(() => written(sql))).toEqual([])
-      }),
-    30_000,
+          isEnding = false
+        }
+        await Promise.all([enemy(), ...Array.from({ length: 8 }, client)])
+        return slowestMillis
+      })
+      expect([...outcomes.keys()]).toContain("committed")
+      expect([...outcomes.keys()].filter(kind => !LOSSES.includes(kind))).toEqual([])
+      expect(outcomes.size).toBeGreaterThan(1)
+      // A connection that nobody answers any more would take the connect time-out.
+      expect(slowest).toBeLessThan(CONNECT_TIMEOUT_MILLIS / 2)
+      expect(yield* Effect.promise(() => written(sql))).toEqual([])
+    }),
   )
 })
 
@@ -208,15 +246,15 @@ describe("a pool of which a connection closes because it was idle", () => {
 describe("a pool that lost a connection in the middle of a statement", () => {
   const losing = (retireAfterMillis: number) =>
     Effect.gen(function* () {
-      const { ownerUrl, end } = yield* setup
+      const { ownerUrl, end, underWay } = yield* setup
       const sql = openPool(
         Redacted.value(ownerUrl),
         { max: 2, prepare: false, fetch_types: false },
         retireAfterMillis,
       )
       yield* Effect.promise(async () => {
-        const lost = outcome(sql`SELECT pg_sleep(20)`.execute())
-        await sleep(300)
+        const lost = outcome(sql.unsafe(ENDLESS).execute())
+        await underWay("pg_sleep")
         await end()
         expect(LOSSES).toContain(await lost)
         expect(await outcome(sql`SELECT 1`.execute())).toBe("committed")
@@ -224,7 +262,7 @@ describe("a pool that lost a connection in the middle of a statement", () => {
       return sql
     })
   const closing = (sql: postgres.Sql) =>
-    Effect.promise(() => sql.end({ timeout: 20 })).pipe(Effect.timeout("5 seconds"))
+    Effect.promise(() => sql.end({ timeout: 3_600 })).pipe(Effect.timeout(AT_ONCE))
 
   it.scopedLive("closes at once when it is told to, before that connection is given up", () =>
     Effect.flatMap(losing(60_000), closing),
@@ -240,12 +278,13 @@ describe("a pool that lost a connection in the middle of a statement", () => {
 
   it.scopedLive("waits for what is under way on another connection, and no longer than it is told", () =>
     Effect.gen(function* () {
-      const { ownerUrl, end } = yield* setup
+      const { ownerUrl, end, underWay } = yield* setup
       const sql = openPool(Redacted.value(ownerUrl), { max: 2, prepare: false, fetch_types: false }, 50)
       const { fate, millis } = yield* Effect.promise(async () => {
-        const kept = outcome(sql`SELECT pg_sleep(20), 'kept'`.execute())
-        const lost = outcome(sql`SELECT pg_sleep(20), 'lost'`.execute())
-        await sleep(300)
+        const kept = outcome(sql.unsafe(`${ENDLESS}, 'kept'`).execute())
+        const lost = outcome(sql.unsafe(`${ENDLESS}, 'lost'`).execute())
+        await underWay("kept")
+        await underWay("lost")
         await end("query LIKE '%lost%'")
         await lost
         await sleep(200)
@@ -255,7 +294,7 @@ describe("a pool that lost a connection in the middle of a statement", () => {
       })
       expect(fate).toBe("CONNECTION_DESTROYED")
       expect(millis).toBeGreaterThan(900)
-      expect(millis).toBeLessThan(5_000)
+      expect(millis).toBeLessThan(40_000)
     }),
   )
 })
@@ -284,10 +323,10 @@ describe("a server that closes each connection", () => {
       const sql = openPool(`postgres://nobody:secret@127.0.0.1:${port}/nowhere`, { max: 2, prepare: false })
       const fates = yield* Effect.promise(() =>
         Promise.all([outcome(sql`SELECT 1`.execute()), outcome(sql.begin(tx => insert(tx, "never")))]),
-      ).pipe(Effect.timeout("30 seconds"))
+      ).pipe(Effect.timeout(AT_ONCE))
       expect(fates).toEqual(["ECONNRESET", "ECONNRESET"])
-      expect(connections).toBeLessThan(10)
-      yield* Effect.promise(() => sql.end({ timeout: 5 })).pipe(Effect.timeout("2 seconds"))
+      expect(connections).toBeLessThan(100)
+      yield* Effect.promise(() => sql.end({ timeout: 3_600 })).pipe(Effect.timeout(AT_ONCE))
     }),
   )
 })

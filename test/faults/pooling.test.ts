@@ -65,7 +65,7 @@ describe.concurrent("behind a transaction-pooling proxy", () => {
         expect(asked.stdout, asked.stderr).toBe(`count\n${sandbox.truth.count("transactions")}\n`)
         yield* expectSame(ownerUrl, reference)
       }),
-    120_000,
+    300_000,
   )
 
   it.scopedLive("nothing of a session is kept: what needs one would be noticed here", () =>
@@ -73,7 +73,22 @@ describe.concurrent("behind a transaction-pooling proxy", () => {
       const { ownerUrl, proxy } = yield* pooledParts
       const sql = yield* connect(proxy.through(ownerUrl))
       const seen = yield* Effect.promise(async () => {
-        await Promise.all([1, 2, 3].map(() => sql`SELECT pg_sleep(0.2)`))
+        let begun = 0
+        let letGo = () => {}
+        const all = new Promise<void>(resolve => {
+          letGo = resolve
+        })
+        // Each has a connection of its own, and keeps it until the others have theirs.
+        await Promise.all(
+          Array.from({ length: CONNECTIONS }, () =>
+            sql.begin(async tx => {
+              await tx`SELECT 1`
+              begun += 1
+              if (begun === CONNECTIONS) letGo()
+              await all
+            }),
+          ),
+        )
         await sql`SELECT set_config('paycombat.mine', 'yes', false)`
         const asked = Array.from(
           { length: 6 },

@@ -49,7 +49,7 @@ describe.concurrent("Postgres refuses what a stream writes", () => {
       "RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100';",
       /53100.*free some space/,
     ],
-    ["a statement takes too long", "PERFORM pg_sleep(5);", /57014.*raise statement_timeout/],
+    ["a statement takes too long", "PERFORM pg_sleep(600);", /57014.*raise statement_timeout/],
     [
       "a right is missing",
       "RAISE EXCEPTION 'permission denied' USING ERRCODE = '42501';",
@@ -60,7 +60,8 @@ describe.concurrent("Postgres refuses what a stream writes", () => {
       Effect.gen(function* () {
         const { direct, run, sync, reference, database } = yield* setup
         yield* run(trigger(body))
-        yield* run(`ALTER DATABASE ${database} SET statement_timeout = '1s'`)
+        // Long enough for each of the other statements, however slow the machine.
+        if (body.includes("pg_sleep")) yield* run(`ALTER DATABASE ${database} SET statement_timeout = '15s'`)
         const summary = yield* sync
         expect(statusesOf(summary)).toEqual({
           customers: "complete",
@@ -77,6 +78,7 @@ describe.concurrent("Postgres refuses what a stream writes", () => {
         expect(left.filter(({ count }) => count !== "0")).toEqual([])
 
         yield* run("DROP TRIGGER in_the_way ON warehouse.transactions")
+        yield* run(`ALTER DATABASE ${database} RESET statement_timeout`)
         expect((yield* sync).status).toBe("complete")
         yield* expectWhole(direct, reference, what)
       }),
@@ -127,22 +129,32 @@ describe.concurrent("Postgres refuses everything", () => {
 })
 
 describe.concurrent("a long query on a view", () => {
-  /** A dashboard that has asked about settlements, and takes its time. */
-  const dashboard = (sql: postgres.Sql, seconds: number) =>
-    Effect.promise(() =>
-      sql.begin(async tx => {
-        await tx`SELECT count(*) FROM analytics.settlement`
-        await tx`SELECT pg_sleep(${seconds})`
-      }),
-    )
+  /** A dashboard that has asked about settlements, and holds what it asked until it is let go. */
+  const dashboard = (sql: postgres.Sql) =>
+    Effect.promise(async () => {
+      const connection = await sql.reserve()
+      await connection`BEGIN`
+      await connection`SELECT count(*) FROM analytics.settlement`
+      return Effect.promise(async () => {
+        await connection`ROLLBACK`
+        connection.release()
+      })
+    })
+
+  /** Waits until so many wait for a lock on what the dashboard holds. */
+  const untilWaiting = (sql: postgres.Sql, count: number) =>
+    printed(
+      sql,
+      `SELECT pid FROM pg_locks WHERE NOT granted AND locktype = 'relation'
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+    ).pipe(Effect.delay("20 millis"), Effect.repeat({ until: waiting => waiting.length === count }))
 
   it.scopedLive("does not keep a sync waiting", () =>
     Effect.gen(function* () {
       const { direct, sync, reference } = yield* setup
-      const asking = yield* Effect.fork(dashboard(direct, 15))
-      yield* Effect.sleep("200 millis")
+      const letGo = yield* dashboard(direct)
       expect((yield* sync).status).toBe("complete")
-      expect(yield* Fiber.poll(asking)).toMatchObject({ _tag: "None" })
+      yield* letGo
       yield* expectWhole(direct, reference, "beside a long query")
     }),
   )
@@ -153,9 +165,13 @@ describe.concurrent("a long query on a view", () => {
       const sql = yield* connect(ownerUrl)
       // As after an update of the program: the view's text is another.
       yield* run("UPDATE sync.views SET definition_hash = 'older' WHERE name = 'settlement'")
-      yield* Effect.fork(dashboard(direct, 7))
-      yield* Effect.sleep("200 millis")
-      expect((yield* migrate(sql)).views).toContain("settlement")
+      const letGo = yield* dashboard(direct)
+      const migrating = yield* Effect.fork(migrate(sql))
+      yield* untilWaiting(direct, 1)
+      yield* untilWaiting(direct, 0)
+      expect(yield* Fiber.poll(migrating)).toMatchObject({ _tag: "None" })
+      yield* letGo
+      expect((yield* Fiber.join(migrating)).views).toContain("settlement")
     }),
   )
 })

@@ -2,7 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type postgres from "postgres"
 import { DEFAULT_LIST_PATHS, type Sandbox } from "../../src/sandbox/Sandbox.ts"
-import { linesOf } from "../support/cli.ts"
+import { type Environment, linesOf } from "../support/cli.ts"
 import { crashable, crashWorld, expectWhole, referenceOf } from "../support/crash.ts"
 import { printed } from "../support/warehouse.ts"
 
@@ -21,22 +21,43 @@ const AUDIT = `
     FOR EACH STATEMENT EXECUTE FUNCTION public.audit()`
 
 /** Seconds on a machine that does nothing else; several processes start in each of these tests. */
-const TIME_LIMIT_MILLIS = 150_000
+const TIME_LIMIT_MILLIS = 300_000
 
-const parts = Effect.gen(function* () {
-  const sandbox = yield* crashWorld
-  const whole = yield* crashable(sandbox, { PAYCOMBAT_LOG_LEVEL: "debug" })
-  yield* Effect.promise(() => whole.sql.unsafe(AUDIT))
-  return whole
-})
+const parts = (environment: Environment = {}) =>
+  Effect.gen(function* () {
+    const sandbox = yield* crashWorld
+    const whole = yield* crashable(sandbox, { PAYCOMBAT_LOG_LEVEL: "debug", ...environment })
+    yield* Effect.promise(() => whole.sql.unsafe(AUDIT))
+    return whole
+  })
 
-/** Makes pages of transactions late, from one on. */
-const late = (sandbox: Sandbox, fromPage: number, delayMillis: number) =>
-  sandbox.setFault(({ path, query }) =>
-    path === DEFAULT_LIST_PATHS.transactions && Number(query.get("page")) >= fromPage
-      ? { delayMillis }
-      : undefined,
-  )
+/** Makes the pages of transactions late. */
+const late = (sandbox: Sandbox, delayMillis: number) =>
+  sandbox.setFault(({ path }) => (path === DEFAULT_LIST_PATHS.transactions ? { delayMillis } : undefined))
+
+/** The third page of transactions, as the program asks for it. */
+const THIRD = `${DEFAULT_LIST_PATHS.transactions}?page=3&limit=2500`
+
+/** Holds back the pages of transactions from the third on. What is let go is the third one, and nothing beyond. */
+const holdBack = (sandbox: Sandbox) =>
+  Effect.promise(async () => {
+    const answer = await fetch(`${sandbox.url}${THIRD}`, { headers: { "x-token": sandbox.token } })
+    const body = Buffer.from(await answer.text())
+    let isHeld = true
+    // White space before the JSON, which nobody minds.
+    function* third() {
+      while (isHeld) yield Buffer.from(" ")
+      yield body
+    }
+    sandbox.setFault(({ path, query }) => {
+      const page = Number(query.get("page"))
+      if (path !== DEFAULT_LIST_PATHS.transactions || page < 3) return undefined
+      return page === 3 ? { chunks: third, dripMillis: 20 } : { hang: true }
+    })
+    return () => {
+      isHeld = false
+    }
+  })
 
 /** No commit wrote with another's lease, and nobody wrote again after another had taken over. */
 const expectOneWriter = (sql: postgres.Sql) =>
@@ -52,9 +73,15 @@ describe.concurrent("two syncs", () => {
     "started in the same moment: one does everything, the other nothing, and exits with 3",
     () =>
       Effect.gen(function* () {
-        const whole = yield* parts
-        late(whole.sandbox, 1, 1_500)
-        const both = yield* Effect.all([whole.sync(), whole.sync()], { concurrency: 2 })
+        // Small pages, and each is late until one of the two is done: the other takes a minute until then, and keeps
+        // its leases for as long.
+        const whole = yield* parts({ PAYCOMBAT_PAGE_SIZE: "50", PAYCOMBAT_LEASE_SECONDS: "120" })
+        late(whole.sandbox, 500)
+        const one = Effect.ensuring(
+          whole.sync(),
+          Effect.sync(() => whole.sandbox.setFault(null)),
+        )
+        const both = yield* Effect.all([one, one], { concurrency: 2 })
         const codes = both.map(({ code }) => code).toSorted()
         expect(codes, both.map(({ stderr }) => stderr).join("")).toEqual([0, 3])
         const second = both.find(({ code }) => code === 3)!
@@ -71,8 +98,8 @@ describe.concurrent("two syncs", () => {
     "of different streams do not disturb each other",
     () =>
       Effect.gen(function* () {
-        const whole = yield* parts
-        late(whole.sandbox, 1, 300)
+        const whole = yield* parts()
+        late(whole.sandbox, 300)
         const of = (...streams: ReadonlyArray<string>) =>
           whole.run(["sync", ...streams.flatMap(stream => ["--stream", stream])])
         const both = yield* Effect.all(
@@ -93,11 +120,13 @@ describe.concurrent("two syncs", () => {
     "of which one is frozen past its lease: another takes over, and the late one writes nothing more, says so, exits with 1",
     () =>
       Effect.gen(function* () {
-        const whole = yield* parts
-        late(whole.sandbox, 3, 1_500)
+        const whole = yield* parts()
+        const letGo = yield* holdBack(whole.sandbox)
         const frozen = yield* whole.start(["sync", "--stream", "transactions"])
         yield* frozen.printed("5000 read")
         frozen.process.kill("SIGSTOP")
+        // What it would write is there when it wakes.
+        letGo()
         whole.sandbox.setFault(null)
         const heir = yield* whole
           .run(["sync", "--stream", "transactions"])

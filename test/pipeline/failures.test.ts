@@ -10,6 +10,8 @@ import {
   stoppedWhileBeginning,
   stopWhileWaiting,
   streamOf,
+  unhurried,
+  untilWaiting,
 } from "../support/warehouse.ts"
 
 const OTHERS = ["customers", "wallets", "payouts", "checkouts", "transactions", "wallet_readiness"]
@@ -80,7 +82,7 @@ describe("a stream that fails", () => {
       const only = ["transactions"]
       const account = { pageSize: 1_000 }
       sandbox.setFault(({ query }) => (query.get("page") === "7" ? { hang: true } : undefined))
-      const first = yield* Effect.fork(sync({ only, account }))
+      const first = yield* Effect.fork(unhurried(sync({ only, account })))
       const committed = value("SELECT count(*) FROM warehouse.transactions")
       yield* committed.pipe(Effect.delay("50 millis"), Effect.repeat({ until: count => count === "6000" }))
       yield* Fiber.interrupt(first)
@@ -200,15 +202,16 @@ describe("a run that is told to stop", () => {
 
   it.scopedLive("while it books how it ended has that booked, and its leases given back", () =>
     Effect.gen(function* () {
-      const { sql, sandbox, sync, rows } = yield* bench({})
+      const { sql, sync, rows } = yield* bench({})
       yield* sync({ only: ["customers"] })
-      sandbox.setFault(() => ({ delayMillis: 300 }))
+      // The run is booked as begun when its stream is about to be.
+      const begin = yield* holdUp(sql, "sync.stream_runs", "SHARE")
+      const run = yield* Effect.fork(unhurried(sync({ only: ["wallet_readiness"] })))
+      yield* untilWaiting(sql)
       // Look-ups read nothing of earlier runs: the first to want it is who books the end.
-      const run = yield* Effect.fork(sync({ only: ["wallet_readiness"] }))
-      yield* rows("SELECT FROM sync.stream_runs WHERE status = 'running'").pipe(
-        Effect.repeat({ until: begun => begun.length > 0 }),
-      )
-      yield* stopWhileWaiting(sql, run, yield* holdUp(sql, "sync.runs", "ACCESS EXCLUSIVE"))
+      const end = yield* holdUp(sql, "sync.runs", "ACCESS EXCLUSIVE")
+      yield* begin
+      yield* stopWhileWaiting(sql, run, end)
       const complete = [{ status: "complete" }, { status: "complete" }]
       expect(yield* rows("SELECT status FROM sync.stream_runs")).toEqual(complete)
       expect(yield* rows("SELECT status FROM sync.runs")).toEqual(complete)

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
 import { READINESS_PATH, type Sandbox, type SandboxOptions } from "../../src/sandbox/Sandbox.ts"
-import { hurried } from "../support/apiFaults.ts"
+import { hurried, PATIENT } from "../support/apiFaults.ts"
 import { bench, type SyncOptions, streamOf } from "../support/warehouse.ts"
 
 const [HEAD = ""] = READINESS_PATH.split("{id}")
@@ -48,6 +48,9 @@ const setupOf = (options: Partial<SandboxOptions>) =>
   })
 
 const setup = setupOf({})
+
+/** Where a few seconds are minutes: time enough for an answer all the same. */
+const PATIENTLY = { account: { concurrency: 1, ...PATIENT } }
 
 /** Answers the look-ups of some customers with something else. */
 const answering = (
@@ -213,7 +216,7 @@ describe("a check that never gets an answer", () => {
       const [broken, known] = [sandbox.idOf("customers", 5), sandbox.idOf("customers", 4)]
       for (let index = 0; index < everyone.length; index++) sandbox.makeReady(index)
       answering(sandbox, [broken], () => ({ status: 503 }))
-      const first = yield* hurried(check())
+      const first = yield* hurried(check(PATIENTLY))
       expect(first.run.status).toBe("complete_with_rejects")
       expect(first.booked).toMatchObject({
         status: "complete_with_rejects",
@@ -283,15 +286,15 @@ describe("a check that never gets an answer", () => {
       )
       answering(sandbox, broken, () => ({ status: 503 }))
       // All at once is no matter of a few; from then on they are known, and few among all.
-      const first = yield* hurried(check())
+      const first = yield* hurried(check(PATIENTLY))
       expect(first.booked).toMatchObject({ status: "failed", extracted: 12 })
       expect(first.booked.error).toContain("12 of 12 look-ups got no proper answer")
       yield* age(1)
-      const second = yield* hurried(check())
+      const second = yield* hurried(check(PATIENTLY))
       expect(second.booked).toMatchObject({ status: "complete_with_rejects", extracted: 12, rejected: 12 })
       yield* age(1)
       sandbox.setFault(() => ({ status: 503 }))
-      const away = yield* hurried(check())
+      const away = yield* hurried(check(PATIENTLY))
       expect(away.booked).toMatchObject({ status: "failed", extracted: 9 })
       expect(away.booked.error).toContain("503")
     }),

@@ -152,11 +152,11 @@ describe("erase", () => {
       mark(sandbox, own)
       // A payment of somebody else's turns out to be this person's, and leads to a payout that nobody linked before.
       const [other] = yield* rows(
-        `SELECT transaction_id AS id FROM warehouse.transactions WHERE customer_id IS DISTINCT FROM '${id}' LIMIT 1`,
+        `SELECT transaction_id AS id FROM warehouse.transactions WHERE customer_id IS DISTINCT FROM '${id}' ORDER BY 1 LIMIT 1`,
       )
       const [payout] = yield* rows(
         `SELECT payout_id AS id FROM warehouse.payouts WHERE payout_id <> ALL ('{${own.payouts.join(",")}}')
-           AND NOT EXISTS (SELECT FROM warehouse.transactions WHERE event_id IN (payout_id, provider_payout_id)) LIMIT 1`,
+           AND NOT EXISTS (SELECT FROM warehouse.transactions WHERE event_id IN (payout_id, provider_payout_id)) ORDER BY 1 LIMIT 1`,
       )
       mark(sandbox, { transactions: [other!.id!], payouts: [payout!.id!] })
       sandbox.patch("transactions", sandbox.indexOf("transactions", other!.id!)!, {

@@ -276,13 +276,21 @@ describe("a change of mode", () => {
 
   it.scopedLive("asks once more about each customer, over as many runs as its budget needs", () =>
     Effect.gen(function* () {
-      const { sync, sandbox, value } = yield* bench({ customers: 12 })
+      const { sync, sql, sandbox, value } = yield* bench({ customers: 12 })
       for (let customer = 0; customer < 12; customer++) sandbox.makeReady(customer)
       yield* sync({ privacy: HASH })
       const only = ["wallet_readiness"]
+      // Answers are dated by a clock that may be a moment behind the one by which a change of mode is: far apart.
+      yield* Effect.promise(async () => {
+        await sql`UPDATE warehouse.customers SET read_at = read_at - interval '2 hours'`
+        await sql`UPDATE warehouse.wallet_readiness SET checked_at = checked_at - interval '1 hour'`
+      })
       const runs = []
       for (let n = 0; n < 3; n++) {
         const summary = yield* sync({ only, privacy: KEEP, readyMaxCalls: 5 })
+        yield* Effect.promise(
+          () => sql`UPDATE sync.privacy SET changed_at = changed_at - interval '5 minutes'`,
+        )
         runs.push([
           streamOf(summary, "wallet_readiness").extracted,
           streamOf(summary, "wallet_readiness").leftOver,

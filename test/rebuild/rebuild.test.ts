@@ -305,6 +305,6 @@ describe("whatever was synced", () => {
         ),
         fuzz(RUNS),
       ),
-    fuzzMillis(RUNS, 120_000),
+    fuzzMillis(RUNS, 240_000),
   )
 })

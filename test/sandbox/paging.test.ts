@@ -141,9 +141,10 @@ describe("paging", () => {
     Effect.gen(function* () {
       const sandbox = yield* start({ transactions: 10_000_000, customers: 5_000, order: "shuffled" })
       const before = process.memoryUsage().heapUsed
-      const began = performance.now()
+      const began = process.cpuUsage()
       const deep = yield* page(sandbox, "transactions", "page=99991&limit=100")
-      expect(performance.now() - began).toBeLessThan(1_000)
+      // What was computed for it, not what the machine did meanwhile.
+      expect(process.cpuUsage(began).user).toBeLessThan(1_000_000)
       expect(deep).toHaveLength(100)
       expect(new Set(idsOf("transactions", deep)).size).toBe(100)
       const index = sandbox.indexOf("transactions", idsOf("transactions", deep)[7]!)!

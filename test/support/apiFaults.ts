@@ -30,10 +30,10 @@ const hurriedClock = Effect.map(Clock.clockWith(Effect.succeed), live => {
 export const hurried = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.flatMap(hurriedClock, clock => Effect.withClock(effect, clock))
 
-/** Five seconds of real time per attempt: enough for a busy machine. */
-export const PATIENT = { timeout: Duration.seconds(5 * HURRY) }
-/** One second, where attempts are waited out. */
-export const IMPATIENT = { timeout: Duration.seconds(HURRY) }
+/** A minute of real time per attempt: whatever is answered at all is answered in it, on the busiest machine. */
+export const PATIENT = { timeout: Duration.seconds(60 * HURRY) }
+/** Three seconds, where attempts are waited out: what is answered needs less, at one of its attempts at least. */
+export const IMPATIENT = { timeout: Duration.seconds(3 * HURRY) }
 
 /** The named fault wherever the condition holds. */
 export const where =
@@ -96,8 +96,8 @@ export const measured = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     return { value, millis: performance.now() - began, bytes: most - before }
   })
 
-/** Longest real time of a run in hurried time, whatever the API does: some minutes of its own. */
-export const RUN_MILLIS_MAX = 40_000
+/** Longest real time of a run in hurried time, whatever the API does: on a slow machine, too. */
+export const RUN_MILLIS_MAX = 120_000
 
 /** The data that all these tests read: the undisturbed warehouse is made once per file. */
 let known: Promise<Whole> | undefined

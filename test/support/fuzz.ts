@@ -18,6 +18,6 @@ export const fuzz = (runs: number): { readonly numRuns: number; readonly seed?: 
   return seed === undefined ? { numRuns } : { numRuns, seed }
 }
 
-/** Time-out of a test that takes up to `millis` for `runs` of them. */
-export const fuzzMillis = (runs: number, millis = 60_000): number =>
+/** Time-out of a test that takes up to `millis` for `runs` of them, on a slow machine. */
+export const fuzzMillis = (runs: number, millis = 240_000): number =>
   Math.ceil((millis * fuzz(runs).numRuns) / runs)

@@ -77,7 +77,7 @@ export const testDatabase = (
       // An autovacuum worker may be in it, which only a superuser may end: it leaves by itself.
       () =>
         asAdmin(server, sql => sql.unsafe(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)).pipe(
-          Effect.retry({ times: 100, schedule: Schedule.spaced("100 millis") }),
+          Effect.retry({ times: 600, schedule: Schedule.spaced("100 millis") }),
           Effect.orDie,
         ),
     )
@@ -141,9 +141,23 @@ const asAdmin = (server: EmbeddedServer, work: (sql: postgres.Sql) => Promise<un
     catch: error => new WarehouseError({ message: String(error) }),
   })
 
+const OBJECT_IN_USE = "55006"
+
 /** Rights as in the database `paycombat`. */
-const createDatabase = async (sql: postgres.Sql, name: string, template: string): Promise<void> => {
-  await sql.unsafe(`CREATE DATABASE ${name} TEMPLATE ${template}`)
+const createDatabase = async (
+  sql: postgres.Sql,
+  name: string,
+  template: string,
+  attempts = 10,
+): Promise<void> => {
+  try {
+    await sql.unsafe(`CREATE DATABASE ${name} TEMPLATE ${template}`)
+  } catch (error) {
+    // Who made the template may still be leaving it: Postgres waits five seconds for that.
+    const isInUse = error instanceof postgres.PostgresError && error.code === OBJECT_IN_USE
+    if (!isInUse || attempts === 1) throw error
+    return createDatabase(sql, name, template, attempts - 1)
+  }
   await sql.unsafe(`REVOKE ALL ON DATABASE ${name} FROM PUBLIC`)
   await sql.unsafe(`GRANT CONNECT ON DATABASE ${name} TO paycombat_reader`)
 }

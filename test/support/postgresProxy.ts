@@ -236,7 +236,7 @@ export const postgresProxy = (
       ended: Effect.sync(() => shared.servers.size === 0).pipe(
         Effect.delay("20 millis"),
         Effect.repeat({ until: isOver => isOver }),
-        Effect.timeout("10 seconds"),
+        Effect.timeout("1 minute"),
         Effect.orDie,
       ),
     }

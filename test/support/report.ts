@@ -1,5 +1,7 @@
+import { setTimeout } from "node:timers/promises"
 import { Effect } from "effect"
 import type postgres from "postgres"
+import { beforeAll } from "vitest"
 
 /** A warehouse as many days of syncs would have left it, for reports to read: in SQL, so that it may be large. */
 
@@ -7,6 +9,17 @@ import type postgres from "postgres"
 export const HOSTILE = `<img src=x onerror="alert('1')">&amp;`
 
 export const STREAMS = ["checkouts", "customers", "payouts", "transactions", "wallet_readiness", "wallets"]
+
+const DAY_MILLIS = 86_400_000
+/** Longer than the tests of a file take. */
+const SPARE_MILLIS = 5 * 60_000
+
+/** Lets the tests of a file begin after midnight where it is near: what they see of today must not be of yesterday meanwhile. */
+export const onOneDay = (): void =>
+  beforeAll(async () => {
+    const left = DAY_MILLIS - (Date.now() % DAY_MILLIS)
+    if (left < SPARE_MILLIS) await setTimeout(left + 1_000)
+  }, 2 * SPARE_MILLIS)
 
 export interface Run {
   readonly hoursAgo?: number

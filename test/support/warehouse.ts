@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto"
-import { Duration, Effect, Fiber, Layer, Logger, LogLevel, Option, Redacted, type Scope } from "effect"
+import { Clock, Duration, Effect, Fiber, Layer, Logger, LogLevel, Option, Redacted, type Scope } from "effect"
 import type postgres from "postgres"
 import { http } from "../../src/App.ts"
 import type { AccountSettings } from "../../src/Config.ts"
@@ -49,6 +49,8 @@ export const SMALL: Partial<SandboxOptions> = {
 
 /** Records per page in tests: makes several pages of every small list. */
 const PAGE_SIZE = 10
+/** No answer takes so long but one that never comes: a request that is sent again would be counted. */
+const PATIENCE = Duration.minutes(1)
 
 /** An account that reads a sandbox as fast as it answers. */
 export const accountOf = (
@@ -61,7 +63,7 @@ export const accountOf = (
   pageSize: PAGE_SIZE,
   ratePerSecond: 10_000,
   concurrency: 8,
-  timeout: Duration.seconds(10),
+  timeout: PATIENCE,
   paths: {},
   paging: undefined,
   ...given,
@@ -254,21 +256,57 @@ export const listStream = (name: string): Effect.Effect<ListStream> =>
 /** JSON text as the program reads it: digits kept. */
 export const json = (text: string): Json => parseJson(text)
 
-/** Lets nobody write to a table of the ledger until it is let go, or read it either. */
+/** Lets nobody write to a table until it is let go, or read it either. */
 export const holdUp = (
   sql: postgres.Sql,
-  table: "sync.runs" | "sync.stream_runs",
+  table: `${"sync" | "warehouse"}.${string}`,
   mode: "SHARE" | "ACCESS EXCLUSIVE",
 ) =>
-  Effect.promise(async () => {
-    const connection = await sql.reserve()
-    await connection`BEGIN`
-    await connection.unsafe(`LOCK TABLE ${table} IN ${mode} MODE`)
-    return Effect.promise(async () => {
-      await connection`ROLLBACK`
-      connection.release()
+  Effect.gen(function* () {
+    const connection = yield* Effect.promise(async () => {
+      const reserved = await sql.reserve()
+      await reserved`BEGIN`
+      await reserved.unsafe(`LOCK TABLE ${table} IN ${mode} MODE`)
+      return reserved
     })
+    const letGo = yield* Effect.once(
+      Effect.promise(async () => {
+        await connection`ROLLBACK`
+        connection.release()
+      }),
+    )
+    // Also where a test fails: what waits for it would keep the warehouse open.
+    yield* Effect.addFinalizer(() => letGo)
+    return letGo
   })
+
+/** From so long on, who waits gives something up after it. */
+const GIVING_UP_SECONDS = 3
+/** How much longer that takes by a clock that gives time. */
+const UNHURRIED = 20
+
+/**
+ * Runs with a clock that gives time: who is told to stop waits a few seconds for Postgres to take its end, and a slow
+ * machine may need more.
+ */
+export const unhurried = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.flatMap(Clock.clockWith(Effect.succeed), live => {
+    const clock: Clock.Clock = Object.assign(Object.create(live), {
+      sleep: (duration: Duration.Duration) =>
+        live.sleep(
+          Duration.toSeconds(duration) < GIVING_UP_SECONDS ? duration : Duration.times(duration, UNHURRIED),
+        ),
+    })
+    return Effect.withClock(effect, clock)
+  })
+
+/** Waits until somebody wants what is held up. Who just got it is not taken for one who waits. */
+export const untilWaiting = (sql: postgres.Sql): Effect.Effect<void> =>
+  printed(
+    sql,
+    `SELECT 1 AS one FROM pg_locks WHERE NOT granted AND locktype = 'relation'
+       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+  ).pipe(Effect.delay("20 millis"), Effect.repeat({ until: waiting => waiting.length > 0 }), Effect.asVoid)
 
 /** Tells a run to stop once it waits for what is held up, and lets that go a moment later. */
 export const stopWhileWaiting = <A, E>(
@@ -277,10 +315,7 @@ export const stopWhileWaiting = <A, E>(
   letGo: Effect.Effect<void>,
 ) =>
   Effect.gen(function* () {
-    yield* printed(
-      sql,
-      `SELECT 1 AS one FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
-    ).pipe(Effect.repeat({ until: waiting => waiting.length > 0 }))
+    yield* untilWaiting(sql)
     const stopping = yield* Effect.fork(Fiber.interrupt(run))
     yield* Effect.sleep("200 millis")
     yield* letGo
@@ -291,5 +326,5 @@ export const stopWhileWaiting = <A, E>(
 export const stoppedWhileBeginning = <A, E>(sql: postgres.Sql, work: Effect.Effect<A, E>) =>
   Effect.gen(function* () {
     const letGo = yield* holdUp(sql, "sync.stream_runs", "SHARE")
-    yield* stopWhileWaiting(sql, yield* Effect.fork(work), letGo)
+    yield* stopWhileWaiting(sql, yield* Effect.fork(unhurried(work)), letGo)
   })
