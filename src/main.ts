@@ -19,11 +19,20 @@ for (const signal of ["SIGINT", "SIGTERM"] as const)
     if (Date.now() - first.at > IMPATIENT_AFTER_MILLIS) process.exit(128 + constants.signals[signal])
   })
 
-// Who reads the answer may stop reading: `| head` is no failure. Nor is a log's reader that ends before a run does.
-for (const stream of [process.stdout, process.stderr])
-  stream.on("error", error => {
-    if (!("code" in error && error.code === "EPIPE")) throw error
-  })
+let isCut = false
+
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  // Who reads the answer may stop reading: `| head` is no failure.
+  if (error.code === "EPIPE" || isCut) return
+  isCut = true
+  process.exitCode = 1
+  console.error(
+    `The answer could not be written (${error.code}): make room where it goes, or write it elsewhere, and ask again.`,
+  )
+})
+
+// A log that is full, or that nobody reads any more, ends nothing of what it would tell.
+process.stderr.on("error", () => undefined)
 
 /** Not the whole of NodeContext: what a command line needs of it loads sooner. */
 const platform = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer)

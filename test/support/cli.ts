@@ -76,6 +76,12 @@ export interface Running {
   readonly stop: (signal: "SIGINT" | "SIGTERM" | "SIGKILL") => Effect.Effect<Ended>
 }
 
+/** Open files that stdout and stderr go to, instead of to the test. */
+export interface Outputs {
+  readonly stdout?: number
+  readonly stderr?: number
+}
+
 export interface OnTerminal extends Running {
   /** Presses keys: control characters are what they are on a keyboard. */
   readonly type: (keys: string) => Effect.Effect<void>
@@ -85,11 +91,12 @@ export interface Cli {
   /** Its working directory: where `.env` is read and data directories are made. */
   readonly directory: string
   /** Runs the program to its end. */
-  readonly run: (args: ReadonlyArray<string>, environment?: Environment) => Effect.Effect<Ended>
+  readonly run: (...given: Parameters<Cli["start"]>) => Effect.Effect<Ended>
   /** Starts the program; killed with the scope when it is still there. */
   readonly start: (
     args: ReadonlyArray<string>,
     environment?: Environment,
+    outputs?: Outputs,
   ) => Effect.Effect<Running, never, Scope.Scope>
   /** The same on a terminal: all that is printed is in `stdout`, and signals go to the program. Needs `script`. */
   readonly onTerminal: (...given: Parameters<Cli["start"]>) => Effect.Effect<OnTerminal, never, Scope.Scope>
@@ -107,7 +114,7 @@ export const cli = (environment: Environment = {}): Effect.Effect<Cli, never, Sc
     const started = (
       command: ReadonlyArray<string>,
       more: Environment,
-      stdin: "ignore" | "pipe" = "ignore",
+      { stdin, stdout, stderr }: Outputs & { readonly stdin?: "pipe" } = {},
     ) =>
       Effect.acquireRelease(
         Effect.sync(() =>
@@ -115,7 +122,7 @@ export const cli = (environment: Environment = {}): Effect.Effect<Cli, never, Sc
             spawn(command[0]!, command.slice(1), {
               cwd: directory,
               env: { PATH: process.env.PATH, HOME: directory, ...environment, ...more },
-              stdio: [stdin, "pipe", "pipe"],
+              stdio: [stdin ?? "ignore", stdout ?? "pipe", stderr ?? "pipe"],
             }),
           ),
         ),
@@ -130,7 +137,8 @@ export const cli = (environment: Environment = {}): Effect.Effect<Cli, never, Sc
             ),
           ),
       )
-    const start: Cli["start"] = (args, more = {}) => started([process.execPath, main, ...args], more)
+    const start: Cli["start"] = (args, more = {}, outputs) =>
+      started([process.execPath, main, ...args], more, outputs)
     const onTerminal: Cli["onTerminal"] = (args, more = {}) =>
       Effect.gen(function* () {
         const command = [process.execPath, main, ...args].map(word => `'${word}'`).join(" ")
@@ -140,7 +148,11 @@ export const cli = (environment: Environment = {}): Effect.Effect<Cli, never, Sc
           `echo "pid=$$"; stty cols 100 rows 30; exec ${command}`,
           "/dev/null",
         ]
-        const whole = yield* started(terminal, { TERM: "xterm-256color", SHELL: "/bin/sh", ...more }, "pipe")
+        const whole = yield* started(
+          terminal,
+          { TERM: "xterm-256color", SHELL: "/bin/sh", ...more },
+          { stdin: "pipe" },
+        )
         yield* whole.printed("pid=")
         // To the end of its line: a number may come in two parts.
         yield* whole.printed("\n")
@@ -153,8 +165,7 @@ export const cli = (environment: Environment = {}): Effect.Effect<Cli, never, Sc
         const type: OnTerminal["type"] = keys => Effect.sync(() => void whole.process.stdin!.write(keys))
         return { ...whole, stop, type }
       })
-    const run: Cli["run"] = (args, more) =>
-      Effect.scoped(Effect.flatMap(start(args, more), ({ ended }) => ended))
+    const run: Cli["run"] = (...given) => Effect.scoped(Effect.flatMap(start(...given), ({ ended }) => ended))
     return { directory, start, onTerminal, run }
   })
 
@@ -164,10 +175,10 @@ const running = (child: ChildProcess): Running => {
   let stdout = ""
   let stderr = ""
   let isOver = false
-  child.stdout!.setEncoding("utf8").on("data", text => {
+  child.stdout?.setEncoding("utf8").on("data", text => {
     stdout += text
   })
-  child.stderr!.setEncoding("utf8").on("data", text => {
+  child.stderr?.setEncoding("utf8").on("data", text => {
     stderr += text
   })
   const over = once(child, "close").then(([code, signal]): Ended => {
