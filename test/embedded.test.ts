@@ -1,27 +1,24 @@
-import { spawn } from "node:child_process"
-import { once } from "node:events"
 import { cp, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises"
 import { createRequire } from "node:module"
-import { createServer } from "node:net"
 import { networkInterfaces } from "node:os"
 import { dirname, join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Redacted, Schedule, Scope } from "effect"
+import { Effect, Redacted } from "effect"
 import { ConfigurationError } from "../src/Errors.ts"
-import { type EmbeddedServer, embeddedPostgres } from "../src/warehouse/EmbeddedPostgres.ts"
+import { embeddedPostgres } from "../src/warehouse/EmbeddedPostgres.ts"
 import {
-  type Client,
   client,
+  FAST,
   isUp,
-  killNow,
-  lockFileIn,
+  KEEP_ROW,
+  keptRows,
   postmasterIn,
   scratchDataDir,
+  sql,
+  use,
 } from "./support/embedded.ts"
 import { databaseForFile, resolveFrom, runSql, temporaryDirectory } from "./support/postgres.ts"
 
-const FAST = { settings: { fsync: "off" } }
-const sql = (url: Redacted.Redacted, statements: string) => Effect.promise(() => runSql(url, statements))
 const refused = (url: Redacted.Redacted, statements: string) =>
   Effect.promise(() =>
     runSql(url, statements).then(
@@ -29,20 +26,6 @@ const refused = (url: Redacted.Redacted, statements: string) =>
       error => String(error),
     ),
   )
-const KEEP_ROW = "CREATE TABLE kept (n int); INSERT INTO kept VALUES (42)"
-const keptRows = (server: Pick<EmbeddedServer, "ownerUrl">) => sql(server.ownerUrl, "SELECT n FROM kept")
-
-/** A server has to come back, by itself, from a crash. */
-const BACK_WITHIN = "90 seconds"
-
-/** Uses a server for as long as the returned effect is not run. */
-const use = (dataDir: string, options = FAST as Parameters<typeof embeddedPostgres>[1]) =>
-  Effect.gen(function* () {
-    const scope = yield* Scope.make()
-    yield* Effect.addFinalizer(() => Scope.close(scope, Exit.void))
-    const server = yield* Scope.extend(embeddedPostgres(dataDir, options), scope)
-    return { ...server, leave: Scope.close(scope, Exit.void) }
-  })
 
 describe("an embedded server", () => {
   it.scopedLive("is made on first use, and keeps to this machine and its two logins", () =>
@@ -171,183 +154,6 @@ describe("an embedded server", () => {
         .split(" ")
       // State, parent, process group, session.
       expect(fields.slice(2, 4)).toEqual([String(pid), String(pid)])
-    }),
-  )
-})
-
-/**
- * Kills the server while its user is held still, and takes its port, until what is answered is run; `meanwhile`, too,
- * happens before the user can notice.
- */
-const killedAndTaken = (
-  dataDir: string,
-  { process: user, port }: Client,
-  meanwhile: Effect.Effect<void, unknown, Scope.Scope> = Effect.void,
-) =>
-  Effect.gen(function* () {
-    user.kill("SIGSTOP")
-    yield* killNow(postmasterIn(dataDir))
-    const taken = createServer(socket => socket.destroy())
-    yield* Effect.addFinalizer(() => Effect.sync(() => taken.close()))
-    // Its last sessions hold the port for a moment longer.
-    yield* Effect.tryPromise(async () => {
-      taken.listen(port, "127.0.0.1")
-      await once(taken, "listening")
-    }).pipe(Effect.retry(Schedule.spaced("20 millis")))
-    yield* meanwhile
-    user.kill("SIGCONT")
-    return Effect.sync(() => taken.close())
-  })
-
-describe("what goes wrong is mended", () => {
-  it.scopedLive("a process that is killed leaves a server that the next one joins, and stops", () =>
-    Effect.gen(function* () {
-      const dataDir = yield* scratchDataDir
-      const killed = yield* client(dataDir)
-      yield* sql(killed.ownerUrl, KEEP_ROW)
-      yield* killNow(killed.process.pid ?? 0)
-      expect(isUp(dataDir)).toBe(true)
-      const next = yield* use(dataDir)
-      expect(next.port).toBe(killed.port)
-      expect(yield* keptRows(next)).toEqual([{ n: 42 }])
-      // Postgres notices in its own time that the one who was killed is gone.
-      const users = "SELECT FROM pg_stat_activity WHERE application_name = 'paycombat-sync keeper'"
-      yield* Effect.repeat(sql(next.ownerUrl, users), { until: rows => rows.length === 1 })
-      yield* next.leave
-      expect(isUp(dataDir)).toBe(false)
-    }),
-  )
-
-  it.scopedLive("a server that is killed comes back for who holds it, on the same port", () =>
-    Effect.gen(function* () {
-      const dataDir = yield* scratchDataDir
-      const server = yield* use(dataDir)
-      yield* sql(server.ownerUrl, KEEP_ROW)
-      yield* killNow(postmasterIn(dataDir))
-      const rows = yield* Effect.tryPromise(() => runSql(server.ownerUrl, "SELECT n FROM kept")).pipe(
-        Effect.retry(Schedule.spaced("50 millis")),
-      )
-      expect(rows).toEqual([{ n: 42 }])
-      yield* server.leave
-      expect(isUp(dataDir)).toBe(false)
-    }),
-  )
-
-  it.scopedLive(
-    "a server whose port is taken when it is killed comes back there when the port is free again",
-    () =>
-      Effect.gen(function* () {
-        const dataDir = yield* scratchDataDir
-        const user = yield* client(dataDir)
-        yield* sql(user.ownerUrl, KEEP_ROW)
-        const release = yield* killedAndTaken(dataDir, user)
-        yield* Effect.sleep("1500 millis")
-        yield* release
-        const rows = yield* Effect.tryPromise(() => runSql(user.ownerUrl, "SELECT n FROM kept")).pipe(
-          Effect.retry(Schedule.spaced("50 millis")),
-          Effect.timeout(BACK_WITHIN),
-        )
-        expect(rows).toEqual([{ n: 42 }])
-        yield* user.leave
-        expect(isUp(dataDir)).toBe(false)
-      }),
-  )
-
-  it.scopedLive("a process that knows another port than the server's by now ends with an error", () =>
-    Effect.gen(function* () {
-      const dataDir = yield* scratchDataDir
-      const user = yield* client(dataDir)
-      yield* sql(user.ownerUrl, KEEP_ROW)
-      const ended = once(user.process, "exit")
-      let next: EmbeddedServer | undefined
-      yield* killedAndTaken(
-        dataDir,
-        user,
-        Effect.map(use(dataDir), server => {
-          next = server
-        }),
-      )
-      expect(next!.port).not.toBe(user.port)
-      expect(yield* Effect.promise(() => ended)).toEqual([1, null])
-      expect(yield* keptRows(next!)).toEqual([{ n: 42 }])
-    }),
-  )
-
-  it.scopedLive("a server that cannot start again is tried until it can", () =>
-    Effect.gen(function* () {
-      const dataDir = yield* scratchDataDir
-      const server = yield* use(dataDir)
-      yield* sql(server.ownerUrl, KEEP_ROW)
-      const file = join(dirname(lockFileIn(dataDir)), "postgresql.auto.conf")
-      const before = yield* Effect.promise(() => readFile(file))
-      yield* Effect.promise(() => writeFile(file, "max_connections = nonsense"))
-      yield* killNow(postmasterIn(dataDir))
-      yield* Effect.promise(() => readFile(join(dataDir, "postgres/server.log"), "utf8")).pipe(
-        Effect.delay("50 millis"),
-        Effect.repeat({ until: log => log.includes("nonsense") }),
-      )
-      yield* Effect.promise(() => writeFile(file, before))
-      const rows = yield* Effect.tryPromise(() => runSql(server.ownerUrl, "SELECT n FROM kept")).pipe(
-        Effect.retry(Schedule.spaced("50 millis")),
-        Effect.timeout(BACK_WITHIN),
-      )
-      expect(rows).toEqual([{ n: 42 }])
-    }),
-  )
-
-  it.scopedLive(
-    "a server that was killed with all its users starts at the next use, whoever has its number now",
-    () =>
-      Effect.gen(function* () {
-        const dataDir = yield* scratchDataDir
-        const killed = yield* client(dataDir)
-        yield* sql(killed.ownerUrl, KEEP_ROW)
-        const { uid, gid } = yield* Effect.promise(() => stat(dirname(lockFileIn(dataDir))))
-        yield* killNow(killed.process.pid ?? 0)
-        yield* killNow(postmasterIn(dataDir))
-        const stranger = yield* Effect.acquireRelease(
-          Effect.sync(() => spawn("sleep", ["60"], process.getuid?.() === 0 ? { uid, gid } : {})),
-          child => Effect.sync(() => child.kill()),
-        )
-        const lines = (yield* Effect.promise(() => readFile(lockFileIn(dataDir), "utf8"))).split("\n")
-        yield* Effect.promise(() =>
-          writeFile(lockFileIn(dataDir), [stranger.pid, ...lines.slice(1)].join("\n")),
-        )
-        expect(yield* keptRows(yield* use(dataDir))).toEqual([{ n: 42 }])
-        expect(stranger.exitCode).toBe(null)
-      }),
-  )
-
-  it.scopedLive("a port that somebody else took is given up for another", () =>
-    Effect.gen(function* () {
-      const dataDir = yield* scratchDataDir
-      const before = yield* use(dataDir)
-      yield* before.leave
-      yield* Effect.acquireRelease(
-        Effect.async<ReturnType<typeof createServer>>(resume => {
-          const taken = createServer().listen(before.port, "127.0.0.1", () => resume(Effect.succeed(taken)))
-        }),
-        taken => Effect.sync(() => taken.close()),
-      )
-      const after = yield* use(dataDir)
-      expect(after.port).not.toBe(before.port)
-      expect(yield* sql(after.readerUrl, "SELECT 1 AS one")).toEqual([{ one: 1 }])
-    }),
-  )
-
-  it.scopedLive("a first use that is interrupted leaves nothing behind", () =>
-    Effect.gen(function* () {
-      const dataDir = yield* scratchDataDir
-      for (const milliseconds of [50, 250, 500]) {
-        const fiber = yield* Effect.fork(Effect.scoped(embeddedPostgres(dataDir, FAST)))
-        yield* Effect.sleep(milliseconds)
-        yield* Fiber.interrupt(fiber)
-        // Not even the directory, where the machine was not that far.
-        const left = yield* Effect.promise(() => readdir(dataDir).catch(() => []))
-        expect(left.filter(name => name !== "postgres")).toEqual([])
-        expect(isUp(dataDir)).toBe(false)
-      }
-      expect(yield* sql((yield* use(dataDir)).ownerUrl, "SELECT 1 AS one")).toEqual([{ one: 1 }])
     }),
   )
 })

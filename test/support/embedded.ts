@@ -3,8 +3,9 @@ import { once } from "node:events"
 import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { Effect, Redacted, type Scope } from "effect"
-import { temporaryDirectory } from "./postgres.ts"
+import { Effect, Exit, Redacted, Scope } from "effect"
+import { type EmbeddedServer, embeddedPostgres } from "../../src/warehouse/EmbeddedPostgres.ts"
+import { runSql, temporaryDirectory } from "./postgres.ts"
 
 /** Helpers for tests that make, share, break and mend embedded servers of their own. */
 
@@ -75,4 +76,23 @@ export const client = (dataDir: string): Effect.Effect<Client, never, Scope.Scop
       await ended
     })
     return { process: child, port, ownerUrl: Redacted.make(ownerUrl), leave }
+  })
+
+/** Starts sooner, and loses what a machine that loses its power would have kept. */
+export const FAST = { settings: { fsync: "off" } }
+
+export const sql = (url: Redacted.Redacted, statements: string) =>
+  Effect.promise(() => runSql(url, statements))
+
+export const KEEP_ROW = "CREATE TABLE kept (n int); INSERT INTO kept VALUES (42)"
+export const keptRows = (server: Pick<EmbeddedServer, "ownerUrl">) =>
+  sql(server.ownerUrl, "SELECT n FROM kept")
+
+/** Uses a server for as long as the returned effect is not run. */
+export const use = (dataDir: string, options = FAST as Parameters<typeof embeddedPostgres>[1]) =>
+  Effect.gen(function* () {
+    const scope = yield* Scope.make()
+    yield* Effect.addFinalizer(() => Scope.close(scope, Exit.void))
+    const server = yield* Scope.extend(embeddedPostgres(dataDir, options), scope)
+    return { ...server, leave: Scope.close(scope, Exit.void) }
   })

@@ -11,7 +11,7 @@ import {
   truthOf,
   unique,
   variants,
-} from "./support.ts"
+} from "../paycombat/support.ts"
 
 describe("records that are inserted while the list is read are read too:", () => {
   const changes = variants<{

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { PagingBounds } from "../../src/paycombat/page.ts"
-import { clientOf, discoverFrom, expectAll, readAll, startSandbox, zeroBased } from "./support.ts"
+import { clientOf, discoverFrom, expectAll, readAll, startSandbox, zeroBased } from "../paycombat/support.ts"
 
 const failureOf = (read: ReturnType<typeof readAll>) =>
   Effect.map(Effect.flip(read), error => {
