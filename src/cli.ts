@@ -76,7 +76,7 @@ const OURS = [ConfigurationError, AccountError, EndpointError, LeaseError, Wareh
 /** The parser's own words, in one line. */
 const usage = (error: ValidationError.ValidationError): string => {
   const words = stripVTControlCharacters(HelpDoc.toAnsiText(error.error)).replace(/\s+/g, " ").trim()
-  return `${words.replace(/\.$/, "")}. See paycombat-sync --help.`
+  return `${/[.?]$/.test(words) ? words : `${words}.`} See paycombat-sync --help.`
 }
 
 const OUR_MISTAKE = "This is a mistake of paycombat-sync: please report it with the lines above."

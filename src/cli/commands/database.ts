@@ -1,10 +1,7 @@
-import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
 import { onDemand } from "./onDemand.ts"
-import { json } from "./shared.ts"
-
-const file = Args.text({ name: "file" })
+import { file, json } from "./shared.ts"
 
 const backup = Command.make(
   "backup",

@@ -2,7 +2,7 @@ import * as Args from "@effect/cli/Args"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
 import { onDemand } from "./onDemand.ts"
-import { account, json, maxAge } from "./shared.ts"
+import { account, file, json, maxAge } from "./shared.ts"
 
 const day = (name: "from" | "to", description: string) =>
   Options.text(name).pipe(Options.optional, Options.withDescription(description))
@@ -10,7 +10,7 @@ const day = (name: "from" | "to", description: string) =>
 export const report = Command.make(
   "report",
   {
-    file: Args.text({ name: "file" }).pipe(
+    file: file.pipe(
       Args.withDescription(
         "Where to; - is stdout. paycombat-report-DATE.html (.json; for csv a directory) where there is none. One that is there already is replaced.",
       ),

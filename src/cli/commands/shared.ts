@@ -1,8 +1,22 @@
+import * as Args from "@effect/cli/Args"
+import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
+import { Effect } from "effect"
 
-/** Options that several commands have. */
+/** Options and arguments that several commands have. */
 
 export const json = Options.boolean("json").pipe(Options.withDescription("Print JSON."))
+
+/** A file by its name, or - . The parser takes an option that it does not know for an argument. */
+export const file = Args.text({ name: "file" }).pipe(
+  Args.mapEffect(name =>
+    name.startsWith("-") && name !== "-"
+      ? Effect.fail(
+          HelpDoc.p(`'${name}' is not an option of this command; a file of that name would be './${name}'.`),
+        )
+      : Effect.succeed(name),
+  ),
+)
 
 export const account = Options.text("account").pipe(
   Options.withDescription("Only this account (repeatable)."),
