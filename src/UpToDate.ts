@@ -1,9 +1,8 @@
 import { Effect } from "effect"
+import { counted } from "./counted.ts"
 import { ConfigurationError, type WarehouseError } from "./Errors.ts"
 import { Warehouse } from "./warehouse/Database.ts"
 import { migrate, pendingMigrations } from "./warehouse/migrator.ts"
-
-const counted = (count: number, one: string): string => `${count} ${one}${count === 1 ? "" : "s"}`
 
 /**
  * Makes sure that the tables and views are the program's. The embedded database is brought up to date by

@@ -31,10 +31,6 @@ export const finding = (level: Level, check: string, message: string, about: Abo
   ...about,
 })
 
-/** `1 record`, `2 records`. */
-export const counted = (count: number, one: string, many = `${one}s`): string =>
-  `${count} ${count === 1 ? one : many}`
-
 /** The gravest of all. */
 export const worst = (findings: ReadonlyArray<Finding>): Level =>
   (["fail", "warn"] as const).find(level => findings.some(found => found.level === level)) ?? "pass"

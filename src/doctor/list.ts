@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import { type AccountSettings, pathVariable } from "../Config.ts"
+import { counted } from "../counted.ts"
 import type { AccountError, EndpointError } from "../Errors.ts"
 import { boundedClient } from "../paycombat/bounded.ts"
 import { type Client, Usage } from "../paycombat/Client.ts"
@@ -8,7 +9,7 @@ import { countsRecords } from "../paycombat/listing.ts"
 import { type Probe, probeList } from "../paycombat/probe.ts"
 import type { ListStream } from "../Stream.ts"
 import { isFieldName } from "./drift.ts"
-import { counted, type Finding, finding } from "./Finding.ts"
+import { type Finding, finding } from "./Finding.ts"
 
 /** What discovery finds about a list, in words. */
 

@@ -1,4 +1,5 @@
 import { Effect } from "effect"
+import { counted } from "../counted.ts"
 import type { AccountError, EndpointError } from "../Errors.ts"
 import { isJsonObject, type Json } from "../Json.ts"
 import { boundedClient } from "../paycombat/bounded.ts"
@@ -6,7 +7,7 @@ import { type Client, Usage } from "../paycombat/Client.ts"
 import { unwrapRecord } from "../paycombat/envelope.ts"
 import type { LookupStream } from "../Stream.ts"
 import { type Drift, driftOf } from "./drift.ts"
-import { counted, type Finding, finding } from "./Finding.ts"
+import { type Finding, finding } from "./Finding.ts"
 import { driftFindings } from "./records.ts"
 
 /** Whether wallet readiness is answered: asked about a few customers, spread over those that are known. */

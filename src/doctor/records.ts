@@ -1,6 +1,7 @@
+import { counted } from "../counted.ts"
 import type { Documented } from "../Documented.ts"
 import type { Drift, FieldSeen } from "./drift.ts"
-import { counted, type Finding, finding } from "./Finding.ts"
+import { type Finding, finding } from "./Finding.ts"
 import type { EventMoney, Holds, MoneyReport } from "./money.ts"
 
 /** What real records say, in words: how they differ from what is documented, and how their money adds up. */
