@@ -31,10 +31,14 @@ export interface StreamSummary {
   readonly erased: number
   readonly removed: number
   readonly leftOver: number
+  /** Records that the list did not show and that are not booked as removed: their removal is not proven. */
+  readonly unconfirmed: number
   readonly requests: number
   readonly retries: number
   readonly error: string | null
   readonly note: string | null
+  /** What showed that the list moved while it was read; null where it stood still. */
+  readonly movement: string | null
 }
 
 /** Reads a run and its streams from the ledger. */
@@ -46,8 +50,8 @@ export const summaryOf = (sql: postgres.Sql, runId: string): Effect.Effect<RunSu
     const streams = await sql<Array<StreamSummary>>`
       SELECT account, stream, mode, status, started_at AS "startedAt", finished_at AS "finishedAt",
         pages::float8, extracted::float8, inserted::float8, updated::float8, unchanged::float8, stale::float8,
-        rejected::float8, erased::float8, removed::float8, left_over::float8 AS "leftOver", requests::float8, retries::float8,
-        error, note
+        rejected::float8, erased::float8, removed::float8, left_over::float8 AS "leftOver",
+        unconfirmed::float8, requests::float8, retries::float8, error, note, movement
       FROM sync.stream_runs WHERE run_id = ${runId} ORDER BY account, mode, stream`
     return { ...run!, streams }
   })

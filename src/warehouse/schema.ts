@@ -52,10 +52,14 @@ export const streamRuns = sync.table(
     erased: counter("erased"),
     removed: counter("removed"),
     leftOver: counter("left_over"),
+    /** Records that the list did not show and that are not booked as removed: their removal is not proven. */
+    unconfirmed: counter("unconfirmed"),
     requests: counter("requests"),
     retries: counter("retries"),
     error: text("error"),
     note: text("note"),
+    /** Why this pass is no proof of a removal: what showed that the list moved while it was read. Null where it stood still. */
+    movement: text("movement"),
   },
   table => [
     primaryKey({ columns: [table.runId, table.account, table.stream] }),
@@ -98,10 +102,16 @@ export const dueKeys = sync.table(
   table => [primaryKey({ columns: [table.runId, table.account, table.stream, table.position] })],
 )
 
-/** Keys that the latest complete full pass was not shown: removed when the next one is not shown them either. */
+/** Keys of stored records that the latest complete full pass was not shown. A pass that is shown one deletes its row. */
 export const missingKeys = sync.table(
   "missing_keys",
-  { account: account(), stream: text("stream").notNull(), recordId: text("record_id").notNull() },
+  {
+    account: account(),
+    stream: text("stream").notNull(),
+    recordId: text("record_id").notNull(),
+    /** How many complete full passes without movement did not show it since a pass last did. */
+    stillPasses: integer("still_passes").notNull().default(0),
+  },
   table => [primaryKey({ columns: [table.account, table.stream, table.recordId] })],
 )
 
