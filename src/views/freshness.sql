@@ -17,7 +17,8 @@ SELECT
   whole.finished_at AS last_full_at,
   coalesce(ended.left_over, 0) AS left_over,
   (SELECT count(*) FROM sync.rejects reject
-    WHERE reject.account = stream.account AND reject.stream = stream.stream AND reject.unlisted_at IS NULL) AS open_rejects
+    WHERE reject.account = stream.account AND reject.stream = stream.stream AND reject.unlisted_at IS NULL
+      AND reject.kind <> 'field') AS open_rejects
 FROM stream
 CROSS JOIN LATERAL (
   SELECT run.status, run.started_at FROM read_run run

@@ -136,7 +136,8 @@ export const statusOf = (
         ended.status AS "endedStatus", ended.finished_at AS "endedAt", ended.error AS "endedError",
         complete.finished_at AS "lastCompleteAt", whole.finished_at AS "lastFullAt",
         (SELECT count(*)::float8 FROM sync.rejects AS r
-          WHERE r.account = pair.account AND r.stream = pair.stream AND r.unlisted_at IS NULL) AS rejects,
+          WHERE r.account = pair.account AND r.stream = pair.stream AND r.unlisted_at IS NULL
+            AND r.kind <> 'field') AS rejects,
         l.holder AS "heldBy", l.acquired_at AS "heldSince", s.status = 'running' AND l.holder IS NULL AS "isDead",
         k.path, k.is_verified AS "isVerified"
       FROM pair

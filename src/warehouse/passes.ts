@@ -98,7 +98,8 @@ export const newsAmong = (
       )
       const [rejected] = await sql<Array<{ news: number }>>`
         SELECT count(*)::int AS news FROM sync.rejects
-        WHERE account = ${held.account} AND stream = ${held.stream} AND first_seen_at = ${page.readAt.toISOString()}`
+        WHERE account = ${held.account} AND stream = ${held.stream} AND first_seen_at = ${page.readAt.toISOString()}
+          AND kind <> 'field'`
       return { known: rows!.known, news: rows!.news + rejected!.news }
     }),
   )

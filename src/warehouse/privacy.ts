@@ -112,7 +112,7 @@ const rewriteRejectsAfter = async (tx: Transaction, held: Held, stream: Stream, 
       SET raw = ${text}, content_hash = ${hash}, field = ${field}, reason = ${reason}
       WHERE reject_id = ${rejectId}::text::bigint AND NOT EXISTS (
         SELECT FROM sync.rejects AS o
-        WHERE o.account = r.account AND o.stream = r.stream AND o.content_hash = ${hash}
+        WHERE o.account = r.account AND o.stream = r.stream AND o.content_hash = ${hash} AND o.kind <> 'field'
           AND o.reject_id <> r.reject_id)`
     // Two that only differed in what is gone are one.
     if (count === 0) await tx`DELETE FROM sync.rejects WHERE reject_id = ${rejectId}::text::bigint`

@@ -11,10 +11,18 @@ const LISTED_MAX = 1_000
 /** Rejects that are read together where all of them are. */
 const BATCH_ROWS = 1_000
 
+/**
+ * `record`: a record that is no row. `merchant`: another merchant's record, which is no row either. `field`: a field
+ * that is null in its record's row.
+ */
+export const REJECT_KINDS = ["record", "field", "merchant"] as const
+export type RejectKind = (typeof REJECT_KINDS)[number]
+
 export interface ListedReject {
   readonly id: number
   readonly account: string
   readonly stream: string
+  readonly kind: RejectKind
   readonly recordId: string | null
   /** Path of the field that was in the way; null where it is the record as a whole. */
   readonly field: string | null
@@ -47,7 +55,7 @@ export interface RejectList {
   readonly total: number
 }
 
-const COLUMNS = `reject_id::float8 AS id, account, stream, record_id AS "recordId", field, reason,
+const COLUMNS = `reject_id::float8 AS id, account, stream, kind, record_id AS "recordId", field, reason,
   first_seen_at AS "firstSeenAt", read_at AS "readAt", unlisted_at AS "unlistedAt"`
 
 /** Condition over `sync.rejects` with three parameters: see `scopeParameters`. */

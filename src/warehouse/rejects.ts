@@ -44,7 +44,7 @@ export const writeRejects = async (tx: Transaction, held: Held, rejects: Readonl
        s.read_at::timestamptz, min(s.read_at::timestamptz) OVER (PARTITION BY s.content_hash)
      FROM ${unnestOf(columns, 4)}
      ORDER BY s.content_hash, s.read_at::timestamptz DESC, s.ordinal
-     ON CONFLICT (account, stream, content_hash) DO UPDATE
+     ON CONFLICT (account, stream, content_hash) WHERE kind <> 'field' DO UPDATE
      SET read_at = greatest(r.read_at, excluded.read_at), reason = excluded.reason, field = excluded.field,
        run_id = excluded.run_id, unlisted_at = NULL`,
     [held.account, held.stream, held.runId, ...arraysOf(columns, rows)],
@@ -53,7 +53,8 @@ export const writeRejects = async (tx: Transaction, held: Held, rejects: Readonl
   // and the two may have come together.
   await tx.unsafe(
     `DELETE FROM sync.rejects AS r USING ${unnestOf(columns, 3)}
-     WHERE r.account = $1 AND r.stream = $2 AND r.record_id = s.record_id AND r.content_hash <> s.content_hash
+     WHERE r.account = $1 AND r.stream = $2 AND r.kind <> 'field'
+       AND r.record_id = s.record_id AND r.content_hash <> s.content_hash
        AND r.read_at < s.read_at::timestamptz`,
     [held.account, held.stream, ...arraysOf(columns, rows)],
   )
@@ -73,7 +74,7 @@ export const clearRejects = async (
   const rows = fine.map(({ id, readAt }) => ({ id, read_at: readAt }))
   await tx.unsafe(
     `DELETE FROM sync.rejects AS r USING ${unnestOf(columns, 4)}
-     WHERE r.account = $1 AND r.stream = $2 AND r.record_id = s.id
+     WHERE r.account = $1 AND r.stream = $2 AND r.record_id = s.id AND r.kind <> 'field'
        AND (r.read_at < s.read_at::timestamptz
          OR (r.read_at = s.read_at::timestamptz AND r.content_hash <> ALL ($3::text[])))`,
     [held.account, held.stream, arrayLiteral([...bad]), ...arraysOf(columns, rows)],
@@ -89,7 +90,7 @@ export const closeUnlisted = async (tx: Transaction, held: Held, passId: string)
   await tx`
     UPDATE sync.rejects AS r SET unlisted_at = clock_timestamp()
     WHERE r.account = ${held.account} AND r.stream = ${held.stream} AND r.unlisted_at IS NULL
-      AND NOT EXISTS (
+      AND r.kind <> 'field' AND NOT EXISTS (
         SELECT FROM sync.stream_runs AS s
         WHERE s.run_id = r.run_id AND s.account = r.account AND s.stream = r.stream
           AND (s.pass_id = ${passId}::uuid OR s.started_at >= (
@@ -101,7 +102,7 @@ export const closeUnlisted = async (tx: Transaction, held: Held, passId: string)
 export const countOpen = async (tx: Transaction, held: Held): Promise<number> => {
   const [open] = await tx<Array<{ count: number }>>`
     SELECT count(*)::int FROM sync.rejects
-    WHERE account = ${held.account} AND stream = ${held.stream} AND unlisted_at IS NULL`
+    WHERE account = ${held.account} AND stream = ${held.stream} AND unlisted_at IS NULL AND kind <> 'field'`
   return open?.count ?? 0
 }
 
@@ -109,6 +110,7 @@ export const countOpen = async (tx: Transaction, held: Held): Promise<number> =>
 export const countNameless = async (tx: Transaction, held: Held): Promise<number> => {
   const [open] = await tx<Array<{ count: number }>>`
     SELECT count(*)::int FROM sync.rejects
-    WHERE account = ${held.account} AND stream = ${held.stream} AND record_id IS NULL AND unlisted_at IS NULL`
+    WHERE account = ${held.account} AND stream = ${held.stream} AND record_id IS NULL AND unlisted_at IS NULL
+      AND kind = 'record'`
   return open?.count ?? 0
 }

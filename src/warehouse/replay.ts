@@ -111,7 +111,7 @@ const keepReasons = async (
     `UPDATE sync.rejects AS r SET field = s.field, reason = s.reason, raw = s.raw,
        content_hash = CASE WHEN s.content_hash IS NULL OR EXISTS (
          SELECT FROM sync.rejects AS o
-         WHERE o.account = r.account AND o.stream = r.stream AND o.content_hash = s.content_hash
+         WHERE o.account = r.account AND o.stream = r.stream AND o.content_hash = s.content_hash AND o.kind <> 'field'
        ) THEN r.content_hash ELSE s.content_hash END
      FROM ${unnestOf(columns, 1)}
      WHERE r.reject_id = s.reject_id::bigint

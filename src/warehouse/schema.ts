@@ -1,6 +1,8 @@
+import { sql } from "drizzle-orm"
 import {
   bigint,
   boolean,
+  check,
   index,
   integer,
   jsonb,
@@ -49,6 +51,8 @@ export const streamRuns = sync.table(
     unchanged: counter("unchanged"),
     stale: counter("stale"),
     rejected: counter("rejected"),
+    /** Fields that could not be read and are null in the rows that this run stored; in no other counter. */
+    fieldRejected: counter("field_rejected"),
     erased: counter("erased"),
     removed: counter("removed"),
     leftOver: counter("left_over"),
@@ -121,6 +125,11 @@ export const rejects = sync.table(
     rejectId: bigint("reject_id", { mode: "number" }).primaryKey().generatedAlwaysAsIdentity(),
     account: account(),
     stream: text("stream").notNull(),
+    /**
+     * `record`: the record is no row. `merchant`: nor is this one, it is another merchant's. `field`: the record is a
+     * row, in which one field is null; `raw` is what stood in it.
+     */
+    kind: text("kind").notNull().default("record"),
     recordId: text("record_id"),
     field: text("field"),
     reason: text("reason").notNull(),
@@ -133,7 +142,13 @@ export const rejects = sync.table(
     unlistedAt: instant("unlisted_at"),
   },
   table => [
-    uniqueIndex("rejects_content").on(table.account, table.stream, table.contentHash),
+    uniqueIndex("rejects_content")
+      .on(table.account, table.stream, table.contentHash)
+      .where(sql`${table.kind} <> 'field'`),
+    uniqueIndex("rejects_field")
+      .on(table.account, table.stream, table.recordId, table.field)
+      .where(sql`${table.kind} = 'field'`),
+    check("rejects_kind", sql`${table.kind} IN ('record', 'merchant', 'field')`),
     index("rejects_record").on(table.account, table.stream, table.recordId),
   ],
 )
