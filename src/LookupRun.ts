@@ -187,9 +187,9 @@ const leftOverNotes = (run: { due: number; neverAsked: number; asked: number }):
 }
 
 /**
- * Asks about every row of the parent stream that is due, the longest unasked first, up to the run's budget. A few that
- * get no answer after all retries are rejects of the run; where they are more than a few, or nobody gets an answer, it
- * fails with `unavailable`.
+ * Asks about every row of the parent stream that is due, the longest unasked first, up to the run's budget. A few
+ * look-ups may get no answer after all retries: they are counted as unanswered. The run fails with `unavailable` where
+ * more than a few, or all, got none.
  */
 export const runLookupStream = (
   context: StreamContext,
@@ -202,7 +202,7 @@ export const runLookupStream = (
       newerThan: context.mustReadAll ? yield* modeChangedAt(sql, held) : null,
       callsMax: settings.readyMaxCalls,
     })
-    const done = { extracted: 0, inserted: 0, updated: 0, rejected: 0, failed: 0 }
+    const done = { extracted: 0, inserted: 0, updated: 0, unanswered: 0, failed: 0 }
     const tally: Tally = { unanswered: 0, foreign: 0, mistaken: 0, answered: null, end: null }
     /** Without an answer now, though there was one before. */
     let newlyUnanswered = 0
@@ -235,7 +235,7 @@ export const runLookupStream = (
           done.extracted += answers.length
           done.inserted += counts.inserted
           done.updated += counts.updated
-          done.rejected += counts.rejected
+          done.unanswered += counts.unanswered
           done.failed += counts.failed
           yield* tell(done)
         }),
@@ -243,13 +243,13 @@ export const runLookupStream = (
     )
     if (tally.end !== null) return yield* tally.end
     yield* clearQueue(sql, held)
-    const improper = done.rejected + tally.foreign + tally.mistaken
+    const improper = done.unanswered + tally.foreign + tally.mistaken
     const isNobody = improper > 0 && improper === done.extracted && !(yield* isThere(context, stream, tally))
     // In a pause that the API asked for some were not asked at all.
-    const isPaused = tally.unanswered > done.rejected
+    const isPaused = tally.unanswered > done.unanswered
     const isTooMany =
       newlyUnanswered > unansweredMax(done.extracted) ||
-      (done.rejected > UNANSWERED_ALWAYS && done.rejected > unansweredMax(yield* peopleToAsk(sql, held)))
+      (done.unanswered > UNANSWERED_ALWAYS && done.unanswered > unansweredMax(yield* peopleToAsk(sql, held)))
     if (isNobody || isPaused || isTooMany || tally.mistaken > 0) {
       return yield* new EndpointError({
         reason: "unavailable",
@@ -259,11 +259,11 @@ export const runLookupStream = (
           ` ${stream.name}.check_error. The next run asks again.`,
       })
     }
-    const refused = done.failed - done.rejected
+    const refused = done.failed - done.unanswered
     const notes = [
-      ...(done.rejected > 0
+      ...(done.unanswered > 0
         ? [
-            `${done.rejected} of ${queued} look-ups got no answer, and are made again in the next run: see` +
+            `${done.unanswered} of ${queued} look-ups got no answer, and are made again in the next run: see` +
               ` ${stream.name}.check_error, and kyc_gap, where those never answered are check_failed.`,
           ]
         : []),
@@ -271,5 +271,5 @@ export const runLookupStream = (
       ...leftOverNotes({ due, neverAsked, asked: done.extracted }),
     ]
     const leftOver = due - done.extracted
-    return { rejected: done.rejected, removed: 0, leftOver, note: notes.join(" ") || null }
+    return { rejected: 0, removed: 0, leftOver, note: notes.join(" ") || null }
   })

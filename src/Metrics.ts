@@ -105,7 +105,7 @@ export const countRequest = (account: string, status: number | undefined): Effec
 export const countRetry = (account: string, status: number | undefined): Effect.Effect<void> =>
   Metric.increment(labelled(retries, { account, status: statusLabel(status) }))
 
-const OUTCOMES = ["inserted", "updated", "unchanged", "stale", "rejected", "erased"] as const
+const OUTCOMES = ["inserted", "updated", "unchanged", "stale", "rejected", "unanswered", "erased"] as const
 
 type Rows = Partial<Readonly<Record<(typeof OUTCOMES)[number], number>>>
 

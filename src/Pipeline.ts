@@ -72,6 +72,7 @@ const notYet = (account: AccountSettings, stream: Stream): StreamProgress => ({
   inserted: 0,
   updated: 0,
   rejected: 0,
+  unanswered: 0,
   message: null,
 })
 

@@ -13,6 +13,8 @@ export interface StreamProgress {
   readonly inserted: number
   readonly updated: number
   readonly rejected: number
+  /** Look-ups that got no answer. */
+  readonly unanswered: number
   readonly message: string | null
 }
 
@@ -23,9 +25,10 @@ interface Told {
 /** How often a stream that goes on says so in a log. */
 const LOGGED_EVERY_MILLIS = 30_000
 
-const counts = ({ extracted, total, inserted, updated, rejected }: StreamProgress): string =>
+const counts = ({ extracted, total, inserted, updated, rejected, unanswered }: StreamProgress): string =>
   `${extracted}${total === undefined ? "" : ` of ${total}`} read, ${inserted} new, ${updated} changed` +
-  (rejected === 0 ? "" : `, ${rejected} rejected`)
+  (rejected === 0 ? "" : `, ${rejected} rejected`) +
+  (unanswered === 0 ? "" : `, ${unanswered} unanswered`)
 
 /** Plain lines for a person who reads a log: beginnings, ends, and now and then how far a long stream is. */
 const logged = (): Told => {

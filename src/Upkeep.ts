@@ -54,6 +54,7 @@ const runTask = (mode: Mode, task: Task, held: Held, work: Work) =>
       inserted: 0,
       updated: 0,
       rejected: 0,
+      unanswered: 0,
       message: null,
     }
     const tell: Tell = change =>

@@ -38,6 +38,7 @@ const textOf = (line: Line, nameWidth: number, width: number): string => {
     `${count.format(told.inserted)} new`,
     `${count.format(told.updated)} changed`,
     ...(told.rejected > 0 ? [`${count.format(told.rejected)} rejected`] : []),
+    ...(told.unanswered > 0 ? [`${count.format(told.unanswered)} unanswered`] : []),
     `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`,
     ...(endedAt === undefined ? [`${count.format(Math.round(told.extracted / seconds))}/s`] : []),
   ]

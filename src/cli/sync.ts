@@ -11,7 +11,18 @@ interface Options {
   readonly json: boolean
 }
 
-const COLUMNS = ["stream", "status", "read", "new", "changed", "unchanged", "rejected", "removed", "requests"]
+const COLUMNS = [
+  "stream",
+  "status",
+  "read",
+  "new",
+  "changed",
+  "unchanged",
+  "rejected",
+  "unanswered",
+  "removed",
+  "requests",
+]
 
 /** What a run did, one line per stream, and what each has to say. */
 export const printSummary = ({ streams }: App.RunSummary): Effect.Effect<void> => {
@@ -26,6 +37,7 @@ export const printSummary = ({ streams }: App.RunSummary): Effect.Effect<void> =
       stream.updated,
       stream.unchanged,
       stream.rejected,
+      stream.unanswered,
       stream.removed,
       stream.requests,
     ].map(String),

@@ -19,7 +19,7 @@ export interface Answer {
   readonly row: Row | null
   readonly raw: string | null
   readonly error: string | null
-  /** Nobody answered at all: a reject of the run, where a refusal is an answer. */
+  /** There was no answer at all; a refusal is one. */
   readonly isUnanswered?: boolean
 }
 
@@ -161,8 +161,7 @@ export interface Saved {
   readonly inserted: number
   readonly updated: number
   readonly unchanged: number
-  /** Nobody answered. */
-  readonly rejected: number
+  readonly unanswered: number
   readonly failed: number
 }
 
@@ -200,7 +199,7 @@ export const saveAnswers = (
             inserted: left!.inserted + right!.inserted,
             updated: left!.updated + right!.updated,
             unchanged: left!.unchanged + right!.unchanged,
-            rejected: left!.rejected + right!.rejected,
+            unanswered: left!.unanswered + right!.unanswered,
             failed: left!.failed + right!.failed,
           }),
         )
@@ -265,23 +264,23 @@ const saveTogether = (
        ON CONFLICT DO NOTHING`,
       [held.account, ...arraysOf(columns, states)],
     )
-    const unanswered = new Set(answers.flatMap(({ id, isUnanswered }) => (isUnanswered ? [id] : [])))
-    const answered = taken.filter(row => !unanswered.has(row.id))
+    const withoutAnswer = new Set(answers.flatMap(({ id, isUnanswered }) => (isUnanswered ? [id] : [])))
+    const answered = taken.filter(row => !withoutAnswer.has(row.id))
     const inserted = answered.filter(row => row.inserted).length
     const updated = answered.filter(row => !row.inserted && row.changed).length
-    const rejected = unanswered.size
+    const unanswered = withoutAnswer.size
     const counts = {
       inserted,
       updated,
-      unchanged: answers.length - inserted - updated - rejected,
-      rejected,
+      unchanged: answers.length - inserted - updated - unanswered,
+      unanswered,
       failed: answers.filter(answer => answer.error !== null).length,
     }
     await tx`
       UPDATE sync.stream_runs
       SET extracted = extracted + ${answers.length}, inserted = inserted + ${counts.inserted},
         updated = updated + ${counts.updated}, unchanged = unchanged + ${counts.unchanged},
-        rejected = rejected + ${counts.rejected}, requests = ${usage.requests}, retries = ${usage.retries}
+        unanswered = unanswered + ${counts.unanswered}, requests = ${usage.requests}, retries = ${usage.retries}
       WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
     return counts
   })

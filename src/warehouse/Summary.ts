@@ -33,6 +33,8 @@ export interface StreamSummary {
   readonly erased: number
   readonly removed: number
   readonly leftOver: number
+  /** Look-ups that got no answer; they are asked again, and are no rejects. */
+  readonly unanswered: number
   /** Records that the list did not show and that are not booked as removed: their removal is not proven. */
   readonly unconfirmed: number
   readonly requests: number
@@ -52,7 +54,8 @@ export const summaryOf = (sql: postgres.Sql, runId: string): Effect.Effect<RunSu
     const streams = await sql<Array<StreamSummary>>`
       SELECT account, stream, mode, status, started_at AS "startedAt", finished_at AS "finishedAt",
         pages::float8, extracted::float8, inserted::float8, updated::float8, unchanged::float8, stale::float8,
-        rejected::float8, field_rejected::float8 AS "fieldRejected", erased::float8, removed::float8, left_over::float8 AS "leftOver",
+        rejected::float8, field_rejected::float8 AS "fieldRejected", erased::float8, removed::float8,
+        left_over::float8 AS "leftOver", unanswered::float8,
         unconfirmed::float8, requests::float8, retries::float8, error, note, movement
       FROM sync.stream_runs WHERE run_id = ${runId} ORDER BY account, mode, stream`
     return { ...run!, streams }

@@ -3,6 +3,7 @@ import {
   bigint,
   boolean,
   check,
+  doublePrecision,
   index,
   integer,
   jsonb,
@@ -56,6 +57,8 @@ export const streamRuns = sync.table(
     erased: counter("erased"),
     removed: counter("removed"),
     leftOver: counter("left_over"),
+    /** Look-ups that got no answer: they are no rejects, and are asked again. */
+    unanswered: counter("unanswered"),
     /** Records that the list did not show and that are not booked as removed: their removal is not proven. */
     unconfirmed: counter("unconfirmed"),
     requests: counter("requests"),
@@ -68,6 +71,10 @@ export const streamRuns = sync.table(
   table => [
     primaryKey({ columns: [table.runId, table.account, table.stream] }),
     index("stream_runs_latest").on(table.account, table.stream, table.startedAt),
+    // Since when a stream is well is asked by each look at the verdict; runs that went well are nearly all.
+    index("stream_runs_not_complete")
+      .on(table.account, table.stream, table.startedAt)
+      .where(sql`status IN ('failed', 'dead', 'interrupted')`),
   ],
 )
 
@@ -81,6 +88,8 @@ export const checkpoints = sync.table(
     startedAt: instant("started_at").notNull(),
     position: jsonb("position"),
     seenKeys: counter("seen_keys"),
+    /** How many records of the pass so far carried which documented field; null at its beginning. */
+    fields: jsonb("fields"),
     updatedAt: instant("updated_at").notNull(),
   },
   table => [primaryKey({ columns: [table.account, table.stream] })],
@@ -219,6 +228,43 @@ export const views = sync.table("views", {
   name: text("name").primaryKey(),
   definitionHash: text("definition_hash").notNull(),
 })
+
+/** The documented fields that a stream's records have carried, and what became of them. */
+export const fields = sync.table(
+  "fields",
+  {
+    account: account(),
+    stream: text("stream").notNull(),
+    /** Path within the record, its parts joined by dots. */
+    field: text("field").notNull(),
+    firstSeenAt: instant("first_seen_at").notNull(),
+    /** To the day: a run writes it only where it is older. */
+    lastSeenAt: instant("last_seen_at").notNull(),
+    /** Most records of one pass that carried it. */
+    carried: counter("carried"),
+    /** No record lacked it yet. */
+    isAlways: boolean("is_always").notNull(),
+    /** Records that carried it came without it, and no record carries it since; null while one does. */
+    missingSince: instant("missing_since"),
+    /** Open field rejects of the field, and since when they are more than PAYCOMBAT_REJECTS_MAX allows. */
+    unreadable: counter("unreadable"),
+    unreadableSince: instant("unreadable_since"),
+  },
+  table => [primaryKey({ columns: [table.account, table.stream, table.field] })],
+)
+
+/** Settings of an account that views need. Written from the configuration at the start of a run; no row: the defaults. */
+export const accountSettings = warehouse.table(
+  "account_settings",
+  {
+    account: account(),
+    /** Seconds since the latest complete run after which figures are stale; null for the default. */
+    maxAgeSeconds: doublePrecision("max_age_seconds"),
+    /** The same since the latest complete pass over a whole list. */
+    fullMaxAgeSeconds: doublePrecision("full_max_age_seconds"),
+  },
+  table => [primaryKey({ columns: [table.account] })],
+)
 
 /** What a transaction does to a balance. People edit it: a migration inserts a missing seed once, and touches no row again. */
 export const eventDirections = warehouse.table(

@@ -6,7 +6,7 @@ import { bench, SMALL, unhurried } from "../support/warehouse.ts"
 
 /** What is counted of a run, while it goes on and at its end. */
 
-const OUTCOMES = ["inserted", "updated", "unchanged", "stale", "rejected", "erased"] as const
+const OUTCOMES = ["inserted", "updated", "unchanged", "stale", "rejected", "unanswered", "erased"] as const
 /** Whatever else this process counts is counted of another account. */
 const ACCOUNT = "counted"
 

@@ -209,7 +209,7 @@ describe("a check that fails", () => {
 })
 
 describe("a check that never gets an answer", () => {
-  it.scopedLive("costs the run nothing but a reject, also where nobody else is asked", () =>
+  it.scopedLive("is counted as unanswered, not as rejected, and costs the run nothing", () =>
     Effect.gen(function* () {
       const { sandbox, check, row, rows, everyone, age, ageCustomers, value } = yield* setup
       yield* ageCustomers
@@ -217,12 +217,13 @@ describe("a check that never gets an answer", () => {
       for (let index = 0; index < everyone.length; index++) sandbox.makeReady(index)
       answering(sandbox, [broken], () => ({ status: 503 }))
       const first = yield* hurried(check(PATIENTLY))
-      expect(first.run.status).toBe("complete_with_rejects")
+      expect(first.run.status).toBe("complete")
       expect(first.booked).toMatchObject({
-        status: "complete_with_rejects",
+        status: "complete",
         extracted: everyone.length,
         inserted: everyone.length - 1,
-        rejected: 1,
+        rejected: 0,
+        unanswered: 1,
         leftOver: 0,
       })
       expect(first.booked.note).toMatch(
@@ -238,7 +239,7 @@ describe("a check that never gets an answer", () => {
       answering(sandbox, [broken], () => HTML)
       for (let run = 0; run < 2; run++) {
         const { asked, booked } = yield* check()
-        expect(booked).toMatchObject({ status: "complete_with_rejects", extracted: 1, rejected: 1 })
+        expect(booked).toMatchObject({ status: "complete", extracted: 1, rejected: 0, unanswered: 1 })
         expect([asked.length, asked[0]]).toEqual([2, broken])
       }
 
@@ -246,7 +247,12 @@ describe("a check that never gets an answer", () => {
       answering(sandbox, [broken, known], () => HTML)
       const before = yield* row(known)
       const second = yield* check({ readyRecheck: Duration.zero })
-      expect(second.booked).toMatchObject({ status: "failed", extracted: everyone.length, rejected: 2 })
+      expect(second.booked).toMatchObject({
+        status: "failed",
+        extracted: everyone.length,
+        rejected: 0,
+        unanswered: 2,
+      })
       expect(second.booked.error).toContain("2 of 23 look-ups got no proper answer")
       expect(yield* row(known)).toMatchObject({ is_wallet_ready: "true", changed_at: before.changed_at })
       expect(yield* value("SELECT string_agg(customer_id, ' ') FROM analytics.kyc_gap")).toBe(broken)
@@ -255,7 +261,7 @@ describe("a check that never gets an answer", () => {
       sandbox.setFault(() => HTML)
       expect((yield* check()).booked).toMatchObject({ status: "failed", extracted: 2 })
       sandbox.setFault(null)
-      expect((yield* check()).booked).toMatchObject({ status: "complete", rejected: 0, note: null })
+      expect((yield* check()).booked).toMatchObject({ status: "complete", unanswered: 0, note: null })
     }),
   )
 
@@ -268,7 +274,7 @@ describe("a check that never gets an answer", () => {
         answering(sandbox, all.slice(0, broken), () => HTML)
         statuses.push((yield* check({ readyRecheck: Duration.zero })).booked.status)
       }
-      const partly = "complete_with_rejects"
+      const partly = "complete"
       expect(statuses).toEqual([partly, partly, "failed", "failed", "failed", "complete"])
     }),
   )
@@ -291,7 +297,7 @@ describe("a check that never gets an answer", () => {
       expect(first.booked.error).toContain("12 of 12 look-ups got no proper answer")
       yield* age(1)
       const second = yield* hurried(check(PATIENTLY))
-      expect(second.booked).toMatchObject({ status: "complete_with_rejects", extracted: 12, rejected: 12 })
+      expect(second.booked).toMatchObject({ status: "complete", extracted: 12, rejected: 0, unanswered: 12 })
       yield* age(1)
       sandbox.setFault(() => ({ status: 503 }))
       const away = yield* hurried(check(PATIENTLY))

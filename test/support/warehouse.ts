@@ -169,7 +169,7 @@ export const warehouseTables = (sql: postgres.Sql): Effect.Effect<ReadonlyArray<
   Effect.promise(async () => {
     const rows = await sql<Array<{ name: string }>>`
       SELECT tablename AS name FROM pg_tables
-      WHERE schemaname = 'warehouse' AND tablename <> 'event_directions' ORDER BY 1`
+      WHERE schemaname = 'warehouse' AND tablename NOT IN ('event_directions', 'account_settings') ORDER BY 1`
     return rows.map(({ name }) => name)
   })
 
