@@ -38,6 +38,7 @@ export { Progress, type StreamProgress } from "./Progress.ts"
 export { telemetry } from "./Telemetry.ts"
 export { upToDate } from "./UpToDate.ts"
 export { Warehouse } from "./warehouse/Database.ts"
+export type { QueryAnswer } from "./warehouse/query.ts"
 export type { RunSummary, StreamSummary } from "./warehouse/Summary.ts"
 
 /** So long the embedded Postgres takes at most when all is well. */

@@ -21,6 +21,7 @@ import { REPEATED } from "./cli/commands/shared.ts"
 import { status } from "./cli/commands/status.ts"
 import { sync } from "./cli/commands/sync.ts"
 import { UNSET } from "./cli/logging.ts"
+import { visible, visibleLines } from "./cli/visible.ts"
 import { AccountError, ConfigurationError, EndpointError, LeaseError, WarehouseError } from "./Errors.ts"
 import { VERSION } from "./version.ts"
 
@@ -86,10 +87,10 @@ const explain = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
   Effect.sync(() => {
     if (Cause.isInterruptedOnly(cause)) return
     const failure = Option.getOrUndefined(Cause.failureOption(cause))
-    if (ValidationError.isValidationError(failure)) return console.error(usage(failure))
+    if (ValidationError.isValidationError(failure)) return console.error(visible(usage(failure)))
     const known = OURS.some(kind => failure instanceof kind)
-    if (known) return console.error((failure as Error).message)
-    console.error(`${Cause.pretty(cause)}\n${OUR_MISTAKE}`)
+    if (known) return console.error(visible((failure as Error).message))
+    console.error(visibleLines(`${Cause.pretty(cause)}\n${OUR_MISTAKE}`))
   })
 
 /** The parser prints help, for a terminal or plain, and leaves its errors to `explain`. */

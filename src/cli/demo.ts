@@ -4,7 +4,8 @@ import * as Config from "../Config.ts"
 import { allStreams } from "../registry.ts"
 import { lastMidnight, start } from "../sandbox/Sandbox.ts"
 import { demoDatabase } from "./demoDatabase.ts"
-import { objects, print, printJson, table } from "./output.ts"
+import { jsonText } from "./jsonRows.ts"
+import { print, printJson, table } from "./output.ts"
 import { bookExitCode, printSummary, withProgress } from "./sync.ts"
 
 interface Question {
@@ -69,7 +70,11 @@ export const run = ({ json }: { readonly json: boolean }) =>
     if (json) {
       yield* printJson({
         summary,
-        answers: answers.map(({ title, sql, answer }) => ({ title, sql, rows: objects(answer) })),
+        answers: answers.map(({ title, sql, answer }) => ({
+          title,
+          sql,
+          rows: JSON.parse([...jsonText(answer)].join("")) as unknown,
+        })),
       })
     } else {
       yield* printSummary(summary)

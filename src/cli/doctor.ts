@@ -4,6 +4,7 @@ import { diagnose } from "../Doctor.ts"
 import { type Finding, type Level, Listener } from "../doctor/Finding.ts"
 import { print, printJson } from "./output.ts"
 import { transient } from "./transient.ts"
+import { visible } from "./visible.ts"
 import { type At, waiting } from "./waiting.ts"
 
 interface Options {
@@ -17,7 +18,7 @@ const MARK: Readonly<Record<Level, string>> = { pass: "✔ pass", warn: "! warn"
 /** Whose line it is, which check it was, and what it says. */
 const lineOf = ({ level, account, stream, check, message }: Finding): string => {
   const whose = [account, stream].filter(name => name !== undefined).join("/")
-  return `${MARK[level]}  ${whose === "" ? "" : `${whose} `}${check}: ${message}`
+  return `${MARK[level]}  ${visible(`${whose === "" ? "" : `${whose} `}${check}: ${message}`)}`
 }
 
 const summaryOf = (checks: ReadonlyArray<Finding>): string => {

@@ -2,6 +2,7 @@ import { Effect, Layer, Logger, type Scope } from "effect"
 import { createLogUpdate } from "log-update"
 import { Progress, type StreamProgress } from "../Progress.ts"
 import { lineLogger, loggedBy } from "./logging.ts"
+import { visible } from "./visible.ts"
 
 /** Live lines on a terminal, one per stream, drawn anew as streams tell how far they are. */
 
@@ -28,7 +29,7 @@ interface Line {
   readonly endedAt: number | undefined
 }
 
-const nameOf = ({ told }: Line) => `${told.account}/${told.stream}`
+const nameOf = ({ told }: Line) => visible(`${told.account}/${told.stream}`)
 
 const textOf = (line: Line, nameWidth: number, width: number): string => {
   const { told, startedAt, endedAt } = line
@@ -44,7 +45,7 @@ const textOf = (line: Line, nameWidth: number, width: number): string => {
   ]
   const what = told.status === "waiting" ? "waits for the streams before it" : parts.join(", ")
   const text = `${SYMBOL[told.status]} ${nameOf(line).padEnd(nameWidth)}  ${what}`
-  const whole = told.message === null ? text : `${text}  ${told.message}`
+  const whole = told.message === null ? text : `${text}  ${visible(told.message)}`
   // One column is left free: some terminals wrap a line that fills the last one.
   return whole.length < width ? whole : `${whole.slice(0, Math.max(width - 2, 0))}…`
 }

@@ -1,5 +1,6 @@
 import { Cause, Effect, FiberRef, HashMap, Inspectable, Layer, Logger, LogLevel } from "effect"
 import * as Config from "../Config.ts"
+import { visible, visibleJson, visibleLines } from "./visible.ts"
 
 /** Logs go to stderr, one line per event: text for people, JSON where a program collects them. Stdout is for what was asked. */
 
@@ -13,19 +14,22 @@ export const lineLogger = Logger.make<unknown, string>(({ annotations, cause, da
   const { account, stream, run, ...rest } = Object.fromEntries(HashMap.map(annotations, words))
   const about = [account, stream].filter(name => name !== undefined).join("/")
   const others = Object.entries(rest).map(([name, value]) => ` ${name}=${value}`)
-  const why = Cause.isEmpty(cause) ? "" : ` ${Cause.pretty(cause, { renderErrorCause: true })}`
-  return `${date.toISOString()} ${logLevel.label} ${about === "" ? "" : `${about}: `}${said(message)}${others.join("")}${why}`
+  const why = Cause.isEmpty(cause) ? "" : ` ${visibleLines(Cause.pretty(cause, { renderErrorCause: true }))}`
+  const what = `${about === "" ? "" : `${about}: `}${said(message)}${others.join("")}`
+  return `${date.toISOString()} ${logLevel.label} ${visible(what)}${why}`
 })
 
 /** One JSON object per line: `time`, `level`, `message`, and, where it is about one, `run`, `account`, `stream`. */
 export const jsonLogger = Logger.make<unknown, string>(({ annotations, cause, date, logLevel, message }) =>
-  JSON.stringify({
-    time: date.toISOString(),
-    level: logLevel.label.toLowerCase(),
-    message: said(message),
-    ...Object.fromEntries(HashMap.map(annotations, words)),
-    ...(Cause.isEmpty(cause) ? {} : { cause: Cause.pretty(cause, { renderErrorCause: true }) }),
-  }),
+  visibleJson(
+    JSON.stringify({
+      time: date.toISOString(),
+      level: logLevel.label.toLowerCase(),
+      message: said(message),
+      ...Object.fromEntries(HashMap.map(annotations, words)),
+      ...(Cause.isEmpty(cause) ? {} : { cause: Cause.pretty(cause, { renderErrorCause: true }) }),
+    }),
+  ),
 )
 
 const textLogger = Logger.withConsoleError(lineLogger)

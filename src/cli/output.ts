@@ -1,37 +1,39 @@
 import CliTable from "cli-table3"
-import { stringify } from "csv-stringify/sync"
 import { Effect } from "effect"
-import type { QueryAnswer } from "../warehouse/query.ts"
+import { visible, visibleJson, visibleLines } from "./visible.ts"
 
-/** What commands print, and how: tables for people, CSV and JSON for programs. */
+/** What commands print, and how: tables for people, JSON for programs. */
 
-/** What was asked: stdout, and nothing else goes there. */
-export const print = (text: string): Effect.Effect<void> => Effect.sync(() => console.log(text))
+/** Prints an answer. Stdout gets answers and nothing else. */
+export const print = (text: string): Effect.Effect<void> => Effect.sync(() => console.log(visibleLines(text)))
 
-export const printJson = (value: unknown): Effect.Effect<void> => print(JSON.stringify(value, null, 2))
+export const printJson = (value: unknown): Effect.Effect<void> =>
+  Effect.sync(() => console.log(visibleJson(JSON.stringify(value, null, 2))))
 
-/** What a command has to say about itself. */
-export const say = (text: string): Effect.Effect<void> => Effect.sync(() => console.error(text))
+/** Says something about the command itself, on stderr. */
+export const say = (text: string): Effect.Effect<void> => Effect.sync(() => console.error(visibleLines(text)))
 
 const NUMBER = /^-?\d+(\.\d+)?$/
 
-/** A table for a terminal; columns of numbers are set flush right, null is left blank. */
-export const table = ({ columns, rows }: QueryAnswer): string => {
+interface Table {
+  readonly columns: ReadonlyArray<string>
+  readonly rows: ReadonlyArray<ReadonlyArray<string | null>>
+}
+
+/**
+ * A table for a terminal; columns of numbers are set flush right, null is left blank. Every cell is one line: its hidden
+ * characters are shown as `visible` shows them.
+ */
+export const table = ({ columns, rows }: Table): string => {
   const isNumeric = (i: number) => rows.every(row => row[i] == null || NUMBER.test(row[i]))
   const drawn = new CliTable({
-    head: [...columns],
+    head: columns.map(visible),
     colAligns: columns.map((_, i) => (rows.length > 0 && isNumeric(i) ? "right" : "left")),
     style: { head: [], border: [], compact: true },
   })
-  drawn.push(...rows.map(row => row.map(value => value ?? "")))
+  drawn.push(...rows.map(row => row.map(value => visible(value ?? ""))))
   return drawn.toString()
 }
 
-export const csv = ({ columns, rows }: QueryAnswer): string => stringify([columns, ...rows]).trimEnd()
-
-/** One object per row; every value is the text that Postgres prints, so that no digit is lost, or null. */
-export const objects = ({ columns, rows }: QueryAnswer): ReadonlyArray<Record<string, string | null>> =>
-  rows.map(row => Object.fromEntries(columns.map((column, i) => [column, row[i] ?? null])))
-
-/** Whether somebody looks on, at a terminal that can take back what it shows. */
+/** True where stderr is a terminal that can take back what it shows. */
 export const isLive = (): boolean => process.stderr.isTTY === true && process.env.TERM !== "dumb"

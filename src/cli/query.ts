@@ -1,7 +1,11 @@
 import { Effect } from "effect"
 import * as App from "../App.ts"
+import { counted } from "../counted.ts"
+import { csvHead, csvRows } from "./csv.ts"
 import { demoDatabase } from "./demoDatabase.ts"
-import { csv, objects, print, printJson, table } from "./output.ts"
+import { jsonText } from "./jsonRows.ts"
+import { print, table } from "./output.ts"
+import { intoStdout } from "./reportFiles.ts"
 import { waiting } from "./waiting.ts"
 
 interface Options {
@@ -11,7 +15,16 @@ interface Options {
   readonly demo: boolean
 }
 
-/** Prints what one statement answers, every value as Postgres prints it. */
+/** Rows turned into CSV together. */
+const BATCH_ROWS = 1_000
+
+function* csvText({ columns, types, rows }: App.QueryAnswer): Generator<string> {
+  yield csvHead(columns)
+  for (let from = 0; from < rows.length; from += BATCH_ROWS)
+    yield csvRows(rows.slice(from, from + BATCH_ROWS), types)
+}
+
+/** Prints the answer to one statement: a table, CSV as psql writes it, or JSON with typed values. */
 export const run = (options: Options) =>
   Effect.gen(function* () {
     const answer = yield* waiting("asking", () =>
@@ -19,8 +32,7 @@ export const run = (options: Options) =>
         ? Effect.provide(App.query(options.statement), App.warehouse(demoDatabase))
         : App.queryConfigured(options.statement),
     )
-    const { length } = answer.rows
-    yield* options.json
-      ? printJson(objects(answer))
-      : print(options.csv ? csv(answer) : `${table(answer)}\n${length} ${length === 1 ? "row" : "rows"}`)
+    if (options.json) return yield* Effect.promise(() => intoStdout(jsonText(answer)))
+    if (options.csv) return yield* Effect.promise(() => intoStdout(csvText(answer)))
+    yield* print(`${table(answer)}\n${counted(answer.rows.length, "row")}`)
   })

@@ -3,6 +3,7 @@ import * as App from "../App.ts"
 import { print, printJson, say, table } from "./output.ts"
 import { intoStdout } from "./reportFiles.ts"
 import { bookExitCode, printSummary, withProgress } from "./sync.ts"
+import { visible, visibleJson } from "./visible.ts"
 
 interface Narrowed {
   readonly account: ReadonlyArray<string>
@@ -22,7 +23,7 @@ const toSeconds = (time: string) => time.replace(/\.\d+/, "")
 async function* arrayOf(batches: AsyncIterable<ReadonlyArray<unknown>>) {
   let between = "["
   for await (const batch of batches) {
-    yield between + JSON.stringify(batch, null, 2).slice(1, -2)
+    yield between + visibleJson(JSON.stringify(batch, null, 2).slice(1, -2))
     between = ","
   }
   yield between === "[" ? "[]\n" : "\n]\n"
@@ -73,7 +74,7 @@ export const show = ({ id, json }: { readonly id: number; readonly json: boolean
       ["last run", reject.runId],
       ["state", reject.unlistedAt === null ? "open" : `no longer listed since ${reject.unlistedAt}`],
     ]
-    const lines = facts.map(([name, value]) => `${`${name}:`.padEnd(12)}${value ?? "-"}`)
+    const lines = facts.map(([name, value]) => `${`${name}:`.padEnd(12)}${visible(value ?? "-")}`)
     yield* print([...lines, "", reject.raw].join("\n"))
   }).pipe(Effect.provide(App.configuredWarehouse))
 

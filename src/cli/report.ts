@@ -7,6 +7,7 @@ import { demoDatabase } from "./demoDatabase.ts"
 import { secondsOf } from "./maxAge.ts"
 import { print, say } from "./output.ts"
 import { csvDirectory, intoFile, intoStdout, refuseDirectory, type WriteText } from "./reportFiles.ts"
+import { visibleJson } from "./visible.ts"
 import { told, waiting } from "./waiting.ts"
 
 type Format = "html" | "csv" | "json"
@@ -83,14 +84,14 @@ const csv = (asReader: AsReader, filter: ReportFilter, directory: string) =>
     const files = yield* waiting("the views", at =>
       csvDirectory(directory, take =>
         asReader(url =>
-          viewsOf(url, filter, (view, columns, batches, isDated) => {
+          viewsOf(url, filter, (view, shape, batches, isDated) => {
             const counted = async function* () {
               for await (const batch of told(at, view, batches)) {
                 if (isDated) dated += batch.length
                 yield batch
               }
             }
-            return take(view, columns, counted(), isDated)
+            return take(view, shape, counted(), isDated)
           }),
         ),
       ),
@@ -99,11 +100,16 @@ const csv = (asReader: AsReader, filter: ReportFilter, directory: string) =>
     if (dated === 0) yield* sayNothing(filter)
   })
 
+/** The same JSON without characters that a terminal would act on. Each part ends between two strings of it. */
+async function* shown(parts: AsyncIterable<string> | Iterable<string>) {
+  for await (const part of parts) yield visibleJson(part)
+}
+
 const json = (asReader: AsReader, filter: ReportFilter, told: Told, file: string) =>
   waiting("the figures", at => {
     const watch = (rows: number) => at("long lists", rows)
     const by = (write: WriteText) => asReader(url => documentOf(url, filter, told, write, watch))
-    return file === "-" ? by(intoStdout) : intoFile(file, by)
+    return file === "-" ? by(text => intoStdout(shown(text))) : intoFile(file, by)
   })
 
 const html = (asReader: AsReader, filter: ReportFilter, told: Told, file: string) =>

@@ -4,10 +4,10 @@ import { mkdir, readdir, rename, rm, stat } from "node:fs/promises"
 import { join, resolve } from "node:path"
 import { Readable } from "node:stream"
 import { pipeline } from "node:stream/promises"
-import { stringify } from "csv-stringify"
 import { Effect } from "effect"
 import { ConfigurationError, WarehouseError } from "../Errors.ts"
 import type { TakeView } from "../warehouse/reportViews.ts"
+import { csvHead, csvRows } from "./csv.ts"
 
 /** Where a report goes. Nobody ever finds half of one: it gets its name when it is whole. */
 
@@ -79,18 +79,14 @@ export const intoStdout: WriteText = async text => {
   })
 }
 
-/** `=1+2` from outside is a text, and a spreadsheet must not take it for more; a negative number is one. */
-const safe = (text: string | null): string | null =>
-  text !== null && /^[=+\-@\t\r]/.test(text) && !/^-?\d+(\.\d+)?$/.test(text) ? `'${text}` : text
-
 const csvInto =
   (directory: string): TakeView =>
-  async (view, columns, batches) => {
-    const rows = async function* () {
-      yield columns
-      for await (const batch of batches) for (const row of batch) yield row.map(safe)
+  async (view, { columns, types }, batches) => {
+    const text = async function* () {
+      yield csvHead(columns)
+      for await (const batch of batches) yield csvRows(batch, types)
     }
-    await pipeline(Readable.from(rows()), stringify(), openedFor(join(directory, `${view}.csv`)))
+    await pipeline(Readable.from(text()), openedFor(join(directory, `${view}.csv`)))
   }
 
 /** A directory that holds nothing but such files is replaced as a whole; any other is somebody's. */

@@ -4,6 +4,7 @@ import { ago } from "../Health.ts"
 import type { JudgedStatus } from "../Standing.ts"
 import { secondsOf } from "./maxAge.ts"
 import { print, printJson, table } from "./output.ts"
+import { visible } from "./visible.ts"
 
 const COLUMNS = [
   "account",
@@ -67,7 +68,7 @@ const said = (
     const words = wordsOf(status)
     if (words !== null) about.set(words, [...(about.get(words) ?? []), status])
   }
-  return Array.from(about, ([words, streams]) => `${mark} ${namesOf(streams, statuses)}: ${words}`)
+  return Array.from(about, ([words, streams]) => visible(`${mark} ${namesOf(streams, statuses)}: ${words}`))
 }
 
 /** Of an account that is configured no more: how old its figures are, and how to have it judged. */

@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import * as App from "../App.ts"
 import { isLive, print, printJson, table } from "./output.ts"
+import { visible } from "./visible.ts"
 
 interface Options {
   readonly account: ReadonlyArray<string>
@@ -51,7 +52,7 @@ export const printSummary = ({ streams }: App.RunSummary): Effect.Effect<void> =
   const columns = isNamed ? ["account", ...COLUMNS] : COLUMNS
   const lines = [
     table({ columns, rows }),
-    ...Array.from(said, ([text, about]) => `${about.join(", ")}: ${text}`),
+    ...Array.from(said, ([text, about]) => visible(`${about.join(", ")}: ${text}`)),
     ...(streams.some(({ rejected }) => rejected > 0)
       ? ["What was rejected, and why: `paycombat-sync rejects list`."]
       : []),

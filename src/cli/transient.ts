@@ -1,5 +1,6 @@
 import { createLogUpdate } from "log-update"
 import { isLive } from "./output.ts"
+import { visible } from "./visible.ts"
 
 /** What is being done, on a line of stderr that goes again, where a person looks on. */
 export interface Transient {
@@ -17,5 +18,5 @@ export const transient = (isWanted: boolean): Transient => {
     // Gives the cursor back, which is hidden while a line is drawn anew.
     draw.done()
   }
-  return { show: text => draw(`… ${text}`), clear }
+  return { show: text => draw(`… ${visible(text)}`), clear }
 }

@@ -3,10 +3,13 @@ import postgres from "postgres"
 import { ConfigurationError, WarehouseError } from "../Errors.ts"
 import { warehouseError } from "./Database.ts"
 import { asReader } from "./reader.ts"
+import { type ValueType, valueTypesOf } from "./valueTypes.ts"
 
 /** Each value is the text that Postgres prints: no digit of an amount and no microsecond passes through a number. */
 export interface QueryAnswer {
   readonly columns: ReadonlyArray<string>
+  /** The columns' types, in their order. */
+  readonly types: ReadonlyArray<ValueType>
   readonly rows: ReadonlyArray<ReadonlyArray<string | null>>
 }
 
@@ -54,6 +57,10 @@ const answer = (
           message:
             "`query` runs one statement that answers with rows: SELECT, WITH, VALUES, TABLE, SHOW or EXPLAIN.",
         })
+      const types = await valueTypesOf(
+        sql,
+        columns.map(({ type }) => type),
+      )
       const rows: Array<ReadonlyArray<string | null>> = []
       let characters = 0
       let taken: unknown
@@ -71,7 +78,7 @@ const answer = (
       const last: unknown = await running.cursor(BATCH_ROWS, take)
       // The driver hands over the last batch only where the command's tag counts rows: EXPLAIN and SHOW do not.
       if (last !== taken && Array.isArray(last)) take(last)
-      return { columns: columns.map(({ name }) => name), rows }
+      return { columns: columns.map(({ name }) => name), types, rows }
     },
     catch: error => {
       if (error instanceof ConfigurationError || error instanceof WarehouseError) return error

@@ -6,6 +6,7 @@ import { warehouseError } from "./Database.ts"
 import { allOf } from "./reader.ts"
 import { scopeOf } from "./reportScope.ts"
 import { accountIs, currencyIs, dayIs, dayOf, rowsOf, where } from "./reportSql.ts"
+import { type ValueType, valueTypesOf } from "./valueTypes.ts"
 
 /** Hands over whole views of `analytics`, batch by batch: they may be larger than memory. */
 
@@ -13,10 +14,16 @@ const BATCH_ROWS = 2_000
 
 export type Batch = ReadonlyArray<ReadonlyArray<string | null>>
 
+/** A view's columns and their types, in the same order. */
+export interface ViewShape {
+  readonly columns: ReadonlyArray<string>
+  readonly types: ReadonlyArray<ValueType>
+}
+
 /** Takes one view; what it does with the batches decides how fast they come. */
 export type TakeView = (
   view: string,
-  columns: ReadonlyArray<string>,
+  shape: ViewShape,
   batches: AsyncIterable<Batch>,
   /** Whether the days of the filter hold for its rows. */
   isDated: boolean,
@@ -57,11 +64,12 @@ export const eachView = (
     yield* scopeOf(sql, filter)
     const views = yield* rowsOf(
       sql,
-      `SELECT relname AS view, string_agg(attname, ' ' ORDER BY attnum) AS columns
+      `SELECT relname AS view, string_agg(attname, ' ' ORDER BY attnum) AS columns,
+         string_agg(atttypid::text, ' ' ORDER BY attnum) AS types
        FROM pg_catalog.pg_class JOIN pg_catalog.pg_attribute ON attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped
        WHERE relnamespace = 'analytics'::regnamespace AND relkind = 'v' GROUP BY relname ORDER BY relname`,
     )
-    for (const { view, columns } of views) {
+    for (const { view, columns, types } of views) {
       const names = columns!.split(" ")
       const conditions = where(
         ...accountIs(filter),
@@ -69,11 +77,12 @@ export const eachView = (
         ...(DAYS[view!] === undefined ? [] : dayIs(filter, DAYS[view!])),
       )
       yield* Effect.tryPromise({
-        try: () => {
+        try: async () => {
+          const shape = { columns: names, types: await valueTypesOf(sql, types!.split(" ").map(Number)) }
           const statement = sql.unsafe(`SELECT * FROM analytics.${view}${conditions}`).raw()
           return take(
             view!,
-            names,
+            shape,
             texts(allOf(sql, statement.cursor(BATCH_ROWS) as AsyncIterable<Array<Array<Buffer>>>)),
             DAYS[view!] !== undefined,
           )
