@@ -60,7 +60,11 @@ describe.each<PostgresVersion>(["18", "14"])("query on Postgres %s", version => 
       const many = yield* ask("SELECT n FROM generate_series(1, 2500) n")
       expect(many.rows.map(([n]) => Number(n))).toEqual(Array.from({ length: 2500 }, (_, index) => index + 1))
       expect((yield* ask("SELECT n FROM generate_series(1, 2000) n;")).rows).toHaveLength(2000)
-      expect(yield* ask("SELECT 1 AS one WHERE false")).toEqual({ columns: ["one"], rows: [] })
+      expect(yield* ask("SELECT 1 AS one WHERE false")).toEqual({
+        columns: ["one"],
+        types: [{ kind: "integer" }],
+        rows: [],
+      })
     }),
   )
 

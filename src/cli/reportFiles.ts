@@ -70,13 +70,23 @@ export const intoFile = <A, E>(
     )
   })
 
-/** Writes text to stdout as it comes, and no faster than it is read. Who reads it may stop. */
+/** Writes text to stdout as it comes, and no faster than it is read. Its reader may stop reading. */
 export const intoStdout: WriteText = async text => {
   const { stdout } = process
-  await pipeline(Readable.from(text), stdout, { end: false }).catch(error => {
-    // Its own end, not one of the connection that the text comes from.
-    if (stdout.errored !== error && !stdout.destroyed) throw error
-  })
+  // `main.ts` answers for an error of stdout; one of the connection that the text comes from is thrown. Stdout is never
+  // destroyed, and forgets its error at once: only the event tells which of the two it was.
+  let ofStdout: unknown
+  const note = (error: unknown) => {
+    ofStdout = error
+  }
+  stdout.once("error", note)
+  try {
+    await pipeline(Readable.from(text), stdout, { end: false })
+  } catch (error) {
+    if (error !== ofStdout && !stdout.destroyed) throw error
+  } finally {
+    stdout.off("error", note)
+  }
 }
 
 const csvInto =

@@ -1,10 +1,11 @@
-import { Either, ParseResult } from "effect"
+import { Either } from "effect"
 import type postgres from "postgres"
 import { isId } from "../Fields.ts"
 import { contentHash, type Json, stringifyJson } from "../Json.ts"
 import type { Normalized, Stream } from "../Stream.ts"
 import { arraysOf, shapeOf, unnestOf } from "./bulk.ts"
 import { type Tombstone, withoutErased } from "./erasures.ts"
+import { explain, pathName } from "./reasons.ts"
 import { type Reject, rejectOf } from "./rejects.ts"
 import { unstorableText } from "./unstorable.ts"
 
@@ -75,12 +76,14 @@ export const decode = (
   const reject = (field: string | null, reason: string): Reject =>
     rejectOf({ id, field, reason, raw, hash, readAt })
   const unstorable = unstorableText(record, raw)
-  if (unstorable !== undefined) return Either.left(reject(unstorable.field || null, unstorable.reason))
+  if (unstorable !== undefined) {
+    const field = pathName(stream, unstorable.path)
+    return Either.left(reject(field || null, `${field || "record"}: ${unstorable.problem}`))
+  }
   return stream.decode(record).pipe(
     Either.mapLeft(issue => {
-      const [first] = ParseResult.ArrayFormatter.formatIssueSync(issue)
-      const field = first === undefined ? "" : first.path.join(".")
-      return reject(field || null, `${field || "record"}: ${first?.message ?? "does not decode"}`)
+      const { field, reason } = explain(record, issue)
+      return reject(field, reason)
     }),
     Either.filterOrLeft(
       () => id !== null,

@@ -89,7 +89,7 @@ interface StoredReject {
   readonly readAt: string
 }
 
-/** Redacts a batch of rejects, with their reasons, which may quote a value; answers the last one's id. */
+/** Redacts a batch of rejects, with their reasons; answers the last one's id. */
 const rewriteRejectsAfter = async (tx: Transaction, held: Held, stream: Stream, after: string) => {
   const stored = await tx<Array<StoredReject>>`
     SELECT reject_id::text AS "rejectId", record_id AS "recordId", raw, content_hash AS "contentHash",

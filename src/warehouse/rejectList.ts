@@ -4,7 +4,7 @@ import type { WarehouseError } from "../Errors.ts"
 import { arrayLiteral } from "./bulk.ts"
 import { attempt } from "./Database.ts"
 
-/** Looking at records that could not become a row. For the owner: reasons and raw texts hold personal data. */
+/** Looking at records that could not become a row. For the owner: raw texts hold personal data; reasons quote nothing of them. */
 
 /** Rejects that a list for people shows: a bad day of an API leaves many thousands of them. */
 const LISTED_MAX = 1_000

@@ -19,7 +19,7 @@ export interface Reject {
   readonly readAt: string
 }
 
-/** A reject whose reason fits: it may repeat a value of any length. */
+/** A reject whose reason fits. */
 export const rejectOf = (reject: Reject): Reject => ({
   ...reject,
   reason: reject.reason.slice(0, REASON_LENGTH_MAX).replaceAll("\u0000", "\uFFFD").toWellFormed(),

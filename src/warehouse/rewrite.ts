@@ -22,7 +22,7 @@ const BATCH_BYTES = 8_000_000
 /** Records that are named of those that could not be made anew. */
 const NAMED_MAX = 10
 
-/** A stored record that could not be made anew, and stays as it is. `reason` may quote what is in it: not for a log. */
+/** A stored record that could not be made anew, and stays as it is. */
 export interface Failure {
   readonly id: string
   readonly field: string | null
@@ -252,7 +252,7 @@ export const rewriteRecords = (
           const done = await nextBatch(tx, held, stream, change, after)
           if (done === null) return null
           await book?.(tx, done)
-          // What a transaction answers is kept in its lease: no reason, which may quote a value.
+          // What a transaction answers is kept in its lease: no reason.
           const { failures, ...counts } = done
           const named = failures.slice(0, NAMED_MAX).map(({ id, field }) => ({ id, field }))
           return { ...counts, failed: failures.length, named }

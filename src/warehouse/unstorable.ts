@@ -42,26 +42,15 @@ const problemOf = (value: unknown): string | undefined => {
   return undefined
 }
 
-/** Of the way to a value, what a reject names: this many keys, and of each this many characters. */
-const KEYS_MAX = 10
-const KEY_LENGTH_MAX = 40
-
-/** Keys on the way to a value, as a reject names it. */
-const nameOf = (path: ReadonlyArray<string>): string => {
-  const keys = path
-    .slice(0, KEYS_MAX)
-    .map(key => (key === "" ? "(an empty key)" : key.slice(0, KEY_LENGTH_MAX).toWellFormed()))
-  return [...keys, ...(path.length > KEYS_MAX ? ["…"] : [])].join(".")
+/** A part of a record that cannot be stored: the keys on the way to it, and what is wrong with it. */
+export interface Unstorable {
+  readonly path: ReadonlyArray<string>
+  readonly problem: string
 }
 
-interface Found {
-  readonly field: string
-  readonly reason: string
-}
-
-const search = (value: unknown, path: ReadonlyArray<string>): Found | undefined => {
+const search = (value: unknown, path: ReadonlyArray<string>): Unstorable | undefined => {
   const problem = problemOf(value)
-  if (problem !== undefined) return { field: nameOf(path), reason: `${nameOf(path) || "record"}: ${problem}` }
+  if (problem !== undefined) return { path, problem }
   if (typeof value !== "object" || value === null || value instanceof LosslessNumber) return undefined
   for (const [key, child] of Object.entries(value)) {
     const found =
@@ -72,9 +61,9 @@ const search = (value: unknown, path: ReadonlyArray<string>): Found | undefined 
 }
 
 /**
- * The first part of a record that Postgres can hold neither as `text` nor in `jsonb`, if there is one; `field`
- * is empty where it is the record itself. `raw` is the record's JSON text: a scan of it spares nearly every
+ * Finds the first part of a record that Postgres can hold neither as `text` nor in `jsonb`; its path is empty where it
+ * is the record itself. `raw` is the record's JSON text: a scan of it spares nearly every
  * record the walk.
  */
-export const unstorableText = (record: Json, raw: string): Found | undefined =>
+export const unstorableText = (record: Json, raw: string): Unstorable | undefined =>
   SUSPECT.test(raw) || !isPlain(record) ? search(record, []) : undefined

@@ -137,7 +137,8 @@ const writeOrReject = async (
     if (code === undefined || !BAD_VALUE.test(code)) throw error
     const [only] = versions
     if (versions.length === 1 && only !== undefined) {
-      const reason = `record: Postgres refused it: ${error instanceof Error ? error.message : code} (${code})`
+      // Not in its words, which quote the value.
+      const reason = `record: Postgres refused it (${code})`
       return { ...NOTHING, rejects: [rejectOf({ ...only, field: null, reason })] }
     }
     const middle = versions.length >> 1

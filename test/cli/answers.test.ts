@@ -137,9 +137,37 @@ describe.concurrent("query", () => {
       expect(table.stdout).toContain(`│ ${DIGITS} │`)
       expect(table.stdout).toContain("1 row\n")
       expect(csv.stdout).toBe(`amount,nothing,words,yes\n${DIGITS},,"a, ""b""",t\n`)
-      expect(JSON.parse(json.stdout)).toEqual([{ amount: DIGITS, nothing: null, words: 'a, "b"', yes: "t" }])
+      expect(JSON.parse(json.stdout)).toEqual([{ amount: DIGITS, nothing: null, words: 'a, "b"', yes: true }])
       const none = yield* query("SELECT * FROM settlement", "--json")
       expect(none.stdout).toBe("[]\n")
+    }),
+  )
+
+  it.scopedLive("prints nothing that a terminal would act on, and the same CSV as psql", () =>
+    Effect.gen(function* () {
+      const { query } = yield* reader
+      const statement =
+        "SELECT * FROM (VALUES (E'a\\x1b[31m\\n', '=cmd'), (NULL, 'ab   '), (NULL, NULL)) AS v (x, x)"
+      const [table, csv, json, failed] = yield* Effect.all(
+        [
+          query(statement),
+          query(statement, "--csv"),
+          query(statement, "--json"),
+          query("SELECT E'a\\x1b[31m\\nb'::int"),
+        ],
+        { concurrency: 2 },
+      )
+      expect(table.stdout).toContain(String.raw`a\x1b[31m\n │ =cmd`)
+      expect(table.stdout).toContain("3 rows\n")
+      expect(csv.stdout).toBe(`x,x\n"a\u001b[31m\n",'=cmd\n,ab   \n,\n`)
+      expect(JSON.parse(json.stdout)).toEqual([
+        { x: "a\u001b[31m\n", x_2: "=cmd" },
+        { x: null, x_2: "ab   " },
+        { x: null, x_2: null },
+      ])
+      for (const { stdout, stderr } of [table, json, failed]) expect(stdout + stderr).not.toContain("\u001b")
+      expect(failed.code).toBe(1)
+      expect(saidIn(failed.stderr)).toHaveLength(1)
     }),
   )
 

@@ -56,7 +56,10 @@ describe.concurrent("rejects", () => {
         "transactions.amount",
         "transactions.amount",
       ])
-      expect(all.stdout).not.toContain('"raw"')
+      for (const { stdout } of [all, yield* run(["rejects", "list"])]) {
+        expect(stdout).not.toContain('"raw"')
+        expect(stdout).not.toContain(SECRET)
+      }
       yield* sql("UPDATE sync.rejects SET unlisted_at = now() WHERE stream = 'payouts'")
       const [payout] = listed.filter(({ stream }) => stream === "payouts")
 
@@ -84,6 +87,33 @@ describe.concurrent("rejects", () => {
       const { raw, ...facts } = json<{ readonly raw: string }>(whole.stdout)
       expect(json(raw)).toMatchObject({ updated_at: 5, description: SECRET })
       expect(facts).toMatchObject({ stream: "payouts", field: "updated_at", account: "default" })
+    }),
+  )
+
+  it.scopedLive("show what the API sent without what a terminal would act on", () =>
+    Effect.gen(function* () {
+      const { run, ownerUrl } = yield* on({ template: MIGRATED })
+      const sandbox = yield* start(SMALL)
+      const id = "x\u001b]0;title\u0007\n✔ all is well\u202e\u009b31m"
+      sandbox.patch("transactions", 4, { transaction_id: id, amount: { [SECRET]: SECRET } })
+      sandbox.patch("transactions", 3, { event_type: "=cmd\u001b[31m\n", event_name: "" })
+      yield* syncOnce(yield* connect(ownerUrl), sandbox)
+      const [list, show, listJson, table] = yield* Effect.all(
+        [
+          run(["rejects", "list"]),
+          run(["rejects", "show", "1"]),
+          run(["rejects", "list", "--json"]),
+          run(["status"]),
+        ],
+        { concurrency: 2 },
+      )
+      const shown = String.raw`x\x1b]0;title\x07\n✔ all is well\u202e\x9b31m`
+      expect(list.stdout).toContain(shown)
+      expect(show.stdout).toContain(`record:     ${shown}\n`)
+      expect(json<ReadonlyArray<{ readonly recordId: string }>>(listJson.stdout)[0]!.recordId).toBe(id)
+      for (const { stdout, stderr } of [list, show, listJson, table])
+        expect((stdout + stderr).replaceAll("\n", "")).not.toMatch(/[\p{Cc}\p{Cf}]/u)
+      expect(list.stdout).not.toContain(SECRET)
     }),
   )
 

@@ -53,7 +53,7 @@ describe.each<PostgresVersion>(["18", "14"])("a record that cannot become a row,
     ["half a character", "event_name", record("bad", { event_name: "a\ud800" })],
     [
       "unstorable text in a field without a column",
-      "additional_data.note",
+      "additional_data.(a key)",
       record("bad", { additional_data: { note: "\u0000" } }),
     ],
     ["an unstorable key", "additional_data.(a key)", record("bad", { additional_data: { "\u0000": 1 } })],
