@@ -1,7 +1,7 @@
 import { hostname } from "node:os"
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import type * as HttpClient from "@effect/platform/HttpClient"
-import { Effect, Fiber, Layer, Option, type Redacted } from "effect"
+import { Effect, Layer, Option, type Redacted } from "effect"
 import * as Config from "./Config.ts"
 import { ConfigurationError, type LeaseError, type WarehouseError } from "./Errors.ts"
 import { type RunOptions, runOnce } from "./Pipeline.ts"
@@ -21,10 +21,10 @@ import type { ServeOptions } from "./Serve.ts"
 import { standingOf } from "./Standing.ts"
 import type { Scope } from "./Upkeep.ts"
 import { upToDate } from "./UpToDate.ts"
+import { existingWarehouse } from "./WarehouseLayer.ts"
 import { type BackupSummary, backup as backupOf, type TellRows } from "./warehouse/backup.ts"
-import { connect, Warehouse } from "./warehouse/Database.ts"
-import { embeddedPostgres } from "./warehouse/EmbeddedPostgres.ts"
-import { accountsOfPerson, type Erasure, erasePerson } from "./warehouse/erase.ts"
+import { Warehouse } from "./warehouse/Database.ts"
+import { accountsOfPerson, countErasure, type Erasure, erasePerson } from "./warehouse/erase.ts"
 import { type MigrationReport, migrate, type Pending, pendingMigrations } from "./warehouse/migrator.ts"
 import { type QueryAnswer, runQuery } from "./warehouse/query.ts"
 import type { TakeRejects } from "./warehouse/rejectList.ts"
@@ -37,44 +37,16 @@ export { ConfigurationError, LeaseError, WarehouseError } from "./Errors.ts"
 export { Progress, type StreamProgress } from "./Progress.ts"
 export { telemetry } from "./Telemetry.ts"
 export { upToDate } from "./UpToDate.ts"
+export {
+  configuredExisting,
+  configuredWarehouse,
+  existingWarehouse,
+  missingWarehouse,
+  warehouse,
+} from "./WarehouseLayer.ts"
 export { Warehouse } from "./warehouse/Database.ts"
 export type { QueryAnswer } from "./warehouse/query.ts"
 export type { RunSummary, StreamSummary } from "./warehouse/Summary.ts"
-
-/** So long the embedded Postgres takes at most when all is well. */
-const STARTED_WITHIN = "2 seconds"
-
-/** The embedded Postgres; says so where whoever waits for it would wonder. */
-const startedEmbedded = (dataDir: string) =>
-  Effect.gen(function* () {
-    const notYet = yield* Effect.logInfo(
-      "the embedded Postgres is starting: after a crash it first replays its log, which may take minutes",
-    ).pipe(Effect.delay(STARTED_WITHIN), Effect.fork)
-    return yield* Effect.ensuring(embeddedPostgres(dataDir), Fiber.interrupt(notYet))
-  })
-
-/** The Postgres of these settings, open until the layer's scope closes: the given one, or the embedded one. */
-export const warehouse = (
-  settings: Config.DatabaseSettings,
-): Layer.Layer<Warehouse, ConfigurationError | WarehouseError> =>
-  Layer.scoped(
-    Warehouse,
-    Effect.gen(function* () {
-      if (Option.isSome(settings.url)) {
-        const sql = yield* connect(settings.url.value)
-        return { sql, isEmbedded: false, readerUrl: settings.readerUrl, ownerUrl: settings.url.value }
-      }
-      const server = yield* startedEmbedded(settings.dataDir)
-      for (const note of server.notes) yield* Effect.logInfo(note)
-      const sql = yield* connect(server.ownerUrl)
-      const { ownerUrl, moved } = server
-      return { sql, isEmbedded: true, readerUrl: Option.some(server.readerUrl), ownerUrl, moved }
-    }),
-  )
-
-/** The configured Postgres. */
-export const configuredWarehouse: Layer.Layer<Warehouse, ConfigurationError | WarehouseError> =
-  Layer.unwrapEffect(Effect.map(Config.database, warehouse))
 
 /** What speaks HTTP. The token's header is redacted for the whole application. */
 export const http: Layer.Layer<HttpClient.HttpClient> = Layer.merge(FetchHttpClient.layer, redactedHeaders)
@@ -176,7 +148,7 @@ export const asConfiguredReader = <A, E>(
   Effect.flatMap(Config.database, settings =>
     Option.match(settings.readerUrl, {
       onSome: use,
-      onNone: () => Effect.provide(asReader(use), warehouse(settings)),
+      onNone: () => Effect.provide(asReader(use), existingWarehouse(settings)),
     }),
   )
 
@@ -274,6 +246,17 @@ export const eraseCustomer = (
     const { sql } = yield* Warehouse
     yield* current
     return yield* erasePerson(sql, yield* allStreams, account, customer, `${hostname()}:${process.pid}`)
+  })
+
+/** Counts what `eraseCustomer` would do now, and changes nothing. A sync may be under way. */
+export const previewErasure = (
+  customer: string,
+  account: string,
+): Effect.Effect<Erasure, ConfigurationError | WarehouseError, Warehouse> =>
+  Effect.gen(function* () {
+    const { sql } = yield* Warehouse
+    yield* current
+    return yield* countErasure(sql, yield* allStreams, account, customer)
   })
 
 /** Saves the warehouse as it is, up to date or not, to a file, while syncs may go on. */

@@ -2,7 +2,7 @@ import { Config, ConfigError, Duration, Effect, Either, Option, Redacted } from 
 import { ConfigurationError } from "./Errors.ts"
 import type { Privacy } from "./Personal.ts"
 import type { Account } from "./paycombat/Client.ts"
-import { httpUrl, inOneLine, parsed, postgresUrl, text, wholeNumber } from "./Variable.ts"
+import { headerSecret, httpUrl, inOneLine, parsed, postgresUrl, text, wholeNumber } from "./Variable.ts"
 
 /**
  * The settings, each documented where it is read, with its default and its bounds. `.env` is read too; the
@@ -78,7 +78,7 @@ const accountSettings = (account: string, streams: ReadonlyArray<string>) => {
     )
   return Config.all({
     name: Config.succeed(account),
-    token: Config.map(text(suffixed("PAYCOMBAT_TOKEN", account)), Redacted.make),
+    token: headerSecret(suffixed("PAYCOMBAT_TOKEN", account)),
     baseUrl: Config.withDefault(ownOrAll(account, "PAYCOMBAT_BASE_URL", httpUrl), DEFAULT_BASE_URL),
     pageSize: bound("PAYCOMBAT_PAGE_SIZE", { min: 1, max: 10_000 }, 100),
     ratePerSecond: bound("PAYCOMBAT_RATE_PER_SECOND", { min: 1, max: 100_000 }, 10),

@@ -1,28 +1,47 @@
 import { Config, ConfigError, Either, Redacted } from "effect"
+import { judgeBaseUrl } from "./baseUrl.ts"
 import { ConfigurationError } from "./Errors.ts"
 
-/** How a variable of the environment is read, and how it is said what is wrong with one. */
+/** Reads one variable of the environment, and says what is wrong with it. */
 
-const malformed = (name: string, message: string) => ConfigError.InvalidData([name], message)
+/** A quote at either end: of a keyboard, or of a word processor. */
+const QUOTE_AT_END = /^["'`“”‘’„«»]|["'`“”‘’„«»]$/
 
-/** A variable as trimmed text; an empty one counts as not set, as in a copied `.env.example`. */
+/** Reports a value that holds what no setting has. Undefined for a value that a setting may have. */
+const flawOf = (value: string): string | undefined => {
+  if (QUOTE_AT_END.test(value))
+    return "begins or ends with a quote that is part of the value: Docker's --env-file keeps quotes, and a quote without its partner stays. Write the value without quotes"
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to find.
+  if (/[\u0000-\u001f\u007f]/.test(value))
+    return "holds a line break or another control character: is a quote missing at its end?"
+  return undefined
+}
+
+/**
+ * A variable as trimmed text; an empty one counts as not set, as in a copied `.env.example`. A value with quotes or
+ * control characters is an error.
+ */
 export const text = (name: string) =>
   Config.string(name).pipe(
     Config.mapOrFail(value => {
       const trimmed = value.trim()
-      return trimmed === ""
-        ? // Without a path: the name of the variable that is mapped is put before it.
-          Either.left(ConfigError.MissingData([], "is not set"))
-        : Either.right(trimmed)
+      // Without a path: the name of the variable that is mapped is put before it.
+      if (trimmed === "") return Either.left(ConfigError.MissingData([], "is not set"))
+      const flaw = flawOf(trimmed)
+      return flaw === undefined ? Either.right(trimmed) : Either.left(ConfigError.InvalidData([], flaw))
     }),
   )
 
-export const parsed = <A>(name: string, expectation: string, parse: (value: string) => A | undefined) =>
+/** A variable by the rules of `judge`, which answers with the value or with the end of a sentence about the variable. */
+const judged = <A>(name: string, judge: (value: string) => Either.Either<A, string>) =>
   text(name).pipe(
     Config.mapOrFail(value =>
-      Either.fromNullable(parse(value), () => malformed(name, `must be ${expectation}`)),
+      Either.mapLeft(judge(value), reason => ConfigError.InvalidData([name], reason)),
     ),
   )
+
+export const parsed = <A>(name: string, expectation: string, parse: (value: string) => A | undefined) =>
+  judged(name, value => Either.fromNullable(parse(value), () => `must be ${expectation}`))
 
 export const wholeNumber = (name: string, bounds: { readonly min: number; readonly max: number }) =>
   parsed(name, `a whole number from ${bounds.min} to ${bounds.max}`, value => {
@@ -38,9 +57,13 @@ const isUrl = (value: string, protocols: ReadonlyArray<string>): boolean => {
   }
 }
 
-export const httpUrl = (name: string) =>
-  parsed(name, "an http:// or https:// address", value =>
-    isUrl(value, ["http:", "https:"]) ? value : undefined,
+/** The address of an API, to which paths can be joined. */
+export const httpUrl = (name: string) => judged(name, judgeBaseUrl)
+
+/** A secret that is sent in a header, in the characters that a header may hold. */
+export const headerSecret = (name: string) =>
+  parsed(name, "the token alone: Latin letters, digits and signs", value =>
+    /^[\x20-\x7e]+$/.test(value) ? Redacted.make(value) : undefined,
   )
 
 export const postgresUrl = (name: string) =>
@@ -48,7 +71,7 @@ export const postgresUrl = (name: string) =>
     isUrl(value, ["postgres:", "postgresql:"]) ? Redacted.make(value) : undefined,
   )
 
-const NEXT_STEP: Readonly<Record<string, string>> = {
+const HOW_TO_SET: Readonly<Record<string, string>> = {
   PAYCOMBAT_TOKEN: "PayCombat's dashboard shows it; or try `paycombat-sync demo`, which needs none.",
   PAYCOMBAT_PII_KEY:
     "PAYCOMBAT_PII=hash needs it: make one with `openssl rand -hex 32`, and keep it: with another key the same values get other hashes.",
@@ -64,9 +87,13 @@ export const inOneLine = (error: ConfigError.ConfigError): ConfigurationError =>
       return inOneLine(ConfigError.isMissingDataOnly(error.left) ? error.right : error.left)
     default: {
       const name = error.path.join("_")
-      const reason = error._op === "MissingData" ? "is not set" : error.message
-      const next = NEXT_STEP[name] ?? "See .env.example."
-      return new ConfigurationError({ message: `${name} ${reason}. ${next}` })
+      if (error._op !== "MissingData")
+        return new ConfigurationError({
+          message: `${name} ${error.message}${/[.?]$/.test(error.message) ? "" : "."} See .env.example.`,
+        })
+      return new ConfigurationError({
+        message: `${name} is not set. ${HOW_TO_SET[name] ?? "See .env.example."}`,
+      })
     }
   }
 }

@@ -4,7 +4,6 @@ import * as CliConfig from "@effect/cli/CliConfig"
 import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as ValidationError from "@effect/cli/ValidationError"
-import * as PlatformConfigProvider from "@effect/platform/PlatformConfigProvider"
 import { Cause, Console, Effect, Exit, Logger, Option } from "effect"
 import { database } from "./cli/commands/database.ts"
 import { demo } from "./cli/commands/demo.ts"
@@ -119,7 +118,6 @@ export const main = (argv: ReadonlyArray<string>): Effect.Effect<void, unknown, 
   }).pipe(
     Logger.withMinimumLogLevel(UNSET),
     Effect.provide(CliConfig.layer({ showBuiltIns: false })),
-    Effect.provide(PlatformConfigProvider.layerDotEnvAdd(".env")),
     Effect.tapErrorCause(explain),
   )
 

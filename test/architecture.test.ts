@@ -99,8 +99,8 @@ describe("the import rules", () => {
   it("HTTP and SQL are spoken where they belong only", () => {
     const isTypeOnly = (file: File, target: string) =>
       new RegExp(`import type [^"]*"${target}"`).test(file.text)
-    // `paycombat/` asks, `serve/Http.ts` and the sandbox answer; `App.ts` says by what.
-    const httpFiles = within("paycombat", "sandbox", "serve/Http.ts", "App.ts")
+    // `paycombat/` asks, `serve/` and the sandbox answer; `App.ts` says by what.
+    const httpFiles = within("paycombat", "sandbox", "serve/Http.ts", "serve/connections.ts", "App.ts")
     expect(
       offences(
         file => !httpFiles(file) && !within("cli")(file),

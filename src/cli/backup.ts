@@ -12,4 +12,4 @@ export const run = ({ file, json }: { readonly file: string; readonly json: bool
       : print(
           `${file}: ${saved.rows} rows of ${saved.tables} tables, ${saved.bytes} bytes. It holds personal data.`,
         )
-  }).pipe(Effect.provide(App.configuredWarehouse))
+  }).pipe(Effect.provide(App.configuredExisting))

@@ -1,5 +1,8 @@
-import { Option } from "effect"
+import { resolve } from "node:path"
+import { Effect, Layer, Option } from "effect"
+import * as App from "../App.ts"
 import type { DatabaseSettings } from "../Config.ts"
+import { ConfigurationError } from "../Errors.ts"
 
 /** The demo's own database: simulated money must never meet a real warehouse. */
 export const demoDatabase: DatabaseSettings = {
@@ -7,3 +10,16 @@ export const demoDatabase: DatabaseSettings = {
   dataDir: ".paycombat-demo",
   readerUrl: Option.none(),
 }
+
+/** The demo's database as the demo left it; `ConfigurationError` where there is none, and none is made. */
+export const existingDemo = Layer.unwrapEffect(
+  Effect.map(App.missingWarehouse(demoDatabase), missing =>
+    Option.isNone(missing)
+      ? App.warehouse(demoDatabase)
+      : Layer.fail(
+          new ConfigurationError({
+            message: `There is no demo in ${resolve(demoDatabase.dataDir)}: run \`paycombat-sync demo\` in this directory first.`,
+          }),
+        ),
+  ),
+)

@@ -9,6 +9,7 @@ interface Options {
   readonly customer: string
   readonly account: ReadonlyArray<string>
   readonly yes: boolean
+  readonly dryRun: boolean
   readonly json: boolean
 }
 
@@ -26,8 +27,8 @@ const accountsFor = ({ customer, account }: Options) =>
     })
   })
 
-/** Whether a person at the terminal means it; where nobody can be asked, whoever wrote the command does. */
-const isMeant = (accounts: ReadonlyArray<string>) =>
+/** Asks the person at the terminal. */
+const isConfirmed = (accounts: ReadonlyArray<string>) =>
   Effect.async<boolean>(resume => {
     const terminal = createInterface({ input: process.stdin, output: process.stderr })
     const question = `Erase this customer from account ${accounts.join(", ")} for good? It cannot be undone. [y/N] `
@@ -50,12 +51,37 @@ const counted = (counts: Readonly<Record<string, number>>): string =>
     .map(([name, count]) => `${count} in ${name}`)
     .join(", ") || "none"
 
-/** Erases a customer, and says what was done in numbers. */
+/** Refuses to erase without a yes where there is no terminal. The question goes to stderr, so both ends are needed. */
+const refuseUnasked = ({ yes, dryRun }: Options) =>
+  yes || dryRun || (process.stdin.isTTY === true && process.stderr.isTTY === true)
+    ? Effect.void
+    : new ConfigurationError({
+        message: `${NOTHING_ERASED} It cannot be undone, and there is no terminal to ask at: add --yes to erase, or --dry-run to count what would go.`,
+      })
+
+const preview = (options: Options, accounts: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    const erasures = yield* waiting("counting", () =>
+      Effect.forEach(accounts, account => App.previewErasure(options.customer, account)),
+    )
+    if (options.json) return yield* printJson(erasures.map(erasure => ({ ...erasure, isDryRun: true })))
+    for (const { account, deleted, stripped, rejects } of erasures)
+      yield* print(
+        `${account}: would be erased. Rows that would go: ${counted(deleted)}; rejects: ${rejects}.` +
+          ` Records that would stay without their personal fields: ${counted(stripped)}.`,
+      )
+    yield* say(NOTHING_ERASED)
+  })
+
+/** Erases a customer, or counts what would go, and says so in numbers. */
 export const run = (options: Options) =>
+  Effect.zipRight(refuseUnasked(options), Effect.provide(erase(options), App.configuredExisting))
+
+const erase = (options: Options) =>
   Effect.gen(function* () {
     const accounts = yield* waiting("looking for the customer", () => accountsFor(options))
-    const asks = !options.yes && process.stdin.isTTY === true
-    if (asks && !(yield* isMeant(accounts))) return yield* say(NOTHING_ERASED)
+    if (options.dryRun) return yield* preview(options, accounts)
+    if (!options.yes && !(yield* isConfirmed(accounts))) return yield* say(NOTHING_ERASED)
     const erasures = yield* waiting("erasing", () =>
       Effect.forEach(accounts, account => App.eraseCustomer(options.customer, account)),
     )
@@ -69,4 +95,4 @@ export const run = (options: Options) =>
     yield* say(
       "Not reached: backups, replicas and logs of Postgres. After restoring a backup from before now, erase again.",
     )
-  }).pipe(Effect.provide(App.configuredWarehouse))
+  })

@@ -29,4 +29,6 @@ const apply = (isJson: boolean) =>
 
 /** Brings the configured database up to date, or says what is missing. */
 export const run = (options: { readonly check: boolean; readonly json: boolean }) =>
-  (options.check ? check(options.json) : apply(options.json)).pipe(Effect.provide(App.configuredWarehouse))
+  options.check
+    ? Effect.provide(check(options.json), App.configuredExisting)
+    : Effect.provide(apply(options.json), App.configuredWarehouse)

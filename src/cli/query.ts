@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import * as App from "../App.ts"
 import { counted } from "../counted.ts"
 import { csvHead, csvRows } from "./csv.ts"
-import { demoDatabase } from "./demoDatabase.ts"
+import { existingDemo } from "./demoDatabase.ts"
 import { jsonText } from "./jsonRows.ts"
 import { print, table } from "./output.ts"
 import { intoStdout } from "./reportFiles.ts"
@@ -29,7 +29,7 @@ export const run = (options: Options) =>
   Effect.gen(function* () {
     const answer = yield* waiting("asking", () =>
       options.demo
-        ? Effect.provide(App.query(options.statement), App.warehouse(demoDatabase))
+        ? Effect.provide(App.query(options.statement), existingDemo)
         : App.queryConfigured(options.statement),
     )
     if (options.json) return yield* Effect.promise(() => intoStdout(jsonText(answer)))

@@ -13,7 +13,7 @@ interface Options {
 export const run = ({ account, stream, json }: Options) =>
   Effect.gen(function* () {
     const work = App.rebuild({ accounts: account, streams: stream }).pipe(
-      Effect.provide(App.configuredWarehouse),
+      Effect.provide(App.configuredExisting),
     )
     const summary = yield* withProgress(work, json)
     if (summary === undefined)

@@ -55,7 +55,7 @@ export const list = ({ account, stream, all, json }: Narrowed) =>
       reject.unlistedAt === null ? "open" : "no longer listed",
     ])
     yield* print(table({ columns: COLUMNS, rows }))
-  }).pipe(Effect.provide(App.configuredWarehouse))
+  }).pipe(Effect.provide(App.configuredExisting))
 
 /** Prints one reject, its raw text last. */
 export const show = ({ id, json }: { readonly id: number; readonly json: boolean }) =>
@@ -76,7 +76,7 @@ export const show = ({ id, json }: { readonly id: number; readonly json: boolean
     ]
     const lines = facts.map(([name, value]) => `${`${name}:`.padEnd(12)}${visible(value ?? "-")}`)
     yield* print([...lines, "", reject.raw].join("\n"))
-  }).pipe(Effect.provide(App.configuredWarehouse))
+  }).pipe(Effect.provide(App.configuredExisting))
 
 interface Replay extends Narrowed {
   readonly ids: ReadonlyArray<number>
@@ -87,7 +87,7 @@ interface Replay extends Narrowed {
 export const replay = ({ account, stream, all, ids, strict, json }: Replay) =>
   Effect.gen(function* () {
     const work = App.replay({ accounts: account, streams: stream, all, ids }).pipe(
-      Effect.provide(App.configuredWarehouse),
+      Effect.provide(App.configuredExisting),
     )
     const summary = yield* withProgress(work, json)
     if (summary === undefined)

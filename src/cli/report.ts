@@ -3,7 +3,7 @@ import * as App from "../App.ts"
 import { ConfigurationError, type WarehouseError } from "../Errors.ts"
 import { documentOf, figuresOf, freshnessRule, type Told, viewsOf } from "../Report.ts"
 import type { ReportData, ReportFilter } from "../report/data.ts"
-import { demoDatabase } from "./demoDatabase.ts"
+import { existingDemo } from "./demoDatabase.ts"
 import { secondsOf } from "./maxAge.ts"
 import { print, say } from "./output.ts"
 import { csvDirectory, intoFile, intoStdout, refuseDirectory, type WriteText } from "./reportFiles.ts"
@@ -150,9 +150,7 @@ export const run = (given: Options) =>
       to: Option.getOrUndefined(options.to),
     }
     const asReader: AsReader = use =>
-      options.demo
-        ? Effect.provide(App.asReader(use), App.warehouse(demoDatabase))
-        : App.asConfiguredReader(use)
+      options.demo ? Effect.provide(App.asReader(use), existingDemo) : App.asConfiguredReader(use)
     if (format === "csv") return yield* csv(asReader, filter, file)
     const written = yield* (format === "json" ? json : html)(asReader, filter, yield* toldOf(options), file)
     if (file !== "-")

@@ -1,10 +1,15 @@
 import { Effect, Option } from "effect"
 import * as App from "../App.ts"
+import * as Config from "../Config.ts"
 import { ago } from "../Health.ts"
 import type { JudgedStatus } from "../Standing.ts"
 import { secondsOf } from "./maxAge.ts"
+<<<<<<< HEAD
 import { print, printJson, table } from "./output.ts"
 import { visible } from "./visible.ts"
+=======
+import { print, printJson, say, table } from "./output.ts"
+>>>>>>> 180fa2c (Read .env with dotenv, refuse what cannot be read, make databases only where that is promised, ask before erasing, and make room for probes among slow connections)
 
 const COLUMNS = [
   "account",
@@ -94,8 +99,7 @@ const isShort = ({ rejects, leftOver, unmapped, isRetired }: JudgedStatus): bool
 
 const time = (iso: string) => `${iso.slice(0, 16).replace("T", " ")} UTC`
 
-/** Prints how each stream of each account stands; sets the exit code to 1 where figures are not to be trusted. */
-export const run = (options: Options) =>
+const judge = (options: Options) =>
   Effect.gen(function* () {
     const maxAgeSeconds = Option.getOrUndefined(yield* secondsOf(options.maxAge))
     const statuses = yield* App.status({
@@ -129,4 +133,15 @@ export const run = (options: Options) =>
           : "✖ The figures cannot all be trusted: see the lines marked ✖.",
       ].join("\n"),
     )
-  }).pipe(Effect.provide(App.configuredWarehouse))
+  }).pipe(Effect.provide(App.configuredExisting))
+
+/** Prints how each stream of each account stands; sets the exit code to 1 where figures are not to be trusted. */
+export const run = (options: Options) =>
+  Effect.gen(function* () {
+    const missing = yield* App.missingWarehouse(yield* Config.database)
+    if (Option.isNone(missing)) return yield* judge(options)
+    process.exitCode = 1
+    if (!options.json) return yield* print(missing.value)
+    yield* say(missing.value)
+    yield* printJson([])
+  })

@@ -1,56 +1,19 @@
-import { readFile } from "node:fs/promises"
 import { Effect } from "effect"
 import * as Config from "../Config.ts"
+import { Origins } from "../Environment.ts"
 import type { ConfigurationError } from "../Errors.ts"
+import { settingNames } from "../variables.ts"
 import { type Finding, finding } from "./Finding.ts"
 
-/** Which variables are set, by name; never what they hold. */
+/** Examines which variables are set, by name; never what they hold. */
 
-/** Variables whose name holds no account and no stream. */
-export const VARIABLES = [
-  "PAYCOMBAT_TOKEN",
-  "PAYCOMBAT_ACCOUNTS",
-  "PAYCOMBAT_BASE_URL",
-  "DATABASE_URL",
-  "PAYCOMBAT_DATA_DIR",
-  "PAYCOMBAT_READER_URL",
-  "PAYCOMBAT_PAGING",
-  "PAYCOMBAT_PAGE_SIZE",
-  "PAYCOMBAT_RATE_PER_SECOND",
-  "PAYCOMBAT_CONCURRENCY",
-  "PAYCOMBAT_TIMEOUT_SECONDS",
-  "PAYCOMBAT_READY_RECHECK",
-  "PAYCOMBAT_READY_MAX_CALLS",
-  "PAYCOMBAT_PII",
-  "PAYCOMBAT_PII_KEY",
-  "PAYCOMBAT_LEASE_SECONDS",
-  "PAYCOMBAT_HTTP_HOST",
-  "PAYCOMBAT_HTTP_PORT",
-  "PAYCOMBAT_LOG_LEVEL",
-  "PAYCOMBAT_SCHEDULE",
-  "PAYCOMBAT_FULL_SCHEDULE",
-  "PAYCOMBAT_TIMEZONE",
-]
-
-const ASSIGNMENT = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)$/
+/** Names that are meant for this program. */
 const OURS = /^PAYCOMBAT_|^DATABASE_URL$/
 
-/** Names that are set to anything, in the environment or in `.env`. */
-const namesSet = Effect.promise(async () => {
-  const file = await readFile(".env", "utf8").catch(() => "")
-  const inFile = file.split("\n").flatMap(line => {
-    const [, name, value = ""] = ASSIGNMENT.exec(line) ?? []
-    return name !== undefined && value.trim() !== "" ? [name] : []
-  })
-  const inEnvironment = Object.entries(process.env).flatMap(([name, value]) => (value?.trim() ? [name] : []))
-  return [...new Set([...inEnvironment, ...inFile])].filter(name => OURS.test(name)).sort()
-})
-
-const isKnown = (accounts: ReadonlyArray<string>, lists: ReadonlyArray<string>) => {
-  const known = new Set([...VARIABLES, ...lists.map(Config.pathVariable)])
-  for (const account of accounts) for (const name of Config.accountVariables(account, lists)) known.add(name)
-  return (name: string) => known.has(name)
-}
+/** Names of this program's variables that are set to something, in the environment or in `.env`. */
+const namesSet = Effect.map(Origins, ({ origins }) =>
+  [...origins.keys()].filter(name => OURS.test(name)).sort(),
+)
 
 /** Settings that do not decide what is examined, but would end another command. */
 const OTHERS: ReadonlyArray<Effect.Effect<unknown, ConfigurationError>> = [
@@ -72,13 +35,13 @@ export const settingsFindings = (
   Effect.gen(function* () {
     const names = isNaming ? yield* namesSet : []
     const accounts = yield* Effect.orElseSucceed(Config.namedAccounts, () => [])
-    const known = isKnown(accounts, lists)
+    const known = new Set(settingNames(accounts, lists))
     const more = yield* Effect.forEach(OTHERS, setting =>
       Effect.match(setting, { onSuccess: () => [], onFailure: ({ message }) => [message] }),
     )
     const wrong = [...new Set([...problems, ...more.flat()])]
-    const unknown = names.filter(name => !known(name))
-    const used = names.filter(known).join(", ") || "nothing; all defaults"
+    const unknown = names.filter(name => !known.has(name))
+    const used = names.filter(name => known.has(name)).join(", ") || "nothing; all defaults"
     return [
       ...wrong.map(message => finding("fail", "configuration", message)),
       ...(wrong.length > 0

@@ -1,4 +1,3 @@
-import { createServer, type Server } from "node:http"
 import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
 import * as HttpServer from "@effect/platform/HttpServer"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
@@ -8,19 +7,12 @@ import { Effect, type Scope } from "effect"
 import type { HttpSettings } from "../Config.ts"
 import { ConfigurationError } from "../Errors.ts"
 import { type Board, reasonsOf } from "./board.ts"
+import { boundedServer } from "./connections.ts"
 import { CONTENT_SECURITY_POLICY, page } from "./page.ts"
 import { CONTENT_TYPE, exposition } from "./prometheus.ts"
 
 /** What `serve` says over HTTP: only GET and HEAD, small answers, nothing to be sent in. */
 
-/** Bounds on who connects: a slow or silent client holds nothing for long. */
-const CONNECTIONS_MAX = 64
-const HEADERS_BYTES_MAX = 8 * 1_024
-const HEADERS_TIMEOUT_MILLIS = 5_000
-const REQUEST_TIMEOUT_MILLIS = 10_000
-const IDLE_TIMEOUT_MILLIS = 20_000
-const KEEP_ALIVE_MILLIS = 5_000
-const CONNECTIONS_CHECKED_EVERY_MILLIS = 1_000
 /** Answers under way get so long when the process stops. */
 const CLOSE_MILLIS = 1_000
 
@@ -90,19 +82,6 @@ const refused = ({ host, port }: HttpSettings, cause: unknown): ConfigurationErr
   return new ConfigurationError({
     message: `Cannot listen on ${host}:${port}: ${why[code] ?? code}. Set PAYCOMBAT_HTTP_PORT or PAYCOMBAT_HTTP_HOST.`,
   })
-}
-
-const boundedServer = (): Server => {
-  const server = createServer({
-    connectionsCheckingInterval: CONNECTIONS_CHECKED_EVERY_MILLIS,
-    headersTimeout: HEADERS_TIMEOUT_MILLIS,
-    keepAliveTimeout: KEEP_ALIVE_MILLIS,
-    maxHeaderSize: HEADERS_BYTES_MAX,
-    requestTimeout: REQUEST_TIMEOUT_MILLIS,
-  })
-  server.maxConnections = CONNECTIONS_MAX
-  server.timeout = IDLE_TIMEOUT_MILLIS
-  return server
 }
 
 /** Listens until the scope closes; answers the address. `ConfigurationError` where it cannot. */

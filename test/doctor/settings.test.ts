@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs"
 import { describe, expect, it } from "@effect/vitest"
-import { VARIABLES } from "../../src/doctor/settings.ts"
+import { VARIABLES } from "../../src/variables.ts"
 
 /** Names in a text that look like settings; those of an account or a list have its name at their end. */
 const named = (file: string) =>

@@ -3,10 +3,11 @@ import { request } from "node:http"
 import { connect, type Socket } from "node:net"
 import { setTimeout } from "node:timers/promises"
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Exit, Metric, Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, Metric, Scope } from "effect"
 import { limitsOf } from "../../src/Health.ts"
 import * as Metrics from "../../src/Metrics.ts"
 import type { Board } from "../../src/serve/board.ts"
+import { CONNECTIONS_MAX } from "../../src/serve/connections.ts"
 import { isOurHost, listen } from "../../src/serve/Http.ts"
 import { parsePrometheus, valueOf } from "./prometheusText.ts"
 
@@ -188,6 +189,80 @@ describe.concurrent("the server", () => {
       expect(silent.millis).toBeLessThan(SHUT_OUT_WITHIN_MILLIS)
       expect(long.heard).toContain("431")
       expect((yield* get(`${url}/healthz`)).status).toBe(200)
+    }),
+  )
+
+  it.scopedLive("answers while more clients than it keeps connections for send a byte at a time", () =>
+    Effect.gen(function* () {
+      const url = yield* listening()
+      const port = Number(new URL(url).port)
+      const open = new Set<Socket>()
+      let isOver = false
+      let closed = 0
+      // A client that is cut off comes back, as a hostile one would.
+      const trickle = () => {
+        const socket = connect(port, HOST)
+        open.add(socket)
+        socket.on("error", () => undefined)
+        socket.on("connect", () => socket.write("GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: "))
+        socket.on("close", () => {
+          open.delete(socket)
+          closed++
+          if (!isOver) globalThis.setTimeout(trickle, 20)
+        })
+      }
+      const bytes = setInterval(() => {
+        for (const socket of open) socket.write("x")
+      }, 100)
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          isOver = true
+          clearInterval(bytes)
+          for (const socket of open) socket.destroy()
+        }),
+      )
+      for (let i = 0; i < CONNECTIONS_MAX + 80; i++) trickle()
+      while (closed === 0) yield* Effect.promise(() => setTimeout(10))
+      const statuses: Array<number | undefined> = []
+      // Each on a connection of its own, as probes make them.
+      for (let i = 0; i < 20; i++) statuses.push(yield* statusAs(`${url}/healthz`, "localhost"))
+      expect(statuses).toEqual(Array(20).fill(200))
+      expect(open.size).toBeGreaterThan(CONNECTIONS_MAX / 2)
+    }),
+  )
+
+  it.scopedLive("keeps an answer under way, and closes the connection that waits longest", () =>
+    Effect.gen(function* () {
+      const asked = yield* Deferred.make<void>()
+      const letGo = yield* Deferred.make<void>()
+      const answer = Deferred.succeed(asked, undefined).pipe(
+        Effect.zipRight(Deferred.await(letGo)),
+        Effect.as(board()),
+      )
+      const url = yield* listen({ host: HOST, port: 0 }, answer)
+      const port = Number(new URL(url).port)
+      const held = yield* Effect.fork(statusAs(`${url}/status.json`, "localhost"))
+      const silent: Array<Socket> = []
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          for (const socket of silent) socket.destroy()
+        }),
+      )
+      yield* Deferred.await(asked)
+      const connected = Effect.promise(async () => {
+        const socket = connect(port, HOST)
+        socket.on("error", () => undefined)
+        silent.push(socket)
+        await once(socket, "connect")
+        return socket
+      })
+      const first = yield* connected
+      const ended = new Promise(resolve => first.on("close", resolve).resume())
+      for (let i = 0; i < CONNECTIONS_MAX - 1; i++) yield* connected
+      yield* Effect.promise(() => ended)
+      expect(silent.filter(({ closed }) => closed)).toEqual([first])
+      yield* Deferred.succeed(letGo, undefined)
+      expect(yield* Fiber.join(held)).toBe(200)
     }),
   )
 

@@ -8,7 +8,12 @@ export const erase = Command.make(
   {
     customer: Options.text("customer").pipe(Options.withDescription("The customer_id, as PayCombat has it.")),
     account,
-    yes: Options.boolean("yes").pipe(Options.withDescription("Do not ask first. Only a terminal is asked.")),
+    yes: Options.boolean("yes").pipe(
+      Options.withDescription("Do not ask first: needed where there is no terminal."),
+    ),
+    dryRun: Options.boolean("dry-run").pipe(
+      Options.withDescription("Count what would go, and change nothing. Needs no --yes."),
+    ),
     json,
   },
   onDemand(() => import("../erase.ts")),

@@ -1,6 +1,9 @@
 import { Effect, Layer } from "effect"
+import { settingsWarnings } from "../../Environment.ts"
+import type { ConfigurationError } from "../../Errors.ts"
 import { isExporting, telemetry } from "../../Telemetry.ts"
 import { logging } from "../logging.ts"
+import { settings } from "../settings.ts"
 
 /** So long may a process that is done wait for a collector of traces that does not answer. */
 const LINGER_MILLIS = 1_000
@@ -36,20 +39,34 @@ const exported = Layer.unwrapEffect(
   ),
 )
 
+/** Warns of each variable that is set without effect. */
+const warnings = Effect.flatMap(settingsWarnings, texts =>
+  Effect.forEach(texts, text => Effect.logWarning(text), { discard: true }),
+)
+
+interface Surroundings {
+  /** Replaces the usual logger, which writes lines of text. */
+  readonly logged?: Layer.Layer<never>
+  /** Replaces the settings of the environment and `.env`. */
+  readonly configured?: Layer.Layer<never, ConfigurationError>
+}
+
 /**
- * What a command does, loaded when it is run: `--help` and a mistyped option must not wait for a database
+ * Loads a command's work when the command is run: `--help` and a mistyped option must not wait for a database
  * driver. So the files beside this one declare commands and import nothing that works; each has its `run`
  * in the file of the same name one folder up.
  */
 export const onDemand =
   <Options, E, R>(
     load: () => Promise<{ readonly run: (options: Options) => Effect.Effect<void, E, R> }>,
-    /** What this command logs by, in place of lines of text. */
-    logged: Layer.Layer<never> = Layer.empty,
+    { logged = Layer.empty, configured = settings }: Surroundings = {},
   ) =>
   (options: Options) =>
-    Effect.flatMap(Effect.promise(load), ({ run }) => run(options)).pipe(
+    Effect.promise(load).pipe(
+      Effect.zipLeft(warnings),
+      Effect.flatMap(({ run }) => run(options)),
       Effect.provide(exported),
       Effect.provide(logged),
       Effect.provide(logging),
+      Effect.provide(configured),
     )

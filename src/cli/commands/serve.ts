@@ -14,7 +14,7 @@ export const serve = Command.make(
       Options.withDescription("Bring the database of DATABASE_URL up to date first."),
     ),
   },
-  onDemand(() => import("../serve.ts"), daemonLogging),
+  onDemand(() => import("../serve.ts"), { logged: daemonLogging }),
 ).pipe(
   Command.withDescription(
     "Stays up and syncs on a schedule: what is new by PAYCOMBAT_SCHEDULE (every 15 minutes), every list whole by" +

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto"
 import { chown, readFile, rename, stat, writeFile } from "node:fs/promises"
-import { join } from "node:path"
+import { join, resolve } from "node:path"
 import { Effect, Schema } from "effect"
 import { ConfigurationError } from "../../Errors.ts"
 import { isRoot } from "./Account.ts"
@@ -49,6 +49,10 @@ export const readState = (home: string): Effect.Effect<State | undefined, Config
         }),
     )
   })
+
+/** Whether the data directory holds a cluster, running or not. `ConfigurationError` where its state cannot be read. */
+export const isMade = (dataDir: string): Effect.Effect<boolean, ConfigurationError> =>
+  Effect.map(readState(join(resolve(dataDir), "postgres")), state => state !== undefined)
 
 /** Replaces the file as a whole. Keeps its directory's owner, so that root does not lock that user out. */
 export const writeState = (home: string, state: State): Effect.Effect<void, ConfigurationError> =>

@@ -1,0 +1,34 @@
+import { Either } from "effect"
+
+/** Judges the address of an API before anything is sent there. */
+
+/**
+ * Ports that `fetch` refuses (WHATWG Fetch, "bad port"): a request there fails before it is sent, with a message that
+ * does not name the port.
+ */
+export const REFUSED_PORTS: ReadonlySet<number> = new Set([
+  0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104,
+  109, 110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515,
+  526, 530, 531, 532, 540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049,
+  3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
+])
+
+const BEGINNING = /^https?:\/\/[^/?#]/i
+
+/**
+ * The address as given, or what is wrong with it, as the end of a sentence that begins with a variable's name. Paths
+ * are joined to it, so that it can have neither query nor fragment. Never quotes it: it may hold a password.
+ */
+export const judgeBaseUrl = (value: string): Either.Either<string, string> => {
+  if (/[\s\\]/.test(value)) return Either.left("must be an address without white space and backslashes")
+  if (!BEGINNING.test(value) || !URL.canParse(value))
+    return Either.left("must be an http:// or https:// address with a host")
+  const { username, password, port } = new URL(value)
+  if (username !== "" || password !== "" || /^[^/]*\/\/[^/?#]*@/.test(value))
+    return Either.left("must not hold a user or password (…@): the token is the only credential")
+  if (value.includes("#")) return Either.left("must not have a fragment (#…)")
+  if (value.includes("?")) return Either.left("must not have a query (?…)")
+  if (REFUSED_PORTS.has(Number(port === "" ? 443 : port)))
+    return Either.left(`must not name port ${port}, to which fetch sends no HTTP request`)
+  return Either.right(value)
+}
