@@ -3,7 +3,6 @@ import { ConfigProvider, Context, Effect } from "effect"
 import { namedAccounts } from "./Config.ts"
 import { readEnvFile } from "./EnvFile.ts"
 import type { ConfigurationError } from "./Errors.ts"
-import { listStreamNames } from "./registry.ts"
 import { unknownVariables } from "./variables.ts"
 
 /** The settings of a process: its environment, and `.env` for what the environment does not set. */
@@ -67,6 +66,8 @@ export const readSettings = (
 export const settingsWarnings: Effect.Effect<ReadonlyArray<string>> = Effect.gen(function* () {
   const { file, origins, emptied } = yield* Origins
   const accounts = yield* Effect.orElseSucceed(namedAccounts, () => [])
+  // Loaded when a command runs: a command line that is only parsed needs no stream.
+  const { listStreamNames } = yield* Effect.promise(() => import("./registry.ts"))
   const lists = yield* listStreamNames
   const unknown = unknownVariables([...origins.keys()].sort(), accounts, lists)
   return [

@@ -163,6 +163,55 @@ describe("personal data", () => {
   )
 })
 
+describe("a value that cannot be meant", () => {
+  const cases: Readonly<Record<string, readonly [environment: Environment, message: string]>> = {
+    "a token in quotes": [{ PAYCOMBAT_TOKEN: '"s3cret"' }, "PAYCOMBAT_TOKEN begins or ends with a quote"],
+    "a token with a quote that is not closed": [
+      { PAYCOMBAT_TOKEN: "'s3cret" },
+      "PAYCOMBAT_TOKEN begins or ends with a quote",
+    ],
+    "a number in quotes": [{ PAYCOMBAT_PAGE_SIZE: '"7"' }, "PAYCOMBAT_PAGE_SIZE begins or ends with a quote"],
+    "a directory in a word processor's quotes": [
+      { PAYCOMBAT_DATA_DIR: "“s3cret”" },
+      "PAYCOMBAT_DATA_DIR begins or ends with a quote",
+    ],
+    "a database in quotes": [
+      { DATABASE_URL: "'postgres://o:s3cret@h/d'" },
+      "DATABASE_URL begins or ends with a quote",
+    ],
+    "a token of two lines": [{ PAYCOMBAT_TOKEN: "s3cret\nx" }, "PAYCOMBAT_TOKEN holds a line break"],
+    "a token that no header takes": [
+      { PAYCOMBAT_TOKEN: "s3cret\u200b" },
+      "PAYCOMBAT_TOKEN must be the token alone",
+    ],
+    "a base URL with a query": [
+      { PAYCOMBAT_BASE_URL: "https://x.example?a=s3cret" },
+      "PAYCOMBAT_BASE_URL must not have a query",
+    ],
+    "a base URL with credentials": [
+      { PAYCOMBAT_BASE_URL: "https://u:s3cret@x.example" },
+      "PAYCOMBAT_BASE_URL must not hold a user or password",
+    ],
+    "an account's base URL with a fragment": [
+      {
+        PAYCOMBAT_ACCOUNTS: "eu",
+        PAYCOMBAT_TOKEN_EU: "a",
+        PAYCOMBAT_BASE_URL_EU: "https://x.example#s3cret",
+      },
+      "PAYCOMBAT_BASE_URL_EU must not have a fragment",
+    ],
+  }
+  for (const [title, [environment, expected]] of Object.entries(cases))
+    it.effect(`is refused by its variable: ${title}`, () =>
+      Effect.gen(function* () {
+        const message = yield* mistakeIn({ ...TOKEN, ...environment })
+        expect(message.startsWith(expected)).toBe(true)
+        expect(message).not.toContain("s3cret")
+        expect(message).not.toContain("\n")
+      }),
+    )
+})
+
 describe("several accounts", () => {
   it.effect("have a token each, and an address where one is given", () =>
     Effect.gen(function* () {

@@ -54,7 +54,7 @@ const prospectFindings = (dataDir: string, { home, major, isWritable, freeBytes 
   finding(
     "pass",
     "embedded Postgres",
-    `is not there yet: the first sync makes it in ${home}. Its programs, Postgres ${major}, run on this machine.`,
+    `nothing was synced yet: there is no database in ${home}, and the first sync makes it. Its programs, Postgres ${major}, run on this machine.`,
   ),
   ...(isWritable ? [] : [unwritable(dataDir)]),
   spaceFinding(freeBytes, dataDir),

@@ -7,7 +7,7 @@ import { DROP, type Person, redactor } from "../Personal.ts"
 import type { Stream } from "../Stream.ts"
 import { blank } from "./blank.ts"
 import { arrayLiteral, shapeOf, type Transaction } from "./bulk.ts"
-import { attempt, retryTransient } from "./Database.ts"
+import { attempt } from "./Database.ts"
 import { bury, idHash, tombstonesFor } from "./erasures.ts"
 import { acquire, fenced, type Held, lockAll, release } from "./Lease.ts"
 import { named, namings } from "./naming.ts"
@@ -182,7 +182,8 @@ const stripReferred = async (
   return changed
 }
 
-const eraseWithin = async (
+/** Erases a person within a transaction that holds these leases: those of all streams of one account. */
+export const eraseWithin = async (
   tx: Transaction,
   leases: ReadonlyArray<Held>,
   streams: ReadonlyArray<Stream>,
@@ -213,50 +214,6 @@ const eraseWithin = async (
     ...Array.from(leads, ([stream, ids]) => tombstonesFor(stream, ids)).flat(),
   ])
   return { account, deleted, stripped, rejects }
-}
-
-/** How long a count waits for a row that a sync is writing. */
-const LOCK_TIMEOUT = "10s"
-
-/** Carries the result of work out of a transaction that is to be rolled back. */
-class RolledBack {
-  readonly result: Erasure
-  constructor(result: Erasure) {
-    this.result = result
-  }
-}
-
-/**
- * Counts what `erasePerson` would do now, by doing it in a transaction that is always rolled back. Takes no lease: a
- * sync may go on, and may wait for the rows of this person for as long as the count takes.
- */
-export const countErasure = (
-  sql: postgres.Sql,
-  streams: ReadonlyArray<Stream>,
-  account: string,
-  id: string,
-): Effect.Effect<Erasure, WarehouseError> => {
-  const runId = randomUUID()
-  const leases = streams.map(({ name }) => ({
-    account,
-    stream: name,
-    runId,
-    fence: "0",
-    leaseSeconds: LEASE_SECONDS,
-  }))
-  return retryTransient(
-    attempt(async () => {
-      try {
-        return await sql.begin(async (tx): Promise<never> => {
-          await tx.unsafe(`SET LOCAL lock_timeout = '${LOCK_TIMEOUT}'`)
-          throw new RolledBack(await eraseWithin(tx, leases, streams, id))
-        })
-      } catch (error) {
-        if (error instanceof RolledBack) return error.result
-        throw error
-      }
-    }),
-  )
 }
 
 /**

@@ -202,7 +202,7 @@ describe("doctor with the embedded Postgres", () => {
       const first = yield* run(["doctor", "--stream", "transactions"])
       expect([first.code, first.stderr]).toEqual([0, ""])
       expect(first.stdout).toMatch(
-        /✔ pass {2}embedded Postgres: is not there yet: the first sync makes it in .*\.paycombat\/postgres\. Its programs, Postgres 18, run on this machine\./,
+        /✔ pass {2}embedded Postgres: nothing was synced yet: there is no database in .*\.paycombat\/postgres, and the first sync makes it\. Its programs, Postgres 18, run on this machine\./,
       )
       expect(first.stdout).toMatch(/(pass|warn) {2}disk space: [\d.]+ GB free/)
       expect(readdirSync(directory)).toEqual([])

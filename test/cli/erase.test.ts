@@ -2,7 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { start } from "../../src/sandbox/Sandbox.ts"
 import { connect } from "../../src/warehouse/Database.ts"
-import { cli, databaseEnvironment, hasTerminals, sandboxEnvironment } from "../support/cli.ts"
+import { cli, databaseEnvironment, hasTerminals, linesOf, sandboxEnvironment } from "../support/cli.ts"
 import { testDatabase } from "../support/postgres.ts"
 import { MIGRATED, printed, SMALL, syncOnce } from "../support/warehouse.ts"
 
@@ -18,7 +18,7 @@ const synced = Effect.gen(function* () {
     printed(sql, "SELECT customer_id AS id FROM warehouse.customers ORDER BY 1"),
     rows => rows.map(({ id }) => id!),
   )
-  return { sandbox, program, customers }
+  return { sandbox, program, customers, sql }
 })
 
 describe("erase", () => {
@@ -27,11 +27,11 @@ describe("erase", () => {
       const { sandbox, program, customers } = yield* synced
       const [id, other] = yield* customers
       // Of that account nobody knows the customer.
-      const unknown = yield* program.run(["erase", "--customer", id!, "--account", "eu"])
+      const unknown = yield* program.run(["erase", "--customer", id!, "--account", "eu", "--yes"])
       expect(unknown).toMatchObject({ code: 2, stdout: "" })
       expect(unknown.stderr).toContain("Nothing was erased")
 
-      const done = yield* program.run(["erase", "--customer", id!])
+      const done = yield* program.run(["erase", "--customer", id!, "--yes"])
       expect(done.code).toBe(0)
       expect(done.stdout).toMatch(/^default: erased\. Rows deleted: 1 in customers, /)
       expect(done.stderr).toContain("backups")
@@ -45,6 +45,56 @@ describe("erase", () => {
       const left = yield* customers
       expect(left).not.toContain(id)
       expect(left).not.toContain(other)
+    }),
+  )
+
+  it.scopedLive("is refused without a terminal and without --yes", () =>
+    Effect.gen(function* () {
+      const { program, customers } = yield* synced
+      const [id] = yield* customers
+      const { code, stdout, stderr } = yield* program.run(["erase", "--customer", id!])
+      expect([code, stdout, linesOf(stderr)]).toEqual([
+        2,
+        "",
+        [expect.stringMatching(/^Nothing was erased\. .*add --yes to erase, or --dry-run/)],
+      ])
+      expect(yield* customers).toContain(id)
+    }),
+  )
+
+  it.scopedLive("--dry-run counts what an erasure then takes, by table, and changes nothing", () =>
+    Effect.gen(function* () {
+      const { program, customers, sql } = yield* synced
+      const [{ id }] = (yield* printed(
+        sql,
+        "SELECT customer_id AS id FROM warehouse.transactions WHERE customer_id IS NOT NULL LIMIT 1",
+      )) as unknown as readonly [{ readonly id: string }]
+      // Everything that is stored, with the place of each row: an update would move it.
+      const all = Effect.promise(async () => {
+        const tables = await sql<Array<{ name: string }>>`
+          SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables
+          WHERE schemaname IN ('warehouse', 'sync') ORDER BY 1`
+        const rows: Record<string, unknown> = {}
+        for (const { name } of tables)
+          rows[name] = await sql.unsafe(`SELECT ctid::text, t::text FROM ${name} AS t ORDER BY 1`)
+        return rows
+      })
+      const before = yield* all
+      const text = yield* program.run(["erase", "--customer", id, "--dry-run"])
+      expect(text.code).toBe(0)
+      expect(text.stdout).toMatch(/^default: would be erased\. Rows that would go: 1 in customers, /)
+      expect(text.stderr).toContain("Nothing was erased.")
+      expect(`${text.stdout}${text.stderr}`).not.toContain(id)
+      const asked = yield* program.run(["erase", "--customer", id, "--dry-run", "--json", "--yes"])
+      expect(yield* all).toEqual(before)
+      expect(yield* customers).toContain(id)
+      const [{ isDryRun, ...counts }] = JSON.parse(asked.stdout) as [Record<string, unknown>]
+      expect([isDryRun, counts.stripped]).toEqual([
+        true,
+        expect.objectContaining({ transactions: expect.any(Number) }),
+      ])
+      const done = yield* program.run(["erase", "--customer", id, "--yes", "--json"])
+      expect(JSON.parse(done.stdout)).toEqual([counts])
     }),
   )
 

@@ -98,7 +98,6 @@ describe.concurrent("help", () => {
     expect([...seen]).toContain("src/cli/commands/sync.ts")
     expect([...packages].filter(name => !name.startsWith("node:")).sort()).toEqual([
       "@effect/cli",
-      "@effect/platform",
       "@effect/platform-node",
       "effect",
     ])

@@ -76,10 +76,11 @@ export interface Running {
   readonly stop: (signal: "SIGINT" | "SIGTERM" | "SIGKILL") => Effect.Effect<Ended>
 }
 
-/** Open files that stdout and stderr go to, instead of to the test. */
+/** Open files that stdout and stderr go to, instead of to the test, and the user and group that the program runs as. */
 export interface Outputs {
   readonly stdout?: number
   readonly stderr?: number
+  readonly uid?: number
 }
 
 export interface OnTerminal extends Running {
@@ -114,7 +115,7 @@ export const cli = (environment: Environment = {}): Effect.Effect<Cli, never, Sc
     const started = (
       command: ReadonlyArray<string>,
       more: Environment,
-      { stdin, stdout, stderr }: Outputs & { readonly stdin?: "pipe" } = {},
+      { stdin, stdout, stderr, uid }: Outputs & { readonly stdin?: "pipe" } = {},
     ) =>
       Effect.acquireRelease(
         Effect.sync(() =>
@@ -123,6 +124,7 @@ export const cli = (environment: Environment = {}): Effect.Effect<Cli, never, Sc
               cwd: directory,
               env: { PATH: process.env.PATH, HOME: directory, ...environment, ...more },
               stdio: [stdin ?? "ignore", stdout ?? "pipe", stderr ?? "pipe"],
+              ...(uid === undefined ? {} : { uid, gid: uid }),
             }),
           ),
         ),

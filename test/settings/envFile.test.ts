@@ -1,0 +1,126 @@
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as fc from "fast-check"
+import { readEnvFile } from "../../src/EnvFile.ts"
+import { temporaryDirectory } from "../support/postgres.ts"
+
+/** Reads `.env` as it was meant, or says in one line why not. */
+
+const SECRET = "s3cret"
+
+const written = (content: string | Buffer) =>
+  Effect.map(temporaryDirectory, directory => {
+    const path = join(directory, ".env")
+    writeFileSync(path, content)
+    return path
+  })
+
+const read = (content: string | Buffer) => Effect.flatMap(written(content), readEnvFile)
+
+const refusal = (content: string | Buffer) =>
+  Effect.gen(function* () {
+    const path = yield* written(content)
+    const { _tag, message } = yield* Effect.flip(readEnvFile(path))
+    expect(_tag).toBe("ConfigurationError")
+    expect(message).toContain(`Cannot read the settings in ${path}: `)
+    expect(message).not.toContain("\n")
+    expect(message).not.toContain(SECRET)
+    return message
+  })
+
+const utf16 = (text: string, isBigEndian = false) => {
+  const bytes = Buffer.from(text, "utf16le")
+  return isBigEndian ? bytes.swap16() : bytes
+}
+
+describe("a file that is there", () => {
+  const TWO = { PAYCOMBAT_TOKEN: "one", PAYCOMBAT_PAGE_SIZE: "7" }
+  const spellings: Readonly<Record<string, string>> = {
+    "line feeds": "PAYCOMBAT_TOKEN=one\nPAYCOMBAT_PAGE_SIZE=7\n",
+    "carriage returns and line feeds": "PAYCOMBAT_TOKEN=one\r\nPAYCOMBAT_PAGE_SIZE=7\r\n",
+    "carriage returns": "PAYCOMBAT_TOKEN=one\rPAYCOMBAT_PAGE_SIZE=7",
+    "a byte order mark": "\ufeffPAYCOMBAT_TOKEN=one\nPAYCOMBAT_PAGE_SIZE=7",
+    "quotes, export, spaces and comments":
+      "# settings\n  export PAYCOMBAT_TOKEN = 'one' # the token\n\nPAYCOMBAT_PAGE_SIZE=\"7\"\r\n",
+  }
+  for (const [title, text] of Object.entries(spellings))
+    it.scopedLive(`is read with ${title}`, () =>
+      Effect.gen(function* () {
+        expect(yield* read(text)).toEqual(TWO)
+      }),
+    )
+
+  it.scopedLive("gives every quoted value back as it is, dollar signs and hashes too", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const path = join(directory, ".env")
+      const value = fc.stringMatching(/^[\x20-\x26\x28-\x5b\x5d-\x7e]{0,30}$/)
+      yield* Effect.promise(() =>
+        fc.assert(
+          fc.asyncProperty(value, fc.constantFrom("\n", "\r\n"), async (text, end) => {
+            writeFileSync(path, `PAYCOMBAT_TOKEN='${text}'${end}PAYCOMBAT_PAGE_SIZE=7${end}`)
+            expect(await Effect.runPromise(readEnvFile(path))).toEqual({
+              PAYCOMBAT_TOKEN: text,
+              PAYCOMBAT_PAGE_SIZE: "7",
+            })
+          }),
+          { numRuns: 50 },
+        ),
+      )
+    }),
+  )
+
+  const refused: Readonly<Record<string, readonly [content: string | Buffer, words: string]>> = {
+    "UTF-16, little-endian, marked": [utf16(`\ufeffPAYCOMBAT_TOKEN=${SECRET}`), "it is UTF-16"],
+    "UTF-16, big-endian, marked": [utf16(`\ufeffPAYCOMBAT_TOKEN=${SECRET}`, true), "it is UTF-16"],
+    "UTF-16, little-endian": [utf16(`PAYCOMBAT_TOKEN=${SECRET}`), "it is UTF-16"],
+    "UTF-16, big-endian": [utf16(`PAYCOMBAT_TOKEN=${SECRET}`, true), "it is UTF-16"],
+    "NUL bytes": [`PAYCOMBAT_TOKEN=${SECRET}\0\0\n`, "it holds NUL bytes"],
+    "another encoding": [Buffer.from(`# clé\nPAYCOMBAT_TOKEN=${SECRET}`, "latin1"), "it is not UTF-8"],
+    "a line without =": [
+      `\nPAYCOMBAT_TOKEN ${SECRET}`,
+      "line 2, which begins with PAYCOMBAT_TOKEN, sets nothing",
+    ],
+    "a # within a value": [`DATABASE_URL=postgres://u:${SECRET}#x@h/d`, "Put the value in quotes"],
+    "a # within a value of words": [`PAYCOMBAT_READY_RECHECK=24 hours#x`, "line 1"],
+  }
+  for (const [title, [content, words]] of Object.entries(refused))
+    it.scopedLive(`is refused with ${title}`, () =>
+      Effect.gen(function* () {
+        expect(yield* refusal(content)).toContain(words)
+      }),
+    )
+
+  it.scopedLive("is refused where it is no file, and where it is a link to nothing", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      mkdirSync(join(directory, "directory"))
+      symlinkSync("nowhere", join(directory, "link"))
+      const of = (name: string) =>
+        Effect.map(Effect.flip(readEnvFile(join(directory, name))), ({ message }) => message)
+      expect(yield* of("directory")).toContain("it is a directory")
+      expect(yield* of("link")).toContain("it is a link to a file that is not there")
+      // Under a file there can be no other.
+      writeFileSync(join(directory, "file"), "")
+      expect(yield* of("file/.env")).toContain("ENOTDIR")
+    }),
+  )
+
+  // The superuser may read everything; the command line's test runs as another user then.
+  it.scopedLive.skipIf(process.getuid?.() === 0)("is refused where this user may not read it", () =>
+    Effect.gen(function* () {
+      const path = yield* written(`PAYCOMBAT_TOKEN=${SECRET}`)
+      chmodSync(path, 0)
+      expect((yield* Effect.flip(readEnvFile(path))).message).toContain("this user may not read it")
+    }),
+  )
+})
+
+it.scopedLive("no file of that name means that there is none", () =>
+  Effect.gen(function* () {
+    const directory = yield* temporaryDirectory
+    expect(yield* readEnvFile(join(directory, ".env"))).toBeUndefined()
+  }),
+)
