@@ -4,12 +4,8 @@ import * as Config from "../Config.ts"
 import { ago } from "../Health.ts"
 import type { JudgedStatus } from "../Standing.ts"
 import { secondsOf } from "./maxAge.ts"
-<<<<<<< HEAD
-import { print, printJson, table } from "./output.ts"
-import { visible } from "./visible.ts"
-=======
 import { print, printJson, say, table } from "./output.ts"
->>>>>>> 180fa2c (Read .env with dotenv, refuse what cannot be read, make databases only where that is promised, ask before erasing, and make room for probes among slow connections)
+import { visible } from "./visible.ts"
 
 const COLUMNS = [
   "account",
