@@ -11,3 +11,8 @@ ALTER ROLE paycombat_query SET idle_in_transaction_session_timeout = '10min';
 CREATE DATABASE warehouse OWNER paycombat;
 REVOKE ALL ON DATABASE warehouse FROM PUBLIC;
 GRANT CONNECT ON DATABASE warehouse TO paycombat_reader;
+-- The rest is done in the warehouse, as its superuser. Up to Postgres 14 every login may create in schema public, and a
+-- function of the reader's there could run with the rights of another login that has public in its path.
+\connect warehouse
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+ALTER ROLE paycombat IN DATABASE warehouse SET search_path = pg_catalog, pg_temp;

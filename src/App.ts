@@ -26,7 +26,13 @@ import { type BackupSummary, backup as backupOf, type TellRows } from "./warehou
 import { Warehouse } from "./warehouse/Database.ts"
 import { accountsOfPerson, type Erasure, erasePerson } from "./warehouse/erase.ts"
 import { countErasure } from "./warehouse/erasePreview.ts"
-import { type MigrationReport, migrate, type Pending, pendingMigrations } from "./warehouse/migrator.ts"
+import {
+  checkFitness,
+  type MigrationReport,
+  migrate,
+  type Pending,
+  pendingMigrations,
+} from "./warehouse/migrator.ts"
 import { type QueryAnswer, runQuery } from "./warehouse/query.ts"
 import type { TakeRejects } from "./warehouse/rejectList.ts"
 import { type RestoreSummary, restore as restoreTo } from "./warehouse/restore.ts"
@@ -113,10 +119,10 @@ export const syncWith = (
   Warehouse | HttpClient.HttpClient
 > => Effect.zipRight(upToDate(isMigrating), runOnce(options))
 
-/** What `migrateWarehouse` would do. */
+/** Lists what `migrateWarehouse` would do; fails where it would. */
 export const pending: Effect.Effect<Pending, ConfigurationError | WarehouseError, Warehouse> = Effect.flatMap(
   Warehouse,
-  ({ sql }) => pendingMigrations(sql),
+  ({ sql }) => Effect.zipRight(checkFitness(sql), pendingMigrations(sql)),
 )
 
 /** Refuses a database that has no tables yet, or other tables than this program's. */

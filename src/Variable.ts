@@ -1,6 +1,7 @@
 import { Config, ConfigError, Either, Redacted } from "effect"
 import { judgeBaseUrl } from "./baseUrl.ts"
 import { ConfigurationError } from "./Errors.ts"
+import { parseAddress } from "./warehouse/address.ts"
 
 /** Reads one variable of the environment, and says what is wrong with it. */
 
@@ -66,9 +67,15 @@ export const headerSecret = (name: string) =>
     /^[\x20-\x7e]+$/.test(value) ? Redacted.make(value) : undefined,
   )
 
+/** An address of a Postgres, as libpq reads it; what is wrong with it is said by the name of the parameter. */
 export const postgresUrl = (name: string) =>
-  parsed(name, "a postgres://user:password@host:port/database address", value =>
-    isUrl(value, ["postgres:", "postgresql:"]) ? Redacted.make(value) : undefined,
+  text(name).pipe(
+    Config.mapOrFail(value =>
+      Either.mapBoth(parseAddress(value), {
+        onLeft: problem => malformed(name, problem),
+        onRight: () => Redacted.make(value),
+      }),
+    ),
   )
 
 const HOW_TO_SET: Readonly<Record<string, string>> = {

@@ -1,6 +1,5 @@
 import { execFile, spawnSync } from "node:child_process"
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
-import { appendFile } from "node:fs/promises"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { join } from "node:path"
@@ -9,9 +8,8 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
 import { parse } from "yaml"
 import { start } from "../src/sandbox/Sandbox.ts"
-import { embeddedPostgres } from "../src/warehouse/EmbeddedPostgres.ts"
 import { cli, databaseEnvironment, saidIn, sandboxEnvironment } from "./support/cli.ts"
-import { postmasterIn, scratchDataDir } from "./support/embedded.ts"
+import { givenServer } from "./support/givenServer.ts"
 import { PROJECT } from "./support/package.ts"
 import { runSql, temporaryDirectory, testDatabase } from "./support/postgres.ts"
 import { MIGRATED } from "./support/warehouse.ts"
@@ -194,40 +192,13 @@ describe("the compose file", () => {
   })
 })
 
-/** A statement per line, as a superuser's session takes it; psql's own part is done here. */
-const statementsOf = (script: string, passwords: Readonly<Record<string, string>>): ReadonlyArray<string> => {
-  const variable = new Map(
-    [...script.matchAll(/^\\getenv (\w+) (\w+)$/gm)].map(([, name, from]) => [name!, from!]),
-  )
-  return script
-    .split("\n")
-    .filter(line => line !== "" && !/^(--|\\)/.test(line))
-    .map(line => line.replace(/:'(\w+)'/g, (_, name) => `'${passwords[variable.get(name) ?? ""]}'`))
-}
-
 describe("the logins for a Postgres of one's own", () => {
   it.scopedLive("are an owner who can migrate, and a reader who can read the answers and no more", () =>
     Effect.gen(function* () {
-      // On a server that has logins of these names already: under other names, but for the group.
-      const renamed = read("deploy/roles.sql")
-        .replace(/^CREATE ROLE paycombat_reader .*\n/m, "")
-        .replace(/\b(paycombat|paycombat_query|warehouse)\b(?=[; ]|$)/gm, "given_$1")
-        // What PUBLIC may do is as on a fresh server: the embedded one's template takes some of it away.
-        .replace("OWNER given_paycombat;", "OWNER given_paycombat TEMPLATE template0;")
-      const dataDir = yield* scratchDataDir
-      const server = yield* embeddedPostgres(dataDir, {
-        settings: { fsync: "off" },
-        bootstrap: statementsOf(renamed, { OWNER_PASSWORD: "owner", READER_PASSWORD: "reader" }),
-      })
-      // Its own rules name its own logins only.
-      const rules = "host given_warehouse all 127.0.0.1/32 scram-sha-256\n"
-      yield* Effect.promise(() => appendFile(join(server.directory, "pg_hba.conf"), rules))
-      process.kill(postmasterIn(dataDir), "SIGHUP")
-      const login = (name: string, password: string) =>
-        `postgres://given_${name}:${password}@127.0.0.1:${server.port}/given_warehouse`
+      const server = yield* givenServer("18")
       const program = yield* cli({
-        DATABASE_URL: login("paycombat", "owner"),
-        PAYCOMBAT_READER_URL: login("paycombat_query", "reader"),
+        DATABASE_URL: Redacted.value(server.ownerUrl),
+        PAYCOMBAT_READER_URL: Redacted.value(server.readerUrl),
       })
       const migrated = yield* program.run(["migrate"])
       expect([migrated.code, saidIn(migrated.stderr)]).toEqual([0, []])
@@ -242,10 +213,7 @@ describe("the logins for a Postgres of one's own", () => {
         [{ current_user: "given_paycombat_query", count: "0" }],
       ])
       const [owner] = yield* Effect.promise(() =>
-        runSql(
-          Redacted.make(login("paycombat", "owner")),
-          "SELECT rolsuper, rolcreaterole FROM pg_roles WHERE rolname = current_user",
-        ),
+        runSql(server.ownerUrl, "SELECT rolsuper, rolcreaterole FROM pg_roles WHERE rolname = current_user"),
       )
       expect(owner).toEqual({ rolsuper: false, rolcreaterole: false })
     }),

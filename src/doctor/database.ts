@@ -7,6 +7,7 @@ import {
   databaseFacts,
   directoryFacts,
   OLDEST_VERSION,
+  openSchemas,
   readableByRole,
 } from "../warehouse/checkup.ts"
 import { connect } from "../warehouse/Database.ts"
@@ -154,6 +155,16 @@ const rightsFindings = (facts: DatabaseFacts, isEmbedded: boolean): ReadonlyArra
   return [rights, role]
 }
 
+/** Fails where other logins can plant functions that run with the rights of this one. */
+const schemaFindings = (sql: postgres.Sql) =>
+  Effect.map(Effect.either(openSchemas(sql)), looked =>
+    looked._tag === "Left"
+      ? [finding("fail", "schemas", looked.left.message)]
+      : looked.right.length === 0
+        ? [finding("pass", "schemas", "no other login can create in ours, or in one of this login's path.")]
+        : looked.right.map(message => finding("fail", "schemas", `${message}.`)),
+  )
+
 /** Names that are told of a list; how many more there are is said. */
 const NAMES_TOLD = 5
 
@@ -267,6 +278,7 @@ export const examineDatabase = (
     }
     const facts = looked.right
     yield* tell([...serverFindings(facts), ...rightsFindings(facts, isEmbedded)])
+    yield* tell(yield* schemaFindings(sql))
     const { isMigrated, findings: migrations } = yield* migrationFindings(
       sql,
       isEmbedded,

@@ -1,4 +1,15 @@
-import { Clock, Context, Duration, Effect, Fiber, type Option, Random, Redacted, type Scope } from "effect"
+import {
+  Clock,
+  Context,
+  Duration,
+  Effect,
+  Fiber,
+  FiberRef,
+  type Option,
+  Random,
+  Redacted,
+  type Scope,
+} from "effect"
 import type postgres from "postgres"
 import { ConfigurationError, WarehouseError } from "../Errors.ts"
 import { describeFailure, isSettings, sqlState } from "./failures.ts"
@@ -8,6 +19,8 @@ import { openPool } from "./pool.ts"
 const POOL_SIZE = 10
 const CONNECT_TIMEOUT_SECONDS = 15
 const IDLE_TIMEOUT_SECONDS = 60
+/** How long the statements under way may take when a pool is closed. */
+const CLOSE_TIMEOUT_SECONDS = 5
 
 /** The owner's connection to the Postgres that holds the warehouse, given or embedded. */
 export class Warehouse extends Context.Tag("paycombat-sync/Warehouse")<
@@ -47,16 +60,10 @@ export const whileOpen = <A, E, R>(sql: postgres.Sql, work: Effect.Effect<A, E, 
     }),
   )
 
-/**
- * Connects to a Postgres, closed with the scope. Nothing in it needs session state, so that it works through
- * a transaction-pooling proxy: no named statements, no type look-up, no session settings but start-up ones.
- * Times and numbers come back as the text Postgres prints: nothing on the way may round or cut them.
- */
-export const connect = (
-  url: Redacted.Redacted,
-): Effect.Effect<postgres.Sql, ConfigurationError | WarehouseError, Scope.Scope> =>
-  Effect.acquireRelease(
-    attempt(async () => {
+/** Opens the pool, without connecting. What is wrong with an address can only be wrong with the given one. */
+const opened = (url: Redacted.Redacted): Effect.Effect<postgres.Sql, ConfigurationError> =>
+  Effect.try({
+    try: () => {
       const sql = openPool(Redacted.value(url), {
         max: POOL_SIZE,
         prepare: false,
@@ -69,26 +76,38 @@ export const connect = (
         },
         onnotice: () => {},
       })
-      try {
-        await sql`SELECT 1`
-      } catch (error) {
-        await sql.end({ timeout: 0 })
-        throw error
-      }
       workOn.set(sql, new Set())
       return sql
-    }).pipe(
-      Effect.catchIf(
-        ({ code }) => isSettings(code),
-        ({ message }) => new ConfigurationError({ message }),
-      ),
-    ),
-    sql =>
+    },
+    catch: error => new ConfigurationError({ message: `DATABASE_URL ${(error as Error).message}.` }),
+  })
+
+/**
+ * Connects to a Postgres, closed with the scope. Nothing in it needs session state, so that it works through
+ * a transaction-pooling proxy: no named statements, no type look-up, no session settings but start-up ones.
+ * Times and numbers come back as the text Postgres prints: nothing on the way may round or cut them.
+ *
+ * Fails within 15 seconds for each host that does not answer, or the address's `connect_timeout`; can be interrupted.
+ */
+export const connect = (
+  url: Redacted.Redacted,
+): Effect.Effect<postgres.Sql, ConfigurationError | WarehouseError, Scope.Scope> =>
+  Effect.gen(function* () {
+    let isConnected = false
+    const sql = yield* Effect.acquireRelease(opened(url), opened =>
       Effect.zipRight(
-        Effect.suspend(() => Fiber.interruptAll(workOn.get(sql) ?? [])),
-        Effect.promise(() => sql.end({ timeout: 5 })),
+        Effect.suspend(() => Fiber.interruptAll(workOn.get(opened) ?? [])),
+        Effect.promise(() => opened.end({ timeout: isConnected ? CLOSE_TIMEOUT_SECONDS : 0 })),
       ),
-  )
+    )
+    yield* Effect.catchIf(
+      attempt(() => sql`SELECT 1`),
+      ({ code }) => isSettings(code),
+      ({ message }) => new ConfigurationError({ message }),
+    )
+    isConnected = true
+    return sql
+  })
 
 export { sqlState } from "./failures.ts"
 
@@ -114,13 +133,17 @@ const RETRY_DELAY_MAX = Duration.seconds(5)
 
 type Failing = { readonly _tag: string; readonly code?: string }
 
+/** True within a retry. One that is nested in it would multiply the time that both take. */
+const isRetried = FiberRef.unsafeMake(false)
+
 const retrying =
   (wait: (delay: Duration.Duration) => Effect.Effect<void>) =>
-  <A, E extends Failing>(sql: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    Effect.gen(function* () {
+  <A, E extends Failing>(sql: Effect.Effect<A, E>): Effect.Effect<A, E> => {
+    const once = Effect.locally(sql, isRetried, true)
+    const retried = Effect.gen(function* () {
       const until = (yield* Clock.currentTimeMillis) + Duration.toMillis(RETRY_LIMIT)
       const again = (tries: number, delay: Duration.Duration): Effect.Effect<A, E> =>
-        Effect.catchAll(sql, error =>
+        Effect.catchAll(once, error =>
           Effect.gen(function* () {
             const isHopeless = error._tag !== "WarehouseError" || !TRANSIENT.test(error.code ?? "")
             const isOver = tries >= TRIES_MIN && (yield* Clock.currentTimeMillis) >= until
@@ -131,11 +154,16 @@ const retrying =
         )
       return yield* again(1, RETRY_DELAY_FIRST)
     })
+    return Effect.flatMap(FiberRef.get(isRetried), isWithin => (isWithin ? sql : retried))
+  }
 
-/** Tries SQL that may be run twice again, for half a minute, where what was in its way may have passed. */
+/**
+ * Tries SQL that may be run twice again, for half a minute, where what was in its way may have passed. Within another
+ * retry it is tried once: the outer one tries again.
+ */
 export const retryTransient = retrying(Effect.sleep)
 
-/** The same, but nobody who is told to stop waits for Postgres between two tries, not even where nothing else may be interrupted. */
+/** Like `retryTransient`, but the wait between attempts can be interrupted even inside an uninterruptible region. */
 export const retryUntilInterrupted = retrying(delay => Effect.interruptible(Effect.sleep(delay)))
 
 /** Runs SQL that changes nothing, again where that may help. */

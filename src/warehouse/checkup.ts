@@ -4,6 +4,7 @@ import type postgres from "postgres"
 import type { WarehouseError } from "../Errors.ts"
 import { reading } from "./Database.ts"
 import { excessOfReader, READER_ROLE } from "./grants.ts"
+import { schemasOpenToOthers } from "./schemaRights.ts"
 
 /** Looks at a Postgres and changes nothing: what it is, what this login may do there, and what is in the warehouse. */
 
@@ -72,6 +73,10 @@ export const databaseFacts = (sql: postgres.Sql): Effect.Effect<DatabaseFacts, W
       answeredAt,
     }
   })
+
+/** Lists who else may create in our schemas or in those of this login's path, each with the command that ends it. */
+export const openSchemas = (sql: postgres.Sql): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
+  reading(() => sql.begin("read only", schemasOpenToOthers) as Promise<ReadonlyArray<string>>)
 
 /** What the reader's role can read of the tables themselves, which nobody needs to see analytics. */
 export const readableByRole = (sql: postgres.Sql): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>

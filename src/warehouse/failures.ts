@@ -12,6 +12,7 @@ const NEXT_STEPS: ReadonlyArray<readonly [code: RegExp, step: string]> = [
   [/^28/, "check user and password of DATABASE_URL, and pg_hba.conf"],
   [/^3D000$/, "create the database, or name another in DATABASE_URL"],
   [/^(ENOTFOUND|EAI_AGAIN)$/, "check the host in DATABASE_URL, and this machine's DNS"],
+  [/^CONNECT_UNFIT$/, "check target_session_attrs and the hosts of DATABASE_URL"],
   [
     /^(ECONNREFUSED|CONNECT_TIMEOUT|EHOSTUNREACH|ENETUNREACH)$/,
     "check that it is up, and host and port of DATABASE_URL",
@@ -46,7 +47,7 @@ const NEXT_STEPS: ReadonlyArray<readonly [code: RegExp, step: string]> = [
   [/^(42P01|3F000|42703)$/, "tables are missing or others than expected: run `paycombat-sync migrate`"],
   [
     /CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS|ERR_SSL|EPROTO/,
-    "TLS failed: check sslmode of DATABASE_URL, and put the certificate of its authority in NODE_EXTRA_CA_CERTS",
+    "TLS failed: check sslmode of DATABASE_URL, and name the file of its authority in sslrootcert",
   ],
   [VALUE_CLASSES, "run again; if it stays so, see in the log of Postgres which one, and report it"],
 ]

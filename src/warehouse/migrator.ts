@@ -8,6 +8,7 @@ import { ConfigurationError, WarehouseError } from "../Errors.ts"
 import { warehouseError } from "./Database.ts"
 import { sqlState, wordsOf } from "./failures.ts"
 import { createReaderRole, type Grants, grantReader, NO_GRANTS, unreadableByReader } from "./grants.ts"
+import { schemasOpenToOthers } from "./schemaRights.ts"
 import { applyViews, dropViews, ownViews, planViews, readViews, type View } from "./views.ts"
 
 /** Oldest Postgres that is promised; its patch number as `server_version_num` has it. */
@@ -80,8 +81,8 @@ const readMigrations = async (directory: URL): Promise<ReadonlyArray<Migration>>
 /** Migrations that the database does not have; stops when it has one that the program does not. */
 const pendingOf = async (tx: postgres.TransactionSql, migrations: ReadonlyArray<Migration>) => {
   const [server] = await tx<Array<{ version: string; number: string; is_migrated: boolean }>>`
-    SELECT set_config('search_path', '', true), current_setting('server_version') AS version,
-      current_setting('server_version_num') AS number, to_regclass('sync.migrations') IS NOT NULL AS is_migrated`
+    SELECT current_setting('server_version') AS version, current_setting('server_version_num') AS number,
+      to_regclass('sync.migrations') IS NOT NULL AS is_migrated`
   if (Number(server!.number) < OLDEST_SERVER)
     throw new ConfigurationError({
       message: `The database is Postgres ${server!.version}: ${OLDEST_SERVER / 10_000} or newer is needed`,
@@ -95,6 +96,21 @@ const pendingOf = async (tx: postgres.TransactionSql, migrations: ReadonlyArray<
       message: "The database was migrated by a newer version of this program: update the program",
     })
   return { isEmpty: false, pending: migrations.filter(migration => !applied.has(migration.createdAt)) }
+}
+
+/** Fails where a person must change the database itself before this program's tables may be in it. */
+const refuseUnfit = async (tx: postgres.TransactionSql): Promise<void> => {
+  const [database] = await tx<Array<{ encoding: string }>>`
+    SELECT pg_encoding_to_char(encoding) AS encoding FROM pg_database WHERE datname = current_database()`
+  if (database!.encoding !== "UTF8")
+    throw new ConfigurationError({
+      message: `The database's encoding is ${database!.encoding}, which cannot hold every name and text: make one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, and name it in DATABASE_URL`,
+    })
+  const open = await schemasOpenToOthers(tx)
+  if (open.length > 0)
+    throw new ConfigurationError({
+      message: `Other logins can plant functions that run with this login's rights: ${open.join("; ")}. Then run migrate again`,
+    })
 }
 
 const applyMigrations = async (
@@ -161,6 +177,7 @@ const migrateIn = async (
   tellTurn()
   await tx`SELECT set_config('lock_timeout', ${`${LOCK_TIMEOUT_SECONDS}s`}, true)`
   const { pending, isEmpty } = await pendingOf(tx, migrations)
+  await refuseUnfit(tx)
   const roleNotes = await createReaderRole(tx)
   await becomeOwner(tx)
   const grants = pending.length > 0 ? await applyAroundViews(tx, pending, isEmpty) : NO_GRANTS
@@ -251,7 +268,14 @@ export const migrate = (
     catch: toError,
   })
 
-/** What `migrate` would apply, re-create, drop or grant; fails where it would. Reads a few rows, locks nothing that anybody waits for. */
+/** Fails where `migrate` would refuse the database as it is: its encoding, or rights of others on its schemas. */
+export const checkFitness = (sql: postgres.Sql): Effect.Effect<void, ConfigurationError | WarehouseError> =>
+  Effect.tryPromise({ try: () => sql.begin("read only", refuseUnfit) as Promise<void>, catch: toError })
+
+/**
+ * Lists what `migrate` would apply, re-create, drop or grant. Fails where it would, but for what `checkFitness` looks at.
+ * Reads a few rows, and takes no lock that others wait for.
+ */
 export const pendingMigrations = (
   sql: postgres.Sql,
   source: MigrationSource = PACKAGED,

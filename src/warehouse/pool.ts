@@ -1,5 +1,10 @@
+import { Either } from "effect"
 import postgres from "postgres"
-import { boundedSockets } from "./socket.ts"
+import { parseAddress } from "./address.ts"
+import { type DriverOptions, openDriver } from "./driver.ts"
+import { chooser } from "./route.ts"
+import { boundedDialer, type Dialer, makeDial } from "./socket.ts"
+import { readTlsFiles } from "./tls.ts"
 
 /**
  * postgres.js, made safe against connections that end in the middle of something. Four things that its 3.4 line
@@ -31,16 +36,36 @@ const isConnectionLost = (error: unknown): boolean => {
   return error instanceof Error && "code" in error && LOST.test(String(error.code))
 }
 
-type Options = NonNullable<Parameters<typeof postgres>[1]> & { readonly max: number }
+/**
+ * Each transaction begins with this, also one that holds a single statement. Operators and functions are then looked up
+ * in `pg_catalog` alone: on a path with a schema that others may create in, such as `public` before Postgres 15, a
+ * function of theirs would run with the rights of this login. `pg_temp` is named because an unnamed one comes first.
+ *
+ * It is a command, which looks up nothing itself; and it is part of the transaction, because a proxy that pools by
+ * transaction refuses or loses a path that is set when a connection starts.
+ */
+export const PIN_PATH = "SET LOCAL search_path = pg_catalog, pg_temp"
+
 type Body<A> = (tx: postgres.TransactionSql) => A | Promise<A>
-/** A statement of the driver's: its `handle` sends it, once. */
-type Statement = Promise<unknown> & { handle: () => unknown }
+/** A statement of the driver's: `handle` gives it to `handler`, once, which sends it; the others settle it. */
+type Statement = Promise<unknown> & {
+  handle: () => unknown
+  handler: (statement: Statement) => unknown
+  resolve: (value: unknown) => void
+  reject: (error: unknown) => void
+}
 
 const never = (): Promise<never> => new Promise(() => {})
 
 interface Fate {
   isLost: boolean
+  /** Ends the transaction: the pool was closed over it, and its connection may say so much later or never. */
+  readonly destroy: (error: unknown) => void
 }
+
+/** Whether a statement failed because its pool was closed before it was answered. */
+const isDestroyed = (error: unknown): boolean =>
+  error instanceof Error && "code" in error && error.code === "CONNECTION_DESTROYED"
 
 /** A statement that is not sent once the connection is gone, and whose loss is for `begin` to tell, not for it. */
 const guardStatement = (fate: Fate, made: unknown): unknown => {
@@ -53,6 +78,7 @@ const guardStatement = (fate: Fate, made: unknown): unknown => {
     fate.isLost
       ? never()
       : then.call(statement, onValue, error => {
+          if (isDestroyed(error)) fate.destroy(error)
           if (isConnectionLost(error)) return never()
           if (onError === undefined) throw error
           return onError(error)
@@ -80,29 +106,45 @@ const guard = (fate: Fate, tx: postgres.TransactionSql): postgres.TransactionSql
     },
   })
 
-/** One transaction: its function stands still for good, and is forgotten, when the connection is lost under it. */
-const beginOn = async <A>(pool: postgres.Sql, options: string, body: Body<A>): Promise<unknown> => {
-  const fate: Fate = { isLost: false }
+/**
+ * One transaction on a pinned path. Its function stands still for good, and is forgotten, when the connection is lost
+ * under it. The path is sent with the function's first statement; where that fails, so does the transaction.
+ */
+const beginOn = async <A>(
+  pool: postgres.Sql,
+  options: string,
+  body: (tx: postgres.TransactionSql, fate: Fate) => A | Promise<A>,
+): Promise<unknown> => {
+  let destroy: Fate["destroy"] = () => {}
+  const destroyed = new Promise<never>((_, reject) => {
+    destroy = reject
+  })
+  const fate: Fate = { isLost: false, destroy }
+  const whole = pool.begin(options, async tx => {
+    try {
+      const guarded = guard(fate, tx)
+      guarded.unsafe(PIN_PATH).execute()
+      const result = await body(guarded, fate)
+      return fate.isLost ? never() : result
+    } catch (error) {
+      return fate.isLost ? never() : Promise.reject(error)
+    }
+  })
   try {
-    return await pool.begin(options, async tx => {
-      try {
-        const result = await body(guard(fate, tx))
-        return fate.isLost ? never() : result
-      } catch (error) {
-        return fate.isLost ? never() : Promise.reject(error)
-      }
-    })
+    return await Promise.race([whole, destroyed])
   } catch (error) {
     fate.isLost = true
     throw error
   }
 }
 
+/** How long one host may take to connect, where neither the address nor the caller says. */
+const CONNECT_TIMEOUT_SECONDS = 15
+
 /** One of the driver's pools, and how much is under way on it. */
 interface Connections {
   readonly driver: postgres.Sql
-  /** To be told of each statement that is. */
-  readonly settled: () => void
+  readonly dialer: Dialer
   underWay: number
   /** Its time to take statements is over. */
   isRetired: boolean
@@ -113,7 +155,7 @@ const counting = <A>(on: Connections, work: Promise<A>, closeIdle: (on: Connecti
   on.underWay += 1
   const done = () => {
     on.underWay -= 1
-    on.settled()
+    on.dialer.settled()
     closeIdle(on)
   }
   // The driver's own `then` would send a statement once more.
@@ -121,46 +163,82 @@ const counting = <A>(on: Connections, work: Promise<A>, closeIdle: (on: Connecti
   return work
 }
 
-/** A statement that counts from when it is sent: one that is only made may never be. */
-const countStatement = (on: Connections, made: unknown, closeIdle: (on: Connections) => void): unknown => {
+/** Sends a statement that was made for the pool within a transaction instead, and answers as it does. */
+const sendWithin = (
+  tx: postgres.TransactionSql,
+  fate: Fate,
+  statement: Statement,
+  handle: () => unknown,
+): Promise<unknown> =>
+  new Promise((resolve, reject) => {
+    statement.handler = (tx.unsafe("") as unknown as Statement).handler
+    statement.resolve = resolve
+    statement.reject = error => {
+      if (isDestroyed(error)) fate.destroy(error)
+      if (!isConnectionLost(error)) reject(error)
+    }
+    handle.call(statement)
+  })
+
+/**
+ * A statement that gets a transaction of its own when it is sent, for the sake of the path, and settles when that is
+ * over. It counts from then on: one that is only made may never be sent.
+ */
+const pinStatement = (on: Connections, made: unknown, closeIdle: (on: Connections) => void): unknown => {
   if (!(made instanceof Promise)) return made
   const statement = made as Statement
-  const { handle } = statement
+  const { handle, resolve, reject } = statement
   let isSent = false
   statement.handle = () => {
-    if (!isSent) {
-      isSent = true
-      counting(on, statement, closeIdle)
-    }
-    return handle.call(statement)
+    if (isSent) return
+    isSent = true
+    const done = beginOn(on.driver, "", (tx, fate) => sendWithin(tx, fate, statement, handle))
+    counting(on, done, closeIdle)
+    done.then(resolve, reject)
   }
   return statement
 }
 
+/** Commands that a transaction cannot hold. They look up no operator and no function by its name. */
+const sendAlone = new WeakMap<postgres.Sql, (command: string) => Promise<unknown>>()
+
+/** Runs a command that cannot be part of a transaction, such as VACUUM, on a pool of `openPool`. */
+export const outsideTransaction = (sql: postgres.Sql, command: string): Promise<unknown> =>
+  sendAlone.get(sql)!(command)
+
 /**
  * Connections to one Postgres. A transaction fails, and nothing else happens, when its connection is lost. What is
  * asked after a loss goes to connections made anew; those of before are closed when nothing is under way on them any
- * more. `end({ timeout })` takes no longer than that, in seconds.
+ * more. `end({ timeout })` takes no longer than that, in seconds. Throws where the address is wrong, with words that are
+ * the rest of a sentence about its variable.
  */
 export const openPool = (
   url: string,
-  { max, ...options }: Options,
+  { max, ...options }: DriverOptions,
   retireAfterMillis = RETIRE_AFTER_MILLIS,
 ): postgres.Sql => {
+  const address = Either.getOrThrowWith(parseAddress(url), problem => new Error(problem))
+  const timeoutSeconds = address.connectTimeoutSeconds ?? options.connect_timeout ?? CONNECT_TIMEOUT_SECONDS
+  const choose = chooser(
+    address,
+    makeDial(address, readTlsFiles(address.tls), timeoutSeconds),
+    timeoutSeconds,
+  )
   const replaced = new Map<Connections, NodeJS.Timeout>()
   let isEnding = false
   const closeIdle = (connections: Connections) => {
     if (isEnding || !connections.isRetired || connections.underWay > 0) return
     replaced.delete(connections)
+    connections.dialer.close()
     void connections.driver.end({ timeout: 0 })
   }
   const open = (): Connections => {
-    const { socket, settled } = boundedSockets(2 * max)
+    const dialer = boundedDialer(choose, 2 * max)
     const opened: Connections = {
-      driver: postgres(url, {
+      driver: openDriver(address, dialer.socket, {
         ...options,
         max,
-        socket,
+        connect_timeout: timeoutSeconds,
         onclose: () => {
           if (isEnding || opened !== current) return
           current = open()
@@ -170,8 +248,8 @@ export const openPool = (
           }
           replaced.set(opened, setTimeout(retire, retireAfterMillis).unref())
         },
-      } as Options) as unknown as postgres.Sql,
-      settled,
+      }),
+      dialer,
       underWay: 0,
       isRetired: false,
     }
@@ -187,18 +265,19 @@ export const openPool = (
   const send = (name: "unsafe" | "file" | undefined, args: ReadonlyArray<unknown>) => {
     const on = current
     const made = Reflect.apply(name === undefined ? on.driver : on.driver[name], on.driver, args)
-    return countStatement(on, made, closeIdle)
+    return pinStatement(on, made, closeIdle)
   }
   const end = async (given?: { timeout?: number }): Promise<void> => {
     isEnding = true
     for (const timer of replaced.values()) clearTimeout(timer)
     await Promise.all(
-      [current, ...replaced.keys()].map(({ driver, underWay }) =>
-        driver.end(underWay === 0 ? { timeout: 0 } : given),
-      ),
+      [current, ...replaced.keys()].map(async ({ dialer, driver, underWay }) => {
+        await driver.end(underWay === 0 ? { timeout: 0 } : given)
+        dialer.close()
+      }),
     )
   }
-  return new Proxy((() => {}) as unknown as postgres.Sql, {
+  const pool = new Proxy((() => {}) as unknown as postgres.Sql, {
     apply: (_, _self, args) => send(undefined, args),
     get: (_, name) => {
       if (name === "begin") return begin
@@ -207,4 +286,9 @@ export const openPool = (
       return Reflect.get(current.driver, name)
     },
   })
+  sendAlone.set(pool, command => {
+    const on = current
+    return counting(on, on.driver.unsafe(command).execute(), closeIdle)
+  })
+  return pool
 }

@@ -10,6 +10,7 @@ import { shapeOf, type Transaction } from "./bulk.ts"
 import { attempt, reading } from "./Database.ts"
 import { fenced, type Held } from "./Lease.ts"
 import { abandonPass } from "./Ledger.ts"
+import { outsideTransaction } from "./pool.ts"
 import { decode } from "./prepare.ts"
 import { rewriteRecords } from "./rewrite.ts"
 
@@ -137,7 +138,7 @@ const rewriteRejects = (
 export const vacuum = (sql: postgres.Sql, tables: Iterable<string>): Effect.Effect<void> =>
   Effect.forEach(
     new Set(tables),
-    table => Effect.ignore(attempt(() => sql.unsafe(`VACUUM (ANALYZE) ${table}`))),
+    table => Effect.ignore(attempt(() => outsideTransaction(sql, `VACUUM (ANALYZE) ${table}`))),
     {
       discard: true,
     },

@@ -1,9 +1,13 @@
-import { Effect, Redacted } from "effect"
-import postgres from "postgres"
+import { Effect, Either, Redacted } from "effect"
+import type postgres from "postgres"
 import { ConfigurationError, WarehouseError } from "../Errors.ts"
+import { parseAddress } from "./address.ts"
 import { sqlState, warehouseError } from "./Database.ts"
+import { openDriver } from "./driver.ts"
 import { EXCESS_RIGHTS } from "./readerRights.ts"
-import { boundedSockets } from "./socket.ts"
+import { chooser } from "./route.ts"
+import { boundedDialer, makeDial } from "./socket.ts"
+import { readTlsFiles } from "./tls.ts"
 
 /** The reader's login: what `query` and `report` ask `analytics` with. */
 
@@ -12,9 +16,12 @@ const CLOSE_TIMEOUT_SECONDS = 2
 /** Its connection, one made anew after a loss, which the session then refuses, and a request to cancel. */
 const CONNECT_ATTEMPTS_MAX = 3
 
-/** The same text on every server: days are UTC, and a view needs no schema in front. */
+/**
+ * The same text on every server: days are UTC, and a view needs no schema in front. `pg_temp` is named because an unnamed
+ * one comes first: a temporary table, left in a session that a proxy shares, would be read instead of a view.
+ */
 const SESSION = {
-  search_path: "analytics",
+  search_path: "analytics, pg_temp",
   TimeZone: "UTC",
   DateStyle: "ISO, MDY",
   IntervalStyle: "postgres",
@@ -23,6 +30,11 @@ const SESSION = {
 
 /** Types that the driver would make a number, a boolean or a date of. */
 const PARSED_TYPES = [16, 21, 23, 26, 114, 700, 701, 1082, 1083, 1114, 1184, 3802]
+
+interface Opened {
+  readonly sql: postgres.Sql
+  readonly close: () => Promise<void>
+}
 
 export interface ReaderSession {
   /** What Postgres shows it as, after the program's name. */
@@ -47,7 +59,7 @@ export const asReader = <A, E>(
 ): Effect.Effect<A, E | ConfigurationError | WarehouseError> =>
   Effect.acquireUseRelease(
     open(readerUrl, session),
-    sql =>
+    ({ sql }) =>
       Effect.gen(function* () {
         yield* begin(sql, session)
         begun.set(sql, yield* Effect.tryPromise({ try: () => transactionOf(sql), catch: warehouseError }))
@@ -57,7 +69,7 @@ export const asReader = <A, E>(
         return answer
       }),
     // Without COMMIT: what a statement did against all odds goes with the connection.
-    sql => Effect.promise(() => sql.end({ timeout: CLOSE_TIMEOUT_SECONDS })),
+    ({ close }) => Effect.promise(close),
   )
 
 /** The transaction that each of these connections began with. */
@@ -95,26 +107,29 @@ export async function* allOf<A>(sql: postgres.Sql, batches: AsyncIterable<A>): A
 const open = (
   readerUrl: Redacted.Redacted,
   { name }: ReaderSession,
-): Effect.Effect<postgres.Sql, ConfigurationError> =>
+): Effect.Effect<Opened, ConfigurationError> =>
   Effect.try({
-    try: () =>
-      postgres(Redacted.value(readerUrl), {
+    try: () => {
+      const address = Either.getOrThrowWith(
+        parseAddress(Redacted.value(readerUrl)),
+        problem => new Error(problem),
+      )
+      const timeoutSeconds = address.connectTimeoutSeconds ?? CONNECT_TIMEOUT_SECONDS
+      const dial = makeDial(address, readTlsFiles(address.tls), timeoutSeconds)
+      const dialer = boundedDialer(chooser(address, dial, timeoutSeconds), CONNECT_ATTEMPTS_MAX)
+      const sql = openDriver(address, dialer.socket, {
         max: 1,
         max_lifetime: null,
         fetch_types: false,
         prepare: false,
-        connect_timeout: CONNECT_TIMEOUT_SECONDS,
+        connect_timeout: timeoutSeconds,
         connection: { application_name: `paycombat-sync ${name}` },
         types: { printed: { to: 25, from: PARSED_TYPES, serialize: String, parse: String } },
         onnotice: () => undefined,
-        socket: boundedSockets(CONNECT_ATTEMPTS_MAX).socket,
-      } as postgres.Options<Record<string, postgres.PostgresType>>) as unknown as postgres.Sql,
-    // The parser's own message repeats the URL, password and all.
-    catch: () =>
-      new ConfigurationError({
-        message:
-          "PAYCOMBAT_READER_URL is not a Postgres URL: it should look like postgres://login:password@host:5432/database.",
-      }),
+      })
+      return { sql, close: () => sql.end({ timeout: CLOSE_TIMEOUT_SECONDS }).finally(dialer.close) }
+    },
+    catch: error => new ConfigurationError({ message: `PAYCOMBAT_READER_URL ${(error as Error).message}.` }),
   })
 
 const begin = (

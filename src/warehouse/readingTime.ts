@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../Errors.ts"
-import { reading, retryTransient } from "./Database.ts"
+import { reading } from "./Database.ts"
 
 /** A clock that was set back by less is not worth a line: leap seconds and time servers do it all the time. */
 const SET_BACK_MILLIS = 60_000
@@ -13,14 +13,12 @@ const SET_BACK_MILLIS = 60_000
  */
 export const readingTime = (sql: postgres.Sql): Effect.Effect<Date, WarehouseError> =>
   Effect.gen(function* () {
-    const [row] = yield* retryTransient(
-      reading(
-        () => sql<Array<{ now: number; booked: number | null }>>`
+    const [row] = yield* reading(
+      () => sql<Array<{ now: number; booked: number | null }>>`
         SELECT extract(epoch FROM clock_timestamp())::float8 * 1000 AS now,
           extract(epoch FROM greatest(
             (SELECT max(greatest(started_at, finished_at)) FROM sync.runs),
             (SELECT max(updated_at) FROM sync.checkpoints)))::float8 * 1000 AS booked`,
-      ),
     )
     const { now, booked } = row!
     const aheadMillis = (booked ?? 0) - now

@@ -1,49 +1,113 @@
 import { connect, type Socket } from "node:net"
+import { Duplex } from "node:stream"
+import type { Address, Host } from "./address.ts"
+import { failure, isSocketFile, placeOf, socketFile } from "./place.ts"
+import { secured, type TlsFiles } from "./tls.ts"
 
-/** What of the driver's own options says where its server is. */
-interface Address {
-  readonly host: ReadonlyArray<string>
-  readonly port: ReadonlyArray<number>
-  /** A socket in the file system instead of a host. */
-  readonly path?: string | false
+/** A way to a server: a host, with or without TLS. */
+export interface Way {
+  readonly host: Host
+  readonly isEncrypted: boolean
 }
 
-/** The driver's `socket` option, and who tells it that the driver gets somewhere. */
-interface Sockets {
-  readonly socket: (address: Address) => Socket
+/** Dials one way within the time that a host may take. Leaves nothing open when it fails, or when `signal` ends it. */
+export type Dial = (way: Way, signal: AbortSignal) => Promise<Socket>
+
+/** Connections for the driver: each is open, and encrypted where the address asks for it, before the driver gets it. */
+export interface Dialer {
+  /** The driver's `socket` option. It never rejects, because the driver would lose a connection: the socket fails. */
+  readonly socket: () => Promise<Duplex>
   /** A statement succeeded or failed: what was tried before it was not in vain. */
   readonly settled: () => void
+  /** Ends what is being dialled, and dials no more. */
+  readonly close: () => void
+}
+
+const stopped = () => failure("Connecting was told to stop", "CONNECTION_DESTROYED")
+
+/** The ways to a host, in libpq's order; a socket file needs no TLS. */
+export const waysTo = (host: Host, mode: Address["tls"]["mode"]): ReadonlyArray<Way> => {
+  const plain = { host, isEncrypted: false }
+  const encrypted = { host, isEncrypted: true }
+  if (mode === "disable" || isSocketFile(host)) return [plain]
+  if (mode === "allow") return [plain, encrypted]
+  return mode === "prefer" ? [encrypted, plain] : [encrypted]
+}
+
+const ignore = () => undefined
+
+const ready = async (raw: Socket, { host, isEncrypted }: Way, tls: Address["tls"], files: TlsFiles) => {
+  await new Promise<void>((resolve, reject) => {
+    raw.once("connect", resolve).once("error", reject)
+  })
+  const socket = isEncrypted ? await secured(raw, host, tls, files) : raw
+  // The driver reads them off the socket for its messages.
+  return Object.assign(socket.on("error", ignore), { host: host.name, port: host.port })
+}
+
+/** Dials as the address has it. `timeoutSeconds` is the bound of one host, TLS included. */
+export const makeDial =
+  ({ tls }: Address, files: TlsFiles, timeoutSeconds: number): Dial =>
+  async (way, signal) => {
+    if (signal.aborted) throw stopped()
+    const { name, ip, port } = way.host
+    const raw = isSocketFile(way.host) ? connect(socketFile(way.host)) : connect({ host: ip ?? name, port })
+    raw.on("error", ignore)
+    let give: (error: Error) => void = ignore
+    const given = new Promise<never>((_, reject) => {
+      give = reject
+    })
+    const onAbort = () => give(stopped())
+    const onTime = () =>
+      give(failure(`${placeOf(way.host)} did not answer within ${timeoutSeconds} s`, "CONNECT_TIMEOUT"))
+    const timer = setTimeout(onTime, timeoutSeconds * 1_000)
+    signal.addEventListener("abort", onAbort)
+    try {
+      return await Promise.race([ready(raw, way, tls, files), given])
+    } catch (error) {
+      raw.destroy()
+      throw error
+    } finally {
+      clearTimeout(timer)
+      signal.removeEventListener("abort", onAbort)
+    }
+  }
+
+/** A socket that tells the driver an error as soon as the driver listens. */
+const failing = (error: unknown): Duplex => {
+  const socket = new Duplex({ read: ignore, write: (_chunk, _encoding, done) => done() })
+  setImmediate(() => socket.destroy(error as Error))
+  return socket
 }
 
 /**
- * Connections for a pool of this driver. Left to itself postgres.js 3.4 connects anew at once, again and again and
- * without an end, where a server takes a connection and closes it before anybody is logged in: a tunnel, a proxy or a
- * published port whose Postgres is away. Statements then neither fail nor end. Here the attempt after `attemptsMax` of
- * them, to each of its hosts, without a statement that settled is an error as any other that may pass. A pool that gets
+ * Connections for one of the driver's pools, each chosen by `choose`. Left to itself postgres.js 3.4 connects anew at
+ * once, again and again and without an end, where a server takes a connection and closes it before a login: a tunnel, a
+ * proxy or a published port whose Postgres is away. Statements then neither fail nor end. Here the attempt after
+ * `attemptsMax` of them without a statement that settled is an error as any other that may pass. A pool that gets
  * somewhere needs one for each of its connections, and one for each request to cancel.
  */
-export const boundedSockets = (attemptsMax: number): Sockets => {
-  let made = 0
+export const boundedDialer = (
+  choose: (signal: AbortSignal) => Promise<Socket>,
+  attemptsMax: number,
+): Dialer => {
+  const closing = new AbortController()
   let inVain = 0
-  const socket = ({ host, port, path }: Address): Socket => {
-    const at = made++ % port.length
-    const place = { host: host[at]!, port: port[at]! }
-    // The driver reads them off the socket: the one for TLS, both for its messages.
-    const opened = Object.assign(typeof path === "string" ? connect(path) : connect(place), place)
+  const socket = async (): Promise<Duplex> => {
     inVain += 1
-    if (inVain > attemptsMax * host.length) {
-      const error = new Error(
-        `${place.host}:${place.port} closes each connection before anybody is logged in`,
-      )
-      // Later, when the driver listens.
-      setImmediate(() => opened.destroy(Object.assign(error, { code: "ECONNRESET" })))
+    try {
+      if (inVain > attemptsMax)
+        throw failure("The server closes each connection before a login", "ECONNRESET")
+      return await choose(closing.signal)
+    } catch (error) {
+      return failing(error)
     }
-    return opened
   }
   return {
     socket,
     settled: () => {
       inVain = 0
     },
+    close: () => closing.abort(),
   }
 }

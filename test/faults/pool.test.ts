@@ -34,7 +34,7 @@ const setup = Effect.gen(function* () {
     while ((await runSql(ownerUrl, `SELECT 1 FROM pg_stat_activity WHERE ${isAt(text)}`)).length === 0)
       await sleep(20)
   }
-  yield* Effect.promise(() => sql`CREATE TABLE written (what text)`)
+  yield* Effect.promise(() => sql`CREATE TABLE public.written (what text)`)
   return { sql, end, underWay, ownerUrl }
 })
 
@@ -61,7 +61,7 @@ const outcome = (work: Promise<unknown>) =>
 
 type Tx = postgres.TransactionSql
 
-const insert = (tx: Tx, what: string) => tx`INSERT INTO written (what) VALUES (${what})`
+const insert = (tx: Tx, what: string) => tx`INSERT INTO public.written (what) VALUES (${what})`
 
 /** A statement that takes longer than anybody waits for it here. */
 const ENDLESS = "SELECT pg_sleep(3600)"
@@ -72,7 +72,7 @@ const AT_ONCE = "40 seconds"
 const LOSSES = ["committed", "CONNECTION_CLOSED", "57P01", "ECONNRESET", "EPIPE"]
 
 const written = (sql: postgres.Sql) =>
-  sql<Array<{ what: string }>>`SELECT what FROM written`.then(rows => rows.map(({ what }) => what))
+  sql<Array<{ what: string }>>`SELECT what FROM public.written`.then(rows => rows.map(({ what }) => what))
 
 describe("a transaction whose connection ends", () => {
   it.scopedLive("in a statement: fails, and leaves the process and the pool alive", () =>

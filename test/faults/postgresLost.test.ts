@@ -1,10 +1,10 @@
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
-import { type Clock, Effect, Fiber, Redacted } from "effect"
+import { type Clock, Effect, Fiber, Redacted, TestClock } from "effect"
 import { WarehouseError } from "../../src/Errors.ts"
 import { DEFAULT_LIST_PATHS, type Sandbox, start } from "../../src/sandbox/Sandbox.ts"
-import { attempt, connect, retryTransient } from "../../src/warehouse/Database.ts"
+import { attempt, connect, retryTransient, retryUntilInterrupted } from "../../src/warehouse/Database.ts"
 import { embeddedPostgres } from "../../src/warehouse/EmbeddedPostgres.ts"
 import { migrate } from "../../src/warehouse/migrator.ts"
 import { expectWhole, isSoaking, pageReference, randomOf } from "../support/crash.ts"
@@ -193,5 +193,23 @@ describe("a Postgres that is not there", () => {
           /^Postgres refused a value \(SQLSTATE 22P02\): run again; .*report it\.$/,
         )
       }),
+  )
+})
+
+describe("a retry within another", () => {
+  it.effect("takes no longer than one alone", () =>
+    Effect.gen(function* () {
+      let tries = 0
+      const lost = Effect.suspend(() => {
+        tries += 1
+        return Effect.fail(new WarehouseError({ message: "gone", code: "ECONNREFUSED" }))
+      })
+      const nested = yield* Effect.fork(
+        Effect.exit(retryTransient(retryTransient(retryUntilInterrupted(lost)))),
+      )
+      yield* TestClock.adjust("40 seconds")
+      expect((yield* Fiber.join(nested))._tag).toBe("Failure")
+      expect(tries).toBeLessThan(20)
+    }),
   )
 })

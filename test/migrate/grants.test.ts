@@ -4,7 +4,7 @@ import type postgres from "postgres"
 import { connect } from "../../src/warehouse/Database.ts"
 import { embeddedPostgres } from "../../src/warehouse/EmbeddedPostgres.ts"
 import { migrate, pendingMigrations } from "../../src/warehouse/migrator.ts"
-import { type PostgresVersion, resolveFrom, temporaryDirectory } from "../support/postgres.ts"
+import { type PostgresVersion, resolveFrom, runSql, temporaryDirectory } from "../support/postgres.ts"
 import { printed, testWarehouse } from "../support/warehouse.ts"
 import { identities, laterVersion, run, touched, UP_TO_DATE } from "./support.ts"
 
@@ -114,9 +114,8 @@ describe.each<PostgresVersion>(["18", "14"])("rights on views on Postgres %s", v
           "GRANT EXECUTE ON FUNCTION pg_advisory_xact_lock(bigint) TO PUBLIC",
         ],
       })
-      const server = yield* connect(ownerUrl)
       for (const statement of ["CREATE DATABASE shop", "GRANT CREATE, CONNECT ON DATABASE shop TO merchant"])
-        yield* run(server, statement)
+        yield* Effect.promise(() => runSql(ownerUrl, statement))
       const shop = Redacted.make(Redacted.value(ownerUrl).replace(/\/paycombat$/, "/shop"))
       const later = yield* laterVersion
       const sql = yield* connect(shop)

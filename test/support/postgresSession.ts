@@ -3,7 +3,7 @@ import { sqlOf, typeOf } from "./postgresWire.ts"
 
 /** What a proxy follows of one client's talk: where groups of messages end, and where something is committed. */
 
-/** A moment in which Postgres is told to make something lasting: COMMIT, or a statement alone that writes. */
+/** A moment in which Postgres is told to make something lasting: COMMIT of what was written, or a statement alone that writes. */
 export interface CommitPoint {
   /** From 1, since the proxy was started or `count` set anew. */
   readonly n: number
@@ -26,10 +26,16 @@ export interface Watch {
 
 const WRITES = /^\s*(with\b.*\b)?(insert|update|delete|merge)\b/is
 const COMMITS = /^\s*(commit|end)\b/i
+const BEGINS = /^\s*begin\b/i
+/** Statements of which a transaction may be made that leaves nothing behind. */
+const LEAVES_NOTHING =
+  /^\s*(begin|commit|end|rollback|savepoint|release|set|show|lock|select|with|values|table)\b/i
 
 /** What becomes of the messages between one client and its server, whichever that is at the moment. */
 export const makeSession = (watch: Watch, client: Socket, isPooled: boolean) => {
   let statement = ""
+  /** Something was written since BEGIN. */
+  let hasWritten = false
   let status = "I"
   let isInGroup = false
   /** Ends of groups that were sent, and answered: the first answer of a server of its own is to the start-up. */
@@ -44,7 +50,8 @@ export const makeSession = (watch: Watch, client: Socket, isPooled: boolean) => 
     client.destroy()
   }
   const isCommitPoint = (type: string) =>
-    (type === "E" || type === "Q") && (COMMITS.test(statement) || (status === "I" && WRITES.test(statement)))
+    (type === "E" || type === "Q") &&
+    (COMMITS.test(statement) ? hasWritten : status === "I" && WRITES.test(statement))
   return {
     get isIdle() {
       return status === "I" && answered === sent && !isInGroup
@@ -53,7 +60,11 @@ export const makeSession = (watch: Watch, client: Socket, isPooled: boolean) => 
     asked: (frame: Buffer): boolean => {
       if (isOver) return false
       const type = typeOf(frame)
-      if (type === "P" || type === "Q") statement = sqlOf(frame)
+      if (type === "P" || type === "Q") {
+        statement = sqlOf(frame)
+        if (BEGINS.test(statement)) hasWritten = false
+        hasWritten ||= WRITES.test(statement) || !LEAVES_NOTHING.test(statement)
+      }
       if (isCommitPoint(type)) {
         const point = { n: watch.commits.length + 1, sql: statement.replace(/\s+/g, " ").trim() }
         watch.commits.push(point)

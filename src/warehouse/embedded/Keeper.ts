@@ -1,5 +1,6 @@
 import { Deferred, Effect } from "effect"
 import postgres from "postgres"
+import { withoutVariables } from "../driver.ts"
 import type { Cluster } from "./Cluster.ts"
 
 /**
@@ -28,24 +29,26 @@ const CLOSE_TIMEOUT_SECONDS = 2
 export const keep = (cluster: Cluster, port: number): Effect.Effect<Keeper, Refusal> =>
   Effect.gen(function* () {
     const lost = yield* Deferred.make<void>()
-    const sql = postgres({
-      host: "127.0.0.1",
-      port,
-      database: "postgres",
-      user: "paycombat",
-      password: cluster.state.ownerPassword,
-      max: 1,
-      // By default the client replaces a connection after half an hour, and the lock would go with it.
-      max_lifetime: null,
-      idle_timeout: 0,
-      connect_timeout: CONNECT_TIMEOUT_SECONDS,
-      fetch_types: false,
-      prepare: false,
-      ssl: false,
-      connection: { application_name: "paycombat-sync keeper" },
-      onnotice: () => undefined,
-      onclose: () => Deferred.unsafeDone(lost, Effect.void),
-    })
+    const sql = withoutVariables(() =>
+      postgres({
+        host: "127.0.0.1",
+        port,
+        database: "postgres",
+        user: "paycombat",
+        password: cluster.state.ownerPassword,
+        max: 1,
+        // By default the client replaces a connection after half an hour, and the lock would go with it.
+        max_lifetime: null,
+        idle_timeout: 0,
+        connect_timeout: CONNECT_TIMEOUT_SECONDS,
+        fetch_types: false,
+        prepare: false,
+        ssl: false,
+        connection: { application_name: "paycombat-sync keeper", search_path: "pg_catalog, pg_temp" },
+        onnotice: () => undefined,
+        onclose: () => Deferred.unsafeDone(lost, Effect.void),
+      }),
+    )
     const close = Effect.promise(() => sql.end({ timeout: CLOSE_TIMEOUT_SECONDS }).catch(() => undefined))
     const ask = (statement: string): Effect.Effect<boolean, Refusal> =>
       Effect.tryPromise({
