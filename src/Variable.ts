@@ -50,14 +50,6 @@ export const wholeNumber = (name: string, bounds: { readonly min: number; readon
     return number >= bounds.min && number <= bounds.max ? number : undefined
   })
 
-const isUrl = (value: string, protocols: ReadonlyArray<string>): boolean => {
-  try {
-    return protocols.includes(new URL(value).protocol)
-  } catch {
-    return false
-  }
-}
-
 /** The address of an API, to which paths can be joined. */
 export const httpUrl = (name: string) => judged(name, judgeBaseUrl)
 
@@ -69,14 +61,7 @@ export const headerSecret = (name: string) =>
 
 /** An address of a Postgres, as libpq reads it; what is wrong with it is said by the name of the parameter. */
 export const postgresUrl = (name: string) =>
-  text(name).pipe(
-    Config.mapOrFail(value =>
-      Either.mapBoth(parseAddress(value), {
-        onLeft: problem => malformed(name, problem),
-        onRight: () => Redacted.make(value),
-      }),
-    ),
-  )
+  judged(name, value => Either.map(parseAddress(value), () => Redacted.make(value)))
 
 const HOW_TO_SET: Readonly<Record<string, string>> = {
   PAYCOMBAT_TOKEN: "PayCombat's dashboard shows it; or try `paycombat-sync demo`, which needs none.",

@@ -340,7 +340,7 @@ describe("a reader's URL that does not work is for a person to put right", () =>
   const db = databaseForFile()
 
   const cases: ReadonlyArray<readonly [what: string, url: () => string, message: string]> = [
-    ["no URL", () => "nonsense", "PAYCOMBAT_READER_URL is not a Postgres URL"],
+    ["no URL", () => "nonsense", "PAYCOMBAT_READER_URL must be a postgres://"],
     ["a wrong password", () => good().replace(/:[^:@]*@/, ":hunter2@"), "let the reader's login in (28P01)"],
     ["no such database", () => good().replace(/[^/]*$/, "elsewhere"), "(3D000)"],
     ["no views yet", () => good(), "migrate"],

@@ -99,7 +99,7 @@ describe("what a reader plants in the path of the owner", () => {
           ["rebuild"],
           ["rejects", "replay"],
           ["database", "backup", `${directory}/backup.gz`],
-          ["erase", "--customer", customer],
+          ["erase", "--customer", customer, "--yes"],
           ["sync", "--full"],
         ]
         for (const command of commands) {
