@@ -16,7 +16,7 @@ import {
   replayIn,
 } from "./Rejects.ts"
 import { allStreams, listStreamNames, streamsNamed } from "./registry.ts"
-import { configuredSchedule, fullPassMaxAge, fullPassMaxAgeBesideTicks } from "./Schedules.ts"
+import * as Schedules from "./Schedules.ts"
 import type { ServeOptions } from "./Serve.ts"
 import { standingOf } from "./Standing.ts"
 import type { Scope } from "./Upkeep.ts"
@@ -36,7 +36,7 @@ import {
 import { type QueryAnswer, runQuery } from "./warehouse/query.ts"
 import type { TakeRejects } from "./warehouse/rejectList.ts"
 import { type RestoreSummary, restore as restoreTo } from "./warehouse/restore.ts"
-import type { RunSummary } from "./warehouse/Summary.ts"
+import type { SyncSummary } from "./warehouse/Summary.ts"
 
 /** The application, wired once: what the command line runs and what a host application imports. */
 
@@ -53,7 +53,7 @@ export {
 } from "./WarehouseLayer.ts"
 export { Warehouse } from "./warehouse/Database.ts"
 export type { QueryAnswer } from "./warehouse/query.ts"
-export type { RunSummary, StreamSummary } from "./warehouse/Summary.ts"
+export type { RunSummary, StreamSummary, SyncSummary } from "./warehouse/Summary.ts"
 
 /** What speaks HTTP. The token's header is redacted for the whole application. */
 export const http: Layer.Layer<HttpClient.HttpClient> = Layer.merge(FetchHttpClient.layer, redactedHeaders)
@@ -93,31 +93,33 @@ export const runSettings = (options: SyncOptions = {}): Effect.Effect<RunOptions
   Effect.gen(function* () {
     const streams = yield* streamsNamed(options.streams ?? [])
     const accounts = yield* accountsNamed(options.accounts ?? [])
-    const fullPassMaxAgeSeconds = yield* fullPassMaxAge
-    return { ...(yield* Config.run), full: options.full ?? false, fullPassMaxAgeSeconds, accounts, streams }
+    const fullPassMaxAgeSeconds = yield* Schedules.fullPassMaxAge
+    return {
+      ...(yield* Config.run),
+      full: options.full ?? false,
+      fullPassMaxAgeSeconds,
+      accounts,
+      streams,
+      ...(yield* Schedules.limitsToStore()),
+    }
   })
+
+type Synced = Effect.Effect<
+  SyncSummary,
+  ConfigurationError | LeaseError | WarehouseError,
+  Warehouse | HttpClient.HttpClient
+>
 
 /**
  * Syncs once what the environment configures. Succeeds also when streams failed: the summary says which.
  * `LeaseError` means that nothing was done, because another run holds every lease.
  */
-export const sync = (
-  options: SyncOptions = {},
-): Effect.Effect<
-  RunSummary,
-  ConfigurationError | LeaseError | WarehouseError,
-  Warehouse | HttpClient.HttpClient
-> => Effect.flatMap(runSettings(options), settings => syncWith(settings, options.migrate ?? false))
+export const sync = (options: SyncOptions = {}): Synced =>
+  Effect.flatMap(runSettings(options), settings => syncWith(settings, options.migrate ?? false))
 
 /** Syncs once with settings given in code instead of the environment. */
-export const syncWith = (
-  options: RunOptions,
-  isMigrating = false,
-): Effect.Effect<
-  RunSummary,
-  ConfigurationError | LeaseError | WarehouseError,
-  Warehouse | HttpClient.HttpClient
-> => Effect.zipRight(upToDate(isMigrating), runOnce(options))
+export const syncWith = (options: RunOptions, isMigrating = false): Synced =>
+  Effect.zipRight(upToDate(isMigrating), runOnce(options))
 
 /** Lists what `migrateWarehouse` would do; fails where it would. */
 export const pending: Effect.Effect<Pending, ConfigurationError | WarehouseError, Warehouse> = Effect.flatMap(
@@ -181,10 +183,11 @@ export const status = (options: Pick<ServeArguments, "accounts" | "streams" | "m
   Effect.gen(function* () {
     const { sql } = yield* Warehouse
     const streams = yield* streamsNamed(options.streams ?? [])
-    const schedule = yield* configuredSchedule
+    const schedule = yield* Schedules.configuredSchedule
     const configured = yield* Config.configuredAccounts
+    const limits = yield* Schedules.limitsToJudgeBy(options.maxAgeSeconds)
     yield* current
-    return yield* standingOf(sql, streams, schedule, { ...options, configured })
+    return yield* standingOf(sql, streams, schedule, { ...options, configured, limits })
   })
 
 export interface ServeArguments extends Omit<SyncOptions, "full"> {
@@ -199,7 +202,8 @@ export const serveSettings = (
   Effect.gen(function* () {
     return {
       ...(yield* runSettings(options)),
-      fullPassMaxAgeSeconds: yield* fullPassMaxAgeBesideTicks,
+      ...(yield* Schedules.limitsToStore(options.maxAgeSeconds)),
+      fullPassMaxAgeSeconds: yield* Schedules.fullPassMaxAgeBesideTicks,
       schedule: yield* Config.schedule,
       http: yield* Config.http,
       ...(options.maxAgeSeconds === undefined ? {} : { maxAgeSeconds: options.maxAgeSeconds }),

@@ -12,6 +12,8 @@ import { headerSecret, httpUrl, inOneLine, parsed, postgresUrl, text, wholeNumbe
 /** The host of PayCombat's public reference (D). */
 export const DEFAULT_BASE_URL = "https://api.paycombat.com"
 export const DEFAULT_DATA_DIR = ".paycombat"
+/** Share of records that may be rejected before their stream fails. */
+export const REJECTS_MAX_SHARE = 0.05
 
 /** An account, and what its owner configured about the undocumented part of the API. */
 export interface AccountSettings extends Account {
@@ -35,6 +37,8 @@ export interface RunSettings {
   readonly readyRecheck: Duration.Duration
   readonly readyMaxCalls: number
   readonly leaseSeconds: number
+  /** Share of a pass's records, from 0 to 1, of which more make the stream fail where they are rejected; 5% where absent. */
+  readonly rejectsMax?: number
   /** What is stored of personal data. */
   readonly privacy: Privacy
 }
@@ -193,6 +197,14 @@ const privacy: Config.Config<Privacy> = Config.withDefault(
   }),
 )
 
+/** A share in percent, as a fraction of 1. */
+const share = (name: string) =>
+  parsed(name, "a share from 0% to 100%, such as 5%", value => {
+    const match = /^(\d{1,3}(?:\.\d{1,4})?)\s*%$/.exec(value)
+    const percent = match === null ? Number.NaN : Number(match[1])
+    return percent <= 100 ? percent / 100 : undefined
+  })
+
 export const run: Effect.Effect<RunSettings, ConfigurationError> = Config.all({
   readyRecheck: Config.withDefault(
     parsed("PAYCOMBAT_READY_RECHECK", "a duration such as 24 hours", value =>
@@ -205,6 +217,7 @@ export const run: Effect.Effect<RunSettings, ConfigurationError> = Config.all({
     Number.POSITIVE_INFINITY,
   ),
   leaseSeconds: Config.withDefault(wholeNumber("PAYCOMBAT_LEASE_SECONDS", { min: 5, max: 3_600 }), 30),
+  rejectsMax: Config.withDefault(share("PAYCOMBAT_REJECTS_MAX"), REJECTS_MAX_SHARE),
   privacy,
 }).pipe(Effect.mapError(error => inOneLine(error)))
 
@@ -223,6 +236,15 @@ const isTimezone = (value: string): boolean => {
     return false
   }
 }
+
+/** Whether a schedule is set at all; without one, limits of freshness that were stored earlier stay. */
+export const isScheduleSet: Effect.Effect<boolean, ConfigurationError> = Config.all([
+  Config.option(text("PAYCOMBAT_SCHEDULE")),
+  Config.option(text("PAYCOMBAT_FULL_SCHEDULE")),
+]).pipe(
+  Effect.map(settings => settings.some(Option.isSome)),
+  Effect.mapError(error => inOneLine(error)),
+)
 
 export const schedule: Effect.Effect<ScheduleSettings, ConfigurationError> = Config.all({
   incremental: Config.withDefault(text("PAYCOMBAT_SCHEDULE"), "*/15 * * * *"),

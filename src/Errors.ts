@@ -21,10 +21,12 @@ export class AccountError extends Data.TaggedError("AccountError")<{ readonly me
  * - `unavailable`: time-out, transport error, 408, 429 or 5xx, still so after the bounded retries
  * - `malformed`: an answer that is not the API's: HTML, truncated JSON, a body over the bound
  * - `failed`: a 200 whose envelope says `status: false` or `success: false`
+ * - `rejected`: records came, and more of them than PAYCOMBAT_REJECTS_MAX allows could not become a row
+ * - `incomplete`: the stream whose rows it asks about failed, so that not all were asked about
  * - `contract`: well-formed, but not the list the program can prove complete (paging ignored, no list found)
  */
 export class EndpointError extends Data.TaggedError("EndpointError")<{
-  readonly reason: "refused" | "unavailable" | "malformed" | "failed" | "contract"
+  readonly reason: "refused" | "unavailable" | "malformed" | "failed" | "rejected" | "incomplete" | "contract"
   readonly path: string
   readonly status?: number
   readonly message: string

@@ -1,7 +1,9 @@
 import { Duration } from "effect"
-import type { StreamStatus } from "./warehouse/Status.ts"
 
-/** Whether the figures can be trusted now: what `status`, `/readyz` and the status page go by. */
+/**
+ * What the judgement on figures consists of, and the limits of freshness that it goes by. The view `analytics.verdict`
+ * judges, and nothing else does.
+ */
 
 /** Older than this many intervals between two ticks: a run was missed, and it is not just late. */
 const INTERVALS_TOLERATED = 2
@@ -15,7 +17,7 @@ export interface Limits {
   readonly fullMaxAgeSeconds: number
 }
 
-/** What is too old: twice the schedule's interval, and no less than an hour; or `maxAgeSeconds`, where somebody says so. */
+/** The limits of freshness: twice the schedule's interval, and no less than an hour; or `maxAgeSeconds`, where it is given. */
 export const limitsOf = (
   interval: { readonly incremental: number; readonly full: number },
   maxAgeSeconds?: number,
@@ -27,14 +29,6 @@ export const limitsOf = (
     maxAgeSeconds ?? 0,
   ),
 })
-
-export type ProblemKind = "never" | "failed" | "dead" | "stale" | "full_stale"
-
-export interface Problem {
-  readonly kind: ProblemKind
-  /** What is the matter, and what to do about it. */
-  readonly message: string
-}
 
 const UNITS = [
   [86_400, "d"],
@@ -56,53 +50,58 @@ export const limitInWords = (seconds: number): string => Duration.format(Duratio
 export const ageSeconds = (time: string | null, now: Date): number | null =>
   time === null ? null : Math.max(0, (now.getTime() - new Date(time).getTime()) / 1000)
 
-/** The first pass is still at work: nothing is wrong but that there is nothing to trust yet. */
-const FIRST_UNDER_WAY = "its first pass is under way: wait for it."
+export type Level = "good" | "attention" | "bad"
 
-/** What to think of a stream that was never read to its end; `message` says so and what to do, where nobody is at it. */
-export const neverRan = (message: string, heldBy: string | null): Problem => ({
-  kind: "never",
-  message: heldBy === null ? message : FIRST_UNDER_WAY,
-})
+export interface Finding {
+  /** `good`: counted beside the figures, and no exception to them. */
+  readonly level: Level
+  /** Null where it is about the account. */
+  readonly stream: string | null
+  readonly kind: string
+  /** What is the matter and what to do; the stream's name goes before it. */
+  readonly text: string
+}
 
-/** What of a status decides. */
-export type Judged = Pick<StreamStatus, "lastEnded" | "isDead" | "heldBy" | "lastCompleteAt" | "lastFullAt">
+/** Whether the figures of one account can be trusted. */
+export interface Verdict {
+  readonly account: string
+  readonly level: Level
+  readonly sentence: string
+  readonly findings: ReadonlyArray<Finding>
+  /** Since when the level is what it is, as far as the ledger tells. */
+  readonly since: string | null
+}
 
-const sentence = (text: string) => (/[.!?]$/.test(text) ? text : `${text}.`)
+const GRAVITY: Readonly<Record<Level, number>> = { good: 0, attention: 1, bad: 2 }
 
-/** What is the matter with a stream, the gravest first; null where its figures can be trusted. */
-export const problemOf = (status: Judged, limits: Limits, now: Date): Problem | null => {
-  const { lastEnded, heldBy } = status
-  const age = ageSeconds(status.lastCompleteAt, now)
-  const fullAge = ageSeconds(status.lastFullAt, now)
-  const figures = age === null ? "There are no complete figures yet." : `The figures are ${ago(age)} old.`
-  if (lastEnded?.status === "failed")
-    return {
-      kind: "failed",
-      message: `${sentence(`failed: ${lastEnded.error ?? "no reason was booked"}`)} ${figures}`,
-    }
-  if (status.isDead || lastEnded?.status === "dead")
-    return {
-      kind: "dead",
-      message: `the latest run's process ended without a word; what it had committed stays, the next run goes on from there. ${figures}`,
-    }
-  if (age === null)
-    return neverRan("was never read to its end: run `paycombat-sync sync`, or see that `serve` runs.", heldBy)
-  if (age > limits.maxAgeSeconds)
-    return {
-      kind: "stale",
-      message:
-        `was read to its end ${ago(age)} ago, which is more than ${limitInWords(limits.maxAgeSeconds)}: ` +
-        (heldBy === null
-          ? "see that `serve` or your timer runs, or run `paycombat-sync sync`."
-          : "a run is under way, wait for it."),
-    }
-  if (fullAge !== null && fullAge > limits.fullMaxAgeSeconds)
-    return {
-      kind: "full_stale",
-      message:
-        `was read whole ${ago(fullAge)} ago, which is more than ${limitInWords(limits.fullMaxAgeSeconds)}:` +
-        " removals and late changes may be missing; run `paycombat-sync sync --full`.",
-    }
-  return null
+/** The gravest of these levels; `good` where there are none. */
+export const gravest = (judged: ReadonlyArray<{ readonly level: Level }>): Level =>
+  judged.reduce<Level>((worst, { level }) => (GRAVITY[level] > GRAVITY[worst] ? level : worst), "good")
+
+/** Why a stream's figures cannot be trusted. */
+export interface Problem {
+  readonly kind: string
+  readonly message: string
+}
+
+/** The findings on one stream, and those on its account as a whole. */
+export const findingsOf = (findings: ReadonlyArray<Finding>, stream: string): ReadonlyArray<Finding> =>
+  findings.filter(finding => finding.stream === stream || finding.stream === null)
+
+/** The bad finding among these; null where there is none. */
+export const problemOf = (findings: ReadonlyArray<Finding>): Problem | null => {
+  const bad = findings.find(({ level }) => level === "bad")
+  return bad === undefined ? null : { kind: bad.kind, message: bad.text }
+}
+
+/** The level and the sentence over several accounts; each that is not good is named. */
+export const overall = (verdicts: ReadonlyArray<Verdict>): Pick<Verdict, "level" | "sentence"> => {
+  const [first, ...others] = verdicts
+  if (first === undefined)
+    return { level: "bad", sentence: "Nothing was synced yet: no stream was ever read." }
+  if (others.length === 0) return first
+  const exceptions = verdicts.filter(({ level }) => level !== "good")
+  if (exceptions.length === 0) return { level: "good", sentence: "The figures can be trusted." }
+  const sentences = exceptions.map(({ account, sentence }) => `${account}: ${sentence}`)
+  return { level: gravest(verdicts), sentence: sentences.join(" ") }
 }

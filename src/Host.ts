@@ -31,6 +31,7 @@ export {
   type StreamProgress,
   type StreamSummary,
   type SyncOptions,
+  type SyncSummary,
   serve,
   status,
   sync,

@@ -1,4 +1,5 @@
 import { Clock, Effect, Stream as S } from "effect"
+import { NO_FIELDS, type PassFields } from "./DocumentedFields.ts"
 import { isJsonObject } from "./Json.ts"
 import { asListed, fieldsBeyondList } from "./ListMissing.ts"
 import type { Plan } from "./ListPlan.ts"
@@ -12,6 +13,7 @@ import type { Page } from "./paycombat/page.ts"
 import { pages } from "./paycombat/paging.ts"
 import { provesFirst } from "./paycombat/suspicion.ts"
 import { filtered } from "./paycombat/timeFilter.ts"
+import { bookFieldsRead, refuseOpen, refuseRejected } from "./RejectBound.ts"
 import type { ListStream, Open } from "./Stream.ts"
 import { storeContract } from "./warehouse/Contracts.ts"
 import { loadBatch } from "./warehouse/Loader.ts"
@@ -47,6 +49,7 @@ const readNews = (
   contract: Contract,
   plan: Incremental,
   byId: ById,
+  fields: { current: PassFields },
 ) =>
   Effect.gen(function* () {
     const { sql, client, held, usage, tell } = context
@@ -69,7 +72,7 @@ const readNews = (
       Effect.gen(function* () {
         const { page, records } = extract
         first = page.isLast ? undefined : page.number === 1 ? page : first
-        const progress = { passId: null, position: null, pages: 1, ...usage }
+        const progress = { passId: null, position: null, pages: 1, ...usage, fields }
         const counts = yield* loadBatch(sql, held, stream, records, progress)
         done.pages++
         done.extracted += counts.extracted
@@ -188,7 +191,8 @@ export const runIncremental = (
     const { sql, held } = context
     const { learned, asks } = plan
     yield* bookMode(sql, held, "incremental")
-    const read = yield* readNews(context, stream, contract, plan, byId).pipe(
+    const fields = { current: NO_FIELDS }
+    const read = yield* readNews(context, stream, contract, plan, byId, fields).pipe(
       // A filter that is refused now, or whose pages are none, is one that does not hold any more.
       Effect.catchIf(
         error =>
@@ -208,6 +212,9 @@ export const runIncremental = (
             controls: read.ids,
             byId,
           })
+    yield* bookFieldsRead(context, stream, fields.current, false)
+    yield* refuseRejected(context, stream)
+    yield* refuseOpen(context, stream)
     const newest = Math.max(learned.newest ?? 0, read.newest ?? 0)
     const next: Contract = {
       ...contract,

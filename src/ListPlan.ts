@@ -6,6 +6,7 @@ import { askById } from "./paycombat/byId.ts"
 import type { Contract } from "./paycombat/discovery.ts"
 import type { TimeField, Watch } from "./paycombat/order.ts"
 import { findTimeFilter, type TimeFilter } from "./paycombat/timeFilter.ts"
+import { isOpenBeyond } from "./RejectBound.ts"
 import type { ListSource, ListStream, Open } from "./Stream.ts"
 import { earlierPasses } from "./warehouse/passes.ts"
 
@@ -47,11 +48,13 @@ const suffices = ({ times }: ListSource, by: TimeField | undefined): boolean =>
 
 /** Decides on how the list is read, and says why where it is read whole although it was before. */
 export const planOf = (
-  { sql, held, settings, mustReadAll }: StreamContext,
-  { source }: ListStream,
+  context: StreamContext,
+  stream: ListStream,
   contract: Contract,
 ): Effect.Effect<Plan, StreamFailure> =>
   Effect.gen(function* () {
+    const { sql, held, settings, mustReadAll } = context
+    const { source } = stream
     const { learned, verified } = contract
     if (settings.full) return whole(null)
     if (mustReadAll) return whole("Read whole: what is stored is not yet in the mode of PAYCOMBAT_PII.")
@@ -74,6 +77,9 @@ export const planOf = (
       )
     if (isFullDue)
       return whole(`Read whole: the latest full pass is older than ${limitInWords(maxAgeSeconds)}.`)
+    // Only a pass over the whole list closes rejects and stores what they kept out.
+    if (yield* isOpenBeyond(context, stream))
+      return whole("Read whole: more rejects are open than PAYCOMBAT_REJECTS_MAX allows.")
     const by = isByOrder ? order : filter!.by
     return {
       mode: "incremental",

@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto"
 import { Effect, Stream as S, Schedule, Sink } from "effect"
 import { pathVariable } from "./Config.ts"
+import { NO_FIELDS } from "./DocumentedFields.ts"
 import { noteOf } from "./Ending.ts"
-import { EndpointError } from "./Errors.ts"
+import { EndpointError, WarehouseError } from "./Errors.ts"
 import { runIncremental } from "./ListIncremental.ts"
 import { missingRecords } from "./ListMissing.ts"
 import { learn, planOf } from "./ListPlan.ts"
@@ -12,13 +13,14 @@ import { type Contract, discover } from "./paycombat/discovery.ts"
 import { watchOrder } from "./paycombat/order.ts"
 import type { Position } from "./paycombat/page.ts"
 import { pages } from "./paycombat/paging.ts"
+import { bookFieldsRead, refuseOpen, refuseRejected } from "./RejectBound.ts"
 import type { ListStream } from "./Stream.ts"
 import { storeContract, storedContract } from "./warehouse/Contracts.ts"
 import { abandonPass, closePass, hasRows, openPass } from "./warehouse/Ledger.ts"
 import { prepareBatch, writeBatch } from "./warehouse/Loader.ts"
 import { bookMode } from "./warehouse/passes.ts"
 import type { Prepared } from "./warehouse/prepare.ts"
-import { seenSoFar } from "./warehouse/seen.ts"
+import { seenSoFar, unaccounted } from "./warehouse/seen.ts"
 
 /** A run over a list: discover → plan → pages → load, batch by batch → close the pass. */
 
@@ -96,6 +98,18 @@ const doubt = ({ sql, account, held }: StreamContext, { name }: ListStream) =>
     if (stored !== undefined) yield* storeContract(sql, held, { ...stored, pagingProven: false } as Contract)
   })
 
+/** Fails where records that the pass was shown are nowhere: a trigger or a rule of this database took them away. */
+const refuseUnaccounted = ({ sql, held }: StreamContext, stream: ListStream, passId: string) =>
+  Effect.gen(function* () {
+    const lost = yield* unaccounted(sql, held, stream, passId)
+    if (lost > 0)
+      return yield* new WarehouseError({
+        message:
+          `${lost} ${stream.name} were read, and are neither rows nor rejects: something in this database keeps them out.` +
+          ` See which triggers and rules warehouse.${stream.name} has, and remove them.`,
+      })
+  })
+
 /** One pass over the whole list, going on where one that was broken off had come to. */
 const runFull = (
   context: StreamContext,
@@ -114,6 +128,7 @@ const runFull = (
       yield* Effect.logInfo(`going on at page ${from.page} of a pass that was broken off`)
 
     const watch = watchOrder(stream.source)
+    const fields = { current: pass.fields ?? NO_FIELDS }
     let stated: number | undefined
     const done = { pages: 0, extracted: 0, inserted: 0, updated: 0, rejected: 0 }
     /** Prepared, and perhaps not yet written: what is prepared meanwhile must know of it. */
@@ -145,7 +160,7 @@ const runFull = (
       S.buffer({ capacity: 1 }),
       S.runForEach(({ prepared, pages, last }) =>
         Effect.gen(function* () {
-          const progress = { passId: pass.passId, position: last.next, pages, ...usage }
+          const progress = { passId: pass.passId, position: last.next, pages, ...usage, fields }
           const counts = yield* writeBatch(sql, held, stream, prepared, progress)
           inFlight.delete(prepared)
           done.pages += pages
@@ -160,6 +175,12 @@ const runFull = (
     )
     const isEmpty = from === undefined && !pass.isRead && done.extracted === 0
     const emptyNote = isEmpty ? yield* believeEmpty(context, stream, contract) : null
+    yield* bookFieldsRead(context, stream, fields.current, true)
+    // Its checkpoint says that all was read: the next run would go on from it, and judge the same records again.
+    yield* Effect.zipRight(
+      refuseUnaccounted(context, stream, pass.passId),
+      refuseRejected(context, stream),
+    ).pipe(Effect.tapError(() => Effect.ignore(abandonPass(sql, held))))
     const seen = yield* seenSoFar(sql, held)
     const isWhole = yield* holdsAll(contract, stream, seen, stated)
     const provesRemoval = contract.verified && !isEmpty && isWhole
@@ -169,6 +190,7 @@ const runFull = (
       provesRemoval,
       ...missing,
     })
+    yield* refuseOpen(context, stream)
     const { learned: _, ...listed } = contract
     const isRead = from === undefined && !pass.isRead
     const learned = provesRemoval

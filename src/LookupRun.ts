@@ -6,6 +6,7 @@ import type { StreamContext, StreamFailure, StreamResult } from "./Pipeline.ts"
 import { Usage } from "./paycombat/Client.ts"
 import { unwrapRecord } from "./paycombat/envelope.ts"
 import type { LookupStream } from "./Stream.ts"
+import { hasFailed } from "./warehouse/passes.ts"
 import { modeChangedAt } from "./warehouse/privacy.ts"
 import {
   type Answer,
@@ -257,6 +258,16 @@ export const runLookupStream = (
         message:
           `${isNobody ? improper : tally.unanswered + tally.mistaken} of ${queued} look-ups got no proper answer: see` +
           ` ${stream.name}.check_error. The next run asks again.`,
+      })
+    }
+    if (yield* hasFailed(sql, held, stream.source.of)) {
+      return yield* new EndpointError({
+        reason: "incomplete",
+        path: stream.source.path("{id}"),
+        message:
+          `${stream.source.of} failed when it was last read: records that are not stored were not asked about.` +
+          ` ${done.extracted - done.unanswered} of ${queued} look-ups were answered, and their answers are stored.` +
+          ` See what ${stream.source.of} failed with.`,
       })
     }
     const refused = done.failed - done.unanswered

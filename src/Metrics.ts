@@ -39,6 +39,7 @@ export const leftOver = gauge(
   "left_over",
   "Look-ups that the latest run had no time for; they come first next time.",
 )
+export const unanswered = gauge("unanswered", "Look-ups of the latest run that got no answer.")
 export const openRejects = gauge(
   "open_rejects",
   "Records that could not become a row, and that the list still shows.",
@@ -61,8 +62,15 @@ export const databaseUp = gauge(
   "database_up",
   "Whether the database can be used: it answered, and is this version's.",
 )
+export const verdict = gauge(
+  "verdict",
+  "The verdict on the account's figures: 0 good, 1 attention (exceptions), 2 bad. 2 while the database cannot be used.",
+)
 export const problems = gauge("problems", "Streams whose figures are not to be trusted now.")
 const buildInfo = gauge("build_info", "Always 1; the version is in the label.")
+
+/** What the gauge `verdict` is at each level. */
+export const LEVELS = { good: 0, attention: 1, bad: 2 } as const
 
 /** What a gauge is set to of which nobody knows what it is now: it is told to nobody then. */
 export const UNKNOWN = Number.NaN

@@ -7,6 +7,7 @@ import { booked, booking, giveBack } from "./Booking.ts"
 import type { AccountSettings, RunSettings } from "./Config.ts"
 import { endingOf, noteOf, worst } from "./Ending.ts"
 import type { AccountError, EndpointError, LeaseError, WarehouseError } from "./Errors.ts"
+import { type Limits, limitInWords } from "./Health.ts"
 import { runListStream } from "./ListRun.ts"
 import { runLookupStream } from "./LookupRun.ts"
 import { countRun } from "./Metrics.ts"
@@ -14,12 +15,14 @@ import { Progress, type StreamProgress } from "./Progress.ts"
 import { type Client, make as makeClient, Usage } from "./paycombat/Client.ts"
 import { isList, isLookup, redacting, type Stream } from "./Stream.ts"
 import { VERSION } from "./version.ts"
-import { Warehouse, whileOpen } from "./warehouse/Database.ts"
+import { retryTransient, Warehouse, whileOpen } from "./warehouse/Database.ts"
 import { acquire, type Held, renew } from "./warehouse/Lease.ts"
 import { finishRun, finishStream, startRun, startStream } from "./warehouse/Ledger.ts"
 import { confirmPrivacy, settlePrivacy } from "./warehouse/privacy.ts"
 import { readingTime } from "./warehouse/readingTime.ts"
-import { type RunSummary, summaryOf } from "./warehouse/Summary.ts"
+import { type SyncSummary, summaryOf } from "./warehouse/Summary.ts"
+import { storeLimits } from "./warehouse/settings.ts"
+import { verdictsOf } from "./warehouse/verdict.ts"
 
 /** One run: a lease per account and stream, streams after their parents, every outcome booked. */
 
@@ -33,6 +36,8 @@ export interface RunOptions extends RunSettings {
    * longest time between two ticks of the full schedule; a day where absent.
    */
   readonly fullPassMaxAgeSeconds?: number
+  /** Limits of freshness to be stored for the accounts; what is stored stays where absent. */
+  readonly limits?: Limits
 }
 
 /** What the run of one stream works with. */
@@ -206,26 +211,43 @@ const runAccount = (
     )
   })
 
+/** Stores the limits of freshness, and logs a change: views judge by them. */
+export const keepLimits = (
+  sql: postgres.Sql,
+  { accounts, limits }: Pick<RunOptions, "accounts" | "limits">,
+): Effect.Effect<void, WarehouseError> =>
+  Effect.gen(function* () {
+    if (limits === undefined) return
+    const names = accounts.map(({ name }) => name)
+    const changed = yield* storeLimits(sql, names, limits)
+    if (changed.length > 0)
+      yield* Effect.logInfo(
+        `limits of freshness of ${changed.join(", ")} are now ${limitInWords(limits.maxAgeSeconds)}, and` +
+          ` ${limitInWords(limits.fullMaxAgeSeconds)} for whole passes`,
+      )
+  })
+
 /**
  * Syncs the streams of the accounts once, and answers what the ledger says about it. Fails only where nothing
  * could be done: `LeaseError` when every lease is held by another run, `WarehouseError` when Postgres is away.
  */
 export const runOnce = (
   options: RunOptions,
-): Effect.Effect<RunSummary, LeaseError | WarehouseError, Warehouse | HttpClient.HttpClient> =>
+): Effect.Effect<SyncSummary, LeaseError | WarehouseError, Warehouse | HttpClient.HttpClient> =>
   Effect.flatMap(Warehouse, ({ sql }) => whileOpen(sql, runOn(sql, options, randomUUID())))
 
 const runOn = (
   sql: postgres.Sql,
   options: RunOptions,
   runId: string,
-): Effect.Effect<RunSummary, LeaseError | WarehouseError, HttpClient.HttpClient> =>
+): Effect.Effect<SyncSummary, LeaseError | WarehouseError, HttpClient.HttpClient> =>
   Effect.gen(function* () {
     const { held, refused } = yield* takeLeases(sql, options, runId, `${hostname()}:${process.pid}`)
     const [first] = refused
     if (held.length === 0 && first !== undefined) return yield* first
     yield* Effect.annotateCurrentSpan("run", runId)
     yield* startRun(sql, { runId, host: hostname(), processId: process.pid, version: VERSION })
+    yield* keepLimits(sql, options)
     for (const { message } of refused) yield* Effect.logWarning(message)
     yield* Effect.forEach(
       options.accounts,
@@ -255,5 +277,10 @@ const runOn = (
         ),
       ),
     )
-    return yield* summaryOf(sql, runId)
+    const accounts = options.accounts.map(({ name }) => name)
+    const verdicts = yield* retryTransient(verdictsOf(sql, { accounts }))
+    return {
+      ...(yield* summaryOf(sql, runId)),
+      verdicts: verdicts.filter(({ account }) => accounts.includes(account)),
+    }
   }).pipe(Effect.scoped, Effect.annotateLogs("run", runId), Effect.withSpan("sync"))

@@ -4,8 +4,8 @@ import type { ConfigurationError, WarehouseError } from "./Errors.ts"
 import { allStreams } from "./registry.ts"
 import type { FreshnessRule, ReportData, ReportFilter } from "./report/data.ts"
 import { documentText } from "./report/document.ts"
-import { verdictOf } from "./report/trust.ts"
-import { configuredSchedule, limitsBy } from "./Schedules.ts"
+import { trustIn } from "./report/trust.ts"
+import { limitsToJudgeBy } from "./Schedules.ts"
 import { VERSION } from "./version.ts"
 import { asReader } from "./warehouse/reader.ts"
 import { reportData } from "./warehouse/reportData.ts"
@@ -24,25 +24,14 @@ export interface Told {
   readonly rule: FreshnessRule
 }
 
-/**
- * By which rule figures are too old: that of `status`, from the configured schedules and, where somebody says so,
- * `maxAgeSeconds`. An account that is configured no more is judged only where it is named. Nothing is asked of the database: a reader cannot see who is at work.
- */
+/** The accounts that are judged: those named, else those configured; and the limits that the configuration gives. */
 export const freshnessRule = (
   maxAgeSeconds?: number,
   named: ReadonlyArray<string> = [],
 ): Effect.Effect<FreshnessRule, ConfigurationError> =>
-  Effect.gen(function* () {
-    const settings = yield* Config.schedule
-    const schedule = yield* configuredSchedule
-    return {
-      ...limitsBy(schedule, maxAgeSeconds),
-      accounts: named.length > 0 ? named : yield* Config.configuredAccounts,
-      isGiven: maxAgeSeconds !== undefined,
-      schedule: settings.incremental,
-      fullSchedule: settings.full,
-      timezone: settings.timezone,
-    }
+  Effect.all({
+    accounts: named.length > 0 ? Effect.succeed(named) : Config.configuredAccounts,
+    limits: limitsToJudgeBy(maxAgeSeconds),
   })
 
 const about = ({ isDemo, rule }: Told) =>
@@ -53,10 +42,9 @@ const about = ({ isDemo, rule }: Told) =>
     streams: streams.map(({ name }) => name),
   }))
 
-const judged = (figures: Omit<ReportData, "verdict">): ReportData => ({
-  ...figures,
-  verdict: verdictOf(figures),
-})
+type Read = Effect.Effect.Success<ReturnType<typeof reportData>>
+
+const judged = ({ verdicts, ...figures }: Read): ReportData => ({ ...figures, verdict: trustIn(verdicts) })
 
 /** All figures of a report, of one snapshot. Bounded in memory, whatever the size of the warehouse: long lists are cut. */
 export const figuresOf = (

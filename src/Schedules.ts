@@ -30,6 +30,30 @@ export const configuredSchedule: Effect.Effect<Schedule, ConfigurationError> = E
 )
 
 /**
+ * The limits of freshness to judge by: from the schedules where one is set, and `maxAgeSeconds` where it is given.
+ * What is absent is left to what the latest run stored.
+ */
+export const limitsToJudgeBy = (maxAgeSeconds?: number): Effect.Effect<Partial<Limits>, ConfigurationError> =>
+  Effect.flatMap(Config.isScheduleSet, isSet =>
+    isSet
+      ? Effect.map(configuredSchedule, schedule => limitsBy(schedule, maxAgeSeconds))
+      : Effect.succeed(maxAgeSeconds === undefined ? {} : { maxAgeSeconds }),
+  )
+
+/**
+ * The limits of freshness that are stored for views: from the schedules where one is set, and `maxAgeSeconds` where it
+ * is given. None where the configuration says nothing: what is stored then stays.
+ */
+export const limitsToStore = (
+  maxAgeSeconds?: number,
+): Effect.Effect<{ readonly limits?: Limits }, ConfigurationError> =>
+  Effect.flatMap(Config.isScheduleSet, isSet =>
+    isSet || maxAgeSeconds !== undefined
+      ? Effect.map(configuredSchedule, schedule => ({ limits: limitsBy(schedule, maxAgeSeconds) }))
+      : Effect.succeed({}),
+  )
+
+/**
  * The longest time between two ticks of PAYCOMBAT_FULL_SCHEDULE, in seconds: a run that finds the latest full pass
  * that old reads whole what it would else read in part. So a `sync` from cron, which has no ticks, obeys it, too.
  */

@@ -4,7 +4,7 @@ import type { AccountSettings, HttpSettings, ScheduleSettings } from "./Config.t
 import type { ConfigurationError, WarehouseError } from "./Errors.ts"
 import { ageSeconds } from "./Health.ts"
 import * as Metrics from "./Metrics.ts"
-import { type RunOptions, runOnce } from "./Pipeline.ts"
+import { keepLimits, type RunOptions, runOnce } from "./Pipeline.ts"
 import { Progress } from "./Progress.ts"
 import { type Kind, makeSchedule, type Schedule } from "./Scheduler.ts"
 import { limitsBy } from "./Schedules.ts"
@@ -139,7 +139,9 @@ export const serveWith = (
       streams: options.streams,
       schedule,
       limits: limitsBy(schedule, options.maxAgeSeconds),
+      ...(options.maxAgeSeconds === undefined ? {} : { maxAgeSeconds: options.maxAgeSeconds }),
     })
+    yield* keepLimits(sql, options)
     const listening = yield* Scope.make()
     yield* Effect.addFinalizer(exit => Scope.close(listening, exit))
     const url = yield* Scope.extend(listen(options.http, board.read), listening)

@@ -53,6 +53,8 @@ export interface Settings extends AskingGiven {
   /** Readiness calls per run. */
   readonly readyMaxCalls?: number
   readonly leaseSeconds?: number
+  /** Share of a pass's records, from 0 to 1: a stream fails where more are rejected. */
+  readonly rejectsMax?: number
   /** What is stored of personal data; everything where absent. */
   readonly privacy?:
     | { readonly mode: "keep" }
@@ -116,6 +118,11 @@ const variablesOf = (settings: Settings): ReadonlyArray<Variable> => {
     ],
     ["PAYCOMBAT_READY_MAX_CALLS", readyMaxCalls === Number.POSITIVE_INFINITY ? undefined : readyMaxCalls],
     ["PAYCOMBAT_LEASE_SECONDS", settings.leaseSeconds],
+    [
+      "PAYCOMBAT_REJECTS_MAX",
+      // A share such as 0.07 times 100 is 7.000000000000001.
+      settings.rejectsMax === undefined ? undefined : `${Number((settings.rejectsMax * 100).toFixed(4))}%`,
+    ],
     ["PAYCOMBAT_PII", privacy?.mode],
     ["PAYCOMBAT_PII_KEY", key],
     ["PAYCOMBAT_SCHEDULE", settings.schedule],

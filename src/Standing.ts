@@ -1,14 +1,22 @@
 import { Effect } from "effect"
 import type postgres from "postgres"
 import { ConfigurationError, type WarehouseError } from "./Errors.ts"
-import { ageSeconds, neverRan, type Problem, problemOf } from "./Health.ts"
+import {
+  ageSeconds,
+  type Finding,
+  findingsOf,
+  type Limits,
+  type Problem,
+  problemOf,
+  type Verdict,
+} from "./Health.ts"
 import type { Schedule } from "./Scheduler.ts"
-import { limitsBy } from "./Schedules.ts"
 import type { Stream } from "./Stream.ts"
 import type { Mode, Status } from "./warehouse/Ledger.ts"
 import { databaseNow, everSynced, type StreamStatus, statusOf } from "./warehouse/Status.ts"
+import { verdictsOf } from "./warehouse/verdict.ts"
 
-/** A stream's status, and what to think of it. Every configured account has one of every stream, run or not. */
+/** A stream's status, and the judgement on it. Every configured account has one of every stream, run or not. */
 export interface JudgedStatus extends Omit<StreamStatus, "lastRunStatus" | "lastRunMode" | "lastRunAt"> {
   /** Null for a stream that never ran; then every other time and text is null as well, and every count 0. */
   readonly lastRunStatus: Status | null
@@ -16,10 +24,14 @@ export interface JudgedStatus extends Omit<StreamStatus, "lastRunStatus" | "last
   readonly lastRunAt: string | null
   /** Seconds since the latest complete run ended. */
   readonly ageSeconds: number | null
-  /** The account is not configured any more. Then there is a problem only where somebody asks for it by name. */
+  /** The account is not configured any more. It is judged only where it is asked for by name. */
   readonly isRetired: boolean
   /** Why its figures cannot be trusted; null where they can. */
   readonly problem: Problem | null
+  /** All findings on the stream, the problem among them. */
+  readonly findings: ReadonlyArray<Finding>
+  /** The verdict on the account's figures, as `analytics.verdict` has it. */
+  readonly verdict: Omit<Verdict, "account" | "findings">
   /** When `serve` would run next, and read whole lists next. */
   readonly nextRunAt: string
   readonly nextFullAt: string
@@ -30,10 +42,14 @@ export interface StandingOptions {
   readonly configured: ReadonlyArray<string>
   /** The accounts that are asked for; all where none is named. */
   readonly accounts?: ReadonlyArray<string>
-  readonly maxAgeSeconds?: number
+  /** See `limitsToJudgeBy`. */
+  readonly limits?: Partial<Limits>
 }
 
-type Entry = Omit<JudgedStatus, "ageSeconds" | "isRetired" | "problem" | "nextRunAt" | "nextFullAt">
+type Entry = Omit<
+  JudgedStatus,
+  "ageSeconds" | "isRetired" | "problem" | "findings" | "verdict" | "nextRunAt" | "nextFullAt"
+>
 
 const NEVER: Omit<Entry, "account" | "stream"> = {
   lastRunStatus: null,
@@ -47,6 +63,7 @@ const NEVER: Omit<Entry, "account" | "stream"> = {
   rejects: 0,
   removed: 0,
   leftOver: 0,
+  unanswered: 0,
   unmapped: 0,
   path: null,
   isVerified: null,
@@ -75,11 +92,6 @@ const shownAccounts = (synced: ReadonlyArray<string>, options: StandingOptions) 
   return Effect.succeed(named.length === 0 ? known : known.filter(name => named.includes(name)))
 }
 
-const neverOf = (account: string, isSynced: boolean, isAlone: boolean): string =>
-  isSynced
-    ? "was never read: run `paycombat-sync sync`, or see that `serve` runs."
-    : `nothing was synced yet: run \`paycombat-sync sync${isAlone ? "" : ` --account ${account}`}\`.`
-
 /**
  * How the streams stand, of each account that is configured, or of those named: also those that never ran. A
  * `ConfigurationError` names an account that is neither configured nor was ever synced.
@@ -96,12 +108,16 @@ export const standingOf = (
     const accounts = yield* shownAccounts(synced, options)
     const statuses = yield* statusOf(sql, streams)
     const now = yield* databaseNow(sql)
-    const limits = limitsBy(schedule, options.maxAgeSeconds)
+    const names = streams.map(({ name }) => name).sort()
+    const verdicts = yield* verdictsOf(sql, {
+      accounts: named.length > 0 ? named : configured,
+      streams: names,
+      limits: options.limits ?? {},
+    })
     const next = {
       nextRunAt: schedule.next("incremental").toISOString(),
       nextFullAt: schedule.next("full").toISOString(),
     }
-    const names = streams.map(({ name }) => name).sort()
 
     const judged = (account: string, stream: string): ReadonlyArray<JudgedStatus> => {
       const isSame = (one: { account: string; stream: string }) =>
@@ -113,12 +129,19 @@ export const standingOf = (
       if (status === undefined && !isJudged) return []
       const holder = holders.find(isSame)
       const entry: Entry = status ?? { account, stream, ...NEVER, ...holder }
-      const age = ageSeconds(entry.lastCompleteAt, now)
-      const problem =
-        status === undefined
-          ? neverRan(neverOf(account, synced.includes(account), accounts.length === 1), entry.heldBy)
-          : problemOf(status, limits, now)
-      return [{ ...entry, ageSeconds: age, isRetired, problem: isJudged ? problem : null, ...next }]
+      const { findings, ...verdict } = verdicts.find(one => one.account === account)!
+      const own = findingsOf(findings, stream)
+      return [
+        {
+          ...entry,
+          ageSeconds: ageSeconds(entry.lastCompleteAt, now),
+          isRetired,
+          problem: problemOf(own),
+          findings: own,
+          verdict: { level: verdict.level, sentence: verdict.sentence, since: verdict.since },
+          ...next,
+        },
+      ]
     }
     return accounts.flatMap(account => names.flatMap(stream => judged(account, stream)))
   })

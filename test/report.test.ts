@@ -11,10 +11,11 @@ import {
 } from "../src/report/data.ts"
 import { page } from "../src/report/page.ts"
 import { amount, plain } from "../src/report/text.ts"
-import { findingOf, ruleText, verdictOf } from "../src/report/trust.ts"
+import { limitsText } from "../src/report/trust.ts"
 import { connect } from "../src/warehouse/Database.ts"
 import { runQuery } from "../src/warehouse/query.ts"
 import { grainOf } from "../src/warehouse/reportSql.ts"
+import { storeLimits } from "../src/warehouse/settings.ts"
 import { type PostgresVersion, testDatabase } from "./support/postgres.ts"
 import { bookRuns, type Filling, fill, HOSTILE, onOneDay } from "./support/report.ts"
 import { MIGRATED, printed } from "./support/warehouse.ts"
@@ -22,16 +23,8 @@ import { given } from "./views/rows.ts"
 
 onOneDay()
 
-/** What `status` goes by where nothing is configured. */
-const RULE: FreshnessRule = {
-  maxAgeSeconds: 3_600,
-  fullMaxAgeSeconds: 2 * 86_400,
-  accounts: [],
-  isGiven: false,
-  schedule: "*/15 * * * *",
-  fullSchedule: "0 2 * * *",
-  timezone: "UTC",
-}
+/** Nothing is configured: all that were ever synced are judged, by the limits that are stored. */
+const RULE: FreshnessRule = { accounts: [], limits: {} }
 
 const ALL: ReportFilter = { accounts: [], currencies: [] }
 
@@ -44,8 +37,8 @@ const bench = (version: PostgresVersion = "18") =>
     const sql = yield* connect(database.ownerUrl)
     return {
       sql,
-      figures: (filter: Partial<ReportFilter> = {}) =>
-        figuresOf(database.readerUrl, { ...ALL, ...filter }, { isDemo: false, rule: RULE }),
+      figures: (filter: Partial<ReportFilter> = {}, rule: FreshnessRule = RULE) =>
+        figuresOf(database.readerUrl, { ...ALL, ...filter }, { isDemo: false, rule }),
       /** The document for programs, as it was handed over: whole, and part by part. */
       document: (filter: Partial<ReportFilter> = {}) =>
         Effect.gen(function* () {
@@ -358,11 +351,14 @@ describe("the report", () => {
     }),
   )
 
-  it.scopedLive("says on top what it cannot be trusted in", () =>
+  it.scopedLive("says on top what it cannot be trusted in, in the words of the verdict", () =>
     Effect.gen(function* () {
-      const { sql, figures } = yield* bench()
+      const { sql, figures, ask } = yield* bench()
       const nothing = yield* figures()
-      expect(verdictOf(nothing)).toMatchObject({ level: "bad" })
+      expect(nothing.verdict).toMatchObject({
+        level: "bad",
+        sentence: "Nothing was synced yet: no stream was ever read.",
+      })
       expect(page(nothing)).toContain("no stream was ever read")
 
       yield* bookRuns(sql, "default", {
@@ -373,138 +369,46 @@ describe("the report", () => {
         wallet_readiness: { leftOver: 1234 },
       })
       const data = yield* figures()
-      const verdict = verdictOf(data)
-      expect(verdict.level).toBe("bad")
-      const said = verdict.findings.map(({ text }) => text).join("\n")
+      const { rows } = yield* ask("SELECT level, sentence FROM analytics.verdict")
+      expect([[data.verdict.level, data.verdict.sentence]]).toEqual(rows)
+      expect(data.verdict.level).toBe("bad")
+      const said = data.verdict.findings.map(({ text }) => text).join("\n")
       for (const words of [
-        "default/payouts was never read to its end",
-        "default/transactions is stale: it was last read to its end 30 hours ago",
-        "default/wallets was never read",
+        "default/payouts: failed: The list was away.",
+        "default/transactions: was read to its end 30 h ago, which is more than 1h",
+        "default/wallets: was never read",
         "default/customers: 2 records could not become a row",
-        "1\u202f234 were left",
+        "1234 left over",
       ])
         expect(said).toContain(words)
       const html = page(data)
-      expect(html).toContain(
-        "within 60 minutes, and whole within 2 days, by the schedules <code>*/15 * * * *</code>",
-      )
-      expect(html.indexOf("Do not rely on these figures yet")).toBeLessThan(html.indexOf("<table>"))
+      expect(html).toContain("within 60 minutes, and whole within 2 days")
+      expect(html.indexOf("The figures cannot be trusted: ")).toBeLessThan(html.indexOf("<table>"))
     }),
   )
 })
 
-describe("how far a stream's figures can be trusted", () => {
-  const HOUR = 3_600
-  const DAILY = { ...RULE, maxAgeSeconds: 24 * HOUR, fullMaxAgeSeconds: 48 * HOUR }
-  const row = (more: Partial<Record<string, string | null>>) => ({
-    account: "a",
-    stream: "s",
-    last_run_status: "complete",
-    last_ended_status: "complete",
-    lag_seconds: "60",
-    full_lag_seconds: "60",
-    ...more,
-  })
-  const cases = [
-    ["fresh", row({}), undefined],
-    ["under way after a complete one", row({ last_run_status: "running" }), undefined],
-    ["interrupted, to be gone on with", row({ last_ended_status: "interrupted" }), undefined],
-    ["a day old to the second", row({ lag_seconds: String(24 * HOUR) }), undefined],
-    ["older than a day", row({ lag_seconds: String(24 * HOUR + 1) }), "bad"],
-    [
-      "failed, hidden by a run under way",
-      row({ last_run_status: "running", last_ended_status: "failed" }),
-      "bad",
-    ],
-    ["dead", row({ last_ended_status: "dead" }), "bad"],
-    ["never complete", row({ lag_seconds: null }), "bad"],
-    ["never run", row({ last_run_status: null, lag_seconds: null }), "bad"],
-    [
-      "older than a day, and not read whole for two",
-      row({ lag_seconds: String(49 * HOUR), full_lag_seconds: String(49 * HOUR) }),
-      "bad",
-    ],
-    ["complete, with rejects", row({ last_ended_status: "complete_with_rejects" }), undefined],
-    ["not read whole for two days", row({ full_lag_seconds: String(48 * HOUR + 1) }), "attention"],
-  ] as const
-  for (const [title, given, level] of cases)
-    it(title, () => {
-      expect(findingOf(given, DAILY)?.level).toBe(level)
-    })
-
-  it.effect("goes by the schedules, or by --max-age, as status does; and the page says by which", () =>
+describe("the limits that a report is judged by", () => {
+  it.scopedLive("are those that are stored, or given; and the page says which", () =>
     Effect.gen(function* () {
-      const by = (variables: Record<string, string>, maxAgeSeconds?: number) =>
-        Effect.withConfigProvider(
-          freshnessRule(maxAgeSeconds),
-          ConfigProvider.fromMap(new Map(Object.entries(variables))),
-        )
-      expect(yield* by({})).toEqual(RULE)
-      const nightly = yield* by({ PAYCOMBAT_SCHEDULE: "30 4 * * *", PAYCOMBAT_TIMEZONE: "Asia/Tokyo" })
-      expect(nightly).toMatchObject({ maxAgeSeconds: 48 * HOUR, fullMaxAgeSeconds: 48 * HOUR })
-      const given = yield* by({}, 5 * HOUR)
-      expect(given).toMatchObject({ maxAgeSeconds: 5 * HOUR, isGiven: true })
-      const old = row({ lag_seconds: String(26 * HOUR), full_lag_seconds: String(26 * HOUR) })
-      expect([RULE, nightly, given].map(rule => findingOf(old, rule)?.level)).toEqual([
-        "bad",
-        undefined,
-        "bad",
+      const { sql, figures } = yield* bench()
+      yield* bookRuns(sql, "default", { payouts: { hoursAgo: 26 } })
+      yield* storeLimits(sql, ["default"], { maxAgeSeconds: 27 * 3_600, fullMaxAgeSeconds: 48 * 3_600 })
+      const stale = ({ verdict }: ReportData) =>
+        verdict.findings.filter(({ text }) => text.includes("default/payouts: was read to its end"))
+      const stored = yield* figures()
+      expect([stale(stored), limitsText(stored)]).toEqual([
+        [],
+        "Figures are fresh where they were read to their end within 27 hours, and whole within 2 days.",
       ])
-      expect(findingOf(old, given)?.text).toContain("26 hours ago, which is more than 5 hours")
-      expect(ruleText(nightly)).toBe(
-        "Fresh is what was read to its end within 2 days, and whole within 2 days, by the schedules `30 4 * * *` and `0 2 * * *`, Asia/Tokyo.",
-      )
-      expect(ruleText(given)).toContain(
-        "within 5 hours, and whole within 2 days: the former as --max-age says",
-      )
-      // A limit is not told as less than it is, and what is beyond it as more.
-      const uneven = yield* by({}, 2.5 * HOUR)
-      expect(ruleText(uneven)).toContain("within 150 minutes, and")
-      expect(findingOf(row({ lag_seconds: "9100" }), uneven)?.text).toContain(
-        "151 minutes ago, which is more than 150 minutes",
-      )
-      expect((yield* Effect.flip(by({ PAYCOMBAT_SCHEDULE: "daily" }))).message).toContain(
-        "PAYCOMBAT_SCHEDULE",
-      )
+      const given = yield* figures({}, { ...RULE, limits: { maxAgeSeconds: 9_000 } })
+      expect(stale(given)[0]!.text).toContain("26 h ago, which is more than 2h 30m")
+      expect(limitsText(given)).toContain("within 150 minutes, and")
     }),
   )
 })
 
 describe("the accounts that a report is judged by", () => {
-  const fresh = (account: string, lag = "60") => ({
-    account,
-    stream: "s",
-    last_run_status: "complete",
-    last_ended_status: "complete",
-    lag_seconds: lag,
-    full_lag_seconds: lag,
-  })
-  const unmapped = { rows: [], total: 0, statement: "" }
-  const freshness = [fresh("eu"), fresh("old", "99999999")]
-  const judged = (accounts: ReadonlyArray<string>) =>
-    verdictOf({ freshness, unmapped, rule: { ...RULE, accounts } })
-
-  it("are those that are configured: one that is no more is told, and does not spoil the rest", () => {
-    expect(judged(["eu"])).toMatchObject({
-      level: "attention",
-      findings: [{ text: expect.stringMatching(/^old is not configured any more/) }],
-    })
-    expect(judged(["old"]).findings.map(({ text }) => text)).toContainEqual(
-      expect.stringMatching(/^old\/s is stale/),
-    )
-  })
-
-  it("are all where none is configured, and one without any sync is missing", () => {
-    expect(judged([])).toMatchObject({
-      level: "bad",
-      findings: [{ text: expect.stringContaining("old/s is stale") }],
-    })
-    expect(judged(["eu", "new", "old"]).findings[0]).toEqual({
-      level: "bad",
-      text: "new: nothing was synced yet. Run `paycombat-sync sync --account new`.",
-    })
-  })
-
   it.effect("are those asked for, else those of the settings", () =>
     Effect.gen(function* () {
       const settings = ConfigProvider.fromMap(new Map([["PAYCOMBAT_ACCOUNTS", "eu,new"]]))

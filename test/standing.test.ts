@@ -82,6 +82,7 @@ describe.concurrent("every stream of every configured account", () => {
         rejects: 0,
         removed: 0,
         leftOver: 0,
+        unanswered: 0,
         unmapped: 0,
         path: null,
         isVerified: null,
@@ -95,6 +96,15 @@ describe.concurrent("every stream of every configured account", () => {
           kind: "never",
           message: "was never read: run `paycombat-sync sync`, or see that `serve` runs.",
         },
+        findings: [
+          {
+            level: "bad",
+            stream: "wallets",
+            kind: "never",
+            text: "was never read: run `paycombat-sync sync`, or see that `serve` runs.",
+          },
+        ],
+        verdict: ran!.verdict,
         nextRunAt: ran!.nextRunAt,
         nextFullAt: ran!.nextFullAt,
       })

@@ -1,10 +1,11 @@
 import { Effect, Option } from "effect"
 import * as App from "../App.ts"
 import * as Config from "../Config.ts"
-import { ago } from "../Health.ts"
+import { ago, gravest, type Level, type Verdict } from "../Health.ts"
 import type { JudgedStatus } from "../Standing.ts"
 import { secondsOf } from "./maxAge.ts"
 import { print, printJson, say, table } from "./output.ts"
+import { MARKS, verdictLines } from "./verdictLines.ts"
 import { visible } from "./visible.ts"
 
 const COLUMNS = [
@@ -17,6 +18,7 @@ const COLUMNS = [
   "rejects",
   "removed",
   "left over",
+  "unanswered",
   "path",
   "running",
 ]
@@ -25,6 +27,7 @@ interface Options {
   readonly account: ReadonlyArray<string>
   readonly stream: ReadonlyArray<string>
   readonly maxAge: Option.Option<string>
+  readonly strict: boolean
   readonly json: boolean
 }
 
@@ -40,6 +43,7 @@ const cells = (status: JudgedStatus): ReadonlyArray<string | null> => {
     String(status.rejects),
     `${mark}${status.removed}`,
     String(status.leftOver),
+    String(status.unanswered),
     status.isVerified === false ? `${status.path} (unverified)` : status.path,
     status.heldBy === null ? null : `${status.heldBy} since ${status.heldSince?.slice(0, 19)}`,
   ]
@@ -58,19 +62,24 @@ const namesOf = (about: ReadonlyArray<JudgedStatus>, all: ReadonlyArray<JudgedSt
     .join(", ")
 }
 
-/** What there is to say, once per wording: `payouts, wallets: …`. */
+/** Texts on streams, each wording once: `payouts, wallets: …`. */
 const said = (
   statuses: ReadonlyArray<JudgedStatus>,
   mark: string,
-  wordsOf: (status: JudgedStatus) => string | null,
+  textsOf: (status: JudgedStatus) => ReadonlyArray<string>,
 ): ReadonlyArray<string> => {
   const about = new Map<string, Array<JudgedStatus>>()
-  for (const status of statuses) {
-    const words = wordsOf(status)
-    if (words !== null) about.set(words, [...(about.get(words) ?? []), status])
-  }
-  return Array.from(about, ([words, streams]) => visible(`${mark} ${namesOf(streams, statuses)}: ${words}`))
+  for (const status of statuses)
+    for (const text of textsOf(status)) about.set(text, [...(about.get(text) ?? []), status])
+  return Array.from(about, ([text, streams]) => visible(`${mark} ${namesOf(streams, statuses)}: ${text}`))
 }
+
+const found =
+  (level: Level) =>
+  ({ findings, isRetired }: JudgedStatus): ReadonlyArray<string> =>
+    findings.flatMap(finding =>
+      finding.level === level && !(isRetired && finding.kind === "retired") ? [finding.text] : [],
+    )
 
 /** Of an account that is configured no more: how old its figures are, and how to have it judged. */
 const retired = (statuses: ReadonlyArray<JudgedStatus>, named: ReadonlyArray<string>) => {
@@ -89,9 +98,15 @@ const NOTHING =
   "Nothing was synced yet, and no account is configured: set PAYCOMBAT_TOKEN (see .env.example), then run" +
   " `paycombat-sync sync`."
 
-/** Whether something of it is in no figure, though all of it was read. */
-const isShort = ({ rejects, leftOver, unmapped, isRetired }: JudgedStatus): boolean =>
-  !isRetired && (rejects > 0 || leftOver > 0 || (unmapped ?? 0) > 0)
+/** One verdict per account that is judged, as the view has it. */
+const verdictsIn = (
+  statuses: ReadonlyArray<JudgedStatus>,
+  named: ReadonlyArray<string>,
+): ReadonlyArray<Pick<Verdict, "account" | "level" | "sentence">> => {
+  const judged = statuses.filter(({ account, isRetired }) => !isRetired || named.includes(account))
+  const verdicts = new Map(judged.map(({ account, verdict }) => [account, { account, ...verdict }]))
+  return [...verdicts.values()]
+}
 
 const time = (iso: string) => `${iso.slice(0, 16).replace("T", " ")} UTC`
 
@@ -103,30 +118,23 @@ const judge = (options: Options) =>
       streams: options.stream,
       ...(maxAgeSeconds === undefined ? {} : { maxAgeSeconds }),
     })
-    const problems = statuses.filter(({ problem }) => problem !== null)
-    if (problems.length > 0 || statuses.length === 0) process.exitCode = 1
+    const verdicts = verdictsIn(statuses, options.account)
+    const level = gravest(verdicts)
+    if (statuses.length === 0 || level === "bad" || (options.strict && level === "attention"))
+      process.exitCode = 1
     if (options.json) return yield* printJson(statuses)
     const [first] = statuses
     if (first === undefined) return yield* print(NOTHING)
     yield* print(
       [
         table({ columns: COLUMNS, rows: statuses.map(cells) }),
-        ...said(statuses, "✖", ({ problem }) => problem?.message ?? null),
+        ...said(statuses, MARKS.bad, found("bad")),
+        ...said(statuses, MARKS.attention, found("attention")),
         ...retired(statuses, options.account),
-        ...said(statuses, "·", ({ note }) => note),
-        ...said(statuses, "·", ({ rejects }) =>
-          rejects === 0 ? null : "has open rejects: see `paycombat-sync rejects list`.",
-        ),
-        ...said(statuses, "·", ({ unmapped }) =>
-          unmapped === null || unmapped === 0
-            ? null
-            : `${unmapped} of event types without a known direction are in no settlement and no balance: see` +
-              " analytics.unmapped_event_type, and say in warehouse.event_directions what they are.",
-        ),
+        ...said(statuses, "·", ({ note }) => (note === null ? [] : [note])),
+        ...said(statuses, "·", found("good")),
         `· serve, where it runs: next run ${time(first.nextRunAt)}, next full pass ${time(first.nextFullAt)}.`,
-        problems.length === 0
-          ? `✔ The figures can be trusted${statuses.some(isShort) ? ", but for what is left out of them: see the lines marked ·" : ""}.`
-          : "✖ The figures cannot all be trusted: see the lines marked ✖.",
+        ...verdictLines(verdicts),
       ].join("\n"),
     )
   }).pipe(Effect.provide(App.configuredExisting))

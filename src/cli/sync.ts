@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import * as App from "../App.ts"
 import { isLive, print, printJson, table } from "./output.ts"
+import { verdictLines } from "./verdictLines.ts"
 import { visible } from "./visible.ts"
 
 interface Options {
@@ -60,6 +61,10 @@ export const printSummary = ({ streams }: App.RunSummary): Effect.Effect<void> =
   return print(lines.join("\n"))
 }
 
+/** The verdict on the figures of each account, after a run. */
+export const printVerdicts = ({ verdicts }: App.SyncSummary): Effect.Effect<void> =>
+  print(verdictLines(verdicts).join("\n"))
+
 /** Exit code 1 for a run that missed something, or, when strict, that had rejects. */
 export const bookExitCode = ({ status }: App.RunSummary, isStrict: boolean): Effect.Effect<void> =>
   Effect.sync(() => {
@@ -93,6 +98,6 @@ export const run = (options: Options) =>
       Effect.provide(App.http),
     )
     const summary = yield* withProgress(work, options.json)
-    yield* options.json ? printJson(summary) : printSummary(summary)
+    yield* options.json ? printJson(summary) : Effect.zipRight(printSummary(summary), printVerdicts(summary))
     yield* bookExitCode(summary, options.strict)
   })

@@ -1,4 +1,5 @@
-import type { Verdict } from "./trust.ts"
+import type { Limits } from "../Health.ts"
+import type { Trust } from "./trust.ts"
 
 /** What a report is made of: figures as the text that Postgres printed, so that no digit passes through a number. */
 
@@ -29,20 +30,12 @@ export interface ReportFilter {
   readonly to?: string | undefined
 }
 
-/** By which rule figures are too old. It is that of `status`, as far as a reader can see. */
+/** What a report is judged by beyond what is stored. */
 export interface FreshnessRule {
-  /** Age of the latest complete run, in seconds, beyond which figures are stale. */
-  readonly maxAgeSeconds: number
-  /** The same for the latest complete pass over the whole list. */
-  readonly fullMaxAgeSeconds: number
+  /** Limits of freshness that the environment or --max-age gives; those that are stored where absent. */
+  readonly limits: Partial<Limits>
   /** Accounts that are judged: those asked for, else those that are configured; all where none is. */
   readonly accounts: ReadonlyArray<string>
-  /** Whether somebody said so for this report; else it follows from the schedules. */
-  readonly isGiven: boolean
-  /** The two cron expressions, and the time zone they are read in. */
-  readonly schedule: string
-  readonly fullSchedule: string
-  readonly timezone: string
 }
 
 export interface ReportData {
@@ -58,8 +51,8 @@ export interface ReportData {
   readonly to: string
   readonly grain: Grain
   readonly rule: FreshnessRule
-  /** Whether the figures can be trusted, and what is the matter where not. */
-  readonly verdict: Verdict
+  /** Whether the figures can be trusted, as `analytics.verdict` has it. */
+  readonly verdict: Trust
   /** Every stream of every account, those too that were never run. */
   readonly freshness: ReadonlyArray<Row>
   readonly unmapped: List

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto"
+import type { Level } from "../Health.ts"
 import type { ReportData, Row } from "./data.ts"
 import { gapsSection } from "./gaps.ts"
 import { type Html, html, trusted } from "./html.ts"
@@ -6,7 +7,7 @@ import { balancesSection, settlementsSection } from "./money.ts"
 import { STYLE } from "./style.ts"
 import { listTable, table } from "./table.ts"
 import { count, duration } from "./text.ts"
-import { findingOf, isJudged, type Level, ruleText } from "./trust.ts"
+import { limitsText, trustOf } from "./trust.ts"
 
 /** The page that is kept: one file, no network, no script. */
 
@@ -25,9 +26,9 @@ const prose = (text: string): ReadonlyArray<Html> =>
   text.split("`").map((part, i) => (i % 2 === 1 ? html`<code>${part}</code>` : html`${part}`))
 
 const verdict = (data: ReportData): Html => {
-  const { level, title, findings } = data.verdict
-  return html`<div class="verdict ${level}"><h2 id="trust">${mark(level, title)}</h2>
-<p>As of <strong>${data.snapshotAt}</strong>; every figure is of this one moment. ${prose(ruleText(data.rule))}</p>
+  const { level, sentence, findings } = data.verdict
+  return html`<div class="verdict ${level}"><h2 id="trust">${mark(level, sentence)}</h2>
+<p>As of <strong>${data.snapshotAt}</strong>; every figure is of this one moment. ${prose(limitsText(data))}</p>
 ${
   findings.length === 0
     ? null
@@ -62,8 +63,8 @@ ${table({
     {
       title: "Can be trusted",
       of: row => {
-        if (!isJudged(row, data.rule)) return mark("attention", "not synced any more")
-        const level = findingOf(row, data.rule)?.level ?? "good"
+        const level = trustOf(row, data.verdict)
+        if (level === "retired") return mark("attention", "not synced any more")
         return mark(level, { good: "yes", attention: "mostly", bad: "no" }[level])
       },
     },
@@ -152,7 +153,7 @@ ${balancesSection(data)}`
 <footer>
 <section id="notes"><h2>How to read it</h2>
 <p>Days are UTC. Amounts have every digit that PayCombat sent, and are never added across currencies; zeros are filled up to the places of the currency. Charts are rounded to pixels: the figures are in the table behind each. On paper there are the tables that were open when it was printed.</p>
-<p>Stale is what is older than twice the time between two syncs by their schedules, and at least an hour: <code>paycombat-sync status</code> judges alike. Where syncs run by other schedules than those named on top, write the report with PAYCOMBAT_SCHEDULE and PAYCOMBAT_FULL_SCHEDULE set as they are, or with --max-age.</p>
+<p>Figures are stale where they are older than twice the time between two syncs by their schedules, and at least an hour. The view analytics.verdict judges: <code>paycombat-sync status</code> says the same.</p>
 <p>What a type of transaction does to a balance is <em>assumed</em> until somebody has checked it: the rules are in warehouse.event_directions.</p>
 <p>No name, address or account number is in this report. Customers are named by their id: treat the file accordingly.</p>
 <p>Written by paycombat-sync ${data.version} from the views of analytics. The same figures for programs: <code>paycombat-sync report --format json</code>; whole views: <code>--format csv</code>.</p>

@@ -6,7 +6,8 @@ import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Effect, type Scope } from "effect"
 import type { HttpSettings } from "../Config.ts"
 import { ConfigurationError } from "../Errors.ts"
-import { type Board, reasonsOf } from "./board.ts"
+import type { Board } from "./board.ts"
+import { boardVerdict, reasonsOf } from "./boardVerdict.ts"
 import { boundedServer } from "./connections.ts"
 import { CONTENT_SECURITY_POLICY, page } from "./page.ts"
 import { CONTENT_TYPE, exposition } from "./prometheus.ts"
@@ -52,7 +53,8 @@ const ROUTES: Readonly<Record<string, Answer>> = {
   "/healthz": () => Effect.succeed(text("ok\n")),
   "/readyz": Effect.map(board => {
     const reasons = reasonsOf(board)
-    return json({ ready: reasons.length === 0, reasons }, reasons.length === 0 ? 200 : 503)
+    const { level, sentence } = boardVerdict(board)
+    return json({ ready: reasons.length === 0, level, sentence, reasons }, reasons.length === 0 ? 200 : 503)
   }),
   "/metrics": Effect.map(() => text(exposition(), 200, { "content-type": CONTENT_TYPE })),
   "/status.json": Effect.map(board => json(board)),

@@ -2,7 +2,7 @@ import { Clock, Effect, Metric, type Scope } from "effect"
 import type postgres from "postgres"
 import type { ConfigurationError } from "../Errors.ts"
 import { WarehouseError } from "../Errors.ts"
-import { ageSeconds, type Limits, neverRan, type Problem, problemOf } from "../Health.ts"
+import { ageSeconds, findingsOf, type Limits, type Problem, problemOf, type Verdict } from "../Health.ts"
 import * as Metrics from "../Metrics.ts"
 import type { StreamProgress } from "../Progress.ts"
 import type { Kind, Schedule } from "../Scheduler.ts"
@@ -11,6 +11,8 @@ import { VERSION } from "../version.ts"
 import { readingWithin } from "../warehouse/bounded.ts"
 import { pendingMigrations } from "../warehouse/migrator.ts"
 import { databaseNow, type RecentRun, recentRuns, type StreamStatus, statusOf } from "../warehouse/Status.ts"
+import { verdictsOf } from "../warehouse/verdict.ts"
+import { reasonsOf } from "./boardVerdict.ts"
 import { setGauges } from "./gauges.ts"
 
 /** What `serve` knows, in one piece: the page, `/readyz`, `/status.json` and `/metrics` all say the same. */
@@ -25,6 +27,8 @@ export interface Board {
   /** Why the database cannot be used; null where it can. The rest is then what was known before, its age what it is now. */
   readonly databaseProblem: string | null
   readonly accounts: ReadonlyArray<string>
+  /** One per account, as `analytics.verdict` has it; none before the database first answered. */
+  readonly verdicts: ReadonlyArray<Verdict>
   readonly streams: ReadonlyArray<StreamEntry>
   readonly runs: ReadonlyArray<RecentRun>
   /** The runs under way in this process, one of an account at most. */
@@ -68,16 +72,13 @@ const RUNS_SHOWN_EACH = 4
 /** For who is told by metrics alone. */
 const REFRESHED_EVERY = "15 seconds"
 
-const NEVER = neverRan(
-  "was never read: the first run is to come, or see the log for what is in its way.",
-  null,
-)
-
 export interface BoardOptions {
   readonly accounts: ReadonlyArray<string>
   readonly streams: ReadonlyArray<Stream>
   readonly schedule: Pick<Schedule, "next">
   readonly limits: Limits
+  /** Age in seconds beyond which figures are stale, where it is given; else what is stored of the account. */
+  readonly maxAgeSeconds?: number
 }
 
 export interface KeptBoard {
@@ -95,6 +96,7 @@ export interface KeptBoard {
 /** What the database last said, and when by which clock. */
 interface Seen {
   readonly statuses: ReadonlyArray<StreamStatus>
+  readonly verdicts: ReadonlyArray<Verdict>
   readonly runs: ReadonlyArray<RecentRun>
   readonly at: Date
   readonly hereMillis: number
@@ -106,19 +108,10 @@ const isWithin = (limitMillis: number, millis: number, since: number) =>
 
 const iso = (millis: number) => new Date(millis).toISOString()
 
-/** Why the board says that nobody should rely on it; empty where it is ready. */
-export const reasonsOf = (board: Board): ReadonlyArray<string> => [
-  ...(board.isStopping ? ["The process is stopping."] : []),
-  ...(board.databaseProblem === null ? [] : [board.databaseProblem]),
-  ...board.streams.flatMap(({ account, stream, problem }) =>
-    problem === null ? [] : [`${account}/${stream}: ${problem.message}`],
-  ),
-]
-
 /** Keeps the board of a process, and asks `sql` when somebody wants to see it. */
 export const makeBoard = (
   sql: postgres.Sql,
-  { accounts, streams, schedule, limits }: BoardOptions,
+  { accounts, streams, schedule, limits, maxAgeSeconds }: BoardOptions,
 ): Effect.Effect<KeptBoard, never, Scope.Scope> =>
   Effect.gen(function* () {
     const scope = yield* Effect.scope
@@ -156,9 +149,15 @@ export const makeBoard = (
         Effect.gen(function* () {
           yield* checkMigrations(tx)
           const statuses = yield* statusOf(tx, streams, COUNTED_BYTES_MAX)
+          const all = yield* verdictsOf(tx, {
+            accounts,
+            streams: streams.map(({ name }) => name),
+            limits: maxAgeSeconds === undefined ? {} : { maxAgeSeconds },
+          })
+          const verdicts = all.filter(({ account }) => accounts.includes(account))
           const runs = yield* recentRuns(tx, runsShown)
           const at = yield* databaseNow(tx)
-          return { statuses, runs, at, hereMillis: yield* Clock.currentTimeMillis }
+          return { statuses, verdicts, runs, at, hereMillis: yield* Clock.currentTimeMillis }
         }),
     ).pipe(
       Effect.flatMap(read =>
@@ -197,16 +196,17 @@ export const makeBoard = (
       if (endedRuns === before) lookedAt = yield* Clock.currentTimeMillis
     })
 
-    const entriesAt = ({ statuses }: Seen, now: Date): ReadonlyArray<StreamEntry> =>
+    const entriesAt = ({ statuses, verdicts }: Seen, now: Date): ReadonlyArray<StreamEntry> =>
       accounts.flatMap(account =>
         streams.map(({ name: stream }) => {
           const status = statuses.find(one => one.account === account && one.stream === stream) ?? null
+          const findings = verdicts.find(one => one.account === account)?.findings ?? []
           return {
             account,
             stream,
             status,
             ageSeconds: status === null ? null : ageSeconds(status.lastCompleteAt, now),
-            problem: status === null ? NEVER : problemOf(status, limits, now),
+            problem: problemOf(findingsOf(findings, stream)),
           }
         }),
       )
@@ -223,6 +223,7 @@ export const makeBoard = (
         isStopping,
         databaseProblem,
         accounts,
+        verdicts: seen?.verdicts ?? [],
         streams: seen === null ? [] : entriesAt(seen, now),
         runs: seen?.runs ?? [],
         running: accounts.flatMap(account => {

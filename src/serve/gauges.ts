@@ -2,6 +2,7 @@ import { Effect, Metric } from "effect"
 import * as Metrics from "../Metrics.ts"
 import { KINDS } from "../Scheduler.ts"
 import type { Board } from "./board.ts"
+import { boardVerdict } from "./boardVerdict.ts"
 
 /** What is true of the moment, for whoever collects metrics. */
 
@@ -21,6 +22,16 @@ export const setGauges = (board: Board, isReady: boolean, isKnown: boolean): Eff
         Metrics.labelled(Metrics.running, { account }),
         board.running.some(run => run.account === account),
       )
+    for (const account of board.accounts) {
+      const level =
+        board.databaseProblem === null
+          ? board.verdicts.find(verdict => verdict.account === account)?.level
+          : boardVerdict(board).level
+      yield* Metric.set(
+        Metrics.labelled(Metrics.verdict, { account }),
+        level === undefined ? Metrics.UNKNOWN : Metrics.LEVELS[level],
+      )
+    }
     const problems = board.streams.filter(({ problem }) => problem !== null).length
     yield* Metric.set(Metrics.problems, board.figuresAt === null ? Metrics.UNKNOWN : problems)
     for (const kind of KINDS)
@@ -34,6 +45,7 @@ export const setGauges = (board: Board, isReady: boolean, isKnown: boolean): Eff
       yield* Metric.set(Metrics.labelled(Metrics.leaseHeld, labels), known(held))
       yield* Metric.set(Metrics.labelled(Metrics.openRejects, labels), known(status?.rejects ?? 0))
       yield* Metric.set(Metrics.labelled(Metrics.leftOver, labels), known(status?.leftOver ?? 0))
+      yield* Metric.set(Metrics.labelled(Metrics.unanswered, labels), known(status?.unanswered ?? 0))
       yield* Metric.set(Metrics.labelled(Metrics.lag, labels), ageSeconds ?? Metrics.UNKNOWN)
     }
   })

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto"
-import { ago, limitInWords } from "../Health.ts"
+import { ago, type Level, limitInWords } from "../Health.ts"
 import type { Kind } from "../Scheduler.ts"
-import { type Board, type Running, reasonsOf, type StreamEntry } from "./board.ts"
+import type { Board, Running, StreamEntry } from "./board.ts"
+import { boardVerdict } from "./boardVerdict.ts"
 import { chip, clock, count, escape, number, seconds, table } from "./pageParts.ts"
 import { SCRIPT, STYLE } from "./pageStyle.ts"
 
@@ -26,29 +27,23 @@ const isBeginning = (board: Board): boolean =>
   board.databaseProblem === null &&
   board.streams.every(({ problem }) => problem === null || problem.kind === "never")
 
-const verdictOf = (board: Board): string => {
-  const problems = board.streams.filter(({ problem }) => problem !== null).length
-  if (board.isStopping) return "Stopping"
-  if (board.databaseProblem !== null) return "The database cannot be used"
-  if (problems === 0) return "The figures can be trusted"
-  if (isBeginning(board)) return "Not complete yet"
-  return problems === 1 ? "1 stream needs attention" : `${problems} streams need attention`
-}
+/** The verdict in one sentence, the same as everywhere; before it what only this process knows. */
+const headline = (board: Board): string => (board.isStopping ? "Stopping" : boardVerdict(board).sentence)
 
 const verdict = (board: Board): string => {
-  const isGood = reasonsOf(board).length === 0
+  const { level } = boardVerdict(board)
   const oldest = Math.max(0, ...board.streams.map(({ ageSeconds }) => ageSeconds ?? 0))
-  const isCalm = !isGood && isBeginning(board)
+  const isCalm = level === "bad" && isBeginning(board)
   const detail =
     board.databaseProblem !== null
       ? escape(board.databaseProblem)
-      : isGood
-        ? `Every stream was read to its end, the oldest ${ago(oldest)} ago.`
-        : isCalm
-          ? "The first pass is under way: what is missing is still to come."
-          : "What is the matter, and what to do, is below."
-  const look = isGood ? "good" : isCalm ? "calm" : "bad"
-  return `<div class="verdict ${look}"><h1>${verdictOf(board)}</h1><p>${detail}</p></div>`
+      : isCalm
+        ? "The first pass is under way: what is missing is still to come."
+        : level === "bad"
+          ? "The findings and what to do about them are below."
+          : `Every stream was read to its end, the oldest ${ago(oldest)} ago.`
+  const look = board.isStopping ? "bad" : isCalm ? "calm" : level
+  return `<div class="verdict ${look}"><h1>${escape(headline(board))}</h1><p>${detail}</p></div>`
 }
 
 const fact = (name: string, value: string, more = "") =>
@@ -75,6 +70,7 @@ const now = (board: Board): string => {
 const facts = (board: Board): string => {
   const rejects = board.streams.reduce((sum, { status }) => sum + (status?.rejects ?? 0), 0)
   const leftOver = board.streams.reduce((sum, { status }) => sum + (status?.leftOver ?? 0), 0)
+  const unanswered = board.streams.reduce((sum, { status }) => sum + (status?.unanswered ?? 0), 0)
   const unmapped = board.streams.map(({ status }) => (status === null ? 0 : status.unmapped))
   const unmappedCount = unmapped.reduce<number>((sum, records) => sum + (records ?? 0), 0)
   const dropped = Object.values(board.droppedTicks).reduce((sum, ticks) => sum + ticks, 0)
@@ -84,6 +80,7 @@ const facts = (board: Board): string => {
     due("Next full pass", board.next.full),
     fact("Open rejects", number(rejects), rejects === 0 ? "" : "see paycombat-sync rejects list"),
     fact("Look-ups left over", number(leftOver), leftOver === 0 ? "" : "first in the next run"),
+    fact("Unanswered", number(unanswered), unanswered === 0 ? "" : "asked again in the next run"),
     fact(
       "Without a direction",
       unmapped.includes(null) ? "not counted" : number(unmappedCount),
@@ -96,33 +93,45 @@ const facts = (board: Board): string => {
 const named = ({ account, stream }: Pick<StreamEntry, "account" | "stream">, isNamed: boolean) =>
   escape(isNamed ? `${account}/${stream}` : stream)
 
-const problems = (board: Board, isNamed: boolean): string => {
-  const items = board.streams.flatMap(entry =>
-    entry.problem === null
-      ? []
-      : [`<li><strong>${named(entry, isNamed)}</strong>: ${escape(entry.problem.message)}</li>`],
-  )
-  return items.length === 0 ? "" : `<h2>What is the matter</h2><ul class="problems">${items.join("")}</ul>`
+const FINDINGS: Readonly<Record<Level, { readonly title: string; readonly name: string }>> = {
+  bad: { title: "What is the matter", name: "problems" },
+  attention: { title: "Exceptions", name: "problems exceptions" },
+  good: { title: "Counted beside the figures", name: "problems notes" },
 }
+
+const findings = (board: Board, isNamed: boolean): string =>
+  (["bad", "attention", "good"] as const)
+    .map(level => {
+      const items = board.verdicts.flatMap(({ account, findings }) =>
+        findings.flatMap(({ stream, text, ...finding }) =>
+          finding.level === level
+            ? [`<li><strong>${subject(account, stream, isNamed)}</strong>: ${escape(text)}</li>`]
+            : [],
+        ),
+      )
+      const { title, name } = FINDINGS[level]
+      return items.length === 0 ? "" : `<h2>${title}</h2><ul class="${name}">${items.join("")}</ul>`
+    })
+    .join("")
+
+const subject = (account: string, stream: string | null, isNamed: boolean) =>
+  stream === null ? escape(account) : named({ account, stream }, isNamed)
+
+const LOOKS: Readonly<Record<Level, string>> = { good: "good", attention: "warn", bad: "bad" }
 
 /** One line for each account, where there are several: whose figures can be trusted, and who is at work. */
 const accounts = (board: Board): string => {
   const rows = board.accounts.map(account => {
     const own = board.streams.filter(entry => entry.account === account)
-    const problems = own.filter(({ problem }) => problem !== null).length
     const run = board.running.find(one => one.account === account)
     const ages = own.map(({ ageSeconds }) => ageSeconds)
     const oldest = ages.length === 0 || ages.includes(null) ? null : Math.max(...ages.map(age => age ?? 0))
-    const isFirst = run !== undefined && own.every(({ problem }) => (problem?.kind ?? "never") === "never")
-    const state =
-      problems === 0
-        ? ["good", "can be trusted"]
-        : isFirst
-          ? ["warn", "not complete yet"]
-          : ["bad", problems === 1 ? "1 stream needs attention" : `${problems} streams need attention`]
+    const verdict = board.verdicts.find(one => one.account === account)
     return [
       escape(account),
-      own.length === 0 ? chip("unknown") : `<span class="chip ${state[0]}">${state[1]}</span>`,
+      verdict === undefined
+        ? chip("unknown")
+        : `<span class="chip ${LOOKS[verdict.level]}">${verdict.level}</span> ${escape(verdict.sentence)}`,
       run === undefined ? "idle" : `${KINDS_IN_WORDS[run.kind]}, for ${ago(seconds(run.since, board.now))}`,
       oldest === null ? "never" : `${ago(oldest)} ago`,
       number(own.reduce((sum, { status }) => sum + (status?.rejects ?? 0), 0)),
@@ -244,7 +253,7 @@ export const page = (board: Board): string => {
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${verdictOf(board)} – paycombat-sync</title>
+<title>${escape(headline(board))} – paycombat-sync</title>
 <style>${STYLE}</style>
 </head>
 <body>
@@ -255,7 +264,7 @@ export const page = (board: Board): string => {
 ${part("verdict", verdict(board), ' role="status"')}
 ${part("facts", facts(board))}
 ${part("accounts", isNamed ? accounts(board) : "")}
-${part("problems", problems(board, isNamed))}
+${part("problems", findings(board, isNamed))}
 ${part("progress", progress(board, isNamed))}
 ${part("streams", streams(board, isNamed))}
 ${part("runs", runs(board, isNamed))}

@@ -64,6 +64,8 @@ export const transactions = warehouse.table(
     index("transactions_customer").on(table.customerId, table.account),
     index("transactions_settlement").on(table.settlementId, table.account),
     index("transactions_day").on(sql`((${table.createdAt} AT TIME ZONE 'UTC')::date)`, table.account),
+    // Which kinds of transactions there are is asked by each look at the verdict.
+    index("transactions_event").on(table.account, table.eventType, sql`(coalesce(${table.eventName}, ''))`),
     index("transactions_unsettled").on(table.account, table.customerId).where(sql`NOT ${table.isSettled}`),
     finite(
       "transactions_finite",

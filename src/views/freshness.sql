@@ -1,9 +1,17 @@
 CREATE VIEW analytics.freshness AS
 -- A replay or a rebuild works on what is stored: it makes nothing fresher.
-WITH read_run AS NOT MATERIALIZED (
+WITH RECURSIVE pair AS (
+  -- The ledger grows with each run, its streams do not: from one to the next through the index.
+  (SELECT account, stream FROM sync.stream_runs ORDER BY account, stream LIMIT 1)
+  UNION ALL
+  SELECT following.* FROM pair CROSS JOIN LATERAL (
+    SELECT run.account, run.stream FROM sync.stream_runs run
+    WHERE (run.account, run.stream) > (pair.account, pair.stream) ORDER BY run.account, run.stream LIMIT 1
+  ) following
+), read_run AS NOT MATERIALIZED (
   SELECT * FROM sync.stream_runs WHERE mode NOT IN ('replay', 'rebuild')
 ), stream AS (
-  SELECT DISTINCT account, stream FROM read_run
+  SELECT account, stream FROM pair
 )
 SELECT
   stream.account,
@@ -18,8 +26,12 @@ SELECT
   coalesce(ended.left_over, 0) AS left_over,
   (SELECT count(*) FROM sync.rejects reject
     WHERE reject.account = stream.account AND reject.stream = stream.stream AND reject.unlisted_at IS NULL
-      AND reject.kind <> 'field') AS open_rejects
+      AND reject.kind <> 'field') AS open_rejects,
+  coalesce(ended.unanswered, 0) AS unanswered,
+  make_interval(secs => coalesce(setting.max_age_seconds, 3600)) AS max_age,
+  make_interval(secs => coalesce(setting.full_max_age_seconds, 172800)) AS full_max_age
 FROM stream
+LEFT JOIN warehouse.account_settings setting ON setting.account = stream.account
 CROSS JOIN LATERAL (
   SELECT run.status, run.started_at FROM read_run run
   WHERE run.account = stream.account AND run.stream = stream.stream
@@ -32,7 +44,7 @@ LEFT JOIN LATERAL (
   ORDER BY run.started_at DESC LIMIT 1
 ) complete ON true
 LEFT JOIN LATERAL (
-  SELECT run.status, run.error, run.left_over FROM read_run run
+  SELECT run.status, run.error, run.left_over, run.unanswered FROM read_run run
   WHERE run.account = stream.account AND run.stream = stream.stream AND run.status <> 'running'
   ORDER BY run.started_at DESC LIMIT 1
 ) ended ON true
@@ -55,3 +67,6 @@ COMMENT ON COLUMN analytics.freshness.last_error IS 'What went wrong with that r
 COMMENT ON COLUMN analytics.freshness.last_full_at IS 'When the latest complete run that read the whole list, and not only what is new in it, ended; null when none was. Removals and late changes are known up to then.';
 COMMENT ON COLUMN analytics.freshness.left_over IS 'Records that this run left for the next one, within its bounds.';
 COMMENT ON COLUMN analytics.freshness.open_rejects IS 'Records that could not become a row, and that the list still shows: no figure counts them.';
+COMMENT ON COLUMN analytics.freshness.unanswered IS 'Look-ups of that run that got no answer; they are asked again.';
+COMMENT ON COLUMN analytics.freshness.max_age IS 'Age of the latest complete run beyond which the figures are stale.';
+COMMENT ON COLUMN analytics.freshness.full_max_age IS 'Age of the latest complete pass over the whole list beyond which removals and late changes may be missing.';

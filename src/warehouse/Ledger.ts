@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import type postgres from "postgres"
+import type { PassFields } from "../DocumentedFields.ts"
 import type { LeaseError, WarehouseError } from "../Errors.ts"
 import type { Stream } from "../Stream.ts"
 import { shapeOf, type Transaction } from "./bulk.ts"
@@ -89,6 +90,8 @@ export interface Pass {
   readonly position: unknown
   /** All of the list is read and loaded: the run before ended just before it could close the pass. */
   readonly isRead: boolean
+  /** What its earlier runs read of the documented fields; null at its beginning. */
+  readonly fields: PassFields | null
 }
 
 /**
@@ -102,11 +105,12 @@ export const openPass = (
 ): Effect.Effect<Pass, LeaseError | WarehouseError> =>
   fenced(sql, held, async tx => {
     const [open] = await tx<Array<Pass>>`
-      SELECT pass_id AS "passId", position, coalesce(position = 'null' AND seen_keys > 0, false) AS "isRead"
+      SELECT pass_id AS "passId", position, coalesce(position = 'null' AND seen_keys > 0, false) AS "isRead",
+        fields
       FROM sync.checkpoints
       WHERE account = ${held.account} AND stream = ${held.stream} AND ${options.canResume}
         AND started_at > clock_timestamp() - ${PASS_AGE_MAX}::interval`
-    const pass = open ?? { passId: options.newPassId, position: null, isRead: false }
+    const pass = open ?? { passId: options.newPassId, position: null, isRead: false, fields: null }
     if (open === undefined) {
       await dropKeys(tx, held)
       await tx`
@@ -114,6 +118,7 @@ export const openPass = (
         VALUES (${held.account}, ${held.stream}, ${pass.passId}, clock_timestamp(), clock_timestamp())
         ON CONFLICT (account, stream) DO UPDATE
         SET pass_id = excluded.pass_id, started_at = excluded.started_at, position = NULL, seen_keys = 0,
+          fields = NULL,
           updated_at = excluded.updated_at`
     }
     await tx`

@@ -1,11 +1,13 @@
 import { Effect } from "effect"
 import type postgres from "postgres"
+import { addFields, type PassFields } from "../DocumentedFields.ts"
 import type { LeaseError, WarehouseError } from "../Errors.ts"
 import { countRows } from "../Metrics.ts"
 import type { Stream } from "../Stream.ts"
 import { arrayLiteral, shapeOf, type Transaction } from "./bulk.ts"
 import { attempt, retryTransient } from "./Database.ts"
 import { bury } from "./erasures.ts"
+import { bookLost } from "./fields.ts"
 import { fenced, type Held } from "./Lease.ts"
 import { cutByLength } from "./parts.ts"
 import { type Extracted, type Prepared, prepare } from "./prepare.ts"
@@ -38,6 +40,8 @@ export interface Progress {
   readonly pages: number
   readonly requests: number
   readonly retries: number
+  /** What the pass has read so far of the documented fields; each batch is added to it. */
+  readonly fields?: { current: PassFields }
 }
 
 const bookPosition = async (
@@ -45,7 +49,7 @@ const bookPosition = async (
   held: Held,
   ids: ReadonlyArray<string>,
   passId: string,
-  position: unknown,
+  { position, fields }: Progress,
 ) => {
   const { count: seen } = await tx`
     INSERT INTO sync.seen_keys (pass_id, record_id)
@@ -54,7 +58,7 @@ const bookPosition = async (
   await tx`
     UPDATE sync.checkpoints
     SET position = ${JSON.stringify(position)}::text::jsonb, updated_at = clock_timestamp(),
-      seen_keys = seen_keys + ${seen}
+      seen_keys = seen_keys + ${seen}, fields = ${JSON.stringify(fields?.current ?? null)}::text::jsonb
     WHERE account = ${held.account} AND stream = ${held.stream} AND pass_id = ${passId}`
 }
 
@@ -65,7 +69,7 @@ const bookProgress = async (
   ids: ReadonlyArray<string>,
   progress: Progress,
 ) => {
-  if (progress.passId !== null) await bookPosition(tx, held, ids, progress.passId, progress.position)
+  if (progress.passId !== null) await bookPosition(tx, held, ids, progress.passId, progress)
   await tx`
     UPDATE sync.stream_runs
     SET pages = pages + ${progress.pages}, extracted = extracted + ${counts.extracted},
@@ -80,10 +84,11 @@ const write =
   (
     held: Held,
     stream: Stream,
-    { records, versions, returned, erased, found, ...prepared }: Prepared,
+    { records, versions, returned, erased, found, lost, ...prepared }: Prepared,
     progress: Progress,
   ) =>
   async (tx: Transaction): Promise<Counts> => {
+    await bookLost(tx, held, lost)
     const written = await writeAll(tx, held, stream, versions)
     const rejects = [...prepared.rejects, ...written.rejects]
     if (returned.length > 0) {
@@ -144,7 +149,12 @@ export const writeBatch = (
   prepared: Prepared,
   progress: Progress,
 ): Effect.Effect<Counts, LeaseError | WarehouseError> =>
-  fenced(sql, held, write(held, stream, prepared, progress)).pipe(
+  Effect.suspend(() => {
+    // Before the transaction, which may be tried twice.
+    if (progress.fields !== undefined)
+      progress.fields.current = addFields(progress.fields.current, prepared.fields)
+    return fenced(sql, held, write(held, stream, prepared, progress))
+  }).pipe(
     Effect.tap(counts => countRows(held, counts)),
     Effect.uninterruptible,
   )

@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../Errors.ts"
 import type { LookupStream, Row } from "../Stream.ts"
-import { arrayLiteral, arraysOf, shapeOf, unnestOf } from "./bulk.ts"
+import { arrayLiteral, arraysOf, lookUpByKey, refuseSwallowed, shapeOf, unnestOf } from "./bulk.ts"
 import { reading } from "./Database.ts"
 import { fenced, type Held } from "./Lease.ts"
 import { BAD_VALUE } from "./versions.ts"
@@ -216,6 +216,7 @@ const saveTogether = (
 ): Effect.Effect<Saved, LeaseError | WarehouseError> =>
   fenced(sql, held, async tx => {
     const { table } = shapeOf(stream.table)
+    await lookUpByKey(tx)
     const columns = ["customer_id", "is_wallet_ready", "missing_fields", "checked_at", "check_error", "raw"]
     const rows = answers.map(({ id, checkedAt, row, raw, error }) => ({
       customer_id: id,
@@ -244,6 +245,11 @@ const saveTogether = (
        RETURNING customer_id AS id, (xmax = 0) AS inserted, changed_at = checked_at AS changed`,
       [held.account, held.runId, ...arraysOf(columns, rows)],
     )
+    if (taken.length < answers.length)
+      await refuseSwallowed(tx, shapeOf(stream.table), {
+        rows: rows.map(row => ({ ...row, account: held.account })),
+        guard: "t.checked_at < excluded.checked_at",
+      })
     const states = rows.filter(row => row.is_wallet_ready !== null)
     await tx.unsafe(
       `WITH other AS (

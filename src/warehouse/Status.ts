@@ -6,7 +6,7 @@ import { shapeOf } from "./bulk.ts"
 import { attempt } from "./Database.ts"
 import type { Mode, Status } from "./Ledger.ts"
 
-/** Whether the figures of one stream of an account can be trusted now. Times as Postgres prints them, UTC. */
+/** What is known of one stream of an account now. Times as Postgres prints them, UTC. */
 export interface StreamStatus {
   readonly account: string
   readonly stream: string
@@ -27,6 +27,8 @@ export interface StreamStatus {
   readonly removed: number
   /** Look-ups that the latest run had no time for. */
   readonly leftOver: number
+  /** Look-ups of the latest run that got no answer. */
+  readonly unanswered: number
   /**
    * Records that settlements and balances leave out, since nobody has said what their event type does to them; null where
    * to count them would take seconds.
@@ -133,6 +135,7 @@ export const statusOf = (
       )
       SELECT pair.account, pair.stream, s.status AS "lastRunStatus", s.mode AS "lastRunMode",
         s.started_at AS "lastRunAt", coalesce(s.error, s.note) AS error, s.note, s.left_over::float8 AS "leftOver",
+        s.unanswered::float8,
         ended.status AS "endedStatus", ended.finished_at AS "endedAt", ended.error AS "endedError",
         complete.finished_at AS "lastCompleteAt", whole.finished_at AS "lastFullAt",
         (SELECT count(*)::float8 FROM sync.rejects AS r

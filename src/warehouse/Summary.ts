@@ -1,6 +1,7 @@
 import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../Errors.ts"
+import type { Verdict } from "../Health.ts"
 import { reading } from "./Database.ts"
 import type { Status } from "./Ledger.ts"
 
@@ -11,6 +12,11 @@ export interface RunSummary {
   readonly startedAt: string
   readonly finishedAt: string | null
   readonly streams: ReadonlyArray<StreamSummary>
+}
+
+/** A sync that ended, and the verdict on the figures of each of its accounts since. */
+export interface SyncSummary extends RunSummary {
+  readonly verdicts: ReadonlyArray<Verdict>
 }
 
 export interface StreamSummary {

@@ -1,5 +1,10 @@
 /** What refusals of Postgres and of the file system mean to whoever runs this program: one line, with what to do next. */
 
+/** Rows were written, and Postgres did not keep them. Its message says what to do. */
+export class NotStored extends Error {
+  override readonly name = "NotStored"
+}
+
 /** SQLSTATE classes whose message repeats the value that was refused: it belongs in `sync.rejects`, not in a log. */
 const VALUE_CLASSES = /^(22|23|54)/
 
@@ -32,6 +37,7 @@ const NEXT_STEPS: ReadonlyArray<readonly [code: RegExp, step: string]> = [
     "nothing can be written there: connect to the primary, and see whether default_transaction_read_only is on",
   ],
   [/^42501$/, "connect as the role that owns the warehouse, or run `paycombat-sync migrate` as its owner"],
+  [/^0A000$/, "see which rule that table has, and remove it"],
   [
     /^57014$/,
     "a time limit cut it short: see what keeps it waiting in pg_stat_activity, or raise statement_timeout of this login",
@@ -84,6 +90,7 @@ export const wordsOf = (error: unknown): string => {
 
 /** The same, with what to do next. */
 export const describeFailure = (error: unknown): string => {
+  if (error instanceof NotStored) return error.message
   const step = NEXT_STEPS.find(([codes]) => codes.test(sqlState(error) ?? ""))?.[1] ?? NEXT_STEP_OTHERWISE
   return `${wordsOf(error)}: ${step}.`
 }

@@ -65,6 +65,23 @@ export const earlierPasses = (
     }),
   )
 
+/** Whether another stream of the account failed when it was last read. */
+export const hasFailed = (
+  sql: postgres.Sql,
+  { account }: Pick<Held, "account">,
+  stream: string,
+): Effect.Effect<boolean, WarehouseError> =>
+  retryTransient(
+    attempt(async () => {
+      const [latest] = await sql<Array<{ status: string }>>`
+        SELECT status FROM sync.stream_runs
+        WHERE account = ${account} AND stream = ${stream} AND mode IN ('full', 'incremental', 'lookup')
+          AND status <> 'running'
+        ORDER BY started_at DESC LIMIT 1`
+      return latest?.status === "failed"
+    }),
+  )
+
 /** Books what a stream's run turned out to be. */
 export const bookMode = (
   sql: postgres.Sql,

@@ -1,10 +1,12 @@
 import { Either } from "effect"
 import type postgres from "postgres"
+import { fieldPaths, type PassFields, tallyOf } from "../DocumentedFields.ts"
 import { isId } from "../Fields.ts"
 import { contentHash, type Json, stringifyJson } from "../Json.ts"
 import type { Normalized, Stream } from "../Stream.ts"
 import { arraysOf, shapeOf, unnestOf } from "./bulk.ts"
 import { type Tombstone, withoutErased } from "./erasures.ts"
+import { type Lost, lostFields } from "./fields.ts"
 import { explain, pathName } from "./reasons.ts"
 import { type Reject, rejectOf } from "./rejects.ts"
 import { unstorableText } from "./unstorable.ts"
@@ -45,6 +47,10 @@ export interface Prepared {
   readonly erased: ReadonlyArray<string>
   /** Records of other streams that turned out to be an erased person's. */
   readonly found: ReadonlyArray<Tombstone>
+  /** The documented fields that its records carry. */
+  readonly fields: PassFields
+  /** Fields that none of them carries, though stored versions of them do. */
+  readonly lost: Lost
 }
 
 /** The record's id where it is one that keys can hold: seen keys and rejects have it too, whatever the record decodes to. */
@@ -104,8 +110,9 @@ const probe = async (
   const columns = ["id", "hash"]
   const rows = records.map(({ id, hash }) => ({ id, hash }))
   // One look into the index per record: a plain join may read the whole index instead, for every batch.
-  return sql.unsafe<Array<{ position: number; returned: boolean }>>(
-    `SELECT (s.ordinal - 1)::int AS position, t.removed_at IS NOT NULL AS returned
+  return sql.unsafe<Array<{ position: number; returned: boolean; isKnown: boolean }>>(
+    `SELECT (s.ordinal - 1)::int AS position, t.removed_at IS NOT NULL AS returned,
+       t.content_hash IS NOT NULL AS "isKnown"
      FROM ${unnestOf(columns, 2)}
      LEFT JOIN LATERAL (
        SELECT content_hash, removed_at FROM ${table} WHERE account = $1 AND "${stream.idColumn}" = s.id LIMIT 1
@@ -144,7 +151,15 @@ export const prepare = async (
   const changed = await probe(sql, account, stream, records)
   const candidates = withRivals(records, changed, inFlight)
   const decoded = candidates.map(record => decode(stream, record))
+  const known = changed.flatMap(({ position, isKnown }) => (isKnown ? [records[position]!.id!] : []))
+  // As they were sent: a mode of privacy that leaves a value out says nothing about the API.
+  const tally = tallyOf(
+    fieldPaths(stream.record),
+    kept.map(({ record }) => record),
+  )
   return {
+    fields: { tally, known: records.length - changed.length + known.length },
+    lost: await lostFields(sql, account, stream, known, tally),
     records,
     unchanged: records.length - candidates.length,
     versions: decoded.flatMap(result => (Either.isRight(result) ? [result.right] : [])),

@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import type postgres from "postgres"
 import type { ConfigurationError, WarehouseError } from "../Errors.ts"
+import type { Verdict } from "../Health.ts"
 import {
   DAYS_DEFAULT,
   type FreshnessRule,
@@ -9,9 +10,11 @@ import {
   type ReportFilter,
   type Row,
 } from "../report/data.ts"
+import { attempt } from "./Database.ts"
 import { scopeOf } from "./reportScope.ts"
 import { balancesOf, gapsOf, settlementsOf } from "./reportSections.ts"
 import { accountIs, currencyIs, dayOf, daysBefore, grainOf, listOf, where } from "./reportSql.ts"
+import { readVerdicts } from "./verdict.ts"
 
 /** Reads a report's figures from `analytics`: sums are made by Postgres, and what is fetched is bounded. */
 
@@ -60,9 +63,20 @@ export const reportData = (
   filter: ReportFilter,
   { version, isDemo, streams, rule }: About,
   panels: number = PANELS_MAX,
-): Effect.Effect<Omit<ReportData, "verdict">, ConfigurationError | WarehouseError> =>
+): Effect.Effect<
+  Omit<ReportData, "verdict"> & { readonly verdicts: ReadonlyArray<Verdict> },
+  ConfigurationError | WarehouseError
+> =>
   Effect.gen(function* () {
     const { at, today, accounts, freshness } = yield* scopeOf(sql, filter)
+    const verdicts = yield* attempt(() =>
+      readVerdicts(sql, {
+        accounts: rule.accounts,
+        limits: rule.limits,
+      }),
+    )
+    const isShown = ({ account }: Verdict) =>
+      filter.accounts.length === 0 || filter.accounts.includes(account)
     const to = filter.to ?? today
     const from = filter.from ?? daysBefore(to, DAYS_DEFAULT - 1)
     const period = { ...filter, from, to, grain: grainOf(from, to), panels }
@@ -86,6 +100,7 @@ export const reportData = (
       to,
       grain: period.grain,
       rule,
+      verdicts: verdicts.filter(isShown),
       freshness: withNeverRun(freshness, accounts, streams),
       unmapped,
       gaps,

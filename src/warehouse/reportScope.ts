@@ -79,7 +79,8 @@ const freshnessOf = (sql: postgres.Sql, filter: ReportFilter) =>
        ${second("last_complete_at")} AS last_complete_at, floor(extract(epoch FROM lag))::bigint AS lag_seconds,
        ${second("last_full_at")} AS last_full_at,
        floor(extract(epoch FROM now() - last_full_at))::bigint AS full_lag_seconds,
-       ${second("last_run_started_at")} AS last_run_started_at, left_over, open_rejects
+       ${second("last_run_started_at")} AS last_run_started_at, left_over, open_rejects,
+       extract(epoch FROM max_age)::bigint AS max_age_seconds, extract(epoch FROM full_max_age)::bigint AS full_max_age_seconds
      FROM analytics.freshness${where(...accountIs(filter))} ORDER BY account, stream`,
   )
 

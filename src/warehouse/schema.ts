@@ -244,7 +244,9 @@ export const fields = sync.table(
     carried: counter("carried"),
     /** No record lacked it yet. */
     isAlways: boolean("is_always").notNull(),
-    /** Records that carried it came without it, and no record carries it since; null while one does. */
+    /** Records that came without it though their stored version had it, since a record last carried it. */
+    lost: counter("lost"),
+    /** Since when no record that is read carries it any more; null while one does. */
     missingSince: instant("missing_since"),
     /** Open field rejects of the field, and since when they are more than PAYCOMBAT_REJECTS_MAX allows. */
     unreadable: counter("unreadable"),

@@ -1,6 +1,8 @@
 import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../Errors.ts"
+import type { Stream } from "../Stream.ts"
+import { shapeOf } from "./bulk.ts"
 import { reading } from "./Database.ts"
 import type { Held } from "./Lease.ts"
 
@@ -11,4 +13,23 @@ export const seenSoFar = (sql: postgres.Sql, held: Held): Effect.Effect<number, 
       SELECT seen_keys::float8 AS seen FROM sync.checkpoints
       WHERE account = ${held.account} AND stream = ${held.stream}`
     return pass?.seen ?? 0
+  })
+
+/** Records that the stream's open pass was shown, and that are neither a row, nor a reject, nor an erased person's. */
+export const unaccounted = (
+  sql: postgres.Sql,
+  held: Held,
+  stream: Stream,
+  passId: string,
+): Effect.Effect<number, WarehouseError> =>
+  reading(async () => {
+    const [found] = await sql.unsafe<Array<{ count: number }>>(
+      `SELECT count(*)::float8 AS count FROM sync.seen_keys AS s
+       WHERE s.pass_id = $2::uuid
+         AND NOT EXISTS (SELECT FROM ${shapeOf(stream.table).table} AS t WHERE t.account = $1 AND t."${stream.idColumn}" = s.record_id)
+         AND NOT EXISTS (SELECT FROM sync.rejects AS r WHERE r.account = $1 AND r.stream = $3 AND r.record_id = s.record_id)
+         AND NOT EXISTS (SELECT FROM sync.erasures AS e WHERE e.account = $1 AND e.stream = $3 AND e.id_hash = s.record_id)`,
+      [held.account, passId, held.stream],
+    )
+    return found!.count
   })

@@ -4,7 +4,7 @@ import { connect, type Socket } from "node:net"
 import { setTimeout } from "node:timers/promises"
 import { describe, expect, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Metric, Scope } from "effect"
-import { limitsOf } from "../../src/Health.ts"
+import { limitsOf, type Verdict } from "../../src/Health.ts"
 import * as Metrics from "../../src/Metrics.ts"
 import type { Board } from "../../src/serve/board.ts"
 import { CONNECTIONS_MAX } from "../../src/serve/connections.ts"
@@ -15,6 +15,14 @@ import { parsePrometheus, valueOf } from "./prometheusText.ts"
 
 const NOW = "2026-03-10T12:00:00.000Z"
 
+const GOOD: Verdict = {
+  account: "default",
+  level: "good",
+  sentence: "The figures can be trusted.",
+  findings: [],
+  since: NOW,
+}
+
 const board = (given: Partial<Board> = {}): Board => ({
   version: "1.2.3",
   now: NOW,
@@ -23,6 +31,7 @@ const board = (given: Partial<Board> = {}): Board => ({
   isStopping: false,
   databaseProblem: null,
   accounts: ["default"],
+  verdicts: [GOOD],
   streams: [],
   runs: [],
   running: [],
@@ -119,13 +128,13 @@ describe.concurrent("the server", () => {
       const url = yield* listening({
         isStopping: true,
         databaseProblem: "The database is away.",
-        streams: [
+        verdicts: [
           {
             account: "eu",
-            stream: "payouts",
-            status: null,
-            ageSeconds: null,
-            problem: { kind: "never", message: "Was never read." },
+            level: "bad",
+            sentence: "The figures cannot be trusted: payouts (never read).",
+            findings: [{ level: "bad", stream: "payouts", kind: "never", text: "Was never read." }],
+            since: null,
           },
         ],
       })
@@ -133,6 +142,8 @@ describe.concurrent("the server", () => {
       expect(response.status).toBe(503)
       expect(JSON.parse(yield* textOf(response))).toEqual({
         ready: false,
+        level: "bad",
+        sentence: "The database cannot be used.",
         reasons: ["The process is stopping.", "The database is away.", "eu/payouts: Was never read."],
       })
       expect((yield* get(`${url}/healthz`)).status).toBe(200)

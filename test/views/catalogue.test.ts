@@ -31,6 +31,7 @@ const PROMISED: Record<string, string> = {
   checkout_daily: "account day currency",
   unmapped_event_type: "account event_type event_name currency transaction_count amount",
   freshness: "account stream last_complete_at last_run_status lag",
+  verdict: "account level sentence findings since",
 }
 
 /** Filters that must be answered from an index, whatever the size of the table under the view. */

@@ -1,0 +1,2 @@
+ALTER TABLE "sync"."fields" ADD COLUMN "lost" bigint DEFAULT 0 NOT NULL;--> statement-breakpoint
+CREATE INDEX "transactions_event" ON "warehouse"."transactions" USING btree ("account","event_type",(coalesce("event_name", '')));

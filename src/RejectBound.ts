@@ -1,0 +1,83 @@
+import { Effect } from "effect"
+import { REJECTS_MAX_SHARE } from "./Config.ts"
+import type { PassFields } from "./DocumentedFields.ts"
+import { EndpointError } from "./Errors.ts"
+import type { StreamContext, StreamFailure } from "./Pipeline.ts"
+import type { ListStream } from "./Stream.ts"
+import { bookFields } from "./warehouse/fields.ts"
+import { commonestReason, openAndStored, readAndRejected } from "./warehouse/shares.ts"
+
+/** Too many rejects are a failure of the stream, not of its records: PAYCOMBAT_REJECTS_MAX. */
+
+/** So few rejects never fail a stream, whatever their share, unless nothing else was read. */
+const REJECTS_MAX_ALWAYS = 10
+
+type Asking = Pick<StreamContext, "sql" | "held" | "settings">
+
+const shareOf = ({ settings }: Pick<StreamContext, "settings">) => settings.rejectsMax ?? REJECTS_MAX_SHARE
+
+/** Whether `count` of `of` records is more than the bound allows; all of them always is. */
+const isBeyond = (count: number, of: number, share: number): boolean =>
+  count > 0 && (count >= of || (count > REJECTS_MAX_ALWAYS && count > share * of))
+
+/** Open rejects stand beside the rows: a pass that the bound lets through must not fail by its rejects afterwards. */
+const isOpenMany = ({ open, stored }: { open: number; stored: number }, share: number): boolean =>
+  isBeyond(open, stored + open, share)
+
+const percent = (share: number): string => `${Number((share * 100).toFixed(2))}%`
+
+const refuse = (context: Asking, stream: ListStream, about: string): Effect.Effect<never, StreamFailure> =>
+  Effect.gen(function* () {
+    const commonest = yield* commonestReason(context.sql, context.held)
+    const why = commonest === undefined ? "" : ` Most often (${commonest.count} times): ${commonest.reason}.`
+    return yield* new EndpointError({
+      reason: "rejected",
+      path: stream.source.paths[0]!,
+      message:
+        `${about}, and PAYCOMBAT_REJECTS_MAX allows ${percent(shareOf(context))}.${why}` +
+        ` Rows and rejects were kept. See \`paycombat-sync rejects list --stream ${stream.name}\` for the records,` +
+        " and `paycombat-sync doctor` for how they differ from what is documented.",
+    })
+  })
+
+/** Books at the end of a pass what its records carried of the documented fields. */
+export const bookFieldsRead = (
+  context: Asking,
+  stream: ListStream,
+  fields: PassFields,
+  isWholePass: boolean,
+) =>
+  bookFields(context.sql, context.held, stream, {
+    ...fields,
+    isWholePass,
+    isBeyond: (count, of) => isBeyond(count, of, shareOf(context)),
+  })
+
+/** Fails where a pass rejected all that it read, or more than the bound allows. A resumed pass is judged as one. */
+export const refuseRejected = (context: Asking, stream: ListStream): Effect.Effect<void, StreamFailure> =>
+  Effect.gen(function* () {
+    const { read, rejected } = yield* readAndRejected(context.sql, context.held)
+    if (!isBeyond(rejected, read, shareOf(context))) return
+    const share = percent(rejected / Math.max(read, rejected))
+    return yield* refuse(
+      context,
+      stream,
+      `${rejected} of ${read} records read (${share}) could not become a row`,
+    )
+  })
+
+/** Whether more rejects are open than the bound allows against the rows that are stored. */
+export const isOpenBeyond = (context: Asking, stream: ListStream): Effect.Effect<boolean, StreamFailure> =>
+  Effect.map(openAndStored(context.sql, context.held, stream, shareOf(context)), counts =>
+    isOpenMany(counts, shareOf(context)),
+  )
+
+/** Fails where that is so at the end of a run. */
+export const refuseOpen = (context: Asking, stream: ListStream): Effect.Effect<void, StreamFailure> =>
+  Effect.gen(function* () {
+    const counts = yield* openAndStored(context.sql, context.held, stream, shareOf(context))
+    if (!isOpenMany(counts, shareOf(context))) return
+    const { open, stored } = counts
+    const against = stored === 0 ? "no row is stored" : `${stored} rows are stored`
+    return yield* refuse(context, stream, `${open} rejects are open while ${against}`)
+  })

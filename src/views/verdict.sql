@@ -1,0 +1,274 @@
+-- The one judgement on an account's figures. What only a program knows comes as settings of its transaction:
+-- paycombat.accounts (names with commas: those to be judged), paycombat.streams (the only ones to be judged),
+-- paycombat.max_age_seconds and paycombat.full_max_age_seconds. Without them every account that was ever synced is
+-- judged, with all of its streams, by the limits that are stored.
+CREATE VIEW analytics.verdict AS
+WITH RECURSIVE told AS MATERIALIZED (
+  SELECT
+    string_to_array(nullif(current_setting('paycombat.accounts', true), ''), ',') AS accounts,
+    string_to_array(nullif(current_setting('paycombat.streams', true), ''), ',') AS streams,
+    nullif(current_setting('paycombat.max_age_seconds', true), '')::double precision AS max_age_seconds,
+    nullif(current_setting('paycombat.full_max_age_seconds', true), '')::double precision AS full_max_age_seconds
+), synced AS (
+  -- The ledger grows with each run, its accounts do not: from one to the next through the index.
+  (SELECT account FROM sync.stream_runs ORDER BY account LIMIT 1)
+  UNION ALL
+  SELECT following.account FROM synced CROSS JOIN LATERAL (
+    SELECT account FROM sync.stream_runs WHERE account > synced.account ORDER BY account LIMIT 1
+  ) AS following
+), account AS MATERIALIZED (
+  SELECT known.account,
+    told.accounts IS NULL OR known.account = ANY (told.accounts) AS is_configured,
+    synced.account IS NOT NULL OR EXISTS (
+      SELECT FROM sync.leases AS lease WHERE lease.account = known.account AND lease.expires_at > now()
+    ) AS is_begun,
+    count(*) OVER () = 1 AS is_alone
+  FROM told
+  CROSS JOIN LATERAL (SELECT account FROM synced UNION SELECT unnest(told.accounts)) AS known
+  LEFT JOIN synced ON synced.account = known.account
+), stream AS MATERIALIZED (
+  -- Each stream has a table of its name that keeps what was sent, and which run read it.
+  SELECT c.relname::text AS stream
+  FROM told
+  CROSS JOIN pg_class AS c
+  JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname = 'warehouse'
+  WHERE c.relkind IN ('r', 'p') AND (told.streams IS NULL OR c.relname::text = ANY (told.streams))
+    AND (SELECT count(*) FROM pg_attribute AS a
+      WHERE a.attrelid = c.oid AND a.attname IN ('raw', 'run_id') AND NOT a.attisdropped) = 2
+), event_kind AS (
+  (SELECT account, event_type, coalesce(event_name, '') AS event_name FROM warehouse.transactions
+    ORDER BY account, event_type, coalesce(event_name, '') LIMIT 1)
+  UNION ALL
+  SELECT following.* FROM event_kind CROSS JOIN LATERAL (
+    SELECT t.account, t.event_type, coalesce(t.event_name, '') FROM warehouse.transactions AS t
+    WHERE (t.account, t.event_type, coalesce(t.event_name, '')) > (event_kind.account, event_kind.event_type, event_kind.event_name)
+    ORDER BY t.account, t.event_type, coalesce(t.event_name, '') LIMIT 1
+  ) AS following
+), unmapped AS (
+  -- Names that differ with each transaction would make this as long as the table: a thousand kinds are looked at.
+  SELECT kind.account, count(*) AS kinds
+  FROM (SELECT * FROM event_kind LIMIT 1000) AS kind
+  CROSS JOIN LATERAL (
+    SELECT t.direction FROM analytics.settlement_transaction AS t
+    WHERE t.account = kind.account AND t.event_type = kind.event_type AND coalesce(t.event_name, '') = kind.event_name
+    LIMIT 1
+  ) AS one
+  WHERE one.direction IS NULL
+  GROUP BY kind.account
+), state AS MATERIALIZED (
+  SELECT account.account, stream.stream,
+    latest.status AS latest_status, latest.started_at AS latest_started_at, ended.status AS ended_status, ended.error, ended.left_over, ended.unanswered,
+    ended.finished_at AS ended_at,
+    lease.holder IS NOT NULL AS is_held,
+    coalesce(ended.status = 'dead' OR (latest.status = 'running' AND lease.holder IS NULL), false) AS is_dead,
+    complete.finished_at AS complete_at, complete.stale, complete.movement, complete.unconfirmed,
+    whole.finished_at AS full_at, whole.stale AS full_stale, whole.movement AS full_movement,
+    whole.unconfirmed AS full_unconfirmed,
+    bad.finished_at AS bad_since, well.finished_at AS well_since,
+    coalesce(told.max_age_seconds, setting.max_age_seconds, 3600) AS max_age,
+    greatest(coalesce(told.full_max_age_seconds, setting.full_max_age_seconds, 172800), told.max_age_seconds) AS full_max_age
+  FROM told CROSS JOIN account CROSS JOIN stream
+  LEFT JOIN warehouse.account_settings AS setting ON setting.account = account.account
+  LEFT JOIN sync.leases AS lease
+    ON lease.account = account.account AND lease.stream = stream.stream AND lease.expires_at > now()
+  -- A replay or a rebuild works on what is stored: it makes nothing fresher.
+  LEFT JOIN LATERAL (
+    SELECT run.status, run.started_at FROM sync.stream_runs AS run
+    WHERE run.account = account.account AND run.stream = stream.stream AND run.mode NOT IN ('replay', 'rebuild')
+    ORDER BY run.started_at DESC LIMIT 1
+  ) AS latest ON true
+  LEFT JOIN LATERAL (
+    SELECT run.* FROM sync.stream_runs AS run
+    WHERE run.account = account.account AND run.stream = stream.stream AND run.mode NOT IN ('replay', 'rebuild')
+      AND run.status <> 'running'
+    ORDER BY run.started_at DESC LIMIT 1
+  ) AS ended ON true
+  LEFT JOIN LATERAL (
+    SELECT run.* FROM sync.stream_runs AS run
+    WHERE run.account = account.account AND run.stream = stream.stream AND run.mode NOT IN ('replay', 'rebuild')
+      AND run.status IN ('complete', 'complete_with_rejects')
+    ORDER BY run.started_at DESC LIMIT 1
+  ) AS complete ON true
+  LEFT JOIN LATERAL (
+    SELECT run.* FROM sync.stream_runs AS run
+    WHERE run.account = account.account AND run.stream = stream.stream AND run.mode = 'full'
+      AND run.status IN ('complete', 'complete_with_rejects')
+    ORDER BY run.started_at DESC LIMIT 1
+  ) AS whole ON true
+  LEFT JOIN LATERAL (
+    SELECT run.finished_at FROM sync.stream_runs AS run
+    WHERE run.account = account.account AND run.stream = stream.stream AND run.mode NOT IN ('replay', 'rebuild')
+      AND run.status IN ('failed', 'dead') AND run.started_at > coalesce(complete.started_at, '-infinity')
+    ORDER BY run.started_at LIMIT 1
+  ) AS bad ON true
+  LEFT JOIN LATERAL (
+    SELECT run.finished_at FROM sync.stream_runs AS run
+    WHERE run.account = account.account AND run.stream = stream.stream AND run.mode NOT IN ('replay', 'rebuild')
+      AND run.status IN ('complete', 'complete_with_rejects')
+      AND run.started_at > coalesce((
+        SELECT worse.started_at FROM sync.stream_runs AS worse
+        WHERE worse.account = account.account AND worse.stream = stream.stream
+          AND worse.mode NOT IN ('replay', 'rebuild') AND worse.status IN ('failed', 'dead')
+        ORDER BY worse.started_at DESC LIMIT 1), '-infinity')
+    ORDER BY run.started_at LIMIT 1
+  ) AS well ON true
+  WHERE account.is_configured AND account.is_begun
+), measured AS (
+  SELECT state.*, age.words AS age, full_age.words AS full_age,
+    CASE WHEN complete_at IS NULL THEN 'There are no complete figures yet.'
+      ELSE 'The figures are ' || age.words || ' old.' END AS figures,
+    CASE
+      WHEN ended_status = 'failed' THEN 'failed'
+      WHEN is_dead THEN 'dead'
+      WHEN complete_at IS NULL THEN 'never'
+      WHEN now() - complete_at > make_interval(secs => max_age) THEN 'stale'
+      WHEN now() - full_at > make_interval(secs => full_max_age) THEN 'full_stale'
+    END AS problem
+  FROM state
+  CROSS JOIN LATERAL (SELECT extract(epoch FROM now() - complete_at) AS old,
+    extract(epoch FROM now() - full_at) AS full_old) AS seconds
+  CROSS JOIN LATERAL (SELECT CASE
+    WHEN old >= 172800 THEN floor(old / 86400) || ' d' WHEN old >= 7200 THEN floor(old / 3600) || ' h'
+    WHEN old >= 60 THEN floor(old / 60) || ' min' ELSE floor(greatest(old, 0)) || ' s' END AS words) AS age
+  CROSS JOIN LATERAL (SELECT CASE
+    WHEN full_old >= 172800 THEN floor(full_old / 86400) || ' d' WHEN full_old >= 7200 THEN floor(full_old / 3600) || ' h'
+    WHEN full_old >= 60 THEN floor(full_old / 60) || ' min' ELSE floor(greatest(full_old, 0)) || ' s' END AS words) AS full_age
+), limited AS (
+  SELECT measured.*,
+    concat_ws(' ', nullif(floor(max_age / 86400), 0) || 'd', nullif(floor(max_age::numeric % 86400 / 3600), 0) || 'h',
+      nullif(floor(max_age::numeric % 3600 / 60), 0) || 'm', nullif(floor(max_age::numeric % 60), 0) || 's') AS max_age_words,
+    concat_ws(' ', nullif(floor(full_max_age / 86400), 0) || 'd', nullif(floor(full_max_age::numeric % 86400 / 3600), 0) || 'h',
+      nullif(floor(full_max_age::numeric % 3600 / 60), 0) || 'm', nullif(floor(full_max_age::numeric % 60), 0) || 's') AS full_max_age_words
+  FROM measured
+), finding AS (
+  SELECT account.account, NULL::text AS stream, 'good' AS level, 'retired' AS kind, 'not configured any more' AS brief,
+    'is not configured any more: its figures stand as they were last synced.' AS text, NULL::timestamptz AS since
+  FROM account WHERE NOT account.is_configured
+  UNION ALL
+  SELECT account.account, NULL, 'bad', 'never', 'never read',
+    'nothing was synced yet: run `paycombat-sync sync' || CASE WHEN account.is_alone THEN '' ELSE ' --account ' || account.account END
+      || '`.', NULL
+  FROM account WHERE account.is_configured AND NOT account.is_begun
+  UNION ALL
+  SELECT account, stream, 'bad', problem,
+    CASE problem WHEN 'failed' THEN 'failed' WHEN 'dead' THEN 'broken off'
+      WHEN 'never' THEN CASE WHEN is_held THEN 'first pass under way' ELSE 'never read' END
+      WHEN 'stale' THEN 'too old' ELSE 'not read whole for too long' END,
+    CASE problem
+      WHEN 'failed' THEN 'failed: ' || regexp_replace(coalesce(error, 'no reason was booked'), '([^.!?])$', '\1.') || ' ' || figures
+      WHEN 'dead' THEN 'the latest run''s process ended without a word; what it had committed stays, the next run goes on from there. ' || figures
+      WHEN 'never' THEN CASE
+        WHEN is_held THEN 'its first pass is under way: wait for it.'
+        WHEN latest_status IS NULL THEN 'was never read: run `paycombat-sync sync`, or see that `serve` runs.'
+        ELSE 'was never read to its end: run `paycombat-sync sync`, or see that `serve` runs.' END
+      WHEN 'stale' THEN 'was read to its end ' || age || ' ago, which is more than ' || max_age_words || ': '
+        || CASE WHEN is_held THEN 'a run is under way, wait for it.'
+          ELSE 'see that `serve` or your timer runs, or run `paycombat-sync sync`.' END
+      ELSE 'was read whole ' || full_age || ' ago, which is more than ' || full_max_age_words
+        || ': removals and late changes may be missing; run `paycombat-sync sync --full`.' END,
+    CASE problem WHEN 'failed' THEN coalesce(bad_since, ended_at) WHEN 'dead' THEN coalesce(bad_since, latest_started_at)
+      WHEN 'stale' THEN complete_at + make_interval(secs => max_age)
+      WHEN 'full_stale' THEN full_at + make_interval(secs => full_max_age) END
+  FROM limited WHERE problem IS NOT NULL
+  UNION ALL
+  SELECT state.account, state.stream, 'attention', 'rejects', open.count || CASE open.count WHEN 1 THEN ' reject' ELSE ' rejects' END,
+    open.count || CASE open.count WHEN 1 THEN ' record could not become a row and is'
+      ELSE ' records could not become a row and are' END || ' in no figure: see `paycombat-sync rejects list`.', open.since
+  FROM state CROSS JOIN LATERAL (
+    SELECT count(*) AS count, min(reject.first_seen_at) AS since FROM sync.rejects AS reject
+    WHERE reject.account = state.account AND reject.stream = state.stream AND reject.unlisted_at IS NULL
+      AND reject.kind <> 'field'
+  ) AS open WHERE open.count > 0
+  UNION ALL
+  SELECT field.account, field.stream, 'attention', 'missing_field', 'no ' || field.field,
+    'no record carries `' || field.field || '` any more, which earlier ones did: figures that rest on it are wrong for all that was read since. '
+      || 'See `paycombat-sync doctor` whether the API renamed it.', field.missing_since
+  FROM sync.fields AS field JOIN state USING (account, stream) WHERE field.missing_since IS NOT NULL
+  UNION ALL
+  SELECT field.account, field.stream, 'attention', 'unreadable_field', 'unreadable ' || field.field,
+    '`' || field.field || '` of ' || field.unreadable || CASE field.unreadable WHEN 1 THEN ' record' ELSE ' records' END
+      || ' could not be read and is null there, which is more than PAYCOMBAT_REJECTS_MAX allows: see `paycombat-sync rejects list`.',
+    field.unreadable_since
+  FROM sync.fields AS field JOIN state USING (account, stream) WHERE field.unreadable_since IS NOT NULL
+  UNION ALL
+  SELECT account, stream, 'attention', 'older_versions', 'older versions listed',
+    greatest(stale, full_stale) || CASE greatest(stale, full_stale) WHEN 1 THEN ' record was listed in an older version than is stored: it was'
+      ELSE ' records were listed in an older version than is stored: they were' END || ' left as stored.',
+    CASE WHEN stale > 0 THEN complete_at ELSE full_at END
+  FROM state WHERE stale > 0 OR full_stale > 0
+  UNION ALL
+  SELECT account, stream, 'attention', 'movement', 'list moved', coalesce(movement, full_movement),
+    CASE WHEN movement IS NULL THEN full_at ELSE complete_at END
+  FROM state WHERE movement IS NOT NULL OR full_movement IS NOT NULL
+  UNION ALL
+  SELECT account, stream, 'attention', 'unconfirmed', 'removals not proven',
+    full_unconfirmed || CASE full_unconfirmed WHEN 1 THEN ' record is' ELSE ' records are' END
+      || ' not listed any more, and nothing proves yet that the API removed what it does not list.', full_at
+  FROM state WHERE full_unconfirmed > 0
+  UNION ALL
+  SELECT state.account, state.stream, 'attention', 'unmapped', 'unknown direction',
+    unmapped.kinds || CASE unmapped.kinds WHEN 1 THEN ' kind of transaction (by type and name) has'
+      ELSE ' kinds of transactions (by type and name) have' END
+      || ' no known direction and count in no settlement and no balance: see analytics.unmapped_event_type, and set the direction in warehouse.event_directions.',
+    NULL
+  FROM state JOIN unmapped USING (account) WHERE state.stream = 'transactions'
+  UNION ALL
+  SELECT state.account, state.stream, 'good', 'field_rejects', open.count || ' unreadable values',
+    open.count || CASE open.count WHEN 1 THEN ' value of an optional field could not be read and is null'
+      ELSE ' values of optional fields could not be read and are null' END || ': see `paycombat-sync rejects list`.', open.since
+  FROM state CROSS JOIN LATERAL (
+    SELECT count(*) AS count, min(reject.first_seen_at) AS since FROM sync.rejects AS reject
+    WHERE reject.account = state.account AND reject.stream = state.stream AND reject.unlisted_at IS NULL
+      AND reject.kind = 'field'
+  ) AS open WHERE open.count > 0
+  UNION ALL
+  SELECT account, stream, 'good', 'left_over', left_over || ' left over',
+    left_over || ' left over: they come first in the next run.', ended_at
+  FROM state WHERE left_over > 0
+  UNION ALL
+  SELECT account, stream, 'good', 'unanswered', unanswered || ' unanswered',
+    unanswered || ' unanswered: they are asked again in the next run.', ended_at
+  FROM state WHERE unanswered > 0
+), judged AS (
+  SELECT account.account, account.is_configured,
+    coalesce((array_agg(finding.level ORDER BY array_position('{bad,attention,good}', finding.level)) FILTER (WHERE finding.level IS NOT NULL))[1], 'good') AS level,
+    coalesce(bool_and(finding.kind = 'never') FILTER (WHERE finding.level = 'bad'), false) AS is_unread,
+    coalesce(bool_or(finding.brief = 'first pass under way'), false) AS is_first_pass,
+    account.is_begun,
+    coalesce(jsonb_agg(jsonb_build_object('level', finding.level, 'stream', finding.stream, 'kind', finding.kind, 'text', finding.text)
+      ORDER BY array_position('{bad,attention,good}', finding.level), finding.stream, finding.kind, finding.text)
+      FILTER (WHERE finding.level IS NOT NULL), '[]') AS findings,
+    (SELECT max(state.well_since) FROM state WHERE state.account = account.account) AS well_since
+  FROM account LEFT JOIN finding ON finding.account = account.account
+  GROUP BY account.account, account.is_configured, account.is_begun
+)
+SELECT
+  judged.account,
+  judged.level,
+  CASE
+    WHEN NOT judged.is_configured THEN 'The account is not configured any more: its figures stand as they were last synced.'
+    WHEN judged.level = 'good' THEN 'The figures can be trusted.'
+    WHEN judged.level = 'attention' THEN 'The figures can be trusted, with exceptions: ' || grave.briefs || '.'
+    WHEN judged.is_unread AND judged.is_first_pass THEN 'The figures are not complete yet: the first pass is under way.'
+    WHEN NOT judged.is_begun THEN 'Nothing was synced yet: no stream was ever read.'
+    ELSE 'The figures cannot be trusted: ' || grave.briefs || '.'
+  END AS sentence,
+  judged.findings,
+  CASE WHEN judged.level = 'good' THEN judged.well_since ELSE grave.since END AS since
+FROM judged
+CROSS JOIN LATERAL (
+  SELECT min(finding.since) AS since,
+    string_agg(finding.stream || ' (' || finding.brief || ')', ', ' ORDER BY finding.stream, finding.kind, finding.text) AS briefs
+  FROM finding WHERE finding.account = judged.account AND finding.level = judged.level
+) AS grave;
+
+COMMENT ON VIEW analytics.verdict IS
+  'Whether the figures of an account can be trusted now: the same judgement, in the same words, as status, the status page, /readyz, the metrics and the report give.';
+COMMENT ON COLUMN analytics.verdict.account IS 'Merchant account, as configured.';
+COMMENT ON COLUMN analytics.verdict.level IS
+  'good: the figures can be trusted; attention: they can, with exceptions that the findings name; bad: they cannot.';
+COMMENT ON COLUMN analytics.verdict.sentence IS 'The judgement in one sentence.';
+COMMENT ON COLUMN analytics.verdict.findings IS
+  'What it rests on, the gravest first: an array of objects with level (good: counted beside the figures, and no exception), stream (null: the account), kind and text. Empty where there is nothing to say.';
+COMMENT ON COLUMN analytics.verdict.since IS
+  'Since when the level is what it is, as far as the ledger tells; null where it does not.';

@@ -1,0 +1,93 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { DEFAULT_LIST_PATHS } from "../src/sandbox/Sandbox.ts"
+import { bench, statusesOf, streamOf } from "./support/warehouse.ts"
+
+/** Too many rejects fail their stream, whatever else went well. */
+
+const ONLY = { only: ["transactions"] }
+
+/** Renames a field of the records of a list, in all of them or in the first few of each page. */
+const renaming = (path: string, field: string, first = Number.POSITIVE_INFINITY) => {
+  return (request: { readonly path: string }) => {
+    let left = first
+    return request.path === path
+      ? {
+          transform: (body: string) =>
+            body.replaceAll(`"${field}":`, text => (left-- > 0 ? `"${field}Renamed":` : text)),
+        }
+      : undefined
+  }
+}
+
+describe("a list whose records can mostly not become rows", () => {
+  it.scopedLive("fails, names share, count, field and what to do, and keeps rows and rejects", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, value } = yield* bench({ transactions: 250 })
+      sandbox.setFault(renaming(DEFAULT_LIST_PATHS.transactions, "amount"))
+      const first = streamOf(yield* sync(ONLY), "transactions")
+      expect(first).toMatchObject({ status: "failed", extracted: 250, rejected: 250, inserted: 0 })
+      expect(first.error).toContain("250 of 250 records read (100%) could not become a row")
+      expect(first.error).toContain("PAYCOMBAT_REJECTS_MAX allows 5%. Most often (250 times): amount")
+      expect(first.error).toContain("`paycombat-sync rejects list --stream transactions`")
+      expect(yield* value("SELECT count(*) FROM sync.rejects WHERE kind = 'record'")).toBe("250")
+
+      sandbox.setFault(null)
+      expect(statusesOf(yield* sync(ONLY))).toEqual({ transactions: "complete" })
+      expect(yield* value("SELECT count(*) FROM sync.rejects")).toBe("0")
+
+      // The stored rows stay as they are: they are not what the API has now.
+      sandbox.setFault(renaming(DEFAULT_LIST_PATHS.transactions, "amount"))
+      const second = streamOf(yield* sync({ ...ONLY, full: true }), "transactions")
+      expect(second).toMatchObject({ status: "failed", rejected: 250 })
+      expect(yield* value("SELECT count(*) FROM warehouse.transactions WHERE removed_at IS NULL")).toBe("250")
+      // What is open is judged by each run, also by one that reads but a part.
+      const third = streamOf(yield* sync(ONLY), "transactions")
+      expect(third).toMatchObject({ status: "failed", mode: "full" })
+    }),
+  )
+
+  it.scopedLive("fails by share only beyond ten, and always where nothing else came", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync } = yield* bench({ transactions: 100, payouts: 1 })
+      const path = DEFAULT_LIST_PATHS.transactions
+      const account = { pageSize: 1_000 }
+      sandbox.setFault(renaming(path, "amount", 10))
+      const few = streamOf(yield* sync({ ...ONLY, account }), "transactions")
+      expect(few).toMatchObject({ status: "complete_with_rejects", rejected: 10 })
+      sandbox.setFault(renaming(path, "amount", 11))
+      const many = streamOf(yield* sync({ ...ONLY, account, full: true }), "transactions")
+      expect(many).toMatchObject({ status: "failed", rejected: 11 })
+      const allowed = streamOf(
+        yield* sync({ ...ONLY, account, full: true, rejectsMax: 0.11 }),
+        "transactions",
+      )
+      expect(allowed).toMatchObject({ status: "complete_with_rejects", rejected: 11 })
+
+      sandbox.setFault(renaming(DEFAULT_LIST_PATHS.payouts, "status"))
+      const alone = streamOf(yield* sync({ only: ["payouts"] }), "payouts")
+      expect(alone).toMatchObject({ status: "failed", extracted: 1, rejected: 1 })
+    }),
+  )
+
+  it.scopedLive("leaves no look-up over its rows complete", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync } = yield* bench()
+      expect(statusesOf(yield* sync({ only: ["customers", "wallet_readiness"] }))).toEqual({
+        customers: "complete",
+        wallet_readiness: "complete",
+      })
+      sandbox.setFault(({ path }) => (path === DEFAULT_LIST_PATHS.customers ? { status: 403 } : undefined))
+      const failed = yield* sync({ only: ["customers", "wallet_readiness"] })
+      expect(statusesOf(failed)).toEqual({ customers: "failed", wallet_readiness: "failed" })
+      expect(streamOf(failed, "wallet_readiness").error).toContain("customers failed when it was last read")
+      // Also alone, as long as the latest run of its parent is the one that failed.
+      expect(statusesOf(yield* sync({ only: ["wallet_readiness"] }))).toEqual({ wallet_readiness: "failed" })
+      sandbox.setFault(null)
+      expect(statusesOf(yield* sync({ only: ["customers", "wallet_readiness"] }))).toEqual({
+        customers: "complete",
+        wallet_readiness: "complete",
+      })
+    }),
+  )
+})

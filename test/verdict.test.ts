@@ -1,0 +1,264 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, type Redacted } from "effect"
+import { type Level, limitsOf } from "../src/Health.ts"
+import { figuresOf } from "../src/Report.ts"
+import { allStreams } from "../src/registry.ts"
+import { page as reportPage } from "../src/report/page.ts"
+import { standingOf } from "../src/Standing.ts"
+import { start } from "../src/sandbox/Sandbox.ts"
+import { makeBoard } from "../src/serve/board.ts"
+import { listen } from "../src/serve/Http.ts"
+import { connect } from "../src/warehouse/Database.ts"
+import { runQuery } from "../src/warehouse/query.ts"
+import { parsePrometheus, valueOf } from "./serve/prometheusText.ts"
+import { cli, databaseEnvironment, linesOf, sandboxEnvironment } from "./support/cli.ts"
+import { runSql, testDatabase } from "./support/postgres.ts"
+import { MIGRATED, SMALL, syncOnce } from "./support/warehouse.ts"
+
+/** One verdict: every face of the program says the same of the same state. */
+
+interface State {
+  readonly title: string
+  /** What the ledger holds, beyond a complete sync just now. */
+  readonly given: string
+  readonly level: Level
+  readonly sentence: string | RegExp
+  readonly kind: string | null
+  /** Undoes it. */
+  readonly undo?: string
+}
+
+const TRUSTED = "The figures can be trusted."
+const cannot = (brief: string) => `The figures cannot be trusted: ${brief}.`
+const except = (brief: string) => `The figures can be trusted, with exceptions: ${brief}.`
+const run = (set: string, stream = "payouts") =>
+  `CREATE TABLE IF NOT EXISTS public.kept AS SELECT * FROM sync.stream_runs;
+   UPDATE sync.stream_runs SET ${set} WHERE stream = '${stream}'`
+const RESTORE = "DELETE FROM sync.stream_runs; INSERT INTO sync.stream_runs SELECT * FROM public.kept"
+const FIELD = (columns: string, values: string) =>
+  `UPDATE sync.fields SET (${columns}) = ROW(${values}) WHERE stream = 'transactions' AND field = 'customer_id'`
+const REJECT = (kind: string) =>
+  `INSERT INTO sync.rejects (account, stream, record_id, field, kind, reason, raw, content_hash, read_at, first_seen_at, run_id)
+   SELECT 'default', 'payouts', 'p', 'due_date', '${kind}', 'due_date: is no time', '{}', 'h', now(), now(), gen_random_uuid()`
+const DROP_REJECTS = "DELETE FROM sync.rejects"
+
+const STATES: ReadonlyArray<State> = [
+  { title: "fresh figures", given: "SELECT 1", level: "good", sentence: TRUSTED, kind: null },
+  {
+    title: "a failed stream",
+    given: run("status = 'failed', error = 'The list was away'"),
+    undo: RESTORE,
+    level: "bad",
+    sentence: cannot("payouts (failed)"),
+    kind: "failed",
+  },
+  {
+    title: "a run whose process died",
+    given: run("status = 'running', finished_at = NULL"),
+    undo: RESTORE,
+    level: "bad",
+    sentence: cannot("payouts (broken off)"),
+    kind: "dead",
+  },
+  {
+    title: "old figures",
+    given: run("finished_at = finished_at - interval '61 minutes'"),
+    undo: RESTORE,
+    level: "bad",
+    sentence: cannot("payouts (too old)"),
+    kind: "stale",
+  },
+  {
+    title: "a whole pass of three days ago",
+    given: `${run("started_at = started_at - interval '3 days', finished_at = finished_at - interval '3 days'")};
+      INSERT INTO sync.stream_runs (run_id, account, stream, mode, status, started_at, finished_at)
+      SELECT gen_random_uuid(), 'default', 'payouts', 'incremental', 'complete', now(), now()`,
+    undo: RESTORE,
+    level: "bad",
+    sentence: cannot("payouts (not read whole for too long)"),
+    kind: "full_stale",
+  },
+  {
+    title: "a stream that never ran",
+    given: `${run("error = NULL")}; DELETE FROM sync.stream_runs WHERE stream = 'payouts'`,
+    undo: RESTORE,
+    level: "bad",
+    sentence: cannot("payouts (never read)"),
+    kind: "never",
+  },
+  {
+    title: "a reject",
+    given: REJECT("record"),
+    undo: DROP_REJECTS,
+    level: "attention",
+    sentence: except("payouts (1 reject)"),
+    kind: "rejects",
+  },
+  {
+    title: "a field reject among many that were read",
+    given: REJECT("field"),
+    undo: DROP_REJECTS,
+    level: "good",
+    sentence: TRUSTED,
+    kind: "field_rejects",
+  },
+  {
+    title: "a field that no record carries any more",
+    given: FIELD("missing_since", "now()"),
+    undo: FIELD("missing_since", "NULL::timestamptz"),
+    level: "attention",
+    sentence: except("transactions (no customer_id)"),
+    kind: "missing_field",
+  },
+  {
+    title: "a field that often cannot be read",
+    given: FIELD("unreadable, unreadable_since", "40, now()"),
+    undo: FIELD("unreadable, unreadable_since", "0, NULL::timestamptz"),
+    level: "attention",
+    sentence: except("transactions (unreadable customer_id)"),
+    kind: "unreadable_field",
+  },
+  {
+    title: "versions that are older than those stored",
+    given: run("stale = 2"),
+    undo: RESTORE,
+    level: "attention",
+    sentence: except("payouts (older versions listed)"),
+    kind: "older_versions",
+  },
+  {
+    title: "a list that moved",
+    given: run("movement = 'Its pages overlapped.'"),
+    undo: RESTORE,
+    level: "attention",
+    sentence: except("payouts (list moved)"),
+    kind: "movement",
+  },
+  {
+    title: "removals that are not proven",
+    given: run("unconfirmed = 3"),
+    undo: RESTORE,
+    level: "attention",
+    sentence: except("payouts (removals not proven)"),
+    kind: "unconfirmed",
+  },
+  {
+    title: "an event type without a direction",
+    given: "UPDATE warehouse.transactions SET event_type = 'ODD' WHERE event_type = 'PAYIN'",
+    undo: "UPDATE warehouse.transactions SET event_type = 'PAYIN' WHERE event_type = 'ODD'",
+    level: "attention",
+    sentence: except("transactions (unknown direction)"),
+    kind: "unmapped",
+  },
+  {
+    title: "look-ups without an answer",
+    given: run("unanswered = 9", "wallet_readiness"),
+    undo: RESTORE,
+    level: "good",
+    sentence: TRUSTED,
+    kind: "unanswered",
+  },
+]
+
+/** What each face says, of one account named `default`. */
+const facesOf = (ownerUrl: Redacted.Redacted, readerUrl: Redacted.Redacted) =>
+  Effect.gen(function* () {
+    const sql = yield* connect(ownerUrl)
+    const streams = yield* allStreams
+    const schedule = { next: () => new Date(0), intervalSeconds: () => 900 } as never
+    const view = yield* runQuery(readerUrl, "SELECT level, sentence FROM analytics.verdict")
+    const statuses = yield* standingOf(sql, streams, schedule, { configured: ["default"] })
+    const board = yield* makeBoard(sql, {
+      accounts: ["default"],
+      streams,
+      schedule,
+      limits: limitsOf({ incremental: 900, full: 86_400 }),
+    })
+    const url = yield* listen({ host: "127.0.0.1", port: 0 }, board.read)
+    const get = (path: string) =>
+      Effect.promise(async () => {
+        const response = await fetch(`${url}${path}`)
+        return { status: response.status, text: await response.text() }
+      })
+    const html = yield* get("/")
+    const ready = yield* get("/readyz")
+    const samples = parsePrometheus((yield* get("/metrics")).text)
+    const report = yield* figuresOf(
+      readerUrl,
+      { accounts: [], currencies: [] },
+      { isDemo: false, rule: { accounts: ["default"], limits: {} } },
+    )
+    return { view, statuses, html, ready, samples, report }
+  }).pipe(Effect.scoped)
+
+const VALUES: Readonly<Record<Level, number>> = { good: 0, attention: 1, bad: 2 }
+
+describe("every face", () => {
+  it.scopedLive("gives the same level and the same sentence, whatever the state", () =>
+    Effect.gen(function* () {
+      const { ownerUrl, readerUrl } = yield* testDatabase({ template: MIGRATED })
+      const sandbox = yield* start(SMALL)
+      const summary = yield* Effect.scoped(Effect.flatMap(connect(ownerUrl), sql => syncOnce(sql, sandbox)))
+      expect(summary).toMatchObject({ verdicts: [{ account: "default", level: "good", sentence: TRUSTED }] })
+      const execute = (statement: string) => Effect.promise(() => runSql(ownerUrl, statement))
+      for (const { title, given, undo, level, sentence, kind } of STATES) {
+        yield* execute(given)
+        const { view, statuses, html, ready, samples, report } = yield* facesOf(ownerUrl, readerUrl)
+        const body = JSON.parse(ready.text) as { ready: boolean; level: string; sentence: string }
+        const escaped = String(sentence).replaceAll("'", "&#39;")
+        expect({
+          title,
+          view: view.rows,
+          status: statuses[0]!.verdict,
+          kinds: [...new Set(statuses.flatMap(({ findings }) => findings.map(finding => finding.kind)))],
+          ready: [ready.status, body.ready, body.level, body.sentence],
+          page: html.text.includes(`<h1>${escaped}</h1>`),
+          metrics: [
+            valueOf(samples, "verdict", { account: "default" }),
+            valueOf(samples, "ready"),
+            valueOf(samples, "problems"),
+          ],
+          report: [report.verdict.level, report.verdict.sentence],
+          reportPage: reportPage(report).includes(`</svg>${escaped}</span></h2>`),
+        }).toEqual({
+          title,
+          view: [[level, sentence]],
+          status: {
+            level,
+            sentence,
+            // The ledger does not tell since when something was never done, or not said.
+            since: kind === "never" || kind === "unmapped" ? null : expect.any(String),
+          },
+          kinds: kind === null ? [] : [kind],
+          ready: level === "bad" ? [503, false, level, sentence] : [200, true, level, sentence],
+          page: true,
+          metrics: [VALUES[level], level === "bad" ? 0 : 1, level === "bad" ? 1 : 0],
+          report: [level, sentence],
+          reportPage: true,
+        })
+        if (undo !== undefined) yield* execute(undo)
+      }
+    }),
+  )
+
+  it.scopedLive("of a command ends with that sentence, and with the exit code that goes with the level", () =>
+    Effect.gen(function* () {
+      const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
+      const sandbox = yield* start(SMALL)
+      const { run } = yield* cli({ ...sandboxEnvironment(sandbox), ...databaseEnvironment(ownerUrl) })
+      const last = (stdout: string) => linesOf(stdout).at(-1)
+      const synced = yield* run(["sync"])
+      expect([synced.code, last(synced.stdout)]).toEqual([0, `✔ ${TRUSTED}`])
+      yield* Effect.promise(() => runSql(ownerUrl, REJECT("record")))
+      const attention = `! ${except("payouts (1 reject)")}`
+      const mild = yield* run(["status"])
+      expect([mild.code, last(mild.stdout)]).toEqual([0, attention])
+      const strict = yield* run(["status", "--strict"])
+      expect([strict.code, last(strict.stdout)]).toEqual([1, attention])
+      const json = yield* run(["sync", "--stream", "wallets", "--json"])
+      expect(JSON.parse(json.stdout)).toMatchObject({
+        verdicts: [{ account: "default", level: "attention", sentence: attention.slice(2) }],
+      })
+    }),
+  )
+})
