@@ -52,6 +52,7 @@ describe("the defaults", () => {
         readyRecheck: Duration.hours(24),
         readyMaxCalls: Number.POSITIVE_INFINITY,
         leaseSeconds: 30,
+        rejectsMax: 0.05,
         privacy: { mode: "keep" },
       })
       expect(level).toBe("Info")
@@ -98,6 +99,7 @@ describe("what is set", () => {
         PAYCOMBAT_READY_RECHECK: "90 minutes",
         PAYCOMBAT_READY_MAX_CALLS: "0",
         PAYCOMBAT_LEASE_SECONDS: "60",
+        PAYCOMBAT_REJECTS_MAX: "12.5 %",
         PAYCOMBAT_LOG_LEVEL: "DEBUG",
       })
       expect(account).toMatchObject({
@@ -119,6 +121,7 @@ describe("what is set", () => {
         readyRecheck: Duration.minutes(90),
         readyMaxCalls: 0,
         leaseSeconds: 60,
+        rejectsMax: 0.125,
         privacy: { mode: "keep" },
       })
       expect(level).toBe("Debug")
@@ -338,6 +341,10 @@ describe("what is wrong", () => {
     ["PAYCOMBAT_READY_RECHECK", "soon"],
     ["PAYCOMBAT_READY_MAX_CALLS", "-5"],
     ["PAYCOMBAT_LEASE_SECONDS", "1"],
+    ["PAYCOMBAT_REJECTS_MAX", "5"],
+    ["PAYCOMBAT_REJECTS_MAX", "0.05"],
+    ["PAYCOMBAT_REJECTS_MAX", "101%"],
+    ["PAYCOMBAT_REJECTS_MAX", "-5%"],
     ["PAYCOMBAT_TIMEZONE", "Mars/Base"],
     ["PAYCOMBAT_HTTP_PORT", "65536"],
     ["PAYCOMBAT_LOG_LEVEL", "loud"],
