@@ -158,7 +158,7 @@ export default defineStream({
   record: Checkout,
   normalize: ({ id, order_summary, ...checkout }) => ({
     row: { ...checkout, checkout_id: id },
-    sourceUpdatedAt: checkout.updated_at ?? checkout.created_at,
+    sourceUpdatedAt: checkout.updated_at,
     // What the record does not carry says nothing about the rows that are stored.
     children: {
       ...(order_summary?.order_items ? { checkout_items: order_summary.order_items } : {}),

@@ -194,7 +194,7 @@ export default defineStream({
         company_incorporation_country: of.incorporation_country,
         company_email: of.company_email,
       },
-      sourceUpdatedAt: customer.updated_at ?? customer.created_at,
+      sourceUpdatedAt: customer.updated_at,
     }
   },
 })

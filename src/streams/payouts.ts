@@ -222,6 +222,6 @@ export default defineStream({
       // Holds the payout method's name, in spite of its own (D).
       payout_method_name: beneficiary_bank,
     },
-    sourceUpdatedAt: payout.updated_at ?? payout.created_at,
+    sourceUpdatedAt: payout.updated_at,
   }),
 })

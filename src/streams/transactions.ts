@@ -180,6 +180,6 @@ export default defineStream({
   normalize: transaction => ({
     // Whose balance it moves: the customer's where the transaction names one, else the organization's.
     row: { ...transaction, owner_id: transaction.customer_id ?? transaction.org_id },
-    sourceUpdatedAt: transaction.updated_at ?? transaction.created_at,
+    sourceUpdatedAt: transaction.updated_at,
   }),
 })

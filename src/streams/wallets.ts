@@ -190,7 +190,7 @@ export default defineStream({
     row: wallet,
     // Not the newest time of its accounts: one that is no longer listed would leave the wallet older than before.
     // A balance that moves without its wallet changing is a version of the same time, and the later read wins.
-    sourceUpdatedAt: wallet.updated_at ?? wallet.created_at,
+    sourceUpdatedAt: wallet.updated_at,
     children: { wallet_accounts: wallet_account },
   }),
 })

@@ -22,8 +22,8 @@ export const cutByLength = <A extends { readonly raw: string }>(
   return pieces
 }
 
-/** In the order in which versions of one record follow each other. */
-const byTime = (one: Version, other: Version): number => {
+/** In the order in which versions of one record were read; of one moment, as Postgres compares them. */
+const byReading = (one: Version, other: Version): number => {
   if (one.readAt !== other.readAt) return one.readAt < other.readAt ? -1 : 1
   return one.hash < other.hash ? -1 : one.hash > other.hash ? 1 : 0
 }
@@ -32,7 +32,7 @@ const byTime = (one: Version, other: Version): number => {
 const rounds = (versions: ReadonlyArray<Version>): ReadonlyArray<ReadonlyArray<Version>> => {
   const found: Array<Array<Version>> = []
   const counts = new Map<string, number>()
-  for (const version of [...versions].sort(byTime)) {
+  for (const version of [...versions].sort(byReading)) {
     const round = counts.get(version.id) ?? 0
     counts.set(version.id, round + 1)
     found[round] ??= []
@@ -41,14 +41,27 @@ const rounds = (versions: ReadonlyArray<Version>): ReadonlyArray<ReadonlyArray<V
   return found
 }
 
+/** Records of which some versions carry a time of change and others do not: their versions cannot be sorted. */
+const mixedIds = (versions: ReadonlyArray<Version>): ReadonlySet<string> => {
+  const isTimed = ({ normalized }: Version) => normalized.sourceUpdatedAt !== null
+  const timed = new Set(versions.filter(isTimed).map(({ id }) => id))
+  if (timed.size === 0) return timed
+  return new Set(versions.filter(version => !isTimed(version) && timed.has(version.id)).map(({ id }) => id))
+}
+
 /**
- * What of a batch is written together. Where each change is recorded, no two versions of a record are: how pages
- * fell into batches must not decide whether the state between two others was ever seen.
+ * What of a batch is written together. Versions of one record are written one after the other, in the order of reading,
+ * where they cannot be sorted, and where each change is recorded: how pages fell into batches must decide neither which
+ * version stays, nor whether the state between two others was ever seen.
  */
 export const partsOf = (
   stream: Stream,
   versions: ReadonlyArray<Version>,
 ): ReadonlyArray<ReadonlyArray<Version>> => {
   const recordsChanges = stream.histories.some(({ kind }) => kind === "change")
-  return (recordsChanges ? rounds(versions) : [versions]).flatMap(round => cutByLength(round))
+  if (recordsChanges) return rounds(versions).flatMap(round => cutByLength(round))
+  const mixed = mixedIds(versions)
+  const sortable = versions.filter(({ id }) => !mixed.has(id))
+  const others = versions.filter(({ id }) => mixed.has(id))
+  return [sortable, ...rounds(others)].flatMap(part => cutByLength(part))
 }

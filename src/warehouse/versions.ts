@@ -10,14 +10,26 @@ import { type Reject, rejectOf } from "./rejects.ts"
 /** Writes versions of records, with all that goes with them; which version of a record stays, Postgres decides. */
 
 /**
- * Postgres' own order of a record's versions; the greater one stays. Of two that share both times, such as those of
- * one page, nobody knows: their hashes decide, so that the order in which they are written does not.
+ * The order of a record's versions, for Postgres to apply. Of two that both carry a time of change the one that changed
+ * later stays, and of equal times the later read. Where one of the two carries none, nothing but the reading tells which
+ * is newer: a source that stops saying when its records change must not freeze them. Of two that were read at one moment
+ * the hashes decide, so that the order of writing does not.
+ *
+ * With a version without a time between them, two versions may each give way to the other: this is no order by which
+ * several can be sorted. Such versions of one record are written one after the other, as they were read (`partsOf`).
  */
-const NEWER_FIRST =
+const isNotOlder = (...columns: ReadonlyArray<string>): string => {
+  const versionOf = (row: string) => `(${columns.map(column => `${row}.${column}`).join(", ")})`
+  return `${versionOf("excluded")} >= ${versionOf("t")}`
+}
+const READING = ["read_at", 'content_hash COLLATE "C"']
+const NOT_OLDER = `CASE
+  WHEN excluded.source_updated_at IS NOT NULL AND t.source_updated_at IS NOT NULL
+    THEN ${isNotOlder("source_updated_at", ...READING)}
+  ELSE ${isNotOlder(...READING)} END`
+/** Which of several versions is the newest, of those that can be sorted: all of them carry a time, or none does. */
+const NEWEST_FIRST =
   'source_updated_at DESC NULLS LAST, read_at DESC, content_hash COLLATE "C" DESC, ordinal DESC'
-const versionOf = (row: string) =>
-  `(coalesce(${row}.source_updated_at, '-infinity'), ${row}.read_at, ${row}.content_hash COLLATE "C")`
-const NOT_OLDER = `${versionOf("excluded")} >= ${versionOf("t")}`
 /** A batch is prepared while the one before it is being written: what both hold is then stored already. */
 const IS_OTHER = "t.content_hash <> excluded.content_hash"
 const IS_OTHER_OR_BACK = `(${IS_OTHER} OR t.removed_at IS NOT NULL)`
@@ -60,7 +72,7 @@ const sumOf = (one: Written, other: Written): Written => ({
   rejects: [...one.rejects, ...other.rejects],
 })
 
-/** The one version of each record that is now stored; of equal ones the latest read, as `NEWER_FIRST` has it. */
+/** The one version of each record that is now stored; of equal ones the latest read, as `NEWEST_FIRST` has it. */
 const storedOf = (versions: ReadonlyArray<Version>, hashes: ReadonlyMap<string, string>) => {
   const stored = new Map<string, Version>()
   for (const version of versions) {
@@ -101,7 +113,7 @@ const writeVersions = async (
 ): Promise<Written> => {
   const taken = await upsert<{ id: string; hash: string; inserted: boolean }>(tx, shapeOf(stream.table), {
     rows: versions.map(version => recordRow(held, version, stream)),
-    preference: NEWER_FIRST,
+    preference: NEWEST_FIRST,
     kept: isListed ? ["first_seen_at"] : ["first_seen_at", "removed_at"],
     guard: `${isListed ? IS_OTHER_OR_BACK : IS_OTHER} AND ${NOT_OLDER}`,
     returning: `"${stream.idColumn}" AS id, content_hash AS hash, (xmax = 0) AS inserted`,

@@ -24,25 +24,31 @@ interface Version {
 
 const hour = (n: number) => new Date(Date.UTC(2026, 0, 1, n)).toISOString()
 
-/** Any versions of a few records, in any order and some twice, cut into batches anywhere. */
-const batches: fc.Arbitrary<ReadonlyArray<ReadonlyArray<Version>>> = fc
-  .uniqueArray(
-    fc.record({
-      id: fc.constantFrom("a", "b"),
-      source: fc.option(fc.integer({ min: 0, max: 2 })),
-      read: fc.integer({ min: 0, max: 23 }),
-    }),
+const versionsOf = (source: fc.Arbitrary<number | null>): fc.Arbitrary<Array<Version>> =>
+  fc.uniqueArray(
+    fc.record({ id: fc.constantFrom("a", "b"), source, read: fc.integer({ min: 0, max: 23 }) }),
     { minLength: 1, maxLength: 9, selector: ({ id, read }) => `${id}${read}` },
   )
+const hours = fc.integer({ min: 0, max: 2 })
+const sizes = fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 18, maxLength: 18 })
+const byReading = (one: Version, other: Version) => one.read - other.read
+
+/** Versions of a few records that all say when they changed, or never do: committed in any order, and some twice. */
+const inAnyOrder = fc
+  .oneof(versionsOf(hours), versionsOf(fc.constant(null)))
   .chain(versions =>
     fc
-      .tuple(
-        fc.shuffledSubarray(versions, { minLength: versions.length }),
-        fc.subarray(versions),
-        fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 18, maxLength: 18 }),
-      )
-      .map(([order, repeated, sizes]) => cut([...order, ...repeated], sizes)),
+      .tuple(fc.shuffledSubarray(versions, { minLength: versions.length }), fc.subarray(versions))
+      .map(([order, repeated]) => [...order, ...repeated]),
   )
+
+/** Versions whose time of change goes away and comes back, committed as they were read. */
+const asRead = versionsOf(fc.option(hours, { freq: 1 })).map(versions => [...versions].sort(byReading))
+
+/** Either, cut into batches anywhere. */
+const batches: fc.Arbitrary<ReadonlyArray<ReadonlyArray<Version>>> = fc
+  .tuple(fc.oneof(inAnyOrder, asRead), sizes)
+  .map(([versions, given]) => cut(versions, given))
 
 const cut = <A>(
   items: ReadonlyArray<A>,
@@ -50,12 +56,19 @@ const cut = <A>(
 ): ReadonlyArray<ReadonlyArray<A>> =>
   items.length === 0 ? [] : [items.slice(0, size), ...cut(items.slice(size), sizes)]
 
-/** The version that must stay: by the source's time, none before any; then by the time it was read. */
+/** The version that must stay: of two that both say when they changed the one that changed later, else the later read. */
 const newestOf = (versions: ReadonlyArray<Version>): ReadonlyMap<string, Version> => {
-  const rank = ({ source, read }: Version) => (source ?? -1) * 100 + read
-  return new Map(
-    [...versions].sort((one, other) => rank(one) - rank(other)).map(version => [version.id, version]),
-  )
+  const newest = new Map<string, Version>()
+  for (const version of [...versions].sort(byReading)) {
+    const before = newest.get(version.id)
+    const isStale =
+      before !== undefined &&
+      before.source !== null &&
+      version.source !== null &&
+      version.source < before.source
+    if (!isStale) newest.set(version.id, version)
+  }
+  return newest
 }
 
 const RUNS = 20
