@@ -25,6 +25,11 @@ export interface Missing {
   readonly gone: ReadonlyArray<string>
   /** Proven to exist, or listed: not missing. */
   readonly there: ReadonlyArray<string>
+  /**
+   * Records whose not being listed counts. Where a by-id endpoint tells which records are gone, only those of which it
+   * says neither that nor anything else.
+   */
+  readonly counting: "all" | ReadonlyArray<string>
   readonly note: string | null
 }
 
@@ -66,21 +71,23 @@ export const missingRecords = (
   Effect.gen(function* () {
     const { sql, client, held, usage } = context
     const disowned = [...byId.disowned]
-    if (stream.source.detail === null) return { gone: [], there: disowned, note: null }
-    const { ids, listed, seen } = yield* unlisted(sql, held, stream, {
+    const unasked: Missing = { gone: [], there: disowned, counting: "all", note: null }
+    if (stream.source.detail === null) return unasked
+    const { ids, before, listed, seen } = yield* unlisted(sql, held, stream, {
       passId,
       except: disowned,
       limit: CHECKS_MAX,
       controls: CONTROLS,
     })
     const asked = [...disowned, ...ids].slice(0, CHECKS_MAX)
-    if (asked.length === 0) return { gone: [], there: disowned, note: null }
-    const { endpoint, control, gone, there } = yield* askById(client, stream.source, {
+    if (asked.length === 0) return unasked
+    const { endpoint, control, gone, there, unclear, isAway } = yield* askById(client, stream.source, {
       ids: asked,
       controls: listed,
       known: byId.endpoint,
     })
-    if (endpoint === undefined || control === undefined) return { gone: [], there: disowned, note: null }
+    if (endpoint === undefined || control === undefined)
+      return isAway && byId.endpoint !== undefined ? { ...unasked, counting: [] } : unasked
     byId.endpoint = endpoint
 
     const hidden = there.filter(({ record }) => !byId.disowned.has(String(record[stream.source.idField])))
@@ -96,16 +103,18 @@ export const missingRecords = (
         Effect.catchTag("EndpointError", () => Effect.void),
       )
     }
-    const isMass = gone.length > GONE_AT_ONCE_MAX && gone.length > GONE_SHARE_MAX * seen
-    const isGone = new Set(isMass ? [] : gone)
+    const fresh = gone.filter(id => !before.has(id))
+    const isMass = fresh.length > GONE_AT_ONCE_MAX && fresh.length > GONE_SHARE_MAX * seen
+    const isGone = new Set(isMass ? gone.filter(id => before.has(id)) : gone)
     return {
       gone: [...isGone],
       there: [
         ...disowned.filter(id => !isGone.has(id)),
         ...hidden.map(({ record }) => String(record[stream.source.idField])),
       ],
+      counting: unclear,
       note: isMass
-        ? `${gone.length} ${stream.name} are gone all at once: booked as removed when the next complete pass does not list them either.`
+        ? `${fresh.length} ${stream.name} are gone all at once: booked as removed when the next complete pass does not list them either, and they are still gone.`
         : hidden.length >= HIDDEN_MANY
           ? `${hidden.length} ${stream.name} exist (asked by id), but the list does not show them.`
           : null,

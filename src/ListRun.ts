@@ -7,9 +7,11 @@ import { EndpointError, WarehouseError } from "./Errors.ts"
 import { runIncremental } from "./ListIncremental.ts"
 import { missingRecords } from "./ListMissing.ts"
 import { learn, planOf } from "./ListPlan.ts"
+import { proofOf, unconfirmedNote } from "./ListProof.ts"
 import { type ById, type Extract, ofOneMerchant, wholeRecords } from "./ListRecords.ts"
 import type { StreamContext, StreamFailure, StreamResult } from "./Pipeline.ts"
 import { type Contract, discover } from "./paycombat/discovery.ts"
+import { watchMovement } from "./paycombat/movement.ts"
 import { watchOrder } from "./paycombat/order.ts"
 import type { Position } from "./paycombat/page.ts"
 import { pages } from "./paycombat/paging.ts"
@@ -129,13 +131,20 @@ const runFull = (
 
     const watch = watchOrder(stream.source)
     const fields = { current: pass.fields ?? NO_FIELDS }
+    const movement = watchMovement(stream.source)
+    const shown = { held: 0, nameless: 0 }
     let stated: number | undefined
     const done = { pages: 0, extracted: 0, inserted: 0, updated: 0, rejected: 0 }
     /** Prepared, and perhaps not yet written: what is prepared meanwhile must know of it. */
     const inFlight = new Set<Prepared>()
     const toRead = pass.isRead ? S.empty : pages(client, contract, stream.source, from)
     yield* toRead.pipe(
-      S.tap(page => Effect.sync(() => watch.see(page))),
+      S.tap(page =>
+        Effect.sync(() => {
+          watch.see(page)
+          movement.see(page)
+        }),
+      ),
       S.mapEffect(wholeRecords(context, stream, byId)),
       S.tap(ofOneMerchant(context, stream)),
       S.buffer({ capacity: PAGES_AHEAD }),
@@ -163,6 +172,8 @@ const runFull = (
           const progress = { passId: pass.passId, position: last.next, pages, ...usage, fields }
           const counts = yield* writeBatch(sql, held, stream, prepared, progress)
           inFlight.delete(prepared)
+          shown.held += prepared.records.length + prepared.erased.length
+          shown.nameless += prepared.records.filter(({ id }) => id === null).length
           done.pages += pages
           done.extracted += counts.extracted
           done.inserted += counts.inserted
@@ -184,15 +195,31 @@ const runFull = (
     const seen = yield* seenSoFar(sql, held)
     const isWhole = yield* holdsAll(contract, stream, seen, stated)
     const provesRemoval = contract.verified && !isEmpty && isWhole
-    const missing = provesRemoval ? yield* missingRecords(context, stream, pass.passId, byId) : undefined
-    const { removed, openRejects, note } = yield* closePass(sql, held, stream, {
-      passId: pass.passId,
+    const { passId } = pass
+    const isRead = from === undefined && !pass.isRead
+    const withheld = byId.disowned.size
+    const isReordered = contract.learned?.order !== undefined && watch.isRefuted(contract.learned.order)
+    const moved =
+      (isReordered ? "The list is not in the order that it was in before." : undefined) ??
+      movement.why(
+        isRead
+          ? { held: shown.held + withheld, distinct: seen + shown.nameless + withheld, stated }
+          : { held: 0, distinct: 0, stated: undefined },
+      ) ??
+      null
+    const missing = provesRemoval ? yield* missingRecords(context, stream, passId, byId) : undefined
+    const proof =
+      missing === undefined
+        ? { movement: moved }
+        : yield* proofOf(context, stream, contract, { passId, movement, moved, isResumed: !isRead, missing })
+    const { removed, unconfirmed, openRejects, note } = yield* closePass(sql, held, stream, {
+      passId,
       provesRemoval,
       ...missing,
+      ...proof,
     })
     yield* refuseOpen(context, stream)
     const { learned: _, ...listed } = contract
-    const isRead = from === undefined && !pass.isRead
     const learned = provesRemoval
       ? yield* learn(context, stream, contract, { watch, byId, isWhole: isRead })
       : undefined
@@ -211,7 +238,12 @@ const runFull = (
       removed,
       leftOver: 0,
       // One reason why nothing was booked as removed is enough: the first is the one to do something about.
-      note: noteOf(emptyNote ?? (isWhole ? note : UNPROVEN), missing?.note, totalNote),
+      note: noteOf(
+        emptyNote ?? (isWhole ? note : UNPROVEN),
+        missing?.note,
+        provesRemoval && note === null ? unconfirmedNote(stream, unconfirmed, proof.movement) : null,
+        totalNote,
+      ),
     }
   })
 

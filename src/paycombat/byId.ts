@@ -29,6 +29,10 @@ export interface Answers {
   readonly gone: ReadonlyArray<string>
   /** Records that exist, listed or not. */
   readonly there: ReadonlyArray<Detail>
+  /** Ids that were answered with neither: the endpoint knows of no such record, in words of its own. */
+  readonly unclear: ReadonlyArray<string>
+  /** The endpoint was away: what it would have said is not known. */
+  readonly isAway: boolean
 }
 
 type Failing<A> = Effect.Effect<A, AccountError | EndpointError>
@@ -111,7 +115,14 @@ const recordWithId = (source: ListSource, body: Json, id: string): JsonObject | 
 const isAwayFor = (error: AccountError | EndpointError): boolean =>
   error._tag === "AccountError" || error.reason === "unavailable" || error.status === 403
 
-const nothing: Answers = { endpoint: undefined, control: undefined, gone: [], there: [] }
+const nothing: Answers = {
+  endpoint: undefined,
+  control: undefined,
+  gone: [],
+  there: [],
+  unclear: [],
+  isAway: false,
+}
 
 /**
  * Asks about each of the ids. `controls` are records that are listed: a 404 may be a wrong path, or a route that
@@ -128,26 +139,28 @@ export const askById = (
   },
 ): Effect.Effect<Answers> =>
   Effect.gen(function* () {
+    let isAway = false
     /** The first listed record that is answered; one of them may be gone by now, all of them hardly. */
     const prove = (read: (id: string) => Failing<Detail>) =>
       Effect.gen(function* () {
         for (const id of asked.controls) {
           const detail = yield* Effect.catchAll(read(id), Effect.succeed)
           if (!("_tag" in detail)) return detail
-          if (isAwayFor(detail)) return undefined
+          isAway = isAwayFor(detail)
+          if (isAway) return undefined
         }
         return undefined
       })
     const control = yield* prove(id => discoverDetail(client, source, id, asked.known))
-    if (control === undefined) return nothing
+    if (control === undefined) return { ...nothing, isAway }
     const { endpoint } = control
-    let isAway = false
-    const ask = (id: string): Effect.Effect<Detail | "gone" | undefined> =>
+    const ask = (id: string): Effect.Effect<Detail | "gone" | "unclear" | undefined> =>
       isAway
         ? Effect.succeed(undefined)
         : Effect.catchAll(readDetail(client, source, endpoint, id), error => {
             isAway ||= isAwayFor(error)
-            return Effect.succeed(isNotFound(error) ? ("gone" as const) : undefined)
+            if (isNotFound(error)) return Effect.succeed("gone" as const)
+            return Effect.succeed(isAwayFor(error) ? undefined : ("unclear" as const))
           })
     const answers = yield* Effect.forEach(
       asked.ids,
@@ -162,5 +175,6 @@ export const askById = (
     const there = answers.flatMap(({ answer }) => (typeof answer === "object" ? [answer] : []))
     const isStillProven =
       gone.length === 0 || (yield* prove(id => readDetail(client, source, endpoint, id))) !== undefined
-    return { endpoint, control, gone: isStillProven ? gone : [], there }
+    const unclear = answers.flatMap(({ id, answer }) => (answer === "unclear" ? [id] : []))
+    return { endpoint, control, gone: isStillProven ? gone : [], there, unclear, isAway }
   })

@@ -68,6 +68,7 @@ const newestEnd: Readonly<Record<Order, Place | "either">> = {
   "oldest-first": "back",
   "newest-first": "front",
   "updated-first": "front",
+  "updated-last": "back",
   shuffled: "either",
 }
 

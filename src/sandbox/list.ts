@@ -23,7 +23,8 @@ interface Arrangement {
 
 /** How the records of the start are ordered. `shuffled` walks a stride: each place once, neighbours far apart. */
 const arrange = ({ order, seed }: SandboxOptions, count: number): Arrangement => {
-  if (order === "oldest-first") return { indexAt: place => place, placeOf: index => index }
+  if (order === "oldest-first" || order === "updated-last")
+    return { indexAt: place => place, placeOf: index => index }
   if (order === "newest-first" || order === "updated-first")
     return { indexAt: place => count - 1 - place, placeOf: index => count - 1 - index }
   const size = Math.max(1, count)

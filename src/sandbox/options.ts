@@ -18,8 +18,8 @@ export type Envelope = (typeof ENVELOPES)[number]
 export const TOTALS = ["none", "total", "pagination", "meta"] as const
 export type Totals = (typeof TOTALS)[number]
 
-/** `updated-first` sorts all records anew after each change: for small lists. */
-export const ORDERS = ["oldest-first", "newest-first", "shuffled", "updated-first"] as const
+/** `updated-first` and `updated-last` sort all records anew after each change: for small lists. */
+export const ORDERS = ["oldest-first", "newest-first", "shuffled", "updated-first", "updated-last"] as const
 export type Order = (typeof ORDERS)[number]
 
 export const TIME_UNITS = ["seconds", "milliseconds"] as const

@@ -14,7 +14,7 @@ import { hash, lane } from "./random.ts"
 import { readinessOf } from "./records/customers.ts"
 import type { Records } from "./records.ts"
 import { type Answer, respond } from "./respond.ts"
-import { between, type TimeOf, updatedFirst } from "./times.ts"
+import { between, byUpdated, type TimeOf } from "./times.ts"
 import { iso, type World } from "./world.ts"
 
 export interface SeenRequest {
@@ -159,8 +159,9 @@ export const makeServer = (world: World, records: Records): SandboxServer => {
   const listings = Object.fromEntries(
     STREAMS.map(name => {
       const listing = listingOf(world, name)
-      const isSorted = options.order === "updated-first"
-      return [name, isSorted ? updatedFirst(listing, timeOf(name), changes.revision) : listing]
+      const { order } = options
+      const isByUpdated = order === "updated-first" || order === "updated-last"
+      return [name, isByUpdated ? byUpdated(order, listing, timeOf(name), changes.revision) : listing]
     }),
   ) as Record<StreamName, Listing>
   let fault = options.fault

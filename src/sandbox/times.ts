@@ -14,14 +14,20 @@ const listingOfAll = (indices: () => ReadonlyArray<number>): Listing => ({
   },
 })
 
-/** The list, latest change first; what has no time of change comes last. */
-export const updatedFirst = (listing: Listing, timeOf: TimeOf, revision: () => number): Listing => {
+/** The list by time of change; what has no such time counts as changed before all else. */
+export const byUpdated = (
+  order: "updated-first" | "updated-last",
+  listing: Listing,
+  timeOf: TimeOf,
+  revision: () => number,
+): Listing => {
+  const direction = order === "updated-first" ? -1 : 1
   let sortedAt = -1
   let sorted: ReadonlyArray<number> = []
   return listingOfAll(() => {
     if (sortedAt !== revision()) {
       const timed = [...listing.all()].map(index => ({ index, time: timeOf(index, "updated_at") ?? 0 }))
-      sorted = timed.sort((a, b) => b.time - a.time).map(({ index }) => index)
+      sorted = timed.sort((a, b) => direction * (a.time - b.time)).map(({ index }) => index)
       sortedAt = revision()
     }
     return sorted

@@ -7,7 +7,7 @@ import { shapeOf, type Transaction } from "./bulk.ts"
 import { attempt, reading, retryTransient, retryUntilInterrupted } from "./Database.ts"
 import { fenced, type Held } from "./Lease.ts"
 import { closeUnlisted, countNameless, countOpen } from "./rejects.ts"
-import { anyMissing, bookGone, bookMissing, type Ended, namelessNote } from "./removal.ts"
+import { bookGone, bookMissing, countUnconfirmed, type Ended, namelessNote } from "./removal.ts"
 
 /** What was run and how it ended: `sync.runs`, `sync.stream_runs`, and the passes that `sync.checkpoints` keeps open. */
 
@@ -144,6 +144,8 @@ export const hasRows = (
 /** What a complete pass proved about records that it was not shown. */
 export interface Closing {
   readonly removed: number
+  /** Records that are not listed, and whose removal is not proven. */
+  readonly unconfirmed: number
   /** Different records that the pass was shown. */
   readonly seen: number
   /** Records of the stream that still could not become a row. */
@@ -152,9 +154,10 @@ export interface Closing {
 }
 
 /**
- * Closes a complete pass. A record that neither this pass nor the complete one before it was shown is booked
- * as removed, and one that is `gone` at once, but none that is `there`; nor any while records are listed whose id
- * cannot be read. A pass whose seen keys were lost, or that read an unverified list, proves nothing.
+ * Closes a complete pass. A record that is `gone` is booked as removed at once; one that the pass was not shown, once
+ * enough passes over a list that stood still were not shown it: but none that is `there`, nor any while records are
+ * listed whose id cannot be read. A pass whose seen keys were lost, or that read an unverified list, proves nothing, and
+ * leaves what earlier passes proved.
  */
 export const closePass = (
   sql: postgres.Sql,
@@ -171,28 +174,27 @@ export const closePass = (
     const isProof = pass.provesRemoval && booked?.isWhole === true
     // What is open after that was listed.
     const nameless = isProof ? await countNameless(tx, held) : 0
-    const isMissing = isProof && nameless === 0
-    const removed =
-      (isProof ? await bookGone(tx, held, stream, pass) : 0) +
-      (isMissing ? await bookMissing(tx, held, stream, pass) : 0)
-    // It may have been shown what the pass before it was not: only two passes in a row are proof.
-    if (!isMissing)
-      await tx`DELETE FROM sync.missing_keys WHERE account = ${held.account} AND stream = ${held.stream}`
+    const gone = isProof ? await bookGone(tx, held, stream, pass) : 0
+    const counted = isProof && nameless === 0 ? pass : { ...pass, counting: [] }
+    const missing = booked?.isWhole === true ? await bookMissing(tx, held, stream, counted) : 0
+    const removed = gone + missing
+    const unconfirmed = await countUnconfirmed(tx, held)
     // Here, and not at the end of the run, which it may not live to see.
     await tx`
-      UPDATE sync.stream_runs SET removed = removed + ${removed}
+      UPDATE sync.stream_runs
+      SET removed = removed + ${removed}, unconfirmed = ${unconfirmed}, movement = ${pass.movement ?? null}
       WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
-    const mayBeListed = nameless > 0 && (await anyMissing(tx, held, stream, pass))
     await tx`DELETE FROM sync.seen_keys WHERE pass_id = ${pass.passId}`
     await tx`
       DELETE FROM sync.checkpoints
       WHERE account = ${held.account} AND stream = ${held.stream} AND pass_id = ${pass.passId}`
     return {
       removed,
+      unconfirmed,
       seen: booked?.seen ?? 0,
       openRejects: await countOpen(tx, held),
       note: isProof
-        ? mayBeListed
+        ? nameless > 0 && unconfirmed > 0
           ? namelessNote(nameless)
           : null
         : pass.provesRemoval
@@ -239,7 +241,9 @@ export const finishStream = (
       await sql`
       UPDATE sync.stream_runs
       SET status = ${end.status}, finished_at = clock_timestamp(), removed = greatest(removed, ${end.removed}),
-        left_over = ${end.leftOver}, requests = ${end.requests}, retries = ${end.retries},
+        left_over = ${end.leftOver}, unconfirmed = (
+          SELECT count(*) FROM sync.missing_keys WHERE account = ${held.account} AND stream = ${held.stream}),
+        requests = ${end.requests}, retries = ${end.retries},
         error = ${end.error}, note = ${end.note}
       WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream} AND status = 'running'`
     }),

@@ -12,6 +12,7 @@ import { fenced, type Held } from "./Lease.ts"
 import { cutByLength } from "./parts.ts"
 import { type Extracted, type Prepared, prepare } from "./prepare.ts"
 import { clearRejects, writeRejects } from "./rejects.ts"
+import { forgetMissing } from "./removal.ts"
 import { writeAll } from "./versions.ts"
 
 /**
@@ -69,6 +70,7 @@ const bookProgress = async (
   ids: ReadonlyArray<string>,
   progress: Progress,
 ) => {
+  await forgetMissing(tx, held, ids)
   if (progress.passId !== null) await bookPosition(tx, held, ids, progress.passId, progress)
   await tx`
     UPDATE sync.stream_runs

@@ -16,6 +16,8 @@ export const notShown = (stream: Stream): string =>
 export interface Unlisted {
   /** Stored records that the pass was not shown, those that the pass before was not shown either first. */
   readonly ids: ReadonlyArray<string>
+  /** Those among them that the pass before was not shown either. */
+  readonly before: ReadonlySet<string>
   /** A few that it was shown, and that are stored. */
   readonly listed: ReadonlyArray<string>
   /** How many it was shown. */
@@ -38,10 +40,10 @@ export const unlisted = (
           seen_keys = (SELECT count(*) FROM sync.seen_keys WHERE pass_id = ${asked.passId}) AS "isWhole"
         FROM sync.checkpoints
         WHERE account = ${held.account} AND stream = ${held.stream} AND pass_id = ${asked.passId}`
-      if (booked?.isWhole !== true) return { ids: [], listed: [], seen: 0 }
+      if (booked?.isWhole !== true) return { ids: [], before: new Set(), listed: [], seen: 0 }
       const scope = [held.account, asked.passId]
-      const ids = await sql.unsafe<Array<{ id: string }>>(
-        `SELECT ${id} AS id FROM ${table} AS t
+      const ids = await sql.unsafe<Array<{ id: string; isKnown: boolean }>>(
+        `SELECT ${id} AS id, m.record_id IS NOT NULL AS "isKnown" FROM ${table} AS t
          LEFT JOIN sync.missing_keys AS m ON m.account = $1 AND m.stream = $3 AND m.record_id = ${id}
          WHERE ${notShown(stream)} AND ${id} <> ALL ($4::text[])
          ORDER BY m.record_id IS NULL, ${id} LIMIT $5`,
@@ -53,7 +55,8 @@ export const unlisted = (
          WHERE s.pass_id = $2::uuid LIMIT $3`,
         [...scope, asked.controls],
       )
-      return { ids: ids.map(row => row.id), listed: listed.map(row => row.id), seen: booked.seen }
+      const before = new Set(ids.filter(({ isKnown }) => isKnown).map(row => row.id))
+      return { ids: ids.map(row => row.id), before, listed: listed.map(row => row.id), seen: booked.seen }
     }),
   )
 

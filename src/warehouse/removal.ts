@@ -1,14 +1,26 @@
+import type { Effect } from "effect"
+import type postgres from "postgres"
+import type { WarehouseError } from "../Errors.ts"
 import type { Stream } from "../Stream.ts"
 import { arrayLiteral, shapeOf, type Transaction } from "./bulk.ts"
+import { reading } from "./Database.ts"
 import type { Held } from "./Lease.ts"
 import { notShown } from "./missing.ts"
 
 /** What the end of a complete pass books as removed. */
 
+/** Complete full passes over a list that stood still which must not have shown a record, before it counts as removed. */
+const STILL_PASSES = 3
+
 /** A pass that came to its end. `gone` and `there` are what by-id endpoints said about records it did not show. */
 export interface Ended {
   readonly passId: string
+  /** Whether it may prove anything about what it was not shown: the list is verified, and was read to its proven end. */
   readonly provesRemoval: boolean
+  /** What showed that the list moved while it was read; null where it stood still. */
+  readonly movement?: string | null
+  /** Records whose not being shown counts as one pass towards their removal: all, or these. None where the list moved. */
+  readonly counting?: "all" | ReadonlyArray<string>
   readonly gone?: ReadonlyArray<string>
   readonly there?: ReadonlyArray<string>
 }
@@ -17,15 +29,6 @@ export interface Ended {
 export const namelessNote = (nameless: number): string =>
   `${nameless} listed records have no id that can be read, and may be the very ones that seem to be missing:` +
   " nothing was booked as removed but what its by-id endpoint calls gone."
-
-/** Whether there is a record that the pass was not shown. */
-export const anyMissing = async (tx: Transaction, held: Held, stream: Stream, { passId }: Ended) => {
-  const rows = await tx.unsafe(
-    `SELECT FROM ${shapeOf(stream.table).table} AS t WHERE ${notShown(stream)} LIMIT 1`,
-    [held.account, passId],
-  )
-  return rows.length > 0
-}
 
 /** Books what by-id endpoints call gone. */
 export const bookGone = async (
@@ -42,27 +45,87 @@ export const bookGone = async (
   return count
 }
 
-/** Books what neither this pass nor the one before it was shown, and keeps what this one was not for the next. */
+const isCounting = ({ movement = null, counting = "all" }: Ended) => ({
+  all: movement === null && counting === "all",
+  some: arrayLiteral(movement === null && counting !== "all" ? counting : []),
+})
+
+/** Condition on `t`: not shown by the pass at $2, and not among the ids at $3, which exist all the same. */
+const isMissing = (stream: Stream) => `${notShown(stream)} AND t."${stream.idColumn}" <> ALL ($3::text[])`
+
+/** Whether the pass would be the last that is needed to book a record as removed. */
+export const isDue = (
+  sql: postgres.Sql,
+  held: Held,
+  stream: Stream,
+  ended: Ended,
+): Effect.Effect<boolean, WarehouseError> =>
+  reading(async () => {
+    const { all, some } = isCounting(ended)
+    const rows = await sql.unsafe(
+      `SELECT FROM sync.missing_keys AS m
+       JOIN ${shapeOf(stream.table).table} AS t ON t.account = $1 AND t."${stream.idColumn}" = m.record_id
+       WHERE m.account = $1 AND m.stream = $4 AND m.still_passes >= ${STILL_PASSES - 1} AND ${isMissing(stream)}
+         AND ($5::boolean OR m.record_id = ANY ($6::text[])) LIMIT 1`,
+      [held.account, ended.passId, arrayLiteral(ended.there ?? []), held.stream, all, some],
+    )
+    return rows.length > 0
+  })
+
+/**
+ * Keeps the records that a complete pass was not shown, with one pass more against those that it counts against, and books
+ * as removed those that enough passes were not shown. A pass that does not count leaves the earlier ones standing.
+ */
 export const bookMissing = async (
   tx: Transaction,
   held: Held,
   stream: Stream,
-  { passId, there = [] }: Ended,
+  ended: Ended,
 ): Promise<number> => {
   const { table } = shapeOf(stream.table)
   const id = `t."${stream.idColumn}"`
-  const scope = [held.account, passId, held.stream, arrayLiteral(there)]
-  const missing = `${notShown(stream)} AND ${id} <> ALL ($4::text[])`
-  const twice = await tx.unsafe(
-    `UPDATE ${table} AS t SET removed_at = clock_timestamp()
-     FROM sync.missing_keys AS m
-     WHERE ${missing} AND m.account = $1 AND m.stream = $3 AND m.record_id = ${id}`,
-    scope,
-  )
-  await tx`DELETE FROM sync.missing_keys WHERE account = ${held.account} AND stream = ${held.stream}`
+  const { all, some } = isCounting(ended)
+  const scope = [held.account, ended.passId, arrayLiteral(ended.there ?? []), held.stream]
   await tx.unsafe(
-    `INSERT INTO sync.missing_keys (account, stream, record_id) SELECT $1, $3, ${id} FROM ${table} AS t WHERE ${missing}`,
+    `DELETE FROM sync.missing_keys AS m
+     WHERE m.account = $1 AND m.stream = $4 AND NOT EXISTS (
+       SELECT FROM ${table} AS t WHERE ${isMissing(stream)} AND ${id} = m.record_id)`,
     scope,
   )
-  return twice.count
+  await tx.unsafe(
+    `INSERT INTO sync.missing_keys AS m (account, stream, record_id, still_passes)
+     SELECT $1, $4, ${id}, ($5::boolean OR ${id} = ANY ($6::text[]))::int FROM ${table} AS t WHERE ${isMissing(stream)}
+     ON CONFLICT (account, stream, record_id) DO UPDATE
+     SET still_passes = m.still_passes + excluded.still_passes WHERE excluded.still_passes > 0`,
+    [...scope, all, some],
+  )
+  const removed = await tx.unsafe(
+    `UPDATE ${table} AS t SET removed_at = clock_timestamp() FROM sync.missing_keys AS m
+     WHERE t.account = $1 AND t.removed_at IS NULL AND m.account = $1 AND m.stream = $2 AND m.record_id = ${id}
+       AND m.still_passes >= ${STILL_PASSES}`,
+    [held.account, held.stream],
+  )
+  await tx`
+    DELETE FROM sync.missing_keys
+    WHERE account = ${held.account} AND stream = ${held.stream} AND still_passes >= ${STILL_PASSES}`
+  return removed.count
+}
+
+/** A record that is read is listed, or exists: no pass counts against it any more. */
+export const forgetMissing = async (
+  tx: Transaction,
+  held: Held,
+  ids: ReadonlyArray<string>,
+): Promise<void> => {
+  await tx`
+    DELETE FROM sync.missing_keys
+    WHERE account = ${held.account} AND stream = ${held.stream} AND record_id = ANY (${arrayLiteral(ids)}::text[])`
+}
+
+/** How many records are not listed, and not proven to be removed either. */
+export const countUnconfirmed = async (tx: Transaction, held: Held): Promise<number> => {
+  const [counted] = await tx<Array<{ count: number }>>`
+    SELECT count(*)::float8 AS count FROM sync.missing_keys
+    WHERE account = ${held.account} AND stream = ${held.stream}`
+  return counted?.count ?? 0
 }
