@@ -1,10 +1,12 @@
 import { Effect, Stream as S } from "effect"
+import type { AccountError } from "./Errors.ts"
 import type { Missing } from "./ListMissing.ts"
 import type { StreamContext, StreamFailure } from "./Pipeline.ts"
+import type { Client } from "./paycombat/Client.ts"
 import type { Contract } from "./paycombat/discovery.ts"
 import { type Movement, watchMovement } from "./paycombat/movement.ts"
 import { pages } from "./paycombat/paging.ts"
-import type { ListStream } from "./Stream.ts"
+import type { ListSource, ListStream } from "./Stream.ts"
 import { isDue } from "./warehouse/removal.ts"
 
 /**
@@ -26,14 +28,14 @@ export interface Read {
 }
 
 /** What the second reading of the list showed; null where it is the first one again. Stops at the first page that differs. */
-const readAgain = (
-  { client }: StreamContext,
-  stream: ListStream,
+export const readAgain = (
+  client: Client,
+  source: ListSource,
   contract: Contract,
   first: Movement,
-): Effect.Effect<string | null, StreamFailure> => {
-  const second = watchMovement(stream.source)
-  return pages(client, contract, stream.source).pipe(
+): Effect.Effect<string | null, AccountError> => {
+  const second = watchMovement(source)
+  return pages(client, contract, source).pipe(
     S.tap(page => Effect.sync(() => second.see(page))),
     S.takeWhile(() => second.isAs(first)),
     S.runDrain,
@@ -57,7 +59,10 @@ export const proofOf = (
     const counting = isResumed ? [] : missing.counting
     const ended = { passId, provesRemoval: true, movement: moved, counting, there: missing.there }
     const isDecisive = yield* isDue(context.sql, context.held, stream, ended)
-    return { movement: isDecisive ? yield* readAgain(context, stream, contract, movement) : moved, counting }
+    return {
+      movement: isDecisive ? yield* readAgain(context.client, stream.source, contract, movement) : moved,
+      counting,
+    }
   })
 
 /** What a pass has to say about records that it was not shown, and did not book as removed. */
