@@ -198,8 +198,9 @@ export const runRound = (
 
     sandbox.setFault(null)
     yield* leasesRunOut
-    // What is begun anew, then what proves removal: two complete passes in a row.
+    // What is begun anew, then what proves removal: three complete passes.
     for (const args of [
+      ["sync", "--full"],
       ["sync", "--full"],
       ["sync", "--full"],
       ["sync", "--full"],

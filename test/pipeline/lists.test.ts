@@ -146,7 +146,8 @@ describe("a list that changes while it is read", () => {
       Effect.gen(function* () {
         const change = { every: 3, times: 3, action: "remove", stream: "transactions" } as const
         const { sandbox, sync, rows } = yield* bench({ change })
-        for (let n = 0; n < 3; n++) expect((yield* sync({ only: ["transactions"] })).status).toBe("complete")
+        // The first moves while it is read; each of the three after it does not list what was removed.
+        for (let n = 0; n < 4; n++) expect((yield* sync({ only: ["transactions"] })).status).toBe("complete")
         const stored = yield* rows(
           "SELECT transaction_id AS id, removed_at IS NOT NULL AS gone FROM warehouse.transactions",
         )
