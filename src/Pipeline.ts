@@ -19,6 +19,7 @@ import { retryTransient, Warehouse, whileOpen } from "./warehouse/Database.ts"
 import { acquire, type Held, renew } from "./warehouse/Lease.ts"
 import { finishRun, finishStream, startRun, startStream } from "./warehouse/Ledger.ts"
 import { confirmPrivacy, settlePrivacy } from "./warehouse/privacy.ts"
+import { pruneLedger } from "./warehouse/pruning.ts"
 import { readingTime } from "./warehouse/readingTime.ts"
 import { type SyncSummary, summaryOf } from "./warehouse/Summary.ts"
 import { storeLimits } from "./warehouse/settings.ts"
@@ -227,6 +228,13 @@ export const keepLimits = (
       )
   })
 
+/** Prunes the ledger. A run that is done stays done where that fails. */
+const tidied = (sql: postgres.Sql): Effect.Effect<void> =>
+  pruneLedger(sql).pipe(
+    Effect.catchAll(({ message }) => Effect.logWarning(`the ledger was not pruned: ${message}`)),
+    Effect.asVoid,
+  )
+
 /**
  * Syncs the streams of the accounts once, and answers what the ledger says about it. Fails only where nothing
  * could be done: `LeaseError` when every lease is held by another run, `WarehouseError` when Postgres is away.
@@ -234,7 +242,9 @@ export const keepLimits = (
 export const runOnce = (
   options: RunOptions,
 ): Effect.Effect<SyncSummary, LeaseError | WarehouseError, Warehouse | HttpClient.HttpClient> =>
-  Effect.flatMap(Warehouse, ({ sql }) => whileOpen(sql, runOn(sql, options, randomUUID())))
+  Effect.flatMap(Warehouse, ({ sql }) =>
+    whileOpen(sql, Effect.zipLeft(runOn(sql, options, randomUUID()), tidied(sql))),
+  )
 
 const runOn = (
   sql: postgres.Sql,

@@ -63,6 +63,8 @@ export const streamRuns = sync.table(
     unconfirmed: counter("unconfirmed"),
     requests: counter("requests"),
     retries: counter("retries"),
+    /** Runs that this row stands for: more than one where quiet runs of a day were folded into their latest. */
+    runCount: bigint("run_count", { mode: "number" }).notNull().default(1),
     error: text("error"),
     note: text("note"),
     /** Why this pass is no proof of a removal: what showed that the list moved while it was read. Null where it stood still. */
@@ -222,6 +224,12 @@ export const contracts = sync.table(
   },
   table => [primaryKey({ columns: [table.account, table.stream] })],
 )
+
+/** When an account's part of the ledger was pruned last: once a day is enough. */
+export const pruned = sync.table("pruned", {
+  account: account().primaryKey(),
+  prunedAt: instant("pruned_at").notNull(),
+})
 
 /** Which definition of each view the database holds. */
 export const views = sync.table("views", {

@@ -1,0 +1,90 @@
+import { randomUUID } from "node:crypto"
+import { Effect } from "effect"
+import fc from "fast-check"
+import type postgres from "postgres"
+
+/** Ledgers of runs that were never made: what a warehouse has after months or years. */
+
+export interface BookedRun {
+  readonly ageHours: number
+  readonly stream: string
+  readonly mode: string
+  readonly status: string
+  readonly inserted: number
+  /** Runs that go on with one pass have its number; each other run is a pass of its own. */
+  readonly pass: number | null
+}
+
+/** Runs of one account over half a year, most of which changed nothing; some days hold many of them. */
+export const ledgers: fc.Arbitrary<ReadonlyArray<BookedRun>> = fc.array(
+  fc.record({
+    ageHours: fc.oneof(
+      fc.double({ min: 0, max: 10 * 24, noNaN: true }),
+      fc.double({ min: 0, max: 180 * 24, noNaN: true }),
+    ),
+    stream: fc.constantFrom("payouts", "wallets"),
+    mode: fc.constantFrom("full", "incremental", "incremental", "replay"),
+    status: fc.constantFrom(
+      "complete",
+      "complete",
+      "complete",
+      "complete_with_rejects",
+      "failed",
+      "interrupted",
+      "dead",
+    ),
+    inserted: fc.constantFrom(0, 0, 0, 3),
+    pass: fc.option(fc.integer({ min: 0, max: 3 })),
+  }),
+  { minLength: 1, maxLength: 40 },
+)
+
+/** Books such runs, with the run of each. */
+export const book = (sql: postgres.Sql, runs: ReadonlyArray<BookedRun>, account = "default") =>
+  Effect.promise(async () => {
+    const passes = [0, 1, 2, 3].map(() => randomUUID())
+    const rows = runs.map(({ pass, ...run }) => ({
+      ...run,
+      run_id: randomUUID(),
+      pass_id: pass === null ? null : passes[pass],
+    }))
+    const text = JSON.stringify(rows)
+    await sql`
+      WITH booked AS (
+        SELECT * FROM jsonb_to_recordset(${text}::text::jsonb)
+          AS r (run_id uuid, pass_id uuid, "ageHours" float8, stream text, mode text, status text, inserted bigint)
+      ), run AS (
+        INSERT INTO sync.runs (run_id, started_at, finished_at, status, host, process_id, version)
+        SELECT run_id, now() - make_interval(secs => "ageHours" * 3600), now(), status, 'host', 1, 'test' FROM booked
+      )
+      INSERT INTO sync.stream_runs
+        (run_id, account, stream, pass_id, mode, status, started_at, finished_at, inserted, extracted, requests, left_over)
+      SELECT run_id, ${account}, stream, pass_id, mode, status, now() - make_interval(secs => "ageHours" * 3600),
+        now() - make_interval(secs => "ageHours" * 3600 - 60), inserted, inserted + 7, 2, 1
+      FROM booked`
+  })
+
+/**
+ * Books ticks of every quarter of an hour up to now: two lists, of which each tick reads what is new and one a night
+ * all, and look-ups. One tick in eight changes something.
+ */
+export const bookTicks = (sql: postgres.Sql, days: number) =>
+  Effect.promise(() =>
+    sql.unsafe(
+      `WITH tick AS MATERIALIZED (
+         SELECT gen_random_uuid() AS run_id, n, now() - n * interval '15 minutes' AS at
+         FROM generate_series(1, ${days} * 96) AS n
+       ), run AS (
+         INSERT INTO sync.runs (run_id, started_at, finished_at, status, host, process_id, version)
+         SELECT run_id, at, at + interval '5 seconds', 'complete', 'host-of-a-container', 4711, '0.1.0' FROM tick
+       )
+       INSERT INTO sync.stream_runs (run_id, account, stream, pass_id, mode, status, started_at, finished_at,
+         pages, extracted, inserted, unchanged, requests)
+       SELECT run_id, 'default', stream, CASE WHEN mode = 'full' THEN gen_random_uuid() END, mode, 'complete',
+         at, at + interval '5 seconds', 2, 20, CASE WHEN n % 8 = 0 THEN 1 ELSE 0 END, 19, 3
+       FROM tick CROSS JOIN LATERAL (VALUES
+         ('payouts', CASE WHEN n % 96 = 0 THEN 'full' ELSE 'incremental' END),
+         ('transactions', CASE WHEN n % 96 = 0 THEN 'full' ELSE 'incremental' END),
+         ('wallet_readiness', 'lookup')) AS s (stream, mode)`,
+    ),
+  )
