@@ -35,7 +35,7 @@ import {
 } from "./warehouse/migrator.ts"
 import { type QueryAnswer, runQuery } from "./warehouse/query.ts"
 import type { TakeRejects } from "./warehouse/rejectList.ts"
-import { type RestoreSummary, restore as restoreTo } from "./warehouse/restore.ts"
+import { type RestoreOptions, type RestoreSummary, restore as restoreTo } from "./warehouse/restore.ts"
 import type { SyncSummary } from "./warehouse/Summary.ts"
 
 /** The application, wired once: what the command line runs and what a host application imports. */
@@ -277,13 +277,16 @@ export const backup = (
 ): Effect.Effect<BackupSummary, ConfigurationError | WarehouseError, Warehouse> =>
   Effect.flatMap(Warehouse, ({ ownerUrl }) => backupOf(ownerUrl, file, tell))
 
-/** Fills an empty warehouse from a file that `backup` made. */
+/**
+ * Fills a warehouse, an empty one unless it is to be replaced, from a file that `backup` made; erases again whoever is
+ * known to have been erased since.
+ */
 export const restore = (
   file: string,
-  tell?: TellRows,
+  options: Omit<RestoreOptions, "streams"> = {},
 ): Effect.Effect<RestoreSummary, ConfigurationError | WarehouseError, Warehouse> =>
   Effect.gen(function* () {
     const { ownerUrl } = yield* Warehouse
     yield* current
-    return yield* restoreTo(ownerUrl, file, tell)
+    return yield* restoreTo(ownerUrl, file, { ...options, streams: yield* allStreams })
   })

@@ -134,6 +134,35 @@ describe("backup and restore", () => {
     }),
   )
 
+  it.scopedLive("replace what a warehouse holds where that is asked for, but not under a run", () =>
+    Effect.gen(function* () {
+      const source = yield* filled
+      yield* backup(source.ownerUrl, source.file)
+      const content = yield* contentOf(source.ownerUrl, SAVED)
+      yield* Effect.promise(() =>
+        runSql(
+          source.ownerUrl,
+          `DELETE FROM warehouse.payouts WHERE payout_id < 'p2'; DELETE FROM warehouse.event_directions;
+           UPDATE sync.rejects SET reason = 'other'; UPDATE sync.leases SET expires_at = now() + interval '1 minute'`,
+        ),
+      )
+      const changed = yield* contentOf(source.ownerUrl, SAVED)
+      const refused = yield* Effect.flip(restore(source.ownerUrl, source.file, { isReplacing: true }))
+      expect(refused.message).toContain("me is at work on this warehouse")
+      expect(yield* contentOf(source.ownerUrl, SAVED)).toEqual(changed)
+
+      yield* Effect.promise(() => runSql(source.ownerUrl, "UPDATE sync.leases SET expires_at = now()"))
+      yield* restore(source.ownerUrl, source.file, { isReplacing: true })
+      expect(yield* contentOf(source.ownerUrl, SAVED)).toEqual(content)
+      const left = yield* contentOf(source.ownerUrl, ["sync.checkpoints", "sync.seen_keys"])
+      expect(left.flat()).toEqual([])
+      const [lease] = yield* Effect.promise(() =>
+        runSql(source.ownerUrl, "SELECT fence::int FROM sync.leases"),
+      )
+      expect(lease).toEqual({ fence: 2 })
+    }),
+  )
+
   it.scopedLive("refuses a warehouse that is not empty, naming the table", () =>
     Effect.gen(function* () {
       const source = yield* filled

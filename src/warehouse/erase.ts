@@ -69,15 +69,20 @@ export const accountsOfPerson = (
     return found.map(({ account }) => account).sort()
   })
 
-/** Deletes a person's own rows, with what was recorded over time. */
-const deleteOwn = async (tx: Transaction, account: string, streams: ReadonlyArray<Stream>, id: string) => {
-  const own = ofKind(streams, "self").flatMap(({ stream }) => [
+/** The tables whose rows are a person's own, each with the column that holds their id. */
+export const ownTables = (streams: ReadonlyArray<Stream>): ReadonlyArray<readonly [string, string]> => [
+  ...ofKind(streams, "self").flatMap(({ stream }) => [
     ...stream.children.map(child => [shapeOf(child.table).table, child.parentColumn] as const),
     ...stream.histories.map(history => [shapeOf(history.table).table, stream.idColumn] as const),
     [shapeOf(stream.table).table, stream.idColumn] as const,
-  ])
+  ]),
+  ["warehouse.wallet_readiness_history", "customer_id"],
+]
+
+/** Deletes a person's own rows, with what was recorded over time. */
+const deleteOwn = async (tx: Transaction, account: string, streams: ReadonlyArray<Stream>, id: string) => {
   const deleted: Record<string, number> = {}
-  for (const [table, column] of [...own, ["warehouse.wallet_readiness_history", "customer_id"] as const]) {
+  for (const [table, column] of ownTables(streams)) {
     const { count } = await tx.unsafe(`DELETE FROM ${table} WHERE account = $1 AND "${column}" = $2`, [
       account,
       id,
@@ -98,7 +103,7 @@ const deleteOwn = async (tx: Transaction, account: string, streams: ReadonlyArra
 }
 
 /** Takes what is personal from records, and keeps their money. */
-const strip = async (
+export const stripOf = async (
   tx: Transaction,
   held: Held,
   stream: Stream,
@@ -136,7 +141,7 @@ const stripNamed = async (
       [held.account, id, after],
     )
     for (const record of found) if (record.lead !== null && isId(record.lead)) leads.add(record.lead)
-    changed += await strip(
+    changed += await stripOf(
       tx,
       held,
       stream,
@@ -167,7 +172,7 @@ const stripReferred = async (
         .join(" UNION "),
       [held.account, arrayLiteral(some)],
     )
-    changed += await strip(
+    changed += await stripOf(
       tx,
       held,
       stream,
@@ -182,7 +187,7 @@ const stripReferred = async (
   return changed
 }
 
-/** Erases a person within a transaction that holds these leases: those of all streams of one account. */
+/** Erases a person within a transaction that keeps all others from writing to the account. */
 export const eraseWithin = async (
   tx: Transaction,
   leases: ReadonlyArray<Held>,
@@ -249,14 +254,13 @@ export const erasePerson = (
       })
     },
     ({ held }) => Effect.ignore(release(sql, held)),
-  ).pipe(
-    Effect.uninterruptible,
-    Effect.zipLeft(
-      vacuum(sql, [
-        "sync.rejects",
-        ...streams.flatMap(stream =>
-          [stream.table, ...stream.children.map(child => child.table)].map(table => shapeOf(table).table),
-        ),
-      ]),
+  ).pipe(Effect.uninterruptible, Effect.zipLeft(clearAway(sql, streams)))
+
+/** Has Postgres reclaim the space of what an erasure deleted: until then the old versions of rows are in its files. */
+export const clearAway = (sql: postgres.Sql, streams: ReadonlyArray<Stream>): Effect.Effect<void> =>
+  vacuum(sql, [
+    "sync.rejects",
+    ...streams.flatMap(stream =>
+      [stream.table, ...stream.children.map(child => child.table)].map(table => shapeOf(table).table),
     ),
-  )
+  ])

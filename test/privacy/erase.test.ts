@@ -4,7 +4,7 @@ import { Effect, Redacted } from "effect"
 import type postgres from "postgres"
 import { KEEP, type Privacy } from "../../src/Personal.ts"
 import { allStreams } from "../../src/registry.ts"
-import type { Sandbox } from "../../src/sandbox/Sandbox.ts"
+import { type Sandbox, start } from "../../src/sandbox/Sandbox.ts"
 import { backup } from "../../src/warehouse/backup.ts"
 import { connect } from "../../src/warehouse/Database.ts"
 import { accountsOfPerson, erasePerson } from "../../src/warehouse/erase.ts"
@@ -14,7 +14,17 @@ import { restore } from "../../src/warehouse/restore.ts"
 import { rewriteRecords } from "../../src/warehouse/rewrite.ts"
 import { everything, KEY } from "../support/people.ts"
 import { temporaryDirectory, testDatabase } from "../support/postgres.ts"
-import { type Bench, bench, footprint, MIGRATED, printed, streamOf, syncOnce } from "../support/warehouse.ts"
+import {
+  type Bench,
+  bench,
+  benchOf,
+  footprint,
+  MIGRATED,
+  printed,
+  SMALL,
+  streamOf,
+  syncOnce,
+} from "../support/warehouse.ts"
 
 /** A person's data removed for good: what goes, what stays, and what does not come back. */
 
@@ -54,9 +64,9 @@ const mark = (sandbox: Sandbox, own: { readonly [stream: string]: ReadonlyArray<
 }
 
 /** The first customer with a payout, and the records that are theirs, marked. */
-const withPerson = (privacy: Privacy = KEEP) =>
+const withPerson = (privacy: Privacy = KEEP, given?: Pick<Bench, "sql" | "sandbox">) =>
   Effect.gen(function* () {
-    const made = yield* bench({ transactions: 400 })
+    const made = yield* given === undefined ? bench({ transactions: 400 }) : Effect.succeed(benchOf(given))
     yield* made.sync({ privacy })
     const ids = (statement: string) =>
       Effect.map(made.rows(statement), rows => rows.map(row => Object.values(row)[0]!))
@@ -212,6 +222,77 @@ describe("erase", () => {
         changed: 0,
       })
       expect(marked(yield* everything(sql))).toEqual([])
+    }),
+  )
+
+  it.scopedLive.each([
+    ["the warehouse that it replaces", "replaced"],
+    ["a new warehouse that holds the tombstones only", "tombstones"],
+    ["a later backup", "file"],
+  ] as const)("is applied again to an older backup, known from %s", ([, from]) =>
+    Effect.gen(function* () {
+      const own = yield* testDatabase({ template: MIGRATED })
+      const sql = yield* connect(own.ownerUrl)
+      const sandbox = yield* start({ ...SMALL, transactions: 400 })
+      const person = yield* withPerson(KEEP, { sql, sandbox })
+      const { id } = person
+      // Rejects that name the person: one by its id, and one within its text only.
+      yield* Effect.promise(() =>
+        sql.unsafe(
+          `INSERT INTO sync.rejects (account, stream, record_id, reason, raw, content_hash, read_at, first_seen_at, run_id)
+           SELECT 'default', v.stream, v.record_id, 'x', v.raw, v.raw, now(), now(), gen_random_uuid() FROM (VALUES
+             ('customers', '${id}', '{"n":"${MARK} 1"}'), ('checkouts', NULL, '{"of":{"customer_id":"${id}"},"n":"${MARK} 2"}'),
+             ('checkouts', NULL, '{"customer_id":"another","n":"stays"}')) AS v (stream, record_id, raw)`,
+        ),
+      )
+      const directory = yield* temporaryDirectory
+      const [older, later] = [join(directory, "older"), join(directory, "later")]
+      const streams = yield* allStreams
+      const money = yield* moneyOf(person)
+      const rejects = Number(yield* person.value("SELECT count(*) FROM sync.rejects"))
+      yield* backup(own.ownerUrl, older)
+      expect(marked(yield* everything(sql))).not.toEqual([])
+      yield* erase(sql, id)
+      yield* backup(own.ownerUrl, later)
+
+      const target = from === "replaced" ? own : yield* testDatabase({ template: MIGRATED })
+      if (from === "tombstones") {
+        const tombstones = yield* Effect.promise(
+          () => sql`SELECT account, stream, id_hash, erased_at FROM sync.erasures`,
+        )
+        const to = yield* connect(target.ownerUrl)
+        for (const row of tombstones) yield* Effect.promise(() => to`INSERT INTO sync.erasures ${to(row)}`)
+      }
+      const restored = yield* restore(target.ownerUrl, older, {
+        streams,
+        isReplacing: from === "replaced",
+        ...(from === "file" ? { erasuresFrom: later } : {}),
+      })
+      expect(restored).toMatchObject({ erasedAgain: 1 })
+      const to = yield* connect(target.ownerUrl)
+      expect(marked(yield* everything(to))).toEqual([])
+      expect(yield* accountsOfPerson(to, streams, id)).toEqual(["default"])
+      const rows = (statement: string) => printed(to, statement)
+      expect(yield* moneyOf({ rows })).toEqual(money)
+      expect(yield* rows("SELECT count(*) AS n FROM sync.rejects")).toEqual([{ n: String(rejects - 2) }])
+      // And the next sync does not bring them back.
+      yield* syncOnce(to, sandbox, { full: true })
+      expect(marked(yield* everything(to))).toEqual([])
+    }),
+  )
+
+  it.scopedLive("is not known to a restore where no tombstone is", () =>
+    Effect.gen(function* () {
+      const own = yield* testDatabase({ template: MIGRATED })
+      const sql = yield* connect(own.ownerUrl)
+      const person = yield* withPerson(KEEP, { sql, sandbox: yield* start({ ...SMALL, transactions: 400 }) })
+      const file = join(yield* temporaryDirectory, "older")
+      yield* backup(own.ownerUrl, file)
+      yield* erase(sql, person.id)
+      const target = yield* testDatabase({ template: MIGRATED })
+      const restored = yield* restore(target.ownerUrl, file, { streams: yield* allStreams })
+      expect(restored).toMatchObject({ knownErasures: 0, erasedAgain: 0 })
+      expect(marked(yield* everything(yield* connect(target.ownerUrl)))).not.toEqual([])
     }),
   )
 

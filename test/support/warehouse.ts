@@ -125,6 +125,18 @@ export interface Bench {
   readonly value: (statement: string) => Effect.Effect<string | null>
 }
 
+/** A warehouse next to a sandbox. */
+export const benchOf = ({ sql, sandbox }: Pick<Bench, "sql" | "sandbox">): Bench => {
+  const rows = (statement: string) => printed(sql, statement)
+  return {
+    sql,
+    sandbox,
+    sync: given => syncOnce(sql, sandbox, given),
+    rows,
+    value: statement => Effect.map(rows(statement), ([row]) => Object.values(row ?? {})[0] ?? null),
+  }
+}
+
 /** An empty warehouse next to a sandbox; both are gone with the scope. */
 export const bench = (
   options: Partial<SandboxOptions> = {},
@@ -133,14 +145,7 @@ export const bench = (
   Effect.gen(function* () {
     const sql = yield* testWarehouse(version)
     const sandbox = yield* start({ ...SMALL, ...options })
-    const rows = (statement: string) => printed(sql, statement)
-    return {
-      sql,
-      sandbox,
-      sync: given => syncOnce(sql, sandbox, given),
-      rows,
-      value: statement => Effect.map(rows(statement), ([row]) => Object.values(row ?? {})[0] ?? null),
-    }
+    return benchOf({ sql, sandbox })
   })
 
 /** Rows with every value as text: what JavaScript makes of a value would hide lost digits. */

@@ -15,9 +15,25 @@ const backup = Command.make(
 
 const restore = Command.make(
   "restore",
-  { file, json },
+  {
+    file,
+    replace: Options.boolean("replace").pipe(
+      Options.withDescription(
+        "Delete what the warehouse holds first; without it only an empty one is filled.",
+      ),
+    ),
+    erasuresFrom: Options.text("erasures-from").pipe(
+      Options.withDescription("A later backup: who was erased by then is erased again."),
+      Options.optional,
+    ),
+    json,
+  },
   onDemand(() => import("../restore.ts")),
-).pipe(Command.withDescription("Fills an empty warehouse from a backup."))
+).pipe(
+  Command.withDescription(
+    "Fills an empty warehouse from a backup, and erases again whoever is known to have been erased since.",
+  ),
+)
 
 export const database = Command.make(
   "database",
