@@ -93,6 +93,6 @@ const erase = (options: Options) =>
       )
     }
     yield* say(
-      "Not reached: backups, replicas and logs of Postgres. After restoring a backup from before now, erase again.",
+      "Not reached: backups, replicas and logs of Postgres. Restoring a backup from before now brings the person back where this erasure is not known: erase again then.",
     )
   })

@@ -19,6 +19,6 @@ export const erase = Command.make(
   onDemand(() => import("../erase.ts")),
 ).pipe(
   Command.withDescription(
-    "Removes a customer's data for good: row, readiness, history, rejects. Their payments stay, with the customer's id and without any other personal field. What is left is a hash of the id, so that no later sync brings anything back. Backups, replicas and logs of Postgres are not reached: erase again after restoring an older backup.",
+    "Removes a customer's data for good: row, readiness, history, rejects. Their payments stay, with the customer's id and without any other personal field. What is left is a hash of the id, so that no later sync brings anything back. Backups, replicas and logs of Postgres are not reached. Restoring an older backup applies the erasures again that it knows of.",
   ),
 )
