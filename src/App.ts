@@ -73,6 +73,8 @@ export interface SyncOptions {
   readonly full?: boolean
   /** Brings a given database up to date first. */
   readonly migrate?: boolean
+  /** Waits for accounts and streams that another run holds, however long that takes. */
+  readonly wait?: boolean
 }
 
 /** The configured accounts of these names, or all. */
@@ -94,9 +96,11 @@ export const runSettings = (options: SyncOptions = {}): Effect.Effect<RunOptions
     const streams = yield* streamsNamed(options.streams ?? [])
     const accounts = yield* accountsNamed(options.accounts ?? [])
     const fullPassMaxAgeSeconds = yield* Schedules.fullPassMaxAge
+    const { full = false, wait = false } = options
     return {
       ...(yield* Config.run),
-      full: options.full ?? false,
+      full,
+      wait,
       fullPassMaxAgeSeconds,
       accounts,
       streams,
@@ -112,7 +116,7 @@ type Synced = Effect.Effect<
 
 /**
  * Syncs once what the environment configures. Succeeds also when streams failed: the summary says which.
- * `LeaseError` means that nothing was done, because another run holds every lease.
+ * `LeaseError` means that nothing was done, because other runs hold every account.
  */
 export const sync = (options: SyncOptions = {}): Synced =>
   Effect.flatMap(runSettings(options), settings => syncWith(settings, options.migrate ?? false))
@@ -190,7 +194,7 @@ export const status = (options: Pick<ServeArguments, "accounts" | "streams" | "m
     return yield* standingOf(sql, streams, schedule, { ...options, configured, limits })
   })
 
-export interface ServeArguments extends Omit<SyncOptions, "full"> {
+export interface ServeArguments extends Omit<SyncOptions, "full" | "wait"> {
   /** See `status`. */
   readonly maxAgeSeconds?: number
 }

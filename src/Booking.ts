@@ -1,8 +1,5 @@
 import { Cause, Effect, Exit, Fiber } from "effect"
-import type postgres from "postgres"
 import type { WarehouseError } from "./Errors.ts"
-import { retryTransient } from "./warehouse/Database.ts"
-import { release, type Taken } from "./warehouse/Lease.ts"
 
 /** What is written down at the end of a run, however it ended. */
 
@@ -15,11 +12,14 @@ const STOPPING_MAX = "3 seconds"
 const GIVEN_UP =
   "Postgres did not take the end of this run in time: the next run books it as dead, and goes on from what is committed."
 
-/** Work that is not broken off where its fiber is told to stop, before or meanwhile, but given up a few seconds later. */
-const inTime = (work: Effect.Effect<unknown>, late: Effect.Effect<void> = Effect.void): Effect.Effect<void> =>
+/** Work that an interruption of its fiber does not end at once, but a few seconds later. */
+export const inTime = (
+  work: Effect.Effect<unknown>,
+  late: Effect.Effect<void> = Effect.void,
+): Effect.Effect<void> =>
   Effect.uninterruptible(
     Effect.gen(function* () {
-      // Nobody's children: those of a fiber that is told to stop are told, too.
+      // A daemon: interrupting a fiber also interrupts its children.
       const working = yield* Effect.forkDaemon(Effect.interruptible(work))
       const told = yield* Effect.exit(Effect.interruptible(Fiber.await(working)))
       if (Exit.isFailure(told)) {
@@ -60,9 +60,3 @@ export const booked = <A, E, R, E1, R1, R2>(
       Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause) ? Effect.interrupt : Effect.void,
     ),
   )
-
-/** Gives back the leases of a run, again where that may help. One that cannot be given back runs out. */
-export const giveBack =
-  (sql: postgres.Sql) =>
-  ({ held }: Taken): Effect.Effect<void> =>
-    inTime(Effect.ignore(retryTransient(release(sql, held))))

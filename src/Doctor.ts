@@ -2,6 +2,7 @@ import { Effect } from "effect"
 import { accountsNamed, serveSettings } from "./App.ts"
 import { type AccountSettings, type DatabaseSettings, database } from "./Config.ts"
 import { counted } from "./counted.ts"
+import { withAccount } from "./doctor/account.ts"
 import { examineContact } from "./doctor/contact.ts"
 import { examineDatabase, type Opened } from "./doctor/database.ts"
 import { type Drift, driftOf, isFieldName } from "./doctor/drift.ts"
@@ -12,7 +13,7 @@ import { idsIn, type ReadinessSample, readinessFindings, sampleReadiness } from 
 import { driftFindings, moneyFindings } from "./doctor/records.ts"
 import { settingsFindings } from "./doctor/settings.ts"
 import type { ConfigurationError } from "./Errors.ts"
-import { type Client, make, Usage } from "./paycombat/Client.ts"
+import { type Client, Usage } from "./paycombat/Client.ts"
 import type { Contract } from "./paycombat/discovery.ts"
 import type { Probe } from "./paycombat/probe.ts"
 import { allStreams, streamsNamed } from "./registry.ts"
@@ -22,9 +23,8 @@ import { storedContract } from "./warehouse/Contracts.ts"
 import { directionsOf } from "./warehouse/checkup.ts"
 
 /**
- * An examination: settings, database, API, and each stream as the API serves it. Sends GET only, within the account's
- * rate, and a bounded number of them; takes no lease, waits for no run, and stores nothing. What is wrong with one part
- * keeps nobody from looking at the others.
+ * An examination: settings, database, API, and each stream as the API serves it. Sends a bounded number of GETs, within the
+ * account's rate and under its lease; stores no record. A fault in one part does not end the examination of the others.
  */
 
 /** What is examined. Settings that could not be read are told, and their part is left out. */
@@ -202,11 +202,9 @@ const addressFinding = ({ account, listed }: Patient): ReadonlyArray<Finding> =>
       ]
     : []
 
-const examineAccount = (subject: Subject, account: AccountSettings, opened: Opened | undefined) =>
+const examineAccount = (subject: Subject, patient: Patient) =>
   Effect.gen(function* () {
-    const client = yield* make(account)
-    const patient: Patient = { account, client, opened, listed: new Map() }
-    const { listed } = patient
+    const { account, client, listed } = patient
     const { found } = yield* Listener
     const readiness = subject.allStreams.find(isLookup)
     const path = readiness?.source.path ?? (id => `/${id}`)
@@ -248,8 +246,12 @@ export const examine = (subject: Subject) =>
       const isConfigured = checks.every(({ level }) => level !== "fail")
       const opened = subject.database === undefined ? undefined : yield* examineDatabase(subject.database)
       const streams: Array<StreamReport> = []
-      for (const account of subject.accounts)
-        streams.push(...(yield* examineAccount(subject, account, opened)))
+      for (const account of subject.accounts) {
+        const examined = withAccount(opened, account, client =>
+          examineAccount(subject, { account, client, opened, listed: new Map() }),
+        )
+        streams.push(...(yield* examined))
+      }
       return { isConfigured, streams }
     })
     const { isConfigured, streams } = yield* work.pipe(

@@ -32,7 +32,7 @@ export class EndpointError extends Data.TaggedError("EndpointError")<{
   readonly message: string
 }> {}
 
-/** Another run holds the lease (nothing was done; exit 3), or took it over while this one was asleep (fenced). */
+/** Another run holds the account or stream (nothing was done; exit 3), or took it over while this one was not heard of. */
 export class LeaseError extends Data.TaggedError("LeaseError")<{
   readonly reason: "held" | "lost"
   readonly message: string

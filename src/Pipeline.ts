@@ -1,13 +1,14 @@
 import { randomUUID } from "node:crypto"
 import { hostname } from "node:os"
 import type * as HttpClient from "@effect/platform/HttpClient"
-import { Cause, Deferred, Duration, Effect, Exit, Schedule } from "effect"
+import { Cause, Deferred, Duration, Effect, Exit } from "effect"
 import type postgres from "postgres"
-import { booked, booking, giveBack } from "./Booking.ts"
+import { booked, booking } from "./Booking.ts"
 import type { AccountSettings, RunSettings } from "./Config.ts"
 import { endingOf, noteOf, worst } from "./Ending.ts"
 import type { AccountError, EndpointError, LeaseError, WarehouseError } from "./Errors.ts"
 import { type Limits, limitInWords } from "./Health.ts"
+import { type Holding, makeHolding } from "./Holding.ts"
 import { runListStream } from "./ListRun.ts"
 import { runLookupStream } from "./LookupRun.ts"
 import { countRun } from "./Metrics.ts"
@@ -16,7 +17,7 @@ import { type Client, make as makeClient, Usage } from "./paycombat/Client.ts"
 import { isList, isLookup, redacting, type Stream } from "./Stream.ts"
 import { VERSION } from "./version.ts"
 import { retryTransient, Warehouse, whileOpen } from "./warehouse/Database.ts"
-import { acquire, type Held, renew } from "./warehouse/Lease.ts"
+import { ACCOUNT, type Acquired, type Held } from "./warehouse/Lease.ts"
 import { finishRun, finishStream, startRun, startStream } from "./warehouse/Ledger.ts"
 import { confirmPrivacy, settlePrivacy } from "./warehouse/privacy.ts"
 import { pruneLedger } from "./warehouse/pruning.ts"
@@ -25,7 +26,7 @@ import { type SyncSummary, summaryOf } from "./warehouse/Summary.ts"
 import { storeLimits } from "./warehouse/settings.ts"
 import { verdictsOf } from "./warehouse/verdict.ts"
 
-/** One run: a lease per account and stream, streams after their parents, every outcome booked. */
+/** One run: the leases of accounts and their streams, streams after their parents, every outcome booked. */
 
 export interface RunOptions extends RunSettings {
   readonly accounts: ReadonlyArray<AccountSettings>
@@ -39,6 +40,8 @@ export interface RunOptions extends RunSettings {
   readonly fullPassMaxAgeSeconds?: number
   /** Limits of freshness to be stored for the accounts; what is stored stays where absent. */
   readonly limits?: Limits
+  /** Waits for accounts and streams that another run holds, however long that takes. */
+  readonly wait?: boolean
 }
 
 /** What the run of one stream works with. */
@@ -65,8 +68,8 @@ export interface StreamResult {
 
 export type StreamFailure = AccountError | EndpointError | LeaseError | WarehouseError
 
-/** Fractions of a lease's time after which it is renewed by the heartbeat. */
-const HEARTBEATS_PER_LEASE = 3
+/** How long a stream waits for work that asks no API and holds its lease: `erase`, `rebuild`, `rejects replay`. */
+const STREAM_WAIT = "1 minute"
 
 const notYet = (account: AccountSettings, stream: Stream): StreamProgress => ({
   account: account.name,
@@ -81,18 +84,6 @@ const notYet = (account: AccountSettings, stream: Stream): StreamProgress => ({
   unanswered: 0,
   message: null,
 })
-
-/** Keeps a lease for as long as it runs; fails when another run has taken it, or Postgres is away for a lease's time. */
-export const heartbeat = (sql: postgres.Sql, held: Held): Effect.Effect<never, LeaseError | WarehouseError> =>
-  renew(sql, held).pipe(
-    Effect.retry({
-      while: error => error._tag === "WarehouseError",
-      schedule: Schedule.spaced("1 second"),
-      times: held.leaseSeconds,
-    }),
-    Effect.delay(Duration.seconds(held.leaseSeconds / HEARTBEATS_PER_LEASE)),
-    Effect.forever,
-  )
 
 /**
  * What ends first, however it does; the others are stopped. Effect's own `raceFirst`, told to stop, leaves its fibers at
@@ -123,7 +114,7 @@ const privately = (
 const runStream = (
   context: Omit<StreamContext, "usage" | "tell" | "mustReadAll">,
   stream: Stream,
-  stop: Stop,
+  { stop, holding }: { readonly stop: Stop; readonly holding: Holding },
 ): Effect.Effect<void, WarehouseError> =>
   Effect.gen(function* () {
     const progress = yield* Progress
@@ -146,7 +137,7 @@ const runStream = (
     const all = firstOf<StreamResult, StreamFailure, never>([
       Deferred.await(stop),
       work,
-      heartbeat(context.sql, context.held),
+      holding.lost(context.held),
     ])
     const run = Effect.zipRight(tell({}), all).pipe(
       Effect.tapErrorTag("AccountError", error => Deferred.fail(stop, error)),
@@ -167,49 +158,55 @@ const runStream = (
     Effect.withSpan("stream", { attributes: { account: context.account.name, stream: stream.name } }),
   )
 
-/** Takes the leases of an account's streams; the ones that another run holds are named, not waited for. */
-const takeLeases = (sql: postgres.Sql, options: RunOptions, runId: string, holder: string) =>
-  Effect.acquireRelease(
-    acquire(sql, {
-      streams: options.accounts.flatMap(account =>
-        options.streams.map(stream => ({ account: account.name, stream: stream.name })),
-      ),
-      runId,
-      holder,
-      leaseSeconds: options.leaseSeconds,
-    }),
-    giveBack(sql),
-  )
+/** One account of a run, under its lease. */
+interface AccountRun {
+  readonly account: AccountSettings
+  readonly lease: Acquired
+  readonly holding: Holding
+  /** Leases of streams that this run worked under. */
+  readonly held: Array<Held>
+  /** Accounts and streams that were left out, since another run held them. */
+  readonly refused: Array<LeaseError>
+}
 
 /** Runs the streams of one account, each after its parents have ended, however they ended. */
-const runAccount = (
-  sql: postgres.Sql,
-  settings: StreamContext["settings"],
-  account: AccountSettings,
-  streams: ReadonlyArray<{ readonly stream: Stream; readonly held: Held }>,
-) =>
+const runAccount = (sql: postgres.Sql, options: RunOptions, run: AccountRun) =>
   Effect.gen(function* () {
-    const client = yield* makeClient(account, yield* readingTime(sql))
-    const ended = new Map<string, Deferred.Deferred<void>>()
-    const stop: Stop = yield* Deferred.make<never, AccountError>()
+    const { account, lease, holding } = run
+    const grant = holding.grantOf(lease)
+    const client = yield* makeClient(account, { startedAt: yield* readingTime(sql), grant })
     const progress = yield* Progress
-    for (const { stream } of streams) {
+    const stop: Stop = yield* Deferred.make<never, AccountError>()
+    const ended = new Map<string, Deferred.Deferred<void>>()
+    for (const stream of options.streams) {
       ended.set(stream.name, yield* Deferred.make<void>())
       yield* progress.tell(notYet(account, stream))
     }
-    yield* Effect.forEach(
-      streams,
-      ({ stream, held }) =>
-        firstOf([
-          Effect.forEach(stream.after, parent => ended.get(parent) ?? Effect.void, { discard: true }),
-          // A lease that is lost meanwhile is for the stream's first commit to find out.
-          Effect.zipRight(Effect.ignore(heartbeat(sql, held)), Effect.never),
-        ]).pipe(
-          Effect.zipRight(runStream({ sql, client, account, settings, held }, stream, stop)),
-          Effect.ensuring(Deferred.succeed(ended.get(stream.name)!, undefined)),
-        ),
-      { concurrency: "unbounded", discard: true },
-    )
+    const nameOf = (stream: Stream) => ({ account: account.name, stream: stream.name })
+    const taken = yield* holding.take(options.streams.map(nameOf), lease.formerRunId)
+    for (const { message } of taken.refused) yield* Effect.logInfo(`waiting: ${message}`)
+    /** The stream's lease. Waits where work that asks no API holds it, for as long as the account is ours. */
+    const leaseOf = (stream: Stream) => {
+      const free = taken.held.find(held => held.stream === stream.name)
+      if (free !== undefined) return Effect.succeed(free)
+      const limit = options.wait === true ? Duration.infinity : STREAM_WAIT
+      return firstOf([holding.takeWithin(nameOf(stream), limit), holding.lost(lease)])
+    }
+    const runOne = (stream: Stream) =>
+      Effect.gen(function* () {
+        const held = yield* leaseOf(stream)
+        run.held.push(held)
+        yield* Effect.forEach(stream.after, parent => ended.get(parent) ?? Effect.void, { discard: true })
+        yield* runStream({ sql, client, account, settings: options, held }, stream, { stop, holding })
+      }).pipe(
+        Effect.catchTag("LeaseError", error => {
+          run.refused.push(error)
+          const failed = { ...notYet(account, stream), status: "failed", message: error.message } as const
+          return Effect.zipRight(Effect.logWarning(error.message), progress.tell(failed))
+        }),
+        Effect.ensuring(Deferred.succeed(ended.get(stream.name)!, undefined)),
+      )
+    yield* Effect.forEach(options.streams, runOne, { concurrency: "unbounded", discard: true })
   })
 
 /** Stores the limits of freshness, and logs a change: views judge by them. */
@@ -236,8 +233,8 @@ const tidied = (sql: postgres.Sql): Effect.Effect<void> =>
   )
 
 /**
- * Syncs the streams of the accounts once, and answers what the ledger says about it. Fails only where nothing
- * could be done: `LeaseError` when every lease is held by another run, `WarehouseError` when Postgres is away.
+ * Syncs the streams of the accounts once, and answers what the ledger says about it. Fails only where nothing could be
+ * done: `LeaseError` when other runs hold every account, `WarehouseError` when Postgres is away.
  */
 export const runOnce = (
   options: RunOptions,
@@ -252,45 +249,60 @@ const runOn = (
   runId: string,
 ): Effect.Effect<SyncSummary, LeaseError | WarehouseError, HttpClient.HttpClient> =>
   Effect.gen(function* () {
-    const { held, refused } = yield* takeLeases(sql, options, runId, `${hostname()}:${process.pid}`)
-    const [first] = refused
-    if (held.length === 0 && first !== undefined) return yield* first
+    const { accounts, leaseSeconds, wait = false } = options
+    const holding = yield* makeHolding(sql, { runId, leaseSeconds })
+    const names = accounts.map(({ name }) => ({ account: name, stream: ACCOUNT }))
+    const taken = yield* holding.take(names)
+    const [first] = taken.refused
+    if (taken.held.length === 0 && first !== undefined && !wait) return yield* first
     yield* Effect.annotateCurrentSpan("run", runId)
-    yield* startRun(sql, { runId, host: hostname(), processId: process.pid, version: VERSION })
-    yield* keepLimits(sql, options)
-    for (const { message } of refused) yield* Effect.logWarning(message)
-    yield* Effect.forEach(
-      options.accounts,
-      account =>
-        runAccount(
-          sql,
-          options,
-          account,
-          // In the order of the streams: parents first.
-          options.streams.flatMap(stream =>
-            held
-              .filter(lease => lease.account === account.name && lease.stream === stream.name)
-              .map(lease => ({ stream, held: lease })),
-          ),
-        ),
-      { concurrency: "unbounded", discard: true },
-    ).pipe(
-      Effect.onExit(exit =>
-        summaryOf(sql, runId).pipe(
-          Effect.flatMap(({ streams }) => {
-            const statuses = streams.map(({ status }) => status)
-            const failed = refused.length > 0 || (Exit.isFailure(exit) && !Cause.isInterrupted(exit.cause))
-            return finishRun(sql, runId, worst([...statuses, ...(failed ? ["failed"] : [])]))
-          }),
-          Effect.zipRight(Effect.flatMap(summaryOf(sql, runId), summary => countRun(summary, held))),
-          booking,
-        ),
+    for (const { message } of taken.refused)
+      yield* wait ? Effect.logInfo(`waiting: ${message}`) : Effect.logWarning(message)
+    const held: Array<Held> = []
+    const refused: Array<LeaseError> = wait ? [] : [...taken.refused]
+    let isBegun = false
+    const begin = yield* Effect.cached(
+      startRun(sql, { runId, host: hostname(), processId: process.pid, version: VERSION }).pipe(
+        Effect.tap(() => {
+          isBegun = true
+        }),
+        Effect.zipRight(keepLimits(sql, options)),
       ),
     )
-    const accounts = options.accounts.map(({ name }) => name)
-    const verdicts = yield* retryTransient(verdictsOf(sql, { accounts }))
+    const runWith = (account: AccountSettings, lease: Acquired) =>
+      Effect.gen(function* () {
+        yield* begin
+        yield* runAccount(sql, options, { account, lease, holding, held, refused })
+        // Other runs need not wait for the accounts that this one is still at.
+        if (accounts.length > 1) yield* holding.giveBack(account.name)
+      })
+    const work = Effect.forEach(
+      accounts,
+      account => {
+        const lease = taken.held.find(lease => lease.account === account.name)
+        if (lease !== undefined) return runWith(account, lease)
+        const name = { account: account.name, stream: ACCOUNT }
+        return wait
+          ? Effect.flatMap(holding.takeWithin(name, Duration.infinity), lease => runWith(account, lease))
+          : Effect.void
+      },
+      { concurrency: "unbounded", discard: true },
+    )
+    const end = (exit: Exit.Exit<void, LeaseError | WarehouseError>) =>
+      summaryOf(sql, runId).pipe(
+        Effect.flatMap(({ streams }) => {
+          const statuses = streams.map(({ status }) => status)
+          const failed = refused.length > 0 || (Exit.isFailure(exit) && !Cause.isInterrupted(exit.cause))
+          return finishRun(sql, runId, worst([...statuses, ...(failed ? ["failed"] : [])]))
+        }),
+        Effect.zipRight(Effect.flatMap(summaryOf(sql, runId), summary => countRun(summary, held))),
+        booking,
+      )
+    yield* Effect.onExit(work, exit => Effect.when(end(exit), () => isBegun))
+    const asked = accounts.map(({ name }) => name)
+    const verdicts = yield* retryTransient(verdictsOf(sql, { accounts: asked }))
     return {
       ...(yield* summaryOf(sql, runId)),
-      verdicts: verdicts.filter(({ account }) => accounts.includes(account)),
+      verdicts: verdicts.filter(({ account }) => asked.includes(account)),
     }
   }).pipe(Effect.scoped, Effect.annotateLogs("run", runId), Effect.withSpan("sync"))

@@ -2,19 +2,19 @@ import { randomUUID } from "node:crypto"
 import { hostname } from "node:os"
 import { Cause, Effect, Exit } from "effect"
 import type postgres from "postgres"
-import { booked, booking, giveBack } from "./Booking.ts"
+import { booked, booking } from "./Booking.ts"
 import { endingOf, worst } from "./Ending.ts"
 import type { LeaseError, WarehouseError } from "./Errors.ts"
-import { heartbeat } from "./Pipeline.ts"
+import { makeHolding } from "./Holding.ts"
 import { Progress, type StreamProgress } from "./Progress.ts"
 import type { Stream } from "./Stream.ts"
 import { VERSION } from "./version.ts"
 import { Warehouse, whileOpen } from "./warehouse/Database.ts"
-import { acquire, type Held } from "./warehouse/Lease.ts"
+import type { Held } from "./warehouse/Lease.ts"
 import { finishRun, finishStream, type Mode, startRun, startStream } from "./warehouse/Ledger.ts"
 import { type RunSummary, summaryOf } from "./warehouse/Summary.ts"
 
-/** Runs that work on what is stored and ask the API nothing: under the same leases as a sync, booked like one. */
+/** Runs that work on stored records and ask the API nothing: under the leases of their streams, booked like a sync. */
 
 /** What work on what is stored is narrowed to: names of accounts and streams, all where none is named. */
 export interface Scope {
@@ -99,23 +99,14 @@ const runOn = (
   runId: string,
 ): Effect.Effect<RunSummary, LeaseError | WarehouseError, Warehouse> =>
   Effect.gen(function* () {
-    const { held, refused } = yield* Effect.acquireRelease(
-      acquire(sql, {
-        streams: tasks.map(({ account, stream }) => ({ account, stream: stream.name })),
-        runId,
-        holder: `${hostname()}:${process.pid}`,
-        leaseSeconds,
-      }),
-      giveBack(sql),
+    const holding = yield* makeHolding(sql, { runId, leaseSeconds })
+    const { held, refused } = yield* holding.take(
+      tasks.map(({ account, stream }) => ({ account, stream: stream.name })),
     )
     const [first] = refused
     if (held.length === 0 && first !== undefined) return yield* first
     yield* startRun(sql, { runId, host: hostname(), processId: process.pid, version: VERSION })
     for (const { message } of refused) yield* Effect.logWarning(message)
-    // A lease that is lost meanwhile is for the next commit of its task to find out.
-    yield* Effect.forkScoped(
-      Effect.forEach(held, lease => Effect.ignore(heartbeat(sql, lease)), { concurrency: "unbounded" }),
-    )
     yield* Effect.forEach(tasks, task => {
       const lease = held.find(
         ({ account, stream }) => account === task.account && stream === task.stream.name,

@@ -121,7 +121,7 @@ export const main = (argv: ReadonlyArray<string>): Effect.Effect<void, unknown, 
     Effect.tapErrorCause(explain),
   )
 
-/** 1 something failed · 2 wrong usage or configuration · 3 another run holds the lease · 130/143 interrupted. */
+/** 1 something failed · 2 wrong usage or configuration · 3 other runs hold every account asked for · 130/143 interrupted. */
 export const exitCodeOf = (exit: Exit.Exit<unknown, unknown>, signal: NodeJS.Signals): number => {
   // A command that did its work and has bad news sets `process.exitCode`, which stays in force with 0.
   if (Exit.isSuccess(exit)) return 0

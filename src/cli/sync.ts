@@ -9,6 +9,7 @@ interface Options {
   readonly stream: ReadonlyArray<string>
   readonly full: boolean
   readonly migrate: boolean
+  readonly wait: boolean
   readonly strict: boolean
   readonly json: boolean
 }
@@ -92,6 +93,7 @@ export const run = (options: Options) =>
       accounts: options.account,
       streams: options.stream,
       full: options.full,
+      wait: options.wait,
     })
     const work = App.syncWith(settings, options.migrate).pipe(
       Effect.provide(App.configuredWarehouse),

@@ -18,7 +18,7 @@ import {
   ofTransport,
   ofUnsendableToken,
 } from "./answer.ts"
-import { makePace, monotonicMillis } from "./pace.ts"
+import { type Grant, makePace, monotonicMillis } from "./pace.ts"
 import { MAX_ATTEMPTS, makePatience } from "./patience.ts"
 import { receive } from "./receive.ts"
 import { traced } from "./tracing.ts"
@@ -131,17 +131,24 @@ export const redactedHeaders: Layer.Layer<never> = Layer.fiberRefLocallyScopedWi
   withToken,
 )
 
+export interface ClientOptions {
+  /** Time at which the client's clock starts; this machine's time where absent. */
+  readonly startedAt?: Date
+  /** Permission to send; absent where no other process asks the API about this account. */
+  readonly grant?: Grant
+}
+
 /**
  * The client of one account. Rate, concurrency and the API's pauses are kept in it: make one per account, and
- * let all of the account's streams share it. Its time starts at `startedAt` (this machine's time where absent).
+ * let all of the account's streams share it.
  */
 export const make = (
   account: Account,
-  startedAt?: Date,
+  { startedAt, grant }: ClientOptions = {},
 ): Effect.Effect<Client, never, HttpClient.HttpClient> =>
   Effect.gen(function* () {
     const http = HttpClient.withTracerDisabledWhen(yield* HttpClient.HttpClient, () => true)
-    const pace = yield* makePace(account.ratePerSecond, Duration.toMillis(MAX_RETRY_AFTER))
+    const pace = yield* makePace(account.ratePerSecond, Duration.toMillis(MAX_RETRY_AFTER), grant)
     const patience = makePatience()
     const underWay = yield* Effect.makeSemaphore(account.concurrency)
     const large = yield* Effect.makeSemaphore(1)

@@ -164,7 +164,10 @@ export const rejects = sync.table(
   ],
 )
 
-/** One run at a time per account and stream: `fence` grows with each holder, and each commit checks it. */
+/**
+ * One holder at a time of a stream, and of an account (stream `*`), which its holder alone may ask the API about. `fence`
+ * grows with each holder, and each commit checks it.
+ */
 export const leases = sync.table(
   "leases",
   {
@@ -178,6 +181,8 @@ export const leases = sync.table(
     /** The latest transaction of the holder and what it answered: one whose commit was not heard of is not repeated. */
     commitId: uuid("commit_id"),
     commitResult: jsonb("commit_result"),
+    /** Of an account: the API asked its holder to send nothing before then. The next holder keeps to it. */
+    pausedUntil: instant("paused_until"),
   },
   table => [primaryKey({ columns: [table.account, table.stream] })],
 )

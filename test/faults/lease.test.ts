@@ -99,7 +99,7 @@ describe("a lease that was given back", () => {
       yield* release(sql, [stopped.held])
       const refused = yield* Effect.either(stopped.load([record, T1]))
       expect(refused).toMatchObject({ _tag: "Left", left: { _tag: "LeaseError", reason: "lost" } })
-      expect(yield* Effect.either(renew(sql, stopped.held))).toMatchObject({ left: { reason: "lost" } })
+      expect((yield* renew(sql, [stopped.held])).lost).toMatchObject([{ stream: "checkouts" }])
       expect(yield* printed(sql, "SELECT 1 AS one FROM warehouse.checkouts")).toEqual([])
       expect(yield* (yield* loading(sql, checkouts)).load([record, T1])).toMatchObject({ inserted: 1 })
     }),
@@ -134,7 +134,7 @@ describe("a lease that ran out", () => {
       const heir = yield* loading(sql, checkouts)
       const refused = yield* Effect.either(late.load([record, T1]))
       expect(refused).toMatchObject({ _tag: "Left", left: { _tag: "LeaseError", reason: "lost" } })
-      expect(yield* Effect.either(renew(sql, late.held))).toMatchObject({ left: { reason: "lost" } })
+      expect((yield* renew(sql, [late.held])).lost).toMatchObject([{ stream: "checkouts" }])
       expect(yield* Effect.either(late.close())).toMatchObject({ left: { reason: "lost" } })
       expect(yield* printed(sql, "SELECT 1 AS one FROM warehouse.checkouts")).toEqual([])
       expect(yield* printed(sql, "SELECT 1 AS one FROM sync.seen_keys")).toEqual([])

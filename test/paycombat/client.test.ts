@@ -47,7 +47,9 @@ describe("a request", () => {
       const { client: unset } = yield* against(() => ok())
       expect((yield* played(unset.get(PATH))).readAt).toEqual(new Date(0))
       const http = HttpClient.make(request => Effect.succeed(HttpClientResponse.fromWeb(request, ok())))
-      const client = yield* make(accountOf({ url: "http://x.example", token: TOKEN }), new Date(5_000)).pipe(
+      const client = yield* make(accountOf({ url: "http://x.example", token: TOKEN }), {
+        startedAt: new Date(5_000),
+      }).pipe(
         Effect.provideService(HttpClient.HttpClient, http),
       )
       const first = (yield* played(client.get(PATH))).readAt

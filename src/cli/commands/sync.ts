@@ -16,6 +16,9 @@ export const sync = Command.make(
     migrate: Options.boolean("migrate").pipe(
       Options.withDescription("Bring the database of DATABASE_URL up to date first."),
     ),
+    wait: Options.boolean("wait").pipe(
+      Options.withDescription("Wait for accounts that another run holds, instead of leaving them out."),
+    ),
     strict: Options.boolean("strict").pipe(Options.withDescription("Exit with 1 when there are rejects.")),
     json,
   },

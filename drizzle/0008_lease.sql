@@ -1,0 +1,1 @@
+ALTER TABLE "sync"."leases" ADD COLUMN "paused_until" timestamp with time zone;
