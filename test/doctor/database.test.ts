@@ -16,7 +16,7 @@ const sandboxOf = start({ ...SMALL, token: TOKEN })
 
 const sqlOn = (url: Redacted.Redacted, statements: string) => Effect.promise(() => runSql(url, statements))
 
-/** Each table with its rows and when they were written, and all grants: what must not change. */
+/** Each table but the leases with its rows and when they were written, and all grants: what must not change. */
 const stateOf = (url: Redacted.Redacted) =>
   sqlOn(
     url,
@@ -24,7 +24,7 @@ const stateOf = (url: Redacted.Redacted) =>
        CASE WHEN c.relkind = 'r' THEN (xpath('//v/text()', query_to_xml(format(
          'SELECT string_agg(ctid || '' '' || xmin || '' '' || xmax, '','' ORDER BY ctid) AS v FROM %s', c.oid::regclass), false, true, '')))[1]::text END AS rows
      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE n.nspname IN ('warehouse', 'sync', 'analytics') ORDER BY 1`,
+     WHERE n.nspname IN ('warehouse', 'sync', 'analytics') AND c.oid <> 'sync.leases'::regclass ORDER BY 1`,
   )
 
 describe.concurrent("a database that is up to date", () => {
@@ -49,19 +49,29 @@ describe.concurrent("a database that is up to date", () => {
     }),
   )
 
-  it.scopedLive("does not wait for a run that holds its lease, nor keeps one waiting", () =>
+  it.scopedLive("asks the API about no account that a run holds, after waiting for it for a while", () =>
     Effect.gen(function* () {
       const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
       const sandbox = yield* sandboxOf
-      yield* sqlOn(
-        ownerUrl,
-        `INSERT INTO sync.leases (account, stream, fence, run_id, holder, acquired_at, expires_at)
-         SELECT 'default', s, 1, gen_random_uuid(), 'another', now(), now() + '1 hour' FROM unnest('{payouts,customers}'::text[]) s`,
-      )
+      const holdFor = (time: string) =>
+        sqlOn(
+          ownerUrl,
+          `INSERT INTO sync.leases (account, stream, fence, run_id, holder, acquired_at, expires_at)
+           VALUES ('default', '*', 1, gen_random_uuid(), 'another', now(), now() + '${time}')
+           ON CONFLICT (account, stream) DO UPDATE SET expires_at = excluded.expires_at, holder = excluded.holder,
+             run_id = excluded.run_id`,
+        )
+      yield* holdFor("1 hour")
+      const refused = yield* examined(sandbox, { database: ownerUrl, only: ["payouts"] })
+      expect(linesOf(refused, "API")).toEqual([
+        expect.stringMatching(/^warn was not asked: account default is being synced by another/),
+      ])
+      expect(sandbox.requests.total).toBe(0)
+      yield* holdFor("1 second")
       const examination = yield* examined(sandbox, { database: ownerUrl, only: ["payouts"] })
       expect(linesOf(examination, "list", "payouts")[0]).toMatch(/^pass /)
-      const leases = yield* sqlOn(ownerUrl, "SELECT DISTINCT holder FROM sync.leases")
-      expect(leases.map(({ holder }) => holder)).toEqual(["another"])
+      const held = "SELECT 1 AS one FROM sync.leases WHERE expires_at > clock_timestamp()"
+      expect(yield* sqlOn(ownerUrl, held)).toEqual([])
     }),
   )
 

@@ -5,6 +5,7 @@ import type postgres from "postgres"
 import { acquire, fenced, release, renew } from "../../src/warehouse/Lease.ts"
 import { fixtureOf } from "../support/conformance.ts"
 import {
+  accountOf,
   bench,
   holdUp,
   listStream,
@@ -53,21 +54,71 @@ describe("two runs at once", () => {
     }),
   )
 
-  it.scopedLive("of which one is about some streams only: the other does the rest, and is not green", () =>
+  it.scopedLive("share no account, also where one is about other streams: the second does nothing", () =>
     Effect.gen(function* () {
-      const { sql, sync } = yield* bench({})
+      const { sql, sync, rows } = yield* bench({})
       const letGo = yield* holdUp(sql, "warehouse.payouts", "ACCESS EXCLUSIVE")
       const first = yield* Effect.fork(sync({ only: ["payouts"] }))
       yield* untilWaiting(sql)
-      const second = yield* sync()
-      expect(second.status).toBe("failed")
-      expect(statusesOf(second)).toEqual({
-        customers: "complete",
-        wallets: "complete",
-        checkouts: "complete",
-        transactions: "complete",
-        wallet_readiness: "complete",
-      })
+      const second = yield* Effect.either(sync({ only: ["customers"] }))
+      expect(second).toMatchObject({ _tag: "Left", left: { _tag: "LeaseError", reason: "held" } })
+      yield* letGo
+      expect((yield* Fiber.join(first)).status).toBe("complete")
+      expect(yield* rows("SELECT DISTINCT stream FROM sync.stream_runs")).toEqual([{ stream: "payouts" }])
+    }),
+  )
+
+  it.scopedLive(
+    "of several accounts: the second does the free one, is not green, and leaves the other alone",
+    () =>
+      Effect.gen(function* () {
+        const { sql, sandbox, sync, rows } = yield* bench({})
+        const letGo = yield* holdUp(sql, "sync.stream_runs", "SHARE")
+        const eu = accountOf(sandbox, { name: "eu" })
+        const apac = accountOf(sandbox, { name: "apac" })
+        const first = yield* Effect.fork(sync({ only: ["payouts"], accounts: [eu] }))
+        yield* untilWaiting(sql)
+        const second = yield* Effect.fork(sync({ only: ["payouts"], accounts: [eu, apac] }))
+        yield* rows("SELECT FROM sync.leases WHERE account = 'apac' AND stream = 'payouts'").pipe(
+          Effect.delay("20 millis"),
+          Effect.repeat({ until: taken => taken.length > 0 }),
+        )
+        yield* letGo
+        const { status, streams } = yield* Fiber.join(second)
+        expect(status).toBe("failed")
+        expect(streams).toMatchObject([{ account: "apac", status: "complete" }])
+        expect((yield* Fiber.join(first)).status).toBe("complete")
+      }),
+  )
+
+  it.scopedLive("with `wait`: the second begins when the first has ended", () =>
+    Effect.gen(function* () {
+      const { sql, sync, rows } = yield* bench({})
+      const letGo = yield* holdUp(sql, "warehouse.payouts", "ACCESS EXCLUSIVE")
+      const first = yield* Effect.fork(sync({ only: ["payouts"] }))
+      yield* untilWaiting(sql)
+      const second = yield* Effect.fork(sync({ only: ["customers"], wait: true }))
+      yield* Effect.sleep("1500 millis")
+      expect(yield* rows("SELECT 1 AS one FROM sync.runs")).toHaveLength(1)
+      yield* letGo
+      expect((yield* Fiber.join(first)).status).toBe("complete")
+      expect((yield* Fiber.join(second)).status).toBe("complete")
+    }),
+  )
+
+  it.scopedLive("cannot take a stream that the first is done with, for as long as the first goes on", () =>
+    Effect.gen(function* () {
+      const { sql, sync, rows } = yield* bench({})
+      const letGo = yield* holdUp(sql, "warehouse.checkouts", "ACCESS EXCLUSIVE")
+      const first = yield* Effect.fork(sync({ only: ["checkouts", "payouts"], leaseSeconds: 2 }))
+      yield* rows(
+        "SELECT FROM sync.stream_runs WHERE status = 'complete' AND finished_at < clock_timestamp() - interval '3 seconds'",
+      ).pipe(Effect.delay("100 millis"), Effect.repeat({ until: ended => ended.length > 0 }))
+      expect(
+        yield* rows("SELECT stream FROM sync.leases WHERE expires_at > clock_timestamp() ORDER BY 1"),
+      ).toEqual(expect.arrayContaining([{ stream: "*" }, { stream: "payouts" }]))
+      const second = yield* Effect.either(sync({ only: ["payouts"] }))
+      expect(second).toMatchObject({ _tag: "Left", left: { reason: "held" } })
       yield* letGo
       expect((yield* Fiber.join(first)).status).toBe("complete")
     }),
@@ -87,6 +138,35 @@ describe("two runs at once", () => {
       expect(second).toMatchObject({ _tag: "Left", left: { reason: "held" } })
       yield* letGo
       expect((yield* Fiber.join(first)).status).toBe("complete")
+    }),
+  )
+})
+
+describe("work that asks no API", () => {
+  it.scopedLive("holds up its stream alone: a sync does the others meanwhile, and that one after it", () =>
+    Effect.gen(function* () {
+      const { sql, sync, rows } = yield* bench({})
+      const { held } = yield* loading(sql, checkouts)
+      const running = yield* Effect.fork(sync())
+      yield* rows(
+        `SELECT FROM sync.stream_runs WHERE status = 'complete' AND run_id <> '${held.runId}'`,
+      ).pipe(Effect.delay("50 millis"), Effect.repeat({ until: ended => ended.length === 5 }))
+      yield* release(sql, [held])
+      const summary = yield* Fiber.join(running)
+      expect(summary.status).toBe("complete")
+      expect(statusesOf(summary)).toMatchObject({ checkouts: "complete", payouts: "complete" })
+    }),
+  )
+
+  it.scopedLive("goes on beside a sync of other streams", () =>
+    Effect.gen(function* () {
+      const { sql, sync } = yield* bench({})
+      const letGo = yield* holdUp(sql, "warehouse.payouts", "ACCESS EXCLUSIVE")
+      const running = yield* Effect.fork(sync({ only: ["payouts"] }))
+      yield* untilWaiting(sql)
+      expect(yield* (yield* loading(sql, checkouts)).load([record, T1])).toMatchObject({ inserted: 1 })
+      yield* letGo
+      expect((yield* Fiber.join(running)).status).toBe("complete")
     }),
   )
 })

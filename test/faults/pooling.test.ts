@@ -112,7 +112,7 @@ describe.concurrent("behind a transaction-pooling proxy", () => {
       const { run } = yield* cli({ DATABASE_URL: Redacted.value(url) })
       expect((yield* run(["migrate"])).code).toBe(0)
       const one = (only: ReadonlyArray<string>) =>
-        Effect.scoped(Effect.flatMap(connect(url), sql => syncOnce(sql, sandbox, { only })))
+        Effect.scoped(Effect.flatMap(connect(url), sql => syncOnce(sql, sandbox, { only, wait: true })))
       const summaries = yield* Effect.all(
         [
           one(["customers", "wallet_readiness"]),

@@ -95,13 +95,13 @@ describe.concurrent("two syncs", () => {
   )
 
   it.scopedLive(
-    "of different streams do not disturb each other",
+    "of different streams take turns, where the second is told to wait",
     () =>
       Effect.gen(function* () {
         const whole = yield* parts()
         late(whole.sandbox, 300)
         const of = (...streams: ReadonlyArray<string>) =>
-          whole.run(["sync", ...streams.flatMap(stream => ["--stream", stream])])
+          whole.run(["sync", "--wait", ...streams.flatMap(stream => ["--stream", stream])])
         const both = yield* Effect.all(
           [of("transactions", "payouts"), of("customers", "wallets", "checkouts", "wallet_readiness")],
           { concurrency: 2 },

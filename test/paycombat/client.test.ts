@@ -49,9 +49,7 @@ describe("a request", () => {
       const http = HttpClient.make(request => Effect.succeed(HttpClientResponse.fromWeb(request, ok())))
       const client = yield* make(accountOf({ url: "http://x.example", token: TOKEN }), {
         startedAt: new Date(5_000),
-      }).pipe(
-        Effect.provideService(HttpClient.HttpClient, http),
-      )
+      }).pipe(Effect.provideService(HttpClient.HttpClient, http))
       const first = (yield* played(client.get(PATH))).readAt
       expect(first.getTime()).toBeGreaterThanOrEqual(5_000)
       const hourBack = (millis: number) => millis - 3_600_000

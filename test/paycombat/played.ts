@@ -2,7 +2,7 @@ import * as HttpClient from "@effect/platform/HttpClient"
 import { RequestError } from "@effect/platform/HttpClientError"
 import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import { Clock, Duration, Effect, Fiber, Redacted, TestClock } from "effect"
-import { type Account, make } from "../../src/paycombat/Client.ts"
+import { type Account, type ClientOptions, make } from "../../src/paycombat/Client.ts"
 
 export const TOKEN = "tok_4f1c9e7d2b"
 
@@ -19,7 +19,11 @@ export const ok = (data: unknown = []) => Response.json({ status: true, message:
 export const text = (body: string, init?: ResponseInit) => new Response(body, init)
 
 /** A client over a server that is played by a function, and what was sent to it. */
-export const against = (reply: (n: number, sent: Sent) => Reply, account: Partial<Account> = {}) =>
+export const against = (
+  reply: (n: number, sent: Sent) => Reply,
+  account: Partial<Account> = {},
+  options: ClientOptions = {},
+) =>
   Effect.gen(function* () {
     const sent: Array<Sent> = []
     const http = HttpClient.make((request, url) =>
@@ -38,7 +42,7 @@ export const against = (reply: (n: number, sent: Sent) => Reply, account: Partia
         return HttpClientResponse.fromWeb(request, response)
       }),
     )
-    const client = yield* make({
+    const settings: Account = {
       name: "default",
       token: Redacted.make(TOKEN),
       baseUrl: "https://api.example/base/",
@@ -47,7 +51,8 @@ export const against = (reply: (n: number, sent: Sent) => Reply, account: Partia
       concurrency: 8,
       timeout: Duration.seconds(30),
       ...account,
-    }).pipe(Effect.provideService(HttpClient.HttpClient, http))
+    }
+    const client = yield* make(settings, options).pipe(Effect.provideService(HttpClient.HttpClient, http))
     return { client, sent }
   })
 
