@@ -129,6 +129,7 @@ describe("a host that is cut off from Postgres, and not from the API", () => {
       const options = { only: ["customers", "wallet_readiness"], leaseSeconds: 2, account }
       const run = yield* Effect.fork(syncOnce(sql, sandbox, options))
       yield* Deferred.await(isAsking)
+      yield* Effect.addFinalizer(() => Effect.sync(() => proxy.hang(false)))
       proxy.hang(true)
       const cutAt = Date.now()
       yield* Effect.sleep("4 seconds")
