@@ -7,8 +7,9 @@ import { booked, booking } from "./Booking.ts"
 import type { AccountSettings, RunSettings } from "./Config.ts"
 import { endingOf, noteOf, worst } from "./Ending.ts"
 import type { AccountError, EndpointError, LeaseError, WarehouseError } from "./Errors.ts"
-import { type Limits, limitInWords } from "./Health.ts"
+import type { Limits } from "./Health.ts"
 import { type Holding, makeHolding } from "./Holding.ts"
+import { keepLimits } from "./Limits.ts"
 import { runListStream } from "./ListRun.ts"
 import { runLookupStream } from "./LookupRun.ts"
 import { countRun } from "./Metrics.ts"
@@ -23,7 +24,6 @@ import { confirmPrivacy, settlePrivacy } from "./warehouse/privacy.ts"
 import { pruneLedger } from "./warehouse/pruning.ts"
 import { readingTime } from "./warehouse/readingTime.ts"
 import { type SyncSummary, summaryOf } from "./warehouse/Summary.ts"
-import { storeLimits } from "./warehouse/settings.ts"
 import { verdictsOf } from "./warehouse/verdict.ts"
 
 /** One run: the leases of accounts and their streams, streams after their parents, every outcome booked. */
@@ -207,22 +207,6 @@ const runAccount = (sql: postgres.Sql, options: RunOptions, run: AccountRun) =>
         Effect.ensuring(Deferred.succeed(ended.get(stream.name)!, undefined)),
       )
     yield* Effect.forEach(options.streams, runOne, { concurrency: "unbounded", discard: true })
-  })
-
-/** Stores the limits of freshness, and logs a change: views judge by them. */
-export const keepLimits = (
-  sql: postgres.Sql,
-  { accounts, limits }: Pick<RunOptions, "accounts" | "limits">,
-): Effect.Effect<void, WarehouseError> =>
-  Effect.gen(function* () {
-    if (limits === undefined) return
-    const names = accounts.map(({ name }) => name)
-    const changed = yield* storeLimits(sql, names, limits)
-    if (changed.length > 0)
-      yield* Effect.logInfo(
-        `limits of freshness of ${changed.join(", ")} are now ${limitInWords(limits.maxAgeSeconds)}, and` +
-          ` ${limitInWords(limits.fullMaxAgeSeconds)} for whole passes`,
-      )
   })
 
 /** Prunes the ledger. A run that is done stays done where that fails. */
