@@ -19,7 +19,7 @@ export class AccountError extends Data.TaggedError("AccountError")<{ readonly me
  *
  * - `refused`: a definite answer that will not change by asking again (4xx but 401, 408 and 429)
  * - `unavailable`: time-out, transport error, 408, 429 or 5xx, still so after the bounded retries
- * - `malformed`: an answer that is not the API's: HTML, truncated JSON, a body over the bound
+ * - `malformed`: an answer that is not the API's: HTML, truncated JSON, no body, a body over a bound
  * - `failed`: a 200 whose envelope says `status: false` or `success: false`
  * - `rejected`: records came, and more of them than PAYCOMBAT_REJECTS_MAX allows could not become a row
  * - `incomplete`: the stream whose rows it asks about failed, so that not all were asked about
@@ -29,6 +29,11 @@ export class EndpointError extends Data.TaggedError("EndpointError")<{
   readonly reason: "refused" | "unavailable" | "malformed" | "failed" | "rejected" | "incomplete" | "contract"
   readonly path: string
   readonly status?: number
+  /**
+   * The answer names no error and holds nothing: 404, 416, no body, `status: false` alone. Some APIs say so of an
+   * empty list, or of a page beyond the last.
+   */
+  readonly saysNothing?: boolean
   readonly message: string
 }> {}
 

@@ -198,7 +198,7 @@ export const runIncremental = (
         error =>
           plan.by.filter !== undefined &&
           error._tag === "EndpointError" &&
-          (error.reason === "contract" || error.reason === "refused"),
+          (error.reason === "contract" || error.reason === "refused" || error.saysNothing === true),
         () => Effect.succeed(undefined),
       ),
     )

@@ -5,6 +5,7 @@ import { countRows } from "./Metrics.ts"
 import type { StreamContext, StreamFailure, StreamResult } from "./Pipeline.ts"
 import { Usage } from "./paycombat/Client.ts"
 import { unwrapRecord } from "./paycombat/envelope.ts"
+import { getById, isAddressable, UNADDRESSABLE_ID } from "./paycombat/idPath.ts"
 import type { LookupStream } from "./Stream.ts"
 import { hasFailed } from "./warehouse/passes.ts"
 import { modeChangedAt } from "./warehouse/privacy.ts"
@@ -73,8 +74,7 @@ const isThere = (
     const witnesses =
       tally.answered === null ? yield* answeredBefore(sql, held, stream, WITNESSES) : [tally.answered]
     for (const id of witnesses) {
-      const asking = { route: source.path("{id}") }
-      const answers = yield* client.get(source.path(encodeURIComponent(id)), {}, asking).pipe(
+      const answers = yield* getById(client, source.path, id).pipe(
         Effect.map(({ body }) => {
           const record = stream.redact(unwrapRecord(body) ?? {})
           const about = unwrapRecord(body)?.[source.idField]
@@ -113,8 +113,9 @@ const ask = (context: StreamContext, stream: LookupStream, tally: Tally) => {
       error,
       isUnanswered,
     })
-    const path = source.path(encodeURIComponent(id))
-    return context.client.get(path, {}, { route: source.path("{id}") }).pipe(
+    if (!isAddressable(id))
+      return Effect.map(context.client.now, now => ({ answer: failed(now, UNADDRESSABLE_ID), isLast: false }))
+    return getById(context.client, source.path, id).pipe(
       Effect.provideService(Usage, own),
       Effect.ensuring(
         Effect.sync(() => {

@@ -1,6 +1,7 @@
 import { Effect, Option } from "effect"
 import { ConfigurationError } from "../Errors.ts"
 import {
+  AFTER_ENDS,
   type AutomaticChange,
   DEFAULT_LIST_PATHS,
   ENVELOPES,
@@ -127,8 +128,7 @@ const SHAPES: Readonly<Record<string, (value: string) => Partial<Shape> | undefi
   envelope: value => (isOneOf(ENVELOPES, value) ? { envelope: value } : undefined),
   totals: value => (isOneOf(TOTALS, value) ? { totals: value } : undefined),
   "offset-by": value => (value === "asked" || value === "served" ? { offsetBy: value } : undefined),
-  "after-end": value =>
-    value === "empty" || value === "404" || value === "repeat" ? { afterEnd: value } : undefined,
+  "after-end": value => (isOneOf(AFTER_ENDS, value) ? { afterEnd: value } : undefined),
 }
 
 const isOneOf = <A extends string>(choices: ReadonlyArray<A>, value: string): value is A =>

@@ -5,6 +5,7 @@ import { isJsonObject, type Json } from "../Json.ts"
 import { boundedClient } from "../paycombat/bounded.ts"
 import { type Client, Usage } from "../paycombat/Client.ts"
 import { unwrapRecord } from "../paycombat/envelope.ts"
+import { getById } from "../paycombat/idPath.ts"
 import type { LookupStream } from "../Stream.ts"
 import { type Drift, driftOf } from "./drift.ts"
 import { type Finding, finding } from "./Finding.ts"
@@ -56,9 +57,10 @@ export const sampleReadiness = (
     const states = { ready: 0, named: 0, unnamed: 0 }
     const asked = spread(ids)
     for (const id of asked) {
-      const answer = yield* bounded
-        .get(source.path(encodeURIComponent(id)), {}, { route: source.path("{id}") })
-        .pipe(Effect.provideService(Usage, usage), Effect.either)
+      const answer = yield* getById(bounded, source.path, id).pipe(
+        Effect.provideService(Usage, usage),
+        Effect.either,
+      )
       if (answer._tag === "Left") {
         failures.push(inShort(answer.left))
         continue

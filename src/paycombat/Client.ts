@@ -64,6 +64,8 @@ export interface Asking {
    * was is nobody's business who reads them. The path where absent.
    */
   readonly route?: string
+  /** An answer without a body is not asked for again: the caller takes it for an answer. */
+  readonly takesNoBody?: boolean
 }
 
 export interface Client {
@@ -80,7 +82,7 @@ export interface Client {
    *   `unavailable`. `Retry-After`, and a 429 without it, hold back the whole account; beyond
    *   `MAX_RETRY_AFTER`, or three times that without an answer in between, it ends the call. Where a part of the
    *   API failed call after call, further ones are sent once
-   * - HTML, cut or overlong JSON: `malformed`; only cut JSON is repeated
+   * - HTML, cut or overlong JSON, no body: `malformed`; only cut JSON, and a 200 without a body, are repeated
    * - 200 whose envelope says that it failed: `failed`, repeated where its code is a transient one (U)
    */
   readonly get: (
@@ -217,12 +219,13 @@ export const make = (
     const get = (
       path: string,
       query: Query,
-      { attempts: limit = MAX_ATTEMPTS, route = withoutQuery(path) }: Asking,
+      { attempts: limit = MAX_ATTEMPTS, route = withoutQuery(path), takesNoBody = false }: Asking,
       attempts = 1,
     ): ReturnType<Client["get"]> =>
       Effect.catchAll(attempt(path, query, route), failure =>
         Effect.gen(function* () {
-          if (!failure.isTransient || attempts >= Math.min(limit, patience.attempts(path))) {
+          const isAnswered = takesNoBody && saysNothing(failure)
+          if (isAnswered || !failure.isTransient || attempts >= Math.min(limit, patience.attempts(path))) {
             if (!isAnswer(failure) && limit === MAX_ATTEMPTS) patience.gaveUp(path)
             return yield* Effect.fail(afterAttempts(failure, attempts))
           }
@@ -236,7 +239,7 @@ export const make = (
           if (statusOf(failure) === 429) yield* pace.pause(backoffMillis)
           // The rest of a pause is the pace's to wait for, or to refuse.
           yield* Effect.sleep(backoffMillis)
-          return yield* get(path, query, { attempts: limit, route }, attempts + 1)
+          return yield* get(path, query, { attempts: limit, route, takesNoBody }, attempts + 1)
         }),
       )
 
@@ -259,6 +262,8 @@ const SENDABLE = /^[\x21-\x7e]+$/
 const withoutQuery = (path: string) => path.replace(/[?#].*$/s, "")
 
 const statusOf = ({ error }: Failure) => (error._tag === "EndpointError" ? error.status : undefined)
+
+const saysNothing = ({ error }: Failure) => error._tag === "EndpointError" && error.saysNothing === true
 
 /** Whatever it says, it was said by the API: it is there. */
 const isAnswer = ({ error }: Failure) => error._tag === "AccountError" || error.reason !== "unavailable"

@@ -6,6 +6,7 @@ import {
   OF_CUT_BODY,
   OF_FAILED,
   OF_LARGE_BODY,
+  OF_NO_BODY,
   OF_NO_JSON,
   OF_TIMEOUT,
   ofConnection,
@@ -62,8 +63,18 @@ export const judge = (asked: Asked, received: Received): Either.Either<Json, Fai
   }
   const what =
     status < 400 ? `answered HTTP ${status}, a redirect, which is not followed` : `refused with ${status}`
-  return Either.left(endpointFailure(asked, "refused", `${what}${says}`, ofRefusal(status), status))
+  const refused = endpointFailure(asked, "refused", `${what}${says}`, ofRefusal(status), status)
+  return Either.left(status === 404 || status === 416 ? sayingNothing(refused) : refused)
 }
+
+/** The same failure, as one that may only mean that there is nothing to list. */
+const sayingNothing = ({ error, ...rest }: Failure): Failure => ({
+  ...rest,
+  error:
+    error._tag === "AccountError"
+      ? error
+      : new EndpointError({ ...fieldsOf(error), message: error.message, saysNothing: true }),
+})
 
 const judgeBody = (asked: Asked, received: Received): Either.Either<Json, Failure> => {
   const { status } = received
@@ -71,15 +82,29 @@ const judgeBody = (asked: Asked, received: Received): Either.Either<Json, Failur
   if (Either.isLeft(body)) return body
   const unwrapped = unwrap(body.right)
   if (unwrapped.isOk) return body
-  const { code = 0, words } = unwrapped
+  const { code = 0, words, saysNothing } = unwrapped
   // PayCombat passes its provider's envelope on: a code of the kind that HTTP would have us repeat is repeated.
   const isTransient = code === 408 || code === 429 || code >= 500
   const what = `failed although HTTP says ${status}${named(asked, status, words)}`
   const remedy = isTransient ? ofPassing(code) : OF_FAILED
-  return Either.left({ ...endpointFailure(asked, "failed", what, remedy, status), isTransient })
+  const failed = { ...endpointFailure(asked, "failed", what, remedy, status), isTransient }
+  return Either.left(saysNothing ? sayingNothing(failed) : failed)
 }
 
+/** An answer without a body is whole. 204 says so on purpose; of any other success it may be a server's mishap. */
+const withoutBody = (asked: Asked, status: number): Failure => ({
+  ...sayingNothing(
+    endpointFailure(asked, "malformed", `answered ${status} without a body`, OF_NO_BODY, status),
+  ),
+  isTransient: status !== NO_CONTENT,
+})
+
+const NO_CONTENT = 204
+/** White space as JSON has it, and a byte order mark. */
+const BLANK = /^[\s\ufeff]*$/
+
 const readBody = (asked: Asked, { status, text, bytes }: Received): Either.Either<Json, Failure> => {
+  if (BLANK.test(text)) return Either.left(withoutBody(asked, status))
   if (/^\s*</.test(text)) {
     const what = `answered HTML, not JSON (${bytes} bytes)`
     return Either.left(endpointFailure(asked, "malformed", what, OF_NO_JSON, status))
@@ -145,8 +170,12 @@ export const afterAttempts = ({ error, remedy }: Failure, attempts: number): Acc
   return new EndpointError({ ...fieldsOf(error), message: `${error.message}${often}${next}` })
 }
 
-const fieldsOf = ({ reason, path, status }: EndpointError) =>
-  status === undefined ? { reason, path } : { reason, path, status }
+const fieldsOf = ({ reason, path, status, saysNothing }: EndpointError) => ({
+  reason,
+  path,
+  ...(status === undefined ? {} : { status }),
+  ...(saysNothing === undefined ? {} : { saysNothing }),
+})
 
 const unavailable = (
   asked: Asked,

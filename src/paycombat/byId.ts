@@ -4,6 +4,7 @@ import { isJsonObject, type Json, type JsonObject } from "../Json.ts"
 import type { ListSource } from "../Stream.ts"
 import type { Client } from "./Client.ts"
 import { unwrap } from "./envelope.ts"
+import { getById, PLACE } from "./idPath.ts"
 import { isNotFound } from "./listing.ts"
 
 /**
@@ -36,10 +37,6 @@ export interface Answers {
 }
 
 type Failing<A> = Effect.Effect<A, AccountError | EndpointError>
-
-const PLACE = "{id}"
-/** Such ids would be taken for steps in the path. */
-const UNADDRESSABLE = /^\.{0,2}$/
 
 /** The candidates, what an earlier run found first. */
 const endpointsOf = ({ detail }: ListSource, known: string | undefined): ReadonlyArray<string> => {
@@ -87,18 +84,12 @@ export const readDetail = (
   id: string,
 ): Failing<Detail> =>
   Effect.gen(function* () {
-    const about = { reason: "contract", path: endpoint } as const
-    if (UNADDRESSABLE.test(id))
-      return yield* new EndpointError({
-        ...about,
-        message: `GET ${endpoint}: the id cannot stand in a path: ask PayCombat for a proper one`,
-      })
-    const path = endpoint.replace(PLACE, () => encodeURIComponent(id))
-    const { body, readAt } = yield* client.get(path, {}, { route: endpoint })
+    const { body, readAt } = yield* getById(client, encoded => endpoint.replace(PLACE, () => encoded), id)
     const record = recordWithId(source, body, id)
     if (record !== undefined) return { endpoint, record, readAt }
     return yield* new EndpointError({
-      ...about,
+      reason: "contract",
+      path: endpoint,
       message: `GET ${endpoint}: the answer is not the record of this id: ask PayCombat why`,
     })
   })

@@ -2,8 +2,8 @@ import { Effect } from "effect"
 import { type AccountError, EndpointError } from "../Errors.ts"
 import type { ListSource } from "../Stream.ts"
 import type { Client, Query } from "./Client.ts"
-import { type FoundList, listAt } from "./envelope.ts"
-import { type Addressing, idOf, isOurs, ourList, queryOf } from "./listing.ts"
+import { type FoundList, isNothingAt, listAt } from "./envelope.ts"
+import { type Addressing, idOf, isNotFound, isOurs, ourList, queryOf } from "./listing.ts"
 import type { TimeField } from "./order.ts"
 import { PAGING_NAMES, type PagingNames, provePaging } from "./proof.ts"
 import type { TimeFilter } from "./timeFilter.ts"
@@ -59,7 +59,7 @@ type Failing<A> = Effect.Effect<A, AccountError | EndpointError>
  */
 export const discover = (client: Client, source: ListSource, options: DiscoveryOptions): Failing<Contract> =>
   Effect.gen(function* () {
-    const { known, configuredPath, configuredPaging } = options
+    const { known, configuredPath } = options
     if (known !== undefined && isStillAskedFor(known, options)) {
       const again = yield* passOver(verifyAgain(client, source, known))
       if (again instanceof EndpointError && again.reason === "unavailable") return yield* again
@@ -70,7 +70,7 @@ export const discover = (client: Client, source: ListSource, options: DiscoveryO
     let worthTelling: EndpointError | undefined
     const tried: Array<readonly [path: string, what: string]> = []
     for (const path of configuredPath === undefined ? source.paths : [configuredPath]) {
-      const found = yield* passOver(tryPath(client, source, path, configuredPaging))
+      const found = yield* passOver(tryPath(client, source, path, options))
       if (found instanceof EndpointError) {
         if (configuredPath !== undefined) return yield* ofConfigured(found, options.pathVariable)
         tried.push([path, outcomeOf(found)])
@@ -127,18 +127,27 @@ const tryPath = (
   client: Client,
   source: ListSource,
   path: string,
-  configured: PagingNames | undefined,
+  { configuredPath, configuredPaging: configured }: DiscoveryOptions,
 ): Failing<Contract | undefined> =>
   Effect.gen(function* () {
     const names = configured ?? PAGING_NAMES[0]!
     const size = client.account.pageSize
     const addressing = { path, pageParam: names[0], sizeParam: names[1], firstPage: 1 }
-    const ask = (query: Query) => Effect.map(client.get(path, query), ({ body }) => ourList(source, body))
+    // Nothing at all, in whatever words, is an empty list only on a path that somebody vouches for.
+    const isVouched = configuredPath !== undefined
+    const ask = (query: Query) =>
+      client.get(path, query).pipe(
+        Effect.map(({ body }) => ourList(source, body) ?? (isNothingAt(body, EMPTY.at) ? EMPTY : undefined)),
+        Effect.catchIf(
+          error => isVouched && isNothing(error) && !isNotFound(error),
+          () => Effect.succeed(EMPTY),
+        ),
+      )
 
     let askedWith: PagingNames | undefined = names
-    let list = yield* Effect.catchIf(ask(queryOf(addressing, 1, size)), isBadRequest, () => {
+    let list = yield* Effect.catchIf(ask(queryOf(addressing, 1, size)), isAboutTheQuery, error => {
       askedWith = undefined
-      return ask({})
+      return Effect.catchIf(ask({}), isNothing, () => Effect.fail(error))
     })
     if (list?.records.length === 0 && askedWith !== undefined) {
       // Where pages are counted from 0, page 1 of a short list is empty.
@@ -148,7 +157,7 @@ const tryPath = (
         askedWith = undefined
       }
     }
-    if (list === undefined) return undefined
+    if (list === undefined || (list === EMPTY && !isVouched)) return undefined
     if (!isOurList(source, list)) {
       const unproven = { maxPageSize: null, pagingProven: false, verified: false }
       return { ...addressing, ...measured(list), ...unproven, pageSize: size }
@@ -168,9 +177,18 @@ const tryPath = (
     return { path, ...measured(list), ...paging, verified: true }
   })
 
-/** The parameters may be what it does not like: strict servers refuse unknown names, and sizes over their bound. */
-const isBadRequest = (error: AccountError | EndpointError): boolean =>
-  error._tag === "EndpointError" && (error.status === 400 || error.status === 422)
+/** An empty list, where the answer says that there is nothing but has no list to say it with. */
+const EMPTY: FoundList = { at: "data", records: [], total: undefined, pageCount: undefined }
+
+const isNothing = (error: AccountError | EndpointError): boolean =>
+  error._tag === "EndpointError" && error.saysNothing === true
+
+/**
+ * The parameters may be what it does not like: strict servers refuse unknown names, and sizes over their bound. Where
+ * pages are counted from 0, page 1 of a short list is none.
+ */
+const isAboutTheQuery = (error: AccountError | EndpointError): boolean =>
+  isNothing(error) || (error._tag === "EndpointError" && (error.status === 400 || error.status === 422))
 
 const ofConfigured = ({ reason, path, status, message }: EndpointError, pathVariable: string) =>
   new EndpointError({

@@ -9,6 +9,8 @@ export type Unwrapped =
       readonly code: number | undefined
       /** The error's codes and names made for machines. Its message is left out: it may hold personal data. */
       readonly words: ReadonlyArray<string>
+      /** It names no error but 404 or 416, and holds nothing: it may only mean that there is nothing to list. */
+      readonly saysNothing: boolean
     }
 
 /** A list found in an answer. */
@@ -29,9 +31,14 @@ export interface FoundList {
 export const unwrap = (body: Json): Unwrapped => {
   const layers = layersOf(body)
   const failed = layers.findLast((layer, depth) => isFailure(layer.value, depth, depth === layers.length - 1))
-  return failed === undefined
-    ? { isOk: true, payload: layers.at(-1)!.value }
-    : { isOk: false, ...describeFailure(failed.value as JsonObject) }
+  if (failed === undefined) return { isOk: true, payload: layers.at(-1)!.value }
+  const envelopes = layers.map(({ value }) => value).filter(isJsonObject)
+  const payload = layers.at(-1)!.value
+  return {
+    isOk: false,
+    ...describeFailure(failed.value as JsonObject),
+    saysNothing: envelopes.every(namesNoError) && (payload === failed.value || isNothing(payload)),
+  }
 }
 
 /** The one record of a by-id answer. */
@@ -62,14 +69,54 @@ export const listAt = (body: Json, at: string): FoundList | undefined => {
   let value: Json | undefined = body
   for (const key of keysOf(at)) {
     value = isJsonObject(value) ? value[key] : undefined
-    if (isNothing(value)) value = []
+    if (isExplicitlyEmpty(value)) value = []
     if (Array.isArray(value) && value.length === 0) break
   }
   return Array.isArray(value) ? { at, records: value, ...statedSize(body, at) } : undefined
 }
 
-const isNothing = (value: Json | undefined): boolean =>
+/**
+ * Whether an answer that is no failure holds nothing where the list should be: its place is missing or empty, or an
+ * envelope there says no. False where the answer holds records elsewhere, or a value that is no list.
+ */
+export const isNothingAt = (body: Json, at: string): boolean => {
+  let value: Json | undefined = body
+  for (const key of keysOf(at)) {
+    if (!isJsonObject(value)) break
+    value = Object.hasOwn(value, key) ? value[key] : undefined
+  }
+  const isRefusal = isJsonObject(value) && (value.status === false || value.success === false)
+  const isEmpty = value === undefined || isNothing(value) || (isRefusal && namesNoError(value as JsonObject))
+  return isEmpty && findLists(body).every(({ records }) => records.length === 0)
+}
+
+const isExplicitlyEmpty = (value: Json | undefined): boolean =>
   value === null || (isJsonObject(value) && Object.keys(value).length === 0)
+
+/** Levels below which nothing is looked for in what an envelope holds. */
+const NOTHING_LEVELS_MAX = 3
+
+/** No value at all, or lists and objects of nothing; numbers beside an empty list are a count or a page. */
+const isNothing = (value: Json | undefined, levels = NOTHING_LEVELS_MAX): boolean => {
+  if (value === undefined || value === null || value === "" || value === false) return true
+  if (Array.isArray(value)) return value.length === 0
+  if (!isJsonObject(value) || levels === 0) return false
+  return Object.values(value).every(item => typeof item === "number" || isNothing(item, levels - 1))
+}
+
+/** Codes in an envelope that say of a page, or of a list, that there is none. */
+const NOTHING_CODES = new Set(["404", "416"])
+
+/** An envelope with neither an error nor a code of one; 404 and 416 with their error are none. */
+const namesNoError = (envelope: JsonObject): boolean => {
+  const error = isJsonObject(envelope.error) ? envelope.error : {}
+  const codes = [envelope.status_code, envelope.statusCode, envelope.code, envelope.error_code, error.code]
+    .filter(code => typeof code === "number" || typeof code === "string")
+    .map(String)
+    .filter(code => !/^(0|2\d\d|)$/.test(code))
+  if (codes.length > 0) return codes.every(code => NOTHING_CODES.has(code))
+  return isNothing(envelope.error) && isNothing(envelope.errors)
+}
 
 interface Layer {
   readonly at: string

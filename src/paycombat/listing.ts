@@ -1,9 +1,9 @@
-import { Clock, Effect } from "effect"
+import { Effect } from "effect"
 import { type AccountError, EndpointError } from "../Errors.ts"
 import { contentHash, isJsonObject, type Json } from "../Json.ts"
 import type { ListSource } from "../Stream.ts"
 import type { Asking, Client, Query } from "./Client.ts"
-import { type FoundList, findLists, listAt } from "./envelope.ts"
+import { type FoundList, findLists, isNothingAt, listAt } from "./envelope.ts"
 
 /** How a list is asked for one of its pages. */
 export interface Addressing {
@@ -34,8 +34,11 @@ export interface ReadPage extends FoundList {
   readonly readAt: Date
   /** Length of the answer. */
   readonly bytes: number
-  /** The API answered 404: it has no such page. */
-  readonly isGone: boolean
+  /**
+   * How the API said that it has no such page, where it did so in another way than by an empty list: words that go on
+   * after "page 7". Undefined of a page that holds a list.
+   */
+  readonly absence: string | undefined
 }
 
 /** What tells a record apart from others: its id, or, of a record that lacks one, its content. */
@@ -60,7 +63,11 @@ export const ourList = (source: ListSource, body: Json): FoundList | undefined =
   )
 }
 
-/** Reads one page of a list whose place is known. Beyond the first page 404 is an answer: there is no such page. */
+/**
+ * Reads one page of a list whose place is known. Beyond the first page an answer that holds nothing (404, 416, 204, no
+ * body, no list, `status: false` alone) is a page too: one that is not there. It is believed the second time, for one
+ * such answer may be a route that was away for a moment. What it proves is for the caller to judge.
+ */
 export const readPage = (
   client: Client,
   source: ListSource,
@@ -68,29 +75,60 @@ export const readPage = (
   number: number,
   size: number,
   asking?: Asking,
-): Effect.Effect<ReadPage, AccountError | EndpointError> =>
-  client.get(contract.path, queryOf(contract, number, size), asking).pipe(
+): Effect.Effect<ReadPage, AccountError | EndpointError> => {
+  const once = readOnce(client, source, contract, number, size, asking)
+  return Effect.flatMap(once, page => (page.absence === undefined ? Effect.succeed(page) : once))
+}
+
+const readOnce = (
+  client: Client,
+  source: ListSource,
+  contract: Addressing & { readonly at: string },
+  number: number,
+  size: number,
+  asking?: Asking,
+): Effect.Effect<ReadPage, AccountError | EndpointError> => {
+  const { path, at } = contract
+  const mayBeBeyondEnd = number > 1
+  return client.get(path, queryOf(contract, number, size), { ...asking, takesNoBody: mayBeBeyondEnd }).pipe(
     Effect.flatMap(({ body, readAt, bytes }) => {
-      const list = listAt(body, contract.at)
+      const list = listAt(body, at)
       // Empty here, and with records elsewhere: its place has changed, this is not its end.
       const isElsewhere = list?.records.length === 0 && (ourList(source, body)?.records.length ?? 0) > 0
-      return list === undefined || isElsewhere
-        ? Effect.fail(noListAt(contract, number))
-        : Effect.succeed({
-            ...list,
-            readAt,
-            bytes,
-            isGone: false,
-            ids: list.records.map(record => idOf(source, record)),
-          })
+      if (list !== undefined && !isElsewhere)
+        return Effect.succeed({
+          ...list,
+          readAt,
+          bytes,
+          absence: undefined,
+          ids: list.records.map(record => idOf(source, record)),
+        })
+      return mayBeBeyondEnd && isNothingAt(body, at)
+        ? Effect.succeed(absentPage(at, readAt, "holds no list"))
+        : Effect.fail(noListAt(contract, number))
     }),
     Effect.catchIf(
-      error => number > 1 && isNotFound(error),
-      () => Effect.map(Clock.currentTimeMillis, now => ({ ...GONE, at: contract.at, readAt: new Date(now) })),
+      error => mayBeBeyondEnd && error._tag === "EndpointError" && error.saysNothing === true,
+      error => Effect.map(client.now, now => absentPage(at, now, absenceOf(error as EndpointError))),
     ),
   )
+}
 
-const GONE = { records: [], ids: [], bytes: 0, total: undefined, pageCount: undefined, isGone: true }
+const absentPage = (at: string, readAt: Date, absence: string): ReadPage => ({
+  at,
+  readAt,
+  absence,
+  records: [],
+  ids: [],
+  bytes: 0,
+  total: undefined,
+  pageCount: undefined,
+})
+
+const absenceOf = ({ reason, status }: EndpointError): string => {
+  if (reason === "failed") return `failed although HTTP says ${status}`
+  return reason === "malformed" ? `is answered ${status} without a body` : `is answered with ${status}`
+}
 
 export const isNotFound = (error: AccountError | EndpointError): boolean =>
   error._tag === "EndpointError" && error.reason === "refused" && error.status === 404

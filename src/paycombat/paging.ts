@@ -10,7 +10,7 @@ import { isSame, makeLoopWatch } from "./loops.ts"
 import { type Page, PagingBounds, type Position } from "./page.ts"
 import { changed, circling, ignoredPaging, missingPage, moved, neverEnding } from "./pagingErrors.ts"
 import { endsAsStated, lastPageOf } from "./stated.ts"
-import { isGapAfter, provesFirst } from "./suspicion.ts"
+import { evidenceAgainstEnd, isGapAfter, provesFirst } from "./suspicion.ts"
 
 /** A list ends with the second empty page in a row: one page of nothing but deleted records may look empty too. */
 const EMPTY_PAGES_AT_END = 2
@@ -25,7 +25,7 @@ const MAX_IDLE_RECHECKS = 2
 
 /**
  * Every record of a list, page by page, in order. Reads on until the end is proven: a short page where the
- * stated size ends, an empty page, a 404 that nothing contradicts, or a repeated last page. From page 2 on it
+ * stated size ends, an empty page, a page that is not there and that nothing contradicts, or a repeated last page. From page 2 on it
  * asks for the size it observed: then positions agree whether the server counts by the size asked for or by its
  * own cap.
  *
@@ -82,6 +82,8 @@ const startPass = (
   /** No empty page before this one is the end: it was seen to hold records. */
   let notBefore = 0
   let emptyPages = 0
+  /** Every page of the list that was read before the latest one was full. Unknown of a pass that goes on. */
+  let isFullSoFar = from === undefined
   let repeats = 0
   let idleRechecks = 0
   let tailLooks = 0
@@ -91,19 +93,13 @@ const startPass = (
   const remembered = new Set<string>()
   const cameAgain = makeLoopWatch()
 
-  const readOnce = (number: number, pageSize: number) =>
+  const read = (number: number, pageSize: number) =>
     Effect.suspend(() =>
       requests++ < maxPages
         ? Effect.mapError(readPage(client, source, contract, number, pageSize), error =>
             isNotFound(error) ? moved(contract) : error,
           )
         : Effect.fail(neverEnding(contract, maxPages)),
-    )
-
-  /** A 404 is believed the second time: one alone may be a route that was away for a moment. */
-  const read = (number: number, pageSize: number) =>
-    Effect.flatMap(readOnce(number, pageSize), got =>
-      got.isGone ? readOnce(number, pageSize) : Effect.succeed(got),
     )
 
   const remember = (ids: ReadonlyArray<string>, limit: number) => {
@@ -145,7 +141,7 @@ const startPass = (
       size = length === 0 ? size : length
       head = got.ids.filter(isId).slice(0, HEAD_IDS)
     }
-    if (!got.isGone) statedLastPage = lastPageOf(got, size) ?? statedLastPage
+    statedLastPage = lastPageOf(got, size) ?? statedLastPage
     page = number + 1
     if (length === 0) return yield* afterEmpty(got, number)
     if (last.number === number - 1 && isSame(got.ids, last.ids)) return yield* afterRepeat(got, number)
@@ -156,11 +152,12 @@ const startPass = (
     const seenAs = cameAgain(number, got.ids)
     if (seenAs !== undefined) return yield* Effect.fail(circling(contract, number, seenAs))
 
+    isFullSoFar &&= emptyPages === 0 && (last === NONE || last.ids.length === size)
     emptyPages = 0
     remember(got.ids, REMEMBERED_IDS)
     if (last.ids.length < size && last.number === number - 1 && idleRechecks < MAX_IDLE_RECHECKS) short = last
     last = { number, ids: got.ids }
-    step = endsAsStated(got, number, size) ? front : list
+    step = endsAsStated(got, number, size, isFullSoFar) ? front : list
     if (short !== NONE) step = recheck(step)
     // A short page may still grow: a run that goes on reads it again.
     return toPage(got, number, got.records, length < size ? number : number + 1)
@@ -169,7 +166,7 @@ const startPass = (
   const afterEmpty = (got: ReadPage, number: number): Step =>
     Effect.gen(function* () {
       if (number === 1) return toPage(got, number, [], null)
-      if (got.isGone) return yield* afterGone(got, number)
+      if (got.absence !== undefined) return yield* afterAbsent(got, number)
       emptyPages++
       if (statedLastPage !== undefined && statedLastPage > Math.max(number, notBefore)) {
         const stated = yield* read(statedLastPage, size)
@@ -179,25 +176,18 @@ const startPass = (
       return yield* atEnd(got, number)
     })
 
-  /**
-   * A page that is not there is the end only where nothing speaks against it: neither the size stated (by the
-   * last page as it is now, since records may have been deleted) nor the page after it. Unlike an empty page, a
-   * refused one is no proof against a stated size: a size stated too high fails such a list.
-   */
-  const afterGone = (got: ReadPage, number: number): Step =>
+  /** A page that is not there is the end only where nothing speaks against it, or it is there after all by now. */
+  const afterAbsent = (got: ReadPage, number: number): Step =>
     Effect.gen(function* () {
-      if (number < notBefore)
-        return yield* Effect.fail(missingPage(contract, number, `page ${notBefore} holds records`))
-      if (statedLastPage !== undefined && statedLastPage >= number) {
-        statedLastPage = lastPageOf(yield* read(last.number, size), size) ?? statedLastPage
-        if (statedLastPage >= number)
-          return yield* Effect.fail(
-            missingPage(contract, number, `the list is stated to have ${statedLastPage} pages`),
-          )
-      }
-      const following = yield* read(number + 1, size)
-      if (following.ids.length === 0) return yield* atEnd(got, number)
-      return yield* Effect.fail(missingPage(contract, number, `page ${number + 1} holds records`))
+      const seen = { number, notBefore, statedLastPage, last, size }
+      const { evidence, total, lastPage } = yield* evidenceAgainstEnd(read, contract, seen)
+      statedLastPage = lastPage
+      if (evidence === undefined) return yield* atEnd({ ...got, total }, number)
+      const again = yield* read(number, size)
+      if (again.ids.length === 0)
+        return yield* Effect.fail(missingPage(contract, number, got.absence!, evidence))
+      page = number
+      return toPage(again, number, [], number)
     })
 
   const atEnd = (got: ReadPage, number: number): Step =>

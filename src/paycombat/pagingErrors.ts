@@ -5,12 +5,11 @@ const problem = ({ path }: Contract, what: string) =>
   new EndpointError({ reason: "contract", path, message: `GET ${path}: ${what}` })
 
 /** The list goes on, as `evidence` says, but this page of it is not there: it may be back in a later run. */
-export const missingPage = ({ path }: Contract, number: number, evidence: string) =>
+export const missingPage = ({ path }: Contract, number: number, absence: string, evidence: string) =>
   new EndpointError({
     reason: "unavailable",
     path,
-    status: 404,
-    message: `GET ${path}: page ${number} is answered with 404 again and again, although ${evidence}: run again later; if it stays so, ask PayCombat`,
+    message: `GET ${path}: page ${number} ${absence} again and again, although ${evidence}: run again later; if it stays so, ask PayCombat`,
   })
 
 /** The list was there when the run began, and its first page is not any more. */

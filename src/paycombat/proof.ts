@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import { type AccountError, EndpointError } from "../Errors.ts"
 import type { ListSource } from "../Stream.ts"
 import type { Asking, Client } from "./Client.ts"
-import { type Addressing, countsRecords, readPage } from "./listing.ts"
+import { type Addressing, countsRecords, type ReadPage, readPage } from "./listing.ts"
 
 /** Names of the two paging parameters. */
 export type PagingNames = readonly [page: string, size: string]
@@ -62,27 +62,41 @@ export const provePaging = (
   const firstId = first.ids[0]!
   const askedSize = client.account.pageSize
 
-  /** The ids on a page, or undefined where the API refuses these parameters. */
-  const idsOn = (
+  /** A page, or undefined where the API refuses these parameters. */
+  const pageOn = (
     names: PagingNames,
     number: number,
     size: number,
     firstPage = 1,
     asking?: Asking,
-  ): Failing<Ids | undefined> => {
+  ): Failing<ReadPage | undefined> => {
     const [pageParam, sizeParam] = names
     const contract: Addressing & { at: string } = { ...first, pageParam, sizeParam, firstPage }
-    return readPage(client, source, contract, number, size, asking).pipe(
-      Effect.map(({ ids }): Ids | undefined => ids),
-      Effect.catchIf(isAboutTheParameters, () => Effect.succeed(undefined)),
+    return Effect.catchIf(
+      readPage(client, source, contract, number, size, asking),
+      isAboutTheParameters,
+      () => Effect.succeed(undefined),
     )
   }
 
+  const idsOn = (...asked: Parameters<typeof pageOn>): Failing<Ids | undefined> =>
+    Effect.map(pageOn(...asked), page => page?.ids)
+
+  /** The API lists the first page when it is asked for by these names: an answer of nothing is then about the page. */
+  const isAccepted = (names: PagingNames) =>
+    Effect.gen(function* () {
+      if (first.askedWith !== undefined && isSameNames(first.askedWith, names)) return true
+      for (const firstPage of countsRecords(names[0]) ? [1] : [1, 0])
+        if ((yield* idsOn(names, 1, first.ids.length, firstPage))?.includes(firstId)) return true
+      return false
+    })
+
   const isPaged = (names: PagingNames) =>
     Effect.gen(function* () {
-      const second = yield* idsOn(names, 2, first.ids.length)
+      const second = yield* pageOn(names, 2, first.ids.length)
       if (second === undefined) return false
-      if (!second.includes(firstId)) return true
+      if (second.absence !== undefined) return yield* isAccepted(names)
+      if (!second.ids.includes(firstId)) return true
       // The same records again: perhaps the last page, repeated beyond the end.
       const half = Math.floor(first.ids.length / 2)
       const rest = half === 0 ? undefined : yield* idsOn(names, 2, half)

@@ -35,6 +35,8 @@ export const receive = (
       ),
     )
   }).pipe(
+    // 204, and whatever else has no body: it is whole as it is.
+    Effect.catchIf(isEmptyBody, () => Effect.void),
     Effect.mapError((error: HttpClientError | Failure) =>
       "isTransient" in error ? error : ofTransport(asked, error),
     ),
@@ -52,3 +54,6 @@ export const receive = (
     }),
   )
 }
+
+const isEmptyBody = (error: HttpClientError | Failure): boolean =>
+  "reason" in error && error.reason === "EmptyBody"

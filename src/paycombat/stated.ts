@@ -6,11 +6,19 @@ export const lastPageOf = ({ total, pageCount }: ReadPage, size: number): number
   total === undefined ? pageCount : Math.ceil(total / size)
 
 /**
- * Whether this page is the last by what the answer states of the list. Believed only where the page is short by
- * exactly what the total leaves for it: a `total` may count this page, or deleted records, or be an estimate.
+ * Whether this page is the last by the total that the answer states. Believed only where this page is the first short
+ * one, and short by exactly what the total leaves for it: a `total` may count this page, or deleted records, or be an
+ * estimate. A number of pages alone is not believed: nothing in a short page bears it out.
  */
-export const endsAsStated = ({ ids, total, pageCount }: ReadPage, number: number, size: number): boolean =>
+export const endsAsStated = (
+  { ids, total, pageCount }: ReadPage,
+  number: number,
+  size: number,
+  isFirstShort: boolean,
+): boolean =>
+  isFirstShort &&
   number > 1 &&
   ids.length < size &&
-  (total === undefined ? pageCount === number : total - (number - 1) * size === ids.length) &&
+  total !== undefined &&
+  total - (number - 1) * size === ids.length &&
   (pageCount === undefined || pageCount === number)

@@ -5,6 +5,7 @@ import type { Client } from "./Client.ts"
 import type { Contract } from "./discovery.ts"
 import { countsRecords, type ReadPage, readPage } from "./listing.ts"
 import { changed } from "./pagingErrors.ts"
+import { lastPageOf } from "./stated.ts"
 
 /**
  * Questions whose answers only a list that is read in a wrong way gets wrong: a contract may have been changed
@@ -31,6 +32,42 @@ export const isGapAfter = (
     if (!(yield* isSkipped)) return false
     const again = yield* read(page.number, page.size)
     return again.ids.every(id => known.has(id)) && (yield* isSkipped)
+  })
+
+/**
+ * Whether something speaks against the end of a list at a page that is not there: the last page that held records does
+ * not answer any more, the page after this one or the stated last page holds records, or a record stands right behind
+ * the last page. A stated size alone does not, as it does not against an empty page: the pass then holds fewer than are
+ * stated. Also answers what the last page states now.
+ */
+export const evidenceAgainstEnd = (
+  read: Read,
+  contract: Contract,
+  seen: {
+    readonly number: number
+    /** A page up to this number was seen to hold records. */
+    readonly notBefore: number
+    readonly statedLastPage: number | undefined
+    readonly last: { readonly number: number; readonly ids: ReadonlyArray<string> }
+    readonly size: number
+  },
+): Checking<{
+  readonly evidence: string | undefined
+  readonly total: number | undefined
+  readonly lastPage: number | undefined
+}> =>
+  Effect.gen(function* () {
+    const { number, notBefore, last, size } = seen
+    const witness = yield* read(last.number, size)
+    const lastPage = lastPageOf(witness, size) ?? seen.statedLastPage
+    const against = (evidence: string | undefined) => ({ evidence, total: witness.total, lastPage })
+    if (witness.ids.length === 0) return against(`page ${last.number} held records, and is not there either`)
+    for (const other of new Set([notBefore, number + 1, lastPage ?? 0])) {
+      if (other > number && (yield* read(other, size)).ids.length > 0)
+        return against(`page ${other} holds records`)
+    }
+    const isGap = yield* isGapAfter(read, contract, { ...last, size }, witness.ids)
+    return against(isGap ? `a record stands right behind page ${last.number}` : undefined)
   })
 
 /**

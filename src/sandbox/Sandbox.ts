@@ -21,6 +21,7 @@ export {
 } from "./faults.ts"
 export { normalizeDecimal } from "./money.ts"
 export {
+  AFTER_ENDS,
   type AutomaticChange,
   type AutomaticReshape,
   DEFAULT_DETAIL_PATHS,

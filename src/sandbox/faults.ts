@@ -110,6 +110,15 @@ export const FAULTS = {
   empty: { body: "" },
   /** A list of nothing, whatever was asked for. */
   "empty-list": { body: { status: true, message: "OK", data: [] } },
+  /** Nothing, in words that some APIs have for the end of a list. */
+  "no-content": { status: 204, body: "" },
+  "not-found": error(404, "NOT_FOUND"),
+  "no-data": { body: { status: true, message: "OK" } },
+  "nothing-found": { body: { status: false, message: "No data found", data: null } },
+  /** A refusal that names its error. */
+  "failed-envelope": {
+    body: { status: false, message: "Failed", error: { code: 4001, name: "INTERNAL" }, data: null },
+  },
   /** One gibibyte of JSON, and the same as one mebibyte that unpacks to it. */
   gigantic: { chunks: () => gigantic(bytes => bytes) },
   "gzip-bomb": { headers: { "content-encoding": "gzip" }, chunks: () => gigantic(bytes => gzipSync(bytes)) },

@@ -91,6 +91,9 @@ export const listingOf = (world: World, stream: StreamName): Listing => {
 /** Names of a position that counts records; under any other name it counts pages. */
 const COUNTS_RECORDS = new Set(["offset", "skip", "start", "from"])
 
+/** Ends under which a list without records is still answered as an empty list. */
+const LISTS_NONE: ReadonlySet<string> = new Set(["empty", "404", "repeat"])
+
 export interface Page {
   readonly number: number
   readonly size: number
@@ -115,7 +118,7 @@ export const pageOf = (listing: Listing, options: SandboxOptions, query: URLSear
   const position = wholeNumber(query.get(positionName), least) ?? least
   const offset = countsRecords ? position : (position - least) * (options.offsetBy === "asked" ? asked : size)
   const total = listing.total()
-  const isBeyond = offset > 0 && offset >= total
+  const isBeyond = offset >= total && (offset > 0 || !LISTS_NONE.has(options.afterEnd))
   const lastOffset = Math.max(0, Math.floor((total - 1) / size) * size)
   const repeats = isBeyond && options.afterEnd === "repeat"
   return {
@@ -150,6 +153,15 @@ export const upstreamHead = (requestId: string, time: string, status: number, te
 export interface Stamp {
   readonly requestId: string
   readonly time: string
+}
+
+/** Answers for a page beyond the end, by `afterEnd`; what is not among them is answered as a page or as an error. */
+export const NOTHING_HERE: Readonly<Record<string, { readonly status: number; readonly body: string }>> = {
+  "204": { status: 204, body: "" },
+  "no-body": { status: 200, body: "" },
+  "no-data": { status: 200, body: '{"status":true,"message":"OK"}' },
+  "null-data": { status: 200, body: '{"status":true,"message":"OK","data":null}' },
+  "status-false": { status: 200, body: '{"status":false,"message":"No data found"}' },
 }
 
 /** The body of a list answer. Totals stand beside the list, wherever that is. */

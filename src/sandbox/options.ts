@@ -22,6 +22,23 @@ export type Totals = (typeof TOTALS)[number]
 export const ORDERS = ["oldest-first", "newest-first", "shuffled", "updated-first", "updated-last"] as const
 export type Order = (typeof ORDERS)[number]
 
+/**
+ * What a list answers beyond its last page: an empty list, 404, its last page again, 204, a 200 without a body, without
+ * `data`, with `data: null`, or that says `status: false` and no more, and 416. All but the first three also answer so
+ * for a list without records.
+ */
+export const AFTER_ENDS = [
+  "empty",
+  "404",
+  "repeat",
+  "204",
+  "no-body",
+  "no-data",
+  "null-data",
+  "status-false",
+  "416",
+] as const
+
 export const TIME_UNITS = ["seconds", "milliseconds"] as const
 export const TIME_FIELDS = ["created_at", "updated_at"] as const
 
@@ -102,7 +119,7 @@ export interface SandboxOptions {
   readonly offsetBy: "asked" | "served"
   readonly order: Order
   readonly timeFilter: TimeFilter | null
-  readonly afterEnd: "empty" | "404" | "repeat"
+  readonly afterEnd: (typeof AFTER_ENDS)[number]
   /** Whether a removed record leaves its page short (filtered after the limit) instead of pulling up the next. */
   readonly removedLeavesHoles: boolean
   /** Whether list items carry `wallet_account`, or only the by-id answer does (U). */

@@ -1,6 +1,15 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import type { Fault, FaultHook, FaultRequest } from "./faults.ts"
-import { errorBody, type Listing, listBody, listingOf, pageOf, recordBody, type Stamp } from "./list.ts"
+import {
+  errorBody,
+  type Listing,
+  listBody,
+  listingOf,
+  NOTHING_HERE,
+  pageOf,
+  recordBody,
+  type Stamp,
+} from "./list.ts"
 import {
   DEFAULT_DETAIL_PATHS,
   DEFAULT_LIST_PATHS,
@@ -199,6 +208,10 @@ export const makeServer = (world: World, records: Records): SandboxServer => {
     const page = pageOf(listing, options, query)
     if (page.isBeyond && options.afterEnd === "404")
       return refuse(404, "Not Found", "There is no such page", stamp)
+    if (page.isBeyond && options.afterEnd === "416")
+      return refuse(416, "Range Not Satisfiable", "There is no such page", stamp)
+    const nothing = page.isBeyond ? NOTHING_HERE[options.afterEnd] : undefined
+    if (nothing !== undefined) return nothing
     const texts = page.indices.map(index => records.listed(stream, index))
     const body = listBody(options, stream, page, texts, stamp)
     changeAfter(stream, page.indices)

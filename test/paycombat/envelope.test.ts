@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs"
 import { describe, expect, it } from "@effect/vitest"
 import { type Json, type JsonObject, parseJson } from "../../src/Json.ts"
-import { findList, listAt, unwrap, unwrapRecord } from "../../src/paycombat/envelope.ts"
+import { findList, isNothingAt, listAt, unwrap, unwrapRecord } from "../../src/paycombat/envelope.ts"
 
 const fixture = (name: string) =>
   parseJson(readFileSync(new URL(`../fixtures/${name}.json`, import.meta.url), "utf8"))
@@ -26,6 +26,7 @@ describe("unwrap", () => {
       isOk: false,
       code: 400,
       words: ["400", "4001", "BAD_REQUEST"],
+      saysNothing: false,
     })
   })
 
@@ -41,7 +42,36 @@ describe("unwrap", () => {
     [{ status: false, error: { code: 4915112345678, name: "DE89370400440532013000" } }, undefined, []],
     [{ status: false, error: { code: "A".repeat(65), name: "JOHN DOE" } }, undefined, []],
   ])("takes %j for a failure", (body, code, words) => {
-    expect(unwrap(body)).toEqual({ isOk: false, code, words })
+    expect(unwrap(body)).toMatchObject({ isOk: false, code, words })
+  })
+
+  it.each<Json>([
+    { status: false, message: "No data found" },
+    { status: false, message: "No data found", data: null },
+    { status: false, data: [] },
+    { success: false, data: { items: [], total: 0, page: 7 }, error: null },
+    { status: false, status_code: 200, data: "" },
+    { status: false, status_code: 404, error: { code: 404, name: "NOT_FOUND", message: ["none"] } },
+    { status: true, data: { success: false, status_code: 404, error: { code: 404 }, data: null } },
+  ])("hears in %j that there is nothing", body => {
+    expect(unwrap(body)).toMatchObject({ isOk: false, saysNothing: true })
+  })
+
+  it.each<Json>([
+    { status: false, message: "No.", data: [{ id: "a" }] },
+    { status: false, data: { items: [], cursor: "x" } },
+    { status: false, data: "try later" },
+    { status: false, error: "broken" },
+    { status: false, errors: ["broken"] },
+    { status: false, code: "E17", data: null },
+    { status: false, code: 4001, data: [] },
+    { status: false, error: { code: 4040, name: "X" } },
+    { status: false, error: { code: 404 }, code: 500 },
+    { status: true, data: { success: false, status_code: 500, data: null } },
+    { status: false, code: 500, data: { success: false, data: null } },
+    { error: { message: "broken" } },
+  ])("hears in %j that something failed", body => {
+    expect(unwrap(body)).toMatchObject({ isOk: false, saysNothing: false })
   })
 
   it.each<[Json, Json]>([
@@ -140,5 +170,33 @@ describe("listAt", () => {
     "text",
   ])("does not take %j for one", body => {
     expect(listAt(body, "data.items")).toBeUndefined()
+  })
+})
+
+describe("isNothingAt", () => {
+  it.each<Json>([
+    null,
+    {},
+    { status: true, message: "OK" },
+    { status: true, data: null },
+    { status: true, data: { total: 0 } },
+    { status: true, data: { items: null } },
+    { status: true, data: { items: {} } },
+    { status: true, data: { items: "" } },
+    { status: true, data: { success: true, message: "none" } },
+  ])("finds nothing in %j", body => {
+    expect(isNothingAt(body, "data.items")).toBe(true)
+  })
+
+  it.each<Json>([
+    "text",
+    [{ id: "a" }],
+    { status: true, data: "No data found" },
+    { status: true, data: { items: "none" } },
+    { status: true, data: { items: { 0: { id: "a" } } } },
+    { status: true, data: { rows: [{ id: "a" }] } },
+    { status: true, data: { items: [], rows: [{ id: "a" }] } },
+  ])("does not take %j for nothing", body => {
+    expect(isNothingAt(body, "data.items")).toBe(false)
   })
 })

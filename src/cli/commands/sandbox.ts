@@ -1,6 +1,7 @@
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
 import {
+  AFTER_ENDS,
   defaultOptions,
   ENVELOPES,
   ORDERS,
@@ -105,12 +106,7 @@ export const sandbox = Command.make(
       defaultOptions.offsetBy,
       "Whether pages of a cut size lie as far apart as the size asked for, or the size served",
     ),
-    afterEnd: variant(
-      "after-end",
-      ["empty", "404", "repeat"],
-      defaultOptions.afterEnd,
-      "What follows the last page",
-    ),
+    afterEnd: variant("after-end", AFTER_ENDS, defaultOptions.afterEnd, "What follows the last page"),
     change: Options.choice("change", ["insert-front", "insert-back", "touch", "remove"]).pipe(
       Options.optional,
       Options.withDescription("A list changes like this while it is paged through."),
