@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from "node:crypto"
-import { LosslessNumber, parse } from "lossless-json"
+import { LosslessNumber } from "lossless-json"
+import { holdsMoreValues, takeOut } from "./jsonText.ts"
 
 /**
  * JSON without losing digits: a number is a `number` where a double prints the same value again, and a
@@ -46,15 +47,18 @@ export const isPlain = (value: Json): boolean => {
 /** The text stopped in the middle of a value: what a cut connection leaves, so reading again may help. */
 export class TruncatedJsonError extends SyntaxError {}
 
+/** The text holds more values than its reader has memory for. */
+export class TooManyValuesError extends SyntaxError {}
+
 /**
  * Reads a JSON text and keeps the value of every number, and the text of what is nested deeper than `MAX_DEPTH`
- * levels. Of equal keys the last one counts, as in `jsonb`.
+ * levels. Of equal keys the last one counts, as in `jsonb`. A text of more than `valuesMax` values is not parsed.
  * Throws a `SyntaxError` that never quotes the text: it may hold personal data, and messages are stored.
  */
-export const parseJson = (text: string): Json => {
+export const parseJson = (text: string, valuesMax = Number.POSITIVE_INFINITY): Json => {
+  if (holdsMoreValues(text, valuesMax)) throw new TooManyValuesError("JSON of too many values")
   const value = parseNatively(text)
-  if (exceedsDepth(value, MAX_DEPTH)) return parseDeep(text)
-  return MAY_LOSE_DIGITS.test(text) ? (parse(text, null, LOSSLESS) as Json) : value
+  return exceedsDepth(value, MAX_DEPTH) || MAY_LOSE_DIGITS.test(text) ? parseExactly(text) : value
 }
 
 /** The JSON text of a value, with every digit that was read. */
@@ -84,14 +88,9 @@ export const contentHash = (value: Json, version: number): string =>
 
 /**
  * More than 15 significant digits, or an exponent: only such a literal can change on its way through a
- * double. The lossless parser is 20 times slower, hence this scan; taking text for a number only costs time.
+ * double. Reading exactly is slower, hence this scan; taking text for a number only costs time.
  */
 const MAY_LOSE_DIGITS = /(?:^|[:,[])\s*-?(?:\d[\d.]{15,}|[\d.]+[eE])/
-
-const LOSSLESS = {
-  parseNumber: (literal: string) => (isExact(literal) ? Number(literal) : new LosslessNumber(literal)),
-  onDuplicateKey: ({ newValue }: { newValue: unknown }) => newValue,
-}
 
 const parseNatively = (text: string): Json => {
   try {
@@ -124,46 +123,33 @@ const exceedsDepth = (value: Json, levels: number): boolean => {
   return false
 }
 
-/** Reads a text with values beyond the bound: strings that nobody can know beforehand take their place meanwhile. */
-const parseDeep = (text: string): Json => {
+/**
+ * Reads a valid text with values that `JSON.parse` does not keep: strings that nobody can know beforehand take their
+ * place meanwhile. Takes the memory of the text once more, and no more than that per number.
+ */
+const parseExactly = (sent: string): Json => {
   const mark = randomUUID()
-  const deep: Array<DeepJson> = []
-  let flat = ""
-  let from = 0
-  let start = 0
-  let depth = 0
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i)
-    if (code === QUOTE) i = endOfString(text, i)
-    else if ((code === OPENING_BRACKET || code === OPENING_BRACE) && depth++ === MAX_DEPTH) start = i
-    else if ((code === CLOSING_BRACKET || code === CLOSING_BRACE) && --depth === MAX_DEPTH) {
-      flat += `${text.slice(from, start)}"${mark}${deep.length}"`
-      from = i + 1
-      deep.push(new DeepJson(text.slice(start, from)))
-    }
-  }
+  const { text, taken } = takeOut(sent, mark, MAX_DEPTH, isExact)
   const put = (value: Json): Json => {
-    if (typeof value === "string")
-      return value.startsWith(mark) ? deep[Number(value.slice(mark.length))]! : value
-    if (Array.isArray(value)) return value.map(put)
-    if (!isJsonObject(value)) return value
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, put(item)]))
+    if (typeof value === "string") {
+      if (!value.startsWith(mark)) return value
+      const { isNumber, text } = taken[Number(value.slice(mark.length))]!
+      return isNumber ? new LosslessNumber(text) : new DeepJson(text)
+    }
+    if (typeof value !== "object" || value === null) return value
+    // The value was made here, and nobody else has it.
+    const holder = value as Record<string, Json>
+    for (const key of Object.keys(holder)) {
+      const item = holder[key]!
+      const kept = put(item)
+      if (kept !== item) Object.defineProperty(holder, key, { ...DATA, value: kept })
+    }
+    return value
   }
-  return put(parseJson(flat + text.slice(from)))
+  return put(parseNatively(text))
 }
-
-/** Position of the quote that ends the string which begins at `start`. */
-const endOfString = (text: string, start: number): number => {
-  let end = start + 1
-  while (text.charCodeAt(end) !== QUOTE) end += text.charCodeAt(end) === BACKSLASH ? 2 : 1
-  return end
-}
-const QUOTE = 34
-const BACKSLASH = 92
-const OPENING_BRACKET = 91
-const CLOSING_BRACKET = 93
-const OPENING_BRACE = 123
-const CLOSING_BRACE = 125
+/** As `JSON.parse` makes them; assigning to `__proto__` would do something else. */
+const DATA = { configurable: true, enumerable: true, writable: true }
 
 /** One text per value, whatever the order of keys, the white space and the spelling of numbers. */
 export const canonical = (value: Json): string => {

@@ -18,13 +18,13 @@ import {
   ofTransport,
   ofUnsendableToken,
 } from "./answer.ts"
+import { type AnswerBounds, PAGE_BOUNDS } from "./bounds.ts"
 import { type Grant, makePace, monotonicMillis } from "./pace.ts"
 import { MAX_ATTEMPTS, makePatience } from "./patience.ts"
 import { receive } from "./receive.ts"
 import { traced } from "./tracing.ts"
 
 export { MAX_ATTEMPTS } from "./patience.ts"
-export { BODY_LIMIT_BYTES } from "./receive.ts"
 
 const FIRST_BACKOFF_MILLIS = 500
 
@@ -66,6 +66,8 @@ export interface Asking {
   readonly route?: string
   /** An answer without a body is not asked for again: the caller takes it for an answer. */
   readonly takesNoBody?: boolean
+  /** Bounds on the answer; those of a page where absent. */
+  readonly bounds?: AnswerBounds
 }
 
 export interface Client {
@@ -82,7 +84,7 @@ export interface Client {
    *   `unavailable`. `Retry-After`, and a 429 without it, hold back the whole account; beyond
    *   `MAX_RETRY_AFTER`, or three times that without an answer in between, it ends the call. Where a part of the
    *   API failed call after call, further ones are sent once
-   * - HTML, cut or overlong JSON, no body: `malformed`; only cut JSON, and a 200 without a body, are repeated
+   * - HTML, cut JSON, JSON beyond the bounds, no body: `malformed`; only cut JSON, and a 200 without a body, are repeated
    * - 200 whose envelope says that it failed: `failed`, repeated where its code is a transient one (U)
    */
   readonly get: (
@@ -160,7 +162,11 @@ export const make = (
     const token = Redacted.value(account.token)
     const baseUrl = account.baseUrl.replace(/\/+$/, "")
 
-    const attempt = (path: string, query: Query, route: string): Effect.Effect<Answer, Failure> =>
+    const attempt = (
+      path: string,
+      query: Query,
+      { route, bounds = PAGE_BOUNDS }: Asking & { readonly route: string },
+    ): Effect.Effect<Answer, Failure> =>
       Effect.gen(function* () {
         const about = { account: account.name, path: route, token }
         yield* Effect.catchAll(pace.take, ({ millis }) =>
@@ -178,7 +184,7 @@ export const make = (
         const sent = http.execute(request).pipe(
           Effect.mapError(error => ofTransport(asked, error)),
           Effect.tap(hear),
-          Effect.flatMap(response => receive(asked, response, large)),
+          Effect.flatMap(response => receive(asked, response, bounds, large)),
           Effect.timeoutFail({
             duration: account.timeout,
             onTimeout: () => ofTimeout(asked, account.timeout),
@@ -189,7 +195,7 @@ export const make = (
           }),
         )
         const answer = Effect.flatMap(sent, received =>
-          Effect.map(judge(asked, received), body => ({
+          Effect.map(judge(asked, received, bounds), body => ({
             body,
             status: received.status,
             bytes: received.bytes,
@@ -216,16 +222,13 @@ export const make = (
         Effect.sync(() => patience.answered(path)),
       )
 
-    const get = (
-      path: string,
-      query: Query,
-      { attempts: limit = MAX_ATTEMPTS, route = withoutQuery(path), takesNoBody = false }: Asking,
-      attempts = 1,
-    ): ReturnType<Client["get"]> =>
-      Effect.catchAll(attempt(path, query, route), failure =>
+    const get = (path: string, query: Query, asking: Asking, attempts = 1): ReturnType<Client["get"]> =>
+      Effect.catchAll(attempt(path, query, { route: withoutQuery(path), ...asking }), failure =>
         Effect.gen(function* () {
+          const { attempts: limit = MAX_ATTEMPTS, takesNoBody = false } = asking
           const isAnswered = takesNoBody && saysNothing(failure)
-          if (isAnswered || !failure.isTransient || attempts >= Math.min(limit, patience.attempts(path))) {
+          const most = Math.min(limit, failure.attemptsMax ?? limit, patience.attempts(path))
+          if (isAnswered || !failure.isTransient || attempts >= most) {
             if (!isAnswer(failure) && limit === MAX_ATTEMPTS) patience.gaveUp(path)
             return yield* Effect.fail(afterAttempts(failure, attempts))
           }
@@ -239,7 +242,7 @@ export const make = (
           if (statusOf(failure) === 429) yield* pace.pause(backoffMillis)
           // The rest of a pause is the pace's to wait for, or to refuse.
           yield* Effect.sleep(backoffMillis)
-          return yield* get(path, query, { attempts: limit, route, takesNoBody }, attempts + 1)
+          return yield* get(path, query, asking, attempts + 1)
         }),
       )
 

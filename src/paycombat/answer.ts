@@ -1,11 +1,11 @@
 import { Duration, Either } from "effect"
 import { AccountError, EndpointError } from "../Errors.ts"
-import { type Json, parseJson, TruncatedJsonError } from "../Json.ts"
+import { type Json, parseJson, TooManyValuesError, TruncatedJsonError } from "../Json.ts"
+import { type AnswerBounds, PAGE_BOUNDS } from "./bounds.ts"
 import { unwrap } from "./envelope.ts"
 import {
   OF_CUT_BODY,
   OF_FAILED,
-  OF_LARGE_BODY,
   OF_NO_BODY,
   OF_NO_JSON,
   OF_TIMEOUT,
@@ -24,6 +24,8 @@ export interface Failure {
   /** What to do next, where the error does not say so itself: said once, after the last attempt. */
   readonly remedy?: string
   readonly isTransient: boolean
+  /** Attempts after which another is of no use, where they are fewer than usual. */
+  readonly attemptsMax?: number
   /** Wait that the API asked for with `Retry-After`; the whole account keeps it. */
   readonly pauseMillis: number
 }
@@ -50,10 +52,14 @@ export interface Received {
  * says of a failure, the line has only codes and names made for machines: its sentences may name a person, and
  * the line is logged and stored.
  */
-export const judge = (asked: Asked, received: Received): Either.Either<Json, Failure> => {
+export const judge = (
+  asked: Asked,
+  received: Received,
+  bounds: AnswerBounds = PAGE_BOUNDS,
+): Either.Either<Json, Failure> => {
   const { status, headers, text } = received
   if (status === 401) return Either.left(ofRefusedToken(asked))
-  if (status >= 200 && status < 300) return judgeBody(asked, received)
+  if (status >= 200 && status < 300) return judgeBody(asked, received, bounds)
   const says = named(asked, status, wordsIn(text))
   if (status === 408 || status === 429 || status >= 500) {
     const pauseMillis = readRetryAfter(headers, asked.sentAtMillis)
@@ -76,9 +82,9 @@ const sayingNothing = ({ error, ...rest }: Failure): Failure => ({
       : new EndpointError({ ...fieldsOf(error), message: error.message, saysNothing: true }),
 })
 
-const judgeBody = (asked: Asked, received: Received): Either.Either<Json, Failure> => {
+const judgeBody = (asked: Asked, received: Received, bounds: AnswerBounds): Either.Either<Json, Failure> => {
   const { status } = received
-  const body = readBody(asked, received)
+  const body = readBody(asked, received, bounds)
   if (Either.isLeft(body)) return body
   const unwrapped = unwrap(body.right)
   if (unwrapped.isOk) return body
@@ -97,21 +103,33 @@ const withoutBody = (asked: Asked, status: number): Failure => ({
     endpointFailure(asked, "malformed", `answered ${status} without a body`, OF_NO_BODY, status),
   ),
   isTransient: status !== NO_CONTENT,
+  attemptsMax: NO_BODY_ATTEMPTS,
 })
+
+/** Times one request is sent at most where the answer has no body: a mishap passes sooner than that. */
+const NO_BODY_ATTEMPTS = 3
 
 const NO_CONTENT = 204
 /** White space as JSON has it, and a byte order mark. */
 const BLANK = /^[\s\ufeff]*$/
 
-const readBody = (asked: Asked, { status, text, bytes }: Received): Either.Either<Json, Failure> => {
+const readBody = (
+  asked: Asked,
+  { status, text, bytes }: Received,
+  bounds: AnswerBounds,
+): Either.Either<Json, Failure> => {
   if (BLANK.test(text)) return Either.left(withoutBody(asked, status))
   if (/^\s*</.test(text)) {
     const what = `answered HTML, not JSON (${bytes} bytes)`
     return Either.left(endpointFailure(asked, "malformed", what, OF_NO_JSON, status))
   }
   try {
-    return Either.right(parseJson(text))
+    return Either.right(parseJson(text, bounds.values))
   } catch (cause) {
+    if (cause instanceof TooManyValuesError)
+      return Either.left(
+        ofLargeAnswer(asked, bounds, `${bounds.values.toLocaleString("en")} JSON values`, status),
+      )
     const isTransient = cause instanceof TruncatedJsonError
     const what = `answered ${isTransient ? "JSON that ends too early" : (cause as SyntaxError).message} (${bytes} bytes)`
     const remedy = isTransient ? OF_CUT_BODY : OF_NO_JSON
@@ -152,10 +170,14 @@ export const ofTransport = (asked: Asked, cause: unknown): Failure => {
   return unavailable(asked, `connection failed (${code ?? "no code"})`, ofConnection(code))
 }
 
-export const ofLargeBody = (asked: Asked, limitBytes: number, status: number): Failure => {
-  const what = `answered more than ${limitBytes / 2 ** 20} MiB, which is not read`
-  return endpointFailure(asked, "malformed", what, OF_LARGE_BODY, status)
-}
+/** An answer over a bound, `limit` in words: nothing of it was kept. */
+export const ofLargeAnswer = (
+  asked: Asked,
+  { remedy }: AnswerBounds,
+  limit: string,
+  status: number,
+): Failure =>
+  endpointFailure(asked, "malformed", `answered more than ${limit}, which is not read`, remedy, status)
 
 export const ofForeignText = (asked: Asked, status: number, bytes: number): Failure => {
   const what = `answered text that is not UTF-8 (${bytes} bytes)`

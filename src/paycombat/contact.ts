@@ -1,5 +1,6 @@
 import { Clock, Effect } from "effect"
 import { AccountError, EndpointError } from "../Errors.ts"
+import { RECORD_BOUNDS } from "./bounds.ts"
 import { type Client, type Head, Heard } from "./Client.ts"
 
 /** A first question to the API: whether anybody answers, whether it is the API, and what time it is there. */
@@ -30,7 +31,7 @@ export const makeContact = (client: Client, path: (id: string) => string): Effec
     const heard: { head: Head | undefined } = { head: undefined }
     const sentMillis = yield* Clock.currentTimeMillis
     const error = yield* client
-      .get(path(NOBODY), {}, { attempts: ATTEMPTS })
+      .get(path(NOBODY), {}, { attempts: ATTEMPTS, bounds: RECORD_BOUNDS })
       .pipe(
         Effect.provideService(Heard, heard),
         Effect.match({ onSuccess: () => undefined, onFailure: failure => failure }),

@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import { type AccountError, EndpointError } from "../Errors.ts"
+import { RECORD_BOUNDS } from "./bounds.ts"
 import type { Answer, Client } from "./Client.ts"
 
 /** The only place that makes a path of an id. Ids are opaque text (D): one of them may be a step in a path. */
@@ -31,7 +32,7 @@ export const getById = (
 ): Effect.Effect<Answer, AccountError | EndpointError> => {
   const route = endpoint(PLACE)
   return isAddressable(id)
-    ? client.get(endpoint(encodeURIComponent(id)), {}, { route })
+    ? client.get(endpoint(encodeURIComponent(id)), {}, { route, bounds: RECORD_BOUNDS })
     : Effect.fail(
         new EndpointError({
           reason: "contract",

@@ -1,40 +1,57 @@
 import type { HttpClientError } from "@effect/platform/HttpClientError"
 import type { HttpClientResponse } from "@effect/platform/HttpClientResponse"
 import { Effect, type Scope, Stream } from "effect"
-import { type Asked, type Failure, ofForeignText, ofLargeBody, ofTransport, type Received } from "./answer.ts"
+import {
+  type Asked,
+  type Failure,
+  ofForeignText,
+  ofLargeAnswer,
+  ofTransport,
+  type Received,
+} from "./answer.ts"
+import { type AnswerBounds, ERROR_BODY_BYTES, LARGE_BODY_BYTES } from "./bounds.ts"
 
-/** The body of an answer, in bounds: what a server sends must not decide how much memory it takes. */
-
-/** An answer larger than this, unpacked, is not read to its end. A page of 1,000 records is some 1 MiB. */
-export const BODY_LIMIT_BYTES = 64 * 2 ** 20
-/** Answers that grow beyond this are read one at a time: as many as may be under way would be half a gigabyte. */
-const LARGE_BODY_BYTES = 8 * 2 ** 20
-
-/** Reads a body up to the bound, which is on what fetch unpacks: a small body may become a large one. */
+/**
+ * Reads a body up to its bound, which is on what fetch unpacks: a small body may become a large one. Of an error only
+ * the beginning is read, and one that is longer counts as having no body: its status says enough.
+ */
 export const receive = (
   asked: Asked,
   response: HttpClientResponse,
+  bounds: AnswerBounds,
   large: Effect.Semaphore,
 ): Effect.Effect<Received, Failure, Scope.Scope> => {
   const { status, headers } = response
-  const tooLarge = Effect.fail(ofLargeBody(asked, BODY_LIMIT_BYTES, status))
-  if (Number(headers["content-length"]) > BODY_LIMIT_BYTES) return tooLarge
+  const isSuccess = status >= 200 && status < 300
+  const tooLarge = Effect.fail(ofLargeAnswer(asked, bounds, `${bounds.bytes / 2 ** 20} MiB`, status))
+  if (isSuccess && Number(headers["content-length"]) > bounds.bytes) return tooLarge
   let bytes = 0
   let isLarge = false
-  const chunks: Array<Uint8Array> = []
-  const read = Stream.runForEach(response.stream, chunk => {
+  let chunks: Array<Uint8Array> = []
+  const take = (chunk: Uint8Array): Effect.Effect<boolean, Failure, Scope.Scope> => {
     bytes += chunk.byteLength
-    if (bytes > BODY_LIMIT_BYTES) return tooLarge
+    if (!isSuccess && bytes > ERROR_BODY_BYTES) {
+      chunks = []
+      return Effect.succeed(false)
+    }
+    if (bytes > bounds.bytes) return tooLarge
     chunks.push(chunk)
-    if (bytes <= LARGE_BODY_BYTES || isLarge) return Effect.void
+    if (bytes <= LARGE_BODY_BYTES || isLarge) return Effect.succeed(true)
     isLarge = true
     return Effect.uninterruptibleMask(restore =>
       Effect.zipRight(
         restore(large.take(1)),
-        Effect.addFinalizer(() => large.release(1)),
+        Effect.as(
+          Effect.addFinalizer(() => large.release(1)),
+          true,
+        ),
       ),
     )
-  }).pipe(
+  }
+  const read = response.stream.pipe(
+    Stream.mapEffect(take),
+    Stream.takeWhile(goesOn => goesOn),
+    Stream.runDrain,
     // 204, and whatever else has no body: it is whole as it is.
     Effect.catchIf(isEmptyBody, () => Effect.void),
     Effect.mapError((error: HttpClientError | Failure) =>

@@ -42,7 +42,6 @@ export const ofRefusal = (status: number): string => {
 }
 
 export const OF_TIMEOUT = `${NEXT_RUN} raise PAYCOMBAT_TIMEOUT_SECONDS, or lower PAYCOMBAT_PAGE_SIZE`
-export const OF_LARGE_BODY = "lower PAYCOMBAT_PAGE_SIZE"
 export const OF_CUT_BODY = `${NEXT_RUN} lower PAYCOMBAT_PAGE_SIZE, or ask PayCombat`
 export const OF_NO_BODY = THEIRS
 /** Of an answer that is not JSON: a login, a proxy, a page that says "back soon". */

@@ -49,6 +49,9 @@ export const writeRejects = async (tx: Transaction, held: Held, rejects: Readonl
        run_id = excluded.run_id, unlisted_at = NULL`,
     [held.account, held.stream, held.runId, ...arraysOf(columns, rows)],
   )
+  // Of what has no id no other version can be told, and an answer may hold a hundred thousand of them.
+  const named = rows.filter(row => row.record_id !== null)
+  if (named.length === 0) return
   // What a newer version of the same record is rejected for is all that is left to be mended,
   // and the two may have come together.
   await tx.unsafe(
@@ -56,7 +59,7 @@ export const writeRejects = async (tx: Transaction, held: Held, rejects: Readonl
      WHERE r.account = $1 AND r.stream = $2 AND r.kind <> 'field'
        AND r.record_id = s.record_id AND r.content_hash <> s.content_hash
        AND r.read_at < s.read_at::timestamptz`,
-    [held.account, held.stream, ...arraysOf(columns, rows)],
+    [held.account, held.stream, ...arraysOf(columns, named)],
   )
 }
 

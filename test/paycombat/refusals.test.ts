@@ -1,7 +1,7 @@
 import { inspect } from "node:util"
 import { describe, expect, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Logger, LogLevel, Redacted, Tracer } from "effect"
-import { BODY_LIMIT_BYTES } from "../../src/paycombat/Client.ts"
+import { PAGE_BOUNDS } from "../../src/paycombat/bounds.ts"
 import { against, ok, PATH, played, type Reply, TOKEN, text } from "./played.ts"
 
 describe("an answer that will not change is not asked for again:", () => {
@@ -87,7 +87,7 @@ describe("an answer that will not change is not asked for again:", () => {
       const failure = yield* Effect.flip(played(client.get(PATH)))
       expect(failure).toMatchObject({ reason: "malformed" })
       expect(failure.message).toMatch(/more than 64 MiB.*: lower PAYCOMBAT_PAGE_SIZE$/)
-      expect(given).toBeLessThan(BODY_LIMIT_BYTES * 1.1)
+      expect(given).toBeLessThan(PAGE_BOUNDS.bytes * 1.1)
     }),
   )
 })
@@ -149,7 +149,7 @@ describe("large answers", () => {
       let given = 0
       const body = new ReadableStream({ pull: () => void given++ }, { highWaterMark: 0 })
       const { client } = yield* against(
-        () => new Response(body, { headers: { "content-length": String(BODY_LIMIT_BYTES + 1) } }),
+        () => new Response(body, { headers: { "content-length": String(PAGE_BOUNDS.bytes + 1) } }),
       )
       const failure = yield* Effect.flip(played(client.get(PATH)))
       expect(failure).toMatchObject({ reason: "malformed" })

@@ -1,0 +1,93 @@
+/** What can be told of a JSON text without parsing it, and what is made of one that is known to be valid. */
+
+const QUOTE = 34
+const BACKSLASH = 92
+const COMMA = 44
+const MINUS = 45
+const POINT = 46
+const ZERO = 48
+const NINE = 57
+const OPENING_BRACKET = 91
+const CLOSING_BRACKET = 93
+const OPENING_BRACE = 123
+const CLOSING_BRACE = 125
+
+/** A text of fewer characters per value there is not: `[[[]]]` counts one for each two. */
+const CHARS_PER_VALUE_MIN = 1
+
+/** Position of the quote that ends the string which begins at `start`; the end of the text where none does. */
+const endOfString = (text: string, start: number): number => {
+  let end = text.indexOf('"', start + 1)
+  while (end >= 0) {
+    let escapes = 0
+    while (text.charCodeAt(end - 1 - escapes) === BACKSLASH) escapes++
+    if (escapes % 2 === 0) return end
+    end = text.indexOf('"', end + 1)
+  }
+  return text.length
+}
+
+/**
+ * Whether a JSON text holds more values than this: what parsing it costs in memory, whatever its length. An array or an
+ * object counts as two, since it takes more than a number does. Of a text that is not JSON it says nothing.
+ */
+export const holdsMoreValues = (text: string, max: number): boolean => {
+  if (text.length <= CHARS_PER_VALUE_MIN * max) return false
+  let values = 1
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code === QUOTE) i = endOfString(text, i)
+    else if (code === COMMA || code === OPENING_BRACKET || code === OPENING_BRACE) {
+      if (++values > max) return true
+    }
+  }
+  return false
+}
+
+const isOfNumber = (code: number): boolean =>
+  (code >= ZERO && code <= NINE) || code === POINT || (code | 0x20) === 0x65 || code === 43 || code === MINUS
+
+/** Literals up to this length that have no exponent are the same as doubles. */
+const EXACT_LENGTH_MAX = 15
+
+/**
+ * Takes out of a valid JSON text what `JSON.parse` would not keep: numbers that are not `isExact`, and all that is nested
+ * deeper than `depthMax`. Answers the text with strings in their place that begin with `mark`, which must not be in it,
+ * and go on with the place in `taken`.
+ */
+export const takeOut = (
+  text: string,
+  mark: string,
+  depthMax: number,
+  isExact: (literal: string) => boolean,
+): { readonly text: string; readonly taken: ReadonlyArray<{ isNumber: boolean; text: string }> } => {
+  const taken: Array<{ isNumber: boolean; text: string }> = []
+  const kept: Array<string> = []
+  let from = 0
+  let depth = 0
+  let start = 0
+  const take = (isNumber: boolean, end: number) => {
+    kept.push(text.slice(from, start), `"${mark}${taken.length}"`)
+    taken.push({ isNumber, text: text.slice(start, end) })
+    from = end
+  }
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code === QUOTE) i = endOfString(text, i)
+    else if (code === OPENING_BRACKET || code === OPENING_BRACE) {
+      if (depth++ === depthMax) start = i
+    } else if (code === CLOSING_BRACKET || code === CLOSING_BRACE) {
+      if (--depth === depthMax) take(false, i + 1)
+    } else if (depth <= depthMax && (code === MINUS || (code >= ZERO && code <= NINE))) {
+      let end = i + 1
+      while (end < text.length && isOfNumber(text.charCodeAt(end))) end++
+      start = i
+      const literal = text.slice(i, end)
+      const isShort = literal.length <= EXACT_LENGTH_MAX && !/e/i.test(literal)
+      if (!isShort && !isExact(literal)) take(true, end)
+      i = end - 1
+    }
+  }
+  kept.push(text.slice(from))
+  return { text: kept.join(""), taken }
+}

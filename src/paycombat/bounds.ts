@@ -1,0 +1,30 @@
+/** Bounds on one answer: what a server sends must not decide how much memory the program takes. */
+
+export interface AnswerBounds {
+  /** Length of the body, unpacked. */
+  readonly bytes: number
+  /** Arrays, objects and values in it, at any depth: small ones take twenty times the memory of their text. */
+  readonly values: number
+  /** What to do where an answer is larger. */
+  readonly remedy: string
+}
+
+/** A page of a list. One of 1,000 records of 2 KB and 60 values is 2 MiB and 60,000 values. */
+export const PAGE_BOUNDS: AnswerBounds = {
+  bytes: 8 * 2 ** 20,
+  values: 200_000,
+  remedy: "lower PAYCOMBAT_PAGE_SIZE",
+}
+
+/** One record, by its id. The largest that is documented, a checkout with its order, takes 2 KB. */
+export const RECORD_BOUNDS: AnswerBounds = {
+  bytes: 2 ** 20,
+  values: 20_000,
+  remedy: "ask PayCombat why one record is so large",
+}
+
+/** What is read of an error's body: its codes are looked for in it, and it is dropped where it is longer. */
+export const ERROR_BODY_BYTES = 64 * 2 ** 10
+
+/** Answers that grow beyond this are read and parsed one at a time per account. */
+export const LARGE_BODY_BYTES = 2 ** 20
