@@ -1,11 +1,11 @@
 import { hostname } from "node:os"
-import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import type * as HttpClient from "@effect/platform/HttpClient"
 import { Effect, Layer, Option, type Redacted } from "effect"
 import * as Config from "./Config.ts"
 import { ConfigurationError, type LeaseError, type WarehouseError } from "./Errors.ts"
 import { type RunOptions, runOnce } from "./Pipeline.ts"
 import { redactedHeaders } from "./paycombat/Client.ts"
+import { ownHttpClient } from "./paycombat/http.ts"
 import { rebuildIn } from "./Rebuild.ts"
 import {
   everyRejectIn,
@@ -56,7 +56,10 @@ export type { QueryAnswer } from "./warehouse/query.ts"
 export type { RunSummary, StreamSummary, SyncSummary } from "./warehouse/Summary.ts"
 
 /** What speaks HTTP. The token's header is redacted for the whole application. */
-export const http: Layer.Layer<HttpClient.HttpClient> = Layer.merge(FetchHttpClient.layer, redactedHeaders)
+export const http: Layer.Layer<HttpClient.HttpClient, ConfigurationError> = Layer.merge(
+  ownHttpClient,
+  redactedHeaders,
+)
 
 /** Brings the database up to date. */
 export const migrateWarehouse: Effect.Effect<

@@ -21,6 +21,7 @@ import {
 import { type AnswerBounds, PAGE_BOUNDS } from "./bounds.ts"
 import { type Grant, makePace, monotonicMillis } from "./pace.ts"
 import { MAX_ATTEMPTS, makePatience } from "./patience.ts"
+import { ProxyInUse } from "./proxy.ts"
 import { receive } from "./receive.ts"
 import { traced } from "./tracing.ts"
 
@@ -161,6 +162,7 @@ export const make = (
     const now = Effect.map(monotonicMillis, millis => new Date(startMillis + millis - startMonotonic))
     const token = Redacted.value(account.token)
     const baseUrl = account.baseUrl.replace(/\/+$/, "")
+    const proxy = (yield* ProxyInUse).of(baseUrl)?.label
 
     const attempt = (
       path: string,
@@ -168,7 +170,7 @@ export const make = (
       { route, bounds = PAGE_BOUNDS }: Asking & { readonly route: string },
     ): Effect.Effect<Answer, Failure> =>
       Effect.gen(function* () {
-        const about = { account: account.name, path: route, token }
+        const about = { account: account.name, path: route, token, proxy }
         yield* Effect.catchAll(pace.take, ({ millis }) =>
           Effect.flatMap(Clock.currentTimeMillis, now =>
             Effect.fail(ofPause({ ...about, sentAtMillis: now }, millis)),

@@ -2,15 +2,17 @@ import { Duration, Either } from "effect"
 import { AccountError, EndpointError } from "../Errors.ts"
 import { type Json, parseJson, TooManyValuesError, TruncatedJsonError } from "../Json.ts"
 import { type AnswerBounds, PAGE_BOUNDS } from "./bounds.ts"
-import { unwrap } from "./envelope.ts"
+import { findList, unwrap } from "./envelope.ts"
 import {
   OF_CUT_BODY,
   OF_FAILED,
   OF_NO_BODY,
   OF_NO_JSON,
+  OF_PROXY_CONNECTION,
   OF_TIMEOUT,
   ofConnection,
   ofPassing,
+  ofProxy,
   ofRefusal,
 } from "./remedies.ts"
 
@@ -36,6 +38,8 @@ export interface Asked {
   readonly path: string
   readonly token: string
   readonly sentAtMillis: number
+  /** The proxy that the request goes through, as it may be told. */
+  readonly proxy?: string | undefined
 }
 
 /** An answer as it arrived. */
@@ -87,7 +91,11 @@ const judgeBody = (asked: Asked, received: Received, bounds: AnswerBounds): Eith
   const body = readBody(asked, received, bounds)
   if (Either.isLeft(body)) return body
   const unwrapped = unwrap(body.right)
-  if (unwrapped.isOk) return body
+  if (unwrapped.isOk) {
+    const isTooLong = (findList(body.right)?.records.length ?? 0) > bounds.records
+    const limit = `${bounds.records.toLocaleString("en")} records`
+    return isTooLong ? Either.left(ofLargeAnswer(asked, bounds, limit, status)) : body
+  }
   const { code = 0, words, saysNothing } = unwrapped
   // PayCombat passes its provider's envelope on: a code of the kind that HTTP would have us repeat is repeated.
   const isTransient = code === 408 || code === 429 || code >= 500
@@ -161,13 +169,25 @@ export const ofUnsendableToken = (account: string): AccountError =>
 export const ofPause = (asked: Asked, leftMillis: number): Failure =>
   endpointFailure(asked, "unavailable", "PayCombat asked for a pause", tryAgain(asked, leftMillis))
 
+const through = ({ proxy }: Asked) => (proxy === undefined ? "" : ` through the proxy ${proxy}`)
+
 export const ofTimeout = (asked: Asked, timeout: Duration.Duration): Failure =>
-  unavailable(asked, `no complete answer within ${Duration.toSeconds(timeout)} s`, OF_TIMEOUT)
+  unavailable(
+    asked,
+    `no complete answer${through(asked)} within ${Duration.toSeconds(timeout)} s`,
+    OF_TIMEOUT,
+  )
 
 /** Only the system's code of the cause is told: messages of the transport may quote headers. */
 export const ofTransport = (asked: Asked, cause: unknown): Failure => {
+  const refusal = proxyRefusal(cause)
+  if (asked.proxy !== undefined && refusal !== undefined) {
+    const what = `the proxy ${asked.proxy} refused the connection with ${refusal}`
+    return { ...unavailable(asked, what, ofProxy(refusal)), isTransient: refusal >= 500 }
+  }
   const code = systemCode(cause)
-  return unavailable(asked, `connection failed (${code ?? "no code"})`, ofConnection(code))
+  const remedy = asked.proxy === undefined ? ofConnection(code) : OF_PROXY_CONNECTION
+  return unavailable(asked, `connection${through(asked)} failed (${code ?? "no code"})`, remedy)
 }
 
 /** An answer over a bound, `limit` in words: nothing of it was kept. */
@@ -270,6 +290,15 @@ const wordsIn = (text: string): ReadonlyArray<string> => {
 const named = ({ token }: Asked, status: number, words: ReadonlyArray<string>): string => {
   const told = words.filter(word => word !== String(status) && !word.includes(token))
   return told.length === 0 ? "" : ` (${told.join(" ")})`
+}
+
+/** The status with which a proxy refused to make a tunnel: undici has it in words only. */
+const proxyRefusal = (cause: unknown): number | undefined => {
+  for (let error = cause, depth = 0; error instanceof Error && depth < 5; error = error.cause, depth++) {
+    const status = /^Proxy response \((\d{3})\)/.exec(error.message)?.[1]
+    if (status !== undefined) return Number(status)
+  }
+  return undefined
 }
 
 const systemCode = (cause: unknown): string | undefined => {

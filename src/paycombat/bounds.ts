@@ -5,14 +5,21 @@ export interface AnswerBounds {
   readonly bytes: number
   /** Arrays, objects and values in it, at any depth: small ones take twenty times the memory of their text. */
   readonly values: number
+  /** Items of a list in it: each costs more than its values, until it is a row or a reject. */
+  readonly records: number
   /** What to do where an answer is larger. */
   readonly remedy: string
 }
 
-/** A page of a list. One of 1,000 records of 2 KB and 60 values is 2 MiB and 60,000 values. */
+/**
+ * A page of a list. One of 1,000 records of 2 KB and 60 values is 2 MiB and 60,000 values; one of 10,000 transactions is
+ * 6 MiB and 280,000.
+ */
 export const PAGE_BOUNDS: AnswerBounds = {
   bytes: 8 * 2 ** 20,
-  values: 200_000,
+  values: 400_000,
+  // As many as PAYCOMBAT_PAGE_SIZE lets a run ask for.
+  records: 10_000,
   remedy: "lower PAYCOMBAT_PAGE_SIZE",
 }
 
@@ -20,6 +27,7 @@ export const PAGE_BOUNDS: AnswerBounds = {
 export const RECORD_BOUNDS: AnswerBounds = {
   bytes: 2 ** 20,
   values: 20_000,
+  records: 10_000,
   remedy: "ask PayCombat why one record is so large",
 }
 

@@ -1,16 +1,17 @@
-import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as HttpClient from "@effect/platform/HttpClient"
 import { Effect, Layer, Option } from "effect"
+import type { ConfigurationError } from "../Errors.ts"
 import { redactedHeaders } from "./Client.ts"
+import { ownHttpClient } from "./http.ts"
 
 /** The HTTP client that is provided where this is used; one of our own where none is. Redacts the token's header. */
-export const givenClient: Layer.Layer<HttpClient.HttpClient> = Layer.merge(
+export const givenClient: Layer.Layer<HttpClient.HttpClient, ConfigurationError> = Layer.merge(
   redactedHeaders,
   Layer.unwrapEffect(
     Effect.map(
       Effect.serviceOption(HttpClient.HttpClient),
       Option.match({
-        onNone: () => FetchHttpClient.layer,
+        onNone: () => ownHttpClient,
         onSome: given => Layer.succeed(HttpClient.HttpClient, given),
       }),
     ),

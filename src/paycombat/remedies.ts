@@ -18,13 +18,25 @@ const OF_CONNECTION: ReadonlyArray<readonly [code: RegExp, remedy: string]> = [
   ],
   [
     /TIMEOUT|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH/,
-    `no way there; ${NEXT_RUN} check firewall and proxy: this program connects directly`,
+    `no way there; ${NEXT_RUN} check the firewall; where a proxy is needed, set HTTPS_PROXY`,
   ],
 ]
 
 export const ofConnection = (code: string | undefined): string =>
   OF_CONNECTION.find(([codes]) => codes.test(code ?? ""))?.[1] ??
   `${NEXT_RUN} check PAYCOMBAT_BASE_URL and the way there, or ask PayCombat`
+
+const CHECK_PROXY = "check HTTPS_PROXY and HTTP_PROXY; hosts in NO_PROXY are asked directly"
+
+/** Of a connection by way of a proxy: either may have failed, or the way between them. */
+export const OF_PROXY_CONNECTION = `${NEXT_RUN} ${CHECK_PROXY}`
+
+/** Of a proxy that makes no connection, by its status. */
+export const ofProxy = (status: number): string => {
+  if (status === 407)
+    return "put the user and the password that it asks for into its address, and percent-encode them"
+  return `ask who runs the proxy whether it lets this host through; ${CHECK_PROXY}`
+}
 
 const CHECK_ADDRESS = "check that PAYCOMBAT_BASE_URL is the API's address"
 const TOO_FAST = `${NEXT_RUN} lower PAYCOMBAT_RATE_PER_SECOND`

@@ -1,4 +1,4 @@
-import { Duration, Effect, Logger, LogLevel, Option, type Redacted } from "effect"
+import { Duration, Effect, Layer, Logger, LogLevel, Option, type Redacted } from "effect"
 import { http } from "../../src/App.ts"
 import type { AccountSettings, DatabaseSettings } from "../../src/Config.ts"
 import { type Examination, examine, type StreamReport } from "../../src/Doctor.ts"
@@ -40,7 +40,7 @@ export const examined = (
       isNaming: true,
       allStreams: all,
     })
-  }).pipe(Effect.provide(http), Logger.withMinimumLogLevel(LogLevel.None))
+  }).pipe(Effect.provide(Layer.orDie(http)), Logger.withMinimumLogLevel(LogLevel.None))
 
 /** The messages of a check, with their level: `warn …`. */
 export const linesOf = (

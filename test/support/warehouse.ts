@@ -100,7 +100,7 @@ export const syncOnce = (
   }).pipe(
     Effect.provide(
       Layer.merge(
-        http,
+        Layer.orDie(http),
         Layer.succeed(
           Warehouse,
           Warehouse.of({

@@ -1,0 +1,139 @@
+import { createServer } from "node:http"
+import { describe, expect, it } from "@effect/vitest"
+import { ConfigProvider, Effect } from "effect"
+import { make } from "../../src/paycombat/Client.ts"
+import { ownHttpClient } from "../../src/paycombat/http.ts"
+import { configuredProxies } from "../../src/paycombat/proxy.ts"
+import { HIDDEN_HOST, listening, startProxy } from "../support/proxy.ts"
+import { accountOf, startSandbox } from "./support.ts"
+
+const PATH = "/api/v1/checkout/get-all"
+const hidden = (scheme: "http" | "https") => ({ url: `${scheme}://${HIDDEN_HOST}`, token: "sandbox-token" })
+
+const withVariables = (variables: Readonly<Record<string, string>>) =>
+  Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(variables))))
+
+/** Asks a server by the program's own HTTP client, with these variables set. */
+const asking = (
+  server: { readonly url: string; readonly token: string },
+  variables: Readonly<Record<string, string>>,
+) =>
+  Effect.flatMap(make(accountOf(server)), client => client.get(PATH, {}, { attempts: 1 })).pipe(
+    Effect.provide(ownHttpClient),
+    withVariables(variables),
+  )
+
+describe("a proxy of the environment", () => {
+  for (const variable of ["HTTP_PROXY", "http_proxy"]) {
+    it.scopedLive(`leads to a host that it alone knows: ${variable}`, () =>
+      Effect.gen(function* () {
+        const sandbox = yield* startSandbox()
+        const proxy = yield* startProxy(Number(new URL(sandbox.url).port))
+        const address = proxy.address.replace("127.0.0.1", "user%40a:p%C3%A4ss@127.0.0.1")
+        const { status, bytes } = yield* asking(hidden("http"), { [variable]: `http://${address}` })
+        expect([status, bytes > 1_000]).toEqual([200, true])
+        expect(proxy.asked).toEqual([`http://${HIDDEN_HOST}${PATH}`])
+        expect(proxy.authorizations).toEqual([`Basic ${Buffer.from("user@a:p\u00e4ss").toString("base64")}`])
+      }),
+    )
+  }
+
+  it.scopedLive("is asked by host and port alone where the API speaks TLS, and never for the token", () =>
+    Effect.gen(function* () {
+      const { asked, address } = yield* startProxy(1, 403)
+      const error = yield* Effect.flip(asking(hidden("https"), { HTTPS_PROXY: address }))
+      expect(asked).toEqual([`CONNECT ${HIDDEN_HOST}:443`])
+      expect(error.message).toContain(
+        `the proxy ${address} (HTTPS_PROXY) refused the connection with 403: ask who runs the proxy`,
+      )
+    }),
+  )
+
+  it.scopedLive("that wants a password is named without the one it was given", () =>
+    Effect.gen(function* () {
+      const { address } = yield* startProxy(1, 407)
+      const variables = { https_proxy: `http://someone:secret@${address}` }
+      const error = yield* Effect.flip(asking(hidden("https"), variables))
+      expect(error.message).toContain(`the proxy ${address} (https_proxy) refused the connection with 407`)
+      expect(error.message).not.toMatch(/someone|secret/)
+    }),
+  )
+
+  it.scopedLive("that is not there is named", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(
+        asking(hidden("https"), { HTTPS_PROXY: "http://someone:secret@127.0.0.1:9" }),
+      )
+      expect(error.message).toContain(
+        "connection through the proxy 127.0.0.1:9 (HTTPS_PROXY) failed (ECONNREFUSED): ",
+      )
+      expect(error.message).toContain("check HTTPS_PROXY")
+      expect(error.message).not.toMatch(/someone|secret/)
+    }),
+  )
+
+  it.scopedLive("is not asked for loopback, where it could lead nowhere", () =>
+    Effect.gen(function* () {
+      const sandbox = yield* startSandbox()
+      const { asked, address } = yield* startProxy(1)
+      expect((yield* asking(sandbox, { HTTP_PROXY: address })).status).toBe(200)
+      expect(asked).toEqual([])
+    }),
+  )
+
+  it.scopedLive("follows no redirect either", () =>
+    Effect.gen(function* () {
+      const port = yield* listening(
+        createServer((_, response) => void response.writeHead(302, { location: "/elsewhere" }).end()),
+      )
+      const { asked, address } = yield* startProxy(port)
+      const error = yield* Effect.flip(asking(hidden("http"), { HTTP_PROXY: address }))
+      expect(error.message).toContain("a redirect, which is not followed")
+      expect(asked).toHaveLength(1)
+    }),
+  )
+})
+
+describe("NO_PROXY", () => {
+  const cases: ReadonlyArray<readonly [string, string, isDirect: boolean]> = [
+    ["", "https://api.example", false],
+    ["*", "https://api.example", true],
+    ["api.example", "https://api.example", true],
+    ["example", "https://api.example", true],
+    [".example", "https://api.example", true],
+    ["*.example", "https://api.example", true],
+    ["pi.example", "https://api.example", false],
+    ["other, API.example", "https://api.example", true],
+    ["other api.example:443", "https://api.example", true],
+    ["api.example:8443", "https://api.example", false],
+    ["10.0.0.0/8", "https://10.2.3.4", true],
+    ["10.0.0.0/8", "https://11.2.3.4", false],
+    ["10.0.0.0/99", "https://10.2.3.4", false],
+    ["2.3.4", "https://1.2.3.4", false],
+    ["::2", "https://[::2]", true],
+    ["", "https://localhost:8787", true],
+    ["", "https://127.1.2.3", true],
+    ["", "https://[::1]", true],
+    ["", "http://api.example", true],
+  ]
+  it.effect.each([...cases])("%s and %s", ([noProxy, address, isDirect]) =>
+    Effect.gen(function* () {
+      const { of } = yield* configuredProxies
+      expect(of(address) === undefined).toBe(isDirect)
+    }).pipe(withVariables({ HTTPS_PROXY: "proxy.example:3128", NO_PROXY: noProxy })),
+  )
+})
+
+describe("a proxy that cannot be used", () => {
+  it.effect.each([
+    ["socks5://user:secret@proxy.example", "HTTPS_PROXY names a proxy of the kind socks5"],
+    ["http://user:secret@", "HTTPS_PROXY is not an address"],
+  ])("is refused by its variable: %s", ([value, message]) =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(configuredProxies)
+      expect(error).toMatchObject({ _tag: "ConfigurationError" })
+      expect(error.message).toContain(message)
+      expect(error.message).not.toContain("secret")
+    }).pipe(withVariables({ HTTPS_PROXY: value! })),
+  )
+})
