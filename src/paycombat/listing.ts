@@ -71,7 +71,7 @@ export const ourList = (source: ListSource, body: Json): FoundList | undefined =
 export const readPage = (
   client: Client,
   source: ListSource,
-  contract: Addressing & { readonly at: string },
+  contract: Place,
   number: number,
   size: number,
   asking?: Asking,
@@ -80,17 +80,20 @@ export const readPage = (
   return Effect.flatMap(once, page => (page.absence === undefined ? Effect.succeed(page) : once))
 }
 
+/** Where a list is. One that showed no record (`verified` false) may have nothing on its first page either. */
+type Place = Addressing & { readonly at: string; readonly verified?: boolean }
+
 const readOnce = (
   client: Client,
   source: ListSource,
-  contract: Addressing & { readonly at: string },
+  contract: Place,
   number: number,
   size: number,
   asking?: Asking,
 ): Effect.Effect<ReadPage, AccountError | EndpointError> => {
   const { path, at } = contract
-  const mayBeBeyondEnd = number > 1
-  return client.get(path, queryOf(contract, number, size), { ...asking, takesNoBody: mayBeBeyondEnd }).pipe(
+  const mayBeAbsent = number > 1 || contract.verified === false
+  return client.get(path, queryOf(contract, number, size), { ...asking, takesNoBody: mayBeAbsent }).pipe(
     Effect.flatMap(({ body, readAt, bytes }) => {
       const list = listAt(body, at)
       // Empty here, and with records elsewhere: its place has changed, this is not its end.
@@ -103,16 +106,19 @@ const readOnce = (
           absence: undefined,
           ids: list.records.map(record => idOf(source, record)),
         })
-      return mayBeBeyondEnd && isNothingAt(body, at)
+      return mayBeAbsent && isNothingAt(body, at)
         ? Effect.succeed(absentPage(at, readAt, "holds no list"))
         : Effect.fail(noListAt(contract, number))
     }),
     Effect.catchIf(
-      error => mayBeBeyondEnd && error._tag === "EndpointError" && error.saysNothing === true,
+      error => mayBeAbsent && saysNothing(error) && (number > 1 || !isNotFound(error)),
       error => Effect.map(client.now, now => absentPage(at, now, absenceOf(error as EndpointError))),
     ),
   )
 }
+
+const saysNothing = (error: AccountError | EndpointError): boolean =>
+  error._tag === "EndpointError" && error.saysNothing === true
 
 const absentPage = (at: string, readAt: Date, absence: string): ReadPage => ({
   at,

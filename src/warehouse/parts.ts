@@ -2,7 +2,7 @@ import type { Stream } from "../Stream.ts"
 import type { Version } from "./prepare.ts"
 
 /** Characters of records that one statement carries: a text of V8's ends at 2^29, and Postgres reads a statement whole. */
-export const STATEMENT_CHARS_MAX = 2 ** 24
+export const STATEMENT_CHARS_MAX = 2 ** 21
 
 /** Cuts a list where the next item would make a piece too long; one that is too long by itself stays alone. */
 export const cutByLength = <A extends { readonly raw: string }>(

@@ -1,0 +1,69 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { AFTER_ENDS, DEFAULT_LIST_PATHS, FAULTS, type FaultName } from "../../src/sandbox/Sandbox.ts"
+import { bench, streamOf } from "../support/warehouse.ts"
+
+const PAYOUTS = { only: ["payouts"] }
+const CONFIGURED = { ...PAYOUTS, account: { paths: DEFAULT_LIST_PATHS } }
+const SAYING_NOTHING: ReadonlyArray<FaultName> = [
+  "no-content",
+  "no-data",
+  "nothing-found",
+  "empty",
+  "empty-list",
+]
+
+describe("the end of a list", () => {
+  for (const afterEnd of AFTER_ENDS.slice(3)) {
+    it.scopedLive(`is the end of a run when the API says ${afterEnd}, and is asked beyond in the next`, () =>
+      Effect.gen(function* () {
+        const { sandbox, sync, value } = yield* bench({ afterEnd })
+        expect(streamOf(yield* sync(PAYOUTS), "payouts")).toMatchObject({ status: "complete", inserted: 20 })
+        sandbox.insert("payouts", 1, "back")
+        expect(streamOf(yield* sync({ ...PAYOUTS, full: true }), "payouts").inserted).toBe(1)
+        expect(yield* value("SELECT count(*) FROM warehouse.payouts")).toBe("21")
+      }),
+    )
+  }
+
+  it.scopedLive("is believed though more records are stated, and the run says so", () =>
+    Effect.gen(function* () {
+      const { sync } = yield* bench({ afterEnd: "404", totals: "total", totalSkew: 1 })
+      const { status, error, note } = streamOf(yield* sync(PAYOUTS), "payouts")
+      expect([status, error]).toEqual(["complete", null])
+      expect(note).toContain("states 21 payouts, its pages hold 20")
+    }),
+  )
+})
+
+describe("a list that holds nothing, in whatever words", () => {
+  for (const name of SAYING_NOTHING) {
+    it.scopedLive(`is believed where its path is configured and nothing is stored: ${name}`, () =>
+      Effect.gen(function* () {
+        const { sandbox, sync, value } = yield* bench()
+        sandbox.setFault(({ path }) => (path.includes("/payout") ? FAULTS[name] : undefined))
+        if (name === "nothing-found") expect(streamOf(yield* sync(PAYOUTS), "payouts").status).toBe("failed")
+        const believed = streamOf(yield* sync(CONFIGURED), "payouts")
+        expect([believed.status, believed.error]).toEqual(["complete", null])
+        expect(believed.note).toContain("lists nothing")
+        sandbox.setFault(null)
+        expect(streamOf(yield* sync(CONFIGURED), "payouts").inserted).toBe(20)
+        sandbox.setFault(({ path }) => (path.includes("/payout") ? FAULTS[name] : undefined))
+        const refuted = streamOf(yield* sync(CONFIGURED), "payouts")
+        expect(refuted.status).toBe("failed")
+        expect(refuted.error).toContain("nothing was booked as removed")
+        expect(yield* value("SELECT count(*) FROM warehouse.payouts WHERE removed_at IS NULL")).toBe("20")
+      }),
+    )
+  }
+
+  it.scopedLive("is a failure where it names its error", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync } = yield* bench()
+      sandbox.setFault(({ path }) => (path.includes("/payout") ? FAULTS["failed-envelope"] : undefined))
+      const { status, error } = streamOf(yield* sync(CONFIGURED), "payouts")
+      expect(status).toBe("failed")
+      expect(error).toContain("failed although HTTP says 200 (4001 INTERNAL)")
+    }),
+  )
+})
