@@ -90,7 +90,7 @@ export const contentHash = (value: Json, version: number): string =>
  * More than 15 significant digits, or an exponent: only such a literal can change on its way through a
  * double. Reading exactly is slower, hence this scan; taking text for a number only costs time.
  */
-const MAY_LOSE_DIGITS = /(?:^|[:,[])\s*-?(?:\d[\d.]{15,}|[\d.]+[eE])/
+const MAY_LOSE_DIGITS = /(?:^|[:,[])\s*-?(?:\d[\d.]{15}|[\d.]{1,15}[eE])/
 
 const parseNatively = (text: string): Json => {
   try {
@@ -133,8 +133,8 @@ const parseExactly = (sent: string): Json => {
   const put = (value: Json): Json => {
     if (typeof value === "string") {
       if (!value.startsWith(mark)) return value
-      const { isNumber, text } = taken[Number(value.slice(mark.length))]!
-      return isNumber ? new LosslessNumber(text) : new DeepJson(text)
+      const text = taken[Number(value.slice(mark.length))]!
+      return /^[[{]/.test(text) ? new DeepJson(text) : new LosslessNumber(text)
     }
     if (typeof value !== "object" || value === null) return value
     // The value was made here, and nobody else has it.
@@ -186,7 +186,11 @@ const isExact = (literal: string): boolean => {
 
 /** `-120.50` → `-1205e-1`: equal values, equal texts. The exponent is not spelled out, `1e999999999` is short. */
 const normalForm = (literal: string): string => {
-  const [, sign, whole, fraction = "", exponent = "0"] = NUMBER.exec(literal)!
+  // By position, not by a pattern: a literal may be as long as an answer, and a pattern runs out of stack.
+  const sign = literal.startsWith("-") ? "-" : ""
+  const mark = literal.search(/[eE]/)
+  const exponent = mark < 0 ? "0" : literal.slice(mark + 1)
+  const [whole = "", fraction = ""] = literal.slice(sign.length, mark < 0 ? undefined : mark).split(".")
   const digits = whole + fraction
   let start = 0
   while (digits.charCodeAt(start) === ZERO) start++
@@ -195,5 +199,4 @@ const normalForm = (literal: string): string => {
   while (digits.charCodeAt(end - 1) === ZERO) end--
   return `${sign}${digits.slice(start, end)}e${Number(exponent) - fraction.length + digits.length - end}`
 }
-const NUMBER = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/
 const ZERO = 48

@@ -60,15 +60,15 @@ export const takeOut = (
   mark: string,
   depthMax: number,
   isExact: (literal: string) => boolean,
-): { readonly text: string; readonly taken: ReadonlyArray<{ isNumber: boolean; text: string }> } => {
-  const taken: Array<{ isNumber: boolean; text: string }> = []
+): { readonly text: string; readonly taken: ReadonlyArray<string> } => {
+  const taken: Array<string> = []
   const kept: Array<string> = []
   let from = 0
   let depth = 0
   let start = 0
-  const take = (isNumber: boolean, end: number) => {
+  const take = (end: number) => {
     kept.push(text.slice(from, start), `"${mark}${taken.length}"`)
-    taken.push({ isNumber, text: text.slice(start, end) })
+    taken.push(text.slice(start, end))
     from = end
   }
   for (let i = 0; i < text.length; i++) {
@@ -77,14 +77,14 @@ export const takeOut = (
     else if (code === OPENING_BRACKET || code === OPENING_BRACE) {
       if (depth++ === depthMax) start = i
     } else if (code === CLOSING_BRACKET || code === CLOSING_BRACE) {
-      if (--depth === depthMax) take(false, i + 1)
+      if (--depth === depthMax) take(i + 1)
     } else if (depth <= depthMax && (code === MINUS || (code >= ZERO && code <= NINE))) {
       let end = i + 1
       while (end < text.length && isOfNumber(text.charCodeAt(end))) end++
       start = i
       const literal = text.slice(i, end)
       const isShort = literal.length <= EXACT_LENGTH_MAX && !/e/i.test(literal)
-      if (!isShort && !isExact(literal)) take(true, end)
+      if (!isShort && !isExact(literal)) take(end)
       i = end - 1
     }
   }

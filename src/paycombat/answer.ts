@@ -139,7 +139,7 @@ const readBody = (
         ofLargeAnswer(asked, bounds, `${bounds.values.toLocaleString("en")} JSON values`, status),
       )
     const isTransient = cause instanceof TruncatedJsonError
-    const what = `answered ${isTransient ? "JSON that ends too early" : (cause as SyntaxError).message} (${bytes} bytes)`
+    const what = `answered ${cause instanceof SyntaxError ? cause.message : "JSON that cannot be read"} (${bytes} bytes)`
     const remedy = isTransient ? OF_CUT_BODY : OF_NO_JSON
     return Either.left({ ...endpointFailure(asked, "malformed", what, remedy, status), isTransient })
   }

@@ -13,11 +13,11 @@ export interface AnswerBounds {
 
 /**
  * A page of a list. One of 1,000 records of 2 KB and 60 values is 2 MiB and 60,000 values; of transactions,
- * which have 27 values of 600 bytes in all, 7,000 fit.
+ * which have 27 values of 600 bytes in all, 5,500 fit.
  */
 export const PAGE_BOUNDS: AnswerBounds = {
   bytes: 8 * 2 ** 20,
-  values: 200_000,
+  values: 150_000,
   // As many as PAYCOMBAT_PAGE_SIZE lets a run ask for.
   records: 10_000,
   remedy: "lower PAYCOMBAT_PAGE_SIZE",

@@ -13,6 +13,9 @@ const SUSPECT = /\\u(0000|d[89a-f][0-9a-f]{2})/i
 const WHOLE_DIGITS_MAX = 131_072
 const FRACTION_DIGITS_MAX = 16_383
 
+/** A longer literal is refused unread: a pattern would run out of stack in it. */
+const LITERAL_LENGTH_MAX = WHOLE_DIGITS_MAX + FRACTION_DIGITS_MAX + 100
+
 const reasonFor = (text: string): string | undefined =>
   text.includes("\u0000")
     ? "holds the character U+0000, which Postgres cannot store"
@@ -27,6 +30,7 @@ const NUMBER = /^-?0*(\d*)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/
 
 /** Whether `numeric` can hold a JSON number; its digits are counted with the exponent written out. */
 const isNumeric = (literal: string): boolean => {
+  if (literal.length > LITERAL_LENGTH_MAX) return false
   const [, whole = "", fraction = "", exponent = "0"] = NUMBER.exec(literal) ?? []
   const power = Number(exponent)
   const isZero = whole === "" && /^0*$/.test(fraction)
