@@ -1,0 +1,79 @@
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { PAGE_BOUNDS } from "../../src/paycombat/bounds.ts"
+import { DEFAULT_LIST_PATHS, start } from "../../src/sandbox/Sandbox.ts"
+import { pageOf, SHAPES, type Shape } from "../support/answerShapes.ts"
+import { cli, databaseEnvironment, sandboxEnvironment } from "../support/cli.ts"
+import { testDatabase } from "../support/postgres.ts"
+import { MIGRATED, SMALL } from "../support/warehouse.ts"
+
+/** Most memory that the process of a run may take with an answer that is accepted, whatever is in it. */
+const PEAK_KIB_MAX = 300 * 1_024
+/** Exit codes of a run that ended by itself: all read, or a stream failed. */
+const ENDED = [0, 1]
+
+const LIST = DEFAULT_LIST_PATHS.transactions
+/** Writes the process' peak beside it when it ends: nothing else tells that of a child. */
+const REPORT = `data:text/javascript,${encodeURIComponent(
+  'import{writeFileSync}from"node:fs";process.on("exit",()=>writeFileSync("peak",String(process.resourceUsage().maxRSS)))',
+)}`
+
+/** Syncs transactions whose first page is `body`; the program's end, and its peak in KiB. */
+const syncOf = (body: (record: (id: string) => string) => string) =>
+  Effect.gen(function* () {
+    const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
+    const sandbox = yield* start(SMALL)
+    const record = JSON.parse(sandbox.truth.text("transactions", 0))
+    const first = body(id => JSON.stringify({ ...record, transaction_id: id }))
+    const rest = JSON.stringify({ status: true, message: "OK", data: [] })
+    sandbox.setFault(({ path, query }) => {
+      if (path !== LIST) return undefined
+      const page = Number(query.get("page") ?? 1)
+      return page < 1 ? { status: 400 } : { body: page === 1 ? first : rest }
+    })
+    const { run, directory } = yield* cli({
+      ...sandboxEnvironment(sandbox),
+      ...databaseEnvironment(ownerUrl),
+      PAYCOMBAT_PATH_TRANSACTIONS: LIST,
+      NODE_OPTIONS: `--max-old-space-size=1024 --import=${REPORT}`,
+    })
+    const ended = yield* run(["sync", "--stream", "transactions", "--stream", "payouts", "--json"])
+    return { ...ended, peakKib: Number(readFileSync(join(directory, "peak"), "utf8")) }
+  })
+
+describe("an answer as large as its bounds let it be", () => {
+  it.scopedLive.each([...SHAPES])("stays below 300 MiB: $name", (shape: Shape) =>
+    Effect.gen(function* () {
+      const { code, stdout, peakKib } = yield* syncOf(record => pageOf(shape, 1, record))
+      console.info(`${Math.round(peakKib / 1_024)} MiB: ${shape.name}`)
+      expect(ENDED).toContain(code)
+      expect(stdout).not.toContain("which is not read")
+      expect(peakKib).toBeLessThan(PEAK_KIB_MAX)
+    }),
+  )
+})
+
+describe("an answer beyond its bounds", () => {
+  const list = (items: string) => `{"status":true,"message":"OK","data":[${items}]}`
+  const cases: ReadonlyArray<readonly [string, () => string, RegExp]> = [
+    ["of empty lists", () => list(`[]${",[]".repeat(20_000_000)}`), /more than 8 MiB/],
+    ["of a million empty objects", () => list(`{}${",{}".repeat(1_000_000)}`), /150,000 JSON values/],
+    ["nested", () => list(`${'{"a":'.repeat(1_000_000)}1${"}".repeat(1_000_000)}`), /150,000 JSON values/],
+    ["of too many records", () => list(`{}${",{}".repeat(PAGE_BOUNDS.records)}`), /10,000 records/],
+  ]
+  it.scopedLive.each([...cases])("fails its stream, and no other: %s", ([, body, message]) =>
+    Effect.gen(function* () {
+      const { code, stdout, peakKib } = yield* syncOf(body)
+      expect(code).toBe(1)
+      const { streams } = JSON.parse(stdout)
+      const found = Object.fromEntries(streams.map((each: { stream: string }) => [each.stream, each]))
+      expect(found.payouts.status).toBe("complete")
+      expect(found.transactions.status).toBe("failed")
+      expect(found.transactions.error).toMatch(message)
+      expect(found.transactions.error).toContain("lower PAYCOMBAT_PAGE_SIZE")
+      expect(peakKib).toBeLessThan(PEAK_KIB_MAX)
+    }),
+  )
+})
