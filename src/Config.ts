@@ -2,6 +2,7 @@ import { Config, ConfigError, Duration, Effect, Either, Option, Redacted } from 
 import { ConfigurationError } from "./Errors.ts"
 import type { Privacy } from "./Personal.ts"
 import type { Account } from "./paycombat/Client.ts"
+import { isId } from "./recordId.ts"
 import { headerSecret, httpUrl, inOneLine, parsed, postgresUrl, text, wholeNumber } from "./Variable.ts"
 
 /**
@@ -21,6 +22,8 @@ export interface AccountSettings extends Account {
   readonly paths: Readonly<Record<string, string>>
   /** Names of the two paging parameters. */
   readonly paging: readonly [page: string, size: string] | undefined
+  /** Ids of the merchants or organizations whose records are this account's; those of its first pass where none is named. */
+  readonly merchants?: ReadonlyArray<string>
 }
 
 /** Where the warehouse is. */
@@ -58,6 +61,7 @@ const OF_ACCOUNTS = [
   "PAYCOMBAT_CONCURRENCY",
   "PAYCOMBAT_TIMEOUT_SECONDS",
   "PAYCOMBAT_PAGING",
+  "PAYCOMBAT_MERCHANTS",
 ]
 
 /** Every variable that is about one account alone; `lists` names the list streams, whose paths can be configured. */
@@ -98,6 +102,7 @@ const accountSettings = (account: string, streams: ReadonlyArray<string>) => {
         ),
     ),
     paging: Config.map(Config.option(ownOrAll(account, "PAYCOMBAT_PAGING", paging)), Option.getOrUndefined),
+    merchants: merchantsSetting(account),
   })
 }
 
@@ -106,6 +111,22 @@ export const pathVariable = (stream: string): string => `PAYCOMBAT_PATH_${stream
 
 const path = (name: string) =>
   parsed(name, "a path that begins with /", value => (value.startsWith("/") ? value : undefined))
+
+/** Most merchants that one account may have. */
+const MERCHANTS_MAX = 1_000
+
+const ids = (name: string) =>
+  parsed(name, `ids separated by commas, ${MERCHANTS_MAX} at most`, value => {
+    const found = value.split(",").map(id => id.trim())
+    return found.length <= MERCHANTS_MAX && found.every(isId) ? found : undefined
+  })
+
+const merchantsSetting = (account: string) =>
+  Config.withDefault(ownOrAll(account, "PAYCOMBAT_MERCHANTS", ids), [])
+
+/** The merchants that are configured for an account; for commands that ask the API nothing and need no token. */
+export const merchants = (account: string): Effect.Effect<ReadonlyArray<string>, ConfigurationError> =>
+  Effect.mapError(merchantsSetting(account), error => inOneLine(error))
 
 const paging = (name: string) =>
   parsed(name, "the names of two parameters, such as page,limit", value => {

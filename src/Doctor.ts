@@ -164,7 +164,7 @@ const examineLookup = (patient: Patient, stream: LookupStream, parent: ListStrea
     const { probe, requests } = seen ?? (yield* look(patient, parent))
     yield* doing(`${account.name}/${stream.name}: asking about a few`)
     const asked = seen === undefined ? requests : 0
-    const ids = idsIn(probe?.records ?? [], parent.source.idField)
+    const ids = idsIn(probe?.records ?? [], parent.source)
     const sample = yield* sampleReadiness(client, stream, ids)
     yield* Effect.forEach(readinessFindings(sample, about), found, { discard: true })
     const { drift, ...readiness } = sample

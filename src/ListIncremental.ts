@@ -1,9 +1,9 @@
 import { Clock, Effect, Stream as S } from "effect"
 import { NO_FIELDS, type PassFields } from "./DocumentedFields.ts"
-import { isJsonObject } from "./Json.ts"
+import { areOurs, ofMerchants } from "./ListMerchants.ts"
 import { asListed, fieldsBeyondList } from "./ListMissing.ts"
 import type { Plan } from "./ListPlan.ts"
-import { type ById, type Extract, ofOneMerchant, wholeRecords } from "./ListRecords.ts"
+import { type ById, type Extract, wholeRecords } from "./ListRecords.ts"
 import type { StreamContext, StreamFailure, StreamResult } from "./Pipeline.ts"
 import { askById } from "./paycombat/byId.ts"
 import type { Contract } from "./paycombat/discovery.ts"
@@ -14,6 +14,7 @@ import { pages } from "./paycombat/paging.ts"
 import { provesFirst } from "./paycombat/suspicion.ts"
 import { filtered } from "./paycombat/timeFilter.ts"
 import { bookFieldsRead, refuseOpen, refuseRejected } from "./RejectBound.ts"
+import { recordIdOf } from "./recordId.ts"
 import type { ListStream, Open } from "./Stream.ts"
 import { storeContract } from "./warehouse/Contracts.ts"
 import { loadBatch } from "./warehouse/Loader.ts"
@@ -37,10 +38,7 @@ const CONTROLS = 3
 type Incremental = Plan & { readonly mode: "incremental" }
 
 const idsOf = ({ source }: ListStream, { records }: Pick<Extract, "records">): ReadonlyArray<string> =>
-  records.flatMap(({ record }) => {
-    const id = isJsonObject(record) ? record[source.idField] : undefined
-    return typeof id === "string" ? [id] : []
-  })
+  records.flatMap(({ record }) => recordIdOf(source, record) ?? [])
 
 /** Reads what is new, or says that the list is not what it was proven to be. */
 const readNews = (
@@ -100,7 +98,7 @@ const readNews = (
       })
     yield* pages(client, list, source).pipe(
       S.mapEffect(wholeRecords(context, stream, byId)),
-      S.tap(ofOneMerchant(context, stream)),
+      ofMerchants(context, stream),
       S.mapEffect(load),
       S.takeUntil(isEnough => isEnough),
       S.runDrain,
@@ -154,11 +152,7 @@ const askAgain = (
     const beyond = yield* fieldsBeyondList(context, stream, answers.control)
     if (beyond === undefined) return later("by id they look different than in the list")
     const records = answers.there.map(detail => asListed(detail, beyond))
-    const isOurs = yield* Effect.match(ofOneMerchant(context, stream)({ records }), {
-      onFailure: () => false,
-      onSuccess: () => true,
-    })
-    if (!isOurs) return later("by id they are another merchant's")
+    if (!(yield* areOurs(context, stream, records))) return later("by id they are another merchant's")
     yield* loadBatch(sql, held, stream, records, { passId: null, position: null, pages: 0, ...usage })
     const leftOver = total - ids.length
     // Nor is what got no answer done: only the endpoint's word that there is no such record is one, too.

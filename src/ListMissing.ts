@@ -1,8 +1,9 @@
 import { Effect } from "effect"
+import { areOurs } from "./ListMerchants.ts"
 import type { ById } from "./ListRecords.ts"
-import { ofOneMerchant } from "./ListRecords.ts"
 import type { StreamContext, StreamFailure } from "./Pipeline.ts"
 import { askById, type Detail } from "./paycombat/byId.ts"
+import { recordIdOf } from "./recordId.ts"
 import type { ListStream } from "./Stream.ts"
 import { loadBatch, prepareBatch } from "./warehouse/Loader.ts"
 import { storedFields, unlisted } from "./warehouse/missing.ts"
@@ -44,7 +45,7 @@ export const fieldsBeyondList = (
   control: Detail,
 ): Effect.Effect<ReadonlySet<string> | undefined, StreamFailure> =>
   Effect.gen(function* () {
-    const id = String(control.record[stream.source.idField])
+    const id = recordIdOf(stream.source, control.record)!
     const listed = new Set(yield* storedFields(sql, held.account, stream, id))
     const beyond = new Set(Object.keys(control.record).filter(field => !listed.has(field)))
     const { unchanged } = yield* prepareBatch(sql, held, stream, [asListed(control, beyond)])
@@ -90,18 +91,12 @@ export const missingRecords = (
       return isAway && byId.endpoint !== undefined ? { ...unasked, counting: [] } : unasked
     byId.endpoint = endpoint
 
-    const hidden = there.filter(({ record }) => !byId.disowned.has(String(record[stream.source.idField])))
+    const hidden = there.filter(({ record }) => !byId.disowned.has(recordIdOf(stream.source, record)!))
     const beyond = hidden.length === 0 ? undefined : yield* fieldsBeyondList(context, stream, control)
     if (beyond !== undefined) {
       const records = hidden.map(detail => asListed(detail, beyond))
       const progress = { passId, position: null, pages: 0, ...usage }
-      yield* ofOneMerchant(
-        context,
-        stream,
-      )({ records }).pipe(
-        Effect.zipRight(loadBatch(sql, held, stream, records, progress)),
-        Effect.catchTag("EndpointError", () => Effect.void),
-      )
+      if (yield* areOurs(context, stream, records)) yield* loadBatch(sql, held, stream, records, progress)
     }
     const fresh = gone.filter(id => !before.has(id))
     const isMass = fresh.length > GONE_AT_ONCE_MAX && fresh.length > GONE_SHARE_MAX * seen
@@ -110,7 +105,7 @@ export const missingRecords = (
       gone: [...isGone],
       there: [
         ...disowned.filter(id => !isGone.has(id)),
-        ...hidden.map(({ record }) => String(record[stream.source.idField])),
+        ...hidden.map(({ record }) => recordIdOf(stream.source, record)!),
       ],
       counting: unclear,
       note: isMass

@@ -1,18 +1,17 @@
 import { Effect } from "effect"
-import { EndpointError } from "./Errors.ts"
-import { isId } from "./Fields.ts"
+import type { EndpointError } from "./Errors.ts"
 import { isJsonObject, type Json, type JsonObject } from "./Json.ts"
 import type { StreamContext, StreamFailure } from "./Pipeline.ts"
 import { discoverDetail, readDetail } from "./paycombat/byId.ts"
 import { isNotFound } from "./paycombat/listing.ts"
 import type { Page } from "./paycombat/page.ts"
+import { recordIdOf } from "./recordId.ts"
 import type { ListStream } from "./Stream.ts"
-import { merchantHeld } from "./warehouse/merchant.ts"
 import { isStored } from "./warehouse/missing.ts"
 import type { Extracted } from "./warehouse/prepare.ts"
 import { isStorable } from "./warehouse/unstorable.ts"
 
-/** What stands between a page and its load: records that lack parts are completed, another merchant's are refused. */
+/** Completes the records of a page that lack parts, before they are loaded. */
 
 /** List items whose by-id endpoint is looked for before it counts as not there: one of them may be gone by then. */
 const DETAIL_PROBES = 3
@@ -39,15 +38,15 @@ export interface ById {
  */
 export const wholeRecords = (context: StreamContext, stream: ListStream, byId: ById) => {
   const { sql, client, account } = context
-  const { detail, idField } = stream.source
+  const { detail } = stream.source
   let endpoint: string | undefined
   /** An id that can be no key cannot be asked for either: such a record becomes a reject as it is. */
   const lacksParts = (record: Json): record is JsonObject => {
-    const id = isJsonObject(record) ? record[idField] : undefined
-    return detail !== null && typeof id === "string" && isId(id) && detail.isNeeded(record as JsonObject)
+    const id = recordIdOf(stream.source, record)
+    return detail !== null && id !== null && isJsonObject(record) && detail.isNeeded(record)
   }
   const read = (record: JsonObject, readAt: Date): Effect.Effect<ReadonlyArray<Extracted>, StreamFailure> => {
-    const id = String(record[idField])
+    const id = recordIdOf(stream.source, record)!
     return readDetail(client, stream.source, endpoint!, id).pipe(
       Effect.map(whole => [{ record: { ...record, ...whole.record }, readAt: whole.readAt }]),
       Effect.catchIf(isAboutRecord, error =>
@@ -68,7 +67,7 @@ export const wholeRecords = (context: StreamContext, stream: ListStream, byId: B
     string,
     StreamFailure
   > =>
-    discoverDetail(client, stream.source, String(first![idField]), byId.endpoint).pipe(
+    discoverDetail(client, stream.source, recordIdOf(stream.source, first)!, byId.endpoint).pipe(
       Effect.map(found => found.endpoint),
       Effect.catchIf(
         error => isAboutRecord(error) && others.length > 0,
@@ -108,35 +107,3 @@ const isAboutRecord = (error: StreamFailure): error is EndpointError =>
   error._tag === "EndpointError" &&
   error.status !== 403 &&
   (error.reason === "refused" || error.reason === "failed" || error.reason === "contract")
-
-/**
- * Lets a page through whose records are all of the merchant that the warehouse holds for this account. With a
- * swapped token all that is stored would soon be booked as removed.
- */
-export const ofOneMerchant = (context: StreamContext, stream: ListStream) => {
-  const { sql, account } = context
-  const { merchantField, paths } = stream.source
-  const trusted = new Set<string>()
-  const check = (merchant: string): Effect.Effect<void, StreamFailure> =>
-    Effect.gen(function* () {
-      const held = yield* merchantHeld(sql, account.name, stream.table, merchantField!, merchant)
-      if (held === "same" || (held === "unknown" && trusted.size === 0)) {
-        trusted.add(merchant)
-        return
-      }
-      return yield* new EndpointError({
-        reason: "contract",
-        path: paths[0]!,
-        message:
-          `The list of ${stream.name} holds records of another ${merchantField} than the account ${account.name} has` +
-          " in the warehouse: none of them was stored. Check the token; another merchant needs an account of its own.",
-      })
-    })
-  return ({ records }: Pick<Extract, "records">): Effect.Effect<void, StreamFailure> => {
-    const merchants = records.flatMap(({ record }) => {
-      const merchant = merchantField !== null && isJsonObject(record) ? record[merchantField] : undefined
-      return typeof merchant === "string" && !trusted.has(merchant) && isStorable(merchant) ? [merchant] : []
-    })
-    return Effect.forEach(new Set(merchants), check, { discard: true })
-  }
-}

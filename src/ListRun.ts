@@ -5,10 +5,11 @@ import { NO_FIELDS } from "./DocumentedFields.ts"
 import { noteOf } from "./Ending.ts"
 import { EndpointError, WarehouseError } from "./Errors.ts"
 import { runIncremental } from "./ListIncremental.ts"
+import { ofMerchants } from "./ListMerchants.ts"
 import { missingRecords } from "./ListMissing.ts"
 import { learn, planOf } from "./ListPlan.ts"
 import { proofOf, unconfirmedNote } from "./ListProof.ts"
-import { type ById, type Extract, ofOneMerchant, wholeRecords } from "./ListRecords.ts"
+import { type ById, type Extract, wholeRecords } from "./ListRecords.ts"
 import type { StreamContext, StreamFailure, StreamResult } from "./Pipeline.ts"
 import { type Contract, discover } from "./paycombat/discovery.ts"
 import { watchMovement } from "./paycombat/movement.ts"
@@ -146,7 +147,7 @@ const runFull = (
         }),
       ),
       S.mapEffect(wholeRecords(context, stream, byId)),
-      S.tap(ofOneMerchant(context, stream)),
+      ofMerchants(context, stream, from !== undefined),
       S.buffer({ capacity: PAGES_AHEAD }),
       S.aggregateWithin(batchOf, Schedule.spaced(BATCH_AGE)),
       S.filter(extracts => extracts.length > 0),

@@ -6,6 +6,7 @@ import type { StreamContext, StreamFailure, StreamResult } from "./Pipeline.ts"
 import { Usage } from "./paycombat/Client.ts"
 import { unwrapRecord } from "./paycombat/envelope.ts"
 import { getById, isAddressable, UNADDRESSABLE_ID } from "./paycombat/idPath.ts"
+import { idText } from "./recordId.ts"
 import type { LookupStream } from "./Stream.ts"
 import { hasFailed } from "./warehouse/passes.ts"
 import { modeChangedAt } from "./warehouse/privacy.ts"
@@ -78,7 +79,7 @@ const isThere = (
         Effect.map(({ body }) => {
           const record = stream.redact(unwrapRecord(body) ?? {})
           const about = unwrapRecord(body)?.[source.idField]
-          if (about !== undefined && about !== id) return false
+          if (about !== undefined && idText(about) !== id) return false
           return isJsonObject(record) && Either.isRight(stream.decode({ ...record, [source.idField]: id }))
         }),
         Effect.catchTag("EndpointError", () => Effect.succeed(false)),
@@ -126,7 +127,7 @@ const ask = (context: StreamContext, stream: LookupStream, tally: Tally) => {
       Effect.map(({ body, readAt }): Answer => {
         unavailableInARow = 0
         const about = unwrapRecord(body)?.[source.idField]
-        if (about !== undefined && about !== id) {
+        if (about !== undefined && idText(about) !== id) {
           tally.mistaken++
           return failed(readAt, `The answer is about another ${source.idField}: none of it was stored.`)
         }

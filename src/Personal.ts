@@ -1,8 +1,10 @@
 import { createHmac } from "node:crypto"
 import { Redacted } from "effect"
 import { LosslessNumber } from "lossless-json"
-import { isId } from "./Fields.ts"
+import { amountText } from "./Fields.ts"
+import { instantText } from "./instant.ts"
 import { canonical, isJsonObject, type Json, type JsonObject, stringifyJson } from "./Json.ts"
+import { idText } from "./recordId.ts"
 
 /**
  * What of a record is about a person, and what is left of it. A stream declares, next to its schema, what is
@@ -86,10 +88,15 @@ const concealed = (value: Json, privacy: Concealing): Json => {
 
 /** Ids are opaque (D), but none that is documented holds a space or an @: a person's name or address does. */
 const ID = /^[^\s@\p{Cc}\p{Cs}]{1,300}$/u
-/** Names of kinds, states, currencies and countries: open lists, but short. */
-const CODE = /^[^@\p{Cc}\p{Cs}]{0,100}$/u
-const AMOUNT = /^\s*[+-]?\d+(\.\d+)?([eE][+-]?\d+)?\s*$/
-const TIME = /^\d{4}-\d\d-\d\d([T ][\d:.]{5,18}(Z|[+-]\d\d:?\d\d)?)?$/
+/** Names of kinds, states, currencies and countries: open lists, but short. A control character in one names nobody. */
+const CODE = /^[^@\0\p{Cs}]{0,100}$/u
+/** A day is no moment, but it is a time. Longer texts than these may say more than a number or a time. */
+const DAY = /^\d{4}-\d\d-\d\d$/
+const PLAIN_LENGTH_MAX = 100
+const isTime = (text: string) =>
+  text.length <= PLAIN_LENGTH_MAX && (text === "" || DAY.test(text) || instantText(text) !== undefined)
+const isAmount = (text: string) =>
+  text.length <= PLAIN_LENGTH_MAX && (text.trim() === "" || amountText(text) !== undefined)
 
 const isNumber = (value: Json): boolean => typeof value === "number" || value instanceof LosslessNumber
 
@@ -100,8 +107,8 @@ const IS_PLAIN: Readonly<Record<Extract<Plain, string>, (value: Json) => boolean
       ? CODE.test(value) && !HASHED.test(value)
       : isNumber(value) || typeof value === "boolean",
   flag: value => typeof value === "boolean",
-  amount: value => (typeof value === "string" ? AMOUNT.test(value) : isNumber(value)),
-  time: value => typeof value === "string" && TIME.test(value),
+  amount: value => (typeof value === "string" ? isAmount(value) : isNumber(value)),
+  time: value => typeof value === "string" && isTime(value),
 }
 
 /** A name that a programmer gave to a field. Another key may be data itself: a mail address that leads to a name. */
@@ -151,8 +158,7 @@ const fieldsWithoutPersonal = (object: JsonObject, plain: PlainFields, privacy: 
   )
 
 /** The id is the pseudonym that joins, and stays; what stands in its place and can be none goes. */
-const idOrNull = (value: Json | undefined): Json =>
-  isNumber(value ?? null) || (typeof value === "string" && isId(value)) ? value! : null
+const idOrNull = (value: Json | undefined): Json => (idText(value) === null ? null : value!)
 
 /**
  * A function that takes from a record what `personal` does not declare as plain, and leaves the id in `idField`.

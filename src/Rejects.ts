@@ -15,7 +15,7 @@ import {
   type TakeRejects,
   type WholeReject,
 } from "./warehouse/rejectList.ts"
-import { countChosen, type ReplayScope, replayRejects } from "./warehouse/replay.ts"
+import { countChosen, type MerchantsOf, type ReplayScope, replayRejects } from "./warehouse/replay.ts"
 import type { RunSummary } from "./warehouse/Summary.ts"
 
 /** Records that could not become a row: looking at them, and trying them again. */
@@ -75,6 +75,8 @@ export const rejectOf = (
   })
 
 interface ReplaySettings extends Omit<ReplayScope, "streams"> {
+  /** The merchants that are configured for an account; none where absent. */
+  readonly merchantsOf?: MerchantsOf
   readonly leaseSeconds: number
   readonly streams: ReadonlyArray<Stream>
 }
@@ -93,8 +95,13 @@ export const replayWith = (
     })
     if (tasks.length === 0) return undefined
     return yield* runTasks("replay", tasks, settings.leaseSeconds, ({ stream }, held, tell) =>
-      replayRejects(sql, held, stream, scope, ({ extracted, inserted, updated, rejected }) =>
-        tell({ extracted, inserted, updated, rejected }),
+      replayRejects(
+        sql,
+        held,
+        stream,
+        scope,
+        settings.merchantsOf ?? (() => []),
+        ({ extracted, inserted, updated, rejected }) => tell({ extracted, inserted, updated, rejected }),
       ).pipe(Effect.map(({ rejected }) => ({ rejected, error: null }))),
     )
   })
@@ -116,7 +123,14 @@ export const replayIn = ({ accounts = [], streams = [], all = false, ids = [] }:
     const named = yield* streamsNamed(streams)
     const { leaseSeconds, privacy } = yield* Config.run
     yield* syncedBefore(accounts)
+    const { sql } = yield* Warehouse
+    const configured = new Map(
+      yield* Effect.forEach(yield* syncedAccounts(sql), account =>
+        Effect.map(Config.merchants(account), merchants => [account, merchants] as const),
+      ),
+    )
     return yield* replayWith({
+      merchantsOf: account => configured.get(account) ?? [],
       leaseSeconds,
       accounts,
       streams: named.map(stream => redacting(stream, privacy)),

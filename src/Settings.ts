@@ -13,6 +13,8 @@ export interface AskingGiven {
   /** Names of the two paging parameters. */
   readonly paging?: readonly [page: string, size: string]
   readonly pageSize?: number
+  /** Ids of the merchants or organizations whose records are an account's; those of its first pass where absent. */
+  readonly merchants?: ReadonlyArray<string>
   /** Requests per second of each account. */
   readonly ratePerSecond?: number
   /** Requests under way at once, of each account. */
@@ -79,11 +81,15 @@ const nameOf = ({ name = DEFAULT_ACCOUNT }: AccountGiven): string => name
 
 /** Of an account: its own, else what holds for all. */
 const askingOf = (settings: Settings, account: AccountGiven): ReadonlyArray<Variable> => {
-  const { paging, pageSize, ratePerSecond, concurrency, timeout } = { ...settings, ...defined(account) }
+  const { paging, merchants, pageSize, ratePerSecond, concurrency, timeout } = {
+    ...settings,
+    ...defined(account),
+  }
   const paths = { ...settings.paths, ...account.paths }
   return [
     ...Object.entries(paths).map(([stream, path]) => [pathVariable(stream), path] as const),
     ["PAYCOMBAT_PAGING", paging?.join(",")],
+    ["PAYCOMBAT_MERCHANTS", merchants?.join(",")],
     ["PAYCOMBAT_PAGE_SIZE", pageSize],
     ["PAYCOMBAT_RATE_PER_SECOND", ratePerSecond],
     ["PAYCOMBAT_CONCURRENCY", concurrency],

@@ -3,6 +3,7 @@ import { Either, ParseResult, type Schema, SchemaAST } from "effect"
 import type { Documented } from "./Documented.ts"
 import type { Json, JsonObject } from "./Json.ts"
 import { misplacedIn } from "./objects.ts"
+import { menderOf, type Problem, type Unread } from "./optional.ts"
 import { ALL_PERSONAL, type Personal, type Privacy, redactor } from "./Personal.ts"
 
 /**
@@ -74,6 +75,12 @@ export interface Normalized {
   readonly children?: Readonly<Record<string, ReadonlyArray<Row>>>
 }
 
+/** What a record became, and which of its parts could not be read. */
+export interface Decoded extends Normalized {
+  /** Optional parts that are null in the rows, and items of lists that are no row; absent where all was read. */
+  readonly unread?: ReadonlyArray<Unread>
+}
+
 /**
  * A table whose rows come with their parent's record.
  *
@@ -124,8 +131,11 @@ export interface Stream<Source extends ListSource | LookupSource = ListSource | 
   readonly documented: Documented
   /** What its records look like, for who wants to know field by field. */
   readonly record: Schema.Schema.AnyNoContext
-  /** Decodes a record and makes its rows, or says which field is in the way. */
-  readonly decode: (record: unknown) => Either.Either<Normalized, ParseResult.ParseIssue>
+  /**
+   * Decodes a record and makes its rows, or says which required field is in the way. An optional field that cannot be
+   * read is null in its row and named in `unread`; a look-up's answer decodes whole or not at all.
+   */
+  readonly decode: (record: unknown) => Either.Either<Decoded, ParseResult.ParseIssue>
 }
 
 export type ListStream = Stream<ListSource>
@@ -138,14 +148,47 @@ interface Declaration<Source extends ListSource | LookupSource, A, I>
   readonly normalize: (record: A) => Normalized
 }
 
+/** Parts of one record that may be listed one by one; a record with more of them that cannot be read is a reject. */
+const UNREAD_MAX = 1_000
+
+/** Decodes a record without those of its optional parts that do not decode; a look-up's answer whole or not at all. */
+const decoderOf = <A, I>(record: Schema.Schema<A, I>, isLenient: boolean) => {
+  const decodeWhole = ParseResult.decodeUnknownEither(record)
+  const misplaced = misplacedIn(SchemaAST.encodedAST(record.ast))
+  const { problemOf, mend } = menderOf(record.ast)
+  const refuse = (value: unknown, { path, reason }: Problem) =>
+    Either.left(
+      path.reduceRight<ParseResult.ParseIssue>(
+        (inner, key) => new ParseResult.Pointer(key, value, inner),
+        new ParseResult.Type(record.ast, value, reason),
+      ),
+    )
+  return (
+    value: unknown,
+  ): Either.Either<{ readonly read: A; readonly unread: ReadonlyArray<Unread> }, ParseResult.ParseIssue> => {
+    const sent = value as Json
+    if (misplaced(sent) === undefined) {
+      const whole = decodeWhole(sent)
+      if (Either.isRight(whole)) return Either.right({ read: whole.right, unread: [] })
+    }
+    const { record: mended, unread } = isLenient ? mend(sent) : { record: sent, unread: [] }
+    if (unread.length > UNREAD_MAX)
+      return refuse(sent, { path: [], reason: `has more than ${UNREAD_MAX} parts that cannot be read` })
+    const problem = problemOf(mended)
+    if (problem === undefined) return Either.map(decodeWhole(mended), read => ({ read, unread }))
+    // A field may be needed because another one is null now: its own reason helps more than that it is missing.
+    const own = unread.find(({ path }) => path.join(".") === problem.path.join("."))
+    return refuse(sent, own ?? problem)
+  }
+}
+
 /** Makes a stream of its declaration: a source, a table, a record schema and `normalize`. */
 export const defineStream = <Source extends ListSource | LookupSource, A, I>({
   record,
   normalize,
   ...declared
 }: Declaration<Source, A, I>): Stream<Source> => {
-  const decode = ParseResult.decodeUnknownEither(record)
-  const misplaced = misplacedIn(SchemaAST.encodedAST(record.ast))
+  const decode = decoderOf(record, declared.source.kind === "list")
   return {
     after: [],
     children: [],
@@ -155,17 +198,10 @@ export const defineStream = <Source extends ListSource | LookupSource, A, I>({
     redact: record => record,
     ...declared,
     record,
-    decode: value => {
-      const path = misplaced(value as Json)
-      if (path === undefined) return Either.map(decode(value), normalize)
-      const issue = new ParseResult.Type(record.ast, value, "is not an object")
-      return Either.left(
-        path.reduceRight<ParseResult.ParseIssue>(
-          (inner, key) => new ParseResult.Pointer(key, value, inner),
-          issue,
-        ),
-      )
-    },
+    decode: value =>
+      Either.map(decode(value), ({ read, unread }) =>
+        unread.length === 0 ? normalize(read) : { ...normalize(read), unread },
+      ),
   }
 }
 

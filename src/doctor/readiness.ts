@@ -1,11 +1,12 @@
 import { Effect } from "effect"
 import { counted } from "../counted.ts"
 import type { AccountError, EndpointError } from "../Errors.ts"
-import { isJsonObject, type Json } from "../Json.ts"
+import type { Json } from "../Json.ts"
 import { boundedClient } from "../paycombat/bounded.ts"
 import { type Client, Usage } from "../paycombat/Client.ts"
 import { unwrapRecord } from "../paycombat/envelope.ts"
 import { getById } from "../paycombat/idPath.ts"
+import { idText, recordIdOf } from "../recordId.ts"
 import type { LookupStream } from "../Stream.ts"
 import { type Drift, driftOf } from "./drift.ts"
 import { type Finding, finding } from "./Finding.ts"
@@ -67,7 +68,7 @@ export const sampleReadiness = (
       }
       const answered = unwrapRecord(answer.right.body)
       const about = answered?.[source.idField]
-      if (about !== undefined && about !== id) {
+      if (about !== undefined && idText(about) !== id) {
         failures.push(MISTAKEN)
         continue
       }
@@ -139,8 +140,7 @@ export const readinessFindings = (
 }
 
 /** Ids to ask about, of a sample of the records that have them. */
-export const idsIn = (records: ReadonlyArray<Json>, idField: string): ReadonlyArray<string> =>
-  records.flatMap(record => {
-    const id = isJsonObject(record) ? record[idField] : undefined
-    return typeof id === "string" && id !== "" ? [id] : []
-  })
+export const idsIn = (
+  records: ReadonlyArray<Json>,
+  source: { readonly idField: string },
+): ReadonlyArray<string> => records.flatMap(record => recordIdOf(source, record) ?? [])

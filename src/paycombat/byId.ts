@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import { type AccountError, EndpointError } from "../Errors.ts"
 import { isJsonObject, type Json, type JsonObject } from "../Json.ts"
+import { recordIdOf } from "../recordId.ts"
 import type { ListSource } from "../Stream.ts"
 import type { Client } from "./Client.ts"
 import { unwrap } from "./envelope.ts"
@@ -99,7 +100,7 @@ const recordWithId = (source: ListSource, body: Json, id: string): JsonObject | 
   const unwrapped = unwrap(body)
   const payload = unwrapped.isOk ? unwrapped.payload : null
   const inside = Array.isArray(payload) ? payload : isJsonObject(payload) ? Object.values(payload) : []
-  return [payload, ...inside].filter(isJsonObject).find(record => record[source.idField] === id)
+  return [payload, ...inside].filter(isJsonObject).find(record => recordIdOf(source, record) === id)
 }
 
 /** Nobody is there to answer: asking about another record would not help. */

@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import { type AccountError, EndpointError } from "../Errors.ts"
 import { contentHash, isJsonObject, type Json } from "../Json.ts"
+import { recordIdOf } from "../recordId.ts"
 import type { ListSource } from "../Stream.ts"
 import type { Asking, Client, Query } from "./Client.ts"
 import { type FoundList, findLists, isNothingAt, listAt } from "./envelope.ts"
@@ -42,17 +43,12 @@ export interface ReadPage extends FoundList {
 }
 
 /** What tells a record apart from others: its id, or, of a record that lacks one, its content. */
-export const idOf = (source: ListSource, record: Json): string => {
-  const id = isJsonObject(record) ? record[source.idField] : undefined
-  return typeof id === "string" ? id : `#${contentHash(record, 0)}`
-}
+export const idOf = (source: ListSource, record: Json): string =>
+  recordIdOf(source, record) ?? `#${contentHash(record, 0)}`
 
 /** Whether a record is this stream's: has its id, and looks like it. */
 export const isOurs = (source: ListSource, record: Json): boolean =>
-  isJsonObject(record) &&
-  typeof record[source.idField] === "string" &&
-  record[source.idField] !== "" &&
-  source.recognizes(record)
+  isJsonObject(record) && recordIdOf(source, record) !== null && source.recognizes(record)
 
 /** The list in an answer that holds a record of this stream, or else the likeliest empty one. */
 export const ourList = (source: ListSource, body: Json): FoundList | undefined => {

@@ -1,4 +1,6 @@
-import { isJsonObject, type JsonObject } from "../Json.ts"
+import { instantMillis } from "../instant.ts"
+import type { JsonObject } from "../Json.ts"
+import { recordIdOf } from "../recordId.ts"
 import type { ListSource } from "../Stream.ts"
 import type { Page } from "./page.ts"
 
@@ -39,19 +41,17 @@ export interface Watch {
   readonly pages: () => number
 }
 
-const timeOf = (record: JsonObject, field: string): number | null => {
-  const value = record[field]
-  const millis = typeof value === "string" ? Date.parse(value) : Number.NaN
-  return Number.isNaN(millis) ? null : millis
-}
-
 /** A record's times, as the stream declares them; undefined where it has no id. */
-export const timedOf = ({ idField, times }: ListSource, record: unknown): Timed | undefined => {
-  if (times === undefined || !isJsonObject(record as JsonObject)) return undefined
+export const timedOf = (source: ListSource, record: unknown): Timed | undefined => {
+  const { times } = source
+  const id = recordIdOf(source, record)
+  if (times === undefined || id === null) return undefined
   const object = record as JsonObject
-  const id = object[idField]
-  if (typeof id !== "string") return undefined
-  return { id, created: timeOf(object, times.created), updated: timeOf(object, times.updated) }
+  return {
+    id,
+    created: instantMillis(object[times.created]),
+    updated: instantMillis(object[times.updated]),
+  }
 }
 
 const watchTime = (by: TimeField) => {

@@ -1,6 +1,7 @@
 import { Clock, Effect, Stream } from "effect"
 import type { AccountError, EndpointError } from "../Errors.ts"
-import { isJsonObject, type Json, type JsonObject } from "../Json.ts"
+import type { Json, JsonObject } from "../Json.ts"
+import { recordIdOf } from "../recordId.ts"
 import type { ListSource } from "../Stream.ts"
 import { discoverDetail, readDetail } from "./byId.ts"
 import type { Client } from "./Client.ts"
@@ -99,13 +100,13 @@ export const probeList = (client: Client, source: ListSource, options: Discovery
   })
 
 /** Pages overlap where records are inserted meanwhile, and their ends are read twice. */
-const distinct = ({ idField }: ListSource, read: ReadonlyArray<Page>): ReadonlyArray<Json> => {
+const distinct = (source: ListSource, read: ReadonlyArray<Page>): ReadonlyArray<Json> => {
   const known = new Set<string>()
   return read
     .flatMap(({ records }) => records)
     .filter(record => {
-      const id = isJsonObject(record) ? record[idField] : undefined
-      if (typeof id !== "string") return true
+      const id = recordIdOf(source, record)
+      if (id === null) return true
       const isNew = !known.has(id)
       known.add(id)
       return isNew
@@ -155,11 +156,8 @@ const filterOf = (
     return { is: "not found" }
   })
 
-const idsOf = ({ idField }: ListSource, records: ReadonlyArray<Json>): ReadonlyArray<string> =>
-  records.flatMap(record => {
-    const id = isJsonObject(record) ? record[idField] : undefined
-    return typeof id === "string" && id !== "" ? [id] : []
-  })
+const idsOf = (source: ListSource, records: ReadonlyArray<Json>): ReadonlyArray<string> =>
+  records.flatMap(record => recordIdOf(source, record) ?? [])
 
 const fieldsOnlyIn = (some: JsonObject, other: JsonObject) =>
   Object.keys(some).filter(field => !Object.hasOwn(other, field))
@@ -170,8 +168,7 @@ const detailOf = (client: Client, source: ListSource, records: ReadonlyArray<Jso
     const ids = idsOf(source, records)
     if (source.detail === null || ids.length === 0) return undefined
     const { isNeeded } = source.detail
-    const listed = (id: string) =>
-      records.find(record => isJsonObject(record) && record[source.idField] === id) as JsonObject
+    const listed = (id: string) => records.find(record => recordIdOf(source, record) === id) as JsonObject
     const needs = ids.some(id => isNeeded(listed(id)))
     let why: string | null = null
     for (const id of ids.slice(0, DETAIL_TRIES)) {

@@ -7,6 +7,7 @@ import type { Stream } from "../Stream.ts"
 import { arrayLiteral, shapeOf, type Transaction } from "./bulk.ts"
 import { attempt, retryTransient } from "./Database.ts"
 import { bury } from "./erasures.ts"
+import { followRemovals } from "./fieldRejects.ts"
 import { bookLost } from "./fields.ts"
 import { fenced, type Held } from "./Lease.ts"
 import { cutByLength } from "./parts.ts"
@@ -20,7 +21,7 @@ import { writeAll } from "./versions.ts"
  * one transaction. An unchanged record costs its hash and its share of the probe, and no write in `warehouse`.
  */
 
-/** What became of the records of a batch; `extracted` is the sum of the others. */
+/** What became of the records of a batch; `extracted` is the sum of the others that count records. */
 export interface Counts {
   readonly extracted: number
   readonly inserted: number
@@ -28,9 +29,33 @@ export interface Counts {
   readonly unchanged: number
   readonly stale: number
   readonly rejected: number
+  /** Fields that are null in the rows that were stored, because they could not be read; their records are not rejected. */
+  readonly fieldRejected: number
   /** Not stored again: records of erased persons. */
   readonly erased: number
 }
+
+export const NO_COUNTS: Counts = {
+  extracted: 0,
+  inserted: 0,
+  updated: 0,
+  unchanged: 0,
+  stale: 0,
+  rejected: 0,
+  fieldRejected: 0,
+  erased: 0,
+}
+
+export const sumOfCounts = (one: Counts, other: Counts): Counts => ({
+  extracted: one.extracted + other.extracted,
+  inserted: one.inserted + other.inserted,
+  updated: one.updated + other.updated,
+  unchanged: one.unchanged + other.unchanged,
+  stale: one.stale + other.stale,
+  rejected: one.rejected + other.rejected,
+  fieldRejected: one.fieldRejected + other.fieldRejected,
+  erased: one.erased + other.erased,
+})
 
 /** Where the pass goes on when this batch is committed. */
 export interface Progress {
@@ -77,7 +102,8 @@ const bookProgress = async (
     SET pages = pages + ${progress.pages}, extracted = extracted + ${counts.extracted},
       inserted = inserted + ${counts.inserted}, updated = updated + ${counts.updated},
       unchanged = unchanged + ${counts.unchanged}, stale = stale + ${counts.stale},
-      rejected = rejected + ${counts.rejected}, erased = erased + ${counts.erased},
+      rejected = rejected + ${counts.rejected}, field_rejected = field_rejected + ${counts.fieldRejected},
+      erased = erased + ${counts.erased},
       requests = ${progress.requests}, retries = ${progress.retries}
     WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
 }
@@ -99,6 +125,7 @@ const write =
          WHERE account = $1 AND "${stream.idColumn}" = ANY($2::text[]) AND removed_at IS NOT NULL`,
         [held.account, arrayLiteral(returned)],
       )
+      await followRemovals(tx, held, stream, returned)
     }
     for (const part of cutByLength(rejects)) await writeRejects(tx, held, part)
     const [open] = await tx`
@@ -112,12 +139,21 @@ const write =
         bad,
       )
     }
-    const { inserted, updated } = written
+    const { inserted, updated, fieldRejected } = written
     const unchanged = prepared.unchanged + written.unchanged
     const extracted = records.length + erased.length
     const rejected = rejects.length
     const stale = extracted - inserted - updated - unchanged - rejected - erased.length
-    const counts: Counts = { extracted, inserted, updated, unchanged, stale, rejected, erased: erased.length }
+    const counts: Counts = {
+      extracted,
+      inserted,
+      updated,
+      unchanged,
+      stale,
+      rejected,
+      fieldRejected,
+      erased: erased.length,
+    }
     // A record that is left out was shown all the same: what the list is said to hold must add up.
     const ids = [...records.flatMap(({ id }) => (id === null ? [] : [id])), ...erased]
     await bury(tx, held.account, found)

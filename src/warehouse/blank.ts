@@ -4,11 +4,15 @@ import type { Plain, PlainFields } from "../Personal.ts"
 import type { Stream } from "../Stream.ts"
 import { arrayLiteral, shapeOf, type Transaction } from "./bulk.ts"
 import { keptChildColumns, recordColumns } from "./columns.ts"
+import { dropFieldRejects } from "./fieldRejects.ts"
 
 /**
  * What is left to do about a stored record that today's code cannot make a row of, and whose personal data has to
  * go all the same: which column came of which field is not known then, so that columns are judged by their names.
  */
+
+/** `content_hash` of a record that was emptied: no record has it, so the next read of the record is another version. */
+export const EMPTIED_HASH = ""
 
 const namesIn = (plain: Plain): ReadonlyArray<string> =>
   typeof plain === "string"
@@ -52,8 +56,9 @@ export const blank = async (
   ids: ReadonlyArray<string>,
   redact: (record: Json) => Json,
 ): Promise<void> => {
+  await dropFieldRejects(tx, account, stream.name, ids)
   const { table, types } = shapeOf(stream.table)
-  const hash = types.has("content_hash") ? ["content_hash = ''"] : []
+  const hash = types.has("content_hash") ? [`content_hash = '${EMPTIED_HASH}'`] : []
   const set = ["raw = $3::text::jsonb", ...hash, ...emptied(doubtful(stream, stream.table))].join(", ")
   const scope = `account = $1 AND "${stream.idColumn}" = $2`
   for (const id of ids) {

@@ -55,6 +55,10 @@ export const dropSurplus = async (
   return dropped.map(({ parent }) => parent)
 }
 
+/** A row of a parent that lists an item that could not be read may be that item's: nothing proves that it is gone. */
+const listsAll = ({ normalized }: Version): boolean =>
+  normalized.unread?.some(({ isItem }) => isItem) !== true
+
 const markUnlisted = async (
   tx: Transaction,
   { table, key }: Shape,
@@ -102,7 +106,7 @@ export const writeChildren = async (
       })
     }
     if (child.surplus === "replace") await dropSurplus(tx, shape, child, parents, held)
-    else await markUnlisted(tx, shape, child, parents, rows, held)
+    else await markUnlisted(tx, shape, child, parents.filter(listsAll), rows, held)
   }
 }
 

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto"
 import type postgres from "postgres"
-import { isId } from "../Fields.ts"
 import { isJsonObject, type Json } from "../Json.ts"
 import { DROP, redactor } from "../Personal.ts"
+import { idText } from "../recordId.ts"
 import type { Stream } from "../Stream.ts"
 import { arrayLiteral, arraysOf, type Transaction, unnestOf } from "./bulk.ts"
 
@@ -36,6 +36,18 @@ export const tombstonesFor = (stream: string, ids: Iterable<string>): ReadonlyAr
 const tombstonesOf = ({ name, personal: { person } }: Stream): string | undefined =>
   person?.kind === "referred" ? name : person?.of
 
+/** Levels of a value in which ids are looked for: a field that should hold one may hold the person instead. */
+const ID_DEPTH_MAX = 5
+
+/** The ids that stand in a field, also where it holds an object or a list that names them. */
+const idsIn = (value: Json | undefined, depth = 0): ReadonlyArray<string> => {
+  const id = idText(value)
+  if (id !== null) return [id]
+  if (depth === ID_DEPTH_MAX) return []
+  const inner = Array.isArray(value) ? value : isJsonObject(value) ? Object.values(value) : []
+  return inner.flatMap((one: Json) => idsIn(one, depth + 1))
+}
+
 /** Hashes of the ids by which a record may be an erased person's. */
 const personsOf = ({ source, personal: { person } }: Stream, record: Json): ReadonlyArray<string> => {
   if (person === undefined || !isJsonObject(record)) return []
@@ -45,17 +57,14 @@ const personsOf = ({ source, personal: { person } }: Stream, record: Json): Read
       : person.kind === "named"
         ? [person.field]
         : Object.keys(person.ids)
-  return fields.flatMap(field => {
-    const id = record[field]
-    return typeof id === "string" && isId(id) ? [idHash(id)] : []
-  })
+  return fields.flatMap(field => idsIn(record[field]).map(idHash))
 }
 
 /** The record that an erased person's record leads to. */
 const leadFrom = ({ personal: { person } }: Stream, record: Json): ReadonlyArray<Tombstone> => {
   if (person?.kind !== "named" || person.leadsTo === undefined || !isJsonObject(record)) return []
-  const id = record[person.leadsTo.field]
-  return typeof id === "string" && isId(id) ? tombstonesFor(person.leadsTo.stream, [id]) : []
+  const id = idText(record[person.leadsTo.field])
+  return id === null ? [] : tombstonesFor(person.leadsTo.stream, [id])
 }
 
 /**

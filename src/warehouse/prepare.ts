@@ -1,9 +1,9 @@
 import { Either } from "effect"
 import type postgres from "postgres"
 import { fieldPaths, type PassFields, tallyOf } from "../DocumentedFields.ts"
-import { isId } from "../Fields.ts"
 import { contentHash, type Json, stringifyJson } from "../Json.ts"
-import type { Normalized, Stream } from "../Stream.ts"
+import { recordIdOf } from "../recordId.ts"
+import type { Decoded, Stream } from "../Stream.ts"
 import { arraysOf, shapeOf, unnestOf } from "./bulk.ts"
 import { type Tombstone, withoutErased } from "./erasures.ts"
 import { type Lost, lostFields } from "./fields.ts"
@@ -17,6 +17,8 @@ import { unstorableText } from "./unstorable.ts"
 export interface Extracted {
   readonly record: Json
   readonly readAt: Date
+  /** It is another merchant's, and is no row whatever it holds. */
+  readonly isForeign?: boolean
 }
 
 export interface Identified {
@@ -24,6 +26,7 @@ export interface Identified {
   readonly readAt: string
   readonly id: string | null
   readonly hash: string
+  readonly isForeign?: boolean
 }
 
 /** A record that decoded. */
@@ -32,7 +35,7 @@ export interface Version {
   readonly hash: string
   readonly readAt: string
   readonly raw: string
-  readonly normalized: Normalized
+  readonly normalized: Decoded
 }
 
 /** A batch, ready to be written: what it holds, what of it is to be written, and what cannot be. */
@@ -53,25 +56,28 @@ export interface Prepared {
   readonly lost: Lost
 }
 
-/** The record's id where it is one that keys can hold: seen keys and rejects have it too, whatever the record decodes to. */
-export const idOf = (stream: Stream, record: Json): string | null => {
-  if (typeof record !== "object" || record === null || Array.isArray(record)) return null
-  const id = (record as Readonly<Record<string, Json>>)[stream.source.idField]
-  return typeof id === "string" && isId(id) ? id : null
-}
-
 /** What is not to be known about people goes before anything else is made of the record: its hash, too. */
 const identify =
   (stream: Stream) =>
-  ({ record: sent, readAt }: Extracted): Identified => {
+  ({ record: sent, readAt, isForeign = false }: Extracted): Identified => {
     const record = stream.redact(sent)
     return {
       record,
       readAt: readAt.toISOString(),
-      id: idOf(stream, record),
+      id: recordIdOf(stream.source, record),
       hash: contentHash(record, stream.version),
+      isForeign,
     }
   }
+
+/** The reject that a record of another merchant is. */
+export const foreignReject = (stream: Stream, { record, readAt, id, hash }: Identified): Reject => {
+  const field = stream.source.kind === "list" ? stream.source.merchantField : null
+  const reason = `${field ?? "record"}: is another merchant's; PAYCOMBAT_MERCHANTS lets it through where it is this account's`
+  const raw = stringifyJson(record)
+  // Its content makes no difference to what it is, but Postgres must be able to hold the id.
+  return rejectOf({ kind: "merchant", id, field, reason, raw, hash, readAt })
+}
 
 /** Decodes a record and makes its rows, or says why it cannot become one. */
 export const decode = (
@@ -148,23 +154,27 @@ export const prepare = async (
 ): Promise<Prepared> => {
   const { kept, erased, found } = await withoutErased(sql, account, stream, extracted)
   const records = kept.map(identify(stream))
-  const changed = await probe(sql, account, stream, records)
-  const candidates = withRivals(records, changed, inFlight)
+  const own = records.filter(({ isForeign }) => isForeign !== true)
+  const changed = await probe(sql, account, stream, own)
+  const candidates = withRivals(own, changed, inFlight)
   const decoded = candidates.map(record => decode(stream, record))
-  const known = changed.flatMap(({ position, isKnown }) => (isKnown ? [records[position]!.id!] : []))
+  const known = changed.flatMap(({ position, isKnown }) => (isKnown ? [own[position]!.id!] : []))
   // As they were sent: a mode of privacy that leaves a value out says nothing about the API.
   const tally = tallyOf(
     fieldPaths(stream.record),
-    kept.map(({ record }) => record),
+    kept.filter(({ isForeign }) => isForeign !== true).map(({ record }) => record),
   )
   return {
-    fields: { tally, known: records.length - changed.length + known.length },
+    fields: { tally, known: own.length - changed.length + known.length },
     lost: await lostFields(sql, account, stream, known, tally),
     records,
-    unchanged: records.length - candidates.length,
+    unchanged: own.length - candidates.length,
     versions: decoded.flatMap(result => (Either.isRight(result) ? [result.right] : [])),
-    rejects: decoded.flatMap(result => (Either.isLeft(result) ? [result.left] : [])),
-    returned: changed.flatMap(({ position, returned }) => (returned ? [records[position]!.id!] : [])),
+    rejects: [
+      ...decoded.flatMap(result => (Either.isLeft(result) ? [result.left] : [])),
+      ...records.filter(({ isForeign }) => isForeign).map(record => foreignReject(stream, record)),
+    ],
+    returned: changed.flatMap(({ position, returned }) => (returned ? [own[position]!.id!] : [])),
     erased,
     found,
   }

@@ -84,7 +84,10 @@ const readable = (raw: string): Json => {
 
 interface StoredReject {
   readonly rejectId: string
+  readonly kind: "record" | "merchant"
   readonly recordId: string | null
+  readonly field: string | null
+  readonly reason: string
   readonly raw: string
   readonly contentHash: string
   readonly readAt: string
@@ -93,21 +96,25 @@ interface StoredReject {
 /** Redacts a batch of rejects, with their reasons; answers the last one's id. */
 const rewriteRejectsAfter = async (tx: Transaction, held: Held, stream: Stream, after: string) => {
   const stored = await tx<Array<StoredReject>>`
-    SELECT reject_id::text AS "rejectId", record_id AS "recordId", raw, content_hash AS "contentHash",
+    SELECT reject_id::text AS "rejectId", kind, record_id AS "recordId", field, reason, raw, content_hash AS "contentHash",
       read_at AS "readAt"
     FROM sync.rejects
     WHERE account = ${held.account} AND stream = ${held.stream} AND reject_id > ${after}::text::bigint
+      AND kind <> 'field'
     ORDER BY reject_id LIMIT ${REJECTS_BATCH}`
-  for (const { rejectId, recordId, raw, contentHash: stale, readAt } of stored) {
+  for (const { rejectId, kind, recordId, raw, contentHash: stale, readAt, ...told } of stored) {
     const record = stream.redact(readable(raw))
     const hash = contentHash(record, stream.version)
     const text = stringifyJson(record)
     // The hash alone does not tell: it is another's where a replay was made in the new mode before this.
     if (hash === stale && text === raw) continue
     const decoded = decode(stream, { record, readAt, id: recordId, hash })
-    const [field, reason] = Either.isLeft(decoded)
-      ? [decoded.left.field, decoded.left.reason]
-      : [null, "record: was refused before personal data was taken out of it; replay it"]
+    const refused = {
+      field: null,
+      reason: "record: was refused before personal data was taken out of it; replay it",
+    }
+    // Another merchant's record is a reject whether it decodes or not; that reason quotes no value.
+    const { field, reason } = kind === "merchant" ? told : Either.isLeft(decoded) ? decoded.left : refused
     const { count } = await tx`
       UPDATE sync.rejects AS r
       SET raw = ${text}, content_hash = ${hash}, field = ${field}, reason = ${reason}

@@ -54,10 +54,12 @@ export const rebuildStream = (
 ): Effect.Effect<Rewritten, LeaseError | WarehouseError> =>
   rewriteRecords(sql, held, stream, record => record, {
     tell,
-    book: (tx, { walked, changed, failures }) => tx`
+    isEmptiedLeft: true,
+    book: (tx, { walked, changed, fieldRejected, failures }) => tx`
       UPDATE sync.stream_runs
       SET pages = pages + 1, extracted = extracted + ${walked}, updated = updated + ${changed},
-        unchanged = unchanged + ${walked - changed - failures.length}, rejected = rejected + ${failures.length}
+        unchanged = unchanged + ${walked - changed - failures.length}, rejected = rejected + ${failures.length},
+        field_rejected = field_rejected + ${fieldRejected}
       WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`,
   })
 

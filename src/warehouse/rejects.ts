@@ -11,6 +11,8 @@ const REASON_LENGTH_MAX = 500
 
 /** A record that is not a row, and why. */
 export interface Reject {
+  /** `merchant`: the record is another merchant's; `record`, where absent: it cannot become a row. */
+  readonly kind?: "record" | "merchant"
   readonly id: string | null
   readonly field: string | null
   readonly reason: string
@@ -19,17 +21,18 @@ export interface Reject {
   readonly readAt: string
 }
 
-/** A reject whose reason fits. */
-export const rejectOf = (reject: Reject): Reject => ({
-  ...reject,
-  reason: reject.reason.slice(0, REASON_LENGTH_MAX).replaceAll("\u0000", "\uFFFD").toWellFormed(),
-})
+/** A reason that fits and that Postgres can store. */
+export const reasonText = (reason: string): string =>
+  reason.slice(0, REASON_LENGTH_MAX).replaceAll("\u0000", "\uFFFD").toWellFormed()
+
+export const rejectOf = (reject: Reject): Reject => ({ ...reject, reason: reasonText(reject.reason) })
 
 /** Keeps rejects; one that was rejected before in the same words is the same reject. */
 export const writeRejects = async (tx: Transaction, held: Held, rejects: ReadonlyArray<Reject>) => {
   if (rejects.length === 0) return
-  const columns = ["record_id", "field", "reason", "raw", "content_hash", "read_at"]
-  const rows = rejects.map(({ id, field, reason, raw, hash, readAt }) => ({
+  const columns = ["kind", "record_id", "field", "reason", "raw", "content_hash", "read_at"]
+  const rows = rejects.map(({ kind = "record", id, field, reason, raw, hash, readAt }) => ({
+    kind,
     record_id: id,
     field,
     reason,
@@ -39,13 +42,13 @@ export const writeRejects = async (tx: Transaction, held: Held, rejects: Readonl
   }))
   await tx.unsafe(
     `INSERT INTO sync.rejects AS r
-       (account, stream, run_id, record_id, field, reason, raw, content_hash, read_at, first_seen_at)
-     SELECT DISTINCT ON (s.content_hash) $1, $2, $3::uuid, s.record_id, s.field, s.reason, s.raw, s.content_hash,
+       (account, stream, run_id, kind, record_id, field, reason, raw, content_hash, read_at, first_seen_at)
+     SELECT DISTINCT ON (s.content_hash) $1, $2, $3::uuid, s.kind, s.record_id, s.field, s.reason, s.raw, s.content_hash,
        s.read_at::timestamptz, min(s.read_at::timestamptz) OVER (PARTITION BY s.content_hash)
      FROM ${unnestOf(columns, 4)}
      ORDER BY s.content_hash, s.read_at::timestamptz DESC, s.ordinal
      ON CONFLICT (account, stream, content_hash) WHERE kind <> 'field' DO UPDATE
-     SET read_at = greatest(r.read_at, excluded.read_at), reason = excluded.reason, field = excluded.field,
+     SET kind = excluded.kind, read_at = greatest(r.read_at, excluded.read_at), reason = excluded.reason, field = excluded.field,
        run_id = excluded.run_id, unlisted_at = NULL`,
     [held.account, held.stream, held.runId, ...arraysOf(columns, rows)],
   )

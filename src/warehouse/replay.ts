@@ -1,16 +1,19 @@
 import { Effect, Either } from "effect"
 import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../Errors.ts"
-import { contentHash, parseJson } from "../Json.ts"
+import { contentHash, isJsonObject, parseJson } from "../Json.ts"
+import { idText, recordIdOf } from "../recordId.ts"
 import type { Stream } from "../Stream.ts"
 import { arrayLiteral, arraysOf, type Transaction, unnestOf } from "./bulk.ts"
 import { attempt } from "./Database.ts"
 import { bury, withoutErased } from "./erasures.ts"
 import { fenced, type Held } from "./Lease.ts"
-import type { Counts } from "./Loader.ts"
-import { decode, type Identified, idOf, type Version } from "./prepare.ts"
-import { IN_SCOPE, type RejectScope, scopeParameters } from "./rejectList.ts"
+import { type Counts, NO_COUNTS, sumOfCounts } from "./Loader.ts"
+import { heldAmong } from "./merchant.ts"
+import { decode, foreignReject, type Identified, type Version } from "./prepare.ts"
+import { IN_SCOPE, type RejectKind, type RejectScope, scopeParameters } from "./rejectList.ts"
 import { clearRejects, type Reject } from "./rejects.ts"
+import { replayFields } from "./replayFields.ts"
 import { writeAll } from "./versions.ts"
 
 /** Decodes rejects again with today's code: what was not understood when it was read may be by now. */
@@ -54,6 +57,8 @@ export const countChosen = (
 
 interface Kept {
   readonly id: string
+  readonly kind: RejectKind
+  readonly recordId: string | null
   readonly raw: string
   readonly readAt: string
   /** The run that read it. */
@@ -68,7 +73,7 @@ const keptAfter = (tx: Transaction, held: Held, scope: ReplayScope, after: strin
      ), batch AS (
        SELECT reject_id, sum(bytes) OVER (ORDER BY reject_id ROWS UNBOUNDED PRECEDING) - bytes AS before FROM following
      )
-     SELECT r.reject_id::text AS id, r.raw, r.read_at AS "readAt", r.run_id AS "runId" FROM sync.rejects AS r
+     SELECT r.reject_id::text AS id, r.kind, r.record_id AS "recordId", r.raw, r.read_at AS "readAt", r.run_id AS "runId" FROM sync.rejects AS r
      WHERE r.reject_id IN (SELECT reject_id FROM batch WHERE before < ${BATCH_BYTES}) ORDER BY r.reject_id`,
     [...parametersOf(scope), held.account, held.stream, after],
   )
@@ -76,16 +81,17 @@ const keptAfter = (tx: Transaction, held: Held, scope: ReplayScope, after: strin
 /** A record that was kept, and the reject that it was. */
 interface Again extends Identified {
   readonly rejectId: string
+  readonly kind: RejectKind
   readonly runId: string
 }
 
 /** What can be read of the kept texts; what a text is no longer whole of stays as it is. */
 const readAgain = (
   kept: ReadonlyArray<Kept>,
-): ReadonlyArray<Pick<Again, "rejectId" | "record" | "readAt" | "runId">> =>
-  kept.flatMap(({ id, raw, readAt, runId }) => {
+): ReadonlyArray<Pick<Again, "rejectId" | "kind" | "record" | "readAt" | "runId">> =>
+  kept.flatMap(({ id, kind, raw, readAt, runId }) => {
     try {
-      return [{ rejectId: id, record: parseJson(raw), readAt: new Date(readAt).toISOString(), runId }]
+      return [{ rejectId: id, kind, record: parseJson(raw), readAt: new Date(readAt).toISOString(), runId }]
     } catch {
       return []
     }
@@ -96,11 +102,12 @@ const keepReasons = async (
   tx: Transaction,
   rejects: ReadonlyArray<Reject & { readonly rejectId: string }>,
 ): Promise<void> => {
-  const columns = ["reject_id", "field", "reason", "raw", "content_hash"]
+  const columns = ["reject_id", "kind", "field", "reason", "raw", "content_hash"]
   const owners = new Map<string, string>()
   for (const { hash, rejectId } of rejects) if (!owners.has(hash)) owners.set(hash, rejectId)
-  const rows = rejects.map(({ rejectId, field, reason, raw, hash }) => ({
+  const rows = rejects.map(({ rejectId, kind = "record", field, reason, raw, hash }) => ({
     reject_id: rejectId,
+    kind,
     field,
     reason,
     raw,
@@ -108,14 +115,14 @@ const keepReasons = async (
     content_hash: owners.get(hash) === rejectId ? hash : null,
   }))
   await tx.unsafe(
-    `UPDATE sync.rejects AS r SET field = s.field, reason = s.reason, raw = s.raw,
+    `UPDATE sync.rejects AS r SET kind = s.kind, field = s.field, reason = s.reason, raw = s.raw,
        content_hash = CASE WHEN s.content_hash IS NULL OR EXISTS (
          SELECT FROM sync.rejects AS o
          WHERE o.account = r.account AND o.stream = r.stream AND o.content_hash = s.content_hash AND o.kind <> 'field'
        ) THEN r.content_hash ELSE s.content_hash END
      FROM ${unnestOf(columns, 1)}
      WHERE r.reject_id = s.reject_id::bigint
-       AND (r.field, r.reason, r.raw, r.content_hash) IS DISTINCT FROM (s.field, s.reason, s.raw, s.content_hash)`,
+       AND (r.kind, r.field, r.reason, r.raw, r.content_hash) IS DISTINCT FROM (s.kind, s.field, s.reason, s.raw, s.content_hash)`,
     arraysOf(columns, rows),
   )
 }
@@ -124,35 +131,69 @@ const bookCounts = (tx: Transaction, held: Held, counts: Counts) => tx`
   UPDATE sync.stream_runs
   SET pages = pages + 1, extracted = extracted + ${counts.extracted}, inserted = inserted + ${counts.inserted},
     updated = updated + ${counts.updated}, unchanged = unchanged + ${counts.unchanged}, stale = stale + ${counts.stale},
-    rejected = rejected + ${counts.rejected}, erased = erased + ${counts.erased}
+    rejected = rejected + ${counts.rejected}, field_rejected = field_rejected + ${counts.fieldRejected},
+    erased = erased + ${counts.erased}
   WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
 
-/** Replays a batch: rows for those that decode now, today's reason for the others. */
-const replayBatch = async (
+/** Whose records are an account's, as configured. */
+export type MerchantsOf = (account: string) => ReadonlyArray<string>
+
+/** Those of the records that are another merchant's still: neither configured nor stored. */
+const stillForeign = async (
+  tx: Transaction,
+  held: Held,
+  stream: Stream,
+  records: ReadonlyArray<Again>,
+  merchantsOf: MerchantsOf,
+): Promise<ReadonlySet<Again>> => {
+  const field = stream.source.kind === "list" ? stream.source.merchantField : null
+  const foreign = records.filter(({ kind }) => kind === "merchant")
+  if (field === null || foreign.length === 0) return new Set()
+  const merchantIn = ({ record }: Again) => (isJsonObject(record) ? idText(record[field]) : null)
+  const asked = new Set(foreign.flatMap(record => merchantIn(record) ?? []))
+  const stored = await heldAmong(tx, held.account, stream.table, field, [...asked])
+  const own = new Set([...merchantsOf(held.account), ...stored])
+  return new Set(foreign.filter(record => !own.has(merchantIn(record) ?? "")))
+}
+
+/** Replays the rejects of a batch that are no row: rows for those that decode now, today's reason for the others. */
+const replayRecords = async (
   tx: Transaction,
   held: Held,
   stream: Stream,
   kept: ReadonlyArray<Kept>,
+  merchantsOf: MerchantsOf,
 ): Promise<Counts> => {
   const shielded = await withoutErased(tx, held.account, stream, readAgain(kept))
   const records = shielded.kept.map(({ record: read, ...again }): Again => {
     const record = stream.redact(read)
-    return { ...again, record, id: idOf(stream, record), hash: contentHash(record, stream.version) }
+    return {
+      ...again,
+      record,
+      id: recordIdOf(stream.source, record),
+      hash: contentHash(record, stream.version),
+    }
   })
   const versions = new Map<string, Array<Version>>()
   const rejects: Array<Reject> = []
+  const foreign = await stillForeign(tx, held, stream, records, merchantsOf)
   for (const record of records) {
+    if (foreign.has(record)) {
+      rejects.push(foreignReject(stream, record))
+      continue
+    }
     const decoded = decode(stream, record)
     if (Either.isLeft(decoded)) rejects.push(decoded.left)
     else versions.set(record.runId, [...(versions.get(record.runId) ?? []), decoded.right])
   }
-  const written = { inserted: 0, updated: 0, unchanged: 0 }
+  const written = { inserted: 0, updated: 0, unchanged: 0, fieldRejected: 0 }
   // A row belongs to the run that read it: what lies around it in the list was read by that one, not by this.
   for (const [runId, read] of versions) {
     const part = await writeAll(tx, { ...held, runId }, stream, read, { isListed: false })
     written.inserted += part.inserted
     written.updated += part.updated
     written.unchanged += part.unchanged
+    written.fieldRejected += part.fieldRejected
     rejects.push(...part.rejects)
   }
   const byHash = new Map(rejects.map(reject => [reject.hash, reject]))
@@ -175,7 +216,7 @@ const replayBatch = async (
     new Set(byHash.keys()),
   )
   await bury(tx, held.account, shielded.found)
-  const { inserted, updated, unchanged } = written
+  const { inserted, updated, unchanged, fieldRejected } = written
   const rejected = kept.length - fine.length - erased.length
   const stale = fine.length - inserted - updated - unchanged
   return {
@@ -185,6 +226,7 @@ const replayBatch = async (
     unchanged,
     stale,
     rejected,
+    fieldRejected,
     erased: erased.length,
   }
 }
@@ -202,41 +244,35 @@ export const replayRejects = (
   held: Held,
   stream: Stream,
   scope: ReplayScope,
+  merchantsOf: MerchantsOf,
   tell: (soFar: Counts) => Effect.Effect<void>,
 ): Effect.Effect<Counts, LeaseError | WarehouseError> =>
   Effect.gen(function* () {
-    let soFar: Counts = {
-      extracted: 0,
-      inserted: 0,
-      updated: 0,
-      unchanged: 0,
-      stale: 0,
-      rejected: 0,
-      erased: 0,
-    }
+    let soFar = NO_COUNTS
     let after = "0"
     while (true) {
       const batch = yield* Effect.uninterruptible(
         fenced(sql, held, async tx => {
           const kept = await keptAfter(tx, held, scope, after)
           if (kept.length === 0) return null
-          const counts = await replayBatch(tx, held, stream, kept)
+          const isField = ({ kind }: Kept) => kind === "field"
+          const counts = sumOfCounts(
+            await replayFields(tx, held, stream, kept.filter(isField)),
+            await replayRecords(
+              tx,
+              held,
+              stream,
+              kept.filter(reject => !isField(reject)),
+              merchantsOf,
+            ),
+          )
           await bookCounts(tx, held, counts)
           return { counts, last: kept.at(-1)!.id }
         }),
       )
       if (batch === null) return soFar
       after = batch.last
-      const { counts } = batch
-      soFar = {
-        extracted: soFar.extracted + counts.extracted,
-        inserted: soFar.inserted + counts.inserted,
-        updated: soFar.updated + counts.updated,
-        unchanged: soFar.unchanged + counts.unchanged,
-        stale: soFar.stale + counts.stale,
-        rejected: soFar.rejected + counts.rejected,
-        erased: soFar.erased + counts.erased,
-      }
+      soFar = sumOfCounts(soFar, batch.counts)
       yield* tell(soFar)
     }
   })

@@ -2,12 +2,15 @@ import { Effect, Either } from "effect"
 import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../Errors.ts"
 import { contentHash, isJsonObject, type Json, parseJson, stringifyJson } from "../Json.ts"
+import { recordIdOf } from "../recordId.ts"
 import { isLookup, type Row, type Stream } from "../Stream.ts"
-import { arrayLiteral, lookUpByKey, shapeOf, type Transaction } from "./bulk.ts"
+import { lookUpByKey, shapeOf, type Transaction } from "./bulk.ts"
 import { sqlState } from "./Database.ts"
+import { writeFieldRejects } from "./fieldRejects.ts"
 import { fenced, type Held } from "./Lease.ts"
-import { decode, idOf, type Version } from "./prepare.ts"
+import { decode, type Version } from "./prepare.ts"
 import { rewriteChildren, updateDiffering } from "./rewriteRows.ts"
+import { type Stored, storedAfter, type Walked } from "./storedRecords.ts"
 import { BAD_VALUE } from "./versions.ts"
 
 /**
@@ -16,9 +19,6 @@ import { BAD_VALUE } from "./versions.ts"
  * listed, and what was recorded over time is left as it is.
  */
 
-/** Stored records that are read and written together: at most so many, and so many bytes of JSON text but for the first. */
-const BATCH_RECORDS = 1_000
-const BATCH_BYTES = 8_000_000
 /** Records that are named of those that could not be made anew. */
 const NAMED_MAX = 10
 
@@ -37,6 +37,8 @@ export interface Batch {
   readonly walked: number
   /** Records whose row, or one of whose children, was written. */
   readonly changed: number
+  /** Fields of its records that could not be read, and are null in their rows. */
+  readonly fieldRejected: number
   readonly failures: ReadonlyArray<Failure>
 }
 
@@ -47,12 +49,6 @@ export interface Rewritten {
   readonly failed: number
   /** The first of those that failed. */
   readonly failures: ReadonlyArray<NamedFailure>
-}
-
-interface Stored {
-  readonly id: string
-  readonly raw: string
-  readonly readAt: string
 }
 
 /** A stored record that decoded; `isOther` when `raw` is to be written, too. */
@@ -70,31 +66,6 @@ const BOOKKEEPING = new Set([
   "changed_at",
   "check_error",
 ])
-
-/** The records after an id, all or some, as many as a batch may hold; of a look-up those that have an answer. */
-const storedAfter = (
-  tx: Transaction,
-  held: Held,
-  stream: Stream,
-  after: string,
-  some: ReadonlyArray<string> | null,
-) => {
-  const { table, types } = shapeOf(stream.table)
-  const id = `t."${stream.idColumn}"`
-  return tx.unsafe<Array<Stored>>(
-    `WITH following AS (
-       SELECT ${id} AS id, octet_length(t.raw::text)::bigint AS bytes FROM ${table} AS t
-       WHERE t.account = $1 AND ${id} > $2 AND t.raw IS NOT NULL
-         AND ($3::text[] IS NULL OR ${id} = ANY ($3::text[])) ORDER BY ${id} LIMIT ${BATCH_RECORDS}
-     ), batch AS (
-       SELECT id, sum(bytes) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) - bytes AS before FROM following
-     )
-     SELECT ${id} AS id, t.raw::text AS raw, ${types.has("read_at") ? "t.read_at" : "t.checked_at"} AS "readAt"
-     FROM ${table} AS t
-     WHERE t.account = $1 AND ${id} IN (SELECT id FROM batch WHERE before < ${BATCH_BYTES}) ORDER BY ${id}`,
-    [held.account, after, some === null ? null : arrayLiteral(some)],
-  )
-}
 
 /** Makes a stored record anew, or says why it cannot be; null where it is to be left alone. */
 const renew = (
@@ -116,7 +87,8 @@ const renew = (
   // An answer does not repeat what was asked for.
   const asRead =
     isLookup(stream) && isJsonObject(changed) ? { ...changed, [stream.source.idField]: id } : changed
-  if (idOf(stream, asRead) !== id) return fail(stream.source.idField, "is not the id the row has")
+  if (recordIdOf(stream.source, asRead) !== id)
+    return fail(stream.source.idField, "is not the id the row has")
   return decode(stream, { record: asRead, readAt, id, hash }).pipe(
     Either.mapBoth({
       onLeft: ({ field, reason }) => ({ id, field, reason }),
@@ -140,7 +112,7 @@ const writeRenewed = async (
   held: Held,
   stream: Stream,
   renewed: ReadonlyArray<Renewed>,
-): Promise<ReadonlySet<string>> => {
+): Promise<Omit<Written, "failures">> => {
   const shape = shapeOf(stream.table)
   const own = [...shape.types.keys()].filter(name => name !== stream.idColumn && !BOOKKEEPING.has(name))
   const changed = new Set<string>()
@@ -156,11 +128,14 @@ const writeRenewed = async (
     for (const id of ids) changed.add(id)
   }
   for (const id of await rewriteChildren(tx, held, stream, renewed)) changed.add(id)
-  return changed
+  const fieldRejected = isLookup(stream) ? 0 : await writeFieldRejects(tx, held, stream, renewed)
+  return { changed: changed.size, fieldRejected }
 }
 
 interface Written {
   readonly changed: number
+  /** Fields that could not be read. */
+  readonly fieldRejected: number
   readonly failures: ReadonlyArray<Failure>
 }
 
@@ -171,22 +146,26 @@ const writeOrSpare = async (
   stream: Stream,
   renewed: ReadonlyArray<Renewed>,
 ): Promise<Written> => {
-  if (renewed.length === 0) return { changed: 0, failures: [] }
+  if (renewed.length === 0) return { changed: 0, fieldRejected: 0, failures: [] }
   try {
-    const changed = await tx.savepoint(inner => writeRenewed(inner, held, stream, renewed))
-    return { changed: changed.size, failures: [] }
+    const written = await tx.savepoint(inner => writeRenewed(inner, held, stream, renewed))
+    return { ...written, failures: [] }
   } catch (error) {
     const code = sqlState(error)
     if (code === undefined || !BAD_VALUE.test(code)) throw error
     const [only] = renewed
     if (renewed.length === 1 && only !== undefined) {
       const reason = `record: Postgres refused it (${code})`
-      return { changed: 0, failures: [{ id: only.id, field: null, reason }] }
+      return { changed: 0, fieldRejected: 0, failures: [{ id: only.id, field: null, reason }] }
     }
     const middle = renewed.length >> 1
     const left = await writeOrSpare(tx, held, stream, renewed.slice(0, middle))
     const right = await writeOrSpare(tx, held, stream, renewed.slice(middle))
-    return { changed: left.changed + right.changed, failures: [...left.failures, ...right.failures] }
+    return {
+      changed: left.changed + right.changed,
+      fieldRejected: left.fieldRejected + right.fieldRejected,
+      failures: [...left.failures, ...right.failures],
+    }
   }
 }
 
@@ -196,10 +175,10 @@ const nextBatch = async (
   stream: Stream,
   change: (record: Json) => Json | null,
   after: string,
-  some: ReadonlyArray<string> | null = null,
+  walked: Walked,
 ): Promise<(Batch & { readonly last: string }) | null> => {
   await lookUpByKey(tx)
-  const stored = await storedAfter(tx, held, stream, after, some)
+  const stored = await storedAfter(tx, held, stream, after, walked)
   if (stored.length === 0) return null
   const made = stored.flatMap(record => renew(stream, record, change) ?? [])
   const written = await writeOrSpare(
@@ -212,12 +191,13 @@ const nextBatch = async (
   return {
     walked: stored.length,
     changed: written.changed,
+    fieldRejected: written.fieldRejected,
     failures: [...failures, ...written.failures],
     last: stored.at(-1)!.id,
   }
 }
 
-export interface RewriteOptions {
+export interface RewriteOptions extends Pick<Walked, "isEmptiedLeft"> {
   /** SQL that commits with each batch. */
   readonly book?: (tx: Transaction, batch: Batch) => Promise<unknown>
   /** Told after each commit what the walk has come to. */
@@ -240,7 +220,7 @@ export const rewriteRecords = (
   held: Held,
   stream: Stream,
   change: (record: Json) => Json | null,
-  { book, tell }: RewriteOptions = {},
+  { book, tell, isEmptiedLeft = false }: RewriteOptions = {},
 ): Effect.Effect<Rewritten, LeaseError | WarehouseError> =>
   Effect.gen(function* () {
     let soFar: Rewritten = { walked: 0, changed: 0, failed: 0, failures: [] }
@@ -249,7 +229,7 @@ export const rewriteRecords = (
     while (true) {
       const batch = yield* Effect.uninterruptible(
         fenced(sql, held, async tx => {
-          const done = await nextBatch(tx, held, stream, change, after)
+          const done = await nextBatch(tx, held, stream, change, after, { isEmptiedLeft })
           if (done === null) return null
           await book?.(tx, done)
           // What a transaction answers is kept in its lease: no reason.
@@ -279,10 +259,10 @@ export const rewriteSome = async (
   change: (record: Json) => Json | null,
 ): Promise<Pick<Batch, "changed" | "failures">> => {
   let done: Pick<Batch, "changed" | "failures"> = { changed: 0, failures: [] }
-  let batch = await nextBatch(tx, held, stream, change, "", ids)
+  let batch = await nextBatch(tx, held, stream, change, "", { some: ids })
   while (batch !== null) {
     done = { changed: done.changed + batch.changed, failures: [...done.failures, ...batch.failures] }
-    batch = await nextBatch(tx, held, stream, change, batch.last, ids)
+    batch = await nextBatch(tx, held, stream, change, batch.last, { some: ids })
   }
   return done
 }

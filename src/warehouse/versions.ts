@@ -2,6 +2,7 @@ import type { Row, Stream } from "../Stream.ts"
 import { arraysOf, lookUpByKey, shapeOf, type Transaction, unnestOf, upsert } from "./bulk.ts"
 import { sqlState } from "./Database.ts"
 import { writeChildren, writeHistories } from "./dependents.ts"
+import { writeFieldRejects } from "./fieldRejects.ts"
 import type { Held } from "./Lease.ts"
 import { partsOf } from "./parts.ts"
 import type { Version } from "./prepare.ts"
@@ -60,15 +61,18 @@ export interface Written {
   readonly updated: number
   /** Versions that turned out to be stored already, by the batch before. */
   readonly unchanged: number
+  /** Fields that are null in the rows that were written, because they could not be read. */
+  readonly fieldRejected: number
   readonly rejects: ReadonlyArray<Reject>
 }
 
-const NOTHING: Written = { inserted: 0, updated: 0, unchanged: 0, rejects: [] }
+const NOTHING: Written = { inserted: 0, updated: 0, unchanged: 0, fieldRejected: 0, rejects: [] }
 
 const sumOf = (one: Written, other: Written): Written => ({
   inserted: one.inserted + other.inserted,
   updated: one.updated + other.updated,
   unchanged: one.unchanged + other.unchanged,
+  fieldRejected: one.fieldRejected + other.fieldRejected,
   rejects: [...one.rejects, ...other.rejects],
 })
 
@@ -121,10 +125,11 @@ const writeVersions = async (
   const current = storedOf(versions, new Map(taken.map(({ id, hash }) => [id, hash])))
   await writeChildren(tx, held, stream, current)
   await writeHistories(tx, held, stream, versions, current)
+  const fieldRejected = await writeFieldRejects(tx, held, stream, current)
   const inserted = taken.filter(row => row.inserted).length
   const unchanged =
     taken.length === versions.length ? 0 : await storedAlready(tx, held, stream, versions, current)
-  return { inserted, updated: taken.length - inserted, unchanged, rejects: [] }
+  return { inserted, updated: taken.length - inserted, unchanged, fieldRejected, rejects: [] }
 }
 
 /** SQLSTATE classes that blame a value: of a batch of rows, one or some are at fault, not Postgres. */

@@ -1,0 +1,48 @@
+/** Moments as the API may spell them, read exactly: the decoder, the redactor and the order of a list share this. */
+
+const INSTANT =
+  /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)? ?(?:([Zz]|[Uu][Tt][Cc]|[Gg][Mm][Tt])|([+-]\d\d)(?::?(\d\d))?)?$/
+
+/** Postgres takes zones of less than 16 hours; those of the world go to 14. */
+const ZONE_HOURS_MAX = 15
+/**
+ * Digits of a fraction of a second that are handed on; Postgres rounds them to six. What is beyond decides only
+ * between two neighbours that differ by 10^-30 of a second.
+ */
+const FRACTION_DIGITS_MAX = 30
+
+const isCalendarDay = (year: number, month: number, day: number): boolean => {
+  const date = new Date(Date.UTC(2000, month - 1, day))
+  date.setUTCFullYear(year, month - 1, day)
+  return year > 0 && date.getUTCMonth() === month - 1 && date.getUTCDate() === day
+}
+
+/**
+ * A moment in the one spelling `2025-01-01T00:00:00.000000Z` (or `+05:30` for `Z`) that Postgres and JavaScript read
+ * alike; undefined where the text is none. A time without a zone is taken as UTC (assumed). A day without a time is
+ * no moment.
+ */
+export const instantText = (sent: string): string | undefined => {
+  const match = INSTANT.exec(sent.trim())
+  if (match === null) return undefined
+  const [, year, month, day, hour, minute, second = "00", fraction = "", , zoneHours, zoneMinutes = "00"] =
+    match
+  const isValid =
+    isCalendarDay(Number(year), Number(month), Number(day)) &&
+    Number(hour) < 24 &&
+    Number(minute) < 60 &&
+    Number(second) < 60 &&
+    Math.abs(Number(zoneHours ?? 0)) <= ZONE_HOURS_MAX &&
+    Number(zoneMinutes) < 60
+  if (!isValid) return undefined
+  const digits = fraction.slice(0, FRACTION_DIGITS_MAX)
+  const zone = zoneHours === undefined ? "Z" : `${zoneHours}:${zoneMinutes}`
+  return `${year}-${month}-${day}T${hour}:${minute}:${second}${digits === "" ? "" : `.${digits}`}${zone}`
+}
+
+/** A moment in milliseconds since 1970, cut; null where the value is none. */
+export const instantMillis = (value: unknown): number | null => {
+  const text = typeof value === "string" ? instantText(value) : undefined
+  const millis = text === undefined ? Number.NaN : Date.parse(text)
+  return Number.isNaN(millis) ? null : millis
+}
