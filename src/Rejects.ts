@@ -8,6 +8,7 @@ import { Warehouse } from "./warehouse/Database.ts"
 import {
   everyReject,
   listRejects,
+  type RejectKind,
   type RejectList,
   type RejectScope,
   rejectNumbered,
@@ -33,13 +34,13 @@ const syncedBefore = (accounts: ReadonlyArray<string>) =>
   })
 
 /** What is asked for: all that still wait to become a row, or with `all` also those that are no longer listed. */
-export type RejectsAsked = Scope & { readonly all?: boolean }
+export type RejectsAsked = Scope & { readonly all?: boolean; readonly kinds?: ReadonlyArray<RejectKind> }
 
-const scopeOf = ({ accounts = [], streams = [], all = false }: RejectsAsked) =>
+const scopeOf = ({ accounts = [], streams = [], all = false, kinds = [] }: RejectsAsked) =>
   Effect.gen(function* () {
     const named = yield* streamsNamed(streams)
     yield* syncedBefore(accounts)
-    return { accounts, streams: named.map(({ name }) => name), all } satisfies RejectScope
+    return { accounts, streams: named.map(({ name }) => name), all, kinds } satisfies RejectScope
   })
 
 /** The newest rejects, up to a thousand of them, and how many there are. */

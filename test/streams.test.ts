@@ -13,6 +13,7 @@ import {
   decode,
   fieldsOf,
   fixtureOf,
+  namedIn,
   tablesOf,
   toSnake,
   withField,
@@ -26,6 +27,9 @@ import { json, loading, printed, testWarehouse } from "./support/warehouse.ts"
  */
 
 const streams = await Effect.runPromise(allStreams)
+
+/** Whether a field is named, or the item of a list that is no row without it. */
+const isWithin = (field: string, named: string): boolean => field === named || field.startsWith(`${named}.`)
 
 /** More digits than a double holds. */
 const LONG = "12345678901234567890.123456789"
@@ -101,18 +105,25 @@ describe.each(streams.map(stream => [stream.name, stream] as const))("stream %s"
   it("names a required field that is null or missing", () => {
     for (const name of fixture.required)
       for (const value of [null, undefined])
-        expect(decode(stream, withField(fixture.record, name.split("."), value))).toEqual(Either.left(name))
+        expect(
+          namedIn(stream, withField(fixture.record, name.split("."), value)).map(named =>
+            isWithin(name, named),
+          ),
+        ).toEqual([true])
   })
 
   it("names a field of the wrong type, or loses nothing of it", () => {
     const before = cellsOf(stream, Either.getOrThrow(whole))
     for (const path of fields) {
       const wrong = isJsonObject(at(fixture.record, path)) ? "text" : { wrong: true }
-      const result = decode(stream, withField(fixture.record, path, wrong))
-      if (Either.isLeft(result)) {
-        expect(result.left).toBe(path.join("."))
+      const sent = withField(fixture.record, path, wrong)
+      const [named, ...others] = namedIn(stream, sent)
+      if (named !== undefined) {
+        expect([others, isWithin(path.join("."), named)]).toEqual([[], true])
         continue
       }
+      const result = decode(stream, sent)
+      if (Either.isLeft(result)) throw new Error(`${path} is not named`)
       // Of a field whose type is not documented whatever comes is kept; of one without a column nothing changes.
       const kept = typeof wrong === "string" ? wrong : JSON.stringify(wrong)
       for (const [cell, value] of cellsOf(stream, result.right))
@@ -130,8 +141,33 @@ describe.each(streams.map(stream => [stream.name, stream] as const))("stream %s"
     expect(fields.map(path => path.join("."))).toEqual(expect.arrayContaining(known))
     const bad = wrongTypes(stream)
     expect(bad.length).toBeGreaterThan(known.length)
-    for (const { field, record } of bad)
-      expect([record, decode(stream, record)]).toEqual([record, Either.left(field)])
+    for (const { field, record } of bad) {
+      const [named, ...others] = namedIn(stream, record)
+      expect([record, others, named !== undefined && isWithin(field, named)]).toEqual([record, [], true])
+    }
+  })
+
+  it("loses nothing but an optional field that cannot be read", () => {
+    if (!isList(stream)) return
+    const before = Either.getOrThrow(whole)
+    for (const path of optional) {
+      for (const wrong of [{ wrong: true }, ["wrong"], "wrong", true, json(LONG)]) {
+        const sent = withField(fixture.record, path, wrong)
+        const [named] = namedIn(stream, sent)
+        if (named === undefined) continue
+        // An item of a list that is none costs itself.
+        expect(isWithin(named, path.join("."))).toBe(true)
+        if (named !== path.join(".")) continue
+        const after = cellsOf(stream, Either.getOrThrow(decode(stream, sent)))
+        // A part of the record that is an object or a list has several columns, or the rows of a child.
+        const isPart = typeof at(fixture.record, path) === "object"
+        const without = Either.getOrThrow(
+          decode(stream, withField(fixture.record, path, isPart ? null : undefined)),
+        )
+        expect([path, wrong, [...after]]).toEqual([path, wrong, [...cellsOf(stream, without)]])
+        expect(Object.keys(before.row)).toEqual(Object.keys(without.row))
+      }
+    }
   })
 
   it("takes a value that no documentation knows for a value", () => {

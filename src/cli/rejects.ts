@@ -12,7 +12,22 @@ interface Narrowed {
   readonly json: boolean
 }
 
-const COLUMNS = ["id", "account", "stream", "record", "field", "reason", "first seen", "last read", "state"]
+interface Listed extends Narrowed {
+  readonly kind: ReadonlyArray<App.RejectKind>
+}
+
+const COLUMNS = [
+  "id",
+  "account",
+  "stream",
+  "kind",
+  "record",
+  "field",
+  "reason",
+  "first seen",
+  "last read",
+  "state",
+]
 
 /** Look-ups have none, and somebody may look for them here. */
 const LOOKUPS = "A failed check of wallet readiness is no reject: see check_error in analytics.kyc_gap."
@@ -30,14 +45,14 @@ async function* arrayOf(batches: AsyncIterable<ReadonlyArray<unknown>>) {
 }
 
 /** Lists rejects: for people the newest, for programs all. */
-export const list = ({ account, stream, all, json }: Narrowed) =>
+export const list = ({ account, stream, kind, all, json }: Listed) =>
   Effect.gen(function* () {
-    const asked = { accounts: account, streams: stream, all }
+    const asked = { accounts: account, streams: stream, kinds: kind, all }
     if (json) return yield* App.everyReject(asked, batches => intoStdout(arrayOf(batches)))
     const { rejects, total } = yield* App.rejects(asked)
     if (rejects.length < total)
       yield* say(
-        `The newest ${rejects.length} of ${total} are shown: narrow with --account and --stream; --json prints all.`,
+        `The newest ${rejects.length} of ${total} are shown: narrow with --account, --stream and --kind; --json prints all.`,
       )
     if (total === 0) {
       const none = all ? "There are no rejects." : "There are no open rejects."
@@ -47,6 +62,7 @@ export const list = ({ account, stream, all, json }: Narrowed) =>
       String(reject.id),
       reject.account,
       reject.stream,
+      reject.kind,
       reject.recordId,
       reject.field,
       reject.reason,
@@ -66,6 +82,7 @@ export const show = ({ id, json }: { readonly id: number; readonly json: boolean
       ["id", String(reject.id)],
       ["account", reject.account],
       ["stream", reject.stream],
+      ["kind", reject.kind],
       ["record", reject.recordId],
       ["field", reject.field],
       ["reason", reject.reason],

@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import * as App from "../App.ts"
+import { counted } from "../counted.ts"
 import { isLive, print, printJson, table } from "./output.ts"
 import { verdictLines } from "./verdictLines.ts"
 import { visible } from "./visible.ts"
@@ -52,9 +53,15 @@ export const printSummary = ({ streams }: App.RunSummary): Effect.Effect<void> =
     }
   }
   const columns = isNamed ? ["account", ...COLUMNS] : COLUMNS
+  const fields = streams.reduce((sum, { fieldRejected }) => sum + fieldRejected, 0)
   const lines = [
     table({ columns, rows }),
     ...Array.from(said, ([text, about]) => visible(`${about.join(", ")}: ${text}`)),
+    ...(fields > 0
+      ? [
+          `${counted(fields, "field")} could not be read and ${fields === 1 ? "is" : "are"} null: \`paycombat-sync rejects list --kind field\`.`,
+        ]
+      : []),
     ...(streams.some(({ rejected }) => rejected > 0)
       ? ["What was rejected, and why: `paycombat-sync rejects list`."]
       : []),

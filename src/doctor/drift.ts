@@ -1,5 +1,6 @@
 import { ParseResult, SchemaAST } from "effect"
 import type { Documented, JsonType } from "../Documented.ts"
+import { documentedType } from "../Fields.ts"
 import { DeepJson, isJsonObject, type Json, type JsonObject } from "../Json.ts"
 import type { Stream } from "../Stream.ts"
 
@@ -62,6 +63,8 @@ export interface Drift {
   }>
   /** Records that would become a reject, by the field that is in the way. */
   readonly rejects: ReadonlyArray<{ readonly field: string; readonly count: number }>
+  /** Fields that would be null in their rows because they cannot be read, and how often. */
+  readonly unread: ReadonlyArray<{ readonly field: string; readonly count: number }>
 }
 
 /** What is documented of a value. */
@@ -87,6 +90,8 @@ const merged = (some: Shape, other: Shape): Shape => ({
 
 /** The shape of a schema's encoded side. */
 const shapeOf = (ast: SchemaAST.AST): Shape => {
+  const documented = documentedType(ast)
+  if (documented !== undefined) return shape([documented])
   if (SchemaAST.isUnion(ast)) return ast.types.map(shapeOf).reduce(merged)
   if (SchemaAST.isRefinement(ast)) return shapeOf(ast.from)
   if (SchemaAST.isTypeLiteral(ast))
@@ -147,11 +152,16 @@ const makeTally = () => {
 
 const counted = (counts: Map<string, number>, key: string) => counts.set(key, (counts.get(key) ?? 0) + 1)
 
-/** The field that is in the way of a record, without the value that is. */
-const obstacleIn = (issue: ParseResult.ParseIssue): string => {
-  const [first] = ParseResult.ArrayFormatter.formatIssueSync(issue)
-  return first?.path.map(key => (/^\d+$/.test(String(key)) ? "[]" : `.${String(key)}`)).join("") ?? ""
-}
+/** Keys on the way to the field that keeps a record from being a row. */
+const obstacleIn = (issue: ParseResult.ParseIssue): ReadonlyArray<PropertyKey> =>
+  ParseResult.ArrayFormatter.formatIssueSync(issue)[0]?.path ?? []
+
+/** A field as it is named over many records: without positions in lists. */
+const pathOf = (path: ReadonlyArray<PropertyKey>): string =>
+  path
+    .map(key => (/^\d+$/.test(String(key)) ? "[]" : `.${String(key)}`))
+    .join("")
+    .replace(/^\./, "")
 
 const valuesOf = (values: NonNullable<Documented["values"]>, seen: Map<string, Map<string, number>>) =>
   Object.entries(values).map(([field, documented]) => {
@@ -175,6 +185,7 @@ export const driftOf = (stream: Stream, records: ReadonlyArray<Json>): Drift => 
   const documentedTypes = new Map<string, ReadonlyArray<JsonType>>()
   const codes = new Map<string, Map<string, number>>()
   const rejects = new Map<string, number>()
+  const unread = new Map<string, number>()
   const expected = new Set<string>()
   const seen = new Set<string>()
   let oddKeys = 0
@@ -218,9 +229,9 @@ export const driftOf = (stream: Stream, records: ReadonlyArray<Json>): Drift => 
     if (isJsonObject(record)) compareFields("", record, whole.fields ?? new Map())
     const decoded = stream.decode(record)
     if (decoded._tag === "Left") {
-      const field = obstacleIn(decoded.left).replace(/^\./, "")
+      const field = pathOf(obstacleIn(decoded.left))
       counted(rejects, field === "" ? "(record)" : field)
-    }
+    } else for (const { path } of decoded.right.unread ?? []) counted(unread, pathOf(path))
   }
   return {
     records: records.length,
@@ -231,5 +242,6 @@ export const driftOf = (stream: Stream, records: ReadonlyArray<Json>): Drift => 
     learned: learned.told(),
     values: valuesOf(values, codes),
     rejects: [...rejects].map(([field, count]) => ({ field, count })),
+    unread: [...unread].map(([field, count]) => ({ field, count })),
   }
 }

@@ -49,12 +49,21 @@ export const driftFindings = (drift: Drift, about: About): ReadonlyArray<Finding
         about,
       ),
     )
+  if (drift.unread.length > 0)
+    findings.push(
+      finding(
+        "warn",
+        "unread fields",
+        `null in the row, because they cannot be read: ${listed(drift.unread.map(({ field, count }) => `${field} (${count} times)`))}. \`rejects list --kind field\` shows them after a sync; ask PayCombat what these fields mean.`,
+        about,
+      ),
+    )
   if (drift.types.length > 0)
     findings.push(
       finding(
         "warn",
         "types",
-        `other than documented: ${listed(drift.types.map(({ field, types, documented }) => `${field} (${types.join(" or ")} instead of ${documented.filter(type => type !== "null").join(" or ")})`))}. Where a column is made of one, the record is a reject, else it is kept in raw: ask PayCombat what they hold now.`,
+        `other than documented: ${listed(drift.types.map(({ field, types, documented }) => `${field} (${types.join(" or ")} instead of ${documented.filter(type => type !== "null").join(" or ")})`))}. A number in place of text is read; another value is null in its column, or a reject where the record needs it, and is kept in raw: ask PayCombat what they hold now.`,
         about,
       ),
     )

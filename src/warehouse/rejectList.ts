@@ -47,6 +47,8 @@ export interface RejectScope {
   readonly streams: ReadonlyArray<string>
   /** Also those that are no longer listed. */
   readonly all: boolean
+  /** Kinds; all where there is none. */
+  readonly kinds?: ReadonlyArray<RejectKind>
 }
 
 export interface RejectList {
@@ -68,6 +70,8 @@ export const scopeParameters = ({ accounts, streams, all }: RejectScope) => [
   all,
 ]
 
+const OF_KINDS = "(kind = ANY ($4::text[]) OR $4::text[] = '{}')"
+
 /** The newest rejects of a scope, those first seen last in front; no more than fit a screen of some length. */
 export const listRejects = (
   sql: postgres.Sql,
@@ -75,9 +79,9 @@ export const listRejects = (
 ): Effect.Effect<RejectList, WarehouseError> =>
   attempt(async () => {
     const rejects = await sql.unsafe<Array<ListedReject & { total: number }>>(
-      `SELECT ${COLUMNS}, (count(*) OVER ())::float8 AS total FROM sync.rejects WHERE ${IN_SCOPE}
+      `SELECT ${COLUMNS}, (count(*) OVER ())::float8 AS total FROM sync.rejects WHERE ${IN_SCOPE} AND ${OF_KINDS}
        ORDER BY reject_id DESC LIMIT ${LISTED_MAX}`,
-      scopeParameters(scope),
+      [...scopeParameters(scope), arrayLiteral(scope.kinds ?? [])],
     )
     return {
       rejects: rejects.map(({ total: _, ...reject }) => reject),
@@ -90,9 +94,9 @@ async function* batchesOf(sql: postgres.Sql, scope: RejectScope) {
   let after = 0
   while (true) {
     const batch = await sql.unsafe<Array<ListedReject>>(
-      `SELECT ${COLUMNS} FROM sync.rejects WHERE ${IN_SCOPE} AND reject_id > $4::bigint
+      `SELECT ${COLUMNS} FROM sync.rejects WHERE ${IN_SCOPE} AND ${OF_KINDS} AND reject_id > $5::bigint
        ORDER BY reject_id LIMIT ${BATCH_ROWS}`,
-      [...scopeParameters(scope), String(after)],
+      [...scopeParameters(scope), arrayLiteral(scope.kinds ?? []), String(after)],
     )
     if (batch.length > 0) yield batch
     if (batch.length < BATCH_ROWS) return

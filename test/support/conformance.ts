@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs"
 import type { PgTable } from "drizzle-orm/pg-core"
 import { Either, ParseResult } from "effect"
 import type { Json, JsonObject } from "../../src/Json.ts"
-import { isLookup, type Normalized, type Row, type Stream } from "../../src/Stream.ts"
+import { type Decoded, isLookup, type Normalized, type Row, type Stream } from "../../src/Stream.ts"
 import { shapeOf } from "../../src/warehouse/bulk.ts"
 import { keptChildColumns, recordColumns } from "../../src/warehouse/columns.ts"
 import { json } from "./warehouse.ts"
@@ -48,10 +48,17 @@ export const at = (record: Json, path: Path): Json =>
   path.reduce<Json>((value, key) => (value as JsonObject)[key] ?? null, record)
 
 /** The row, or the path of the field that is in the way. */
-export const decode = (stream: Stream, record: Json): Either.Either<Normalized, string> =>
+export const decode = (stream: Stream, record: Json): Either.Either<Decoded, string> =>
   Either.mapLeft(stream.decode(record), issue =>
     ParseResult.ArrayFormatter.formatIssueSync(issue)[0]!.path.join("."),
   )
+
+/** The fields that cannot be read: the one that keeps the record from being a row, or those that are null in it. */
+export const namedIn = (stream: Stream, record: Json): ReadonlyArray<string> =>
+  Either.match(decode(stream, record), {
+    onLeft: field => [field],
+    onRight: ({ unread = [] }) => unread.map(({ path }) => path.join(".")),
+  })
 
 /** The record's own table, and those of its children. */
 export const tablesOf = (stream: Stream): ReadonlyArray<PgTable> => [

@@ -8,9 +8,16 @@ const all = Options.boolean("all").pipe(
   Options.withDescription("Also those that the list does not show any more."),
 )
 
+const kind = Options.choice("kind", ["record", "field", "merchant"]).pipe(
+  Options.withDescription(
+    "record: no row; field: one field is null in the record's row; merchant: another merchant's record. May be given several times.",
+  ),
+  Options.repeated,
+)
+
 const list = Command.make(
   "list",
-  { account, stream, all, json },
+  { account, stream, kind, all, json },
   onDemand(async () => ({ run: (await import("../rejects.ts")).list })),
 ).pipe(
   Command.withDescription(
@@ -47,6 +54,8 @@ const replay = Command.make(
 )
 
 export const rejects = Command.make("rejects").pipe(
-  Command.withDescription("Records that could not become a row. Needs the owner's login."),
+  Command.withDescription(
+    "Records that could not become a row, and fields that could not be read. Needs the owner's login.",
+  ),
   Command.withSubcommands([list, show, replay]),
 )
