@@ -54,7 +54,6 @@ export {
 export { Warehouse } from "./warehouse/Database.ts"
 export type { QueryAnswer } from "./warehouse/query.ts"
 export type { RejectKind } from "./warehouse/rejectList.ts"
-export type { RunSummary, StreamSummary } from "./warehouse/Summary.ts"
 export type { RunSummary, StreamSummary, SyncSummary } from "./warehouse/Summary.ts"
 
 /** What speaks HTTP. The token's header is redacted for the whole application. */

@@ -23,7 +23,7 @@ export interface AccountSettings extends Account {
   /** Names of the two paging parameters. */
   readonly paging: readonly [page: string, size: string] | undefined
   /** Ids of the merchants or organizations whose records are this account's; those of its first pass where none is named. */
-  readonly merchants?: ReadonlyArray<string>
+  readonly merchants?: ReadonlyArray<string> | undefined
 }
 
 /** Where the warehouse is. */
@@ -102,7 +102,7 @@ const accountSettings = (account: string, streams: ReadonlyArray<string>) => {
         ),
     ),
     paging: Config.map(Config.option(ownOrAll(account, "PAYCOMBAT_PAGING", paging)), Option.getOrUndefined),
-    merchants: merchantsSetting(account),
+    merchants: Config.map(merchantsSetting(account), Option.getOrUndefined),
   })
 }
 
@@ -121,12 +121,14 @@ const ids = (name: string) =>
     return found.length <= MERCHANTS_MAX && found.every(isId) ? found : undefined
   })
 
-const merchantsSetting = (account: string) =>
-  Config.withDefault(ownOrAll(account, "PAYCOMBAT_MERCHANTS", ids), [])
+const merchantsSetting = (account: string) => Config.option(ownOrAll(account, "PAYCOMBAT_MERCHANTS", ids))
 
 /** The merchants that are configured for an account; for commands that ask the API nothing and need no token. */
 export const merchants = (account: string): Effect.Effect<ReadonlyArray<string>, ConfigurationError> =>
-  Effect.mapError(merchantsSetting(account), error => inOneLine(error))
+  Effect.mapBoth(merchantsSetting(account), {
+    onFailure: error => inOneLine(error),
+    onSuccess: Option.getOrElse(() => []),
+  })
 
 const paging = (name: string) =>
   parsed(name, "the names of two parameters, such as page,limit", value => {

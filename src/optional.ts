@@ -88,6 +88,7 @@ const partOf = (ast: SchemaAST.AST): Part => {
       if (path !== undefined) return { path, reason: "is not an object" }
       const decoded = decode(value)
       if (Either.isRight(decoded)) return undefined
+      if (value === null) return { path: [], reason: "is null" }
       if (object !== undefined && rest === undefined && !isJsonObject(value))
         return { path: [], reason: "is not an object" }
       if (object === undefined && rest !== undefined && !Array.isArray(value))

@@ -29,11 +29,18 @@ export interface Counts {
   readonly unchanged: number
   readonly stale: number
   readonly rejected: number
-  /** Fields that are null in the rows that were stored, because they could not be read; their records are not rejected. */
-  readonly fieldRejected: number
+  /**
+   * Fields that are null in the rows that were stored, because they could not be read; their records are not rejected.
+   * Absent where there is none.
+   */
+  readonly fieldRejected?: number
   /** Not stored again: records of erased persons. */
   readonly erased: number
 }
+
+/** The count of fields as a part of `Counts`. */
+export const withFields = (fieldRejected: number): Pick<Counts, "fieldRejected"> =>
+  fieldRejected > 0 ? { fieldRejected } : {}
 
 export const NO_COUNTS: Counts = {
   extracted: 0,
@@ -42,7 +49,6 @@ export const NO_COUNTS: Counts = {
   unchanged: 0,
   stale: 0,
   rejected: 0,
-  fieldRejected: 0,
   erased: 0,
 }
 
@@ -53,8 +59,8 @@ export const sumOfCounts = (one: Counts, other: Counts): Counts => ({
   unchanged: one.unchanged + other.unchanged,
   stale: one.stale + other.stale,
   rejected: one.rejected + other.rejected,
-  fieldRejected: one.fieldRejected + other.fieldRejected,
   erased: one.erased + other.erased,
+  ...withFields((one.fieldRejected ?? 0) + (other.fieldRejected ?? 0)),
 })
 
 /** Where the pass goes on when this batch is committed. */
@@ -102,7 +108,7 @@ const bookProgress = async (
     SET pages = pages + ${progress.pages}, extracted = extracted + ${counts.extracted},
       inserted = inserted + ${counts.inserted}, updated = updated + ${counts.updated},
       unchanged = unchanged + ${counts.unchanged}, stale = stale + ${counts.stale},
-      rejected = rejected + ${counts.rejected}, field_rejected = field_rejected + ${counts.fieldRejected},
+      rejected = rejected + ${counts.rejected}, field_rejected = field_rejected + ${counts.fieldRejected ?? 0},
       erased = erased + ${counts.erased},
       requests = ${progress.requests}, retries = ${progress.retries}
     WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
@@ -151,8 +157,8 @@ const write =
       unchanged,
       stale,
       rejected,
-      fieldRejected,
       erased: erased.length,
+      ...withFields(fieldRejected),
     }
     // A record that is left out was shown all the same: what the list is said to hold must add up.
     const ids = [...records.flatMap(({ id }) => (id === null ? [] : [id])), ...erased]

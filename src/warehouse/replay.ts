@@ -8,7 +8,7 @@ import { arrayLiteral, arraysOf, type Transaction, unnestOf } from "./bulk.ts"
 import { attempt } from "./Database.ts"
 import { bury, withoutErased } from "./erasures.ts"
 import { fenced, type Held } from "./Lease.ts"
-import { type Counts, NO_COUNTS, sumOfCounts } from "./Loader.ts"
+import { type Counts, NO_COUNTS, sumOfCounts, withFields } from "./Loader.ts"
 import { heldAmong } from "./merchant.ts"
 import { decode, foreignReject, type Identified, type Version } from "./prepare.ts"
 import { IN_SCOPE, type RejectKind, type RejectScope, scopeParameters } from "./rejectList.ts"
@@ -131,7 +131,7 @@ const bookCounts = (tx: Transaction, held: Held, counts: Counts) => tx`
   UPDATE sync.stream_runs
   SET pages = pages + 1, extracted = extracted + ${counts.extracted}, inserted = inserted + ${counts.inserted},
     updated = updated + ${counts.updated}, unchanged = unchanged + ${counts.unchanged}, stale = stale + ${counts.stale},
-    rejected = rejected + ${counts.rejected}, field_rejected = field_rejected + ${counts.fieldRejected},
+    rejected = rejected + ${counts.rejected}, field_rejected = field_rejected + ${counts.fieldRejected ?? 0},
     erased = erased + ${counts.erased}
   WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
 
@@ -226,8 +226,8 @@ const replayRecords = async (
     unchanged,
     stale,
     rejected,
-    fieldRejected,
     erased: erased.length,
+    ...withFields(fieldRejected),
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Stream } from "../Stream.ts"
 import { arrayLiteral, type Transaction } from "./bulk.ts"
 import type { Held } from "./Lease.ts"
-import { type Counts, NO_COUNTS } from "./Loader.ts"
+import { type Counts, NO_COUNTS, withFields } from "./Loader.ts"
 import { rewriteSome } from "./rewrite.ts"
 
 /** A field reject, as far as a replay needs it. */
@@ -29,6 +29,6 @@ export const replayFields = async (
     updated: changed,
     unchanged: ids.length - changed - failures.length,
     rejected: failures.length,
-    fieldRejected: still!.count,
+    ...withFields(still!.count),
   }
 }

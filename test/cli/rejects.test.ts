@@ -25,7 +25,7 @@ const SYNCED = {
     await Effect.runPromise(
       Effect.gen(function* () {
         const sandbox = yield* start(SMALL)
-        sandbox.patch("payouts", 3, { updated_at: 5, description: SECRET })
+        sandbox.patch("payouts", 3, { status: [5], description: SECRET })
         sandbox.patch("transactions", 4, { amount: SECRET })
         sandbox.patch("transactions", 5, { amount: null, event_description: SECRET })
         yield* syncOnce(yield* connect(ownerUrl), sandbox)
@@ -52,7 +52,7 @@ describe.concurrent("rejects", () => {
       const all = yield* run(["rejects", "list", "--json"])
       const listed = json<ReadonlyArray<Listed>>(all.stdout)
       expect(listed.map(({ stream, field }) => `${stream}.${field}`).sort()).toEqual([
-        "payouts.updated_at",
+        "payouts.status",
         "transactions.amount",
         "transactions.amount",
       ])
@@ -82,11 +82,11 @@ describe.concurrent("rejects", () => {
       expect(closed.stdout).not.toContain("transactions")
       expect(none.stdout).toContain("There are no open rejects.")
       expect(none.stdout).toContain("check_error")
-      expect(shown.stdout).toMatch(/field: +updated_at\n/)
+      expect(shown.stdout).toMatch(/field: +status\n/)
       expect(shown.stdout.trimEnd().split("\n").at(-1)).toContain(SECRET)
       const { raw, ...facts } = json<{ readonly raw: string }>(whole.stdout)
-      expect(json(raw)).toMatchObject({ updated_at: 5, description: SECRET })
-      expect(facts).toMatchObject({ stream: "payouts", field: "updated_at", account: "default" })
+      expect(json(raw)).toMatchObject({ status: [5], description: SECRET })
+      expect(facts).toMatchObject({ stream: "payouts", field: "status", account: "default" })
     }),
   )
 

@@ -216,10 +216,10 @@ describe("drift", () => {
         "[]",
       )
       expect(drift.rejects).toEqual([
-        { field: "wallet_account[].actual_balance", count: 1 },
         { field: "wallet_account", count: 1 },
         { field: "(record)", count: 2 },
       ])
+      expect(drift.unread).toEqual([{ field: "wallet_account[]", count: 1 }])
       expect(JSON.stringify(drift)).not.toContain("Zyx")
     }),
   )

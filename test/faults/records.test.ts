@@ -1,11 +1,13 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { contentHash, type JsonObject, MAX_DEPTH, stringifyJson } from "../../src/Json.ts"
+import { idText } from "../../src/recordId.ts"
 import { allStreams } from "../../src/registry.ts"
 import { isList, type ListStream, type Stream } from "../../src/Stream.ts"
 import { READINESS_PATH, type Sandbox, type StreamName } from "../../src/sandbox/Sandbox.ts"
 import { shapeOf } from "../../src/warehouse/bulk.ts"
 import type { StreamSummary } from "../../src/warehouse/Summary.ts"
+import { unstorableText } from "../../src/warehouse/unstorable.ts"
 import { amountFields, recordOf, timeFields, withMember, wrongTypes } from "../support/badRecords.ts"
 import { withField } from "../support/conformance.ts"
 import { bench, json, streamOf } from "../support/warehouse.ts"
@@ -14,7 +16,10 @@ import { bench, json, streamOf } from "../support/warehouse.ts"
 
 const streams = await Effect.runPromise(allStreams)
 
-/** What becomes of a record: a row, or a reject that names this field; none where the record itself is at fault. */
+/**
+ * What becomes of a record: a row, or a reject that names this field; none where the record itself is at fault. An
+ * optional field is named by a field reject, beside a row.
+ */
 type Fate = "row" | { readonly field: string | null }
 type Make = (record: JsonObject) => string
 type Case = readonly [what: string, make: Make, fate: Fate]
@@ -163,6 +168,13 @@ const sumOf = ({
   erased,
 }: StreamSummary & { erased?: number }) => inserted + updated + unchanged + stale + rejected + (erased ?? 0)
 
+/** The fields of a record that are null in its row because they cannot be read; undefined where it becomes none. */
+const unreadIn = (stream: ListStream, text: string): ReadonlyArray<string> | undefined => {
+  if (unstorableText(json(text), text) !== undefined) return undefined
+  const decoded = stream.decode(json(text))
+  return decoded._tag === "Left" ? undefined : (decoded.right.unread ?? []).map(({ path }) => path.join("."))
+}
+
 /** Lists further records of which every other one is a case. Answers the texts, and the ids that must be rows. */
 const serve = (sandbox: Sandbox, stream: ListStream, cases: ReadonlyArray<Case>) => {
   const name = stream.name as StreamName
@@ -179,7 +191,8 @@ const serve = (sandbox: Sandbox, stream: ListStream, cases: ReadonlyArray<Case>)
     return text
   })
   cases.forEach(([, , fate], n) => {
-    if (fate === "row") rows.add((json(texts[n]!) as JsonObject)[idField] as string)
+    if (fate === "row" || unreadIn(stream, texts[n]!) !== undefined)
+      rows.add((json(texts[n]!) as JsonObject)[idField] as string)
   })
   return { texts, rows }
 }
@@ -199,9 +212,27 @@ const holds = (stream: ListStream, cases: ReadonlyArray<Case>) =>
     expect(first.extracted).toBe(sumOf(first))
     expect(yield* stored).toEqual([...served.rows].sort())
 
-    const found = yield* rows(`SELECT field, reason, raw FROM sync.rejects WHERE stream = '${stream.name}'`)
+    const found = yield* rows(
+      `SELECT field, reason, raw FROM sync.rejects WHERE stream = '${stream.name}' AND kind = 'record'`,
+    )
+    const unread = yield* rows(
+      `SELECT record_id AS id, field FROM sync.rejects WHERE stream = '${stream.name}' AND kind = 'field'`,
+    )
     const byHash = new Map(found.map(reject => [contentHash(json(reject.raw!), 0), reject]))
-    const rejected = cases.flatMap(([what, , fate], n) => (fate === "row" ? [] : [{ what, fate, n }]))
+    const cost = cases.flatMap(([what, , fate], n) => {
+      const fields = unreadIn(stream, served.texts[n]!)
+      return fate === "row" ? [] : [{ what, fate, n, fields }]
+    })
+    const rejected = cost.filter(({ fields }) => fields === undefined)
+    const listed = cost.flatMap(({ what, fate, n, fields = [] }) => {
+      // Empty text is null. An item of a list that lacks what it needs is named as a whole.
+      if (fields.length > 0)
+        expect([what, fields.map(field => `${fate.field}.`.startsWith(`${field}.`))]).toEqual([what, [true]])
+      const id = idText((json(served.texts[n]!) as JsonObject)[stream.source.idField])
+      return fields.map(field => ({ id, field }))
+    })
+    const sorted = (pairs: ReadonlyArray<object>) => pairs.map(pair => JSON.stringify(pair)).sort()
+    expect(sorted(unread)).toEqual(sorted(listed))
     for (const { what, fate, n } of rejected) {
       const reject = byHash.get(contentHash(json(served.texts[n]!), 0))
       expect([what, reject?.field]).toEqual([what, fate.field])
@@ -214,27 +245,29 @@ const holds = (stream: ListStream, cases: ReadonlyArray<Case>) =>
     expect(second).toMatchObject({ inserted: 0, updated: 0, stale: 0, rejected: first.rejected })
     expect(second.extracted).toBe(sumOf(second))
     expect(yield* stored).toEqual([...served.rows].sort())
-    expect(yield* value("SELECT count(*) FROM sync.rejects")).toBe(String(found.length))
+    expect(yield* value("SELECT count(*) FROM sync.rejects")).toBe(String(found.length + unread.length))
     return { texts: served.texts, rows }
   })
 
 const lists = streams.filter(isList).map(stream => [stream.name, stream] as const)
 
 describe.each(lists)("of the list of %s", (_, stream) => {
-  it.scopedLive("a record with any field of the wrong type is a reject that names it", () =>
-    holds(
-      stream,
-      wrongTypes(stream).map(({ field, record }): Case => {
-        const isId = field === stream.source.idField
-        const { merchantField, idField } = stream.source
-        const make: Make = whole => {
-          const ided = isId ? record : withField(record, [idField], whole[idField])
-          const isMerchant = merchantField === null || field === merchantField
-          return stringifyJson(isMerchant ? ided : withField(ided, [merchantField], whole[merchantField]))
-        }
-        return [field, make, at(field)]
-      }),
-    ),
+  it.scopedLive(
+    "a record with any field of the wrong type is a reject that names it, or a row that lacks it",
+    () =>
+      holds(
+        stream,
+        wrongTypes(stream).map(({ field, record }): Case => {
+          const isId = field === stream.source.idField
+          const { merchantField, idField } = stream.source
+          const make: Make = whole => {
+            const ided = isId ? record : withField(record, [idField], whole[idField])
+            const isMerchant = merchantField === null || field === merchantField
+            return stringifyJson(isMerchant ? ided : withField(ided, [merchantField], whole[merchantField]))
+          }
+          return [field, make, at(field)]
+        }),
+      ),
   )
 
   it.scopedLive("an absurd record is a reject with its reason, or a row that holds all of it", () =>

@@ -65,7 +65,7 @@ describe.each<PostgresVersion>(["18", "14"])("a record that cannot become a row,
     ["a time that is no time", "created_at", record("bad", { created_at: "yesterday" })],
     ["no id", "transaction_id", { ...payment, transaction_id: null }],
     ["an empty id", "transaction_id", record("")],
-    ["an id that is a number", "transaction_id", { ...payment, transaction_id: 17 }],
+    ["an id that is true", "transaction_id", { ...payment, transaction_id: true }],
     ["an id that no index can hold", "transaction_id", record(randomBytes(5_000).toString("hex"))],
     ["an id that no column can hold", "transaction_id", record("bad\u0000")],
     [
@@ -175,7 +175,7 @@ describe.each<PostgresVersion>(["18", "14"])("a record that cannot become a row,
     }),
   )
 
-  it.scopedLive("with a child at fault, leaves nothing of itself", () =>
+  it.scopedLive("with a child that Postgres refuses, leaves nothing of itself", () =>
     Effect.gen(function* () {
       const checkouts = yield* listStream("checkouts")
       const sql = yield* testWarehouse()
@@ -184,11 +184,12 @@ describe.each<PostgresVersion>(["18", "14"])("a record that cannot become a row,
       const bad = {
         ...whole,
         id: "bad",
-        order_summary: { order_items: [{ quantity: 1 }, { quantity: "a few" }] },
+        order_summary: { order_items: [{ quantity: 1 }, { quantity: 77 }] },
       }
+      yield* Effect.promise(() => sql`ALTER TABLE warehouse.checkout_items ADD CHECK (quantity <> 77)`)
       expect(yield* pass.load([whole, T1], [bad, T1])).toMatchObject({ inserted: 1, rejected: 1 })
       const [reject] = yield* printed(sql, "SELECT field FROM sync.rejects")
-      expect(reject).toEqual({ field: "order_summary.order_items.1.quantity" })
+      expect(reject).toEqual({ field: null })
       expect(
         yield* printed(sql, "SELECT 1 AS one FROM warehouse.checkout_items WHERE checkout_id = 'bad'"),
       ).toEqual([])
