@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { contentHash, type JsonObject, MAX_DEPTH, stringifyJson } from "../../src/Json.ts"
-import { idText } from "../../src/recordId.ts"
+import { recordIdOf } from "../../src/recordId.ts"
 import { allStreams } from "../../src/registry.ts"
 import { isList, type ListStream, type Stream } from "../../src/Stream.ts"
 import { READINESS_PATH, type Sandbox, type StreamName } from "../../src/sandbox/Sandbox.ts"
@@ -228,7 +228,7 @@ const holds = (stream: ListStream, cases: ReadonlyArray<Case>) =>
       // Empty text is null. An item of a list that lacks what it needs is named as a whole.
       if (fields.length > 0)
         expect([what, fields.map(field => `${fate.field}.`.startsWith(`${field}.`))]).toEqual([what, [true]])
-      const id = idText((json(served.texts[n]!) as JsonObject)[stream.source.idField])
+      const id = recordIdOf(stream.source, json(served.texts[n]!))
       return fields.map(field => ({ id, field }))
     })
     const sorted = (pairs: ReadonlyArray<object>) => pairs.map(pair => JSON.stringify(pair)).sort()
