@@ -2,8 +2,16 @@ import { Config, ConfigError, Duration, Effect, Either, Option, Redacted } from 
 import { ConfigurationError } from "./Errors.ts"
 import type { Privacy } from "./Personal.ts"
 import type { Account } from "./paycombat/Client.ts"
-import { isId } from "./recordId.ts"
-import { headerSecret, httpUrl, inOneLine, parsed, postgresUrl, text, wholeNumber } from "./Variable.ts"
+import {
+  headerSecret,
+  httpUrl,
+  idList,
+  inOneLine,
+  parsed,
+  postgresUrl,
+  text,
+  wholeNumber,
+} from "./Variable.ts"
 
 /**
  * The settings, each documented where it is read, with its default and its bounds. `.env` is read too; the
@@ -112,16 +120,7 @@ export const pathVariable = (stream: string): string => `PAYCOMBAT_PATH_${stream
 const path = (name: string) =>
   parsed(name, "a path that begins with /", value => (value.startsWith("/") ? value : undefined))
 
-/** Most merchants that one account may have. */
-const MERCHANTS_MAX = 1_000
-
-const ids = (name: string) =>
-  parsed(name, `ids separated by commas, ${MERCHANTS_MAX} at most`, value => {
-    const found = value.split(",").map(id => id.trim())
-    return found.length <= MERCHANTS_MAX && found.every(isId) ? found : undefined
-  })
-
-const merchantsSetting = (account: string) => Config.option(ownOrAll(account, "PAYCOMBAT_MERCHANTS", ids))
+const merchantsSetting = (account: string) => Config.option(ownOrAll(account, "PAYCOMBAT_MERCHANTS", idList))
 
 /** The merchants that are configured for an account; for commands that ask the API nothing and need no token. */
 export const merchants = (account: string): Effect.Effect<ReadonlyArray<string>, ConfigurationError> =>

@@ -1,6 +1,7 @@
 import { Config, ConfigError, Either, Redacted } from "effect"
 import { judgeBaseUrl } from "./baseUrl.ts"
 import { ConfigurationError } from "./Errors.ts"
+import { isId } from "./recordId.ts"
 import { parseAddress } from "./warehouse/address.ts"
 
 /** Reads one variable of the environment, and says what is wrong with it. */
@@ -43,6 +44,15 @@ const judged = <A>(name: string, judge: (value: string) => Either.Either<A, stri
 
 export const parsed = <A>(name: string, expectation: string, parse: (value: string) => A | undefined) =>
   judged(name, value => Either.fromNullable(parse(value), () => `must be ${expectation}`))
+
+/** Most ids that one variable may name. */
+const IDS_MAX = 1_000
+
+export const idList = (name: string) =>
+  parsed(name, `ids separated by commas, ${IDS_MAX} at most`, value => {
+    const found = value.split(",").map(id => id.trim())
+    return found.length <= IDS_MAX && found.every(isId) ? found : undefined
+  })
 
 export const wholeNumber = (name: string, bounds: { readonly min: number; readonly max: number }) =>
   parsed(name, `a whole number from ${bounds.min} to ${bounds.max}`, value => {

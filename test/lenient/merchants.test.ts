@@ -78,13 +78,13 @@ describe("one record of another merchant", () => {
   it.scopedLive("may come first in the list, a page of its own", () =>
     Effect.gen(function* () {
       const { sandbox, sync, value } = yield* hundred
-      sandbox.insert("payouts", 12, "front")
-      for (let n = 101; n < 113; n++) sandbox.patch("payouts", n, { merchant_id: OTHER })
+      sandbox.insert("payouts", 6, "front")
+      for (let n = 101; n < 107; n++) sandbox.patch("payouts", n, { merchant_id: OTHER })
       expect(
         streamOf(yield* sync({ ...PAYOUTS, full: true, account: { pageSize: 5 } }), "payouts"),
       ).toMatchObject({
         status: "complete_with_rejects",
-        rejected: 13,
+        rejected: 7,
       })
       expect(yield* value(STORED)).toBe("100")
     }),
