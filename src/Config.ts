@@ -110,7 +110,7 @@ const accountSettings = (account: string, streams: ReadonlyArray<string>) => {
         ),
     ),
     paging: Config.map(Config.option(ownOrAll(account, "PAYCOMBAT_PAGING", paging)), Option.getOrUndefined),
-    merchants: Config.map(merchantsSetting(account), Option.getOrUndefined),
+    merchants: Config.map(Config.option(merchantsSetting(account)), Option.getOrUndefined),
   })
 }
 
@@ -120,14 +120,11 @@ export const pathVariable = (stream: string): string => `PAYCOMBAT_PATH_${stream
 const path = (name: string) =>
   parsed(name, "a path that begins with /", value => (value.startsWith("/") ? value : undefined))
 
-const merchantsSetting = (account: string) => Config.option(ownOrAll(account, "PAYCOMBAT_MERCHANTS", idList))
+const merchantsSetting = (account: string) => ownOrAll(account, "PAYCOMBAT_MERCHANTS", idList)
 
-/** The merchants that are configured for an account; for commands that ask the API nothing and need no token. */
+/** The merchants that are configured for an account; needs no token. */
 export const merchants = (account: string): Effect.Effect<ReadonlyArray<string>, ConfigurationError> =>
-  Effect.mapBoth(merchantsSetting(account), {
-    onFailure: error => inOneLine(error),
-    onSuccess: Option.getOrElse(() => []),
-  })
+  Effect.mapError(Config.withDefault(merchantsSetting(account), []), inOneLine)
 
 const paging = (name: string) =>
   parsed(name, "the names of two parameters, such as page,limit", value => {
