@@ -122,7 +122,6 @@ const path = (name: string) =>
 
 const merchantsSetting = (account: string) => ownOrAll(account, "PAYCOMBAT_MERCHANTS", idList)
 
-/** The merchants that are configured for an account; needs no token. */
 export const merchants = (account: string): Effect.Effect<ReadonlyArray<string>, ConfigurationError> =>
   Effect.mapError(Config.withDefault(merchantsSetting(account), []), inOneLine)
 
