@@ -122,7 +122,7 @@ export const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, WarehouseErr
 
 /** What may have passed a moment later: a deadlock, a lock, too little memory or connections, a lost connection, a restart. */
 const TRANSIENT =
-  /^(40001|40P01|53200|53300|55P03|57P0[1235]|25P03|08...|CONNECTION_(CLOSED|DESTROYED)|CONNECT_TIMEOUT|ECONN.*|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN|ENOTFOUND)$/
+  /^(40001|40P01|53200|53300|55P03|57P0[1235]|25P03|08...|CONNECTION_(CLOSED|DESTROYED)|CONNECT_(TIMEOUT|UNFIT)|ECONN.*|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN|ENOTFOUND)$/
 
 /** How long SQL is tried again: a restart, with the replay of a log, takes seconds. */
 const RETRY_LIMIT = Duration.seconds(30)

@@ -27,9 +27,34 @@ export const reasonText = (reason: string): string =>
 
 export const rejectOf = (reject: Reject): Reject => ({ ...reject, reason: reasonText(reject.reason) })
 
+const NOT_ASCII = /[^\p{ASCII}]/u
+
+/** The same JSON, and a readable reason, in ASCII. */
+const escaped = (text: string): string =>
+  text.replace(/[^\0-\x7f]/g, unit => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
+
+/**
+ * A database of another encoding than UTF8 may refuse a character of the reject as it refused that of the record. `migrate`
+ * makes no warehouse in one, but there are older ones.
+ */
+const storable = async (tx: Transaction, rejects: ReadonlyArray<Reject>): Promise<ReadonlyArray<Reject>> => {
+  const texts = ({ field, raw, reason }: Reject) => [field ?? "", raw, reason]
+  if (!rejects.some(reject => texts(reject).some(text => NOT_ASCII.test(text)))) return rejects
+  const [server] = await tx<Array<{ encoding: string }>>`
+    SELECT current_setting('server_encoding') AS encoding`
+  if (server!.encoding === "UTF8") return rejects
+  return rejects.map(reject => ({
+    ...reject,
+    field: reject.field === null ? null : escaped(reject.field),
+    raw: escaped(reject.raw),
+    reason: escaped(reject.reason),
+  }))
+}
+
 /** Keeps rejects; one that was rejected before in the same words is the same reject. */
-export const writeRejects = async (tx: Transaction, held: Held, rejects: ReadonlyArray<Reject>) => {
-  if (rejects.length === 0) return
+export const writeRejects = async (tx: Transaction, held: Held, given: ReadonlyArray<Reject>) => {
+  if (given.length === 0) return
+  const rejects = await storable(tx, given)
   const columns = ["kind", "record_id", "field", "reason", "raw", "content_hash", "read_at"]
   const rows = rejects.map(({ kind = "record", id, field, reason, raw, hash, readAt }) => ({
     kind,

@@ -166,6 +166,9 @@ describe("a database in which others may create", () => {
         yield* as(server.ownerUrl, `GRANT ${right} analytics TO paycombat_reader`)
         yield* refused(`REVOKE ${right} analytics FROM paycombat_reader`)
         yield* as(server.ownerUrl, `REVOKE ${right} analytics FROM paycombat_reader`)
+        yield* as(server.ownerUrl, "GRANT TRIGGER ON warehouse.payouts TO paycombat_reader")
+        yield* refused("REVOKE TRIGGER ON ALL TABLES IN SCHEMA warehouse FROM paycombat_reader")
+        yield* as(server.ownerUrl, "REVOKE TRIGGER ON warehouse.payouts FROM paycombat_reader")
         const SCHEMA = 'CREATE SCHEMA "Team" AUTHORIZATION given_paycombat_query'
         yield* as(
           server.adminUrl,
