@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
-import { DEFAULT_LIST_PATHS, start } from "../../src/sandbox/Sandbox.ts"
+import { start } from "../../src/sandbox/Sandbox.ts"
 import { cli, sandboxEnvironment } from "../support/cli.ts"
 import { givenServer } from "../support/givenServer.ts"
 import { runSql } from "../support/postgres.ts"
@@ -14,7 +14,7 @@ describe("a database that cannot hold every character", () => {
     "is refused by migrate; where an older version made a warehouse in it, a character costs its record only",
     () =>
       Effect.gen(function* () {
-        const { ownerUrl, readerUrl, adminUrl } = yield* givenServer("18")
+        const { ownerUrl, readerUrl, adminUrl } = yield* givenServer("14")
         const sandbox = yield* start(SMALL)
         const program = yield* cli({
           ...sandboxEnvironment(sandbox),
@@ -28,20 +28,18 @@ describe("a database that cannot hold every character", () => {
         const refused = yield* program.run(["migrate"])
         expect([refused.code, refused.stderr]).toEqual([2, expect.stringMatching(/LATIN1.*ENCODING 'UTF8'/)])
 
-        sandbox.setFault(({ path }) =>
-          path === DEFAULT_LIST_PATHS.customers
-            ? { transform: body => body.replace(/"first_name":"[^"]*"/, '"first_name":"漢字"') }
-            : undefined,
-        )
         const synced = yield* program.run(["sync", "--stream", "customers", "--json"])
         const { streams } = JSON.parse(synced.stdout) as {
           streams: ReadonlyArray<{ stream: string; inserted: number; rejected: number }>
         }
-        const pages = streams[0]!.rejected
-        expect(pages).toBeGreaterThan(0)
-        expect(streams[0]!.inserted).toBe(sandbox.truth.count("customers") - pages)
+        const { inserted, rejected } = streams[0]!
+        expect(inserted).toBeGreaterThan(0)
+        expect(inserted + rejected).toBe(sandbox.truth.count("customers"))
+        // Some of the sandbox's customers have names in other scripts. They are kept as they were sent.
         const rows = yield* Effect.promise(() => runSql(ownerUrl, "SELECT raw FROM sync.rejects"))
-        expect(rows.map(({ raw }) => JSON.parse(raw).first_name)).toEqual(rows.map(() => "漢字"))
+        expect(rows.length).toBe(rejected)
+        expect(rejected).toBeGreaterThan(0)
+        for (const { raw } of rows) expect(JSON.stringify(JSON.parse(raw))).toMatch(/[^\u0000-\u00ff]/)
       }),
     120_000,
   )
