@@ -39,7 +39,8 @@ describe("a database that cannot hold every character", () => {
         const rows = yield* Effect.promise(() => runSql(ownerUrl, "SELECT raw FROM sync.rejects"))
         expect(rows.length).toBe(rejected)
         expect(rejected).toBeGreaterThan(0)
-        for (const { raw } of rows) expect(JSON.stringify(JSON.parse(raw))).toMatch(/[^\p{Script=Latin}\p{ASCII}]/u)
+        for (const { raw } of rows)
+          expect(JSON.stringify(JSON.parse(raw))).toMatch(/[^\p{Script=Latin}\p{ASCII}]/u)
       }),
     120_000,
   )
