@@ -24,7 +24,7 @@ export const DEFAULT_DATA_DIR = ".paycombat"
 /** Share of records that may be rejected before their stream fails. */
 export const REJECTS_MAX_SHARE = 0.05
 
-/** An account, and what its owner configured about the undocumented part of the API. */
+/** An account, and its settings for the undocumented part of the API. */
 export interface AccountSettings extends Account {
   /** List paths by stream, where discovery must not look for them. */
   readonly paths: Readonly<Record<string, string>>
@@ -60,7 +60,7 @@ const ACCOUNT_NAME = /^[a-z][a-z0-9_-]{0,62}$/
 export const suffixed = (name: string, account: string): string =>
   account === "default" ? name : `${name}_${account.toUpperCase().replaceAll("-", "_")}`
 
-/** What each account may have its own of, beside its list paths. */
+/** Settings that an account may have of its own, beside its list paths. */
 const OF_ACCOUNTS = [
   "PAYCOMBAT_TOKEN",
   "PAYCOMBAT_BASE_URL",
@@ -72,7 +72,7 @@ const OF_ACCOUNTS = [
   "PAYCOMBAT_MERCHANTS",
 ]
 
-/** Every variable that is about one account alone; `lists` names the list streams, whose paths can be configured. */
+/** Every variable of one account alone; `lists` names the list streams, whose paths can be configured. */
 export const accountVariables = (account: string, lists: ReadonlyArray<string>): ReadonlyArray<string> =>
   [...OF_ACCOUNTS, ...lists.map(pathVariable)].map(name => suffixed(name, account))
 
@@ -117,8 +117,11 @@ const accountSettings = (account: string, streams: ReadonlyArray<string>) => {
 /** The variable that sets a stream's list path. */
 export const pathVariable = (stream: string): string => `PAYCOMBAT_PATH_${stream.toUpperCase()}`
 
+/** The query is the program's own: it holds the paging parameters. */
 const path = (name: string) =>
-  parsed(name, "a path that begins with /", value => (value.startsWith("/") ? value : undefined))
+  parsed(name, "a path that begins with /, without query, fragment and white space", value =>
+    /^\/[^\s?#\\]*$/.test(value) ? value : undefined,
+  )
 
 const merchantsSetting = (account: string) => ownOrAll(account, "PAYCOMBAT_MERCHANTS", idList)
 
@@ -130,6 +133,10 @@ const paging = (name: string) =>
     const [page, size, ...rest] = value.split(",").map(part => part.trim())
     return page && size && rest.length === 0 ? ([page, size] as const) : undefined
   })
+
+/** Only a shell knows what `~` stands for: taken as it is, it would be a directory of that name. */
+const directory = (name: string) =>
+  parsed(name, "a directory written out, without ~", value => (value.startsWith("~") ? undefined : value))
 
 const givenAccountNames = parsed(
   "PAYCOMBAT_ACCOUNTS",
@@ -150,7 +157,10 @@ export const namedAccounts: Effect.Effect<ReadonlyArray<string>, ConfigurationEr
   [],
 ).pipe(Effect.mapError(error => inOneLine(error)))
 
-/** With streams `a` and `a_b`, the path of the account `b` in `a` and that of all accounts in `a_b` have one name. */
+/**
+ * Refuses account names that give two settings one variable: with streams `a` and `a_b`, PAYCOMBAT_PATH_A_B is the path of
+ * `a_b` for all accounts, and that of `a` for an account `b`.
+ */
 const unambiguous = (
   names: ReadonlyArray<string>,
   streams: ReadonlyArray<string>,
@@ -166,7 +176,7 @@ const unambiguous = (
   )
 }
 
-/** The accounts that are to be synced, tokens or not; none where this machine only looks at what others synced. */
+/** The accounts to sync, with or without a token; none on a machine that only reads a warehouse of others. */
 export const configuredAccounts: Effect.Effect<ReadonlyArray<string>, ConfigurationError> = Config.all([
   Config.withDefault(givenAccountNames, []),
   Config.option(text("PAYCOMBAT_TOKEN")),
@@ -187,7 +197,7 @@ export const accounts = (
 
 export const database: Effect.Effect<DatabaseSettings, ConfigurationError> = Config.all({
   url: Config.option(postgresUrl("DATABASE_URL")),
-  dataDir: Config.withDefault(text("PAYCOMBAT_DATA_DIR"), DEFAULT_DATA_DIR),
+  dataDir: Config.withDefault(directory("PAYCOMBAT_DATA_DIR"), DEFAULT_DATA_DIR),
   readerUrl: Config.option(postgresUrl("PAYCOMBAT_READER_URL")),
 }).pipe(Effect.mapError(error => inOneLine(error)))
 
@@ -200,7 +210,7 @@ const privacyKey = parsed("PAYCOMBAT_PII_KEY", `a secret of at least ${PRIVACY_K
   value.length >= PRIVACY_KEY_MIN ? Redacted.make(value) : undefined,
 )
 
-/** Who asks for `hash` or `drop` must not find personal data stored in clear: no value but the three is believed. */
+/** Any other value is an error: a misspelt `drop` must not store personal data in clear. */
 const privacy: Config.Config<Privacy> = Config.withDefault(
   parsed("PAYCOMBAT_PII", "keep, hash or drop", value => PRIVACY_MODES.find(mode => mode === value)),
   "keep",
@@ -239,7 +249,7 @@ export const run: Effect.Effect<RunSettings, ConfigurationError> = Config.all({
   privacy,
 }).pipe(Effect.mapError(error => inOneLine(error)))
 
-/** When `serve` syncs: two cron expressions, read in one time zone. Whether they are such is the scheduler's to say. */
+/** When `serve` syncs: two cron expressions, read in one time zone. The scheduler checks the expressions. */
 export interface ScheduleSettings {
   readonly incremental: string
   readonly full: string

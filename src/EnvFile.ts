@@ -1,5 +1,4 @@
 import { lstat, open } from "node:fs/promises"
-import { resolve } from "node:path"
 import { Effect } from "effect"
 import { ConfigurationError } from "./Errors.ts"
 
@@ -96,11 +95,10 @@ const refuseMisread = (path: string, text: string, variables: Readonly<Record<st
  * file. `ConfigurationError` names the file and the reason where it is there and cannot be read as it was meant.
  */
 export const readEnvFile = (
-  file: string,
+  path: string,
 ): Effect.Effect<Readonly<Record<string, string>> | undefined, ConfigurationError> =>
   Effect.tryPromise({
     try: async () => {
-      const path = resolve(file)
       const bytes = await bytesOf(path)
       if (bytes === undefined) return undefined
       const text = textOf(path, bytes)
@@ -109,5 +107,5 @@ export const readEnvFile = (
       refuseMisread(path, text, variables)
       return variables
     },
-    catch: error => (error instanceof ConfigurationError ? error : refuse(resolve(file), String(error))),
+    catch: error => (error instanceof ConfigurationError ? error : refuse(path, String(error))),
   })

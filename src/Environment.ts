@@ -2,7 +2,7 @@ import { resolve } from "node:path"
 import { ConfigProvider, Context, Effect } from "effect"
 import { namedAccounts } from "./Config.ts"
 import { readEnvFile } from "./EnvFile.ts"
-import type { ConfigurationError } from "./Errors.ts"
+import { ConfigurationError } from "./Errors.ts"
 import { unknownVariables } from "./variables.ts"
 
 /** The settings of a process: its environment, and `.env` for what the environment does not set. */
@@ -28,6 +28,10 @@ export interface Settings {
 
 const isSet = (value: string | undefined): value is string => value !== undefined && value.trim() !== ""
 
+const noDirectory = new ConfigurationError({
+  message: "The working directory is not there any more: change to one that is (cd), and try again.",
+})
+
 /**
  * The settings of an environment and a file. The environment wins, also where it sets a variable to nothing, which
  * counts as not set. `ConfigurationError` where the file is there and cannot be read.
@@ -36,8 +40,9 @@ export const readSettings = (
   environment: Readonly<Record<string, string | undefined>>,
   file: string,
 ): Effect.Effect<Settings, ConfigurationError> =>
-  Effect.map(readEnvFile(file), inFile => {
-    const path = resolve(file)
+  Effect.gen(function* () {
+    const path = yield* Effect.try({ try: () => resolve(file), catch: () => noDirectory })
+    const inFile = yield* readEnvFile(path)
     const values = new Map<string, string>()
     const origins = new Map<string, string>()
     const take = (variables: Readonly<Record<string, string | undefined>>, origin: string) => {

@@ -79,13 +79,13 @@ const HOW_TO_SET: Readonly<Record<string, string>> = {
     "PAYCOMBAT_PII=hash needs it: make one with `openssl rand -hex 32`, and keep it: with another key the same values get other hashes.",
 }
 
-/** The first thing that is wrong, as one line that names the variable. */
+/** The first error, as one line that names the variable. */
 export const inOneLine = (error: ConfigError.ConfigError): ConfigurationError => {
   switch (error._op) {
     case "And":
       return inOneLine(error.left)
     case "Or":
-      // What is only not set is not what is wrong, where something else stands in for it.
+      // Where the left one is only missing, the right one stands in for it, and its error counts.
       return inOneLine(ConfigError.isMissingDataOnly(error.left) ? error.right : error.left)
     default: {
       const name = error.path.join("_")

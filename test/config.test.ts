@@ -187,6 +187,14 @@ describe("a value that cannot be meant", () => {
       { PAYCOMBAT_TOKEN: "s3cret\u200b" },
       "PAYCOMBAT_TOKEN must be the token alone",
     ],
+    "a path with a query": [
+      { PAYCOMBAT_PATH_PAYOUTS: "/v1?s3cret=1" },
+      "PAYCOMBAT_PATH_PAYOUTS must be a path",
+    ],
+    "a directory below a home that no shell fills in": [
+      { PAYCOMBAT_DATA_DIR: "~/s3cret" },
+      "PAYCOMBAT_DATA_DIR must be a directory written out, without ~",
+    ],
     "a base URL with a query": [
       { PAYCOMBAT_BASE_URL: "https://x.example?a=s3cret" },
       "PAYCOMBAT_BASE_URL must not have a query",
