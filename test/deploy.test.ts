@@ -210,7 +210,7 @@ describe("the logins for a Postgres of one's own", () => {
       ])
       expect([saidIn(answer.stderr), JSON.parse(answer.stdout)]).toEqual([
         [],
-        [{ current_user: "given_paycombat_query", count: "0" }],
+        [{ current_user: "given_paycombat_query", count: 0 }],
       ])
       const [owner] = yield* Effect.promise(() =>
         runSql(server.ownerUrl, "SELECT rolsuper, rolcreaterole FROM pg_roles WHERE rolname = current_user"),

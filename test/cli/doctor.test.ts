@@ -146,7 +146,7 @@ describe("doctor", () => {
           ].join("\n"),
         )
         const { stdout } = yield* run(["doctor"], {
-          PAYCOMBAT_BASE_URL: "http://127.0.0.1:1",
+          PAYCOMBAT_BASE_URL: "http://127.0.0.1:2",
           DATABASE_URL: "postgres://o:value-six@127.0.0.1:1/x",
         })
         const lines = linesOf(stdout).filter(line => line.includes("configuration: "))

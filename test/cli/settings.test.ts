@@ -187,7 +187,7 @@ describe.concurrent("where nothing was synced yet", () => {
       ])
       const doctor = yield* program.run(["doctor", "--stream", "payouts"], {
         PAYCOMBAT_TOKEN: "one",
-        PAYCOMBAT_BASE_URL: "http://127.0.0.1:1",
+        PAYCOMBAT_BASE_URL: "http://127.0.0.1:2",
       })
       expect(doctor.stdout).toMatch(/embedded Postgres: nothing was synced yet: .*\/data\/postgres/)
       expect(readdirSync(join(program.directory, "data"))).toEqual([])
