@@ -3,11 +3,14 @@ import { ConfigurationError } from "./Errors.ts"
 import type { Privacy } from "./Personal.ts"
 import type { Account } from "./paycombat/Client.ts"
 import {
+  directory,
   headerSecret,
   httpUrl,
   idList,
   inOneLine,
+  paging,
   parsed,
+  path,
   postgresUrl,
   text,
   wholeNumber,
@@ -117,26 +120,10 @@ const accountSettings = (account: string, streams: ReadonlyArray<string>) => {
 /** The variable that sets a stream's list path. */
 export const pathVariable = (stream: string): string => `PAYCOMBAT_PATH_${stream.toUpperCase()}`
 
-/** The query is the program's own: it holds the paging parameters. */
-const path = (name: string) =>
-  parsed(name, "a path that begins with /, without query, fragment and white space", value =>
-    /^\/[^\s?#\\]*$/.test(value) ? value : undefined,
-  )
-
 const merchantsSetting = (account: string) => ownOrAll(account, "PAYCOMBAT_MERCHANTS", idList)
 
 export const merchants = (account: string): Effect.Effect<ReadonlyArray<string>, ConfigurationError> =>
   Effect.mapError(Config.withDefault(merchantsSetting(account), []), inOneLine)
-
-const paging = (name: string) =>
-  parsed(name, "the names of two parameters, such as page,limit", value => {
-    const [page, size, ...rest] = value.split(",").map(part => part.trim())
-    return page && size && rest.length === 0 ? ([page, size] as const) : undefined
-  })
-
-/** Only a shell knows what `~` stands for: taken as it is, it would be a directory of that name. */
-const directory = (name: string) =>
-  parsed(name, "a directory written out, without ~", value => (value.startsWith("~") ? undefined : value))
 
 const givenAccountNames = parsed(
   "PAYCOMBAT_ACCOUNTS",

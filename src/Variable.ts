@@ -45,6 +45,23 @@ const judged = <A>(name: string, judge: (value: string) => Either.Either<A, stri
 export const parsed = <A>(name: string, expectation: string, parse: (value: string) => A | undefined) =>
   judged(name, value => Either.fromNullable(parse(value), () => `must be ${expectation}`))
 
+/** The path of a list, without a query: that is the program's own, and holds the paging parameters. */
+export const path = (name: string) =>
+  parsed(name, "a path that begins with /, without query, fragment and white space", value =>
+    /^\/[^\s?#\\]*$/.test(value) ? value : undefined,
+  )
+
+/** The names of the two paging parameters. */
+export const paging = (name: string) =>
+  parsed(name, "the names of two parameters, such as page,limit", value => {
+    const [page, size, ...rest] = value.split(",").map(part => part.trim())
+    return page && size && rest.length === 0 ? ([page, size] as const) : undefined
+  })
+
+/** A directory. Only a shell knows what `~` stands for: taken as it is, it would be a directory of that name. */
+export const directory = (name: string) =>
+  parsed(name, "a directory written out, without ~", value => (value.startsWith("~") ? undefined : value))
+
 /** Most ids that one variable may name. */
 const IDS_MAX = 1_000
 

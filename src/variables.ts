@@ -3,18 +3,12 @@ import { accountVariables, pathVariable } from "./Config.ts"
 /** The names of all settings, and which names that are set are none of them. */
 
 /** Variables whose name holds no account and no stream. */
-export const VARIABLES = [
-  "PAYCOMBAT_TOKEN",
+export const VARIABLES: ReadonlyArray<string> = [
+  ...accountVariables("default", []),
   "PAYCOMBAT_ACCOUNTS",
-  "PAYCOMBAT_BASE_URL",
   "DATABASE_URL",
   "PAYCOMBAT_DATA_DIR",
   "PAYCOMBAT_READER_URL",
-  "PAYCOMBAT_PAGING",
-  "PAYCOMBAT_PAGE_SIZE",
-  "PAYCOMBAT_RATE_PER_SECOND",
-  "PAYCOMBAT_CONCURRENCY",
-  "PAYCOMBAT_TIMEOUT_SECONDS",
   "PAYCOMBAT_READY_RECHECK",
   "PAYCOMBAT_READY_MAX_CALLS",
   "PAYCOMBAT_PII",
