@@ -21,6 +21,7 @@ const answersOf = (sql: postgres.Sql) =>
         `SELECT account, stream, last_complete_at, last_run_status, last_run_started_at, last_ended_status, last_full_at,
            left_over, open_rejects FROM analytics.freshness ORDER BY 1, 2`,
       ),
+      verdict: yield* printed(sql, "SELECT account, level, since FROM analytics.verdict ORDER BY 1"),
       status: yield* statusOf(sql, yield* allStreams),
       confirmed: yield* printed(
         sql,
