@@ -77,7 +77,9 @@ describe("pruning the ledger", () => {
                 yield* book(sql, runs)
                 const [before, sumsBefore] = [yield* answersOf(sql), yield* printed(sql, sums)]
                 const { folded, dropped } = yield* pruneLedger(sql)
-                expect(yield* answersOf(sql)).toEqual(before)
+                const after = yield* answersOf(sql)
+                for (const [name, answer] of Object.entries(before))
+                  expect([name, after[name as keyof typeof after]]).toEqual([name, answer])
                 if (dropped === 0) expect(yield* printed(sql, sums)).toEqual(sumsBefore)
                 const left = yield* printed(sql, "SELECT count(*) AS n FROM sync.stream_runs")
                 expect(left).toEqual([{ n: String(runs.length - folded - dropped) }])
@@ -86,11 +88,11 @@ describe("pruning the ledger", () => {
                 expect(yield* pruneLedger(sql)).toMatchObject({ folded: 0, dropped: 0, runs: 0 })
               }).pipe(Effect.runPromise),
             ),
-            fuzz(25),
+            fuzz(12),
           ),
         )
       }),
-    fuzzMillis(25),
+    fuzzMillis(12),
   )
 
   it.scopedLive("folds the quiet runs of a day after two days, and drops the others after 90", () =>

@@ -42,8 +42,10 @@ export const ledgers: fc.Arbitrary<ReadonlyArray<BookedRun>> = fc.array(
 export const book = (sql: postgres.Sql, runs: ReadonlyArray<BookedRun>, account = "default") =>
   Effect.promise(async () => {
     const passes = [0, 1, 2, 3].map(() => randomUUID())
-    const rows = runs.map(({ pass, ...run }) => ({
+    const rows = runs.map(({ pass, ...run }, n) => ({
       ...run,
+      // No two runs of a stream start at the same moment.
+      ageHours: run.ageHours + n / 3_600,
       run_id: randomUUID(),
       pass_id: pass === null ? null : passes[pass],
     }))
