@@ -15,36 +15,31 @@ interface Options {
   readonly json: boolean
 }
 
-const COLUMNS = [
-  "stream",
-  "status",
-  "read",
-  "new",
-  "changed",
-  "unchanged",
-  "rejected",
-  "unanswered",
-  "removed",
-  "requests",
+type Stream = App.StreamSummary
+
+/** Figures of a stream, by the column that shows them. A rare one has a column only where it is not 0. */
+const FIGURES: ReadonlyArray<{ readonly name: string; of: (stream: Stream) => number; isRare?: true }> = [
+  { name: "read", of: ({ extracted }) => extracted },
+  { name: "new", of: ({ inserted }) => inserted },
+  { name: "changed", of: ({ updated }) => updated },
+  { name: "unchanged", of: ({ unchanged }) => unchanged },
+  { name: "rejected", of: ({ rejected }) => rejected },
+  { name: "unanswered", of: ({ unanswered }) => unanswered, isRare: true },
+  { name: "removed", of: ({ removed }) => removed },
+  { name: "requests", of: ({ requests }) => requests },
 ]
 
-/** What a run did, one line per stream, and what each has to say. */
+/** Prints the result of a run: one line per stream, then its error and note. */
 export const printSummary = ({ streams }: App.RunSummary): Effect.Effect<void> => {
   const isNamed = new Set(streams.map(({ account }) => account)).size > 1
+  const figures = FIGURES.filter(
+    ({ of, isRare }) => isRare !== true || streams.some(stream => of(stream) > 0),
+  )
   const rows = streams.map(stream => [
     ...(isNamed ? [stream.account] : []),
     stream.stream,
     stream.status,
-    ...[
-      stream.extracted,
-      stream.inserted,
-      stream.updated,
-      stream.unchanged,
-      stream.rejected,
-      stream.unanswered,
-      stream.removed,
-      stream.requests,
-    ].map(String),
+    ...figures.map(({ of }) => String(of(stream))),
   ])
   const said = new Map<string, Array<string>>()
   for (const { account, stream, error, note } of streams) {
@@ -52,7 +47,7 @@ export const printSummary = ({ streams }: App.RunSummary): Effect.Effect<void> =
       if (text !== null) said.set(text, [...(said.get(text) ?? []), `${account}/${stream}`])
     }
   }
-  const columns = isNamed ? ["account", ...COLUMNS] : COLUMNS
+  const columns = [...(isNamed ? ["account"] : []), "stream", "status", ...figures.map(({ name }) => name)]
   const fields = streams.reduce((sum, { fieldRejected }) => sum + fieldRejected, 0)
   const lines = [
     table({ columns, rows }),
