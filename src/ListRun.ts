@@ -29,7 +29,7 @@ import { seenSoFar, unaccounted } from "./warehouse/seen.ts"
 
 /** Records that are loaded together, and bytes that they came in; small pages are gathered up to either. */
 const BATCH_RECORDS = 2_000
-const BATCH_BYTES = 32 * 2 ** 20
+const BATCH_BYTES = 4 * 2 ** 20
 /** Longest time that pages wait to be loaded: what a crash may cost. */
 const BATCH_AGE = "2 seconds"
 /** Pages read ahead while a batch is being loaded. */

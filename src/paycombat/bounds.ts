@@ -16,7 +16,7 @@ export interface AnswerBounds {
  * which have 27 values of 600 bytes in all, 5,500 fit.
  */
 export const PAGE_BOUNDS: AnswerBounds = {
-  bytes: 8 * 2 ** 20,
+  bytes: 5 * 2 ** 20,
   values: 150_000,
   // As many as PAYCOMBAT_PAGE_SIZE lets a run ask for.
   records: 10_000,

@@ -16,7 +16,7 @@ import { bench, statusesOf, streamOf } from "../support/warehouse.ts"
 /** What a body that is not read to its end may take at most, with the pages of everybody else. */
 const MORE_MEMORY_BYTES_MAX = 200 * 2 ** 20
 
-/** What is tried on the path that is known alone: an attempt costs seconds, or 8 MiB, or a pause of all the account. */
+/** What is tried on the path that is known alone: an attempt costs seconds, or 5 MiB, or a pause of all the account. */
 const COSTLY = ["hang", "drip", "gigantic", "gzip-bomb", "rate-limit-bare"]
 
 const PAIR = ["payouts", "checkouts"]
@@ -40,11 +40,11 @@ describe.concurrent("what fails for good in one place fails that stream alone, i
     ["empty-list", /nobody documented that path.*set PAYCOMBAT_PATH_PAYOUTS=/],
     [
       "gigantic",
-      /answered more than 8 MiB, which is not read(, still so after \d attempts)?: lower PAYCOMBAT_PAGE_SIZE .*PAYCOMBAT_PATH_PAYOUTS/,
+      /answered more than 5 MiB, which is not read(, still so after \d attempts)?: lower PAYCOMBAT_PAGE_SIZE .*PAYCOMBAT_PATH_PAYOUTS/,
     ],
     [
       "gzip-bomb",
-      /answered more than 8 MiB, which is not read(, still so after \d attempts)?: lower PAYCOMBAT_PAGE_SIZE .*PAYCOMBAT_PATH_PAYOUTS/,
+      /answered more than 5 MiB, which is not read(, still so after \d attempts)?: lower PAYCOMBAT_PAGE_SIZE .*PAYCOMBAT_PATH_PAYOUTS/,
     ],
     ["utf-16", /no list found .*set PAYCOMBAT_PATH_PAYOUTS/],
     ["redirect", /no list found \(302: .*set PAYCOMBAT_PATH_PAYOUTS/],
@@ -84,8 +84,8 @@ describe("what fails in the middle of a list keeps what was read, and goes on on
       "truncated",
       /JSON that ends too early \(\d+ bytes\), still so after 6 attempts: the next run asks again/,
     ],
-    ["gigantic", /answered more than 8 MiB, which is not read: lower PAYCOMBAT_PAGE_SIZE$/],
-    ["gzip-bomb", /answered more than 8 MiB, which is not read: lower PAYCOMBAT_PAGE_SIZE$/],
+    ["gigantic", /answered more than 5 MiB, which is not read: lower PAYCOMBAT_PAGE_SIZE$/],
+    ["gzip-bomb", /answered more than 5 MiB, which is not read: lower PAYCOMBAT_PAGE_SIZE$/],
     ["not-utf-8", /answered text that is not UTF-8 \(\d+ bytes\): check that PAYCOMBAT_BASE_URL/],
     [
       "status-false",

@@ -86,7 +86,7 @@ describe("an answer that will not change is not asked for again:", () => {
       const { client } = yield* against(() => new Response(endless))
       const failure = yield* Effect.flip(played(client.get(PATH)))
       expect(failure).toMatchObject({ reason: "malformed" })
-      expect(failure.message).toMatch(/more than 8 MiB.*: lower PAYCOMBAT_PAGE_SIZE$/)
+      expect(failure.message).toMatch(/more than 5 MiB.*: lower PAYCOMBAT_PAGE_SIZE$/)
       expect(given).toBeLessThan(PAGE_BOUNDS.bytes + 4 * 2 ** 20)
     }),
   )
@@ -111,7 +111,7 @@ describe("a success that is dressed up", () => {
 })
 
 describe("large answers", () => {
-  const BODY_BYTES = 7 * 2 ** 20
+  const BODY_BYTES = 4 * 2 ** 20
 
   it.effect("are read one at a time beyond their first megabytes, and none for ever", () =>
     Effect.gen(function* () {
