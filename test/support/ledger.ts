@@ -11,7 +11,7 @@ export interface BookedRun {
   readonly mode: string
   readonly status: string
   readonly inserted: number
-  /** Runs that go on with one pass have its number; each other run is a pass of its own. */
+  /** Full runs that go on with one pass have its number; each other full run is a pass of its own. */
   readonly pass: number | null
 }
 
@@ -47,7 +47,7 @@ export const book = (sql: postgres.Sql, runs: ReadonlyArray<BookedRun>, account 
       // No two runs of a stream start at the same moment.
       ageHours: run.ageHours + n / 3_600,
       run_id: randomUUID(),
-      pass_id: pass === null ? null : passes[pass],
+      pass_id: run.mode !== "full" ? null : pass === null ? randomUUID() : passes[pass],
     }))
     const text = JSON.stringify(rows)
     await sql`
