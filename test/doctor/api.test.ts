@@ -203,7 +203,7 @@ describe.concurrent("real records that differ", () => {
     Effect.gen(function* () {
       const sandbox = yield* start({ ...SMALL, token: TOKEN })
       for (let n = 0; n < 120; n++)
-        sandbox.patch("transactions", n, { risk_score: n, scope: undefined, is_reconciled: "maybe-so" })
+        sandbox.patch("transactions", n, { risk_score: n, scope: undefined, is_settled: "maybe-so" })
       sandbox.patch("transactions", 5, { amount: "a lot of money" })
       sandbox.patch("payouts", 2, { status: "ON_HOLD" })
       const examination = yield* examined(sandbox)
@@ -215,10 +215,10 @@ describe.concurrent("real records that differ", () => {
         expect.stringMatching(/^warn documented, but in no record of the sample: scope\. .*ask PayCombat/),
       ])
       expect(lines("types")[0]).toMatch(
-        /^warn other than documented: is_reconciled \(string instead of boolean\)\. .*ask PayCombat/,
+        /^warn other than documented: is_settled \(string instead of boolean\)\. .*ask PayCombat/,
       )
       expect(lines("rejects")[0]).toMatch(
-        /^fail 100 of 100 records would be rejects: is_reconciled is in the way/,
+        /^fail 100 of 100 records would be rejects: is_settled is in the way/,
       )
       expect(lines("values", "payouts")).toEqual([
         expect.stringMatching(
