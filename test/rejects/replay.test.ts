@@ -196,7 +196,7 @@ describe("replay", () => {
         const { load, replay, rejects, stored } = yield* setup
         const large = { additional_data: { note: "x".repeat(3_000_000) } }
         const records = Array.from({ length: 1_203 }, (_, n) =>
-          odd(`t${n}`, n % 400 === 7 ? { amount: "x" } : n % 250 === 3 ? large : {}),
+          odd(`t${n}`, n % 400 === 7 ? { amount: "x" } : n % 100 === 3 ? large : {}),
         )
         yield* load(records.map(one => [one, T1] as const))
         const booked = streamOf((yield* replay())!, "transactions")
