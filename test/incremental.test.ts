@@ -179,7 +179,7 @@ describe("a list that has the latest change first", () => {
       const { sandbox, sync } = yield* setup("customers", { customers: 100, order: "updated-first" })
       sandbox.touch("customers", 50)
       for (let index = 10; index < 35; index++)
-        sandbox.patch("customers", index, { is_active: "maybe", updated_at: "2025-12-01T00:00:00.000Z" })
+        sandbox.patch("customers", index, { description: "\u0000", updated_at: "2025-12-01T00:00:00.000Z" })
       expect(yield* sync()).toMatchObject({ mode: "incremental", updated: 1, rejected: 25 })
     }),
   )
