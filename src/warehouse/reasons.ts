@@ -84,7 +84,7 @@ export const pathName = (stream: Stream, path: ReadonlyArray<string>): string =>
   const keys = path.slice(0, KEYS_MAX).map((key, depth) => {
     if (key === "") return "(an empty key)"
     if (names.has(key)) return key
-    return POSITION.test(key) || (depth === 0 && FIELD_NAME.test(key)) ? key : SOME_KEY
+    return (depth === 0 ? FIELD_NAME : POSITION).test(key) ? key : SOME_KEY
   })
   return [...keys, ...(path.length > KEYS_MAX ? ["…"] : [])].join(".")
 }

@@ -274,7 +274,7 @@ describe.each(lists)("of the list of %s", (_, stream) => {
     Effect.gen(function* () {
       const cases = [...ABSURD, ...casesOf(stream)]
       if (stream.name === "transactions")
-        cases.push(["6 MiB", member(`"odd":"${"long ".repeat((6 * MIB) / 5)}"`), "row"])
+        cases.push(["4 MiB", member(`"odd":"${"long ".repeat((4 * MIB) / 5)}"`), "row"])
       const { texts, rows } = yield* holds(stream, cases)
       const { table } = shapeOf(stream.table)
       const raws = yield* rows(`SELECT raw::text AS text FROM ${table}`)
