@@ -1,8 +1,9 @@
 import { ParseResult, Schema, type SchemaAST } from "effect"
 import { LosslessNumber } from "lossless-json"
+import { ID_LENGTH_MAX } from "./id.ts"
 import { instantText } from "./instant.ts"
 import { type Json, stringifyJson } from "./Json.ts"
-import { ID_LENGTH_MAX, numberText } from "./recordId.ts"
+import { numberText } from "./recordId.ts"
 
 /**
  * The field types that records are made of. Each decodes what the API may send to the text that Postgres

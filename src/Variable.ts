@@ -1,7 +1,7 @@
 import { Config, ConfigError, Either, Redacted } from "effect"
 import { judgeBaseUrl } from "./baseUrl.ts"
 import { ConfigurationError } from "./Errors.ts"
-import { isId } from "./recordId.ts"
+import { isId } from "./id.ts"
 import { parseAddress } from "./warehouse/address.ts"
 
 /** Reads one variable of the environment, and says what is wrong with it. */

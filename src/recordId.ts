@@ -1,14 +1,8 @@
 import { LosslessNumber } from "lossless-json"
+import { isId } from "./id.ts"
 import { isJsonObject, type Json } from "./Json.ts"
 
 /** The id of a record, defined once: discovery, paging, seen keys, look-ups, rejects, erasures and rows use the same text. */
-
-/** Longest id in characters. Documented ids have 20 to 64 (D); a b-tree key takes 2,700 bytes. */
-export const ID_LENGTH_MAX = 300
-
-/** Whether a text can be a key: of a row, of a reject, of what a pass has seen. */
-export const isId = (text: string): boolean =>
-  text !== "" && text.length <= ID_LENGTH_MAX && !text.includes("\u0000") && text.isWellFormed()
 
 /** Longest number in characters that is written out; a longer one keeps its exponent. */
 const WRITTEN_OUT_MAX = 1_000

@@ -105,7 +105,7 @@ describe("installed, the command line", () => {
         ["query", "SELECT count(*) FROM analytics.freshness", "--json"],
         database,
       )
-      expect(JSON.parse(answer.stdout)).toEqual([{ count: "0" }])
+      expect(JSON.parse(answer.stdout)).toEqual([{ count: 0 }])
     }).pipe(Effect.scoped),
   )
 

@@ -1,7 +1,7 @@
 import { Effect, Option, Stream } from "effect"
 import type { AccountError, EndpointError } from "../Errors.ts"
+import { isId } from "../id.ts"
 import type { Json } from "../Json.ts"
-import { isId } from "../recordId.ts"
 import type { ListSource } from "../Stream.ts"
 import type { Client } from "./Client.ts"
 import type { Contract } from "./discovery.ts"

@@ -1,4 +1,4 @@
-import { isId } from "../recordId.ts"
+import { isId } from "../id.ts"
 
 /** Whether the text of a record names somebody: their id stands in it, whole and not as a part of a longer word. */
 

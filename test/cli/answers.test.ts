@@ -46,7 +46,7 @@ describe.concurrent("status", () => {
       expect((yield* run(["status"])).stdout).toContain("Nothing was synced yet")
 
       const sandbox = yield* start(SMALL)
-      sandbox.patch("payouts", 3, { updated_at: 5 })
+      sandbox.patch("payouts", 3, { status: { of: "no text" } })
       for (const index of [1, 2]) sandbox.patch("transactions", index, { event_type: "ADJUSTMENT" })
       yield* run(["sync"], sandboxEnvironment(sandbox))
       const json = JSON.parse((yield* run(["status", "--json"])).stdout) as ReadonlyArray<object>
@@ -65,7 +65,7 @@ describe.concurrent("status", () => {
         }),
       )
       const table = yield* run(["status", "--stream", "payouts", "--account", "default"])
-      expect(table.stdout).toContain("✔ The figures can be trusted, but for what is left out of them")
+      expect(table.stdout).toContain("! The figures can be trusted, with exceptions: payouts (1 reject).")
       const lines = linesOf(table.stdout).filter(line => line.includes("default"))
       expect(lines).toHaveLength(1)
       expect(lines[0]).toMatch(/payouts.*complete_with_rejects.*19.*1.*0.*\/api\/v1\/payout\/get-all │/)
@@ -75,8 +75,8 @@ describe.concurrent("status", () => {
       expect(json).toContainEqual(expect.objectContaining({ stream: "transactions", unmapped: 2 }))
       const money = yield* run(["status", "--stream", "transactions"])
       expect(money.code).toBe(0)
-      expect(money.stdout).toMatch(/^· transactions: 2 of event types without a known direction are in no /m)
-      expect(money.stdout).toContain("✔ The figures can be trusted, but for what is left out of them")
+      expect(money.stdout).toMatch(/^! transactions: 2 kinds of transactions .* have no known direction /m)
+      expect(money.stdout).toContain("with exceptions: transactions (unknown direction).")
       const unknown = yield* run(["status", "--account", "eu"])
       expect([unknown.code, linesOf(unknown.stderr).length]).toEqual([2, 1])
     }),

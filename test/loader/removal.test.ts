@@ -122,7 +122,7 @@ describe("a record that is no longer listed", () => {
   )
 
   it.scopedLive.each([
-    ["is a number now", 7],
+    ["is an object now", { number: 7 }],
     ["is not there any more", null],
   ] as const)("is not booked where it may be one of those listed whose id %s", ([, id]) =>
     Effect.gen(function* () {
