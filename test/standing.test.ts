@@ -126,7 +126,8 @@ describe.concurrent("every stream of every configured account", () => {
       yield* Effect.promise(
         () => sql`INSERT INTO sync.leases
           SELECT (jsonb_populate_record(l, jsonb_build_object('stream', 'wallets', 'holder', 'host:7',
-            'expires_at', clock_timestamp() + interval '1 hour'))).* FROM sync.leases AS l`,
+            'expires_at', clock_timestamp() + interval '1 hour'))).* FROM sync.leases AS l
+          WHERE l.stream = 'payouts'`,
       )
       const [wallets] = yield* standing(ONE, { streams: ["wallets"] })
       expect(wallets).toMatchObject({

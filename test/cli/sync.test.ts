@@ -142,7 +142,7 @@ describe.concurrent("sync", () => {
   it.scopedLive("exits with 0 over rejects, and with 1 when they are not to be", () =>
     Effect.gen(function* () {
       const { run, sandbox } = yield* parts
-      sandbox.patch("payouts", 3, { updated_at: 5 })
+      sandbox.patch("payouts", 3, { status: { of: "no text" } })
       const lenient = yield* run(["sync", "--migrate", "--json"])
       expect([lenient.code, summaryOf(lenient.stdout).status]).toEqual([0, "complete_with_rejects"])
       expect((yield* run(["sync", "--strict"])).code).toBe(1)

@@ -23,7 +23,7 @@ describe("records", () => {
     Effect.gen(function* () {
       const { sandbox, sync, rows } = yield* bench()
       const account = { name: ACCOUNT, pageSize: 20 }
-      sandbox.patch("payouts", 3, { updated_at: 5 })
+      sandbox.patch("payouts", 3, { status: { of: "no text" } })
       sandbox.setFault(({ path, query }) =>
         path === DEFAULT_LIST_PATHS.transactions && Number(query.get("page")) >= 3
           ? { hang: true }

@@ -37,7 +37,7 @@ export const setup = (stream: StreamName, options: Partial<SandboxOptions> = {})
         sandbox.resetRequests()
         return Effect.map(given.sync({ only, ...settings }), summary => streamOf(summary, stream))
       })
-    const sync = (full = false) => run({ full })
+    const sync = (full = false, settings: SyncOptions = {}) => run({ full, ...settings })
     const first = yield* sync()
     expect(first).toMatchObject({ status: "complete", mode: "full", note: null })
     return {
