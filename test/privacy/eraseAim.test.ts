@@ -88,9 +88,9 @@ describe("erase", () => {
       const sql = yield* testWarehouse()
       const pass = yield* loading(sql, customers)
       yield* pass.load(
-        [customer(`${ONE}2`, { is_active: "yes" }), T1],
-        [customer(OTHER, { is_active: "yes", description: `knows\n${ONE}, who lives next door` }), T1],
-        [customer("customer_z", { is_active: "yes" }), T1],
+        [customer(`${ONE}2`, { description: "\u0000" }), T1],
+        [customer(OTHER, { description: `\u0000 knows\n${ONE}, who lives next door` }), T1],
+        [customer("customer_z", { description: "\u0000" }), T1],
       )
       yield* pass.close(false)
       const rejects = printed(sql, "SELECT record_id AS id FROM sync.rejects ORDER BY 1")

@@ -28,8 +28,8 @@ describe("a reject that is replayed in a mode that what is stored is not in yet"
       expect(findings(yield* everything(sql))).toEqual([])
       for (const name of ["transactions", "payouts", "checkouts"])
         expect(streamOf(after, name).rejected).toBe(streamOf(before, name).rejected)
-      // One was a reject for a text that is not stored any more.
-      expect(streamOf(after, "customers").rejected).toBe(streamOf(before, "customers").rejected - 1)
+      // Two were rejects for personal values that Postgres cannot hold, and that are not stored any more.
+      expect(streamOf(after, "customers").rejected).toBe(streamOf(before, "customers").rejected - 2)
     }),
   )
 })
