@@ -81,7 +81,7 @@ const ABSURD: ReadonlyArray<Case> = [
   ["a number that cannot be stored", () => "1e999999", at(null)],
   ["null", () => "null", at(null)],
   ["true", () => "true", at(null)],
-  ["nothing but nesting", () => nested(300), at(`${"0.".repeat(10)}…`)],
+  ["nothing but nesting", () => nested(300), at(`(a key).${"0.".repeat(9)}…`)],
 ]
 
 const BAD_TIMES = [
@@ -165,8 +165,10 @@ const sumOf = ({
   unchanged,
   stale,
   rejected,
+  unanswered,
   erased,
-}: StreamSummary & { erased?: number }) => inserted + updated + unchanged + stale + rejected + (erased ?? 0)
+}: StreamSummary & { erased?: number }) =>
+  inserted + updated + unchanged + stale + rejected + unanswered + (erased ?? 0)
 
 /** The fields of a record that are null in its row because they cannot be read; undefined where it becomes none. */
 const unreadIn = (stream: ListStream, text: string): ReadonlyArray<string> | undefined => {
