@@ -7,6 +7,7 @@ import {
   IMPATIENT,
   measured,
   PATIENT,
+  REAL_LEASE,
   RUN_MILLIS_MAX,
   reference,
   wholeOf,
@@ -41,7 +42,7 @@ describe.concurrent("what fails for a moment is asked again, and the run is whol
           return fault
         })
         const account = isCostly ? IMPATIENT : PATIENT
-        const { value: run, millis } = yield* measured(hurried(sync({ account })))
+        const { value: run, millis } = yield* measured(hurried(sync({ account, ...REAL_LEASE })))
         expect(run.streams.map(({ error }) => error)).toEqual(run.streams.map(() => null))
         expect(run.status).toBe("complete")
         expect(millis).toBeLessThan(RUN_MILLIS_MAX)
@@ -71,6 +72,11 @@ describe.concurrent("an API that asks for a pause longer than a run waits", () =
       expect(sandbox.requests.total).toBeLessThanOrEqual(8)
       expect(millis).toBeLessThan(RUN_MILLIS_MAX)
       sandbox.setFault(null)
+      // The next holder of the account keeps the pause too.
+      sandbox.resetRequests()
+      expect((yield* sync()).status).toBe("failed")
+      expect(sandbox.requests.total).toBe(0)
+      yield* Effect.promise(() => sql`UPDATE sync.leases SET paused_until = NULL`)
       expect((yield* sync()).status).toBe("complete")
       yield* expectSame(sql, whole, name)
     }),
@@ -86,7 +92,7 @@ describe.concurrent("an API that is away altogether", () => {
         const whole = yield* reference
         sandbox.setFault(() => FAULTS[name])
         const account = { ...IMPATIENT, paths: DEFAULT_LIST_PATHS }
-        const { value: run, millis } = yield* measured(hurried(sync({ account })))
+        const { value: run, millis } = yield* measured(hurried(sync({ account, ...REAL_LEASE })))
         expect(run.status).toBe("failed")
         const lists = run.streams.filter(({ stream }) => stream !== "wallet_readiness")
         expect(lists.map(({ status }) => status)).toEqual(lists.map(() => "failed"))

@@ -7,6 +7,7 @@ import {
   IMPATIENT,
   measured,
   PATIENT,
+  REAL_LEASE,
   RUN_MILLIS_MAX,
   reference,
   where,
@@ -61,7 +62,7 @@ describe.concurrent("what fails for good in one place fails that stream alone, i
       sandbox.setFault(where(name, ({ path }) => path.includes("/payout")))
       const paths = COSTLY.includes(name) ? { paths: DEFAULT_LIST_PATHS } : {}
       const account = { ...(message.source.includes("120 s") ? IMPATIENT : PATIENT), ...paths }
-      const { value: run, millis } = yield* measured(hurried(sync({ only: PAIR, account })))
+      const { value: run, millis } = yield* measured(hurried(sync({ only: PAIR, account, ...REAL_LEASE })))
       expect(run.status).toBe("failed")
       expect(statusesOf(run)).toEqual({ payouts: "failed", checkouts: "complete" })
       expect(streamOf(run, "payouts").error).toMatch(message)
@@ -102,7 +103,7 @@ describe("what fails in the middle of a list keeps what was read, and goes on on
       sandbox.setFault(where(name, ({ query }) => Number(query.get("page")) === 7))
       const only = ["transactions"]
       const account = name === "hang" ? IMPATIENT : PATIENT
-      const { value: run, millis, bytes } = yield* measured(hurried(sync({ only, account })))
+      const { value: run, millis, bytes } = yield* measured(hurried(sync({ only, account, ...REAL_LEASE })))
       expect(run.status).toBe("failed")
       expect(streamOf(run, "transactions").error).toMatch(message)
       expect(millis).toBeLessThan(RUN_MILLIS_MAX)

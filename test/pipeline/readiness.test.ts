@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
 import { READINESS_PATH, type Sandbox, type SandboxOptions } from "../../src/sandbox/Sandbox.ts"
-import { hurried, PATIENT } from "../support/apiFaults.ts"
+import { hurried, PATIENT, REAL_LEASE } from "../support/apiFaults.ts"
 import { bench, type SyncOptions, streamOf } from "../support/warehouse.ts"
 
 const [HEAD = ""] = READINESS_PATH.split("{id}")
@@ -50,7 +50,7 @@ const setupOf = (options: Partial<SandboxOptions>) =>
 const setup = setupOf({})
 
 /** Where a few seconds are minutes: time enough for an answer all the same. */
-const PATIENTLY = { account: { concurrency: 1, ...PATIENT } }
+const PATIENTLY = { ...REAL_LEASE, account: { concurrency: 1, ...PATIENT } }
 
 /** Answers the look-ups of some customers with something else. */
 const answering = (

@@ -35,6 +35,9 @@ export const PATIENT = { timeout: Duration.seconds(60 * HURRY) }
 /** Three seconds, where attempts are waited out: what is answered needs less, at one of its attempts at least. */
 export const IMPATIENT = { timeout: Duration.seconds(3 * HURRY) }
 
+/** Thirty seconds of real time: Postgres does not hurry. */
+export const REAL_LEASE = { leaseSeconds: 30 * HURRY }
+
 /** The named fault wherever the condition holds. */
 export const where =
   (name: FaultName, condition: (request: Parameters<FaultHook>[0]) => boolean): FaultHook =>
