@@ -150,7 +150,10 @@ describe.each(streams.map(stream => [stream.name, stream] as const))(
                     sql,
                     `SELECT "${stream.idColumn}" AS id, raw::text AS text FROM ${shapeOf(stream.table).table}`,
                   )
-                  const rejects = yield* printed(sql, "SELECT raw AS text, reason FROM sync.rejects")
+                  const rejects = yield* printed(
+                    sql,
+                    "SELECT raw AS text, reason FROM sync.rejects WHERE kind <> 'field'",
+                  )
                   for (const { reason } of rejects) expect(reason).toMatch(/./)
                   const ids = rows.map(({ id }) => id)
                   expect(ids).toEqual(expect.arrayContaining(given.map((_, n) => `good${n}`)))
