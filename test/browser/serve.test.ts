@@ -56,9 +56,9 @@ describe("the status page", () => {
       yield* picture(page, "good")
 
       sandbox.setFault(({ path }) => (path === DEFAULT_LIST_PATHS.payouts ? { status: 403 } : undefined))
-      yield* shown(page, "1 stream needs attention")
+      yield* shown(page, "The figures cannot be trusted: payouts (failed)")
       yield* shown(page, "What is the matter")
-      expect(yield* Effect.promise(() => page.title())).toContain("1 stream needs attention")
+      expect(yield* Effect.promise(() => page.title())).toContain("cannot be trusted")
       expect(yield* violations(page)).toEqual([])
       yield* picture(page, "bad")
       expect(yield* Effect.promise(() => page.evaluate("window.notLoadedAgain"))).toBe(true)
@@ -143,7 +143,7 @@ describe("the status page", () => {
         const says = (account: string, text: string) =>
           Effect.promise(() => line(account).getByText(text).waitFor({ state: "visible" }))
         yield* says("apac", "can be trusted")
-        yield* says("us", "1 stream needs attention")
+        yield* says("us", "cannot be trusted")
         yield* says("eu", "incremental run, for")
         expect(yield* violations(page)).toEqual([])
         yield* picture(page, "accounts")
