@@ -1,7 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { allStreams } from "../../src/registry.ts"
-import { outsideTransaction } from "../../src/warehouse/pool.ts"
 import { pruneLedger } from "../../src/warehouse/pruning.ts"
 import { statusOf } from "../../src/warehouse/Status.ts"
 import { bookTicks } from "../support/ledger.ts"
@@ -9,7 +8,7 @@ import { printed, testWarehouse } from "../support/warehouse.ts"
 
 const YEARS = 3
 /** Of an account with two lists and one look-up; a stream more costs as much as one of these. */
-const BYTES_MAX = 8e6
+const BYTES_MAX = 4e6
 
 const FRESHNESS = `SELECT account, stream, last_complete_at, last_run_status, last_ended_status, last_error, last_full_at,
   left_over, open_rejects FROM analytics.freshness ORDER BY 1, 2`
@@ -21,11 +20,11 @@ describe("a ledger of three years of quarter-hour ticks", () => {
       Effect.gen(function* () {
         const sql = yield* testWarehouse()
         yield* bookTicks(sql, YEARS * 365)
+        // Rows alone: how much of a table's files is free again depends on what else runs on the server.
         const bytes = Effect.promise(async () => {
-          for (const table of ["sync.runs", "sync.stream_runs"])
-            await outsideTransaction(sql, `VACUUM FULL ${table}`)
           const [size] = await sql<Array<{ bytes: number }>>`
-            SELECT (pg_total_relation_size('sync.runs') + pg_total_relation_size('sync.stream_runs'))::float8 AS bytes`
+            SELECT ((SELECT sum(pg_column_size(run)) FROM sync.runs AS run)
+              + (SELECT sum(pg_column_size(run)) FROM sync.stream_runs AS run))::float8 AS bytes`
           return size!.bytes
         })
         const streams = yield* allStreams
