@@ -21,7 +21,7 @@ const list = Command.make(
   onDemand(async () => ({ run: (await import("../rejects.ts")).list })),
 ).pipe(
   Command.withDescription(
-    "The rejects that are open, the newest first; --json prints all of them, as they came. A reason may quote a value: it can be personal data.",
+    "The rejects that are open, the newest first; --json prints all of them, as they came. A reason quotes no value.",
   ),
 )
 
