@@ -3,6 +3,7 @@
 FROM node:22-bookworm-slim AS build
 WORKDIR /build
 COPY package.json package-lock.json tsconfig.json tsconfig.build.json ./
+COPY scripts/build.ts scripts/build.ts
 COPY src src
 # Builds, too: that is the package's prepare script.
 RUN npm ci --no-audit --no-fund

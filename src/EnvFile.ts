@@ -1,4 +1,5 @@
 import { lstat, open } from "node:fs/promises"
+import { parse } from "dotenv"
 import { Effect } from "effect"
 import { ConfigurationError } from "./Errors.ts"
 
@@ -102,7 +103,6 @@ export const readEnvFile = (
       const bytes = await bytesOf(path)
       if (bytes === undefined) return undefined
       const text = textOf(path, bytes)
-      const { parse } = await import("dotenv")
       const variables = parse(text)
       refuseMisread(path, text, variables)
       return variables

@@ -4,7 +4,11 @@ import * as CliConfig from "@effect/cli/CliConfig"
 import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as ValidationError from "@effect/cli/ValidationError"
-import { Cause, Console, Effect, Exit, Logger, Option } from "effect"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
+import { Cause, Console, Effect, Exit, Layer, Logger, Option } from "effect"
 import { database } from "./cli/commands/database.ts"
 import { demo } from "./cli/commands/demo.ts"
 import { doctor } from "./cli/commands/doctor.ts"
@@ -47,30 +51,6 @@ const root = Command.make("paycombat-sync").pipe(
   ]),
 )
 
-/** The first page that a newcomer reads. The parser's own would list every option of every command. */
-const OVERVIEW = `paycombat-sync ${VERSION}
-Keeps a merchant's PayCombat data in Postgres, ready for SQL, BI and compliance reports.
-
-  demo       the product in one command: simulated API, embedded Postgres, one sync, three answers
-  sync       one pass over all streams of all accounts
-  serve      stays up: syncs on a schedule, with a status page, health and metrics over HTTP
-  status     whether the figures can be trusted now, per account and stream
-  doctor     examines settings, database and API, and how real records differ from the documented ones
-  query      answers one SQL statement on the views of analytics
-  report     writes settlements, balances and KYC gaps as HTML, CSV or JSON
-  migrate    brings the database up to date
-  rejects    records that could not become a row: list, show, replay
-  rebuild    normalizes again from the stored raw records, without one API call
-  erase      removes a customer's data for good; later syncs do not bring it back
-  database   keeps the embedded Postgres up for psql and BI tools; backup and restore
-  sandbox    serves a simulated PayCombat API
-
-paycombat-sync <command> --help says more. Settings are environment variables: see .env.example.
-Before any command: --log-level debug|info|warning|error. Also: --version, --completions bash|fish|zsh.`
-
-const asksForOverview = (argv: ReadonlyArray<string>) =>
-  ["", "--help", "-h"].includes(argv.slice(2).join(" "))
-
 const OURS = [ConfigurationError, AccountError, EndpointError, LeaseError, WarehouseError]
 
 /** The parser's own words, in one line. */
@@ -111,7 +91,6 @@ const refuseMissingValue = (argv: ReadonlyArray<string>): Effect.Effect<void, Co
 /** Runs a command line. What it printed is for stdout, what it says about itself for stderr. */
 export const main = (argv: ReadonlyArray<string>): Effect.Effect<void, unknown, CliApp.CliApp.Environment> =>
   Effect.gen(function* () {
-    if (asksForOverview(argv)) return console.log(OVERVIEW)
     yield* refuseMissingValue(argv)
     const parseAndRun = Command.run(root, { name: "paycombat-sync", version: VERSION })
     yield* Console.withConsole(parseAndRun(argv), yield* parserConsole)
@@ -130,3 +109,14 @@ export const exitCodeOf = (exit: Exit.Exit<unknown, unknown>, signal: NodeJS.Sig
   if (failure instanceof ConfigurationError || ValidationError.isValidationError(failure)) return 2
   return failure instanceof LeaseError && failure.reason === "held" ? 3 : 1
 }
+
+/** The parts of NodeContext that a command line needs: the whole of it takes longer to load. */
+const platform = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer)
+
+/** Runs the process's command line and ends the process with its exit code. `signal` names the one that interrupted it. */
+export const runProgram = (signal: () => NodeJS.Signals): void =>
+  NodeRuntime.runMain(Effect.provide(main(process.argv), platform), {
+    disableErrorReporting: true,
+    disablePrettyLogger: true,
+    teardown: (exit, onExit) => onExit(exitCodeOf(exit, signal())),
+  })

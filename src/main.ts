@@ -1,18 +1,13 @@
 #!/usr/bin/env node
 import { constants } from "node:os"
-import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
-import * as NodePath from "@effect/platform-node/NodePath"
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
-import { Effect, Layer } from "effect"
-import { exitCodeOf, main } from "./cli.ts"
+import { overviewFor } from "./cli/overview.ts"
 
 /** npm passes on a Ctrl-C that the terminal has sent already: only a later one means "do not wait". */
 const IMPATIENT_AFTER_MILLIS = 1_000
 
 let first: { readonly signal: NodeJS.Signals; readonly at: number } | undefined
 
-// For good, and before all others: a library that finds itself alone with a signal kills the process at once.
+// Before any library: one that finds itself alone with a signal ends the process at once.
 for (const signal of ["SIGINT", "SIGTERM"] as const)
   process.on(signal, () => {
     first ??= { signal, at: Date.now() }
@@ -22,7 +17,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const)
 let isCut = false
 
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  // Who reads the answer may stop reading: `| head` is no failure.
+  // The reader may stop early: `| head` is no failure.
   if (error.code === "EPIPE" || isCut) return
   isCut = true
   process.exitCode = 1
@@ -31,14 +26,10 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   )
 })
 
-// A log that is full, or that nobody reads any more, ends nothing of what it would tell.
+// A log that cannot be written must not end the work that it describes.
 process.stderr.on("error", () => undefined)
 
-/** Not the whole of NodeContext: what a command line needs of it loads sooner. */
-const platform = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer)
-
-NodeRuntime.runMain(Effect.provide(main(process.argv), platform), {
-  disableErrorReporting: true,
-  disablePrettyLogger: true,
-  teardown: (exit, onExit) => onExit(exitCodeOf(exit, first?.signal ?? "SIGINT")),
-})
+const overview = overviewFor(process.argv.slice(2))
+// The libraries take most of the time of a short command.
+if (overview === undefined) (await import("./cli.ts")).runProgram(() => first?.signal ?? "SIGINT")
+else console.log(overview)

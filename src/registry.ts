@@ -1,21 +1,13 @@
-import { readdir } from "node:fs/promises"
 import { Effect } from "effect"
 import { ConfigurationError } from "./Errors.ts"
 import { isList, type Stream } from "./Stream.ts"
-
-/** Every file of `streams/` is a stream: adding one needs no list to be edited. */
-const STREAMS = new URL("./streams/", import.meta.url)
-
-const isModule = (file: string) => /\.[jt]s$/.test(file) && !file.endsWith(".d.ts")
+import { streamModules } from "./streamModules.ts"
 
 /** All streams, parents before those that come after them. */
-export const allStreams: Effect.Effect<ReadonlyArray<Stream>> = Effect.promise(async () => {
-  const files = (await readdir(STREAMS)).filter(isModule).sort()
-  const modules = await Promise.all(
-    files.map(file => import(new URL(file, STREAMS).href) as Promise<{ readonly default: Stream }>),
-  )
-  return parentsFirst(modules.map(module => module.default))
-})
+export const allStreams: Effect.Effect<ReadonlyArray<Stream>> = Effect.map(
+  Effect.promise(streamModules),
+  modules => parentsFirst(modules.map(module => module.default)),
+)
 
 const parentsFirst = (streams: ReadonlyArray<Stream>): ReadonlyArray<Stream> => {
   const placed = new Set<Stream>()

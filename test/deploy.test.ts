@@ -66,9 +66,9 @@ describe("the image", () => {
       .flatMap(rest => rest.split(" ").slice(0, -1))
     for (const source of copied) {
       expect([source, existsSync(join(PROJECT, source))]).toEqual([source, true])
-      expect(kept).toContain(source.split("/")[0])
+      expect(kept.filter(path => `${source}/`.startsWith(`${path}/`))).toHaveLength(1)
     }
-    expect(kept.filter(name => !copied.some(source => source.split("/")[0] === name))).toEqual([])
+    expect(kept.filter(path => !copied.some(source => `${source}/`.startsWith(`${path}/`)))).toEqual([])
   })
 
   it("holds what the program reads at run time, as the package does", () => {

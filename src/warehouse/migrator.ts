@@ -5,6 +5,7 @@ import { readMigrationFiles } from "drizzle-orm/migrator"
 import { Effect } from "effect"
 import type postgres from "postgres"
 import { ConfigurationError, WarehouseError } from "../Errors.ts"
+import { PACKAGE_ROOT } from "../packageRoot.ts"
 import { warehouseError } from "./Database.ts"
 import { sqlState, wordsOf } from "./failures.ts"
 import { createReaderRole, type Grants, grantReader, NO_GRANTS, unreadableByReader } from "./grants.ts"
@@ -48,14 +49,14 @@ export interface Pending {
 
 /** Where the program's migrations and views are read from. */
 export interface MigrationSource {
-  /** drizzle's folder. Next to the package's code, whether that runs from src/ or from dist/. */
+  /** drizzle's folder. */
   readonly migrations: URL
   readonly views: URL
 }
 
 export const PACKAGED: MigrationSource = {
-  migrations: new URL("../../drizzle/", import.meta.url),
-  views: new URL("../../src/views/", import.meta.url),
+  migrations: new URL("drizzle/", PACKAGE_ROOT),
+  views: new URL("src/views/", PACKAGE_ROOT),
 }
 
 interface Migration {

@@ -1,10 +1,16 @@
+import { execFileSync } from "node:child_process"
 import { readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import { describe, expect, it } from "@effect/vitest"
-import { Console, Effect } from "effect"
+import { Console, Effect, Record } from "effect"
 import { main } from "../../src/cli.ts"
 import { cli, linesOf } from "../support/cli.ts"
+
+/** Time that the version and the help may take, as a multiple of `node -e 0`. */
+const START_RATIO_MAX = 5
+/** Runs of each, by turns. The fastest of each are compared: they are disturbed the least by other processes. */
+const START_ROUNDS = 5
 
 /** Ends with one line on stderr, nothing on stdout, and the exit code of wrong usage. */
 const expectUsageError = (
@@ -75,7 +81,8 @@ describe.concurrent("help", () => {
     }),
   )
 
-  it("waits for nothing that works: no driver, table printer or sandbox is loaded for it", () => {
+  /** Files of `src` and packages that are loaded with a file, before anything runs. */
+  const loadedWith = (entry: string) => {
     const statically = /^(?:import|export) (?!type )[^;]*?from "([^"]+)"|^import "([^"]+)"/gms
     const seen = new Set<string>()
     const packages = new Set<string>()
@@ -84,24 +91,37 @@ describe.concurrent("help", () => {
       seen.add(file)
       for (const [, from, bare] of readFileSync(file, "utf8").matchAll(statically)) {
         const name = (from ?? bare)!
+        const scope = name.startsWith("@") ? 2 : 1
         if (name.startsWith(".")) read(join(file, "..", name))
-        else
-          packages.add(
-            name
-              .split("/")
-              .slice(0, name.startsWith("@") ? 2 : 1)
-              .join("/"),
-          )
+        else if (!name.startsWith("node:")) packages.add(name.split("/").slice(0, scope).join("/"))
       }
     }
-    read("src/main.ts")
-    expect([...seen]).toContain("src/cli/commands/sync.ts")
-    expect([...packages].filter(name => !name.startsWith("node:")).sort()).toEqual([
-      "@effect/cli",
-      "@effect/platform-node",
-      "effect",
-    ])
+    read(entry)
+    return { files: [...seen], packages: [...packages].sort() }
+  }
+
+  it("of the whole program loads no library, and that of a command no driver, table printer or sandbox", () => {
+    expect(loadedWith("src/main.ts")).toMatchObject({ packages: [] })
+    const { files, packages } = loadedWith("src/cli.ts")
+    expect(files).toContain("src/cli/commands/sync.ts")
+    expect(packages).toEqual(["@effect/cli", "@effect/platform-node", "dotenv", "effect"])
   })
+
+  it.scopedLive("and the version take at most five times as long as Node takes to start", () =>
+    Effect.gen(function* () {
+      const { main } = yield* cli()
+      const taking = (args: ReadonlyArray<string>) => {
+        const begun = performance.now()
+        execFileSync(process.execPath, args)
+        return performance.now() - begun
+      }
+      const asked = { node: ["-e", "0"], version: [main, "--version"], help: [main, "--help"] }
+      const rounds = Array.from({ length: START_ROUNDS }, () => Record.map(asked, taking))
+      const fastest = Record.map(asked, (_, name) => Math.min(...rounds.map(round => round[name])))
+      expect(fastest.version / fastest.node).toBeLessThan(START_RATIO_MAX)
+      expect(fastest.help / fastest.node).toBeLessThan(START_RATIO_MAX)
+    }),
+  )
 })
 
 describe.concurrent("wrong usage", () => {

@@ -75,8 +75,8 @@ describe("serve", () => {
       const { program, sandbox } = yield* parts
       const begun = Date.now()
       const { metrics, status, ask, stop } = yield* serving(program, EVERY_TWO_SECONDS)
-      // Figures that the database is asked for may be of a moment before.
-      const samples = yield* until(metrics, seen => completed(seen) >= 2 && valueOf(seen, "ready") === 1)
+      // A run is counted a moment before its summary is logged: two runs are logged once a third one is counted.
+      const samples = yield* until(metrics, seen => completed(seen) >= 3 && valueOf(seen, "ready") === 1)
       const payouts = { account: "default", stream: "payouts" }
       expect(valueOf(samples, "rows_total", { ...payouts, outcome: "inserted" })).toBe(
         sandbox.truth.count("payouts"),

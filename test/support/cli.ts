@@ -32,10 +32,8 @@ const build = async (): Promise<string> => {
   if (isFirst) {
     await mkdir(unfinished)
     for (const name of BESIDE) await symlink(join(PROJECT, name), join(unfinished, name))
-    // Whether the types are right is another check's question.
-    const tsc = [join(PROJECT, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.build.json", "--noCheck"]
-    const to = ["--declaration", "false", "--outDir", join(unfinished, "dist")]
-    await promisify(execFile)(process.execPath, [...tsc, ...to], { cwd: PROJECT })
+    const script = ["--import", "tsx", "scripts/build.ts", join(unfinished, "dist")]
+    await promisify(execFile)(process.execPath, script, { cwd: PROJECT })
     await rename(unfinished, program)
   }
   const until = Date.now() + BUILD_LIMIT_MS
@@ -89,6 +87,8 @@ export interface OnTerminal extends Running {
 }
 
 export interface Cli {
+  /** The program's file, for `node`. */
+  readonly main: string
   /** Its working directory: where `.env` is read and data directories are made. */
   readonly directory: string
   /** Runs the program to its end. */
@@ -168,7 +168,7 @@ export const cli = (environment: Environment = {}): Effect.Effect<Cli, never, Sc
         return { ...whole, stop, type }
       })
     const run: Cli["run"] = (...given) => Effect.scoped(Effect.flatMap(start(...given), ({ ended }) => ended))
-    return { directory, start, onTerminal, run }
+    return { main, directory, start, onTerminal, run }
   })
 
 const SIGNAL_NUMBERS: Readonly<Record<string, number>> = { SIGINT: 2, SIGKILL: 9, SIGTERM: 15 }

@@ -36,7 +36,8 @@ export const pack = async (directory: string): Promise<Packed> => {
     filter: source => !IN_THE_WAY.test(source.slice(PROJECT.length)),
   })
   await symlink(join(PROJECT, "node_modules"), join(project, "node_modules"))
-  // Whether the types are right is another check's question.
+  await execute(process.execPath, ["--import", "tsx", "scripts/build.ts"], { cwd: project })
+  // `npm run check` answers whether the types are right.
   await execute(process.execPath, [TSC, "-p", "tsconfig.build.json", "--noCheck"], { cwd: project })
   for (const [path, text] of Object.entries(PRIVATE)) {
     await mkdir(dirname(join(project, path)), { recursive: true })
@@ -52,6 +53,8 @@ export const pack = async (directory: string): Promise<Packed> => {
 export interface Installed {
   /** The application that has the package among its dependencies. */
   readonly directory: string
+  /** The package's own directory. */
+  readonly home: string
   /** Where npm would put the package's program. */
   readonly program: string
 }
@@ -82,7 +85,7 @@ export const install = async (tarball: string, directory: string): Promise<Insta
   await chmod(join(home, bin["paycombat-sync"]), 0o755)
   await symlink(join(home, bin["paycombat-sync"]), program)
   await writeFile(join(directory, "app/package.json"), JSON.stringify({ name: "shop", type: "module" }))
-  return { directory: join(directory, "app"), program }
+  return { directory: join(directory, "app"), home, program }
 }
 
 /** What a host checks its types with. */

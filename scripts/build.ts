@@ -1,0 +1,107 @@
+import { readdirSync, readFileSync } from "node:fs"
+import { chmod, rm, writeFile } from "node:fs/promises"
+import { dirname, join, resolve } from "node:path"
+import { fileURLToPath } from "node:url"
+import { type BuildOptions, build, type Metafile, type Plugin } from "esbuild"
+import spdx from "spdx-license-list/full.js"
+
+/**
+ * Builds the package's JavaScript into `dist`, or into the directory given as argument. Declarations come from `tsc`.
+ *
+ * - `main.js`, the command line: one program with its dependencies in it, because loading some thousand small files is
+ *   most of a short command's time. Parts that one command alone needs stay files of their own.
+ * - `Host.js`, the library: its dependencies stay imports, because an application must share `effect` with it.
+ * - `THIRD_PARTY_LICENSES.txt`: licences of the packages that `main.js` contains.
+ */
+
+const PROJECT = fileURLToPath(new URL("../", import.meta.url))
+const OUT = resolve(PROJECT, process.argv[2] ?? "dist")
+
+/** Puts the list of the files in `src/streams` in place of the module that reads that directory. */
+const streamList: Plugin = {
+  name: "stream-list",
+  setup: ({ onLoad }) => {
+    onLoad({ filter: /[\\/]src[\\/]streamModules\.ts$/ }, ({ path }) => {
+      const directory = join(dirname(path), "streams")
+      const files = readdirSync(directory).filter(file => file.endsWith(".ts"))
+      const imports = files.sort().map(file => `import(${JSON.stringify(`./streams/${file}`)})`)
+      const contents = `export const streamModules = () => Promise.all([${imports.join(", ")}])`
+      return { contents, resolveDir: dirname(path), watchDirs: [directory] }
+    })
+  },
+}
+
+const shared = {
+  absWorkingDir: PROJECT,
+  outdir: OUT,
+  bundle: true,
+  splitting: true,
+  format: "esm",
+  platform: "node",
+  target: "node20",
+  // Of a package that has both, its ES modules: names of a CommonJS package are lost where it is imported on demand.
+  mainFields: ["module", "main"],
+  chunkNames: "[name]-[hash]",
+  plugins: [streamList],
+  logLevel: "warning",
+} satisfies BuildOptions
+
+/** CommonJS packages call `require`, which an ES module does not have. */
+const REQUIRE = `import { createRequire as makeRequire } from "node:module"; const require = makeRequire(import.meta.url);`
+
+/** A file of a package that belongs to its licence. */
+const LICENCE_FILE = /^(licen[cs]e|copying|notice)/i
+
+interface Manifest {
+  readonly name: string
+  readonly version: string
+  readonly license: string
+}
+
+/** Directories of the packages that a bundle contains, relative to the project. */
+const packagesIn = ({ inputs }: Metafile): ReadonlyArray<string> => {
+  const directories = Object.keys(inputs).flatMap(
+    path => /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? [],
+  )
+  return [...new Set(directories)].sort()
+}
+
+/**
+ * A package's name, version and licence texts. Some packages come without a text and only name the licence: these get
+ * the licence's standard text. Fails for an unknown name: such a package cannot be bundled.
+ */
+const licenceOf = (directory: string): string => {
+  const manifest: Manifest = JSON.parse(readFileSync(join(PROJECT, directory, "package.json"), "utf8"))
+  const entries = readdirSync(join(PROJECT, directory), { withFileTypes: true })
+  const files = entries.filter(entry => entry.isFile() && LICENCE_FILE.test(entry.name))
+  const texts = files.map(({ name }) => readFileSync(join(PROJECT, directory, name), "utf8"))
+  const standard = spdx[manifest.license]?.licenseText
+  const [first, ...others] = texts.length > 0 || standard === undefined ? texts : [standard]
+  if (first === undefined) throw new Error(`${manifest.name} has no licence text: it cannot be bundled.`)
+  const heading = `${manifest.name} ${manifest.version} (${manifest.license})`
+  return [heading, first, ...others].map(text => text.trim()).join("\n\n")
+}
+
+/**
+ * Fails for a CommonJS package that is imported on demand: in a bundle its exports have no names then. A module of ours
+ * that is imported on demand, and imports the package at its top, has them.
+ */
+const refuseNamelessImports = ({ inputs }: Metafile): void => {
+  for (const [file, { imports }] of Object.entries(inputs))
+    for (const { kind, path } of imports)
+      if (kind === "dynamic-import" && inputs[path]?.format === "cjs")
+        throw new Error(`${file} imports ${path} on demand: import it at the top of a module that is.`)
+}
+
+await rm(OUT, { recursive: true, force: true })
+const program = await build({
+  ...shared,
+  entryPoints: ["src/main.ts"],
+  banner: { js: REQUIRE },
+  metafile: true,
+})
+refuseNamelessImports(program.metafile)
+await build({ ...shared, entryPoints: ["src/Host.ts"], packages: "external" })
+await chmod(join(OUT, "main.js"), 0o755)
+const licences = packagesIn(program.metafile).map(licenceOf)
+await writeFile(join(OUT, "THIRD_PARTY_LICENSES.txt"), `${licences.join(`\n\n${"=".repeat(80)}\n\n`)}\n`)

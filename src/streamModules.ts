@@ -1,0 +1,13 @@
+import { readdir } from "node:fs/promises"
+import type { Stream } from "./Stream.ts"
+
+const STREAMS = new URL("./streams/", import.meta.url)
+
+/**
+ * Imports every file of `streams/`: a new stream needs no list to be edited. The build replaces this module with one
+ * that imports the files it found (`scripts/build.ts`), because a bundle has no directory to read.
+ */
+export const streamModules = async (): Promise<ReadonlyArray<{ readonly default: Stream }>> => {
+  const files = (await readdir(STREAMS)).filter(file => file.endsWith(".ts")).sort()
+  return Promise.all(files.map(file => import(new URL(file, STREAMS).href)))
+}
