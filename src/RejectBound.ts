@@ -1,11 +1,12 @@
 import { Effect } from "effect"
 import { REJECTS_MAX_SHARE } from "./Config.ts"
+import { counted } from "./counted.ts"
 import type { PassFields } from "./DocumentedFields.ts"
 import { EndpointError } from "./Errors.ts"
 import type { StreamContext, StreamFailure } from "./Pipeline.ts"
 import type { ListStream } from "./Stream.ts"
 import { bookFields } from "./warehouse/fields.ts"
-import { commonestReason, openAndStored, readAndRejected } from "./warehouse/shares.ts"
+import { commonestReason, type OpenAndStored, openAndStored, readAndRejected } from "./warehouse/shares.ts"
 
 /** Too many rejects are a failure of the stream, not of its records: PAYCOMBAT_REJECTS_MAX. */
 
@@ -20,9 +21,12 @@ const shareOf = ({ settings }: Pick<StreamContext, "settings">) => settings.reje
 const isBeyond = (count: number, of: number, share: number): boolean =>
   count > 0 && (count >= of || (count > REJECTS_MAX_ALWAYS && count > share * of))
 
-/** Open rejects stand beside the rows: a pass that the bound lets through must not fail by its rejects afterwards. */
-const isOpenMany = ({ open, stored }: { open: number; stored: number }, share: number): boolean =>
-  isBeyond(open, stored + open, share)
+/**
+ * Records that are no row stand beside the rows: a pass that the bound lets through must not fail by its rejects
+ * afterwards. Records that lack an item are rows themselves.
+ */
+const isOpenMany = ({ rejected, lacking, stored }: OpenAndStored, share: number): boolean =>
+  isBeyond(rejected + lacking, stored + rejected, share)
 
 const percent = (share: number): string => `${Number((share * 100).toFixed(2))}%`
 
@@ -77,7 +81,11 @@ export const refuseOpen = (context: Asking, stream: ListStream): Effect.Effect<v
   Effect.gen(function* () {
     const counts = yield* openAndStored(context.sql, context.held, stream, shareOf(context))
     if (!isOpenMany(counts, shareOf(context))) return
-    const { open, stored } = counts
+    const { rejected, lacking, stored } = counts
     const against = stored === 0 ? "no row is stored" : `${stored} rows are stored`
-    return yield* refuse(context, stream, `${open} rejects are open while ${against}`)
+    const about = [
+      ...(rejected > 0 ? [`${counted(rejected, "record")} could not become a row`] : []),
+      ...(lacking > 0 ? [`${counted(lacking, "record")} lack an item that could not be read`] : []),
+    ]
+    return yield* refuse(context, stream, `${about.join(" and ")} while ${against}`)
   })

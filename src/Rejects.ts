@@ -103,7 +103,9 @@ export const replayWith = (
         scope,
         settings.merchantsOf ?? (() => []),
         ({ extracted, inserted, updated, rejected }) => tell({ extracted, inserted, updated, rejected }),
-      ).pipe(Effect.map(({ rejected }) => ({ rejected, error: null }))),
+      ).pipe(
+        Effect.map(({ rejected, itemRejected }) => ({ rejected: rejected + itemRejected, error: null })),
+      ),
     )
   })
 

@@ -13,8 +13,11 @@ export interface Unread {
   readonly path: ReadonlyArray<string>
   readonly reason: string
   readonly value: Json
-  /** It is an item of a list that became no row; otherwise it is null in its row. */
-  readonly isItem: boolean
+  /**
+   * `field`: one value, which is null in its row. `item`: an item of a list, or all that a list would have held; its
+   * row is missing, is empty, or is what an earlier version of the record made it.
+   */
+  readonly kind: "field" | "item"
 }
 
 /** What does not decode, and why; quotes no value. */
@@ -135,6 +138,10 @@ const readable = (
   return mended
 }
 
+/** Whether a part is a list, or holds one: without it rows are missing, not only a value. */
+const holdsItems = ({ fields, item }: Part): boolean =>
+  item !== undefined || [...(fields?.values() ?? [])].some(({ part }) => holdsItems(part))
+
 const mendField = (
   { part, isOptional }: Field,
   value: Json,
@@ -143,7 +150,8 @@ const mendField = (
 ): Json => {
   const read = readable(part, value, path, unread)
   if (read !== undefined || !isOptional) return read ?? value
-  unread.push({ path, reason: reasonFor(part.problemOf(value)!), value, isItem: false })
+  const kind = holdsItems(part) ? "item" : "field"
+  unread.push({ path, reason: reasonFor(part.problemOf(value)!), value, kind })
   return null
 }
 
@@ -157,7 +165,7 @@ const mendItem = (
   const read = readable(item, value, path, unread)
   if (read !== undefined) return [read]
   const isPlace = item.problemOf({}) === undefined
-  unread.push({ path, reason: reasonFor(item.problemOf(value)!), value, isItem: !isPlace })
+  unread.push({ path, reason: reasonFor(item.problemOf(value)!), value, kind: "item" })
   return isPlace ? [{}] : []
 }
 

@@ -70,6 +70,24 @@ describe("a list whose records can mostly not become rows", () => {
     }),
   )
 
+  it.scopedLive("fails by records that lack an item as by those that are no row", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, value } = yield* bench({ customers: 40 })
+      const wallets = { only: ["wallets"], account: { pageSize: 1_000 } }
+      sandbox.setFault(renaming(DEFAULT_LIST_PATHS.wallets, "actual_balance", 1))
+      const one = streamOf(yield* sync(wallets), "wallets")
+      expect(one).toMatchObject({ status: "complete_with_rejects", rejected: 0, itemRejected: 1 })
+      expect(yield* value("SELECT open_rejects FROM analytics.freshness WHERE stream = 'wallets'")).toBe("1")
+      sandbox.setFault(renaming(DEFAULT_LIST_PATHS.wallets, "actual_balance"))
+      const all = streamOf(yield* sync({ ...wallets, full: true }), "wallets")
+      expect(all).toMatchObject({ status: "failed", rejected: 0 })
+      expect(all.error).toMatch(/\d+ records lack an item that could not be read while \d+ rows are stored/)
+      expect(yield* value("SELECT count(*) > 0 FROM warehouse.wallets WHERE removed_at IS NULL")).toBe("true")
+      sandbox.setFault(null)
+      expect(streamOf(yield* sync({ ...wallets, full: true }), "wallets").status).toBe("complete")
+    }),
+  )
+
   it.scopedLive("leaves no look-up over its rows complete", () =>
     Effect.gen(function* () {
       const { sandbox, sync } = yield* bench()

@@ -95,6 +95,14 @@ const STATES: ReadonlyArray<State> = [
     kind: "rejects",
   },
   {
+    title: "an item of a record that cannot be read",
+    given: REJECT("item"),
+    undo: DROP_REJECTS,
+    level: "attention",
+    sentence: except("payouts (1 unreadable item)"),
+    kind: "items",
+  },
+  {
     title: "a field reject among many that were read",
     given: REJECT("field"),
     undo: DROP_REJECTS,

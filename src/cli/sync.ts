@@ -49,12 +49,18 @@ export const printSummary = ({ streams }: App.RunSummary): Effect.Effect<void> =
   }
   const columns = [...(isNamed ? ["account"] : []), "stream", "status", ...figures.map(({ name }) => name)]
   const fields = streams.reduce((sum, { fieldRejected }) => sum + fieldRejected, 0)
+  const items = streams.reduce((sum, { itemRejected }) => sum + itemRejected, 0)
   const lines = [
     table({ columns, rows }),
     ...Array.from(said, ([text, about]) => visible(`${about.join(", ")}: ${text}`)),
     ...(fields > 0
       ? [
           `${counted(fields, "field")} could not be read and ${fields === 1 ? "is" : "are"} null: \`paycombat-sync rejects list --kind field\`.`,
+        ]
+      : []),
+    ...(items > 0
+      ? [
+          `${counted(items, "item")} in records could not be read and ${items === 1 ? "is" : "are"} in no figure: \`paycombat-sync rejects list --kind item\`.`,
         ]
       : []),
     ...(streams.some(({ rejected }) => rejected > 0)

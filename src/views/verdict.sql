@@ -177,7 +177,17 @@ WITH RECURSIVE told AS MATERIALIZED (
   FROM state CROSS JOIN LATERAL (
     SELECT count(*) AS count, min(reject.first_seen_at) AS since FROM sync.rejects AS reject
     WHERE reject.account = state.account AND reject.stream = state.stream AND reject.unlisted_at IS NULL
-      AND reject.kind <> 'field'
+      AND reject.kind IN ('record', 'merchant')
+  ) AS open WHERE open.count > 0
+  UNION ALL
+  SELECT state.account, state.stream, 'attention', 'items', open.count || CASE open.count WHEN 1 THEN ' unreadable item' ELSE ' unreadable items' END,
+    open.count || CASE open.count WHEN 1 THEN ' item in a record, such as an account of a wallet, could not be read and is'
+      ELSE ' items in records, such as accounts of wallets, could not be read and are' END
+      || ' in no figure: see `paycombat-sync rejects list --kind item`.', open.since
+  FROM state CROSS JOIN LATERAL (
+    SELECT count(*) AS count, min(reject.first_seen_at) AS since FROM sync.rejects AS reject
+    WHERE reject.account = state.account AND reject.stream = state.stream AND reject.unlisted_at IS NULL
+      AND reject.kind = 'item'
   ) AS open WHERE open.count > 0
   UNION ALL
   SELECT field.account, field.stream, 'attention', 'missing_field', 'no ' || field.field,

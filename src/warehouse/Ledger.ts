@@ -5,7 +5,6 @@ import type { LeaseError, WarehouseError } from "../Errors.ts"
 import type { Stream } from "../Stream.ts"
 import { shapeOf, type Transaction } from "./bulk.ts"
 import { attempt, reading, retryTransient, retryUntilInterrupted } from "./Database.ts"
-import { followRemovals } from "./fieldRejects.ts"
 import { fenced, type Held } from "./Lease.ts"
 import { closeUnlisted, countNameless, countOpen } from "./rejects.ts"
 import { bookGone, bookMissing, countUnconfirmed, type Ended, namelessNote } from "./removal.ts"
@@ -180,7 +179,6 @@ export const closePass = (
     const missing = booked?.isWhole === true ? await bookMissing(tx, held, stream, counted) : 0
     const removed = gone + missing
     const unconfirmed = await countUnconfirmed(tx, held)
-    await followRemovals(tx, held, stream, null)
     // Here, and not at the end of the run, which it may not live to see.
     await tx`
       UPDATE sync.stream_runs

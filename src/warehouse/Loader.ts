@@ -7,9 +7,9 @@ import type { Stream } from "../Stream.ts"
 import { arrayLiteral, shapeOf, type Transaction } from "./bulk.ts"
 import { attempt, retryTransient } from "./Database.ts"
 import { bury } from "./erasures.ts"
-import { followRemovals } from "./fieldRejects.ts"
 import { bookLost } from "./fields.ts"
 import { fenced, type Held } from "./Lease.ts"
+import { followRemovals, NO_PARTS, type PartCounts, sumOfParts } from "./partRejects.ts"
 import { cutByLength } from "./parts.ts"
 import { type Extracted, type Prepared, prepare } from "./prepare.ts"
 import { clearRejects, writeRejects } from "./rejects.ts"
@@ -21,26 +21,20 @@ import { writeAll } from "./versions.ts"
  * one transaction. An unchanged record costs its hash and its share of the probe, and no write in `warehouse`.
  */
 
-/** What became of the records of a batch; `extracted` is the sum of the others that count records. */
-export interface Counts {
+/**
+ * What became of the records of a batch; `extracted` is the sum of the others that count records. Parts of stored records
+ * that could not be read are counted beside them.
+ */
+export interface Counts extends PartCounts {
   readonly extracted: number
   readonly inserted: number
   readonly updated: number
   readonly unchanged: number
   readonly stale: number
   readonly rejected: number
-  /**
-   * Fields that are null in the rows that were stored, because they could not be read; their records are not rejected.
-   * Absent where there is none.
-   */
-  readonly fieldRejected?: number
   /** Not stored again: records of erased persons. */
   readonly erased: number
 }
-
-/** The count of fields as a part of `Counts`. */
-export const withFields = (fieldRejected: number): Pick<Counts, "fieldRejected"> =>
-  fieldRejected > 0 ? { fieldRejected } : {}
 
 export const NO_COUNTS: Counts = {
   extracted: 0,
@@ -50,6 +44,7 @@ export const NO_COUNTS: Counts = {
   stale: 0,
   rejected: 0,
   erased: 0,
+  ...NO_PARTS,
 }
 
 export const sumOfCounts = (one: Counts, other: Counts): Counts => ({
@@ -60,7 +55,7 @@ export const sumOfCounts = (one: Counts, other: Counts): Counts => ({
   stale: one.stale + other.stale,
   rejected: one.rejected + other.rejected,
   erased: one.erased + other.erased,
-  ...withFields((one.fieldRejected ?? 0) + (other.fieldRejected ?? 0)),
+  ...sumOfParts(one, other),
 })
 
 /** Where the pass goes on when this batch is committed. */
@@ -108,7 +103,8 @@ const bookProgress = async (
     SET pages = pages + ${progress.pages}, extracted = extracted + ${counts.extracted},
       inserted = inserted + ${counts.inserted}, updated = updated + ${counts.updated},
       unchanged = unchanged + ${counts.unchanged}, stale = stale + ${counts.stale},
-      rejected = rejected + ${counts.rejected}, field_rejected = field_rejected + ${counts.fieldRejected ?? 0},
+      rejected = rejected + ${counts.rejected}, field_rejected = field_rejected + ${counts.fieldRejected},
+      item_rejected = item_rejected + ${counts.itemRejected},
       erased = erased + ${counts.erased},
       requests = ${progress.requests}, retries = ${progress.retries}
     WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
@@ -135,7 +131,8 @@ const write =
     }
     for (const part of cutByLength(rejects)) await writeRejects(tx, held, part)
     const [open] = await tx`
-      SELECT 1 FROM sync.rejects WHERE account = ${held.account} AND stream = ${held.stream} LIMIT 1`
+      SELECT 1 FROM sync.rejects
+      WHERE account = ${held.account} AND stream = ${held.stream} AND kind IN ('record', 'merchant') LIMIT 1`
     if (open !== undefined) {
       const bad = new Set(rejects.map(({ hash }) => hash))
       await clearRejects(
@@ -145,7 +142,7 @@ const write =
         bad,
       )
     }
-    const { inserted, updated, fieldRejected } = written
+    const { inserted, updated, fieldRejected, itemRejected } = written
     const unchanged = prepared.unchanged + written.unchanged
     const extracted = records.length + erased.length
     const rejected = rejects.length
@@ -158,7 +155,8 @@ const write =
       stale,
       rejected,
       erased: erased.length,
-      ...withFields(fieldRejected),
+      fieldRejected,
+      itemRejected,
     }
     // A record that is left out was shown all the same: what the list is said to hold must add up.
     const ids = [...records.flatMap(({ id }) => (id === null ? [] : [id])), ...erased]

@@ -35,6 +35,8 @@ export interface StreamSummary {
   readonly rejected: number
   /** Fields that could not be read and are null in the rows that the run stored; their records are not rejected. */
   readonly fieldRejected: number
+  /** Items of lists in those rows that could not be read: a row of their own is missing or empty. They count as rejects. */
+  readonly itemRejected: number
   /** Records of persons whose data was erased for good: not stored again. */
   readonly erased: number
   readonly removed: number
@@ -60,7 +62,7 @@ export const summaryOf = (sql: postgres.Sql, runId: string): Effect.Effect<RunSu
     const streams = await sql<Array<StreamSummary>>`
       SELECT account, stream, mode, status, started_at AS "startedAt", finished_at AS "finishedAt",
         pages::float8, extracted::float8, inserted::float8, updated::float8, unchanged::float8, stale::float8,
-        rejected::float8, field_rejected::float8 AS "fieldRejected", erased::float8, removed::float8,
+        rejected::float8, field_rejected::float8 AS "fieldRejected", item_rejected::float8 AS "itemRejected", erased::float8, removed::float8,
         left_over::float8 AS "leftOver", unanswered::float8,
         unconfirmed::float8, requests::float8, retries::float8, error, note, movement
       FROM sync.stream_runs WHERE run_id = ${runId} ORDER BY account, mode, stream`

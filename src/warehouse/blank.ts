@@ -4,7 +4,7 @@ import type { Plain, PlainFields } from "../Personal.ts"
 import type { Stream } from "../Stream.ts"
 import { arrayLiteral, shapeOf, type Transaction } from "./bulk.ts"
 import { keptChildColumns, recordColumns } from "./columns.ts"
-import { dropFieldRejects } from "./fieldRejects.ts"
+import { dropPartRejects } from "./partRejects.ts"
 
 /**
  * What is left to do about a stored record that today's code cannot make a row of, and whose personal data has to
@@ -56,7 +56,7 @@ export const blank = async (
   ids: ReadonlyArray<string>,
   redact: (record: Json) => Json,
 ): Promise<void> => {
-  await dropFieldRejects(tx, account, stream.name, ids)
+  await dropPartRejects(tx, account, stream.name, ids)
   const { table, types } = shapeOf(stream.table)
   const hash = types.has("content_hash") ? [`content_hash = '${EMPTIED_HASH}'`] : []
   const set = ["raw = $3::text::jsonb", ...hash, ...emptied(doubtful(stream, stream.table))].join(", ")

@@ -57,7 +57,7 @@ export const dropSurplus = async (
 
 /** A row of a parent that lists an item that could not be read may be that item's: nothing proves that it is gone. */
 const listsAll = ({ normalized }: Version): boolean =>
-  normalized.unread?.some(({ isItem }) => isItem) !== true
+  normalized.unread?.some(({ kind }) => kind === "item") !== true
 
 const markUnlisted = async (
   tx: Transaction,

@@ -116,7 +116,7 @@ export const newsAmong = (
       const [rejected] = await sql<Array<{ news: number }>>`
         SELECT count(*)::int AS news FROM sync.rejects
         WHERE account = ${held.account} AND stream = ${held.stream} AND first_seen_at = ${page.readAt.toISOString()}
-          AND kind <> 'field'`
+          AND kind IN ('record', 'merchant')`
       return { known: rows!.known, news: rows!.news + rejected!.news }
     }),
   )

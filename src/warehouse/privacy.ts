@@ -100,7 +100,7 @@ const rewriteRejectsAfter = async (tx: Transaction, held: Held, stream: Stream, 
       read_at AS "readAt"
     FROM sync.rejects
     WHERE account = ${held.account} AND stream = ${held.stream} AND reject_id > ${after}::text::bigint
-      AND kind <> 'field'
+      AND kind IN ('record', 'merchant')
     ORDER BY reject_id LIMIT ${REJECTS_BATCH}`
   for (const { rejectId, kind, recordId, raw, contentHash: stale, readAt, ...told } of stored) {
     const record = stream.redact(readable(raw))
@@ -120,7 +120,8 @@ const rewriteRejectsAfter = async (tx: Transaction, held: Held, stream: Stream, 
       SET raw = ${text}, content_hash = ${hash}, field = ${field}, reason = ${reason}
       WHERE reject_id = ${rejectId}::text::bigint AND NOT EXISTS (
         SELECT FROM sync.rejects AS o
-        WHERE o.account = r.account AND o.stream = r.stream AND o.content_hash = ${hash} AND o.kind <> 'field'
+        WHERE o.account = r.account AND o.stream = r.stream AND o.content_hash = ${hash}
+          AND o.kind IN ('record', 'merchant')
           AND o.reject_id <> r.reject_id)`
     // Two that only differed in what is gone are one.
     if (count === 0) await tx`DELETE FROM sync.rejects WHERE reject_id = ${rejectId}::text::bigint`

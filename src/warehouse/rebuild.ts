@@ -55,11 +55,11 @@ export const rebuildStream = (
   rewriteRecords(sql, held, stream, record => record, {
     tell,
     isEmptiedLeft: true,
-    book: (tx, { walked, changed, fieldRejected, failures }) => tx`
+    book: (tx, { walked, changed, fieldRejected, itemRejected, failures }) => tx`
       UPDATE sync.stream_runs
       SET pages = pages + 1, extracted = extracted + ${walked}, updated = updated + ${changed},
         unchanged = unchanged + ${walked - changed - failures.length}, rejected = rejected + ${failures.length},
-        field_rejected = field_rejected + ${fieldRejected}
+        field_rejected = field_rejected + ${fieldRejected}, item_rejected = item_rejected + ${itemRejected}
       WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`,
   })
 

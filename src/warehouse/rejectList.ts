@@ -12,10 +12,11 @@ const LISTED_MAX = 1_000
 const BATCH_ROWS = 1_000
 
 /**
- * `record`: a record that is no row. `merchant`: another merchant's record, which is no row either. `field`: a field
- * that is null in its record's row.
+ * `record`: a record that is no row. `merchant`: another merchant's record, which is no row either. `item`: an item of a
+ * list in a record that is a row, such as a wallet's account; the item's own row is missing or empty. `field`: a value that
+ * is null in its row.
  */
-export const REJECT_KINDS = ["record", "field", "merchant"] as const
+export const REJECT_KINDS = ["record", "item", "field", "merchant"] as const
 export type RejectKind = (typeof REJECT_KINDS)[number]
 
 export interface ListedReject {

@@ -72,7 +72,7 @@ export const writeRejects = async (tx: Transaction, held: Held, given: ReadonlyA
        s.read_at::timestamptz, min(s.read_at::timestamptz) OVER (PARTITION BY s.content_hash)
      FROM ${unnestOf(columns, 4)}
      ORDER BY s.content_hash, s.read_at::timestamptz DESC, s.ordinal
-     ON CONFLICT (account, stream, content_hash) WHERE kind <> 'field' DO UPDATE
+     ON CONFLICT (account, stream, content_hash) WHERE kind IN ('record', 'merchant') DO UPDATE
      SET kind = excluded.kind, read_at = greatest(r.read_at, excluded.read_at), reason = excluded.reason, field = excluded.field,
        run_id = excluded.run_id, unlisted_at = NULL`,
     [held.account, held.stream, held.runId, ...arraysOf(columns, rows)],
@@ -84,7 +84,7 @@ export const writeRejects = async (tx: Transaction, held: Held, given: ReadonlyA
   // and the two may have come together.
   await tx.unsafe(
     `DELETE FROM sync.rejects AS r USING ${unnestOf(columns, 3)}
-     WHERE r.account = $1 AND r.stream = $2 AND r.kind <> 'field'
+     WHERE r.account = $1 AND r.stream = $2 AND r.kind IN ('record', 'merchant')
        AND r.record_id = s.record_id AND r.content_hash <> s.content_hash
        AND r.read_at < s.read_at::timestamptz`,
     [held.account, held.stream, ...arraysOf(columns, named)],
@@ -105,7 +105,7 @@ export const clearRejects = async (
   const rows = fine.map(({ id, readAt }) => ({ id, read_at: readAt }))
   await tx.unsafe(
     `DELETE FROM sync.rejects AS r USING ${unnestOf(columns, 4)}
-     WHERE r.account = $1 AND r.stream = $2 AND r.record_id = s.id AND r.kind <> 'field'
+     WHERE r.account = $1 AND r.stream = $2 AND r.record_id = s.id AND r.kind IN ('record', 'merchant')
        AND (r.read_at < s.read_at::timestamptz
          OR (r.read_at = s.read_at::timestamptz AND r.content_hash <> ALL ($3::text[])))`,
     [held.account, held.stream, arrayLiteral([...bad]), ...arraysOf(columns, rows)],
@@ -121,7 +121,7 @@ export const closeUnlisted = async (tx: Transaction, held: Held, passId: string)
   await tx`
     UPDATE sync.rejects AS r SET unlisted_at = clock_timestamp()
     WHERE r.account = ${held.account} AND r.stream = ${held.stream} AND r.unlisted_at IS NULL
-      AND r.kind <> 'field' AND NOT EXISTS (
+      AND r.kind IN ('record', 'merchant') AND NOT EXISTS (
         SELECT FROM sync.stream_runs AS s
         WHERE s.run_id = r.run_id AND s.account = r.account AND s.stream = r.stream
           AND (s.pass_id = ${passId}::uuid OR s.started_at >= (

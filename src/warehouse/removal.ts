@@ -6,6 +6,7 @@ import { arrayLiteral, shapeOf, type Transaction } from "./bulk.ts"
 import { reading } from "./Database.ts"
 import type { Held } from "./Lease.ts"
 import { notShown } from "./missing.ts"
+import { removeWithParts } from "./partRejects.ts"
 
 /** What the end of a complete pass books as removed. */
 
@@ -31,19 +32,19 @@ export const namelessNote = (nameless: number): string =>
   " nothing was booked as removed but what its by-id endpoint calls gone."
 
 /** Books what by-id endpoints call gone. */
-export const bookGone = async (
+export const bookGone = (
   tx: Transaction,
   held: Held,
   stream: Stream,
   { gone = [] }: Ended,
-): Promise<number> => {
-  const { count } = await tx.unsafe(
+): Promise<number> =>
+  removeWithParts(
+    tx,
+    stream,
     `UPDATE ${shapeOf(stream.table).table} AS t SET removed_at = clock_timestamp()
-     WHERE t.account = $1 AND t.removed_at IS NULL AND t."${stream.idColumn}" = ANY ($2::text[])`,
-    [held.account, arrayLiteral(gone)],
+     WHERE t.account = $1 AND t.removed_at IS NULL AND t."${stream.idColumn}" = ANY ($3::text[])`,
+    [held.account, held.stream, arrayLiteral(gone)],
   )
-  return count
-}
 
 const isCounting = ({ movement = null, counting = "all" }: Ended) => ({
   all: movement === null && counting === "all",
@@ -99,7 +100,9 @@ export const bookMissing = async (
      SET still_passes = m.still_passes + excluded.still_passes WHERE excluded.still_passes > 0`,
     [...scope, all, some],
   )
-  const removed = await tx.unsafe(
+  const removed = await removeWithParts(
+    tx,
+    stream,
     `UPDATE ${table} AS t SET removed_at = clock_timestamp() FROM sync.missing_keys AS m
      WHERE t.account = $1 AND t.removed_at IS NULL AND m.account = $1 AND m.stream = $2 AND m.record_id = ${id}
        AND m.still_passes >= ${STILL_PASSES}`,
@@ -108,7 +111,7 @@ export const bookMissing = async (
   await tx`
     DELETE FROM sync.missing_keys
     WHERE account = ${held.account} AND stream = ${held.stream} AND still_passes >= ${STILL_PASSES}`
-  return removed.count
+  return removed
 }
 
 /** A record that is read is listed, or exists: no pass counts against it any more. */

@@ -8,12 +8,12 @@ import { arrayLiteral, arraysOf, type Transaction, unnestOf } from "./bulk.ts"
 import { attempt } from "./Database.ts"
 import { bury, withoutErased } from "./erasures.ts"
 import { fenced, type Held } from "./Lease.ts"
-import { type Counts, NO_COUNTS, sumOfCounts, withFields } from "./Loader.ts"
+import { type Counts, NO_COUNTS, sumOfCounts } from "./Loader.ts"
 import { heldAmong } from "./merchant.ts"
 import { decode, foreignReject, type Identified, type Version } from "./prepare.ts"
 import { IN_SCOPE, type RejectKind, type RejectScope, scopeParameters } from "./rejectList.ts"
 import { clearRejects, type Reject } from "./rejects.ts"
-import { replayFields } from "./replayFields.ts"
+import { replayParts } from "./replayParts.ts"
 import { writeAll } from "./versions.ts"
 
 /** Decodes rejects again with today's code: what was not understood when it was read may be by now. */
@@ -118,7 +118,7 @@ const keepReasons = async (
     `UPDATE sync.rejects AS r SET kind = s.kind, field = s.field, reason = s.reason, raw = s.raw,
        content_hash = CASE WHEN s.content_hash IS NULL OR EXISTS (
          SELECT FROM sync.rejects AS o
-         WHERE o.account = r.account AND o.stream = r.stream AND o.content_hash = s.content_hash AND o.kind <> 'field'
+         WHERE o.account = r.account AND o.stream = r.stream AND o.content_hash = s.content_hash AND o.kind IN ('record', 'merchant')
        ) THEN r.content_hash ELSE s.content_hash END
      FROM ${unnestOf(columns, 1)}
      WHERE r.reject_id = s.reject_id::bigint
@@ -131,7 +131,8 @@ const bookCounts = (tx: Transaction, held: Held, counts: Counts) => tx`
   UPDATE sync.stream_runs
   SET pages = pages + 1, extracted = extracted + ${counts.extracted}, inserted = inserted + ${counts.inserted},
     updated = updated + ${counts.updated}, unchanged = unchanged + ${counts.unchanged}, stale = stale + ${counts.stale},
-    rejected = rejected + ${counts.rejected}, field_rejected = field_rejected + ${counts.fieldRejected ?? 0},
+    rejected = rejected + ${counts.rejected}, field_rejected = field_rejected + ${counts.fieldRejected},
+    item_rejected = item_rejected + ${counts.itemRejected},
     erased = erased + ${counts.erased}
   WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
 
@@ -156,6 +157,25 @@ const stillForeign = async (
   return new Set(foreign.filter(record => !own.has(merchantIn(record) ?? "")))
 }
 
+interface ReadBy {
+  readonly runId: string
+  readonly version: Version
+}
+
+/** Versions by the run that read them, in the order of reading: of two of one record the earlier must be written first. */
+const runsInOrder = (
+  read: ReadonlyArray<ReadBy>,
+): ReadonlyArray<{ readonly runId: string; readonly versions: ReadonlyArray<Version> }> => {
+  const runs: Array<{ readonly runId: string; readonly versions: Array<Version> }> = []
+  const sorted = read.toSorted((one, other) => (one.version.readAt < other.version.readAt ? -1 : 1))
+  for (const { runId, version } of sorted) {
+    const latest = runs.at(-1)
+    if (latest?.runId === runId) latest.versions.push(version)
+    else runs.push({ runId, versions: [version] })
+  }
+  return runs
+}
+
 /** Replays the rejects of a batch that are no row: rows for those that decode now, today's reason for the others. */
 const replayRecords = async (
   tx: Transaction,
@@ -174,7 +194,7 @@ const replayRecords = async (
       hash: contentHash(record, stream.version),
     }
   })
-  const versions = new Map<string, Array<Version>>()
+  const decodedRecords: Array<ReadBy> = []
   const rejects: Array<Reject> = []
   const foreign = await stillForeign(tx, held, stream, records, merchantsOf)
   for (const record of records) {
@@ -184,16 +204,13 @@ const replayRecords = async (
     }
     const decoded = decode(stream, record)
     if (Either.isLeft(decoded)) rejects.push(decoded.left)
-    else versions.set(record.runId, [...(versions.get(record.runId) ?? []), decoded.right])
+    else decodedRecords.push({ runId: record.runId, version: decoded.right })
   }
-  const written = { inserted: 0, updated: 0, unchanged: 0, fieldRejected: 0 }
+  let written = NO_COUNTS
   // A row belongs to the run that read it: what lies around it in the list was read by that one, not by this.
-  for (const [runId, read] of versions) {
-    const part = await writeAll(tx, { ...held, runId }, stream, read, { isListed: false })
-    written.inserted += part.inserted
-    written.updated += part.updated
-    written.unchanged += part.unchanged
-    written.fieldRejected += part.fieldRejected
+  for (const { runId, versions } of runsInOrder(decodedRecords)) {
+    const part = await writeAll(tx, { ...held, runId }, stream, versions, { isListed: false })
+    written = sumOfCounts(written, { ...NO_COUNTS, ...part })
     rejects.push(...part.rejects)
   }
   const byHash = new Map(rejects.map(reject => [reject.hash, reject]))
@@ -216,19 +233,10 @@ const replayRecords = async (
     new Set(byHash.keys()),
   )
   await bury(tx, held.account, shielded.found)
-  const { inserted, updated, unchanged, fieldRejected } = written
+  const { inserted, updated, unchanged } = written
   const rejected = kept.length - fine.length - erased.length
   const stale = fine.length - inserted - updated - unchanged
-  return {
-    extracted: kept.length,
-    inserted,
-    updated,
-    unchanged,
-    stale,
-    rejected,
-    erased: erased.length,
-    ...withFields(fieldRejected),
-  }
+  return { ...written, extracted: kept.length, stale, rejected, erased: erased.length }
 }
 
 /**
@@ -255,14 +263,14 @@ export const replayRejects = (
         fenced(sql, held, async tx => {
           const kept = await keptAfter(tx, held, scope, after)
           if (kept.length === 0) return null
-          const isField = ({ kind }: Kept) => kind === "field"
+          const isPart = ({ kind }: Kept) => kind === "field" || kind === "item"
           const counts = sumOfCounts(
-            await replayFields(tx, held, stream, kept.filter(isField)),
+            await replayParts(tx, held, stream, kept.filter(isPart)),
             await replayRecords(
               tx,
               held,
               stream,
-              kept.filter(reject => !isField(reject)),
+              kept.filter(reject => !isPart(reject)),
               merchantsOf,
             ),
           )

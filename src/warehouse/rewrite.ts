@@ -6,8 +6,8 @@ import { recordIdOf } from "../recordId.ts"
 import { isLookup, type Row, type Stream } from "../Stream.ts"
 import { lookUpByKey, shapeOf, type Transaction } from "./bulk.ts"
 import { sqlState } from "./Database.ts"
-import { writeFieldRejects } from "./fieldRejects.ts"
 import { fenced, type Held } from "./Lease.ts"
+import { NO_PARTS, type PartCounts, sumOfParts, writePartRejects } from "./partRejects.ts"
 import { decode, type Version } from "./prepare.ts"
 import { rewriteChildren, updateDiffering } from "./rewriteRows.ts"
 import { type Stored, storedAfter, type Walked } from "./storedRecords.ts"
@@ -33,12 +33,10 @@ export interface Failure {
 export type NamedFailure = Pick<Failure, "id" | "field">
 
 /** One transaction's part of a walk. */
-export interface Batch {
+export interface Batch extends PartCounts {
   readonly walked: number
   /** Records whose row, or one of whose children, was written. */
   readonly changed: number
-  /** Fields of its records that could not be read, and are null in their rows. */
-  readonly fieldRejected: number
   readonly failures: ReadonlyArray<Failure>
 }
 
@@ -128,14 +126,12 @@ const writeRenewed = async (
     for (const id of ids) changed.add(id)
   }
   for (const id of await rewriteChildren(tx, held, stream, renewed)) changed.add(id)
-  const fieldRejected = isLookup(stream) ? 0 : await writeFieldRejects(tx, held, stream, renewed)
-  return { changed: changed.size, fieldRejected }
+  const parts = isLookup(stream) ? NO_PARTS : await writePartRejects(tx, held, stream, renewed)
+  return { changed: changed.size, ...parts }
 }
 
-interface Written {
+interface Written extends PartCounts {
   readonly changed: number
-  /** Fields that could not be read. */
-  readonly fieldRejected: number
   readonly failures: ReadonlyArray<Failure>
 }
 
@@ -146,7 +142,7 @@ const writeOrSpare = async (
   stream: Stream,
   renewed: ReadonlyArray<Renewed>,
 ): Promise<Written> => {
-  if (renewed.length === 0) return { changed: 0, fieldRejected: 0, failures: [] }
+  if (renewed.length === 0) return { changed: 0, failures: [], ...NO_PARTS }
   try {
     const written = await tx.savepoint(inner => writeRenewed(inner, held, stream, renewed))
     return { ...written, failures: [] }
@@ -156,14 +152,14 @@ const writeOrSpare = async (
     const [only] = renewed
     if (renewed.length === 1 && only !== undefined) {
       const reason = `record: Postgres refused it (${code})`
-      return { changed: 0, fieldRejected: 0, failures: [{ id: only.id, field: null, reason }] }
+      return { changed: 0, ...NO_PARTS, failures: [{ id: only.id, field: null, reason }] }
     }
     const middle = renewed.length >> 1
     const left = await writeOrSpare(tx, held, stream, renewed.slice(0, middle))
     const right = await writeOrSpare(tx, held, stream, renewed.slice(middle))
     return {
       changed: left.changed + right.changed,
-      fieldRejected: left.fieldRejected + right.fieldRejected,
+      ...sumOfParts(left, right),
       failures: [...left.failures, ...right.failures],
     }
   }
@@ -192,6 +188,7 @@ const nextBatch = async (
     walked: stored.length,
     changed: written.changed,
     fieldRejected: written.fieldRejected,
+    itemRejected: written.itemRejected,
     failures: [...failures, ...written.failures],
     last: stored.at(-1)!.id,
   }

@@ -54,6 +54,8 @@ export const streamRuns = sync.table(
     rejected: counter("rejected"),
     /** Fields that could not be read and are null in the rows that this run stored; in no other counter. */
     fieldRejected: counter("field_rejected"),
+    /** Items of lists in those rows that could not be read: a row of their own is missing or empty. */
+    itemRejected: counter("item_rejected"),
     erased: counter("erased"),
     removed: counter("removed"),
     leftOver: counter("left_over"),
@@ -137,8 +139,9 @@ export const rejects = sync.table(
     account: account(),
     stream: text("stream").notNull(),
     /**
-     * `record`: the record is no row. `merchant`: nor is this one, it is another merchant's. `field`: the record is a
-     * row, in which one field is null; `raw` is what stood in it.
+     * `record`: the record is no row. `merchant`: nor is this one, it is another merchant's. The record of the other two is
+     * a row, and `raw` is the part that could not be read. `field`: one value, which is null. `item`: an item of a list,
+     * whose own row is missing or empty. All but `field` count as rejects.
      */
     kind: text("kind").notNull().default("record"),
     recordId: text("record_id"),
@@ -155,11 +158,18 @@ export const rejects = sync.table(
   table => [
     uniqueIndex("rejects_content")
       .on(table.account, table.stream, table.contentHash)
-      .where(sql`${table.kind} <> 'field'`),
+      .where(sql`${table.kind} IN ('record', 'merchant')`),
     uniqueIndex("rejects_field")
       .on(table.account, table.stream, table.recordId, table.field)
-      .where(sql`${table.kind} = 'field'`),
-    check("rejects_kind", sql`${table.kind} IN ('record', 'merchant', 'field')`),
+      .where(sql`${table.kind} IN ('field', 'item')`),
+    check("rejects_kind", sql`${table.kind} IN ('record', 'merchant', 'item', 'field')`),
+    // What is open is counted at the end of each run and by each look at the verdict; field rejects may be many.
+    index("rejects_open")
+      .on(table.account, table.stream, table.firstSeenAt)
+      .where(sql`${table.unlistedAt} IS NULL AND ${table.kind} <> 'field'`),
+    index("rejects_open_fields")
+      .on(table.account, table.stream, table.field, table.firstSeenAt)
+      .where(sql`${table.unlistedAt} IS NULL AND ${table.kind} = 'field'`),
     index("rejects_record").on(table.account, table.stream, table.recordId),
   ],
 )

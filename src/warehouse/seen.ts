@@ -27,7 +27,8 @@ export const unaccounted = (
       `SELECT count(*)::float8 AS count FROM sync.seen_keys AS s
        WHERE s.pass_id = $2::uuid
          AND NOT EXISTS (SELECT FROM ${shapeOf(stream.table).table} AS t WHERE t.account = $1 AND t."${stream.idColumn}" = s.record_id)
-         AND NOT EXISTS (SELECT FROM sync.rejects AS r WHERE r.account = $1 AND r.stream = $3 AND r.record_id = s.record_id)
+         AND NOT EXISTS (SELECT FROM sync.rejects AS r WHERE r.account = $1 AND r.stream = $3 AND r.record_id = s.record_id
+           AND r.kind IN ('record', 'merchant'))
          AND NOT EXISTS (SELECT FROM sync.erasures AS e WHERE e.account = $1 AND e.stream = $3 AND e.id_hash = s.record_id)`,
       [held.account, passId, held.stream],
     )

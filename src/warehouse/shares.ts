@@ -37,21 +37,31 @@ const rowsUpTo = async (sql: postgres.Sql, held: Held, stream: Stream, most: num
   return counted!.rows
 }
 
-/** Open rejects, and the rows they stand against. Rows are counted only as far as the share needs them. */
+export interface OpenAndStored {
+  /** Records that are no row. */
+  readonly rejected: number
+  /** Records that are a row, and lack an item of a list that could not be read. */
+  readonly lacking: number
+  readonly stored: number
+}
+
+/** Records with open rejects, and the rows they stand against. Rows are counted only as far as the share needs them. */
 export const openAndStored = (
   sql: postgres.Sql,
   held: Held,
   stream: Stream,
   shareMax: number,
-): Effect.Effect<{ readonly open: number; readonly stored: number }, WarehouseError> =>
+): Effect.Effect<OpenAndStored, WarehouseError> =>
   reading(async () => {
-    const [counted] = await sql<[{ open: number }]>`
-      SELECT count(*)::float8 AS open FROM sync.rejects
+    const [open] = await sql<[{ rejected: number; lacking: number }]>`
+      SELECT (count(*) FILTER (WHERE kind <> 'item'))::float8 AS rejected,
+        (count(DISTINCT record_id) FILTER (WHERE kind = 'item'))::float8 AS lacking
+      FROM sync.rejects
       WHERE account = ${held.account} AND stream = ${held.stream} AND unlisted_at IS NULL AND kind <> 'field'`
-    const { open } = counted
-    if (open === 0) return { open, stored: 0 }
-    const enough = shareMax === 0 ? 1 : Math.ceil(open / shareMax)
-    return { open, stored: await rowsUpTo(sql, held, stream, enough) }
+    const many = open.rejected + open.lacking
+    if (many === 0) return { ...open, stored: 0 }
+    const enough = shareMax === 0 ? 1 : Math.ceil(many / shareMax)
+    return { ...open, stored: await rowsUpTo(sql, held, stream, enough) }
   })
 
 /** What most of the open rejects are rejected for. */

@@ -2,8 +2,8 @@ import type { Row, Stream } from "../Stream.ts"
 import { arraysOf, lookUpByKey, shapeOf, type Transaction, unnestOf, upsert } from "./bulk.ts"
 import { sqlState } from "./Database.ts"
 import { writeChildren, writeHistories } from "./dependents.ts"
-import { writeFieldRejects } from "./fieldRejects.ts"
 import type { Held } from "./Lease.ts"
+import { NO_PARTS, type PartCounts, sumOfParts, writePartRejects } from "./partRejects.ts"
 import { partsOf } from "./parts.ts"
 import type { Version } from "./prepare.ts"
 import { type Reject, rejectOf } from "./rejects.ts"
@@ -28,6 +28,11 @@ const NOT_OLDER = `CASE
   WHEN excluded.source_updated_at IS NOT NULL AND t.source_updated_at IS NOT NULL
     THEN ${isNotOlder("source_updated_at", ...READING)}
   ELSE ${isNotOlder(...READING)} END`
+/**
+ * A version that was read long ago, such as a replayed reject, gives way to all that was read since. Its time of change
+ * does not help: versions without one may have come in between, each of which a later read would have replaced.
+ */
+const NOT_READ_BEFORE = `excluded.read_at >= t.read_at AND ${NOT_OLDER}`
 /** Which of several versions is the newest, of those that can be sorted: all of them carry a time, or none does. */
 const NEWEST_FIRST =
   'source_updated_at DESC NULLS LAST, read_at DESC, content_hash COLLATE "C" DESC, ordinal DESC'
@@ -35,7 +40,10 @@ const NEWEST_FIRST =
 const IS_OTHER = "t.content_hash <> excluded.content_hash"
 const IS_OTHER_OR_BACK = `(${IS_OTHER} OR t.removed_at IS NOT NULL)`
 
-/** Whether versions were just read from a list. Others say nothing about what was booked as removed since they were read. */
+/**
+ * Whether versions were just read. Others, which were read long ago, say nothing about what was booked as removed since they
+ * were read, and replace nothing that was read since.
+ */
 interface Origin {
   readonly isListed: boolean
 }
@@ -56,24 +64,22 @@ const recordRow = (held: Held, { id, hash, readAt, raw, normalized }: Version, s
 })
 
 /** What became of versions that were written; those that were too old are in none of the counts. */
-export interface Written {
+export interface Written extends PartCounts {
   readonly inserted: number
   readonly updated: number
   /** Versions that turned out to be stored already, by the batch before. */
   readonly unchanged: number
-  /** Fields that are null in the rows that were written, because they could not be read. */
-  readonly fieldRejected: number
   readonly rejects: ReadonlyArray<Reject>
 }
 
-const NOTHING: Written = { inserted: 0, updated: 0, unchanged: 0, fieldRejected: 0, rejects: [] }
+const NOTHING: Written = { inserted: 0, updated: 0, unchanged: 0, rejects: [], ...NO_PARTS }
 
 const sumOf = (one: Written, other: Written): Written => ({
   inserted: one.inserted + other.inserted,
   updated: one.updated + other.updated,
   unchanged: one.unchanged + other.unchanged,
-  fieldRejected: one.fieldRejected + other.fieldRejected,
   rejects: [...one.rejects, ...other.rejects],
+  ...sumOfParts(one, other),
 })
 
 /** The one version of each record that is now stored; of equal ones the latest read, as `NEWEST_FIRST` has it. */
@@ -119,17 +125,17 @@ const writeVersions = async (
     rows: versions.map(version => recordRow(held, version, stream)),
     preference: NEWEST_FIRST,
     kept: isListed ? ["first_seen_at"] : ["first_seen_at", "removed_at"],
-    guard: `${isListed ? IS_OTHER_OR_BACK : IS_OTHER} AND ${NOT_OLDER}`,
+    guard: isListed ? `${IS_OTHER_OR_BACK} AND ${NOT_OLDER}` : `${IS_OTHER} AND ${NOT_READ_BEFORE}`,
     returning: `"${stream.idColumn}" AS id, content_hash AS hash, (xmax = 0) AS inserted`,
   })
   const current = storedOf(versions, new Map(taken.map(({ id, hash }) => [id, hash])))
   await writeChildren(tx, held, stream, current)
   await writeHistories(tx, held, stream, versions, current)
-  const fieldRejected = await writeFieldRejects(tx, held, stream, current)
+  const parts = await writePartRejects(tx, held, stream, current)
   const inserted = taken.filter(row => row.inserted).length
   const unchanged =
     taken.length === versions.length ? 0 : await storedAlready(tx, held, stream, versions, current)
-  return { inserted, updated: taken.length - inserted, unchanged, fieldRejected, rejects: [] }
+  return { inserted, updated: taken.length - inserted, unchanged, rejects: [], ...parts }
 }
 
 /** SQLSTATE classes that blame a value: of a batch of rows, one or some are at fault, not Postgres. */

@@ -1,4 +1,4 @@
-import { cp, readFile, rm, writeFile } from "node:fs/promises"
+import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { Effect, type Scope } from "effect"
@@ -35,6 +35,24 @@ export const laterVersion: Effect.Effect<LaterVersion, never, Scope.Scope> = Eff
     removeView: name => rm(view(name)),
   }
 })
+
+/** The program's migrations up to one of them, and none of its views: the database as an earlier version of it left it. */
+export const earlierVersion = (tag: string): Effect.Effect<MigrationSource, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const directory = yield* temporaryDirectory
+    const migrations = join(directory, "drizzle")
+    const views = join(directory, "views")
+    yield* Effect.promise(async () => {
+      await cp(PACKAGED.migrations, migrations, { recursive: true })
+      await mkdir(views)
+      const file = join(migrations, "meta", "_journal.json")
+      const journal = JSON.parse(await readFile(file, "utf8")) as { entries: Array<{ tag: string }> }
+      const last = journal.entries.findIndex(entry => entry.tag === tag)
+      journal.entries = journal.entries.slice(0, last + 1)
+      await writeFile(file, JSON.stringify(journal))
+    })
+    return { migrations: pathToFileURL(`${migrations}/`), views: pathToFileURL(`${views}/`) }
+  })
 
 /** The same view, with a comment more: another definition of the same columns. */
 export const touched = (statements: string): string => `${statements}\n-- touched\n`

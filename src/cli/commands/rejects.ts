@@ -8,9 +8,9 @@ const all = Options.boolean("all").pipe(
   Options.withDescription("Also those that the list does not show any more."),
 )
 
-const kind = Options.choice("kind", ["record", "field", "merchant"]).pipe(
+const kind = Options.choice("kind", ["record", "item", "field", "merchant"]).pipe(
   Options.withDescription(
-    "record: no row; field: one field is null in the record's row; merchant: another merchant's record. May be given several times.",
+    "record: no row; item: an item of a list in a record, such as a wallet's account, has no row or an empty one; field: one value is null in its row; merchant: another merchant's record. May be given several times.",
   ),
   Options.repeated,
 )
@@ -55,7 +55,7 @@ const replay = Command.make(
 
 export const rejects = Command.make("rejects").pipe(
   Command.withDescription(
-    "Records that could not become a row, and fields that could not be read. Needs the owner's login.",
+    "Records that could not become a row, and items and fields of records that could not be read. Needs the owner's login.",
   ),
   Command.withSubcommands([list, show, replay]),
 )
