@@ -3,13 +3,11 @@ import {
   bigint,
   boolean,
   check,
-  doublePrecision,
   index,
   integer,
   jsonb,
   pgSchema,
   primaryKey,
-  smallint,
   text,
   uniqueIndex,
   uuid,
@@ -276,29 +274,4 @@ export const fields = sync.table(
     unreadableSince: instant("unreadable_since"),
   },
   table => [primaryKey({ columns: [table.account, table.stream, table.field] })],
-)
-
-/** Settings of an account that views need. Written from the configuration at the start of a run; no row: the defaults. */
-export const accountSettings = warehouse.table(
-  "account_settings",
-  {
-    account: account(),
-    /** Seconds since the latest complete run after which figures are stale; null for the default. */
-    maxAgeSeconds: doublePrecision("max_age_seconds"),
-    /** The same since the latest complete pass over a whole list. */
-    fullMaxAgeSeconds: doublePrecision("full_max_age_seconds"),
-  },
-  table => [primaryKey({ columns: [table.account] })],
-)
-
-/** What a transaction does to a balance. People edit it: a migration inserts a missing seed once, and touches no row again. */
-export const eventDirections = warehouse.table(
-  "event_directions",
-  {
-    eventType: text("event_type").notNull(),
-    eventName: text("event_name").notNull().default("*"),
-    direction: smallint("direction").notNull(),
-    note: text("note"),
-  },
-  table => [primaryKey({ columns: [table.eventType, table.eventName] })],
 )
