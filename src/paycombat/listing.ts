@@ -61,8 +61,9 @@ export const ourList = (source: ListSource, body: Json): FoundList | undefined =
 
 /**
  * Reads one page of a list whose place is known. Beyond the first page an answer that holds nothing (404, 416, 204, no
- * body, no list, `status: false` alone) is a page too: one that is not there. It is believed the second time, for one
- * such answer may be a route that was away for a moment. What it proves is for the caller to judge.
+ * body, no list, `status: false` alone) is a page too: one that is not there. A page without records is believed the
+ * second time, for one such answer may be a fault of a moment; the first page of a list that showed a record is, too.
+ * What it proves is for the caller to judge.
  */
 export const readPage = (
   client: Client,
@@ -73,8 +74,28 @@ export const readPage = (
   asking?: Asking,
 ): Effect.Effect<ReadPage, AccountError | EndpointError> => {
   const once = readOnce(client, source, contract, number, size, asking)
-  return Effect.flatMap(once, page => (page.absence === undefined ? Effect.succeed(page) : once))
+  const isExpected = number === 1 && contract.verified !== true
+  return Effect.flatMap(once, page =>
+    page.ids.length > 0 || (page.absence === undefined && isExpected) ? Effect.succeed(page) : once,
+  )
 }
+
+/** Reads a page once, to see if it holds records: one that is refused, or that makes the API fail, holds none. */
+export const glanceAt = (
+  client: Client,
+  source: ListSource,
+  contract: Place,
+  number: number,
+  size: number,
+): Effect.Effect<ReadPage, AccountError | EndpointError> =>
+  Effect.catchIf(readOnce(client, source, contract, number, size), isNoSuchPage, error =>
+    Effect.map(client.now, now => absentPage(contract.at, now, absenceOf(error as EndpointError))),
+  )
+
+/** An offset that is too large makes some APIs refuse, and others fail. */
+const isNoSuchPage = (error: AccountError | EndpointError): boolean =>
+  error._tag === "EndpointError" &&
+  (error.reason === "refused" || error.reason === "failed" || error.status === 500)
 
 /** Where a list is. One that showed no record (`verified` false) may have nothing on its first page either. */
 type Place = Addressing & { readonly at: string; readonly verified?: boolean }

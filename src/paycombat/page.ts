@@ -15,6 +15,8 @@ export interface Position {
   readonly pageSize: number
   /** Ids that headed the list when the pass began: what tells later insertions at the front apart. */
   readonly head: ReadonlyArray<string>
+  /** Empty pages between others, to be read again at the end. Absent where there is none. */
+  readonly skipped?: ReadonlyArray<number>
 }
 
 export interface Page {
@@ -26,7 +28,7 @@ export interface Page {
   readonly readAt: Date
   /** Length of the answer that it came with. */
   readonly bytes: number
-  /** Length of the list as the API states it now. A claim. */
+  /** Length of the list as the API stated it last. A claim. */
   readonly total: number | undefined
   /** Where to go on once all up to this page is committed; null with the last page. */
   readonly next: Position | null

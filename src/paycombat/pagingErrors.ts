@@ -1,5 +1,6 @@
 import { EndpointError } from "../Errors.ts"
 import type { Contract } from "./discovery.ts"
+import type { ReadPage } from "./listing.ts"
 
 const problem = ({ path }: Contract, what: string) =>
   new EndpointError({ reason: "contract", path, message: `GET ${path}: ${what}` })
@@ -11,6 +12,17 @@ export const missingPage = ({ path }: Contract, number: number, absence: string,
     path,
     message: `GET ${path}: page ${number} ${absence} again and again, although ${evidence}: run again later; if it stays so, ask PayCombat`,
   })
+
+/** The first page held records in this run, and holds none any more. Up to page `lastNumber` nothing else does. */
+export const emptied = (contract: Contract, lastNumber: number, got: ReadPage | undefined) =>
+  missingPage(
+    contract,
+    1,
+    got?.absence ?? "holds no records",
+    lastNumber === 1
+      ? "this run has read records on it"
+      : `this run has read records up to page ${lastNumber}`,
+  )
 
 /** The list was there when the run began, and its first page is not any more. */
 export const moved = ({ path }: Contract) =>

@@ -26,7 +26,10 @@ const FORMS = [false, true].flatMap(hasEnd =>
   (["seconds", "milliseconds"] as const).map(unit => ({ unit, hasEnd })),
 )
 
-/** The contract of the same list, for what is not older than a time. */
+/**
+ * The contract of the same list, for what is not older than a time. It has shown no record yet, and may be empty; the
+ * length of the whole list says nothing about it.
+ */
 export const filtered = (
   contract: Contract,
   { unit, hasEnd }: Omit<TimeFilter, "by">,
@@ -36,7 +39,8 @@ export const filtered = (
   const inUnit = (millis: number) => Math.floor(millis / (unit === "seconds" ? 1_000 : 1))
   const end = hasEnd ? `&${END}=${inUnit(nowMillis + DAY_MILLIS)}` : ""
   const mark = contract.path.includes("?") ? "&" : "?"
-  return { ...contract, path: `${contract.path}${mark}${START}=${inUnit(fromMillis)}${end}` }
+  const { learned: _, ...list } = contract
+  return { ...list, verified: false, path: `${contract.path}${mark}${START}=${inUnit(fromMillis)}${end}` }
 }
 
 /** The whole second from which on some of the newest records are, half a page of them at most; not all of them. */

@@ -28,6 +28,7 @@ const SAYING_NOTHING: ReadonlyArray<FaultName> = [
   "no-data",
   "nothing-found",
   "empty",
+  "empty-list",
 ]
 
 describe("the end of a list is understood, whatever the API says beyond it:", () => {

@@ -123,14 +123,6 @@ describe("a stated size is a claim:", () => {
       expect(unique(ids)).toEqual(truthOf(sandbox))
     }),
   )
-
-  it.scopedLive("a short last page that the total explains needs no further request at the end", () =>
-    Effect.gen(function* () {
-      const { sandbox } = yield* expectAll({ totals: "total", transactions: 50 })
-      const asked = sandbox.requests.recent.map(({ query }) => new URLSearchParams(query).get("page"))
-      expect(asked).not.toContain("4")
-    }),
-  )
 })
 
 for (const totals of ["total", "meta"] as const) {

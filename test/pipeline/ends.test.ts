@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { AFTER_ENDS, DEFAULT_LIST_PATHS, FAULTS, type FaultName } from "../../src/sandbox/Sandbox.ts"
+import { setup } from "../support/incremental.ts"
 import { bench, streamOf } from "../support/warehouse.ts"
 
 const PAYOUTS = { only: ["payouts"] }
@@ -66,4 +67,73 @@ describe("a list that holds nothing, in whatever words", () => {
       expect(error).toContain("failed although HTTP says 200 (4001 INTERNAL)")
     }),
   )
+})
+
+describe("an empty page in the middle of a list", () => {
+  const TRANSACTIONS = { only: ["transactions"] }
+
+  it.scopedLive("fails the run where its records are there, and the next run brings them", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, value } = yield* bench({ totals: "total" })
+      sandbox.setFault(({ path, query }) =>
+        path.includes("/transaction") &&
+        ["5", "6"].includes(query.get("page") ?? "") &&
+        query.get("limit") === "10"
+          ? { body: { status: true, data: [], total: 0 } }
+          : undefined,
+      )
+      const { status, error } = streamOf(yield* sync(TRANSACTIONS), "transactions")
+      expect(status).toBe("failed")
+      expect(error).toContain(
+        "page 5 holds no records again and again, although a record stands right behind page 4: run again later",
+      )
+      sandbox.setFault(null)
+      expect(streamOf(yield* sync(TRANSACTIONS), "transactions").status).toBe("complete")
+      expect(yield* value("SELECT count(*) FROM warehouse.transactions WHERE removed_at IS NULL")).toBe("120")
+    }),
+  )
+
+  it.scopedLive("costs nothing where its records were deleted, be it the first", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, value } = yield* bench({ removedLeavesHoles: true })
+      for (const places of [
+        [30, 31, 32, 33, 34, 35, 36, 37, 38, 39],
+        [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+      ]) {
+        for (const place of places) sandbox.remove("transactions", place)
+        const booked = streamOf(yield* sync({ ...CONFIGURED, ...TRANSACTIONS }), "transactions")
+        expect([booked.status, booked.error]).toEqual(["complete", null])
+      }
+      sandbox.insert("transactions", 3, "back")
+      expect(streamOf(yield* sync({ ...CONFIGURED, ...TRANSACTIONS }), "transactions").inserted).toBe(3)
+      expect(yield* value("SELECT count(*) FROM warehouse.transactions")).toBe("113")
+    }),
+  )
+})
+
+describe("a first page that is empty after it has shown records in the same run", () => {
+  for (const mode of ["incremental", "full"]) {
+    it.scopedLive(`fails the run, which is ${mode}`, () =>
+      Effect.gen(function* () {
+        const { sandbox, sync, value } = yield* setup("transactions")
+        let asked = 0
+        sandbox.setFault(({ path, query }) =>
+          path.includes("/transaction") &&
+          query.get("page") === "1" &&
+          query.get("limit") === "10" &&
+          asked++ > 0
+            ? FAULTS["empty-list"]
+            : undefined,
+        )
+        const booked = yield* sync(mode === "full")
+        expect(booked).toMatchObject({ mode, status: "failed", removed: 0 })
+        expect(booked.error).toMatch(/page 1 holds no records again and again, although .*: run again later/)
+        sandbox.setFault(null)
+        expect(yield* sync()).toMatchObject({ status: "complete", removed: 0 })
+        expect(yield* value("SELECT count(*) FROM warehouse.transactions WHERE removed_at IS NULL")).toBe(
+          "300",
+        )
+      }),
+    )
+  }
 })
