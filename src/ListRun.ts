@@ -76,16 +76,16 @@ const UNPROVEN =
  * Whether a pass that came to its end was shown the whole list. Pages that were proven to adjoin leave nothing
  * out, whatever the API states; of others the stated total decides, and fails the stream where it says more.
  */
-const holdsAll = (contract: Contract, { name }: ListStream, seen: number, stated: number | undefined) => {
+const holdsAll = (contract: Contract, { name }: ListStream, listed: number, stated: number | undefined) => {
   if (contract.pagingProven) return Effect.succeed(true)
-  if (stated === undefined) return Effect.succeed(seen <= contract.pageSize)
-  if (stated <= seen) return Effect.succeed(true)
+  if (stated === undefined) return Effect.succeed(listed <= contract.pageSize)
+  if (stated <= listed) return Effect.succeed(true)
   return Effect.fail(
     new EndpointError({
       reason: "contract",
       path: contract.path,
       message:
-        `GET ${contract.path}: states ${stated} ${name}, but its pages hold ${seen}, and no parameter was seen to set` +
+        `GET ${contract.path}: states ${stated} ${name}, but its pages hold ${listed}, and no parameter was seen to set` +
         " their size: what lies between them was not read. Put the names of the API's paging parameters in PAYCOMBAT_PAGING.",
     }),
   )
@@ -134,7 +134,7 @@ const runFull = (
     const fields = { current: pass.fields ?? NO_FIELDS }
     const movement = watchMovement(stream.source)
     const shown = { held: 0, nameless: 0 }
-    let stated: number | undefined
+    let stated = pass.stated ?? undefined
     const done = { pages: 0, extracted: 0, inserted: 0, updated: 0, rejected: 0 }
     /** Prepared, and perhaps not yet written: what is prepared meanwhile must know of it. */
     const inFlight = new Set<Prepared>()
@@ -170,17 +170,19 @@ const runFull = (
       S.buffer({ capacity: 1 }),
       S.runForEach(({ prepared, pages, last }) =>
         Effect.gen(function* () {
-          const progress = { passId: pass.passId, position: last.next, pages, ...usage, fields }
+          stated = last.total ?? stated
+          shown.nameless += prepared.records.filter(({ id }) => id === null).length
+          const unkeyed = pass.unkeyed + shown.nameless + byId.disowned.size
+          const position = { passId: pass.passId, position: last.next, stated, unkeyed }
+          const progress = { ...position, pages, ...usage, fields }
           const counts = yield* writeBatch(sql, held, stream, prepared, progress)
           inFlight.delete(prepared)
           shown.held += prepared.records.length + prepared.erased.length
-          shown.nameless += prepared.records.filter(({ id }) => id === null).length
           done.pages += pages
           done.extracted += counts.extracted
           done.inserted += counts.inserted
           done.updated += counts.updated
           done.rejected += counts.rejected
-          stated = last.total
           yield* tell({ ...done, total: stated })
         }),
       ),
@@ -194,19 +196,16 @@ const runFull = (
       refuseRejected(context, stream),
     ).pipe(Effect.tapError(() => Effect.ignore(abandonPass(sql, held))))
     const seen = yield* seenSoFar(sql, held)
-    const isWhole = yield* holdsAll(contract, stream, seen, stated)
+    const withheld = byId.disowned.size
+    const listed = seen + pass.unkeyed + shown.nameless + withheld
+    const isWhole = yield* holdsAll(contract, stream, listed, stated)
     const provesRemoval = contract.verified && !isEmpty && isWhole
     const { passId } = pass
     const isRead = from === undefined && !pass.isRead
-    const withheld = byId.disowned.size
     const isReordered = contract.learned?.order !== undefined && watch.isRefuted(contract.learned.order)
     const moved =
       (isReordered ? "The list is not in the order that it was in before." : undefined) ??
-      movement.why(
-        isRead
-          ? { held: shown.held + withheld, distinct: seen + shown.nameless + withheld, stated }
-          : { held: 0, distinct: 0, stated: undefined },
-      ) ??
+      movement.why({ held: isRead ? shown.held + withheld : null, distinct: listed, stated }) ??
       null
     const missing = provesRemoval ? yield* missingRecords(context, stream, passId, byId) : undefined
     const proof =
@@ -216,23 +215,25 @@ const runFull = (
     const { removed, unconfirmed, openRejects, note } = yield* closePass(sql, held, stream, {
       passId,
       provesRemoval,
+      stated,
+      listed,
       ...missing,
       ...proof,
     })
     yield* refuseOpen(context, stream)
-    const { learned: _, ...listed } = contract
+    const { learned: _, ...unlearned } = contract
     const learned = provesRemoval
       ? yield* learn(context, stream, contract, { watch, byId, isWhole: isRead })
       : undefined
     const next: Contract = {
-      ...listed,
+      ...unlearned,
       ...(byId.endpoint === undefined ? {} : { byId: byId.endpoint }),
       ...(learned === undefined ? {} : { learned }),
     }
     if (JSON.stringify(next) !== JSON.stringify(contract)) yield* storeContract(sql, held, next)
     const totalNote =
-      stated !== undefined && stated > seen
-        ? `The API states ${stated} ${stream.name}, its pages hold ${seen}: a total that counts others, or a list that cannot be read whole.`
+      stated !== undefined && stated > listed
+        ? `The API states ${stated} ${stream.name}, its pages hold ${listed}: a total that counts others, or a list that cannot be read whole.`
         : null
     return {
       rejected: openRejects,

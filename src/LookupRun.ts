@@ -1,6 +1,7 @@
 import { Chunk, Duration, Effect, Either, Option, Stream as S } from "effect"
-import { EndpointError } from "./Errors.ts"
+import type { EndpointError } from "./Errors.ts"
 import { isJsonObject, stringifyJson } from "./Json.ts"
+import { refuseFailed, refuseIncompleteParent } from "./LookupBound.ts"
 import { countRows } from "./Metrics.ts"
 import type { StreamContext, StreamFailure, StreamResult } from "./Pipeline.ts"
 import { Usage } from "./paycombat/Client.ts"
@@ -8,7 +9,6 @@ import { unwrapRecord } from "./paycombat/envelope.ts"
 import { getById, isAddressable, UNADDRESSABLE_ID } from "./paycombat/idPath.ts"
 import { idText } from "./recordId.ts"
 import type { LookupStream } from "./Stream.ts"
-import { hasFailed } from "./warehouse/passes.ts"
 import { modeChangedAt } from "./warehouse/privacy.ts"
 import {
   type Answer,
@@ -16,7 +16,6 @@ import {
   clearQueue,
   dueAfter,
   failedBefore,
-  peopleToAsk,
   queueDue,
   saveAnswers,
   UNSTORABLE,
@@ -32,12 +31,6 @@ const SAVE_RECORDS = 1_000
 const SAVE_AGE = "2 seconds"
 /** Look-ups in a row that got no answer after all retries: then it is the endpoint that is away, unless a witness answers. */
 const UNAVAILABLE_IN_A_ROW_MAX = 10
-/**
- * Look-ups that may stay without an answer in a run that counts as complete: one, or this share. Of those asked where
- * they had an answer before, and of all there are to ask; more than that is not about a few records.
- */
-const UNANSWERED_ALWAYS = 1
-const UNANSWERED_SHARE_MAX = 0.05
 /** Records that were answered before, by whom the endpoint proves that it is there; one may have no answer by now. */
 const WITNESSES = 2
 
@@ -45,8 +38,6 @@ const WITNESSES = 2
 interface Tally {
   /** Asked without an answer: time-outs, errors of the server, what is not JSON. */
   unanswered: number
-  /** Answered with something else than the documented answer. */
-  foreign: number
   /** Answered about somebody else: then no other answer can be trusted to be about who was asked. */
   mistaken: number
   /** Whose look-up was answered last: asked again, it tells whether the endpoint is still there. */
@@ -138,7 +129,6 @@ const ask = (context: StreamContext, stream: LookupStream, tally: Tally) => {
         if (unstorableText(record, raw) !== undefined) return failed(readAt, UNSTORABLE)
         return Either.match(decode({ ...record, [source.idField]: id }), {
           onLeft: () => {
-            tally.foreign++
             return failed(
               readAt,
               "The answer is not what is documented: no is_wallet_ready true or false in it.",
@@ -172,9 +162,6 @@ const ask = (context: StreamContext, stream: LookupStream, tally: Tally) => {
   return askAbout
 }
 
-/** How many of so many look-ups may stay without an answer. */
-const unansweredMax = (count: number): number => Math.max(UNANSWERED_ALWAYS, UNANSWERED_SHARE_MAX * count)
-
 /** What the bound on calls cost this run. */
 const leftOverNotes = (run: { due: number; neverAsked: number; asked: number }): ReadonlyArray<string> => {
   const leftOver = run.due - run.asked
@@ -191,8 +178,8 @@ const leftOverNotes = (run: { due: number; neverAsked: number; asked: number }):
 
 /**
  * Asks about every row of the parent stream that is due, the longest unasked first, up to the run's budget. A few
- * look-ups may get no answer after all retries: they are counted as unanswered. The run fails with `unavailable` where
- * more than a few, or all, got none.
+ * look-ups may get no answer after all retries, or another one than is documented: they are counted, and asked again.
+ * The run fails where these are more than a few (see `refuseFailed`), or where the parent stream did not end well.
  */
 export const runLookupStream = (
   context: StreamContext,
@@ -206,9 +193,9 @@ export const runLookupStream = (
       callsMax: settings.readyMaxCalls,
     })
     const done = { extracted: 0, inserted: 0, updated: 0, unanswered: 0, failed: 0 }
-    const tally: Tally = { unanswered: 0, foreign: 0, mistaken: 0, answered: null, end: null }
-    /** Without an answer now, though there was one before. */
-    let newlyUnanswered = 0
+    const tally: Tally = { unanswered: 0, mistaken: 0, answered: null, end: null }
+    /** Failed, or without an answer, though the check before did not fail. */
+    const newly = { failed: 0, unanswered: 0 }
     yield* tell({ total: queued })
     const ids = S.paginateChunkEffect(0, position =>
       Effect.map(dueAfter(sql, held, position, Math.min(QUEUE_READ, queued - position)), found => {
@@ -228,9 +215,12 @@ export const runLookupStream = (
       S.runForEach(chunk =>
         Effect.gen(function* () {
           const answers = Chunk.toReadonlyArray(chunk)
-          const unanswered = answers.flatMap(({ id, isUnanswered }) => (isUnanswered ? [id] : []))
-          const again = yield* failedBefore(sql, held, stream, unanswered)
-          newlyUnanswered += unanswered.length - again
+          const failed = answers.filter(({ error }) => error !== null)
+          const ids = failed.map(({ id }) => id)
+          const again = yield* failedBefore(sql, held, stream, ids)
+          const first = failed.filter(({ id }) => !again.has(id))
+          newly.failed += first.length
+          newly.unanswered += first.filter(({ isUnanswered }) => isUnanswered).length
           const counts = yield* saveAnswers(sql, held, stream, answers, usage).pipe(
             Effect.tap(saved => countRows(held, saved)),
             Effect.uninterruptible,
@@ -246,37 +236,26 @@ export const runLookupStream = (
     )
     if (tally.end !== null) return yield* tally.end
     yield* clearQueue(sql, held)
-    const improper = done.unanswered + tally.foreign + tally.mistaken
-    const isNobody = improper > 0 && improper === done.extracted && !(yield* isThere(context, stream, tally))
-    // In a pause that the API asked for some were not asked at all.
-    const isPaused = tally.unanswered > done.unanswered
-    const isTooMany =
-      newlyUnanswered > unansweredMax(done.extracted) ||
-      (done.unanswered > UNANSWERED_ALWAYS && done.unanswered > unansweredMax(yield* peopleToAsk(sql, held)))
-    if (isNobody || isPaused || isTooMany || tally.mistaken > 0) {
-      return yield* new EndpointError({
-        reason: "unavailable",
-        path: stream.source.path("{id}"),
-        message:
-          `${isNobody ? improper : tally.unanswered + tally.mistaken} of ${queued} look-ups got no proper answer: see` +
-          ` ${stream.name}.check_error. The next run asks again.`,
-      })
-    }
-    if (yield* hasFailed(sql, held, stream.source.of)) {
-      return yield* new EndpointError({
-        reason: "incomplete",
-        path: stream.source.path("{id}"),
-        message:
-          `${stream.source.of} failed when it was last read: records that are not stored were not asked about.` +
-          ` ${done.extracted - done.unanswered} of ${queued} look-ups were answered, and their answers are stored.` +
-          ` See what ${stream.source.of} failed with.`,
-      })
-    }
-    const refused = done.failed - done.unanswered
+    const { unanswered, failed } = done
+    const isEvery = failed > 0 && failed === done.extracted
+    yield* refuseFailed(context, stream, {
+      queued,
+      stored: done.extracted,
+      failed,
+      unanswered,
+      newlyFailed: newly.failed,
+      newlyUnanswered: newly.unanswered,
+      // In a pause that the API asked for some were not asked at all.
+      unasked: tally.unanswered - unanswered,
+      mistaken: tally.mistaken,
+      isNobodyAnswered: isEvery && !(yield* isThere(context, stream, tally)),
+    })
+    yield* refuseIncompleteParent(context, stream, { count: done.extracted - unanswered, of: queued })
+    const refused = failed - unanswered
     const notes = [
-      ...(done.unanswered > 0
+      ...(unanswered > 0
         ? [
-            `${done.unanswered} of ${queued} look-ups got no answer, and are made again in the next run: see` +
+            `${unanswered} of ${queued} look-ups got no answer, and are made again in the next run: see` +
               ` ${stream.name}.check_error, and kyc_gap, where those never answered are check_failed.`,
           ]
         : []),

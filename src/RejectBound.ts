@@ -15,11 +15,17 @@ const REJECTS_MAX_ALWAYS = 10
 
 type Asking = Pick<StreamContext, "sql" | "held" | "settings">
 
-const shareOf = ({ settings }: Pick<StreamContext, "settings">) => settings.rejectsMax ?? REJECTS_MAX_SHARE
+/** The share that PAYCOMBAT_REJECTS_MAX sets. */
+export const shareOf = ({ settings }: Pick<StreamContext, "settings">): number =>
+  settings.rejectsMax ?? REJECTS_MAX_SHARE
+
+/** Whether `count` of `of` is more than ten and more than the share. */
+export const isMany = (count: number, of: number, share: number): boolean =>
+  count > REJECTS_MAX_ALWAYS && count > share * of
 
 /** Whether `count` of `of` records is more than the bound allows; all of them always is. */
-const isBeyond = (count: number, of: number, share: number): boolean =>
-  count > 0 && (count >= of || (count > REJECTS_MAX_ALWAYS && count > share * of))
+export const isBeyond = (count: number, of: number, share: number): boolean =>
+  count > 0 && (count >= of || isMany(count, of, share))
 
 /**
  * Records that are no row stand beside the rows: a pass that the bound lets through must not fail by its rejects
@@ -28,7 +34,8 @@ const isBeyond = (count: number, of: number, share: number): boolean =>
 const isOpenMany = ({ rejected, lacking, stored }: OpenAndStored, share: number): boolean =>
   isBeyond(rejected + lacking, stored + rejected, share)
 
-const percent = (share: number): string => `${Number((share * 100).toFixed(2))}%`
+/** A share as `12.5%`. */
+export const percent = (share: number): string => `${Number((share * 100).toFixed(2))}%`
 
 const refuse = (context: Asking, stream: ListStream, about: string): Effect.Effect<never, StreamFailure> =>
   Effect.gen(function* () {

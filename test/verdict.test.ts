@@ -112,7 +112,15 @@ const STATES: ReadonlyArray<State> = [
   },
   {
     title: "a field that no record carries any more",
-    given: FIELD("missing_since", "now()"),
+    given: FIELD("missing_since, level", "now(), 'bad'"),
+    undo: FIELD("missing_since, level", "NULL::timestamptz, 'attention'"),
+    level: "bad",
+    sentence: cannot("transactions (no customer_id)"),
+    kind: "missing_field",
+  },
+  {
+    title: "a field that no record carries any more, and no figure rests on",
+    given: FIELD("missing_since, level", "now(), 'attention'"),
     undo: FIELD("missing_since", "NULL::timestamptz"),
     level: "attention",
     sentence: except("transactions (no customer_id)"),
@@ -138,9 +146,46 @@ const STATES: ReadonlyArray<State> = [
     title: "a list that moved",
     given: run("movement = 'Its pages overlapped.'"),
     undo: RESTORE,
-    level: "attention",
-    sentence: except("payouts (list moved)"),
+    level: "good",
+    sentence: TRUSTED,
     kind: "movement",
+  },
+  {
+    title: "fewer records read than stated",
+    given: run("stated = 42, listed = 39, movement = 'Its pages overlapped.'"),
+    undo: RESTORE,
+    level: "attention",
+    sentence: except("payouts (fewer read than stated)"),
+    kind: "fewer_read",
+  },
+  {
+    title: "older versions in a run that a broken-off pass began with",
+    given: `${run("pass_id = '00000000-0000-0000-0000-000000000001'")};
+      INSERT INTO sync.stream_runs (run_id, account, stream, pass_id, mode, status, started_at, finished_at, stale)
+      SELECT gen_random_uuid(), account, stream, pass_id, mode, 'interrupted', started_at - interval '1 hour',
+        started_at - interval '1 hour', 2 FROM sync.stream_runs WHERE stream = 'payouts'`,
+    undo: RESTORE,
+    level: "attention",
+    sentence: except("payouts (older versions listed)"),
+    kind: "older_versions",
+  },
+  {
+    title: "a check that failed",
+    given:
+      "UPDATE warehouse.wallet_readiness SET check_error = 'refused' WHERE customer_id = (SELECT min(customer_id) FROM warehouse.customers)",
+    undo: "UPDATE warehouse.wallet_readiness SET check_error = NULL",
+    level: "attention",
+    sentence: except("wallet_readiness (1 failed check)"),
+    kind: "check_failed",
+  },
+  {
+    title: "a failed check of a customer who is removed",
+    given: `UPDATE warehouse.wallet_readiness SET check_error = 'refused' WHERE customer_id = (SELECT min(customer_id) FROM warehouse.customers);
+      UPDATE warehouse.customers SET removed_at = now() WHERE customer_id = (SELECT min(customer_id) FROM warehouse.customers)`,
+    undo: "UPDATE warehouse.wallet_readiness SET check_error = NULL; UPDATE warehouse.customers SET removed_at = NULL",
+    level: "good",
+    sentence: TRUSTED,
+    kind: null,
   },
   {
     title: "removals that are not proven",

@@ -16,8 +16,11 @@ const AHEAD_MAX_MILLIS = 3_600_000
 
 /** What a reading came to. */
 export interface Shown {
-  /** Records that its pages held, each as often as it was held. */
-  readonly held: number
+  /**
+   * Records that its pages held, each as often as it was held; null for a reading that went on with an earlier one, which
+   * cannot tell a record that came again from one that is new.
+   */
+  readonly held: number | null
   /** How many different ones these were. */
   readonly distinct: number
   /** Length of the list as the last page stated it. */
@@ -71,8 +74,10 @@ export const watchMovement = (source: ListSource): Movement => {
     why: shown => {
       const { held, distinct, stated: statedLast } = shown
       if (otherTotal !== undefined) return otherTotal
-      if (newcomers > 0) return `Pages that were read again held ${counted(newcomers, "more record")}.`
-      if (held > distinct) return `${counted(held - distinct, "record")} came more than once.`
+      if (held !== null && newcomers > 0)
+        return `Pages that were read again held ${counted(newcomers, "more record")}.`
+      if (held !== null && held > distinct)
+        return `${counted(held - distinct, "record")} came more than once.`
       if (statedLast !== undefined && statedLast !== distinct)
         return `The API states ${counted(statedLast, "record")}, and its pages hold ${distinct}.`
       return changed > 0 ? `${counted(changed, "record")} changed while the list was read.` : undefined

@@ -1,4 +1,5 @@
-import { boolean, jsonb, primaryKey, text, uuid } from "drizzle-orm/pg-core"
+import { sql } from "drizzle-orm"
+import { boolean, index, jsonb, primaryKey, text, uuid } from "drizzle-orm/pg-core"
 import { Schema } from "effect"
 import { Flag, Id, Text } from "../Fields.ts"
 import { defineStream } from "../Stream.ts"
@@ -25,7 +26,13 @@ export const walletReadiness = warehouse.table(
     raw: jsonb("raw"),
     runId: uuid("run_id").notNull(),
   },
-  table => [primaryKey({ columns: [table.account, table.customerId] })],
+  table => [
+    primaryKey({ columns: [table.account, table.customerId] }),
+    // Each look at the verdict counts the failed checks.
+    index("wallet_readiness_failed")
+      .on(table.account, table.customerId)
+      .where(sql`${table.checkError} IS NOT NULL`),
+  ],
 )
 
 export const walletReadinessHistory = warehouse.table(

@@ -35,19 +35,28 @@ WITH RECURSIVE told AS MATERIALIZED (
   WHERE c.relkind IN ('r', 'p') AND (told.streams IS NULL OR c.relname::text = ANY (told.streams))
     AND (SELECT count(*) FROM pg_attribute AS a
       WHERE a.attrelid = c.oid AND a.attname IN ('raw', 'run_id') AND NOT a.attisdropped) = 2
-), event_kind AS (
-  (SELECT account, event_type, coalesce(event_name, '') AS event_name FROM warehouse.transactions
-    ORDER BY account, event_type, coalesce(event_name, '') LIMIT 1)
-  UNION ALL
-  SELECT following.* FROM event_kind CROSS JOIN LATERAL (
-    SELECT t.account, t.event_type, coalesce(t.event_name, '') FROM warehouse.transactions AS t
-    WHERE (t.account, t.event_type, coalesce(t.event_name, '')) > (event_kind.account, event_kind.event_type, event_kind.event_name)
-    ORDER BY t.account, t.event_type, coalesce(t.event_name, '') LIMIT 1
-  ) AS following
 ), unmapped AS (
-  -- Names that differ with each transaction would make this as long as the table: a thousand kinds are looked at.
   SELECT kind.account, count(*) AS kinds
-  FROM (SELECT * FROM event_kind LIMIT 1000) AS kind
+  FROM (
+    SELECT account.account, each.event_type, each.event_name
+    FROM account CROSS JOIN LATERAL (
+      -- From one kind to the next through the index.
+      WITH RECURSIVE event_kind AS (
+        (SELECT t.event_type, coalesce(t.event_name, '') AS event_name FROM warehouse.transactions AS t
+          WHERE t.account = account.account ORDER BY t.event_type, coalesce(t.event_name, '') LIMIT 1)
+        UNION ALL
+        SELECT following.* FROM event_kind CROSS JOIN LATERAL (
+          SELECT t.event_type, coalesce(t.event_name, '') FROM warehouse.transactions AS t
+          WHERE t.account = account.account
+            AND (t.event_type, coalesce(t.event_name, '')) > (event_kind.event_type, event_kind.event_name)
+          ORDER BY t.event_type, coalesce(t.event_name, '') LIMIT 1
+        ) AS following
+      )
+      -- Names that differ with each transaction would make this as long as the table.
+      SELECT * FROM event_kind LIMIT 1000
+    ) AS each
+    WHERE account.is_configured AND account.is_begun
+  ) AS kind
   CROSS JOIN LATERAL (
     SELECT t.direction FROM analytics.settlement_transaction AS t
     WHERE t.account = kind.account AND t.event_type = kind.event_type AND coalesce(t.event_name, '') = kind.event_name
@@ -61,8 +70,8 @@ WITH RECURSIVE told AS MATERIALIZED (
     ended.finished_at AS ended_at,
     lease.holder IS NOT NULL AS is_held,
     coalesce(ended.status = 'dead' OR (latest.status = 'running' AND lease.holder IS NULL), false) AS is_dead,
-    complete.finished_at AS complete_at, complete.stale, complete.movement, complete.unconfirmed,
-    whole.finished_at AS full_at, whole.stale AS full_stale, whole.movement AS full_movement,
+    complete.finished_at AS complete_at, complete.stale,
+    whole.finished_at AS full_at, pass.stale AS full_stale, whole.movement, whole.stated, whole.listed,
     whole.unconfirmed AS full_unconfirmed,
     bad.finished_at AS bad_since, well.finished_at AS well_since,
     coalesce(told.max_age_seconds, setting.max_age_seconds, 3600) AS max_age,
@@ -95,6 +104,13 @@ WITH RECURSIVE told AS MATERIALIZED (
       AND run.status IN ('complete', 'complete_with_rejects')
     ORDER BY run.started_at DESC LIMIT 1
   ) AS whole ON true
+  LEFT JOIN LATERAL (
+    -- A pass that was broken off and resumed is made of several runs; one that began more than a day before is not resumed.
+    SELECT sum(run.stale) AS stale FROM sync.stream_runs AS run
+    WHERE run.account = account.account AND run.stream = stream.stream
+      AND (run.run_id = whole.run_id OR run.pass_id = whole.pass_id)
+      AND run.started_at BETWEEN whole.started_at - interval '25 hours' AND whole.started_at
+  ) AS pass ON true
   LEFT JOIN LATERAL (
     SELECT run.finished_at FROM sync.stream_runs AS run
     WHERE run.account = account.account AND run.stream = stream.stream AND run.mode NOT IN ('replay', 'rebuild')
@@ -190,9 +206,22 @@ WITH RECURSIVE told AS MATERIALIZED (
       AND reject.kind = 'item'
   ) AS open WHERE open.count > 0
   UNION ALL
-  SELECT field.account, field.stream, 'attention', 'missing_field', 'no ' || field.field,
-    'no record carries `' || field.field || '` any more, which earlier ones did: figures that rest on it are wrong for all that was read since. '
-      || 'See `paycombat-sync doctor` whether the API renamed it.', field.missing_since
+  SELECT state.account, state.stream, 'attention', 'check_failed',
+    failed.count || CASE failed.count WHEN 1 THEN ' failed check' ELSE ' failed checks' END,
+    failed.count || CASE failed.count WHEN 1 THEN ' customer''s latest check failed: its readiness is'
+      ELSE ' customers'' latest check failed: their readiness is' END
+      || ' as it was answered before, or unknown. See check_error in warehouse.wallet_readiness.', failed.since
+  FROM state CROSS JOIN LATERAL (
+    SELECT count(*) AS count, min(readiness.checked_at) AS since
+    FROM warehouse.wallet_readiness AS readiness JOIN warehouse.customers AS customer USING (account, customer_id)
+    WHERE readiness.account = state.account AND readiness.check_error IS NOT NULL AND customer.removed_at IS NULL
+  ) AS failed
+  WHERE state.stream = 'wallet_readiness' AND failed.count > 0
+  UNION ALL
+  SELECT field.account, field.stream, field.level, 'missing_field', 'no ' || field.field,
+    'no record carries `' || field.field || '` any more, or it is empty in all of them, and earlier ones had a value in it: '
+      || CASE field.level WHEN 'bad' THEN 'figures that rest on it are wrong' ELSE 'it is unknown' END
+      || ' for all that was read since. See `paycombat-sync doctor` whether the API renamed it.', field.missing_since
   FROM sync.fields AS field JOIN state USING (account, stream) WHERE field.missing_since IS NOT NULL
   UNION ALL
   SELECT field.account, field.stream, 'attention', 'unreadable_field', 'unreadable ' || field.field,
@@ -207,9 +236,10 @@ WITH RECURSIVE told AS MATERIALIZED (
     CASE WHEN stale > 0 THEN complete_at ELSE full_at END
   FROM state WHERE stale > 0 OR full_stale > 0
   UNION ALL
-  SELECT account, stream, 'attention', 'movement', 'list moved', coalesce(movement, full_movement),
-    CASE WHEN movement IS NULL THEN full_at ELSE complete_at END
-  FROM state WHERE movement IS NOT NULL OR full_movement IS NOT NULL
+  SELECT account, stream, 'attention', 'fewer_read', 'fewer read than stated',
+    'the API states ' || stated || CASE stated WHEN 1 THEN ' record' ELSE ' records' END || ', and its pages held ' || listed
+      || ': a total that counts others, or records that moved while the list was read.', full_at
+  FROM state WHERE listed < stated
   UNION ALL
   SELECT account, stream, 'attention', 'unconfirmed', 'removals not proven',
     full_unconfirmed || CASE full_unconfirmed WHEN 1 THEN ' record is' ELSE ' records are' END
@@ -231,6 +261,10 @@ WITH RECURSIVE told AS MATERIALIZED (
     WHERE reject.account = state.account AND reject.stream = state.stream AND reject.unlisted_at IS NULL
       AND reject.kind = 'field'
   ) AS open WHERE open.count > 0
+  UNION ALL
+  SELECT account, stream, 'good', 'movement', 'list moved',
+    'the list moved while it was read, which proves no removal. ' || movement, full_at
+  FROM state WHERE movement IS NOT NULL AND NOT coalesce(listed < stated, false)
   UNION ALL
   SELECT account, stream, 'good', 'left_over', left_over || ' left over',
     left_over || ' left over: they come first in the next run.', ended_at

@@ -92,6 +92,10 @@ export interface Pass {
   readonly isRead: boolean
   /** What its earlier runs read of the documented fields; null at its beginning. */
   readonly fields: PassFields | null
+  /** Length of the list as its earlier runs were told it; null where they were told none. */
+  readonly stated: number | null
+  /** Records that its earlier runs were shown and that leave no key: without an id, or called gone by their by-id endpoint. */
+  readonly unkeyed: number
 }
 
 /**
@@ -106,11 +110,12 @@ export const openPass = (
   fenced(sql, held, async tx => {
     const [open] = await tx<Array<Pass>>`
       SELECT pass_id AS "passId", position, coalesce(position = 'null' AND seen_keys > 0, false) AS "isRead",
-        fields
+        fields, stated::float8, unkeyed::float8
       FROM sync.checkpoints
       WHERE account = ${held.account} AND stream = ${held.stream} AND ${options.canResume}
         AND started_at > clock_timestamp() - ${PASS_AGE_MAX}::interval`
-    const pass = open ?? { passId: options.newPassId, position: null, isRead: false, fields: null }
+    const begun = { position: null, isRead: false, fields: null, stated: null, unkeyed: 0 }
+    const pass = open ?? { passId: options.newPassId, ...begun }
     if (open === undefined) {
       await dropKeys(tx, held)
       await tx`
@@ -118,7 +123,7 @@ export const openPass = (
         VALUES (${held.account}, ${held.stream}, ${pass.passId}, clock_timestamp(), clock_timestamp())
         ON CONFLICT (account, stream) DO UPDATE
         SET pass_id = excluded.pass_id, started_at = excluded.started_at, position = NULL, seen_keys = 0,
-          fields = NULL,
+          stated = NULL, unkeyed = 0, fields = NULL,
           updated_at = excluded.updated_at`
     }
     await tx`
@@ -146,8 +151,6 @@ export interface Closing {
   readonly removed: number
   /** Records that are not listed, and whose removal is not proven. */
   readonly unconfirmed: number
-  /** Different records that the pass was shown. */
-  readonly seen: number
   /** Records of the stream that still could not become a row. */
   readonly openRejects: number
   readonly note: string | null
@@ -182,7 +185,8 @@ export const closePass = (
     // Here, and not at the end of the run, which it may not live to see.
     await tx`
       UPDATE sync.stream_runs
-      SET removed = removed + ${removed}, unconfirmed = ${unconfirmed}, movement = ${pass.movement ?? null}
+      SET removed = removed + ${removed}, unconfirmed = ${unconfirmed}, movement = ${pass.movement ?? null},
+        stated = ${pass.stated ?? null}::bigint, listed = ${pass.listed ?? null}::bigint
       WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
     await tx`DELETE FROM sync.seen_keys WHERE pass_id = ${pass.passId}`
     await tx`
@@ -191,7 +195,6 @@ export const closePass = (
     return {
       removed,
       unconfirmed,
-      seen: booked?.seen ?? 0,
       openRejects: await countOpen(tx, held),
       note: isProof
         ? nameless > 0 && unconfirmed > 0

@@ -69,6 +69,10 @@ export interface Progress {
   readonly retries: number
   /** What the pass has read so far of the documented fields; each batch is added to it. */
   readonly fields?: { current: PassFields }
+  /** Length of the list as the pass was told it last; absent where it was told none. */
+  readonly stated?: number | null | undefined
+  /** Records that the pass so far was shown and that leave no key: without an id, or called gone by their by-id endpoint. */
+  readonly unkeyed?: number
 }
 
 const bookPosition = async (
@@ -76,7 +80,7 @@ const bookPosition = async (
   held: Held,
   ids: ReadonlyArray<string>,
   passId: string,
-  { position, fields }: Progress,
+  { position, fields, stated, unkeyed = 0 }: Progress,
 ) => {
   const { count: seen } = await tx`
     INSERT INTO sync.seen_keys (pass_id, record_id)
@@ -85,7 +89,8 @@ const bookPosition = async (
   await tx`
     UPDATE sync.checkpoints
     SET position = ${JSON.stringify(position)}::text::jsonb, updated_at = clock_timestamp(),
-      seen_keys = seen_keys + ${seen}, fields = ${JSON.stringify(fields?.current ?? null)}::text::jsonb
+      seen_keys = seen_keys + ${seen}, stated = coalesce(${stated ?? null}::bigint, stated), unkeyed = ${unkeyed},
+      fields = ${JSON.stringify(fields?.current ?? null)}::text::jsonb
     WHERE account = ${held.account} AND stream = ${held.stream} AND pass_id = ${passId}`
 }
 

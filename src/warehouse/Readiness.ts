@@ -108,7 +108,7 @@ export const dueAfter = (
     return rows.map(({ id }) => id)
   })
 
-/** How many there are to ask, due or not. */
+/** Customers who may be asked about, due or not. */
 export const peopleToAsk = (sql: postgres.Sql, held: Held): Effect.Effect<number, WarehouseError> =>
   reading(async () => {
     const [row] = await sql<[{ count: number }]>`
@@ -138,23 +138,39 @@ export const answeredBefore = (
     return rows.map(({ id }) => id)
   })
 
-/** For how many of these the latest check failed too. */
+/** Those among these whose latest check failed too. */
 export const failedBefore = (
   sql: postgres.Sql,
   held: Held,
   stream: LookupStream,
   ids: ReadonlyArray<string>,
-): Effect.Effect<number, WarehouseError> =>
+): Effect.Effect<ReadonlySet<string>, WarehouseError> =>
   ids.length === 0
-    ? Effect.succeed(0)
+    ? Effect.succeed(new Set())
     : reading(async () => {
-        const [row] = await sql.unsafe<[{ count: number }]>(
-          `SELECT count(*)::int AS count FROM ${shapeOf(stream.table).table}
+        const rows = await sql.unsafe<Array<{ id: string }>>(
+          `SELECT customer_id AS id FROM ${shapeOf(stream.table).table}
            WHERE account = $1 AND customer_id = ANY ($2::text[]) AND check_error IS NOT NULL`,
           [held.account, arrayLiteral(ids)],
         )
-        return row.count
+        return new Set(rows.map(({ id }) => id))
       })
+
+/** Customers who are listed and whose latest check failed, by whichever run. */
+export const failedChecks = (
+  sql: postgres.Sql,
+  held: Held,
+  stream: LookupStream,
+): Effect.Effect<number, WarehouseError> =>
+  reading(async () => {
+    const [row] = await sql.unsafe<[{ count: number }]>(
+      `SELECT count(*)::float8 AS count FROM ${shapeOf(stream.table).table} AS r
+       JOIN warehouse.customers AS c USING (account, customer_id)
+       WHERE r.account = $1 AND r.check_error IS NOT NULL AND c.removed_at IS NULL`,
+      [held.account],
+    )
+    return row.count
+  })
 
 /** What became of answers: each is one of the first four; `failed` ones are among these. */
 export interface Saved {

@@ -51,6 +51,10 @@ export interface StreamSummary {
   readonly note: string | null
   /** What showed that the list moved while it was read; null where it stood still. */
   readonly movement: string | null
+  /** Length of the list as the API stated it last; null where it states none, or the run is no complete full pass. */
+  readonly stated: number | null
+  /** Different records that the pages of a complete full pass held, in all the runs that made it; null for other runs. */
+  readonly listed: number | null
 }
 
 /** Reads a run and its streams from the ledger. */
@@ -64,7 +68,8 @@ export const summaryOf = (sql: postgres.Sql, runId: string): Effect.Effect<RunSu
         pages::float8, extracted::float8, inserted::float8, updated::float8, unchanged::float8, stale::float8,
         rejected::float8, field_rejected::float8 AS "fieldRejected", item_rejected::float8 AS "itemRejected", erased::float8, removed::float8,
         left_over::float8 AS "leftOver", unanswered::float8,
-        unconfirmed::float8, requests::float8, retries::float8, error, note, movement
+        unconfirmed::float8, requests::float8, retries::float8, error, note, movement,
+        stated::float8, listed::float8
       FROM sync.stream_runs WHERE run_id = ${runId} ORDER BY account, mode, stream`
     return { ...run!, streams }
   })

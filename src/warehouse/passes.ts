@@ -3,9 +3,9 @@ import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../Errors.ts"
 import type { Open, Stream } from "../Stream.ts"
 import { arrayLiteral, shapeOf } from "./bulk.ts"
-import { attempt, retryTransient } from "./Database.ts"
+import { attempt, reading, retryTransient } from "./Database.ts"
 import { fenced, type Held } from "./Lease.ts"
-import type { Mode } from "./Ledger.ts"
+import type { Mode, Status } from "./Ledger.ts"
 import { countOpen } from "./rejects.ts"
 
 /** What the ledger says about earlier passes over a list, and what is stored says about a page of it. */
@@ -65,22 +65,19 @@ export const earlierPasses = (
     }),
   )
 
-/** Whether another stream of the account failed when it was last read. */
-export const hasFailed = (
+/** How another stream's latest run that asks the API ended, or that it is `running`; null where it never ran. */
+export const latestStatus = (
   sql: postgres.Sql,
   { account }: Pick<Held, "account">,
   stream: string,
-): Effect.Effect<boolean, WarehouseError> =>
-  retryTransient(
-    attempt(async () => {
-      const [latest] = await sql<Array<{ status: string }>>`
-        SELECT status FROM sync.stream_runs
-        WHERE account = ${account} AND stream = ${stream} AND mode IN ('full', 'incremental', 'lookup')
-          AND status <> 'running'
-        ORDER BY started_at DESC LIMIT 1`
-      return latest?.status === "failed"
-    }),
-  )
+): Effect.Effect<Status | null, WarehouseError> =>
+  reading(async () => {
+    const [latest] = await sql<Array<{ status: Status }>>`
+      SELECT status FROM sync.stream_runs
+      WHERE account = ${account} AND stream = ${stream} AND mode IN ('full', 'incremental', 'lookup')
+      ORDER BY started_at DESC LIMIT 1`
+    return latest?.status ?? null
+  })
 
 /** Books what a stream's run turned out to be. */
 export const bookMode = (

@@ -24,6 +24,10 @@ export interface Ended {
   readonly counting?: "all" | ReadonlyArray<string>
   readonly gone?: ReadonlyArray<string>
   readonly there?: ReadonlyArray<string>
+  /** Length of the list as it was stated last; absent where it was not. */
+  readonly stated?: number | null | undefined
+  /** Different records that the pages of the whole pass held. */
+  readonly listed?: number
 }
 
 /** Why nothing was booked as removed although something is missing. */

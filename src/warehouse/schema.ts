@@ -69,6 +69,10 @@ export const streamRuns = sync.table(
     note: text("note"),
     /** Why this pass is no proof of a removal: what showed that the list moved while it was read. Null where it stood still. */
     movement: text("movement"),
+    /** Length of the list as the API stated it last during the pass; null where it states none, or the run closed no pass. */
+    stated: bigint("stated", { mode: "number" }),
+    /** Different records that the pass was shown, by all runs that made it; null where the run closed no pass. */
+    listed: bigint("listed", { mode: "number" }),
   },
   table => [
     primaryKey({ columns: [table.runId, table.account, table.stream] }),
@@ -90,6 +94,10 @@ export const checkpoints = sync.table(
     startedAt: instant("started_at").notNull(),
     position: jsonb("position"),
     seenKeys: counter("seen_keys"),
+    /** Length of the list as the pass so far was told it; null where it was told none. */
+    stated: bigint("stated", { mode: "number" }),
+    /** Records that the pass so far was shown and that leave no key: without an id, or called gone by their by-id endpoint. */
+    unkeyed: counter("unkeyed"),
     /** How many records of the pass so far carried which documented field; null at its beginning. */
     fields: jsonb("fields"),
     updatedAt: instant("updated_at").notNull(),
@@ -267,11 +275,13 @@ export const fields = sync.table(
     isAlways: boolean("is_always").notNull(),
     /** Records that came without it though their stored version had it, since a record last carried it. */
     lost: counter("lost"),
-    /** Since when no record that is read carries it any more; null while one does. */
+    /** Since when no record that is read carries a value in it any more; null while one does. */
     missingSince: instant("missing_since"),
-    /** Open field rejects of the field, and since when they are more than PAYCOMBAT_REJECTS_MAX allows. */
+    /** Records in which the field could not be read, and since when they are more than PAYCOMBAT_REJECTS_MAX allows. */
     unreadable: counter("unreadable"),
     unreadableSince: instant("unreadable_since"),
+    /** How grave it is for figures that its values are missing: a level of the verdict. */
+    level: text("level").notNull().default("attention"),
   },
   table => [primaryKey({ columns: [table.account, table.stream, table.field] })],
 )

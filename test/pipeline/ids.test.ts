@@ -27,7 +27,8 @@ describe("an id that a path could take for something else", () => {
 
   it.scopedLive("is never asked for, and its customer's check says why", () =>
     Effect.gen(function* () {
-      const { sandbox, sync, rows, value } = yield* bench()
+      // So many that the failed checks stay within the bound.
+      const { sandbox, sync, rows, value } = yield* bench({ customers: 20 * ESCAPES.length })
       const first = sandbox.truth.count("customers")
       sandbox.insert("customers", ESCAPES.length, "back")
       ESCAPES.forEach((id, n) => {
