@@ -1,0 +1,38 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { verdictsOf } from "../../src/warehouse/verdict.ts"
+import { testWarehouse } from "../support/warehouse.ts"
+import { given } from "./rows.ts"
+
+/** The verdict over accounts of very different sizes. */
+
+const STREAM_RUNS = `
+  INSERT INTO sync.stream_runs (run_id, account, stream, mode, status, started_at, finished_at)
+  SELECT gen_random_uuid(), account, 'transactions', 'full', 'complete', now(), now() FROM unnest('{a,b}'::text[]) AS account`
+
+const MANY_KINDS = `
+  INSERT INTO warehouse.transactions (account, transaction_id, org_id, owner_id, amount, currency, event_type, event_name,
+    is_settled, created_at, raw, content_hash, read_at, first_seen_at, run_id)
+  SELECT account, 'kind ' || n, org_id, owner_id, amount, currency, 'PAYIN', 'PAYIN ' || n,
+    is_settled, created_at, raw, content_hash, read_at, first_seen_at, run_id
+  FROM warehouse.transactions CROSS JOIN generate_series(1, 1100) AS n WHERE account = 'a'`
+
+describe("transactions without a direction", () => {
+  it.scopedLive("are found in each account, however many kinds of transactions another has", () =>
+    Effect.gen(function* () {
+      const sql = yield* testWarehouse()
+      yield* given(
+        sql,
+        "transactions",
+        { account: "a", transaction_id: "a" },
+        { account: "b", transaction_id: "b", event_type: "ODD" },
+      )
+      yield* Effect.promise(() => sql.unsafe(`${STREAM_RUNS}; ${MANY_KINDS}`).simple())
+      const verdicts = yield* verdictsOf(sql, { streams: ["transactions"] })
+      expect(verdicts.map(({ account, findings }) => [account, findings.map(({ kind }) => kind)])).toEqual([
+        ["a", []],
+        ["b", ["unmapped"]],
+      ])
+    }),
+  )
+})
