@@ -3,9 +3,9 @@ import { EndpointError } from "./Errors.ts"
 import type { StreamContext, StreamFailure } from "./Pipeline.ts"
 import { isBeyond, isMany, percent, shareOf } from "./RejectBound.ts"
 import type { LookupStream } from "./Stream.ts"
+import { failedChecks, peopleToAsk } from "./warehouse/checks.ts"
 import type { Status } from "./warehouse/Ledger.ts"
 import { latestStatus } from "./warehouse/passes.ts"
-import { failedChecks, peopleToAsk } from "./warehouse/Readiness.ts"
 
 /** How many failed look-ups make a run fail. */
 

@@ -9,13 +9,12 @@ import { unwrapRecord } from "./paycombat/envelope.ts"
 import { getById, isAddressable, UNADDRESSABLE_ID } from "./paycombat/idPath.ts"
 import { idText } from "./recordId.ts"
 import type { LookupStream } from "./Stream.ts"
+import { answeredBefore, failedBefore } from "./warehouse/checks.ts"
 import { modeChangedAt } from "./warehouse/privacy.ts"
 import {
   type Answer,
-  answeredBefore,
   clearQueue,
   dueAfter,
-  failedBefore,
   queueDue,
   saveAnswers,
   UNSTORABLE,

@@ -54,8 +54,7 @@ WITH RECURSIVE told AS MATERIALIZED (
       )
       -- Names that differ with each transaction would make this as long as the table.
       SELECT * FROM event_kind LIMIT 1000
-    ) AS each
-    WHERE account.is_configured AND account.is_begun
+    ) AS each WHERE account.is_configured AND account.is_begun
   ) AS kind
   CROSS JOIN LATERAL (
     SELECT t.direction FROM analytics.settlement_transaction AS t
@@ -82,26 +81,19 @@ WITH RECURSIVE told AS MATERIALIZED (
     ON lease.account = account.account AND lease.stream = stream.stream AND lease.expires_at > now()
   -- A replay or a rebuild works on what is stored: it makes nothing fresher.
   LEFT JOIN LATERAL (
-    SELECT run.status, run.started_at FROM sync.stream_runs AS run
-    WHERE run.account = account.account AND run.stream = stream.stream AND run.mode NOT IN ('replay', 'rebuild')
+    SELECT run.status, run.started_at FROM sync.stream_runs AS run WHERE run.account = account.account AND run.stream = stream.stream AND run.mode NOT IN ('replay', 'rebuild')
     ORDER BY run.started_at DESC LIMIT 1
   ) AS latest ON true
   LEFT JOIN LATERAL (
-    SELECT run.* FROM sync.stream_runs AS run
-    WHERE run.account = account.account AND run.stream = stream.stream AND run.mode NOT IN ('replay', 'rebuild')
-      AND run.status <> 'running'
+    SELECT run.* FROM sync.stream_runs AS run WHERE run.account = account.account AND run.stream = stream.stream AND run.mode NOT IN ('replay', 'rebuild') AND run.status <> 'running'
     ORDER BY run.started_at DESC LIMIT 1
   ) AS ended ON true
   LEFT JOIN LATERAL (
-    SELECT run.* FROM sync.stream_runs AS run
-    WHERE run.account = account.account AND run.stream = stream.stream AND run.mode NOT IN ('replay', 'rebuild')
-      AND run.status IN ('complete', 'complete_with_rejects')
+    SELECT run.* FROM sync.stream_runs AS run WHERE run.account = account.account AND run.stream = stream.stream AND run.mode NOT IN ('replay', 'rebuild') AND run.status IN ('complete', 'complete_with_rejects')
     ORDER BY run.started_at DESC LIMIT 1
   ) AS complete ON true
   LEFT JOIN LATERAL (
-    SELECT run.* FROM sync.stream_runs AS run
-    WHERE run.account = account.account AND run.stream = stream.stream AND run.mode = 'full'
-      AND run.status IN ('complete', 'complete_with_rejects')
+    SELECT run.* FROM sync.stream_runs AS run WHERE run.account = account.account AND run.stream = stream.stream AND run.mode = 'full' AND run.status IN ('complete', 'complete_with_rejects')
     ORDER BY run.started_at DESC LIMIT 1
   ) AS whole ON true
   LEFT JOIN LATERAL (
@@ -112,19 +104,14 @@ WITH RECURSIVE told AS MATERIALIZED (
       AND run.started_at BETWEEN whole.started_at - interval '25 hours' AND whole.started_at
   ) AS pass ON true
   LEFT JOIN LATERAL (
-    SELECT run.finished_at FROM sync.stream_runs AS run
-    WHERE run.account = account.account AND run.stream = stream.stream AND run.mode NOT IN ('replay', 'rebuild')
-      AND run.status IN ('failed', 'dead') AND run.started_at > coalesce(complete.started_at, '-infinity')
+    SELECT run.finished_at FROM sync.stream_runs AS run WHERE run.account = account.account AND run.stream = stream.stream AND run.mode NOT IN ('replay', 'rebuild') AND run.status IN ('failed', 'dead') AND run.started_at > coalesce(complete.started_at, '-infinity')
     ORDER BY run.started_at LIMIT 1
   ) AS bad ON true
   LEFT JOIN LATERAL (
-    SELECT run.finished_at FROM sync.stream_runs AS run
-    WHERE run.account = account.account AND run.stream = stream.stream AND run.mode NOT IN ('replay', 'rebuild')
-      AND run.status IN ('complete', 'complete_with_rejects')
+    SELECT run.finished_at FROM sync.stream_runs AS run WHERE run.account = account.account AND run.stream = stream.stream AND run.mode NOT IN ('replay', 'rebuild') AND run.status IN ('complete', 'complete_with_rejects')
       AND run.started_at > coalesce((
         SELECT worse.started_at FROM sync.stream_runs AS worse
-        WHERE worse.account = account.account AND worse.stream = stream.stream
-          AND worse.mode NOT IN ('replay', 'rebuild') AND worse.status IN ('failed', 'dead')
+        WHERE worse.account = account.account AND worse.stream = stream.stream AND worse.mode NOT IN ('replay', 'rebuild') AND worse.status IN ('failed', 'dead')
         ORDER BY worse.started_at DESC LIMIT 1), '-infinity')
     ORDER BY run.started_at LIMIT 1
   ) AS well ON true
@@ -192,8 +179,7 @@ WITH RECURSIVE told AS MATERIALIZED (
       ELSE ' records could not become a row and are' END || ' in no figure: see `paycombat-sync rejects list`.', open.since
   FROM state CROSS JOIN LATERAL (
     SELECT count(*) AS count, min(reject.first_seen_at) AS since FROM sync.rejects AS reject
-    WHERE reject.account = state.account AND reject.stream = state.stream AND reject.unlisted_at IS NULL
-      AND reject.kind IN ('record', 'merchant')
+    WHERE reject.account = state.account AND reject.stream = state.stream AND reject.unlisted_at IS NULL AND reject.kind IN ('record', 'merchant')
   ) AS open WHERE open.count > 0
   UNION ALL
   SELECT state.account, state.stream, 'attention', 'items', open.count || CASE open.count WHEN 1 THEN ' unreadable item' ELSE ' unreadable items' END,
@@ -202,8 +188,7 @@ WITH RECURSIVE told AS MATERIALIZED (
       || ' in no figure: see `paycombat-sync rejects list --kind item`.', open.since
   FROM state CROSS JOIN LATERAL (
     SELECT count(*) AS count, min(reject.first_seen_at) AS since FROM sync.rejects AS reject
-    WHERE reject.account = state.account AND reject.stream = state.stream AND reject.unlisted_at IS NULL
-      AND reject.kind = 'item'
+    WHERE reject.account = state.account AND reject.stream = state.stream AND reject.unlisted_at IS NULL AND reject.kind = 'item'
   ) AS open WHERE open.count > 0
   UNION ALL
   SELECT state.account, state.stream, 'attention', 'check_failed',
@@ -258,8 +243,7 @@ WITH RECURSIVE told AS MATERIALIZED (
       ELSE ' values of optional fields could not be read and are null' END || ': see `paycombat-sync rejects list`.', open.since
   FROM state CROSS JOIN LATERAL (
     SELECT count(*) AS count, min(reject.first_seen_at) AS since FROM sync.rejects AS reject
-    WHERE reject.account = state.account AND reject.stream = state.stream AND reject.unlisted_at IS NULL
-      AND reject.kind = 'field'
+    WHERE reject.account = state.account AND reject.stream = state.stream AND reject.unlisted_at IS NULL AND reject.kind = 'field'
   ) AS open WHERE open.count > 0
   UNION ALL
   SELECT account, stream, 'good', 'movement', 'list moved',
@@ -306,13 +290,9 @@ CROSS JOIN LATERAL (
   FROM finding WHERE finding.account = judged.account AND finding.level = judged.level
 ) AS grave;
 
-COMMENT ON VIEW analytics.verdict IS
-  'Whether the figures of an account can be trusted now: the same judgement, in the same words, as status, the status page, /readyz, the metrics and the report give.';
+COMMENT ON VIEW analytics.verdict IS 'Whether the figures of an account can be trusted now: the same judgement, in the same words, as status, the status page, /readyz, the metrics and the report give.';
 COMMENT ON COLUMN analytics.verdict.account IS 'Merchant account, as configured.';
-COMMENT ON COLUMN analytics.verdict.level IS
-  'good: the figures can be trusted; attention: they can, with exceptions that the findings name; bad: they cannot.';
+COMMENT ON COLUMN analytics.verdict.level IS 'good: the figures can be trusted; attention: they can, with exceptions that the findings name; bad: they cannot.';
 COMMENT ON COLUMN analytics.verdict.sentence IS 'The judgement in one sentence.';
-COMMENT ON COLUMN analytics.verdict.findings IS
-  'What it rests on, the gravest first: an array of objects with level (good: counted beside the figures, and no exception), stream (null: the account), kind and text. Empty where there is nothing to say.';
-COMMENT ON COLUMN analytics.verdict.since IS
-  'Since when the level is what it is, as far as the ledger tells; null where it does not.';
+COMMENT ON COLUMN analytics.verdict.findings IS 'What it rests on, the gravest first: an array of objects with level (good: counted beside the figures, and no exception), stream (null: the account), kind and text. Empty where there is nothing to say.';
+COMMENT ON COLUMN analytics.verdict.since IS 'Since when the level is what it is, as far as the ledger tells; null where it does not.';
