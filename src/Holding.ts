@@ -56,8 +56,8 @@ export interface Holding {
   readonly lost: (lease: Held) => Effect.Effect<never, LeaseError | WarehouseError>
   /** Permission to ask the API, valid for as long as this account's lease is. */
   readonly grantOf: (lease: Acquired) => Grant
-  /** Gives the leases of an account back before the scope does. */
-  readonly giveBack: (account: string) => Effect.Effect<void>
+  /** Gives the leases of an account, or the one of a stream, back before the scope does. */
+  readonly giveBack: (account: string, stream?: string) => Effect.Effect<void>
 }
 
 interface Instant {
@@ -210,6 +210,7 @@ export const makeHolding = (
             }),
         }
       },
-      giveBack: account => giveBack(lease => lease.account === account),
+      giveBack: (account, stream) =>
+        giveBack(lease => lease.account === account && (stream === undefined || lease.stream === stream)),
     }
   })

@@ -71,7 +71,7 @@ const readNews = (
         const { page, records } = extract
         first = page.isLast ? undefined : page.number === 1 ? page : first
         const progress = { passId: null, position: null, pages: 1, ...usage, fields }
-        const counts = yield* loadBatch(sql, held, stream, records, progress)
+        const counts = yield* loadBatch(sql, held, stream, records, progress, context.beside)
         done.pages++
         done.extracted += counts.extracted
         done.inserted += counts.inserted
@@ -153,7 +153,8 @@ const askAgain = (
     if (beyond === undefined) return later("by id they look different than in the list")
     const records = answers.there.map(detail => asListed(detail, beyond))
     if (!(yield* areOurs(context, stream, records))) return later("by id they are another merchant's")
-    yield* loadBatch(sql, held, stream, records, { passId: null, position: null, pages: 0, ...usage })
+    const progress = { passId: null, position: null, pages: 0, ...usage }
+    yield* loadBatch(sql, held, stream, records, progress, context.beside)
     const leftOver = total - ids.length
     // Nor is what got no answer done: only the endpoint's word that there is no such record is one, too.
     const unanswered = ids.length - answers.there.length - answers.gone.length

@@ -1,6 +1,6 @@
 import { Effect, Stream as S } from "effect"
 import { suffixed } from "./Config.ts"
-import { EndpointError } from "./Errors.ts"
+import { EndpointError, type WarehouseError } from "./Errors.ts"
 import { isJsonObject } from "./Json.ts"
 import type { Extract } from "./ListRecords.ts"
 import type { StreamContext, StreamFailure } from "./Pipeline.ts"
@@ -157,10 +157,10 @@ export const ofMerchants =
 
 /** Whether records that were read by id, after the list, are all of the account's merchants. */
 export const areOurs = (
-  { sql, account }: StreamContext,
+  { sql, account }: Pick<StreamContext, "sql" | "account">,
   stream: ListStream,
   records: ReadonlyArray<Extracted>,
-): Effect.Effect<boolean, StreamFailure> =>
+): Effect.Effect<boolean, WarehouseError> =>
   Effect.gen(function* () {
     const { merchantField } = stream.source
     if (merchantField === null) return true

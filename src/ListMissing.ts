@@ -40,7 +40,7 @@ export interface Missing {
  * than that, or where that is not known: then a by-id answer is no version of the record.
  */
 export const fieldsBeyondList = (
-  { sql, held }: StreamContext,
+  { sql, held }: Pick<StreamContext, "sql" | "held">,
   stream: ListStream,
   control: Detail,
 ): Effect.Effect<ReadonlySet<string> | undefined, StreamFailure> =>
@@ -96,7 +96,8 @@ export const missingRecords = (
     if (beyond !== undefined) {
       const records = hidden.map(detail => asListed(detail, beyond))
       const progress = { passId, position: null, pages: 0, ...usage }
-      if (yield* areOurs(context, stream, records)) yield* loadBatch(sql, held, stream, records, progress)
+      if (yield* areOurs(context, stream, records))
+        yield* loadBatch(sql, held, stream, records, progress, context.beside)
     }
     const fresh = gone.filter(id => !before.has(id))
     const isMass = fresh.length > GONE_AT_ONCE_MAX && fresh.length > GONE_SHARE_MAX * seen

@@ -159,6 +159,7 @@ const runFull = (
             stream,
             extracts.flatMap(({ records }) => records),
             inFlight,
+            context.beside,
           ),
           prepared => {
             inFlight.add(prepared)

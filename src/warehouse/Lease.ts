@@ -80,6 +80,9 @@ const claim = async (
   { streams, runId, holder, leaseSeconds, heirOf }: Claim,
   isWaiting: boolean,
 ): Promise<Taken> => {
+  // Before anything that can wait or be left standing.
+  await tx.unsafe(`SET LOCAL lock_timeout = '${LOCK_TIMEOUT}'`)
+  await tx.unsafe(`SET LOCAL idle_in_transaction_session_timeout = '${CLAIM_PAUSE_MAX}'`)
   const columns = ["account", "stream"]
   const wanted = arraysOf(columns, streams.map(named))
   const existing = await tx.unsafe<Array<Name>>(
@@ -87,8 +90,6 @@ const claim = async (
     wanted,
   )
   // In one order, so that of two runs that start in the same moment one gets all, and neither waits for the other in a circle.
-  await tx.unsafe(`SET LOCAL lock_timeout = '${LOCK_TIMEOUT}'`)
-  await tx.unsafe(`SET LOCAL idle_in_transaction_session_timeout = '${CLAIM_PAUSE_MAX}'`)
   const locked = await tx.unsafe<Array<Name & { formerRunId: string; idleMillis: number }>>(
     `SELECT l.account, l.stream, l.run_id AS "formerRunId",
        (extract(epoch FROM clock_timestamp() - l.expires_at) * 1000)::float8 AS "idleMillis"
@@ -159,10 +160,20 @@ const underLease = <A>(run: () => Promise<A>): Effect.Effect<A, LeaseError | War
     catch: error => (error instanceof LeaseError ? error : warehouseError(error)),
   })
 
+/** A lease remembers its latest transaction only. So those under one lease come one after the other, repetitions included. */
+const turns = new WeakMap<Held, Effect.Semaphore>()
+
+const inTurn = (held: Held): Effect.Semaphore => {
+  const turn = turns.get(held) ?? Effect.unsafeMakeSemaphore(1)
+  turns.set(held, turn)
+  return turn
+}
+
 /**
- * One transaction of plain SQL that writes only while the lease is ours, and renews it. Tried again where that
+ * Runs one transaction of plain SQL that writes only while the lease is ours, and renews it. It is tried again where that
  * may help; when Postgres committed it and the answer was lost, it is not done again, but answered from the
- * lease. `A` must come back the same from JSON.
+ * lease. `A` must come back the same from JSON. Fibers may share a lease: their transactions wait for each other, but must
+ * not be nested.
  *
  * Fails with `LeaseError` when another run took the lease over; then nothing was written.
  */
@@ -191,7 +202,9 @@ export const fenced = <A>(
         WHERE account = ${held.account} AND stream = ${held.stream} AND fence = ${held.fence}`
       return result
     }
-    return retryUntilInterrupted(underLease(() => sql.begin(transaction) as Promise<A>))
+    return retryUntilInterrupted(underLease(() => sql.begin(transaction) as Promise<A>)).pipe(
+      inTurn(held).withPermits(1),
+    )
   })
 
 const FENCED = ["account", "stream", "fence"]

@@ -11,10 +11,10 @@ import { bookLost } from "./fields.ts"
 import { fenced, type Held } from "./Lease.ts"
 import { followRemovals, NO_PARTS, type PartCounts, sumOfParts } from "./partRejects.ts"
 import { cutByLength } from "./parts.ts"
-import { type Extracted, type Prepared, prepare } from "./prepare.ts"
-import { clearRejects, writeRejects } from "./rejects.ts"
+import { type Beside, type Extracted, type Prepared, prepare } from "./prepare.ts"
+import { clearRejects, type Reject, writeRejects } from "./rejects.ts"
 import { forgetMissing } from "./removal.ts"
-import { writeAll } from "./versions.ts"
+import { bookRead, writeAll } from "./versions.ts"
 
 /**
  * Loads records: hash → probe → decode and normalize what is new or changed → write it, with the ledger, in
@@ -75,6 +75,14 @@ export interface Progress {
   readonly unkeyed?: number
 }
 
+/** A batch as it was written, for the books. */
+interface Booked {
+  readonly counts: Counts
+  /** Ids of its records; hashed ones of erased persons. */
+  readonly ids: ReadonlyArray<string>
+  readonly rejects: ReadonlyArray<Reject>
+}
+
 const bookPosition = async (
   tx: Transaction,
   held: Held,
@@ -94,14 +102,7 @@ const bookPosition = async (
     WHERE account = ${held.account} AND stream = ${held.stream} AND pass_id = ${passId}`
 }
 
-const bookProgress = async (
-  tx: Transaction,
-  held: Held,
-  counts: Counts,
-  ids: ReadonlyArray<string>,
-  progress: Progress,
-) => {
-  await forgetMissing(tx, held, ids)
+const bookProgress = async (tx: Transaction, held: Held, { counts, ids }: Booked, progress: Progress) => {
   if (progress.passId !== null) await bookPosition(tx, held, ids, progress.passId, progress)
   await tx`
     UPDATE sync.stream_runs
@@ -119,12 +120,13 @@ const write =
   (
     held: Held,
     stream: Stream,
-    { records, versions, returned, erased, found, lost, ...prepared }: Prepared,
-    progress: Progress,
+    { records, versions, contested, returned, erased, found, lost, ...prepared }: Prepared,
+    book: (tx: Transaction, written: Booked) => Promise<void>,
   ) =>
   async (tx: Transaction): Promise<Counts> => {
     await bookLost(tx, held, lost)
     const written = await writeAll(tx, held, stream, versions)
+    await bookRead(tx, held, stream, contested)
     const rejects = [...prepared.rejects, ...written.rejects]
     if (returned.length > 0) {
       await tx.unsafe(
@@ -166,7 +168,8 @@ const write =
     // A record that is left out was shown all the same: what the list is said to hold must add up.
     const ids = [...records.flatMap(({ id }) => (id === null ? [] : [id])), ...erased]
     await bury(tx, held.account, found)
-    await bookProgress(tx, held, counts, ids, progress)
+    await forgetMissing(tx, held, ids)
+    await book(tx, { counts, ids, rejects })
     return counts
   }
 
@@ -180,8 +183,9 @@ export const prepareBatch = (
   stream: Stream,
   extracted: ReadonlyArray<Extracted>,
   inFlight: Iterable<Prepared> = [],
+  beside?: Beside,
 ): Effect.Effect<Prepared, WarehouseError> =>
-  retryTransient(attempt(() => prepare(sql, held.account, stream, extracted, inFlight)))
+  retryTransient(attempt(() => prepare(sql, held.account, stream, extracted, inFlight, beside)))
 
 /**
  * Writes a batch: rows, rejects, histories, seen keys, counters and position commit together or not at all.
@@ -200,20 +204,38 @@ export const writeBatch = (
     // Before the transaction, which may be tried twice.
     if (progress.fields !== undefined)
       progress.fields.current = addFields(progress.fields.current, prepared.fields)
-    return fenced(sql, held, write(held, stream, prepared, progress))
+    const book = (tx: Transaction, written: Booked) => bookProgress(tx, held, written, progress)
+    return fenced(sql, held, write(held, stream, prepared, book))
   }).pipe(
     Effect.tap(counts => countRows(held, counts)),
     Effect.uninterruptible,
   )
 
-/** Prepares and writes a batch. */
+/**
+ * Writes records that were read beside a run of their stream. They count in no stream's run, because a run is judged by
+ * the records of its list; `book` writes down what came of them, in the same transaction.
+ */
+export const writeBeside = (
+  sql: postgres.Sql,
+  held: Held,
+  stream: Stream,
+  prepared: Prepared,
+  book: (tx: Transaction, written: Booked) => Promise<void>,
+): Effect.Effect<Counts, LeaseError | WarehouseError> =>
+  fenced(sql, held, write(held, stream, prepared, book)).pipe(
+    Effect.tap(counts => countRows(held, counts)),
+    Effect.uninterruptible,
+  )
+
+/** Prepares and writes a batch. `beside`: see `Beside`. */
 export const loadBatch = (
   sql: postgres.Sql,
   held: Held,
   stream: Stream,
   extracted: ReadonlyArray<Extracted>,
   progress: Progress,
+  beside?: Beside,
 ): Effect.Effect<Counts, LeaseError | WarehouseError> =>
-  Effect.flatMap(prepareBatch(sql, held, stream, extracted), prepared =>
+  Effect.flatMap(prepareBatch(sql, held, stream, extracted, [], beside), prepared =>
     writeBatch(sql, held, stream, prepared, progress),
   )

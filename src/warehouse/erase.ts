@@ -90,7 +90,7 @@ const deleteOwn = async (tx: Transaction, account: string, streams: ReadonlyArra
     deleted[table.replaceAll('"', "").replace("warehouse.", "")] = count
   }
   const names = arrayLiteral(ofKind(streams, "self").map(({ stream }) => stream.name))
-  for (const table of ["sync.due_keys", "sync.missing_keys"])
+  for (const table of ["sync.due_keys", "sync.missing_keys", "sync.urgent_work"])
     await tx.unsafe(
       `DELETE FROM ${table} WHERE account = $1 AND stream = ANY ($2::text[]) AND record_id = $3`,
       [account, names, id],

@@ -90,3 +90,21 @@ export const storedFields = (
     )
     return rows.map(({ field }) => field)
   })
+
+/** Stored records of a stream that are not removed, whose ids come next to `near`: ids are random, and so are these. */
+export const someStored = (
+  sql: postgres.Sql,
+  { account }: Pick<Held, "account">,
+  stream: Stream,
+  { near, limit }: { readonly near: string; readonly limit: number },
+): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
+  reading(async () => {
+    const id = `t."${stream.idColumn}"`
+    const from = `FROM ${shapeOf(stream.table).table} AS t WHERE t.account = $1 AND t.removed_at IS NULL`
+    const rows = await sql.unsafe<Array<{ id: string }>>(
+      `(SELECT ${id} AS id, 1 AS part ${from} AND ${id} > $2 ORDER BY ${id} LIMIT $3)
+       UNION ALL (SELECT ${id}, 2 ${from} AND ${id} < $2 ORDER BY ${id} LIMIT $3) ORDER BY part, id LIMIT $3`,
+      [account, near, limit],
+    )
+    return rows.map(row => row.id)
+  })

@@ -91,7 +91,10 @@ export const bookMode = (
       WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
   })
 
-/** Of records that were just loaded: how many were stored before by a run that counts, and how many are news. */
+/**
+ * Of records that were just loaded: how many were stored before by a run that counts, and how many are news. What was
+ * stored by id, as urgent work, is news: it says nothing about the records behind it.
+ */
 export const newsAmong = (
   sql: postgres.Sql,
   held: Held,
@@ -105,10 +108,15 @@ export const newsAmong = (
   retryTransient(
     attempt(async () => {
       const [rows] = await sql.unsafe<Array<{ known: number; news: number }>>(
-        `SELECT (count(*) FILTER (WHERE run_id <> ALL ($3::uuid[])))::int AS known,
-           (count(*) FILTER (WHERE run_id = ANY ($3::uuid[])))::int AS news
-         FROM ${shapeOf(stream.table).table} WHERE account = $1 AND "${stream.idColumn}" = ANY ($2::text[])`,
-        [held.account, arrayLiteral(page.ids), arrayLiteral(page.unfinished)],
+        `SELECT (count(*) FILTER (WHERE NOT is_news))::int AS known, (count(*) FILTER (WHERE is_news))::int AS news
+         FROM (
+           SELECT t.run_id = ANY ($3::uuid[]) OR coalesce(w.is_news, false) AS is_news
+           FROM ${shapeOf(stream.table).table} AS t
+           LEFT JOIN sync.urgent_work AS w
+             ON w.account = $1 AND w.stream = $4 AND w.record_id = t."${stream.idColumn}"
+           WHERE t.account = $1 AND t."${stream.idColumn}" = ANY ($2::text[])
+         ) AS row`,
+        [held.account, arrayLiteral(page.ids), arrayLiteral(page.unfinished), held.stream],
       )
       const [rejected] = await sql<Array<{ news: number }>>`
         SELECT count(*)::int AS news FROM sync.rejects

@@ -50,11 +50,24 @@ export interface Prepared {
   readonly erased: ReadonlyArray<string>
   /** Records of other streams that turned out to be an erased person's. */
   readonly found: ReadonlyArray<Tombstone>
+  /**
+   * Versions of records that are also being read by id at this time (`Beside`). Each is booked as read even where it is
+   * stored as it is: the other reading may be the older one, and be written later.
+   */
+  readonly contested: ReadonlyArray<Version>
   /** The documented fields that its records carry. */
   readonly fields: PassFields
   /** Fields that none of them carries, though stored versions of them do. */
   readonly lost: Lost
 }
+
+/**
+ * Ids of records of one stream that are being read by id beside the stream's run. Such a reading enters its id before it
+ * sends its request, and removes it after the commit. Each batch that is prepared meanwhile must be given it.
+ */
+export type Beside = ReadonlySet<string>
+
+export const NOT_BESIDE: Beside = new Set()
 
 /** What is not to be known about people goes before anything else is made of the record: its hash, too. */
 const identify =
@@ -129,17 +142,19 @@ const probe = async (
 }
 
 /**
- * The records to write: those that the probe named, and those that are stored as they are but share the batch, or
- * one that is not yet written, with another version of the same record. Which of them is the newest is then for
- * the upsert to say.
+ * Chooses the records to write: those that the probe named, and those that are stored as they are but share the batch, a
+ * batch that is not yet written, or a reading by id with another version of the same record. The upsert then decides which
+ * of them is the newest.
  */
 const withRivals = (
   records: ReadonlyArray<Identified>,
   changed: ReadonlyArray<{ readonly position: number }>,
   inFlight: Iterable<Prepared>,
+  beside: Beside,
 ): ReadonlyArray<Identified> => {
   const positions = new Set(changed.map(({ position }) => position))
-  const ids = new Set(changed.map(({ position }) => records[position]!.id))
+  const ids = new Set<string | null>(beside)
+  for (const { position } of changed) ids.add(records[position]!.id)
   for (const { versions } of inFlight) for (const { id } of versions) ids.add(id)
   return records.filter(({ id }, position) => positions.has(position) || (id !== null && ids.has(id)))
 }
@@ -151,13 +166,15 @@ export const prepare = async (
   stream: Stream,
   extracted: ReadonlyArray<Extracted>,
   inFlight: Iterable<Prepared> = [],
+  beside: Beside = NOT_BESIDE,
 ): Promise<Prepared> => {
   const { kept, erased, found } = await withoutErased(sql, account, stream, extracted)
   const records = kept.map(identify(stream))
   const own = records.filter(({ isForeign }) => isForeign !== true)
   const changed = await probe(sql, account, stream, own)
-  const candidates = withRivals(own, changed, inFlight)
+  const candidates = withRivals(own, changed, inFlight, beside)
   const decoded = candidates.map(record => decode(stream, record))
+  const versions = decoded.flatMap(result => (Either.isRight(result) ? [result.right] : []))
   const known = changed.flatMap(({ position, isKnown }) => (isKnown ? [own[position]!.id!] : []))
   // As they were sent: a mode of privacy that leaves a value out says nothing about the API.
   const tally = tallyOf(
@@ -169,7 +186,8 @@ export const prepare = async (
     lost: await lostFields(sql, account, stream, known, tally),
     records,
     unchanged: own.length - candidates.length,
-    versions: decoded.flatMap(result => (Either.isRight(result) ? [result.right] : [])),
+    versions,
+    contested: versions.filter(({ id }) => beside.has(id)),
     rejects: [
       ...decoded.flatMap(result => (Either.isLeft(result) ? [result.left] : [])),
       ...records.filter(({ isForeign }) => isForeign).map(record => foreignReject(stream, record)),

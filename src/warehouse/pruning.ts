@@ -12,7 +12,7 @@ import { streamRuns } from "./schema.ts"
 
 /** Whole days after which the quiet runs of a day are folded. */
 const FOLD_AFTER_DAYS = 2
-/** Days after which a run that changed something goes, and a reject that is closed. */
+/** Days after which a run that changed something goes, a reject that is closed, and urgent work. */
 const KEEP_DAYS = 90
 /** Latest complete runs of each stream and mode that are neither folded nor dropped. */
 const COMPLETE_KEPT = 3
@@ -185,6 +185,12 @@ const dropRejects = async (tx: Transaction, account: string): Promise<number> =>
   return count
 }
 
+/** Drops urgent work that was closed long ago, or that no run did for as long. */
+const dropWork = (tx: Transaction, account: string) => tx`
+  DELETE FROM sync.urgent_work
+  WHERE account = ${account}
+    AND coalesce(closed_at, asked_at) < clock_timestamp() - make_interval(days => ${KEEP_DAYS})`
+
 const NOTHING: Pruned = { folded: 0, dropped: 0, runs: 0, rejects: 0, keys: 0 }
 
 /** Prunes one account's part, unless another run does so now, or did so today. */
@@ -198,6 +204,7 @@ const pruneAccount = async (tx: Transaction, account: string): Promise<Pruned> =
   const folded = await fold(tx, account, evidence)
   const dropped = await drop(tx, account, evidence)
   const rejects = await dropRejects(tx, account)
+  await dropWork(tx, account)
   if (Math.max(folded, dropped, rejects) < ROWS_MAX)
     await tx`UPDATE sync.pruned SET pruned_at = clock_timestamp() WHERE account = ${account}`
   return { ...NOTHING, folded, dropped, rejects }

@@ -180,29 +180,6 @@ export const rejects = sync.table(
   ],
 )
 
-/**
- * One holder at a time of a stream, and of an account (stream `*`), which its holder alone may ask the API about. `fence`
- * grows with each holder, and each commit checks it.
- */
-export const leases = sync.table(
-  "leases",
-  {
-    account: account(),
-    stream: text("stream").notNull(),
-    runId: uuid("run_id").notNull(),
-    holder: text("holder").notNull(),
-    fence: bigint("fence", { mode: "number" }).notNull(),
-    acquiredAt: instant("acquired_at").notNull(),
-    expiresAt: instant("expires_at").notNull(),
-    /** The latest transaction of the holder and what it answered: one whose commit was not heard of is not repeated. */
-    commitId: uuid("commit_id"),
-    commitResult: jsonb("commit_result"),
-    /** Of an account: the API asked its holder to send nothing before then. The next holder keeps to it. */
-    pausedUntil: instant("paused_until"),
-  },
-  table => [primaryKey({ columns: [table.account, table.stream] })],
-)
-
 /** How personal data of a stream is stored. Another mode or key than the configured one has rows to be rewritten. */
 export const privacy = sync.table(
   "privacy",

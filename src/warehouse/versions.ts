@@ -138,6 +138,24 @@ const writeVersions = async (
   return { inserted, updated: taken.length - inserted, unchanged, rejects: [], ...parts }
 }
 
+/** Books versions that are stored as they are as read at their time: an older reading cannot replace them afterwards. */
+export const bookRead = async (
+  tx: Transaction,
+  held: Held,
+  stream: Stream,
+  versions: ReadonlyArray<Version>,
+): Promise<void> => {
+  if (versions.length === 0) return
+  const columns = ["id", "hash", "read_at"]
+  const rows = versions.map(({ id, hash, readAt }) => ({ id, hash, read_at: readAt }))
+  await tx.unsafe(
+    `UPDATE ${shapeOf(stream.table).table} AS t SET read_at = s.read_at::timestamptz FROM ${unnestOf(columns, 2)}
+     WHERE t.account = $1 AND t."${stream.idColumn}" = s.id AND t.content_hash = s.hash
+       AND t.read_at < s.read_at::timestamptz`,
+    [held.account, ...arraysOf(columns, rows)],
+  )
+}
+
 /** SQLSTATE classes that blame a value: of a batch of rows, one or some are at fault, not Postgres. */
 export const BAD_VALUE = /^(22|23|54)/
 
