@@ -90,7 +90,7 @@ export const runAccount = (sql: postgres.Sql, options: RunOptions, run: AccountR
           if (own !== undefined) return Option.some(yield* use(own))
           // The run is about to take it: taking it twice would give it a new fence.
           if (ended.has(name)) return Option.none()
-          const { held } = yield* holding.take([{ account: account.name, stream: name }])
+          const { held } = yield* holding.take([{ account: account.name, stream: name }], lease.formerRunId)
           if (held[0] === undefined) return Option.none()
           return Option.some(yield* Effect.ensuring(use(held[0]), holding.giveBack(account.name, name)))
         }),
