@@ -7,6 +7,7 @@ import { recordIdOf } from "./recordId.ts"
 import type { ListStream } from "./Stream.ts"
 import { loadBatch, prepareBatch } from "./warehouse/Loader.ts"
 import { storedFields, unlisted } from "./warehouse/missing.ts"
+import { storedAmong } from "./warehouse/passes.ts"
 import type { Extracted } from "./warehouse/prepare.ts"
 
 /** What by-id endpoints say, at the end of a complete pass, about the records that it did not show. */
@@ -26,11 +27,10 @@ export interface Missing {
   readonly gone: ReadonlyArray<string>
   /** Proven to exist, or listed: not missing. */
   readonly there: ReadonlyArray<string>
-  /**
-   * Records whose not being listed counts. Where a by-id endpoint tells which records are gone, only those of which it
-   * says neither that nor anything else.
-   */
-  readonly counting: "all" | ReadonlyArray<string>
+  /** Whether not being listed counts as a pass towards a removal: not where a by-id endpoint is there, or may be. */
+  readonly isCounting: boolean
+  /** Records that a by-id endpoint was asked about. */
+  readonly asked: ReadonlyArray<string>
   readonly note: string | null
 }
 
@@ -72,7 +72,7 @@ export const missingRecords = (
   Effect.gen(function* () {
     const { sql, client, held, usage } = context
     const disowned = [...byId.disowned]
-    const unasked: Missing = { gone: [], there: disowned, counting: "all", note: null }
+    const unasked: Missing = { gone: [], there: disowned, isCounting: true, asked: [], note: null }
     if (stream.source.detail === null) return unasked
     const { ids, before, listed, seen } = yield* unlisted(sql, held, stream, {
       passId,
@@ -80,15 +80,16 @@ export const missingRecords = (
       limit: CHECKS_MAX,
       controls: CONTROLS,
     })
-    const asked = [...disowned, ...ids].slice(0, CHECKS_MAX)
-    if (asked.length === 0) return unasked
-    const { endpoint, control, gone, there, unclear, isAway } = yield* askById(client, stream.source, {
-      ids: asked,
+    // Half of the look-ups at most: those that are listed must not keep the others from being asked about.
+    const listedStill = yield* storedAmong(sql, held, stream, disowned, CHECKS_MAX / 2)
+    const toAsk = [...listedStill, ...ids].slice(0, CHECKS_MAX)
+    if (toAsk.length === 0) return unasked
+    const { endpoint, control, gone, there, asked, isAbsent } = yield* askById(client, stream.source, {
+      ids: toAsk,
       controls: listed,
       known: byId.endpoint,
     })
-    if (endpoint === undefined || control === undefined)
-      return isAway && byId.endpoint !== undefined ? { ...unasked, counting: [] } : unasked
+    if (endpoint === undefined || control === undefined) return { ...unasked, isCounting: isAbsent }
     byId.endpoint = endpoint
 
     const hidden = there.filter(({ record }) => !byId.disowned.has(recordIdOf(stream.source, record)!))
@@ -108,7 +109,8 @@ export const missingRecords = (
         ...disowned.filter(id => !isGone.has(id)),
         ...hidden.map(({ record }) => recordIdOf(stream.source, record)!),
       ],
-      counting: unclear,
+      isCounting: false,
+      asked,
       note: isMass
         ? `${fresh.length} ${stream.name} are gone all at once: booked as removed when the next complete pass does not list them either, and they are still gone.`
         : hidden.length >= HIDDEN_MANY

@@ -48,20 +48,20 @@ export const readAgain = (
   )
 }
 
-/** What showed that the list moved, and which records' absence counts towards their removal. Reads the list again where that decides. */
+/** What showed that the list moved, and whether not being listed counts towards a removal. Reads the list again where that decides. */
 export const proofOf = (
   context: StreamContext,
   stream: ListStream,
   contract: Contract,
   { passId, movement, moved, isResumed, missing }: Read,
-): Effect.Effect<{ movement: string | null; counting: Missing["counting"] }, StreamFailure> =>
+): Effect.Effect<{ movement: string | null; isCounting: boolean }, StreamFailure> =>
   Effect.gen(function* () {
-    const counting = isResumed ? [] : missing.counting
-    const ended = { passId, provesRemoval: true, movement: moved, counting, there: missing.there }
+    const isCounting = !isResumed && missing.isCounting
+    const ended = { passId, provesRemoval: true, movement: moved, isCounting, there: missing.there }
     const isDecisive = yield* isDue(context.sql, context.held, stream, ended)
     return {
       movement: isDecisive ? yield* readAgain(context.client, stream.source, contract, movement) : moved,
-      counting,
+      isCounting,
     }
   })
 
@@ -70,10 +70,13 @@ export const unconfirmedNote = (
   { name }: ListStream,
   unconfirmed: number,
   movement: string | null,
+  hasById: boolean,
 ): string | null =>
   unconfirmed === 0
     ? null
     : `${unconfirmed} ${name} were not listed, and are not booked as removed: ` +
-      (movement === null
-        ? "that takes three full passes over a list that stands still."
-        : `the list moved while it was read. ${movement}`)
+      (hasById
+        ? "their by-id endpoint did not answer 404 for them. They are asked about again in the next full pass."
+        : movement === null
+          ? "that takes three full passes over a list that stands still."
+          : `the list moved while it was read. ${movement}`)

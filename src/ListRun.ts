@@ -244,7 +244,9 @@ const runFull = (
       note: noteOf(
         emptyNote ?? (isWhole ? note : UNPROVEN),
         missing?.note,
-        provesRemoval && note === null ? unconfirmedNote(stream, unconfirmed, proof.movement) : null,
+        provesRemoval && note === null
+          ? unconfirmedNote(stream, unconfirmed, proof.movement, missing?.isCounting === false)
+          : null,
         totalNote,
       ),
     }

@@ -31,10 +31,13 @@ export interface Answers {
   readonly gone: ReadonlyArray<string>
   /** Records that exist, listed or not. */
   readonly there: ReadonlyArray<Detail>
-  /** Ids that were answered with neither: the endpoint knows of no such record, in words of its own. */
-  readonly unclear: ReadonlyArray<string>
-  /** The endpoint was away: what it would have said is not known. */
-  readonly isAway: boolean
+  /** Ids that were asked about, whatever came of it; another run should begin with others. */
+  readonly asked: ReadonlyArray<string>
+  /**
+   * Listed records were asked for, and nothing says that there is an endpoint that would know of them: none is known from
+   * before and none answered, or the known one says 404 of them all. Otherwise one may be there that could not answer.
+   */
+  readonly isAbsent: boolean
 }
 
 type Failing<A> = Effect.Effect<A, AccountError | EndpointError>
@@ -103,23 +106,26 @@ const recordWithId = (source: ListSource, body: Json, id: string): JsonObject | 
   return [payload, ...inside].filter(isJsonObject).find(record => recordIdOf(source, record) === id)
 }
 
-/** Nobody is there to answer: asking about another record would not help. */
-const isAwayFor = (error: AccountError | EndpointError): boolean =>
-  error._tag === "AccountError" || error.reason === "unavailable" || error.status === 403
+/** The endpoint does not answer: asking about another record would not help. */
+const isUnavailable = (error: AccountError | EndpointError): boolean =>
+  error._tag === "AccountError" || error.reason === "unavailable"
+
+/** Ids in a row that are refused with 403, from which on the endpoint is taken to refuse all. One may be a record's own. */
+const FORBIDDEN_MAX = 10
 
 const nothing: Answers = {
   endpoint: undefined,
   control: undefined,
   gone: [],
   there: [],
-  unclear: [],
-  isAway: false,
+  asked: [],
+  isAbsent: false,
 }
 
 /**
  * Asks about each of the ids. `controls` are records that are listed: a 404 may be a wrong path, or a route that
  * is away, so it counts only where the same endpoint answered with one of them before, and again afterwards.
- * Never fails: what got neither answer is in neither list, and an endpoint that is away is not asked further.
+ * Never fails: what got neither answer is in neither list, and an endpoint that does not answer is not asked further.
  */
 export const askById = (
   client: Client,
@@ -131,29 +137,42 @@ export const askById = (
   },
 ): Effect.Effect<Answers> =>
   Effect.gen(function* () {
-    let isAway = false
-    /** The first listed record that is answered; one of them may be gone by now, all of them hardly. */
+    /** The first listed record that is answered, or why none is; one of them may be gone by now, all of them hardly. */
     const prove = (read: (id: string) => Failing<Detail>) =>
       Effect.gen(function* () {
+        let error: AccountError | EndpointError | undefined
         for (const id of asked.controls) {
           const detail = yield* Effect.catchAll(read(id), Effect.succeed)
           if (!("_tag" in detail)) return detail
-          isAway = isAwayFor(detail)
-          if (isAway) return undefined
+          error = detail
+          if (isUnavailable(error)) return error
         }
-        return undefined
+        return error
       })
     const control = yield* prove(id => discoverDetail(client, source, id, asked.known))
-    if (control === undefined) return { ...nothing, isAway }
+    if (control === undefined) return nothing
+    if ("_tag" in control)
+      return {
+        ...nothing,
+        isAbsent: isNotFound(control) || (asked.known === undefined && !isUnavailable(control)),
+      }
     const { endpoint } = control
+    let isAway = false
+    let forbidden = 0
+    const answerOf = (result: Detail | AccountError | EndpointError): Detail | "gone" | "unclear" => {
+      if (!("_tag" in result)) {
+        forbidden = 0
+        return result
+      }
+      const isForbidden = result._tag === "EndpointError" && result.status === 403
+      forbidden = isForbidden ? forbidden + 1 : isUnavailable(result) ? forbidden : 0
+      isAway ||= isUnavailable(result) || forbidden >= FORBIDDEN_MAX
+      return isNotFound(result) ? "gone" : "unclear"
+    }
     const ask = (id: string): Effect.Effect<Detail | "gone" | "unclear" | undefined> =>
       isAway
         ? Effect.succeed(undefined)
-        : Effect.catchAll(readDetail(client, source, endpoint, id), error => {
-            isAway ||= isAwayFor(error)
-            if (isNotFound(error)) return Effect.succeed("gone" as const)
-            return Effect.succeed(isAwayFor(error) ? undefined : ("unclear" as const))
-          })
+        : readDetail(client, source, endpoint, id).pipe(Effect.catchAll(Effect.succeed), Effect.map(answerOf))
     const answers = yield* Effect.forEach(
       asked.ids,
       id =>
@@ -165,8 +184,14 @@ export const askById = (
     )
     const gone = answers.flatMap(({ id, answer }) => (answer === "gone" ? [id] : []))
     const there = answers.flatMap(({ answer }) => (typeof answer === "object" ? [answer] : []))
-    const isStillProven =
-      gone.length === 0 || (yield* prove(id => readDetail(client, source, endpoint, id))) !== undefined
-    const unclear = answers.flatMap(({ id, answer }) => (answer === "unclear" ? [id] : []))
-    return { endpoint, control, gone: isStillProven ? gone : [], there, unclear, isAway }
+    const after = gone.length === 0 ? control : yield* prove(id => readDetail(client, source, endpoint, id))
+    const isStillProven = after !== undefined && !("_tag" in after)
+    return {
+      endpoint,
+      control,
+      gone: isStillProven ? gone : [],
+      there,
+      asked: answers.flatMap(({ id, answer }) => (answer === undefined ? [] : [id])),
+      isAbsent: false,
+    }
   })

@@ -178,7 +178,7 @@ export const closePass = (
     // What is open after that was listed.
     const nameless = isProof ? await countNameless(tx, held) : 0
     const gone = isProof ? await bookGone(tx, held, stream, pass) : 0
-    const counted = isProof && nameless === 0 ? pass : { ...pass, counting: [] }
+    const counted = isProof && nameless === 0 ? pass : { ...pass, isCounting: false }
     const missing = booked?.isWhole === true ? await bookMissing(tx, held, stream, counted) : 0
     const removed = gone + missing
     const unconfirmed = await countUnconfirmed(tx, held)

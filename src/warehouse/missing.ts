@@ -14,7 +14,11 @@ export const notShown = (stream: Stream): string =>
    AND NOT EXISTS (SELECT FROM sync.seen_keys AS s WHERE s.pass_id = $2::uuid AND s.record_id = t."${stream.idColumn}")`
 
 export interface Unlisted {
-  /** Stored records that the pass was not shown, those that the pass before was not shown either first. */
+  /**
+   * Stored records that the pass was not shown: by turns one that earlier passes were not shown either, those first that
+   * were never asked about or not for longest, and one that is missing for the first time. So each is asked about in time,
+   * however many others there are of which the answers prove nothing.
+   */
   readonly ids: ReadonlyArray<string>
   /** Those among them that the pass before was not shown either. */
   readonly before: ReadonlySet<string>
@@ -43,10 +47,13 @@ export const unlisted = (
       if (booked?.isWhole !== true) return { ids: [], before: new Set(), listed: [], seen: 0 }
       const scope = [held.account, asked.passId]
       const ids = await sql.unsafe<Array<{ id: string; isKnown: boolean }>>(
-        `SELECT ${id} AS id, m.record_id IS NOT NULL AS "isKnown" FROM ${table} AS t
-         LEFT JOIN sync.missing_keys AS m ON m.account = $1 AND m.stream = $3 AND m.record_id = ${id}
-         WHERE ${notShown(stream)} AND ${id} <> ALL ($4::text[])
-         ORDER BY m.record_id IS NULL, ${id} LIMIT $5`,
+        `SELECT id, "isKnown" FROM (
+           SELECT ${id} AS id, m.record_id IS NOT NULL AS "isKnown", row_number() OVER (
+             PARTITION BY m.record_id IS NULL ORDER BY m.asked_at NULLS FIRST, ${id}) AS turn
+           FROM ${table} AS t
+           LEFT JOIN sync.missing_keys AS m ON m.account = $1 AND m.stream = $3 AND m.record_id = ${id}
+           WHERE ${notShown(stream)} AND ${id} <> ALL ($4::text[])
+         ) AS missing ORDER BY turn, NOT "isKnown" LIMIT $5`,
         [...scope, held.stream, arrayLiteral(asked.except), asked.limit],
       )
       const listed = await sql.unsafe<Array<{ id: string }>>(

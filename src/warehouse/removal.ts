@@ -20,8 +20,10 @@ export interface Ended {
   readonly provesRemoval: boolean
   /** What showed that the list moved while it was read; null where it stood still. */
   readonly movement?: string | null
-  /** Records whose not being shown counts as one pass towards their removal: all, or these. None where the list moved. */
-  readonly counting?: "all" | ReadonlyArray<string>
+  /** Whether not being shown counts as one pass towards a removal: not where a by-id endpoint is there to tell. */
+  readonly isCounting?: boolean
+  /** Records that a by-id endpoint was asked about. */
+  readonly asked?: ReadonlyArray<string>
   readonly gone?: ReadonlyArray<string>
   readonly there?: ReadonlyArray<string>
   /** Length of the list as it was stated last; absent where it was not. */
@@ -50,10 +52,7 @@ export const bookGone = (
     [held.account, held.stream, arrayLiteral(gone)],
   )
 
-const isCounting = ({ movement = null, counting = "all" }: Ended) => ({
-  all: movement === null && counting === "all",
-  some: arrayLiteral(movement === null && counting !== "all" ? counting : []),
-})
+const counts = ({ movement = null, isCounting = true }: Ended): boolean => movement === null && isCounting
 
 /** Condition on `t`: not shown by the pass at $2, and not among the ids at $3, which exist all the same. */
 const isMissing = (stream: Stream) => `${notShown(stream)} AND t."${stream.idColumn}" <> ALL ($3::text[])`
@@ -66,13 +65,13 @@ export const isDue = (
   ended: Ended,
 ): Effect.Effect<boolean, WarehouseError> =>
   reading(async () => {
-    const { all, some } = isCounting(ended)
+    if (!counts(ended)) return false
     const rows = await sql.unsafe(
       `SELECT FROM sync.missing_keys AS m
        JOIN ${shapeOf(stream.table).table} AS t ON t.account = $1 AND t."${stream.idColumn}" = m.record_id
        WHERE m.account = $1 AND m.stream = $4 AND m.still_passes >= ${STILL_PASSES - 1} AND ${isMissing(stream)}
-         AND ($5::boolean OR m.record_id = ANY ($6::text[])) LIMIT 1`,
-      [held.account, ended.passId, arrayLiteral(ended.there ?? []), held.stream, all, some],
+       LIMIT 1`,
+      [held.account, ended.passId, arrayLiteral(ended.there ?? []), held.stream],
     )
     return rows.length > 0
   })
@@ -89,7 +88,6 @@ export const bookMissing = async (
 ): Promise<number> => {
   const { table } = shapeOf(stream.table)
   const id = `t."${stream.idColumn}"`
-  const { all, some } = isCounting(ended)
   const scope = [held.account, ended.passId, arrayLiteral(ended.there ?? []), held.stream]
   await tx.unsafe(
     `DELETE FROM sync.missing_keys AS m
@@ -98,11 +96,13 @@ export const bookMissing = async (
     scope,
   )
   await tx.unsafe(
-    `INSERT INTO sync.missing_keys AS m (account, stream, record_id, still_passes)
-     SELECT $1, $4, ${id}, ($5::boolean OR ${id} = ANY ($6::text[]))::int FROM ${table} AS t WHERE ${isMissing(stream)}
+    `INSERT INTO sync.missing_keys AS m (account, stream, record_id, still_passes, asked_at)
+     SELECT $1, $4, ${id}, $5::boolean::int, CASE WHEN ${id} = ANY ($6::text[]) THEN clock_timestamp() END
+     FROM ${table} AS t WHERE ${isMissing(stream)}
      ON CONFLICT (account, stream, record_id) DO UPDATE
-     SET still_passes = m.still_passes + excluded.still_passes WHERE excluded.still_passes > 0`,
-    [...scope, all, some],
+     SET still_passes = m.still_passes + excluded.still_passes, asked_at = coalesce(excluded.asked_at, m.asked_at)
+     WHERE excluded.still_passes > 0 OR excluded.asked_at IS NOT NULL`,
+    [...scope, counts(ended), arrayLiteral(ended.asked ?? [])],
   )
   const removed = await removeWithParts(
     tx,

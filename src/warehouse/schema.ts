@@ -134,6 +134,8 @@ export const missingKeys = sync.table(
     recordId: text("record_id").notNull(),
     /** How many complete full passes without movement did not show it since a pass last did. */
     stillPasses: integer("still_passes").notNull().default(0),
+    /** When its by-id endpoint was asked about it last; null where it never was. */
+    askedAt: instant("asked_at"),
   },
   table => [primaryKey({ columns: [table.account, table.stream, table.recordId] })],
 )

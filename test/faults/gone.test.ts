@@ -125,17 +125,53 @@ describe("a 404 proves nothing", () => {
 
   it.scopedLive.each([
     ["403", { status: 403, body: {} }],
+    ["410", { status: 410, body: {} }],
     ["a record of another id", { body: { status: true, data: { id: "other", checkout_token: "t" } } }],
     ["an empty answer", { body: { status: true, data: null } }],
     ["a failure under HTTP 200", { body: { status: false, message: "not found" } }],
-  ] as const)("nor does %s", ([, fault]) =>
+  ] as const)("nor does %s, in however many passes: the endpoint is there to tell", ([, fault]) =>
     Effect.gen(function* () {
       const { sandbox, pass, removed, ids } = yield* setup()
       sandbox.remove("checkouts", 5)
       sandbox.setFault(({ path }) => (path === `${BY_ID}${ids(5)[0]}` ? fault : undefined))
-      expect(yield* pass).toMatchObject({ status: "complete", removed: 0 })
+      for (let n = 0; n < 4; n++) {
+        const booked = yield* pass
+        expect(booked).toMatchObject({ status: "complete", removed: 0, unconfirmed: 1 })
+        expect(booked.note).toContain("their by-id endpoint did not answer 404 for them")
+      }
       expect(yield* removed).toEqual([])
+      sandbox.setFault(null)
+      expect((yield* pass).removed).toBe(1)
     }),
+  )
+
+  it.scopedLive("where the endpoint that answered before refuses listed records now", () =>
+    Effect.gen(function* () {
+      const { sandbox, pass, removed, ids } = yield* setup()
+      sandbox.remove("checkouts", 4)
+      expect((yield* pass).removed).toBe(1)
+      sandbox.remove("checkouts", 5)
+      sandbox.setFault(({ path }) => (path.startsWith(BY_ID) ? { status: 403, body: {} } : undefined))
+      for (let n = 0; n < 4; n++) expect(yield* pass).toMatchObject({ removed: 0, unconfirmed: 1 })
+      expect(yield* removed).toEqual(ids(4))
+    }),
+  )
+
+  it.scopedLive(
+    "and a pass whose by-id endpoint was away does not count, also where none ever answered",
+    () =>
+      Effect.gen(function* () {
+        const { sandbox, pass } = yield* setup()
+        sandbox.remove("checkouts", 5)
+        const answering = (status: number) =>
+          sandbox.setFault(({ path }) => (path.startsWith(BY_ID) ? { status, body: {} } : undefined))
+        answering(404)
+        for (let n = 0; n < 2; n++) expect((yield* pass).removed).toBe(0)
+        answering(503)
+        expect(yield* pass).toMatchObject({ status: "complete", removed: 0, unconfirmed: 1 })
+        answering(404)
+        expect((yield* pass).removed).toBe(1)
+      }),
   )
 
   it.scopedLive("about a large part of the list from one pass alone", () =>
@@ -161,6 +197,40 @@ describe("the look-ups", () => {
       expect((yield* byIdRequests).length).toBe(201)
       // The 30 that were not asked are missing once; now they are asked before all others.
       expect((yield* pass).removed).toBe(0)
+    }),
+  )
+
+  it.scopedLive("come to each record in time, however many get answers that prove nothing", () =>
+    Effect.gen(function* () {
+      const { sandbox, pass, idsWhere, removed } = yield* setup({ checkouts: 1_000 })
+      const stored = [...(yield* idsWhere("true"))].sort()
+      const missing = new Set(stored.slice(0, 230))
+      for (let index = 0; index < 1_000; index++)
+        if (missing.has(sandbox.idOf("checkouts", index))) sandbox.remove("checkouts", index)
+      const unclear = new Set(stored.slice(0, 210))
+      sandbox.setFault(({ path }) =>
+        path.startsWith(BY_ID) && unclear.has(path.slice(BY_ID.length))
+          ? { body: { status: false, message: "not found" } }
+          : undefined,
+      )
+      expect((yield* pass).removed).toBe(0)
+      expect((yield* pass).removed).toBe(20)
+      for (let n = 0; n < 2; n++) expect(yield* pass).toMatchObject({ removed: 0, unconfirmed: 210 })
+      expect([...(yield* removed)].sort()).toEqual(stored.slice(210, 230))
+    }),
+  )
+
+  it.scopedLive("go on after a record that may not be read", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, removed } = yield* setup()
+      const hidden = [2, 5, 8].map(index => sandbox.idOf("checkouts", index)).sort()
+      for (const index of [2, 5, 8]) sandbox.remove("checkouts", index)
+      sandbox.setFault(({ path }) =>
+        path === `${BY_ID}${hidden[0]}` ? { status: 403, body: {} } : undefined,
+      )
+      const pass = streamOf(yield* sync({ only, account: { concurrency: 1 } }), "checkouts")
+      expect(pass.removed).toBe(2)
+      expect([...(yield* removed)].sort()).toEqual(hidden.slice(1))
     }),
   )
 

@@ -109,6 +109,8 @@ describe.each<PostgresVersion>(["18", "14"])("a record that cannot become a row,
           unchanged: 0,
           stale: 0,
           rejected: 1,
+          fieldRejected: 0,
+          itemRejected: 0,
           erased: 0,
         })
         expect(yield* stored).toEqual(good.map(one => one.transaction_id))
