@@ -51,6 +51,7 @@ export {
   missingWarehouse,
   warehouse,
 } from "./WarehouseLayer.ts"
+export { checkBackup } from "./warehouse/backupReading.ts"
 export { Warehouse } from "./warehouse/Database.ts"
 export type { QueryAnswer } from "./warehouse/query.ts"
 export type { RejectKind } from "./warehouse/rejectList.ts"
@@ -285,10 +286,7 @@ export const backup = (
 ): Effect.Effect<BackupSummary, ConfigurationError | WarehouseError, Warehouse> =>
   Effect.flatMap(Warehouse, ({ ownerUrl }) => backupOf(ownerUrl, file, tell))
 
-/**
- * Fills a warehouse, an empty one unless it is to be replaced, from a file that `backup` made; erases again whoever is
- * known to have been erased since.
- */
+/** Fills a warehouse, which is empty or to be replaced, from a backup. Persons known to be erased since are erased again. */
 export const restore = (
   file: string,
   options: Omit<RestoreOptions, "streams"> = {},

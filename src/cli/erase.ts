@@ -1,8 +1,9 @@
-import { createInterface } from "node:readline"
 import { Effect } from "effect"
 import * as App from "../App.ts"
 import { ConfigurationError } from "../Errors.ts"
+import { isConfirmed, refuseUnasked } from "./confirm.ts"
 import { print, printJson, say } from "./output.ts"
+import { visible } from "./visible.ts"
 import { waiting } from "./waiting.ts"
 
 interface Options {
@@ -27,37 +28,11 @@ const accountsFor = ({ customer, account }: Options) =>
     })
   })
 
-/** Asks the person at the terminal. */
-const isConfirmed = (accounts: ReadonlyArray<string>) =>
-  Effect.async<boolean>(resume => {
-    const terminal = createInterface({ input: process.stdin, output: process.stderr })
-    const question = `Erase this customer from account ${accounts.join(", ")} for good? It cannot be undone. [y/N] `
-    terminal.on("close", () => resume(Effect.succeed(false)))
-    // The interface keeps Ctrl-C for itself: there is no signal.
-    terminal.on("SIGINT", () => {
-      resume(Effect.zipRight(say(`\n${NOTHING_ERASED}`), Effect.interrupt))
-      terminal.close()
-    })
-    terminal.question(question, answer => {
-      resume(Effect.succeed(/^y(es)?$/i.test(answer.trim())))
-      terminal.close()
-    })
-    return Effect.sync(() => terminal.close())
-  })
-
 const counted = (counts: Readonly<Record<string, number>>): string =>
   Object.entries(counts)
     .filter(([, count]) => count > 0)
     .map(([name, count]) => `${count} in ${name}`)
     .join(", ") || "none"
-
-/** Refuses to erase without a yes where there is no terminal. The question goes to stderr, so both ends are needed. */
-const refuseUnasked = ({ yes, dryRun }: Options) =>
-  yes || dryRun || (process.stdin.isTTY === true && process.stderr.isTTY === true)
-    ? Effect.void
-    : new ConfigurationError({
-        message: `${NOTHING_ERASED} It cannot be undone, and there is no terminal to ask at: add --yes to erase, or --dry-run to count what would go.`,
-      })
 
 const preview = (options: Options, accounts: ReadonlyArray<string>) =>
   Effect.gen(function* () {
@@ -67,7 +42,7 @@ const preview = (options: Options, accounts: ReadonlyArray<string>) =>
     if (options.json) return yield* printJson(erasures.map(erasure => ({ ...erasure, isDryRun: true })))
     for (const { account, deleted, stripped, rejects } of erasures)
       yield* print(
-        `${account}: would be erased. Rows that would go: ${counted(deleted)}; rejects: ${rejects}.` +
+        `${visible(account)}: would be erased. Rows that would go: ${counted(deleted)}; rejects: ${rejects}.` +
           ` Records that would stay without their personal fields: ${counted(stripped)}.`,
       )
     yield* say(NOTHING_ERASED)
@@ -75,20 +50,27 @@ const preview = (options: Options, accounts: ReadonlyArray<string>) =>
 
 /** Erases a customer, or counts what would go, and says so in numbers. */
 export const run = (options: Options) =>
-  Effect.zipRight(refuseUnasked(options), Effect.provide(erase(options), App.configuredExisting))
+  Effect.zipRight(
+    refuseUnasked(
+      options.yes || options.dryRun,
+      `${NOTHING_ERASED} It cannot be undone, and there is no terminal to ask at: add --yes to erase, or --dry-run to count what would go.`,
+    ),
+    Effect.provide(erase(options), App.configuredExisting),
+  )
 
 const erase = (options: Options) =>
   Effect.gen(function* () {
     const accounts = yield* waiting("looking for the customer", () => accountsFor(options))
     if (options.dryRun) return yield* preview(options, accounts)
-    if (!options.yes && !(yield* isConfirmed(accounts))) return yield* say(NOTHING_ERASED)
+    const question = `Erase this customer from account ${accounts.join(", ")} for good? It cannot be undone.`
+    if (!options.yes && !(yield* isConfirmed(question, NOTHING_ERASED))) return yield* say(NOTHING_ERASED)
     const erasures = yield* waiting("erasing", () =>
       Effect.forEach(accounts, account => App.eraseCustomer(options.customer, account)),
     )
     if (options.json) return yield* printJson(erasures)
     for (const { account, deleted, stripped, rejects } of erasures) {
       yield* print(
-        `${account}: erased. Rows deleted: ${counted(deleted)}; rejects: ${rejects}.` +
+        `${visible(account)}: erased. Rows deleted: ${counted(deleted)}; rejects: ${rejects}.` +
           ` Records that stay without their personal fields: ${counted(stripped)}.`,
       )
     }

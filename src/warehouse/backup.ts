@@ -1,14 +1,14 @@
 import { createHash } from "node:crypto"
-import { createReadStream, createWriteStream } from "node:fs"
+import { createWriteStream } from "node:fs"
 import { access, rename, rm, stat } from "node:fs/promises"
 import { Readable } from "node:stream"
 import { pipeline } from "node:stream/promises"
-import { createGunzip, createGzip } from "node:zlib"
+import { createGzip } from "node:zlib"
 import { Effect, Option, type Redacted } from "effect"
 import type postgres from "postgres"
 import { ConfigurationError, type WarehouseError } from "../Errors.ts"
 import { VERSION } from "../version.ts"
-import { decodeHeader, FORMAT, type Header, linesOf, type TableLine, type Trailer } from "./backupFile.ts"
+import { FORMAT, type Header, headerOf, type TableLine, type Trailer } from "./backupFile.ts"
 import { appliedMigrations, type BackupTable, backupTables, neutralSession } from "./backupTables.ts"
 import { connect, warehouseError } from "./Database.ts"
 import { fileStep } from "./failures.ts"
@@ -74,18 +74,7 @@ const refuseOther = (file: string) =>
   })
 
 /** Whether a file begins as a backup does. */
-const isBackup = async (file: string): Promise<boolean> => {
-  const source = createReadStream(file)
-  const lines = linesOf(source.pipe(createGunzip()))
-  try {
-    const first = await lines.next()
-    return first.done !== true && Option.isSome(decodeHeader(first.value.toString("utf8")))
-  } catch {
-    return false
-  } finally {
-    source.destroy()
-  }
-}
+const isBackup = (file: string): Promise<boolean> => headerOf(file).then(Option.isSome, () => false)
 
 async function* content(
   tx: postgres.TransactionSql,

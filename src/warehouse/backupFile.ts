@@ -1,4 +1,6 @@
-import { Schema } from "effect"
+import { createReadStream } from "node:fs"
+import { createGunzip } from "node:zlib"
+import { Option, Schema } from "effect"
 
 /**
  * A backup is one gzip file of lines, each a JSON value: a header; then for each table its name and columns,
@@ -50,5 +52,20 @@ export async function* linesOf(chunks: AsyncIterable<Buffer>): AsyncGenerator<Bu
       length += chunk.length - start
     }
     if (length > LINE_LIMIT_BYTES) return
+  }
+}
+
+/** The header of a file, or none where it does not begin as a backup does. Fails where it cannot be read or is no gzip. */
+export const headerOf = async (file: string): Promise<Option.Option<typeof Header.Type>> => {
+  const source = createReadStream(file)
+  const text = createGunzip()
+  // `pipe` passes no error on, and `pipeline` waits for the rest of the file.
+  source.once("error", error => text.destroy(error)).pipe(text)
+  try {
+    const first = await linesOf(text).next()
+    return first.done === true ? Option.none() : decodeHeader(first.value.toString("utf8"))
+  } finally {
+    source.destroy()
+    text.destroy()
   }
 }

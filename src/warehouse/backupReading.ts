@@ -9,6 +9,7 @@ import {
   decodeHeader,
   decodeTableOrTrailer,
   type Header,
+  headerOf,
   linesOf,
   type TableLine,
   type Trailer,
@@ -18,6 +19,7 @@ import type { KeptTombstone } from "./eraseAgain.ts"
 /** Reads a backup from its beginning to its checksum. */
 
 const ARRAY_START = 0x5b
+const BAD_BEGINNING = "it does not begin like one"
 
 export const damaged = (file: string, why: string) =>
   new ConfigurationError({
@@ -38,7 +40,7 @@ export const walk = async (lines: AsyncGenerator<Buffer>, file: string, parts: P
   const checksum = createHash("sha256")
   const first = await lines.next()
   const header = first.done === true ? Option.none() : decodeHeader(first.value.toString("utf8"))
-  if (first.done === true || Option.isNone(header)) throw damaged(file, "it does not begin like one")
+  if (first.done === true || Option.isNone(header)) throw damaged(file, BAD_BEGINNING)
   const summed = (line: Buffer) => checksum.update(line).update("\n")
   summed(first.value)
   await parts.header(header.value)
@@ -63,6 +65,15 @@ export const walk = async (lines: AsyncGenerator<Buffer>, file: string, parts: P
   }
   throw damaged(file, "its end is missing")
 }
+
+/** Refuses a file that cannot be read, or that does not begin as a backup does. */
+export const checkBackup = (file: string): Effect.Effect<void, ConfigurationError | WarehouseError> =>
+  Effect.tryPromise({
+    try: async () => {
+      if (Option.isNone(await headerOf(file))) throw damaged(file, BAD_BEGINNING)
+    },
+    catch: error => backupError(error, `restore ${file}`),
+  })
 
 /** The tombstones in a backup; refuses a file whose checksum is wrong. */
 export const tombstonesOf = (

@@ -125,4 +125,21 @@ describe("erase", () => {
       expect(yield* customers).not.toContain(id)
     }),
   )
+
+  it.scopedLive.skipIf(!hasTerminals)("shows hidden characters of the names that it asks about", () =>
+    Effect.gen(function* () {
+      const { program, customers, sql } = yield* synced
+      const [id] = yield* customers
+      yield* Effect.promise(
+        () =>
+          sql`UPDATE warehouse.customers SET account = ${"\u001b]0;title\u0007eu\n"} WHERE customer_id = ${id!}`,
+      )
+      const asked = yield* program.onTerminal(["erase", "--customer", id!])
+      yield* asked.printed("[y/N]")
+      yield* asked.type("\r")
+      const { stdout } = yield* asked.ended
+      expect(stdout).toContain("\\x1b]0;title\\x07eu\\n")
+      expect(stdout).not.toContain("\u001b]0;title")
+    }),
+  )
 })

@@ -22,6 +22,9 @@ const restore = Command.make(
         "Delete what the warehouse holds first; without it only an empty one is filled.",
       ),
     ),
+    yes: Options.boolean("yes").pipe(
+      Options.withDescription("With --replace: do not ask first. Needed where there is no terminal."),
+    ),
     erasuresFrom: Options.text("erasures-from").pipe(
       Options.withDescription("A later backup: who was erased by then is erased again."),
       Options.optional,
