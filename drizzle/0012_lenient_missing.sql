@@ -1,0 +1,1 @@
+ALTER TABLE "sync"."missing_keys" ADD COLUMN "asked_at" timestamp with time zone;
