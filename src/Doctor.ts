@@ -8,6 +8,7 @@ import { examineDatabase, type Opened } from "./doctor/database.ts"
 import { type Drift, driftOf, isFieldName } from "./doctor/drift.ts"
 import { type Finding, finding, type Level, Listener, worst } from "./doctor/Finding.ts"
 import { type Listed, listFindings, lookAt } from "./doctor/list.ts"
+import { merchantFindings } from "./doctor/merchants.ts"
 import { type DirectionOf, eventsIn, type MoneyReport, moneyIn } from "./doctor/money.ts"
 import { idsIn, type ReadinessSample, readinessFindings, sampleReadiness } from "./doctor/readiness.ts"
 import { driftFindings, moneyFindings } from "./doctor/records.ts"
@@ -143,6 +144,7 @@ const examineList = (patient: Patient, stream: ListStream) =>
       ...listFindings(seen, account, stream, known as Partial<Contract> | undefined),
       ...(drift === undefined ? [] : driftFindings(drift, about)),
       ...(report === undefined || money === undefined ? [] : moneyFindings(report, money, about)),
+      ...(yield* merchantFindings(opened, account, stream, probe?.records ?? [])),
     ]
     yield* Effect.forEach(lines, found, { discard: true })
     return {

@@ -13,6 +13,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   EISDIR:
     "it is a directory, which container tools make in place of a file that is missing. Remove it, or put the file there",
   ENOENT: "it is a link to a file that is not there. Mend the link, or remove it",
+  ELOOP: "it is a link that leads back to itself. Mend the link, or remove it",
 }
 
 const refuse = (path: string, why: string) =>
@@ -72,14 +73,26 @@ const textOf = (path: string, bytes: Buffer): string => {
 
 /** A line that seems to set one of this program's variables. */
 const OURS = /^\s*(?:export\s+)?((?:PAYCOMBAT_\w*|DATABASE_URL)(?![\w.-]))(.*)$/
+/** One of this program's variables further on in a line, as in `set NAME=value` or `$env:NAME="value"`. */
+const OURS_LATER = /^[^=]*?(?<![\w.-])((?:PAYCOMBAT_\w+|DATABASE_URL))\s*[=:]/
+const COMMENT = /^\s*#/
 /** The parser would take the rest of an unquoted value for a comment. */
 const CUT_SHORT = /^\s*[=:]\s*(?!['"`#])[^#]*[^\s#]#/
 
 /** Refuses the lines that the parser would pass over or cut short. Never quotes a value. */
 const refuseMisread = (path: string, text: string, variables: Readonly<Record<string, string>>): void => {
   for (const [index, line] of text.split(/\r\n?|\n/).entries()) {
+    if (COMMENT.test(line)) continue
     const [, name, rest = ""] = OURS.exec(line) ?? []
-    if (name === undefined) continue
+    if (name === undefined) {
+      const [, later] = OURS_LATER.exec(line) ?? []
+      if (later !== undefined && Object.keys(parse(line)).length === 0)
+        throw refuse(
+          path,
+          `line ${index + 1}, which names ${later}, sets nothing. Write it as ${later}=value`,
+        )
+      continue
+    }
     const where = `line ${index + 1}, which begins with ${name},`
     if (!Object.hasOwn(variables, name))
       throw refuse(path, `${where} sets nothing. Write it as ${name}=value`)

@@ -13,6 +13,9 @@ export const REFUSED_PORTS: ReadonlySet<number> = new Set([
   3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
 ])
 
+/** Names and addresses of hosts, as `URL` writes them: letters, digits, inner dashes and underscores, and single dots. */
+const HOST = /^(?:\[[\da-f:.]+\]|[a-z\d_](?:[\w-]*[a-z\d_])?(?:\.[a-z\d_](?:[\w-]*[a-z\d_])?)*\.?)$/
+
 const BEGINNING = /^https?:\/\/[^/?#]/i
 
 /**
@@ -23,9 +26,11 @@ export const judgeBaseUrl = (value: string): Either.Either<string, string> => {
   if (/[\s\\]/.test(value)) return Either.left("must be an address without white space and backslashes")
   if (!BEGINNING.test(value) || !URL.canParse(value))
     return Either.left("must be an http:// or https:// address with a host")
-  const { username, password, port } = new URL(value)
+  const { username, password, port, hostname } = new URL(value)
   if (username !== "" || password !== "" || /^[^/]*\/\/[^/?#]*@/.test(value))
     return Either.left("must not hold a user or password (…@): the token is the only credential")
+  if (!HOST.test(hostname))
+    return Either.left("must name a host that can exist: letters, digits, dashes and dots")
   if (value.includes("#")) return Either.left("must not have a fragment (#…)")
   if (value.includes("?")) return Either.left("must not have a query (?…)")
   if (REFUSED_PORTS.has(Number(port === "" ? 443 : port)))

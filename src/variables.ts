@@ -61,6 +61,9 @@ const closest = (name: string, settings: ReadonlyArray<string>): string | undefi
   const limit = spelled.startsWith(PREFIX)
     ? Math.max(TYPOS_MAX, Math.floor((spelled.length - PREFIX.length) * TYPOS_SHARE_MAX))
     : TYPOS_MAX
+  // Some settings have no prefix: a name with both is one of them.
+  const unprefixed = settings.find(setting => `${PREFIX}${setting}` === spelled)
+  if (unprefixed !== undefined) return unprefixed
   let best: { readonly setting: string; readonly typos: number } | undefined
   for (const setting of settings) {
     if (Math.abs(setting.length - spelled.length) > limit && bare(setting) !== bare(name)) continue

@@ -199,6 +199,14 @@ describe("a value that cannot be meant", () => {
       { PAYCOMBAT_BASE_URL: "https://x.example?a=s3cret" },
       "PAYCOMBAT_BASE_URL must not have a query",
     ],
+    ...Object.fromEntries(
+      ["https://.", "https://x..y", "https://*.x.example", "https://$HOST", "https://-x.example"].map(
+        address => [
+          `a base URL of a host that cannot be: ${address}`,
+          [{ PAYCOMBAT_BASE_URL: address }, "PAYCOMBAT_BASE_URL must name a host that can exist"] as const,
+        ],
+      ),
+    ),
     "a base URL with credentials": [
       { PAYCOMBAT_BASE_URL: "https://u:s3cret@x.example" },
       "PAYCOMBAT_BASE_URL must not hold a user or password",

@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import * as App from "../App.ts"
 import { counted } from "../counted.ts"
+import { ConfigurationError } from "../Errors.ts"
 import { csvHead, csvRows } from "./csv.ts"
 import { existingDemo } from "./demoDatabase.ts"
 import { jsonText } from "./jsonRows.ts"
@@ -27,6 +28,8 @@ function* csvText({ columns, types, rows }: App.QueryAnswer): Generator<string> 
 /** Prints the answer to one statement: a table, CSV as psql writes it, or JSON with typed values. */
 export const run = (options: Options) =>
   Effect.gen(function* () {
+    if (options.csv && options.json)
+      return yield* new ConfigurationError({ message: "--csv and --json are two formats: give one of them." })
     const answer = yield* waiting("asking", () =>
       options.demo
         ? Effect.provide(App.query(options.statement), existingDemo)

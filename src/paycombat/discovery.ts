@@ -46,6 +46,9 @@ export interface DiscoveryOptions {
   readonly known?: Contract | undefined
 }
 
+/** HTTP's status for a token that may not read a path. */
+const FORBIDDEN = 403
+
 type Failing<A> = Effect.Effect<A, AccountError | EndpointError>
 
 /**
@@ -60,14 +63,17 @@ type Failing<A> = Effect.Effect<A, AccountError | EndpointError>
 export const discover = (client: Client, source: ListSource, options: DiscoveryOptions): Failing<Contract> =>
   Effect.gen(function* () {
     const { known, configuredPath } = options
+    let forbidden: EndpointError | undefined
     if (known !== undefined && isStillAskedFor(known, options)) {
       const again = yield* passOver(verifyAgain(client, source, known))
       if (again instanceof EndpointError && again.reason === "unavailable") return yield* again
       if (again !== undefined && !(again instanceof EndpointError)) return again
+      // The list was there: that it may not be read now says more than that it is nowhere else.
+      if (again?.status === FORBIDDEN) forbidden = again
     }
 
     let empty: Contract | undefined
-    let worthTelling: EndpointError | undefined
+    let worthTelling = forbidden
     const tried: Array<readonly [path: string, what: string]> = []
     for (const path of configuredPath === undefined ? source.paths : [configuredPath]) {
       const found = yield* passOver(tryPath(client, source, path, options))
@@ -210,7 +216,9 @@ const nothingFound = (
         .join(", ")}`,
   )
   const isNoApi = tried.every(([, what]) => what === NO_JSON)
+  const isForbidden = tried.every(([, what]) => what === String(FORBIDDEN))
   const remedy =
+    (isForbidden ? "this token may not read it: ask PayCombat for access, or " : "") +
     (isNoApi ? "check that PAYCOMBAT_BASE_URL is the API's address, or " : "") +
     `set ${pathVariable} to ${configuredPath === undefined ? "the list's path" : "another path"}`
   return Effect.fail(

@@ -66,7 +66,7 @@ COMMENT ON COLUMN analytics.freshness.last_ended_status IS 'Outcome of the lates
 COMMENT ON COLUMN analytics.freshness.last_error IS 'What went wrong with that run; null when nothing did.';
 COMMENT ON COLUMN analytics.freshness.last_full_at IS 'When the latest complete run that read the whole list, and not only what is new in it, ended; null when none was. Removals and late changes are known up to then.';
 COMMENT ON COLUMN analytics.freshness.left_over IS 'Records that this run left for the next one, within its bounds.';
-COMMENT ON COLUMN analytics.freshness.open_rejects IS 'Records that could not become a row, and items in records that could not be read, which the list still shows: no figure counts them.';
+COMMENT ON COLUMN analytics.freshness.open_rejects IS 'Records that could not become a row, and items in records that could not be read, which the list still shows. Figures leave them out, or count the version that was stored before.';
 COMMENT ON COLUMN analytics.freshness.unanswered IS 'Look-ups of that run that got no answer; they are asked again.';
 COMMENT ON COLUMN analytics.freshness.max_age IS 'Age of the latest complete run beyond which the figures are stale.';
 COMMENT ON COLUMN analytics.freshness.full_max_age IS 'Age of the latest complete pass over the whole list beyond which removals and late changes may be missing.';

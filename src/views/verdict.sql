@@ -175,8 +175,9 @@ WITH RECURSIVE told AS MATERIALIZED (
   FROM limited WHERE problem IS NOT NULL
   UNION ALL
   SELECT state.account, state.stream, 'attention', 'rejects', open.count || CASE open.count WHEN 1 THEN ' reject' ELSE ' rejects' END,
-    open.count || CASE open.count WHEN 1 THEN ' record could not become a row and is'
-      ELSE ' records could not become a row and are' END || ' in no figure: see `paycombat-sync rejects list`.', open.since
+    open.count || CASE open.count WHEN 1 THEN ' record could not become a row: figures leave it out, or count the version that was stored before'
+      ELSE ' records could not become a row: figures leave them out, or count the versions that were stored before' END
+      || '. See `paycombat-sync rejects list`.', open.since
   FROM state CROSS JOIN LATERAL (
     SELECT count(*) AS count, min(reject.first_seen_at) AS since FROM sync.rejects AS reject
     WHERE reject.account = state.account AND reject.stream = state.stream AND reject.unlisted_at IS NULL AND reject.kind IN ('record', 'merchant')

@@ -44,7 +44,7 @@ export interface KnownMerchants {
 
 export const knownMerchants = (
   sql: postgres.Sql,
-  held: Held,
+  held: Pick<Held, "account" | "stream">,
   recordTable: PgTable,
   merchantColumn: string,
 ): Effect.Effect<KnownMerchants, WarehouseError> =>

@@ -153,6 +153,7 @@ describe.concurrent("wrong usage", () => {
     "a change that never is": [["sandbox", "--change", "touch", "--change-every", "0"], "--change-every 0"],
     "a file that is an option": [["report", "--file", "a.html"], "'--file' is not an option"],
     "an option of one letter less": [["database", "backup", "--jso"], "Did you mean '--json'? See"],
+    "two formats of an answer": [["query", "SELECT 1", "--csv", "--json"], "give one of them"],
     "a change no times": [["sandbox", "--change", "touch", "--change-times", "0"], "--change-times 0"],
   }
   for (const [title, [args, words]] of Object.entries(cases))

@@ -92,6 +92,37 @@ describe.concurrent("a database that is up to date", () => {
     }),
   )
 
+  it.scopedLive("fails where a sync would: records of other merchants, and of several in a first pass", () =>
+    Effect.gen(function* () {
+      const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
+      const sandbox = yield* sandboxOf
+      const merchants = (account?: { readonly merchants: ReadonlyArray<string> }) =>
+        Effect.map(
+          examined(sandbox, { database: ownerUrl, only: ["payouts"], ...(account && { account }) }),
+          examination => linesOf(examination, "merchants"),
+        )
+      expect(yield* merchants()).toEqual([])
+      sandbox.patch("payouts", 1, { merchant_id: "merchant_other" })
+      expect(yield* merchants()).toEqual([
+        expect.stringMatching(/^fail records of more than one merchant_id: .*merchant_other/),
+      ])
+      sandbox.patch("payouts", 1, { merchant_id: null })
+      const sql = yield* connect(ownerUrl)
+      yield* syncOnce(sql, sandbox, { only: ["payouts"] })
+      sandbox.patch("payouts", 1, { merchant_id: "merchant_other" })
+      expect(yield* merchants()).toEqual([
+        expect.stringMatching(
+          /^warn some records of another merchant_id than this account's: merchant_other/,
+        ),
+      ])
+      expect(yield* merchants({ merchants: ["merchant_other"] })).toEqual([])
+      yield* sqlOn(ownerUrl, "UPDATE warehouse.payouts SET merchant_id = 'merchant_stored'")
+      expect(yield* merchants()).toEqual([
+        expect.stringMatching(/^fail every record of another merchant_id .* A sync fails, and stores none/),
+      ])
+    }),
+  )
+
   it.scopedLive("tells of event types that it does not know, and takes a person's word for the others", () =>
     Effect.gen(function* () {
       const { ownerUrl } = yield* testDatabase({ template: MIGRATED })

@@ -87,6 +87,24 @@ describe("discover", () => {
     }),
   )
 
+  it.scopedLive(
+    "says that the token may not read a list that was there, or that no path of it may be read",
+    () =>
+      Effect.gen(function* () {
+        const sandbox = yield* startSandbox()
+        const client = yield* clientOf(sandbox)
+        const known = yield* discoverFrom(client, "customers")
+        sandbox.setFault(({ path }) => ({ status: path === known.path ? 403 : 404, body: {} }))
+        const error = yield* Effect.flip(discoverFrom(client, "customers", { known }))
+        expect(error.message).toContain(
+          `${known.path}: refused with 403: this token may not read this endpoint`,
+        )
+        sandbox.setFault(() => ({ status: 403, body: {} }))
+        const nowhere = yield* Effect.flip(discoverFrom(client, "customers"))
+        expect(nowhere.message).toContain("this token may not read it: ask PayCombat for access")
+      }),
+  )
+
   it.scopedLive("reads the configured path and no other", () =>
     Effect.gen(function* () {
       const sandbox = yield* startSandbox({ listPaths: { customers: "/somewhere/else" } })

@@ -83,6 +83,13 @@ describe("a file that is there", () => {
       `\nPAYCOMBAT_TOKEN ${SECRET}`,
       "line 2, which begins with PAYCOMBAT_TOKEN, sets nothing",
     ],
+    "a line of another shell": [
+      `PAYCOMBAT_TOKEN=a\nset DATABASE_URL=postgres://u:${SECRET}@h/d`,
+      "line 2, which names DATABASE_URL, sets nothing. Write it as DATABASE_URL=value",
+    ],
+    "a line of PowerShell": [`$env:PAYCOMBAT_TOKEN="${SECRET}"`, "line 1, which names PAYCOMBAT_TOKEN"],
+    "a name behind a character that is not seen": [`\u200bPAYCOMBAT_TOKEN=${SECRET}`, "line 1, which names"],
+    "two byte order marks": [`\ufeff\ufeff- PAYCOMBAT_TOKEN: ${SECRET}`, "line 1, which names"],
     "a # within a value": [`DATABASE_URL=postgres://u:${SECRET}#x@h/d`, "Put the value in quotes"],
     "a # within a value of words": [`PAYCOMBAT_READY_RECHECK=24 hours#x`, "line 1"],
   }
@@ -102,6 +109,8 @@ describe("a file that is there", () => {
         Effect.map(Effect.flip(readEnvFile(join(directory, name))), ({ message }) => message)
       expect(yield* of("directory")).toContain("it is a directory")
       expect(yield* of("link")).toContain("it is a link to a file that is not there")
+      symlinkSync("circle", join(directory, "circle"))
+      expect(yield* of("circle")).toContain("it is a link that leads back to itself")
       // Under a file there can be no other.
       writeFileSync(join(directory, "file"), "")
       expect(yield* of("file/.env")).toContain("ENOTDIR")
@@ -117,6 +126,13 @@ describe("a file that is there", () => {
     }),
   )
 })
+
+it.scopedLive("a comment, and the value of another variable, may name a setting", () =>
+  Effect.gen(function* () {
+    const text = "# set PAYCOMBAT_TOKEN=x\nNOTE=see DATABASE_URL=y\nOTHER: PAYCOMBAT_TOKEN=z\n"
+    expect(yield* read(text)).toEqual({ NOTE: "see DATABASE_URL=y", OTHER: "PAYCOMBAT_TOKEN=z" })
+  }),
+)
 
 it.scopedLive("no file of that name means that there is none", () =>
   Effect.gen(function* () {

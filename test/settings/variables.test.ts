@@ -25,6 +25,7 @@ describe("names that are no setting", () => {
       PAYCOMBAT_PAGING_SIZE: "PAYCOMBAT_PAGE_SIZE",
       DATABSE_URL: "DATABASE_URL",
       DATABASE_URI: "DATABASE_URL",
+      PAYCOMBAT_DATABASE_URL: "DATABASE_URL",
     }
     expect(closestTo(...Object.keys(meant))).toEqual(meant)
   })

@@ -9,7 +9,8 @@ const backup = Command.make(
   onDemand(() => import("../backup.ts")),
 ).pipe(
   Command.withDescription(
-    "Saves the warehouse to one file, while syncs may go on: also what a sync could not fetch again.",
+    "Saves the warehouse to one file, while syncs may go on: also what a sync could not fetch again. Replaces a file" +
+      " of that name.",
   ),
 )
 

@@ -1,0 +1,68 @@
+import { Effect } from "effect"
+import { type AccountSettings, suffixed } from "../Config.ts"
+import { isJsonObject, type Json } from "../Json.ts"
+import { idText } from "../recordId.ts"
+import type { ListStream } from "../Stream.ts"
+import { knownMerchants, merchantsHeld } from "../warehouse/merchant.ts"
+import { isStorable } from "../warehouse/unstorable.ts"
+import type { Opened } from "./database.ts"
+import { type Finding, finding } from "./Finding.ts"
+
+/** Merchants that one line names. */
+const NAMED_MAX = 5
+
+const quoted = (merchants: ReadonlyArray<string>): string => {
+  const named = merchants.slice(0, NAMED_MAX).map(id => (/^[\w.-]+$/.test(id) ? id : JSON.stringify(id)))
+  return `${named.join(", ")}${merchants.length > NAMED_MAX ? `, and ${merchants.length - NAMED_MAX} more` : ""}`
+}
+
+/**
+ * Compares the merchants that a sample names with those of the account: the ones that PAYCOMBAT_MERCHANTS names, and the
+ * ones whose records are stored. Without either, one merchant is expected. Answers no finding where all is well, and
+ * where the stored ones cannot be asked for.
+ */
+export const merchantFindings = (
+  opened: Opened | undefined,
+  account: AccountSettings,
+  { name, source, table }: ListStream,
+  records: ReadonlyArray<Json>,
+): Effect.Effect<ReadonlyArray<Finding>> =>
+  Effect.gen(function* () {
+    const { merchantField } = source
+    if (merchantField === null) return []
+    const seen = new Set(
+      records.flatMap(record => {
+        const merchant = isJsonObject(record) ? idText(record[merchantField]) : null
+        return merchant !== null && isStorable(merchant) ? [merchant] : []
+      }),
+    )
+    const configured = new Set(account.merchants)
+    const unnamed = [...seen].filter(merchant => !configured.has(merchant))
+    const variable = suffixed("PAYCOMBAT_MERCHANTS", account.name)
+    const about = { account: account.name, stream: name }
+    if (opened?.isMigrated !== true) return []
+    const { sql } = opened
+    const { one } = yield* knownMerchants(sql, { account: account.name, stream: name }, table, merchantField)
+    const held = yield* merchantsHeld(sql, account.name, table, merchantField, unnamed)
+    const isFirst = one === null && configured.size === 0
+    const others = isFirst ? (unnamed.length > 1 ? unnamed : []) : unnamed.filter(id => !held.has(id))
+    if (others.length === 0) return []
+    if (isFirst)
+      return [
+        finding(
+          "fail",
+          "merchants",
+          `records of more than one ${merchantField}: ${quoted(others)}. A first sync does not decide which are this account's: name its own in ${variable}, separated by commas.`,
+          about,
+        ),
+      ]
+    const isAll = others.length === seen.size
+    return [
+      finding(
+        isAll ? "fail" : "warn",
+        "merchants",
+        `${isAll ? "every record" : "some records"} of another ${merchantField} than this account's: ${quoted(others)}. A sync ${isAll ? "fails, and stores none" : "rejects them"}. Check the token; if they are this account's, add them to ${variable}.`,
+        about,
+      ),
+    ]
+  }).pipe(Effect.orElseSucceed(() => []))
