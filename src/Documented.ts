@@ -8,6 +8,8 @@ export interface Documented {
   readonly others?: Readonly<Record<string, JsonType>>
   /** Fields that need not be there: upstream's (U), those of an older or newer shape, and those that stand in for one another. */
   readonly mayLack?: ReadonlyArray<string>
+  /** Groups of fields that hold the same in an older and a newer shape: one that goes is not missed while another comes. */
+  readonly standIns?: ReadonlyArray<ReadonlyArray<string>>
   /**
    * Fields that hold a code, with the values that are known of them (D or U); none where the field is documented
    * without its values. Every such list is open: another value is news, not an error.

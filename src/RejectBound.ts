@@ -62,6 +62,7 @@ export const bookFieldsRead = (
     ...fields,
     isWholePass,
     isBeyond: (count, of) => isBeyond(count, of, shareOf(context)),
+    share: shareOf(context),
   })
 
 /** Fails where a pass rejected all that it read, or more than the bound allows. A resumed pass is judged as one. */

@@ -39,8 +39,8 @@ describe.concurrent("a documented field that records carried", () => {
         expect([status, yield* missing]).toEqual(["complete", ["transactions.customer_id"]])
         const { level, sentence, findings } = yield* verdict
         expect([level, sentence]).toEqual([
-          "attention",
-          "The figures can be trusted, with exceptions: transactions (no customer_id).",
+          "bad",
+          "The figures cannot be trusted: transactions (no customer_id).",
         ])
         expect(findings[0]!.text).toContain("no record carries `customer_id` any more")
       }
@@ -76,18 +76,137 @@ describe.concurrent("a documented field that records carried", () => {
     }),
   )
 
-  it.scopedLive("is not gone where it is null, or where the records that lack it are only some", () =>
+  it.scopedLive.each(["null", '""', '" "'])(
+    "is gone where it is %s in all of them, for as long as that is so, and though nothing is read again",
+    value =>
+      Effect.gen(function* () {
+        const { sandbox, sync, changing, missing, verdict } = yield* parts({ transactions: 40 })
+        yield* sync()
+        changing("transactions", body =>
+          body.replaceAll(/"settlement_id":"[^"]*"/g, `"settlement_id":${value}`),
+        )
+        for (let pass = 0; pass < 2; pass++) {
+          yield* sync({ ...TRANSACTIONS, full: true })
+          expect([yield* missing, (yield* verdict).level]).toEqual([["transactions.settlement_id"], "bad"])
+        }
+        sandbox.setFault(null)
+        yield* sync({ ...TRANSACTIONS, full: true })
+        expect([yield* missing, (yield* verdict).level]).toEqual([[], "good"])
+      }),
+  )
+
+  it.scopedLive(
+    "is not gone where it was empty before, where a state is over, or where only some lack it",
+    () =>
+      Effect.gen(function* () {
+        const { sandbox, sync, changing, missing } = yield* parts({ transactions: 40, payouts: 40 })
+        const only = ["transactions", "payouts"]
+        for (let index = 0; index < 40; index++)
+          sandbox.patch("payouts", index, {
+            denied_at: null,
+            pending_at: index < 3 ? "2026-01-01T00:00:00.000Z" : null,
+          })
+        yield* sync({ only })
+        for (let index = 0; index < 3; index++) sandbox.patch("payouts", index, { pending_at: null })
+        for (let index = 0; index < 40; index++) sandbox.patch("payouts", index, { denied_at: "" })
+        let left = 20
+        changing("transactions", body =>
+          body.replaceAll(/"customer_id":("[^"]*"|null),/g, text => (left-- > 0 ? "" : text)),
+        )
+        yield* sync({ only, full: true })
+        expect(yield* missing).toEqual([])
+      }),
+  )
+
+  it.scopedLive("is not missed where the field of another shape comes in its place", () =>
     Effect.gen(function* () {
-      const { sync, changing, missing } = yield* parts({ transactions: 40 })
-      yield* sync({ only: ["transactions", "payouts"] })
-      changing("transactions", body => body.replaceAll(/"settlement_id":"[^"]*"/g, '"settlement_id":null'))
+      const { sync, changing, missing, verdict } = yield* parts({ payouts: 20 })
+      yield* sync()
+      changing("payouts", body => body.replaceAll('"wire_amount":', '"original_amount":'))
+      yield* sync({ only: ["payouts"], full: true })
+      expect([yield* missing, (yield* verdict).level]).toEqual([[], "good"])
+    }),
+  )
+
+  it.scopedLive("costs the figures their trust where one rests on it, and is an exception elsewhere", () =>
+    Effect.gen(function* () {
+      const { sync, renaming, rows, verdict } = yield* parts({})
+      yield* sync()
+      const gone = { customers: "individual", wallets: "available_balance", payouts: "updated_at" } as const
+      for (const [stream, field] of Object.entries(gone)) {
+        renaming(stream as StreamName, field)
+        yield* sync({ only: [stream], full: true })
+      }
+      expect(
+        yield* rows("SELECT field, level FROM sync.fields WHERE missing_since IS NOT NULL ORDER BY 1"),
+      ).toEqual([
+        { field: "individual", level: "attention" },
+        { field: "updated_at", level: "attention" },
+        { field: "wallet_account.available_balance", level: "bad" },
+      ])
+      expect((yield* verdict).level).toBe("bad")
+    }),
+  )
+})
+
+describe.concurrent("an optional field that cannot be read", () => {
+  const unreadable = "SELECT field, unreadable FROM sync.fields WHERE unreadable_since IS NOT NULL ORDER BY 1"
+  const BROKEN = { fees_including_tax: "about 1" }
+
+  it.scopedLive("in more records than the bound allows is an exception, and one in fewer is none", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, rows, verdict } = yield* parts({ transactions: 100 })
+      for (let index = 0; index < 10; index++) sandbox.patch("transactions", index, BROKEN)
+      yield* sync()
+      expect([yield* rows(unreadable), (yield* verdict).level]).toEqual([[], "good"])
+      sandbox.patch("transactions", 10, BROKEN)
+      expect(streamOf(yield* sync({ ...TRANSACTIONS, full: true }), "transactions").status).toBe("complete")
+      const { level, sentence } = yield* verdict
+      expect([yield* rows(unreadable), level, sentence]).toEqual([
+        [{ field: "fees_including_tax", unreadable: "11" }],
+        "attention",
+        "The figures can be trusted, with exceptions: transactions (unreadable fees_including_tax).",
+      ])
+      sandbox.patch("transactions", 10, { fees_including_tax: "1" })
       yield* sync({ ...TRANSACTIONS, full: true })
-      let left = 20
-      changing("transactions", body =>
-        body.replaceAll(/"customer_id":("[^"]*"|null),/g, text => (left-- > 0 ? "" : text)),
-      )
-      yield* sync({ ...TRANSACTIONS, full: true })
-      expect(yield* missing).toEqual([])
+      expect([yield* rows(unreadable), (yield* verdict).level]).toEqual([[], "good"])
+    }),
+  )
+
+  it.scopedLive("in all new records is one from the run that reads them until one can be read again", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, rows } = yield* parts({ transactions: 600, order: "newest-first" })
+      const options = { ...TRANSACTIONS, account: { pageSize: 50 } }
+      yield* sync(options)
+      const news = (count: number, fields: object) =>
+        Effect.gen(function* () {
+          const first = sandbox.truth.count("transactions")
+          if (count > 0) sandbox.insert("transactions", count, "front")
+          for (let n = 0; n < count; n++) sandbox.patch("transactions", first + n, { ...fields })
+          expect(streamOf(yield* sync(options), "transactions").mode).toBe("incremental")
+          return yield* rows(unreadable)
+        })
+      const found = [{ field: "fees_including_tax", unreadable: "3" }]
+      expect(yield* news(3, BROKEN)).toEqual(found)
+      // Nothing is decoded: what could be read is not known.
+      expect(yield* news(0, {})).toEqual(found)
+      expect(yield* news(2, { fees_including_tax: "1" })).toEqual([])
+    }),
+  )
+
+  it.scopedLive("counts once for all places in a list", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, rows } = yield* parts({ checkouts: 12 })
+      for (let index = 0; index < 12; index++) {
+        const items = Array.from({ length: index + 1 }, () => ({ product_name: "a", quantity: "1" }))
+        sandbox.patch("checkouts", index, {
+          order_summary: { order_items: [...items, { product_name: "b", quantity: "many" }] },
+        })
+      }
+      yield* sync({ only: ["checkouts"] })
+      expect(yield* rows(unreadable)).toEqual([
+        { field: "order_summary.order_items.quantity", unreadable: "12" },
+      ])
     }),
   )
 })

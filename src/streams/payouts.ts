@@ -197,6 +197,10 @@ export default defineStream({
   ],
   documented: {
     mayLack: ["payout_id_finmo", "wire_amount", "original_amount", "type"],
+    standIns: [
+      ["wire_amount", "original_amount"],
+      ["payout_id_finmo", "reply_code_id_pg"],
+    ],
     values: {
       // RETURNED is a webhook's (D).
       status: ["PENDING", "SUCCESS", "FAILED", "RETURNED"],

@@ -1,53 +1,75 @@
-import type { Effect } from "effect"
+import { Effect } from "effect"
 import type postgres from "postgres"
 import {
+  decodedIn,
+  type FieldCounts,
   type FieldPath,
+  type FieldState,
   fieldPaths,
+  fieldStateOf,
   isGone,
   type KnownField,
   type PassFields,
   type Tally,
 } from "../DocumentedFields.ts"
 import type { LeaseError, WarehouseError } from "../Errors.ts"
+import { isReplaced, levelOf } from "../fieldLevel.ts"
+import type { Json } from "../Json.ts"
 import type { Stream } from "../Stream.ts"
 import { arrayLiteral, arraysOf, shapeOf, type Transaction, unnestOf } from "./bulk.ts"
+import { reading } from "./Database.ts"
 import { fenced, type Held } from "./Lease.ts"
+import { rowsUpTo } from "./shares.ts"
 
 /** The documented fields that records have carried: `sync.fields`. */
 
-/** Field name → records. */
-export type Lost = Readonly<Record<string, number>>
-
 const jsonPath = ({ keys }: FieldPath): string => `$${keys.map(key => `.${JSON.stringify(key)}`).join("")}`
 
-/** How many of these stored records carry fields that the versions just read do not carry. */
+/** Filter of a JSON path: neither null nor blank text. */
+const HAS_VALUE = String.raw`? (@.type() != "null" && (@.type() != "string" || @ like_regex "\\S"))`
+
+/** Known records whose stored version carried a value in a field that their new version does not carry. */
+export interface Lost {
+  /** They lack the field now. */
+  readonly lacked: FieldCounts
+  /** The field is there, and empty. */
+  readonly emptied: FieldCounts
+}
+
+/** Finds what the stored versions of records carried and the versions just read, by id, do not. */
 export const lostFields = async (
   sql: postgres.Sql,
   account: string,
   stream: Stream,
-  ids: ReadonlyArray<string>,
+  read: ReadonlyMap<string, Json>,
   tally: Tally,
 ): Promise<Lost> => {
   const suspects = fieldPaths(stream.record).filter(({ name }) => tally[name]?.carried === 0)
-  if (ids.length === 0 || suspects.length === 0) return {}
+  if (read.size === 0 || suspects.length === 0) return { lacked: {}, emptied: {} }
   const columns = ["field", "path"]
-  const rows = suspects.map(path => ({ field: path.name, path: jsonPath(path) }))
-  const found = await sql.unsafe<Array<{ field: string; count: number }>>(
-    `SELECT s.field, count(*)::int AS count
+  const rows = suspects.map(path => ({ field: path.name, path: `${jsonPath(path)} ${HAS_VALUE}` }))
+  const found = await sql.unsafe<Array<{ field: string; id: string }>>(
+    `SELECT s.field, asked.id
      FROM unnest($2::text[]) AS asked (id)
      JOIN LATERAL (
        SELECT raw FROM ${shapeOf(stream.table).table} WHERE account = $1 AND "${stream.idColumn}" = asked.id LIMIT 1
      ) AS t ON true
-     JOIN ${unnestOf(columns, 3)} ON t.raw @? s.path::jsonpath
-     GROUP BY s.field`,
-    [account, arrayLiteral(ids), ...arraysOf(columns, rows)],
+     JOIN ${unnestOf(columns, 3)} ON t.raw @? s.path::jsonpath`,
+    [account, arrayLiteral([...read.keys()]), ...arraysOf(columns, rows)],
   )
-  return Object.fromEntries(found.map(({ field, count }) => [field, count]))
+  const pathOf = new Map(suspects.map(path => [path.name, path]))
+  const count = (state: FieldState): FieldCounts => {
+    const counts: Record<string, number> = {}
+    for (const { field, id } of found)
+      if (fieldStateOf(read.get(id)!, pathOf.get(field)!) === state) counts[field] = (counts[field] ?? 0) + 1
+    return counts
+  }
+  return { lacked: count("lacked"), emptied: count("empty") }
 }
 
 /** Books fields that stored records had and their new versions lack, in the commit that overwrites those records. */
-export const bookLost = async (tx: Transaction, held: Held, lost: Lost): Promise<void> => {
-  const rows = Object.entries(lost).map(([field, count]) => ({ field, count: String(count) }))
+export const bookLost = async (tx: Transaction, held: Held, { lacked }: Lost): Promise<void> => {
+  const rows = Object.entries(lacked).map(([field, count]) => ({ field, count: String(count) }))
   if (rows.length === 0) return
   const columns = ["field", "count"]
   await tx.unsafe(
@@ -78,29 +100,52 @@ const bookCarried = async (tx: Transaction, held: Held, tally: Tally): Promise<v
   )
 }
 
-/** Books the fields of which open field rejects are more than a share of the stored rows allows. */
+/** A field that can be read too rarely, and in how many records it could not be read. */
+interface Unreadable {
+  readonly field: string
+  readonly count: number
+}
+
+/** The fields of open field rejects. Positions in lists are left out, so that the items of a list count together. */
+const openUnreadable = (sql: postgres.Sql, held: Held): Promise<Array<Unreadable>> => sql<Array<Unreadable>>`
+  SELECT regexp_replace(field, '\\.\\d+(?=\\.|$)', '', 'g') AS field,
+    count(DISTINCT coalesce(record_id, content_hash))::float8 AS count
+  FROM sync.rejects
+  WHERE account = ${held.account} AND stream = ${held.stream} AND kind = 'field' AND unlisted_at IS NULL
+    AND field IS NOT NULL
+  GROUP BY 1`
+
+/**
+ * Finds the fields that could be read too rarely: in the records that the pass decoded, or in all that are stored. Those
+ * that are `open`, and of which the pass decoded nothing, stay as they were judged before.
+ */
+const judgeUnreadable = async (
+  sql: postgres.Sql,
+  held: Held,
+  stream: Stream,
+  { isBeyond, share, ...pass }: FieldsRead,
+): Promise<{ readonly beyond: ReadonlyArray<Unreadable>; readonly unjudged: ReadonlyArray<string> }> => {
+  const open = await openUnreadable(sql, held)
+  const most = Math.max(0, ...open.map(({ count }) => count))
+  const enough = share === 0 ? most + 1 : Math.ceil(most / share) + 1
+  const stored = most === 0 ? 0 : await rowsUpTo(sql, held, stream, enough)
+  const unread = pass.unread ?? {}
+  const beyond = open.flatMap(({ field, count }) => {
+    const now = unread[field] ?? 0
+    return isBeyond(count, stored) || isBeyond(now, decodedIn(pass, field)) ? [{ field, count }] : []
+  })
+  const unjudged = open.flatMap(({ field }) => (decodedIn(pass, field) === 0 ? [field] : []))
+  return { beyond, unjudged }
+}
+
+/** Books the fields that could be read too rarely, and clears those that are read again. */
 const bookUnreadable = async (
   tx: Transaction,
   held: Held,
-  stream: Stream,
-  isBeyond: (count: number, of: number) => boolean,
+  { beyond, unjudged }: Awaited<ReturnType<typeof judgeUnreadable>>,
 ): Promise<void> => {
-  const open = await tx<Array<{ field: string; count: number }>>`
-    SELECT field, count(DISTINCT coalesce(record_id, content_hash))::int AS count FROM sync.rejects
-    WHERE account = ${held.account} AND stream = ${held.stream} AND kind = 'field' AND unlisted_at IS NULL
-      AND field IS NOT NULL
-    GROUP BY field`
-  let rows: ReadonlyArray<{ field: string; count: string }> = []
-  if (open.length > 0) {
-    const [stored] = await tx.unsafe<Array<{ rows: number }>>(
-      `SELECT count(*)::float8 AS rows FROM ${shapeOf(stream.table).table} WHERE account = $1 AND removed_at IS NULL`,
-      [held.account],
-    )
-    rows = open.flatMap(({ field, count }) =>
-      isBeyond(count, stored!.rows) ? [{ field, count: String(count) }] : [],
-    )
-  }
   const columns = ["field", "count"]
+  const rows = beyond.map(({ field, count }) => ({ field, count: String(count) }))
   await tx.unsafe(
     `INSERT INTO sync.fields AS f
        (account, stream, field, first_seen_at, last_seen_at, is_always, unreadable, unreadable_since)
@@ -111,17 +156,43 @@ const bookUnreadable = async (
      WHERE f.unreadable <> excluded.unreadable OR f.unreadable_since IS NULL`,
     [held.account, held.stream, ...arraysOf(columns, rows)],
   )
+  const kept = [...beyond.map(({ field }) => field), ...unjudged]
   await tx`
     UPDATE sync.fields SET unreadable = 0, unreadable_since = NULL
     WHERE account = ${held.account} AND stream = ${held.stream} AND unreadable_since IS NOT NULL
-      AND field <> ALL (${arrayLiteral(rows.map(({ field }) => field))}::text[])`
+      AND field <> ALL (${arrayLiteral(kept)}::text[])`
 }
 
 export interface FieldsRead extends PassFields {
   /** Whether the whole list was read. */
   readonly isWholePass: boolean
-  /** Whether so many field rejects are too many for so many rows. */
+  /** Whether so many field rejects are too many for so many records. */
   readonly isBeyond: (count: number, of: number) => boolean
+  /** The share of them that is allowed. */
+  readonly share: number
+}
+
+/** Books which fields no record carries any more, with their level. */
+const bookGone = async (tx: Transaction, held: Held, stream: Stream, pass: FieldsRead): Promise<void> => {
+  const known = await tx<Array<KnownField & { isMissing: boolean }>>`
+    SELECT field, carried::float8 AS carried, is_always AS "isAlways", lost::float8 AS lost,
+      missing_since IS NOT NULL AS "isMissing"
+    FROM sync.fields WHERE account = ${held.account} AND stream = ${held.stream}`
+  const gone = known.filter(
+    field =>
+      field.isMissing ||
+      (isGone(field, pass, pass.isWholePass) && !isReplaced(stream, field.field, pass.tally)),
+  )
+  const rows = fieldPaths(stream.record).flatMap(path =>
+    gone.some(({ field }) => field === path.name) ? [{ field: path.name, level: levelOf(stream, path) }] : [],
+  )
+  const columns = ["field", "level"]
+  await tx.unsafe(
+    `UPDATE sync.fields AS f SET missing_since = coalesce(f.missing_since, clock_timestamp()), level = s.level
+     FROM ${unnestOf(columns, 3)}
+     WHERE f.account = $1 AND f.stream = $2 AND f.field = s.field AND (f.missing_since IS NULL OR f.level <> s.level)`,
+    [held.account, held.stream, ...arraysOf(columns, rows)],
+  )
 }
 
 /**
@@ -133,24 +204,19 @@ export const bookFields = (
   sql: postgres.Sql,
   held: Held,
   stream: Stream,
-  { tally, known, isWholePass, isBeyond }: FieldsRead,
+  pass: FieldsRead,
 ): Effect.Effect<void, LeaseError | WarehouseError> =>
-  fenced(sql, held, async tx => {
-    const names = fieldPaths(stream.record).map(({ name }) => name)
-    await tx`
-      DELETE FROM sync.fields WHERE account = ${held.account} AND stream = ${held.stream} AND unreadable_since IS NULL
-        AND field <> ALL (${arrayLiteral(names)}::text[])`
-    const before = await tx<Array<KnownField>>`
-      SELECT field, carried::float8 AS carried, is_always AS "isAlways", lost::float8 AS lost FROM sync.fields
-      WHERE account = ${held.account} AND stream = ${held.stream} AND missing_since IS NULL`
-    const gone = before.filter(field => {
-      const read = tally[field.field]
-      return read !== undefined && isGone(field, read, known, isWholePass)
-    })
-    await tx`
-      UPDATE sync.fields SET missing_since = clock_timestamp()
-      WHERE account = ${held.account} AND stream = ${held.stream}
-        AND field = ANY (${arrayLiteral(gone.map(({ field }) => field))}::text[])`
-    await bookCarried(tx, held, tally)
-    await bookUnreadable(tx, held, stream, isBeyond)
-  })
+  // Counted before the transaction, which holds the stream's lease for as long as it takes.
+  Effect.flatMap(
+    reading(() => judgeUnreadable(sql, held, stream, pass)),
+    unreadable =>
+      fenced(sql, held, async tx => {
+        const names = fieldPaths(stream.record).map(({ name }) => name)
+        await tx`
+          DELETE FROM sync.fields WHERE account = ${held.account} AND stream = ${held.stream}
+            AND unreadable_since IS NULL AND field <> ALL (${arrayLiteral(names)}::text[])`
+        await bookGone(tx, held, stream, pass)
+        await bookCarried(tx, held, pass.tally)
+        await bookUnreadable(tx, held, unreadable)
+      }),
+  )

@@ -1,6 +1,6 @@
 import { Either } from "effect"
 import type postgres from "postgres"
-import { fieldPaths, type PassFields, tallyOf } from "../DocumentedFields.ts"
+import { fieldPaths, nameOfPart, type PassFields, type Tally, tallyOf } from "../DocumentedFields.ts"
 import { contentHash, type Json, stringifyJson } from "../Json.ts"
 import { recordIdOf } from "../recordId.ts"
 import type { Decoded, Stream } from "../Stream.ts"
@@ -57,7 +57,7 @@ export interface Prepared {
   readonly contested: ReadonlyArray<Version>
   /** The documented fields that its records carry. */
   readonly fields: PassFields
-  /** Fields that none of them carries, though stored versions of them do. */
+  /** Fields that none of them carries, though stored versions of some of them do. */
   readonly lost: Lost
 }
 
@@ -159,6 +159,19 @@ const withRivals = (
   return records.filter(({ id }, position) => positions.has(position) || (id !== null && ids.has(id)))
 }
 
+/** How many records were decoded by field, and how many of these hold a value in it that could not be read. */
+const unreadAmong = (
+  versions: ReadonlyArray<Version>,
+  tally: Tally,
+): Pick<PassFields, "decoded" | "unread"> => {
+  const unread: Record<string, number> = {}
+  for (const { normalized } of versions)
+    for (const name of new Set((normalized.unread ?? []).map(({ path }) => nameOfPart(path))))
+      unread[name] = (unread[name] ?? 0) + 1
+  const decoded = Object.entries(tally).map(([name, { carried }]) => [name, carried] as const)
+  return { unread, decoded: Object.fromEntries(decoded) }
+}
+
 /** Finds out what a batch changes, and makes the rows of it. `inFlight`: batches before it that may not be written yet. */
 export const prepare = async (
   sql: postgres.Sql,
@@ -175,15 +188,29 @@ export const prepare = async (
   const candidates = withRivals(own, changed, inFlight, beside)
   const decoded = candidates.map(record => decode(stream, record))
   const versions = decoded.flatMap(result => (Either.isRight(result) ? [result.right] : []))
-  const known = changed.flatMap(({ position, isKnown }) => (isKnown ? [own[position]!.id!] : []))
   // As they were sent: a mode of privacy that leaves a value out says nothing about the API.
-  const tally = tallyOf(
-    fieldPaths(stream.record),
-    kept.filter(({ isForeign }) => isForeign !== true).map(({ record }) => record),
+  const sent = kept.filter(({ isForeign }) => isForeign !== true).map(({ record }) => record)
+  const known = new Map(
+    changed.flatMap(({ position, isKnown }) => (isKnown ? [[own[position]!.id!, sent[position]!]] : [])),
   )
+  const paths = fieldPaths(stream.record)
+  const tally = tallyOf(paths, sent)
+  const lost = await lostFields(sql, account, stream, known, tally)
+  const isDecoded = new Set(candidates)
   return {
-    fields: { tally, known: own.length - changed.length + known.length },
-    lost: await lostFields(sql, account, stream, known, tally),
+    fields: {
+      tally,
+      known: own.length - changed.length + known.size,
+      emptied: lost.emptied,
+      ...unreadAmong(
+        versions,
+        tallyOf(
+          paths,
+          sent.filter((_, position) => isDecoded.has(own[position]!)),
+        ),
+      ),
+    },
+    lost,
     records,
     unchanged: own.length - candidates.length,
     versions,

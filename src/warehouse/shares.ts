@@ -28,7 +28,12 @@ export const readAndRejected = (
   })
 
 /** Rows of a stream that are not booked as removed, counted up to `most`. */
-const rowsUpTo = async (sql: postgres.Sql, held: Held, stream: Stream, most: number): Promise<number> => {
+export const rowsUpTo = async (
+  sql: postgres.Sql,
+  held: Held,
+  stream: Stream,
+  most: number,
+): Promise<number> => {
   const [counted] = await sql.unsafe<Array<{ rows: number }>>(
     `SELECT count(*)::float8 AS rows FROM (
        SELECT 1 FROM ${shapeOf(stream.table).table} WHERE account = $1 AND removed_at IS NULL LIMIT $2) AS first`,

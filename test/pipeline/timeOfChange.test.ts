@@ -7,6 +7,8 @@ import { bench, streamOf } from "../support/warehouse.ts"
 const WAYS = {
   missing: { updated_at: undefined },
   null: { updated_at: null },
+  empty: { updated_at: "" },
+  unreadable: { updated_at: "yesterday" },
   renamed: { updated_at: undefined, updatedAt: "2026-02-01T00:00:00.000Z" },
 } as const
 
