@@ -5,11 +5,11 @@ import { asListed, fieldsBeyondList } from "./ListMissing.ts"
 import type { Plan } from "./ListPlan.ts"
 import { type ById, type Extract, wholeRecords } from "./ListRecords.ts"
 import type { StreamContext, StreamFailure, StreamResult } from "./Pipeline.ts"
+import { withTab } from "./paycombat/budget.ts"
 import { askById } from "./paycombat/byId.ts"
 import type { Contract } from "./paycombat/discovery.ts"
 import { idOf } from "./paycombat/listing.ts"
 import { timedOf, watchOrder } from "./paycombat/order.ts"
-import type { Page } from "./paycombat/page.ts"
 import { pages } from "./paycombat/paging.ts"
 import { provesFirst } from "./paycombat/suspicion.ts"
 import { filtered } from "./paycombat/timeFilter.ts"
@@ -62,14 +62,16 @@ const readNews = (
     let knownRecords = 0
     let isRefuted = false
     let ids: ReadonlyArray<string> = []
-    /** The first page, where the list is not read to its end: there it is proven to be the first. */
-    let first: Page | undefined
+    /** The ids of the first page, where the list is not read to its end: there it is proven to be the first. */
+    let first: { readonly ids: ReadonlyArray<string>; readonly pageSize: number } | undefined
 
     /** Loads a page; answers whether that is enough. */
     const load = (extract: Extract): Effect.Effect<boolean, StreamFailure> =>
       Effect.gen(function* () {
         const { page, records } = extract
-        first = page.isLast ? undefined : page.number === 1 ? page : first
+        if (page.isLast) first = undefined
+        else if (page.number === 1)
+          first = { ids: page.records.map(record => idOf(source, record)), pageSize: page.pageSize }
         const progress = { passId: null, position: null, pages: 1, ...usage, fields }
         const counts = yield* loadBatch(sql, held, stream, records, progress, context.beside)
         done.pages++
@@ -96,16 +98,17 @@ const readNews = (
         quietPages = known > 0 && news === 0 ? quietPages + 1 : 0
         return isRefuted || quietPages === OVERLAP_PAGES
       })
-    yield* pages(client, list, source).pipe(
-      S.mapEffect(wholeRecords(context, stream, byId)),
-      ofMerchants(context, stream),
-      S.mapEffect(load),
-      S.takeUntil(isEnough => isEnough),
-      S.runDrain,
+    yield* withTab(tab =>
+      pages(client, list, source, undefined, tab).pipe(
+        S.mapEffect(wholeRecords(context, stream, byId)),
+        ofMerchants(context, stream),
+        S.mapEffect(extract => Effect.tap(load(extract), extract.page.share?.release ?? Effect.void)),
+        S.takeUntil(isEnough => isEnough),
+        S.runDrain,
+      ),
     )
     if (first !== undefined && !isRefuted) {
-      const onFirst = first.records.map(record => idOf(source, record))
-      yield* provesFirst(client, list, source, onFirst, first.pageSize)
+      yield* provesFirst(client, list, source, first.ids, first.pageSize)
     }
     // From so far back on, the newest record that is known is among the answers, unless the filter does something else.
     if (isRefuted || (filter !== undefined && knownRecords === 0)) return undefined

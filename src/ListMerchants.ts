@@ -4,6 +4,7 @@ import { EndpointError, type WarehouseError } from "./Errors.ts"
 import { isJsonObject } from "./Json.ts"
 import type { Extract } from "./ListRecords.ts"
 import type { StreamContext, StreamFailure } from "./Pipeline.ts"
+import { PAGE_UNITS } from "./paycombat/budget.ts"
 import { idText } from "./recordId.ts"
 import type { ListStream } from "./Stream.ts"
 import { knownMerchants, merchantsHeld } from "./warehouse/merchant.ts"
@@ -19,9 +20,13 @@ import { isStorable } from "./warehouse/unstorable.ts"
  * kind of id that is not in it (an organization where merchants are configured): then, too, the only one.
  */
 
-/** Records, and bytes, that wait for the first record of the account's own merchant before the list counts as another's. */
+/**
+ * Records, bytes, and units of memory that wait for the first record of the account's own merchant before the list counts
+ * as another's. Pages that wait have no share of the process' memory, because they wait for pages that need one.
+ */
 const WAITING_RECORDS_MAX = 1_000
-const WAITING_BYTES_MAX = 32 * 2 ** 20
+const WAITING_BYTES_MAX = 4 * 2 ** 20
+const WAITING_UNITS_MAX = PAGE_UNITS / 4
 /** Merchants that a message names. */
 const NAMED_MAX = 5
 
@@ -75,6 +80,7 @@ const makeGuard = (context: StreamContext, stream: ListStream, isResumed: boolea
     let waiting: Array<Extract> = []
     let waitingRecords = 0
     let waitingBytes = 0
+    let waitingUnits = 0
 
     /** Finds out about merchants that were not seen before. */
     const meet = (merchants: Iterable<string>): Effect.Effect<void, StreamFailure> =>
@@ -128,9 +134,17 @@ const makeGuard = (context: StreamContext, stream: ListStream, isResumed: boolea
         if (isDecided || (merchants.size === 0 && waiting.length === 1)) return release()
         waitingRecords += extract.records.length
         waitingBytes += extract.page.bytes
-        if (waitingRecords < WAITING_RECORDS_MAX && waitingBytes < WAITING_BYTES_MAX) return []
-        yield* decide
-        return release()
+        waitingUnits += extract.page.share?.units ?? 0
+        const isFull =
+          waitingRecords >= WAITING_RECORDS_MAX ||
+          waitingBytes >= WAITING_BYTES_MAX ||
+          waitingUnits >= WAITING_UNITS_MAX
+        if (isFull) {
+          yield* decide
+          return release()
+        }
+        if (extract.page.share !== undefined) yield* extract.page.share.release
+        return []
       })
 
     const end = Effect.suspend(() =>

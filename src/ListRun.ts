@@ -1,16 +1,18 @@
 import { randomUUID } from "node:crypto"
-import { Effect, Stream as S, Schedule, Sink } from "effect"
+import { Effect, Stream as S, Schedule } from "effect"
 import { pathVariable } from "./Config.ts"
 import { NO_FIELDS } from "./DocumentedFields.ts"
 import { noteOf } from "./Ending.ts"
 import { EndpointError, WarehouseError } from "./Errors.ts"
+import { batchOf } from "./ListBatch.ts"
 import { runIncremental } from "./ListIncremental.ts"
 import { ofMerchants } from "./ListMerchants.ts"
 import { missingRecords } from "./ListMissing.ts"
 import { learn, planOf } from "./ListPlan.ts"
 import { proofOf, unconfirmedNote } from "./ListProof.ts"
-import { type ById, type Extract, wholeRecords } from "./ListRecords.ts"
+import { type ById, wholeRecords } from "./ListRecords.ts"
 import type { StreamContext, StreamFailure, StreamResult } from "./Pipeline.ts"
+import { withTab } from "./paycombat/budget.ts"
 import { type Contract, discover } from "./paycombat/discovery.ts"
 import { watchMovement } from "./paycombat/movement.ts"
 import { watchOrder } from "./paycombat/order.ts"
@@ -27,21 +29,10 @@ import { seenSoFar, unaccounted } from "./warehouse/seen.ts"
 
 /** A run over a list: discover → plan → pages → load, batch by batch → close the pass. */
 
-/** Records that are loaded together, and bytes that they came in; small pages are gathered up to either. */
-const BATCH_RECORDS = 2_000
-const BATCH_BYTES = 4 * 2 ** 20
 /** Longest time that pages wait to be loaded: what a crash may cost. */
 const BATCH_AGE = "2 seconds"
 /** Pages read ahead while a batch is being loaded. */
 const PAGES_AHEAD = 2
-
-/** Pages up to the first bound that they reach together; one that is beyond it alone is a batch of its own. */
-const batchOf = Sink.foldWeighted<ReadonlyArray<Extract>, Extract>({
-  initial: [],
-  maxCost: 1,
-  cost: (_, { page, records }) => Math.max(records.length / BATCH_RECORDS, page.bytes / BATCH_BYTES),
-  body: (extracts, extract) => [...extracts, extract],
-})
 
 /** Whether a pass that was made with one contract can go on with the other: its pages are the same pages. */
 const readsAlike = (a: Contract | undefined, b: Contract): boolean =>
@@ -138,54 +129,57 @@ const runFull = (
     const done = { pages: 0, extracted: 0, inserted: 0, updated: 0, rejected: 0 }
     /** Prepared, and perhaps not yet written: what is prepared meanwhile must know of it. */
     const inFlight = new Set<Prepared>()
-    const toRead = pass.isRead ? S.empty : pages(client, contract, stream.source, from)
-    yield* toRead.pipe(
-      S.tap(page =>
-        Effect.sync(() => {
-          watch.see(page)
-          movement.see(page)
-        }),
-      ),
-      S.mapEffect(wholeRecords(context, stream, byId)),
-      ofMerchants(context, stream, from !== undefined),
-      S.buffer({ capacity: PAGES_AHEAD }),
-      S.aggregateWithin(batchOf, Schedule.spaced(BATCH_AGE)),
-      S.filter(extracts => extracts.length > 0),
-      S.mapEffect(extracts =>
-        Effect.map(
-          prepareBatch(
-            sql,
-            held,
-            stream,
-            extracts.flatMap(({ records }) => records),
-            inFlight,
-            context.beside,
-          ),
-          prepared => {
-            inFlight.add(prepared)
-            return { prepared, pages: extracts.length, last: extracts.at(-1)!.page }
-          },
+    yield* withTab(tab =>
+      (pass.isRead ? S.empty : pages(client, contract, stream.source, from, tab)).pipe(
+        S.tap(page =>
+          Effect.sync(() => {
+            watch.see(page)
+            movement.see(page)
+          }),
         ),
-      ),
-      // One batch is prepared here while Postgres writes the one before it.
-      S.buffer({ capacity: 1 }),
-      S.runForEach(({ prepared, pages, last }) =>
-        Effect.gen(function* () {
-          stated = last.total ?? stated
-          shown.nameless += prepared.records.filter(({ id }) => id === null).length
-          const unkeyed = pass.unkeyed + shown.nameless + byId.disowned.size
-          const position = { passId: pass.passId, position: last.next, stated, unkeyed }
-          const progress = { ...position, pages, ...usage, fields }
-          const counts = yield* writeBatch(sql, held, stream, prepared, progress)
-          inFlight.delete(prepared)
-          shown.held += prepared.records.length + prepared.erased.length
-          done.pages += pages
-          done.extracted += counts.extracted
-          done.inserted += counts.inserted
-          done.updated += counts.updated
-          done.rejected += counts.rejected
-          yield* tell({ ...done, total: stated })
-        }),
+        S.mapEffect(wholeRecords(context, stream, byId)),
+        ofMerchants(context, stream, from !== undefined),
+        S.buffer({ capacity: PAGES_AHEAD }),
+        S.aggregateWithin(batchOf, Schedule.spaced(BATCH_AGE)),
+        S.filter(extracts => extracts.length > 0),
+        S.mapEffect(extracts =>
+          Effect.map(
+            prepareBatch(
+              sql,
+              held,
+              stream,
+              extracts.flatMap(({ records }) => records),
+              inFlight,
+              context.beside,
+            ),
+            prepared => {
+              inFlight.add(prepared)
+              const shares = extracts.flatMap(({ page }) => page.share ?? [])
+              return { prepared, shares, pages: extracts.length, last: extracts.at(-1)!.page }
+            },
+          ),
+        ),
+        // One batch is prepared here while Postgres writes the one before it.
+        S.buffer({ capacity: 1 }),
+        S.runForEach(({ prepared, shares, pages, last }) =>
+          Effect.gen(function* () {
+            stated = last.total ?? stated
+            shown.nameless += prepared.records.filter(({ id }) => id === null).length
+            const unkeyed = pass.unkeyed + shown.nameless + byId.disowned.size
+            const position = { passId: pass.passId, position: last.next, stated, unkeyed }
+            const progress = { ...position, pages, ...usage, fields }
+            const counts = yield* writeBatch(sql, held, stream, prepared, progress)
+            inFlight.delete(prepared)
+            yield* Effect.forEach(shares, ({ release }) => release, { discard: true })
+            shown.held += prepared.records.length + prepared.erased.length
+            done.pages += pages
+            done.extracted += counts.extracted
+            done.inserted += counts.inserted
+            done.updated += counts.updated
+            done.rejected += counts.rejected
+            yield* tell({ ...done, total: stated })
+          }),
+        ),
       ),
     )
     const isEmpty = from === undefined && !pass.isRead && done.extracted === 0

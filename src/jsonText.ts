@@ -44,6 +44,21 @@ export const holdsMoreValues = (text: string, max: number): boolean => {
   return false
 }
 
+/** How many values a JSON text in UTF-8 holds, counted like `holdsMoreValues` counts them. */
+export const valuesIn = (body: Uint8Array): number => {
+  let values = 1
+  let isInString = false
+  for (let i = 0; i < body.length; i++) {
+    const code = body[i]
+    if (isInString) {
+      if (code === BACKSLASH) i++
+      else if (code === QUOTE) isInString = false
+    } else if (code === QUOTE) isInString = true
+    else if (code === COMMA || code === OPENING_BRACKET || code === OPENING_BRACE) values++
+  }
+  return values
+}
+
 const isOfNumber = (code: number): boolean =>
   (code >= ZERO && code <= NINE) || code === POINT || (code | 0x20) === 0x65 || code === 43 || code === MINUS
 

@@ -3,7 +3,7 @@ import * as Headers from "@effect/platform/Headers"
 import * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type { HttpClientResponse } from "@effect/platform/HttpClientResponse"
-import { Clock, Context, Duration, Effect, Layer, Random, Redacted } from "effect"
+import { Clock, Context, Duration, Effect, Either, Layer, Random, Redacted } from "effect"
 import type { AccountError, EndpointError } from "../Errors.ts"
 import type { Json } from "../Json.ts"
 import { countRequest, countRetry } from "../Metrics.ts"
@@ -19,10 +19,13 @@ import {
   ofUnsendableToken,
 } from "./answer.ts"
 import { type AnswerBounds, PAGE_BOUNDS } from "./bounds.ts"
+import { type Share, type Tab, unitsOf, withTab } from "./budget.ts"
 import { type Grant, makePace, monotonicMillis } from "./pace.ts"
 import { MAX_ATTEMPTS, makePatience } from "./patience.ts"
+import { placeIn } from "./places.ts"
 import { ProxyInUse } from "./proxy.ts"
-import { receive } from "./receive.ts"
+import { receive, textOf } from "./receive.ts"
+import { startStopwatch } from "./stopwatch.ts"
 import { traced } from "./tracing.ts"
 
 export { MAX_ATTEMPTS } from "./patience.ts"
@@ -55,6 +58,8 @@ export interface Answer {
   readonly status: number
   /** Length of the answer, unpacked. */
   readonly bytes: number
+  /** The memory that it takes, where it was asked for with a tab: to be released once it is written, or dropped. */
+  readonly share?: Share | undefined
 }
 
 export interface Asking {
@@ -69,6 +74,8 @@ export interface Asking {
   readonly takesNoBody?: boolean
   /** Bounds on the answer; those of a page where absent. */
   readonly bounds?: AnswerBounds
+  /** Where the answer's share of the process' memory is booked until it is released; given back at once where absent. */
+  readonly tab?: Tab
 }
 
 export interface Client {
@@ -156,7 +163,6 @@ export const make = (
     const pace = yield* makePace(account.ratePerSecond, Duration.toMillis(MAX_RETRY_AFTER), grant)
     const patience = makePatience()
     const underWay = yield* Effect.makeSemaphore(account.concurrency)
-    const large = yield* Effect.makeSemaphore(1)
     const startMillis = startedAt?.getTime() ?? (yield* Clock.currentTimeMillis)
     const startMonotonic = yield* monotonicMillis
     const now = Effect.map(monotonicMillis, millis => new Date(startMillis + millis - startMonotonic))
@@ -167,9 +173,11 @@ export const make = (
     const attempt = (
       path: string,
       query: Query,
-      { route, bounds = PAGE_BOUNDS }: Asking & { readonly route: string },
+      { route, bounds = PAGE_BOUNDS, tab }: Asking & { readonly route: string },
+      own: Tab,
     ): Effect.Effect<Answer, Failure> =>
       Effect.gen(function* () {
+        const leave = yield* placeIn(underWay)
         const about = { account: account.name, path: route, token, proxy }
         yield* Effect.catchAll(pace.take, ({ millis }) =>
           Effect.flatMap(Clock.currentTimeMillis, now =>
@@ -183,26 +191,31 @@ export const make = (
           urlParams: query,
           headers: { "x-token": token, accept: "application/json" },
         })
+        const stopwatch = yield* startStopwatch(account.timeout)
         const sent = http.execute(request).pipe(
           Effect.mapError(error => ofTransport(asked, error)),
           Effect.tap(hear),
-          Effect.flatMap(response => receive(asked, response, bounds, large)),
-          Effect.timeoutFail({
-            duration: account.timeout,
-            onTimeout: () => ofTimeout(asked, account.timeout),
-          }),
+          Effect.flatMap(response => receive(asked, response, bounds, stopwatch)),
+          Effect.raceFirst(
+            Effect.flatMap(stopwatch.expired, () => Effect.fail(ofTimeout(asked, account.timeout))),
+          ),
           Effect.tapBoth({
             onSuccess: ({ status }) => countRequest(account.name, status),
             onFailure: failure => countRequest(account.name, statusOf(failure)),
           }),
         )
-        const answer = Effect.flatMap(sent, received =>
-          Effect.map(judge(asked, received, bounds), body => ({
-            body,
-            status: received.status,
-            bytes: received.bytes,
-          })),
-        )
+        const answer = Effect.gen(function* () {
+          const received = yield* sent
+          const { status, bytes, content } = received
+          // Others may be asked while this answer waits for memory: what holds the memory may need them.
+          yield* leave
+          // By-id answers are small, and complete pages that have a share already.
+          const share =
+            bounds === PAGE_BOUNDS && bytes > 0 ? yield* (tab ?? own).take(unitsOf(content)) : undefined
+          const body = Either.flatMap(textOf(asked, received), decoded => judge(asked, decoded, bounds))
+          if (Either.isLeft(body) && share !== undefined) yield* share.release
+          return { body: yield* body, status, bytes, ...(tab === undefined ? {} : { share }) }
+        })
         return { ...(yield* traced({ baseUrl, route }, answer)), readAt }
       }).pipe(
         Effect.scoped,
@@ -215,7 +228,6 @@ export const make = (
                 : Effect.void,
           onSuccess: () => heard(path),
         }),
-        underWay.withPermits(1),
       )
 
     const heard = (path: string) =>
@@ -225,27 +237,29 @@ export const make = (
       )
 
     const get = (path: string, query: Query, asking: Asking, attempts = 1): ReturnType<Client["get"]> =>
-      Effect.catchAll(attempt(path, query, { route: withoutQuery(path), ...asking }), failure =>
-        Effect.gen(function* () {
-          const { attempts: limit = MAX_ATTEMPTS, takesNoBody = false } = asking
-          const isAnswered = takesNoBody && saysNothing(failure)
-          const most = Math.min(limit, failure.attemptsMax ?? limit, patience.attempts(path))
-          if (isAnswered || !failure.isTransient || attempts >= most) {
-            if (!isAnswer(failure) && limit === MAX_ATTEMPTS) patience.gaveUp(path)
-            return yield* Effect.fail(afterAttempts(failure, attempts))
-          }
-          const jitter = 0.5 + (yield* Random.next)
-          const backoffMillis = Math.round(FIRST_BACKOFF_MILLIS * 2 ** (attempts - 1) * jitter)
-          const waitMillis = Math.max(backoffMillis, failure.pauseMillis)
-          yield* Effect.logDebug(`${failure.error.message}; again in ${(waitMillis / 1000).toFixed(1)} s`)
-          ;(yield* Usage).retries++
-          yield* countRetry(account.name, statusOf(failure))
-          // Asked to slow down without being told for how long: it is the account that is too fast, not the call.
-          if (statusOf(failure) === 429) yield* pace.pause(backoffMillis)
-          // The rest of a pause is the pace's to wait for, or to refuse.
-          yield* Effect.sleep(backoffMillis)
-          return yield* get(path, query, asking, attempts + 1)
-        }),
+      Effect.catchAll(
+        withTab(own => attempt(path, query, { route: withoutQuery(path), ...asking }, own)),
+        failure =>
+          Effect.gen(function* () {
+            const { attempts: limit = MAX_ATTEMPTS, takesNoBody = false } = asking
+            const isAnswered = takesNoBody && saysNothing(failure)
+            const most = Math.min(limit, failure.attemptsMax ?? limit, patience.attempts(path))
+            if (isAnswered || !failure.isTransient || attempts >= most) {
+              if (!isAnswer(failure) && limit === MAX_ATTEMPTS) patience.gaveUp(path)
+              return yield* Effect.fail(afterAttempts(failure, attempts))
+            }
+            const jitter = 0.5 + (yield* Random.next)
+            const backoffMillis = Math.round(FIRST_BACKOFF_MILLIS * 2 ** (attempts - 1) * jitter)
+            const waitMillis = Math.max(backoffMillis, failure.pauseMillis)
+            yield* Effect.logDebug(`${failure.error.message}; again in ${(waitMillis / 1000).toFixed(1)} s`)
+            ;(yield* Usage).retries++
+            yield* countRetry(account.name, statusOf(failure))
+            // Asked to slow down without being told for how long: it is the account that is too fast, not the call.
+            if (statusOf(failure) === 429) yield* pace.pause(backoffMillis)
+            // The rest of a pause is the pace's to wait for, or to refuse.
+            yield* Effect.sleep(backoffMillis)
+            return yield* get(path, query, asking, attempts + 1)
+          }),
       )
 
     return {

@@ -43,7 +43,7 @@ export interface Asked {
   readonly proxy?: string | undefined
 }
 
-/** An answer as it arrived. */
+/** An answer as it arrived, its text decoded. */
 export interface Received {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>

@@ -34,5 +34,6 @@ export const RECORD_BOUNDS: AnswerBounds = {
 /** What is read of an error's body: its codes are looked for in it, and it is dropped where it is longer. */
 export const ERROR_BODY_BYTES = 64 * 2 ** 10
 
-/** Answers that grow beyond this are read and parsed one at a time per account. */
+/** Answers that grow beyond this are received by a few at a time, in the whole process. */
 export const LARGE_BODY_BYTES = 2 ** 20
+export const LARGE_BODIES_MAX = 2

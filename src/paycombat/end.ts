@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import type { Contract } from "./discovery.ts"
 import type { ReadPage } from "./listing.ts"
-import { changed, missingPage } from "./pagingErrors.ts"
+import { cut, missingPage } from "./pagingErrors.ts"
 import { type Checking, isGapAfter, type Read } from "./suspicion.ts"
 
 /**
@@ -85,9 +85,7 @@ export const judgeEnd = (
     const again = yield* read(number, size)
     if (hasNews(again)) return { is: "there", page: again }
     if (isGap && last.number > 0 && last.ids.length < size)
-      return yield* Effect.fail(
-        changed(contract, `page ${last.number} is cut, and what it lacks is on no other page`),
-      )
+      return yield* Effect.fail(cut(contract, last.number))
     const isEmptyList = again.absence === undefined && again.ids.length === 0
     if (isEmptyList && later !== undefined && !isGap && !isGone)
       return { is: "hole", page: again, until: later }

@@ -3,6 +3,7 @@ import { type AccountError, EndpointError } from "../Errors.ts"
 import { contentHash, isJsonObject, type Json } from "../Json.ts"
 import { recordIdOf } from "../recordId.ts"
 import type { ListSource } from "../Stream.ts"
+import type { Share } from "./budget.ts"
 import type { Asking, Client, Query } from "./Client.ts"
 import { type FoundList, findLists, isNothingAt, listAt } from "./envelope.ts"
 
@@ -35,6 +36,8 @@ export interface ReadPage extends FoundList {
   readonly readAt: Date
   /** Length of the answer. */
   readonly bytes: number
+  /** The memory that it takes, where it was read with a tab. */
+  readonly share: Share | undefined
   /**
    * How the API said that it has no such page, where it did so in another way than by an empty list: words that go on
    * after "page 7". Undefined of a page that holds a list.
@@ -76,9 +79,14 @@ export const readPage = (
   const once = readOnce(client, source, contract, number, size, asking)
   const isExpected = number === 1 && contract.verified !== true
   return Effect.flatMap(once, page =>
-    page.ids.length > 0 || (page.absence === undefined && isExpected) ? Effect.succeed(page) : once,
+    page.ids.length > 0 || (page.absence === undefined && isExpected)
+      ? Effect.succeed(page)
+      : Effect.zipRight(released(page), once),
   )
 }
+
+/** Gives back the memory of a page whose records are dropped. */
+export const released = ({ share }: ReadPage): Effect.Effect<void> => share?.release ?? Effect.void
 
 /** Reads a page once, to see if it holds records: one that is refused, or that makes the API fail, holds none. */
 export const glanceAt = (
@@ -111,7 +119,7 @@ const readOnce = (
   const { path, at } = contract
   const mayBeAbsent = number > 1 || contract.verified === false
   return client.get(path, queryOf(contract, number, size), { ...asking, takesNoBody: mayBeAbsent }).pipe(
-    Effect.flatMap(({ body, readAt, bytes }) => {
+    Effect.flatMap(({ body, readAt, bytes, share }) => {
       const list = listAt(body, at)
       // Empty here, and with records elsewhere: its place has changed, this is not its end.
       const isElsewhere = list?.records.length === 0 && (ourList(source, body)?.records.length ?? 0) > 0
@@ -120,6 +128,7 @@ const readOnce = (
           ...list,
           readAt,
           bytes,
+          share,
           absence: undefined,
           ids: list.records.map(record => idOf(source, record)),
         })
@@ -144,6 +153,7 @@ const absentPage = (at: string, readAt: Date, absence: string): ReadPage => ({
   records: [],
   ids: [],
   bytes: 0,
+  share: undefined,
   total: undefined,
   pageCount: undefined,
 })

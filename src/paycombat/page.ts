@@ -1,5 +1,6 @@
 import { Context } from "effect"
 import type { Json } from "../Json.ts"
+import type { Share } from "./budget.ts"
 
 /** Requests of one pass, so that a list that never ends does not keep a run for ever. */
 export const MAX_PAGES = 1_000_000
@@ -28,6 +29,8 @@ export interface Page {
   readonly readAt: Date
   /** Length of the answer that it came with. */
   readonly bytes: number
+  /** The memory that it takes, to be released when it is written. Absent where it was read without a tab. */
+  readonly share?: Share | undefined
   /** Length of the list as the API stated it last. A claim. */
   readonly total: number | undefined
   /** Where to go on once all up to this page is committed; null with the last page. */

@@ -3,13 +3,14 @@ import type { AccountError, EndpointError } from "../Errors.ts"
 import { isId } from "../id.ts"
 import type { Json } from "../Json.ts"
 import type { ListSource } from "../Stream.ts"
-import type { Client } from "./Client.ts"
+import type { Tab } from "./budget.ts"
+import type { Asking, Client } from "./Client.ts"
 import type { Contract } from "./discovery.ts"
 import { judgeEnd, type Seen } from "./end.ts"
-import { glanceAt, isNotFound, newcomers, type ReadPage, readPage } from "./listing.ts"
+import { glanceAt, isNotFound, newcomers, type ReadPage, readPage, released } from "./listing.ts"
 import { isSame, makeLoopWatch } from "./loops.ts"
 import { type Page, PagingBounds, type Position } from "./page.ts"
-import { changed, circling, emptied, ignoredPaging, moved, neverEnding } from "./pagingErrors.ts"
+import { changed, circling, cut, emptied, ignoredPaging, moved, neverEnding } from "./pagingErrors.ts"
 import { judgeRepeat } from "./repeat.ts"
 import { credibleTotal, endsAsStated, lastPageOf } from "./stated.ts"
 import { isGapAfter, provesFirst } from "./suspicion.ts"
@@ -34,17 +35,19 @@ const SKIPPED_MAX = 100
  * end meanwhile; some twice. Does not promise records that move up because others are deleted or re-ordered
  * meanwhile: no paging by number can, and the next full pass brings them.
  *
- * `from` goes on with an earlier pass if the API still serves pages of its size, and else starts over.
+ * `from` goes on with an earlier pass if the API still serves pages of its size, and else starts over. The memory of each
+ * page is booked on `tab`, until its share is released.
  */
 export const pages = (
   client: Client,
   contract: Contract,
   source: ListSource,
   from?: Position,
+  tab?: Tab,
 ): Stream.Stream<Page, AccountError | EndpointError> =>
   Stream.unwrap(
     Effect.map(PagingBounds, ({ maxPages }) => {
-      const nextPage = startPass(client, contract, source, maxPages, from)
+      const nextPage = startPass(client, contract, source, maxPages, from, tab)
       return Stream.paginateEffect(undefined, () =>
         Effect.map(nextPage, page => [page, page.isLast ? Option.none() : Option.some(undefined)]),
       )
@@ -73,6 +76,7 @@ const startPass = (
   source: ListSource,
   maxPages: number,
   from?: Position,
+  tab?: Tab,
 ): Step => {
   const askedSize = Math.min(client.account.pageSize, contract.maxPageSize ?? Number.POSITIVE_INFINITY)
   let resumed = from !== undefined && from.page > 1 ? from : undefined
@@ -84,9 +88,8 @@ const startPass = (
   /** The latest page of the list that held records, and the one before it if that was short. */
   let last = NONE
   let short = NONE
-  /** Length of the list as it was stated last. */
+  /** Length of the list as it was stated last, and the furthest page that it has by any answer of this pass. */
   let stated: number | undefined
-  /** The furthest page that the list has by any answer of this pass. */
   let statedLastPage = 0
   /** No empty page before this one is the end: it was seen to hold records. */
   let notBefore = 0
@@ -101,16 +104,17 @@ const startPass = (
   const remembered = new Set<string>()
   const cameAgain = makeLoopWatch()
 
-  const asked = (readOne: typeof readPage) => (number: number, pageSize: number) =>
+  const asked = (readOne: typeof readPage, asking?: Asking) => (number: number, pageSize: number) =>
     Effect.suspend(() =>
       requests++ < maxPages
-        ? Effect.mapError(readOne(client, source, contract, number, pageSize), error =>
+        ? Effect.mapError(readOne(client, source, contract, number, pageSize, asking), error =>
             isNotFound(error) ? moved(contract) : error,
           )
         : Effect.fail(neverEnding(contract, maxPages)),
     )
-  const read = asked(readPage)
-  const glance = asked(glanceAt)
+  const [read, glance] = [asked(readPage), asked(glanceAt)]
+  /** Reads a page whose records are handed on. The others are dropped after a look at them. */
+  const readToKeep = asked(readPage, tab && { tab })
 
   const remember = (ids: ReadonlyArray<string>, limit: number) => {
     for (const id of ids) if (remembered.size < limit) remembered.add(id)
@@ -127,6 +131,7 @@ const startPass = (
     records,
     readAt: got.readAt,
     bytes: got.bytes,
+    share: records === got.records ? got.share : undefined,
     total: stated,
     next:
       nextPage === null
@@ -140,7 +145,7 @@ const startPass = (
     isLast: nextPage === null,
   })
 
-  const list: Step = Effect.suspend(() => Effect.flatMap(read(page, size), got => take(got, page)))
+  const list: Step = Effect.suspend(() => Effect.flatMap(readToKeep(page, size), got => take(got, page)))
 
   const take = (got: ReadPage, number: number): Step =>
     Effect.gen(function* () {
@@ -149,6 +154,7 @@ const startPass = (
         // A smaller cap than the one it began with would leave gaps, and beyond the end nothing is proven.
         const goesOn = length === size || (length > 0 && size <= contract.pageSize)
         if (!goesOn) {
+          yield* released(got)
           resumed = undefined
           head = []
           skipped = []
@@ -164,11 +170,13 @@ const startPass = (
       stated = credibleTotal(got) ?? stated ?? (number === 1 ? got.total : undefined)
       statedLastPage = Math.max(statedLastPage, lastPageOf(got, size) ?? 0)
       page = number + 1
+      const isRepeated = last.number === number - 1 && isSame(got.ids, last.ids)
+      if (length === 0 || isRepeated) yield* released(got)
       if (length === 0)
         return yield* number < notBefore && got.absence === undefined
           ? Effect.succeed(skip(got, number))
           : ended(number, got)
-      if (last.number === number - 1 && isSame(got.ids, last.ids)) return yield* afterRepeat(number)
+      if (isRepeated) return yield* afterRepeat(number)
       if (number > 1 && length > size && contract.pagingProven)
         return yield* Effect.fail(
           changed(contract, `page ${number} holds ${length} records where ${size} were asked for`),
@@ -195,8 +203,11 @@ const startPass = (
   /** Page `number` seems to be beyond the end: as it was answered, or, where `got` is undefined, by the stated total. */
   const ended = (number: number, got?: ReadPage): Step =>
     Effect.gen(function* () {
+      /** What is known of a page need not be kept while others are asked for. */
+      const readNews = (other: number, pageSize: number) =>
+        Effect.map(read(other, pageSize), page => ({ ...page, records: newcomers(page, new Set(last.ids)) }))
       const hints = [notBefore, statedLastPage, contract.learned?.pages ?? 0]
-      const ending = yield* judgeEnd(read, glance, contract, { number, got, last, size, hints })
+      const ending = yield* judgeEnd(readNews, glance, contract, { number, got, last, size, hints })
       if (ending.is === "there") return yield* take(ending.page, number)
       if (ending.is === "hole") {
         notBefore = ending.until
@@ -243,24 +254,18 @@ const startPass = (
 
   const recheck = (after: Step): Step =>
     Effect.gen(function* () {
-      const got = yield* read(short.number, size)
-      const records = newcomers(got, new Set(short.ids))
-      const { number } = short
+      const { number, ids } = short
+      const got = yield* read(number, size)
+      const records = newcomers(got, new Set(ids))
       if (records.length === 0) {
         idleRechecks++
-        yield* noGapAfter(short, last.ids)
+        if (yield* isGapAfter(read, glance, contract, { number, ids, size }, last.ids))
+          return yield* Effect.fail(cut(contract, number))
       }
       short = NONE
       step = after
       return toPage(got, number, records, last.number)
     })
-
-  const noGapAfter = (page: Seen, others: ReadonlyArray<string>) =>
-    Effect.flatMap(isGapAfter(read, glance, contract, { ...page, size }, others), isGap =>
-      isGap
-        ? Effect.fail(changed(contract, `page ${page.number} is cut, and what it lacks is on no other page`))
-        : Effect.void,
-    )
 
   const front: Step = Effect.gen(function* () {
     const number = frontPage

@@ -53,6 +53,9 @@ export const changed = (contract: Contract, evidence: string) =>
     `the list is no longer paged as it was found to be (${evidence}): nothing was booked as removed; run again to discover it anew`,
   )
 
+export const cut = (contract: Contract, number: number) =>
+  changed(contract, `page ${number} is cut, and what it lacks is on no other page`)
+
 export const ignoredPaging = (contract: Contract, number: number) =>
   problem(
     contract,

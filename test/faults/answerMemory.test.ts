@@ -3,7 +3,7 @@ import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { PAGE_BOUNDS } from "../../src/paycombat/bounds.ts"
-import { DEFAULT_LIST_PATHS, start } from "../../src/sandbox/Sandbox.ts"
+import { DEFAULT_LIST_PATHS, type Sandbox, start } from "../../src/sandbox/Sandbox.ts"
 import { pageOf, SHAPES, type Shape } from "../support/answerShapes.ts"
 import { cli, databaseEnvironment, sandboxEnvironment } from "../support/cli.ts"
 import { testDatabase } from "../support/postgres.ts"
@@ -11,6 +11,8 @@ import { MIGRATED, SMALL } from "../support/warehouse.ts"
 
 /** Most memory that the process of a run may take with an answer that is accepted, whatever is in it. */
 const PEAK_KIB_MAX = 300 * 1_024
+/** The same for pages as large as that, one after another, in every list at once. */
+const PEAK_OF_ALL_KIB_MAX = 500 * 1_024
 /** Exit codes of a run that ended by itself: all read, or a stream failed. */
 const ENDED = [0, 1]
 
@@ -20,27 +22,90 @@ const REPORT = `data:text/javascript,${encodeURIComponent(
   'import{writeFileSync}from"node:fs";process.on("exit",()=>writeFileSync("peak",String(process.resourceUsage().maxRSS)))',
 )}`
 
-/** Syncs transactions whose first page is `body`; the program's end, and its peak in KiB. */
-const syncOf = (body: (record: (id: string) => string) => string) =>
+/** Runs `sync` against such a sandbox; the program's end, and its peak in KiB. */
+const measured = (
+  sandbox: Sandbox,
+  args: ReadonlyArray<string>,
+  environment: Readonly<Record<string, string>>,
+) =>
   Effect.gen(function* () {
     const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
-    const sandbox = yield* start(SMALL)
-    const record = JSON.parse(sandbox.truth.text("transactions", 0))
-    const first = body(id => JSON.stringify({ ...record, transaction_id: id }))
-    const rest = JSON.stringify({ status: true, message: "OK", data: [] })
-    sandbox.setFault(({ path, query }) => {
-      if (path !== LIST) return undefined
-      const page = Number(query.get("page") ?? 1)
-      return page < 1 ? { status: 400 } : { body: page === 1 ? first : rest }
-    })
     const { run, directory } = yield* cli({
       ...sandboxEnvironment(sandbox),
       ...databaseEnvironment(ownerUrl),
-      PAYCOMBAT_PATH_TRANSACTIONS: LIST,
+      ...environment,
       NODE_OPTIONS: `--max-old-space-size=1024 --import=${REPORT}`,
     })
-    const ended = yield* run(["sync", "--stream", "transactions", "--stream", "payouts", "--json"])
+    const ended = yield* run(["sync", ...args, "--json"])
     return { ...ended, peakKib: Number(readFileSync(join(directory, "peak"), "utf8")) }
+  })
+
+const NOTHING = JSON.stringify({ status: true, message: "OK", data: [] })
+
+/** Syncs transactions whose first page is `body`. */
+const syncOf = (body: (record: (id: string) => string) => string) =>
+  Effect.gen(function* () {
+    const sandbox = yield* start(SMALL)
+    const record = JSON.parse(sandbox.truth.text("transactions", 0))
+    const first = body(id => JSON.stringify({ ...record, transaction_id: id }))
+    sandbox.setFault(({ path, query }) => {
+      if (path !== LIST) return undefined
+      const page = Number(query.get("page") ?? 1)
+      return page < 1 ? { status: 400 } : { body: page === 1 ? first : NOTHING }
+    })
+    return yield* measured(sandbox, ["--stream", "transactions", "--stream", "payouts"], {
+      PAYCOMBAT_PATH_TRANSACTIONS: LIST,
+    })
+  })
+
+const IDS = {
+  customers: "customer_id",
+  wallets: "wallet_id",
+  payouts: "id",
+  checkouts: "id",
+  transactions: "transaction_id",
+} as const
+/** Pages in a row of each list. */
+const PAGES = 4
+
+/** Syncs five lists at once, each of several pages of this shape. */
+const syncOfAll = (shape: Shape) =>
+  Effect.gen(function* () {
+    const sandbox = yield* start(SMALL)
+    const lists = Object.entries(IDS) as ReadonlyArray<[keyof typeof IDS, string]>
+    const served = new Map(
+      lists.map(([stream, idField]) => {
+        const record = JSON.parse(sandbox.truth.text(stream, 0))
+        const made = new Map<number, string>()
+        const page = (number: number) => {
+          const known = made.get(number)
+          if (known !== undefined) return known
+          const body = pageOf(shape, number, id => JSON.stringify({ ...record, [idField]: id }))
+          made.set(number, body)
+          return body
+        }
+        return [DEFAULT_LIST_PATHS[stream] as string, page]
+      }),
+    )
+    const asked = new Map<string, number>()
+    sandbox.setFault(({ path, query }) => {
+      const page = served.get(path)
+      if (page === undefined) return undefined
+      const number = Number(query.get("page") ?? 1)
+      if (number < 1) return { status: 400 }
+      asked.set(path, Math.max(asked.get(path) ?? 0, Math.min(number, PAGES)))
+      return { body: number <= PAGES ? page(number) : NOTHING }
+    })
+    const paths = lists.map(([stream]) => [
+      `PAYCOMBAT_PATH_${stream.toUpperCase()}`,
+      DEFAULT_LIST_PATHS[stream],
+    ])
+    const streams = lists.flatMap(([stream]) => ["--stream", stream])
+    const ended = yield* measured(sandbox, streams, {
+      ...Object.fromEntries(paths),
+      PAYCOMBAT_REJECTS_MAX: "100%",
+    })
+    return { ...ended, pages: [...asked.values()].reduce((sum, count) => sum + count, 0) }
   })
 
 describe("an answer as large as its bounds let it be", () => {
@@ -52,6 +117,22 @@ describe("an answer as large as its bounds let it be", () => {
       expect(stdout).not.toContain("answered more than")
       expect(peakKib).toBeLessThan(PEAK_KIB_MAX)
     }),
+  )
+})
+
+describe("answers as large as their bounds let them be, in a row and in five lists at once", () => {
+  const names = ["one record of many keys", "short texts", "one long text of escapes"]
+  it.scopedLive.each([...SHAPES.filter(({ name }) => names.includes(name))])(
+    "stay below 500 MiB: $name",
+    (shape: Shape) =>
+      Effect.gen(function* () {
+        const { code, stdout, peakKib, pages } = yield* syncOfAll(shape)
+        console.info(`${Math.round(peakKib / 1_024)} MiB in ${pages} pages: ${shape.name}`)
+        expect(ENDED).toContain(code)
+        expect(stdout).not.toContain("answered more than")
+        expect(pages).toBeGreaterThanOrEqual(2 * Object.keys(IDS).length)
+        expect(peakKib).toBeLessThan(PEAK_OF_ALL_KIB_MAX)
+      }),
   )
 })
 

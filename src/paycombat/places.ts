@@ -1,0 +1,29 @@
+import { Effect, type Scope } from "effect"
+
+/**
+ * Waits for one of a semaphore's permits. Answers the effect that gives it back; it is given back at the end of the scope
+ * in any case, and only once.
+ */
+export const placeIn = (
+  semaphore: Effect.Semaphore,
+): Effect.Effect<Effect.Effect<void>, never, Scope.Scope> =>
+  Effect.suspend(() => {
+    let isTaken = false
+    const leave = Effect.suspend(() => {
+      const taken = isTaken ? 1 : 0
+      isTaken = false
+      return semaphore.release(taken)
+    })
+    return Effect.uninterruptibleMask(restore =>
+      Effect.zipRight(
+        restore(semaphore.take(1)),
+        Effect.suspend(() => {
+          isTaken = true
+          return Effect.as(
+            Effect.addFinalizer(() => leave),
+            leave,
+          )
+        }),
+      ),
+    )
+  })
