@@ -5,6 +5,7 @@ import { inTime } from "./Booking.ts"
 import { type LeaseError, WarehouseError } from "./Errors.ts"
 import { type Grant, monotonicMillis } from "./paycombat/pace.ts"
 import { retryTransient } from "./warehouse/Database.ts"
+import { heartbeatOf } from "./warehouse/heartbeat.ts"
 import {
   ACCOUNT,
   type Acquired,
@@ -21,6 +22,8 @@ import {
 
 /** Fractions of a lease's time after which the heartbeat renews it. */
 const HEARTBEATS_PER_LEASE = 3
+/** Longest time that one renewal may take, as a fraction of a lease's time: there is time for another one after it. */
+const RENEWAL_PER_LEASE = 0.25
 /** Shortest time between two heartbeats, and before one that failed is tried again, in milliseconds. */
 const HEARTBEATS_APART_MILLIS = 1_000
 /** How often a lease that another holds is asked for. */
@@ -30,7 +33,7 @@ const LOOK_AGAIN = "100 millis"
 
 const NO_ANSWER = new WarehouseError({
   message:
-    "Postgres did not answer for as long as a lease lasts: see that it is up, and reachable from this host.",
+    "Postgres did not answer to the renewal of a lease: see that it is up, and reachable from this host.",
 })
 
 /** Host and process that a lease names as its holder. */
@@ -103,6 +106,7 @@ export const makeHolding = (
     const apartMillis = Math.min(HEARTBEATS_APART_MILLIS, beatMillis)
     const entries = new Map<string, Entry>()
     const wake = yield* Queue.sliding<void>(1)
+    const heartbeat = heartbeatOf(sql)
     let failingSince: Instant | null = null
 
     const keptAt = (now: number, all: Iterable<Entry>) =>
@@ -111,39 +115,42 @@ export const makeHolding = (
     const end = ({ lease, end }: Entry, failure: LeaseError | WarehouseError = lost(lease)) =>
       Deferred.fail(end, failure)
 
-    const renewAll = Effect.gen(function* () {
-      const at = yield* instant
-      const { renewed, lost } = yield* renew(sql, keptAt(at.monotonic, entries.values())).pipe(
-        Effect.timeoutFail({ duration: leaseMillis, onTimeout: () => NO_ANSWER }),
-      )
-      failingSince = null
-      for (const name of renewed) {
-        const entry = entries.get(keyOf(name))
-        if (entry !== undefined) entry.since = at
-      }
-      // The new holder of an account may take any of its streams.
-      const gone = (entry: Entry) =>
-        lost.some(
-          name =>
-            name.account === entry.lease.account && (isAccount(name) || name.stream === entry.lease.stream),
+    const renewAll = Effect.flatMap(instant, at => renewedAt(at))
+    const renewedAt = (at: Instant) =>
+      Effect.gen(function* () {
+        const { renewed, lost } = yield* renew(heartbeat.sql(), keptAt(at.monotonic, entries.values())).pipe(
+          Effect.timeoutFail({ duration: leaseMillis * RENEWAL_PER_LEASE, onTimeout: () => NO_ANSWER }),
+          // What is sent next must not wait behind it.
+          Effect.tapError(error => Effect.sync(() => error === NO_ANSWER && heartbeat.replace())),
         )
-      for (const entry of [...entries.values()].filter(gone)) {
-        entry.since = LONG_AGO
-        yield* end(entry)
-      }
-    }).pipe(
-      Effect.catchTag("WarehouseError", error =>
-        Effect.gen(function* () {
-          const now = yield* instant
-          failingSince ??= now
-          if (elapsedMillis(failingSince, now) >= leaseMillis)
-            for (const entry of entries.values()) yield* end(entry, error)
-          yield* Queue.offer(wake, undefined)
-        }),
-      ),
-    )
+        failingSince = null
+        for (const name of renewed) {
+          const entry = entries.get(keyOf(name))
+          if (entry !== undefined) entry.since = at
+        }
+        // The new holder of an account may take any of its streams.
+        const gone = (entry: Entry) =>
+          lost.some(
+            name =>
+              name.account === entry.lease.account && (isAccount(name) || name.stream === entry.lease.stream),
+          )
+        for (const entry of [...entries.values()].filter(gone)) {
+          entry.since = LONG_AGO
+          yield* end(entry)
+        }
+      }).pipe(
+        Effect.catchTag("WarehouseError", error =>
+          Effect.gen(function* () {
+            const now = yield* instant
+            failingSince ??= at
+            if (elapsedMillis(failingSince, now) >= leaseMillis)
+              for (const entry of entries.values()) yield* end(entry, error)
+            yield* Queue.offer(wake, undefined)
+          }),
+        ),
+      )
 
-    const heartbeat = Queue.take(wake).pipe(
+    const beating = Queue.take(wake).pipe(
       Effect.timeout(beatMillis - apartMillis),
       Effect.ignore,
       Effect.zipRight(Effect.suspend(() => (entries.size === 0 ? Effect.void : renewAll))),
@@ -151,7 +158,7 @@ export const makeHolding = (
       Effect.forever,
     )
 
-    const take: Holding["take"] = (names, heirOf) =>
+    const claimed = (names: ReadonlyArray<Name>, heirOf?: string | null) =>
       Effect.gen(function* () {
         const since = yield* instant
         const claim = { streams: names, runId, holder, leaseSeconds, heirOf: heirOf ?? undefined }
@@ -161,7 +168,15 @@ export const makeHolding = (
           entries.set(keyOf(lease), { lease, end, since, pausedUntil: Number.NEGATIVE_INFINITY })
         }
         return taken
-      }).pipe(Effect.uninterruptible)
+      })
+
+    // A claim that is interrupted may be committed: it gets a few seconds to be heard of, so that it can be given back.
+    const take: Holding["take"] = (names, heirOf) =>
+      Effect.gen(function* () {
+        const answer = yield* Deferred.make<Taken, WarehouseError>()
+        yield* inTime(Deferred.complete(answer, claimed(names, heirOf)))
+        return yield* Deferred.await(answer)
+      })
 
     const takeWithin: Holding["takeWithin"] = (name, limit) =>
       Effect.gen(function* () {
@@ -187,7 +202,7 @@ export const makeHolding = (
       })
 
     yield* Effect.addFinalizer(() => giveBack(() => true))
-    yield* Effect.forkScoped(heartbeat)
+    yield* Effect.forkScoped(beating)
     return {
       take,
       takeWithin,

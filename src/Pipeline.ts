@@ -42,6 +42,18 @@ export interface RunOptions extends RunSettings {
   readonly wait?: boolean
 }
 
+/** Accounts that one process works on at once. More would wait for the connections of the pool, and hold them for each other. */
+const ACCOUNTS_AT_ONCE = 8
+
+/** The turns of accounts that use one pool, whichever run they belong to: `serve` has a run for each. */
+const turns = new WeakMap<postgres.Sql, Effect.Semaphore>()
+
+const inTurn = (sql: postgres.Sql): Effect.Semaphore => {
+  const turn = turns.get(sql) ?? Effect.unsafeMakeSemaphore(ACCOUNTS_AT_ONCE)
+  turns.set(sql, turn)
+  return turn
+}
+
 /** Times that a run takes its account again for work that came while it gave the account back. */
 const LATE_ROUNDS_MAX = 10
 
@@ -106,7 +118,7 @@ const runOn = (
             { account, lease: again, holding, held, refused },
           )
         }
-      })
+      }).pipe(inTurn(sql).withPermits(1))
     const work = Effect.forEach(
       accounts,
       account => {

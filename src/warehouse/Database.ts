@@ -13,9 +13,11 @@ import {
 import type postgres from "postgres"
 import { ConfigurationError, WarehouseError } from "../Errors.ts"
 import { describeFailure, isSettings, sqlState } from "./failures.ts"
+import { addHeartbeat, type HeartbeatConnection } from "./heartbeat.ts"
 import { openPool } from "./pool.ts"
+import { boundOf } from "./route.ts"
 
-/** Connections that one process holds at most: a stream loads on one, the rest are for the ledger and for leases. */
+/** Connections of one pool at most, beside that of its heartbeat: a stream loads on one, the rest are for the ledger. */
 const POOL_SIZE = 10
 const CONNECT_TIMEOUT_SECONDS = 15
 const IDLE_TIMEOUT_SECONDS = 60
@@ -60,26 +62,48 @@ export const whileOpen = <A, E, R>(sql: postgres.Sql, work: Effect.Effect<A, E, 
     }),
   )
 
+/** A pool that is open, with the connection of its heartbeat. */
+interface Opened {
+  readonly sql: postgres.Sql
+  readonly heartbeat: HeartbeatConnection
+  /** Longest time until it connects or fails, in seconds. */
+  readonly boundSeconds: number
+}
+
 /** Opens the pool, without connecting. What is wrong with an address can only be wrong with the given one. */
-const opened = (url: Redacted.Redacted): Effect.Effect<postgres.Sql, ConfigurationError> =>
+const opened = (url: Redacted.Redacted): Effect.Effect<Opened, ConfigurationError> =>
   Effect.try({
     try: () => {
-      const sql = openPool(Redacted.value(url), {
-        max: POOL_SIZE,
-        prepare: false,
-        fetch_types: false,
-        connect_timeout: CONNECT_TIMEOUT_SECONDS,
-        idle_timeout: IDLE_TIMEOUT_SECONDS,
-        connection: { application_name: "paycombat-sync", TimeZone: "UTC" },
-        types: {
-          instant: { to: 1184, from: [1082, 1083, 1114, 1184], serialize: String, parse: String },
-        },
-        onnotice: () => {},
-      })
+      const address = Redacted.value(url)
+      const open = (max: number) =>
+        openPool(address, {
+          max,
+          prepare: false,
+          fetch_types: false,
+          connect_timeout: CONNECT_TIMEOUT_SECONDS,
+          idle_timeout: IDLE_TIMEOUT_SECONDS,
+          connection: { application_name: "paycombat-sync", TimeZone: "UTC" },
+          types: {
+            instant: { to: 1184, from: [1082, 1083, 1114, 1184], serialize: String, parse: String },
+          },
+          onnotice: () => {},
+        })
+      const sql = open(POOL_SIZE)
       workOn.set(sql, new Set())
-      return sql
+      return {
+        sql,
+        heartbeat: addHeartbeat(sql, () => open(1)),
+        boundSeconds: boundOf(address, CONNECT_TIMEOUT_SECONDS),
+      }
     },
     catch: error => new ConfigurationError({ message: `DATABASE_URL ${(error as Error).message}.` }),
+  })
+
+/** The error of a server that took the connection, and did not answer within so many seconds. */
+export const silent = (seconds: number) =>
+  new WarehouseError({
+    code: "CONNECT_TIMEOUT",
+    message: `Postgres takes connections and does not answer within ${seconds} s (CONNECT_TIMEOUT): see that it is well.`,
   })
 
 /**
@@ -87,21 +111,28 @@ const opened = (url: Redacted.Redacted): Effect.Effect<postgres.Sql, Configurati
  * a transaction-pooling proxy: no named statements, no type look-up, no session settings but start-up ones.
  * Times and numbers come back as the text Postgres prints: nothing on the way may round or cut them.
  *
- * Fails within 15 seconds for each host that does not answer, or the address's `connect_timeout`; can be interrupted.
+ * Fails within 15 seconds for each host that does not answer, or the address's `connect_timeout`, also where one takes the
+ * login and answers nothing after it; can be interrupted.
  */
 export const connect = (
   url: Redacted.Redacted,
 ): Effect.Effect<postgres.Sql, ConfigurationError | WarehouseError, Scope.Scope> =>
   Effect.gen(function* () {
     let isConnected = false
-    const sql = yield* Effect.acquireRelease(opened(url), opened =>
+    const { sql, boundSeconds } = yield* Effect.acquireRelease(opened(url), ({ sql, heartbeat }) =>
       Effect.zipRight(
-        Effect.suspend(() => Fiber.interruptAll(workOn.get(opened) ?? [])),
-        Effect.promise(() => opened.end({ timeout: isConnected ? CLOSE_TIMEOUT_SECONDS : 0 })),
+        Effect.suspend(() => Fiber.interruptAll(workOn.get(sql) ?? [])),
+        Effect.promise(() =>
+          Promise.all([heartbeat.close(), sql.end({ timeout: isConnected ? CLOSE_TIMEOUT_SECONDS : 0 })]),
+        ),
       ),
     )
-    yield* Effect.catchIf(
+    const first = Effect.timeoutFail(
       attempt(() => sql`SELECT 1`),
+      { duration: Duration.seconds(boundSeconds), onTimeout: () => silent(boundSeconds) },
+    )
+    yield* Effect.catchIf(
+      first,
       ({ code }) => isSettings(code),
       ({ message }) => new ConfigurationError({ message }),
     )

@@ -2,6 +2,7 @@ import { Either } from "effect"
 import postgres from "postgres"
 import { parseAddress } from "./address.ts"
 import { type DriverOptions, openDriver } from "./driver.ts"
+import { PIN } from "./pin.ts"
 import { chooser } from "./route.ts"
 import { boundedDialer, type Dialer, makeDial } from "./socket.ts"
 import { readTlsFiles } from "./tls.ts"
@@ -35,16 +36,6 @@ const isConnectionLost = (error: unknown): boolean => {
   if (error instanceof postgres.PostgresError) return LAST_WORDS.test(error.severity)
   return error instanceof Error && "code" in error && LOST.test(String(error.code))
 }
-
-/**
- * Each transaction begins with this, also one that holds a single statement. Operators and functions are then looked up
- * in `pg_catalog` alone: on a path with a schema that others may create in, such as `public` before Postgres 15, a
- * function of theirs would run with the rights of this login. `pg_temp` is named because an unnamed one comes first.
- *
- * It is a command, which looks up nothing itself; and it is part of the transaction, because a proxy that pools by
- * transaction refuses or loses a path that is set when a connection starts.
- */
-export const PIN_PATH = "SET LOCAL search_path = pg_catalog, pg_temp"
 
 type Body<A> = (tx: postgres.TransactionSql) => A | Promise<A>
 /** A statement of the driver's: `handle` gives it to `handler`, once, which sends it; the others settle it. */
@@ -107,8 +98,8 @@ const guard = (fate: Fate, tx: postgres.TransactionSql): postgres.TransactionSql
   })
 
 /**
- * One transaction on a pinned path. Its function stands still for good, and is forgotten, when the connection is lost
- * under it. The path is sent with the function's first statement; where that fails, so does the transaction.
+ * Runs one pinned transaction. Its function stands still for good, and is forgotten, when the connection is lost under it.
+ * The pins are sent with the function's first statement; where they fail, so does the transaction.
  */
 const beginOn = async <A>(
   pool: postgres.Sql,
@@ -123,7 +114,7 @@ const beginOn = async <A>(
   const whole = pool.begin(options, async tx => {
     try {
       const guarded = guard(fate, tx)
-      guarded.unsafe(PIN_PATH).execute()
+      guarded.unsafe(PIN).execute()
       const result = await body(guarded, fate)
       return fate.isLost ? never() : result
     } catch (error) {

@@ -1,11 +1,11 @@
-import { Effect, Either, Redacted } from "effect"
+import { Duration, Effect, Either, Redacted } from "effect"
 import type postgres from "postgres"
 import { ConfigurationError, WarehouseError } from "../Errors.ts"
 import { parseAddress } from "./address.ts"
-import { sqlState, warehouseError } from "./Database.ts"
+import { silent, sqlState, warehouseError } from "./Database.ts"
 import { openDriver } from "./driver.ts"
 import { EXCESS_RIGHTS } from "./readerRights.ts"
-import { chooser } from "./route.ts"
+import { chooser, connectBoundSeconds } from "./route.ts"
 import { boundedDialer, makeDial } from "./socket.ts"
 import { readTlsFiles } from "./tls.ts"
 
@@ -33,6 +33,8 @@ const PARSED_TYPES = [16, 21, 23, 26, 114, 700, 701, 1082, 1083, 1114, 1184, 380
 
 interface Opened {
   readonly sql: postgres.Sql
+  /** Longest time until it connects or fails, in seconds. */
+  readonly boundSeconds: number
   readonly close: () => Promise<void>
 }
 
@@ -59,9 +61,12 @@ export const asReader = <A, E>(
 ): Effect.Effect<A, E | ConfigurationError | WarehouseError> =>
   Effect.acquireUseRelease(
     open(readerUrl, session),
-    ({ sql }) =>
+    ({ sql, boundSeconds }) =>
       Effect.gen(function* () {
-        yield* begin(sql, session)
+        yield* Effect.timeoutFail(begin(sql, session), {
+          duration: Duration.seconds(boundSeconds),
+          onTimeout: () => silent(boundSeconds),
+        })
         begun.set(sql, yield* Effect.tryPromise({ try: () => transactionOf(sql), catch: warehouseError }))
         yield* refuseExcess(sql)
         const answer = yield* use(sql)
@@ -127,7 +132,11 @@ const open = (
         types: { printed: { to: 25, from: PARSED_TYPES, serialize: String, parse: String } },
         onnotice: () => undefined,
       })
-      return { sql, close: () => sql.end({ timeout: CLOSE_TIMEOUT_SECONDS }).finally(dialer.close) }
+      return {
+        sql,
+        boundSeconds: connectBoundSeconds(address, timeoutSeconds),
+        close: () => sql.end({ timeout: CLOSE_TIMEOUT_SECONDS }).finally(dialer.close),
+      }
     },
     catch: error => new ConfigurationError({ message: `PAYCOMBAT_READER_URL ${(error as Error).message}.` }),
   })

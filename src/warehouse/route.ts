@@ -1,10 +1,11 @@
 import type { Socket } from "node:net"
+import { Either } from "effect"
 import postgres from "postgres"
-import type { Address, Host } from "./address.ts"
+import { type Address, type Host, parseAddress } from "./address.ts"
 import type { SessionAttributes } from "./addressParameters.ts"
 import { openDriver } from "./driver.ts"
 import { failure, placeOf } from "./place.ts"
-import { boundedDialer, type Dial, type Way, waysTo } from "./socket.ts"
+import { boundedDialer, type Dial, notAnswered, stopped, type Way, waysTo } from "./socket.ts"
 
 /**
  * Which server a connection goes to, as libpq chooses: the hosts in their order, the first one that lets this login in and
@@ -36,7 +37,7 @@ const TLS_FAILURE = /CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS|ERR_SSL|EPROTO/
 const codeOf = (error: unknown): string =>
   error instanceof Error && "code" in error ? String(error.code) : ""
 
-/** Logs in by one way, and asks what the server is. */
+/** Logs in by one way, and asks what the server is. Ends with `signal`, whatever the server does. */
 const stateOf = async (
   address: Address,
   dial: Dial,
@@ -44,7 +45,7 @@ const stateOf = async (
   timeoutSeconds: number,
   signal: AbortSignal,
 ): Promise<ServerState> => {
-  const { socket } = boundedDialer(() => dial(way, signal), 1)
+  const { socket, close } = boundedDialer(() => dial(way, signal), 1)
   const sql = openDriver(address, socket, {
     max: 1,
     connect_timeout: timeoutSeconds,
@@ -53,18 +54,66 @@ const stateOf = async (
     connection: { application_name: "paycombat-sync" },
     onnotice: () => undefined,
   })
-  const close = () => sql.end({ timeout: 0 })
-  signal.addEventListener("abort", close)
+  let stop: () => void = () => undefined
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(stopped())
+  })
+  signal.addEventListener("abort", stop)
   try {
     // Both resolve nothing by the search path.
-    const [[setting], [recovery]] = (await sql.unsafe(
+    const asked = sql.unsafe(
       "SHOW transaction_read_only; SELECT pg_catalog.pg_is_in_recovery() AS is_standby",
-    )) as unknown as [[{ transaction_read_only: string }], [{ is_standby: boolean }]]
+    )
+    const [[setting], [recovery]] = (await Promise.race([asked, aborted])) as unknown as [
+      [{ transaction_read_only: string }],
+      [{ is_standby: boolean }],
+    ]
     return { isStandby: recovery.is_standby, isReadOnly: setting.transaction_read_only === "on" }
   } finally {
-    signal.removeEventListener("abort", close)
-    await close()
+    signal.removeEventListener("abort", stop)
+    close()
+    void sql.end({ timeout: 0 })
   }
+}
+
+/** Works with a signal that also ends it after so many seconds; then it fails as a host that did not answer. */
+const within = async <A>(
+  seconds: number,
+  host: Host,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<A>,
+): Promise<A> => {
+  const ending = new AbortController()
+  const end = () => ending.abort()
+  let isLate = false
+  const timer = setTimeout(() => {
+    isLate = true
+    end()
+  }, seconds * 1_000)
+  signal.addEventListener("abort", end)
+  if (signal.aborted) end()
+  try {
+    return await work(ending.signal)
+  } catch (error) {
+    if (isLate && !signal.aborted) throw notAnswered(host, seconds)
+    throw error
+  } finally {
+    clearTimeout(timer)
+    signal.removeEventListener("abort", end)
+  }
+}
+
+/**
+ * Longest time in which an address gives a connection or an error, in seconds: the bound of one host times its hosts, and
+ * twice that where a standby is preferred, since all of them are then tried twice.
+ */
+export const connectBoundSeconds = ({ hosts, sessionAttributes }: Address, timeoutSeconds: number): number =>
+  hosts.length * timeoutSeconds * (sessionAttributes === "prefer-standby" ? 2 : 1)
+
+/** The same of an address as it is written, with the time that one host may take where the address does not say. */
+export const boundOf = (url: string, timeoutSeconds: number): number => {
+  const address = Either.getOrThrowWith(parseAddress(url), problem => new Error(problem))
+  return connectBoundSeconds(address, address.connectTimeoutSeconds ?? timeoutSeconds)
 }
 
 const shuffled = <A>(given: ReadonlyArray<A>): ReadonlyArray<A> =>
@@ -88,13 +137,20 @@ const summary = (errors: ReadonlyArray<unknown>): unknown =>
 export const chooser = (address: Address, dial: Dial, timeoutSeconds: number) => {
   const { hosts, isShuffled, sessionAttributes, tls } = address
   const isChoosing = hosts.length > 1 || sessionAttributes !== "any" || tls.mode === "allow"
+  /** Hosts that let this login in with TLS: where `prefer` leaves the choice, it need not be tried again. */
+  const encrypted = new Set<Host>()
 
   const dialHost = async (host: Host, wanted: SessionAttributes, signal: AbortSignal): Promise<Socket> => {
     const ways = waysTo(host, tls.mode)
     for (const [index, way] of ways.entries()) {
       try {
-        if (isChoosing && !FITS[wanted](await stateOf(address, dial, way, timeoutSeconds, signal)))
-          throw failure(`${placeOf(host)} is not ${wanted}, as target_session_attrs asks`, "CONNECT_UNFIT")
+        const isUnsure = tls.mode === "prefer" && way.isEncrypted && !encrypted.has(host)
+        if (isChoosing || isUnsure) {
+          const state = await stateOf(address, dial, way, timeoutSeconds, signal)
+          if (!FITS[wanted](state))
+            throw failure(`${placeOf(host)} is not ${wanted}, as target_session_attrs asks`, "CONNECT_UNFIT")
+          if (way.isEncrypted) encrypted.add(host)
+        }
         return await dial(way, signal)
       } catch (error) {
         const isOtherWayOpen = codeOf(error) === NOT_THIS_WAY || TLS_FAILURE.test(codeOf(error))
@@ -112,7 +168,7 @@ export const chooser = (address: Address, dial: Dial, timeoutSeconds: number) =>
       errors.length = 0
       for (const host of isShuffled ? shuffled(hosts) : hosts) {
         try {
-          return await dialHost(host, wanted, signal)
+          return await within(timeoutSeconds, host, signal, inTime => dialHost(host, wanted, inTime))
         } catch (error) {
           const isFinal = error instanceof postgres.PostgresError && error.code !== STARTING
           if (isFinal || signal.aborted) throw error

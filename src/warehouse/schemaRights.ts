@@ -1,5 +1,5 @@
 import type postgres from "postgres"
-import { PIN_PATH } from "./pool.ts"
+import { PIN_PATH } from "./pin.ts"
 
 /**
  * The schemas that this login's own search path names. They are looked up under that path, so this statement must

@@ -23,7 +23,10 @@ export interface Dialer {
   readonly close: () => void
 }
 
-const stopped = () => failure("Connecting was told to stop", "CONNECTION_DESTROYED")
+export const stopped = () => failure("Connecting was told to stop", "CONNECTION_DESTROYED")
+
+export const notAnswered = (host: Host, seconds: number) =>
+  failure(`${placeOf(host)} did not answer within ${seconds} s`, "CONNECT_TIMEOUT")
 
 /** The ways to a host, in libpq's order; a socket file needs no TLS. */
 export const waysTo = (host: Host, mode: Address["tls"]["mode"]): ReadonlyArray<Way> => {
@@ -58,8 +61,7 @@ export const makeDial =
       give = reject
     })
     const onAbort = () => give(stopped())
-    const onTime = () =>
-      give(failure(`${placeOf(way.host)} did not answer within ${timeoutSeconds} s`, "CONNECT_TIMEOUT"))
+    const onTime = () => give(notAnswered(way.host, timeoutSeconds))
     const timer = setTimeout(onTime, timeoutSeconds * 1_000)
     signal.addEventListener("abort", onAbort)
     try {

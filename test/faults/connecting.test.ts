@@ -65,6 +65,45 @@ const forwarder = (
   )
 }
 
+/** A message of a server's: its letter, its length, its body. */
+const message = (letter: string, body: Buffer): Buffer => {
+  const head = Buffer.alloc(5)
+  head.write(letter)
+  head.writeInt32BE(4 + body.length, 1)
+  return Buffer.concat([head, body])
+}
+
+/** A server that lets everybody in, and answers nothing after that. */
+const mute = listening(client => {
+  client.once("data", () =>
+    client.write(Buffer.concat([message("R", Buffer.alloc(4)), message("Z", Buffer.from("I"))])),
+  )
+}, LOOPBACK)
+
+/** The test's server, whose pg_hba.conf lets no login in by TLS. */
+const plainOnly = (url: Redacted.Redacted) => {
+  const { hostname, port } = new URL(Redacted.value(url))
+  const secureContext = createSecureContext({ key, cert: readFileSync(join(TLS, "name.pem")) })
+  const refusal = message(
+    "E",
+    Buffer.from("SFATAL\0VFATAL\0C28000\0Mno pg_hba.conf entry for this host, SSL encryption\0\0"),
+  )
+  return listening(client => {
+    client.once("data", first => {
+      if (first.length === SSL_REQUEST_BYTES) {
+        client.write("S", () => {
+          const secure = new TLSSocket(client, { isServer: true, secureContext })
+          secure.on("error", () => undefined).once("data", () => secure.end(refusal))
+        })
+        return
+      }
+      const server = connectSocket(Number(port), hostname)
+      server.write(first)
+      pipe(client, server)
+    })
+  }, LOOPBACK)
+}
+
 /** The same login and database, by another host part and query. */
 const by = (url: Redacted.Redacted, hosts: string, query = ""): Redacted.Redacted => {
   const { username, password, pathname } = new URL(Redacted.value(url))
@@ -175,6 +214,38 @@ describe("a server", () => {
       }),
   )
 
+  it.scopedLive.each([
+    { query: "sslmode=disable", hosts: 1 },
+    { query: "sslmode=disable", hosts: 3 },
+    { query: "sslmode=disable&target_session_attrs=read-write", hosts: 1 },
+    { query: "sslmode=disable&target_session_attrs=read-write", hosts: 2 },
+  ])("that lets a login in and answers nothing is given up in time with $hosts hosts and '$query'", given =>
+    Effect.gen(function* () {
+      const port = portOf(yield* mute)
+      const hosts = Array(given.hosts).fill(`127.0.0.1:${port}`).join(",")
+      const url = Redacted.make(`postgres://u@${hosts}/db?connect_timeout=2&${given.query}`)
+      const from = performance.now()
+      expect((yield* refusal(url)).message).toContain("CONNECT_TIMEOUT")
+      expect(performance.now() - from).toBeLessThan((2 * given.hosts + 2) * 1_000)
+      const reader = yield* Effect.timeout(Effect.flip(runQuery(url, "SELECT 1")), SOON)
+      expect(reader.message).toContain("CONNECT_TIMEOUT")
+    }),
+  )
+
+  it.scopedLive.each(["", "&target_session_attrs=primary"])(
+    "that lets a login in and answers nothing does not keep a command from ending when it is told to: '%s'",
+    query =>
+      Effect.gen(function* () {
+        const port = portOf(yield* mute)
+        const program = yield* cli({
+          DATABASE_URL: `postgres://u@127.0.0.1:${port}/db?connect_timeout=600&sslmode=disable${query}`,
+        })
+        const running = yield* program.start(["sync"], { PAYCOMBAT_TOKEN: "token" })
+        yield* Effect.sleep("2 seconds")
+        expect((yield* Effect.timeout(running.stop("SIGTERM"), SOON)).code).toBe(143)
+      }),
+  )
+
   it.scopedLive("that says nothing does not keep a command from ending when it is told to", () =>
     Effect.gen(function* () {
       let clients = 0
@@ -240,6 +311,20 @@ describe("TLS", () => {
       const url = by(ownerUrl, new URL(Redacted.value(ownerUrl)).host, `sslmode=${mode}`)
       if (isTaken) expect(yield* answering(url)).toMatch(/^test_/)
       else expect((yield* refusal(url)).message).toMatch(/has no TLS, which sslmode/)
+    }),
+  )
+})
+
+describe("a server that lets a login in without TLS only", () => {
+  it.scopedLive("is reached with sslmode=prefer, as libpq does it, and not with sslmode=require", () =>
+    Effect.gen(function* () {
+      const { ownerUrl } = yield* testDatabase()
+      const port = portOf(yield* plainOnly(ownerUrl))
+      for (const query of ["", "sslmode=prefer"])
+        expect(yield* answering(by(ownerUrl, `127.0.0.1:${port}`, query))).toMatch(/^test_/)
+      expect((yield* refusal(by(ownerUrl, `127.0.0.1:${port}`, "sslmode=require"))).message).toContain(
+        "28000",
+      )
     }),
   )
 })

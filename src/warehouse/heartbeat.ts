@@ -1,0 +1,35 @@
+import type postgres from "postgres"
+
+/** A connection for renewals alone: work that takes all connections of the pool must not let its own leases run out. */
+export interface HeartbeatConnection {
+  readonly sql: () => postgres.Sql
+  /** Replaces the connection: what was sent on the former one gets no answer in time. */
+  readonly replace: () => void
+  readonly close: () => Promise<void>
+}
+
+const connections = new WeakMap<postgres.Sql, HeartbeatConnection>()
+
+/** Gives a pool its heartbeat's connection. It is opened with the first renewal. */
+export const addHeartbeat = (pool: postgres.Sql, open: () => postgres.Sql): HeartbeatConnection => {
+  let current: postgres.Sql | undefined
+  const end = () => {
+    const former = current
+    current = undefined
+    return former === undefined ? Promise.resolve() : former.end({ timeout: 0 })
+  }
+  const connection: HeartbeatConnection = {
+    sql: () => {
+      current ??= open()
+      return current
+    },
+    replace: () => void end(),
+    close: end,
+  }
+  connections.set(pool, connection)
+  return connection
+}
+
+/** The heartbeat's connection of a pool; the pool itself where it has none. */
+export const heartbeatOf = (pool: postgres.Sql): Pick<HeartbeatConnection, "sql" | "replace"> =>
+  connections.get(pool) ?? { sql: () => pool, replace: () => undefined }
