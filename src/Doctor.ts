@@ -4,7 +4,7 @@ import { type AccountSettings, type DatabaseSettings, database } from "./Config.
 import { counted } from "./counted.ts"
 import { withAccount } from "./doctor/account.ts"
 import { examineContact } from "./doctor/contact.ts"
-import { examineDatabase, type Opened } from "./doctor/database.ts"
+import { examineDatabase, type Ground, type Opened } from "./doctor/database.ts"
 import { type Drift, driftOf, isFieldName } from "./doctor/drift.ts"
 import { type Finding, finding, type Level, Listener, worst } from "./doctor/Finding.ts"
 import { type Listed, listFindings, lookAt } from "./doctor/list.ts"
@@ -12,7 +12,7 @@ import { merchantFindings } from "./doctor/merchants.ts"
 import { type DirectionOf, eventsIn, type MoneyReport, moneyIn } from "./doctor/money.ts"
 import { idsIn, type ReadinessSample, readinessFindings, sampleReadiness } from "./doctor/readiness.ts"
 import { driftFindings, moneyFindings } from "./doctor/records.ts"
-import { settingsFindings } from "./doctor/settings.ts"
+import { settingsFindings, sharedTokenFindings } from "./doctor/settings.ts"
 import type { ConfigurationError } from "./Errors.ts"
 import { type Client, Usage } from "./paycombat/Client.ts"
 import type { Contract } from "./paycombat/discovery.ts"
@@ -246,10 +246,13 @@ export const examine = (subject: Subject) =>
       for (const line of yield* settingsFindings(subject.problems, lists, subject.isNaming))
         yield* found(line)
       const isConfigured = checks.every(({ level }) => level !== "fail")
-      const opened = subject.database === undefined ? undefined : yield* examineDatabase(subject.database)
+      for (const line of sharedTokenFindings(subject.accounts)) yield* found(line)
+      const unreadable: Ground = subject.problems.length > 0 ? "away" : "none"
+      const ground = subject.database === undefined ? unreadable : yield* examineDatabase(subject.database)
+      const opened = typeof ground === "object" ? ground : undefined
       const streams: Array<StreamReport> = []
       for (const account of subject.accounts) {
-        const examined = withAccount(opened, account, client =>
+        const examined = withAccount(ground, account, client =>
           examineAccount(subject, { account, client, opened, listed: new Map() }),
         )
         streams.push(...(yield* examined))

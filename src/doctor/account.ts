@@ -2,8 +2,9 @@ import { randomUUID } from "node:crypto"
 import { Effect } from "effect"
 import { makeHolding } from "../Holding.ts"
 import { type Account, type Client, make } from "../paycombat/Client.ts"
+import { reading } from "../warehouse/Database.ts"
 import { ACCOUNT } from "../warehouse/Lease.ts"
-import type { Opened } from "./database.ts"
+import type { Ground, Opened } from "./database.ts"
 import { finding, Listener } from "./Finding.ts"
 
 /** An account for the time of its examination: its rate is for one process at a time, so a run and `doctor` take turns. */
@@ -13,25 +14,39 @@ const RUN_WAIT = "5 seconds"
 /** Time after which the account of a `doctor` that was killed is free again. */
 const LEASE_SECONDS = 30
 
+const AWAY =
+  "the database does not tell whether a run asks the API about this account now, and both together could pass its rate." +
+  " Mend the database first."
+
+/** Whether runs can hold accounts there: a database without our tables has seen none. */
+const hasLeases = (sql: Opened["sql"]) =>
+  reading(async () => {
+    const [found] = await sql<Array<{ yes: boolean }>>`SELECT to_regclass('sync.leases') IS NOT NULL AS yes`
+    return found?.yes === true
+  })
+
 /**
- * Examines an account under its lease. Says so and answers nothing where a run holds it. Takes no lease where there is no
- * warehouse yet, or one that this login cannot write: no run can be under way with these settings then.
+ * Examines an account under its lease. Says so and answers nothing where a run holds it, or where that cannot be told.
+ * Takes no lease where there is no warehouse yet: no run can be under way with these settings then.
  */
 export const withAccount = <A, R>(
-  opened: Opened | undefined,
+  ground: Ground,
   account: Account,
   use: (client: Client) => Effect.Effect<ReadonlyArray<A>, never, R>,
 ) =>
   Effect.gen(function* () {
-    const unshared = Effect.flatMap(make(account), use)
-    if (opened?.isMigrated !== true) return yield* unshared
     const { doing, found } = yield* Listener
     const notAsked = (message: string) =>
       Effect.as(found(finding("warn", "API", `was not asked: ${message}`, { account: account.name })), [])
-    const holding = yield* makeHolding(opened.sql, { runId: randomUUID(), leaseSeconds: LEASE_SECONDS })
+    const unshared = Effect.flatMap(make(account), use)
+    if (ground === "none") return yield* unshared
+    if (ground === "away") return yield* notAsked(AWAY)
+    const { sql } = ground
+    const holding = yield* makeHolding(sql, { runId: randomUUID(), leaseSeconds: LEASE_SECONDS })
     const name = { account: account.name, stream: ACCOUNT }
     const taken = yield* Effect.either(
       Effect.gen(function* () {
+        if (!(yield* hasLeases(sql))) return undefined
         const { held, refused } = yield* holding.take([name])
         if (held[0] !== undefined) return held[0]
         if (refused[0] !== undefined) yield* doing(`waiting: ${refused[0].message}`)
@@ -39,8 +54,13 @@ export const withAccount = <A, R>(
       }),
     )
     if (taken._tag === "Left")
-      return yield* taken.left._tag === "LeaseError" ? notAsked(taken.left.message) : unshared
+      return yield* notAsked(
+        taken.left._tag === "LeaseError"
+          ? taken.left.message
+          : `its lease could not be taken (${taken.left.message}). See the lines about the database; run \`paycombat-sync migrate\` where migrations are pending.`,
+      )
     const lease = taken.right
+    if (lease === undefined) return yield* unshared
     return yield* Effect.raceFirst(
       Effect.flatMap(make(account, { grant: holding.grantOf(lease) }), use),
       Effect.catchAll(holding.lost(lease), ({ message }) => notAsked(message)),

@@ -34,6 +34,12 @@ export interface Opened {
   readonly isMigrated: boolean
 }
 
+/**
+ * The database of an examination, `none` where it was never made, so that no run can be under way with these settings, or
+ * `away` where it cannot be asked: a run may be under way on another host, or on this one.
+ */
+export type Ground = Opened | "none" | "away"
+
 const spaceFinding = (freeBytes: number, directory: string): Finding => {
   const free = `${gigabytes(freeBytes)} free on the disk of ${directory}`
   if (freeBytes < FREE_BYTES_MIN)
@@ -243,10 +249,8 @@ const open = (settings: DatabaseSettings) =>
     }
   })
 
-/** Examines the configured Postgres; undefined where it cannot be asked. What is found is told. */
-export const examineDatabase = (
-  settings: DatabaseSettings,
-): Effect.Effect<Opened | undefined, never, Scope.Scope> =>
+/** Examines the configured Postgres, and tells what it finds. Anything but a database is `none` or `away`: see `Ground`. */
+export const examineDatabase = (settings: DatabaseSettings): Effect.Effect<Ground, never, Scope.Scope> =>
   Effect.gen(function* () {
     const { found, doing } = yield* Listener
     const tell = (findings: ReadonlyArray<Finding>) => Effect.forEach(findings, found, { discard: true })
@@ -257,16 +261,16 @@ export const examineDatabase = (
       : Either.right<Prospect | undefined>(undefined)
     if (Either.isLeft(prospect)) {
       yield* found(finding("fail", "embedded Postgres", prospect.left.message))
-      return undefined
+      return "away"
     }
     if (prospect.right !== undefined) {
       yield* tell(prospectFindings(settings.dataDir, prospect.right))
-      return undefined
+      return "none"
     }
     const opened = yield* Effect.either(open(settings))
     if (opened._tag === "Left") {
       yield* found(finding("fail", isEmbedded ? "embedded Postgres" : "database", opened.left.message))
-      return undefined
+      return "away"
     }
     const { sql, readerUrl, findings } = opened.right
     yield* tell(findings)
@@ -274,7 +278,7 @@ export const examineDatabase = (
     const looked = yield* Effect.either(databaseFacts(sql))
     if (looked._tag === "Left") {
       yield* found(finding("fail", "database", looked.left.message))
-      return undefined
+      return "away"
     }
     const facts = looked.right
     yield* tell([...serverFindings(facts), ...rightsFindings(facts, isEmbedded)])

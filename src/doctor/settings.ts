@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import { Effect, Redacted } from "effect"
 import * as Config from "../Config.ts"
 import { Origins } from "../Environment.ts"
 import type { ConfigurationError } from "../Errors.ts"
@@ -74,4 +74,24 @@ export const addressFindings = (account: Config.AccountSettings): ReadonlyArray<
         ),
       ]
     : []
+}
+
+/** Accounts whose token is another's, too: each name has a lease and a rate of its own. */
+export const sharedTokenFindings = (
+  accounts: ReadonlyArray<Config.AccountSettings>,
+): ReadonlyArray<Finding> => {
+  const named = new Map<string, Array<string>>()
+  for (const { name, token, baseUrl } of accounts) {
+    const key = JSON.stringify([new URL(baseUrl).origin, Redacted.value(token)])
+    named.set(key, [...(named.get(key) ?? []), name])
+  }
+  return [...named.values()]
+    .filter(names => names.length > 1)
+    .map(names =>
+      finding(
+        "warn",
+        "token",
+        `${names.join(" and ")} have the same token: each of them keeps to the rate by itself, so that together they can pass it, and every record is stored once for each. Keep one of them.`,
+      ),
+    )
 }

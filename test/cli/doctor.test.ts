@@ -98,7 +98,7 @@ describe("doctor", () => {
       })
       expect(away.code).toBe(1)
       expect(marked(away, "fail")).toEqual([expect.stringMatching(/fail {2}database: .*ECONNREFUSED/)])
-      expect(away.stdout).toContain("default/payouts list: /api/v1/payout/get-all")
+      expect(away.stdout).toMatch(/default API: was not asked: the database does not tell/)
       expect(`${refused.stdout}${away.stdout}`).not.toMatch(/another-token|secret-password/)
     }),
   )
@@ -122,7 +122,7 @@ describe("doctor", () => {
         expect.stringMatching(/configuration: PAYCOMBAT_SCHEDULE/),
       ])
       expect(malformed.stdout).not.toContain("secret-host")
-      expect(malformed.stdout).toContain("default/payouts list: /api/v1/payout/get-all")
+      expect(malformed.stdout).toMatch(/default API: was not asked: the database does not tell/)
       const streamless = yield* run(["doctor", "--stream", "refunds"])
       expect([streamless.code, streamless.stdout]).toEqual([2, ""])
       expect(linesOf(streamless.stderr)).toEqual([expect.stringContaining("no stream refunds")])
@@ -168,6 +168,13 @@ describe("doctor", () => {
         PAYCOMBAT_TOKEN_EU: "a-wrong-one",
         PAYCOMBAT_TOKEN_APAC: sandbox.token,
       })
+      expect(ended.stdout).not.toContain("have the same token")
+      const twice = yield* run(["doctor", "--stream", "payouts"], {
+        PAYCOMBAT_ACCOUNTS: "eu,apac",
+        PAYCOMBAT_TOKEN_EU: sandbox.token,
+        PAYCOMBAT_TOKEN_APAC: sandbox.token,
+      })
+      expect(twice.stdout).toContain("token: eu and apac have the same token")
       expect(ended.code).toBe(1)
       expect(marked(ended, "fail")).toEqual([expect.stringMatching(/eu token: .*PAYCOMBAT_TOKEN_EU/)])
       expect(ended.stdout).toContain("apac/payouts list: /api/v1/payout/get-all")

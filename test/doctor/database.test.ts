@@ -206,16 +206,21 @@ describe.concurrent("a database that is not right", () => {
     }),
   )
 
-  it.scopedLive("because there is none: says what to do, and the API is looked at", () =>
-    Effect.gen(function* () {
-      const database = Redacted.make("postgres://owner:secret-password@127.0.0.1:1/warehouse")
-      const examination = yield* examined(yield* sandboxOf, { database, only: ["payouts"] })
-      expect(linesOf(examination, "database")).toEqual([
-        expect.stringMatching(/^fail .*ECONNREFUSED.*DATABASE_URL/),
-      ])
-      expect(linesOf(examination, "list", "payouts")[0]).toMatch(/^pass /)
-      expect(JSON.stringify(examination)).not.toContain("secret-password")
-    }),
+  it.scopedLive(
+    "because it does not answer: says what to do, and does not ask the API, which a run may be asking",
+    () =>
+      Effect.gen(function* () {
+        const database = Redacted.make("postgres://owner:secret-password@127.0.0.1:1/warehouse")
+        const examination = yield* examined(yield* sandboxOf, { database, only: ["payouts"] })
+        expect(linesOf(examination, "database")).toEqual([
+          expect.stringMatching(/^fail .*ECONNREFUSED.*DATABASE_URL/),
+        ])
+        expect(linesOf(examination, "API")).toEqual([
+          expect.stringMatching(/^warn was not asked: .*its rate/),
+        ])
+        expect(examination.requests).toBe(0)
+        expect(JSON.stringify(examination)).not.toContain("secret-password")
+      }),
   )
 
   it.scopedLive("because its password is wrong, or it does not exist", () =>
@@ -285,6 +290,32 @@ describe.concurrent("a database that is not right", () => {
       const examination = yield* examined(yield* sandboxOf, { database: ownerUrl, only: [] })
       expect(linesOf(examination, "migrations")).toEqual([expect.stringMatching(/^fail .*newer version/)])
     }),
+  )
+})
+
+describe.concurrent("accounts", () => {
+  it.scopedLive(
+    "are examined under their lease while migrations are pending, and not while a run holds them",
+    () =>
+      Effect.gen(function* () {
+        const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
+        const sandbox = yield* sandboxOf
+        yield* sqlOn(ownerUrl, "DELETE FROM sync.migrations WHERE id = (SELECT max(id) FROM sync.migrations)")
+        const free = yield* examined(sandbox, { database: ownerUrl, only: ["payouts"] })
+        expect(linesOf(free, "list", "payouts")[0]).toMatch(/^pass /)
+        yield* sqlOn(
+          ownerUrl,
+          `UPDATE sync.leases SET run_id = gen_random_uuid(), holder = 'another:1', expires_at = now() + interval '1 hour'
+         WHERE stream = '*'`,
+        )
+        const held = yield* examined(sandbox, { database: ownerUrl, only: ["payouts"] })
+        expect(linesOf(held, "API")).toEqual([expect.stringMatching(/^warn was not asked: .*another:1/)])
+        expect(held.requests).toBe(0)
+        yield* sqlOn(ownerUrl, "ALTER TABLE sync.leases DROP COLUMN paused_until")
+        const old = yield* examined(sandbox, { database: ownerUrl, only: ["payouts"] })
+        expect(linesOf(old, "API")).toEqual([expect.stringMatching(/^warn was not asked: .*migrate/)])
+        expect(old.requests).toBe(0)
+      }),
   )
 })
 
