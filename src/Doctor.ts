@@ -2,9 +2,9 @@ import { Effect } from "effect"
 import { accountsNamed, serveSettings } from "./App.ts"
 import { type AccountSettings, type DatabaseSettings, database } from "./Config.ts"
 import { counted } from "./counted.ts"
-import { withAccount } from "./doctor/account.ts"
+import { groundOf, withAccount } from "./doctor/account.ts"
 import { examineContact } from "./doctor/contact.ts"
-import { examineDatabase, type Ground, type Opened } from "./doctor/database.ts"
+import type { Opened } from "./doctor/database.ts"
 import { type Drift, driftOf, isFieldName } from "./doctor/drift.ts"
 import { type Finding, finding, type Level, Listener, worst } from "./doctor/Finding.ts"
 import { type Listed, listFindings, lookAt } from "./doctor/list.ts"
@@ -243,12 +243,10 @@ export const examine = (subject: Subject) =>
       )
     const lists = subject.allStreams.filter(isList).map(({ name }) => name)
     const work = Effect.gen(function* () {
-      for (const line of yield* settingsFindings(subject.problems, lists, subject.isNaming))
-        yield* found(line)
+      const settings = yield* settingsFindings(subject.problems, lists, subject.isNaming)
+      for (const line of [...settings, ...sharedTokenFindings(subject.accounts)]) yield* found(line)
       const isConfigured = checks.every(({ level }) => level !== "fail")
-      for (const line of sharedTokenFindings(subject.accounts)) yield* found(line)
-      const unreadable: Ground = subject.problems.length > 0 ? "away" : "none"
-      const ground = subject.database === undefined ? unreadable : yield* examineDatabase(subject.database)
+      const ground = yield* groundOf(subject)
       const opened = typeof ground === "object" ? ground : undefined
       const streams: Array<StreamReport> = []
       for (const account of subject.accounts) {

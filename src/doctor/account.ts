@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto"
 import { Effect } from "effect"
+import type { DatabaseSettings } from "../Config.ts"
 import { makeHolding } from "../Holding.ts"
 import { type Account, type Client, make } from "../paycombat/Client.ts"
 import { reading } from "../warehouse/Database.ts"
 import { ACCOUNT } from "../warehouse/Lease.ts"
-import type { Ground, Opened } from "./database.ts"
+import { examineDatabase, type Ground, type Opened } from "./database.ts"
 import { finding, Listener } from "./Finding.ts"
 
 /** An account for the time of its examination: its rate is for one process at a time, so a run and `doctor` take turns. */
@@ -16,7 +17,7 @@ const LEASE_SECONDS = 30
 
 const AWAY =
   "the database does not tell whether a run asks the API about this account now, and both together could pass its rate." +
-  " Mend the database first."
+  " See the lines about the database, and run doctor again once it answers."
 
 /** Whether runs can hold accounts there: a database without our tables has seen none. */
 const hasLeases = (sql: Opened["sql"]) =>
@@ -66,3 +67,12 @@ export const withAccount = <A, R>(
       Effect.catchAll(holding.lost(lease), ({ message }) => notAsked(message)),
     )
   }).pipe(Effect.scoped)
+
+/** Examines the database of an examination whose settings may be wrong. */
+export const groundOf = (subject: {
+  readonly database: DatabaseSettings | undefined
+  readonly problems: ReadonlyArray<string>
+}) =>
+  subject.database === undefined
+    ? Effect.succeed<Ground>(subject.problems.length > 0 ? "away" : "none")
+    : examineDatabase(subject.database)

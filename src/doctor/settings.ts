@@ -91,7 +91,7 @@ export const sharedTokenFindings = (
       finding(
         "warn",
         "token",
-        `${names.join(" and ")} have the same token: each of them keeps to the rate by itself, so that together they can pass it, and every record is stored once for each. Keep one of them.`,
+        `${names.join(" and ")} have the same token: each of them keeps to the rate by itself, so that together they can pass it, and every record is stored once for each. See which of them is needed, and remove the others.`,
       ),
     )
 }
