@@ -1,6 +1,7 @@
 import type { PgTable } from "drizzle-orm/pg-core"
 import { Either, ParseResult, type Schema, SchemaAST } from "effect"
 import type { Documented } from "./Documented.ts"
+import { timeOfChange } from "./instant.ts"
 import type { Json, JsonObject } from "./Json.ts"
 import { misplacedIn } from "./objects.ts"
 import { menderOf, type Problem, type Unread } from "./optional.ts"
@@ -199,9 +200,11 @@ export const defineStream = <Source extends ListSource | LookupSource, A, I>({
     ...declared,
     record,
     decode: value =>
-      Either.map(decode(value), ({ read, unread }) =>
-        unread.length === 0 ? normalize(read) : { ...normalize(read), unread },
-      ),
+      Either.map(decode(value), ({ read, unread }) => {
+        const normalized = normalize(read)
+        const sourceUpdatedAt = timeOfChange(normalized.sourceUpdatedAt)
+        return { ...normalized, sourceUpdatedAt, ...(unread.length === 0 ? {} : { unread }) }
+      }),
   }
 }
 

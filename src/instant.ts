@@ -46,3 +46,15 @@ export const instantMillis = (value: unknown): number | null => {
   const millis = text === undefined ? Number.NaN : Date.parse(text)
   return Number.isNaN(millis) ? null : millis
 }
+
+/**
+ * Times up to here mean "none": many programs write an unset time as the zero of their clock, in some time zone
+ * (assumed of this API: `1970-01-01T00:00:00Z` and `0001-01-01T00:00:00Z`). PayCombat has no record of that age.
+ */
+const UNSET_MILLIS_MAX = 86_400_000
+
+/** A record's time of change for the order of its versions; null where it is a clock's zero and says nothing. */
+export const timeOfChange = (time: string | null): string | null => {
+  const millis = instantMillis(time)
+  return millis !== null && millis <= UNSET_MILLIS_MAX ? null : time
+}

@@ -9,6 +9,8 @@ const WAYS = {
   null: { updated_at: null },
   empty: { updated_at: "" },
   unreadable: { updated_at: "yesterday" },
+  "a clock's zero": { updated_at: "1970-01-01T00:00:00.000Z" },
+  "the first day of all": { updated_at: "0001-01-01T00:00:00Z" },
   renamed: { updated_at: undefined, updatedAt: "2026-02-01T00:00:00.000Z" },
 } as const
 
