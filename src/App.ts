@@ -43,7 +43,7 @@ import type { SyncSummary } from "./warehouse/Summary.ts"
 export { ConfigurationError, LeaseError, WarehouseError } from "./Errors.ts"
 export { Progress, type StreamProgress } from "./Progress.ts"
 export { telemetry } from "./Telemetry.ts"
-export { upToDate } from "./UpToDate.ts"
+export { upToDate, withoutTables } from "./UpToDate.ts"
 export {
   configuredExisting,
   configuredWarehouse,

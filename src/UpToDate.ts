@@ -1,8 +1,23 @@
 import { Effect } from "effect"
 import { counted } from "./counted.ts"
 import { ConfigurationError, type WarehouseError } from "./Errors.ts"
-import { Warehouse } from "./warehouse/Database.ts"
+import { reading, Warehouse } from "./warehouse/Database.ts"
 import { migrate, pendingMigrations } from "./warehouse/migrator.ts"
+
+/** The sentence for a given Postgres without tables of this program; undefined where it has some, or is the embedded one. */
+export const withoutTables: Effect.Effect<string | undefined, WarehouseError, Warehouse> = Effect.gen(
+  function* () {
+    const { sql, isEmbedded } = yield* Warehouse
+    if (isEmbedded) return undefined
+    const [found] = yield* reading(
+      () => sql<[{ isMade: boolean; name: string }]>`
+        SELECT to_regclass('sync.stream_runs') IS NOT NULL AS "isMade", current_database() AS name`,
+    )
+    return found.isMade
+      ? undefined
+      : `Nothing was synced yet: the database ${found.name} (DATABASE_URL) holds no tables of paycombat-sync`
+  },
+)
 
 /**
  * Makes sure that the tables and views are the program's. The embedded database is brought up to date by
@@ -17,6 +32,8 @@ export const upToDate = (
     const { migrations, views } = yield* pendingMigrations(sql)
     if (migrations.length + views.length === 0) return
     if (!isEmbedded && !isMigrating) {
+      const empty = yield* withoutTables
+      if (empty !== undefined) return yield* new ConfigurationError({ message: `${empty}: ${remedy}.` })
       return yield* new ConfigurationError({
         message:
           `The database is not up to date (${migrations.length} migrations and ${views.length} views to go):` +

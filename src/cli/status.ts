@@ -137,15 +137,26 @@ const judge = (options: Options) =>
         ...verdictLines(verdicts),
       ].join("\n"),
     )
-  }).pipe(Effect.provide(App.configuredExisting))
+  })
+
+/** Prints that there is nothing to judge yet. */
+const nothing = (options: Options, message: string) =>
+  Effect.gen(function* () {
+    process.exitCode = 1
+    if (!options.json) return yield* print(message)
+    yield* say(message)
+    yield* printJson([])
+  })
 
 /** Prints how each stream of each account stands; sets the exit code to 1 where figures are not to be trusted. */
 export const run = (options: Options) =>
   Effect.gen(function* () {
     const missing = yield* App.missingWarehouse(yield* Config.database)
-    if (Option.isNone(missing)) return yield* judge(options)
-    process.exitCode = 1
-    if (!options.json) return yield* print(missing.value)
-    yield* say(missing.value)
-    yield* printJson([])
+    if (Option.isSome(missing)) return yield* nothing(options, missing.value)
+    yield* Effect.gen(function* () {
+      const empty = yield* App.withoutTables
+      yield* empty === undefined
+        ? judge(options)
+        : nothing(options, `${empty}. Run \`paycombat-sync migrate\`, then \`paycombat-sync sync\`.`)
+    }).pipe(Effect.provide(App.configuredExisting))
   })

@@ -40,6 +40,23 @@ const marked = (stdout: string) => linesOf(stdout).filter(line => line.startsWit
 const STREAMS = ["checkouts", "customers", "payouts", "transactions", "wallet_readiness", "wallets"]
 
 describe.concurrent("status", () => {
+  it.scopedLive("says of a given database without tables that nothing was synced yet, and exits with 1", () =>
+    Effect.gen(function* () {
+      const { ownerUrl } = yield* testDatabase()
+      const { run } = yield* cli({ PAYCOMBAT_TOKEN: "t", ...databaseEnvironment(ownerUrl) })
+      const line =
+        /^Nothing was synced yet: the database \S+ \(DATABASE_URL\) holds no tables of paycombat-sync/
+      const status = yield* run(["status"])
+      expect([status.code, status.stdout, status.stderr]).toEqual([1, expect.stringMatching(line), ""])
+      const json = yield* run(["status", "--json"])
+      expect([json.code, json.stdout, json.stderr]).toEqual([1, "[]\n", expect.stringMatching(line)])
+      // Other commands have nothing to read from.
+      const rejects = yield* run(["rejects", "list"])
+      expect([rejects.code, rejects.stdout]).toEqual([2, ""])
+      expect(rejects.stderr).toContain("Nothing was synced yet")
+    }),
+  )
+
   it.scopedLive("exits with 0 over fresh figures only, and says in words what is the matter otherwise", () =>
     Effect.gen(function* () {
       const { run, sandbox, sql, sync } = yield* parts
