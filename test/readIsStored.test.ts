@@ -1,6 +1,9 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { bench, streamOf } from "./support/warehouse.ts"
+import { start } from "../src/sandbox/Sandbox.ts"
+import { connect } from "../src/warehouse/Database.ts"
+import { runSql, testDatabase } from "./support/postgres.ts"
+import { bench, benchOf, MIGRATED, SMALL, streamOf } from "./support/warehouse.ts"
 
 /** What was read is stored, or the stream fails: whatever somebody put into the database. */
 
@@ -54,15 +57,16 @@ describe.concurrent("rows that Postgres does not keep", () => {
 
   it.scopedLive("are the same where array_nulls is off for the database", () =>
     Effect.gen(function* () {
-      const { sql, sync, value } = yield* bench({ transactions: 20 })
-      const [{ name }] = (yield* Effect.promise(() => sql`SELECT current_database() AS name`)) as unknown as [
-        { name: string },
-      ]
-      yield* Effect.promise(() => sql.unsafe(`ALTER DATABASE "${name}" SET array_nulls = off`))
-      yield* Effect.promise(
-        () => sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-          WHERE datname = current_database() AND pid <> pg_backend_pid()`,
-      )
+      const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
+      const off =
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET array_nulls = off', current_database()); END $$"
+      yield* Effect.promise(() => runSql(ownerUrl, off))
+      // Connections that were made before keep their own setting.
+      const { sync, value } = benchOf({
+        sql: yield* connect(ownerUrl),
+        sandbox: yield* start({ ...SMALL, transactions: 20 }),
+      })
+      expect(yield* value("SELECT current_setting('array_nulls') AS setting")).toBe("off")
       const { status } = streamOf(yield* sync({ only: ["transactions"] }), "transactions")
       expect(status).toBe("complete")
       expect(
