@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto"
 import { hostname } from "node:os"
 import type * as HttpClient from "@effect/platform/HttpClient"
-import { Cause, Duration, Effect, Exit } from "effect"
+import { Cause, Duration, Effect, Exit, Schedule } from "effect"
 import type postgres from "postgres"
 import { runAccount } from "./AccountRun.ts"
 import { booking } from "./Booking.ts"
@@ -15,8 +15,8 @@ import { countRun } from "./Metrics.ts"
 import type { Stream } from "./Stream.ts"
 import { VERSION } from "./version.ts"
 import { retryTransient, Warehouse, whileOpen } from "./warehouse/Database.ts"
-import { ACCOUNT, type Acquired, type Held } from "./warehouse/Lease.ts"
-import { finishRun, startRun } from "./warehouse/Ledger.ts"
+import { ACCOUNT, type Acquired, type Held, type Name } from "./warehouse/Lease.ts"
+import { finishRun, keepWaiting, startRun } from "./warehouse/Ledger.ts"
 import { pruneLedger } from "./warehouse/pruning.ts"
 import { type SyncSummary, summaryOf } from "./warehouse/Summary.ts"
 import { dueWork } from "./warehouse/urgent.ts"
@@ -56,6 +56,8 @@ const inTurn = (sql: postgres.Sql): Effect.Semaphore => {
 
 /** Times that a run takes its account again for work that came while it gave the account back. */
 const LATE_ROUNDS_MAX = 10
+/** How often a run that waits for an account says that it is alive. */
+const ALIVE_EVERY = "1 second"
 
 /** Prunes the ledger. A run that is done stays done where that fails. */
 const tidied = (sql: postgres.Sql): Effect.Effect<void> =>
@@ -119,15 +121,22 @@ const runOn = (
           )
         }
       }).pipe(inTurn(sql).withPermits(1))
+    /** The lease of an account once its holder gives it back; this run may hold none meanwhile, and is alive all the same. */
+    const waitFor = (name: Name) =>
+      Effect.gen(function* () {
+        const alive = Effect.ignore(keepWaiting(sql, runId, leaseSeconds))
+        yield* Effect.forkScoped(Effect.repeat(alive, Schedule.spaced(ALIVE_EVERY)))
+        const lease = yield* holding.takeWithin(name, Duration.infinity)
+        yield* alive
+        return lease
+      }).pipe(Effect.scoped)
     const work = Effect.forEach(
       accounts,
       account => {
         const lease = taken.held.find(lease => lease.account === account.name)
         if (lease !== undefined) return runWith(account, lease)
         const name = { account: account.name, stream: ACCOUNT }
-        return wait
-          ? Effect.flatMap(holding.takeWithin(name, Duration.infinity), lease => runWith(account, lease))
-          : Effect.void
+        return wait ? Effect.flatMap(waitFor(name), lease => runWith(account, lease)) : Effect.void
       },
       { concurrency: "unbounded", discard: true },
     )

@@ -35,13 +35,29 @@ export const startRun = (
   )
 
 /**
+ * Keeps a run that waits for an account, and may hold no lease meanwhile, from being booked as dead for so many seconds
+ * more; a run that was booked so is running again.
+ */
+export const keepWaiting = (
+  sql: postgres.Sql,
+  runId: string,
+  seconds: number,
+): Effect.Effect<void, WarehouseError> =>
+  attempt(async () => {
+    await sql`
+      UPDATE sync.runs
+      SET waits_until = clock_timestamp() + make_interval(secs => ${seconds}), status = 'running', finished_at = NULL
+      WHERE run_id = ${runId} AND status IN ('running', 'dead')`
+  })
+
+/**
  * Books as dead the runs that nobody is at work on any more: killed before their first stream was begun, or after
  * their last was done; or whose streams were taken over, and booked, by several at once.
  */
 const buryRuns = async (sql: postgres.Sql, ownRunId: string): Promise<void> => {
   await sql`
     UPDATE sync.runs AS r SET status = 'dead', finished_at = clock_timestamp()
-    WHERE status = 'running' AND run_id <> ${ownRunId}
+    WHERE status = 'running' AND run_id <> ${ownRunId} AND coalesce(waits_until < clock_timestamp(), true)
       AND NOT EXISTS (SELECT FROM sync.leases AS l WHERE l.run_id = r.run_id AND l.expires_at > clock_timestamp())
       AND NOT EXISTS (SELECT FROM sync.stream_runs AS s WHERE s.run_id = r.run_id AND s.status = 'running')`
 }

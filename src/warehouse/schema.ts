@@ -30,6 +30,8 @@ export const runs = sync.table("runs", {
   host: text("host").notNull(),
   processId: integer("process_id").notNull(),
   version: text("version").notNull(),
+  /** Until when a run that holds no lease, since it waits for another run, is not taken for dead. */
+  waitsUntil: instant("waits_until"),
 })
 
 export const streamRuns = sync.table(

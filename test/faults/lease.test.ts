@@ -3,6 +3,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect, Either, Fiber } from "effect"
 import type postgres from "postgres"
 import { acquire, fenced, release, renew } from "../../src/warehouse/Lease.ts"
+import { startRun } from "../../src/warehouse/Ledger.ts"
 import { fixtureOf } from "../support/conformance.ts"
 import {
   accountOf,
@@ -103,6 +104,29 @@ describe("two runs at once", () => {
       yield* letGo
       expect((yield* Fiber.join(first)).status).toBe("complete")
       expect((yield* Fiber.join(second)).status).toBe("complete")
+    }),
+  )
+
+  it.scopedLive("with `wait`: the second is not taken for dead while it waits, also where it was begun", () =>
+    Effect.gen(function* () {
+      const { sql, sync, sandbox, rows } = yield* bench({})
+      const runId = randomUUID()
+      const claim = { streams: [{ account: "b", stream: "*" }], runId, holder: "another", leaseSeconds: 30 }
+      const { held } = yield* acquire(sql, claim)
+      const accounts = ["a", "b"].map(name => accountOf(sandbox, { name }))
+      const waiting = yield* Effect.fork(sync({ only: ["payouts"], accounts, wait: true }))
+      const row = rows("SELECT status FROM sync.runs WHERE waits_until > clock_timestamp()")
+      const leases = rows(
+        "SELECT 1 AS one FROM sync.leases WHERE account = 'a' AND expires_at > clock_timestamp()",
+      )
+      yield* Effect.all([row, leases]).pipe(
+        Effect.delay("100 millis"),
+        Effect.repeat({ until: ([begun, own]) => begun.length === 1 && own.length === 0 }),
+      )
+      yield* startRun(sql, { runId, host: "other", processId: 1, version: "0" })
+      expect(yield* row).toEqual([{ status: "running" }])
+      yield* release(sql, held)
+      expect((yield* Fiber.join(waiting)).status).toBe("complete")
     }),
   )
 

@@ -1,0 +1,1 @@
+ALTER TABLE "sync"."runs" ADD COLUMN "waits_until" timestamp with time zone;
