@@ -27,8 +27,9 @@ WITH RECURSIVE told AS MATERIALIZED (
   CROSS JOIN LATERAL (SELECT account FROM synced UNION SELECT unnest(told.accounts)) AS known
   LEFT JOIN synced ON synced.account = known.account
 ), stream AS MATERIALIZED (
-  -- Each stream has a table of its name that keeps what was sent, and which run read it.
-  SELECT c.relname::text AS stream
+  -- Each stream has a table of its name that keeps what was sent, and which run read it. A name is of collation "C", by which
+  -- no index of the ledger is sorted.
+  SELECT c.relname::text COLLATE "default" AS stream
   FROM told
   CROSS JOIN pg_class AS c
   JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname = 'warehouse'

@@ -36,3 +36,26 @@ describe("transactions without a direction", () => {
     }),
   )
 })
+
+describe("the verdict on a long ledger", () => {
+  it.scopedLive("looks for a stream's latest runs in the index, and reads no other stream's", () =>
+    Effect.gen(function* () {
+      const sql = yield* testWarehouse()
+      yield* Effect.promise(() =>
+        sql
+          .unsafe(
+            `INSERT INTO sync.stream_runs (run_id, account, stream, mode, status, started_at, finished_at)
+             SELECT gen_random_uuid(), 'a', stream, 'incremental', 'complete', now() - n * interval '1 hour', now()
+             FROM unnest('{payouts,wallets}'::text[]) AS stream, generate_series(1, 2000) AS n; ANALYZE sync.stream_runs`,
+          )
+          .simple(),
+      )
+      const plan = yield* Effect.promise(() => sql.unsafe("EXPLAIN SELECT * FROM analytics.verdict"))
+      const lines = plan.map(row => String(Object.values(row)[0]))
+      expect(lines.filter(line => /Filter: .*stream = stream\.stream/.test(line))).toEqual([])
+      expect(lines.filter(line => /Index Cond: .*stream = stream\.stream/.test(line)).length).toBeGreaterThan(
+        4,
+      )
+    }),
+  )
+})
