@@ -6,6 +6,7 @@ import {
   type DatabaseFacts,
   databaseFacts,
   directoryFacts,
+  foreignDeciders,
   OLDEST_VERSION,
   openSchemas,
   readableByRole,
@@ -161,15 +162,15 @@ const rightsFindings = (facts: DatabaseFacts, isEmbedded: boolean): ReadonlyArra
   return [rights, role]
 }
 
-/** Fails where other logins can plant functions that run with the rights of this one. */
+/** Fails where other logins can plant functions that run with the rights of this one, or decide what is stored. */
 const schemaFindings = (sql: postgres.Sql) =>
-  Effect.map(Effect.either(openSchemas(sql)), looked =>
-    looked._tag === "Left"
-      ? [finding("fail", "schemas", looked.left.message)]
-      : looked.right.length === 0
-        ? [finding("pass", "schemas", "no other login can create in ours, or in one of this login's path.")]
-        : looked.right.map(message => finding("fail", "schemas", `${message}.`)),
-  )
+  Effect.map(Effect.either(Effect.all([openSchemas(sql), foreignDeciders(sql)])), looked => {
+    if (looked._tag === "Left") return [finding("fail", "schemas", looked.left.message)]
+    const found = looked.right.flat()
+    return found.length === 0
+      ? [finding("pass", "schemas", "no other login can create in ours, or in one of this login's path.")]
+      : found.map(message => finding("fail", "schemas", `${message}.`))
+  })
 
 /** Names that are told of a list; how many more there are is said. */
 const NAMES_TOLD = 5

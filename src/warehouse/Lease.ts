@@ -5,6 +5,7 @@ import { LeaseError, type WarehouseError } from "../Errors.ts"
 import type { Row } from "../Stream.ts"
 import { arraysOf, type Transaction, unnestOf } from "./bulk.ts"
 import { attempt, retryUntilInterrupted, sqlState, warehouseError } from "./Database.ts"
+import { refuseInterference } from "./interference.ts"
 
 /**
  * Leases: `acquire`, `renew`, `fenced`, `release`. A stream's lease lets one run at a time write its rows. An account's
@@ -175,7 +176,8 @@ const inTurn = (held: Held): Effect.Semaphore => {
  * lease. `A` must come back the same from JSON. Fibers may share a lease: their transactions wait for each other, but must
  * not be nested.
  *
- * Fails with `LeaseError` when another run took the lease over; then nothing was written.
+ * Fails with `LeaseError` when another run took the lease over, and with `WarehouseError` where a trigger or a rule of others
+ * decides what is stored; then nothing was written.
  */
 export const fenced = <A>(
   sql: postgres.Sql,
@@ -193,6 +195,7 @@ export const fenced = <A>(
         WHERE account = ${held.account} AND stream = ${held.stream} AND fence = ${held.fence} FOR UPDATE`
       if (lease === undefined) throw lost(held)
       if (lease.isDone) return lease.result
+      await refuseInterference(tx)
       const result = await run(tx)
       // At the end, so that a long transaction does not leave with a lease that has run out meanwhile.
       await tx`

@@ -8,6 +8,7 @@ import { arrayLiteral, shapeOf, type Transaction } from "./bulk.ts"
 import { attempt, retryTransient } from "./Database.ts"
 import { bury } from "./erasures.ts"
 import { bookLost } from "./fields.ts"
+import { refuseLostRejects } from "./keptRejects.ts"
 import { fenced, type Held } from "./Lease.ts"
 import { followRemovals, NO_PARTS, type PartCounts, sumOfParts } from "./partRejects.ts"
 import { cutByLength } from "./parts.ts"
@@ -149,6 +150,7 @@ const write =
         bad,
       )
     }
+    await refuseLostRejects(tx, held, records, rejects)
     const { inserted, updated, fieldRejected, itemRejected } = written
     const unchanged = prepared.unchanged + written.unchanged
     const extracted = records.length + erased.length

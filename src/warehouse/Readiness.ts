@@ -2,8 +2,9 @@ import { Effect } from "effect"
 import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../Errors.ts"
 import type { LookupStream, Row } from "../Stream.ts"
-import { arraysOf, lookUpByKey, refuseSwallowed, shapeOf, unnestOf } from "./bulk.ts"
+import { arraysOf, lookUpByKey, refuseAltered, shapeOf, unnestOf } from "./bulk.ts"
 import { reading } from "./Database.ts"
+import { mayAlter } from "./interference.ts"
 import { fenced, type Held } from "./Lease.ts"
 import { BAD_VALUE } from "./versions.ts"
 
@@ -197,10 +198,12 @@ const saveTogether = (
        RETURNING customer_id AS id, (xmax = 0) AS inserted, changed_at = checked_at AS changed`,
       [held.account, held.runId, ...arraysOf(columns, rows)],
     )
-    if (taken.length < answers.length)
-      await refuseSwallowed(tx, shapeOf(stream.table), {
+    if (taken.length < answers.length || (await mayAlter(tx, shapeOf(stream.table))))
+      await refuseAltered(tx, shapeOf(stream.table), {
         rows: rows.map(row => ({ ...row, account: held.account })),
         guard: "t.checked_at < excluded.checked_at",
+        taken: taken.map(({ id }) => ({ account: held.account, customer_id: id })),
+        isOther: `(t.checked_at, t.check_error) IS DISTINCT FROM (excluded.checked_at, excluded.check_error) OR (${isOther})`,
       })
     const states = rows.filter(row => row.is_wallet_ready !== null)
     await tx.unsafe(

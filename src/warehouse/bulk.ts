@@ -2,6 +2,7 @@ import { getTableConfig, type PgTable } from "drizzle-orm/pg-core"
 import type postgres from "postgres"
 import type { ColumnValue, Row } from "../Stream.ts"
 import { NotStored } from "./failures.ts"
+import { mayAlter } from "./interference.ts"
 
 /**
  * Bulk statements over drizzle's tables: rows go as one text array per column through `unnest`. COPY into a
@@ -92,36 +93,50 @@ interface Upsert {
 const areDistinct = (key: ReadonlyArray<string>, rows: ReadonlyArray<Row>): boolean =>
   new Set(rows.map(row => JSON.stringify(key.map(column => row[column])))).size === rows.length
 
+const keyOf = (key: ReadonlyArray<string>, row: Readonly<Record<string, unknown>>): string =>
+  JSON.stringify(key.map(column => String(row[column])))
+
+interface Sent extends Pick<Upsert, "rows" | "guard"> {
+  /** Which of several rows with one key was written, as in `upsert`; absent where no two rows have one key. */
+  readonly preference?: string
+  /** The keys of the rows that Postgres says it took, at least. */
+  readonly taken: ReadonlyArray<Readonly<Record<string, unknown>>>
+  /** When the stored row `t` is not what a row that was taken, `excluded`, makes of it. */
+  readonly isOther: string
+}
+
 /**
- * Throws `NotStored` where one of these rows is neither stored, nor kept out by the guard: what was read must add up to
- * what is kept. Of several rows with one key, which of them had to win is not asked: one must be there.
+ * Throws `NotStored` where one of these rows is neither stored as it was sent, nor kept out by the guard: what was read
+ * must add up to what is kept.
  */
-export const refuseSwallowed = async (
+export const refuseAltered = async (
   tx: Transaction,
   { table, key, types }: Shape,
-  { rows, guard }: Pick<Upsert, "rows" | "guard">,
+  { rows, preference, guard, taken, isOther }: Sent,
 ): Promise<void> => {
-  const byKey = new Map<string, Array<Row>>()
-  for (const row of rows) {
-    const name = JSON.stringify(key.map(column => row[column]))
-    byKey.set(name, [...(byKey.get(name) ?? []), row])
-  }
+  const isTaken = new Set(taken.map(row => keyOf(key, row)))
   const columns = [...types.keys()]
   const typed = columns.map(column => `s."${column}"::${types.get(column)} AS "${column}"`).join(", ")
-  const [found] = await tx.unsafe<Array<{ swallowed: number }>>(
-    `SELECT count(*)::int AS swallowed
-     FROM (SELECT ${typed}, s.is_alone::boolean AS is_alone FROM ${unnestOf([...columns, "is_alone"], 1)}) AS excluded
+  // A trigger that waits for the commit runs before the rows are looked at.
+  await tx`SET CONSTRAINTS ALL IMMEDIATE`
+  const [found] = await tx.unsafe<Array<{ altered: number }>>(
+    `SELECT count(*)::int AS altered
+     FROM (
+       SELECT ${preference === undefined ? "" : `DISTINCT ON (${quoted(key)})`} *
+       FROM (SELECT ${typed}, s.is_taken::boolean AS is_taken, ordinal FROM ${unnestOf([...columns, "is_taken"], 1)}) AS s
+       ${preference === undefined ? "" : `ORDER BY ${quoted(key)}, ${preference}`}
+     ) AS excluded
      LEFT JOIN ${table} AS t ON ${key.map(column => `t."${column}" = excluded."${column}"`).join(" AND ")}
-     WHERE t."${key[0]}" IS NULL OR (excluded.is_alone AND ${guard})`,
+     WHERE t."${key[0]}" IS NULL OR CASE WHEN excluded.is_taken THEN ${isOther} ELSE ${guard} END`,
     arraysOf(
-      [...columns, "is_alone"],
-      Array.from(byKey.values(), ([row, ...others]) => ({ ...row, is_alone: others.length === 0 })),
+      [...columns, "is_taken"],
+      rows.map(row => ({ ...row, is_taken: isTaken.has(keyOf(key, row)) })),
     ),
   )
-  if (found!.swallowed > 0)
+  if (found!.altered > 0)
     throw new NotStored(
-      `Postgres took ${found!.swallowed} of ${byKey.size} rows for ${table} and did not keep them: nothing of this` +
-        " batch was stored. See which trigger or rule that table has, and remove it.",
+      `Postgres took ${found!.altered} of ${rows.length} rows for ${table} and did not keep them as they were sent: nothing` +
+        " of this batch was stored. See which triggers that table has and the types of its columns, and put them right.",
     )
 }
 
@@ -130,7 +145,7 @@ export const refuseSwallowed = async (
  * Two rows of one key in one statement would fail it: the preferred one is written. Only then are rows sorted:
  * wide rows in their thousands do not fit Postgres' sort memory.
  *
- * Throws `NotStored` where Postgres neither kept a row nor holds a version that the guard keeps.
+ * Throws `NotStored` where Postgres neither kept a row as it was sent, nor holds a version that the guard keeps.
  */
 export const upsert = async <A extends postgres.Row = postgres.Row>(
   tx: Transaction,
@@ -150,9 +165,19 @@ export const upsert = async <A extends postgres.Row = postgres.Row>(
      ON CONFLICT (${quoted(key)}) DO UPDATE
      SET ${updates.map(column => `"${column}" = excluded."${column}"`).join(", ")}
      WHERE ${guard}
-     ${returning === undefined ? "" : `RETURNING ${returning}`}`,
+     RETURNING ${[...key.map(column => `t."${column}"`), ...(returning === undefined ? [] : [returning])].join(", ")}`,
     arraysOf(columns, rows),
   )
-  if (taken.count < rows.length) await refuseSwallowed(tx, shape, { rows, guard })
+  if (taken.length < rows.length || (await mayAlter(tx, shape))) {
+    const valuesOf = (row: string) => updates.map(column => `${row}."${column}"`).join(", ")
+    await refuseAltered(tx, shape, {
+      rows,
+      ...(isDistinct ? {} : { preference }),
+      guard,
+      taken,
+      isOther:
+        updates.length === 0 ? "false" : `(${valuesOf("t")}) IS DISTINCT FROM (${valuesOf("excluded")})`,
+    })
+  }
   return taken
 }

@@ -4,6 +4,7 @@ import type postgres from "postgres"
 import type { WarehouseError } from "../Errors.ts"
 import { reading } from "./Database.ts"
 import { excessOfReader, READER_ROLE } from "./grants.ts"
+import { interferences } from "./interference.ts"
 import { schemasOpenToOthers } from "./schemaRights.ts"
 
 /** Looks at a Postgres and changes nothing: what it is, what this login may do there, and what is in the warehouse. */
@@ -77,6 +78,17 @@ export const databaseFacts = (sql: postgres.Sql): Effect.Effect<DatabaseFacts, W
 /** Lists who else may create in our schemas or in those of this login's path, each with the command that ends it. */
 export const openSchemas = (sql: postgres.Sql): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
   reading(() => sql.begin("read only", schemasOpenToOthers) as Promise<ReadonlyArray<string>>)
+
+/** Lists the triggers, rules and policies that decide what our tables store, each with the command that removes it. */
+export const foreignDeciders = (sql: postgres.Sql): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
+  reading(
+    () =>
+      sql.begin("read only", async tx =>
+        (await interferences(tx)).map(
+          ({ name, remedy }) => `${name} can keep rows out or change them: ${remedy}`,
+        ),
+      ) as Promise<ReadonlyArray<string>>,
+  )
 
 /** What the reader's role can read of the tables themselves, which nobody needs to see analytics. */
 export const readableByRole = (sql: postgres.Sql): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>

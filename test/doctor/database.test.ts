@@ -282,6 +282,17 @@ describe.concurrent("a database that is not right", () => {
     }),
   )
 
+  it.scopedLive("because a rule decides what is stored: names it, and the command that removes it", () =>
+    Effect.gen(function* () {
+      const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
+      yield* sqlOn(ownerUrl, "CREATE RULE mine AS ON INSERT TO sync.rejects DO INSTEAD NOTHING")
+      const examination = yield* examined(yield* sandboxOf, { database: ownerUrl })
+      expect(linesOf(examination, "schemas")).toEqual([
+        "fail rule mine on sync.rejects can keep rows out or change them: DROP RULE mine ON sync.rejects.",
+      ])
+    }),
+  )
+
   it.scopedLive("because it was migrated by a newer program", () =>
     Effect.gen(function* () {
       const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
