@@ -47,8 +47,8 @@ const TOO_LONG = `is longer than ${ID_LENGTH_MAX} characters`
 /** Text in a column that an index or a key holds: bounded as an id is, or Postgres would refuse the row. */
 export const Indexed = Text.pipe(Schema.maxLength(ID_LENGTH_MAX, { message: () => TOO_LONG }))
 
-/** A code, such as a currency's, that must not be empty. */
-export const Code = Indexed.pipe(Schema.minLength(1, { message: () => "is empty" }))
+/** A code, such as a currency's, that must not be empty; blank text counts as empty. */
+export const Code = Indexed.pipe(Schema.filter(text => !isBlank(text), { message: () => "is empty" }))
 
 /** An opaque, non-empty id (D: treat every id as opaque text). */
 export const Id = Code
@@ -140,11 +140,8 @@ export const maybe = <A, I>(field: Schema.Schema<A, I>) =>
     { default: () => null },
   )
 
-/** A name that may be missing, null or empty (assumed: no id and no currency is the empty text); null in the row. */
-export const name = Schema.optionalWith(
-  orNull(Indexed, value => value === ""),
-  { default: () => null },
-)
+/** A name that may be missing, null or empty (assumed: no id and no currency is blank text); null in the row. */
+export const name = Schema.optionalWith(orNull(Indexed, isBlank), { default: () => null })
 
 /** A `?null` field that may be missing. */
 export const loose = Schema.optionalWith(Loose, { default: () => null })

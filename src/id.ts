@@ -3,6 +3,6 @@
 /** Longest id in characters. Documented ids have 20 to 64 (D); a b-tree key takes 2,700 bytes. */
 export const ID_LENGTH_MAX = 300
 
-/** Whether a text can be a key: of a row, of a reject, of what a pass has seen. */
+/** True if a text can be a key: of a row, of a reject, of what a pass has seen. Blank text cannot. */
 export const isId = (text: string): boolean =>
-  text !== "" && text.length <= ID_LENGTH_MAX && !text.includes("\u0000") && text.isWellFormed()
+  text.trim() !== "" && text.length <= ID_LENGTH_MAX && !text.includes("\u0000") && text.isWellFormed()

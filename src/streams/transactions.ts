@@ -1,7 +1,7 @@
 import { sql } from "drizzle-orm"
 import { boolean, index, primaryKey, text } from "drizzle-orm/pg-core"
 import { Schema } from "effect"
-import { Amount, Code, Flag, Id, Instant, loose, maybe, name, Text } from "../Fields.ts"
+import { Amount, Code, Flag, Id, Indexed, Instant, loose, maybe, name, Text } from "../Fields.ts"
 import { defineStream } from "../Stream.ts"
 import { account, amount, finite, instant, recordColumns, warehouse } from "../warehouse/columns.ts"
 
@@ -17,8 +17,8 @@ const Transaction = Schema.Struct({
   fees_including_tax: maybe(Amount),
   net_amount: maybe(Amount),
   event_id: loose,
-  event_type: Text,
-  event_name: maybe(Text),
+  event_type: Indexed,
+  event_name: maybe(Indexed),
   event_description: maybe(Text),
   scope: maybe(Text),
   customer_id: name,
