@@ -65,12 +65,13 @@ const UNPROVEN =
 
 /**
  * Whether a pass that came to its end was shown the whole list. Pages that were proven to adjoin leave nothing
- * out, whatever the API states; of others the stated total decides, and fails the stream where it says more.
+ * out, whatever the API states; of others the stated total decides, and fails the stream where it says more. A total
+ * below what was read proves nothing: it counts something else, such as the records of a page.
  */
 const holdsAll = (contract: Contract, { name }: ListStream, listed: number, stated: number | undefined) => {
   if (contract.pagingProven) return Effect.succeed(true)
-  if (stated === undefined) return Effect.succeed(listed <= contract.pageSize)
-  if (stated <= listed) return Effect.succeed(true)
+  if (stated === undefined || stated <= listed)
+    return Effect.succeed(stated === listed || listed <= contract.pageSize)
   return Effect.fail(
     new EndpointError({
       reason: "contract",

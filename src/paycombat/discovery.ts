@@ -176,7 +176,7 @@ const tryPath = (
         at: list.at,
         ids: list.records.map(record => idOf(source, record)),
         askedWith,
-        isAllStated: list.total === list.records.length || list.pageCount === 1,
+        list,
       },
       configured,
     )
@@ -184,7 +184,13 @@ const tryPath = (
   })
 
 /** An empty list, where the answer says that there is nothing but has no list to say it with. */
-const EMPTY: FoundList = { at: "data", records: [], total: undefined, pageCount: undefined }
+const EMPTY: FoundList = {
+  at: "data",
+  records: [],
+  total: undefined,
+  pageCount: undefined,
+  more: undefined,
+}
 
 const isNothing = (error: AccountError | EndpointError): boolean =>
   error._tag === "EndpointError" && error.saysNothing === true

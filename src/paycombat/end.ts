@@ -41,9 +41,11 @@ export type Ending =
 
 /**
  * Proves the end of a list, or answers how it goes on. It is the end where the last page still answers, and no record is
- * found on the pages beyond, on the pages that are hinted at, or right behind the last record.
+ * found on the pages beyond, on the pages that are hinted at, or right behind the last record, and the last page does not say
+ * that more records follow.
  *
- * Fails with `unavailable` where records are found and the page still has none of them: it may be back in a later run.
+ * Fails with `unavailable` where records are found, or announced, and the page still has none of them: it may be back in a
+ * later run.
  * Fails with `contract` where pages are shorter than asked for and do not adjoin any more.
  */
 export const judgeEnd = (
@@ -80,7 +82,8 @@ export const judgeEnd = (
     const isGone =
       witness?.ids.length === 0 &&
       (last.number === 1 || (yield* read(last.number - 1, size)).ids.length === 0)
-    if (later === undefined && !isGap && !isGone) return { is: "end", witness }
+    const promise = promiseOf(witness, got)
+    if (later === undefined && !isGap && !isGone && promise === undefined) return { is: "end", witness }
 
     const again = yield* read(number, size)
     if (hasNews(again)) return { is: "there", page: again }
@@ -95,9 +98,22 @@ export const judgeEnd = (
         : `a record stands right behind page ${last.number}`
       : later !== undefined
         ? `page ${later} holds records`
-        : `page ${last.number} held records, and is not there either`
+        : isGone
+          ? `page ${last.number} held records, and is not there either`
+          : `page ${Math.max(1, last.number)} says that more records follow (${promise})`
     return yield* Effect.fail(missingPage(contract, number, sayingNothing(again), evidence))
   })
+
+/**
+ * The field by which the last page, or the first of a list that held no record, says that more records follow. An API
+ * that says so even of an empty page beyond the last says it of every page, which tells nothing.
+ */
+const promiseOf = (witness: ReadPage | undefined, got: ReadPage | undefined) => {
+  const page = witness ?? got
+  const isSaidOfNothing = witness !== undefined && got?.ids.length === 0 && typeof got.more === "string"
+  if (typeof page?.more !== "string" || isSaidOfNothing) return undefined
+  return page.more
+}
 
 /** How a page without new records was answered, in words that go on after "page 7". */
 export const sayingNothing = ({ absence, ids }: ReadPage): string =>

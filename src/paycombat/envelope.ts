@@ -22,6 +22,11 @@ export interface FoundList {
   readonly total: number | undefined
   /** Number of pages as the answer states it. A claim, not a proof. */
   readonly pageCount: number | undefined
+  /**
+   * Name of the field by which the answer says that more records follow, such as `has_more` or `next_cursor`; false where
+   * it says that none do; undefined where it says nothing of it. A claim, not a proof.
+   */
+  readonly more: string | false | undefined
 }
 
 /**
@@ -206,10 +211,22 @@ const TOTAL = new Set(
 const PAGE_COUNT = new Set(
   "totalpage totalpages pagecount pagescount pages lastpage numpages numberofpages maxpage".split(" "),
 )
-const ABOUT_PAGING = new Set("pagination paging paginator page pageinfo meta metadata".split(" "))
+const ABOUT_PAGING = new Set(
+  "pagination paging paginator page pageinfo meta metadata link links cursor cursors responsemetadata".split(
+    " ",
+  ),
+)
+/** True, a cursor, a link or a number where more records follow. */
+const MORE = new Set(
+  "hasmore hasmoredata hasmorepages hasmorerecords hasmoreitems hasmoreresults moreavailable hasnext hasnextpage next nextpage nextpageurl nextpagelink nextpagetoken nexttoken nextcursor nextlink nexturl nexthref nextoffset nextid continuationtoken".split(
+    " ",
+  ),
+)
+/** True where none follow. */
+const LAST = new Set("last islast islastpage isend islastpagereached endofresults".split(" "))
 const plain = (key: string) => key.toLowerCase().replace(/[_-]/g, "")
 
-/** Sizes stated beside the list, or beside an envelope around it; the nearest counts. */
+/** Sizes stated beside the list, or beside an envelope around it; the nearest counts. A sign of more counts anywhere. */
 const statedSize = (body: Json, at: string) => {
   const around: Array<JsonObject> = []
   let value: Json | undefined = body
@@ -221,7 +238,26 @@ const statedSize = (body: Json, at: string) => {
     around.unshift(value, ...about)
     value = value[key]
   }
-  return { total: firstCount(around, TOTAL), pageCount: firstCount(around, PAGE_COUNT) }
+  return {
+    total: firstCount(around, TOTAL),
+    pageCount: firstCount(around, PAGE_COUNT),
+    more: moreOf(around.flatMap(Object.entries)),
+  }
+}
+
+const moreOf = (stated: ReadonlyArray<readonly [name: string, value: Json]>): string | false | undefined => {
+  const claims = stated.flatMap(([name, value]) => {
+    if (LAST.has(plain(name)) && typeof value === "boolean") return [{ name, isMore: !value }]
+    return MORE.has(plain(name)) ? [{ name, isMore: pointsOn(value) }] : []
+  })
+  return claims.length === 0 ? undefined : (claims.find(({ isMore }) => isMore)?.name ?? false)
+}
+
+/** Whether a value points to more records. Some APIs write a missing one as text. */
+const pointsOn = (value: Json): boolean => {
+  if (isJsonObject(value)) return Object.values(value).some(pointsOn)
+  if (typeof value === "string") return !/^\s*(|0|no|false|null|none|undefined)\s*$/i.test(value)
+  return Array.isArray(value) ? value.length > 0 : Boolean(value)
 }
 
 const firstCount = (objects: ReadonlyArray<JsonObject>, names: ReadonlySet<string>): number | undefined => {

@@ -156,6 +156,7 @@ const absentPage = (at: string, readAt: Date, absence: string): ReadPage => ({
   share: undefined,
   total: undefined,
   pageCount: undefined,
+  more: undefined,
 })
 
 const absenceOf = ({ reason, status }: EndpointError): string => {

@@ -188,7 +188,7 @@ const startPass = (
       if (last.ids.length < size && last.number === number - 1 && idleRechecks < MAX_IDLE_RECHECKS)
         short = last
       last = { number, ids: got.ids }
-      step = endsAsStated(got, number, size) ? ended(page) : list
+      step = endsAsStated(contract, got, number, size) ? ended(page) : list
       if (short !== NONE) step = recheck(step)
       // A short page may still grow: a run that goes on reads it again.
       return toPage(got, number, got.records, length < size ? number : number + 1)

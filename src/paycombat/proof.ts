@@ -2,7 +2,9 @@ import { Effect } from "effect"
 import { type AccountError, EndpointError } from "../Errors.ts"
 import type { ListSource } from "../Stream.ts"
 import type { Asking, Client } from "./Client.ts"
+import type { FoundList } from "./envelope.ts"
 import { type Addressing, countsRecords, type ReadPage, readPage } from "./listing.ts"
+import { isTooShortForAPage, isWholeBySize, statesMore } from "./stated.ts"
 
 /** Names of the two paging parameters. */
 export type PagingNames = readonly [page: string, size: string]
@@ -28,8 +30,8 @@ export interface FirstPage {
   readonly ids: ReadonlyArray<string>
   /** Names it was asked with; undefined where the bare path was asked. */
   readonly askedWith: PagingNames | undefined
-  /** The answer states that the list has no more than this page. */
-  readonly isAllStated: boolean
+  /** What was answered. */
+  readonly list: FoundList
 }
 
 export interface Paging {
@@ -47,8 +49,9 @@ type Failing<A> = Effect.Effect<A, AccountError | EndpointError>
 /**
  * Finds the paging parameters that take effect: asked for a second page, the API gives one without the first
  * page's first record, or none. Where a list fits one page, halves of it are asked for. The names that are
- * configured are taken as they are. Fails with `contract` where every candidate is ignored, unless the
- * answer states that the first page is all there is.
+ * configured are taken as they are. Fails with `contract` where every candidate is ignored, unless the first page is
+ * shown to be the whole list by a smaller one, or is too short to be anything else. That it states as many records as
+ * it holds shows nothing: it may count the page.
  *
  * Paging is proven where the second page of half the size begins within the first page of the whole size: then
  * pages follow one another without a gap. Otherwise a size may be ignored, and what a page skips cannot be told.
@@ -161,12 +164,25 @@ export const provePaging = (
       return paging(names[1], found, false)
     })
 
+  /** Names with which the first page can be read as the whole list; undefined where it may hold a part only. */
+  const wholeBy = Effect.gen(function* () {
+    if (isTooShortForAPage(first.list, askedSize)) return PAGING_NAMES[0]
+    const half = Math.floor(first.ids.length / 2)
+    if (half === 0 || statesMore(first.list)) return undefined
+    for (const names of PAGING_NAMES) {
+      if (PAGING_NAMES.find(([, sizeParam]) => sizeParam === names[1]) !== names) continue
+      const smaller = yield* pageOn(names, 1, half)
+      if (smaller !== undefined && isWholeBySize(first.list, smaller)) return names
+    }
+    return undefined
+  })
+
   return Effect.gen(function* () {
     if (configured !== undefined) return yield* settle(configured, true)
     for (const names of PAGING_NAMES) if (yield* isPaged(names)) return yield* settle(names, false)
-    // One record, or all records: nothing to tell the parameters apart by, and nothing to lose yet.
-    if (!first.isAllStated && !(first.ids.length === 1 && askedSize > 1)) return yield* ignored(first.path)
-    const [pageParam, sizeParam] = PAGING_NAMES[0]!
+    const whole = yield* wholeBy
+    if (whole === undefined) return yield* ignored(first)
+    const [pageParam, sizeParam] = whole
     const pageSize = first.ids.length
     return { pageParam, sizeParam, firstPage: 1, pageSize, maxPageSize: null, pagingProven: false }
   })
@@ -185,11 +201,16 @@ const CRASHING_ATTEMPTS = 3
 const isCrash = (error: AccountError | EndpointError): boolean =>
   error._tag === "EndpointError" && error.status === 500
 
-const ignored = (path: string) =>
-  Effect.fail(
+const ignored = ({ path, list: { more } }: FirstPage) => {
+  const names = PAGING_NAMES.map(pair => pair.join(",")).join(" ")
+  const sign = typeof more === "string" ? `, and the answer says that more records follow (${more})` : ""
+  return Effect.fail(
     new EndpointError({
       reason: "contract",
       path,
-      message: `GET ${path}: every paging parameter that was tried is ignored (${PAGING_NAMES.map(names => names.join(",")).join(" ")}): put the names of the API's own in PAYCOMBAT_PAGING`,
+      message:
+        `GET ${path}: every paging parameter that was tried is ignored (${names})${sign}:` +
+        " put the names of the API's own in PAYCOMBAT_PAGING",
     }),
   )
+}

@@ -4,7 +4,7 @@ import { type Seen, sayingNothing } from "./end.ts"
 import type { ReadPage } from "./listing.ts"
 import { isSame } from "./loops.ts"
 import { changed, ignoredPaging, missingPage } from "./pagingErrors.ts"
-import { lastPageOf } from "./stated.ts"
+import { isTooShortForAPage, isWholeBySize, lastPageOf, statesMore } from "./stated.ts"
 import type { Checking, Read } from "./suspicion.ts"
 
 /**
@@ -22,6 +22,11 @@ export const judgeRepeat = (
   Effect.gen(function* () {
     const { number, got, last, size } = seen
     if (number > 2 && got.ids.length < size) return true
+    if (!contract.pagingProven && number === 2) {
+      if (statesMore(got)) return yield* Effect.fail(ignoredPaging(contract, number))
+      // A list of so few records that no paging parameter could be told from another.
+      if (isTooShortForAPage(got, size + 1) && isSame((yield* read(1, size + 1)).ids, last.ids)) return true
+    }
     const isOneRecord = last.number * size === 1
     const probe = isOneRecord ? yield* read(1, 2) : yield* read(number * size + 1, 1)
     if (
@@ -36,6 +41,10 @@ export const judgeRepeat = (
       if (hasMoved) return false
       const evidence = `page ${number + 1} holds records`
       return yield* Effect.fail(missingPage(contract, number, sayingNothing(got), evidence))
+    }
+    if (number === 2) {
+      if (isWholeBySize(got, probe)) return true
+      return yield* Effect.fail(ignoredPaging(contract, number))
     }
     // A count that changes with the size asked for is one of this page, not of the list.
     const isOfTheList =

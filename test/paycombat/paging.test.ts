@@ -126,13 +126,15 @@ describe("a stated size is a claim:", () => {
 })
 
 for (const totals of ["total", "meta"] as const) {
-  it.scopedLive(`ignored parameters do no harm where the ${totals} says that the page is everything`, () =>
-    Effect.gen(function* () {
-      const sandbox = yield* startSandbox({ pagingNames: ["seite", "anzahl"], totals, checkouts: 6 })
-      const { ids } = yield* readAll(yield* clientOf(sandbox), "checkouts")
-      expect(ids).toHaveLength(6)
-      expect(unique(ids)).toEqual(truthOf(sandbox, "checkouts"))
-    }),
+  it.scopedLive(
+    `an ignored page number does no harm where the ${totals} says of any size that the page is everything`,
+    () =>
+      Effect.gen(function* () {
+        const sandbox = yield* startSandbox({ pagingNames: ["seite", "limit"], totals, checkouts: 6 })
+        const { ids } = yield* readAll(yield* clientOf(sandbox), "checkouts")
+        expect(ids).toHaveLength(6)
+        expect(unique(ids)).toEqual(truthOf(sandbox, "checkouts"))
+      }),
   )
 }
 
