@@ -21,30 +21,46 @@ export class ProxyInUse extends Context.Reference<ProxyInUse>()("paycombat-sync/
   defaultValue: (): { readonly of: ProxyOf } => ({ of: () => undefined }),
 }) {}
 
-const hostOf = ({ hostname }: URL) => hostname.replace(/^\[|\]$/g, "").toLowerCase()
+/** The variables that are read, each in lower case too. */
+export const PROXY_VARIABLES = ["HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"] as const
+
+/** A host as it compares: no brackets, no dot at its end, and the one spelling of an IPv6 address. */
+const plainHost = (host: string): string => {
+  const bare = host
+    .replace(/^\[|\]$/g, "")
+    .replace(/\.$/, "")
+    .toLowerCase()
+  return isIP(bare) === 6 && URL.canParse(`http://[${bare}]`)
+    ? new URL(`http://[${bare}]`).hostname.slice(1, -1)
+    : bare
+}
 
 const isLoopback = (host: string): boolean =>
   host === "localhost" || host.endsWith(".localhost") || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host)
 
 const defaultPort = (protocol: string) => (protocol === "https:" ? "443" : "80")
 
-/** Whether an entry of NO_PROXY means this host: a name and all below it, an address, a network as `10.0.0.0/8`, or `*`. */
+const isInNetwork = (network: string, bits: string, host: string): boolean => {
+  const kind = isIP(network) === 6 ? "ipv6" : "ipv4"
+  if (isIP(network) === 0 || isIP(host) === 0 || !/^\d+$/.test(bits)) return false
+  if (Number(bits) > (kind === "ipv6" ? 128 : 32)) return false
+  const list = new BlockList()
+  list.addSubnet(network, Number(bits), kind)
+  return list.check(host, isIP(host) === 6 ? "ipv6" : "ipv4")
+}
+
+/**
+ * Whether an entry of NO_PROXY means this host: a name and all below it, an address, both with a port or without (an IPv6
+ * address with a port stands in brackets), a network as `10.0.0.0/8`, which older curl does not know, or `*`.
+ */
 const isExcepted = (entry: string, host: string, port: string): boolean => {
   if (entry === "*") return true
   const [network, bits] = entry.split("/")
-  if (bits !== undefined) {
-    const kind = isIP(network!) === 6 ? "ipv6" : "ipv4"
-    if (isIP(network!) === 0 || isIP(host) === 0 || !/^\d+$/.test(bits)) return false
-    if (Number(bits) > (kind === "ipv6" ? 128 : 32)) return false
-    const list = new BlockList()
-    list.addSubnet(network!, Number(bits), kind)
-    return list.check(host, isIP(host) === 6 ? "ipv6" : "ipv4")
-  }
-  const bare = entry.replace(/^\[(.*)\]/, "$1")
-  const [, name = bare, only] = isIP(bare) === 6 ? [] : (/^(.*?)(?::(\d+))?$/.exec(bare) ?? [])
+  if (bits !== undefined) return isInNetwork(plainHost(network!), bits, host)
+  const [, named = entry, only] = isIP(entry) === 6 ? [] : (/^(\[.*\]|[^:]*)(?::(\d+))?$/.exec(entry) ?? [])
   if (only !== undefined && only !== port) return false
-  const suffix = name.replace(/^\*?\./, "")
-  return host === suffix || (isIP(host) === 0 && host.endsWith(`.${suffix}`))
+  const suffix = plainHost(named).replace(/^\*?\./, "")
+  return suffix !== "" && (host === suffix || (isIP(host) === 0 && host.endsWith(`.${suffix}`)))
 }
 
 const proxyIn = (variable: string, text: string): Effect.Effect<Proxy, ConfigurationError> =>
@@ -110,7 +126,7 @@ export const configuredProxies: Effect.Effect<
   const of: ProxyOf = address => {
     if (!URL.canParse(address)) return undefined
     const url = new URL(address)
-    const host = hostOf(url)
+    const host = plainHost(url.hostname)
     const port = url.port || defaultPort(url.protocol)
     const isDirect = isLoopback(host) || exceptions.some(entry => isExcepted(entry, host, port))
     return isDirect ? undefined : proxies.get(url.protocol)

@@ -1,9 +1,10 @@
+import { readFileSync } from "node:fs"
 import { createServer } from "node:http"
 import { describe, expect, it } from "@effect/vitest"
 import { ConfigProvider, Effect } from "effect"
 import { make } from "../../src/paycombat/Client.ts"
 import { ownHttpClient } from "../../src/paycombat/http.ts"
-import { configuredProxies } from "../../src/paycombat/proxy.ts"
+import { configuredProxies, PROXY_VARIABLES } from "../../src/paycombat/proxy.ts"
 import { HIDDEN_HOST, listening, startProxy } from "../support/proxy.ts"
 import { accountOf, startSandbox } from "./support.ts"
 
@@ -111,6 +112,22 @@ describe("NO_PROXY", () => {
     ["10.0.0.0/99", "https://10.2.3.4", false],
     ["2.3.4", "https://1.2.3.4", false],
     ["::2", "https://[::2]", true],
+    ["[::2]", "https://[::2]", true],
+    ["[::2]:443", "https://[::2]", true],
+    ["[::2]:443", "https://[::2]:8443", false],
+    ["[::2]:8443", "https://[::2]:8443", true],
+    ["0:0:0:0:0:0:0:2", "https://[::2]", true],
+    ["2001:DB8:0::1", "https://[2001:db8::1]", true],
+    ["[2001:0db8::0001]:443", "https://[2001:db8:0:0::1]", true],
+    ["2001:db8::/32", "https://[2001:db8::1]", true],
+    ["2001:db8::/32", "https://[2001:db9::1]", false],
+    ["10.0.0.0/8", "https://[2001:db8::1]", false],
+    ["10.2.3.4:443", "https://10.2.3.4", true],
+    ["10.2.3.4:80", "https://10.2.3.4", false],
+    ["api.example.", "https://api.example", true],
+    ["api.example", "https://api.example.", true],
+    [":443", "https://api.example", false],
+    [".", "https://api.example", false],
     ["", "https://localhost:8787", true],
     ["", "https://127.1.2.3", true],
     ["", "https://[::1]", true],
@@ -122,6 +139,19 @@ describe("NO_PROXY", () => {
       expect(of(address) === undefined).toBe(isDirect)
     }).pipe(withVariables({ HTTPS_PROXY: "proxy.example:3128", NO_PROXY: noProxy })),
   )
+})
+
+it("each variable of a proxy is in the table of the README and in .env.example", () => {
+  const read = (file: string) => readFileSync(new URL(`../../${file}`, import.meta.url), "utf8")
+  for (const name of PROXY_VARIABLES) {
+    expect([
+      name,
+      read("README.md")
+        .split("\n")
+        .some(line => /^\| `/.test(line) && line.split("|")[1]!.includes(`\`${name}\``)),
+    ]).toEqual([name, true])
+    expect(read(".env.example")).toMatch(new RegExp(`^# ${name}=`, "m"))
+  }
 })
 
 describe("a proxy that cannot be used", () => {
