@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import type { EndpointError } from "./Errors.ts"
+import { isAddressable } from "./id.ts"
 import { isJsonObject, type Json, type JsonObject } from "./Json.ts"
 import type { StreamContext, StreamFailure } from "./Pipeline.ts"
 import { discoverDetail, readDetail } from "./paycombat/byId.ts"
@@ -40,10 +41,12 @@ export const wholeRecords = (context: StreamContext, stream: ListStream, byId: B
   const { sql, client, account } = context
   const { detail } = stream.source
   let endpoint: string | undefined
-  /** An id that can be no key cannot be asked for either: such a record becomes a reject as it is. */
+  /** A record whose id is no key, or cannot stand in a path, is not asked for: it becomes a reject as it is. */
   const lacksParts = (record: Json): record is JsonObject => {
     const id = recordIdOf(stream.source, record)
-    return detail !== null && id !== null && isJsonObject(record) && detail.isNeeded(record)
+    return (
+      detail !== null && id !== null && isAddressable(id) && isJsonObject(record) && detail.isNeeded(record)
+    )
   }
   const read = (record: JsonObject, readAt: Date): Effect.Effect<ReadonlyArray<Extracted>, StreamFailure> => {
     const id = recordIdOf(stream.source, record)!

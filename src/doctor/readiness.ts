@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import { counted } from "../counted.ts"
 import type { AccountError, EndpointError } from "../Errors.ts"
+import { isAddressable } from "../id.ts"
 import type { Json } from "../Json.ts"
 import { boundedClient } from "../paycombat/bounded.ts"
 import { type Client, Usage } from "../paycombat/Client.ts"
@@ -38,6 +39,8 @@ const spread = (ids: ReadonlyArray<string>): ReadonlyArray<string> => {
 /** Then a sync fails: no other answer is sure to be about who was asked. */
 const MISTAKEN = "an answer about somebody else"
 
+const UNADDRESSABLE = "an id that cannot stand in a path, not asked for"
+
 const inShort = (error: AccountError | EndpointError): string => {
   if (error._tag === "AccountError") return "HTTP 401"
   return error.status === undefined ? error.reason : `HTTP ${error.status}`
@@ -58,6 +61,10 @@ export const sampleReadiness = (
     const states = { ready: 0, named: 0, unnamed: 0 }
     const asked = spread(ids)
     for (const id of asked) {
+      if (!isAddressable(id)) {
+        failures.push(UNADDRESSABLE)
+        continue
+      }
       const answer = yield* getById(bounded, source.path, id).pipe(
         Effect.provideService(Usage, usage),
         Effect.either,

@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import { type AccountError, EndpointError } from "../Errors.ts"
+import { isAddressable } from "../id.ts"
 import { RECORD_BOUNDS } from "./bounds.ts"
 import type { Answer, Client } from "./Client.ts"
 
@@ -7,15 +8,6 @@ import type { Answer, Client } from "./Client.ts"
 
 /** Stands for the id in an endpoint. */
 export const PLACE = "{id}"
-
-/**
- * Texts that some URL parser, proxy or server reads as more than one segment of a path, or as a step in it, also after
- * it decoded them once or twice: dots, an empty text, separators, and `%`, with which all of these can be written.
- */
-const UNADDRESSABLE = /^\.{0,2}(;.*)?$|[/\\?#%]|\p{Cc}/su
-
-/** An id that leads to its record and nowhere else when it is put in a path. */
-export const isAddressable = (id: string): boolean => id.isWellFormed() && !UNADDRESSABLE.test(id)
 
 /** Why such a record cannot be asked for, and what to do. Without the id: it may be personal. */
 export const UNADDRESSABLE_ID =

@@ -1,5 +1,6 @@
 import { Clock, Effect, Stream } from "effect"
 import type { AccountError, EndpointError } from "../Errors.ts"
+import { isAddressable } from "../id.ts"
 import type { Json, JsonObject } from "../Json.ts"
 import { recordIdOf } from "../recordId.ts"
 import type { ListSource } from "../Stream.ts"
@@ -156,8 +157,9 @@ const filterOf = (
     return { is: "not found" }
   })
 
+/** Ids of records that can be asked for. */
 const idsOf = (source: ListSource, records: ReadonlyArray<Json>): ReadonlyArray<string> =>
-  records.flatMap(record => recordIdOf(source, record) ?? [])
+  records.flatMap(record => recordIdOf(source, record) ?? []).filter(isAddressable)
 
 const fieldsOnlyIn = (some: JsonObject, other: JsonObject) =>
   Object.keys(some).filter(field => !Object.hasOwn(other, field))

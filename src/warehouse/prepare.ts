@@ -1,7 +1,8 @@
 import { Either } from "effect"
 import type postgres from "postgres"
 import { fieldPaths, nameOfPart, type PassFields, type Tally, tallyOf } from "../DocumentedFields.ts"
-import { contentHash, type Json, stringifyJson } from "../Json.ts"
+import { isAddressable } from "../id.ts"
+import { contentHash, isJsonObject, type Json, stringifyJson } from "../Json.ts"
 import { recordIdOf } from "../recordId.ts"
 import type { Decoded, Stream } from "../Stream.ts"
 import { arraysOf, shapeOf, unnestOf } from "./bulk.ts"
@@ -92,6 +93,15 @@ export const foreignReject = (stream: Stream, { record, readAt, id, hash }: Iden
   return rejectOf({ kind: "merchant", id, field, reason, raw, hash, readAt })
 }
 
+/** A list item without a part that is asked for by id, and whose id cannot be asked for. */
+const lacksPartsForGood = ({ source }: Stream, record: Json, id: string | null): boolean =>
+  source.kind === "list" &&
+  source.detail !== null &&
+  id !== null &&
+  !isAddressable(id) &&
+  isJsonObject(record) &&
+  source.detail.isNeeded(record)
+
 /** Decodes a record and makes its rows, or says why it cannot become one. */
 export const decode = (
   stream: Stream,
@@ -107,6 +117,12 @@ export const decode = (
   }
   return stream.decode(record).pipe(
     Either.mapLeft(issue => {
+      const { idField } = stream.source
+      if (lacksPartsForGood(stream, record, id))
+        return reject(
+          idField,
+          `${idField}: cannot stand in a path, so what the list leaves out of the record was not asked for; ask PayCombat for a proper id`,
+        )
       const { field, reason } = explain(record, issue)
       return reject(field, reason)
     }),

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { isAddressable } from "../../src/paycombat/idPath.ts"
+import { isAddressable } from "../../src/id.ts"
 import { bench, statusesOf, streamOf } from "../support/warehouse.ts"
 
 const ESCAPES = [
@@ -51,5 +51,32 @@ describe("an id that a path could take for something else", () => {
       const paths = new Set(sandbox.requests.recent.map(({ path }) => path.replace(/[^/]+$/, "")))
       expect([...paths].filter(path => !path.startsWith("/api/v1/customer"))).toEqual([])
     }),
+  )
+
+  it.scopedLive(
+    "and a list item that lacks parts is a reject that says so, not that the part is missing",
+    () =>
+      Effect.gen(function* () {
+        const { sandbox, sync, rows, value } = yield* bench({ walletListHasBalances: false })
+        const ids = ["..", "a/b", "%2e"]
+        // Those that the list shows first: the by-id endpoint is found with others.
+        ids.forEach((id, n) => {
+          const { wallet_account: _, ...record } = JSON.parse(sandbox.truth.text("wallets", n))
+          sandbox.replace("wallets", n, JSON.stringify({ ...record, wallet_id: id }))
+        })
+        const booked = streamOf(yield* sync({ only: ["wallets"] }), "wallets")
+        expect(booked).toMatchObject({ status: "complete_with_rejects", rejected: ids.length, error: null })
+        const rejects = rows("SELECT record_id, field, reason FROM sync.rejects ORDER BY 1")
+        for (const reject of yield* rejects)
+          expect(reject).toMatchObject({
+            field: "wallet_id",
+            reason: expect.stringContaining("wallet_id: cannot stand in a path"),
+          })
+        expect(yield* value("SELECT count(*) FROM warehouse.wallets")).toBe(
+          String(sandbox.truth.count("wallets") - ids.length),
+        )
+        const paths = sandbox.requests.recent.map(({ path }) => path)
+        expect(paths.filter(path => !/^\/api\/v1\/wallet\/(wallet\/)?[\w-]+$/.test(path))).toEqual([])
+      }),
   )
 })
