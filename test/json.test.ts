@@ -11,8 +11,10 @@ import {
   MAX_DEPTH,
   parseJson,
   stringifyJson,
+  TooManyValuesError,
   TruncatedJsonError,
 } from "../src/Json.ts"
+import { holdsMoreValues, valuesIn } from "../src/jsonText.ts"
 
 const fixture = (name: string) => readFileSync(new URL(`fixtures/${name}`, import.meta.url), "utf8")
 
@@ -197,5 +199,31 @@ describe("contentHash", () => {
 
   it("does not spell out a huge exponent", () => {
     expect(contentHash(parseJson("1e999999999"), 1)).toMatch(/^[0-9a-f]{32}$/)
+  })
+})
+
+describe("the bound on values", () => {
+  it("counts lists, objects and what is in them, but nothing in texts", () => {
+    for (const [text, values] of [
+      ["[]", 2],
+      ["[[],[]]", 5],
+      ['{"a":{},"b":[1,2]}', 6],
+      [String.raw`["[[[,,,","\\\",[",1]`, 4],
+    ] as const) {
+      const body = new TextEncoder().encode(text)
+      expect([text, valuesIn(body)]).toEqual([text, values])
+      expect(() => parseJson(text.padEnd(50), values)).not.toThrow()
+      expect(() => parseJson(text.padEnd(50), values - 1)).toThrow(TooManyValuesError)
+    }
+  })
+
+  it("counts bytes as it counts characters, in any JSON", () => {
+    fc.assert(
+      fc.property(fc.json(), text => {
+        const values = valuesIn(new TextEncoder().encode(text))
+        expect(holdsMoreValues(text.padEnd(values + 1), values)).toBe(false)
+        if (values > 1) expect(holdsMoreValues(text.padEnd(values + 1), values - 1)).toBe(true)
+      }),
+    )
   })
 })

@@ -4,7 +4,7 @@ import { PagingBounds } from "../../src/paycombat/page.ts"
 import { clientOf, discoverFrom, expectAll, readAll, startSandbox, zeroBased } from "../paycombat/support.ts"
 
 const failureOf = (read: ReturnType<typeof readAll>) =>
-  Effect.map(Effect.flip(read), error => {
+  Effect.map(Effect.flip(Effect.map(read, ({ ids }) => `read ${ids.length} records`)), error => {
     expect(error).toMatchObject({ _tag: "EndpointError", reason: "contract" })
     return error.message
   })

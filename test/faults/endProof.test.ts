@@ -168,6 +168,16 @@ describe("the end of a list, in each spelling and with each total,", () => {
     }),
   )
 
+  it.live("states the length of the list as an answer with records stated it last", () =>
+    Effect.gen(function* () {
+      for (const [name, world] of each()) {
+        const { stated } = Either.getOrThrow(yield* read(world))
+        if (/total (right|0 where nothing is held|0 in one answer)$/.test(name))
+          expect([name, stated]).toEqual([name, RECORDS])
+      }
+    }),
+  )
+
   it.live("is the end of a filtered list, which may be empty", () =>
     Effect.gen(function* () {
       for (const records of [0, 1, RECORDS])
@@ -237,6 +247,16 @@ describe("the same said of a page that is none beyond the end", () => {
           const outcome = yield* read(world, { from: MIDDLE })
           expect([name, pages, Either.isLeft(outcome)]).toEqual([name, pages, true])
         }
+      }
+    }),
+  )
+
+  it.live("is no empty list where this run has read records of it: all pages are away", () =>
+    Effect.gen(function* () {
+      for (const [name, world] of withEach({ records: 0 })) {
+        if (name.startsWith("no body")) continue
+        const outcome = yield* read(world)
+        expect([name, Either.isLeft(outcome)]).toEqual([name, true])
       }
     }),
   )
