@@ -14,7 +14,7 @@ const IDS: Readonly<Record<StreamName, string>> = {
 /** Differences that are told at most. */
 const TOLD_MAX = 5
 
-/** A look-up that the faults left without an answer is a reject of its run, and no more. */
+/** A look-up that the faults left without an answer is counted as unanswered by its run, and no more. */
 const LEDGER = `
   SELECT 'a run that is over is ' || status AS what FROM sync.runs
   WHERE status NOT IN ('complete', 'complete_with_rejects', 'dead', 'interrupted', 'failed') OR finished_at IS NULL
@@ -23,7 +23,7 @@ const LEDGER = `
   WHERE status = 'complete_with_rejects' AND mode <> 'lookup'
   UNION ALL
   SELECT format('%s: counters of a run do not add up', stream) FROM sync.stream_runs
-  WHERE extracted <> inserted + updated + unchanged + stale + rejected + erased
+  WHERE extracted <> inserted + updated + unchanged + stale + rejected + erased + unanswered
   UNION ALL
   SELECT format('%s: a lease is held by %s, who is gone', stream, holder) FROM sync.leases
   WHERE expires_at > clock_timestamp()
