@@ -360,7 +360,9 @@ describe("a host", () => {
       )
       expect(level).toBe("fail")
       expect(checks.filter(check => check.level === "fail").map(({ check }) => check)).toEqual(["database"])
-      expect(streams.map(({ error }) => error)).toEqual([null])
+      // The lease of the account is in the database: without it the rate could not be kept.
+      expect(checks.find(({ check }) => check === "API")?.message).toMatch(/^was not asked/)
+      expect(streams).toEqual([])
       const wrong = yield* Effect.flip(doctor({ settings: { ...settings, accounts: [] } }))
       expect(wrong.message).toContain("No account is given")
     }),
