@@ -91,7 +91,14 @@ export const isNothingAt = (body: Json, at: string): boolean => {
     value = Object.hasOwn(value, key) ? value[key] : undefined
   }
   const isRefusal = isJsonObject(value) && (value.status === false || value.success === false)
-  const isEmpty = value === undefined || isNothing(value) || (isRefusal && namesNoError(value as JsonObject))
+  // Some APIs put a second envelope around their empty pages only.
+  const innermost = layersOf(body).at(-1)!
+  const isBelow = keysOf(innermost.at).length > keysOf(at).length
+  const isEmpty =
+    value === undefined ||
+    isNothing(value) ||
+    (isBelow && isNothing(innermost.value)) ||
+    (isRefusal && namesNoError(value as JsonObject))
   return isEmpty && findLists(body).every(({ records }) => records.length === 0)
 }
 
@@ -101,10 +108,27 @@ const isExplicitlyEmpty = (value: Json | undefined): boolean =>
 /** Levels below which nothing is looked for in what an envelope holds. */
 const NOTHING_LEVELS_MAX = 3
 
-/** No value at all, or lists and objects of nothing; numbers beside an empty list are a count or a page. */
+/** Nouns of a sentence that says that there is nothing to list. */
+const THINGS = "(data|records?|results?|items?|entries|entry|rows?|documents?|pages?|content)"
+/** `No data found`, `NO_RECORDS`, `not found`: a whole text of this kind, never a part of a longer one. */
+const SAYS_NOTHING = new RegExp(
+  `^(no( more)? ${THINGS}( (were |was )?(found|available|exists?))?|nothing( was)? found|(${THINGS} )?not found|empty)$`,
+)
+
+/** Whether a text says that there is nothing to list, and nothing else. */
+const saysNothing = (text: string): boolean =>
+  SAYS_NOTHING.test(
+    text
+      .toLowerCase()
+      .replace(/[^a-z\d]+/g, " ")
+      .trim(),
+  )
+
+/** No value at all, a text that says so, or lists and objects of nothing; numbers beside them are a count or a page. */
 const isNothing = (value: Json | undefined, levels = NOTHING_LEVELS_MAX): boolean => {
-  if (value === undefined || value === null || value === "" || value === false) return true
-  if (Array.isArray(value)) return value.length === 0
+  if (value === undefined || value === null || value === "" || value === false || value === 0) return true
+  if (typeof value === "string") return saysNothing(value)
+  if (Array.isArray(value)) return value.every(item => typeof item === "string" && saysNothing(item))
   if (!isJsonObject(value) || levels === 0) return false
   return Object.values(value).every(item => typeof item === "number" || isNothing(item, levels - 1))
 }
@@ -119,7 +143,7 @@ const namesNoError = (envelope: JsonObject): boolean => {
     .filter(code => typeof code === "number" || typeof code === "string")
     .map(String)
     .filter(code => !/^(0|2\d\d|)$/.test(code))
-  if (codes.length > 0) return codes.every(code => NOTHING_CODES.has(code))
+  if (codes.length > 0) return codes.every(code => NOTHING_CODES.has(code) || saysNothing(code))
   return isNothing(envelope.error) && isNothing(envelope.errors)
 }
 

@@ -53,6 +53,12 @@ describe("unwrap", () => {
     { status: false, status_code: 200, data: "" },
     { status: false, status_code: 404, error: { code: 404, name: "NOT_FOUND", message: ["none"] } },
     { status: true, data: { success: false, status_code: 404, error: { code: 404 }, data: null } },
+    { status: false, error: "Not found" },
+    { status: false, code: "NO_DATA", data: [] },
+    { status: false, errors: ["No data found"] },
+    { status: false, error: { code: "RECORDS_NOT_FOUND", message: "Records not found." } },
+    { status: false, data: { message: "No more records" } },
+    { status: false, data: 0 },
   ])("hears in %j that there is nothing", body => {
     expect(unwrap(body)).toMatchObject({ isOk: false, saysNothing: true })
   })
@@ -63,6 +69,9 @@ describe("unwrap", () => {
     { status: false, data: "try later" },
     { status: false, error: "broken" },
     { status: false, errors: ["broken"] },
+    { status: false, error: "Merchant not found" },
+    { status: false, error: "No data: the database is away" },
+    { status: false, code: "NO_ACCESS", data: [] },
     { status: false, code: "E17", data: null },
     { status: false, code: 4001, data: [] },
     { status: false, error: { code: 4040, name: "X" } },
@@ -184,6 +193,8 @@ describe("isNothingAt", () => {
     { status: true, data: { items: {} } },
     { status: true, data: { items: "" } },
     { status: true, data: { success: true, message: "none" } },
+    { status: true, data: "No data found" },
+    { status: true, data: { status: true, data: { success: true, data: [] } } },
   ])("finds nothing in %j", body => {
     expect(isNothingAt(body, "data.items")).toBe(true)
   })
@@ -191,7 +202,7 @@ describe("isNothingAt", () => {
   it.each<Json>([
     "text",
     [{ id: "a" }],
-    { status: true, data: "No data found" },
+    { status: true, data: "try again" },
     { status: true, data: { items: "none" } },
     { status: true, data: { items: { 0: { id: "a" } } } },
     { status: true, data: { rows: [{ id: "a" }] } },
