@@ -218,7 +218,7 @@ const holds = (stream: ListStream, cases: ReadonlyArray<Case>) =>
       `SELECT field, reason, raw FROM sync.rejects WHERE stream = '${stream.name}' AND kind = 'record'`,
     )
     const unread = yield* rows(
-      `SELECT record_id AS id, field FROM sync.rejects WHERE stream = '${stream.name}' AND kind = 'field'`,
+      `SELECT record_id AS id, field FROM sync.rejects WHERE stream = '${stream.name}' AND kind IN ('field', 'item')`,
     )
     const byHash = new Map(found.map(reject => [contentHash(json(reject.raw!), 0), reject]))
     const cost = cases.flatMap(([what, , fate], n) => {
@@ -322,7 +322,8 @@ describe("of the answers about wallet readiness", () => {
           ? { body: `{"status":true,"data":${text}}` }
           : undefined
       })
-      const booked = streamOf(yield* sync({ only: ["wallet_readiness"] }), "wallet_readiness")
+      // Most checks fail here, which would fail the stream.
+      const booked = streamOf(yield* sync({ only: ["wallet_readiness"], rejectsMax: 1 }), "wallet_readiness")
       expect([booked.status, booked.error]).toEqual(["complete", null])
       expect(booked).toMatchObject({ extracted: ids.length, leftOver: 0 })
       expect(booked.extracted).toBe(sumOf(booked))
