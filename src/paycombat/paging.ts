@@ -218,7 +218,8 @@ const startPass = (
         if (contract.verified) return yield* Effect.fail(emptied(contract, 1, got))
         return toPage(got!, number, [], null)
       }
-      const records = newcomers(witness, new Set(last.ids))
+      // `readNews` has left out what the page held before.
+      const { records } = witness
       if (records.length > 0) last = { number: last.number, ids: witness.ids }
       page = last.number + 1
       const mayGoOn = records.length > 0 && endLooks++ < MAX_LOOKS
