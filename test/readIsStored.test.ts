@@ -107,6 +107,35 @@ const COMPARED: ReadonlyArray<Case> = [
     "wallets",
   ],
   [
+    "a trigger that deletes states of payouts",
+    trigger(
+      "AFTER INSERT",
+      "DELETE FROM warehouse.payout_status_history WHERE payout_id = NEW.payout_id; RETURN NULL;",
+      "warehouse.payout_status_history",
+    ),
+    "payouts",
+  ],
+  [
+    "a trigger that changes recorded balances",
+    trigger(
+      "AFTER INSERT",
+      "UPDATE warehouse.wallet_balance_snapshots SET actual_balance = 0; RETURN NULL;",
+      "warehouse.wallet_balance_snapshots",
+      "STATEMENT",
+    ),
+    "wallets",
+  ],
+  [
+    "a trigger that deletes the history of answers",
+    trigger(
+      "AFTER INSERT",
+      "DELETE FROM warehouse.wallet_readiness_history; RETURN NULL;",
+      "warehouse.wallet_readiness_history",
+      "STATEMENT",
+    ),
+    "wallet_readiness",
+  ],
+  [
     "a trigger that changes answers",
     trigger(
       "AFTER INSERT",

@@ -2,7 +2,16 @@ import { Effect } from "effect"
 import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../Errors.ts"
 import type { LookupStream, Row } from "../Stream.ts"
-import { arraysOf, lookUpByKey, refuseAltered, shapeOf, unnestOf } from "./bulk.ts"
+import {
+  arraysOf,
+  lookUpByKey,
+  refuseAltered,
+  refuseLost,
+  type Shape,
+  shapeOf,
+  type Transaction,
+  unnestOf,
+} from "./bulk.ts"
 import { reading } from "./Database.ts"
 import { mayAlter } from "./interference.ts"
 import { fenced, type Held } from "./Lease.ts"
@@ -160,6 +169,62 @@ export const saveAnswers = (
     ),
   )
 
+/** The table of unbroken times in one state, as far as answers go into it. */
+const HISTORY: Shape = {
+  name: "wallet_readiness_history",
+  table: '"warehouse"."wallet_readiness_history"',
+  key: ["account", "customer_id", "valid_from"],
+  types: new Map([
+    ["account", "text"],
+    ["customer_id", "text"],
+    ["valid_from", "timestamp with time zone"],
+    ["is_wallet_ready", "boolean"],
+    ["missing_fields", "text[]"],
+  ]),
+}
+
+/** Records the states that answers tell of, each from when it began. Throws `NotStored` where one is not kept. */
+const recordStates = async (
+  tx: Transaction,
+  held: Held,
+  columns: ReadonlyArray<string>,
+  states: ReadonlyArray<Row>,
+): Promise<void> => {
+  await tx.unsafe(
+    `WITH other AS (
+       SELECT s.customer_id, s.is_wallet_ready::boolean AS is_wallet_ready, s.missing_fields::text[] AS missing_fields,
+         s.checked_at::timestamptz AS valid_from, h.valid_from AS ended
+       FROM ${unnestOf(columns, 2)}
+       LEFT JOIN warehouse.wallet_readiness_history AS h
+         ON h.account = $1 AND h.customer_id = s.customer_id AND h.valid_to IS NULL
+       WHERE h.customer_id IS NULL
+         OR (h.valid_from < s.checked_at::timestamptz
+           AND (h.is_wallet_ready, h.missing_fields) IS DISTINCT FROM (s.is_wallet_ready::boolean, s.missing_fields::text[]))
+     ), closed AS (
+       UPDATE warehouse.wallet_readiness_history AS h SET valid_to = o.valid_from FROM other AS o
+       WHERE h.account = $1 AND h.customer_id = o.customer_id AND h.valid_from = o.ended
+     )
+     INSERT INTO warehouse.wallet_readiness_history (account, customer_id, valid_from, is_wallet_ready, missing_fields)
+     SELECT $1, customer_id, valid_from, is_wallet_ready, missing_fields FROM other
+     ON CONFLICT DO NOTHING`,
+    [held.account, ...arraysOf(columns, states)],
+  )
+  if (!(await mayAlter(tx, HISTORY))) return
+  await tx`SET CONSTRAINTS ALL IMMEDIATE`
+  const [left] = await tx.unsafe<Array<{ count: number }>>(
+    `SELECT count(*)::int FROM ${unnestOf(columns, 2)}
+     CROSS JOIN LATERAL (
+       SELECT count(*) AS open, bool_and(h.valid_from > s.checked_at::timestamptz
+         OR (h.is_wallet_ready, h.missing_fields) IS NOT DISTINCT FROM (s.is_wallet_ready::boolean, s.missing_fields::text[])) AS is_recorded
+       FROM warehouse.wallet_readiness_history AS h
+       WHERE h.account = $1 AND h.customer_id = s.customer_id AND h.valid_to IS NULL
+     ) AS h
+     WHERE h.open <> 1 OR NOT h.is_recorded`,
+    [held.account, ...arraysOf(columns, states)],
+  )
+  refuseLost(HISTORY.table, left!.count, states.length)
+}
+
 const saveTogether = (
   sql: postgres.Sql,
   held: Held,
@@ -205,25 +270,11 @@ const saveTogether = (
         taken: taken.map(({ id }) => ({ account: held.account, customer_id: id })),
         isOther: `(t.checked_at, t.check_error) IS DISTINCT FROM (excluded.checked_at, excluded.check_error) OR (${isOther})`,
       })
-    const states = rows.filter(row => row.is_wallet_ready !== null)
-    await tx.unsafe(
-      `WITH other AS (
-         SELECT s.customer_id, s.is_wallet_ready::boolean AS is_wallet_ready, s.missing_fields::text[] AS missing_fields,
-           s.checked_at::timestamptz AS valid_from, h.valid_from AS ended
-         FROM ${unnestOf(columns, 2)}
-         LEFT JOIN warehouse.wallet_readiness_history AS h
-           ON h.account = $1 AND h.customer_id = s.customer_id AND h.valid_to IS NULL
-         WHERE h.customer_id IS NULL
-           OR (h.valid_from < s.checked_at::timestamptz
-             AND (h.is_wallet_ready, h.missing_fields) IS DISTINCT FROM (s.is_wallet_ready::boolean, s.missing_fields::text[]))
-       ), closed AS (
-         UPDATE warehouse.wallet_readiness_history AS h SET valid_to = o.valid_from FROM other AS o
-         WHERE h.account = $1 AND h.customer_id = o.customer_id AND h.valid_from = o.ended
-       )
-       INSERT INTO warehouse.wallet_readiness_history (account, customer_id, valid_from, is_wallet_ready, missing_fields)
-       SELECT $1, customer_id, valid_from, is_wallet_ready, missing_fields FROM other
-       ON CONFLICT DO NOTHING`,
-      [held.account, ...arraysOf(columns, states)],
+    await recordStates(
+      tx,
+      held,
+      columns,
+      rows.filter(row => row.is_wallet_ready !== null),
     )
     const withoutAnswer = new Set(answers.flatMap(({ id, isUnanswered }) => (isUnanswered ? [id] : [])))
     const answered = taken.filter(row => !withoutAnswer.has(row.id))

@@ -133,9 +133,14 @@ export const refuseAltered = async (
       rows.map(row => ({ ...row, is_taken: isTaken.has(keyOf(key, row)) })),
     ),
   )
-  if (found!.altered > 0)
+  refuseLost(table, found!.altered, rows.length)
+}
+
+/** Throws `NotStored` where Postgres took rows for a table and did not keep `lost` of them as they were sent. */
+export const refuseLost = (table: string, lost: number, sent: number): void => {
+  if (lost > 0)
     throw new NotStored(
-      `Postgres took ${found!.altered} of ${rows.length} rows for ${table} and did not keep them as they were sent: nothing` +
+      `Postgres took ${lost} of ${sent} rows for ${table} and did not keep them as they were sent: nothing` +
         " of this batch was stored. See which triggers that table has and the types of its columns, and put them right.",
     )
 }

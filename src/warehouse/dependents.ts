@@ -3,12 +3,14 @@ import {
   arrayLiteral,
   arraysOf,
   quoted,
+  refuseLost,
   type Shape,
   shapeOf,
   type Transaction,
   unnestOf,
   upsert,
 } from "./bulk.ts"
+import { mayAlter } from "./interference.ts"
 import type { Held } from "./Lease.ts"
 import type { Version } from "./prepare.ts"
 
@@ -139,17 +141,19 @@ const writeFirstSeen = (tx: Transaction, { table, timeColumn }: History, rows: R
     guard: `excluded."${timeColumn}" < t."${timeColumn}"`,
   })
 
-/** Of two versions of one moment the one that is now stored counts: it replaces what the other one noted. */
-const writeChanges = (tx: Transaction, history: History, found: ReadonlyArray<Row>) => {
-  const { table, types } = shapeOf(history.table)
+/**
+ * Of two versions of one moment the one that is now stored counts: it replaces what the other one noted. Throws `NotStored`
+ * where the latest state up to one of the rows is not that row's afterwards.
+ */
+const writeChanges = async (tx: Transaction, history: History, found: ReadonlyArray<Row>): Promise<void> => {
+  const shape = shapeOf(history.table)
+  const { table, types } = shape
   const columns = [...types.keys()]
   const keys = ["account", ...history.keyColumns]
   const rows = distinct(found, [...history.keyColumns, history.timeColumn])
   const typed = columns.map(column => `s."${column}"::${types.get(column)} AS "${column}"`).join(", ")
   const values = quoted(history.valueColumns)
-  return tx.unsafe(
-    `INSERT INTO ${table} (${quoted(columns)})
-     SELECT ${prefixed("n", quoted(columns))}
+  const unrecorded = `
      FROM (SELECT ${typed} FROM ${unnestOf(columns, 1)}) AS n
      LEFT JOIN LATERAL (
        SELECT ${values} FROM ${table} AS h
@@ -157,11 +161,19 @@ const writeChanges = (tx: Transaction, history: History, found: ReadonlyArray<Ro
        ORDER BY h."${history.timeColumn}" DESC LIMIT 1
      ) AS h ON true
      WHERE h."${history.valueColumns[0]}" IS NULL
-       OR (${prefixed("h", values)}) IS DISTINCT FROM (${prefixed("n", values)})
+       OR (${prefixed("h", values)}) IS DISTINCT FROM (${prefixed("n", values)})`
+  const parameters = arraysOf(columns, rows)
+  await tx.unsafe(
+    `INSERT INTO ${table} (${quoted(columns)})
+     SELECT ${prefixed("n", quoted(columns))} ${unrecorded}
      ON CONFLICT (${quoted([...keys, history.timeColumn])}) DO UPDATE
      SET ${history.valueColumns.map(column => `"${column}" = excluded."${column}"`).join(", ")}`,
-    arraysOf(columns, rows),
+    parameters,
   )
+  if (!(await mayAlter(tx, shape))) return
+  await tx`SET CONSTRAINTS ALL IMMEDIATE`
+  const [left] = await tx.unsafe<Array<{ count: number }>>(`SELECT count(*)::int ${unrecorded}`, parameters)
+  refuseLost(table, left!.count, rows.length)
 }
 
 /**
