@@ -4,6 +4,7 @@ import * as fc from "fast-check"
 import { amountText } from "../../src/Fields.ts"
 import { instantMillis, instantText } from "../../src/instant.ts"
 import { isJsonObject, type Json } from "../../src/Json.ts"
+import { idText } from "../../src/recordId.ts"
 import { allStreams } from "../../src/registry.ts"
 import { isList } from "../../src/Stream.ts"
 import { READINESS_PATH } from "../../src/sandbox/Sandbox.ts"
@@ -169,6 +170,20 @@ describe("an id that is a JSON number", () => {
       expect(again).toMatchObject({ status: "complete", unchanged: 23, inserted: 0, removed: 0 })
     }),
   )
+})
+
+describe("an id that is a JSON number with an exponent", () => {
+  it.each([
+    ["1e3", "1000"],
+    ["1E+3", "1000"],
+    ["12.5e1", "125"],
+    ["9007199254740993e2", "900719925474099300"],
+    ["90071992547409931234e2", "9007199254740993123400"],
+    ["1e21", "1000000000000000000000"],
+    ["-2e0", "-2"],
+  ])("is the number that it stands for: %s", (sent, id) => {
+    expect(idText(json(sent))).toBe(id)
+  })
 })
 
 describe("any value in place of an optional field", () => {

@@ -281,6 +281,41 @@ describe("erase", () => {
     }),
   )
 
+  it.scopedLive(
+    "is applied again to what a backup holds of a person without any row that names the person",
+    () =>
+      Effect.gen(function* () {
+        const own = yield* testDatabase({ template: MIGRATED })
+        const sql = yield* connect(own.ownerUrl)
+        const sandbox = yield* start({ ...SMALL, transactions: 400 })
+        const { id, sync } = yield* withPerson(KEEP, { sql, sandbox })
+        const directory = yield* temporaryDirectory
+        const [older, later] = [join(directory, "older"), join(directory, "later")]
+        // The backup was made before the transactions came that lead to the person's payouts.
+        yield* Effect.promise(() =>
+          sql
+            .unsafe(
+              `DELETE FROM warehouse.transactions; DELETE FROM warehouse.settlement_history; DELETE FROM warehouse.customers;
+             DELETE FROM warehouse.wallets; DELETE FROM warehouse.wallet_accounts; DELETE FROM warehouse.wallet_balance_snapshots;
+             DELETE FROM warehouse.checkouts; DELETE FROM warehouse.checkout_items; DELETE FROM warehouse.checkout_fees;
+             DELETE FROM warehouse.wallet_readiness; DELETE FROM warehouse.wallet_readiness_history;
+             INSERT INTO sync.rejects (account, stream, reason, raw, content_hash, read_at, first_seen_at, run_id)
+             SELECT 'default', 'checkouts', 'x', '{"customer_id":"${id}","n":"${MARK}"}', 'h', now(), now(), gen_random_uuid()`,
+            )
+            .simple(),
+        )
+        yield* backup(own.ownerUrl, older)
+        const kinds = marked(yield* everything(sql))
+        expect(kinds.length).toBeGreaterThan(1)
+        yield* sync({ full: true })
+        yield* erase(sql, id)
+        yield* backup(own.ownerUrl, later)
+        const target = yield* testDatabase({ template: MIGRATED })
+        yield* restore(target.ownerUrl, older, { streams: yield* allStreams, erasuresFrom: later })
+        expect(marked(yield* everything(yield* connect(target.ownerUrl)))).toEqual([])
+      }),
+  )
+
   it.scopedLive("is not known to a restore where no tombstone is", () =>
     Effect.gen(function* () {
       const own = yield* testDatabase({ template: MIGRATED })

@@ -1,13 +1,13 @@
 import { once } from "node:events"
 import { request } from "node:http"
-import { connect, type Socket } from "node:net"
+import { type AddressInfo, connect, type Socket } from "node:net"
 import { setTimeout } from "node:timers/promises"
 import { describe, expect, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Metric, Scope } from "effect"
 import { limitsOf, type Verdict } from "../../src/Health.ts"
 import * as Metrics from "../../src/Metrics.ts"
 import type { Board } from "../../src/serve/board.ts"
-import { CONNECTIONS_MAX } from "../../src/serve/connections.ts"
+import { boundedServer, CONNECTIONS_MAX } from "../../src/serve/connections.ts"
 import { isOurHost, listen } from "../../src/serve/Http.ts"
 import { parsePrometheus, valueOf } from "./prometheusText.ts"
 
@@ -274,6 +274,35 @@ describe.concurrent("the server", () => {
       expect(silent.filter(({ closed }) => closed)).toEqual([first])
       yield* Deferred.succeed(letGo, undefined)
       expect(yield* Fiber.join(held)).toBe(200)
+    }),
+  )
+
+  it.scopedLive("closes a connection for each that comes when all are taken", () =>
+    Effect.gen(function* () {
+      const server = boundedServer()
+      const taken: Array<Socket> = []
+      const clients: Array<Socket> = []
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          server.close()
+          for (const socket of [...clients, ...taken]) socket.destroy()
+        }),
+      )
+      const isFull = new Promise<void>(resolve => {
+        server.on("connection", (socket: Socket) => {
+          taken.push(socket)
+          // Now: a connection that says nothing is closed later in any case.
+          if (taken.length === CONNECTIONS_MAX + 10) resolve()
+        })
+      })
+      yield* Effect.promise(() => once(server.listen(0, HOST), "listening"))
+      const { port } = server.address() as AddressInfo
+      for (let n = 0; n < CONNECTIONS_MAX + 10; n++)
+        clients.push(connect(port, HOST).on("error", () => undefined))
+      const closed = yield* Effect.promise(() =>
+        isFull.then(() => taken.flatMap(({ destroyed }, n) => (destroyed ? [n] : []))),
+      )
+      expect(closed).toEqual(Array.from({ length: 10 }, (_, n) => n))
     }),
   )
 
