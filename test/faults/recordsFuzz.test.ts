@@ -140,8 +140,8 @@ describe.each(streams.map(stream => [stream.name, stream] as const))(
                     ...page.map(record => [record, "2026-01-01T00:00:00Z"] as const),
                   )
                   yield* pass.close(false)
-                  // Fields that cannot be read cost no record.
-                  const { extracted, fieldRejected: _, ...became } = counts
+                  // Fields and items that cannot be read cost no record.
+                  const { extracted, fieldRejected: _field, itemRejected: _item, ...became } = counts
                   expect(extracted).toBe(sent.length)
                   expect(Object.values(became).reduce((sum, n) => sum + n, 0)).toBe(extracted)
                   const hashes = (texts: ReadonlyArray<string>) =>
