@@ -24,6 +24,11 @@ import {
 const HEARTBEATS_PER_LEASE = 3
 /** Longest time that one renewal may take, as a fraction of a lease's time: there is time for another one after it. */
 const RENEWAL_PER_LEASE = 0.25
+/**
+ * Leases' times without a renewal after which a run ends. Its requests stop after the first: until it ends, it can go on
+ * where Postgres comes back and no other run took over.
+ */
+const UNRENEWED_LEASES_MAX = 3
 /** Shortest time between two heartbeats, and before one that failed is tried again, in milliseconds. */
 const HEARTBEATS_APART_MILLIS = 1_000
 /** How often a lease that another holds is asked for. */
@@ -143,7 +148,7 @@ export const makeHolding = (
           Effect.gen(function* () {
             const now = yield* instant
             failingSince ??= at
-            if (elapsedMillis(failingSince, now) >= leaseMillis)
+            if (elapsedMillis(failingSince, now) >= UNRENEWED_LEASES_MAX * leaseMillis)
               for (const entry of entries.values()) yield* end(entry, error)
             yield* Queue.offer(wake, undefined)
           }),
