@@ -3,9 +3,9 @@ import { defineConfig } from "drizzle-kit"
 export default defineConfig({
   dialect: "postgresql",
   schema: [
-    "./src/warehouse/schema.ts",
-    "./src/warehouse/leaseTables.ts",
-    "./src/warehouse/settingTables.ts",
+    "./src/warehouse/schema/tables.ts",
+    "./src/warehouse/schema/leaseTables.ts",
+    "./src/warehouse/schema/settingTables.ts",
     "./src/streams/*.ts",
   ],
   out: "./drizzle",

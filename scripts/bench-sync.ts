@@ -5,10 +5,10 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { ConfigProvider, Duration, Effect, Layer, Logger, Option, Redacted } from "effect"
 import type postgres from "postgres"
-import * as App from "../src/App.ts"
-import * as Config from "../src/Config.ts"
+import * as App from "../src/app.ts"
+import * as Config from "../src/config/config.ts"
+import { Warehouse } from "../src/postgres/connect.ts"
 import { streamsNamed } from "../src/registry.ts"
-import { Warehouse } from "../src/warehouse/Database.ts"
 
 /**
  * Rows per second of a first and of an unchanged sync, end to end: sandbox in a process of its own → HTTP →

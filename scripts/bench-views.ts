@@ -3,9 +3,9 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Effect } from "effect"
 import type postgres from "postgres"
-import { connect } from "../src/warehouse/Database.ts"
-import { embeddedPostgres } from "../src/warehouse/EmbeddedPostgres.ts"
-import { migrate } from "../src/warehouse/migrator.ts"
+import { connect } from "../src/postgres/connect.ts"
+import { embeddedPostgres } from "../src/postgres/embedded/embeddedPostgres.ts"
+import { migrate } from "../src/warehouse/schema/migrator.ts"
 
 /**
  * Milliseconds that each view takes on a filled warehouse, filtered as people filter it, and whole. The second

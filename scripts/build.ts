@@ -10,7 +10,7 @@ import spdx from "spdx-license-list/full.js"
  *
  * - `main.js`, the command line: one program with its dependencies in it, because loading some thousand small files is
  *   most of a short command's time. Parts that one command alone needs stay files of their own.
- * - `Host.js`, the library: its dependencies stay imports, because an application must share `effect` with it.
+ * - `index.js`, the library: its dependencies stay imports, because an application must share `effect` with it.
  * - `THIRD_PARTY_LICENSES.txt`: licences of the packages that `main.js` contains.
  */
 
@@ -101,7 +101,7 @@ const program = await build({
   metafile: true,
 })
 refuseNamelessImports(program.metafile)
-await build({ ...shared, entryPoints: ["src/Host.ts"], packages: "external" })
+await build({ ...shared, entryPoints: ["src/index.ts"], packages: "external" })
 await chmod(join(OUT, "main.js"), 0o755)
 const licences = packagesIn(program.metafile).map(licenceOf)
 await writeFile(join(OUT, "THIRD_PARTY_LICENSES.txt"), `${licences.join(`\n\n${"=".repeat(80)}\n\n`)}\n`)

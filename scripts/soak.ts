@@ -3,7 +3,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { Cause, Effect, Exit, Logger, LogLevel } from "effect"
-import { embeddedPostgres } from "../src/warehouse/EmbeddedPostgres.ts"
+import { embeddedPostgres } from "../src/postgres/embedded/embeddedPostgres.ts"
 import { runRound } from "./soak/round.ts"
 
 /**

@@ -31,5 +31,5 @@ process.stderr.on("error", () => undefined)
 
 const overview = overviewFor(process.argv.slice(2))
 // The libraries take most of the time of a short command.
-if (overview === undefined) (await import("./cli.ts")).runProgram(() => first?.signal ?? "SIGINT")
+if (overview === undefined) (await import("./cli/cli.ts")).runProgram(() => first?.signal ?? "SIGINT")
 else console.log(overview)

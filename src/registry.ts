@@ -1,6 +1,6 @@
 import { Effect } from "effect"
-import { ConfigurationError } from "./Errors.ts"
-import { isList, type Stream } from "./Stream.ts"
+import { ConfigurationError } from "./core/errors.ts"
+import { isList, type Stream } from "./core/stream.ts"
 import { streamModules } from "./streamModules.ts"
 
 /** All streams, parents before those that come after them. */

@@ -1,5 +1,5 @@
 import { readdir } from "node:fs/promises"
-import type { Stream } from "./Stream.ts"
+import type { Stream } from "./core/stream.ts"
 
 const STREAMS = new URL("./streams/", import.meta.url)
 

@@ -2,8 +2,8 @@ import { userInfo } from "node:os"
 import { describe, expect, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Either, Option } from "effect"
 import * as fc from "fast-check"
-import * as Config from "../src/Config.ts"
-import { parseAddress } from "../src/warehouse/address.ts"
+import * as Config from "../src/config/config.ts"
+import { parseAddress } from "../src/postgres/address.ts"
 
 /** Addresses are read as libpq reads them; where they are not, one line names the parameter. */
 

@@ -73,8 +73,13 @@ describe("the import rules", () => {
   it("are read from the files themselves", () => {
     expect(sources.length).toBeGreaterThan(40)
     expect(views.length).toBeGreaterThanOrEqual(16)
-    expect(fileAt("AccountRun.ts").imports).toEqual(
-      expect.arrayContaining(["effect", "Stream.ts", "paycombat/Client.ts", "warehouse/Lease.ts"]),
+    expect(fileAt("sync/accountRun.ts").imports).toEqual(
+      expect.arrayContaining([
+        "effect",
+        "core/stream.ts",
+        "paycombat/client/client.ts",
+        "warehouse/ledger/lease.ts",
+      ]),
     )
     for (const { path, imports } of sources)
       for (const target of imports)
@@ -99,8 +104,8 @@ describe("the import rules", () => {
   it("HTTP and SQL are spoken where they belong only", () => {
     const isTypeOnly = (file: File, target: string) =>
       new RegExp(`import type [^"]*"${target}"`).test(file.text)
-    // `paycombat/` asks, `serve/` and the sandbox answer; `App.ts` says by what.
-    const httpFiles = within("paycombat", "sandbox", "serve/Http.ts", "serve/connections.ts", "App.ts")
+    // `paycombat/` asks, `serve/` and the sandbox answer; `app.ts` says by what.
+    const httpFiles = within("paycombat", "sandbox", "serve/http.ts", "serve/connections.ts", "app.ts")
     expect(
       offences(
         file => !httpFiles(file) && !within("cli")(file),
@@ -124,7 +129,10 @@ describe("the import rules", () => {
     )
     // The other way round: the data that pages and documents are made of, and nothing that makes them.
     expect(
-      offences(within("warehouse"), target => target.startsWith("report/") && target !== "report/data.ts"),
+      offences(
+        within("warehouse"),
+        target => target.startsWith("report/") && target !== "warehouse/report/types.ts",
+      ),
     ).toEqual([])
   })
 
@@ -135,8 +143,8 @@ describe("the import rules", () => {
   })
 
   it("a host waits for no chart, no schedule and no examination that it does not ask for", () => {
-    const loaded = loadedWith("Host.ts")
-    expect([...loaded]).toEqual(expect.arrayContaining(["App.ts", "Pipeline.ts", "warehouse/Database.ts"]))
+    const loaded = loadedWith("index.ts")
+    expect([...loaded]).toEqual(expect.arrayContaining(["app.ts", "sync/run.ts", "postgres/connect.ts"]))
     const heavy =
       /^(Doctor|Report|Serve|Scheduler)\.ts$|^(doctor|report|serve|sandbox|cli)\/|^(echarts|node-cron)/
     expect([...loaded].filter(path => heavy.test(path))).toEqual([])
@@ -145,8 +153,8 @@ describe("the import rules", () => {
   it("a library that only one file needs is known to that file only", () => {
     const places: Readonly<Record<string, RegExp>> = {
       "report/charts.ts": /^echarts(\/|$)/,
-      "Scheduler.ts": /^node-cron$/,
-      "Telemetry.ts": /^@opentelemetry\/|^@effect\/opentelemetry/,
+      "status/scheduler.ts": /^node-cron$/,
+      "observe/telemetry.ts": /^@opentelemetry\/|^@effect\/opentelemetry/,
     }
     for (const [place, library] of Object.entries(places)) {
       expect(fileAt(place).imports.filter(target => library.test(target))).not.toEqual([])
@@ -168,19 +176,19 @@ describe("the import rules", () => {
     expect(
       offences(
         within("sandbox"),
-        target => target.endsWith(".ts") && target !== "Errors.ts" && !target.startsWith("sandbox/"),
+        target => target.endsWith(".ts") && target !== "core/errors.ts" && !target.startsWith("sandbox/"),
       ),
     ).toEqual([])
     expect(
       offences(
-        file => !within("cli", "cli.ts", "main.ts", "sandbox")(file),
+        file => !within("cli", "cli/cli.ts", "main.ts", "sandbox")(file),
         target => target.startsWith("sandbox/"),
       ),
     ).toEqual([])
   })
 
   it("the command line is made of functions of the application", () => {
-    const isCommandLine = within("cli", "cli.ts", "main.ts")
+    const isCommandLine = within("cli", "cli/cli.ts", "main.ts")
     expect(
       offences(
         file => !isCommandLine(file),
@@ -242,7 +250,7 @@ describe("every file", () => {
   it("logs through Effect: only the command line prints", () => {
     const printing = sources.filter(
       ({ path, text }) =>
-        !within("cli", "cli.ts", "main.ts")({ path }) && /\bconsole\.|process\.std(out|err)/.test(text),
+        !within("cli", "cli/cli.ts", "main.ts")({ path }) && /\bconsole\.|process\.std(out|err)/.test(text),
     )
     expect(printing.map(({ path }) => path)).toEqual([])
   })

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { ConfigProvider, Duration, Effect, Option, Redacted } from "effect"
-import * as Config from "../src/Config.ts"
-import type { ConfigurationError } from "../src/Errors.ts"
+import * as Config from "../src/config/config.ts"
+import type { ConfigurationError } from "../src/core/errors.ts"
 import { listStreamNames } from "../src/registry.ts"
 
 type Environment = Readonly<Record<string, string>>

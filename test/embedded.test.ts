@@ -4,8 +4,8 @@ import { networkInterfaces } from "node:os"
 import { dirname, join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
-import { ConfigurationError } from "../src/Errors.ts"
-import { embeddedPostgres } from "../src/warehouse/EmbeddedPostgres.ts"
+import { ConfigurationError } from "../src/core/errors.ts"
+import { embeddedPostgres } from "../src/postgres/embedded/embeddedPostgres.ts"
 import {
   client,
   FAST,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Config, Deferred, Duration, Effect, Fiber, Layer, Logger, ManagedRuntime, Redacted } from "effect"
 import { afterAll, beforeAll } from "vitest"
-import { accounts as configured } from "../src/Config.ts"
+import { accounts as configured } from "../src/config/config.ts"
 import {
   ConfigurationError,
   doctor,
@@ -14,8 +14,8 @@ import {
   status,
   sync,
   Warehouse,
-} from "../src/Host.ts"
-import { start } from "../src/sandbox/Sandbox.ts"
+} from "../src/index.ts"
+import { start } from "../src/sandbox/sandbox.ts"
 import { runSql, testDatabase } from "./support/postgres.ts"
 import { MIGRATED, SMALL } from "./support/warehouse.ts"
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import type { SandboxOptions } from "../src/sandbox/Sandbox.ts"
-import type { StreamSummary } from "../src/warehouse/Summary.ts"
+import type { SandboxOptions } from "../src/sandbox/sandbox.ts"
+import type { StreamSummary } from "../src/warehouse/ledger/summary.ts"
 import { TRANSACTION, tablesOf } from "./support/incremental.ts"
 import { bench, streamOf, syncOnce, testWarehouse } from "./support/warehouse.ts"
 

@@ -13,8 +13,8 @@ import {
   stringifyJson,
   TooManyValuesError,
   TruncatedJsonError,
-} from "../src/Json.ts"
-import { holdsMoreValues, valuesIn } from "../src/jsonText.ts"
+} from "../src/core/json.ts"
+import { holdsMoreValues, valuesIn } from "../src/core/jsonText.ts"
 
 const fixture = (name: string) => readFileSync(new URL(`fixtures/${name}`, import.meta.url), "utf8")
 

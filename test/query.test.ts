@@ -3,9 +3,9 @@ import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Redacted } from "effect"
 import postgres from "postgres"
-import { ConfigurationError, WarehouseError } from "../src/Errors.ts"
-import { embeddedPostgres } from "../src/warehouse/EmbeddedPostgres.ts"
-import { QUERY_LIMITS, runQuery } from "../src/warehouse/query.ts"
+import { ConfigurationError, WarehouseError } from "../src/core/errors.ts"
+import { embeddedPostgres } from "../src/postgres/embedded/embeddedPostgres.ts"
+import { QUERY_LIMITS, runQuery } from "../src/warehouse/read/query.ts"
 import {
   databaseForFile,
   type PostgresVersion,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { start } from "../src/sandbox/Sandbox.ts"
-import { connect } from "../src/warehouse/Database.ts"
+import { connect } from "../src/postgres/connect.ts"
+import { start } from "../src/sandbox/sandbox.ts"
 import { runSql, testDatabase } from "./support/postgres.ts"
 import { bench, benchOf, MIGRATED, SMALL, statusesOf, streamOf } from "./support/warehouse.ts"
 

@@ -2,11 +2,17 @@ import { randomUUID } from "node:crypto"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type postgres from "postgres"
+import type { LookupStream } from "../src/core/stream.ts"
 import { allStreams } from "../src/registry.ts"
-import type { LookupStream } from "../src/Stream.ts"
-import { READINESS_PATH } from "../src/sandbox/Sandbox.ts"
-import { acquire, type Held } from "../src/warehouse/Lease.ts"
-import { type Answer, clearQueue, dueAfter, queueDue, saveAnswers } from "../src/warehouse/Readiness.ts"
+import { READINESS_PATH } from "../src/sandbox/sandbox.ts"
+import { acquire, type Held } from "../src/warehouse/ledger/lease.ts"
+import {
+  type Answer,
+  clearQueue,
+  dueAfter,
+  queueDue,
+  saveAnswers,
+} from "../src/warehouse/lookups/readiness.ts"
 import type { PostgresVersion } from "./support/postgres.ts"
 import { population } from "./support/readiness.ts"
 import { randomOf } from "./support/seeded.ts"

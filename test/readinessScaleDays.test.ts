@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Fiber, Schedule, Stream, TestClock } from "effect"
-import { lookupBudget } from "../src/Serve.ts"
 import { dispatch } from "../src/serve/dispatch.ts"
+import { lookupBudget } from "../src/serve/serve.ts"
 import { type Population, population, type Queue } from "./support/readiness.ts"
 
 /** Days of `serve` with a million customers, within a second of the test's clock: who is asked when. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { DEFAULT_LIST_PATHS } from "../src/sandbox/Sandbox.ts"
+import { DEFAULT_LIST_PATHS } from "../src/sandbox/sandbox.ts"
 import { bench, statusesOf, streamOf } from "./support/warehouse.ts"
 
 /** Too many rejects fail their stream, whatever else went well. */

@@ -1,6 +1,13 @@
 import { describe, expect, it } from "@effect/vitest"
 import { ConfigProvider, Effect } from "effect"
-import { documentOf, figuresOf, freshnessRule } from "../src/Report.ts"
+import { connect } from "../src/postgres/connect.ts"
+import { page } from "../src/report/page.ts"
+import { documentOf, figuresOf, freshnessRule } from "../src/report/report.ts"
+import { amount, plain } from "../src/report/text.ts"
+import { limitsText } from "../src/report/trust.ts"
+import { storeLimits } from "../src/warehouse/ledger/settings.ts"
+import { runQuery } from "../src/warehouse/read/query.ts"
+import { grainOf } from "../src/warehouse/report/sql.ts"
 import {
   type FreshnessRule,
   LIST_ROWS_MAX,
@@ -8,14 +15,7 @@ import {
   type ReportData,
   type ReportFilter,
   type Row,
-} from "../src/report/data.ts"
-import { page } from "../src/report/page.ts"
-import { amount, plain } from "../src/report/text.ts"
-import { limitsText } from "../src/report/trust.ts"
-import { connect } from "../src/warehouse/Database.ts"
-import { runQuery } from "../src/warehouse/query.ts"
-import { grainOf } from "../src/warehouse/reportSql.ts"
-import { storeLimits } from "../src/warehouse/settings.ts"
+} from "../src/warehouse/report/types.ts"
 import { type PostgresVersion, testDatabase } from "./support/postgres.ts"
 import { bookRuns, type Filling, fill, HOSTILE, onOneDay } from "./support/report.ts"
 import { MIGRATED, printed } from "./support/warehouse.ts"

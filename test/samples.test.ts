@@ -1,8 +1,8 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Either } from "effect"
-import { isJsonObject, type Json, type JsonObject } from "../src/Json.ts"
+import { isJsonObject, type Json, type JsonObject } from "../src/core/json.ts"
+import { isList, isLookup } from "../src/core/stream.ts"
 import { allStreams } from "../src/registry.ts"
-import { isList, isLookup } from "../src/Stream.ts"
 import { decode, read } from "./support/conformance.ts"
 
 const streams = await Effect.runPromise(allStreams)

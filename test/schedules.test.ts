@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { ConfigProvider, Effect } from "effect"
-import { runSettings, serveSettings } from "../src/App.ts"
+import { runSettings, serveSettings } from "../src/app.ts"
 
 /** How old the latest full pass may be, by the schedule of the environment. */
 

@@ -1,7 +1,7 @@
 import { expect, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
-import { start } from "../src/sandbox/Sandbox.ts"
-import { connect } from "../src/warehouse/Database.ts"
+import { connect } from "../src/postgres/connect.ts"
+import { start } from "../src/sandbox/sandbox.ts"
 import { testDatabase } from "./support/postgres.ts"
 import { benchOf, dump, MIGRATED, SMALL, warehouseTables } from "./support/warehouse.ts"
 

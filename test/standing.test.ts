@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Option, Redacted } from "effect"
-import { status, Warehouse } from "../src/App.ts"
-import type { JudgedStatus } from "../src/Standing.ts"
+import { status, Warehouse } from "../src/app.ts"
+import type { JudgedStatus } from "../src/status/standing.ts"
 import { accountOf, bench } from "./support/warehouse.ts"
 
 /** Whose figures are judged: every stream of every configured account, run or not. */

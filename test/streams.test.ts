@@ -1,10 +1,10 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Either } from "effect"
-import { contentHash, isJsonObject, type Json } from "../src/Json.ts"
+import { contentHash, isJsonObject, type Json } from "../src/core/json.ts"
+import { isList, isLookup, type ListStream } from "../src/core/stream.ts"
+import { shapeOf } from "../src/postgres/bulk.ts"
 import { allStreams } from "../src/registry.ts"
-import { isList, isLookup, type ListStream } from "../src/Stream.ts"
-import { shapeOf } from "../src/warehouse/bulk.ts"
-import { recordColumns } from "../src/warehouse/columns.ts"
+import { recordColumns } from "../src/warehouse/schema/columns.ts"
 import { schemaFields, wrongTypes } from "./support/badRecords.ts"
 import {
   at,

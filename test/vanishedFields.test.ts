@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { DEFAULT_LIST_PATHS, type StreamName } from "../src/sandbox/Sandbox.ts"
-import { verdictsOf } from "../src/warehouse/verdict.ts"
+import { DEFAULT_LIST_PATHS, type StreamName } from "../src/sandbox/sandbox.ts"
+import { verdictsOf } from "../src/warehouse/read/verdict.ts"
 import { bench, streamOf } from "./support/warehouse.ts"
 
 /** A documented field that records carried and carry no more. */

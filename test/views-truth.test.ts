@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import type { Sandbox } from "../src/sandbox/Sandbox.ts"
+import type { Sandbox } from "../src/sandbox/sandbox.ts"
 import { balances, expectView, gaps, others, settlements } from "./support/views.ts"
 import { type Bench, bench } from "./support/warehouse.ts"
 

@@ -1,5 +1,5 @@
 import type postgres from "postgres"
-import { type Sandbox, STREAMS, type StreamName } from "../../src/sandbox/Sandbox.ts"
+import { type Sandbox, STREAMS, type StreamName } from "../../src/sandbox/sandbox.ts"
 
 /** What must be so when all is quiet again: the warehouse is the sandbox's truth, and the ledger adds up. */
 

@@ -1,5 +1,5 @@
 import { Effect, type Scope } from "effect"
-import type { ConfigurationError } from "../../src/Errors.ts"
+import type { ConfigurationError } from "../../src/core/errors.ts"
 import {
   type Sandbox,
   type SandboxOptions,
@@ -7,7 +7,7 @@ import {
   type StreamName,
   seededFaults,
   start,
-} from "../../src/sandbox/Sandbox.ts"
+} from "../../src/sandbox/sandbox.ts"
 
 /** A merchant of a round: random data, and what happens to them while they are read. */
 

@@ -1,4 +1,4 @@
-import { VERSION } from "../version.ts"
+import { VERSION } from "../core/version.ts"
 
 /** The first page that a newcomer reads. The parser's own would list every option of every command. */
 const OVERVIEW = `paycombat-sync ${VERSION}

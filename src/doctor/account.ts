@@ -1,12 +1,12 @@
 import { randomUUID } from "node:crypto"
 import { Effect } from "effect"
-import type { DatabaseSettings } from "../Config.ts"
-import { makeHolding } from "../Holding.ts"
-import { type Account, type Client, make } from "../paycombat/Client.ts"
-import { reading } from "../warehouse/Database.ts"
-import { ACCOUNT } from "../warehouse/Lease.ts"
+import type { DatabaseSettings } from "../config/config.ts"
+import { type Account, type Client, make } from "../paycombat/client/client.ts"
+import { reading } from "../postgres/connect.ts"
+import { makeHolding } from "../sync/holding.ts"
+import { ACCOUNT } from "../warehouse/ledger/lease.ts"
 import { examineDatabase, type Ground, type Opened } from "./database.ts"
-import { finding, Listener } from "./Finding.ts"
+import { finding, Listener } from "./finding.ts"
 
 /** An account for the time of its examination: its rate is for one process at a time, so a run and `doctor` take turns. */
 

@@ -1,8 +1,8 @@
 import { Effect } from "effect"
-import type { AccountSettings } from "../Config.ts"
-import type { Client } from "../paycombat/Client.ts"
-import { type Contact, makeContact } from "../paycombat/contact.ts"
-import { type Finding, finding, Listener, ofClock } from "./Finding.ts"
+import type { AccountSettings } from "../config/config.ts"
+import type { Client } from "../paycombat/client/client.ts"
+import { type Contact, makeContact } from "./api/contact.ts"
+import { type Finding, finding, Listener, ofClock } from "./finding.ts"
 import { addressFindings } from "./settings.ts"
 
 /** Whether an account's API is there at all: name, connection, TLS, what answers, and what time it has. */

@@ -1,7 +1,10 @@
 import { join, resolve } from "node:path"
 import { Effect, Either, Option, type Redacted, type Scope } from "effect"
 import type postgres from "postgres"
-import type { DatabaseSettings } from "../Config.ts"
+import type { DatabaseSettings } from "../config/config.ts"
+import { connect } from "../postgres/connect.ts"
+import { type EmbeddedServer, embeddedPostgres } from "../postgres/embedded/embeddedPostgres.ts"
+import { type Prospect, prospectOf } from "../postgres/embedded/startProbe.ts"
 import {
   type DatabaseFacts,
   databaseFacts,
@@ -10,13 +13,10 @@ import {
   OLDEST_VERSION,
   openSchemas,
   readableByRole,
-} from "../warehouse/checkup.ts"
-import { connect } from "../warehouse/Database.ts"
-import { type EmbeddedServer, embeddedPostgres } from "../warehouse/EmbeddedPostgres.ts"
-import { type Prospect, prospectOf } from "../warehouse/embedded/Prospect.ts"
-import { pendingMigrations } from "../warehouse/migrator.ts"
-import { asReader } from "../warehouse/reader.ts"
-import { type Finding, finding, Listener, ofClock } from "./Finding.ts"
+} from "../warehouse/read/checkup.ts"
+import { asReader } from "../warehouse/read/reader.ts"
+import { pendingMigrations } from "../warehouse/schema/migrator.ts"
+import { type Finding, finding, Listener, ofClock } from "./finding.ts"
 
 /**
  * The Postgres that holds the warehouse, or would. Changes nothing in it. An embedded one that is there is started, as by

@@ -1,8 +1,8 @@
 import { ParseResult, SchemaAST } from "effect"
-import type { Documented, JsonType } from "../Documented.ts"
-import { documentedType } from "../Fields.ts"
-import { DeepJson, isJsonObject, type Json, type JsonObject } from "../Json.ts"
-import type { Stream } from "../Stream.ts"
+import type { Documented, JsonType } from "../core/documented.ts"
+import { documentedType } from "../core/fields.ts"
+import { DeepJson, isJsonObject, type Json, type JsonObject } from "../core/json.ts"
+import type { Stream } from "../core/stream.ts"
 
 /**
  * How real records differ from what is documented of them. Tells names of fields and kinds of values; a value itself

@@ -1,12 +1,12 @@
 import { Effect } from "effect"
-import { type AccountSettings, suffixed } from "../Config.ts"
-import { isJsonObject, type Json } from "../Json.ts"
-import { idText } from "../recordId.ts"
-import type { ListStream } from "../Stream.ts"
-import { knownMerchants, merchantsHeld } from "../warehouse/merchant.ts"
-import { isStorable } from "../warehouse/unstorable.ts"
+import { type AccountSettings, suffixed } from "../config/config.ts"
+import { isJsonObject, type Json } from "../core/json.ts"
+import { idText } from "../core/recordId.ts"
+import type { ListStream } from "../core/stream.ts"
+import { isStorable } from "../postgres/unstorable.ts"
+import { knownMerchants, merchantsHeld } from "../warehouse/load/merchant.ts"
 import type { Opened } from "./database.ts"
-import { type Finding, finding } from "./Finding.ts"
+import { type Finding, finding } from "./finding.ts"
 
 /** Merchants that one line names. */
 const NAMED_MAX = 5

@@ -1,5 +1,5 @@
-import type { Money } from "../Documented.ts"
-import { isJsonObject, type Json, type JsonObject } from "../Json.ts"
+import type { Money } from "../core/documented.ts"
+import { isJsonObject, type Json, type JsonObject } from "../core/json.ts"
 import { type Decimal, decimal, isEqual, minus, negated, plus, signOf } from "./decimal.ts"
 import { isShowable } from "./drift.ts"
 

@@ -1,7 +1,7 @@
-import { counted } from "../counted.ts"
-import type { Documented } from "../Documented.ts"
+import { counted } from "../core/counted.ts"
+import type { Documented } from "../core/documented.ts"
 import type { Drift, FieldSeen } from "./drift.ts"
-import { type Finding, finding } from "./Finding.ts"
+import { type Finding, finding } from "./finding.ts"
 import type { EventMoney, Holds, MoneyReport } from "./money.ts"
 
 /** What real records say, in words: how they differ from what is documented, and how their money adds up. */

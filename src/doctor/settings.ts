@@ -1,9 +1,9 @@
 import { Effect, Redacted } from "effect"
-import * as Config from "../Config.ts"
-import { Origins } from "../Environment.ts"
-import type { ConfigurationError } from "../Errors.ts"
-import { settingNames } from "../variables.ts"
-import { type Finding, finding } from "./Finding.ts"
+import * as Config from "../config/config.ts"
+import { Origins } from "../config/environment.ts"
+import { settingNames } from "../config/variables.ts"
+import type { ConfigurationError } from "../core/errors.ts"
+import { type Finding, finding } from "./finding.ts"
 
 /** Examines which variables are set, by name; never what they hold. */
 

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto"
-import type { List, ReportData, Row } from "./data.ts"
+import type { List, ReportData, Row } from "../warehouse/report/types.ts"
 
 /** The report for programs: one JSON document with every row. */
 

@@ -1,5 +1,5 @@
+import { ageName, GAP_AGES, type ReportData, type Row } from "../warehouse/report/types.ts"
 import { COLOURS, draw } from "./charts.ts"
-import { ageName, GAP_AGES, type ReportData, type Row } from "./data.ts"
 import { type Html, html } from "./html.ts"
 import { pixels } from "./panels.ts"
 import { type Column, listTable, table } from "./table.ts"

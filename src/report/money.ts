@@ -1,5 +1,5 @@
+import { ageName, type ReportData, type Row, UNSETTLED_AGES } from "../warehouse/report/types.ts"
 import { COLOURS, draw, legend } from "./charts.ts"
-import { ageName, type ReportData, type Row, UNSETTLED_AGES } from "./data.ts"
 import { type Html, html } from "./html.ts"
 import { nameOf, panels, pixels } from "./panels.ts"
 import { type Column, listTable } from "./table.ts"

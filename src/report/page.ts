@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto"
-import type { Level } from "../Health.ts"
-import type { ReportData, Row } from "./data.ts"
+import type { Level } from "../core/verdict.ts"
+import type { ReportData, Row } from "../warehouse/report/types.ts"
 import { gapsSection } from "./gaps.ts"
 import { type Html, html, trusted } from "./html.ts"
 import { balancesSection, settlementsSection } from "./money.ts"

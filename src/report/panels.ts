@@ -1,5 +1,5 @@
+import { type Grain, PANELS_MAX, type ReportData, type Row } from "../warehouse/report/types.ts"
 import { type Chart, draw } from "./charts.ts"
-import { type Grain, PANELS_MAX, type ReportData, type Row } from "./data.ts"
 import { type Html, html } from "./html.ts"
 import { type Column, table } from "./table.ts"
 import { bucketName, count, GRAIN_TITLES } from "./text.ts"

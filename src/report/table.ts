@@ -1,4 +1,4 @@
-import type { List, Row } from "./data.ts"
+import type { List, Row } from "../warehouse/report/types.ts"
 import { type Html, html, NOTHING } from "./html.ts"
 import { amount, count, placesByCurrency } from "./text.ts"
 

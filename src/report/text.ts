@@ -1,4 +1,4 @@
-import type { Grain, Row } from "./data.ts"
+import type { Grain, Row } from "../warehouse/report/types.ts"
 
 /** Figures and times as people read them. No digit is lost, and none is invented but zeros at the end. */
 

@@ -1,5 +1,5 @@
-import { findingsOf, gravest, type Level, overall, type Verdict } from "../Health.ts"
-import type { ReportData, Row } from "./data.ts"
+import { findingsOf, gravest, type Level, overall, type Verdict } from "../core/verdict.ts"
+import type { ReportData, Row } from "../warehouse/report/types.ts"
 import { limit } from "./text.ts"
 
 /** How a report says whether its figures can be trusted. `analytics.verdict` judges. */

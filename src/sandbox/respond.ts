@@ -1,5 +1,5 @@
 import type { ServerResponse } from "node:http"
-import type { Fault } from "./faults.ts"
+import type { Fault } from "./world/faults.ts"
 
 /** What the simulated API says to a request, before a fault changes it. */
 export interface Answer {

@@ -1,5 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
-import type { Fault, FaultHook, FaultRequest } from "./faults.ts"
+import { readinessOf } from "./records/customers.ts"
+import type { Records } from "./records/records.ts"
+import { type Answer, respond } from "./respond.ts"
+import type { Fault, FaultHook, FaultRequest } from "./world/faults.ts"
 import {
   errorBody,
   type Listing,
@@ -9,7 +12,7 @@ import {
   pageOf,
   recordBody,
   type Stamp,
-} from "./list.ts"
+} from "./world/list.ts"
 import {
   DEFAULT_DETAIL_PATHS,
   DEFAULT_LIST_PATHS,
@@ -18,13 +21,10 @@ import {
   type Shape,
   STREAMS,
   type StreamName,
-} from "./options.ts"
-import { hash, lane } from "./random.ts"
-import { readinessOf } from "./records/customers.ts"
-import type { Records } from "./records.ts"
-import { type Answer, respond } from "./respond.ts"
-import { between, byUpdated, type TimeOf } from "./times.ts"
-import { iso, type World } from "./world.ts"
+} from "./world/options.ts"
+import { hash, lane } from "./world/random.ts"
+import { between, byUpdated, type TimeOf } from "./world/times.ts"
+import { iso, type World } from "./world/world.ts"
 
 export interface SeenRequest {
   readonly method: string

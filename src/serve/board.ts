@@ -1,17 +1,30 @@
 import { Clock, Effect, Metric, type Scope } from "effect"
 import type postgres from "postgres"
-import type { ConfigurationError } from "../Errors.ts"
-import { WarehouseError } from "../Errors.ts"
-import { ageSeconds, findingsOf, type Limits, type Problem, problemOf, type Verdict } from "../Health.ts"
-import * as Metrics from "../Metrics.ts"
-import type { StreamProgress } from "../Progress.ts"
-import type { Kind, Schedule } from "../Scheduler.ts"
-import type { Stream } from "../Stream.ts"
-import { VERSION } from "../version.ts"
-import { readingWithin } from "../warehouse/bounded.ts"
-import { pendingMigrations } from "../warehouse/migrator.ts"
-import { databaseNow, type RecentRun, recentRuns, type StreamStatus, statusOf } from "../warehouse/Status.ts"
-import { verdictsOf } from "../warehouse/verdict.ts"
+import type { ConfigurationError } from "../core/errors.ts"
+import { WarehouseError } from "../core/errors.ts"
+import type { Stream } from "../core/stream.ts"
+import {
+  ageSeconds,
+  findingsOf,
+  type Limits,
+  type Problem,
+  problemOf,
+  type Verdict,
+} from "../core/verdict.ts"
+import { VERSION } from "../core/version.ts"
+import * as Metrics from "../observe/metrics.ts"
+import type { StreamProgress } from "../observe/progress.ts"
+import { readingWithin } from "../postgres/readOnly.ts"
+import type { Kind, Schedule } from "../status/scheduler.ts"
+import {
+  databaseNow,
+  type RecentRun,
+  recentRuns,
+  type StreamStatus,
+  statusOf,
+} from "../warehouse/read/status.ts"
+import { verdictsOf } from "../warehouse/read/verdict.ts"
+import { pendingMigrations } from "../warehouse/schema/migrator.ts"
 import { reasonsOf } from "./boardVerdict.ts"
 import { setGauges } from "./gauges.ts"
 

@@ -1,4 +1,4 @@
-import { overall, type Verdict } from "../Health.ts"
+import { overall, type Verdict } from "../core/verdict.ts"
 import type { Board } from "./board.ts"
 
 /** The verdict as `serve` tells it: that of the warehouse, and what only this process knows. */

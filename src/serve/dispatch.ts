@@ -1,5 +1,5 @@
 import { Effect, Queue, Stream } from "effect"
-import type { Kind, Tick } from "../Scheduler.ts"
+import type { Kind, Tick } from "../status/scheduler.ts"
 
 /** Ticks → runs, one at a time: of one account, who waits for no other. */
 

@@ -1,6 +1,6 @@
 import { Effect, Metric } from "effect"
-import * as Metrics from "../Metrics.ts"
-import { KINDS } from "../Scheduler.ts"
+import * as Metrics from "../observe/metrics.ts"
+import { KINDS } from "../status/scheduler.ts"
 import type { Board } from "./board.ts"
 import { boardVerdict } from "./boardVerdict.ts"
 

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto"
-import { ago, type Level, limitInWords } from "../Health.ts"
-import type { Kind } from "../Scheduler.ts"
+import { ago, type Level, limitInWords } from "../core/verdict.ts"
+import type { Kind } from "../status/scheduler.ts"
 import type { Board, Running, StreamEntry } from "./board.ts"
 import { boardVerdict } from "./boardVerdict.ts"
 import { chip, clock, count, escape, number, seconds, table } from "./pageParts.ts"

@@ -1,5 +1,5 @@
 import { Metric, type MetricKey, MetricState, Option } from "effect"
-import { PREFIX } from "../Metrics.ts"
+import { PREFIX } from "../observe/metrics.ts"
 
 /** The process' metrics in Prometheus' text exposition format, version 0.0.4. */
 

@@ -1,9 +1,9 @@
 import { sql } from "drizzle-orm"
 import { index, integer, primaryKey, text } from "drizzle-orm/pg-core"
 import { Schema } from "effect"
-import { Amount, Code, Id, Instant, loose, maybe, name, Text } from "../Fields.ts"
-import { defineStream } from "../Stream.ts"
-import { account, amount, finite, instant, recordColumns, warehouse } from "../warehouse/columns.ts"
+import { Amount, Code, Id, Instant, loose, maybe, name, Text } from "../core/fields.ts"
+import { defineStream } from "../core/stream.ts"
+import { account, amount, finite, instant, recordColumns, warehouse } from "../warehouse/schema/columns.ts"
 
 /** Get All Checkout (D). No status is documented. Token and URL open the payment page: they get no column. */
 const Checkout = Schema.Struct({

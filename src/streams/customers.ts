@@ -1,8 +1,8 @@
 import { boolean, primaryKey, text } from "drizzle-orm/pg-core"
 import { Schema } from "effect"
-import { Flag, Id, Instant, loose, maybe, Text } from "../Fields.ts"
-import { defineStream } from "../Stream.ts"
-import { instant, recordColumns, warehouse } from "../warehouse/columns.ts"
+import { Flag, Id, Instant, loose, maybe, Text } from "../core/fields.ts"
+import { defineStream } from "../core/stream.ts"
+import { instant, recordColumns, warehouse } from "../warehouse/schema/columns.ts"
 
 /** Identity details, documented for `individual` and, within `company`, for the authorized user (D). */
 const Individual = Schema.Struct({

@@ -1,9 +1,9 @@
 import { sql } from "drizzle-orm"
 import { index, primaryKey, text } from "drizzle-orm/pg-core"
 import { ParseResult, Schema } from "effect"
-import { Amount, Code, Id, Indexed, Instant, loose, maybe, Text } from "../Fields.ts"
-import { defineStream } from "../Stream.ts"
-import { account, amount, finite, instant, recordColumns, warehouse } from "../warehouse/columns.ts"
+import { Amount, Code, Id, Indexed, Instant, loose, maybe, Text } from "../core/fields.ts"
+import { defineStream } from "../core/stream.ts"
+import { account, amount, finite, instant, recordColumns, warehouse } from "../warehouse/schema/columns.ts"
 
 const Fields = Schema.Struct({
   id: Id,

@@ -1,9 +1,9 @@
 import { sql } from "drizzle-orm"
 import { boolean, index, primaryKey, text } from "drizzle-orm/pg-core"
 import { Schema } from "effect"
-import { Amount, Code, Flag, Id, Indexed, Instant, loose, maybe, name, Text } from "../Fields.ts"
-import { defineStream } from "../Stream.ts"
-import { account, amount, finite, instant, recordColumns, warehouse } from "../warehouse/columns.ts"
+import { Amount, Code, Flag, Id, Indexed, Instant, loose, maybe, name, Text } from "../core/fields.ts"
+import { defineStream } from "../core/stream.ts"
+import { account, amount, finite, instant, recordColumns, warehouse } from "../warehouse/schema/columns.ts"
 
 /** Get All Transaction (D): one line per payment, with fees, tax and net. Values of `event_type`, `event_name`, `scope`: ?. */
 const Transaction = Schema.Struct({

@@ -1,9 +1,9 @@
 import { sql } from "drizzle-orm"
 import { boolean, index, jsonb, primaryKey, text, uuid } from "drizzle-orm/pg-core"
 import { Schema } from "effect"
-import { Flag, Id, Text } from "../Fields.ts"
-import { defineStream } from "../Stream.ts"
-import { account, instant, warehouse } from "../warehouse/columns.ts"
+import { Flag, Id, Text } from "../core/fields.ts"
+import { defineStream } from "../core/stream.ts"
+import { account, instant, warehouse } from "../warehouse/schema/columns.ts"
 
 /** Check Is Customer Wallet Ready (D), with the asked id added: the answer does not repeat it. */
 const Readiness = Schema.Struct({

@@ -1,7 +1,7 @@
 import { boolean, index, primaryKey, text } from "drizzle-orm/pg-core"
 import { Schema } from "effect"
-import { Amount, Code, Flag, Id, Instant, maybe, name, Text } from "../Fields.ts"
-import { defineStream } from "../Stream.ts"
+import { Amount, Code, Flag, Id, Instant, maybe, name, Text } from "../core/fields.ts"
+import { defineStream } from "../core/stream.ts"
 import {
   account,
   amount,
@@ -10,7 +10,7 @@ import {
   keptChildColumns,
   recordColumns,
   warehouse,
-} from "../warehouse/columns.ts"
+} from "../warehouse/schema/columns.ts"
 
 /** One currency of a wallet, with its balances (U). */
 const WalletAccount = Schema.Struct({

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
-import { DEFAULT_LIST_PATHS, start } from "../../src/sandbox/Sandbox.ts"
+import { DEFAULT_LIST_PATHS, start } from "../../src/sandbox/sandbox.ts"
 import { cli, databaseEnvironment, linesOf, saidIn, sandboxEnvironment } from "../support/cli.ts"
 import { runSql, type TestDatabaseOptions, testDatabase } from "../support/postgres.ts"
 import { MIGRATED, SMALL } from "../support/warehouse.ts"

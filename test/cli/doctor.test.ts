@@ -2,8 +2,8 @@ import { existsSync, readdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
-import type { Examination } from "../../src/Doctor.ts"
-import { start } from "../../src/sandbox/Sandbox.ts"
+import type { Examination } from "../../src/doctor/doctor.ts"
+import { start } from "../../src/sandbox/sandbox.ts"
 import {
   cli,
   databaseEnvironment,

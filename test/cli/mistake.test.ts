@@ -2,7 +2,7 @@ import * as NodeContext from "@effect/platform-node/NodeContext"
 import { expect, it } from "@effect/vitest"
 import { Effect, Exit } from "effect"
 import { vi } from "vitest"
-import { exitCodeOf, main } from "../../src/cli.ts"
+import { exitCodeOf, main } from "../../src/cli/cli.ts"
 
 vi.mock("../../src/cli/query.ts", async () => {
   const { Effect } = await import("effect")

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { start } from "../../src/sandbox/Sandbox.ts"
+import { start } from "../../src/sandbox/sandbox.ts"
 import { cli, databaseEnvironment, linesOf, sandboxEnvironment } from "../support/cli.ts"
 import { testDatabase } from "../support/postgres.ts"
 import { SMALL } from "../support/warehouse.ts"

@@ -4,7 +4,7 @@ import { join } from "node:path"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import { describe, expect, it } from "@effect/vitest"
 import { Console, Effect, Record } from "effect"
-import { main } from "../../src/cli.ts"
+import { main } from "../../src/cli/cli.ts"
 import { cli, linesOf } from "../support/cli.ts"
 
 /** Time that the version and the help may take, as a multiple of `node -e 0`. */
@@ -102,7 +102,7 @@ describe.concurrent("help", () => {
 
   it("of the whole program loads no library, and that of a command no driver, table printer or sandbox", () => {
     expect(loadedWith("src/main.ts")).toMatchObject({ packages: [] })
-    const { files, packages } = loadedWith("src/cli.ts")
+    const { files, packages } = loadedWith("src/cli/cli.ts")
     expect(files).toContain("src/cli/commands/sync.ts")
     expect(packages).toEqual(["@effect/cli", "@effect/platform-node", "dotenv", "effect"])
   })

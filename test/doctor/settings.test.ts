@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs"
 import { describe, expect, it } from "@effect/vitest"
-import { VARIABLES } from "../../src/variables.ts"
+import { VARIABLES } from "../../src/config/variables.ts"
 
 /** Names in a text that look like settings; those of an account or a list have its name at their end. */
 const named = (file: string) =>
@@ -12,7 +12,7 @@ const named = (file: string) =>
 
 describe("the variables that doctor knows", () => {
   it("are those that are read, and those that are documented: it must call none of them unknown", () => {
-    expect([...VARIABLES].sort()).toEqual(named("src/Config.ts"))
+    expect([...VARIABLES].sort()).toEqual(named("src/config/config.ts"))
     expect(VARIABLES).toEqual(expect.arrayContaining(named(".env.example")))
   })
 })

@@ -1,10 +1,10 @@
 import { Duration, Effect, Layer, Logger, LogLevel, Option, type Redacted } from "effect"
-import { http } from "../../src/App.ts"
-import type { AccountSettings, DatabaseSettings } from "../../src/Config.ts"
-import { type Examination, examine, type StreamReport } from "../../src/Doctor.ts"
-import type { Finding } from "../../src/doctor/Finding.ts"
+import { http } from "../../src/app.ts"
+import type { AccountSettings, DatabaseSettings } from "../../src/config/config.ts"
+import { type Examination, examine, type StreamReport } from "../../src/doctor/doctor.ts"
+import type { Finding } from "../../src/doctor/finding.ts"
 import { allStreams } from "../../src/registry.ts"
-import type { Sandbox } from "../../src/sandbox/Sandbox.ts"
+import type { Sandbox } from "../../src/sandbox/sandbox.ts"
 import { accountOf } from "../support/warehouse.ts"
 
 /** An examination with settings given in code. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
-import { DEFAULT_LIST_PATHS, FAULTS, type FaultName, seededFaults, start } from "../../src/sandbox/Sandbox.ts"
+import { DEFAULT_LIST_PATHS, FAULTS, type FaultName, seededFaults, start } from "../../src/sandbox/sandbox.ts"
 import {
   expectSame,
   hurried,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Clock, Effect } from "effect"
-import { PagingBounds } from "../../src/paycombat/page.ts"
-import { FAULTS, type SandboxOptions, type Shape } from "../../src/sandbox/Sandbox.ts"
+import { PagingBounds } from "../../src/paycombat/lists/page.ts"
+import { FAULTS, type SandboxOptions, type Shape } from "../../src/sandbox/sandbox.ts"
 import { expectSame, reference, type Whole } from "../support/apiFaults.ts"
 import { bench, statusesOf, streamOf } from "../support/warehouse.ts"
 

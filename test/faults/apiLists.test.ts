@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { DEFAULT_LIST_PATHS, type FaultName } from "../../src/sandbox/Sandbox.ts"
+import { DEFAULT_LIST_PATHS, type FaultName } from "../../src/sandbox/sandbox.ts"
 import {
   expectSame,
   hurried,

@@ -1,11 +1,11 @@
 import { randomUUID } from "node:crypto"
 import { describe, expect, it } from "@effect/vitest"
 import { Clock, Effect, Fiber } from "effect"
-import { rebuildWith } from "../../src/Rebuild.ts"
+import { Warehouse } from "../../src/postgres/connect.ts"
 import { allStreams } from "../../src/registry.ts"
-import { Warehouse } from "../../src/warehouse/Database.ts"
-import { erasePerson } from "../../src/warehouse/erase.ts"
-import { acquire } from "../../src/warehouse/Lease.ts"
+import { rebuildWith } from "../../src/sync/rebuild.ts"
+import { acquire } from "../../src/warehouse/ledger/lease.ts"
+import { erasePerson } from "../../src/warehouse/maintain/erase.ts"
 import { bench, holdUp, statusesOf, streamOf, untilWaiting } from "../support/warehouse.ts"
 
 /** Commands that ask no API, started beside a sync. */

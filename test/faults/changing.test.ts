@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { PagingBounds } from "../../src/paycombat/page.ts"
+import { PagingBounds } from "../../src/paycombat/lists/page.ts"
 import { clientOf, discoverFrom, expectAll, readAll, startSandbox, zeroBased } from "../paycombat/support.ts"
 
 const failureOf = (read: ReturnType<typeof readAll>) =>

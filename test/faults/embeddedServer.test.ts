@@ -5,7 +5,7 @@ import { createServer } from "node:net"
 import { dirname, join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Schedule, type Scope } from "effect"
-import { type EmbeddedServer, embeddedPostgres } from "../../src/warehouse/EmbeddedPostgres.ts"
+import { type EmbeddedServer, embeddedPostgres } from "../../src/postgres/embedded/embeddedPostgres.ts"
 import {
   type Client,
   client,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
-import { start } from "../../src/sandbox/Sandbox.ts"
+import { start } from "../../src/sandbox/sandbox.ts"
 import { cli, sandboxEnvironment } from "../support/cli.ts"
 import { givenServer } from "../support/givenServer.ts"
 import { runSql } from "../support/postgres.ts"

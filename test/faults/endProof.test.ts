@@ -1,9 +1,9 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Either, Stream } from "effect"
-import type { Contract } from "../../src/paycombat/discovery.ts"
-import type { Position } from "../../src/paycombat/page.ts"
-import { pages } from "../../src/paycombat/paging.ts"
-import type { ListSource } from "../../src/Stream.ts"
+import type { ListSource } from "../../src/core/stream.ts"
+import type { Contract } from "../../src/paycombat/lists/discovery.ts"
+import type { Position } from "../../src/paycombat/lists/page.ts"
+import { pages } from "../../src/paycombat/lists/pager.ts"
 import { against, settle } from "../paycombat/played.ts"
 
 /**

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Redacted } from "effect"
-import { start } from "../../src/sandbox/Sandbox.ts"
+import { start } from "../../src/sandbox/sandbox.ts"
 import {
   accountOf,
   bench,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import type { SandboxOptions } from "../../src/sandbox/Sandbox.ts"
+import type { SandboxOptions } from "../../src/sandbox/sandbox.ts"
 import { bench, streamOf } from "../support/warehouse.ts"
 
 /** What a by-id endpoint's answer does to records that the list does not show any more. */

@@ -2,8 +2,8 @@ import { randomUUID } from "node:crypto"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Either, Fiber } from "effect"
 import type postgres from "postgres"
-import { acquire, fenced, release, renew } from "../../src/warehouse/Lease.ts"
-import { startRun } from "../../src/warehouse/Ledger.ts"
+import { acquire, fenced, release, renew } from "../../src/warehouse/ledger/lease.ts"
+import { startRun } from "../../src/warehouse/ledger/runs.ts"
 import { fixtureOf } from "../support/conformance.ts"
 import {
   accountOf,

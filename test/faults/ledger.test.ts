@@ -1,8 +1,8 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { allStreams } from "../../src/registry.ts"
-import { pruneLedger } from "../../src/warehouse/pruning.ts"
-import { statusOf } from "../../src/warehouse/Status.ts"
+import { pruneLedger } from "../../src/warehouse/ledger/pruning.ts"
+import { statusOf } from "../../src/warehouse/read/status.ts"
 import { bookTicks } from "../support/ledger.ts"
 import { printed, testWarehouse } from "../support/warehouse.ts"
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as fc from "fast-check"
-import type { Sandbox, SandboxOptions } from "../../src/sandbox/Sandbox.ts"
+import type { Sandbox, SandboxOptions } from "../../src/sandbox/sandbox.ts"
 import { fuzz, fuzzMillis } from "../support/fuzz.ts"
 import { bench, streamOf } from "../support/warehouse.ts"
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
-import { stringifyJson } from "../../src/Json.ts"
+import { stringifyJson } from "../../src/core/json.ts"
 import { withField } from "../support/conformance.ts"
 import { bench, json, streamOf } from "../support/warehouse.ts"
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
-import { start } from "../../src/sandbox/Sandbox.ts"
+import { start } from "../../src/sandbox/sandbox.ts"
 import { type Cli, cli, sandboxEnvironment } from "../support/cli.ts"
 import { type GivenServer, givenServer } from "../support/givenServer.ts"
 import { runSql, temporaryDirectory } from "../support/postgres.ts"

@@ -2,7 +2,7 @@ import { type AddressInfo, createServer, type Socket } from "node:net"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
 import type postgres from "postgres"
-import { openPool } from "../../src/warehouse/pool.ts"
+import { openPool } from "../../src/postgres/pool.ts"
 import { runSql, testDatabase } from "../support/postgres.ts"
 
 /** What the driver does when connections end in the middle of something, and must not do to a warehouse. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import type { JsonObject } from "../../src/Json.ts"
+import type { JsonObject } from "../../src/core/json.ts"
 import { bench, json, streamOf } from "../support/warehouse.ts"
 
 describe("a wallet whose list item lacks its accounts", () => {

@@ -1,8 +1,8 @@
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import { make } from "../../src/paycombat/Client.ts"
-import { start } from "../../src/sandbox/Sandbox.ts"
+import { make } from "../../src/paycombat/client/client.ts"
+import { start } from "../../src/sandbox/sandbox.ts"
 import { accountOf, SMALL } from "../support/warehouse.ts"
 
 /** When requests are sent and when they arrive, in a process that has much else to do. Both by one monotonic clock. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import type { SandboxOptions } from "../../src/sandbox/Sandbox.ts"
+import type { SandboxOptions } from "../../src/sandbox/sandbox.ts"
 import {
   clientOf,
   discoverFrom,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { DEFAULT_LIST_PATHS, type Sandbox, start } from "../../src/sandbox/Sandbox.ts"
+import { DEFAULT_LIST_PATHS, type Sandbox, start } from "../../src/sandbox/sandbox.ts"
 import { type Cli, cli, databaseEnvironment, linesOf, sandboxEnvironment } from "../support/cli.ts"
 import { testDatabase } from "../support/postgres.ts"
 import { MIGRATED } from "../support/warehouse.ts"

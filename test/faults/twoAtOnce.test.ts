@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type postgres from "postgres"
-import { DEFAULT_LIST_PATHS, type Sandbox } from "../../src/sandbox/Sandbox.ts"
+import { DEFAULT_LIST_PATHS, type Sandbox } from "../../src/sandbox/sandbox.ts"
 import { type Environment, linesOf } from "../support/cli.ts"
 import { crashable, crashWorld, expectWhole, referenceOf } from "../support/crash.ts"
 import { printed } from "../support/warehouse.ts"

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { replayWith } from "../../src/Rejects.ts"
 import { allStreams } from "../../src/registry.ts"
-import { FAULTS } from "../../src/sandbox/faults.ts"
-import { MERCHANT_ID } from "../../src/sandbox/samples.ts"
+import { FAULTS } from "../../src/sandbox/world/faults.ts"
+import { MERCHANT_ID } from "../../src/sandbox/world/samples.ts"
+import { replayWith } from "../../src/sync/rejects.ts"
 import { onWarehouse } from "../support/upkeep.ts"
 import { bench, statusesOf, streamOf } from "../support/warehouse.ts"
 

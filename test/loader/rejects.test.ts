@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import type { Json, JsonObject } from "../../src/Json.ts"
+import type { Json, JsonObject } from "../../src/core/json.ts"
 import { fixtureOf } from "../support/conformance.ts"
 import type { PostgresVersion } from "../support/postgres.ts"
 import { json, listStream, loading, printed, testWarehouse } from "../support/warehouse.ts"

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { release } from "../../src/warehouse/Lease.ts"
-import { closePass } from "../../src/warehouse/Ledger.ts"
+import { release } from "../../src/warehouse/ledger/lease.ts"
+import { closePass } from "../../src/warehouse/ledger/runs.ts"
 import { fixtureOf } from "../support/conformance.ts"
 import { bench, listStream, loading, printed, streamOf, testWarehouse } from "../support/warehouse.ts"
 

@@ -3,7 +3,7 @@ import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { Effect, type Scope } from "effect"
 import type postgres from "postgres"
-import { type MigrationSource, PACKAGED } from "../../src/warehouse/migrator.ts"
+import { type MigrationSource, PACKAGED } from "../../src/warehouse/schema/migrator.ts"
 import { temporaryDirectory } from "../support/postgres.ts"
 
 /** A copy of the program's migrations and views, as a later version of it would bring them. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { boundedClient } from "../../src/paycombat/bounded.ts"
-import { Usage } from "../../src/paycombat/Client.ts"
+import { boundedClient } from "../../src/doctor/api/bounded.ts"
+import { Usage } from "../../src/paycombat/client/client.ts"
 import { clientOf, startSandbox } from "./support.ts"
 
 const LIST = "/api/v1/customer/get-all"

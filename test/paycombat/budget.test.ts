@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, TestClock } from "effect"
-import { PAGE_BOUNDS } from "../../src/paycombat/bounds.ts"
-import { makeBudget, PAGE_UNITS, unitsOf } from "../../src/paycombat/budget.ts"
+import { PAGE_BOUNDS } from "../../src/paycombat/client/bounds.ts"
+import { makeBudget, PAGE_UNITS, unitsOf } from "../../src/paycombat/client/budget.ts"
 import { against, PATH, played, settle } from "./played.ts"
 
 describe("the budget of memory", () => {

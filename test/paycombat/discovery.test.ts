@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { discoverDetail, readDetail } from "../../src/paycombat/byId.ts"
-import type { Sandbox } from "../../src/sandbox/Sandbox.ts"
+import { discoverDetail, readDetail } from "../../src/paycombat/lists/byId.ts"
+import type { Sandbox } from "../../src/sandbox/sandbox.ts"
 import { clientOf, discoverFrom, SOURCES, startSandbox, zeroBased } from "./support.ts"
 
 const GET_ALL = "/api/v1/customer/get-all"

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs"
 import { describe, expect, it } from "@effect/vitest"
-import { type Json, type JsonObject, parseJson } from "../../src/Json.ts"
-import { findList, isNothingAt, listAt, unwrap, unwrapRecord } from "../../src/paycombat/envelope.ts"
+import { type Json, type JsonObject, parseJson } from "../../src/core/json.ts"
+import { findList, isNothingAt, listAt, unwrap, unwrapRecord } from "../../src/paycombat/client/envelope.ts"
 
 const fixture = (name: string) =>
   parseJson(readFileSync(new URL(`../fixtures/${name}.json`, import.meta.url), "utf8"))

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Clock, Effect, Fiber, TestClock } from "effect"
-import { type Grant, UNSHARED } from "../../src/paycombat/pace.ts"
+import { type Grant, UNSHARED } from "../../src/paycombat/client/rateLimiter.ts"
 import { against, busiestSecond, ok, PATH, played, settle, text } from "./played.ts"
 
 /** A client with permission to send for as long as a test says. */

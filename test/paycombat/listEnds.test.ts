@@ -1,13 +1,13 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
-import { pages } from "../../src/paycombat/paging.ts"
+import { pages } from "../../src/paycombat/lists/pager.ts"
 import {
   AFTER_ENDS,
   FAULTS,
   type FaultHook,
   type FaultName,
   type SandboxOptions,
-} from "../../src/sandbox/Sandbox.ts"
+} from "../../src/sandbox/sandbox.ts"
 import {
   clientOf,
   discoverFrom,

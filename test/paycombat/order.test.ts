@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
-import type { JsonObject } from "../../src/Json.ts"
-import { watchOrder } from "../../src/paycombat/order.ts"
-import type { ListSource } from "../../src/Stream.ts"
+import type { JsonObject } from "../../src/core/json.ts"
+import type { ListSource } from "../../src/core/stream.ts"
+import { watchOrder } from "../../src/paycombat/lists/order.ts"
 import { SOURCES } from "./support.ts"
 
 const source: ListSource = {

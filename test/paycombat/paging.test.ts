@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Exit, Stream } from "effect"
-import { pages } from "../../src/paycombat/paging.ts"
-import type { SandboxOptions } from "../../src/sandbox/Sandbox.ts"
+import { pages } from "../../src/paycombat/lists/pager.ts"
+import type { SandboxOptions } from "../../src/sandbox/sandbox.ts"
 import {
   clientOf,
   discoverFrom,

@@ -1,7 +1,7 @@
 import { inspect } from "node:util"
 import { describe, expect, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Logger, LogLevel, Redacted, Tracer } from "effect"
-import { PAGE_BOUNDS } from "../../src/paycombat/bounds.ts"
+import { PAGE_BOUNDS } from "../../src/paycombat/client/bounds.ts"
 import { against, ok, PATH, played, type Reply, TOKEN, text } from "./played.ts"
 
 describe("an answer that will not change is not asked for again:", () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, TestClock } from "effect"
-import { MAX_ATTEMPTS, Usage } from "../../src/paycombat/Client.ts"
+import { MAX_ATTEMPTS, Usage } from "../../src/paycombat/client/client.ts"
 import { against, busiestSecond, ok, PATH, played, type Reply, settle, text, waits } from "./played.ts"
 
 describe("a failure that may pass", () => {

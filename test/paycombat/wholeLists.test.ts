@@ -1,9 +1,9 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Either, Stream } from "effect"
-import { discover } from "../../src/paycombat/discovery.ts"
-import { pages } from "../../src/paycombat/paging.ts"
-import type { PagingNames } from "../../src/paycombat/proof.ts"
-import type { ListSource } from "../../src/Stream.ts"
+import type { ListSource } from "../../src/core/stream.ts"
+import { discover } from "../../src/paycombat/lists/discovery.ts"
+import { pages } from "../../src/paycombat/lists/pager.ts"
+import type { PagingNames } from "../../src/paycombat/lists/verifyPaging.ts"
 import { against, settle } from "./played.ts"
 
 /** Lists whose paging parameters are unknown, or whose answers say that more records follow. */

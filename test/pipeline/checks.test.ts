@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
-import { READINESS_PATH } from "../../src/sandbox/Sandbox.ts"
-import { verdictsOf } from "../../src/warehouse/verdict.ts"
+import { READINESS_PATH } from "../../src/sandbox/sandbox.ts"
+import { verdictsOf } from "../../src/warehouse/read/verdict.ts"
 import { bench, type SyncOptions, streamOf } from "../support/warehouse.ts"
 
 /** Look-ups that are refused, or answered in another shape: how many of them a run may have. */

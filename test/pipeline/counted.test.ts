@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Metric } from "effect"
-import * as Metrics from "../../src/Metrics.ts"
-import { DEFAULT_LIST_PATHS } from "../../src/sandbox/Sandbox.ts"
+import * as Metrics from "../../src/observe/metrics.ts"
+import { DEFAULT_LIST_PATHS } from "../../src/sandbox/sandbox.ts"
 import { bench, SMALL, unhurried } from "../support/warehouse.ts"
 
 /** What is counted of a run, while it goes on and at its end. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { AFTER_ENDS, DEFAULT_LIST_PATHS, FAULTS, type FaultName } from "../../src/sandbox/Sandbox.ts"
+import { AFTER_ENDS, DEFAULT_LIST_PATHS, FAULTS, type FaultName } from "../../src/sandbox/sandbox.ts"
 import { setup } from "../support/incremental.ts"
 import { bench, streamOf } from "../support/warehouse.ts"
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { isAddressable } from "../../src/id.ts"
+import { isAddressable } from "../../src/core/id.ts"
 import { bench, statusesOf, streamOf } from "../support/warehouse.ts"
 
 const ESCAPES = [

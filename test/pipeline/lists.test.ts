@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { type SandboxOptions, STREAMS } from "../../src/sandbox/Sandbox.ts"
+import { type SandboxOptions, STREAMS } from "../../src/sandbox/sandbox.ts"
 import { type Bench, bench, statusesOf, streamOf } from "../support/warehouse.ts"
 
 /** Every record that the sandbox lists is in the warehouse, and nothing else. */

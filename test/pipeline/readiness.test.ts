@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
-import { READINESS_PATH, type Sandbox, type SandboxOptions } from "../../src/sandbox/Sandbox.ts"
+import { READINESS_PATH, type Sandbox, type SandboxOptions } from "../../src/sandbox/sandbox.ts"
 import { hurried, PATIENT, REAL_LEASE } from "../support/apiFaults.ts"
 import { bench, type SyncOptions, streamOf } from "../support/warehouse.ts"
 

@@ -5,8 +5,8 @@ import {
   type FaultHook,
   type FaultRequest,
   type SandboxOptions,
-} from "../../src/sandbox/Sandbox.ts"
-import { verdictsOf } from "../../src/warehouse/verdict.ts"
+} from "../../src/sandbox/sandbox.ts"
+import { verdictsOf } from "../../src/warehouse/read/verdict.ts"
 import { bench, streamOf } from "../support/warehouse.ts"
 
 /** A pass that was broken off and resumed is judged as one: by what all of its runs read. */

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "@effect/vitest"
 import { primaryKey, text } from "drizzle-orm/pg-core"
 import { Effect, Schema } from "effect"
-import { Amount, Id, Instant, maybe, Text } from "../../src/Fields.ts"
+import { Amount, Id, Instant, maybe, Text } from "../../src/core/fields.ts"
+import { defineStream } from "../../src/core/stream.ts"
 import { allStreams } from "../../src/registry.ts"
-import { defineStream } from "../../src/Stream.ts"
-import { amount, instant, recordColumns, warehouse } from "../../src/warehouse/columns.ts"
+import { amount, instant, recordColumns, warehouse } from "../../src/warehouse/schema/columns.ts"
 import { bench, streamOf } from "../support/warehouse.ts"
 
 /** What a new endpoint takes: a table, a record, and how the one becomes a row of the other. */

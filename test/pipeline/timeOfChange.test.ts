@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import type { StreamName } from "../../src/sandbox/Sandbox.ts"
+import type { StreamName } from "../../src/sandbox/sandbox.ts"
 import { bench, streamOf } from "../support/warehouse.ts"
 
 /** Ways in which the time of a record's latest change goes away between two passes, as fields that are served. */

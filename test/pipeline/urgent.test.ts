@@ -1,9 +1,9 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
-import { makeHolding } from "../../src/Holding.ts"
-import type { Sandbox, SandboxOptions } from "../../src/sandbox/Sandbox.ts"
-import { ACCOUNT } from "../../src/warehouse/Lease.ts"
-import { handOver } from "../../src/warehouse/urgent.ts"
+import type { Sandbox, SandboxOptions } from "../../src/sandbox/sandbox.ts"
+import { makeHolding } from "../../src/sync/holding.ts"
+import { ACCOUNT } from "../../src/warehouse/ledger/lease.ts"
+import { handOver } from "../../src/warehouse/ledger/urgent.ts"
 import { bench, holdUp, statusesOf, streamOf, untilWaiting } from "../support/warehouse.ts"
 
 /** Records that one process hands to the holder of an account, to be read by their id at once. */

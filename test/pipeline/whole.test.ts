@@ -1,11 +1,11 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type postgres from "postgres"
-import { STREAMS, start } from "../../src/sandbox/Sandbox.ts"
-import { connect } from "../../src/warehouse/Database.ts"
-import { embeddedPostgres } from "../../src/warehouse/EmbeddedPostgres.ts"
-import { migrate } from "../../src/warehouse/migrator.ts"
-import type { StreamSummary } from "../../src/warehouse/Summary.ts"
+import { connect } from "../../src/postgres/connect.ts"
+import { embeddedPostgres } from "../../src/postgres/embedded/embeddedPostgres.ts"
+import { STREAMS, start } from "../../src/sandbox/sandbox.ts"
+import type { StreamSummary } from "../../src/warehouse/ledger/summary.ts"
+import { migrate } from "../../src/warehouse/schema/migrator.ts"
 import { type PostgresVersion, resolveFrom, temporaryDirectory } from "../support/postgres.ts"
 import {
   bench,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import type { Fault } from "../../src/sandbox/Sandbox.ts"
+import type { Fault } from "../../src/sandbox/sandbox.ts"
 import { bench, statusesOf, streamOf } from "../support/warehouse.ts"
 
 /** Adds members to each list that is answered, made from its records. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
-import { DROP, KEEP, type Privacy } from "../../src/Personal.ts"
-import { Progress, type StreamProgress } from "../../src/Progress.ts"
+import { DROP, KEEP, type Privacy } from "../../src/core/personal.ts"
+import { Progress, type StreamProgress } from "../../src/observe/progress.ts"
 import { everything, findings, KEY, MARK, plantBadRecords, plantPeople } from "../support/people.ts"
 import { type Bench, bench, dump, footprint, streamOf, warehouseTables } from "../support/warehouse.ts"
 

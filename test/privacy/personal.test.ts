@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Either, FastCheck as fc, Redacted } from "effect"
 import { LosslessNumber } from "lossless-json"
-import type { Json, JsonObject } from "../../src/Json.ts"
+import type { Json, JsonObject } from "../../src/core/json.ts"
 import {
   ALL_PERSONAL,
   DROP,
@@ -9,9 +9,9 @@ import {
   type Personal,
   type Privacy,
   redactor,
-} from "../../src/Personal.ts"
+} from "../../src/core/personal.ts"
+import { redacting } from "../../src/core/stream.ts"
 import { allStreams } from "../../src/registry.ts"
-import { redacting } from "../../src/Stream.ts"
 import { cellsOf, fixtureOf } from "../support/conformance.ts"
 import { fuzz } from "../support/fuzz.ts"
 import { KEY } from "../support/people.ts"

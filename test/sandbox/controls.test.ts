@@ -1,7 +1,7 @@
 import { connect } from "node:net"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Either, Exit, Scope } from "effect"
-import { FAULTS, type Sandbox, start } from "../../src/sandbox/Sandbox.ts"
+import { FAULTS, type Sandbox, start } from "../../src/sandbox/sandbox.ts"
 import { ask, askJson, type Fields, idsOf, PATHS, page, readAll, small } from "./reading.ts"
 
 const ready = (sandbox: Sandbox, customer: number) =>

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Either } from "effect"
-import { FAULTS, type FaultName, rateLimit, seededFaults, start } from "../../src/sandbox/Sandbox.ts"
+import { FAULTS, type FaultName, rateLimit, seededFaults, start } from "../../src/sandbox/sandbox.ts"
 import { ask, PATHS, small } from "./reading.ts"
 
 describe("faults", () => {

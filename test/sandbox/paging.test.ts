@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { STREAMS, start } from "../../src/sandbox/Sandbox.ts"
+import { STREAMS, start } from "../../src/sandbox/sandbox.ts"
 import { ask, askJson, idsOf, PATHS, page, readAll, small } from "./reading.ts"
 
 describe("determinism", () => {

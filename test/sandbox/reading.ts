@@ -5,7 +5,7 @@ import {
   type Sandbox,
   type SandboxOptions,
   type StreamName,
-} from "../../src/sandbox/Sandbox.ts"
+} from "../../src/sandbox/sandbox.ts"
 
 /** Reads a sandbox over HTTP as any client would, with none of its code. */
 

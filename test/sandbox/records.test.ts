@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { STREAMS, type StreamName, start } from "../../src/sandbox/Sandbox.ts"
+import { STREAMS, type StreamName, start } from "../../src/sandbox/sandbox.ts"
 import { askJson, type Fields, fixture, millionths, readAll, small } from "./reading.ts"
 
 describe("records", () => {

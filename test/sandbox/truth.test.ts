@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { start } from "../../src/sandbox/Sandbox.ts"
+import { start } from "../../src/sandbox/sandbox.ts"
 import { ask, decimal, type Fields, millionths, PATHS, readAll } from "./reading.ts"
 
 describe("truth", () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Queue, Stream, TestClock } from "effect"
-import type { Kind, Tick } from "../../src/Scheduler.ts"
 import { type Done, dispatch } from "../../src/serve/dispatch.ts"
+import type { Kind, Tick } from "../../src/status/scheduler.ts"
 
 /** Which ticks become runs, under a test clock. Every run takes a minute. */
 

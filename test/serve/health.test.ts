@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { ago, limitsOf } from "../../src/Health.ts"
+import { ago, limitsOf } from "../../src/core/verdict.ts"
 
 describe("the limits of freshness", () => {
   it("are twice the schedule's interval and no less than an hour, or what is given", () => {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Stream } from "effect"
 import { afterEach, beforeEach, vi } from "vitest"
-import type { ScheduleSettings } from "../../src/Config.ts"
-import { makeSchedule, zoneOf } from "../../src/Scheduler.ts"
+import type { ScheduleSettings } from "../../src/config/config.ts"
+import { makeSchedule, zoneOf } from "../../src/status/scheduler.ts"
 
 /** Ticks, under clocks that the test sets. */
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
-import { DEFAULT_LIST_PATHS, start as startSandbox } from "../../src/sandbox/Sandbox.ts"
+import { DEFAULT_LIST_PATHS, start as startSandbox } from "../../src/sandbox/sandbox.ts"
 import {
   type Cli,
   cli,

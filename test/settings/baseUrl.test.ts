@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Either } from "effect"
-import { judgeBaseUrl, REFUSED_PORTS } from "../../src/baseUrl.ts"
+import { judgeBaseUrl, REFUSED_PORTS } from "../../src/config/baseUrl.ts"
 
 /** Accepts the addresses that paths can be joined to, and says what is wrong with the others. */
 

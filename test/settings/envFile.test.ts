@@ -3,7 +3,7 @@ import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as fc from "fast-check"
-import { readEnvFile } from "../../src/EnvFile.ts"
+import { readEnvFile } from "../../src/config/envFile.ts"
 import { temporaryDirectory } from "../support/postgres.ts"
 
 /** Reads `.env` as it was meant, or says in one line why not. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import { settingNames, unknownVariables, VARIABLES } from "../../src/variables.ts"
+import { settingNames, unknownVariables, VARIABLES } from "../../src/config/variables.ts"
 
 /** Finds names that are no setting, and the setting that is meant. */
 

@@ -1,4 +1,4 @@
-import { PAGE_BOUNDS } from "../../src/paycombat/bounds.ts"
+import { PAGE_BOUNDS } from "../../src/paycombat/client/bounds.ts"
 
 /** Answers of a list that are as large as its bounds let them be, in the shapes that take the most memory. */
 

@@ -1,8 +1,8 @@
 import { Clock, Duration, Effect } from "effect"
 import type postgres from "postgres"
 import { expect } from "vitest"
-import type { FaultHook, FaultName, Sandbox } from "../../src/sandbox/Sandbox.ts"
-import { FAULTS, start } from "../../src/sandbox/Sandbox.ts"
+import type { FaultHook, FaultName, Sandbox } from "../../src/sandbox/sandbox.ts"
+import { FAULTS, start } from "../../src/sandbox/sandbox.ts"
 import { dump, SMALL, syncOnce, testWarehouse, warehouseTables } from "./warehouse.ts"
 
 /** An API that fails: runs in hurried time, and what must be so once it has stopped failing. */

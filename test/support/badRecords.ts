@@ -1,6 +1,6 @@
 import { SchemaAST } from "effect"
-import { isJsonObject, type Json, type JsonObject, stringifyJson } from "../../src/Json.ts"
-import type { Stream } from "../../src/Stream.ts"
+import { isJsonObject, type Json, type JsonObject, stringifyJson } from "../../src/core/json.ts"
+import type { Stream } from "../../src/core/stream.ts"
 import { at, fieldsOf, fixtureOf, namedIn, withField } from "./conformance.ts"
 import { json } from "./warehouse.ts"
 

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { Effect, Redacted, type Scope } from "effect"
 import { beforeAll, inject } from "vitest"
-import type { Sandbox } from "../../src/sandbox/Sandbox.ts"
+import type { Sandbox } from "../../src/sandbox/sandbox.ts"
 import { temporaryDirectory } from "./postgres.ts"
 
 /** The real program, as a process of its own: built from the sources of this very run, in an empty directory. */

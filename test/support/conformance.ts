@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs"
 import type { PgTable } from "drizzle-orm/pg-core"
 import { Either, ParseResult } from "effect"
-import type { Json, JsonObject } from "../../src/Json.ts"
-import { type Decoded, isLookup, type Normalized, type Row, type Stream } from "../../src/Stream.ts"
-import { shapeOf } from "../../src/warehouse/bulk.ts"
-import { keptChildColumns, recordColumns } from "../../src/warehouse/columns.ts"
+import type { Json, JsonObject } from "../../src/core/json.ts"
+import { type Decoded, isLookup, type Normalized, type Row, type Stream } from "../../src/core/stream.ts"
+import { shapeOf } from "../../src/postgres/bulk.ts"
+import { keptChildColumns, recordColumns } from "../../src/warehouse/schema/columns.ts"
 import { json } from "./warehouse.ts"
 
 /** Looking at what a stream makes of a record, field by field, whatever the stream. */

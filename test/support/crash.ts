@@ -1,16 +1,16 @@
 import { Effect, type Scope } from "effect"
 import type postgres from "postgres"
 import { expect } from "vitest"
-import type { AccountSettings } from "../../src/Config.ts"
-import type { ConfigurationError, WarehouseError } from "../../src/Errors.ts"
+import type { AccountSettings } from "../../src/config/config.ts"
+import type { ConfigurationError, WarehouseError } from "../../src/core/errors.ts"
+import { connect } from "../../src/postgres/connect.ts"
 import {
   DEFAULT_LIST_PATHS,
   type Sandbox,
   type SandboxOptions,
   type StreamName,
   start,
-} from "../../src/sandbox/Sandbox.ts"
-import { connect } from "../../src/warehouse/Database.ts"
+} from "../../src/sandbox/sandbox.ts"
 import {
   type Cli,
   cli,

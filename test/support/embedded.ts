@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { Effect, Exit, Redacted, Scope } from "effect"
-import { type EmbeddedServer, embeddedPostgres } from "../../src/warehouse/EmbeddedPostgres.ts"
+import { type EmbeddedServer, embeddedPostgres } from "../../src/postgres/embedded/embeddedPostgres.ts"
 import { runSql, temporaryDirectory } from "./postgres.ts"
 
 /** Helpers for tests that make, share, break and mend embedded servers of their own. */

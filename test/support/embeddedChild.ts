@@ -1,6 +1,6 @@
 import { once } from "node:events"
 import { Effect, Redacted } from "effect"
-import { embeddedPostgres } from "../../src/warehouse/EmbeddedPostgres.ts"
+import { embeddedPostgres } from "../../src/postgres/embedded/embeddedPostgres.ts"
 
 /** A process of its own that uses an embedded server until its standard input ends, or the server is elsewhere. Started by the tests through tsx. */
 const [dataDir = "", resolveFrom = ""] = process.argv.slice(2)

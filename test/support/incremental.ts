@@ -1,7 +1,7 @@
 import { expect } from "@effect/vitest"
 import { Effect } from "effect"
 import type postgres from "postgres"
-import { DEFAULT_LIST_PATHS, type SandboxOptions, type StreamName } from "../../src/sandbox/Sandbox.ts"
+import { DEFAULT_LIST_PATHS, type SandboxOptions, type StreamName } from "../../src/sandbox/sandbox.ts"
 import { wholeOf } from "./apiFaults.ts"
 import { bench, type SyncOptions, streamOf, syncOnce, testWarehouse } from "./warehouse.ts"
 

@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import type postgres from "postgres"
-import type { Sandbox } from "../../src/sandbox/Sandbox.ts"
+import type { Sandbox } from "../../src/sandbox/sandbox.ts"
 
 /**
  * People whose every detail is known: planted into a sandbox wherever a record may speak of somebody, so that a

@@ -6,13 +6,13 @@ import { join } from "node:path"
 import { Effect, Exit, Redacted, Schedule, Scope } from "effect"
 import postgres from "postgres"
 import { afterAll, beforeAll, inject } from "vitest"
-import type { ConfigurationError } from "../../src/Errors.ts"
-import { WarehouseError } from "../../src/Errors.ts"
+import type { ConfigurationError } from "../../src/core/errors.ts"
+import { WarehouseError } from "../../src/core/errors.ts"
 import {
   type EmbeddedOptions,
   type EmbeddedServer,
   embeddedPostgres,
-} from "../../src/warehouse/EmbeddedPostgres.ts"
+} from "../../src/postgres/embedded/embeddedPostgres.ts"
 
 /** The Postgres that is shipped, and the oldest that is promised. */
 export type PostgresVersion = "18" | "14"

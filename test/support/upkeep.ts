@@ -1,6 +1,6 @@
 import { Effect, Layer, Logger, LogLevel, Option, Redacted } from "effect"
 import type postgres from "postgres"
-import { Warehouse } from "../../src/warehouse/Database.ts"
+import { Warehouse } from "../../src/postgres/connect.ts"
 
 /** Runs what works on a warehouse and asks no API, silent. */
 export const onWarehouse =

@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import { expect } from "vitest"
-import { normalizeDecimal, type Sandbox } from "../../src/sandbox/Sandbox.ts"
+import { normalizeDecimal, type Sandbox } from "../../src/sandbox/sandbox.ts"
 import { decimal, millionths } from "../sandbox/reading.ts"
 import type { Bench } from "./warehouse.ts"
 

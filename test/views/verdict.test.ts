@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { verdictsOf } from "../../src/warehouse/verdict.ts"
+import { verdictsOf } from "../../src/warehouse/read/verdict.ts"
 import { testWarehouse } from "../support/warehouse.ts"
 import { given } from "./rows.ts"
 

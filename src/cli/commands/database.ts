@@ -6,7 +6,7 @@ import { file, json } from "./shared.ts"
 const backup = Command.make(
   "backup",
   { file, json },
-  onDemand(() => import("../backup.ts")),
+  onDemand(() => import("../run/backup.ts")),
 ).pipe(
   Command.withDescription(
     "Saves the warehouse to one file, while syncs may go on: also what a sync could not fetch again. Replaces a file" +
@@ -32,7 +32,7 @@ const restore = Command.make(
     ),
     json,
   },
-  onDemand(() => import("../restore.ts")),
+  onDemand(() => import("../run/restore.ts")),
 ).pipe(
   Command.withDescription(
     "Fills an empty warehouse from a backup, and erases again whoever is known to have been erased since.",
@@ -46,7 +46,7 @@ export const database = Command.make(
     demo: Options.boolean("demo").pipe(Options.withDescription("The demo's database.")),
     json,
   },
-  onDemand(() => import("../database.ts")),
+  onDemand(() => import("../run/database.ts")),
 ).pipe(
   Command.withDescription(
     "Starts the embedded Postgres, prints its address, and keeps it up for psql and BI tools.",

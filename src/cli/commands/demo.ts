@@ -1,5 +1,5 @@
 import * as Command from "@effect/cli/Command"
-import { noSettings } from "../settings.ts"
+import { noSettings } from "../terminal/settings.ts"
 import { onDemand } from "./onDemand.ts"
 import { json } from "./shared.ts"
 
@@ -7,7 +7,7 @@ export const demo = Command.make(
   "demo",
   { json },
   // Simulated money must not meet a real warehouse, whatever the environment says.
-  onDemand(() => import("../demo.ts"), { configured: noSettings }),
+  onDemand(() => import("../run/demo.ts"), { configured: noSettings }),
 ).pipe(
   Command.withDescription(
     "The product in one command: simulated API, embedded Postgres, one sync, three answers.",

@@ -5,7 +5,7 @@ import { account, json, stream } from "./shared.ts"
 export const doctor = Command.make(
   "doctor",
   { account, stream, json },
-  onDemand(() => import("../doctor.ts")),
+  onDemand(() => import("../run/doctor.ts")),
 ).pipe(
   Command.withDescription(
     "Examines the settings, the database, the API and each stream as the API serves it: how its list is read, how a" +

@@ -16,7 +16,7 @@ export const erase = Command.make(
     ),
     json,
   },
-  onDemand(() => import("../erase.ts")),
+  onDemand(() => import("../run/erase.ts")),
 ).pipe(
   Command.withDescription(
     "Removes a customer's data for good: row, readiness, history, rejects. Their payments stay, with the customer's id and without any other personal field. What is left is a hash of the id, so that no later sync brings anything back. Backups, replicas and logs of Postgres are not reached. Restoring an older backup applies the erasures again that it knows of.",

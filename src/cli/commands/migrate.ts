@@ -11,5 +11,5 @@ export const migrate = Command.make(
     ),
     json,
   },
-  onDemand(() => import("../migrate.ts")),
+  onDemand(() => import("../run/migrate.ts")),
 ).pipe(Command.withDescription("Brings the database up to date."))

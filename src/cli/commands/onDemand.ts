@@ -1,9 +1,9 @@
 import { Effect, Layer } from "effect"
-import { settingsWarnings } from "../../Environment.ts"
-import type { ConfigurationError } from "../../Errors.ts"
-import { isExporting, telemetry } from "../../Telemetry.ts"
-import { logging } from "../logging.ts"
-import { settings } from "../settings.ts"
+import { settingsWarnings } from "../../config/environment.ts"
+import type { ConfigurationError } from "../../core/errors.ts"
+import { isExporting, telemetry } from "../../observe/telemetry.ts"
+import { logging } from "../terminal/logging.ts"
+import { settings } from "../terminal/settings.ts"
 
 /** So long may a process that is done wait for a collector of traces that does not answer. */
 const LINGER_MILLIS = 1_000

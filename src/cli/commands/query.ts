@@ -16,7 +16,7 @@ export const query = Command.make(
     json,
     demo: Options.boolean("demo").pipe(Options.withDescription("Ask the demo's database.")),
   },
-  onDemand(() => import("../query.ts")),
+  onDemand(() => import("../run/query.ts")),
 ).pipe(
   Command.withDescription("Answers one SQL statement, as a login that can read analytics and nothing else."),
 )

@@ -5,7 +5,7 @@ import { account, json, stream } from "./shared.ts"
 export const rebuild = Command.make(
   "rebuild",
   { account, stream, json },
-  onDemand(() => import("../rebuild.ts")),
+  onDemand(() => import("../run/rebuild.ts")),
 ).pipe(
   Command.withDescription(
     "Normalizes again from the stored raw records, without one API call: after an update, or to undo edits by hand.",

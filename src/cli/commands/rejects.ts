@@ -18,7 +18,7 @@ const kind = Options.choice("kind", ["record", "item", "field", "merchant"]).pip
 const list = Command.make(
   "list",
   { account, stream, kind, all, json },
-  onDemand(async () => ({ run: (await import("../rejects.ts")).list })),
+  onDemand(async () => ({ run: (await import("../run/rejects.ts")).list })),
 ).pipe(
   Command.withDescription(
     "The rejects that are open, the newest first; --json prints all of them, as they came. A reason quotes no value.",
@@ -28,7 +28,7 @@ const list = Command.make(
 const show = Command.make(
   "show",
   { id: Args.integer({ name: "id" }), json },
-  onDemand(async () => ({ run: (await import("../rejects.ts")).show })),
+  onDemand(async () => ({ run: (await import("../run/rejects.ts")).show })),
 ).pipe(Command.withDescription("One reject with the record as it was read: personal data, on stdout."))
 
 const replay = Command.make(
@@ -46,7 +46,7 @@ const replay = Command.make(
     ),
     json,
   },
-  onDemand(async () => ({ run: (await import("../rejects.ts")).replay })),
+  onDemand(async () => ({ run: (await import("../run/rejects.ts")).replay })),
 ).pipe(
   Command.withDescription(
     "Decodes rejects again, as of the time they were read, and makes rows of those that decode now.",

@@ -40,7 +40,7 @@ export const report = Command.make(
     demo: Options.boolean("demo").pipe(Options.withDescription("Of the demo's database.")),
     json: json.pipe(Options.withDescription("Print JSON: --format json to stdout, unless a file is named.")),
   },
-  onDemand(() => import("../report.ts")),
+  onDemand(() => import("../run/report.ts")),
 ).pipe(
   Command.withDescription(
     "Writes the settlement, balance and KYC-gap report, as a login that can read analytics and nothing else: figures of one moment, with their freshness on top. Customers appear by id, never by name. In csv, text that a spreadsheet would take for a formula gets an apostrophe in front.",

@@ -9,7 +9,7 @@ import {
   TIME_FIELDS,
   TIME_UNITS,
   TOTALS,
-} from "../../sandbox/options.ts"
+} from "../../sandbox/world/options.ts"
 import { onDemand } from "./onDemand.ts"
 import { json } from "./shared.ts"
 
@@ -138,7 +138,7 @@ export const sandbox = Command.make(
     ),
     json,
   },
-  onDemand(() => import("../sandbox.ts")),
+  onDemand(() => import("../run/sandbox.ts")),
 ).pipe(
   Command.withDescription(
     "Serves a simulated PayCombat API: deterministic data of any size, no token needed.",

@@ -1,6 +1,6 @@
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
-import { daemonLogging } from "../logging.ts"
+import { daemonLogging } from "../terminal/logging.ts"
 import { onDemand } from "./onDemand.ts"
 import { account, maxAge, stream } from "./shared.ts"
 
@@ -14,7 +14,7 @@ export const serve = Command.make(
       Options.withDescription("Bring the database of DATABASE_URL up to date first."),
     ),
   },
-  onDemand(() => import("../serve.ts"), { logged: daemonLogging }),
+  onDemand(() => import("../run/serve.ts"), { logged: daemonLogging }),
 ).pipe(
   Command.withDescription(
     "Stays up and syncs on a schedule: what is new by PAYCOMBAT_SCHEDULE (every 15 minutes), every list whole by" +

@@ -14,7 +14,7 @@ export const status = Command.make(
     ),
     json,
   },
-  onDemand(() => import("../status.ts")),
+  onDemand(() => import("../run/status.ts")),
 ).pipe(
   Command.withDescription(
     "Can the figures be trusted now? Per configured account and stream: last run, freshness, rows (≈ estimated in" +

@@ -22,5 +22,5 @@ export const sync = Command.make(
     strict: Options.boolean("strict").pipe(Options.withDescription("Exit with 1 when there are rejects.")),
     json,
   },
-  onDemand(() => import("../sync.ts")),
+  onDemand(() => import("../run/sync.ts")),
 ).pipe(Command.withDescription("One pass over all streams of all accounts."))

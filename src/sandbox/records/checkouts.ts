@@ -1,7 +1,7 @@
-import { CURRENCIES, print } from "../money.ts"
-import { hash, KIND, lane } from "../random.ts"
-import { CHECKOUT, MERCHANT_ID, SAMPLE_INDEX } from "../samples.ts"
-import { DAY_MILLIS, HOUR_MILLIS, iso, spread, type World } from "../world.ts"
+import { CURRENCIES, print } from "../world/money.ts"
+import { hash, KIND, lane } from "../world/random.ts"
+import { CHECKOUT, MERCHANT_ID, SAMPLE_INDEX } from "../world/samples.ts"
+import { DAY_MILLIS, HOUR_MILLIS, iso, spread, type World } from "../world/world.ts"
 import { homeCurrency } from "./transactions.ts"
 
 /** A checkout before it is text. Amounts in minor units, the currency by its place in `CURRENCIES`. */

@@ -1,7 +1,7 @@
-import type { Readiness } from "../changes.ts"
-import { hash, KIND, lane } from "../random.ts"
-import { CUSTOMER, CUSTOMER_WITHOUT_TIMES, ORG_ID, SAMPLE_INDEX } from "../samples.ts"
-import { DAY_MILLIS, HOUR_MILLIS, iso, type World } from "../world.ts"
+import type { Readiness } from "../world/changes.ts"
+import { hash, KIND, lane } from "../world/random.ts"
+import { CUSTOMER, CUSTOMER_WITHOUT_TIMES, ORG_ID, SAMPLE_INDEX } from "../world/samples.ts"
+import { DAY_MILLIS, HOUR_MILLIS, iso, type World } from "../world/world.ts"
 
 /** Details without which an individual gets no wallet (assumed): keys of `individual`, named so in `missing_field`. */
 export const INDIVIDUAL_FIELDS = [

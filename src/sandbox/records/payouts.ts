@@ -1,7 +1,7 @@
-import { CURRENCIES, print } from "../money.ts"
-import { hash, KIND, lane } from "../random.ts"
-import { MERCHANT_ID, PAYOUT } from "../samples.ts"
-import { DAY_MILLIS, dayOf, iso, MINUTE_MILLIS, type World } from "../world.ts"
+import { CURRENCIES, print } from "../world/money.ts"
+import { hash, KIND, lane } from "../world/random.ts"
+import { MERCHANT_ID, PAYOUT } from "../world/samples.ts"
+import { DAY_MILLIS, dayOf, iso, MINUTE_MILLIS, type World } from "../world/world.ts"
 import { homeCurrency, isFailedPayout, isOlderPayout, PAYOUT_EVERY, transactionAt } from "./transactions.ts"
 
 /** A payout before it is text. Amounts in minor units, the currency by its place in `CURRENCIES`. */

@@ -1,8 +1,8 @@
-import { AUD, CURRENCIES, EUR, type Minor, print, USD } from "../money.ts"
-import { FIXED_TRANSACTIONS, ORGANIZATION } from "../owners.ts"
-import { hash, KIND, lane } from "../random.ts"
-import { ORG_ID, SAMPLE_INDEX } from "../samples.ts"
-import { DAY_MILLIS, dayOf, HOUR_MILLIS, iso, spread, type World } from "../world.ts"
+import { AUD, CURRENCIES, EUR, type Minor, print, USD } from "../world/money.ts"
+import { FIXED_TRANSACTIONS, ORGANIZATION } from "../world/owners.ts"
+import { hash, KIND, lane } from "../world/random.ts"
+import { ORG_ID, SAMPLE_INDEX } from "../world/samples.ts"
+import { DAY_MILLIS, dayOf, HOUR_MILLIS, iso, spread, type World } from "../world/world.ts"
 
 /** A transaction before it is text. Amounts in minor units, currencies by their place in `CURRENCIES`. */
 export interface Transaction {

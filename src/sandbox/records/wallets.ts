@@ -1,9 +1,9 @@
-import type { Ledger } from "../ledger.ts"
-import { CURRENCIES, print } from "../money.ts"
-import { ORGANIZATION } from "../owners.ts"
-import { ORG_ID, SAMPLE_INDEX } from "../samples.ts"
-import { HOUR_MILLIS, iso, type World } from "../world.ts"
+import { CURRENCIES, print } from "../world/money.ts"
+import { ORGANIZATION } from "../world/owners.ts"
+import { ORG_ID, SAMPLE_INDEX } from "../world/samples.ts"
+import { HOUR_MILLIS, iso, type World } from "../world/world.ts"
 import { customerCreatedAt } from "./customers.ts"
+import type { Ledger } from "./ledger.ts"
 import { homeCurrency } from "./transactions.ts"
 
 /** One currency of a wallet, in minor units. */

@@ -1,8 +1,8 @@
-import type { Ledger } from "../ledger.ts"
-import { print } from "../money.ts"
+import type { Ledger } from "../records/ledger.ts"
 import type { Transaction } from "../records/transactions.ts"
 import { walletAccounts } from "../records/wallets.ts"
-import { iso, type World } from "../world.ts"
+import { print } from "../world/money.ts"
+import { iso, type World } from "../world/world.ts"
 import { codeOf, groupsBy, indices, ownerIdOf, type Select } from "./groups.ts"
 import { all, isUnmapped, signed } from "./transactions.ts"
 

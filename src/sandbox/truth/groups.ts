@@ -1,8 +1,8 @@
-import { CURRENCIES, type Minor } from "../money.ts"
-import type { StreamName } from "../options.ts"
-import { ORGANIZATION } from "../owners.ts"
-import { ORG_ID } from "../samples.ts"
-import { iso, type World } from "../world.ts"
+import { CURRENCIES, type Minor } from "../world/money.ts"
+import type { StreamName } from "../world/options.ts"
+import { ORGANIZATION } from "../world/owners.ts"
+import { ORG_ID } from "../world/samples.ts"
+import { iso, type World } from "../world/world.ts"
 
 /** Removed transactions and payouts count unless `removed` is false: a warehouse that once saw them keeps them. */
 export interface Select {

@@ -1,8 +1,8 @@
-import { print } from "../money.ts"
 import { checkoutAt } from "../records/checkouts.ts"
 import { readinessOf } from "../records/customers.ts"
 import { payoutAt } from "../records/payouts.ts"
-import type { World } from "../world.ts"
+import { print } from "../world/money.ts"
+import type { World } from "../world/world.ts"
 import {
   add,
   type CountAndAmount,

@@ -1,6 +1,6 @@
-import { print } from "../money.ts"
 import { progressOf } from "../records/transactions.ts"
-import { iso, type World } from "../world.ts"
+import { print } from "../world/money.ts"
+import { iso, type World } from "../world/world.ts"
 import { add, type CountAndAmount, codeOf, dayText, groupsBy, nothing, type Select } from "./groups.ts"
 import { all, isUnmapped, signed } from "./transactions.ts"
 

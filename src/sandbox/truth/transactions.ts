@@ -1,8 +1,8 @@
-import { directionOf } from "../ledger.ts"
-import { type Minor, print } from "../money.ts"
-import { ORGANIZATION } from "../owners.ts"
+import { directionOf } from "../records/ledger.ts"
 import { progressOf, type Transaction, transactionAt } from "../records/transactions.ts"
-import { iso, type World } from "../world.ts"
+import { type Minor, print } from "../world/money.ts"
+import { ORGANIZATION } from "../world/owners.ts"
+import { iso, type World } from "../world/world.ts"
 import {
   add,
   type CountAndAmount,

@@ -1,0 +1,298 @@
+import { hostname } from "node:os"
+import type * as HttpClient from "@effect/platform/HttpClient"
+import { Effect, Layer, Option, type Redacted } from "effect"
+import * as Config from "./config/config.ts"
+import { ConfigurationError, type LeaseError, type WarehouseError } from "./core/errors.ts"
+import { redactedHeaders } from "./paycombat/client/client.ts"
+import { ownHttpClient } from "./paycombat/client/http.ts"
+import { Warehouse } from "./postgres/connect.ts"
+import { allStreams, listStreamNames, streamsNamed } from "./registry.ts"
+import type { ServeOptions } from "./serve/serve.ts"
+import * as Schedules from "./status/schedules.ts"
+import { standingOf } from "./status/standing.ts"
+import type { Scope } from "./sync/maintenance.ts"
+import { rebuildIn } from "./sync/rebuild.ts"
+import {
+  everyRejectIn,
+  type RejectsAsked,
+  type ReplayOptions,
+  rejectOf,
+  rejectsIn,
+  replayIn,
+} from "./sync/rejects.ts"
+import { type RunOptions, runOnce } from "./sync/run.ts"
+import { type BackupSummary, backup as backupOf, type TellRows } from "./warehouse/backup/backup.ts"
+import { type RestoreOptions, type RestoreSummary, restore as restoreTo } from "./warehouse/backup/restore.ts"
+import type { SyncSummary } from "./warehouse/ledger/summary.ts"
+import { accountsOfPerson, type Erasure, erasePerson } from "./warehouse/maintain/erase.ts"
+import { countErasure } from "./warehouse/maintain/erasePreview.ts"
+import { type QueryAnswer, runQuery } from "./warehouse/read/query.ts"
+import type { TakeRejects } from "./warehouse/read/rejectList.ts"
+import { upToDate } from "./warehouse/schema/ensureMigrated.ts"
+import {
+  checkFitness,
+  type MigrationReport,
+  migrate,
+  type Pending,
+  pendingMigrations,
+} from "./warehouse/schema/migrator.ts"
+import { existingWarehouse } from "./warehouseLayer.ts"
+
+/** The application, wired once: what the command line runs and what a host application imports. */
+
+export { ConfigurationError, LeaseError, WarehouseError } from "./core/errors.ts"
+export { Progress, type StreamProgress } from "./observe/progress.ts"
+export { telemetry } from "./observe/telemetry.ts"
+export { Warehouse } from "./postgres/connect.ts"
+export { checkBackup } from "./warehouse/backup/reading.ts"
+export type { RunSummary, StreamSummary, SyncSummary } from "./warehouse/ledger/summary.ts"
+export type { QueryAnswer } from "./warehouse/read/query.ts"
+export type { RejectKind } from "./warehouse/read/rejectList.ts"
+export { upToDate, withoutTables } from "./warehouse/schema/ensureMigrated.ts"
+export {
+  configuredExisting,
+  configuredWarehouse,
+  existingWarehouse,
+  missingWarehouse,
+  warehouse,
+} from "./warehouseLayer.ts"
+
+/** What speaks HTTP. The token's header is redacted for the whole application. */
+export const http: Layer.Layer<HttpClient.HttpClient, ConfigurationError> = Layer.merge(
+  ownHttpClient,
+  redactedHeaders,
+)
+
+/** Brings the database up to date. */
+export const migrateWarehouse: Effect.Effect<
+  MigrationReport,
+  ConfigurationError | WarehouseError,
+  Warehouse
+> = Effect.flatMap(Warehouse, ({ sql }) => migrate(sql))
+
+export interface SyncOptions {
+  /** Names of accounts and streams; all where none is named. */
+  readonly accounts?: ReadonlyArray<string>
+  readonly streams?: ReadonlyArray<string>
+  /** Reads every list whole and from its beginning, also where only what is new would do, or a broken-off pass could go on. */
+  readonly full?: boolean
+  /** Brings a given database up to date first. */
+  readonly migrate?: boolean
+  /** Waits for accounts and streams that another run holds, however long that takes. */
+  readonly wait?: boolean
+}
+
+/** The configured accounts of these names, or all. */
+export const accountsNamed = (names: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    const accounts = yield* Config.accounts(yield* listStreamNames)
+    const unknown = names.find(name => !accounts.some(account => account.name === name))
+    if (unknown !== undefined) {
+      return yield* new ConfigurationError({
+        message: `There is no account ${unknown}; configured ${accounts.length === 1 ? "is" : "are"} ${accounts.map(({ name }) => name).join(", ")}.`,
+      })
+    }
+    return names.length === 0 ? accounts : accounts.filter(({ name }) => names.includes(name))
+  })
+
+/** The settings of a run, from the environment alone: what is wrong with them is known before anything is started. */
+export const runSettings = (options: SyncOptions = {}): Effect.Effect<RunOptions, ConfigurationError> =>
+  Effect.gen(function* () {
+    const streams = yield* streamsNamed(options.streams ?? [])
+    const accounts = yield* accountsNamed(options.accounts ?? [])
+    const fullPassMaxAgeSeconds = yield* Schedules.fullPassMaxAge
+    const { full = false, wait = false } = options
+    return {
+      ...(yield* Config.run),
+      full,
+      wait,
+      fullPassMaxAgeSeconds,
+      accounts,
+      streams,
+      ...(yield* Schedules.limitsToStore()),
+    }
+  })
+
+type Synced = Effect.Effect<
+  SyncSummary,
+  ConfigurationError | LeaseError | WarehouseError,
+  Warehouse | HttpClient.HttpClient
+>
+
+/**
+ * Syncs once what the environment configures. Succeeds also when streams failed: the summary says which.
+ * `LeaseError` means that nothing was done, because other runs hold every account.
+ */
+export const sync = (options: SyncOptions = {}): Synced =>
+  Effect.flatMap(runSettings(options), settings => syncWith(settings, options.migrate ?? false))
+
+/** Syncs once with settings given in code instead of the environment. */
+export const syncWith = (options: RunOptions, isMigrating = false): Synced =>
+  Effect.zipRight(upToDate(isMigrating), runOnce(options))
+
+/** Lists what `migrateWarehouse` would do; fails where it would. */
+export const pending: Effect.Effect<Pending, ConfigurationError | WarehouseError, Warehouse> = Effect.flatMap(
+  Warehouse,
+  ({ sql }) => Effect.zipRight(checkFitness(sql), pendingMigrations(sql)),
+)
+
+/** Refuses a database that has no tables yet, or other tables than this program's. */
+const current: Effect.Effect<void, ConfigurationError | WarehouseError, Warehouse> = Effect.flatMap(
+  Warehouse,
+  ({ isEmbedded }) => upToDate(isEmbedded, "run `paycombat-sync migrate`"),
+)
+
+/** Lets `use` have the login that may read `analytics` and nothing else. */
+export const asReader = <A, E>(
+  use: (readerUrl: Redacted.Redacted) => Effect.Effect<A, E>,
+): Effect.Effect<A, E | ConfigurationError | WarehouseError, Warehouse> =>
+  Effect.gen(function* () {
+    const { readerUrl } = yield* Warehouse
+    if (Option.isNone(readerUrl)) {
+      return yield* new ConfigurationError({
+        message:
+          "PAYCOMBAT_READER_URL is not set: a given Postgres is asked only as a login that can read analytics" +
+          " and nothing else, such as a member of paycombat_reader: docs/bi.md says how to make one.",
+      })
+    }
+    yield* current
+    return yield* use(readerUrl.value)
+  })
+
+/** The same for the configured warehouse. Where a reader's login is given it is all that is needed: an analyst has no other. */
+export const asConfiguredReader = <A, E>(
+  use: (readerUrl: Redacted.Redacted) => Effect.Effect<A, E>,
+): Effect.Effect<A, E | ConfigurationError | WarehouseError> =>
+  Effect.flatMap(Config.database, settings =>
+    Option.match(settings.readerUrl, {
+      onSome: use,
+      onNone: () => Effect.provide(asReader(use), existingWarehouse(settings)),
+    }),
+  )
+
+/** Answers one SQL statement as the reader login. */
+export const query = (
+  statement: string,
+): Effect.Effect<QueryAnswer, ConfigurationError | WarehouseError, Warehouse> =>
+  asReader(readerUrl => runQuery(readerUrl, statement))
+
+/** Answers one SQL statement on the configured warehouse. */
+export const queryConfigured = (
+  statement: string,
+): Effect.Effect<QueryAnswer, ConfigurationError | WarehouseError> =>
+  asConfiguredReader(readerUrl => runQuery(readerUrl, statement))
+
+/**
+ * How each stream of each configured account stands, and whether its figures can be trusted: not where it never ran, the
+ * latest run failed, or none was complete for longer than `maxAgeSeconds` (absent: twice the schedule's interval, and
+ * at least an hour). An account that is configured no more is shown, and judged only by name; where none is configured,
+ * all that were ever synced are judged.
+ */
+export const status = (options: Pick<ServeArguments, "accounts" | "streams" | "maxAgeSeconds">) =>
+  Effect.gen(function* () {
+    const { sql } = yield* Warehouse
+    const streams = yield* streamsNamed(options.streams ?? [])
+    const schedule = yield* Schedules.configuredSchedule
+    const configured = yield* Config.configuredAccounts
+    const limits = yield* Schedules.limitsToJudgeBy(options.maxAgeSeconds)
+    yield* current
+    return yield* standingOf(sql, streams, schedule, { ...options, configured, limits })
+  })
+
+export interface ServeArguments extends Omit<SyncOptions, "full" | "wait"> {
+  /** See `status`. */
+  readonly maxAgeSeconds?: number
+}
+
+/** The settings of `serve`, from the environment alone: what is wrong with them is known before anything is started. */
+export const serveSettings = (
+  options: ServeArguments = {},
+): Effect.Effect<ServeOptions, ConfigurationError> =>
+  Effect.gen(function* () {
+    return {
+      ...(yield* runSettings(options)),
+      ...(yield* Schedules.limitsToStore(options.maxAgeSeconds)),
+      fullPassMaxAgeSeconds: yield* Schedules.fullPassMaxAgeBesideTicks,
+      schedule: yield* Config.schedule,
+      http: yield* Config.http,
+      ...(options.maxAgeSeconds === undefined ? {} : { maxAgeSeconds: options.maxAgeSeconds }),
+    }
+  })
+
+/**
+ * Stays up and syncs on a schedule what the environment configures, until it is interrupted; its state is on HTTP.
+ * A run that fails does not end it.
+ */
+export const serve = (
+  options: ServeArguments = {},
+): Effect.Effect<never, ConfigurationError | WarehouseError, Warehouse | HttpClient.HttpClient> =>
+  Effect.flatMap(serveSettings(options), settings => serveWith(settings, options.migrate ?? false))
+
+/** The same with settings given in code instead of the environment. */
+export const serveWith = (
+  options: ServeOptions,
+  isMigrating = false,
+): Effect.Effect<never, ConfigurationError | WarehouseError, Warehouse | HttpClient.HttpClient> =>
+  upToDate(isMigrating).pipe(
+    Effect.zipRight(Effect.promise(() => import("./serve/serve.ts"))),
+    Effect.flatMap(module => module.serveWith(options)),
+  )
+
+/** Records that could not become a row; `rebuild` normalizes again what is stored. None of them asks the API. */
+export const rejects = (options: RejectsAsked) => Effect.zipRight(current, rejectsIn(options))
+export const everyReject = (options: RejectsAsked, take: TakeRejects) =>
+  Effect.zipRight(current, everyRejectIn(options, take))
+export const reject = (id: number) => Effect.zipRight(current, rejectOf(id))
+export const replay = (options: ReplayOptions) => Effect.zipRight(current, replayIn(options))
+export const rebuild = (options: Scope) => Effect.zipRight(current, rebuildIn(options))
+
+/** The accounts whose warehouse knows of a customer: by a row, a reject, or because they were erased before. */
+export const accountsOfCustomer = (customer: string) =>
+  Effect.gen(function* () {
+    const { sql } = yield* Warehouse
+    yield* current
+    return yield* accountsOfPerson(sql, yield* allStreams, customer)
+  })
+
+/**
+ * Removes a customer's data from an account for good, and keeps later syncs from bringing it back. The money stays,
+ * with the customer's id and without what else is personal in it.
+ */
+export const eraseCustomer = (
+  customer: string,
+  account: string,
+): Effect.Effect<Erasure, ConfigurationError | LeaseError | WarehouseError, Warehouse> =>
+  Effect.gen(function* () {
+    const { sql } = yield* Warehouse
+    yield* current
+    return yield* erasePerson(sql, yield* allStreams, account, customer, `${hostname()}:${process.pid}`)
+  })
+
+/** Counts what `eraseCustomer` would do now, and changes nothing. A sync may be under way. */
+export const previewErasure = (
+  customer: string,
+  account: string,
+): Effect.Effect<Erasure, ConfigurationError | WarehouseError, Warehouse> =>
+  Effect.gen(function* () {
+    const { sql } = yield* Warehouse
+    yield* current
+    return yield* countErasure(sql, yield* allStreams, account, customer)
+  })
+
+/** Saves the warehouse as it is, up to date or not, to a file, while syncs may go on. */
+export const backup = (
+  file: string,
+  tell?: TellRows,
+): Effect.Effect<BackupSummary, ConfigurationError | WarehouseError, Warehouse> =>
+  Effect.flatMap(Warehouse, ({ ownerUrl }) => backupOf(ownerUrl, file, tell))
+
+/** Fills a warehouse, which is empty or to be replaced, from a backup. Persons known to be erased since are erased again. */
+export const restore = (
+  file: string,
+  options: Omit<RestoreOptions, "streams"> = {},
+): Effect.Effect<RestoreSummary, ConfigurationError | WarehouseError, Warehouse> =>
+  Effect.gen(function* () {
+    const { ownerUrl } = yield* Warehouse
+    yield* current
+    return yield* restoreTo(ownerUrl, file, { ...options, streams: yield* allStreams })
+  })

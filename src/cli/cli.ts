@@ -1,0 +1,128 @@
+import { stripVTControlCharacters } from "node:util"
+import type * as CliApp from "@effect/cli/CliApp"
+import * as CliConfig from "@effect/cli/CliConfig"
+import * as Command from "@effect/cli/Command"
+import * as HelpDoc from "@effect/cli/HelpDoc"
+import * as ValidationError from "@effect/cli/ValidationError"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
+import { Cause, Console, Effect, Exit, Layer, Logger, Option } from "effect"
+import {
+  AccountError,
+  ConfigurationError,
+  EndpointError,
+  LeaseError,
+  WarehouseError,
+} from "../core/errors.ts"
+import { VERSION } from "../core/version.ts"
+import { database } from "./commands/database.ts"
+import { demo } from "./commands/demo.ts"
+import { doctor } from "./commands/doctor.ts"
+import { erase } from "./commands/erase.ts"
+import { migrate } from "./commands/migrate.ts"
+import { query } from "./commands/query.ts"
+import { rebuild } from "./commands/rebuild.ts"
+import { rejects } from "./commands/rejects.ts"
+import { report } from "./commands/report.ts"
+import { sandbox } from "./commands/sandbox.ts"
+import { serve } from "./commands/serve.ts"
+import { REPEATED } from "./commands/shared.ts"
+import { status } from "./commands/status.ts"
+import { sync } from "./commands/sync.ts"
+import { UNSET } from "./terminal/logging.ts"
+import { visible, visibleLines } from "./terminal/visible.ts"
+
+/** The command line: commands → functions of the application, errors → one line and an exit code. */
+
+const root = Command.make("paycombat-sync").pipe(
+  Command.withDescription(
+    "Keeps a merchant's PayCombat data in Postgres, ready for SQL, BI and compliance reports.",
+  ),
+  Command.withSubcommands([
+    sync,
+    serve,
+    status,
+    doctor,
+    query,
+    report,
+    migrate,
+    rejects,
+    rebuild,
+    erase,
+    database,
+    sandbox,
+    demo,
+  ]),
+)
+
+const OURS = [ConfigurationError, AccountError, EndpointError, LeaseError, WarehouseError]
+
+/** The parser's own words, in one line. */
+const usage = (error: ValidationError.ValidationError): string => {
+  const words = stripVTControlCharacters(HelpDoc.toAnsiText(error.error)).replace(/\s+/g, " ").trim()
+  return `${/[.?]$/.test(words) ? words : `${words}.`} See paycombat-sync --help.`
+}
+
+const OUR_MISTAKE = "This is a mistake of paycombat-sync: please report it with the lines above."
+
+/** One clear line on stderr for what is known to go wrong; the whole story for what is a mistake of ours. */
+const explain = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+  Effect.sync(() => {
+    if (Cause.isInterruptedOnly(cause)) return
+    const failure = Option.getOrUndefined(Cause.failureOption(cause))
+    if (ValidationError.isValidationError(failure)) return console.error(visible(usage(failure)))
+    const known = OURS.some(kind => failure instanceof kind)
+    if (known) return console.error(visible((failure as Error).message))
+    console.error(visibleLines(`${Cause.pretty(cause)}\n${OUR_MISTAKE}`))
+  })
+
+/** The parser prints help, for a terminal or plain, and leaves its errors to `explain`. */
+const parserConsole = Effect.map(Console.consoleWith(Effect.succeed), console => {
+  const isPlain = !process.stdout.isTTY || Boolean(process.env.NO_COLOR)
+  const log = (text: string) => console.log(isPlain ? stripVTControlCharacters(text) : text)
+  return { ...console, log: (text: unknown) => log(String(text).trimEnd()), error: () => Effect.void }
+})
+
+const refuseMissingValue = (argv: ReadonlyArray<string>): Effect.Effect<void, ConfigurationError> => {
+  const option = REPEATED.find(name =>
+    argv.some((word, i) => word === `${name}=` || (word === name && !argv[i + 1])),
+  )
+  return option === undefined
+    ? Effect.void
+    : Effect.fail(new ConfigurationError({ message: `${option} needs a value. See paycombat-sync --help.` }))
+}
+
+/** Runs a command line. What it printed is for stdout, what it says about itself for stderr. */
+export const main = (argv: ReadonlyArray<string>): Effect.Effect<void, unknown, CliApp.CliApp.Environment> =>
+  Effect.gen(function* () {
+    yield* refuseMissingValue(argv)
+    const parseAndRun = Command.run(root, { name: "paycombat-sync", version: VERSION })
+    yield* Console.withConsole(parseAndRun(argv), yield* parserConsole)
+  }).pipe(
+    Logger.withMinimumLogLevel(UNSET),
+    Effect.provide(CliConfig.layer({ showBuiltIns: false })),
+    Effect.tapErrorCause(explain),
+  )
+
+/** 1 something failed · 2 wrong usage or configuration · 3 other runs hold every account asked for · 130/143 interrupted. */
+export const exitCodeOf = (exit: Exit.Exit<unknown, unknown>, signal: NodeJS.Signals): number => {
+  // A command that did its work and has bad news sets `process.exitCode`, which stays in force with 0.
+  if (Exit.isSuccess(exit)) return 0
+  if (Cause.isInterruptedOnly(exit.cause)) return signal === "SIGTERM" ? 143 : 130
+  const failure = Option.getOrUndefined(Cause.failureOption(exit.cause))
+  if (failure instanceof ConfigurationError || ValidationError.isValidationError(failure)) return 2
+  return failure instanceof LeaseError && failure.reason === "held" ? 3 : 1
+}
+
+/** The parts of NodeContext that a command line needs: the whole of it takes longer to load. */
+const platform = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer)
+
+/** Runs the process's command line and ends the process with its exit code. `signal` names the one that interrupted it. */
+export const runProgram = (signal: () => NodeJS.Signals): void =>
+  NodeRuntime.runMain(Effect.provide(main(process.argv), platform), {
+    disableErrorReporting: true,
+    disablePrettyLogger: true,
+    teardown: (exit, onExit) => onExit(exitCodeOf(exit, signal())),
+  })

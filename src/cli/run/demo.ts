@@ -1,0 +1,85 @@
+import { Duration, Effect, Redacted } from "effect"
+import * as App from "../../app.ts"
+import * as Config from "../../config/config.ts"
+import { allStreams } from "../../registry.ts"
+import { lastMidnight, start } from "../../sandbox/sandbox.ts"
+import { jsonText } from "../terminal/jsonRows.ts"
+import { print, printJson, table } from "../terminal/output.ts"
+import { demoDatabase } from "./demoDatabase.ts"
+import { bookExitCode, printSummary, withProgress } from "./sync.ts"
+
+interface Question {
+  readonly title: string
+  readonly sql: string
+}
+
+const QUESTIONS: ReadonlyArray<Question> = [
+  {
+    title: "Settlement: what is paid to the merchant, and what it cost (the latest of each currency)",
+    sql: `SELECT DISTINCT ON (status, currency) left(settlement_id, 19) || '…' AS settlement, status, currency,
+  transaction_count AS payments, settlement_amount AS amount, fee_amount AS fee, tax_amount AS tax,
+  payment_to_merchant_amount AS to_merchant
+FROM analytics.settlement WHERE fee_currency = currency
+ORDER BY status, currency, last_transaction_at DESC`,
+  },
+  {
+    title: "Balance: all owners together, on the last whole day",
+    sql: `SELECT DISTINCT ON (currency) currency, day, opening_balance AS opening, credit_amount AS credit,
+  debit_amount AS debit, closing_balance AS closing
+FROM analytics.balance_daily_total WHERE day < (now() AT TIME ZONE 'UTC')::date
+ORDER BY currency, day DESC`,
+  },
+  {
+    title: "KYC gaps: what most often keeps customers from getting a wallet",
+    sql: `SELECT missing_field, customer_count AS customers, oldest_gap_since::date AS known_since,
+  median_gap_days AS median_days
+FROM analytics.kyc_gap_summary ORDER BY customer_count DESC, missing_field LIMIT 10`,
+  },
+]
+
+const HINT = `Ask further:   npx paycombat-sync query --demo "SELECT * FROM analytics.kyc_gap"
+Its views:     npx paycombat-sync query --demo "SELECT table_name FROM information_schema.views ORDER BY 1"
+Your own data: set PAYCOMBAT_TOKEN, then npx paycombat-sync sync`
+
+/** The sandbox is on this machine: nobody has to be polite to it. */
+const account = (url: string, token: string): Config.AccountSettings => ({
+  name: "demo",
+  token: Redacted.make(token),
+  baseUrl: url,
+  pageSize: 100,
+  ratePerSecond: 1_000,
+  concurrency: 8,
+  timeout: Duration.seconds(30),
+  paths: {},
+  paging: undefined,
+})
+
+/** Sandbox, embedded Postgres, one sync, and the three answers printed. */
+export const run = ({ json }: { readonly json: boolean }) =>
+  Effect.gen(function* () {
+    const { url, token } = yield* start({ until: lastMidnight().toISOString() })
+    const settings = yield* Config.run
+    const work = App.syncWith(
+      { ...settings, full: false, accounts: [account(url, token)], streams: yield* allStreams },
+      true,
+    )
+    const summary = yield* withProgress(work, json)
+    const answers = yield* Effect.forEach(QUESTIONS, question =>
+      Effect.map(App.query(question.sql), answer => ({ ...question, answer })),
+    )
+    if (json) {
+      yield* printJson({
+        summary,
+        answers: answers.map(({ title, sql, answer }) => ({
+          title,
+          sql,
+          rows: JSON.parse([...jsonText(answer)].join("")) as unknown,
+        })),
+      })
+    } else {
+      yield* printSummary(summary)
+      for (const { title, answer } of answers) yield* print(`\n${title}\n${table(answer)}`)
+      yield* print(`\n${HINT}`)
+    }
+    yield* bookExitCode(summary, false)
+  }).pipe(Effect.provide(App.http), Effect.provide(App.warehouse(demoDatabase)), Effect.scoped)

@@ -1,0 +1,34 @@
+import { Effect } from "effect"
+import * as App from "../../app.ts"
+import { print, printJson } from "../terminal/output.ts"
+import { waiting } from "../terminal/waiting.ts"
+
+const UP_TO_DATE = "The database is up to date."
+
+const listed = (what: string, names: ReadonlyArray<string>) =>
+  names.length === 0 ? [] : [`${what}: ${names.join(", ")}`]
+
+const check = (isJson: boolean) =>
+  Effect.gen(function* () {
+    const pending = yield* App.pending
+    const lines = [
+      ...listed("migrations to apply", pending.migrations),
+      ...listed("views to create", pending.views),
+      ...listed("views that paycombat_reader is to be let read", pending.grants),
+    ]
+    yield* isJson ? printJson(pending) : print(lines.length === 0 ? UP_TO_DATE : lines.join("\n"))
+    if (lines.length > 0) process.exitCode = 1
+  })
+
+const apply = (isJson: boolean) =>
+  Effect.gen(function* () {
+    const report = yield* waiting("migrating", () => App.migrateWarehouse)
+    const lines = [...listed("applied", report.applied), ...listed("views", report.views), ...report.notes]
+    yield* isJson ? printJson(report) : print(lines.length === 0 ? UP_TO_DATE : lines.join("\n"))
+  })
+
+/** Brings the configured database up to date, or says what is missing. */
+export const run = (options: { readonly check: boolean; readonly json: boolean }) =>
+  options.check
+    ? Effect.provide(check(options.json), App.configuredExisting)
+    : Effect.provide(apply(options.json), App.configuredWarehouse)

@@ -1,0 +1,114 @@
+import { Effect } from "effect"
+import * as App from "../../app.ts"
+import { print, printJson, say, table } from "../terminal/output.ts"
+import { visible, visibleJson } from "../terminal/visible.ts"
+import { intoStdout } from "./reportFiles.ts"
+import { bookExitCode, printSummary, withProgress } from "./sync.ts"
+
+interface Narrowed {
+  readonly account: ReadonlyArray<string>
+  readonly stream: ReadonlyArray<string>
+  readonly all: boolean
+  readonly json: boolean
+}
+
+interface Listed extends Narrowed {
+  readonly kind: ReadonlyArray<App.RejectKind>
+}
+
+const COLUMNS = [
+  "id",
+  "account",
+  "stream",
+  "kind",
+  "record",
+  "field",
+  "reason",
+  "first seen",
+  "last read",
+  "state",
+]
+
+/** Look-ups have none, and somebody may look for them here. */
+const LOOKUPS = "A failed check of wallet readiness is no reject: see check_error in analytics.kyc_gap."
+
+const toSeconds = (time: string) => time.replace(/\.\d+/, "")
+
+/** One JSON array, as `printJson` has it, of as many batches as there are. */
+async function* arrayOf(batches: AsyncIterable<ReadonlyArray<unknown>>) {
+  let between = "["
+  for await (const batch of batches) {
+    yield between + visibleJson(JSON.stringify(batch, null, 2).slice(1, -2))
+    between = ","
+  }
+  yield between === "[" ? "[]\n" : "\n]\n"
+}
+
+/** Lists rejects: for people the newest, for programs all. */
+export const list = ({ account, stream, kind, all, json }: Listed) =>
+  Effect.gen(function* () {
+    const asked = { accounts: account, streams: stream, kinds: kind, all }
+    if (json) return yield* App.everyReject(asked, batches => intoStdout(arrayOf(batches)))
+    const { rejects, total } = yield* App.rejects(asked)
+    if (rejects.length < total)
+      yield* say(
+        `The newest ${rejects.length} of ${total} are shown: narrow with --account, --stream and --kind; --json prints all.`,
+      )
+    if (total === 0) {
+      const none = all ? "There are no rejects." : "There are no open rejects."
+      return yield* print(stream.includes("wallet_readiness") ? `${none} ${LOOKUPS}` : none)
+    }
+    const rows = rejects.map(reject => [
+      String(reject.id),
+      reject.account,
+      reject.stream,
+      reject.kind,
+      reject.recordId,
+      reject.field,
+      reject.reason,
+      toSeconds(reject.firstSeenAt),
+      toSeconds(reject.readAt),
+      reject.unlistedAt === null ? "open" : "no longer listed",
+    ])
+    yield* print(table({ columns: COLUMNS, rows }))
+  }).pipe(Effect.provide(App.configuredExisting))
+
+/** Prints one reject, its raw text last. */
+export const show = ({ id, json }: { readonly id: number; readonly json: boolean }) =>
+  Effect.gen(function* () {
+    const reject = yield* App.reject(id)
+    if (json) return yield* printJson(reject)
+    const facts: ReadonlyArray<readonly [string, string | null]> = [
+      ["id", String(reject.id)],
+      ["account", reject.account],
+      ["stream", reject.stream],
+      ["kind", reject.kind],
+      ["record", reject.recordId],
+      ["field", reject.field],
+      ["reason", reject.reason],
+      ["first seen", reject.firstSeenAt],
+      ["last read", reject.readAt],
+      ["last run", reject.runId],
+      ["state", reject.unlistedAt === null ? "open" : `no longer listed since ${reject.unlistedAt}`],
+    ]
+    const lines = facts.map(([name, value]) => `${`${name}:`.padEnd(12)}${visible(value ?? "-")}`)
+    yield* print([...lines, "", reject.raw].join("\n"))
+  }).pipe(Effect.provide(App.configuredExisting))
+
+interface Replay extends Narrowed {
+  readonly ids: ReadonlyArray<number>
+  readonly strict: boolean
+}
+
+/** Replays rejects, and prints what became of them. */
+export const replay = ({ account, stream, all, ids, strict, json }: Replay) =>
+  Effect.gen(function* () {
+    const work = App.replay({ accounts: account, streams: stream, all, ids }).pipe(
+      Effect.provide(App.configuredExisting),
+    )
+    const summary = yield* withProgress(work, json)
+    if (summary === undefined)
+      return yield* json ? printJson(null) : print("There are no open rejects to replay.")
+    yield* json ? printJson(summary) : printSummary(summary)
+    yield* bookExitCode(summary, strict)
+  })

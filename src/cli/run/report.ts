@@ -1,0 +1,159 @@
+import { ConfigProvider, Effect, Option, type Redacted } from "effect"
+import * as App from "../../app.ts"
+import { ConfigurationError, type WarehouseError } from "../../core/errors.ts"
+import { documentOf, figuresOf, freshnessRule, type Told, viewsOf } from "../../report/report.ts"
+import type { ReportData, ReportFilter } from "../../warehouse/report/types.ts"
+import { print, say } from "../terminal/output.ts"
+import { visibleJson } from "../terminal/visible.ts"
+import { told, waiting } from "../terminal/waiting.ts"
+import { existingDemo } from "./demoDatabase.ts"
+import { secondsOf } from "./maxAge.ts"
+import { csvDirectory, intoFile, intoStdout, refuseDirectory, type WriteText } from "./reportFiles.ts"
+
+type Format = "html" | "csv" | "json"
+
+interface Options {
+  readonly file: Option.Option<string>
+  readonly format: Option.Option<Format>
+  readonly from: Option.Option<string>
+  readonly to: Option.Option<string>
+  readonly account: ReadonlyArray<string>
+  readonly currency: ReadonlyArray<string>
+  readonly maxAge: Option.Option<string>
+  readonly demo: boolean
+  readonly json: boolean
+}
+
+type Failure = ConfigurationError | WarehouseError
+
+/** Lets something have the reader's login. */
+type AsReader = <A, E>(
+  use: (readerUrl: Redacted.Redacted) => Effect.Effect<A, E>,
+) => Effect.Effect<A, E | Failure>
+
+const refuse = (message: string) => new ConfigurationError({ message })
+
+/** `csv` is answered by itself: it takes a directory. */
+const KNOWN_ENDINGS = ["html", "htm", "json", "csv"]
+
+/** `--json` is what every command has: here it is short for `--format json`, to stdout where no file is named. */
+const spelledOut = (options: Options): Effect.Effect<Options, ConfigurationError> => {
+  const { json, format, file } = options
+  if (!json) return Effect.succeed(options)
+  if (Option.isSome(format) && format.value !== "json")
+    return refuse(`--json and --format ${format.value} are two formats: give one of them.`)
+  return Effect.succeed({
+    ...options,
+    format: Option.some("json"),
+    file: Option.orElseSome(file, () => "-"),
+  })
+}
+
+const formatOf = ({ format, file }: Options): Format =>
+  Option.getOrElse(format, () => (Option.getOrElse(file, () => "").endsWith(".json") ? "json" : "html"))
+
+const fileOf = ({ file, demo }: Options, format: Format): string =>
+  Option.getOrElse(file, () => {
+    const today = new Date().toISOString().slice(0, 10)
+    return `paycombat-report-${demo ? "demo-" : ""}${today}${format === "csv" ? "" : `.${format}`}`
+  })
+
+/** The demo goes by nothing that is set for anything else. */
+const toldOf = ({ account, demo, maxAge }: Options): Effect.Effect<Told, ConfigurationError> =>
+  Effect.gen(function* () {
+    const seconds = Option.getOrUndefined(yield* secondsOf(maxAge))
+    const rule = freshnessRule(seconds, account)
+    const none = ConfigProvider.fromMap(new Map())
+    return { isDemo: demo, rule: yield* demo ? Effect.withConfigProvider(rule, none) : rule }
+  })
+
+/** Days without anything are said to be such: who asked for them may have meant others. */
+const sayNothing = ({ from, to }: ReportFilter) =>
+  from === undefined && to === undefined
+    ? Effect.void
+    : say(
+        `Nothing is dated ${[from === undefined ? "" : `from ${from}`, to === undefined ? "" : `to ${to}`].join(" ").trim()}: see that these are the days you mean.`,
+      )
+
+const isNothing = ({ settlements: { totals, states } }: ReportData): boolean =>
+  totals.total + states.total === 0
+
+const csv = (asReader: AsReader, filter: ReportFilter, directory: string) =>
+  Effect.gen(function* () {
+    let dated = 0
+    const files = yield* waiting("the views", at =>
+      csvDirectory(directory, take =>
+        asReader(url =>
+          viewsOf(url, filter, (view, shape, batches, isDated) => {
+            const counted = async function* () {
+              for await (const batch of told(at, view, batches)) {
+                if (isDated) dated += batch.length
+                yield batch
+              }
+            }
+            return take(view, shape, counted(), isDated)
+          }),
+        ),
+      ),
+    )
+    yield* print(`${directory}: ${files} files, one of each view.`)
+    if (dated === 0) yield* sayNothing(filter)
+  })
+
+/** The same JSON without characters that a terminal would act on. Each part ends between two strings of it. */
+async function* shown(parts: AsyncIterable<string> | Iterable<string>) {
+  for await (const part of parts) yield visibleJson(part)
+}
+
+const json = (asReader: AsReader, filter: ReportFilter, told: Told, file: string) =>
+  waiting("the figures", at => {
+    const watch = (rows: number) => at("long lists", rows)
+    const by = (write: WriteText) => asReader(url => documentOf(url, filter, told, write, watch))
+    return file === "-" ? by(text => intoStdout(shown(text))) : intoFile(file, by)
+  })
+
+const html = (asReader: AsReader, filter: ReportFilter, told: Told, file: string) =>
+  Effect.gen(function* () {
+    const figures = yield* waiting("the figures", () => asReader(url => figuresOf(url, filter, told)))
+    const { page } = yield* Effect.promise(() => import("../../report/page.ts"))
+    const text = page(figures)
+    yield* file === "-"
+      ? print(text.trimEnd())
+      : intoFile(file, write =>
+          Effect.tryPromise({ try: () => write([text]), catch: error => error as Failure }),
+        )
+    return figures
+  })
+
+/** Writes the report, and says where it is. */
+export const run = (given: Options) =>
+  Effect.gen(function* () {
+    const options = yield* spelledOut(given)
+    const format = formatOf(options)
+    const file = fileOf(options, format)
+    if (format === "csv" && file === "-")
+      return yield* refuse("--format csv writes a file of each view: name a directory instead of -.")
+    const [, other] = /\.([a-z0-9]{1,5})$/i.exec(file) ?? []
+    if (Option.isNone(options.format) && other !== undefined && !KNOWN_ENDINGS.includes(other.toLowerCase()))
+      return yield* refuse(
+        `A report is HTML, JSON or CSV: name a file that ends in .html or .json, or give --format for ${file}.`,
+      )
+    if (format !== "csv" && file.endsWith(".csv"))
+      return yield* refuse("CSV is a file of each view: name a directory, and add --format csv.")
+    if (format === "csv" && Option.isSome(options.maxAge))
+      return yield* refuse("--max-age is for html and json: freshness.csv tells ages, and judges none.")
+    if (format !== "csv" && file !== "-") yield* refuseDirectory(file)
+    const filter: ReportFilter = {
+      accounts: options.account,
+      currencies: options.currency,
+      from: Option.getOrUndefined(options.from),
+      to: Option.getOrUndefined(options.to),
+    }
+    const asReader: AsReader = use =>
+      options.demo ? Effect.provide(App.asReader(use), existingDemo) : App.asConfiguredReader(use)
+    if (format === "csv") return yield* csv(asReader, filter, file)
+    const written = yield* (format === "json" ? json : html)(asReader, filter, yield* toldOf(options), file)
+    if (file !== "-")
+      yield* print(`${file}: the report of ${written.from} to ${written.to}, as of ${written.snapshotAt}.`)
+    if (isNothing(written)) yield* sayNothing(filter)
+  })

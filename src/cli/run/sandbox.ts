@@ -1,0 +1,205 @@
+import { Effect, Option } from "effect"
+import { ConfigurationError } from "../../core/errors.ts"
+import {
+  AFTER_ENDS,
+  type AutomaticChange,
+  DEFAULT_LIST_PATHS,
+  ENVELOPES,
+  FAULTS,
+  type FaultName,
+  lastMidnight,
+  type SandboxOptions,
+  type Shape,
+  STREAMS,
+  type StreamName,
+  seededFaults,
+  start,
+  type TimeFilter,
+  TOTALS,
+} from "../../sandbox/sandbox.ts"
+import { print, printJson, say } from "../terminal/output.ts"
+
+interface Options extends Pick<SandboxOptions, "seed"> {
+  readonly until: Option.Option<Date>
+  readonly faults: ReadonlyArray<string>
+  readonly paths: ReadonlyArray<string>
+  readonly byIdPaths: ReadonlyArray<string>
+  readonly timeFilter: Option.Option<TimeFilter["by"]>
+  readonly timeUnit: TimeFilter["unit"]
+  readonly paging: string
+  readonly change: Option.Option<AutomaticChange["action"]>
+  readonly changeStream: StreamName
+  readonly changeEvery: number
+  readonly changeTimes: number
+  readonly reshape: ReadonlyArray<string>
+  readonly reshapeAfter: number
+  readonly json: boolean
+}
+
+const PORT_MAX = 65_535
+
+const refuse = (message: string) => Effect.fail(new ConfigurationError({ message }))
+
+/** What stands before and after the first `=`. */
+const parted = (pair: string): readonly [name: string, value: string] => {
+  const [name = "", ...value] = pair.split("=")
+  return [name, value.join("=")]
+}
+
+const isFault = (name: string): name is FaultName => Object.hasOwn(FAULTS, name)
+
+/** The chances of faults as given, or what is wrong with one. */
+const chancesOf = (given: Options["faults"]) =>
+  Effect.forEach(given, pair => {
+    const [name, text] = parted(pair)
+    const chance = /^\d*\.?\d+$/.test(text) ? Number(text) : Number.NaN
+    return isFault(name) && chance <= 1
+      ? Effect.succeed([name, chance] as const)
+      : refuse(
+          `--fault ${pair} is not a fault and a chance from 0 to 1; there are ${Object.keys(FAULTS).join(", ")}.`,
+        )
+  }).pipe(Effect.map(Object.fromEntries<number>))
+
+const isStream = (name: string): name is StreamName => STREAMS.some(stream => stream === name)
+
+/** A path alone: no query, no fragment, no empty part, or no request would ever match it. */
+const PATH = /^(\/[\w~%@:!$&'()*+,;=.-]+)+$/
+
+/** The list paths as given, each list at one of its own, or what is wrong with one. */
+const pathsOf = (given: Options["paths"]) =>
+  Effect.gen(function* () {
+    const paths: Partial<Record<StreamName, string>> = {}
+    for (const pair of given) {
+      const [name, path] = parted(pair)
+      if (!isStream(name) || !PATH.test(path))
+        return yield* refuse(
+          `--path ${pair} is not a list and a path that begins with /; there are ${STREAMS.join(", ")}.`,
+        )
+      paths[name] = path
+    }
+    const all = Object.values({ ...DEFAULT_LIST_PATHS, ...paths })
+    const twice = all.find((path, i) => all.indexOf(path) !== i)
+    if (twice !== undefined) return yield* refuse(`--path: two lists cannot both be at ${twice}.`)
+    return paths
+  })
+
+/** The by-id paths as given, or what is wrong with one. */
+const byIdPathsOf = (given: Options["byIdPaths"]) =>
+  Effect.gen(function* () {
+    const paths: Partial<Record<StreamName, string>> = {}
+    for (const pair of given) {
+      const [name, path] = parted(pair)
+      const parts = path.split("{id}")
+      if (!isStream(name) || parts.length !== 2 || !PATH.test(parts.join("id")))
+        return yield* refuse(
+          `--by-id ${pair} is not a list and a path with {id} in it; there are ${STREAMS.join(", ")}.`,
+        )
+      paths[name] = path
+    }
+    return paths
+  })
+
+const pagingOf = (given: string) => {
+  const [position, size, ...rest] = given.split(",").map(name => name.trim())
+  return position && size && position !== size && rest.length === 0
+    ? Effect.succeed([position, size] as const)
+    : refuse(`--paging ${given} is not the names of two parameters, such as page,limit or offset,limit.`)
+}
+
+const changeOf = ({ change, changeStream: stream, changeEvery: every, changeTimes: times }: Options) => {
+  if (every < 1) return refuse(`--change-every ${every} is not a number of pages from 1.`)
+  if (times < 1) return refuse(`--change-times ${times} is not a number of changes from 1.`)
+  return Effect.succeed(
+    Option.match(change, {
+      onNone: () => null,
+      onSome: (action): AutomaticChange => ({ action, stream, every, times }),
+    }),
+  )
+}
+
+/** What of a list's contract may turn into something else, and what it may turn into. */
+const SHAPES: Readonly<Record<string, (value: string) => Partial<Shape> | undefined>> = {
+  paging: value => {
+    const [position, size, ...rest] = value.split(",")
+    return position && size && rest.length === 0 ? { pagingNames: [position, size] } : undefined
+  },
+  "max-page-size": value => (/^[1-9]\d{0,8}$/.test(value) ? { maxPageSize: Number(value) } : undefined),
+  "first-page": value => (value === "0" || value === "1" ? { firstPage: value === "0" ? 0 : 1 } : undefined),
+  envelope: value => (isOneOf(ENVELOPES, value) ? { envelope: value } : undefined),
+  totals: value => (isOneOf(TOTALS, value) ? { totals: value } : undefined),
+  "offset-by": value => (value === "asked" || value === "served" ? { offsetBy: value } : undefined),
+  "after-end": value => (isOneOf(AFTER_ENDS, value) ? { afterEnd: value } : undefined),
+}
+
+const isOneOf = <A extends string>(choices: ReadonlyArray<A>, value: string): value is A =>
+  choices.some(choice => choice === value)
+
+const reshapeOf = ({ reshape, reshapeAfter: afterPages }: Options) =>
+  Effect.gen(function* () {
+    if (afterPages < 0) return yield* refuse(`--reshape-after ${afterPages} is not a number of pages from 0.`)
+    let to: Partial<Shape> = {}
+    for (const pair of reshape) {
+      const [name, value] = parted(pair)
+      const change = Object.hasOwn(SHAPES, name) ? SHAPES[name]!(value) : undefined
+      if (change === undefined)
+        return yield* refuse(
+          `--reshape ${pair} is not a change such as max-page-size=4; there are ${Object.keys(SHAPES).join(", ")}.`,
+        )
+      to = { ...to, ...change }
+    }
+    return reshape.length === 0 ? null : { afterPages, to }
+  })
+
+/** Serves simulated data until it is told to stop. */
+export const run = ({
+  firstPage,
+  ...given
+}: Options & { readonly firstPage: "0" | "1" } & Omit<
+    Partial<SandboxOptions>,
+    keyof Options | "firstPage"
+  >) =>
+  Effect.gen(function* () {
+    const {
+      json,
+      until,
+      faults,
+      paths,
+      byIdPaths,
+      timeFilter,
+      timeUnit: unit,
+      paging,
+      change: _,
+      changeStream,
+      changeEvery,
+      changeTimes,
+      reshape: __,
+      reshapeAfter,
+      ...options
+    } = given
+    if (given.port !== undefined && (given.port < 0 || given.port > PORT_MAX))
+      return yield* refuse(`--port ${given.port} is not a port: 0 to ${PORT_MAX}; 0 takes a free one.`)
+    const chances = yield* chancesOf(faults)
+    const fault = faults.length === 0 ? null : seededFaults(options.seed, chances)
+    const listPaths = yield* pathsOf(paths)
+    const detailPaths = yield* byIdPathsOf(byIdPaths)
+    const pagingNames = yield* pagingOf(paging)
+    const change = yield* changeOf(given)
+    const reshape = yield* reshapeOf(given)
+    const { url, token } = yield* start({
+      ...options,
+      until: Option.getOrElse(until, lastMidnight).toISOString(),
+      firstPage: firstPage === "0" ? 0 : 1,
+      fault,
+      listPaths,
+      detailPaths,
+      timeFilter: Option.match(timeFilter, { onNone: () => null, onSome: by => ({ by, unit }) }),
+      pagingNames,
+      change,
+      reshape,
+    })
+    yield* json
+      ? printJson({ url, token })
+      : print(`export PAYCOMBAT_BASE_URL=${url}\nexport PAYCOMBAT_TOKEN=${token}`)
+    yield* say("Serving simulated data until Ctrl-C.")
+    return yield* Effect.never
+  }).pipe(Effect.scoped)

@@ -1,0 +1,113 @@
+import { Effect } from "effect"
+import * as App from "../../app.ts"
+import { counted } from "../../core/counted.ts"
+import { isLive, print, printJson, table } from "../terminal/output.ts"
+import { verdictLines } from "../terminal/verdictLines.ts"
+import { visible } from "../terminal/visible.ts"
+
+interface Options {
+  readonly account: ReadonlyArray<string>
+  readonly stream: ReadonlyArray<string>
+  readonly full: boolean
+  readonly migrate: boolean
+  readonly wait: boolean
+  readonly strict: boolean
+  readonly json: boolean
+}
+
+type Stream = App.StreamSummary
+
+/** Figures of a stream, by the column that shows them. A rare one has a column only where it is not 0. */
+const FIGURES: ReadonlyArray<{ readonly name: string; of: (stream: Stream) => number; isRare?: true }> = [
+  { name: "read", of: ({ extracted }) => extracted },
+  { name: "new", of: ({ inserted }) => inserted },
+  { name: "changed", of: ({ updated }) => updated },
+  { name: "unchanged", of: ({ unchanged }) => unchanged },
+  { name: "rejected", of: ({ rejected }) => rejected },
+  { name: "unanswered", of: ({ unanswered }) => unanswered, isRare: true },
+  { name: "removed", of: ({ removed }) => removed },
+  { name: "requests", of: ({ requests }) => requests },
+]
+
+/** Prints the result of a run: one line per stream, then its error and note. */
+export const printSummary = ({ streams }: App.RunSummary): Effect.Effect<void> => {
+  const isNamed = new Set(streams.map(({ account }) => account)).size > 1
+  const figures = FIGURES.filter(
+    ({ of, isRare }) => isRare !== true || streams.some(stream => of(stream) > 0),
+  )
+  const rows = streams.map(stream => [
+    ...(isNamed ? [stream.account] : []),
+    stream.stream,
+    stream.status,
+    ...figures.map(({ of }) => String(of(stream))),
+  ])
+  const said = new Map<string, Array<string>>()
+  for (const { account, stream, error, note } of streams) {
+    for (const text of [error, note]) {
+      if (text !== null) said.set(text, [...(said.get(text) ?? []), `${account}/${stream}`])
+    }
+  }
+  const columns = [...(isNamed ? ["account"] : []), "stream", "status", ...figures.map(({ name }) => name)]
+  const fields = streams.reduce((sum, { fieldRejected }) => sum + fieldRejected, 0)
+  const items = streams.reduce((sum, { itemRejected }) => sum + itemRejected, 0)
+  const lines = [
+    table({ columns, rows }),
+    ...Array.from(said, ([text, about]) => visible(`${about.join(", ")}: ${text}`)),
+    ...(fields > 0
+      ? [
+          `${counted(fields, "field")} could not be read and ${fields === 1 ? "is" : "are"} null: \`paycombat-sync rejects list --kind field\`.`,
+        ]
+      : []),
+    ...(items > 0
+      ? [
+          `${counted(items, "item")} in records could not be read and ${items === 1 ? "is" : "are"} in no figure: \`paycombat-sync rejects list --kind item\`.`,
+        ]
+      : []),
+    ...(streams.some(({ rejected }) => rejected > 0)
+      ? ["What was rejected, and why: `paycombat-sync rejects list`."]
+      : []),
+  ]
+  return print(lines.join("\n"))
+}
+
+/** The verdict on the figures of each account, after a run. */
+export const printVerdicts = ({ verdicts }: App.SyncSummary): Effect.Effect<void> =>
+  print(verdictLines(verdicts).join("\n"))
+
+/** Exit code 1 for a run that missed something, or, when strict, that had rejects. */
+export const bookExitCode = ({ status }: App.RunSummary, isStrict: boolean): Effect.Effect<void> =>
+  Effect.sync(() => {
+    const isDone = status === "complete" || (status === "complete_with_rejects" && !isStrict)
+    if (!isDone) process.exitCode = 1
+  })
+
+/** Runs something with live progress where a person looks at stderr, and with plain log lines elsewhere. */
+export const withProgress = <A, E, R>(
+  work: Effect.Effect<A, E, R>,
+  isJson: boolean,
+): Effect.Effect<A, E, R> =>
+  isJson || !isLive()
+    ? work
+    : Effect.promise(() => import("../terminal/live.ts")).pipe(
+        Effect.flatMap(({ liveProgress }) => liveProgress),
+        Effect.flatMap(layer => Effect.provide(work, layer)),
+        Effect.scoped,
+      )
+
+/** Syncs once. What is wrong with the settings is said before a database is started for them. */
+export const run = (options: Options) =>
+  Effect.gen(function* () {
+    const settings = yield* App.runSettings({
+      accounts: options.account,
+      streams: options.stream,
+      full: options.full,
+      wait: options.wait,
+    })
+    const work = App.syncWith(settings, options.migrate).pipe(
+      Effect.provide(App.configuredWarehouse),
+      Effect.provide(App.http),
+    )
+    const summary = yield* withProgress(work, options.json)
+    yield* options.json ? printJson(summary) : Effect.zipRight(printSummary(summary), printVerdicts(summary))
+    yield* bookExitCode(summary, options.strict)
+  })

@@ -1,0 +1,297 @@
+import { Config, ConfigError, Duration, Effect, Either, Option, Redacted } from "effect"
+import { ConfigurationError } from "../core/errors.ts"
+import type { Privacy } from "../core/personal.ts"
+import type { Account } from "../paycombat/client/client.ts"
+import {
+  directory,
+  headerSecret,
+  httpUrl,
+  idList,
+  inOneLine,
+  paging,
+  parsed,
+  path,
+  postgresUrl,
+  text,
+  wholeNumber,
+} from "./variable.ts"
+
+/**
+ * The settings, each documented where it is read, with its default and its bounds. `.env` is read too; the
+ * environment wins. Every error is one line that names the variable.
+ */
+
+/** The host of PayCombat's public reference (D). */
+export const DEFAULT_BASE_URL = "https://api.paycombat.com"
+export const DEFAULT_DATA_DIR = ".paycombat"
+/** Share of records that may be rejected before their stream fails. */
+export const REJECTS_MAX_SHARE = 0.05
+
+/** An account, and its settings for the undocumented part of the API. */
+export interface AccountSettings extends Account {
+  /** List paths by stream, where discovery must not look for them. */
+  readonly paths: Readonly<Record<string, string>>
+  /** Names of the two paging parameters. */
+  readonly paging: readonly [page: string, size: string] | undefined
+  /** Ids of the merchants or organizations whose records are this account's; those of its first pass where none is named. */
+  readonly merchants?: ReadonlyArray<string> | undefined
+}
+
+/** Where the warehouse is. */
+export interface DatabaseSettings {
+  /** A given Postgres; the embedded one where absent. */
+  readonly url: Option.Option<Redacted.Redacted>
+  readonly dataDir: string
+  /** Login that `query` uses; the embedded server makes one by itself. */
+  readonly readerUrl: Option.Option<Redacted.Redacted>
+}
+
+/** Bounds and habits of a run. */
+export interface RunSettings {
+  readonly readyRecheck: Duration.Duration
+  readonly readyMaxCalls: number
+  readonly leaseSeconds: number
+  /** Share of a pass's records, from 0 to 1, of which more make the stream fail where they are rejected; 5% where absent. */
+  readonly rejectsMax?: number
+  /** What is stored of personal data. */
+  readonly privacy: Privacy
+}
+
+const ACCOUNT_NAME = /^[a-z][a-z0-9_-]{0,62}$/
+
+/** The variable of one account: `PAYCOMBAT_TOKEN` of `default`, `PAYCOMBAT_TOKEN_EU` of `eu`. */
+export const suffixed = (name: string, account: string): string =>
+  account === "default" ? name : `${name}_${account.toUpperCase().replaceAll("-", "_")}`
+
+/** Settings that an account may have of its own, beside its list paths. */
+const OF_ACCOUNTS = [
+  "PAYCOMBAT_TOKEN",
+  "PAYCOMBAT_BASE_URL",
+  "PAYCOMBAT_PAGE_SIZE",
+  "PAYCOMBAT_RATE_PER_SECOND",
+  "PAYCOMBAT_CONCURRENCY",
+  "PAYCOMBAT_TIMEOUT_SECONDS",
+  "PAYCOMBAT_PAGING",
+  "PAYCOMBAT_MERCHANTS",
+]
+
+/** Every variable of one account alone; `lists` names the list streams, whose paths can be configured. */
+export const accountVariables = (account: string, lists: ReadonlyArray<string>): ReadonlyArray<string> =>
+  [...OF_ACCOUNTS, ...lists.map(pathVariable)].map(name => suffixed(name, account))
+
+/** An account's own value, else the one that is set for all accounts. */
+const ownOrAll = <A>(account: string, name: string, setting: (name: string) => Config.Config<A>) => {
+  const own = suffixed(name, account)
+  if (own === name) return setting(name)
+  return Config.orElseIf(setting(own), {
+    if: ConfigError.isMissingDataOnly,
+    orElse: () => setting(name),
+  })
+}
+
+const accountSettings = (account: string, streams: ReadonlyArray<string>) => {
+  const bound = (name: string, bounds: { readonly min: number; readonly max: number }, otherwise: number) =>
+    Config.withDefault(
+      ownOrAll(account, name, own => wholeNumber(own, bounds)),
+      otherwise,
+    )
+  return Config.all({
+    name: Config.succeed(account),
+    token: headerSecret(suffixed("PAYCOMBAT_TOKEN", account)),
+    baseUrl: Config.withDefault(ownOrAll(account, "PAYCOMBAT_BASE_URL", httpUrl), DEFAULT_BASE_URL),
+    pageSize: bound("PAYCOMBAT_PAGE_SIZE", { min: 1, max: 10_000 }, 100),
+    ratePerSecond: bound("PAYCOMBAT_RATE_PER_SECOND", { min: 1, max: 100_000 }, 10),
+    concurrency: bound("PAYCOMBAT_CONCURRENCY", { min: 1, max: 256 }, 8),
+    timeout: Config.map(bound("PAYCOMBAT_TIMEOUT_SECONDS", { min: 1, max: 600 }, 30), Duration.seconds),
+    paths: Config.map(
+      Config.all(streams.map(stream => Config.option(ownOrAll(account, pathVariable(stream), path)))),
+      (paths): Record<string, string> =>
+        Object.fromEntries(
+          streams.flatMap((stream, i) =>
+            Option.match(paths[i]!, { onNone: () => [], onSome: found => [[stream, found]] }),
+          ),
+        ),
+    ),
+    paging: Config.map(Config.option(ownOrAll(account, "PAYCOMBAT_PAGING", paging)), Option.getOrUndefined),
+    merchants: Config.map(Config.option(merchantsSetting(account)), Option.getOrUndefined),
+  })
+}
+
+/** The variable that sets a stream's list path. */
+export const pathVariable = (stream: string): string => `PAYCOMBAT_PATH_${stream.toUpperCase()}`
+
+const merchantsSetting = (account: string) => ownOrAll(account, "PAYCOMBAT_MERCHANTS", idList)
+
+export const merchants = (account: string): Effect.Effect<ReadonlyArray<string>, ConfigurationError> =>
+  Effect.mapError(Config.withDefault(merchantsSetting(account), []), inOneLine)
+
+const givenAccountNames = parsed(
+  "PAYCOMBAT_ACCOUNTS",
+  "different account names such as eu,apac (small letters, digits, - and _)",
+  value => {
+    const names = [...new Set(value.split(",").map(part => part.trim()))]
+    // `eu-1` and `eu_1` would share their variables.
+    const tokens = new Set(names.map(name => suffixed("PAYCOMBAT_TOKEN", name)))
+    return names.every(name => ACCOUNT_NAME.test(name)) && tokens.size === names.length ? names : undefined
+  },
+)
+
+const accountNames = Config.withDefault(givenAccountNames, ["default"])
+
+/** The accounts that PAYCOMBAT_ACCOUNTS names; none where it is not set. Needs no token. */
+export const namedAccounts: Effect.Effect<ReadonlyArray<string>, ConfigurationError> = Config.withDefault(
+  givenAccountNames,
+  [],
+).pipe(Effect.mapError(error => inOneLine(error)))
+
+/**
+ * Refuses account names that give two settings one variable: with streams `a` and `a_b`, PAYCOMBAT_PATH_A_B is the path of
+ * `a_b` for all accounts, and that of `a` for an account `b`.
+ */
+const unambiguous = (
+  names: ReadonlyArray<string>,
+  streams: ReadonlyArray<string>,
+): Effect.Effect<void, ConfigurationError> => {
+  const others = names.filter(name => name !== "default")
+  const all = ["default", ...others].flatMap(name => accountVariables(name, streams))
+  const twice = all.find((variable, position) => all.indexOf(variable) !== position)
+  if (twice === undefined) return Effect.void
+  return Effect.fail(
+    new ConfigurationError({
+      message: `PAYCOMBAT_ACCOUNTS names an account for which ${twice} would mean two things: give it another name.`,
+    }),
+  )
+}
+
+/** The accounts to sync, with or without a token; none on a machine that only reads a warehouse of others. */
+export const configuredAccounts: Effect.Effect<ReadonlyArray<string>, ConfigurationError> = Config.all([
+  Config.withDefault(givenAccountNames, []),
+  Config.option(text("PAYCOMBAT_TOKEN")),
+]).pipe(
+  Effect.map(([named, token]) => (named.length === 0 && Option.isSome(token) ? ["default"] : named)),
+  Effect.mapError(error => inOneLine(error)),
+)
+
+/** The accounts to sync, in the order given. `streams` names the list streams, whose paths can be configured. */
+export const accounts = (
+  streams: ReadonlyArray<string>,
+): Effect.Effect<ReadonlyArray<AccountSettings>, ConfigurationError> =>
+  accountNames.pipe(
+    Effect.tap(names => unambiguous(names, streams)),
+    Effect.flatMap(names => Effect.forEach(names, name => accountSettings(name, streams))),
+    Effect.mapError(error => (error instanceof ConfigurationError ? error : inOneLine(error))),
+  )
+
+export const database: Effect.Effect<DatabaseSettings, ConfigurationError> = Config.all({
+  url: Config.option(postgresUrl("DATABASE_URL")),
+  dataDir: Config.withDefault(directory("PAYCOMBAT_DATA_DIR"), DEFAULT_DATA_DIR),
+  readerUrl: Config.option(postgresUrl("PAYCOMBAT_READER_URL")),
+}).pipe(Effect.mapError(error => inOneLine(error)))
+
+const PRIVACY_MODES = ["keep", "hash", "drop"] as const
+
+/** Shortest key for hashing, in characters: with a guessable one, names and birth dates can be found by trying. */
+const PRIVACY_KEY_MIN = 16
+
+const privacyKey = parsed("PAYCOMBAT_PII_KEY", `a secret of at least ${PRIVACY_KEY_MIN} characters`, value =>
+  value.length >= PRIVACY_KEY_MIN ? Redacted.make(value) : undefined,
+)
+
+/** Any other value is an error: a misspelt `drop` must not store personal data in clear. */
+const privacy: Config.Config<Privacy> = Config.withDefault(
+  parsed("PAYCOMBAT_PII", "keep, hash or drop", value => PRIVACY_MODES.find(mode => mode === value)),
+  "keep",
+).pipe(
+  Config.zip(Config.option(privacyKey)),
+  Config.mapOrFail(([mode, key]): Either.Either<Privacy, ConfigError.ConfigError> => {
+    if (mode === "keep") return Either.right({ mode })
+    if (Option.isSome(key)) return Either.right({ mode, key: key.value })
+    return mode === "drop"
+      ? Either.right({ mode })
+      : Either.left(ConfigError.MissingData(["PAYCOMBAT_PII_KEY"], "is not set"))
+  }),
+)
+
+/** A share in percent, as a fraction of 1. */
+const share = (name: string) =>
+  parsed(name, "a share from 0% to 100%, such as 5%", value => {
+    const match = /^(\d{1,3}(?:\.\d{1,4})?)\s*%$/.exec(value)
+    const percent = match === null ? Number.NaN : Number(match[1])
+    return percent <= 100 ? percent / 100 : undefined
+  })
+
+export const run: Effect.Effect<RunSettings, ConfigurationError> = Config.all({
+  readyRecheck: Config.withDefault(
+    parsed("PAYCOMBAT_READY_RECHECK", "a duration such as 24 hours", value =>
+      Option.getOrUndefined(Duration.decodeUnknown(value)),
+    ),
+    Duration.hours(24),
+  ),
+  readyMaxCalls: Config.withDefault(
+    wholeNumber("PAYCOMBAT_READY_MAX_CALLS", { min: 0, max: 100_000_000 }),
+    Number.POSITIVE_INFINITY,
+  ),
+  leaseSeconds: Config.withDefault(wholeNumber("PAYCOMBAT_LEASE_SECONDS", { min: 5, max: 3_600 }), 30),
+  rejectsMax: Config.withDefault(share("PAYCOMBAT_REJECTS_MAX"), REJECTS_MAX_SHARE),
+  privacy,
+}).pipe(Effect.mapError(error => inOneLine(error)))
+
+/** When `serve` syncs: two cron expressions, read in one time zone. The scheduler checks the expressions. */
+export interface ScheduleSettings {
+  readonly incremental: string
+  readonly full: string
+  readonly timezone: string
+}
+
+const isTimezone = (value: string): boolean => {
+  try {
+    new Intl.DateTimeFormat("en-US", { timeZone: value })
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Whether a schedule is set at all; without one, limits of freshness that were stored earlier stay. */
+export const isScheduleSet: Effect.Effect<boolean, ConfigurationError> = Config.all([
+  Config.option(text("PAYCOMBAT_SCHEDULE")),
+  Config.option(text("PAYCOMBAT_FULL_SCHEDULE")),
+]).pipe(
+  Effect.map(settings => settings.some(Option.isSome)),
+  Effect.mapError(error => inOneLine(error)),
+)
+
+export const schedule: Effect.Effect<ScheduleSettings, ConfigurationError> = Config.all({
+  incremental: Config.withDefault(text("PAYCOMBAT_SCHEDULE"), "*/15 * * * *"),
+  full: Config.withDefault(text("PAYCOMBAT_FULL_SCHEDULE"), "0 2 * * *"),
+  timezone: Config.withDefault(
+    parsed("PAYCOMBAT_TIMEZONE", "a time zone such as UTC or Europe/Berlin", value =>
+      isTimezone(value) ? value : undefined,
+    ),
+    "UTC",
+  ),
+}).pipe(Effect.mapError(error => inOneLine(error)))
+
+/** Where `serve` listens. Port 0 is any that is free. */
+export interface HttpSettings {
+  readonly host: string
+  readonly port: number
+}
+
+export const http: Effect.Effect<HttpSettings, ConfigurationError> = Config.all({
+  host: Config.withDefault(text("PAYCOMBAT_HTTP_HOST"), "127.0.0.1"),
+  port: Config.withDefault(wholeNumber("PAYCOMBAT_HTTP_PORT", { min: 0, max: 65_535 }), 8787),
+}).pipe(Effect.mapError(error => inOneLine(error)))
+
+const LOG_LEVELS = { debug: "Debug", info: "Info", warning: "Warning", error: "Error" } as const
+
+/** Name of the lowest level that is logged. */
+export const logLevel: Effect.Effect<(typeof LOG_LEVELS)[keyof typeof LOG_LEVELS], ConfigurationError> =
+  parsed(
+    "PAYCOMBAT_LOG_LEVEL",
+    `one of ${Object.keys(LOG_LEVELS).join(", ")}`,
+    value => Object.entries(LOG_LEVELS).find(([name]) => name === value.toLowerCase())?.[1],
+  ).pipe(
+    Config.withDefault(LOG_LEVELS.info),
+    Effect.mapError(error => inOneLine(error)),
+  )

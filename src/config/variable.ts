@@ -1,0 +1,118 @@
+import { Config, ConfigError, Either, Redacted } from "effect"
+import { ConfigurationError } from "../core/errors.ts"
+import { isId } from "../core/id.ts"
+import { parseAddress } from "../postgres/address.ts"
+import { judgeBaseUrl } from "./baseUrl.ts"
+
+/** Reads one variable of the environment, and says what is wrong with it. */
+
+/** A quote at either end: of a keyboard, or of a word processor. */
+const QUOTE_AT_END = /^["'`“”‘’„«»]|["'`“”‘’„«»]$/
+
+/** Reports a value that holds what no setting has. Undefined for a value that a setting may have. */
+const flawOf = (value: string): string | undefined => {
+  if (QUOTE_AT_END.test(value))
+    return "begins or ends with a quote that is part of the value: Docker's --env-file keeps quotes, and a quote without its partner stays. Write the value without quotes"
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to find.
+  if (/[\u0000-\u001f\u007f]/.test(value))
+    return "holds a line break or another control character: is a quote missing at its end?"
+  return undefined
+}
+
+/**
+ * A variable as trimmed text; an empty one counts as not set, as in a copied `.env.example`. A value with quotes or
+ * control characters is an error.
+ */
+export const text = (name: string) =>
+  Config.string(name).pipe(
+    Config.mapOrFail(value => {
+      const trimmed = value.trim()
+      // Without a path: the name of the variable that is mapped is put before it.
+      if (trimmed === "") return Either.left(ConfigError.MissingData([], "is not set"))
+      const flaw = flawOf(trimmed)
+      return flaw === undefined ? Either.right(trimmed) : Either.left(ConfigError.InvalidData([], flaw))
+    }),
+  )
+
+/** A variable by the rules of `judge`, which answers with the value or with the end of a sentence about the variable. */
+const judged = <A>(name: string, judge: (value: string) => Either.Either<A, string>) =>
+  text(name).pipe(
+    Config.mapOrFail(value =>
+      Either.mapLeft(judge(value), reason => ConfigError.InvalidData([name], reason)),
+    ),
+  )
+
+export const parsed = <A>(name: string, expectation: string, parse: (value: string) => A | undefined) =>
+  judged(name, value => Either.fromNullable(parse(value), () => `must be ${expectation}`))
+
+/** The path of a list, without a query: that is the program's own, and holds the paging parameters. */
+export const path = (name: string) =>
+  parsed(name, "a path that begins with /, without query, fragment and white space", value =>
+    /^\/[^\s?#\\]*$/.test(value) ? value : undefined,
+  )
+
+/** The names of the two paging parameters. */
+export const paging = (name: string) =>
+  parsed(name, "the names of two parameters, such as page,limit", value => {
+    const [page, size, ...rest] = value.split(",").map(part => part.trim())
+    return page && size && rest.length === 0 ? ([page, size] as const) : undefined
+  })
+
+/** A directory. Only a shell knows what `~` stands for: taken as it is, it would be a directory of that name. */
+export const directory = (name: string) =>
+  parsed(name, "a directory written out, without ~", value => (value.startsWith("~") ? undefined : value))
+
+/** Most ids that one variable may name. */
+const IDS_MAX = 1_000
+
+export const idList = (name: string) =>
+  parsed(name, `ids separated by commas, ${IDS_MAX} at most`, value => {
+    const found = value.split(",").map(id => id.trim())
+    return found.length <= IDS_MAX && found.every(isId) ? found : undefined
+  })
+
+export const wholeNumber = (name: string, bounds: { readonly min: number; readonly max: number }) =>
+  parsed(name, `a whole number from ${bounds.min} to ${bounds.max}`, value => {
+    const number = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN
+    return number >= bounds.min && number <= bounds.max ? number : undefined
+  })
+
+/** The address of an API, to which paths can be joined. */
+export const httpUrl = (name: string) => judged(name, judgeBaseUrl)
+
+/** A secret that is sent in a header, in the characters that a header may hold. */
+export const headerSecret = (name: string) =>
+  parsed(name, "the token alone: Latin letters, digits and signs", value =>
+    /^[\x20-\x7e]+$/.test(value) ? Redacted.make(value) : undefined,
+  )
+
+/** An address of a Postgres, as libpq reads it; what is wrong with it is said by the name of the parameter. */
+export const postgresUrl = (name: string) =>
+  judged(name, value => Either.map(parseAddress(value), () => Redacted.make(value)))
+
+const HOW_TO_SET: Readonly<Record<string, string>> = {
+  PAYCOMBAT_TOKEN: "PayCombat's dashboard shows it; or try `paycombat-sync demo`, which needs none.",
+  PAYCOMBAT_PII_KEY:
+    "PAYCOMBAT_PII=hash needs it: make one with `openssl rand -hex 32`, and keep it: with another key the same values get other hashes.",
+}
+
+/** The first error, as one line that names the variable. */
+export const inOneLine = (error: ConfigError.ConfigError): ConfigurationError => {
+  switch (error._op) {
+    case "And":
+      return inOneLine(error.left)
+    case "Or":
+      // Where the left one is only missing, the right one stands in for it, and its error counts.
+      return inOneLine(ConfigError.isMissingDataOnly(error.left) ? error.right : error.left)
+    default: {
+      const name = error.path.join("_")
+      if (error._op !== "MissingData")
+        return new ConfigurationError({
+          message: `${name} ${error.message}${/[.?]$/.test(error.message) ? "" : "."} See .env.example.`,
+        })
+      return new ConfigurationError({
+        message: `${name} is not set. ${HOW_TO_SET[name] ?? "See .env.example."}`,
+      })
+    }
+  }
+}

@@ -1,0 +1,118 @@
+import { accountVariables, pathVariable } from "./config.ts"
+
+/** The names of all settings, and which names that are set are none of them. */
+
+/** Variables whose name holds no account and no stream. */
+export const VARIABLES: ReadonlyArray<string> = [
+  ...accountVariables("default", []),
+  "PAYCOMBAT_ACCOUNTS",
+  "DATABASE_URL",
+  "PAYCOMBAT_DATA_DIR",
+  "PAYCOMBAT_READER_URL",
+  "PAYCOMBAT_READY_RECHECK",
+  "PAYCOMBAT_READY_MAX_CALLS",
+  "PAYCOMBAT_PII",
+  "PAYCOMBAT_PII_KEY",
+  "PAYCOMBAT_LEASE_SECONDS",
+  "PAYCOMBAT_REJECTS_MAX",
+  "PAYCOMBAT_HTTP_HOST",
+  "PAYCOMBAT_HTTP_PORT",
+  "PAYCOMBAT_LOG_LEVEL",
+  "PAYCOMBAT_SCHEDULE",
+  "PAYCOMBAT_FULL_SCHEDULE",
+  "PAYCOMBAT_TIMEZONE",
+]
+
+/** A name that begins so is meant for this program. */
+const PREFIX = "PAYCOMBAT_"
+/** A name that differs from a setting's in so few letters is taken for a misspelt one. */
+const TYPOS_MAX = 2
+/** The same for a name with the prefix, as a share of what follows it: there is no doubt that a setting is meant. */
+const TYPOS_SHARE_MAX = 1 / 3
+
+/** The name without what people forget or mix up: case, underscores, dashes. */
+const bare = (name: string) => name.toUpperCase().replace(/[^A-Z0-9]/g, "")
+
+/**
+ * How many letters have to be inserted, dropped, replaced, or swapped with their neighbour to make one word of the
+ * other (optimal string alignment).
+ */
+const distance = (left: string, right: string): number => {
+  let before: ReadonlyArray<number> = []
+  let last: ReadonlyArray<number> = Array.from({ length: right.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= left.length; i++) {
+    const row = [i]
+    for (let j = 1; j <= right.length; j++) {
+      const isSame = left[i - 1] === right[j - 1]
+      let cost = Math.min(last[j]! + 1, row[j - 1]! + 1, last[j - 1]! + (isSame ? 0 : 1))
+      if (i > 1 && j > 1 && left[i - 1] === right[j - 2] && left[i - 2] === right[j - 1])
+        cost = Math.min(cost, before[j - 2]! + 1)
+      row.push(cost)
+    }
+    before = last
+    last = row
+  }
+  return last[right.length]!
+}
+
+/** The setting whose name is closest, where one is close enough. */
+const closest = (name: string, settings: ReadonlyArray<string>): string | undefined => {
+  const spelled = name.toUpperCase()
+  const limit = spelled.startsWith(PREFIX)
+    ? Math.max(TYPOS_MAX, Math.floor((spelled.length - PREFIX.length) * TYPOS_SHARE_MAX))
+    : TYPOS_MAX
+  // Some settings have no prefix: a name with both is one of them.
+  const unprefixed = settings.find(setting => `${PREFIX}${setting}` === spelled)
+  if (unprefixed !== undefined) return unprefixed
+  let best: { readonly setting: string; readonly typos: number } | undefined
+  for (const setting of settings) {
+    if (Math.abs(setting.length - spelled.length) > limit && bare(setting) !== bare(name)) continue
+    const typos = bare(setting) === bare(name) ? 0 : distance(spelled, setting)
+    if (typos <= limit && typos < (best?.typos ?? Number.POSITIVE_INFINITY)) best = { setting, typos }
+  }
+  return best?.setting
+}
+
+/** The names of all settings, with these accounts and list streams. */
+export const settingNames = (
+  accounts: ReadonlyArray<string>,
+  lists: ReadonlyArray<string>,
+): ReadonlyArray<string> => [
+  ...new Set([
+    ...VARIABLES,
+    ...lists.map(pathVariable),
+    ...accounts.flatMap(account => accountVariables(account, lists)),
+  ]),
+]
+
+/** A variable that is set and is no setting. */
+export interface UnknownVariable {
+  readonly name: string
+  /** The setting that may be meant. */
+  readonly closest: string | undefined
+}
+
+const ACCOUNT_PART = /^[A-Z][A-Z0-9_]*$/
+
+/**
+ * The names among `names` that are no setting, but begin as this program's do or are close to one. `accounts` are the
+ * configured ones, `lists` the list streams. A token says that an account is meant, named in PAYCOMBAT_ACCOUNTS or not:
+ * with it every variable of that account is known.
+ */
+export const unknownVariables = (
+  names: ReadonlyArray<string>,
+  accounts: ReadonlyArray<string>,
+  lists: ReadonlyArray<string>,
+): ReadonlyArray<UnknownVariable> => {
+  const withToken = names.flatMap(name => {
+    const account = name.startsWith("PAYCOMBAT_TOKEN_") ? name.slice("PAYCOMBAT_TOKEN_".length) : ""
+    return ACCOUNT_PART.test(account) ? [account.toLowerCase()] : []
+  })
+  const settings = settingNames([...accounts, ...withToken], lists)
+  const known = new Set(settings)
+  return names.flatMap(name => {
+    if (known.has(name)) return []
+    const found = closest(name, settings)
+    return name.startsWith(PREFIX) || found !== undefined ? [{ name, closest: found }] : []
+  })
+}

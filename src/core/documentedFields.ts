@@ -1,0 +1,188 @@
+import { type Schema, SchemaAST } from "effect"
+import { isJsonObject, type Json } from "./json.ts"
+
+/**
+ * Which documented fields records carry. A field that is renamed would otherwise be null from then on, and move
+ * money from one sum to another without a word.
+ */
+
+/** A field's place in a record: its own key, or those of the object or list of objects that holds it before it. */
+export interface FieldPath {
+  /** The keys joined by dots. */
+  readonly name: string
+  readonly keys: readonly [string] | readonly [string, string]
+}
+
+const alternatives = (ast: SchemaAST.AST): ReadonlyArray<SchemaAST.AST> =>
+  SchemaAST.isUnion(ast) ? ast.types.flatMap(alternatives) : [ast]
+
+/** The object that a field holds, alone or in a list. */
+const objectIn = (ast: SchemaAST.AST): SchemaAST.TypeLiteral | undefined => {
+  const found = alternatives(ast)
+  const [rest] = found.find(SchemaAST.isTupleType)?.rest ?? []
+  return found.find(SchemaAST.isTypeLiteral) ?? (rest === undefined ? undefined : objectIn(rest.type))
+}
+
+const keysOf = (literal: SchemaAST.TypeLiteral | undefined) =>
+  (literal?.propertySignatures ?? []).map(({ name, type }) => ({ key: String(name), type }))
+
+const known = new WeakMap<Schema.Schema.AnyNoContext, ReadonlyArray<FieldPath>>()
+
+/** The fields of a record's schema, and of the objects in it, one level deep. */
+export const fieldPaths = (record: Schema.Schema.AnyNoContext): ReadonlyArray<FieldPath> => {
+  const before = known.get(record)
+  if (before !== undefined) return before
+  const paths = keysOf(objectIn(SchemaAST.encodedAST(record.ast))).flatMap(
+    ({ key, type }): Array<FieldPath> => [
+      { name: key, keys: [key] },
+      ...keysOf(objectIn(type)).map(inner => ({
+        name: `${key}.${inner.key}`,
+        keys: [key, inner.key] as const,
+      })),
+    ],
+  )
+  known.set(record, paths)
+  return paths
+}
+
+/**
+ * Whether a record carries a value in a field: `empty` where null or blank text stands there, `lacked` where the field is
+ * not there. A renamed field is lacked; an API that stopped filling it in sends it empty: both move money alike.
+ */
+export type FieldState = "carried" | "empty" | "lacked"
+
+/** How many records carried a value in a field, and how many did not though what would hold it was there. */
+export type Carried = Readonly<Record<FieldState, number>>
+
+/** What records of a pass carried, by field name. */
+export type Tally = Readonly<Record<string, Carried>>
+
+/** Records, by field name. */
+export type FieldCounts = Readonly<Record<string, number>>
+
+const NONE: Carried = { carried: 0, empty: 0, lacked: 0 }
+
+const isEmpty = (value: Json | undefined): boolean =>
+  value === null || value === undefined || (typeof value === "string" && value.trim() === "")
+
+const stateIn = (holder: Json | undefined, key: string): FieldState | undefined => {
+  if (isJsonObject(holder)) {
+    if (!Object.hasOwn(holder, key)) return "lacked"
+    return isEmpty(holder[key]) ? "empty" : "carried"
+  }
+  if (!Array.isArray(holder)) return undefined
+  const states = holder.filter(isJsonObject).map(item => stateIn(item, key))
+  return (["carried", "empty", "lacked"] as const).find(state => states.includes(state))
+}
+
+/** The state of a field in a record; undefined where what would hold the field is not there. */
+export const fieldStateOf = (record: Json, { keys: [first, second] }: FieldPath): FieldState | undefined =>
+  isJsonObject(record) ? stateIn(second === undefined ? record : record[first], second ?? first) : undefined
+
+/** Counts which fields these records carry. A record that is no object counts nowhere. */
+export const tallyOf = (paths: ReadonlyArray<FieldPath>, records: ReadonlyArray<Json>): Tally =>
+  Object.fromEntries(
+    paths.map(path => {
+      const counts = { ...NONE }
+      for (const record of records) {
+        const state = fieldStateOf(record, path)
+        if (state !== undefined) counts[state]++
+      }
+      return [path.name, counts]
+    }),
+  )
+
+/** The sum of two tallies. */
+export const addTallies = (one: Tally, other: Tally): Tally =>
+  Object.fromEntries(
+    [...new Set([...Object.keys(one), ...Object.keys(other)])].map(name => {
+      // A checkpoint of an earlier version counts nothing as empty.
+      const [a, b] = [
+        { ...NONE, ...one[name] },
+        { ...NONE, ...other[name] },
+      ]
+      return [name, { carried: a.carried + b.carried, empty: a.empty + b.empty, lacked: a.lacked + b.lacked }]
+    }),
+  )
+
+/** The sum of two counts. */
+export const addCounts = (one: FieldCounts = {}, other: FieldCounts = {}): FieldCounts => {
+  const names = new Set([...Object.keys(one), ...Object.keys(other)])
+  return Object.fromEntries(Array.from(names, name => [name, (one[name] ?? 0) + (other[name] ?? 0)]))
+}
+
+/** What a pass has read so far. */
+export interface PassFields {
+  readonly tally: Tally
+  /** Records of which a version was stored already. */
+  readonly known: number
+  /** Known records whose field is empty, and whose stored version carried a value in it. */
+  readonly emptied?: FieldCounts
+  /** Records that were decoded, since they are new or changed, and carried a value in the field. */
+  readonly decoded?: FieldCounts
+  /** Decoded records whose value could not be read, by the name of the field, without positions in lists. */
+  readonly unread?: FieldCounts
+}
+
+export const NO_FIELDS: PassFields = { tally: {}, known: 0 }
+
+export const addFields = (one: PassFields, other: PassFields): PassFields => ({
+  tally: addTallies(one.tally, other.tally),
+  known: one.known + other.known,
+  emptied: addCounts(one.emptied, other.emptied),
+  decoded: addCounts(one.decoded, other.decoded),
+  unread: addCounts(one.unread, other.unread),
+})
+
+/** A key that is a position in a list. */
+const POSITION = /^\d+$/
+
+/** The name of a part of a record, the same for each item of a list. */
+export const nameOfPart = (path: ReadonlyArray<string>): string =>
+  path.filter(key => !POSITION.test(key)).join(".")
+
+/** How many decoded records carried a value in the field, or in the object that holds it where it lies deeper than fields are counted. */
+export const decodedIn = ({ decoded = {} }: PassFields, name: string): number =>
+  decoded[name.split(".").slice(0, 2).join(".")] ?? 0
+
+/** What the runs before this one found out about a field. */
+export interface KnownField {
+  readonly field: string
+  /** Most records of one pass that carried a value in it. */
+  readonly carried: number
+  /** No record lacked it yet. */
+  readonly isAlways: boolean
+  /** Records that lacked it though their stored version carried a value in it, since a record last did. */
+  readonly lost: number
+}
+
+/** So many records that lose a field are no chance. */
+const LOST_MIN = 3
+/** Of the known records, the share that must have lost a field that not all carry, or that is there and empty. */
+const LOST_SHARE_MIN = 0.1
+/** So many records that all carried a field make it one that new records carry too. */
+const ALWAYS_MIN = 10
+
+/**
+ * Whether a field is gone: no record of the pass carries a value in it, though stored ones did. A pass over the whole list
+ * says so of every field that its records lost. A value that became empty may be a state that is over, such as that of
+ * a payout that waits no longer: only a pass over the whole list says that such a field is gone, and only where it emptied
+ * a share of the stored records by itself. One that was empty before is no news.
+ *
+ * A run that reads a part may read just those records that lack an optional field: it says so of a field that a share of
+ * them lost, or that every record carried before.
+ */
+export const isGone = (field: KnownField, pass: PassFields, isWholePass: boolean): boolean => {
+  const { carried, empty, lacked } = { ...NONE, ...pass.tally[field.field] }
+  if (carried > 0) return false
+  const { known } = pass
+  if (isWholePass && empty > 0) {
+    const lost = field.lost + (pass.emptied?.[field.field] ?? 0)
+    if (lost >= LOST_MIN && lost >= LOST_SHARE_MIN * known) return true
+  }
+  if (lacked === 0) return false
+  if (isWholePass) return field.lost >= Math.max(1, Math.min(LOST_MIN, known))
+  const isShare = field.lost >= LOST_MIN && field.lost >= LOST_SHARE_MIN * known
+  const isEvery = field.lost > 0 && field.lost >= known
+  return isShare || (field.isAlways && (isEvery || (field.carried >= ALWAYS_MIN && lacked >= LOST_MIN)))
+}

@@ -1,0 +1,49 @@
+import type { FieldPath, Tally } from "./documentedFields.ts"
+import type { Plain } from "./personal.ts"
+import type { Stream } from "./stream.ts"
+import type { Level } from "./verdict.ts"
+
+/** How grave it is for figures that a field's values are missing. */
+
+const itemOf = (plain: Plain): Plain =>
+  Array.isArray(plain) ? itemOf((plain as readonly [Plain])[0]) : plain
+
+const within = (plain: Plain | undefined, key: string): Plain | undefined => {
+  const item = plain === undefined ? undefined : itemOf(plain)
+  if (item === undefined || typeof item === "string" || Array.isArray(item)) return undefined
+  const fields = item as Readonly<Record<string, Plain>>
+  return Object.hasOwn(fields, key) ? fields[key] : undefined
+}
+
+/** Whether anything that is not personal stands in it. */
+const holdsPlain = (plain: Plain | undefined): boolean => {
+  if (plain === undefined) return false
+  const item = itemOf(plain)
+  return typeof item === "string" || Object.values(item).some(holdsPlain)
+}
+
+/**
+ * `bad` for a field that figures may rest on. `attention` for
+ *
+ * - personal fields, and objects of nothing else: no view shows them
+ * - fields that need not be there, other than lists and objects of rows
+ * - times, other than the one of creation, which days go by: a time of change decides between versions and is no figure,
+ *   and the others come and go with a record's status
+ */
+export const levelOf = (
+  { personal, documented, source }: Pick<Stream, "personal" | "documented" | "source">,
+  { name, keys: [first, second] }: FieldPath,
+): Exclude<Level, "good"> => {
+  const outer = within(personal.plain, first)
+  const plain = second === undefined ? outer : within(outer, second)
+  if (!holdsPlain(plain)) return "attention"
+  if (typeof plain === "string" && documented.mayLack?.includes(name)) return "attention"
+  const created = source.kind === "list" ? source.times?.created : undefined
+  return plain === "time" && name !== created ? "attention" : "bad"
+}
+
+/** Whether another field, which stands in for this one, carries values in the records of a pass. */
+export const isReplaced = ({ documented }: Pick<Stream, "documented">, name: string, tally: Tally): boolean =>
+  (documented.standIns ?? []).some(
+    group => group.includes(name) && group.some(other => other !== name && (tally[other]?.carried ?? 0) > 0),
+  )

@@ -1,0 +1,204 @@
+import { Clock, Effect, Stream } from "effect"
+import type { AccountError, EndpointError } from "../../core/errors.ts"
+import { isAddressable } from "../../core/id.ts"
+import type { Json, JsonObject } from "../../core/json.ts"
+import { recordIdOf } from "../../core/recordId.ts"
+import type { ListSource } from "../../core/stream.ts"
+import type { Client } from "../../paycombat/client/client.ts"
+import { discoverDetail, readDetail } from "../../paycombat/lists/byId.ts"
+import { type Contract, type DiscoveryOptions, discover } from "../../paycombat/lists/discovery.ts"
+import { type TimeField, timedOf, type Watch, watchOrder } from "../../paycombat/lists/order.ts"
+import type { Page } from "../../paycombat/lists/page.ts"
+import { pages } from "../../paycombat/lists/pager.ts"
+import { readPage } from "../../paycombat/lists/readPage.ts"
+import { filtered, findTimeFilter } from "../../paycombat/lists/timeFilter.ts"
+
+/** A look at a list: how it is read, and a sample of its records. Stores nothing, and proves nothing for later runs. */
+
+/** Pages that are read of a list, from its first on: as many as an order by time needs to show, and two more. */
+export const SAMPLE_PAGES = 5
+/** Records of such a page at most, whatever the pages of a run hold. */
+const SAMPLE_PAGE_SIZE = 100
+/** Records that are read by id where the list shows a part of each only. */
+const DETAILS = 5
+/** Records by which a by-id endpoint is looked for: one may be gone by now. */
+const DETAIL_TRIES = 2
+/** So far ahead that no record is as new, whatever the clocks say. */
+const AHEAD_MILLIS = 2 * 86_400_000
+
+export type SeenOrder = "newest first" | "oldest first" | "neither" | "too few records to tell"
+
+export interface Probe {
+  readonly contract: Contract
+  /** Records of the sample, each whole: where the list leaves parts out, as the by-id endpoint answers it. */
+  readonly records: ReadonlyArray<Json>
+  readonly pages: number
+  /** The sample is the list. */
+  readonly isWhole: boolean
+  /** Length of the list as the API states it. */
+  readonly total: number | undefined
+  /** How the sample is ordered, and by which time; undefined where no time of a record is declared. */
+  readonly order: { readonly seen: SeenOrder; readonly by: TimeField | undefined } | undefined
+  /** Whether the list can be asked for what is newer than a time; undefined where no time is declared. */
+  readonly filter:
+    | { readonly is: "proven"; readonly by: TimeField; readonly unit: string; readonly hasEnd: boolean }
+    | { readonly is: "likely"; readonly unit: string }
+    | { readonly is: "not found" }
+    | undefined
+  /** The by-id endpoint; undefined where nothing about one is known. */
+  readonly byId:
+    | {
+        readonly endpoint: string | null
+        /** What was said where none answered. */
+        readonly why: string | null
+        /** The list leaves out a part of each record that the by-id answer has. */
+        readonly isNeeded: boolean
+        /** Fields that only the by-id answer has, and that only the list item has. */
+        readonly onlyById: ReadonlyArray<string>
+        readonly onlyInList: ReadonlyArray<string>
+      }
+    | undefined
+}
+
+type Failing<A> = Effect.Effect<A, AccountError | EndpointError>
+
+/**
+ * Finds out how a list is read, and reads up to `SAMPLE_PAGES` pages of it. Fails where discovery does, or a page
+ * cannot be read; what else is asked may fail without failing it.
+ */
+export const probeList = (client: Client, source: ListSource, options: DiscoveryOptions): Failing<Probe> =>
+  Effect.gen(function* () {
+    const contract = yield* discover(client, source, options)
+    const sampled: Contract = {
+      ...contract,
+      pageSize: Math.min(contract.pageSize, SAMPLE_PAGE_SIZE),
+      maxPageSize: Math.min(contract.maxPageSize ?? Number.POSITIVE_INFINITY, SAMPLE_PAGE_SIZE),
+    }
+    const watch = watchOrder(source)
+    const read: ReadonlyArray<Page> = yield* pages(client, sampled, source).pipe(
+      Stream.take(SAMPLE_PAGES),
+      Stream.tap(page => Effect.sync(() => watch.see(page))),
+      Stream.runCollect,
+      Effect.map(found => [...found]),
+    )
+    const records = distinct(source, read)
+    const isWhole = read.at(-1)?.isLast === true
+    const order = source.times === undefined ? undefined : orderOf(source, records, watch)
+    const detail = yield* detailOf(client, source, records)
+    return {
+      contract,
+      records: detail?.whole ?? records,
+      pages: read.filter(page => page.records.length > 0).length,
+      isWhole,
+      total: read.findLast(page => page.total !== undefined)?.total,
+      order,
+      filter:
+        order === undefined || records.length === 0
+          ? undefined
+          : yield* filterOf(client, source, sampled, watch, isWhole || order.seen === "newest first"),
+      byId: detail?.byId,
+    }
+  })
+
+/** Pages overlap where records are inserted meanwhile, and their ends are read twice. */
+const distinct = (source: ListSource, read: ReadonlyArray<Page>): ReadonlyArray<Json> => {
+  const known = new Set<string>()
+  return read
+    .flatMap(({ records }) => records)
+    .filter(record => {
+      const id = recordIdOf(source, record)
+      if (id === null) return true
+      const isNew = !known.has(id)
+      known.add(id)
+      return isNew
+    })
+}
+
+const isMonotonic = (times: ReadonlyArray<number>, sign: 1 | -1): boolean =>
+  times.every((time, i) => i === 0 || sign * (time - times[i - 1]!) >= 0) &&
+  new Set(times).size > Math.max(1, times.length / 4)
+
+/** The order as the sample shows it: proven to be newest-first as a run proves it, or at least one that holds in all of it. */
+const orderOf = (source: ListSource, records: ReadonlyArray<Json>, watch: Watch): Probe["order"] => {
+  const proven = watch.order()
+  if (proven !== undefined) return { seen: "newest first", by: proven }
+  const timed = records.flatMap(record => timedOf(source, record) ?? [])
+  for (const by of ["created", "updated"] as const) {
+    const times = timed.flatMap(record => record[by] ?? [])
+    if (times.length < 3) continue
+    if (isMonotonic(times, -1)) return { seen: "newest first", by }
+    if (isMonotonic(times, 1)) return { seen: "oldest first", by }
+  }
+  return { seen: timed.length < 3 ? "too few records to tell" : "neither", by: undefined }
+}
+
+/**
+ * Whether a filter by time takes effect. Where the newest records of the list are in the sample, as a run proves it;
+ * else by asking for what is newer than tomorrow, which only a filter answers with nothing.
+ */
+const filterOf = (
+  client: Client,
+  source: ListSource,
+  contract: Contract,
+  watch: Watch,
+  holdsNewest: boolean,
+): Effect.Effect<Probe["filter"]> =>
+  Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis
+    if (holdsNewest) {
+      const found = yield* findTimeFilter(client, source, contract, watch, now)
+      return found === undefined ? { is: "not found" } : { is: "proven", ...found }
+    }
+    for (const unit of ["seconds", "milliseconds"] as const) {
+      const ahead = filtered(contract, { unit, hasEnd: false }, now + AHEAD_MILLIS, now)
+      const page = yield* Effect.option(readPage(client, source, ahead, 1, contract.pageSize))
+      if (page._tag === "Some" && page.value.ids.length === 0) return { is: "likely", unit }
+    }
+    return { is: "not found" }
+  })
+
+/** Ids of records that can be asked for. */
+const idsOf = (source: ListSource, records: ReadonlyArray<Json>): ReadonlyArray<string> =>
+  records.flatMap(record => recordIdOf(source, record) ?? []).filter(isAddressable)
+
+const fieldsOnlyIn = (some: JsonObject, other: JsonObject) =>
+  Object.keys(some).filter(field => !Object.hasOwn(other, field))
+
+/** Looks for the by-id endpoint; where list items need it, reads some records through it. */
+const detailOf = (client: Client, source: ListSource, records: ReadonlyArray<Json>) =>
+  Effect.gen(function* () {
+    const ids = idsOf(source, records)
+    if (source.detail === null || ids.length === 0) return undefined
+    const { isNeeded } = source.detail
+    const listed = (id: string) => records.find(record => recordIdOf(source, record) === id) as JsonObject
+    const needs = ids.some(id => isNeeded(listed(id)))
+    let why: string | null = null
+    for (const id of ids.slice(0, DETAIL_TRIES)) {
+      const found = yield* Effect.either(discoverDetail(client, source, id))
+      if (found._tag === "Left") {
+        why = found.left.message
+        continue
+      }
+      const { endpoint, record } = found.right
+      const others = needs ? ids.filter(other => other !== id).slice(0, DETAILS - 1) : []
+      const more = yield* Effect.forEach(others, other =>
+        Effect.option(readDetail(client, source, endpoint, other)),
+      )
+      return {
+        whole: needs
+          ? [record, ...more.flatMap(detail => (detail._tag === "Some" ? [detail.value.record] : []))]
+          : undefined,
+        byId: {
+          endpoint,
+          why: null,
+          isNeeded: needs,
+          onlyById: fieldsOnlyIn(record, listed(id)),
+          onlyInList: fieldsOnlyIn(listed(id), record),
+        },
+      }
+    }
+    return {
+      whole: undefined,
+      byId: { endpoint: null, why, isNeeded: needs, onlyById: [], onlyInList: [] },
+    }
+  })

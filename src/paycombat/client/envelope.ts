@@ -1,0 +1,295 @@
+import { isJsonObject, type Json, type JsonObject } from "../../core/json.ts"
+
+/** What an answer's envelope says: here is the payload, or the call failed although HTTP said 200. */
+export type Unwrapped =
+  | { readonly isOk: true; readonly payload: Json }
+  | {
+      readonly isOk: false
+      /** The HTTP status that the envelope names. */
+      readonly code: number | undefined
+      /** The error's codes and names made for machines. Its message is left out: it may hold personal data. */
+      readonly words: ReadonlyArray<string>
+      /** It names no error but 404 or 416, and holds nothing: it may only mean that there is nothing to list. */
+      readonly saysNothing: boolean
+    }
+
+/** A list found in an answer. */
+export interface FoundList {
+  /** Where the records are, as keys from the top: `data`, `data.items`; empty where the body itself is the array. */
+  readonly at: string
+  readonly records: ReadonlyArray<Json>
+  /** Length of the whole list as the answer states it. A claim, not a proof. */
+  readonly total: number | undefined
+  /** Number of pages as the answer states it. A claim, not a proof. */
+  readonly pageCount: number | undefined
+  /**
+   * Name of the field by which the answer says that more records follow, such as `has_more` or `next_cursor`; false where
+   * it says that none do; undefined where it says nothing of it. A claim, not a proof.
+   */
+  readonly more: string | false | undefined
+}
+
+/**
+ * The payload under one envelope or two (D: single and double), or under none (U).
+ * `status: false`, `success: false`, or an `error` in place of `data` is a failure, whatever HTTP said.
+ */
+export const unwrap = (body: Json): Unwrapped => {
+  const layers = layersOf(body)
+  const failed = layers.findLast((layer, depth) => isFailure(layer.value, depth, depth === layers.length - 1))
+  if (failed === undefined) return { isOk: true, payload: layers.at(-1)!.value }
+  const envelopes = layers.map(({ value }) => value).filter(isJsonObject)
+  const payload = layers.at(-1)!.value
+  return {
+    isOk: false,
+    ...describeFailure(failed.value as JsonObject),
+    saysNothing: envelopes.every(namesNoError) && (payload === failed.value || isNothing(payload)),
+  }
+}
+
+/** The one record of a by-id answer. */
+export const unwrapRecord = (body: Json): JsonObject | undefined => {
+  const unwrapped = unwrap(body)
+  return unwrapped.isOk && isJsonObject(unwrapped.payload) ? unwrapped.payload : undefined
+}
+
+/**
+ * Every array that may be the list, the likeliest first: the payload itself, or an array up to two levels
+ * below it, whatever its name (?: no list's envelope is documented). Which one it is, its records tell.
+ */
+export const findLists = (body: Json): ReadonlyArray<FoundList> => {
+  const { at, value } = layersOf(body).at(-1)!
+  return arraysUnder(at, value, 2)
+    .filter(({ records }) => records.length === 0 || records.some(isJsonObject))
+    .map(found => ({ ...found, ...statedSize(body, found.at) }))
+    .sort(byLikelihood)
+}
+
+export const findList = (body: Json): FoundList | undefined => findLists(body)[0]
+
+/**
+ * The list at a known place. An explicit `null`, `{}` or `[]` on the way there is an empty list; anything else
+ * that is not a list answers `undefined`: it must not pass for the end of one.
+ */
+export const listAt = (body: Json, at: string): FoundList | undefined => {
+  let value: Json | undefined = body
+  for (const key of keysOf(at)) {
+    value = isJsonObject(value) ? value[key] : undefined
+    if (isExplicitlyEmpty(value)) value = []
+    if (Array.isArray(value) && value.length === 0) break
+  }
+  return Array.isArray(value) ? { at, records: value, ...statedSize(body, at) } : undefined
+}
+
+/**
+ * Whether an answer that is no failure holds nothing where the list should be: its place is missing or empty, or an
+ * envelope there says no. False where the answer holds records elsewhere, or a value that is no list.
+ */
+export const isNothingAt = (body: Json, at: string): boolean => {
+  let value: Json | undefined = body
+  for (const key of keysOf(at)) {
+    if (!isJsonObject(value)) break
+    value = Object.hasOwn(value, key) ? value[key] : undefined
+  }
+  const isRefusal = isJsonObject(value) && (value.status === false || value.success === false)
+  // Some APIs put a second envelope around their empty pages only.
+  const innermost = layersOf(body).at(-1)!
+  const isBelow = keysOf(innermost.at).length > keysOf(at).length
+  const isEmpty =
+    value === undefined ||
+    isNothing(value) ||
+    (isBelow && isNothing(innermost.value)) ||
+    (isRefusal && namesNoError(value as JsonObject))
+  return isEmpty && findLists(body).every(({ records }) => records.length === 0)
+}
+
+const isExplicitlyEmpty = (value: Json | undefined): boolean =>
+  value === null || (isJsonObject(value) && Object.keys(value).length === 0)
+
+/** Levels below which nothing is looked for in what an envelope holds. */
+const NOTHING_LEVELS_MAX = 3
+
+/** Nouns of a sentence that says that there is nothing to list. */
+const THINGS = "(data|records?|results?|items?|entries|entry|rows?|documents?|pages?|content)"
+/** `No data found`, `NO_RECORDS`, `not found`: a whole text of this kind, never a part of a longer one. */
+const SAYS_NOTHING = new RegExp(
+  `^(no( more)? ${THINGS}( (were |was )?(found|available|exists?))?|nothing( was)? found|(${THINGS} )?not found|empty)$`,
+)
+
+/** Whether a text says that there is nothing to list, and nothing else. */
+const saysNothing = (text: string): boolean =>
+  SAYS_NOTHING.test(
+    text
+      .toLowerCase()
+      .replace(/[^a-z\d]+/g, " ")
+      .trim(),
+  )
+
+/** No value at all, a text that says so, or lists and objects of nothing; numbers beside them are a count or a page. */
+const isNothing = (value: Json | undefined, levels = NOTHING_LEVELS_MAX): boolean => {
+  if (value === undefined || value === null || value === "" || value === false || value === 0) return true
+  if (typeof value === "string") return saysNothing(value)
+  if (Array.isArray(value)) return value.every(item => typeof item === "string" && saysNothing(item))
+  if (!isJsonObject(value) || levels === 0) return false
+  return Object.values(value).every(item => typeof item === "number" || isNothing(item, levels - 1))
+}
+
+/** Codes in an envelope that say of a page, or of a list, that there is none. */
+const NOTHING_CODES = new Set(["404", "416"])
+
+/** An envelope with neither an error nor a code of one; 404 and 416 with their error are none. */
+const namesNoError = (envelope: JsonObject): boolean => {
+  const error = isJsonObject(envelope.error) ? envelope.error : {}
+  const codes = [envelope.status_code, envelope.statusCode, envelope.code, envelope.error_code, error.code]
+    .filter(code => typeof code === "number" || typeof code === "string")
+    .map(String)
+    .filter(code => !/^(0|2\d\d|)$/.test(code))
+  if (codes.length > 0) return codes.every(code => NOTHING_CODES.has(code) || saysNothing(code))
+  return isNothing(envelope.error) && isNothing(envelope.errors)
+}
+
+interface Layer {
+  readonly at: string
+  readonly value: Json
+}
+
+/** The body, and what each envelope in it holds. A second envelope tells itself by a boolean: records may have `data`. */
+const layersOf = (body: Json): ReadonlyArray<Layer> => {
+  if (!isJsonObject(body) || !Object.hasOwn(body, "data")) return [{ at: "", value: body }]
+  const outer = [
+    { at: "", value: body },
+    { at: "data", value: body.data! },
+  ]
+  const inner = body.data!
+  const isEnvelope =
+    isJsonObject(inner) &&
+    Object.hasOwn(inner, "data") &&
+    (typeof inner.success === "boolean" || typeof inner.status === "boolean")
+  return isEnvelope ? [...outer, { at: "data.data", value: inner.data! }] : outer
+}
+
+const isFailure = (value: Json, depth: number, isInnermost: boolean): boolean => {
+  if (!isJsonObject(value)) return false
+  const saysNo = value.status === false || value.success === false
+  if (depth === 0) return saysNo || (isJsonObject(value.error) && !Object.hasOwn(value, "data"))
+  // The innermost value might be a record with such a field, unless the rest of an envelope is there too.
+  return (
+    saysNo && (!isInnermost || ["error", "status_code", "request_id"].some(key => Object.hasOwn(value, key)))
+  )
+}
+
+const describeFailure = (envelope: JsonObject) => {
+  const error = isJsonObject(envelope.error) ? envelope.error : {}
+  const code = [envelope.status_code, error.code].find(isHttpStatus)
+  const words = [envelope.status_code, envelope.code, envelope.error, error.code, error.name]
+    .map(word => (typeof word === "number" ? String(word) : word))
+    .filter(isMachineWord)
+  return { code, words: [...new Set(words)] }
+}
+
+const isHttpStatus = (value: Json | undefined): value is number =>
+  typeof value === "number" && value >= 100 && value <= 599
+
+/** `BAD_REQUEST`, `4001`: never a sentence, and without the digits in a row that telephone and account numbers have. */
+const isMachineWord = (word: Json | undefined): word is string =>
+  typeof word === "string" && /^(?!.*\d{6})[A-Z0-9_]{1,64}$/.test(word)
+
+const keysOf = (at: string) => (at === "" ? [] : at.split("."))
+const below = (at: string, key: string) => (at === "" ? key : `${at}.${key}`)
+
+interface Found {
+  readonly at: string
+  readonly records: ReadonlyArray<Json>
+}
+
+const arraysUnder = (at: string, value: Json, levels: number): ReadonlyArray<Found> => {
+  if (Array.isArray(value)) return [{ at, records: value }]
+  if (!isJsonObject(value) || levels === 0) return []
+  return Object.entries(value).flatMap(([key, item]) =>
+    key.includes(".") ? [] : arraysUnder(below(at, key), item, levels - 1),
+  )
+}
+
+const USUAL_NAMES = ["data", "items", "records", "rows", "list", "results", "result", "docs", "content"]
+
+/** Objects before none, a usual name before another, the longer one, the nearer one; then by name, so that it never varies. */
+const byLikelihood = (one: Found, other: Found): number => {
+  const [a, b] = [one, other].map(({ at, records }) => {
+    const usual = USUAL_NAMES.indexOf(keysOf(at).at(-1) ?? "data")
+    return [
+      records.length > 0 ? 0 : 1,
+      usual < 0 ? USUAL_NAMES.length : usual,
+      -records.length,
+      keysOf(at).length,
+    ]
+  })
+  const difference = a!.findIndex((rank, index) => rank !== b![index])
+  return difference < 0 ? one.at.localeCompare(other.at) : a![difference]! - b![difference]!
+}
+
+// Names as they compare: lower case, without `_` and `-`. `count` is not among them: it often counts this page.
+const TOTAL = new Set(
+  "total totalcount totalrecord totalrecords totalitem totalitems totaldata totalrow totalrows totalelements totalresults totalentries recordstotal".split(
+    " ",
+  ),
+)
+const PAGE_COUNT = new Set(
+  "totalpage totalpages pagecount pagescount pages lastpage numpages numberofpages maxpage".split(" "),
+)
+const ABOUT_PAGING = new Set(
+  "pagination paging paginator page pageinfo meta metadata link links cursor cursors responsemetadata".split(
+    " ",
+  ),
+)
+/** True, a cursor, a link or a number where more records follow. */
+const MORE = new Set(
+  "hasmore hasmoredata hasmorepages hasmorerecords hasmoreitems hasmoreresults moreavailable hasnext hasnextpage next nextpage nextpageurl nextpagelink nextpagetoken nexttoken nextcursor nextlink nexturl nexthref nextoffset nextid continuationtoken".split(
+    " ",
+  ),
+)
+/** True where none follow. */
+const LAST = new Set("last islast islastpage isend islastpagereached endofresults".split(" "))
+const plain = (key: string) => key.toLowerCase().replace(/[_-]/g, "")
+
+/** Sizes stated beside the list, or beside an envelope around it; the nearest counts. A sign of more counts anywhere. */
+const statedSize = (body: Json, at: string) => {
+  const around: Array<JsonObject> = []
+  let value: Json | undefined = body
+  for (const key of [...keysOf(at), ""]) {
+    if (!isJsonObject(value)) break
+    const about = Object.entries(value).flatMap(([name, item]) =>
+      ABOUT_PAGING.has(plain(name)) && isJsonObject(item) ? [item] : [],
+    )
+    around.unshift(value, ...about)
+    value = value[key]
+  }
+  return {
+    total: firstCount(around, TOTAL),
+    pageCount: firstCount(around, PAGE_COUNT),
+    more: moreOf(around.flatMap(Object.entries)),
+  }
+}
+
+const moreOf = (stated: ReadonlyArray<readonly [name: string, value: Json]>): string | false | undefined => {
+  const claims = stated.flatMap(([name, value]) => {
+    if (LAST.has(plain(name)) && typeof value === "boolean") return [{ name, isMore: !value }]
+    return MORE.has(plain(name)) ? [{ name, isMore: pointsOn(value) }] : []
+  })
+  return claims.length === 0 ? undefined : (claims.find(({ isMore }) => isMore)?.name ?? false)
+}
+
+/** Whether a value points to more records. Some APIs write a missing one as text. */
+const pointsOn = (value: Json): boolean => {
+  if (isJsonObject(value)) return Object.values(value).some(pointsOn)
+  if (typeof value === "string") return !/^\s*(|0|no|false|null|none|undefined)\s*$/i.test(value)
+  return Array.isArray(value) ? value.length > 0 : Boolean(value)
+}
+
+const firstCount = (objects: ReadonlyArray<JsonObject>, names: ReadonlySet<string>): number | undefined => {
+  for (const object of objects) {
+    for (const [key, value] of Object.entries(object)) {
+      const count = typeof value === "string" && /^\d{1,15}$/.test(value) ? Number(value) : value
+      if (names.has(plain(key)) && Number.isSafeInteger(count)) return Math.max(0, count as number)
+    }
+  }
+  return undefined
+}

@@ -1,0 +1,25 @@
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+import * as HttpClient from "@effect/platform/HttpClient"
+import { Effect, Layer } from "effect"
+import type { ConfigurationError } from "../../core/errors.ts"
+import { configuredProxies, ProxyInUse } from "./proxy.ts"
+
+/** The program's own HTTP client: fetch, through the proxy of the environment where one is set. */
+
+/** Reads the proxies when it is built. What a request is, its redirects, time-outs and errors, is the same with one. */
+export const ownHttpClient: Layer.Layer<HttpClient.HttpClient, ConfigurationError> = Layer.unwrapScoped(
+  Effect.gen(function* () {
+    const { isAny, of } = yield* configuredProxies
+    if (!isAny) return FetchHttpClient.layer
+    // Before the first request: loading it between requests would let several of them leave at once.
+    const { makeProxiedFetch } = yield* Effect.promise(() => import("./proxiedFetch.ts"))
+    const proxied = yield* makeProxiedFetch(of)
+    const client = Layer.effect(
+      HttpClient.HttpClient,
+      Effect.map(HttpClient.HttpClient, http =>
+        HttpClient.transform(http, Effect.provideService(FetchHttpClient.Fetch, proxied)),
+      ),
+    ).pipe(Layer.provide(FetchHttpClient.layer))
+    return Layer.merge(client, Layer.succeed(ProxyInUse, { of }))
+  }),
+)

@@ -1,0 +1,35 @@
+import { Effect } from "effect"
+import { type AccountError, EndpointError } from "../../core/errors.ts"
+import { isAddressable } from "../../core/id.ts"
+import { RECORD_BOUNDS } from "./bounds.ts"
+import type { Answer, Client } from "./client.ts"
+
+/** The only place that makes a path of an id. Ids are opaque text (D): one of them may be a step in a path. */
+
+/** Stands for the id in an endpoint. */
+export const PLACE = "{id}"
+
+/** Why such a record cannot be asked for, and what to do. Without the id: it may be personal. */
+export const UNADDRESSABLE_ID =
+  "The id cannot stand in a path, so it was not asked for: ask PayCombat for a proper id of this record."
+
+/**
+ * Asks for one record. `endpoint` makes the path of an encoded id. An id that cannot stand in a path fails with
+ * `contract`, and no request is sent. Errors, logs and spans tell the endpoint, never the id.
+ */
+export const getById = (
+  client: Client,
+  endpoint: (encodedId: string) => string,
+  id: string,
+): Effect.Effect<Answer, AccountError | EndpointError> => {
+  const route = endpoint(PLACE)
+  return isAddressable(id)
+    ? client.get(endpoint(encodeURIComponent(id)), {}, { route, bounds: RECORD_BOUNDS })
+    : Effect.fail(
+        new EndpointError({
+          reason: "contract",
+          path: route,
+          message: `GET ${route}: the id cannot stand in a path: ask PayCombat for a proper one`,
+        }),
+      )
+}

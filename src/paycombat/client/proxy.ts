@@ -1,0 +1,135 @@
+import { BlockList, isIP } from "node:net"
+import { Config, Context, Effect } from "effect"
+import { ConfigurationError } from "../../core/errors.ts"
+
+/** Which proxy a request goes through, by the variables that other programs read: HTTPS_PROXY, HTTP_PROXY, NO_PROXY. */
+
+export interface Proxy {
+  /** Without credentials. */
+  readonly url: string
+  /** What the proxy is sent as `Proxy-Authorization`; undefined where no credentials are given. */
+  readonly authorization: string | undefined
+  /** Host and port, and the variable that names it: what errors tell. Never a credential. */
+  readonly label: string
+}
+
+/** The proxy for an address; undefined where it is asked directly. */
+export type ProxyOf = (url: string) => Proxy | undefined
+
+/** The proxy that errors name. The default knows of none: so it is with an HTTP client that a host application gives. */
+export class ProxyInUse extends Context.Reference<ProxyInUse>()("paycombat-sync/ProxyInUse", {
+  defaultValue: (): { readonly of: ProxyOf } => ({ of: () => undefined }),
+}) {}
+
+/** The variables that are read, each in lower case too. */
+export const PROXY_VARIABLES = ["HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"] as const
+
+/** A host as it compares: no brackets, no dot at its end, and the one spelling of an IPv6 address. */
+const plainHost = (host: string): string => {
+  const bare = host
+    .replace(/^\[|\]$/g, "")
+    .replace(/\.$/, "")
+    .toLowerCase()
+  return isIP(bare) === 6 && URL.canParse(`http://[${bare}]`)
+    ? new URL(`http://[${bare}]`).hostname.slice(1, -1)
+    : bare
+}
+
+const isLoopback = (host: string): boolean =>
+  host === "localhost" || host.endsWith(".localhost") || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host)
+
+const defaultPort = (protocol: string) => (protocol === "https:" ? "443" : "80")
+
+const isInNetwork = (network: string, bits: string, host: string): boolean => {
+  const kind = isIP(network) === 6 ? "ipv6" : "ipv4"
+  if (isIP(network) === 0 || isIP(host) === 0 || !/^\d+$/.test(bits)) return false
+  if (Number(bits) > (kind === "ipv6" ? 128 : 32)) return false
+  const list = new BlockList()
+  list.addSubnet(network, Number(bits), kind)
+  return list.check(host, isIP(host) === 6 ? "ipv6" : "ipv4")
+}
+
+/**
+ * Whether an entry of NO_PROXY means this host: a name and all below it, an address, both with a port or without (an IPv6
+ * address with a port stands in brackets), a network as `10.0.0.0/8`, which older curl does not know, or `*`.
+ */
+const isExcepted = (entry: string, host: string, port: string): boolean => {
+  if (entry === "*") return true
+  const [network, bits] = entry.split("/")
+  if (bits !== undefined) return isInNetwork(plainHost(network!), bits, host)
+  const [, named = entry, only] = isIP(entry) === 6 ? [] : (/^(\[.*\]|[^:]*)(?::(\d+))?$/.exec(entry) ?? [])
+  if (only !== undefined && only !== port) return false
+  const suffix = plainHost(named).replace(/^\*?\./, "")
+  return suffix !== "" && (host === suffix || (isIP(host) === 0 && host.endsWith(`.${suffix}`)))
+}
+
+const proxyIn = (variable: string, text: string): Effect.Effect<Proxy, ConfigurationError> =>
+  Effect.suspend(() => {
+    const refuse = (what: string) =>
+      Effect.fail(
+        new ConfigurationError({
+          message: `${variable} ${what}. Set it to the proxy's address, such as http://proxy.example:3128, or unset it.`,
+        }),
+      )
+    const address = text.includes("://") ? text : `http://${text}`
+    if (!URL.canParse(address)) return refuse("is not an address")
+    const url = new URL(address)
+    if (url.protocol !== "http:" && url.protocol !== "https:")
+      return refuse(`names a proxy of the kind ${url.protocol.slice(0, -1)}: only http and https are spoken`)
+    const { username, password, protocol } = url
+    const decoded = [username, password].map(part => {
+      try {
+        return decodeURIComponent(part)
+      } catch {
+        return part
+      }
+    })
+    return Effect.succeed({
+      url: `${protocol}//${url.host}`,
+      authorization:
+        username === "" ? undefined : `Basic ${Buffer.from(decoded.join(":")).toString("base64")}`,
+      label: `${url.hostname}:${url.port || defaultPort(protocol)} (${variable})`,
+    })
+  })
+
+/** The first that is set, in lower case as curl has it, else in capitals; `.env` counts, and the process' environment. */
+const firstSet = (name: string): Effect.Effect<readonly [variable: string, value: string] | undefined> =>
+  Effect.gen(function* () {
+    for (const variable of [name.toLowerCase(), name]) {
+      const configured = yield* Effect.orElseSucceed(Config.string(variable), () => "")
+      const value = configured.trim() || (process.env[variable] ?? "").trim()
+      if (value !== "") return [variable, value] as const
+    }
+    return undefined
+  })
+
+/**
+ * Reads the three variables. Loopback is always asked directly: no proxy can reach it. Fails for a proxy that cannot be
+ * used, and never quotes its credentials. ALL_PROXY is not read.
+ */
+export const configuredProxies: Effect.Effect<
+  { readonly isAny: boolean; readonly of: ProxyOf },
+  ConfigurationError
+> = Effect.gen(function* () {
+  const proxies = new Map<string, Proxy>()
+  for (const [protocol, name] of [
+    ["https:", "HTTPS_PROXY"],
+    ["http:", "HTTP_PROXY"],
+  ] as const) {
+    const set = yield* firstSet(name)
+    if (set !== undefined) proxies.set(protocol, yield* proxyIn(...set))
+  }
+  const exceptions = ((yield* firstSet("NO_PROXY"))?.[1] ?? "")
+    .toLowerCase()
+    .split(/[\s,]+/)
+    .filter(Boolean)
+  const of: ProxyOf = address => {
+    if (!URL.canParse(address)) return undefined
+    const url = new URL(address)
+    const host = plainHost(url.hostname)
+    const port = url.port || defaultPort(url.protocol)
+    const isDirect = isLoopback(host) || exceptions.some(entry => isExcepted(entry, host, port))
+    return isDirect ? undefined : proxies.get(url.protocol)
+  }
+  return { isAny: proxies.size > 0, of }
+})

@@ -1,0 +1,113 @@
+import type { HttpClientError } from "@effect/platform/HttpClientError"
+import type { HttpClientResponse } from "@effect/platform/HttpClientResponse"
+import { Effect, Either, type Scope, Stream } from "effect"
+import { type AnswerBounds, ERROR_BODY_BYTES, LARGE_BODIES_MAX, LARGE_BODY_BYTES } from "./bounds.ts"
+import { placeIn } from "./places.ts"
+import {
+  type Asked,
+  type Failure,
+  ofForeignText,
+  ofLargeAnswer,
+  ofTransport,
+  type Received,
+} from "./response.ts"
+import type { Stopwatch } from "./stopwatch.ts"
+
+/** An answer as it arrived. */
+export interface Body {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly content: Uint8Array
+  /** Length of the body as it was sent, unpacked. */
+  readonly bytes: number
+}
+
+/** For bodies that turned out to be large, over all accounts: they are held whole until they are parsed. */
+const large = Effect.unsafeMakeSemaphore(LARGE_BODIES_MAX)
+
+/** Room for the first piece of a body, which doubles as it grows. */
+const FIRST_ROOM_BYTES = 16 * 2 ** 10
+
+/** Pieces in one buffer: a list of them would take a hundred times the memory of a body that comes byte by byte. */
+const makeCollected = (bytesMax: number) => {
+  let room = new Uint8Array(FIRST_ROOM_BYTES)
+  let length = 0
+  return {
+    add: (piece: Uint8Array) => {
+      const needed = length + piece.byteLength
+      if (needed > room.byteLength) {
+        const larger = new Uint8Array(Math.max(needed, Math.min(bytesMax, 2 * room.byteLength)))
+        larger.set(room.subarray(0, length))
+        room = larger
+      }
+      room.set(piece, length)
+      length = needed
+    },
+    drop: () => {
+      length = 0
+      room = new Uint8Array(0)
+    },
+    content: () => room.subarray(0, length),
+  }
+}
+
+/**
+ * Reads a body up to its bound, which is on what fetch unpacks: a small body may become a large one. Of an error only
+ * the beginning is read, and one that is longer counts as having no body: its status says enough. A large body waits for
+ * others, for which the stopwatch stands still, and keeps its place until the scope ends.
+ */
+export const receive = (
+  asked: Asked,
+  response: HttpClientResponse,
+  bounds: AnswerBounds,
+  stopwatch: Stopwatch,
+): Effect.Effect<Body, Failure, Scope.Scope> => {
+  const { status, headers } = response
+  const isSuccess = status >= 200 && status < 300
+  const tooLarge = Effect.fail(ofLargeAnswer(asked, bounds, `${bounds.bytes / 2 ** 20} MiB`, status))
+  if (isSuccess && Number(headers["content-length"]) > bounds.bytes) return tooLarge
+  let bytes = 0
+  let isLarge = false
+  const collected = makeCollected(bounds.bytes)
+  const take = (piece: Uint8Array): Effect.Effect<boolean, Failure, Scope.Scope> => {
+    bytes += piece.byteLength
+    if (!isSuccess && bytes > ERROR_BODY_BYTES) {
+      collected.drop()
+      return Effect.succeed(false)
+    }
+    if (bytes > bounds.bytes) return tooLarge
+    collected.add(piece)
+    if (bytes <= LARGE_BODY_BYTES || isLarge) return Effect.succeed(true)
+    isLarge = true
+    return Effect.as(stopwatch.stoppedFor(placeIn(large)), true)
+  }
+  return response.stream.pipe(
+    Stream.mapEffect(take),
+    Stream.takeWhile(goesOn => goesOn),
+    Stream.runDrain,
+    // 204, and whatever else has no body: it is whole as it is.
+    Effect.catchIf(isEmptyBody, () => Effect.void),
+    Effect.mapError((error: HttpClientError | Failure) =>
+      "isTransient" in error ? error : ofTransport(asked, error),
+    ),
+    Effect.map(() => ({ status, headers, bytes, content: collected.content() })),
+  )
+}
+
+/** The text of a body. Not by the lenient decoder, which would put U+FFFD in place of what was sent. A byte order mark goes. */
+export const textOf = (
+  asked: Asked,
+  { content, status, headers, bytes }: Body,
+): Either.Either<Received, Failure> =>
+  Either.try({
+    try: () => ({
+      status,
+      headers,
+      bytes,
+      text: new TextDecoder("utf-8", { fatal: true }).decode(content),
+    }),
+    catch: () => ofForeignText(asked, status, bytes),
+  })
+
+const isEmptyBody = (error: HttpClientError | Failure): boolean =>
+  "reason" in error && error.reason === "EmptyBody"

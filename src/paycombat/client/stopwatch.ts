@@ -1,0 +1,43 @@
+import { Duration, Effect } from "effect"
+import { monotonicMillis } from "./rateLimiter.ts"
+
+/** Shortest sleep between two looks at a stopwatch that was stopped meanwhile. */
+const LOOK_MILLIS = 10
+
+/** Time that is left for one attempt. It does not run while this program is what the attempt waits for. */
+export interface Stopwatch {
+  /** Ends when the time is up. */
+  readonly expired: Effect.Effect<void>
+  /** Runs an effect whose time does not count. */
+  readonly stoppedFor: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+}
+
+/** Starts a stopwatch. */
+export const startStopwatch = (limit: Duration.Duration): Effect.Effect<Stopwatch> =>
+  Effect.map(monotonicMillis, start => {
+    let stoppedMillis = 0
+    let stoppedSince: number | undefined
+    const spent = (now: number) =>
+      now - start - stoppedMillis - (stoppedSince === undefined ? 0 : now - stoppedSince)
+    return {
+      expired: Effect.gen(function* () {
+        while (true) {
+          const left = Duration.toMillis(limit) - spent(yield* monotonicMillis)
+          if (left <= 0) return
+          yield* Effect.sleep(Math.max(LOOK_MILLIS, Math.ceil(left)))
+        }
+      }),
+      stoppedFor: effect =>
+        Effect.gen(function* () {
+          stoppedSince = yield* monotonicMillis
+          return yield* effect
+        }).pipe(
+          Effect.ensuring(
+            Effect.map(monotonicMillis, now => {
+              stoppedMillis += stoppedSince === undefined ? 0 : now - stoppedSince
+              stoppedSince = undefined
+            }),
+          ),
+        ),
+    }
+  })

@@ -1,0 +1,59 @@
+import { Data, Effect } from "effect"
+import type { Failure } from "./response.ts"
+
+/**
+ * A span for each request. What the platform's own would tell leaves the machine for a collector that others read:
+ * the whole address, with a person's id in it. So there is none of its, and this one tells what was asked, not about
+ * whom: no query, no header, no body, no message of an error.
+ */
+
+/** What a request was, for whoever looks at traces. */
+export interface Told {
+  readonly baseUrl: string
+  /** The path with `{id}` where it names a record. */
+  readonly route: string
+}
+
+/** Stands for a failure in the span: its own message names the path. */
+class Untold extends Data.TaggedError("RequestFailed")<{ readonly message: string }> {}
+
+const statusOf = ({ error }: Failure) => (error._tag === "EndpointError" ? error.status : 401)
+
+const serverOf = (baseUrl: string): Record<string, unknown> => {
+  if (!URL.canParse(baseUrl)) return {}
+  const { hostname, port, protocol } = new URL(baseUrl)
+  return {
+    "server.address": hostname,
+    "url.scheme": protocol.slice(0, -1),
+    ...(port === "" ? {} : { "server.port": Number(port) }),
+  }
+}
+
+/** Traces one attempt; changes nothing of what comes of it. */
+export const traced = <A extends { readonly status: number }, R>(
+  { baseUrl, route }: Told,
+  attempt: Effect.Effect<A, Failure, R>,
+): Effect.Effect<A, Failure, R> => {
+  const answered = (status: number) => Effect.annotateCurrentSpan("http.response.status_code", status)
+  return Effect.suspend(() => {
+    let failed: Failure | undefined
+    return attempt.pipe(
+      Effect.tap(({ status }) => answered(status)),
+      Effect.catchAll(failure => {
+        failed = failure
+        const status = statusOf(failure)
+        const what = status === undefined ? "no answer" : `answered ${status}`
+        return Effect.zipRight(
+          status === undefined ? Effect.void : answered(status),
+          Effect.fail(new Untold({ message: `GET ${route}: ${what}` })),
+        )
+      }),
+      Effect.withSpan("http.client GET", {
+        kind: "client",
+        captureStackTrace: false,
+        attributes: { "http.request.method": "GET", "url.template": route, ...serverOf(baseUrl) },
+      }),
+      Effect.catchTag("RequestFailed", () => Effect.fail(failed!)),
+    )
+  })
+}

@@ -1,0 +1,197 @@
+import { Effect } from "effect"
+import { type AccountError, EndpointError } from "../../core/errors.ts"
+import { isJsonObject, type Json, type JsonObject } from "../../core/json.ts"
+import { recordIdOf } from "../../core/recordId.ts"
+import type { ListSource } from "../../core/stream.ts"
+import type { Client } from "../client/client.ts"
+import { unwrap } from "../client/envelope.ts"
+import { getById, PLACE } from "../client/idPath.ts"
+import { isNotFound } from "./readPage.ts"
+
+/**
+ * Records asked for by their id. Where the endpoint is, is documented for some streams (D) and guessed for the
+ * others (?): it counts as found once it answered with the very record that was asked for.
+ */
+
+/** The record of a by-id answer. */
+export interface Detail {
+  /** Where it was read, with `{id}` for the id: the same for every record. */
+  readonly endpoint: string
+  readonly record: JsonObject
+  readonly readAt: Date
+}
+
+/** What by-id endpoints said about records that a list does not show. */
+export interface Answers {
+  /** The endpoint that proved itself in this run; undefined where none did, and nothing else is known then. */
+  readonly endpoint: string | undefined
+  /** A record that is listed, as the endpoint answers it. */
+  readonly control: Detail | undefined
+  /** Ids that were answered with 404, while listed records were answered before and after. */
+  readonly gone: ReadonlyArray<string>
+  /** Records that exist, listed or not. */
+  readonly there: ReadonlyArray<Detail>
+  /** Ids that were asked about, whatever came of it; another run should begin with others. */
+  readonly asked: ReadonlyArray<string>
+  /**
+   * Listed records were asked for, and nothing says that there is an endpoint that would know of them: none is known from
+   * before and none answered, or the known one says 404 of them all. Otherwise one may be there that could not answer.
+   */
+  readonly isAbsent: boolean
+}
+
+type Failing<A> = Effect.Effect<A, AccountError | EndpointError>
+
+/** The candidates, what an earlier run found first. */
+const endpointsOf = ({ detail }: ListSource, known: string | undefined): ReadonlyArray<string> => {
+  const candidates = detail?.paths(PLACE) ?? []
+  const isKnown = known !== undefined && candidates.includes(known)
+  return isKnown ? [known, ...candidates.filter(endpoint => endpoint !== known)] : candidates
+}
+
+/** Finds the by-id endpoint that answers with the record of this id, the whole record if one does. */
+export const discoverDetail = (
+  client: Client,
+  source: ListSource,
+  id: string,
+  known?: string,
+): Failing<Detail> =>
+  Effect.gen(function* () {
+    const endpoints = endpointsOf(source, known)
+    let partial: Detail | undefined
+    const errors: Array<EndpointError> = []
+    for (const endpoint of endpoints) {
+      const detail = yield* readDetail(client, source, endpoint, id).pipe(
+        Effect.catchTag("EndpointError", error => Effect.succeed(error)),
+      )
+      if (detail instanceof EndpointError) errors.push(detail)
+      else if (source.detail?.isNeeded(detail.record) === false) return detail
+      else partial ??= detail
+    }
+    if (partial !== undefined) return partial
+    const telling = errors.find(({ reason }) => reason === "unavailable")
+    if (telling !== undefined) return yield* telling
+    const isGone = errors.length > 0 && errors.every(isNotFound)
+    return yield* new EndpointError({
+      reason: isGone ? "refused" : "contract",
+      path: endpoints[0] ?? "",
+      message: `no by-id endpoint answers with this record (tried ${endpoints.join(", ")}): ask PayCombat where one is read by its id`,
+      ...(isGone ? { status: 404 } : {}),
+    })
+  })
+
+/** Reads a record by its id from an endpoint that `discoverDetail` found. `refused` with 404: there is none. */
+export const readDetail = (
+  client: Client,
+  source: ListSource,
+  endpoint: string,
+  id: string,
+): Failing<Detail> =>
+  Effect.gen(function* () {
+    const { body, readAt } = yield* getById(client, encoded => endpoint.replace(PLACE, () => encoded), id)
+    const record = recordWithId(source, body, id)
+    if (record !== undefined) return { endpoint, record, readAt }
+    return yield* new EndpointError({
+      reason: "contract",
+      path: endpoint,
+      message: `GET ${endpoint}: the answer is not the record of this id: ask PayCombat why`,
+    })
+  })
+
+/** The record is the payload, or the one thing in it. */
+const recordWithId = (source: ListSource, body: Json, id: string): JsonObject | undefined => {
+  const unwrapped = unwrap(body)
+  const payload = unwrapped.isOk ? unwrapped.payload : null
+  const inside = Array.isArray(payload) ? payload : isJsonObject(payload) ? Object.values(payload) : []
+  return [payload, ...inside].filter(isJsonObject).find(record => recordIdOf(source, record) === id)
+}
+
+/** The endpoint does not answer: asking about another record would not help. */
+const isUnavailable = (error: AccountError | EndpointError): boolean =>
+  error._tag === "AccountError" || error.reason === "unavailable"
+
+/** Ids in a row that are refused with 403, from which on the endpoint is taken to refuse all. One may be a record's own. */
+const FORBIDDEN_MAX = 10
+
+const nothing: Answers = {
+  endpoint: undefined,
+  control: undefined,
+  gone: [],
+  there: [],
+  asked: [],
+  isAbsent: false,
+}
+
+/**
+ * Asks about each of the ids. `controls` are records that are listed: a 404 may be a wrong path, or a route that
+ * is away, so it counts only where the same endpoint answered with one of them before, and again afterwards.
+ * Never fails: what got neither answer is in neither list, and an endpoint that does not answer is not asked further.
+ */
+export const askById = (
+  client: Client,
+  source: ListSource,
+  asked: {
+    readonly ids: ReadonlyArray<string>
+    readonly controls: ReadonlyArray<string>
+    readonly known: string | undefined
+  },
+): Effect.Effect<Answers> =>
+  Effect.gen(function* () {
+    /** The first listed record that is answered, or why none is; one of them may be gone by now, all of them hardly. */
+    const prove = (read: (id: string) => Failing<Detail>) =>
+      Effect.gen(function* () {
+        let error: AccountError | EndpointError | undefined
+        for (const id of asked.controls) {
+          const detail = yield* Effect.catchAll(read(id), Effect.succeed)
+          if (!("_tag" in detail)) return detail
+          error = detail
+          if (isUnavailable(error)) return error
+        }
+        return error
+      })
+    const control = yield* prove(id => discoverDetail(client, source, id, asked.known))
+    if (control === undefined) return nothing
+    if ("_tag" in control)
+      return {
+        ...nothing,
+        isAbsent: isNotFound(control) || (asked.known === undefined && !isUnavailable(control)),
+      }
+    const { endpoint } = control
+    let isAway = false
+    let forbidden = 0
+    const answerOf = (result: Detail | AccountError | EndpointError): Detail | "gone" | "unclear" => {
+      if (!("_tag" in result)) {
+        forbidden = 0
+        return result
+      }
+      const isForbidden = result._tag === "EndpointError" && result.status === 403
+      forbidden = isForbidden ? forbidden + 1 : isUnavailable(result) ? forbidden : 0
+      isAway ||= isUnavailable(result) || forbidden >= FORBIDDEN_MAX
+      return isNotFound(result) ? "gone" : "unclear"
+    }
+    const ask = (id: string): Effect.Effect<Detail | "gone" | "unclear" | undefined> =>
+      isAway
+        ? Effect.succeed(undefined)
+        : readDetail(client, source, endpoint, id).pipe(Effect.catchAll(Effect.succeed), Effect.map(answerOf))
+    const answers = yield* Effect.forEach(
+      asked.ids,
+      id =>
+        Effect.map(
+          Effect.suspend(() => ask(id)),
+          answer => ({ id, answer }),
+        ),
+      { concurrency: client.account.concurrency },
+    )
+    const gone = answers.flatMap(({ id, answer }) => (answer === "gone" ? [id] : []))
+    const there = answers.flatMap(({ answer }) => (typeof answer === "object" ? [answer] : []))
+    const after = gone.length === 0 ? control : yield* prove(id => readDetail(client, source, endpoint, id))
+    const isStillProven = after !== undefined && !("_tag" in after)
+    return {
+      endpoint,
+      control,
+      gone: isStillProven ? gone : [],
+      there,
+      asked: answers.flatMap(({ id, answer }) => (answer === undefined ? [] : [id])),
+      isAbsent: false,
+    }
+  })

@@ -1,0 +1,237 @@
+import { Effect } from "effect"
+import { type AccountError, EndpointError } from "../../core/errors.ts"
+import type { ListSource } from "../../core/stream.ts"
+import type { Client, Query } from "../client/client.ts"
+import { type FoundList, isNothingAt, listAt } from "../client/envelope.ts"
+import type { TimeField } from "./order.ts"
+import { type Addressing, idOf, isNotFound, isOurs, ourList, queryOf } from "./readPage.ts"
+import type { TimeFilter } from "./timeFilter.ts"
+import { PAGING_NAMES, type PagingNames, provePaging } from "./verifyPaging.ts"
+
+/** How a list is read: what discovery found, as it is stored between runs. Plain JSON. */
+export interface Contract extends Addressing {
+  /** Where the records are in the answer, as keys from its top: `data`, `data.items`. */
+  readonly at: string
+  /** Records that the first page held; where the API allows fewer than was asked, its cap. */
+  readonly pageSize: number
+  /** Largest size that the API accepts to be asked; null where it refused none. */
+  readonly maxPageSize: number | null
+  /** Whether the answers state the length of the list. */
+  readonly hasTotal: boolean
+  /** Both parameters were seen to take effect. Until they were, each run tries the candidates again. */
+  readonly pagingProven: boolean
+  /** A record of this very stream was read through it on this run. An empty list proves nothing. */
+  readonly verified: boolean
+  /** The by-id endpoint that answered last, with `{id}` for the id. Tried first, and proven anew by each run. */
+  readonly byId?: string
+  /** What the latest pass over the whole list showed of it, for runs that do not read it whole. */
+  readonly learned?: {
+    /** Newest first by this time. */
+    readonly order?: TimeField
+    readonly filter?: TimeFilter
+    /** The newest time by which the filter goes, in milliseconds: known up to there. Grows with each run. */
+    readonly newest?: number
+    readonly pages: number
+    /** Where asking again about records that may still change goes on. */
+    readonly askedTo?: string
+  }
+}
+
+export interface DiscoveryOptions {
+  /** Variable that sets this list's path, for messages: `PAYCOMBAT_PATH_CUSTOMERS`. */
+  readonly pathVariable: string
+  readonly configuredPath?: string | undefined
+  readonly configuredPaging?: PagingNames | undefined
+  /** What an earlier run found. */
+  readonly known?: Contract | undefined
+}
+
+/** HTTP's status for a token that may not read a path. */
+const FORBIDDEN = 403
+
+type Failing<A> = Effect.Effect<A, AccountError | EndpointError>
+
+/**
+ * Finds out how a list is read (?: nothing about the lists is documented), and proves it with a record.
+ *
+ * What an earlier run found is tried first, with one request. Then the configured path, or the candidates in
+ * order until one lists a record of this stream. A candidate that refuses, fails or lists something else is
+ * passed over; 401 ends it all. An empty list on a candidate is taken only if no other has records, and then
+ * is not verified. Fails with `unavailable` where a candidate that could not be read may have been the one,
+ * else with `contract`, saying what was tried and what to set.
+ */
+export const discover = (client: Client, source: ListSource, options: DiscoveryOptions): Failing<Contract> =>
+  Effect.gen(function* () {
+    const { known, configuredPath } = options
+    let forbidden: EndpointError | undefined
+    if (known !== undefined && isStillAskedFor(known, options)) {
+      const again = yield* passOver(verifyAgain(client, source, known))
+      if (again instanceof EndpointError && again.reason === "unavailable") return yield* again
+      if (again !== undefined && !(again instanceof EndpointError)) return again
+      // The list was there: that it may not be read now says more than that it is nowhere else.
+      if (again?.status === FORBIDDEN) forbidden = again
+    }
+
+    let empty: Contract | undefined
+    let worthTelling = forbidden
+    const tried: Array<readonly [path: string, what: string]> = []
+    for (const path of configuredPath === undefined ? source.paths : [configuredPath]) {
+      const found = yield* passOver(tryPath(client, source, path, options))
+      if (found instanceof EndpointError) {
+        if (configuredPath !== undefined) return yield* ofConfigured(found, options.pathVariable)
+        tried.push([path, outcomeOf(found)])
+        const isTelling = found.reason === "unavailable" || found.reason === "contract"
+        if (isTelling && worthTelling?.reason !== "unavailable") worthTelling = found
+      } else if (found === undefined) tried.push([path, `no list with ${source.idField}`])
+      else if (found.verified) return found
+      else empty ??= found
+    }
+    if (worthTelling !== undefined) return yield* worthTelling
+    return empty ?? (yield* nothingFound(options, tried))
+  })
+
+const NO_JSON = "no JSON that can be read"
+
+/** In a few words what one path said; the status of a success says nothing. */
+const outcomeOf = ({ reason, status }: EndpointError): string => {
+  if (reason === "malformed") return NO_JSON
+  return status === undefined || status < 300 ? reason : String(status)
+}
+
+/** An error of one path is an answer about it; one of the account is not. */
+const passOver = <A>(effect: Failing<A>): Effect.Effect<A | EndpointError, AccountError> =>
+  Effect.catchTag(effect, "EndpointError", error => Effect.succeed(error))
+
+const isStillAskedFor = (known: Contract, { configuredPath, configuredPaging }: DiscoveryOptions) =>
+  known.pagingProven &&
+  (configuredPath === undefined || configuredPath === known.path) &&
+  (configuredPaging === undefined ||
+    (configuredPaging[0] === known.pageParam && configuredPaging[1] === known.sizeParam))
+
+/** One request through a known contract: still valid, empty now, or (undefined) no longer this stream's list. */
+const verifyAgain = (client: Client, source: ListSource, known: Contract): Failing<Contract | undefined> =>
+  Effect.gen(function* () {
+    const size = Math.min(client.account.pageSize, known.maxPageSize ?? Number.POSITIVE_INFINITY)
+    const { body } = yield* client.get(known.path, queryOf(known, 1, size))
+    const list = [listAt(body, known.at), ourList(source, body)].find(found => isOurList(source, found))
+    if (list !== undefined) return { ...known, ...measured(list), verified: true }
+    const isEmpty = listAt(body, known.at)?.records.length === 0
+    return isEmpty && known.verified ? { ...known, pageSize: size, verified: false } : undefined
+  })
+
+const isOurList = (source: ListSource, list: FoundList | undefined): list is FoundList =>
+  list?.records.some(record => isOurs(source, record)) === true
+
+const measured = ({ at, records, total, pageCount }: FoundList) => ({
+  at,
+  pageSize: records.length,
+  hasTotal: total !== undefined || pageCount !== undefined,
+})
+
+/** What one path lists: this stream's records, nothing (not verified), or (undefined) something else. */
+const tryPath = (
+  client: Client,
+  source: ListSource,
+  path: string,
+  { configuredPath, configuredPaging: configured }: DiscoveryOptions,
+): Failing<Contract | undefined> =>
+  Effect.gen(function* () {
+    const names = configured ?? PAGING_NAMES[0]!
+    const size = client.account.pageSize
+    const addressing = { path, pageParam: names[0], sizeParam: names[1], firstPage: 1 }
+    // Nothing at all, in whatever words, is an empty list only on a path that somebody vouches for.
+    const isVouched = configuredPath !== undefined
+    const ask = (query: Query) =>
+      client.get(path, query).pipe(
+        Effect.map(({ body }) => ourList(source, body) ?? (isNothingAt(body, EMPTY.at) ? EMPTY : undefined)),
+        Effect.catchIf(
+          error => isVouched && isNothing(error) && !isNotFound(error),
+          () => Effect.succeed(EMPTY),
+        ),
+      )
+
+    let askedWith: PagingNames | undefined = names
+    let list = yield* Effect.catchIf(ask(queryOf(addressing, 1, size)), isAboutTheQuery, error => {
+      askedWith = undefined
+      return Effect.catchIf(ask({}), isNothing, () => Effect.fail(error))
+    })
+    if (list?.records.length === 0 && askedWith !== undefined) {
+      // Where pages are counted from 0, page 1 of a short list is empty.
+      const bare = yield* ask({})
+      if (isOurList(source, bare)) {
+        list = bare
+        askedWith = undefined
+      }
+    }
+    if (list === undefined || (list === EMPTY && !isVouched)) return undefined
+    if (!isOurList(source, list)) {
+      const unproven = { maxPageSize: null, pagingProven: false, verified: false }
+      return { ...addressing, ...measured(list), ...unproven, pageSize: size }
+    }
+    const paging = yield* provePaging(
+      client,
+      source,
+      {
+        path,
+        at: list.at,
+        ids: list.records.map(record => idOf(source, record)),
+        askedWith,
+        list,
+      },
+      configured,
+    )
+    return { path, ...measured(list), ...paging, verified: true }
+  })
+
+/** An empty list, where the answer says that there is nothing but has no list to say it with. */
+const EMPTY: FoundList = {
+  at: "data",
+  records: [],
+  total: undefined,
+  pageCount: undefined,
+  more: undefined,
+}
+
+const isNothing = (error: AccountError | EndpointError): boolean =>
+  error._tag === "EndpointError" && error.saysNothing === true
+
+/**
+ * The parameters may be what it does not like: strict servers refuse unknown names, and sizes over their bound. Where
+ * pages are counted from 0, page 1 of a short list is none.
+ */
+const isAboutTheQuery = (error: AccountError | EndpointError): boolean =>
+  isNothing(error) || (error._tag === "EndpointError" && (error.status === 400 || error.status === 422))
+
+const ofConfigured = ({ reason, path, status, message }: EndpointError, pathVariable: string) =>
+  new EndpointError({
+    reason,
+    path,
+    message: `${message} (the path is from ${pathVariable})`,
+    ...(status === undefined ? {} : { status }),
+  })
+
+const nothingFound = (
+  { pathVariable, configuredPath }: DiscoveryOptions,
+  tried: ReadonlyArray<readonly [path: string, what: string]>,
+) => {
+  const outcomes = [...new Set(tried.map(([, what]) => what))].map(
+    outcome =>
+      `${outcome}: ${tried
+        .filter(([, what]) => what === outcome)
+        .map(([path]) => path.replace(/\?.*$/s, ""))
+        .join(", ")}`,
+  )
+  const isNoApi = tried.every(([, what]) => what === NO_JSON)
+  const isForbidden = tried.every(([, what]) => what === String(FORBIDDEN))
+  const remedy =
+    (isForbidden ? "this token may not read it: ask PayCombat for access, or " : "") +
+    (isNoApi ? "check that PAYCOMBAT_BASE_URL is the API's address, or " : "") +
+    `set ${pathVariable} to ${configuredPath === undefined ? "the list's path" : "another path"}`
+  return Effect.fail(
+    new EndpointError({
+      reason: "contract",
+      path: tried[0]?.[0] ?? "",
+      message: `no list found (${outcomes.join("; ")}): ${remedy}`,
+    }),
+  )
+}

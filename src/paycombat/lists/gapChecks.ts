@@ -1,0 +1,63 @@
+import { Effect } from "effect"
+import type { AccountError, EndpointError } from "../../core/errors.ts"
+import type { ListSource } from "../../core/stream.ts"
+import type { Client } from "../client/client.ts"
+import type { Contract } from "./discovery.ts"
+import { changed } from "./pagingErrors.ts"
+import { countsRecords, type ReadPage, readPage } from "./readPage.ts"
+
+/**
+ * Checks that detect a paging contract that changed after it was proven. Without them such a list would be read to its end
+ * with silent gaps.
+ */
+export type Checking<A> = Effect.Effect<A, AccountError | EndpointError>
+export type Read = (number: number, size: number) => Checking<ReadPage>
+
+/**
+ * Whether a record stands right after the last record of a page that is neither on it nor among `others`. After a short
+ * page this means that its size was cut, but not the way to the next page; after a full one, that the next page is missing.
+ * Asked twice, with the page itself in between: it may just have grown.
+ */
+export const isGapAfter = (
+  read: Read,
+  glance: Read,
+  contract: Contract,
+  page: { readonly number: number; readonly size: number; readonly ids: ReadonlyArray<string> },
+  others: ReadonlyArray<string>,
+): Checking<boolean> =>
+  Effect.gen(function* () {
+    if (!contract.pagingProven || page.ids.length === 0) return false
+    const known = new Set([...page.ids, ...others])
+    const position = (page.number - 1) * page.size + page.ids.length + 1
+    const isSkipped = Effect.map(glance(position, 1), ({ ids }) => ids.length === 1 && !known.has(ids[0]!))
+    if (!(yield* isSkipped)) return false
+    const again = yield* read(page.number, page.size)
+    return again.ids.every(id => known.has(id)) && (yield* isSkipped)
+  })
+
+/**
+ * Fails where the API has records before the first page: it has begun to count pages from 0, and every page that
+ * was read is the one after the one meant. Asked twice, and once each: no answer is no proof.
+ */
+export const provesFirst = (
+  client: Client,
+  contract: Contract,
+  source: ListSource,
+  first: ReadonlyArray<string>,
+  size: number,
+): Checking<void> =>
+  Effect.gen(function* () {
+    if (contract.firstPage === 0 || countsRecords(contract.pageParam) || first.length === 0) return
+    const idsOf = (firstPage: number) =>
+      readPage(client, source, { ...contract, firstPage }, 1, size, { attempts: 1 }).pipe(
+        Effect.map(({ ids }) => ids),
+        Effect.catchTag("EndpointError", () => Effect.succeed<ReadonlyArray<string>>([])),
+      )
+    const isBefore = (zeroth: ReadonlyArray<string>, one: ReadonlyArray<string>) =>
+      zeroth.length > 0 && one.length > 0 && !zeroth.includes(one[0]!)
+    if (!isBefore(yield* idsOf(0), first)) return
+    // As many records as fill a page may have been inserted before it, just now.
+    const one = yield* idsOf(1)
+    if (isBefore(yield* idsOf(0), one))
+      return yield* Effect.fail(changed(contract, "page 0 comes before page 1"))
+  })

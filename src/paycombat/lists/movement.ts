@@ -1,0 +1,89 @@
+import { createHash } from "node:crypto"
+import { counted } from "../../core/counted.ts"
+import type { ListSource } from "../../core/stream.ts"
+import { timedOf } from "./order.ts"
+import type { Page } from "./page.ts"
+import { idOf } from "./readPage.ts"
+
+/**
+ * Signs that a list moved while it was read. A record that moves across the border of the page being read is on none of
+ * the pages, although it is listed all the time: a pass that cannot show that the list stood still proves nothing about
+ * what it did not list.
+ */
+
+/** How far ahead of the reading a time of change is believed. One further ahead says nothing about when a record changed. */
+const AHEAD_MAX_MILLIS = 3_600_000
+
+/** What a reading came to. */
+export interface Shown {
+  /**
+   * Records that its pages held, each as often as it was held; null for a reading that went on with an earlier one, which
+   * cannot tell a record that came again from one that is new.
+   */
+  readonly held: number | null
+  /** How many different ones these were. */
+  readonly distinct: number
+  /** Length of the list as the last page stated it. */
+  readonly stated: number | undefined
+}
+
+/** What the pages of one reading of a list showed of its movement. */
+export interface Movement {
+  readonly see: (page: Page) => void
+  /** Why the list did not stand still, in one sentence; undefined where nothing says so. */
+  readonly why: (shown: Shown) => string | undefined
+  /** Whether the pages so far are those that another reading began with; whether they are all of them where that is asked. */
+  readonly isAs: (other: Movement, isWhole?: boolean) => boolean
+  /** One number for each page: its place, its records and their order, and the stated length. At most `MAX_PAGES` of them. */
+  readonly digests: ReadonlyArray<number>
+}
+
+const DIGEST_BYTES = 6
+
+const digestOf = (source: ListSource, { number, total, records }: Page): number => {
+  const text = JSON.stringify([number, total ?? null, ...records.map(record => idOf(source, record))])
+  return createHash("sha256").update(text).digest().readUIntBE(0, DIGEST_BYTES)
+}
+
+/** Watches the pages of one reading, each as the pager hands it on. */
+export const watchMovement = (source: ListSource): Movement => {
+  const digests: Array<number> = []
+  let startedAt: number | undefined
+  let last = 0
+  let stated: number | undefined
+  let otherTotal: string | undefined
+  let newcomers = 0
+  let changed = 0
+  return {
+    digests,
+    see: page => {
+      const readAt = page.readAt.getTime()
+      startedAt ??= readAt
+      digests.push(digestOf(source, page))
+      // A page that is read again is handed on with what it did not hold before.
+      if (page.number <= last) newcomers += page.records.length
+      last = Math.max(last, page.number)
+      if (stated !== undefined && page.total !== undefined && page.total !== stated)
+        otherTotal ??= `The API stated ${counted(stated, "record")} on one page, and ${page.total} on another.`
+      stated ??= page.total
+      for (const record of page.records) {
+        const updated = timedOf(source, record)?.updated ?? startedAt
+        if (updated > startedAt && updated <= readAt + AHEAD_MAX_MILLIS) changed++
+      }
+    },
+    why: shown => {
+      const { held, distinct, stated: statedLast } = shown
+      if (otherTotal !== undefined) return otherTotal
+      if (held !== null && newcomers > 0)
+        return `Pages that were read again held ${counted(newcomers, "more record")}.`
+      if (held !== null && held > distinct)
+        return `${counted(held - distinct, "record")} came more than once.`
+      if (statedLast !== undefined && statedLast !== distinct)
+        return `The API states ${counted(statedLast, "record")}, and its pages hold ${distinct}.`
+      return changed > 0 ? `${counted(changed, "record")} changed while the list was read.` : undefined
+    },
+    isAs: (other, isWhole = false) =>
+      (!isWhole || digests.length === other.digests.length) &&
+      digests.every((digest, index) => digest === other.digests[index]),
+  }
+}

@@ -1,0 +1,63 @@
+import { EndpointError } from "../../core/errors.ts"
+import type { Contract } from "./discovery.ts"
+import type { ReadPage } from "./readPage.ts"
+
+const problem = ({ path }: Contract, what: string) =>
+  new EndpointError({ reason: "contract", path, message: `GET ${path}: ${what}` })
+
+/** The list goes on, as `evidence` says, but this page of it is not there: it may be back in a later run. */
+export const missingPage = ({ path }: Contract, number: number, absence: string, evidence: string) =>
+  new EndpointError({
+    reason: "unavailable",
+    path,
+    message: `GET ${path}: page ${number} ${absence} again and again, although ${evidence}: run again later; if it stays so, ask PayCombat`,
+  })
+
+/** The first page held records in this run, and holds none any more. Up to page `lastNumber` nothing else does. */
+export const emptied = (contract: Contract, lastNumber: number, got: ReadPage | undefined) =>
+  missingPage(
+    contract,
+    1,
+    got?.absence ?? "holds no records",
+    lastNumber === 1
+      ? "this run has read records on it"
+      : `this run has read records up to page ${lastNumber}`,
+  )
+
+/** The list was there when the run began, and its first page is not any more. */
+export const moved = ({ path }: Contract) =>
+  new EndpointError({
+    reason: "refused",
+    path,
+    status: 404,
+    message: `GET ${path}: the list is no longer there (404), although this run has read it: run again to look for it elsewhere`,
+  })
+
+export const neverEnding = (contract: Contract, requests: number) =>
+  problem(
+    contract,
+    `still not at its end after ${requests} requests: if the list is that long, raise PAYCOMBAT_PAGE_SIZE; if it has no end, ask PayCombat`,
+  )
+
+/** Every page differs from the one before it, but none is new. */
+export const circling = (contract: Contract, number: number, earlier: number) =>
+  problem(
+    contract,
+    `page ${number} is page ${earlier} once more, again and again: the list has no end that can be told; set PAYCOMBAT_PAGING, or ask PayCombat`,
+  )
+
+/** What was found out about the list is no longer so; the next run finds it out anew. */
+export const changed = (contract: Contract, evidence: string) =>
+  problem(
+    contract,
+    `the list is no longer paged as it was found to be (${evidence}): nothing was booked as removed; run again to discover it anew`,
+  )
+
+export const cut = (contract: Contract, number: number) =>
+  changed(contract, `page ${number} is cut, and what it lacks is on no other page`)
+
+export const ignoredPaging = (contract: Contract, number: number) =>
+  problem(
+    contract,
+    `page ${number} repeats page ${number - 1}, so the parameter "${contract.pageParam}" is ignored: put the names of the API's paging parameters in PAYCOMBAT_PAGING`,
+  )

@@ -1,0 +1,179 @@
+import { Effect } from "effect"
+import { type AccountError, EndpointError } from "../../core/errors.ts"
+import { contentHash, isJsonObject, type Json } from "../../core/json.ts"
+import { recordIdOf } from "../../core/recordId.ts"
+import type { ListSource } from "../../core/stream.ts"
+import type { Share } from "../client/budget.ts"
+import type { Asking, Client, Query } from "../client/client.ts"
+import { type FoundList, findLists, isNothingAt, listAt } from "../client/envelope.ts"
+
+/** How a list is asked for one of its pages. */
+export interface Addressing {
+  readonly path: string
+  /** Name of the parameter that says which page. */
+  readonly pageParam: string
+  readonly sizeParam: string
+  /** Number of the first page: 1 (U), or 0. Without meaning where positions are counted in records. */
+  readonly firstPage: number
+}
+
+/** These count records to skip; any other name counts pages. */
+export const countsRecords = (pageParam: string): boolean => /^(offset|skip|start|from)$/i.test(pageParam)
+
+/** The query for page `number`, counted from 1 whatever the API counts from. */
+export const queryOf = (
+  { pageParam, sizeParam, firstPage }: Omit<Addressing, "path">,
+  number: number,
+  size: number,
+): Query => ({
+  [pageParam]: countsRecords(pageParam) ? (number - 1) * size : number - 1 + firstPage,
+  [sizeParam]: size,
+})
+
+/** A page as it was read, before anything is concluded from it. */
+export interface ReadPage extends FoundList {
+  readonly ids: ReadonlyArray<string>
+  readonly readAt: Date
+  /** Length of the answer. */
+  readonly bytes: number
+  /** The memory that it takes, where it was read with a tab. */
+  readonly share: Share | undefined
+  /**
+   * How the API said that it has no such page, where it did so in another way than by an empty list: words that go on
+   * after "page 7". Undefined of a page that holds a list.
+   */
+  readonly absence: string | undefined
+}
+
+/** What tells a record apart from others: its id, or, of a record that lacks one, its content. */
+export const idOf = (source: ListSource, record: Json): string =>
+  recordIdOf(source, record) ?? `#${contentHash(record, 0)}`
+
+/** Whether a record is this stream's: has its id, and looks like it. */
+export const isOurs = (source: ListSource, record: Json): boolean =>
+  isJsonObject(record) && recordIdOf(source, record) !== null && source.recognizes(record)
+
+/** The list in an answer that holds a record of this stream, or else the likeliest empty one. */
+export const ourList = (source: ListSource, body: Json): FoundList | undefined => {
+  const lists = findLists(body)
+  return (
+    lists.find(({ records }) => records.some(record => isOurs(source, record))) ??
+    (lists[0]?.records.length === 0 ? lists[0] : undefined)
+  )
+}
+
+/**
+ * Reads one page of a list whose place is known. Beyond the first page an answer that holds nothing (404, 416, 204, no
+ * body, no list, `status: false` alone) is a page too: one that is not there. A page without records is believed the
+ * second time, for one such answer may be a fault of a moment; the first page of a list that showed a record is, too.
+ * What it proves is for the caller to judge.
+ */
+export const readPage = (
+  client: Client,
+  source: ListSource,
+  contract: Place,
+  number: number,
+  size: number,
+  asking?: Asking,
+): Effect.Effect<ReadPage, AccountError | EndpointError> => {
+  const once = readOnce(client, source, contract, number, size, asking)
+  const isExpected = number === 1 && contract.verified !== true
+  return Effect.flatMap(once, page =>
+    page.ids.length > 0 || (page.absence === undefined && isExpected)
+      ? Effect.succeed(page)
+      : Effect.zipRight(released(page), once),
+  )
+}
+
+/** Gives back the memory of a page whose records are dropped. */
+export const released = ({ share }: ReadPage): Effect.Effect<void> => share?.release ?? Effect.void
+
+/** Reads a page once, to see if it holds records: one that is refused, or that makes the API fail, holds none. */
+export const glanceAt = (
+  client: Client,
+  source: ListSource,
+  contract: Place,
+  number: number,
+  size: number,
+): Effect.Effect<ReadPage, AccountError | EndpointError> =>
+  Effect.catchIf(readOnce(client, source, contract, number, size), isNoSuchPage, error =>
+    Effect.map(client.now, now => absentPage(contract.at, now, absenceOf(error as EndpointError))),
+  )
+
+/** An offset that is too large makes some APIs refuse, and others fail. */
+const isNoSuchPage = (error: AccountError | EndpointError): boolean =>
+  error._tag === "EndpointError" &&
+  (error.reason === "refused" || error.reason === "failed" || error.status === 500)
+
+/** Where a list is. One that showed no record (`verified` false) may have nothing on its first page either. */
+type Place = Addressing & { readonly at: string; readonly verified?: boolean }
+
+const readOnce = (
+  client: Client,
+  source: ListSource,
+  contract: Place,
+  number: number,
+  size: number,
+  asking?: Asking,
+): Effect.Effect<ReadPage, AccountError | EndpointError> => {
+  const { path, at } = contract
+  const mayBeAbsent = number > 1 || contract.verified === false
+  return client.get(path, queryOf(contract, number, size), { ...asking, takesNoBody: mayBeAbsent }).pipe(
+    Effect.flatMap(({ body, readAt, bytes, share }) => {
+      const list = listAt(body, at)
+      // Empty here, and with records elsewhere: its place has changed, this is not its end.
+      const isElsewhere = list?.records.length === 0 && (ourList(source, body)?.records.length ?? 0) > 0
+      if (list !== undefined && !isElsewhere)
+        return Effect.succeed({
+          ...list,
+          readAt,
+          bytes,
+          share,
+          absence: undefined,
+          ids: list.records.map(record => idOf(source, record)),
+        })
+      return mayBeAbsent && isNothingAt(body, at)
+        ? Effect.succeed(absentPage(at, readAt, "holds no list"))
+        : Effect.fail(noListAt(contract, number))
+    }),
+    Effect.catchIf(
+      error => mayBeAbsent && saysNothing(error) && (number > 1 || !isNotFound(error)),
+      error => Effect.map(client.now, now => absentPage(at, now, absenceOf(error as EndpointError))),
+    ),
+  )
+}
+
+const saysNothing = (error: AccountError | EndpointError): boolean =>
+  error._tag === "EndpointError" && error.saysNothing === true
+
+const absentPage = (at: string, readAt: Date, absence: string): ReadPage => ({
+  at,
+  readAt,
+  absence,
+  records: [],
+  ids: [],
+  bytes: 0,
+  share: undefined,
+  total: undefined,
+  pageCount: undefined,
+  more: undefined,
+})
+
+const absenceOf = ({ reason, status }: EndpointError): string => {
+  if (reason === "failed") return `failed although HTTP says ${status}`
+  return reason === "malformed" ? `is answered ${status} without a body` : `is answered with ${status}`
+}
+
+export const isNotFound = (error: AccountError | EndpointError): boolean =>
+  error._tag === "EndpointError" && error.reason === "refused" && error.status === 404
+
+const noListAt = ({ path, at }: { path: string; at: string }, number: number) =>
+  new EndpointError({
+    reason: "contract",
+    path,
+    message: `GET ${path}: page ${number} holds no list at "${at}", where earlier answers had it: run again to discover it anew`,
+  })
+
+/** The records of a page that are not known yet. */
+export const newcomers = (got: ReadPage, known: ReadonlySet<string>) =>
+  got.records.filter((_, index) => !known.has(got.ids[index]!))

@@ -1,0 +1,97 @@
+import { Effect } from "effect"
+import type { ListSource } from "../../core/stream.ts"
+import type { Client } from "../client/client.ts"
+import type { Contract } from "./discovery.ts"
+import { NEWEST, type Timed, type TimeField, timedOf, type Watch } from "./order.ts"
+import { readPage } from "./readPage.ts"
+
+/**
+ * Whether a list can be asked for what is newer than a time. Upstream has `start_time` and `end_time` (U), in
+ * seconds or milliseconds (?): believed where a request with them answers exactly the records that are known to be
+ * so new. A filter that is ignored answers all records, one in the other unit all or none.
+ */
+export interface TimeFilter {
+  readonly unit: "seconds" | "milliseconds"
+  /** Whether the end must be named too. */
+  readonly hasEnd: boolean
+  /** Which time of a record it goes by. */
+  readonly by: TimeField
+}
+
+const START = "start_time"
+const END = "end_time"
+/** Where a time must be named that is later than any: clocks differ, by less than this. */
+const DAY_MILLIS = 86_400_000
+const FORMS = [false, true].flatMap(hasEnd =>
+  (["seconds", "milliseconds"] as const).map(unit => ({ unit, hasEnd })),
+)
+
+/**
+ * The contract of the same list, for what is not older than a time. It has shown no record yet, and may be empty; the
+ * length of the whole list says nothing about it.
+ */
+export const filtered = (
+  contract: Contract,
+  { unit, hasEnd }: Omit<TimeFilter, "by">,
+  fromMillis: number,
+  nowMillis: number,
+): Contract => {
+  const inUnit = (millis: number) => Math.floor(millis / (unit === "seconds" ? 1_000 : 1))
+  const end = hasEnd ? `&${END}=${inUnit(nowMillis + DAY_MILLIS)}` : ""
+  const mark = contract.path.includes("?") ? "&" : "?"
+  const { learned: _, ...list } = contract
+  return { ...list, verified: false, path: `${contract.path}${mark}${START}=${inUnit(fromMillis)}${end}` }
+}
+
+/** The whole second from which on some of the newest records are, half a page of them at most; not all of them. */
+const cutFor = (latest: ReadonlyArray<Timed>, by: TimeField, pageSize: number): number | undefined => {
+  const oldest = latest[Math.min(latest.length - 2, Math.floor(pageSize / 2) - 1)]?.[by]
+  return oldest === undefined || oldest === null ? undefined : Math.floor(oldest / 1_000) * 1_000
+}
+
+/**
+ * Tries the filters on the newest records of a pass over the whole list, with a request each. Undefined where none
+ * is proven. By which time a filter goes shows only in records whose times are on either side of the cut; where
+ * none is, it is taken to be that of creation, which promises less.
+ */
+export const findTimeFilter = (
+  client: Client,
+  source: ListSource,
+  contract: Contract,
+  watch: Watch,
+  nowMillis: number,
+): Effect.Effect<TimeFilter | undefined> =>
+  Effect.gen(function* () {
+    for (const by of ["updated", "created"] as const) {
+      const cut = cutFor(watch.latest(by), by, contract.pageSize)
+      if (cut === undefined) continue
+      for (const form of FORMS) {
+        const page = yield* readPage(
+          client,
+          source,
+          filtered(contract, form, cut, nowMillis),
+          1,
+          contract.pageSize,
+        ).pipe(Effect.orElseSucceed(() => undefined))
+        if (page === undefined) continue
+        const read = page.records.flatMap(record => timedOf(source, record) ?? [])
+        const isBy = (time: TimeField) =>
+          !watch.isLacking(time) &&
+          read.length < contract.pageSize &&
+          read.every(record => (record[time] ?? cut) >= cut) &&
+          areAllIn(
+            watch.latest(time).filter(record => record[time]! >= cut),
+            read,
+          )
+        if (isBy("created")) return { ...form, by: "created" }
+        if (isBy("updated")) return { ...form, by: "updated" }
+      }
+    }
+    return undefined
+  })
+
+/** Fewer than are remembered: then no other is as new. */
+const areAllIn = (expected: ReadonlyArray<Timed>, read: ReadonlyArray<Timed>): boolean => {
+  const ids = new Set(read.map(({ id }) => id))
+  return expected.length > 0 && expected.length < NEWEST && expected.every(({ id }) => ids.has(id))
+}

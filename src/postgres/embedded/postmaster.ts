@@ -1,0 +1,193 @@
+import { spawn } from "node:child_process"
+import { open, readFile, rename, stat, writeFile } from "node:fs/promises"
+import { createServer } from "node:net"
+import { join } from "node:path"
+import { Duration, Effect, Schedule } from "effect"
+import { type ConfigurationError, WarehouseError } from "../../core/errors.ts"
+import type { Cluster } from "./cluster.ts"
+import { codeOf, onFiles } from "./failure.ts"
+import { asAccount, complaint, complaintOf, programEnvironment, run } from "./process.ts"
+import { startSettings } from "./settings.ts"
+
+/** What Postgres says of itself in `postmaster.pid`, which it writes when it starts and removes when it stops. */
+export interface Postmaster {
+  readonly pid: number
+  readonly port: number
+  readonly isReady: boolean
+}
+
+/** A start that was tried by this process. */
+export interface StartAttempt {
+  readonly pid: number | undefined
+  /** Undefined while the server is up or coming up. */
+  readonly failure: Effect.Effect<StartFailure | undefined, ConfigurationError>
+}
+
+/** `other`: somebody else's start won, or the dead server's last sessions are still ending. Look again. */
+export type StartFailure = "other" | "port taken" | { readonly fatal: string }
+
+const LOG_LIMIT_BYTES = 1_000_000
+/** How long a stop may take: it writes what is in memory to disk. */
+const STOP_LIMIT = Duration.minutes(2)
+const STOP_POLL = Duration.millis(20)
+/** Below where systems take the ports of outgoing connections from, so that a remembered port stays free. */
+const PORTS = { first: 15_000, count: 15_000 }
+const PORT_ATTEMPTS = 100
+
+export const logFile = (cluster: Cluster) => join(cluster.home, "server.log")
+const lockFile = (cluster: Cluster) => join(cluster.data, "postmaster.pid")
+
+/** The server that runs on this cluster now; undefined when none does, whatever a stale file says. */
+export const findPostmaster = (cluster: Cluster): Effect.Effect<Postmaster | undefined, ConfigurationError> =>
+  onFiles(`read ${lockFile(cluster)}`, async () => {
+    const lines = await readLockFile(cluster)
+    const pid = Number(lines?.[0])
+    if (lines === undefined || !Number.isInteger(pid) || pid <= 0) return undefined
+    if (!(await isPostmasterOf(cluster, pid))) return undefined
+    return { pid, port: Number(lines[3]), isReady: lines[7]?.trim() === "ready" }
+  })
+
+const readLockFile = (cluster: Cluster): Promise<ReadonlyArray<string> | undefined> =>
+  readFile(lockFile(cluster), "utf8").then(
+    text => text.split("\n"),
+    error => {
+      if (codeOf(error) === "ENOENT") return undefined
+      throw error
+    },
+  )
+
+/** A number in a file outlives its process, and systems use numbers again (soon, in a container): read whose it is. */
+const isPostmasterOf = async (cluster: Cluster, pid: number): Promise<boolean> => {
+  if (!isAlive(pid)) return false
+  if (process.platform === "win32") return true
+  if (process.platform === "linux") {
+    const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")
+    return command.includes(`\0-D\0${cluster.data}\0`)
+  }
+  const shown = await Effect.runPromise(run("ps", ["-ww", "-o", "command=", "-p", String(pid)]))
+  return shown.stdout.includes(` -D ${cluster.data} `)
+}
+
+const isAlive = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return codeOf(error) === "EPERM"
+  }
+}
+
+/**
+ * Starts a server that outlives this process: in a session of its own, so that Ctrl-C in this terminal does not
+ * reach it. Its output goes to the log file, which is rotated here. Whether it came up is for the caller to see.
+ */
+export const startPostmaster = (
+  cluster: Cluster,
+  port: number,
+  settings: Readonly<Record<string, string>>,
+): Effect.Effect<StartAttempt, ConfigurationError> =>
+  onFiles(`start Postgres in ${cluster.data}`, async () => {
+    await disownStaleLock(cluster)
+    const log = await openLog(cluster)
+    try {
+      const { size } = await log.stat()
+      const flags = Object.entries({ ...startSettings(port), ...settings }).flatMap(([name, value]) => [
+        "-c",
+        `${name}=${value}`,
+      ])
+      // Not by `pg_ctl start`, which passes the directory through a shell.
+      const child = spawn(cluster.programs.postgres, ["-D", cluster.data, ...flags], {
+        ...asAccount(cluster.account),
+        cwd: "/",
+        detached: true,
+        env: programEnvironment(),
+        stdio: ["ignore", log.fd, log.fd],
+        windowsHide: true,
+      })
+      let ended: string | undefined
+      child.on("error", error => {
+        ended = codeOf(error)
+      })
+      child.on("exit", (code, signal) => {
+        ended = signal ?? `exit code ${code}`
+      })
+      child.unref()
+      const failure = onFiles(`read ${logFile(cluster)}`, async () =>
+        ended === undefined ? undefined : judge(ended, await readLogFrom(cluster, size)),
+      )
+      return { pid: child.pid, failure }
+    } finally {
+      await log.close()
+    }
+  })
+
+/**
+ * Postgres does not start while the number in its old lock file is a living process of the same user, whatever
+ * that process is. Ours is put in its place, since a server never takes its own parent for a rival. The file is
+ * not removed: its last lines let Postgres see whether sessions of the dead server are still at work.
+ */
+const disownStaleLock = async (cluster: Cluster): Promise<void> => {
+  const lines = await readLockFile(cluster)
+  const pid = Math.abs(Number(lines?.[0]))
+  if (lines === undefined || pid === process.pid || !isAlive(pid) || (await isPostmasterOf(cluster, pid)))
+    return
+  await writeFile(lockFile(cluster), [process.pid, ...lines.slice(1)].join("\n"))
+}
+
+const openLog = async (cluster: Cluster) => {
+  const path = logFile(cluster)
+  const size = await stat(path).then(
+    file => file.size,
+    () => 0,
+  )
+  if (size > LOG_LIMIT_BYTES) await rename(path, `${path}.1`)
+  return open(path, "a", 0o600)
+}
+
+const readLogFrom = async (cluster: Cluster, offset: number): Promise<string> =>
+  (await readFile(logFile(cluster))).subarray(offset).toString("utf8")
+
+const judge = (ended: string, log: string): StartFailure => {
+  // It was up, and then stopped or killed by somebody else.
+  if (ended === "exit code 0" || ended.startsWith("SIG")) return "other"
+  if (log.includes("could not create any TCP/IP sockets")) return "port taken"
+  if (/lock file "[^"]*" already exists|is still in use/.test(log)) return "other"
+  return { fatal: complaintOf(log) ?? ended }
+}
+
+/** A port of 127.0.0.1 that nobody listens on now: `preferred` if it is one. */
+export const freePort = (preferred: number): Effect.Effect<number, WarehouseError> =>
+  Effect.gen(function* () {
+    if (preferred !== 0 && (yield* isFree(preferred))) return preferred
+    for (let attempt = 0; attempt < PORT_ATTEMPTS; attempt++) {
+      const port = PORTS.first + Math.floor(Math.random() * PORTS.count)
+      if (yield* isFree(port)) return port
+    }
+    return yield* new WarehouseError({
+      message: "No free port was found on 127.0.0.1 for the embedded Postgres.",
+    })
+  })
+
+export const isFree = (port: number): Effect.Effect<boolean> =>
+  Effect.async(resume => {
+    const server = createServer()
+    server.once("error", () => resume(Effect.succeed(false)))
+    server.listen(port, "127.0.0.1", () => server.close(() => resume(Effect.succeed(true))))
+  })
+
+/** Stops the server: open sessions are ended, what was committed is on disk. */
+export const stopPostmaster = (cluster: Cluster): Effect.Effect<void, ConfigurationError | WarehouseError> =>
+  Effect.gen(function* () {
+    const stopping = yield* findPostmaster(cluster)
+    if (stopping === undefined) return
+    const args = ["stop", "-D", cluster.data, "-m", "fast", "-W"]
+    const finished = yield* run(cluster.programs.pgCtl, args, { account: cluster.account })
+    // Not `pg_ctl -w`: it waits for the lock file to go, and takes that of the server which the next one starts for ours.
+    const isGone = yield* Effect.map(findPostmaster(cluster), found => found?.pid !== stopping.pid).pipe(
+      Effect.repeat({ until: gone => gone, schedule: Schedule.spaced(STOP_POLL) }),
+      Effect.timeoutTo({ duration: STOP_LIMIT, onTimeout: () => false, onSuccess: () => true }),
+    )
+    if (!isGone)
+      return yield* new WarehouseError({
+        message: `The embedded Postgres did not stop within ${Duration.format(STOP_LIMIT)} (${complaint(finished)}). Its log is ${logFile(cluster)}.`,
+      })
+  })

@@ -1,0 +1,74 @@
+import { Deferred, Effect } from "effect"
+import postgres from "postgres"
+import { withoutVariables } from "../driver.ts"
+import type { Cluster } from "./cluster.ts"
+
+/**
+ * The connection that keeps the server up. Each process that uses the server holds one, with a shared advisory
+ * lock; who can take the lock alone is the last one, and stops the server while it holds it. No count is kept
+ * anywhere, so a process that is killed is simply gone: Postgres lets go of its lock.
+ */
+export interface Keeper {
+  readonly port: number
+  /** Done when the connection is gone: the server crashed, or was stopped by somebody else. */
+  readonly lost: Deferred.Deferred<void>
+  /** Lets go of the share. True when nobody else has one; then the lock is held alone until `close`. */
+  readonly isLast: Effect.Effect<boolean>
+  readonly close: Effect.Effect<void>
+}
+
+/** `not yet`: it does not answer now, or its last user is about to stop it. */
+export type Refusal = "not yet" | "password"
+
+/** "pcsy": a lock that other software does not use; in database `postgres`, where a reader may not go. */
+const LOCK_CLASS = 0x70637379
+const LOCK = 1
+const CONNECT_TIMEOUT_SECONDS = 10
+const CLOSE_TIMEOUT_SECONDS = 2
+
+export const keep = (cluster: Cluster, port: number): Effect.Effect<Keeper, Refusal> =>
+  Effect.gen(function* () {
+    const lost = yield* Deferred.make<void>()
+    const sql = withoutVariables(() =>
+      postgres({
+        host: "127.0.0.1",
+        port,
+        database: "postgres",
+        user: "paycombat",
+        password: cluster.state.ownerPassword,
+        max: 1,
+        // By default the client replaces a connection after half an hour, and the lock would go with it.
+        max_lifetime: null,
+        idle_timeout: 0,
+        connect_timeout: CONNECT_TIMEOUT_SECONDS,
+        fetch_types: false,
+        prepare: false,
+        ssl: false,
+        connection: { application_name: "paycombat-sync keeper", search_path: "pg_catalog, pg_temp" },
+        onnotice: () => undefined,
+        onclose: () => Deferred.unsafeDone(lost, Effect.void),
+      }),
+    )
+    const close = Effect.promise(() => sql.end({ timeout: CLOSE_TIMEOUT_SECONDS }).catch(() => undefined))
+    const ask = (statement: string): Effect.Effect<boolean, Refusal> =>
+      Effect.tryPromise({
+        try: async () => (await sql.unsafe<Array<{ yes: boolean }>>(statement))[0]?.yes === true,
+        catch: (error): Refusal =>
+          error instanceof postgres.PostgresError && error.code.startsWith("28") ? "password" : "not yet",
+      })
+    const lock = `${LOCK_CLASS}, ${LOCK}`
+    const isKept = yield* Effect.tapError(
+      ask(`SELECT pg_try_advisory_lock_shared(${lock}) AS yes`),
+      () => close,
+    )
+    if (!isKept) {
+      yield* close
+      return yield* Effect.fail("not yet" as const)
+    }
+    const isLast = ask(`SELECT pg_advisory_unlock_shared(${lock}) AS yes`).pipe(
+      Effect.zipRight(ask(`SELECT pg_try_advisory_lock(${lock}) AS yes`)),
+      // Without a connection there is nothing to stop, or nothing to stop it by.
+      Effect.orElseSucceed(() => false),
+    )
+    return { port, lost, isLast, close }
+  }).pipe(Effect.uninterruptible)

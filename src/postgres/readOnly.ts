@@ -1,0 +1,46 @@
+import { Effect, Runtime } from "effect"
+import type postgres from "postgres"
+import type { WarehouseError } from "../core/errors.ts"
+import { attempt } from "./connect.ts"
+
+/**
+ * A transaction in the place of the pool it is from: what would begin one begins a part of it. Once it is over it asks
+ * nothing more: its connection is another's then, and nothing on it is read only, or bounded.
+ */
+const asPool = (tx: postgres.TransactionSql, over: AbortSignal): postgres.Sql =>
+  new Proxy(tx, {
+    apply: (target, self, args) => {
+      over.throwIfAborted()
+      return Reflect.apply(target, self, args)
+    },
+    get: (target, name) => {
+      over.throwIfAborted()
+      return name === "begin"
+        ? (...args: ReadonlyArray<unknown>) => target.savepoint(args.at(-1) as never)
+        : Reflect.get(target, name)
+    },
+  }) as unknown as postgres.Sql
+
+/**
+ * Reads in one transaction, whose statements Postgres itself ends after `statementMillis`: whoever stops waiting leaves
+ * nothing behind that goes on working. Set within the transaction, because a pooling proxy refuses it at the start
+ * of a connection, and would pass it on to others later.
+ */
+export const readingWithin = <A, E>(
+  sql: postgres.Sql,
+  statementMillis: number,
+  read: (sql: postgres.Sql) => Effect.Effect<A, E>,
+): Effect.Effect<A, E | WarehouseError> =>
+  Effect.flatMap(Effect.runtime<never>(), runtime => {
+    // A connection that is lost leaves its transaction standing still: `read` must not stand there with it.
+    const over = new AbortController()
+    return attempt(() =>
+      sql.begin("read only", async tx => {
+        await tx.unsafe(`SET LOCAL statement_timeout = ${Math.ceil(statementMillis)}`)
+        return Runtime.runPromiseExit(runtime)(read(asPool(tx, over.signal)), { signal: over.signal })
+      }),
+    ).pipe(Effect.flatten, Effect.ensuring(Effect.sync(() => over.abort()))) as Effect.Effect<
+      A,
+      E | WarehouseError
+    >
+  })

@@ -1,0 +1,104 @@
+import type { World } from "../world/world.ts"
+import { type Transaction, transactionAt } from "./transactions.ts"
+
+/**
+ * What a transaction does to a balance, written down once more, independently of the warehouse's table of
+ * directions. `undefined` is a type nobody knows: it is left out, never guessed.
+ */
+export const directionOf = (eventType: string, eventName: string): 1 | -1 | 0 | undefined => {
+  if (/FAILED|CANCELLED|EXPIRED/.test(eventName)) return 0
+  switch (eventType) {
+    case "PAYIN":
+    case "CREDIT":
+      return 1
+    case "PAYOUT":
+    case "REFUND":
+    case "CHARGEBACK":
+    case "DEBIT":
+      return -1
+    case "RESERVE":
+    case "RELEASE":
+      return 0
+    default:
+      return undefined
+  }
+}
+
+/** One owner's balance in one currency, in minor units. */
+export interface Balance {
+  readonly actual: bigint
+  /** Held back by reserves that were not released. */
+  readonly reserved: bigint
+  /** When it last moved, in milliseconds; null when it never did. */
+  readonly movedAt: number | null
+}
+
+/** Balances of one owner, by the currency's place in `CURRENCIES`. */
+export type Ledger = ReadonlyMap<number, Balance>
+
+/** A sum that stays a number while that is exact: bigints cost ten times as much. */
+interface Sum {
+  small: number
+  large: bigint
+  reserved: number
+  movedAt: number
+}
+
+const sumIn = (sums: Map<number, Sum>, currency: number): Sum => {
+  const known = sums.get(currency)
+  if (known !== undefined) return known
+  const fresh = { small: 0, large: 0n, reserved: 0, movedAt: 0 }
+  sums.set(currency, fresh)
+  return fresh
+}
+
+const book = (sums: Map<number, Sum>, transaction: Transaction): void => {
+  const { amount, currency, eventType, eventName, fee, tax, feeCurrency, createdAt } = transaction
+  const direction = directionOf(eventType, eventName)
+  if (direction === undefined) return
+  const sum = sumIn(sums, currency)
+  sum.movedAt = Math.max(sum.movedAt, createdAt)
+  if (typeof amount === "bigint") sum.large += BigInt(direction) * amount
+  else sum.small += direction * Math.abs(amount)
+  if (typeof amount === "number" && eventType === "RESERVE") sum.reserved += amount
+  if (typeof amount === "number" && eventType === "RELEASE") sum.reserved -= amount
+  if (fee === 0) return
+  const charged = sumIn(sums, feeCurrency)
+  charged.small -= fee + tax
+  charged.movedAt = Math.max(charged.movedAt, createdAt)
+}
+
+/** All transactions of one owner, those inserted later too; removed ones have happened and stay in. */
+function* transactionsOf(world: World, owner: number): Generator<number> {
+  yield* world.owners.transactionsOf(owner, world.options.transactions)
+  for (const index of world.changes.of("transactions").createdAt.keys())
+    if (world.owners.ownerOf(index) === owner) yield index
+}
+
+const ledgerOf = (world: World, owner: number): Ledger => {
+  const sums = new Map<number, Sum>()
+  for (const index of transactionsOf(world, owner)) book(sums, transactionAt(world, index))
+  return new Map(
+    [...sums].map(([currency, { small, large, reserved, movedAt }]) => [
+      currency,
+      { actual: BigInt(small) + large, reserved: BigInt(Math.max(0, reserved)), movedAt: movedAt || null },
+    ]),
+  )
+}
+
+/** Ledgers kept at once: those of a few pages of wallets, and the organization's. */
+const LEDGERS_MAX = 5_000
+
+/** The ledger of one owner, in time that grows with that owner's transactions only, and kept until they change. */
+export const ledgersOf = (world: World): ((owner: number) => Ledger) => {
+  const kept = new Map<number, Ledger>()
+  let inserted = 0
+  return owner => {
+    const now = world.changes.of("transactions").createdAt.size
+    if (now !== inserted || kept.size >= LEDGERS_MAX) kept.clear()
+    inserted = now
+    const known = kept.get(owner) ?? ledgerOf(world, owner)
+    kept.set(owner, known)
+    return known
+  }
+}

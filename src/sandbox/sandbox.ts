@@ -1,0 +1,140 @@
+import type { AddressInfo } from "node:net"
+import { Effect, type Scope } from "effect"
+import { ConfigurationError } from "../core/errors.ts"
+import { recordsOf } from "./records/records.ts"
+import { makeServer, type Requests } from "./server.ts"
+import { makeTruth, type Truth } from "./truth/truth.ts"
+import type { Place, Readiness } from "./world/changes.ts"
+import type { FaultHook } from "./world/faults.ts"
+import { resolve, type SandboxOptions, type Shape, type StreamName } from "./world/options.ts"
+import { makeWorld } from "./world/world.ts"
+
+export type { Requests, SeenRequest } from "./server.ts"
+export type * from "./truth/truth.ts"
+export type { Place, Readiness } from "./world/changes.ts"
+export {
+  FAULTS,
+  type Fault,
+  type FaultHook,
+  type FaultName,
+  type FaultRequest,
+  rateLimit,
+  seededFaults,
+} from "./world/faults.ts"
+export { normalizeDecimal } from "./world/money.ts"
+export {
+  AFTER_ENDS,
+  type AutomaticChange,
+  type AutomaticReshape,
+  DEFAULT_DETAIL_PATHS,
+  DEFAULT_LIST_PATHS,
+  defaultOptions,
+  ENVELOPES,
+  type Envelope,
+  lastMidnight,
+  type Order,
+  READINESS_PATH,
+  type SandboxOptions,
+  type Shape,
+  STREAMS,
+  type StreamName,
+  type TimeFilter,
+  TOTALS,
+  type Totals,
+} from "./world/options.ts"
+
+/**
+ * A simulated PayCombat API: the documented endpoints and shapes, with the undocumented parts as options
+ * (`SandboxOptions`), data of any size at constant memory, and the truth about them to compare with.
+ *
+ * Record `index` of a list is a pure function of seed and index: 0 is the oldest; an inserted record gets the
+ * next number. The documented samples are served unchanged as transaction 0, payout 0, checkout 0, customers
+ * 0 and 2, and wallet 2, where the lists are long enough to hold them (three customers, three transactions).
+ * Only changes are kept, so memory grows with their number.
+ */
+export interface Sandbox {
+  readonly url: string
+  readonly token: string
+  readonly options: SandboxOptions
+  readonly truth: Truth
+  readonly requests: Requests
+  readonly resetRequests: () => void
+
+  /** The id of a record, and the index of one that is listed now. */
+  readonly idOf: (stream: StreamName, index: number) => string
+  readonly indexOf: (stream: StreamName, id: string) => number | undefined
+
+  /** Lists further records at one end of the list as it is served. */
+  readonly insert: (stream: StreamName, count: number, at: Place) => void
+  /**
+   * Makes a newer version of a record (the next, or the one named), updated now or at `updatedAt`: a customer
+   * or checkout changes, a payout goes PENDING → SUCCESS → RETURNED, a transaction settles, a wallet's balance grows.
+   */
+  readonly touch: (stream: StreamName, index: number, version?: number, updatedAt?: string) => void
+  /** Overwrites fields of a record as served, `undefined` leaves one out. `truth` does not know of it. */
+  readonly patch: (stream: StreamName, index: number, fields: Readonly<Record<string, unknown>>) => void
+  /** Serves a record as this text, whatever it is: JSON that `patch` cannot make. `truth` does not know of it. */
+  readonly replace: (stream: StreamName, index: number, text: string) => void
+  /** No longer lists a record; its by-id endpoint says 404. */
+  readonly remove: (stream: StreamName, index: number) => void
+  /** No longer lists a record, but still answers it by id: a list that does not show everything. */
+  readonly hide: (stream: StreamName, index: number) => void
+  readonly restore: (stream: StreamName, index: number) => void
+  /** Sets what a customer's readiness answers; the customer's record shows the same. */
+  readonly setReadiness: (customer: number, readiness: Readiness) => void
+  readonly makeReady: (customer: number) => void
+  readonly setFault: (fault: FaultHook | null) => void
+  /** Changes the undocumented parts of the lists from the next request on. */
+  readonly reshape: (to: Partial<Shape>) => void
+}
+
+/** Starts a sandbox that stops with the scope. Fails when an option cannot be, or the port is taken. */
+export const start = (
+  given: Partial<SandboxOptions> = {},
+): Effect.Effect<Sandbox, ConfigurationError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const options = yield* resolve(given)
+    const world = makeWorld(options)
+    const records = recordsOf(world)
+    const { server, requests, resetRequests, listing, setFault, reshape } = makeServer(world, records)
+    const listen = Effect.async<AddressInfo, ConfigurationError>(resume => {
+      server.once("error", (error: NodeJS.ErrnoException) =>
+        resume(
+          Effect.fail(
+            new ConfigurationError({
+              message: `The sandbox cannot listen on ${options.host}:${options.port} (${error.code}): choose another port, or 0 for a free one.`,
+            }),
+          ),
+        ),
+      )
+      server.listen(options.port, options.host, () => resume(Effect.succeed(server.address() as AddressInfo)))
+    })
+    const close = Effect.async<void>(resume => {
+      server.close(() => resume(Effect.void))
+      server.closeAllConnections()
+    })
+    const { port } = yield* Effect.acquireRelease(listen, () => close)
+    const { insert, touch, patch, replace, remove, hide, restore, setReadiness } = world.changes
+    const host = options.host.includes(":") ? `[${options.host}]` : options.host
+    return {
+      url: `http://${host}:${port}`,
+      token: options.token,
+      options,
+      truth: makeTruth(world, records, listing),
+      requests,
+      resetRequests,
+      idOf: (stream, index) => records.ids[stream].of(index),
+      indexOf: records.find,
+      insert,
+      touch,
+      patch,
+      replace,
+      remove,
+      hide,
+      restore,
+      setReadiness,
+      makeReady: customer => setReadiness(customer, { ready: true, missing: [] }),
+      setFault,
+      reshape,
+    }
+  })

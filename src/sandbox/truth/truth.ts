@@ -1,0 +1,64 @@
+import type { Records } from "../records/records.ts"
+import type { Listing } from "../world/list.ts"
+import type { StreamName } from "../world/options.ts"
+import type { World } from "../world/world.ts"
+import * as balance from "./balances.ts"
+import type { Select } from "./groups.ts"
+import * as others from "./others.ts"
+import * as settled from "./settlements.ts"
+import * as paid from "./transactions.ts"
+
+export type { BalanceTruth, MovementTruth } from "./balances.ts"
+export type { Select } from "./groups.ts"
+export type { CheckoutDayTruth, NotReadyTruth, OpenCheckoutTruth, PayoutDayTruth } from "./others.ts"
+export type { SettlementDayTruth, SettlementTruth } from "./settlements.ts"
+export type { TransactionTruth, UnmappedTruth } from "./transactions.ts"
+
+/**
+ * What a warehouse in step with the sandbox must show, summed up from the records without any SQL, changes
+ * included (but for `patch` and `replace`). Amounts are exact decimals in major units without trailing zeros. Every method
+ * reads the records anew; memory grows with the groups of the answer, not with the records.
+ */
+export interface Truth {
+  /** Records listed now. */
+  readonly count: (stream: StreamName) => number
+  /** Their ids, in the order served. */
+  readonly ids: (stream: StreamName) => Generator<string>
+  /** A record as its by-id endpoint answers it: JSON text. */
+  readonly text: (stream: StreamName, index: number) => string
+
+  readonly transactions: (select?: Select) => Generator<paid.TransactionTruth>
+  readonly movements: (select?: Select) => Generator<balance.MovementTruth>
+  readonly settlements: (select?: Select) => ReadonlyArray<settled.SettlementTruth>
+  readonly settlementDays: (select?: Select) => ReadonlyArray<settled.SettlementDayTruth>
+  readonly balances: (select?: Select) => ReadonlyArray<balance.BalanceTruth>
+  readonly unmapped: (select?: Select) => ReadonlyArray<paid.UnmappedTruth>
+
+  readonly notReady: () => Generator<others.NotReadyTruth>
+  readonly payoutDays: (select?: Select) => ReadonlyArray<others.PayoutDayTruth>
+  readonly checkoutDays: () => ReadonlyArray<others.CheckoutDayTruth>
+  /** Checkouts of customers who are not ready, neither deleted nor expired at `now`. */
+  readonly openCheckouts: (now: Date) => ReadonlyArray<others.OpenCheckoutTruth>
+}
+
+export const makeTruth = (
+  world: World,
+  records: Records,
+  listing: (stream: StreamName) => Listing,
+): Truth => ({
+  count: stream => listing(stream).total(),
+  ids: function* (stream) {
+    for (const index of listing(stream).all()) yield records.ids[stream].of(index)
+  },
+  text: records.text,
+  transactions: select => paid.transactions(world, select),
+  movements: select => balance.movements(world, select),
+  settlements: select => settled.settlements(world, select),
+  settlementDays: select => settled.settlementDays(world, select),
+  balances: select => balance.balances(world, records.ledgerOf, select),
+  unmapped: select => paid.unmapped(world, select),
+  notReady: () => others.notReady(world),
+  payoutDays: select => others.payoutDays(world, select),
+  checkoutDays: () => others.checkoutDays(world),
+  openCheckouts: now => others.openCheckouts(world, now),
+})

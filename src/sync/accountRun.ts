@@ -1,0 +1,100 @@
+import { Deferred, Duration, Effect, Option } from "effect"
+import type postgres from "postgres"
+import type { AccountSettings } from "../config/config.ts"
+import type { AccountError, LeaseError } from "../core/errors.ts"
+import type { Stream } from "../core/stream.ts"
+import { Progress } from "../observe/progress.ts"
+import { make as makeClient } from "../paycombat/client/client.ts"
+import { allStreams } from "../registry.ts"
+import type { Acquired, Held } from "../warehouse/ledger/lease.ts"
+import { readingTime } from "../warehouse/ledger/readingTime.ts"
+import type { Holding } from "./holding.ts"
+import type { RunOptions } from "./run.ts"
+import { firstOf, notYet, runStream, type Stop } from "./streamRun.ts"
+import { makeUrgent } from "./urgentRun.ts"
+
+/** The run of one account under its lease: its streams, parents first, and the urgent work that it is handed. */
+
+/** How long a stream waits for work that asks no API and holds its lease: `erase`, `rebuild`, `rejects replay`. */
+const STREAM_WAIT = "1 minute"
+
+/** One account of a run, under its lease. */
+export interface AccountRun {
+  readonly account: AccountSettings
+  readonly lease: Acquired
+  readonly holding: Holding
+  /** Leases of streams that this run worked under. */
+  readonly held: Array<Held>
+  /** Accounts and streams that were left out, since another run held them. */
+  readonly refused: Array<LeaseError>
+}
+
+/** Runs the streams of one account, each after its parents have ended, however they ended, and its urgent work beside them. */
+export const runAccount = (sql: postgres.Sql, options: RunOptions, run: AccountRun) =>
+  Effect.gen(function* () {
+    const { account, lease, holding } = run
+    const grant = holding.grantOf(lease)
+    const client = yield* makeClient(account, { startedAt: yield* readingTime(sql), grant })
+    const progress = yield* Progress
+    const stop: Stop = yield* Deferred.make<never, AccountError>()
+    const ended = new Map<string, Deferred.Deferred<void>>()
+    for (const stream of options.streams) {
+      ended.set(stream.name, yield* Deferred.make<void>())
+      yield* progress.tell(notYet(account, stream))
+    }
+    const nameOf = (stream: Stream) => ({ account: account.name, stream: stream.name })
+    const taken = yield* holding.take(options.streams.map(nameOf), lease.formerRunId)
+    for (const { message } of taken.refused) yield* Effect.logInfo(`waiting: ${message}`)
+    const leases = new Map<string, Held>(taken.held.map(held => [held.stream, held]))
+    const beside = new Map<string, Set<string>>()
+    const besideOf = (stream: string) => {
+      const ids = beside.get(stream) ?? new Set<string>()
+      beside.set(stream, ids)
+      return ids
+    }
+    /** The stream's lease. Waits where work that asks no API holds it, for as long as the account is ours. */
+    const leaseOf = (stream: Stream) => {
+      const free = taken.held.find(held => held.stream === stream.name)
+      if (free !== undefined) return Effect.succeed(free)
+      const limit = options.wait === true ? Duration.infinity : STREAM_WAIT
+      return firstOf([holding.takeWithin(nameOf(stream), limit), holding.lost(lease)])
+    }
+    const runOne = (stream: Stream) =>
+      Effect.gen(function* () {
+        const held = yield* leaseOf(stream)
+        run.held.push(held)
+        leases.set(stream.name, held)
+        yield* Effect.forEach(stream.after, parent => ended.get(parent) ?? Effect.void, { discard: true })
+        const context = { sql, client, account, settings: options, held, beside: besideOf(stream.name) }
+        yield* runStream(context, stream, { stop, holding })
+      }).pipe(
+        Effect.catchTag("LeaseError", error => {
+          run.refused.push(error)
+          const failed = { ...notYet(account, stream), status: "failed", message: error.message } as const
+          return Effect.zipRight(Effect.logWarning(error.message), progress.tell(failed))
+        }),
+        Effect.ensuring(Deferred.succeed(ended.get(stream.name)!, undefined)),
+      )
+    const urgent = makeUrgent({
+      sql,
+      client,
+      account,
+      privacy: options.privacy,
+      lease,
+      besideOf,
+      streamNamed: name =>
+        Effect.map(allStreams, known => [...options.streams, ...known].find(stream => stream.name === name)),
+      withStream: (name, use) =>
+        Effect.gen(function* () {
+          const own = leases.get(name)
+          if (own !== undefined) return Option.some(yield* use(own))
+          // The run is about to take it: taking it twice would give it a new fence.
+          if (ended.has(name)) return Option.none()
+          const { held } = yield* holding.take([{ account: account.name, stream: name }], lease.formerRunId)
+          if (held[0] === undefined) return Option.none()
+          return Option.some(yield* Effect.ensuring(use(held[0]), holding.giveBack(account.name, name)))
+        }),
+    })
+    const streams = Effect.forEach(options.streams, runOne, { concurrency: "unbounded", discard: true })
+    yield* urgent.during(streams)
+  })

@@ -1,0 +1,112 @@
+import { Effect } from "effect"
+import type { EndpointError } from "../core/errors.ts"
+import { isAddressable } from "../core/id.ts"
+import { isJsonObject, type Json, type JsonObject } from "../core/json.ts"
+import { recordIdOf } from "../core/recordId.ts"
+import type { ListStream } from "../core/stream.ts"
+import { discoverDetail, readDetail } from "../paycombat/lists/byId.ts"
+import type { Page } from "../paycombat/lists/page.ts"
+import { isNotFound } from "../paycombat/lists/readPage.ts"
+import { isStorable } from "../postgres/unstorable.ts"
+import { isStored } from "../warehouse/ledger/missing.ts"
+import type { Extracted } from "../warehouse/load/prepare.ts"
+import type { StreamContext, StreamFailure } from "./run.ts"
+
+/** Completes the records of a page that lack parts, before they are loaded. */
+
+/** List items whose by-id endpoint is looked for before it counts as not there: one of them may be gone by then. */
+const DETAIL_PROBES = 3
+/** Listed records of one pass that are held back because their by-id endpoint calls them gone. */
+const DISOWNED_MAX = 1_000
+
+export interface Extract {
+  readonly page: Page
+  readonly records: ReadonlyArray<Extracted>
+}
+
+/** What a run knows about a stream's by-id endpoint. Grows while the pages are read. */
+export interface ById {
+  /** Where it is, with `{id}` for the id; from an earlier run until this one has proven it. */
+  endpoint: string | undefined
+  /** Ids that are listed and stored, but answered with 404: for the end of the pass to judge. */
+  readonly disowned: Set<string>
+}
+
+/**
+ * A page's records, those that lack parts replaced by what their by-id endpoint says. Of one that it calls gone
+ * what is stored is the latest that is whole: the item is held back. One that is not stored stays as it is: it
+ * becomes a reject that names the missing part, and costs nobody else.
+ */
+export const wholeRecords = (context: StreamContext, stream: ListStream, byId: ById) => {
+  const { sql, client, account } = context
+  const { detail } = stream.source
+  let endpoint: string | undefined
+  /** A record whose id is no key, or cannot stand in a path, is not asked for: it becomes a reject as it is. */
+  const lacksParts = (record: Json): record is JsonObject => {
+    const id = recordIdOf(stream.source, record)
+    return (
+      detail !== null && id !== null && isAddressable(id) && isJsonObject(record) && detail.isNeeded(record)
+    )
+  }
+  const read = (record: JsonObject, readAt: Date): Effect.Effect<ReadonlyArray<Extracted>, StreamFailure> => {
+    const id = recordIdOf(stream.source, record)!
+    return readDetail(client, stream.source, endpoint!, id).pipe(
+      Effect.map(whole => [{ record: { ...record, ...whole.record }, readAt: whole.readAt }]),
+      Effect.catchIf(isAboutRecord, error =>
+        Effect.gen(function* () {
+          const isDisowned =
+            isNotFound(error) &&
+            byId.disowned.size < DISOWNED_MAX &&
+            isStorable(id) &&
+            (yield* isStored(sql, account.name, stream, id))
+          if (!isDisowned) return [{ record, readAt }]
+          byId.disowned.add(id)
+          return []
+        }),
+      ),
+    )
+  }
+  const findEndpoint = ([first, ...others]: ReadonlyArray<JsonObject>): Effect.Effect<
+    string,
+    StreamFailure
+  > =>
+    discoverDetail(client, stream.source, recordIdOf(stream.source, first)!, byId.endpoint).pipe(
+      Effect.map(found => found.endpoint),
+      Effect.catchIf(
+        error => isAboutRecord(error) && others.length > 0,
+        () => findEndpoint(others),
+      ),
+    )
+  return (page: Page): Effect.Effect<Extract, StreamFailure> =>
+    Effect.gen(function* () {
+      const lacking = page.records.filter(lacksParts)
+      if (lacking.length > 0 && endpoint === undefined) {
+        // Where others have those parts the list is whole, and these few are at fault, not the endpoint.
+        const isUnusual = page.records.some(
+          record => isJsonObject(record) && detail?.isNeeded(record) === false,
+        )
+        endpoint = yield* findEndpoint(lacking.slice(0, DETAIL_PROBES)).pipe(
+          Effect.catchIf(
+            error => isAboutRecord(error) && isUnusual,
+            () => Effect.succeed(undefined),
+          ),
+        )
+        byId.endpoint = endpoint ?? byId.endpoint
+      }
+      const records = yield* Effect.forEach(
+        page.records,
+        (record): Effect.Effect<ReadonlyArray<Extracted>, StreamFailure> =>
+          endpoint !== undefined && lacksParts(record)
+            ? read(record, page.readAt)
+            : Effect.succeed([{ record, readAt: page.readAt }]),
+        { concurrency: account.concurrency },
+      )
+      return { page, records: records.flat() }
+    })
+}
+
+/** A definite answer about the one record that was asked for; anything else is about the endpoint. */
+const isAboutRecord = (error: StreamFailure): error is EndpointError =>
+  error._tag === "EndpointError" &&
+  error.status !== 403 &&
+  (error.reason === "refused" || error.reason === "failed" || error.reason === "contract")

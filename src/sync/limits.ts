@@ -1,0 +1,22 @@
+import { Effect } from "effect"
+import type postgres from "postgres"
+import type { WarehouseError } from "../core/errors.ts"
+import { limitInWords } from "../core/verdict.ts"
+import { storeLimits } from "../warehouse/ledger/settings.ts"
+import type { RunOptions } from "./run.ts"
+
+/** Stores the limits of freshness, and logs a change: views judge by them. */
+export const keepLimits = (
+  sql: postgres.Sql,
+  { accounts, limits }: Pick<RunOptions, "accounts" | "limits">,
+): Effect.Effect<void, WarehouseError> =>
+  Effect.gen(function* () {
+    if (limits === undefined) return
+    const names = accounts.map(({ name }) => name)
+    const changed = yield* storeLimits(sql, names, limits)
+    if (changed.length > 0)
+      yield* Effect.logInfo(
+        `limits of freshness of ${changed.join(", ")} are now ${limitInWords(limits.maxAgeSeconds)}, and` +
+          ` ${limitInWords(limits.fullMaxAgeSeconds)} for whole passes`,
+      )
+  })

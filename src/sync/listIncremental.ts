@@ -1,0 +1,229 @@
+import { Clock, Effect, Stream as S } from "effect"
+import { NO_FIELDS, type PassFields } from "../core/documentedFields.ts"
+import { recordIdOf } from "../core/recordId.ts"
+import type { ListStream, Open } from "../core/stream.ts"
+import { withTab } from "../paycombat/client/budget.ts"
+import { askById } from "../paycombat/lists/byId.ts"
+import type { Contract } from "../paycombat/lists/discovery.ts"
+import { provesFirst } from "../paycombat/lists/gapChecks.ts"
+import { timedOf, watchOrder } from "../paycombat/lists/order.ts"
+import { pages } from "../paycombat/lists/pager.ts"
+import { idOf } from "../paycombat/lists/readPage.ts"
+import { filtered } from "../paycombat/lists/timeFilter.ts"
+import { storeContract } from "../warehouse/ledger/contracts.ts"
+import { bookMode, newsAmong, openRecords, openRejects, storedAmong } from "../warehouse/ledger/passes.ts"
+import { loadBatch } from "../warehouse/load/loader.ts"
+import { type ById, type Extract, wholeRecords } from "./completeRecords.ts"
+import { areOurs, ofMerchants } from "./listMerchants.ts"
+import { asListed, fieldsBeyondList } from "./listMissing.ts"
+import type { Plan } from "./listPlan.ts"
+import { bookFieldsRead, refuseOpen, refuseRejected } from "./rejectBound.ts"
+import type { StreamContext, StreamFailure, StreamResult } from "./run.ts"
+
+/**
+ * A run that reads of a list only what is new, and asks again by id about what may still change. Proves no removal,
+ * and closes no reject: only a pass over the whole list can.
+ */
+
+/** Pages in a row with nothing new or changed on them, before the rest of a newest-first list counts as known. */
+const OVERLAP_PAGES = 2
+/** So far back before what is known a filter is set: records may come to light later than their time says. */
+const OVERLAP_MILLIS = 3_600_000
+/** Records asked again by id in one run; and of the requests that a pass over the whole list takes, the share they may. */
+const ASK_MAX = 1_000
+const ASK_SHARE_MAX = 0.5
+/** Records by which the by-id endpoint proves itself. */
+const CONTROLS = 3
+
+type Incremental = Plan & { readonly mode: "incremental" }
+
+const idsOf = ({ source }: ListStream, { records }: Pick<Extract, "records">): ReadonlyArray<string> =>
+  records.flatMap(({ record }) => recordIdOf(source, record) ?? [])
+
+/** Reads what is new, or says that the list is not what it was proven to be. */
+const readNews = (
+  context: StreamContext,
+  stream: ListStream,
+  contract: Contract,
+  plan: Incremental,
+  byId: ById,
+  fields: { current: PassFields },
+) =>
+  Effect.gen(function* () {
+    const { sql, client, held, usage, tell } = context
+    const { source } = stream
+    const { order, filter } = plan.by
+    const now = yield* Clock.currentTimeMillis
+    const from = filter === undefined ? undefined : plan.by.newest - OVERLAP_MILLIS
+    const list = from === undefined ? contract : filtered(contract, filter!, from, now)
+    const watch = watchOrder(source)
+    const done = { pages: 0, extracted: 0, inserted: 0, updated: 0, rejected: 0 }
+    let quietPages = 0
+    let knownRecords = 0
+    let isRefuted = false
+    let ids: ReadonlyArray<string> = []
+    /** The ids of the first page, where the list is not read to its end: there it is proven to be the first. */
+    let first: { readonly ids: ReadonlyArray<string>; readonly pageSize: number } | undefined
+
+    /** Loads a page; answers whether that is enough. */
+    const load = (extract: Extract): Effect.Effect<boolean, StreamFailure> =>
+      Effect.gen(function* () {
+        const { page, records } = extract
+        if (page.isLast) first = undefined
+        else if (page.number === 1)
+          first = { ids: page.records.map(record => idOf(source, record)), pageSize: page.pageSize }
+        const progress = { passId: null, position: null, pages: 1, ...usage, fields }
+        const counts = yield* loadBatch(sql, held, stream, records, progress, context.beside)
+        done.pages++
+        done.extracted += counts.extracted
+        done.inserted += counts.inserted
+        done.updated += counts.updated
+        done.rejected += counts.rejected
+        yield* tell({ ...done, total: undefined })
+        const onPage = idsOf(stream, extract)
+        if (onPage.length > 0) ids = onPage
+        watch.see(page)
+        if (from !== undefined) {
+          const times = page.records.flatMap(record => timedOf(source, record)?.[filter!.by] ?? [])
+          knownRecords += counts.extracted - counts.inserted - counts.rejected
+          isRefuted = times.some(time => time < Math.floor(from / 1_000) * 1_000)
+          return isRefuted
+        }
+        isRefuted = watch.isRefuted(order!)
+        const { known, news } = yield* newsAmong(sql, held, stream, {
+          ids: onPage,
+          readAt: page.readAt,
+          unfinished: plan.unfinished,
+        })
+        quietPages = known > 0 && news === 0 ? quietPages + 1 : 0
+        return isRefuted || quietPages === OVERLAP_PAGES
+      })
+    yield* withTab(tab =>
+      pages(client, list, source, undefined, tab).pipe(
+        S.mapEffect(wholeRecords(context, stream, byId)),
+        ofMerchants(context, stream),
+        S.mapEffect(extract => Effect.tap(load(extract), extract.page.share?.release ?? Effect.void)),
+        S.takeUntil(isEnough => isEnough),
+        S.runDrain,
+      ),
+    )
+    if (first !== undefined && !isRefuted) {
+      yield* provesFirst(client, list, source, first.ids, first.pageSize)
+    }
+    // From so far back on, the newest record that is known is among the answers, unless the filter does something else.
+    if (isRefuted || (filter !== undefined && knownRecords === 0)) return undefined
+    return { ids, newest: filter === undefined ? undefined : watch.newest(filter.by) }
+  })
+
+interface Asked {
+  readonly leftOver: number
+  readonly note: string | null
+  /** Where the next run goes on asking. */
+  readonly askedTo: string
+}
+
+/** Asks again by id about records that may still change, and loads what they are now. */
+const askAgain = (
+  context: StreamContext,
+  stream: ListStream,
+  open: Open,
+  asked: {
+    readonly after: string
+    readonly limit: number
+    readonly controls: ReadonlyArray<string>
+    readonly byId: ById
+  },
+): Effect.Effect<Asked, StreamFailure> =>
+  Effect.gen(function* () {
+    const { sql, client, held, usage } = context
+    const { after, limit, byId } = asked
+    const { total, ids } = yield* openRecords(sql, held, stream, { open, after, limit })
+    if (total === 0) return { leftOver: 0, note: null, askedTo: "" }
+    // Not left over: no later run that reads what is new does more about them. The note says what does.
+    const later = (why: string): Asked => ({
+      leftOver: 0,
+      note: `${total} ${stream.name} may still change, and were not asked again: ${why}. The next full pass brings what changed.`,
+      askedTo: after,
+    })
+    // The latest full pass has looked for one: looking again would cost each run more than it saves.
+    if (byId.endpoint === undefined) return later("no by-id endpoint is proven")
+    const controls = yield* storedAmong(sql, held, stream, asked.controls, CONTROLS)
+    const answers = yield* askById(client, stream.source, { ids, controls, known: byId.endpoint })
+    if (answers.endpoint === undefined || answers.control === undefined)
+      return later("no by-id endpoint is proven")
+    byId.endpoint = answers.endpoint
+    const beyond = yield* fieldsBeyondList(context, stream, answers.control)
+    if (beyond === undefined) return later("by id they look different than in the list")
+    const records = answers.there.map(detail => asListed(detail, beyond))
+    if (!(yield* areOurs(context, stream, records))) return later("by id they are another merchant's")
+    const progress = { passId: null, position: null, pages: 0, ...usage }
+    yield* loadBatch(sql, held, stream, records, progress, context.beside)
+    const leftOver = total - ids.length
+    // Nor is what got no answer done: only the endpoint's word that there is no such record is one, too.
+    const unanswered = ids.length - answers.there.length - answers.gone.length
+    const ofAll = `of ${total} ${stream.name} that may still change`
+    const notes = [
+      ...(leftOver > 0 ? [`${leftOver} ${ofAll} are left over: they come first in the next run.`] : []),
+      ...(unanswered > 0
+        ? [`${unanswered} ${ofAll} got no answer by id: they are asked again in their turn.`]
+        : []),
+    ]
+    return {
+      leftOver: leftOver + unanswered,
+      note: notes.join(" ") || null,
+      askedTo: leftOver > 0 ? ids.at(-1)! : "",
+    }
+  })
+
+const nothingAsked: Asked = { leftOver: 0, note: null, askedTo: "" }
+
+/** Reads what is new, and asks about what is open. Undefined where the list is not what it was proven to be. */
+export const runIncremental = (
+  context: StreamContext,
+  stream: ListStream,
+  contract: Contract,
+  plan: Incremental,
+  byId: ById,
+): Effect.Effect<StreamResult | undefined, StreamFailure> =>
+  Effect.gen(function* () {
+    const { sql, held } = context
+    const { learned, asks } = plan
+    yield* bookMode(sql, held, "incremental")
+    const fields = { current: NO_FIELDS }
+    const read = yield* readNews(context, stream, contract, plan, byId, fields).pipe(
+      // A filter that is refused now, or whose pages are none, is one that does not hold any more.
+      Effect.catchIf(
+        error =>
+          plan.by.filter !== undefined &&
+          error._tag === "EndpointError" &&
+          (error.reason === "contract" || error.reason === "refused" || error.saysNothing === true),
+        () => Effect.succeed(undefined),
+      ),
+    )
+    if (read === undefined) return undefined
+    const asked =
+      asks === null
+        ? nothingAsked
+        : yield* askAgain(context, stream, asks, {
+            after: learned.askedTo ?? "",
+            limit: Math.min(ASK_MAX, Math.ceil(learned.pages * ASK_SHARE_MAX)),
+            controls: read.ids,
+            byId,
+          })
+    yield* bookFieldsRead(context, stream, fields.current, false)
+    yield* refuseRejected(context, stream)
+    yield* refuseOpen(context, stream)
+    const newest = Math.max(learned.newest ?? 0, read.newest ?? 0)
+    const next: Contract = {
+      ...contract,
+      ...(byId.endpoint === undefined ? {} : { byId: byId.endpoint }),
+      learned: { ...learned, askedTo: asked.askedTo, ...(learned.newest === undefined ? {} : { newest }) },
+    }
+    yield* storeContract(sql, held, next)
+    return {
+      rejected: yield* openRejects(sql, held),
+      removed: 0,
+      leftOver: asked.leftOver,
+      note: asked.note,
+    }
+  })

@@ -1,0 +1,120 @@
+import { Effect } from "effect"
+import { recordIdOf } from "../core/recordId.ts"
+import type { ListStream } from "../core/stream.ts"
+import { askById, type Detail } from "../paycombat/lists/byId.ts"
+import { storedFields, unlisted } from "../warehouse/ledger/missing.ts"
+import { storedAmong } from "../warehouse/ledger/passes.ts"
+import { loadBatch, prepareBatch } from "../warehouse/load/loader.ts"
+import type { Extracted } from "../warehouse/load/prepare.ts"
+import type { ById } from "./completeRecords.ts"
+import { areOurs } from "./listMerchants.ts"
+import type { StreamContext, StreamFailure } from "./run.ts"
+
+/** What by-id endpoints say, at the end of a complete pass, about the records that it did not show. */
+
+/** Look-ups of one run; the ones that are about to be booked as removed come first. */
+const CHECKS_MAX = 200
+/** Listed records by which the endpoint proves itself; one may be gone by now. */
+const CONTROLS = 3
+/** More than this many at once, and more than this share of the list, are not believed from one pass alone. */
+const GONE_AT_ONCE_MAX = 20
+const GONE_SHARE_MAX = 0.1
+/** From so many on, a list that hides records is worth a word; a few just moved while the list was read. */
+const HIDDEN_MANY = 5
+
+export interface Missing {
+  /** Proven to be gone. */
+  readonly gone: ReadonlyArray<string>
+  /** Proven to exist, or listed: not missing. */
+  readonly there: ReadonlyArray<string>
+  /** Whether not being listed counts as a pass towards a removal: not where a by-id endpoint is there, or may be. */
+  readonly isCounting: boolean
+  /** Records that a by-id endpoint was asked about. */
+  readonly asked: ReadonlyArray<string>
+  readonly note: string | null
+}
+
+/**
+ * How a stream's by-id answers stand to its list items: the fields that only the former have, which are left out
+ * of what is loaded, for otherwise each would write over the other by turns. Undefined where they differ in more
+ * than that, or where that is not known: then a by-id answer is no version of the record.
+ */
+export const fieldsBeyondList = (
+  { sql, held }: Pick<StreamContext, "sql" | "held">,
+  stream: ListStream,
+  control: Detail,
+): Effect.Effect<ReadonlySet<string> | undefined, StreamFailure> =>
+  Effect.gen(function* () {
+    const id = recordIdOf(stream.source, control.record)!
+    const listed = new Set(yield* storedFields(sql, held.account, stream, id))
+    const beyond = new Set(Object.keys(control.record).filter(field => !listed.has(field)))
+    const { unchanged } = yield* prepareBatch(sql, held, stream, [asListed(control, beyond)])
+    return unchanged === 1 ? beyond : undefined
+  })
+
+/** A by-id answer as the list would show it. */
+export const asListed = ({ record, readAt }: Detail, beyond: ReadonlySet<string>): Extracted => ({
+  record: Object.fromEntries(Object.entries(record).filter(([field]) => !beyond.has(field))),
+  readAt,
+})
+
+/**
+ * Asks by id about records that are stored, and that the pass did not show. 404 proves that a record is gone; the
+ * record itself, that it exists although the list hides it, and what it is now. A failure proves nothing, and
+ * fails nothing.
+ */
+export const missingRecords = (
+  context: StreamContext,
+  stream: ListStream,
+  passId: string,
+  byId: ById,
+): Effect.Effect<Missing, StreamFailure> =>
+  Effect.gen(function* () {
+    const { sql, client, held, usage } = context
+    const disowned = [...byId.disowned]
+    const unasked: Missing = { gone: [], there: disowned, isCounting: true, asked: [], note: null }
+    if (stream.source.detail === null) return unasked
+    const { ids, before, listed, seen } = yield* unlisted(sql, held, stream, {
+      passId,
+      except: disowned,
+      limit: CHECKS_MAX,
+      controls: CONTROLS,
+    })
+    // Half of the look-ups at most: those that are listed must not keep the others from being asked about.
+    const listedStill = yield* storedAmong(sql, held, stream, disowned, CHECKS_MAX / 2)
+    const toAsk = [...listedStill, ...ids].slice(0, CHECKS_MAX)
+    if (toAsk.length === 0) return unasked
+    const { endpoint, control, gone, there, asked, isAbsent } = yield* askById(client, stream.source, {
+      ids: toAsk,
+      controls: listed,
+      known: byId.endpoint,
+    })
+    if (endpoint === undefined || control === undefined) return { ...unasked, isCounting: isAbsent }
+    byId.endpoint = endpoint
+
+    const hidden = there.filter(({ record }) => !byId.disowned.has(recordIdOf(stream.source, record)!))
+    const beyond = hidden.length === 0 ? undefined : yield* fieldsBeyondList(context, stream, control)
+    if (beyond !== undefined) {
+      const records = hidden.map(detail => asListed(detail, beyond))
+      const progress = { passId, position: null, pages: 0, ...usage }
+      if (yield* areOurs(context, stream, records))
+        yield* loadBatch(sql, held, stream, records, progress, context.beside)
+    }
+    const fresh = gone.filter(id => !before.has(id))
+    const isMass = fresh.length > GONE_AT_ONCE_MAX && fresh.length > GONE_SHARE_MAX * seen
+    const isGone = new Set(isMass ? gone.filter(id => before.has(id)) : gone)
+    return {
+      gone: [...isGone],
+      there: [
+        ...disowned.filter(id => !isGone.has(id)),
+        ...hidden.map(({ record }) => recordIdOf(stream.source, record)!),
+      ],
+      isCounting: false,
+      asked,
+      note: isMass
+        ? `${fresh.length} ${stream.name} are gone all at once: booked as removed when the next complete pass does not list them either, and they are still gone.`
+        : hidden.length >= HIDDEN_MANY
+          ? `${hidden.length} ${stream.name} exist (asked by id), but the list does not show them.`
+          : null,
+    }
+  })

@@ -1,0 +1,128 @@
+import { randomUUID } from "node:crypto"
+import { hostname } from "node:os"
+import { Cause, Effect, Exit } from "effect"
+import type postgres from "postgres"
+import type { LeaseError, WarehouseError } from "../core/errors.ts"
+import type { Stream } from "../core/stream.ts"
+import { VERSION } from "../core/version.ts"
+import { Progress, type StreamProgress } from "../observe/progress.ts"
+import { Warehouse, whileOpen } from "../postgres/connect.ts"
+import type { Held } from "../warehouse/ledger/lease.ts"
+import { finishRun, finishStream, type Mode, startRun, startStream } from "../warehouse/ledger/runs.ts"
+import { type RunSummary, summaryOf } from "../warehouse/ledger/summary.ts"
+import { booked, booking } from "./finalize.ts"
+import { makeHolding } from "./holding.ts"
+import { endingOf, worst } from "./outcome.ts"
+
+/** Runs that work on stored records and ask the API nothing: under the leases of their streams, booked like a sync. */
+
+/** What work on what is stored is narrowed to: names of accounts and streams, all where none is named. */
+export interface Scope {
+  readonly accounts?: ReadonlyArray<string>
+  readonly streams?: ReadonlyArray<string>
+}
+
+/** One stream of one account, and how many records there are to work on. */
+export interface Task {
+  readonly account: string
+  readonly stream: Stream
+  readonly total: number
+}
+
+/** What became of a task; `error` where it did not do all that it was to do. */
+interface Outcome {
+  readonly rejected: number
+  readonly error: string | null
+}
+
+type Tell = (change: Partial<StreamProgress>) => Effect.Effect<void>
+
+type Work = (task: Task, held: Held, tell: Tell) => Effect.Effect<Outcome, LeaseError | WarehouseError>
+
+const runTask = (mode: Mode, task: Task, held: Held, work: Work) =>
+  Effect.gen(function* () {
+    const { sql } = yield* Warehouse
+    const progress = yield* Progress
+    const { account, stream, total } = task
+    let told: StreamProgress = {
+      account,
+      stream: stream.name,
+      status: "running",
+      pages: 0,
+      extracted: 0,
+      total,
+      inserted: 0,
+      updated: 0,
+      rejected: 0,
+      unanswered: 0,
+      message: null,
+    }
+    const tell: Tell = change =>
+      Effect.suspend(() => {
+        told = { ...told, ...change }
+        return progress.tell(told)
+      })
+    const run = Effect.zipRight(tell({}), work(task, held, tell)).pipe(
+      Effect.map(outcome => ({ ...outcome, removed: 0, leftOver: 0, note: null })),
+      Effect.tapDefect(cause => Effect.logError("unexpected failure", cause)),
+    )
+    yield* booked(startStream(sql, held, mode), run, exit => {
+      const ending = endingOf(exit)
+      const failed = Exit.isSuccess(exit) ? exit.value.error : null
+      const status = failed === null ? ending.status : "failed"
+      const stopped = status === "interrupted" ? "Told to stop; what was done stays." : ending.error
+      const error = failed ?? stopped
+      return finishStream(sql, held, { ...ending, status, error, requests: 0, retries: 0 }).pipe(
+        booking,
+        Effect.zipRight(tell({ status, message: error })),
+      )
+    })
+  }).pipe(Effect.annotateLogs({ account: task.account, stream: task.stream.name }))
+
+/** Does tasks one after the other, each under its lease; fails only where another run holds every one of them. */
+export const runTasks = (
+  mode: Mode,
+  tasks: ReadonlyArray<Task>,
+  leaseSeconds: number,
+  work: Work,
+): Effect.Effect<RunSummary, LeaseError | WarehouseError, Warehouse> =>
+  Effect.flatMap(Warehouse, ({ sql }) =>
+    whileOpen(sql, runOn(sql, mode, tasks, leaseSeconds, work, randomUUID())),
+  )
+
+const runOn = (
+  sql: postgres.Sql,
+  mode: Mode,
+  tasks: ReadonlyArray<Task>,
+  leaseSeconds: number,
+  work: Work,
+  runId: string,
+): Effect.Effect<RunSummary, LeaseError | WarehouseError, Warehouse> =>
+  Effect.gen(function* () {
+    const holding = yield* makeHolding(sql, { runId, leaseSeconds })
+    const { held, refused } = yield* holding.take(
+      tasks.map(({ account, stream }) => ({ account, stream: stream.name })),
+    )
+    const [first] = refused
+    if (held.length === 0 && first !== undefined) return yield* first
+    yield* startRun(sql, { runId, host: hostname(), processId: process.pid, version: VERSION })
+    for (const { message } of refused) yield* Effect.logWarning(message)
+    yield* Effect.forEach(tasks, task => {
+      const lease = held.find(
+        ({ account, stream }) => account === task.account && stream === task.stream.name,
+      )
+      return lease === undefined ? Effect.void : runTask(mode, task, lease, work)
+    }).pipe(
+      Effect.onExit(exit =>
+        summaryOf(sql, runId).pipe(
+          Effect.flatMap(({ streams }) => {
+            const statuses = streams.map(({ status }) => status)
+            const failed = refused.length > 0 || (Exit.isFailure(exit) && !Cause.isInterrupted(exit.cause))
+            return finishRun(sql, runId, worst([...statuses, ...(failed ? ["failed"] : [])]))
+          }),
+          booking,
+        ),
+      ),
+    )
+    return yield* summaryOf(sql, runId)
+  }).pipe(Effect.scoped, Effect.annotateLogs("run", runId), Effect.withSpan(mode))

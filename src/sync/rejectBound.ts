@@ -1,0 +1,104 @@
+import { Effect } from "effect"
+import { REJECTS_MAX_SHARE } from "../config/config.ts"
+import { counted } from "../core/counted.ts"
+import type { PassFields } from "../core/documentedFields.ts"
+import { EndpointError } from "../core/errors.ts"
+import type { ListStream } from "../core/stream.ts"
+import { bookFields } from "../warehouse/ledger/fields.ts"
+import {
+  commonestReason,
+  type OpenAndStored,
+  openAndStored,
+  readAndRejected,
+} from "../warehouse/ledger/shares.ts"
+import type { StreamContext, StreamFailure } from "./run.ts"
+
+/** Too many rejects are a failure of the stream, not of its records: PAYCOMBAT_REJECTS_MAX. */
+
+/** So few rejects never fail a stream, whatever their share, unless nothing else was read. */
+const REJECTS_MAX_ALWAYS = 10
+
+type Asking = Pick<StreamContext, "sql" | "held" | "settings">
+
+/** The share that PAYCOMBAT_REJECTS_MAX sets. */
+export const shareOf = ({ settings }: Pick<StreamContext, "settings">): number =>
+  settings.rejectsMax ?? REJECTS_MAX_SHARE
+
+/** Whether `count` of `of` is more than ten and more than the share. */
+export const isMany = (count: number, of: number, share: number): boolean =>
+  count > REJECTS_MAX_ALWAYS && count > share * of
+
+/** Whether `count` of `of` records is more than the bound allows; all of them always is. */
+export const isBeyond = (count: number, of: number, share: number): boolean =>
+  count > 0 && (count >= of || isMany(count, of, share))
+
+/**
+ * Records that are no row stand beside the rows: a pass that the bound lets through must not fail by its rejects
+ * afterwards. Records that lack an item are rows themselves.
+ */
+const isOpenMany = ({ rejected, lacking, stored }: OpenAndStored, share: number): boolean =>
+  isBeyond(rejected + lacking, stored + rejected, share)
+
+/** A share as `12.5%`. */
+export const percent = (share: number): string => `${Number((share * 100).toFixed(2))}%`
+
+const refuse = (context: Asking, stream: ListStream, about: string): Effect.Effect<never, StreamFailure> =>
+  Effect.gen(function* () {
+    const commonest = yield* commonestReason(context.sql, context.held)
+    const why = commonest === undefined ? "" : ` Most often (${commonest.count} times): ${commonest.reason}.`
+    return yield* new EndpointError({
+      reason: "rejected",
+      path: stream.source.paths[0]!,
+      message:
+        `${about}, and PAYCOMBAT_REJECTS_MAX allows ${percent(shareOf(context))}.${why}` +
+        ` Rows and rejects were kept. See \`paycombat-sync rejects list --stream ${stream.name}\` for the records,` +
+        " and `paycombat-sync doctor` for how they differ from what is documented.",
+    })
+  })
+
+/** Books at the end of a pass what its records carried of the documented fields. */
+export const bookFieldsRead = (
+  context: Asking,
+  stream: ListStream,
+  fields: PassFields,
+  isWholePass: boolean,
+) =>
+  bookFields(context.sql, context.held, stream, {
+    ...fields,
+    isWholePass,
+    isBeyond: (count, of) => isBeyond(count, of, shareOf(context)),
+    share: shareOf(context),
+  })
+
+/** Fails where a pass rejected all that it read, or more than the bound allows. A resumed pass is judged as one. */
+export const refuseRejected = (context: Asking, stream: ListStream): Effect.Effect<void, StreamFailure> =>
+  Effect.gen(function* () {
+    const { read, rejected } = yield* readAndRejected(context.sql, context.held)
+    if (!isBeyond(rejected, read, shareOf(context))) return
+    const share = percent(rejected / Math.max(read, rejected))
+    return yield* refuse(
+      context,
+      stream,
+      `${rejected} of ${read} records read (${share}) could not become a row`,
+    )
+  })
+
+/** Whether more rejects are open than the bound allows against the rows that are stored. */
+export const isOpenBeyond = (context: Asking, stream: ListStream): Effect.Effect<boolean, StreamFailure> =>
+  Effect.map(openAndStored(context.sql, context.held, stream, shareOf(context)), counts =>
+    isOpenMany(counts, shareOf(context)),
+  )
+
+/** Fails where that is so at the end of a run. */
+export const refuseOpen = (context: Asking, stream: ListStream): Effect.Effect<void, StreamFailure> =>
+  Effect.gen(function* () {
+    const counts = yield* openAndStored(context.sql, context.held, stream, shareOf(context))
+    if (!isOpenMany(counts, shareOf(context))) return
+    const { rejected, lacking, stored } = counts
+    const against = stored === 0 ? "no row is stored" : `${stored} rows are stored`
+    const about = [
+      ...(rejected > 0 ? [`${counted(rejected, "record")} could not become a row`] : []),
+      ...(lacking > 0 ? [`${counted(lacking, "record")} lack an item that could not be read`] : []),
+    ]
+    return yield* refuse(context, stream, `${about.join(" and ")} while ${against}`)
+  })

@@ -1,0 +1,135 @@
+import { Deferred, Effect, Exit } from "effect"
+import type postgres from "postgres"
+import type { AccountSettings, RunSettings } from "../config/config.ts"
+import type { AccountError, EndpointError, LeaseError, WarehouseError } from "../core/errors.ts"
+import { isList, isLookup, redacting, type Stream } from "../core/stream.ts"
+import { Progress, type StreamProgress } from "../observe/progress.ts"
+import { type Client, Usage } from "../paycombat/client/client.ts"
+import type { Held } from "../warehouse/ledger/lease.ts"
+import { finishStream, startStream } from "../warehouse/ledger/runs.ts"
+import { forgetNews } from "../warehouse/ledger/urgent.ts"
+import type { Beside } from "../warehouse/load/prepare.ts"
+import { confirmPrivacy, settlePrivacy } from "../warehouse/maintain/privacyMode.ts"
+import { booked, booking } from "./finalize.ts"
+import type { Holding } from "./holding.ts"
+import { runListStream } from "./listRun.ts"
+import { runLookupStream } from "./lookupRun.ts"
+import { endingOf, noteOf } from "./outcome.ts"
+import type { RunOptions } from "./run.ts"
+
+/** The run of one stream under its lease, booked as begun and as ended. */
+
+/** What the run of one stream works with. */
+export interface StreamContext {
+  readonly sql: postgres.Sql
+  readonly client: Client
+  readonly account: AccountSettings
+  readonly settings: RunSettings & Pick<RunOptions, "full" | "fullPassMaxAgeSeconds">
+  readonly held: Held
+  readonly usage: { requests: number; retries: number }
+  /** Records of the stream that are being read by id beside this run, as urgent work. */
+  readonly beside: Beside
+  /** Read every record in full: the stored rows are in a different privacy mode. */
+  readonly mustReadAll: boolean
+  /** Tells how far the stream is; keeps what is not named. */
+  readonly tell: (progress: Partial<StreamProgress>) => Effect.Effect<void>
+}
+
+/** What a stream's run came to, when it came to its end. */
+export interface StreamResult {
+  readonly rejected: number
+  readonly removed: number
+  readonly leftOver: number
+  readonly note: string | null
+}
+
+export type StreamFailure = AccountError | EndpointError | LeaseError | WarehouseError
+
+export const notYet = (account: AccountSettings, stream: Stream): StreamProgress => ({
+  account: account.name,
+  stream: stream.name,
+  status: "waiting",
+  pages: 0,
+  extracted: 0,
+  total: undefined,
+  inserted: 0,
+  updated: 0,
+  rejected: 0,
+  unanswered: 0,
+  message: null,
+})
+
+/**
+ * What ends first, however it does; the others are stopped. Effect's own `raceFirst`, told to stop, leaves its fibers at
+ * work until whoever runs it is gone: they would go on writing while their end is booked, and after it.
+ */
+export const firstOf = <A, E, R>(all: ReadonlyArray<Effect.Effect<A, E, R>>): Effect.Effect<A, E, R> =>
+  Effect.flatten(Effect.raceAll(all.map(Effect.exit)))
+
+/** Told by the first stream whose token was refused, to all streams of the account. */
+export type Stop = Deferred.Deferred<never, AccountError>
+
+/** Runs a stream in the configured mode of privacy, after what is stored was brought into it as far as that can be. */
+const privately = (
+  { sql, held, settings: { privacy }, tell }: Pick<StreamContext, "sql" | "held" | "settings" | "tell">,
+  stream: Stream,
+  run: (guarded: Stream, mustReadAll: boolean) => Effect.Effect<StreamResult, StreamFailure>,
+): Effect.Effect<StreamResult, StreamFailure> =>
+  Effect.gen(function* () {
+    const guarded = redacting(stream, privacy)
+    const { mustReadAll, note } = yield* settlePrivacy(sql, held, guarded, privacy, tell)
+    const result = yield* run(guarded, mustReadAll)
+    const isConfirmed = mustReadAll && result.leftOver === 0
+    const left = isConfirmed ? yield* confirmPrivacy(sql, held, guarded, privacy) : null
+    return { ...result, note: noteOf(result.note, note, left) }
+  })
+
+/** Runs one stream under its lease. Its failures are booked, not passed on: a stream that fails stops no other. */
+export const runStream = (
+  context: Omit<StreamContext, "usage" | "tell" | "mustReadAll">,
+  stream: Stream,
+  { stop, holding }: { readonly stop: Stop; readonly holding: Holding },
+): Effect.Effect<void, WarehouseError> =>
+  Effect.gen(function* () {
+    const progress = yield* Progress
+    const usage = { requests: 0, retries: 0 }
+    let told: StreamProgress = { ...notYet(context.account, stream), status: "running" }
+    const tell = (change: Partial<StreamProgress>) =>
+      Effect.suspend(() => {
+        told = { ...told, ...change }
+        return progress.tell(told)
+      })
+    const work = privately({ ...context, tell }, stream, (guarded, mustReadAll) => {
+      const whole: StreamContext = { ...context, usage, tell, mustReadAll }
+      return isList(guarded)
+        ? runListStream(whole, guarded)
+        : isLookup(guarded)
+          ? runLookupStream(whole, guarded)
+          : Effect.dieMessage(`${stream.name} has no source`)
+    })
+    const start = startStream(context.sql, context.held, isList(stream) ? "full" : "lookup")
+    const all = firstOf<StreamResult, StreamFailure, never>([
+      Deferred.await(stop),
+      work,
+      holding.lost(context.held),
+    ])
+    const run = Effect.zipRight(tell({}), all).pipe(
+      Effect.tapErrorTag("AccountError", error => Deferred.fail(stop, error)),
+      Effect.provideService(Usage, usage),
+      Effect.tapDefect(cause => Effect.logError("unexpected failure", cause)),
+    )
+    const ended = (exit: Exit.Exit<StreamResult, StreamFailure>) => {
+      const ending = endingOf(exit)
+      const isReadToEnd = isList(stream) && Exit.isSuccess(exit)
+      const forgotten = isReadToEnd ? Effect.ignore(forgetNews(context.sql, context.held)) : Effect.void
+      return Effect.zipRight(
+        forgotten,
+        finishStream(context.sql, context.held, { ...ending, ...usage }),
+      ).pipe(booking, Effect.zipRight(tell({ status: ending.status, message: ending.error ?? ending.note })))
+    }
+    yield* booked(start, run, ended)
+  }).pipe(
+    Effect.annotateLogs({ account: context.account.name, stream: stream.name }),
+    Effect.tagMetrics("stream", stream.name),
+    Effect.withSpan("stream", { attributes: { account: context.account.name, stream: stream.name } }),
+  )

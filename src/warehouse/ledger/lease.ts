@@ -1,0 +1,296 @@
+import { randomUUID } from "node:crypto"
+import { Effect } from "effect"
+import type postgres from "postgres"
+import { LeaseError, type WarehouseError } from "../../core/errors.ts"
+import type { Row } from "../../core/stream.ts"
+import { arraysOf, type Transaction, unnestOf } from "../../postgres/bulk.ts"
+import { attempt, retryUntilInterrupted, sqlState, warehouseError } from "../../postgres/connect.ts"
+import { refuseInterference } from "../../postgres/interference.ts"
+
+/**
+ * Leases: `acquire`, `renew`, `fenced`, `release`. A stream's lease lets one run at a time write its rows. An account's
+ * lease (stream `*`) lets one process at a time ask the API. A lease is a row with an expiry, by Postgres' clock; `fence`
+ * grows with each new holder, and a commit that finds another fence writes nothing. A lease needs no session, so it holds
+ * across hosts and behind a transaction-pooling proxy. `sync/holding.ts` keeps leases for as long as a run goes on.
+ */
+export interface Held {
+  readonly account: string
+  readonly stream: string
+  readonly runId: string
+  readonly fence: string
+  readonly leaseSeconds: number
+}
+
+/** The stream of an account's lease. */
+export const ACCOUNT = "*"
+
+export interface Name {
+  readonly account: string
+  readonly stream: string
+}
+
+const named = ({ account, stream }: Name): Row => ({ account, stream })
+
+export interface Claim {
+  readonly streams: ReadonlyArray<Name>
+  readonly runId: string
+  /** Host and process, for people. */
+  readonly holder: string
+  readonly leaseSeconds: number
+  /** A run whose account's lease was taken over: the leases of its streams count as expired. */
+  readonly heirOf?: string | undefined
+}
+
+/** A lease just taken, and what its former holder left behind. */
+export interface Acquired extends Held {
+  /** The run that held it before; null for the first. */
+  readonly formerRunId: string | null
+  /** Time since its former holder gave it back or let it expire, in milliseconds; null for the first holder. */
+  readonly idleMillis: number | null
+  /** Rest of the pause that the API asked a former holder for, in milliseconds. */
+  readonly pauseMillis: number
+}
+
+/** Result of a claim: the leases taken, and an error for each that another holds. */
+export interface Taken {
+  readonly held: ReadonlyArray<Acquired>
+  readonly refused: ReadonlyArray<LeaseError>
+}
+
+/** A holder in the middle of a long transaction keeps its lease's row locked: it is at work, and not waited for. */
+const LOCK_TIMEOUT = "2s"
+/** Longest pause within a claim. A claimant that is frozen in the middle of one must not keep others out. */
+const CLAIM_PAUSE_MAX = "5s"
+const LOCK_NOT_AVAILABLE = "55P03"
+/** Longest pause that is handed on, in seconds. A longer one is taken for a mistake: the API is asked again after it. */
+const PAUSE_SECONDS_MAX = 86_400
+
+const describe = ({ account, stream }: Name) =>
+  stream === ACCOUNT ? `account ${account}` : `${account}/${stream}`
+
+const heldBy = (lease: Name & { readonly holder: string; readonly expires: string }) =>
+  new LeaseError({
+    reason: "held",
+    message:
+      `${describe(lease)} is being ${lease.stream === ACCOUNT ? "synced" : "worked on"} by ${lease.holder}` +
+      ` (its lease runs to ${lease.expires} UTC unless renewed); wait for it, or stop it.`,
+  })
+
+const claim = async (
+  tx: Transaction,
+  { streams, runId, holder, leaseSeconds, heirOf }: Claim,
+  isWaiting: boolean,
+): Promise<Taken> => {
+  // Before anything that can wait or be left standing.
+  await tx.unsafe(`SET LOCAL lock_timeout = '${LOCK_TIMEOUT}'`)
+  await tx.unsafe(`SET LOCAL idle_in_transaction_session_timeout = '${CLAIM_PAUSE_MAX}'`)
+  const columns = ["account", "stream"]
+  const wanted = arraysOf(columns, streams.map(named))
+  const existing = await tx.unsafe<Array<Name>>(
+    `SELECT account, stream FROM sync.leases JOIN ${unnestOf(columns, 1)} USING (account, stream)`,
+    wanted,
+  )
+  // In one order, so that of two runs that start in the same moment one gets all, and neither waits for the other in a circle.
+  const locked = await tx.unsafe<Array<Name & { formerRunId: string; idleMillis: number }>>(
+    `SELECT l.account, l.stream, l.run_id AS "formerRunId",
+       (extract(epoch FROM clock_timestamp() - l.expires_at) * 1000)::float8 AS "idleMillis"
+     FROM sync.leases AS l JOIN ${unnestOf(columns, 1)} USING (account, stream)
+     ORDER BY l.account, l.stream FOR UPDATE OF l ${isWaiting ? "" : "SKIP LOCKED"}`,
+    wanted,
+  )
+  const among = <A extends Name>(names: ReadonlyArray<A>, { account, stream }: Name) =>
+    names.find(name => name.account === account && name.stream === stream)
+  const open = streams.filter(
+    name => among(locked, name) !== undefined || among(existing, name) === undefined,
+  )
+  const leases = await tx.unsafe<Array<Name & { fence: string; pauseMillis: number }>>(
+    `INSERT INTO sync.leases AS l (account, stream, run_id, holder, fence, acquired_at, expires_at)
+     SELECT s.account, s.stream, $3::uuid, $4, 1, clock_timestamp(), clock_timestamp() + make_interval(secs => $5)
+     FROM ${unnestOf(columns, 1)} ORDER BY s.account, s.stream
+     ON CONFLICT (account, stream) DO UPDATE
+     SET run_id = excluded.run_id, holder = excluded.holder, fence = l.fence + 1,
+       acquired_at = excluded.acquired_at, expires_at = excluded.expires_at, commit_id = NULL, commit_result = NULL
+     WHERE l.expires_at <= clock_timestamp() OR l.run_id = excluded.run_id OR l.run_id = $6::uuid
+     RETURNING account, stream, fence,
+       (greatest(0, extract(epoch FROM l.paused_until - clock_timestamp())) * 1000)::float8 AS "pauseMillis"`,
+    [...arraysOf(columns, open.map(named)), runId, holder, leaseSeconds, heirOf ?? null],
+  )
+  const others = await tx.unsafe<Array<Name & { holder: string; expires: string }>>(
+    `SELECT l.account, l.stream, l.holder, to_char(l.expires_at, 'HH24:MI:SS') AS expires
+     FROM sync.leases AS l JOIN ${unnestOf(columns, 1)} USING (account, stream)
+     WHERE l.run_id <> $3::uuid ORDER BY s.ordinal`,
+    [...wanted, runId],
+  )
+  return {
+    held: leases.map(lease => ({
+      ...lease,
+      runId,
+      leaseSeconds,
+      formerRunId: among(locked, lease)?.formerRunId ?? null,
+      idleMillis: among(locked, lease)?.idleMillis ?? null,
+    })),
+    refused: others.map(heldBy),
+  }
+}
+
+/** Takes the leases that are free or expired, together, and names the holders of the others. Does not wait for them. */
+export const acquire = (sql: postgres.Sql, wanted: Claim): Effect.Effect<Taken, WarehouseError> =>
+  retryUntilInterrupted(
+    attempt(async () => {
+      try {
+        return (await sql.begin(tx => claim(tx, wanted, true))) as Taken
+      } catch (error) {
+        if (sqlState(error) !== LOCK_NOT_AVAILABLE) throw error
+        return (await sql.begin(tx => claim(tx, wanted, false))) as Taken
+      }
+    }),
+  )
+
+/** The error of a holder whose lease another run took over. */
+export const lost = (held: Held): LeaseError =>
+  new LeaseError({
+    reason: "lost",
+    message:
+      `${describe(held)}: another run took the lease over while this one was not heard of;` +
+      " nothing more was written, the other run goes on.",
+  })
+
+const underLease = <A>(run: () => Promise<A>): Effect.Effect<A, LeaseError | WarehouseError> =>
+  Effect.tryPromise({
+    try: run,
+    catch: error => (error instanceof LeaseError ? error : warehouseError(error)),
+  })
+
+/** A lease remembers its latest transaction only. So those under one lease come one after the other, repetitions included. */
+const turns = new WeakMap<Held, Effect.Semaphore>()
+
+const inTurn = (held: Held): Effect.Semaphore => {
+  const turn = turns.get(held) ?? Effect.unsafeMakeSemaphore(1)
+  turns.set(held, turn)
+  return turn
+}
+
+/**
+ * Runs one transaction of plain SQL that writes only while the lease is ours, and renews it. It is tried again where that
+ * may help; when Postgres committed it and the answer was lost, it is not done again, but answered from the
+ * lease. `A` must come back the same from JSON. Fibers may share a lease: their transactions wait for each other, but must
+ * not be nested.
+ *
+ * Fails with `LeaseError` when another run took the lease over, and with `WarehouseError` where a trigger or a rule of others
+ * decides what is stored; then nothing was written.
+ */
+export const fenced = <A>(
+  sql: postgres.Sql,
+  held: Held,
+  run: (tx: Transaction) => Promise<A>,
+): Effect.Effect<A, LeaseError | WarehouseError> =>
+  Effect.suspend(() => {
+    const commitId = randomUUID()
+    const transaction = async (tx: Transaction): Promise<A> => {
+      // The row is locked until the commit. Postgres undoes what a holder does who is not heard of for a lease's time.
+      const [lease] = await tx<Array<{ isDone: boolean; result: A }>>`
+        SELECT commit_id IS NOT DISTINCT FROM ${commitId}::uuid AS "isDone", commit_result AS result,
+          set_config('idle_in_transaction_session_timeout', ${`${held.leaseSeconds}s`}, true)
+        FROM sync.leases
+        WHERE account = ${held.account} AND stream = ${held.stream} AND fence = ${held.fence} FOR UPDATE`
+      if (lease === undefined) throw lost(held)
+      if (lease.isDone) return lease.result
+      await refuseInterference(tx)
+      const result = await run(tx)
+      // At the end, so that a long transaction does not leave with a lease that has run out meanwhile.
+      await tx`
+        UPDATE sync.leases
+        SET expires_at = clock_timestamp() + make_interval(secs => ${held.leaseSeconds}), commit_id = ${commitId},
+          commit_result = ${JSON.stringify(result ?? null)}::text::jsonb
+        WHERE account = ${held.account} AND stream = ${held.stream} AND fence = ${held.fence}`
+      return result
+    }
+    return retryUntilInterrupted(underLease(() => sql.begin(transaction) as Promise<A>)).pipe(
+      inTurn(held).withPermits(1),
+    )
+  })
+
+const FENCED = ["account", "stream", "fence"]
+const fencesOf = (leases: ReadonlyArray<Held>) =>
+  arraysOf(
+    FENCED,
+    leases.map(({ account, stream, fence }) => ({ account, stream, fence })),
+  )
+
+/**
+ * Locks further leases within a transaction, in the one order of all, until it ends: they cannot be taken over meanwhile.
+ * Throws `LeaseError` when one of them is lost.
+ */
+export const lockAll = async (tx: Transaction, leases: ReadonlyArray<Held>): Promise<void> => {
+  const locked = await tx.unsafe<Array<Name>>(
+    `SELECT l.account, l.stream FROM sync.leases AS l JOIN ${unnestOf(FENCED, 1)} USING (account, stream)
+     WHERE l.fence = s.fence::bigint ORDER BY l.account, l.stream FOR UPDATE OF l`,
+    fencesOf(leases),
+  )
+  const gone = leases.find(
+    ({ account, stream }) => !locked.some(lease => lease.account === account && lease.stream === stream),
+  )
+  if (gone !== undefined) throw lost(gone)
+}
+
+/** What became of leases that were to be renewed; one that is in neither list was locked at that moment. */
+export interface Renewed {
+  readonly renewed: ReadonlyArray<Name>
+  readonly lost: ReadonlyArray<Name>
+}
+
+/** A lease to be renewed or given back, with the rest of the pause that the API asked its account's holder for. */
+export type Kept = Held & { readonly pauseMillis?: number }
+
+const KEPT = [...FENCED, "pause_seconds"]
+const keptOf = (kept: ReadonlyArray<Kept>) =>
+  arraysOf(
+    KEPT,
+    kept.map(({ account, stream, fence, pauseMillis = 0 }) => {
+      const pauseSeconds = Math.min(pauseMillis / 1000, PAUSE_SECONDS_MAX)
+      return { account, stream, fence, pause_seconds: String(pauseSeconds) }
+    }),
+  )
+
+/** The new `paused_until` of a lease `l` that is kept as `k`. Never shortens a pause. */
+const PAUSED = `CASE WHEN k.pause_seconds::float8 > 0
+  THEN greatest(l.paused_until, clock_timestamp() + make_interval(secs => k.pause_seconds::float8))
+  ELSE l.paused_until END`
+
+/**
+ * Renews leases between commits, and hands on what is left of pauses of the API. All of them last equally
+ * long. Never waits: a row that is locked is left alone, since the transaction that locks it renews the lease or takes it over.
+ */
+export const renew = (sql: postgres.Sql, kept: ReadonlyArray<Kept>): Effect.Effect<Renewed, WarehouseError> =>
+  attempt(async () => {
+    const rows = await sql.unsafe<Array<Name & { isRenewed: boolean; isLost: boolean }>>(
+      `WITH k AS (
+         SELECT l.account, l.stream, s.pause_seconds
+         FROM sync.leases AS l JOIN ${unnestOf(KEPT, 1)} USING (account, stream)
+         WHERE l.fence = s.fence::bigint ORDER BY l.account, l.stream FOR UPDATE OF l SKIP LOCKED
+       ), renewed AS (
+         UPDATE sync.leases AS l
+         SET expires_at = clock_timestamp() + make_interval(secs => $5), paused_until = ${PAUSED}
+         FROM k WHERE l.account = k.account AND l.stream = k.stream RETURNING l.account, l.stream
+       )
+       SELECT s.account, s.stream, r.account IS NOT NULL AS "isRenewed",
+         r.account IS NULL AND l.fence IS DISTINCT FROM s.fence::bigint AS "isLost"
+       FROM ${unnestOf(KEPT, 1)} LEFT JOIN sync.leases AS l USING (account, stream)
+       LEFT JOIN renewed AS r USING (account, stream)`,
+      [...keptOf(kept), kept[0]?.leaseSeconds ?? 0],
+    )
+    return { renewed: rows.filter(({ isRenewed }) => isRenewed), lost: rows.filter(({ isLost }) => isLost) }
+  })
+
+/**
+ * Gives leases back, and hands on what is left of pauses of the API. A lease that was lost meanwhile is left alone.
+ * Statements of the holder that are still on their way write nothing any more, and do not renew a lease.
+ */
+export const release = (sql: postgres.Sql, kept: ReadonlyArray<Kept>): Effect.Effect<void, WarehouseError> =>
+  attempt(async () => {
+    await sql.unsafe(
+      `UPDATE sync.leases AS l SET expires_at = clock_timestamp(), paused_until = ${PAUSED}, fence = l.fence + 1 FROM (SELECT * FROM ${unnestOf(KEPT, 1)}) AS k
+       WHERE l.account = k.account AND l.stream = k.stream AND l.fence = k.fence::bigint`,
+      keptOf(kept),
+    )
+  })

@@ -1,0 +1,179 @@
+import { contentHash, stringifyJson } from "../../core/json.ts"
+import type { Stream } from "../../core/stream.ts"
+import {
+  arrayLiteral,
+  arraysOf,
+  lookUpByKey,
+  shapeOf,
+  type Transaction,
+  unnestOf,
+} from "../../postgres/bulk.ts"
+import type { Version } from "../load/prepare.ts"
+import { cutByLength } from "../load/slices.ts"
+import type { Held } from "./lease.ts"
+import { reasonText } from "./rejects.ts"
+
+/**
+ * Parts of stored records that could not be read: rejects of the kinds `field` (one value, null in its row) and `item` (an
+ * item of a list, whose own row is missing or empty). They belong to the stored version of a record as the rows of its
+ * children do: they are written in the transaction that writes the row, and an unchanged record leaves them alone.
+ * `unlisted_at` is the row's `removed_at`.
+ */
+
+/** Condition on `sync.rejects` as `r`, in the words of its partial index. */
+const IS_PART = "r.kind IN ('field', 'item')"
+
+/** How many parts of stored records could not be read. */
+export interface PartCounts {
+  /** Values that are null in their rows. */
+  readonly fieldRejected: number
+  /** Items of lists whose own row is missing or empty. */
+  readonly itemRejected: number
+}
+
+export const NO_PARTS: PartCounts = { fieldRejected: 0, itemRejected: 0 }
+
+export const sumOfParts = (one: PartCounts, other: PartCounts): PartCounts => ({
+  fieldRejected: one.fieldRejected + other.fieldRejected,
+  itemRejected: one.itemRejected + other.itemRejected,
+})
+
+const COLUMNS = ["kind", "record_id", "field", "reason", "raw", "content_hash", "read_at"]
+
+const rowsOf = (versions: ReadonlyArray<Version>) =>
+  versions.flatMap(({ id, hash, readAt, normalized }) =>
+    (normalized.unread ?? []).map(({ kind, path, reason, value }) => {
+      const field = path.join(".")
+      return {
+        kind,
+        record_id: id,
+        field,
+        reason: reasonText(`${field}: ${reason}`),
+        raw: stringifyJson(value),
+        // Each of its own: several parts of one version may be listed.
+        content_hash: contentHash([hash, field], 0),
+        read_at: readAt,
+      }
+    }),
+  )
+
+const anyKept = async (tx: Transaction, held: Held): Promise<boolean> => {
+  const [kept] = await tx`
+    SELECT 1 FROM sync.rejects AS r
+    WHERE r.account = ${held.account} AND r.stream = ${held.stream} AND r.kind IN ('field', 'item') LIMIT 1`
+  return kept !== undefined
+}
+
+/**
+ * Deletes the part rejects of records that the stored version does not name. One look into the index per record: compared
+ * pair by pair, a batch of thousands of rejects would take a thousand times its share.
+ */
+const dropRead = (tx: Transaction, held: Held, stored: ReadonlyArray<Version>) => {
+  const columns = ["record_id", "fields"]
+  const named = stored.map(({ id, normalized }) => ({
+    record_id: id,
+    fields: arrayLiteral((normalized.unread ?? []).map(({ path }) => path.join("."))),
+  }))
+  return tx.unsafe(
+    `DELETE FROM sync.rejects WHERE reject_id IN (
+       SELECT kept.reject_id FROM ${unnestOf(columns, 3)}
+       CROSS JOIN LATERAL (
+         SELECT r.reject_id, r.field FROM sync.rejects AS r
+         WHERE r.account = $1 AND r.stream = $2 AND ${IS_PART} AND r.record_id = s.record_id
+         OFFSET 0
+       ) AS kept
+       WHERE kept.field <> ALL (s.fields::text[]))`,
+    [held.account, held.stream, ...arraysOf(columns, named)],
+  )
+}
+
+/**
+ * Makes the part rejects of records what the versions say that are stored now; one that is kept already is only
+ * written where it differs. Answers how many parts of the versions could not be read.
+ */
+export const writePartRejects = async (
+  tx: Transaction,
+  held: Held,
+  stream: Stream,
+  stored: ReadonlyArray<Version>,
+): Promise<PartCounts> => {
+  const rows = rowsOf(stored)
+  const isKept = await anyKept(tx, held)
+  if (rows.length === 0 && !isKept) return NO_PARTS
+  if (isKept) await dropRead(tx, held, stored)
+  for (const part of cutByLength(rows))
+    await tx.unsafe(
+      `INSERT INTO sync.rejects AS r
+         (account, stream, run_id, kind, record_id, field, reason, raw, content_hash, read_at, first_seen_at)
+       SELECT $1, $2, $3::uuid, s.kind, s.record_id, s.field, s.reason, s.raw, s.content_hash,
+         s.read_at::timestamptz, s.read_at::timestamptz
+       FROM ${unnestOf(COLUMNS, 4)}
+       ON CONFLICT (account, stream, record_id, field) WHERE kind IN ('field', 'item') DO UPDATE
+       SET kind = excluded.kind, reason = excluded.reason, raw = excluded.raw, content_hash = excluded.content_hash,
+         read_at = excluded.read_at, run_id = excluded.run_id
+       WHERE (r.kind, r.reason, r.raw, r.content_hash, r.read_at)
+         IS DISTINCT FROM (excluded.kind, excluded.reason, excluded.raw, excluded.content_hash, excluded.read_at)`,
+      [held.account, held.stream, held.runId, ...arraysOf(COLUMNS, part)],
+    )
+  await followRemovals(
+    tx,
+    held,
+    stream,
+    stored.map(({ id }) => id),
+  )
+  const items = rows.filter(({ kind }) => kind === "item").length
+  return { fieldRejected: rows.length - items, itemRejected: items }
+}
+
+/** Gives the part rejects of these records the state of their rows: closed where the row is booked as removed, else open. */
+export const followRemovals = async (
+  tx: Transaction,
+  held: Held,
+  stream: Stream,
+  ids: ReadonlyArray<string>,
+): Promise<void> => {
+  if (ids.length === 0 || !(await anyKept(tx, held))) return
+  await lookUpByKey(tx)
+  await tx.unsafe(
+    `UPDATE sync.rejects AS r SET unlisted_at = t.removed_at FROM ${shapeOf(stream.table).table} AS t
+     WHERE r.account = $1 AND r.stream = $2 AND ${IS_PART} AND r.record_id = ANY ($3::text[])
+       AND t.account = r.account AND t."${stream.idColumn}" = r.record_id
+       AND r.unlisted_at IS DISTINCT FROM t.removed_at`,
+    [held.account, held.stream, arrayLiteral(ids)],
+  )
+}
+
+/**
+ * Runs an UPDATE of a record table that books rows as removed, and closes their part rejects in the same statement,
+ * however many they are. `update` answers nothing itself; its parameters begin with account and stream. Answers the number
+ * of rows.
+ */
+export const removeWithParts = async (
+  tx: Transaction,
+  stream: Stream,
+  update: string,
+  parameters: ReadonlyArray<string>,
+): Promise<number> => {
+  const [removed] = await tx.unsafe<Array<{ count: number }>>(
+    `WITH removed AS (${update} RETURNING t."${stream.idColumn}" AS id, t.removed_at), closed AS (
+       UPDATE sync.rejects AS r SET unlisted_at = removed.removed_at FROM removed
+       WHERE r.account = $1 AND r.stream = $2 AND ${IS_PART} AND r.record_id = removed.id)
+     SELECT count(*)::float8 AS count FROM removed`,
+    [...parameters],
+  )
+  return removed!.count
+}
+
+/** Deletes the part rejects of records whose rows are emptied or gone. */
+export const dropPartRejects = async (
+  tx: Transaction,
+  account: string,
+  stream: string,
+  ids: ReadonlyArray<string>,
+): Promise<void> => {
+  if (ids.length === 0) return
+  await tx`
+    DELETE FROM sync.rejects
+    WHERE account = ${account} AND stream = ${stream} AND kind IN ('field', 'item')
+      AND record_id = ANY (${arrayLiteral(ids)}::text[])`
+}

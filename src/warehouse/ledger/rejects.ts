@@ -1,0 +1,147 @@
+import { arrayLiteral, arraysOf, type Transaction, unnestOf } from "../../postgres/bulk.ts"
+import type { Held } from "./lease.ts"
+
+/**
+ * Records that could not become a row: `sync.rejects` keeps their raw text and the reason. One is open until a later
+ * version of its record becomes a row, or until the list does not show it any more.
+ */
+
+/** Characters of a reject's reason that are kept. */
+const REASON_LENGTH_MAX = 500
+
+/** A record that is not a row, and why. */
+export interface Reject {
+  /** `merchant`: the record is another merchant's; `record`, where absent: it cannot become a row. */
+  readonly kind?: "record" | "merchant"
+  readonly id: string | null
+  readonly field: string | null
+  readonly reason: string
+  readonly raw: string
+  readonly hash: string
+  readonly readAt: string
+}
+
+/** A reason that fits and that Postgres can store. */
+export const reasonText = (reason: string): string =>
+  reason.slice(0, REASON_LENGTH_MAX).replaceAll("\u0000", "\uFFFD").toWellFormed()
+
+export const rejectOf = (reject: Reject): Reject => ({ ...reject, reason: reasonText(reject.reason) })
+
+const NOT_ASCII = /[^\p{ASCII}]/u
+
+/** The same JSON, and a readable reason, in ASCII. */
+const escaped = (text: string): string =>
+  text.replace(/[^\0-\x7f]/g, unit => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
+
+/**
+ * A database of another encoding than UTF8 may refuse a character of the reject as it refused that of the record. `migrate`
+ * makes no warehouse in one, but there are older ones.
+ */
+const storable = async (tx: Transaction, rejects: ReadonlyArray<Reject>): Promise<ReadonlyArray<Reject>> => {
+  const texts = ({ field, raw, reason }: Reject) => [field ?? "", raw, reason]
+  if (!rejects.some(reject => texts(reject).some(text => NOT_ASCII.test(text)))) return rejects
+  const [server] = await tx<Array<{ encoding: string }>>`
+    SELECT current_setting('server_encoding') AS encoding`
+  if (server!.encoding === "UTF8") return rejects
+  return rejects.map(reject => ({
+    ...reject,
+    field: reject.field === null ? null : escaped(reject.field),
+    raw: escaped(reject.raw),
+    reason: escaped(reject.reason),
+  }))
+}
+
+/** Keeps rejects; one that was rejected before in the same words is the same reject. */
+export const writeRejects = async (tx: Transaction, held: Held, given: ReadonlyArray<Reject>) => {
+  if (given.length === 0) return
+  const rejects = await storable(tx, given)
+  const columns = ["kind", "record_id", "field", "reason", "raw", "content_hash", "read_at"]
+  const rows = rejects.map(({ kind = "record", id, field, reason, raw, hash, readAt }) => ({
+    kind,
+    record_id: id,
+    field,
+    reason,
+    raw,
+    content_hash: hash,
+    read_at: readAt,
+  }))
+  await tx.unsafe(
+    `INSERT INTO sync.rejects AS r
+       (account, stream, run_id, kind, record_id, field, reason, raw, content_hash, read_at, first_seen_at)
+     SELECT DISTINCT ON (s.content_hash) $1, $2, $3::uuid, s.kind, s.record_id, s.field, s.reason, s.raw, s.content_hash,
+       s.read_at::timestamptz, min(s.read_at::timestamptz) OVER (PARTITION BY s.content_hash)
+     FROM ${unnestOf(columns, 4)}
+     ORDER BY s.content_hash, s.read_at::timestamptz DESC, s.ordinal
+     ON CONFLICT (account, stream, content_hash) WHERE kind IN ('record', 'merchant') DO UPDATE
+     SET kind = excluded.kind, read_at = greatest(r.read_at, excluded.read_at), reason = excluded.reason, field = excluded.field,
+       run_id = excluded.run_id, unlisted_at = NULL`,
+    [held.account, held.stream, held.runId, ...arraysOf(columns, rows)],
+  )
+  // Of what has no id no other version can be told, and an answer may hold a hundred thousand of them.
+  const named = rows.filter(row => row.record_id !== null)
+  if (named.length === 0) return
+  // What a newer version of the same record is rejected for is all that is left to be mended,
+  // and the two may have come together.
+  await tx.unsafe(
+    `DELETE FROM sync.rejects AS r USING ${unnestOf(columns, 3)}
+     WHERE r.account = $1 AND r.stream = $2 AND r.kind IN ('record', 'merchant')
+       AND r.record_id = s.record_id AND r.content_hash <> s.content_hash
+       AND r.read_at < s.read_at::timestamptz`,
+    [held.account, held.stream, ...arraysOf(columns, named)],
+  )
+}
+
+/**
+ * A later version that is a row answers an earlier one that could not become one; one of the same moment only
+ * if that is not among the rejects of this batch, such as its like on the same page.
+ */
+export const clearRejects = async (
+  tx: Transaction,
+  held: Held,
+  fine: ReadonlyArray<{ id: string; readAt: string }>,
+  bad: ReadonlySet<string>,
+) => {
+  const columns = ["id", "read_at"]
+  const rows = fine.map(({ id, readAt }) => ({ id, read_at: readAt }))
+  await tx.unsafe(
+    `DELETE FROM sync.rejects AS r USING ${unnestOf(columns, 4)}
+     WHERE r.account = $1 AND r.stream = $2 AND r.record_id = s.id AND r.kind IN ('record', 'merchant')
+       AND (r.read_at < s.read_at::timestamptz
+         OR (r.read_at = s.read_at::timestamptz AND r.content_hash <> ALL ($3::text[])))`,
+    [held.account, held.stream, arrayLiteral([...bad]), ...arraysOf(columns, rows)],
+  )
+}
+
+/**
+ * Closes the rejects that a complete pass over a verified list did not show again. Which they are is told by the run
+ * that read them last: one of the pass, or one that began later. Its times are Postgres' own; when a reject was read
+ * is told by the clock of a host. One that is shown again later is open again.
+ */
+export const closeUnlisted = async (tx: Transaction, held: Held, passId: string): Promise<void> => {
+  await tx`
+    UPDATE sync.rejects AS r SET unlisted_at = clock_timestamp()
+    WHERE r.account = ${held.account} AND r.stream = ${held.stream} AND r.unlisted_at IS NULL
+      AND r.kind IN ('record', 'merchant') AND NOT EXISTS (
+        SELECT FROM sync.stream_runs AS s
+        WHERE s.run_id = r.run_id AND s.account = r.account AND s.stream = r.stream
+          AND (s.pass_id = ${passId}::uuid OR s.started_at >= (
+            SELECT min(p.started_at) FROM sync.stream_runs AS p
+            WHERE p.account = r.account AND p.stream = r.stream AND p.pass_id = ${passId}::uuid)))`
+}
+
+/** How many records of a stream still wait to become a row. */
+export const countOpen = async (tx: Transaction, held: Held): Promise<number> => {
+  const [open] = await tx<Array<{ count: number }>>`
+    SELECT count(*)::int FROM sync.rejects
+    WHERE account = ${held.account} AND stream = ${held.stream} AND unlisted_at IS NULL AND kind <> 'field'`
+  return open?.count ?? 0
+}
+
+/** How many of them have no id: nobody can tell which records they are. */
+export const countNameless = async (tx: Transaction, held: Held): Promise<number> => {
+  const [open] = await tx<Array<{ count: number }>>`
+    SELECT count(*)::int FROM sync.rejects
+    WHERE account = ${held.account} AND stream = ${held.stream} AND record_id IS NULL AND unlisted_at IS NULL
+      AND kind = 'record'`
+  return open?.count ?? 0
+}

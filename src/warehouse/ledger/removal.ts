@@ -1,0 +1,138 @@
+import type { Effect } from "effect"
+import type postgres from "postgres"
+import type { WarehouseError } from "../../core/errors.ts"
+import type { Stream } from "../../core/stream.ts"
+import { arrayLiteral, shapeOf, type Transaction } from "../../postgres/bulk.ts"
+import { reading } from "../../postgres/connect.ts"
+import type { Held } from "./lease.ts"
+import { notShown } from "./missing.ts"
+import { removeWithParts } from "./partRejects.ts"
+
+/** What the end of a complete pass books as removed. */
+
+/** Complete full passes over a list that stood still which must not have shown a record, before it counts as removed. */
+const STILL_PASSES = 3
+
+/** A pass that came to its end. `gone` and `there` are what by-id endpoints said about records it did not show. */
+export interface Ended {
+  readonly passId: string
+  /** Whether it may prove anything about what it was not shown: the list is verified, and was read to its proven end. */
+  readonly provesRemoval: boolean
+  /** What showed that the list moved while it was read; null where it stood still. */
+  readonly movement?: string | null
+  /** Whether not being shown counts as one pass towards a removal: not where a by-id endpoint is there to tell. */
+  readonly isCounting?: boolean
+  /** Records that a by-id endpoint was asked about. */
+  readonly asked?: ReadonlyArray<string>
+  readonly gone?: ReadonlyArray<string>
+  readonly there?: ReadonlyArray<string>
+  /** Length of the list as it was stated last; absent where it was not. */
+  readonly stated?: number | null | undefined
+  /** Different records that the pages of the whole pass held. */
+  readonly listed?: number
+}
+
+/** Why nothing was booked as removed although something is missing. */
+export const namelessNote = (nameless: number): string =>
+  `${nameless} listed records have no id that can be read, and may be the very ones that seem to be missing:` +
+  " nothing was booked as removed but what its by-id endpoint calls gone."
+
+/** Books what by-id endpoints call gone. */
+export const bookGone = (
+  tx: Transaction,
+  held: Held,
+  stream: Stream,
+  { gone = [] }: Ended,
+): Promise<number> =>
+  removeWithParts(
+    tx,
+    stream,
+    `UPDATE ${shapeOf(stream.table).table} AS t SET removed_at = clock_timestamp()
+     WHERE t.account = $1 AND t.removed_at IS NULL AND t."${stream.idColumn}" = ANY ($3::text[])`,
+    [held.account, held.stream, arrayLiteral(gone)],
+  )
+
+const counts = ({ movement = null, isCounting = true }: Ended): boolean => movement === null && isCounting
+
+/** Condition on `t`: not shown by the pass at $2, and not among the ids at $3, which exist all the same. */
+const isMissing = (stream: Stream) => `${notShown(stream)} AND t."${stream.idColumn}" <> ALL ($3::text[])`
+
+/** Whether the pass would be the last that is needed to book a record as removed. */
+export const isDue = (
+  sql: postgres.Sql,
+  held: Held,
+  stream: Stream,
+  ended: Ended,
+): Effect.Effect<boolean, WarehouseError> =>
+  reading(async () => {
+    if (!counts(ended)) return false
+    const rows = await sql.unsafe(
+      `SELECT FROM sync.missing_keys AS m
+       JOIN ${shapeOf(stream.table).table} AS t ON t.account = $1 AND t."${stream.idColumn}" = m.record_id
+       WHERE m.account = $1 AND m.stream = $4 AND m.still_passes >= ${STILL_PASSES - 1} AND ${isMissing(stream)}
+       LIMIT 1`,
+      [held.account, ended.passId, arrayLiteral(ended.there ?? []), held.stream],
+    )
+    return rows.length > 0
+  })
+
+/**
+ * Keeps the records that a complete pass was not shown, with one pass more against those that it counts against, and books
+ * as removed those that enough passes were not shown. A pass that does not count leaves the earlier ones standing.
+ */
+export const bookMissing = async (
+  tx: Transaction,
+  held: Held,
+  stream: Stream,
+  ended: Ended,
+): Promise<number> => {
+  const { table } = shapeOf(stream.table)
+  const id = `t."${stream.idColumn}"`
+  const scope = [held.account, ended.passId, arrayLiteral(ended.there ?? []), held.stream]
+  await tx.unsafe(
+    `DELETE FROM sync.missing_keys AS m
+     WHERE m.account = $1 AND m.stream = $4 AND NOT EXISTS (
+       SELECT FROM ${table} AS t WHERE ${isMissing(stream)} AND ${id} = m.record_id)`,
+    scope,
+  )
+  await tx.unsafe(
+    `INSERT INTO sync.missing_keys AS m (account, stream, record_id, still_passes, asked_at)
+     SELECT $1, $4, ${id}, $5::boolean::int, CASE WHEN ${id} = ANY ($6::text[]) THEN clock_timestamp() END
+     FROM ${table} AS t WHERE ${isMissing(stream)}
+     ON CONFLICT (account, stream, record_id) DO UPDATE
+     SET still_passes = m.still_passes + excluded.still_passes, asked_at = coalesce(excluded.asked_at, m.asked_at)
+     WHERE excluded.still_passes > 0 OR excluded.asked_at IS NOT NULL`,
+    [...scope, counts(ended), arrayLiteral(ended.asked ?? [])],
+  )
+  const removed = await removeWithParts(
+    tx,
+    stream,
+    `UPDATE ${table} AS t SET removed_at = clock_timestamp() FROM sync.missing_keys AS m
+     WHERE t.account = $1 AND t.removed_at IS NULL AND m.account = $1 AND m.stream = $2 AND m.record_id = ${id}
+       AND m.still_passes >= ${STILL_PASSES}`,
+    [held.account, held.stream],
+  )
+  await tx`
+    DELETE FROM sync.missing_keys
+    WHERE account = ${held.account} AND stream = ${held.stream} AND still_passes >= ${STILL_PASSES}`
+  return removed
+}
+
+/** A record that is read is listed, or exists: no pass counts against it any more. */
+export const forgetMissing = async (
+  tx: Transaction,
+  held: Held,
+  ids: ReadonlyArray<string>,
+): Promise<void> => {
+  await tx`
+    DELETE FROM sync.missing_keys
+    WHERE account = ${held.account} AND stream = ${held.stream} AND record_id = ANY (${arrayLiteral(ids)}::text[])`
+}
+
+/** How many records are not listed, and not proven to be removed either. */
+export const countUnconfirmed = async (tx: Transaction, held: Held): Promise<number> => {
+  const [counted] = await tx<Array<{ count: number }>>`
+    SELECT count(*)::float8 AS count FROM sync.missing_keys
+    WHERE account = ${held.account} AND stream = ${held.stream}`
+  return counted?.count ?? 0
+}

@@ -1,0 +1,269 @@
+import { Effect } from "effect"
+import type postgres from "postgres"
+import type { PassFields } from "../../core/documentedFields.ts"
+import type { LeaseError, WarehouseError } from "../../core/errors.ts"
+import type { Stream } from "../../core/stream.ts"
+import { shapeOf, type Transaction } from "../../postgres/bulk.ts"
+import { attempt, reading, retryTransient, retryUntilInterrupted } from "../../postgres/connect.ts"
+import { fenced, type Held } from "./lease.ts"
+import { closeUnlisted, countNameless, countOpen } from "./rejects.ts"
+import { bookGone, bookMissing, countUnconfirmed, type Ended, namelessNote } from "./removal.ts"
+
+/** What was run and how it ended: `sync.runs`, `sync.stream_runs`, and the passes that `sync.checkpoints` keeps open. */
+
+/** What a stream's run is: a pass over a list, or over what is new in it, look-ups, or work on what is stored, which asks the API nothing. */
+export type Mode = "full" | "incremental" | "lookup" | "replay" | "rebuild"
+
+export type Status = "running" | "complete" | "complete_with_rejects" | "failed" | "interrupted" | "dead"
+
+/** Older than this, an unfinished pass is not gone on with: its first pages say too little about now. */
+const PASS_AGE_MAX = "24 hours"
+
+/** Books a run as started. */
+export const startRun = (
+  sql: postgres.Sql,
+  run: { runId: string; host: string; processId: number; version: string },
+): Effect.Effect<void, WarehouseError> =>
+  retryTransient(
+    attempt(async () => {
+      await sql`
+        INSERT INTO sync.runs (run_id, started_at, status, host, process_id, version)
+        VALUES (${run.runId}, clock_timestamp(), 'running', ${run.host}, ${run.processId}, ${run.version})
+        ON CONFLICT DO NOTHING`
+      await buryRuns(sql, run.runId)
+    }),
+  )
+
+/**
+ * Keeps a run that waits for an account, and may hold no lease meanwhile, from being booked as dead for so many seconds
+ * more; a run that was booked so is running again.
+ */
+export const keepWaiting = (
+  sql: postgres.Sql,
+  runId: string,
+  seconds: number,
+): Effect.Effect<void, WarehouseError> =>
+  attempt(async () => {
+    await sql`
+      UPDATE sync.runs
+      SET waits_until = clock_timestamp() + make_interval(secs => ${seconds}), status = 'running', finished_at = NULL
+      WHERE run_id = ${runId} AND status IN ('running', 'dead')`
+  })
+
+/**
+ * Books as dead the runs that nobody is at work on any more: killed before their first stream was begun, or after
+ * their last was done; or whose streams were taken over, and booked, by several at once.
+ */
+const buryRuns = async (sql: postgres.Sql, ownRunId: string): Promise<void> => {
+  await sql`
+    UPDATE sync.runs AS r SET status = 'dead', finished_at = clock_timestamp()
+    WHERE status = 'running' AND run_id <> ${ownRunId} AND coalesce(waits_until < clock_timestamp(), true)
+      AND NOT EXISTS (SELECT FROM sync.leases AS l WHERE l.run_id = r.run_id AND l.expires_at > clock_timestamp())
+      AND NOT EXISTS (SELECT FROM sync.stream_runs AS s WHERE s.run_id = r.run_id AND s.status = 'running')`
+}
+
+export const finishRun = (
+  sql: postgres.Sql,
+  runId: string,
+  status: Status,
+): Effect.Effect<void, WarehouseError> =>
+  retryTransient(
+    attempt(async () => {
+      await sql`UPDATE sync.runs SET status = ${status}, finished_at = clock_timestamp() WHERE run_id = ${runId}`
+      await buryRuns(sql, runId)
+    }),
+  )
+
+/** Books a stream's run as started, and as dead those that left it `running` without a lease, if it is ours now. */
+export const startStream = (sql: postgres.Sql, held: Held, mode: Mode): Effect.Effect<void, WarehouseError> =>
+  retryUntilInterrupted(
+    attempt(() =>
+      sql.begin(async tx => {
+        const dead = await tx<Array<{ run_id: string }>>`
+        UPDATE sync.stream_runs AS s SET status = 'dead', finished_at = clock_timestamp(),
+          error = 'The process ended without a word; what it had committed stays.'
+        FROM sync.leases AS l
+        WHERE l.account = ${held.account} AND l.stream = ${held.stream} AND l.fence = ${held.fence}
+          AND s.account = l.account AND s.stream = l.stream AND s.status = 'running' AND s.run_id <> l.run_id
+        RETURNING s.run_id`
+        for (const { run_id } of dead) {
+          await tx`
+          UPDATE sync.runs SET status = 'dead', finished_at = clock_timestamp()
+          WHERE run_id = ${run_id} AND status = 'running' AND NOT EXISTS (
+            SELECT FROM sync.stream_runs AS s WHERE s.run_id = ${run_id} AND s.status = 'running')`
+        }
+        await tx`
+        INSERT INTO sync.stream_runs (run_id, account, stream, mode, status, started_at)
+        VALUES (${held.runId}, ${held.account}, ${held.stream}, ${mode}, 'running', clock_timestamp())
+        ON CONFLICT DO NOTHING`
+      }),
+    ),
+  ).pipe(Effect.asVoid)
+
+/** A pass over a list. `position` is where it goes on, as the reader of pages left it; null at its beginning. */
+export interface Pass {
+  readonly passId: string
+  readonly position: unknown
+  /** All of the list is read and loaded: the run before ended just before it could close the pass. */
+  readonly isRead: boolean
+  /** What its earlier runs read of the documented fields; null at its beginning. */
+  readonly fields: PassFields | null
+  /** Length of the list as its earlier runs were told it; null where they were told none. */
+  readonly stated: number | null
+  /** Records that its earlier runs were shown and that leave no key: without an id, or called gone by their by-id endpoint. */
+  readonly unkeyed: number
+}
+
+/**
+ * Opens a pass: goes on with one that was broken off, unless it may not or is too old, or begins anew; then the keys
+ * that the other had seen are dropped.
+ */
+export const openPass = (
+  sql: postgres.Sql,
+  held: Held,
+  options: { newPassId: string; canResume: boolean },
+): Effect.Effect<Pass, LeaseError | WarehouseError> =>
+  fenced(sql, held, async tx => {
+    const [open] = await tx<Array<Pass>>`
+      SELECT pass_id AS "passId", position, coalesce(position = 'null' AND seen_keys > 0, false) AS "isRead",
+        fields, stated::float8, unkeyed::float8
+      FROM sync.checkpoints
+      WHERE account = ${held.account} AND stream = ${held.stream} AND ${options.canResume}
+        AND started_at > clock_timestamp() - ${PASS_AGE_MAX}::interval`
+    const begun = { position: null, isRead: false, fields: null, stated: null, unkeyed: 0 }
+    const pass = open ?? { passId: options.newPassId, ...begun }
+    if (open === undefined) {
+      await dropKeys(tx, held)
+      await tx`
+        INSERT INTO sync.checkpoints (account, stream, pass_id, started_at, updated_at)
+        VALUES (${held.account}, ${held.stream}, ${pass.passId}, clock_timestamp(), clock_timestamp())
+        ON CONFLICT (account, stream) DO UPDATE
+        SET pass_id = excluded.pass_id, started_at = excluded.started_at, position = NULL, seen_keys = 0,
+          stated = NULL, unkeyed = 0, fields = NULL,
+          updated_at = excluded.updated_at`
+    }
+    await tx`
+      UPDATE sync.stream_runs SET pass_id = ${pass.passId}
+      WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
+    return pass
+  })
+
+/** Rows of the account that are not booked as removed; whether there is any is all that a caller may ask. */
+export const hasRows = (
+  sql: postgres.Sql,
+  account: string,
+  stream: Stream,
+): Effect.Effect<boolean, WarehouseError> =>
+  reading(async () => {
+    const rows = await sql.unsafe(
+      `SELECT 1 FROM ${shapeOf(stream.table).table} WHERE account = $1 AND removed_at IS NULL LIMIT 1`,
+      [account],
+    )
+    return rows.length > 0
+  })
+
+/** What a complete pass proved about records that it was not shown. */
+export interface Closing {
+  readonly removed: number
+  /** Records that are not listed, and whose removal is not proven. */
+  readonly unconfirmed: number
+  /** Records of the stream that still could not become a row. */
+  readonly openRejects: number
+  readonly note: string | null
+}
+
+/**
+ * Closes a complete pass. A record that is `gone` is booked as removed at once; one that the pass was not shown, once
+ * enough passes over a list that stood still were not shown it: but none that is `there`, nor any while records are
+ * listed whose id cannot be read. A pass whose seen keys were lost, or that read an unverified list, proves nothing, and
+ * leaves what earlier passes proved.
+ */
+export const closePass = (
+  sql: postgres.Sql,
+  held: Held,
+  stream: Stream,
+  pass: Ended,
+): Effect.Effect<Closing, LeaseError | WarehouseError> =>
+  fenced(sql, held, async tx => {
+    const [booked] = await tx<Array<{ seen: number; isWhole: boolean }>>`
+      SELECT seen_keys::float8 AS seen,
+        seen_keys = (SELECT count(*) FROM sync.seen_keys WHERE pass_id = ${pass.passId}) AS "isWhole"
+      FROM sync.checkpoints WHERE account = ${held.account} AND stream = ${held.stream} AND pass_id = ${pass.passId}`
+    if (pass.provesRemoval) await closeUnlisted(tx, held, pass.passId)
+    const isProof = pass.provesRemoval && booked?.isWhole === true
+    // What is open after that was listed.
+    const nameless = isProof ? await countNameless(tx, held) : 0
+    const gone = isProof ? await bookGone(tx, held, stream, pass) : 0
+    const counted = isProof && nameless === 0 ? pass : { ...pass, isCounting: false }
+    const missing = booked?.isWhole === true ? await bookMissing(tx, held, stream, counted) : 0
+    const removed = gone + missing
+    const unconfirmed = await countUnconfirmed(tx, held)
+    // Here, and not at the end of the run, which it may not live to see.
+    await tx`
+      UPDATE sync.stream_runs
+      SET removed = removed + ${removed}, unconfirmed = ${unconfirmed}, movement = ${pass.movement ?? null},
+        stated = ${pass.stated ?? null}::bigint, listed = ${pass.listed ?? null}::bigint
+      WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
+    await tx`DELETE FROM sync.seen_keys WHERE pass_id = ${pass.passId}`
+    await tx`
+      DELETE FROM sync.checkpoints
+      WHERE account = ${held.account} AND stream = ${held.stream} AND pass_id = ${pass.passId}`
+    return {
+      removed,
+      unconfirmed,
+      openRejects: await countOpen(tx, held),
+      note: isProof
+        ? nameless > 0 && unconfirmed > 0
+          ? namelessNote(nameless)
+          : null
+        : pass.provesRemoval
+          ? "The keys this pass had seen were lost with a crash of Postgres: it proves no removal."
+          : "The list is not verified: this pass proves no removal.",
+    }
+  })
+
+/** Forgets an unfinished pass, whose checkpoint a later run must not go on from. */
+export const abandonPass = (
+  sql: postgres.Sql,
+  held: Held,
+): Effect.Effect<void, LeaseError | WarehouseError> =>
+  fenced(sql, held, async tx => {
+    await dropKeys(tx, held)
+    await tx`DELETE FROM sync.checkpoints WHERE account = ${held.account} AND stream = ${held.stream}`
+  })
+
+/** Forgets the keys that the stream's unfinished pass has seen. */
+const dropKeys = async (tx: Transaction, held: Held): Promise<void> => {
+  await tx`
+    DELETE FROM sync.seen_keys WHERE pass_id IN (
+      SELECT pass_id FROM sync.checkpoints WHERE account = ${held.account} AND stream = ${held.stream})`
+}
+
+/** How a stream's run ended. */
+export interface StreamEnd {
+  readonly status: Status
+  readonly removed: number
+  readonly leftOver: number
+  readonly requests: number
+  readonly retries: number
+  readonly error: string | null
+  readonly note: string | null
+}
+
+export const finishStream = (
+  sql: postgres.Sql,
+  held: Held,
+  end: StreamEnd,
+): Effect.Effect<void, WarehouseError> =>
+  retryTransient(
+    attempt(async () => {
+      await sql`
+      UPDATE sync.stream_runs
+      SET status = ${end.status}, finished_at = clock_timestamp(), removed = greatest(removed, ${end.removed}),
+        left_over = ${end.leftOver}, unconfirmed = (
+          SELECT count(*) FROM sync.missing_keys WHERE account = ${held.account} AND stream = ${held.stream}),
+        requests = ${end.requests}, retries = ${end.retries},
+        error = ${end.error}, note = ${end.note}
+      WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream} AND status = 'running'`
+    }),
+  )

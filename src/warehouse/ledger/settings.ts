@@ -1,0 +1,28 @@
+import type { Effect } from "effect"
+import type postgres from "postgres"
+import type { WarehouseError } from "../../core/errors.ts"
+import type { Limits } from "../../core/verdict.ts"
+import { attempt, retryTransient } from "../../postgres/connect.ts"
+
+/** What views need to know of the configuration: `warehouse.account_settings`. */
+
+/** Stores the limits of freshness of these accounts; answers the accounts whose limits changed. */
+export const storeLimits = (
+  sql: postgres.Sql,
+  accounts: ReadonlyArray<string>,
+  { maxAgeSeconds, fullMaxAgeSeconds }: Limits,
+): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
+  retryTransient(
+    attempt(async () => {
+      const changed = await sql<Array<{ account: string }>>`
+        INSERT INTO warehouse.account_settings AS s (account, max_age_seconds, full_max_age_seconds)
+        SELECT account, ${maxAgeSeconds}, ${fullMaxAgeSeconds}
+        FROM unnest(string_to_array(${accounts.join(",")}, ',')) AS account
+        ON CONFLICT (account) DO UPDATE
+        SET max_age_seconds = excluded.max_age_seconds, full_max_age_seconds = excluded.full_max_age_seconds
+        WHERE (s.max_age_seconds, s.full_max_age_seconds)
+          IS DISTINCT FROM (excluded.max_age_seconds, excluded.full_max_age_seconds)
+        RETURNING account`
+      return changed.map(({ account }) => account)
+    }),
+  )

@@ -1,0 +1,67 @@
+import type { Stream } from "../../core/stream.ts"
+import type { Version } from "./prepare.ts"
+
+/** Characters of records that one statement carries: a text of V8's ends at 2^29, and Postgres reads a statement whole. */
+export const STATEMENT_CHARS_MAX = 2 ** 21
+
+/** Cuts a list where the next item would make a piece too long; one that is too long by itself stays alone. */
+export const cutByLength = <A extends { readonly raw: string }>(
+  items: ReadonlyArray<A>,
+  max: number = STATEMENT_CHARS_MAX,
+): ReadonlyArray<ReadonlyArray<A>> => {
+  const pieces: Array<Array<A>> = []
+  let length = Number.POSITIVE_INFINITY
+  for (const item of items) {
+    length += item.raw.length
+    if (length > max) {
+      pieces.push([])
+      length = item.raw.length
+    }
+    pieces.at(-1)!.push(item)
+  }
+  return pieces
+}
+
+/** In the order in which versions of one record were read; of one moment, as Postgres compares them. */
+const byReading = (one: Version, other: Version): number => {
+  if (one.readAt !== other.readAt) return one.readAt < other.readAt ? -1 : 1
+  return one.hash < other.hash ? -1 : one.hash > other.hash ? 1 : 0
+}
+
+/** The first version of each record, then the second of those that have one, and so on. */
+const rounds = (versions: ReadonlyArray<Version>): ReadonlyArray<ReadonlyArray<Version>> => {
+  const found: Array<Array<Version>> = []
+  const counts = new Map<string, number>()
+  for (const version of [...versions].sort(byReading)) {
+    const round = counts.get(version.id) ?? 0
+    counts.set(version.id, round + 1)
+    found[round] ??= []
+    found[round].push(version)
+  }
+  return found
+}
+
+/** Records of which some versions carry a time of change and others do not: their versions cannot be sorted. */
+const mixedIds = (versions: ReadonlyArray<Version>): ReadonlySet<string> => {
+  const isTimed = ({ normalized }: Version) => normalized.sourceUpdatedAt !== null
+  const timed = new Set(versions.filter(isTimed).map(({ id }) => id))
+  if (timed.size === 0) return timed
+  return new Set(versions.filter(version => !isTimed(version) && timed.has(version.id)).map(({ id }) => id))
+}
+
+/**
+ * What of a batch is written together. Versions of one record are written one after the other, in the order of reading,
+ * where they cannot be sorted, and where each change is recorded: how pages fell into batches must decide neither which
+ * version stays, nor whether the state between two others was ever seen.
+ */
+export const partsOf = (
+  stream: Stream,
+  versions: ReadonlyArray<Version>,
+): ReadonlyArray<ReadonlyArray<Version>> => {
+  const recordsChanges = stream.histories.some(({ kind }) => kind === "change")
+  if (recordsChanges) return rounds(versions).flatMap(round => cutByLength(round))
+  const mixed = mixedIds(versions)
+  const sortable = versions.filter(({ id }) => !mixed.has(id))
+  const others = versions.filter(({ id }) => mixed.has(id))
+  return [sortable, ...rounds(others)].flatMap(part => cutByLength(part))
+}

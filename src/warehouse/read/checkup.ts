@@ -1,0 +1,137 @@
+import { access, constants, stat, statfs } from "node:fs/promises"
+import { Effect } from "effect"
+import type postgres from "postgres"
+import type { WarehouseError } from "../../core/errors.ts"
+import { reading } from "../../postgres/connect.ts"
+import { interferences } from "../../postgres/interference.ts"
+import { excessOfReader, READER_ROLE } from "../schema/grants.ts"
+import { schemasOpenToOthers } from "../schema/schemaRights.ts"
+
+/** Looks at a Postgres and changes nothing: what it is, what this login may do there, and what is in the warehouse. */
+
+export interface DatabaseFacts {
+  readonly version: string
+  /** 180004 for 18.4. */
+  readonly versionNumber: number
+  readonly encoding: string
+  readonly login: string
+  readonly isSuperuser: boolean
+  /** May make schemas in this database, which the first migration does. */
+  readonly mayCreate: boolean
+  readonly mayCreateRoles: boolean
+  /** Nothing can be written: a standby, or a database that is read-only by default. */
+  readonly isReadOnly: boolean
+  /** The role that owns the warehouse, and whether this login may act as it; null where there is none yet. */
+  readonly owner: string | null
+  readonly mayOwn: boolean
+  readonly hasReaderRole: boolean
+  /** What survives a power cut: on, unless somebody chose speed. */
+  readonly fsync: string
+  readonly fullPageWrites: string
+  /** The server's clock, and this machine's before and after it was read. */
+  readonly now: Date
+  readonly askedAt: Date
+  readonly answeredAt: Date
+}
+
+/** Oldest Postgres that is promised, as `server_version_num` has it. */
+export const OLDEST_VERSION = 140_000
+
+export const databaseFacts = (sql: postgres.Sql): Effect.Effect<DatabaseFacts, WarehouseError> =>
+  reading(async () => {
+    const askedAt = new Date()
+    const [clock] = await sql<Array<{ now: string }>>`SELECT clock_timestamp() AS now`
+    const answeredAt = new Date()
+    const [row] = await sql<Array<Record<string, string | null>>>`
+      SELECT current_setting('server_version') AS version, current_setting('server_version_num') AS version_number,
+        pg_encoding_to_char(d.encoding) AS encoding, current_user AS login, r.rolsuper::text AS is_superuser,
+        has_database_privilege(d.oid, 'CREATE')::text AS may_create,
+        (r.rolsuper OR r.rolcreaterole)::text AS may_create_roles,
+        (pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean)::text AS is_read_only,
+        (SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = 'sync') AS owner,
+        (SELECT pg_has_role(nspowner, 'MEMBER') FROM pg_namespace WHERE nspname = 'sync')::text AS may_own,
+        (to_regrole(${READER_ROLE}) IS NOT NULL)::text AS has_reader_role,
+        current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full_page_writes
+      FROM pg_database d, pg_roles r
+      WHERE d.datname = current_database() AND r.rolname = current_user`
+    const isTrue = (name: string) => row![name] === "true"
+    return {
+      version: row!.version!,
+      versionNumber: Number(row!.version_number),
+      encoding: row!.encoding!,
+      login: row!.login!,
+      isSuperuser: isTrue("is_superuser"),
+      mayCreate: isTrue("may_create"),
+      mayCreateRoles: isTrue("may_create_roles"),
+      isReadOnly: isTrue("is_read_only"),
+      owner: row!.owner ?? null,
+      mayOwn: isTrue("may_own"),
+      hasReaderRole: isTrue("has_reader_role"),
+      fsync: row!.fsync!,
+      fullPageWrites: row!.full_page_writes!,
+      now: new Date(clock!.now),
+      askedAt,
+      answeredAt,
+    }
+  })
+
+/** Lists who else may create in our schemas or in those of this login's path, each with the command that ends it. */
+export const openSchemas = (sql: postgres.Sql): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
+  reading(() => sql.begin("read only", schemasOpenToOthers) as Promise<ReadonlyArray<string>>)
+
+/** Lists the triggers, rules and policies that decide what our tables store, each with the command that removes it. */
+export const foreignDeciders = (sql: postgres.Sql): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
+  reading(
+    () =>
+      sql.begin("read only", async tx =>
+        (await interferences(tx)).map(
+          ({ name, remedy }) => `${name} can keep rows out or change them: ${remedy}`,
+        ),
+      ) as Promise<ReadonlyArray<string>>,
+  )
+
+/** What the reader's role can read of the tables themselves, which nobody needs to see analytics. */
+export const readableByRole = (sql: postgres.Sql): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
+  reading(() => excessOfReader(sql))
+
+/**
+ * What `analytics` takes each event for: +1, −1, 0, or null where it does not know, in the order asked. The rule is that
+ * of the view `settlement_transaction`.
+ */
+export const directionsOf = (
+  sql: postgres.Sql,
+  events: ReadonlyArray<{ readonly type: string; readonly name: string | null }>,
+): Effect.Effect<ReadonlyArray<-1 | 0 | 1 | null>, WarehouseError> =>
+  reading(async () => {
+    const rows = await sql<Array<{ direction: string | null }>>`
+      SELECT coalesce(
+        exact.direction,
+        CASE WHEN upper(e.name) LIKE ANY ('{%FAIL%,%CANCEL%,%EXPIR%}') THEN 0 END,
+        wide.direction,
+        CASE WHEN upper(e.type) LIKE ANY ('{%FAIL%,%CANCEL%,%EXPIR%}') THEN 0 END
+      )::text AS direction
+      FROM jsonb_array_elements(${JSON.stringify(events)}::text::jsonb) WITH ORDINALITY AS sent (event, ordinal)
+      CROSS JOIN LATERAL (SELECT event ->> 'type' AS type, event ->> 'name' AS name) AS e
+      LEFT JOIN warehouse.event_directions exact ON exact.event_type = e.type AND exact.event_name = e.name
+      LEFT JOIN warehouse.event_directions wide ON wide.event_type = e.type AND wide.event_name = '*'
+      ORDER BY sent.ordinal`
+    return rows.map(({ direction }) => (direction === null ? null : (Number(direction) as -1 | 0 | 1)))
+  })
+
+export interface DirectoryFacts {
+  readonly isWritable: boolean
+  readonly freeBytes: number
+  /** The account that owns the files, which is the one that the server runs as. */
+  readonly ownerId: number
+}
+
+/** The place of the embedded server's files. `home` is written by this process, `data` by the server. */
+export const directoryFacts = (home: string, data: string): Effect.Effect<DirectoryFacts | undefined> =>
+  Effect.tryPromise(async () => {
+    const isWritable = await access(home, constants.W_OK).then(
+      () => true,
+      () => false,
+    )
+    const { bavail, bsize } = await statfs(data)
+    return { isWritable, freeBytes: bavail * bsize, ownerId: (await stat(data)).uid }
+  }).pipe(Effect.orElseSucceed(() => undefined))

@@ -1,0 +1,181 @@
+import { Duration, Effect, Either, Redacted } from "effect"
+import type postgres from "postgres"
+import { ConfigurationError, WarehouseError } from "../../core/errors.ts"
+import { parseAddress } from "../../postgres/address.ts"
+import { silent, sqlState, warehouseError } from "../../postgres/connect.ts"
+import { openDriver } from "../../postgres/driver.ts"
+import { chooser, connectBoundSeconds } from "../../postgres/route.ts"
+import { boundedDialer, makeDial } from "../../postgres/socket.ts"
+import { readTlsFiles } from "../../postgres/tls.ts"
+import { EXCESS_RIGHTS } from "./readerRights.ts"
+
+/** The reader's login: what `query` and `report` ask `analytics` with. */
+
+const CONNECT_TIMEOUT_SECONDS = 15
+const CLOSE_TIMEOUT_SECONDS = 2
+/** Its connection, one made anew after a loss, which the session then refuses, and a request to cancel. */
+const CONNECT_ATTEMPTS_MAX = 3
+
+/**
+ * The same text on every server: days are UTC, and a view needs no schema in front. `pg_temp` is named because an unnamed
+ * one comes first: a temporary table, left in a session that a proxy shares, would be read instead of a view.
+ */
+const SESSION = {
+  search_path: "analytics, pg_temp",
+  TimeZone: "UTC",
+  DateStyle: "ISO, MDY",
+  IntervalStyle: "postgres",
+  bytea_output: "hex",
+}
+
+/** Types that the driver would make a number, a boolean or a date of. */
+const PARSED_TYPES = [16, 21, 23, 26, 114, 700, 701, 1082, 1083, 1114, 1184, 3802]
+
+interface Opened {
+  readonly sql: postgres.Sql
+  /** Longest time until it connects or fails, in seconds. */
+  readonly boundSeconds: number
+  readonly close: () => Promise<void>
+}
+
+export interface ReaderSession {
+  /** What Postgres shows it as, after the program's name. */
+  readonly name: string
+  /** How long one statement may take. */
+  readonly milliseconds: number
+}
+
+/**
+ * Runs SQL on a connection of its own, as a login that may read `analytics` and nothing else; refuses to run it
+ * as any other, naming the right that is too much. Every statement sees the same snapshot, and every value comes
+ * back as the text that Postgres prints.
+ *
+ * The wall is the login. Around it: the rights are looked up in the transaction that then runs the statements,
+ * which is read-only and, a snapshot being taken, cannot be made anything else; it is never committed. Fails where
+ * `use` was not all in it, because the connection was lost: the driver would go on with another.
+ */
+export const asReader = <A, E>(
+  readerUrl: Redacted.Redacted,
+  session: ReaderSession,
+  use: (sql: postgres.Sql) => Effect.Effect<A, E>,
+): Effect.Effect<A, E | ConfigurationError | WarehouseError> =>
+  Effect.acquireUseRelease(
+    open(readerUrl, session),
+    ({ sql, boundSeconds }) =>
+      Effect.gen(function* () {
+        yield* Effect.timeoutFail(begin(sql, session), {
+          duration: Duration.seconds(boundSeconds),
+          onTimeout: () => silent(boundSeconds),
+        })
+        begun.set(sql, yield* Effect.tryPromise({ try: () => transactionOf(sql), catch: warehouseError }))
+        yield* refuseExcess(sql)
+        const answer = yield* use(sql)
+        yield* Effect.tryPromise({ try: () => refuseOther(sql), catch: readingError })
+        return answer
+      }),
+    // Without COMMIT: what a statement did against all odds goes with the connection.
+    ({ close }) => Effect.promise(close),
+  )
+
+/** The transaction that each of these connections began with. */
+const begun = new WeakMap<postgres.Sql, string | undefined>()
+
+/** Undefined where the driver, on a connection made anew, takes the rest of a lost cursor's answer for this one's. */
+const transactionOf = async (sql: postgres.Sql): Promise<string | undefined> => {
+  const [row] = await sql.unsafe<Array<{ id: string }>>(
+    "SELECT pg_backend_pid() || ' ' || extract(epoch FROM transaction_timestamp()) AS id",
+  )
+  return row?.id
+}
+
+const readingError = (error: unknown): WarehouseError =>
+  error instanceof WarehouseError ? error : warehouseError(error)
+
+const refuseOther = async (sql: postgres.Sql): Promise<void> => {
+  const now = await transactionOf(sql)
+  if (now === undefined || now !== begun.get(sql))
+    throw new WarehouseError({
+      code: "CONNECTION_CLOSED",
+      message: "Postgres: the connection was lost while its rows were read: run it again.",
+    })
+}
+
+/**
+ * The batches of a cursor, and an error where they are not all: when its connection is lost while nobody waits for the
+ * next one, the driver's cursor ends as if there were no more.
+ */
+export async function* allOf<A>(sql: postgres.Sql, batches: AsyncIterable<A>): AsyncGenerator<A> {
+  yield* batches
+  await refuseOther(sql)
+}
+
+const open = (
+  readerUrl: Redacted.Redacted,
+  { name }: ReaderSession,
+): Effect.Effect<Opened, ConfigurationError> =>
+  Effect.try({
+    try: () => {
+      const address = Either.getOrThrowWith(
+        parseAddress(Redacted.value(readerUrl)),
+        problem => new Error(problem),
+      )
+      const timeoutSeconds = address.connectTimeoutSeconds ?? CONNECT_TIMEOUT_SECONDS
+      const dial = makeDial(address, readTlsFiles(address.tls), timeoutSeconds)
+      const dialer = boundedDialer(chooser(address, dial, timeoutSeconds), CONNECT_ATTEMPTS_MAX)
+      const sql = openDriver(address, dialer.socket, {
+        max: 1,
+        max_lifetime: null,
+        fetch_types: false,
+        prepare: false,
+        connect_timeout: timeoutSeconds,
+        connection: { application_name: `paycombat-sync ${name}` },
+        types: { printed: { to: 25, from: PARSED_TYPES, serialize: String, parse: String } },
+        onnotice: () => undefined,
+      })
+      return {
+        sql,
+        boundSeconds: connectBoundSeconds(address, timeoutSeconds),
+        close: () => sql.end({ timeout: CLOSE_TIMEOUT_SECONDS }).finally(dialer.close),
+      }
+    },
+    catch: error => new ConfigurationError({ message: `PAYCOMBAT_READER_URL ${(error as Error).message}.` }),
+  })
+
+const begin = (
+  sql: postgres.Sql,
+  { milliseconds }: ReaderSession,
+): Effect.Effect<void, ConfigurationError | WarehouseError> =>
+  Effect.tryPromise({
+    try: async () => {
+      await sql.unsafe("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+      const settings = Object.entries({ ...SESSION, statement_timeout: String(milliseconds) })
+      for (const [name, value] of settings) await sql`SELECT set_config(${name}, ${value}, true)`
+    },
+    catch: error =>
+      /^(28|3D)/.test(sqlState(error) ?? "")
+        ? new ConfigurationError({
+            message: `Postgres does not let the reader's login in (${sqlState(error)}): check user, password and database of PAYCOMBAT_READER_URL.`,
+          })
+        : warehouseError(error),
+  })
+
+const refuseExcess = (sql: postgres.Sql): Effect.Effect<void, ConfigurationError | WarehouseError> =>
+  Effect.gen(function* () {
+    const found = yield* Effect.tryPromise({
+      try: async () => ({
+        excess: await sql.unsafe<Array<{ what: string }>>(EXCESS_RIGHTS),
+        mayRead: await sql<Array<{ yes: string }>>`
+          SELECT coalesce(has_schema_privilege(to_regnamespace('analytics')::oid, 'USAGE'), false) AS yes`,
+      }),
+      catch: warehouseError,
+    })
+    if (found.excess.length > 0)
+      return yield* new ConfigurationError({
+        message: `Refused: the login of PAYCOMBAT_READER_URL may do more than read analytics: it ${found.excess.map(({ what }) => what).join("; ")}. Use a login whose only right is to be a member of paycombat_reader.`,
+      })
+    if (found.mayRead[0]?.yes !== "t")
+      return yield* new ConfigurationError({
+        message:
+          "The login of PAYCOMBAT_READER_URL may not read schema analytics, or there is none: run `paycombat-sync migrate`, then GRANT paycombat_reader TO that login.",
+      })
+  })

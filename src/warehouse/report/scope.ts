@@ -1,0 +1,116 @@
+import { Effect } from "effect"
+import type postgres from "postgres"
+import { ConfigurationError, type WarehouseError } from "../../core/errors.ts"
+import { accountIs, dayOf, literal, rowsOf, second, where } from "./sql.ts"
+import type { ReportFilter, Row } from "./types.ts"
+
+/** What a report may be asked for: the same for a page, a document and files. */
+
+/** Currencies that a message names at most. */
+const CURRENCIES_NAMED = 50
+
+/** Where currencies stand, the quickest to ask first. */
+const CURRENCIES = [
+  ["settlement_transaction", "currency"],
+  ["settlement_transaction", "fee_currency"],
+  ["payout_daily", "currency"],
+  ["checkout_daily", "currency"],
+  ["balance_reconciliation", "currency"],
+] as const
+
+export interface Scope {
+  /** The moment of the snapshot, and its day, in UTC. */
+  readonly at: string
+  readonly today: string
+  /** Accounts that were asked for; all that were ever synced where none was. */
+  readonly accounts: ReadonlyArray<string>
+  /** How each of their streams stands. */
+  readonly freshness: ReadonlyArray<Row>
+}
+
+const refuse = (message: string) => new ConfigurationError({ message })
+
+/**
+ * Looks up what is asked for. Fails with `ConfigurationError` for what is no day, days in the wrong order, and an
+ * account or a currency that the warehouse does not hold: an empty report would look like no money.
+ */
+export const scopeOf = (
+  sql: postgres.Sql,
+  filter: ReportFilter,
+): Effect.Effect<Scope, ConfigurationError | WarehouseError> =>
+  Effect.gen(function* () {
+    const { from, to } = filter
+    for (const [name, day] of [["--from", from] as const, ["--to", to] as const])
+      if (day !== undefined && !isDay(day))
+        return yield* refuse(`${name} ${day} is not a day: it should look like 2026-01-31.`)
+    const [now] = yield* rowsOf(sql, `SELECT ${second("now()")} AS at, ${dayOf("now()")} AS today`)
+    const { at, today } = { at: now!.at!, today: now!.today! }
+    if (from !== undefined && to !== undefined && from > to)
+      return yield* refuse(`--from ${from} is after --to ${to}: swap them.`)
+    if (from !== undefined && to === undefined && from > today)
+      return yield* refuse(`--from ${from} is after today, ${today}: name an earlier day, or --to.`)
+    const freshness = yield* freshnessOf(sql, filter)
+    const known = [...new Set(freshness.map(row => row.account!))]
+    const unknown = filter.accounts.find(name => !known.includes(name))
+    if (unknown !== undefined)
+      return yield* refuse(
+        `Nothing was synced yet for an account ${unknown}: check the name, or run \`paycombat-sync sync\`.`,
+      )
+    yield* refuseUnknownCurrency(sql, filter)
+    const accounts = filter.accounts.length > 0 ? [...new Set(filter.accounts)] : known
+    return { at, today, accounts, freshness }
+  })
+
+/** A day of the calendar, as YYYY-MM-DD. */
+const isDay = (text: string): boolean => {
+  const date = new Date(`${text}T00:00:00Z`)
+  return (
+    /^\d{4}-\d{2}-\d{2}$/.test(text) &&
+    text >= "1900" &&
+    !Number.isNaN(date.getTime()) &&
+    date.toISOString().startsWith(text)
+  )
+}
+
+const freshnessOf = (sql: postgres.Sql, filter: ReportFilter) =>
+  rowsOf(
+    sql,
+    `SELECT account, stream, last_run_status, last_ended_status, last_error,
+       ${second("last_complete_at")} AS last_complete_at, floor(extract(epoch FROM lag))::bigint AS lag_seconds,
+       ${second("last_full_at")} AS last_full_at,
+       floor(extract(epoch FROM now() - last_full_at))::bigint AS full_lag_seconds,
+       ${second("last_run_started_at")} AS last_run_started_at, left_over, open_rejects,
+       extract(epoch FROM max_age)::bigint AS max_age_seconds, extract(epoch FROM full_max_age)::bigint AS full_max_age_seconds
+     FROM analytics.freshness${where(...accountIs(filter))} ORDER BY account, stream`,
+  )
+
+const refuseUnknownCurrency = (sql: postgres.Sql, filter: ReportFilter) =>
+  Effect.gen(function* () {
+    for (const currency of filter.currencies) {
+      let isKnown = false
+      // One after the other, as long as none has it: the first answers at once where there is money.
+      for (const [view, column] of CURRENCIES) {
+        const [found] = yield* rowsOf(
+          sql,
+          `SELECT EXISTS (SELECT 1 FROM analytics.${view}${where(...accountIs(filter), `${column} = ${literal(currency)}`)}) AS yes`,
+        )
+        isKnown = found?.yes === "t"
+        if (isKnown) break
+      }
+      if (!isKnown) return yield* refuse(yield* unknownCurrency(sql, filter, currency))
+    }
+  })
+
+const unknownCurrency = (sql: postgres.Sql, filter: ReportFilter, currency: string) =>
+  Effect.map(
+    rowsOf(
+      sql,
+      `${["settlement_daily", "balance_reconciliation", "payout_daily", "checkout_daily"]
+        .map(view => `SELECT currency FROM analytics.${view}${where(...accountIs(filter))}`)
+        .join(" UNION ")} ORDER BY 1 LIMIT ${CURRENCIES_NAMED}`,
+    ),
+    known => {
+      const names = known.length === 0 ? "none yet" : known.map(row => row.currency).join(", ")
+      return `There is no amount in ${currency}: the currencies of the warehouse are ${names}.`
+    },
+  )

@@ -1,0 +1,168 @@
+import { Effect } from "effect"
+import type postgres from "postgres"
+import {
+  accountIs,
+  aged,
+  currencyIs,
+  dayIs,
+  dayOf,
+  listFrom,
+  listOf,
+  listPerAccount,
+  overTime,
+  type Period,
+  rowsOf,
+  second,
+  statementOf,
+  where,
+} from "./sql.ts"
+import { GAP_AGES, LIST_ROWS_MAX, UNSETTLED_AGES } from "./types.ts"
+
+/** The statements of a report's three sections. A view that adds up many transactions is read once, for all that is told of it. */
+
+export const gapsOf = (sql: postgres.Sql, filter: Period) => {
+  const account = where(...accountIs(filter))
+  return Effect.all({
+    counts: rowsOf(
+      sql,
+      `SELECT account, count(*) AS customer_count, count(*) FILTER (WHERE is_active IS NOT FALSE) AS active_count,
+         ${["missing_fields", "unspecified", "never_checked", "check_failed"].map(reason => `count(*) FILTER (WHERE reason = '${reason}') AS ${reason}_count`).join(", ")},
+         ${aged(GAP_AGES, "gap_days", "count(*)", "age")}, count(*) FILTER (WHERE gap_days IS NULL) AS age_unknown,
+         ${dayOf("min(gap_since)")} AS oldest_gap_since
+       FROM analytics.kyc_gap${account} GROUP BY account ORDER BY account`,
+    ),
+    fields: listPerAccount(
+      sql,
+      `SELECT account, missing_field, customer_count, ${dayOf("oldest_gap_since")} AS oldest_gap_since, median_gap_days
+       FROM analytics.kyc_gap_summary${account}`,
+      "account, customer_count DESC, missing_field",
+    ),
+    trend: rowsOf(
+      sql,
+      `SELECT account, date_trunc('${filter.grain}', day)::date AS bucket,
+         (array_agg(not_ready_count ORDER BY day DESC))[1] AS not_ready_count
+       FROM analytics.kyc_gap_daily${where(...accountIs(filter), ...dayIs(filter))}
+       GROUP BY account, bucket ORDER BY account, bucket`,
+    ),
+    volume: listOf(
+      sql,
+      `SELECT account, currency, count(*) AS customer_count, sum(open_checkout_count) AS open_checkout_count,
+         sum(open_checkout_amount) AS open_checkout_amount, sum(unsettled_count) AS unsettled_count,
+         sum(unsettled_amount) AS unsettled_amount
+       FROM analytics.kyc_gap_volume${where(...accountIs(filter), ...currencyIs(filter))} GROUP BY account, currency`,
+      "account, currency",
+    ),
+    customers: listOf(
+      sql,
+      `SELECT account, customer_id, customer_type, is_active, reason, array_to_string(missing_fields, ', ') AS missing_fields,
+         ${dayOf("gap_since")} AS gap_since, gap_since_is_lower_bound, gap_days, ${dayOf("checked_at")} AS checked_at
+       FROM analytics.kyc_gap${account}`,
+      "gap_days DESC NULLS LAST, gap_since, account, customer_id",
+    ),
+  })
+}
+
+const SETTLED_SUMS = [
+  "sum(settled_count + unsettled_count) AS transaction_count",
+  ...["settled_count", "settled_amount", "unsettled_count", "unsettled_amount", "unmapped_count"].map(
+    column => `sum(${column}) AS ${column}`,
+  ),
+].join(", ")
+
+export const settlementsOf = (sql: postgres.Sql, filter: Period) =>
+  Effect.gen(function* () {
+    const conditions = [...accountIs(filter), ...currencyIs(filter)]
+    const { totals, series } = yield* overTime(sql, filter, {
+      view: "analytics.settlement_daily",
+      sums: SETTLED_SUMS,
+      busiest: "transaction_count",
+    })
+    const ageing = yield* listOf(
+      sql,
+      `SELECT account, currency, count(*) AS unsettled_count,
+         coalesce(sum(direction * abs(amount)), 0) AS unsettled_amount, count(*) FILTER (WHERE direction IS NULL) AS unmapped_count,
+         ${aged(UNSETTLED_AGES, "unsettled_days", "count(*)", "count")},
+         ${aged(UNSETTLED_AGES, "unsettled_days", "sum(direction * abs(amount))", "amount")}, min(day) AS oldest_day
+       FROM analytics.settlement_transaction${where("NOT is_settled", ...conditions)} GROUP BY account, currency`,
+      "unsettled_count DESC, account, currency",
+    )
+    const states = yield* listOf(
+      sql,
+      `SELECT account, currency, fee_currency, status, count(*) AS settlement_count,
+         sum(transaction_count) AS transaction_count, sum(unmapped_count) AS unmapped_count,
+         sum(settlement_amount) AS settlement_amount, sum(fee_amount) AS fee_amount, sum(tax_amount) AS tax_amount,
+         sum(payment_to_merchant_amount) AS payment_to_merchant_amount
+       FROM analytics.settlement${where(...conditions, ...dayIs(filter, dayOf("last_transaction_at")))}
+       GROUP BY account, currency, fee_currency, status`,
+      "account, currency, fee_currency, status",
+    )
+    return { totals, series, ageing, states }
+  })
+
+/** Of a stretch of days: its first opening, its sums, its last closing. */
+const BALANCE_SUMS = `(array_agg(opening_balance ORDER BY day))[1] AS opening_balance, sum(credit_amount) AS credit_amount,
+  sum(debit_amount) AS debit_amount, (array_agg(closing_balance ORDER BY day DESC))[1] AS closing_balance,
+  sum(movement_count) AS movement_count`
+
+/** What the wallets say and what the payments say: by currency, and each owner of whom they differ. */
+const reconciliationOf = (sql: postgres.Sql, filter: Period) => {
+  const conditions = [...accountIs(filter), ...currencyIs(filter)]
+  const view = "analytics.balance_reconciliation"
+  const sums = `count(*) AS owner_count, count(*) FILTER (WHERE difference <> 0) AS different_count,
+    sum(wallet_balance) AS wallet_balance, sum(ledger_balance) AS ledger_balance, sum(difference) AS difference`
+  // The largest of each currency, and not all of the first one: no currency is larger than another.
+  const place = "row_number() OVER (PARTITION BY account, currency ORDER BY abs(difference) DESC, owner_id)"
+  const balances = "wallet_balance, ledger_balance, difference"
+  const statements = {
+    currency: statementOf(
+      `SELECT account, currency, ${sums}, ${second("min(observed_at)")} AS observed_at
+       FROM ${view}${where(...conditions)} GROUP BY account, currency`,
+      "account, currency",
+    ),
+    owner: statementOf(
+      `SELECT account, currency, owner_id, ${balances}, ${second("observed_at")} AS observed_at, ${place} AS place
+       FROM ${view}${where("difference <> 0", ...conditions)}`,
+      "place, account, currency",
+    ),
+  }
+  return Effect.map(
+    rowsOf(
+      sql,
+      `WITH owner AS MATERIALIZED (
+         SELECT account, currency, owner_id, ${balances}, observed_at FROM ${view}${where(...conditions)}
+       ), different AS (
+         SELECT *, ${place} AS place, count(*) OVER () AS list_total FROM owner WHERE difference <> 0
+       )
+       SELECT * FROM (
+         (SELECT 'currency' AS kind, account, currency, ${sums}, ${second("min(observed_at)")} AS observed_at,
+            NULL AS owner_id, NULL::bigint AS place, count(*) OVER () AS list_total
+          FROM owner GROUP BY account, currency ORDER BY account, currency LIMIT ${LIST_ROWS_MAX})
+         UNION ALL
+         (SELECT 'owner', account, currency, NULL, NULL, ${balances}, ${second("observed_at")}, owner_id, place, list_total
+          FROM different ORDER BY place, account, currency LIMIT ${LIST_ROWS_MAX})
+       ) AS answer ORDER BY kind, place NULLS FIRST, account, currency`,
+    ),
+    found => ({
+      reconciliation: listFrom(
+        found.flatMap(({ kind, owner_id: _, place: __, ...row }) => (kind === "currency" ? [row] : [])),
+        statements.currency,
+      ),
+      differences: listFrom(
+        found.flatMap(({ kind, owner_count: _, different_count: __, ...row }) =>
+          kind === "owner" ? [row] : [],
+        ),
+        statements.owner,
+      ),
+    }),
+  )
+}
+
+export const balancesOf = (sql: postgres.Sql, filter: Period) =>
+  Effect.gen(function* () {
+    const daily = yield* overTime(sql, filter, {
+      view: "analytics.balance_daily_total",
+      sums: BALANCE_SUMS,
+      busiest: "movement_count",
+    })
+    return { ...daily, ...(yield* reconciliationOf(sql, filter)) }
+  })

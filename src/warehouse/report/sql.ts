@@ -1,0 +1,185 @@
+import { Effect } from "effect"
+import type postgres from "postgres"
+import type { WarehouseError } from "../../core/errors.ts"
+import { warehouseError } from "../../postgres/connect.ts"
+import { type Grain, LIST_ROWS_MAX, type List, type ReportFilter, type Row } from "./types.ts"
+
+/** What a report's statements are made of. Values are written out and not bound: a reader sees the statement, and may run it. */
+
+export type Period = ReportFilter & {
+  readonly from: string
+  readonly to: string
+  readonly grain: Grain
+  /** Accounts and currencies of which there are figures over time, the busiest first. */
+  readonly panels: number
+}
+
+export const rowsOf = (
+  sql: postgres.Sql,
+  statement: string,
+): Effect.Effect<ReadonlyArray<Row>, WarehouseError> =>
+  Effect.tryPromise({
+    try: async signal => {
+      const running = sql.unsafe<Array<Row>>(statement)
+      signal.addEventListener("abort", () => void Promise.resolve(running.cancel()).catch(() => undefined))
+      return [...(await running)]
+    },
+    catch: warehouseError,
+  })
+
+/** The first rows of an ordered statement, and how many there are. */
+export const listOf = (
+  sql: postgres.Sql,
+  select: string,
+  order: string,
+): Effect.Effect<List, WarehouseError> =>
+  Effect.map(
+    rowsOf(
+      sql,
+      `SELECT answer.*, count(*) OVER () AS list_total FROM (${select}) AS answer ORDER BY ${order} LIMIT ${LIST_ROWS_MAX}`,
+    ),
+    found => listFrom(found, statementOf(select, order)),
+  )
+
+/** The same with the first rows of each account: a large one does not crowd out the others. */
+export const listPerAccount = (
+  sql: postgres.Sql,
+  select: string,
+  order: string,
+): Effect.Effect<List, WarehouseError> =>
+  Effect.map(
+    rowsOf(
+      sql,
+      `SELECT * FROM (
+         SELECT answer.*, count(*) OVER (PARTITION BY account) AS list_total,
+           row_number() OVER (PARTITION BY account ORDER BY ${order}) AS list_place
+         FROM (${select}) AS answer
+       ) AS placed WHERE list_place <= ${LIST_ROWS_MAX} ORDER BY ${order}`,
+    ),
+    found => {
+      const totals = Object.fromEntries(found.map(row => [row.account!, Number(row.list_total)]))
+      const total = Object.values(totals).reduce((sum, n) => sum + n, 0)
+      return { ...listFrom(found, statementOf(select, order)), total, totals }
+    },
+  )
+
+/** In one line, to be typed. */
+export const statementOf = (select: string, order: string): string =>
+  `${select} ORDER BY ${order}`.replace(/\s+/g, " ").trim()
+
+/** Rows that say of how many they are the first, in `list_total`. */
+export const listFrom = (found: ReadonlyArray<Row>, statement: string): List => ({
+  rows: found.map(({ list_total: _, list_place: __, ...row }) => row),
+  total: Number(found[0]?.list_total ?? 0),
+  statement,
+})
+
+interface OverTime {
+  /** Has a row per account, currency and `day`. */
+  readonly view: string
+  /** What is added up, of the whole period as of a part of it. */
+  readonly sums: string
+  /** Which of these tells the busiest. */
+  readonly busiest: string
+}
+
+/** Sums of the period, the busiest first; and of the busiest, sums of each of its days, weeks, months or years. */
+export const overTime = (
+  sql: postgres.Sql,
+  filter: Period,
+  { view, sums, busiest }: OverTime,
+): Effect.Effect<{ readonly totals: List; readonly series: ReadonlyArray<Row> }, WarehouseError> => {
+  const rows = `${view}${where(...accountIs(filter), ...currencyIs(filter), ...dayIs(filter))}`
+  const bucket = `date_trunc('${filter.grain}', day)::date`
+  const order = `${busiest} DESC, account, currency`
+  const statement = statementOf(
+    `SELECT account, currency, ${sums} FROM ${rows} GROUP BY account, currency`,
+    order,
+  )
+  return Effect.map(
+    rowsOf(
+      sql,
+      `WITH answer AS MATERIALIZED (
+         SELECT account, currency, ${bucket} AS bucket, grouping(${bucket}) AS is_total, ${sums}
+         FROM ${rows} GROUP BY GROUPING SETS ((account, currency), (account, currency, ${bucket}))
+       ), total AS (
+         SELECT account, currency, count(*) OVER () AS list_total, row_number() OVER (ORDER BY ${order}) AS list_place
+         FROM answer WHERE is_total = 1
+       )
+       SELECT * FROM answer JOIN total USING (account, currency)
+       WHERE list_place <= CASE is_total WHEN 1 THEN ${LIST_ROWS_MAX} ELSE ${filter.panels} END
+       ORDER BY is_total DESC, CASE is_total WHEN 1 THEN list_place END, account, currency, bucket`,
+    ),
+    found => {
+      const isTotal = ({ is_total }: Row) => is_total === "1"
+      return {
+        totals: listFrom(
+          found.filter(isTotal).map(({ is_total: _, bucket: __, ...row }) => row),
+          statement,
+        ),
+        series: found
+          .filter(row => !isTotal(row))
+          .map(({ is_total: _, list_total: __, list_place: ___, ...row }) => row),
+      }
+    },
+  )
+}
+
+export const second = (time: string) => `to_char(${time} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')`
+export const dayOf = (time: string) => `(${time} AT TIME ZONE 'UTC')::date`
+
+export const aged = (
+  ages: ReadonlyArray<readonly [number, number | null]>,
+  days: string,
+  aggregate: string,
+  name: string,
+) =>
+  ages
+    .map(([from, to], i) => {
+      const isOfAge = to === null ? `${days} >= ${from}` : `${days} BETWEEN ${from} AND ${to}`
+      return `${aggregate} FILTER (WHERE ${isOfAge}) AS ${name}_${i}`
+    })
+    .join(", ")
+
+export const literal = (text: string): string => {
+  const quoted = text.replaceAll("'", "''")
+  return quoted.includes("\\") ? `E'${quoted.replaceAll("\\", "\\\\")}'` : `'${quoted}'`
+}
+
+const oneOf = (column: string, values: ReadonlyArray<string>): ReadonlyArray<string> =>
+  values.length === 0 ? [] : [`${column} IN (${values.map(literal).join(", ")})`]
+
+export const accountIs = ({ accounts }: ReportFilter) => oneOf("account", accounts)
+
+export const currencyIs = ({ currencies }: ReportFilter) => oneOf("currency", currencies)
+
+/** `day` is an expression of type date. */
+export const dayIs = ({ from, to }: ReportFilter, day = "day"): ReadonlyArray<string> => [
+  ...(from === undefined ? [] : [`${day} >= ${literal(from)}`]),
+  ...(to === undefined ? [] : [`${day} <= ${literal(to)}`]),
+]
+
+export const where = (...conditions: ReadonlyArray<string>): string =>
+  conditions.length === 0 ? "" : ` WHERE ${conditions.join(" AND ")}`
+
+/** Most points that one chart shows before they are taken together. */
+const DAYS_MAX = 92
+const WEEKS_MAX_DAYS = 2 * 366
+const MONTHS_MAX_DAYS = 20 * 366
+
+const DAY_MILLIS = 86_400_000
+
+/** Days from one to the other, both counted. */
+const daysBetween = (from: string, to: string): number =>
+  Math.round((Date.parse(to) - Date.parse(from)) / DAY_MILLIS) + 1
+
+/** How fine a chart of these days is. */
+export const grainOf = (from: string, to: string): Grain => {
+  const days = daysBetween(from, to)
+  if (days <= DAYS_MAX) return "day"
+  if (days <= WEEKS_MAX_DAYS) return "week"
+  return days <= MONTHS_MAX_DAYS ? "month" : "year"
+}
+
+export const daysBefore = (day: string, days: number): string =>
+  new Date(Date.parse(day) - days * DAY_MILLIS).toISOString().slice(0, 10)

@@ -1,0 +1,97 @@
+import { Effect } from "effect"
+import type postgres from "postgres"
+import { ConfigurationError, WarehouseError } from "../../core/errors.ts"
+import { warehouseError } from "../../postgres/connect.ts"
+import { type ValueType, valueTypesOf } from "../../postgres/valueTypes.ts"
+import { allOf } from "../read/reader.ts"
+import { scopeOf } from "./scope.ts"
+import { accountIs, currencyIs, dayIs, dayOf, rowsOf, where } from "./sql.ts"
+import type { ReportFilter, Row } from "./types.ts"
+
+/** Hands over whole views of `analytics`, batch by batch: they may be larger than memory. */
+
+const BATCH_ROWS = 2_000
+
+export type Batch = ReadonlyArray<ReadonlyArray<string | null>>
+
+/** A view's columns and their types, in the same order. */
+export interface ViewShape {
+  readonly columns: ReadonlyArray<string>
+  readonly types: ReadonlyArray<ValueType>
+}
+
+/** Takes one view; what it does with the batches decides how fast they come. */
+export type TakeView = (
+  view: string,
+  shape: ViewShape,
+  batches: AsyncIterable<Batch>,
+  /** Whether the days of the filter hold for its rows. */
+  isDated: boolean,
+) => Promise<void>
+
+/** The UTC day that a row of a view belongs to. Views of how things stand have none. */
+const DAYS: Readonly<Record<string, string>> = {
+  settlement: dayOf("last_transaction_at"),
+  settlement_transaction: "day",
+  settlement_daily: "day",
+  balance_history: dayOf("occurred_at"),
+  balance_daily: "day",
+  balance_daily_total: "day",
+  kyc_gap_daily: "day",
+  payout_daily: "day",
+  checkout_daily: "day",
+}
+
+/** What went wrong where rows were handed over: what the taker says of itself is left as it is. */
+export const takingError = (error: unknown): ConfigurationError | WarehouseError =>
+  error instanceof ConfigurationError || error instanceof WarehouseError ? error : warehouseError(error)
+
+async function* texts(batches: AsyncIterable<ReadonlyArray<ReadonlyArray<Buffer | null>>>) {
+  for await (const batch of batches) yield batch.map(row => row.map(value => value?.toString("utf8") ?? null))
+}
+
+/**
+ * Hands over every view, in the order of their names, of the one snapshot that the connection's transaction sees;
+ * narrowed to accounts, and to currencies and days where a view has them. Refuses what `scopeOf` refuses; fails as
+ * `take` fails.
+ */
+export const eachView = (
+  sql: postgres.Sql,
+  filter: ReportFilter,
+  take: TakeView,
+): Effect.Effect<void, ConfigurationError | WarehouseError> =>
+  Effect.gen(function* () {
+    yield* scopeOf(sql, filter)
+    const views = yield* rowsOf(
+      sql,
+      `SELECT relname AS view, string_agg(attname, ' ' ORDER BY attnum) AS columns,
+         string_agg(atttypid::text, ' ' ORDER BY attnum) AS types
+       FROM pg_catalog.pg_class JOIN pg_catalog.pg_attribute ON attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped
+       WHERE relnamespace = 'analytics'::regnamespace AND relkind = 'v' GROUP BY relname ORDER BY relname`,
+    )
+    for (const { view, columns, types } of views) {
+      const names = columns!.split(" ")
+      const conditions = where(
+        ...accountIs(filter),
+        ...(names.includes("currency") ? currencyIs(filter) : []),
+        ...(DAYS[view!] === undefined ? [] : dayIs(filter, DAYS[view!])),
+      )
+      yield* Effect.tryPromise({
+        try: async () => {
+          const shape = { columns: names, types: await valueTypesOf(sql, types!.split(" ").map(Number)) }
+          const statement = sql.unsafe(`SELECT * FROM analytics.${view}${conditions}`).raw()
+          return take(
+            view!,
+            shape,
+            texts(allOf(sql, statement.cursor(BATCH_ROWS) as AsyncIterable<Array<Array<Buffer>>>)),
+            DAYS[view!] !== undefined,
+          )
+        },
+        catch: takingError,
+      })
+    }
+  })
+
+/** The rows of a statement, batch by batch, as the lists of a report have them. */
+export const batchesOf = (sql: postgres.Sql, statement: string): AsyncIterable<ReadonlyArray<Row>> =>
+  allOf(sql, sql.unsafe<Array<Row>>(statement).cursor(BATCH_ROWS))

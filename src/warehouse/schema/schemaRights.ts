@@ -1,0 +1,57 @@
+import type postgres from "postgres"
+import { PIN_PATH } from "../../postgres/pin.ts"
+
+/**
+ * The schemas that this login's own search path names. They are looked up under that path, so this statement must
+ * resolve nothing by it: one function, with its schema, and no operator.
+ */
+const schemasOfPath = async (tx: postgres.TransactionSql): Promise<string> => {
+  await tx.unsafe("SET LOCAL search_path = DEFAULT")
+  const [row] = await tx.unsafe<Array<{ schemas: string }>>(
+    "SELECT pg_catalog.current_schemas(false) AS schemas",
+  )
+  await tx.unsafe(PIN_PATH)
+  return row!.schemas
+}
+
+/**
+ * Says who else may create objects in our schemas, or in a schema of this login's search path, or triggers on our tables: a
+ * line for each schema and role, with the command that ends it. A trigger of theirs runs with the owner's rights; a function
+ * or an operator can, in any client of this login that does not pin its path, such as psql.
+ *
+ * Superusers, the owner of the database, this login and the owner of the warehouse are expected to have that right.
+ */
+export const schemasOpenToOthers = async (tx: postgres.TransactionSql): Promise<ReadonlyArray<string>> => {
+  const path = await schemasOfPath(tx)
+  const rows = await tx<Array<{ message: string }>>`
+    WITH expected AS (
+      SELECT r.oid FROM pg_roles r
+      WHERE r.rolsuper OR r.rolname IN (current_user, 'pg_database_owner')
+      UNION SELECT datdba FROM pg_database WHERE datname = current_database()
+      UNION SELECT nspowner FROM pg_namespace WHERE nspname = 'sync'
+    ), right_of_others AS (
+      SELECT n.nspname AS schema, acl.grantee, acl.privilege_type, acl.grantee = n.nspowner AS is_owner
+      FROM pg_namespace n
+      CROSS JOIN LATERAL aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) acl
+      WHERE acl.privilege_type = 'CREATE'
+        AND (n.nspname = ANY (${path}::text::name[]) OR n.nspname IN ('warehouse', 'sync', 'analytics'))
+      UNION
+      SELECT c.relnamespace::regnamespace::text, acl.grantee, acl.privilege_type, false
+      FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) acl
+      WHERE acl.privilege_type = 'TRIGGER' AND acl.grantee <> c.relowner AND c.relkind IN ('r', 'p')
+        AND c.relnamespace IN (to_regnamespace('warehouse'), to_regnamespace('sync'))
+    )
+    SELECT CASE
+      WHEN is_owner THEN
+        format('schema %1$I belongs to role %2$s, which can create in it: ALTER SCHEMA %1$I OWNER TO another role', schema, role)
+      WHEN privilege_type = 'TRIGGER' THEN
+        format('%2$s may create triggers in schema %1$I: REVOKE TRIGGER ON ALL TABLES IN SCHEMA %1$I FROM %2$s', schema, role)
+      ELSE format('%2$s may create in schema %1$I: REVOKE CREATE ON SCHEMA %1$I FROM %2$s', schema, role)
+      END AS message
+    FROM right_of_others, LATERAL (
+      SELECT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END AS role
+    ) named
+    WHERE NOT EXISTS (SELECT FROM expected WHERE oid = grantee)
+    ORDER BY 1`
+  return rows.map(({ message }) => message)
+}
