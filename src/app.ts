@@ -10,6 +10,7 @@ import { allStreams, listStreamNames, streamsNamed } from "./registry.ts"
 import type { ServeOptions } from "./serve/serve.ts"
 import * as Schedules from "./status/schedules.ts"
 import { standingOf } from "./status/standing.ts"
+import type { RunOptions } from "./sync/context.ts"
 import type { Scope } from "./sync/maintenance.ts"
 import { rebuildIn } from "./sync/rebuild.ts"
 import {
@@ -20,7 +21,7 @@ import {
   rejectsIn,
   replayIn,
 } from "./sync/rejects.ts"
-import { type RunOptions, runOnce } from "./sync/run.ts"
+import { runOnce } from "./sync/run.ts"
 import { type BackupSummary, backup as backupOf, type TellRows } from "./warehouse/backup/backup.ts"
 import { type RestoreOptions, type RestoreSummary, restore as restoreTo } from "./warehouse/backup/restore.ts"
 import type { SyncSummary } from "./warehouse/ledger/summary.ts"

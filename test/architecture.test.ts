@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs"
 import { posix } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 
-/** Who may know whom. What these rules are for is in ARCHITECTURE.md. */
+/** The rules of imports. ARCHITECTURE.md gives the reasons. Imports of types count. */
 
 const SRC = new URL("../src/", import.meta.url)
 
@@ -49,6 +49,70 @@ const loadedWith = (path: string, seen = new Set<string>()): ReadonlySet<string>
   return seen
 }
 
+/** The rooms of the house, each with the rooms that it may import. A file directly in `src` is a room of its own. */
+const MAY_IMPORT: Readonly<Record<string, ReadonlyArray<string>>> = {
+  core: [],
+  streams: ["core", "warehouse/schema"],
+  "streamModules.ts": ["core"],
+  "registry.ts": ["core", "streamModules.ts"],
+  observe: ["core"],
+  postgres: ["core"],
+  paycombat: ["core", "observe"],
+  warehouse: ["core", "observe", "postgres"],
+  config: ["core", "postgres", "registry.ts"],
+  "warehouseLayer.ts": ["core", "config", "postgres"],
+  status: ["core", "config", "warehouse"],
+  sync: ["core", "config", "observe", "paycombat", "postgres", "registry.ts", "warehouse"],
+  report: ["core", "config", "registry.ts", "status", "warehouse"],
+  serve: ["core", "config", "observe", "postgres", "status", "sync", "warehouse"],
+  "app.ts": [
+    ...["core", "config", "observe", "paycombat", "postgres", "registry.ts", "serve", "status", "sync"],
+    ...["warehouse", "warehouseLayer.ts"],
+  ],
+  doctor: ["app.ts", "core", "config", "paycombat", "postgres", "registry.ts", "sync", "warehouse"],
+  "settings.ts": ["app.ts", "core", "config", "registry.ts"],
+  "index.ts": ["app.ts", "core", "doctor", "paycombat", "report", "settings.ts", "status", "warehouse"],
+  sandbox: ["core"],
+  cli: [
+    ...["app.ts", "config", "core", "doctor", "observe", "postgres", "registry.ts", "report", "sandbox"],
+    ...["status", "warehouse"],
+  ],
+  "main.ts": ["cli"],
+}
+
+/** Most files directly in `src`, and most files of one folder: more than that is no room one finds things in. */
+const LOOSE_FILES_MAX = 8
+const FOLDER_FILES_MAX = 25
+
+const folderOf = (path: string) => posix.dirname(path)
+const roomOf = (path: string) => path.split("/")[0]!
+
+/** The circles of a graph: its strongly connected parts of more than one node, by Tarjan's algorithm. */
+const circlesOf = (graph: ReadonlyMap<string, ReadonlySet<string>>): ReadonlyArray<ReadonlyArray<string>> => {
+  const order = new Map<string, number>()
+  const lowest = new Map<string, number>()
+  const open: Array<string> = []
+  const circles: Array<ReadonlyArray<string>> = []
+  const visit = (node: string): number => {
+    const place = order.size
+    order.set(node, place)
+    open.push(node)
+    let low = place
+    for (const next of graph.get(node) ?? []) {
+      if (!order.has(next)) low = Math.min(low, visit(next))
+      else if (open.includes(next)) low = Math.min(low, lowest.get(next) ?? order.get(next)!)
+    }
+    lowest.set(node, low)
+    if (low === place) {
+      const part = open.splice(open.indexOf(node))
+      if (part.length > 1) circles.push(part)
+    }
+    return low
+  }
+  for (const node of graph.keys()) if (!order.has(node)) visit(node)
+  return circles
+}
+
 /** Imports that break a rule, as `file → import`. */
 const offences = (who: (file: File) => boolean, mayNot: (target: string, file: File) => boolean) =>
   sources
@@ -57,29 +121,28 @@ const offences = (who: (file: File) => boolean, mayNot: (target: string, file: F
       file.imports.filter(target => mayNot(target, file)).map(target => `${file.path} → ${target}`),
     )
 
+const isBelow = (path: string, folders: ReadonlyArray<string>) =>
+  folders.some(folder => path === folder || path.startsWith(`${folder}/`))
+
 const within =
   (...folders: ReadonlyArray<string>) =>
   ({ path }: { readonly path: string }) =>
-    folders.some(folder => path === folder || path.startsWith(`${folder}/`))
+    isBelow(path, folders)
 
 /** Code without the sentences of its comments; what a comment can switch off stays. */
 const withoutProse = (text: string) => text.replace(/\/\*\*[\s\S]*?\*\//g, "")
 
 const isHttp = (target: string) =>
   /^@effect\/platform\/(Http|FetchHttp|Headers)|^node:https?$|^undici$/.test(target)
-const isSql = (target: string) => /^(postgres|drizzle-orm)(\/|$)/.test(target)
+/** The driver, not the room of that name. */
+const isSql = (target: string) => /^postgres$|^drizzle-orm(\/|$)/.test(target)
 
 describe("the import rules", () => {
   it("are read from the files themselves", () => {
     expect(sources.length).toBeGreaterThan(40)
     expect(views.length).toBeGreaterThanOrEqual(16)
-    expect(fileAt("sync/accountRun.ts").imports).toEqual(
-      expect.arrayContaining([
-        "effect",
-        "core/stream.ts",
-        "paycombat/client/client.ts",
-        "warehouse/ledger/lease.ts",
-      ]),
+    expect(fileAt("sync/run.ts").imports).toEqual(
+      expect.arrayContaining(["effect", "sync/accountRun.ts", "warehouse/ledger/lease.ts"]),
     )
     for (const { path, imports } of sources)
       for (const target of imports)
@@ -87,141 +150,114 @@ describe("the import rules", () => {
           expect([path, target, files.includes(target)]).toEqual([path, target, true])
   })
 
-  it("streams know their fields and their table: neither HTTP nor each other", () => {
-    const may = /^(Fields|Stream|Json)\.ts$|^warehouse\/columns\.ts$|^effect$|^drizzle-orm(\/pg-core)?$/
-    expect(offences(within("streams"), target => !may.test(target))).toEqual([])
+  it("let each room import only the rooms that the table names for it", () => {
+    const rooms = new Set(sources.map(({ path }) => roomOf(path)))
+    expect([...rooms].sort()).toEqual(Object.keys(MAY_IMPORT).sort())
+    const isForbidden = (target: string, { path }: File) =>
+      target.endsWith(".ts") &&
+      roomOf(target) !== roomOf(path) &&
+      !isBelow(target, MAY_IMPORT[roomOf(path)] ?? [])
+    expect(offences(() => true, isForbidden)).toEqual([])
+    const isUsed = (room: string, other: string) =>
+      sources.some(
+        file => roomOf(file.path) === room && file.imports.some(target => isBelow(target, [other])),
+      )
+    const unused = Object.entries(MAY_IMPORT).flatMap(([room, others]) =>
+      others.filter(other => !isUsed(room, other)).map(other => `${room} → ${other}`),
+    )
+    expect(unused).toEqual([])
   })
 
-  it("what speaks HTTP knows nothing of SQL, and what speaks SQL nothing of HTTP", () => {
-    expect(offences(within("paycombat"), target => isSql(target) || target.startsWith("warehouse/"))).toEqual(
-      [],
-    )
+  it("have no circle, neither among files nor among folders", () => {
+    const ours = sources.map(({ path, imports }) => ({
+      path,
+      imports: imports.filter(target => files.includes(target)),
+    }))
+    const ofFiles = new Map(ours.map(({ path, imports }) => [path, new Set(imports)]))
+    expect(circlesOf(ofFiles)).toEqual([])
+    const placeOf = (path: string) => (folderOf(path) === "." ? path : folderOf(path))
+    const ofFolders = new Map<string, Set<string>>()
+    for (const { path, imports } of ours)
+      for (const target of imports) {
+        const seen = ofFolders.get(placeOf(path)) ?? new Set()
+        if (placeOf(target) !== placeOf(path)) seen.add(placeOf(target))
+        ofFolders.set(placeOf(path), seen)
+      }
+    expect(circlesOf(ofFolders)).toEqual([])
+    // The search itself finds one.
     expect(
-      offences(within("warehouse"), target => isHttp(target) || target.startsWith("paycombat/")),
-    ).toEqual([])
+      circlesOf(
+        new Map([
+          ["a", new Set(["b"])],
+          ["b", new Set(["c", "a"])],
+          ["c", new Set()],
+        ]),
+      ),
+    ).toHaveLength(1)
+  })
+
+  it("streams know their fields and their table: neither HTTP nor each other", () => {
+    const may =
+      /^core\/(fields|stream|json)\.ts$|^warehouse\/schema\/columns\.ts$|^effect$|^drizzle-orm(\/pg-core)?$/
+    expect(offences(within("streams"), target => !may.test(target))).toEqual([])
   })
 
   it("HTTP and SQL are spoken where they belong only", () => {
     const isTypeOnly = (file: File, target: string) =>
       new RegExp(`import type [^"]*"${target}"`).test(file.text)
-    // `paycombat/` asks, `serve/` and the sandbox answer; `app.ts` says by what.
-    const httpFiles = within("paycombat", "sandbox", "serve/http.ts", "serve/connections.ts", "app.ts")
+    // `paycombat/` asks, `serve/` and the sandbox answer, and `app.ts` chooses the client.
+    const isHttpFile = within(
+      "paycombat",
+      "sandbox",
+      "serve/http.ts",
+      "serve/connections.ts",
+      "app.ts",
+      "cli",
+    )
     expect(
       offences(
-        file => !httpFiles(file) && !within("cli")(file),
+        file => !isHttpFile(file),
         (target, file) => isHttp(target) && !isTypeOnly(file, target),
       ),
     ).toEqual([])
-    const sqlFiles = within("warehouse", "streams")
     expect(
       offences(
-        file => !sqlFiles(file),
+        file => !within("postgres", "warehouse", "streams")(file),
         (target, file) => isSql(target) && !isTypeOnly(file, target),
       ),
     ).toEqual([])
   })
 
-  it("what is told of figures knows how old is too old, and not where figures come from", () => {
-    const may = /^report\/|^Health\.ts$|^node:crypto$/
-    // Charts are drawn in one place: that of `places` below.
-    expect(offences(within("report"), target => !may.test(target) && !target.startsWith("echarts"))).toEqual(
-      [],
-    )
-    // The other way round: the data that pages and documents are made of, and nothing that makes them.
-    expect(
-      offences(
-        within("warehouse"),
-        target => target.startsWith("report/") && target !== "warehouse/report/types.ts",
-      ),
-    ).toEqual([])
-  })
-
-  it("what an examination tells is told of what it is given: no command line, no run, no report", () => {
-    const mayNot =
-      /^(App|Pipeline|AccountRun|StreamRun|UrgentRun|ListRun|LookupRun|Serve|Host|Report|cli|main)\.ts$|^(cli|serve|report|sandbox)\//
-    expect(offences(within("doctor"), target => mayNot.test(target))).toEqual([])
-  })
-
-  it("a host waits for no chart, no schedule and no examination that it does not ask for", () => {
+  it("a host loads no chart, no schedule and no examination that it does not ask for", () => {
     const loaded = loadedWith("index.ts")
     expect([...loaded]).toEqual(expect.arrayContaining(["app.ts", "sync/run.ts", "postgres/connect.ts"]))
-    const heavy =
-      /^(Doctor|Report|Serve|Scheduler)\.ts$|^(doctor|report|serve|sandbox|cli)\/|^(echarts|node-cron)/
+    const heavy = /^(doctor|report|serve|sandbox|cli)\/|^status\/scheduler\.ts$|^(echarts|node-cron)/
     expect([...loaded].filter(path => heavy.test(path))).toEqual([])
   })
 
-  it("a library that only one file needs is known to that file only", () => {
+  it("a library that only one place needs is known to that place only", () => {
     const places: Readonly<Record<string, RegExp>> = {
       "report/charts.ts": /^echarts(\/|$)/,
       "status/scheduler.ts": /^node-cron$/,
       "observe/telemetry.ts": /^@opentelemetry\/|^@effect\/opentelemetry/,
+      cli: /^@effect\/cli|^log-update$|^cli-table3$/,
     }
     for (const [place, library] of Object.entries(places)) {
-      expect(fileAt(place).imports.filter(target => library.test(target))).not.toEqual([])
-      expect(
-        offences(
-          ({ path }) => path !== place,
-          target => library.test(target),
-        ),
-      ).toEqual([])
+      const users = sources.filter(({ imports }) => imports.some(target => library.test(target)))
+      expect(users).not.toEqual([])
+      expect(users.filter(({ path }) => !isBelow(path, [place])).map(({ path }) => path)).toEqual([])
     }
   })
+})
 
-  it("neither of the two knows the pipeline or the command line, and the sandbox nobody but the errors", () => {
-    const isAbove = (target: string) =>
-      /^(Pipeline|AccountRun|StreamRun|UrgentRun|ListRun|LookupRun|Serve|App|Config|registry|cli|main)\.ts$|^(cli|serve)\//.test(
-        target,
-      )
-    expect(offences(within("paycombat", "warehouse"), isAbove)).toEqual([])
-    expect(
-      offences(
-        within("sandbox"),
-        target => target.endsWith(".ts") && target !== "core/errors.ts" && !target.startsWith("sandbox/"),
-      ),
-    ).toEqual([])
-    expect(
-      offences(
-        file => !within("cli", "cli/cli.ts", "main.ts", "sandbox")(file),
-        target => target.startsWith("sandbox/"),
-      ),
-    ).toEqual([])
-  })
-
-  it("the command line is made of functions of the application", () => {
-    const isCommandLine = within("cli", "cli/cli.ts", "main.ts")
-    expect(
-      offences(
-        file => !isCommandLine(file),
-        target => target.startsWith("@effect/cli"),
-      ),
-    ).toEqual([])
-    expect(
-      offences(
-        file => !isCommandLine(file),
-        target => /^(cli|main)\.ts$|^cli\//.test(target),
-      ),
-    ).toEqual([])
-  })
-
-  it("have no circles among files that run", () => {
-    const graph = new Map(
-      sources.map(({ path, text }) => [
-        path,
-        [...text.matchAll(/(?:^|\n)(?:import|export)\s(?!type\s)[^"'`;]*?from\s+"(\.[^"]+)"/g)].map(
-          ([, target]) => posix.join(posix.dirname(path), target!),
-        ),
-      ]),
-    )
-    const done = new Set<string>()
-    const circles: Array<string> = []
-    const visit = (path: string, trail: ReadonlyArray<string>): void => {
-      if (trail.includes(path)) circles.push([...trail.slice(trail.indexOf(path)), path].join(" → "))
-      if (done.has(path) || trail.includes(path)) return
-      for (const target of graph.get(path) ?? []) visit(target, [...trail, path])
-      done.add(path)
-    }
-    for (const path of graph.keys()) visit(path, [])
-    expect(circles).toEqual([])
+describe("the rooms", () => {
+  it(`are folders of at most ${FOLDER_FILES_MAX} files; at most ${LOOSE_FILES_MAX} files stand outside`, () => {
+    const sizes = new Map<string, number>()
+    for (const { path } of [...sources, ...views])
+      sizes.set(folderOf(path), (sizes.get(folderOf(path)) ?? 0) + 1)
+    expect(sizes.get(".")).toBeLessThanOrEqual(LOOSE_FILES_MAX)
+    const crowded = [...sizes].filter(([folder, count]) => folder !== "views" && count > FOLDER_FILES_MAX)
+    expect(crowded).toEqual([])
   })
 })
 
@@ -250,7 +286,7 @@ describe("every file", () => {
   it("logs through Effect: only the command line prints", () => {
     const printing = sources.filter(
       ({ path, text }) =>
-        !within("cli", "cli/cli.ts", "main.ts")({ path }) && /\bconsole\.|process\.std(out|err)/.test(text),
+        !within("cli", "main.ts")({ path }) && /\bconsole\.|process\.std(out|err)/.test(text),
     )
     expect(printing.map(({ path }) => path)).toEqual([])
   })

@@ -1,7 +1,7 @@
 import { Config, ConfigError, Duration, Effect, Either, Option, Redacted } from "effect"
+import type { Account } from "../core/account.ts"
 import { ConfigurationError } from "../core/errors.ts"
 import type { Privacy } from "../core/personal.ts"
-import type { Account } from "../paycombat/client/client.ts"
 import {
   directory,
   headerSecret,

@@ -1,7 +1,5 @@
 import { Effect, Metric, MetricBoundaries, MetricLabel } from "effect"
 import { VERSION } from "../core/version.ts"
-import type { Held } from "../warehouse/ledger/lease.ts"
-import type { RunSummary } from "../warehouse/ledger/summary.ts"
 
 /** Every metric there is, with its labels. Counters count since the process started. */
 
@@ -115,16 +113,39 @@ export const countRetry = (account: string, status: number | undefined): Effect.
 
 const OUTCOMES = ["inserted", "updated", "unchanged", "stale", "rejected", "unanswered", "erased"] as const
 
-type Rows = Partial<Readonly<Record<(typeof OUTCOMES)[number], number>>>
+type Outcome = (typeof OUTCOMES)[number]
+
+type Rows = Partial<Readonly<Record<Outcome, number>>>
+
+/** The lease under which a stream's rows are written. Counts of a run are kept by its identity. */
+interface StreamLease {
+  readonly account: string
+  readonly stream: string
+}
+
+/** The figures of a run that ended, as the ledger has them. Times are ISO 8601. */
+interface EndedRun {
+  readonly status: string
+  readonly startedAt: string
+  readonly finishedAt: string | null
+  readonly streams: ReadonlyArray<
+    StreamLease &
+      Readonly<Record<Outcome, number>> & {
+        readonly mode: string
+        readonly status: string
+        readonly removed: number
+      }
+  >
+}
 
 /** What was counted of a stream's run while it went on; forgotten with its lease. */
-const countedOf = new WeakMap<Held, Rows>()
+const countedOf = new WeakMap<StreamLease, Rows>()
 
 /** Counts what became of the records of a batch that was committed. */
-export const countRows = (held: Held, batch: Rows): Effect.Effect<void> =>
+export const countRows = (held: StreamLease, batch: Rows): Effect.Effect<void> =>
   Effect.gen(function* () {
     const before = countedOf.get(held) ?? {}
-    const sum = (outcome: (typeof OUTCOMES)[number]) => (before[outcome] ?? 0) + (batch[outcome] ?? 0)
+    const sum = (outcome: Outcome) => (before[outcome] ?? 0) + (batch[outcome] ?? 0)
     countedOf.set(held, Object.fromEntries(OUTCOMES.map(outcome => [outcome, sum(outcome)])))
     const labels = { account: held.account, stream: held.stream }
     for (const outcome of OUTCOMES)
@@ -135,7 +156,7 @@ export const countRows = (held: Held, batch: Rows): Effect.Effect<void> =>
  * Counts what a run that ended came to, and of its records what was not counted as they were stored: where a commit was
  * not heard of, or the run told to stop right after it, only the ledger knows of them.
  */
-export const countRun = (summary: RunSummary, leases: ReadonlyArray<Held>): Effect.Effect<void> =>
+export const countRun = (summary: EndedRun, leases: ReadonlyArray<StreamLease>): Effect.Effect<void> =>
   Effect.gen(function* () {
     yield* Metric.increment(labelled(runs, { status: summary.status }))
     if (summary.finishedAt !== null)

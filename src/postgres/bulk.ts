@@ -1,41 +1,13 @@
-import { getTableConfig, type PgTable } from "drizzle-orm/pg-core"
 import type postgres from "postgres"
 import type { ColumnValue, Row } from "../core/stream.ts"
 import { NotStored } from "./failures.ts"
 import { mayAlter } from "./interference.ts"
+import type { Shape, Transaction } from "./shape.ts"
 
 /**
  * Bulk statements over drizzle's tables: rows go as one text array per column through `unnest`. COPY into a
  * temporary table measured the same within a few per cent, and churns the catalogue with each batch.
  */
-
-export type Transaction = postgres.TransactionSql
-
-export interface Shape {
-  readonly name: string
-  /** Quoted, with its schema. */
-  readonly table: string
-  readonly key: ReadonlyArray<string>
-  /** Column name → its Postgres type. */
-  readonly types: ReadonlyMap<string, string>
-}
-
-const shapes = new WeakMap<PgTable, Shape>()
-
-/** A table's name, primary key and column types, as drizzle knows them. */
-export const shapeOf = (table: PgTable): Shape => {
-  const known = shapes.get(table)
-  if (known !== undefined) return known
-  const config = getTableConfig(table)
-  const shape: Shape = {
-    name: config.name,
-    table: `"${config.schema}"."${config.name}"`,
-    key: config.primaryKeys.flatMap(key => key.columns.map(column => column.name)),
-    types: new Map(config.columns.map(column => [column.name, column.getSQLType()])),
-  }
-  shapes.set(table, shape)
-  return shape
-}
 
 export const quoted = (names: Iterable<string>): string => Array.from(names, name => `"${name}"`).join(", ")
 

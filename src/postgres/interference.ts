@@ -1,5 +1,5 @@
-import type { Shape, Transaction } from "./bulk.ts"
 import { NotStored } from "./failures.ts"
+import type { Shape, Transaction } from "./shape.ts"
 
 /**
  * Triggers, rules and policies that others put on our tables. One that can decide what is stored is refused by its name,

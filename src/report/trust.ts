@@ -1,15 +1,8 @@
 import { findingsOf, gravest, type Level, overall, type Verdict } from "../core/verdict.ts"
-import type { ReportData, Row } from "../warehouse/report/types.ts"
+import type { ReportData, Row, Trust } from "../warehouse/report/types.ts"
 import { limit } from "./text.ts"
 
 /** How a report says whether its figures can be trusted. `analytics.verdict` judges. */
-
-/** The verdict over the accounts of a report. */
-export interface Trust extends Pick<Verdict, "level" | "sentence"> {
-  readonly findings: ReadonlyArray<{ readonly level: Level; readonly text: string }>
-  /** The verdicts that it sums up, one per account. */
-  readonly accounts: ReadonlyArray<Verdict>
-}
 
 /** Sums up the verdicts on the accounts of a report, the gravest findings first. */
 export const trustIn = (verdicts: ReadonlyArray<Verdict>): Trust => {

@@ -1,5 +1,5 @@
 import { overall, type Verdict } from "../core/verdict.ts"
-import type { Board } from "./board.ts"
+import type { Board } from "./snapshot.ts"
 
 /** The verdict as `serve` tells it: that of the warehouse, and what only this process knows. */
 

@@ -1,8 +1,8 @@
 import { Effect, Metric } from "effect"
 import * as Metrics from "../observe/metrics.ts"
 import { KINDS } from "../status/scheduler.ts"
-import type { Board } from "./board.ts"
 import { boardVerdict } from "./boardVerdict.ts"
+import type { Board } from "./snapshot.ts"
 
 /** What is true of the moment, for whoever collects metrics. */
 

@@ -6,11 +6,11 @@ import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Effect, type Scope } from "effect"
 import type { HttpSettings } from "../config/config.ts"
 import { ConfigurationError } from "../core/errors.ts"
-import type { Board } from "./board.ts"
 import { boardVerdict, reasonsOf } from "./boardVerdict.ts"
 import { boundedServer } from "./connections.ts"
 import { CONTENT_SECURITY_POLICY, page } from "./page.ts"
 import { CONTENT_TYPE, exposition } from "./prometheus.ts"
+import type { Board } from "./snapshot.ts"
 
 /** What `serve` says over HTTP: only GET and HEAD, small answers, nothing to be sent in. */
 

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto"
 import { ago, type Level, limitInWords } from "../core/verdict.ts"
 import type { Kind } from "../status/scheduler.ts"
-import type { Board, Running, StreamEntry } from "./board.ts"
 import { boardVerdict } from "./boardVerdict.ts"
 import { chip, clock, count, escape, number, seconds, table } from "./pageParts.ts"
 import { SCRIPT, STYLE } from "./pageStyle.ts"
+import type { Board, Running, StreamEntry } from "./snapshot.ts"
 
 /** The status page: whole HTML made here, so that it says the same without JavaScript. */
 

@@ -10,7 +10,7 @@ import { isNotFound } from "../paycombat/lists/readPage.ts"
 import { isStorable } from "../postgres/unstorable.ts"
 import { isStored } from "../warehouse/ledger/missing.ts"
 import type { Extracted } from "../warehouse/load/prepare.ts"
-import type { StreamContext, StreamFailure } from "./run.ts"
+import type { StreamContext, StreamFailure } from "./context.ts"
 
 /** Completes the records of a page that lack parts, before they are loaded. */
 

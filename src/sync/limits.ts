@@ -3,7 +3,7 @@ import type postgres from "postgres"
 import type { WarehouseError } from "../core/errors.ts"
 import { limitInWords } from "../core/verdict.ts"
 import { storeLimits } from "../warehouse/ledger/settings.ts"
-import type { RunOptions } from "./run.ts"
+import type { RunOptions } from "./context.ts"
 
 /** Stores the limits of freshness, and logs a change: views judge by them. */
 export const keepLimits = (

@@ -9,7 +9,7 @@ import { isStorable } from "../postgres/unstorable.ts"
 import { knownMerchants, merchantsHeld } from "../warehouse/load/merchant.ts"
 import type { Extracted } from "../warehouse/load/prepare.ts"
 import type { Extract } from "./completeRecords.ts"
-import type { StreamContext, StreamFailure } from "./run.ts"
+import type { StreamContext, StreamFailure } from "./context.ts"
 
 /**
  * Whose records a list shows. With a swapped token all that is stored would soon be booked as removed, so a list of

@@ -7,8 +7,8 @@ import { storedAmong } from "../warehouse/ledger/passes.ts"
 import { loadBatch, prepareBatch } from "../warehouse/load/loader.ts"
 import type { Extracted } from "../warehouse/load/prepare.ts"
 import type { ById } from "./completeRecords.ts"
+import type { StreamContext, StreamFailure } from "./context.ts"
 import { areOurs } from "./listMerchants.ts"
-import type { StreamContext, StreamFailure } from "./run.ts"
 
 /** What by-id endpoints say, at the end of a complete pass, about the records that it did not show. */
 

@@ -2,13 +2,13 @@ import { Clock, Effect } from "effect"
 import type { ListSource, ListStream, Open } from "../core/stream.ts"
 import { limitInWords } from "../core/verdict.ts"
 import { askById } from "../paycombat/lists/byId.ts"
-import type { Contract } from "../paycombat/lists/discovery.ts"
+import type { Contract, TimeFilter } from "../paycombat/lists/contract.ts"
 import type { TimeField, Watch } from "../paycombat/lists/order.ts"
-import { findTimeFilter, type TimeFilter } from "../paycombat/lists/timeFilter.ts"
+import { findTimeFilter } from "../paycombat/lists/timeFilter.ts"
 import { earlierPasses } from "../warehouse/ledger/passes.ts"
 import type { ById } from "./completeRecords.ts"
+import type { StreamContext, StreamFailure } from "./context.ts"
 import { isOpenBeyond } from "./rejectBound.ts"
-import type { StreamContext, StreamFailure } from "./run.ts"
 
 /**
  * How a list is read this time: whole, or only as far as it is new. The latter needs proof, from a pass over the

@@ -4,8 +4,8 @@ import type { LookupStream } from "../core/stream.ts"
 import { latestStatus } from "../warehouse/ledger/passes.ts"
 import type { Status } from "../warehouse/ledger/runs.ts"
 import { failedChecks, peopleToAsk } from "../warehouse/lookups/checks.ts"
+import type { StreamContext, StreamFailure } from "./context.ts"
 import { isBeyond, isMany, percent, shareOf } from "./rejectBound.ts"
-import type { StreamContext, StreamFailure } from "./run.ts"
 
 /** How many failed look-ups make a run fail. */
 

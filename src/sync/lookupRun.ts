@@ -19,8 +19,8 @@ import {
   UNSTORABLE,
 } from "../warehouse/lookups/readiness.ts"
 import { modeChangedAt } from "../warehouse/maintain/privacyMode.ts"
+import type { StreamContext, StreamFailure, StreamResult } from "./context.ts"
 import { refuseFailed, refuseIncompleteParent } from "./lookupBound.ts"
-import type { StreamContext, StreamFailure, StreamResult } from "./run.ts"
 
 /** One call per row that is due: queue → ask, within the account's bounds → save the answers as they come. */
 

@@ -1,6 +1,6 @@
 import { Cause, Exit, Option } from "effect"
 import type { Status } from "../warehouse/ledger/runs.ts"
-import type { StreamFailure, StreamResult } from "./run.ts"
+import type { StreamFailure, StreamResult } from "./context.ts"
 
 /** How runs are booked that ended one way or another, and what the ledger keeps of what they have to say. */
 

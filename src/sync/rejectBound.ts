@@ -11,7 +11,7 @@ import {
   openAndStored,
   readAndRejected,
 } from "../warehouse/ledger/shares.ts"
-import type { StreamContext, StreamFailure } from "./run.ts"
+import type { StreamContext, StreamFailure } from "./context.ts"
 
 /** Too many rejects are a failure of the stream, not of its records: PAYCOMBAT_REJECTS_MAX. */
 

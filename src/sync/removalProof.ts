@@ -2,12 +2,12 @@ import { Effect, Stream as S } from "effect"
 import type { AccountError } from "../core/errors.ts"
 import type { ListSource, ListStream } from "../core/stream.ts"
 import type { Client } from "../paycombat/client/client.ts"
-import type { Contract } from "../paycombat/lists/discovery.ts"
+import type { Contract } from "../paycombat/lists/contract.ts"
 import { type Movement, watchMovement } from "../paycombat/lists/movement.ts"
 import { pages } from "../paycombat/lists/pager.ts"
 import { isDue } from "../warehouse/ledger/removal.ts"
+import type { StreamContext, StreamFailure } from "./context.ts"
 import type { Missing } from "./listMissing.ts"
-import type { StreamContext, StreamFailure } from "./run.ts"
 
 /**
  * Whether a pass may book as removed what it was not shown. A record that moves over the border of the page being read is

@@ -3,10 +3,8 @@ import { hostname } from "node:os"
 import type * as HttpClient from "@effect/platform/HttpClient"
 import { Cause, Duration, Effect, Exit, Schedule } from "effect"
 import type postgres from "postgres"
-import type { AccountSettings, RunSettings } from "../config/config.ts"
+import type { AccountSettings } from "../config/config.ts"
 import type { LeaseError, WarehouseError } from "../core/errors.ts"
-import type { Stream } from "../core/stream.ts"
-import type { Limits } from "../core/verdict.ts"
 import { VERSION } from "../core/version.ts"
 import { countRun } from "../observe/metrics.ts"
 import { retryTransient, Warehouse, whileOpen } from "../postgres/connect.ts"
@@ -17,30 +15,13 @@ import { type SyncSummary, summaryOf } from "../warehouse/ledger/summary.ts"
 import { dueWork } from "../warehouse/ledger/urgent.ts"
 import { verdictsOf } from "../warehouse/read/verdict.ts"
 import { runAccount } from "./accountRun.ts"
+import type { RunOptions } from "./context.ts"
 import { booking } from "./finalize.ts"
 import { makeHolding } from "./holding.ts"
 import { keepLimits } from "./limits.ts"
 import { worst } from "./outcome.ts"
 
-export type { StreamContext, StreamFailure, StreamResult } from "./streamRun.ts"
-
 /** One run: the leases of its accounts, each account under its own, every outcome booked. */
-
-export interface RunOptions extends RunSettings {
-  readonly accounts: ReadonlyArray<AccountSettings>
-  readonly streams: ReadonlyArray<Stream>
-  /** Whether every list is read whole, and passes that were broken off are begun anew. */
-  readonly full: boolean
-  /**
-   * Age in seconds of the latest full pass from which on a list is read whole, though what is new in it would do: the
-   * longest time between two ticks of the full schedule; a day where absent.
-   */
-  readonly fullPassMaxAgeSeconds?: number
-  /** Limits of freshness to be stored for the accounts; what is stored stays where absent. */
-  readonly limits?: Limits
-  /** Waits for accounts and streams that another run holds, however long that takes. */
-  readonly wait?: boolean
-}
 
 /** Accounts that one process works on at once. More would wait for the connections of the pool, and hold them for each other. */
 const ACCOUNTS_AT_ONCE = 8

@@ -1,49 +1,20 @@
 import { Deferred, Effect, Exit } from "effect"
-import type postgres from "postgres"
-import type { AccountSettings, RunSettings } from "../config/config.ts"
-import type { AccountError, EndpointError, LeaseError, WarehouseError } from "../core/errors.ts"
+import type { AccountSettings } from "../config/config.ts"
+import type { AccountError, WarehouseError } from "../core/errors.ts"
 import { isList, isLookup, redacting, type Stream } from "../core/stream.ts"
 import { Progress, type StreamProgress } from "../observe/progress.ts"
-import { type Client, Usage } from "../paycombat/client/client.ts"
-import type { Held } from "../warehouse/ledger/lease.ts"
+import { Usage } from "../paycombat/client/client.ts"
 import { finishStream, startStream } from "../warehouse/ledger/runs.ts"
 import { forgetNews } from "../warehouse/ledger/urgent.ts"
-import type { Beside } from "../warehouse/load/prepare.ts"
 import { confirmPrivacy, settlePrivacy } from "../warehouse/maintain/privacyMode.ts"
+import type { StreamContext, StreamFailure, StreamResult } from "./context.ts"
 import { booked, booking } from "./finalize.ts"
 import type { Holding } from "./holding.ts"
 import { runListStream } from "./listRun.ts"
 import { runLookupStream } from "./lookupRun.ts"
 import { endingOf, noteOf } from "./outcome.ts"
-import type { RunOptions } from "./run.ts"
 
 /** The run of one stream under its lease, booked as begun and as ended. */
-
-/** What the run of one stream works with. */
-export interface StreamContext {
-  readonly sql: postgres.Sql
-  readonly client: Client
-  readonly account: AccountSettings
-  readonly settings: RunSettings & Pick<RunOptions, "full" | "fullPassMaxAgeSeconds">
-  readonly held: Held
-  readonly usage: { requests: number; retries: number }
-  /** Records of the stream that are being read by id beside this run, as urgent work. */
-  readonly beside: Beside
-  /** Read every record in full: the stored rows are in a different privacy mode. */
-  readonly mustReadAll: boolean
-  /** Tells how far the stream is; keeps what is not named. */
-  readonly tell: (progress: Partial<StreamProgress>) => Effect.Effect<void>
-}
-
-/** What a stream's run came to, when it came to its end. */
-export interface StreamResult {
-  readonly rejected: number
-  readonly removed: number
-  readonly leftOver: number
-  readonly note: string | null
-}
-
-export type StreamFailure = AccountError | EndpointError | LeaseError | WarehouseError
 
 export const notYet = (account: AccountSettings, stream: Stream): StreamProgress => ({
   account: account.name,

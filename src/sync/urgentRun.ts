@@ -8,7 +8,7 @@ import { isList, type ListStream, redacting, type Stream } from "../core/stream.
 import type { Client } from "../paycombat/client/client.ts"
 import { UNADDRESSABLE_ID } from "../paycombat/client/idPath.ts"
 import { type Detail, discoverDetail, readDetail } from "../paycombat/lists/byId.ts"
-import type { Contract } from "../paycombat/lists/discovery.ts"
+import type { Contract } from "../paycombat/lists/contract.ts"
 import { isNotFound } from "../paycombat/lists/readPage.ts"
 import { storedContract } from "../warehouse/ledger/contracts.ts"
 import type { Held } from "../warehouse/ledger/lease.ts"

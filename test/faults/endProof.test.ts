@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Either, Stream } from "effect"
 import type { ListSource } from "../../src/core/stream.ts"
-import type { Contract } from "../../src/paycombat/lists/discovery.ts"
+import type { Contract } from "../../src/paycombat/lists/contract.ts"
 import type { Position } from "../../src/paycombat/lists/page.ts"
 import { pages } from "../../src/paycombat/lists/pager.ts"
 import { against, settle } from "../paycombat/played.ts"

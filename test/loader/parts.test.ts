@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { cutByLength } from "../../src/warehouse/load/slices.ts"
+import { cutByLength } from "../../src/postgres/statementSize.ts"
 
 describe("what one statement carries", () => {
   const items = (...lengths: ReadonlyArray<number>) => lengths.map(length => ({ raw: "x".repeat(length) }))

@@ -2,7 +2,8 @@ import * as HttpClient from "@effect/platform/HttpClient"
 import { RequestError } from "@effect/platform/HttpClientError"
 import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import { Clock, Duration, Effect, Fiber, Redacted, TestClock } from "effect"
-import { type Account, type ClientOptions, make } from "../../src/paycombat/client/client.ts"
+import type { Account } from "../../src/core/account.ts"
+import { type ClientOptions, make } from "../../src/paycombat/client/client.ts"
 
 export const TOKEN = "tok_4f1c9e7d2b"
 

@@ -6,9 +6,9 @@ import { describe, expect, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Metric, Scope } from "effect"
 import { limitsOf, type Verdict } from "../../src/core/verdict.ts"
 import * as Metrics from "../../src/observe/metrics.ts"
-import type { Board } from "../../src/serve/board.ts"
 import { boundedServer, CONNECTIONS_MAX } from "../../src/serve/connections.ts"
 import { isOurHost, listen } from "../../src/serve/http.ts"
+import type { Board } from "../../src/serve/snapshot.ts"
 import { parsePrometheus, valueOf } from "./prometheusText.ts"
 
 /** What is said over HTTP, to polite clients and to others. */

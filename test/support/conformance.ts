@@ -3,7 +3,7 @@ import type { PgTable } from "drizzle-orm/pg-core"
 import { Either, ParseResult } from "effect"
 import type { Json, JsonObject } from "../../src/core/json.ts"
 import { type Decoded, isLookup, type Normalized, type Row, type Stream } from "../../src/core/stream.ts"
-import { shapeOf } from "../../src/postgres/bulk.ts"
+import { shapeOf } from "../../src/postgres/shape.ts"
 import { keptChildColumns, recordColumns } from "../../src/warehouse/schema/columns.ts"
 import { json } from "./warehouse.ts"
 

@@ -4,6 +4,7 @@ import * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type { HttpClientResponse } from "@effect/platform/HttpClientResponse"
 import { Clock, Context, Duration, Effect, Either, Layer, Random, Redacted } from "effect"
+import type { Account } from "../../core/account.ts"
 import type { AccountError, EndpointError } from "../../core/errors.ts"
 import type { Json } from "../../core/json.ts"
 import { countRequest, countRetry } from "../../observe/metrics.ts"
@@ -31,20 +32,6 @@ import { traced } from "./tracing.ts"
 export { MAX_ATTEMPTS } from "./circuitBreaker.ts"
 
 const FIRST_BACKOFF_MILLIS = 500
-
-/** One merchant's access to the API, and the bounds on what the API is asked. */
-export interface Account {
-  readonly name: string
-  readonly token: Redacted.Redacted<string>
-  readonly baseUrl: string
-  /** Records asked for per page; the API may give fewer. */
-  readonly pageSize: number
-  readonly ratePerSecond: number
-  /** Requests under way at once. */
-  readonly concurrency: number
-  /** For one attempt: from sending it to the last byte of its answer. */
-  readonly timeout: Duration.Duration
-}
 
 export type Query = Readonly<Record<string, string | number>>
 

@@ -3,39 +3,9 @@ import { type AccountError, EndpointError } from "../../core/errors.ts"
 import type { ListSource } from "../../core/stream.ts"
 import type { Client, Query } from "../client/client.ts"
 import { type FoundList, isNothingAt, listAt } from "../client/envelope.ts"
-import type { TimeField } from "./order.ts"
-import { type Addressing, idOf, isNotFound, isOurs, ourList, queryOf } from "./readPage.ts"
-import type { TimeFilter } from "./timeFilter.ts"
+import type { Contract } from "./contract.ts"
+import { idOf, isNotFound, isOurs, ourList, queryOf } from "./readPage.ts"
 import { PAGING_NAMES, type PagingNames, provePaging } from "./verifyPaging.ts"
-
-/** How a list is read: what discovery found, as it is stored between runs. Plain JSON. */
-export interface Contract extends Addressing {
-  /** Where the records are in the answer, as keys from its top: `data`, `data.items`. */
-  readonly at: string
-  /** Records that the first page held; where the API allows fewer than was asked, its cap. */
-  readonly pageSize: number
-  /** Largest size that the API accepts to be asked; null where it refused none. */
-  readonly maxPageSize: number | null
-  /** Whether the answers state the length of the list. */
-  readonly hasTotal: boolean
-  /** Both parameters were seen to take effect. Until they were, each run tries the candidates again. */
-  readonly pagingProven: boolean
-  /** A record of this very stream was read through it on this run. An empty list proves nothing. */
-  readonly verified: boolean
-  /** The by-id endpoint that answered last, with `{id}` for the id. Tried first, and proven anew by each run. */
-  readonly byId?: string
-  /** What the latest pass over the whole list showed of it, for runs that do not read it whole. */
-  readonly learned?: {
-    /** Newest first by this time. */
-    readonly order?: TimeField
-    readonly filter?: TimeFilter
-    /** The newest time by which the filter goes, in milliseconds: known up to there. Grows with each run. */
-    readonly newest?: number
-    readonly pages: number
-    /** Where asking again about records that may still change goes on. */
-    readonly askedTo?: string
-  }
-}
 
 export interface DiscoveryOptions {
   /** Variable that sets this list's path, for messages: `PAYCOMBAT_PATH_CUSTOMERS`. */

@@ -1,5 +1,5 @@
 import { Effect } from "effect"
-import type { Contract } from "./discovery.ts"
+import type { Contract } from "./contract.ts"
 import { type Checking, isGapAfter, type Read } from "./gapChecks.ts"
 import { cut, missingPage } from "./pagingErrors.ts"
 import type { ReadPage } from "./readPage.ts"

@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import type { AccountError, EndpointError } from "../../core/errors.ts"
 import type { ListSource } from "../../core/stream.ts"
 import type { Client } from "../client/client.ts"
-import type { Contract } from "./discovery.ts"
+import type { Contract } from "./contract.ts"
 import { changed } from "./pagingErrors.ts"
 import { countsRecords, type ReadPage, readPage } from "./readPage.ts"
 

@@ -1,5 +1,5 @@
 import { EndpointError } from "../../core/errors.ts"
-import type { Contract } from "./discovery.ts"
+import type { Contract } from "./contract.ts"
 import type { ReadPage } from "./readPage.ts"
 
 const problem = ({ path }: Contract, what: string) =>

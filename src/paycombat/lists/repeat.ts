@@ -1,5 +1,5 @@
 import { Effect } from "effect"
-import type { Contract } from "./discovery.ts"
+import type { Contract } from "./contract.ts"
 import { type Seen, sayingNothing } from "./end.ts"
 import type { Checking, Read } from "./gapChecks.ts"
 import { isSame } from "./loopDetector.ts"

@@ -1,22 +1,9 @@
 import { Effect } from "effect"
 import type { ListSource } from "../../core/stream.ts"
 import type { Client } from "../client/client.ts"
-import type { Contract } from "./discovery.ts"
+import type { Contract, TimeFilter } from "./contract.ts"
 import { NEWEST, type Timed, type TimeField, timedOf, type Watch } from "./order.ts"
 import { readPage } from "./readPage.ts"
-
-/**
- * Whether a list can be asked for what is newer than a time. Upstream has `start_time` and `end_time` (U), in
- * seconds or milliseconds (?): believed where a request with them answers exactly the records that are known to be
- * so new. A filter that is ignored answers all records, one in the other unit all or none.
- */
-export interface TimeFilter {
-  readonly unit: "seconds" | "milliseconds"
-  /** Whether the end must be named too. */
-  readonly hasEnd: boolean
-  /** Which time of a record it goes by. */
-  readonly by: TimeField
-}
 
 const START = "start_time"
 const END = "end_time"

@@ -3,9 +3,10 @@ import { Effect } from "effect"
 import type postgres from "postgres"
 import { LeaseError, type WarehouseError } from "../../core/errors.ts"
 import type { Row } from "../../core/stream.ts"
-import { arraysOf, type Transaction, unnestOf } from "../../postgres/bulk.ts"
+import { arraysOf, unnestOf } from "../../postgres/bulk.ts"
 import { attempt, retryUntilInterrupted, sqlState, warehouseError } from "../../postgres/connect.ts"
 import { refuseInterference } from "../../postgres/interference.ts"
+import type { Transaction } from "../../postgres/shape.ts"
 
 /**
  * Leases: `acquire`, `renew`, `fenced`, `release`. A stream's lease lets one run at a time write its rows. An account's

@@ -2,8 +2,9 @@ import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../../core/errors.ts"
 import type { Stream } from "../../core/stream.ts"
-import { arrayLiteral, shapeOf } from "../../postgres/bulk.ts"
+import { arrayLiteral } from "../../postgres/bulk.ts"
 import { attempt, reading, retryTransient } from "../../postgres/connect.ts"
+import { shapeOf } from "../../postgres/shape.ts"
 import type { Held } from "./lease.ts"
 
 /** Which records are stored, and which of them a pass was not shown. */

@@ -1,15 +1,9 @@
 import { contentHash, stringifyJson } from "../../core/json.ts"
+import type { Version } from "../../core/recordVersion.ts"
 import type { Stream } from "../../core/stream.ts"
-import {
-  arrayLiteral,
-  arraysOf,
-  lookUpByKey,
-  shapeOf,
-  type Transaction,
-  unnestOf,
-} from "../../postgres/bulk.ts"
-import type { Version } from "../load/prepare.ts"
-import { cutByLength } from "../load/slices.ts"
+import { arrayLiteral, arraysOf, lookUpByKey, unnestOf } from "../../postgres/bulk.ts"
+import { shapeOf, type Transaction } from "../../postgres/shape.ts"
+import { cutByLength } from "../../postgres/statementSize.ts"
 import type { Held } from "./lease.ts"
 import { reasonText } from "./rejects.ts"
 

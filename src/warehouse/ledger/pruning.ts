@@ -1,8 +1,8 @@
 import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../../core/errors.ts"
-import { shapeOf, type Transaction } from "../../postgres/bulk.ts"
 import { attempt } from "../../postgres/connect.ts"
+import { shapeOf, type Transaction } from "../../postgres/shape.ts"
 import { streamRuns } from "../schema/tables.ts"
 
 /**

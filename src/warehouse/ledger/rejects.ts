@@ -1,4 +1,5 @@
-import { arrayLiteral, arraysOf, type Transaction, unnestOf } from "../../postgres/bulk.ts"
+import { arrayLiteral, arraysOf, unnestOf } from "../../postgres/bulk.ts"
+import type { Transaction } from "../../postgres/shape.ts"
 import type { Held } from "./lease.ts"
 
 /**

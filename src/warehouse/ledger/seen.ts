@@ -2,8 +2,8 @@ import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../../core/errors.ts"
 import type { Stream } from "../../core/stream.ts"
-import { shapeOf } from "../../postgres/bulk.ts"
 import { reading } from "../../postgres/connect.ts"
+import { shapeOf } from "../../postgres/shape.ts"
 import type { Held } from "./lease.ts"
 
 /** Different records that the stream's open pass was shown so far, by this run or the one it goes on from. */

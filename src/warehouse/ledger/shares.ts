@@ -2,8 +2,8 @@ import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../../core/errors.ts"
 import type { Stream } from "../../core/stream.ts"
-import { shapeOf } from "../../postgres/bulk.ts"
 import { reading } from "../../postgres/connect.ts"
+import { shapeOf } from "../../postgres/shape.ts"
 import type { Held } from "./lease.ts"
 
 /** How many of a stream's records were rejected, against those read and those stored. */

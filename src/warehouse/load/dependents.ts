@@ -1,18 +1,9 @@
+import type { Version } from "../../core/recordVersion.ts"
 import type { Child, History, Row, Stream } from "../../core/stream.ts"
-import {
-  arrayLiteral,
-  arraysOf,
-  quoted,
-  refuseLost,
-  type Shape,
-  shapeOf,
-  type Transaction,
-  unnestOf,
-  upsert,
-} from "../../postgres/bulk.ts"
+import { arrayLiteral, arraysOf, quoted, refuseLost, unnestOf, upsert } from "../../postgres/bulk.ts"
 import { mayAlter } from "../../postgres/interference.ts"
+import { type Shape, shapeOf, type Transaction } from "../../postgres/shape.ts"
 import type { Held } from "../ledger/lease.ts"
-import type { Version } from "./prepare.ts"
 
 /** What is written along with a record's own row: its children, and the history that cannot be fetched again. */
 

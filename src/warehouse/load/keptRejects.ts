@@ -1,5 +1,6 @@
-import { arraysOf, type Transaction, unnestOf } from "../../postgres/bulk.ts"
+import { arraysOf, unnestOf } from "../../postgres/bulk.ts"
 import { NotStored } from "../../postgres/failures.ts"
+import type { Transaction } from "../../postgres/shape.ts"
 import type { Held } from "../ledger/lease.ts"
 import type { Reject } from "../ledger/rejects.ts"
 import type { Identified } from "./prepare.ts"

@@ -2,8 +2,9 @@ import type { PgTable } from "drizzle-orm/pg-core"
 import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../../core/errors.ts"
-import { arrayLiteral, shapeOf, type Transaction } from "../../postgres/bulk.ts"
+import { arrayLiteral } from "../../postgres/bulk.ts"
 import { reading } from "../../postgres/connect.ts"
+import { shapeOf, type Transaction } from "../../postgres/shape.ts"
 import type { Held } from "../ledger/lease.ts"
 
 /** Those of the merchants whose records the warehouse holds for an account. Reads the table once, whatever their number. */

@@ -4,8 +4,10 @@ import { fieldPaths, nameOfPart, type PassFields, type Tally, tallyOf } from "..
 import { isAddressable } from "../../core/id.ts"
 import { contentHash, isJsonObject, type Json, stringifyJson } from "../../core/json.ts"
 import { recordIdOf } from "../../core/recordId.ts"
-import type { Decoded, Stream } from "../../core/stream.ts"
-import { arraysOf, shapeOf, unnestOf } from "../../postgres/bulk.ts"
+import type { Version } from "../../core/recordVersion.ts"
+import type { Stream } from "../../core/stream.ts"
+import { arraysOf, unnestOf } from "../../postgres/bulk.ts"
+import { shapeOf } from "../../postgres/shape.ts"
 import { unstorableText } from "../../postgres/unstorable.ts"
 import { type Lost, lostFields } from "../ledger/fields.ts"
 import { type Reject, rejectOf } from "../ledger/rejects.ts"
@@ -28,15 +30,6 @@ export interface Identified {
   readonly id: string | null
   readonly hash: string
   readonly isForeign?: boolean
-}
-
-/** A record that decoded. */
-export interface Version {
-  readonly id: string
-  readonly hash: string
-  readonly readAt: string
-  readonly raw: string
-  readonly normalized: Decoded
 }
 
 /** A batch, ready to be written: what it holds, what of it is to be written, and what cannot be. */

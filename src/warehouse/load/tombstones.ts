@@ -4,7 +4,8 @@ import { isJsonObject, type Json } from "../../core/json.ts"
 import { DROP, redactor } from "../../core/personal.ts"
 import { idText } from "../../core/recordId.ts"
 import type { Stream } from "../../core/stream.ts"
-import { arrayLiteral, arraysOf, type Transaction, unnestOf } from "../../postgres/bulk.ts"
+import { arrayLiteral, arraysOf, unnestOf } from "../../postgres/bulk.ts"
+import type { Transaction } from "../../postgres/shape.ts"
 
 /**
  * Tombstones: what is read of a person who was erased is not stored again. They hold hashes of ids; ids are

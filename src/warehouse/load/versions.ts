@@ -1,11 +1,12 @@
+import type { Version } from "../../core/recordVersion.ts"
 import type { Row, Stream } from "../../core/stream.ts"
-import { arraysOf, lookUpByKey, shapeOf, type Transaction, unnestOf, upsert } from "../../postgres/bulk.ts"
+import { arraysOf, lookUpByKey, unnestOf, upsert } from "../../postgres/bulk.ts"
 import { sqlState } from "../../postgres/connect.ts"
+import { shapeOf, type Transaction } from "../../postgres/shape.ts"
 import type { Held } from "../ledger/lease.ts"
 import { NO_PARTS, type PartCounts, sumOfParts, writePartRejects } from "../ledger/partRejects.ts"
 import { type Reject, rejectOf } from "../ledger/rejects.ts"
 import { writeChildren, writeHistories } from "./dependents.ts"
-import type { Version } from "./prepare.ts"
 import { partsOf } from "./slices.ts"
 
 /** Writes versions of records, with all that goes with them; which version of a record stays, Postgres decides. */

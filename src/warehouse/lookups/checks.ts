@@ -2,8 +2,9 @@ import { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../../core/errors.ts"
 import type { LookupStream } from "../../core/stream.ts"
-import { arrayLiteral, shapeOf } from "../../postgres/bulk.ts"
+import { arrayLiteral } from "../../postgres/bulk.ts"
 import { reading } from "../../postgres/connect.ts"
+import { shapeOf } from "../../postgres/shape.ts"
 import type { Held } from "../ledger/lease.ts"
 
 /** What is stored about earlier look-ups: which of them were answered, and which failed. */

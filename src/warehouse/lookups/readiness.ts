@@ -2,18 +2,10 @@ import { Effect } from "effect"
 import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import type { LookupStream, Row } from "../../core/stream.ts"
-import {
-  arraysOf,
-  lookUpByKey,
-  refuseAltered,
-  refuseLost,
-  type Shape,
-  shapeOf,
-  type Transaction,
-  unnestOf,
-} from "../../postgres/bulk.ts"
+import { arraysOf, lookUpByKey, refuseAltered, refuseLost, unnestOf } from "../../postgres/bulk.ts"
 import { reading } from "../../postgres/connect.ts"
 import { mayAlter } from "../../postgres/interference.ts"
+import { type Shape, shapeOf, type Transaction } from "../../postgres/shape.ts"
 import { fenced, type Held } from "../ledger/lease.ts"
 import { BAD_VALUE } from "../load/versions.ts"
 

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto"
 import type { Stream } from "../../core/stream.ts"
-import { arrayLiteral, arraysOf, shapeOf, type Transaction, unnestOf } from "../../postgres/bulk.ts"
+import { arrayLiteral, arraysOf, unnestOf } from "../../postgres/bulk.ts"
+import { shapeOf, type Transaction } from "../../postgres/shape.ts"
 import type { Held } from "../ledger/lease.ts"
 import { idHash } from "../load/tombstones.ts"
 import { eraseWithin, ownTables, stripOf } from "./erase.ts"

@@ -1,5 +1,6 @@
 import type { Stream } from "../../core/stream.ts"
-import { arrayLiteral, type Transaction } from "../../postgres/bulk.ts"
+import { arrayLiteral } from "../../postgres/bulk.ts"
+import type { Transaction } from "../../postgres/shape.ts"
 import type { Held } from "../ledger/lease.ts"
 import { type Counts, NO_COUNTS } from "../load/loader.ts"
 import { rewriteSome } from "./rewrite.ts"

@@ -1,8 +1,9 @@
+import type { Version } from "../../core/recordVersion.ts"
 import type { Child, Row, Stream } from "../../core/stream.ts"
-import { arraysOf, quoted, type Shape, shapeOf, type Transaction, unnestOf } from "../../postgres/bulk.ts"
+import { arraysOf, quoted, unnestOf } from "../../postgres/bulk.ts"
+import { type Shape, shapeOf, type Transaction } from "../../postgres/shape.ts"
 import type { Held } from "../ledger/lease.ts"
 import { childRows, dropSurplus, parentsOf } from "../load/dependents.ts"
-import type { Version } from "../load/prepare.ts"
 
 /** Statements that write only what differs from what is stored: an unchanged row is not even locked. */
 

@@ -1,5 +1,6 @@
 import type { Stream } from "../../core/stream.ts"
-import { arrayLiteral, shapeOf, type Transaction } from "../../postgres/bulk.ts"
+import { arrayLiteral } from "../../postgres/bulk.ts"
+import { shapeOf, type Transaction } from "../../postgres/shape.ts"
 import type { Held } from "../ledger/lease.ts"
 import { EMPTIED_HASH } from "./blank.ts"
 

@@ -2,8 +2,8 @@ import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../../core/errors.ts"
 import type { Stream } from "../../core/stream.ts"
-import { shapeOf } from "../../postgres/bulk.ts"
 import { attempt } from "../../postgres/connect.ts"
+import { shapeOf } from "../../postgres/shape.ts"
 import type { Mode, Status } from "../ledger/runs.ts"
 
 /** What is known of one stream of an account now. Times as Postgres prints them, UTC. */

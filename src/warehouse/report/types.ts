@@ -1,5 +1,4 @@
-import type { Limits } from "../../core/verdict.ts"
-import type { Trust } from "../../report/trust.ts"
+import type { Level, Limits, Verdict } from "../../core/verdict.ts"
 
 /** What a report is made of: figures as the text that Postgres printed, so that no digit passes through a number. */
 
@@ -36,6 +35,13 @@ export interface FreshnessRule {
   readonly limits: Partial<Limits>
   /** Accounts that are judged: those asked for, else those that are configured; all where none is. */
   readonly accounts: ReadonlyArray<string>
+}
+
+/** The verdict over the accounts of a report. */
+export interface Trust extends Pick<Verdict, "level" | "sentence"> {
+  readonly findings: ReadonlyArray<{ readonly level: Level; readonly text: string }>
+  /** The verdicts that it sums up, one per account. */
+  readonly accounts: ReadonlyArray<Verdict>
 }
 
 export interface ReportData {

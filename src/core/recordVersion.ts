@@ -1,0 +1,10 @@
+import type { Decoded } from "./stream.ts"
+
+/** A record that decoded. */
+export interface Version {
+  readonly id: string
+  readonly hash: string
+  readonly readAt: string
+  readonly raw: string
+  readonly normalized: Decoded
+}

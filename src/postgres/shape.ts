@@ -1,0 +1,30 @@
+import { getTableConfig, type PgTable } from "drizzle-orm/pg-core"
+import type postgres from "postgres"
+
+export type Transaction = postgres.TransactionSql
+
+export interface Shape {
+  readonly name: string
+  /** Quoted, with its schema. */
+  readonly table: string
+  readonly key: ReadonlyArray<string>
+  /** Column name → its Postgres type. */
+  readonly types: ReadonlyMap<string, string>
+}
+
+const shapes = new WeakMap<PgTable, Shape>()
+
+/** A table's name, primary key and column types, as drizzle knows them. */
+export const shapeOf = (table: PgTable): Shape => {
+  const known = shapes.get(table)
+  if (known !== undefined) return known
+  const config = getTableConfig(table)
+  const shape: Shape = {
+    name: config.name,
+    table: `"${config.schema}"."${config.name}"`,
+    key: config.primaryKeys.flatMap(key => key.columns.map(column => column.name)),
+    types: new Map(config.columns.map(column => [column.name, column.getSQLType()])),
+  }
+  shapes.set(table, shape)
+  return shape
+}

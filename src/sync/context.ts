@@ -1,0 +1,54 @@
+import type { Effect } from "effect"
+import type postgres from "postgres"
+import type { AccountSettings, RunSettings } from "../config/config.ts"
+import type { AccountError, EndpointError, LeaseError, WarehouseError } from "../core/errors.ts"
+import type { Stream } from "../core/stream.ts"
+import type { Limits } from "../core/verdict.ts"
+import type { StreamProgress } from "../observe/progress.ts"
+import type { Client } from "../paycombat/client/client.ts"
+import type { Held } from "../warehouse/ledger/lease.ts"
+import type { Beside } from "../warehouse/load/prepare.ts"
+
+/** Input of a run, input of one stream's run, and its result. */
+
+export interface RunOptions extends RunSettings {
+  readonly accounts: ReadonlyArray<AccountSettings>
+  readonly streams: ReadonlyArray<Stream>
+  /** Whether every list is read whole, and passes that were broken off are begun anew. */
+  readonly full: boolean
+  /**
+   * Age in seconds of the latest full pass from which on a list is read whole, though what is new in it would do: the
+   * longest time between two ticks of the full schedule; a day where absent.
+   */
+  readonly fullPassMaxAgeSeconds?: number
+  /** Limits of freshness to be stored for the accounts; what is stored stays where absent. */
+  readonly limits?: Limits
+  /** Waits for accounts and streams that another run holds, however long that takes. */
+  readonly wait?: boolean
+}
+
+/** What the run of one stream works with. */
+export interface StreamContext {
+  readonly sql: postgres.Sql
+  readonly client: Client
+  readonly account: AccountSettings
+  readonly settings: RunSettings & Pick<RunOptions, "full" | "fullPassMaxAgeSeconds">
+  readonly held: Held
+  readonly usage: { requests: number; retries: number }
+  /** Records of the stream that are being read by id beside this run, as urgent work. */
+  readonly beside: Beside
+  /** Read every record in full: the stored rows are in a different privacy mode. */
+  readonly mustReadAll: boolean
+  /** Tells how far the stream is; keeps what is not named. */
+  readonly tell: (progress: Partial<StreamProgress>) => Effect.Effect<void>
+}
+
+/** What a stream's run came to, when it came to its end. */
+export interface StreamResult {
+  readonly rejected: number
+  readonly removed: number
+  readonly leftOver: number
+  readonly note: string | null
+}
+
+export type StreamFailure = AccountError | EndpointError | LeaseError | WarehouseError
