@@ -4,7 +4,7 @@ import { Effect, Exit } from "effect"
 import { vi } from "vitest"
 import { exitCodeOf, main } from "../../src/cli/cli.ts"
 
-vi.mock("../../src/cli/query.ts", async () => {
+vi.mock("../../src/cli/run/query.ts", async () => {
   const { Effect } = await import("effect")
   return { run: () => Effect.die(new TypeError("nobody thought of this")) }
 })
