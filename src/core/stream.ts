@@ -126,8 +126,6 @@ export interface Stream<Source extends ListSource | LookupSource = ListSource | 
   readonly histories: ReadonlyArray<History>
   /** What of its records is not about a person, and whose they are. */
   readonly personal: Personal
-  /** What is left of a record before anything else is done with it: all of it, until `redacting` says otherwise. */
-  readonly redact: (record: Json) => Json
   /** What is documented of its records beyond their schema. */
   readonly documented: Documented
   /** What its records look like, for who wants to know field by field. */
@@ -196,7 +194,6 @@ export const defineStream = <Source extends ListSource | LookupSource, A, I>({
     histories: [],
     personal: ALL_PERSONAL,
     documented: {},
-    redact: record => record,
     ...declared,
     record,
     decode: value =>
@@ -208,11 +205,30 @@ export const defineStream = <Source extends ListSource | LookupSource, A, I>({
   }
 }
 
-/** The stream as it is to be stored: what its records say of people is kept, hashed or dropped before all else. */
-export const redacting = <S extends Stream>(stream: S, privacy: Privacy): S => ({
-  ...stream,
-  redact: redactor(stream.personal, stream.source.idField, privacy),
-})
+declare const guard: unique symbol
 
-export const isList = (stream: Stream): stream is ListStream => stream.source.kind === "list"
-export const isLookup = (stream: Stream): stream is LookupStream => stream.source.kind === "lookup"
+/**
+ * A stream whose records are redacted before anything else is done with them. Only `redacting` makes one, and only such a
+ * stream can be loaded: personal data cannot be stored because a call was forgotten.
+ */
+export type Guarded<S extends Stream = Stream> = S & {
+  /** Keeps, hashes or drops what a record says about people. */
+  readonly redact: (record: Json) => Json
+  readonly [guard]: true
+}
+
+/** Makes a stream that can be loaded, in a mode of privacy. */
+export const redacting = <S extends Stream>(stream: S, privacy: Privacy): Guarded<S> =>
+  ({ ...stream, redact: redactor(stream.personal, stream.source.idField, privacy) }) as unknown as Guarded<S>
+
+export function isList(stream: Guarded): stream is Guarded<ListStream>
+export function isList(stream: Stream): stream is ListStream
+export function isList(stream: Stream): stream is ListStream {
+  return stream.source.kind === "list"
+}
+
+export function isLookup(stream: Guarded): stream is Guarded<LookupStream>
+export function isLookup(stream: Stream): stream is LookupStream
+export function isLookup(stream: Stream): stream is LookupStream {
+  return stream.source.kind === "lookup"
+}

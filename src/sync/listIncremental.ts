@@ -1,7 +1,7 @@
 import { Clock, Effect, Stream as S } from "effect"
 import { NO_FIELDS, type PassFields } from "../core/documentedFields.ts"
 import { recordIdOf } from "../core/recordId.ts"
-import type { ListStream, Open } from "../core/stream.ts"
+import type { Guarded, ListStream, Open } from "../core/stream.ts"
 import { withTab } from "../paycombat/client/budget.ts"
 import { askById } from "../paycombat/lists/byId.ts"
 import type { Contract } from "../paycombat/lists/contract.ts"
@@ -43,7 +43,7 @@ const idsOf = ({ source }: ListStream, { records }: Pick<Extract, "records">): R
 /** Reads what is new, or says that the list is not what it was proven to be. */
 const readNews = (
   context: StreamContext,
-  stream: ListStream,
+  stream: Guarded<ListStream>,
   contract: Contract,
   plan: Incremental,
   byId: ById,
@@ -125,7 +125,7 @@ interface Asked {
 /** Asks again by id about records that may still change, and loads what they are now. */
 const askAgain = (
   context: StreamContext,
-  stream: ListStream,
+  stream: Guarded<ListStream>,
   open: Open,
   asked: {
     readonly after: string
@@ -180,7 +180,7 @@ const nothingAsked: Asked = { leftOver: 0, note: null, askedTo: "" }
 /** Reads what is new, and asks about what is open. Undefined where the list is not what it was proven to be. */
 export const runIncremental = (
   context: StreamContext,
-  stream: ListStream,
+  stream: Guarded<ListStream>,
   contract: Contract,
   plan: Incremental,
   byId: ById,

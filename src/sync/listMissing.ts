@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import { recordIdOf } from "../core/recordId.ts"
-import type { ListStream } from "../core/stream.ts"
+import type { Guarded, ListStream } from "../core/stream.ts"
 import { askById, type Detail } from "../paycombat/lists/byId.ts"
 import { storedFields, unlisted } from "../warehouse/ledger/missing.ts"
 import { storedAmong } from "../warehouse/ledger/passes.ts"
@@ -41,7 +41,7 @@ export interface Missing {
  */
 export const fieldsBeyondList = (
   { sql, held }: Pick<StreamContext, "sql" | "held">,
-  stream: ListStream,
+  stream: Guarded<ListStream>,
   control: Detail,
 ): Effect.Effect<ReadonlySet<string> | undefined, StreamFailure> =>
   Effect.gen(function* () {
@@ -65,7 +65,7 @@ export const asListed = ({ record, readAt }: Detail, beyond: ReadonlySet<string>
  */
 export const missingRecords = (
   context: StreamContext,
-  stream: ListStream,
+  stream: Guarded<ListStream>,
   passId: string,
   byId: ById,
 ): Effect.Effect<Missing, StreamFailure> =>

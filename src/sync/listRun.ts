@@ -3,7 +3,7 @@ import { Effect, Stream as S, Schedule } from "effect"
 import { pathVariable } from "../config/config.ts"
 import { NO_FIELDS } from "../core/documentedFields.ts"
 import { EndpointError, WarehouseError } from "../core/errors.ts"
-import type { ListStream } from "../core/stream.ts"
+import type { Guarded, ListStream } from "../core/stream.ts"
 import { withTab } from "../paycombat/client/budget.ts"
 import type { Contract } from "../paycombat/lists/contract.ts"
 import { discover } from "../paycombat/lists/discovery.ts"
@@ -40,7 +40,7 @@ const readsAlike = (a: Contract | undefined, b: Contract): boolean =>
   a?.path === b.path && a.pageParam === b.pageParam && a.sizeParam === b.sizeParam && a.at === b.at
 
 /** An empty list is only believed where nothing speaks against it. */
-const believeEmpty = (context: StreamContext, stream: ListStream, contract: Contract) =>
+const believeEmpty = (context: StreamContext, stream: Guarded<ListStream>, contract: Contract) =>
   Effect.gen(function* () {
     const variable = pathVariable(stream.name)
     const fail = (message: string) =>
@@ -95,7 +95,7 @@ const doubt = ({ sql, account, held }: StreamContext, { name }: ListStream) =>
   })
 
 /** Fails where records that the pass was shown are nowhere: a trigger or a rule of this database took them away. */
-const refuseUnaccounted = ({ sql, held }: StreamContext, stream: ListStream, passId: string) =>
+const refuseUnaccounted = ({ sql, held }: StreamContext, stream: Guarded<ListStream>, passId: string) =>
   Effect.gen(function* () {
     const lost = yield* unaccounted(sql, held, stream, passId)
     if (lost > 0)
@@ -109,7 +109,7 @@ const refuseUnaccounted = ({ sql, held }: StreamContext, stream: ListStream, pas
 /** One pass over the whole list, going on where one that was broken off had come to. */
 const runFull = (
   context: StreamContext,
-  stream: ListStream,
+  stream: Guarded<ListStream>,
   contract: Contract,
   { byId, canResume }: { byId: ById; canResume: boolean },
 ): Effect.Effect<StreamResult, StreamFailure> =>
@@ -254,7 +254,7 @@ const runFull = (
  */
 export const runListStream = (
   context: StreamContext,
-  stream: ListStream,
+  stream: Guarded<ListStream>,
 ): Effect.Effect<StreamResult, StreamFailure> =>
   Effect.gen(function* () {
     const { sql, client, account, held, settings } = context

@@ -3,7 +3,7 @@ import type { EndpointError } from "../core/errors.ts"
 import { isAddressable } from "../core/id.ts"
 import { isJsonObject, stringifyJson } from "../core/json.ts"
 import { idText } from "../core/recordId.ts"
-import type { LookupStream } from "../core/stream.ts"
+import type { Guarded, LookupStream } from "../core/stream.ts"
 import { countRows } from "../observe/metrics.ts"
 import { Usage } from "../paycombat/client/client.ts"
 import { unwrapRecord } from "../paycombat/client/envelope.ts"
@@ -58,7 +58,7 @@ interface Asked {
  */
 const isThere = (
   { sql, held, client }: StreamContext,
-  stream: LookupStream,
+  stream: Guarded<LookupStream>,
   tally: Tally,
 ): Effect.Effect<boolean, StreamFailure> =>
   Effect.gen(function* () {
@@ -81,7 +81,7 @@ const isThere = (
   })
 
 /** Asks about one id. A definite refusal is an answer about that id; what is wrong with the endpoint ends the look-ups. */
-const ask = (context: StreamContext, stream: LookupStream, tally: Tally) => {
+const ask = (context: StreamContext, stream: Guarded<LookupStream>, tally: Tally) => {
   let unavailableInARow = 0
   const oneAtATime = Effect.unsafeMakeSemaphore(1)
   /** So many in a row without an answer, and nobody else gets one either. */
@@ -183,7 +183,7 @@ const leftOverNotes = (run: { due: number; neverAsked: number; asked: number }):
  */
 export const runLookupStream = (
   context: StreamContext,
-  stream: LookupStream,
+  stream: Guarded<LookupStream>,
 ): Effect.Effect<StreamResult, StreamFailure> =>
   Effect.gen(function* () {
     const { sql, held, settings, account, usage, tell } = context

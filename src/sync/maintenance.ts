@@ -23,9 +23,9 @@ export interface Scope {
 }
 
 /** One stream of one account, and how many records there are to work on. */
-export interface Task {
+export interface Task<S extends Stream = Stream> {
   readonly account: string
-  readonly stream: Stream
+  readonly stream: S
   readonly total: number
 }
 
@@ -37,9 +37,13 @@ interface Outcome {
 
 type Tell = (change: Partial<StreamProgress>) => Effect.Effect<void>
 
-type Work = (task: Task, held: Held, tell: Tell) => Effect.Effect<Outcome, LeaseError | WarehouseError>
+type Work<S extends Stream> = (
+  task: Task<S>,
+  held: Held,
+  tell: Tell,
+) => Effect.Effect<Outcome, LeaseError | WarehouseError>
 
-const runTask = (mode: Mode, task: Task, held: Held, work: Work) =>
+const runTask = <S extends Stream>(mode: Mode, task: Task<S>, held: Held, work: Work<S>) =>
   Effect.gen(function* () {
     const { sql } = yield* Warehouse
     const progress = yield* Progress
@@ -80,22 +84,22 @@ const runTask = (mode: Mode, task: Task, held: Held, work: Work) =>
   }).pipe(Effect.annotateLogs({ account: task.account, stream: task.stream.name }))
 
 /** Does tasks one after the other, each under its lease; fails only where another run holds every one of them. */
-export const runTasks = (
+export const runTasks = <S extends Stream>(
   mode: Mode,
-  tasks: ReadonlyArray<Task>,
+  tasks: ReadonlyArray<Task<S>>,
   leaseSeconds: number,
-  work: Work,
+  work: Work<S>,
 ): Effect.Effect<RunSummary, LeaseError | WarehouseError, Warehouse> =>
   Effect.flatMap(Warehouse, ({ sql }) =>
     whileOpen(sql, runOn(sql, mode, tasks, leaseSeconds, work, randomUUID())),
   )
 
-const runOn = (
+const runOn = <S extends Stream>(
   sql: postgres.Sql,
   mode: Mode,
-  tasks: ReadonlyArray<Task>,
+  tasks: ReadonlyArray<Task<S>>,
   leaseSeconds: number,
-  work: Work,
+  work: Work<S>,
   runId: string,
 ): Effect.Effect<RunSummary, LeaseError | WarehouseError, Warehouse> =>
   Effect.gen(function* () {

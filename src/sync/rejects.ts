@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import * as Config from "../config/config.ts"
 import { ConfigurationError, type LeaseError, type WarehouseError } from "../core/errors.ts"
-import { redacting, type Stream } from "../core/stream.ts"
+import { type Guarded, redacting } from "../core/stream.ts"
 import { Warehouse } from "../postgres/connect.ts"
 import { streamsNamed } from "../registry.ts"
 import type { RunSummary } from "../warehouse/ledger/summary.ts"
@@ -84,7 +84,7 @@ interface ReplaySettings extends Omit<ReplayScope, "streams"> {
   /** The merchants that are configured for an account; none where absent. */
   readonly merchantsOf?: MerchantsOf
   readonly leaseSeconds: number
-  readonly streams: ReadonlyArray<Stream>
+  readonly streams: ReadonlyArray<Guarded>
 }
 
 /** The same as `replayIn`, with settings given in code. */

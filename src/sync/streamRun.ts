@@ -1,7 +1,7 @@
 import { Deferred, Effect, Exit } from "effect"
 import type { AccountSettings } from "../config/config.ts"
 import type { AccountError, WarehouseError } from "../core/errors.ts"
-import { isList, isLookup, redacting, type Stream } from "../core/stream.ts"
+import { type Guarded, isList, isLookup, redacting, type Stream } from "../core/stream.ts"
 import { Progress, type StreamProgress } from "../observe/progress.ts"
 import { Usage } from "../paycombat/client/client.ts"
 import { finishStream, startStream } from "../warehouse/ledger/runs.ts"
@@ -44,7 +44,7 @@ export type Stop = Deferred.Deferred<never, AccountError>
 const privately = (
   { sql, held, settings: { privacy }, tell }: Pick<StreamContext, "sql" | "held" | "settings" | "tell">,
   stream: Stream,
-  run: (guarded: Stream, mustReadAll: boolean) => Effect.Effect<StreamResult, StreamFailure>,
+  run: (guarded: Guarded, mustReadAll: boolean) => Effect.Effect<StreamResult, StreamFailure>,
 ): Effect.Effect<StreamResult, StreamFailure> =>
   Effect.gen(function* () {
     const guarded = redacting(stream, privacy)

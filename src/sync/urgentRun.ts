@@ -4,7 +4,7 @@ import type { AccountSettings } from "../config/config.ts"
 import type { AccountError, EndpointError, LeaseError, WarehouseError } from "../core/errors.ts"
 import { isAddressable } from "../core/id.ts"
 import type { Privacy } from "../core/personal.ts"
-import { isList, type ListStream, redacting, type Stream } from "../core/stream.ts"
+import { type Guarded, isList, type ListStream, redacting, type Stream } from "../core/stream.ts"
 import type { Client } from "../paycombat/client/client.ts"
 import { UNADDRESSABLE_ID } from "../paycombat/client/idPath.ts"
 import { type Detail, discoverDetail, readDetail } from "../paycombat/lists/byId.ts"
@@ -97,7 +97,7 @@ export const makeUrgent = (context: UrgentContext) => {
   /** Proves that a by-id endpoint shows a stored record as its list did. Fails with the reason why it could not. */
   const shapeOf = (
     held: Held,
-    stream: ListStream,
+    stream: Guarded<ListStream>,
     near: string,
   ): Effect.Effect<ByIdShape, Failure | SqlFailure | string> =>
     Effect.gen(function* () {
@@ -130,7 +130,7 @@ export const makeUrgent = (context: UrgentContext) => {
   /** Reads records and stores those that came; answers the attempts that stored nothing. */
   const readAndStore = (
     held: Held,
-    stream: ListStream,
+    stream: Guarded<ListStream>,
     work: ReadonlyArray<Work>,
     { endpoint, beyond }: ByIdShape,
   ): Effect.Effect<ReadonlyArray<Unread>, SqlFailure> => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
 import type { Privacy } from "../../src/core/personal.ts"
-import type { ListStream } from "../../src/core/stream.ts"
+import type { Guarded, ListStream } from "../../src/core/stream.ts"
 import { allStreams } from "../../src/registry.ts"
 import { rebuildWith } from "../../src/sync/rebuild.ts"
 import { replayWith } from "../../src/sync/rejects.ts"
@@ -133,7 +133,7 @@ describe("an optional field that cannot be read", () => {
       })
       expect(yield* rows(FIELDS)).toEqual(before)
       // Tomorrow's program knows what a list of names is.
-      const tomorrows: ListStream = {
+      const tomorrows: Guarded<ListStream> = {
         ...payouts,
         decode: given => {
           const { payee_name: name, ...rest } = given as { payee_name: unknown }

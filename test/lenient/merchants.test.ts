@@ -1,5 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { KEEP } from "../../src/core/personal.ts"
+import { redacting } from "../../src/core/stream.ts"
 import { allStreams } from "../../src/registry.ts"
 import { FAULTS } from "../../src/sandbox/world/faults.ts"
 import { MERCHANT_ID } from "../../src/sandbox/world/samples.ts"
@@ -46,7 +48,7 @@ describe("one record of another merchant", () => {
       const replay = (merchants: ReadonlyArray<string>) =>
         onWarehouse(sql)(
           replayWith({
-            streams,
+            streams: streams.map(stream => redacting(stream, KEEP)),
             all: false,
             ids: [],
             accounts: [],

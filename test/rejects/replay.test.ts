@@ -2,7 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect, Either, ParseResult } from "effect"
 import * as fc from "fast-check"
 import type { JsonObject } from "../../src/core/json.ts"
-import type { ListStream, Stream } from "../../src/core/stream.ts"
+import type { Guarded, ListStream } from "../../src/core/stream.ts"
 import { replayWith } from "../../src/sync/rejects.ts"
 import { rejectNumbered } from "../../src/warehouse/read/rejectList.ts"
 import { statusOf } from "../../src/warehouse/read/status.ts"
@@ -38,7 +38,7 @@ const yesterdays = (stream: ListStream): ListStream => ({
 })
 
 interface Chosen {
-  readonly streams?: ReadonlyArray<Stream>
+  readonly streams?: ReadonlyArray<Guarded>
   readonly all?: boolean
   readonly ids?: ReadonlyArray<number>
 }
@@ -154,7 +154,7 @@ describe("replay", () => {
     () =>
       Effect.gen(function* () {
         const { sql, load, replay, rejects } = yield* setup
-        const raised: ListStream = { ...transactions, version: transactions.version + 1 }
+        const raised: Guarded<ListStream> = { ...transactions, version: transactions.version + 1 }
         const bad = odd("a", { amount: "x" })
         const anonymous: JsonObject = { ...odd("x"), transaction_id: null }
         yield* load([

@@ -6,7 +6,7 @@ import type { AccountSettings } from "../../src/config/config.ts"
 import type { ConfigurationError, LeaseError, WarehouseError } from "../../src/core/errors.ts"
 import { type Json, parseJson } from "../../src/core/json.ts"
 import { KEEP } from "../../src/core/personal.ts"
-import type { ListStream, Stream } from "../../src/core/stream.ts"
+import { type Guarded, type ListStream, redacting, type Stream } from "../../src/core/stream.ts"
 import { connect, Warehouse } from "../../src/postgres/connect.ts"
 import { allStreams } from "../../src/registry.ts"
 import { type Sandbox, type SandboxOptions, start } from "../../src/sandbox/sandbox.ts"
@@ -246,7 +246,7 @@ export const loading = (
         loadBatch(
           sql,
           held,
-          stream,
+          redacting(stream, KEEP),
           records.map(([record, readAt]) => ({ record, readAt: new Date(readAt) })),
           { passId, position: null, pages: 1, requests: 0, retries: 0 },
         ),
@@ -255,9 +255,11 @@ export const loading = (
     }
   })
 
-/** A registered list stream by its name. */
-export const listStream = (name: string): Effect.Effect<ListStream> =>
-  Effect.map(allStreams, streams => streams.find(stream => stream.name === name) as ListStream)
+/** A registered list stream by its name, which keeps what it reads about people. */
+export const listStream = (name: string): Effect.Effect<Guarded<ListStream>> =>
+  Effect.map(allStreams, streams =>
+    redacting(streams.find(stream => stream.name === name) as ListStream, KEEP),
+  )
 
 /** JSON text as the program reads it: digits kept. */
 export const json = (text: string): Json => parseJson(text)

@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import type postgres from "postgres"
 import { addFields, type PassFields } from "../../core/documentedFields.ts"
 import type { LeaseError, WarehouseError } from "../../core/errors.ts"
-import type { Stream } from "../../core/stream.ts"
+import type { Guarded } from "../../core/stream.ts"
 import { countRows } from "../../observe/metrics.ts"
 import { arrayLiteral } from "../../postgres/bulk.ts"
 import { attempt, retryTransient } from "../../postgres/connect.ts"
@@ -121,7 +121,7 @@ const bookProgress = async (tx: Transaction, held: Held, { counts, ids }: Booked
 const write =
   (
     held: Held,
-    stream: Stream,
+    stream: Guarded,
     { records, versions, contested, returned, erased, found, lost, ...prepared }: Prepared,
     book: (tx: Transaction, written: Booked) => Promise<void>,
   ) =>
@@ -183,7 +183,7 @@ const write =
 export const prepareBatch = (
   sql: postgres.Sql,
   held: Held,
-  stream: Stream,
+  stream: Guarded,
   extracted: ReadonlyArray<Extracted>,
   inFlight: Iterable<Prepared> = [],
   beside?: Beside,
@@ -199,7 +199,7 @@ export const prepareBatch = (
 export const writeBatch = (
   sql: postgres.Sql,
   held: Held,
-  stream: Stream,
+  stream: Guarded,
   prepared: Prepared,
   progress: Progress,
 ): Effect.Effect<Counts, LeaseError | WarehouseError> =>
@@ -221,7 +221,7 @@ export const writeBatch = (
 export const writeBeside = (
   sql: postgres.Sql,
   held: Held,
-  stream: Stream,
+  stream: Guarded,
   prepared: Prepared,
   book: (tx: Transaction, written: Booked) => Promise<void>,
 ): Effect.Effect<Counts, LeaseError | WarehouseError> =>
@@ -234,7 +234,7 @@ export const writeBeside = (
 export const loadBatch = (
   sql: postgres.Sql,
   held: Held,
-  stream: Stream,
+  stream: Guarded,
   extracted: ReadonlyArray<Extracted>,
   progress: Progress,
   beside?: Beside,

@@ -5,7 +5,7 @@ import { isAddressable } from "../../core/id.ts"
 import { contentHash, isJsonObject, type Json, stringifyJson } from "../../core/json.ts"
 import { recordIdOf } from "../../core/recordId.ts"
 import type { Version } from "../../core/recordVersion.ts"
-import type { Stream } from "../../core/stream.ts"
+import type { Guarded, Stream } from "../../core/stream.ts"
 import { arraysOf, unnestOf } from "../../postgres/bulk.ts"
 import { shapeOf } from "../../postgres/shape.ts"
 import { unstorableText } from "../../postgres/unstorable.ts"
@@ -65,7 +65,7 @@ export const NOT_BESIDE: Beside = new Set()
 
 /** What is not to be known about people goes before anything else is made of the record: its hash, too. */
 const identify =
-  (stream: Stream) =>
+  (stream: Guarded) =>
   ({ record: sent, readAt, isForeign = false }: Extracted): Identified => {
     const record = stream.redact(sent)
     return {
@@ -185,7 +185,7 @@ const unreadAmong = (
 export const prepare = async (
   sql: postgres.Sql,
   account: string,
-  stream: Stream,
+  stream: Guarded,
   extracted: ReadonlyArray<Extracted>,
   inFlight: Iterable<Prepared> = [],
   beside: Beside = NOT_BESIDE,

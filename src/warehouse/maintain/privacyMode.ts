@@ -3,7 +3,7 @@ import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import { contentHash, type Json, parseJson, stringifyJson } from "../../core/json.ts"
 import { keyFingerprint, type Privacy } from "../../core/personal.ts"
-import { isList, type Stream } from "../../core/stream.ts"
+import { type Guarded, isList, type Stream } from "../../core/stream.ts"
 import type { StreamProgress } from "../../observe/progress.ts"
 import { attempt, reading } from "../../postgres/connect.ts"
 import { outsideTransaction } from "../../postgres/pool.ts"
@@ -94,7 +94,7 @@ interface StoredReject {
 }
 
 /** Redacts a batch of rejects, with their reasons; answers the last one's id. */
-const rewriteRejectsAfter = async (tx: Transaction, held: Held, stream: Stream, after: string) => {
+const rewriteRejectsAfter = async (tx: Transaction, held: Held, stream: Guarded, after: string) => {
   const stored = await tx<Array<StoredReject>>`
     SELECT reject_id::text AS "rejectId", kind, record_id AS "recordId", field, reason, raw, content_hash AS "contentHash",
       read_at AS "readAt"
@@ -132,7 +132,7 @@ const rewriteRejectsAfter = async (tx: Transaction, held: Held, stream: Stream, 
 const rewriteRejects = (
   sql: postgres.Sql,
   held: Held,
-  stream: Stream,
+  stream: Guarded,
 ): Effect.Effect<void, LeaseError | WarehouseError> =>
   Effect.iterate("0" as string | null, {
     while: after => after !== null,
@@ -163,7 +163,7 @@ export const vacuum = (sql: postgres.Sql, tables: Iterable<string>): Effect.Effe
 export const settlePrivacy = (
   sql: postgres.Sql,
   held: Held,
-  stream: Stream,
+  stream: Guarded,
   privacy: Privacy,
   tell: (soFar: Pick<StreamProgress, "extracted" | "updated" | "message">) => Effect.Effect<void>,
 ): Effect.Effect<Settled, LeaseError | WarehouseError> =>

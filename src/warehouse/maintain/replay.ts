@@ -4,7 +4,7 @@ import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import { contentHash, isJsonObject, parseJson } from "../../core/json.ts"
 import { idText, recordIdOf } from "../../core/recordId.ts"
 import type { Version } from "../../core/recordVersion.ts"
-import type { Stream } from "../../core/stream.ts"
+import type { Guarded, Stream } from "../../core/stream.ts"
 import { arrayLiteral, arraysOf, unnestOf } from "../../postgres/bulk.ts"
 import { attempt } from "../../postgres/connect.ts"
 import type { Transaction } from "../../postgres/shape.ts"
@@ -182,7 +182,7 @@ const runsInOrder = (
 const replayRecords = async (
   tx: Transaction,
   held: Held,
-  stream: Stream,
+  stream: Guarded,
   kept: ReadonlyArray<Kept>,
   merchantsOf: MerchantsOf,
 ): Promise<Counts> => {
@@ -252,7 +252,7 @@ const replayRecords = async (
 export const replayRejects = (
   sql: postgres.Sql,
   held: Held,
-  stream: Stream,
+  stream: Guarded,
   scope: ReplayScope,
   merchantsOf: MerchantsOf,
   tell: (soFar: Counts) => Effect.Effect<void>,

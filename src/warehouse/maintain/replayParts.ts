@@ -1,4 +1,4 @@
-import type { Stream } from "../../core/stream.ts"
+import type { Guarded } from "../../core/stream.ts"
 import { arrayLiteral } from "../../postgres/bulk.ts"
 import type { Transaction } from "../../postgres/shape.ts"
 import type { Held } from "../ledger/lease.ts"
@@ -15,7 +15,7 @@ interface KeptPart {
 export const replayParts = async (
   tx: Transaction,
   held: Held,
-  stream: Stream,
+  stream: Guarded,
   kept: ReadonlyArray<KeptPart>,
 ): Promise<Counts> => {
   if (kept.length === 0) return NO_COUNTS
