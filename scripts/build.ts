@@ -24,8 +24,11 @@ const streamList: Plugin = {
     onLoad({ filter: /[\\/]src[\\/]streamModules\.ts$/ }, ({ path }) => {
       const directory = join(dirname(path), "streams")
       const files = readdirSync(directory).filter(file => file.endsWith(".ts"))
-      const imports = files.sort().map(file => `import(${JSON.stringify(`./streams/${file}`)})`)
-      const contents = `export const streamModules = () => Promise.all([${imports.join(", ")}])`
+      const modules = files.sort().map(file => {
+        const [name, path] = [JSON.stringify(file), JSON.stringify(`./streams/${file}`)]
+        return `import(${path}).then(module => ({ file: ${name}, module }))`
+      })
+      const contents = `export const streamModules = () => Promise.all([${modules.join(", ")}])`
       return { contents, resolveDir: dirname(path), watchDirs: [directory] }
     })
   },

@@ -1,22 +1,110 @@
-import { Effect } from "effect"
+import { Effect, Either } from "effect"
 import { ConfigurationError } from "./core/errors.ts"
-import { isList, type Stream } from "./core/stream.ts"
+import { isList, isLookup, type Stream } from "./core/stream.ts"
+import { shapeOf } from "./postgres/shape.ts"
 import { streamModules } from "./streamModules.ts"
 
-/** All streams, parents before those that come after them. */
-export const allStreams: Effect.Effect<ReadonlyArray<Stream>> = Effect.map(
+/** All streams, parents before those that come after them. Fails with a sentence where they cannot work together. */
+export const allStreams: Effect.Effect<ReadonlyArray<Stream>, ConfigurationError> = Effect.flatMap(
   Effect.promise(streamModules),
-  modules => parentsFirst(modules.map(module => module.default)),
+  modules => {
+    const empty = modules.find(({ module }) => module.default === undefined)
+    return empty === undefined
+      ? Either.mapLeft(
+          parentsFirst(modules.map(({ module }) => module.default!)),
+          message => new ConfigurationError({ message }),
+        )
+      : new ConfigurationError({
+          message: `src/streams/${empty.file} exports no stream: end it with \`export default defineStream({ … })\`.`,
+        })
+  },
 )
 
-const parentsFirst = (streams: ReadonlyArray<Stream>): ReadonlyArray<Stream> => {
-  const placed = new Set<Stream>()
-  const place = (stream: Stream): void => {
-    for (const parent of stream.after) place(streams.find(({ name }) => name === parent)!)
-    placed.add(stream)
+/** A name serves as a word of SQL, of a variable and of a command line. */
+const NAME = /^[a-z][a-z0-9_]*$/
+
+const tablesOf = ({ table, children, histories }: Stream): ReadonlyArray<string> =>
+  [table, ...children.map(child => child.table), ...histories.map(history => history.table)].map(
+    own => shapeOf(own).table,
+  )
+
+/** Streams that a stream names, with the place in its declaration. */
+const namedBy = ({
+  after,
+  source,
+  personal: { person },
+}: Stream): ReadonlyArray<readonly [string, string]> => [
+  ...after.map(name => ["after", name] as const),
+  ...(source.kind === "lookup" ? [["source.of", source.of] as const] : []),
+  ...(person === undefined || person.kind === "referred" ? [] : [["personal.person.of", person.of] as const]),
+  ...(person?.kind === "named" && person.leadsTo !== undefined
+    ? [["personal.person.leadsTo.stream", person.leadsTo.stream] as const]
+    : []),
+]
+
+/** The first two that share a value of what `valuesOf` gives, and the value. */
+const twins = (streams: ReadonlyArray<Stream>, valuesOf: (stream: Stream) => ReadonlyArray<string>) => {
+  const owners = new Map<string, Stream>()
+  for (const stream of streams)
+    for (const value of valuesOf(stream)) {
+      const owner = owners.get(value)
+      if (owner !== undefined) return { owner, stream, value }
+      owners.set(value, stream)
+    }
+  return undefined
+}
+
+const mistakeIn = (streams: ReadonlyArray<Stream>): string | undefined => {
+  const names = streams.map(({ name }) => name)
+  const unfit = names.find(name => !NAME.test(name))
+  if (unfit !== undefined)
+    return `Stream "${unfit}": name it with lower-case letters, digits and underscores, a letter first.`
+  const namesakes = twins(streams, ({ name }) => [name])
+  if (namesakes !== undefined)
+    return `Two files of src/streams declare a stream ${namesakes.value}: rename one of the streams.`
+  const sharing = twins(streams, tablesOf)
+  if (sharing !== undefined)
+    return sharing.owner === sharing.stream
+      ? `Stream ${sharing.owner.name}: it names the table ${sharing.value} twice: give each table one use.`
+      : `Stream ${sharing.stream.name}: the table ${sharing.value} belongs to ${sharing.owner.name}: give it a table of its own.`
+  for (const stream of streams) {
+    const unknown = namedBy(stream).find(([, name]) => !names.includes(name))
+    if (unknown !== undefined)
+      return `Stream ${stream.name}: ${unknown[0]} names "${unknown[1]}", and there is no such stream: name one of ${names.join(", ")}.`
+    if (isLookup(stream) && !stream.after.includes(stream.source.of))
+      return `Stream ${stream.name}: it asks about records of ${stream.source.of}: name that stream in after, too.`
   }
-  for (const stream of streams) place(stream)
-  return [...placed]
+  return undefined
+}
+
+/** The streams, parents before those that come after them, or a sentence on the stream that is in the way and what to do. */
+export const parentsFirst = (
+  streams: ReadonlyArray<Stream>,
+): Either.Either<ReadonlyArray<Stream>, string> => {
+  const mistake = mistakeIn(streams)
+  if (mistake !== undefined) return Either.left(mistake)
+  const byName = new Map(streams.map(stream => [stream.name, stream]))
+  const placed = new Set<Stream>()
+  /** Places a stream after its parents, or answers with the circle that it is part of. */
+  const place = (stream: Stream, children: ReadonlyArray<string>): ReadonlyArray<string> | undefined => {
+    if (placed.has(stream)) return undefined
+    const path = [...children, stream.name]
+    if (children.includes(stream.name)) return path.slice(children.indexOf(stream.name))
+    for (const parent of stream.after) {
+      const circle = place(byName.get(parent)!, path)
+      if (circle !== undefined) return circle
+    }
+    placed.add(stream)
+    return undefined
+  }
+  for (const stream of streams) {
+    const circle = place(stream, [])
+    if (circle !== undefined)
+      return Either.left(
+        `Stream ${circle[0]}: it would be read after itself (${circle.join(" after ")}): take one of these names out of an after.`,
+      )
+  }
+  return Either.right([...placed])
 }
 
 /** The streams of these names, or all where none is given; an unknown name is a wrong argument. */
@@ -36,6 +124,7 @@ export const streamsNamed = (
   })
 
 /** Names of the streams that read a list, whose path can be configured. */
-export const listStreamNames: Effect.Effect<ReadonlyArray<string>> = Effect.map(allStreams, streams =>
-  streams.filter(isList).map(({ name }) => name),
+export const listStreamNames: Effect.Effect<ReadonlyArray<string>, ConfigurationError> = Effect.map(
+  allStreams,
+  streams => streams.filter(isList).map(({ name }) => name),
 )

@@ -3,11 +3,16 @@ import type { Stream } from "./core/stream.ts"
 
 const STREAMS = new URL("./streams/", import.meta.url)
 
+export interface StreamModule {
+  readonly file: string
+  readonly module: { readonly default?: Stream }
+}
+
 /**
  * Imports every file of `streams/`: a new stream needs no list to be edited. The build replaces this module with one
  * that imports the files it found (`scripts/build.ts`), because a bundle has no directory to read.
  */
-export const streamModules = async (): Promise<ReadonlyArray<{ readonly default: Stream }>> => {
+export const streamModules = async (): Promise<ReadonlyArray<StreamModule>> => {
   const files = (await readdir(STREAMS)).filter(file => file.endsWith(".ts")).sort()
-  return Promise.all(files.map(file => import(new URL(file, STREAMS).href)))
+  return Promise.all(files.map(async file => ({ file, module: await import(new URL(file, STREAMS).href) })))
 }

@@ -54,7 +54,7 @@ const MAY_IMPORT: Readonly<Record<string, ReadonlyArray<string>>> = {
   core: [],
   streams: ["core", "warehouse/schema"],
   "streamModules.ts": ["core"],
-  "registry.ts": ["core", "streamModules.ts"],
+  "registry.ts": ["core", "postgres", "streamModules.ts"],
   observe: ["core"],
   postgres: ["core"],
   paycombat: ["core", "observe"],

@@ -73,7 +73,8 @@ export const settingsWarnings: Effect.Effect<ReadonlyArray<string>> = Effect.gen
   const accounts = yield* Effect.orElseSucceed(namedAccounts, () => [])
   // Loaded when a command runs: a command line that is only parsed needs no stream.
   const { listStreamNames } = yield* Effect.promise(() => import("../registry.ts"))
-  const lists = yield* listStreamNames
+  // Streams that cannot work together are the business of the command itself: it says what is wrong with them.
+  const lists = yield* Effect.orElseSucceed(listStreamNames, () => [])
   const unknown = unknownVariables([...origins.keys()].sort(), accounts, lists)
   return [
     ...unknown.map(

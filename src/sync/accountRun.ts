@@ -83,7 +83,9 @@ export const runAccount = (sql: postgres.Sql, options: RunOptions, run: AccountR
       lease,
       besideOf,
       streamNamed: name =>
-        Effect.map(allStreams, known => [...options.streams, ...known].find(stream => stream.name === name)),
+        Effect.map(Effect.orDie(allStreams), known =>
+          [...options.streams, ...known].find(stream => stream.name === name),
+        ),
       withStream: (name, use) =>
         Effect.gen(function* () {
           const own = leases.get(name)

@@ -31,7 +31,7 @@ export const examined = (
   { account, only, database, reader, problems = [] }: Examined = {},
 ): Effect.Effect<Examination> =>
   Effect.gen(function* () {
-    const all = yield* allStreams
+    const all = yield* Effect.orDie(allStreams)
     return yield* examine({
       accounts: [accountOf(sandbox, { pageSize: 20, timeout: Duration.seconds(30), ...account })],
       streams: only === undefined ? all : all.filter(({ name }) => only.includes(name)),

@@ -1,26 +1,31 @@
-import { readFileSync } from "node:fs"
+import { existsSync, readFileSync } from "node:fs"
 import type { PgTable } from "drizzle-orm/pg-core"
 import { Either, ParseResult } from "effect"
 import type { Json, JsonObject } from "../../src/core/json.ts"
 import { type Decoded, isLookup, type Normalized, type Row, type Stream } from "../../src/core/stream.ts"
 import { shapeOf } from "../../src/postgres/shape.ts"
+import { type Fixture, fixtureIn } from "../../src/sandbox/fixture.ts"
 import { keptChildColumns, recordColumns } from "../../src/warehouse/schema/columns.ts"
 import { json } from "./warehouse.ts"
 
 /** Looking at what a stream makes of a record, field by field, whatever the stream. */
 
-export interface Fixture {
-  /** Paths of the fields that must be there and not null. */
-  readonly required: ReadonlyArray<string>
-  readonly record: JsonObject
-  readonly sourceUpdatedAt: string | null
-  readonly row: Row
-  readonly children?: Readonly<Record<string, ReadonlyArray<Row>>>
+export type { Fixture } from "../../src/sandbox/fixture.ts"
+
+const FIXTURES = new URL("../fixtures/", import.meta.url)
+
+/** The value of a JSON file among the fixtures. */
+export const read = (name: string) => json(readFileSync(new URL(`${name}.json`, FIXTURES), "utf8"))
+
+/** The fixture of a stream, or a sentence that says what to write and where. */
+export const fixtureOrMistake = ({ name }: Stream): Either.Either<Fixture, string> => {
+  const file = new URL(`streams/${name}.json`, FIXTURES)
+  return fixtureIn(name, existsSync(file) ? readFileSync(file, "utf8") : undefined)
 }
 
-export const read = (name: string) =>
-  json(readFileSync(new URL(`../fixtures/${name}.json`, import.meta.url), "utf8"))
-export const fixtureOf = (stream: Stream) => read(`streams/${stream.name}`) as unknown as Fixture
+/** The fixture of a stream. Throws the sentence on what is wrong with it. */
+export const fixtureOf = (stream: Stream): Fixture =>
+  Either.getOrThrowWith(fixtureOrMistake(stream), mistake => new Error(mistake))
 
 type Path = ReadonlyArray<string>
 

@@ -87,7 +87,7 @@ export const syncOnce = (
   { only, streams, account, accounts, ...options }: SyncOptions = {},
 ): Effect.Effect<RunSummary, LeaseError | WarehouseError> =>
   Effect.gen(function* () {
-    const known = streams ?? (yield* allStreams)
+    const known = streams ?? (yield* Effect.orDie(allStreams))
     return yield* runOnce({
       readyRecheck: Duration.hours(24),
       readyMaxCalls: Number.POSITIVE_INFINITY,
@@ -257,7 +257,7 @@ export const loading = (
 
 /** A registered list stream by its name, which keeps what it reads about people. */
 export const listStream = (name: string): Effect.Effect<Guarded<ListStream>> =>
-  Effect.map(allStreams, streams =>
+  Effect.map(Effect.orDie(allStreams), streams =>
     redacting(streams.find(stream => stream.name === name) as ListStream, KEEP),
   )
 

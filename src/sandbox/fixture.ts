@@ -1,0 +1,60 @@
+import { Either } from "effect"
+import { isJsonObject, type Json, type JsonObject, parseJson } from "../core/json.ts"
+import type { Row } from "../core/stream.ts"
+
+/**
+ * The fixture of a stream: one record as documented, and the row it becomes. Tests judge the stream by it, and the
+ * sandbox serves its record where it has no generator for the stream.
+ */
+export interface Fixture {
+  /** Paths of the fields that must be there and not null. */
+  readonly required: ReadonlyArray<string>
+  /** A record with every documented field set. */
+  readonly record: JsonObject
+  readonly sourceUpdatedAt: string | null
+  readonly row: Row
+  readonly children?: Readonly<Record<string, ReadonlyArray<Row>>>
+}
+
+const SHAPE = `{
+  "required": ["the fields without which a record is no row"],
+  "record": { "field": "a record as the API sends it, with every documented field set" },
+  "sourceUpdatedAt": "its time of change, or null",
+  "row": { "column": "the row that the record becomes" },
+  "children": { "child_table": [{ "column": "the rows of each child table, if it has any" }] }
+}`
+
+const isTexts = (value: Json | undefined): boolean =>
+  Array.isArray(value) && value.every(item => typeof item === "string")
+
+/** The part of a fixture that is missing or of the wrong kind. */
+const wrongPart = (value: Json): string | undefined => {
+  if (!isJsonObject(value)) return "an object"
+  if (!isTexts(value.required)) return '"required", a list of names'
+  if (!isJsonObject(value.record)) return '"record", an object'
+  if (value.sourceUpdatedAt !== null && typeof value.sourceUpdatedAt !== "string")
+    return '"sourceUpdatedAt", a time or null'
+  if (!isJsonObject(value.row)) return '"row", an object'
+  return value.children === undefined || isJsonObject(value.children) ? undefined : '"children", an object'
+}
+
+const parsed = (text: string): Json | SyntaxError => {
+  try {
+    return parseJson(text)
+  } catch (error) {
+    return error as SyntaxError
+  }
+}
+
+/** The fixture that a file's text holds, or what to write and where; undefined is the text of a file that is not there. */
+export const fixtureIn = (stream: string, text: string | undefined): Either.Either<Fixture, string> => {
+  const file = `test/fixtures/streams/${stream}.json`
+  if (text === undefined)
+    return Either.left(`Stream ${stream} has no fixture. Write ${file} in this form:\n${SHAPE}`)
+  const value = parsed(text)
+  if (value instanceof SyntaxError) return Either.left(`${file} is not JSON: ${value.message}.`)
+  const wrong = wrongPart(value)
+  return wrong === undefined
+    ? Either.right(value as unknown as Fixture)
+    : Either.left(`${file} needs ${wrong}. It has this form:\n${SHAPE}`)
+}
