@@ -99,7 +99,7 @@ export const doctor = ({
 }: DoctorOptions = {}): Effect.Effect<Examination, ConfigurationError> =>
   Effect.gen(function* () {
     const { diagnose } = yield* Effect.promise(() => import("./doctor/doctor.ts"))
-    const { givenClient } = yield* Effect.promise(() => import("./paycombat/client/givenClient.ts"))
+    const { givenClient } = yield* Effect.promise(() => import("./paycombat/client/http.ts"))
     const examined = Effect.provide(diagnose(scope, { isNaming: false }), givenClient)
     return yield* settings === undefined
       ? examined

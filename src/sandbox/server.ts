@@ -10,6 +10,7 @@ import {
   listingOf,
   NOTHING_HERE,
   pageOf,
+  REFUSALS,
   recordBody,
   type Stamp,
 } from "./world/list.ts"
@@ -206,10 +207,8 @@ export const makeServer = (world: World, records: Records): SandboxServer => {
     const whole = listings[stream]
     const listing = timeFilter === null ? whole : between(whole, timeFilter, query, timeOf(stream))
     const page = pageOf(listing, options, query)
-    if (page.isBeyond && options.afterEnd === "404")
-      return refuse(404, "Not Found", "There is no such page", stamp)
-    if (page.isBeyond && options.afterEnd === "416")
-      return refuse(416, "Range Not Satisfiable", "There is no such page", stamp)
+    const refusal = page.isBeyond ? REFUSALS[options.afterEnd] : undefined
+    if (refusal !== undefined) return refuse(...refusal, "There is no such page", stamp)
     const nothing = page.isBeyond ? NOTHING_HERE[options.afterEnd] : undefined
     if (nothing !== undefined) return nothing
     const texts = page.indices.map(index => records.listed(stream, index))

@@ -1,7 +1,8 @@
 import { Clock, Effect } from "effect"
 import { AccountError, EndpointError } from "../../core/errors.ts"
 import { RECORD_BOUNDS } from "../../paycombat/client/bounds.ts"
-import { type Client, type Head, Heard } from "../../paycombat/client/client.ts"
+import type { Client } from "../../paycombat/client/client.ts"
+import { type Head, LastResponse } from "../../paycombat/client/response.ts"
 
 /** A first question to the API: whether anybody answers, whether it is the API, and what time it is there. */
 
@@ -28,15 +29,15 @@ export interface Contact {
  */
 export const makeContact = (client: Client, path: (id: string) => string): Effect.Effect<Contact> =>
   Effect.gen(function* () {
-    const heard: { head: Head | undefined } = { head: undefined }
+    const latest: { head: Head | undefined } = { head: undefined }
     const sentMillis = yield* Clock.currentTimeMillis
     const error = yield* client
       .get(path(NOBODY), {}, { attempts: ATTEMPTS, bounds: RECORD_BOUNDS })
       .pipe(
-        Effect.provideService(Heard, heard),
+        Effect.provideService(LastResponse, latest),
         Effect.match({ onSuccess: () => undefined, onFailure: failure => failure }),
       )
-    const { head } = heard
+    const { head } = latest
     const isJson = head !== undefined && /\bjson\b/i.test(head.contentType)
     return {
       head,

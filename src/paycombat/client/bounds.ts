@@ -7,8 +7,8 @@ export interface AnswerBounds {
   readonly values: number
   /** Items of a list in it: each costs more than its values, until it is a row or a reject. */
   readonly records: number
-  /** What to do where an answer is larger. */
-  readonly remedy: string
+  /** Advice where an answer is larger. */
+  readonly advice: string
 }
 
 /**
@@ -20,7 +20,7 @@ export const PAGE_BOUNDS: AnswerBounds = {
   values: 150_000,
   // As many as PAYCOMBAT_PAGE_SIZE lets a run ask for.
   records: 10_000,
-  remedy: "lower PAYCOMBAT_PAGE_SIZE",
+  advice: "lower PAYCOMBAT_PAGE_SIZE",
 }
 
 /** One record, by its id. The largest that is documented, a checkout with its order, takes 2 KB. */
@@ -28,7 +28,7 @@ export const RECORD_BOUNDS: AnswerBounds = {
   bytes: 2 ** 20,
   values: 20_000,
   records: 10_000,
-  remedy: "ask PayCombat why one record is so large",
+  advice: "ask PayCombat why one record is so large",
 }
 
 /** What is read of an error's body: its codes are looked for in it, and it is dropped where it is longer. */

@@ -9,24 +9,24 @@ const PARTS_MAX = 100
  * How often a call is worth repeating. A part of the API (`/api/v1/payout`) that stays away would otherwise cost
  * each candidate path of a list, and each look-up, all attempts with their time-outs and waits: hours.
  */
-export interface Patience {
+export interface CircuitBreaker {
   readonly attempts: (path: string) => number
   /** It answered: whatever it said, it is there. */
   readonly answered: (path: string) => void
   /** A call was given up. */
-  readonly gaveUp: (path: string) => void
+  readonly failed: (path: string) => void
 }
 
-export const makePatience = (): Patience => {
-  const failed = new Map<string, number>()
+export const makeCircuitBreaker = (): CircuitBreaker => {
+  const failures = new Map<string, number>()
   return {
-    attempts: path => ((failed.get(partOf(path)) ?? 0) < FAILED_CALLS_MAX ? MAX_ATTEMPTS : 1),
+    attempts: path => ((failures.get(partOf(path)) ?? 0) < FAILED_CALLS_MAX ? MAX_ATTEMPTS : 1),
     answered: path => {
-      failed.delete(partOf(path))
+      failures.delete(partOf(path))
     },
-    gaveUp: path => {
-      if (failed.size >= PARTS_MAX) failed.clear()
-      failed.set(partOf(path), (failed.get(partOf(path)) ?? 0) + 1)
+    failed: path => {
+      if (failures.size >= PARTS_MAX) failures.clear()
+      failures.set(partOf(path), (failures.get(partOf(path)) ?? 0) + 1)
     },
   }
 }

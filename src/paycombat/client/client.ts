@@ -2,7 +2,6 @@ import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as Headers from "@effect/platform/Headers"
 import * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
-import type { HttpClientResponse } from "@effect/platform/HttpClientResponse"
 import { Clock, Context, Duration, Effect, Either, Layer, Random, Redacted } from "effect"
 import type { Account } from "../../core/account.ts"
 import type { AccountError, EndpointError } from "../../core/errors.ts"
@@ -10,22 +9,22 @@ import type { Json } from "../../core/json.ts"
 import { countRequest, countRetry } from "../../observe/metrics.ts"
 import { type AnswerBounds, PAGE_BOUNDS } from "./bounds.ts"
 import { type Share, type Tab, unitsOf, withTab } from "./budget.ts"
-import { MAX_ATTEMPTS, makePatience } from "./circuitBreaker.ts"
-import { placeIn } from "./places.ts"
-import { ProxyInUse } from "./proxy.ts"
-import { type Grant, makePace, monotonicMillis } from "./rateLimiter.ts"
-import { receive, textOf } from "./receive.ts"
+import { type CircuitBreaker, MAX_ATTEMPTS, makeCircuitBreaker } from "./circuitBreaker.ts"
 import {
   type Asked,
   afterAttempts,
   type Failure,
-  judge,
   MAX_RETRY_AFTER,
-  ofPause,
-  ofTimeout,
-  ofTransport,
-  ofUnsendableToken,
-} from "./response.ts"
+  pauseFailure,
+  timeoutFailure,
+  transportFailure,
+  unsendableToken,
+} from "./failures.ts"
+import { placeIn } from "./places.ts"
+import { ProxyInUse } from "./proxy.ts"
+import { type Grant, makeRateLimiter, monotonicMillis, type RateLimiter } from "./rateLimiter.ts"
+import { receive, textOf } from "./receive.ts"
+import { classify, recordHead } from "./response.ts"
 import { startStopwatch } from "./stopwatch.ts"
 import { traced } from "./tracing.ts"
 
@@ -94,31 +93,6 @@ export class Usage extends Context.Reference<Usage>()("paycombat-sync/Usage", {
   defaultValue: (): { requests: number; retries: number } => ({ requests: 0, retries: 0 }),
 }) {}
 
-/** What an answer of any status said of itself beside its body, and when it came by this machine's clock. */
-export interface Head {
-  readonly status: number
-  readonly contentType: string
-  /** The server's clock, to the second; undefined where it does not tell. */
-  readonly date: Date | undefined
-  readonly receivedAt: Date
-}
-
-/** Keeps the head of the latest answer. Provide a fresh one to look into how the API answers; the default is read by nobody. */
-export class Heard extends Context.Reference<Heard>()("paycombat-sync/Heard", {
-  defaultValue: (): { head: Head | undefined } => ({ head: undefined }),
-}) {}
-
-const hear = ({ status, headers }: HttpClientResponse): Effect.Effect<void> =>
-  Effect.gen(function* () {
-    const millis = Date.parse(headers.date ?? "")
-    ;(yield* Heard).head = {
-      status,
-      contentType: headers["content-type"] ?? "",
-      date: Number.isNaN(millis) ? undefined : new Date(millis),
-      receivedAt: new Date(yield* Clock.currentTimeMillis),
-    }
-  })
-
 /** Headers that help to understand an answer and say nothing else. What stands in others is for the API to decide: a cookie, an echo. */
 const OTHERS = /^(?!(accept|content-type|content-length|content-encoding|date|retry-after)$)/i
 
@@ -137,6 +111,19 @@ export interface ClientOptions {
   readonly grant?: Grant
 }
 
+/** What the requests of one account share. */
+interface Shared {
+  readonly account: Account
+  readonly http: HttpClient.HttpClient
+  readonly limiter: RateLimiter
+  readonly breaker: CircuitBreaker
+  readonly underWay: Effect.Semaphore
+  readonly now: Effect.Effect<Date>
+  readonly baseUrl: string
+  /** The proxy of the base URL, as errors name it. */
+  readonly proxy: string | undefined
+}
+
 /**
  * The client of one account. Rate, concurrency and the API's pauses are kept in it: make one per account, and
  * let all of the account's streams share it.
@@ -146,121 +133,145 @@ export const make = (
   { startedAt, grant }: ClientOptions = {},
 ): Effect.Effect<Client, never, HttpClient.HttpClient> =>
   Effect.gen(function* () {
-    const http = HttpClient.withTracerDisabledWhen(yield* HttpClient.HttpClient, () => true)
-    const pace = yield* makePace(account.ratePerSecond, Duration.toMillis(MAX_RETRY_AFTER), grant)
-    const patience = makePatience()
-    const underWay = yield* Effect.makeSemaphore(account.concurrency)
     const startMillis = startedAt?.getTime() ?? (yield* Clock.currentTimeMillis)
     const startMonotonic = yield* monotonicMillis
-    const now = Effect.map(monotonicMillis, millis => new Date(startMillis + millis - startMonotonic))
-    const token = Redacted.value(account.token)
     const baseUrl = account.baseUrl.replace(/\/+$/, "")
-    const proxy = (yield* ProxyInUse).of(baseUrl)?.label
-
-    const attempt = (
-      path: string,
-      query: Query,
-      { route, bounds = PAGE_BOUNDS, tab }: Asking & { readonly route: string },
-      own: Tab,
-    ): Effect.Effect<Answer, Failure> =>
-      Effect.gen(function* () {
-        const leave = yield* placeIn(underWay)
-        const about = { account: account.name, path: route, token, proxy }
-        yield* Effect.catchAll(pace.take, ({ millis }) =>
-          Effect.flatMap(Clock.currentTimeMillis, now =>
-            Effect.fail(ofPause({ ...about, sentAtMillis: now }, millis)),
-          ),
-        )
-        ;(yield* Usage).requests++
-        const readAt = yield* now
-        const asked: Asked = { ...about, sentAtMillis: yield* Clock.currentTimeMillis }
-        const request = HttpClientRequest.get(`${baseUrl}/${path.replace(/^\/+/, "")}`, {
-          urlParams: query,
-          headers: { "x-token": token, accept: "application/json" },
-        })
-        const stopwatch = yield* startStopwatch(account.timeout)
-        const sent = http.execute(request).pipe(
-          Effect.mapError(error => ofTransport(asked, error)),
-          Effect.tap(hear),
-          Effect.flatMap(response => receive(asked, response, bounds, stopwatch)),
-          Effect.raceFirst(
-            Effect.flatMap(stopwatch.expired, () => Effect.fail(ofTimeout(asked, account.timeout))),
-          ),
-          Effect.tapBoth({
-            onSuccess: ({ status }) => countRequest(account.name, status),
-            onFailure: failure => countRequest(account.name, statusOf(failure)),
-          }),
-        )
-        const answer = Effect.gen(function* () {
-          const received = yield* sent
-          const { status, bytes, content } = received
-          // Others may be asked while this answer waits for memory: what holds the memory may need them.
-          yield* leave
-          // By-id answers are small, and complete pages that have a share already.
-          const share =
-            bounds === PAGE_BOUNDS && bytes > 0 ? yield* (tab ?? own).take(unitsOf(content)) : undefined
-          const body = Either.flatMap(textOf(asked, received), decoded => judge(asked, decoded, bounds))
-          if (Either.isLeft(body) && share !== undefined) yield* share.release
-          return { body: yield* body, status, bytes, ...(tab === undefined ? {} : { share }) }
-        })
-        return { ...(yield* traced({ baseUrl, route }, answer)), readAt }
-      }).pipe(
-        Effect.scoped,
-        Effect.tapBoth({
-          onFailure: failure =>
-            failure.pauseMillis > 0
-              ? pace.pause(failure.pauseMillis)
-              : isAnswer(failure)
-                ? heard(path)
-                : Effect.void,
-          onSuccess: () => heard(path),
-        }),
-      )
-
-    const heard = (path: string) =>
-      Effect.zipRight(
-        pace.resume,
-        Effect.sync(() => patience.answered(path)),
-      )
-
-    const get = (path: string, query: Query, asking: Asking, attempts = 1): ReturnType<Client["get"]> =>
-      Effect.catchAll(
-        withTab(own => attempt(path, query, { route: withoutQuery(path), ...asking }, own)),
-        failure =>
-          Effect.gen(function* () {
-            const { attempts: limit = MAX_ATTEMPTS, takesNoBody = false } = asking
-            const isAnswered = takesNoBody && saysNothing(failure)
-            const most = Math.min(limit, failure.attemptsMax ?? limit, patience.attempts(path))
-            if (isAnswered || !failure.isTransient || attempts >= most) {
-              if (!isAnswer(failure) && limit === MAX_ATTEMPTS) patience.gaveUp(path)
-              return yield* Effect.fail(afterAttempts(failure, attempts))
-            }
-            const jitter = 0.5 + (yield* Random.next)
-            const backoffMillis = Math.round(FIRST_BACKOFF_MILLIS * 2 ** (attempts - 1) * jitter)
-            const waitMillis = Math.max(backoffMillis, failure.pauseMillis)
-            yield* Effect.logDebug(`${failure.error.message}; again in ${(waitMillis / 1000).toFixed(1)} s`)
-            ;(yield* Usage).retries++
-            yield* countRetry(account.name, statusOf(failure))
-            // Asked to slow down without being told for how long: it is the account that is too fast, not the call.
-            if (statusOf(failure) === 429) yield* pace.pause(backoffMillis)
-            // The rest of a pause is the pace's to wait for, or to refuse.
-            yield* Effect.sleep(backoffMillis)
-            return yield* get(path, query, asking, attempts + 1)
-          }),
-      )
-
+    const shared: Shared = {
+      account,
+      http: HttpClient.withTracerDisabledWhen(yield* HttpClient.HttpClient, () => true),
+      limiter: yield* makeRateLimiter(account.ratePerSecond, Duration.toMillis(MAX_RETRY_AFTER), grant),
+      breaker: makeCircuitBreaker(),
+      underWay: yield* Effect.makeSemaphore(account.concurrency),
+      now: Effect.map(monotonicMillis, millis => new Date(startMillis + millis - startMonotonic)),
+      baseUrl,
+      proxy: (yield* ProxyInUse).of(baseUrl)?.label,
+    }
     return {
       account,
-      now,
+      now: shared.now,
       get: (path, query = {}, asking = {}) =>
-        SENDABLE.test(token)
-          ? get(path, query, asking).pipe(
+        SENDABLE.test(Redacted.value(account.token))
+          ? get(shared, path, query, asking).pipe(
               Effect.locallyWith(Headers.currentRedactedNames, withToken),
               // A redirect would carry the token to wherever it points.
               Effect.provideService(FetchHttpClient.RequestInit, { redirect: "manual" }),
             )
-          : Effect.fail(ofUnsendableToken(account.name)),
+          : Effect.fail(unsendableToken(account.name)),
     }
+  })
+
+/** Sends a request until it is answered, refused, or not worth another attempt. */
+const get = (
+  shared: Shared,
+  path: string,
+  query: Query,
+  asking: Asking,
+  attempts = 1,
+): ReturnType<Client["get"]> =>
+  Effect.catchAll(
+    withTab(own => attempt(shared, path, query, { route: withoutQuery(path), ...asking }, own)),
+    failure =>
+      Effect.gen(function* () {
+        const { account, limiter, breaker } = shared
+        const { attempts: limit = MAX_ATTEMPTS, takesNoBody = false } = asking
+        const isAnswered = takesNoBody && saysNothing(failure)
+        const most = Math.min(limit, failure.attemptsMax ?? limit, breaker.attempts(path))
+        if (isAnswered || !failure.isTransient || attempts >= most) {
+          if (!isAnswer(failure) && limit === MAX_ATTEMPTS) breaker.failed(path)
+          return yield* Effect.fail(afterAttempts(failure, attempts))
+        }
+        const jitter = 0.5 + (yield* Random.next)
+        const backoffMillis = Math.round(FIRST_BACKOFF_MILLIS * 2 ** (attempts - 1) * jitter)
+        const waitMillis = Math.max(backoffMillis, failure.pauseMillis)
+        yield* Effect.logDebug(`${failure.error.message}; again in ${(waitMillis / 1000).toFixed(1)} s`)
+        ;(yield* Usage).retries++
+        yield* countRetry(account.name, statusOf(failure))
+        // Asked to slow down without being told for how long: it is the account that is too fast, not the call.
+        if (statusOf(failure) === 429) yield* limiter.pause(backoffMillis)
+        // The rest of a pause is the rate limiter's to wait for, or to refuse.
+        yield* Effect.sleep(backoffMillis)
+        return yield* get(shared, path, query, asking, attempts + 1)
+      }),
+  )
+
+/** Sends a request once, in its turn. */
+const attempt = (
+  shared: Shared,
+  path: string,
+  query: Query,
+  asking: Asking & { readonly route: string },
+  own: Tab,
+): Effect.Effect<Answer, Failure> => {
+  const { account, limiter, breaker, now, baseUrl, proxy } = shared
+  const { route, bounds = PAGE_BOUNDS, tab } = asking
+  const answered = Effect.zipRight(
+    limiter.resume,
+    Effect.sync(() => breaker.answered(path)),
+  )
+  return Effect.gen(function* () {
+    const leave = yield* placeIn(shared.underWay)
+    const about = { account: account.name, path: route, token: Redacted.value(account.token), proxy }
+    yield* Effect.catchAll(limiter.take, ({ millis }) =>
+      Effect.flatMap(Clock.currentTimeMillis, sentAtMillis =>
+        Effect.fail(pauseFailure({ ...about, sentAtMillis }, millis)),
+      ),
+    )
+    ;(yield* Usage).requests++
+    const readAt = yield* now
+    const asked: Asked = { ...about, sentAtMillis: yield* Clock.currentTimeMillis }
+    const answer = Effect.gen(function* () {
+      const received = yield* send(shared, path, query, asked, bounds)
+      const { status, bytes, content } = received
+      // Others may be asked while this answer waits for memory: what holds the memory may need them.
+      yield* leave
+      // By-id answers are small, and complete pages that have a share already.
+      const share =
+        bounds === PAGE_BOUNDS && bytes > 0 ? yield* (tab ?? own).take(unitsOf(content)) : undefined
+      const body = Either.flatMap(textOf(asked, received), decoded => classify(asked, decoded, bounds))
+      if (Either.isLeft(body) && share !== undefined) yield* share.release
+      return { body: yield* body, status, bytes, ...(tab === undefined ? {} : { share }) }
+    })
+    return { ...(yield* traced({ baseUrl, route }, answer)), readAt }
+  }).pipe(
+    Effect.scoped,
+    Effect.tapBoth({
+      onFailure: failure =>
+        failure.pauseMillis > 0
+          ? limiter.pause(failure.pauseMillis)
+          : isAnswer(failure)
+            ? answered
+            : Effect.void,
+      onSuccess: () => answered,
+    }),
+  )
+}
+
+/** The exchange itself: the request goes out, and the answer comes in within the account's time-out. */
+const send = (
+  { account, http, baseUrl }: Shared,
+  path: string,
+  query: Query,
+  asked: Asked,
+  bounds: AnswerBounds,
+) =>
+  Effect.gen(function* () {
+    const request = HttpClientRequest.get(`${baseUrl}/${path.replace(/^\/+/, "")}`, {
+      urlParams: query,
+      headers: { "x-token": asked.token, accept: "application/json" },
+    })
+    const stopwatch = yield* startStopwatch(account.timeout)
+    return yield* http.execute(request).pipe(
+      Effect.mapError(error => transportFailure(asked, error)),
+      Effect.tap(recordHead),
+      Effect.flatMap(response => receive(asked, response, bounds, stopwatch)),
+      Effect.raceFirst(
+        Effect.flatMap(stopwatch.expired, () => Effect.fail(timeoutFailure(asked, account.timeout))),
+      ),
+      Effect.tapBoth({
+        onSuccess: ({ status }) => countRequest(account.name, status),
+        onFailure: failure => countRequest(account.name, statusOf(failure)),
+      }),
+    )
   })
 
 /** What a header may carry: visible ASCII. */

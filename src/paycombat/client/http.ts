@@ -1,7 +1,8 @@
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as HttpClient from "@effect/platform/HttpClient"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Option } from "effect"
 import type { ConfigurationError } from "../../core/errors.ts"
+import { redactedHeaders } from "./client.ts"
 import { configuredProxies, ProxyInUse } from "./proxy.ts"
 
 /** The program's own HTTP client: fetch, through the proxy of the environment where one is set. */
@@ -22,4 +23,18 @@ export const ownHttpClient: Layer.Layer<HttpClient.HttpClient, ConfigurationErro
     ).pipe(Layer.provide(FetchHttpClient.layer))
     return Layer.merge(client, Layer.succeed(ProxyInUse, { of }))
   }),
+)
+
+/** The HTTP client that is provided where this is used; one of our own where none is. Redacts the token's header. */
+export const givenClient: Layer.Layer<HttpClient.HttpClient, ConfigurationError> = Layer.merge(
+  redactedHeaders,
+  Layer.unwrapEffect(
+    Effect.map(
+      Effect.serviceOption(HttpClient.HttpClient),
+      Option.match({
+        onNone: () => ownHttpClient,
+        onSome: given => Layer.succeed(HttpClient.HttpClient, given),
+      }),
+    ),
+  ),
 )

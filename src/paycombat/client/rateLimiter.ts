@@ -31,7 +31,7 @@ export const UNSHARED: Grant = {
  * a pause, and only with a valid grant. Even spacing, not a bucket: a bucket lets twice the rate through in the first
  * second, and `RateLimiter` rounds its interval up to whole milliseconds.
  */
-export interface Pace {
+export interface RateLimiter {
   /** Waits for the next slot. Fails with the milliseconds left when a pause is longer than a run should wait. */
   readonly take: Effect.Effect<void, PausedFor>
   /** Sends nothing for so many milliseconds, for any stream of the account, here or with the next holder of the grant. */
@@ -56,12 +56,12 @@ const TIMER_GRAIN_MILLIS = 1
  */
 const ARRIVAL_JITTER_MILLIS = 50
 
-/** Makes the pace of an account. `maxPauseMillis` is the longest pause that is waited for. */
-export const makePace = (
+/** Makes the rate limiter of an account. `maxPauseMillis` is the longest pause that is waited for. */
+export const makeRateLimiter = (
   ratePerSecond: number,
   maxPauseMillis: number,
   grant: Grant = UNSHARED,
-): Effect.Effect<Pace> =>
+): Effect.Effect<RateLimiter> =>
   Effect.gen(function* () {
     const turn = yield* Effect.makeSemaphore(1)
     const start = yield* monotonicMillis

@@ -2,15 +2,9 @@ import type { HttpClientError } from "@effect/platform/HttpClientError"
 import type { HttpClientResponse } from "@effect/platform/HttpClientResponse"
 import { Effect, Either, type Scope, Stream } from "effect"
 import { type AnswerBounds, ERROR_BODY_BYTES, LARGE_BODIES_MAX, LARGE_BODY_BYTES } from "./bounds.ts"
+import { type Asked, type Failure, largeAnswerFailure, notUtf8Failure, transportFailure } from "./failures.ts"
 import { placeIn } from "./places.ts"
-import {
-  type Asked,
-  type Failure,
-  ofForeignText,
-  ofLargeAnswer,
-  ofTransport,
-  type Received,
-} from "./response.ts"
+import type { Received } from "./response.ts"
 import type { Stopwatch } from "./stopwatch.ts"
 
 /** An answer as it arrived. */
@@ -64,7 +58,7 @@ export const receive = (
 ): Effect.Effect<Body, Failure, Scope.Scope> => {
   const { status, headers } = response
   const isSuccess = status >= 200 && status < 300
-  const tooLarge = Effect.fail(ofLargeAnswer(asked, bounds, `${bounds.bytes / 2 ** 20} MiB`, status))
+  const tooLarge = Effect.fail(largeAnswerFailure(asked, bounds, `${bounds.bytes / 2 ** 20} MiB`, status))
   if (isSuccess && Number(headers["content-length"]) > bounds.bytes) return tooLarge
   let bytes = 0
   let isLarge = false
@@ -88,7 +82,7 @@ export const receive = (
     // 204, and whatever else has no body: it is whole as it is.
     Effect.catchIf(isEmptyBody, () => Effect.void),
     Effect.mapError((error: HttpClientError | Failure) =>
-      "isTransient" in error ? error : ofTransport(asked, error),
+      "isTransient" in error ? error : transportFailure(asked, error),
     ),
     Effect.map(() => ({ status, headers, bytes, content: collected.content() })),
   )
@@ -106,7 +100,7 @@ export const textOf = (
       bytes,
       text: new TextDecoder("utf-8", { fatal: true }).decode(content),
     }),
-    catch: () => ofForeignText(asked, status, bytes),
+    catch: () => notUtf8Failure(asked, status, bytes),
   })
 
 const isEmptyBody = (error: HttpClientError | Failure): boolean =>

@@ -1,47 +1,42 @@
-import { Duration, Either } from "effect"
-import { AccountError, EndpointError } from "../../core/errors.ts"
+import type { HttpClientResponse } from "@effect/platform/HttpClientResponse"
+import { Clock, Context, Effect, Either } from "effect"
 import { type Json, parseJson, TooManyValuesError, TruncatedJsonError } from "../../core/json.ts"
-import {
-  OF_CUT_BODY,
-  OF_FAILED,
-  OF_NO_BODY,
-  OF_NO_JSON,
-  OF_PROXY_CONNECTION,
-  OF_TIMEOUT,
-  ofConnection,
-  ofPassing,
-  ofProxy,
-  ofRefusal,
-} from "./advice.ts"
+import { ADVICE_CUT_BODY, ADVICE_FAILED, ADVICE_NO_BODY, ADVICE_NOT_JSON, adviceForStatus } from "./advice.ts"
 import { type AnswerBounds, PAGE_BOUNDS } from "./bounds.ts"
 import { findList, unwrap } from "./envelope.ts"
-import { readRetryAfter } from "./retryAfter.ts"
+import {
+  type Asked,
+  endpointFailure,
+  type Failure,
+  largeAnswerFailure,
+  tokenFailure,
+  unavailable,
+} from "./failures.ts"
 
-/** Longest wait that a run sits through when the API asks for one; a longer one ends the stream instead. */
-export const MAX_RETRY_AFTER = Duration.minutes(5)
-
-/** One attempt that did not give a body, and whether another may. */
-export interface Failure {
-  /** Says what happened. */
-  readonly error: AccountError | EndpointError
-  /** What to do next, where the error does not say so itself: said once, after the last attempt. */
-  readonly remedy?: string
-  readonly isTransient: boolean
-  /** Attempts after which another is of no use, where they are fewer than usual. */
-  readonly attemptsMax?: number
-  /** Wait that the API asked for with `Retry-After`; the whole account keeps it. */
-  readonly pauseMillis: number
+/** The head of an answer of any status, and when it came by this machine's clock. */
+export interface Head {
+  readonly status: number
+  readonly contentType: string
+  /** The server's clock, to the second; undefined where the answer does not state it. */
+  readonly date: Date | undefined
+  readonly receivedAt: Date
 }
 
-/** What one request was about. `path` is what may be told of it, `token` is here only to be kept out of texts. */
-export interface Asked {
-  readonly account: string
-  readonly path: string
-  readonly token: string
-  readonly sentAtMillis: number
-  /** The proxy that the request goes through, as it may be told. */
-  readonly proxy?: string | undefined
-}
+/** Keeps the head of the latest answer. Provide a fresh one to examine how the API answers; the default is never read. */
+export class LastResponse extends Context.Reference<LastResponse>()("paycombat-sync/LastResponse", {
+  defaultValue: (): { head: Head | undefined } => ({ head: undefined }),
+}) {}
+
+export const recordHead = ({ status, headers }: HttpClientResponse): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const millis = Date.parse(headers.date ?? "")
+    ;(yield* LastResponse).head = {
+      status,
+      contentType: headers["content-type"] ?? "",
+      date: Number.isNaN(millis) ? undefined : new Date(millis),
+      receivedAt: new Date(yield* Clock.currentTimeMillis),
+    }
+  })
 
 /** An answer as it arrived, its text decoded. */
 export interface Received {
@@ -57,37 +52,34 @@ export interface Received {
  * says of a failure, the line has only codes and names made for machines: its sentences may name a person, and
  * the line is logged and stored.
  */
-export const judge = (
+export const classify = (
   asked: Asked,
   received: Received,
   bounds: AnswerBounds = PAGE_BOUNDS,
 ): Either.Either<Json, Failure> => {
   const { status, headers, text } = received
-  if (status === 401) return Either.left(ofRefusedToken(asked))
-  if (status >= 200 && status < 300) return judgeBody(asked, received, bounds)
-  const says = named(asked, status, wordsIn(text))
-  if (status === 408 || status === 429 || status >= 500) {
+  if (status === 401) return Either.left(tokenFailure(asked))
+  if (status >= 200 && status < 300) return classifyBody(asked, received, bounds)
+  const words = inParentheses(asked, status, wordsIn(text))
+  const advice = adviceForStatus(status)
+  if (isTransientStatus(status)) {
     const pauseMillis = readRetryAfter(headers, asked.sentAtMillis)
-    return Either.left(
-      unavailable(asked, `HTTP ${status}${says}`, ofPassing(status), { status, pauseMillis }),
-    )
+    return Either.left(unavailable(asked, `HTTP ${status}${words}`, advice, { status, pauseMillis }))
   }
   const what =
     status < 400 ? `answered HTTP ${status}, a redirect, which is not followed` : `refused with ${status}`
-  const refused = endpointFailure(asked, "refused", `${what}${says}`, ofRefusal(status), status)
-  return Either.left(status === 404 || status === 416 ? sayingNothing(refused) : refused)
+  const saysNothing = status === 404 || status === 416 ? { saysNothing: true } : {}
+  return Either.left(endpointFailure(asked, "refused", `${what}${words}`, advice, { status, ...saysNothing }))
 }
 
-/** The same failure, as one that may only mean that there is nothing to list. */
-const sayingNothing = ({ error, ...rest }: Failure): Failure => ({
-  ...rest,
-  error:
-    error._tag === "AccountError"
-      ? error
-      : new EndpointError({ ...fieldsOf(error), message: error.message, saysNothing: true }),
-})
+/** Statuses after which the same request may succeed. */
+const isTransientStatus = (status: number): boolean => status === 408 || status === 429 || status >= 500
 
-const judgeBody = (asked: Asked, received: Received, bounds: AnswerBounds): Either.Either<Json, Failure> => {
+const classifyBody = (
+  asked: Asked,
+  received: Received,
+  bounds: AnswerBounds,
+): Either.Either<Json, Failure> => {
   const { status } = received
   const body = readBody(asked, received, bounds)
   if (Either.isLeft(body)) return body
@@ -95,22 +87,23 @@ const judgeBody = (asked: Asked, received: Received, bounds: AnswerBounds): Eith
   if (unwrapped.isOk) {
     const isTooLong = (findList(body.right)?.records.length ?? 0) > bounds.records
     const limit = `${bounds.records.toLocaleString("en")} records`
-    return isTooLong ? Either.left(ofLargeAnswer(asked, bounds, limit, status)) : body
+    return isTooLong ? Either.left(largeAnswerFailure(asked, bounds, limit, status)) : body
   }
   const { code = 0, words, saysNothing } = unwrapped
   // PayCombat passes its provider's envelope on: a code of the kind that HTTP would have us repeat is repeated.
-  const isTransient = code === 408 || code === 429 || code >= 500
-  const what = `failed although HTTP says ${status}${named(asked, status, words)}`
-  const remedy = isTransient ? ofPassing(code) : OF_FAILED
-  const failed = { ...endpointFailure(asked, "failed", what, remedy, status), isTransient }
-  return Either.left(saysNothing ? sayingNothing(failed) : failed)
+  const isTransient = isTransientStatus(code)
+  const what = `failed although HTTP says ${status}${inParentheses(asked, status, words)}`
+  const advice = isTransient ? adviceForStatus(code) : ADVICE_FAILED
+  const marks = { status, ...(saysNothing ? { saysNothing } : {}) }
+  return Either.left({ ...endpointFailure(asked, "failed", what, advice, marks), isTransient })
 }
 
 /** An answer without a body is whole. 204 says so on purpose; of any other success it may be a server's mishap. */
-const withoutBody = (asked: Asked, status: number): Failure => ({
-  ...sayingNothing(
-    endpointFailure(asked, "malformed", `answered ${status} without a body`, OF_NO_BODY, status),
-  ),
+const noBodyFailure = (asked: Asked, status: number): Failure => ({
+  ...endpointFailure(asked, "malformed", `answered ${status} without a body`, ADVICE_NO_BODY, {
+    status,
+    saysNothing: true,
+  }),
   isTransient: status !== NO_CONTENT,
   attemptsMax: NO_BODY_ATTEMPTS,
 })
@@ -127,140 +120,24 @@ const readBody = (
   { status, text, bytes }: Received,
   bounds: AnswerBounds,
 ): Either.Either<Json, Failure> => {
-  if (BLANK.test(text)) return Either.left(withoutBody(asked, status))
+  if (BLANK.test(text)) return Either.left(noBodyFailure(asked, status))
   if (/^\s*</.test(text)) {
     const what = `answered HTML, not JSON (${bytes} bytes)`
-    return Either.left(endpointFailure(asked, "malformed", what, OF_NO_JSON, status))
+    return Either.left(endpointFailure(asked, "malformed", what, ADVICE_NOT_JSON, { status }))
   }
   try {
     return Either.right(parseJson(text, bounds.values))
   } catch (cause) {
     if (cause instanceof TooManyValuesError)
       return Either.left(
-        ofLargeAnswer(asked, bounds, `${bounds.values.toLocaleString("en")} JSON values`, status),
+        largeAnswerFailure(asked, bounds, `${bounds.values.toLocaleString("en")} JSON values`, status),
       )
     const isTransient = cause instanceof TruncatedJsonError
     const what = `answered ${cause instanceof SyntaxError ? cause.message : "JSON that cannot be read"} (${bytes} bytes)`
-    const remedy = isTransient ? OF_CUT_BODY : OF_NO_JSON
-    return Either.left({ ...endpointFailure(asked, "malformed", what, remedy, status), isTransient })
+    const advice = isTransient ? ADVICE_CUT_BODY : ADVICE_NOT_JSON
+    return Either.left({ ...endpointFailure(asked, "malformed", what, advice, { status }), isTransient })
   }
 }
-
-/** The account's variable; `default` is the one without a suffix. */
-export const tokenVariable = (account: string): string =>
-  account === "default"
-    ? "PAYCOMBAT_TOKEN"
-    : `PAYCOMBAT_TOKEN_${account.toUpperCase().replace(/[^A-Z0-9]/g, "_")}`
-
-const ofRefusedToken = (asked: Asked): Failure => ({
-  error: new AccountError({
-    message: `PayCombat does not accept the token of account ${asked.account} (401): put a valid one in ${tokenVariable(asked.account)}`,
-  }),
-  isTransient: false,
-  pauseMillis: 0,
-})
-
-/** A header cannot carry it, and the transport's own error would quote it. */
-export const ofUnsendableToken = (account: string): AccountError =>
-  new AccountError({
-    message: `${tokenVariable(account)} holds a space, a line break or a character that a header cannot carry: put the bare token in it`,
-  })
-
-/** The API's earlier request to wait is not over: nothing was sent. */
-export const ofPause = (asked: Asked, leftMillis: number): Failure =>
-  endpointFailure(asked, "unavailable", "PayCombat asked for a pause", tryAgain(asked, leftMillis))
-
-const through = ({ proxy }: Asked) => (proxy === undefined ? "" : ` through the proxy ${proxy}`)
-
-export const ofTimeout = (asked: Asked, timeout: Duration.Duration): Failure =>
-  unavailable(
-    asked,
-    `no complete answer${through(asked)} within ${Duration.toSeconds(timeout)} s`,
-    OF_TIMEOUT,
-  )
-
-/** Only the system's code of the cause is told: messages of the transport may quote headers. */
-export const ofTransport = (asked: Asked, cause: unknown): Failure => {
-  const refusal = proxyRefusal(cause)
-  if (asked.proxy !== undefined && refusal !== undefined) {
-    const what = `the proxy ${asked.proxy} refused the connection with ${refusal}`
-    return { ...unavailable(asked, what, ofProxy(refusal)), isTransient: refusal >= 500 }
-  }
-  const code = systemCode(cause)
-  const remedy = asked.proxy === undefined ? ofConnection(code) : OF_PROXY_CONNECTION
-  return unavailable(asked, `connection${through(asked)} failed (${code ?? "no code"})`, remedy)
-}
-
-/** An answer over a bound, `limit` in words: nothing of it was kept. */
-export const ofLargeAnswer = (
-  asked: Asked,
-  { remedy }: AnswerBounds,
-  limit: string,
-  status: number,
-): Failure =>
-  endpointFailure(asked, "malformed", `answered more than ${limit}, which is not read`, remedy, status)
-
-export const ofForeignText = (asked: Asked, status: number, bytes: number): Failure => {
-  const what = `answered text that is not UTF-8 (${bytes} bytes)`
-  return endpointFailure(asked, "malformed", what, OF_NO_JSON, status)
-}
-
-/** The last failure of one or many attempts, told as such, with what to do next. */
-export const afterAttempts = ({ error, remedy }: Failure, attempts: number): AccountError | EndpointError => {
-  if (error._tag === "AccountError") return error
-  const often = attempts === 1 ? "" : `, still so after ${attempts} attempts`
-  const next = remedy === undefined ? "" : `: ${remedy}`
-  return new EndpointError({ ...fieldsOf(error), message: `${error.message}${often}${next}` })
-}
-
-const fieldsOf = ({ reason, path, status, saysNothing }: EndpointError) => ({
-  reason,
-  path,
-  ...(status === undefined ? {} : { status }),
-  ...(saysNothing === undefined ? {} : { saysNothing }),
-})
-
-const unavailable = (
-  asked: Asked,
-  what: string,
-  remedy: string,
-  { status, pauseMillis = 0 }: { status?: number; pauseMillis?: number } = {},
-): Failure => {
-  const isTooLong = pauseMillis > Duration.toMillis(MAX_RETRY_AFTER)
-  const next = isTooLong ? tryAgain(asked, pauseMillis) : remedy
-  return {
-    ...endpointFailure(asked, "unavailable", what, next, status),
-    isTransient: !isTooLong,
-    pauseMillis,
-  }
-}
-
-/** Beyond it, `Retry-After` is no plan but a ban or a mistake; no date is told for it. */
-const PLAUSIBLE_WAIT_MILLIS = Duration.toMillis("365 days")
-
-const tryAgain = (asked: Asked, millis: number) => {
-  if (millis > PLAUSIBLE_WAIT_MILLIS)
-    return "the pause it asks for is longer than a year: ask PayCombat whether it blocks this access"
-  return `try again after ${new Date(asked.sentAtMillis + millis).toISOString().replace(/\.\d+Z$/, "Z")}`
-}
-
-const endpointFailure = (
-  { path }: Asked,
-  reason: EndpointError["reason"],
-  what: string,
-  remedy: string,
-  status?: number,
-): Failure => ({
-  error: new EndpointError({
-    reason,
-    path,
-    message: `GET ${path}: ${what}`,
-    ...(status === undefined ? {} : { status }),
-  }),
-  remedy,
-  isTransient: false,
-  pauseMillis: 0,
-})
 
 /** The machine words of an error body (U), none of anything else. */
 const wordsIn = (text: string): ReadonlyArray<string> => {
@@ -272,24 +149,23 @@ const wordsIn = (text: string): ReadonlyArray<string> => {
   }
 }
 
-const named = ({ token }: Asked, status: number, words: ReadonlyArray<string>): string => {
-  const told = words.filter(word => word !== String(status) && !word.includes(token))
-  return told.length === 0 ? "" : ` (${told.join(" ")})`
+const inParentheses = ({ token }: Asked, status: number, words: ReadonlyArray<string>): string => {
+  const shown = words.filter(word => word !== String(status) && !word.includes(token))
+  return shown.length === 0 ? "" : ` (${shown.join(" ")})`
 }
 
-/** The status with which a proxy refused to make a tunnel: undici has it in words only. */
-const proxyRefusal = (cause: unknown): number | undefined => {
-  for (let error = cause, depth = 0; error instanceof Error && depth < 5; error = error.cause, depth++) {
-    const status = /^Proxy response \((\d{3})\)/.exec(error.message)?.[1]
-    if (status !== undefined) return Number(status)
-  }
-  return undefined
-}
+/** The dates of RFC 9110, and ISO 8601. Others are not left to `Date.parse`: to it, `soon 2099` is a date. */
+const DATE = /^([A-Z][a-z]+,? .*\d\d:\d\d:\d\d.*|\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:?\d\d))$/
 
-const systemCode = (cause: unknown): string | undefined => {
-  for (let error = cause, depth = 0; error instanceof Error && depth < 5; error = error.cause, depth++) {
-    if ("code" in error && typeof error.code === "string" && /^[A-Z0-9_]+$/.test(error.code))
-      return error.code
-  }
-  return undefined
+/**
+ * Both forms of RFC 9110: seconds (with decimals, as some send them), or a date, which is compared to the
+ * answer's own clock where it tells it. Anything else, and what is past, asks for nothing.
+ */
+const readRetryAfter = (headers: Readonly<Record<string, string>>, nowMillis: number): number => {
+  const value = headers["retry-after"]?.trim() ?? ""
+  if (/^\d+(\.\d+)?$/.test(value)) return Math.ceil(Number(value) * 1000)
+  const until = DATE.test(value) ? Date.parse(value) : Number.NaN
+  if (Number.isNaN(until)) return 0
+  const serverMillis = Date.parse(headers.date ?? "")
+  return Math.max(0, until - (Number.isNaN(serverMillis) ? nowMillis : serverMillis))
 }

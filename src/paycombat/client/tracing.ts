@@ -1,5 +1,5 @@
 import { Data, Effect } from "effect"
-import type { Failure } from "./response.ts"
+import type { Failure } from "./failures.ts"
 
 /**
  * A span for each request. What the platform's own would tell leaves the machine for a collector that others read:

@@ -4,7 +4,7 @@ import type { ListSource } from "../../core/stream.ts"
 import type { Client, Query } from "../client/client.ts"
 import { type FoundList, isNothingAt, listAt } from "../client/envelope.ts"
 import type { Contract } from "./contract.ts"
-import { idOf, isNotFound, isOurs, ourList, queryOf } from "./readPage.ts"
+import { idOf, isNotFound, isOurs, isRefusedPage, ourList, queryOf } from "./readPage.ts"
 import { PAGING_NAMES, type PagingNames, provePaging } from "./verifyPaging.ts"
 
 export interface DiscoveryOptions {
@@ -27,8 +27,8 @@ type Failing<A> = Effect.Effect<A, AccountError | EndpointError>
  * What an earlier run found is tried first, with one request. Then the configured path, or the candidates in
  * order until one lists a record of this stream. A candidate that refuses, fails or lists something else is
  * passed over; 401 ends it all. An empty list on a candidate is taken only if no other has records, and then
- * is not verified. Fails with `unavailable` where a candidate that could not be read may have been the one,
- * else with `contract`, saying what was tried and what to set.
+ * is not verified. Fails with `unavailable` where a candidate that could not be read may have been the one, with
+ * `malformed` where one answered more than is read, else with `contract`, saying what was tried and what to set.
  */
 export const discover = (client: Client, source: ListSource, options: DiscoveryOptions): Failing<Contract> =>
   Effect.gen(function* () {
@@ -50,7 +50,8 @@ export const discover = (client: Client, source: ListSource, options: DiscoveryO
       if (found instanceof EndpointError) {
         if (configuredPath !== undefined) return yield* ofConfigured(found, options.pathVariable)
         tried.push([path, outcomeOf(found)])
-        const isTelling = found.reason === "unavailable" || found.reason === "contract"
+        const isTelling =
+          found.reason === "unavailable" || found.reason === "contract" || found.isTooLarge === true
         if (isTelling && worthTelling?.reason !== "unavailable") worthTelling = found
       } else if (found === undefined) tried.push([path, `no list with ${source.idField}`])
       else if (found.verified) return found
@@ -170,7 +171,7 @@ const isNothing = (error: AccountError | EndpointError): boolean =>
  * pages are counted from 0, page 1 of a short list is none.
  */
 const isAboutTheQuery = (error: AccountError | EndpointError): boolean =>
-  isNothing(error) || (error._tag === "EndpointError" && (error.status === 400 || error.status === 422))
+  isNothing(error) || isRefusedPage(error)
 
 const ofConfigured = ({ reason, path, status, message }: EndpointError, pathVariable: string) =>
   new EndpointError({

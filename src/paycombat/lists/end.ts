@@ -1,13 +1,16 @@
 import { Effect } from "effect"
 import type { Contract } from "./contract.ts"
 import { type Checking, isGapAfter, type Read } from "./gapChecks.ts"
-import { cut, missingPage } from "./pagingErrors.ts"
+import { isSame } from "./loopDetector.ts"
+import { changed, cut, ignoredPaging, missingPage, refusedEnd, repeating } from "./pagingErrors.ts"
 import type { ReadPage } from "./readPage.ts"
+import { agreesWithTotal, isTooShortForAPage, isWholeBySize, lastPageOf, statesMore } from "./total.ts"
 
 /**
  * The one place that decides whether a list has ended. An API may say so by an empty list, by an answer that holds none
- * (204, 404, 416, no body, no `data`, `status: false`), by its last page once more, or by the total that it states. Each
- * of these may also be a fault of one page, so each needs the same proof.
+ * (204, 404, 416, no body, no `data`, `status: false`), by a refusal of the page (400, 410, 422), by its last page or its
+ * first page once more, or by the total that it states. Each of these may also be a fault of one page, so each needs the
+ * same proof.
  */
 
 /** A page and its ids; number 0 where no page held a record yet. */
@@ -29,6 +32,8 @@ export interface Doubt {
   readonly size: number
   /** Pages that may hold records by what the API stated, or by how long the list was before. */
   readonly hints: ReadonlyArray<number>
+  /** The page is page 1 once more: records of the list's first pages are no news on the pages beyond it. */
+  readonly isWrapped: boolean
 }
 
 export type Ending =
@@ -39,14 +44,17 @@ export type Ending =
   /** The page is an empty list, and a later one holds records: those of this page may all have been deleted. */
   | { readonly is: "hole"; readonly page: ReadPage; readonly until: number }
 
+type HasNews = (page: ReadPage) => boolean
+
 /**
  * Proves the end of a list, or answers how it goes on. It is the end where the last page still answers, and no record is
  * found on the pages beyond, on the pages that are hinted at, or right behind the last record, and the last page does not say
- * that more records follow.
+ * that more records follow. A page that is refused behind a full page needs one proof more: see `lookAcross`.
  *
  * Fails with `unavailable` where records are found, or announced, and the page still has none of them: it may be back in a
  * later run.
- * Fails with `contract` where pages are shorter than asked for and do not adjoin any more.
+ * Fails with `contract` where pages are shorter than asked for and do not adjoin any more, and with `refused` where nothing
+ * tells a refused page from a bound on page numbers.
  */
 export const judgeEnd = (
   /** Reads a page; one of nothing is asked for twice. */
@@ -54,36 +62,30 @@ export const judgeEnd = (
   /** Reads a page once; one that is refused counts as empty, because a hint may point anywhere. */
   glance: Read,
   contract: Contract,
-  { number, got, last, size, hints }: Doubt,
+  doubt: Doubt,
 ): Checking<Ending> =>
   Effect.gen(function* () {
+    const { number, got, last, size } = doubt
     const witness = last.number === 0 ? undefined : yield* read(last.number, size)
-    const known = new Set([...last.ids, ...(witness?.ids ?? [])])
-    const hasNews = ({ ids }: ReadPage) => ids.some(id => !known.has(id))
+    const first = doubt.isWrapped ? yield* firstPages(read, size) : []
+    const known = new Set([...last.ids, ...(witness?.ids ?? []), ...first])
+    const hasNews: HasNews = ({ ids }) => ids.some(id => !known.has(id))
 
-    const beyond = Array.from({ length: PAGES_BEYOND }, (_, n) => number + 1 + n)
-    const candidates = new Set([
-      ...(got === undefined ? [number] : []),
-      ...beyond,
-      ...hints.filter(hint => hint > number),
-    ])
-    let later: number | undefined
-    for (const candidate of [...candidates].sort((a, b) => a - b)) {
-      if (!hasNews(yield* glance(candidate, size))) continue
-      later = candidate
-      break
-    }
+    const beyond = got ?? (yield* glance(number, size))
+    const later = hasNews(beyond) && got === undefined ? number : yield* laterPage(glance, doubt, hasNews)
     const isGap =
       later !== number &&
       (last.number === 0
         ? (yield* glance(1, 1)).ids.length > 0
         : yield* isGapAfter(read, glance, contract, { ...last, size }, [...known]))
-    // The records of the last page may just have been deleted; those of the page before it hardly at once.
-    const isGone =
-      witness?.ids.length === 0 &&
-      (last.number === 1 || (yield* read(last.number - 1, size)).ids.length === 0)
-    const promise = promiseOf(witness, got)
-    if (later === undefined && !isGap && !isGone && promise === undefined) return { is: "end", witness }
+    const isGone = witness?.ids.length === 0 && (yield* isWholeTailGone(read, doubt))
+    const needsProof = witness !== undefined && beyond.isRefused && witness.ids.length >= size
+    const evidence =
+      evidenceOf({ later, isGap, isGone, last, promise: promiseOf(witness, got) }) ??
+      (needsProof
+        ? yield* lookAcross(glance, contract, { number, beyond, last, size, witness, hasNews })
+        : undefined)
+    if (evidence === undefined) return { is: "end", witness }
 
     const again = yield* read(number, size)
     if (hasNews(again)) return { is: "there", page: again }
@@ -92,17 +94,50 @@ export const judgeEnd = (
     const isEmptyList = again.absence === undefined && again.ids.length === 0
     if (isEmptyList && later !== undefined && !isGap && !isGone)
       return { is: "hole", page: again, until: later }
-    const evidence = isGap
-      ? last.number === 0
-        ? "a page of one record holds one"
-        : `a record stands right behind page ${last.number}`
-      : later !== undefined
-        ? `page ${later} holds records`
-        : isGone
-          ? `page ${last.number} held records, and is not there either`
-          : `page ${Math.max(1, last.number)} says that more records follow (${promise})`
-    return yield* Effect.fail(missingPage(contract, number, sayingNothing(again), evidence))
+    const absence = doubt.isWrapped ? "repeats page 1" : sayingNothing(again)
+    return yield* Effect.fail(missingPage(contract, number, absence, evidence))
   })
+
+/** The records of the pages with which a list begins. */
+const firstPages = (read: Read, size: number) =>
+  Effect.map(
+    Effect.forEach(Array.from({ length: 1 + PAGES_BEYOND }), (_, index) => read(index + 1, size)),
+    pages => pages.flatMap(({ ids }) => ids),
+  )
+
+/** The first page beyond the doubtful one that holds news. */
+const laterPage = (glance: Read, { number, size, hints }: Doubt, hasNews: HasNews) =>
+  Effect.gen(function* () {
+    const beyond = Array.from({ length: PAGES_BEYOND }, (_, index) => number + 1 + index)
+    const candidates = new Set([...beyond, ...hints.filter(hint => hint > number)])
+    for (const candidate of [...candidates].sort((a, b) => a - b))
+      if (hasNews(yield* glance(candidate, size))) return candidate
+    return undefined
+  })
+
+/** The records of the last page may just have been deleted; those of the page before it hardly at once. */
+const isWholeTailGone = (read: Read, { last, size }: Doubt) =>
+  last.number === 1
+    ? Effect.succeed(true)
+    : Effect.map(read(last.number - 1, size), ({ ids }) => ids.length === 0)
+
+/** Why the list goes on behind its last page, in words that go on after "although"; undefined where nothing says so. */
+const evidenceOf = (found: {
+  readonly later: number | undefined
+  readonly isGap: boolean
+  readonly isGone: boolean
+  readonly last: Seen
+  readonly promise: string | undefined
+}): string | undefined => {
+  const { later, isGap, isGone, last, promise } = found
+  if (isGap)
+    return last.number === 0
+      ? "a page of one record holds one"
+      : `a record stands right behind page ${last.number}`
+  if (later !== undefined) return `page ${later} holds records`
+  if (isGone) return `page ${last.number} held records, and is not there either`
+  return promise && `page ${Math.max(1, last.number)} says that more records follow (${promise})`
+}
 
 /**
  * The field by which the last page, or the first of a list that held no record, says that more records follow. An API
@@ -115,6 +150,104 @@ const promiseOf = (witness: ReadPage | undefined, got: ReadPage | undefined) => 
   return page.more
 }
 
+/**
+ * The extra proof for a page that is refused behind a full one. The refusal may be about a bound on page numbers or
+ * positions, so a page of another size is looked at, which holds the last record and has room for more: the list ends
+ * where that record is its last. Where there is no such size, only few records or the stated total can tell.
+ *
+ * Answers evidence that the list goes on, or undefined at its end. Fails with `refused` where neither is shown.
+ */
+const lookAcross = (
+  glance: Read,
+  contract: Contract,
+  doubt: Pick<Doubt, "number" | "last" | "size"> & {
+    readonly beyond: ReadPage
+    readonly witness: ReadPage
+    readonly hasNews: HasNews
+  },
+): Checking<string | undefined> =>
+  Effect.gen(function* () {
+    const { number, beyond, last, size, witness, hasNews } = doubt
+    const { pagingProven, maxPageSize } = contract
+    const across = pagingProven ? pagesAcross(last.number * size, size, maxPageSize) : []
+    for (const other of across) {
+      const page = yield* glance(other.number, other.size)
+      if (hasNews(page)) return `a page of another size shows more records behind page ${last.number}`
+      if (page.ids.length > 0 && page.ids.at(-1) === witness.ids.at(-1)) return undefined
+    }
+    // A witness may have been left without the records that were known.
+    const whole = { ...witness, records: witness.ids }
+    const isWhole =
+      last.number === 1 ? isTooShortForAPage(whole, size + 1) : agreesWithTotal(whole, last, size)
+    if (across.length === 0 && isWhole) return undefined
+    return yield* Effect.fail(refusedEnd(contract, number, sayingNothing(beyond)))
+  })
+
+/** Times the usual size that a page may have that is to hold the last record and room for more. */
+const ACROSS_SIZE_MAX = 4
+
+/**
+ * Pages that hold the record at `position`, which is the last one known, and the place behind it; a smaller one and a
+ * larger one where there are such. A server that caps the larger one still shows that place: the record stands among as
+ * many as it gave before.
+ */
+const pagesAcross = (position: number, size: number, maxSize: number | null) => {
+  const smaller = Array.from({ length: Math.max(0, size - 2) }, (_, index) => size - 1 - index)
+  const larger = Array.from({ length: (ACROSS_SIZE_MAX - 1) * size }, (_, index) => size + 1 + index)
+  const isAcross = (other: number) =>
+    position % other > 0 && position % other < size && other <= (maxSize ?? Number.POSITIVE_INFINITY)
+  return [smaller, larger].flatMap(sizes => {
+    const other = sizes.find(isAcross)
+    return other === undefined ? [] : [{ number: Math.ceil(position / other), size: other }]
+  })
+}
+
 /** How a page without new records was answered, in words that go on after "page 7". */
 export const sayingNothing = ({ absence, ids }: ReadPage): string =>
   absence ?? (ids.length === 0 ? "holds no records" : "repeats the page before it")
+
+/**
+ * Decides about a page that is the page before it once more, and was so twice. Answers true where this may be the end of
+ * the list, which is then to be proven; false where as many records as a page holds were inserted meanwhile, so that
+ * all pages moved by one. A page of one record, right after the two, tells.
+ *
+ * Fails with `contract` where the paging parameter is ignored, and with `unavailable` where the page alone is wrong.
+ */
+export const judgeRepeat = (
+  read: Read,
+  contract: Contract,
+  seen: { readonly number: number; readonly got: ReadPage; readonly last: Seen; readonly size: number },
+): Checking<boolean> =>
+  Effect.gen(function* () {
+    const { number, got, last, size } = seen
+    if (number > 2 && got.ids.length < size) return true
+    if (!contract.pagingProven && number === 2) {
+      if (statesMore(got)) return yield* Effect.fail(ignoredPaging(contract))
+      // A list of so few records that no paging parameter could be told from another.
+      if (isTooShortForAPage(got, size + 1) && isSame((yield* read(1, size + 1)).ids, last.ids)) return true
+    }
+    const isOneRecord = last.number * size === 1
+    const probe = isOneRecord ? yield* read(1, 2) : yield* read(number * size + 1, 1)
+    if (
+      contract.firstPage === 0 &&
+      number === 2 &&
+      (yield* read(3, size)).ids.some(id => !got.ids.includes(id))
+    )
+      return yield* Effect.fail(changed(contract, "page 0 is page 1"))
+    if (probe.ids.length === 0 || (probe.ids.length === 1 && probe.ids[0] === last.ids.at(-1))) return true
+    if (probe.ids.length === 1 && !last.ids.includes(probe.ids[0]!)) {
+      const hasMoved = !isSame((yield* read(last.number, size)).ids, last.ids)
+      if (hasMoved) return false
+      const evidence = `page ${number + 1} holds records`
+      return yield* Effect.fail(missingPage(contract, number, sayingNothing(got), evidence))
+    }
+    if (number === 2) {
+      if (isWholeBySize(got, probe)) return true
+      return yield* Effect.fail(ignoredPaging(contract))
+    }
+    // A count that changes with the size asked for is one of this page, not of the list.
+    const isOfTheList =
+      got.total === undefined ? probe.pageCount === got.pageCount : probe.total === got.total
+    if (isOfTheList && lastPageOf(got, size) === last.number) return true
+    return yield* Effect.fail(repeating(contract, number))
+  })

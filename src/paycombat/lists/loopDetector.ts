@@ -1,29 +1,32 @@
 /** Times that the same page must come by again before the list is taken for one that goes round in circles. */
 const SIGHTINGS_MAX = 2
 
+/** A page that is kept to be recognized, and how often it came by again. */
+export interface LoopWatch {
+  readonly number: number
+  readonly ids: ReadonlyArray<string>
+  readonly sightings: number
+}
+
+export const NO_LOOP: LoopWatch = { number: 0, ids: [], sightings: 0 }
+
 /**
- * Watches for a list that goes round in circles, in the memory of one page (Brent's way): a page is kept until
+ * Watches for a list that goes round in circles, in the memory of one page (Brent's algorithm): a page is kept until
  * twice as many went by, so that every circle is noticed after a few rounds. One page that comes again alone is no
  * circle: as many records as fill pages may have been inserted at the front.
  *
- * Answers the number of the page that came again, once it is sure.
+ * `seenAs` is the number of the page that came again, once it is sure.
  */
-export const makeLoopWatch = (): ((number: number, ids: ReadonlyArray<string>) => number | undefined) => {
-  let kept: ReadonlyArray<string> = []
-  let keptNumber = 0
-  let sightings = 0
-  return (number, ids) => {
-    if (number > keptNumber && keptNumber > 0 && isSame(ids, kept)) {
-      sightings++
-      return sightings === SIGHTINGS_MAX ? keptNumber : undefined
-    }
-    if (number >= 2 * keptNumber) {
-      kept = ids
-      keptNumber = number
-      sightings = 0
-    }
-    return undefined
+export const watchLoop = (
+  watch: LoopWatch,
+  number: number,
+  ids: ReadonlyArray<string>,
+): { readonly loop: LoopWatch; readonly seenAs?: number } => {
+  if (number > watch.number && watch.number > 0 && isSame(ids, watch.ids)) {
+    const loop = { ...watch, sightings: watch.sightings + 1 }
+    return loop.sightings === SIGHTINGS_MAX ? { loop, seenAs: watch.number } : { loop }
   }
+  return { loop: number >= 2 * watch.number ? { number, ids, sightings: 0 } : watch }
 }
 
 export const isSame = (some: ReadonlyArray<string>, others: ReadonlyArray<string>): boolean =>

@@ -56,8 +56,32 @@ export const changed = (contract: Contract, evidence: string) =>
 export const cut = (contract: Contract, number: number) =>
   changed(contract, `page ${number} is cut, and what it lacks is on no other page`)
 
-export const ignoredPaging = (contract: Contract, number: number) =>
+export const ignoredPaging = (contract: Contract) =>
   problem(
     contract,
-    `page ${number} repeats page ${number - 1}, so the parameter "${contract.pageParam}" is ignored: put the names of the API's paging parameters in PAYCOMBAT_PAGING`,
+    `page 2 repeats page 1, so the parameter "${contract.pageParam}" is ignored: put the names of the API's paging parameters in PAYCOMBAT_PAGING`,
   )
+
+const UNTOLD_END =
+  "and nothing that the API states shows that the list ends there: set PAYCOMBAT_PAGING, or ask PayCombat"
+
+/** The parameter was seen to take effect up to the page before. */
+export const repeating = (contract: Contract, number: number) =>
+  problem(
+    contract,
+    `page ${number} repeats page ${number - 1}, which the pages before did not, ${UNTOLD_END}`,
+  )
+
+export const wrapped = (contract: Contract, number: number, stated: string) =>
+  problem(
+    contract,
+    `page ${number} is page 1 once more, again and again, while page ${number - 1} was another (${stated}): the list begins anew behind its pages, ${UNTOLD_END}`,
+  )
+
+/** A page is refused behind a full page, and no other page shows whether the list ends there. */
+export const refusedEnd = ({ path }: Contract, number: number, absence: string) =>
+  new EndpointError({
+    reason: "refused",
+    path,
+    message: `GET ${path}: page ${number} ${absence}, the page before it is full, and no page of another size shows that the list ends there: raise PAYCOMBAT_PAGE_SIZE if the API bounds the number of pages, or ask PayCombat`,
+  })

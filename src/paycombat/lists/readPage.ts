@@ -43,6 +43,8 @@ export interface ReadPage extends FoundList {
    * after "page 7". Undefined of a page that holds a list.
    */
   readonly absence: string | undefined
+  /** The page was refused: such an answer may also be about a bound on page numbers, and not about the list. */
+  readonly isRefused: boolean
 }
 
 /** What tells a record apart from others: its id, or, of a record that lacks one, its content. */
@@ -64,9 +66,9 @@ export const ourList = (source: ListSource, body: Json): FoundList | undefined =
 
 /**
  * Reads one page of a list whose place is known. Beyond the first page an answer that holds nothing (404, 416, 204, no
- * body, no list, `status: false` alone) is a page too: one that is not there. A page without records is believed the
- * second time, for one such answer may be a fault of a moment; the first page of a list that showed a record is, too.
- * What it proves is for the caller to judge.
+ * body, no list, `status: false` alone), and a refusal of the page (400, 410, 422), is an absent page. A page without
+ * records is read again before it is believed, because one such answer may be a short fault; so is the first page of a
+ * list that showed a record. The caller decides what an absent page proves.
  */
 export const readPage = (
   client: Client,
@@ -97,7 +99,7 @@ export const glanceAt = (
   size: number,
 ): Effect.Effect<ReadPage, AccountError | EndpointError> =>
   Effect.catchIf(readOnce(client, source, contract, number, size), isNoSuchPage, error =>
-    Effect.map(client.now, now => absentPage(contract.at, now, absenceOf(error as EndpointError))),
+    Effect.map(client.now, now => absentPage(contract.at, now, error as EndpointError)),
   )
 
 /** An offset that is too large makes some APIs refuse, and others fail. */
@@ -130,15 +132,16 @@ const readOnce = (
           bytes,
           share,
           absence: undefined,
+          isRefused: false,
           ids: list.records.map(record => idOf(source, record)),
         })
       return mayBeAbsent && isNothingAt(body, at)
-        ? Effect.succeed(absentPage(at, readAt, "holds no list"))
+        ? Effect.succeed(absentPage(at, readAt))
         : Effect.fail(noListAt(contract, number))
     }),
     Effect.catchIf(
-      error => mayBeAbsent && saysNothing(error) && (number > 1 || !isNotFound(error)),
-      error => Effect.map(client.now, now => absentPage(at, now, absenceOf(error as EndpointError))),
+      error => (number > 1 ? saysNothing(error) || isRefusedPage(error) : isEmptyList(error, mayBeAbsent)),
+      error => Effect.map(client.now, now => absentPage(at, now, error as EndpointError)),
     ),
   )
 }
@@ -146,10 +149,22 @@ const readOnce = (
 const saysNothing = (error: AccountError | EndpointError): boolean =>
   error._tag === "EndpointError" && error.saysNothing === true
 
-const absentPage = (at: string, readAt: Date, absence: string): ReadPage => ({
+/** Statuses by which some APIs refuse a page number beyond the last (?). Of any other request they are a failure. */
+const PAGE_REFUSALS = new Set([400, 410, 422])
+
+export const isRefusedPage = (error: AccountError | EndpointError): boolean =>
+  error._tag === "EndpointError" && error.reason === "refused" && PAGE_REFUSALS.has(error.status ?? 0)
+
+/** A first page says so of an empty list. 404 says that there is no list. */
+const isEmptyList = (error: AccountError | EndpointError, mayBeAbsent: boolean): boolean =>
+  mayBeAbsent && saysNothing(error) && !isNotFound(error)
+
+/** A page that is not there, by an error or by an answer without a list. */
+const absentPage = (at: string, readAt: Date, error?: EndpointError): ReadPage => ({
   at,
   readAt,
-  absence,
+  absence: error === undefined ? "holds no list" : absenceOf(error),
+  isRefused: error !== undefined && isRefusedPage(error),
   records: [],
   ids: [],
   bytes: 0,
@@ -175,5 +190,5 @@ const noListAt = ({ path, at }: { path: string; at: string }, number: number) =>
   })
 
 /** The records of a page that are not known yet. */
-export const newcomers = (got: ReadPage, known: ReadonlySet<string>) =>
+export const newcomers = (got: ReadPage, known: Pick<ReadonlySet<string>, "has">) =>
   got.records.filter((_, index) => !known.has(got.ids[index]!))

@@ -1,3 +1,4 @@
+import { counted } from "../../core/counted.ts"
 import type { FoundList } from "../client/envelope.ts"
 import type { ReadPage } from "./readPage.ts"
 
@@ -12,6 +13,14 @@ export const credibleTotal = ({ ids, total }: ReadPage): number | undefined =>
 
 export const lastPageOf = ({ total, pageCount }: ReadPage, size: number): number | undefined =>
   total === undefined ? pageCount : Math.ceil(total / size)
+
+/** The length of the list as a page states it, in words. */
+export const statedBy = ({ total, pageCount }: ReadPage): string =>
+  total !== undefined
+    ? `it states ${counted(total, "record")}`
+    : pageCount !== undefined
+      ? `it states ${counted(pageCount, "page")}`
+      : "it states no total"
 
 /**
  * Whether the list ends with this page by the total that its answer states. A question rather than an answer: a `total` may
@@ -28,6 +37,20 @@ export const endsAsStated = (
   total !== undefined &&
   total - (number - 1) * size === ids.length &&
   (pageCount === undefined || pageCount === number)
+
+/**
+ * Whether a page states that the list ends with it. A total that may count the page, and not the list, agrees with
+ * nothing; so does a page that states neither a total nor a number of pages.
+ */
+export const agreesWithTotal = (
+  { total, pageCount }: ReadPage,
+  last: { readonly number: number; readonly ids: ReadonlyArray<string> },
+  size: number,
+): boolean =>
+  last.number > 1 &&
+  (total !== undefined || pageCount !== undefined) &&
+  (total === undefined || total === (last.number - 1) * size + last.ids.length) &&
+  (pageCount === undefined || pageCount === last.number)
 
 /**
  * Least number of records that an API is taken to put on a page when it is not told how many. A list of fewer is whole

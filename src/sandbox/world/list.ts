@@ -92,7 +92,7 @@ export const listingOf = (world: World, stream: StreamName): Listing => {
 const COUNTS_RECORDS = new Set(["offset", "skip", "start", "from"])
 
 /** Ends under which a list without records is still answered as an empty list. */
-const LISTS_NONE: ReadonlySet<string> = new Set(["empty", "404", "repeat"])
+const LISTS_NONE: ReadonlySet<string> = new Set(["empty", "404", "repeat", "400", "410", "422"])
 
 export interface Page {
   readonly number: number
@@ -162,6 +162,15 @@ export const NOTHING_HERE: Readonly<Record<string, { readonly status: number; re
   "no-data": { status: 200, body: '{"status":true,"message":"OK"}' },
   "null-data": { status: 200, body: '{"status":true,"message":"OK","data":null}' },
   "status-false": { status: 200, body: '{"status":false,"message":"No data found"}' },
+}
+
+/** Statuses by which a page beyond the end is refused, by `afterEnd`. */
+export const REFUSALS: Readonly<Record<string, readonly [status: number, text: string]>> = {
+  "400": [400, "Bad Request"],
+  "404": [404, "Not Found"],
+  "410": [410, "Gone"],
+  "416": [416, "Range Not Satisfiable"],
+  "422": [422, "Unprocessable Entity"],
 }
 
 /** The body of a list answer. Totals stand beside the list, wherever that is. */

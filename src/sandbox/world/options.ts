@@ -24,8 +24,8 @@ export type Order = (typeof ORDERS)[number]
 
 /**
  * What a list answers beyond its last page: an empty list, 404, its last page again, 204, a 200 without a body, without
- * `data`, with `data: null`, or that says `status: false` and no more, and 416. All but the first three also answer so
- * for a list without records.
+ * `data`, with `data: null`, or that says `status: false` and no more, 416, 400, 410 and 422. Those from 204 to 416 also
+ * answer so for a list without records.
  */
 export const AFTER_ENDS = [
   "empty",
@@ -37,6 +37,9 @@ export const AFTER_ENDS = [
   "null-data",
   "status-false",
   "416",
+  "400",
+  "410",
+  "422",
 ] as const
 
 export const TIME_UNITS = ["seconds", "milliseconds"] as const

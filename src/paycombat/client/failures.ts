@@ -1,0 +1,171 @@
+import { Duration } from "effect"
+import { AccountError, EndpointError } from "../../core/errors.ts"
+import {
+  ADVICE_NOT_JSON,
+  ADVICE_PROXY_CONNECTION,
+  ADVICE_TIMEOUT,
+  adviceForConnection,
+  adviceForProxy,
+} from "./advice.ts"
+import type { AnswerBounds } from "./bounds.ts"
+
+/** The failures of a request, each with the sentence that tells it. Only codes are taken from the API's own words. */
+
+/** Longest wait that a run sits through when the API asks for one; a longer one ends the stream instead. */
+export const MAX_RETRY_AFTER = Duration.minutes(5)
+
+/** One attempt that did not give a body, and whether another may. */
+export interface Failure {
+  /** Says what happened. */
+  readonly error: AccountError | EndpointError
+  /** What to do next, where the error does not say so itself: said once, after the last attempt. */
+  readonly advice?: string
+  readonly isTransient: boolean
+  /** Attempts after which another is of no use, where they are fewer than usual. */
+  readonly attemptsMax?: number
+  /** Wait that the API asked for with `Retry-After`; the whole account keeps it. */
+  readonly pauseMillis: number
+}
+
+/** What one request was about. `path` is what may be told of it, `token` is here only to be kept out of texts. */
+export interface Asked {
+  readonly account: string
+  readonly path: string
+  readonly token: string
+  readonly sentAtMillis: number
+  /** The proxy that the request goes through, as it may be told. */
+  readonly proxy?: string | undefined
+}
+
+/** The account's variable; `default` is the one without a suffix. */
+export const tokenVariable = (account: string): string =>
+  account === "default"
+    ? "PAYCOMBAT_TOKEN"
+    : `PAYCOMBAT_TOKEN_${account.toUpperCase().replace(/[^A-Z0-9]/g, "_")}`
+
+export const tokenFailure = (asked: Asked): Failure => ({
+  error: new AccountError({
+    message: `PayCombat does not accept the token of account ${asked.account} (401): put a valid one in ${tokenVariable(asked.account)}`,
+  }),
+  isTransient: false,
+  pauseMillis: 0,
+})
+
+/** A header cannot carry it, and the transport's own error would quote it. */
+export const unsendableToken = (account: string): AccountError =>
+  new AccountError({
+    message: `${tokenVariable(account)} holds a space, a line break or a character that a header cannot carry: put the bare token in it`,
+  })
+
+/** The API's earlier request to wait is not over: nothing was sent. */
+export const pauseFailure = (asked: Asked, leftMillis: number): Failure =>
+  endpointFailure(asked, "unavailable", "PayCombat asked for a pause", tryAgain(asked, leftMillis))
+
+const through = ({ proxy }: Asked) => (proxy === undefined ? "" : ` through the proxy ${proxy}`)
+
+export const timeoutFailure = (asked: Asked, timeout: Duration.Duration): Failure =>
+  unavailable(
+    asked,
+    `no complete answer${through(asked)} within ${Duration.toSeconds(timeout)} s`,
+    ADVICE_TIMEOUT,
+  )
+
+/** Only the system's code of the cause is told: messages of the transport may quote headers. */
+export const transportFailure = (asked: Asked, cause: unknown): Failure => {
+  const refusal = proxyRefusal(cause)
+  if (asked.proxy !== undefined && refusal !== undefined) {
+    const what = `the proxy ${asked.proxy} refused the connection with ${refusal}`
+    return { ...unavailable(asked, what, adviceForProxy(refusal)), isTransient: refusal >= 500 }
+  }
+  const code = systemCode(cause)
+  const advice = asked.proxy === undefined ? adviceForConnection(code) : ADVICE_PROXY_CONNECTION
+  return unavailable(asked, `connection${through(asked)} failed (${code ?? "no code"})`, advice)
+}
+
+/** An answer over a bound, `limit` in words: nothing of it was kept. */
+export const largeAnswerFailure = (
+  asked: Asked,
+  { advice }: AnswerBounds,
+  limit: string,
+  status: number,
+): Failure => {
+  const what = `answered more than ${limit}, which is not read`
+  return endpointFailure(asked, "malformed", what, advice, { status, isTooLarge: true })
+}
+
+export const notUtf8Failure = (asked: Asked, status: number, bytes: number): Failure => {
+  const what = `answered text that is not UTF-8 (${bytes} bytes)`
+  return endpointFailure(asked, "malformed", what, ADVICE_NOT_JSON, { status })
+}
+
+/** The last failure of one or many attempts, told as such, with what to do next. */
+export const afterAttempts = ({ error, advice }: Failure, attempts: number): AccountError | EndpointError => {
+  if (error._tag === "AccountError") return error
+  const often = attempts === 1 ? "" : `, still so after ${attempts} attempts`
+  const next = advice === undefined ? "" : `: ${advice}`
+  return new EndpointError({ ...fieldsOf(error), message: `${error.message}${often}${next}` })
+}
+
+const fieldsOf = ({ reason, path, status, saysNothing, isTooLarge }: EndpointError) => ({
+  reason,
+  path,
+  ...(status === undefined ? {} : { status }),
+  ...(saysNothing === undefined ? {} : { saysNothing }),
+  ...(isTooLarge === undefined ? {} : { isTooLarge }),
+})
+
+/** A failure that may pass. One that asks for a longer pause than a run waits for is not repeated. */
+export const unavailable = (
+  asked: Asked,
+  what: string,
+  advice: string,
+  { status, pauseMillis = 0 }: { status?: number; pauseMillis?: number } = {},
+): Failure => {
+  const isTooLong = pauseMillis > Duration.toMillis(MAX_RETRY_AFTER)
+  const next = isTooLong ? tryAgain(asked, pauseMillis) : advice
+  return {
+    ...endpointFailure(asked, "unavailable", what, next, status === undefined ? {} : { status }),
+    isTransient: !isTooLong,
+    pauseMillis,
+  }
+}
+
+/** Beyond it, `Retry-After` is no plan but a ban or a mistake; no date is told for it. */
+const PLAUSIBLE_WAIT_MILLIS = Duration.toMillis("365 days")
+
+const tryAgain = (asked: Asked, millis: number) => {
+  if (millis > PLAUSIBLE_WAIT_MILLIS)
+    return "the pause it asks for is longer than a year: ask PayCombat whether it blocks this access"
+  return `try again after ${new Date(asked.sentAtMillis + millis).toISOString().replace(/\.\d+Z$/, "Z")}`
+}
+
+/** A failure of an endpoint, which is not repeated. */
+export const endpointFailure = (
+  { path }: Asked,
+  reason: EndpointError["reason"],
+  what: string,
+  advice: string,
+  marks: Partial<Pick<EndpointError, "status" | "saysNothing" | "isTooLarge">> = {},
+): Failure => ({
+  error: new EndpointError({ reason, path, message: `GET ${path}: ${what}`, ...marks }),
+  advice,
+  isTransient: false,
+  pauseMillis: 0,
+})
+
+/** The status with which a proxy refused to make a tunnel: undici has it in words only. */
+const proxyRefusal = (cause: unknown): number | undefined => {
+  for (let error = cause, depth = 0; error instanceof Error && depth < 5; error = error.cause, depth++) {
+    const status = /^Proxy response \((\d{3})\)/.exec(error.message)?.[1]
+    if (status !== undefined) return Number(status)
+  }
+  return undefined
+}
+
+const systemCode = (cause: unknown): string | undefined => {
+  for (let error = cause, depth = 0; error instanceof Error && depth < 5; error = error.cause, depth++) {
+    if ("code" in error && typeof error.code === "string" && /^[A-Z0-9_]+$/.test(error.code))
+      return error.code
+  }
+  return undefined
+}

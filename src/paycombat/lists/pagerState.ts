@@ -1,0 +1,261 @@
+import { HashSet } from "effect"
+import type { EndpointError } from "../../core/errors.ts"
+import type { Json } from "../../core/json.ts"
+import type { Contract } from "./contract.ts"
+import type { Seen } from "./end.ts"
+import { type LoopWatch, NO_LOOP } from "./loopDetector.ts"
+import type { Page, Position } from "./page.ts"
+import type { ReadPage } from "./readPage.ts"
+
+/**
+ * The states of one pass over a list. Each state asks for one thing: a page, the judgement of an end, or a check. The
+ * pager (`pager.ts`) carries it out, and a transition (`pagerSteps.ts`) makes the next state of the answer.
+ *
+ * ```mermaid
+ * stateDiagram-v2
+ *   [*] --> listing
+ *   [*] --> resuming: from a checkpoint
+ *   resuming --> listing: the page has the earlier size, or else from page 1
+ *   listing --> listing: a page of records
+ *   listing --> rechecking: a page follows a short one
+ *   rechecking --> gap: the short page holds nothing new
+ *   rechecking --> listing: it holds more now
+ *   gap --> listing: no record is missing
+ *   listing --> repeating: the page before it once more
+ *   repeating --> repeated: so it is again
+ *   repeated --> ending: it may be the end
+ *   repeated --> listing: all pages moved by one
+ *   listing --> wrapping: it begins like page 1
+ *   wrapping --> ending: it is page 1, and the stated total agrees
+ *   wrapping --> listing: it is another page
+ *   listing --> ending: no records, or the stated total is reached
+ *   ending --> listing: the page holds records after all, or the last page grew
+ *   ending --> rereading: pages were empty between others
+ *   ending --> front: the end is proven
+ *   rereading --> front: all of them were read again
+ *   front --> front: records were inserted at the front
+ *   front --> emptied: page 1 holds nothing
+ *   emptied --> front: the last page does
+ *   ending --> first: the list has one page
+ *   front --> first: nothing is new at the front
+ *   first --> [*]: no page comes before page 1
+ * ```
+ */
+export type State = PageState | EndState | CheckState
+
+/** What a pass has learned of the list. Every state carries it. */
+export interface Facts {
+  readonly contract: Contract
+  /** The size that is asked for where no page was read yet. */
+  readonly askedSize: number
+  /** The size that is asked for: from page 2 on what page 1 held. */
+  readonly size: number
+  /** The pass goes on with an earlier one. */
+  readonly isResumed: boolean
+  /** Ids with which the list began. */
+  readonly head: ReadonlyArray<string>
+  /** The latest page of the list that held records. */
+  readonly last: Seen
+  /** Length of the list as it was stated last, and the furthest page that it has by any answer of this pass. */
+  readonly stated: number | undefined
+  readonly statedLastPage: number
+  /** No empty page before this one is the end: it was seen to hold records. */
+  readonly notBefore: number
+  /** Empty pages that were followed by others. */
+  readonly skipped: ReadonlyArray<number>
+  /** Ids of the first pages of the pass, to know what is new at the front once its end is reached. */
+  readonly remembered: HashSet.HashSet<string>
+  readonly loop: LoopWatch
+  /** All pages moved by one before, because records were inserted. */
+  readonly hasShifted: boolean
+  /** Short pages that were read again in vain. */
+  readonly idleRechecks: number
+  /** Times that the last page had grown. */
+  readonly endLooks: number
+}
+
+interface Base {
+  readonly facts: Facts
+}
+
+/** States that ask for a page. */
+export type PageState = Resuming | Listing | Repeating | Wrapping | Rechecking | Rereading | Front | Emptied
+
+/** Reads the page at which an earlier pass was broken off. */
+export interface Resuming extends Base {
+  readonly is: "resuming"
+  readonly page: number
+}
+
+/** Reads the next page. */
+export interface Listing extends Base {
+  readonly is: "listing"
+  readonly page: number
+}
+
+/** Reads a page again that was the page before it once more. */
+export interface Repeating extends Base {
+  readonly is: "repeating"
+  readonly page: number
+}
+
+/** Reads page 1 again, because `page` was answered with `got`, which begins like it. */
+export interface Wrapping extends Base {
+  readonly is: "wrapping"
+  readonly page: number
+  readonly got: ReadPage
+}
+
+/** Reads a page again that was short although another followed, and goes on with `then`. */
+export interface Rechecking extends Base {
+  readonly is: "rechecking"
+  readonly short: Seen
+  readonly then: Listing | EndState
+}
+
+/** Looks at the first of the skipped pages again: it may have been empty by a short fault. */
+export interface Rereading extends Base {
+  readonly is: "rereading"
+}
+
+/** Reads the first pages again until they bring nothing new. */
+export interface Front extends Base {
+  readonly is: "front"
+  readonly page: number
+  /** An earlier page of this look held something new. */
+  readonly isNew: boolean
+  /** Looks that found something new. */
+  readonly looks: number
+}
+
+/** Reads the last page again, because page 1 was answered with `got`, which holds nothing any more. */
+export interface Emptied extends Base {
+  readonly is: "emptied"
+  readonly front: Front
+  readonly got: ReadPage
+}
+
+/** Asks whether the list has ended before `page`, which was answered with `got`; without `got` a stated total says so. */
+export interface EndState extends Base {
+  readonly is: "ending"
+  readonly page: number
+  readonly got: ReadPage | undefined
+  /** The page is page 1 once more. */
+  readonly isWrapped: boolean
+}
+
+/** States that ask for a check, which answers true or false, or fails. */
+export type CheckState = Repeated | Gap | First
+
+/** Asks whether a page that is the page before it once more, and was so twice, may be beyond the end. */
+export interface Repeated extends Base {
+  readonly is: "repeated"
+  readonly page: number
+  readonly got: ReadPage
+}
+
+/** Asks whether a record is missing behind a short page, which was answered with `got` once more. */
+export interface Gap extends Base {
+  readonly is: "gap"
+  readonly short: Seen
+  readonly got: ReadPage
+  readonly then: Listing | EndState
+}
+
+/** Asks whether page 1, which held `ids`, is the first; then the pass ends with `final`. */
+export interface First extends Base {
+  readonly is: "first"
+  readonly ids: ReadonlyArray<string>
+  readonly final: Page
+}
+
+/** What comes of an answer: perhaps a page to hand on, and the next state; none after the last page, or after a failure. */
+export interface Step {
+  readonly emit?: Page
+  readonly state?: State
+  readonly failure?: EndpointError
+}
+
+/** A page that a state asks for. */
+export interface PageRequest {
+  readonly number: number
+  readonly size: number
+  /** Its records are handed on, so its share of the memory is kept. */
+  readonly isKept?: boolean
+  /** It is read once, and a refusal is an empty page. */
+  readonly isGlance?: boolean
+}
+
+export const requestOf = (state: PageState): PageRequest => {
+  const { size, last, skipped } = state.facts
+  switch (state.is) {
+    case "resuming":
+    case "listing":
+      return { number: state.page, size, isKept: true }
+    case "repeating":
+    case "front":
+      return { number: state.page, size }
+    case "wrapping":
+      return { number: 1, size }
+    case "rechecking":
+      return { number: state.short.number, size }
+    case "rereading":
+      return { number: skipped[0]!, size, isGlance: true }
+    case "emptied":
+      return { number: last.number, size }
+  }
+}
+
+/** No page held a record yet. */
+const NOTHING_SEEN: Seen = { number: 0, ids: [] }
+
+/** The first state of a pass. `from` goes on with an earlier pass. */
+export const begin = (contract: Contract, askedSize: number, from?: Position): State => {
+  const facts: Facts = {
+    contract,
+    askedSize,
+    size: askedSize,
+    isResumed: false,
+    head: [],
+    last: NOTHING_SEEN,
+    stated: undefined,
+    statedLastPage: 0,
+    notBefore: 0,
+    skipped: [],
+    remembered: HashSet.empty(),
+    loop: NO_LOOP,
+    hasShifted: false,
+    idleRechecks: 0,
+    endLooks: 0,
+  }
+  if (from === undefined || from.page <= 1) return { is: "listing", page: 1, facts }
+  const { page, pageSize, head, skipped = [] } = from
+  return { is: "resuming", page, facts: { ...facts, isResumed: true, size: pageSize, head, skipped } }
+}
+
+/** A page as it is handed on. `nextPage` is where a run goes on that is broken off after it; null with the last page. */
+export const pageOf = (
+  { size, stated, head, skipped }: Facts,
+  got: ReadPage,
+  number: number,
+  records: ReadonlyArray<Json>,
+  nextPage: number | null,
+): Page => ({
+  number,
+  pageSize: size,
+  records,
+  readAt: got.readAt,
+  bytes: got.bytes,
+  share: records === got.records ? got.share : undefined,
+  total: stated,
+  next:
+    nextPage === null
+      ? null
+      : {
+          page: Math.max(1, nextPage),
+          pageSize: size,
+          head,
+          ...(skipped.length === 0 ? {} : { skipped }),
+        },
+  isLast: nextPage === null,
+})

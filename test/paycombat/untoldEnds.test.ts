@@ -1,0 +1,208 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Either, Stream } from "effect"
+import type { ListSource } from "../../src/core/stream.ts"
+import { discover } from "../../src/paycombat/lists/discovery.ts"
+import { pages } from "../../src/paycombat/lists/pager.ts"
+import { against, settle } from "./played.ts"
+
+/** Ends of lists that look like something else: bounds on pages, lists that begin anew, answers that are too large. */
+
+const source: ListSource = {
+  kind: "list",
+  paths: ["/list"],
+  idField: "id",
+  merchantField: null,
+  recognizes: () => true,
+  detail: null,
+}
+
+interface Asked {
+  readonly page: number
+  readonly size: number
+  readonly offset: number
+}
+
+type Reply = (asked: Asked) => Response
+
+const SIZE = 10
+/** The server's cap. */
+const SIZE_MAX = 50
+const bodyOf = (data: ReadonlyArray<unknown>, beside: object = {}) =>
+  Response.json({ status: true, message: "OK", data, ...beside })
+const recordsFrom = (offset: number, size: number, total: number) =>
+  Array.from({ length: Math.max(0, Math.min(size, total - offset)) }, (_, n) => ({ id: `r${offset + n}` }))
+
+/** Discovers and reads such a list: how many records came, or the error. */
+const read = (reply: Reply, pageSize = SIZE) =>
+  Effect.gen(function* () {
+    const { client, sent } = yield* against(
+      (_, { url }) => {
+        const number = (name: string, none: number) => Number(url.searchParams.get(name) ?? none)
+        const [page, size] = [number("page", 1), Math.min(SIZE_MAX, number("limit", SIZE))]
+        return page < 1 ? refused(400) : reply({ page, size, offset: (page - 1) * size })
+      },
+      { pageSize, ratePerSecond: 1_000_000 },
+    )
+    const contract = yield* Effect.either(discover(client, source, { pathVariable: "PAYCOMBAT_PATH_LIST" }))
+    const got = yield* Effect.either(
+      Effect.flatMap(contract, found => Stream.runCollect(pages(client, found, source))),
+    )
+    yield* settle
+    return {
+      requests: sent.length,
+      got: Either.map(got, found => {
+        const ids = [...found].flatMap(one => one.records.map(record => (record as { id: string }).id))
+        return new Set(ids).size
+      }),
+    }
+  })
+
+const refused = (status: number) => Response.json({ status: false, error: { code: 4001 } }, { status })
+
+const list =
+  (total: number, isRefused: (asked: Asked) => boolean, status: number, beside: object = {}): Reply =>
+  asked =>
+    isRefused(asked) ? refused(status) : bodyOf(recordsFrom(asked.offset, asked.size, total), beside)
+
+describe("a page beyond the last that is refused", () => {
+  for (const status of [400, 410, 422]) {
+    for (const total of [1, 7, 10, 23, 30, 90, 100])
+      it.live(`with ${status} is the end of ${total} records`, () =>
+        Effect.map(read(list(total, ({ offset }) => offset >= total, status)), ({ got }) =>
+          expect(got).toEqual(Either.right(total)),
+        ),
+      )
+
+    it.live(`with ${status} costs a full list two requests more than an empty page does`, () =>
+      Effect.gen(function* () {
+        const refusing = yield* read(list(30, ({ offset }) => offset >= 30, status))
+        const empty = yield* read(list(30, () => false, status))
+        expect(refusing.requests - empty.requests).toBeLessThanOrEqual(2)
+      }),
+    )
+
+    /** Refusals that are about a bound of the API, and not about the list. */
+    const BOUNDS: Readonly<Record<string, (asked: Asked) => boolean>> = {
+      "a number of pages": ({ page }) => page > 10,
+      "a position": ({ offset }) => offset >= 100,
+      "a position and a size": ({ offset, size }) => offset + size > 100,
+    }
+    for (const [name, isRefused] of Object.entries(BOUNDS))
+      for (const beside of [{}, { total: 100 }])
+        it.live(`with ${status} is no end where the API bounds ${name} ${JSON.stringify(beside)}`, () =>
+          Effect.map(read(list(250, isRefused, status, beside)), ({ got }) => {
+            const error = Either.getOrThrow(Either.flip(got))
+            expect(error).toMatchObject({ _tag: "EndpointError" })
+            expect(error.message).toMatch(
+              new RegExp(
+                `page 11 is answered with ${status}(,| again and again,) (the page before it is full|although .*)`,
+              ),
+            )
+            expect(error.message).toMatch(/ask PayCombat$/)
+          }),
+        )
+
+    it.live(`with ${status} is a gap where later pages hold records`, () =>
+      Effect.map(read(list(60, ({ page, size }) => page === 3 && size === SIZE, status)), ({ got }) =>
+        expect(Either.getOrThrow(Either.flip(got))).toMatchObject({
+          reason: "unavailable",
+          message: expect.stringContaining(
+            `page 3 is answered with ${status} again and again, although a record stands right behind page 2`,
+          ),
+        }),
+      ),
+    )
+
+    it.live(`with ${status} says nothing of a first page`, () =>
+      Effect.map(read(list(0, () => true, status)), ({ got }) => {
+        const { message } = Either.getOrThrow(Either.flip(got))
+        expect(message).toContain(`no list found (${status}: /list)`)
+      }),
+    )
+  }
+
+  it.live("is no end where nothing says how long the list is, and no parameter sets the size of a page", () =>
+    Effect.gen(function* () {
+      const fixed =
+        (beside: object): Reply =>
+        ({ page }) =>
+          page > 3 ? refused(400) : bodyOf(recordsFrom((page - 1) * SIZE, SIZE, 30), beside)
+      const { got } = yield* read(fixed({}))
+      expect(Either.getOrThrow(Either.flip(got))).toMatchObject({ reason: "refused" })
+      expect((yield* read(fixed({ total: 30 }))).got).toEqual(Either.right(30))
+    }),
+  )
+})
+
+describe("a list that begins anew behind its last page", () => {
+  const pageCount = (total: number, size: number) => Math.ceil(total / size)
+  /** Each way to begin anew, by the page that is answered in place of one beyond the last. */
+  const WRAPS: Readonly<Record<string, (page: number, count: number) => number>> = {
+    "with page 1 whatever is asked": () => 1,
+    "and goes round": (page, count) => ((page - 1) % count) + 1,
+  }
+  const wrapping =
+    (total: number, wrap: (page: number, count: number) => number, beside: (size: number) => object): Reply =>
+    ({ page, size }) => {
+      const count = pageCount(total, size)
+      const number = page > count ? wrap(page, count) : page
+      return bodyOf(recordsFrom((number - 1) * size, size, total), beside(size))
+    }
+
+  for (const [name, wrap] of Object.entries(WRAPS)) {
+    for (const total of [11, 30, 35, 100]) {
+      const pages = pageCount(total, SIZE)
+      it.live(`${name} ends where the total says so: ${total}`, () =>
+        Effect.gen(function* () {
+          for (const beside of [
+            () => ({ total }),
+            (size: number) => ({ meta: { last_page: pageCount(total, size) } }),
+            (size: number) => ({ total, pages: pageCount(total, size) }),
+          ])
+            expect((yield* read(wrapping(total, wrap, beside))).got).toEqual(Either.right(total))
+        }),
+      )
+      if (pages < 3) continue
+      it.live(`${name} does not end where nothing says so, and the error says what was seen: ${total}`, () =>
+        Effect.gen(function* () {
+          for (const [beside, stated] of [
+            [() => ({}), "it states no total"],
+            [() => ({ total: total + 40 }), `it states ${total + 40} records`],
+            [() => ({ total: SIZE }), `it states ${SIZE} records`],
+          ] as const) {
+            const { got } = yield* read(wrapping(total, wrap, beside))
+            const error = Either.getOrThrow(Either.flip(got))
+            expect(error).toMatchObject({ _tag: "EndpointError", reason: "contract" })
+            expect(error.message).toContain(`page ${pages + 1} is page 1 once more, again and again`)
+            expect(error.message).toContain(stated)
+            expect(error.message).not.toContain("ignored")
+          }
+        }),
+      )
+    }
+  }
+})
+
+describe("a first page that is larger than is read", () => {
+  const wide = Object.fromEntries(Array.from({ length: 200 }, (_, n) => [`field${n}`, n]))
+  const deep = (levels: number): unknown => (levels === 0 ? 1 : [deep(levels - 1)])
+  const CASES: ReadonlyArray<readonly [name: string, record: object, bound: string]> = [
+    ["values", wide, "150,000 JSON values"],
+    ["levels", { nested: Array.from({ length: 2 }, () => deep(100)) }, "150,000 JSON values"],
+    ["bytes", { text: "x".repeat(6_000) }, "5 MiB"],
+  ]
+  for (const [name, record, bound] of CASES)
+    it.live(`names its bound and what to do: ${name}`, () =>
+      Effect.gen(function* () {
+        const sized =
+          (size: number): Reply =>
+          () =>
+            bodyOf(Array.from({ length: size }, (_, n) => ({ id: `r${n}`, ...record })))
+        const { got } = yield* read(sized(1_000), 1_000)
+        expect(Either.getOrThrow(Either.flip(got))).toMatchObject({
+          reason: "malformed",
+          message: `GET /list: answered more than ${bound}, which is not read: lower PAYCOMBAT_PAGE_SIZE`,
+        })
+      }),
+    )
+})
