@@ -153,23 +153,72 @@ describe.concurrent("an optional field that cannot be read", () => {
   const unreadable = "SELECT field, unreadable FROM sync.fields WHERE unreadable_since IS NOT NULL ORDER BY 1"
   const BROKEN = { fees_including_tax: "about 1" }
 
-  it.scopedLive("in more records than the bound allows is an exception, and one in fewer is none", () =>
+  it.scopedLive("in one record is an exception, and beyond the share costs the figures their trust", () =>
     Effect.gen(function* () {
-      const { sandbox, sync, rows, verdict } = yield* parts({ transactions: 100 })
-      for (let index = 0; index < 10; index++) sandbox.patch("transactions", index, BROKEN)
+      const { sandbox, sync, rows, verdict } = yield* parts({ transactions: 60 })
+      const judged = (broken: number, fields: object = BROKEN) =>
+        Effect.gen(function* () {
+          for (let index = 0; index < broken; index++) sandbox.patch("transactions", index, { ...fields })
+          const { status } = streamOf(yield* sync({ ...TRANSACTIONS, full: true }), "transactions")
+          const { level, findings } = yield* verdict
+          const texts = findings.flatMap(({ kind, text }) => (kind === "unreadable_field" ? [text] : []))
+          return { status, level, texts, booked: yield* rows(unreadable) }
+        })
       yield* sync()
-      expect([yield* rows(unreadable), (yield* verdict).level]).toEqual([[], "good"])
-      sandbox.patch("transactions", 10, BROKEN)
-      expect(streamOf(yield* sync({ ...TRANSACTIONS, full: true }), "transactions").status).toBe("complete")
-      const { level, sentence } = yield* verdict
-      expect([yield* rows(unreadable), level, sentence]).toEqual([
-        [{ field: "fees_including_tax", unreadable: "11" }],
-        "attention",
-        "The figures can be trusted, with exceptions: transactions (unreadable fees_including_tax).",
-      ])
-      sandbox.patch("transactions", 10, { fees_including_tax: "1" })
-      yield* sync({ ...TRANSACTIONS, full: true })
-      expect([yield* rows(unreadable), (yield* verdict).level]).toEqual([[], "good"])
+      const few = {
+        status: "complete",
+        level: "attention",
+        texts: [expect.stringContaining("`fees_including_tax` of 1 record could not be read")],
+        booked: [],
+      }
+      expect(yield* judged(1)).toEqual(few)
+      expect(yield* judged(3)).toEqual({
+        ...few,
+        texts: [expect.stringContaining("`fees_including_tax` of 3 records could not be read")],
+      })
+      expect(yield* judged(4)).toEqual({
+        status: "complete",
+        level: "bad",
+        texts: [expect.stringContaining("more than PAYCOMBAT_REJECTS_MAX allows")],
+        booked: [{ field: "fees_including_tax", unreadable: "4" }],
+      })
+      const fine = { status: "complete", level: "good", texts: [], booked: [] }
+      expect(yield* judged(4, { fees_including_tax: "1" })).toEqual(fine)
+      // No figure rests on a time of change.
+      expect(yield* judged(2, { updated_at: "soon" })).toEqual(fine)
+    }),
+  )
+
+  it.scopedLive("in a short list is judged by its share alone", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, verdict } = yield* parts({ payouts: 3 })
+      yield* sync()
+      const levels: Array<string> = []
+      for (let index = 0; index < 3; index++) {
+        sandbox.patch("payouts", index, { fee_taken: "2,50" })
+        yield* sync({ only: ["payouts"], full: true })
+        levels.push((yield* verdict).level)
+      }
+      // One of three is an exception, two are more than a twentieth.
+      expect(levels).toEqual(["attention", "bad", "bad"])
+    }),
+  )
+
+  it.scopedLive("is graver by the same rule as one that is gone", () =>
+    Effect.gen(function* () {
+      const { sync, changing, verdict } = yield* parts({ transactions: 20 })
+      yield* sync()
+      for (const [field, level] of [
+        ["settlement_id", "bad"],
+        ["customer_id", "bad"],
+        ["event_description", "attention"],
+      ] as const) {
+        changing("transactions", body =>
+          body.replaceAll(new RegExp(`"${field}":"[^"]*"`, "g"), `"${field}":{}`),
+        )
+        yield* sync({ ...TRANSACTIONS, full: true })
+        expect((yield* verdict).level, field).toBe(level)
+      }
     }),
   )
 

@@ -37,9 +37,9 @@ const run = (set: string, stream = "payouts") =>
 const RESTORE = "DELETE FROM sync.stream_runs; INSERT INTO sync.stream_runs SELECT * FROM public.kept"
 const FIELD = (columns: string, values: string) =>
   `UPDATE sync.fields SET (${columns}) = ROW(${values}) WHERE stream = 'transactions' AND field = 'customer_id'`
-const REJECT = (kind: string) =>
+const REJECT = (kind: string, stream = "payouts", field = "due_date") =>
   `INSERT INTO sync.rejects (account, stream, record_id, field, kind, reason, raw, content_hash, read_at, first_seen_at, run_id)
-   SELECT 'default', 'payouts', 'p', 'due_date', '${kind}', 'due_date: is no time', '{}', 'h', now(), now(), gen_random_uuid()`
+   SELECT 'default', '${stream}', 'p', '${field}', '${kind}', 'due_date: is no time', '{}', 'h', now(), now(), gen_random_uuid()`
 const DROP_REJECTS = "DELETE FROM sync.rejects"
 
 const STATES: ReadonlyArray<State> = [
@@ -127,11 +127,19 @@ const STATES: ReadonlyArray<State> = [
     kind: "missing_field",
   },
   {
-    title: "a field that often cannot be read",
-    given: FIELD("unreadable, unreadable_since", "40, now()"),
-    undo: FIELD("unreadable, unreadable_since", "0, NULL::timestamptz"),
+    title: "a field that once cannot be read",
+    given: REJECT("field", "transactions", "settlement_id"),
+    undo: DROP_REJECTS,
     level: "attention",
-    sentence: except("transactions (unreadable customer_id)"),
+    sentence: except("transactions (unreadable settlement_id)"),
+    kind: "unreadable_field",
+  },
+  {
+    title: "a field that often cannot be read",
+    given: `${REJECT("field", "transactions", "customer_id")}; ${FIELD("unreadable_since, level", "now(), 'bad'")}`,
+    undo: `${DROP_REJECTS}; ${FIELD("unreadable_since, level", "NULL::timestamptz, 'bad'")}`,
+    level: "bad",
+    sentence: cannot("transactions (unreadable customer_id)"),
     kind: "unreadable_field",
   },
   {

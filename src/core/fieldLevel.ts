@@ -1,4 +1,4 @@
-import type { FieldPath, Tally } from "./documentedFields.ts"
+import type { Tally } from "./documentedFields.ts"
 import type { Plain } from "./personal.ts"
 import type { Stream } from "./stream.ts"
 import type { Level } from "./verdict.ts"
@@ -23,6 +23,9 @@ const holdsPlain = (plain: Plain | undefined): boolean => {
 }
 
 /**
+ * How grave it is for figures that values of a field are missing, whether records do not carry it or it cannot be read.
+ * `name` is a path within the record, its keys joined by dots, without positions in lists.
+ *
  * `bad` for a field that figures may rest on. `attention` for
  *
  * - personal fields, and objects of nothing else: no view shows them
@@ -32,10 +35,9 @@ const holdsPlain = (plain: Plain | undefined): boolean => {
  */
 export const levelOf = (
   { personal, documented, source }: Pick<Stream, "personal" | "documented" | "source">,
-  { name, keys: [first, second] }: FieldPath,
+  name: string,
 ): Exclude<Level, "good"> => {
-  const outer = within(personal.plain, first)
-  const plain = second === undefined ? outer : within(outer, second)
+  const plain = name.split(".").reduce<Plain | undefined>(within, personal.plain)
   if (!holdsPlain(plain)) return "attention"
   if (typeof plain === "string" && documented.mayLack?.includes(name)) return "attention"
   const created = source.kind === "list" ? source.times?.created : undefined

@@ -56,7 +56,7 @@ const refuse = (context: Asking, stream: ListStream, about: string): Effect.Effe
     })
   })
 
-/** Books at the end of a pass what its records carried of the documented fields. */
+/** Books at the end of a pass which documented fields its records carried, and which could not be read. */
 export const bookFieldsRead = (
   context: Asking,
   stream: ListStream,
@@ -66,7 +66,6 @@ export const bookFieldsRead = (
   bookFields(context.sql, context.held, stream, {
     ...fields,
     isWholePass,
-    isBeyond: (count, of) => isBeyond(count, of, shareOf(context)),
     share: shareOf(context),
   })
 

@@ -7,7 +7,8 @@ WITH daily AS (
     (occurred_at AT TIME ZONE 'UTC')::date AS day,
     coalesce(sum(movement) FILTER (WHERE movement > 0), 0) AS credit_amount,
     coalesce(-sum(movement) FILTER (WHERE movement < 0), 0) AS debit_amount,
-    sum(movement) AS net_movement,
+    coalesce(sum(movement), 0) AS net_movement,
+    bool_or(movement IS NULL) AS is_unknown,
     count(*) AS movement_count
   FROM analytics.balance_history
   GROUP BY account, owner_id, currency, (occurred_at AT TIME ZONE 'UTC')::date
@@ -17,10 +18,11 @@ SELECT
   owner_id,
   currency,
   day,
-  sum(net_movement) OVER so_far - net_movement AS opening_balance,
-  credit_amount,
-  debit_amount,
-  sum(net_movement) OVER so_far AS closing_balance,
+  CASE WHEN count(*) FILTER (WHERE is_unknown) OVER so_far = is_unknown::integer
+    THEN sum(net_movement) OVER so_far - net_movement END AS opening_balance,
+  CASE WHEN NOT is_unknown THEN credit_amount END AS credit_amount,
+  CASE WHEN NOT is_unknown THEN debit_amount END AS debit_amount,
+  CASE WHEN NOT bool_or(is_unknown) OVER so_far THEN sum(net_movement) OVER so_far END AS closing_balance,
   movement_count
 FROM daily
 WINDOW so_far AS (PARTITION BY account, owner_id, currency ORDER BY day ROWS UNBOUNDED PRECEDING);
@@ -31,8 +33,8 @@ COMMENT ON COLUMN analytics.balance_daily.account IS 'Merchant account, as confi
 COMMENT ON COLUMN analytics.balance_daily.owner_id IS 'Whose balance: a customer, or the organization.';
 COMMENT ON COLUMN analytics.balance_daily.currency IS 'Currency of all amounts.';
 COMMENT ON COLUMN analytics.balance_daily.day IS 'UTC day with at least one movement.';
-COMMENT ON COLUMN analytics.balance_daily.opening_balance IS 'Balance before the day''s first movement.';
-COMMENT ON COLUMN analytics.balance_daily.credit_amount IS 'Sum of the day''s movements up, fees taken off where they are in the same currency.';
-COMMENT ON COLUMN analytics.balance_daily.debit_amount IS 'Sum of the day''s movements down, as a positive amount.';
-COMMENT ON COLUMN analytics.balance_daily.closing_balance IS 'opening_balance + credit_amount - debit_amount.';
+COMMENT ON COLUMN analytics.balance_daily.opening_balance IS 'Balance before the day''s first movement; null where an earlier movement is not known.';
+COMMENT ON COLUMN analytics.balance_daily.credit_amount IS 'Sum of the day''s movements up, fees taken off where they are in the same currency; null where a movement of the day is not known.';
+COMMENT ON COLUMN analytics.balance_daily.debit_amount IS 'Sum of the day''s movements down, as a positive amount; null where a movement of the day is not known.';
+COMMENT ON COLUMN analytics.balance_daily.closing_balance IS 'opening_balance + credit_amount - debit_amount; null from the first movement on that is not known.';
 COMMENT ON COLUMN analytics.balance_daily.movement_count IS 'Movements on the day.';

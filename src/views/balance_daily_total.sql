@@ -6,7 +6,8 @@ WITH daily AS (
     (occurred_at AT TIME ZONE 'UTC')::date AS day,
     coalesce(sum(movement) FILTER (WHERE movement > 0), 0) AS credit_amount,
     coalesce(-sum(movement) FILTER (WHERE movement < 0), 0) AS debit_amount,
-    sum(movement) AS net_movement,
+    coalesce(sum(movement), 0) AS net_movement,
+    bool_or(movement IS NULL) AS is_unknown,
     count(*) AS movement_count
   FROM analytics.balance_history
   GROUP BY account, currency, (occurred_at AT TIME ZONE 'UTC')::date
@@ -16,6 +17,7 @@ span AS (
   SELECT
     daily.*,
     sum(net_movement) OVER so_far AS closing_balance,
+    count(*) FILTER (WHERE is_unknown) OVER so_far AS unknown_days,
     coalesce(
       lead(day) OVER (PARTITION BY account, currency ORDER BY day) - 1,
       greatest(day, (now() AT TIME ZONE 'UTC')::date)
@@ -27,10 +29,13 @@ SELECT
   account,
   currency,
   span.day + quiet.days AS day,
-  CASE WHEN quiet.days = 0 THEN closing_balance - net_movement ELSE closing_balance END AS opening_balance,
-  CASE WHEN quiet.days = 0 THEN credit_amount ELSE 0 END AS credit_amount,
-  CASE WHEN quiet.days = 0 THEN debit_amount ELSE 0 END AS debit_amount,
-  closing_balance,
+  CASE
+    WHEN quiet.days = 0 AND unknown_days = is_unknown::integer THEN closing_balance - net_movement
+    WHEN unknown_days = 0 THEN closing_balance
+  END AS opening_balance,
+  CASE WHEN quiet.days > 0 THEN 0 WHEN NOT is_unknown THEN credit_amount END AS credit_amount,
+  CASE WHEN quiet.days > 0 THEN 0 WHEN NOT is_unknown THEN debit_amount END AS debit_amount,
+  CASE WHEN unknown_days = 0 THEN closing_balance END AS closing_balance,
   CASE WHEN quiet.days = 0 THEN movement_count ELSE 0 END AS movement_count
 FROM span
 CROSS JOIN LATERAL generate_series(0, span.last_day - span.day) AS quiet (days);
@@ -40,8 +45,8 @@ COMMENT ON VIEW analytics.balance_daily_total IS
 COMMENT ON COLUMN analytics.balance_daily_total.account IS 'Merchant account, as configured.';
 COMMENT ON COLUMN analytics.balance_daily_total.currency IS 'Currency of all amounts.';
 COMMENT ON COLUMN analytics.balance_daily_total.day IS 'UTC day; every one, also those without a movement.';
-COMMENT ON COLUMN analytics.balance_daily_total.opening_balance IS 'Balance before the day''s first movement.';
-COMMENT ON COLUMN analytics.balance_daily_total.credit_amount IS 'Sum of the day''s movements up, fees taken off where they are in the same currency.';
-COMMENT ON COLUMN analytics.balance_daily_total.debit_amount IS 'Sum of the day''s movements down, as a positive amount.';
-COMMENT ON COLUMN analytics.balance_daily_total.closing_balance IS 'opening_balance + credit_amount - debit_amount.';
+COMMENT ON COLUMN analytics.balance_daily_total.opening_balance IS 'Balance before the day''s first movement; null where an earlier movement is not known.';
+COMMENT ON COLUMN analytics.balance_daily_total.credit_amount IS 'Sum of the day''s movements up, fees taken off where they are in the same currency; null where a movement of the day is not known.';
+COMMENT ON COLUMN analytics.balance_daily_total.debit_amount IS 'Sum of the day''s movements down, as a positive amount; null where a movement of the day is not known.';
+COMMENT ON COLUMN analytics.balance_daily_total.closing_balance IS 'opening_balance + credit_amount - debit_amount; null from the first movement on that is not known.';
 COMMENT ON COLUMN analytics.balance_daily_total.movement_count IS 'Movements on the day.';

@@ -2,28 +2,36 @@ CREATE VIEW analytics.balance_history AS
 WITH movement AS (
   SELECT
     account, owner_id, scope, currency, transaction_id, 'amount' AS kind, created_at AS occurred_at, event_type,
-    direction * abs(amount) - CASE WHEN fee_currency = currency THEN coalesce(fee_including_tax, 0) ELSE 0 END AS movement
+    direction * abs(amount) - CASE WHEN fee_currency = currency AND NOT fee_including_tax_is_unreadable
+      THEN coalesce(fee_including_tax, 0) ELSE 0 END AS movement,
+    fee_currency = currency AND fee_including_tax_is_unreadable AND direction IS NOT NULL AS is_unknown
   FROM analytics.settlement_transaction
   UNION ALL
   SELECT
     account, owner_id, scope, fee_currency, transaction_id, 'fee', created_at, event_type,
     -- Not known what it does: its fee is left out with it.
-    CASE WHEN direction IS NOT NULL THEN -fee_including_tax END
+    CASE WHEN direction IS NOT NULL THEN -fee_including_tax END,
+    fee_including_tax_is_unreadable AND direction IS NOT NULL
   FROM analytics.settlement_transaction
   WHERE fee_currency <> currency
 )
-SELECT account, owner_id, scope, currency, transaction_id, kind, occurred_at, event_type, movement, balance
+SELECT
+  account, owner_id, scope, currency, transaction_id, kind, occurred_at, event_type,
+  CASE WHEN NOT is_unknown THEN movement END AS movement,
+  CASE WHEN NOT is_unknown_so_far THEN balance END AS balance
 FROM (
   SELECT
     *,
-    -- Partitioned by what people filter by, so that one owner's history is read without the others'.
-    sum(movement) OVER (
-      PARTITION BY account, owner_id, currency ORDER BY occurred_at, transaction_id, kind ROWS UNBOUNDED PRECEDING
-    ) AS balance
+    sum(movement) OVER so_far AS balance,
+    bool_or(is_unknown) OVER so_far AS is_unknown_so_far
   FROM movement
+  -- Partitioned by what people filter by, so that one owner's history is read without the others'.
+  WINDOW so_far AS (
+    PARTITION BY account, owner_id, currency ORDER BY occurred_at, transaction_id, kind ROWS UNBOUNDED PRECEDING
+  )
 ) running
 -- Out here it is tested after it was computed; below, Postgres would compute it once more for the test.
-WHERE movement <> 0;
+WHERE movement <> 0 OR is_unknown;
 
 COMMENT ON VIEW analytics.balance_history IS
   'Movements of each owner''s balance with the balance after them, computed from the transactions. Assumed: how direction, amount and fee make a movement. Left out: what moves nothing, and transactions whose direction is not known with their fees (see unmapped_event_type).';
@@ -37,6 +45,6 @@ COMMENT ON COLUMN analytics.balance_history.kind IS
 COMMENT ON COLUMN analytics.balance_history.occurred_at IS 'When the transaction was created.';
 COMMENT ON COLUMN analytics.balance_history.event_type IS 'Kind of event, as sent.';
 COMMENT ON COLUMN analytics.balance_history.movement IS
-  'Assumed: direction x |amount|, less the fee with its tax where that is in the same currency. A failed payment moves its fee only.';
+  'Assumed: direction x |amount|, less the fee with its tax where that is in the same currency. A failed payment moves its fee only. Null, because it is not known, where the fee could not be read.';
 COMMENT ON COLUMN analytics.balance_history.balance IS
-  'Sum of this and all earlier movements of the owner in the currency; ties by transaction id. Starts at 0 with the first transaction that is known.';
+  'Sum of this and all earlier movements of the owner in the currency; ties by transaction id. Starts at 0 with the first transaction that is known. Null from the first movement on that is not known.';

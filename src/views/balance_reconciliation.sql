@@ -8,17 +8,31 @@ WITH confirmed AS (
   FROM sync.stream_runs run
   WHERE run.stream = 'wallets' AND run.pass_id IS NOT NULL AND run.status IN ('complete', 'complete_with_rejects')
   ORDER BY run.account, run.finished_at DESC
+), unread AS (
+  -- An account of a wallet that could not be read is in any currency, unless it names one.
+  SELECT
+    reject.account,
+    wallet.wallet_id,
+    array_agg(item.currency) AS currencies,
+    bool_or(item.currency IS NULL) AS is_any
+  FROM sync.rejects reject
+  JOIN warehouse.wallets wallet ON wallet.account = reject.account AND wallet.wallet_id = reject.record_id
+  CROSS JOIN LATERAL (SELECT wallet.raw #> string_to_array(reject.field, '.') ->> 'currency' AS currency) item
+  WHERE reject.stream = 'wallets' AND reject.kind = 'item' AND reject.unlisted_at IS NULL
+  GROUP BY reject.account, wallet.wallet_id
 ), held AS (
   SELECT
     wallet.account,
     coalesce(wallet.customer_id, wallet.org_id) AS owner_id,
     part.currency,
     count(DISTINCT wallet.wallet_id) AS wallet_count,
-    sum(part.actual_balance) AS wallet_balance,
+    CASE WHEN bool_or(unread.is_any OR part.currency = ANY (unread.currencies)) THEN NULL
+      ELSE sum(part.actual_balance) END AS wallet_balance,
     greatest(max(part.read_at), max(confirmed.confirmed_at)) AS observed_at
   FROM warehouse.wallets wallet
   JOIN warehouse.wallet_accounts part ON part.account = wallet.account AND part.wallet_id = wallet.wallet_id
   LEFT JOIN confirmed ON confirmed.account = wallet.account
+  LEFT JOIN unread ON unread.account = wallet.account AND unread.wallet_id = wallet.wallet_id
   WHERE wallet.removed_at IS NULL AND part.removed_at IS NULL
   GROUP BY wallet.account, coalesce(wallet.customer_id, wallet.org_id), part.currency
 )
@@ -28,8 +42,10 @@ SELECT
   held.currency,
   held.wallet_count,
   held.wallet_balance,
-  coalesce(sum(history.movement), 0) AS ledger_balance,
-  held.wallet_balance - coalesce(sum(history.movement), 0) AS difference,
+  CASE WHEN count(history.movement) = count(history.transaction_id)
+    THEN coalesce(sum(history.movement), 0) END AS ledger_balance,
+  CASE WHEN count(history.movement) = count(history.transaction_id)
+    THEN held.wallet_balance - coalesce(sum(history.movement), 0) END AS difference,
   held.observed_at
 FROM held
 LEFT JOIN analytics.balance_history history
@@ -43,8 +59,8 @@ COMMENT ON COLUMN analytics.balance_reconciliation.account IS 'Merchant account,
 COMMENT ON COLUMN analytics.balance_reconciliation.owner_id IS 'Customer of the wallets, else their organization.';
 COMMENT ON COLUMN analytics.balance_reconciliation.currency IS 'Currency of all amounts.';
 COMMENT ON COLUMN analytics.balance_reconciliation.wallet_count IS 'Wallets that hold the currency; those no longer listed are left out.';
-COMMENT ON COLUMN analytics.balance_reconciliation.wallet_balance IS 'Sum of their actual balances, as last read.';
-COMMENT ON COLUMN analytics.balance_reconciliation.ledger_balance IS 'Sum of the owner''s movements up to observed_at.';
+COMMENT ON COLUMN analytics.balance_reconciliation.wallet_balance IS 'Sum of their actual balances, as last read; null, because it is not known, where one of them could not be read.';
+COMMENT ON COLUMN analytics.balance_reconciliation.ledger_balance IS 'Sum of the owner''s movements up to observed_at; null where one of them is not known, because its fee could not be read.';
 COMMENT ON COLUMN analytics.balance_reconciliation.difference IS
-  'wallet_balance - ledger_balance. Not 0 where the list of transactions does not reach back to the wallet''s start.';
+  'wallet_balance - ledger_balance; null where either is not known. Not 0 where the list of transactions does not reach back to the wallet''s start.';
 COMMENT ON COLUMN analytics.balance_reconciliation.observed_at IS 'Until when the wallet balance is known to hold: when the newest of these balances was read, or the latest complete pass over the wallets began.';

@@ -6,8 +6,10 @@ SELECT
   status,
   count(*) AS payout_count,
   sum(amount) AS payout_amount,
-  coalesce(sum(fee_taken), 0) AS fee_taken_amount,
-  coalesce(sum(fee_expected), 0) AS fee_expected_amount,
+  CASE WHEN bool_or(fee_taken IS NULL AND raw ->> 'fee_taken' ~ '\S') THEN NULL
+    ELSE coalesce(sum(fee_taken), 0) END AS fee_taken_amount,
+  CASE WHEN bool_or(fee_expected IS NULL AND raw ->> 'fee_expected' ~ '\S') THEN NULL
+    ELSE coalesce(sum(fee_expected), 0) END AS fee_expected_amount,
   count(*) FILTER (WHERE removed_at IS NOT NULL) AS removed_count
 FROM warehouse.payouts
 GROUP BY account, (coalesce(created_at, updated_at) AT TIME ZONE 'UTC')::date, currency, status;
@@ -19,6 +21,6 @@ COMMENT ON COLUMN analytics.payout_daily.currency IS 'Currency of all amounts.';
 COMMENT ON COLUMN analytics.payout_daily.status IS 'Status as sent: PENDING, SUCCESS, FAILED, or a newer one.';
 COMMENT ON COLUMN analytics.payout_daily.payout_count IS 'Payouts, those no longer listed included.';
 COMMENT ON COLUMN analytics.payout_daily.payout_amount IS 'Sum of their amounts.';
-COMMENT ON COLUMN analytics.payout_daily.fee_taken_amount IS 'Sum of fees taken. Assumed to be in the payout''s currency.';
-COMMENT ON COLUMN analytics.payout_daily.fee_expected_amount IS 'Sum of fees expected. Assumed to be in the payout''s currency.';
+COMMENT ON COLUMN analytics.payout_daily.fee_taken_amount IS 'Sum of fees taken; null, because it is not known, where one of them could not be read. Assumed to be in the payout''s currency.';
+COMMENT ON COLUMN analytics.payout_daily.fee_expected_amount IS 'Sum of fees expected; null, because it is not known, where one of them could not be read. Assumed to be in the payout''s currency.';
 COMMENT ON COLUMN analytics.payout_daily.removed_count IS 'Of these, payouts that are no longer listed.';

@@ -8,8 +8,10 @@ WITH part AS (
     count(*) AS transaction_count,
     count(*) FILTER (WHERE direction IS NULL) AS unmapped_count,
     coalesce(sum(direction * abs(amount)), 0) AS settlement_amount,
-    coalesce(sum(fee_amount) FILTER (WHERE direction IS NOT NULL), 0) AS fee_amount,
-    coalesce(sum(tax_amount) FILTER (WHERE direction IS NOT NULL), 0) AS tax_amount,
+    CASE WHEN bool_or(fee_is_unreadable AND direction IS NOT NULL) THEN NULL
+      ELSE coalesce(sum(fee_amount) FILTER (WHERE direction IS NOT NULL), 0) END AS fee_amount,
+    CASE WHEN bool_or(tax_is_unreadable AND direction IS NOT NULL) THEN NULL
+      ELSE coalesce(sum(tax_amount) FILTER (WHERE direction IS NOT NULL), 0) END AS tax_amount,
     min(created_at) AS first_transaction_at,
     max(created_at) AS last_transaction_at,
     bool_and(is_settled) AS is_settled,
@@ -49,10 +51,10 @@ COMMENT ON COLUMN analytics.settlement.transaction_count IS 'Transactions, unmap
 COMMENT ON COLUMN analytics.settlement.unmapped_count IS
   'Transactions whose direction is not known: left out of all four amounts, see unmapped_event_type.';
 COMMENT ON COLUMN analytics.settlement.settlement_amount IS 'Sum of direction x |amount|. Assumed, see settlement_transaction.direction.';
-COMMENT ON COLUMN analytics.settlement.fee_amount IS 'Sum of fees without tax, in fee_currency; of failed payments too.';
-COMMENT ON COLUMN analytics.settlement.tax_amount IS 'Sum of tax on fees, in fee_currency; of failed payments too.';
+COMMENT ON COLUMN analytics.settlement.fee_amount IS 'Sum of fees without tax, in fee_currency; of failed payments too. Null, because it is not known, where one of them could not be read.';
+COMMENT ON COLUMN analytics.settlement.tax_amount IS 'Sum of tax on fees, in fee_currency; of failed payments too. Null, because it is not known, where one of them could not be read.';
 COMMENT ON COLUMN analytics.settlement.payment_to_merchant_amount IS
-  'settlement_amount - fee_amount - tax_amount; null where the fees are in another currency.';
+  'settlement_amount - fee_amount - tax_amount; null where the fees are in another currency, or where one could not be read.';
 COMMENT ON COLUMN analytics.settlement.first_transaction_at IS 'When the first of these transactions was created.';
 COMMENT ON COLUMN analytics.settlement.last_transaction_at IS 'When the last of these transactions was created.';
 COMMENT ON COLUMN analytics.settlement.settled_seen_at IS

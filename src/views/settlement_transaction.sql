@@ -27,10 +27,23 @@ SELECT
   (t.created_at AT TIME ZONE 'UTC')::date AS day,
   t.owner_id,
   t.scope,
-  coalesce(t.fees_including_tax, t.fees_without_tax + coalesce(t.tax_on_fees, 0), t.tax_on_fees) AS fee_including_tax,
+  CASE WHEN NOT fee_with_tax.is_unreadable
+    THEN coalesce(t.fees_including_tax, t.fees_without_tax + coalesce(t.tax_on_fees, 0), t.tax_on_fees) END AS fee_including_tax,
   CASE WHEN t.is_settled THEN history.settled_seen_at END AS settled_seen_at,
-  t.removed_at
+  t.removed_at,
+  fee.is_unreadable OR currency.is_unreadable AS fee_is_unreadable,
+  tax.is_unreadable OR currency.is_unreadable AS tax_is_unreadable,
+  fee_with_tax.is_unreadable AS fee_including_tax_is_unreadable
 FROM warehouse.transactions t
+-- Null in the row though the record carries a value: it could not be read.
+CROSS JOIN LATERAL (SELECT (t.fees_without_tax IS NULL AND t.raw ->> 'fees_without_tax' ~ '\S') IS TRUE AS is_unreadable) AS fee
+CROSS JOIN LATERAL (SELECT (t.tax_on_fees IS NULL AND t.raw ->> 'tax_on_fees' ~ '\S') IS TRUE AS is_unreadable) AS tax
+CROSS JOIN LATERAL (SELECT (t.fees_including_tax IS NULL AND t.raw ->> 'fees_including_tax' ~ '\S') IS TRUE AS is_unreadable) AS whole
+CROSS JOIN LATERAL (SELECT (t.fees_currency IS NULL AND t.raw ->> 'fees_currency' ~ '\S') IS TRUE AS is_unreadable) AS currency
+CROSS JOIN LATERAL (
+  SELECT currency.is_unreadable
+    OR t.fees_including_tax IS NULL AND (whole.is_unreadable OR fee.is_unreadable OR tax.is_unreadable) AS is_unreadable
+) AS fee_with_tax
 LEFT JOIN warehouse.event_directions exact ON exact.event_type = t.event_type AND exact.event_name = t.event_name
 LEFT JOIN warehouse.event_directions wide ON wide.event_type = t.event_type AND wide.event_name = '*'
 LEFT JOIN warehouse.settlement_history history
@@ -50,8 +63,10 @@ COMMENT ON COLUMN analytics.settlement_transaction.currency IS 'Currency of amou
 COMMENT ON COLUMN analytics.settlement_transaction.amount IS 'Amount as sent, with its sign.';
 COMMENT ON COLUMN analytics.settlement_transaction.fee_currency IS
   'Currency of fee and tax; assumed to be the transaction''s where none is sent.';
-COMMENT ON COLUMN analytics.settlement_transaction.fee_amount IS 'Fee without tax, as sent. Assumed: positive is a cost.';
-COMMENT ON COLUMN analytics.settlement_transaction.tax_amount IS 'Tax on the fee, as sent. Assumed: positive is a cost.';
+COMMENT ON COLUMN analytics.settlement_transaction.fee_amount IS
+  'Fee without tax, as sent; null where none is sent or where it could not be read, see fee_is_unreadable. Assumed: positive is a cost.';
+COMMENT ON COLUMN analytics.settlement_transaction.tax_amount IS
+  'Tax on the fee, as sent; null where none is sent or where it could not be read, see tax_is_unreadable. Assumed: positive is a cost.';
 COMMENT ON COLUMN analytics.settlement_transaction.net_amount IS 'Net amount as sent; no other column is computed from it.';
 COMMENT ON COLUMN analytics.settlement_transaction.is_settled IS 'Whether it is settled, as sent.';
 COMMENT ON COLUMN analytics.settlement_transaction.is_reconciled IS 'Whether it is reconciled, as sent.';
@@ -62,8 +77,14 @@ COMMENT ON COLUMN analytics.settlement_transaction.owner_id IS
   'Whose balance it moves: the customer where it names one, else the organization.';
 COMMENT ON COLUMN analytics.settlement_transaction.scope IS 'Scope, as sent.';
 COMMENT ON COLUMN analytics.settlement_transaction.fee_including_tax IS
-  'Fee with its tax, as sent; the sum of both where only they are sent.';
+  'Fee with its tax, as sent; the sum of both where only they are sent; null where none is sent or where it could not be read.';
 COMMENT ON COLUMN analytics.settlement_transaction.settled_seen_at IS
   'When a sync first saw it settled: not earlier than the settlement itself, later by up to one sync interval. Null while it is not settled.';
 COMMENT ON COLUMN analytics.settlement_transaction.removed_at IS
   'When it was proven to be no longer listed; null while it is.';
+COMMENT ON COLUMN analytics.settlement_transaction.fee_is_unreadable IS
+  'A fee, or its currency, was sent and could not be read: sums of fee_amount are not known.';
+COMMENT ON COLUMN analytics.settlement_transaction.tax_is_unreadable IS
+  'A tax, or its currency, was sent and could not be read: sums of tax_amount are not known.';
+COMMENT ON COLUMN analytics.settlement_transaction.fee_including_tax_is_unreadable IS
+  'The fee with its tax, or its currency, was sent and could not be read: sums of fee_including_tax, and balances, are not known.';

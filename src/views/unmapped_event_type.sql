@@ -6,8 +6,9 @@ SELECT
   currency,
   count(*) AS transaction_count,
   sum(abs(amount)) AS amount,
-  coalesce(sum(fee_including_tax) FILTER (WHERE fee_currency = currency), 0) AS fee_amount,
-  count(*) FILTER (WHERE fee_currency <> currency AND fee_including_tax <> 0) AS foreign_fee_count,
+  CASE WHEN bool_or(fee_including_tax_is_unreadable AND fee_currency = currency) THEN NULL
+    ELSE coalesce(sum(fee_including_tax) FILTER (WHERE fee_currency = currency), 0) END AS fee_amount,
+  count(*) FILTER (WHERE fee_currency <> currency AND (fee_including_tax <> 0 OR fee_including_tax_is_unreadable)) AS foreign_fee_count,
   min(created_at) AS first_transaction_at,
   max(created_at) AS last_transaction_at
 FROM analytics.settlement_transaction
@@ -22,7 +23,7 @@ COMMENT ON COLUMN analytics.unmapped_event_type.event_name IS 'Name of the event
 COMMENT ON COLUMN analytics.unmapped_event_type.currency IS 'Currency of the amounts.';
 COMMENT ON COLUMN analytics.unmapped_event_type.transaction_count IS 'Transactions that are left out.';
 COMMENT ON COLUMN analytics.unmapped_event_type.amount IS 'Sum of |amount| of these; in or out is not known.';
-COMMENT ON COLUMN analytics.unmapped_event_type.fee_amount IS 'Sum of their fees with tax that are in the same currency.';
+COMMENT ON COLUMN analytics.unmapped_event_type.fee_amount IS 'Sum of their fees with tax that are in the same currency; null, because it is not known, where one of them could not be read.';
 COMMENT ON COLUMN analytics.unmapped_event_type.foreign_fee_count IS 'Of these, transactions with a fee in another currency, which is left out too.';
 COMMENT ON COLUMN analytics.unmapped_event_type.first_transaction_at IS 'When the first of these was created.';
 COMMENT ON COLUMN analytics.unmapped_event_type.last_transaction_at IS 'When the last of these was created.';

@@ -82,45 +82,33 @@ WITH RECURSIVE told AS MATERIALIZED (
     ON lease.account = account.account AND lease.stream = stream.stream AND lease.expires_at > now()
   -- A replay or a rebuild works on what is stored: it makes nothing fresher.
   LEFT JOIN LATERAL (
-    SELECT run.status, run.started_at FROM sync.stream_runs AS run WHERE run.account = account.account AND run.stream = stream.stream AND run.mode NOT IN ('replay', 'rebuild')
-    ORDER BY run.started_at DESC LIMIT 1
-  ) AS latest ON true
-  LEFT JOIN LATERAL (
-    SELECT run.* FROM sync.stream_runs AS run WHERE run.account = account.account AND run.stream = stream.stream AND run.mode NOT IN ('replay', 'rebuild') AND run.status <> 'running'
-    ORDER BY run.started_at DESC LIMIT 1
-  ) AS ended ON true
-  LEFT JOIN LATERAL (
-    SELECT run.* FROM sync.stream_runs AS run WHERE run.account = account.account AND run.stream = stream.stream AND run.mode NOT IN ('replay', 'rebuild') AND run.status IN ('complete', 'complete_with_rejects')
-    ORDER BY run.started_at DESC LIMIT 1
-  ) AS complete ON true
-  LEFT JOIN LATERAL (
-    SELECT run.* FROM sync.stream_runs AS run WHERE run.account = account.account AND run.stream = stream.stream AND run.mode = 'full' AND run.status IN ('complete', 'complete_with_rejects')
-    ORDER BY run.started_at DESC LIMIT 1
-  ) AS whole ON true
-  LEFT JOIN LATERAL (
+    SELECT run.status, run.started_at FROM sync.stream_runs AS run WHERE run.account = account.account AND run.stream = stream.stream AND run.mode NOT IN ('replay', 'rebuild') ORDER BY run.started_at DESC LIMIT 1
+  ) AS latest ON true LEFT JOIN LATERAL (
+    SELECT run.* FROM sync.stream_runs AS run WHERE run.account = account.account AND run.stream = stream.stream AND run.mode NOT IN ('replay', 'rebuild') AND run.status <> 'running' ORDER BY run.started_at DESC LIMIT 1
+  ) AS ended ON true LEFT JOIN LATERAL (
+    SELECT run.* FROM sync.stream_runs AS run WHERE run.account = account.account AND run.stream = stream.stream AND run.mode NOT IN ('replay', 'rebuild') AND run.status IN ('complete', 'complete_with_rejects') ORDER BY run.started_at DESC LIMIT 1
+  ) AS complete ON true LEFT JOIN LATERAL (
+    SELECT run.* FROM sync.stream_runs AS run WHERE run.account = account.account AND run.stream = stream.stream AND run.mode = 'full' AND run.status IN ('complete', 'complete_with_rejects') ORDER BY run.started_at DESC LIMIT 1
+  ) AS whole ON true LEFT JOIN LATERAL (
     -- A pass that was broken off and resumed is made of several runs; one that began more than a day before is not resumed.
     SELECT sum(run.stale) AS stale FROM sync.stream_runs AS run
     WHERE run.account = account.account AND run.stream = stream.stream
       AND (run.run_id = whole.run_id OR run.pass_id = whole.pass_id)
       AND run.started_at BETWEEN whole.started_at - interval '25 hours' AND whole.started_at
-  ) AS pass ON true
-  LEFT JOIN LATERAL (
-    SELECT run.finished_at FROM sync.stream_runs AS run WHERE run.account = account.account AND run.stream = stream.stream AND run.mode NOT IN ('replay', 'rebuild') AND run.status IN ('failed', 'dead') AND run.started_at > coalesce(complete.started_at, '-infinity')
-    ORDER BY run.started_at LIMIT 1
-  ) AS bad ON true
-  LEFT JOIN LATERAL (
+  ) AS pass ON true LEFT JOIN LATERAL (
+    SELECT run.finished_at FROM sync.stream_runs AS run WHERE run.account = account.account AND run.stream = stream.stream AND run.mode NOT IN ('replay', 'rebuild') AND run.status IN ('failed', 'dead') AND run.started_at > coalesce(complete.started_at, '-infinity') ORDER BY run.started_at LIMIT 1
+  ) AS bad ON true LEFT JOIN LATERAL (
     SELECT run.finished_at FROM sync.stream_runs AS run WHERE run.account = account.account AND run.stream = stream.stream AND run.mode NOT IN ('replay', 'rebuild') AND run.status IN ('complete', 'complete_with_rejects')
       AND run.started_at > coalesce((
         SELECT worse.started_at FROM sync.stream_runs AS worse
         WHERE worse.account = account.account AND worse.stream = stream.stream AND worse.mode NOT IN ('replay', 'rebuild') AND worse.status IN ('failed', 'dead')
-        ORDER BY worse.started_at DESC LIMIT 1), '-infinity')
-    ORDER BY run.started_at LIMIT 1
+        ORDER BY worse.started_at DESC LIMIT 1), '-infinity') ORDER BY run.started_at LIMIT 1
   ) AS well ON true
   WHERE account.is_configured AND account.is_begun
 ), measured AS (
-  SELECT state.*, age.words AS age, full_age.words AS full_age,
+  SELECT state.*, ages.age, ages.full_age,
     CASE WHEN complete_at IS NULL THEN 'There are no complete figures yet.'
-      ELSE 'The figures are ' || age.words || ' old.' END AS figures,
+      ELSE 'The figures are ' || ages.age || ' old.' END AS figures,
     CASE
       WHEN ended_status = 'failed' THEN 'failed'
       WHEN is_dead THEN 'dead'
@@ -129,14 +117,13 @@ WITH RECURSIVE told AS MATERIALIZED (
       WHEN now() - full_at > make_interval(secs => full_max_age) THEN 'full_stale'
     END AS problem
   FROM state
-  CROSS JOIN LATERAL (SELECT extract(epoch FROM now() - complete_at) AS old,
-    extract(epoch FROM now() - full_at) AS full_old) AS seconds
-  CROSS JOIN LATERAL (SELECT CASE
-    WHEN old >= 172800 THEN floor(old / 86400) || ' d' WHEN old >= 7200 THEN floor(old / 3600) || ' h'
-    WHEN old >= 60 THEN floor(old / 60) || ' min' ELSE floor(greatest(old, 0)) || ' s' END AS words) AS age
-  CROSS JOIN LATERAL (SELECT CASE
-    WHEN full_old >= 172800 THEN floor(full_old / 86400) || ' d' WHEN full_old >= 7200 THEN floor(full_old / 3600) || ' h'
-    WHEN full_old >= 60 THEN floor(full_old / 60) || ' min' ELSE floor(greatest(full_old, 0)) || ' s' END AS words) AS full_age
+  CROSS JOIN LATERAL (
+    SELECT max(words) FILTER (WHERE NOT is_full) AS age, max(words) FILTER (WHERE is_full) AS full_age FROM (
+      SELECT is_full, CASE WHEN old >= 172800 THEN floor(old / 86400) || ' d' WHEN old >= 7200 THEN floor(old / 3600) || ' h'
+        WHEN old >= 60 THEN floor(old / 60) || ' min' ELSE floor(greatest(old, 0)) || ' s' END AS words
+      FROM (VALUES (false, extract(epoch FROM now() - complete_at)), (true, extract(epoch FROM now() - full_at))) AS each (is_full, old)
+    ) AS aged
+  ) AS ages
 ), limited AS (
   SELECT measured.*,
     concat_ws(' ', nullif(floor(max_age / 86400), 0) || 'd', nullif(floor(max_age::numeric % 86400 / 3600), 0) || 'h',
@@ -144,6 +131,19 @@ WITH RECURSIVE told AS MATERIALIZED (
     concat_ws(' ', nullif(floor(full_max_age / 86400), 0) || 'd', nullif(floor(full_max_age::numeric % 86400 / 3600), 0) || 'h',
       nullif(floor(full_max_age::numeric % 3600 / 60), 0) || 'm', nullif(floor(full_max_age::numeric % 60), 0) || 's') AS full_max_age_words
   FROM measured
+), unread AS MATERIALIZED (
+  SELECT state.account, state.stream, open.*, field.unreadable_since, judged.is_figure,
+    CASE WHEN field.unreadable_since IS NOT NULL THEN field.level WHEN judged.is_figure THEN 'attention' ELSE 'good' END AS level
+  FROM state CROSS JOIN LATERAL (
+    SELECT regexp_replace(reject.field, '\.\d+(?=\.|$)', '', 'g') AS field,
+      count(DISTINCT reject.record_id) AS record_count, count(*) AS value_count, min(reject.first_seen_at) AS since
+    FROM sync.rejects AS reject
+    WHERE reject.account = state.account AND reject.stream = state.stream AND reject.unlisted_at IS NULL AND reject.kind = 'field'
+    GROUP BY 1
+  ) AS open
+  LEFT JOIN sync.fields AS field ON field.account = state.account AND field.stream = state.stream AND field.field = open.field
+  -- Figures may rest on a field that no pass judged yet.
+  CROSS JOIN LATERAL (SELECT coalesce(field.level, 'bad') = 'bad' AS is_figure) AS judged
 ), finding AS (
   SELECT account.account, NULL::text AS stream, 'good' AS level, 'retired' AS kind, 'not configured any more' AS brief,
     'is not configured any more: its figures stand as they were last synced.' AS text, NULL::timestamptz AS since
@@ -211,11 +211,14 @@ WITH RECURSIVE told AS MATERIALIZED (
       || ' for all that was read since. See `paycombat-sync doctor` whether the API renamed it.', field.missing_since
   FROM sync.fields AS field JOIN state USING (account, stream) WHERE field.missing_since IS NOT NULL
   UNION ALL
-  SELECT field.account, field.stream, 'attention', 'unreadable_field', 'unreadable ' || field.field,
-    '`' || field.field || '` of ' || field.unreadable || CASE field.unreadable WHEN 1 THEN ' record' ELSE ' records' END
-      || ' could not be read and is null there, which is more than PAYCOMBAT_REJECTS_MAX allows: see `paycombat-sync rejects list`.',
-    field.unreadable_since
-  FROM sync.fields AS field JOIN state USING (account, stream) WHERE field.unreadable_since IS NOT NULL
+  SELECT account, stream, level, 'unreadable_field', 'unreadable ' || field,
+    '`' || field || '` of ' || record_count || CASE record_count WHEN 1 THEN ' record' ELSE ' records' END
+      || ' could not be read and is null there'
+      || CASE WHEN unreadable_since IS NULL THEN '' ELSE ', which is more than PAYCOMBAT_REJECTS_MAX allows' END
+      || CASE WHEN is_figure THEN ': figures that rest on it are not known' ELSE '' END
+      || '. See `paycombat-sync rejects list --kind field`.',
+    coalesce(unreadable_since, since)
+  FROM unread WHERE level <> 'good'
   UNION ALL
   SELECT account, stream, 'attention', 'older_versions', 'older versions listed',
     greatest(stale, full_stale) || CASE greatest(stale, full_stale) WHEN 1 THEN ' record was listed in an older version than is stored: it was'
@@ -240,13 +243,10 @@ WITH RECURSIVE told AS MATERIALIZED (
     NULL
   FROM state JOIN unmapped USING (account) WHERE state.stream = 'transactions'
   UNION ALL
-  SELECT state.account, state.stream, 'good', 'field_rejects', open.count || ' unreadable values',
-    open.count || CASE open.count WHEN 1 THEN ' value of an optional field could not be read and is null'
-      ELSE ' values of optional fields could not be read and are null' END || ': see `paycombat-sync rejects list`.', open.since
-  FROM state CROSS JOIN LATERAL (
-    SELECT count(*) AS count, min(reject.first_seen_at) AS since FROM sync.rejects AS reject
-    WHERE reject.account = state.account AND reject.stream = state.stream AND reject.unlisted_at IS NULL AND reject.kind = 'field'
-  ) AS open WHERE open.count > 0
+  SELECT account, stream, 'good', 'field_rejects', sum(value_count) || ' unreadable values',
+    sum(value_count) || CASE sum(value_count) WHEN 1 THEN ' value of an optional field could not be read and is null'
+      ELSE ' values of optional fields could not be read and are null' END || ': see `paycombat-sync rejects list`.', min(since)
+  FROM unread WHERE level = 'good' GROUP BY account, stream
   UNION ALL
   SELECT account, stream, 'good', 'movement', 'list moved',
     'the list moved while it was read, which proves no removal. ' || movement, full_at

@@ -83,93 +83,117 @@ export const bookLost = async (tx: Transaction, held: Held, { lacked }: Lost): P
 }
 
 /** Books which fields the records of a pass carried. A field that is carried as before costs no write but one a day. */
-const bookCarried = async (tx: Transaction, held: Held, tally: Tally): Promise<void> => {
-  const columns = ["field", "carried", "is_always"]
+const bookCarried = async (tx: Transaction, held: Held, stream: Stream, tally: Tally): Promise<void> => {
+  const columns = ["field", "carried", "is_always", "level"]
   const rows = Object.entries(tally).flatMap(([field, { carried, lacked }]) =>
-    carried === 0 ? [] : [{ field, carried: String(carried), is_always: lacked === 0 }],
+    carried === 0
+      ? []
+      : [{ field, carried: String(carried), is_always: lacked === 0, level: levelOf(stream, field) }],
   )
   await tx.unsafe(
-    `INSERT INTO sync.fields AS f (account, stream, field, first_seen_at, last_seen_at, carried, is_always)
-     SELECT $1, $2, s.field, clock_timestamp(), clock_timestamp(), s.carried::bigint, s.is_always::boolean
+    `INSERT INTO sync.fields AS f (account, stream, field, first_seen_at, last_seen_at, carried, is_always, level)
+     SELECT $1, $2, s.field, clock_timestamp(), clock_timestamp(), s.carried::bigint, s.is_always::boolean, s.level
      FROM ${unnestOf(columns, 3)}
      ON CONFLICT (account, stream, field) DO UPDATE
      SET last_seen_at = excluded.last_seen_at, carried = greatest(f.carried, excluded.carried),
-       is_always = f.is_always AND excluded.is_always, lost = 0, missing_since = NULL
-     WHERE f.missing_since IS NOT NULL OR f.lost > 0 OR f.carried < excluded.carried
+       is_always = f.is_always AND excluded.is_always, lost = 0, missing_since = NULL,
+       level = excluded.level
+     WHERE f.missing_since IS NOT NULL OR f.lost > 0 OR f.carried < excluded.carried OR f.level <> excluded.level
        OR (f.is_always AND NOT excluded.is_always) OR f.last_seen_at < excluded.last_seen_at - interval '1 day'`,
     [held.account, held.stream, ...arraysOf(columns, rows)],
   )
 }
 
-/** A field that can be read too rarely, and in how many records it could not be read. */
+/** A field with open field rejects. */
 interface Unreadable {
   readonly field: string
+  /** Records in which it could not be read. */
   readonly count: number
+  /** It was found before that it can be read too rarely. */
+  readonly wasBeyond: boolean
 }
 
 /** The fields of open field rejects. Positions in lists are left out, so that the items of a list count together. */
 const openUnreadable = (sql: postgres.Sql, held: Held): Promise<Array<Unreadable>> => sql<Array<Unreadable>>`
-  SELECT regexp_replace(field, '\\.\\d+(?=\\.|$)', '', 'g') AS field,
-    count(DISTINCT coalesce(record_id, content_hash))::float8 AS count
-  FROM sync.rejects
-  WHERE account = ${held.account} AND stream = ${held.stream} AND kind = 'field' AND unlisted_at IS NULL
-    AND field IS NOT NULL
-  GROUP BY 1`
+  SELECT open.field, open.count, known.unreadable_since IS NOT NULL AS "wasBeyond"
+  FROM (
+    SELECT regexp_replace(field, '\\.\\d+(?=\\.|$)', '', 'g') AS field,
+      count(DISTINCT coalesce(record_id, content_hash))::float8 AS count
+    FROM sync.rejects
+    WHERE account = ${held.account} AND stream = ${held.stream} AND kind = 'field' AND unlisted_at IS NULL
+      AND field IS NOT NULL
+    GROUP BY 1
+  ) AS open
+  LEFT JOIN sync.fields AS known
+    ON known.account = ${held.account} AND known.stream = ${held.stream} AND known.field = open.field`
+
+/** Unreadable records that are no chance, whatever their share: among all that are stored, and among the few that a pass decoded. */
+const UNREADABLE_MIN = { stored: 2, decoded: 3 }
+
+/** A field with open field rejects, as it is judged at the end of a pass. */
+type Judged = Pick<Unreadable, "field" | "count"> & { readonly isBeyond: boolean }
 
 /**
- * Finds the fields that could be read too rarely: in the records that the pass decoded, or in all that are stored. Those
- * that are `open`, and of which the pass decoded nothing, stay as they were judged before.
+ * Judges which fields can be read too rarely: in the records that the pass decoded, or in all that are stored. One of which
+ * the pass decoded no value stays as it was judged before.
  */
 const judgeUnreadable = async (
   sql: postgres.Sql,
   held: Held,
   stream: Stream,
-  { isBeyond, share, ...pass }: FieldsRead,
-): Promise<{ readonly beyond: ReadonlyArray<Unreadable>; readonly unjudged: ReadonlyArray<string> }> => {
+  { share, ...pass }: FieldsRead,
+): Promise<ReadonlyArray<Judged>> => {
   const open = await openUnreadable(sql, held)
   const most = Math.max(0, ...open.map(({ count }) => count))
   const enough = share === 0 ? most + 1 : Math.ceil(most / share) + 1
   const stored = most === 0 ? 0 : await rowsUpTo(sql, held, stream, enough)
-  const unread = pass.unread ?? {}
-  const beyond = open.flatMap(({ field, count }) => {
-    const now = unread[field] ?? 0
-    return isBeyond(count, stored) || isBeyond(now, decodedIn(pass, field)) ? [{ field, count }] : []
+  return open.map(({ field, count, wasBeyond }) => {
+    const decoded = decodedIn(pass, field)
+    const unread = pass.unread?.[field] ?? 0
+    const isOfStored = count >= stored || (count >= UNREADABLE_MIN.stored && count > share * stored)
+    const isOfDecoded = unread >= UNREADABLE_MIN.decoded && (unread >= decoded || unread > share * decoded)
+    return { field, count, isBeyond: isOfStored || (decoded === 0 ? wasBeyond : isOfDecoded) }
   })
-  const unjudged = open.flatMap(({ field }) => (decodedIn(pass, field) === 0 ? [field] : []))
-  return { beyond, unjudged }
 }
 
-/** Books the fields that could be read too rarely, and clears those that are read again. */
+/** Books the fields with open field rejects, with their level, and clears those without. */
 const bookUnreadable = async (
   tx: Transaction,
   held: Held,
-  { beyond, unjudged }: Awaited<ReturnType<typeof judgeUnreadable>>,
+  stream: Stream,
+  judged: ReadonlyArray<Judged>,
 ): Promise<void> => {
-  const columns = ["field", "count"]
-  const rows = beyond.map(({ field, count }) => ({ field, count: String(count) }))
+  const columns = ["field", "count", "level", "is_beyond"]
+  const rows = judged.map(({ field, count, isBeyond }) => ({
+    field,
+    count: String(count),
+    level: levelOf(stream, field),
+    is_beyond: isBeyond,
+  }))
   await tx.unsafe(
     `INSERT INTO sync.fields AS f
-       (account, stream, field, first_seen_at, last_seen_at, is_always, unreadable, unreadable_since)
-     SELECT $1, $2, s.field, clock_timestamp(), clock_timestamp(), false, s.count::bigint, clock_timestamp()
+       (account, stream, field, first_seen_at, last_seen_at, is_always, level, unreadable, unreadable_since)
+     SELECT $1, $2, s.field, clock_timestamp(), clock_timestamp(), false, s.level, s.count::bigint,
+       CASE WHEN s.is_beyond::boolean THEN clock_timestamp() END
      FROM ${unnestOf(columns, 3)}
      ON CONFLICT (account, stream, field) DO UPDATE
-     SET unreadable = excluded.unreadable, unreadable_since = coalesce(f.unreadable_since, excluded.unreadable_since)
-     WHERE f.unreadable <> excluded.unreadable OR f.unreadable_since IS NULL`,
+     SET unreadable = excluded.unreadable, level = excluded.level,
+       unreadable_since = CASE WHEN excluded.unreadable_since IS NOT NULL
+         THEN coalesce(f.unreadable_since, excluded.unreadable_since) END
+     WHERE (f.unreadable, f.level, f.unreadable_since IS NULL)
+       IS DISTINCT FROM (excluded.unreadable, excluded.level, excluded.unreadable_since IS NULL)`,
     [held.account, held.stream, ...arraysOf(columns, rows)],
   )
-  const kept = [...beyond.map(({ field }) => field), ...unjudged]
   await tx`
     UPDATE sync.fields SET unreadable = 0, unreadable_since = NULL
-    WHERE account = ${held.account} AND stream = ${held.stream} AND unreadable_since IS NOT NULL
-      AND field <> ALL (${arrayLiteral(kept)}::text[])`
+    WHERE account = ${held.account} AND stream = ${held.stream} AND unreadable > 0
+      AND field <> ALL (${arrayLiteral(judged.map(({ field }) => field))}::text[])`
 }
 
 export interface FieldsRead extends PassFields {
   /** Whether the whole list was read. */
   readonly isWholePass: boolean
-  /** Whether so many field rejects are too many for so many records. */
-  readonly isBeyond: (count: number, of: number) => boolean
-  /** The share of them that is allowed. */
+  /** Share of records in which a field may be unreadable. */
   readonly share: number
 }
 
@@ -185,7 +209,9 @@ const bookGone = async (tx: Transaction, held: Held, stream: Stream, pass: Field
       (isGone(field, pass, pass.isWholePass) && !isReplaced(stream, field.field, pass.tally)),
   )
   const rows = fieldPaths(stream.record).flatMap(path =>
-    gone.some(({ field }) => field === path.name) ? [{ field: path.name, level: levelOf(stream, path) }] : [],
+    gone.some(({ field }) => field === path.name)
+      ? [{ field: path.name, level: levelOf(stream, path.name) }]
+      : [],
   )
   const columns = ["field", "level"]
   await tx.unsafe(
@@ -215,9 +241,9 @@ export const bookFields = (
         const names = fieldPaths(stream.record).map(({ name }) => name)
         await tx`
           DELETE FROM sync.fields WHERE account = ${held.account} AND stream = ${held.stream}
-            AND unreadable_since IS NULL AND field <> ALL (${arrayLiteral(names)}::text[])`
+            AND unreadable = 0 AND field <> ALL (${arrayLiteral(names)}::text[])`
         await bookGone(tx, held, stream, pass)
-        await bookCarried(tx, held, pass.tally)
-        await bookUnreadable(tx, held, unreadable)
+        await bookCarried(tx, held, stream, pass.tally)
+        await bookUnreadable(tx, held, stream, unreadable)
       }),
   )

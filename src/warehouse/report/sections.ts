@@ -15,6 +15,7 @@ import {
   second,
   statementOf,
   where,
+  wholeSum,
 } from "./sql.ts"
 import { GAP_AGES, LIST_ROWS_MAX, UNSETTLED_AGES } from "./types.ts"
 
@@ -90,8 +91,8 @@ export const settlementsOf = (sql: postgres.Sql, filter: Period) =>
       sql,
       `SELECT account, currency, fee_currency, status, count(*) AS settlement_count,
          sum(transaction_count) AS transaction_count, sum(unmapped_count) AS unmapped_count,
-         sum(settlement_amount) AS settlement_amount, sum(fee_amount) AS fee_amount, sum(tax_amount) AS tax_amount,
-         sum(payment_to_merchant_amount) AS payment_to_merchant_amount
+         sum(settlement_amount) AS settlement_amount,
+         ${["fee_amount", "tax_amount", "payment_to_merchant_amount"].map(wholeSum).join(", ")}
        FROM analytics.settlement${where(...conditions, ...dayIs(filter, dayOf("last_transaction_at")))}
        GROUP BY account, currency, fee_currency, status`,
       "account, currency, fee_currency, status",
@@ -100,8 +101,8 @@ export const settlementsOf = (sql: postgres.Sql, filter: Period) =>
   })
 
 /** Of a stretch of days: its first opening, its sums, its last closing. */
-const BALANCE_SUMS = `(array_agg(opening_balance ORDER BY day))[1] AS opening_balance, sum(credit_amount) AS credit_amount,
-  sum(debit_amount) AS debit_amount, (array_agg(closing_balance ORDER BY day DESC))[1] AS closing_balance,
+const BALANCE_SUMS = `(array_agg(opening_balance ORDER BY day))[1] AS opening_balance, ${wholeSum("credit_amount")},
+  ${wholeSum("debit_amount")}, (array_agg(closing_balance ORDER BY day DESC))[1] AS closing_balance,
   sum(movement_count) AS movement_count`
 
 /** What the wallets say and what the payments say: by currency, and each owner of whom they differ. */
@@ -109,7 +110,7 @@ const reconciliationOf = (sql: postgres.Sql, filter: Period) => {
   const conditions = [...accountIs(filter), ...currencyIs(filter)]
   const view = "analytics.balance_reconciliation"
   const sums = `count(*) AS owner_count, count(*) FILTER (WHERE difference <> 0) AS different_count,
-    sum(wallet_balance) AS wallet_balance, sum(ledger_balance) AS ledger_balance, sum(difference) AS difference`
+    ${["wallet_balance", "ledger_balance", "difference"].map(wholeSum).join(", ")}`
   // The largest of each currency, and not all of the first one: no currency is larger than another.
   const place = "row_number() OVER (PARTITION BY account, currency ORDER BY abs(difference) DESC, owner_id)"
   const balances = "wallet_balance, ledger_balance, difference"

@@ -125,6 +125,10 @@ export const overTime = (
   )
 }
 
+/** The sum of a column; null where a row does not know its amount, as SQL's own sum leaves such rows out. */
+export const wholeSum = (column: string): string =>
+  `CASE WHEN count(${column}) = count(*) THEN sum(${column}) END AS ${column}`
+
 export const second = (time: string) => `to_char(${time} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')`
 export const dayOf = (time: string) => `(${time} AT TIME ZONE 'UTC')::date`
 

@@ -258,10 +258,10 @@ export const fields = sync.table(
     lost: counter("lost"),
     /** Since when no record that is read carries a value in it any more; null while one does. */
     missingSince: instant("missing_since"),
-    /** Records in which the field could not be read, and since when they are more than PAYCOMBAT_REJECTS_MAX allows. */
+    /** Records in which the field could not be read, and since when these are more than PAYCOMBAT_REJECTS_MAX allows. */
     unreadable: counter("unreadable"),
     unreadableSince: instant("unreadable_since"),
-    /** How grave it is for figures that its values are missing: a level of the verdict. */
+    /** How grave it is for figures that its values are missing or cannot be read: a level of the verdict. */
     level: text("level").notNull().default("attention"),
   },
   table => [primaryKey({ columns: [table.account, table.stream, table.field] })],
