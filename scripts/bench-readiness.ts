@@ -3,12 +3,14 @@ import { chmod, mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Effect } from "effect"
-import type { LookupStream } from "../src/core/stream.ts"
+import { KEEP } from "../src/core/personal.ts"
+import { type LookupStream, redacting } from "../src/core/stream.ts"
 import { connect } from "../src/postgres/connect.ts"
 import { embeddedPostgres } from "../src/postgres/embedded/embeddedPostgres.ts"
 import { allStreams } from "../src/registry.ts"
 import { acquire, type Held } from "../src/warehouse/ledger/lease.ts"
-import { queueDue } from "../src/warehouse/lookups/readiness.ts"
+import { lookupOf } from "../src/warehouse/lookups/lookup.ts"
+import { queueDue } from "../src/warehouse/lookups/queue.ts"
 import { migrate } from "../src/warehouse/schema/migrator.ts"
 
 /**
@@ -44,13 +46,15 @@ const program = Effect.gen(function* () {
   const sql = yield* connect(ownerUrl)
   yield* migrate(sql)
   yield* Effect.promise(() => sql.unsafe(FILL))
-  const stream = (yield* allStreams).find(({ name }) => name === "wallet_readiness") as LookupStream
+  const streams = yield* allStreams
+  const stream = streams.find(({ name }) => name === "wallet_readiness") as LookupStream
+  const lookup = lookupOf(redacting(stream, KEEP), streams, {})
   const claim = { runId: randomUUID(), holder: "bench", leaseSeconds: 600 }
   const { held } = yield* acquire(sql, { ...claim, streams: [{ account: "default", stream: stream.name }] })
   for (const callsMax of CALLS) {
     for (let n = 0; n < REPETITIONS; n++) {
       const start = performance.now()
-      const queue = yield* queueDue(sql, held[0] as Held, stream, { recheckSeconds: 86_400, callsMax })
+      const queue = yield* queueDue(sql, held[0] as Held, lookup, { recheckSeconds: 86_400, callsMax })
       const seconds = ((performance.now() - start) / 1000).toFixed(2)
       console.log(
         `${queue.queued} of ${queue.due} due queued (${queue.neverAsked} never asked): ${seconds} s`,

@@ -1,6 +1,8 @@
+import type { PgTable } from "drizzle-orm/pg-core"
 import { Effect, Either } from "effect"
 import { ConfigurationError } from "./core/errors.ts"
-import { isList, isLookup, type Stream } from "./core/stream.ts"
+import { keyStreams } from "./core/lookup.ts"
+import { isList, isLookup, type LookupStream, type Stream } from "./core/stream.ts"
 import { shapeOf } from "./postgres/shape.ts"
 import { streamModules } from "./streamModules.ts"
 
@@ -35,11 +37,53 @@ const namedBy = ({
   personal: { person },
 }: Stream): ReadonlyArray<readonly [string, string]> => [
   ...after.map(name => ["after", name] as const),
-  ...(source.kind === "lookup" ? [["source.of", source.of] as const] : []),
+  ...(source.kind === "lookup" ? keyStreams(source).map(name => ["source.keys", name] as const) : []),
   ...(person === undefined || person.kind === "referred" ? [] : [["personal.person.of", person.of] as const]),
   ...(person?.kind === "named" && person.leadsTo !== undefined
     ? [["personal.person.leadsTo.stream", person.leadsTo.stream] as const]
     : []),
+]
+
+interface NamedColumn {
+  readonly place: string
+  readonly table: PgTable | undefined
+  readonly column: string
+}
+
+const isLacking = ({ table, column }: NamedColumn): boolean =>
+  table === undefined || !shapeOf(table).types.has(column)
+
+/** Columns that a look-up names, of its own table and of those that hold its keys. */
+const columnsNamed = (
+  { source: { keys, answer, recheck }, table, histories }: LookupStream,
+  streams: ReadonlyArray<Stream>,
+): ReadonlyArray<NamedColumn> => [
+  ...keys.flatMap((source): ReadonlyArray<NamedColumn> => {
+    if ("variable" in source) return []
+    const owner = streams.find(({ name }) => name === source.stream)
+    const held =
+      source.child === undefined
+        ? owner?.table
+        : owner?.children.find(child => shapeOf(child.table).name === source.child)?.table
+    return [source.column, source.time, source.only?.column].flatMap(column =>
+      column === undefined ? [] : [{ place: "source.keys", table: held, column }],
+    )
+  }),
+  ...(answer.kind === "records"
+    ? [{ place: "source.answer.keyColumn", table, column: answer.keyColumn }]
+    : []),
+  ...(recheck.open === undefined
+    ? []
+    : [{ place: "source.recheck.open", table, column: recheck.open.column }]),
+  ...histories.flatMap(({ table: history, timeColumn, endColumn, keyColumns, valueColumns }) =>
+    [timeColumn, ...(endColumn === undefined ? [] : [endColumn]), ...keyColumns, ...valueColumns].map(
+      column => ({
+        place: "histories",
+        table: history,
+        column,
+      }),
+    ),
+  ),
 ]
 
 /** The first two that share a value of what `valuesOf` gives, and the value. */
@@ -71,8 +115,9 @@ const mistakeIn = (streams: ReadonlyArray<Stream>): string | undefined => {
     const unknown = namedBy(stream).find(([, name]) => !names.includes(name))
     if (unknown !== undefined)
       return `Stream ${stream.name}: ${unknown[0]} names "${unknown[1]}", and there is no such stream: name one of ${names.join(", ")}.`
-    if (isLookup(stream) && !stream.after.includes(stream.source.of))
-      return `Stream ${stream.name}: it asks about records of ${stream.source.of}: name that stream in after, too.`
+    const lacking = isLookup(stream) ? columnsNamed(stream, streams).find(isLacking) : undefined
+    if (lacking !== undefined)
+      return `Stream ${stream.name}: ${lacking.place} names "${lacking.column}", and there is no such column in ${lacking.table === undefined ? "any table of that stream" : shapeOf(lacking.table).name}: name one that there is.`
   }
   return undefined
 }

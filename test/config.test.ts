@@ -49,8 +49,7 @@ describe("the defaults", () => {
       })
       expect(database).toEqual({ url: Option.none(), dataDir: ".paycombat", readerUrl: Option.none() })
       expect(run).toEqual({
-        readyRecheck: Duration.hours(24),
-        readyMaxCalls: Number.POSITIVE_INFINITY,
+        lookups: { wallet_readiness: { maxAge: Duration.hours(24), maxCalls: null, keys: {} } },
         leaseSeconds: 30,
         rejectsMax: 0.05,
         privacy: { mode: "keep" },
@@ -118,8 +117,7 @@ describe("what is set", () => {
         Option.some("postgres://r:q@db/warehouse"),
       )
       expect(run).toEqual({
-        readyRecheck: Duration.minutes(90),
-        readyMaxCalls: 0,
+        lookups: { wallet_readiness: { maxAge: Duration.minutes(90), maxCalls: 0, keys: {} } },
         leaseSeconds: 60,
         rejectsMax: 0.125,
         privacy: { mode: "keep" },

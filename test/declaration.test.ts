@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Either } from "effect"
-import type { ListSource, ListStream, Open } from "../src/core/stream.ts"
+import type { Open } from "../src/core/lookup.ts"
+import type { ListSource, ListStream } from "../src/core/stream.ts"
 import { allStreams } from "../src/registry.ts"
 import { fixtureIn } from "../src/sandbox/fixture.ts"
 import { fixtureOf } from "./support/conformance.ts"

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs"
 import { rename } from "node:fs/promises"
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
-import { Duration, Effect, Logger, LogLevel, Option, type Redacted } from "effect"
+import { Effect, Logger, LogLevel, Option, type Redacted } from "effect"
 import { backup, http, restore, syncWith, Warehouse, warehouse } from "../src/app.ts"
 import { ConfigurationError } from "../src/core/errors.ts"
 import { KEEP } from "../src/core/personal.ts"
@@ -25,8 +25,7 @@ const TIME_LIMIT_MILLIS = 180_000
 const FAST = { settings: { fsync: "off" } }
 
 const RUN = {
-  readyRecheck: Duration.hours(24),
-  readyMaxCalls: Number.POSITIVE_INFINITY,
+  lookups: {},
   leaseSeconds: 30,
   privacy: KEEP,
   full: false,

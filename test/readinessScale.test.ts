@@ -2,17 +2,15 @@ import { randomUUID } from "node:crypto"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type postgres from "postgres"
-import type { LookupStream } from "../src/core/stream.ts"
+import { KEEP } from "../src/core/personal.ts"
+import { type LookupStream, redacting } from "../src/core/stream.ts"
 import { allStreams } from "../src/registry.ts"
 import { READINESS_PATH } from "../src/sandbox/sandbox.ts"
 import { acquire, type Held } from "../src/warehouse/ledger/lease.ts"
-import {
-  type Answer,
-  clearQueue,
-  dueAfter,
-  queueDue,
-  saveAnswers,
-} from "../src/warehouse/lookups/readiness.ts"
+import type { Answer } from "../src/warehouse/lookups/answer.ts"
+import { lookupOf } from "../src/warehouse/lookups/lookup.ts"
+import { clearQueue, dueAfter, queueDue } from "../src/warehouse/lookups/queue.ts"
+import { saveStates } from "../src/warehouse/lookups/states.ts"
 import type { PostgresVersion } from "./support/postgres.ts"
 import { population } from "./support/readiness.ts"
 import { randomOf } from "./support/seeded.ts"
@@ -43,20 +41,22 @@ const arrive = (sql: postgres.Sql, from: number, count: number, hour: number) =>
 const setup = (version: PostgresVersion = "18") =>
   Effect.gen(function* () {
     const sql = yield* testWarehouse(version)
-    const stream = (yield* allStreams).find(({ name }) => name === "wallet_readiness") as LookupStream
+    const streams = yield* allStreams
+    const stream = streams.find(({ name }) => name === "wallet_readiness") as LookupStream
     const taken = yield* acquire(sql, {
       streams: [{ account: "default", stream: stream.name }],
       runId: randomUUID(),
       holder: "test",
       leaseSeconds: 600,
     })
-    return { sql, stream, held: taken.held[0] as Held }
+    const lookup = lookupOf(redacting(stream, KEEP), streams, {})
+    return { sql, stream, lookup, held: taken.held[0] as Held }
   })
 
 describe("the queue of look-ups", () => {
   it.scopedLive("is in the order of the simulated days, run for run, whatever happens to customers", () =>
     Effect.gen(function* () {
-      const { sql, stream, held } = yield* setup()
+      const { sql, stream, lookup, held } = yield* setup()
       const random = randomOf(11)
       const below = (limit: number) => Math.floor(random() * limit)
       const all = population(5_000, RECHECK_HOURS)
@@ -91,7 +91,7 @@ describe("the queue of look-ups", () => {
         // As of the simulated hour: so much longer ago is what was so long ago then.
         const recheckSeconds = (Date.now() - START) / 1000 - (hour - RECHECK_HOURS) * 3600
         const expected = all.queue(hour, callsMax)
-        const queue = yield* queueDue(sql, held, stream, { recheckSeconds, callsMax })
+        const queue = yield* queueDue(sql, held, lookup, { recheckSeconds, callsMax })
         expect(queue).toEqual({
           queued: expected.asked.length,
           due: expected.due,
@@ -103,10 +103,10 @@ describe("the queue of look-ups", () => {
           const answer = all.answersOf(customer)
           const row = { is_wallet_ready: answer === "ready", missing_fields: [] }
           return answer === "failing"
-            ? { id: idOf(customer), checkedAt: at(hour + 0.25), row: null, raw: null, error: "no answer" }
-            : { id: idOf(customer), checkedAt: at(hour + 0.25), row, raw: "{}", error: null }
+            ? { key: idOf(customer), checkedAt: at(hour + 0.25), row: null, raw: null, error: "no answer" }
+            : { key: idOf(customer), checkedAt: at(hour + 0.25), row, raw: "{}", error: null }
         })
-        if (answers.length > 0) yield* saveAnswers(sql, held, stream, answers, NO_USAGE)
+        if (answers.length > 0) yield* saveStates(sql, held, stream, answers, NO_USAGE)
         all.answer(expected.asked, hour + 0.25)
         seen.asked += ids.length
         seen.leftOver += queue.due - queue.queued
@@ -123,13 +123,13 @@ describe("the queue of look-ups", () => {
     "holds no more than a run may ask, and counts all who are due, on Postgres %s",
     version =>
       Effect.gen(function* () {
-        const { sql, stream, held } = yield* setup(version)
+        const { sql, lookup, held } = yield* setup(version)
         const CUSTOMERS = 20_000
         yield* arrive(sql, 0, CUSTOMERS, 0)
         const bytes = Effect.map(printed(sql, "SELECT pg_relation_size('sync.due_keys') AS bytes"), ([row]) =>
           Number(row!.bytes),
         )
-        const queue = (callsMax: number) => queueDue(sql, held, stream, { recheckSeconds: 0, callsMax })
+        const queue = (callsMax: number) => queueDue(sql, held, lookup, { recheckSeconds: 0, callsMax })
         expect(yield* queue(300)).toEqual({ queued: 300, due: CUSTOMERS, neverAsked: CUSTOMERS })
         expect(yield* bytes).toBeLessThan(300 * 200)
         expect(yield* dueAfter(sql, held, 0, CUSTOMERS)).toEqual(

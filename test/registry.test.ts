@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Either } from "effect"
-import { isLookup, type Stream } from "../src/core/stream.ts"
+import { keyStreams } from "../src/core/lookup.ts"
+import { isLookup, type LookupStream, type Stream } from "../src/core/stream.ts"
 import { allStreams, parentsFirst } from "../src/registry.ts"
 
 const streams = await Effect.runPromise(allStreams)
@@ -28,8 +29,9 @@ describe("the registry", () => {
         `${streams.map(({ name }) => name).join(", ")}.`,
     )
     const lookup = streams.find(isLookup)!
-    expect(mistakeIn(parentsFirst(streams.filter(({ name }) => name !== lookup.source.of)))).toContain(
-      `"${lookup.source.of}", and there is no such stream`,
+    const [parent] = keyStreams(lookup.source)
+    expect(mistakeIn(parentsFirst(streams.filter(({ name }) => name !== parent)))).toContain(
+      `"${parent}", and there is no such stream`,
     )
     const person = { kind: "named", of: "people", field: "customer_id" } as const
     expect(mistakeIn(changed({ payouts: { personal: { plain: {}, person } } }))).toMatch(
@@ -51,10 +53,23 @@ describe("the registry", () => {
     expect(mistake).toMatch(/read after itself \((\w+) after \w+ after \w+ after \1\)/)
   })
 
-  it("refuses a look-up that is not read after the stream that it asks about", () => {
+  it("refuses a look-up that names a table or a column that does not exist, with the place in its declaration", () => {
     const lookup = streams.find(isLookup)!
-    expect(mistakeIn(changed({ [lookup.name]: { after: [] } }))).toBe(
-      `Stream ${lookup.name}: it asks about records of ${lookup.source.of}: name that stream in after, too.`,
+    const { keys, recheck } = lookup.source
+    const [parent] = keyStreams(lookup.source)
+    const refusal = (source: Partial<LookupStream["source"]>) =>
+      mistakeIn(changed({ [lookup.name]: { source: { ...lookup.source, ...source } } }))
+    expect(refusal({ keys: [{ ...keys[0], stream: parent!, column: "nope" }] })).toBe(
+      `Stream ${lookup.name}: source.keys names "nope", and there is no such column in ${parent}: name one that there is.`,
+    )
+    expect(refusal({ keys: [{ stream: parent!, child: "no_child", column: "id" }] })).toContain(
+      'source.keys names "id", and there is no such column in any table of that stream',
+    )
+    expect(refusal({ recheck: { ...recheck, open: { column: "is_open", is: true } } })).toContain(
+      'source.recheck.open names "is_open"',
+    )
+    expect(refusal({ answer: { kind: "records", keyColumn: "asked" } })).toContain(
+      'source.answer.keyColumn names "asked"',
     )
   })
 

@@ -2,6 +2,7 @@ import { Config, ConfigError, Duration, Effect, Either, Option, Redacted } from 
 import type { Account } from "../core/account.ts"
 import { ConfigurationError } from "../core/errors.ts"
 import type { Privacy } from "../core/personal.ts"
+import { declaredStreams, type LookupSettings, lookups } from "./lookups.ts"
 import {
   directory,
   headerSecret,
@@ -48,8 +49,8 @@ export interface DatabaseSettings {
 
 /** Bounds and habits of a run. */
 export interface RunSettings {
-  readonly readyRecheck: Duration.Duration
-  readonly readyMaxCalls: number
+  /** By stream; a look-up that is not named has its defaults. */
+  readonly lookups: Readonly<Record<string, LookupSettings>>
   readonly leaseSeconds: number
   /** Share of a pass's records, from 0 to 1, of which more make the stream fail where they are rejected; 5% where absent. */
   readonly rejectsMax?: number
@@ -220,21 +221,14 @@ const share = (name: string) =>
     return percent <= 100 ? percent / 100 : undefined
   })
 
-export const run: Effect.Effect<RunSettings, ConfigurationError> = Config.all({
-  readyRecheck: Config.withDefault(
-    parsed("PAYCOMBAT_READY_RECHECK", "a duration such as 24 hours", value =>
-      Option.getOrUndefined(Duration.decodeUnknown(value)),
-    ),
-    Duration.hours(24),
-  ),
-  readyMaxCalls: Config.withDefault(
-    wholeNumber("PAYCOMBAT_READY_MAX_CALLS", { min: 0, max: 100_000_000 }),
-    Number.POSITIVE_INFINITY,
-  ),
-  leaseSeconds: Config.withDefault(wholeNumber("PAYCOMBAT_LEASE_SECONDS", { min: 5, max: 3_600 }), 30),
-  rejectsMax: Config.withDefault(share("PAYCOMBAT_REJECTS_MAX"), REJECTS_MAX_SHARE),
-  privacy,
-}).pipe(Effect.mapError(error => inOneLine(error)))
+export const run: Effect.Effect<RunSettings, ConfigurationError> = Effect.flatMap(declaredStreams, streams =>
+  Config.all({
+    lookups: lookups(streams),
+    leaseSeconds: Config.withDefault(wholeNumber("PAYCOMBAT_LEASE_SECONDS", { min: 5, max: 3_600 }), 30),
+    rejectsMax: Config.withDefault(share("PAYCOMBAT_REJECTS_MAX"), REJECTS_MAX_SHARE),
+    privacy,
+  }),
+).pipe(Effect.mapError(error => (error instanceof ConfigurationError ? error : inOneLine(error))))
 
 /** When `serve` syncs: two cron expressions, read in one time zone. The scheduler checks the expressions. */
 export interface ScheduleSettings {

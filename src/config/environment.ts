@@ -1,8 +1,10 @@
 import { resolve } from "node:path"
 import { ConfigProvider, Context, Effect } from "effect"
 import { ConfigurationError } from "../core/errors.ts"
+import { isList } from "../core/stream.ts"
 import { namedAccounts } from "./config.ts"
 import { readEnvFile } from "./envFile.ts"
+import { declaredStreams, lookupVariables } from "./lookups.ts"
 import { unknownVariables } from "./variables.ts"
 
 /** The settings of a process: its environment, and `.env` for what the environment does not set. */
@@ -71,11 +73,10 @@ export const readSettings = (
 export const settingsWarnings: Effect.Effect<ReadonlyArray<string>> = Effect.gen(function* () {
   const { file, origins, emptied } = yield* Origins
   const accounts = yield* Effect.orElseSucceed(namedAccounts, () => [])
-  // Loaded when a command runs: a command line that is only parsed needs no stream.
-  const { listStreamNames } = yield* Effect.promise(() => import("../registry.ts"))
   // Streams that cannot work together are the business of the command itself: it says what is wrong with them.
-  const lists = yield* Effect.orElseSucceed(listStreamNames, () => [])
-  const unknown = unknownVariables([...origins.keys()].sort(), accounts, lists)
+  const streams = yield* Effect.orElseSucceed(declaredStreams, () => [])
+  const lists = streams.filter(isList).map(({ name }) => name)
+  const unknown = unknownVariables([...origins.keys()].sort(), accounts, lists, lookupVariables(streams))
   return [
     ...unknown.map(
       ({ name, closest }) =>

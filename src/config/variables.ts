@@ -2,15 +2,13 @@ import { accountVariables, pathVariable } from "./config.ts"
 
 /** The names of all settings, and which names that are set are none of them. */
 
-/** Variables whose name holds no account and no stream. */
+/** Variables whose name holds no account and no stream, but those that look-ups declare. */
 export const VARIABLES: ReadonlyArray<string> = [
   ...accountVariables("default", []),
   "PAYCOMBAT_ACCOUNTS",
   "DATABASE_URL",
   "PAYCOMBAT_DATA_DIR",
   "PAYCOMBAT_READER_URL",
-  "PAYCOMBAT_READY_RECHECK",
-  "PAYCOMBAT_READY_MAX_CALLS",
   "PAYCOMBAT_PII",
   "PAYCOMBAT_PII_KEY",
   "PAYCOMBAT_LEASE_SECONDS",
@@ -73,13 +71,15 @@ const closest = (name: string, settings: ReadonlyArray<string>): string | undefi
   return best?.setting
 }
 
-/** The names of all settings, with these accounts and list streams. */
+/** The names of all settings, with these accounts, list streams and variables of look-ups. */
 export const settingNames = (
   accounts: ReadonlyArray<string>,
   lists: ReadonlyArray<string>,
+  lookups: ReadonlyArray<string>,
 ): ReadonlyArray<string> => [
   ...new Set([
     ...VARIABLES,
+    ...lookups,
     ...lists.map(pathVariable),
     ...accounts.flatMap(account => accountVariables(account, lists)),
   ]),
@@ -96,19 +96,20 @@ const ACCOUNT_PART = /^[A-Z][A-Z0-9_]*$/
 
 /**
  * The names among `names` that are no setting, but begin as this program's do or are close to one. `accounts` are the
- * configured ones, `lists` the list streams. A token says that an account is meant, named in PAYCOMBAT_ACCOUNTS or not:
+ * configured ones, `lists` the list streams, `lookups` the variables of look-ups. A token says that an account is meant, named in PAYCOMBAT_ACCOUNTS or not:
  * with it every variable of that account is known.
  */
 export const unknownVariables = (
   names: ReadonlyArray<string>,
   accounts: ReadonlyArray<string>,
   lists: ReadonlyArray<string>,
+  lookups: ReadonlyArray<string>,
 ): ReadonlyArray<UnknownVariable> => {
   const withToken = names.flatMap(name => {
     const account = name.startsWith("PAYCOMBAT_TOKEN_") ? name.slice("PAYCOMBAT_TOKEN_".length) : ""
     return ACCOUNT_PART.test(account) ? [account.toLowerCase()] : []
   })
-  const settings = settingNames([...accounts, ...withToken], lists)
+  const settings = settingNames([...accounts, ...withToken], lists, lookups)
   const known = new Set(settings)
   return names.flatMap(name => {
     if (known.has(name)) return []

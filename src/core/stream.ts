@@ -3,6 +3,7 @@ import { Either, ParseResult, type Schema, SchemaAST } from "effect"
 import type { Documented } from "./documented.ts"
 import { timeOfChange } from "./instant.ts"
 import type { Json, JsonObject } from "./json.ts"
+import { keyStreams, type LookupSource, type Open } from "./lookup.ts"
 import { misplacedIn } from "./nonObjects.ts"
 import { menderOf, type Problem, type Unread } from "./optional.ts"
 import { ALL_PERSONAL, type Personal, type Privacy, redactor } from "./personal.ts"
@@ -43,24 +44,6 @@ export interface ListSource {
   }
 }
 
-/** Rows that may still change, by a column: whose text is none of these, that is true or false, or that lies ahead or is empty. */
-export type Open = { readonly column: string } & (
-  | { readonly noneOf: ReadonlyArray<string> }
-  | { readonly is: boolean }
-  | { readonly isAhead: true }
-)
-
-/**
- * One call for each row of another stream, whose answer is the state of that row. The field that holds the
- * asked id is not part of the answer: the pipeline adds it as `idField`.
- */
-export interface LookupSource {
-  readonly kind: "lookup"
-  readonly of: string
-  readonly idField: string
-  readonly path: (id: string) => string
-}
-
 /** A value of a column as it goes to Postgres: text that the column's type parses, or null. */
 export type ColumnValue = string | boolean | ReadonlyArray<string> | null
 
@@ -99,13 +82,17 @@ export interface Child {
  *
  * - `first_seen`: the first time that a key was seen, in `timeColumn`
  * - `change`: a row at each time when `valueColumns` differ from the latest before it
+ * - `period`: a row for each unbroken time in which `valueColumns` were the same, from `timeColumn` to `endColumn`, which is
+ *   null of the one that goes on
  */
 export interface History {
   readonly table: PgTable
-  readonly kind: "first_seen" | "change"
+  readonly kind: "first_seen" | "change" | "period"
   /** Name of the child table whose rows it is about; the record's own row where absent. */
   readonly child?: string
   readonly timeColumn: string
+  /** Only of a `period`. */
+  readonly endColumn?: string
   readonly keyColumns: ReadonlyArray<string>
   readonly valueColumns: ReadonlyArray<string>
   /** Whether a row says anything for this history. */
@@ -115,7 +102,7 @@ export interface History {
 export interface Stream<Source extends ListSource | LookupSource = ListSource | LookupSource> {
   /** As in `--stream`, and in the ledger. */
   readonly name: string
-  /** Streams that are read before it. */
+  /** Streams that are read before it; those that name a look-up's keys are among them without being declared. */
   readonly after: ReadonlyArray<string>
   readonly source: Source
   /** Raised when `normalize` changes: part of the content hash, so that stored rows are written anew on the next read. */
@@ -132,7 +119,7 @@ export interface Stream<Source extends ListSource | LookupSource = ListSource | 
   readonly record: Schema.Schema.AnyNoContext
   /**
    * Decodes a record and makes its rows, or says which required field is in the way. An optional field that cannot be
-   * read is null in its row and named in `unread`; a look-up's answer decodes whole or not at all.
+   * read is null in its row and named in `unread`; a state decodes whole or not at all.
    */
   readonly decode: (record: unknown) => Either.Either<Decoded, ParseResult.ParseIssue>
 }
@@ -150,7 +137,7 @@ interface Declaration<Source extends ListSource | LookupSource, A, I>
 /** Parts of one record that may be listed one by one; a record with more of them that cannot be read is a reject. */
 const UNREAD_MAX = 1_000
 
-/** Decodes a record without those of its optional parts that do not decode; a look-up's answer whole or not at all. */
+/** Decodes a record without those of its optional parts that do not decode; a state whole or not at all. */
 const decoderOf = <A, I>(record: Schema.Schema<A, I>, isLenient: boolean) => {
   const decodeWhole = ParseResult.decodeUnknownEither(record)
   const misplaced = misplacedIn(SchemaAST.encodedAST(record.ast))
@@ -187,14 +174,21 @@ export const defineStream = <Source extends ListSource | LookupSource, A, I>({
   normalize,
   ...declared
 }: Declaration<Source, A, I>): Stream<Source> => {
-  const decode = decoderOf(record, declared.source.kind === "list")
+  const after = [
+    ...(declared.after ?? []),
+    ...(declared.source.kind === "lookup" ? keyStreams(declared.source) : []),
+  ]
+  const decode = decoderOf(
+    record,
+    declared.source.kind === "list" || declared.source.answer.kind === "records",
+  )
   return {
-    after: [],
     children: [],
     histories: [],
     personal: ALL_PERSONAL,
     documented: {},
     ...declared,
+    after: [...new Set(after)],
     record,
     decode: value =>
       Either.map(decode(value), ({ read, unread }) => {
@@ -226,6 +220,10 @@ export function isList(stream: Stream): stream is ListStream
 export function isList(stream: Stream): stream is ListStream {
   return stream.source.kind === "list"
 }
+
+/** Whether its rows are states of what was asked about, and no records. */
+export const isState = (stream: Stream): boolean =>
+  stream.source.kind === "lookup" && stream.source.answer.kind === "state"
 
 export function isLookup(stream: Guarded): stream is Guarded<LookupStream>
 export function isLookup(stream: Stream): stream is LookupStream

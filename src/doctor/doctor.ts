@@ -3,6 +3,7 @@ import { accountsNamed, serveSettings } from "../app.ts"
 import { type AccountSettings, type DatabaseSettings, database } from "../config/config.ts"
 import { counted } from "../core/counted.ts"
 import type { ConfigurationError } from "../core/errors.ts"
+import { keyStreams } from "../core/lookup.ts"
 import { isList, isLookup, type ListStream, type LookupStream, type Stream } from "../core/stream.ts"
 import { type Client, Usage } from "../paycombat/client/client.ts"
 import type { Contract } from "../paycombat/lists/contract.ts"
@@ -216,8 +217,8 @@ const examineAccount = (subject: Subject, patient: Patient) =>
     for (const stream of subject.streams) {
       if (isList(stream)) reports.push(yield* examineList(patient, stream))
       else if (isLookup(stream)) {
-        const { of } = stream.source
-        const parent = subject.allStreams.filter(isList).find(({ name }) => name === of)
+        const [parentName] = keyStreams(stream.source)
+        const parent = subject.allStreams.filter(isList).find(({ name }) => name === parentName)
         if (parent !== undefined) reports.push(yield* examineLookup(patient, stream, parent))
       }
       if (reports.at(-1)?.error !== null && isRefused(listed)) break

@@ -1,6 +1,7 @@
 import { Effect, Redacted } from "effect"
 import * as Config from "../config/config.ts"
 import { Origins } from "../config/environment.ts"
+import { declaredStreams, lookupVariables } from "../config/lookups.ts"
 import { settingNames } from "../config/variables.ts"
 import type { ConfigurationError } from "../core/errors.ts"
 import { type Finding, finding } from "./finding.ts"
@@ -35,7 +36,8 @@ export const settingsFindings = (
   Effect.gen(function* () {
     const names = isNaming ? yield* namesSet : []
     const accounts = yield* Effect.orElseSucceed(Config.namedAccounts, () => [])
-    const known = new Set(settingNames(accounts, lists))
+    const streams = yield* Effect.orElseSucceed(declaredStreams, () => [])
+    const known = new Set(settingNames(accounts, lists, lookupVariables(streams)))
     const more = yield* Effect.forEach(OTHERS, setting =>
       Effect.match(setting, { onSuccess: () => [], onFailure: ({ message }) => [message] }),
     )

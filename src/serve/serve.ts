@@ -74,9 +74,7 @@ const runAt =
         return "done" as const
       }
       const secondsToTick = (schedule.next("incremental").getTime() - Date.now()) / 1000
-      const readyMaxCalls = Number.isFinite(options.readyMaxCalls)
-        ? options.readyMaxCalls
-        : lookupBudget(account.ratePerSecond, secondsToTick)
+      const lookupCalls = lookupBudget(account.ratePerSecond, secondsToTick)
       const logged = yield* Progress
       const progress = Progress.of({
         tell: told => Effect.zipRight(board.tell(told), logged.tell(told)),
@@ -85,7 +83,7 @@ const runAt =
         ...options,
         accounts: [account],
         full: kind === "full",
-        readyMaxCalls,
+        lookupCalls,
       }).pipe(Effect.provideService(Progress, progress))
       const log = summary.status === "failed" ? Effect.logWarning : Effect.logInfo
       yield* log(summedUp(summary)).pipe(Effect.annotateLogs("run", summary.runId))

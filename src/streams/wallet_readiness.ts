@@ -1,9 +1,9 @@
 import { sql } from "drizzle-orm"
-import { boolean, index, jsonb, primaryKey, text, uuid } from "drizzle-orm/pg-core"
+import { boolean, index, primaryKey, text } from "drizzle-orm/pg-core"
 import { Schema } from "effect"
 import { Flag, Id, Text } from "../core/fields.ts"
 import { defineStream } from "../core/stream.ts"
-import { account, instant, warehouse } from "../warehouse/schema/columns.ts"
+import { account, instant, stateColumns, warehouse } from "../warehouse/schema/columns.ts"
 
 /** Check Is Customer Wallet Ready (D), with the asked id added: the answer does not repeat it. */
 const Readiness = Schema.Struct({
@@ -16,15 +16,10 @@ const Readiness = Schema.Struct({
 export const walletReadiness = warehouse.table(
   "wallet_readiness",
   {
-    account: account(),
+    ...stateColumns(),
     customerId: text("customer_id").notNull(),
     isWalletReady: boolean("is_wallet_ready"),
     missingFields: text("missing_fields").array().notNull(),
-    checkedAt: instant("checked_at").notNull(),
-    changedAt: instant("changed_at"),
-    checkError: text("check_error"),
-    raw: jsonb("raw"),
-    runId: uuid("run_id").notNull(),
   },
   table => [
     primaryKey({ columns: [table.account, table.customerId] }),
@@ -50,16 +45,36 @@ export const walletReadinessHistory = warehouse.table(
 
 export default defineStream({
   name: "wallet_readiness",
-  after: ["customers"],
   version: 1,
   source: {
     kind: "lookup",
-    of: "customers",
-    idField: "customer_id",
+    keys: [{ stream: "customers", column: "customer_id" }],
+    first: "oldest",
     path: id => `/api/v1/customer/customer-wallet-is-ready/${id}`,
+    keyField: "customer_id",
+    idField: "customer_id",
+    answer: { kind: "state" },
+    recheck: {
+      open: { column: "is_wallet_ready", is: false },
+      pace: "each run",
+      afterChange: true,
+      maxAge: { variable: "PAYCOMBAT_READY_RECHECK", otherwise: "24 hours" },
+    },
+    maxCalls: { variable: "PAYCOMBAT_READY_MAX_CALLS", otherwise: null },
+    seeAlso: "kyc_gap, where those never answered are check_failed",
   },
   table: walletReadiness,
   idColumn: "customer_id",
+  histories: [
+    {
+      table: walletReadinessHistory,
+      kind: "period",
+      timeColumn: "valid_from",
+      endColumn: "valid_to",
+      keyColumns: ["customer_id"],
+      valueColumns: ["is_wallet_ready", "missing_fields"],
+    },
+  ],
   // What is missing is named, not shown.
   personal: {
     plain: { is_wallet_ready: "flag", missing_field: ["code"] },

@@ -42,6 +42,8 @@ export const runAccount = (sql: postgres.Sql, options: RunOptions, run: AccountR
       ended.set(stream.name, yield* Deferred.make<void>())
       yield* progress.tell(notYet(account, stream))
     }
+    const streams = [...options.streams, ...(yield* Effect.orDie(allStreams))]
+    const budget = { calls: options.lookupCalls ?? Number.POSITIVE_INFINITY }
     const nameOf = (stream: Stream) => ({ account: account.name, stream: stream.name })
     const taken = yield* holding.take(options.streams.map(nameOf), lease.formerRunId)
     for (const { message } of taken.refused) yield* Effect.logInfo(`waiting: ${message}`)
@@ -65,7 +67,8 @@ export const runAccount = (sql: postgres.Sql, options: RunOptions, run: AccountR
         run.held.push(held)
         leases.set(stream.name, held)
         yield* Effect.forEach(stream.after, parent => ended.get(parent) ?? Effect.void, { discard: true })
-        const context = { sql, client, account, settings: options, held, beside: besideOf(stream.name) }
+        const beside = besideOf(stream.name)
+        const context = { sql, client, account, settings: options, held, beside, streams, budget }
         yield* runStream(context, stream, { stop, holding })
       }).pipe(
         Effect.catchTag("LeaseError", error => {
@@ -82,10 +85,7 @@ export const runAccount = (sql: postgres.Sql, options: RunOptions, run: AccountR
       privacy: options.privacy,
       lease,
       besideOf,
-      streamNamed: name =>
-        Effect.map(Effect.orDie(allStreams), known =>
-          [...options.streams, ...known].find(stream => stream.name === name),
-        ),
+      streams,
       withStream: (name, use) =>
         Effect.gen(function* () {
           const own = leases.get(name)
@@ -97,6 +97,5 @@ export const runAccount = (sql: postgres.Sql, options: RunOptions, run: AccountR
           return Option.some(yield* Effect.ensuring(use(held[0]), holding.giveBack(account.name, name)))
         }),
     })
-    const streams = Effect.forEach(options.streams, runOne, { concurrency: "unbounded", discard: true })
-    yield* urgent.during(streams)
+    yield* urgent.during(Effect.forEach(options.streams, runOne, { concurrency: "unbounded", discard: true }))
   })

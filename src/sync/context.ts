@@ -23,6 +23,8 @@ export interface RunOptions extends RunSettings {
   readonly fullPassMaxAgeSeconds?: number
   /** Limits of freshness to be stored for the accounts; what is stored stays where absent. */
   readonly limits?: Limits
+  /** Look-ups of an account that have no bound of their own make so many together at most; all that are due where absent. */
+  readonly lookupCalls?: number
   /** Waits for accounts and streams that another run holds, however long that takes. */
   readonly wait?: boolean
 }
@@ -35,6 +37,10 @@ export interface StreamContext {
   readonly settings: RunSettings & Pick<RunOptions, "full" | "fullPassMaxAgeSeconds">
   readonly held: Held
   readonly usage: { requests: number; retries: number }
+  /** All streams that there are, also those that this run leaves out. */
+  readonly streams: ReadonlyArray<Stream>
+  /** Look-ups that the account's run may still make in all, where a look-up has no bound of its own. */
+  readonly budget: { calls: number }
   /** Records of the stream that are being read by id beside this run, as urgent work. */
   readonly beside: Beside
   /** Read every record in full: the stored rows are in a different privacy mode. */

@@ -1,5 +1,6 @@
 import { Clock, Effect } from "effect"
-import type { ListSource, ListStream, Open } from "../core/stream.ts"
+import type { Open } from "../core/lookup.ts"
+import type { ListSource, ListStream } from "../core/stream.ts"
 import { limitInWords } from "../core/verdict.ts"
 import { askById } from "../paycombat/lists/byId.ts"
 import type { Contract, TimeFilter } from "../paycombat/lists/contract.ts"

@@ -1,9 +1,11 @@
 import { Effect } from "effect"
 import { EndpointError } from "../core/errors.ts"
+import { keyStreams } from "../core/lookup.ts"
 import type { LookupStream } from "../core/stream.ts"
 import { latestStatus } from "../warehouse/ledger/passes.ts"
 import type { Status } from "../warehouse/ledger/runs.ts"
-import { failedChecks, peopleToAsk } from "../warehouse/lookups/checks.ts"
+import { countFailed, countKeys } from "../warehouse/lookups/checks.ts"
+import { type Lookup, subjectOf } from "../warehouse/lookups/lookup.ts"
 import type { StreamContext, StreamFailure } from "./context.ts"
 import { isBeyond, isMany, percent, shareOf } from "./rejectBound.ts"
 
@@ -48,13 +50,14 @@ const failure = (stream: LookupStream, reason: EndpointError["reason"], message:
  */
 export const refuseFailed = (
   context: Pick<StreamContext, "sql" | "held" | "settings">,
-  stream: LookupStream,
+  lookup: Lookup,
   made: LookupsMade,
 ): Effect.Effect<void, StreamFailure> =>
   Effect.gen(function* () {
     const { sql, held } = context
+    const { stream } = lookup
     const { queued, stored, failed, unanswered, unasked, mistaken, isNobodyAnswered } = made
-    const toAsk = yield* Effect.cached(peopleToAsk(sql, held))
+    const toAsk = yield* Effect.cached(countKeys(sql, held, lookup))
     const isUnanswered =
       unasked > 0 ||
       made.newlyUnanswered > unansweredMax(stored) ||
@@ -78,11 +81,11 @@ export const refuseFailed = (
     const refused = failed - unanswered
     if (isNobodyAnswered || isMany(made.newlyFailed - made.newlyUnanswered, stored, share))
       return yield* refuse(refused, stored, "checks failed")
-    const open = (yield* failedChecks(sql, held, stream)) - unanswered
+    const open = (yield* countFailed(sql, held, lookup)) - unanswered
     if (open <= 0) return
     const all = yield* toAsk
     if (isBeyond(open, all, share))
-      return yield* refuse(open, all, `${stream.source.of} have a latest check that failed`)
+      return yield* refuse(open, all, `${subjectOf(lookup)} have a latest check that failed`)
   })
 
 const PROBLEM: Readonly<Record<Exclude<Status, "complete" | "complete_with_rejects">, string>> = {
@@ -92,21 +95,22 @@ const PROBLEM: Readonly<Record<Exclude<Status, "complete" | "complete_with_rejec
   failed: "failed when it was last read",
 }
 
-/** Fails with `incomplete` where the latest run of the stream that is asked about did not come to a good end. */
+/** Fails with `incomplete` where the latest run of a stream that names the keys did not come to a good end. */
 export const refuseIncompleteParent = (
   { sql, held }: Pick<StreamContext, "sql" | "held">,
   stream: LookupStream,
   answered: { readonly count: number; readonly of: number },
 ): Effect.Effect<void, StreamFailure> =>
   Effect.gen(function* () {
-    const { of } = stream.source
-    const status = yield* latestStatus(sql, held, of)
-    if (status === "complete" || status === "complete_with_rejects") return
-    const problem = status === null ? "was never read" : PROBLEM[status]
-    return yield* failure(
-      stream,
-      "incomplete",
-      `${of} ${problem}: records that are not stored were not asked about. ${answered.count} of ${answered.of}` +
-        ` look-ups were answered, and their answers are stored. Sync ${of} first, and see what it says.`,
-    )
+    for (const parent of keyStreams(stream.source)) {
+      const status = yield* latestStatus(sql, held, parent)
+      if (status === "complete" || status === "complete_with_rejects") continue
+      const problem = status === null ? "was never read" : PROBLEM[status]
+      return yield* failure(
+        stream,
+        "incomplete",
+        `${parent} ${problem}: records that are not stored were not asked about. ${answered.count} of ${answered.of}` +
+          ` look-ups were answered, and their answers are stored. Sync ${parent} first, and see what it says.`,
+      )
+    }
   })

@@ -3,7 +3,7 @@ import { REJECTS_MAX_SHARE } from "../config/config.ts"
 import { counted } from "../core/counted.ts"
 import type { PassFields } from "../core/documentedFields.ts"
 import { EndpointError } from "../core/errors.ts"
-import type { ListStream } from "../core/stream.ts"
+import type { ListStream, Stream } from "../core/stream.ts"
 import { bookFields } from "../warehouse/ledger/fields.ts"
 import {
   commonestReason,
@@ -57,12 +57,7 @@ const refuse = (context: Asking, stream: ListStream, about: string): Effect.Effe
   })
 
 /** Books at the end of a pass which documented fields its records carried, and which could not be read. */
-export const bookFieldsRead = (
-  context: Asking,
-  stream: ListStream,
-  fields: PassFields,
-  isWholePass: boolean,
-) =>
+export const bookFieldsRead = (context: Asking, stream: Stream, fields: PassFields, isWholePass: boolean) =>
   bookFields(context.sql, context.held, stream, {
     ...fields,
     isWholePass,

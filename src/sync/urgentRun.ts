@@ -59,7 +59,8 @@ export interface UrgentContext {
   readonly privacy: Privacy
   /** The account's lease. */
   readonly lease: Held
-  readonly streamNamed: (name: string) => Effect.Effect<Stream | undefined>
+  /** All streams that there are, also those that the run leaves out. */
+  readonly streams: ReadonlyArray<Stream>
   /** Uses a stream's lease, which may be the run's own or one that is taken for this; none where other work holds it. */
   readonly withStream: <A, E>(
     name: string,
@@ -180,7 +181,7 @@ export const makeUrgent = (context: UrgentContext) => {
   const doStream = (name: string, work: ReadonlyArray<Work>): Effect.Effect<void, SqlFailure> =>
     Effect.gen(function* () {
       const book = (unread: ReadonlyArray<Unread>) => bookUnread(sql, lease, unread)
-      const stream = yield* context.streamNamed(name)
+      const stream = context.streams.find(candidate => candidate.name === name)
       if (stream === undefined) return yield* book(work.map(one => closed(one, NO_STREAM)))
       if (!isList(stream) || stream.source.detail === null || unproven.has(name))
         return yield* book(work.map(one => closed(one, NO_ENDPOINT)))

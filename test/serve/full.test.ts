@@ -45,8 +45,7 @@ const parts = (sandboxOptions: Partial<SandboxOptions> = {}) =>
     const serve = (options: Partial<ServeOptions> & Pick<ServeOptions, "schedule">) =>
       Effect.gen(function* () {
         const serving = serveWith({
-          readyRecheck: Duration.hours(24),
-          readyMaxCalls: Number.POSITIVE_INFINITY,
+          lookups: {},
           leaseSeconds: 30,
           privacy: KEEP,
           full: false,

@@ -5,9 +5,12 @@ import { settingNames, unknownVariables, VARIABLES } from "../../src/config/vari
 /** Finds names that are no setting, and the setting that is meant. */
 
 const LISTS = ["customers", "payouts"]
+const LOOKUPS = ["PAYCOMBAT_READY_RECHECK", "PAYCOMBAT_READY_MAX_CALLS"]
 
 const closestTo = (...names: ReadonlyArray<string>) =>
-  Object.fromEntries(unknownVariables(names, ["eu"], LISTS).map(({ name, closest }) => [name, closest]))
+  Object.fromEntries(
+    unknownVariables(names, ["eu"], LISTS, LOOKUPS).map(({ name, closest }) => [name, closest]),
+  )
 
 describe("names that are no setting", () => {
   it("are found with the setting that is meant", () => {
@@ -40,18 +43,18 @@ describe("names that are no setting", () => {
 
   it("are not those of accounts and list streams", () => {
     const known = [
-      ...settingNames(["eu", "apac-2"], LISTS),
+      ...settingNames(["eu", "apac-2"], LISTS, LOOKUPS),
       // Its token says that the account is meant, though it is not configured.
       "PAYCOMBAT_TOKEN_US",
       "PAYCOMBAT_BASE_URL_US",
     ]
-    expect(unknownVariables(known, ["eu", "apac-2"], LISTS)).toEqual([])
+    expect(unknownVariables(known, ["eu", "apac-2"], LISTS, LOOKUPS)).toEqual([])
   })
 
   it("are found for any one letter that is dropped, doubled or swapped", () => {
     const typo = fc
       .record({
-        name: fc.constantFrom(...VARIABLES),
+        name: fc.constantFrom(...VARIABLES, ...LOOKUPS),
         at: fc.nat(),
         kind: fc.constantFrom("drop", "double", "swap"),
       })
@@ -64,10 +67,10 @@ describe("names that are no setting", () => {
           swap: left + two + one + right,
         }[kind]!
       })
-      .filter(name => !VARIABLES.includes(name))
+      .filter(name => ![...VARIABLES, ...LOOKUPS].includes(name))
     fc.assert(
       fc.property(typo, name => {
-        expect(VARIABLES).toContain(closestTo(name)[name])
+        expect([...VARIABLES, ...LOOKUPS]).toContain(closestTo(name)[name])
       }),
     )
   })

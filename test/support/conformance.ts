@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs"
 import type { PgTable } from "drizzle-orm/pg-core"
 import { Either, ParseResult } from "effect"
 import type { Json, JsonObject } from "../../src/core/json.ts"
-import { type Decoded, isLookup, type Normalized, type Row, type Stream } from "../../src/core/stream.ts"
+import { type Decoded, isState, type Normalized, type Row, type Stream } from "../../src/core/stream.ts"
 import { shapeOf } from "../../src/postgres/shape.ts"
 import { type Fixture, fixtureIn } from "../../src/sandbox/fixture.ts"
 import { keptChildColumns, recordColumns } from "../../src/warehouse/schema/columns.ts"
@@ -92,7 +92,7 @@ export const bookkeepingOf = (stream: Stream, table: PgTable): ReadonlySet<strin
   return new Set([
     ...of(recordColumns()),
     // A look-up's answer has no version but its time.
-    ...(isLookup(stream) ? ["checked_at", "changed_at", "check_error"] : []),
+    ...(isState(stream) ? ["checked_at", "changed_at", "check_error"] : []),
   ])
 }
 

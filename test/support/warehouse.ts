@@ -76,6 +76,9 @@ export interface SyncOptions extends Partial<Omit<RunOptions, "accounts" | "stre
   /** Streams declared by the test, synced instead of the registered ones. */
   readonly streams?: ReadonlyArray<Stream>
   readonly accounts?: ReadonlyArray<AccountSettings>
+  /** Settings of the look-up `wallet_readiness`. */
+  readonly readyRecheck?: Duration.Duration
+  readonly readyMaxCalls?: number
   /** Settings of the one account, where no accounts are given. */
   readonly account?: Partial<AccountSettings>
 }
@@ -84,13 +87,18 @@ export interface SyncOptions extends Partial<Omit<RunOptions, "accounts" | "stre
 export const syncOnce = (
   sql: postgres.Sql,
   sandbox: Pick<Sandbox, "url" | "token">,
-  { only, streams, account, accounts, ...options }: SyncOptions = {},
+  { only, streams, account, accounts, readyRecheck, readyMaxCalls, ...options }: SyncOptions = {},
 ): Effect.Effect<RunSummary, LeaseError | WarehouseError> =>
   Effect.gen(function* () {
     const known = streams ?? (yield* Effect.orDie(allStreams))
     return yield* runOnce({
-      readyRecheck: Duration.hours(24),
-      readyMaxCalls: Number.POSITIVE_INFINITY,
+      lookups: {
+        wallet_readiness: {
+          maxAge: readyRecheck ?? Duration.hours(24),
+          maxCalls: readyMaxCalls ?? null,
+          keys: {},
+        },
+      },
       leaseSeconds: 30,
       privacy: KEEP,
       full: false,

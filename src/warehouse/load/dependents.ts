@@ -168,6 +168,53 @@ const writeChanges = async (tx: Transaction, history: History, found: ReadonlyAr
 }
 
 /**
+ * Ends the periods whose values are others now, and begins new ones. A row from before the period that goes on changes
+ * nothing. Throws `NotStored` where a row is in no period, or in one with other values, afterwards.
+ */
+const writePeriods = async (
+  tx: Transaction,
+  { table: history, timeColumn, endColumn, keyColumns, valueColumns }: History,
+  rows: ReadonlyArray<Row>,
+): Promise<void> => {
+  const shape = shapeOf(history)
+  const { table, types } = shape
+  const columns = [...types.keys()].filter(column => column !== endColumn)
+  const typed = columns.map(column => `s."${column}"::${types.get(column)} AS "${column}"`).join(", ")
+  const isSame = (alias: string) =>
+    ["account", ...keyColumns].map(key => `h."${key}" = ${alias}."${key}"`).join(" AND ")
+  const [start, end, values] = [`"${timeColumn}"`, `"${endColumn}"`, quoted(valueColumns)]
+  const given = `(SELECT ${typed} FROM ${unnestOf(columns, 1)}) AS n`
+  const parameters = arraysOf(columns, rows)
+  await tx.unsafe(
+    `WITH other AS (
+       SELECT n.*, h.${start} AS ended FROM ${given}
+       LEFT JOIN ${table} AS h ON ${isSame("n")} AND h.${end} IS NULL
+       WHERE h.account IS NULL OR (h.${start} < n.${start}
+         AND (${prefixed("h", values)}) IS DISTINCT FROM (${prefixed("n", values)}))
+     ), closed AS (
+       UPDATE ${table} AS h SET ${end} = o.${start} FROM other AS o WHERE ${isSame("o")} AND h.${start} = o.ended
+     )
+     INSERT INTO ${table} (${quoted(columns)}) SELECT ${quoted(columns)} FROM other ON CONFLICT DO NOTHING`,
+    parameters,
+  )
+  if (!(await mayAlter(tx, shape))) return
+  await tx`SET CONSTRAINTS ALL IMMEDIATE`
+  const [left] = await tx.unsafe<Array<{ count: number }>>(
+    `SELECT count(*)::int FROM ${given}
+     CROSS JOIN LATERAL (
+       SELECT count(*) AS open, bool_and(h.${start} > n.${start}
+         OR (${prefixed("h", values)}) IS NOT DISTINCT FROM (${prefixed("n", values)})) AS is_recorded
+       FROM ${table} AS h WHERE ${isSame("n")} AND h.${end} IS NULL
+     ) AS h
+     WHERE h.open <> 1 OR NOT h.is_recorded`,
+    parameters,
+  )
+  refuseLost(table, left!.count, rows.length)
+}
+
+const WRITE = { change: writeChanges, period: writePeriods, first_seen: writeFirstSeen } as const
+
+/**
  * Records what cannot be fetched later. A first-seen time is noted for every version that was read, also for
  * one that came too late to be stored; a changed value only for the versions that are now stored.
  */
@@ -179,8 +226,7 @@ export const writeHistories = async (
   current: ReadonlyArray<Version>,
 ): Promise<void> => {
   for (const history of stream.histories) {
-    const rows = historyRows(history, stream, history.kind === "change" ? current : versions, held)
-    if (rows.length === 0) continue
-    await (history.kind === "change" ? writeChanges(tx, history, rows) : writeFirstSeen(tx, history, rows))
+    const rows = historyRows(history, stream, history.kind === "first_seen" ? versions : current, held)
+    if (rows.length > 0) await WRITE[history.kind](tx, history, rows)
   }
 }

@@ -75,6 +75,8 @@ export interface Progress {
   readonly stated?: number | null | undefined
   /** Records that the pass so far was shown and that leave no key: without an id, or called gone by their by-id endpoint. */
   readonly unkeyed?: number
+  /** Books more in the same transaction. */
+  readonly alsoBook?: (tx: Transaction, written: Booked) => Promise<void>
 }
 
 /** A batch as it was written, for the books. */
@@ -207,7 +209,10 @@ export const writeBatch = (
     // Before the transaction, which may be tried twice.
     if (progress.fields !== undefined)
       progress.fields.current = addFields(progress.fields.current, prepared.fields)
-    const book = (tx: Transaction, written: Booked) => bookProgress(tx, held, written, progress)
+    const book = async (tx: Transaction, written: Booked) => {
+      await bookProgress(tx, held, written, progress)
+      await progress.alsoBook?.(tx, written)
+    }
     return fenced(sql, held, write(held, stream, prepared, book))
   }).pipe(
     Effect.tap(counts => countRows(held, counts)),

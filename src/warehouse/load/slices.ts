@@ -38,7 +38,7 @@ export const partsOf = (
   stream: Stream,
   versions: ReadonlyArray<Version>,
 ): ReadonlyArray<ReadonlyArray<Version>> => {
-  const recordsChanges = stream.histories.some(({ kind }) => kind === "change")
+  const recordsChanges = stream.histories.some(({ kind }) => kind !== "first_seen")
   if (recordsChanges) return rounds(versions).flatMap(round => cutByLength(round))
   const mixed = mixedIds(versions)
   const sortable = versions.filter(({ id }) => !mixed.has(id))

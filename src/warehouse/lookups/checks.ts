@@ -1,74 +1,88 @@
 import { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../../core/errors.ts"
-import type { LookupStream } from "../../core/stream.ts"
 import { arrayLiteral } from "../../postgres/bulk.ts"
 import { reading } from "../../postgres/connect.ts"
-import { shapeOf } from "../../postgres/shape.ts"
 import type { Held } from "../ledger/lease.ts"
+import { askedOf, keysOf, type Lookup, parametersOf } from "./lookup.ts"
 
 /** What is stored about earlier look-ups: which of them were answered, and which failed. */
 
-/** Customers who may be asked about, due or not. */
-export const peopleToAsk = (sql: postgres.Sql, held: Held): Effect.Effect<number, WarehouseError> =>
+/** How many keys may be asked about, due or not. */
+export const countKeys = (
+  sql: postgres.Sql,
+  held: Held,
+  lookup: Lookup,
+): Effect.Effect<number, WarehouseError> =>
   reading(async () => {
-    const [row] = await sql<[{ count: number }]>`
-      SELECT count(*)::float8 AS count FROM warehouse.customers
-      WHERE account = ${held.account} AND removed_at IS NULL`
+    const parameters = parametersOf()
+    const [row] = await sql.unsafe<[{ count: number }]>(
+      `SELECT count(*)::float8 AS count FROM ${keysOf(lookup, parameters.add(held.account), parameters)} AS k`,
+      parameters.values,
+    )
     return row.count
   })
 
 /**
- * A few whose latest check got an answer, from earlier runs. Ready ones first, the latest first: hardly one of them is
- * asked in this run. Reads all answers once.
+ * A few keys whose latest look-up got an answer, in earlier runs. Settled ones first, the latest first: hardly one of them is
+ * asked about in this run. Reads all answers once.
  */
 export const answeredBefore = (
   sql: postgres.Sql,
   held: Held,
-  stream: LookupStream,
+  lookup: Lookup,
   limit: number,
 ): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
   reading(async () => {
-    const rows = await sql.unsafe<Array<{ id: string }>>(
-      `SELECT customer_id AS id FROM ${shapeOf(stream.table).table} AS r
-       JOIN warehouse.customers AS c USING (account, customer_id)
-       WHERE account = $1 AND r.check_error IS NULL AND r.run_id <> $2::uuid AND c.removed_at IS NULL
-       ORDER BY r.is_wallet_ready DESC, r.checked_at DESC LIMIT $3`,
-      [held.account, held.runId, limit],
+    const parameters = parametersOf()
+    const account = parameters.add(held.account)
+    const asked = askedOf(lookup, account, parameters)
+    const rows = await sql.unsafe<Array<{ key: string }>>(
+      `SELECT k.key FROM ${asked.table} AS r
+       JOIN ${keysOf(lookup, account, parameters)} AS k ON k.key = r.${asked.key}
+       WHERE ${asked.scope} AND r.check_error IS NULL AND r.run_id <> ${parameters.add(held.runId)}::uuid
+       ORDER BY ${asked.isOpen()}, r.checked_at DESC LIMIT ${parameters.add(limit)}`,
+      parameters.values,
     )
-    return rows.map(({ id }) => id)
+    return rows.map(({ key }) => key)
   })
 
-/** Those among these whose latest check failed too. */
+/** Those among these keys whose latest look-up failed too. */
 export const failedBefore = (
   sql: postgres.Sql,
   held: Held,
-  stream: LookupStream,
-  ids: ReadonlyArray<string>,
+  lookup: Lookup,
+  keys: ReadonlyArray<string>,
 ): Effect.Effect<ReadonlySet<string>, WarehouseError> =>
-  ids.length === 0
+  keys.length === 0
     ? Effect.succeed(new Set())
     : reading(async () => {
-        const rows = await sql.unsafe<Array<{ id: string }>>(
-          `SELECT customer_id AS id FROM ${shapeOf(stream.table).table}
-           WHERE account = $1 AND customer_id = ANY ($2::text[]) AND check_error IS NOT NULL`,
-          [held.account, arrayLiteral(ids)],
+        const parameters = parametersOf()
+        const asked = askedOf(lookup, parameters.add(held.account), parameters)
+        const rows = await sql.unsafe<Array<{ key: string }>>(
+          `SELECT r.${asked.key} AS key FROM ${asked.table} AS r
+           WHERE ${asked.scope} AND r.${asked.key} = ANY (${parameters.add(arrayLiteral(keys))}::text[])
+             AND r.check_error IS NOT NULL`,
+          parameters.values,
         )
-        return new Set(rows.map(({ id }) => id))
+        return new Set(rows.map(({ key }) => key))
       })
 
-/** Customers who are listed and whose latest check failed, by whichever run. */
-export const failedChecks = (
+/** How many keys there are whose latest look-up failed, by whichever run. */
+export const countFailed = (
   sql: postgres.Sql,
   held: Held,
-  stream: LookupStream,
+  lookup: Lookup,
 ): Effect.Effect<number, WarehouseError> =>
   reading(async () => {
+    const parameters = parametersOf()
+    const account = parameters.add(held.account)
+    const asked = askedOf(lookup, account, parameters)
     const [row] = await sql.unsafe<[{ count: number }]>(
-      `SELECT count(*)::float8 AS count FROM ${shapeOf(stream.table).table} AS r
-       JOIN warehouse.customers AS c USING (account, customer_id)
-       WHERE r.account = $1 AND r.check_error IS NOT NULL AND c.removed_at IS NULL`,
-      [held.account],
+      `SELECT count(*)::float8 AS count FROM ${asked.table} AS r
+       JOIN ${keysOf(lookup, account, parameters)} AS k ON k.key = r.${asked.key}
+       WHERE ${asked.scope} AND r.check_error IS NOT NULL`,
+      parameters.values,
     )
     return row.count
   })

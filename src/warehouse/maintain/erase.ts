@@ -77,7 +77,6 @@ export const ownTables = (streams: ReadonlyArray<Stream>): ReadonlyArray<readonl
     ...stream.histories.map(history => [shapeOf(history.table).table, stream.idColumn] as const),
     [shapeOf(stream.table).table, stream.idColumn] as const,
   ]),
-  ["warehouse.wallet_readiness_history", "customer_id"],
 ]
 
 /** Deletes a person's own rows, with what was recorded over time. */
@@ -91,7 +90,7 @@ const deleteOwn = async (tx: Transaction, account: string, streams: ReadonlyArra
     deleted[table.replaceAll('"', "").replace("warehouse.", "")] = count
   }
   const names = arrayLiteral(ofKind(streams, "self").map(({ stream }) => stream.name))
-  for (const table of ["sync.due_keys", "sync.missing_keys", "sync.urgent_work"])
+  for (const table of ["sync.due_keys", "sync.lookup_keys", "sync.missing_keys", "sync.urgent_work"])
     await tx.unsafe(
       `DELETE FROM ${table} WHERE account = $1 AND stream = ANY ($2::text[]) AND record_id = $3`,
       [account, names, id],

@@ -4,7 +4,7 @@ import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import { contentHash, isJsonObject, type Json, parseJson, stringifyJson } from "../../core/json.ts"
 import { recordIdOf } from "../../core/recordId.ts"
 import type { Version } from "../../core/recordVersion.ts"
-import { isLookup, type Row, type Stream } from "../../core/stream.ts"
+import { isState, type Row, type Stream } from "../../core/stream.ts"
 import { lookUpByKey } from "../../postgres/bulk.ts"
 import { sqlState } from "../../postgres/connect.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
@@ -84,9 +84,9 @@ const renew = (
   if (changed === null) return null
   const hash = contentHash(changed, stream.version)
   const isOther = changed !== record && contentHash(record, stream.version) !== hash
-  // An answer does not repeat what was asked for.
+  // A state is stored as it was answered, without the asked key.
   const asRead =
-    isLookup(stream) && isJsonObject(changed) ? { ...changed, [stream.source.idField]: id } : changed
+    isState(stream) && isJsonObject(changed) ? { ...changed, [stream.source.idField]: id } : changed
   if (recordIdOf(stream.source, asRead) !== id)
     return fail(stream.source.idField, "is not the id the row has")
   return decode(stream, { record: asRead, readAt, id, hash }).pipe(
@@ -128,7 +128,7 @@ const writeRenewed = async (
     for (const id of ids) changed.add(id)
   }
   for (const id of await rewriteChildren(tx, held, stream, renewed)) changed.add(id)
-  const parts = isLookup(stream) ? NO_PARTS : await writePartRejects(tx, held, stream, renewed)
+  const parts = isState(stream) ? NO_PARTS : await writePartRejects(tx, held, stream, renewed)
   return { changed: changed.size, ...parts }
 }
 
@@ -206,8 +206,8 @@ export interface RewriteOptions extends Pick<Walked, "isEmptiedLeft"> {
 /**
  * Walks all stored records of an account's stream, lets `change` make another record of each (its argument for
  * the same, null to leave it alone), and makes raw, hash, columns and children of what it answered: as a sync
- * would that read this record, but for `read_at`, `first_seen_at`, `run_id`, `removed_at`, what a look-up says about
- * its check, and histories. Writes only what differs. For a look-up `change` gets the answer, without the asked id.
+ * would that read this record, but for `read_at`, `first_seen_at`, `run_id`, `removed_at`, what a state says about
+ * its look-up, and histories. Writes only what differs. For a state `change` gets the answer, without the asked key.
  *
  * A record that does not decode stays as it is, whole, and is counted. Of a child that keeps its rows those are
  * changed that the record lists; one that was lost is made again.

@@ -25,6 +25,22 @@ export const recordColumns = () => ({
   removedAt: instant("removed_at"),
 })
 
+/** The bookkeeping that every table of states carries, beside the key and the columns of the state; the engine fills it. */
+export const stateColumns = () => ({
+  account: account(),
+  checkedAt: instant("checked_at").notNull(),
+  changedAt: instant("changed_at"),
+  checkError: text("check_error"),
+  /** Null where no look-up was answered yet. */
+  raw: jsonb("raw"),
+  runId: uuid("run_id").notNull(),
+})
+
+/** The names of those columns, as in Postgres. */
+export const stateBookkeeping: ReadonlySet<string> = new Set(
+  Object.keys(stateColumns()).map(key => key.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`)),
+)
+
 /** Bookkeeping of a child that is kept when its parent no longer lists it. */
 export const keptChildColumns = () => ({
   account: account(),

@@ -127,6 +127,26 @@ export const dueKeys = sync.table(
   table => [primaryKey({ columns: [table.runId, table.account, table.stream, table.position] })],
 )
 
+/** What was asked of look-ups whose answers are records: the keys, when they were asked about last, and what came of it. */
+export const lookupKeys = sync.table(
+  "lookup_keys",
+  {
+    account: account(),
+    stream: text("stream").notNull(),
+    recordId: text("record_id").notNull(),
+    checkedAt: instant("checked_at").notNull(),
+    /** When the outcome changed last: another record than before, the first failure, or the first answer after one. */
+    changedAt: instant("changed_at").notNull(),
+    checkError: text("check_error"),
+    runId: uuid("run_id").notNull(),
+  },
+  table => [
+    primaryKey({ columns: [table.account, table.stream, table.recordId] }),
+    // Each look at the verdict counts the failed look-ups.
+    index("lookup_keys_failed").on(table.account, table.stream).where(sql`${table.checkError} IS NOT NULL`),
+  ],
+)
+
 /** Keys of stored records that the latest complete full pass was not shown. A pass that is shown one deletes its row. */
 export const missingKeys = sync.table(
   "missing_keys",

@@ -1,0 +1,199 @@
+import { Effect, Either } from "effect"
+import type { EndpointError } from "../core/errors.ts"
+import { isAddressable } from "../core/id.ts"
+import { isJsonObject, type Json, stringifyJson } from "../core/json.ts"
+import { idText } from "../core/recordId.ts"
+import type { Guarded, LookupStream } from "../core/stream.ts"
+import { Usage } from "../paycombat/client/client.ts"
+import { unwrap } from "../paycombat/client/envelope.ts"
+import { getById, UNADDRESSABLE_ID } from "../paycombat/client/idPath.ts"
+import { unstorableText } from "../postgres/unstorable.ts"
+import { explain } from "../warehouse/load/reasons.ts"
+import { type Answer, REJECTED, UNSTORABLE } from "../warehouse/lookups/answer.ts"
+import { answeredBefore } from "../warehouse/lookups/checks.ts"
+import type { Lookup } from "../warehouse/lookups/lookup.ts"
+import type { StreamContext, StreamFailure } from "./context.ts"
+
+/** Asks about one key, and tells what an answer is about that key alone from what is wrong with the endpoint. */
+
+/** Look-ups in a row that got no answer after all retries: then it is the endpoint that is away, unless a witness answers. */
+const UNAVAILABLE_IN_A_ROW_MAX = 10
+/** Keys that were answered before, by which the endpoint proves that it is there; one may have no answer by now. */
+const WITNESSES = 2
+
+/** What a run's look-ups came to, beside what is saved of them. */
+export interface Tally {
+  /** Look-ups without an answer: time-outs, errors of the server, what is not JSON. */
+  unanswered: number
+  /** Answers about another key: then no other answer can be trusted to be about the asked one. */
+  mistaken: number
+  /** The key whose look-up was answered last: asked again, it tells whether the endpoint is still there. */
+  answered: string | null
+  /** What is wrong with the endpoint, where that ended the look-ups. */
+  end: EndpointError | null
+}
+
+/** What asking about one key came to: an answer to be saved, and whether no other key is to be asked about after it. */
+export interface Asked {
+  readonly answer: Answer | null
+  readonly isLast: boolean
+}
+
+const failed = (key: string, at: Date, error: string, isUnanswered = false): Answer => ({
+  key,
+  checkedAt: at.toISOString(),
+  row: null,
+  raw: null,
+  error,
+  isUnanswered,
+})
+
+type Read = Pick<Answer, "row" | "raw" | "records" | "error">
+
+const NO_RECORD: Read = {
+  row: null,
+  raw: null,
+  error: "The answer is not what is documented: it holds no record.",
+}
+
+/** Reads a state, which decodes as a whole or not at all. The asked key is no part of its raw text. */
+const readState = (stream: Guarded<LookupStream>, payload: Json, key: string): Read => {
+  const redacted = stream.redact(isJsonObject(payload) ? payload : {})
+  const record = isJsonObject(redacted) ? redacted : {}
+  const raw = stringifyJson(record)
+  const whole = { ...record, [stream.source.keyField]: key }
+  // What is nested too deep Postgres would store, and nothing could read it again.
+  if (unstorableText(record, raw) !== undefined) return { row: null, raw: null, error: UNSTORABLE }
+  return Either.match(stream.decode(whole), {
+    onLeft: issue => ({
+      row: null,
+      raw: null,
+      error: `The answer is not what is documented: ${explain(whole, issue).reason}.`,
+    }),
+    onRight: ({ row }) => ({ row, raw, error: null }),
+  })
+}
+
+/** Reads records; the loader makes rows or rejects of them. A look-up with a record that is no row has failed. */
+const readRecords = (stream: Guarded<LookupStream>, payload: Json, key: string): Read => {
+  const { answer, keyField } = stream.source
+  const found =
+    answer.kind === "records" && answer.of !== undefined
+      ? answer.of(payload)
+      : isJsonObject(payload)
+        ? [payload]
+        : null
+  if (found === null) return NO_RECORD
+  const records = found.map(record => (isJsonObject(record) ? { [keyField]: key, ...record } : record))
+  const isRow = (record: Json) => {
+    const redacted = stream.redact(record)
+    return (
+      Either.isRight(stream.decode(redacted)) &&
+      unstorableText(redacted, stringifyJson(redacted)) === undefined
+    )
+  }
+  const error = records.every(isRow) ? null : REJECTED
+  return { row: null, raw: null, records, error }
+}
+
+/** Reads the answer about a key; undefined where it is about another one. */
+const readAnswer = (stream: Guarded<LookupStream>, body: Json, key: string): Read | undefined => {
+  const { answer, keyField } = stream.source
+  const unwrapped = unwrap(body)
+  const payload = unwrapped.isOk ? unwrapped.payload : null
+  const isOther = (record: Json) =>
+    isJsonObject(record) && record[keyField] !== undefined && idText(record[keyField]) !== key
+  if (answer.kind === "state") return isOther(payload) ? undefined : readState(stream, payload, key)
+  const read = readRecords(stream, payload, key)
+  return read.records?.some(isOther) === true ? undefined : read
+}
+
+/**
+ * Whether the endpoint answers about a key that it answered about before: then the look-ups without an answer are at fault,
+ * and not the endpoint. Takes a call or two beyond the run's budget, and saves nothing.
+ */
+export const isThere = (
+  { sql, held, client }: StreamContext,
+  lookup: Lookup,
+  tally: Tally,
+): Effect.Effect<boolean, StreamFailure> =>
+  Effect.gen(function* () {
+    const { stream } = lookup
+    const witnesses =
+      tally.answered === null ? yield* answeredBefore(sql, held, lookup, WITNESSES) : [tally.answered]
+    for (const key of witnesses) {
+      const answers = yield* getById(client, stream.source.path, key).pipe(
+        Effect.map(({ body }) => readAnswer(stream, body, key)?.error === null),
+        Effect.catchTag("EndpointError", () => Effect.succeed(false)),
+      )
+      if (answers) return true
+    }
+    return false
+  })
+
+/** Asks about one key. A definite refusal is an answer about that key; what is wrong with the endpoint ends the look-ups. */
+export const makeAsk = (context: StreamContext, lookup: Lookup, tally: Tally) => {
+  const { stream } = lookup
+  let unavailableInARow = 0
+  const oneAtATime = Effect.unsafeMakeSemaphore(1)
+  /** So many in a row without an answer, and no witness gets one either. */
+  const isAway = oneAtATime.withPermits(1)(
+    Effect.gen(function* () {
+      if (unavailableInARow < UNAVAILABLE_IN_A_ROW_MAX) return false
+      if (tally.end !== null || !(yield* isThere(context, lookup, tally))) return true
+      unavailableInARow = 0
+      return false
+    }),
+  )
+
+  const answered = (key: string, body: Json, readAt: Date): Answer => {
+    unavailableInARow = 0
+    const read = readAnswer(stream, body, key)
+    if (read === undefined) {
+      tally.mistaken++
+      return failed(
+        key,
+        readAt,
+        `The answer is about another ${stream.source.keyField}: none of it was stored.`,
+      )
+    }
+    if (read.error === null) tally.answered = key
+    return { key, checkedAt: readAt.toISOString(), isUnanswered: false, ...read }
+  }
+
+  const refused = (key: string, isSent: boolean, error: EndpointError): Effect.Effect<Asked, StreamFailure> =>
+    Effect.gen(function* () {
+      unavailableInARow = error.reason === "unavailable" ? unavailableInARow + 1 : 0
+      const isUnanswered = error.reason === "unavailable" || error.reason === "malformed"
+      if (isUnanswered) tally.unanswered++
+      const isEnd = yield* isAway
+      const isLast = isEnd || error.status === 403
+      if (isLast) tally.end ??= error
+      // A refusal is booked though it ends all: were it about this key only, it would come first in each run, and end it.
+      // In a pause that the API asked for nothing is sent: then it is not about this key, which keeps its place.
+      const isAboutKey = !isEnd && isSent
+      const now = yield* context.client.now
+      return { answer: isAboutKey ? failed(key, now, error.message, isUnanswered) : null, isLast }
+    })
+
+  return (key: string): Effect.Effect<Asked, StreamFailure> => {
+    /** Of this look-up alone: others are under way at the same time. */
+    const own = { requests: 0, retries: 0 }
+    if (!isAddressable(key))
+      return Effect.map(context.client.now, now => ({
+        answer: failed(key, now, UNADDRESSABLE_ID),
+        isLast: false,
+      }))
+    return getById(context.client, stream.source.path, key).pipe(
+      Effect.provideService(Usage, own),
+      Effect.ensuring(
+        Effect.sync(() => {
+          context.usage.requests += own.requests
+          context.usage.retries += own.retries
+        }),
+      ),
+      Effect.map(({ body, readAt }): Asked => ({ answer: answered(key, body, readAt), isLast: false })),
+      Effect.catchTag("EndpointError", error => refused(key, own.requests > 0, error)),
+    )
+  }
+}

@@ -1,0 +1,53 @@
+import { Effect } from "effect"
+import { NO_FIELDS } from "../core/documentedFields.ts"
+import { countRows } from "../observe/metrics.ts"
+import { openRejects } from "../warehouse/ledger/passes.ts"
+import type { Answer } from "../warehouse/lookups/answer.ts"
+import type { Lookup } from "../warehouse/lookups/lookup.ts"
+import { saveRecords } from "../warehouse/lookups/records.ts"
+import { saveStates } from "../warehouse/lookups/states.ts"
+import type { StreamContext, StreamFailure } from "./context.ts"
+import { bookFieldsRead } from "./rejectBound.ts"
+
+/** Saves the answers of a look-up as what it declares that they are. */
+
+/** What became of saved answers. */
+export interface Saved {
+  readonly extracted: number
+  readonly inserted: number
+  readonly updated: number
+  readonly unanswered: number
+}
+
+interface Save {
+  readonly save: (answers: ReadonlyArray<Answer>) => Effect.Effect<Saved, StreamFailure>
+  /** Books what all of them say together; answers how many records of the stream are no row. */
+  readonly end: Effect.Effect<number, StreamFailure>
+}
+
+export const makeSave = (context: StreamContext, { stream }: Lookup): Save => {
+  const { sql, held, usage, beside } = context
+  if (stream.source.answer.kind === "state")
+    return {
+      save: answers =>
+        saveStates(sql, held, stream, answers, usage).pipe(
+          Effect.tap(saved => countRows(held, saved)),
+          Effect.map(saved => ({ ...saved, extracted: answers.length })),
+          Effect.uninterruptible,
+        ),
+      end: Effect.succeed(0),
+    }
+  const fields = { current: NO_FIELDS }
+  return {
+    save: answers =>
+      Effect.gen(function* () {
+        const counts = yield* saveRecords(sql, held, stream, answers, { ...usage, fields, beside })
+        const unanswered = answers.filter(({ isUnanswered }) => isUnanswered).length
+        yield* countRows(held, { unanswered })
+        return { ...counts, unanswered, extracted: counts.extracted + unanswered }
+      }).pipe(Effect.uninterruptible),
+    end: Effect.suspend(() => bookFieldsRead(context, stream, fields.current, false)).pipe(
+      Effect.zipRight(openRejects(sql, held)),
+    ),
+  }
+}

@@ -1,0 +1,80 @@
+import { Effect } from "effect"
+import type postgres from "postgres"
+import type { PassFields } from "../../core/documentedFields.ts"
+import type { LeaseError, WarehouseError } from "../../core/errors.ts"
+import { recordIdOf } from "../../core/recordId.ts"
+import type { Guarded, LookupStream } from "../../core/stream.ts"
+import { arrayLiteral, arraysOf, unnestOf } from "../../postgres/bulk.ts"
+import type { Transaction } from "../../postgres/shape.ts"
+import type { Held } from "../ledger/lease.ts"
+import { type Counts, prepareBatch, writeBatch } from "../load/loader.ts"
+import type { Beside } from "../load/prepare.ts"
+import { type Answer, REJECTED, type Usage } from "./answer.ts"
+
+/** Stores answers that are records: through the loader, with what was asked in the same commit. */
+
+/** Books what came of each key. `changed` are the keys whose records are other ones than before. */
+const bookAsked = async (
+  tx: Transaction,
+  held: Held,
+  answers: ReadonlyArray<Answer>,
+  changed: ReadonlyArray<string>,
+): Promise<void> => {
+  const columns = ["record_id", "checked_at", "check_error"]
+  const rows = answers.map(({ key, checkedAt, error }) => ({
+    record_id: key,
+    checked_at: checkedAt,
+    check_error: error,
+  }))
+  await tx.unsafe(
+    `INSERT INTO sync.lookup_keys AS t (account, stream, run_id, record_id, checked_at, changed_at, check_error)
+     SELECT $1, $2, $3::uuid, s.record_id, s.checked_at::timestamptz, s.checked_at::timestamptz, s.check_error
+     FROM ${unnestOf(columns, 5)}
+     ON CONFLICT (account, stream, record_id) DO UPDATE
+     SET checked_at = excluded.checked_at, check_error = excluded.check_error, run_id = excluded.run_id,
+       changed_at = CASE
+         WHEN t.record_id = ANY ($4::text[]) OR (t.check_error IS NULL) <> (excluded.check_error IS NULL)
+         THEN excluded.checked_at ELSE t.changed_at END
+     WHERE t.checked_at <= excluded.checked_at`,
+    [held.account, held.stream, held.runId, arrayLiteral(changed), ...arraysOf(columns, rows)],
+  )
+  const unanswered = answers.filter(({ isUnanswered }) => isUnanswered).length
+  await tx`
+    UPDATE sync.stream_runs SET extracted = extracted + ${unanswered}, unanswered = unanswered + ${unanswered}
+    WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
+}
+
+/** Saves answers. What was read of the documented fields is added to `fields`. */
+export const saveRecords = (
+  sql: postgres.Sql,
+  held: Held,
+  stream: Guarded<LookupStream>,
+  answers: ReadonlyArray<Answer>,
+  progress: Usage & { readonly fields: { current: PassFields }; readonly beside: Beside },
+): Effect.Effect<Counts, LeaseError | WarehouseError> =>
+  Effect.gen(function* () {
+    const extracted = answers.flatMap(({ records = [], checkedAt }) =>
+      records.map(record => ({ record, readAt: new Date(checkedAt) })),
+    )
+    const { beside, ...usage } = progress
+    const prepared = yield* prepareBatch(sql, held, stream, extracted, [], beside)
+    const written = new Set(prepared.versions.map(({ id }) => id))
+    const holds = ({ records = [] }: Answer, ids: ReadonlySet<string | null>) =>
+      records.some(record => ids.has(recordIdOf(stream.source, record)))
+    return yield* writeBatch(sql, held, stream, prepared, {
+      ...usage,
+      passId: null,
+      position: null,
+      pages: 0,
+      alsoBook: async (tx, { rejects }) => {
+        // Postgres may refuse what decodes.
+        const rejected = new Set(rejects.flatMap(({ id }) => id ?? []))
+        await bookAsked(
+          tx,
+          held,
+          answers.map(answer => (holds(answer, rejected) ? { ...answer, error: REJECTED } : answer)),
+          answers.filter(answer => holds(answer, written)).map(({ key }) => key),
+        )
+      },
+    })
+  })
