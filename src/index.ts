@@ -39,8 +39,9 @@ export {
   Warehouse,
   WarehouseError,
 } from "./app.ts"
-export type { Examination, StreamReport } from "./doctor/doctor.ts"
+export type { Examination } from "./doctor/doctor.ts"
 export type { Finding } from "./doctor/finding.ts"
+export type { StreamReport } from "./doctor/streams.ts"
 export type { AccountGiven, AskingGiven, DatabaseGiven, Settings } from "./settings.ts"
 export type { JudgedStatus } from "./status/standing.ts"
 export type { List as ReportList, ReportData, Row as ReportRow } from "./warehouse/report/types.ts"

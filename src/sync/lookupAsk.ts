@@ -2,11 +2,10 @@ import { Effect, Either } from "effect"
 import type { EndpointError } from "../core/errors.ts"
 import { isAddressable } from "../core/id.ts"
 import { isJsonObject, type Json, stringifyJson } from "../core/json.ts"
-import { idText } from "../core/recordId.ts"
 import type { Guarded, LookupStream } from "../core/stream.ts"
 import { Usage } from "../paycombat/client/client.ts"
-import { unwrap } from "../paycombat/client/envelope.ts"
 import { getById, UNADDRESSABLE_ID } from "../paycombat/client/idPath.ts"
+import { lookupAnswer } from "../paycombat/client/lookupAnswer.ts"
 import { unstorableText } from "../postgres/unstorable.ts"
 import { explain } from "../warehouse/load/reasons.ts"
 import { type Answer, REJECTED, UNSTORABLE } from "../warehouse/lookups/answer.ts"
@@ -57,8 +56,8 @@ const NO_RECORD: Read = {
 }
 
 /** Reads a state, which decodes as a whole or not at all. The asked key is no part of its raw text. */
-const readState = (stream: Guarded<LookupStream>, payload: Json, key: string): Read => {
-  const redacted = stream.redact(isJsonObject(payload) ? payload : {})
+const readState = (stream: Guarded<LookupStream>, sent: Json, key: string): Read => {
+  const redacted = stream.redact(sent)
   const record = isJsonObject(redacted) ? redacted : {}
   const raw = stringifyJson(record)
   const whole = { ...record, [stream.source.keyField]: key }
@@ -75,16 +74,10 @@ const readState = (stream: Guarded<LookupStream>, payload: Json, key: string): R
 }
 
 /** Reads records; the loader makes rows or rejects of them. A look-up with a record that is no row has failed. */
-const readRecords = (stream: Guarded<LookupStream>, payload: Json, key: string): Read => {
-  const { answer, keyField } = stream.source
-  const found =
-    answer.kind === "records" && answer.of !== undefined
-      ? answer.of(payload)
-      : isJsonObject(payload)
-        ? [payload]
-        : null
-  if (found === null) return NO_RECORD
-  const records = found.map(record => (isJsonObject(record) ? { [keyField]: key, ...record } : record))
+const readRecords = (stream: Guarded<LookupStream>, sent: ReadonlyArray<Json>, key: string): Read => {
+  const records = sent.map(record =>
+    isJsonObject(record) ? { [stream.source.keyField]: key, ...record } : record,
+  )
   const isRow = (record: Json) => {
     const redacted = stream.redact(record)
     return (
@@ -92,20 +85,15 @@ const readRecords = (stream: Guarded<LookupStream>, payload: Json, key: string):
       unstorableText(redacted, stringifyJson(redacted)) === undefined
     )
   }
-  const error = records.every(isRow) ? null : REJECTED
-  return { row: null, raw: null, records, error }
+  return { row: null, raw: null, records, error: records.every(isRow) ? null : REJECTED }
 }
 
 /** Reads the answer about a key; undefined where it is about another one. */
 const readAnswer = (stream: Guarded<LookupStream>, body: Json, key: string): Read | undefined => {
-  const { answer, keyField } = stream.source
-  const unwrapped = unwrap(body)
-  const payload = unwrapped.isOk ? unwrapped.payload : null
-  const isOther = (record: Json) =>
-    isJsonObject(record) && record[keyField] !== undefined && idText(record[keyField]) !== key
-  if (answer.kind === "state") return isOther(payload) ? undefined : readState(stream, payload, key)
-  const read = readRecords(stream, payload, key)
-  return read.records?.some(isOther) === true ? undefined : read
+  const { records, isAboutAnother } = lookupAnswer(stream.source, body, key)
+  if (isAboutAnother === true) return undefined
+  if (stream.source.answer.kind === "state") return readState(stream, records?.[0] ?? {}, key)
+  return records === null ? NO_RECORD : readRecords(stream, records, key)
 }
 
 /**

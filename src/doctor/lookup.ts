@@ -1,0 +1,160 @@
+import { Effect, Either } from "effect"
+import { counted } from "../core/counted.ts"
+import type { AccountError, EndpointError } from "../core/errors.ts"
+import { isAddressable } from "../core/id.ts"
+import { isJsonObject, type Json } from "../core/json.ts"
+import type { StoredKeys } from "../core/lookup.ts"
+import { idText, recordIdOf } from "../core/recordId.ts"
+import type { ListStream, LookupStream, Row } from "../core/stream.ts"
+import { type Client, Usage } from "../paycombat/client/client.ts"
+import { getById } from "../paycombat/client/idPath.ts"
+import { lookupAnswer } from "../paycombat/client/lookupAnswer.ts"
+import { boundedClient } from "./api/bounded.ts"
+import { type Drift, driftOf } from "./drift.ts"
+import { type Finding, finding } from "./finding.ts"
+import { driftFindings } from "./records.ts"
+
+/** Whether a look-up is answered: asked about a few keys, spread over those that are known. */
+
+/** Keys that are asked about; with the tries of each, twice as many requests at most. */
+const ASKED = 6
+
+export interface LookupSample {
+  readonly asked: number
+  /** Rows of the answers that are what is documented. */
+  readonly rows: ReadonlyArray<Row>
+  /** Answers that are none, by what was said. */
+  readonly failures: ReadonlyArray<string>
+  readonly drift: Drift
+  readonly requests: number
+}
+
+/** The keys that a sample of a list's records names. */
+export const keysIn = (
+  records: ReadonlyArray<Json>,
+  { column, child, only }: StoredKeys,
+  parent: ListStream,
+): ReadonlyArray<string> => {
+  if (column === parent.idColumn) return records.flatMap(record => recordIdOf(parent.source, record) ?? [])
+  const rows = records.flatMap(record =>
+    Either.match(parent.decode(record), {
+      onLeft: () => [],
+      onRight: ({ row, children }) => (child === undefined ? [row] : (children?.[child] ?? [])),
+    }),
+  )
+  const isAbout = (row: Row) => only === undefined || only.oneOf.includes(String(row[only.column]))
+  const keys = rows.filter(isAbout).flatMap(row => idText(row[column] as Json) ?? [])
+  return [...new Set(keys)]
+}
+
+const spread = (keys: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const step = Math.max(1, Math.floor(keys.length / ASKED))
+  return keys.filter((_, i) => i % step === 0).slice(0, ASKED)
+}
+
+/** Then a sync fails: no other answer is sure to be about the asked key. */
+const MISTAKEN = "an answer about somebody else"
+
+const UNADDRESSABLE = "an id that cannot stand in a path, not asked for"
+
+const inShort = (error: AccountError | EndpointError): string => {
+  if (error._tag === "AccountError") return "HTTP 401"
+  return error.status === undefined ? error.reason : `HTTP ${error.status}`
+}
+
+/** Asks about up to `ASKED` of the keys. Never fails: what is not answered is counted. */
+export const sampleLookup = (
+  client: Client,
+  stream: LookupStream,
+  keys: ReadonlyArray<string>,
+): Effect.Effect<LookupSample> =>
+  Effect.gen(function* () {
+    const { source, decode } = stream
+    const usage = { requests: 0, retries: 0 }
+    const bounded = boundedClient(client, 2 * ASKED)
+    const records: Array<Json> = []
+    const failures: Array<string> = []
+    const rows: Array<Row> = []
+    const asked = spread(keys)
+    for (const key of asked) {
+      if (!isAddressable(key)) {
+        failures.push(UNADDRESSABLE)
+        continue
+      }
+      const answer = yield* getById(bounded, source.path, key).pipe(
+        Effect.provideService(Usage, usage),
+        Effect.either,
+      )
+      if (answer._tag === "Left") {
+        failures.push(inShort(answer.left))
+        continue
+      }
+      const answered = lookupAnswer(source, answer.right.body, key)
+      if (answered.isAboutAnother === true) {
+        failures.push(MISTAKEN)
+        continue
+      }
+      for (const sent of answered.records ?? [{}]) {
+        const record = isJsonObject(sent) ? { ...sent, [source.keyField]: key } : sent
+        records.push(record)
+        const decoded = decode(record)
+        if (Either.isRight(decoded)) rows.push(decoded.right.row)
+      }
+    }
+    return {
+      asked: asked.length,
+      rows,
+      failures,
+      drift: driftOf(stream, records),
+      requests: usage.requests,
+    }
+  })
+
+/** What is said of a look-up that other ones are not asked. */
+export interface LookupWords {
+  readonly title: string
+  /** One of what is asked about. */
+  readonly subject: string
+  /** What the answers say. */
+  readonly answers: ReadonlyArray<string>
+}
+
+/** The lines about it. */
+export const lookupFindings = (
+  { asked, failures, drift, requests }: LookupSample,
+  { title, subject, answers }: LookupWords,
+  about: { readonly account: string; readonly stream: string },
+): ReadonlyArray<Finding> => {
+  if (asked === 0)
+    return [
+      finding(
+        "warn",
+        title,
+        `not asked: no ${subject} is known to ask about. See what the line of their list says, and run doctor again.`,
+        about,
+      ),
+    ]
+  const failed = [...new Set(failures)].join(", ")
+  const said = (): readonly [Finding["level"], string] => {
+    if (failures.includes(MISTAKEN))
+      return [
+        "fail",
+        `${failures.length} of ${counted(asked, subject)} not answered (${failed}): a sync fails then; ask PayCombat why.`,
+      ]
+    if (failures.length === asked)
+      return [
+        "fail",
+        `none of ${counted(asked, subject)} was answered (${failed}): ask PayCombat for access to it.`,
+      ]
+    const unanswered =
+      failures.length === 0
+        ? ""
+        : `; ${failures.length} not answered (${failed}): run doctor again, and ask PayCombat if it stays so`
+    return [
+      failures.length > 0 ? "warn" : "pass",
+      `${counted(asked, subject)} asked: ${answers.join("; ")}${unanswered}; ${counted(requests, "request")}.`,
+    ]
+  }
+  const [level, message] = said()
+  return [finding(level, title, message, about), ...driftFindings(drift, about)]
+}

@@ -1,0 +1,22 @@
+import { isJsonObject, type Json } from "../../core/json.ts"
+import type { LookupSource } from "../../core/lookup.ts"
+import { idText } from "../../core/recordId.ts"
+import { unwrap } from "./envelope.ts"
+
+/** What the answer of a look-up holds. */
+export type LookupAnswer =
+  /** The records that it holds, as they were sent: one of a state. None where it is not what is documented. */
+  | { readonly records: ReadonlyArray<Json> | null; readonly isAboutAnother?: false }
+  /** It names another key than the asked one: nothing of it may be stored. */
+  | { readonly records: null; readonly isAboutAnother: true }
+
+export const lookupAnswer = ({ answer, keyField }: LookupSource, body: Json, key: string): LookupAnswer => {
+  const unwrapped = unwrap(body)
+  const payload = unwrapped.isOk ? unwrapped.payload : null
+  const one = isJsonObject(payload) ? [payload] : null
+  const records =
+    answer.kind === "records" && answer.of !== undefined && unwrapped.isOk ? answer.of(payload) : one
+  const isOther = (record: Json) =>
+    isJsonObject(record) && record[keyField] !== undefined && idText(record[keyField]) !== key
+  return records?.some(isOther) === true ? { records: null, isAboutAnother: true } : { records }
+}
