@@ -17,19 +17,57 @@ import spdx from "spdx-license-list/full.js"
 const PROJECT = fileURLToPath(new URL("../", import.meta.url))
 const OUT = resolve(PROJECT, process.argv[2] ?? "dist")
 
-/** Puts the list of the files in `src/streams` in place of the module that reads that directory. */
-const streamList: Plugin = {
-  name: "stream-list",
+/** The program's files that each declare a stream. */
+const STREAMS = join(PROJECT, "src/streams")
+/** The sandbox's files that each generate the records of a stream. */
+const GENERATORS = join(PROJECT, "src/sandbox/streams")
+const FIXTURES = join(PROJECT, "test/fixtures/streams")
+
+/** Names of the files of a directory that end so, without that ending, in one order everywhere. */
+const namesIn = (directory: string, ending: string): ReadonlyArray<string> =>
+  readdirSync(directory)
+    .filter(file => file.endsWith(ending))
+    .map(file => file.slice(0, -ending.length))
+    .sort()
+
+/** Code for the modules of a directory `streams`, each with what `labelOf` says of it. */
+const modulesOf = (
+  names: ReadonlyArray<string>,
+  labelOf: (name: string) => Readonly<Record<string, string>>,
+) =>
+  names
+    .map(name => {
+      const label = JSON.stringify(labelOf(name)).slice(1, -1)
+      return `import(${JSON.stringify(`./streams/${name}.ts`)}).then(module => ({ ${label}, module }))`
+    })
+    .join(", ")
+
+/** Fixtures of the streams that have no generator: the sandbox serves their records. */
+const sampleTexts = (generated: ReadonlyArray<string>): string => {
+  const names = namesIn(FIXTURES, ".json").filter(name => !generated.includes(name))
+  return JSON.stringify(names.map(name => [name, readFileSync(join(FIXTURES, `${name}.json`), "utf8")]))
+}
+
+/** Puts lists of the files that were found in place of the modules that read directories: a package has none of these. */
+const foundFiles: Plugin = {
+  name: "found-files",
   setup: ({ onLoad }) => {
     onLoad({ filter: /[\\/]src[\\/]streamModules\.ts$/ }, ({ path }) => {
-      const directory = join(dirname(path), "streams")
-      const files = readdirSync(directory).filter(file => file.endsWith(".ts"))
-      const modules = files.sort().map(file => {
-        const [name, path] = [JSON.stringify(file), JSON.stringify(`./streams/${file}`)]
-        return `import(${path}).then(module => ({ file: ${name}, module }))`
-      })
-      const contents = `export const streamModules = () => Promise.all([${modules.join(", ")}])`
-      return { contents, resolveDir: dirname(path), watchDirs: [directory] }
+      const modules = modulesOf(namesIn(STREAMS, ".ts"), name => ({ file: `${name}.ts` }))
+      return {
+        contents: `export const streamModules = () => Promise.all([${modules}])`,
+        resolveDir: dirname(path),
+      }
+    })
+    onLoad({ filter: /[\\/]src[\\/]sandbox[\\/]generatorModules\.ts$/ }, ({ path }) => {
+      const names = namesIn(GENERATORS, ".ts")
+      const modules = modulesOf(names, name => ({ stream: name }))
+      return {
+        contents: `const texts = new Map(${sampleTexts(names)})
+          export const fixtureText = async stream => texts.get(stream)
+          export const generatorModules = () => Promise.all([${modules}])`,
+        resolveDir: dirname(path),
+      }
     })
   },
 }
@@ -45,7 +83,7 @@ const shared = {
   // Of a package that has both, its ES modules: names of a CommonJS package are lost where it is imported on demand.
   mainFields: ["module", "main"],
   chunkNames: "[name]-[hash]",
-  plugins: [streamList],
+  plugins: [foundFiles],
   logLevel: "warning",
 } satisfies BuildOptions
 

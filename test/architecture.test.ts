@@ -72,7 +72,7 @@ const MAY_IMPORT: Readonly<Record<string, ReadonlyArray<string>>> = {
   doctor: ["app.ts", "core", "config", "paycombat", "postgres", "registry.ts", "sync", "warehouse"],
   "settings.ts": ["app.ts", "core", "config", "registry.ts"],
   "index.ts": ["app.ts", "core", "doctor", "paycombat", "report", "settings.ts", "status", "warehouse"],
-  sandbox: ["core"],
+  sandbox: ["core", "registry.ts"],
   cli: [
     ...["app.ts", "config", "core", "doctor", "observe", "postgres", "registry.ts", "report", "sandbox"],
     ...["status", "warehouse"],

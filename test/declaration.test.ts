@@ -208,7 +208,7 @@ describe("a fixture", () => {
   it("that is missing is a sentence with the file to write and its form", () => {
     const sentence = mistakeIn(undefined)
     expect(sentence).toMatch(
-      /^Stream refunds has no fixture\. Write test\/fixtures\/streams\/refunds\.json in this form:\n\{/,
+      /^Stream refunds has no fixture\. Write test\/fixtures\/streams\/refunds\.json in this form: \{/,
     )
     const form = JSON.parse(sentence.slice(sentence.indexOf("{"))) as object
     expect(Object.keys(form)).toEqual(["required", "record", "sourceUpdatedAt", "row", "children"])

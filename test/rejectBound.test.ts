@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { DEFAULT_LIST_PATHS } from "../src/sandbox/sandbox.ts"
+import { listPath } from "./support/lists.ts"
 import { bench, statusesOf, streamOf } from "./support/warehouse.ts"
 
 /** Too many rejects fail their stream, whatever else went well. */
@@ -24,7 +24,7 @@ describe("a list whose records can mostly not become rows", () => {
   it.scopedLive("fails, names share, count, field and what to do, and keeps rows and rejects", () =>
     Effect.gen(function* () {
       const { sandbox, sync, value } = yield* bench({ transactions: 250 })
-      sandbox.setFault(renaming(DEFAULT_LIST_PATHS.transactions, "amount"))
+      sandbox.setFault(renaming(listPath("transactions"), "amount"))
       const first = streamOf(yield* sync(ONLY), "transactions")
       expect(first).toMatchObject({ status: "failed", extracted: 250, rejected: 250, inserted: 0 })
       expect(first.error).toContain("250 of 250 records read (100%) could not become a row")
@@ -37,7 +37,7 @@ describe("a list whose records can mostly not become rows", () => {
       expect(yield* value("SELECT count(*) FROM sync.rejects")).toBe("0")
 
       // The stored rows stay as they are: they are not what the API has now.
-      sandbox.setFault(renaming(DEFAULT_LIST_PATHS.transactions, "amount"))
+      sandbox.setFault(renaming(listPath("transactions"), "amount"))
       const second = streamOf(yield* sync({ ...ONLY, full: true }), "transactions")
       expect(second).toMatchObject({ status: "failed", rejected: 250 })
       expect(yield* value("SELECT count(*) FROM warehouse.transactions WHERE removed_at IS NULL")).toBe("250")
@@ -50,7 +50,7 @@ describe("a list whose records can mostly not become rows", () => {
   it.scopedLive("fails by share only beyond ten, and always where nothing else came", () =>
     Effect.gen(function* () {
       const { sandbox, sync } = yield* bench({ transactions: 100, payouts: 1 })
-      const path = DEFAULT_LIST_PATHS.transactions
+      const path = listPath("transactions")
       const account = { pageSize: 1_000 }
       sandbox.setFault(renaming(path, "amount", 10))
       const few = streamOf(yield* sync({ ...ONLY, account }), "transactions")
@@ -64,7 +64,7 @@ describe("a list whose records can mostly not become rows", () => {
       )
       expect(allowed).toMatchObject({ status: "complete_with_rejects", rejected: 11 })
 
-      sandbox.setFault(renaming(DEFAULT_LIST_PATHS.payouts, "status"))
+      sandbox.setFault(renaming(listPath("payouts"), "status"))
       const alone = streamOf(yield* sync({ only: ["payouts"] }), "payouts")
       expect(alone).toMatchObject({ status: "failed", extracted: 1, rejected: 1 })
     }),
@@ -74,11 +74,11 @@ describe("a list whose records can mostly not become rows", () => {
     Effect.gen(function* () {
       const { sandbox, sync, value } = yield* bench({ customers: 40 })
       const wallets = { only: ["wallets"], account: { pageSize: 1_000 } }
-      sandbox.setFault(renaming(DEFAULT_LIST_PATHS.wallets, "actual_balance", 1))
+      sandbox.setFault(renaming(listPath("wallets"), "actual_balance", 1))
       const one = streamOf(yield* sync(wallets), "wallets")
       expect(one).toMatchObject({ status: "complete_with_rejects", rejected: 0, itemRejected: 1 })
       expect(yield* value("SELECT open_rejects FROM analytics.freshness WHERE stream = 'wallets'")).toBe("1")
-      sandbox.setFault(renaming(DEFAULT_LIST_PATHS.wallets, "actual_balance"))
+      sandbox.setFault(renaming(listPath("wallets"), "actual_balance"))
       const all = streamOf(yield* sync({ ...wallets, full: true }), "wallets")
       expect(all).toMatchObject({ status: "failed", rejected: 0 })
       expect(all.error).toMatch(/\d+ records lack an item that could not be read while \d+ rows are stored/)
@@ -95,7 +95,7 @@ describe("a list whose records can mostly not become rows", () => {
         customers: "complete",
         wallet_readiness: "complete",
       })
-      sandbox.setFault(({ path }) => (path === DEFAULT_LIST_PATHS.customers ? { status: 403 } : undefined))
+      sandbox.setFault(({ path }) => (path === listPath("customers") ? { status: 403 } : undefined))
       const failed = yield* sync({ only: ["customers", "wallet_readiness"] })
       expect(statusesOf(failed)).toEqual({ customers: "failed", wallet_readiness: "failed" })
       expect(streamOf(failed, "wallet_readiness").error).toContain("customers failed when it was last read")

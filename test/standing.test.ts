@@ -2,11 +2,10 @@ import { describe, expect, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Option, Redacted } from "effect"
 import { status, Warehouse } from "../src/app.ts"
 import type { JudgedStatus } from "../src/status/standing.ts"
+import { STREAM_NAMES } from "./support/lists.ts"
 import { accountOf, bench } from "./support/warehouse.ts"
 
 /** Whose figures are judged: every stream of every configured account, run or not. */
-
-const STREAMS = ["checkouts", "customers", "payouts", "transactions", "wallet_readiness", "wallets"]
 
 const parts = Effect.gen(function* () {
   const { sql, sandbox, sync } = yield* bench()
@@ -34,7 +33,7 @@ const problemsOf = (statuses: ReadonlyArray<JudgedStatus>) =>
     statuses.map(({ account, stream, problem }) => [`${account}/${stream}`, problem?.kind ?? null]),
   )
 
-const each = (account: string, kind: string | null, streams: ReadonlyArray<string> = STREAMS) =>
+const each = (account: string, kind: string | null, streams: ReadonlyArray<string> = STREAM_NAMES) =>
   Object.fromEntries(streams.map(stream => [`${account}/${stream}`, kind]))
 
 const ONE = { PAYCOMBAT_TOKEN: "x" }

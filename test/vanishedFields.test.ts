@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { DEFAULT_LIST_PATHS, type StreamName } from "../src/sandbox/sandbox.ts"
 import { verdictsOf } from "../src/warehouse/read/verdict.ts"
+import { listPath } from "./support/lists.ts"
 import { bench, streamOf } from "./support/warehouse.ts"
 
 /** A documented field that records carried and carry no more. */
@@ -10,11 +10,9 @@ const parts = (options: Parameters<typeof bench>[0]) =>
   Effect.gen(function* () {
     const { sql, sandbox, sync, rows } = yield* bench(options)
     /** Changes the records of a list by their text. */
-    const changing = (stream: StreamName, change: (body: string) => string) =>
-      sandbox.setFault(({ path }) =>
-        path === DEFAULT_LIST_PATHS[stream] ? { transform: change } : undefined,
-      )
-    const renaming = (stream: StreamName, field: string) =>
+    const changing = (stream: string, change: (body: string) => string) =>
+      sandbox.setFault(({ path }) => (path === listPath(stream) ? { transform: change } : undefined))
+    const renaming = (stream: string, field: string) =>
       changing(stream, body => body.replaceAll(`"${field}":`, `"${field}V2":`))
     const missing = Effect.map(
       rows("SELECT stream, field FROM sync.fields WHERE missing_since IS NOT NULL ORDER BY 1, 2"),
@@ -134,7 +132,7 @@ describe.concurrent("a documented field that records carried", () => {
       yield* sync()
       const gone = { customers: "individual", wallets: "available_balance", payouts: "updated_at" } as const
       for (const [stream, field] of Object.entries(gone)) {
-        renaming(stream as StreamName, field)
+        renaming(stream as string, field)
         yield* sync({ only: [stream], full: true })
       }
       expect(

@@ -1,15 +1,11 @@
+import { Effect } from "effect"
 import type postgres from "postgres"
-import { type Sandbox, STREAMS, type StreamName } from "../../src/sandbox/sandbox.ts"
+import { isList } from "../../src/core/stream.ts"
+import { shapeOf } from "../../src/postgres/shape.ts"
+import { allStreams } from "../../src/registry.ts"
+import type { Sandbox } from "../../src/sandbox/sandbox.ts"
 
 /** What must be so when all is quiet again: the warehouse is the sandbox's truth, and the ledger adds up. */
-
-const IDS: Readonly<Record<StreamName, string>> = {
-  customers: "customer_id",
-  wallets: "wallet_id",
-  payouts: "payout_id",
-  checkouts: "checkout_id",
-  transactions: "transaction_id",
-}
 
 /** Differences that are told at most. */
 const TOLD_MAX = 5
@@ -36,7 +32,7 @@ const LEDGER = `
 /** One statement per line: what is not as it should be. */
 export const differences = async (sql: postgres.Sql, sandbox: Sandbox): Promise<ReadonlyArray<string>> => {
   const found: Array<string> = []
-  for (const stream of STREAMS) {
+  for (const { name: stream, table, idColumn } of (await Effect.runPromise(allStreams)).filter(isList)) {
     const records = [...sandbox.truth.ids(stream)].map(id => ({
       id,
       text: sandbox.truth.text(stream, sandbox.indexOf(stream, id)!),
@@ -49,7 +45,7 @@ export const differences = async (sql: postgres.Sql, sandbox: Sandbox): Promise<
              SELECT string_agg(key, ', ') FROM jsonb_each(w.raw) AS a FULL JOIN jsonb_each(t.text::jsonb) AS b USING (key)
              WHERE a.value IS DISTINCT FROM b.value) END) AS what
        FROM (SELECT r->>'id' AS id, r->>'text' AS text FROM jsonb_array_elements($2::text::jsonb) AS r) AS t
-       FULL JOIN (SELECT ${IDS[stream]} AS id, raw FROM warehouse.${stream} WHERE removed_at IS NULL) AS w
+       FULL JOIN (SELECT "${idColumn}" AS id, raw FROM ${shapeOf(table).table} WHERE removed_at IS NULL) AS w
          ON w.id = t.id
        WHERE w.id IS NULL OR t.id IS NULL OR w.raw <> t.text::jsonb LIMIT ${TOLD_MAX}`,
       [stream, JSON.stringify(records)],

@@ -1,13 +1,6 @@
 import { Effect, type Scope } from "effect"
 import type { ConfigurationError } from "../../src/core/errors.ts"
-import {
-  type Sandbox,
-  type SandboxOptions,
-  STREAMS,
-  type StreamName,
-  seededFaults,
-  start,
-} from "../../src/sandbox/sandbox.ts"
+import { type Sandbox, type SandboxOptions, seededFaults, start } from "../../src/sandbox/sandbox.ts"
 
 /** A merchant of a round: random data, and what happens to them while they are read. */
 
@@ -63,7 +56,7 @@ const laterTime = (() => {
 
 /** What happens at a merchant's while a run is on its way. */
 export const change = (sandbox: Sandbox, random: Random): void => {
-  const stream: StreamName = pick(random, STREAMS)
+  const stream: string = pick(random, sandbox.lists)
   const count = sandbox.truth.count(stream)
   const kind = random()
   if (kind < 0.4 && stream !== "wallets") sandbox.insert(stream, between(random, 1, 5), "back")

@@ -16,13 +16,11 @@ export interface Fixture {
   readonly children?: Readonly<Record<string, ReadonlyArray<Row>>>
 }
 
-const SHAPE = `{
-  "required": ["the fields without which a record is no row"],
-  "record": { "field": "a record as the API sends it, with every documented field set" },
-  "sourceUpdatedAt": "its time of change, or null",
-  "row": { "column": "the row that the record becomes" },
-  "children": { "child_table": [{ "column": "the rows of each child table, if it has any" }] }
-}`
+/** One line, because it is part of a message. */
+const FORM =
+  '{"required": ["a field without which a record is no row"], "record": {"field": "a record as the API sends it, with' +
+  ' every documented field set"}, "sourceUpdatedAt": "its time of change, or null", "row": {"column": "the row that the' +
+  ' record becomes"}, "children": {"child_table": [{"column": "only where the stream has child tables"}]}}'
 
 const isTexts = (value: Json | undefined): boolean =>
   Array.isArray(value) && value.every(item => typeof item === "string")
@@ -50,11 +48,11 @@ const parsed = (text: string): Json | SyntaxError => {
 export const fixtureIn = (stream: string, text: string | undefined): Either.Either<Fixture, string> => {
   const file = `test/fixtures/streams/${stream}.json`
   if (text === undefined)
-    return Either.left(`Stream ${stream} has no fixture. Write ${file} in this form:\n${SHAPE}`)
+    return Either.left(`Stream ${stream} has no fixture. Write ${file} in this form: ${FORM}`)
   const value = parsed(text)
   if (value instanceof SyntaxError) return Either.left(`${file} is not JSON: ${value.message}.`)
   const wrong = wrongPart(value)
   return wrong === undefined
     ? Either.right(value as unknown as Fixture)
-    : Either.left(`${file} needs ${wrong}. It has this form:\n${SHAPE}`)
+    : Either.left(`${file} needs ${wrong}. Its form: ${FORM}`)
 }

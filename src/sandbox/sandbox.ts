@@ -1,14 +1,17 @@
 import type { AddressInfo } from "node:net"
 import { Effect, type Scope } from "effect"
 import { ConfigurationError } from "../core/errors.ts"
-import { recordsOf } from "./records/records.ts"
+import { foundGenerators } from "./generators.ts"
 import { makeServer, type Requests } from "./server.ts"
 import { makeTruth, type Truth } from "./truth/truth.ts"
 import type { Place, Readiness } from "./world/changes.ts"
 import type { FaultHook } from "./world/faults.ts"
-import { resolve, type SandboxOptions, type Shape, type StreamName } from "./world/options.ts"
+import { listsOf } from "./world/generator.ts"
+import { resolve, type SandboxOptions, type Shape } from "./world/options.ts"
+import { recordsOf } from "./world/records.ts"
 import { makeWorld } from "./world/world.ts"
 
+export { foundGenerators } from "./generators.ts"
 export type { Requests, SeenRequest } from "./server.ts"
 export type * from "./truth/truth.ts"
 export type { Place, Readiness } from "./world/changes.ts"
@@ -21,23 +24,19 @@ export {
   rateLimit,
   seededFaults,
 } from "./world/faults.ts"
+export { type Generators, listsOf } from "./world/generator.ts"
 export { normalizeDecimal } from "./world/money.ts"
 export {
   AFTER_ENDS,
   type AutomaticChange,
   type AutomaticReshape,
-  DEFAULT_DETAIL_PATHS,
-  DEFAULT_LIST_PATHS,
   defaultOptions,
   ENVELOPES,
   type Envelope,
   lastMidnight,
   type Order,
-  READINESS_PATH,
   type SandboxOptions,
   type Shape,
-  STREAMS,
-  type StreamName,
   type TimeFilter,
   TOTALS,
   type Totals,
@@ -60,26 +59,33 @@ export interface Sandbox {
   readonly requests: Requests
   readonly resetRequests: () => void
 
+  /** The names of its lists. */
+  readonly lists: ReadonlyArray<string>
+  /** Where a list is at the start. */
+  readonly pathOf: (list: string) => string
+  /** The streams without a generator: their records are copies of their fixture's, and `truth` only counts them. */
+  readonly sampled: ReadonlyArray<string>
+
   /** The id of a record, and the index of one that is listed now. */
-  readonly idOf: (stream: StreamName, index: number) => string
-  readonly indexOf: (stream: StreamName, id: string) => number | undefined
+  readonly idOf: (list: string, index: number) => string
+  readonly indexOf: (list: string, id: string) => number | undefined
 
   /** Lists further records at one end of the list as it is served. */
-  readonly insert: (stream: StreamName, count: number, at: Place) => void
+  readonly insert: (list: string, count: number, at: Place) => void
   /**
    * Makes a newer version of a record (the next, or the one named), updated now or at `updatedAt`: a customer
    * or checkout changes, a payout goes PENDING → SUCCESS → RETURNED, a transaction settles, a wallet's balance grows.
    */
-  readonly touch: (stream: StreamName, index: number, version?: number, updatedAt?: string) => void
+  readonly touch: (list: string, index: number, version?: number, updatedAt?: string) => void
   /** Overwrites fields of a record as served, `undefined` leaves one out. `truth` does not know of it. */
-  readonly patch: (stream: StreamName, index: number, fields: Readonly<Record<string, unknown>>) => void
+  readonly patch: (list: string, index: number, fields: Readonly<Record<string, unknown>>) => void
   /** Serves a record as this text, whatever it is: JSON that `patch` cannot make. `truth` does not know of it. */
-  readonly replace: (stream: StreamName, index: number, text: string) => void
+  readonly replace: (list: string, index: number, text: string) => void
   /** No longer lists a record; its by-id endpoint says 404. */
-  readonly remove: (stream: StreamName, index: number) => void
+  readonly remove: (list: string, index: number) => void
   /** No longer lists a record, but still answers it by id: a list that does not show everything. */
-  readonly hide: (stream: StreamName, index: number) => void
-  readonly restore: (stream: StreamName, index: number) => void
+  readonly hide: (list: string, index: number) => void
+  readonly restore: (list: string, index: number) => void
   /** Sets what a customer's readiness answers; the customer's record shows the same. */
   readonly setReadiness: (customer: number, readiness: Readiness) => void
   readonly makeReady: (customer: number) => void
@@ -94,9 +100,18 @@ export const start = (
 ): Effect.Effect<Sandbox, ConfigurationError, Scope.Scope> =>
   Effect.gen(function* () {
     const options = yield* resolve(given)
-    const world = makeWorld(options)
-    const records = recordsOf(world)
-    const { server, requests, resetRequests, listing, setFault, reshape } = makeServer(world, records)
+    const { generators, sampled } = yield* foundGenerators
+    const lists = listsOf(generators)
+    const world = makeWorld(
+      options,
+      owners => new Map([...lists].map(([name, { count }]) => [name, count(options, owners)])),
+    )
+    const records = recordsOf(world, generators)
+    const { server, requests, resetRequests, listing, setFault, reshape } = makeServer(
+      world,
+      records,
+      generators,
+    )
     const listen = Effect.async<AddressInfo, ConfigurationError>(resume => {
       server.once("error", (error: NodeJS.ErrnoException) =>
         resume(
@@ -123,7 +138,10 @@ export const start = (
       truth: makeTruth(world, records, listing),
       requests,
       resetRequests,
-      idOf: (stream, index) => records.ids[stream].of(index),
+      lists: records.lists,
+      pathOf: list => options.listPaths[list] ?? lists.get(list)!.listPath,
+      sampled,
+      idOf: (list, index) => records.idsOf(list).of(index),
       indexOf: records.find,
       insert,
       touch,

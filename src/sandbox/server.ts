@@ -1,8 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
-import { readinessOf } from "./records/customers.ts"
-import type { Records } from "./records/records.ts"
 import { type Answer, respond } from "./respond.ts"
 import type { Fault, FaultHook, FaultRequest } from "./world/faults.ts"
+import type { Generators } from "./world/generator.ts"
 import {
   errorBody,
   type Listing,
@@ -14,16 +13,9 @@ import {
   recordBody,
   type Stamp,
 } from "./world/list.ts"
-import {
-  DEFAULT_DETAIL_PATHS,
-  DEFAULT_LIST_PATHS,
-  READINESS_PATH,
-  type SandboxOptions,
-  type Shape,
-  STREAMS,
-  type StreamName,
-} from "./world/options.ts"
+import type { SandboxOptions, Shape } from "./world/options.ts"
 import { hash, lane } from "./world/random.ts"
+import type { Records } from "./world/records.ts"
 import { between, byUpdated, type TimeOf } from "./world/times.ts"
 import { iso, type World } from "./world/world.ts"
 
@@ -49,31 +41,32 @@ export const RECENT_MAX = 10_000
 /** Clients keep connections for a while; a server that closes first makes them fail now and then. */
 const KEEP_ALIVE_MILLIS = 65_000
 
-type Route =
-  | {
-      readonly kind: "list" | "detail"
-      readonly stream: StreamName
-      readonly template: string
-      readonly id: string
-    }
-  | { readonly kind: "readiness"; readonly template: string; readonly id: string }
+interface Route {
+  readonly kind: "list" | "detail" | "lookup"
+  readonly stream: string
+  readonly template: string
+  readonly id: string
+}
 
 type Router = (path: string) => Route | undefined
 
-const routerOf = (options: SandboxOptions): Router => {
+const routerOf = (options: SandboxOptions, generators: Generators): Router => {
   const exact = new Map<string, Route>()
   const byId: Array<{ readonly head: string; readonly tail: string; readonly route: Route }> = []
-  const addById = (template: string, route: Route) => {
+  const addById = (template: string, kind: Route["kind"], stream: string) => {
     const [head = "", tail = ""] = template.split("{id}")
-    byId.push({ head, tail, route })
+    byId.push({ head, tail, route: { kind, stream, template, id: "" } })
   }
-  addById(READINESS_PATH, { kind: "readiness", template: READINESS_PATH, id: "" })
-  for (const stream of STREAMS) {
-    const list = options.listPaths[stream] ?? DEFAULT_LIST_PATHS[stream]
+  // Look-ups first: the by-id path of a list may be the beginning of theirs.
+  for (const [stream, generator] of generators)
+    if (generator.kind === "lookup") addById(generator.path, "lookup", stream)
+  for (const [stream, generator] of generators) {
+    if (generator.kind !== "list") continue
+    const list = options.listPaths[stream] ?? generator.listPath
     exact.set(list, { kind: "list", stream, template: list, id: "" })
     const given = options.detailPaths[stream]
-    const template = given === undefined ? DEFAULT_DETAIL_PATHS[stream] : given
-    if (template !== null) addById(template, { kind: "detail", stream, template, id: "" })
+    const template = given === undefined ? generator.detailPath : given
+    if (template !== null) addById(template, "detail", stream)
   }
   return path => {
     const known = exact.get(path)
@@ -150,43 +143,44 @@ export interface SandboxServer {
   readonly server: Server
   readonly requests: Requests
   readonly resetRequests: () => void
-  readonly listing: (stream: StreamName) => Listing
+  readonly listing: (stream: string) => Listing
   readonly setFault: (fault: FaultHook | null) => void
   readonly reshape: (to: Partial<Shape>) => void
 }
 
-export const makeServer = (world: World, records: Records): SandboxServer => {
+export const makeServer = (world: World, records: Records, generators: Generators): SandboxServer => {
   const { changes } = world
   let options = world.options
-  let route = routerOf(options)
+  let route = routerOf(options, generators)
   const requests = makeRequests()
   const timeOf =
-    (stream: StreamName): TimeOf =>
+    (stream: string): TimeOf =>
     (index, field) => {
       const time = Date.parse(JSON.parse(records.listed(stream, index))[field])
       return Number.isNaN(time) ? null : time
     }
-  const listings = Object.fromEntries(
-    STREAMS.map(name => {
+  const listings = new Map(
+    records.lists.map(name => {
       const listing = listingOf(world, name)
       const { order } = options
       const isByUpdated = order === "updated-first" || order === "updated-last"
       return [name, isByUpdated ? byUpdated(order, listing, timeOf(name), changes.revision) : listing]
     }),
-  ) as Record<StreamName, Listing>
+  )
+  const listingNamed = (name: string): Listing => listings.get(name)!
   let fault = options.fault
   let pagesAnswered = 0
   let changesMade = 0
 
   const reshape = (to: Partial<Shape>): void => {
     options = { ...options, ...to }
-    route = routerOf(options)
+    route = routerOf(options, generators)
   }
   let pagesAsked = 0
   const reshapeBefore = (): void => {
     if (options.reshape !== null && pagesAsked++ === options.reshape.afterPages) reshape(options.reshape.to)
   }
-  const changeAfter = (stream: StreamName, indices: ReadonlyArray<number>): void => {
+  const changeAfter = (stream: string, indices: ReadonlyArray<number>): void => {
     const change = options.change
     if (change === null || change.stream !== stream || changesMade >= change.times) return
     pagesAnswered += 1
@@ -201,10 +195,10 @@ export const makeServer = (world: World, records: Records): SandboxServer => {
     status,
     body: errorBody(status, text, message, stamp),
   })
-  const list = (stream: StreamName, query: URLSearchParams, stamp: Stamp): Answer => {
+  const list = (stream: string, query: URLSearchParams, stamp: Stamp): Answer => {
     reshapeBefore()
     const { timeFilter } = options
-    const whole = listings[stream]
+    const whole = listingNamed(stream)
     const listing = timeFilter === null ? whole : between(whole, timeFilter, query, timeOf(stream))
     const page = pageOf(listing, options, query)
     const refusal = page.isBeyond ? REFUSALS[options.afterEnd] : undefined
@@ -216,16 +210,15 @@ export const makeServer = (world: World, records: Records): SandboxServer => {
     changeAfter(stream, page.indices)
     return { status: 200, body }
   }
-  const readiness = (id: string, stamp: Stamp): Answer => {
-    const index = records.find("customers", id)
-    if (index === undefined) return refuse(404, "Not Found", "Customer not found", stamp)
-    const { ready, missing } = readinessOf(world, index)
-    return {
-      status: 200,
-      body: recordBody(options, JSON.stringify({ is_wallet_ready: ready, missing_field: missing }), stamp),
-    }
+  const lookup = (stream: string, id: string, stamp: Stamp): Answer => {
+    const generator = generators.get(stream)
+    if (generator?.kind !== "lookup") return refuse(404, "Not Found", "There is no such path", stamp)
+    const index = generator.of === undefined ? 0 : records.find(generator.of, id)
+    return index === undefined
+      ? refuse(404, "Not Found", "There is no such record", stamp)
+      : { status: 200, body: recordBody(options, generator.answer(world, id, index), stamp) }
   }
-  const detail = (stream: StreamName, id: string, stamp: Stamp): Answer => {
+  const detail = (stream: string, id: string, stamp: Stamp): Answer => {
     const index = records.find(stream, id)
     return index === undefined
       ? refuse(404, "Not Found", "There is no such record", stamp)
@@ -233,11 +226,11 @@ export const makeServer = (world: World, records: Records): SandboxServer => {
   }
   /** Somebody else than was asked about: the first of the list that is another, as long as there are two. */
   const mistaken = (found: Route): Route => {
-    const stream = found.kind === "readiness" ? "customers" : found.stream
-    const other = listings[stream].slice(0, 2).find(index => records.ids[stream].of(index) !== found.id)
-    return found.kind === "list" || other === undefined
-      ? found
-      : { ...found, id: records.ids[stream].of(other) }
+    const generator = generators.get(found.stream)
+    const list = generator?.kind === "lookup" ? generator.of : found.stream
+    if (found.kind === "list" || list === undefined) return found
+    const ids = listingNamed(list).slice(0, 2).map(records.idsOf(list).of)
+    return { ...found, id: ids.find(id => id !== found.id) ?? found.id }
   }
   const answer = (
     request: IncomingMessage,
@@ -253,7 +246,7 @@ export const makeServer = (world: World, records: Records): SandboxServer => {
       return refuse(401, "Unauthorized", "X-token is missing or not valid", stamp)
     if (found === undefined) return refuse(404, "Not Found", "There is no such path", stamp)
     if (found.kind === "list") return list(found.stream, query, stamp)
-    return found.kind === "detail" ? detail(found.stream, found.id, stamp) : readiness(found.id, stamp)
+    return (found.kind === "detail" ? detail : lookup)(found.stream, found.id, stamp)
   }
 
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
@@ -279,7 +272,7 @@ export const makeServer = (world: World, records: Records): SandboxServer => {
     server,
     requests: requests.seen,
     resetRequests: requests.reset,
-    listing: stream => listings[stream],
+    listing: listingNamed,
     setFault: hook => {
       fault = hook
     },

@@ -57,7 +57,7 @@ LEFT JOIN LATERAL (
 
 COMMENT ON VIEW analytics.freshness IS 'How old the warehouse is, per stream. A stream that was never run does not appear.';
 COMMENT ON COLUMN analytics.freshness.account IS 'Merchant account, as configured.';
-COMMENT ON COLUMN analytics.freshness.stream IS 'What is synced: customers, wallets, payouts, checkouts, transactions or wallet_readiness.';
+COMMENT ON COLUMN analytics.freshness.stream IS 'Name of the stream: what is synced, such as customers or payouts.';
 COMMENT ON COLUMN analytics.freshness.last_complete_at IS 'When the latest complete run of the stream ended; null when none was.';
 COMMENT ON COLUMN analytics.freshness.last_run_status IS 'Outcome of the latest run: running, complete, complete_with_rejects, failed, interrupted or dead.';
 COMMENT ON COLUMN analytics.freshness.lag IS 'Time since last_complete_at.';

@@ -3,8 +3,9 @@ import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { Page } from "playwright-core"
-import { DEFAULT_LIST_PATHS, type Sandbox, start as startSandbox } from "../../src/sandbox/sandbox.ts"
+import { type Sandbox, start as startSandbox } from "../../src/sandbox/sandbox.ts"
 import { cli, databaseEnvironment, type Environment, sandboxEnvironment } from "../support/cli.ts"
+import { listPath } from "../support/lists.ts"
 import { testDatabase } from "../support/postgres.ts"
 import { MIGRATED, SMALL } from "../support/warehouse.ts"
 import { browser, go, openPage, overflowing, PHONE_WIDTH, violations } from "./support.ts"
@@ -55,7 +56,7 @@ describe("the status page", () => {
       expect(yield* violations(page)).toEqual([])
       yield* picture(page, "good")
 
-      sandbox.setFault(({ path }) => (path === DEFAULT_LIST_PATHS.payouts ? { status: 403 } : undefined))
+      sandbox.setFault(({ path }) => (path === listPath("payouts") ? { status: 403 } : undefined))
       yield* shown(page, "The figures cannot be trusted: payouts (failed)")
       yield* shown(page, "What is the matter")
       expect(yield* Effect.promise(() => page.title())).toContain("cannot be trusted")
@@ -83,9 +84,7 @@ describe("the status page", () => {
     Effect.gen(function* () {
       const sandbox = yield* startSandbox({ ...SMALL, totals: "total" })
       sandbox.setFault(({ path, query }) =>
-        path === DEFAULT_LIST_PATHS.transactions && Number(query.get("page")) >= 6
-          ? { hang: true }
-          : undefined,
+        path === listPath("transactions") && Number(query.get("page")) >= 6 ? { hang: true } : undefined,
       )
       const { url, stop } = yield* serving(sandbox, YEARLY)
       const opened = yield* browser
@@ -120,11 +119,9 @@ describe("the status page", () => {
           ["apac", "eu", "us"].map(token => startSandbox({ ...SMALL, token, totals: "total" })),
         )
         eu!.setFault(({ path, query }) =>
-          path === DEFAULT_LIST_PATHS.transactions && Number(query.get("page")) >= 6
-            ? { hang: true }
-            : undefined,
+          path === listPath("transactions") && Number(query.get("page")) >= 6 ? { hang: true } : undefined,
         )
-        us!.setFault(({ path }) => (path === DEFAULT_LIST_PATHS.payouts ? { status: 403 } : undefined))
+        us!.setFault(({ path }) => (path === listPath("payouts") ? { status: 403 } : undefined))
         const { url } = yield* serving(apac!, EVERY_TWO_SECONDS, {
           PAYCOMBAT_ACCOUNTS: "apac,eu,us",
           PAYCOMBAT_TOKEN_APAC: apac!.token,

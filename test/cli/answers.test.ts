@@ -1,7 +1,8 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
-import { DEFAULT_LIST_PATHS, start } from "../../src/sandbox/sandbox.ts"
+import { start } from "../../src/sandbox/sandbox.ts"
 import { cli, databaseEnvironment, linesOf, saidIn, sandboxEnvironment } from "../support/cli.ts"
+import { listPath, STREAM_NAMES } from "../support/lists.ts"
 import { runSql, type TestDatabaseOptions, testDatabase } from "../support/postgres.ts"
 import { MIGRATED, SMALL } from "../support/warehouse.ts"
 
@@ -53,7 +54,7 @@ describe.concurrent("status", () => {
       for (const index of [1, 2]) sandbox.patch("transactions", index, { event_type: "ADJUSTMENT" })
       yield* run(["sync"], sandboxEnvironment(sandbox))
       const json = JSON.parse((yield* run(["status", "--json"])).stdout) as ReadonlyArray<object>
-      expect(json).toHaveLength(6)
+      expect(json).toHaveLength(STREAM_NAMES.length)
       expect(json).toContainEqual(
         expect.objectContaining({
           account: "default",
@@ -62,7 +63,7 @@ describe.concurrent("status", () => {
           rows: 19,
           rejects: 1,
           removed: 0,
-          path: DEFAULT_LIST_PATHS.payouts,
+          path: listPath("payouts"),
           isVerified: true,
           heldBy: null,
         }),
@@ -100,16 +101,16 @@ describe.concurrent("where a list was found", () => {
       const first = yield* sync
       expect(found("transactions", first.stderr)).toEqual([
         expect.stringContaining(
-          `found at ${DEFAULT_LIST_PATHS.transactions}, paging by page,per_page, records in data`,
+          `found at ${listPath("transactions")}, paging by page,per_page, records in data`,
         ),
       ])
       expect(found("transactions", (yield* sync).stderr)).toEqual([])
 
       const { stdout } = yield* run(["status", "--stream", "payouts"])
-      expect(stdout).toContain(`${DEFAULT_LIST_PATHS.payouts} (unverified)`)
+      expect(stdout).toContain(`${listPath("payouts")} (unverified)`)
       const json = JSON.parse((yield* run(["status", "--json"])).stdout) as ReadonlyArray<object>
       expect(json).toContainEqual(
-        expect.objectContaining({ stream: "payouts", path: DEFAULT_LIST_PATHS.payouts, isVerified: false }),
+        expect.objectContaining({ stream: "payouts", path: listPath("payouts"), isVerified: false }),
       )
     }),
   )

@@ -4,6 +4,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
 import { cli, linesOf, saidIn, sandboxEnvironment } from "../support/cli.ts"
 import { isUp, postmasterIn } from "../support/embedded.ts"
+import { STREAM_NAMES } from "../support/lists.ts"
 import { runSql } from "../support/postgres.ts"
 import { onOneDay } from "../support/report.ts"
 
@@ -114,7 +115,7 @@ describe.concurrent("demo", () => {
         readonly summary: { readonly streams: ReadonlyArray<{ inserted: number; updated: number }> }
         readonly answers: ReadonlyArray<{ title: string; sql: string; rows: ReadonlyArray<object> }>
       }
-      expect(summary.streams).toHaveLength(6)
+      expect(summary.streams).toHaveLength(STREAM_NAMES.length)
       for (const { inserted, updated } of summary.streams) expect([inserted, updated]).toEqual([0, 0])
       expect(answers).toHaveLength(3)
       for (const { rows } of answers) expect(rows.length).toBeGreaterThan(3)

@@ -2,9 +2,10 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { connect } from "../../src/postgres/connect.ts"
 import { allStreams } from "../../src/registry.ts"
-import { DEFAULT_LIST_PATHS, start } from "../../src/sandbox/sandbox.ts"
+import { start } from "../../src/sandbox/sandbox.ts"
 import { statusOf } from "../../src/warehouse/read/status.ts"
 import { cli, databaseEnvironment, linesOf, sandboxEnvironment } from "../support/cli.ts"
+import { listPath, STREAM_NAMES } from "../support/lists.ts"
 import { runSql, testDatabase } from "../support/postgres.ts"
 import { bench, MIGRATED, SMALL, type SyncOptions, statusesOf, syncOnce } from "../support/warehouse.ts"
 
@@ -37,8 +38,6 @@ const problemsIn = (stdout: string) =>
 
 const marked = (stdout: string) => linesOf(stdout).filter(line => line.startsWith("✖"))
 
-const STREAMS = ["checkouts", "customers", "payouts", "transactions", "wallet_readiness", "wallets"]
-
 describe.concurrent("status", () => {
   it.scopedLive("says of a given database without tables that nothing was synced yet, and exits with 1", () =>
     Effect.gen(function* () {
@@ -65,7 +64,7 @@ describe.concurrent("status", () => {
       expect([part.code, part.stderr, ...marked(part.stdout)]).toEqual([
         1,
         "",
-        `✖ ${STREAMS.filter(name => name !== "payouts").join(", ")}: was never read: run \`paycombat-sync sync\`, or see that \`serve\` runs.`,
+        `✖ ${STREAM_NAMES.filter(name => name !== "payouts").join(", ")}: was never read: run \`paycombat-sync sync\`, or see that \`serve\` runs.`,
         expect.stringContaining("The figures cannot be trusted: "),
       ])
       yield* sync()
@@ -74,7 +73,7 @@ describe.concurrent("status", () => {
       expect(linesOf(fresh.stdout).at(-1)).toBe("✔ The figures can be trusted.")
       expect(fresh.stdout).toMatch(/next run \d{4}-\d\d-\d\d \d\d:(00|15|30|45) UTC/)
 
-      sandbox.setFault(({ path }) => (path === DEFAULT_LIST_PATHS.payouts ? { status: 403 } : undefined))
+      sandbox.setFault(({ path }) => (path === listPath("payouts") ? { status: 403 } : undefined))
       expect(yield* sync({ only: ["payouts"] })).toEqual({ payouts: "failed" })
       const failed = yield* run(["status"])
       expect(failed.code).toBe(1)

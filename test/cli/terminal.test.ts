@@ -2,8 +2,9 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect, Logger, Redacted, TestClock } from "effect"
 import { waiting } from "../../src/cli/terminal/waiting.ts"
 import { connect } from "../../src/postgres/connect.ts"
-import { DEFAULT_LIST_PATHS, start } from "../../src/sandbox/sandbox.ts"
+import { start } from "../../src/sandbox/sandbox.ts"
 import { cli, databaseEnvironment, hasTerminals, sandboxEnvironment } from "../support/cli.ts"
+import { listPath } from "../support/lists.ts"
 import { testDatabase } from "../support/postgres.ts"
 import { holdUp, MIGRATED, SMALL } from "../support/warehouse.ts"
 
@@ -50,7 +51,7 @@ describe.skipIf(!hasTerminals).concurrent("sync on a terminal", () => {
   it.scopedLive("Ctrl-C: books what was interrupted, shows it, and gives the cursor back", () =>
     Effect.gen(function* () {
       const { onTerminal, run, sandbox } = yield* parts
-      sandbox.setFault(({ path }) => (path === DEFAULT_LIST_PATHS.customers ? { hang: true } : undefined))
+      sandbox.setFault(({ path }) => (path === listPath("customers") ? { hang: true } : undefined))
       const running = yield* onTerminal(["sync", "--migrate"])
       yield* running.printed("✔ default/transactions")
       yield* running.printed("waits for the streams before it")

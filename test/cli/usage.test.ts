@@ -134,7 +134,7 @@ describe.concurrent("wrong usage", () => {
     "a repeated option without its value": [["sync", "--account"], "--account needs a value"],
     "a repeated option with an empty value": [["sync", "--stream", ""], "--stream needs a value"],
     "a fault that is none": [["sandbox", "--fault", "fire=0.5"], "rate-limit"],
-    "a path of no list": [["sandbox", "--path", "refunds=/refunds"], "payouts, checkouts"],
+    "a path of no list": [["sandbox", "--path", "refunds=/refunds"], "customers, payouts"],
     "a path that is none": [["sandbox", "--path", "payouts=list"], "--path payouts=list"],
     "a by-id path without a place": [["sandbox", "--by-id", "payouts=/p"], "path with {id} in it"],
     "a path that is missing": [["sandbox", "--path"], "--path needs a value"],

@@ -3,9 +3,10 @@ import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { PAGE_BOUNDS } from "../../src/paycombat/client/bounds.ts"
-import { DEFAULT_LIST_PATHS, type Sandbox, start } from "../../src/sandbox/sandbox.ts"
+import { type Sandbox, start } from "../../src/sandbox/sandbox.ts"
 import { pageOf, SHAPES, type Shape } from "../support/answerShapes.ts"
 import { cli, databaseEnvironment, sandboxEnvironment } from "../support/cli.ts"
+import { listPath } from "../support/lists.ts"
 import { testDatabase } from "../support/postgres.ts"
 import { MIGRATED, SMALL } from "../support/warehouse.ts"
 
@@ -16,7 +17,7 @@ const PEAK_OF_ALL_KIB_MAX = 500 * 1_024
 /** Exit codes of a run that ended by itself: all read, or a stream failed. */
 const ENDED = [0, 1]
 
-const LIST = DEFAULT_LIST_PATHS.transactions
+const LIST = listPath("transactions")
 /** Writes the process' peak beside it when it ends: nothing else tells that of a child. */
 const REPORT = `data:text/javascript,${encodeURIComponent(
   'import{writeFileSync}from"node:fs";process.on("exit",()=>writeFileSync("peak",String(process.resourceUsage().maxRSS)))',
@@ -84,7 +85,7 @@ const syncOfAll = (shape: Shape) =>
           made.set(number, body)
           return body
         }
-        return [DEFAULT_LIST_PATHS[stream] as string, page]
+        return [listPath(stream), page]
       }),
     )
     const asked = new Map<string, number>()
@@ -96,10 +97,7 @@ const syncOfAll = (shape: Shape) =>
       asked.set(path, Math.max(asked.get(path) ?? 0, Math.min(number, PAGES)))
       return { body: number <= PAGES ? page(number) : NOTHING }
     })
-    const paths = lists.map(([stream]) => [
-      `PAYCOMBAT_PATH_${stream.toUpperCase()}`,
-      DEFAULT_LIST_PATHS[stream],
-    ])
+    const paths = lists.map(([stream]) => [`PAYCOMBAT_PATH_${stream.toUpperCase()}`, listPath(stream)])
     const streams = lists.flatMap(([stream]) => ["--stream", stream])
     const ended = yield* measured(sandbox, streams, {
       ...Object.fromEntries(paths),

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
-import { DEFAULT_LIST_PATHS, FAULTS, type FaultName, seededFaults, start } from "../../src/sandbox/sandbox.ts"
+import { FAULTS, type FaultName, seededFaults, start } from "../../src/sandbox/sandbox.ts"
 import {
   expectSame,
   hurried,
@@ -12,6 +12,7 @@ import {
   reference,
   wholeOf,
 } from "../support/apiFaults.ts"
+import { LIST_PATHS } from "../support/lists.ts"
 import { accountOf, bench, SMALL, streamOf } from "../support/warehouse.ts"
 
 describe.concurrent("what fails for a moment is asked again, and the run is whole:", () => {
@@ -91,7 +92,7 @@ describe.concurrent("an API that is away altogether", () => {
         const { sandbox, sync, sql } = yield* bench()
         const whole = yield* reference
         sandbox.setFault(() => FAULTS[name])
-        const account = { ...IMPATIENT, paths: DEFAULT_LIST_PATHS }
+        const account = { ...IMPATIENT, paths: LIST_PATHS }
         const { value: run, millis } = yield* measured(hurried(sync({ account, ...REAL_LEASE })))
         expect(run.status).toBe("failed")
         const lists = run.streams.filter(({ stream }) => stream !== "wallet_readiness")

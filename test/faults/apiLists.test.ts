@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { DEFAULT_LIST_PATHS, type FaultName } from "../../src/sandbox/sandbox.ts"
+import type { FaultName } from "../../src/sandbox/sandbox.ts"
 import {
   expectSame,
   hurried,
@@ -12,6 +12,7 @@ import {
   reference,
   where,
 } from "../support/apiFaults.ts"
+import { LIST_PATHS } from "../support/lists.ts"
 import { bench, statusesOf, streamOf } from "../support/warehouse.ts"
 
 /** What a body that is not read to its end may take at most, with the pages of everybody else. */
@@ -60,7 +61,7 @@ describe.concurrent("what fails for good in one place fails that stream alone, i
       const { sandbox, sync, sql } = yield* bench()
       const whole = yield* reference
       sandbox.setFault(where(name, ({ path }) => path.includes("/payout")))
-      const paths = COSTLY.includes(name) ? { paths: DEFAULT_LIST_PATHS } : {}
+      const paths = COSTLY.includes(name) ? { paths: LIST_PATHS } : {}
       const account = { ...(message.source.includes("120 s") ? IMPATIENT : PATIENT), ...paths }
       const { value: run, millis } = yield* measured(hurried(sync({ only: PAIR, account, ...REAL_LEASE })))
       expect(run.status).toBe("failed")

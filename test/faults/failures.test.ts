@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Redacted } from "effect"
 import { start } from "../../src/sandbox/sandbox.ts"
+import { STREAM_NAMES } from "../support/lists.ts"
 import {
   accountOf,
   bench,
@@ -14,10 +15,8 @@ import {
   untilWaiting,
 } from "../support/warehouse.ts"
 
-const OTHERS = ["customers", "wallets", "payouts", "checkouts", "transactions", "wallet_readiness"]
-
 const without = (stream: string) =>
-  Object.fromEntries(OTHERS.filter(name => name !== stream).map(name => [name, "complete"]))
+  Object.fromEntries(STREAM_NAMES.filter(name => name !== stream).map(name => [name, "complete"]))
 
 describe("a list of another merchant", () => {
   it.scopedLive("is not loaded, and nothing of what is stored is booked as removed", () =>
@@ -154,13 +153,13 @@ describe("a token that is refused", () => {
         ],
       })
       expect(run.status).toBe("failed")
-      for (const stream of OTHERS) {
+      for (const stream of STREAM_NAMES) {
         expect(streamOf(run, stream, "good").status).toBe("complete")
         expect([stream, streamOf(run, stream, "bad").status]).toEqual([stream, "failed"])
         expect(streamOf(run, stream, "bad").error).toContain("PAYCOMBAT_TOKEN_BAD")
         expect(streamOf(run, stream, "bad").error).not.toContain("s3cret")
       }
-      expect(other.requests.total).toBeLessThanOrEqual(OTHERS.length)
+      expect(other.requests.total).toBeLessThanOrEqual(STREAM_NAMES.length)
       const accounts = yield* rows("SELECT DISTINCT account FROM warehouse.customers")
       expect(accounts).toEqual([{ account: "good" }])
     }),

@@ -7,7 +7,6 @@ import { isJsonObject, type Json, type JsonObject, stringifyJson } from "../../s
 import { isList, type ListStream } from "../../src/core/stream.ts"
 import { shapeOf } from "../../src/postgres/shape.ts"
 import { allStreams } from "../../src/registry.ts"
-import type { StreamName } from "../../src/sandbox/sandbox.ts"
 import { amountFields, recordOf } from "../support/badRecords.ts"
 import { at, tablesOf, withField } from "../support/conformance.ts"
 import { absolute, decimalOf, normal, sums, textOf } from "../support/decimal.ts"
@@ -235,7 +234,7 @@ describe("sums by currency", () => {
         payouts: 60,
         checkouts: 60,
       })
-      const sent = new Map<StreamName, Array<readonly [currency: string, literal: string]>>()
+      const sent = new Map<string, Array<readonly [currency: string, literal: string]>>()
       for (const name of ["transactions", "payouts", "checkouts"] as const) {
         const stream = streams.find(found => found.name === name)!
         const place = name === "payouts" ? "wire_amount" : "amount"

@@ -5,9 +5,10 @@ import { type Clock, Effect, Fiber, Redacted, TestClock } from "effect"
 import { WarehouseError } from "../../src/core/errors.ts"
 import { attempt, connect, retryTransient, retryUntilInterrupted } from "../../src/postgres/connect.ts"
 import { embeddedPostgres } from "../../src/postgres/embedded/embeddedPostgres.ts"
-import { DEFAULT_LIST_PATHS, type Sandbox, start } from "../../src/sandbox/sandbox.ts"
+import { type Sandbox, start } from "../../src/sandbox/sandbox.ts"
 import { migrate } from "../../src/warehouse/schema/migrator.ts"
 import { expectWhole, isSoaking, pageReference, randomOf } from "../support/crash.ts"
+import { listPath } from "../support/lists.ts"
 import { temporaryDirectory, testDatabase } from "../support/postgres.ts"
 import { postgresProxy } from "../support/postgresProxy.ts"
 import { MIGRATED, SMALL, syncOnce } from "../support/warehouse.ts"
@@ -103,7 +104,7 @@ describe.concurrent("connections to Postgres that end", () => {
         let isStruck = false
         sandbox.setFault(({ path, query }) => {
           // Immediate shutdown: a crash, as far as the data are concerned. The embedded server is started again.
-          if (!isStruck && path === DEFAULT_LIST_PATHS.transactions && Number(query.get("page")) === 10)
+          if (!isStruck && path === listPath("transactions") && Number(query.get("page")) === 10)
             isStruck = process.kill(postmaster, "SIGQUIT")
           return { delayMillis: SLOW_MILLIS }
         })

@@ -6,7 +6,8 @@ import { isList, type ListStream, type Stream } from "../../src/core/stream.ts"
 import { shapeOf } from "../../src/postgres/shape.ts"
 import { unstorableText } from "../../src/postgres/unstorable.ts"
 import { allStreams } from "../../src/registry.ts"
-import { READINESS_PATH, type Sandbox, type StreamName } from "../../src/sandbox/sandbox.ts"
+import type { Sandbox } from "../../src/sandbox/sandbox.ts"
+import { READINESS_PATH } from "../../src/sandbox/streams/wallet_readiness.ts"
 import type { StreamSummary } from "../../src/warehouse/ledger/summary.ts"
 import { amountFields, recordOf, timeFields, withMember, wrongTypes } from "../support/badRecords.ts"
 import { withField } from "../support/conformance.ts"
@@ -179,7 +180,7 @@ const unreadIn = (stream: ListStream, text: string): ReadonlyArray<string> | und
 
 /** Lists further records of which every other one is a case. Answers the texts, and the ids that must be rows. */
 const serve = (sandbox: Sandbox, stream: ListStream, cases: ReadonlyArray<Case>) => {
-  const name = stream.name as StreamName
+  const name = stream.name as string
   const { idField, merchantField } = stream.source
   const merchant = JSON.parse(sandbox.truth.text(name, 0))[merchantField!] as string
   const first = [...sandbox.truth.ids(name)].length

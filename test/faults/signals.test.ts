@@ -1,7 +1,8 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { DEFAULT_LIST_PATHS, type Sandbox, start } from "../../src/sandbox/sandbox.ts"
+import { type Sandbox, start } from "../../src/sandbox/sandbox.ts"
 import { type Cli, cli, databaseEnvironment, linesOf, sandboxEnvironment } from "../support/cli.ts"
+import { listPath } from "../support/lists.ts"
 import { testDatabase } from "../support/postgres.ts"
 import { MIGRATED } from "../support/warehouse.ts"
 
@@ -16,7 +17,7 @@ const PAGE_SIZE = 100
 /** From a page on, the transactions never answer. */
 const hang = (sandbox: Sandbox) =>
   sandbox.setFault(({ path, query }) =>
-    path === DEFAULT_LIST_PATHS.transactions && Number(query.get("page")) >= HANG_FROM_PAGE
+    path === listPath("transactions") && Number(query.get("page")) >= HANG_FROM_PAGE
       ? { hang: true }
       : undefined,
   )
@@ -76,9 +77,7 @@ describe.concurrent("a sync that is told to stop", () => {
         const next = yield* program.run(["sync", "--stream", "transactions"])
         expect(next.code).toBe(0)
         expect(next.stderr).toContain(`going on at page ${HANG_FROM_PAGE}`)
-        expect(sandbox.requests.byPath.get(DEFAULT_LIST_PATHS.transactions)).toBeLessThan(
-          PAGES / 2 + 2 + END_PROOF,
-        )
+        expect(sandbox.requests.byPath.get(listPath("transactions"))).toBeLessThan(PAGES / 2 + 2 + END_PROOF)
         expect((yield* statusOf(program)).rows).toBe(PAGES * PAGE_SIZE)
       }),
     )

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber } from "effect"
 import { connect } from "../../src/postgres/connect.ts"
-import { DEFAULT_LIST_PATHS, start } from "../../src/sandbox/sandbox.ts"
+import { start } from "../../src/sandbox/sandbox.ts"
+import { listPath } from "../support/lists.ts"
 import { testDatabase } from "../support/postgres.ts"
 import { postgresProxy } from "../support/postgresProxy.ts"
 import { MIGRATED, printed, SMALL, statusesOf, syncOnce } from "../support/warehouse.ts"
@@ -24,7 +25,7 @@ describe("a run that is told to stop while Postgres is away", () => {
       const sql = yield* connect(proxy.through(ownerUrl))
       const isReading = yield* Deferred.make<void>()
       sandbox.setFault(({ path, query }) => {
-        const isMiddle = path === DEFAULT_LIST_PATHS.transactions && Number(query.get("page")) === 15
+        const isMiddle = path === listPath("transactions") && Number(query.get("page")) === 15
         if (isMiddle) Effect.runSync(Deferred.succeed(isReading, undefined))
         // It does not come to its end before it is told to stop.
         return isMiddle ? { hang: true } : { delayMillis: 100 }

@@ -1,9 +1,10 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type postgres from "postgres"
-import { DEFAULT_LIST_PATHS, type Sandbox } from "../../src/sandbox/sandbox.ts"
+import type { Sandbox } from "../../src/sandbox/sandbox.ts"
 import { type Environment, linesOf } from "../support/cli.ts"
 import { crashable, crashWorld, expectWhole, referenceOf } from "../support/crash.ts"
+import { listPath } from "../support/lists.ts"
 import { printed } from "../support/warehouse.ts"
 
 /** Two programs on one warehouse: whatever their timing, each stream has one writer at a time. */
@@ -33,10 +34,10 @@ const parts = (environment: Environment = {}) =>
 
 /** Makes the pages of transactions late. */
 const late = (sandbox: Sandbox, delayMillis: number) =>
-  sandbox.setFault(({ path }) => (path === DEFAULT_LIST_PATHS.transactions ? { delayMillis } : undefined))
+  sandbox.setFault(({ path }) => (path === listPath("transactions") ? { delayMillis } : undefined))
 
 /** The third page of transactions, as the program asks for it. */
-const THIRD = `${DEFAULT_LIST_PATHS.transactions}?page=3&limit=2500`
+const THIRD = `${listPath("transactions")}?page=3&limit=2500`
 
 /** Holds back the pages of transactions from the third on. What is let go is the third one, and nothing beyond. */
 const holdBack = (sandbox: Sandbox) =>
@@ -51,7 +52,7 @@ const holdBack = (sandbox: Sandbox) =>
     }
     sandbox.setFault(({ path, query }) => {
       const page = Number(query.get("page"))
-      if (path !== DEFAULT_LIST_PATHS.transactions || page < 3) return undefined
+      if (path !== listPath("transactions") || page < 3) return undefined
       return page === 3 ? { chunks: third, dripMillis: 20 } : { hang: true }
     })
     return () => {

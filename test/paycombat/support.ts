@@ -12,10 +12,10 @@ import type { Contract } from "../../src/paycombat/lists/contract.ts"
 import { type DiscoveryOptions, discover } from "../../src/paycombat/lists/discovery.ts"
 import type { Page, Position } from "../../src/paycombat/lists/page.ts"
 import { pages } from "../../src/paycombat/lists/pager.ts"
-import { type Sandbox, type SandboxOptions, type StreamName, start } from "../../src/sandbox/sandbox.ts"
+import { type Sandbox, type SandboxOptions, start } from "../../src/sandbox/sandbox.ts"
 
 /** Sources of these tests' own: what the streams declare may change without changing what is tested here. */
-export const SOURCES: Readonly<Record<StreamName, ListSource>> = {
+export const SOURCES = {
   customers: {
     kind: "list",
     paths: ["/api/v1/customer/list", "/api/v1/customer/get-all", "/api/v1/customer"],
@@ -59,7 +59,9 @@ export const SOURCES: Readonly<Record<StreamName, ListSource>> = {
     recognizes: record => "event_type" in record,
     detail: null,
   },
-}
+} satisfies Readonly<Record<string, ListSource>>
+
+type List = keyof typeof SOURCES
 
 /** A small world: pages of 20 make six of 120 transactions. */
 export const startSandbox = (options: Partial<SandboxOptions> = {}) =>
@@ -84,11 +86,11 @@ export const clientOf = (server: Server, account: Partial<Account> = {}): Effect
 
 export const discoverFrom = (
   client: Client,
-  stream: StreamName,
+  stream: List,
   options: Omit<DiscoveryOptions, "pathVariable"> = {},
 ) => discover(client, SOURCES[stream], { pathVariable: `PAYCOMBAT_PATH_${stream.toUpperCase()}`, ...options })
 
-export const idsOf = (stream: StreamName, read: Iterable<Page>): ReadonlyArray<string> =>
+export const idsOf = (stream: List, read: Iterable<Page>): ReadonlyArray<string> =>
   [...read].flatMap(page =>
     page.records.map(record => String((record as JsonObject)[SOURCES[stream].idField])),
   )
@@ -96,7 +98,7 @@ export const idsOf = (stream: StreamName, read: Iterable<Page>): ReadonlyArray<s
 /** Discovers and reads a whole list; the ids as they came, and the pages. */
 export const readAll = (
   client: Client,
-  stream: StreamName,
+  stream: List,
   { contract, from }: { contract?: Contract; from?: Position } = {},
 ) =>
   Effect.gen(function* () {
@@ -105,7 +107,7 @@ export const readAll = (
     return { contract: through, pages: read, ids: idsOf(stream, read) }
   })
 
-export const truthOf = (sandbox: Sandbox, stream: StreamName = "transactions") =>
+export const truthOf = (sandbox: Sandbox, stream: List = "transactions") =>
   [...sandbox.truth.ids(stream)].sort()
 
 export const unique = (ids: Iterable<string>) => [...new Set(ids)].sort()

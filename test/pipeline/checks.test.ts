@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
-import { READINESS_PATH } from "../../src/sandbox/sandbox.ts"
+import { READINESS_PATH } from "../../src/sandbox/streams/wallet_readiness.ts"
 import { verdictsOf } from "../../src/warehouse/read/verdict.ts"
 import { bench, type SyncOptions, streamOf } from "../support/warehouse.ts"
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber, Metric } from "effect"
 import * as Metrics from "../../src/observe/metrics.ts"
-import { DEFAULT_LIST_PATHS } from "../../src/sandbox/sandbox.ts"
+import { listPath, STREAM_NAMES } from "../support/lists.ts"
 import { bench, SMALL, unhurried } from "../support/warehouse.ts"
 
 /** What is counted of a run, while it goes on and at its end. */
@@ -25,15 +25,13 @@ describe("records", () => {
       const account = { name: ACCOUNT, pageSize: 20 }
       sandbox.patch("payouts", 3, { status: { of: "no text" } })
       sandbox.setFault(({ path, query }) =>
-        path === DEFAULT_LIST_PATHS.transactions && Number(query.get("page")) >= 3
-          ? { hang: true }
-          : undefined,
+        path === listPath("transactions") && Number(query.get("page")) >= 3 ? { hang: true } : undefined,
       )
       const under = yield* Effect.fork(unhurried(sync({ account })))
       // All but the one list that does not come to its end.
       yield* rows("SELECT stream FROM sync.stream_runs WHERE status <> 'running'").pipe(
         Effect.delay("50 millis"),
-        Effect.repeat({ until: ended => ended.length === 5 }),
+        Effect.repeat({ until: ended => ended.length === STREAM_NAMES.length - 1 }),
       )
       yield* counted("transactions").pipe(
         Effect.delay("50 millis"),
@@ -45,7 +43,7 @@ describe("records", () => {
           `SELECT stream, ${OUTCOMES.map(outcome => `sum(${outcome}) AS ${outcome}`).join(", ")}
            FROM sync.stream_runs GROUP BY stream`,
         )
-        expect(booked).toHaveLength(6)
+        expect(booked).toHaveLength(STREAM_NAMES.length)
         for (const { stream, ...sums } of booked)
           expect([stream, yield* counted(stream!)]).toEqual([
             stream,
@@ -69,7 +67,7 @@ describe("records", () => {
           : [],
       )
       // One series of each, whoever counts.
-      expect(names).toHaveLength(6 * OUTCOMES.length)
+      expect(names).toHaveLength(STREAM_NAMES.length * OUTCOMES.length)
     }),
   )
 })

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { READINESS_PATH } from "../../src/sandbox/sandbox.ts"
+import { READINESS_PATH } from "../../src/sandbox/streams/wallet_readiness.ts"
 import { bench, streamOf } from "../support/warehouse.ts"
 
 const [HEAD = ""] = READINESS_PATH.split("{id}")

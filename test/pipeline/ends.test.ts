@@ -1,11 +1,12 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { AFTER_ENDS, DEFAULT_LIST_PATHS, FAULTS, type FaultName } from "../../src/sandbox/sandbox.ts"
+import { AFTER_ENDS, FAULTS, type FaultName } from "../../src/sandbox/sandbox.ts"
 import { setup } from "../support/incremental.ts"
+import { LIST_PATHS } from "../support/lists.ts"
 import { bench, streamOf } from "../support/warehouse.ts"
 
 const PAYOUTS = { only: ["payouts"] }
-const CONFIGURED = { ...PAYOUTS, account: { paths: DEFAULT_LIST_PATHS } }
+const CONFIGURED = { ...PAYOUTS, account: { paths: LIST_PATHS } }
 const SAYING_NOTHING: ReadonlyArray<FaultName> = [
   "no-content",
   "no-data",

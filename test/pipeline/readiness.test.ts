@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
-import { READINESS_PATH, type Sandbox, type SandboxOptions } from "../../src/sandbox/sandbox.ts"
+import type { Sandbox, SandboxOptions } from "../../src/sandbox/sandbox.ts"
+import { READINESS_PATH } from "../../src/sandbox/streams/wallet_readiness.ts"
 import { hurried, PATIENT, REAL_LEASE } from "../support/apiFaults.ts"
 import { bench, type SyncOptions, streamOf } from "../support/warehouse.ts"
 

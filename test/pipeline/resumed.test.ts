@@ -1,18 +1,14 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
-import {
-  DEFAULT_LIST_PATHS,
-  type FaultHook,
-  type FaultRequest,
-  type SandboxOptions,
-} from "../../src/sandbox/sandbox.ts"
+import type { FaultHook, FaultRequest, SandboxOptions } from "../../src/sandbox/sandbox.ts"
 import { verdictsOf } from "../../src/warehouse/read/verdict.ts"
+import { listPath } from "../support/lists.ts"
 import { bench, streamOf } from "../support/warehouse.ts"
 
 /** A pass that was broken off and resumed is judged as one: by what all of its runs read. */
 
 const pageOf = ({ path, query }: FaultRequest) => (path === PATH ? Number(query.get("page")) : 0)
-const PATH = DEFAULT_LIST_PATHS.transactions
+const PATH = listPath("transactions")
 const ONLY = { only: ["transactions"], account: { pageSize: 10 } }
 
 const setup = (options: Partial<SandboxOptions>) =>

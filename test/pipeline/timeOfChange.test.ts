@@ -1,6 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import type { StreamName } from "../../src/sandbox/sandbox.ts"
 import { bench, streamOf } from "../support/warehouse.ts"
 
 /** Ways in which the time of a record's latest change goes away between two passes, as fields that are served. */
@@ -16,7 +15,7 @@ const WAYS = {
 
 /** What changes at the same time, in each list, and where it is stored. */
 const CHANGES: ReadonlyArray<{
-  readonly stream: StreamName
+  readonly stream: string
   readonly fields: (index: number) => Readonly<Record<string, unknown>>
   readonly stored: string
   readonly expected: string

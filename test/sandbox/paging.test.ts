@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { STREAMS, start } from "../../src/sandbox/sandbox.ts"
-import { ask, askJson, idsOf, PATHS, page, readAll, small } from "./reading.ts"
+import { start } from "../../src/sandbox/sandbox.ts"
+import { ask, askJson, idsOf, LISTS, PATHS, page, readAll, small } from "./reading.ts"
 
 describe("determinism", () => {
   it.scoped(
@@ -14,7 +14,7 @@ describe("determinism", () => {
           start({ ...small, seed: 2 }),
         ])
         yield* readAll(two, "transactions")
-        for (const stream of STREAMS) {
+        for (const stream of LISTS) {
           const path = `${PATHS[stream]}?page=2&limit=5`
           const first = yield* ask(one, path)
           expect((yield* ask(two, path)).text).toBe(first.text)

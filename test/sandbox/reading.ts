@@ -1,17 +1,12 @@
 import { readFileSync } from "node:fs"
 import { Effect } from "effect"
-import {
-  normalizeDecimal,
-  type Sandbox,
-  type SandboxOptions,
-  type StreamName,
-} from "../../src/sandbox/sandbox.ts"
+import { normalizeDecimal, type Sandbox, type SandboxOptions } from "../../src/sandbox/sandbox.ts"
 
 /** Reads a sandbox over HTTP as any client would, with none of its code. */
 
 export type Fields = Readonly<Record<string, unknown>>
 
-export const PATHS: Readonly<Record<StreamName, string>> = {
+export const PATHS = {
   customers: "/api/v1/customer/get-all",
   wallets: "/api/v1/wallet/get-all",
   payouts: "/api/v1/payout/get-all",
@@ -19,13 +14,17 @@ export const PATHS: Readonly<Record<StreamName, string>> = {
   transactions: "/api/v1/transaction/get-all",
 }
 
-const ID_FIELDS: Readonly<Record<StreamName, string>> = {
+const ID_FIELDS = {
   customers: "customer_id",
   wallets: "wallet_id",
   payouts: "id",
   checkouts: "id",
   transactions: "transaction_id",
 }
+
+/** The lists whose generators these tests are about. */
+export type List = keyof typeof PATHS
+export const LISTS = Object.keys(PATHS) as ReadonlyArray<List>
 
 export const small: Partial<SandboxOptions> = {
   customers: 23,
@@ -53,14 +52,14 @@ const listIn = (body: unknown): ReadonlyArray<Fields> | undefined => {
     .find(list => list !== undefined)
 }
 
-export const page = (sandbox: Sandbox, stream: StreamName, query: string) =>
+export const page = (sandbox: Sandbox, stream: List, query: string) =>
   Effect.map(askJson(sandbox, `${PATHS[stream]}?${query}`), body => listIn(body)!)
 
-export const idsOf = (stream: StreamName, records: ReadonlyArray<Fields>) =>
+export const idsOf = (stream: List, records: ReadonlyArray<Fields>) =>
   records.map(record => record[ID_FIELDS[stream]] as string)
 
 /** Reads a list page by page, as its paging parameters say, until an empty page. */
-export const readAll = (sandbox: Sandbox, stream: StreamName, size = 50) =>
+export const readAll = (sandbox: Sandbox, stream: List, size = 50) =>
   Effect.gen(function* () {
     const [position, limit] = sandbox.options.pagingNames
     const isOffset = position === "offset" || position === "skip"

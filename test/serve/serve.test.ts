@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
-import { DEFAULT_LIST_PATHS, start as startSandbox } from "../../src/sandbox/sandbox.ts"
+import { start as startSandbox } from "../../src/sandbox/sandbox.ts"
 import {
   type Cli,
   cli,
@@ -9,6 +9,7 @@ import {
   linesOf,
   sandboxEnvironment,
 } from "../support/cli.ts"
+import { listPath, STREAM_NAMES } from "../support/lists.ts"
 import { runSql, testDatabase } from "../support/postgres.ts"
 import { MIGRATED, SMALL } from "../support/warehouse.ts"
 import { parsePrometheus, type Sample, valueOf } from "./prometheusText.ts"
@@ -92,7 +93,7 @@ describe("serve", () => {
       )
       expect(yield* ask("/readyz")).toMatchObject({ status: 200 })
       const board = yield* status
-      expect(board.streams).toHaveLength(6)
+      expect(board.streams).toHaveLength(STREAM_NAMES.length)
       expect(board.streams.find(({ stream }) => stream === "payouts")!.status!.rows).toBe(
         sandbox.truth.count("payouts"),
       )
@@ -117,9 +118,7 @@ describe("serve", () => {
     Effect.gen(function* () {
       const { program, sandbox, database } = yield* parts
       sandbox.setFault(({ path, query }) =>
-        path === DEFAULT_LIST_PATHS.transactions && Number(query.get("page")) >= 2
-          ? { hang: true }
-          : undefined,
+        path === listPath("transactions") && Number(query.get("page")) >= 2 ? { hang: true } : undefined,
       )
       const { status, stop, ask } = yield* serving(program, {
         ...NEVER,
@@ -167,7 +166,7 @@ describe("serve", () => {
           account === "eu" ? problem === null : problem?.kind === "failed",
         ),
       )
-      expect(streams.filter(({ account }) => account === "apac")).toHaveLength(6)
+      expect(streams.filter(({ account }) => account === "apac")).toHaveLength(STREAM_NAMES.length)
       expect((yield* ask("/readyz")).text).toContain("apac/customers: failed")
       // No list is asked for twice in a run; the other account may have had more runs by now, or fewer.
       const { total } = apac.requests
@@ -177,7 +176,7 @@ describe("serve", () => {
           "SELECT count(DISTINCT run_id)::int AS runs FROM sync.stream_runs WHERE account = 'apac'",
         ),
       )
-      expect(total).toBeLessThanOrEqual(6 * made!.runs)
+      expect(total).toBeLessThanOrEqual(STREAM_NAMES.length * made!.runs)
 
       apac.setFault(null)
       yield* until(status, ({ streams }) => streams.every(({ problem }) => problem === null))

@@ -4,13 +4,7 @@ import { expect } from "vitest"
 import type { AccountSettings } from "../../src/config/config.ts"
 import type { ConfigurationError, WarehouseError } from "../../src/core/errors.ts"
 import { connect } from "../../src/postgres/connect.ts"
-import {
-  DEFAULT_LIST_PATHS,
-  type Sandbox,
-  type SandboxOptions,
-  type StreamName,
-  start,
-} from "../../src/sandbox/sandbox.ts"
+import { type Sandbox, type SandboxOptions, start } from "../../src/sandbox/sandbox.ts"
 import {
   type Cli,
   cli,
@@ -19,6 +13,7 @@ import {
   type Environment,
   sandboxEnvironment,
 } from "./cli.ts"
+import { listPath } from "./lists.ts"
 import { testDatabase } from "./postgres.ts"
 import { type PostgresProxy, postgresProxy } from "./postgresProxy.ts"
 import type { CommitFault } from "./postgresSession.ts"
@@ -102,10 +97,10 @@ export const crashable = (
 /** List path → pages of its open pass that are committed. */
 const committedPages = (sql: postgres.Sql): Effect.Effect<ReadonlyMap<string, number>> =>
   Effect.promise(async () => {
-    const rows = await sql<Array<{ stream: StreamName; pages: number }>>`
+    const rows = await sql<Array<{ stream: string; pages: number }>>`
       SELECT c.stream, sum(s.pages)::int AS pages FROM sync.checkpoints AS c
       JOIN sync.stream_runs AS s USING (account, stream, pass_id) GROUP BY c.stream`
-    return new Map(rows.map(({ stream, pages }) => [DEFAULT_LIST_PATHS[stream], pages]))
+    return new Map(rows.map(({ stream, pages }) => [listPath(stream), pages]))
   })
 
 /** The sandbox that crashing runs read. It does not change. */

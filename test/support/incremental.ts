@@ -1,8 +1,9 @@
 import { expect } from "@effect/vitest"
 import { Effect } from "effect"
 import type postgres from "postgres"
-import { DEFAULT_LIST_PATHS, type SandboxOptions, type StreamName } from "../../src/sandbox/sandbox.ts"
+import type { SandboxOptions } from "../../src/sandbox/sandbox.ts"
 import { wholeOf } from "./apiFaults.ts"
+import { listPath } from "./lists.ts"
 import { bench, type SyncOptions, streamOf, syncOnce, testWarehouse } from "./warehouse.ts"
 
 /** What tests of runs that read of a list only what is new are made of. */
@@ -27,7 +28,7 @@ export const tablesOf = (sql: postgres.Sql) =>
   })
 
 /** A list that was read whole once, and runs over it from then on. */
-export const setup = (stream: StreamName, options: Partial<SandboxOptions> = {}) =>
+export const setup = (stream: string, options: Partial<SandboxOptions> = {}) =>
   Effect.gen(function* () {
     const given = yield* bench({ ...LISTS, ...options })
     const { sandbox, sql } = given
@@ -55,7 +56,7 @@ export const setup = (stream: StreamName, options: Partial<SandboxOptions> = {})
         }),
       first,
       /** Pages that were asked of the list. */
-      listed: Effect.sync(() => sandbox.requests.byPath.get(DEFAULT_LIST_PATHS[stream]) ?? 0),
+      listed: Effect.sync(() => sandbox.requests.byPath.get(listPath(stream)) ?? 0),
       /** What is stored, and what a new warehouse would hold after a pass over the whole list. */
       both: Effect.gen(function* () {
         const other = yield* testWarehouse()

@@ -2,13 +2,12 @@ import { setTimeout } from "node:timers/promises"
 import { Effect } from "effect"
 import type postgres from "postgres"
 import { beforeAll } from "vitest"
+import { STREAM_NAMES } from "./lists.ts"
 
 /** A warehouse as many days of syncs would have left it, for reports to read: in SQL, so that it may be large. */
 
 /** Text as the API could send it, to whoever renders it without care. */
 export const HOSTILE = `<img src=x onerror="alert('1')">&amp;`
-
-export const STREAMS = ["checkouts", "customers", "payouts", "transactions", "wallet_readiness", "wallets"]
 
 const DAY_MILLIS = 86_400_000
 /** Longer than the tests of a file take. */
@@ -37,7 +36,7 @@ export const bookRuns = (
   runs: Readonly<Record<string, Run | null>>,
 ): Effect.Effect<void> =>
   Effect.promise(async () => {
-    for (const stream of STREAMS) {
+    for (const stream of STREAM_NAMES) {
       const run = runs[stream]
       if (run === null) continue
       const {

@@ -8,6 +8,7 @@ import { type Json, parseJson } from "../../src/core/json.ts"
 import { KEEP } from "../../src/core/personal.ts"
 import { type Guarded, type ListStream, redacting, type Stream } from "../../src/core/stream.ts"
 import { connect, Warehouse } from "../../src/postgres/connect.ts"
+import { shapeOf } from "../../src/postgres/shape.ts"
 import { allStreams } from "../../src/registry.ts"
 import { type Sandbox, type SandboxOptions, start } from "../../src/sandbox/sandbox.ts"
 import type { RunOptions } from "../../src/sync/context.ts"
@@ -168,6 +169,17 @@ export const printed = (
        FROM (${statement}) AS q`,
     )
     return rows.map(({ row }) => JSON.parse(row) as Record<string, string | null>)
+  })
+
+/** The ids of the records of a list that are stored, sorted. */
+export const storedIds = (
+  { rows }: Pick<Bench, "rows">,
+  list: string,
+): Effect.Effect<ReadonlyArray<string | null>> =>
+  Effect.gen(function* () {
+    const { table, idColumn } = yield* listStream(list)
+    const stored = yield* rows(`SELECT "${idColumn}" AS id FROM ${shapeOf(table).table}`)
+    return stored.map(({ id }) => id!).sort()
   })
 
 /** What happened to one stream in a run. */

@@ -5,7 +5,7 @@ import {
   defaultOptions,
   ENVELOPES,
   ORDERS,
-  STREAMS,
+  sizes,
   TIME_FIELDS,
   TIME_UNITS,
   TOTALS,
@@ -16,6 +16,8 @@ import { json } from "./shared.ts"
 /** A change often enough to meet any sync, and few enough that every list comes to its end. */
 const CHANGE_EVERY_PAGES = 2
 const CHANGE_TIMES = 5
+/** The longest list. */
+const CHANGE_STREAM = "transactions"
 
 /** In the middle of the first sync of a sandbox of the usual size. */
 const RESHAPE_AFTER_PAGES = 20
@@ -23,10 +25,10 @@ const RESHAPE_AFTER_PAGES = 20
 /** Where a sandbox listens unless told otherwise. */
 const SANDBOX_PORT = 8788
 
-const size = (name: "seed" | "customers" | "transactions" | "payouts" | "checkouts", description: string) =>
+const count = (name: string, fallback: number, description: string) =>
   Options.integer(name).pipe(
-    Options.withDefault(defaultOptions[name]),
-    Options.withDescription(`${description} (${defaultOptions[name]}).`),
+    Options.withDefault(fallback),
+    Options.withDescription(`${description} (${fallback}).`),
   )
 
 const variant = <A extends string>(
@@ -51,11 +53,8 @@ export const sandbox = Command.make(
       Options.withDefault(defaultOptions.token),
       Options.withDescription("The X-token it asks for."),
     ),
-    seed: size("seed", "Another one, other data"),
-    customers: size("customers", "How many; their wallets follow from them"),
-    transactions: size("transactions", "How many"),
-    payouts: size("payouts", "How many"),
-    checkouts: size("checkouts", "How many"),
+    seed: count("seed", defaultOptions.seed, "Another one, other data"),
+    ...sizes((name, size) => count(name, size.count, size.description)),
     until: Options.date("until").pipe(
       Options.optional,
       Options.withDescription(
@@ -90,7 +89,7 @@ export const sandbox = Command.make(
     byIdPaths: Options.text("by-id").pipe(
       Options.repeated,
       Options.withDescription(
-        "Where a list's records are asked for by id, such as payouts=/api/v1/payout/{id} (repeatable); payouts and transactions cannot be unless told.",
+        "Where a list's records are asked for by id, such as payouts=/api/v1/payout/{id} (repeatable); a list without a documented endpoint has none unless told.",
       ),
     ),
     paging: Options.text("paging").pipe(
@@ -111,7 +110,10 @@ export const sandbox = Command.make(
       Options.optional,
       Options.withDescription("A list changes like this while it is paged through."),
     ),
-    changeStream: variant("change-stream", STREAMS, "transactions", "With --change: the list"),
+    changeStream: Options.text("change-stream").pipe(
+      Options.withDefault(CHANGE_STREAM),
+      Options.withDescription(`With --change: the list (${CHANGE_STREAM}).`),
+    ),
     changeEvery: Options.integer("change-every").pipe(
       Options.withDefault(CHANGE_EVERY_PAGES),
       Options.withDescription(`With --change: after every so many of its pages (${CHANGE_EVERY_PAGES}).`),

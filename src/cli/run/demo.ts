@@ -41,6 +41,9 @@ const HINT = `Ask further:   npx paycombat-sync query --demo "SELECT * FROM anal
 Its views:     npx paycombat-sync query --demo "SELECT table_name FROM information_schema.views ORDER BY 1"
 Your own data: set PAYCOMBAT_TOKEN, then npx paycombat-sync sync`
 
+/** For a stream that the sandbox has no generator for, and so no truth about. */
+const NOT_COMPARED = "the sandbox served copies of its fixture's record, so its figures were not compared."
+
 /** The sandbox is on this machine: nobody has to be polite to it. */
 const account = (url: string, token: string): Config.AccountSettings => ({
   name: "demo",
@@ -57,7 +60,7 @@ const account = (url: string, token: string): Config.AccountSettings => ({
 /** Sandbox, embedded Postgres, one sync, and the three answers printed. */
 export const run = ({ json }: { readonly json: boolean }) =>
   Effect.gen(function* () {
-    const { url, token } = yield* start({ until: lastMidnight().toISOString() })
+    const { url, token, sampled } = yield* start({ until: lastMidnight().toISOString() })
     const settings = yield* Config.run
     const work = App.syncWith(
       { ...settings, full: false, accounts: [account(url, token)], streams: yield* allStreams },
@@ -70,6 +73,7 @@ export const run = ({ json }: { readonly json: boolean }) =>
     if (json) {
       yield* printJson({
         summary,
+        notCompared: sampled,
         answers: answers.map(({ title, sql, answer }) => ({
           title,
           sql,
@@ -78,6 +82,7 @@ export const run = ({ json }: { readonly json: boolean }) =>
       })
     } else {
       yield* printSummary(summary)
+      for (const name of sampled) yield* print(`\n${name}: ${NOT_COMPARED}`)
       for (const { title, answer } of answers) yield* print(`\n${title}\n${table(answer)}`)
       yield* print(`\n${HINT}`)
     }

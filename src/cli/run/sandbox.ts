@@ -3,15 +3,15 @@ import { ConfigurationError } from "../../core/errors.ts"
 import {
   AFTER_ENDS,
   type AutomaticChange,
-  DEFAULT_LIST_PATHS,
   ENVELOPES,
   FAULTS,
   type FaultName,
+  foundGenerators,
+  type Generators,
   lastMidnight,
+  listsOf,
   type SandboxOptions,
   type Shape,
-  STREAMS,
-  type StreamName,
   seededFaults,
   start,
   type TimeFilter,
@@ -28,7 +28,7 @@ interface Options extends Pick<SandboxOptions, "seed"> {
   readonly timeUnit: TimeFilter["unit"]
   readonly paging: string
   readonly change: Option.Option<AutomaticChange["action"]>
-  readonly changeStream: StreamName
+  readonly changeStream: string
   readonly changeEvery: number
   readonly changeTimes: number
   readonly reshape: ReadonlyArray<string>
@@ -60,39 +60,45 @@ const chancesOf = (given: Options["faults"]) =>
         )
   }).pipe(Effect.map(Object.fromEntries<number>))
 
-const isStream = (name: string): name is StreamName => STREAMS.some(stream => stream === name)
+/** The lists of the sandbox by name, each with the path where it is. */
+type Lists = ReadonlyMap<string, string>
+
+const namesOf = (lists: Lists): string => [...lists.keys()].join(", ")
 
 /** A path alone: no query, no fragment, no empty part, or no request would ever match it. */
 const PATH = /^(\/[\w~%@:!$&'()*+,;=.-]+)+$/
 
+const listPathsOf = (generators: Generators): Lists =>
+  new Map([...listsOf(generators)].map(([name, { listPath }]) => [name, listPath]))
+
 /** The list paths as given, each list at one of its own, or what is wrong with one. */
-const pathsOf = (given: Options["paths"]) =>
+const pathsOf = (given: Options["paths"], lists: Lists) =>
   Effect.gen(function* () {
-    const paths: Partial<Record<StreamName, string>> = {}
+    const paths: Record<string, string> = {}
     for (const pair of given) {
       const [name, path] = parted(pair)
-      if (!isStream(name) || !PATH.test(path))
+      if (!lists.has(name) || !PATH.test(path))
         return yield* refuse(
-          `--path ${pair} is not a list and a path that begins with /; there are ${STREAMS.join(", ")}.`,
+          `--path ${pair} is not a list and a path that begins with /; there are ${namesOf(lists)}.`,
         )
       paths[name] = path
     }
-    const all = Object.values({ ...DEFAULT_LIST_PATHS, ...paths })
+    const all = Object.values({ ...Object.fromEntries(lists), ...paths })
     const twice = all.find((path, i) => all.indexOf(path) !== i)
     if (twice !== undefined) return yield* refuse(`--path: two lists cannot both be at ${twice}.`)
     return paths
   })
 
 /** The by-id paths as given, or what is wrong with one. */
-const byIdPathsOf = (given: Options["byIdPaths"]) =>
+const byIdPathsOf = (given: Options["byIdPaths"], lists: Lists) =>
   Effect.gen(function* () {
-    const paths: Partial<Record<StreamName, string>> = {}
+    const paths: Record<string, string> = {}
     for (const pair of given) {
       const [name, path] = parted(pair)
       const parts = path.split("{id}")
-      if (!isStream(name) || parts.length !== 2 || !PATH.test(parts.join("id")))
+      if (!lists.has(name) || parts.length !== 2 || !PATH.test(parts.join("id")))
         return yield* refuse(
-          `--by-id ${pair} is not a list and a path with {id} in it; there are ${STREAMS.join(", ")}.`,
+          `--by-id ${pair} is not a list and a path with {id} in it; there are ${namesOf(lists)}.`,
         )
       paths[name] = path
     }
@@ -106,7 +112,12 @@ const pagingOf = (given: string) => {
     : refuse(`--paging ${given} is not the names of two parameters, such as page,limit or offset,limit.`)
 }
 
-const changeOf = ({ change, changeStream: stream, changeEvery: every, changeTimes: times }: Options) => {
+const changeOf = (
+  { change, changeStream: stream, changeEvery: every, changeTimes: times }: Options,
+  lists: Lists,
+) => {
+  if (!lists.has(stream))
+    return refuse(`--change-stream ${stream} is not a list; there are ${namesOf(lists)}.`)
   if (every < 1) return refuse(`--change-every ${every} is not a number of pages from 1.`)
   if (times < 1) return refuse(`--change-times ${times} is not a number of changes from 1.`)
   return Effect.succeed(
@@ -180,12 +191,13 @@ export const run = ({
       return yield* refuse(`--port ${given.port} is not a port: 0 to ${PORT_MAX}; 0 takes a free one.`)
     const chances = yield* chancesOf(faults)
     const fault = faults.length === 0 ? null : seededFaults(options.seed, chances)
-    const listPaths = yield* pathsOf(paths)
-    const detailPaths = yield* byIdPathsOf(byIdPaths)
+    const lists = listPathsOf((yield* foundGenerators).generators)
+    const listPaths = yield* pathsOf(paths, lists)
+    const detailPaths = yield* byIdPathsOf(byIdPaths, lists)
     const pagingNames = yield* pagingOf(paging)
-    const change = yield* changeOf(given)
+    const change = yield* changeOf(given, lists)
     const reshape = yield* reshapeOf(given)
-    const { url, token } = yield* start({
+    const { url, token, sampled } = yield* start({
       ...options,
       until: Option.getOrElse(until, lastMidnight).toISOString(),
       firstPage: firstPage === "0" ? 0 : 1,
@@ -200,6 +212,7 @@ export const run = ({
     yield* json
       ? printJson({ url, token })
       : print(`export PAYCOMBAT_BASE_URL=${url}\nexport PAYCOMBAT_TOKEN=${token}`)
+    for (const name of sampled) yield* say(`${name}: copies of the record in its fixture.`)
     yield* say("Serving simulated data until Ctrl-C.")
     return yield* Effect.never
   }).pipe(Effect.scoped)

@@ -1,6 +1,5 @@
-import type { Ledger } from "../records/ledger.ts"
-import type { Transaction } from "../records/transactions.ts"
-import { walletAccounts } from "../records/wallets.ts"
+import type { Transaction } from "../streams/transactions.ts"
+import { walletAccounts } from "../streams/wallets.ts"
 import { print } from "../world/money.ts"
 import { iso, type World } from "../world/world.ts"
 import { codeOf, groupsBy, indices, ownerIdOf, type Select } from "./groups.ts"
@@ -68,11 +67,7 @@ export function* movements(world: World, select?: Select): Generator<MovementTru
       }
 }
 
-export const balances = (
-  world: World,
-  ledgerOf: (owner: number) => Ledger,
-  select?: Select,
-): ReadonlyArray<BalanceTruth> => {
+export const balances = (world: World, select?: Select): ReadonlyArray<BalanceTruth> => {
   const rows = groupsBy<[owner: number, currency: number], BalanceSum>(() => ({
     wallets: 0,
     wallet: 0n,
@@ -86,7 +81,7 @@ export const balances = (
       row.isMoved = true
     }
   for (const wallet of indices(world, "wallets", { removed: false }))
-    for (const { currency, actual } of walletAccounts(world, ledgerOf, wallet)) {
+    for (const { currency, actual } of walletAccounts(world, wallet)) {
       const row = rows.at(world.owners.ownerOfWallet(wallet), currency)
       row.wallets += 1
       row.wallet += actual

@@ -1,5 +1,4 @@
 import { CURRENCIES, type Minor } from "../world/money.ts"
-import type { StreamName } from "../world/options.ts"
 import { ORGANIZATION } from "../world/owners.ts"
 import { ORG_ID } from "../world/samples.ts"
 import { iso, type World } from "../world/world.ts"
@@ -9,14 +8,14 @@ export interface Select {
   readonly removed?: boolean
 }
 
-/** Indices of a stream, oldest first. */
+/** Indices of a list, oldest first. */
 export function* indices(
   { changes }: World,
-  stream: StreamName,
+  list: string,
   { removed = true }: Select = {},
 ): Generator<number> {
-  for (let index = 0; index < changes.size(stream); index++)
-    if (removed || !changes.of(stream).removed.has(index)) yield index
+  for (let index = 0; index < changes.size(list); index++)
+    if (removed || !changes.of(list).removed.has(index)) yield index
 }
 
 export const codeOf = (currency: number): string => CURRENCIES[currency]!.code

@@ -1,6 +1,6 @@
-import { checkoutAt } from "../records/checkouts.ts"
-import { readinessOf } from "../records/customers.ts"
-import { payoutAt } from "../records/payouts.ts"
+import { checkoutAt } from "../streams/checkouts.ts"
+import { readinessOf } from "../streams/customers.ts"
+import { payoutAt } from "../streams/payouts.ts"
 import { print } from "../world/money.ts"
 import type { World } from "../world/world.ts"
 import {

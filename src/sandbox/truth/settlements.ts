@@ -1,4 +1,4 @@
-import { progressOf } from "../records/transactions.ts"
+import { progressOf } from "../streams/transactions.ts"
 import { print } from "../world/money.ts"
 import { iso, type World } from "../world/world.ts"
 import { add, type CountAndAmount, codeOf, dayText, groupsBy, nothing, type Select } from "./groups.ts"

@@ -1,5 +1,5 @@
-import { directionOf } from "../records/ledger.ts"
-import { progressOf, type Transaction, transactionAt } from "../records/transactions.ts"
+import { directionOf } from "../streams/ownerLedger.ts"
+import { progressOf, type Transaction, transactionAt } from "../streams/transactions.ts"
 import { type Minor, print } from "../world/money.ts"
 import { ORGANIZATION } from "../world/owners.ts"
 import { iso, type World } from "../world/world.ts"

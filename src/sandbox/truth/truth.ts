@@ -1,6 +1,5 @@
-import type { Records } from "../records/records.ts"
 import type { Listing } from "../world/list.ts"
-import type { StreamName } from "../world/options.ts"
+import type { Records } from "../world/records.ts"
 import type { World } from "../world/world.ts"
 import * as balance from "./balances.ts"
 import type { Select } from "./groups.ts"
@@ -21,11 +20,11 @@ export type { TransactionTruth, UnmappedTruth } from "./transactions.ts"
  */
 export interface Truth {
   /** Records listed now. */
-  readonly count: (stream: StreamName) => number
+  readonly count: (list: string) => number
   /** Their ids, in the order served. */
-  readonly ids: (stream: StreamName) => Generator<string>
+  readonly ids: (list: string) => Generator<string>
   /** A record as its by-id endpoint answers it: JSON text. */
-  readonly text: (stream: StreamName, index: number) => string
+  readonly text: (list: string, index: number) => string
 
   readonly transactions: (select?: Select) => Generator<paid.TransactionTruth>
   readonly movements: (select?: Select) => Generator<balance.MovementTruth>
@@ -41,21 +40,17 @@ export interface Truth {
   readonly openCheckouts: (now: Date) => ReadonlyArray<others.OpenCheckoutTruth>
 }
 
-export const makeTruth = (
-  world: World,
-  records: Records,
-  listing: (stream: StreamName) => Listing,
-): Truth => ({
-  count: stream => listing(stream).total(),
-  ids: function* (stream) {
-    for (const index of listing(stream).all()) yield records.ids[stream].of(index)
+export const makeTruth = (world: World, records: Records, listing: (list: string) => Listing): Truth => ({
+  count: list => listing(list).total(),
+  ids: function* (list) {
+    for (const index of listing(list).all()) yield records.idsOf(list).of(index)
   },
   text: records.text,
   transactions: select => paid.transactions(world, select),
   movements: select => balance.movements(world, select),
   settlements: select => settled.settlements(world, select),
   settlementDays: select => settled.settlementDays(world, select),
-  balances: select => balance.balances(world, records.ledgerOf, select),
+  balances: select => balance.balances(world, select),
   unmapped: select => paid.unmapped(world, select),
   notReady: () => others.notReady(world),
   payoutDays: select => others.payoutDays(world, select),

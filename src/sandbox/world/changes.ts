@@ -1,5 +1,4 @@
-import type { Order, SandboxOptions, StreamName } from "./options.ts"
-import { STREAMS } from "./options.ts"
+import type { Order, SandboxOptions } from "./options.ts"
 
 /**
  * What happened to the simulated data since the start: sparse maps over records that are otherwise pure
@@ -20,7 +19,7 @@ export interface Touch {
   readonly updatedAt: number
 }
 
-interface StreamChanges {
+interface ListChanges {
   /** Inserted indices, in list order. */
   readonly front: Array<number>
   readonly back: Array<number>
@@ -38,10 +37,10 @@ const TICK_MILLIS = 1_000
 
 export interface Changes {
   /** How many records the list had at the start. */
-  readonly base: (stream: StreamName) => number
+  readonly base: (list: string) => number
   /** How many records were ever made: indices below it exist. */
-  readonly size: (stream: StreamName) => number
-  readonly of: (stream: StreamName) => StreamChanges
+  readonly size: (list: string) => number
+  readonly of: (list: string) => ListChanges
   readonly readiness: ReadonlyMap<number, Readiness>
   /** The simulated time now, in milliseconds. */
   readonly now: () => number
@@ -49,17 +48,17 @@ export interface Changes {
   readonly revision: () => number
 
   /** Lists `count` further records at one end of the list as it is served. */
-  readonly insert: (stream: StreamName, count: number, at: Place) => void
+  readonly insert: (list: string, count: number, at: Place) => void
   /** Makes a newer version of a record: the next, or the one named. `updatedAt` is now where not given. */
-  readonly touch: (stream: StreamName, index: number, version?: number, updatedAt?: string) => void
+  readonly touch: (list: string, index: number, version?: number, updatedAt?: string) => void
   /** Overwrites fields of a record as served; `undefined` leaves a field out. */
-  readonly patch: (stream: StreamName, index: number, fields: Readonly<Record<string, unknown>>) => void
+  readonly patch: (list: string, index: number, fields: Readonly<Record<string, unknown>>) => void
   /** Serves a record as this text, whatever it is. */
-  readonly replace: (stream: StreamName, index: number, text: string) => void
-  readonly remove: (stream: StreamName, index: number) => void
+  readonly replace: (list: string, index: number, text: string) => void
+  readonly remove: (list: string, index: number) => void
   /** No longer lists a record, but still answers it by id. */
-  readonly hide: (stream: StreamName, index: number) => void
-  readonly restore: (stream: StreamName, index: number) => void
+  readonly hide: (list: string, index: number) => void
+  readonly restore: (list: string, index: number) => void
   readonly setReadiness: (customer: number, readiness: Readiness) => void
 }
 
@@ -72,7 +71,7 @@ const newestEnd: Readonly<Record<Order, Place | "either">> = {
   shuffled: "either",
 }
 
-const noChanges = (): StreamChanges => ({
+const noChanges = (): ListChanges => ({
   front: [],
   back: [],
   createdAt: new Map(),
@@ -85,14 +84,17 @@ const noChanges = (): StreamChanges => ({
 
 export const makeChanges = (
   options: SandboxOptions,
-  base: Readonly<Record<StreamName, number>>,
+  base: ReadonlyMap<string, number>,
   startMillis: number,
   untilMillis: number,
 ): Changes => {
-  const streams = Object.fromEntries(STREAMS.map(name => [name, noChanges()])) as Record<
-    StreamName,
-    StreamChanges
-  >
+  const lists = new Map([...base.keys()].map(name => [name, noChanges()]))
+  const of = (list: string): ListChanges => {
+    const found = lists.get(list)
+    if (found === undefined)
+      throw new Error(`The sandbox has no list ${list}; it has ${[...lists.keys()].join(", ")}.`)
+    return found
+  }
   const readiness = new Map<number, Readiness>()
   let ticks = 0
   const now = () => untilMillis + ticks * TICK_MILLIS
@@ -100,13 +102,13 @@ export const makeChanges = (
     ticks += 1
     return now()
   }
-  const size = (stream: StreamName) => base[stream] + streams[stream].createdAt.size
+  const size = (list: string) => base.get(list)! + of(list).createdAt.size
 
-  const insert: Changes["insert"] = (stream, count, at) => {
-    const { front, back, createdAt } = streams[stream]
+  const insert: Changes["insert"] = (list, count, at) => {
+    const { front, back, createdAt } = of(list)
     const end = newestEnd[options.order]
     for (let n = 0; n < count; n++) {
-      const index = size(stream)
+      const index = size(list)
       const time = tick()
       // A record at the old end of a sorted list is a late arrival: made before all others.
       createdAt.set(index, end === "either" || end === at ? time : startMillis - ticks * TICK_MILLIS)
@@ -114,44 +116,44 @@ export const makeChanges = (
       else back.push(index)
     }
   }
-  const touch: Changes["touch"] = (stream, index, version, updatedAt) => {
-    const { touches } = streams[stream]
+  const touch: Changes["touch"] = (list, index, version, updatedAt) => {
+    const { touches } = of(list)
     const time = tick()
     touches.set(index, {
       version: version ?? (touches.get(index)?.version ?? 0) + 1,
       updatedAt: updatedAt === undefined ? time : Date.parse(updatedAt),
     })
   }
-  const patch: Changes["patch"] = (stream, index, fields) => {
+  const patch: Changes["patch"] = (list, index, fields) => {
     tick()
-    streams[stream].patches.set(index, { ...streams[stream].patches.get(index), ...fields })
+    of(list).patches.set(index, { ...of(list).patches.get(index), ...fields })
   }
-  const replace: Changes["replace"] = (stream, index, text) => {
+  const replace: Changes["replace"] = (list, index, text) => {
     tick()
-    streams[stream].texts.set(index, text)
+    of(list).texts.set(index, text)
   }
-  const remove: Changes["remove"] = (stream, index) => {
+  const remove: Changes["remove"] = (list, index) => {
     tick()
-    streams[stream].removed.add(index)
-    streams[stream].hidden.delete(index)
+    of(list).removed.add(index)
+    of(list).hidden.delete(index)
   }
-  const hide: Changes["hide"] = (stream, index) => {
-    remove(stream, index)
-    streams[stream].hidden.add(index)
+  const hide: Changes["hide"] = (list, index) => {
+    remove(list, index)
+    of(list).hidden.add(index)
   }
-  const restore: Changes["restore"] = (stream, index) => {
+  const restore: Changes["restore"] = (list, index) => {
     tick()
-    streams[stream].removed.delete(index)
-    streams[stream].hidden.delete(index)
+    of(list).removed.delete(index)
+    of(list).hidden.delete(index)
   }
   const setReadiness: Changes["setReadiness"] = (customer, state) => {
     touch("customers", customer)
     readiness.set(customer, state)
   }
   return {
-    base: stream => base[stream],
+    base: list => base.get(list)!,
     size,
-    of: stream => streams[stream],
+    of,
     readiness,
     now,
     revision: () => ticks,

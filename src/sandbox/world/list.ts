@@ -1,4 +1,4 @@
-import type { SandboxOptions, StreamName } from "./options.ts"
+import type { SandboxOptions } from "./options.ts"
 import { inverseOf, strideOf } from "./owners.ts"
 import { hash, KIND } from "./random.ts"
 import type { World } from "./world.ts"
@@ -37,9 +37,9 @@ const arrange = ({ order, seed }: SandboxOptions, count: number): Arrangement =>
   }
 }
 
-export const listingOf = (world: World, stream: StreamName): Listing => {
-  const { front, back, removed } = world.changes.of(stream)
-  const base = world.changes.base(stream)
+export const listingOf = (world: World, list: string): Listing => {
+  const { front, back, removed } = world.changes.of(list)
+  const base = world.changes.base(list)
   const { indexAt, placeOf } = arrange(world.options, base)
   const leavesHoles = world.options.removedLeavesHoles
   let removedPlaces: ReadonlyArray<number> = []
@@ -176,14 +176,14 @@ export const REFUSALS: Readonly<Record<string, readonly [status: number, text: s
 /** The body of a list answer. Totals stand beside the list, wherever that is. */
 export const listBody = (
   options: SandboxOptions,
-  stream: StreamName,
+  name: string,
   page: Page,
   records: ReadonlyArray<string>,
   { requestId, time }: Stamp,
 ): string => {
   const list = `[${records.join(",")}]`
   const totals = totalsText(options, page)
-  const named = `{"${options.listName ?? stream}":${list}${totals}}`
+  const named = `{"${options.listName ?? name}":${list}${totals}}`
   const head = `{"status":true,"message":"OK","data":`
   const upstream = `${upstreamHead(requestId, time, 200, "OK")},"data":`
   switch (options.envelope) {

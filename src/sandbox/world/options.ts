@@ -2,11 +2,6 @@ import { Effect } from "effect"
 import { ConfigurationError } from "../../core/errors.ts"
 import type { FaultHook } from "./faults.ts"
 
-export const STREAMS = ["customers", "wallets", "payouts", "checkouts", "transactions"] as const
-
-/** A list of the simulated API. */
-export type StreamName = (typeof STREAMS)[number]
-
 /**
  * Where an answer holds its list. PayCombat documents the single and the double envelope for records (D),
  * none for lists (?). `named` puts the list under `listName`.
@@ -57,7 +52,7 @@ export interface AutomaticChange {
   readonly times: number
   /** `remove` takes the first record of the page just answered; `touch` changes it. */
   readonly action: "insert-front" | "insert-back" | "remove" | "touch"
-  readonly stream: StreamName
+  readonly stream: string
 }
 
 /** The undocumented parts of lists that `reshape` can change while a sandbox is up: an API that changes its contract. */
@@ -82,14 +77,27 @@ export interface AutomaticReshape {
   readonly to: Partial<Shape>
 }
 
-export interface SandboxOptions {
+/** How many records the lists of the simulated world hold at the start, in a demo; and how a command says so. */
+export const SIZES = {
+  customers: { count: 60, description: "How many; their wallets follow from them" },
+  transactions: { count: 2_000, description: "How many" },
+  payouts: { count: 270, description: "How many" },
+  checkouts: { count: 120, description: "How many" },
+} as const
+
+type Sizes = Readonly<Record<keyof typeof SIZES, number>>
+
+/** Sizes, made from each entry of the table. */
+export const sizes = <A>(
+  of: (name: keyof Sizes, size: (typeof SIZES)[keyof Sizes]) => A,
+): Record<keyof Sizes, A> =>
+  Object.fromEntries(
+    Object.entries(SIZES).map(([name, size]) => [name, of(name as keyof Sizes, size)]),
+  ) as Record<keyof Sizes, A>
+
+export interface SandboxOptions extends Sizes {
   /** Same options and seed, same bytes. */
   readonly seed: number
-  /** How many records each list holds at the start. Wallets follow from the customers. */
-  readonly customers: number
-  readonly transactions: number
-  readonly payouts: number
-  readonly checkouts: number
   /** The end of the simulated time, ISO 8601 UTC: nothing but later changes is newer. */
   readonly until: string
   /** Days before `until` over which transactions, payouts and checkouts are spread. */
@@ -101,9 +109,9 @@ export interface SandboxOptions {
   readonly port: number
 
   /** The undocumented parts, each at its likeliest. */
-  readonly listPaths: Partial<Readonly<Record<StreamName, string>>>
+  readonly listPaths: Readonly<Record<string, string>>
   /** By-id endpoints, with `{id}` for the id; null where there is none. */
-  readonly detailPaths: Partial<Readonly<Record<StreamName, string | null>>>
+  readonly detailPaths: Readonly<Record<string, string | null>>
   readonly envelope: Envelope
   /** Name of the list in a `named` envelope; the stream's own where null. */
   readonly listName: string | null
@@ -140,10 +148,7 @@ export interface SandboxOptions {
 /** The size of a demo: a few dozen customers, two months of payments. */
 export const defaultOptions: SandboxOptions = {
   seed: 1,
-  customers: 60,
-  transactions: 2_000,
-  payouts: 270,
-  checkouts: 120,
+  ...sizes((_, { count }) => count),
   until: "2025-10-01T00:00:00.000Z",
   days: 60,
   token: "sandbox-token",
@@ -173,27 +178,6 @@ export const defaultOptions: SandboxOptions = {
   fault: null,
 }
 
-/** Assumed (?): in the manner of the documented siblings. */
-export const DEFAULT_LIST_PATHS: Readonly<Record<StreamName, string>> = {
-  customers: "/api/v1/customer/get-all",
-  wallets: "/api/v1/wallet/get-all",
-  payouts: "/api/v1/payout/get-all",
-  checkouts: "/api/v1/checkout/get-all",
-  transactions: "/api/v1/transaction/get-all",
-}
-
-/** Documented (D) for customers and checkouts; assumed (?) for wallets. */
-export const DEFAULT_DETAIL_PATHS: Readonly<Record<StreamName, string | null>> = {
-  customers: "/api/v1/customer/customer/{id}",
-  wallets: "/api/v1/wallet/{id}",
-  payouts: null,
-  checkouts: "/api/v1/checkout/retrieve/{id}",
-  transactions: null,
-}
-
-/** Documented (D). */
-export const READINESS_PATH = "/api/v1/customer/customer-wallet-is-ready/{id}"
-
 const DAY_MILLIS = 86_400_000
 
 /** The samples' customers, checkouts and wallets are all older than this: generated history starts here at the earliest. */
@@ -203,14 +187,14 @@ const HISTORY_FROM = "2025-04-01T00:00:00.000Z"
 const RECORDS_MAX = 50_000_000
 
 const mistakeIn = (options: SandboxOptions): string | undefined => {
-  const counts = ["customers", "transactions", "payouts", "checkouts"] as const
-  const count = counts.find(
+  const count = Object.values(sizes(name => name)).find(
     name => !Number.isInteger(options[name]) || options[name] < 0 || options[name] > RECORDS_MAX,
   )
   if (count !== undefined) return `${count} must be a whole number from 0 to ${RECORDS_MAX}`
   if (!Number.isSafeInteger(options.seed)) return "seed must be a whole number"
-  const sizes = ["days", "defaultPageSize", "maxPageSize"] as const
-  const size = sizes.find(name => !Number.isInteger(options[name]) || options[name] < 1)
+  const size = (["days", "defaultPageSize", "maxPageSize"] as const).find(
+    name => !Number.isInteger(options[name]) || options[name] < 1,
+  )
   if (size !== undefined) return `${size} must be a whole number from 1`
   if (Number.isNaN(Date.parse(options.until))) return "until must be an ISO 8601 time"
   const earliest = Date.parse(HISTORY_FROM) + options.days * DAY_MILLIS

@@ -18,6 +18,7 @@ export const KIND = {
   token: 11,
   order: 12,
   fault: 13,
+  sample: 14,
 } as const
 
 const GOLDEN = 0x9e3779b1

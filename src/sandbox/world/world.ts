@@ -72,20 +72,17 @@ const makeIds = (seed: number): World["ids"] => ({
   settlement: idsOf(seed, KIND.settlement, { prefix: "settlement_" }),
 })
 
-export const makeWorld = (options: SandboxOptions): World => {
+/** A world at its start; `countsOf` says how many records each list holds then. */
+export const makeWorld = (
+  options: SandboxOptions,
+  countsOf: (owners: Owners) => ReadonlyMap<string, number>,
+): World => {
   const untilMillis = Date.parse(options.until)
   const startMillis = (dayOf(untilMillis) - options.days) * DAY_MILLIS
   const owners = makeOwners(options.seed, options.customers)
-  const base = {
-    customers: options.customers,
-    wallets: owners.wallets,
-    payouts: options.payouts,
-    checkouts: options.checkouts,
-    transactions: options.transactions,
-  }
   return {
     options,
-    changes: makeChanges(options, base, startMillis, untilMillis),
+    changes: makeChanges(options, countsOf(owners), startMillis, untilMillis),
     owners,
     startMillis,
     untilMillis,

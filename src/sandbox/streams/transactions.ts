@@ -1,3 +1,4 @@
+import type { ListGenerator } from "../world/generator.ts"
 import { AUD, CURRENCIES, EUR, type Minor, print, USD } from "../world/money.ts"
 import { FIXED_TRANSACTIONS, ORGANIZATION } from "../world/owners.ts"
 import { hash, KIND, lane } from "../world/random.ts"
@@ -202,7 +203,7 @@ export const isOlderPayout = (world: World, payout: number): boolean =>
 const describe = (name: string): string => name.charAt(0) + name.slice(1).toLowerCase().replaceAll("_", " ")
 
 /** The record as JSON text, put together by hand: exact for amounts beyond a double, and several times faster. */
-export const transactionText = (world: World, index: number): string => {
+const transactionText = (world: World, index: number): string => {
   const transaction = transactionAt(world, index)
   const { owner, eventType, eventName, currency, feeCurrency, fee, tax, createdAt } = transaction
   const { settlement, isSettled, isReconciled, updatedAt } = progressOf(world, transaction)
@@ -228,3 +229,13 @@ export const transactionText = (world: World, index: number): string => {
     `"created_at":"${iso(createdAt)}","updated_at":"${iso(updatedAt)}"}`
   )
 }
+
+/** The path is assumed (?). */
+export default {
+  kind: "list",
+  listPath: "/api/v1/transaction/get-all",
+  detailPath: null,
+  count: options => options.transactions,
+  ids: world => world.ids.transaction,
+  text: transactionText,
+} satisfies ListGenerator

@@ -75,7 +75,7 @@ function* transactionsOf(world: World, owner: number): Generator<number> {
     if (world.owners.ownerOf(index) === owner) yield index
 }
 
-const ledgerOf = (world: World, owner: number): Ledger => {
+const sumUp = (world: World, owner: number): Ledger => {
   const sums = new Map<number, Sum>()
   for (const index of transactionsOf(world, owner)) book(sums, transactionAt(world, index))
   return new Map(
@@ -89,16 +89,22 @@ const ledgerOf = (world: World, owner: number): Ledger => {
 /** Ledgers kept at once: those of a few pages of wallets, and the organization's. */
 const LEDGERS_MAX = 5_000
 
+interface Kept {
+  /** Transactions inserted when these were summed up. */
+  readonly inserted: number
+  readonly ledgers: Map<number, Ledger>
+}
+
+const kept = new WeakMap<World, Kept>()
+
 /** The ledger of one owner, in time that grows with that owner's transactions only, and kept until they change. */
-export const ledgersOf = (world: World): ((owner: number) => Ledger) => {
-  const kept = new Map<number, Ledger>()
-  let inserted = 0
-  return owner => {
-    const now = world.changes.of("transactions").createdAt.size
-    if (now !== inserted || kept.size >= LEDGERS_MAX) kept.clear()
-    inserted = now
-    const known = kept.get(owner) ?? ledgerOf(world, owner)
-    kept.set(owner, known)
-    return known
-  }
+export const ledgerOf = (world: World, owner: number): Ledger => {
+  const inserted = world.changes.of("transactions").createdAt.size
+  const before = kept.get(world)
+  const isUsable = before?.inserted === inserted && before.ledgers.size < LEDGERS_MAX
+  const { ledgers } = isUsable ? before : { ledgers: new Map<number, Ledger>() }
+  if (!isUsable) kept.set(world, { inserted, ledgers })
+  const known = ledgers.get(owner) ?? sumUp(world, owner)
+  ledgers.set(owner, known)
+  return known
 }

@@ -1,3 +1,4 @@
+import type { ListGenerator } from "../world/generator.ts"
 import { CURRENCIES, print } from "../world/money.ts"
 import { hash, KIND, lane } from "../world/random.ts"
 import { CHECKOUT, MERCHANT_ID, SAMPLE_INDEX } from "../world/samples.ts"
@@ -91,7 +92,7 @@ const tokenOf = (world: World, index: number): string => {
   return Array.from({ length: 8 }, (_, n) => lane(own, n).toString(16).padStart(8, "0")).join("")
 }
 
-export const checkoutText = (world: World, index: number): string => {
+const checkoutText = (world: World, index: number): string => {
   const checkout = checkoutAt(world, index)
   const times = { expire_at: iso(checkout.expireAt), updated_at: iso(checkout.updatedAt) }
   if (index === 0) return JSON.stringify({ ...CHECKOUT, ...times })
@@ -137,3 +138,13 @@ export const checkoutText = (world: World, index: number): string => {
     deleted_at: checkout.deletedAt === null ? null : iso(checkout.deletedAt),
   })
 }
+
+/** The list path is assumed (?); the other one is documented (D). */
+export default {
+  kind: "list",
+  listPath: "/api/v1/checkout/get-all",
+  detailPath: "/api/v1/checkout/retrieve/{id}",
+  count: options => options.checkouts,
+  ids: world => world.ids.checkout,
+  text: checkoutText,
+} satisfies ListGenerator

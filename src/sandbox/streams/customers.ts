@@ -1,4 +1,5 @@
 import type { Readiness } from "../world/changes.ts"
+import type { ListGenerator } from "../world/generator.ts"
 import { hash, KIND, lane } from "../world/random.ts"
 import { CUSTOMER, CUSTOMER_WITHOUT_TIMES, ORG_ID, SAMPLE_INDEX } from "../world/samples.ts"
 import { DAY_MILLIS, HOUR_MILLIS, iso, type World } from "../world/world.ts"
@@ -217,5 +218,15 @@ const customerOf = (world: World, index: number): object => {
   }
 }
 
-export const customerText = (world: World, index: number): string =>
+const customerText = (world: World, index: number): string =>
   JSON.stringify(sampleAt(world, index) ?? customerOf(world, index))
+
+/** The list path is assumed (?); the other one is documented (D). */
+export default {
+  kind: "list",
+  listPath: "/api/v1/customer/get-all",
+  detailPath: "/api/v1/customer/customer/{id}",
+  count: options => options.customers,
+  ids: world => world.ids.customer,
+  text: customerText,
+} satisfies ListGenerator

@@ -1,3 +1,4 @@
+import type { ListGenerator } from "../world/generator.ts"
 import { CURRENCIES, print } from "../world/money.ts"
 import { hash, KIND, lane } from "../world/random.ts"
 import { MERCHANT_ID, PAYOUT } from "../world/samples.ts"
@@ -130,9 +131,19 @@ const newerRecord = (world: World, index: number, payout: Payout): object => ({
   type: "PAYOUT",
 })
 
-export const payoutText = (world: World, index: number): string => {
+const payoutText = (world: World, index: number): string => {
   const payout = payoutAt(world, index)
   if (index === 0)
     return JSON.stringify({ ...PAYOUT, status: payout.status, updated_at: iso(payout.updatedAt) })
   return JSON.stringify((isOlderPayout(world, index) ? olderRecord : newerRecord)(world, index, payout))
 }
+
+/** The path is assumed (?). */
+export default {
+  kind: "list",
+  listPath: "/api/v1/payout/get-all",
+  detailPath: null,
+  count: options => options.payouts,
+  ids: world => world.ids.payout,
+  text: payoutText,
+} satisfies ListGenerator

@@ -1,9 +1,10 @@
+import type { ListGenerator } from "../world/generator.ts"
 import { CURRENCIES, print } from "../world/money.ts"
 import { ORGANIZATION } from "../world/owners.ts"
 import { ORG_ID, SAMPLE_INDEX } from "../world/samples.ts"
 import { HOUR_MILLIS, iso, type World } from "../world/world.ts"
 import { customerCreatedAt } from "./customers.ts"
-import type { Ledger } from "./ledger.ts"
+import { type Ledger, ledgerOf } from "./ownerLedger.ts"
 import { homeCurrency } from "./transactions.ts"
 
 /** One currency of a wallet, in minor units. */
@@ -45,13 +46,9 @@ const createdAtOf = (world: World, index: number): number => {
 const isEmpty = (world: World, index: number): boolean => index >= world.changes.base("wallets")
 
 /** The accounts as stated: the ledger's balances, but for the deliberate mismatches and the touched. */
-export const walletAccounts = (
-  world: World,
-  ledgerOf: (owner: number) => Ledger,
-  index: number,
-): ReadonlyArray<WalletAccount> => {
+export const walletAccounts = (world: World, index: number): ReadonlyArray<WalletAccount> => {
   const owner = world.owners.ownerOfWallet(index)
-  const ledger: Ledger = isEmpty(world, index) ? new Map() : ledgerOf(owner)
+  const ledger: Ledger = isEmpty(world, index) ? new Map() : ledgerOf(world, owner)
   const home = homeCurrency(world, owner)
   const touched = world.changes.of("wallets").touches.get(index)
   const atHome =
@@ -81,12 +78,7 @@ const accountText = (world: World, wallet: number, createdAt: number, account: W
   `"created_at":"${iso(createdAt)}","updated_at":"${iso(account.updatedAt)}","deleted_at":null}`
 
 /** The record as JSON text: balances may have more digits than a double. */
-export const walletText = (
-  world: World,
-  ledgerOf: (owner: number) => Ledger,
-  index: number,
-  withAccounts: boolean,
-): string => {
+const walletText = (world: World, index: number, withAccounts: boolean): string => {
   const owner = world.owners.ownerOfWallet(index)
   const createdAt = createdAtOf(world, index)
   const touched = world.changes.of("wallets").touches.get(index)
@@ -108,8 +100,17 @@ export const walletText = (
     deleted_at: null,
   })
   if (!withAccounts) return head
-  const accounts = walletAccounts(world, ledgerOf, index).map(account =>
-    accountText(world, index, createdAt, account),
-  )
+  const accounts = walletAccounts(world, index).map(account => accountText(world, index, createdAt, account))
   return `${head.slice(0, -1)},"wallet_account":[${accounts.join(",")}]}`
 }
+
+/** The paths are assumed (?). */
+export default {
+  kind: "list",
+  listPath: "/api/v1/wallet/get-all",
+  detailPath: "/api/v1/wallet/{id}",
+  count: (_, owners) => owners.wallets,
+  ids: world => world.ids.wallet,
+  text: (world, index) => walletText(world, index, true),
+  listed: (world, index) => walletText(world, index, world.options.walletListHasBalances),
+} satisfies ListGenerator

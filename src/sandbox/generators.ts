@@ -1,0 +1,41 @@
+import { Effect, Either } from "effect"
+import { ConfigurationError } from "../core/errors.ts"
+import type { Stream } from "../core/stream.ts"
+import { allStreams } from "../registry.ts"
+import { fixtureIn } from "./fixture.ts"
+import { fixtureText, generatorModules } from "./generatorModules.ts"
+import { sampleGenerator } from "./sample.ts"
+import type { Generator } from "./world/generator.ts"
+
+/** Generators of the simulated API, and the streams that are served copies of their fixture's record. */
+export interface Found {
+  readonly generators: ReadonlyMap<string, Generator>
+  readonly sampled: ReadonlyArray<string>
+}
+
+const sampled = (stream: Stream): Effect.Effect<Generator, ConfigurationError> =>
+  Effect.flatMap(
+    Effect.promise(() => fixtureText(stream.name)),
+    text =>
+      Either.match(fixtureIn(stream.name, text), {
+        onLeft: message => new ConfigurationError({ message }),
+        onRight: fixture => Effect.succeed(sampleGenerator(stream, fixture)),
+      }),
+  )
+
+/**
+ * A generator for every stream: the file of that name in the sandbox's `streams/`, or one that serves copies of the
+ * record in the stream's fixture. Fails with a sentence where a stream has neither.
+ */
+export const foundGenerators: Effect.Effect<Found, ConfigurationError> = Effect.gen(function* () {
+  const modules = yield* Effect.promise(generatorModules)
+  const own = modules.flatMap(({ stream, module }) =>
+    module.default === undefined ? [] : [[stream, module.default] as const],
+  )
+  const names = new Set(own.map(([name]) => name))
+  const others = (yield* allStreams).filter(({ name }) => !names.has(name))
+  const made = yield* Effect.forEach(others, stream =>
+    Effect.map(sampled(stream), generator => [stream.name, generator] as const),
+  )
+  return { generators: new Map([...own, ...made]), sampled: others.map(({ name }) => name) }
+})
