@@ -132,6 +132,9 @@ const within =
 /** Code without the sentences of its comments; what a comment can switch off stays. */
 const withoutProse = (text: string) => text.replace(/\/\*\*[\s\S]*?\*\//g, "")
 
+/** Code without any comment. */
+const withoutComments = (text: string) => withoutProse(text).replace(/^\s*\/\/.*$/gm, "")
+
 const isHttp = (target: string) =>
   /^@effect\/platform\/(Http|FetchHttp|Headers)|^node:https?$|^undici$/.test(target)
 /** The driver, not the room of that name. */
@@ -233,6 +236,23 @@ describe("the import rules", () => {
     expect([...loaded]).toEqual(expect.arrayContaining(["app.ts", "sync/run.ts", "postgres/connect.ts"]))
     const heavy = /^(doctor|report|serve|sandbox|cli)\/|^status\/scheduler\.ts$|^(echarts|node-cron)/
     expect([...loaded].filter(path => heavy.test(path))).toEqual([])
+  })
+
+  it("no stream is named where every stream is worked on", async () => {
+    const streams = readdirSync(new URL("streams/", SRC)).map(file => file.replace(".ts", ""))
+    const words = [...streams, "readiness", "wallet_ready", "is_wallet_ready", "customer_id"]
+    const named = new RegExp(`\\b(${words.join("|")})\\b`, "i")
+    const engine = within(
+      ...["core", "observe", "paycombat", "postgres", "sync", "warehouse/backup", "warehouse/ledger"],
+      ...["warehouse/load", "warehouse/lookups", "warehouse/maintain"],
+    )
+    const naming = sources.filter(engine).flatMap(
+      ({ path, text }) =>
+        withoutComments(text)
+          .match(named)
+          ?.map(word => `${path}: ${word}`) ?? [],
+    )
+    expect(naming).toEqual([])
   })
 
   it("a library that only one place needs is known to that place only", () => {

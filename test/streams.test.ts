@@ -216,7 +216,7 @@ describe.each(known.map(one => [one.stream.name, one] as const))("stream %s", (_
     const paths =
       source.kind === "list"
         ? [...source.paths, ...(source.detail?.paths("an%20id") ?? [])]
-        : [source.path("an%20id")]
+        : source.paths("an%20id")
     expect(new Set(paths).size).toBe(paths.length)
     for (const path of paths) {
       // The older reference has its records below /finmo.

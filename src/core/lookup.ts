@@ -57,8 +57,11 @@ export interface LookupSource {
   readonly keys: readonly [Keys, ...ReadonlyArray<Keys>]
   /** Which of the keys that were never asked about come first. Those that were come after them, the oldest answer first. */
   readonly first: "oldest" | "newest"
-  /** Path for a key, which comes encoded. */
-  readonly path: (key: string) => string
+  /**
+   * Paths for a key, which comes encoded: the documented one, or candidates, the likeliest first. Of several the one is used
+   * that answers; it is remembered.
+   */
+  readonly paths: (key: string) => readonly [string, ...ReadonlyArray<string>]
   /** Field with the asked key. The engine adds it where an answer lacks it; an answer with another key in it is a failure. */
   readonly keyField: string
   /** Field that holds the record's id; of a state the same as `keyField`. */

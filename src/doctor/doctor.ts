@@ -76,7 +76,8 @@ const examineAccount = (subject: Subject, check: AccountCheck) =>
   Effect.gen(function* () {
     const { account, client, listed } = check
     const { found } = yield* Listener
-    const path = subject.allStreams.find(isLookup)?.source.path ?? (id => `/${id}`)
+    const paths = subject.allStreams.find(isLookup)?.source.paths
+    const path = (id: string) => paths?.(id)[0] ?? `/${id}`
     const { goesOn } = yield* examineContact(client, account, path)
     if (!goesOn) return []
     const reports: Array<StreamReport> = []

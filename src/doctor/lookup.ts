@@ -7,8 +7,9 @@ import type { StoredKeys } from "../core/lookup.ts"
 import { idText, recordIdOf } from "../core/recordId.ts"
 import type { ListStream, LookupStream, Row } from "../core/stream.ts"
 import { type Client, Usage } from "../paycombat/client/client.ts"
-import { getById } from "../paycombat/client/idPath.ts"
+import { getById, PLACE } from "../paycombat/client/idPath.ts"
 import { lookupAnswer } from "../paycombat/client/lookupAnswer.ts"
+import { findRoute, PROBED_KEYS, pathOf } from "../paycombat/client/lookupPath.ts"
 import { boundedClient } from "./api/bounded.ts"
 import { type Drift, driftOf } from "./drift.ts"
 import { type Finding, finding } from "./finding.ts"
@@ -71,17 +72,28 @@ export const sampleLookup = (
   Effect.gen(function* () {
     const { source, decode } = stream
     const usage = { requests: 0, retries: 0 }
-    const bounded = boundedClient(client, 2 * ASKED)
     const records: Array<Json> = []
     const failures: Array<string> = []
     const rows: Array<Row> = []
     const asked = spread(keys)
+    const routes = source.paths(PLACE)
+    const probes = routes.length === 1 ? 0 : PROBED_KEYS * routes.length
+    const bounded = boundedClient(client, 2 * (ASKED + probes))
+    const holdsRecord = (body: Json, key: string) =>
+      (lookupAnswer(source, body, key).records ?? []).length > 0
+    const found =
+      routes.length === 1
+        ? undefined
+        : yield* findRoute(bounded, routes, asked, holdsRecord).pipe(
+            Effect.provideService(Usage, usage),
+            Effect.orElseSucceed(() => undefined),
+          )
     for (const key of asked) {
       if (!isAddressable(key)) {
         failures.push(UNADDRESSABLE)
         continue
       }
-      const answer = yield* getById(bounded, source.path, key).pipe(
+      const answer = yield* getById(bounded, pathOf(found ?? routes[0]), key).pipe(
         Effect.provideService(Usage, usage),
         Effect.either,
       )

@@ -50,7 +50,7 @@ export default defineStream({
     kind: "lookup",
     keys: [{ stream: "customers", column: "customer_id" }],
     first: "oldest",
-    path: id => `/api/v1/customer/customer-wallet-is-ready/${id}`,
+    paths: id => [`/api/v1/customer/customer-wallet-is-ready/${id}`],
     keyField: "customer_id",
     idField: "customer_id",
     answer: { kind: "state" },

@@ -1,12 +1,14 @@
-import { Effect, Either } from "effect"
+import { Effect, Either, Option, Schema } from "effect"
 import type { EndpointError } from "../core/errors.ts"
 import { isAddressable } from "../core/id.ts"
 import { isJsonObject, type Json, stringifyJson } from "../core/json.ts"
 import type { Guarded, LookupStream } from "../core/stream.ts"
 import { Usage } from "../paycombat/client/client.ts"
-import { getById, UNADDRESSABLE_ID } from "../paycombat/client/idPath.ts"
+import { getById, PLACE, UNADDRESSABLE_ID } from "../paycombat/client/idPath.ts"
 import { lookupAnswer } from "../paycombat/client/lookupAnswer.ts"
+import { findRoute, type LookupPath, pathOf } from "../paycombat/client/lookupPath.ts"
 import { unstorableText } from "../postgres/unstorable.ts"
+import { storeContract, storedContract } from "../warehouse/ledger/contracts.ts"
 import { explain } from "../warehouse/load/reasons.ts"
 import { type Answer, REJECTED, UNSTORABLE } from "../warehouse/lookups/answer.ts"
 import { answeredBefore } from "../warehouse/lookups/checks.ts"
@@ -96,6 +98,36 @@ const readAnswer = (stream: Guarded<LookupStream>, body: Json, key: string): Rea
   return records === null ? NO_RECORD : readRecords(stream, records, key)
 }
 
+/** A look-up's path as an earlier run found it. */
+const FoundPath = Schema.Struct({ path: Schema.String, verified: Schema.Boolean })
+
+/**
+ * The path of the look-up: what an earlier run found, or what is found among its candidates by keys that are due. The one
+ * that answered is stored, until nothing is answered there any more (`forgetPath`).
+ */
+export const findPath = (
+  { sql, held, client, account }: StreamContext,
+  { stream }: Lookup,
+  keys: ReadonlyArray<string>,
+): Effect.Effect<LookupPath, StreamFailure> =>
+  Effect.gen(function* () {
+    const routes = stream.source.paths(PLACE)
+    if (routes.length === 1) return pathOf(routes[0])
+    const stored = yield* storedContract(sql, account.name, stream.name)
+    const found = Option.getOrUndefined(Schema.decodeUnknownOption(FoundPath)(stored))
+    if (found?.verified === true && routes.includes(found.path)) return pathOf(found.path)
+    const isAnswer = (body: Json, key: string) => readAnswer(stream, body, key)?.error === null
+    const route = yield* findRoute(client, routes, keys, isAnswer)
+    if (route !== undefined) yield* storeContract(sql, held, { path: route, verified: true })
+    return pathOf(route ?? routes[0])
+  })
+
+/** Has the next run look for the path again. */
+export const forgetPath = ({ sql, held }: StreamContext, { stream }: Lookup) => {
+  const [path, ...others] = stream.source.paths(PLACE)
+  return others.length === 0 ? Effect.void : storeContract(sql, held, { path, verified: false })
+}
+
 /**
  * Whether the endpoint answers about a key that it answered about before: then the look-ups without an answer are at fault,
  * and not the endpoint. Takes a call or two beyond the run's budget, and saves nothing.
@@ -103,6 +135,7 @@ const readAnswer = (stream: Guarded<LookupStream>, body: Json, key: string): Rea
 export const isThere = (
   { sql, held, client }: StreamContext,
   lookup: Lookup,
+  path: LookupPath,
   tally: Tally,
 ): Effect.Effect<boolean, StreamFailure> =>
   Effect.gen(function* () {
@@ -110,7 +143,7 @@ export const isThere = (
     const witnesses =
       tally.answered === null ? yield* answeredBefore(sql, held, lookup, WITNESSES) : [tally.answered]
     for (const key of witnesses) {
-      const answers = yield* getById(client, stream.source.path, key).pipe(
+      const answers = yield* getById(client, path, key).pipe(
         Effect.map(({ body }) => readAnswer(stream, body, key)?.error === null),
         Effect.catchTag("EndpointError", () => Effect.succeed(false)),
       )
@@ -120,7 +153,7 @@ export const isThere = (
   })
 
 /** Asks about one key. A definite refusal is an answer about that key; what is wrong with the endpoint ends the look-ups. */
-export const makeAsk = (context: StreamContext, lookup: Lookup, tally: Tally) => {
+export const makeAsk = (context: StreamContext, lookup: Lookup, path: LookupPath, tally: Tally) => {
   const { stream } = lookup
   let unavailableInARow = 0
   const oneAtATime = Effect.unsafeMakeSemaphore(1)
@@ -128,7 +161,7 @@ export const makeAsk = (context: StreamContext, lookup: Lookup, tally: Tally) =>
   const isAway = oneAtATime.withPermits(1)(
     Effect.gen(function* () {
       if (unavailableInARow < UNAVAILABLE_IN_A_ROW_MAX) return false
-      if (tally.end !== null || !(yield* isThere(context, lookup, tally))) return true
+      if (tally.end !== null || !(yield* isThere(context, lookup, path, tally))) return true
       unavailableInARow = 0
       return false
     }),
@@ -172,7 +205,7 @@ export const makeAsk = (context: StreamContext, lookup: Lookup, tally: Tally) =>
         answer: failed(key, now, UNADDRESSABLE_ID),
         isLast: false,
       }))
-    return getById(context.client, stream.source.path, key).pipe(
+    return getById(context.client, path, key).pipe(
       Effect.provideService(Usage, own),
       Effect.ensuring(
         Effect.sync(() => {

@@ -2,9 +2,10 @@ import { Effect } from "effect"
 import { EndpointError } from "../core/errors.ts"
 import { keyStreams } from "../core/lookup.ts"
 import type { LookupStream } from "../core/stream.ts"
+import { PLACE } from "../paycombat/client/idPath.ts"
 import { latestStatus } from "../warehouse/ledger/passes.ts"
 import type { Status } from "../warehouse/ledger/runs.ts"
-import { countFailed, countKeys } from "../warehouse/lookups/checks.ts"
+import { countKeys } from "../warehouse/lookups/checks.ts"
 import { type Lookup, subjectOf } from "../warehouse/lookups/lookup.ts"
 import type { StreamContext, StreamFailure } from "./context.ts"
 import { isBeyond, isMany, percent, shareOf } from "./rejectBound.ts"
@@ -30,6 +31,8 @@ export interface LookupsMade {
   readonly newlyUnanswered: number
   /** Look-ups without an answer whose outcome is not stored, since the API had asked for a pause. */
   readonly unasked: number
+  /** Keys whose latest look-up failed, by whichever run; those of this run are among them. */
+  readonly failing: number
   /** Answers about another record than the one that was asked for. */
   readonly mistaken: number
   /** Every look-up failed, and no record that was answered before gets an answer either. */
@@ -40,7 +43,7 @@ export interface LookupsMade {
 const unansweredMax = (count: number): number => Math.max(UNANSWERED_ALWAYS, UNANSWERED_SHARE_MAX * count)
 
 const failure = (stream: LookupStream, reason: EndpointError["reason"], message: string) =>
-  new EndpointError({ reason, path: stream.source.path("{id}"), message })
+  new EndpointError({ reason, path: stream.source.paths(PLACE)[0], message })
 
 /**
  * Fails with `unavailable` where more look-ups stayed without an answer than a few, or where an answer was about another
@@ -81,7 +84,7 @@ export const refuseFailed = (
     const refused = failed - unanswered
     if (isNobodyAnswered || isMany(made.newlyFailed - made.newlyUnanswered, stored, share))
       return yield* refuse(refused, stored, "checks failed")
-    const open = (yield* countFailed(sql, held, lookup)) - unanswered
+    const open = made.failing - unanswered
     if (open <= 0) return
     const all = yield* toAsk
     if (isBeyond(open, all, share))

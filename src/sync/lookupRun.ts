@@ -1,12 +1,13 @@
 import { Chunk, Duration, Effect, Option, Stream as S } from "effect"
 import { defaultsOf } from "../config/lookups.ts"
 import type { Guarded, LookupStream } from "../core/stream.ts"
-import { failedBefore } from "../warehouse/lookups/checks.ts"
+import { PROBED_KEYS } from "../paycombat/client/lookupPath.ts"
+import { bookFailed, failedBefore } from "../warehouse/lookups/checks.ts"
 import { type Lookup, lookupOf, subjectOf } from "../warehouse/lookups/lookup.ts"
 import { clearQueue, dueAfter, queueDue } from "../warehouse/lookups/queue.ts"
 import { modeChangedAt } from "../warehouse/maintain/privacyMode.ts"
 import type { StreamContext, StreamFailure, StreamResult } from "./context.ts"
-import { isThere, makeAsk, type Tally } from "./lookupAsk.ts"
+import { findPath, forgetPath, isThere, makeAsk, type Tally } from "./lookupAsk.ts"
 import { refuseFailed, refuseIncompleteParent } from "./lookupBound.ts"
 import { makeSave } from "./lookupSave.ts"
 
@@ -66,6 +67,11 @@ export const runLookupStream = (
     const saved = { asked: 0, failed: 0, newlyFailed: 0, newlyUnanswered: 0 }
     const { save, end } = makeSave(context, lookup)
     yield* tell({ total: queued })
+    const path = yield* findPath(
+      context,
+      lookup,
+      yield* dueAfter(sql, held, 0, Math.min(PROBED_KEYS, queued)),
+    )
     const queue = S.paginateChunkEffect(0, position =>
       Effect.map(dueAfter(sql, held, position, Math.min(QUEUE_READ, queued - position)), found => {
         const next = position + found.length
@@ -76,7 +82,10 @@ export const runLookupStream = (
       }),
     )
     yield* queue.pipe(
-      S.mapEffect(makeAsk(context, lookup, tally), { concurrency: account.concurrency, unordered: true }),
+      S.mapEffect(makeAsk(context, lookup, path, tally), {
+        concurrency: account.concurrency,
+        unordered: true,
+      }),
       // It does not fail here: what was answered before is saved, so that the next run begins with others.
       S.takeUntil(({ isLast }) => isLast),
       S.filterMap(({ answer }) => Option.fromNullable(answer)),
@@ -107,21 +116,24 @@ export const runLookupStream = (
     )
     if (tally.end !== null) return yield* tally.end
     yield* clearQueue(sql, held)
+    const failing = yield* bookFailed(sql, held, lookup)
     const rejected = yield* end
     const { unanswered } = done
     const { asked, failed } = saved
-    const isEvery = failed > 0 && failed === asked
+    const isNobodyAnswered = failed > 0 && failed === asked && !(yield* isThere(context, lookup, path, tally))
+    if (isNobodyAnswered) yield* forgetPath(context, lookup)
     yield* refuseFailed(context, lookup, {
       queued,
       stored: asked,
       failed,
+      failing,
       unanswered,
       newlyFailed: saved.newlyFailed,
       newlyUnanswered: saved.newlyUnanswered,
       // In a pause that the API asked for some were not asked at all.
       unasked: tally.unanswered - unanswered,
       mistaken: tally.mistaken,
-      isNobodyAnswered: isEvery && !(yield* isThere(context, lookup, tally)),
+      isNobodyAnswered,
     })
     yield* refuseIncompleteParent(context, stream, { count: asked - unanswered, of: queued })
     const refused = failed - unanswered

@@ -27,8 +27,7 @@ WITH RECURSIVE told AS MATERIALIZED (
   CROSS JOIN LATERAL (SELECT account FROM synced UNION SELECT unnest(told.accounts)) AS known
   LEFT JOIN synced ON synced.account = known.account
 ), stream AS MATERIALIZED (
-  -- Each stream has a table of its name that keeps what was sent, and which run read it. A name is of collation "C", by which
-  -- no index of the ledger is sorted.
+  -- Each stream has a table of its name with what was sent and who read it. No index of the ledger has collation "C", as names have.
   SELECT c.relname::text COLLATE "default" AS stream
   FROM told
   CROSS JOIN pg_class AS c
@@ -66,7 +65,7 @@ WITH RECURSIVE told AS MATERIALIZED (
   GROUP BY kind.account
 ), state AS MATERIALIZED (
   SELECT account.account, stream.stream,
-    latest.status AS latest_status, latest.started_at AS latest_started_at, ended.status AS ended_status, ended.error, ended.left_over, ended.unanswered,
+    latest.status AS latest_status, latest.started_at AS latest_started_at, ended.status AS ended_status, ended.error, ended.left_over, ended.unanswered, ended.failed_lookups,
     ended.finished_at AS ended_at,
     lease.holder IS NOT NULL AS is_held,
     coalesce(ended.status = 'dead' OR (latest.status = 'running' AND lease.holder IS NULL), false) AS is_dead,
@@ -205,6 +204,10 @@ WITH RECURSIVE told AS MATERIALIZED (
   ) AS failed
   WHERE state.stream = 'wallet_readiness' AND failed.count > 0
   UNION ALL
+  SELECT account, stream, 'attention', 'check_failed', failed_lookups || ' failed look-up' || CASE failed_lookups WHEN 1 THEN '' ELSE 's' END,
+    'what was answered before stands, or nothing is known, for ' || failed_lookups || ' failed look-up' || CASE failed_lookups WHEN 1 THEN '' ELSE 's' END || ': see its note in `paycombat-sync status`.', ended_at
+  FROM state WHERE stream <> 'wallet_readiness' AND failed_lookups > 0
+  UNION ALL
   SELECT field.account, field.stream, field.level, 'missing_field', 'no ' || field.field,
     'no record carries `' || field.field || '` any more, or it is empty in all of them, and earlier ones had a value in it: '
       || CASE field.level WHEN 'bad' THEN 'figures that rest on it are wrong' ELSE 'it is unknown' END
@@ -248,16 +251,13 @@ WITH RECURSIVE told AS MATERIALIZED (
       ELSE ' values of optional fields could not be read and are null' END || ': see `paycombat-sync rejects list`.', min(since)
   FROM unread WHERE level = 'good' GROUP BY account, stream
   UNION ALL
-  SELECT account, stream, 'good', 'movement', 'list moved',
-    'the list moved while it was read, which proves no removal. ' || movement, full_at
+  SELECT account, stream, 'good', 'movement', 'list moved', 'the list moved while it was read, which proves no removal. ' || movement, full_at
   FROM state WHERE movement IS NOT NULL AND NOT coalesce(listed < stated, false)
   UNION ALL
-  SELECT account, stream, 'good', 'left_over', left_over || ' left over',
-    left_over || ' left over: they come first in the next run.', ended_at
+  SELECT account, stream, 'good', 'left_over', left_over || ' left over', left_over || ' left over: they come first in the next run.', ended_at
   FROM state WHERE left_over > 0
   UNION ALL
-  SELECT account, stream, 'good', 'unanswered', unanswered || ' unanswered',
-    unanswered || ' unanswered: they are asked again in the next run.', ended_at
+  SELECT account, stream, 'good', 'unanswered', unanswered || ' unanswered', unanswered || ' unanswered: they are asked again in the next run.', ended_at
   FROM state WHERE unanswered > 0
 ), judged AS (
   SELECT account.account, account.is_configured,

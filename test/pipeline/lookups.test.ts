@@ -7,6 +7,7 @@ import { defineStream, redacting, type Stream } from "../../src/core/stream.ts"
 import { allStreams } from "../../src/registry.ts"
 import { rebuildWith } from "../../src/sync/rebuild.ts"
 import { replayWith } from "../../src/sync/rejects.ts"
+import { verdictsOf } from "../../src/warehouse/read/verdict.ts"
 import {
   account,
   amount,
@@ -48,7 +49,7 @@ const payins = defineStream({
       },
     ],
     first: "newest",
-    path: key => `/api/v1/payin/retrieve-payin/${key}`,
+    paths: key => [`/api/v1/payin/retrieve-payin/${key}`],
     keyField: "payin_id_finmo",
     idField: "id",
     answer: { kind: "records", keyColumn: "provider_payin_id" },
@@ -115,7 +116,7 @@ const balances = defineStream({
     kind: "lookup",
     keys: [{ variable: "PAYCOMBAT_CURRENCIES", otherwise: ["AUD", "SGD"] }],
     first: "oldest",
-    path: key => `/api/v1/merchant/balance/${key}`,
+    paths: key => [`/api/v1/merchant/balances/${key}`, `/api/v1/merchant/balance/${key}`],
     keyField: "currency",
     idField: "currency",
     answer: { kind: "state" },
@@ -205,6 +206,10 @@ const setup = (stream: Stream, head: string) =>
            ORDER BY min(created_at) DESC, event_id`,
         ),
         found => found.map(({ id }) => id!),
+      ),
+      /** What the verdict says about the look-up. */
+      findings: Effect.map(verdictsOf(sql, { streams: [stream.name] }), ([verdict]) =>
+        verdict!.findings.map(({ level, kind }) => `${level} ${kind}`),
       ),
       /** Makes all that was asked older. */
       age: (hours: number) =>
@@ -297,7 +302,7 @@ describe("a look-up whose answers are records, by ids that another table names",
 
   it.scopedLive("lets ids that are never answered take ever less of the budget, and names them", () =>
     Effect.gen(function* () {
-      const { look, keys, answers, age, rows } = yield* withPayins
+      const { look, keys, answers, age, rows, findings } = yield* withPayins
       const all = yield* keys
       const [unknown] = all
       answers.set(unknown!, { status: 404, body: { message: "no" } })
@@ -309,6 +314,7 @@ describe("a look-up whose answers are records, by ids that another table names",
         unanswered: 0,
       })
       expect(first.booked.note).toContain("1 checks failed: see check_error in sync.lookup_keys.")
+      expect(yield* findings).toEqual(["attention check_failed"])
       yield* age(1)
       expect((yield* look()).asked).toContain(unknown)
       expect((yield* look()).asked).toEqual([])
@@ -318,6 +324,7 @@ describe("a look-up whose answers are records, by ids that another table names",
       yield* age(2)
       answers.delete(unknown!)
       expect((yield* look()).booked).toMatchObject({ inserted: 1, note: null })
+      expect(yield* findings).toEqual([])
     }),
   )
 
@@ -431,7 +438,8 @@ describe("a look-up whose answers are states, by a list from configuration", () 
     Effect.gen(function* () {
       const { sql, look, answers, byDefault, rows } = yield* setup(balances, "/api/v1/merchant/balance/")
       byDefault(() => balance("1.10"))
-      expect((yield* look()).asked).toEqual(["AUD", "SGD"])
+      // The first key tells which of the two paths answers.
+      expect((yield* look()).asked).toEqual(["AUD", "AUD", "SGD"])
       const first = yield* look(CURRENCIES)
       expect([...first.asked].sort()).toEqual(["AUD", "EUR", "NZD"])
       expect(first.booked).toMatchObject({ status: "complete", inserted: 2, unchanged: 1 })
@@ -467,6 +475,9 @@ describe("a look-up whose answers are states, by a list from configuration", () 
         { currency: "EUR", available: "1.10" },
         { currency: "NZD", available: "1.10" },
         { currency: "SGD", available: "1.10" },
+      ])
+      expect(yield* rows("SELECT path FROM sync.contracts WHERE stream = 'merchant_balances'")).toEqual([
+        { path: "/api/v1/merchant/balance/{id}" },
       ])
       yield* Effect.promise(() => sql`UPDATE warehouse.merchant_balances SET available = 7`)
       yield* onWarehouse(sql)(rebuildWith({ leaseSeconds: 30, accounts: [], streams: [balances] }))

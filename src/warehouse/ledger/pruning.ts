@@ -39,7 +39,7 @@ const OF_API = "NOT IN ('replay', 'rebuild')"
 const CHANGED = "s.inserted + s.updated + s.removed > 0"
 
 /** Counters that tell how things stood at the end of a run: a sum of them says nothing. */
-const STATES: ReadonlyArray<string> = ["left_over", "unconfirmed"]
+const STATES: ReadonlyArray<string> = ["left_over", "unconfirmed", "failed_lookups"]
 
 const SUMMED = [...shapeOf(streamRuns).types].flatMap(([name, type]) =>
   type === "bigint" && !STATES.includes(name) ? [`"${name}"`] : [],

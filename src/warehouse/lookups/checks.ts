@@ -1,9 +1,9 @@
 import { Effect } from "effect"
 import type postgres from "postgres"
-import type { WarehouseError } from "../../core/errors.ts"
+import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import { arrayLiteral } from "../../postgres/bulk.ts"
 import { reading } from "../../postgres/connect.ts"
-import type { Held } from "../ledger/lease.ts"
+import { fenced, type Held } from "../ledger/lease.ts"
 import { askedOf, keysOf, type Lookup, parametersOf } from "./lookup.ts"
 
 /** What is stored about earlier look-ups: which of them were answered, and which failed. */
@@ -68,21 +68,24 @@ export const failedBefore = (
         return new Set(rows.map(({ key }) => key))
       })
 
-/** How many keys there are whose latest look-up failed, by whichever run. */
-export const countFailed = (
+/** Books how many keys there are whose latest look-up failed, by whichever run, and answers it. */
+export const bookFailed = (
   sql: postgres.Sql,
   held: Held,
   lookup: Lookup,
-): Effect.Effect<number, WarehouseError> =>
-  reading(async () => {
+): Effect.Effect<number, LeaseError | WarehouseError> =>
+  fenced(sql, held, async tx => {
     const parameters = parametersOf()
     const account = parameters.add(held.account)
     const asked = askedOf(lookup, account, parameters)
-    const [row] = await sql.unsafe<[{ count: number }]>(
+    const [row] = await tx.unsafe<[{ count: number }]>(
       `SELECT count(*)::float8 AS count FROM ${asked.table} AS r
        JOIN ${keysOf(lookup, account, parameters)} AS k ON k.key = r.${asked.key}
        WHERE ${asked.scope} AND r.check_error IS NOT NULL`,
       parameters.values,
     )
+    await tx`
+      UPDATE sync.stream_runs SET failed_lookups = ${row.count}
+      WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
     return row.count
   })

@@ -61,6 +61,8 @@ export const streamRuns = sync.table(
     leftOver: counter("left_over"),
     /** Look-ups that got no answer: they are no rejects, and are asked again. */
     unanswered: counter("unanswered"),
+    /** Keys whose latest look-up had failed when this run ended, by whichever run. */
+    failedLookups: counter("failed_lookups"),
     /** Records that the list did not show and that are not booked as removed: their removal is not proven. */
     unconfirmed: counter("unconfirmed"),
     requests: counter("requests"),

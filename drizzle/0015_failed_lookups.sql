@@ -1,0 +1,1 @@
+ALTER TABLE "sync"."stream_runs" ADD COLUMN "failed_lookups" bigint DEFAULT 0 NOT NULL;
