@@ -97,7 +97,7 @@ const lookupGenerator = (stream: LookupStream, { record }: Fixture): LookupGener
   const isState = source.idField === source.keyField
   return {
     kind: "lookup",
-    path: source.path("{id}"),
+    path: source.paths("{id}")[0],
     answer: (world, encoded) => {
       const key = decodeURIComponent(encoded)
       const index = numberOf(key)
