@@ -23,14 +23,14 @@ import { given } from "./views/rows.ts"
 
 onOneDay()
 
-/** Nothing is configured: all that were ever synced are judged, by the limits that are stored. */
+/** Judges every account that was ever synced, by the stored limits, as nothing is configured. */
 const RULE: FreshnessRule = { accounts: [], limits: {} }
 
 const ALL: ReportFilter = { accounts: [], currencies: [] }
 
 const TWO: Filling = { accounts: ["eu", "apac"], days: 40, currencies: ["USD", "EUR", "JPY"] }
 
-/** A database of its own, and what is asked of it. */
+/** Creates a database and the report functions over it. */
 const bench = (version: PostgresVersion = "18") =>
   Effect.gen(function* () {
     const database = yield* testDatabase({ version, template: MIGRATED })
@@ -39,7 +39,7 @@ const bench = (version: PostgresVersion = "18") =>
       sql,
       figures: (filter: Partial<ReportFilter> = {}, rule: FreshnessRule = RULE) =>
         figuresOf(database.readerUrl, { ...ALL, ...filter }, { isDemo: false, rule }),
-      /** The document for programs, as it was handed over: whole, and part by part. */
+      /** Returns the document for programs, in full and in parts. */
       document: (filter: Partial<ReportFilter> = {}) =>
         Effect.gen(function* () {
           const parts: Array<string> = []
@@ -66,7 +66,7 @@ const decoded = (text: string) =>
     .replaceAll("&#39;", "'")
     .replaceAll("&amp;", "&")
 
-/** Tables of a page by their captions: each row an array of what is shown. */
+/** Reads the tables of a page by caption. Each row is an array of its cells. */
 const tablesOf = (html: string) =>
   new Map(
     [...html.matchAll(/<table>\n<caption>(.*?)<\/caption>(.*?)<\/table>/gs)].map(([, caption, rest]) => [
@@ -79,12 +79,12 @@ const tablesOf = (html: string) =>
     ]),
   )
 
-/** The same number has the same text. */
+/** Normalizes a number, so that equal numbers have equal text. */
 const numbers = (texts: ReadonlyArray<string | null | undefined>) =>
   texts.map(text => (text ?? "–").replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, ""))
 
 describe.each<PostgresVersion>(["18", "14"])("the report's figures on Postgres %s", version => {
-  it.scopedLive("are the records', to the last digit, and the page shows them all", () =>
+  it.scopedLive("equal the records to the last digit, and the page shows them all", () =>
     Effect.gen(function* () {
       const { sql, figures } = yield* bench(version)
       yield* fill(sql, { ...TWO, days: 20 })
@@ -99,7 +99,7 @@ describe.each<PostgresVersion>(["18", "14"])("the report's figures on Postgres %
       const data = yield* figures()
       const tables = tablesOf(page(data))
 
-      // From the records, without any view between.
+      // Computes the sums from the records, without any view.
       const counted = yield* printed(
         sql,
         `SELECT account, currency, count(*) AS n,
@@ -132,7 +132,7 @@ describe.each<PostgresVersion>(["18", "14"])("the report's figures on Postgres %
           ]),
         ]),
       )
-      // Behind each chart, its days; and the days add up to the whole.
+      // Each chart has a table of its days, and the days add up to the total.
       const days = tables.get("Settled and unsettled, eu · EUR")!
       expect(days).toHaveLength(series.filter(row => row.account === "eu" && row.currency === "EUR").length)
       const cents = days.reduce((sum, row) => sum + Math.round(Number(row[2]) * 100), 0)
@@ -159,7 +159,7 @@ describe.each<PostgresVersion>(["18", "14"])("the report's figures on Postgres %
     }),
   )
 
-  it.scopedLive("count the gaps now, and at the end of each day", () =>
+  it.scopedLive("count the gaps now and at the end of each day", () =>
     Effect.gen(function* () {
       const { sql, figures } = yield* bench(version)
       yield* fill(sql, TWO)
@@ -189,43 +189,41 @@ describe.each<PostgresVersion>(["18", "14"])("the report's figures on Postgres %
 })
 
 describe("the report", () => {
-  it.scopedLive(
-    "is narrowed to accounts, currencies and days; what is not there is said, not shown as no money",
-    () =>
-      Effect.gen(function* () {
-        const { sql, figures } = yield* bench()
-        yield* fill(sql, TWO)
-        const today = new Date().toISOString().slice(0, 10)
-        const one = yield* figures({ accounts: ["eu"], currencies: ["EUR"], from: today, to: today })
-        expect(one.settlements.totals.rows.map(row => [row.account, row.currency])).toEqual([["eu", "EUR"]])
-        expect(one.settlements.series.map(row => row.bucket)).toEqual([today])
-        expect(one.balances.reconciliation.rows.map(row => row.currency)).toEqual(["EUR"])
-        expect(one.gaps.counts.map(row => row.account)).toEqual(["eu"])
-        expect(new Set(one.freshness.map(row => row.account))).toEqual(new Set(["eu"]))
-        // Waiting money is shown, however old.
-        const [old] = one.settlements.ageing.rows
-        expect(Number(old!.unsettled_count)).toBeGreaterThan(
-          Number(one.settlements.totals.rows[0]!.transaction_count),
-        )
+  it.scopedLive("can be narrowed to accounts, currencies and days, and refuses names without data", () =>
+    Effect.gen(function* () {
+      const { sql, figures } = yield* bench()
+      yield* fill(sql, TWO)
+      const today = new Date().toISOString().slice(0, 10)
+      const one = yield* figures({ accounts: ["eu"], currencies: ["EUR"], from: today, to: today })
+      expect(one.settlements.totals.rows.map(row => [row.account, row.currency])).toEqual([["eu", "EUR"]])
+      expect(one.settlements.series.map(row => row.bucket)).toEqual([today])
+      expect(one.balances.reconciliation.rows.map(row => row.currency)).toEqual(["EUR"])
+      expect(one.gaps.counts.map(row => row.account)).toEqual(["eu"])
+      expect(new Set(one.freshness.map(row => row.account))).toEqual(new Set(["eu"]))
+      // Unsettled money appears whatever its age.
+      const [old] = one.settlements.ageing.rows
+      expect(Number(old!.unsettled_count)).toBeGreaterThan(
+        Number(one.settlements.totals.rows[0]!.transaction_count),
+      )
 
-        const before = yield* figures({ from: "2001-01-01", to: "2001-01-31" })
-        expect(before.settlements.totals).toMatchObject({ rows: [], total: 0 })
-        expect(page(before)).toContain("no payment was created in the period")
-        for (const [filter, words] of [
-          [{ accounts: ["us"] }, "account us"],
-          [{ currencies: ["eur"] }, "no amount in eur: the currencies of the warehouse are EUR, JPY, USD"],
-          [{ from: "2026-02-01", to: "2026-01-01" }, "after --to"],
-          [{ from: "2999-01-01" }, "after today"],
-          [{ to: "2026-02-30" }, "--to 2026-02-30 is not a day"],
-          [{ accounts: ["eu'; DROP TABLE x; --\\"] }, "DROP"],
-        ] as const) {
-          const error = yield* Effect.flip(figures(filter))
-          expect([error._tag, error.message]).toEqual(["ConfigurationError", expect.stringContaining(words)])
-        }
-      }),
+      const before = yield* figures({ from: "2001-01-01", to: "2001-01-31" })
+      expect(before.settlements.totals).toMatchObject({ rows: [], total: 0 })
+      expect(page(before)).toContain("no payment was created in the period")
+      for (const [filter, words] of [
+        [{ accounts: ["us"] }, "account us"],
+        [{ currencies: ["eur"] }, "no amount in eur: the currencies of the warehouse are EUR, JPY, USD"],
+        [{ from: "2026-02-01", to: "2026-01-01" }, "after --to"],
+        [{ from: "2999-01-01" }, "after today"],
+        [{ to: "2026-02-30" }, "--to 2026-02-30 is not a day"],
+        [{ accounts: ["eu'; DROP TABLE x; --\\"] }, "DROP"],
+      ] as const) {
+        const error = yield* Effect.flip(figures(filter))
+        expect([error._tag, error.message]).toEqual(["ConfigurationError", expect.stringContaining(words)])
+      }
+    }),
   )
 
-  it.scopedLive("cuts long lists, keeps their totals whole, and says how to see the rest", () =>
+  it.scopedLive("cuts long lists, keeps their exact totals, and prints the command for the rest", () =>
     Effect.gen(function* () {
       const { sql, figures, ask, document } = yield* bench()
       const customers = LIST_ROWS_MAX + 150
@@ -254,7 +252,7 @@ describe("the report", () => {
       ])
         expect((yield* ask(list.statement)).rows).toHaveLength(list.total)
 
-      // For programs nothing is cut, and nothing of what is cut for people is missing or told otherwise.
+      // The document for programs is not cut, and its other parts equal the page's.
       const { data: whole, rows: streamed, parts } = yield* document()
       expect(whole.gaps.customers.rows).toHaveLength(total)
       expect(whole.gaps.customers.rows.slice(0, LIST_ROWS_MAX)).toEqual(rows)
@@ -277,7 +275,7 @@ describe("the report", () => {
     }),
   )
 
-  it.scopedLive("lets no account crowd out another's missing details, and says how many more each has", () =>
+  it.scopedLive("shows the first missing details of every account, and the number of further ones", () =>
     Effect.gen(function* () {
       const { sql, figures, document, ask } = yield* bench()
       const few = 3
@@ -310,7 +308,7 @@ describe("the report", () => {
     }),
   )
 
-  it.scopedLive("takes text from outside for text, whatever it holds", () =>
+  it.scopedLive("escapes text from outside", () =>
     Effect.gen(function* () {
       const { sql, figures } = yield* bench()
       yield* fill(sql, { accounts: ["default"], days: 12, currencies: ["EUR"] })
@@ -327,7 +325,7 @@ describe("the report", () => {
     }),
   )
 
-  it.scopedLive("shows one moment, whatever is written meanwhile", () =>
+  it.scopedLive("shows one snapshot while other sessions write", () =>
     Effect.gen(function* () {
       const { sql, figures } = yield* bench()
       yield* fill(sql, { accounts: ["default"], days: 5, currencies: ["EUR"], isSound: true })
@@ -351,7 +349,7 @@ describe("the report", () => {
     }),
   )
 
-  it.scopedLive("says on top what it cannot be trusted in, in the words of the verdict", () =>
+  it.scopedLive("lists the findings at the top, in the words of the verdict", () =>
     Effect.gen(function* () {
       const { sql, figures, ask } = yield* bench()
       const nothing = yield* figures()
@@ -382,14 +380,14 @@ describe("the report", () => {
       ])
         expect(said).toContain(words)
       const html = page(data)
-      expect(html).toContain("within 60 minutes, and whole within 2 days")
+      expect(html).toContain("at most 60 minutes old and the last full pass at most 2 days")
       expect(html.indexOf("The figures cannot be trusted: ")).toBeLessThan(html.indexOf("<table>"))
     }),
   )
 })
 
-describe("the limits that a report is judged by", () => {
-  it.scopedLive("are those that are stored, or given; and the page says which", () =>
+describe("the freshness limits of a report", () => {
+  it.scopedLive("are the stored or the given ones, and the page states them", () =>
     Effect.gen(function* () {
       const { sql, figures } = yield* bench()
       yield* bookRuns(sql, "default", { payouts: { hoursAgo: 26 } })
@@ -399,17 +397,17 @@ describe("the limits that a report is judged by", () => {
       const stored = yield* figures()
       expect([stale(stored), limitsText(stored)]).toEqual([
         [],
-        "Figures are fresh where they were read to their end within 27 hours, and whole within 2 days.",
+        "Figures are fresh if the last complete sync is at most 27 hours old and the last full pass at most 2 days.",
       ])
       const given = yield* figures({}, { ...RULE, limits: { maxAgeSeconds: 9_000 } })
       expect(stale(given)[0]!.text).toContain("26 h ago, which is more than 2h 30m")
-      expect(limitsText(given)).toContain("within 150 minutes, and")
+      expect(limitsText(given)).toContain("at most 150 minutes old")
     }),
   )
 })
 
-describe("the accounts that a report is judged by", () => {
-  it.effect("are those asked for, else those of the settings", () =>
+describe("the accounts that a report judges", () => {
+  it.effect("are the requested ones, else the configured ones", () =>
     Effect.gen(function* () {
       const settings = ConfigProvider.fromMap(new Map([["PAYCOMBAT_ACCOUNTS", "eu,new"]]))
       const of = (named: ReadonlyArray<string>) =>
@@ -422,8 +420,8 @@ describe("the accounts that a report is judged by", () => {
   )
 })
 
-describe("how a figure is written", () => {
-  it("keeps every digit, sets thousands apart, and fills up places", () => {
+describe("the format of a figure", () => {
+  it("keeps every digit, separates thousands, and pads decimal places", () => {
     const thin = "\u202f"
     expect(amount("1234567.8", 2)).toBe(`1${thin}234${thin}567.80`)
     expect(amount("-1000")).toBe(`\u22121${thin}000`)
@@ -436,7 +434,7 @@ describe("how a figure is written", () => {
       expect(plain(amount(text))).toBe(text)
   })
 
-  it("takes days together where there are too many for a chart", () => {
+  it("groups days that are too many for a chart", () => {
     const grains = ["2026-01-01", "2026-04-03", "2027-12-31", "2040-01-01", "2099-01-01"].map(to =>
       grainOf("2026-01-01", to),
     )

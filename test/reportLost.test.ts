@@ -8,14 +8,14 @@ import { postgresProxy } from "./support/postgresProxy.ts"
 import { fill } from "./support/report.ts"
 import { MIGRATED } from "./support/warehouse.ts"
 
-/** A report whose connection is lost while it is busy with what it has read already. */
+/** A report that loses its connection while it processes rows that it already has. */
 
 const ALL = { accounts: [], currencies: [] }
 
-/** More than a few batches of customers who are not ready. */
+/** Customers without readiness: enough for several batches. */
 const CUSTOMERS = 12_000
 
-/** For the driver to notice, though nobody waits for an answer. */
+/** Time for the driver to notice the loss while no statement waits. */
 const NOTICED_MILLIS = 300
 
 const parts = Effect.gen(function* () {
@@ -43,7 +43,7 @@ const lost = {
 }
 
 describe("a report that loses its connection between two batches", () => {
-  it.scopedLive("fails, and does not take the rows it has for all of a view", () =>
+  it.scopedLive("fails, and does not treat the rows read so far as the whole view", () =>
     Effect.gen(function* () {
       const { url, cutOnce } = yield* parts
       let rows = 0
@@ -61,7 +61,7 @@ describe("a report that loses its connection between two batches", () => {
     }),
   )
 
-  it.scopedLive("nor for all of a document's list", () =>
+  it.scopedLive("fails, and does not treat the rows read so far as the whole list of a document", () =>
     Effect.gen(function* () {
       const { url, cutOnce } = yield* parts
       const told = { isDemo: false, rule: yield* freshnessRule() }

@@ -5,11 +5,11 @@ import { LegacyGridContainLabel } from "echarts/features"
 import { SVGRenderer } from "echarts/renderers"
 import { type Html, html, trusted } from "./html.ts"
 
-/** Charts as SVG within the page: nothing to load, nothing to run, and as sharp on paper as on a screen. */
+/** Draws charts as SVG inside the page. They load nothing, run no script, and print sharply. */
 
 echarts.use([BarChart, LineChart, GridComponent, LegacyGridContainLabel, SVGRenderer])
 
-/** CSS pixels. As wide as a phone shows it, so that its text need not be made smaller. */
+/** Size in CSS pixels. The width is that of a phone, so the text stays readable without scaling. */
 const WIDTH = 340
 const HEIGHT = 200
 
@@ -17,7 +17,10 @@ const INK = "#222222"
 const LINE = "#c9ccd1"
 const FONT = { fontFamily: "system-ui, sans-serif", fontSize: 11, color: INK }
 
-/** Told apart by colour, by lightness, and by hatching: also in grey, and by those who see colours otherwise. */
+/**
+ * Colours of the series. They differ in lightness, and one is hatched, so they also work in grey and for
+ * colour-blind readers.
+ */
 export const COLOURS = { first: "#0b5394", second: "#e08214" } as const
 
 const HATCH = {
@@ -32,14 +35,14 @@ export interface Series {
   readonly name: string
   readonly colour: string
   readonly isHatched?: boolean
-  /** For pixels only: what is written of a figure is its text. */
+  /** Values that become pixels. The text of a figure is printed elsewhere, exactly. */
   readonly values: ReadonlyArray<number | null>
 }
 
 export interface Chart {
-  /** What it shows, in a few words. */
+  /** Short title of the chart. */
   readonly title: string
-  /** The same for who does not see it: what is the highest, the first, the last. */
+  /** Text for a screen reader: the highest, the first and the last value. */
   readonly description: string
   readonly kind: "bars" | "line" | "ranking"
   readonly names: ReadonlyArray<string>
@@ -86,16 +89,16 @@ const seriesOf = (kind: Chart["kind"]) => (series: Series) =>
         silent: true,
       }
 
-/** What the renderer adds for a mouse, and the size: the page's own style says it. */
+/** Removes the renderer's mouse attributes and its size. The page's own style sets the size. */
 const cleaned = (svg: string): string =>
   svg
     .replace(/<style[\s\S]*?<\/style>/g, "")
     .replace(/ (?:ecmeta_\w+|class|xmlns:xlink|version|baseProfile|pointer-events)="[^"]*"/g, "")
     .replace(/<rect [^>]*fill="none"><\/rect>\n?/, "")
 
-let numbered = 0
+let chartCount = 0
 
-/** Draws a chart. Its name and description are its own; the table behind it is the caller's. */
+/** Draws a chart with its own title and description. The caller adds the table of its figures. */
 export const draw = ({ title, description, kind, names, series }: Chart): Html => {
   const isRanking = kind === "ranking"
   const height = isRanking ? Math.max(HEIGHT / 2, 30 + 22 * names.length) : HEIGHT
@@ -103,24 +106,24 @@ export const draw = ({ title, description, kind, names, series }: Chart): Html =
   try {
     chart.setOption({
       animation: false,
-      // Widths of text are estimated here: a long name gets room.
+      // echarts only estimates text widths here, so a long name needs spare room.
       grid: { left: isRanking ? 14 : 6, right: 14, top: 12, bottom: 4, containLabel: true },
       xAxis: isRanking ? { ...valueAxis, minInterval: 1 } : nameAxis(names, false),
       yAxis: isRanking ? nameAxis(names, true) : { ...valueAxis, scale: kind === "line" },
       series: series.map(seriesOf(kind)),
     })
-    const id = `chart-${++numbered}`
+    const id = `chart-${++chartCount}`
     const svg = cleaned(chart.renderToSVGString())
     const opening = html`<svg role="img" aria-labelledby="${id}-title" aria-describedby="${id}-text"`
     const inside = html`<title id="${id}-title">${title}</title><desc id="${id}-text">${description}</desc>`
     return trusted(svg.replace(/^<svg([^>]*)>/, (_, rest: string) => `${opening.text}${rest}>${inside.text}`))
   } finally {
-    // Else its timers keep the process from ending.
+    // The chart's timers would keep the process from exiting.
     chart.dispose()
   }
 }
 
-/** What the colours of a chart stand for. */
+/** Renders the colour key of a chart. */
 export const legend = (series: ReadonlyArray<Omit<Series, "values">>): Html =>
   html`<p class="legend">${series.map(
     ({ name, colour, isHatched }) =>

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto"
 import type { List, ReportData, Row } from "../warehouse/report/types.ts"
 
-/** The report for programs: one JSON document with every row. */
+/** Writes the report for programs: one JSON document with every row. */
 
 const isCut = (value: unknown): value is List => {
   const { rows, total, statement } = (value ?? {}) as Partial<List>
@@ -15,14 +15,14 @@ async function* listed(batches: AsyncIterable<ReadonlyArray<Row>>) {
     yield between + batch.map(row => JSON.stringify(row)).join(",\n")
     between = ",\n"
   }
-  // None at all, where there were some: the document says how many there should be.
+  // The list may have no row although its total says that it has some. The total then shows what is missing.
   yield between === "[\n" ? "[]" : "\n]"
 }
 
 /**
- * Writes a report as JSON, part by part. What is cut in `data` is whole here: `wholeOf` answers with all rows of a
- * list, and no more than one of its batches is kept in memory. `watch` is told how many rows
- * came so far.
+ * Writes a report as JSON, part by part. Lists that are cut in `data` are written in full: `wholeOf` returns
+ * all rows of a list in batches, and only one batch is kept in memory. `watch` receives the number of rows
+ * written so far.
  */
 export async function* documentText(
   data: ReportData,
@@ -30,29 +30,29 @@ export async function* documentText(
   watch: (rows: number) => void = () => undefined,
 ): AsyncGenerator<string> {
   const cut: Array<List> = []
-  // Of bytes that nobody could have sent.
-  const gap = randomBytes(16).toString("hex")
+  // A random placeholder that cannot occur in the data.
+  const placeholder = randomBytes(16).toString("hex")
   const text = JSON.stringify(
     data,
     (_, value: unknown) => {
       if (!isCut(value)) return value
       cut.push(value)
-      return { ...value, rows: gap }
+      return { ...value, rows: placeholder }
     },
     2,
   )
   let rows = 0
-  const seen = async function* (batches: AsyncIterable<ReadonlyArray<Row>>) {
+  const counted = async function* (batches: AsyncIterable<ReadonlyArray<Row>>) {
     for await (const batch of batches) {
       rows += batch.length
       watch(rows)
       yield batch
     }
   }
-  const [first, ...others] = text.split(`"${gap}"`)
+  const [first, ...others] = text.split(`"${placeholder}"`)
   yield first!
   for (const [i, part] of others.entries()) {
-    yield* listed(seen(wholeOf(cut[i]!)))
+    yield* listed(counted(wholeOf(cut[i]!)))
     yield part
   }
   yield "\n"

@@ -5,9 +5,9 @@ import { pixels } from "./panels.ts"
 import { type Column, listTable, table } from "./table.ts"
 import { bucketName, count, GRAIN_TITLES, isTrue, plural } from "./text.ts"
 
-/** Customers who are not known to be ready for a wallet. */
+/** Renders the customers who are not known to be ready for a wallet. */
 
-/** Missing details that a chart has a bar of; the table has more. */
+/** Most missing details that the chart shows; the table shows all. */
 const BARS_MAX = 12
 
 const REASONS: Readonly<Record<string, string>> = {
@@ -19,7 +19,7 @@ const REASONS: Readonly<Record<string, string>> = {
 
 const account: Column = { title: "Account", of: "account" }
 
-/** The account is named where there is more than one. */
+/** Adds the account column if the report covers more than one account. */
 const withAccount = ({ accounts }: ReportData, columns: ReadonlyArray<Column>): ReadonlyArray<Column> =>
   accounts.length > 1 ? [account, ...columns] : columns
 
@@ -62,7 +62,7 @@ const trendChart = (data: ReportData, name: string): Html | null => {
   return html`<figure class="panel"><figcaption>${title}</figcaption>${draw({
     title,
     kind: "line",
-    description: `${count(first.not_ready_count)} in the beginning (${first.bucket}), ${count(last.not_ready_count)} at the end (${last.bucket}).`,
+    description: `${count(first.not_ready_count)} at the start (${first.bucket}), ${count(last.not_ready_count)} at the end (${last.bucket}).`,
     names: rows.map(row => bucketName(row.bucket!, data.grain)),
     series: [{ name: title, colour: COLOURS.first, values: rows.map(row => pixels(row.not_ready_count)) }],
   })}<details><summary>Figures<span class="hidden">: ${title}</span></summary>${table({ caption: title, columns, rows })}</details></figure>`
@@ -73,7 +73,7 @@ export const gapsSection = (data: ReportData): Html => {
   const total = counts.reduce((sum, row) => sum + Number(row.customer_count), 0)
   return html`<section id="gaps"><h2>KYC gaps: customers not ready for a wallet</h2>
 <p class="lead">${total === 0 ? "Every customer is known to be ready." : html`<strong>${plural(total, "customer")}</strong> ${total === 1 ? "is" : "are"} not known to be ready.`}
-Readiness says whether a wallet may be issued, and what is missing for that; it is not KYC approval. How things stand now, whatever the period; the trend is of the period.</p>
+Readiness says whether a wallet may be issued, and what is missing for that; it is not KYC approval. The tables show the state now, whatever the period; the trend covers the period.</p>
 ${
   total === 0
     ? null
@@ -85,13 +85,13 @@ ${table({
     ...Object.entries(REASONS).map(
       ([reason, title]): Column => ({ title, of: `${reason}_count`, kind: "count" }),
     ),
-    { title: "Of all: active", of: "active_count", kind: "count" },
+    { title: "Active ones", of: "active_count", kind: "count" },
     { title: "Oldest since", of: "oldest_gap_since" },
   ]),
   rows: counts,
 })}
 ${table({
-  caption: "The same customers, by how long they have not been ready, as far as syncs saw it",
+  caption: "The same customers, by the days that syncs have seen them not ready without a break",
   columns: withAccount(data, [
     ...GAP_AGES.map((age, i): Column => ({ title: ageName(age), of: `age_${i}`, kind: "count" })),
     { title: "Not known", of: "age_unknown", kind: "count" },
@@ -101,7 +101,7 @@ ${table({
 <h3>By missing detail</h3>
 <div class="panels">${data.accounts.flatMap(name => fieldsChart(data, name) ?? [])}</div>
 ${listTable(fields, data.isDemo, {
-  caption: "Missing details. A customer who misses two counts in two rows",
+  caption: "Missing details. A customer who lacks two details counts in two rows",
   empty: "PayCombat names none.",
   columns: withAccount(data, [
     { title: "Missing detail", of: "missing_field", kind: "code" },
@@ -112,12 +112,12 @@ ${listTable(fields, data.isDemo, {
 })}`
 }
 <h3>Trend</h3>
-<p>Customers whose latest answer was that no wallet may be issued, at the end of each ${data.grain}. Who is no longer listed counts up to then; who was erased, no more.</p>
+<p>Customers whose latest answer was that no wallet may be issued, at the end of each ${data.grain}. A customer who left the list counts until that day. An erased customer does not count.</p>
 ${data.gaps.trend.length === 0 ? html`<p class="none">No customer was known not to be ready in the period.</p>` : html`<div class="panels">${data.accounts.flatMap(name => trendChart(data, name) ?? [])}</div>`}
 ${
   total === 0
     ? null
-    : html`<h3>Money that waits behind a gap</h3>
+    : html`<h3>Money that waits for these customers</h3>
 ${listTable(volume, data.isDemo, {
   caption:
     "Open checkouts (an upper bound: paid ones may be among them) and unsettled payments of these customers",

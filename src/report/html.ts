@@ -1,4 +1,4 @@
-/** HTML that cannot be made of text by accident: whatever is put into a template is escaped, unless it is HTML already. */
+/** Builds HTML safely: a template escapes every value that is not already `Html`. */
 
 export class Html {
   readonly text: string
@@ -17,7 +17,10 @@ const ESCAPES: Readonly<Record<string, string>> = {
   "'": "&#39;",
 }
 
-/** Text from outside may hold characters that turn the direction of what follows, or end a line: they are shown as a mark. */
+/**
+ * Characters that reverse the text direction or end a line. Text from the API may hold them; each is shown as
+ * U+FFFD.
+ */
 const INVISIBLE = /[\p{Cc}\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu
 
 export const escape = (text: string): string =>
@@ -33,7 +36,7 @@ const textOf = (part: Part): string => {
 export const html = (literals: TemplateStringsArray, ...parts: ReadonlyArray<Part>): Html =>
   new Html(literals.map((text, i) => text + textOf(parts[i])).join(""))
 
-/** Text that is HTML already, from a source that made it safe. */
+/** Wraps text that is already HTML from a safe source, without escaping it. */
 export const trusted = (text: string): Html => new Html(text)
 
 export const NOTHING = new Html("")

@@ -5,12 +5,12 @@ import { nameOf, panels, pixels } from "./panels.ts"
 import { type Column, listTable } from "./table.ts"
 import { amount, count, placesByCurrency } from "./text.ts"
 
-/** Settlements and balances. Nothing is added across currencies. */
+/** Renders settlements and balances. No amount is added across currencies. */
 
 const SETTLED = { name: "Settled", colour: COLOURS.first }
 const UNSETTLED = { name: "Not settled yet", colour: COLOURS.second, isHatched: true }
 
-const who = (data: ReportData): Column => ({
+const currencyColumn = (data: ReportData): Column => ({
   title: data.accounts.length > 1 ? "Account, currency" : "Currency",
   of: row => nameOf(data, row),
 })
@@ -23,7 +23,7 @@ const settledChart = (data: ReportData): Html =>
     data,
     totals: data.settlements.totals.rows,
     series: data.settlements.series,
-    what: "Settled and unsettled",
+    subject: "Settled and unsettled",
     chart: (rows, name) => {
       const total = data.settlements.totals.rows.find(row => nameOf(data, row) === name)
       return {
@@ -43,7 +43,7 @@ const settledChart = (data: ReportData): Html =>
     ],
   })}`
 
-/** Payments may be counted over all currencies; their amounts may not. */
+/** Draws the payments by age. Counts may be added over all currencies; amounts may not. */
 const ageingChart = (data: ReportData): Html => {
   const values = UNSETTLED_AGES.map((_, i) =>
     data.settlements.ageing.rows.reduce((sum, row) => sum + Number(row[`count_${i}`]), 0),
@@ -69,13 +69,13 @@ export const settlementsSection = (data: ReportData): Html => {
   const { totals, ageing, states } = data.settlements
   const places = placesByCurrency(ageing.rows, agedAmounts)
   return html`<section id="settlements"><h2>Settlements</h2>
-<p class="lead">Payments created from ${data.from} to ${data.to} (UTC days). An amount is the sum of what came in less what went out, before fees.</p>
+<p class="lead">Payments created from ${data.from} to ${data.to} (UTC days). An amount is the money that came in minus the money that went out, before fees.</p>
 <h3>Settled and unsettled</h3>
 ${listTable(totals, data.isDemo, {
   caption: "Payments of the period, by currency",
   empty: "no payment was created in the period.",
   columns: [
-    who(data),
+    currencyColumn(data),
     { title: "Payments", of: "transaction_count", kind: "count" },
     { title: "Settled", of: "settled_count", kind: "count" },
     { title: "Amount settled", of: "settled_amount", kind: "amount" },
@@ -85,14 +85,14 @@ ${listTable(totals, data.isDemo, {
   ],
 })}
 ${totals.rows.length === 0 ? null : settledChart(data)}
-<h3>How long the unsettled has been waiting</h3>
-<p>All that is not settled now, also from before the period. Counts in parentheses.</p>
+<h3>Age of unsettled payments</h3>
+<p>All payments that are not settled now, including those from before the period. Counts are in parentheses.</p>
 ${ageing.rows.length === 0 ? null : html`<div class="panels">${ageingChart(data)}</div>`}
 ${listTable(ageing, data.isDemo, {
   caption: "Unsettled amounts by age",
   empty: "everything is settled.",
   columns: [
-    who(data),
+    currencyColumn(data),
     ...UNSETTLED_AGES.map((age, i): Column => ({ title: ageName(age), kind: "count", of: aged(i, places) })),
     { title: "All amounts", of: "unsettled_amount", kind: "amount" },
     { title: "All payments", of: "unsettled_count", kind: "count" },
@@ -102,10 +102,10 @@ ${listTable(ageing, data.isDemo, {
 <h3>Settlements by status</h3>
 ${listTable(states, data.isDemo, {
   caption:
-    "Settlements whose last payment is of the period. To the merchant: amount less fee and tax, where these are in the same currency",
+    "Settlements whose last payment falls in the period. To the merchant: amount minus fee and tax, if these are in the same currency",
   empty: "no settlement in the period.",
   columns: [
-    who(data),
+    currencyColumn(data),
     { title: "Fee currency", of: "fee_currency" },
     { title: "Status", of: "status" },
     { title: "Settlements", of: "settlement_count", kind: "count" },
@@ -121,13 +121,13 @@ ${listTable(states, data.isDemo, {
 export const balancesSection = (data: ReportData): Html => {
   const { totals, series, reconciliation, differences } = data.balances
   return html`<section id="balances"><h2>Balances</h2>
-<p class="lead">All owners together, as the payments add up from the first that is known; from ${data.from} to ${data.to}. <em>Assumed</em>: how direction, amount and fee move a balance.</p>
+<p class="lead">All owners together, from ${data.from} to ${data.to}. A balance is the sum of all known payments. <em>Assumed</em>: how direction, amount and fee move a balance.</p>
 <h3>Closing balance and movements</h3>
 ${listTable(totals, data.isDemo, {
   caption: "Balance in the period, by currency",
   empty: "no balance in the period.",
   columns: [
-    who(data),
+    currencyColumn(data),
     { title: "Opening", of: "opening_balance", kind: "amount" },
     { title: "In", of: "credit_amount", kind: "amount" },
     { title: "Out", of: "debit_amount", kind: "amount" },
@@ -142,10 +142,10 @@ ${
         data,
         totals: totals.rows,
         series,
-        what: "Closing balance",
+        subject: "Closing balance",
         chart: rows => ({
           kind: "line",
-          description: `${amount(rows.find(row => row !== undefined)?.opening_balance)} in the beginning, ${amount(last(rows)?.closing_balance)} at the end.`,
+          description: `${amount(rows.find(row => row !== undefined)?.opening_balance)} at the start, ${amount(last(rows)?.closing_balance)} at the end.`,
           series: [
             {
               name: "Closing balance",
@@ -163,12 +163,12 @@ ${
       })
 }
 <h3>Reconciliation with the wallets</h3>
-<p>What the wallets say, against what the payments add up to. A difference is no error by itself: the list of payments may not reach back to a wallet's start.</p>
+<p>The balances of the wallets, compared with the sums of the payments. A difference is not an error by itself: the list of payments may not reach back to the start of a wallet.</p>
 ${listTable(reconciliation, data.isDemo, {
   caption: "Wallets and payments, by currency",
   empty: "no wallet holds a balance.",
   columns: [
-    who(data),
+    currencyColumn(data),
     { title: "Owners", of: "owner_count", kind: "count" },
     { title: "With a difference", of: "different_count", kind: "count" },
     { title: "Wallets say", of: "wallet_balance", kind: "amount" },
@@ -180,11 +180,11 @@ ${listTable(differences, data.isDemo, {
   caption: "Owners with a difference: the largest of each currency, then the second largest, and so on",
   columns: [
     { title: "Owner", of: "owner_id", kind: "code" },
-    who(data),
+    currencyColumn(data),
     { title: "Wallets say", of: "wallet_balance", kind: "amount" },
     { title: "Payments say", of: "ledger_balance", kind: "amount" },
     { title: "Difference", of: "difference", kind: "amount" },
-    { title: "Known to hold at", of: "observed_at" },
+    { title: "Read at", of: "observed_at" },
   ],
 })}</section>`
 }

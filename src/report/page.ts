@@ -9,9 +9,12 @@ import { listTable, table } from "./table.ts"
 import { count, duration } from "./text.ts"
 import { limitsText, trustOf } from "./trust.ts"
 
-/** The page that is kept: one file, no network, no script. */
+/** Renders the report as one HTML file that needs neither a network nor a script. */
 
-/** Of a shape each, so that colour is not all that tells them apart; drawn, because not every font has such signs. */
+/**
+ * Symbols of the levels. Each has its own shape, so colour is not the only difference. They are drawn because
+ * not every font has such signs.
+ */
 const SHAPES: Readonly<Record<Level, Html>> = {
   good: html`<path d="M1 7 5 11 13 2" fill="none" stroke="currentColor" stroke-width="2.5"/>`,
   attention: html`<path d="M7 1 14 13H0z" fill="currentColor"/><path d="M7 5v4m0 1.2v1.6" stroke="#fff" stroke-width="1.6"/>`,
@@ -21,14 +24,14 @@ const SHAPES: Readonly<Record<Level, Html>> = {
 const mark = (level: Level, text: string): Html =>
   html`<span class="mark ${level}"><svg width="14" height="14" viewBox="0 0 14 14" aria-hidden="true">${SHAPES[level]}</svg>${text}</span>`
 
-/** What stands between backticks is to be typed. */
+/** Marks text between backticks as code to type. */
 const prose = (text: string): ReadonlyArray<Html> =>
   text.split("`").map((part, i) => (i % 2 === 1 ? html`<code>${part}</code>` : html`${part}`))
 
 const verdict = (data: ReportData): Html => {
   const { level, sentence, findings } = data.verdict
   return html`<div class="verdict ${level}"><h2 id="trust">${mark(level, sentence)}</h2>
-<p>As of <strong>${data.snapshotAt}</strong>; every figure is of this one moment. ${prose(limitsText(data))}</p>
+<p>As of <strong>${data.snapshotAt}</strong>; every figure is from one snapshot of that moment. ${prose(limitsText(data))}</p>
 ${
   findings.length === 0
     ? null
@@ -39,13 +42,13 @@ ${
 }</div>`
 }
 
-const HOW: Readonly<Record<string, string>> = {
+const STATUS_LABELS: Readonly<Record<string, string>> = {
   running: "under way",
   complete: "complete",
   complete_with_rejects: "complete, with rejects",
   failed: "failed",
   interrupted: "interrupted",
-  dead: "ended without a word",
+  dead: "died",
 }
 
 const ago = (row: Row, seconds: string, time: string): Html | string =>
@@ -55,7 +58,7 @@ const ago = (row: Row, seconds: string, time: string): Html | string =>
 
 const freshness = (data: ReportData): Html => html`<section id="freshness"><h2>Freshness and completeness</h2>
 ${table({
-  caption: "What the figures rest on, by stream. Times are UTC",
+  caption: "The data behind the figures, by stream. Times are UTC",
   empty: "no stream was ever read.",
   columns: [
     { title: "Stream", of: "stream" },
@@ -75,7 +78,7 @@ ${table({
       of: row =>
         row.last_run_status === null
           ? "never"
-          : (HOW[row.last_run_status ?? ""] ?? row.last_run_status ?? null),
+          : (STATUS_LABELS[row.last_run_status ?? ""] ?? row.last_run_status ?? null),
     },
     { title: "Open rejects", of: row => count(row.open_rejects), kind: "count" },
   ],
@@ -84,10 +87,10 @@ ${table({
 ${
   data.unmapped.total === 0
     ? null
-    : html`<h3>Transactions whose direction is not known</h3>
+    : html`<h3>Transactions without a known direction</h3>
 ${listTable(data.unmapped, data.isDemo, {
   caption:
-    "Left out of every amount of settlements and balances: nobody has said yet whether money comes in or goes out",
+    "Left out of every amount of settlements and balances: no rule says yet whether money comes in or goes out",
   columns: [
     { title: "Event type", of: "event_type", kind: "code" },
     { title: "Event name", of: "event_name", kind: "code" },
@@ -108,14 +111,17 @@ const scope = (data: ReportData): string =>
     data.currencies.length === 0 ? "all currencies" : `only ${data.currencies.join(", ")}`,
   ].join(" · ")
 
-/** `default-src 'none'`: the page can load nothing, even if a text of somebody else's became part of it. */
+/**
+ * Content security policy. `default-src 'none'`: the page can load nothing, even if foreign text became
+ * markup.
+ */
 const policy = (): string => {
   const hash = createHash("sha256").update(STYLE).digest("base64")
-  // Attributes of the charts say how their text is set.
+  // The charts set their text with style attributes.
   return `default-src 'none'; style-src-elem 'sha256-${hash}'; style-src-attr 'unsafe-inline'; base-uri 'none'; form-action 'none'`
 }
 
-/** Writes a report as one HTML document that needs nothing beside it. Every text of the data is escaped. */
+/** Renders a report as one self-contained HTML document. Every text of the data is escaped. */
 export const page = (data: ReportData): string => {
   const isEmpty = data.freshness.length === 0
   return html`<!doctype html>
@@ -152,10 +158,10 @@ ${balancesSection(data)}`
 </main>
 <footer>
 <section id="notes"><h2>How to read it</h2>
-<p>Days are UTC. Amounts have every digit that PayCombat sent, and are never added across currencies; zeros are filled up to the places of the currency. Charts are rounded to pixels: the figures are in the table behind each. On paper there are the tables that were open when it was printed.</p>
-<p>Figures are stale where they are older than twice the time between two syncs by their schedules, and at least an hour. The view analytics.verdict judges: <code>paycombat-sync status</code> says the same.</p>
-<p>What a type of transaction does to a balance is <em>assumed</em> until somebody has checked it: the rules are in warehouse.event_directions.</p>
-<p>No name, address or account number is in this report. Customers are named by their id: treat the file accordingly.</p>
+<p>Days are UTC. Amounts have every digit that PayCombat sent, and are never added across currencies. Zeros are added up to the decimal places of the currency. Charts are rounded to pixels; the table of each chart has the figures. A printout holds the tables that were open when it was printed.</p>
+<p>Figures are stale if they are older than twice the time between two scheduled syncs, and at least an hour. The view analytics.verdict decides this, and <code>paycombat-sync status</code> prints the same verdict.</p>
+<p>The effect of a transaction type on a balance is <em>assumed</em> until a person has checked it. The rules are in warehouse.event_directions.</p>
+<p>No name, address or account number is in this report. Customers are identified by their id, so protect the file as personal data.</p>
 <p>Written by paycombat-sync ${data.version} from the views of analytics. The same figures for programs: <code>paycombat-sync report --format json</code>; whole views: <code>--format csv</code>.</p>
 </section>
 </footer>

@@ -4,9 +4,9 @@ import { type Html, html } from "./html.ts"
 import { type Column, table } from "./table.ts"
 import { bucketName, count, GRAIN_TITLES } from "./text.ts"
 
-/** Small charts side by side, one of each account and currency: amounts of two currencies share no axis. */
+/** Renders small charts side by side, one per account and currency. Two currencies never share an axis. */
 
-/** `eu · EUR`; the account only where there is more than one. */
+/** Names a panel `eu · EUR`; the account appears only if the report covers several. */
 export const nameOf = ({ accounts }: Pick<ReportData, "accounts">, row: Row): string =>
   accounts.length > 1 ? `${row.account} · ${row.currency}` : (row.currency ?? "")
 
@@ -20,7 +20,7 @@ const nextOf = (day: string, grain: Grain): string => {
   return date.toISOString().slice(0, 10)
 }
 
-/** Every bucket from the first of these rows to the last: a day without a row is a day, too. */
+/** Lists every bucket from the first row's to the last row's, including days without a row. */
 const bucketsOf = (rows: ReadonlyArray<Row>, grain: Grain): ReadonlyArray<string> => {
   const days = rows.map(row => row.bucket!).sort()
   const buckets: Array<string> = []
@@ -33,9 +33,9 @@ export interface Panels {
   readonly data: ReportData
   readonly totals: ReadonlyArray<Row>
   readonly series: ReadonlyArray<Row>
-  /** What a panel shows: "Settled and unsettled". */
-  readonly what: string
-  /** Of the rows by bucket; a bucket without a row has undefined. */
+  /** Subject of every panel, such as "Settled and unsettled". */
+  readonly subject: string
+  /** Builds a chart from the rows by bucket. A bucket without a row is undefined. */
   readonly chart: (
     rows: ReadonlyArray<Row | undefined>,
     name: string,
@@ -43,10 +43,10 @@ export interface Panels {
   readonly columns: ReadonlyArray<Column>
 }
 
-/** A figure for pixels: as near as a double comes. */
+/** Converts a figure to a double for drawing; it may be rounded. */
 export const pixels = (text: string | null | undefined): number | null => (text == null ? null : Number(text))
 
-export const panels = ({ data, totals, series, what, chart, columns }: Panels): Html => {
+export const panels = ({ data, totals, series, subject, chart, columns }: Panels): Html => {
   const buckets = bucketsOf(series, data.grain)
   const shown = totals.slice(0, PANELS_MAX)
   const first: Column = { title: GRAIN_TITLES[data.grain], of: "bucket" }
@@ -59,13 +59,13 @@ export const panels = ({ data, totals, series, what, chart, columns }: Panels): 
       name,
     )
     return html`<figure class="panel"><figcaption>${name}</figcaption>
-${draw({ ...drawn, title: `${what}, ${name}`, names: buckets.map(bucket => bucketName(bucket, data.grain)) })}
-<details><summary>Figures<span class="hidden">: ${what}, ${name}</span></summary>
-${table({ caption: `${what}, ${name}`, columns: [first, ...columns], rows: own })}</details></figure>\n`
+${draw({ ...drawn, title: `${subject}, ${name}`, names: buckets.map(bucket => bucketName(bucket, data.grain)) })}
+<details><summary>Figures<span class="hidden">: ${subject}, ${name}</span></summary>
+${table({ caption: `${subject}, ${name}`, columns: [first, ...columns], rows: own })}</details></figure>\n`
   }
   return html`<div class="panels">${shown.map(one)}</div>${
     totals.length > shown.length
-      ? html`<p class="more">Charts of the ${count(shown.length)} with most transactions; the table has all. Another one: <code>paycombat-sync report --currency …</code></p>`
+      ? html`<p class="more">Charts of the ${count(shown.length)} with the most transactions; the table has all. For another one: <code>paycombat-sync report --currency …</code></p>`
       : null
   }`
 }

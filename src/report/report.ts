@@ -11,20 +11,26 @@ import { batchesOf, eachView, type TakeView, takingError } from "../warehouse/re
 import { documentText } from "./document.ts"
 import { trustIn } from "./trust.ts"
 
-/** The settlement, balance and KYC-gap report: figures for a page, a document for programs, and whole views for files. */
+/**
+ * Builds the settlement, balance and KYC-gap report: figures for a page, a document for programs, and whole
+ * views for files.
+ */
 
-/** One statement may add up many millions of rows. */
+/** Session of the reader. One statement may add up many millions of rows, hence 30 minutes. */
 const SESSION = { name: "report", milliseconds: 1_800_000 }
 
 type Failure = ConfigurationError | WarehouseError
 
-/** What of a report is not in the warehouse. */
-export interface Told {
+/** Facts about a report that are not in the warehouse. */
+export interface ReportMeta {
   readonly isDemo: boolean
   readonly rule: FreshnessRule
 }
 
-/** The accounts that are judged: those named, else those configured; and the limits that the configuration gives. */
+/**
+ * Chooses the accounts to judge (the given ones, else the configured ones) and the limits that the
+ * configuration sets.
+ */
 export const freshnessRule = (
   maxAgeSeconds?: number,
   named: ReadonlyArray<string> = [],
@@ -34,7 +40,7 @@ export const freshnessRule = (
     limits: limitsToJudgeBy(maxAgeSeconds),
   })
 
-const about = ({ isDemo, rule }: Told) =>
+const contextOf = ({ isDemo, rule }: ReportMeta) =>
   Effect.map(allStreams, streams => ({
     version: VERSION,
     isDemo,
@@ -44,34 +50,40 @@ const about = ({ isDemo, rule }: Told) =>
 
 type Read = Effect.Effect.Success<ReturnType<typeof reportData>>
 
-const judged = ({ verdicts, ...figures }: Read): ReportData => ({ ...figures, verdict: trustIn(verdicts) })
+const withVerdict = ({ verdicts, ...figures }: Read): ReportData => ({
+  ...figures,
+  verdict: trustIn(verdicts),
+})
 
-/** All figures of a report, of one snapshot. Bounded in memory, whatever the size of the warehouse: long lists are cut. */
+/**
+ * Reads all figures of a report from one snapshot. Memory is bounded whatever the size of the warehouse: long
+ * lists are cut.
+ */
 export const figuresOf = (
   readerUrl: Redacted.Redacted,
   filter: ReportFilter,
-  told: Told,
+  meta: ReportMeta,
 ): Effect.Effect<ReportData, Failure> =>
-  Effect.flatMap(about(told), known =>
-    asReader(readerUrl, SESSION, sql => Effect.map(reportData(sql, filter, known), judged)),
+  Effect.flatMap(contextOf(meta), context =>
+    asReader(readerUrl, SESSION, sql => Effect.map(reportData(sql, filter, context), withVerdict)),
   )
 
 /**
- * The same as one JSON document in which nothing is cut, handed to `write` part by part: lists may be larger than
- * memory. Figures over time are those of every account and currency. `watch` is told how many rows of cut lists were
- * handed over so far. Fails as `write` fails.
+ * Writes the report as one JSON document in which no list is cut. `write` receives it part by part, because
+ * lists may be larger than memory. Figures over time cover every account and currency. `watch` receives the
+ * number of rows of cut lists written so far. Fails as `write` fails.
  */
 export const documentOf = (
   readerUrl: Redacted.Redacted,
   filter: ReportFilter,
-  told: Told,
+  meta: ReportMeta,
   write: (text: AsyncIterable<string>) => Promise<void>,
   watch: (rows: number) => void = () => undefined,
 ): Effect.Effect<ReportData, Failure> =>
-  Effect.flatMap(about(told), known =>
+  Effect.flatMap(contextOf(meta), context =>
     asReader(readerUrl, SESSION, sql =>
       Effect.gen(function* () {
-        const figures = judged(yield* reportData(sql, filter, known, Number.MAX_SAFE_INTEGER))
+        const figures = withVerdict(yield* reportData(sql, filter, context, Number.MAX_SAFE_INTEGER))
         yield* Effect.tryPromise({
           try: () => write(documentText(figures, ({ statement }) => batchesOf(sql, statement), watch)),
           catch: takingError,
@@ -81,7 +93,7 @@ export const documentOf = (
     ),
   )
 
-/** Hands over every view of `analytics`, batch by batch, all of one snapshot. */
+/** Passes every view of `analytics` to `take`, batch by batch, all from one snapshot. */
 export const viewsOf = (
   readerUrl: Redacted.Redacted,
   filter: ReportFilter,

@@ -1,4 +1,4 @@
-/** The page's own style: dark on white, readable on paper, on a phone, and in the browser of a bank. */
+/** Style sheet of the report: dark on white, readable on paper, on a phone, and in an old browser. */
 export const STYLE = `
 :root { color-scheme: light; --ink: #1d1d1f; --soft: #52565c; --line: #d5d8dc; --ground: #f5f6f7; --link: #0b5394 }
 * { box-sizing: border-box }

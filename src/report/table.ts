@@ -2,15 +2,18 @@ import type { List, Row } from "../warehouse/report/types.ts"
 import { type Html, html, NOTHING } from "./html.ts"
 import { amount, count, placesByCurrency } from "./text.ts"
 
-/** Tables: of a few columns on paper and screen, and each row a block of its own on a phone. */
+/** Renders tables: a few columns on paper and screen, and one block per row on a phone. */
 
 export interface Column {
   readonly title: string
-  /** Text is set left, figures right. `amount` fills up decimal places by the row's currency. */
+  /**
+   * Alignment and format: text on the left, figures on the right. `amount` adds zeros up to the decimal
+   * places of the row's currency.
+   */
   readonly kind?: "text" | "count" | "amount" | "code"
-  /** Name of the column with an amount's currency, where that is not `currency`. */
+  /** Name of the column with an amount's currency, if it is not `currency`. */
   readonly currency?: string
-  /** Name of the row's value, or what is made of it. */
+  /** Name of the value in the row, or a function that renders the row. */
   readonly of: string | ((row: Row) => Html | string | null)
 }
 
@@ -18,19 +21,19 @@ export interface TableOptions {
   readonly caption: string
   readonly columns: ReadonlyArray<Column>
   readonly rows: ReadonlyArray<Row>
-  /** What is said where there is no row. */
+  /** Text that replaces an empty table. */
   readonly empty?: string
 }
 
-/** A figure of so many characters may be broken, else it would widen its table beyond the page. */
+/** Length from which a figure may break. Otherwise it would make its table wider than the page. */
 const LONG_CHARACTERS = 22
 
 const isLong = (shown: Html | string): boolean => typeof shown === "string" && shown.length > LONG_CHARACTERS
 
-/** A word that may be broken anywhere: an id, or whatever somebody sent. */
+/** A word that may break anywhere: an id, or text from outside. */
 const LONG_WORD = /[^\s-]{25,}/
 
-/** A day must not be broken at its dashes. */
+/** True for a day, which must not break at its hyphens. */
 const isDay = (shown: Html | string): boolean =>
   typeof shown === "string" && /^\d{4}-\d{2}-\d{2}$/.test(shown)
 
@@ -65,7 +68,7 @@ export const table = ({ caption, columns, rows, empty = "None." }: TableOptions)
           ? "wide"
           : undefined
     const styled = look === undefined ? NOTHING : html` class="${look}"`
-    // What starts a row names it.
+    // The first cell names its row.
     return isHead
       ? html`<th scope="row"${styled} data-title="${title}">${shown}</th>`
       : html`<td${styled} data-title="${title}">${shown}</td>`
@@ -78,10 +81,13 @@ ${rows.map(row => html`<tr>${columns.map((column, i) => cell(column, row, i === 
 </table>`
 }
 
-/** For a shell: between double quotes nothing but these has a meaning. */
-const inShell = (text: string): string => `"${text.replace(/[\\"$`]/g, found => `\\${found}`)}"`
+/** Quotes text for a shell. Only these characters have a meaning between double quotes. */
+const inShell = (text: string): string => `"${text.replace(/[\\"$`]/g, character => `\\${character}`)}"`
 
-/** How many rows there are beyond those shown: in all, or of each account where each has its first ones. */
+/**
+ * Counts the rows that a cut list does not show: in all, or per account if each account has its own first
+ * rows.
+ */
 const beyond = ({ rows, total, totals }: List): string => {
   if (totals === undefined || Object.keys(totals).length < 2) return `${count(total - rows.length)} more`
   return Object.entries(totals)
@@ -90,11 +96,11 @@ const beyond = ({ rows, total, totals }: List): string => {
     .join(", ")
 }
 
-/** Where a list is cut: how many there are beyond it, and how to see them. */
+/** Tells how many rows a cut list leaves out, and the command that shows them. */
 export const more = (list: List, isDemo: boolean): Html =>
   list.total <= list.rows.length
     ? NOTHING
-    : html`<p class="more">${beyond(list)}: <code>paycombat-sync query ${isDemo ? "--demo " : ""}${inShell(list.statement)}</code>, or every list whole: <code>paycombat-sync report ${isDemo ? "--demo " : ""}--format csv</code></p>`
+    : html`<p class="more">${beyond(list)}: <code>paycombat-sync query ${isDemo ? "--demo " : ""}${inShell(list.statement)}</code>, or every list in full: <code>paycombat-sync report ${isDemo ? "--demo " : ""}--format csv</code></p>`
 
 export const listTable = (list: List, isDemo: boolean, options: Omit<TableOptions, "rows">): Html =>
   html`${table({ ...options, rows: list.rows })}${more(list, isDemo)}`

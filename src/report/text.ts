@@ -1,33 +1,33 @@
 import type { Grain, Row } from "../warehouse/report/types.ts"
 
-/** Figures and times as people read them. No digit is lost, and none is invented but zeros at the end. */
+/** Formats figures and times for people. No digit is lost, and only trailing zeros are added. */
 
-/** Narrow, and never broken at: as SI sets thousands apart, so that no country takes it for a decimal mark. */
+/** Thousands separator: a narrow no-break space, as in SI, so that no reader takes it for a decimal mark. */
 const THOUSANDS = "\u202f"
 const MINUS = "\u2212"
 
-/** More places than this are not filled up: no currency has them, and some record does. */
+/** Most decimal places that zeros are added up to. No currency has more, but single records do. */
 const PLACES_MAX = 4
 
 const placesOf = (text: string): number => text.length - (text.indexOf(".") + 1 || text.length)
 
-/** Places after the decimal mark that each currency's amounts are shown with: the most that any of them has. */
+/** Finds the decimal places for each currency: the most that any of its amounts has. */
 export const placesByCurrency = (
   rows: ReadonlyArray<Row>,
-  /** A column of amounts, and the one that says their currency. */
+  /** Columns of amounts, each with the column of its currency. */
   columns: ReadonlyArray<readonly [amount: string, currency: string]>,
 ): ReadonlyMap<string, number> => {
   const places = new Map<string, number>()
   for (const row of rows)
     for (const [column, currencyColumn] of columns) {
-      const found = Math.min(placesOf(row[column] ?? ""), PLACES_MAX)
+      const digits = Math.min(placesOf(row[column] ?? ""), PLACES_MAX)
       const currency = row[currencyColumn] ?? ""
-      places.set(currency, Math.max(found, places.get(currency) ?? 0))
+      places.set(currency, Math.max(digits, places.get(currency) ?? 0))
     }
   return places
 }
 
-/** `-1234567.8` as `−1 234 567.80`. Text that is no number is left as it is. */
+/** Formats `-1234567.8` as `−1 234 567.80`. Text that is not a number stays as it is. */
 export const amount = (text: string | null | undefined, places = 0): string => {
   const [, sign, whole, fraction = ""] = /^(-?)(\d+)(?:\.(\d+))?$/.exec(text ?? "") ?? []
   if (whole === undefined) return text ?? "–"
@@ -36,10 +36,10 @@ export const amount = (text: string | null | undefined, places = 0): string => {
   return `${sign === "-" ? MINUS : ""}${grouped}${filled === "" ? "" : `.${filled}`}`
 }
 
-/** A shown figure as a program reads it. */
+/** Converts a formatted figure back to what a program reads. */
 export const plain = (shown: string): string => shown.replaceAll(THOUSANDS, "").replace(MINUS, "-")
 
-/** A count, set apart in thousands. */
+/** Formats a count with thousands separators. */
 export const count = (text: string | number | null | undefined): string => amount(String(text ?? "0"))
 
 export const plural = (n: number | string, one: string, many = `${one}s`): string =>
@@ -56,7 +56,7 @@ const SECOND = [1, "second"] as const
 
 const unitOf = (seconds: number) => UNITS.find(([length]) => seconds >= 2 * length) ?? MINUTE
 
-/** How long, in the largest unit of which there are two, or one. */
+/** Formats a duration in the largest unit that it fills twice, else in minutes. */
 export const duration = (seconds: number): string => {
   const [unit, name] = unitOf(seconds)
   const n = Math.floor(seconds / unit)
@@ -66,13 +66,16 @@ export const duration = (seconds: number): string => {
 const exactUnitOf = (seconds: number) =>
   UNITS.find(([length]) => seconds >= 2 * length && seconds % length === 0) ?? SECOND
 
-/** A limit, which must not be told as less than it is: in the largest unit that leaves nothing out. */
+/** Formats a limit in the largest unit that divides it, so that it never looks smaller than it is. */
 export const limit = (seconds: number): string => {
   const [unit, name] = exactUnitOf(seconds)
   return plural(seconds / unit, name)
 }
 
-/** How long ago, and that it is longer than a limit: in its unit where a larger one would not show that. */
+/**
+ * Tells how long ago something was, and that this exceeds the limit `most`. Uses the limit's unit if a larger
+ * unit would hide the excess.
+ */
 export const beyond = (seconds: number, most: number): string => {
   const [unit] = unitOf(seconds)
   const [exact, name] = exactUnitOf(most)
@@ -83,7 +86,7 @@ export const beyond = (seconds: number, most: number): string => {
 
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
-/** A bucket of time by its first day, short enough for an axis. */
+/** Names a bucket of time by its first day, short enough for an axis. */
 export const bucketName = (day: string, grain: Grain): string => {
   const [year, month, date] = day.split("-")
   if (grain === "year") return year!
@@ -91,7 +94,7 @@ export const bucketName = (day: string, grain: Grain): string => {
   return grain === "month" ? `${name} ${year}` : `${Number(date)} ${name}`
 }
 
-/** What a column of buckets is called. */
+/** Titles of the bucket column. */
 export const GRAIN_TITLES: Readonly<Record<Grain, string>> = {
   day: "Day",
   week: "Week from",
@@ -99,5 +102,5 @@ export const GRAIN_TITLES: Readonly<Record<Grain, string>> = {
   year: "Year from",
 }
 
-/** Postgres prints booleans so. */
+/** True for the text that Postgres prints for `true`. */
 export const isTrue = (text: string | null | undefined): boolean => text === "t"

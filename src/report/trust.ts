@@ -2,9 +2,9 @@ import { findingsOf, gravest, type Level, overall, type Verdict } from "../core/
 import type { ReportData, Row, Trust } from "../warehouse/report/types.ts"
 import { limit } from "./text.ts"
 
-/** How a report says whether its figures can be trusted. `analytics.verdict` judges. */
+/** Turns verdicts of `analytics.verdict` into the text of a report. */
 
-/** Sums up the verdicts on the accounts of a report, the gravest findings first. */
+/** Sums up the verdicts on the accounts of a report, with the gravest findings first. */
 export const trustIn = (verdicts: ReadonlyArray<Verdict>): Trust => {
   const findings = verdicts.flatMap(({ account, findings }) =>
     findings.map(({ level, stream, text }): Trust["findings"][number] => ({
@@ -25,13 +25,13 @@ export const trustIn = (verdicts: ReadonlyArray<Verdict>): Trust => {
 
 const pick = ({ level, sentence }: Pick<Verdict, "level" | "sentence">) => ({ level, sentence })
 
-/** The level of one stream of an account; `retired` where the account is not configured any more. */
+/** Returns the level of one stream of an account, or `retired` if the account is no longer configured. */
 export const trustOf = ({ account, stream }: Row, { accounts }: Trust): Level | "retired" => {
   const findings = accounts.find(verdict => verdict.account === account)?.findings ?? []
   return findings.some(({ kind }) => kind === "retired") ? "retired" : gravest(findingsOf(findings, stream!))
 }
 
-/** The limits of freshness by which the verdict was made: given for this report, else as stored. */
+/** Describes the freshness limits behind the verdict: those given for this report, else the stored ones. */
 export const limitsText = ({
   freshness,
   rule: { limits },
@@ -42,7 +42,7 @@ export const limitsText = ({
     const fullMaxAge = limits.fullMaxAgeSeconds ?? Number(row.full_max_age_seconds)
     const whole = Math.max(fullMaxAge, limits.maxAgeSeconds ?? 0)
     return [
-      `Figures are fresh where they were read to their end within ${limit(maxAge)}, and whole within ${limit(whole)}.`,
+      `Figures are fresh if the last complete sync is at most ${limit(maxAge)} old and the last full pass at most ${limit(whole)}.`,
     ]
   })
   const [first, ...others] = new Set(sentences)

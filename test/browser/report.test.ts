@@ -21,7 +21,10 @@ import {
   violations,
 } from "./support.ts"
 
-/** The report as its readers have it: opened from a file, on a laptop, on a phone, on paper, and by a screen reader. */
+/**
+ * The report in a real browser: opened from a file, on a laptop, on a phone, on paper, and by a screen
+ * reader.
+ */
 
 const FILTER = { accounts: [], currencies: [] }
 
@@ -50,39 +53,37 @@ const CASES = {
 
 describe("the report in a browser", () => {
   for (const [title, arrange] of Object.entries(CASES))
-    it.scopedLive(
-      `is sound for ${title}: no request, no complaint, nothing sticks out, nothing axe objects to`,
-      () =>
-        Effect.gen(function* () {
-          const database = yield* testDatabase({ template: MIGRATED })
-          yield* arrange(database)
-          const url = yield* written(database)
-          const opened = yield* browser
-          const name = title.replaceAll(" ", "-")
-          for (const width of [DESKTOP_WIDTH, PHONE_WIDTH]) {
-            const { page, problems, requests } = yield* openPage(opened, {
-              width,
-              mayAsk: asked => asked === url,
-            })
-            yield* go(page, url)
-            expect(yield* overflowing(page), `${width} pixels`).toEqual([])
-            // The figures behind the charts, too.
-            yield* Effect.promise(() =>
-              page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })"),
-            )
-            expect(yield* overflowing(page), `${width} pixels, all open`).toEqual([])
-            expect(yield* violations(page)).toEqual([])
-            yield* Effect.promise(() =>
-              page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = false })"),
-            )
-            yield* picture(page, `report-${name}-${width}`)
-            expect(problems).toEqual([])
-            expect(requests).toEqual([url])
-          }
-        }),
+    it.scopedLive(`has no request, no console error, no overflow and no axe violation for ${title}`, () =>
+      Effect.gen(function* () {
+        const database = yield* testDatabase({ template: MIGRATED })
+        yield* arrange(database)
+        const url = yield* written(database)
+        const opened = yield* browser
+        const name = title.replaceAll(" ", "-")
+        for (const width of [DESKTOP_WIDTH, PHONE_WIDTH]) {
+          const { page, problems, requests } = yield* openPage(opened, {
+            width,
+            mayAsk: asked => asked === url,
+          })
+          yield* go(page, url)
+          expect(yield* overflowing(page), `${width} pixels`).toEqual([])
+          // Opens the tables behind the charts, too.
+          yield* Effect.promise(() =>
+            page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })"),
+          )
+          expect(yield* overflowing(page), `${width} pixels, all open`).toEqual([])
+          expect(yield* violations(page)).toEqual([])
+          yield* Effect.promise(() =>
+            page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = false })"),
+          )
+          yield* picture(page, `report-${name}-${width}`)
+          expect(problems).toEqual([])
+          expect(requests).toEqual([url])
+        }
+      }),
     )
 
-  it.scopedLive("is whole without scripts, and shows hostile text as text", () =>
+  it.scopedLive("is complete without scripts, and shows hostile text as text", () =>
     Effect.gen(function* () {
       const database = yield* testDatabase({ template: MIGRATED })
       yield* fill(yield* connect(database.ownerUrl), { accounts: ["default"], days: 5, currencies: ["EUR"] })
@@ -103,7 +104,7 @@ describe("the report in a browser", () => {
     }),
   )
 
-  it.scopedLive("could load and run nothing even if a hostile text became part of it", () =>
+  it.scopedLive("loads and runs nothing even if hostile text becomes markup", () =>
     Effect.gen(function* () {
       const database = yield* testDatabase({ template: MIGRATED })
       const url = yield* written(database)
@@ -115,7 +116,7 @@ describe("the report in a browser", () => {
       writeFileSync(file, broken)
       const { page, problems } = yield* openPage(yield* browser)
       yield* go(page, url)
-      // The browser tells of it in its own time.
+      // The browser reports a violation asynchronously.
       const told = (problem: RegExp) =>
         Effect.promise(() =>
           expect.poll(() => problems, { timeout: 30_000 }).toContainEqual(expect.stringMatching(problem)),
@@ -138,7 +139,8 @@ describe("the report in a browser", () => {
       expect(pdf.subarray(0, 5).toString()).toBe("%PDF-")
       expect(pdf.length).toBeGreaterThan(20_000)
       yield* Effect.promise(() => page.emulateMedia({ media: "print" }))
-      // Closed they would double the paper; whoever wants one on it opens it.
+      // Closed tables are not printed, because they would double the paper. A reader who wants one opens it
+      // first.
       const shown = Effect.promise(() =>
         page.evaluate(
           "[...document.querySelectorAll('.panel details table')].filter(one => one.checkVisibility()).length",

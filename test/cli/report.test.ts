@@ -10,7 +10,7 @@ import { testDatabase } from "../support/postgres.ts"
 import { fill, onOneDay } from "../support/report.ts"
 import { MIGRATED, printed } from "../support/warehouse.ts"
 
-/** `report` as it is run: files and where they are, formats, and what is refused. */
+/** Runs the command `report`: its files, formats and refusals. */
 
 onOneDay()
 
@@ -26,7 +26,7 @@ const bench = Effect.gen(function* () {
 
 const modeOf = (path: string) => (statSync(path).mode & 0o777).toString(8)
 
-/** CSV as RFC 4180 has it. */
+/** Parses CSV by RFC 4180. */
 const parse = (text: string): ReadonlyArray<ReadonlyArray<string>> => {
   const rows: Array<Array<string>> = []
   for (const [, quoted, plain, end] of text.matchAll(/(?:"((?:[^"]|"")*)"|([^",\n]*))(,|\n)/g)) {
@@ -37,35 +37,37 @@ const parse = (text: string): ReadonlyArray<ReadonlyArray<string>> => {
   return rows.slice(0, -1)
 }
 
-/** Days of which nothing is known. */
+/** Days without any data. */
 const NOTHING = ["--from", "2001-01-01", "--to", "2001-01-31"]
 
 describe.concurrent("report", () => {
-  it.scopedLive("writes one page, whole and for its owner alone, where it says; again over the old one", () =>
-    Effect.gen(function* () {
-      const { run, directory } = yield* bench
-      const first = yield* run(["report"])
-      expect([first.code, saidIn(first.stderr)]).toEqual([0, []])
-      const name = `paycombat-report-${today()}.html`
-      expect(first.stdout).toMatch(
-        new RegExp(`^${name}: the report of \\d{4}-\\d\\d-\\d\\d to ${today()}, as of ${today()} `),
-      )
-      expect(readdirSync(directory)).toEqual([name])
-      expect(modeOf(join(directory, name))).toBe("600")
-      const text = readFileSync(join(directory, name), "utf8")
-      expect(text).toMatch(/^<!doctype html>[\s\S]*<\/html>\n$/)
-      expect(text).not.toContain("Simulated data")
+  it.scopedLive(
+    "writes one page that only its owner may read, prints its path, and replaces the old one",
+    () =>
+      Effect.gen(function* () {
+        const { run, directory } = yield* bench
+        const first = yield* run(["report"])
+        expect([first.code, saidIn(first.stderr)]).toEqual([0, []])
+        const name = `paycombat-report-${today()}.html`
+        expect(first.stdout).toMatch(
+          new RegExp(`^${name}: the report of \\d{4}-\\d\\d-\\d\\d to ${today()}, as of ${today()} `),
+        )
+        expect(readdirSync(directory)).toEqual([name])
+        expect(modeOf(join(directory, name))).toBe("600")
+        const text = readFileSync(join(directory, name), "utf8")
+        expect(text).toMatch(/^<!doctype html>[\s\S]*<\/html>\n$/)
+        expect(text).not.toContain("Simulated data")
 
-      writeFileSync(join(directory, name), "old")
-      yield* run(["report"])
-      expect(readFileSync(join(directory, name), "utf8").length).toBeGreaterThan(10_000)
-      const out = yield* run(["report", "-"])
-      expect(out.stdout).toMatch(/^<!doctype html>/)
-      expect(readdirSync(directory)).toEqual([name])
-    }),
+        writeFileSync(join(directory, name), "old")
+        yield* run(["report"])
+        expect(readFileSync(join(directory, name), "utf8").length).toBeGreaterThan(10_000)
+        const out = yield* run(["report", "-"])
+        expect(out.stdout).toMatch(/^<!doctype html>/)
+        expect(readdirSync(directory)).toEqual([name])
+      }),
   )
 
-  it.scopedLive("says the same as JSON, narrowed as asked", () =>
+  it.scopedLive("writes the same figures as JSON, narrowed by the filters", () =>
     Effect.gen(function* () {
       const { run, directory, sql } = yield* bench
       const asked = ["--account", "eu", "--currency", "KWD", "--from", today(), "--to", today()]
@@ -101,7 +103,7 @@ describe.concurrent("report", () => {
     }),
   )
 
-  it.scopedLive("writes each view as CSV that reads back as the view, and replaces nothing but its own", () =>
+  it.scopedLive("writes each view as CSV that reads back as the view, and replaces only its own files", () =>
     Effect.gen(function* () {
       const { run, directory, sql } = yield* bench
       const ended = yield* run(["report", "--format", "csv", "views"])
@@ -116,7 +118,7 @@ describe.concurrent("report", () => {
       for (const { view } of views) {
         const [head, ...rows] = parse(readFileSync(join(folder, `${view}.csv`), "utf8"))
         const columns = head!.map(name => `coalesce(${name}::text, '')`)
-        // It passes with time, between two looks.
+        // This value grows between two reads.
         const still = columns.filter(column => !/\(lag::/.test(column))
         const places = columns.map((column, i) => (still.includes(column) ? i : -1)).filter(i => i >= 0)
         const expected = yield* printed(
@@ -125,7 +127,7 @@ describe.concurrent("report", () => {
         )
         const said = rows.map(row => JSON.stringify(places.map(i => row[i])))
         const values = expected.map(({ row }) => JSON.stringify(JSON.parse(row!)))
-        // In JSON a boolean is a word, and a letter elsewhere.
+        // JSON writes a boolean as a word; CSV writes a letter.
         const same = (texts: ReadonlyArray<string>) =>
           texts.map(text => text.replaceAll('"true"', '"t"').replaceAll('"false"', '"f"')).sort()
         expect(same(said), view!).toEqual(same(values))
@@ -158,7 +160,7 @@ describe.concurrent("report", () => {
     }),
   )
 
-  it.scopedLive("hands a spreadsheet no formula, and leaves negative numbers numbers", () =>
+  it.scopedLive("writes no formula for a spreadsheet, and keeps negative numbers", () =>
     Effect.gen(function* () {
       const { run, directory, sql } = yield* bench
       yield* Effect.promise(
@@ -172,7 +174,7 @@ describe.concurrent("report", () => {
     }),
   )
 
-  it.scopedLive("says of days without anything that they are such, whatever it writes", () =>
+  it.scopedLive("says in every format that a period has no data", () =>
     Effect.gen(function* () {
       const { run, directory } = yield* bench
       for (const format of ["json", "csv"]) {
@@ -187,7 +189,7 @@ describe.concurrent("report", () => {
     }),
   )
 
-  it.scopedLive("judges by the schedule that is set, or by --max-age", () =>
+  it.scopedLive("judges by the configured schedule, or by --max-age", () =>
     Effect.gen(function* () {
       const { run, sql } = yield* bench
       yield* Effect.promise(
@@ -197,16 +199,17 @@ describe.concurrent("report", () => {
       const nightly = yield* run(["report", "--format", "json", "-"], { PAYCOMBAT_SCHEDULE: "0 3 * * *" })
       const { rule, verdict } = JSON.parse(nightly.stdout) as ReportData
       expect(rule.limits).toEqual({ maxAgeSeconds: 48 * 3_600, fullMaxAgeSeconds: 48 * 3_600 })
-      // The data hold rejects and unknown event types on purpose: these are exceptions, and nothing is too old.
+      // The data hold rejects and unknown event types on purpose. These are exceptions, and no figure is
+      // stale.
       expect(verdict.level).toBe("attention")
       expect(verdict.findings.filter(({ text }) => /ago, which is more than/.test(text))).toEqual([])
       const { stdout } = yield* run(["report", "--max-age", "4 hours", "-"])
-      expect(stdout).toContain("within 4 hours, and whole within 2 days")
+      expect(stdout).toContain("at most 4 hours old and the last full pass at most 2 days")
       expect(stdout).toContain("was read to its end 5 h ago, which is more than 4h")
     }),
   )
 
-  it.scopedLive("needs the reader's login, and no other", () =>
+  it.scopedLive("uses the reader's login only", () =>
     Effect.gen(function* () {
       const { run, ownerUrl, directory } = yield* bench
       const owner = yield* run(["report"], { PAYCOMBAT_READER_URL: Redacted.value(ownerUrl) })
@@ -224,7 +227,7 @@ describe.concurrent("report", () => {
     }),
   )
 
-  it.scopedLive("refuses what it cannot do, in one line, and leaves nothing behind", () =>
+  it.scopedLive("refuses bad arguments in one line, and leaves no file behind", () =>
     Effect.gen(function* () {
       const { run, directory } = yield* bench
       for (const [args, words] of [
@@ -255,7 +258,7 @@ describe.concurrent("report", () => {
     }),
   )
 
-  it.scopedLive("leaves nothing of a file that it is told to stop writing", () =>
+  it.scopedLive("deletes an unfinished file when it is interrupted", () =>
     Effect.gen(function* () {
       const { directory } = yield* cli({})
       let isOver = false

@@ -4,16 +4,19 @@ import type postgres from "postgres"
 import { beforeAll } from "vitest"
 import { STREAM_NAMES } from "./lists.ts"
 
-/** A warehouse as many days of syncs would have left it, for reports to read: in SQL, so that it may be large. */
+/**
+ * Builds a warehouse as many days of syncs would leave it, for reports. It is written in SQL, so it can be
+ * large.
+ */
 
-/** Text as the API could send it, to whoever renders it without care. */
+/** Hostile text that the API could send, for a page that does not escape it. */
 export const HOSTILE = `<img src=x onerror="alert('1')">&amp;`
 
 const DAY_MILLIS = 86_400_000
 /** Longer than the tests of a file take. */
 const SPARE_MILLIS = 5 * 60_000
 
-/** Lets the tests of a file begin after midnight where it is near: what they see of today must not be of yesterday meanwhile. */
+/** Delays tests that start near midnight, so that their "today" does not change under them. */
 export const onOneDay = (): void =>
   beforeAll(async () => {
     const left = DAY_MILLIS - (Date.now() % DAY_MILLIS)
@@ -29,7 +32,7 @@ export interface Run {
   readonly leftOver?: number
 }
 
-/** A run of each stream; complete and half an hour ago unless something else is said of it. `null` leaves it out. */
+/** One run per stream, complete and half an hour old unless overridden. `null` leaves a stream out. */
 export const bookRuns = (
   sql: postgres.Sql,
   account: string,
@@ -60,19 +63,19 @@ export const bookRuns = (
 
 export interface Filling {
   readonly accounts: ReadonlyArray<string>
-  /** How far back it goes. */
+  /** Days that the data reach back. */
   readonly days: number
   readonly currencies?: ReadonlyArray<string>
   /** Payments per day and currency of each account. */
   readonly perDay?: number
   readonly customers?: number
-  /** Without rejects, unknown types and hostile text. */
+  /** Leaves out rejects, unknown event types and hostile text. */
   readonly isSound?: boolean
 }
 
 const MANY = ["USD", "EUR", "GBP", "JPY", "KWD", "SGD"]
 
-/** The same for the same arguments, on the same day. */
+/** Builds the same data for the same arguments on the same day. */
 export const fill = (
   sql: postgres.Sql,
   { accounts, days, currencies = MANY, perDay = 4, customers = 40, isSound = false }: Filling,
@@ -103,7 +106,7 @@ const insert = async (
     SELECT ${account}, CASE WHEN n = 1 AND NOT ${isSound} THEN ${odd} ELSE 'customer_' || md5(n::text) END,
       CASE WHEN n % 3 = 0 THEN 'company' ELSE 'individual' END, n % 7 <> 0, ${BOOKED}
     FROM generate_series(1, ${customers}) AS n`)
-  // A third is ready by now, the others miss a detail or two, and every tenth was never asked.
+  // A third is ready by now, the others lack one or two details, and every tenth was never asked.
   await sql.unsafe(`
     INSERT INTO warehouse.wallet_readiness_history (account, customer_id, valid_from, valid_to, is_wallet_ready, missing_fields)
     SELECT account, customer_id, now() - make_interval(days => ${daysBack("n")}, hours => 2),

@@ -1,7 +1,7 @@
 import { ConfigProvider, Effect, Option, type Redacted } from "effect"
 import * as App from "../../app.ts"
 import { ConfigurationError, type WarehouseError } from "../../core/errors.ts"
-import { documentOf, figuresOf, freshnessRule, type Told, viewsOf } from "../../report/report.ts"
+import { documentOf, figuresOf, freshnessRule, type ReportMeta, viewsOf } from "../../report/report.ts"
 import type { ReportData, ReportFilter } from "../../warehouse/report/types.ts"
 import { print, say } from "../terminal/output.ts"
 import { visibleJson } from "../terminal/visible.ts"
@@ -59,7 +59,7 @@ const fileOf = ({ file, demo }: Options, format: Format): string =>
   })
 
 /** The demo goes by nothing that is set for anything else. */
-const toldOf = ({ account, demo, maxAge }: Options): Effect.Effect<Told, ConfigurationError> =>
+const toldOf = ({ account, demo, maxAge }: Options): Effect.Effect<ReportMeta, ConfigurationError> =>
   Effect.gen(function* () {
     const seconds = Option.getOrUndefined(yield* secondsOf(maxAge))
     const rule = freshnessRule(seconds, account)
@@ -105,14 +105,14 @@ async function* shown(parts: AsyncIterable<string> | Iterable<string>) {
   for await (const part of parts) yield visibleJson(part)
 }
 
-const json = (asReader: AsReader, filter: ReportFilter, told: Told, file: string) =>
+const json = (asReader: AsReader, filter: ReportFilter, told: ReportMeta, file: string) =>
   waiting("the figures", at => {
     const watch = (rows: number) => at("long lists", rows)
     const by = (write: WriteText) => asReader(url => documentOf(url, filter, told, write, watch))
     return file === "-" ? by(text => intoStdout(shown(text))) : intoFile(file, by)
   })
 
-const html = (asReader: AsReader, filter: ReportFilter, told: Told, file: string) =>
+const html = (asReader: AsReader, filter: ReportFilter, told: ReportMeta, file: string) =>
   Effect.gen(function* () {
     const figures = yield* waiting("the figures", () => asReader(url => figuresOf(url, filter, told)))
     const { page } = yield* Effect.promise(() => import("../../report/page.ts"))

@@ -16,22 +16,25 @@ import {
   type Row,
 } from "./types.ts"
 
-/** Reads a report's figures from `analytics`: sums are made by Postgres, and what is fetched is bounded. */
+/**
+ * Reads a report's figures from `analytics`. Postgres computes the sums, and the number of fetched rows is
+ * bounded.
+ */
 
-/** A section that takes longer says that it is being read. */
+/** Seconds after which a section logs that it is still being read. */
 const SILENT_SECONDS = 3
 
-/** What a report says that no view does. */
-export interface About {
-  /** Version of the program that writes it. */
+/** Facts about a report that no view holds. */
+export interface ReportContext {
+  /** Version of the program that writes the report. */
   readonly version: string
   readonly isDemo: boolean
-  /** Those that an account should have. */
+  /** Streams that every account should have. */
   readonly streams: ReadonlyArray<string>
   readonly rule: FreshnessRule
 }
 
-/** Streams that an account was never asked for have no row in the view. */
+/** Adds a row for each stream that was never run. The view has none for it. */
 const withNeverRun = (
   rows: ReadonlyArray<Row>,
   accounts: ReadonlyArray<string>,
@@ -44,24 +47,24 @@ const withNeverRun = (
       .map(stream => ({ account, stream, last_run_status: null })),
   ])
 
-/** Says what is being read when that takes its time. */
-const announced = <A, E>(what: string, work: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+/** Logs the name of a section if reading it takes longer than `SILENT_SECONDS`. */
+const announced = <A, E>(section: string, work: Effect.Effect<A, E>): Effect.Effect<A, E> =>
   Effect.scoped(
     Effect.zipRight(
-      Effect.forkScoped(Effect.delay(Effect.logInfo(`Adding up ${what}.`), `${SILENT_SECONDS} seconds`)),
+      Effect.forkScoped(Effect.delay(Effect.logInfo(`Adding up ${section}.`), `${SILENT_SECONDS} seconds`)),
       work,
     ),
   )
 
 /**
- * All figures of a report, of the one snapshot that the connection's transaction sees. Refuses what `scopeOf` refuses.
- * `panels` bounds the accounts and currencies that have figures over time: what is fetched is no more than the lists'
- * first rows, and so many times the days, weeks, months or years of the period.
+ * Reads all figures of a report from the snapshot of the connection's transaction. Fails as `scopeOf` fails.
+ * `panels` bounds the accounts and currencies with figures over time. The rows fetched are the first rows of
+ * each list, plus one per panel and day, week, month or year of the period.
  */
 export const reportData = (
   sql: postgres.Sql,
   filter: ReportFilter,
-  { version, isDemo, streams, rule }: About,
+  { version, isDemo, streams, rule }: ReportContext,
   panels: number = PANELS_MAX,
 ): Effect.Effect<
   Omit<ReportData, "verdict"> & { readonly verdicts: ReadonlyArray<Verdict> },

@@ -4,12 +4,12 @@ import { ConfigurationError, type WarehouseError } from "../../core/errors.ts"
 import { accountIs, dayOf, literal, rowsOf, second, where } from "./sql.ts"
 import type { ReportFilter, Row } from "./types.ts"
 
-/** What a report may be asked for: the same for a page, a document and files. */
+/** Checks what a report is asked for. A page, a document and files accept the same filters. */
 
-/** Currencies that a message names at most. */
+/** Most currencies that a message names. */
 const CURRENCIES_NAMED = 50
 
-/** Where currencies stand, the quickest to ask first. */
+/** Columns that hold currencies, the quickest to search first. */
 const CURRENCIES = [
   ["settlement_transaction", "currency"],
   ["settlement_transaction", "fee_currency"],
@@ -19,20 +19,21 @@ const CURRENCIES = [
 ] as const
 
 export interface Scope {
-  /** The moment of the snapshot, and its day, in UTC. */
+  /** Time and UTC day of the snapshot. */
   readonly at: string
   readonly today: string
-  /** Accounts that were asked for; all that were ever synced where none was. */
+  /** Accounts of the filter, or all that were ever synced if it names none. */
   readonly accounts: ReadonlyArray<string>
-  /** How each of their streams stands. */
+  /** One row per stream of these accounts. */
   readonly freshness: ReadonlyArray<Row>
 }
 
 const refuse = (message: string) => new ConfigurationError({ message })
 
 /**
- * Looks up what is asked for. Fails with `ConfigurationError` for what is no day, days in the wrong order, and an
- * account or a currency that the warehouse does not hold: an empty report would look like no money.
+ * Looks up the accounts and currencies of a filter. Fails with `ConfigurationError` for text that is not a
+ * day, for days in the wrong order, and for an account or a currency that the warehouse does not hold: an
+ * empty report would look like no money.
  */
 export const scopeOf = (
   sql: postgres.Sql,
@@ -50,18 +51,18 @@ export const scopeOf = (
     if (from !== undefined && to === undefined && from > today)
       return yield* refuse(`--from ${from} is after today, ${today}: name an earlier day, or --to.`)
     const freshness = yield* freshnessOf(sql, filter)
-    const known = [...new Set(freshness.map(row => row.account!))]
-    const unknown = filter.accounts.find(name => !known.includes(name))
+    const synced = [...new Set(freshness.map(row => row.account!))]
+    const unknown = filter.accounts.find(name => !synced.includes(name))
     if (unknown !== undefined)
       return yield* refuse(
         `Nothing was synced yet for an account ${unknown}: check the name, or run \`paycombat-sync sync\`.`,
       )
     yield* refuseUnknownCurrency(sql, filter)
-    const accounts = filter.accounts.length > 0 ? [...new Set(filter.accounts)] : known
+    const accounts = filter.accounts.length > 0 ? [...new Set(filter.accounts)] : synced
     return { at, today, accounts, freshness }
   })
 
-/** A day of the calendar, as YYYY-MM-DD. */
+/** True for a day of the calendar in the form YYYY-MM-DD. */
 const isDay = (text: string): boolean => {
   const date = new Date(`${text}T00:00:00Z`)
   return (
@@ -88,13 +89,14 @@ const refuseUnknownCurrency = (sql: postgres.Sql, filter: ReportFilter) =>
   Effect.gen(function* () {
     for (const currency of filter.currencies) {
       let isKnown = false
-      // One after the other, as long as none has it: the first answers at once where there is money.
+      // Asks one view after the other until one holds the currency. The first answers at once if there is
+      // money.
       for (const [view, column] of CURRENCIES) {
-        const [found] = yield* rowsOf(
+        const [answer] = yield* rowsOf(
           sql,
           `SELECT EXISTS (SELECT 1 FROM analytics.${view}${where(...accountIs(filter), `${column} = ${literal(currency)}`)}) AS yes`,
         )
-        isKnown = found?.yes === "t"
+        isKnown = answer?.yes === "t"
         if (isKnown) break
       }
       if (!isKnown) return yield* refuse(yield* unknownCurrency(sql, filter, currency))
@@ -109,8 +111,8 @@ const unknownCurrency = (sql: postgres.Sql, filter: ReportFilter, currency: stri
         .map(view => `SELECT currency FROM analytics.${view}${where(...accountIs(filter))}`)
         .join(" UNION ")} ORDER BY 1 LIMIT ${CURRENCIES_NAMED}`,
     ),
-    known => {
-      const names = known.length === 0 ? "none yet" : known.map(row => row.currency).join(", ")
+    rows => {
+      const names = rows.length === 0 ? "none yet" : rows.map(row => row.currency).join(", ")
       return `There is no amount in ${currency}: the currencies of the warehouse are ${names}.`
     },
   )

@@ -19,7 +19,7 @@ import {
 } from "./sql.ts"
 import { GAP_AGES, LIST_ROWS_MAX, UNSETTLED_AGES } from "./types.ts"
 
-/** The statements of a report's three sections. A view that adds up many transactions is read once, for all that is told of it. */
+/** Statements of a report's three sections. Each view that adds up many transactions is read only once. */
 
 export const gapsOf = (sql: postgres.Sql, filter: Period) => {
   const account = where(...accountIs(filter))
@@ -100,19 +100,19 @@ export const settlementsOf = (sql: postgres.Sql, filter: Period) =>
     return { totals, series, ageing, states }
   })
 
-/** Of a stretch of days: its first opening, its sums, its last closing. */
+/** Balance of a span of days: its first opening, its sums, its last closing. */
 const BALANCE_SUMS = `(array_agg(opening_balance ORDER BY day))[1] AS opening_balance, ${wholeSum("credit_amount")},
   ${wholeSum("debit_amount")}, (array_agg(closing_balance ORDER BY day DESC))[1] AS closing_balance,
   sum(movement_count) AS movement_count`
 
-/** What the wallets say and what the payments say: by currency, and each owner of whom they differ. */
+/** Compares the wallets with the payments: per currency, and per owner with a difference. */
 const reconciliationOf = (sql: postgres.Sql, filter: Period) => {
   const conditions = [...accountIs(filter), ...currencyIs(filter)]
   const view = "analytics.balance_reconciliation"
   const sums = `count(*) AS owner_count, count(*) FILTER (WHERE difference <> 0) AS different_count,
     ${["wallet_balance", "ledger_balance", "difference"].map(wholeSum).join(", ")}`
-  // The largest of each currency, and not all of the first one: no currency is larger than another.
-  const place = "row_number() OVER (PARTITION BY account, currency ORDER BY abs(difference) DESC, owner_id)"
+  // Takes the largest differences of each currency in turn. Differences of two currencies cannot be compared.
+  const rank = "row_number() OVER (PARTITION BY account, currency ORDER BY abs(difference) DESC, owner_id)"
   const balances = "wallet_balance, ledger_balance, difference"
   const statements = {
     currency: statementOf(
@@ -121,9 +121,9 @@ const reconciliationOf = (sql: postgres.Sql, filter: Period) => {
       "account, currency",
     ),
     owner: statementOf(
-      `SELECT account, currency, owner_id, ${balances}, ${second("observed_at")} AS observed_at, ${place} AS place
+      `SELECT account, currency, owner_id, ${balances}, ${second("observed_at")} AS observed_at, ${rank} AS rank
        FROM ${view}${where("difference <> 0", ...conditions)}`,
-      "place, account, currency",
+      "rank, account, currency",
     ),
   }
   return Effect.map(
@@ -132,24 +132,24 @@ const reconciliationOf = (sql: postgres.Sql, filter: Period) => {
       `WITH owner AS MATERIALIZED (
          SELECT account, currency, owner_id, ${balances}, observed_at FROM ${view}${where(...conditions)}
        ), different AS (
-         SELECT *, ${place} AS place, count(*) OVER () AS list_total FROM owner WHERE difference <> 0
+         SELECT *, ${rank} AS rank, count(*) OVER () AS list_total FROM owner WHERE difference <> 0
        )
        SELECT * FROM (
          (SELECT 'currency' AS kind, account, currency, ${sums}, ${second("min(observed_at)")} AS observed_at,
-            NULL AS owner_id, NULL::bigint AS place, count(*) OVER () AS list_total
+            NULL AS owner_id, NULL::bigint AS rank, count(*) OVER () AS list_total
           FROM owner GROUP BY account, currency ORDER BY account, currency LIMIT ${LIST_ROWS_MAX})
          UNION ALL
-         (SELECT 'owner', account, currency, NULL, NULL, ${balances}, ${second("observed_at")}, owner_id, place, list_total
-          FROM different ORDER BY place, account, currency LIMIT ${LIST_ROWS_MAX})
-       ) AS answer ORDER BY kind, place NULLS FIRST, account, currency`,
+         (SELECT 'owner', account, currency, NULL, NULL, ${balances}, ${second("observed_at")}, owner_id, rank, list_total
+          FROM different ORDER BY rank, account, currency LIMIT ${LIST_ROWS_MAX})
+       ) AS answer ORDER BY kind, rank NULLS FIRST, account, currency`,
     ),
-    found => ({
+    rows => ({
       reconciliation: listFrom(
-        found.flatMap(({ kind, owner_id: _, place: __, ...row }) => (kind === "currency" ? [row] : [])),
+        rows.flatMap(({ kind, owner_id: _, rank: __, ...row }) => (kind === "currency" ? [row] : [])),
         statements.currency,
       ),
       differences: listFrom(
-        found.flatMap(({ kind, owner_count: _, different_count: __, ...row }) =>
+        rows.flatMap(({ kind, owner_count: _, different_count: __, ...row }) =>
           kind === "owner" ? [row] : [],
         ),
         statements.owner,

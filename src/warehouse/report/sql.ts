@@ -4,13 +4,16 @@ import type { WarehouseError } from "../../core/errors.ts"
 import { warehouseError } from "../../postgres/connect.ts"
 import { type Grain, LIST_ROWS_MAX, type List, type ReportFilter, type Row } from "./types.ts"
 
-/** What a report's statements are made of. Values are written out and not bound: a reader sees the statement, and may run it. */
+/**
+ * Builds the statements of a report. Values are written into the text instead of bound, because readers see
+ * the statements and may run them.
+ */
 
 export type Period = ReportFilter & {
   readonly from: string
   readonly to: string
   readonly grain: Grain
-  /** Accounts and currencies of which there are figures over time, the busiest first. */
+  /** Most accounts and currencies with figures over time, the busiest first. */
   readonly panels: number
 }
 
@@ -27,7 +30,7 @@ export const rowsOf = (
     catch: warehouseError,
   })
 
-/** The first rows of an ordered statement, and how many there are. */
+/** Reads the first rows of an ordered statement, and the number of all its rows. */
 export const listOf = (
   sql: postgres.Sql,
   select: string,
@@ -38,10 +41,10 @@ export const listOf = (
       sql,
       `SELECT answer.*, count(*) OVER () AS list_total FROM (${select}) AS answer ORDER BY ${order} LIMIT ${LIST_ROWS_MAX}`,
     ),
-    found => listFrom(found, statementOf(select, order)),
+    rows => listFrom(rows, statementOf(select, order)),
   )
 
-/** The same with the first rows of each account: a large one does not crowd out the others. */
+/** Reads the first rows of each account, so that a large account does not crowd out the others. */
 export const listPerAccount = (
   sql: postgres.Sql,
   select: string,
@@ -56,44 +59,47 @@ export const listPerAccount = (
          FROM (${select}) AS answer
        ) AS placed WHERE list_place <= ${LIST_ROWS_MAX} ORDER BY ${order}`,
     ),
-    found => {
-      const totals = Object.fromEntries(found.map(row => [row.account!, Number(row.list_total)]))
+    rows => {
+      const totals = Object.fromEntries(rows.map(row => [row.account!, Number(row.list_total)]))
       const total = Object.values(totals).reduce((sum, n) => sum + n, 0)
-      return { ...listFrom(found, statementOf(select, order)), total, totals }
+      return { ...listFrom(rows, statementOf(select, order)), total, totals }
     },
   )
 
-/** In one line, to be typed. */
+/** Joins a statement and its order on one line, for a user to type. */
 export const statementOf = (select: string, order: string): string =>
   `${select} ORDER BY ${order}`.replace(/\s+/g, " ").trim()
 
-/** Rows that say of how many they are the first, in `list_total`. */
-export const listFrom = (found: ReadonlyArray<Row>, statement: string): List => ({
-  rows: found.map(({ list_total: _, list_place: __, ...row }) => row),
-  total: Number(found[0]?.list_total ?? 0),
+/** Builds a list from its first rows. Each row carries the number of all rows in `list_total`. */
+export const listFrom = (rows: ReadonlyArray<Row>, statement: string): List => ({
+  rows: rows.map(({ list_total: _, list_place: __, ...row }) => row),
+  total: Number(rows[0]?.list_total ?? 0),
   statement,
 })
 
 interface OverTime {
-  /** Has a row per account, currency and `day`. */
+  /** View with a row per account, currency and `day`. */
   readonly view: string
-  /** What is added up, of the whole period as of a part of it. */
+  /** Aggregates, computed for the whole period and for each part of it. */
   readonly sums: string
-  /** Which of these tells the busiest. */
+  /** Aggregate that ranks accounts and currencies by activity. */
   readonly busiest: string
 }
 
-/** Sums of the period, the busiest first; and of the busiest, sums of each of its days, weeks, months or years. */
+/**
+ * Reads the sums of the period, the busiest first, and for the busiest also the sums per day, week, month or
+ * year.
+ */
 export const overTime = (
   sql: postgres.Sql,
   filter: Period,
   { view, sums, busiest }: OverTime,
 ): Effect.Effect<{ readonly totals: List; readonly series: ReadonlyArray<Row> }, WarehouseError> => {
-  const rows = `${view}${where(...accountIs(filter), ...currencyIs(filter), ...dayIs(filter))}`
+  const source = `${view}${where(...accountIs(filter), ...currencyIs(filter), ...dayIs(filter))}`
   const bucket = `date_trunc('${filter.grain}', day)::date`
   const order = `${busiest} DESC, account, currency`
   const statement = statementOf(
-    `SELECT account, currency, ${sums} FROM ${rows} GROUP BY account, currency`,
+    `SELECT account, currency, ${sums} FROM ${source} GROUP BY account, currency`,
     order,
   )
   return Effect.map(
@@ -101,7 +107,7 @@ export const overTime = (
       sql,
       `WITH answer AS MATERIALIZED (
          SELECT account, currency, ${bucket} AS bucket, grouping(${bucket}) AS is_total, ${sums}
-         FROM ${rows} GROUP BY GROUPING SETS ((account, currency), (account, currency, ${bucket}))
+         FROM ${source} GROUP BY GROUPING SETS ((account, currency), (account, currency, ${bucket}))
        ), total AS (
          SELECT account, currency, count(*) OVER () AS list_total, row_number() OVER (ORDER BY ${order}) AS list_place
          FROM answer WHERE is_total = 1
@@ -110,14 +116,14 @@ export const overTime = (
        WHERE list_place <= CASE is_total WHEN 1 THEN ${LIST_ROWS_MAX} ELSE ${filter.panels} END
        ORDER BY is_total DESC, CASE is_total WHEN 1 THEN list_place END, account, currency, bucket`,
     ),
-    found => {
+    rows => {
       const isTotal = ({ is_total }: Row) => is_total === "1"
       return {
         totals: listFrom(
-          found.filter(isTotal).map(({ is_total: _, bucket: __, ...row }) => row),
+          rows.filter(isTotal).map(({ is_total: _, bucket: __, ...row }) => row),
           statement,
         ),
-        series: found
+        series: rows
           .filter(row => !isTotal(row))
           .map(({ is_total: _, list_total: __, list_place: ___, ...row }) => row),
       }
@@ -157,7 +163,7 @@ export const accountIs = ({ accounts }: ReportFilter) => oneOf("account", accoun
 
 export const currencyIs = ({ currencies }: ReportFilter) => oneOf("currency", currencies)
 
-/** `day` is an expression of type date. */
+/** Restricts rows to the filter's days. `day` is an expression of type date. */
 export const dayIs = ({ from, to }: ReportFilter, day = "day"): ReadonlyArray<string> => [
   ...(from === undefined ? [] : [`${day} >= ${literal(from)}`]),
   ...(to === undefined ? [] : [`${day} <= ${literal(to)}`]),
@@ -166,18 +172,18 @@ export const dayIs = ({ from, to }: ReportFilter, day = "day"): ReadonlyArray<st
 export const where = (...conditions: ReadonlyArray<string>): string =>
   conditions.length === 0 ? "" : ` WHERE ${conditions.join(" AND ")}`
 
-/** Most points that one chart shows before they are taken together. */
+/** Most points of a chart by day, week or month before it uses the next larger unit. */
 const DAYS_MAX = 92
 const WEEKS_MAX_DAYS = 2 * 366
 const MONTHS_MAX_DAYS = 20 * 366
 
 const DAY_MILLIS = 86_400_000
 
-/** Days from one to the other, both counted. */
+/** Counts the days from one day to another, both included. */
 const daysBetween = (from: string, to: string): number =>
   Math.round((Date.parse(to) - Date.parse(from)) / DAY_MILLIS) + 1
 
-/** How fine a chart of these days is. */
+/** Chooses the time unit of a chart over these days. */
 export const grainOf = (from: string, to: string): Grain => {
   const days = daysBetween(from, to)
   if (days <= DAYS_MAX) return "day"

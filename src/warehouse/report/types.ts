@@ -1,55 +1,60 @@
 import type { Level, Limits, Verdict } from "../../core/verdict.ts"
 
-/** What a report is made of: figures as the text that Postgres printed, so that no digit passes through a number. */
+/**
+ * Types of a report. Figures stay the text that Postgres printed, so that no digit passes through a number.
+ */
 
-/** A row of an answer, by the names of its columns. */
+/** A row of a result, by column name. */
 export type Row = Readonly<Record<string, string | null>>
 
-/** Rows in their order. Where there are more than a page can bear, the first of them, and how to see all. */
+/**
+ * Rows in their order. A list that is too long for a page holds only its first rows, and the statement for
+ * all.
+ */
 export interface List {
   readonly rows: ReadonlyArray<Row>
-  /** How many there are in all: where that is more than `rows`, the list is cut. */
+  /** Number of all rows. The list is cut if this exceeds `rows.length`. */
   readonly total: number
-  /** How many each account has, where the first rows of each are taken. */
+  /** Number of all rows per account, if the first rows of each account are taken. */
   readonly totals?: Readonly<Record<string, number>>
-  /** The statement that answers with all of them. */
+  /** Statement that returns all rows. */
   readonly statement: string
 }
 
-/** What a chart shows of each of: the day, the week that begins on it, the month, or the year. */
+/** Time unit of a chart's points. A bucket is named by its first day. */
 export type Grain = "day" | "week" | "month" | "year"
 
 export interface ReportFilter {
-  /** Names of accounts; all where none is named. */
+  /** Names of accounts; empty means all. */
   readonly accounts: ReadonlyArray<string>
-  /** Only these currencies; all where none is named. */
+  /** Currencies; empty means all. */
   readonly currencies: ReadonlyArray<string>
   /** First and last UTC day, as YYYY-MM-DD. */
   readonly from?: string | undefined
   readonly to?: string | undefined
 }
 
-/** What a report is judged by beyond what is stored. */
+/** Limits and accounts for a report's verdict, beyond what is stored. */
 export interface FreshnessRule {
-  /** Limits of freshness that the environment or --max-age gives; those that are stored where absent. */
+  /** Freshness limits from the environment or `--max-age`; a stored limit applies where one is absent. */
   readonly limits: Partial<Limits>
-  /** Accounts that are judged: those asked for, else those that are configured; all where none is. */
+  /** Accounts to judge: the requested ones, else the configured ones; empty means all. */
   readonly accounts: ReadonlyArray<string>
 }
 
-/** The verdict over the accounts of a report. */
+/** Combined verdict on the accounts of a report. */
 export interface Trust extends Pick<Verdict, "level" | "sentence"> {
   readonly findings: ReadonlyArray<{ readonly level: Level; readonly text: string }>
-  /** The verdicts that it sums up, one per account. */
+  /** Verdicts behind it, one per account. */
   readonly accounts: ReadonlyArray<Verdict>
 }
 
 export interface ReportData {
-  /** Version of the program that wrote it. */
+  /** Version of the program that wrote the report. */
   readonly version: string
-  /** When the snapshot was taken that all figures are of, in UTC. */
+  /** Time of the snapshot of all figures, in UTC. */
   readonly snapshotAt: string
-  /** Whether these are the demo's simulated figures. */
+  /** True for the demo's simulated figures. */
   readonly isDemo: boolean
   readonly accounts: ReadonlyArray<string>
   readonly currencies: ReadonlyArray<string>
@@ -57,27 +62,27 @@ export interface ReportData {
   readonly to: string
   readonly grain: Grain
   readonly rule: FreshnessRule
-  /** Whether the figures can be trusted, as `analytics.verdict` has it. */
+  /** Verdict of `analytics.verdict` on the figures. */
   readonly verdict: Trust
-  /** Every stream of every account, those too that were never run. */
+  /** Every stream of every account, including those that were never run. */
   readonly freshness: ReadonlyArray<Row>
   readonly unmapped: List
   readonly gaps: {
-    /** Per account: how many, why, and for how long. */
+    /** Per account: how many customers, why, and for how long. */
     readonly counts: ReadonlyArray<Row>
-    /** The most frequent of each account. */
+    /** Most frequent missing details of each account. */
     readonly fields: List
-    /** Customers known not to be ready, at the end of each day, week, month or year. */
+    /** Customers known not to be ready at the end of each day, week, month or year. */
     readonly trend: ReadonlyArray<Row>
     readonly volume: List
     readonly customers: List
   }
   readonly settlements: {
-    /** Of the whole period, busiest first. */
+    /** Sums of the whole period, the busiest first. */
     readonly totals: List
-    /** Of the first of these, over time. */
+    /** Sums over time of the busiest of these. */
     readonly series: ReadonlyArray<Row>
-    /** Of all that is not settled now, whenever it was created. */
+    /** Everything that is not settled now, whenever it was created. */
     readonly ageing: List
     readonly states: List
   }
@@ -89,15 +94,15 @@ export interface ReportData {
   }
 }
 
-/** Rows of one list that a page shows; of each account, where a list has `totals`. */
+/** Most rows of one list that a page shows, or most rows of each account if the list has `totals`. */
 export const LIST_ROWS_MAX = 200
-/** Accounts and currencies that have a chart and a table of their days; the totals have them all. */
+/** Most accounts and currencies with a chart and a table by day; the totals show all. */
 export const PANELS_MAX = 24
 
-/** Days that are reported when none are named. */
+/** Days of a report without `--from`. */
 export const DAYS_DEFAULT = 90
 
-/** Ages of what is unsettled, in whole days: from, to. */
+/** Age classes of unsettled payments, in whole days: from, to. */
 export const UNSETTLED_AGES = [
   [0, 2],
   [3, 7],
@@ -107,7 +112,7 @@ export const UNSETTLED_AGES = [
   [91, null],
 ] as const
 
-/** Ages of gaps, in whole days. */
+/** Age classes of gaps, in whole days. */
 export const GAP_AGES = [
   [0, 7],
   [8, 30],

@@ -8,28 +8,28 @@ import { scopeOf } from "./scope.ts"
 import { accountIs, currencyIs, dayIs, dayOf, rowsOf, where } from "./sql.ts"
 import type { ReportFilter, Row } from "./types.ts"
 
-/** Hands over whole views of `analytics`, batch by batch: they may be larger than memory. */
+/** Reads whole views of `analytics` in batches, because they may be larger than memory. */
 
 const BATCH_ROWS = 2_000
 
 export type Batch = ReadonlyArray<ReadonlyArray<string | null>>
 
-/** A view's columns and their types, in the same order. */
+/** Columns of a view and their types, in the same order. */
 export interface ViewShape {
   readonly columns: ReadonlyArray<string>
   readonly types: ReadonlyArray<ValueType>
 }
 
-/** Takes one view; what it does with the batches decides how fast they come. */
+/** Consumes one view. The consumer sets the pace of the batches. */
 export type TakeView = (
   view: string,
   shape: ViewShape,
   batches: AsyncIterable<Batch>,
-  /** Whether the days of the filter hold for its rows. */
+  /** True if the filter's days apply to its rows. */
   isDated: boolean,
 ) => Promise<void>
 
-/** The UTC day that a row of a view belongs to. Views of how things stand have none. */
+/** UTC day of a row, per view. Views of the current state have none. */
 const DAYS: Readonly<Record<string, string>> = {
   settlement: dayOf("last_transaction_at"),
   settlement_transaction: "day",
@@ -42,7 +42,7 @@ const DAYS: Readonly<Record<string, string>> = {
   checkout_daily: "day",
 }
 
-/** What went wrong where rows were handed over: what the taker says of itself is left as it is. */
+/** Converts an error of a consumer. Its own `ConfigurationError` or `WarehouseError` passes unchanged. */
 export const takingError = (error: unknown): ConfigurationError | WarehouseError =>
   error instanceof ConfigurationError || error instanceof WarehouseError ? error : warehouseError(error)
 
@@ -51,9 +51,9 @@ async function* texts(batches: AsyncIterable<ReadonlyArray<ReadonlyArray<Buffer 
 }
 
 /**
- * Hands over every view, in the order of their names, of the one snapshot that the connection's transaction sees;
- * narrowed to accounts, and to currencies and days where a view has them. Refuses what `scopeOf` refuses; fails as
- * `take` fails.
+ * Passes every view to `take`, in the order of their names, from the snapshot of the connection's
+ * transaction. Rows are narrowed to accounts, and to currencies and days if the view has them. Fails as
+ * `scopeOf` and `take` fail.
  */
 export const eachView = (
   sql: postgres.Sql,
@@ -92,6 +92,6 @@ export const eachView = (
     }
   })
 
-/** The rows of a statement, batch by batch, as the lists of a report have them. */
+/** Reads the rows of a statement in batches, in the form that a report's lists have. */
 export const batchesOf = (sql: postgres.Sql, statement: string): AsyncIterable<ReadonlyArray<Row>> =>
   allOf(sql, sql.unsafe<Array<Row>>(statement).cursor(BATCH_ROWS))
