@@ -9,7 +9,7 @@ import { Warehouse } from "./postgres/connect.ts"
 import { allStreams, listStreamNames, streamsNamed } from "./registry.ts"
 import type { ServeOptions } from "./serve/serve.ts"
 import * as Schedules from "./status/schedules.ts"
-import { standingOf } from "./status/standing.ts"
+import { streamStatuses } from "./status/status.ts"
 import type { RunOptions } from "./sync/context.ts"
 import type { Scope } from "./sync/maintenance.ts"
 import { rebuildIn } from "./sync/rebuild.ts"
@@ -197,7 +197,7 @@ export const status = (options: Pick<ServeArguments, "accounts" | "streams" | "m
     const configured = yield* Config.configuredAccounts
     const limits = yield* Schedules.limitsToJudgeBy(options.maxAgeSeconds)
     yield* current
-    return yield* standingOf(sql, streams, schedule, { ...options, configured, limits })
+    return yield* streamStatuses(sql, streams, schedule, { ...options, configured, limits })
   })
 
 export interface ServeArguments extends Omit<SyncOptions, "full" | "wait"> {

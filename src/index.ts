@@ -43,7 +43,7 @@ export type { Examination } from "./doctor/doctor.ts"
 export type { Finding } from "./doctor/finding.ts"
 export type { StreamReport } from "./doctor/streams.ts"
 export type { AccountGiven, AskingGiven, DatabaseGiven, Settings } from "./settings.ts"
-export type { JudgedStatus } from "./status/standing.ts"
+export type { JudgedStatus } from "./status/status.ts"
 export type { List as ReportList, ReportData, Row as ReportRow } from "./warehouse/report/types.ts"
 
 /** What a report is asked for; all of it, of the last 90 days, where nothing is said. */

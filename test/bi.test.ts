@@ -5,7 +5,7 @@ import { connect } from "../src/postgres/connect.ts"
 import { allStreams } from "../src/registry.ts"
 import { start } from "../src/sandbox/sandbox.ts"
 import { configuredSchedule } from "../src/status/schedules.ts"
-import { standingOf } from "../src/status/standing.ts"
+import { streamStatuses } from "../src/status/status.ts"
 import { runQuery } from "../src/warehouse/read/query.ts"
 import { STREAM_NAMES } from "./support/lists.ts"
 import { testDatabase } from "./support/postgres.ts"
@@ -201,7 +201,7 @@ describe("the statement that says whether numbers can be trusted", () => {
         sql.includes("can_be_trusted"),
       )!
       const said = (yield* printed(sql, statement)).map(row => [row.stream, row.can_be_trusted === "true"])
-      const judged = yield* standingOf(sql, yield* allStreams, yield* configuredSchedule, {
+      const judged = yield* streamStatuses(sql, yield* allStreams, yield* configuredSchedule, {
         configured: ["default"],
       })
       expect(said).toEqual(judged.map(({ stream, problem }) => [stream, problem === null]))

@@ -7,8 +7,9 @@ const ROOT = new URL("../", import.meta.url)
 
 /** Folders and files whose prose was rewritten. The list grows until it holds everything. */
 const FINISHED: ReadonlyArray<string> = [
-  ...["src/report", "src/warehouse/report"],
-  ...["test/prose.test.ts", "test/report.test.ts", "test/reportLost.test.ts"],
+  ...["src/observe", "src/report", "src/serve", "src/status", "src/warehouse/report"],
+  ...["test/prose.test.ts", "test/report.test.ts", "test/reportLost.test.ts", "test/schedules.test.ts"],
+  ...["test/browser", "test/serve", "test/status.test.ts"],
 ]
 
 interface Passage {
@@ -81,7 +82,7 @@ const sentencesOf = ({ text }: Passage): ReadonlyArray<string> =>
 const HEADLESS = /^(?:What|Whatever|Who|Whom|Whose|Whoever|Of|Where|Wherever|Whether)\b(?![-.])/
 const PEOPLE = /\b(?:nobody|somebody|whoever|whomever)\b|\bwho (?:is|are) told\b/i
 
-/** What breaks the rule in a sentence, and its remedy. */
+/** Names the fault in a sentence, with its remedy. */
 const faultOf = (sentence: string, isFirst: boolean, kind: Passage["kind"]): string | undefined => {
   const isLowerCaseStart = isFirst && (kind === "comment" || kind === "title")
   const start = isLowerCaseStart ? sentence.charAt(0).toUpperCase() + sentence.slice(1) : sentence
@@ -110,7 +111,7 @@ const filesBelow = (path: string): ReadonlyArray<string> =>
     : [path]
 
 describe("the prose", () => {
-  it.each(FINISHED)("of %s follows the rule of plain English", path => {
+  it.each(FINISHED)("in %s follows the rule of plain English", path => {
     const faults = filesBelow(path).flatMap(faultsOf)
     expect(faults, `\n${faults.join("\n")}\n`).toEqual([])
   })

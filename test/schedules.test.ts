@@ -2,7 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { ConfigProvider, Effect } from "effect"
 import { runSettings, serveSettings } from "../src/app.ts"
 
-/** How old the latest full pass may be, by the schedule of the environment. */
+/** Tests the largest age of the latest full pass, by the schedule of the environment. */
 
 const DAY = 86_400
 
@@ -33,14 +33,14 @@ describe("a full pass", () => {
       }),
   )
 
-  it.effect("comes with the ticks of `serve` first, also where a day has 25 hours", () =>
+  it.effect("comes by the ticks of `serve` first, even if a day has 25 hours", () =>
     Effect.gen(function* () {
       const settings = yield* within({ PAYCOMBAT_TIMEZONE: "Europe/Berlin" }, serveSettings())
       expect(settings.fullPassMaxAgeSeconds).toBe(25 * 3_600)
     }),
   )
 
-  it.effect("by a schedule that is none is one line that names its variable, also for `sync`", () =>
+  it.effect("with a malformed schedule fails with one line that names its variable, also for `sync`", () =>
     Effect.gen(function* () {
       const { message } = yield* Effect.flip(within({ PAYCOMBAT_FULL_SCHEDULE: "weekly" }, runSettings()))
       expect(message).toMatch(/^PAYCOMBAT_FULL_SCHEDULE must be a cron expression[^\n]*$/)

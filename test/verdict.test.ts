@@ -6,9 +6,9 @@ import { allStreams } from "../src/registry.ts"
 import { page as reportPage } from "../src/report/page.ts"
 import { figuresOf } from "../src/report/report.ts"
 import { start } from "../src/sandbox/sandbox.ts"
-import { makeBoard } from "../src/serve/board.ts"
 import { listen } from "../src/serve/http.ts"
-import { standingOf } from "../src/status/standing.ts"
+import { makeServeState } from "../src/serve/state.ts"
+import { streamStatuses } from "../src/status/status.ts"
 import { runQuery } from "../src/warehouse/read/query.ts"
 import { parsePrometheus, valueOf } from "./serve/prometheusText.ts"
 import { cli, databaseEnvironment, linesOf, sandboxEnvironment } from "./support/cli.ts"
@@ -228,14 +228,14 @@ const facesOf = (ownerUrl: Redacted.Redacted, readerUrl: Redacted.Redacted) =>
     const streams = yield* allStreams
     const schedule = { next: () => new Date(0), intervalSeconds: () => 900 } as never
     const view = yield* runQuery(readerUrl, "SELECT level, sentence FROM analytics.verdict")
-    const statuses = yield* standingOf(sql, streams, schedule, { configured: ["default"] })
-    const board = yield* makeBoard(sql, {
+    const statuses = yield* streamStatuses(sql, streams, schedule, { configured: ["default"] })
+    const state = yield* makeServeState(sql, {
       accounts: ["default"],
       streams,
       schedule,
       limits: limitsOf({ incremental: 900, full: 86_400 }),
     })
-    const url = yield* listen({ host: "127.0.0.1", port: 0 }, board.read)
+    const url = yield* listen({ host: "127.0.0.1", port: 0 }, state.read)
     const get = (path: string) =>
       Effect.promise(async () => {
         const response = await fetch(`${url}${path}`)

@@ -1,7 +1,7 @@
 import { Effect, Metric, MetricBoundaries, MetricLabel } from "effect"
 import { VERSION } from "../core/version.ts"
 
-/** Every metric there is, with its labels. Counters count since the process started. */
+/** Defines every metric with its labels. Counters start at zero when the process starts. */
 
 export const PREFIX = "paycombat_sync_"
 
@@ -9,7 +9,10 @@ const counter = (name: string, description: string) =>
   Metric.counter(`${PREFIX}${name}`, { description, incremental: true })
 const gauge = (name: string, description: string) => Metric.gauge(`${PREFIX}${name}`, { description })
 
-/** Seconds: from an incremental run of a small account to a first pass over millions of records. */
+/**
+ * Bucket bounds in seconds, from an incremental run of a small account to a first pass over millions of
+ * records.
+ */
 const RUN_SECONDS = [1, 5, 15, 60, 300, 900, 3_600, 14_400, 43_200]
 
 export const runs = counter("runs_total", "Runs that ended, by status.")
@@ -19,61 +22,49 @@ export const runSeconds = Metric.histogram(
   "How long runs took.",
 )
 export const streamRuns = counter("stream_runs_total", "Stream runs that ended, by mode and status.")
-export const rows = counter("rows_total", "Records read, by what became of them; counted as they are stored.")
-export const removed = counter("removed_total", "Records booked as removed.")
+export const rows = counter("rows_total", "Records read, by outcome; counted when they are stored.")
+export const removed = counter("removed_total", "Records marked as removed.")
 export const requests = counter(
   "requests_total",
-  "Requests sent to the API, by HTTP status; none: there was no answer; other: HTTP knows no such status.",
+  "Requests sent to the API, by HTTP status. none: no answer; other: a status that is not registered.",
 )
 export const retries = counter(
   "retries_total",
-  "Requests that were sent again, by what came of the one before, as in requests_total.",
+  "Requests that were sent again, by the status of the failed attempt, as in requests_total.",
 )
 export const droppedTicks = counter(
   "dropped_ticks_total",
-  "Ticks that came while a run of the account was under way, and were not made up for.",
+  "Ticks dropped because a run of the account was in progress.",
 )
 export const leftOver = gauge(
   "left_over",
-  "Look-ups that the latest run had no time for; they come first next time.",
+  "Look-ups that the latest run did not reach. The next run makes them first.",
 )
 export const unanswered = gauge("unanswered", "Look-ups of the latest run that got no answer.")
-export const openRejects = gauge(
-  "open_rejects",
-  "Records that could not become a row, and that the list still shows.",
-)
-export const lag = gauge(
-  "lag_seconds",
-  "Time since the latest complete run ended; absent where there was none.",
-)
+export const openRejects = gauge("open_rejects", "Records that could not become a row and are still listed.")
+export const lag = gauge("lag_seconds", "Time since the latest complete run ended; absent if there was none.")
 export const leaseHeld = gauge(
   "lease_held",
-  "Whether a run holds the stream's lease, this process' or another's.",
+  "1 while a run of this or another process holds the stream's lease, else 0.",
 )
-export const nextTick = gauge(
-  "next_tick_timestamp_seconds",
-  "When the next tick of a schedule is due, as Unix time.",
-)
-export const running = gauge("running", "Whether this process is in a run of the account.")
-export const ready = gauge("ready", "Whether /readyz says so.")
-export const databaseUp = gauge(
-  "database_up",
-  "Whether the database can be used: it answered, and is this version's.",
-)
+export const nextTick = gauge("next_tick_timestamp_seconds", "Unix time of a schedule's next tick.")
+export const running = gauge("running", "1 while this process runs a sync of the account, else 0.")
+export const ready = gauge("ready", "1 while /readyz reports ready, else 0.")
+export const databaseUp = gauge("database_up", "1 if the database answers and is at this version, else 0.")
 export const verdict = gauge(
   "verdict",
   "The verdict on the account's figures: 0 good, 1 attention (exceptions), 2 bad. 2 while the database cannot be used.",
 )
-export const problems = gauge("problems", "Streams whose figures are not to be trusted now.")
+export const problems = gauge("problems", "Streams whose figures cannot be trusted now.")
 const buildInfo = gauge("build_info", "Always 1; the version is in the label.")
 
-/** What the gauge `verdict` is at each level. */
+/** Value of the gauge `verdict` at each level. */
 export const LEVELS = { good: 0, attention: 1, bad: 2 } as const
 
-/** What a gauge is set to of which nobody knows what it is now: it is told to nobody then. */
+/** Value of a gauge whose current value is unknown. Exporters leave it out. */
 export const UNKNOWN = Number.NaN
 
-/** A metric with values for its labels. */
+/** Returns a metric with these label values. */
 export const labelled = <Type, In, Out>(
   metric: Metric.Metric<Type, In, Out>,
   labels: Readonly<Record<string, string>>,
@@ -83,7 +74,7 @@ export const labelled = <Type, In, Out>(
     Object.entries(labels).map(([key, value]) => MetricLabel.make(key, value)),
   )
 
-/** What the warehouse's and the scheduler's figures start from, so that a rate can be taken of the first event, too. */
+/** Sets the counters of the warehouse and the scheduler to zero, so that a rate includes the first event. */
 export const begin = (accounts: ReadonlyArray<string>): Effect.Effect<void> =>
   Effect.gen(function* () {
     yield* Metric.set(labelled(buildInfo, { version: VERSION }), 1)
@@ -94,20 +85,23 @@ export const begin = (accounts: ReadonlyArray<string>): Effect.Effect<void> =>
       yield* Metric.incrementBy(labelled(runs, { status }), 0)
   })
 
-/** Statuses that are registered, and those that a common proxy puts in front of an API that is away. */
+/** Registered statuses, and those that common proxies use if the API is unreachable. */
 const STATUS = /^(10[0-3]|20[0-8]|226|30[0-8]|40\d|41[0-8]|42[1-689]|431|451|50\d|51[01]|52[0-7]|530)$/
 
-/** Not whatever number a server may think of: a series for each would never go away. */
+/**
+ * Labels a status. Unregistered numbers share one label, because each label value is a time series that never
+ * goes away.
+ */
 const statusLabel = (status: number | undefined): string => {
   if (status === undefined) return "none"
   return STATUS.test(String(status)) ? String(status) : "other"
 }
 
-/** Counts one attempt to ask the API. */
+/** Counts one request to the API. */
 export const countRequest = (account: string, status: number | undefined): Effect.Effect<void> =>
   Metric.increment(labelled(requests, { account, status: statusLabel(status) }))
 
-/** Counts a request that is sent again; `status` is that of the one before. */
+/** Counts a request that is sent again; `status` is the status of the failed attempt. */
 export const countRetry = (account: string, status: number | undefined): Effect.Effect<void> =>
   Metric.increment(labelled(retries, { account, status: statusLabel(status) }))
 
@@ -117,13 +111,16 @@ type Outcome = (typeof OUTCOMES)[number]
 
 type Rows = Partial<Readonly<Record<Outcome, number>>>
 
-/** The lease under which a stream's rows are written. Counts of a run are kept by its identity. */
+/**
+ * The lease under which a stream's rows are written. Counts of a run are stored by the identity of this
+ * object.
+ */
 interface StreamLease {
   readonly account: string
   readonly stream: string
 }
 
-/** The figures of a run that ended, as the ledger has them. Times are ISO 8601. */
+/** The counts of a finished run, as the ledger has them. Times are ISO 8601. */
 interface EndedRun {
   readonly status: string
   readonly startedAt: string
@@ -138,23 +135,23 @@ interface EndedRun {
   >
 }
 
-/** What was counted of a stream's run while it went on; forgotten with its lease. */
+/** Rows counted so far per stream run. An entry disappears with its lease. */
 const countedOf = new WeakMap<StreamLease, Rows>()
 
-/** Counts what became of the records of a batch that was committed. */
-export const countRows = (held: StreamLease, batch: Rows): Effect.Effect<void> =>
+/** Counts the outcomes of a committed batch. */
+export const countRows = (lease: StreamLease, batch: Rows): Effect.Effect<void> =>
   Effect.gen(function* () {
-    const before = countedOf.get(held) ?? {}
+    const before = countedOf.get(lease) ?? {}
     const sum = (outcome: Outcome) => (before[outcome] ?? 0) + (batch[outcome] ?? 0)
-    countedOf.set(held, Object.fromEntries(OUTCOMES.map(outcome => [outcome, sum(outcome)])))
-    const labels = { account: held.account, stream: held.stream }
+    countedOf.set(lease, Object.fromEntries(OUTCOMES.map(outcome => [outcome, sum(outcome)])))
+    const labels = { account: lease.account, stream: lease.stream }
     for (const outcome of OUTCOMES)
       yield* Metric.incrementBy(labelled(rows, { ...labels, outcome }), batch[outcome] ?? 0)
   }).pipe(Effect.uninterruptible)
 
 /**
- * Counts what a run that ended came to, and of its records what was not counted as they were stored: where a commit was
- * not heard of, or the run told to stop right after it, only the ledger knows of them.
+ * Counts a finished run. It also counts the rows that `countRows` missed: if a commit's answer was lost, or
+ * the run was interrupted right after a commit, only the ledger knows these rows.
  */
 export const countRun = (summary: EndedRun, leases: ReadonlyArray<StreamLease>): Effect.Effect<void> =>
   Effect.gen(function* () {
@@ -167,7 +164,7 @@ export const countRun = (summary: EndedRun, leases: ReadonlyArray<StreamLease>):
     for (const stream of summary.streams) {
       const labels = { account: stream.account, stream: stream.stream }
       yield* Metric.increment(labelled(streamRuns, { ...labels, mode: stream.mode, status: stream.status }))
-      const lease = leases.find(held => held.account === stream.account && held.stream === stream.stream)
+      const lease = leases.find(one => one.account === stream.account && one.stream === stream.stream)
       const counted = lease === undefined ? {} : (countedOf.get(lease) ?? {})
       for (const outcome of OUTCOMES)
         yield* Metric.incrementBy(

@@ -1,28 +1,28 @@
 import { Clock, Context, Effect } from "effect"
 
-/** How far a stream's run is: told at each batch, and when it ends. */
+/** Progress of a stream's run, reported at each batch and at the end. */
 export interface StreamProgress {
   readonly account: string
   readonly stream: string
-  /** `waiting`: for the streams that are read before it. */
+  /** `waiting`: until the streams that are read first have ended. */
   readonly status: "waiting" | "running" | "complete" | "complete_with_rejects" | "failed" | "interrupted"
   readonly pages: number
   readonly extracted: number
-  /** How many there are, where the API says so. */
+  /** Number of all records, if the API states it. */
   readonly total: number | undefined
   readonly inserted: number
   readonly updated: number
   readonly rejected: number
-  /** Look-ups that got no answer. */
+  /** Look-ups without an answer. */
   readonly unanswered: number
   readonly message: string | null
 }
 
-interface Told {
+interface ProgressReporter {
   readonly tell: (progress: StreamProgress) => Effect.Effect<void>
 }
 
-/** How often a stream that goes on says so in a log. */
+/** Interval between two log lines of a running stream. */
 const LOGGED_EVERY_MILLIS = 30_000
 
 const counts = ({ extracted, total, inserted, updated, rejected, unanswered }: StreamProgress): string =>
@@ -30,25 +30,25 @@ const counts = ({ extracted, total, inserted, updated, rejected, unanswered }: S
   (rejected === 0 ? "" : `, ${rejected} rejected`) +
   (unanswered === 0 ? "" : `, ${unanswered} unanswered`)
 
-/** Plain lines for a person who reads a log: beginnings, ends, and now and then how far a long stream is. */
-const logged = (): Told => {
-  const lastSaid = new Map<string, number>()
+/** Logs plain lines: the start, the end, and now and then the progress of a long stream. */
+const logged = (): ProgressReporter => {
+  const lastLogged = new Map<string, number>()
   return {
     tell: progress =>
       Effect.flatMap(Clock.currentTimeMillis, now => {
         const { account, stream, status, message } = progress
         const key = JSON.stringify([account, stream])
-        const last = lastSaid.get(key)
+        const last = lastLogged.get(key)
         switch (status) {
           case "waiting":
             return Effect.void
           case "running":
             if (last !== undefined && now - last < LOGGED_EVERY_MILLIS)
               return Effect.logDebug(counts(progress))
-            lastSaid.set(key, now)
+            lastLogged.set(key, now)
             return Effect.logInfo(last === undefined ? "started" : counts(progress))
           default:
-            lastSaid.delete(key)
+            lastLogged.delete(key)
             return status === "failed"
               ? Effect.logError(
                   `failed${progress.extracted > 0 ? ` after ${counts(progress)}` : ""}: ${message ?? ""}`,
@@ -59,7 +59,7 @@ const logged = (): Told => {
   }
 }
 
-/** Who is told about progress: a log by default, live lines on a terminal. */
+/** The receiver of progress: the log by default, live lines on a terminal. */
 export class Progress extends Context.Reference<Progress>()("paycombat-sync/Progress", {
   defaultValue: logged,
 }) {}

@@ -3,16 +3,18 @@ import { ConfigurationError } from "../core/errors.ts"
 import { VERSION } from "../core/version.ts"
 
 /**
- * OpenTelemetry, by the standard variables: traces and metrics go out as OTLP over HTTP when an endpoint is named.
- * Otherwise nothing of it is loaded.
+ * Exports traces and metrics as OTLP over HTTP if the standard OpenTelemetry variables name an endpoint.
+ * Otherwise no OpenTelemetry package is loaded.
  */
 
-/** The last spans and figures of a process get so long to go out. */
+/** Time for the last spans and metrics to be sent when the process ends. */
 const FLUSH_LIMIT = "2 seconds"
 const EXPORT_INTERVAL_MILLIS = 60_000
 const EXPORT_LIMIT_MILLIS = 30_000
 
-/** What the exporters read by themselves, from the process' environment alone: what `.env` sets is put there. */
+/**
+ * Variables that the exporters read only from the process environment. Values from `.env` are copied there.
+ */
 const READ_BY_EXPORTERS = [
   ...["", "TRACES_", "METRICS_"].flatMap(signal =>
     ["ENDPOINT", "HEADERS", "TIMEOUT", "COMPRESSION", "CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"].map(
@@ -36,7 +38,7 @@ const variable = (name: string): Effect.Effect<string | undefined> =>
 
 type Signal = "TRACES" | "METRICS"
 
-/** The standard has a list here, of exporters of which we speak one. */
+/** Reads the exporters of a signal. The standard allows a list; this program supports one of them, `otlp`. */
 const exportersOf = (signal: Signal): Effect.Effect<ReadonlyArray<string>> =>
   Effect.map(variable(`OTEL_${signal}_EXPORTER`), value =>
     (value ?? "")
@@ -45,7 +47,7 @@ const exportersOf = (signal: Signal): Effect.Effect<ReadonlyArray<string>> =>
       .filter(name => name !== ""),
   )
 
-/** Whether a signal goes out: where there is an endpoint for it, unless its exporters are others than `otlp`. */
+/** True if a signal is exported: an endpoint is set and its exporters, if named, include `otlp`. */
 const isWanted = (signal: Signal): Effect.Effect<boolean, ConfigurationError> =>
   Effect.gen(function* () {
     const exporters = yield* exportersOf(signal)
@@ -72,31 +74,31 @@ interface Result {
 
 type Send<Item> = (items: Item, done: (result: Result) => void) => void
 
-/** Has an exporter's first failure said, and that it works again: by itself it says nothing. */
-const watched = <Item>(send: Send<Item>, what: string, say: (text: string) => void) => {
+/** Logs the first failure of an exporter, and its recovery. The exporter itself logs nothing. */
+const watched = <Item>(send: Send<Item>, signal: string, log: (text: string) => void) => {
   let isFailing = false
-  let underWay = 0
+  let pending = 0
   const watchedSend: Send<Item> = (items, done) => {
-    underWay++
+    pending++
     send(items, result => {
-      underWay--
-      const why = result.error?.message ?? "no reason was given"
+      pending--
+      const reason = result.error?.message ?? "no reason was given"
       if (result.code !== 0 && !isFailing)
-        say(`${what} do not reach the collector (${why}): see OTEL_EXPORTER_OTLP_ENDPOINT`)
-      if (result.code === 0 && isFailing) say(`${what} reach the collector again`)
+        log(`${signal} do not reach the collector (${reason}): see OTEL_EXPORTER_OTLP_ENDPOINT`)
+      if (result.code === 0 && isFailing) log(`${signal} reach the collector again`)
       isFailing = result.code !== 0
       done(result)
     })
   }
-  /** What is still on its way when there is no time left. */
-  const leave = Effect.suspend(() =>
-    underWay > 0 && !isFailing
+  /** Warns about data that was not sent before the time ran out. */
+  const warnOfLoss = Effect.suspend(() =>
+    pending > 0 && !isFailing
       ? Effect.logWarning(
-          `the last ${what} did not reach the collector in time: see OTEL_EXPORTER_OTLP_ENDPOINT`,
+          `the last ${signal} did not reach the collector in time: see OTEL_EXPORTER_OTLP_ENDPOINT`,
         )
       : Effect.void,
   )
-  return { send: watchedSend, leave }
+  return { send: watchedSend, warnOfLoss }
 }
 
 interface Batch {
@@ -105,8 +107,8 @@ interface Batch {
   }>
 }
 
-/** Without the gauges of which nobody knows what they are: JSON has no word for that. */
-const known = <Given extends Batch>(batch: Given): Given => ({
+/** Drops the values of unknown gauges, because JSON cannot express NaN. */
+const withoutUnknown = <Given extends Batch>(batch: Given): Given => ({
   ...batch,
   scopeMetrics: batch.scopeMetrics.map(scope => ({
     ...scope,
@@ -121,13 +123,13 @@ const known = <Given extends Batch>(batch: Given): Given => ({
 
 const serviceName = Effect.gen(function* () {
   const attributes = (yield* variable("OTEL_RESOURCE_ATTRIBUTES")) ?? ""
-  const among = attributes.split(",").find(pair => pair.trim().startsWith("service.name="))
-  return (yield* variable("OTEL_SERVICE_NAME")) ?? among?.split("=")[1]?.trim() ?? "paycombat-sync"
+  const attribute = attributes.split(",").find(pair => pair.trim().startsWith("service.name="))
+  return (yield* variable("OTEL_SERVICE_NAME")) ?? attribute?.split("=")[1]?.trim() ?? "paycombat-sync"
 })
 
 const millisOf = (name: string, otherwise: number) =>
-  Effect.map(variable(name), given => {
-    const millis = Number(given)
+  Effect.map(variable(name), text => {
+    const millis = Number(text)
     return Number.isInteger(millis) && millis > 0 ? millis : otherwise
   })
 
@@ -153,14 +155,14 @@ const exporting = (wanted: Readonly<Record<Signal, boolean>>) =>
       ]),
     )
     const runtime = yield* Effect.runtime()
-    const say = (text: string) => void Runtime.runFork(runtime)(Effect.logWarning(text))
+    const log = (text: string) => void Runtime.runFork(runtime)(Effect.logWarning(text))
     const traces = new OTLPTraceExporter()
-    const watchedTraces = watched(traces.export.bind(traces), "traces", say)
+    const watchedTraces = watched(traces.export.bind(traces), "traces", log)
     traces.export = watchedTraces.send
     const metrics = new OTLPMetricExporter()
-    const watchedMetrics = watched(metrics.export.bind(metrics), "metrics", say)
-    metrics.export = (batch, done) => watchedMetrics.send(known(batch), done)
-    yield* Effect.addFinalizer(() => Effect.zipRight(watchedTraces.leave, watchedMetrics.leave))
+    const watchedMetrics = watched(metrics.export.bind(metrics), "metrics", log)
+    metrics.export = (batch, done) => watchedMetrics.send(withoutUnknown(batch), done)
+    yield* Effect.addFinalizer(() => Effect.zipRight(watchedTraces.warnOfLoss, watchedMetrics.warnOfLoss))
     const resource = { serviceName: yield* serviceName, serviceVersion: VERSION }
     const exportIntervalMillis = yield* millisOf("OTEL_METRIC_EXPORT_INTERVAL", EXPORT_INTERVAL_MILLIS)
     const exportLimitMillis = yield* millisOf("OTEL_METRIC_EXPORT_TIMEOUT", EXPORT_LIMIT_MILLIS)
@@ -173,7 +175,7 @@ const exporting = (wanted: Readonly<Record<Signal, boolean>>) =>
             metricReader: new PeriodicExportingMetricReader({
               exporter: metrics,
               exportIntervalMillis,
-              // The reader refuses one that is longer than its interval.
+              // The reader rejects a timeout that is longer than its interval.
               exportTimeoutMillis: Math.min(exportLimitMillis, exportIntervalMillis),
             }),
           }
@@ -191,7 +193,10 @@ const wanted: Effect.Effect<Readonly<Record<Signal, boolean>>, ConfigurationErro
     : { TRACES: yield* isWanted("TRACES"), METRICS: yield* isWanted("METRICS") }
 })
 
-/** What is asked for and cannot be had, in words: it is no reason not to run. Empty where all of it can. */
+/**
+ * Warnings about exporters that this program does not support. They do not stop a run. Empty if all are
+ * supported.
+ */
 const warnings: Effect.Effect<ReadonlyArray<string>> = Effect.gen(function* () {
   if (yield* isDisabled) return []
   const all = yield* Effect.forEach(SIGNALS, signal =>
@@ -200,22 +205,22 @@ const warnings: Effect.Effect<ReadonlyArray<string>> = Effect.gen(function* () {
       if (foreign.length === 0) return []
       const instead = signal === "METRICS" ? " For Prometheus, `paycombat-sync serve` has /metrics." : ""
       return [
-        `OTEL_${signal}_EXPORTER: ${foreign.join(", ")} is not spoken here, and left out: set otlp, or none.${instead}`,
+        `OTEL_${signal}_EXPORTER: ${foreign.join(", ")} is not supported and is left out: set otlp or none.${instead}`,
       ]
     }),
   )
   return all.flat()
 })
 
-/** Whether anything goes out. */
+/** True if traces or metrics are exported. */
 export const isExporting: Effect.Effect<boolean, ConfigurationError> = Effect.map(
   wanted,
   ({ TRACES, METRICS }) => TRACES || METRICS,
 )
 
 /**
- * What the environment asks for; an empty layer where it asks for nothing. What is left goes out when it closes.
- * Exporters that it does not know are a warning when it is built.
+ * Exports what the environment asks for; an empty layer if it asks for nothing. Remaining data is sent when
+ * the layer closes. Building it logs a warning about each unsupported exporter.
  */
 export const telemetry: Layer.Layer<never, ConfigurationError> = Layer.unwrapEffect(
   Effect.gen(function* () {

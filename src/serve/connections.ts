@@ -1,9 +1,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import type { Socket } from "node:net"
 
-/** An HTTP server that slow, silent and numerous clients cannot take from the others. */
+/** Creates an HTTP server that slow, silent or numerous clients cannot block for others. */
 
-/** Connections that are open at once. Each costs a descriptor; 1,024 are a usual limit of a process. */
+/** Most open connections. Each costs a descriptor; 1,024 is a usual limit of a process. */
 export const CONNECTIONS_MAX = 256
 const HEADERS_BYTES_MAX = 8 * 1_024
 const HEADERS_TIMEOUT_MILLIS = 5_000
@@ -15,21 +15,21 @@ const CONNECTIONS_CHECKED_EVERY_MILLIS = 1_000
 const oldest = (sockets: ReadonlySet<Socket>): Socket | undefined => sockets.values().next().value
 
 /**
- * Makes room for each new connection, where `CONNECTIONS_MAX` are open, by closing the one that has gone longest without
- * a whole request; where all are being answered, the one that has been answered longest. Node's own `maxConnections`
- * would refuse the new one instead, so that clients who send a byte a second keep everybody else out.
+ * Closes a connection for each new one beyond `CONNECTIONS_MAX`: the one that has waited longest without a
+ * complete request, or, if all are being answered, the one answered longest. Node's own `maxConnections`
+ * would refuse the new connection instead, so clients that send a byte a second could keep all others out.
  */
 const makeRoom = (server: Server): void => {
   const waiting = new Set<Socket>()
   const answering = new Set<Socket>()
   server.on("connection", (socket: Socket) => {
     if (waiting.size + answering.size >= CONNECTIONS_MAX) {
-      const given = oldest(waiting) ?? oldest(answering)
-      // Its `close` comes later, and must not count until then.
-      if (given !== undefined) {
-        waiting.delete(given)
-        answering.delete(given)
-        given.destroy()
+      const victim = oldest(waiting) ?? oldest(answering)
+      // The `close` event comes later; the connection must not count until then.
+      if (victim !== undefined) {
+        waiting.delete(victim)
+        answering.delete(victim)
+        victim.destroy()
       }
     }
     waiting.add(socket)
@@ -48,7 +48,7 @@ const makeRoom = (server: Server): void => {
   })
 }
 
-/** An HTTP server with bounds on connections, headers and times, not yet listening. */
+/** Creates an HTTP server with bounds on connections, headers and times. It does not listen yet. */
 export const boundedServer = (): Server => {
   const server = createServer({
     connectionsCheckingInterval: CONNECTIONS_CHECKED_EVERY_MILLIS,

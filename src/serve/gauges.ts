@@ -1,51 +1,50 @@
 import { Effect, Metric } from "effect"
 import * as Metrics from "../observe/metrics.ts"
 import { KINDS } from "../status/scheduler.ts"
-import { boardVerdict } from "./boardVerdict.ts"
-import type { Board } from "./snapshot.ts"
+import { type Snapshot, snapshotVerdict } from "./snapshot.ts"
 
-/** What is true of the moment, for whoever collects metrics. */
+/** Sets the gauges that describe the current moment. */
 
 const flag = (metric: typeof Metrics.ready, isSet: boolean) => Metric.set(metric, isSet ? 1 : 0)
 
 /**
- * Sets the gauges. `isKnown`: the database answered just now. Where it did not, ages go on by the clock, and what only
- * it can know is not told at all, rather than as it was.
+ * Sets the gauges. `isCurrent`: the database answered just now. If it did not, ages keep growing by the
+ * clock, and values that only the database knows are left out instead of repeated.
  */
-export const setGauges = (board: Board, isReady: boolean, isKnown: boolean): Effect.Effect<void> =>
+export const setGauges = (snapshot: Snapshot, isReady: boolean, isCurrent: boolean): Effect.Effect<void> =>
   Effect.gen(function* () {
-    const known = (value: number) => (isKnown ? value : Metrics.UNKNOWN)
+    const ifCurrent = (value: number) => (isCurrent ? value : Metrics.UNKNOWN)
     yield* flag(Metrics.ready, isReady)
-    yield* flag(Metrics.databaseUp, board.databaseProblem === null)
-    for (const account of board.accounts)
+    yield* flag(Metrics.databaseUp, snapshot.databaseProblem === null)
+    for (const account of snapshot.accounts)
       yield* flag(
         Metrics.labelled(Metrics.running, { account }),
-        board.running.some(run => run.account === account),
+        snapshot.running.some(run => run.account === account),
       )
-    for (const account of board.accounts) {
+    for (const account of snapshot.accounts) {
       const level =
-        board.databaseProblem === null
-          ? board.verdicts.find(verdict => verdict.account === account)?.level
-          : boardVerdict(board).level
+        snapshot.databaseProblem === null
+          ? snapshot.verdicts.find(verdict => verdict.account === account)?.level
+          : snapshotVerdict(snapshot).level
       yield* Metric.set(
         Metrics.labelled(Metrics.verdict, { account }),
         level === undefined ? Metrics.UNKNOWN : Metrics.LEVELS[level],
       )
     }
-    const problems = board.streams.filter(({ problem }) => problem !== null).length
-    yield* Metric.set(Metrics.problems, board.figuresAt === null ? Metrics.UNKNOWN : problems)
+    const problems = snapshot.streams.filter(({ problem }) => problem !== null).length
+    yield* Metric.set(Metrics.problems, snapshot.figuresAt === null ? Metrics.UNKNOWN : problems)
     for (const kind of KINDS)
       yield* Metric.set(
         Metrics.labelled(Metrics.nextTick, { schedule: kind }),
-        new Date(board.next[kind]).getTime() / 1000,
+        new Date(snapshot.next[kind]).getTime() / 1000,
       )
-    for (const { account, stream, status, ageSeconds } of board.streams) {
+    for (const { account, stream, status, ageSeconds } of snapshot.streams) {
       const labels = { account, stream }
-      const held = (status?.heldBy ?? null) === null ? 0 : 1
-      yield* Metric.set(Metrics.labelled(Metrics.leaseHeld, labels), known(held))
-      yield* Metric.set(Metrics.labelled(Metrics.openRejects, labels), known(status?.rejects ?? 0))
-      yield* Metric.set(Metrics.labelled(Metrics.leftOver, labels), known(status?.leftOver ?? 0))
-      yield* Metric.set(Metrics.labelled(Metrics.unanswered, labels), known(status?.unanswered ?? 0))
+      const leaseHeld = (status?.heldBy ?? null) === null ? 0 : 1
+      yield* Metric.set(Metrics.labelled(Metrics.leaseHeld, labels), ifCurrent(leaseHeld))
+      yield* Metric.set(Metrics.labelled(Metrics.openRejects, labels), ifCurrent(status?.rejects ?? 0))
+      yield* Metric.set(Metrics.labelled(Metrics.leftOver, labels), ifCurrent(status?.leftOver ?? 0))
+      yield* Metric.set(Metrics.labelled(Metrics.unanswered, labels), ifCurrent(status?.unanswered ?? 0))
       yield* Metric.set(Metrics.labelled(Metrics.lag, labels), ageSeconds ?? Metrics.UNKNOWN)
     }
   })

@@ -6,15 +6,14 @@ import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Effect, type Scope } from "effect"
 import type { HttpSettings } from "../config/config.ts"
 import { ConfigurationError } from "../core/errors.ts"
-import { boardVerdict, reasonsOf } from "./boardVerdict.ts"
 import { boundedServer } from "./connections.ts"
 import { CONTENT_SECURITY_POLICY, page } from "./page.ts"
 import { CONTENT_TYPE, exposition } from "./prometheus.ts"
-import type { Board } from "./snapshot.ts"
+import { reasonsOf, type Snapshot, snapshotVerdict } from "./snapshot.ts"
 
-/** What `serve` says over HTTP: only GET and HEAD, small answers, nothing to be sent in. */
+/** Serves the state over HTTP: only GET and HEAD, small answers, no input. */
 
-/** Answers under way get so long when the process stops. */
+/** Time for pending answers when the process stops. */
 const CLOSE_MILLIS = 1_000
 
 const HEADERS = {
@@ -32,8 +31,9 @@ const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/i
 export const isLoopback = (host: string): boolean => LOOPBACK.test(host)
 
 /**
- * Whether a request means this server. A page of another site can make a browser resolve its own name to this
- * machine; it cannot make it send another name than its own. Behind other addresses names are for others to judge.
+ * True if a request is meant for this server. A page of another site can make a browser resolve its own host
+ * name to this machine (DNS rebinding), but the browser still sends that name. On other addresses than
+ * loopback every name is accepted.
  */
 export const isOurHost = (host: string | undefined, listening: string): boolean => {
   if (!isLoopback(listening)) return true
@@ -47,65 +47,69 @@ const text = (body: string, status = 200, headers: Readonly<Record<string, strin
 const json = (body: unknown, status = 200) =>
   text(`${JSON.stringify(body, null, 2)}\n`, status, { "content-type": "application/json; charset=utf-8" })
 
-type Answer = (board: Effect.Effect<Board>) => Effect.Effect<HttpServerResponse.HttpServerResponse>
+type Answer = (snapshot: Effect.Effect<Snapshot>) => Effect.Effect<HttpServerResponse.HttpServerResponse>
 
 const ROUTES: Readonly<Record<string, Answer>> = {
   "/healthz": () => Effect.succeed(text("ok\n")),
-  "/readyz": Effect.map(board => {
-    const reasons = reasonsOf(board)
-    const { level, sentence } = boardVerdict(board)
+  "/readyz": Effect.map(snapshot => {
+    const reasons = reasonsOf(snapshot)
+    const { level, sentence } = snapshotVerdict(snapshot)
     return json({ ready: reasons.length === 0, level, sentence, reasons }, reasons.length === 0 ? 200 : 503)
   }),
   "/metrics": Effect.map(() => text(exposition(), 200, { "content-type": CONTENT_TYPE })),
-  "/status.json": Effect.map(board => json(board)),
-  "/": Effect.map(board => text(page(board), 200, { "content-type": "text/html; charset=utf-8" })),
+  "/status.json": Effect.map(snapshot => json(snapshot)),
+  "/": Effect.map(snapshot => text(page(snapshot), 200, { "content-type": "text/html; charset=utf-8" })),
 }
 
-const answer = (board: Effect.Effect<Board>, listening: string) =>
+const answer = (snapshot: Effect.Effect<Snapshot>, listening: string) =>
   Effect.gen(function* () {
     const { method, url, headers } = yield* HttpServerRequest.HttpServerRequest
     if (!isOurHost(headers.host, listening))
-      return text("This server is asked by another name than its own.\n", 421)
+      return text("This server does not answer to that host name.\n", 421)
     if (method !== "GET" && method !== "HEAD")
       return text("Only GET and HEAD.\n", 405, { allow: "GET, HEAD" })
     const path = url.replace(/[?#].*$/s, "")
     const route = Object.hasOwn(ROUTES, path) ? ROUTES[path] : undefined
-    return yield* route?.(board) ?? Effect.succeed(text("Not found.\n", 404))
+    return yield* route?.(snapshot) ?? Effect.succeed(text("Not found.\n", 404))
   })
 
-const refused = ({ host, port }: HttpSettings, cause: unknown): ConfigurationError => {
+const listenError = ({ host, port }: HttpSettings, cause: unknown): ConfigurationError => {
   const code = (cause as { readonly code?: string } | undefined)?.code ?? String(cause)
-  const why: Readonly<Record<string, string>> = {
-    EADDRINUSE: "something else listens there already",
+  const reasons: Readonly<Record<string, string>> = {
+    EADDRINUSE: "another process listens there already",
     EACCES: "that port needs more rights than this process has",
-    EADDRNOTAVAIL: "that address is not this machine's",
-    ENOTFOUND: "that name is not known here",
+    EADDRNOTAVAIL: "that address does not belong to this machine",
+    ENOTFOUND: "that name cannot be resolved",
   }
   return new ConfigurationError({
-    message: `Cannot listen on ${host}:${port}: ${why[code] ?? code}. Set PAYCOMBAT_HTTP_PORT or PAYCOMBAT_HTTP_HOST.`,
+    message: `Cannot listen on ${host}:${port}: ${reasons[code] ?? code}. Set PAYCOMBAT_HTTP_PORT or PAYCOMBAT_HTTP_HOST.`,
   })
 }
 
-/** Listens until the scope closes; answers the address. `ConfigurationError` where it cannot. */
+/**
+ * Listens until the scope closes, and returns the address. Fails with `ConfigurationError` if it cannot
+ * listen.
+ */
 export const listen = (
   settings: HttpSettings,
-  board: Effect.Effect<Board>,
+  snapshot: Effect.Effect<Snapshot>,
 ): Effect.Effect<string, ConfigurationError, Scope.Scope> =>
   Effect.gen(function* () {
     const nodeServer = boundedServer()
     const server = yield* NodeHttpServer.make(() => nodeServer, settings).pipe(
-      Effect.mapError(error => refused(settings, error.cause)),
+      Effect.mapError(error => listenError(settings, error.cause)),
     )
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => void setTimeout(() => nodeServer.closeAllConnections(), CLOSE_MILLIS).unref()),
     )
-    yield* HttpServer.serveEffect(answer(board, settings.host)).pipe(
+    yield* HttpServer.serveEffect(answer(snapshot, settings.host)).pipe(
       Effect.provideService(HttpServer.HttpServer, server),
-      // Whoever looks every two seconds is not what a trace is about.
+      // Polling requests are not worth a trace.
       Effect.locally(HttpMiddleware.currentTracerDisabledWhen, () => true),
     )
-    // Where somebody listens for upgrades, Node hands over a bare socket to whoever asks for one: no error listener, no
-    // timeout, not among the connections that are closed at the end. Nothing here upgrades: it is a request like any.
+    // If a listener for upgrades exists, Node hands the bare socket to every client that asks for an upgrade:
+    // without an error listener, without a timeout, and not among the connections that are closed at the end.
+    // This server upgrades nothing, so such a request is answered like any other.
     nodeServer.removeAllListeners("upgrade")
     const { address } = server
     const host = settings.host.includes(":") ? `[${settings.host}]` : settings.host

@@ -1,4 +1,4 @@
-/** Pieces of HTML that the status page is made of. Text from outside goes through `escape`. */
+/** Builds the HTML pieces of the status page. Text from outside goes through `escape`. */
 
 const ENTITIES: Readonly<Record<string, string>> = {
   "&": "&amp;",
@@ -43,10 +43,16 @@ interface Column {
   readonly isNumber?: boolean
 }
 
-/** Of the cells after the first, those up to here stay on a phone even where they say 0: rows, or records read. */
+/**
+ * Cells from the first up to this index stay on a phone even if they hold 0, because they count rows or
+ * records read.
+ */
 const FIGURES_KEPT = 3
 
-/** A table whose first column names its rows. Roles are said aloud: the cards on a phone would lose them. */
+/**
+ * Renders a table whose first column names its rows. The roles are explicit because the card layout on a
+ * phone would lose them.
+ */
 export const table = (
   caption: string,
   columns: ReadonlyArray<Column>,
@@ -58,7 +64,7 @@ export const table = (
     const [first, ...others] = cells
     const rest = others.map((cell, i) => {
       const column = columns[i + 1]!
-      // On a phone what says nothing is left out, but how much there is at all.
+      // On a phone empty cells and zeros are left out, except for the number of rows or records read.
       const isNothing = cell === "" || (cell === ZERO && i > FIGURES_KEPT)
       const classes = [column.isNumber ? "number" : "", isNothing ? "nothing" : ""].filter(
         name => name !== "",

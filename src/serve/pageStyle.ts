@@ -1,4 +1,7 @@
-/** The status page's look: no font, image or file from elsewhere; light and dark; cards in place of tables on a phone. */
+/**
+ * Style of the status page: no font, image or file from elsewhere; light and dark; cards instead of tables on
+ * a phone.
+ */
 export const STYLE = `
 :root { color-scheme: light dark; --ground: #f6f7f9; --card: #fff; --ink: #1b2330; --soft: #55607a; --line: #dde2ea;
   --good: #146c43; --good-ground: #e3f4ea; --bad: #a4161a; --bad-ground: #fdeaea; --warn: #7a4b00; --warn-ground: #fdf1d9;
@@ -67,7 +70,10 @@ footer a { margin-right: 1rem; }
 }
 `
 
-/** Fetches the page again and exchanges the parts that differ: what somebody reads, or has focus in, stays where it is. */
+/**
+ * Fetches the page again and replaces the parts that differ. The scroll position and the focus stay where
+ * they are.
+ */
 export const SCRIPT = `
 "use strict"
 const EVERY = 2000, LIMIT = 8000

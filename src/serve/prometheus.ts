@@ -1,7 +1,7 @@
 import { Metric, type MetricKey, MetricState, Option } from "effect"
 import { PREFIX } from "../observe/metrics.ts"
 
-/** The process' metrics in Prometheus' text exposition format, version 0.0.4. */
+/** Renders the process' metrics in Prometheus' text exposition format, version 0.0.4. */
 
 export const CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -23,7 +23,9 @@ const sample = (name: string, labels: ReadonlyArray<Label>, value: number | bigi
 const labelsOf = (key: MetricKey.MetricKey.Untyped): ReadonlyArray<Label> =>
   key.tags.map((tag): Label => [tag.key, tag.value]).sort(([a], [b]) => (a < b ? -1 : 1))
 
-/** Prometheus' type, and the samples of one state; null for what there is no such thing as, or nothing of yet. */
+/**
+ * Returns Prometheus' type and the samples of one metric; null for an unsupported type or an unknown value.
+ */
 const samplesOf = (name: string, labels: ReadonlyArray<Label>, state: MetricState.MetricState.Untyped) => {
   if (MetricState.isCounterState(state))
     return { type: "counter", lines: [sample(name, labels, state.count)] }
@@ -48,7 +50,7 @@ interface Family {
   readonly lines: Array<string>
 }
 
-/** All metrics of the program, by name. */
+/** Renders all metrics of the program, sorted by name. */
 export const exposition = (): string => {
   const families = new Map<string, Family>()
   for (const { metricKey, metricState } of Metric.unsafeSnapshot()) {
@@ -65,7 +67,7 @@ export const exposition = (): string => {
     .flatMap(([name, { type, help, lines }]) => [
       `# HELP ${name} ${escapeHelp(help)}`,
       `# TYPE ${name} ${type}`,
-      // Buckets stay in their order; single samples have none of their own.
+      // Histogram buckets keep their order; other samples have no order of their own.
       ...(type === "histogram" ? lines : lines.sort()),
     ])
   return `${text.join("\n")}\n`

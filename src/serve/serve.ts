@@ -14,46 +14,52 @@ import { keepLimits } from "../sync/limits.ts"
 import { runOnce } from "../sync/run.ts"
 import type { RunSummary } from "../warehouse/ledger/summary.ts"
 import { databaseNow, statusOf } from "../warehouse/read/status.ts"
-import { type KeptBoard, makeBoard } from "./board.ts"
-import { type Done, dispatch } from "./dispatch.ts"
+import { dispatch, type RunResult } from "./dispatch.ts"
 import { listen } from "./http.ts"
+import { makeServeState, type ServeState } from "./state.ts"
 
-/** A process that stays up: a run at each tick, and its state over HTTP. */
+/** Keeps a process up: a run at each tick, and its state over HTTP. */
 
 export interface ServeOptions extends RunOptions {
   readonly schedule: ScheduleSettings
   readonly http: HttpSettings
-  /** Age in seconds beyond which figures are stale; twice the schedule's interval, at least an hour, where absent. */
+  /**
+   * Age in seconds beyond which figures are stale. Default: twice the schedule's interval, at least an hour.
+   */
   readonly maxAgeSeconds?: number
 }
 
-/** Ticks that wait for an account to look at them at most; the oldest go. */
+/** Most ticks that wait for an account's dispatcher. The oldest are dropped first. */
 const TICKS_KEPT = 16
 
-/** What a run's look-ups may take of the calls that fit before the next tick: the lists need some, too. */
+/** Share of the calls before the next tick that look-ups may use. The lists need the rest. */
 const LOOKUP_SHARE = 0.8
 
-/** Look-ups that fit before the next tick: rate × seconds to it × `LOOKUP_SHARE`, at least one. */
+/** Number of look-ups that fit before the next tick: rate × seconds × `LOOKUP_SHARE`, at least one. */
 export const lookupBudget = (ratePerSecond: number, secondsToTick: number): number =>
   Math.max(1, Math.floor(ratePerSecond * secondsToTick * LOOKUP_SHARE))
 
-const summedUp = ({ status, startedAt, finishedAt, streams }: RunSummary): string => {
-  const took = ((new Date(finishedAt ?? startedAt).getTime() - new Date(startedAt).getTime()) / 1000).toFixed(
-    1,
-  )
+const summaryLine = ({ status, startedAt, finishedAt, streams }: RunSummary): string => {
+  const seconds = (
+    (new Date(finishedAt ?? startedAt).getTime() - new Date(startedAt).getTime()) /
+    1000
+  ).toFixed(1)
   const sum = (value: (stream: RunSummary["streams"][number]) => number) =>
     streams.reduce((total, stream) => total + value(stream), 0)
   const failed = streams
     .filter(stream => stream.status === "failed")
     .map(({ account, stream }) => `${account}/${stream}`)
   return (
-    `run ${status} after ${took} s: ${sum(stream => stream.extracted)} read, ` +
+    `run ${status} after ${seconds} s: ${sum(stream => stream.extracted)} read, ` +
     `${sum(stream => stream.inserted + stream.updated)} new or changed, ${sum(stream => stream.requests)} requests` +
     (failed.length === 0 ? "" : `; failed: ${failed.join(", ")}`)
   )
 }
 
-/** Whether every list of the account was read whole since then: a first pass may take longer than to the next full tick. */
+/**
+ * True if every list of the account was read completely since then. A first pass may take longer than the
+ * time to the next full tick.
+ */
 const isReadWhole = ({ streams }: ServeOptions, account: string, since: Date) =>
   Effect.gen(function* () {
     const { sql } = yield* Warehouse
@@ -64,20 +70,20 @@ const isReadWhole = ({ streams }: ServeOptions, account: string, since: Date) =>
     })
   })
 
-/** One run of one account at a tick. Whatever comes of it, the process goes on to the next. */
+/** Runs one account once at a tick. Failures are logged, and the process continues with the next tick. */
 const runAt =
-  (options: ServeOptions, account: AccountSettings, schedule: Schedule, board: KeptBoard) =>
-  (kind: Kind, dueAt: Date | null): Effect.Effect<Done, never, Warehouse | HttpClient.HttpClient> =>
+  (options: ServeOptions, account: AccountSettings, schedule: Schedule, state: ServeState) =>
+  (kind: Kind, dueAt: Date | null): Effect.Effect<RunResult, never, Warehouse | HttpClient.HttpClient> =>
     Effect.gen(function* () {
       if (kind === "full" && dueAt !== null && (yield* isReadWhole(options, account.name, dueAt))) {
-        yield* Effect.logInfo("every list was read whole since the full pass was due: there is nothing to do")
+        yield* Effect.logInfo("every list was read completely since the full pass was due: nothing to do")
         return "done" as const
       }
       const secondsToTick = (schedule.next("incremental").getTime() - Date.now()) / 1000
       const lookupCalls = lookupBudget(account.ratePerSecond, secondsToTick)
-      const logged = yield* Progress
+      const log = yield* Progress
       const progress = Progress.of({
-        tell: told => Effect.zipRight(board.tell(told), logged.tell(told)),
+        tell: report => Effect.zipRight(state.progressed(report), log.tell(report)),
       })
       const summary = yield* runOnce({
         ...options,
@@ -85,8 +91,8 @@ const runAt =
         full: kind === "full",
         lookupCalls,
       }).pipe(Effect.provideService(Progress, progress))
-      const log = summary.status === "failed" ? Effect.logWarning : Effect.logInfo
-      yield* log(summedUp(summary)).pipe(Effect.annotateLogs("run", summary.runId))
+      const logSummary = summary.status === "failed" ? Effect.logWarning : Effect.logInfo
+      yield* logSummary(summaryLine(summary)).pipe(Effect.annotateLogs("run", summary.runId))
       return "done" as const
     }).pipe(
       Effect.catchTags({
@@ -97,13 +103,13 @@ const runAt =
       Effect.catchAllDefect(defect =>
         Effect.as(Effect.logError("unexpected failure", defect), "done" as const),
       ),
-      (run): Effect.Effect<Done, never, Warehouse | HttpClient.HttpClient> =>
-        board
+      (run): Effect.Effect<RunResult, never, Warehouse | HttpClient.HttpClient> =>
+        state
           .began(account.name, kind)
-          .pipe(Effect.zipRight(run), Effect.ensuring(board.ended(account.name))),
+          .pipe(Effect.zipRight(run), Effect.ensuring(state.ended(account.name))),
     )
 
-/** The accounts of which a stream was not read to its end for longer than from one tick to the next. */
+/** Finds the accounts with a stream whose last complete run is older than the time between two ticks. */
 const overdue = ({ accounts, streams }: ServeOptions, intervalSeconds: number) =>
   Effect.gen(function* () {
     const { sql } = yield* Warehouse
@@ -119,10 +125,10 @@ const overdue = ({ accounts, streams }: ServeOptions, intervalSeconds: number) =
   })
 
 /**
- * Stays up until it is interrupted; then it stops listening, and the run under way ends as an interrupted one. Fails
- * only at its start, where the schedule or the address is wrong, or the database away; and where an embedded database is
- * to be found elsewhere from now on. Accounts share the schedule and nothing else: each has its runs, and one that is
- * slow or fails costs the others no tick.
+ * Stays up until it is interrupted. Then it stops listening, and the current run ends as interrupted. Fails
+ * at the start if the schedule or the address is wrong or the database is away, and later only if an embedded
+ * database moved to another address. Accounts share only the schedule: each has its own runs, and an account
+ * that is slow or fails costs the others no tick.
  */
 export const serveWith = (
   options: ServeOptions,
@@ -130,11 +136,11 @@ export const serveWith = (
   Effect.gen(function* () {
     const { ownerUrl, moved = Effect.never } = yield* Warehouse
     const schedule = yield* makeSchedule(options.schedule)
-    // Connections of its own: who looks at the page waits for no run, and no run for them.
+    // Uses its own connections, so that the page never waits for a run and a run never waits for the page.
     const sql = yield* connect(ownerUrl)
     const accounts = options.accounts.map(({ name }) => name)
     yield* Metrics.begin(accounts)
-    const board = yield* makeBoard(sql, {
+    const state = yield* makeServeState(sql, {
       accounts,
       streams: options.streams,
       schedule,
@@ -144,7 +150,7 @@ export const serveWith = (
     yield* keepLimits(sql, options)
     const listening = yield* Scope.make()
     yield* Effect.addFinalizer(exit => Scope.close(listening, exit))
-    const url = yield* Scope.extend(listen(options.http, board.read), listening)
+    const url = yield* Scope.extend(listen(options.http, state.read), listening)
     const first = yield* overdue(options, schedule.intervalSeconds("incremental"))
     yield* Effect.logInfo(
       `listening on ${url}; next run ${first.length === 0 ? schedule.next("incremental").toISOString() : "now"},` +
@@ -158,26 +164,27 @@ export const serveWith = (
       dispatch({
         ticks: ticks[position]!,
         first: first.includes(account) ? "incremental" : null,
-        run: runAt(options, account, schedule, board),
+        run: runAt(options, account, schedule, state),
         late: ({ kind }, fate) =>
           fate === "dropped"
             ? Effect.zipRight(
-                board.dropped(account.name, kind),
+                state.dropped(account.name, kind),
                 Effect.logInfo(`${kind} tick dropped: a run is under way`),
               )
             : Effect.logInfo("a run is under way: the full pass comes right after it"),
       }).pipe(Effect.annotateLogs("account", account.name)),
     )
-    // None of them ever ends. Where one dies, all of it does, with an error: a process that is up and deaf helps nobody.
+    // The dispatchers never end. If one dies, the process ends with an error, because it would stay up
+    // without syncing.
     const loop = yield* Effect.forkScoped(
       Effect.zipRight(
-        Effect.all([board.refreshing, moved, ...dispatchers], { concurrency: "unbounded", discard: true }),
+        Effect.all([state.refreshing, moved, ...dispatchers], { concurrency: "unbounded", discard: true }),
         Effect.never,
       ),
     )
     return yield* Fiber.join(loop).pipe(
       Effect.onInterrupt(() =>
-        board.stopping.pipe(
+        state.stopping.pipe(
           Effect.zipRight(Effect.logInfo("stopping")),
           Effect.zipRight(
             Effect.all([Scope.close(listening, Exit.void), Fiber.interrupt(loop)], { concurrency: 2 }),

@@ -1,33 +1,33 @@
-import type { Limits, Problem, Verdict } from "../core/verdict.ts"
+import { type Limits, overall, type Problem, type Verdict } from "../core/verdict.ts"
 import type { StreamProgress } from "../observe/progress.ts"
 import type { Kind } from "../status/scheduler.ts"
 import type { RecentRun, StreamStatus } from "../warehouse/read/status.ts"
 
-/** What `serve` knows, in one piece: the page, `/readyz`, `/status.json` and `/metrics` all say the same. */
-export interface Board {
+/** The state of `serve` at one moment. The page, `/readyz`, `/status.json` and `/metrics` all render it. */
+export interface Snapshot {
   readonly version: string
-  /** By Postgres' clock, and as far on as ours went since it answered. */
+  /** Postgres' time at the last answer, plus the time elapsed here since then. */
   readonly now: string
-  /** When the database last answered: what is here of streams and runs was so then. Null where it never did. */
+  /** Time of the database's last answer, from which streams and runs come. Null before the first answer. */
   readonly figuresAt: string | null
   readonly startedAt: string
   readonly isStopping: boolean
-  /** Why the database cannot be used; null where it can. The rest is then what was known before, its age what it is now. */
+  /** Error text, or null. While set, the other fields hold the last known values; ages keep counting. */
   readonly databaseProblem: string | null
   readonly accounts: ReadonlyArray<string>
-  /** One per account, as `analytics.verdict` has it; none before the database first answered. */
+  /** One verdict per account, from `analytics.verdict`; empty before the database first answered. */
   readonly verdicts: ReadonlyArray<Verdict>
   readonly streams: ReadonlyArray<StreamEntry>
   readonly runs: ReadonlyArray<RecentRun>
-  /** The runs under way in this process, one of an account at most. */
+  /** Current runs of this process, at most one per account. */
   readonly running: ReadonlyArray<Running>
   readonly next: Readonly<Record<Kind, string>>
-  /** Since the process started, by account. */
+  /** Dropped ticks since the process started, by account. */
   readonly droppedTicks: Readonly<Record<string, number>>
   readonly limits: Limits
 }
 
-/** A run under way, and how far its streams are. */
+/** A run in progress, with the progress of its streams. */
 export interface Running {
   readonly account: string
   readonly kind: Kind
@@ -35,7 +35,7 @@ export interface Running {
   readonly streams: ReadonlyArray<StreamProgress>
 }
 
-/** A stream that is to be synced; `status` is null before its first run. */
+/** A configured stream; `status` is null before its first run. */
 export interface StreamEntry {
   readonly account: string
   readonly stream: string
@@ -44,3 +44,20 @@ export interface StreamEntry {
   readonly ageSeconds: number | null
   readonly problem: Problem | null
 }
+
+/** Reasons why the figures cannot be relied on; empty if the process is ready. */
+export const reasonsOf = (snapshot: Snapshot): ReadonlyArray<string> => [
+  ...(snapshot.isStopping ? ["The process is stopping."] : []),
+  ...(snapshot.databaseProblem === null ? [] : [snapshot.databaseProblem]),
+  ...snapshot.verdicts.flatMap(({ account, findings }) =>
+    findings.flatMap(({ level, stream, text }) =>
+      level === "bad" ? [`${account}${stream === null ? "" : `/${stream}`}: ${text}`] : [],
+    ),
+  ),
+]
+
+/** The verdict over all accounts. It is bad while the database cannot be used, because nothing newer is known then. */
+export const snapshotVerdict = (snapshot: Snapshot): Pick<Verdict, "level" | "sentence"> =>
+  snapshot.databaseProblem === null
+    ? overall(snapshot.verdicts)
+    : { level: "bad", sentence: "The database cannot be used." }

@@ -3,39 +3,42 @@ import { createTask, parse, type ScheduledTask, validateDetailed } from "node-cr
 import type { ScheduleSettings } from "../config/config.ts"
 import { ConfigurationError } from "../core/errors.ts"
 
-/** node-cron as a stream of ticks, and nothing else of it: what is done at a tick is not its business. */
+/** Wraps node-cron as a stream of ticks. The scheduler knows nothing of what runs at a tick. */
 
-/** What a tick asks for: what is new, or every list from its beginning to its end. */
+/** Kind of run that a tick asks for: new records only, or every list from start to end. */
 export type Kind = "incremental" | "full"
 
 export const KINDS: ReadonlyArray<Kind> = ["incremental", "full"]
 
 export interface Tick {
   readonly kind: Kind
-  /** When it was due, which may be before it came. */
+  /** Due time, which may be before the tick came. */
   readonly at: Date
 }
 
 export interface Schedule {
-  /** Every tick from now on. One that could not come when it was due comes late, and stands for those before it. */
+  /**
+   * Every tick from now on. A tick that could not come when due comes late, and replaces all earlier missed
+   * ones.
+   */
   readonly ticks: Stream.Stream<Tick>
-  /** When the next one is due. */
+  /** Returns the due time of the next tick. */
   readonly next: (kind: Kind) => Date
-  /** The longest time between two of the ticks to come, in seconds, on clocks that nobody sets forward or back. */
+  /** Returns the longest time between two future ticks in seconds, ignoring daylight saving time. */
   readonly intervalSeconds: (kind: Kind) => number
 }
 
-/** A process that was busy, or a machine that slept, makes up for the latest tick it missed, however late. */
+/** Oldest missed tick that is made up for after the process was busy or the machine slept. */
 const LATE_MAX_MILLIS = 7 * 24 * 3_600_000
 /**
- * Timers stand still while a machine sleeps, and know nothing of a clock that is set: so often the clock is looked at,
- * and so late may a tick be.
+ * Interval of the clock check, and so the longest delay of a tick after sleep. Timers stop while a machine
+ * sleeps, and do not notice a clock that is set.
  */
 const WATCH_EVERY_MILLIS = 30_000
 const LATE_TOLERATED_MILLIS = 5_000
-/** Ticks that are looked at to learn how far apart they are: more than a week of hourly ones at night only. */
+/** Ticks sampled to measure the time between ticks: more than a week of hourly ticks at night only. */
 const INTERVALS_SAMPLED = 64
-/** Ticks that wait to be taken at most; the oldest go. */
+/** Most ticks that wait to be taken. The oldest are dropped first. */
 const TICKS_KEPT = 16
 
 const VARIABLE: Readonly<Record<Kind, string>> = {
@@ -51,8 +54,8 @@ const offsetMinutes = (timezone: string, month: number): number => {
 }
 
 /**
- * node-cron leaves out the hour that a clock set back repeats. A pattern that is about every hour of every day
- * means the same in UTC, where no clock is set back.
+ * Returns the zone to evaluate a pattern in. node-cron skips the hour that a clock set back repeats, so a
+ * pattern for every hour of every day is evaluated in UTC, which has no such hour.
  */
 export const zoneOf = (pattern: string, timezone: string): string => {
   const { hour, dayOfMonth, month, dayOfWeek } = parse(pattern)
@@ -63,7 +66,7 @@ export const zoneOf = (pattern: string, timezone: string): string => {
 
 const nextRuns = (task: ScheduledTask, count: number) => task.getNextRuns(count)
 
-/** What is wrong with a pattern, if anything. */
+/** Lists the mistakes in a pattern. */
 const mistakesIn = (pattern: string): ReadonlyArray<string> => {
   const { errors } = validateDetailed(pattern)
   if (errors.length > 0) return errors.map(({ message }) => message)
@@ -90,17 +93,17 @@ const checked = (kind: Kind, pattern: string): Effect.Effect<void, Configuration
     )
   })
 
-/** Starts a task and watches it; every due time comes once, late or not. */
-const started = (kind: Kind, pattern: string, timezone: string, tell: (tick: Tick) => void) => {
+/** Starts a task and watches it. Every due time produces one tick, late or not. */
+const startTask = (kind: Kind, pattern: string, timezone: string, emit: (tick: Tick) => void) => {
   const options = { timezone, missedExecutionTolerance: LATE_MAX_MILLIS, suppressMissedWarning: true }
   let expected: Date
   let latest: Date | undefined
-  const told = (at: Date) => {
-    tell({ kind, at })
+  const emitAt = (at: Date) => {
+    emit({ kind, at })
     latest = at
     expected = nextRuns(task, 1)[0]!
   }
-  const task = createTask(pattern, ({ date }) => told(date), options)
+  const task = createTask(pattern, ({ date }) => emitAt(date), options)
   expected = nextRuns(task, 1)[0]!
   task.start()
   const restart = () => {
@@ -109,15 +112,15 @@ const started = (kind: Kind, pattern: string, timezone: string, tell: (tick: Tic
   }
   const watch = setInterval(() => {
     const next = nextRuns(task, 1)[0]!
-    // The clock was set back, and the task waits for a time that is far off now. Set back by less than from one tick to
-    // the next, it comes to the tick that was told last: that one is not told again.
+    // The clock was set back, and the task waits for a time that is now far away. If it was set back by less
+    // than one interval, the next due time is the tick emitted last, which must not be repeated.
     if (next < expected && next.getTime() !== latest?.getTime()) {
       expected = next
       return restart()
     }
     if (Date.now() - expected.getTime() <= LATE_TOLERATED_MILLIS) return
-    told(expected)
-    // Its timer still waits for the time that the machine slept.
+    emitAt(expected)
+    // The timer still counts the time that the machine slept.
     restart()
   }, WATCH_EVERY_MILLIS)
   return async () => {
@@ -126,7 +129,7 @@ const started = (kind: Kind, pattern: string, timezone: string, tell: (tick: Tic
   }
 }
 
-/** The two schedules of these settings; `ConfigurationError` where one is not a cron expression. */
+/** Creates the two schedules. Fails with `ConfigurationError` if a pattern is not a cron expression. */
 export const makeSchedule = (settings: ScheduleSettings): Effect.Effect<Schedule, ConfigurationError> =>
   Effect.gen(function* () {
     yield* Effect.forEach(KINDS, kind => checked(kind, settings[kind]), { discard: true })
@@ -134,7 +137,7 @@ export const makeSchedule = (settings: ScheduleSettings): Effect.Effect<Schedule
       incremental: zoneOf(settings.incremental, settings.timezone),
       full: zoneOf(settings.full, settings.timezone),
     }
-    /** Never started: for looking ahead only. */
+    /** Computes due times with a task that is never started. */
     const ahead = (kind: Kind, count: number, timezone = zones[kind]): ReadonlyArray<Date> => {
       const task = createTask(settings[kind], () => {}, { timezone })
       const dates = nextRuns(task, count)
@@ -145,7 +148,7 @@ export const makeSchedule = (settings: ScheduleSettings): Effect.Effect<Schedule
       Stream.asyncPush<Tick>(
         emit =>
           Effect.acquireRelease(
-            Effect.sync(() => started(kind, settings[kind], zones[kind], tick => emit.single(tick))),
+            Effect.sync(() => startTask(kind, settings[kind], zones[kind], tick => emit.single(tick))),
             stop => Effect.promise(stop),
           ),
         { bufferSize: TICKS_KEPT, strategy: "sliding" },
@@ -154,7 +157,8 @@ export const makeSchedule = (settings: ScheduleSettings): Effect.Effect<Schedule
       ticks: Stream.mergeAll(KINDS.map(ticksOf), { concurrency: "unbounded" }),
       next: kind => ahead(kind, 1)[0]!,
       intervalSeconds: kind => {
-        // Where the tick falls into the hour that is left out in spring, a week would count as two all year long.
+        // In the zone itself, a weekly tick in the hour that is skipped in spring would count as two weeks
+        // all year long.
         const dates = ahead(kind, INTERVALS_SAMPLED, "UTC")
         return Math.max(...dates.slice(1).map((date, i) => (date.getTime() - dates[i]!.getTime()) / 1000))
       },

@@ -4,22 +4,22 @@ import type { ConfigurationError } from "../core/errors.ts"
 import { type Limits, limitsOf } from "../core/verdict.ts"
 import type { Schedule } from "./scheduler.ts"
 
-/** The schedules of the environment, and how old the latest full pass may be by them. */
+/** Reads the schedules of the environment, and derives the limits of freshness from them. */
 
 /**
- * `serve` has ticks for full passes, and they come first: also on the day that has 25 hours. There the age is for a
- * tick that came to nothing, or that was due while the process was down.
+ * Time that `serve` leaves for its full tick before a run turns into a full pass by age. One hour, because a
+ * day may have 25 hours. Under `serve` the age only matters if a tick did nothing or the process was down.
  */
 const TICKS_FIRST_SECONDS = 3_600
 
-/** How old figures may be by a schedule; see `limitsOf`. */
+/** Derives the limits of freshness from a schedule; see `limitsOf`. */
 export const limitsBy = (
   { intervalSeconds }: Pick<Schedule, "intervalSeconds">,
   maxAgeSeconds?: number,
 ): Limits =>
   limitsOf({ incremental: intervalSeconds("incremental"), full: intervalSeconds("full") }, maxAgeSeconds)
 
-/** What makes them is loaded when somebody needs it. */
+/** Reads the schedules. The scheduler module is loaded only when it is needed. */
 export const configuredSchedule: Effect.Effect<Schedule, ConfigurationError> = Effect.flatMap(
   Config.schedule,
   settings =>
@@ -30,8 +30,8 @@ export const configuredSchedule: Effect.Effect<Schedule, ConfigurationError> = E
 )
 
 /**
- * The limits of freshness to judge by: from the schedules where one is set, and `maxAgeSeconds` where it is given.
- * What is absent is left to what the latest run stored.
+ * Limits of freshness for a verdict: from the schedules if one is set, and from `maxAgeSeconds` if given. The
+ * stored limits apply where a limit is absent.
  */
 export const limitsToJudgeBy = (maxAgeSeconds?: number): Effect.Effect<Partial<Limits>, ConfigurationError> =>
   Effect.flatMap(Config.isScheduleSet, isSet =>
@@ -41,8 +41,8 @@ export const limitsToJudgeBy = (maxAgeSeconds?: number): Effect.Effect<Partial<L
   )
 
 /**
- * The limits of freshness that are stored for views: from the schedules where one is set, and `maxAgeSeconds` where it
- * is given. None where the configuration says nothing: what is stored then stays.
+ * Limits of freshness to store for the views: from the schedules if one is set, and from `maxAgeSeconds` if
+ * given. None if the configuration sets nothing; the stored limits then stay.
  */
 export const limitsToStore = (
   maxAgeSeconds?: number,
@@ -54,15 +54,16 @@ export const limitsToStore = (
   )
 
 /**
- * The longest time between two ticks of PAYCOMBAT_FULL_SCHEDULE, in seconds: a run that finds the latest full pass
- * that old reads whole what it would else read in part. So a `sync` from cron, which has no ticks, obeys it, too.
+ * Longest time between two ticks of PAYCOMBAT_FULL_SCHEDULE, in seconds. A run that finds the latest full
+ * pass older than this reads the lists in full, so that a `sync` from cron, which has no ticks, follows the
+ * schedule, too.
  */
 export const fullPassMaxAge: Effect.Effect<number, ConfigurationError> = Effect.map(
   configuredSchedule,
   schedule => schedule.intervalSeconds("full"),
 )
 
-/** The same for `serve`. */
+/** Returns the same limit for `serve`, plus `TICKS_FIRST_SECONDS`. */
 export const fullPassMaxAgeBesideTicks: Effect.Effect<number, ConfigurationError> = Effect.map(
   fullPassMaxAge,
   seconds => seconds + TICKS_FIRST_SECONDS,

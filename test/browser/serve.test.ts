@@ -10,9 +10,9 @@ import { testDatabase } from "../support/postgres.ts"
 import { MIGRATED, SMALL } from "../support/warehouse.ts"
 import { browser, go, openPage, overflowing, PHONE_WIDTH, violations } from "./support.ts"
 
-/** The status page, as people see it. */
+/** Tests the status page in a real browser. */
 
-/** Where pictures go for somebody to look at; nowhere where it is not set. */
+/** Directory for screenshots, for a person to look at; none are taken if it is not set. */
 const PICTURES = process.env.SCREENSHOTS
 
 const picture = (page: Page, name: string) =>
@@ -43,7 +43,7 @@ const EVERY_TWO_SECONDS = "*/2 * * * * *"
 const YEARLY = "0 0 1 1 *"
 
 describe("the status page", () => {
-  it.scopedLive("says that figures can be trusted, and when not any more, without being loaded again", () =>
+  it.scopedLive("shows when figures can be trusted and when they no longer can, without a reload", () =>
     Effect.gen(function* () {
       const sandbox = yield* startSandbox(SMALL)
       const { url } = yield* serving(sandbox, EVERY_TWO_SECONDS)
@@ -58,7 +58,7 @@ describe("the status page", () => {
 
       sandbox.setFault(({ path }) => (path === listPath("payouts") ? { status: 403 } : undefined))
       yield* shown(page, "The figures cannot be trusted: payouts (failed)")
-      yield* shown(page, "What is the matter")
+      yield* shown(page, "Problems")
       expect(yield* Effect.promise(() => page.title())).toContain("cannot be trusted")
       expect(yield* violations(page)).toEqual([])
       yield* picture(page, "bad")
@@ -80,7 +80,7 @@ describe("the status page", () => {
     }),
   )
 
-  it.scopedLive("shows a run under way, and says the same without scripts", () =>
+  it.scopedLive("shows a run in progress, with and without scripts", () =>
     Effect.gen(function* () {
       const sandbox = yield* startSandbox({ ...SMALL, totals: "total" })
       sandbox.setFault(({ path, query }) =>
@@ -90,7 +90,7 @@ describe("the status page", () => {
       const opened = yield* browser
       const { page, problems } = yield* openPage(opened)
       yield* go(page, url)
-      yield* shown(page, "Under way")
+      yield* shown(page, "In progress")
       yield* shown(page, "50 of 120")
       yield* shown(page, "Not complete yet")
       expect(yield* violations(page)).toEqual([])
@@ -100,57 +100,55 @@ describe("the status page", () => {
 
       const plain = yield* openPage(opened, { javaScript: false, width: PHONE_WIDTH })
       yield* go(plain.page, url)
-      expect(yield* Effect.promise(() => plain.page.locator("body").innerText())).toContain("Under way")
+      expect(yield* Effect.promise(() => plain.page.locator("body").innerText())).toContain("In progress")
       expect(yield* overflowing(plain.page)).toEqual([])
       yield* picture(plain.page, "under-way-phone")
 
-      // What is on the screen is old from now on, and the page says so.
+      // From now on the screen is out of date, and the page says so.
       yield* stop("SIGTERM")
       yield* shown(page, "No answer from paycombat-sync")
       yield* picture(page, "lost")
     }),
   )
 
-  it.scopedLive(
-    "tells three accounts apart: the one at work, the one that fails, and the one that is done",
-    () =>
-      Effect.gen(function* () {
-        const [apac, eu, us] = yield* Effect.all(
-          ["apac", "eu", "us"].map(token => startSandbox({ ...SMALL, token, totals: "total" })),
-        )
-        eu!.setFault(({ path, query }) =>
-          path === listPath("transactions") && Number(query.get("page")) >= 6 ? { hang: true } : undefined,
-        )
-        us!.setFault(({ path }) => (path === listPath("payouts") ? { status: 403 } : undefined))
-        const { url } = yield* serving(apac!, EVERY_TWO_SECONDS, {
-          PAYCOMBAT_ACCOUNTS: "apac,eu,us",
-          PAYCOMBAT_TOKEN_APAC: apac!.token,
-          PAYCOMBAT_TOKEN_EU: eu!.token,
-          PAYCOMBAT_TOKEN_US: us!.token,
-          PAYCOMBAT_BASE_URL_EU: eu!.url,
-          PAYCOMBAT_BASE_URL_US: us!.url,
-        })
-        const opened = yield* browser
-        const { page, problems } = yield* openPage(opened)
-        yield* go(page, url)
-        yield* shown(page, "incremental run of eu, begun")
-        yield* shown(page, "50 of 120")
-        const line = (account: string) =>
-          page.locator("#accounts tr", { has: page.getByRole("rowheader", { name: account, exact: true }) })
-        const says = (account: string, text: string) =>
-          Effect.promise(() => line(account).getByText(text).waitFor({ state: "visible" }))
-        yield* says("apac", "can be trusted")
-        yield* says("us", "cannot be trusted")
-        yield* says("eu", "incremental run, for")
-        expect(yield* violations(page)).toEqual([])
-        yield* picture(page, "accounts")
-        expect(problems).toEqual([])
+  it.scopedLive("shows three accounts: one in a run, one that fails, and one that is done", () =>
+    Effect.gen(function* () {
+      const [apac, eu, us] = yield* Effect.all(
+        ["apac", "eu", "us"].map(token => startSandbox({ ...SMALL, token, totals: "total" })),
+      )
+      eu!.setFault(({ path, query }) =>
+        path === listPath("transactions") && Number(query.get("page")) >= 6 ? { hang: true } : undefined,
+      )
+      us!.setFault(({ path }) => (path === listPath("payouts") ? { status: 403 } : undefined))
+      const { url } = yield* serving(apac!, EVERY_TWO_SECONDS, {
+        PAYCOMBAT_ACCOUNTS: "apac,eu,us",
+        PAYCOMBAT_TOKEN_APAC: apac!.token,
+        PAYCOMBAT_TOKEN_EU: eu!.token,
+        PAYCOMBAT_TOKEN_US: us!.token,
+        PAYCOMBAT_BASE_URL_EU: eu!.url,
+        PAYCOMBAT_BASE_URL_US: us!.url,
+      })
+      const opened = yield* browser
+      const { page, problems } = yield* openPage(opened)
+      yield* go(page, url)
+      yield* shown(page, "incremental run of eu, started")
+      yield* shown(page, "50 of 120")
+      const line = (account: string) =>
+        page.locator("#accounts tr", { has: page.getByRole("rowheader", { name: account, exact: true }) })
+      const says = (account: string, text: string) =>
+        Effect.promise(() => line(account).getByText(text).waitFor({ state: "visible" }))
+      yield* says("apac", "can be trusted")
+      yield* says("us", "cannot be trusted")
+      yield* says("eu", "incremental run, for")
+      expect(yield* violations(page)).toEqual([])
+      yield* picture(page, "accounts")
+      expect(problems).toEqual([])
 
-        const phone = yield* openPage(opened, { width: PHONE_WIDTH })
-        yield* go(phone.page, url)
-        expect(yield* overflowing(phone.page)).toEqual([])
-        expect(yield* violations(phone.page)).toEqual([])
-        yield* picture(phone.page, "accounts-phone")
-      }),
+      const phone = yield* openPage(opened, { width: PHONE_WIDTH })
+      yield* go(phone.page, url)
+      expect(yield* overflowing(phone.page)).toEqual([])
+      expect(yield* violations(phone.page)).toEqual([])
+      yield* picture(phone.page, "accounts-phone")
+    }),
   )
 })

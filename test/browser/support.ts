@@ -5,7 +5,7 @@ import { Effect, type Scope } from "effect"
 import { type Browser, chromium, type Page } from "playwright-core"
 import { inject } from "vitest"
 
-/** A real browser, headless, and what people and machines notice about a page in it. */
+/** Drives a real headless browser, and records what people and machines notice about a page. */
 
 /** Widths in CSS pixels: the narrowest phone still sold, and a laptop. */
 export const PHONE_WIDTH = 360
@@ -14,12 +14,12 @@ const HEIGHT = 800
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8")
 
-/** A browser, closed with the scope. */
+/** Starts a browser that is closed with the scope. */
 export const browser: Effect.Effect<Browser, never, Scope.Scope> = Effect.acquireRelease(
   Effect.promise(() =>
     chromium.launch({
       executablePath: inject("browserProgram"),
-      // Not the package's own list: that is for a cloud's sandbox, and switches the browser's own checks off.
+      // The package's own list is for a cloud's sandbox, and switches the browser's own checks off.
       args: ["--no-sandbox", "--disable-gpu", "--font-render-hinting=none"],
       env: { ...(process.env as Record<string, string>), ...inject("browserEnvironment") },
     }),
@@ -30,21 +30,27 @@ export const browser: Effect.Effect<Browser, never, Scope.Scope> = Effect.acquir
 export interface PageOptions {
   readonly width?: number
   readonly height?: number
-  /** Whether a page may ask for this address; what it may not is stopped, and is a problem. All is let through where absent. */
+  /**
+   * Decides whether a page may request this address. A refused request is stopped and counts as a problem. If
+   * absent, every address is allowed.
+   */
   readonly mayAsk?: (url: string) => boolean
-  /** Whether scripts of the page run; they do unless told otherwise. */
+  /** False disables the page's scripts. They run by default. */
   readonly javaScript?: boolean
 }
 
 export interface Visit {
   readonly page: Page
-  /** Errors and warnings on the console, exceptions, requests that failed or were stopped: empty for a sound page. */
+  /**
+   * Errors and warnings on the console, exceptions, requests that failed or were stopped. Empty for a sound
+   * page.
+   */
   readonly problems: ReadonlyArray<string>
-  /** Every address that was asked for, in order. */
+  /** Every requested address, in order. */
   readonly requests: ReadonlyArray<string>
 }
 
-/** An empty page in a profile of its own, closed with the scope. */
+/** Opens an empty page in a new profile, closed with the scope. */
 export const openPage = (
   opened: Browser,
   { width = DESKTOP_WIDTH, height = HEIGHT, mayAsk, javaScript = true }: PageOptions = {},
@@ -76,7 +82,10 @@ export const openPage = (
     return { page, problems, requests }
   })
 
-/** Goes there, and sees to it that text is shown: without a font none is, and then nothing sticks out or is too pale. */
+/**
+ * Opens an address, and checks that text is visible: without a font the page would have no overflow and no
+ * contrast problem.
+ */
 export const go = (page: Page, url: string): Effect.Effect<void> =>
   Effect.promise(async () => {
     await page.goto(url)
@@ -94,7 +103,7 @@ interface AxeResults {
   }>
 }
 
-/** What axe finds wrong for people who see, hear or handle otherwise: WCAG 2.2 A and AA, and its best practices. Needs scripts to run. */
+/** Runs axe for WCAG 2.2 A and AA and its best practices, and returns the violations. Needs scripts. */
 export const violations = (page: Page): Effect.Effect<ReadonlyArray<string>> =>
   Effect.promise(async () => {
     await page.evaluate(AXE)
@@ -104,7 +113,7 @@ export const violations = (page: Page): Effect.Effect<ReadonlyArray<string>> =>
     )
   })
 
-/** Elements that stick out of the page to the right: a reader would have to scroll sideways for them. */
+/** Finds the elements that overflow the page to the right, so that a reader would have to scroll sideways. */
 export const overflowing = (page: Page): Effect.Effect<ReadonlyArray<string>> =>
   Effect.promise(
     () =>
@@ -118,7 +127,7 @@ export const overflowing = (page: Page): Effect.Effect<ReadonlyArray<string>> =>
       })()`) as Promise<ReadonlyArray<string>>,
   )
 
-/** Takes a picture of the whole page; where it lies. */
+/** Takes a screenshot of the whole page, and returns its path. */
 export const picture = (page: Page, name: string): Effect.Effect<string> =>
   Effect.promise(async () => {
     const path = join(inject("pictureDirectory"), `${name}.png`)

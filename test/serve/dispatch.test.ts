@@ -1,16 +1,16 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Queue, Stream, TestClock } from "effect"
-import { type Done, dispatch } from "../../src/serve/dispatch.ts"
+import { dispatch, type RunResult } from "../../src/serve/dispatch.ts"
 import type { Kind, Tick } from "../../src/status/scheduler.ts"
 
-/** Which ticks become runs, under a test clock. Every run takes a minute. */
+/** Tests which ticks become runs, under a test clock. Every run takes a minute. */
 
 const MINUTE = "1 minute"
 
 interface Playing {
   readonly first?: Kind
-  /** What comes of the runs, in order; done where it says no more. */
-  readonly outcomes?: ReadonlyArray<Done>
+  /** Results of the runs in their order; `done` for further runs. */
+  readonly outcomes?: ReadonlyArray<RunResult>
 }
 
 const play = ({ first, outcomes = [] }: Playing = {}) =>
@@ -50,7 +50,7 @@ const play = ({ first, outcomes = [] }: Playing = {}) =>
   })
 
 describe("a tick", () => {
-  it.scoped("makes a run, and none where there is none", () =>
+  it.scoped("makes one run, and without a tick there is no run", () =>
     Effect.gen(function* () {
       const { tick, pass, events } = yield* play()
       yield* pass("1 day")
@@ -63,18 +63,16 @@ describe("a tick", () => {
     }),
   )
 
-  it.scoped(
-    "that is due in the same moment as the other schedule's makes one run with it: the full one",
-    () =>
-      Effect.gen(function* () {
-        const { tick, pass, events } = yield* play()
-        yield* tick("incremental", "full")
-        yield* pass("5 minutes")
-        expect(events).toEqual(["full begins", "full ends"])
-      }),
+  it.scoped("together with one of the other schedule makes one run, the full pass", () =>
+    Effect.gen(function* () {
+      const { tick, pass, events } = yield* play()
+      yield* tick("incremental", "full")
+      yield* pass("5 minutes")
+      expect(events).toEqual(["full begins", "full ends"])
+    }),
   )
 
-  it.scoped("while a run is under way is dropped, and said to be", () =>
+  it.scoped("during a run is dropped and reported", () =>
     Effect.gen(function* () {
       const { tick, pass, events } = yield* play()
       yield* tick("incremental")
@@ -90,7 +88,7 @@ describe("a tick", () => {
     }),
   )
 
-  it.scoped("that asks for a full pass is not lost: it comes right after the run", () =>
+  it.scoped("for a full pass during an incremental run is put off until right after it", () =>
     Effect.gen(function* () {
       const { tick, pass, events, dueTimes } = yield* play()
       yield* tick("incremental")
@@ -111,7 +109,7 @@ describe("a tick", () => {
     }),
   )
 
-  it.scoped("for a full pass that could not be done is made up for at the next tick of either kind", () =>
+  it.scoped("for a full pass that could do nothing is repeated at the next tick of either kind", () =>
     Effect.gen(function* () {
       const { tick, pass, events, dueTimes } = yield* play({
         outcomes: ["nothing", "nothing", "done", "done"],
@@ -130,7 +128,7 @@ describe("a tick", () => {
     }),
   )
 
-  it.scoped("is not waited for where something is due at the start", () =>
+  it.scoped("is not needed for the run at the start", () =>
     Effect.gen(function* () {
       const { pass, events, dueTimes } = yield* play({ first: "incremental" })
       yield* pass("1 second")
@@ -166,8 +164,8 @@ describe("a dispatcher whose ticks end", () => {
   )
 })
 
-describe("a dispatcher that is told to stop", () => {
-  it.scoped("stops the run under way, and begins no other", () =>
+describe("an interrupted dispatcher", () => {
+  it.scoped("stops the current run, and starts no other", () =>
     Effect.gen(function* () {
       const { tick, pass, events, fiber } = yield* play()
       yield* tick("incremental")

@@ -10,20 +10,20 @@ import { lookupBudget, type ServeOptions, serveWith } from "../../src/serve/serv
 import { testDatabase } from "../support/postgres.ts"
 import { accountOf, MIGRATED, printed, SMALL } from "../support/warehouse.ts"
 
-/** `serve` within this process: what it does at which tick. */
+/** Tests `serve` within this process: which run each tick starts. */
 
 const NEVER = "0 0 1 1 *"
 
-/** A cron expression that is due at this time, once a day. */
+/** Returns a cron expression that is due at this time once a day. */
 const at = (time: Date) => `${time.getUTCSeconds()} ${time.getUTCMinutes()} ${time.getUTCHours()} * * *`
 
-/** Next full second that lies at least so far ahead. */
+/** Returns the next full second that is at least this far ahead. */
 const soon = (millis: number) => new Date(Math.ceil((Date.now() + millis) / 1_000) * 1_000)
 
-/** Several runs, each of which may take its time where other work is done beside. */
+/** Time limit for several runs on a busy machine. */
 const LIMIT = "2 minutes"
 
-/** Streams that a test is about: runs over fewer of them are sooner done. */
+/** Streams of the tests. Runs over few streams are quick. */
 const only = (...names: ReadonlyArray<string>) =>
   Effect.map(allStreams, streams => streams.filter(({ name }) => names.includes(name)))
 
@@ -93,26 +93,26 @@ const parts = (sandboxOptions: Partial<SandboxOptions> = {}) =>
   })
 
 describe.concurrent("a full tick", () => {
-  it.scopedLive("that comes while every list is read whole anyway asks for nothing more", () =>
+  it.scopedLive("during a full pass starts no further pass", () =>
     Effect.gen(function* () {
       const { sandbox, serve, log, logged, modes } = yield* parts()
-      // Far enough ahead for it to be waited for by then.
+      // Far enough ahead that the run has started by then.
       const due = soon(8_000)
-      // Nothing is answered until the tick was there.
+      // The API holds back its answers until the tick has come.
       sandbox.setFault(() => ({ delayMillis: Math.max(0, due.getTime() + 500 - Date.now()) }))
       const serving = yield* serve({
         accounts: [accountOf(sandbox, { timeout: Duration.minutes(10) })],
         schedule: { incremental: NEVER, full: at(due), timezone: "UTC" },
       })
       yield* logged("the full pass comes right after it")
-      yield* logged("every list was read whole since the full pass was due")
+      yield* logged("every list was read completely since the full pass was due")
       expect(yield* modes).toEqual(["full complete"])
       expect(log.filter(line => line.startsWith("run complete"))).toHaveLength(1)
       yield* Fiber.interrupt(serving)
     }),
   )
 
-  it.scopedLive("reads every list whole, also where a shorter run is proven to do", () =>
+  it.scopedLive("reads every list completely, even if incremental reading is proven safe", () =>
     Effect.gen(function* () {
       const { serve, logged, modes } = yield* parts({ order: "newest-first" })
       const serving = yield* serve({
@@ -132,7 +132,7 @@ describe.concurrent("a full tick", () => {
 })
 
 describe.concurrent("an account", () => {
-  it.scopedLive("whose API does not answer costs another no tick", () =>
+  it.scopedLive("with a silent API does not delay another account", () =>
     Effect.gen(function* () {
       const { sandbox, serve, log, sql } = yield* parts()
       const slow = yield* start(SMALL)
@@ -167,13 +167,13 @@ describe.concurrent("an account", () => {
 })
 
 describe.concurrent("look-ups", () => {
-  it("get what fits before the next tick, less a share for the lists", () => {
+  it("get the calls before the next tick, minus a share for the lists", () => {
     expect(lookupBudget(10, 900)).toBe(7_200)
     expect(lookupBudget(10, 0.01)).toBe(1)
     expect(lookupBudget(1, -5)).toBe(1)
   })
 
-  it.scopedLive("that do not fit before the next tick are left over, and are made in the next run", () =>
+  it.scopedLive("that do not fit before the next tick are left over for the next run", () =>
     Effect.gen(function* () {
       const { sandbox, serve, sql } = yield* parts({
         customers: 60,
@@ -187,7 +187,7 @@ describe.concurrent("look-ups", () => {
           accountOf(sandbox, { name: "wide", ratePerSecond: 100_000, pageSize: 100 }),
         ],
         streams: yield* only("customers", "wallet_readiness"),
-        // Long enough for a run that begins a little late to have some time left.
+        // Long enough that a run that starts a little late still has time left.
         schedule: { incremental: "*/5 * * * * *", full: NEVER, timezone: "UTC" },
       })
       const asked = (account: string) =>
@@ -213,16 +213,16 @@ describe.concurrent("look-ups", () => {
       expect(first!.extracted).toBeGreaterThan(0)
       expect(first!.extracted).toBeLessThanOrEqual(lookupBudget(8, 5))
       expect(first!.extracted + first!.leftOver).toBe(60)
-      // Each account by its own rate: the slower one's budget is nobody else's. Only a run that begins in the very moment
-      // of a tick has not the time for all, and the next one has.
+      // Each account has a budget by its own rate. Only a run that starts exactly at a tick lacks the time
+      // for all look-ups, and the next run has it.
       const most = Math.max(...(yield* runsOf("wide")).map(({ extracted }) => extracted))
       expect(most).toBeGreaterThan(lookupBudget(8, 5))
     }),
   )
 })
 
-describe("a database that is to be found elsewhere", () => {
-  it.scopedLive("ends it: a process that is up and deaf helps nobody", () =>
+describe("a database that moves to another address", () => {
+  it.scopedLive("ends the process, which could not sync any more", () =>
     Effect.gen(function* () {
       const { serve, moved, logged } = yield* parts()
       const serving = yield* serve({ schedule: { incremental: NEVER, full: NEVER, timezone: "UTC" } })

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest"
 import { ago, limitsOf } from "../../src/core/verdict.ts"
 
 describe("the limits of freshness", () => {
-  it("are twice the schedule's interval and no less than an hour, or what is given", () => {
+  it("are twice the schedule's interval, at least an hour, or the given age", () => {
     expect(limitsOf({ incremental: 900, full: 86_400 })).toEqual({
       maxAgeSeconds: 3_600,
       fullMaxAgeSeconds: 172_800,
@@ -18,7 +18,7 @@ describe("the limits of freshness", () => {
 })
 
 describe("a duration", () => {
-  it("is said as a person says it", () => {
+  it("is written in the largest fitting unit", () => {
     expect([0, 59, 60, 119, 120, 3_599, 3_600, 7_200, 86_400, 200_000].map(ago)).toEqual([
       "0 s",
       "59 s",

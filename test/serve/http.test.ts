@@ -8,10 +8,10 @@ import { limitsOf, type Verdict } from "../../src/core/verdict.ts"
 import * as Metrics from "../../src/observe/metrics.ts"
 import { boundedServer, CONNECTIONS_MAX } from "../../src/serve/connections.ts"
 import { isOurHost, listen } from "../../src/serve/http.ts"
-import type { Board } from "../../src/serve/snapshot.ts"
+import type { Snapshot } from "../../src/serve/snapshot.ts"
 import { parsePrometheus, valueOf } from "./prometheusText.ts"
 
-/** What is said over HTTP, to polite clients and to others. */
+/** Tests the HTTP server with well-behaved clients and with others. */
 
 const NOW = "2026-03-10T12:00:00.000Z"
 
@@ -23,7 +23,7 @@ const GOOD: Verdict = {
   since: NOW,
 }
 
-const board = (given: Partial<Board> = {}): Board => ({
+const snapshot = (given: Partial<Snapshot> = {}): Snapshot => ({
   version: "1.2.3",
   now: NOW,
   figuresAt: NOW,
@@ -43,22 +43,25 @@ const board = (given: Partial<Board> = {}): Board => ({
 
 const HOST = "127.0.0.1"
 
-/** Much longer than a silent client is waited for, much shorter than Node would by itself. */
+/** Much longer than the server waits for a silent client, much shorter than Node's own limit. */
 const SHUT_OUT_WITHIN_MILLIS = 40_000
-/** Much longer than who is connected may keep a server from closing, much shorter than a connection may be idle. */
+/**
+ * Much longer than a connected client may delay a server's end, much shorter than an idle connection may
+ * last.
+ */
 const CLOSED_WITHIN_MILLIS = 15_000
 
-const listening = (given: Partial<Board> = {}) =>
+const listening = (given: Partial<Snapshot> = {}) =>
   listen(
     { host: HOST, port: 0 },
-    Effect.sync(() => board(given)),
+    Effect.sync(() => snapshot(given)),
   )
 
 const get = (url: string, init: RequestInit = {}) =>
   Effect.promise(() => fetch(url, { redirect: "manual", ...init }))
 const textOf = (response: Response) => Effect.promise(() => response.text())
 
-/** The status of a request with a Host header, which fetch would not send. */
+/** Returns the status of a request with a Host header, which fetch would not send. */
 const statusAs = (url: string, host: string) =>
   Effect.promise(
     () =>
@@ -72,7 +75,7 @@ const statusAs = (url: string, host: string) =>
       ),
   )
 
-/** What comes back on a raw connection until it is closed, and how long that took. */
+/** Reads a raw connection until it closes. Returns its data and the time that took. */
 const raw = (url: string, words: string) =>
   Effect.promise(async () => {
     const begun = Date.now()
@@ -87,7 +90,7 @@ const raw = (url: string, words: string) =>
   })
 
 describe.concurrent("the server", () => {
-  it.scopedLive("answers its five addresses, and nothing else", () =>
+  it.scopedLive("answers five paths, and no other", () =>
     Effect.gen(function* () {
       const url = yield* listening()
       const kinds: Record<string, string> = {
@@ -123,7 +126,7 @@ describe.concurrent("the server", () => {
     }),
   )
 
-  it.scopedLive("says why it is not ready", () =>
+  it.scopedLive("gives the reasons if it is not ready", () =>
     Effect.gen(function* () {
       const url = yield* listening({
         isStopping: true,
@@ -152,7 +155,7 @@ describe.concurrent("the server", () => {
     }),
   )
 
-  it.scopedLive("puts nothing into the page as anything but text", () =>
+  it.scopedLive("escapes every text in the page", () =>
     Effect.gen(function* () {
       const message = `<img src=x onerror="alert('1')"> & so on`
       const url = yield* listening({
@@ -174,7 +177,7 @@ describe.concurrent("the server", () => {
     }),
   )
 
-  it.scopedLive("does not listen to a page that gave its own name to this machine", () =>
+  it.scopedLive("refuses a request with a foreign host name", () =>
     Effect.gen(function* () {
       const url = yield* listening()
       for (const host of ["evil.example", "127.0.0.1.evil.example:80", "localhost.evil.example"])
@@ -186,7 +189,7 @@ describe.concurrent("the server", () => {
     }),
   )
 
-  it.scopedLive("does not wait for who sends nothing, and refuses who sends too much", () =>
+  it.scopedLive("closes silent connections, and refuses requests that are too large", () =>
     Effect.gen(function* () {
       const url = yield* listening()
       const [silent, long] = yield* Effect.all(
@@ -203,14 +206,14 @@ describe.concurrent("the server", () => {
     }),
   )
 
-  it.scopedLive("answers while more clients than it keeps connections for send a byte at a time", () =>
+  it.scopedLive("answers while slow clients fill all its connections", () =>
     Effect.gen(function* () {
       const url = yield* listening()
       const port = Number(new URL(url).port)
       const open = new Set<Socket>()
       let isOver = false
       let closed = 0
-      // A client that is cut off comes back, as a hostile one would.
+      // A hostile client reconnects after it is cut off.
       const trickle = () => {
         const socket = connect(port, HOST)
         open.add(socket)
@@ -235,20 +238,20 @@ describe.concurrent("the server", () => {
       for (let i = 0; i < CONNECTIONS_MAX + 80; i++) trickle()
       while (closed === 0) yield* Effect.promise(() => setTimeout(10))
       const statuses: Array<number | undefined> = []
-      // Each on a connection of its own, as probes make them.
+      // Uses a new connection for each probe, as monitors do.
       for (let i = 0; i < 20; i++) statuses.push(yield* statusAs(`${url}/healthz`, "localhost"))
       expect(statuses).toEqual(Array(20).fill(200))
       expect(open.size).toBeGreaterThan(CONNECTIONS_MAX / 2)
     }),
   )
 
-  it.scopedLive("keeps an answer under way, and closes the connection that waits longest", () =>
+  it.scopedLive("keeps a connection that is being answered, and closes the one that waits longest", () =>
     Effect.gen(function* () {
       const asked = yield* Deferred.make<void>()
       const letGo = yield* Deferred.make<void>()
       const answer = Deferred.succeed(asked, undefined).pipe(
         Effect.zipRight(Deferred.await(letGo)),
-        Effect.as(board()),
+        Effect.as(snapshot()),
       )
       const url = yield* listen({ host: HOST, port: 0 }, answer)
       const port = Number(new URL(url).port)
@@ -277,7 +280,7 @@ describe.concurrent("the server", () => {
     }),
   )
 
-  it.scopedLive("closes a connection for each that comes when all are taken", () =>
+  it.scopedLive("closes one connection for each new one if all are taken", () =>
     Effect.gen(function* () {
       const server = boundedServer()
       const taken: Array<Socket> = []
@@ -291,7 +294,7 @@ describe.concurrent("the server", () => {
       const isFull = new Promise<void>(resolve => {
         server.on("connection", (socket: Socket) => {
           taken.push(socket)
-          // Now: a connection that says nothing is closed later in any case.
+          // At once: a silent connection would be closed later in any case.
           if (taken.length === CONNECTIONS_MAX + 10) resolve()
         })
       })
@@ -306,13 +309,13 @@ describe.concurrent("the server", () => {
     }),
   )
 
-  it.scopedLive("upgrades nobody: who asks for it is answered, bounded and closed like all others", () =>
+  it.scopedLive("treats a request for an upgrade like any other request", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const url = yield* Scope.extend(listening(), scope)
       const asking = (protocol: string) =>
         Effect.promise(async () => {
-          // Does not close its half when the server does.
+          // This client keeps its half open when the server closes.
           const socket = connect({ port: Number(new URL(url).port), host: HOST, allowHalfOpen: true })
           socket.on("error", () => {})
           socket.write(
@@ -351,7 +354,7 @@ describe.concurrent("the server", () => {
     }),
   )
 
-  it.scopedLive("says clearly when the port is taken, and closes though somebody is connected", () =>
+  it.scopedLive("names a taken port in its error, and closes despite an open connection", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const url = yield* Scope.extend(listening(), scope)
@@ -359,11 +362,11 @@ describe.concurrent("the server", () => {
       const { _tag, message } = yield* Effect.flip(
         listen(
           { host: HOST, port },
-          Effect.sync(() => board()),
+          Effect.sync(() => snapshot()),
         ),
       )
       expect(_tag).toBe("ConfigurationError")
-      expect(message).toContain(`Cannot listen on ${HOST}:${port}: something else listens there already`)
+      expect(message).toContain(`Cannot listen on ${HOST}:${port}: another process listens there already`)
       expect(message).toContain("PAYCOMBAT_HTTP_PORT")
 
       const hanging = yield* Effect.fork(raw(url, "GET / HTTP/1.1\r\nHost: localhost\r\n"))
@@ -377,7 +380,7 @@ describe.concurrent("the server", () => {
     }),
   )
 
-  it.scopedLive("exposes metrics as a strict reader wants them, whatever is in a label", () =>
+  it.scopedLive("writes metrics that a strict parser accepts, with any text in a label", () =>
     Effect.gen(function* () {
       const account = 'a"b\\c\nd'
       yield* Metrics.begin([account])
@@ -399,7 +402,7 @@ describe.concurrent("the server", () => {
       expect(valueOf(samples, "requests_total", { account, status: "204" })).toBe(2)
       expect(valueOf(samples, "requests_total", { account, status: "503" })).toBe(1)
       expect(valueOf(samples, "requests_total", { account, status: "none" })).toBe(1)
-      // However many numbers a server makes up, they are one series.
+      // All unregistered status numbers share one series.
       expect(valueOf(samples, "requests_total", { account, status: "other" })).toBe(3)
       expect(valueOf(samples, "retries_total", { account, status: "503" })).toBe(1)
       expect(valueOf(samples, "dropped_ticks_total", { account, schedule: "full" })).toBe(0)
@@ -410,7 +413,7 @@ describe.concurrent("the server", () => {
       expect(counts).toEqual([...counts].sort((a, b) => a - b))
       expect(buckets.at(-1)!.labels.le).toBe("+Inf")
       expect(buckets.at(-1)!.value).toBe(valueOf(samples, "run_duration_seconds_count"))
-      // Whatever else this process ran before is counted, too.
+      // The counters include earlier tests of this process.
       const more = (name: string, labels = {}) =>
         valueOf(samples, name, labels)! - (valueOf(before, name, labels) ?? 0)
       expect(more("run_duration_seconds_bucket", { le: "5" })).toBe(1)

@@ -1,4 +1,4 @@
-/** A strict reader of Prometheus' text format 0.0.4: what a scraper may refuse, it refuses. */
+/** A strict parser of Prometheus' text format 0.0.4. It refuses everything that a scraper may refuse. */
 
 export interface Sample {
   readonly name: string
@@ -25,7 +25,7 @@ const labelsOf = (text: string): Record<string, string> => {
   return labels
 }
 
-/** Samples by line, after each family's HELP and TYPE; throws at whatever is not so. */
+/** Parses samples line by line after each family's HELP and TYPE. Throws at the first violation. */
 export const parsePrometheus = (text: string): ReadonlyArray<Sample> => {
   if (!text.endsWith("\n")) throw new Error("The last line does not end.")
   const families = new Map<string, string>()
@@ -62,7 +62,7 @@ export const parsePrometheus = (text: string): ReadonlyArray<Sample> => {
   return samples
 }
 
-/** The value of the one sample that has these labels among others. */
+/** Returns the value of the one sample that has these labels among others. */
 export const valueOf = (
   samples: ReadonlyArray<Sample>,
   name: string,

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, vi } from "vitest"
 import type { ScheduleSettings } from "../../src/config/config.ts"
 import { makeSchedule, zoneOf } from "../../src/status/scheduler.ts"
 
-/** Ticks, under clocks that the test sets. */
+/** Tests ticks under clocks that the test sets. */
 
 const settings = (given: Partial<ScheduleSettings> = {}): ScheduleSettings => ({
   incremental: "*/15 * * * *",
@@ -16,7 +16,7 @@ const settings = (given: Partial<ScheduleSettings> = {}): ScheduleSettings => ({
 const minutes = (count: number) => count * 60_000
 const hours = (count: number) => count * 3_600_000
 
-/** All ticks from now on, as `kind time`; stops with the test. */
+/** Records all ticks from now on as `kind time`. Stops with the test. */
 const listening = async (given: Partial<ScheduleSettings>) => {
   const schedule = await Effect.runPromise(makeSchedule(settings(given)))
   const seen: Array<string> = []
@@ -30,7 +30,7 @@ const listening = async (given: Partial<ScheduleSettings>) => {
 }
 
 describe("a cron expression", () => {
-  it.effect("that is none is one line that names its variable", () =>
+  it.effect("that is malformed fails with one line that names its variable", () =>
     Effect.gen(function* () {
       for (const [given, variable] of [
         [{ incremental: "every hour" }, "PAYCOMBAT_SCHEDULE"],
@@ -45,12 +45,12 @@ describe("a cron expression", () => {
     }),
   )
 
-  it("about every hour of every day is read in UTC, where no clock is set back", () => {
+  it("for every hour of every day is evaluated in UTC, where no clock is set back", () => {
     expect(zoneOf("*/15 * * * *", "Europe/Berlin")).toBe("UTC")
     expect(zoneOf("*/10 * * * * *", "America/New_York")).toBe("UTC")
     expect(zoneOf("0 2 * * *", "Europe/Berlin")).toBe("Europe/Berlin")
     expect(zoneOf("0 * * * 1-5", "Europe/Berlin")).toBe("Europe/Berlin")
-    // There the full hour is not everywhere else's.
+    // In that zone the full hour differs from UTC's.
     expect(zoneOf("0 * * * *", "Asia/Kolkata")).toBe("Asia/Kolkata")
   })
 })
@@ -64,7 +64,7 @@ describe("ticks", () => {
     vi.useRealTimers()
   })
 
-  it("come when they are due, of both schedules, until nobody listens", async () => {
+  it("come when they are due, for both schedules, until the stream ends", async () => {
     const { schedule, seen, stop } = await listening({})
     expect(schedule.next("incremental").toISOString()).toBe("2026-03-10T02:00:00.000Z")
     expect(schedule.next("full").toISOString()).toBe("2026-03-10T02:00:00.000Z")
@@ -83,7 +83,7 @@ describe("ticks", () => {
     expect(seen).toHaveLength(3)
   })
 
-  it("are read in the time zone, and the longest time between two is known", async () => {
+  it("follow the time zone, and the longest interval is known", async () => {
     const { schedule, seen, stop } = await listening({ full: "30 20 * * 1", timezone: "America/New_York" })
     expect(schedule.next("full").toISOString()).toBe("2026-03-17T00:30:00.000Z")
     expect(schedule.intervalSeconds("full")).toBeGreaterThanOrEqual(7 * 86_400)
@@ -92,7 +92,7 @@ describe("ticks", () => {
     await stop()
   })
 
-  it("go on through the hour that a clock set back repeats", async () => {
+  it("continue through the hour that a clock set back repeats", async () => {
     vi.setSystemTime("2026-10-24T23:50:00.000Z")
     const { seen, stop } = await listening({ timezone: "Europe/Berlin" })
     await vi.advanceTimersByTimeAsync(hours(2))
@@ -100,9 +100,9 @@ describe("ticks", () => {
     await stop()
   })
 
-  it("that a machine slept through are made up for once, soon after it wakes, and the next are on time", async () => {
+  it("missed during sleep are made up for once, soon after the wake-up, and the next are on time", async () => {
     const { seen, stop } = await listening({})
-    // The clock goes on; timers stand still.
+    // The clock advances, but the timers do not.
     vi.setSystemTime("2026-03-10T09:20:00.000Z")
     await vi.advanceTimersByTimeAsync(31_000)
     expect(seen.sort()).toEqual(["full 2026-03-10T02:00:00.000Z", "incremental 2026-03-10T02:00:00.000Z"])
@@ -116,7 +116,7 @@ describe("ticks", () => {
     await stop()
   })
 
-  it("do not come twice, nor a storm of them, when the clock is set back", async () => {
+  it("are not repeated when the clock is set back", async () => {
     const { seen, stop } = await listening({})
     await vi.advanceTimersByTimeAsync(minutes(11))
     expect(seen).toHaveLength(2)
@@ -124,7 +124,7 @@ describe("ticks", () => {
     await vi.advanceTimersByTimeAsync(minutes(16))
     expect(seen.slice(2)).toEqual(["incremental 2026-03-10T01:45:00.000Z"])
     await vi.advanceTimersByTimeAsync(hours(1))
-    // The full one is the very one that came before; of the other schedule, the time that came before was another.
+    // The full tick is the same one as before. The incremental tick has another due time.
     expect(seen.slice(3)).toEqual([
       "incremental 2026-03-10T02:00:00.000Z",
       "incremental 2026-03-10T02:15:00.000Z",
@@ -134,7 +134,7 @@ describe("ticks", () => {
     await stop()
   })
 
-  it("go on soon after a clock was set back by however much", async () => {
+  it("continue soon after the clock was set back by any amount", async () => {
     vi.setSystemTime("2030-01-01T00:01:00.000Z")
     const { seen, stop } = await listening({})
     await vi.advanceTimersByTimeAsync(minutes(15))
@@ -150,7 +150,7 @@ describe("ticks", () => {
     await stop()
   })
 
-  it("do not come again when the clock is set back a little right after them, wherever the watch falls", async () => {
+  it("are not repeated when the clock is set back a little right after them, at any moment of the clock check", async () => {
     for (const [back, after] of [
       [500, 0],
       [2_000, 100],

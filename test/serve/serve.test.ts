@@ -14,10 +14,10 @@ import { runSql, testDatabase } from "../support/postgres.ts"
 import { MIGRATED, SMALL } from "../support/warehouse.ts"
 import { parsePrometheus, type Sample, valueOf } from "./prometheusText.ts"
 
-/** The real `serve`, as a process of its own. */
+/** Tests the real `serve` as a process of its own. */
 
 const EVERY_TWO_SECONDS = { PAYCOMBAT_SCHEDULE: "*/2 * * * * *", PAYCOMBAT_FULL_SCHEDULE: "0 0 1 1 *" }
-/** No tick comes while a test lasts: only the run at the start. */
+/** No tick comes during a test; there is only the run at the start. */
 const NEVER = { PAYCOMBAT_SCHEDULE: "0 0 1 1 *", PAYCOMBAT_FULL_SCHEDULE: "0 0 1 1 *" }
 const PORT_0 = { PAYCOMBAT_HTTP_PORT: "0" }
 const LIMIT = "2 minutes"
@@ -55,7 +55,7 @@ const serving = (program: Cli, environment: Environment, ...args: ReadonlyArray<
     const url = ADDRESS.exec(process.stderr())![1]!
     const ask = (path: string) =>
       Effect.promise(async () => {
-        // Not on a connection that the server may be about to close, as nothing was asked on it for a while.
+        // Uses a new connection. The server may be about to close an idle one.
         const response = await fetch(`${url}${path}`, { headers: { connection: "close" } })
         return { status: response.status, text: await response.text() }
       })
@@ -71,12 +71,13 @@ const completed = (samples: ReadonlyArray<Sample>) =>
   valueOf(samples, "runs_total", { status: "complete" }) ?? 0
 
 describe("serve", () => {
-  it.scopedLive("syncs at its start and at each tick, tells it, and stops when told to", () =>
+  it.scopedLive("syncs at its start and at each tick, reports it, and stops on SIGTERM", () =>
     Effect.gen(function* () {
       const { program, sandbox } = yield* parts
       const begun = Date.now()
       const { metrics, status, ask, stop } = yield* serving(program, EVERY_TWO_SECONDS)
-      // A run is counted a moment before its summary is logged: two runs are logged once a third one is counted.
+      // A run is counted a moment before its summary is logged. Two runs are surely logged once a third is
+      // counted.
       const samples = yield* until(metrics, seen => completed(seen) >= 3 && valueOf(seen, "ready") === 1)
       const payouts = { account: "default", stream: "payouts" }
       expect(valueOf(samples, "rows_total", { ...payouts, outcome: "inserted" })).toBe(
@@ -92,9 +93,9 @@ describe("serve", () => {
         1e9,
       )
       expect(yield* ask("/readyz")).toMatchObject({ status: 200 })
-      const board = yield* status
-      expect(board.streams).toHaveLength(STREAM_NAMES.length)
-      expect(board.streams.find(({ stream }) => stream === "payouts")!.status!.rows).toBe(
+      const snapshot = yield* status
+      expect(snapshot.streams).toHaveLength(STREAM_NAMES.length)
+      expect(snapshot.streams.find(({ stream }) => stream === "payouts")!.status!.rows).toBe(
         sandbox.truth.count("payouts"),
       )
       const html = (yield* ask("/")).text
@@ -109,45 +110,47 @@ describe("serve", () => {
       expect(summed.length).toBeGreaterThanOrEqual(2)
       expect(summed[0]).toMatchObject({ level: "info", account: "default", run: run.run })
       expect(new Set(summed.map(line => line.run)).size).toBe(summed.length)
-      for (const text of [html, stderr, JSON.stringify(samples), JSON.stringify(board)])
+      for (const text of [html, stderr, JSON.stringify(samples), JSON.stringify(snapshot)])
         expect(text).not.toContain(sandbox.token)
     }),
   )
 
-  it.scopedLive("is stopped in the middle of a run: what was read stays, and is booked as interrupted", () =>
-    Effect.gen(function* () {
-      const { program, sandbox, database } = yield* parts
-      sandbox.setFault(({ path, query }) =>
-        path === listPath("transactions") && Number(query.get("page")) >= 2 ? { hang: true } : undefined,
-      )
-      const { status, stop, ask } = yield* serving(program, {
-        ...NEVER,
-        PAYCOMBAT_PAGE_SIZE: "10",
-        // Longer than anybody waits for the end.
-        PAYCOMBAT_TIMEOUT_SECONDS: "600",
-      })
-      yield* until(
-        status,
-        ({ running, streams }) => running.length > 0 && streams.every(({ status }) => status !== null),
-      )
-      expect(yield* ask("/readyz")).toMatchObject({ status: 503 })
-      expect((yield* ask("/")).text).toContain("Under way")
-      const begun = Date.now()
-      const { code } = yield* stop("SIGINT")
-      expect(code).toBe(130)
-      expect(Date.now() - begun).toBeLessThan(30_000)
-      const booked = yield* Effect.promise(() =>
-        runSql(database.ownerUrl, "SELECT status FROM sync.stream_runs WHERE stream = 'transactions'"),
-      )
-      expect(booked).toEqual([{ status: "interrupted" }])
-      const leases = yield* Effect.promise(() =>
-        runSql(database.ownerUrl, "SELECT 1 FROM sync.leases WHERE expires_at > clock_timestamp()"),
-      )
-      expect(leases).toEqual([])
-    }),
+  it.scopedLive(
+    "ends a run on SIGINT: the rows read so far stay, and the run is recorded as interrupted",
+    () =>
+      Effect.gen(function* () {
+        const { program, sandbox, database } = yield* parts
+        sandbox.setFault(({ path, query }) =>
+          path === listPath("transactions") && Number(query.get("page")) >= 2 ? { hang: true } : undefined,
+        )
+        const { status, stop, ask } = yield* serving(program, {
+          ...NEVER,
+          PAYCOMBAT_PAGE_SIZE: "10",
+          // Longer than any wait for the end.
+          PAYCOMBAT_TIMEOUT_SECONDS: "600",
+        })
+        yield* until(
+          status,
+          ({ running, streams }) => running.length > 0 && streams.every(({ status }) => status !== null),
+        )
+        expect(yield* ask("/readyz")).toMatchObject({ status: 503 })
+        expect((yield* ask("/")).text).toContain("In progress")
+        const begun = Date.now()
+        const { code } = yield* stop("SIGINT")
+        expect(code).toBe(130)
+        expect(Date.now() - begun).toBeLessThan(30_000)
+        const booked = yield* Effect.promise(() =>
+          runSql(database.ownerUrl, "SELECT status FROM sync.stream_runs WHERE stream = 'transactions'"),
+        )
+        expect(booked).toEqual([{ status: "interrupted" }])
+        const leases = yield* Effect.promise(() =>
+          runSql(database.ownerUrl, "SELECT 1 FROM sync.leases WHERE expires_at > clock_timestamp()"),
+        )
+        expect(leases).toEqual([])
+      }),
   )
 
-  it.scopedLive("keeps accounts apart: one whose token is refused costs the other nothing", () =>
+  it.scopedLive("keeps accounts apart: a refused token of one does not affect the other", () =>
     Effect.gen(function* () {
       const { program, database, sandbox: eu } = yield* parts
       const apac = yield* startSandbox({ ...SMALL, token: "apac-token" })
@@ -168,7 +171,7 @@ describe("serve", () => {
       )
       expect(streams.filter(({ account }) => account === "apac")).toHaveLength(STREAM_NAMES.length)
       expect((yield* ask("/readyz")).text).toContain("apac/customers: failed")
-      // No list is asked for twice in a run; the other account may have had more runs by now, or fewer.
+      // No list is requested twice in a run. The other account may have had more or fewer runs by now.
       const { total } = apac.requests
       const [made] = yield* Effect.promise(() =>
         runSql(
@@ -184,7 +187,7 @@ describe("serve", () => {
     }),
   )
 
-  it.scopedLive("outlives its database's absence: says so, and goes on when it is back", () =>
+  it.scopedLive("survives an outage of its database, reports it, and continues afterwards", () =>
     Effect.gen(function* () {
       const { program, database } = yield* parts
       const { metrics, ask, status } = yield* serving(program, EVERY_TWO_SECONDS)
@@ -200,7 +203,7 @@ describe("serve", () => {
         ),
       )
       yield* allow(false)
-      // Again, where one was on its way in.
+      // Terminates the sessions again, because one may have been connecting.
       yield* until(Effect.zipRight(cut, status), ({ databaseProblem }) => databaseProblem !== null)
       expect(yield* ask("/readyz")).toMatchObject({ status: 503 })
       expect(yield* ask("/healthz")).toMatchObject({ status: 200 })
@@ -213,7 +216,7 @@ describe("serve", () => {
     }),
   )
 
-  it.scopedLive("says what is wrong with its settings before anything is started, and exits with 2", () =>
+  it.scopedLive("reports mistakes in its settings before it starts anything, and exits with 2", () =>
     Effect.gen(function* () {
       const { program } = yield* parts
       const wrong: ReadonlyArray<readonly [Environment, ReadonlyArray<string>, string]> = [

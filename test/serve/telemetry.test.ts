@@ -11,7 +11,7 @@ import { testDatabase } from "../support/postgres.ts"
 import { MIGRATED, SMALL } from "../support/warehouse.ts"
 import { parsePrometheus, valueOf } from "./prometheusText.ts"
 
-/** What goes to an OpenTelemetry collector, and when nothing does. */
+/** Tests the export to an OpenTelemetry collector, and the absence of any export without one. */
 
 interface Received {
   readonly path: string
@@ -19,7 +19,7 @@ interface Received {
   readonly body: string
 }
 
-/** Takes in what is sent; answers, or keeps the sender waiting. */
+/** A collector that records requests, and answers or keeps the sender waiting. */
 const collector = (isAnswering = true) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
@@ -54,11 +54,11 @@ const parts = Effect.gen(function* () {
 
 const SYNC = ["sync", "--stream", "payouts", "--json"]
 
-/** Again where the run says that it had no time left: it gives a collector that is slow no more than seconds. */
+/** Retries a run that reports that it had no time left, because it gives a slow collector only seconds. */
 const delivered = (run: Effect.Effect<Ended>) =>
   Effect.repeat(run, { while: ({ stderr }) => stderr.includes("not reach the collector") })
 
-/** Much longer than the time given to a collector that does not answer, much shorter than the exporters' own patience. */
+/** Much longer than the time given to a silent collector, much shorter than the exporters' own timeout. */
 const BOUND_MILLIS = 30_000
 const PATIENT = {
   OTEL_EXPORTER_OTLP_TIMEOUT: "600000",
@@ -73,11 +73,11 @@ const LONG_ROW = 1_000
 const LONG_ROWS = 5_000
 
 describe.concurrent("telemetry", () => {
-  it.scopedLive("sends spans and metrics of a sync before it ends, without the token", () =>
+  it.scopedLive("sends the spans and metrics of a sync before it ends, without the token", () =>
     Effect.gen(function* () {
       const { run, sandbox, directory } = yield* parts
       const { received, url } = yield* collector()
-      // The exporters know nothing of the file.
+      // The exporters do not read the file themselves.
       yield* Effect.promise(() =>
         writeFile(
           join(directory, ".env"),
@@ -104,7 +104,7 @@ describe.concurrent("telemetry", () => {
     }),
   )
 
-  it.scopedLive("tells nobody whom a request was about, be it answered or not, at any level of the log", () =>
+  it.scopedLive("shows no customer id in spans or logs, answered or not, at any log level", () =>
     Effect.gen(function* () {
       const { run, sandbox } = yield* parts
       const { received, url } = yield* collector()
@@ -124,7 +124,7 @@ describe.concurrent("telemetry", () => {
         faults = [{ status: 503 }, { reset: true }, { status: 429 }]
         return pass
       })
-      // The second pass asks by id about what the list no longer shows.
+      // The second pass asks by id about records that the list no longer shows.
       let gone = 5
       const second = Effect.suspend(() => {
         sandbox.remove("customers", gone++)
@@ -149,7 +149,7 @@ describe.concurrent("telemetry", () => {
     }),
   )
 
-  it.scopedLive("leaves out an exporter that it does not speak, says so, and sends the rest", () =>
+  it.scopedLive("leaves out an unsupported exporter, warns about it, and sends the rest", () =>
     Effect.gen(function* () {
       const { run } = yield* parts
       const { received, url } = yield* collector()
@@ -161,14 +161,14 @@ describe.concurrent("telemetry", () => {
       const ended = yield* delivered(run(SYNC, environment))
       expect(ended.code).toBe(0)
       expect(linesOf(ended.stderr).filter(line => line.includes("OTEL_"))).toEqual([
-        expect.stringMatching(/WARN OTEL_TRACES_EXPORTER: zipkin is not spoken here/),
+        expect.stringMatching(/WARN OTEL_TRACES_EXPORTER: zipkin is not supported here/),
         expect.stringMatching(/WARN OTEL_METRICS_EXPORTER: prometheus .*\/metrics/),
       ])
       expect(new Set(received.map(({ path }) => path))).toEqual(new Set(["/v1/traces"]))
     }),
   )
 
-  it.scopedLive("has no figure for what nobody knows yet: not even one that is no number", () =>
+  it.scopedLive("sends no value for an unknown gauge, not even NaN", () =>
     Effect.gen(function* () {
       const { start, sandbox } = yield* parts
       const { received, url } = yield* collector()
@@ -203,7 +203,7 @@ describe.concurrent("telemetry", () => {
     }),
   )
 
-  it.scopedLive("sends nothing where nothing names a collector, or it is switched off", () =>
+  it.scopedLive("sends nothing without a collector, or if it is switched off", () =>
     Effect.gen(function* () {
       const { run } = yield* parts
       const { received, url } = yield* collector()
@@ -224,12 +224,12 @@ describe.concurrent("telemetry", () => {
     }),
   )
 
-  it.scopedLive("does not cut short what a slow reader is still to read", () =>
+  it.scopedLive("does not truncate output that a slow reader has not read yet", () =>
     Effect.gen(function* () {
       const { readerUrl } = yield* testDatabase({ template: MIGRATED })
       const { start } = yield* cli({ PAYCOMBAT_READER_URL: Redacted.value(readerUrl) })
       const { received, url } = yield* collector()
-      // More than fits between two processes.
+      // More than fits into a pipe between two processes.
       const statement = `SELECT repeat('x', ${LONG_ROW}) AS row FROM generate_series(1, ${LONG_ROWS})`
       const running = yield* start(["query", statement, "--csv"], { OTEL_EXPORTER_OTLP_ENDPOINT: url })
       running.process.stdout!.pause()
@@ -242,23 +242,25 @@ describe.concurrent("telemetry", () => {
     }),
   )
 
-  it.scopedLive("costs a sync a few seconds at most where the collector does not answer, and says so", () =>
-    Effect.gen(function* () {
-      const { run } = yield* parts
-      const { received, url } = yield* collector(false)
-      const begun = yield* Effect.sync(() => Date.now())
-      yield* run(SYNC)
-      const without = Date.now() - begun
-      const again = Date.now()
-      const ended = yield* run(SYNC, { OTEL_EXPORTER_OTLP_ENDPOINT: url, ...PATIENT })
-      expect(Date.now() - again - without).toBeLessThan(BOUND_MILLIS)
-      expect(ended.code).toBe(0)
-      expect(JSON.parse(ended.stdout)).toMatchObject({ status: "complete" })
-      yield* Effect.sleep("50 millis").pipe(Effect.repeat({ until: () => received.length > 0 }))
-      const refused = yield* run(SYNC, { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1" })
-      expect(refused.code).toBe(0)
-      for (const { stderr } of [ended, refused])
-        expect(stderr).toMatch(/traces did not reach|traces do not reach/)
-    }),
+  it.scopedLive(
+    "delays a sync by a few seconds at most if the collector does not answer, and warns about it",
+    () =>
+      Effect.gen(function* () {
+        const { run } = yield* parts
+        const { received, url } = yield* collector(false)
+        const begun = yield* Effect.sync(() => Date.now())
+        yield* run(SYNC)
+        const without = Date.now() - begun
+        const again = Date.now()
+        const ended = yield* run(SYNC, { OTEL_EXPORTER_OTLP_ENDPOINT: url, ...PATIENT })
+        expect(Date.now() - again - without).toBeLessThan(BOUND_MILLIS)
+        expect(ended.code).toBe(0)
+        expect(JSON.parse(ended.stdout)).toMatchObject({ status: "complete" })
+        yield* Effect.sleep("50 millis").pipe(Effect.repeat({ until: () => received.length > 0 }))
+        const refused = yield* run(SYNC, { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1" })
+        expect(refused.code).toBe(0)
+        for (const { stderr } of [ended, refused])
+          expect(stderr).toMatch(/traces did not reach|traces do not reach/)
+      }),
   )
 })

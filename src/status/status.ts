@@ -16,31 +16,33 @@ import { databaseNow, everSynced, type StreamStatus, statusOf } from "../warehou
 import { verdictsOf } from "../warehouse/read/verdict.ts"
 import type { Schedule } from "./scheduler.ts"
 
-/** A stream's status, and the judgement on it. Every configured account has one of every stream, run or not. */
+/** The status of a stream and its judgement. Every configured account has one per stream, run or not. */
 export interface JudgedStatus extends Omit<StreamStatus, "lastRunStatus" | "lastRunMode" | "lastRunAt"> {
-  /** Null for a stream that never ran; then every other time and text is null as well, and every count 0. */
+  /**
+   * Null for a stream that never ran. Then every other time and text is null as well, and every count is 0.
+   */
   readonly lastRunStatus: Status | null
   readonly lastRunMode: Mode | null
   readonly lastRunAt: string | null
   /** Seconds since the latest complete run ended. */
   readonly ageSeconds: number | null
-  /** The account is not configured any more. It is judged only where it is asked for by name. */
+  /** True if the account is no longer configured. It is judged only if it is requested by name. */
   readonly isRetired: boolean
-  /** Why its figures cannot be trusted; null where they can. */
+  /** Reason why the figures cannot be trusted, or null. */
   readonly problem: Problem | null
-  /** All findings on the stream, the problem among them. */
+  /** All findings on the stream, including the problem. */
   readonly findings: ReadonlyArray<Finding>
-  /** The verdict on the account's figures, as `analytics.verdict` has it. */
+  /** Verdict on the account's figures, from `analytics.verdict`. */
   readonly verdict: Omit<Verdict, "account" | "findings">
-  /** When `serve` would run next, and read whole lists next. */
+  /** Time of the next run of `serve`, and of its next full pass. */
   readonly nextRunAt: string
   readonly nextFullAt: string
 }
 
-export interface StandingOptions {
-  /** The accounts that are to be synced; none where all that ever were are judged. */
+export interface StatusOptions {
+  /** Configured accounts. Empty: every account that was ever synced is judged. */
   readonly configured: ReadonlyArray<string>
-  /** The accounts that are asked for; all where none is named. */
+  /** Requested accounts. Empty: all. */
   readonly accounts?: ReadonlyArray<string>
   /** See `limitsToJudgeBy`. */
   readonly limits?: Partial<Limits>
@@ -74,7 +76,7 @@ const NEVER: Omit<Entry, "account" | "stream"> = {
   note: null,
 }
 
-const unknownAccount = (name: string, { configured }: StandingOptions) =>
+const unknownAccount = (name: string, { configured }: StatusOptions) =>
   new ConfigurationError({
     message:
       `Nothing was synced yet for an account ${name}` +
@@ -83,24 +85,27 @@ const unknownAccount = (name: string, { configured }: StandingOptions) =>
         : `, and it is not configured (${configured.join(", ")} ${configured.length === 1 ? "is" : "are"}): check the name, or PAYCOMBAT_ACCOUNTS.`),
   })
 
-/** What is shown: the accounts that are asked for, else those configured, and those that once were. */
-const shownAccounts = (synced: ReadonlyArray<string>, options: StandingOptions) => {
-  const known = [...new Set([...options.configured, ...synced])].sort()
+/**
+ * Chooses the accounts to show: the requested ones, else the configured ones and those that were ever synced.
+ */
+const shownAccounts = (synced: ReadonlyArray<string>, options: StatusOptions) => {
+  const all = [...new Set([...options.configured, ...synced])].sort()
   const named = options.accounts ?? []
-  const unknown = named.find(name => !known.includes(name))
+  const unknown = named.find(name => !all.includes(name))
   if (unknown !== undefined) return Effect.fail(unknownAccount(unknown, options))
-  return Effect.succeed(named.length === 0 ? known : known.filter(name => named.includes(name)))
+  return Effect.succeed(named.length === 0 ? all : all.filter(name => named.includes(name)))
 }
 
 /**
- * How the streams stand, of each account that is configured, or of those named: also those that never ran. A
- * `ConfigurationError` names an account that is neither configured nor was ever synced.
+ * Reads the status of every stream, for each requested account, else for each configured or ever synced one,
+ * including streams that never ran. Fails with `ConfigurationError` if an account is neither configured nor
+ * was ever synced.
  */
-export const standingOf = (
+export const streamStatuses = (
   sql: postgres.Sql,
   streams: ReadonlyArray<Stream>,
   schedule: Schedule,
-  options: StandingOptions,
+  options: StatusOptions,
 ): Effect.Effect<ReadonlyArray<JudgedStatus>, ConfigurationError | WarehouseError> =>
   Effect.gen(function* () {
     const { configured, accounts: named = [] } = options
@@ -125,7 +130,7 @@ export const standingOf = (
       const status = statuses.find(isSame)
       const isRetired = configured.length > 0 && !configured.includes(account)
       const isJudged = !isRetired || named.includes(account)
-      // A stream that came with an update has nothing to say of an account that was gone before.
+      // A stream that a newer version added has no status for an account that was retired before.
       if (status === undefined && !isJudged) return []
       const holder = holders.find(isSame)
       const entry: Entry = status ?? { account, stream, ...NEVER, ...holder }

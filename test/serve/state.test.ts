@@ -6,17 +6,17 @@ import * as Metrics from "../../src/observe/metrics.ts"
 import { attempt, connect } from "../../src/postgres/connect.ts"
 import { readingWithin } from "../../src/postgres/readOnly.ts"
 import { allStreams } from "../../src/registry.ts"
-import { makeBoard } from "../../src/serve/board.ts"
 import { exposition } from "../../src/serve/prometheus.ts"
+import { makeServeState } from "../../src/serve/state.ts"
 import { runSql, testDatabase } from "../support/postgres.ts"
 import { holdUp, MIGRATED, untilWaiting } from "../support/warehouse.ts"
 import { parsePrometheus, valueOf } from "./prometheusText.ts"
 
-/** What is told of the warehouse when it does not answer, or not in time. */
+/** Tests the state of `serve` while the warehouse does not answer, or answers too late. */
 
 const PAYOUTS = { account: "away", stream: "payouts" }
 
-/** A payout stream of the account `away` that was read to its end just now, with a reject. */
+/** A payout stream of the account `away` with a complete run that ended just now, and one reject. */
 const READ_JUST_NOW = [
   `INSERT INTO sync.runs (run_id, host, process_id, version, started_at, status, finished_at)
    VALUES ('00000000-0000-4000-8000-000000000001', 'host', 1, '0', now(), 'complete', now())`,
@@ -30,7 +30,7 @@ const parts = (next: () => Date = () => new Date(0)) =>
     for (const statement of READ_JUST_NOW) yield* Effect.promise(() => runSql(ownerUrl, statement))
     const sql = yield* connect(ownerUrl)
     const streams = (yield* allStreams).filter(({ name }) => name === PAYOUTS.stream)
-    const board = yield* makeBoard(sql, {
+    const state = yield* makeServeState(sql, {
       accounts: [PAYOUTS.account],
       streams,
       schedule: { next },
@@ -42,14 +42,14 @@ const parts = (next: () => Date = () => new Date(0)) =>
       return valueOf(read, name, name === "verdict" ? { account: PAYOUTS.account } : undefined)
     }
     const problems = () => valueOf(parsePrometheus(exposition()), "problems")
-    return { board, sql, ownerUrl, metric, metricOf, problems }
+    return { state, sql, ownerUrl, metric, metricOf, problems }
   })
 
 describe("while the database is away", () => {
-  it.scoped("ages go on by the clock, and what only it knows is not told as if it were so now", () =>
+  it.scoped("ages grow by the clock, and values that only the database knows are left out", () =>
     Effect.gen(function* () {
-      const { board, sql, metric, metricOf, problems } = yield* parts()
-      const before = yield* board.read
+      const { state, sql, metric, metricOf, problems } = yield* parts()
+      const before = yield* state.read
       expect([before.databaseProblem, before.streams[0]!.problem]).toEqual([null, null])
       expect([metric("open_rejects"), metric("lease_held"), metric("left_over"), problems()]).toEqual([
         0, 0, 0, 0,
@@ -58,7 +58,7 @@ describe("while the database is away", () => {
 
       yield* Effect.promise(() => sql.end())
       yield* TestClock.adjust("10 minutes")
-      const away = yield* board.read
+      const away = yield* state.read
       expect(away.databaseProblem).not.toBeNull()
       expect(away.figuresAt).toBe(before.figuresAt)
       expect(away.streams[0]!.ageSeconds).toBeCloseTo(before.streams[0]!.ageSeconds! + 600, 3)
@@ -70,30 +70,30 @@ describe("while the database is away", () => {
       ])
 
       yield* TestClock.adjust("2 hours")
-      const stale = yield* board.read
-      // It is not judged anew: nothing is known but that the database does not answer.
+      const stale = yield* state.read
+      // The verdict stays as it was, except that the database does not answer.
       expect(stale.streams[0]!.ageSeconds).toBeGreaterThan(7_800)
       expect([metricOf("verdict"), metricOf("ready")]).toEqual([2, 0])
       expect(new Date(stale.now).getTime() - new Date(before.now).getTime()).toBe(130 * 60_000)
     }),
   )
 
-  it.scoped("it is looked at all the same where the clock was set back", () =>
+  it.scoped("the state reads the database again after the clock was set back", () =>
     Effect.gen(function* () {
-      const { board, sql } = yield* parts()
+      const { state, sql } = yield* parts()
       yield* TestClock.adjust("2 hours")
-      expect((yield* board.read).databaseProblem).toBeNull()
+      expect((yield* state.read).databaseProblem).toBeNull()
       yield* Effect.promise(() => sql.end())
       yield* TestClock.setTime(3_600_000)
-      expect((yield* board.read).databaseProblem).not.toBeNull()
+      expect((yield* state.read).databaseProblem).not.toBeNull()
     }),
   )
 
-  it.scoped("nothing is said of a warehouse that was never seen", () =>
+  it.scoped("the state has no figures of a warehouse that never answered", () =>
     Effect.gen(function* () {
-      const { board, sql, problems } = yield* parts()
+      const { state, sql, problems } = yield* parts()
       yield* Effect.promise(() => sql.end())
-      const { databaseProblem, figuresAt, streams } = yield* board.read
+      const { databaseProblem, figuresAt, streams } = yield* state.read
       expect(databaseProblem).not.toBeNull()
       expect([figuresAt, streams, problems()]).toEqual([null, [], undefined])
     }),
@@ -101,41 +101,43 @@ describe("while the database is away", () => {
 })
 
 describe("tables and views of another version", () => {
-  it.scoped("are noticed within a minute or two, whatever becomes of the clock", () =>
+  it.scoped("are noticed within two minutes, even if the clock is set", () =>
     Effect.gen(function* () {
-      const { board, ownerUrl } = yield* parts()
+      const { state, ownerUrl } = yield* parts()
       yield* TestClock.adjust("2 hours")
-      expect((yield* board.read).databaseProblem).toBeNull()
+      expect((yield* state.read).databaseProblem).toBeNull()
       yield* Effect.promise(() => runSql(ownerUrl, "DROP VIEW analytics.settlement CASCADE"))
       yield* TestClock.adjust("5 seconds")
-      expect((yield* board.read).databaseProblem).toBeNull()
+      expect((yield* state.read).databaseProblem).toBeNull()
       yield* TestClock.setTime(3_600_000)
-      expect((yield* board.read).databaseProblem).toContain("migrate")
+      expect((yield* state.read).databaseProblem).toContain("migrate")
     }),
   )
 })
 
-describe("a run that ends while the database is looked at", () => {
-  it.scopedLive("has it looked at again by who asks next, who else would see the run go on", () =>
-    Effect.gen(function* () {
-      const { board, sql, ownerUrl } = yield* parts()
-      // Which is read after the streams.
-      const letGo = yield* holdUp(sql, "sync.runs", "ACCESS EXCLUSIVE")
-      const looking = yield* Effect.fork(board.read)
-      yield* untilWaiting(sql)
-      yield* Effect.promise(() => runSql(ownerUrl, "UPDATE sync.stream_runs SET status = 'interrupted'"))
-      yield* board.ended(PAYOUTS.account)
-      yield* letGo
-      yield* Fiber.join(looking)
-      expect((yield* board.read).streams[0]!.status).toMatchObject({ lastRunStatus: "interrupted" })
-    }),
+describe("a run that ends while the state reads the database", () => {
+  it.scopedLive(
+    "makes the next reader read the database again, so that the run no longer shows as running",
+    () =>
+      Effect.gen(function* () {
+        const { state, sql, ownerUrl } = yield* parts()
+        // Runs are read after the streams.
+        const letGo = yield* holdUp(sql, "sync.runs", "ACCESS EXCLUSIVE")
+        const looking = yield* Effect.fork(state.read)
+        yield* untilWaiting(sql)
+        yield* Effect.promise(() => runSql(ownerUrl, "UPDATE sync.stream_runs SET status = 'interrupted'"))
+        yield* state.ended(PAYOUTS.account)
+        yield* letGo
+        yield* Fiber.join(looking)
+        expect((yield* state.read).streams[0]!.status).toMatchObject({ lastRunStatus: "interrupted" })
+      }),
   )
 })
 
 describe("a database that does not answer in time", () => {
-  it.scopedLive("is not left with the queries of those who gave up", () =>
+  it.scopedLive("does not keep queries whose readers timed out", () =>
     Effect.gen(function* () {
-      const { board, ownerUrl } = yield* parts()
+      const { state, ownerUrl } = yield* parts()
       const other = postgres(Redacted.value(ownerUrl), { max: 2, onnotice: () => {} })
       yield* Effect.addFinalizer(() => Effect.promise(() => other.end()))
       const waiting = Effect.promise(
@@ -149,21 +151,21 @@ describe("a database that does not answer in time", () => {
         await connection`LOCK TABLE sync.stream_runs`
         return connection
       })
-      const looking = yield* Effect.fork(board.read)
+      const looking = yield* Effect.fork(state.read)
       yield* Effect.repeat(waiting, { until: rows => rows.length > 0 })
-      // Who looks gives up soon after Postgres should have: on a slow machine that may come first.
+      // A reader times out soon after Postgres ends the statement. On a slow machine it may time out first.
       expect((yield* Fiber.join(looking)).databaseProblem).toMatch(/statement timeout|did not answer within/)
-      // The lock is still held: nothing else would end it.
+      // The lock is still held, so nothing else would end the query.
       yield* Effect.repeat(waiting, { until: rows => rows.length === 0 })
       yield* Effect.promise(() => locked`ROLLBACK`)
       locked.release()
-      yield* Effect.repeat(board.read, { until: ({ databaseProblem }) => databaseProblem === null })
+      yield* Effect.repeat(state.read, { until: ({ databaseProblem }) => databaseProblem === null })
     }),
   )
 })
 
-describe("reading within a time", () => {
-  it.scopedLive("asks nothing more on the connection once nobody waits", () =>
+describe("a read with a time limit", () => {
+  it.scopedLive("sends no further statement after its caller was interrupted", () =>
     Effect.gen(function* () {
       const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
       const sql = yield* connect(ownerUrl)
@@ -204,24 +206,24 @@ describe("reading within a time", () => {
   )
 })
 
-describe("a failure of the board's own", () => {
-  it.scoped("does not keep it from being refreshed, nor a good figure from being taken back", () =>
+describe("a defect in the state", () => {
+  it.scoped("does not stop the refreshes, and resets the gauge `ready`", () =>
     Effect.gen(function* () {
       let looks = 0
-      const { board, sql } = yield* parts(() => {
+      const { state, sql } = yield* parts(() => {
         if (++looks === 1) throw new Error("not now")
         return new Date(0)
       })
       yield* Effect.promise(() => sql.end())
       const ready = () => valueOf(parsePrometheus(exposition()), "ready")
       yield* Metric.set(Metrics.ready, 1)
-      const fiber = yield* Effect.forkScoped(board.refreshing)
+      const fiber = yield* Effect.forkScoped(state.refreshing)
       const passing = Effect.zipRight(
         TestClock.adjust("15 seconds"),
         Effect.promise(() => new Promise(resolve => setTimeout(resolve, 50))),
       )
       yield* Effect.repeat(passing, { until: () => looks >= 1 })
-      // No time passes: the next look, which would take it back as well, does not come.
+      // The test clock stands still, so the next refresh, which would also reset the gauge, does not come.
       const moment = Effect.promise(() => new Promise(resolve => setTimeout(resolve, 10)))
       yield* Effect.repeat(moment, { until: () => ready() === 0 })
       expect(looks).toBe(1)

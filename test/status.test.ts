@@ -1,11 +1,11 @@
 import { describe, expect, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Option, Redacted } from "effect"
 import { status, Warehouse } from "../src/app.ts"
-import type { JudgedStatus } from "../src/status/standing.ts"
+import type { JudgedStatus } from "../src/status/status.ts"
 import { STREAM_NAMES } from "./support/lists.ts"
 import { accountOf, bench } from "./support/warehouse.ts"
 
-/** Whose figures are judged: every stream of every configured account, run or not. */
+/** Tests which accounts and streams `status` judges: every stream of every configured account, run or not. */
 
 const parts = Effect.gen(function* () {
   const { sql, sandbox, sync } = yield* bench()
@@ -15,7 +15,7 @@ const parts = Effect.gen(function* () {
     readerUrl: Option.none(),
     ownerUrl: Redacted.make("postgres://nobody@127.0.0.1:1/nowhere"),
   })
-  const standing = (
+  const readStatuses = (
     environment: Readonly<Record<string, string>>,
     options: Parameters<typeof status>[0] = {},
   ) =>
@@ -25,7 +25,7 @@ const parts = Effect.gen(function* () {
     )
   const syncAs = (name: string, only?: ReadonlyArray<string>) =>
     sync({ accounts: [accountOf(sandbox, { name })], ...(only === undefined ? {} : { only }) })
-  return { sql, standing, syncAs }
+  return { sql, readStatuses, syncAs }
 })
 
 const problemsOf = (statuses: ReadonlyArray<JudgedStatus>) =>
@@ -38,25 +38,25 @@ const each = (account: string, kind: string | null, streams: ReadonlyArray<strin
 
 const ONE = { PAYCOMBAT_TOKEN: "x" }
 const TWO = { PAYCOMBAT_ACCOUNTS: "eu,apac" }
-/** Who only watches has no account. */
+/** A reader without a configured account. */
 const NONE = {}
 
 describe.concurrent("every stream of every configured account", () => {
-  it.scopedLive("has a line with the same keys, also where it never ran, which is a problem", () =>
+  it.scopedLive("has a line with the same keys, even if it never ran, which is a problem", () =>
     Effect.gen(function* () {
-      const { standing, syncAs } = yield* parts
-      expect(yield* standing(NONE)).toEqual([])
-      const none = yield* standing(TWO)
+      const { readStatuses, syncAs } = yield* parts
+      expect(yield* readStatuses(NONE)).toEqual([])
+      const none = yield* readStatuses(TWO)
       expect(problemsOf(none)).toEqual({ ...each("apac", "never"), ...each("eu", "never") })
       expect(none[0]!.problem!.message).toBe(
         "nothing was synced yet: run `paycombat-sync sync --account apac`.",
       )
-      expect((yield* standing(ONE))[0]!.problem!.message).toBe(
+      expect((yield* readStatuses(ONE))[0]!.problem!.message).toBe(
         "nothing was synced yet: run `paycombat-sync sync`.",
       )
 
       yield* syncAs("eu", ["payouts"])
-      const statuses = yield* standing(TWO)
+      const statuses = yield* readStatuses(TWO)
       expect(problemsOf(statuses)).toEqual({
         ...each("apac", "never"),
         ...each("eu", "never"),
@@ -109,18 +109,18 @@ describe.concurrent("every stream of every configured account", () => {
       })
 
       const narrowed = { accounts: ["eu"], streams: ["payouts", "wallets"] }
-      expect(problemsOf(yield* standing(TWO, narrowed))).toEqual({
+      expect(problemsOf(yield* readStatuses(TWO, narrowed))).toEqual({
         "eu/payouts": null,
         "eu/wallets": "never",
       })
-      const apac = yield* standing(TWO, { accounts: ["apac"], streams: ["wallets"] })
+      const apac = yield* readStatuses(TWO, { accounts: ["apac"], streams: ["wallets"] })
       expect(problemsOf(apac)).toEqual({ "apac/wallets": "never" })
     }),
   )
 
-  it.scopedLive("whose first run is yet to begin in a run that is under way, says to wait", () =>
+  it.scopedLive("still waiting in the current run asks the reader to wait", () =>
     Effect.gen(function* () {
-      const { sql, standing, syncAs } = yield* parts
+      const { sql, readStatuses, syncAs } = yield* parts
       yield* syncAs("default", ["payouts"])
       yield* Effect.promise(
         () => sql`INSERT INTO sync.leases
@@ -128,7 +128,7 @@ describe.concurrent("every stream of every configured account", () => {
             'expires_at', clock_timestamp() + interval '1 hour'))).* FROM sync.leases AS l
           WHERE l.stream = 'payouts'`,
       )
-      const [wallets] = yield* standing(ONE, { streams: ["wallets"] })
+      const [wallets] = yield* readStatuses(ONE, { streams: ["wallets"] })
       expect(wallets).toMatchObject({
         heldBy: "host:7",
         heldSince: expect.stringMatching(/^\d{4}-/),
@@ -138,44 +138,44 @@ describe.concurrent("every stream of every configured account", () => {
   )
 })
 
-describe.concurrent("an account that is configured no more", () => {
-  it.scopedLive("is shown and not judged, but where it is asked for by name, or nobody is configured", () =>
+describe.concurrent("an account that is no longer configured", () => {
+  it.scopedLive("is shown but not judged, unless it is requested by name or no account is configured", () =>
     Effect.gen(function* () {
-      const { sql, standing, syncAs } = yield* parts
+      const { sql, readStatuses, syncAs } = yield* parts
       yield* syncAs("old", ["payouts"])
       yield* syncAs("default")
       yield* Effect.promise(
         () => sql`UPDATE sync.stream_runs SET started_at = started_at - interval '3 days',
           finished_at = finished_at - interval '3 days' WHERE account = 'old'`,
       )
-      const statuses = yield* standing(ONE)
+      const statuses = yield* readStatuses(ONE)
       expect(problemsOf(statuses)).toEqual({ ...each("default", null), "old/payouts": null })
       expect(statuses.filter(({ isRetired }) => isRetired).map(({ account }) => account)).toEqual(["old"])
       const old = statuses.find(({ account }) => account === "old")!
       expect(old.ageSeconds).toBeGreaterThan(3 * 86_400 - 1)
       expect(old.ageSeconds).toBeLessThan(3 * 86_400 + 600)
 
-      const named = yield* standing(ONE, { accounts: ["old"] })
+      const named = yield* readStatuses(ONE, { accounts: ["old"] })
       expect(problemsOf(named)).toEqual({ ...each("old", "never"), "old/payouts": "stale" })
       expect(named.every(({ isRetired }) => isRetired)).toBe(true)
 
-      const watched = yield* standing(NONE)
+      const watched = yield* readStatuses(NONE)
       expect(problemsOf(watched)).toEqual({
         ...each("default", null),
         ...each("old", "never"),
         "old/payouts": "stale",
       })
       expect(watched.some(({ isRetired }) => isRetired)).toBe(false)
-      // What was synced of an account at all makes it one, also where other streams are asked for.
-      expect(problemsOf(yield* standing(NONE, { streams: ["wallets"] }))).toEqual({
+      // Data of one stream make an account known, even if another stream is requested.
+      expect(problemsOf(yield* readStatuses(NONE, { streams: ["wallets"] }))).toEqual({
         "default/wallets": null,
         "old/wallets": "never",
       })
 
-      const { _tag, message } = yield* Effect.flip(standing(ONE, { accounts: ["odl"] }))
+      const { _tag, message } = yield* Effect.flip(readStatuses(ONE, { accounts: ["odl"] }))
       expect(_tag).toBe("ConfigurationError")
       expect(message).toMatch(/account odl, and it is not configured \(default is\): check the name/)
-      expect((yield* Effect.flip(standing(NONE, { accounts: ["odl"] }))).message).toMatch(
+      expect((yield* Effect.flip(readStatuses(NONE, { accounts: ["odl"] }))).message).toMatch(
         /account odl: check the name/,
       )
     }),

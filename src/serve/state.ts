@@ -18,48 +18,53 @@ import {
 } from "../warehouse/read/status.ts"
 import { verdictsOf } from "../warehouse/read/verdict.ts"
 import { pendingMigrations } from "../warehouse/schema/migrator.ts"
-import { reasonsOf } from "./boardVerdict.ts"
 import { setGauges } from "./gauges.ts"
-import type { Board, Running, StreamEntry } from "./snapshot.ts"
+import { type Running, reasonsOf, type Snapshot, type StreamEntry } from "./snapshot.ts"
 
-/** However many look, the database is asked no more often than this. */
+/** Age up to which a snapshot is reused. It limits the load on the database, however many clients ask. */
 const FRESH_MILLIS = 1_500
-/** A database that takes longer does not answer. Postgres ends a statement a little sooner, and says why. */
+/**
+ * Time after which the database counts as not answering. Postgres ends a statement a little earlier, and
+ * reports why.
+ */
 const ANSWER_LIMIT = "5 seconds"
 const STATEMENT_MILLIS = 4_500
-/** Whether tables and views are the program's is looked up so often. */
+/** Interval between two checks that tables and views are at the program's version. */
 const MIGRATIONS_MILLIS = 60_000
-/** Rows of larger tables are estimated: a page that is looked at must not keep the database busy. */
+/**
+ * Size up to which rows are counted. The rows of larger tables are estimated, so that a watched page does not
+ * load the database.
+ */
 const COUNTED_BYTES_MAX = 2 ** 24
 const RUNS_SHOWN = 10
-/** With several accounts there are more of them at each tick. */
+/** Runs shown per account, because several accounts run at each tick. */
 const RUNS_SHOWN_EACH = 4
-/** For who is told by metrics alone. */
+/** Refresh interval for clients that only read metrics. */
 const REFRESHED_EVERY = "15 seconds"
 
-export interface BoardOptions {
+export interface ServeStateOptions {
   readonly accounts: ReadonlyArray<string>
   readonly streams: ReadonlyArray<Stream>
   readonly schedule: Pick<Schedule, "next">
   readonly limits: Limits
-  /** Age in seconds beyond which figures are stale, where it is given; else what is stored of the account. */
+  /** Age in seconds beyond which figures are stale. If absent, the stored limit of each account applies. */
   readonly maxAgeSeconds?: number
 }
 
-export interface KeptBoard {
-  /** As it is now; what the database knows, at most a second or two old. */
-  readonly read: Effect.Effect<Board>
-  /** Keeps the gauges up to date though nobody reads. Never ends: what goes wrong is logged, and tried again. */
+export interface ServeState {
+  /** Returns the current snapshot. Its database part is at most a second or two old. */
+  readonly read: Effect.Effect<Snapshot>
+  /** Keeps the gauges up to date without any reader. Never ends: failures are logged and tried again. */
   readonly refreshing: Effect.Effect<never>
   readonly began: (account: string, kind: Kind) => Effect.Effect<void>
   readonly ended: (account: string) => Effect.Effect<void>
   readonly dropped: (account: string, kind: Kind) => Effect.Effect<void>
   readonly stopping: Effect.Effect<void>
-  readonly tell: (progress: StreamProgress) => Effect.Effect<void>
+  readonly progressed: (progress: StreamProgress) => Effect.Effect<void>
 }
 
-/** What the database last said, and when by which clock. */
-interface Seen {
+/** The database's last answer, with its time by Postgres' clock and by this process' clock. */
+interface LastAnswer {
   readonly statuses: ReadonlyArray<StreamStatus>
   readonly verdicts: ReadonlyArray<Verdict>
   readonly runs: ReadonlyArray<RecentRun>
@@ -67,17 +72,20 @@ interface Seen {
   readonly hereMillis: number
 }
 
-/** Whether no more than that passed since. What is still to come was before the clock was set back, nobody knows how long. */
-const isWithin = (limitMillis: number, millis: number, since: number) =>
+/**
+ * True if `since` is less than `limit` ms ago. A `since` in the future (the clock was set back) counts as too
+ * old.
+ */
+const isYounger = (limitMillis: number, millis: number, since: number) =>
   millis >= since && millis - since < limitMillis
 
 const iso = (millis: number) => new Date(millis).toISOString()
 
-/** Keeps the board of a process, and asks `sql` when somebody wants to see it. */
-export const makeBoard = (
+/** Creates the state of a `serve` process. It reads from `sql` when a snapshot is requested. */
+export const makeServeState = (
   sql: postgres.Sql,
-  { accounts, streams, schedule, limits, maxAgeSeconds }: BoardOptions,
-): Effect.Effect<KeptBoard, never, Scope.Scope> =>
+  { accounts, streams, schedule, limits, maxAgeSeconds }: ServeStateOptions,
+): Effect.Effect<ServeState, never, Scope.Scope> =>
   Effect.gen(function* () {
     const scope = yield* Effect.scope
     const startedAt = yield* Clock.currentTimeMillis
@@ -87,27 +95,27 @@ export const makeBoard = (
     const runsShown = Math.max(RUNS_SHOWN, RUNS_SHOWN_EACH * accounts.length)
     let isStopping = false
     let pending = { checkedAt: Number.NEGATIVE_INFINITY, problem: null as string | null }
-    let seen: Seen | null = null
-    let databaseProblem: string | null = "Not looked at yet."
-    let isKnown = false
-    let lookedAt = Number.NEGATIVE_INFINITY
+    let answer: LastAnswer | null = null
+    let databaseProblem: string | null = "The database was not read yet."
+    let isCurrent = false
+    let readAt = Number.NEGATIVE_INFINITY
     let endedRuns = 0
 
     const checkMigrations = (tx: postgres.Sql) =>
       Effect.gen(function* () {
         const millis = yield* Clock.currentTimeMillis
-        if (isWithin(MIGRATIONS_MILLIS, millis, pending.checkedAt)) return
+        if (isYounger(MIGRATIONS_MILLIS, millis, pending.checkedAt)) return
         const { migrations, views } = yield* pendingMigrations(tx)
-        const isCurrent = migrations.length + views.length === 0
+        const isMigrated = migrations.length + views.length === 0
         pending = {
           checkedAt: millis,
-          problem: isCurrent
+          problem: isMigrated
             ? null
             : "The database is not this program's version: run `paycombat-sync migrate`.",
         }
       })
 
-    const look: Effect.Effect<void, WarehouseError | ConfigurationError> = readingWithin(
+    const readDatabase: Effect.Effect<void, WarehouseError | ConfigurationError> = readingWithin(
       sql,
       STATEMENT_MILLIS,
       tx =>
@@ -127,14 +135,14 @@ export const makeBoard = (
     ).pipe(
       Effect.flatMap(read =>
         Effect.sync(() => {
-          seen = read
+          answer = read
           databaseProblem = pending.problem
-          isKnown = true
+          isCurrent = true
         }),
       ),
     )
 
-    const refreshed = look.pipe(
+    const readOrProblem = readDatabase.pipe(
       Effect.timeoutFail({
         duration: ANSWER_LIMIT,
         onTimeout: () =>
@@ -142,26 +150,26 @@ export const makeBoard = (
       }),
       Effect.catchAllDefect(defect =>
         Effect.zipRight(
-          Effect.logError("unexpected failure while looking at the database", defect),
-          new WarehouseError({ message: "The database was not understood: see the log." }),
+          Effect.logError("unexpected failure while reading the database", defect),
+          new WarehouseError({ message: "The database's answer could not be read: see the log." }),
         ),
       ),
       Effect.catchAll(({ message }) =>
         Effect.sync(() => {
           databaseProblem = message
-          isKnown = false
+          isCurrent = false
         }),
       ),
     )
 
     const refresh = Effect.gen(function* () {
       const before = endedRuns
-      yield* refreshed
-      // What was seen while a run ended may be of before it did.
-      if (endedRuns === before) lookedAt = yield* Clock.currentTimeMillis
+      yield* readOrProblem
+      // An answer may be older than a run that ended meanwhile.
+      if (endedRuns === before) readAt = yield* Clock.currentTimeMillis
     })
 
-    const entriesAt = ({ statuses, verdicts }: Seen, now: Date): ReadonlyArray<StreamEntry> =>
+    const entriesAt = ({ statuses, verdicts }: LastAnswer, now: Date): ReadonlyArray<StreamEntry> =>
       accounts.flatMap(account =>
         streams.map(({ name: stream }) => {
           const status = statuses.find(one => one.account === account && one.stream === stream) ?? null
@@ -176,21 +184,21 @@ export const makeBoard = (
         }),
       )
 
-    const whole = (millis: number): Board => {
-      // A clock that is set back makes nothing younger.
-      const passed = seen === null ? 0 : Math.max(0, millis - seen.hereMillis)
-      const now = seen === null ? new Date(millis) : new Date(seen.at.getTime() + passed)
+    const snapshotAt = (millis: number): Snapshot => {
+      // A clock that was set back must not make figures younger.
+      const passed = answer === null ? 0 : Math.max(0, millis - answer.hereMillis)
+      const now = answer === null ? new Date(millis) : new Date(answer.at.getTime() + passed)
       return {
         version: VERSION,
         now: now.toISOString(),
-        figuresAt: seen?.at.toISOString() ?? null,
+        figuresAt: answer?.at.toISOString() ?? null,
         startedAt: iso(startedAt),
         isStopping,
         databaseProblem,
         accounts,
-        verdicts: seen?.verdicts ?? [],
-        streams: seen === null ? [] : entriesAt(seen, now),
-        runs: seen?.runs ?? [],
+        verdicts: answer?.verdicts ?? [],
+        streams: answer === null ? [] : entriesAt(answer, now),
+        runs: answer?.runs ?? [],
         running: accounts.flatMap(account => {
           const run = running.get(account)
           return run === undefined
@@ -208,22 +216,22 @@ export const makeBoard = (
 
     const oneAtATime = yield* Effect.makeSemaphore(1)
     const current = Effect.flatMap(Clock.currentTimeMillis, millis =>
-      isWithin(FRESH_MILLIS, millis, lookedAt) ? Effect.void : refresh,
+      isYounger(FRESH_MILLIS, millis, readAt) ? Effect.void : refresh,
     ).pipe(
       oneAtATime.withPermits(1),
       Effect.zipRight(Clock.currentTimeMillis),
-      Effect.map(whole),
-      Effect.tap(board => setGauges(board, reasonsOf(board).length === 0, isKnown)),
+      Effect.map(snapshotAt),
+      Effect.tap(snapshot => setGauges(snapshot, reasonsOf(snapshot).length === 0, isCurrent)),
     )
-    // In a fiber of its own: who goes away must not take the answer from the others.
+    // Read in a separate fiber: a client that disconnects must not cancel the answer for the others.
     const read = Effect.flatMap(Effect.forkIn(current, scope), fiber => fiber.await).pipe(Effect.flatten)
 
     const refreshing = read.pipe(
       Effect.catchAllDefect(defect =>
-        // A figure that stands still must not look like a good one.
+        // A gauge that is no longer refreshed must not readDatabase good.
         Effect.zipRight(
           Metric.set(Metrics.ready, 0),
-          Effect.logError("the status cannot be told; it is tried again", defect),
+          Effect.logError("the status could not be read; it will be tried again", defect),
         ),
       ),
       Effect.delay(REFRESHED_EVERY),
@@ -241,7 +249,7 @@ export const makeBoard = (
         Effect.sync(() => {
           running.delete(account)
           endedRuns += 1
-          lookedAt = Number.NEGATIVE_INFINITY
+          readAt = Number.NEGATIVE_INFINITY
         }),
       dropped: (account, kind) =>
         Effect.zipRight(
@@ -251,10 +259,10 @@ export const makeBoard = (
       stopping: Effect.sync(() => {
         isStopping = true
       }),
-      tell: told =>
+      progressed: report =>
         Effect.sync(() => {
-          const streams = progress.get(told.account)
-          progress.set(told.account, new Map(streams).set(told.stream, told))
+          const streams = progress.get(report.account)
+          progress.set(report.account, new Map(streams).set(report.stream, report))
         }),
     }
   })
