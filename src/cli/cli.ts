@@ -34,7 +34,7 @@ import { sync } from "./commands/sync.ts"
 import { UNSET } from "./terminal/logging.ts"
 import { visible, visibleLines } from "./terminal/visible.ts"
 
-/** The command line: commands → functions of the application, errors → one line and an exit code. */
+/** Maps commands to functions of the application, and errors to one line and an exit code. */
 
 const root = Command.make("paycombat-sync").pipe(
   Command.withDescription(
@@ -57,28 +57,28 @@ const root = Command.make("paycombat-sync").pipe(
   ]),
 )
 
-const OURS = [ConfigurationError, AccountError, EndpointError, LeaseError, WarehouseError]
+const EXPECTED_ERRORS = [ConfigurationError, AccountError, EndpointError, LeaseError, WarehouseError]
 
-/** The parser's own words, in one line. */
+/** Renders the parser's message in one line. */
 const usage = (error: ValidationError.ValidationError): string => {
   const words = stripVTControlCharacters(HelpDoc.toAnsiText(error.error)).replace(/\s+/g, " ").trim()
   return `${/[.?]$/.test(words) ? words : `${words}.`} See paycombat-sync --help.`
 }
 
-const OUR_MISTAKE = "This is a mistake of paycombat-sync: please report it with the lines above."
+const DEFECT_NOTE = "This is a defect of paycombat-sync: please report it with the lines above."
 
-/** One clear line on stderr for what is known to go wrong; the whole story for what is a mistake of ours. */
+/** Prints an error: one clear line on stderr for an expected one, the whole cause for a defect. */
 const explain = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
   Effect.sync(() => {
     if (Cause.isInterruptedOnly(cause)) return
     const failure = Option.getOrUndefined(Cause.failureOption(cause))
     if (ValidationError.isValidationError(failure)) return console.error(visible(usage(failure)))
-    const known = OURS.some(kind => failure instanceof kind)
-    if (known) return console.error(visible((failure as Error).message))
-    console.error(visibleLines(`${Cause.pretty(cause)}\n${OUR_MISTAKE}`))
+    const isExpected = EXPECTED_ERRORS.some(kind => failure instanceof kind)
+    if (isExpected) return console.error(visible((failure as Error).message))
+    console.error(visibleLines(`${Cause.pretty(cause)}\n${DEFECT_NOTE}`))
   })
 
-/** The parser prints help, for a terminal or plain, and leaves its errors to `explain`. */
+/** Console for the parser: prints help, with or without colours, and leaves errors to `explain`. */
 const parserConsole = Effect.map(Console.consoleWith(Effect.succeed), console => {
   const isPlain = !process.stdout.isTTY || Boolean(process.env.NO_COLOR)
   const log = (text: string) => console.log(isPlain ? stripVTControlCharacters(text) : text)
@@ -94,7 +94,7 @@ const refuseMissingValue = (argv: ReadonlyArray<string>): Effect.Effect<void, Co
     : Effect.fail(new ConfigurationError({ message: `${option} needs a value. See paycombat-sync --help.` }))
 }
 
-/** Runs a command line. What it printed is for stdout, what it says about itself for stderr. */
+/** Runs a command line. Answers go to stdout; logs, progress and errors go to stderr. */
 export const main = (argv: ReadonlyArray<string>): Effect.Effect<void, unknown, CliApp.CliApp.Environment> =>
   Effect.gen(function* () {
     yield* refuseMissingValue(argv)
@@ -106,9 +106,12 @@ export const main = (argv: ReadonlyArray<string>): Effect.Effect<void, unknown, 
     Effect.tapErrorCause(explain),
   )
 
-/** 1 something failed · 2 wrong usage or configuration · 3 other runs hold every account asked for · 130/143 interrupted. */
+/**
+ * Exit codes: 1 a stream failed · 2 wrong usage or configuration · 3 other runs hold every requested account
+ * · 130/143 interrupted.
+ */
 export const exitCodeOf = (exit: Exit.Exit<unknown, unknown>, signal: NodeJS.Signals): number => {
-  // A command that did its work and has bad news sets `process.exitCode`, which stays in force with 0.
+  // A command that finished with bad news sets `process.exitCode`, which takes precedence over this 0.
   if (Exit.isSuccess(exit)) return 0
   if (Cause.isInterruptedOnly(exit.cause)) return signal === "SIGTERM" ? 143 : 130
   const failure = Option.getOrUndefined(Cause.failureOption(exit.cause))
@@ -116,10 +119,13 @@ export const exitCodeOf = (exit: Exit.Exit<unknown, unknown>, signal: NodeJS.Sig
   return failure instanceof LeaseError && failure.reason === "held" ? 3 : 1
 }
 
-/** The parts of NodeContext that a command line needs: the whole of it takes longer to load. */
+/** The parts of NodeContext that a command line needs. All of NodeContext takes longer to load. */
 const platform = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer)
 
-/** Runs the process's command line and ends the process with its exit code. `signal` names the one that interrupted it. */
+/**
+ * Runs the process's command line, and ends the process with its exit code. `signal` returns the signal that
+ * interrupted it.
+ */
 export const runProgram = (signal: () => NodeJS.Signals): void =>
   NodeRuntime.runMain(Effect.provide(main(process.argv), platform), {
     disableErrorReporting: true,

@@ -6,7 +6,7 @@ import { listPath, STREAM_NAMES } from "../support/lists.ts"
 import { runSql, type TestDatabaseOptions, testDatabase } from "../support/postgres.ts"
 import { MIGRATED, SMALL } from "../support/warehouse.ts"
 
-/** `migrate`, `status` and `query`, against a given Postgres. */
+/** Tests `migrate`, `status` and `query` against a given Postgres. */
 
 const parts = (options: TestDatabaseOptions = {}) =>
   Effect.gen(function* () {
@@ -39,7 +39,7 @@ describe.concurrent("migrate", () => {
 })
 
 describe.concurrent("status", () => {
-  it.scopedLive("says how each stream stands, for people and for programs", () =>
+  it.scopedLive("prints the status of each stream, as a table and as JSON", () =>
     Effect.gen(function* () {
       const { run } = yield* parts()
       expect(yield* run(["status"])).toMatchObject({
@@ -87,8 +87,8 @@ describe.concurrent("status", () => {
   )
 })
 
-describe.concurrent("where a list was found", () => {
-  it.scopedLive("is logged when it is news, and marked in status while no record proves it", () =>
+describe.concurrent("the discovered path of a list", () => {
+  it.scopedLive("is logged when it is new, and marked in status until a record proves it", () =>
     Effect.gen(function* () {
       const { run } = yield* parts({ template: MIGRATED })
       const sandbox = yield* start({ ...SMALL, payouts: 0, pagingNames: ["page", "per_page"] })
@@ -130,7 +130,7 @@ describe.concurrent("query", () => {
     }
   })
 
-  it.scopedLive("prints every digit, as table, CSV and JSON", () =>
+  it.scopedLive("prints every digit as a table, as CSV and as JSON", () =>
     Effect.gen(function* () {
       const { query } = yield* reader
       const [table, csv, json] = yield* Effect.all(
@@ -147,7 +147,7 @@ describe.concurrent("query", () => {
     }),
   )
 
-  it.scopedLive("prints nothing that a terminal would act on, and the same CSV as psql", () =>
+  it.scopedLive("escapes terminal sequences, and prints the same CSV as psql", () =>
     Effect.gen(function* () {
       const { query } = yield* reader
       const statement =
@@ -175,7 +175,7 @@ describe.concurrent("query", () => {
     }),
   )
 
-  it.scopedLive("refuses a second statement, and all that is not for analysts, in one line", () =>
+  it.scopedLive("refuses a second statement, and everything outside analytics, in one line", () =>
     Effect.gen(function* () {
       const { query } = yield* reader
       for (const statement of [
@@ -192,7 +192,7 @@ describe.concurrent("query", () => {
     }),
   )
 
-  it.scopedLive("asks a given Postgres only as a login that can read analytics and no more", () =>
+  it.scopedLive("queries a given Postgres only as a login that can read analytics and no more", () =>
     Effect.gen(function* () {
       const { run, ownerUrl } = yield* reader
       const unset = yield* run(["query", "SELECT 1"])
@@ -206,7 +206,7 @@ describe.concurrent("query", () => {
     }),
   )
 
-  it.scopedLive("lets whoever reads its output stop reading", () =>
+  it.scopedLive("allows the reader of its output to stop reading", () =>
     Effect.gen(function* () {
       const program = yield* reader
       const large = "SELECT repeat('x', 1000) FROM generate_series(1, 50000)"

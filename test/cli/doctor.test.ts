@@ -17,7 +17,7 @@ import { KEY, MARK, plantBadRecords, plantPeople } from "../support/people.ts"
 import { testDatabase } from "../support/postgres.ts"
 import { MIGRATED, SMALL } from "../support/warehouse.ts"
 
-/** `doctor`, as a process. */
+/** Tests `doctor` as a process of its own. */
 
 const TOKEN = "token-Qwertz-0123456789"
 
@@ -32,14 +32,14 @@ const parts = Effect.gen(function* () {
   return { ...database, ...program, sandbox }
 })
 
-/** Lines of a level, without their mark. */
+/** Returns the lines of a level, without their mark. */
 const marked = ({ stdout }: Ended, level: string) =>
   linesOf(stdout).filter(line => line.slice(2).startsWith(`${level}  `))
 
 const passwordOf = (url: Redacted.Redacted) => new URL(Redacted.value(url)).password
 
 describe("doctor", () => {
-  it.scopedLive("prints a line for each check, and exits with 0 where nothing fails", () =>
+  it.scopedLive("prints a line for each check, and exits with 0 if no check fails", () =>
     Effect.gen(function* () {
       const { run, directory } = yield* parts
       const ended = yield* run(["doctor"])
@@ -47,7 +47,7 @@ describe("doctor", () => {
       const lines = linesOf(ended.stdout)
       const [last] = lines.slice(-1)
       for (const line of lines.slice(0, -1)) expect(line).toMatch(/^(✔ pass|! warn|✖ fail) {2}[\w/ ]+: .+\.$/)
-      expect(last).toBe(`${marked(ended, "pass").length} passed, 1 to look at, 0 failed.`)
+      expect(last).toBe(`${marked(ended, "pass").length} passed, 1 with a warning, 0 failed.`)
       expect(ended.stdout).toContain("✔ pass  default token: is accepted")
       expect(ended.stdout).toContain(
         "✔ pass  default/payouts list: /api/v1/payout/get-all, paged by page,limit",
@@ -84,7 +84,7 @@ describe("doctor", () => {
     }),
   )
 
-  it.scopedLive("exits with 1 where something fails, and looks at the rest", () =>
+  it.scopedLive("exits with 1 if a check fails, after it made all checks", () =>
     Effect.gen(function* () {
       const { run } = yield* parts
       const refused = yield* run(["doctor", "--stream", "payouts"], { PAYCOMBAT_TOKEN: "another-token" })
@@ -103,7 +103,7 @@ describe("doctor", () => {
     }),
   )
 
-  it.scopedLive("exits with 2 where settings are wrong, names the variable and looks at the rest", () =>
+  it.scopedLive("exits with 2 if a setting is wrong, names the variable, and makes the other checks", () =>
     Effect.gen(function* () {
       const { run } = yield* parts
       const tokenless = yield* run(["doctor"], { PAYCOMBAT_TOKEN: "" })
@@ -129,60 +129,60 @@ describe("doctor", () => {
     }),
   )
 
-  it.scopedLive(
-    "names the variables that are set, and those that are none of ours; never what they hold",
-    () =>
-      Effect.gen(function* () {
-        const { run, directory } = yield* cli()
-        writeFileSync(
-          join(directory, ".env"),
-          [
-            "PAYCOMBAT_TOKEN=value-one",
-            "  export PAYCOMBAT_PAGESIZE = value-two",
-            "# PAYCOMBAT_PAGING=value-three",
-            "PAYCOMBAT_TOKEN_EU=value-four",
-            "PAYCOMBAT_PAGING=",
-            "OTHER=value-five",
-          ].join("\n"),
-        )
-        const { stdout } = yield* run(["doctor"], {
-          PAYCOMBAT_BASE_URL: "http://127.0.0.1:2",
-          DATABASE_URL: "postgres://o:value-six@127.0.0.1:1/x",
-        })
-        const lines = linesOf(stdout).filter(line => line.includes("configuration: "))
-        expect(lines).toEqual([
-          "✔ pass  configuration: set: DATABASE_URL, PAYCOMBAT_BASE_URL, PAYCOMBAT_TOKEN.",
-          expect.stringMatching(
-            /^! warn {2}configuration: PAYCOMBAT_PAGESIZE, PAYCOMBAT_TOKEN_EU: no setting of this program/,
-          ),
-        ])
-        expect(stdout).not.toContain("value-")
-      }),
-  )
-
-  it.scopedLive("looks at each account with its own token, and one that is refused keeps no other back", () =>
+  it.scopedLive("names the set and the unknown variables, never their values", () =>
     Effect.gen(function* () {
-      const { run, sandbox } = yield* parts
-      const ended = yield* run(["doctor", "--stream", "payouts"], {
-        PAYCOMBAT_ACCOUNTS: "eu,apac",
-        PAYCOMBAT_TOKEN_EU: "a-wrong-one",
-        PAYCOMBAT_TOKEN_APAC: sandbox.token,
+      const { run, directory } = yield* cli()
+      writeFileSync(
+        join(directory, ".env"),
+        [
+          "PAYCOMBAT_TOKEN=value-one",
+          "  export PAYCOMBAT_PAGESIZE = value-two",
+          "# PAYCOMBAT_PAGING=value-three",
+          "PAYCOMBAT_TOKEN_EU=value-four",
+          "PAYCOMBAT_PAGING=",
+          "OTHER=value-five",
+        ].join("\n"),
+      )
+      const { stdout } = yield* run(["doctor"], {
+        PAYCOMBAT_BASE_URL: "http://127.0.0.1:2",
+        DATABASE_URL: "postgres://o:value-six@127.0.0.1:1/x",
       })
-      expect(ended.stdout).not.toContain("have the same token")
-      const twice = yield* run(["doctor", "--stream", "payouts"], {
-        PAYCOMBAT_ACCOUNTS: "eu,apac",
-        PAYCOMBAT_TOKEN_EU: sandbox.token,
-        PAYCOMBAT_TOKEN_APAC: sandbox.token,
-      })
-      expect(twice.stdout).toContain("token: eu and apac have the same token")
-      expect(ended.code).toBe(1)
-      expect(marked(ended, "fail")).toEqual([expect.stringMatching(/eu token: .*PAYCOMBAT_TOKEN_EU/)])
-      expect(ended.stdout).toContain("apac/payouts list: /api/v1/payout/get-all")
-      expect(ended.stdout).not.toContain("eu/payouts")
+      const lines = linesOf(stdout).filter(line => line.includes("configuration: "))
+      expect(lines).toEqual([
+        "✔ pass  configuration: set: DATABASE_URL, PAYCOMBAT_BASE_URL, PAYCOMBAT_TOKEN.",
+        expect.stringMatching(
+          /^! warn {2}configuration: PAYCOMBAT_PAGESIZE, PAYCOMBAT_TOKEN_EU: no setting of this program/,
+        ),
+      ])
+      expect(stdout).not.toContain("value-")
     }),
   )
 
-  it.scopedLive("prints no secret and nobody's data, whatever it meets", () =>
+  it.scopedLive(
+    "examines each account with its own token, and a refused token does not stop the others",
+    () =>
+      Effect.gen(function* () {
+        const { run, sandbox } = yield* parts
+        const ended = yield* run(["doctor", "--stream", "payouts"], {
+          PAYCOMBAT_ACCOUNTS: "eu,apac",
+          PAYCOMBAT_TOKEN_EU: "a-wrong-one",
+          PAYCOMBAT_TOKEN_APAC: sandbox.token,
+        })
+        expect(ended.stdout).not.toContain("have the same token")
+        const twice = yield* run(["doctor", "--stream", "payouts"], {
+          PAYCOMBAT_ACCOUNTS: "eu,apac",
+          PAYCOMBAT_TOKEN_EU: sandbox.token,
+          PAYCOMBAT_TOKEN_APAC: sandbox.token,
+        })
+        expect(twice.stdout).toContain("token: eu and apac have the same token")
+        expect(ended.code).toBe(1)
+        expect(marked(ended, "fail")).toEqual([expect.stringMatching(/eu token: .*PAYCOMBAT_TOKEN_EU/)])
+        expect(ended.stdout).toContain("apac/payouts list: /api/v1/payout/get-all")
+        expect(ended.stdout).not.toContain("eu/payouts")
+      }),
+  )
+
+  it.scopedLive("prints no secret and no personal data", () =>
     Effect.gen(function* () {
       const { run, sandbox, ownerUrl, readerUrl } = yield* parts
       plantPeople(sandbox, 8)
@@ -202,7 +202,7 @@ describe("doctor", () => {
 })
 
 describe("doctor with the embedded Postgres", () => {
-  it.scopedLive("makes none; once a sync has, starts it, says how it is, and stops it again", () =>
+  it.scopedLive("creates none; starts, examines and stops the one that a sync created", () =>
     Effect.gen(function* () {
       const sandbox = yield* start({ ...SMALL, token: TOKEN })
       const { run, directory } = yield* cli(sandboxEnvironment(sandbox))
@@ -228,9 +228,10 @@ describe("doctor with the embedded Postgres", () => {
   )
 })
 
-// Skipped, and counted as such, where nothing can make a terminal: on Linux `script` of util-linux does.
+// Skipped, and counted as skipped, if no terminal can be created. On Linux `script` of util-linux creates
+// one.
 describe.skipIf(!hasTerminals)("doctor on a terminal", () => {
-  it.scopedLive("says what it is looking at", () =>
+  it.scopedLive("shows the current check", () =>
     Effect.gen(function* () {
       const { onTerminal } = yield* parts
       const { ended } = yield* onTerminal(["doctor", "--stream", "payouts"])

@@ -8,15 +8,15 @@ import { STREAM_NAMES } from "../support/lists.ts"
 import { runSql } from "../support/postgres.ts"
 import { onOneDay } from "../support/report.ts"
 
-/** The commands that need nothing but this machine: `database`, `sandbox`, `demo`. */
+/** Tests the commands that need only this machine: `database`, `sandbox`, `demo`. */
 
-// What the demo simulates ends with the day.
+// The simulated time of the demo ends at midnight.
 onOneDay()
 
 const READER = /^postgres:\/\/paycombat_query:\S+@127\.0\.0\.1:\d+\/paycombat$/
 
 describe.concurrent("database and sandbox", () => {
-  it.scopedLive("stay up, are used by other commands meanwhile, and stop when told to", () =>
+  it.scopedLive("stay up, serve other commands meanwhile, and stop on SIGTERM", () =>
     Effect.gen(function* () {
       const { start, run, directory } = yield* cli()
       const dataDir = join(directory, ".paycombat")
@@ -31,7 +31,7 @@ describe.concurrent("database and sandbox", () => {
         "--transactions",
         "120",
       ])
-      yield* database.printed("Up until Ctrl-C.")
+      yield* database.printed("Running until Ctrl-C.")
       yield* sandbox.printed("until Ctrl-C.")
       const [printed, ...more] = linesOf(database.stdout())
       expect(more).toEqual([])
@@ -48,7 +48,7 @@ describe.concurrent("database and sandbox", () => {
       expect([count.code, count.stdout]).toEqual([0, "count\n120\n"])
 
       const second = yield* start(["database", "--owner", "--json"])
-      yield* second.printed("Up until Ctrl-C.")
+      yield* second.printed("Running until Ctrl-C.")
       const urls = JSON.parse(second.stdout()) as { readonly reader: string; readonly owner: string }
       expect(urls.reader).toBe(reader)
       expect(yield* Effect.promise(() => runSql(Redacted.make(urls.owner), "SELECT 1"))).toHaveLength(1)
@@ -65,7 +65,7 @@ describe.concurrent("database and sandbox", () => {
       const again = yield* run(["query", "SELECT count(*) FROM settlement_transaction", "--csv"], elsewhere)
       expect(again.stdout).toBe("count\n120\n")
 
-      // One that does not answer for a while, as after a crash, is waited for, and not in silence.
+      // The commands wait for a server that does not answer for a while, as after a crash, and say so.
       const postmaster = postmasterIn(dataDir)
       process.kill(postmaster, "SIGSTOP")
       yield* Effect.addFinalizer(() =>
@@ -87,7 +87,7 @@ describe.concurrent("database and sandbox", () => {
 })
 
 describe.concurrent("demo", () => {
-  it.scopedLive("shows the product in one command, whatever the environment says", () =>
+  it.scopedLive("shows the product in one command, and ignores the environment", () =>
     Effect.gen(function* () {
       const { run, directory } = yield* cli({
         DATABASE_URL: "postgres://owner:password@127.0.0.1:1/real",

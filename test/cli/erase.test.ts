@@ -6,7 +6,10 @@ import { cli, databaseEnvironment, hasTerminals, linesOf, sandboxEnvironment } f
 import { testDatabase } from "../support/postgres.ts"
 import { MIGRATED, printed, SMALL, syncOnce } from "../support/warehouse.ts"
 
-/** `erase` as people call it: needs no token, asks on a terminal, says what it did in numbers. */
+/**
+ * Tests `erase` as users run it: without a token, with a question on a terminal, and with counts in its
+ * answer.
+ */
 
 const synced = Effect.gen(function* () {
   const database = yield* testDatabase({ template: MIGRATED })
@@ -22,11 +25,11 @@ const synced = Effect.gen(function* () {
 })
 
 describe("erase", () => {
-  it.scopedLive("removes a customer, says so, and the next sync leaves it so", () =>
+  it.scopedLive("erases a customer, prints the counts, and the next sync brings nothing back", () =>
     Effect.gen(function* () {
       const { sandbox, program, customers } = yield* synced
       const [id, other] = yield* customers
-      // Of that account nobody knows the customer.
+      // This account has no record of the customer.
       const unknown = yield* program.run(["erase", "--customer", id!, "--account", "eu", "--yes"])
       expect(unknown).toMatchObject({ code: 2, stdout: "" })
       expect(unknown.stderr).toContain("Nothing was erased")
@@ -48,7 +51,7 @@ describe("erase", () => {
     }),
   )
 
-  it.scopedLive("is refused without a terminal and without --yes", () =>
+  it.scopedLive("is refused without a terminal and --yes", () =>
     Effect.gen(function* () {
       const { program, customers } = yield* synced
       const [id] = yield* customers
@@ -62,14 +65,14 @@ describe("erase", () => {
     }),
   )
 
-  it.scopedLive("--dry-run counts what an erasure then takes, by table, and changes nothing", () =>
+  it.scopedLive("--dry-run counts the rows of an erasure by table, and changes nothing", () =>
     Effect.gen(function* () {
       const { program, customers, sql } = yield* synced
       const [{ id }] = (yield* printed(
         sql,
         "SELECT customer_id AS id FROM warehouse.transactions WHERE customer_id IS NOT NULL LIMIT 1",
       )) as unknown as readonly [{ readonly id: string }]
-      // Everything that is stored, with the place of each row: an update would move it.
+      // Everything that is stored, with the physical place of each row. An update would change the place.
       const all = Effect.promise(async () => {
         const tables = await sql<Array<{ name: string }>>`
           SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables
@@ -82,7 +85,7 @@ describe("erase", () => {
       const before = yield* all
       const text = yield* program.run(["erase", "--customer", id, "--dry-run"])
       expect(text.code).toBe(0)
-      expect(text.stdout).toMatch(/^default: would be erased\. Rows that would go: 1 in customers, /)
+      expect(text.stdout).toMatch(/^default: would be erased\. Rows that would be deleted: 1 in customers, /)
       expect(text.stderr).toContain("Nothing was erased.")
       expect(`${text.stdout}${text.stderr}`).not.toContain(id)
       const asked = yield* program.run(["erase", "--customer", id, "--dry-run", "--json", "--yes"])
@@ -98,8 +101,9 @@ describe("erase", () => {
     }),
   )
 
-  // Skipped, and counted as such, where nothing can make a terminal: on Linux `script` of util-linux does.
-  it.scopedLive.skipIf(!hasTerminals)("asks first on a terminal, and takes no answer for no", () =>
+  // Skipped, and counted as skipped, if no terminal can be created. On Linux `script` of util-linux creates
+  // one.
+  it.scopedLive.skipIf(!hasTerminals)("asks first on a terminal, and treats an empty answer as no", () =>
     Effect.gen(function* () {
       const { program, customers } = yield* synced
       const [id] = yield* customers
@@ -126,7 +130,7 @@ describe("erase", () => {
     }),
   )
 
-  it.scopedLive.skipIf(!hasTerminals)("shows hidden characters of the names that it asks about", () =>
+  it.scopedLive.skipIf(!hasTerminals)("escapes hidden characters in the names of its question", () =>
     Effect.gen(function* () {
       const { program, customers, sql } = yield* synced
       const [id] = yield* customers

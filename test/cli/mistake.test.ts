@@ -6,18 +6,20 @@ import { exitCodeOf, main } from "../../src/cli/cli.ts"
 
 vi.mock("../../src/cli/run/query.ts", async () => {
   const { Effect } = await import("effect")
-  return { run: () => Effect.die(new TypeError("nobody thought of this")) }
+  return { run: () => Effect.die(new TypeError("an unexpected defect")) }
 })
 
-it.effect("a mistake of the program's own is told with its stack, and what to do about it comes last", () =>
-  Effect.gen(function* () {
-    const error = vi.spyOn(console, "error").mockImplementation(() => undefined)
-    const exit = yield* Effect.exit(main(["node", "paycombat-sync", "query", "SELECT 1"]))
-    const lines = error.mock.calls.join("\n").split("\n")
-    error.mockRestore()
-    expect(Exit.isFailure(exit) && exitCodeOf(exit, "SIGINT")).toBe(1)
-    expect(lines[0]).toContain("nobody thought of this")
-    expect(lines.some(line => line.includes("mistake.test.ts"))).toBe(true)
-    expect(lines.at(-1)).toBe("This is a mistake of paycombat-sync: please report it with the lines above.")
-  }).pipe(Effect.provide(NodeContext.layer)),
+it.effect(
+  "a defect of the program is printed with its stack, and with the request to report it at the end",
+  () =>
+    Effect.gen(function* () {
+      const error = vi.spyOn(console, "error").mockImplementation(() => undefined)
+      const exit = yield* Effect.exit(main(["node", "paycombat-sync", "query", "SELECT 1"]))
+      const lines = error.mock.calls.join("\n").split("\n")
+      error.mockRestore()
+      expect(Exit.isFailure(exit) && exitCodeOf(exit, "SIGINT")).toBe(1)
+      expect(lines[0]).toContain("an unexpected defect")
+      expect(lines.some(line => line.includes("mistake.test.ts"))).toBe(true)
+      expect(lines.at(-1)).toBe("This is a defect of paycombat-sync: please report it with the lines above.")
+    }).pipe(Effect.provide(NodeContext.layer)),
 )

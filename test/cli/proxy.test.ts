@@ -12,7 +12,7 @@ import { MIGRATED, SMALL } from "../support/warehouse.ts"
 const fixture = (name: string) => new URL(`../fixtures/${HIDDEN_HOST}.${name}.pem`, import.meta.url)
 
 it.scopedLive(
-  "sync reads an API over TLS through a proxy, whose certificate is checked against the API's name",
+  "sync reads an API over TLS through a proxy, and checks the certificate against the API's name",
   () =>
     Effect.gen(function* () {
       const { ownerUrl } = yield* testDatabase({ template: MIGRATED })

@@ -6,7 +6,9 @@ import { cli, databaseEnvironment, linesOf } from "../support/cli.ts"
 import { runSql, type TestDatabaseOptions, testDatabase } from "../support/postgres.ts"
 import { MIGRATED, SMALL, syncOnce } from "../support/warehouse.ts"
 
-/** `rejects` and `rebuild`, against a given Postgres and without a token: neither asks the API. */
+/**
+ * Tests `rejects` and `rebuild` against a given Postgres and without a token, because neither calls the API.
+ */
 
 const SECRET = "Ana Teresa Poe"
 
@@ -17,7 +19,7 @@ const on = (options: TestDatabaseOptions) =>
     return { ...database, sql, ...(yield* cli(databaseEnvironment(database.ownerUrl))) }
   })
 
-/** A warehouse with three rejects, whose API is gone. */
+/** A warehouse with three rejects. Its API is no longer there. */
 const SYNCED = {
   name: "rejects",
   prepare: async (ownerUrl: Redacted.Redacted) => {
@@ -46,7 +48,7 @@ interface Listed {
 const json = <A>(text: string) => JSON.parse(text) as A
 
 describe.concurrent("rejects", () => {
-  it.scopedLive("are listed, narrowed and shown whole; what may be personal goes to stdout only", () =>
+  it.scopedLive("are listed, narrowed and shown in full; personal data go to stdout only", () =>
     Effect.gen(function* () {
       const { run, sql } = yield* synced
       const all = yield* run(["rejects", "list", "--json"])
@@ -90,7 +92,7 @@ describe.concurrent("rejects", () => {
     }),
   )
 
-  it.scopedLive("show what the API sent without what a terminal would act on", () =>
+  it.scopedLive("escape terminal sequences in the API's text", () =>
     Effect.gen(function* () {
       const { run, ownerUrl } = yield* on({ template: MIGRATED })
       const sandbox = yield* start(SMALL)
@@ -117,7 +119,7 @@ describe.concurrent("rejects", () => {
     }),
   )
 
-  it.scopedLive("are all listed as JSON, however many there are; people see the newest", () =>
+  it.scopedLive("are all listed as JSON, and the newest as a table", () =>
     Effect.gen(function* () {
       const { run, sql } = yield* synced
       yield* sql(`INSERT INTO sync.rejects
@@ -151,10 +153,10 @@ describe.concurrent("rejects", () => {
     }),
   )
 
-  it.scopedLive("are replayed without the API; those that remain count with --strict", () =>
+  it.scopedLive("are replayed without the API; remaining ones fail --strict", () =>
     Effect.gen(function* () {
       const { run, sql } = yield* synced
-      // What a mended program does, done to the record instead.
+      // Changes the record, in place of a corrected program.
       yield* sql(`UPDATE sync.rejects SET raw = jsonb_set(raw::jsonb, '{amount}', '12.30')::text
         WHERE stream = 'transactions' AND reason NOT LIKE '%null%'`)
       const done = yield* run(["rejects", "replay"])
@@ -174,31 +176,33 @@ describe.concurrent("rejects", () => {
     }),
   )
 
-  it.scopedLive("are not to be had by wrong numbers or names, under another's lease, or for a reader", () =>
-    Effect.gen(function* () {
-      const { run, sql, readerUrl } = yield* synced
-      const wrong = yield* Effect.forEach(
-        [
-          ["rejects", "show", "999999"],
-          ["rejects", "show", "one"],
-          ["rejects", "list", "--account", "eu"],
-        ],
-        args => run(args),
-        { concurrency: 2 },
-      )
-      for (const { code, stdout, stderr } of wrong)
-        expect([code, stdout, linesOf(stderr).length]).toEqual([2, "", 1])
-      yield* sql("UPDATE sync.leases SET holder = 'host:7', expires_at = now() + interval '1 hour'")
-      const held = yield* run(["rejects", "replay"])
-      expect([held.code, held.stdout]).toEqual([3, ""])
-      expect(held.stderr).toContain("host:7")
-      const reader = yield* run(["rejects", "list"], { DATABASE_URL: Redacted.value(readerUrl) })
-      expect(reader.code).not.toBe(0)
-      expect([reader.stdout, reader.stderr.includes(SECRET)]).toEqual(["", false])
-    }),
+  it.scopedLive(
+    "are refused for wrong ids or names, under another run's lease, and to the reader's login",
+    () =>
+      Effect.gen(function* () {
+        const { run, sql, readerUrl } = yield* synced
+        const wrong = yield* Effect.forEach(
+          [
+            ["rejects", "show", "999999"],
+            ["rejects", "show", "one"],
+            ["rejects", "list", "--account", "eu"],
+          ],
+          args => run(args),
+          { concurrency: 2 },
+        )
+        for (const { code, stdout, stderr } of wrong)
+          expect([code, stdout, linesOf(stderr).length]).toEqual([2, "", 1])
+        yield* sql("UPDATE sync.leases SET holder = 'host:7', expires_at = now() + interval '1 hour'")
+        const held = yield* run(["rejects", "replay"])
+        expect([held.code, held.stdout]).toEqual([3, ""])
+        expect(held.stderr).toContain("host:7")
+        const reader = yield* run(["rejects", "list"], { DATABASE_URL: Redacted.value(readerUrl) })
+        expect(reader.code).not.toBe(0)
+        expect([reader.stdout, reader.stderr.includes(SECRET)]).toEqual(["", false])
+      }),
   )
 
-  it.scopedLive("alone, say what can be done with them", () =>
+  it.scopedLive("without a subcommand prints the subcommands", () =>
     Effect.gen(function* () {
       const { run } = yield* cli()
       const help = yield* run(["rejects"])
@@ -209,7 +213,7 @@ describe.concurrent("rejects", () => {
 })
 
 describe.concurrent("rebuild", () => {
-  it.scopedLive("restores rows from what is stored, and exits with 1 where it cannot", () =>
+  it.scopedLive("restores rows from the stored records, and exits with 1 if it cannot", () =>
     Effect.gen(function* () {
       const { run, sql } = yield* synced
       yield* sql("UPDATE warehouse.payouts SET status = 'x', currency = 'x'")
@@ -230,7 +234,7 @@ describe.concurrent("rebuild", () => {
     }),
   )
 
-  it.scopedLive("of nothing says so", () =>
+  it.scopedLive("says if nothing is stored", () =>
     Effect.gen(function* () {
       const { run } = yield* on({ template: MIGRATED })
       const nothing = yield* run(["rebuild"])

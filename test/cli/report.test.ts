@@ -181,7 +181,7 @@ describe.concurrent("report", () => {
         const ended = yield* run(["report", "--format", format, ...NOTHING, `old-${format}`])
         expect([format, ended.code]).toEqual([format, 0])
         expect(saidIn(ended.stderr)).toEqual([
-          "Nothing is dated from 2001-01-01 to 2001-01-31: see that these are the days you mean.",
+          "Nothing is dated from 2001-01-01 to 2001-01-31: check that these are the right days.",
         ])
       }
       const [head, ...rows] = parse(readFileSync(join(directory, "old-csv/settlement.csv"), "utf8"))

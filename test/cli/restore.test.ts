@@ -8,7 +8,10 @@ import { cli, databaseEnvironment, hasTerminals, linesOf } from "../support/cli.
 import { testDatabase } from "../support/postgres.ts"
 import { MIGRATED, printed } from "../support/warehouse.ts"
 
-/** `database restore` as people call it: it deletes nothing without a yes, and makes no database by mistake. */
+/**
+ * Tests `database restore` as users run it: it deletes nothing without a confirmation, and a mistake creates
+ * no database.
+ */
 
 const filled = Effect.gen(function* () {
   const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
@@ -31,7 +34,7 @@ const filled = Effect.gen(function* () {
 })
 
 describe("database restore", () => {
-  it.scopedLive("--replace is refused without a terminal and without --yes", () =>
+  it.scopedLive("--replace is refused without a terminal and --yes", () =>
     Effect.gen(function* () {
       const { program, file, kept } = yield* filled
       const refused = yield* program.run(["database", "restore", file, "--replace"])
@@ -67,7 +70,7 @@ describe("database restore", () => {
       }),
   )
 
-  it.scopedLive("makes no database where the file is missing, is no file, or is no backup", () =>
+  it.scopedLive("creates no database if the file is missing, is not a file, or is not a backup", () =>
     Effect.gen(function* () {
       const { run, directory } = yield* cli()
       mkdirSync(join(directory, "folder"))

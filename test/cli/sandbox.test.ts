@@ -2,14 +2,14 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { cli } from "../support/cli.ts"
 
-/** `sandbox` as its switches make it. */
+/** Tests the options of `sandbox`. */
 
 interface Served {
   readonly status: number
   readonly records: ReadonlyArray<string>
 }
 
-/** Serves a few records, of today's or of the days it is told, and asks for lists by path and query. */
+/** Serves a few records, of today or of given days, and requests lists by path and query. */
 const servedAt = (...switches: ReadonlyArray<string>) =>
   Effect.gen(function* () {
     const { start } = yield* cli()
@@ -25,16 +25,16 @@ const servedAt = (...switches: ReadonlyArray<string>) =>
       })
   })
 
-/** The same records, whenever it is started. */
+/** Serves the same records at every start. */
 const served = (...switches: ReadonlyArray<string>) => servedAt("--until", UNTIL, ...switches)
 
 const TRANSACTIONS = "/api/v1/transaction/get-all"
 const UNTIL = "2026-03-01"
-/** Twelve payments of sixty days: the newest is not far from their end. */
+/** Twelve payments in sixty days. The newest is close to the end of that time. */
 const RECENT_MILLIS = 30 * 86_400_000
 
 describe.concurrent("sandbox", () => {
-  it.scopedLive("lists where it is told to, under the paging names it is told", () =>
+  it.scopedLive("serves lists at the given paths with the given paging names", () =>
     Effect.gen(function* () {
       const get = yield* served(
         "--path",
@@ -53,7 +53,7 @@ describe.concurrent("sandbox", () => {
     }),
   )
 
-  it.scopedLive("ends a list, and cuts its pages, as it is told", () =>
+  it.scopedLive("ends a list and limits its pages as configured", () =>
     Effect.gen(function* () {
       const asked = ["--max-page-size", "4", "--offset-by", "asked", "--after-end", "404"]
       const [skipping, repeating] = yield* Effect.all([served(...asked), served("--after-end", "repeat")])
@@ -64,7 +64,7 @@ describe.concurrent("sandbox", () => {
     }),
   )
 
-  it.scopedLive("orders its lists, filters them by time, and has records by id, as it is told", () =>
+  it.scopedLive("orders lists, filters them by time, and serves records by id as configured", () =>
     Effect.gen(function* () {
       const byId = ["--by-id", "transactions=/api/v1/transaction/{id}/one"]
       const [updatedFirst, filtering] = yield* Effect.all([
@@ -87,7 +87,7 @@ describe.concurrent("sandbox", () => {
     }),
   )
 
-  it.scopedLive("has payments up to today, or to the day it is told", () =>
+  it.scopedLive("has payments up to today, or up to the given day", () =>
     Effect.gen(function* () {
       const newestOf = (get: Effect.Effect.Success<ReturnType<typeof servedAt>>) =>
         Effect.map(get(`${TRANSACTIONS}?limit=20`), ({ records }) =>
@@ -105,7 +105,7 @@ describe.concurrent("sandbox", () => {
     }),
   )
 
-  it.scopedLive("changes its contract, and fails, as it is told", () =>
+  it.scopedLive("changes its contract and injects faults as configured", () =>
     Effect.gen(function* () {
       const [changing, failing] = yield* Effect.all([
         served(
@@ -127,7 +127,7 @@ describe.concurrent("sandbox", () => {
     }),
   )
 
-  it.scopedLive("changes its transactions, or another list, while they are paged through", () =>
+  it.scopedLive("changes the transactions, or another list, while a client pages through it", () =>
     Effect.gen(function* () {
       const once = ["--change-every", "1", "--change-times", "1"]
       const [removing, inserting] = yield* Effect.all([

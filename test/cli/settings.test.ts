@@ -4,13 +4,13 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { type Cli, cli, linesOf } from "../support/cli.ts"
 
-/** Settings that are there count as there: read, or named in one line. */
+/** Tests that every setting is either used or named in one line. */
 
-/** An account without any right, where the tests run as the superuser. */
+/** An account without rights, if the tests run as the superuser. */
 const NOBODY = 65_534
 const isRoot = process.getuid?.() === 0
 
-/** The commands that work on a warehouse and make none. */
+/** The commands that use a warehouse and create none. */
 const READING: ReadonlyArray<ReadonlyArray<string>> = [
   ["query", "SELECT 1"],
   ["report"],
@@ -27,7 +27,7 @@ const writeEnv = ({ directory }: Cli, content: string | Buffer) =>
   writeFileSync(join(directory, ".env"), content)
 
 describe.concurrent(".env", () => {
-  it.scopedLive("that another user owns ends a command with the reason, and makes no database", () =>
+  it.scopedLive("that belongs to another user ends a command with the reason, and creates no database", () =>
     Effect.gen(function* () {
       const program = yield* cli()
       writeEnv(program, "DATABASE_URL=postgres://o:s3cret@127.0.0.1:1/x")
@@ -45,7 +45,7 @@ describe.concurrent(".env", () => {
     }),
   )
 
-  it.scopedLive("that is a directory, or UTF-16, ends every command; the demo and --help do without it", () =>
+  it.scopedLive("that is a directory or UTF-16 ends every command; the demo and --help ignore it", () =>
     Effect.gen(function* () {
       const [program, other] = [yield* cli(), yield* cli()]
       mkdirSync(join(program.directory, ".env"))
@@ -63,8 +63,8 @@ describe.concurrent(".env", () => {
   )
 })
 
-describe.concurrent("a name that is no setting", () => {
-  it.scopedLive("is a warning of commands that make a database, or judge, too", () =>
+describe.concurrent("an unknown variable name", () => {
+  it.scopedLive("is a warning of every command, including those that create a database or judge one", () =>
     Effect.gen(function* () {
       const program = yield* cli({ PAYCOMBAT_TOKE: "s3cret" })
       for (const args of [["sync"], ["serve"], ["status"], ["doctor"]]) {
@@ -76,7 +76,7 @@ describe.concurrent("a name that is no setting", () => {
     }),
   )
 
-  it.scopedLive("is none where it is an account's or a list's, or set to nothing", () =>
+  it.scopedLive("is no warning if it names an account or a list, or is empty", () =>
     Effect.gen(function* () {
       const { run } = yield* cli()
       const { stderr } = yield* run(["query", "SELECT 1"], {
@@ -93,7 +93,7 @@ describe.concurrent("a name that is no setting", () => {
   )
 })
 
-describe.concurrent("a value that cannot be meant", () => {
+describe.concurrent("an invalid value", () => {
   const TOKEN = { PAYCOMBAT_TOKEN: "s3cret-token" }
   const cases: Readonly<Record<string, readonly [environment: Record<string, string>, words: string]>> = {
     "a token in quotes": [{ PAYCOMBAT_TOKEN: '"s3cret"' }, "PAYCOMBAT_TOKEN begins or ends with a quote"],
@@ -113,25 +113,27 @@ describe.concurrent("a value that cannot be meant", () => {
       }),
     )
 
-  it.scopedLive("a variable that the environment empties over .env is named, and counts as not set", () =>
-    Effect.gen(function* () {
-      const program = yield* cli()
-      writeEnv(program, "PAYCOMBAT_TOKEN=s3cret\nOTHER=x\n")
-      const { code, stderr } = yield* program.run(["sync"], { PAYCOMBAT_TOKEN: " ", OTHER: "" })
-      expect([code, linesOf(stderr)]).toEqual([
-        2,
-        [
-          expect.stringMatching(/PAYCOMBAT_TOKEN is empty in the environment, which wins over .*\.env: /),
-          expect.stringContaining("PAYCOMBAT_TOKEN is not set"),
-        ],
-      ])
-    }),
+  it.scopedLive(
+    "a variable that the environment sets to empty over .env is named, and counts as not set",
+    () =>
+      Effect.gen(function* () {
+        const program = yield* cli()
+        writeEnv(program, "PAYCOMBAT_TOKEN=s3cret\nOTHER=x\n")
+        const { code, stderr } = yield* program.run(["sync"], { PAYCOMBAT_TOKEN: " ", OTHER: "" })
+        expect([code, linesOf(stderr)]).toEqual([
+          2,
+          [
+            expect.stringMatching(/PAYCOMBAT_TOKEN is empty in the environment, which wins over .*\.env: /),
+            expect.stringContaining("PAYCOMBAT_TOKEN is not set"),
+          ],
+        ])
+      }),
   )
 })
 
-describe.concurrent("where nothing was synced yet", () => {
+describe.concurrent("before the first sync", () => {
   it.scopedLive(
-    "every other command says so and where it looked, warns of misspelt names, and makes nothing",
+    "every other command says that nothing was synced and where it looked, warns of misspelt names, and creates nothing",
     () =>
       Effect.gen(function* () {
         const program = yield* cli()
@@ -170,7 +172,7 @@ describe.concurrent("where nothing was synced yet", () => {
       }),
   )
 
-  it.scopedLive("the setting that names the directory is named, and an empty directory stays empty", () =>
+  it.scopedLive("the message names the setting of the directory, and an empty directory stays empty", () =>
     Effect.gen(function* () {
       const program = yield* cli()
       mkdirSync(join(program.directory, "data"))

@@ -9,7 +9,7 @@ import { listPath, STREAM_NAMES } from "../support/lists.ts"
 import { runSql, testDatabase } from "../support/postgres.ts"
 import { bench, MIGRATED, SMALL, type SyncOptions, statusesOf, syncOnce } from "../support/warehouse.ts"
 
-/** Whether `status` tells a monitor, and a person, that figures are not to be trusted. */
+/** Tests that `status` tells a monitor and a user when figures cannot be trusted. */
 
 const parts = Effect.gen(function* () {
   const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
@@ -17,7 +17,7 @@ const parts = Effect.gen(function* () {
   const { run } = yield* cli({ ...sandboxEnvironment(sandbox), ...databaseEnvironment(ownerUrl) })
   const sql = (statement: string) => Effect.promise(() => runSql(ownerUrl, statement))
   const warehouse = yield* connect(ownerUrl)
-  /** Within this process: how runs come about is not the question here. */
+  /** Syncs within this process, because the runs themselves are not under test. */
   const sync = (options?: SyncOptions) => Effect.map(syncOnce(warehouse, sandbox, options), statusesOf)
   return { sandbox, run, sql, sync }
 })
@@ -39,24 +39,26 @@ const problemsIn = (stdout: string) =>
 const marked = (stdout: string) => linesOf(stdout).filter(line => line.startsWith("✖"))
 
 describe.concurrent("status", () => {
-  it.scopedLive("says of a given database without tables that nothing was synced yet, and exits with 1", () =>
-    Effect.gen(function* () {
-      const { ownerUrl } = yield* testDatabase()
-      const { run } = yield* cli({ PAYCOMBAT_TOKEN: "t", ...databaseEnvironment(ownerUrl) })
-      const line =
-        /^Nothing was synced yet: the database \S+ \(DATABASE_URL\) holds no tables of paycombat-sync/
-      const status = yield* run(["status"])
-      expect([status.code, status.stdout, status.stderr]).toEqual([1, expect.stringMatching(line), ""])
-      const json = yield* run(["status", "--json"])
-      expect([json.code, json.stdout, json.stderr]).toEqual([1, "[]\n", expect.stringMatching(line)])
-      // Other commands have nothing to read from.
-      const rejects = yield* run(["rejects", "list"])
-      expect([rejects.code, rejects.stdout]).toEqual([2, ""])
-      expect(rejects.stderr).toContain("Nothing was synced yet")
-    }),
+  it.scopedLive(
+    "says for a given database without tables that nothing was synced yet, and exits with 1",
+    () =>
+      Effect.gen(function* () {
+        const { ownerUrl } = yield* testDatabase()
+        const { run } = yield* cli({ PAYCOMBAT_TOKEN: "t", ...databaseEnvironment(ownerUrl) })
+        const line =
+          /^Nothing was synced yet: the database \S+ \(DATABASE_URL\) holds no tables of paycombat-sync/
+        const status = yield* run(["status"])
+        expect([status.code, status.stdout, status.stderr]).toEqual([1, expect.stringMatching(line), ""])
+        const json = yield* run(["status", "--json"])
+        expect([json.code, json.stdout, json.stderr]).toEqual([1, "[]\n", expect.stringMatching(line)])
+        // Other commands have no tables to read.
+        const rejects = yield* run(["rejects", "list"])
+        expect([rejects.code, rejects.stdout]).toEqual([2, ""])
+        expect(rejects.stderr).toContain("Nothing was synced yet")
+      }),
   )
 
-  it.scopedLive("exits with 0 over fresh figures only, and says in words what is the matter otherwise", () =>
+  it.scopedLive("exits with 0 only if the figures are fresh, and otherwise describes the problem", () =>
     Effect.gen(function* () {
       const { run, sandbox, sql, sync } = yield* parts
       expect(yield* sync({ only: ["payouts"] })).toEqual({ payouts: "complete" })
@@ -99,10 +101,10 @@ describe.concurrent("status", () => {
     }),
   )
 
-  it.scopedLive("names a configured account that was never synced, and who is at work, or was", () =>
+  it.scopedLive("names a configured account that was never synced, and the current or dead run", () =>
     Effect.gen(function* () {
       const { run, sql, sync } = yield* parts
-      // To look at what was synced takes no token.
+      // Reading the status needs no token.
       const two = { PAYCOMBAT_ACCOUNTS: "eu,apac" }
       expect(yield* sync({ account: { name: "eu" }, only: ["payouts"] })).toEqual({ payouts: "complete" })
       const missing = yield* run(["status"], two)
@@ -126,7 +128,7 @@ describe.concurrent("status", () => {
 
       const retired = yield* run(["status"], { ...two, PAYCOMBAT_ACCOUNTS: "apac" })
       expect(retired.stdout).toContain("eu (not configured)")
-      expect(retired.stdout).toMatch(/^· eu: not configured any more; its figures are \d+ (s|min) old\./m)
+      expect(retired.stdout).toMatch(/^· eu: no longer configured; its figures are \d+ (s|min) old\./m)
       expect(marked(retired.stdout)).toEqual([
         expect.stringMatching(/^✖ apac: nothing was synced yet/),
         "✖ Nothing was synced yet: no stream was ever read.",
@@ -134,7 +136,7 @@ describe.concurrent("status", () => {
     }),
   )
 
-  it.scopedLive("says in one line where Postgres is away", () =>
+  it.scopedLive("reports in one line that Postgres does not answer", () =>
     Effect.gen(function* () {
       const { run } = yield* cli({ DATABASE_URL: "postgres://nobody:x@127.0.0.1:1/nowhere" })
       const away = yield* run(["status"])
@@ -145,7 +147,7 @@ describe.concurrent("status", () => {
 })
 
 describe("the status of a large warehouse", () => {
-  it.scopedLive("is an estimate that says so, near what is there", () =>
+  it.scopedLive("is an estimate, marked as one, and close to the real count", () =>
     Effect.gen(function* () {
       const { sql, sync, sandbox } = yield* bench({ transactions: 2_000 })
       yield* sync()
@@ -172,7 +174,7 @@ describe("the status of a large warehouse", () => {
             unnest(ARRAY['eu', 'apac']) AS account, unnest(ARRAY['payouts', 'wallets']) AS stream`),
       )
       yield* Effect.promise(() => sql.unsafe("ANALYZE sync.stream_runs"))
-      // One connection: each tells what it read when it likes, or when it is told to.
+      // One connection: each connection reports its reads when it likes, or when it is asked to.
       const one = yield* Effect.acquireRelease(
         Effect.promise(() => sql.reserve()),
         held => Effect.sync(() => held.release()),

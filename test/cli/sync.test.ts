@@ -6,7 +6,7 @@ import { STREAM_NAMES } from "../support/lists.ts"
 import { testDatabase } from "../support/postgres.ts"
 import { SMALL } from "../support/warehouse.ts"
 
-/** `sync` as a person or a scheduler runs it, against a given Postgres. */
+/** Tests `sync` as a user or a scheduler runs it, against a given Postgres. */
 
 interface Summary {
   readonly status: string
@@ -31,7 +31,7 @@ const parts = Effect.gen(function* () {
 })
 
 describe.concurrent("sync", () => {
-  it.scopedLive("says what a database lacks, brings it up to date when told to, then syncs it", () =>
+  it.scopedLive("lists what a database lacks, migrates it with --migrate, and then syncs it", () =>
     Effect.gen(function* () {
       const { run, sandbox } = yield* parts
       const refused = yield* run(["sync"])
@@ -48,7 +48,7 @@ describe.concurrent("sync", () => {
       expect(streams.map(({ stream }) => stream).sort()).toEqual(STREAM_NAMES)
       for (const { stream, inserted } of streams)
         expect(inserted).toBe(sandbox.truth.count(sandbox.lists.includes(stream) ? stream : "customers"))
-      // Plain log lines for whoever reads along: one per event, with account and stream, and no colours.
+      // Logs are plain lines: one per event, with account and stream, and without colours.
       const log = linesOf(first.stderr)
       expect(log.filter(line => /^\S+Z INFO default\/payouts: started$/.test(line))).toHaveLength(1)
       expect(log.filter(line => line.includes("default/payouts: complete: 20 read, 20 new"))).toHaveLength(1)
@@ -77,7 +77,7 @@ describe.concurrent("sync", () => {
     }),
   )
 
-  it.scopedLive("works on the streams and accounts named, and no others", () =>
+  it.scopedLive("works only on the named streams and accounts", () =>
     Effect.gen(function* () {
       const { run, sandbox } = yield* parts
       const other = yield* start({ ...SMALL, seed: 2, token: "token-2" })
@@ -105,7 +105,7 @@ describe.concurrent("sync", () => {
   )
 
   it.scopedLive(
-    "stops an account whose token is refused, with one clear line and exit 1, and never shows it",
+    "stops an account with a refused token, with one clear line and exit 1, and never shows the token",
     () =>
       Effect.gen(function* () {
         const { run } = yield* parts
@@ -123,7 +123,7 @@ describe.concurrent("sync", () => {
       }),
   )
 
-  it.scopedLive("exits with 1 when a stream fails, and the others are done", () =>
+  it.scopedLive("exits with 1 if a stream fails, and completes the others", () =>
     Effect.gen(function* () {
       const { run, sandbox } = yield* parts
       sandbox.setFault(({ path }) => (path.includes("/payout/") ? { status: 403, body: {} } : undefined))
@@ -138,7 +138,7 @@ describe.concurrent("sync", () => {
     }),
   )
 
-  it.scopedLive("exits with 0 over rejects, and with 1 when they are not to be", () =>
+  it.scopedLive("exits with 0 despite rejects, and with 1 under --strict", () =>
     Effect.gen(function* () {
       const { run, sandbox } = yield* parts
       sandbox.patch("payouts", 3, { status: { of: "no text" } })

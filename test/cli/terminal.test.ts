@@ -8,7 +8,7 @@ import { listPath } from "../support/lists.ts"
 import { testDatabase } from "../support/postgres.ts"
 import { holdUp, MIGRATED, SMALL } from "../support/warehouse.ts"
 
-/** What a person sees who looks at a terminal. */
+/** Tests the output on a terminal. */
 
 const HIDE_CURSOR = "\u001b[?25l"
 const SHOW_CURSOR = "\u001b[?25h"
@@ -21,9 +21,10 @@ const parts = Effect.gen(function* () {
   return { sandbox, ...program }
 })
 
-// Skipped, and counted as such, where nothing can make a terminal: on Linux `script` of util-linux does.
+// Skipped, and counted as skipped, if no terminal can be created. On Linux `script` of util-linux creates
+// one.
 describe.skipIf(!hasTerminals).concurrent("sync on a terminal", () => {
-  it.scopedLive("shows a line per stream, and leaves the last of each above the summary", () =>
+  it.scopedLive("shows a line per stream, and keeps its last state above the summary", () =>
     Effect.gen(function* () {
       const { onTerminal } = yield* parts
       const { code, stdout } = yield* (yield* onTerminal(["sync", "--migrate"])).ended
@@ -40,7 +41,7 @@ describe.skipIf(!hasTerminals).concurrent("sync on a terminal", () => {
       ])
         expect(end).toMatch(new RegExp(`✔ default/${stream} `))
       expect(end).toMatch(/120 read, 120 new, 0 changed, \d+(\.\d)? s/)
-      // What is done to the database and where each list was found is news; how far it is, the live lines say.
+      // The log reports changes of the database and discovered paths. The live lines show the progress.
       for (const line of end.match(/INFO .*/g) ?? [])
         expect(line).toMatch(/: found at \/api\/|bringing the database up to date: /)
       expect(stdout.slice(summary)).not.toContain(HIDE_CURSOR)
@@ -48,7 +49,7 @@ describe.skipIf(!hasTerminals).concurrent("sync on a terminal", () => {
     }),
   )
 
-  it.scopedLive("Ctrl-C: books what was interrupted, shows it, and gives the cursor back", () =>
+  it.scopedLive("records and shows the interrupted streams on Ctrl-C, and shows the cursor again", () =>
     Effect.gen(function* () {
       const { onTerminal, run, sandbox } = yield* parts
       sandbox.setFault(({ path }) => (path === listPath("customers") ? { hang: true } : undefined))
@@ -64,7 +65,7 @@ describe.skipIf(!hasTerminals).concurrent("sync on a terminal", () => {
     }),
   )
 
-  it.scopedLive("prints help in colours, unless asked not to", () =>
+  it.scopedLive("prints help in colours, unless NO_COLOR is set", () =>
     Effect.gen(function* () {
       const { onTerminal } = yield* parts
       expect((yield* (yield* onTerminal(["sync", "--help"])).ended).stdout).toContain("\u001b[")
@@ -74,7 +75,7 @@ describe.skipIf(!hasTerminals).concurrent("sync on a terminal", () => {
     }),
   )
 
-  it.scopedLive("says what a command is at that takes its time, and takes that away again", () =>
+  it.scopedLive("shows the activity of a slow command, and removes the line afterwards", () =>
     Effect.gen(function* () {
       const { ownerUrl, readerUrl } = yield* testDatabase({ template: MIGRATED })
       const { onTerminal } = yield* cli({
@@ -88,7 +89,7 @@ describe.skipIf(!hasTerminals).concurrent("sync on a terminal", () => {
       const { code, stdout } = yield* running.ended
       expect(code).toBe(0)
       expect(stdout).toMatch(/… asking: [1-9]\d* s/)
-      // Not of what is over at once.
+      // Quick work shows no line.
       expect(stdout).not.toContain("… asking: 0 s")
       const after = stdout.slice(stdout.lastIndexOf("… asking"))
       const answer = after.indexOf("\n7")
@@ -100,8 +101,8 @@ describe.skipIf(!hasTerminals).concurrent("sync on a terminal", () => {
   )
 })
 
-describe("a terminal that cannot take back what it shows", () => {
-  it.scoped("is told by the log what a command is at", () =>
+describe("a terminal that cannot redraw lines", () => {
+  it.scoped("gets the activity of a command as log lines", () =>
     Effect.gen(function* () {
       const before = { isTTY: process.stderr.isTTY, TERM: process.env.TERM }
       Object.assign(process.stderr, { isTTY: true })

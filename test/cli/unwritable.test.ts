@@ -7,9 +7,9 @@ import { cli, databaseEnvironment, sandboxEnvironment } from "../support/cli.ts"
 import { testDatabase } from "../support/postgres.ts"
 import { MIGRATED, SMALL } from "../support/warehouse.ts"
 
-/** What becomes of a command when nothing can be written where its output goes, as on a disk that is full. */
+/** Tests commands that cannot write their output, as on a full disk. */
 
-/** A file that takes nothing: it is open for reading only. */
+/** A file that refuses writes, because it is open for reading only. */
 const unwritable = Effect.map(
   Effect.acquireRelease(
     Effect.promise(() => open(fileURLToPath(import.meta.url), "r")),
@@ -19,7 +19,7 @@ const unwritable = Effect.map(
 )
 
 describe("output that cannot be written", () => {
-  it.scopedLive("is no success when it is the answer, and said in one line", () =>
+  it.scopedLive("fails the command in one line if it is the answer", () =>
     Effect.gen(function* () {
       const { run } = yield* cli()
       const stdout = yield* unwritable
@@ -33,7 +33,7 @@ describe("output that cannot be written", () => {
     }),
   )
 
-  it.scopedLive("ends nothing when it is the log", () =>
+  it.scopedLive("does not end the command if it is the log", () =>
     Effect.gen(function* () {
       const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
       const { run } = yield* cli({

@@ -7,12 +7,12 @@ import { Console, Effect, Record } from "effect"
 import { main } from "../../src/cli/cli.ts"
 import { cli, linesOf } from "../support/cli.ts"
 
-/** Time that the version and the help may take, as a multiple of `node -e 0`. */
+/** Longest start of `--version` and `--help`, as a multiple of `node -e 0`. */
 const START_RATIO_MAX = 5
-/** Runs of each, by turns. The fastest of each are compared: they are disturbed the least by other processes. */
+/** Runs of each, in turns. The fastest of each are compared, because other processes disturbed them least. */
 const START_ROUNDS = 5
 
-/** Ends with one line on stderr, nothing on stdout, and the exit code of wrong usage. */
+/** Expects one line on stderr, nothing on stdout, and the exit code of wrong usage. */
 const expectUsageError = (
   ended: { readonly code: number; readonly stdout: string; readonly stderr: string },
   words: string,
@@ -23,7 +23,7 @@ const expectUsageError = (
   expect(ended.code).toBe(2)
 }
 
-/** What a command's help prints, without a process of its own: there are many of them. */
+/** Returns the help text of a command. Runs within this process, because there are many commands. */
 const helpOf = (words: ReadonlyArray<string>) =>
   Effect.gen(function* () {
     const console = yield* Console.consoleWith(Effect.succeed)
@@ -34,7 +34,7 @@ const helpOf = (words: ReadonlyArray<string>) =>
   }).pipe(Effect.provide(NodeContext.layer))
 
 describe.concurrent("help", () => {
-  it.scopedLive("is plain text where nobody looks at a terminal, and names every command", () =>
+  it.scopedLive("is plain text without a terminal, and names every command", () =>
     Effect.gen(function* () {
       const { run } = yield* cli()
       const [alone, asked, version, ofSync] = yield* Effect.all(
@@ -57,11 +57,11 @@ describe.concurrent("help", () => {
     }),
   )
 
-  it.effect("has --json for every command that prints what it was asked for", () =>
+  it.effect("has --json for every command that prints an answer", () =>
     Effect.gen(function* () {
       const files = readdirSync("src/cli/commands").map(file => file.replace(".ts", ""))
       const commands = files.filter(name => name !== "onDemand" && name !== "shared")
-      // A command's subcommands are those that its file makes. One that only has others below it prints nothing itself.
+      // The file of a command declares its subcommands. A command that only has subcommands prints no answer.
       const spelled = commands.flatMap(command => {
         const text = readFileSync(`src/cli/commands/${command}.ts`, "utf8")
         const made = [...text.matchAll(/Command\.make\(\s*"([^"]+)"(\))?/g)]
@@ -76,12 +76,12 @@ describe.concurrent("help", () => {
         expect(help).toContain("USAGE")
         if (!/--json\b/.test(help)) without.push(words.join(" "))
       }
-      // It prints nothing: what it has to say is on its pages and in its log.
+      // `serve` prints no answer: its pages and its log show everything.
       expect(without).toEqual(["serve"])
     }),
   )
 
-  /** Files of `src` and packages that are loaded with a file, before anything runs. */
+  /** Finds the files of `src` and the packages that are loaded with a file, before any code runs. */
   const loadedWith = (entry: string) => {
     const statically = /^(?:import|export) (?!type )[^;]*?from "([^"]+)"|^import "([^"]+)"/gms
     const seen = new Set<string>()
@@ -100,14 +100,14 @@ describe.concurrent("help", () => {
     return { files: [...seen], packages: [...packages].sort() }
   }
 
-  it("of the whole program loads no library, and that of a command no driver, table printer or sandbox", () => {
+  it("loads no library for the whole program, and no driver, table printer or sandbox for a command", () => {
     expect(loadedWith("src/main.ts")).toMatchObject({ packages: [] })
     const { files, packages } = loadedWith("src/cli/cli.ts")
     expect(files).toContain("src/cli/commands/sync.ts")
     expect(packages).toEqual(["@effect/cli", "@effect/platform-node", "dotenv", "effect"])
   })
 
-  it.scopedLive("and the version take at most five times as long as Node takes to start", () =>
+  it.scopedLive("and --version take at most five times as long as the start of Node", () =>
     Effect.gen(function* () {
       const { main } = yield* cli()
       const taking = (args: ReadonlyArray<string>) => {
@@ -129,32 +129,38 @@ describe.concurrent("wrong usage", () => {
     "an unknown command": [["synk"], "use one of 'sync'"],
     "an unknown option": [["sync", "--bogus"], "--bogus"],
     "a missing argument": [["query"], "<statement>"],
-    "a number that is none": [["sandbox", "--port", "high"], "high"],
-    "a port that is none": [["sandbox", "--port", "99999"], "--port 99999 is not a port: 0 to 65535"],
+    "a malformed number": [["sandbox", "--port", "high"], "high"],
+    "a port out of range": [["sandbox", "--port", "99999"], "--port 99999 is not a port: 0 to 65535"],
     "a repeated option without its value": [["sync", "--account"], "--account needs a value"],
     "a repeated option with an empty value": [["sync", "--stream", ""], "--stream needs a value"],
-    "a fault that is none": [["sandbox", "--fault", "fire=0.5"], "rate-limit"],
-    "a path of no list": [["sandbox", "--path", "refunds=/refunds"], "customers, payouts"],
-    "a path that is none": [["sandbox", "--path", "payouts=list"], "--path payouts=list"],
-    "a by-id path without a place": [["sandbox", "--by-id", "payouts=/p"], "path with {id} in it"],
-    "a path that is missing": [["sandbox", "--path"], "--path needs a value"],
+    "an unknown fault": [["sandbox", "--fault", "fire=0.5"], "rate-limit"],
+    "a path of an unknown list": [["sandbox", "--path", "refunds=/refunds"], "customers, payouts"],
+    "a malformed path": [["sandbox", "--path", "payouts=list"], "--path payouts=list"],
+    "a by-id path without {id}": [["sandbox", "--by-id", "payouts=/p"], "path with {id} in it"],
+    "a missing path": [["sandbox", "--path"], "--path needs a value"],
     "a fault without its chance": [["sandbox", "--fault", "reset"], "--fault reset is not"],
     "a path without its list": [["sandbox", "--path", "/payouts"], "/payouts"],
     "one path of two lists": [["sandbox", "--path", "payouts=/l", "--path", "wallets=/l"], "both be at /l"],
-    "a reshape of nothing": [["sandbox", "--reshape", "colour=red"], "max-page-size=4; there are paging"],
-    "a reshape to nothing": [["sandbox", "--reshape", "max-page-size=0"], "--reshape max-page-size=0"],
-    "a first page that is none": [["sandbox", "--first-page", "2"], "0, 1"],
+    "an unknown reshape": [["sandbox", "--reshape", "colour=red"], "max-page-size=4; there are paging"],
+    "a reshape to zero": [["sandbox", "--reshape", "max-page-size=0"], "--reshape max-page-size=0"],
+    "an unknown first page": [["sandbox", "--first-page", "2"], "0, 1"],
     "one paging parameter": [["sandbox", "--paging", "page"], "--paging page"],
     "one paging parameter for two": [["sandbox", "--paging", "page,page"], "--paging page,page"],
-    "an end that is none": [["sandbox", "--after-end", "500"], "repeat"],
-    "an offset by nothing": [["sandbox", "--offset-by", "page"], "served"],
-    "a change that is none": [["sandbox", "--change", "shuffle"], "insert-front"],
-    "a change of no list": [["sandbox", "--change", "touch", "--change-stream", "refunds"], "payouts"],
-    "a change that never is": [["sandbox", "--change", "touch", "--change-every", "0"], "--change-every 0"],
+    "an unknown end": [["sandbox", "--after-end", "500"], "repeat"],
+    "an unknown offset": [["sandbox", "--offset-by", "page"], "served"],
+    "an unknown change": [["sandbox", "--change", "shuffle"], "insert-front"],
+    "a change of an unknown list": [
+      ["sandbox", "--change", "touch", "--change-stream", "refunds"],
+      "payouts",
+    ],
+    "a change after zero pages": [
+      ["sandbox", "--change", "touch", "--change-every", "0"],
+      "--change-every 0",
+    ],
     "a file that is an option": [["report", "--file", "a.html"], "'--file' is not an option"],
     "an option of one letter less": [["database", "backup", "--jso"], "Did you mean '--json'? See"],
     "two formats of an answer": [["query", "SELECT 1", "--csv", "--json"], "give one of them"],
-    "a change no times": [["sandbox", "--change", "touch", "--change-times", "0"], "--change-times 0"],
+    "zero changes": [["sandbox", "--change", "touch", "--change-times", "0"], "--change-times 0"],
   }
   for (const [title, [args, words]] of Object.entries(cases))
     it.scopedLive(`${title} is one line, and exit 2`, () =>
@@ -196,7 +202,7 @@ describe.concurrent("wrong settings", () => {
       }),
     )
 
-  it.scopedLive("do not keep anybody from help", () =>
+  it.scopedLive("do not prevent --help", () =>
     Effect.gen(function* () {
       const { run } = yield* cli({ PAYCOMBAT_LOG_LEVEL: "loud", DATABASE_URL: "x" })
       expect((yield* run(["--help"])).code).toBe(0)

@@ -161,7 +161,7 @@ describe.concurrent("telemetry", () => {
       const ended = yield* delivered(run(SYNC, environment))
       expect(ended.code).toBe(0)
       expect(linesOf(ended.stderr).filter(line => line.includes("OTEL_"))).toEqual([
-        expect.stringMatching(/WARN OTEL_TRACES_EXPORTER: zipkin is not supported here/),
+        expect.stringMatching(/WARN OTEL_TRACES_EXPORTER: zipkin is not supported and is left out/),
         expect.stringMatching(/WARN OTEL_METRICS_EXPORTER: prometheus .*\/metrics/),
       ])
       expect(new Set(received.map(({ path }) => path))).toEqual(new Set(["/v1/traces"]))

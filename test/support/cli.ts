@@ -11,17 +11,22 @@ import { beforeAll, inject } from "vitest"
 import type { Sandbox } from "../../src/sandbox/sandbox.ts"
 import { temporaryDirectory } from "./postgres.ts"
 
-/** The real program, as a process of its own: built from the sources of this very run, in an empty directory. */
+/**
+ * Runs the real program as a process of its own, built from the sources of this run, in an empty directory.
+ */
 
 const PROJECT = fileURLToPath(new URL("../../", import.meta.url))
-/** What an installed package has beside `dist`. */
+/** Files that an installed package has beside `dist`. */
 const BESIDE = ["package.json", "drizzle", "src", "node_modules"]
 const LIMIT_MS = 120_000
 const BUILD_LIMIT_MS = 240_000
 const STOP_LIMIT_MS = 30_000
 const POLL_MS = 20
 
-/** Built once per test run, by the first test that asks; the others wait for it. Goes with the run's directory. */
+/**
+ * Builds the program once per test run. The first test that asks builds it; the others wait. Deleted with the
+ * run's directory.
+ */
 const build = async (): Promise<string> => {
   const program = join(inject("postgresDirectory"), "program")
   const unfinished = `${program}.unfinished`
@@ -51,13 +56,13 @@ const built = (): Promise<string> => {
   return building
 }
 
-// Before the tests of whoever imports this: no test's own time goes into it.
+// Built before the tests of an importing file, so that no test's own time includes it.
 beforeAll(() => built().then(() => undefined), BUILD_LIMIT_MS)
 
 export type Environment = Readonly<Record<string, string>>
 
 export interface Ended {
-  /** As a shell says it: 128 and the signal's number for a process that a signal killed. */
+  /** Exit code as a shell reports it: 128 plus the signal's number for a process that a signal killed. */
   readonly code: number
   readonly stdout: string
   readonly stderr: string
@@ -67,14 +72,17 @@ export interface Running {
   readonly process: ChildProcess
   readonly stdout: () => string
   readonly stderr: () => string
-  /** Waits until this was printed, to stdout or stderr; fails when the process ends before. */
+  /** Waits until this text was printed to stdout or stderr. Fails if the process ends before. */
   readonly printed: (text: string) => Effect.Effect<void>
   readonly ended: Effect.Effect<Ended>
-  /** Sends a signal and waits for the end. */
+  /** Sends a signal, and waits for the end. */
   readonly stop: (signal: "SIGINT" | "SIGTERM" | "SIGKILL") => Effect.Effect<Ended>
 }
 
-/** Open files that stdout and stderr go to, instead of to the test, and the user and group that the program runs as. */
+/**
+ * Open files for stdout and stderr in place of the test's pipes, and the user and group that the program runs
+ * as.
+ */
 export interface Outputs {
   readonly stdout?: number
   readonly stderr?: number
@@ -82,32 +90,41 @@ export interface Outputs {
 }
 
 export interface OnTerminal extends Running {
-  /** Presses keys: control characters are what they are on a keyboard. */
+  /** Sends key presses. Control characters act as on a keyboard. */
   readonly type: (keys: string) => Effect.Effect<void>
 }
 
 export interface Cli {
-  /** The program's file, for `node`. */
+  /** Path of the program's file, for `node`. */
   readonly main: string
-  /** Its working directory: where `.env` is read and data directories are made. */
+  /** Working directory, where `.env` is read and data directories are created. */
   readonly directory: string
   /** Runs the program to its end. */
   readonly run: (...given: Parameters<Cli["start"]>) => Effect.Effect<Ended>
-  /** Starts the program; killed with the scope when it is still there. */
+  /** Starts the program. It is killed with the scope if it still runs. */
   readonly start: (
     args: ReadonlyArray<string>,
     environment?: Environment,
     outputs?: Outputs,
   ) => Effect.Effect<Running, never, Scope.Scope>
-  /** The same on a terminal: all that is printed is in `stdout`, and signals go to the program. Needs `script`. */
+  /**
+   * Starts the program on a terminal: all output is in `stdout`, and signals go to the program. Needs
+   * `script`.
+   */
   readonly onTerminal: (...given: Parameters<Cli["start"]>) => Effect.Effect<OnTerminal, never, Scope.Scope>
 }
 
-/** Whether this machine has the `script` that makes terminals (of util-linux; others are called otherwise). */
+/**
+ * True if this machine has the `script` of util-linux, which creates terminals. Other versions have other
+ * options.
+ */
 export const hasTerminals =
   process.platform === "linux" && spawnSync("script", ["--version"]).stdout?.includes("util-linux")
 
-/** The program with a directory of its own, and nothing of this machine's environment but where programs are. */
+/**
+ * Prepares the program with a directory of its own. Of this machine's environment it only gets the search
+ * path for programs.
+ */
 export const cli = (environment: Environment = {}): Effect.Effect<Cli, never, Scope.Scope> =>
   Effect.gen(function* () {
     const main = yield* Effect.promise(built)
@@ -128,7 +145,7 @@ export const cli = (environment: Environment = {}): Effect.Effect<Cli, never, Sc
             }),
           ),
         ),
-        // Told first, so that what it keeps up is stopped with it.
+        // Interrupted first, so that it stops everything it keeps up.
         child =>
           Effect.sync(() => globalThis.setTimeout(() => child.process.kill("SIGKILL"), STOP_LIMIT_MS)).pipe(
             Effect.flatMap(timer =>
@@ -156,7 +173,7 @@ export const cli = (environment: Environment = {}): Effect.Effect<Cli, never, Sc
           { stdin: "pipe" },
         )
         yield* whole.printed("pid=")
-        // To the end of its line: a number may come in two parts.
+        // Read to the end of the line, because a number may arrive in two parts.
         yield* whole.printed("\n")
         const pid = Number(/pid=(\d+)/.exec(whole.stdout())![1])
         const stop: Running["stop"] = signal =>
@@ -208,7 +225,7 @@ const running = (child: ChildProcess): Running => {
   }
 }
 
-/** What makes the program read a sandbox as fast as it answers. */
+/** Settings that make the program read a sandbox as fast as it answers. */
 export const sandboxEnvironment = ({ url, token }: Pick<Sandbox, "url" | "token">): Environment => ({
   PAYCOMBAT_BASE_URL: url,
   PAYCOMBAT_TOKEN: token,
@@ -219,13 +236,13 @@ export const databaseEnvironment = (ownerUrl: Redacted.Redacted): Environment =>
   DATABASE_URL: Redacted.value(ownerUrl),
 })
 
-/** Lines of text that are not empty. */
+/** Returns the non-empty lines of a text. */
 export const linesOf = (text: string): ReadonlyArray<string> => text.split("\n").filter(line => line !== "")
 
-/** What the log says only where something takes its time: a slow machine has more of it. */
+/** Log lines that appear only if work takes long. A slow machine has more of them. */
 const STILL_AT =
   /^\S+Z INFO (.+: ([\d,]+ rows, )?\d+ s|Adding up .+\.|the embedded Postgres is starting: .+)$/
 
-/** The other lines of what a command says about itself. */
+/** Returns the other lines that a command prints about itself. */
 export const saidIn = (stderr: string): ReadonlyArray<string> =>
   linesOf(stderr).filter(line => !STILL_AT.test(line))

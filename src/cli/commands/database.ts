@@ -9,7 +9,7 @@ const backup = Command.make(
   onDemand(() => import("../run/backup.ts")),
 ).pipe(
   Command.withDescription(
-    "Saves the warehouse to one file, while syncs may go on: also what a sync could not fetch again. Replaces a file" +
+    "Saves the warehouse to one file, including history that a sync could not fetch again. Syncs may run meanwhile. Replaces a file" +
       " of that name.",
   ),
 )
@@ -20,14 +20,14 @@ const restore = Command.make(
     file,
     replace: Options.boolean("replace").pipe(
       Options.withDescription(
-        "Delete what the warehouse holds first; without it only an empty one is filled.",
+        "Delete everything in the warehouse first. Without it, only an empty warehouse is filled.",
       ),
     ),
     yes: Options.boolean("yes").pipe(
-      Options.withDescription("With --replace: do not ask first. Needed where there is no terminal."),
+      Options.withDescription("With --replace: do not ask first. Needed without a terminal."),
     ),
     erasuresFrom: Options.text("erasures-from").pipe(
-      Options.withDescription("A later backup: who was erased by then is erased again."),
+      Options.withDescription("A later backup: the erasures that it records are applied again."),
       Options.optional,
     ),
     json,
@@ -35,7 +35,7 @@ const restore = Command.make(
   onDemand(() => import("../run/restore.ts")),
 ).pipe(
   Command.withDescription(
-    "Fills an empty warehouse from a backup, and erases again whoever is known to have been erased since.",
+    "Fills an empty warehouse from a backup, and applies all later erasures that it knows of again.",
   ),
 )
 

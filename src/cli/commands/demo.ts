@@ -6,7 +6,7 @@ import { json } from "./shared.ts"
 export const demo = Command.make(
   "demo",
   { json },
-  // Simulated money must not meet a real warehouse, whatever the environment says.
+  // Simulated money must never reach a real warehouse, whatever the environment sets.
   onDemand(() => import("../run/demo.ts"), { configured: noSettings }),
 ).pipe(
   Command.withDescription(

@@ -7,7 +7,7 @@ export const migrate = Command.make(
   "migrate",
   {
     check: Options.boolean("check").pipe(
-      Options.withDescription("Only say what is missing; exit with 1 when something is."),
+      Options.withDescription("Only list what is missing, and exit with 1 if anything is."),
     ),
     json,
   },

@@ -5,13 +5,13 @@ import { isExporting, telemetry } from "../../observe/telemetry.ts"
 import { logging } from "../terminal/logging.ts"
 import { settings } from "../terminal/settings.ts"
 
-/** So long may a process that is done wait for a collector of traces that does not answer. */
+/** Time that a finished process waits for an OpenTelemetry collector that does not answer. */
 const LINGER_MILLIS = 1_000
 
-/** A reader that is slower than that gets all of the answer all the same. Goes on, too, when there is no reader any more. */
+/** Calls `then` once all output is written, however slow its reader is, or once the reader has gone away. */
 const afterOutput = (streams: ReadonlyArray<NodeJS.WriteStream>, then: () => void): void => {
   const full = streams.find(stream => stream.writableLength > 0)
-  // Told when all before it was written, or cannot be.
+  // The callback comes when everything before it was written, or can no longer be written.
   if (full === undefined) then()
   else full.write("", () => setImmediate(() => afterOutput(streams.filter(isOpen), then)))
 }
@@ -23,7 +23,8 @@ const exported = Layer.unwrapEffect(
     isIt
       ? Layer.provideMerge(
           telemetry,
-          // Closed last. The exporters' own timers would hold the process for as long as they try.
+          // Closed last. Otherwise the exporters' own timers would keep the process up for as long as they
+          // try.
           Layer.scopedDiscard(
             Effect.addFinalizer(() =>
               Effect.sync(() =>
@@ -39,27 +40,27 @@ const exported = Layer.unwrapEffect(
   ),
 )
 
-/** Warns of each variable that is set without effect. */
+/** Logs a warning for each variable that is set without effect. */
 const warnings = Effect.flatMap(settingsWarnings, texts =>
   Effect.forEach(texts, text => Effect.logWarning(text), { discard: true }),
 )
 
-interface Surroundings {
-  /** Replaces the usual logger, which writes lines of text. */
+interface CommandLayers {
+  /** Replaces the default logger, which writes lines of text. */
   readonly logged?: Layer.Layer<never>
-  /** Replaces the settings of the environment and `.env`. */
+  /** Replaces the settings from the environment and `.env`. */
   readonly configured?: Layer.Layer<never, ConfigurationError>
 }
 
 /**
- * Loads a command's work when the command is run: `--help` and a mistyped option must not wait for a database
- * driver. So the files beside this one declare commands and import nothing that works; each has its `run`
- * in the file of the same name one folder up.
+ * Loads the code of a command when the command runs, so that `--help` and a usage error do not wait for a
+ * database driver. The files beside this one only declare commands. Each command's `run` is in the file of
+ * the same name in `cli/run`.
  */
 export const onDemand =
   <Options, E, R>(
     load: () => Promise<{ readonly run: (options: Options) => Effect.Effect<void, E, R> }>,
-    { logged = Layer.empty, configured = settings }: Surroundings = {},
+    { logged = Layer.empty, configured = settings }: CommandLayers = {},
   ) =>
   (options: Options) =>
     Effect.promise(load).pipe(

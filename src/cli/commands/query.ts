@@ -14,9 +14,7 @@ export const query = Command.make(
     ),
     csv: Options.boolean("csv").pipe(Options.withDescription("Print CSV.")),
     json,
-    demo: Options.boolean("demo").pipe(Options.withDescription("Ask the demo's database.")),
+    demo: Options.boolean("demo").pipe(Options.withDescription("Query the demo's database.")),
   },
   onDemand(() => import("../run/query.ts")),
-).pipe(
-  Command.withDescription("Answers one SQL statement, as a login that can read analytics and nothing else."),
-)
+).pipe(Command.withDescription("Runs one SQL statement as a login that can only read analytics."))

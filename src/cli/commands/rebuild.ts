@@ -8,6 +8,6 @@ export const rebuild = Command.make(
   onDemand(() => import("../run/rebuild.ts")),
 ).pipe(
   Command.withDescription(
-    "Normalizes again from the stored raw records, without one API call: after an update, or to undo edits by hand.",
+    "Normalizes the stored raw records again, without any API call: after an update, or to undo manual edits.",
   ),
 )

@@ -4,13 +4,11 @@ import * as Options from "@effect/cli/Options"
 import { onDemand } from "./onDemand.ts"
 import { account, json, stream } from "./shared.ts"
 
-const all = Options.boolean("all").pipe(
-  Options.withDescription("Also those that the list does not show any more."),
-)
+const all = Options.boolean("all").pipe(Options.withDescription("Include rejects that are no longer listed."))
 
 const kind = Options.choice("kind", ["record", "item", "field", "merchant"]).pipe(
   Options.withDescription(
-    "record: no row; item: an item of a list in a record, such as a wallet's account, has no row or an empty one; field: one value is null in its row; merchant: another merchant's record. May be given several times.",
+    "record: the record has no row; item: an item of a list in a record, such as a wallet's account, has no row or an empty one; field: one value is null in its row; merchant: another merchant's record (repeatable).",
   ),
   Options.repeated,
 )
@@ -21,7 +19,7 @@ const list = Command.make(
   onDemand(async () => ({ run: (await import("../run/rejects.ts")).list })),
 ).pipe(
   Command.withDescription(
-    "The rejects that are open, the newest first; --json prints all of them, as they came. A reason quotes no value.",
+    "Lists the open rejects, the newest first; --json prints all of them, the oldest first. A reason quotes no value.",
   ),
 )
 
@@ -29,33 +27,35 @@ const show = Command.make(
   "show",
   { id: Args.integer({ name: "id" }), json },
   onDemand(async () => ({ run: (await import("../run/rejects.ts")).show })),
-).pipe(Command.withDescription("One reject with the record as it was read: personal data, on stdout."))
+).pipe(
+  Command.withDescription("Prints one reject with the record as it was read. It may hold personal data."),
+)
 
 const replay = Command.make(
   "replay",
   {
     ids: Args.integer({ name: "id" }).pipe(
-      Args.withDescription("Numbers of rejects; all that are open where there is none."),
+      Args.withDescription("Ids of rejects; without ids, all open rejects."),
       Args.repeated,
     ),
     account,
     stream,
     all,
     strict: Options.boolean("strict").pipe(
-      Options.withDescription("Exit with 1 when some still cannot become a row."),
+      Options.withDescription("Exit with 1 if a record still cannot become a row."),
     ),
     json,
   },
   onDemand(async () => ({ run: (await import("../run/rejects.ts")).replay })),
 ).pipe(
   Command.withDescription(
-    "Decodes rejects again, as of the time they were read, and makes rows of those that decode now.",
+    "Decodes rejects again, with the time they were read, and stores rows for those that now decode.",
   ),
 )
 
 export const rejects = Command.make("rejects").pipe(
   Command.withDescription(
-    "Records that could not become a row, and items and fields of records that could not be read. Needs the owner's login.",
+    "Works on records that could not become a row, and on items and fields that could not be read. Needs the owner's login.",
   ),
   Command.withSubcommands([list, show, replay]),
 )

@@ -12,21 +12,21 @@ export const report = Command.make(
   {
     file: file.pipe(
       Args.withDescription(
-        "Where to; - is stdout. paycombat-report-DATE.html (.json; for csv a directory) where there is none. One that is there already is replaced.",
+        "File to write, or - for stdout. Default: paycombat-report-DATE.html (.json; for csv a directory). An existing file is replaced.",
       ),
       Args.optional,
     ),
     format: Options.choice("format", ["html", "csv", "json"]).pipe(
       Options.withDescription(
-        "html: one page that needs nothing beside it. json: the same figures as text with every digit, and every list whole. csv: a file of each view in a directory. Where absent, the file's ending decides, else html.",
+        "html: one self-contained page. json: the same figures as text with every digit, and every list in full. csv: one file per view in a directory. Default: by the file's ending, else html.",
       ),
       Options.optional,
     ),
     from: day(
       "from",
-      "First day, as 2026-01-31 (UTC): 90 days up to the last one; for csv from the beginning.",
+      "First day, such as 2026-01-31 (UTC). Default: 90 days up to the last day; for csv, no limit.",
     ),
-    to: day("to", "Last day, as 2026-01-31 (UTC): today."),
+    to: day("to", "Last day, such as 2026-01-31 (UTC). Default: today."),
     account,
     currency: Options.text("currency").pipe(
       Options.withDescription("Only amounts in this currency (repeatable)."),
@@ -34,15 +34,17 @@ export const report = Command.make(
     ),
     maxAge: maxAge.pipe(
       Options.withDescription(
-        'How old the latest complete run may be before the report calls its figures stale, such as "26 hours"; not for csv. Without it: as `status` has it, twice the time between two ticks of PAYCOMBAT_SCHEDULE, and at least an hour.',
+        'Age of the latest complete run from which figures are stale, such as "26 hours"; not for csv. Default: as in `status`, twice the time between two ticks of PAYCOMBAT_SCHEDULE, and at least an hour.',
       ),
     ),
-    demo: Options.boolean("demo").pipe(Options.withDescription("Of the demo's database.")),
-    json: json.pipe(Options.withDescription("Print JSON: --format json to stdout, unless a file is named.")),
+    demo: Options.boolean("demo").pipe(Options.withDescription("Report on the demo's database.")),
+    json: json.pipe(
+      Options.withDescription("Print JSON: short for --format json, to stdout unless a file is named."),
+    ),
   },
   onDemand(() => import("../run/report.ts")),
 ).pipe(
   Command.withDescription(
-    "Writes the settlement, balance and KYC-gap report, as a login that can read analytics and nothing else: figures of one moment, with their freshness on top. Customers appear by id, never by name. In csv, text that a spreadsheet would take for a formula gets an apostrophe in front.",
+    "Writes the settlement, balance and KYC-gap report, as a login that can only read analytics. All figures are from one snapshot, and their freshness is at the top. Customers appear by id, never by name. In csv, an apostrophe precedes text that a spreadsheet would run as a formula.",
   ),
 )

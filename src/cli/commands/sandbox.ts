@@ -13,16 +13,19 @@ import {
 import { onDemand } from "./onDemand.ts"
 import { json } from "./shared.ts"
 
-/** A change often enough to meet any sync, and few enough that every list comes to its end. */
+/**
+ * Pages between two changes. A change is frequent enough to affect any sync, and the changes are few enough
+ * that every list ends.
+ */
 const CHANGE_EVERY_PAGES = 2
 const CHANGE_TIMES = 5
 /** The longest list. */
 const CHANGE_STREAM = "transactions"
 
-/** In the middle of the first sync of a sandbox of the usual size. */
+/** Pages before a reshape, about the middle of the first sync of a sandbox of default size. */
 const RESHAPE_AFTER_PAGES = 20
 
-/** Where a sandbox listens unless told otherwise. */
+/** Default port of a sandbox. */
 const SANDBOX_PORT = 8788
 
 const count = (name: string, fallback: number, description: string) =>
@@ -47,55 +50,55 @@ export const sandbox = Command.make(
   {
     port: Options.integer("port").pipe(
       Options.withDefault(SANDBOX_PORT),
-      Options.withDescription(`Where it listens; 0 takes a free one (${SANDBOX_PORT}).`),
+      Options.withDescription(`Port to listen on; 0 takes a free one (${SANDBOX_PORT}).`),
     ),
     token: Options.text("token").pipe(
       Options.withDefault(defaultOptions.token),
-      Options.withDescription("The X-token it asks for."),
+      Options.withDescription("The X-token that it requires."),
     ),
-    seed: count("seed", defaultOptions.seed, "Another one, other data"),
+    seed: count("seed", defaultOptions.seed, "Seed of the data"),
     ...sizes((name, size) => count(name, size.count, size.description)),
     until: Options.date("until").pipe(
       Options.optional,
       Options.withDescription(
-        "Day (UTC) at whose start the simulated time ends (today); same seed and day, same data.",
+        "Day (UTC) at whose start the simulated time ends (today). The same seed and day give the same data.",
       ),
     ),
-    envelope: variant("envelope", ENVELOPES, defaultOptions.envelope, "Where the list is in an answer"),
-    totals: variant("totals", TOTALS, defaultOptions.totals, "How the length of a list is stated"),
+    envelope: variant("envelope", ENVELOPES, defaultOptions.envelope, "Envelope of the list in an answer"),
+    totals: variant("totals", TOTALS, defaultOptions.totals, "Way to state the length of a list"),
     order: variant(
       "order",
       ORDERS,
       defaultOptions.order,
-      "Order of the lists; a newest or latest update first lets syncs stop early",
+      "Order of the lists; with the newest record or update first, syncs can stop early",
     ),
     timeFilter: Options.choice("time-filter", TIME_FIELDS).pipe(
       Options.optional,
-      Options.withDescription("Lists heed start_time and end_time, going by this time of a record."),
+      Options.withDescription("Lists filter by start_time and end_time, applied to this time of a record."),
     ),
-    timeUnit: variant("time-unit", TIME_UNITS, "seconds", "With --time-filter: what the two are given in"),
+    timeUnit: variant("time-unit", TIME_UNITS, "seconds", "With --time-filter: unit of the two parameters"),
     maxPageSize: Options.integer("max-page-size").pipe(
       Options.withDefault(defaultOptions.maxPageSize),
-      Options.withDescription("A larger page size is cut to it without a word."),
+      Options.withDescription("Largest page size; a larger one is silently reduced."),
     ),
     walletListHasBalances: Options.boolean("wallet-list-without-balances").pipe(
-      Options.withDescription("Wallets carry their balances only when asked for by id."),
+      Options.withDescription("Show the balances of wallets only by id, not in the list."),
       Options.map(without => !without),
     ),
     paths: Options.text("path").pipe(
       Options.repeated,
-      Options.withDescription("Where a list is, such as payouts=/api/v1/payout/list (repeatable)."),
+      Options.withDescription("Path of a list, such as payouts=/api/v1/payout/list (repeatable)."),
     ),
     byIdPaths: Options.text("by-id").pipe(
       Options.repeated,
       Options.withDescription(
-        "Where a list's records are asked for by id, such as payouts=/api/v1/payout/{id} (repeatable); a list without a documented endpoint has none unless told.",
+        "Path of a list's records by id, such as payouts=/api/v1/payout/{id} (repeatable). A list without a documented endpoint has none by default.",
       ),
     ),
     paging: Options.text("paging").pipe(
       Options.withDefault(defaultOptions.pagingNames.join(",")),
       Options.withDescription(
-        `Names of the parameters of position and size; an offset or skip counts records (${defaultOptions.pagingNames}).`,
+        `Names of the position and the size parameter; offset and skip count records (${defaultOptions.pagingNames}).`,
       ),
     ),
     firstPage: variant("first-page", ["0", "1"], "1", "Number of the first page"),
@@ -103,12 +106,12 @@ export const sandbox = Command.make(
       "offset-by",
       ["asked", "served"],
       defaultOptions.offsetBy,
-      "Whether pages of a cut size lie as far apart as the size asked for, or the size served",
+      "With a reduced page size: distance of two pages, the requested size or the served size",
     ),
-    afterEnd: variant("after-end", AFTER_ENDS, defaultOptions.afterEnd, "What follows the last page"),
+    afterEnd: variant("after-end", AFTER_ENDS, defaultOptions.afterEnd, "Answer after the last page"),
     change: Options.choice("change", ["insert-front", "insert-back", "touch", "remove"]).pipe(
       Options.optional,
-      Options.withDescription("A list changes like this while it is paged through."),
+      Options.withDescription("Change a list like this while it is paged through."),
     ),
     changeStream: Options.text("change-stream").pipe(
       Options.withDefault(CHANGE_STREAM),
@@ -116,26 +119,28 @@ export const sandbox = Command.make(
     ),
     changeEvery: Options.integer("change-every").pipe(
       Options.withDefault(CHANGE_EVERY_PAGES),
-      Options.withDescription(`With --change: after every so many of its pages (${CHANGE_EVERY_PAGES}).`),
+      Options.withDescription(`With --change: number of pages between two changes (${CHANGE_EVERY_PAGES}).`),
     ),
     changeTimes: Options.integer("change-times").pipe(
       Options.withDefault(CHANGE_TIMES),
-      Options.withDescription(`With --change: so many times in all (${CHANGE_TIMES}).`),
+      Options.withDescription(`With --change: number of changes in total (${CHANGE_TIMES}).`),
     ),
     reshape: Options.text("reshape").pipe(
       Options.repeated,
       Options.withDescription(
-        "The lists change their contract, such as paging=offset,limit or max-page-size=4 (repeatable); a wrong name lists them all.",
+        "Change the contract of the lists, such as paging=offset,limit or max-page-size=4 (repeatable). A wrong name prints all names.",
       ),
     ),
     reshapeAfter: Options.integer("reshape-after").pipe(
       Options.withDefault(RESHAPE_AFTER_PAGES),
-      Options.withDescription(`With --reshape: after so many pages of any list (${RESHAPE_AFTER_PAGES}).`),
+      Options.withDescription(
+        `With --reshape: number of pages of any list before it (${RESHAPE_AFTER_PAGES}).`,
+      ),
     ),
     faults: Options.text("fault").pipe(
       Options.repeated,
       Options.withDescription(
-        "A fault and its chance per request, such as server-error=0.05 (repeatable); a wrong name lists them all.",
+        "A fault and its chance per request, such as server-error=0.05 (repeatable). A wrong name prints all names.",
       ),
     ),
     json,

@@ -3,11 +3,14 @@ import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
 import { Effect } from "effect"
 
-/** Options and arguments that several commands have. */
+/** Defines the options and arguments that several commands share. */
 
 export const json = Options.boolean("json").pipe(Options.withDescription("Print JSON."))
 
-/** A file by its name, or - . The parser takes an option that it does not know for an argument. */
+/**
+ * A file name, or - for stdout. The check is needed because the parser takes an unknown option for an
+ * argument.
+ */
 export const file = Args.text({ name: "file" }).pipe(
   Args.mapEffect(name =>
     name.startsWith("-") && name !== "-"
@@ -28,12 +31,12 @@ export const stream = Options.text("stream").pipe(
   Options.repeated,
 )
 
-/** The parser drops a repeated option that has no value, which would widen what is asked for to everything. */
+/** Repeatable options. The parser drops one without a value, which would widen the request to everything. */
 export const REPEATED = ["--account", "--stream", "--currency", "--path", "--fault"]
 
 export const maxAge = Options.text("max-age").pipe(
   Options.withDescription(
-    'How old the latest complete run may be, such as "26 hours". Without it: twice the time between two ticks of' +
+    'Largest age of the latest complete run, such as "26 hours". Default: twice the time between two ticks of' +
       " PAYCOMBAT_SCHEDULE, and at least an hour.",
   ),
   Options.optional,

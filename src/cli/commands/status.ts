@@ -10,18 +10,18 @@ export const status = Command.make(
     stream,
     maxAge,
     strict: Options.boolean("strict").pipe(
-      Options.withDescription("Exit with 1 also where the figures can be trusted with exceptions only."),
+      Options.withDescription("Exit with 1 also if the figures can be trusted only with exceptions."),
     ),
     json,
   },
   onDemand(() => import("../run/status.ts")),
 ).pipe(
   Command.withDescription(
-    "Can the figures be trusted now? Per configured account and stream: last run, freshness, rows (≈ estimated in" +
-      " tables beyond 1 GiB), rejects, removed, left over, who is at work; then what is the matter, and what to do." +
-      " Exits with 1 where a stream never ran, its latest run failed, or none was complete for longer than --max-age;" +
-      " with --strict also where there are exceptions, such as rejects." +
-      " An account that is not configured any more is shown, and judged where --account names it; where none is" +
-      " configured, all that were ever synced are judged.",
+    "Can the figures be trusted now? Prints for each configured account and stream the last run, freshness, rows" +
+      " (≈ estimated in tables beyond 1 GiB), rejects, removed, left over and the running process; then the problems," +
+      " and what to do. Exits with 1 if a stream never ran, its latest run failed, or its latest complete run is older" +
+      " than --max-age; with --strict also if there are exceptions, such as rejects." +
+      " An account that is no longer configured is shown, but judged only if --account names it. If no account is" +
+      " configured, every account that was ever synced is judged.",
   ),
 )

@@ -10,16 +10,16 @@ export const sync = Command.make(
     stream,
     full: Options.boolean("full").pipe(
       Options.withDescription(
-        "Read every list whole and from its beginning, also where only what is new would do or a broken-off pass could go on.",
+        "Full refresh: read every list from start to end, even if an incremental run or the rest of an interrupted pass would do.",
       ),
     ),
     migrate: Options.boolean("migrate").pipe(
       Options.withDescription("Bring the database of DATABASE_URL up to date first."),
     ),
     wait: Options.boolean("wait").pipe(
-      Options.withDescription("Wait for accounts that another run holds, instead of leaving them out."),
+      Options.withDescription("Wait for accounts that another run holds, instead of skipping them."),
     ),
-    strict: Options.boolean("strict").pipe(Options.withDescription("Exit with 1 when there are rejects.")),
+    strict: Options.boolean("strict").pipe(Options.withDescription("Exit with 1 if there are rejects.")),
     json,
   },
   onDemand(() => import("../run/sync.ts")),

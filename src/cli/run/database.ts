@@ -21,17 +21,18 @@ const serve = (options: Options) =>
     }
     const lines = Object.entries(urls).map(([login, url]) => `${login.padEnd(6)} ${url}`)
     yield* options.json ? printJson(urls) : print(lines.join("\n"))
-    yield* say("Up until Ctrl-C.")
+    yield* say("Running until Ctrl-C.")
     return yield* moved
   })
 
-/** Keeps the embedded Postgres up for others until it is told to stop. */
+/** Keeps the embedded Postgres up for other programs until it is interrupted. */
 export const run = (options: Options) =>
   Effect.gen(function* () {
     const settings = options.demo ? demoDatabase : yield* Config.database
     if (Option.isSome(settings.url)) {
       return yield* new ConfigurationError({
-        message: "DATABASE_URL is set: the warehouse is there, and there is no embedded Postgres to start.",
+        message:
+          "DATABASE_URL is set: the warehouse is at that address, so there is no embedded Postgres to start.",
       })
     }
     return yield* Effect.provide(serve(options), App.warehouse(settings))

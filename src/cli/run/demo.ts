@@ -6,7 +6,7 @@ import { lastMidnight, start } from "../../sandbox/sandbox.ts"
 import { jsonText } from "../terminal/jsonRows.ts"
 import { print, printJson, table } from "../terminal/output.ts"
 import { demoDatabase } from "./demoDatabase.ts"
-import { bookExitCode, printSummary, withProgress } from "./sync.ts"
+import { printSummary, setExitCode, withProgress } from "./sync.ts"
 
 interface Question {
   readonly title: string
@@ -15,7 +15,7 @@ interface Question {
 
 const QUESTIONS: ReadonlyArray<Question> = [
   {
-    title: "Settlement: what is paid to the merchant, and what it cost (the latest of each currency)",
+    title: "Settlement: the payment to the merchant and its fees (the latest of each currency)",
     sql: `SELECT DISTINCT ON (status, currency) left(settlement_id, 19) || '…' AS settlement, status, currency,
   transaction_count AS payments, settlement_amount AS amount, fee_amount AS fee, tax_amount AS tax,
   payment_to_merchant_amount AS to_merchant
@@ -30,21 +30,21 @@ FROM analytics.balance_daily_total WHERE day < (now() AT TIME ZONE 'UTC')::date
 ORDER BY currency, day DESC`,
   },
   {
-    title: "KYC gaps: what most often keeps customers from getting a wallet",
+    title: "KYC gaps: the details that customers most often lack for a wallet",
     sql: `SELECT missing_field, customer_count AS customers, oldest_gap_since::date AS known_since,
   median_gap_days AS median_days
 FROM analytics.kyc_gap_summary ORDER BY customer_count DESC, missing_field LIMIT 10`,
   },
 ]
 
-const HINT = `Ask further:   npx paycombat-sync query --demo "SELECT * FROM analytics.kyc_gap"
+const HINT = `More answers:  npx paycombat-sync query --demo "SELECT * FROM analytics.kyc_gap"
 Its views:     npx paycombat-sync query --demo "SELECT table_name FROM information_schema.views ORDER BY 1"
 Your own data: set PAYCOMBAT_TOKEN, then npx paycombat-sync sync`
 
-/** For a stream that the sandbox has no generator for, and so no truth about. */
+/** Note for a stream without a generator, and so without a truth, in the sandbox. */
 const NOT_COMPARED = "the sandbox served copies of its fixture's record, so its figures were not compared."
 
-/** The sandbox is on this machine: nobody has to be polite to it. */
+/** The demo's account. Its rate is high, because the sandbox runs on this machine. */
 const account = (url: string, token: string): Config.AccountSettings => ({
   name: "demo",
   token: Redacted.make(token),
@@ -57,7 +57,7 @@ const account = (url: string, token: string): Config.AccountSettings => ({
   paging: undefined,
 })
 
-/** Sandbox, embedded Postgres, one sync, and the three answers printed. */
+/** Starts the sandbox and the embedded Postgres, syncs once, and prints the three answers. */
 export const run = ({ json }: { readonly json: boolean }) =>
   Effect.gen(function* () {
     const { url, token, sampled } = yield* start({ until: lastMidnight().toISOString() })
@@ -86,5 +86,5 @@ export const run = ({ json }: { readonly json: boolean }) =>
       for (const { title, answer } of answers) yield* print(`\n${title}\n${table(answer)}`)
       yield* print(`\n${HINT}`)
     }
-    yield* bookExitCode(summary, false)
+    yield* setExitCode(summary, false)
   }).pipe(Effect.provide(App.http), Effect.provide(App.warehouse(demoDatabase)), Effect.scoped)

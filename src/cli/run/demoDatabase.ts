@@ -4,14 +4,16 @@ import * as App from "../../app.ts"
 import type { DatabaseSettings } from "../../config/config.ts"
 import { ConfigurationError } from "../../core/errors.ts"
 
-/** The demo's own database: simulated money must never meet a real warehouse. */
+/** The demo's own database. Simulated money must never reach a real warehouse. */
 export const demoDatabase: DatabaseSettings = {
   url: Option.none(),
   dataDir: ".paycombat-demo",
   readerUrl: Option.none(),
 }
 
-/** The demo's database as the demo left it; `ConfigurationError` where there is none, and none is made. */
+/**
+ * Opens the demo's existing database. Fails with `ConfigurationError` if there is none; never creates one.
+ */
 export const existingDemo = Layer.unwrapEffect(
   Effect.map(App.missingWarehouse(demoDatabase), missing =>
     Option.isNone(missing)

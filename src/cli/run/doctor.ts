@@ -3,9 +3,8 @@ import * as App from "../../app.ts"
 import { diagnose } from "../../doctor/doctor.ts"
 import { type Finding, type Level, Listener } from "../../doctor/finding.ts"
 import { print, printJson } from "../terminal/output.ts"
-import { transient } from "../terminal/transient.ts"
 import { visible } from "../terminal/visible.ts"
-import { type At, waiting } from "../terminal/waiting.ts"
+import { type At, transient, waiting } from "../terminal/waiting.ts"
 
 interface Options {
   readonly account: ReadonlyArray<string>
@@ -15,25 +14,28 @@ interface Options {
 
 const MARK: Readonly<Record<Level, string>> = { pass: "✔ pass", warn: "! warn", fail: "✖ fail" }
 
-/** Whose line it is, which check it was, and what it says. */
+/** Renders a finding: its account and stream, its check, and its message. */
 const lineOf = ({ level, account, stream, check, message }: Finding): string => {
-  const whose = [account, stream].filter(name => name !== undefined).join("/")
-  return `${MARK[level]}  ${visible(`${whose === "" ? "" : `${whose} `}${check}: ${message}`)}`
+  const subject = [account, stream].filter(name => name !== undefined).join("/")
+  return `${MARK[level]}  ${visible(`${subject === "" ? "" : `${subject} `}${check}: ${message}`)}`
 }
 
 const summaryOf = (checks: ReadonlyArray<Finding>): string => {
-  const of = (level: Level) => checks.filter(check => check.level === level).length
-  return `${of("pass")} passed, ${of("warn")} to look at, ${of("fail")} failed.`
+  const countOf = (level: Level) => checks.filter(check => check.level === level).length
+  return `${countOf("pass")} passed, ${countOf("warn")} with a warning, ${countOf("fail")} failed.`
 }
 
-/** For programs: nothing is printed before all is found, and stderr tells meanwhile what is looked at. */
+/** Listener for JSON output: shows the current check on stderr, and prints findings only at the end. */
 const quiet = (at: At) =>
   Listener.of({
     doing: text => Effect.sync(() => at(text)),
     found: () => Effect.void,
   })
 
-/** Examines everything and prints a line for each check as it is made; the exit code says how it went. */
+/**
+ * Examines everything, and prints a line for each check as soon as it is made. Sets the exit code by the
+ * result.
+ */
 export const run = (options: Options) =>
   Effect.gen(function* () {
     const { show, clear } = transient(!options.json)
@@ -45,15 +47,15 @@ export const run = (options: Options) =>
           print(lineOf(finding)),
         ),
     })
-    const toldTo = (told: typeof listener) =>
+    const examine = (receiver: typeof listener) =>
       diagnose({ accounts: options.account, streams: options.stream }).pipe(
-        Effect.provideService(Listener, told),
+        Effect.provideService(Listener, receiver),
         Effect.provide(App.http),
       )
     const examination = yield* options.json
-      ? waiting("the settings", at => toldTo(quiet(at)))
+      ? waiting("the settings", at => examine(quiet(at)))
       : Effect.ensuring(
-          toldTo(listener),
+          examine(listener),
           Effect.sync(() => clear()),
         )
     if (!examination.isConfigured) process.exitCode = 2

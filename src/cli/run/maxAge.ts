@@ -1,11 +1,11 @@
 import { Duration, Effect, Option } from "effect"
 import { ConfigurationError } from "../../core/errors.ts"
 
-/** `--max-age` in seconds. */
+/** Parses `--max-age` into seconds. */
 export const secondsOf = (
-  given: Option.Option<string>,
+  option: Option.Option<string>,
 ): Effect.Effect<Option.Option<number>, ConfigurationError> =>
-  Option.match(given, {
+  Option.match(option, {
     onNone: () => Effect.succeed(Option.none()),
     onSome: text => {
       const duration = Option.filter(Duration.decodeUnknown(text), Duration.isFinite)

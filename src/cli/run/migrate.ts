@@ -5,8 +5,8 @@ import { waiting } from "../terminal/waiting.ts"
 
 const UP_TO_DATE = "The database is up to date."
 
-const listed = (what: string, names: ReadonlyArray<string>) =>
-  names.length === 0 ? [] : [`${what}: ${names.join(", ")}`]
+const listed = (label: string, names: ReadonlyArray<string>) =>
+  names.length === 0 ? [] : [`${label}: ${names.join(", ")}`]
 
 const check = (isJson: boolean) =>
   Effect.gen(function* () {
@@ -14,7 +14,7 @@ const check = (isJson: boolean) =>
     const lines = [
       ...listed("migrations to apply", pending.migrations),
       ...listed("views to create", pending.views),
-      ...listed("views that paycombat_reader is to be let read", pending.grants),
+      ...listed("views to grant to paycombat_reader", pending.grants),
     ]
     yield* isJson ? printJson(pending) : print(lines.length === 0 ? UP_TO_DATE : lines.join("\n"))
     if (lines.length > 0) process.exitCode = 1
@@ -27,7 +27,7 @@ const apply = (isJson: boolean) =>
     yield* isJson ? printJson(report) : print(lines.length === 0 ? UP_TO_DATE : lines.join("\n"))
   })
 
-/** Brings the configured database up to date, or says what is missing. */
+/** Brings the configured database up to date, or lists what is missing. */
 export const run = (options: { readonly check: boolean; readonly json: boolean }) =>
   options.check
     ? Effect.provide(check(options.json), App.configuredExisting)

@@ -16,7 +16,7 @@ interface Options {
   readonly demo: boolean
 }
 
-/** Rows turned into CSV together. */
+/** Rows that are turned into CSV at a time. */
 const BATCH_ROWS = 1_000
 
 function* csvText({ columns, types, rows }: App.QueryAnswer): Generator<string> {
@@ -25,12 +25,12 @@ function* csvText({ columns, types, rows }: App.QueryAnswer): Generator<string> 
     yield csvRows(rows.slice(from, from + BATCH_ROWS), types)
 }
 
-/** Prints the answer to one statement: a table, CSV as psql writes it, or JSON with typed values. */
+/** Prints the answer to one statement as a table, as CSV like psql's, or as JSON with typed values. */
 export const run = (options: Options) =>
   Effect.gen(function* () {
     if (options.csv && options.json)
       return yield* new ConfigurationError({ message: "--csv and --json are two formats: give one of them." })
-    const answer = yield* waiting("asking", () =>
+    const answer = yield* waiting("running the statement", () =>
       options.demo
         ? Effect.provide(App.query(options.statement), existingDemo)
         : App.queryConfigured(options.statement),

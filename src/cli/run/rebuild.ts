@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import * as App from "../../app.ts"
 import { print, printJson } from "../terminal/output.ts"
-import { bookExitCode, printSummary, withProgress } from "./sync.ts"
+import { printSummary, setExitCode, withProgress } from "./sync.ts"
 
 interface Options {
   readonly account: ReadonlyArray<string>
@@ -9,7 +9,7 @@ interface Options {
   readonly json: boolean
 }
 
-/** Rebuilds, and prints what differed. */
+/** Rebuilds the rows, and prints the differences. */
 export const run = ({ account, stream, json }: Options) =>
   Effect.gen(function* () {
     const work = App.rebuild({ accounts: account, streams: stream }).pipe(
@@ -19,5 +19,5 @@ export const run = ({ account, stream, json }: Options) =>
     if (summary === undefined)
       return yield* json ? printJson(null) : print("Nothing is stored yet: run `paycombat-sync sync`.")
     yield* json ? printJson(summary) : printSummary(summary)
-    yield* bookExitCode(summary, true)
+    yield* setExitCode(summary, true)
   })

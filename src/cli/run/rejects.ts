@@ -3,16 +3,16 @@ import * as App from "../../app.ts"
 import { print, printJson, say, table } from "../terminal/output.ts"
 import { visible, visibleJson } from "../terminal/visible.ts"
 import { intoStdout } from "./reportFiles.ts"
-import { bookExitCode, printSummary, withProgress } from "./sync.ts"
+import { printSummary, setExitCode, withProgress } from "./sync.ts"
 
-interface Narrowed {
+interface RejectFilter {
   readonly account: ReadonlyArray<string>
   readonly stream: ReadonlyArray<string>
   readonly all: boolean
   readonly json: boolean
 }
 
-interface Listed extends Narrowed {
+interface ListOptions extends RejectFilter {
   readonly kind: ReadonlyArray<App.RejectKind>
 }
 
@@ -29,12 +29,12 @@ const COLUMNS = [
   "state",
 ]
 
-/** Look-ups have none, and somebody may look for them here. */
+/** Hint for a user who looks for failed look-ups here. They are not rejects. */
 const LOOKUPS = "A failed check of wallet readiness is no reject: see check_error in analytics.kyc_gap."
 
 const toSeconds = (time: string) => time.replace(/\.\d+/, "")
 
-/** One JSON array, as `printJson` has it, of as many batches as there are. */
+/** Joins batches into one JSON array, in the format of `printJson`. */
 async function* arrayOf(batches: AsyncIterable<ReadonlyArray<unknown>>) {
   let between = "["
   for await (const batch of batches) {
@@ -44,12 +44,12 @@ async function* arrayOf(batches: AsyncIterable<ReadonlyArray<unknown>>) {
   yield between === "[" ? "[]\n" : "\n]\n"
 }
 
-/** Lists rejects: for people the newest, for programs all. */
-export const list = ({ account, stream, kind, all, json }: Listed) =>
+/** Lists rejects: the newest as a table, or all as JSON. */
+export const list = ({ account, stream, kind, all, json }: ListOptions) =>
   Effect.gen(function* () {
-    const asked = { accounts: account, streams: stream, kinds: kind, all }
-    if (json) return yield* App.everyReject(asked, batches => intoStdout(arrayOf(batches)))
-    const { rejects, total } = yield* App.rejects(asked)
+    const query = { accounts: account, streams: stream, kinds: kind, all }
+    if (json) return yield* App.everyReject(query, batches => intoStdout(arrayOf(batches)))
+    const { rejects, total } = yield* App.rejects(query)
     if (rejects.length < total)
       yield* say(
         `The newest ${rejects.length} of ${total} are shown: narrow with --account, --stream and --kind; --json prints all.`,
@@ -73,7 +73,7 @@ export const list = ({ account, stream, kind, all, json }: Listed) =>
     yield* print(table({ columns: COLUMNS, rows }))
   }).pipe(Effect.provide(App.configuredExisting))
 
-/** Prints one reject, its raw text last. */
+/** Prints one reject, with its raw text last. */
 export const show = ({ id, json }: { readonly id: number; readonly json: boolean }) =>
   Effect.gen(function* () {
     const reject = yield* App.reject(id)
@@ -95,13 +95,13 @@ export const show = ({ id, json }: { readonly id: number; readonly json: boolean
     yield* print([...lines, "", reject.raw].join("\n"))
   }).pipe(Effect.provide(App.configuredExisting))
 
-interface Replay extends Narrowed {
+interface ReplayOptions extends RejectFilter {
   readonly ids: ReadonlyArray<number>
   readonly strict: boolean
 }
 
-/** Replays rejects, and prints what became of them. */
-export const replay = ({ account, stream, all, ids, strict, json }: Replay) =>
+/** Replays rejects, and prints the outcome. */
+export const replay = ({ account, stream, all, ids, strict, json }: ReplayOptions) =>
   Effect.gen(function* () {
     const work = App.replay({ accounts: account, streams: stream, all, ids }).pipe(
       Effect.provide(App.configuredExisting),
@@ -110,5 +110,5 @@ export const replay = ({ account, stream, all, ids, strict, json }: Replay) =>
     if (summary === undefined)
       return yield* json ? printJson(null) : print("There are no open rejects to replay.")
     yield* json ? printJson(summary) : printSummary(summary)
-    yield* bookExitCode(summary, strict)
+    yield* setExitCode(summary, strict)
   })

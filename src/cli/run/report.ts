@@ -5,7 +5,7 @@ import { documentOf, figuresOf, freshnessRule, type ReportMeta, viewsOf } from "
 import type { ReportData, ReportFilter } from "../../warehouse/report/types.ts"
 import { print, say } from "../terminal/output.ts"
 import { visibleJson } from "../terminal/visible.ts"
-import { told, waiting } from "../terminal/waiting.ts"
+import { countingRows, waiting } from "../terminal/waiting.ts"
 import { existingDemo } from "./demoDatabase.ts"
 import { secondsOf } from "./maxAge.ts"
 import { csvDirectory, intoFile, intoStdout, refuseDirectory, type WriteText } from "./reportFiles.ts"
@@ -26,17 +26,17 @@ interface Options {
 
 type Failure = ConfigurationError | WarehouseError
 
-/** Lets something have the reader's login. */
+/** Runs an effect with the reader's login. */
 type AsReader = <A, E>(
   use: (readerUrl: Redacted.Redacted) => Effect.Effect<A, E>,
 ) => Effect.Effect<A, E | Failure>
 
 const refuse = (message: string) => new ConfigurationError({ message })
 
-/** `csv` is answered by itself: it takes a directory. */
+/** `csv` has its own message, because it needs a directory. */
 const KNOWN_ENDINGS = ["html", "htm", "json", "csv"]
 
-/** `--json` is what every command has: here it is short for `--format json`, to stdout where no file is named. */
+/** Expands `--json`, which is short for `--format json`, to stdout unless a file is named. */
 const spelledOut = (options: Options): Effect.Effect<Options, ConfigurationError> => {
   const { json, format, file } = options
   if (!json) return Effect.succeed(options)
@@ -58,8 +58,8 @@ const fileOf = ({ file, demo }: Options, format: Format): string =>
     return `paycombat-report-${demo ? "demo-" : ""}${today}${format === "csv" ? "" : `.${format}`}`
   })
 
-/** The demo goes by nothing that is set for anything else. */
-const toldOf = ({ account, demo, maxAge }: Options): Effect.Effect<ReportMeta, ConfigurationError> =>
+/** Builds the report's meta data. The demo ignores all configured accounts and limits. */
+const metaOf = ({ account, demo, maxAge }: Options): Effect.Effect<ReportMeta, ConfigurationError> =>
   Effect.gen(function* () {
     const seconds = Option.getOrUndefined(yield* secondsOf(maxAge))
     const rule = freshnessRule(seconds, account)
@@ -67,15 +67,15 @@ const toldOf = ({ account, demo, maxAge }: Options): Effect.Effect<ReportMeta, C
     return { isDemo: demo, rule: yield* demo ? Effect.withConfigProvider(rule, none) : rule }
   })
 
-/** Days without anything are said to be such: who asked for them may have meant others. */
-const sayNothing = ({ from, to }: ReportFilter) =>
+/** Says that a period has no data, because the user may have meant other days. */
+const warnEmpty = ({ from, to }: ReportFilter) =>
   from === undefined && to === undefined
     ? Effect.void
     : say(
-        `Nothing is dated ${[from === undefined ? "" : `from ${from}`, to === undefined ? "" : `to ${to}`].join(" ").trim()}: see that these are the days you mean.`,
+        `Nothing is dated ${[from === undefined ? "" : `from ${from}`, to === undefined ? "" : `to ${to}`].join(" ").trim()}: check that these are the right days.`,
       )
 
-const isNothing = ({ settlements: { totals, states } }: ReportData): boolean =>
+const isEmpty = ({ settlements: { totals, states } }: ReportData): boolean =>
   totals.total + states.total === 0
 
 const csv = (asReader: AsReader, filter: ReportFilter, directory: string) =>
@@ -86,7 +86,7 @@ const csv = (asReader: AsReader, filter: ReportFilter, directory: string) =>
         asReader(url =>
           viewsOf(url, filter, (view, shape, batches, isDated) => {
             const counted = async function* () {
-              for await (const batch of told(at, view, batches)) {
+              for await (const batch of countingRows(at, view, batches)) {
                 if (isDated) dated += batch.length
                 yield batch
               }
@@ -96,25 +96,25 @@ const csv = (asReader: AsReader, filter: ReportFilter, directory: string) =>
         ),
       ),
     )
-    yield* print(`${directory}: ${files} files, one of each view.`)
-    if (dated === 0) yield* sayNothing(filter)
+    yield* print(`${directory}: ${files} files, one per view.`)
+    if (dated === 0) yield* warnEmpty(filter)
   })
 
-/** The same JSON without characters that a terminal would act on. Each part ends between two strings of it. */
-async function* shown(parts: AsyncIterable<string> | Iterable<string>) {
+/** Escapes characters in JSON that a terminal would act on. No part ends inside a string. */
+async function* escaped(parts: AsyncIterable<string> | Iterable<string>) {
   for await (const part of parts) yield visibleJson(part)
 }
 
-const json = (asReader: AsReader, filter: ReportFilter, told: ReportMeta, file: string) =>
+const json = (asReader: AsReader, filter: ReportFilter, meta: ReportMeta, file: string) =>
   waiting("the figures", at => {
     const watch = (rows: number) => at("long lists", rows)
-    const by = (write: WriteText) => asReader(url => documentOf(url, filter, told, write, watch))
-    return file === "-" ? by(text => intoStdout(shown(text))) : intoFile(file, by)
+    const by = (write: WriteText) => asReader(url => documentOf(url, filter, meta, write, watch))
+    return file === "-" ? by(text => intoStdout(escaped(text))) : intoFile(file, by)
   })
 
-const html = (asReader: AsReader, filter: ReportFilter, told: ReportMeta, file: string) =>
+const html = (asReader: AsReader, filter: ReportFilter, meta: ReportMeta, file: string) =>
   Effect.gen(function* () {
-    const figures = yield* waiting("the figures", () => asReader(url => figuresOf(url, filter, told)))
+    const figures = yield* waiting("the figures", () => asReader(url => figuresOf(url, filter, meta)))
     const { page } = yield* Effect.promise(() => import("../../report/page.ts"))
     const text = page(figures)
     yield* file === "-"
@@ -125,23 +125,23 @@ const html = (asReader: AsReader, filter: ReportFilter, told: ReportMeta, file: 
     return figures
   })
 
-/** Writes the report, and says where it is. */
+/** Writes the report, and prints its path. */
 export const run = (given: Options) =>
   Effect.gen(function* () {
     const options = yield* spelledOut(given)
     const format = formatOf(options)
     const file = fileOf(options, format)
     if (format === "csv" && file === "-")
-      return yield* refuse("--format csv writes a file of each view: name a directory instead of -.")
+      return yield* refuse("--format csv writes one file per view: name a directory instead of -.")
     const [, other] = /\.([a-z0-9]{1,5})$/i.exec(file) ?? []
     if (Option.isNone(options.format) && other !== undefined && !KNOWN_ENDINGS.includes(other.toLowerCase()))
       return yield* refuse(
         `A report is HTML, JSON or CSV: name a file that ends in .html or .json, or give --format for ${file}.`,
       )
     if (format !== "csv" && file.endsWith(".csv"))
-      return yield* refuse("CSV is a file of each view: name a directory, and add --format csv.")
+      return yield* refuse("CSV is one file per view: name a directory, and add --format csv.")
     if (format === "csv" && Option.isSome(options.maxAge))
-      return yield* refuse("--max-age is for html and json: freshness.csv tells ages, and judges none.")
+      return yield* refuse("--max-age is for html and json: freshness.csv has ages, but no verdict.")
     if (format !== "csv" && file !== "-") yield* refuseDirectory(file)
     const filter: ReportFilter = {
       accounts: options.account,
@@ -152,8 +152,8 @@ export const run = (given: Options) =>
     const asReader: AsReader = use =>
       options.demo ? Effect.provide(App.asReader(use), existingDemo) : App.asConfiguredReader(use)
     if (format === "csv") return yield* csv(asReader, filter, file)
-    const written = yield* (format === "json" ? json : html)(asReader, filter, yield* toldOf(options), file)
+    const written = yield* (format === "json" ? json : html)(asReader, filter, yield* metaOf(options), file)
     if (file !== "-")
       yield* print(`${file}: the report of ${written.from} to ${written.to}, as of ${written.snapshotAt}.`)
-    if (isNothing(written)) yield* sayNothing(filter)
+    if (isEmpty(written)) yield* warnEmpty(filter)
   })

@@ -9,9 +9,9 @@ import { ConfigurationError, WarehouseError } from "../../core/errors.ts"
 import type { TakeView } from "../../warehouse/report/views.ts"
 import { csvHead, csvRows } from "../terminal/csv.ts"
 
-/** Where a report goes. Nobody ever finds half of one: it gets its name when it is whole. */
+/** Writes reports to files and directories. A report gets its final name only when it is complete. */
 
-/** What a report says of a business is not for everybody on the machine. */
+/** Only the owner may read a report, because it describes the business. */
 const FILE_MODE = 0o600
 const DIRECTORY_MODE = 0o700
 
@@ -19,13 +19,13 @@ const refuse = (message: string) => new ConfigurationError({ message })
 
 const failureOf = (file: string, error: unknown): ConfigurationError | WarehouseError => {
   if (error instanceof ConfigurationError || error instanceof WarehouseError) return error
-  const why = (error as NodeJS.ErrnoException).code ?? String(error)
+  const code = (error as NodeJS.ErrnoException).code ?? String(error)
   return refuse(
-    `The report cannot be written to ${file} (${why}): name another place, as in \`report /tmp/report.html\`.`,
+    `The report cannot be written to ${file} (${code}): name another place, such as \`report /tmp/report.html\`.`,
   )
 }
 
-/** A failure of the file system, and what to do about it; what Postgres fails with is not the file system's fault. */
+/** Converts an error of the file system into one that says what to do. Errors of Postgres pass unchanged. */
 const asFailure = (file: string) => (error: unknown) => {
   throw (error as NodeJS.ErrnoException).syscall === undefined ? error : failureOf(file, error)
 }
@@ -38,20 +38,20 @@ const writing = <A>(
 
 const unfinishedOf = (file: string): string => `${resolve(file)}.${randomBytes(4).toString("hex")}.unfinished`
 
-const openedFor = (file: string) => createWriteStream(file, { mode: FILE_MODE, flags: "wx", flush: true })
+const openNew = (file: string) => createWriteStream(file, { mode: FILE_MODE, flags: "wx", flush: true })
 
-/** Refuses a place that is a directory, before anything is read for it. */
+/** Refuses a directory as the target, before anything is read for the report. */
 export const refuseDirectory = (file: string) =>
   writing(file, async () => {
-    const found = await stat(file).catch(() => undefined)
-    if (found?.isDirectory()) throw refuse(`${file} is a directory: name a file, or add --format csv.`)
+    const existing = await stat(file).catch(() => undefined)
+    if (existing?.isDirectory()) throw refuse(`${file} is a directory: name a file, or add --format csv.`)
   })
 
 export type WriteText = (text: AsyncIterable<string> | Iterable<string>) => Promise<void>
 
 /**
- * Lets `use` write text to a file as it comes. One that is there already is replaced, and not before all has come;
- * where it does not, nothing is left of it.
+ * Lets `use` write text to a file as it arrives. An existing file is replaced only when all text has arrived;
+ * otherwise no part of the new file remains.
  */
 export const intoFile = <A, E>(
   file: string,
@@ -60,30 +60,30 @@ export const intoFile = <A, E>(
   Effect.suspend(() => {
     const unfinished = unfinishedOf(file)
     const write: WriteText = async text => {
-      await pipeline(Readable.from(text), openedFor(unfinished)).catch(asFailure(file))
+      await pipeline(Readable.from(text), openNew(unfinished)).catch(asFailure(file))
       await rename(unfinished, file).catch(asFailure(file))
     }
-    // Not by the promise itself: the process would not wait for one that is told to stop.
+    // Deleted by a finalizer, because the process would not wait for the promise after an interruption.
     return Effect.ensuring(
       use(write),
       Effect.promise(() => rm(unfinished, { force: true })),
     )
   })
 
-/** Writes text to stdout as it comes, and no faster than it is read. Its reader may stop reading. */
+/** Writes text to stdout as it arrives, at the pace of the reader. The reader may stop reading. */
 export const intoStdout: WriteText = async text => {
   const { stdout } = process
-  // `main.ts` answers for an error of stdout; one of the connection that the text comes from is thrown. Stdout is never
-  // destroyed, and forgets its error at once: only the event tells which of the two it was.
-  let ofStdout: unknown
+  // `main.ts` handles errors of stdout. An error of the text's source (the database connection) is thrown
+  // here. Stdout is never destroyed and forgets its error at once, so only the event tells the two apart.
+  let stdoutError: unknown
   const note = (error: unknown) => {
-    ofStdout = error
+    stdoutError = error
   }
   stdout.once("error", note)
   try {
     await pipeline(Readable.from(text), stdout, { end: false })
   } catch (error) {
-    if (error !== ofStdout && !stdout.destroyed) throw error
+    if (error !== stdoutError && !stdout.destroyed) throw error
   } finally {
     stdout.off("error", note)
   }
@@ -96,27 +96,28 @@ const csvInto =
       yield csvHead(columns)
       for await (const batch of batches) yield csvRows(batch, types)
     }
-    await pipeline(Readable.from(text()), openedFor(join(directory, `${view}.csv`)))
+    await pipeline(Readable.from(text()), openNew(join(directory, `${view}.csv`)))
   }
 
-/** A directory that holds nothing but such files is replaced as a whole; any other is somebody's. */
+/** Refuses a directory with foreign files. A directory that holds only CSV files is replaced as a whole. */
 const refuseForeign = (directory: string) =>
   writing(directory, async () => {
-    const found = await stat(directory).catch(() => undefined)
-    if (found === undefined) return
-    const isOurs = found.isDirectory() && (await readdir(directory)).every(name => name.endsWith(".csv"))
-    if (!isOurs)
-      throw refuse(`${directory} holds other things than such files: name a new directory, or empty it.`)
+    const existing = await stat(directory).catch(() => undefined)
+    if (existing === undefined) return
+    const isOurs = existing.isDirectory() && (await readdir(directory)).every(name => name.endsWith(".csv"))
+    if (!isOurs) throw refuse(`${directory} holds other files than CSV: name a new directory, or empty it.`)
   })
 
-/** Puts the new directory in the place of the old one; answers with the number of its files. */
+/** Replaces the old directory by the new one. Returns the number of its files. */
 const replaceDirectory = async (directory: string, unfinished: string): Promise<number> => {
   const written = await readdir(unfinished)
-  const found = await readdir(directory).catch(() => [])
-  // A file that is no view's is somebody's, whatever its ending.
-  const foreign = found.find(name => !written.includes(name))
+  const existing = await readdir(directory).catch(() => [])
+  // A file that no view wrote is foreign, even if it ends in .csv.
+  const foreign = existing.find(name => !written.includes(name))
   if (foreign !== undefined)
-    throw refuse(`${directory} holds ${foreign}, which is no such file: name a new directory, or empty it.`)
+    throw refuse(
+      `${directory} holds ${foreign}, which is not a file of a view: name a new directory, or empty it.`,
+    )
   const old = `${unfinished}.old`
   await rename(directory, old).catch(error => {
     if (error.code !== "ENOENT") throw error
@@ -129,7 +130,7 @@ const replaceDirectory = async (directory: string, unfinished: string): Promise<
   return written.length
 }
 
-/** Writes a directory with a file of each view that `read` hands over; answers with their number. */
+/** Writes a directory with one file per view that `read` passes on. Returns the number of files. */
 export const csvDirectory = (
   directory: string,
   read: (take: TakeView) => Effect.Effect<void, ConfigurationError | WarehouseError>,

@@ -16,19 +16,19 @@ interface Options {
 const NOTHING_RESTORED = "Nothing was restored."
 
 /**
- * Fills the configured warehouse from a file, and says which erasures it knows of and which it cannot know. The files are
- * looked at first, and a yes is asked for where rows would go: a mistake makes no database.
+ * Fills the configured warehouse from a backup, and prints the erasures that it applied and the ones it
+ * cannot know. Checks the files and asks for confirmation first, so that a mistake creates no database.
  */
 export const run = (options: Options) =>
   Effect.gen(function* () {
     const { file, replace, yes, erasuresFrom } = options
     yield* refuseUnasked(
       yes || !replace,
-      `${NOTHING_RESTORED} --replace deletes what the warehouse holds, and there is no terminal to ask at: add --yes to do so.`,
+      `${NOTHING_RESTORED} --replace deletes everything in the warehouse, and there is no terminal to ask at: add --yes to do so.`,
     )
     yield* App.checkBackup(file)
     if (Option.isSome(erasuresFrom)) yield* App.checkBackup(erasuresFrom.value)
-    const question = `Delete all that the warehouse holds, and fill it from ${file}? It cannot be undone.`
+    const question = `Delete everything in the warehouse, and fill it from ${file}? It cannot be undone.`
     if (replace && !yes && !(yield* isConfirmed(question, NOTHING_RESTORED)))
       return yield* say(NOTHING_RESTORED)
     yield* Effect.provide(restore(options), App.configuredWarehouse)
@@ -50,7 +50,7 @@ const restore = ({ file, replace, erasuresFrom, json }: Options) =>
           `${file}, saved at ${takenAt}: ${rows} rows of ${tables} tables.` +
             (knownErasures === 0
               ? ""
-              : ` Erased again, because they were erased since: ${counted(erasedAgain, "person", "persons")}.`),
+              : ` Erased again, because of erasures after the backup: ${counted(erasedAgain, "person", "persons")}.`),
         )
     yield* say(
       `Not known here: erasures made after ${takenAt} in a database that is gone.` +

@@ -40,18 +40,18 @@ const PORT_MAX = 65_535
 
 const refuse = (message: string) => Effect.fail(new ConfigurationError({ message }))
 
-/** What stands before and after the first `=`. */
-const parted = (pair: string): readonly [name: string, value: string] => {
+/** Splits a pair at the first `=`. */
+const splitPair = (pair: string): readonly [name: string, value: string] => {
   const [name = "", ...value] = pair.split("=")
   return [name, value.join("=")]
 }
 
 const isFault = (name: string): name is FaultName => Object.hasOwn(FAULTS, name)
 
-/** The chances of faults as given, or what is wrong with one. */
+/** Parses the chances of faults. Fails on the first wrong one. */
 const chancesOf = (given: Options["faults"]) =>
   Effect.forEach(given, pair => {
-    const [name, text] = parted(pair)
+    const [name, text] = splitPair(pair)
     const chance = /^\d*\.?\d+$/.test(text) ? Number(text) : Number.NaN
     return isFault(name) && chance <= 1
       ? Effect.succeed([name, chance] as const)
@@ -65,18 +65,18 @@ type Lists = ReadonlyMap<string, string>
 
 const namesOf = (lists: Lists): string => [...lists.keys()].join(", ")
 
-/** A path alone: no query, no fragment, no empty part, or no request would ever match it. */
+/** A path without query, fragment or empty part. Otherwise no request would ever match it. */
 const PATH = /^(\/[\w~%@:!$&'()*+,;=.-]+)+$/
 
 const listPathsOf = (generators: Generators): Lists =>
   new Map([...listsOf(generators)].map(([name, { listPath }]) => [name, listPath]))
 
-/** The list paths as given, each list at one of its own, or what is wrong with one. */
+/** Parses the list paths. Fails on a wrong one, and if two lists share a path. */
 const pathsOf = (given: Options["paths"], lists: Lists) =>
   Effect.gen(function* () {
     const paths: Record<string, string> = {}
     for (const pair of given) {
-      const [name, path] = parted(pair)
+      const [name, path] = splitPair(pair)
       if (!lists.has(name) || !PATH.test(path))
         return yield* refuse(
           `--path ${pair} is not a list and a path that begins with /; there are ${namesOf(lists)}.`,
@@ -89,12 +89,12 @@ const pathsOf = (given: Options["paths"], lists: Lists) =>
     return paths
   })
 
-/** The by-id paths as given, or what is wrong with one. */
+/** Parses the by-id paths. Fails on the first wrong one. */
 const byIdPathsOf = (given: Options["byIdPaths"], lists: Lists) =>
   Effect.gen(function* () {
     const paths: Record<string, string> = {}
     for (const pair of given) {
-      const [name, path] = parted(pair)
+      const [name, path] = splitPair(pair)
       const parts = path.split("{id}")
       if (!lists.has(name) || parts.length !== 2 || !PATH.test(parts.join("id")))
         return yield* refuse(
@@ -128,7 +128,7 @@ const changeOf = (
   )
 }
 
-/** What of a list's contract may turn into something else, and what it may turn into. */
+/** Parsers of the changes that `--reshape` may make to a list's contract. */
 const SHAPES: Readonly<Record<string, (value: string) => Partial<Shape> | undefined>> = {
   paging: value => {
     const [position, size, ...rest] = value.split(",")
@@ -150,7 +150,7 @@ const reshapeOf = ({ reshape, reshapeAfter: afterPages }: Options) =>
     if (afterPages < 0) return yield* refuse(`--reshape-after ${afterPages} is not a number of pages from 0.`)
     let to: Partial<Shape> = {}
     for (const pair of reshape) {
-      const [name, value] = parted(pair)
+      const [name, value] = splitPair(pair)
       const change = Object.hasOwn(SHAPES, name) ? SHAPES[name]!(value) : undefined
       if (change === undefined)
         return yield* refuse(
@@ -161,7 +161,7 @@ const reshapeOf = ({ reshape, reshapeAfter: afterPages }: Options) =>
     return reshape.length === 0 ? null : { afterPages, to }
   })
 
-/** Serves simulated data until it is told to stop. */
+/** Serves simulated data until it is interrupted. */
 export const run = ({
   firstPage,
   ...given

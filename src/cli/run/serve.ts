@@ -9,7 +9,7 @@ interface Options {
   readonly migrate: boolean
 }
 
-/** Stays up until it is told to stop. What is wrong with the settings is said before a database is started for them. */
+/** Stays up until it is interrupted. Mistakes in the settings are reported before a database is started. */
 export const run = (options: Options) =>
   Effect.gen(function* () {
     const maxAgeSeconds = Option.getOrUndefined(yield* secondsOf(options.maxAge))

@@ -3,8 +3,7 @@ import * as App from "../../app.ts"
 import * as Config from "../../config/config.ts"
 import { ago, gravest, type Level, type Verdict } from "../../core/verdict.ts"
 import type { JudgedStatus } from "../../status/status.ts"
-import { print, printJson, say, table } from "../terminal/output.ts"
-import { MARKS, verdictLines } from "../terminal/verdictLines.ts"
+import { MARKS, print, printJson, say, table, verdictLines } from "../terminal/output.ts"
 import { visible } from "../terminal/visible.ts"
 import { secondsOf } from "./maxAge.ts"
 
@@ -49,12 +48,14 @@ const cells = (status: JudgedStatus): ReadonlyArray<string | null> => {
   ]
 }
 
-/** Streams as a sentence begins: `eu/payouts, eu/wallets`, and `eu` where it is about all of an account's. */
-const namesOf = (about: ReadonlyArray<JudgedStatus>, all: ReadonlyArray<JudgedStatus>): string => {
+/**
+ * Names streams at the start of a sentence: `eu/payouts, eu/wallets`, or `eu` for all streams of an account.
+ */
+const namesOf = (some: ReadonlyArray<JudgedStatus>, all: ReadonlyArray<JudgedStatus>): string => {
   const isNamed = new Set(all.map(({ account }) => account)).size > 1
-  return [...new Set(about.map(({ account }) => account))]
+  return [...new Set(some.map(({ account }) => account))]
     .flatMap(account => {
-      const own = about.filter(status => status.account === account)
+      const own = some.filter(status => status.account === account)
       const total = all.filter(status => status.account === account).length
       if (isNamed && total > 1 && own.length === total) return [account]
       return own.map(({ stream }) => (isNamed ? `${account}/${stream}` : stream))
@@ -62,43 +63,45 @@ const namesOf = (about: ReadonlyArray<JudgedStatus>, all: ReadonlyArray<JudgedSt
     .join(", ")
 }
 
-/** Texts on streams, each wording once: `payouts, wallets: …`. */
-const said = (
+/** Groups equal texts on several streams into one line: `payouts, wallets: …`. */
+const linesOf = (
   statuses: ReadonlyArray<JudgedStatus>,
   mark: string,
   textsOf: (status: JudgedStatus) => ReadonlyArray<string>,
 ): ReadonlyArray<string> => {
-  const about = new Map<string, Array<JudgedStatus>>()
+  const byText = new Map<string, Array<JudgedStatus>>()
   for (const status of statuses)
-    for (const text of textsOf(status)) about.set(text, [...(about.get(text) ?? []), status])
-  return Array.from(about, ([text, streams]) => visible(`${mark} ${namesOf(streams, statuses)}: ${text}`))
+    for (const text of textsOf(status)) byText.set(text, [...(byText.get(text) ?? []), status])
+  return Array.from(byText, ([text, streams]) => visible(`${mark} ${namesOf(streams, statuses)}: ${text}`))
 }
 
-const found =
+const findingTexts =
   (level: Level) =>
   ({ findings, isRetired }: JudgedStatus): ReadonlyArray<string> =>
     findings.flatMap(finding =>
       finding.level === level && !(isRetired && finding.kind === "retired") ? [finding.text] : [],
     )
 
-/** Of an account that is configured no more: how old its figures are, and how to have it judged. */
+/**
+ * Describes accounts that are no longer configured: the age of their figures, and how to have them judged.
+ */
 const retired = (statuses: ReadonlyArray<JudgedStatus>, named: ReadonlyArray<string>) => {
   const old = statuses.filter(({ isRetired }) => isRetired)
   return [...new Set(old.map(({ account }) => account))].map(account => {
     const ages = old.flatMap(status => (status.account === account ? (status.ageSeconds ?? []) : []))
     const age =
-      ages.length === 0 ? "it was never read to its end" : `its figures are ${ago(Math.max(...ages))} old`
-    const judging = named.includes(account) ? "" : " Judged where --account names it."
-    return `· ${account}: not configured any more; ${age}.${judging}`
+      ages.length === 0 ? "it was never read completely" : `its figures are ${ago(Math.max(...ages))} old`
+    const judging = named.includes(account) ? "" : " Judged only if --account names it."
+    return `· ${account}: no longer configured; ${age}.${judging}`
   })
 }
 
-/** No account is configured, and the warehouse knows of none. */
+/** Message if no account is configured and the warehouse has none. */
 const NOTHING =
   "Nothing was synced yet, and no account is configured: set PAYCOMBAT_TOKEN (see .env.example), then run" +
   " `paycombat-sync sync`."
 
-/** One verdict per account that is judged, as the view has it. */
+/** One verdict per judged account, from the view. */
 const verdictsIn = (
   statuses: ReadonlyArray<JudgedStatus>,
   named: ReadonlyArray<string>,
@@ -128,12 +131,12 @@ const judge = (options: Options) =>
     yield* print(
       [
         table({ columns: COLUMNS, rows: statuses.map(cells) }),
-        ...said(statuses, MARKS.bad, found("bad")),
-        ...said(statuses, MARKS.attention, found("attention")),
+        ...linesOf(statuses, MARKS.bad, findingTexts("bad")),
+        ...linesOf(statuses, MARKS.attention, findingTexts("attention")),
         ...retired(statuses, options.account),
-        ...said(statuses, "·", ({ note }) => (note === null ? [] : [note])),
-        ...said(statuses, "·", found("good")),
-        `· serve, where it runs: next run ${time(first.nextRunAt)}, next full pass ${time(first.nextFullAt)}.`,
+        ...linesOf(statuses, "·", ({ note }) => (note === null ? [] : [note])),
+        ...linesOf(statuses, "·", findingTexts("good")),
+        `· serve, if it runs: next run ${time(first.nextRunAt)}, next full pass ${time(first.nextFullAt)}.`,
         ...verdictLines(verdicts),
       ].join("\n"),
     )
@@ -148,7 +151,7 @@ const nothing = (options: Options, message: string) =>
     yield* printJson([])
   })
 
-/** Prints how each stream of each account stands; sets the exit code to 1 where figures are not to be trusted. */
+/** Prints the status of each stream of each account. Sets the exit code to 1 if figures cannot be trusted. */
 export const run = (options: Options) =>
   Effect.gen(function* () {
     const missing = yield* App.missingWarehouse(yield* Config.database)

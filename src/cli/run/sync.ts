@@ -1,8 +1,7 @@
 import { Effect } from "effect"
 import * as App from "../../app.ts"
 import { counted } from "../../core/counted.ts"
-import { isLive, print, printJson, table } from "../terminal/output.ts"
-import { verdictLines } from "../terminal/verdictLines.ts"
+import { isLive, print, printJson, table, verdictLines } from "../terminal/output.ts"
 import { visible } from "../terminal/visible.ts"
 
 interface Options {
@@ -17,7 +16,7 @@ interface Options {
 
 type Stream = App.StreamSummary
 
-/** Figures of a stream, by the column that shows them. A rare one has a column only where it is not 0. */
+/** Counts of a stream, by column. A rare count has a column only if it is not 0 everywhere. */
 const FIGURES: ReadonlyArray<{ readonly name: string; of: (stream: Stream) => number; isRare?: true }> = [
   { name: "read", of: ({ extracted }) => extracted },
   { name: "new", of: ({ inserted }) => inserted },
@@ -41,10 +40,10 @@ export const printSummary = ({ streams }: App.RunSummary): Effect.Effect<void> =
     stream.status,
     ...figures.map(({ of }) => String(of(stream))),
   ])
-  const said = new Map<string, Array<string>>()
+  const byText = new Map<string, Array<string>>()
   for (const { account, stream, error, note } of streams) {
     for (const text of [error, note]) {
-      if (text !== null) said.set(text, [...(said.get(text) ?? []), `${account}/${stream}`])
+      if (text !== null) byText.set(text, [...(byText.get(text) ?? []), `${account}/${stream}`])
     }
   }
   const columns = [...(isNamed ? ["account"] : []), "stream", "status", ...figures.map(({ name }) => name)]
@@ -52,36 +51,36 @@ export const printSummary = ({ streams }: App.RunSummary): Effect.Effect<void> =
   const items = streams.reduce((sum, { itemRejected }) => sum + itemRejected, 0)
   const lines = [
     table({ columns, rows }),
-    ...Array.from(said, ([text, about]) => visible(`${about.join(", ")}: ${text}`)),
+    ...Array.from(byText, ([text, names]) => visible(`${names.join(", ")}: ${text}`)),
     ...(fields > 0
       ? [
-          `${counted(fields, "field")} could not be read and ${fields === 1 ? "is" : "are"} null: \`paycombat-sync rejects list --kind field\`.`,
+          `${counted(fields, "field")} could not be read and ${fields === 1 ? "is" : "are"} null: see \`paycombat-sync rejects list --kind field\`.`,
         ]
       : []),
     ...(items > 0
       ? [
-          `${counted(items, "item")} in records could not be read and ${items === 1 ? "is" : "are"} in no figure: \`paycombat-sync rejects list --kind item\`.`,
+          `${counted(items, "item")} in records could not be read and ${items === 1 ? "is" : "are"} in no figure: see \`paycombat-sync rejects list --kind item\`.`,
         ]
       : []),
     ...(streams.some(({ rejected }) => rejected > 0)
-      ? ["What was rejected, and why: `paycombat-sync rejects list`."]
+      ? ["For the rejected records and the reasons, run `paycombat-sync rejects list`."]
       : []),
   ]
   return print(lines.join("\n"))
 }
 
-/** The verdict on the figures of each account, after a run. */
+/** Prints the verdict on the figures of each account after a run. */
 export const printVerdicts = ({ verdicts }: App.SyncSummary): Effect.Effect<void> =>
   print(verdictLines(verdicts).join("\n"))
 
-/** Exit code 1 for a run that missed something, or, when strict, that had rejects. */
-export const bookExitCode = ({ status }: App.RunSummary, isStrict: boolean): Effect.Effect<void> =>
+/** Sets exit code 1 for a run that missed something, or, if strict, that had rejects. */
+export const setExitCode = ({ status }: App.RunSummary, isStrict: boolean): Effect.Effect<void> =>
   Effect.sync(() => {
     const isDone = status === "complete" || (status === "complete_with_rejects" && !isStrict)
     if (!isDone) process.exitCode = 1
   })
 
-/** Runs something with live progress where a person looks at stderr, and with plain log lines elsewhere. */
+/** Runs an effect with live progress if stderr is a terminal, and with plain log lines otherwise. */
 export const withProgress = <A, E, R>(
   work: Effect.Effect<A, E, R>,
   isJson: boolean,
@@ -94,7 +93,7 @@ export const withProgress = <A, E, R>(
         Effect.scoped,
       )
 
-/** Syncs once. What is wrong with the settings is said before a database is started for them. */
+/** Syncs once. Mistakes in the settings are reported before a database is started. */
 export const run = (options: Options) =>
   Effect.gen(function* () {
     const settings = yield* App.runSettings({
@@ -109,5 +108,5 @@ export const run = (options: Options) =>
     )
     const summary = yield* withProgress(work, options.json)
     yield* options.json ? printJson(summary) : Effect.zipRight(printSummary(summary), printVerdicts(summary))
-    yield* bookExitCode(summary, options.strict)
+    yield* setExitCode(summary, options.strict)
   })

@@ -4,9 +4,9 @@ import { ConfigurationError } from "../../core/errors.ts"
 import { say } from "./output.ts"
 import { visible } from "./visible.ts"
 
-/** What cannot be undone needs a yes: on a terminal a person is asked, elsewhere `--yes` says it. */
+/** Asks for confirmation of irreversible work: on a terminal by a question, elsewhere by `--yes`. */
 
-/** Fails where nobody can be asked: the question goes to stderr, and the answer comes from stdin. */
+/** Fails if there is no terminal to ask at. The question goes to stderr, and the answer comes from stdin. */
 export const refuseUnasked = (
   isAllowed: boolean,
   message: string,
@@ -15,12 +15,14 @@ export const refuseUnasked = (
     ? Effect.void
     : new ConfigurationError({ message })
 
-/** Asks the person at the terminal; anything but `y` or `yes` is a no. `refusal` is said where Ctrl-C ends the question. */
+/**
+ * Asks at the terminal. Any answer other than `y` or `yes` means no. Ctrl-C prints `refusal` and interrupts.
+ */
 export const isConfirmed = (question: string, refusal: string): Effect.Effect<boolean> =>
   Effect.async<boolean>(resume => {
     const terminal = createInterface({ input: process.stdin, output: process.stderr })
     terminal.on("close", () => resume(Effect.succeed(false)))
-    // The interface keeps Ctrl-C for itself: there is no signal.
+    // The readline interface consumes Ctrl-C, so no signal arrives.
     terminal.on("SIGINT", () => {
       resume(Effect.zipRight(say(`\n${refusal}`), Effect.interrupt))
       terminal.close()

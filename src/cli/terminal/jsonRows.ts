@@ -3,9 +3,10 @@ import type { QueryAnswer } from "../../warehouse/read/query.ts"
 import { visibleJson } from "./visible.ts"
 
 /**
- * Rows as JSON objects that keep each value's type and every digit: booleans, integers, floats and arrays as such,
- * `json` and `jsonb` as the value they hold, and everything else, `numeric` included, as the text that Postgres prints.
- * An integer beyond 2^53, which most readers of JSON would round, is text as well.
+ * Renders rows as JSON objects that keep each value's type and every digit. Booleans, integers, floats and
+ * arrays keep their JSON type, `json` and `jsonb` keep their value, and all other types, including `numeric`,
+ * are the text that Postgres prints. An integer beyond 2^53 is text as well, because most JSON parsers would
+ * round it.
  */
 
 const text = (value: string): string => JSON.stringify(value)
@@ -13,14 +14,14 @@ const text = (value: string): string => JSON.stringify(value)
 const scalar = (value: string, kind: ValueType["kind"]): string => {
   if (kind === "boolean") return value === "t" ? "true" : "false"
   if (kind === "integer") return Number.isSafeInteger(Number(value)) ? value : text(value)
-  // NaN and the infinities are no JSON numbers.
+  // NaN and the infinities are not JSON numbers.
   if (kind === "float") return Number.isFinite(Number(value)) ? value : text(value)
   return kind === "json" ? value : text(value)
 }
 
-/** Turns the text of an array into JSON; see "Array Input and Output Syntax" in Postgres' manual. */
+/** Converts the text of a Postgres array to JSON; see "Array Input and Output Syntax" in Postgres' manual. */
 const array = (literal: string, of: ValueType, delimiter: string): string => {
-  // Bounds other than from 1 on stand in front: `[0:1]={a,b}`.
+  // Lower bounds other than 1 precede the elements: `[0:1]={a,b}`.
   let at = literal.indexOf("{")
   const element = (): string => {
     if (literal[at] === "{") return list()
@@ -53,7 +54,7 @@ const array = (literal: string, of: ValueType, delimiter: string): string => {
 const json = (value: string, type: ValueType): string =>
   type.kind === "array" ? array(value, type.of, type.delimiter) : scalar(value, type.kind)
 
-/** Names for the keys of an object: a second column of a name gets `_2`, or the next number that is free. */
+/** Makes unique keys for an object: a second column of the same name gets `_2`, or the next free number. */
 export const keysOf = (columns: ReadonlyArray<string>): ReadonlyArray<string> => {
   const taken = new Set(columns)
   const seen = new Set<string>()
@@ -68,10 +69,10 @@ export const keysOf = (columns: ReadonlyArray<string>): ReadonlyArray<string> =>
 
 const TEXT: ValueType = { kind: "text" }
 
-/** Rows turned into text together. */
+/** Rows that are rendered at a time. */
 const BATCH_ROWS = 500
 
-/** Writes an answer as a JSON array with one object a line, keys in the order of the columns. */
+/** Renders an answer as a JSON array with one object per line and keys in the order of the columns. */
 export function* jsonText({ columns, types, rows }: QueryAnswer): Generator<string> {
   const keys = keysOf(columns).map(text)
   const object = (row: ReadonlyArray<string | null>) =>

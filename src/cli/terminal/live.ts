@@ -4,11 +4,11 @@ import { Progress, type StreamProgress } from "../../observe/progress.ts"
 import { lineLogger, loggedBy } from "./logging.ts"
 import { visible } from "./visible.ts"
 
-/** Live lines on a terminal, one per stream, drawn anew as streams tell how far they are. */
+/** Draws live progress on a terminal, one line per stream. */
 
-/** Redraws per second at most. */
+/** Most redraws per second. */
 const FRAMES_PER_SECOND = 10
-/** Where the terminal does not say how wide it is. */
+/** Width in columns if the terminal does not report one. */
 const DEFAULT_WIDTH = 100
 
 const SYMBOL: Readonly<Record<StreamProgress["status"], string>> = {
@@ -23,34 +23,34 @@ const SYMBOL: Readonly<Record<StreamProgress["status"], string>> = {
 const count = new Intl.NumberFormat("en-US")
 
 interface Line {
-  readonly told: StreamProgress
+  readonly progress: StreamProgress
   readonly startedAt: number
-  /** Set when the stream has ended: from then on its line stands still. */
+  /** Set when the stream has ended. Its line does not change afterwards. */
   readonly endedAt: number | undefined
 }
 
-const nameOf = ({ told }: Line) => visible(`${told.account}/${told.stream}`)
+const nameOf = ({ progress }: Line) => visible(`${progress.account}/${progress.stream}`)
 
 const textOf = (line: Line, nameWidth: number, width: number): string => {
-  const { told, startedAt, endedAt } = line
+  const { progress, startedAt, endedAt } = line
   const seconds = Math.max(((endedAt ?? Date.now()) - startedAt) / 1000, 0.001)
   const parts = [
-    `${count.format(told.extracted)}${told.total === undefined ? "" : ` of ${count.format(told.total)}`} read`,
-    `${count.format(told.inserted)} new`,
-    `${count.format(told.updated)} changed`,
-    ...(told.rejected > 0 ? [`${count.format(told.rejected)} rejected`] : []),
-    ...(told.unanswered > 0 ? [`${count.format(told.unanswered)} unanswered`] : []),
+    `${count.format(progress.extracted)}${progress.total === undefined ? "" : ` of ${count.format(progress.total)}`} read`,
+    `${count.format(progress.inserted)} new`,
+    `${count.format(progress.updated)} changed`,
+    ...(progress.rejected > 0 ? [`${count.format(progress.rejected)} rejected`] : []),
+    ...(progress.unanswered > 0 ? [`${count.format(progress.unanswered)} unanswered`] : []),
     `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`,
-    ...(endedAt === undefined ? [`${count.format(Math.round(told.extracted / seconds))}/s`] : []),
+    ...(endedAt === undefined ? [`${count.format(Math.round(progress.extracted / seconds))}/s`] : []),
   ]
-  const what = told.status === "waiting" ? "waits for the streams before it" : parts.join(", ")
-  const text = `${SYMBOL[told.status]} ${nameOf(line).padEnd(nameWidth)}  ${what}`
-  const whole = told.message === null ? text : `${text}  ${visible(told.message)}`
-  // One column is left free: some terminals wrap a line that fills the last one.
+  const state = progress.status === "waiting" ? "waits for the streams before it" : parts.join(", ")
+  const text = `${SYMBOL[progress.status]} ${nameOf(line).padEnd(nameWidth)}  ${state}`
+  const whole = progress.message === null ? text : `${text}  ${visible(progress.message)}`
+  // One column stays free, because some terminals wrap a line that fills the last one.
   return whole.length < width ? whole : `${whole.slice(0, Math.max(width - 2, 0))}…`
 }
 
-/** Shows progress live on stderr until the scope closes; log lines are printed above it. */
+/** Shows progress live on stderr until the scope closes. Log lines are printed above it. */
 export const liveProgress: Effect.Effect<Layer.Layer<never>, never, Scope.Scope> = Effect.gen(function* () {
   const lines = new Map<string, Line>()
   const draw = createLogUpdate(process.stderr)
@@ -68,15 +68,15 @@ export const liveProgress: Effect.Effect<Layer.Layer<never>, never, Scope.Scope>
       draw.done()
     }),
   )
-  const tell = (told: StreamProgress) =>
+  const tell = (progress: StreamProgress) =>
     Effect.sync(() => {
-      const key = JSON.stringify([told.account, told.stream])
-      const known = lines.get(key)
+      const key = JSON.stringify([progress.account, progress.stream])
+      const line = lines.get(key)
       const now = Date.now()
-      const isUnder = told.status === "running" || told.status === "waiting"
+      const isUnder = progress.status === "running" || progress.status === "waiting"
       lines.set(key, {
-        told,
-        startedAt: known === undefined || known.told.status === "waiting" ? now : known.startedAt,
+        progress,
+        startedAt: line === undefined || line.progress.status === "waiting" ? now : line.startedAt,
         endedAt: isUnder ? undefined : now,
       })
     })

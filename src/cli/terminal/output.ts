@@ -1,16 +1,17 @@
 import CliTable from "cli-table3"
 import { Effect } from "effect"
+import type { Level, Verdict } from "../../core/verdict.ts"
 import { visible, visibleJson, visibleLines } from "./visible.ts"
 
-/** What commands print, and how: tables for people, JSON for programs. */
+/** Prints the output of commands: tables for people, JSON for programs. */
 
-/** Prints an answer. Stdout gets answers and nothing else. */
+/** Prints an answer to stdout. Nothing else goes there. */
 export const print = (text: string): Effect.Effect<void> => Effect.sync(() => console.log(visibleLines(text)))
 
 export const printJson = (value: unknown): Effect.Effect<void> =>
   Effect.sync(() => console.log(visibleJson(JSON.stringify(value, null, 2))))
 
-/** Says something about the command itself, on stderr. */
+/** Prints a message about the command itself to stderr. */
 export const say = (text: string): Effect.Effect<void> => Effect.sync(() => console.error(visibleLines(text)))
 
 const NUMBER = /^-?\d+(\.\d+)?$/
@@ -21,8 +22,8 @@ interface Table {
 }
 
 /**
- * A table for a terminal; columns of numbers are set flush right, null is left blank. Every cell is one line: its hidden
- * characters are shown as `visible` shows them.
+ * Renders a table for a terminal. Number columns are aligned right, and null is blank. Every cell is one
+ * line; `visible` escapes its hidden characters.
  */
 export const table = ({ columns, rows }: Table): string => {
   const isNumeric = (i: number) => rows.every(row => row[i] == null || NUMBER.test(row[i]))
@@ -35,5 +36,16 @@ export const table = ({ columns, rows }: Table): string => {
   return drawn.toString()
 }
 
-/** True where stderr is a terminal that can take back what it shows. */
+/** True if stderr is a terminal that can redraw lines. */
 export const isLive = (): boolean => process.stderr.isTTY === true && process.env.TERM !== "dumb"
+
+/** Symbols of the verdict's levels. */
+export const MARKS: Readonly<Record<Level, string>> = { good: "✔", attention: "!", bad: "✖" }
+
+/** Renders one line per account. The account is named only if there are several. */
+export const verdictLines = (
+  verdicts: ReadonlyArray<Pick<Verdict, "account" | "level" | "sentence">>,
+): ReadonlyArray<string> =>
+  verdicts.map(({ account, level, sentence }) =>
+    visible(`${MARKS[level]} ${verdicts.length > 1 ? `${account}: ` : ""}${sentence}`),
+  )

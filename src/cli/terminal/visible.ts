@@ -1,9 +1,13 @@
 /**
- * Makes text from the API or the database safe to show on a terminal. Such text can hold escape sequences that move the
- * cursor or rename the window, line breaks that fake a line of ours, and marks that reverse or hide what follows.
+ * Escapes text from the API or the database for a terminal. Such text can hold escape sequences that move the
+ * cursor or rename the window, line breaks that fake a line of the program, and marks that reverse or hide
+ * the text after them.
  */
 
-/** Control, format and separator characters, and halves of surrogate pairs: none of them shows what it is. */
+/**
+ * Control, format and separator characters, and lone surrogates. All are invisible or change how text is
+ * shown.
+ */
 const HIDDEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu
 
 const SHORT: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" }
@@ -18,14 +22,17 @@ const escaped = (character: string): string => {
   return code < 0x10000 ? `\\u${hex(code, 4)}` : `\\u{${hex(code, 1)}}`
 }
 
-/** One line of text in which every character shows: ESC as `\x1b`, a line break as `\n`, a bidi override as `\u202e`. */
+/**
+ * Renders text as one line in which every character is visible: ESC as `\x1b`, a line break as `\n`, a bidi
+ * override as `\u202e`.
+ */
 export const visible = (text: string): string => text.replace(HIDDEN, escaped)
 
-/** Several lines of ours: line breaks stay, everything else is as in `visible`. */
+/** Renders several lines: line breaks stay, and everything else is escaped as in `visible`. */
 export const visibleLines = (text: string): string =>
   text.replace(HIDDEN, character => (character === "\n" ? character : escaped(character)))
 
-/** JSON text with its strings' hidden characters as `\u` escapes. The value stays the same, and so does white space. */
+/** Escapes hidden characters in JSON strings as `\u`. The value and the white space stay the same. */
 export const visibleJson = (json: string): string =>
   json.replace(HIDDEN, character =>
     /[\n\r\t]/.test(character)

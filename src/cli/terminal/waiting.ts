@@ -1,34 +1,58 @@
 import { Effect, Logger } from "effect"
+import { createLogUpdate } from "log-update"
 import { lineLogger, loggedBy } from "./logging.ts"
 import { isLive } from "./output.ts"
-import { transient } from "./transient.ts"
+import { visible } from "./visible.ts"
 
-/** What a command is at, for whom it keeps waiting: on a terminal a line that goes again, elsewhere the log now and then. */
+/**
+ * Shows the current activity of a slow command: on a terminal as a temporary line, elsewhere as a log line
+ * now and then.
+ */
 
-/** Nobody needs to be told what is over at once. */
+/** A temporary line on stderr that shows the current activity. */
+interface Transient {
+  readonly show: (text: string) => void
+  readonly clear: () => void
+}
+
+const NONE: Transient = { show: () => undefined, clear: () => undefined }
+
+/** Opens a temporary line. It does nothing if it is not wanted or stderr is not a terminal. */
+export const transient = (isWanted: boolean): Transient => {
+  if (!isWanted || !isLive()) return NONE
+  const draw = createLogUpdate(process.stderr)
+  const clear = () => {
+    draw.clear()
+    // Shows the cursor again, which is hidden while a line is redrawn.
+    draw.done()
+  }
+  return { show: text => draw(`… ${visible(text)}`), clear }
+}
+
+/** Delay before the line appears. Quick work needs no message. */
 const SHOWN_AFTER_MILLIS = 1_000
 const DRAWN_EVERY_MILLIS = 200
 const LOGGED_EVERY = "15 seconds"
 
-/** Tells what the command is at now, and how many rows of it are done where they are counted. */
-export type At = (what: string, rows?: number) => void
+/** Sets the current activity, and the number of rows done if they are counted. */
+export type At = (activity: string, rows?: number) => void
 
 const thousands = new Intl.NumberFormat("en-US")
 
-/** Does something that may take long. `what` is what it is at until `at` tells otherwise. */
+/** Runs an effect that may take long. `activity` is shown until `at` sets another one. */
 export const waiting = <A, E, R>(
-  what: string,
+  activity: string,
   work: (at: At) => Effect.Effect<A, E, R>,
 ): Effect.Effect<A, E, R> =>
   Effect.gen(function* () {
     const startedAt = Date.now()
-    let now: { readonly what: string; readonly rows?: number } = { what }
+    let now: { readonly activity: string; readonly rows?: number } = { activity }
     const text = () => {
       const rows = now.rows === undefined ? "" : `${thousands.format(now.rows)} rows, `
-      return `${now.what}: ${rows}${Math.floor((Date.now() - startedAt) / 1000)} s`
+      return `${now.activity}: ${rows}${Math.floor((Date.now() - startedAt) / 1000)} s`
     }
-    const at: At = (what, rows) => {
-      now = { what, ...(rows === undefined ? {} : { rows }) }
+    const at: At = (activity, rows) => {
+      now = { activity, ...(rows === undefined ? {} : { rows }) }
     }
     if (!isLive()) {
       const log = Effect.suspend(() => Effect.logInfo(text()))
@@ -45,7 +69,7 @@ export const waiting = <A, E, R>(
         line.clear()
       }),
     )
-    // A line of the log takes the place of the line that goes again, which is then drawn below it.
+    // A log line replaces the temporary line, which is then drawn below it.
     const logger = Logger.map(lineLogger, text => {
       line.clear()
       console.error(text)
@@ -53,17 +77,17 @@ export const waiting = <A, E, R>(
     return yield* Effect.provide(work(at), loggedBy(logger))
   }).pipe(Effect.scoped)
 
-/** The same batches, told of as they pass. */
-export async function* told<Batch extends ReadonlyArray<unknown>>(
+/** Passes batches on, and sets the number of rows done. */
+export async function* countingRows<Batch extends ReadonlyArray<unknown>>(
   at: At,
-  what: string,
+  activity: string,
   batches: AsyncIterable<Batch>,
 ): AsyncGenerator<Batch> {
   let rows = 0
-  at(what, rows)
+  at(activity, rows)
   for await (const batch of batches) {
     rows += batch.length
-    at(what, rows)
+    at(activity, rows)
     yield batch
   }
 }
