@@ -121,10 +121,7 @@ export interface Cli {
 export const hasTerminals =
   process.platform === "linux" && spawnSync("script", ["--version"]).stdout?.includes("util-linux")
 
-/**
- * Prepares the program with a directory of its own. Of this machine's environment it only gets the search
- * path for programs.
- */
+/** Prepares the program with a directory of its own. It inherits only the search path from the environment. */
 export const cli = (environment: Environment = {}): Effect.Effect<Cli, never, Scope.Scope> =>
   Effect.gen(function* () {
     const main = yield* Effect.promise(built)
