@@ -45,7 +45,7 @@ export { ConfigurationError, LeaseError, WarehouseError } from "./core/errors.ts
 export { Progress, type StreamProgress } from "./observe/progress.ts"
 export { telemetry } from "./observe/telemetry.ts"
 export { Warehouse } from "./postgres/connect.ts"
-export { checkBackup } from "./warehouse/backup/reading.ts"
+export { checkBackup } from "./warehouse/backup/read.ts"
 export type { RunSummary, StreamSummary, SyncSummary } from "./warehouse/ledger/summary.ts"
 export type { QueryAnswer } from "./warehouse/read/query.ts"
 export type { RejectKind } from "./warehouse/read/rejectList.ts"

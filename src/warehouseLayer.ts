@@ -5,7 +5,7 @@ import { Origins } from "./config/environment.ts"
 import { ConfigurationError, type WarehouseError } from "./core/errors.ts"
 import { connect, Warehouse } from "./postgres/connect.ts"
 import { embeddedPostgres } from "./postgres/embedded/embeddedPostgres.ts"
-import { isMade } from "./postgres/embedded/state.ts"
+import { clusterExists } from "./postgres/embedded/state.ts"
 
 /** Opens the warehouse: the given Postgres, or the embedded one. */
 
@@ -69,7 +69,7 @@ export const missingWarehouse = (
   settings: Config.DatabaseSettings,
 ): Effect.Effect<Option.Option<string>, ConfigurationError> =>
   Effect.gen(function* () {
-    if (Option.isSome(settings.url) || (yield* isMade(settings.dataDir))) return Option.none()
+    if (Option.isSome(settings.url) || (yield* clusterExists(settings.dataDir))) return Option.none()
     return Option.some(
       `Nothing was synced yet: there is no database in ${yield* searched(settings.dataDir)}. Run \`paycombat-sync sync\`` +
         " first. Where the warehouse is elsewhere, set PAYCOMBAT_DATA_DIR or DATABASE_URL, or go to the directory of its .env.",

@@ -17,7 +17,10 @@ const MIGRATED = {
 }
 const RUN = "11111111-2222-3333-4444-555555555555"
 
-/** Rows that a careless copy would change: digits, quotes, line ends, nulls in and around arrays, ends of time. */
+/**
+ * Rows with values that a careless copy would change: digits, quotes, line ends, nulls in and around arrays,
+ * extreme times.
+ */
 const AWKWARD = `
   INSERT INTO warehouse.payouts (account, raw, content_hash, read_at, first_seen_at, run_id, payout_id, status, amount, currency, payee_name, updated_at)
   SELECT 'default', '{"amount": 9007199254740993.10, "note": "a\\\\b\\"c\\n"}', 'h', '2026-01-01 00:00:00.123456+00', 'infinity', '${RUN}',
@@ -43,7 +46,7 @@ const SAVED = [
   "sync.rejects",
 ]
 
-/** Every value of a table as Postgres prints it. */
+/** Reads every value of a table as Postgres prints it. */
 const contentOf = (url: Redacted.Redacted, tables: ReadonlyArray<string>) =>
   Effect.promise(() =>
     Promise.all(tables.map(table => runSql(url, `SELECT t::text FROM ${table} t ORDER BY 1`))),
@@ -83,7 +86,7 @@ describe("backup and restore", () => {
     }),
   )
 
-  it.scopedLive("go on counting where the ledger's numbers ended", () =>
+  it.scopedLive("continue the sequences of the ledger", () =>
     Effect.gen(function* () {
       const source = yield* filled
       const target = yield* empty
@@ -100,15 +103,15 @@ describe("backup and restore", () => {
     }),
   )
 
-  it.scopedLive("saves one moment, whole or not at all, for its owner's eyes only", () =>
+  it.scopedLive("save one snapshot, completely or not at all, in a file that only its owner may read", () =>
     Effect.gen(function* () {
       const source = yield* filled
-      yield* Effect.promise(() => writeFile(source.file, "somebody's letter"))
+      yield* Effect.promise(() => writeFile(source.file, "another person's letter"))
       expect(yield* Effect.flip(backup(source.ownerUrl, source.file))).toMatchObject({
         _tag: "ConfigurationError",
-        message: `${source.file} is there, and no backup: choose another name. Only an older backup is replaced.`,
+        message: `${source.file} exists and is not a backup: choose another name. Only an older backup is replaced.`,
       })
-      expect(yield* Effect.promise(() => readFile(source.file, "utf8"))).toBe("somebody's letter")
+      expect(yield* Effect.promise(() => readFile(source.file, "utf8"))).toBe("another person's letter")
       yield* Effect.promise(() => rm(source.file))
       yield* backup(source.ownerUrl, source.file)
       const older = yield* Effect.promise(() => readFile(source.file))
@@ -134,7 +137,7 @@ describe("backup and restore", () => {
     }),
   )
 
-  it.scopedLive("replace what a warehouse holds where that is asked for, but not under a run", () =>
+  it.scopedLive("replace the content of a warehouse on request, but not during a run", () =>
     Effect.gen(function* () {
       const source = yield* filled
       yield* backup(source.ownerUrl, source.file)
@@ -148,7 +151,7 @@ describe("backup and restore", () => {
       )
       const changed = yield* contentOf(source.ownerUrl, SAVED)
       const refused = yield* Effect.flip(restore(source.ownerUrl, source.file, { isReplacing: true }))
-      expect(refused.message).toContain("me is at work on this warehouse")
+      expect(refused.message).toContain("me is using this warehouse")
       expect(yield* contentOf(source.ownerUrl, SAVED)).toEqual(changed)
 
       yield* Effect.promise(() => runSql(source.ownerUrl, "UPDATE sync.leases SET expires_at = now()"))
@@ -163,7 +166,7 @@ describe("backup and restore", () => {
     }),
   )
 
-  it.scopedLive("refuses a warehouse that is not empty, naming the table", () =>
+  it.scopedLive("refuse a warehouse that is not empty, and name the table", () =>
     Effect.gen(function* () {
       const source = yield* filled
       yield* backup(source.ownerUrl, source.file)
@@ -173,7 +176,7 @@ describe("backup and restore", () => {
     }),
   )
 
-  it.scopedLive("refuses a warehouse at another migration, naming the version that made the backup", () =>
+  it.scopedLive("refuse a warehouse at another migration, and name the version that made the backup", () =>
     Effect.gen(function* () {
       const source = yield* filled
       const target = yield* empty
@@ -186,7 +189,7 @@ describe("backup and restore", () => {
     }),
   )
 
-  it.scopedLive("tells a database without a warehouse to migrate first", () =>
+  it.scopedLive("refuse a database without a warehouse, and advise to migrate first", () =>
     Effect.gen(function* () {
       const { ownerUrl, file } = yield* filled
       yield* backup(ownerUrl, file)
@@ -200,7 +203,7 @@ describe("backup and restore", () => {
   )
 })
 
-describe("a file that is damaged restores nothing", () => {
+describe("a damaged file restores nothing", () => {
   const source = databaseForFile({ template: MIGRATED })
   const target = databaseForFile({ template: MIGRATED })
   const whole = Effect.runSync(
@@ -216,8 +219,11 @@ describe("a file that is damaged restores nothing", () => {
 
   const text = (file: Buffer) => gunzipSync(file).toString("utf8")
   it.scopedLive.each([
-    ["cut off", (file: Buffer) => file.subarray(0, file.length - 20)],
-    ["cut off at a line", (file: Buffer) => gzipSync(`${text(file).split("\n").slice(0, -2).join("\n")}\n`)],
+    ["truncated", (file: Buffer) => file.subarray(0, file.length - 20)],
+    [
+      "truncated at a line",
+      (file: Buffer) => gzipSync(`${text(file).split("\n").slice(0, -2).join("\n")}\n`),
+    ],
     [
       "with a digit changed",
       (file: Buffer) => gzipSync(text(file).replace("9007199254740994.1000", "9007199254740994.1001")),
@@ -236,7 +242,7 @@ describe("a file that is damaged restores nothing", () => {
       const error = yield* Effect.flip(restore(target.ownerUrl, file))
       expect(error).toBeInstanceOf(ConfigurationError)
       expect(error.message).toContain(file)
-      expect(error.message).toMatch(/backup, or (cut off or )?damaged.*: .*or take another backup\.$/)
+      expect(error.message).toMatch(/backup, or (it is truncated or )?damaged.*: .*or use another backup\.$/)
       expect(yield* contentOf(target.ownerUrl, SAVED)).toEqual(before)
     }),
   )

@@ -12,7 +12,7 @@ const within = <A, E>(environment: Environment, effect: Effect.Effect<A, E>) =>
 const accountsIn = (environment: Environment) =>
   within(environment, Effect.flatMap(listStreamNames, Config.accounts))
 
-/** Everything that is configured, as one effect. */
+/** Reads all settings in one effect. */
 const allIn = (environment: Environment) =>
   Effect.all([
     accountsIn(environment),
@@ -24,14 +24,14 @@ const allIn = (environment: Environment) =>
     within(environment, Config.namedAccounts),
   ])
 
-/** The one line that says what is wrong. */
+/** Returns the one line of a configuration error. */
 const mistakeIn = (environment: Environment) =>
   Effect.map(Effect.flip<unknown, ConfigurationError, never>(allIn(environment)), ({ message }) => message)
 
 const TOKEN = { PAYCOMBAT_TOKEN: "s3cret-token" }
 
 describe("the defaults", () => {
-  it.effect("need nothing but a token", () =>
+  it.effect("need only a token", () =>
     Effect.gen(function* () {
       const [accounts, database, run, level, schedule, http, named] = yield* allIn(TOKEN)
       expect(accounts).toHaveLength(1)
@@ -61,7 +61,7 @@ describe("the defaults", () => {
     }),
   )
 
-  it.effect("hold for variables that are set to nothing, as in a copied example", () =>
+  it.effect("apply to empty variables, as in a copied example", () =>
     Effect.gen(function* () {
       const unset = [
         "PAYCOMBAT_ACCOUNTS",
@@ -80,8 +80,8 @@ describe("the defaults", () => {
   )
 })
 
-describe("what is set", () => {
-  it.effect("is taken, without the space around it", () =>
+describe("a setting", () => {
+  it.effect("is used without the white space around it", () =>
     Effect.gen(function* () {
       const [[account], database, run, level] = yield* allIn({
         PAYCOMBAT_TOKEN: " t ",
@@ -152,7 +152,7 @@ describe("personal data", () => {
     }),
   )
 
-  it.effect("is not hashed without a key: the one line says how to make one", () =>
+  it.effect("is not hashed without a key; the error says how to make one", () =>
     Effect.gen(function* () {
       const missing: ReadonlyArray<Environment> = [{}, { PAYCOMBAT_PII_KEY: "" }]
       for (const environment of missing) {
@@ -164,7 +164,7 @@ describe("personal data", () => {
   )
 })
 
-describe("a value that cannot be meant", () => {
+describe("an invalid value", () => {
   const cases: Readonly<Record<string, readonly [environment: Environment, message: string]>> = {
     "a token in quotes": [{ PAYCOMBAT_TOKEN: '"s3cret"' }, "PAYCOMBAT_TOKEN begins or ends with a quote"],
     "a token with a quote that is not closed": [
@@ -200,8 +200,8 @@ describe("a value that cannot be meant", () => {
     ...Object.fromEntries(
       ["https://.", "https://x..y", "https://*.x.example", "https://$HOST", "https://-x.example"].map(
         address => [
-          `a base URL of a host that cannot be: ${address}`,
-          [{ PAYCOMBAT_BASE_URL: address }, "PAYCOMBAT_BASE_URL must name a host that can exist"] as const,
+          `a base URL with an invalid host: ${address}`,
+          [{ PAYCOMBAT_BASE_URL: address }, "PAYCOMBAT_BASE_URL must name a valid host"] as const,
         ],
       ),
     ),
@@ -219,7 +219,7 @@ describe("a value that cannot be meant", () => {
     ],
   }
   for (const [title, [environment, expected]] of Object.entries(cases))
-    it.effect(`is refused by its variable: ${title}`, () =>
+    it.effect(`is refused with the name of its variable: ${title}`, () =>
       Effect.gen(function* () {
         const message = yield* mistakeIn({ ...TOKEN, ...environment })
         expect(message.startsWith(expected)).toBe(true)
@@ -230,7 +230,7 @@ describe("a value that cannot be meant", () => {
 })
 
 describe("several accounts", () => {
-  it.effect("have a token each, and an address where one is given", () =>
+  it.effect("have a token each, and their own address if one is set", () =>
     Effect.gen(function* () {
       const accounts = yield* accountsIn({
         PAYCOMBAT_ACCOUNTS: "eu, apac-2,eu",
@@ -246,11 +246,11 @@ describe("several accounts", () => {
     }),
   )
 
-  it.effect("have bounds, paging and paths of their own, and those of all where they have none", () =>
+  it.effect("have their own bounds, paging and paths, or else those of all accounts", () =>
     Effect.gen(function* () {
       const accounts = yield* accountsIn({
         ...TOKEN,
-        // Names that look like the end of another variable stand for themselves.
+        // Account names that look like the end of another variable are not misread.
         PAYCOMBAT_ACCOUNTS: "default,eu-1,customers",
         PAYCOMBAT_TOKEN_EU_1: "one",
         PAYCOMBAT_TOKEN_CUSTOMERS: "two",
@@ -265,7 +265,7 @@ describe("several accounts", () => {
         PAYCOMBAT_PATH_CUSTOMERS: "/all",
         PAYCOMBAT_PATH_CUSTOMERS_CUSTOMERS: "/own",
         PAYCOMBAT_PATH_PAYOUTS_EU_1: "/eu/payouts",
-        // Set to nothing: as if it were not there.
+        // Empty, so it counts as not set.
         PAYCOMBAT_RATE_PER_SECOND_CUSTOMERS: " ",
       })
       expect(accounts.map(({ token, baseUrl, ...account }) => account)).toEqual([
@@ -300,7 +300,7 @@ describe("several accounts", () => {
     }),
   )
 
-  it.effect("are told of by the variable that is wrong: their own, or that of all", () =>
+  it.effect("get an error with the wrong variable: their own, or that of all accounts", () =>
     Effect.gen(function* () {
       const names = ["BASE_URL", "PAGE_SIZE", "RATE_PER_SECOND", "CONCURRENCY", "TIMEOUT_SECONDS", "PAGING"]
       for (const name of [...names, "PATH_CUSTOMERS"])
@@ -315,11 +315,11 @@ describe("several accounts", () => {
     }),
   )
 
-  it.effect("cannot have a name with which one variable would mean two things", () =>
+  it.effect("cannot have a name that makes a variable ambiguous", () =>
     Effect.gen(function* () {
       const environment = { PAYCOMBAT_ACCOUNTS: "eu", PAYCOMBAT_TOKEN_EU: "one" }
       const { message } = yield* Effect.flip(within(environment, Config.accounts(["wallets", "wallets_eu"])))
-      expect(message).toContain("PAYCOMBAT_PATH_WALLETS_EU would mean two things")
+      expect(message).toContain("PAYCOMBAT_PATH_WALLETS_EU would be ambiguous")
       expect(yield* within(environment, Config.accounts(["wallets", "wallets_apac"]))).toHaveLength(1)
     }),
   )
@@ -332,7 +332,7 @@ describe("several accounts", () => {
   )
 })
 
-describe("what is wrong", () => {
+describe("a mistake in the settings", () => {
   const mistakes: ReadonlyArray<readonly [variable: string, value: string]> = [
     ["PAYCOMBAT_ACCOUNTS", "EU,apac"],
     ["PAYCOMBAT_ACCOUNTS", "eu,,apac"],
@@ -367,7 +367,7 @@ describe("what is wrong", () => {
     ["PAYCOMBAT_PII_KEY", "s3cret-15-chars"],
   ]
 
-  it.effect.each([...mistakes])("is named in one line: %s=%s", ([variable, value]) =>
+  it.effect.each([...mistakes])("is reported in one line: %s=%s", ([variable, value]) =>
     Effect.gen(function* () {
       const message = yield* mistakeIn({ ...TOKEN, [variable]: value })
       expect(message).toMatch(new RegExp(`^${variable} must be `))
@@ -376,7 +376,7 @@ describe("what is wrong", () => {
     }),
   )
 
-  it.effect("is the token that is missing or empty, with what to do", () =>
+  it.effect("such as a missing or empty token is reported with advice", () =>
     Effect.gen(function* () {
       for (const environment of [
         {},
@@ -389,7 +389,7 @@ describe("what is wrong", () => {
     }),
   )
 
-  it.effect("is told without the password that is in it", () =>
+  it.effect("is reported without the password in the value", () =>
     Effect.gen(function* () {
       for (const variable of ["DATABASE_URL", "PAYCOMBAT_READER_URL", "PAYCOMBAT_BASE_URL"]) {
         const message = yield* mistakeIn({ ...TOKEN, [variable]: "odd://login:hunter2@db:port/x" })

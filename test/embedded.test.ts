@@ -28,10 +28,10 @@ const refused = (url: Redacted.Redacted, statements: string) =>
   )
 
 describe("an embedded server", () => {
-  it.scopedLive("is made on first use, and keeps to this machine and its two logins", () =>
+  it.scopedLive("is created on first use, and accepts only this machine and its two logins", () =>
     Effect.gen(function* () {
       const dataDir = yield* scratchDataDir
-      // Durable, as for a real warehouse.
+      // With `fsync`, as for a real warehouse.
       const server = yield* use(dataDir, {})
       const [settings] = yield* sql(
         server.ownerUrl,
@@ -93,7 +93,7 @@ describe("an embedded server", () => {
   )
 
   it.scopedLive(
-    "is shared while somebody uses it, stopped by the last one out, found again with its data and port",
+    "is shared by its users, stopped by the last one, and started again with its data and port",
     () =>
       Effect.gen(function* () {
         const dataDir = yield* scratchDataDir
@@ -113,7 +113,7 @@ describe("an embedded server", () => {
       }),
   )
 
-  it.scopedLive("is made once when several processes come first at the same time", () =>
+  it.scopedLive("is created once if several processes start at the same time", () =>
     Effect.gen(function* () {
       const dataDir = yield* scratchDataDir
       const clients = yield* Effect.all([client(dataDir), client(dataDir), client(dataDir)], {
@@ -131,7 +131,7 @@ describe("an embedded server", () => {
     }),
   )
 
-  it.scopedLive("is there for who comes while the last one stops it", () =>
+  it.scopedLive("serves a process that arrives while the last user stops it", () =>
     Effect.gen(function* () {
       const dataDir = yield* scratchDataDir
       let server = yield* use(dataDir)
@@ -152,13 +152,13 @@ describe("an embedded server", () => {
       const fields = (yield* Effect.promise(() => readFile(`/proc/${pid}/stat`, "utf8")))
         .replace(/^.*\) /, "")
         .split(" ")
-      // State, parent, process group, session.
+      // Columns: state, parent, process group, session.
       expect(fields.slice(2, 4)).toEqual([String(pid), String(pid)])
     }),
   )
 })
 
-describe("what a person must change is said in a line", () => {
+describe("an error that a person must correct is one line", () => {
   const failure = (dataDir: string, options: Parameters<typeof embeddedPostgres>[1] = FAST) =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(Effect.scoped(embeddedPostgres(dataDir, options)))
@@ -177,7 +177,7 @@ describe("what a person must change is said in a line", () => {
     }),
   )
 
-  it.scopedLive("programs that are not there", () =>
+  it.scopedLive("missing programs", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const message = yield* failure(join(directory, "data"), { resolveFrom: join(directory, "nowhere.js") })
@@ -194,7 +194,7 @@ describe("what a person must change is said in a line", () => {
         await mkdir(join(bin, "../../dist"))
         await writeFile(join(bin, "../../package.json"), '{"version": "1.0.0", "exports": "./dist/index.js"}')
         await writeFile(join(bin, "../../dist/index.js"), "")
-        // What a program for glibc looks like where its loader is missing.
+        // A program for glibc looks like this if its loader is missing.
         await writeFile(join(bin, "postgres"), "#!/lib/ld-of-another-system\n", { mode: 0o755 })
       })
       const message = yield* failure(join(directory, "data"), { resolveFrom: join(directory, "app.js") })
@@ -210,7 +210,7 @@ describe("what a person must change is said in a line", () => {
     }),
   )
 
-  it.scopedLive("a state file that is damaged, without quoting it", () =>
+  it.scopedLive("a damaged state file, without quoting it", () =>
     Effect.gen(function* () {
       const dataDir = yield* scratchDataDir
       yield* (yield* use(dataDir)).leave
@@ -222,12 +222,12 @@ describe("what a person must change is said in a line", () => {
     }),
   )
 
-  it.scopedLive("a cluster that went away", () =>
+  it.scopedLive("a missing cluster", () =>
     Effect.gen(function* () {
       const dataDir = yield* scratchDataDir
       yield* (yield* use(dataDir)).leave
       yield* Effect.promise(() => rm(join(dataDir, "postgres/data"), { recursive: true }))
-      expect(yield* failure(dataDir)).toMatch(/Bring it back, or .* restore a backup/)
+      expect(yield* failure(dataDir)).toMatch(/Put it back, or .* restore a backup/)
     }),
   )
 })
@@ -306,7 +306,7 @@ describe.each(["18", "14"] as const)("the reader's login on Postgres %s, in any 
     "COMMENT ON VIEW analytics.answer IS 'mine'",
   ])("cannot %s", statement =>
     Effect.gen(function* () {
-      // Read-only is only what the session begins with: a client may begin it otherwise.
+      // Read-only is only the default of a session. A client may start one without it.
       const error = yield* refused(
         Redacted.make(`${Redacted.value(db.readerUrl)}?default_transaction_read_only=off`),
         statement,

@@ -1,10 +1,10 @@
 import { Either } from "effect"
 
-/** Judges the address of an API before anything is sent there. */
+/** Checks the address of an API before any request. */
 
 /**
- * Ports that `fetch` refuses (WHATWG Fetch, "bad port"): a request there fails before it is sent, with a message that
- * does not name the port.
+ * Ports that `fetch` refuses (WHATWG Fetch, "bad port"). A request to one fails before it is sent, and the
+ * error does not name the port.
  */
 export const REFUSED_PORTS: ReadonlySet<number> = new Set([
   0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104,
@@ -13,14 +13,18 @@ export const REFUSED_PORTS: ReadonlySet<number> = new Set([
   3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
 ])
 
-/** Names and addresses of hosts, as `URL` writes them: letters, digits, inner dashes and underscores, and single dots. */
+/**
+ * Host names and addresses as `URL` writes them: letters, digits, inner dashes and underscores, and single
+ * dots.
+ */
 const HOST = /^(?:\[[\da-f:.]+\]|[a-z\d_](?:[\w-]*[a-z\d_])?(?:\.[a-z\d_](?:[\w-]*[a-z\d_])?)*\.?)$/
 
 const BEGINNING = /^https?:\/\/[^/?#]/i
 
 /**
- * The address as given, or what is wrong with it, as the end of a sentence that begins with a variable's name. Paths
- * are joined to it, so that it can have neither query nor fragment. Never quotes it: it may hold a password.
+ * Returns the address, or the reason why it is refused, as the end of a sentence that begins with a
+ * variable's name. Query and fragment are refused because paths are appended to the address. Never quotes the
+ * address, because it may hold a password.
  */
 export const judgeBaseUrl = (value: string): Either.Either<string, string> => {
   if (/[\s\\]/.test(value)) return Either.left("must be an address without white space and backslashes")
@@ -29,8 +33,7 @@ export const judgeBaseUrl = (value: string): Either.Either<string, string> => {
   const { username, password, port, hostname } = new URL(value)
   if (username !== "" || password !== "" || /^[^/]*\/\/[^/?#]*@/.test(value))
     return Either.left("must not hold a user or password (…@): the token is the only credential")
-  if (!HOST.test(hostname))
-    return Either.left("must name a host that can exist: letters, digits, dashes and dots")
+  if (!HOST.test(hostname)) return Either.left("must name a valid host: letters, digits, dashes and dots")
   if (value.includes("#")) return Either.left("must not have a fragment (#…)")
   if (value.includes("?")) return Either.left("must not have a query (?…)")
   if (REFUSED_PORTS.has(Number(port === "" ? 443 : port)))

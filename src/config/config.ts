@@ -18,54 +18,54 @@ import {
 } from "./variable.ts"
 
 /**
- * The settings, each documented where it is read, with its default and its bounds. `.env` is read too; the
+ * Reads the settings. Each is documented here with its default and its bounds. `.env` is read too; the
  * environment wins. Every error is one line that names the variable.
  */
 
-/** The host of PayCombat's public reference (D). */
+/** Host of PayCombat's public reference (D). */
 export const DEFAULT_BASE_URL = "https://api.paycombat.com"
 export const DEFAULT_DATA_DIR = ".paycombat"
-/** Share of records that may be rejected before their stream fails. */
+/** Default share of records that may be rejected before their stream fails. */
 export const REJECTS_MAX_SHARE = 0.05
 
-/** An account, and its settings for the undocumented part of the API. */
+/** An account, with its settings for the undocumented part of the API. */
 export interface AccountSettings extends Account {
-  /** List paths by stream, where discovery must not look for them. */
+  /** List paths by stream, for lists that discovery must not search for. */
   readonly paths: Readonly<Record<string, string>>
-  /** Names of the two paging parameters. */
+  /** Names of the position and the size parameter. */
   readonly paging: readonly [page: string, size: string] | undefined
-  /** Ids of the merchants or organizations whose records are this account's; those of its first pass where none is named. */
+  /** Ids of the merchants or organizations of this account's records. Default: those of its first pass. */
   readonly merchants?: ReadonlyArray<string> | undefined
 }
 
-/** Where the warehouse is. */
+/** Location of the warehouse. */
 export interface DatabaseSettings {
-  /** A given Postgres; the embedded one where absent. */
+  /** Address of a given Postgres. Without it, the embedded one is used. */
   readonly url: Option.Option<Redacted.Redacted>
   readonly dataDir: string
-  /** Login that `query` uses; the embedded server makes one by itself. */
+  /** Login for `query`. The embedded server creates one by itself. */
   readonly readerUrl: Option.Option<Redacted.Redacted>
 }
 
-/** Bounds and habits of a run. */
+/** Bounds and options of a run. */
 export interface RunSettings {
   /** By stream; a look-up that is not named has its defaults. */
   readonly lookups: Readonly<Record<string, LookupSettings>>
   readonly leaseSeconds: number
-  /** Share of a pass's records, from 0 to 1, of which more make the stream fail where they are rejected; 5% where absent. */
+  /** Share of a pass's records, from 0 to 1. The stream fails if more are rejected. Default: 5%. */
   readonly rejectsMax?: number
-  /** What is stored of personal data. */
+  /** Mode for personal data. */
   readonly privacy: Privacy
 }
 
 const ACCOUNT_NAME = /^[a-z][a-z0-9_-]{0,62}$/
 
-/** The variable of one account: `PAYCOMBAT_TOKEN` of `default`, `PAYCOMBAT_TOKEN_EU` of `eu`. */
+/** Returns the variable of one account: `PAYCOMBAT_TOKEN` for `default`, `PAYCOMBAT_TOKEN_EU` for `eu`. */
 export const suffixed = (name: string, account: string): string =>
   account === "default" ? name : `${name}_${account.toUpperCase().replaceAll("-", "_")}`
 
-/** Settings that an account may have of its own, beside its list paths. */
-const OF_ACCOUNTS = [
+/** Settings that an account may override, beside its list paths. */
+const ACCOUNT_VARIABLES = [
   "PAYCOMBAT_TOKEN",
   "PAYCOMBAT_BASE_URL",
   "PAYCOMBAT_PAGE_SIZE",
@@ -76,11 +76,11 @@ const OF_ACCOUNTS = [
   "PAYCOMBAT_MERCHANTS",
 ]
 
-/** Every variable of one account alone; `lists` names the list streams, whose paths can be configured. */
+/** Lists every variable of one account. `lists` names the list streams, whose paths can be configured. */
 export const accountVariables = (account: string, lists: ReadonlyArray<string>): ReadonlyArray<string> =>
-  [...OF_ACCOUNTS, ...lists.map(pathVariable)].map(name => suffixed(name, account))
+  [...ACCOUNT_VARIABLES, ...lists.map(pathVariable)].map(name => suffixed(name, account))
 
-/** An account's own value, else the one that is set for all accounts. */
+/** Reads an account's own value, else the value for all accounts. */
 const ownOrAll = <A>(account: string, name: string, setting: (name: string) => Config.Config<A>) => {
   const own = suffixed(name, account)
   if (own === name) return setting(name)
@@ -109,7 +109,7 @@ const accountSettings = (account: string, streams: ReadonlyArray<string>) => {
       (paths): Record<string, string> =>
         Object.fromEntries(
           streams.flatMap((stream, i) =>
-            Option.match(paths[i]!, { onNone: () => [], onSome: found => [[stream, found]] }),
+            Option.match(paths[i]!, { onNone: () => [], onSome: path => [[stream, path]] }),
           ),
         ),
     ),
@@ -118,7 +118,7 @@ const accountSettings = (account: string, streams: ReadonlyArray<string>) => {
   })
 }
 
-/** The variable that sets a stream's list path. */
+/** Returns the variable for a stream's list path. */
 export const pathVariable = (stream: string): string => `PAYCOMBAT_PATH_${stream.toUpperCase()}`
 
 const merchantsSetting = (account: string) => ownOrAll(account, "PAYCOMBAT_MERCHANTS", idList)
@@ -139,15 +139,15 @@ const givenAccountNames = parsed(
 
 const accountNames = Config.withDefault(givenAccountNames, ["default"])
 
-/** The accounts that PAYCOMBAT_ACCOUNTS names; none where it is not set. Needs no token. */
+/** Reads the accounts in PAYCOMBAT_ACCOUNTS; empty if it is not set. Needs no token. */
 export const namedAccounts: Effect.Effect<ReadonlyArray<string>, ConfigurationError> = Config.withDefault(
   givenAccountNames,
   [],
 ).pipe(Effect.mapError(error => inOneLine(error)))
 
 /**
- * Refuses account names that give two settings one variable: with streams `a` and `a_b`, PAYCOMBAT_PATH_A_B is the path of
- * `a_b` for all accounts, and that of `a` for an account `b`.
+ * Refuses account names that would give two settings the same variable: with streams `a` and `a_b`,
+ * PAYCOMBAT_PATH_A_B is the path of `a_b` for all accounts, and the path of `a` for an account `b`.
  */
 const unambiguous = (
   names: ReadonlyArray<string>,
@@ -159,12 +159,12 @@ const unambiguous = (
   if (twice === undefined) return Effect.void
   return Effect.fail(
     new ConfigurationError({
-      message: `PAYCOMBAT_ACCOUNTS names an account for which ${twice} would mean two things: give it another name.`,
+      message: `PAYCOMBAT_ACCOUNTS names an account for which ${twice} would be ambiguous: rename the account.`,
     }),
   )
 }
 
-/** The accounts to sync, with or without a token; none on a machine that only reads a warehouse of others. */
+/** Names of the accounts to sync, with or without a token. Empty on a machine that only reads a warehouse. */
 export const configuredAccounts: Effect.Effect<ReadonlyArray<string>, ConfigurationError> = Config.all([
   Config.withDefault(givenAccountNames, []),
   Config.option(text("PAYCOMBAT_TOKEN")),
@@ -173,7 +173,10 @@ export const configuredAccounts: Effect.Effect<ReadonlyArray<string>, Configurat
   Effect.mapError(error => inOneLine(error)),
 )
 
-/** The accounts to sync, in the order given. `streams` names the list streams, whose paths can be configured. */
+/**
+ * Reads the accounts to sync, in the given order. `streams` names the list streams, whose paths can be
+ * configured.
+ */
 export const accounts = (
   streams: ReadonlyArray<string>,
 ): Effect.Effect<ReadonlyArray<AccountSettings>, ConfigurationError> =>
@@ -191,14 +194,20 @@ export const database: Effect.Effect<DatabaseSettings, ConfigurationError> = Con
 
 const PRIVACY_MODES = ["keep", "hash", "drop"] as const
 
-/** Shortest key for hashing, in characters: with a guessable one, names and birth dates can be found by trying. */
+/**
+ * Shortest key for hashing, in characters. With a guessable key, names and birth dates could be found by
+ * trial.
+ */
 const PRIVACY_KEY_MIN = 16
 
 const privacyKey = parsed("PAYCOMBAT_PII_KEY", `a secret of at least ${PRIVACY_KEY_MIN} characters`, value =>
   value.length >= PRIVACY_KEY_MIN ? Redacted.make(value) : undefined,
 )
 
-/** Any other value is an error: a misspelt `drop` must not store personal data in clear. */
+/**
+ * Reads the privacy mode. Any value but the three is an error: a misspelt `drop` must not store personal data
+ * in clear.
+ */
 const privacy: Config.Config<Privacy> = Config.withDefault(
   parsed("PAYCOMBAT_PII", "keep, hash or drop", value => PRIVACY_MODES.find(mode => mode === value)),
   "keep",
@@ -213,7 +222,7 @@ const privacy: Config.Config<Privacy> = Config.withDefault(
   }),
 )
 
-/** A share in percent, as a fraction of 1. */
+/** Parses a percentage into a fraction of 1. */
 const share = (name: string) =>
   parsed(name, "a share from 0% to 100%, such as 5%", value => {
     const match = /^(\d{1,3}(?:\.\d{1,4})?)\s*%$/.exec(value)
@@ -230,7 +239,7 @@ export const run: Effect.Effect<RunSettings, ConfigurationError> = Effect.flatMa
   }),
 ).pipe(Effect.mapError(error => (error instanceof ConfigurationError ? error : inOneLine(error))))
 
-/** When `serve` syncs: two cron expressions, read in one time zone. The scheduler checks the expressions. */
+/** Cron expressions of `serve`, and their time zone. The scheduler checks the expressions. */
 export interface ScheduleSettings {
   readonly incremental: string
   readonly full: string
@@ -246,7 +255,7 @@ const isTimezone = (value: string): boolean => {
   }
 }
 
-/** Whether a schedule is set at all; without one, limits of freshness that were stored earlier stay. */
+/** True if a schedule is set. Without one, the stored limits of freshness stay. */
 export const isScheduleSet: Effect.Effect<boolean, ConfigurationError> = Config.all([
   Config.option(text("PAYCOMBAT_SCHEDULE")),
   Config.option(text("PAYCOMBAT_FULL_SCHEDULE")),
@@ -266,7 +275,7 @@ export const schedule: Effect.Effect<ScheduleSettings, ConfigurationError> = Con
   ),
 }).pipe(Effect.mapError(error => inOneLine(error)))
 
-/** Where `serve` listens. Port 0 is any that is free. */
+/** Address that `serve` listens on. Port 0 takes any free port. */
 export interface HttpSettings {
   readonly host: string
   readonly port: number
@@ -279,7 +288,7 @@ export const http: Effect.Effect<HttpSettings, ConfigurationError> = Config.all(
 
 const LOG_LEVELS = { debug: "Debug", info: "Info", warning: "Warning", error: "Error" } as const
 
-/** Name of the lowest level that is logged. */
+/** Reads the lowest log level. */
 export const logLevel: Effect.Effect<(typeof LOG_LEVELS)[keyof typeof LOG_LEVELS], ConfigurationError> =
   parsed(
     "PAYCOMBAT_LOG_LEVEL",

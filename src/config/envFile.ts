@@ -3,23 +3,29 @@ import { parse } from "dotenv"
 import { Effect } from "effect"
 import { ConfigurationError } from "../core/errors.ts"
 
-/** Reads `.env`. Settings that are there and cannot be read are an error: defaults in their place could do harm. */
+/**
+ * Reads `.env`. A file that exists but cannot be read is an error, because defaults in its place could do
+ * harm.
+ */
 
-/** Largest `.env` that is read, in bytes: a file of settings has a few thousand. */
+/** Largest `.env` in bytes. A file of settings has a few thousand. */
 const BYTES_MAX = 1_000_000
 
-const REMEDIES: Readonly<Record<string, string>> = {
+const ADVICE: Readonly<Record<string, string>> = {
   EACCES: "this user may not read it. Give it to this user (chown, chmod 600), or run this as its owner",
   EISDIR:
-    "it is a directory, which container tools make in place of a file that is missing. Remove it, or put the file there",
-  ENOENT: "it is a link to a file that is not there. Mend the link, or remove it",
-  ELOOP: "it is a link that leads back to itself. Mend the link, or remove it",
+    "it is a directory, which container tools create in place of a missing file. Remove it, or put the file there",
+  ENOENT: "it is a link to a missing file. Correct the link, or remove it",
+  ELOOP: "it is a link to itself. Correct the link, or remove it",
 }
 
-const refuse = (path: string, why: string) =>
-  new ConfigurationError({ message: `Cannot read the settings in ${path}: ${why}.` })
+const refuse = (path: string, reason: string) =>
+  new ConfigurationError({ message: `Cannot read the settings in ${path}: ${reason}.` })
 
-/** The file's bytes; undefined where nothing has its name. A pipe is read to its end: some password managers serve one. */
+/**
+ * Reads the file's bytes; undefined if there is no such file. A pipe is read to its end, because some
+ * password managers serve one.
+ */
 const bytesOf = async (path: string): Promise<Buffer | undefined> => {
   try {
     const file = await open(path)
@@ -30,7 +36,7 @@ const bytesOf = async (path: string): Promise<Buffer | undefined> => {
         chunks.push(chunk as Buffer)
         bytes += (chunk as Buffer).length
         if (bytes > BYTES_MAX)
-          throw refuse(path, `it is larger than ${BYTES_MAX} bytes, and no file of settings`)
+          throw refuse(path, `it is larger than ${BYTES_MAX} bytes, too large for a file of settings`)
       }
       return Buffer.concat(chunks)
     } finally {
@@ -46,11 +52,11 @@ const bytesOf = async (path: string): Promise<Buffer | undefined> => {
         () => true,
       ))
     if (isMissing) return undefined
-    throw refuse(path, REMEDIES[code === "EPERM" ? "EACCES" : code] ?? code)
+    throw refuse(path, ADVICE[code === "EPERM" ? "EACCES" : code] ?? code)
   }
 }
 
-/** UTF-16 text in Latin letters has a zero in every other byte. */
+/** Detects UTF-16: text in Latin letters has a zero in every other byte. */
 const looksLikeUtf16 = (bytes: Buffer): boolean => {
   if (["fffe", "feff"].includes(bytes.subarray(0, 2).toString("hex"))) return true
   const zeros = [0, 0]
@@ -64,28 +70,28 @@ const textOf = (path: string, bytes: Buffer): string => {
   if (looksLikeUtf16(bytes)) throw refuse(path, `it is UTF-16. ${SAVE}`)
   if (bytes.includes(0)) throw refuse(path, `it holds NUL bytes. ${SAVE}`)
   try {
-    // Takes a byte order mark away.
+    // The decoder removes a byte order mark.
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes)
   } catch {
     throw refuse(path, `it is not UTF-8. ${SAVE}`)
   }
 }
 
-/** A line that seems to set one of this program's variables. */
-const OURS = /^\s*(?:export\s+)?((?:PAYCOMBAT_\w*|DATABASE_URL)(?![\w.-]))(.*)$/
-/** One of this program's variables further on in a line, as in `set NAME=value` or `$env:NAME="value"`. */
-const OURS_LATER = /^[^=]*?(?<![\w.-])((?:PAYCOMBAT_\w+|DATABASE_URL))\s*[=:]/
+/** A line that appears to set one of this program's variables. */
+const OWN_VARIABLE = /^\s*(?:export\s+)?((?:PAYCOMBAT_\w*|DATABASE_URL)(?![\w.-]))(.*)$/
+/** A variable of this program later in a line, as in `set NAME=value` or `$env:NAME="value"`. */
+const OWN_VARIABLE_LATER = /^[^=]*?(?<![\w.-])((?:PAYCOMBAT_\w+|DATABASE_URL))\s*[=:]/
 const COMMENT = /^\s*#/
-/** The parser would take the rest of an unquoted value for a comment. */
+/** An unquoted value with a `#`. The parser would take the rest for a comment. */
 const CUT_SHORT = /^\s*[=:]\s*(?!['"`#])[^#]*[^\s#]#/
 
-/** Refuses the lines that the parser would pass over or cut short. Never quotes a value. */
+/** Refuses lines that the parser would skip or truncate. Never quotes a value. */
 const refuseMisread = (path: string, text: string, variables: Readonly<Record<string, string>>): void => {
   for (const [index, line] of text.split(/\r\n?|\n/).entries()) {
     if (COMMENT.test(line)) continue
-    const [, name, rest = ""] = OURS.exec(line) ?? []
+    const [, name, rest = ""] = OWN_VARIABLE.exec(line) ?? []
     if (name === undefined) {
-      const [, later] = OURS_LATER.exec(line) ?? []
+      const [, later] = OWN_VARIABLE_LATER.exec(line) ?? []
       if (later !== undefined && Object.keys(parse(line)).length === 0)
         throw refuse(
           path,
@@ -93,20 +99,21 @@ const refuseMisread = (path: string, text: string, variables: Readonly<Record<st
         )
       continue
     }
-    const where = `line ${index + 1}, which begins with ${name},`
+    const subject = `line ${index + 1}, which begins with ${name},`
     if (!Object.hasOwn(variables, name))
-      throw refuse(path, `${where} sets nothing. Write it as ${name}=value`)
+      throw refuse(path, `${subject} sets nothing. Write it as ${name}=value`)
     if (CUT_SHORT.test(rest))
       throw refuse(
         path,
-        `${where} has a # in its value, which would begin a comment. Put the value in quotes`,
+        `${subject} has a # in its value, which would start a comment. Put the value in quotes`,
       )
   }
 }
 
 /**
- * The variables that a `.env` file sets, by dotenv's rules without expansion of `$`; undefined where there is no such
- * file. `ConfigurationError` names the file and the reason where it is there and cannot be read as it was meant.
+ * Reads the variables of a `.env` file by dotenv's rules, without expansion of `$`; undefined if there is no
+ * such file. Fails with a `ConfigurationError` that names the file and the reason if it cannot be read, or
+ * would be misread.
  */
 export const readEnvFile = (
   path: string,

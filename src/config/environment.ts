@@ -7,15 +7,20 @@ import { readEnvFile } from "./envFile.ts"
 import { declaredStreams, lookupVariables } from "./lookups.ts"
 import { unknownVariables } from "./variables.ts"
 
-/** The settings of a process: its environment, and `.env` for what the environment does not set. */
+/**
+ * Reads the settings of a process: its environment, and `.env` for variables that the environment does not
+ * set.
+ */
 
-/** Says where each setting came from, for messages. Holds no value. */
+/** Origin of each setting, for messages. Holds no value. */
 export interface OriginsService {
-  /** The file of settings, and whether there is one; undefined where none is read, as in a host application. */
+  /** The settings file, and whether it exists; undefined if no file is read, as in a host application. */
   readonly file: { readonly path: string; readonly isThere: boolean } | undefined
-  /** By name, for every variable that is set to something: `the environment`, or the path of the file. */
+  /**
+   * Origin by name for every variable that is set and not empty: `the environment`, or the path of the file.
+   */
   readonly origins: ReadonlyMap<string, string>
-  /** Variables that the environment sets to nothing, and the file to something. */
+  /** Variables that are empty in the environment and not empty in the file. */
   readonly emptied: ReadonlyArray<string>
 }
 
@@ -31,12 +36,13 @@ export interface Settings {
 const isSet = (value: string | undefined): value is string => value !== undefined && value.trim() !== ""
 
 const noDirectory = new ConfigurationError({
-  message: "The working directory is not there any more: change to one that is (cd), and try again.",
+  message: "The working directory no longer exists: change to another one (cd), and try again.",
 })
 
 /**
- * The settings of an environment and a file. The environment wins, also where it sets a variable to nothing, which
- * counts as not set. `ConfigurationError` where the file is there and cannot be read.
+ * Reads the settings of an environment and a file. The environment wins. A variable that is empty there
+ * counts as not set, even if the file sets it. Fails with `ConfigurationError` if the file exists and cannot
+ * be read.
  */
 export const readSettings = (
   environment: Readonly<Record<string, string | undefined>>,
@@ -67,21 +73,21 @@ export const readSettings = (
   })
 
 /**
- * A sentence for each variable that is set without effect: its name is no setting but looks like one, or the
- * environment sets it to nothing over the file. Names only, never a value.
+ * Returns a sentence for each variable that is set without effect: an unknown name that resembles a setting,
+ * or a variable that the environment empties over the file. Contains names only, never a value.
  */
 export const settingsWarnings: Effect.Effect<ReadonlyArray<string>> = Effect.gen(function* () {
   const { file, origins, emptied } = yield* Origins
   const accounts = yield* Effect.orElseSucceed(namedAccounts, () => [])
-  // Streams that cannot work together are the business of the command itself: it says what is wrong with them.
+  // The command itself reports streams that cannot work together.
   const streams = yield* Effect.orElseSucceed(declaredStreams, () => [])
   const lists = streams.filter(isList).map(({ name }) => name)
   const unknown = unknownVariables([...origins.keys()].sort(), accounts, lists, lookupVariables(streams))
   return [
     ...unknown.map(
       ({ name, closest }) =>
-        `${name}, set in ${origins.get(name)}, is no setting of paycombat-sync` +
-        (closest === undefined ? "; .env.example lists them all." : `: is ${closest} meant?`),
+        `${name}, set in ${origins.get(name)}, is not a setting of paycombat-sync` +
+        (closest === undefined ? "; .env.example lists them all." : `: did you mean ${closest}?`),
     ),
     ...emptied
       .filter(name => /^PAYCOMBAT_|^DATABASE_URL$/.test(name))

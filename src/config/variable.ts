@@ -4,12 +4,12 @@ import { isId } from "../core/id.ts"
 import { parseAddress } from "../postgres/address.ts"
 import { judgeBaseUrl } from "./baseUrl.ts"
 
-/** Reads one variable of the environment, and says what is wrong with it. */
+/** Reads one variable of the environment, and reports a mistake in its value. */
 
-/** A quote at either end: of a keyboard, or of a word processor. */
+/** A quote at either end, from a keyboard or a word processor. */
 const QUOTE_AT_END = /^["'`“”‘’„«»]|["'`“”‘’„«»]$/
 
-/** Reports a value that holds what no setting has. Undefined for a value that a setting may have. */
+/** Returns the flaw of a value that no setting can have, or undefined. */
 const flawOf = (value: string): string | undefined => {
   if (QUOTE_AT_END.test(value))
     return "begins or ends with a quote that is part of the value: Docker's --env-file keeps quotes, and a quote without its partner stays. Write the value without quotes"
@@ -20,22 +20,25 @@ const flawOf = (value: string): string | undefined => {
 }
 
 /**
- * A variable as trimmed text; an empty one counts as not set, as in a copied `.env.example`. A value with quotes or
- * control characters is an error.
+ * Reads a variable as trimmed text. An empty one counts as not set, as in a copied `.env.example`. A value
+ * with quotes or control characters is an error.
  */
 export const text = (name: string) =>
   Config.string(name).pipe(
     Config.mapOrFail(value => {
       const trimmed = value.trim()
-      // Without a path: the name of the variable that is mapped is put before it.
+      // The path stays empty, because the name of the mapped variable is put before it.
       if (trimmed === "") return Either.left(ConfigError.MissingData([], "is not set"))
       const flaw = flawOf(trimmed)
       return flaw === undefined ? Either.right(trimmed) : Either.left(ConfigError.InvalidData([], flaw))
     }),
   )
 
-/** A variable by the rules of `judge`, which answers with the value or with the end of a sentence about the variable. */
-const judged = <A>(name: string, judge: (value: string) => Either.Either<A, string>) =>
+/**
+ * Reads a variable with the check `judge`, which returns the value or the end of a sentence about the
+ * variable.
+ */
+const checked = <A>(name: string, judge: (value: string) => Either.Either<A, string>) =>
   text(name).pipe(
     Config.mapOrFail(value =>
       Either.mapLeft(judge(value), reason => ConfigError.InvalidData([name], reason)),
@@ -43,32 +46,32 @@ const judged = <A>(name: string, judge: (value: string) => Either.Either<A, stri
   )
 
 export const parsed = <A>(name: string, expectation: string, parse: (value: string) => A | undefined) =>
-  judged(name, value => Either.fromNullable(parse(value), () => `must be ${expectation}`))
+  checked(name, value => Either.fromNullable(parse(value), () => `must be ${expectation}`))
 
-/** The path of a list, without a query: that is the program's own, and holds the paging parameters. */
+/** Reads the path of a list. It has no query, because the program adds the paging parameters. */
 export const path = (name: string) =>
   parsed(name, "a path that begins with /, without query, fragment and white space", value =>
     /^\/[^\s?#\\]*$/.test(value) ? value : undefined,
   )
 
-/** The names of the two paging parameters. */
+/** Reads the names of the two paging parameters. */
 export const paging = (name: string) =>
   parsed(name, "the names of two parameters, such as page,limit", value => {
     const [page, size, ...rest] = value.split(",").map(part => part.trim())
     return page && size && rest.length === 0 ? ([page, size] as const) : undefined
   })
 
-/** A directory. Only a shell knows what `~` stands for: taken as it is, it would be a directory of that name. */
+/** Reads a directory. `~` is refused because only a shell expands it; here it would be part of the name. */
 export const directory = (name: string) =>
   parsed(name, "a directory written out, without ~", value => (value.startsWith("~") ? undefined : value))
 
-/** Most ids that one variable may name. */
+/** Most ids in one variable. */
 const IDS_MAX = 1_000
 
 export const idList = (name: string) =>
   parsed(name, `ids separated by commas, ${IDS_MAX} at most`, value => {
-    const found = value.split(",").map(id => id.trim())
-    return found.length <= IDS_MAX && found.every(isId) ? found : undefined
+    const ids = value.split(",").map(id => id.trim())
+    return ids.length <= IDS_MAX && ids.every(isId) ? ids : undefined
   })
 
 export const wholeNumber = (name: string, bounds: { readonly min: number; readonly max: number }) =>
@@ -77,18 +80,18 @@ export const wholeNumber = (name: string, bounds: { readonly min: number; readon
     return number >= bounds.min && number <= bounds.max ? number : undefined
   })
 
-/** The address of an API, to which paths can be joined. */
-export const httpUrl = (name: string) => judged(name, judgeBaseUrl)
+/** Reads the address of an API, to which paths are appended. */
+export const httpUrl = (name: string) => checked(name, judgeBaseUrl)
 
-/** A secret that is sent in a header, in the characters that a header may hold. */
+/** Reads a secret for a header, in the characters that a header may hold. */
 export const headerSecret = (name: string) =>
   parsed(name, "the token alone: Latin letters, digits and signs", value =>
     /^[\x20-\x7e]+$/.test(value) ? Redacted.make(value) : undefined,
   )
 
-/** An address of a Postgres, as libpq reads it; what is wrong with it is said by the name of the parameter. */
+/** Reads the address of a Postgres by libpq's rules. An error names the parameter. */
 export const postgresUrl = (name: string) =>
-  judged(name, value => Either.map(parseAddress(value), () => Redacted.make(value)))
+  checked(name, value => Either.map(parseAddress(value), () => Redacted.make(value)))
 
 const HOW_TO_SET: Readonly<Record<string, string>> = {
   PAYCOMBAT_TOKEN: "PayCombat's dashboard shows it; or try `paycombat-sync demo`, which needs none.",
@@ -96,13 +99,13 @@ const HOW_TO_SET: Readonly<Record<string, string>> = {
     "PAYCOMBAT_PII=hash needs it: make one with `openssl rand -hex 32`, and keep it: with another key the same values get other hashes.",
 }
 
-/** The first error, as one line that names the variable. */
+/** Converts the first error to one line that names the variable. */
 export const inOneLine = (error: ConfigError.ConfigError): ConfigurationError => {
   switch (error._op) {
     case "And":
       return inOneLine(error.left)
     case "Or":
-      // Where the left one is only missing, the right one stands in for it, and its error counts.
+      // If the left variable is only missing, the right one replaces it, and its error counts.
       return inOneLine(ConfigError.isMissingDataOnly(error.left) ? error.right : error.left)
     default: {
       const name = error.path.join("_")

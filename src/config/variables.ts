@@ -1,8 +1,8 @@
 import { accountVariables, pathVariable } from "./config.ts"
 
-/** The names of all settings, and which names that are set are none of them. */
+/** Lists the names of all settings, and finds names that are not settings. */
 
-/** Variables whose name holds no account and no stream, but those that look-ups declare. */
+/** Variables without an account or a stream in their name, except those that look-ups declare. */
 export const VARIABLES: ReadonlyArray<string> = [
   ...accountVariables("default", []),
   "PAYCOMBAT_ACCOUNTS",
@@ -21,19 +21,22 @@ export const VARIABLES: ReadonlyArray<string> = [
   "PAYCOMBAT_TIMEZONE",
 ]
 
-/** A name that begins so is meant for this program. */
+/** Prefix of names that are meant for this program. */
 const PREFIX = "PAYCOMBAT_"
-/** A name that differs from a setting's in so few letters is taken for a misspelt one. */
+/** Most wrong letters of a name that counts as a misspelt setting. */
 const TYPOS_MAX = 2
-/** The same for a name with the prefix, as a share of what follows it: there is no doubt that a setting is meant. */
+/**
+ * Most wrong letters of a name with the prefix, as a share of the rest of the name. The prefix leaves no
+ * doubt that a setting is meant.
+ */
 const TYPOS_SHARE_MAX = 1 / 3
 
-/** The name without what people forget or mix up: case, underscores, dashes. */
+/** Normalizes a name: case, underscores and dashes are often forgotten or mixed up. */
 const bare = (name: string) => name.toUpperCase().replace(/[^A-Z0-9]/g, "")
 
 /**
- * How many letters have to be inserted, dropped, replaced, or swapped with their neighbour to make one word of the
- * other (optimal string alignment).
+ * Counts the letters to insert, drop, replace or swap with their neighbour to turn one word into the other
+ * (optimal string alignment).
  */
 const distance = (left: string, right: string): number => {
   let before: ReadonlyArray<number> = []
@@ -53,13 +56,13 @@ const distance = (left: string, right: string): number => {
   return last[right.length]!
 }
 
-/** The setting whose name is closest, where one is close enough. */
+/** Finds the setting with the closest name, if one is close enough. */
 const closest = (name: string, settings: ReadonlyArray<string>): string | undefined => {
   const spelled = name.toUpperCase()
   const limit = spelled.startsWith(PREFIX)
     ? Math.max(TYPOS_MAX, Math.floor((spelled.length - PREFIX.length) * TYPOS_SHARE_MAX))
     : TYPOS_MAX
-  // Some settings have no prefix: a name with both is one of them.
+  // Some settings have no prefix. The same name with the prefix means that setting.
   const unprefixed = settings.find(setting => `${PREFIX}${setting}` === spelled)
   if (unprefixed !== undefined) return unprefixed
   let best: { readonly setting: string; readonly typos: number } | undefined
@@ -71,7 +74,7 @@ const closest = (name: string, settings: ReadonlyArray<string>): string | undefi
   return best?.setting
 }
 
-/** The names of all settings, with these accounts, list streams and variables of look-ups. */
+/** Lists the names of all settings for these accounts, list streams and variables of look-ups. */
 export const settingNames = (
   accounts: ReadonlyArray<string>,
   lists: ReadonlyArray<string>,
@@ -85,19 +88,19 @@ export const settingNames = (
   ]),
 ]
 
-/** A variable that is set and is no setting. */
+/** A variable that is set but is not a setting. */
 export interface UnknownVariable {
   readonly name: string
-  /** The setting that may be meant. */
+  /** The setting that the user probably meant. */
   readonly closest: string | undefined
 }
 
 const ACCOUNT_PART = /^[A-Z][A-Z0-9_]*$/
 
 /**
- * The names among `names` that are no setting, but begin as this program's do or are close to one. `accounts` are the
- * configured ones, `lists` the list streams, `lookups` the variables of look-ups. A token says that an account is meant, named in PAYCOMBAT_ACCOUNTS or not:
- * with it every variable of that account is known.
+ * Finds the names that are not settings but have this program's prefix or are close to a setting. `accounts` are the
+ * configured ones, `lists` the list streams, `lookups` the variables of look-ups. A token implies its account, even if
+ * PAYCOMBAT_ACCOUNTS does not name it: every variable of that account is then known.
  */
 export const unknownVariables = (
   names: ReadonlyArray<string>,
@@ -113,7 +116,7 @@ export const unknownVariables = (
   const known = new Set(settings)
   return names.flatMap(name => {
     if (known.has(name)) return []
-    const found = closest(name, settings)
-    return name.startsWith(PREFIX) || found !== undefined ? [{ name, closest: found }] : []
+    const setting = closest(name, settings)
+    return name.startsWith(PREFIX) || setting !== undefined ? [{ name, closest: setting }] : []
   })
 }

@@ -4,7 +4,7 @@ import type postgres from "postgres"
 import type { DatabaseSettings } from "../config/config.ts"
 import { connect } from "../postgres/connect.ts"
 import { type EmbeddedServer, embeddedPostgres } from "../postgres/embedded/embeddedPostgres.ts"
-import { type Prospect, prospectOf } from "../postgres/embedded/startProbe.ts"
+import { probeStart, type StartProbe } from "../postgres/embedded/startProbe.ts"
 import {
   type DatabaseFacts,
   databaseFacts,
@@ -58,7 +58,7 @@ const unwritable = (dataDir: string): Finding =>
   )
 
 /** Of an embedded Postgres that is not there yet. */
-const prospectFindings = (dataDir: string, { home, major, isWritable, freeBytes }: Prospect) => [
+const probeFindings = (dataDir: string, { home, major, isWritable, freeBytes }: StartProbe) => [
   finding(
     "pass",
     "embedded Postgres",
@@ -258,14 +258,14 @@ export const examineDatabase = (settings: DatabaseSettings): Effect.Effect<Groun
     const isEmbedded = Option.isNone(settings.url)
     yield* doing(isEmbedded ? "starting the embedded Postgres" : "connecting to the database")
     const prospect = isEmbedded
-      ? yield* Effect.either(prospectOf(settings.dataDir))
-      : Either.right<Prospect | undefined>(undefined)
+      ? yield* Effect.either(probeStart(settings.dataDir))
+      : Either.right<StartProbe | undefined>(undefined)
     if (Either.isLeft(prospect)) {
       yield* found(finding("fail", "embedded Postgres", prospect.left.message))
       return "away"
     }
     if (prospect.right !== undefined) {
-      yield* tell(prospectFindings(settings.dataDir, prospect.right))
+      yield* tell(probeFindings(settings.dataDir, prospect.right))
       return "none"
     }
     const opened = yield* Effect.either(open(settings))

@@ -70,7 +70,7 @@ describe.concurrent("an unknown variable name", () => {
       for (const args of [["sync"], ["serve"], ["status"], ["doctor"]]) {
         const { stdout, stderr } = yield* program.run(args)
         const warnings = linesOf(stderr).filter(line => line.includes("PAYCOMBAT_TOKE,"))
-        expect([args, warnings]).toEqual([args, [expect.stringContaining("is PAYCOMBAT_TOKEN meant?")]])
+        expect([args, warnings]).toEqual([args, [expect.stringContaining("did you mean PAYCOMBAT_TOKEN?")]])
         expect(`${stdout}${stderr}`).not.toContain("s3cret")
       }
     }),
@@ -145,7 +145,7 @@ describe.concurrent("before the first sync", () => {
           expect(stderr).not.toContain("s3cret")
           expect(linesOf(stderr)).toEqual([
             expect.stringMatching(
-              /WARN PAYCOMBAT_BASEURL, set in the environment, is no setting of paycombat-sync: is PAYCOMBAT_BASE_URL meant\?$/,
+              /WARN PAYCOMBAT_BASEURL, set in the environment, is not a setting of paycombat-sync: did you mean PAYCOMBAT_BASE_URL\?$/,
             ),
             expect.stringMatching(
               /^Nothing was synced yet: there is no database in \/.*\/\.paycombat \(the default: PAYCOMBAT_DATA_DIR is not set, and there is no \.env in \/.*\)\. Run `paycombat-sync sync` first\. /,

@@ -22,14 +22,14 @@ import {
 } from "../support/embedded.ts"
 import { runSql } from "../support/postgres.ts"
 
-/** What becomes of an embedded server when it, or who uses it, is killed. */
+/** Tests an embedded server after it, or a process that uses it, is killed. */
 
-/** A server has to come back, by itself, from a crash. */
+/** Time for a server to come back by itself after a crash. */
 const BACK_WITHIN = "90 seconds"
 
 /**
- * Kills the server while its user is held still, and takes its port, until what is answered is run; `meanwhile`, too,
- * happens before the user can notice.
+ * Kills the server while its user is suspended, and takes its port until the returned effect runs.
+ * `meanwhile` also runs before the user can notice.
  */
 const killedAndTaken = (
   dataDir: string,
@@ -41,7 +41,7 @@ const killedAndTaken = (
     yield* killNow(postmasterIn(dataDir))
     const taken = createServer(socket => socket.destroy())
     yield* Effect.addFinalizer(() => Effect.sync(() => taken.close()))
-    // Its last sessions hold the port for a moment longer.
+    // The last sessions of the server hold the port for a moment longer.
     yield* Effect.tryPromise(async () => {
       taken.listen(port, "127.0.0.1")
       await once(taken, "listening")
@@ -51,8 +51,8 @@ const killedAndTaken = (
     return Effect.sync(() => taken.close())
   })
 
-describe("what goes wrong is mended", () => {
-  it.scopedLive("a process that is killed leaves a server that the next one joins, and stops", () =>
+describe("an embedded server recovers", () => {
+  it.scopedLive("after a kill of its user: the next process joins it, and stops it", () =>
     Effect.gen(function* () {
       const dataDir = yield* scratchDataDir
       const killed = yield* client(dataDir)
@@ -62,15 +62,15 @@ describe("what goes wrong is mended", () => {
       const next = yield* use(dataDir)
       expect(next.port).toBe(killed.port)
       expect(yield* keptRows(next)).toEqual([{ n: 42 }])
-      // Postgres notices in its own time that the one who was killed is gone.
-      const users = "SELECT FROM pg_stat_activity WHERE application_name = 'paycombat-sync keeper'"
+      // Postgres takes a while to notice that the killed process is gone.
+      const users = "SELECT FROM pg_stat_activity WHERE application_name = 'paycombat-sync presence'"
       yield* Effect.repeat(sql(next.ownerUrl, users), { until: rows => rows.length === 1 })
       yield* next.leave
       expect(isUp(dataDir)).toBe(false)
     }),
   )
 
-  it.scopedLive("a server that is killed comes back for who holds it, on the same port", () =>
+  it.scopedLive("after its own kill: a process that holds it restarts it on the same port", () =>
     Effect.gen(function* () {
       const dataDir = yield* scratchDataDir
       const server = yield* use(dataDir)
@@ -86,7 +86,7 @@ describe("what goes wrong is mended", () => {
   )
 
   it.scopedLive(
-    "a server whose port is taken when it is killed comes back there when the port is free again",
+    "after its own kill with its port taken: it comes back there when the port is free again",
     () =>
       Effect.gen(function* () {
         const dataDir = yield* scratchDataDir
@@ -105,7 +105,7 @@ describe("what goes wrong is mended", () => {
       }),
   )
 
-  it.scopedLive("a process that knows another port than the server's by now ends with an error", () =>
+  it.scopedLive("on another port: a process with the old port ends with an error", () =>
     Effect.gen(function* () {
       const dataDir = yield* scratchDataDir
       const user = yield* client(dataDir)
@@ -125,7 +125,7 @@ describe("what goes wrong is mended", () => {
     }),
   )
 
-  it.scopedLive("a server that cannot start again is tried until it can", () =>
+  it.scopedLive("after several failed starts: it is tried until it starts", () =>
     Effect.gen(function* () {
       const dataDir = yield* scratchDataDir
       const server = yield* use(dataDir)
@@ -147,30 +147,28 @@ describe("what goes wrong is mended", () => {
     }),
   )
 
-  it.scopedLive(
-    "a server that was killed with all its users starts at the next use, whoever has its number now",
-    () =>
-      Effect.gen(function* () {
-        const dataDir = yield* scratchDataDir
-        const killed = yield* client(dataDir)
-        yield* sql(killed.ownerUrl, KEEP_ROW)
-        const { uid, gid } = yield* Effect.promise(() => stat(dirname(lockFileIn(dataDir))))
-        yield* killNow(killed.process.pid ?? 0)
-        yield* killNow(postmasterIn(dataDir))
-        const stranger = yield* Effect.acquireRelease(
-          Effect.sync(() => spawn("sleep", ["60"], process.getuid?.() === 0 ? { uid, gid } : {})),
-          child => Effect.sync(() => child.kill()),
-        )
-        const lines = (yield* Effect.promise(() => readFile(lockFileIn(dataDir), "utf8"))).split("\n")
-        yield* Effect.promise(() =>
-          writeFile(lockFileIn(dataDir), [stranger.pid, ...lines.slice(1)].join("\n")),
-        )
-        expect(yield* keptRows(yield* use(dataDir))).toEqual([{ n: 42 }])
-        expect(stranger.exitCode).toBe(null)
-      }),
+  it.scopedLive("after a kill with all its users: it starts at the next use, even if its pid is reused", () =>
+    Effect.gen(function* () {
+      const dataDir = yield* scratchDataDir
+      const killed = yield* client(dataDir)
+      yield* sql(killed.ownerUrl, KEEP_ROW)
+      const { uid, gid } = yield* Effect.promise(() => stat(dirname(lockFileIn(dataDir))))
+      yield* killNow(killed.process.pid ?? 0)
+      yield* killNow(postmasterIn(dataDir))
+      const stranger = yield* Effect.acquireRelease(
+        Effect.sync(() => spawn("sleep", ["60"], process.getuid?.() === 0 ? { uid, gid } : {})),
+        child => Effect.sync(() => child.kill()),
+      )
+      const lines = (yield* Effect.promise(() => readFile(lockFileIn(dataDir), "utf8"))).split("\n")
+      yield* Effect.promise(() =>
+        writeFile(lockFileIn(dataDir), [stranger.pid, ...lines.slice(1)].join("\n")),
+      )
+      expect(yield* keptRows(yield* use(dataDir))).toEqual([{ n: 42 }])
+      expect(stranger.exitCode).toBe(null)
+    }),
   )
 
-  it.scopedLive("a port that somebody else took is given up for another", () =>
+  it.scopedLive("with its port taken by another program: it moves to a free port", () =>
     Effect.gen(function* () {
       const dataDir = yield* scratchDataDir
       const before = yield* use(dataDir)
@@ -187,14 +185,14 @@ describe("what goes wrong is mended", () => {
     }),
   )
 
-  it.scopedLive("a first use that is interrupted leaves nothing behind", () =>
+  it.scopedLive("after an interrupted first use: no file remains", () =>
     Effect.gen(function* () {
       const dataDir = yield* scratchDataDir
       for (const milliseconds of [50, 250, 500]) {
         const fiber = yield* Effect.fork(Effect.scoped(embeddedPostgres(dataDir, FAST)))
         yield* Effect.sleep(milliseconds)
         yield* Fiber.interrupt(fiber)
-        // Not even the directory, where the machine was not that far.
+        // On a slow machine the directory may not exist yet.
         const left = yield* Effect.promise(() => readdir(dataDir).catch(() => []))
         expect(left.filter(name => name !== "postgres")).toEqual([])
         expect(isUp(dataDir)).toBe(false)

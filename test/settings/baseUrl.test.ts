@@ -2,10 +2,10 @@ import { describe, expect, it } from "@effect/vitest"
 import { Either } from "effect"
 import { judgeBaseUrl, REFUSED_PORTS } from "../../src/config/baseUrl.ts"
 
-/** Accepts the addresses that paths can be joined to, and says what is wrong with the others. */
+/** Tests the check of the API's address. */
 
 describe("the address of the API", () => {
-  it("is accepted where paths can be joined to it", () => {
+  it("is accepted if paths can be appended to it", () => {
     for (const address of [
       "https://api.paycombat.com",
       "HTTPS://API.paycombat.com/",
@@ -17,7 +17,7 @@ describe("the address of the API", () => {
       expect([address, Either.getOrUndefined(judgeBaseUrl(address))]).toEqual([address, address])
   })
 
-  it("is refused by what is wrong with it, and never quoted", () => {
+  it("is refused with the reason, and never quoted", () => {
     const refused: Readonly<Record<string, string>> = {
       "https://api.example/?s3cret=b": "query",
       "https://api.example?": "query",
@@ -49,8 +49,9 @@ describe("the address of the API", () => {
     }
   })
 
-  it("names no port that fetch refuses", async () => {
-    // The dispatcher ends each request before it is sent: only those that fetch refuses by itself fail otherwise.
+  it("has no port that fetch refuses", async () => {
+    // The dispatcher fails each request before it is sent. Only ports that fetch itself refuses fail
+    // differently.
     const dispatcher = {
       dispatch: () => {
         throw new Error("sent")

@@ -6,7 +6,7 @@ import * as fc from "fast-check"
 import { readEnvFile } from "../../src/config/envFile.ts"
 import { temporaryDirectory } from "../support/postgres.ts"
 
-/** Reads `.env` as it was meant, or says in one line why not. */
+/** Tests the reading of `.env`, and the one-line errors for files that would be misread. */
 
 const SECRET = "s3cret"
 
@@ -35,7 +35,7 @@ const utf16 = (text: string, isBigEndian = false) => {
   return isBigEndian ? bytes.swap16() : bytes
 }
 
-describe("a file that is there", () => {
+describe("an existing file", () => {
   const TWO = { PAYCOMBAT_TOKEN: "one", PAYCOMBAT_PAGE_SIZE: "7" }
   const spellings: Readonly<Record<string, string>> = {
     "line feeds": "PAYCOMBAT_TOKEN=one\nPAYCOMBAT_PAGE_SIZE=7\n",
@@ -52,7 +52,7 @@ describe("a file that is there", () => {
       }),
     )
 
-  it.scopedLive("gives every quoted value back as it is, dollar signs and hashes too", () =>
+  it.scopedLive("keeps every quoted value unchanged, including dollar signs and hashes", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const path = join(directory, ".env")
@@ -100,7 +100,7 @@ describe("a file that is there", () => {
       }),
     )
 
-  it.scopedLive("is refused where it is no file, and where it is a link to nothing", () =>
+  it.scopedLive("is refused if it is not a file, or a link to a missing file", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       mkdirSync(join(directory, "directory"))
@@ -108,16 +108,16 @@ describe("a file that is there", () => {
       const of = (name: string) =>
         Effect.map(Effect.flip(readEnvFile(join(directory, name))), ({ message }) => message)
       expect(yield* of("directory")).toContain("it is a directory")
-      expect(yield* of("link")).toContain("it is a link to a file that is not there")
+      expect(yield* of("link")).toContain("it is a link to a missing file")
       symlinkSync("circle", join(directory, "circle"))
-      expect(yield* of("circle")).toContain("it is a link that leads back to itself")
-      // Under a file there can be no other.
+      expect(yield* of("circle")).toContain("it is a link to itself")
+      // A path below a file cannot exist.
       writeFileSync(join(directory, "file"), "")
       expect(yield* of("file/.env")).toContain("ENOTDIR")
     }),
   )
 
-  // The superuser may read everything; the command line's test runs as another user then.
+  // The superuser may read everything. Then the test of the command line runs as another user.
   it.scopedLive.skipIf(process.getuid?.() === 0)("is refused where this user may not read it", () =>
     Effect.gen(function* () {
       const path = yield* written(`PAYCOMBAT_TOKEN=${SECRET}`)
@@ -127,14 +127,14 @@ describe("a file that is there", () => {
   )
 })
 
-it.scopedLive("a comment, and the value of another variable, may name a setting", () =>
+it.scopedLive("a comment and the value of another variable may name a setting", () =>
   Effect.gen(function* () {
     const text = "# set PAYCOMBAT_TOKEN=x\nNOTE=see DATABASE_URL=y\nOTHER: PAYCOMBAT_TOKEN=z\n"
     expect(yield* read(text)).toEqual({ NOTE: "see DATABASE_URL=y", OTHER: "PAYCOMBAT_TOKEN=z" })
   }),
 )
 
-it.scopedLive("no file of that name means that there is none", () =>
+it.scopedLive("a missing file sets nothing", () =>
   Effect.gen(function* () {
     const directory = yield* temporaryDirectory
     expect(yield* readEnvFile(join(directory, ".env"))).toBeUndefined()

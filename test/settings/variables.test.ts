@@ -2,7 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import { settingNames, unknownVariables, VARIABLES } from "../../src/config/variables.ts"
 
-/** Finds names that are no setting, and the setting that is meant. */
+/** Tests the search for unknown names and for the settings that are probably meant. */
 
 const LISTS = ["customers", "payouts"]
 const LOOKUPS = ["PAYCOMBAT_READY_RECHECK", "PAYCOMBAT_READY_MAX_CALLS"]
@@ -12,8 +12,8 @@ const closestTo = (...names: ReadonlyArray<string>) =>
     unknownVariables(names, ["eu"], LISTS, LOOKUPS).map(({ name, closest }) => [name, closest]),
   )
 
-describe("names that are no setting", () => {
-  it("are found with the setting that is meant", () => {
+describe("unknown variable names", () => {
+  it("are found with the setting that is probably meant", () => {
     const meant: Readonly<Record<string, string>> = {
       PAYCOMBAT_BASEURL: "PAYCOMBAT_BASE_URL",
       PAYCOMBAT_TOKE: "PAYCOMBAT_TOKEN",
@@ -24,7 +24,7 @@ describe("names that are no setting", () => {
       paycombat_token: "PAYCOMBAT_TOKEN",
       PAYCOMBAT_TOKN_EU: "PAYCOMBAT_TOKEN_EU",
       PAYCOMBAT_PATH_CUSTOMER: "PAYCOMBAT_PATH_CUSTOMERS",
-      // It could be the paging of an account named size: that one has no token.
+      // This could be the paging of an account named size, but that account has no token.
       PAYCOMBAT_PAGING_SIZE: "PAYCOMBAT_PAGE_SIZE",
       DATABSE_URL: "DATABASE_URL",
       DATABASE_URI: "DATABASE_URL",
@@ -33,7 +33,7 @@ describe("names that are no setting", () => {
     expect(closestTo(...Object.keys(meant))).toEqual(meant)
   })
 
-  it("are found by the prefix alone where no setting is close", () => {
+  it("are found by the prefix alone if no setting is close", () => {
     expect(
       closestTo("PAYCOMBAT_FAVOURITE_COLOUR", "HOME", "PATH", "DATABASE_HOST", "PGHOST", "TOKEN"),
     ).toEqual({
@@ -41,10 +41,10 @@ describe("names that are no setting", () => {
     })
   })
 
-  it("are not those of accounts and list streams", () => {
+  it("do not include variables of accounts and list streams", () => {
     const known = [
       ...settingNames(["eu", "apac-2"], LISTS, LOOKUPS),
-      // Its token says that the account is meant, though it is not configured.
+      // A token implies its account, although the account is not configured.
       "PAYCOMBAT_TOKEN_US",
       "PAYCOMBAT_BASE_URL_US",
     ]

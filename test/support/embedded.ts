@@ -7,17 +7,17 @@ import { Effect, Exit, Redacted, Scope } from "effect"
 import { type EmbeddedServer, embeddedPostgres } from "../../src/postgres/embedded/embeddedPostgres.ts"
 import { runSql, temporaryDirectory } from "./postgres.ts"
 
-/** Helpers for tests that make, share, break and mend embedded servers of their own. */
+/** Helpers for tests that create, share, break and restart embedded servers of their own. */
 
 export const lockFileIn = (dataDir: string) => join(dataDir, "postgres/data/postmaster.pid")
 
 export const isUp = (dataDir: string) => existsSync(lockFileIn(dataDir))
 
-/** The server's process; fails where none is up. */
+/** Returns the server's process. Fails if none runs. */
 export const postmasterIn = (dataDir: string) =>
   Number(readFileSync(lockFileIn(dataDir), "utf8").split("\n")[0])
 
-/** Kills a process as no handler can see, and waits until it is gone. */
+/** Kills a process with a signal that no handler can catch, and waits until it is gone. */
 export const killNow = (pid: number): Effect.Effect<void> =>
   Effect.sync(() => process.kill(pid, "SIGKILL")).pipe(
     Effect.zipRight(
@@ -33,7 +33,7 @@ const isAlive = (pid: number): boolean => {
   }
 }
 
-/** A data directory; whatever server a failed test leaves in it goes with it. */
+/** A data directory. Deleting it also removes a server that a failed test left in it. */
 export const scratchDataDir: Effect.Effect<string, never, Scope.Scope> = Effect.flatMap(
   temporaryDirectory,
   directory =>
@@ -48,13 +48,13 @@ export interface Client {
   readonly process: ChildProcess
   readonly port: number
   readonly ownerUrl: Redacted.Redacted
-  /** Lets it close its scope, and waits for its end. */
+  /** Asks the process to close its scope, and waits for its end. */
   readonly leave: Effect.Effect<void>
 }
 
 const CHILD = fileURLToPath(new URL("embeddedChild.ts", import.meta.url))
 
-/** Another process that uses the server of a data directory. */
+/** Starts another process that uses the server of a data directory. */
 export const client = (dataDir: string): Effect.Effect<Client, never, Scope.Scope> =>
   Effect.gen(function* () {
     const child = yield* Effect.acquireRelease(
@@ -78,7 +78,7 @@ export const client = (dataDir: string): Effect.Effect<Client, never, Scope.Scop
     return { process: child, port, ownerUrl: Redacted.make(ownerUrl), leave }
   })
 
-/** Starts sooner, and loses what a machine that loses its power would have kept. */
+/** Settings for a quick start. A power failure would lose data. */
 export const FAST = { settings: { fsync: "off" } }
 
 export const sql = (url: Redacted.Redacted, statements: string) =>
@@ -88,7 +88,7 @@ export const KEEP_ROW = "CREATE TABLE kept (n int); INSERT INTO kept VALUES (42)
 export const keptRows = (server: Pick<EmbeddedServer, "ownerUrl">) =>
   sql(server.ownerUrl, "SELECT n FROM kept")
 
-/** Uses a server for as long as the returned effect is not run. */
+/** Uses a server until the returned effect runs. */
 export const use = (dataDir: string, options = FAST as Parameters<typeof embeddedPostgres>[1]) =>
   Effect.gen(function* () {
     const scope = yield* Scope.make()

@@ -2,7 +2,10 @@ import { once } from "node:events"
 import { Effect, Redacted } from "effect"
 import { embeddedPostgres } from "../../src/postgres/embedded/embeddedPostgres.ts"
 
-/** A process of its own that uses an embedded server until its standard input ends, or the server is elsewhere. Started by the tests through tsx. */
+/**
+ * A process that uses an embedded server until its standard input ends, or until the server moves. The tests
+ * start it with tsx.
+ */
 const [dataDir = "", resolveFrom = ""] = process.argv.slice(2)
 
 await Effect.runPromise(

@@ -5,18 +5,18 @@ import { USE_DATABASE_URL } from "./failure.ts"
 import { type Account, run } from "./process.ts"
 
 /**
- * Where root keeps what an unprivileged account must be able to enter, when the data directory is closed to it.
+ * Directory for root's files that an unprivileged account must enter, if the data directory is closed to it.
  */
 export const SYSTEM_DIRECTORY = "/var/lib/paycombat-sync"
 
-/** Accounts that exist for such a purpose, the likelier first. None is ever created or changed. */
+/** Unprivileged accounts that usually exist, the likelier first. None is ever created or changed. */
 const CANDIDATES = ["postgres", "nobody"]
 
 export const isRoot = (): boolean => process.getuid?.() === 0
 
 /**
- * The account to drop to. Postgres refuses to run as root, and rightly. A cluster that exists already is run
- * by whoever owns it, so that root and its owner can take turns.
+ * Chooses the account to drop to, because Postgres refuses to run as root. An existing cluster runs as its
+ * owner, so that root and its owner can take turns.
  */
 export const accountFor = (data: string): Effect.Effect<Account | undefined, ConfigurationError> =>
   Effect.gen(function* () {
@@ -33,13 +33,16 @@ export const accountFor = (data: string): Effect.Effect<Account | undefined, Con
     })
   })
 
-/** By `id`, not from /etc/passwd: accounts may come from a directory service, and do on macOS. */
+/**
+ * Reads an account's id with `id` instead of /etc/passwd, because accounts may come from a directory service,
+ * as on macOS.
+ */
 const idOf = (flag: "-u" | "-g", name: string): Effect.Effect<number | undefined> =>
   Effect.map(run("id", [flag, name]), ({ exitCode, stdout }) =>
     exitCode === 0 && /^\d+$/.test(stdout.trim()) ? Number(stdout.trim()) : undefined,
   )
 
-/** Asks the system, as the account itself: rights are more than mode bits (access lists, mount options). */
+/** Tests access as the account itself, because access lists and mount options matter as well as mode bits. */
 export const canEnter = (account: Account, directory: string): Effect.Effect<boolean, ConfigurationError> =>
   Effect.gen(function* () {
     const finished = yield* run("/bin/sh", ["-c", 'cd -- "$0"', directory], { account })

@@ -24,11 +24,11 @@ import { bootstrapStatements, HOST_BASED_AUTHENTICATION, tuningFile } from "./se
 import { newPassword, readState, type State, writeState } from "./state.ts"
 
 /**
- * A cluster on disk, running or not:
+ * A cluster on disk, running or not. Its files:
  *
- * - `<data directory>/postgres/server.json`, the state; `server.log`; `data/`, Postgres' own files
- * - for root, when the account that Postgres runs as cannot enter there: its files are under
- *   `SYSTEM_DIRECTORY`, and the state says where. Once made, a cluster is found by its state alone.
+ * - `<data directory>/postgres/server.json`: the state; `server.log`; `data/`: Postgres' own files
+ * - if root runs it and Postgres' account cannot enter that directory, the data are under `SYSTEM_DIRECTORY`, and the
+ *   state holds their path. An existing cluster is found by its state alone.
  */
 export interface Cluster {
   readonly home: string
@@ -42,14 +42,14 @@ export interface Cluster {
 export interface ClusterOptions {
   readonly resolveFrom: string
   readonly bootstrap: ReadonlyArray<string>
-  /** False only where the data is worth nothing. */
+  /** False only for data that may be lost. */
   readonly durable: boolean
 }
 
-/** Age at which what a killed first use left behind is taken for rubbish. */
-const LEFT_BEHIND_MS = 3_600_000
+/** Age from which the remains of a killed first use are deleted. */
+const REMAINS_AGE_MS = 3_600_000
 
-/** Finds the cluster of a data directory, or makes it. Of several processes that make it at once, one wins. */
+/** Opens the cluster of a data directory, or creates it. If several processes create it at once, one wins. */
 export const openCluster = (
   dataDir: string,
   options: ClusterOptions,
@@ -60,26 +60,26 @@ export const openCluster = (
       return realpath(dataDir)
     })
     const home = join(directory, "postgres")
-    const known = yield* readState(home)
-    const account = yield* accountFor(known === undefined ? home : resolve(home, known.data))
+    const existing = yield* readState(home)
+    const account = yield* accountFor(existing === undefined ? home : resolve(home, existing.data))
     const programs = yield* findPrograms({
       resolveFrom: options.resolveFrom,
       account,
       roomForCopies: isRoot() ? SYSTEM_DIRECTORY : directory,
     })
-    if (known === undefined) yield* create(home, programs, account, options)
-    const state = known ?? (yield* readState(home))
+    if (existing === undefined) yield* create(home, programs, account, options)
+    const state = existing ?? (yield* readState(home))
     if (state === undefined)
       return yield* new ConfigurationError({
-        message: `${home} is in the way: it is not a cluster of ours. Move it.`,
+        message: `${home} is not a cluster of paycombat-sync: move it away.`,
       })
     const data = resolve(home, state.data)
     yield* checkVersion(home, data, programs)
-    if (known !== undefined && account !== undefined && !(yield* canEnter(account, data)))
+    if (existing !== undefined && account !== undefined && !(yield* canEnter(account, data)))
       return yield* new ConfigurationError({
-        message: `Postgres runs as ${account.name}, which may not enter ${data}: give it to that account (chown -R), and let others enter (chmod o+x) each directory above it.`,
+        message: `Postgres runs as ${account.name}, which may not enter ${data}: give it to that account (chown -R), and allow others to enter each directory above it (chmod o+x).`,
       })
-    const notes = known === undefined ? notesOn(data, account, programs) : []
+    const notes = existing === undefined ? notesOn(data, account, programs) : []
     return { home, data, state, account, programs, notes }
   })
 
@@ -90,7 +90,7 @@ const notesOn = (data: string, account: Account | undefined, programs: Programs)
   ...(programs.copiedTo === undefined ? [] : [`The Postgres programs were copied to ${programs.copiedTo}.`]),
 ]
 
-/** Data files of one major version cannot be read by another. */
+/** Refuses the data files of another major version, which this Postgres cannot read. */
 const checkVersion = (
   home: string,
   data: string,
@@ -101,7 +101,7 @@ const checkVersion = (
       try: () => readFile(join(data, "PG_VERSION"), "utf8"),
       catch: error =>
         new ConfigurationError({
-          message: `The database of ${home} should be in ${data}, but cannot be read there (${codeOf(error)}). Bring it back, or move ${home} away and restore a backup.`,
+          message: `The database of ${home} should be in ${data}, but cannot be read there (${codeOf(error)}). Put it back, or move ${home} away and restore a backup.`,
         }),
     })
     if (Number(made) !== programs.major)
@@ -111,8 +111,8 @@ const checkVersion = (
   })
 
 /**
- * Makes a complete cluster under a temporary name and renames it into place: whoever finds `home` finds all of
- * it. When another process was first, this one's work is removed and the other's is used.
+ * Creates a complete cluster under a temporary name, and renames it into place, so that no process finds half
+ * of it. If another process was faster, its cluster is used, and this one is deleted.
  */
 const create = (
   home: string,
@@ -133,7 +133,7 @@ const create = (
     ({ unfinished, data, beside }, exit) =>
       Effect.promise(async () => {
         const lost = !Exit.isSuccess(exit) || !exit.value
-        // A program that was just told to end may still be writing: try again.
+        // A program that was just terminated may still be writing, so deletion is retried.
         const remove = (path: string) => rm(path, { recursive: true, force: true, maxRetries: 5 })
         await remove(unfinished)
         if (lost && !beside) await remove(data)
@@ -145,7 +145,9 @@ const newPasswords = () => ({ ownerPassword: newPassword(), readerPassword: newP
 const makeRoom = (home: string, account: Account | undefined) =>
   Effect.gen(function* () {
     const directory = dirname(home)
-    yield* onFiles(`tidy up ${directory}`, () => removeLeftBehind(directory, `${basename(home)}.new-`))
+    yield* onFiles(`delete old files in ${directory}`, () =>
+      removeRemains(directory, `${basename(home)}.new-`),
+    )
     const beside = account === undefined || (yield* canEnter(account, directory))
     return yield* onFiles(`make a database in ${directory}`, async () => {
       const unfinished = await mkdtemp(`${home}.new-`)
@@ -154,7 +156,7 @@ const makeRoom = (home: string, account: Account | undefined) =>
         await mkdir(data, { mode: 0o700 })
         return { unfinished, data, beside }
       }
-      // The account passes through here, and reads nothing.
+      // The account may pass through this directory, but not list it.
       if (beside) await chmod(unfinished, 0o711)
       else await mkdir(SYSTEM_DIRECTORY, { recursive: true, mode: 0o755 })
       const name = `${basename(directory).replace(/^\.+/, "")}-${randomBytes(6).toString("hex")}`
@@ -165,17 +167,17 @@ const makeRoom = (home: string, account: Account | undefined) =>
     })
   })
 
-const removeLeftBehind = async (directory: string, prefix: string): Promise<void> => {
+const removeRemains = async (directory: string, prefix: string): Promise<void> => {
   for (const name of await readdir(directory)) {
     if (!name.startsWith(prefix)) continue
     const path = join(directory, name)
     const made = await stat(path).catch(() => undefined)
-    if (made !== undefined && Date.now() - made.mtimeMs > LEFT_BEHIND_MS)
+    if (made !== undefined && Date.now() - made.mtimeMs > REMAINS_AGE_MS)
       await rm(path, { recursive: true, force: true })
   }
 }
 
-/** False when somebody else's is there already. */
+/** Renames the cluster into place. Returns false if another process' cluster is there already. */
 const moveInto = (unfinished: string, home: string): Effect.Effect<boolean, ConfigurationError> =>
   onFiles(`make ${home}`, () =>
     rename(unfinished, home).then(
@@ -188,7 +190,10 @@ const moveInto = (unfinished: string, home: string): Effect.Effect<boolean, Conf
     ),
   )
 
-/** The same everywhere, whatever locales a machine has: UTF-8, sorted by code point, Unicode-aware upper and lower. */
+/**
+ * Initializes the data directory with the same locale on every machine: UTF-8, sorted by code point,
+ * Unicode-aware upper and lower case.
+ */
 const initialize = (
   data: string,
   programs: Programs,
@@ -201,7 +206,7 @@ const initialize = (
       [
         `--pgdata=${data}`,
         "--username=postgres",
-        // Replaced below; until then nobody gets in.
+        // Replaced below. Until then no login is possible.
         "--auth=reject",
         "--encoding=UTF8",
         "--locale=C",
@@ -212,14 +217,17 @@ const initialize = (
       ],
       { account },
     )
-    if (finished.exitCode !== 0) return yield* cannotMake(data, complaint(finished))
+    if (finished.exitCode !== 0) return yield* creationError(data, complaint(finished))
     yield* onFiles(`configure the database in ${data}`, async () => {
       await appendFile(join(data, "postgresql.conf"), tuningFile())
       await writeFile(join(data, "pg_hba.conf"), HOST_BASED_AUTHENTICATION)
     })
   })
 
-/** Single-user mode: no server, no port, nobody else; the superuser needs no password, and never has one. */
+/**
+ * Runs statements in single-user mode: no server, no port, no other session. The superuser needs no password,
+ * and never gets one.
+ */
 const bootstrap = (
   data: string,
   programs: Programs,
@@ -232,12 +240,12 @@ const bootstrap = (
       ["--single", "-D", data, "-c", "exit_on_error=on", "template1"],
       { account, input: `${statements.join("\n")}\n` },
     )
-    if (finished.exitCode !== 0) return yield* cannotMake(data, complaint(finished))
+    if (finished.exitCode !== 0) return yield* creationError(data, complaint(finished))
   })
 
-const cannotMake = (data: string, why: string) =>
+const creationError = (data: string, reason: string) =>
   new ConfigurationError({
-    message: why.includes("could not look up")
+    message: reason.includes("could not look up")
       ? `The embedded Postgres does not run as a user without a name: give user ${process.getuid?.()} an entry in /etc/passwd, or run this as another. ${USE_DATABASE_URL}`
-      : `Cannot make the embedded database in ${data}: ${why}. Mend that, or choose another PAYCOMBAT_DATA_DIR. ${USE_DATABASE_URL}`,
+      : `Cannot create the embedded database in ${data}: ${reason}. Correct that, or choose another PAYCOMBAT_DATA_DIR. ${USE_DATABASE_URL}`,
   })

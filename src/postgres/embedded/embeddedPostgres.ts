@@ -12,61 +12,61 @@ import {
   startPostmaster,
   stopPostmaster,
 } from "./postmaster.ts"
-import { type Keeper, keep } from "./presence.ts"
+import { acquirePresence, type PresenceLock } from "./presence.ts"
 import { writeState } from "./state.ts"
 
-/** A running Postgres that this process may use until its scope closes. */
+/** A running Postgres that this process may use until the scope closes. */
 export interface EmbeddedServer {
-  /** Login `paycombat`: owns the database `paycombat`, and is no superuser. */
+  /** URL of the login `paycombat`. It owns the database `paycombat`, and is not a superuser. */
   readonly ownerUrl: Redacted.Redacted
-  /** Login `paycombat_query`: may read what is granted to `paycombat_reader`, and do nothing else. */
+  /** URL of the login `paycombat_query`. It may only read what is granted to `paycombat_reader`. */
   readonly readerUrl: Redacted.Redacted
-  /** Where Postgres keeps its files. */
+  /** Directory of Postgres' data files. */
   readonly directory: string
   readonly port: number
   /**
-   * Fails when the server is on another port for good: what was given out leads nowhere then, and who stays up should
-   * end, to be started again.
+   * Fails if the server had to be restarted on a different port. Connection URLs handed out earlier are
+   * invalid; long-running processes should exit and restart.
    */
   readonly moved: Effect.Effect<never, WarehouseError>
-  /** What the first use did to this machine that its owner may want to know, a sentence each. */
+  /** Changes that the first use made to this machine, one sentence each. */
   readonly notes: ReadonlyArray<string>
 }
 
 export interface EmbeddedOptions {
-  /** Postgres settings for a server that this call starts; one that is up already keeps its own. */
+  /** Postgres settings for a server that this call starts. A running server keeps its own. */
   readonly settings?: Readonly<Record<string, string>>
-  /** Statements, a line each, that the superuser runs when the cluster is made. */
+  /** Statements, one per line, that the superuser runs when the cluster is created. */
   readonly bootstrap?: ReadonlyArray<string>
-  /** The module that the programs' package is looked up from: another Postgres version is another package's. */
+  /** Module from which the package of the programs is resolved. Each Postgres version has its own package. */
   readonly resolveFrom?: string
 }
 
-/** How long a server may take until it answers: after a crash it first replays its log. */
+/** Time limit for a server to answer. After a crash it first replays its log. */
 const READY_LIMIT = Duration.minutes(5)
 const POLL = Duration.millis(40)
 const RESTART_DELAY = Duration.millis(250)
-/** Between two tries to have a lost server back. */
+/** Delay between two attempts to restart a lost server. */
 const REJOIN_DELAY = Duration.seconds(5)
 
-/** What this process holds of the server, for its finalizer: written where no interruption can come between. */
-interface Held {
-  keeper: Keeper | undefined
+/** Resources that this process holds, for its finalizer. Written only in uninterruptible regions. */
+interface Resources {
+  presence: PresenceLock | undefined
   started: StartAttempt | undefined
 }
 
-/** Where to start a server that is down. One that this process gave out the port of is started nowhere else. */
-interface Place {
+/** Port to start a stopped server on. If this process has handed out the port, no other port will do. */
+interface PortChoice {
   readonly port: number
-  readonly isKnown: boolean
+  readonly isFixed: boolean
 }
 
 /**
- * The Postgres of a data directory: made on first use, started when it is down, joined when it is up. Any number
- * of processes may use it at once; the one whose scope closes last stops it. It outlives the death of any of
- * them. Its own death is mended by the next use, and by processes that still hold it, on the port that they know;
- * where another use had to start it on another port meanwhile, `moved` fails.
- * Limit: one machine, or container, at a time. Two that share the directory are not kept apart.
+ * Provides the Postgres of a data directory: creates it on first use, starts it if it is stopped, joins it if
+ * it runs. Any number of processes may use it at once; the last one to close its scope stops it. It survives
+ * the death of any of them. If the server itself dies, the next use or a process that still holds it restarts
+ * it on the same port. If another use had to start it on a different port meanwhile, `moved` fails. Limit:
+ * one machine, or container, at a time. Two that share the directory are not attempt apart.
  */
 export const embeddedPostgres = (
   dataDir: string,
@@ -79,14 +79,14 @@ export const embeddedPostgres = (
       bootstrap: options.bootstrap ?? [],
       durable: settings.fsync !== "off",
     })
-    const held: Held = { keeper: undefined, started: undefined }
-    yield* Effect.addFinalizer(() => leave(cluster, held))
-    const { port } = yield* enter(cluster, settings, held, {
+    const resources: Resources = { presence: undefined, started: undefined }
+    yield* Effect.addFinalizer(() => release(cluster, resources))
+    const { port } = yield* acquire(cluster, settings, resources, {
       port: cluster.state.port,
-      isKnown: false,
+      isFixed: false,
     })
     const moved = yield* Deferred.make<never, WarehouseError>()
-    yield* Effect.forkScoped(Effect.forever(rejoin(cluster, settings, held, { port, moved })))
+    yield* Effect.forkScoped(Effect.forever(rejoin(cluster, settings, resources, { port, moved })))
     const url = (login: string, password: string) =>
       Redacted.make(`postgres://${login}:${password}@127.0.0.1:${port}/paycombat`)
     return {
@@ -99,109 +99,113 @@ export const embeddedPostgres = (
     }
   })
 
-/** Looks, and joins what is up, waits for what is coming up or going down, starts what is not there; until it is in. */
-const enter = (
+/** Joins a running server, waits for one that starts or stops, or starts one, until this process holds it. */
+const acquire = (
   cluster: Cluster,
   settings: Readonly<Record<string, string>>,
-  held: Held,
-  place: Place,
-): Effect.Effect<Keeper, ConfigurationError | WarehouseError> =>
+  resources: Resources,
+  choice: PortChoice,
+): Effect.Effect<PresenceLock, ConfigurationError | WarehouseError> =>
   Effect.gen(function* () {
     const until = (yield* Clock.currentTimeMillis) + Duration.toMillis(READY_LIMIT)
     while ((yield* Clock.currentTimeMillis) < until) {
       const postmaster = yield* findPostmaster(cluster)
       if (postmaster === undefined) {
-        const failure = held.started === undefined ? "not started" : yield* held.started.failure
+        const failure = resources.started === undefined ? "not started" : yield* resources.started.failure
         if (failure !== undefined) {
           if (failure !== "not started") yield* Effect.sleep(RESTART_DELAY)
           if (typeof failure === "object") {
-            // What it died of may be over at the next try, which must not take this death for its own.
-            held.started = undefined
-            return yield* didNotStart(cluster, failure.fatal)
+            // The cause may be gone at the next attempt, which must not take this failure for its own.
+            resources.started = undefined
+            return yield* startError(cluster, failure.fatal)
           }
-          const port = yield* portFor(place, failure)
-          if (port !== undefined) yield* start(cluster, settings, held, port)
+          const port = yield* portFor(choice, failure)
+          if (port !== undefined) yield* start(cluster, settings, resources, port)
         }
       } else if (postmaster.isReady) {
-        const keeper = yield* join(cluster, held, postmaster)
-        if (keeper !== undefined) return keeper
+        const presence = yield* attach(cluster, resources, postmaster)
+        if (presence !== undefined) return presence
       }
       yield* Effect.sleep(POLL)
     }
-    const isTaken = (yield* held.started?.failure ?? Effect.void) === "port taken"
-    return yield* didNotStart(
+    const isTaken = (yield* resources.started?.failure ?? Effect.void) === "port taken"
+    return yield* startError(
       cluster,
       isTaken
-        ? `something else listens on its port ${place.port}`
+        ? `another process listens on its port ${choice.port}`
         : `no answer within ${Duration.format(READY_LIMIT)}`,
     )
   })
 
-/** The port to start on now; undefined while the one that has to be is taken. */
+/** Returns the port to start on now; undefined while the required port is taken. */
 const portFor = (
-  { port, isKnown }: Place,
+  { port, isFixed }: PortChoice,
   failure: StartFailure | "not started",
 ): Effect.Effect<number | undefined, WarehouseError> => {
   const wasTaken = failure === "port taken"
-  if (!isKnown) return freePort(wasTaken ? 0 : port)
-  // At first Postgres itself finds out: to look takes the port for a moment, and another process that wants to start
-  // the server there would go elsewhere. Later, not every look is worth a failed start in the log.
+  if (!isFixed) return freePort(wasTaken ? 0 : port)
+  // At the first attempt Postgres itself tests the port: a test from here takes the port for a moment, and
+  // another process that wants to start the server there would choose another one. Later a test is better
+  // than a failed start in the log at each poll.
   if (!wasTaken) return Effect.succeed(port)
   return Effect.map(isFree(port), free => (free ? port : undefined))
 }
 
-const didNotStart = (cluster: Cluster, why: string) =>
+const startError = (cluster: Cluster, reason: string) =>
   new WarehouseError({
-    message: `The embedded Postgres did not start: ${why}. Its log is ${logFile(cluster)}.`,
+    message: `The embedded Postgres did not start: ${reason}. Its log is ${logFile(cluster)}.`,
   })
 
 const start = (
   cluster: Cluster,
   settings: Readonly<Record<string, string>>,
-  held: Held,
+  resources: Resources,
   port: number,
 ): Effect.Effect<void, ConfigurationError> =>
   Effect.map(startPostmaster(cluster, port, settings), started => {
-    held.started = started
+    resources.started = started
   }).pipe(Effect.uninterruptible)
 
-/** Undefined when it did not let us in now; looking again says why. */
-const join = (
+/** Takes a presence lock. Undefined if the server did not accept it now; the next poll shows why. */
+const attach = (
   cluster: Cluster,
-  held: Held,
+  resources: Resources,
   postmaster: Postmaster,
-): Effect.Effect<Keeper | undefined, ConfigurationError> =>
+): Effect.Effect<PresenceLock | undefined, ConfigurationError> =>
   Effect.gen(function* () {
-    const kept = yield* Effect.either(keep(cluster, postmaster.port))
-    if (Either.isLeft(kept)) {
-      if (kept.left === "not yet") return undefined
+    const attempt = yield* Effect.either(acquirePresence(cluster, postmaster.port))
+    if (Either.isLeft(attempt)) {
+      if (attempt.left === "not yet") return undefined
       return yield* new ConfigurationError({
-        message: `The embedded Postgres refuses the password in ${cluster.home}/server.json: bring back the file that belongs to this database.`,
+        message: `The embedded Postgres refuses the password in ${cluster.home}/server.json: put back the file that belongs to this database.`,
       })
     }
-    held.keeper = kept.right
-    if (held.started?.pid === postmaster.pid && postmaster.port !== cluster.state.port)
+    resources.presence = attempt.right
+    if (resources.started?.pid === postmaster.pid && postmaster.port !== cluster.state.port)
       yield* writeState(cluster.home, { ...cluster.state, port: postmaster.port })
-    return kept.right
+    return attempt.right
   }).pipe(Effect.uninterruptible)
 
-/** Waits until the server is lost, then has it back, on the same port: a process that stays up survives its crash. */
+/**
+ * Waits until the server is lost, then restarts it on the same port, so that a long-running process survives
+ * a crash.
+ */
 const rejoin = (
   cluster: Cluster,
   settings: Readonly<Record<string, string>>,
-  held: Held,
+  resources: Resources,
   { port, moved }: { readonly port: number; readonly moved: Deferred.Deferred<never, WarehouseError> },
 ): Effect.Effect<void> =>
   Effect.gen(function* () {
-    if (held.keeper === undefined) return yield* Effect.never
-    yield* Deferred.await(held.keeper.lost)
-    yield* held.keeper.close
-    held.keeper = undefined
+    if (resources.presence === undefined) return yield* Effect.never
+    yield* Deferred.await(resources.presence.lost)
+    yield* resources.presence.close
+    resources.presence = undefined
     yield* Effect.logWarning(
-      `The embedded Postgres went away. Its log is ${logFile(cluster)}. Starting it again.`,
+      `The embedded Postgres stopped unexpectedly. Its log is ${logFile(cluster)}. Starting it again.`,
     )
-    held.started = undefined
-    const back = yield* enter(cluster, settings, held, { port, isKnown: true }).pipe(
+    resources.started = undefined
+    const back = yield* acquire(cluster, settings, resources, { port, isFixed: true }).pipe(
       Effect.tapError(error => Effect.logWarning(error.message)),
       Effect.retry(Schedule.spaced(REJOIN_DELAY)),
     )
@@ -212,16 +216,17 @@ const rejoin = (
   }).pipe(Effect.catchAll(() => Effect.void))
 
 /**
- * The last one out stops the server. So does one that started it and was interrupted before it was in, unless
- * others are in by now: it goes in to find out.
+ * Releases the server. The last process to release stops it. A process that started the server and was
+ * interrupted before it joined also stops it, unless others have joined; it joins to find out.
  */
-const leave = (cluster: Cluster, held: Held): Effect.Effect<void> =>
+const release = (cluster: Cluster, resources: Resources): Effect.Effect<void> =>
   Effect.gen(function* () {
-    if (held.keeper === undefined && held.started !== undefined) {
+    if (resources.presence === undefined && resources.started !== undefined) {
       const postmaster = yield* findPostmaster(cluster)
-      if (postmaster?.isReady === true) yield* join(cluster, held, postmaster)
+      if (postmaster?.isReady === true) yield* attach(cluster, resources, postmaster)
     }
-    const isLast = held.keeper === undefined ? held.started !== undefined : yield* held.keeper.isLast
+    const isLast =
+      resources.presence === undefined ? resources.started !== undefined : yield* resources.presence.isLast
     if (isLast) yield* stopPostmaster(cluster)
-    if (held.keeper !== undefined) yield* held.keeper.close
+    if (resources.presence !== undefined) yield* resources.presence.close
   }).pipe(Effect.catchAll(error => Effect.logWarning(error.message)))

@@ -9,35 +9,38 @@ import { codeOf, onFiles } from "./failure.ts"
 import { asAccount, complaint, complaintOf, programEnvironment, run } from "./process.ts"
 import { startSettings } from "./settings.ts"
 
-/** What Postgres says of itself in `postmaster.pid`, which it writes when it starts and removes when it stops. */
+/** Content of `postmaster.pid`, which Postgres writes when it starts and removes when it stops. */
 export interface Postmaster {
   readonly pid: number
   readonly port: number
   readonly isReady: boolean
 }
 
-/** A start that was tried by this process. */
+/** A start that this process attempted. */
 export interface StartAttempt {
   readonly pid: number | undefined
-  /** Undefined while the server is up or coming up. */
+  /** Undefined while the server runs or starts. */
   readonly failure: Effect.Effect<StartFailure | undefined, ConfigurationError>
 }
 
-/** `other`: somebody else's start won, or the dead server's last sessions are still ending. Look again. */
+/**
+ * Reason of a failed start. `other`: another process' start won, or the dead server's last sessions are still
+ * ending. Poll again.
+ */
 export type StartFailure = "other" | "port taken" | { readonly fatal: string }
 
 const LOG_LIMIT_BYTES = 1_000_000
-/** How long a stop may take: it writes what is in memory to disk. */
+/** Time limit for a stop, which writes memory to disk. */
 const STOP_LIMIT = Duration.minutes(2)
 const STOP_POLL = Duration.millis(20)
-/** Below where systems take the ports of outgoing connections from, so that a remembered port stays free. */
+/** Ports below those that systems use for outgoing connections, so that a remembered port stays free. */
 const PORTS = { first: 15_000, count: 15_000 }
 const PORT_ATTEMPTS = 100
 
 export const logFile = (cluster: Cluster) => join(cluster.home, "server.log")
 const lockFile = (cluster: Cluster) => join(cluster.data, "postmaster.pid")
 
-/** The server that runs on this cluster now; undefined when none does, whatever a stale file says. */
+/** Finds the running server of this cluster. Undefined if none runs, even if a stale file exists. */
 export const findPostmaster = (cluster: Cluster): Effect.Effect<Postmaster | undefined, ConfigurationError> =>
   onFiles(`read ${lockFile(cluster)}`, async () => {
     const lines = await readLockFile(cluster)
@@ -56,7 +59,10 @@ const readLockFile = (cluster: Cluster): Promise<ReadonlyArray<string> | undefin
     },
   )
 
-/** A number in a file outlives its process, and systems use numbers again (soon, in a container): read whose it is. */
+/**
+ * Checks that a process is this cluster's server. A pid in a file outlives its process, and systems reuse
+ * pids (soon, in a container).
+ */
 const isPostmasterOf = async (cluster: Cluster, pid: number): Promise<boolean> => {
   if (!isAlive(pid)) return false
   if (process.platform === "win32") return true
@@ -64,8 +70,8 @@ const isPostmasterOf = async (cluster: Cluster, pid: number): Promise<boolean> =
     const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")
     return command.includes(`\0-D\0${cluster.data}\0`)
   }
-  const shown = await Effect.runPromise(run("ps", ["-ww", "-o", "command=", "-p", String(pid)]))
-  return shown.stdout.includes(` -D ${cluster.data} `)
+  const ps = await Effect.runPromise(run("ps", ["-ww", "-o", "command=", "-p", String(pid)]))
+  return ps.stdout.includes(` -D ${cluster.data} `)
 }
 
 const isAlive = (pid: number): boolean => {
@@ -77,8 +83,8 @@ const isAlive = (pid: number): boolean => {
 }
 
 /**
- * Starts a server that outlives this process: in a session of its own, so that Ctrl-C in this terminal does not
- * reach it. Its output goes to the log file, which is rotated here. Whether it came up is for the caller to see.
+ * Starts a server that outlives this process, in a session of its own, so that Ctrl-C in this terminal does
+ * not reach it. Its output goes to the log file, which is rotated here. The caller polls whether it came up.
  */
 export const startPostmaster = (
   cluster: Cluster,
@@ -86,7 +92,7 @@ export const startPostmaster = (
   settings: Readonly<Record<string, string>>,
 ): Effect.Effect<StartAttempt, ConfigurationError> =>
   onFiles(`start Postgres in ${cluster.data}`, async () => {
-    await disownStaleLock(cluster)
+    await replaceStalePid(cluster)
     const log = await openLog(cluster)
     try {
       const { size } = await log.stat()
@@ -94,7 +100,7 @@ export const startPostmaster = (
         "-c",
         `${name}=${value}`,
       ])
-      // Not by `pg_ctl start`, which passes the directory through a shell.
+      // `pg_ctl start` is not used, because it passes the directory through a shell.
       const child = spawn(cluster.programs.postgres, ["-D", cluster.data, ...flags], {
         ...asAccount(cluster.account),
         cwd: "/",
@@ -112,7 +118,7 @@ export const startPostmaster = (
       })
       child.unref()
       const failure = onFiles(`read ${logFile(cluster)}`, async () =>
-        ended === undefined ? undefined : judge(ended, await readLogFrom(cluster, size)),
+        ended === undefined ? undefined : failureOf(ended, await readLogFrom(cluster, size)),
       )
       return { pid: child.pid, failure }
     } finally {
@@ -121,11 +127,11 @@ export const startPostmaster = (
   })
 
 /**
- * Postgres does not start while the number in its old lock file is a living process of the same user, whatever
- * that process is. Ours is put in its place, since a server never takes its own parent for a rival. The file is
- * not removed: its last lines let Postgres see whether sessions of the dead server are still at work.
+ * Replaces the pid in a stale lock file by this process' pid. Postgres does not start while that pid is a
+ * living process of the same user, whatever process it is, but a server never takes its own parent for a
+ * rival. The file is not removed, because its last lines let Postgres detect sessions of the dead server.
  */
-const disownStaleLock = async (cluster: Cluster): Promise<void> => {
+const replaceStalePid = async (cluster: Cluster): Promise<void> => {
   const lines = await readLockFile(cluster)
   const pid = Math.abs(Number(lines?.[0]))
   if (lines === undefined || pid === process.pid || !isAlive(pid) || (await isPostmasterOf(cluster, pid)))
@@ -146,15 +152,15 @@ const openLog = async (cluster: Cluster) => {
 const readLogFrom = async (cluster: Cluster, offset: number): Promise<string> =>
   (await readFile(logFile(cluster))).subarray(offset).toString("utf8")
 
-const judge = (ended: string, log: string): StartFailure => {
-  // It was up, and then stopped or killed by somebody else.
+const failureOf = (ended: string, log: string): StartFailure => {
+  // The server ran, and another process stopped or killed it.
   if (ended === "exit code 0" || ended.startsWith("SIG")) return "other"
   if (log.includes("could not create any TCP/IP sockets")) return "port taken"
   if (/lock file "[^"]*" already exists|is still in use/.test(log)) return "other"
   return { fatal: complaintOf(log) ?? ended }
 }
 
-/** A port of 127.0.0.1 that nobody listens on now: `preferred` if it is one. */
+/** Returns a free port of 127.0.0.1: `preferred` if it is free. */
 export const freePort = (preferred: number): Effect.Effect<number, WarehouseError> =>
   Effect.gen(function* () {
     if (preferred !== 0 && (yield* isFree(preferred))) return preferred
@@ -174,15 +180,16 @@ export const isFree = (port: number): Effect.Effect<boolean> =>
     server.listen(port, "127.0.0.1", () => server.close(() => resume(Effect.succeed(true))))
   })
 
-/** Stops the server: open sessions are ended, what was committed is on disk. */
+/** Stops the server. Open sessions are ended, and all commits are on disk. */
 export const stopPostmaster = (cluster: Cluster): Effect.Effect<void, ConfigurationError | WarehouseError> =>
   Effect.gen(function* () {
     const stopping = yield* findPostmaster(cluster)
     if (stopping === undefined) return
     const args = ["stop", "-D", cluster.data, "-m", "fast", "-W"]
     const finished = yield* run(cluster.programs.pgCtl, args, { account: cluster.account })
-    // Not `pg_ctl -w`: it waits for the lock file to go, and takes that of the server which the next one starts for ours.
-    const isGone = yield* Effect.map(findPostmaster(cluster), found => found?.pid !== stopping.pid).pipe(
+    // `pg_ctl -w` is not used, because it waits until the lock file is gone, and would mistake the lock file
+    // of the next server for this one's.
+    const isGone = yield* Effect.map(findPostmaster(cluster), other => other?.pid !== stopping.pid).pipe(
       Effect.repeat({ until: gone => gone, schedule: Schedule.spaced(STOP_POLL) }),
       Effect.timeoutTo({ duration: STOP_LIMIT, onTimeout: () => false, onSuccess: () => true }),
     )

@@ -4,29 +4,35 @@ import { withoutVariables } from "../driver.ts"
 import type { Cluster } from "./cluster.ts"
 
 /**
- * The connection that keeps the server up. Each process that uses the server holds one, with a shared advisory
- * lock; who can take the lock alone is the last one, and stops the server while it holds it. No count is kept
- * anywhere, so a process that is killed is simply gone: Postgres lets go of its lock.
+ * The connection that keeps the server up. Each process that uses the server holds one with a shared advisory
+ * lock. A process that can take the lock exclusively is the last one, and stops the server while it holds it.
+ * There is no counter: if a process is killed, Postgres releases its lock.
  */
-export interface Keeper {
+export interface PresenceLock {
   readonly port: number
-  /** Done when the connection is gone: the server crashed, or was stopped by somebody else. */
+  /** Completes when the connection is lost: the server crashed, or another process stopped it. */
   readonly lost: Deferred.Deferred<void>
-  /** Lets go of the share. True when nobody else has one; then the lock is held alone until `close`. */
+  /**
+   * Releases the shared lock. True if no other process holds one; the lock is then held exclusively until
+   * `close`.
+   */
   readonly isLast: Effect.Effect<boolean>
   readonly close: Effect.Effect<void>
 }
 
-/** `not yet`: it does not answer now, or its last user is about to stop it. */
+/** `not yet`: the server does not answer now, or its last user is about to stop it. */
 export type Refusal = "not yet" | "password"
 
-/** "pcsy": a lock that other software does not use; in database `postgres`, where a reader may not go. */
+/**
+ * Key of the lock, "pcsy", which no other software uses. It is in database `postgres`, which a reader may not
+ * enter.
+ */
 const LOCK_CLASS = 0x70637379
 const LOCK = 1
 const CONNECT_TIMEOUT_SECONDS = 10
 const CLOSE_TIMEOUT_SECONDS = 2
 
-export const keep = (cluster: Cluster, port: number): Effect.Effect<Keeper, Refusal> =>
+export const acquirePresence = (cluster: Cluster, port: number): Effect.Effect<PresenceLock, Refusal> =>
   Effect.gen(function* () {
     const lost = yield* Deferred.make<void>()
     const sql = withoutVariables(() =>
@@ -37,14 +43,14 @@ export const keep = (cluster: Cluster, port: number): Effect.Effect<Keeper, Refu
         user: "paycombat",
         password: cluster.state.ownerPassword,
         max: 1,
-        // By default the client replaces a connection after half an hour, and the lock would go with it.
+        // By default the client replaces a connection after half an hour, which would release the lock.
         max_lifetime: null,
         idle_timeout: 0,
         connect_timeout: CONNECT_TIMEOUT_SECONDS,
         fetch_types: false,
         prepare: false,
         ssl: false,
-        connection: { application_name: "paycombat-sync keeper", search_path: "pg_catalog, pg_temp" },
+        connection: { application_name: "paycombat-sync presence", search_path: "pg_catalog, pg_temp" },
         onnotice: () => undefined,
         onclose: () => Deferred.unsafeDone(lost, Effect.void),
       }),
@@ -57,17 +63,17 @@ export const keep = (cluster: Cluster, port: number): Effect.Effect<Keeper, Refu
           error instanceof postgres.PostgresError && error.code.startsWith("28") ? "password" : "not yet",
       })
     const lock = `${LOCK_CLASS}, ${LOCK}`
-    const isKept = yield* Effect.tapError(
+    const isShared = yield* Effect.tapError(
       ask(`SELECT pg_try_advisory_lock_shared(${lock}) AS yes`),
       () => close,
     )
-    if (!isKept) {
+    if (!isShared) {
       yield* close
       return yield* Effect.fail("not yet" as const)
     }
     const isLast = ask(`SELECT pg_advisory_unlock_shared(${lock}) AS yes`).pipe(
       Effect.zipRight(ask(`SELECT pg_try_advisory_lock(${lock}) AS yes`)),
-      // Without a connection there is nothing to stop, or nothing to stop it by.
+      // Without a connection there is no server to stop, or no way to stop it.
       Effect.orElseSucceed(() => false),
     )
     return { port, lost, isLast, close }

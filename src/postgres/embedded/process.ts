@@ -1,14 +1,14 @@
 import { spawn } from "node:child_process"
 import { Effect } from "effect"
 
-/** The operating-system account that Postgres runs as, when it is not the one that runs this process. */
+/** Operating-system account that Postgres runs as, if it is not this process' account. */
 export interface Account {
   readonly name: string
   readonly uid: number
   readonly gid: number
 }
 
-/** How a program ended: `exitCode` is null when it could not be started at all, with the reason in `error`. */
+/** Result of a program. `exitCode` is null if it could not be started; `error` has the reason. */
 export interface Finished {
   readonly exitCode: number | null
   readonly stdout: string
@@ -16,12 +16,15 @@ export interface Finished {
   readonly error: NodeJS.ErrnoException | undefined
 }
 
-/** What is kept of a program's output. Only its last words matter, and a loop of errors must not fill memory. */
+/**
+ * Most characters kept of a program's output. Only the end matters, and a loop of errors must not fill
+ * memory.
+ */
 const OUTPUT_LIMIT_CHARS = 64_000
 
 /**
- * The whole environment of Postgres' programs. Not ours: a `PGPORT` or `PGDATA` would steer them, and a token
- * in the environment of a daemon is there for whoever may read `/proc`.
+ * Environment of Postgres' programs. This process' own is not passed on: `PGPORT` or `PGDATA` would change
+ * their behaviour, and a token in a daemon's environment can be read in `/proc`.
  */
 export const programEnvironment = (): NodeJS.ProcessEnv => {
   const kept = ["PATH", "TMPDIR", "SystemRoot", "windir", "TEMP", "TMP"]
@@ -31,7 +34,10 @@ export const programEnvironment = (): NodeJS.ProcessEnv => {
 export const asAccount = (account: Account | undefined) =>
   account === undefined ? {} : { uid: account.uid, gid: account.gid }
 
-/** Runs a program to its end, never fails, and ends it when interrupted. `input` goes to its standard input. */
+/**
+ * Runs a program to its end. Never fails, and terminates the program on interruption. `input` goes to its
+ * standard input.
+ */
 export const run = (
   program: string,
   args: ReadonlyArray<string>,
@@ -57,7 +63,7 @@ export const run = (
     })
     child.on("error", error => finish(null, error))
     child.on("close", exitCode => finish(exitCode))
-    // A program that ends before it has read its input is told by its exit code, not by this pipe.
+    // If a program ends before it has read its input, its exit code tells the failure, not this pipe.
     child.stdin.on("error", () => undefined)
     child.stdin.end(options.input ?? "")
     return Effect.async<void>(ended => {
@@ -66,7 +72,7 @@ export const run = (
     })
   })
 
-/** The line of a Postgres program's output that says what went wrong, in one line and without its time stamp. */
+/** Returns the line of a Postgres program's output that names the failure, without its time stamp. */
 export const complaint = (finished: Finished): string => {
   if (finished.error !== undefined) return finished.error.code ?? finished.error.message
   return complaintOf(finished.stderr) ?? `exit code ${finished.exitCode}`
@@ -77,6 +83,6 @@ export const complaintOf = (output: string): string | undefined => {
     .split("\n")
     .map(line => line.trim())
     .filter(line => line !== "")
-  const said = lines.findLast(line => /\b(FATAL|PANIC|error|ERROR):/.test(line)) ?? lines.at(-1)
-  return said?.replace(/^.*?\b(FATAL|PANIC|ERROR): +/, "")
+  const line = lines.findLast(line => /\b(FATAL|PANIC|error|ERROR):/.test(line)) ?? lines.at(-1)
+  return line?.replace(/^.*?\b(FATAL|PANIC|ERROR): +/, "")
 }

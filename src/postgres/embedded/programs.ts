@@ -6,13 +6,13 @@ import { ConfigurationError } from "../../core/errors.ts"
 import { codeOf, onFiles, USE_DATABASE_URL } from "./failure.ts"
 import { type Account, complaint, run } from "./process.ts"
 
-/** Postgres' own programs, ready to run as the account that will run them. */
+/** Postgres' programs, ready to run as the chosen account. */
 export interface Programs {
   readonly initdb: string
   readonly pgCtl: string
   readonly postgres: string
   readonly major: number
-  /** Where they had to be copied to, because their package could not be used where npm put it. */
+  /** Directory that they were copied to, if their package could not be used in place. */
   readonly copiedTo: string | undefined
 }
 
@@ -29,10 +29,10 @@ const decodeLinks = Schema.decodeUnknownSync(
 )
 
 /**
- * Finds the programs' npm package, which npm installs for this platform only, as seen from the module
- * `resolveFrom`. Restores the library links that its install script makes, where npm was told to run no
- * scripts. Uses a copy in `roomForCopies` when the links cannot be made where the package is, or when
- * `account` may not enter there (a checkout under root's own directory).
+ * Finds the npm package of the programs for this platform, resolved from the module `resolveFrom`. Restores
+ * the library links that its install script makes, if npm ran no scripts. Uses a copy in `roomForCopies` if
+ * the links cannot be made in place, or if `account` may not enter the package (a checkout under root's own
+ * directory).
  */
 export const findPrograms = (options: {
   readonly resolveFrom: string
@@ -40,17 +40,17 @@ export const findPrograms = (options: {
   readonly roomForCopies: string
 }): Effect.Effect<Programs, ConfigurationError> =>
   Effect.gen(function* () {
-    const found = yield* findPackage(options.resolveFrom)
-    if (yield* restoreLinks(found.root)) {
-      const major = yield* majorVersion(found.root, options.account)
-      if (major !== undefined) return programsIn(found.root, major, undefined)
+    const original = yield* findPackage(options.resolveFrom)
+    if (yield* restoreLinks(original.root)) {
+      const major = yield* majorVersion(original.root, options.account)
+      if (major !== undefined) return programsIn(original.root, major, undefined)
     }
-    const copy = yield* copyOf(found, options.roomForCopies)
+    const copy = yield* copyOf(original, options.roomForCopies)
     const major = yield* majorVersion(copy, options.account)
     if (major !== undefined) return programsIn(copy, major, copy)
-    const who = options.account === undefined ? "this user" : `the account ${options.account.name}`
+    const account = options.account === undefined ? "this user" : `the account ${options.account.name}`
     return yield* new ConfigurationError({
-      message: `The embedded Postgres cannot run: ${who} may not run programs in ${copy}. ${USE_DATABASE_URL}`,
+      message: `The embedded Postgres cannot run: ${account} may not run programs in ${copy}. ${USE_DATABASE_URL}`,
     })
   })
 
@@ -85,13 +85,13 @@ const makeLinks = async (root: string): Promise<void> => {
     const link = join(root, target)
     if (await exists(link)) continue
     await symlink(relative(dirname(link), join(root, source)), link).catch(error => {
-      // Another process restores them at the same time.
+      // Another process is restoring them at the same time.
       if (codeOf(error) !== "EEXIST") throw error
     })
   }
 }
 
-/** False when the links are missing and may not be made here. */
+/** Restores the links. Returns false if they are missing and cannot be made here. */
 const restoreLinks = (root: string): Effect.Effect<boolean, ConfigurationError> =>
   onFiles(`restore the embedded Postgres' library links in ${root}`, () =>
     makeLinks(root).then(
@@ -103,21 +103,25 @@ const restoreLinks = (root: string): Effect.Effect<boolean, ConfigurationError> 
     ),
   )
 
-/** The programs' major version; undefined when the account may not run them. */
+/** Returns the major version of the programs; undefined if the account may not run them. */
 const majorVersion = (root: string, account: Account | undefined) =>
   Effect.gen(function* () {
     const finished = yield* run(join(root, "native/bin/postgres"), ["--version"], { account })
     const major = /PostgreSQL\) (\d+)/.exec(finished.stdout)?.[1]
     if (finished.exitCode === 0 && major !== undefined) return Number(major)
     if (finished.error?.code === "EACCES") return undefined
-    // The program itself is there, so ENOENT speaks of its loader: a system without glibc.
-    const why = finished.error?.code === "ENOENT" ? "they need glibc; Alpine has none" : complaint(finished)
+    // The program itself exists, so ENOENT refers to its loader: the system has no glibc.
+    const reason =
+      finished.error?.code === "ENOENT" ? "they need glibc; Alpine has none" : complaint(finished)
     return yield* new ConfigurationError({
-      message: `The embedded Postgres programs do not run on this machine (${why}). ${USE_DATABASE_URL}`,
+      message: `The embedded Postgres programs do not run on this machine (${reason}). ${USE_DATABASE_URL}`,
     })
   })
 
-/** One copy per version: made under a temporary name, then renamed, so that nobody ever sees half of it. */
+/**
+ * Copies the programs, once per version. The copy is made under a temporary name and renamed, so that no
+ * process sees half of it.
+ */
 const copyOf = (source: Package, room: string): Effect.Effect<string, ConfigurationError> =>
   onFiles(`copy the embedded Postgres programs to ${room}`, async () => {
     const copy = join(room, `programs-${source.version}-${process.platform}-${process.arch}`)

@@ -1,6 +1,6 @@
 /**
- * Written to `postgresql.conf` when a cluster is made, and never again: a person may tune them there.
- * Chosen for a small machine that loads in bulk and answers a few analysts.
+ * Settings written to `postgresql.conf` when a cluster is created, and never again, so that a person may tune
+ * them. Chosen for a small machine with bulk loads and a few analysts.
  */
 const TUNING: ReadonlyArray<readonly [name: string, value: string, why: string]> = [
   [
@@ -10,15 +10,15 @@ const TUNING: ReadonlyArray<readonly [name: string, value: string, why: string]>
   ],
   ["work_mem", "32MB", "running balances sort; few sessions do so at once"],
   ["maintenance_work_mem", "128MB", "a migration that builds an index over millions of rows"],
-  ["effective_cache_size", "1GB", "what a small machine's page cache can be expected to hold"],
-  ["random_page_cost", "1.1", "solid-state disks; the answer about one owner must choose its index"],
-  ["wal_level", "minimal", "nobody replicates from here; a restore then needs no log for the rows it loads"],
+  ["effective_cache_size", "1GB", "expected page cache of a small machine"],
+  ["random_page_cost", "1.1", "solid-state disks; a query about one owner must use its index"],
+  ["wal_level", "minimal", "no replication from here; a restore then writes no log for the rows it loads"],
   ["max_wal_senders", "0", "required by wal_level = minimal"],
-  ["max_wal_size", "2GB", "a first load would otherwise checkpoint, and log whole pages again, every minute"],
+  ["max_wal_size", "2GB", "otherwise a first load would checkpoint, and log whole pages again, every minute"],
   ["checkpoint_timeout", "15min", "the same; recovery stays bounded by max_wal_size"],
   ["timezone", "'UTC'", "days are UTC"],
   ["log_timezone", "'UTC'", "the same"],
-  ["log_min_messages", "log", "an error's text quotes values; the client is told, the log file is not"],
+  ["log_min_messages", "log", "an error's text quotes values; the client gets it, the log file does not"],
   ["log_min_error_statement", "panic", "no statement, hence no customer, in the log file"],
   ["log_error_verbosity", "terse", "the same for an error's details"],
   ["log_checkpoints", "off", "the log file is not rotated while the server is up: keep it short"],
@@ -28,31 +28,34 @@ const TUNING: ReadonlyArray<readonly [name: string, value: string, why: string]>
 export const tuningFile = (): string =>
   [
     "",
-    "# Set by paycombat-sync when it made this cluster. Change what you like; it does not write here again.",
+    "# Set by paycombat-sync when it created this cluster. Change anything; it does not write here again.",
     ...TUNING.map(([name, value, why]) => `${name} = ${value}  # ${why}`),
     "",
   ].join("\n")
 
-/** Given on the command line at every start, where no file can change them: safety rests on these. */
+/** Settings on the command line of every start. No file can change them, because safety depends on them. */
 export const startSettings = (port: number): Readonly<Record<string, string>> => ({
   listen_addresses: "127.0.0.1",
   port: String(port),
-  // No socket file: it could not be in a path longer than 107 bytes, nor in a directory that others may use.
+  // No socket file: its path could exceed 107 bytes, or its directory could be open to others.
   unix_socket_directories: "",
-  // Containers give /dev/shm 64 MB, on which parallel joins fail. Postgres needs System V memory on Linux anyway.
+  // Containers limit /dev/shm to 64 MB, on which parallel joins fail. Postgres needs System V memory on Linux
+  // anyway.
   ...(process.platform === "linux" ? { dynamic_shared_memory_type: "sysv" } : {}),
 })
 
 /**
- * Loopback, by password, two logins. The superuser is not among them: nobody can log in as it, and nothing here
- * needs it once the cluster is made.
+ * Access rules: loopback only, by password, two logins. The superuser cannot log in, and nothing needs it
+ * after the cluster is created.
  */
 export const HOST_BASED_AUTHENTICATION = `# Written by paycombat-sync.
 host all paycombat       127.0.0.1/32 scram-sha-256
 host all paycombat_query 127.0.0.1/32 scram-sha-256
 `
 
-/** Longest that one statement of the reader's login may run, and a transaction of its may lie idle: both hold back vacuum and migrations. */
+/**
+ * Longest statement and longest idle transaction of the reader's login. Both hold back vacuum and migrations.
+ */
 const READER_LIMIT = "10min"
 const READER_CONNECTIONS = 20
 
@@ -62,13 +65,13 @@ export interface Passwords {
 }
 
 /**
- * Run once, by the superuser in single-user mode, in `template1`: what is taken from PUBLIC there is taken in
- * every database made later. One statement per line, as that mode wants it.
+ * Statements that the superuser runs once, in single-user mode, in `template1`, so that every later database inherits
+ * what they revoke from PUBLIC. One statement per line, because that mode needs it.
  *
- * - `paycombat` owns the database and is no superuser.
+ * - `paycombat` owns the database, and is not a superuser.
  * - `paycombat_reader` is the group that `migrate` grants `analytics` to.
- * - `paycombat_query` is its one login. Read-only is its default, not its wall: the wall is that it has no right
- *   to anything, not even those that Postgres gives everybody (temporary tables, large objects, schema public).
+ * - `paycombat_query` is the only login of that group. Read-only is its default, but not its protection: it has no right
+ *   to anything else, not even the rights that Postgres gives everyone (temporary tables, large objects, schema public).
  */
 export const bootstrapStatements = (passwords: Passwords): ReadonlyArray<string> => [
   `CREATE ROLE paycombat LOGIN PASSWORD '${passwords.ownerPassword}'`,
@@ -80,11 +83,12 @@ export const bootstrapStatements = (passwords: Passwords): ReadonlyArray<string>
   "REVOKE ALL ON SCHEMA public FROM PUBLIC",
   "GRANT ALL ON SCHEMA public TO pg_database_owner",
   "REVOKE EXECUTE ON FUNCTION lo_creat(integer), lo_create(oid), lo_from_bytea(oid, bytea) FROM PUBLIC",
-  // A migration waits for such a lock: nobody but the owner may hold one.
+  // A migration waits for an advisory lock, so only the owner may hold one.
   "DO $$ DECLARE f regprocedure; BEGIN FOR f IN SELECT oid FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND proname LIKE '%advisory%' LOOP EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f); EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO paycombat', f); END LOOP; END $$",
   "CREATE DATABASE paycombat OWNER paycombat",
   "REVOKE ALL ON DATABASE paycombat, postgres, template1 FROM PUBLIC",
   "GRANT CONNECT ON DATABASE paycombat TO paycombat_reader",
-  // Where the keepers meet: advisory locks are per database, and here a reader cannot take one.
+  // Presence locks are held in database `postgres`: advisory locks are per database, and a reader cannot take
+  // one there.
   "GRANT CONNECT ON DATABASE postgres TO paycombat",
 ]

@@ -8,28 +8,28 @@ import { onFiles } from "./failure.ts"
 import { findPrograms } from "./programs.ts"
 import { readState } from "./state.ts"
 
-/** What a first use of a data directory would find. */
-export interface Prospect {
-  /** Where the cluster would be. */
+/** Result of a probe before the first use of a data directory. */
+export interface StartProbe {
+  /** Directory of the future cluster. */
   readonly home: string
   /** Postgres' major version. */
   readonly major: number
-  /** Whether the data directory can be written, or made. */
+  /** True if the data directory can be written, or created. */
   readonly isWritable: boolean
   readonly freeBytes: number
 }
 
-/** A directory that is there: the given one, or the closest above it. */
+/** Returns the directory if it exists, else the closest existing one above it. */
 const closest = async (directory: string): Promise<string> => {
-  const found = await stat(directory).catch(() => undefined)
-  return found?.isDirectory() || dirname(directory) === directory ? directory : closest(dirname(directory))
+  const info = await stat(directory).catch(() => undefined)
+  return info?.isDirectory() || dirname(directory) === directory ? directory : closest(dirname(directory))
 }
 
 /**
- * Whether the programs run on this machine, and whether there is room; undefined where the cluster is there already.
- * Makes nothing in the data directory. Fails where a first use would fail.
+ * Tests that the programs run on this machine, and measures the free space; undefined if the cluster already
+ * exists. Creates nothing in the data directory. Fails if a first use would fail.
  */
-export const prospectOf = (dataDir: string): Effect.Effect<Prospect | undefined, ConfigurationError> =>
+export const probeStart = (dataDir: string): Effect.Effect<StartProbe | undefined, ConfigurationError> =>
   Effect.gen(function* () {
     const home = join(resolve(dataDir), "postgres")
     if ((yield* readState(home)) !== undefined) return undefined
@@ -37,14 +37,14 @@ export const prospectOf = (dataDir: string): Effect.Effect<Prospect | undefined,
     const { major } = yield* Effect.acquireUseRelease(
       onFiles("use the directory for temporary files", async () => {
         const directory = await mkdtemp(join(tmpdir(), "paycombat-programs-"))
-        // Postgres runs as another account where this is root.
+        // If this process is root, Postgres runs as another account.
         await chmod(directory, 0o755)
         return directory
       }),
       roomForCopies => findPrograms({ resolveFrom: import.meta.url, account, roomForCopies }),
       directory => Effect.promise(() => rm(directory, { recursive: true, force: true })),
     )
-    return yield* onFiles(`look at ${resolve(dataDir)}`, async () => {
+    return yield* onFiles(`examine ${resolve(dataDir)}`, async () => {
       const parent = await closest(resolve(dataDir))
       const isWritable = await access(parent, constants.W_OK).then(
         () => true,

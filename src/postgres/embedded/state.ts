@@ -6,12 +6,18 @@ import { ConfigurationError } from "../../core/errors.ts"
 import { isRoot } from "./account.ts"
 import { codeOf, onFiles } from "./failure.ts"
 
-/** What is remembered of a cluster between runs. Holds passwords: mode 0600, never printed. */
+/** State of a cluster between runs. Holds passwords: mode 0600, never printed. */
 const State = Schema.Struct({
   format: Schema.Literal(1),
-  /** The cluster's data directory: relative to the file when it lies beside it, absolute when root keeps it elsewhere. */
+  /**
+   * Data directory of the cluster: relative to this file if it is beside it, absolute if root keeps it
+   * elsewhere.
+   */
   data: Schema.String,
-  /** The port of the latest start, tried first at the next one, so that connections saved in BI tools go on working. */
+  /**
+   * Port of the latest start. The next start tries it first, so that saved connections of BI tools keep
+   * working.
+   */
   port: Schema.Number,
   ownerPassword: Schema.String,
   readerPassword: Schema.String,
@@ -20,10 +26,10 @@ export type State = typeof State.Type
 
 const stateFile = (home: string) => join(home, "server.json")
 
-/** Letters and digits only: it goes into SQL, into URLs and past shells without any quoting. */
+/** Generates a password of letters and digits only, so that it needs no quoting in SQL, URLs and shells. */
 export const newPassword = (): string => randomBytes(24).toString("hex")
 
-/** Undefined when there is none yet. */
+/** Reads the state; undefined if there is none yet. */
 export const readState = (home: string): Effect.Effect<State | undefined, ConfigurationError> =>
   Effect.gen(function* () {
     const file = stateFile(home)
@@ -33,16 +39,17 @@ export const readState = (home: string): Effect.Effect<State | undefined, Config
     }).pipe(
       Effect.catchAll(code => {
         if (code === "ENOENT") return Effect.succeed(undefined)
-        const why = code === "EACCES" ? "it belongs to another user; run this as that user, or" : `${code};`
+        const reason =
+          code === "EACCES" ? "it belongs to another user; run this as that user, or" : `${code};`
         return new ConfigurationError({
-          message: `Cannot read ${file}: ${why} set PAYCOMBAT_DATA_DIR to another directory.`,
+          message: `Cannot read ${file}: ${reason} set PAYCOMBAT_DATA_DIR to another directory.`,
         })
       }),
     )
     if (text === undefined) return undefined
     return yield* Effect.mapError(
       Schema.decodeUnknown(Schema.parseJson(State))(text),
-      // The decoder's own words would quote the passwords.
+      // The decoder's message would quote the passwords.
       () =>
         new ConfigurationError({
           message: `${file} is damaged or from a newer version: put it back from a copy, or use the version that wrote it.`,
@@ -50,11 +57,17 @@ export const readState = (home: string): Effect.Effect<State | undefined, Config
     )
   })
 
-/** Whether the data directory holds a cluster, running or not. `ConfigurationError` where its state cannot be read. */
-export const isMade = (dataDir: string): Effect.Effect<boolean, ConfigurationError> =>
+/**
+ * True if the data directory holds a cluster, running or not. Fails with `ConfigurationError` if its state
+ * cannot be read.
+ */
+export const clusterExists = (dataDir: string): Effect.Effect<boolean, ConfigurationError> =>
   Effect.map(readState(join(resolve(dataDir), "postgres")), state => state !== undefined)
 
-/** Replaces the file as a whole. Keeps its directory's owner, so that root does not lock that user out. */
+/**
+ * Replaces the state file as a whole. Keeps the owner of its directory, so that root does not lock that user
+ * out.
+ */
 export const writeState = (home: string, state: State): Effect.Effect<void, ConfigurationError> =>
   onFiles(`write ${stateFile(home)}`, async () => {
     const unfinished = `${stateFile(home)}.${process.pid}`

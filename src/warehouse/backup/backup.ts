@@ -21,14 +21,15 @@ export interface BackupSummary {
 
 const BATCH_ROWS = 1_000
 
-/** Is told of each batch: the table it is of, and how many of its rows are done. */
+/** Receives each batch's table, and the number of its rows done so far. */
 export type TellRows = (table: string, rows: number) => void
 
 /**
- * Saves the warehouse and its ledger as of one moment to one file, while syncs may go on. Logical: it can be
- * restored into another version of Postgres, given or embedded. The file appears under its name when it is
- * complete, replaces an older backup of that name but no other file, and may be read by nobody else: it holds personal data.
- * Memory stays flat. Not in it: the views, which `migrate` makes, and passes under way.
+ * Saves the warehouse and its ledger as of one snapshot to one file, while syncs may run. The backup is
+ * logical: it can be restored into another version of Postgres, given or embedded. The file appears under its
+ * name only when it is complete. It replaces an older backup of that name, but no other file. Only its owner
+ * may read it, because it holds personal data. Memory stays flat. Not included: the views, which `migrate`
+ * creates, and passes in progress.
  */
 export const backup = (
   ownerUrl: Redacted.Redacted,
@@ -57,7 +58,7 @@ export const backup = (
     })
   }).pipe(Effect.scoped)
 
-/** A slip of the fingers must not cost somebody another file. */
+/** Refuses to replace a file that is not a backup, because a typing error must not destroy another file. */
 const refuseOther = (file: string) =>
   Effect.tryPromise({
     try: async () => {
@@ -67,13 +68,13 @@ const refuseOther = (file: string) =>
       )
       if (!isThere || (await isBackup(file))) return
       throw new ConfigurationError({
-        message: `${file} is there, and no backup: choose another name. Only an older backup is replaced.`,
+        message: `${file} exists and is not a backup: choose another name. Only an older backup is replaced.`,
       })
     },
     catch: error => backupError(error, `write ${file}`),
   })
 
-/** Whether a file begins as a backup does. */
+/** True if a file starts like a backup. */
 const isBackup = (file: string): Promise<boolean> => headerOf(file).then(Option.isSome, () => false)
 
 async function* content(
@@ -116,7 +117,9 @@ async function* content(
 
 const END_OF_LINE = Buffer.from("\n")
 
-/** Each row as one line of JSON, made by Postgres: its own text of each value, no line break in it. */
+/**
+ * Reads each row as one line of JSON, made by Postgres from its own text of each value, without line breaks.
+ */
 const rowsOf = (tx: postgres.TransactionSql, table: BackupTable) => {
   const values = table.columns.map(column => `${column}::text`).join(", ")
   return tx.unsafe(`SELECT array_to_json(ARRAY[${values}]) FROM ${table.name}`).raw().cursor(BATCH_ROWS)
@@ -127,20 +130,20 @@ export const noWarehouse = () =>
     message: "There is no warehouse in this database: run `paycombat-sync migrate` first.",
   })
 
-/** What the file system, not Postgres, refuses: a wrong path, a full disk, somebody else's file, a damaged file. */
+/** Error codes of the file system: a wrong path, a full disk, another user's file, a damaged file. */
 const OF_FILES = /^E(NOENT|ACCES|PERM|ROFS|NOSPC|DQUOT|FBIG|ISDIR|NOTDIR|EXIST|MFILE|IO)$/
 
-/** What to do where a file cannot be restored. */
-export const ANOTHER_BACKUP = "copy it here anew, or take another backup"
+/** Advice for a file that cannot be restored. */
+export const ANOTHER_BACKUP = "copy it here again, or use another backup"
 
-export const backupError = (error: unknown, doing: string): ConfigurationError | WarehouseError => {
+export const backupError = (error: unknown, task: string): ConfigurationError | WarehouseError => {
   if (error instanceof ConfigurationError) return error
   const code = error instanceof Error && "code" in error ? String(error.code) : ""
   if (code.startsWith("Z_"))
     return new ConfigurationError({
-      message: `Cannot ${doing}: it is no backup, or cut off or damaged (${code}): ${ANOTHER_BACKUP}.`,
+      message: `Cannot ${task}: it is not a backup, or it is truncated or damaged (${code}): ${ANOTHER_BACKUP}.`,
     })
   if (OF_FILES.test(code))
-    return new ConfigurationError({ message: `Cannot ${doing}: ${code}: ${fileStep(code, "file")}.` })
+    return new ConfigurationError({ message: `Cannot ${task}: ${code}: ${fileStep(code, "file")}.` })
   return warehouseError(error)
 }

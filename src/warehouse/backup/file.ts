@@ -3,10 +3,10 @@ import { createGunzip } from "node:zlib"
 import { Option, Schema } from "effect"
 
 /**
- * A backup is one gzip file of lines, each a JSON value: a header; then for each table its name and columns,
- * and an array of texts (or nulls) for each row; at the end counts, and the checksum of every line before.
- * Rows are arrays and all else are objects. Text, so that any Postgres reads what any other wrote, and
- * `zcat FILE | head` shows what it holds.
+ * Format of a backup: one gzip file of lines, each a JSON value. A header comes first; then for each table
+ * its name and columns, and one array of texts or nulls per row; at the end the counts and the checksum of
+ * all lines before. Rows are arrays, all other lines are objects. The values are text, so that any Postgres
+ * reads what any other wrote, and `zcat FILE | head` shows the content.
  */
 export const FORMAT = "paycombat-sync backup 1"
 
@@ -30,11 +30,14 @@ export const decodeTableOrTrailer = Schema.decodeUnknownOption(
   Schema.parseJson(Schema.Union(TableLine, Trailer)),
 )
 
-/** A row holds one record: what is longer is no backup. */
+/** Largest line. A row holds one record; a longer line is not from a backup. */
 const LINE_LIMIT_BYTES = 256_000_000
 const NEWLINE = 0x0a
 
-/** The lines of a byte stream, without their ends. A last line without an end was cut off and is not one. */
+/**
+ * Splits a byte stream into lines without their ends. A last line without an end was truncated and is
+ * dropped.
+ */
 export async function* linesOf(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   let parts: Array<Buffer> = []
   let length = 0
@@ -55,11 +58,14 @@ export async function* linesOf(chunks: AsyncIterable<Buffer>): AsyncGenerator<Bu
   }
 }
 
-/** The header of a file, or none where it does not begin as a backup does. Fails where it cannot be read or is no gzip. */
+/**
+ * Reads the header of a file; none if the file does not start like a backup. Fails if it cannot be read or is
+ * not gzip.
+ */
 export const headerOf = async (file: string): Promise<Option.Option<typeof Header.Type>> => {
   const source = createReadStream(file)
   const text = createGunzip()
-  // `pipe` passes no error on, and `pipeline` waits for the rest of the file.
+  // `pipe` does not forward errors, and `pipeline` would wait for the rest of the file.
   source.once("error", error => text.destroy(error)).pipe(text)
   try {
     const first = await linesOf(text).next()

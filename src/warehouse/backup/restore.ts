@@ -10,24 +10,30 @@ import { clearAway } from "../maintain/erase.ts"
 import { eraseAgain, type KeptTombstone } from "../maintain/eraseAgain.ts"
 import { backupError, noWarehouse, type TellRows } from "./backup.ts"
 import { linesOf, type Trailer } from "./file.ts"
-import { damaged, tombstonesOf, walk } from "./reading.ts"
+import { damaged, tombstonesOf, walk } from "./read.ts"
 import { appliedMigrations, type BackupTable, backupTables, neutralSession } from "./tables.ts"
 
 export interface RestoreSummary {
   readonly tables: number
   readonly rows: number
-  /** When the backup was made, as its maker's clock said. */
+  /** Time of the backup, by the clock of the machine that made it. */
   readonly takenAt: string
-  /** Tombstones of erasures that were known beside the backup: of the warehouse it is restored into, or another backup. */
+  /**
+   * Number of tombstones known outside the backup: from the warehouse that it is restored into, or from
+   * another backup.
+   */
   readonly knownErasures: number
-  /** Persons of whom the backup held something, and who were erased since: erased again. */
+  /** Number of persons in the backup that were erased after it, and are erased again. */
   readonly erasedAgain: number
 }
 
 export interface RestoreOptions {
-  /** All streams: what their records say of people decides what is erased again. */
+  /** All streams. Their declarations of personal data decide what is erased again. */
   readonly streams?: ReadonlyArray<Stream>
-  /** Deletes what the warehouse holds, but for its tombstones; without it only an empty warehouse is filled. */
+  /**
+   * Deletes the content of the warehouse, except for its tombstones. Without it, only an empty warehouse is
+   * filled.
+   */
   readonly isReplacing?: boolean
   /** A later backup, whose tombstones are applied too. */
   readonly erasuresFrom?: string
@@ -38,12 +44,12 @@ const BATCH_ROWS = 1_000
 const BATCH_BYTES = 8_000_000
 
 /**
- * Loads a backup into a warehouse that is migrated to the same level, and that is empty or to be replaced. All or
- * nothing: it is one transaction, committed when the file's checksum and counts have been found right. Memory stays flat.
+ * Loads a backup into a warehouse at the same migration that is empty or is to be replaced. It is one
+ * transaction, committed only after the file's checksum and counts were verified. Memory stays flat.
  *
- * Persons who were erased after the backup was made are erased again, in the same transaction, where their tombstones
- * are known: those that the warehouse holds, and those of `erasuresFrom`. Erasures that were made in a database that is
- * gone are not known.
+ * Persons who were erased after the backup are erased again in the same transaction, if their tombstones are
+ * known: those in the warehouse, and those of `erasuresFrom`. Erasures made in a database that is gone are
+ * not known.
  */
 export const restore = (
   ownerUrl: Redacted.Redacted,
@@ -52,8 +58,8 @@ export const restore = (
 ): Effect.Effect<RestoreSummary, ConfigurationError | WarehouseError> =>
   Effect.gen(function* () {
     const sql = yield* connect(ownerUrl)
-    const given = erasuresFrom === undefined ? [] : yield* tombstonesOf(erasuresFrom)
-    const restored = yield* Effect.tryPromise({
+    const laterTombstones = erasuresFrom === undefined ? [] : yield* tombstonesOf(erasuresFrom)
+    const summary = yield* Effect.tryPromise({
       try: signal =>
         sql.begin(async tx => {
           const load = loading(tx, file, { isReplacing, tell })
@@ -63,7 +69,7 @@ export const restore = (
             (chunks: AsyncIterable<Buffer>) => load(linesOf(chunks)),
             { signal },
           )
-          const tombstones = [...known, ...given]
+          const tombstones = [...known, ...laterTombstones]
           if (tombstones.length > 0 && streams.length === 0) throw new Error("There are no streams.")
           return {
             ...loaded,
@@ -73,13 +79,13 @@ export const restore = (
         }),
       catch: error => backupError(error, `restore ${file}`),
     })
-    // A restore that brought nobody back leaves no old version of a row behind.
-    if (restored.erasedAgain > 0) yield* clearAway(sql, streams)
-    return restored
+    // Only an erasure leaves old row versions behind.
+    if (summary.erasedAgain > 0) yield* clearAway(sql, streams)
+    return summary
   }).pipe(Effect.scoped)
 
 interface Loaded extends Pick<RestoreSummary, "tables" | "rows" | "takenAt"> {
-  /** The tombstones that the warehouse held before. */
+  /** Tombstones that the warehouse held before. */
   readonly known: ReadonlyArray<KeptTombstone>
 }
 
@@ -101,13 +107,13 @@ const loading =
         await neutralSession(tx)
         await refuseOtherLevel(tx, header.migrations, header.program)
         tables = new Map((await backupTables(tx)).map(table => [table.name, table]))
-        known = await makeRoom(tx, [...tables.values()], isReplacing)
+        known = await emptyWarehouse(tx, [...tables.values()], isReplacing)
       },
       table: async ({ table: name, columns }) => {
         await batch?.flush()
         const table = tables.get(name)
         if (table === undefined || table.columns.join() !== columns.join())
-          throw damaged(file, `this database has no table ${name} with the columns that it says`)
+          throw damaged(file, `this database has no table ${name} with the backup's columns`)
         counts[name] = 0
         batch = batchInto(tx, table, count => {
           counts[name] = (counts[name] ?? 0) + count
@@ -141,27 +147,30 @@ const refuseOtherLevel = async (
   })
 }
 
-/** Refuses to replace what a run is at work on, and lets none that has gone silent write to what takes its place. */
+/**
+ * Refuses to replace a warehouse that a run is using, and raises the fences, so that a run that froze cannot
+ * write to the new content.
+ */
 const endLeases = async (tx: postgres.TransactionSql): Promise<void> => {
   const [live] = await tx<Array<{ holder: string }>>`
     SELECT holder FROM sync.leases WHERE expires_at > clock_timestamp() LIMIT 1`
   if (live !== undefined)
     throw new ConfigurationError({
-      message: `${live.holder} is at work on this warehouse: stop it, or wait until its run has ended, then restore again.`,
+      message: `${live.holder} is using this warehouse: stop it, or wait until its run has ended, then restore again.`,
     })
   await tx`UPDATE sync.leases SET fence = fence + 1`
 }
 
-/** Tables of passes and look-ups under way; no backup holds them. */
-const UNDER_WAY = ["sync.checkpoints", "sync.seen_keys", "sync.due_keys"]
+/** Tables of passes and look-ups in progress. No backup holds them. */
+const IN_PROGRESS_TABLES = ["sync.checkpoints", "sync.seen_keys", "sync.due_keys"]
 
 const ERASURES = "sync.erasures"
 
 /**
- * Keeps others from writing from here on, and makes the warehouse empty: the seeds that `migrate` put in give way, and
- * where it is to be replaced all else. Answers the tombstones that it held.
+ * Locks the tables against writes, and empties the warehouse: seeds from `migrate` are deleted, and with
+ * `isReplacing` everything else. Returns the tombstones that it held.
  */
-const makeRoom = async (
+const emptyWarehouse = async (
   tx: postgres.TransactionSql,
   tables: ReadonlyArray<BackupTable>,
   isReplacing: boolean,
@@ -174,14 +183,14 @@ const makeRoom = async (
     SELECT account, stream, id_hash AS "idHash", erased_at AS "erasedAt" FROM sync.erasures`
   if (isReplacing) {
     await endLeases(tx)
-    await tx.unsafe(`TRUNCATE ${[...tables.map(({ name }) => name), ...UNDER_WAY].join(", ")}`)
+    await tx.unsafe(`TRUNCATE ${[...tables.map(({ name }) => name), ...IN_PROGRESS_TABLES].join(", ")}`)
     return known
   }
   for (const { name, isSeeded } of tables) {
     if (isSeeded || name === ERASURES) await tx.unsafe(`DELETE FROM ${name}`)
     else if ((await tx.unsafe(`SELECT FROM ${name} LIMIT 1`)).length > 0)
       throw new ConfigurationError({
-        message: `A backup is restored into an empty warehouse only, and ${name} has rows. Add --replace to delete what is there, or restore into a new database or another PAYCOMBAT_DATA_DIR.`,
+        message: `A backup is restored into an empty warehouse only, and ${name} has rows. Add --replace to delete them, or restore into a new database or another PAYCOMBAT_DATA_DIR.`,
       })
   }
   return known
@@ -193,8 +202,8 @@ interface Batch {
 }
 
 /**
- * Rows go as they are, a JSON array of them per statement; Postgres takes them apart. Not by COPY: this driver
- * waits for ever when Postgres refuses a row after the last byte was sent.
+ * Inserts rows unchanged, as one JSON array per statement, which Postgres takes apart. COPY is not used,
+ * because this driver waits forever if Postgres refuses a row after the last byte was sent.
  */
 const batchInto = (
   tx: postgres.TransactionSql,

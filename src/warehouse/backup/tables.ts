@@ -1,25 +1,32 @@
 import type postgres from "postgres"
 
-/** A table whose rows a backup holds. Read from the catalogue: a new stream's tables need no word here. */
+/** A table in a backup. Tables are read from the catalogue, so a new stream's tables need no entry here. */
 export interface BackupTable {
-  /** Quoted, with its schema. */
+  /** Quoted name with its schema. */
   readonly name: string
-  /** Quoted; without those that Postgres computes. */
+  /** Quoted columns, without those that Postgres computes. */
   readonly columns: ReadonlyArray<string>
-  /** The columns' types, in their order. */
+  /** Types of the columns, in their order. */
   readonly types: ReadonlyArray<string>
-  /** Rules that a migration seeds and people edit: a restore replaces them. All other tables must be empty. */
+  /**
+   * True for rules that a migration seeds and people edit. A restore replaces them; all other tables must be
+   * empty.
+   */
   readonly isSeeded: boolean
   readonly sequences: ReadonlyArray<string>
 }
 
 /**
- * What describes this database and not the data: who works on it now, and what `migrate` made. A pass under way
- * is not saved: the keys it has seen are unlogged, and without them its checkpoint would be worth nothing.
+ * Tables that describe this database instead of the data: current leases, and objects that `migrate` created.
+ * A pass in progress is not saved: its seen keys are unlogged, and without them its checkpoint would be
+ * useless.
  */
 const NOT_DATA = ["sync.leases", "sync.checkpoints", "sync.views", "sync.migrations"]
 
-/** Tables are not ordered by foreign keys, because the warehouse has none: parents and children come as the API sends them. */
+/**
+ * Lists the tables to back up. Their order is free, because the warehouse has no foreign keys: parents and
+ * children come in the API's order.
+ */
 export const backupTables = (sql: postgres.ISql): Promise<ReadonlyArray<BackupTable>> =>
   sql<Array<BackupTable>>`
     SELECT format('%I.%I', n.nspname, c.relname) AS name,
@@ -35,15 +42,18 @@ export const backupTables = (sql: postgres.ISql): Promise<ReadonlyArray<BackupTa
       AND format('%s.%s', n.nspname, c.relname) <> ALL (string_to_array(${NOT_DATA.join(",")}, ','))
     GROUP BY n.nspname, c.relname, c.oid ORDER BY 1`
 
-/** The applied migrations, oldest first; none where `migrate` was never run. */
+/** Lists the applied migrations, oldest first; empty if `migrate` was never run. */
 export const appliedMigrations = async (sql: postgres.ISql): Promise<ReadonlyArray<string>> => {
-  const [found] = await sql<Array<{ yes: boolean }>>`SELECT to_regclass('sync.migrations') IS NOT NULL AS yes`
-  if (found?.yes !== true) return []
+  const [table] = await sql<Array<{ yes: boolean }>>`SELECT to_regclass('sync.migrations') IS NOT NULL AS yes`
+  if (table?.yes !== true) return []
   const rows = await sql<Array<{ hash: string }>>`SELECT hash FROM sync.migrations ORDER BY created_at, id`
   return rows.map(({ hash }) => hash)
 }
 
-/** Values as text that means the same to every server and login, and no limit that a role may have. */
+/**
+ * Sets a session so that values are text with the same meaning on every server and login, and no limit of a
+ * role applies.
+ */
 export const neutralSession = (tx: postgres.TransactionSql): Promise<unknown> =>
   tx`SELECT set_config('search_path', 'pg_catalog', true), set_config('TimeZone', 'UTC', true),
       set_config('DateStyle', 'ISO, MDY', true), set_config('IntervalStyle', 'postgres', true),

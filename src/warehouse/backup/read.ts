@@ -16,38 +16,42 @@ import {
   type Trailer,
 } from "./file.ts"
 
-/** Reads a backup from its beginning to its checksum. */
+/** Reads a backup from its header to its checksum. */
 
 const ARRAY_START = 0x5b
-const BAD_BEGINNING = "it does not begin like one"
+const BAD_START = "it does not start like one"
 
-export const damaged = (file: string, why: string) =>
+export const damaged = (file: string, reason: string) =>
   new ConfigurationError({
-    message: `${file} is not a backup, or damaged: ${why}. Nothing was restored: ${ANOTHER_BACKUP}.`,
+    message: `${file} is not a backup, or damaged: ${reason}. Nothing was restored: ${ANOTHER_BACKUP}.`,
   })
 
-/** What is done with the parts of a backup, in the order in which they come. */
-export interface Parts {
+/** Handlers of the parts of a backup, called in the order of the file. */
+export interface BackupHandlers {
   readonly header: (header: typeof Header.Type) => Promise<void>
   readonly table: (table: typeof TableLine.Type) => Promise<void>
   readonly row: (line: Buffer) => Promise<void>
-  /** Called when the checksum was found right. */
+  /** Called after the checksum was verified. */
   readonly trailer: (trailer: typeof Trailer.Type) => Promise<void>
 }
 
-/** Reads a backup from its header to its checksum; fails where that is wrong, or its end is missing. */
-export const walk = async (lines: AsyncGenerator<Buffer>, file: string, parts: Parts): Promise<void> => {
+/** Reads a backup from its header to its checksum. Fails if the checksum is wrong or the end is missing. */
+export const walk = async (
+  lines: AsyncGenerator<Buffer>,
+  file: string,
+  parts: BackupHandlers,
+): Promise<void> => {
   const checksum = createHash("sha256")
   const first = await lines.next()
   const header = first.done === true ? Option.none() : decodeHeader(first.value.toString("utf8"))
-  if (first.done === true || Option.isNone(header)) throw damaged(file, BAD_BEGINNING)
-  const summed = (line: Buffer) => checksum.update(line).update("\n")
-  summed(first.value)
+  if (first.done === true || Option.isNone(header)) throw damaged(file, BAD_START)
+  const addToChecksum = (line: Buffer) => checksum.update(line).update("\n")
+  addToChecksum(first.value)
   await parts.header(header.value)
   let isInTable = false
   for await (const line of lines) {
     if (line[0] === ARRAY_START && isInTable) {
-      summed(line)
+      addToChecksum(line)
       await parts.row(line)
       continue
     }
@@ -59,23 +63,23 @@ export const walk = async (lines: AsyncGenerator<Buffer>, file: string, parts: P
       if (!isWhole) throw damaged(file, "its checksum is wrong")
       return parts.trailer(part.value)
     }
-    summed(line)
+    addToChecksum(line)
     isInTable = true
     await parts.table(part.value)
   }
   throw damaged(file, "its end is missing")
 }
 
-/** Refuses a file that cannot be read, or that does not begin as a backup does. */
+/** Refuses a file that cannot be read, or does not start like a backup. */
 export const checkBackup = (file: string): Effect.Effect<void, ConfigurationError | WarehouseError> =>
   Effect.tryPromise({
     try: async () => {
-      if (Option.isNone(await headerOf(file))) throw damaged(file, BAD_BEGINNING)
+      if (Option.isNone(await headerOf(file))) throw damaged(file, BAD_START)
     },
     catch: error => backupError(error, `restore ${file}`),
   })
 
-/** The tombstones in a backup; refuses a file whose checksum is wrong. */
+/** Reads the tombstones in a backup. Refuses a file with a wrong checksum. */
 export const tombstonesOf = (
   file: string,
 ): Effect.Effect<ReadonlyArray<KeptTombstone>, ConfigurationError | WarehouseError> =>
@@ -85,7 +89,7 @@ export const tombstonesOf = (
         createReadStream(file),
         createGunzip(),
         async (chunks: AsyncIterable<Buffer>) => {
-          const found: Array<KeptTombstone> = []
+          const tombstones: Array<KeptTombstone> = []
           let columns: ReadonlyArray<string> | undefined
           await walk(linesOf(chunks), file, {
             header: async () => undefined,
@@ -96,7 +100,7 @@ export const tombstonesOf = (
               if (columns === undefined) return
               const values = JSON.parse(line.toString("utf8")) as ReadonlyArray<string>
               const value = (name: string) => values[columns!.indexOf(name)] ?? ""
-              found.push({
+              tombstones.push({
                 account: value("account"),
                 stream: value("stream"),
                 idHash: value("id_hash"),
@@ -105,7 +109,7 @@ export const tombstonesOf = (
             },
             trailer: async () => undefined,
           })
-          return found
+          return tombstones
         },
         { signal },
       ),
