@@ -173,10 +173,7 @@ export const configuredAccounts: Effect.Effect<ReadonlyArray<string>, Configurat
   Effect.mapError(error => inOneLine(error)),
 )
 
-/**
- * Reads the accounts to sync, in the given order. `streams` names the list streams, whose paths can be
- * configured.
- */
+/** Reads the accounts to sync, in order. `streams` names the list streams, whose paths can be configured. */
 export const accounts = (
   streams: ReadonlyArray<string>,
 ): Effect.Effect<ReadonlyArray<AccountSettings>, ConfigurationError> =>
@@ -194,20 +191,14 @@ export const database: Effect.Effect<DatabaseSettings, ConfigurationError> = Con
 
 const PRIVACY_MODES = ["keep", "hash", "drop"] as const
 
-/**
- * Shortest key for hashing, in characters. With a guessable key, names and birth dates could be found by
- * trial.
- */
+/** Shortest hash key in characters. With a guessable key, names and birth dates could be found by trial. */
 const PRIVACY_KEY_MIN = 16
 
 const privacyKey = parsed("PAYCOMBAT_PII_KEY", `a secret of at least ${PRIVACY_KEY_MIN} characters`, value =>
   value.length >= PRIVACY_KEY_MIN ? Redacted.make(value) : undefined,
 )
 
-/**
- * Reads the privacy mode. Any value but the three is an error: a misspelt `drop` must not store personal data
- * in clear.
- */
+/** Any value but the three is an error: a misspelt `drop` must not store personal data in clear. */
 const privacy: Config.Config<Privacy> = Config.withDefault(
   parsed("PAYCOMBAT_PII", "keep, hash or drop", value => PRIVACY_MODES.find(mode => mode === value)),
   "keep",
