@@ -107,8 +107,8 @@ export const main = (argv: ReadonlyArray<string>): Effect.Effect<void, unknown, 
   )
 
 /**
- * Exit codes: 1 a stream failed · 2 wrong usage or configuration · 3 other runs hold every requested account
- * · 130/143 interrupted.
+ * Exit codes: 1 a stream failed · 2 wrong usage or configuration · 3 other runs hold every requested account · 130/143
+ * interrupted.
  */
 export const exitCodeOf = (exit: Exit.Exit<unknown, unknown>, signal: NodeJS.Signals): number => {
   // A command that finished with bad news sets `process.exitCode`, which takes precedence over this 0.

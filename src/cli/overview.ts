@@ -21,9 +21,7 @@ Keeps a merchant's PayCombat data in Postgres, ready for SQL, BI and compliance 
 For more, run paycombat-sync <command> --help. Settings are environment variables: see .env.example.
 Before any command: --log-level debug|info|warning|error. Also: --version, --completions bash|fish|zsh.`
 
-/**
- * Answers a command line about the program as a whole; returns undefined for all others. Loads no library.
- */
+/** Answers a command line about the program as a whole; returns undefined for all others. Loads no library. */
 export const overviewFor = (words: ReadonlyArray<string>): string | undefined => {
   const line = words.join(" ")
   if (line === "--version") return VERSION

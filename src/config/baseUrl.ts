@@ -3,8 +3,8 @@ import { Either } from "effect"
 /** Checks the address of an API before any request. */
 
 /**
- * Ports that `fetch` refuses (WHATWG Fetch, "bad port"). A request to one fails before it is sent, and the
- * error does not name the port.
+ * Ports that `fetch` refuses (WHATWG Fetch, "bad port"). A request to one fails before it is sent, and the error does
+ * not name the port.
  */
 export const REFUSED_PORTS: ReadonlySet<number> = new Set([
   0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104,
@@ -13,18 +13,15 @@ export const REFUSED_PORTS: ReadonlySet<number> = new Set([
   3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
 ])
 
-/**
- * Host names and addresses as `URL` writes them: letters, digits, inner dashes and underscores, and single
- * dots.
- */
+/** Host names and addresses as `URL` writes them: letters, digits, inner dashes and underscores, and single dots. */
 const HOST = /^(?:\[[\da-f:.]+\]|[a-z\d_](?:[\w-]*[a-z\d_])?(?:\.[a-z\d_](?:[\w-]*[a-z\d_])?)*\.?)$/
 
 const BEGINNING = /^https?:\/\/[^/?#]/i
 
 /**
- * Returns the address, or the reason why it is refused, as the end of a sentence that begins with a
- * variable's name. Query and fragment are refused because paths are appended to the address. Never quotes the
- * address, because it may hold a password.
+ * Returns the address, or the reason why it is refused, as the end of a sentence that begins with a variable's name.
+ * Query and fragment are refused because paths are appended to the address. Never quotes the address, because it may
+ * hold a password.
  */
 export const judgeBaseUrl = (value: string): Either.Either<string, string> => {
   if (/[\s\\]/.test(value)) return Either.left("must be an address without white space and backslashes")

@@ -18,8 +18,8 @@ import {
 } from "./variable.ts"
 
 /**
- * Reads the settings. Each is documented here with its default and its bounds. `.env` is read too; the
- * environment wins. Every error is one line that names the variable.
+ * Reads the settings. Each is documented here with its default and its bounds. `.env` is read too; the environment
+ * wins. Every error is one line that names the variable.
  */
 
 /** Host of PayCombat's public reference (D). */
@@ -146,8 +146,8 @@ export const namedAccounts: Effect.Effect<ReadonlyArray<string>, ConfigurationEr
 ).pipe(Effect.mapError(error => inOneLine(error)))
 
 /**
- * Refuses account names that would give two settings the same variable: with streams `a` and `a_b`,
- * PAYCOMBAT_PATH_A_B is the path of `a_b` for all accounts, and the path of `a` for an account `b`.
+ * Refuses account names that would give two settings the same variable: with streams `a` and `a_b`, PAYCOMBAT_PATH_A_B
+ * is the path of `a_b` for all accounts, and the path of `a` for an account `b`.
  */
 const unambiguous = (
   names: ReadonlyArray<string>,

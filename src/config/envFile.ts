@@ -3,10 +3,7 @@ import { parse } from "dotenv"
 import { Effect } from "effect"
 import { ConfigurationError } from "../core/errors.ts"
 
-/**
- * Reads `.env`. A file that exists but cannot be read is an error, because defaults in its place could do
- * harm.
- */
+/** Reads `.env`. A file that exists but cannot be read is an error, because defaults in its place could do harm. */
 
 /** Largest `.env` in bytes. A file of settings has a few thousand. */
 const BYTES_MAX = 1_000_000
@@ -23,8 +20,8 @@ const refuse = (path: string, reason: string) =>
   new ConfigurationError({ message: `Cannot read the settings in ${path}: ${reason}.` })
 
 /**
- * Reads the file's bytes; undefined if there is no such file. A pipe is read to its end, because some
- * password managers serve one.
+ * Reads the file's bytes; undefined if there is no such file. A pipe is read to its end, because some password managers
+ * serve one.
  */
 const bytesOf = async (path: string): Promise<Buffer | undefined> => {
   try {
@@ -111,9 +108,8 @@ const refuseMisread = (path: string, text: string, variables: Readonly<Record<st
 }
 
 /**
- * Reads the variables of a `.env` file by dotenv's rules, without expansion of `$`; undefined if there is no
- * such file. Fails with a `ConfigurationError` that names the file and the reason if it cannot be read, or
- * would be misread.
+ * Reads the variables of a `.env` file by dotenv's rules, without expansion of `$`; undefined if there is no such file.
+ * Fails with a `ConfigurationError` that names the file and the reason if it cannot be read, or would be misread.
  */
 export const readEnvFile = (
   path: string,

@@ -7,18 +7,13 @@ import { readEnvFile } from "./envFile.ts"
 import { declaredStreams, lookupVariables } from "./lookups.ts"
 import { unknownVariables } from "./variables.ts"
 
-/**
- * Reads the settings of a process: its environment, and `.env` for variables that the environment does not
- * set.
- */
+/** Reads the settings of a process: its environment, and `.env` for variables that the environment does not set. */
 
 /** Origin of each setting, for messages. Holds no value. */
 export interface OriginsService {
   /** The settings file, and whether it exists; undefined if no file is read, as in a host application. */
   readonly file: { readonly path: string; readonly isThere: boolean } | undefined
-  /**
-   * Origin by name for every variable that is set and not empty: `the environment`, or the path of the file.
-   */
+  /** Origin by name for every variable that is set and not empty: `the environment`, or the path of the file. */
   readonly origins: ReadonlyMap<string, string>
   /** Variables that are empty in the environment and not empty in the file. */
   readonly emptied: ReadonlyArray<string>
@@ -40,9 +35,8 @@ const noDirectory = new ConfigurationError({
 })
 
 /**
- * Reads the settings of an environment and a file. The environment wins. A variable that is empty there
- * counts as not set, even if the file sets it. Fails with `ConfigurationError` if the file exists and cannot
- * be read.
+ * Reads the settings of an environment and a file. The environment wins. A variable that is empty there counts as not
+ * set, even if the file sets it. Fails with `ConfigurationError` if the file exists and cannot be read.
  */
 export const readSettings = (
   environment: Readonly<Record<string, string | undefined>>,
@@ -73,8 +67,8 @@ export const readSettings = (
   })
 
 /**
- * Returns a sentence for each variable that is set without effect: an unknown name that resembles a setting,
- * or a variable that the environment empties over the file. Contains names only, never a value.
+ * Returns a sentence for each variable that is set without effect: an unknown name that resembles a setting, or a
+ * variable that the environment empties over the file. Contains names only, never a value.
  */
 export const settingsWarnings: Effect.Effect<ReadonlyArray<string>> = Effect.gen(function* () {
   const { file, origins, emptied } = yield* Origins

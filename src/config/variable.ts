@@ -20,8 +20,8 @@ const flawOf = (value: string): string | undefined => {
 }
 
 /**
- * Reads a variable as trimmed text. An empty one counts as not set, as in a copied `.env.example`. A value
- * with quotes or control characters is an error.
+ * Reads a variable as trimmed text. An empty one counts as not set, as in a copied `.env.example`. A value with quotes
+ * or control characters is an error.
  */
 export const text = (name: string) =>
   Config.string(name).pipe(
@@ -34,10 +34,7 @@ export const text = (name: string) =>
     }),
   )
 
-/**
- * Reads a variable with the check `judge`, which returns the value or the end of a sentence about the
- * variable.
- */
+/** Reads a variable with the check `judge`, which returns the value or the end of a sentence about the variable. */
 const checked = <A>(name: string, judge: (value: string) => Either.Either<A, string>) =>
   text(name).pipe(
     Config.mapOrFail(value =>

@@ -26,8 +26,8 @@ const PREFIX = "PAYCOMBAT_"
 /** Most wrong letters of a name that counts as a misspelt setting. */
 const TYPOS_MAX = 2
 /**
- * Most wrong letters of a name with the prefix, as a share of the rest of the name. The prefix leaves no
- * doubt that a setting is meant.
+ * Most wrong letters of a name with the prefix, as a share of the rest of the name. The prefix leaves no doubt that a
+ * setting is meant.
  */
 const TYPOS_SHARE_MAX = 1 / 3
 
@@ -35,8 +35,8 @@ const TYPOS_SHARE_MAX = 1 / 3
 const bare = (name: string) => name.toUpperCase().replace(/[^A-Z0-9]/g, "")
 
 /**
- * Counts the letters to insert, drop, replace or swap with their neighbour to turn one word into the other
- * (optimal string alignment).
+ * Counts the letters to insert, drop, replace or swap with their neighbour to turn one word into the other (optimal
+ * string alignment).
  */
 const distance = (left: string, right: string): number => {
   let before: ReadonlyArray<number> = []

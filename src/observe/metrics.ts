@@ -9,10 +9,7 @@ const counter = (name: string, description: string) =>
   Metric.counter(`${PREFIX}${name}`, { description, incremental: true })
 const gauge = (name: string, description: string) => Metric.gauge(`${PREFIX}${name}`, { description })
 
-/**
- * Bucket bounds in seconds, from an incremental run of a small account to a first pass over millions of
- * records.
- */
+/** Bucket bounds in seconds, from an incremental run of a small account to a first pass over millions of records. */
 const RUN_SECONDS = [1, 5, 15, 60, 300, 900, 3_600, 14_400, 43_200]
 
 export const runs = counter("runs_total", "Runs that ended, by status.")
@@ -89,8 +86,8 @@ export const begin = (accounts: ReadonlyArray<string>): Effect.Effect<void> =>
 const STATUS = /^(10[0-3]|20[0-8]|226|30[0-8]|40\d|41[0-8]|42[1-689]|431|451|50\d|51[01]|52[0-7]|530)$/
 
 /**
- * Labels a status. Unregistered numbers share one label, because each label value is a time series that never
- * goes away.
+ * Labels a status. Unregistered numbers share one label, because each label value is a time series that never goes
+ * away.
  */
 const statusLabel = (status: number | undefined): string => {
   if (status === undefined) return "none"
@@ -111,10 +108,7 @@ type Outcome = (typeof OUTCOMES)[number]
 
 type Rows = Partial<Readonly<Record<Outcome, number>>>
 
-/**
- * The lease under which a stream's rows are written. Counts of a run are stored by the identity of this
- * object.
- */
+/** The lease under which a stream's rows are written. Counts of a run are stored by the identity of this object. */
 interface StreamLease {
   readonly account: string
   readonly stream: string
@@ -150,8 +144,8 @@ export const countRows = (lease: StreamLease, batch: Rows): Effect.Effect<void> 
   }).pipe(Effect.uninterruptible)
 
 /**
- * Counts a finished run. It also counts the rows that `countRows` missed: if a commit's answer was lost, or
- * the run was interrupted right after a commit, only the ledger knows these rows.
+ * Counts a finished run. It also counts the rows that `countRows` missed: if a commit's answer was lost, or the run was
+ * interrupted right after a commit, only the ledger knows these rows.
  */
 export const countRun = (summary: EndedRun, leases: ReadonlyArray<StreamLease>): Effect.Effect<void> =>
   Effect.gen(function* () {

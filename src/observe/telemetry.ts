@@ -3,8 +3,8 @@ import { ConfigurationError } from "../core/errors.ts"
 import { VERSION } from "../core/version.ts"
 
 /**
- * Exports traces and metrics as OTLP over HTTP if the standard OpenTelemetry variables name an endpoint.
- * Otherwise no OpenTelemetry package is loaded.
+ * Exports traces and metrics as OTLP over HTTP if the standard OpenTelemetry variables name an endpoint. Otherwise no
+ * OpenTelemetry package is loaded.
  */
 
 /** Time for the last spans and metrics to be sent when the process ends. */
@@ -12,9 +12,7 @@ const FLUSH_LIMIT = "2 seconds"
 const EXPORT_INTERVAL_MILLIS = 60_000
 const EXPORT_LIMIT_MILLIS = 30_000
 
-/**
- * Variables that the exporters read only from the process environment. Values from `.env` are copied there.
- */
+/** Variables that the exporters read only from the process environment. Values from `.env` are copied there. */
 const READ_BY_EXPORTERS = [
   ...["", "TRACES_", "METRICS_"].flatMap(signal =>
     ["ENDPOINT", "HEADERS", "TIMEOUT", "COMPRESSION", "CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"].map(
@@ -193,10 +191,7 @@ const wanted: Effect.Effect<Readonly<Record<Signal, boolean>>, ConfigurationErro
     : { TRACES: yield* isWanted("TRACES"), METRICS: yield* isWanted("METRICS") }
 })
 
-/**
- * Warnings about exporters that this program does not support. They do not stop a run. Empty if all are
- * supported.
- */
+/** Warnings about exporters that this program does not support. They do not stop a run. Empty if all are supported. */
 const warnings: Effect.Effect<ReadonlyArray<string>> = Effect.gen(function* () {
   if (yield* isDisabled) return []
   const all = yield* Effect.forEach(SIGNALS, signal =>
@@ -219,8 +214,8 @@ export const isExporting: Effect.Effect<boolean, ConfigurationError> = Effect.ma
 )
 
 /**
- * Exports what the environment asks for; an empty layer if it asks for nothing. Remaining data is sent when
- * the layer closes. Building it logs a warning about each unsupported exporter.
+ * Exports what the environment asks for; an empty layer if it asks for nothing. Remaining data is sent when the layer
+ * closes. Building it logs a warning about each unsupported exporter.
  */
 export const telemetry: Layer.Layer<never, ConfigurationError> = Layer.unwrapEffect(
   Effect.gen(function* () {

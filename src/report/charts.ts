@@ -18,8 +18,8 @@ const LINE = "#c9ccd1"
 const FONT = { fontFamily: "system-ui, sans-serif", fontSize: 11, color: INK }
 
 /**
- * Colours of the series. They differ in lightness, and one is hatched, so they also work in grey and for
- * colour-blind readers.
+ * Colours of the series. They differ in lightness, and one is hatched, so they also work in grey and for colour-blind
+ * readers.
  */
 export const COLOURS = { first: "#0b5394", second: "#e08214" } as const
 

@@ -20,9 +20,8 @@ async function* listed(batches: AsyncIterable<ReadonlyArray<Row>>) {
 }
 
 /**
- * Writes a report as JSON, part by part. Lists that are cut in `data` are written in full: `wholeOf` returns
- * all rows of a list in batches, and only one batch is kept in memory. `watch` receives the number of rows
- * written so far.
+ * Writes a report as JSON, part by part. Lists that are cut in `data` are written in full: `wholeOf` returns all rows
+ * of a list in batches, and only one batch is kept in memory. `watch` receives the number of rows written so far.
  */
 export async function* documentText(
   data: ReportData,

@@ -18,8 +18,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
 }
 
 /**
- * Characters that reverse the text direction or end a line. Text from the API may hold them; each is shown as
- * U+FFFD.
+ * Characters that reverse the text direction or end a line. Text from the API may hold them; each is shown as U+FFFD.
  */
 const INVISIBLE = /[\p{Cc}\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu
 

@@ -12,8 +12,8 @@ import { limitsText, trustOf } from "./trust.ts"
 /** Renders the report as one HTML file that needs neither a network nor a script. */
 
 /**
- * Symbols of the levels. Each has its own shape, so colour is not the only difference. They are drawn because
- * not every font has such signs.
+ * Symbols of the levels. Each has its own shape, so colour is not the only difference. They are drawn because not every
+ * font has such signs.
  */
 const SHAPES: Readonly<Record<Level, Html>> = {
   good: html`<path d="M1 7 5 11 13 2" fill="none" stroke="currentColor" stroke-width="2.5"/>`,
@@ -111,10 +111,7 @@ const scope = (data: ReportData): string =>
     data.currencies.length === 0 ? "all currencies" : `only ${data.currencies.join(", ")}`,
   ].join(" · ")
 
-/**
- * Content security policy. `default-src 'none'`: the page can load nothing, even if foreign text became
- * markup.
- */
+/** Content security policy. `default-src 'none'`: the page can load nothing, even if foreign text became markup. */
 const policy = (): string => {
   const hash = createHash("sha256").update(STYLE).digest("base64")
   // The charts set their text with style attributes.

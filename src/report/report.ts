@@ -12,8 +12,8 @@ import { documentText } from "./document.ts"
 import { trustIn } from "./trust.ts"
 
 /**
- * Builds the settlement, balance and KYC-gap report: figures for a page, a document for programs, and whole
- * views for files.
+ * Builds the settlement, balance and KYC-gap report: figures for a page, a document for programs, and whole views for
+ * files.
  */
 
 /** Session of the reader. One statement may add up many millions of rows, hence 30 minutes. */
@@ -28,8 +28,7 @@ export interface ReportMeta {
 }
 
 /**
- * Chooses the accounts to judge (the given ones, else the configured ones) and the limits that the
- * configuration sets.
+ * Chooses the accounts to judge (the given ones, else the configured ones) and the limits that the configuration sets.
  */
 export const freshnessRule = (
   maxAgeSeconds?: number,
@@ -56,8 +55,8 @@ const withVerdict = ({ verdicts, ...figures }: Read): ReportData => ({
 })
 
 /**
- * Reads all figures of a report from one snapshot. Memory is bounded whatever the size of the warehouse: long
- * lists are cut.
+ * Reads all figures of a report from one snapshot. Memory is bounded whatever the size of the warehouse: long lists are
+ * cut.
  */
 export const figuresOf = (
   readerUrl: Redacted.Redacted,
@@ -69,9 +68,9 @@ export const figuresOf = (
   )
 
 /**
- * Writes the report as one JSON document in which no list is cut. `write` receives it part by part, because
- * lists may be larger than memory. Figures over time cover every account and currency. `watch` receives the
- * number of rows of cut lists written so far. Fails as `write` fails.
+ * Writes the report as one JSON document in which no list is cut. `write` receives it part by part, because lists may
+ * be larger than memory. Figures over time cover every account and currency. `watch` receives the number of rows of cut
+ * lists written so far. Fails as `write` fails.
  */
 export const documentOf = (
   readerUrl: Redacted.Redacted,

@@ -7,8 +7,8 @@ import { amount, count, placesByCurrency } from "./text.ts"
 export interface Column {
   readonly title: string
   /**
-   * Alignment and format: text on the left, figures on the right. `amount` adds zeros up to the decimal
-   * places of the row's currency.
+   * Alignment and format: text on the left, figures on the right. `amount` adds zeros up to the decimal places of the
+   * row's currency.
    */
   readonly kind?: "text" | "count" | "amount" | "code"
   /** Name of the column with an amount's currency, if it is not `currency`. */
@@ -84,10 +84,7 @@ ${rows.map(row => html`<tr>${columns.map((column, i) => cell(column, row, i === 
 /** Quotes text for a shell. Only these characters have a meaning between double quotes. */
 const inShell = (text: string): string => `"${text.replace(/[\\"$`]/g, character => `\\${character}`)}"`
 
-/**
- * Counts the rows that a cut list does not show: in all, or per account if each account has its own first
- * rows.
- */
+/** Counts the rows that a cut list does not show: in all, or per account if each account has its own first rows. */
 const beyond = ({ rows, total, totals }: List): string => {
   if (totals === undefined || Object.keys(totals).length < 2) return `${count(total - rows.length)} more`
   return Object.entries(totals)

@@ -73,8 +73,8 @@ export const limit = (seconds: number): string => {
 }
 
 /**
- * Tells how long ago something was, and that this exceeds the limit `most`. Uses the limit's unit if a larger
- * unit would hide the excess.
+ * Tells how long ago something was, and that this exceeds the limit `most`. Uses the limit's unit if a larger unit
+ * would hide the excess.
  */
 export const beyond = (seconds: number, most: number): string => {
   const [unit] = unitOf(seconds)

@@ -15,9 +15,9 @@ const CONNECTIONS_CHECKED_EVERY_MILLIS = 1_000
 const oldest = (sockets: ReadonlySet<Socket>): Socket | undefined => sockets.values().next().value
 
 /**
- * Closes a connection for each new one beyond `CONNECTIONS_MAX`: the one that has waited longest without a
- * complete request, or, if all are being answered, the one answered longest. Node's own `maxConnections`
- * would refuse the new connection instead, so clients that send a byte a second could keep all others out.
+ * Closes a connection for each new one beyond `CONNECTIONS_MAX`: the one that has waited longest without a complete
+ * request, or, if all are being answered, the one answered longest. Node's own `maxConnections` would refuse the new
+ * connection instead, so clients that send a byte a second could keep all others out.
  */
 const makeRoom = (server: Server): void => {
   const waiting = new Set<Socket>()

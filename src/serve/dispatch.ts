@@ -14,8 +14,8 @@ export interface DispatchOptions<R> {
   /** Kind of the run at the start, before any tick; null for none. */
   readonly first: Kind | null
   /**
-   * Runs once. `dueAt` is the due time of the tick, the latest if there were several, and null for the run at
-   * the start.
+   * Runs once. `dueAt` is the due time of the tick, the latest if there were several, and null for the run at the
+   * start.
    */
   readonly run: (kind: Kind, dueAt: Date | null) => Effect.Effect<RunResult, never, R>
   /** Called for a tick during a run. It is dropped, or put off if it asks for more than that run. */
@@ -23,10 +23,9 @@ export interface DispatchOptions<R> {
 }
 
 /**
- * Runs at each tick, never two runs at once. A tick during a run is dropped, because the next is near. A full
- * tick during an incremental run is not dropped: it follows right after the run. A full pass that could do
- * nothing is tried again at the next tick of either kind. Dies if the ticks end, because no run would ever
- * start again.
+ * Runs at each tick, never two runs at once. A tick during a run is dropped, because the next is near. A full tick
+ * during an incremental run is not dropped: it follows right after the run. A full pass that could do nothing is tried
+ * again at the next tick of either kind. Dies if the ticks end, because no run would ever start again.
  */
 export const dispatch = <R>({
   ticks,

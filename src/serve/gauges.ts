@@ -8,8 +8,8 @@ import { type Snapshot, snapshotVerdict } from "./snapshot.ts"
 const flag = (metric: typeof Metrics.ready, isSet: boolean) => Metric.set(metric, isSet ? 1 : 0)
 
 /**
- * Sets the gauges. `isCurrent`: the database answered just now. If it did not, ages keep growing by the
- * clock, and values that only the database knows are left out instead of repeated.
+ * Sets the gauges. `isCurrent`: the database answered just now. If it did not, ages keep growing by the clock, and
+ * values that only the database knows are left out instead of repeated.
  */
 export const setGauges = (snapshot: Snapshot, isReady: boolean, isCurrent: boolean): Effect.Effect<void> =>
   Effect.gen(function* () {

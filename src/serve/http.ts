@@ -31,9 +31,9 @@ const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/i
 export const isLoopback = (host: string): boolean => LOOPBACK.test(host)
 
 /**
- * True if a request is meant for this server. A page of another site can make a browser resolve its own host
- * name to this machine (DNS rebinding), but the browser still sends that name. On other addresses than
- * loopback every name is accepted.
+ * True if a request is meant for this server. A page of another site can make a browser resolve its own host name to
+ * this machine (DNS rebinding), but the browser still sends that name. On other addresses than loopback every name is
+ * accepted.
  */
 export const isOurHost = (host: string | undefined, listening: string): boolean => {
   if (!isLoopback(listening)) return true
@@ -86,10 +86,7 @@ const listenError = ({ host, port }: HttpSettings, cause: unknown): Configuratio
   })
 }
 
-/**
- * Listens until the scope closes, and returns the address. Fails with `ConfigurationError` if it cannot
- * listen.
- */
+/** Listens until the scope closes, and returns the address. Fails with `ConfigurationError` if it cannot listen. */
 export const listen = (
   settings: HttpSettings,
   snapshot: Effect.Effect<Snapshot>,
@@ -107,9 +104,9 @@ export const listen = (
       // Polling requests are not worth a trace.
       Effect.locally(HttpMiddleware.currentTracerDisabledWhen, () => true),
     )
-    // If a listener for upgrades exists, Node hands the bare socket to every client that asks for an upgrade:
-    // without an error listener, without a timeout, and not among the connections that are closed at the end.
-    // This server upgrades nothing, so such a request is answered like any other.
+    // If a listener for upgrades exists, Node hands the bare socket to every client that asks for an upgrade: without
+    // an error listener, without a timeout, and not among the connections that are closed at the end. This server
+    // upgrades nothing, so such a request is answered like any other.
     nodeServer.removeAllListeners("upgrade")
     const { address } = server
     const host = settings.host.includes(":") ? `[${settings.host}]` : settings.host

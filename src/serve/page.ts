@@ -9,9 +9,7 @@ import { type Running, type Snapshot, type StreamEntry, snapshotVerdict } from "
 
 const sha256 = (text: string) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`
 
-/**
- * Content security policy: only the page's own style and script may run, and only this page may be fetched.
- */
+/** Content security policy: only the page's own style and script may run, and only this page may be fetched. */
 export const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
   `style-src ${sha256(STYLE)}`,
@@ -28,10 +26,7 @@ const isBeginning = (snapshot: Snapshot): boolean =>
   snapshot.databaseProblem === null &&
   snapshot.streams.every(({ problem }) => problem === null || problem.kind === "never")
 
-/**
- * The verdict in one sentence, the same everywhere. "Stopping" comes first, because only this process knows
- * it.
- */
+/** The verdict in one sentence, the same everywhere. "Stopping" comes first, because only this process knows it. */
 const headline = (snapshot: Snapshot): string =>
   snapshot.isStopping ? "Stopping" : snapshotVerdict(snapshot).sentence
 

@@ -1,6 +1,5 @@
 /**
- * Style of the status page: no font, image or file from elsewhere; light and dark; cards instead of tables on
- * a phone.
+ * Style of the status page: no font, image or file from elsewhere; light and dark; cards instead of tables on a phone.
  */
 export const STYLE = `
 :root { color-scheme: light dark; --ground: #f6f7f9; --card: #fff; --ink: #1b2330; --soft: #55607a; --line: #dde2ea;
@@ -70,10 +69,7 @@ footer a { margin-right: 1rem; }
 }
 `
 
-/**
- * Fetches the page again and replaces the parts that differ. The scroll position and the focus stay where
- * they are.
- */
+/** Fetches the page again and replaces the parts that differ. The scroll position and the focus stay where they are. */
 export const SCRIPT = `
 "use strict"
 const EVERY = 2000, LIMIT = 8000

@@ -23,9 +23,7 @@ const sample = (name: string, labels: ReadonlyArray<Label>, value: number | bigi
 const labelsOf = (key: MetricKey.MetricKey.Untyped): ReadonlyArray<Label> =>
   key.tags.map((tag): Label => [tag.key, tag.value]).sort(([a], [b]) => (a < b ? -1 : 1))
 
-/**
- * Returns Prometheus' type and the samples of one metric; null for an unsupported type or an unknown value.
- */
+/** Returns Prometheus' type and the samples of one metric; null for an unsupported type or an unknown value. */
 const samplesOf = (name: string, labels: ReadonlyArray<Label>, state: MetricState.MetricState.Untyped) => {
   if (MetricState.isCounterState(state))
     return { type: "counter", lines: [sample(name, labels, state.count)] }

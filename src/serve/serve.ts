@@ -23,9 +23,7 @@ import { makeServeState, type ServeState } from "./state.ts"
 export interface ServeOptions extends RunOptions {
   readonly schedule: ScheduleSettings
   readonly http: HttpSettings
-  /**
-   * Age in seconds beyond which figures are stale. Default: twice the schedule's interval, at least an hour.
-   */
+  /** Age in seconds beyond which figures are stale. Default: twice the schedule's interval, at least an hour. */
   readonly maxAgeSeconds?: number
 }
 
@@ -57,8 +55,8 @@ const summaryLine = ({ status, startedAt, finishedAt, streams }: RunSummary): st
 }
 
 /**
- * True if every list of the account was read completely since then. A first pass may take longer than the
- * time to the next full tick.
+ * True if every list of the account was read completely since then. A first pass may take longer than the time to the
+ * next full tick.
  */
 const isReadWhole = ({ streams }: ServeOptions, account: string, since: Date) =>
   Effect.gen(function* () {
@@ -125,10 +123,10 @@ const overdue = ({ accounts, streams }: ServeOptions, intervalSeconds: number) =
   })
 
 /**
- * Stays up until it is interrupted. Then it stops listening, and the current run ends as interrupted. Fails
- * at the start if the schedule or the address is wrong or the database is away, and later only if an embedded
- * database moved to another address. Accounts share only the schedule: each has its own runs, and an account
- * that is slow or fails costs the others no tick.
+ * Stays up until it is interrupted. Then it stops listening, and the current run ends as interrupted. Fails at the
+ * start if the schedule or the address is wrong or the database is away, and later only if an embedded database moved
+ * to another address. Accounts share only the schedule: each has its own runs, and an account that is slow or fails
+ * costs the others no tick.
  */
 export const serveWith = (
   options: ServeOptions,
@@ -174,8 +172,7 @@ export const serveWith = (
             : Effect.logInfo("a run is under way: the full pass comes right after it"),
       }).pipe(Effect.annotateLogs("account", account.name)),
     )
-    // The dispatchers never end. If one dies, the process ends with an error, because it would stay up
-    // without syncing.
+    // The dispatchers never end. If one dies, the process ends with an error, because it would stay up without syncing.
     const loop = yield* Effect.forkScoped(
       Effect.zipRight(
         Effect.all([state.refreshing, moved, ...dispatchers], { concurrency: "unbounded", discard: true }),

@@ -24,16 +24,15 @@ import { type Running, reasonsOf, type Snapshot, type StreamEntry } from "./snap
 /** Age up to which a snapshot is reused. It limits the load on the database, however many clients ask. */
 const FRESH_MILLIS = 1_500
 /**
- * Time after which the database counts as not answering. Postgres ends a statement a little earlier, and
- * reports why.
+ * Time after which the database counts as not answering. Postgres ends a statement a little earlier, and reports why.
  */
 const ANSWER_LIMIT = "5 seconds"
 const STATEMENT_MILLIS = 4_500
 /** Interval between two checks that tables and views are at the program's version. */
 const MIGRATIONS_MILLIS = 60_000
 /**
- * Size up to which rows are counted. The rows of larger tables are estimated, so that a watched page does not
- * load the database.
+ * Size up to which rows are counted. The rows of larger tables are estimated, so that a watched page does not load the
+ * database.
  */
 const COUNTED_BYTES_MAX = 2 ** 24
 const RUNS_SHOWN = 10
@@ -72,10 +71,7 @@ interface LastAnswer {
   readonly hereMillis: number
 }
 
-/**
- * True if `since` is less than `limit` ms ago. A `since` in the future (the clock was set back) counts as too
- * old.
- */
+/** True if `since` is less than `limit` ms ago. A `since` in the future (the clock was set back) counts as too old. */
 const isYounger = (limitMillis: number, millis: number, since: number) =>
   millis >= since && millis - since < limitMillis
 

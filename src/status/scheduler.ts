@@ -17,10 +17,7 @@ export interface Tick {
 }
 
 export interface Schedule {
-  /**
-   * Every tick from now on. A tick that could not come when due comes late, and replaces all earlier missed
-   * ones.
-   */
+  /** Every tick from now on. A tick that could not come when due comes late, and replaces all earlier missed ones. */
   readonly ticks: Stream.Stream<Tick>
   /** Returns the due time of the next tick. */
   readonly next: (kind: Kind) => Date
@@ -31,8 +28,8 @@ export interface Schedule {
 /** Oldest missed tick that is made up for after the process was busy or the machine slept. */
 const LATE_MAX_MILLIS = 7 * 24 * 3_600_000
 /**
- * Interval of the clock check, and so the longest delay of a tick after sleep. Timers stop while a machine
- * sleeps, and do not notice a clock that is set.
+ * Interval of the clock check, and so the longest delay of a tick after sleep. Timers stop while a machine sleeps, and
+ * do not notice a clock that is set.
  */
 const WATCH_EVERY_MILLIS = 30_000
 const LATE_TOLERATED_MILLIS = 5_000
@@ -54,8 +51,8 @@ const offsetMinutes = (timezone: string, month: number): number => {
 }
 
 /**
- * Returns the zone to evaluate a pattern in. node-cron skips the hour that a clock set back repeats, so a
- * pattern for every hour of every day is evaluated in UTC, which has no such hour.
+ * Returns the zone to evaluate a pattern in. node-cron skips the hour that a clock set back repeats, so a pattern for
+ * every hour of every day is evaluated in UTC, which has no such hour.
  */
 export const zoneOf = (pattern: string, timezone: string): string => {
   const { hour, dayOfMonth, month, dayOfWeek } = parse(pattern)
@@ -112,8 +109,8 @@ const startTask = (kind: Kind, pattern: string, timezone: string, emit: (tick: T
   }
   const watch = setInterval(() => {
     const next = nextRuns(task, 1)[0]!
-    // The clock was set back, and the task waits for a time that is now far away. If it was set back by less
-    // than one interval, the next due time is the tick emitted last, which must not be repeated.
+    // The clock was set back, and the task waits for a time that is now far away. If it was set back by less than one
+    // interval, the next due time is the tick emitted last, which must not be repeated.
     if (next < expected && next.getTime() !== latest?.getTime()) {
       expected = next
       return restart()
@@ -157,8 +154,8 @@ export const makeSchedule = (settings: ScheduleSettings): Effect.Effect<Schedule
       ticks: Stream.mergeAll(KINDS.map(ticksOf), { concurrency: "unbounded" }),
       next: kind => ahead(kind, 1)[0]!,
       intervalSeconds: kind => {
-        // In the zone itself, a weekly tick in the hour that is skipped in spring would count as two weeks
-        // all year long.
+        // In the zone itself, a weekly tick in the hour that is skipped in spring would count as two weeks all year
+        // long.
         const dates = ahead(kind, INTERVALS_SAMPLED, "UTC")
         return Math.max(...dates.slice(1).map((date, i) => (date.getTime() - dates[i]!.getTime()) / 1000))
       },

@@ -7,8 +7,8 @@ import type { Schedule } from "./scheduler.ts"
 /** Reads the schedules of the environment, and derives the limits of freshness from them. */
 
 /**
- * Time that `serve` leaves for its full tick before a run turns into a full pass by age. One hour, because a
- * day may have 25 hours. Under `serve` the age only matters if a tick did nothing or the process was down.
+ * Time that `serve` leaves for its full tick before a run turns into a full pass by age. One hour, because a day may
+ * have 25 hours. Under `serve` the age only matters if a tick did nothing or the process was down.
  */
 const TICKS_FIRST_SECONDS = 3_600
 
@@ -30,8 +30,8 @@ export const configuredSchedule: Effect.Effect<Schedule, ConfigurationError> = E
 )
 
 /**
- * Limits of freshness for a verdict: from the schedules if one is set, and from `maxAgeSeconds` if given. The
- * stored limits apply where a limit is absent.
+ * Limits of freshness for a verdict: from the schedules if one is set, and from `maxAgeSeconds` if given. The stored
+ * limits apply where a limit is absent.
  */
 export const limitsToJudgeBy = (maxAgeSeconds?: number): Effect.Effect<Partial<Limits>, ConfigurationError> =>
   Effect.flatMap(Config.isScheduleSet, isSet =>
@@ -41,8 +41,8 @@ export const limitsToJudgeBy = (maxAgeSeconds?: number): Effect.Effect<Partial<L
   )
 
 /**
- * Limits of freshness to store for the views: from the schedules if one is set, and from `maxAgeSeconds` if
- * given. None if the configuration sets nothing; the stored limits then stay.
+ * Limits of freshness to store for the views: from the schedules if one is set, and from `maxAgeSeconds` if given. None
+ * if the configuration sets nothing; the stored limits then stay.
  */
 export const limitsToStore = (
   maxAgeSeconds?: number,
@@ -54,9 +54,8 @@ export const limitsToStore = (
   )
 
 /**
- * Longest time between two ticks of PAYCOMBAT_FULL_SCHEDULE, in seconds. A run that finds the latest full
- * pass older than this reads the lists in full, so that a `sync` from cron, which has no ticks, follows the
- * schedule, too.
+ * Longest time between two ticks of PAYCOMBAT_FULL_SCHEDULE, in seconds. A run that finds the latest full pass older
+ * than this reads the lists in full, so that a `sync` from cron, which has no ticks, follows the schedule, too.
  */
 export const fullPassMaxAge: Effect.Effect<number, ConfigurationError> = Effect.map(
   configuredSchedule,

@@ -18,9 +18,7 @@ import type { Schedule } from "./scheduler.ts"
 
 /** The status of a stream and its judgement. Every configured account has one per stream, run or not. */
 export interface JudgedStatus extends Omit<StreamStatus, "lastRunStatus" | "lastRunMode" | "lastRunAt"> {
-  /**
-   * Null for a stream that never ran. Then every other time and text is null as well, and every count is 0.
-   */
+  /** Null for a stream that never ran. Then every other time and text is null as well, and every count is 0. */
   readonly lastRunStatus: Status | null
   readonly lastRunMode: Mode | null
   readonly lastRunAt: string | null
@@ -85,9 +83,7 @@ const unknownAccount = (name: string, { configured }: StatusOptions) =>
         : `, and it is not configured (${configured.join(", ")} ${configured.length === 1 ? "is" : "are"}): check the name, or PAYCOMBAT_ACCOUNTS.`),
   })
 
-/**
- * Chooses the accounts to show: the requested ones, else the configured ones and those that were ever synced.
- */
+/** Chooses the accounts to show: the requested ones, else the configured ones and those that were ever synced. */
 const shownAccounts = (synced: ReadonlyArray<string>, options: StatusOptions) => {
   const all = [...new Set([...options.configured, ...synced])].sort()
   const named = options.accounts ?? []
@@ -97,9 +93,8 @@ const shownAccounts = (synced: ReadonlyArray<string>, options: StatusOptions) =>
 }
 
 /**
- * Reads the status of every stream, for each requested account, else for each configured or ever synced one,
- * including streams that never ran. Fails with `ConfigurationError` if an account is neither configured nor
- * was ever synced.
+ * Reads the status of every stream, for each requested account, else for each configured or ever synced one, including
+ * streams that never ran. Fails with `ConfigurationError` if an account is neither configured nor was ever synced.
  */
 export const streamStatuses = (
   sql: postgres.Sql,

@@ -23,8 +23,7 @@ const exported = Layer.unwrapEffect(
     isIt
       ? Layer.provideMerge(
           telemetry,
-          // Closed last. Otherwise the exporters' own timers would keep the process up for as long as they
-          // try.
+          // Closed last. Otherwise the exporters' own timers would keep the process up for as long as they try.
           Layer.scopedDiscard(
             Effect.addFinalizer(() =>
               Effect.sync(() =>
@@ -53,9 +52,9 @@ interface CommandLayers {
 }
 
 /**
- * Loads the code of a command when the command runs, so that `--help` and a usage error do not wait for a
- * database driver. The files beside this one only declare commands. Each command's `run` is in the file of
- * the same name in `cli/run`.
+ * Loads the code of a command when the command runs, so that `--help` and a usage error do not wait for a database
+ * driver. The files beside this one only declare commands. Each command's `run` is in the file of the same name in
+ * `cli/run`.
  */
 export const onDemand =
   <Options, E, R>(

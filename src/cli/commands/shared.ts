@@ -7,10 +7,7 @@ import { Effect } from "effect"
 
 export const json = Options.boolean("json").pipe(Options.withDescription("Print JSON."))
 
-/**
- * A file name, or - for stdout. The check is needed because the parser takes an unknown option for an
- * argument.
- */
+/** A file name, or - for stdout. The check is needed because the parser takes an unknown option for an argument. */
 export const file = Args.text({ name: "file" }).pipe(
   Args.mapEffect(name =>
     name.startsWith("-") && name !== "-"

@@ -11,9 +11,7 @@ export const demoDatabase: DatabaseSettings = {
   readerUrl: Option.none(),
 }
 
-/**
- * Opens the demo's existing database. Fails with `ConfigurationError` if there is none; never creates one.
- */
+/** Opens the demo's existing database. Fails with `ConfigurationError` if there is none; never creates one. */
 export const existingDemo = Layer.unwrapEffect(
   Effect.map(App.missingWarehouse(demoDatabase), missing =>
     Option.isNone(missing)

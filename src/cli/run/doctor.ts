@@ -32,10 +32,7 @@ const quiet = (at: At) =>
     found: () => Effect.void,
   })
 
-/**
- * Examines everything, and prints a line for each check as soon as it is made. Sets the exit code by the
- * result.
- */
+/** Examines everything, and prints a line for each check as soon as it is made. Sets the exit code by the result. */
 export const run = (options: Options) =>
   Effect.gen(function* () {
     const { show, clear } = transient(!options.json)

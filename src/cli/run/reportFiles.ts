@@ -50,8 +50,8 @@ export const refuseDirectory = (file: string) =>
 export type WriteText = (text: AsyncIterable<string> | Iterable<string>) => Promise<void>
 
 /**
- * Lets `use` write text to a file as it arrives. An existing file is replaced only when all text has arrived;
- * otherwise no part of the new file remains.
+ * Lets `use` write text to a file as it arrives. An existing file is replaced only when all text has arrived; otherwise
+ * no part of the new file remains.
  */
 export const intoFile = <A, E>(
   file: string,
@@ -73,8 +73,8 @@ export const intoFile = <A, E>(
 /** Writes text to stdout as it arrives, at the pace of the reader. The reader may stop reading. */
 export const intoStdout: WriteText = async text => {
   const { stdout } = process
-  // `main.ts` handles errors of stdout. An error of the text's source (the database connection) is thrown
-  // here. Stdout is never destroyed and forgets its error at once, so only the event tells the two apart.
+  // `main.ts` handles errors of stdout. An error of the text's source (the database connection) is thrown here. Stdout
+  // is never destroyed and forgets its error at once, so only the event tells the two apart.
   let stdoutError: unknown
   const note = (error: unknown) => {
     stdoutError = error

@@ -16,8 +16,8 @@ interface Options {
 const NOTHING_RESTORED = "Nothing was restored."
 
 /**
- * Fills the configured warehouse from a backup, and prints the erasures that it applied and the ones it
- * cannot know. Checks the files and asks for confirmation first, so that a mistake creates no database.
+ * Fills the configured warehouse from a backup, and prints the erasures that it applied and the ones it cannot know.
+ * Checks the files and asks for confirmation first, so that a mistake creates no database.
  */
 export const run = (options: Options) =>
   Effect.gen(function* () {

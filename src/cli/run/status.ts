@@ -48,9 +48,7 @@ const cells = (status: JudgedStatus): ReadonlyArray<string | null> => {
   ]
 }
 
-/**
- * Names streams at the start of a sentence: `eu/payouts, eu/wallets`, or `eu` for all streams of an account.
- */
+/** Names streams at the start of a sentence: `eu/payouts, eu/wallets`, or `eu` for all streams of an account. */
 const namesOf = (some: ReadonlyArray<JudgedStatus>, all: ReadonlyArray<JudgedStatus>): string => {
   const isNamed = new Set(all.map(({ account }) => account)).size > 1
   return [...new Set(some.map(({ account }) => account))]
@@ -82,9 +80,7 @@ const findingTexts =
       finding.level === level && !(isRetired && finding.kind === "retired") ? [finding.text] : [],
     )
 
-/**
- * Describes accounts that are no longer configured: the age of their figures, and how to have them judged.
- */
+/** Describes accounts that are no longer configured: the age of their figures, and how to have them judged. */
 const retired = (statuses: ReadonlyArray<JudgedStatus>, named: ReadonlyArray<string>) => {
   const old = statuses.filter(({ isRetired }) => isRetired)
   return [...new Set(old.map(({ account }) => account))].map(account => {

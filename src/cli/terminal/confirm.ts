@@ -15,9 +15,7 @@ export const refuseUnasked = (
     ? Effect.void
     : new ConfigurationError({ message })
 
-/**
- * Asks at the terminal. Any answer other than `y` or `yes` means no. Ctrl-C prints `refusal` and interrupts.
- */
+/** Asks at the terminal. Any answer other than `y` or `yes` means no. Ctrl-C prints `refusal` and interrupts. */
 export const isConfirmed = (question: string, refusal: string): Effect.Effect<boolean> =>
   Effect.async<boolean>(resume => {
     const terminal = createInterface({ input: process.stdin, output: process.stderr })

@@ -1,9 +1,8 @@
 import type { ValueType } from "../../postgres/valueTypes.ts"
 
 /**
- * Writes CSV like `psql --csv`: `,` between cells, LF after each row, nothing for null and for empty text,
- * quotes only around a cell that needs them. One difference: text that a spreadsheet would run as a formula
- * gets a leading `'`.
+ * Writes CSV like `psql --csv`: `,` between cells, LF after each row, nothing for null and for empty text, quotes only
+ * around a cell that needs them. One difference: text that a spreadsheet would run as a formula gets a leading `'`.
  */
 
 /** Starts of a formula. A spreadsheet skips a leading tab or line break, and accepts full-width forms too. */
@@ -12,9 +11,7 @@ const NEGATIVE_NUMBER = /^-(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/
 
 const isFormula = (text: string): boolean => FORMULA.test(text) && !NEGATIVE_NUMBER.test(text)
 
-/**
- * Quotes a cell like psql's `csv_print_field`. A lone `\.` is quoted because it would end the data of a COPY.
- */
+/** Quotes a cell like psql's `csv_print_field`. A lone `\.` is quoted because it would end the data of a COPY. */
 const quoted = (text: string): string =>
   /[",\r\n]/.test(text) || text === "\\." ? `"${text.replaceAll('"', '""')}"` : text
 

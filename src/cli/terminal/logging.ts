@@ -8,10 +8,7 @@ const words = (value: unknown) => (typeof value === "string" ? value : Inspectab
 
 const messageOf = (message: unknown) => (Array.isArray(message) ? message : [message]).map(words).join(" ")
 
-/**
- * Formats `2026-01-31T10:00:00.000Z INFO default/payouts: complete …`: time, level, account and stream,
- * message.
- */
+/** Formats `2026-01-31T10:00:00.000Z INFO default/payouts: complete …`: time, level, account and stream, message. */
 export const lineLogger = Logger.make<unknown, string>(({ annotations, cause, date, logLevel, message }) => {
   // The run id is left out here. It is for programs, which join log lines by it.
   const { account, stream, run, ...rest } = Object.fromEntries(HashMap.map(annotations, words))
@@ -24,10 +21,7 @@ export const lineLogger = Logger.make<unknown, string>(({ annotations, cause, da
   return `${date.toISOString()} ${logLevel.label} ${visible(event)}${causeText}`
 })
 
-/**
- * Formats one JSON object per line: `time`, `level`, `message` and, if they apply, `run`, `account`,
- * `stream`.
- */
+/** Formats one JSON object per line: `time`, `level`, `message` and, if they apply, `run`, `account`, `stream`. */
 export const jsonLogger = Logger.make<unknown, string>(({ annotations, cause, date, logLevel, message }) =>
   visibleJson(
     JSON.stringify({

@@ -22,8 +22,8 @@ interface Table {
 }
 
 /**
- * Renders a table for a terminal. Number columns are aligned right, and null is blank. Every cell is one
- * line; `visible` escapes its hidden characters.
+ * Renders a table for a terminal. Number columns are aligned right, and null is blank. Every cell is one line;
+ * `visible` escapes its hidden characters.
  */
 export const table = ({ columns, rows }: Table): string => {
   const isNumeric = (i: number) => rows.every(row => row[i] == null || NUMBER.test(row[i]))

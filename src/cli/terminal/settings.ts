@@ -12,8 +12,8 @@ const layerOf = (provider: ConfigProvider.ConfigProvider, origins: OriginsServic
   Layer.merge(Layer.setConfigProvider(provider), Layer.succeed(Origins, origins))
 
 /**
- * Provides the settings of the environment and `.env`. Fails with `ConfigurationError` if `.env` exists and
- * cannot be read.
+ * Provides the settings of the environment and `.env`. Fails with `ConfigurationError` if `.env` exists and cannot be
+ * read.
  */
 export const settings: Layer.Layer<never, ConfigurationError> = Layer.unwrapEffect(
   Effect.map(read, ({ provider, origins }) => layerOf(provider, origins)),

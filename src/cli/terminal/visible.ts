@@ -1,13 +1,9 @@
 /**
- * Escapes text from the API or the database for a terminal. Such text can hold escape sequences that move the
- * cursor or rename the window, line breaks that fake a line of the program, and marks that reverse or hide
- * the text after them.
+ * Escapes text from the API or the database for a terminal. Such text can hold escape sequences that move the cursor or
+ * rename the window, line breaks that fake a line of the program, and marks that reverse or hide the text after them.
  */
 
-/**
- * Control, format and separator characters, and lone surrogates. All are invisible or change how text is
- * shown.
- */
+/** Control, format and separator characters, and lone surrogates. All are invisible or change how text is shown. */
 const HIDDEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu
 
 const SHORT: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" }
@@ -23,8 +19,8 @@ const escaped = (character: string): string => {
 }
 
 /**
- * Renders text as one line in which every character is visible: ESC as `\x1b`, a line break as `\n`, a bidi
- * override as `\u202e`.
+ * Renders text as one line in which every character is visible: ESC as `\x1b`, a line break as `\n`, a bidi override as
+ * `\u202e`.
  */
 export const visible = (text: string): string => text.replace(HIDDEN, escaped)
 

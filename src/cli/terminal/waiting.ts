@@ -5,8 +5,8 @@ import { isLive } from "./output.ts"
 import { visible } from "./visible.ts"
 
 /**
- * Shows the current activity of a slow command: on a terminal as a temporary line, elsewhere as a log line
- * now and then.
+ * Shows the current activity of a slow command: on a terminal as a temporary line, elsewhere as a log line now and
+ * then.
  */
 
 /** A temporary line on stderr that shows the current activity. */

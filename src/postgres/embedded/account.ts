@@ -4,9 +4,7 @@ import { ConfigurationError } from "../../core/errors.ts"
 import { USE_DATABASE_URL } from "./failure.ts"
 import { type Account, run } from "./process.ts"
 
-/**
- * Directory for root's files that an unprivileged account must enter, if the data directory is closed to it.
- */
+/** Directory for root's files that an unprivileged account must enter, if the data directory is closed to it. */
 export const SYSTEM_DIRECTORY = "/var/lib/paycombat-sync"
 
 /** Unprivileged accounts that usually exist, the likelier first. None is ever created or changed. */
@@ -15,8 +13,8 @@ const CANDIDATES = ["postgres", "nobody"]
 export const isRoot = (): boolean => process.getuid?.() === 0
 
 /**
- * Chooses the account to drop to, because Postgres refuses to run as root. An existing cluster runs as its
- * owner, so that root and its owner can take turns.
+ * Chooses the account to drop to, because Postgres refuses to run as root. An existing cluster runs as its owner, so
+ * that root and its owner can take turns.
  */
 export const accountFor = (data: string): Effect.Effect<Account | undefined, ConfigurationError> =>
   Effect.gen(function* () {
@@ -34,8 +32,8 @@ export const accountFor = (data: string): Effect.Effect<Account | undefined, Con
   })
 
 /**
- * Reads an account's id with `id` instead of /etc/passwd, because accounts may come from a directory service,
- * as on macOS.
+ * Reads an account's id with `id` instead of /etc/passwd, because accounts may come from a directory service, as on
+ * macOS.
  */
 const idOf = (flag: "-u" | "-g", name: string): Effect.Effect<number | undefined> =>
   Effect.map(run("id", [flag, name]), ({ exitCode, stdout }) =>

@@ -111,8 +111,8 @@ const checkVersion = (
   })
 
 /**
- * Creates a complete cluster under a temporary name, and renames it into place, so that no process finds half
- * of it. If another process was faster, its cluster is used, and this one is deleted.
+ * Creates a complete cluster under a temporary name, and renames it into place, so that no process finds half of it. If
+ * another process was faster, its cluster is used, and this one is deleted.
  */
 const create = (
   home: string,
@@ -191,8 +191,8 @@ const moveInto = (unfinished: string, home: string): Effect.Effect<boolean, Conf
   )
 
 /**
- * Initializes the data directory with the same locale on every machine: UTF-8, sorted by code point,
- * Unicode-aware upper and lower case.
+ * Initializes the data directory with the same locale on every machine: UTF-8, sorted by code point, Unicode-aware
+ * upper and lower case.
  */
 const initialize = (
   data: string,
@@ -225,8 +225,8 @@ const initialize = (
   })
 
 /**
- * Runs statements in single-user mode: no server, no port, no other session. The superuser needs no password,
- * and never gets one.
+ * Runs statements in single-user mode: no server, no port, no other session. The superuser needs no password, and never
+ * gets one.
  */
 const bootstrap = (
   data: string,

@@ -25,8 +25,8 @@ export interface EmbeddedServer {
   readonly directory: string
   readonly port: number
   /**
-   * Fails if the server had to be restarted on a different port. Connection URLs handed out earlier are
-   * invalid; long-running processes should exit and restart.
+   * Fails if the server had to be restarted on a different port. Connection URLs handed out earlier are invalid;
+   * long-running processes should exit and restart.
    */
   readonly moved: Effect.Effect<never, WarehouseError>
   /** Changes that the first use made to this machine, one sentence each. */
@@ -62,11 +62,11 @@ interface PortChoice {
 }
 
 /**
- * Provides the Postgres of a data directory: creates it on first use, starts it if it is stopped, joins it if
- * it runs. Any number of processes may use it at once; the last one to close its scope stops it. It survives
- * the death of any of them. If the server itself dies, the next use or a process that still holds it restarts
- * it on the same port. If another use had to start it on a different port meanwhile, `moved` fails. Limit:
- * one machine, or container, at a time. Two that share the directory are not attempt apart.
+ * Provides the Postgres of a data directory: creates it on first use, starts it if it is stopped, joins it if it runs.
+ * Any number of processes may use it at once; the last one to close its scope stops it. It survives the death of any of
+ * them. If the server itself dies, the next use or a process that still holds it restarts it on the same port. If
+ * another use had to start it on a different port meanwhile, `moved` fails. Limit: one machine, or container, at a
+ * time. Two that share the directory are not attempt apart.
  */
 export const embeddedPostgres = (
   dataDir: string,
@@ -144,9 +144,9 @@ const portFor = (
 ): Effect.Effect<number | undefined, WarehouseError> => {
   const wasTaken = failure === "port taken"
   if (!isFixed) return freePort(wasTaken ? 0 : port)
-  // At the first attempt Postgres itself tests the port: a test from here takes the port for a moment, and
-  // another process that wants to start the server there would choose another one. Later a test is better
-  // than a failed start in the log at each poll.
+  // At the first attempt Postgres itself tests the port: a test from here takes the port for a moment, and another
+  // process that wants to start the server there would choose another one. Later a test is better than a failed start
+  // in the log at each poll.
   if (!wasTaken) return Effect.succeed(port)
   return Effect.map(isFree(port), free => (free ? port : undefined))
 }
@@ -187,8 +187,7 @@ const attach = (
   }).pipe(Effect.uninterruptible)
 
 /**
- * Waits until the server is lost, then restarts it on the same port, so that a long-running process survives
- * a crash.
+ * Waits until the server is lost, then restarts it on the same port, so that a long-running process survives a crash.
  */
 const rejoin = (
   cluster: Cluster,
@@ -216,8 +215,8 @@ const rejoin = (
   }).pipe(Effect.catchAll(() => Effect.void))
 
 /**
- * Releases the server. The last process to release stops it. A process that started the server and was
- * interrupted before it joined also stops it, unless others have joined; it joins to find out.
+ * Releases the server. The last process to release stops it. A process that started the server and was interrupted
+ * before it joined also stops it, unless others have joined; it joins to find out.
  */
 const release = (cluster: Cluster, resources: Resources): Effect.Effect<void> =>
   Effect.gen(function* () {

@@ -24,8 +24,8 @@ export interface StartAttempt {
 }
 
 /**
- * Reason of a failed start. `other`: another process' start won, or the dead server's last sessions are still
- * ending. Poll again.
+ * Reason of a failed start. `other`: another process' start won, or the dead server's last sessions are still ending.
+ * Poll again.
  */
 export type StartFailure = "other" | "port taken" | { readonly fatal: string }
 
@@ -60,8 +60,8 @@ const readLockFile = (cluster: Cluster): Promise<ReadonlyArray<string> | undefin
   )
 
 /**
- * Checks that a process is this cluster's server. A pid in a file outlives its process, and systems reuse
- * pids (soon, in a container).
+ * Checks that a process is this cluster's server. A pid in a file outlives its process, and systems reuse pids (soon,
+ * in a container).
  */
 const isPostmasterOf = async (cluster: Cluster, pid: number): Promise<boolean> => {
   if (!isAlive(pid)) return false
@@ -83,8 +83,8 @@ const isAlive = (pid: number): boolean => {
 }
 
 /**
- * Starts a server that outlives this process, in a session of its own, so that Ctrl-C in this terminal does
- * not reach it. Its output goes to the log file, which is rotated here. The caller polls whether it came up.
+ * Starts a server that outlives this process, in a session of its own, so that Ctrl-C in this terminal does not reach
+ * it. Its output goes to the log file, which is rotated here. The caller polls whether it came up.
  */
 export const startPostmaster = (
   cluster: Cluster,
@@ -127,9 +127,9 @@ export const startPostmaster = (
   })
 
 /**
- * Replaces the pid in a stale lock file by this process' pid. Postgres does not start while that pid is a
- * living process of the same user, whatever process it is, but a server never takes its own parent for a
- * rival. The file is not removed, because its last lines let Postgres detect sessions of the dead server.
+ * Replaces the pid in a stale lock file by this process' pid. Postgres does not start while that pid is a living
+ * process of the same user, whatever process it is, but a server never takes its own parent for a rival. The file is
+ * not removed, because its last lines let Postgres detect sessions of the dead server.
  */
 const replaceStalePid = async (cluster: Cluster): Promise<void> => {
   const lines = await readLockFile(cluster)
@@ -187,8 +187,8 @@ export const stopPostmaster = (cluster: Cluster): Effect.Effect<void, Configurat
     if (stopping === undefined) return
     const args = ["stop", "-D", cluster.data, "-m", "fast", "-W"]
     const finished = yield* run(cluster.programs.pgCtl, args, { account: cluster.account })
-    // `pg_ctl -w` is not used, because it waits until the lock file is gone, and would mistake the lock file
-    // of the next server for this one's.
+    // `pg_ctl -w` is not used, because it waits until the lock file is gone, and would mistake the lock file of the
+    // next server for this one's.
     const isGone = yield* Effect.map(findPostmaster(cluster), other => other?.pid !== stopping.pid).pipe(
       Effect.repeat({ until: gone => gone, schedule: Schedule.spaced(STOP_POLL) }),
       Effect.timeoutTo({ duration: STOP_LIMIT, onTimeout: () => false, onSuccess: () => true }),

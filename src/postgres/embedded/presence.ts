@@ -4,18 +4,15 @@ import { withoutVariables } from "../driver.ts"
 import type { Cluster } from "./cluster.ts"
 
 /**
- * The connection that keeps the server up. Each process that uses the server holds one with a shared advisory
- * lock. A process that can take the lock exclusively is the last one, and stops the server while it holds it.
- * There is no counter: if a process is killed, Postgres releases its lock.
+ * The connection that keeps the server up. Each process that uses the server holds one with a shared advisory lock. A
+ * process that can take the lock exclusively is the last one, and stops the server while it holds it. There is no
+ * counter: if a process is killed, Postgres releases its lock.
  */
 export interface PresenceLock {
   readonly port: number
   /** Completes when the connection is lost: the server crashed, or another process stopped it. */
   readonly lost: Deferred.Deferred<void>
-  /**
-   * Releases the shared lock. True if no other process holds one; the lock is then held exclusively until
-   * `close`.
-   */
+  /** Releases the shared lock. True if no other process holds one; the lock is then held exclusively until `close`. */
   readonly isLast: Effect.Effect<boolean>
   readonly close: Effect.Effect<void>
 }
@@ -24,8 +21,7 @@ export interface PresenceLock {
 export type Refusal = "not yet" | "password"
 
 /**
- * Key of the lock, "pcsy", which no other software uses. It is in database `postgres`, which a reader may not
- * enter.
+ * Key of the lock, "pcsy", which no other software uses. It is in database `postgres`, which a reader may not enter.
  */
 const LOCK_CLASS = 0x70637379
 const LOCK = 1

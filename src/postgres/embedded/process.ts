@@ -16,15 +16,12 @@ export interface Finished {
   readonly error: NodeJS.ErrnoException | undefined
 }
 
-/**
- * Most characters kept of a program's output. Only the end matters, and a loop of errors must not fill
- * memory.
- */
+/** Most characters kept of a program's output. Only the end matters, and a loop of errors must not fill memory. */
 const OUTPUT_LIMIT_CHARS = 64_000
 
 /**
- * Environment of Postgres' programs. This process' own is not passed on: `PGPORT` or `PGDATA` would change
- * their behaviour, and a token in a daemon's environment can be read in `/proc`.
+ * Environment of Postgres' programs. This process' own is not passed on: `PGPORT` or `PGDATA` would change their
+ * behaviour, and a token in a daemon's environment can be read in `/proc`.
  */
 export const programEnvironment = (): NodeJS.ProcessEnv => {
   const kept = ["PATH", "TMPDIR", "SystemRoot", "windir", "TEMP", "TMP"]
@@ -35,8 +32,8 @@ export const asAccount = (account: Account | undefined) =>
   account === undefined ? {} : { uid: account.uid, gid: account.gid }
 
 /**
- * Runs a program to its end. Never fails, and terminates the program on interruption. `input` goes to its
- * standard input.
+ * Runs a program to its end. Never fails, and terminates the program on interruption. `input` goes to its standard
+ * input.
  */
 export const run = (
   program: string,

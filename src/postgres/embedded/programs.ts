@@ -29,10 +29,9 @@ const decodeLinks = Schema.decodeUnknownSync(
 )
 
 /**
- * Finds the npm package of the programs for this platform, resolved from the module `resolveFrom`. Restores
- * the library links that its install script makes, if npm ran no scripts. Uses a copy in `roomForCopies` if
- * the links cannot be made in place, or if `account` may not enter the package (a checkout under root's own
- * directory).
+ * Finds the npm package of the programs for this platform, resolved from the module `resolveFrom`. Restores the library
+ * links that its install script makes, if npm ran no scripts. Uses a copy in `roomForCopies` if the links cannot be
+ * made in place, or if `account` may not enter the package (a checkout under root's own directory).
  */
 export const findPrograms = (options: {
   readonly resolveFrom: string
@@ -119,8 +118,8 @@ const majorVersion = (root: string, account: Account | undefined) =>
   })
 
 /**
- * Copies the programs, once per version. The copy is made under a temporary name and renamed, so that no
- * process sees half of it.
+ * Copies the programs, once per version. The copy is made under a temporary name and renamed, so that no process sees
+ * half of it.
  */
 const copyOf = (source: Package, room: string): Effect.Effect<string, ConfigurationError> =>
   onFiles(`copy the embedded Postgres programs to ${room}`, async () => {

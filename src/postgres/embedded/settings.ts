@@ -1,6 +1,6 @@
 /**
- * Settings written to `postgresql.conf` when a cluster is created, and never again, so that a person may tune
- * them. Chosen for a small machine with bulk loads and a few analysts.
+ * Settings written to `postgresql.conf` when a cluster is created, and never again, so that a person may tune them.
+ * Chosen for a small machine with bulk loads and a few analysts.
  */
 const TUNING: ReadonlyArray<readonly [name: string, value: string, why: string]> = [
   [
@@ -39,23 +39,20 @@ export const startSettings = (port: number): Readonly<Record<string, string>> =>
   port: String(port),
   // No socket file: its path could exceed 107 bytes, or its directory could be open to others.
   unix_socket_directories: "",
-  // Containers limit /dev/shm to 64 MB, on which parallel joins fail. Postgres needs System V memory on Linux
-  // anyway.
+  // Containers limit /dev/shm to 64 MB, on which parallel joins fail. Postgres needs System V memory on Linux anyway.
   ...(process.platform === "linux" ? { dynamic_shared_memory_type: "sysv" } : {}),
 })
 
 /**
- * Access rules: loopback only, by password, two logins. The superuser cannot log in, and nothing needs it
- * after the cluster is created.
+ * Access rules: loopback only, by password, two logins. The superuser cannot log in, and nothing needs it after the
+ * cluster is created.
  */
 export const HOST_BASED_AUTHENTICATION = `# Written by paycombat-sync.
 host all paycombat       127.0.0.1/32 scram-sha-256
 host all paycombat_query 127.0.0.1/32 scram-sha-256
 `
 
-/**
- * Longest statement and longest idle transaction of the reader's login. Both hold back vacuum and migrations.
- */
+/** Longest statement and longest idle transaction of the reader's login. Both hold back vacuum and migrations. */
 const READER_LIMIT = "10min"
 const READER_CONNECTIONS = 20
 
@@ -88,7 +85,7 @@ export const bootstrapStatements = (passwords: Passwords): ReadonlyArray<string>
   "CREATE DATABASE paycombat OWNER paycombat",
   "REVOKE ALL ON DATABASE paycombat, postgres, template1 FROM PUBLIC",
   "GRANT CONNECT ON DATABASE paycombat TO paycombat_reader",
-  // Presence locks are held in database `postgres`: advisory locks are per database, and a reader cannot take
-  // one there.
+  // Presence locks are held in database `postgres`: advisory locks are per database, and a reader cannot take one
+  // there.
   "GRANT CONNECT ON DATABASE postgres TO paycombat",
 ]

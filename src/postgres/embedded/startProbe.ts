@@ -26,8 +26,8 @@ const closest = async (directory: string): Promise<string> => {
 }
 
 /**
- * Tests that the programs run on this machine, and measures the free space; undefined if the cluster already
- * exists. Creates nothing in the data directory. Fails if a first use would fail.
+ * Tests that the programs run on this machine, and measures the free space; undefined if the cluster already exists.
+ * Creates nothing in the data directory. Fails if a first use would fail.
  */
 export const probeStart = (dataDir: string): Effect.Effect<StartProbe | undefined, ConfigurationError> =>
   Effect.gen(function* () {

@@ -9,15 +9,9 @@ import { codeOf, onFiles } from "./failure.ts"
 /** State of a cluster between runs. Holds passwords: mode 0600, never printed. */
 const State = Schema.Struct({
   format: Schema.Literal(1),
-  /**
-   * Data directory of the cluster: relative to this file if it is beside it, absolute if root keeps it
-   * elsewhere.
-   */
+  /** Data directory of the cluster: relative to this file if it is beside it, absolute if root keeps it elsewhere. */
   data: Schema.String,
-  /**
-   * Port of the latest start. The next start tries it first, so that saved connections of BI tools keep
-   * working.
-   */
+  /** Port of the latest start. The next start tries it first, so that saved connections of BI tools keep working. */
   port: Schema.Number,
   ownerPassword: Schema.String,
   readerPassword: Schema.String,
@@ -58,16 +52,13 @@ export const readState = (home: string): Effect.Effect<State | undefined, Config
   })
 
 /**
- * True if the data directory holds a cluster, running or not. Fails with `ConfigurationError` if its state
- * cannot be read.
+ * True if the data directory holds a cluster, running or not. Fails with `ConfigurationError` if its state cannot be
+ * read.
  */
 export const clusterExists = (dataDir: string): Effect.Effect<boolean, ConfigurationError> =>
   Effect.map(readState(join(resolve(dataDir), "postgres")), state => state !== undefined)
 
-/**
- * Replaces the state file as a whole. Keeps the owner of its directory, so that root does not lock that user
- * out.
- */
+/** Replaces the state file as a whole. Keeps the owner of its directory, so that root does not lock that user out. */
 export const writeState = (home: string, state: State): Effect.Effect<void, ConfigurationError> =>
   onFiles(`write ${stateFile(home)}`, async () => {
     const unfinished = `${stateFile(home)}.${process.pid}`

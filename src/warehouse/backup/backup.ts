@@ -25,11 +25,10 @@ const BATCH_ROWS = 1_000
 export type TellRows = (table: string, rows: number) => void
 
 /**
- * Saves the warehouse and its ledger as of one snapshot to one file, while syncs may run. The backup is
- * logical: it can be restored into another version of Postgres, given or embedded. The file appears under its
- * name only when it is complete. It replaces an older backup of that name, but no other file. Only its owner
- * may read it, because it holds personal data. Memory stays flat. Not included: the views, which `migrate`
- * creates, and passes in progress.
+ * Saves the warehouse and its ledger as of one snapshot to one file, while syncs may run. The backup is logical: it can
+ * be restored into another version of Postgres, given or embedded. The file appears under its name only when it is
+ * complete. It replaces an older backup of that name, but no other file. Only its owner may read it, because it holds
+ * personal data. Memory stays flat. Not included: the views, which `migrate` creates, and passes in progress.
  */
 export const backup = (
   ownerUrl: Redacted.Redacted,
@@ -117,9 +116,7 @@ async function* content(
 
 const END_OF_LINE = Buffer.from("\n")
 
-/**
- * Reads each row as one line of JSON, made by Postgres from its own text of each value, without line breaks.
- */
+/** Reads each row as one line of JSON, made by Postgres from its own text of each value, without line breaks. */
 const rowsOf = (tx: postgres.TransactionSql, table: BackupTable) => {
   const values = table.columns.map(column => `${column}::text`).join(", ")
   return tx.unsafe(`SELECT array_to_json(ARRAY[${values}]) FROM ${table.name}`).raw().cursor(BATCH_ROWS)

@@ -3,10 +3,10 @@ import { createGunzip } from "node:zlib"
 import { Option, Schema } from "effect"
 
 /**
- * Format of a backup: one gzip file of lines, each a JSON value. A header comes first; then for each table
- * its name and columns, and one array of texts or nulls per row; at the end the counts and the checksum of
- * all lines before. Rows are arrays, all other lines are objects. The values are text, so that any Postgres
- * reads what any other wrote, and `zcat FILE | head` shows the content.
+ * Format of a backup: one gzip file of lines, each a JSON value. A header comes first; then for each table its name and
+ * columns, and one array of texts or nulls per row; at the end the counts and the checksum of all lines before. Rows
+ * are arrays, all other lines are objects. The values are text, so that any Postgres reads what any other wrote, and
+ * `zcat FILE | head` shows the content.
  */
 export const FORMAT = "paycombat-sync backup 1"
 
@@ -34,10 +34,7 @@ export const decodeTableOrTrailer = Schema.decodeUnknownOption(
 const LINE_LIMIT_BYTES = 256_000_000
 const NEWLINE = 0x0a
 
-/**
- * Splits a byte stream into lines without their ends. A last line without an end was truncated and is
- * dropped.
- */
+/** Splits a byte stream into lines without their ends. A last line without an end was truncated and is dropped. */
 export async function* linesOf(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   let parts: Array<Buffer> = []
   let length = 0
@@ -59,8 +56,7 @@ export async function* linesOf(chunks: AsyncIterable<Buffer>): AsyncGenerator<Bu
 }
 
 /**
- * Reads the header of a file; none if the file does not start like a backup. Fails if it cannot be read or is
- * not gzip.
+ * Reads the header of a file; none if the file does not start like a backup. Fails if it cannot be read or is not gzip.
  */
 export const headerOf = async (file: string): Promise<Option.Option<typeof Header.Type>> => {
   const source = createReadStream(file)

@@ -19,8 +19,7 @@ export interface RestoreSummary {
   /** Time of the backup, by the clock of the machine that made it. */
   readonly takenAt: string
   /**
-   * Number of tombstones known outside the backup: from the warehouse that it is restored into, or from
-   * another backup.
+   * Number of tombstones known outside the backup: from the warehouse that it is restored into, or from another backup.
    */
   readonly knownErasures: number
   /** Number of persons in the backup that were erased after it, and are erased again. */
@@ -30,10 +29,7 @@ export interface RestoreSummary {
 export interface RestoreOptions {
   /** All streams. Their declarations of personal data decide what is erased again. */
   readonly streams?: ReadonlyArray<Stream>
-  /**
-   * Deletes the content of the warehouse, except for its tombstones. Without it, only an empty warehouse is
-   * filled.
-   */
+  /** Deletes the content of the warehouse, except for its tombstones. Without it, only an empty warehouse is filled. */
   readonly isReplacing?: boolean
   /** A later backup, whose tombstones are applied too. */
   readonly erasuresFrom?: string
@@ -44,12 +40,11 @@ const BATCH_ROWS = 1_000
 const BATCH_BYTES = 8_000_000
 
 /**
- * Loads a backup into a warehouse at the same migration that is empty or is to be replaced. It is one
- * transaction, committed only after the file's checksum and counts were verified. Memory stays flat.
+ * Loads a backup into a warehouse at the same migration that is empty or is to be replaced. It is one transaction,
+ * committed only after the file's checksum and counts were verified. Memory stays flat.
  *
- * Persons who were erased after the backup are erased again in the same transaction, if their tombstones are
- * known: those in the warehouse, and those of `erasuresFrom`. Erasures made in a database that is gone are
- * not known.
+ * Persons who were erased after the backup are erased again in the same transaction, if their tombstones are known:
+ * those in the warehouse, and those of `erasuresFrom`. Erasures made in a database that is gone are not known.
  */
 export const restore = (
   ownerUrl: Redacted.Redacted,
@@ -148,8 +143,8 @@ const refuseOtherLevel = async (
 }
 
 /**
- * Refuses to replace a warehouse that a run is using, and raises the fences, so that a run that froze cannot
- * write to the new content.
+ * Refuses to replace a warehouse that a run is using, and raises the fences, so that a run that froze cannot write to
+ * the new content.
  */
 const endLeases = async (tx: postgres.TransactionSql): Promise<void> => {
   const [live] = await tx<Array<{ holder: string }>>`
@@ -167,8 +162,8 @@ const IN_PROGRESS_TABLES = ["sync.checkpoints", "sync.seen_keys", "sync.due_keys
 const ERASURES = "sync.erasures"
 
 /**
- * Locks the tables against writes, and empties the warehouse: seeds from `migrate` are deleted, and with
- * `isReplacing` everything else. Returns the tombstones that it held.
+ * Locks the tables against writes, and empties the warehouse: seeds from `migrate` are deleted, and with `isReplacing`
+ * everything else. Returns the tombstones that it held.
  */
 const emptyWarehouse = async (
   tx: postgres.TransactionSql,
@@ -202,8 +197,8 @@ interface Batch {
 }
 
 /**
- * Inserts rows unchanged, as one JSON array per statement, which Postgres takes apart. COPY is not used,
- * because this driver waits forever if Postgres refuses a row after the last byte was sent.
+ * Inserts rows unchanged, as one JSON array per statement, which Postgres takes apart. COPY is not used, because this
+ * driver waits forever if Postgres refuses a row after the last byte was sent.
  */
 const batchInto = (
   tx: postgres.TransactionSql,

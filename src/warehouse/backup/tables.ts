@@ -8,24 +8,20 @@ export interface BackupTable {
   readonly columns: ReadonlyArray<string>
   /** Types of the columns, in their order. */
   readonly types: ReadonlyArray<string>
-  /**
-   * True for rules that a migration seeds and people edit. A restore replaces them; all other tables must be
-   * empty.
-   */
+  /** True for rules that a migration seeds and people edit. A restore replaces them; all other tables must be empty. */
   readonly isSeeded: boolean
   readonly sequences: ReadonlyArray<string>
 }
 
 /**
- * Tables that describe this database instead of the data: current leases, and objects that `migrate` created.
- * A pass in progress is not saved: its seen keys are unlogged, and without them its checkpoint would be
- * useless.
+ * Tables that describe this database instead of the data: current leases, and objects that `migrate` created. A pass in
+ * progress is not saved: its seen keys are unlogged, and without them its checkpoint would be useless.
  */
 const NOT_DATA = ["sync.leases", "sync.checkpoints", "sync.views", "sync.migrations"]
 
 /**
- * Lists the tables to back up. Their order is free, because the warehouse has no foreign keys: parents and
- * children come in the API's order.
+ * Lists the tables to back up. Their order is free, because the warehouse has no foreign keys: parents and children
+ * come in the API's order.
  */
 export const backupTables = (sql: postgres.ISql): Promise<ReadonlyArray<BackupTable>> =>
   sql<Array<BackupTable>>`
@@ -51,8 +47,8 @@ export const appliedMigrations = async (sql: postgres.ISql): Promise<ReadonlyArr
 }
 
 /**
- * Sets a session so that values are text with the same meaning on every server and login, and no limit of a
- * role applies.
+ * Sets a session so that values are text with the same meaning on every server and login, and no limit of a role
+ * applies.
  */
 export const neutralSession = (tx: postgres.TransactionSql): Promise<unknown> =>
   tx`SELECT set_config('search_path', 'pg_catalog', true), set_config('TimeZone', 'UTC', true),

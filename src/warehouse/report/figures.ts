@@ -16,10 +16,7 @@ import {
   type Row,
 } from "./types.ts"
 
-/**
- * Reads a report's figures from `analytics`. Postgres computes the sums, and the number of fetched rows is
- * bounded.
- */
+/** Reads a report's figures from `analytics`. Postgres computes the sums, and the number of fetched rows is bounded. */
 
 /** Seconds after which a section logs that it is still being read. */
 const SILENT_SECONDS = 3
@@ -57,9 +54,9 @@ const announced = <A, E>(section: string, work: Effect.Effect<A, E>): Effect.Eff
   )
 
 /**
- * Reads all figures of a report from the snapshot of the connection's transaction. Fails as `scopeOf` fails.
- * `panels` bounds the accounts and currencies with figures over time. The rows fetched are the first rows of
- * each list, plus one per panel and day, week, month or year of the period.
+ * Reads all figures of a report from the snapshot of the connection's transaction. Fails as `scopeOf` fails. `panels`
+ * bounds the accounts and currencies with figures over time. The rows fetched are the first rows of each list, plus one
+ * per panel and day, week, month or year of the period.
  */
 export const reportData = (
   sql: postgres.Sql,

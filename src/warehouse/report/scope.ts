@@ -31,9 +31,9 @@ export interface Scope {
 const refuse = (message: string) => new ConfigurationError({ message })
 
 /**
- * Looks up the accounts and currencies of a filter. Fails with `ConfigurationError` for text that is not a
- * day, for days in the wrong order, and for an account or a currency that the warehouse does not hold: an
- * empty report would look like no money.
+ * Looks up the accounts and currencies of a filter. Fails with `ConfigurationError` for text that is not a day, for
+ * days in the wrong order, and for an account or a currency that the warehouse does not hold: an empty report would
+ * look like no money.
  */
 export const scopeOf = (
   sql: postgres.Sql,
@@ -89,8 +89,7 @@ const refuseUnknownCurrency = (sql: postgres.Sql, filter: ReportFilter) =>
   Effect.gen(function* () {
     for (const currency of filter.currencies) {
       let isKnown = false
-      // Asks one view after the other until one holds the currency. The first answers at once if there is
-      // money.
+      // Asks one view after the other until one holds the currency. The first answers at once if there is money.
       for (const [view, column] of CURRENCIES) {
         const [answer] = yield* rowsOf(
           sql,

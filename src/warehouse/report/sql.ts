@@ -5,8 +5,8 @@ import { warehouseError } from "../../postgres/connect.ts"
 import { type Grain, LIST_ROWS_MAX, type List, type ReportFilter, type Row } from "./types.ts"
 
 /**
- * Builds the statements of a report. Values are written into the text instead of bound, because readers see
- * the statements and may run them.
+ * Builds the statements of a report. Values are written into the text instead of bound, because readers see the
+ * statements and may run them.
  */
 
 export type Period = ReportFilter & {
@@ -86,10 +86,7 @@ interface OverTime {
   readonly busiest: string
 }
 
-/**
- * Reads the sums of the period, the busiest first, and for the busiest also the sums per day, week, month or
- * year.
- */
+/** Reads the sums of the period, the busiest first, and for the busiest also the sums per day, week, month or year. */
 export const overTime = (
   sql: postgres.Sql,
   filter: Period,

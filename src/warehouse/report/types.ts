@@ -1,16 +1,11 @@
 import type { Level, Limits, Verdict } from "../../core/verdict.ts"
 
-/**
- * Types of a report. Figures stay the text that Postgres printed, so that no digit passes through a number.
- */
+/** Types of a report. Figures stay the text that Postgres printed, so that no digit passes through a number. */
 
 /** A row of a result, by column name. */
 export type Row = Readonly<Record<string, string | null>>
 
-/**
- * Rows in their order. A list that is too long for a page holds only its first rows, and the statement for
- * all.
- */
+/** Rows in their order. A list that is too long for a page holds only its first rows, and the statement for all. */
 export interface List {
   readonly rows: ReadonlyArray<Row>
   /** Number of all rows. The list is cut if this exceeds `rows.length`. */

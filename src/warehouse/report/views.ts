@@ -51,9 +51,8 @@ async function* texts(batches: AsyncIterable<ReadonlyArray<ReadonlyArray<Buffer 
 }
 
 /**
- * Passes every view to `take`, in the order of their names, from the snapshot of the connection's
- * transaction. Rows are narrowed to accounts, and to currencies and days if the view has them. Fails as
- * `scopeOf` and `take` fail.
+ * Passes every view to `take`, in the order of their names, from the snapshot of the connection's transaction. Rows are
+ * narrowed to accounts, and to currencies and days if the view has them. Fails as `scopeOf` and `take` fail.
  */
 export const eachView = (
   sql: postgres.Sql,
