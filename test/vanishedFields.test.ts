@@ -40,7 +40,7 @@ describe.concurrent("a documented field that records carried", () => {
           "bad",
           "The figures cannot be trusted: transactions (no customer_id).",
         ])
-        expect(findings[0]!.text).toContain("no record carries `customer_id` any more")
+        expect(findings[0]!.text).toContain("no new or changed record carries `customer_id` any more")
       }
       sandbox.setFault(null)
       yield* sync({ ...TRANSACTIONS, full: true })
@@ -61,6 +61,82 @@ describe.concurrent("a documented field that records carried", () => {
       const { mode } = streamOf(yield* sync({ ...TRANSACTIONS, account }), "transactions")
       expect([mode, yield* missing]).toEqual(["incremental", ["transactions.settlement_id"]])
       expect((yield* verdict).findings.map(({ kind }) => kind)).toContain("missing_field")
+    }),
+  )
+
+  it.scopedLive("is found in new records alone, over several runs, though old ones are read again", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, missing, verdict } = yield* parts({ transactions: 60, order: "newest-first" })
+      for (let index = 0; index < 60; index++)
+        sandbox.patch("transactions", index, { settlement_id: "s", is_settled: true })
+      const options = { ...TRANSACTIONS, account: { pageSize: 5 } }
+      yield* sync(options)
+      const renamed = { settlement_id: undefined, settlementId: "s", is_settled: true }
+      const news = (count: number, fields: object) =>
+        Effect.gen(function* () {
+          const first = sandbox.truth.count("transactions")
+          sandbox.insert("transactions", count, "front")
+          for (let n = 0; n < count; n++) sandbox.patch("transactions", first + n, fields as never)
+          expect(streamOf(yield* sync(options), "transactions").mode).toBe("incremental")
+          return yield* missing
+        })
+      expect(yield* news(2, renamed)).toEqual([])
+      expect(yield* news(1, renamed)).toEqual(["transactions.settlement_id"])
+      // A pass over the whole list reads the old ones, and they say nothing about the new ones.
+      yield* sync({ ...options, full: true })
+      expect(yield* missing).toEqual(["transactions.settlement_id"])
+      expect((yield* verdict).findings).toContainEqual(
+        expect.objectContaining({ level: "bad", kind: "missing_field" }),
+      )
+      expect(yield* news(1, { settlement_id: "s", is_settled: true })).toEqual([])
+    }),
+  )
+
+  it.scopedLive("is not gone where records may still get it, or where some always lacked it", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, missing } = yield* parts({ transactions: 60, order: "newest-first" })
+      const none = { settlement_id: undefined }
+      for (let index = 0; index < 60; index++)
+        sandbox.patch("transactions", index, {
+          settlement_id: "s",
+          is_settled: true,
+          ...(index === 7 ? { invoice_id: undefined } : { invoice_id: "i" }),
+        } as never)
+      const options = { ...TRANSACTIONS, account: { pageSize: 5 } }
+      yield* sync(options)
+      sandbox.insert("transactions", 6, "front")
+      for (let n = 60; n < 63; n++)
+        sandbox.patch("transactions", n, { ...none, is_settled: false, invoice_id: "i" } as never)
+      for (let n = 63; n < 66; n++)
+        sandbox.patch("transactions", n, {
+          settlement_id: "s",
+          is_settled: true,
+          invoice_id: undefined,
+        } as never)
+      yield* sync(options)
+      expect(yield* missing).toEqual([])
+      for (let n = 60; n < 66; n++) sandbox.patch("transactions", n, { settlement_id: "s", is_settled: true })
+      yield* sync(options)
+      expect(yield* missing).toEqual([])
+    }),
+  )
+
+  it.scopedLive("is gone where most of the stored records lost it, and not where a few did", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, missing } = yield* parts({ transactions: 20 })
+      for (let index = 0; index < 20; index++) sandbox.patch("transactions", index, { settlement_id: "s" })
+      yield* sync(TRANSACTIONS)
+      const losing = (from: number, to: number) =>
+        Effect.gen(function* () {
+          for (let index = from; index < to; index++)
+            sandbox.patch("transactions", index, { settlement_id: undefined } as never)
+          yield* sync({ ...TRANSACTIONS, full: true })
+          return yield* missing
+        })
+      expect(yield* losing(0, 4)).toEqual([])
+      expect(yield* losing(4, 17)).toEqual(["transactions.settlement_id"])
+      yield* sync({ ...TRANSACTIONS, full: true })
+      expect(yield* missing).toEqual(["transactions.settlement_id"])
     }),
   )
 

@@ -122,6 +122,10 @@ export interface PassFields {
   readonly decoded?: FieldCounts
   /** Decoded records whose value could not be read, by the name of the field, without positions in lists. */
   readonly unread?: FieldCounts
+  /** Records that were not stored before and carried a value in the field. */
+  readonly newCarried?: FieldCounts
+  /** Records that were not stored before, may not change any more, and lacked the field. */
+  readonly newLacked?: FieldCounts
 }
 
 export const NO_FIELDS: PassFields = { tally: {}, known: 0 }
@@ -132,6 +136,8 @@ export const addFields = (one: PassFields, other: PassFields): PassFields => ({
   emptied: addCounts(one.emptied, other.emptied),
   decoded: addCounts(one.decoded, other.decoded),
   unread: addCounts(one.unread, other.unread),
+  newCarried: addCounts(one.newCarried, other.newCarried),
+  newLacked: addCounts(one.newLacked, other.newLacked),
 })
 
 /** A key that is a position in a list. */
@@ -154,6 +160,8 @@ export interface KnownField {
   readonly isAlways: boolean
   /** Records that lacked it though their stored version carried a value in it, since a record last did. */
   readonly lost: number
+  /** New records that lacked it, one after the other over several runs, since a new record last carried a value in it. */
+  readonly newLacked: number
 }
 
 /** So many records that lose a field are no chance. */

@@ -209,7 +209,7 @@ WITH RECURSIVE told AS MATERIALIZED (
   FROM state WHERE stream <> 'wallet_readiness' AND failed_lookups > 0
   UNION ALL
   SELECT field.account, field.stream, field.level, 'missing_field', 'no ' || field.field,
-    'no record carries `' || field.field || '` any more, or it is empty in all of them, and earlier ones had a value in it: '
+    'no new or changed record carries `' || field.field || '` any more, or it is empty in all of them, and earlier ones had a value in it: '
       || CASE field.level WHEN 'bad' THEN 'figures that rest on it are wrong' ELSE 'it is unknown' END
       || ' for all that was read since. See `paycombat-sync doctor` whether the API renamed it.', field.missing_since
   FROM sync.fields AS field JOIN state USING (account, stream) WHERE field.missing_since IS NOT NULL

@@ -1,26 +1,27 @@
 import { Effect } from "effect"
 import type postgres from "postgres"
 import {
-  decodedIn,
   type FieldCounts,
   type FieldPath,
   type FieldState,
   fieldPaths,
   fieldStateOf,
-  isGone,
   type KnownField,
   type PassFields,
   type Tally,
+  tallyOf,
 } from "../../core/documentedFields.ts"
 import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import { isReplaced, levelOf } from "../../core/fieldLevel.ts"
 import type { Json } from "../../core/json.ts"
 import type { Stream } from "../../core/stream.ts"
+import { hasVanished, isSuspect, newLackedIn, type StoredSample } from "../../core/vanishedFields.ts"
 import { arrayLiteral, arraysOf, unnestOf } from "../../postgres/bulk.ts"
 import { reading } from "../../postgres/connect.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
 import { fenced, type Held } from "./lease.ts"
-import { rowsUpTo } from "./shares.ts"
+import { isOpen } from "./passes.ts"
+import { bookUnreadable, judgeUnreadable } from "./unreadableFields.ts"
 
 /** The documented fields that records have carried: `sync.fields`. */
 
@@ -43,9 +44,10 @@ export const lostFields = async (
   account: string,
   stream: Stream,
   read: ReadonlyMap<string, Json>,
-  tally: Tally,
 ): Promise<Lost> => {
-  const suspects = fieldPaths(stream.record).filter(({ name }) => tally[name]?.carried === 0)
+  const paths = fieldPaths(stream.record)
+  const tally = tallyOf(paths, [...read.values()])
+  const suspects = paths.filter(({ name }) => tally[name]?.carried === 0)
   if (read.size === 0 || suspects.length === 0) return { lacked: {}, emptied: {} }
   const columns = ["field", "path"]
   const rows = suspects.map(path => ({ field: path.name, path: `${jsonPath(path)} ${HAS_VALUE}` }))
@@ -96,98 +98,11 @@ const bookCarried = async (tx: Transaction, held: Held, stream: Stream, tally: T
      FROM ${unnestOf(columns, 3)}
      ON CONFLICT (account, stream, field) DO UPDATE
      SET last_seen_at = excluded.last_seen_at, carried = greatest(f.carried, excluded.carried),
-       is_always = f.is_always AND excluded.is_always, lost = 0, missing_since = NULL,
-       level = excluded.level
-     WHERE f.missing_since IS NOT NULL OR f.lost > 0 OR f.carried < excluded.carried OR f.level <> excluded.level
+       is_always = f.is_always AND excluded.is_always, level = excluded.level
+     WHERE f.carried < excluded.carried OR f.level <> excluded.level
        OR (f.is_always AND NOT excluded.is_always) OR f.last_seen_at < excluded.last_seen_at - interval '1 day'`,
     [held.account, held.stream, ...arraysOf(columns, rows)],
   )
-}
-
-/** A field with open field rejects. */
-interface Unreadable {
-  readonly field: string
-  /** Records in which it could not be read. */
-  readonly count: number
-  /** It was found before that it can be read too rarely. */
-  readonly wasBeyond: boolean
-}
-
-/** The fields of open field rejects. Positions in lists are left out, so that the items of a list count together. */
-const openUnreadable = (sql: postgres.Sql, held: Held): Promise<Array<Unreadable>> => sql<Array<Unreadable>>`
-  SELECT open.field, open.count, known.unreadable_since IS NOT NULL AS "wasBeyond"
-  FROM (
-    SELECT regexp_replace(field, '\\.\\d+(?=\\.|$)', '', 'g') AS field,
-      count(DISTINCT coalesce(record_id, content_hash))::float8 AS count
-    FROM sync.rejects
-    WHERE account = ${held.account} AND stream = ${held.stream} AND kind = 'field' AND unlisted_at IS NULL
-      AND field IS NOT NULL
-    GROUP BY 1
-  ) AS open
-  LEFT JOIN sync.fields AS known
-    ON known.account = ${held.account} AND known.stream = ${held.stream} AND known.field = open.field`
-
-/** Unreadable records that are no chance, whatever their share: among all that are stored, and among the few that a pass decoded. */
-const UNREADABLE_MIN = { stored: 2, decoded: 3 }
-
-/** A field with open field rejects, as it is judged at the end of a pass. */
-type Judged = Pick<Unreadable, "field" | "count"> & { readonly isBeyond: boolean }
-
-/**
- * Judges which fields can be read too rarely: in the records that the pass decoded, or in all that are stored. One of which
- * the pass decoded no value stays as it was judged before.
- */
-const judgeUnreadable = async (
-  sql: postgres.Sql,
-  held: Held,
-  stream: Stream,
-  { share, ...pass }: FieldsRead,
-): Promise<ReadonlyArray<Judged>> => {
-  const open = await openUnreadable(sql, held)
-  const most = Math.max(0, ...open.map(({ count }) => count))
-  const enough = share === 0 ? most + 1 : Math.ceil(most / share) + 1
-  const stored = most === 0 ? 0 : await rowsUpTo(sql, held, stream, enough)
-  return open.map(({ field, count, wasBeyond }) => {
-    const decoded = decodedIn(pass, field)
-    const unread = pass.unread?.[field] ?? 0
-    const isOfStored = count >= stored || (count >= UNREADABLE_MIN.stored && count > share * stored)
-    const isOfDecoded = unread >= UNREADABLE_MIN.decoded && (unread >= decoded || unread > share * decoded)
-    return { field, count, isBeyond: isOfStored || (decoded === 0 ? wasBeyond : isOfDecoded) }
-  })
-}
-
-/** Books the fields with open field rejects, with their level, and clears those without. */
-const bookUnreadable = async (
-  tx: Transaction,
-  held: Held,
-  stream: Stream,
-  judged: ReadonlyArray<Judged>,
-): Promise<void> => {
-  const columns = ["field", "count", "level", "is_beyond"]
-  const rows = judged.map(({ field, count, isBeyond }) => ({
-    field,
-    count: String(count),
-    level: levelOf(stream, field),
-    is_beyond: isBeyond,
-  }))
-  await tx.unsafe(
-    `INSERT INTO sync.fields AS f
-       (account, stream, field, first_seen_at, last_seen_at, is_always, level, unreadable, unreadable_since)
-     SELECT $1, $2, s.field, clock_timestamp(), clock_timestamp(), false, s.level, s.count::bigint,
-       CASE WHEN s.is_beyond::boolean THEN clock_timestamp() END
-     FROM ${unnestOf(columns, 3)}
-     ON CONFLICT (account, stream, field) DO UPDATE
-     SET unreadable = excluded.unreadable, level = excluded.level,
-       unreadable_since = CASE WHEN excluded.unreadable_since IS NOT NULL
-         THEN coalesce(f.unreadable_since, excluded.unreadable_since) END
-     WHERE (f.unreadable, f.level, f.unreadable_since IS NULL)
-       IS DISTINCT FROM (excluded.unreadable, excluded.level, excluded.unreadable_since IS NULL)`,
-    [held.account, held.stream, ...arraysOf(columns, rows)],
-  )
-  await tx`
-    UPDATE sync.fields SET unreadable = 0, unreadable_since = NULL
-    WHERE account = ${held.account} AND stream = ${held.stream} AND unreadable > 0
-      AND field <> ALL (${arrayLiteral(judged.map(({ field }) => field))}::text[])`
 }
 
 export interface FieldsRead extends PassFields {
@@ -197,35 +112,119 @@ export interface FieldsRead extends PassFields {
   readonly share: number
 }
 
-/** Books which fields no record carries any more, with their level. */
-const bookGone = async (tx: Transaction, held: Held, stream: Stream, pass: FieldsRead): Promise<void> => {
-  const known = await tx<Array<KnownField & { isMissing: boolean }>>`
-    SELECT field, carried::float8 AS carried, is_always AS "isAlways", lost::float8 AS lost,
-      missing_since IS NOT NULL AS "isMissing"
-    FROM sync.fields WHERE account = ${held.account} AND stream = ${held.stream}`
-  const gone = known.filter(
-    field =>
-      field.isMissing ||
-      (isGone(field, pass, pass.isWholePass) && !isReplaced(stream, field.field, pass.tally)),
+/** Stored records that the presence of a field is judged by. */
+const SAMPLE_MAX = 1_000
+
+/** How many stored records carry a field, of those that may not change any more and were first read before a time. */
+const sampleOf = async (
+  sql: postgres.Sql,
+  held: Held,
+  stream: Stream,
+  path: FieldPath,
+  before: string,
+): Promise<StoredSample> => {
+  const open = stream.source.kind === "list" ? stream.source.times?.open : null
+  const { condition, parameter } =
+    open == null ? { condition: "$2::text IS NOT NULL", parameter: null } : isOpen(open)
+  const [sample] = await sql.unsafe<[StoredSample]>(
+    `SELECT count(*)::float8 AS records, (count(*) FILTER (WHERE raw @? $4::jsonpath))::float8 AS carried
+     FROM (
+       SELECT t.raw FROM ${shapeOf(stream.table).table} AS t
+       WHERE t.account = $1 AND t.removed_at IS NULL AND t.first_seen_at < $3::timestamptz AND (${condition}) IS NOT TRUE
+       LIMIT ${SAMPLE_MAX}
+     ) AS sample`,
+    [held.account, parameter, before, `${jsonPath(path)} ${HAS_VALUE}`],
   )
-  const rows = fieldPaths(stream.record).flatMap(path =>
-    gone.some(({ field }) => field === path.name)
-      ? [{ field: path.name, level: levelOf(stream, path.name) }]
-      : [],
-  )
-  const columns = ["field", "level"]
+  return sample
+}
+
+/** A field that records carried, as it is judged at the end of a pass. */
+interface Vanished {
+  readonly field: string
+  readonly isGone: boolean
+  /** Its losses and its absence are over: a record of the pass carried it. */
+  readonly isBack: boolean
+  readonly newLacked: number
+  readonly newLackedSince: string | null
+}
+
+/** Judges which fields are gone, and counts on how many new records in a row lack them. */
+const judgeVanished = async (
+  sql: postgres.Sql,
+  held: Held,
+  stream: Stream,
+  { isWholePass, ...pass }: FieldsRead,
+): Promise<ReadonlyArray<Vanished>> => {
+  type Known = KnownField & { readonly isMissing: boolean; readonly since: string }
+  const known = await sql<Array<Known>>`
+    SELECT field, carried::float8 AS carried, is_always AS "isAlways", lost::float8 AS lost, new_lacked::float8 AS "newLacked",
+      missing_since IS NOT NULL AS "isMissing", coalesce(new_lacked_since, own.since)::text AS since
+    FROM sync.fields CROSS JOIN (
+      SELECT min(s.started_at) AS since
+      FROM sync.stream_runs AS own
+      JOIN sync.stream_runs AS s ON s.account = own.account AND s.stream = own.stream
+        AND (s.run_id = own.run_id OR s.pass_id = own.pass_id)
+      WHERE own.run_id = ${held.runId} AND own.account = ${held.account} AND own.stream = ${held.stream}
+    ) AS own
+    WHERE account = ${held.account} AND stream = ${held.stream}`
+  const pathOf = new Map(fieldPaths(stream.record).map(path => [path.name, path]))
+  const judged: Array<Vanished> = []
+  for (const field of known) {
+    const path = pathOf.get(field.field)
+    if (path === undefined) continue
+    const newLacked = newLackedIn(field, pass)
+    const stored = isSuspect(newLacked)
+      ? await sampleOf(sql, held, stream, path, field.since)
+      : { records: 0, carried: 0 }
+    const isVanished =
+      hasVanished(field, pass, isWholePass, stored) &&
+      (field.isMissing || !isReplaced(stream, field.field, pass.tally))
+    judged.push({
+      field: field.field,
+      isGone: isVanished,
+      isBack: !isVanished && (pass.tally[field.field]?.carried ?? 0) > 0,
+      newLacked,
+      newLackedSince: newLacked === 0 ? null : field.since,
+    })
+  }
+  return judged
+}
+
+/** Books which fields are gone, with their level, and which are back. */
+const bookVanished = async (
+  tx: Transaction,
+  held: Held,
+  stream: Stream,
+  judged: ReadonlyArray<Vanished>,
+): Promise<void> => {
+  const columns = ["field", "level", "is_gone", "is_back", "new_lacked", "new_lacked_since"]
+  const rows = judged.map(({ field, isGone, isBack, newLacked, newLackedSince }) => ({
+    field,
+    level: levelOf(stream, field),
+    is_gone: isGone,
+    is_back: isBack,
+    new_lacked: String(newLacked),
+    new_lacked_since: newLackedSince,
+  }))
   await tx.unsafe(
-    `UPDATE sync.fields AS f SET missing_since = coalesce(f.missing_since, clock_timestamp()), level = s.level
+    `UPDATE sync.fields AS f
+     SET level = s.level, lost = CASE WHEN s.is_back::boolean THEN 0 ELSE f.lost END,
+       missing_since = CASE WHEN s.is_gone::boolean THEN coalesce(f.missing_since, clock_timestamp())
+         WHEN NOT s.is_back::boolean THEN f.missing_since END,
+       new_lacked = s.new_lacked::bigint, new_lacked_since = s.new_lacked_since::timestamptz
      FROM ${unnestOf(columns, 3)}
-     WHERE f.account = $1 AND f.stream = $2 AND f.field = s.field AND (f.missing_since IS NULL OR f.level <> s.level)`,
+     WHERE f.account = $1 AND f.stream = $2 AND f.field = s.field
+       AND (f.new_lacked <> s.new_lacked::bigint OR f.level <> s.level
+         OR (s.is_gone::boolean AND f.missing_since IS NULL)
+         OR (s.is_back::boolean AND (f.missing_since IS NOT NULL OR f.lost > 0)))`,
     [held.account, held.stream, ...arraysOf(columns, rows)],
   )
 }
 
 /**
- * Books at the end of a pass which fields its records carried, which ones no record carries any more, and which ones
- * could not be read too often. A field that went stays booked as missing until a record carries it again, or until
- * the program does not know it any more.
+ * Books at the end of a pass which fields its records carried, which ones are not sent any more, and which ones could not
+ * be read too often. A field that went stays booked as missing until a record that is new or changed carries it again, or
+ * until the program does not know it any more.
  */
 export const bookFields = (
   sql: postgres.Sql,
@@ -233,17 +232,20 @@ export const bookFields = (
   stream: Stream,
   pass: FieldsRead,
 ): Effect.Effect<void, LeaseError | WarehouseError> =>
-  // Counted before the transaction, which holds the stream's lease for as long as it takes.
+  // Judged before the transaction, which holds the stream's lease for as long as it takes.
   Effect.flatMap(
-    reading(() => judgeUnreadable(sql, held, stream, pass)),
-    unreadable =>
+    reading(async () => ({
+      unreadable: await judgeUnreadable(sql, held, stream, pass, pass.share),
+      vanished: await judgeVanished(sql, held, stream, pass),
+    })),
+    ({ unreadable, vanished }) =>
       fenced(sql, held, async tx => {
         const names = fieldPaths(stream.record).map(({ name }) => name)
         await tx`
           DELETE FROM sync.fields WHERE account = ${held.account} AND stream = ${held.stream}
             AND unreadable = 0 AND field <> ALL (${arrayLiteral(names)}::text[])`
-        await bookGone(tx, held, stream, pass)
         await bookCarried(tx, held, stream, pass.tally)
+        await bookVanished(tx, held, stream, vanished)
         await bookUnreadable(tx, held, stream, unreadable)
       }),
   )

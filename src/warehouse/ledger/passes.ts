@@ -128,7 +128,8 @@ export const newsAmong = (
     }),
   )
 
-const isOpen = (open: Open): { condition: string; parameter: string | null } => {
+/** Condition on a stream's table as `t`, and its parameter `$2`: whether a row may still change. */
+export const isOpen = (open: Open): { condition: string; parameter: string | null } => {
   const column = `t."${open.column}"`
   if ("noneOf" in open)
     return { condition: `${column} <> ALL ($2::text[])`, parameter: arrayLiteral(open.noneOf) }

@@ -1,8 +1,16 @@
 import { Either } from "effect"
 import type postgres from "postgres"
-import { fieldPaths, nameOfPart, type PassFields, type Tally, tallyOf } from "../../core/documentedFields.ts"
+import {
+  type FieldState,
+  fieldPaths,
+  nameOfPart,
+  type PassFields,
+  type Tally,
+  tallyOf,
+} from "../../core/documentedFields.ts"
 import { isAddressable } from "../../core/id.ts"
 import { contentHash, isJsonObject, type Json, stringifyJson } from "../../core/json.ts"
+import { mayStillChange } from "../../core/openRecord.ts"
 import { recordIdOf } from "../../core/recordId.ts"
 import type { Version } from "../../core/recordVersion.ts"
 import type { Guarded, Stream } from "../../core/stream.ts"
@@ -181,6 +189,31 @@ const unreadAmong = (
   return { unread, decoded: Object.fromEntries(decoded) }
 }
 
+/** Which fields the records carry and lack that are not stored in any version. One that may still change may still get a field. */
+const newAmong = (
+  stream: Stream,
+  sent: ReadonlyMap<string, Json>,
+  versions: ReadonlyArray<Version>,
+): Pick<PassFields, "newCarried" | "newLacked"> => {
+  const settled = new Set(
+    versions.flatMap(({ id, normalized }) => (mayStillChange(stream, normalized.row) ? [] : [id])),
+  )
+  const paths = fieldPaths(stream.record)
+  const counts = (state: FieldState, records: ReadonlyArray<Json>) =>
+    Object.fromEntries(
+      Object.entries(tallyOf(paths, records)).flatMap(([name, tally]) =>
+        tally[state] > 0 ? [[name, tally[state]] as const] : [],
+      ),
+    )
+  return {
+    newCarried: counts("carried", [...sent.values()]),
+    newLacked: counts(
+      "lacked",
+      [...sent].flatMap(([id, record]) => (settled.has(id) ? [record] : [])),
+    ),
+  }
+}
+
 /** Finds out what a batch changes, and makes the rows of it. `inFlight`: batches before it that may not be written yet. */
 export const prepare = async (
   sql: postgres.Sql,
@@ -199,18 +232,24 @@ export const prepare = async (
   const versions = decoded.flatMap(result => (Either.isRight(result) ? [result.right] : []))
   // As they were sent: a mode of privacy that leaves a value out says nothing about the API.
   const sent = kept.filter(({ isForeign }) => isForeign !== true).map(({ record }) => record)
-  const known = new Map(
-    changed.flatMap(({ position, isKnown }) => (isKnown ? [[own[position]!.id!, sent[position]!]] : [])),
-  )
+  const sentOf = (isStored: boolean) =>
+    new Map(
+      changed.flatMap(({ position, isKnown }) => {
+        const { id } = own[position]!
+        return isKnown === isStored && id !== null ? [[id, sent[position]!]] : []
+      }),
+    )
+  const known = sentOf(true)
   const paths = fieldPaths(stream.record)
   const tally = tallyOf(paths, sent)
-  const lost = await lostFields(sql, account, stream, known, tally)
+  const lost = await lostFields(sql, account, stream, known)
   const isDecoded = new Set(candidates)
   return {
     fields: {
       tally,
       known: own.length - changed.length + known.size,
       emptied: lost.emptied,
+      ...newAmong(stream, sentOf(false), versions),
       ...unreadAmong(
         versions,
         tallyOf(

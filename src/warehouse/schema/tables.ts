@@ -278,7 +278,10 @@ export const fields = sync.table(
     isAlways: boolean("is_always").notNull(),
     /** Records that came without it though their stored version had it, since a record last carried it. */
     lost: counter("lost"),
-    /** Since when no record that is read carries a value in it any more; null while one does. */
+    /** New records in a row that lacked it, over several runs, and the start of the run that read the first of them. */
+    newLacked: counter("new_lacked"),
+    newLackedSince: instant("new_lacked_since"),
+    /** Since when no record that is new or changed carries a value in it any more; null while one does. */
     missingSince: instant("missing_since"),
     /** Records in which the field could not be read, and since when these are more than PAYCOMBAT_REJECTS_MAX allows. */
     unreadable: counter("unreadable"),

@@ -1,0 +1,15 @@
+import type { Open, Row, Stream } from "./stream.ts"
+
+/** The same rule as in SQL, in `warehouse/ledger/passes.ts`. */
+const isOpen = (open: Open, row: Row): boolean => {
+  const value = row[open.column] ?? null
+  if ("noneOf" in open) return !open.noneOf.includes(String(value))
+  if ("is" in open) return value === open.is
+  return value === null || Date.parse(String(value)) > Date.now()
+}
+
+/** Whether a record may still change, and get what it lacks. A stream that declares no such rule knows of none that does. */
+export const mayStillChange = ({ source }: Pick<Stream, "source">, row: Row): boolean => {
+  const open = source.kind === "list" ? source.times?.open : null
+  return open != null && isOpen(open, row)
+}
