@@ -1,4 +1,5 @@
-import type { Open, Row, Stream } from "./stream.ts"
+import type { Open } from "./lookup.ts"
+import type { Row, Stream } from "./stream.ts"
 
 /** The same rule as in SQL, in `warehouse/ledger/passes.ts`. */
 const isOpen = (open: Open, row: Row): boolean => {
