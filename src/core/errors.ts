@@ -34,6 +34,8 @@ export class EndpointError extends Data.TaggedError("EndpointError")<{
    * empty list, or of a page beyond the last.
    */
   readonly saysNothing?: boolean
+  /** A 404 whose message says in words that there are no records: the path is there, and its list is empty. */
+  readonly saysEmpty?: boolean
   /** The answer is larger than one of the program's bounds: its message names the bound. */
   readonly isTooLarge?: boolean
   readonly message: string

@@ -1,7 +1,15 @@
 /** Moments as the API may spell them, read exactly: the decoder, the redactor and the order of a list share this. */
 
-const INSTANT =
-  /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)? ?(?:([Zz]|[Uu][Tt][Cc]|[Gg][Mm][Tt])|([+-]\d\d)(?::?(\d\d))?)?$/
+const ZONE = String.raw` ?(?:([Zz]|[Uu][Tt][Cc]|[Gg][Mm][Tt])|([+-]\d\d)(?::?(\d\d))?)?`
+/** The extended and the basic format of ISO 8601. */
+const INSTANTS = [
+  new RegExp(String.raw`^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?${ZONE}$`),
+  new RegExp(String.raw`^(\d{4})(\d\d)(\d\d)[Tt](\d\d)(\d\d)(?:(\d\d)(?:[.,](\d+))?)?${ZONE}$`),
+]
+
+const MINUTE_MILLIS = 60_000
+/** Of `2025-01-01T00:00:00.000Z`; later than the year 9999 it is longer. */
+const ISO_LENGTH = 24
 
 /** Postgres takes zones of less than 16 hours; those of the world go to 14. */
 const ZONE_HOURS_MAX = 15
@@ -23,21 +31,30 @@ const isCalendarDay = (year: number, month: number, day: number): boolean => {
  * no moment.
  */
 export const instantText = (sent: string): string | undefined => {
-  const match = INSTANT.exec(sent.trim())
-  if (match === null) return undefined
+  const text = sent.trim()
+  const match = INSTANTS.map(format => format.exec(text)).find(found => found !== null)
+  if (match == null) return undefined
   const [, year, month, day, hour, minute, second = "00", fraction = "", , zoneHours, zoneMinutes = "00"] =
     match
+  const isMidnight = Number(hour) === 24 && Number(minute) === 0 && !/[1-9]/.test(second + fraction)
+  const isLeapSecond = second === "60"
   const isValid =
     isCalendarDay(Number(year), Number(month), Number(day)) &&
-    Number(hour) < 24 &&
+    (Number(hour) < 24 || isMidnight) &&
     Number(minute) < 60 &&
-    Number(second) < 60 &&
+    (Number(second) < 60 || isLeapSecond) &&
     Math.abs(Number(zoneHours ?? 0)) <= ZONE_HOURS_MAX &&
     Number(zoneMinutes) < 60
   if (!isValid) return undefined
   const digits = fraction.slice(0, FRACTION_DIGITS_MAX)
   const zone = zoneHours === undefined ? "Z" : `${zoneHours}:${zoneMinutes}`
-  return `${year}-${month}-${day}T${hour}:${minute}:${second}${digits === "" ? "" : `.${digits}`}${zone}`
+  const rest = `${digits === "" ? "" : `.${digits}`}${zone}`
+  if (!isMidnight && !isLeapSecond) return `${year}-${month}-${day}T${hour}:${minute}:${second}${rest}`
+  // The end of a day, and a leap second, are the beginning of the next day and minute, as Postgres has it.
+  const date = new Date(`${year}-${month}-${day}T00:00:00Z`)
+  const minutes = Number(hour) * 60 + Number(minute) + (isLeapSecond ? 1 : 0)
+  const next = new Date(date.getTime() + minutes * MINUTE_MILLIS).toISOString()
+  return next.length > ISO_LENGTH ? undefined : `${next.slice(0, 19)}${rest}`
 }
 
 /** A moment in milliseconds since 1970, cut; null where the value is none. */

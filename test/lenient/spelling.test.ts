@@ -98,12 +98,18 @@ describe("a time", () => {
       "2025-01-01",
       "1735689600",
       "2025-02-30T00:00Z",
-      "2025-01-01T24:00Z",
+      "2025-01-01T24:01Z",
+      "2025-01-01T24:00:00.001Z",
+      "2025-01-01T23:59:61Z",
+      "20250101",
       "2025-01-01T00:00+16",
       "now",
     ])
       expect([text, instantText(text), instantMillis(text)]).toEqual([text, undefined, null])
     expect(instantMillis("2025-01-01T00:00:00+00")).toBe(Date.UTC(2025, 0, 1))
+    expect(instantMillis("2024-12-31T24:00:00Z")).toBe(Date.UTC(2025, 0, 1))
+    expect(instantMillis("2016-12-31T23:59:60.5Z")).toBe(Date.UTC(2017, 0, 1) + 500)
+    expect(instantMillis("20250101T053000+0530")).toBe(Date.UTC(2025, 0, 1))
     expect(instantMillis("2025-01-01 05:30:00,25 +0530")).toBe(Date.UTC(2025, 0, 1) + 250)
   })
 

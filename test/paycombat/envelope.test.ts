@@ -27,6 +27,7 @@ describe("unwrap", () => {
       code: 400,
       words: ["400", "4001", "BAD_REQUEST"],
       saysNothing: false,
+      saysEmpty: false,
     })
   })
 
@@ -59,6 +60,9 @@ describe("unwrap", () => {
     { status: false, error: { code: "RECORDS_NOT_FOUND", message: "Records not found." } },
     { status: false, data: { message: "No more records" } },
     { status: false, data: 0 },
+    { status: false, message: "No data", code: 1404, data: null },
+    { status: false, message: "No wallets found.", code: "E17" },
+    { status: false, data: "No more payout beneficiaries available" },
   ])("hears in %j that there is nothing", body => {
     expect(unwrap(body)).toMatchObject({ isOk: false, saysNothing: true })
   })
@@ -79,6 +83,9 @@ describe("unwrap", () => {
     { status: true, data: { success: false, status_code: 500, data: null } },
     { status: false, code: 500, data: { success: false, data: null } },
     { error: { message: "broken" } },
+    { status: false, message: "No data found", code: 503 },
+    { status: false, message: "No permission found", code: 1404 },
+    { status: false, code: 1404, data: null },
   ])("hears in %j that something failed", body => {
     expect(unwrap(body)).toMatchObject({ isOk: false, saysNothing: false })
   })

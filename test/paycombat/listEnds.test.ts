@@ -60,6 +60,29 @@ describe("the end of a list is understood, whatever the API says beyond it:", ()
     }
   }
 
+  const BEYOND: Readonly<Record<string, object>> = {
+    "a text about its records": { body: { status: true, data: "No transactions found" } },
+    "bare text": { body: "No data found", headers: { "content-type": "text/plain" } },
+    "a code of its own": { body: { status: false, message: "No data", code: 1404, data: null } },
+    "an item of null": { body: { status: true, data: [null] } },
+    "an item without a field": { body: { status: true, data: [{}] } },
+    "an item that is an empty list": { body: { status: true, data: [[]] } },
+  }
+  for (const [name, answer] of Object.entries(BEYOND))
+    for (const transactions of [7, 40])
+      it.scopedLive(`${name} after ${transactions}`, () =>
+        Effect.gen(function* () {
+          const sandbox = yield* startSandbox({ transactions })
+          sandbox.setFault(({ query }) => {
+            const [page, limit] = [Number(query.get("page") ?? 1), Number(query.get("limit") ?? 10)]
+            return (page - 1) * limit >= transactions ? answer : undefined
+          })
+          const { ids, contract } = yield* readAll(yield* clientOf(sandbox), "transactions")
+          expect(unique(ids)).toEqual(truthOf(sandbox))
+          expect(contract.pagingProven).toBe(true)
+        }),
+      )
+
   it.scopedLive("records that follow a short page which ends where the total says are read", () =>
     Effect.gen(function* () {
       const options = { removedLeavesHoles: true, totals: "total", totalSkew: -30 } as const

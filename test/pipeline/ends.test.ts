@@ -59,6 +59,45 @@ describe("a list that holds nothing, in whatever words", () => {
     )
   }
 
+  const NOTHING = [
+    { body: { status: true, data: {} } },
+    { body: { status: true, data: null } },
+    { body: {} },
+    { body: { status: false, message: "No data found" } },
+    { body: { status: true, data: [] } },
+    { body: { status: true, data: [null] } },
+    { body: { status: true, data: "No payouts found" } },
+  ] as const
+  for (const nothing of NOTHING) {
+    it.scopedLive(`is no lost path where it showed a record before: ${JSON.stringify(nothing.body)}`, () =>
+      Effect.gen(function* () {
+        const { sandbox, sync } = yield* bench({ payouts: 1 })
+        yield* sync(PAYOUTS)
+        sandbox.setFault(({ path }) => (path === DEFAULT_LIST_PATHS.payouts ? nothing : undefined))
+        for (let run = 0; run < 2; run++) {
+          const { status, error } = streamOf(yield* sync(PAYOUTS), "payouts")
+          expect(status).toBe("failed")
+          expect(error).toContain("lists nothing, but the warehouse holds payouts")
+        }
+      }),
+    )
+  }
+
+  it.scopedLive("is believed of a configured path that answers 404 in words, and not of a bare 404", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync } = yield* bench()
+      const answering = (message: string) =>
+        Effect.gen(function* () {
+          const body = { success: false, status_code: 404, error: { code: 404, name: "NOT_FOUND", message } }
+          sandbox.setFault(({ path }) => (path.includes("/payout") ? { status: 404, body } : undefined))
+          return streamOf(yield* sync(CONFIGURED), "payouts").status
+        })
+      expect(yield* answering("Not found")).toBe("failed")
+      expect(yield* answering("No route found")).toBe("failed")
+      expect(yield* answering("No payouts found")).toBe("complete")
+    }),
+  )
+
   it.scopedLive("is a failure where it names its error", () =>
     Effect.gen(function* () {
       const { sandbox, sync } = yield* bench()

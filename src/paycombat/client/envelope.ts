@@ -1,4 +1,5 @@
 import { isJsonObject, type Json, type JsonObject } from "../../core/json.ts"
+import { isExplicitlyEmpty, isNothing, namesNoError, saysEmpty } from "./nothing.ts"
 
 /** What an answer's envelope says: here is the payload, or the call failed although HTTP said 200. */
 export type Unwrapped =
@@ -11,6 +12,8 @@ export type Unwrapped =
       readonly words: ReadonlyArray<string>
       /** It names no error but 404 or 416, and holds nothing: it may only mean that there is nothing to list. */
       readonly saysNothing: boolean
+      /** Its message says in words that there are no records, such as "No payouts found". */
+      readonly saysEmpty: boolean
     }
 
 /** A list found in an answer. */
@@ -43,6 +46,7 @@ export const unwrap = (body: Json): Unwrapped => {
     isOk: false,
     ...describeFailure(failed.value as JsonObject),
     saysNothing: envelopes.every(namesNoError) && (payload === failed.value || isNothing(payload)),
+    saysEmpty: envelopes.some(saysEmpty),
   }
 }
 
@@ -77,7 +81,7 @@ export const listAt = (body: Json, at: string): FoundList | undefined => {
     if (isExplicitlyEmpty(value)) value = []
     if (Array.isArray(value) && value.length === 0) break
   }
-  return Array.isArray(value) ? { at, records: value, ...statedSize(body, at) } : undefined
+  return Array.isArray(value) ? { at, records: recordsIn(value), ...statedSize(body, at) } : undefined
 }
 
 /**
@@ -100,51 +104,6 @@ export const isNothingAt = (body: Json, at: string): boolean => {
     (isBelow && isNothing(innermost.value)) ||
     (isRefusal && namesNoError(value as JsonObject))
   return isEmpty && findLists(body).every(({ records }) => records.length === 0)
-}
-
-const isExplicitlyEmpty = (value: Json | undefined): boolean =>
-  value === null || (isJsonObject(value) && Object.keys(value).length === 0)
-
-/** Levels below which nothing is looked for in what an envelope holds. */
-const NOTHING_LEVELS_MAX = 3
-
-/** Nouns of a sentence that says that there is nothing to list. */
-const THINGS = "(data|records?|results?|items?|entries|entry|rows?|documents?|pages?|content)"
-/** `No data found`, `NO_RECORDS`, `not found`: a whole text of this kind, never a part of a longer one. */
-const SAYS_NOTHING = new RegExp(
-  `^(no( more)? ${THINGS}( (were |was )?(found|available|exists?))?|nothing( was)? found|(${THINGS} )?not found|empty)$`,
-)
-
-/** Whether a text says that there is nothing to list, and nothing else. */
-const saysNothing = (text: string): boolean =>
-  SAYS_NOTHING.test(
-    text
-      .toLowerCase()
-      .replace(/[^a-z\d]+/g, " ")
-      .trim(),
-  )
-
-/** No value at all, a text that says so, or lists and objects of nothing; numbers beside them are a count or a page. */
-const isNothing = (value: Json | undefined, levels = NOTHING_LEVELS_MAX): boolean => {
-  if (value === undefined || value === null || value === "" || value === false || value === 0) return true
-  if (typeof value === "string") return saysNothing(value)
-  if (Array.isArray(value)) return value.every(item => typeof item === "string" && saysNothing(item))
-  if (!isJsonObject(value) || levels === 0) return false
-  return Object.values(value).every(item => typeof item === "number" || isNothing(item, levels - 1))
-}
-
-/** Codes in an envelope that say of a page, or of a list, that there is none. */
-const NOTHING_CODES = new Set(["404", "416"])
-
-/** An envelope with neither an error nor a code of one; 404 and 416 with their error are none. */
-const namesNoError = (envelope: JsonObject): boolean => {
-  const error = isJsonObject(envelope.error) ? envelope.error : {}
-  const codes = [envelope.status_code, envelope.statusCode, envelope.code, envelope.error_code, error.code]
-    .filter(code => typeof code === "number" || typeof code === "string")
-    .map(String)
-    .filter(code => !/^(0|2\d\d|)$/.test(code))
-  if (codes.length > 0) return codes.every(code => NOTHING_CODES.has(code) || saysNothing(code))
-  return isNothing(envelope.error) && isNothing(envelope.errors)
 }
 
 interface Layer {
@@ -201,8 +160,12 @@ interface Found {
   readonly records: ReadonlyArray<Json>
 }
 
+/** The items of an array. One that holds nothing but `null`, `{}` or `[]` holds no record. */
+const recordsIn = (items: ReadonlyArray<Json>): ReadonlyArray<Json> =>
+  items.every(isExplicitlyEmpty) ? [] : items
+
 const arraysUnder = (at: string, value: Json, levels: number): ReadonlyArray<Found> => {
-  if (Array.isArray(value)) return [{ at, records: value }]
+  if (Array.isArray(value)) return [{ at, records: recordsIn(value) }]
   if (!isJsonObject(value) || levels === 0) return []
   return Object.entries(value).flatMap(([key, item]) =>
     key.includes(".") ? [] : arraysUnder(below(at, key), item, levels - 1),

@@ -106,11 +106,12 @@ export const afterAttempts = ({ error, advice }: Failure, attempts: number): Acc
   return new EndpointError({ ...fieldsOf(error), message: `${error.message}${often}${next}` })
 }
 
-const fieldsOf = ({ reason, path, status, saysNothing, isTooLarge }: EndpointError) => ({
+const fieldsOf = ({ reason, path, status, saysNothing, saysEmpty, isTooLarge }: EndpointError) => ({
   reason,
   path,
   ...(status === undefined ? {} : { status }),
   ...(saysNothing === undefined ? {} : { saysNothing }),
+  ...(saysEmpty === undefined ? {} : { saysEmpty }),
   ...(isTooLarge === undefined ? {} : { isTooLarge }),
 })
 
@@ -145,7 +146,7 @@ export const endpointFailure = (
   reason: EndpointError["reason"],
   what: string,
   advice: string,
-  marks: Partial<Pick<EndpointError, "status" | "saysNothing" | "isTooLarge">> = {},
+  marks: Partial<Pick<EndpointError, "status" | "saysNothing" | "saysEmpty" | "isTooLarge">> = {},
 ): Failure => ({
   error: new EndpointError({ reason, path, message: `GET ${path}: ${what}`, ...marks }),
   advice,

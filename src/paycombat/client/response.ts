@@ -12,6 +12,7 @@ import {
   tokenFailure,
   unavailable,
 } from "./failures.ts"
+import { saysNothing } from "./nothing.ts"
 
 /** The head of an answer of any status, and when it came by this machine's clock. */
 export interface Head {
@@ -60,7 +61,8 @@ export const classify = (
   const { status, headers, text } = received
   if (status === 401) return Either.left(tokenFailure(asked))
   if (status >= 200 && status < 300) return classifyBody(asked, received, bounds)
-  const words = inParentheses(asked, status, wordsIn(text))
+  const envelope = failedEnvelopeIn(text)
+  const words = inParentheses(asked, status, envelope?.words ?? [])
   const advice = adviceForStatus(status)
   if (isTransientStatus(status)) {
     const pauseMillis = readRetryAfter(headers, asked.sentAtMillis)
@@ -68,8 +70,12 @@ export const classify = (
   }
   const what =
     status < 400 ? `answered HTTP ${status}, a redirect, which is not followed` : `refused with ${status}`
-  const saysNothing = status === 404 || status === 416 ? { saysNothing: true } : {}
-  return Either.left(endpointFailure(asked, "refused", `${what}${words}`, advice, { status, ...saysNothing }))
+  const marks = {
+    status,
+    ...(status === 404 || status === 416 ? { saysNothing: true } : {}),
+    ...(status === 404 && envelope?.saysEmpty === true ? { saysEmpty: true } : {}),
+  }
+  return Either.left(endpointFailure(asked, "refused", `${what}${words}`, advice, marks))
 }
 
 /** Statuses after which the same request may succeed. */
@@ -89,12 +95,12 @@ const classifyBody = (
     const limit = `${bounds.records.toLocaleString("en")} records`
     return isTooLong ? Either.left(largeAnswerFailure(asked, bounds, limit, status)) : body
   }
-  const { code = 0, words, saysNothing } = unwrapped
+  const { code = 0, words } = unwrapped
   // PayCombat passes its provider's envelope on: a code of the kind that HTTP would have us repeat is repeated.
   const isTransient = isTransientStatus(code)
   const what = `failed although HTTP says ${status}${inParentheses(asked, status, words)}`
   const advice = isTransient ? adviceForStatus(code) : ADVICE_FAILED
-  const marks = { status, ...(saysNothing ? { saysNothing } : {}) }
+  const marks = { status, ...(unwrapped.saysNothing ? { saysNothing: true } : {}) }
   return Either.left({ ...endpointFailure(asked, "failed", what, advice, marks), isTransient })
 }
 
@@ -125,6 +131,8 @@ const readBody = (
     const what = `answered HTML, not JSON (${bytes} bytes)`
     return Either.left(endpointFailure(asked, "malformed", what, ADVICE_NOT_JSON, { status }))
   }
+  // Bare text that says that there is nothing to list is no JSON, and an answer.
+  if (saysNothing(text)) return Either.right(text)
   try {
     return Either.right(parseJson(text, bounds.values))
   } catch (cause) {
@@ -139,13 +147,13 @@ const readBody = (
   }
 }
 
-/** The machine words of an error body (U), none of anything else. */
-const wordsIn = (text: string): ReadonlyArray<string> => {
+/** What the envelope of an error body says (U); undefined of anything else. */
+const failedEnvelopeIn = (text: string) => {
   try {
     const unwrapped = unwrap(parseJson(text))
-    return unwrapped.isOk ? [] : unwrapped.words
+    return unwrapped.isOk ? undefined : unwrapped
   } catch {
-    return []
+    return undefined
   }
 }
 

@@ -4,7 +4,7 @@ import type { ListSource } from "../../core/stream.ts"
 import type { Client, Query } from "../client/client.ts"
 import { type FoundList, isNothingAt, listAt } from "../client/envelope.ts"
 import type { Contract } from "./contract.ts"
-import { idOf, isNotFound, isOurs, isRefusedPage, ourList, queryOf } from "./readPage.ts"
+import { idOf, isOurs, isRefusedPage, ourList, queryOf, saysEmptyList } from "./readPage.ts"
 import { PAGING_NAMES, type PagingNames, provePaging } from "./verifyPaging.ts"
 
 export interface DiscoveryOptions {
@@ -104,19 +104,19 @@ const tryPath = (
   client: Client,
   source: ListSource,
   path: string,
-  { configuredPath, configuredPaging: configured }: DiscoveryOptions,
+  { configuredPath, configuredPaging: configured, known }: DiscoveryOptions,
 ): Failing<Contract | undefined> =>
   Effect.gen(function* () {
     const names = configured ?? PAGING_NAMES[0]!
     const size = client.account.pageSize
     const addressing = { path, pageParam: names[0], sizeParam: names[1], firstPage: 1 }
-    // Nothing at all, in whatever words, is an empty list only on a path that somebody vouches for.
-    const isVouched = configuredPath !== undefined
+    // Nothing at all, in whatever words, is an empty list only on a path that is configured, or that showed records before.
+    const isVouched = configuredPath !== undefined || known?.path === path
     const ask = (query: Query) =>
       client.get(path, query).pipe(
         Effect.map(({ body }) => ourList(source, body) ?? (isNothingAt(body, EMPTY.at) ? EMPTY : undefined)),
         Effect.catchIf(
-          error => isVouched && isNothing(error) && !isNotFound(error),
+          error => isVouched && saysEmptyList(error),
           () => Effect.succeed(EMPTY),
         ),
       )

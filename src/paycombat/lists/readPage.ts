@@ -140,7 +140,8 @@ const readOnce = (
         : Effect.fail(noListAt(contract, number))
     }),
     Effect.catchIf(
-      error => (number > 1 ? saysNothing(error) || isRefusedPage(error) : isEmptyList(error, mayBeAbsent)),
+      error =>
+        number > 1 ? saysNothing(error) || isRefusedPage(error) : mayBeAbsent && saysEmptyList(error),
       error => Effect.map(client.now, now => absentPage(at, now, error as EndpointError)),
     ),
   )
@@ -155,9 +156,11 @@ const PAGE_REFUSALS = new Set([400, 410, 422])
 export const isRefusedPage = (error: AccountError | EndpointError): boolean =>
   error._tag === "EndpointError" && error.reason === "refused" && PAGE_REFUSALS.has(error.status ?? 0)
 
-/** A first page says so of an empty list. 404 says that there is no list. */
-const isEmptyList = (error: AccountError | EndpointError, mayBeAbsent: boolean): boolean =>
-  mayBeAbsent && saysNothing(error) && !isNotFound(error)
+/** A first page says so of an empty list. 404 says that there is no list, unless it says in words that there are no records. */
+export const saysEmptyList = (error: AccountError | EndpointError): boolean =>
+  error._tag === "EndpointError" &&
+  error.saysNothing === true &&
+  (!isNotFound(error) || error.saysEmpty === true)
 
 /** A page that is not there, by an error or by an answer without a list. */
 const absentPage = (at: string, readAt: Date, error?: EndpointError): ReadPage => ({
