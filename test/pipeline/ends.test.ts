@@ -73,7 +73,7 @@ describe("a list that holds nothing, in whatever words", () => {
       Effect.gen(function* () {
         const { sandbox, sync } = yield* bench({ payouts: 1 })
         yield* sync(PAYOUTS)
-        sandbox.setFault(({ path }) => (path === DEFAULT_LIST_PATHS.payouts ? nothing : undefined))
+        sandbox.setFault(({ path }) => (path === LIST_PATHS.payouts ? nothing : undefined))
         for (let run = 0; run < 2; run++) {
           const { status, error } = streamOf(yield* sync(PAYOUTS), "payouts")
           expect(status).toBe("failed")
