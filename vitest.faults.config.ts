@@ -1,9 +1,15 @@
 import { defineConfig, mergeConfig } from "vitest/config"
 import shared from "./vitest.shared.ts"
 
-/** What an API, a Postgres, a network and a scheduler can do to a run: apart from `npm test`, which stays quick. */
+/** `npm run test:faults`: an API, a Postgres, a network or a scheduler that fails during a run. */
 export default mergeConfig(
   shared,
-  // A slow machine takes its time: what these tests tell apart hangs, or takes for ever.
-  defineConfig({ test: { include: ["test/faults/**/*.test.ts"], testTimeout: 240_000 } }),
+  defineConfig({
+    test: {
+      include: ["test/faults/**/*.test.ts"],
+      // These tests run the program many times, or wait for its own time limits.
+      testTimeout: 120_000,
+      provide: { suite: "slow" },
+    },
+  }),
 )

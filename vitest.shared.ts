@@ -1,14 +1,19 @@
 import { defineConfig } from "vitest/config"
 
-/** What all suites have in common: real servers, one directory for them, and patience. */
+/** What all suites share: real servers with one directory for them, and workers that load each module once. */
 export default defineConfig({
   test: {
     globalSetup: ["test/support/globalSetup.ts"],
-    testTimeout: 180_000,
-    hookTimeout: 180_000,
+    // A test that hangs fails soon. A test that may take longer names its own limit, with the reason.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     teardownTimeout: 60_000,
-    // Tests wait for servers and processes more than they compute: on two cores three at once are soonest done.
+    // Test files leave nothing behind in their modules, so a worker loads the libraries once for all of its files.
+    isolate: false,
+    // Tests wait for servers and processes more than they compute: on two cores three workers finish first.
     maxWorkers: 3,
     minWorkers: 1,
+    // The default young generation is collected some hundred times per test.
+    poolOptions: { forks: { execArgv: ["--max-semi-space-size=64"] } },
   },
 })

@@ -13,6 +13,7 @@ import { start } from "../src/sandbox/sandbox.ts"
 import { scratchDataDir } from "./support/embedded.ts"
 import { PROJECT } from "./support/package.ts"
 import { resolveFrom, runSql } from "./support/postgres.ts"
+import { slow } from "./support/slow.ts"
 import { accountOf, SMALL } from "./support/warehouse.ts"
 
 /**
@@ -43,62 +44,67 @@ const HISTORY = `
 const historyOf = (url: Redacted.Redacted) => Effect.promise(() => runSql(url, HISTORY))
 
 describe("the major upgrade of the embedded Postgres", () => {
-  it.scopedLive(
-    "is refused on the old files, and keeps all history through a backup",
-    () =>
-      Effect.gen(function* () {
-        const sandbox = yield* start(SMALL)
-        const dataDir = yield* scratchDataDir
-        const file = join(dataDir, "before-upgrade.gz")
-        const settings = { ...RUN, accounts: [accountOf(sandbox)], streams: yield* allStreams }
+  slow(() => {
+    it.scopedLive(
+      "is refused on the old files, and keeps all history through a backup",
+      () =>
+        Effect.gen(function* () {
+          const sandbox = yield* start(SMALL)
+          const dataDir = yield* scratchDataDir
+          const file = join(dataDir, "before-upgrade.gz")
+          const settings = { ...RUN, accounts: [accountOf(sandbox)], streams: yield* allStreams }
 
-        const before = yield* Effect.scoped(
-          Effect.gen(function* () {
-            const { ownerUrl } = yield* embeddedPostgres(dataDir, { ...FAST, resolveFrom: resolveFrom("14") })
-            const sql = yield* connect(ownerUrl)
-            const old = { sql, isEmbedded: true, readerUrl: Option.none(), ownerUrl }
-            yield* Effect.provideService(syncWith(settings, true), Warehouse, old)
-            // Edited by people; seen once, and never again.
-            yield* Effect.promise(() =>
+          const before = yield* Effect.scoped(
+            Effect.gen(function* () {
+              const { ownerUrl } = yield* embeddedPostgres(dataDir, {
+                ...FAST,
+                resolveFrom: resolveFrom("14"),
+              })
+              const sql = yield* connect(ownerUrl)
+              const old = { sql, isEmbedded: true, readerUrl: Option.none(), ownerUrl }
+              yield* Effect.provideService(syncWith(settings, true), Warehouse, old)
+              // Edited by people; seen once, and never again.
+              yield* Effect.promise(() =>
+                runSql(
+                  ownerUrl,
+                  `UPDATE warehouse.event_directions SET direction = -1 WHERE event_type = 'RESERVE';
+                 UPDATE warehouse.payout_status_history SET first_seen_at = '2020-02-02 02:02:02.000002+00'`,
+                ),
+              )
+              yield* Effect.provideService(backup(file), Warehouse, old)
+              return yield* historyOf(ownerUrl)
+            }),
+          )
+          expect(before.every(({ n }) => n > 0)).toBe(true)
+
+          const configured = warehouse({ url: Option.none(), dataDir, readerUrl: Option.none() })
+          const refused = yield* Effect.flip(Effect.provide(Effect.void, configured))
+          expect(refused).toBeInstanceOf(ConfigurationError)
+          expect(refused.message).toContain("was made by Postgres 14")
+          expect(refused.message).toContain("database backup FILE")
+
+          yield* Effect.promise(() => rename(join(dataDir, "postgres"), join(dataDir, "postgres.old")))
+          yield* Effect.gen(function* () {
+            yield* restore(file)
+            const { ownerUrl } = yield* Warehouse
+            expect(yield* historyOf(ownerUrl)).toEqual(before)
+            const [kept] = yield* Effect.promise(() =>
               runSql(
                 ownerUrl,
-                `UPDATE warehouse.event_directions SET direction = -1 WHERE event_type = 'RESERVE';
-                 UPDATE warehouse.payout_status_history SET first_seen_at = '2020-02-02 02:02:02.000002+00'`,
+                `SELECT current_setting('server_version_num')::int / 10000 AS major,
+                 (SELECT direction::int FROM warehouse.event_directions WHERE event_type = 'RESERVE' AND event_name = '*') AS direction`,
               ),
             )
-            yield* Effect.provideService(backup(file), Warehouse, old)
-            return yield* historyOf(ownerUrl)
-          }),
-        )
-        expect(before.every(({ n }) => n > 0)).toBe(true)
-
-        const configured = warehouse({ url: Option.none(), dataDir, readerUrl: Option.none() })
-        const refused = yield* Effect.flip(Effect.provide(Effect.void, configured))
-        expect(refused).toBeInstanceOf(ConfigurationError)
-        expect(refused.message).toContain("was made by Postgres 14")
-        expect(refused.message).toContain("database backup FILE")
-
-        yield* Effect.promise(() => rename(join(dataDir, "postgres"), join(dataDir, "postgres.old")))
-        yield* Effect.gen(function* () {
-          yield* restore(file)
-          const { ownerUrl } = yield* Warehouse
-          expect(yield* historyOf(ownerUrl)).toEqual(before)
-          const [kept] = yield* Effect.promise(() =>
-            runSql(
-              ownerUrl,
-              `SELECT current_setting('server_version_num')::int / 10000 AS major,
-                 (SELECT direction::int FROM warehouse.event_directions WHERE event_type = 'RESERVE' AND event_name = '*') AS direction`,
-            ),
-          )
-          expect(kept).toEqual({ major: 18, direction: -1 })
-          const next = yield* syncWith(settings)
-          expect(next.status).toBe("complete")
-          for (const { stream, inserted, updated } of next.streams)
-            if (stream !== "wallet_readiness") expect([stream, inserted, updated]).toEqual([stream, 0, 0])
-        }).pipe(Effect.provide(configured))
-      }).pipe(Effect.provide(http), Logger.withMinimumLogLevel(LogLevel.None)),
-    TIME_LIMIT_MILLIS,
-  )
+            expect(kept).toEqual({ major: 18, direction: -1 })
+            const next = yield* syncWith(settings)
+            expect(next.status).toBe("complete")
+            for (const { stream, inserted, updated } of next.streams)
+              if (stream !== "wallet_readiness") expect([stream, inserted, updated]).toEqual([stream, 0, 0])
+          }).pipe(Effect.provide(configured))
+        }).pipe(Effect.provide(http), Logger.withMinimumLogLevel(LogLevel.None)),
+      TIME_LIMIT_MILLIS,
+    )
+  })
 
   it("goes by the steps of the page, in their order", () => {
     const page = readFileSync(join(PROJECT, "docs/deploy.md"), "utf8")

@@ -18,6 +18,7 @@ import {
   use,
 } from "./support/embedded.ts"
 import { databaseForFile, resolveFrom, runSql, temporaryDirectory } from "./support/postgres.ts"
+import { slow } from "./support/slow.ts"
 
 const refused = (url: Redacted.Redacted, statements: string) =>
   Effect.promise(() =>
@@ -113,23 +114,25 @@ describe("an embedded server", () => {
       }),
   )
 
-  it.scopedLive("is created once if several processes start at the same time", () =>
-    Effect.gen(function* () {
-      const dataDir = yield* scratchDataDir
-      const clients = yield* Effect.all([client(dataDir), client(dataDir), client(dataDir)], {
-        concurrency: 3,
-      })
-      expect(new Set(clients.map(({ port }) => port)).size).toBe(1)
-      for (const { ownerUrl } of clients)
-        expect(yield* sql(ownerUrl, "SELECT 1 AS one")).toEqual([{ one: 1 }])
-      expect(yield* Effect.promise(() => readdir(dataDir))).toEqual(["postgres"])
-      yield* Effect.all(
-        clients.map(({ leave }) => leave),
-        { concurrency: 3 },
-      )
-      expect(isUp(dataDir)).toBe(false)
-    }),
-  )
+  slow(() => {
+    it.scopedLive("is created once if several processes start at the same time", () =>
+      Effect.gen(function* () {
+        const dataDir = yield* scratchDataDir
+        const clients = yield* Effect.all([client(dataDir), client(dataDir), client(dataDir)], {
+          concurrency: 3,
+        })
+        expect(new Set(clients.map(({ port }) => port)).size).toBe(1)
+        for (const { ownerUrl } of clients)
+          expect(yield* sql(ownerUrl, "SELECT 1 AS one")).toEqual([{ one: 1 }])
+        expect(yield* Effect.promise(() => readdir(dataDir))).toEqual(["postgres"])
+        yield* Effect.all(
+          clients.map(({ leave }) => leave),
+          { concurrency: 3 },
+        )
+        expect(isUp(dataDir)).toBe(false)
+      }),
+    )
+  })
 
   it.scopedLive("serves a process that arrives while the last user stops it", () =>
     Effect.gen(function* () {

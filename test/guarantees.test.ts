@@ -21,6 +21,10 @@ const sections = read("docs/guarantees.md")
     return { number: Number(number), title: title ?? "", text: section, tests }
   })
 
+/** The tests of a file that `npm test` runs. */
+const quickTestsIn = (file: string) =>
+  file.startsWith("test/faults/") ? "" : read(file).replace(/^( *)slow\(\(\) => \{\n[\s\S]*?\n\1\}\)$/gm, "")
+
 describe("the promises", () => {
   it("are stated in the README, each in a line, and explained in the same order", () => {
     expect([...stated.keys()]).toEqual(Array.from({ length: PROMISES }, (_, i) => i + 1))
@@ -40,6 +44,7 @@ describe("the promises", () => {
         expect(existsSync(new URL(`../${file}`, import.meta.url)), file).toBe(true)
         expect(read(file!), `${file}: ${title}`).toContain(title)
       }
+      expect(tests.filter(([, file, title]) => quickTestsIn(file!).includes(title!))).not.toEqual([])
     },
   )
 })

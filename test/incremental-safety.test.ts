@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { setup } from "./support/incremental.ts"
+import { slow } from "./support/slow.ts"
 import { bench, unhurried } from "./support/warehouse.ts"
 
 /** When a list is read whole after all, and what a run that does not must leave alone. */
@@ -33,21 +34,23 @@ describe("a list is read whole", () => {
     }),
   )
 
-  it.scopedLive("and says so beside whatever else the pass has to say", () =>
-    Effect.gen(function* () {
-      const { sync } = yield* bench({ order: "shuffled", totals: "total", totalSkew: 5 })
-      const only = ["transactions"]
-      const total =
-        "The API states 125 transactions, its pages hold 120: a total that counts others, or a list that cannot be read whole."
-      const notes = Effect.map(sync({ only, account: { pageSize: 20 } }), ({ streams }) =>
-        streams.map(({ note }) => note),
-      )
-      expect(yield* notes).toEqual([total])
-      expect(yield* notes).toEqual([
-        `${total} Read whole: neither an order of the list nor a filter by time is proven.`,
-      ])
-    }),
-  )
+  slow(() => {
+    it.scopedLive("and says so beside whatever else the pass has to say", () =>
+      Effect.gen(function* () {
+        const { sync } = yield* bench({ order: "shuffled", totals: "total", totalSkew: 5 })
+        const only = ["transactions"]
+        const total =
+          "The API states 125 transactions, its pages hold 120: a total that counts others, or a list that cannot be read whole."
+        const notes = Effect.map(sync({ only, account: { pageSize: 20 } }), ({ streams }) =>
+          streams.map(({ note }) => note),
+        )
+        expect(yield* notes).toEqual([total])
+        expect(yield* notes).toEqual([
+          `${total} Read whole: neither an order of the list nor a filter by time is proven.`,
+        ])
+      }),
+    )
+  })
 
   it.scopedLive("at once where a page contradicts the order", () =>
     Effect.gen(function* () {
@@ -94,16 +97,18 @@ describe("a list is read whole", () => {
     }),
   )
 
-  it.scopedLive("by when runs were begun, not by how long the stream had to wait for others in them", () =>
-    Effect.gen(function* () {
-      const { sync, sql, age } = yield* setup("transactions")
-      yield* age({ days: 1 })
-      yield* Effect.promise(
-        () => sql`UPDATE sync.stream_runs SET started_at = started_at + interval '1 hour'`,
-      )
-      expect((yield* sync()).mode).toBe("full")
-    }),
-  )
+  slow(() => {
+    it.scopedLive("by when runs were begun, not by how long the stream had to wait for others in them", () =>
+      Effect.gen(function* () {
+        const { sync, sql, age } = yield* setup("transactions")
+        yield* age({ days: 1 })
+        yield* Effect.promise(
+          () => sql`UPDATE sync.stream_runs SET started_at = started_at + interval '1 hour'`,
+        )
+        expect((yield* sync()).mode).toBe("full")
+      }),
+    )
+  })
 
   it.scopedLive("where a pass over the whole list was broken off", () =>
     Effect.gen(function* () {
@@ -139,20 +144,22 @@ describe("an incremental run", () => {
     }),
   )
 
-  it.scopedLive("reads on where a page holds nothing but rejects that are new", () =>
-    Effect.gen(function* () {
-      const { sandbox, sync } = yield* setup("transactions")
-      sandbox.insert("transactions", 35, "front")
-      for (let index = 310; index < 335; index++)
-        sandbox.patch("transactions", index, { is_settled: "maybe" })
-      expect(yield* sync(false, { rejectsMax: 1 })).toMatchObject({
-        mode: "incremental",
-        status: "complete_with_rejects",
-        inserted: 10,
-        rejected: 25,
-      })
-    }),
-  )
+  slow(() => {
+    it.scopedLive("reads on where a page holds nothing but rejects that are new", () =>
+      Effect.gen(function* () {
+        const { sandbox, sync } = yield* setup("transactions")
+        sandbox.insert("transactions", 35, "front")
+        for (let index = 310; index < 335; index++)
+          sandbox.patch("transactions", index, { is_settled: "maybe" })
+        expect(yield* sync(false, { rejectsMax: 1 })).toMatchObject({
+          mode: "incremental",
+          status: "complete_with_rejects",
+          inserted: 10,
+          rejected: 25,
+        })
+      }),
+    )
+  })
 
   it.scopedLive("proves no removal, and does not come between the passes that do", () =>
     Effect.gen(function* () {
@@ -170,14 +177,16 @@ describe("an incremental run", () => {
     }),
   )
 
-  it.scopedLive("leaves rejects further back in the list open", () =>
-    Effect.gen(function* () {
-      const { sandbox, sync } = yield* setup("transactions")
-      sandbox.patch("transactions", 3, { is_settled: "maybe" })
-      expect(yield* sync(true)).toMatchObject({ status: "complete_with_rejects", rejected: 1 })
-      expect(yield* sync()).toMatchObject({ mode: "incremental", status: "complete_with_rejects" })
-      sandbox.patch("transactions", 3, { is_settled: true })
-      expect(yield* sync(true)).toMatchObject({ status: "complete" })
-    }),
-  )
+  slow(() => {
+    it.scopedLive("leaves rejects further back in the list open", () =>
+      Effect.gen(function* () {
+        const { sandbox, sync } = yield* setup("transactions")
+        sandbox.patch("transactions", 3, { is_settled: "maybe" })
+        expect(yield* sync(true)).toMatchObject({ status: "complete_with_rejects", rejected: 1 })
+        expect(yield* sync()).toMatchObject({ mode: "incremental", status: "complete_with_rejects" })
+        sandbox.patch("transactions", 3, { is_settled: true })
+        expect(yield* sync(true)).toMatchObject({ status: "complete" })
+      }),
+    )
+  })
 })

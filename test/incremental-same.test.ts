@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import type { SandboxOptions } from "../src/sandbox/sandbox.ts"
 import type { StreamSummary } from "../src/warehouse/ledger/summary.ts"
 import { TRANSACTION, tablesOf } from "./support/incremental.ts"
+import { slowUnless } from "./support/slow.ts"
 import { bench, streamOf, syncOnce, testWarehouse } from "./support/warehouse.ts"
 
 /**
@@ -85,66 +86,71 @@ const cases: Readonly<Record<string, Case>> = {
 }
 
 describe("a run over three lists that reads only what is new", () => {
-  it.scopedLive.each(Object.entries(cases))("%s", ([, { options, isAtOnce, requests }]) =>
-    Effect.gen(function* () {
-      const { sandbox, sql, sync } = yield* bench({
-        payouts: RECORDS,
-        checkouts: RECORDS,
-        transactions: RECORDS,
-        days: 180,
-        ...options,
-      })
-      const run = (full: boolean) =>
-        Effect.map(sync({ only: LISTS, full }), summary => LISTS.map(list => streamOf(summary, list)))
-      const each = (expected: Partial<StreamSummary>) => LISTS.map(() => expect.objectContaining(expected))
-      for (const list of LISTS) {
-        const { open, closed } = FIELDS[list]
-        for (let index = 0; index < RECORDS; index++) sandbox.patch(list, index, closed)
-        for (const index of OPEN) sandbox.patch(list, index, open)
-        // Changed long after it was made: tells by which time a list goes.
-        for (const index of [40, 41]) sandbox.patch(list, index, { updated_at: sandbox.options.until })
-      }
-      expect(yield* run(false)).toEqual(each({ mode: "full", status: "complete", note: null }))
+  for (const [index, given] of Object.entries(cases).entries())
+    slowUnless(index === 0, () => {
+      it.scopedLive.each([given])("%s", ([, { options, isAtOnce, requests }]) =>
+        Effect.gen(function* () {
+          const { sandbox, sql, sync } = yield* bench({
+            payouts: RECORDS,
+            checkouts: RECORDS,
+            transactions: RECORDS,
+            days: 180,
+            ...options,
+          })
+          const run = (full: boolean) =>
+            Effect.map(sync({ only: LISTS, full }), summary => LISTS.map(list => streamOf(summary, list)))
+          const each = (expected: Partial<StreamSummary>) =>
+            LISTS.map(() => expect.objectContaining(expected))
+          for (const list of LISTS) {
+            const { open, closed } = FIELDS[list]
+            for (let index = 0; index < RECORDS; index++) sandbox.patch(list, index, closed)
+            for (const index of OPEN) sandbox.patch(list, index, open)
+            // Changed long after it was made: tells by which time a list goes.
+            for (const index of [40, 41]) sandbox.patch(list, index, { updated_at: sandbox.options.until })
+          }
+          expect(yield* run(false)).toEqual(each({ mode: "full", status: "complete", note: null }))
 
-      const isNewestFirst = options.order === "newest-first" || options.order === "updated-first"
-      for (const list of LISTS) {
-        sandbox.insert(list, INSERTED, isNewestFirst ? "front" : "back")
-        for (const index of CHANGED)
-          sandbox.patch(list, index, { ...FIELDS[list].closed, updated_at: "2025-10-01T00:10:00.000Z" })
-        for (const index of REMOVED) sandbox.remove(list, index)
-      }
-      const news = yield* run(false)
-      const updated = isAtOnce ? CHANGED.length : 0
-      expect(news).toEqual(
-        each({
-          mode: "incremental",
-          status: "complete",
-          inserted: INSERTED,
-          updated,
-          removed: 0,
-          leftOver: 0,
-          requests,
+          const isNewestFirst = options.order === "newest-first" || options.order === "updated-first"
+          for (const list of LISTS) {
+            sandbox.insert(list, INSERTED, isNewestFirst ? "front" : "back")
+            for (const index of CHANGED)
+              sandbox.patch(list, index, { ...FIELDS[list].closed, updated_at: "2025-10-01T00:10:00.000Z" })
+            for (const index of REMOVED) sandbox.remove(list, index)
+          }
+          const news = yield* run(false)
+          const updated = isAtOnce ? CHANGED.length : 0
+          expect(news).toEqual(
+            each({
+              mode: "incremental",
+              status: "complete",
+              inserted: INSERTED,
+              updated,
+              removed: 0,
+              leftOver: 0,
+              requests,
+            }),
+          )
+          expect(requests).toBeLessThan(PAGES_AT_LEAST)
+          for (const { note } of news)
+            if (isAtOnce) expect(note).toBe(null)
+            else
+              expect(note).toMatch(/^4 \w+ may still .* no by-id endpoint is proven.* next full pass brings/)
+
+          const fresh = yield* testWarehouse()
+          yield* syncOnce(fresh, sandbox, { only: LISTS })
+          const expected = yield* tablesOf(fresh)
+          /** Rows of a new warehouse that ours does not hold, and rows of the lists that only ours does. */
+          const compared = Effect.map(tablesOf(sql), ours => ({
+            lacking: Object.entries(expected).flatMap(([table, rows]) => without(rows, ours[table]!)),
+            more: LISTS.map(list => without(ours[list]!, expected[list]!).length),
+          }))
+          const removed = LISTS.map(() => REMOVED.length)
+          if (isAtOnce) expect(yield* compared).toEqual({ lacking: [], more: removed })
+          const whole = yield* run(true)
+          expect(whole).toEqual(each({ mode: "full", inserted: 0, updated: CHANGED.length - updated }))
+          for (const one of whole) expect(one.requests).toBeGreaterThan(PAGES_AT_LEAST)
+          expect(yield* compared).toEqual({ lacking: [], more: removed })
         }),
       )
-      expect(requests).toBeLessThan(PAGES_AT_LEAST)
-      for (const { note } of news)
-        if (isAtOnce) expect(note).toBe(null)
-        else expect(note).toMatch(/^4 \w+ may still .* no by-id endpoint is proven.* next full pass brings/)
-
-      const fresh = yield* testWarehouse()
-      yield* syncOnce(fresh, sandbox, { only: LISTS })
-      const expected = yield* tablesOf(fresh)
-      /** Rows of a new warehouse that ours does not hold, and rows of the lists that only ours does. */
-      const compared = Effect.map(tablesOf(sql), ours => ({
-        lacking: Object.entries(expected).flatMap(([table, rows]) => without(rows, ours[table]!)),
-        more: LISTS.map(list => without(ours[list]!, expected[list]!).length),
-      }))
-      const removed = LISTS.map(() => REMOVED.length)
-      if (isAtOnce) expect(yield* compared).toEqual({ lacking: [], more: removed })
-      const whole = yield* run(true)
-      expect(whole).toEqual(each({ mode: "full", inserted: 0, updated: CHANGED.length - updated }))
-      for (const one of whole) expect(one.requests).toBeGreaterThan(PAGES_AT_LEAST)
-      expect(yield* compared).toEqual({ lacking: [], more: removed })
-    }),
-  )
+    })
 })

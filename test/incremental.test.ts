@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { setup, TRANSACTION } from "./support/incremental.ts"
+import { slow } from "./support/slow.ts"
 
 /** Runs that read of a list only what is new: they end as a pass over the whole list would, and ask for less. */
 
@@ -94,35 +95,39 @@ describe("a list that is newest-first", () => {
       }),
   )
 
-  it.scopedLive("asks again about checkouts that are not expired, and then about those that never are", () =>
-    Effect.gen(function* () {
-      const { sandbox, sync, both, first } = yield* setup("checkouts")
-      const change = (index: number, description: string) =>
-        sandbox.patch("checkouts", index, {
-          expire_at: index === 7 ? "2999-01-01T00:00:00.000Z" : null,
-          description,
-        })
-      const endless = [10, 11, 12, 13, 14]
-      for (let index = 0; index < 60; index++)
-        sandbox.patch("checkouts", index, { expire_at: "2025-01-01T00:00:00.000Z" })
-      for (const index of [7, ...endless]) change(index, "open")
-      yield* sync(true)
-      for (const index of endless) change(index, "changed")
-      // Half of the six pages' requests each time: the one that will expire, and some of the others.
-      const updated: Array<number> = []
-      for (let run = 0; run < 3; run++) {
-        change(7, `changed ${run}`)
-        const booked = yield* sync()
-        expect(booked).toMatchObject({ mode: "incremental", status: "complete", leftOver: 3 })
-        expect(booked.note).toContain("3 of 6 checkouts that may still change are left over")
-        expect(booked.requests).toBeLessThan(first.requests)
-        updated.push(booked.updated)
-      }
-      expect(updated).toEqual([3, 3, 2])
-      const [stored, expected] = yield* both
-      expect(stored).toEqual(expected)
-    }),
-  )
+  slow(() => {
+    it.scopedLive(
+      "asks again about checkouts that are not expired, and then about those that never are",
+      () =>
+        Effect.gen(function* () {
+          const { sandbox, sync, both, first } = yield* setup("checkouts")
+          const change = (index: number, description: string) =>
+            sandbox.patch("checkouts", index, {
+              expire_at: index === 7 ? "2999-01-01T00:00:00.000Z" : null,
+              description,
+            })
+          const endless = [10, 11, 12, 13, 14]
+          for (let index = 0; index < 60; index++)
+            sandbox.patch("checkouts", index, { expire_at: "2025-01-01T00:00:00.000Z" })
+          for (const index of [7, ...endless]) change(index, "open")
+          yield* sync(true)
+          for (const index of endless) change(index, "changed")
+          // Half of the six pages' requests each time: the one that will expire, and some of the others.
+          const updated: Array<number> = []
+          for (let run = 0; run < 3; run++) {
+            change(7, `changed ${run}`)
+            const booked = yield* sync()
+            expect(booked).toMatchObject({ mode: "incremental", status: "complete", leftOver: 3 })
+            expect(booked.note).toContain("3 of 6 checkouts that may still change are left over")
+            expect(booked.requests).toBeLessThan(first.requests)
+            updated.push(booked.updated)
+          }
+          expect(updated).toEqual([3, 3, 2])
+          const [stored, expected] = yield* both
+          expect(stored).toEqual(expected)
+        }),
+    )
+  })
 
   it.scopedLive("and tells only what was made, not what changed: customers are read whole", () =>
     Effect.gen(function* () {
@@ -174,15 +179,17 @@ describe("a list that has the latest change first", () => {
     }),
   )
 
-  it.scopedLive("is read on where records that were fine have become rejects", () =>
-    Effect.gen(function* () {
-      const { sandbox, sync } = yield* setup("customers", { customers: 100, order: "updated-first" })
-      sandbox.touch("customers", 50)
-      for (let index = 10; index < 35; index++)
-        sandbox.patch("customers", index, { description: "\u0000", updated_at: "2025-12-01T00:00:00.000Z" })
-      expect(yield* sync()).toMatchObject({ mode: "incremental", updated: 1, rejected: 25 })
-    }),
-  )
+  slow(() => {
+    it.scopedLive("is read on where records that were fine have become rejects", () =>
+      Effect.gen(function* () {
+        const { sandbox, sync } = yield* setup("customers", { customers: 100, order: "updated-first" })
+        sandbox.touch("customers", 50)
+        for (let index = 10; index < 35; index++)
+          sandbox.patch("customers", index, { description: "\u0000", updated_at: "2025-12-01T00:00:00.000Z" })
+        expect(yield* sync()).toMatchObject({ mode: "incremental", updated: 1, rejected: 25 })
+      }),
+    )
+  })
 })
 
 describe("a list that can be asked for what is new", () => {
@@ -243,21 +250,23 @@ describe("a list that can be asked for what is new", () => {
       }),
   )
 
-  it.scopedLive("and that does not heed the question any more is read whole", () =>
-    Effect.gen(function* () {
-      const { sandbox, sync, both } = yield* setup("transactions", {
-        order: "oldest-first",
-        timeFilter: { unit: "seconds", by: "created_at" },
-      })
-      sandbox.insert("transactions", 3, "back")
-      sandbox.setFault(({ query }) =>
-        query.has("start_time") ? { body: { status: true, data: [] } } : undefined,
-      )
-      const booked = yield* sync()
-      expect(booked).toMatchObject({ mode: "full", inserted: 3 })
-      expect(booked.note).toContain("does not hold any more")
-      const [stored, expected] = yield* both
-      expect(stored).toEqual(expected)
-    }),
-  )
+  slow(() => {
+    it.scopedLive("and that does not heed the question any more is read whole", () =>
+      Effect.gen(function* () {
+        const { sandbox, sync, both } = yield* setup("transactions", {
+          order: "oldest-first",
+          timeFilter: { unit: "seconds", by: "created_at" },
+        })
+        sandbox.insert("transactions", 3, "back")
+        sandbox.setFault(({ query }) =>
+          query.has("start_time") ? { body: { status: true, data: [] } } : undefined,
+        )
+        const booked = yield* sync()
+        expect(booked).toMatchObject({ mode: "full", inserted: 3 })
+        expect(booked.note).toContain("does not hold any more")
+        const [stored, expected] = yield* both
+        expect(stored).toEqual(expected)
+      }),
+    )
+  })
 })

@@ -12,6 +12,7 @@ import { VERSION } from "../src/core/version.ts"
 import { type Sandbox, start } from "../src/sandbox/sandbox.ts"
 import { compile, type Installed, install, type Packed, PROJECT, pack } from "./support/package.ts"
 import { runSql, type TestDatabase, testDatabase } from "./support/postgres.ts"
+import { slow } from "./support/slow.ts"
 
 /** The package as others get it: what is in it, and that it works where nothing else of this project is. */
 
@@ -143,129 +144,131 @@ const TINY = { customers: 5, transactions: 30, payouts: 4, checkouts: 3, days: 5
 const DOCUMENT = readFileSync(join(PROJECT, "docs/embedding.md"), "utf8")
 const EXAMPLES = [...DOCUMENT.matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(([, code]) => code!)
 
-describe("imported by a host", () => {
-  let sandbox: Sandbox
-  const waitForExit = 100_000
+slow(() => {
+  describe("imported by a host", () => {
+    let sandbox: Sandbox
+    const waitForExit = 100_000
 
-  /** Starts a compiled example, waits until it has printed something, and tells it to end. */
-  const runExample = (name: string, database: TestDatabase, until: RegExp) =>
-    Effect.promise(async () => {
-      const child = spawn(process.execPath, [`built/${name}.js`], {
-        cwd: installed.directory,
-        env: environment({
-          SHOP_PAYCOMBAT_TOKEN: sandbox.token,
-          SHOP_PAYCOMBAT_URL: sandbox.url,
-          SHOP_WAREHOUSE_URL: Redacted.value(database.ownerUrl),
-          SHOP_READER_URL: Redacted.value(database.readerUrl),
-          // A host's environment is the host's: none of it is a setting.
-          PAYCOMBAT_PAGE_SIZE: "not a number",
-          PAYCOMBAT_LOG_LEVEL: "error",
-          DATABASE_URL: "postgres://nobody@127.0.0.1:1/nowhere",
-        }),
-      })
-      const timer = setTimeout(() => child.kill("SIGKILL"), waitForExit)
-      let said = ""
-      for (const stream of [child.stdout, child.stderr])
-        stream.setEncoding("utf8").on("data", text => {
-          if (!until.test(said) && until.test(said + text)) child.kill("SIGTERM")
-          said += text
+    /** Starts a compiled example, waits until it has printed something, and tells it to end. */
+    const runExample = (name: string, database: TestDatabase, until: RegExp) =>
+      Effect.promise(async () => {
+        const child = spawn(process.execPath, [`built/${name}.js`], {
+          cwd: installed.directory,
+          env: environment({
+            SHOP_PAYCOMBAT_TOKEN: sandbox.token,
+            SHOP_PAYCOMBAT_URL: sandbox.url,
+            SHOP_WAREHOUSE_URL: Redacted.value(database.ownerUrl),
+            SHOP_READER_URL: Redacted.value(database.readerUrl),
+            // A host's environment is the host's: none of it is a setting.
+            PAYCOMBAT_PAGE_SIZE: "not a number",
+            PAYCOMBAT_LOG_LEVEL: "error",
+            DATABASE_URL: "postgres://nobody@127.0.0.1:1/nowhere",
+          }),
         })
-      const [code] = await once(child, "close")
-      clearTimeout(timer)
-      return { code, said }
+        const timer = setTimeout(() => child.kill("SIGKILL"), waitForExit)
+        let said = ""
+        for (const stream of [child.stdout, child.stderr])
+          stream.setEncoding("utf8").on("data", text => {
+            if (!until.test(said) && until.test(said + text)) child.kill("SIGTERM")
+            said += text
+          })
+        const [code] = await once(child, "close")
+        clearTimeout(timer)
+        return { code, said }
+      })
+
+    const WRONG = `import { Redacted } from "effect"; import { layer, report } from "paycombat-sync"
+  layer({ accounts: [{ token: "clear" }], database: { dataDir: "x" } })
+  layer({ accounts: [], database: { dataDir: "x" }, rate: 1 })
+  layer({ accounts: [], database: {} })
+  layer({ accounts: [{ token: Redacted.make("t"), ratePerSecond: 5, paging: ["page"] }], database: { dataDir: "x" } })
+  report({ currency: "EUR" })
+  `
+    let errors: ReadonlyArray<string>
+
+    beforeAll(async () => {
+      const files = Object.fromEntries(EXAMPLES.map((code, i) => [`example${i}.ts`, code]))
+      errors = await compile(installed.directory, { ...files, "wrong.ts": WRONG })
     })
 
-  const WRONG = `import { Redacted } from "effect"; import { layer, report } from "paycombat-sync"
-layer({ accounts: [{ token: "clear" }], database: { dataDir: "x" } })
-layer({ accounts: [], database: { dataDir: "x" }, rate: 1 })
-layer({ accounts: [], database: {} })
-layer({ accounts: [{ token: Redacted.make("t"), ratePerSecond: 5, paging: ["page"] }], database: { dataDir: "x" } })
-report({ currency: "EUR" })
-`
-  let errors: ReadonlyArray<string>
-
-  beforeAll(async () => {
-    const files = Object.fromEntries(EXAMPLES.map((code, i) => [`example${i}.ts`, code]))
-    errors = await compile(installed.directory, { ...files, "wrong.ts": WRONG })
-  })
-
-  it("the examples' types are right; a token in clear or a misspelt setting is not", () => {
-    expect(EXAMPLES.length).toBe(2)
-    expect(errors.map(line => line.replace(/^(\S+\(\d+),.*(TS\d+).*/, "$1) $2"))).toEqual([
-      "wrong.ts(2) TS2322",
-      "wrong.ts(3) TS2353",
-      "wrong.ts(4) TS2322",
-      "wrong.ts(5) TS2322",
-      "wrong.ts(6) TS2353",
-    ])
-  })
-
-  it.live("the first example syncs once with promises, asks, and goes when told to", () =>
-    Effect.gen(function* () {
-      sandbox = yield* start(TINY)
-      const database = yield* testDatabase()
-      const { code, said } = yield* runExample("example0", database, /In Progress/)
-      expect(said).toContain(`transactions: complete, ${TINY.transactions} records`)
-      expect(said).toContain("[shop] INFO")
-      expect(said).toMatch(/closed\n$/)
-      expect(said).not.toContain(sandbox.token)
-      expect(code).toBe(0)
-      const rows = yield* Effect.promise(() =>
-        runSql(
-          database.ownerUrl,
-          "SELECT account, count(*)::int, count(first_name)::int AS names FROM warehouse.customers GROUP BY 1",
-        ),
-      )
-      expect(rows).toEqual([{ account: "eu", count: TINY.customers, names: 0 }])
-    }).pipe(Effect.scoped),
-  )
-
-  it.live("the second one serves with a client of its own, and stops when interrupted", () =>
-    Effect.gen(function* () {
-      sandbox = yield* start(TINY)
-      const database = yield* testDatabase()
-      const { code, said } = yield* runExample("example1", database, /run complete/)
-      expect(said).toMatch(/^\d+ migrations/)
-      expect(said).toMatch(/listening on http:\/\/127\.0\.0\.1:\d+/)
-      expect(said).toMatch(/closed\n$/)
-      expect(code).toBe(0)
-    }).pipe(Effect.scoped),
-  )
-
-  it("is told of versions that are the package's", () => {
-    const { dependencies } = JSON.parse(readFileSync(join(PROJECT, "package.json"), "utf8"))
-    const told = [...DOCUMENT.matchAll(/(?<= |`)(effect|@effect\/platform)@(\d[\d.]*\d)/g)]
-    expect(told.map(([, name, version]) => [name, version])).toEqual([
-      ["effect", dependencies.effect],
-      ["@effect/platform", dependencies["@effect/platform"]],
-    ])
-  })
-
-  it.live("gets what the contract names, and no file of the package's besides", () =>
-    Effect.gen(function* () {
-      const { stdout } = yield* evaluate(
-        'import * as api from "paycombat-sync"; console.log(Object.keys(api).join(" "))',
-      )
-      expect(stdout.trim().split(" ")).toEqual([
-        ...["ConfigurationError", "LeaseError", "Progress", "Warehouse", "WarehouseError"],
-        ...[
-          "accountsOfCustomer",
-          "backup",
-          "doctor",
-          "eraseCustomer",
-          "layer",
-          "migrate",
-          "pending",
-          "query",
-        ],
-        ...["rebuild", "reject", "rejects", "replay", "report", "reportPage", "restore", "serve", "status"],
-        ...["sync", "telemetry"],
+    it("the examples' types are right; a token in clear or a misspelt setting is not", () => {
+      expect(EXAMPLES.length).toBe(2)
+      expect(errors.map(line => line.replace(/^(\S+\(\d+),.*(TS\d+).*/, "$1) $2"))).toEqual([
+        "wrong.ts(2) TS2322",
+        "wrong.ts(3) TS2353",
+        "wrong.ts(4) TS2322",
+        "wrong.ts(5) TS2322",
+        "wrong.ts(6) TS2353",
       ])
-      const codes = yield* evaluate(
-        `const inner = ["paycombat-sync/dist/App.js", "paycombat-sync/package.json", "paycombat-sync/dist/Pipeline.js"]
-         console.log(JSON.stringify(await Promise.all(inner.map(path => import(path).then(() => "open", error => error.code)))))`,
-      )
-      expect(JSON.parse(codes.stdout)).toEqual(Array(3).fill("ERR_PACKAGE_PATH_NOT_EXPORTED"))
-    }),
-  )
+    })
+
+    it.live("the first example syncs once with promises, asks, and goes when told to", () =>
+      Effect.gen(function* () {
+        sandbox = yield* start(TINY)
+        const database = yield* testDatabase()
+        const { code, said } = yield* runExample("example0", database, /In Progress/)
+        expect(said).toContain(`transactions: complete, ${TINY.transactions} records`)
+        expect(said).toContain("[shop] INFO")
+        expect(said).toMatch(/closed\n$/)
+        expect(said).not.toContain(sandbox.token)
+        expect(code).toBe(0)
+        const rows = yield* Effect.promise(() =>
+          runSql(
+            database.ownerUrl,
+            "SELECT account, count(*)::int, count(first_name)::int AS names FROM warehouse.customers GROUP BY 1",
+          ),
+        )
+        expect(rows).toEqual([{ account: "eu", count: TINY.customers, names: 0 }])
+      }).pipe(Effect.scoped),
+    )
+
+    it.live("the second one serves with a client of its own, and stops when interrupted", () =>
+      Effect.gen(function* () {
+        sandbox = yield* start(TINY)
+        const database = yield* testDatabase()
+        const { code, said } = yield* runExample("example1", database, /run complete/)
+        expect(said).toMatch(/^\d+ migrations/)
+        expect(said).toMatch(/listening on http:\/\/127\.0\.0\.1:\d+/)
+        expect(said).toMatch(/closed\n$/)
+        expect(code).toBe(0)
+      }).pipe(Effect.scoped),
+    )
+
+    it("is told of versions that are the package's", () => {
+      const { dependencies } = JSON.parse(readFileSync(join(PROJECT, "package.json"), "utf8"))
+      const told = [...DOCUMENT.matchAll(/(?<= |`)(effect|@effect\/platform)@(\d[\d.]*\d)/g)]
+      expect(told.map(([, name, version]) => [name, version])).toEqual([
+        ["effect", dependencies.effect],
+        ["@effect/platform", dependencies["@effect/platform"]],
+      ])
+    })
+
+    it.live("gets what the contract names, and no file of the package's besides", () =>
+      Effect.gen(function* () {
+        const { stdout } = yield* evaluate(
+          'import * as api from "paycombat-sync"; console.log(Object.keys(api).join(" "))',
+        )
+        expect(stdout.trim().split(" ")).toEqual([
+          ...["ConfigurationError", "LeaseError", "Progress", "Warehouse", "WarehouseError"],
+          ...[
+            "accountsOfCustomer",
+            "backup",
+            "doctor",
+            "eraseCustomer",
+            "layer",
+            "migrate",
+            "pending",
+            "query",
+          ],
+          ...["rebuild", "reject", "rejects", "replay", "report", "reportPage", "restore", "serve", "status"],
+          ...["sync", "telemetry"],
+        ])
+        const codes = yield* evaluate(
+          `const inner = ["paycombat-sync/dist/App.js", "paycombat-sync/package.json", "paycombat-sync/dist/Pipeline.js"]
+           console.log(JSON.stringify(await Promise.all(inner.map(path => import(path).then(() => "open", error => error.code)))))`,
+        )
+        expect(JSON.parse(codes.stdout)).toEqual(Array(3).fill("ERR_PACKAGE_PATH_NOT_EXPORTED"))
+      }),
+    )
+  })
 })

@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { connect } from "../src/postgres/connect.ts"
 import { start } from "../src/sandbox/sandbox.ts"
 import { runSql, testDatabase } from "./support/postgres.ts"
-import { bench, benchOf, MIGRATED, SMALL, statusesOf, streamOf } from "./support/warehouse.ts"
+import { bench, benchOf, MIGRATED, SMALL, statusesOf, streamOf, syncedBench } from "./support/warehouse.ts"
 
 /** Tests that records that were read are stored as they were read, or the stream fails, whatever is in the database. */
 
@@ -198,8 +198,7 @@ describe.concurrent("rows that Postgres does not keep as they were sent", () => 
   for (const [title, statement] of onUpdate)
     it.scopedLive(`fail the stream where a trigger on updates ${title}`, () =>
       Effect.gen(function* () {
-        const { sql, sandbox, sync } = yield* bench({ transactions: 20 })
-        yield* sync({ only: ["transactions"] })
+        const { sql, sandbox, sync } = yield* syncedBench({ transactions: 20 }, { only: ["transactions"] })
         yield* Effect.promise(() => sql.unsafe(statement).simple())
         sandbox.touch("transactions", 3)
         sandbox.patch("transactions", 3, { event_description: "another" })
@@ -246,8 +245,7 @@ describe.concurrent("rows that Postgres does not keep as they were sent", () => 
   for (const [title, statement, words] of rejected)
     it.scopedLive(`fail the stream where rejects are not kept: ${title}`, () =>
       Effect.gen(function* () {
-        const { sql, sandbox, sync } = yield* bench({ payouts: 40 })
-        yield* sync({ only: ["payouts"] })
+        const { sql, sandbox, sync } = yield* syncedBench({ payouts: 40 }, { only: ["payouts"] })
         yield* Effect.promise(() => sql.unsafe(statement).simple())
         for (let index = 0; index < 40; index++)
           sandbox.patch("payouts", index, { fee_taken: "x", ...(index < 4 ? { currency: null } : {}) })

@@ -14,7 +14,7 @@ import { saveStates } from "../src/warehouse/lookups/states.ts"
 import type { PostgresVersion } from "./support/postgres.ts"
 import { population } from "./support/readiness.ts"
 import { randomOf } from "./support/seeded.ts"
-import { bench, printed, streamOf, testWarehouse } from "./support/warehouse.ts"
+import { printed, streamOf, syncedBench, testWarehouse } from "./support/warehouse.ts"
 
 /** The queue of look-ups where a run cannot ask everybody: the order, the bound, and what is said of the rest. */
 
@@ -153,8 +153,7 @@ describe("a run that cannot ask everybody", () => {
     "says how many it left over, who of them was never asked, and when new ones took it all",
     () =>
       Effect.gen(function* () {
-        const { sandbox, sync, value } = yield* bench({})
-        yield* sync({ only: ["customers"] })
+        const { sandbox, sync, value } = yield* syncedBench({}, { only: ["customers"] })
         const check = (readyMaxCalls: number) =>
           Effect.map(sync({ only: ONLY, readyMaxCalls }), run => streamOf(run, "wallet_readiness"))
         const count = [...sandbox.truth.ids("customers")].length
@@ -183,8 +182,7 @@ describe("a run that cannot ask everybody", () => {
 
   it.scopedLive("is not kept from the others by one who is refused, though that ends each run", () =>
     Effect.gen(function* () {
-      const { sandbox, sync, value, rows } = yield* bench({})
-      yield* sync({ only: ["customers"] })
+      const { sandbox, sync, value, rows } = yield* syncedBench({}, { only: ["customers"] })
       const count = [...sandbox.truth.ids("customers")].length
       const [first] = yield* rows(
         "SELECT customer_id FROM warehouse.customers ORDER BY first_seen_at, customer_id LIMIT 1",
@@ -211,8 +209,7 @@ describe("a run that cannot ask everybody", () => {
 
   it.scopedLive("keeps the answers it got before the endpoint went away", () =>
     Effect.gen(function* () {
-      const { sandbox, sync, value } = yield* bench({})
-      yield* sync({ only: ["customers"] })
+      const { sandbox, sync, value } = yield* syncedBench({}, { only: ["customers"] })
       let answered = 0
       sandbox.setFault(({ path }) => {
         if (!path.startsWith(HEAD) || ++answered <= 7) return undefined

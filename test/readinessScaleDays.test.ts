@@ -3,6 +3,7 @@ import { Clock, Duration, Effect, Fiber, Schedule, Stream, TestClock } from "eff
 import { dispatch } from "../src/serve/dispatch.ts"
 import { lookupBudget } from "../src/serve/serve.ts"
 import { type Population, population, type Queue } from "./support/readiness.ts"
+import { slow } from "./support/slow.ts"
 
 /** Days of `serve` with a million customers, within a second of the test's clock: who is asked when. */
 
@@ -103,52 +104,56 @@ describe("with a million customers, of whom no run can ask all", { timeout: SIMU
     }),
   )
 
-  it.effect("and most of them ready: these keep to the recheck time, the others share what is left", () =>
-    Effect.gen(function* () {
-      const arrivals = 500
-      const { runs } = yield* simulate({
-        ratePerSecond: 20,
-        intervalMinutes: 60,
-        hours: 96,
-        arrivals: () => arrivals,
-        isReady: customer => customer % 10 !== 0,
-      })
-      const round = (CUSTOMERS + 96 * arrivals) / (perHour(20) - arrivals)
-      expect(Math.round(round)).toBe(18)
-      const later = runs.filter(({ hour }) => hour > round + 2)
-      // They come due as they were asked, many at once: the worst is a round, whoever is ready; the usual is much less.
-      expect(oldest(later, "oldestNotReady")).toBeLessThanOrEqual(round + 2)
-      const ages = later.map(run => run.oldestNotReady)
-      expect(ages.reduce((sum, age) => sum + age, 0) / ages.length).toBeLessThan(round / 2)
-      expect(oldest(later, "oldestReady")).toBeGreaterThan(RECHECK_HOURS)
-      expect(oldest(later, "oldestReady")).toBeLessThanOrEqual(RECHECK_HOURS + 2)
-    }),
-  )
-
-  it.effect(
-    "and new ones faster than they can be asked: the older answers wait, and it ends with the rush",
-    () =>
+  slow(() => {
+    it.effect("and most of them ready: these keep to the recheck time, the others share what is left", () =>
       Effect.gen(function* () {
-        const calls = perHour(50)
-        const rush = { from: 10, to: 14 }
+        const arrivals = 500
         const { runs } = yield* simulate({
-          ratePerSecond: 50,
+          ratePerSecond: 20,
           intervalMinutes: 60,
-          hours: 36,
-          arrivals: hour => (hour >= rush.from && hour < rush.to ? calls * 1.2 : 0),
-          isReady: () => false,
+          hours: 96,
+          arrivals: () => arrivals,
+          isReady: customer => customer % 10 !== 0,
         })
-        const backlog = (rush.to - rush.from) * calls * 0.2
-        const round = (CUSTOMERS + (rush.to - rush.from) * calls * 1.2) / calls
-        const during = runs.filter(({ hour }) => hour > rush.from + 1 && hour < rush.to)
-        for (const { asked, neverAsked } of during) expect(neverAsked).toBeGreaterThanOrEqual(asked.length)
-        // Whoever was seen first is asked first: no new customer waits longer than the backlog takes.
-        const over = runs.filter(({ hour }) => hour > rush.to + backlog / calls + 1)
-        for (const { neverAsked } of over) expect(neverAsked).toBe(0)
-        expect(oldest(runs, "oldestNotReady")).toBeLessThanOrEqual(round + (rush.to - rush.from) + 2)
-        const settled = runs.filter(({ hour }) => hour > rush.to + round + 2)
-        expect(settled.length).toBeGreaterThan(3)
-        expect(oldest(settled, "oldestNotReady")).toBeLessThanOrEqual(round + 2)
+        const round = (CUSTOMERS + 96 * arrivals) / (perHour(20) - arrivals)
+        expect(Math.round(round)).toBe(18)
+        const later = runs.filter(({ hour }) => hour > round + 2)
+        // They come due as they were asked, many at once: the worst is a round, whoever is ready; the usual is much less.
+        expect(oldest(later, "oldestNotReady")).toBeLessThanOrEqual(round + 2)
+        const ages = later.map(run => run.oldestNotReady)
+        expect(ages.reduce((sum, age) => sum + age, 0) / ages.length).toBeLessThan(round / 2)
+        expect(oldest(later, "oldestReady")).toBeGreaterThan(RECHECK_HOURS)
+        expect(oldest(later, "oldestReady")).toBeLessThanOrEqual(RECHECK_HOURS + 2)
       }),
-  )
+    )
+  })
+
+  slow(() => {
+    it.effect(
+      "and new ones faster than they can be asked: the older answers wait, and it ends with the rush",
+      () =>
+        Effect.gen(function* () {
+          const calls = perHour(50)
+          const rush = { from: 10, to: 14 }
+          const { runs } = yield* simulate({
+            ratePerSecond: 50,
+            intervalMinutes: 60,
+            hours: 36,
+            arrivals: hour => (hour >= rush.from && hour < rush.to ? calls * 1.2 : 0),
+            isReady: () => false,
+          })
+          const backlog = (rush.to - rush.from) * calls * 0.2
+          const round = (CUSTOMERS + (rush.to - rush.from) * calls * 1.2) / calls
+          const during = runs.filter(({ hour }) => hour > rush.from + 1 && hour < rush.to)
+          for (const { asked, neverAsked } of during) expect(neverAsked).toBeGreaterThanOrEqual(asked.length)
+          // Whoever was seen first is asked first: no new customer waits longer than the backlog takes.
+          const over = runs.filter(({ hour }) => hour > rush.to + backlog / calls + 1)
+          for (const { neverAsked } of over) expect(neverAsked).toBe(0)
+          expect(oldest(runs, "oldestNotReady")).toBeLessThanOrEqual(round + (rush.to - rush.from) + 2)
+          const settled = runs.filter(({ hour }) => hour > rush.to + round + 2)
+          expect(settled.length).toBeGreaterThan(3)
+          expect(oldest(settled, "oldestNotReady")).toBeLessThanOrEqual(round + 2)
+        }),
+    )
+  })
 })

@@ -13,6 +13,7 @@ import { runQuery } from "../src/warehouse/read/query.ts"
 import { parsePrometheus, valueOf } from "./serve/prometheusText.ts"
 import { cli, databaseEnvironment, linesOf, sandboxEnvironment } from "./support/cli.ts"
 import { runSql, testDatabase } from "./support/postgres.ts"
+import { slow } from "./support/slow.ts"
 import { MIGRATED, SMALL, syncOnce } from "./support/warehouse.ts"
 
 /** One verdict: every face of the program says the same of the same state. */
@@ -302,24 +303,28 @@ describe("every face", () => {
     }),
   )
 
-  it.scopedLive("of a command ends with that sentence, and with the exit code that goes with the level", () =>
-    Effect.gen(function* () {
-      const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
-      const sandbox = yield* start(SMALL)
-      const { run } = yield* cli({ ...sandboxEnvironment(sandbox), ...databaseEnvironment(ownerUrl) })
-      const last = (stdout: string) => linesOf(stdout).at(-1)
-      const synced = yield* run(["sync"])
-      expect([synced.code, last(synced.stdout)]).toEqual([0, `✔ ${TRUSTED}`])
-      yield* Effect.promise(() => runSql(ownerUrl, REJECT("record")))
-      const attention = `! ${except("payouts (1 reject)")}`
-      const mild = yield* run(["status"])
-      expect([mild.code, last(mild.stdout)]).toEqual([0, attention])
-      const strict = yield* run(["status", "--strict"])
-      expect([strict.code, last(strict.stdout)]).toEqual([1, attention])
-      const json = yield* run(["sync", "--stream", "wallets", "--json"])
-      expect(JSON.parse(json.stdout)).toMatchObject({
-        verdicts: [{ account: "default", level: "attention", sentence: attention.slice(2) }],
-      })
-    }),
-  )
+  slow(() => {
+    it.scopedLive(
+      "of a command ends with that sentence, and with the exit code that goes with the level",
+      () =>
+        Effect.gen(function* () {
+          const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
+          const sandbox = yield* start(SMALL)
+          const { run } = yield* cli({ ...sandboxEnvironment(sandbox), ...databaseEnvironment(ownerUrl) })
+          const last = (stdout: string) => linesOf(stdout).at(-1)
+          const synced = yield* run(["sync"])
+          expect([synced.code, last(synced.stdout)]).toEqual([0, `✔ ${TRUSTED}`])
+          yield* Effect.promise(() => runSql(ownerUrl, REJECT("record")))
+          const attention = `! ${except("payouts (1 reject)")}`
+          const mild = yield* run(["status"])
+          expect([mild.code, last(mild.stdout)]).toEqual([0, attention])
+          const strict = yield* run(["status", "--strict"])
+          expect([strict.code, last(strict.stdout)]).toEqual([1, attention])
+          const json = yield* run(["sync", "--stream", "wallets", "--json"])
+          expect(JSON.parse(json.stdout)).toMatchObject({
+            verdicts: [{ account: "default", level: "attention", sentence: attention.slice(2) }],
+          })
+        }),
+    )
+  })
 })

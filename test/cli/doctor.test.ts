@@ -15,6 +15,7 @@ import {
 } from "../support/cli.ts"
 import { KEY, MARK, plantBadRecords, plantPeople } from "../support/people.ts"
 import { testDatabase } from "../support/postgres.ts"
+import { slow } from "../support/slow.ts"
 import { MIGRATED, SMALL } from "../support/warehouse.ts"
 
 /** Tests `doctor` as a process of its own. */
@@ -201,31 +202,33 @@ describe("doctor", () => {
   )
 })
 
-describe("doctor with the embedded Postgres", () => {
-  it.scopedLive("creates none; starts, examines and stops the one that a sync created", () =>
-    Effect.gen(function* () {
-      const sandbox = yield* start({ ...SMALL, token: TOKEN })
-      const { run, directory } = yield* cli(sandboxEnvironment(sandbox))
-      const first = yield* run(["doctor", "--stream", "transactions"])
-      expect([first.code, first.stderr]).toEqual([0, ""])
-      expect(first.stdout).toMatch(
-        /✔ pass {2}embedded Postgres: nothing was synced yet: there is no database in .*\.paycombat\/postgres, and the first sync makes it\. Its programs, Postgres 18, run on this machine\./,
-      )
-      expect(first.stdout).toMatch(/(pass|warn) {2}disk space: [\d.]+ GB free/)
-      expect(readdirSync(directory)).toEqual([])
-      expect(first.stdout).toMatch(/! warn {2}default\/transactions directions: .*first sync/)
-      yield* run(["sync", "--stream", "transactions"])
-      const second = yield* run(["doctor", "--stream", "transactions"])
-      expect(second.code).toBe(0)
-      expect(second.stdout).toMatch(/✔ pass {2}embedded Postgres: is up on 127\.0\.0\.1:\d+, runs as /)
-      expect(second.stdout).toMatch(/(pass|warn) {2}disk space: [\d.]+ GB free/)
-      expect(second.stdout).toContain("✔ pass  durability: fsync and full_page_writes are on.")
-      expect(existsSync(join(directory, ".paycombat/postgres/data/postmaster.pid"))).toBe(false)
-      expect(second.stdout).toContain("✔ pass  migrations: the database is up to date.")
-      expect(second.stdout).toContain("✔ pass  reader login: may read analytics and nothing else.")
-      expect(second.stdout).not.toMatch(/first sync/)
-    }),
-  )
+slow(() => {
+  describe("doctor with the embedded Postgres", () => {
+    it.scopedLive("creates none; starts, examines and stops the one that a sync created", () =>
+      Effect.gen(function* () {
+        const sandbox = yield* start({ ...SMALL, token: TOKEN })
+        const { run, directory } = yield* cli(sandboxEnvironment(sandbox))
+        const first = yield* run(["doctor", "--stream", "transactions"])
+        expect([first.code, first.stderr]).toEqual([0, ""])
+        expect(first.stdout).toMatch(
+          /✔ pass {2}embedded Postgres: nothing was synced yet: there is no database in .*\.paycombat\/postgres, and the first sync makes it\. Its programs, Postgres 18, run on this machine\./,
+        )
+        expect(first.stdout).toMatch(/(pass|warn) {2}disk space: [\d.]+ GB free/)
+        expect(readdirSync(directory)).toEqual([])
+        expect(first.stdout).toMatch(/! warn {2}default\/transactions directions: .*first sync/)
+        yield* run(["sync", "--stream", "transactions"])
+        const second = yield* run(["doctor", "--stream", "transactions"])
+        expect(second.code).toBe(0)
+        expect(second.stdout).toMatch(/✔ pass {2}embedded Postgres: is up on 127\.0\.0\.1:\d+, runs as /)
+        expect(second.stdout).toMatch(/(pass|warn) {2}disk space: [\d.]+ GB free/)
+        expect(second.stdout).toContain("✔ pass  durability: fsync and full_page_writes are on.")
+        expect(existsSync(join(directory, ".paycombat/postgres/data/postmaster.pid"))).toBe(false)
+        expect(second.stdout).toContain("✔ pass  migrations: the database is up to date.")
+        expect(second.stdout).toContain("✔ pass  reader login: may read analytics and nothing else.")
+        expect(second.stdout).not.toMatch(/first sync/)
+      }),
+    )
+  })
 })
 
 // Skipped, and counted as skipped, if no terminal can be created. On Linux `script` of util-linux creates

@@ -4,18 +4,17 @@ import { connect } from "../../src/postgres/connect.ts"
 import { start } from "../../src/sandbox/sandbox.ts"
 import { cli, databaseEnvironment, hasTerminals, linesOf, sandboxEnvironment } from "../support/cli.ts"
 import { testDatabase } from "../support/postgres.ts"
-import { MIGRATED, printed, SMALL, syncOnce } from "../support/warehouse.ts"
+import { printed, SMALL, synced } from "../support/warehouse.ts"
 
 /**
  * Tests `erase` as users run it: without a token, with a question on a terminal, and with counts in its
  * answer.
  */
 
-const synced = Effect.gen(function* () {
-  const database = yield* testDatabase({ template: MIGRATED })
+const readOnce = Effect.gen(function* () {
+  const database = yield* testDatabase({ template: synced() })
   const sql = yield* connect(database.ownerUrl)
   const sandbox = yield* start(SMALL)
-  yield* syncOnce(sql, sandbox)
   const program = yield* cli(databaseEnvironment(database.ownerUrl))
   const customers = Effect.map(
     printed(sql, "SELECT customer_id AS id FROM warehouse.customers ORDER BY 1"),
@@ -27,7 +26,7 @@ const synced = Effect.gen(function* () {
 describe("erase", () => {
   it.scopedLive("erases a customer, prints the counts, and the next sync brings nothing back", () =>
     Effect.gen(function* () {
-      const { sandbox, program, customers } = yield* synced
+      const { sandbox, program, customers } = yield* readOnce
       const [id, other] = yield* customers
       // This account has no record of the customer.
       const unknown = yield* program.run(["erase", "--customer", id!, "--account", "eu", "--yes"])
@@ -53,7 +52,7 @@ describe("erase", () => {
 
   it.scopedLive("is refused without a terminal and --yes", () =>
     Effect.gen(function* () {
-      const { program, customers } = yield* synced
+      const { program, customers } = yield* readOnce
       const [id] = yield* customers
       const { code, stdout, stderr } = yield* program.run(["erase", "--customer", id!])
       expect([code, stdout, linesOf(stderr)]).toEqual([
@@ -67,7 +66,7 @@ describe("erase", () => {
 
   it.scopedLive("--dry-run counts the rows of an erasure by table, and changes nothing", () =>
     Effect.gen(function* () {
-      const { program, customers, sql } = yield* synced
+      const { program, customers, sql } = yield* readOnce
       const [{ id }] = (yield* printed(
         sql,
         "SELECT customer_id AS id FROM warehouse.transactions WHERE customer_id IS NOT NULL LIMIT 1",
@@ -105,7 +104,7 @@ describe("erase", () => {
   // one.
   it.scopedLive.skipIf(!hasTerminals)("asks first on a terminal, and treats an empty answer as no", () =>
     Effect.gen(function* () {
-      const { program, customers } = yield* synced
+      const { program, customers } = yield* readOnce
       const [id] = yield* customers
       const asked = yield* program.onTerminal(["erase", "--customer", id!])
       yield* asked.printed("It cannot be undone. [y/N]")
@@ -132,7 +131,7 @@ describe("erase", () => {
 
   it.scopedLive.skipIf(!hasTerminals)("escapes hidden characters in the names of its question", () =>
     Effect.gen(function* () {
-      const { program, customers, sql } = yield* synced
+      const { program, customers, sql } = yield* readOnce
       const [id] = yield* customers
       yield* Effect.promise(
         () =>

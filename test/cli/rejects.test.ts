@@ -4,6 +4,7 @@ import { connect } from "../../src/postgres/connect.ts"
 import { start } from "../../src/sandbox/sandbox.ts"
 import { cli, databaseEnvironment, linesOf } from "../support/cli.ts"
 import { runSql, type TestDatabaseOptions, testDatabase } from "../support/postgres.ts"
+import { slow } from "../support/slow.ts"
 import { MIGRATED, SMALL, syncOnce } from "../support/warehouse.ts"
 
 /**
@@ -22,8 +23,8 @@ const on = (options: TestDatabaseOptions) =>
 /** A warehouse with three rejects. Its API is no longer there. */
 const SYNCED = {
   name: "rejects",
+  from: MIGRATED,
   prepare: async (ownerUrl: Redacted.Redacted) => {
-    await MIGRATED.prepare(ownerUrl)
     await Effect.runPromise(
       Effect.gen(function* () {
         const sandbox = yield* start(SMALL)
@@ -119,39 +120,41 @@ describe.concurrent("rejects", () => {
     }),
   )
 
-  it.scopedLive("are all listed as JSON, and the newest as a table", () =>
-    Effect.gen(function* () {
-      const { run, sql } = yield* synced
-      yield* sql(`INSERT INTO sync.rejects
-          (account, stream, record_id, reason, raw, content_hash, read_at, first_seen_at, run_id)
-        SELECT account, stream, 'more-' || n, 'amount: is "no" number', '{}', 'hash-' || n, read_at, first_seen_at, run_id
-        FROM (SELECT * FROM sync.rejects WHERE stream = 'payouts') AS r, generate_series(1, 2500) AS n ORDER BY n`)
-      const [all, payouts, none, shown] = yield* Effect.all(
-        [
-          run(["rejects", "list", "--json"]),
-          run(["rejects", "list", "--json", "--stream", "payouts"]),
-          run(["rejects", "list", "--json", "--stream", "checkouts"]),
-          run(["rejects", "list"]),
-        ],
-        { concurrency: 2 },
-      )
-      for (const ended of [all, payouts, none]) expect([ended.code, ended.stderr]).toEqual([0, ""])
-      const listed = json<ReadonlyArray<Listed>>(all.stdout)
-      expect(listed).toHaveLength(2503)
-      expect(all.stdout).toBe(`${JSON.stringify(listed, null, 2)}\n`)
-      const ids = listed.map(({ id }) => id)
-      expect(ids).toEqual([...new Set(ids)].sort((a, b) => a - b))
-      expect(json<ReadonlyArray<Listed>>(payouts.stdout)).toHaveLength(2501)
-      expect(none.stdout).toBe("[]\n")
-      expect(shown.code).toBe(0)
-      expect(linesOf(shown.stderr)).toEqual([expect.stringContaining("newest 1000 of 2503 are shown")])
-      expect(shown.stderr).toContain("--json prints all")
-      const rows = linesOf(shown.stdout).filter(line => line.includes("payouts"))
-      expect(rows).toHaveLength(1000)
-      expect(rows[0]).toContain(" more-2500 ")
-      expect(rows.at(-1)).toContain(" more-1501 ")
-    }),
-  )
+  slow(() => {
+    it.scopedLive("are all listed as JSON, and the newest as a table", () =>
+      Effect.gen(function* () {
+        const { run, sql } = yield* synced
+        yield* sql(`INSERT INTO sync.rejects
+            (account, stream, record_id, reason, raw, content_hash, read_at, first_seen_at, run_id)
+          SELECT account, stream, 'more-' || n, 'amount: is "no" number', '{}', 'hash-' || n, read_at, first_seen_at, run_id
+          FROM (SELECT * FROM sync.rejects WHERE stream = 'payouts') AS r, generate_series(1, 2500) AS n ORDER BY n`)
+        const [all, payouts, none, shown] = yield* Effect.all(
+          [
+            run(["rejects", "list", "--json"]),
+            run(["rejects", "list", "--json", "--stream", "payouts"]),
+            run(["rejects", "list", "--json", "--stream", "checkouts"]),
+            run(["rejects", "list"]),
+          ],
+          { concurrency: 2 },
+        )
+        for (const ended of [all, payouts, none]) expect([ended.code, ended.stderr]).toEqual([0, ""])
+        const listed = json<ReadonlyArray<Listed>>(all.stdout)
+        expect(listed).toHaveLength(2503)
+        expect(all.stdout).toBe(`${JSON.stringify(listed, null, 2)}\n`)
+        const ids = listed.map(({ id }) => id)
+        expect(ids).toEqual([...new Set(ids)].sort((a, b) => a - b))
+        expect(json<ReadonlyArray<Listed>>(payouts.stdout)).toHaveLength(2501)
+        expect(none.stdout).toBe("[]\n")
+        expect(shown.code).toBe(0)
+        expect(linesOf(shown.stderr)).toEqual([expect.stringContaining("newest 1000 of 2503 are shown")])
+        expect(shown.stderr).toContain("--json prints all")
+        const rows = linesOf(shown.stdout).filter(line => line.includes("payouts"))
+        expect(rows).toHaveLength(1000)
+        expect(rows[0]).toContain(" more-2500 ")
+        expect(rows.at(-1)).toContain(" more-1501 ")
+      }),
+    )
+  })
 
   it.scopedLive("are replayed without the API; remaining ones fail --strict", () =>
     Effect.gen(function* () {

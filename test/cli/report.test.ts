@@ -8,6 +8,7 @@ import type { ReportData } from "../../src/warehouse/report/types.ts"
 import { cli, databaseEnvironment, saidIn } from "../support/cli.ts"
 import { testDatabase } from "../support/postgres.ts"
 import { fill, onOneDay } from "../support/report.ts"
+import { slow } from "../support/slow.ts"
 import { MIGRATED, printed } from "../support/warehouse.ts"
 
 /** Runs the command `report`: its files, formats and refusals. */
@@ -227,36 +228,38 @@ describe.concurrent("report", () => {
     }),
   )
 
-  it.scopedLive("refuses bad arguments in one line, and leaves no file behind", () =>
-    Effect.gen(function* () {
-      const { run, directory } = yield* bench
-      for (const [args, words] of [
-        [["--from", "2026-02-30"], "--from 2026-02-30 is not a day"],
-        [["--to", "yesterday"], "--to yesterday is not a day"],
-        [["--account", "us"], "account us"],
-        [["--currency", "eur"], "EUR, KWD"],
-        [["--format", "csv", "-"], "name a directory"],
-        [["report.csv"], "--format csv"],
-        [["report.pdf"], "ends in .html or .json"],
-        [["."], "is a directory"],
-        [["none/report.html"], "ENOENT"],
-        [["--format", "csv", "none/views"], "ENOENT"],
-        [["--format", "csv", "--account", "us", "views"], "account us"],
-        [["--format", "csv", "--currency", "eur", "views"], "EUR, KWD"],
-        [["--format", "csv", "--from", "2026-02-01", "--to", "2026-01-01", "views"], "is after --to"],
-        [["--format", "csv", "--max-age", "2 hours", "views"], "--max-age is for html and json"],
-        [["--max-age", "soon"], "--max-age soon is not a duration"],
-        [["--format", "pdf"], "html"],
-        [["--json", "--format", "csv"], "--json and --format csv are two formats"],
-        [["--json", "--format", "html", "-"], "--json and --format html are two formats"],
-      ] as const) {
-        const ended = yield* run(["report", ...args])
-        expect([args, ended.code, ended.stdout]).toEqual([args, 2, ""])
-        expect(saidIn(ended.stderr)).toEqual([expect.stringContaining(words)])
-      }
-      expect(readdirSync(directory)).toEqual([])
-    }),
-  )
+  slow(() => {
+    it.scopedLive("refuses bad arguments in one line, and leaves no file behind", () =>
+      Effect.gen(function* () {
+        const { run, directory } = yield* bench
+        for (const [args, words] of [
+          [["--from", "2026-02-30"], "--from 2026-02-30 is not a day"],
+          [["--to", "yesterday"], "--to yesterday is not a day"],
+          [["--account", "us"], "account us"],
+          [["--currency", "eur"], "EUR, KWD"],
+          [["--format", "csv", "-"], "name a directory"],
+          [["report.csv"], "--format csv"],
+          [["report.pdf"], "ends in .html or .json"],
+          [["."], "is a directory"],
+          [["none/report.html"], "ENOENT"],
+          [["--format", "csv", "none/views"], "ENOENT"],
+          [["--format", "csv", "--account", "us", "views"], "account us"],
+          [["--format", "csv", "--currency", "eur", "views"], "EUR, KWD"],
+          [["--format", "csv", "--from", "2026-02-01", "--to", "2026-01-01", "views"], "is after --to"],
+          [["--format", "csv", "--max-age", "2 hours", "views"], "--max-age is for html and json"],
+          [["--max-age", "soon"], "--max-age soon is not a duration"],
+          [["--format", "pdf"], "html"],
+          [["--json", "--format", "csv"], "--json and --format csv are two formats"],
+          [["--json", "--format", "html", "-"], "--json and --format html are two formats"],
+        ] as const) {
+          const ended = yield* run(["report", ...args])
+          expect([args, ended.code, ended.stdout]).toEqual([args, 2, ""])
+          expect(saidIn(ended.stderr)).toEqual([expect.stringContaining(words)])
+        }
+        expect(readdirSync(directory)).toEqual([])
+      }),
+    )
+  })
 
   it.scopedLive("deletes an unfinished file when it is interrupted", () =>
     Effect.gen(function* () {

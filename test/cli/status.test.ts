@@ -7,6 +7,7 @@ import { statusOf } from "../../src/warehouse/read/status.ts"
 import { cli, databaseEnvironment, linesOf, sandboxEnvironment } from "../support/cli.ts"
 import { listPath, STREAM_NAMES } from "../support/lists.ts"
 import { runSql, testDatabase } from "../support/postgres.ts"
+import { slow } from "../support/slow.ts"
 import { bench, MIGRATED, SMALL, type SyncOptions, statusesOf, syncOnce } from "../support/warehouse.ts"
 
 /** Tests that `status` tells a monitor and a user when figures cannot be trusted. */
@@ -146,58 +147,60 @@ describe.concurrent("status", () => {
   )
 })
 
-describe("the status of a large warehouse", () => {
-  it.scopedLive("is an estimate, marked as one, and close to the real count", () =>
-    Effect.gen(function* () {
-      const { sql, sync, sandbox } = yield* bench({ transactions: 2_000 })
-      yield* sync()
-      yield* Effect.promise(() => sql.unsafe("ANALYZE warehouse.transactions"))
-      const streams = yield* allStreams
-      const counted = (yield* statusOf(sql, streams)).find(({ stream }) => stream === "transactions")!
-      expect([counted.rows, counted.removed, counted.isEstimate]).toEqual([2_000, 0, false])
-      expect(sandbox.truth.count("transactions")).toBe(2_000)
-      const estimated = (yield* statusOf(sql, streams, 0)).find(({ stream }) => stream === "transactions")!
-      expect(estimated.isEstimate).toBe(true)
-      expect(estimated.rows).toBeGreaterThan(1_800)
-      expect(estimated.rows).toBeLessThan(2_200)
-      expect(estimated.removed).toBeLessThan(50)
-    }),
-  )
+slow(() => {
+  describe("the status of a large warehouse", () => {
+    it.scopedLive("is an estimate, marked as one, and close to the real count", () =>
+      Effect.gen(function* () {
+        const { sql, sync, sandbox } = yield* bench({ transactions: 2_000 })
+        yield* sync()
+        yield* Effect.promise(() => sql.unsafe("ANALYZE warehouse.transactions"))
+        const streams = yield* allStreams
+        const counted = (yield* statusOf(sql, streams)).find(({ stream }) => stream === "transactions")!
+        expect([counted.rows, counted.removed, counted.isEstimate]).toEqual([2_000, 0, false])
+        expect(sandbox.truth.count("transactions")).toBe(2_000)
+        const estimated = (yield* statusOf(sql, streams, 0)).find(({ stream }) => stream === "transactions")!
+        expect(estimated.isEstimate).toBe(true)
+        expect(estimated.rows).toBeGreaterThan(1_800)
+        expect(estimated.rows).toBeLessThan(2_200)
+        expect(estimated.removed).toBeLessThan(50)
+      }),
+    )
 
-  it.scopedLive("does not read the whole ledger", () =>
-    Effect.gen(function* () {
-      const { sql } = yield* bench()
-      yield* Effect.promise(() =>
-        sql.unsafe(`INSERT INTO sync.stream_runs (run_id, account, stream, mode, status, started_at, finished_at)
-          SELECT gen_random_uuid(), account, stream, 'full', 'complete', t, t + interval '1 minute'
-          FROM generate_series(now() - interval '500 days', now(), '1 hour') AS t,
-            unnest(ARRAY['eu', 'apac']) AS account, unnest(ARRAY['payouts', 'wallets']) AS stream`),
-      )
-      yield* Effect.promise(() => sql.unsafe("ANALYZE sync.stream_runs"))
-      // One connection: each connection reports its reads when it likes, or when it is asked to.
-      const one = yield* Effect.acquireRelease(
-        Effect.promise(() => sql.reserve()),
-        held => Effect.sync(() => held.release()),
-      )
-      const rowsRead = Effect.promise(async () => {
-        await one.unsafe("SELECT pg_stat_force_next_flush()")
-        const [row] = await one.unsafe<Array<{ count: string }>>(
-          "SELECT seq_tup_read AS count FROM pg_stat_user_tables WHERE relname = 'stream_runs'",
+    it.scopedLive("does not read the whole ledger", () =>
+      Effect.gen(function* () {
+        const { sql } = yield* bench()
+        yield* Effect.promise(() =>
+          sql.unsafe(`INSERT INTO sync.stream_runs (run_id, account, stream, mode, status, started_at, finished_at)
+            SELECT gen_random_uuid(), account, stream, 'full', 'complete', t, t + interval '1 minute'
+            FROM generate_series(now() - interval '500 days', now(), '1 hour') AS t,
+              unnest(ARRAY['eu', 'apac']) AS account, unnest(ARRAY['payouts', 'wallets']) AS stream`),
         )
-        return Number(row!.count)
-      })
-      const before = yield* rowsRead
-      const statuses = yield* statusOf(one, yield* allStreams)
-      expect(statuses.map(({ account, stream }) => `${account}/${stream}`)).toEqual([
-        "apac/payouts",
-        "apac/wallets",
-        "eu/payouts",
-        "eu/wallets",
-      ])
-      expect(statuses.every(({ lastCompleteAt }) => lastCompleteAt !== null)).toBe(true)
-      expect((yield* rowsRead) - before).toBe(0)
-      yield* Effect.promise(() => one.unsafe("SELECT count(note) FROM sync.stream_runs"))
-      expect((yield* rowsRead) - before).toBeGreaterThan(40_000)
-    }),
-  )
+        yield* Effect.promise(() => sql.unsafe("ANALYZE sync.stream_runs"))
+        // One connection: each connection reports its reads when it likes, or when it is asked to.
+        const one = yield* Effect.acquireRelease(
+          Effect.promise(() => sql.reserve()),
+          held => Effect.sync(() => held.release()),
+        )
+        const rowsRead = Effect.promise(async () => {
+          await one.unsafe("SELECT pg_stat_force_next_flush()")
+          const [row] = await one.unsafe<Array<{ count: string }>>(
+            "SELECT seq_tup_read AS count FROM pg_stat_user_tables WHERE relname = 'stream_runs'",
+          )
+          return Number(row!.count)
+        })
+        const before = yield* rowsRead
+        const statuses = yield* statusOf(one, yield* allStreams)
+        expect(statuses.map(({ account, stream }) => `${account}/${stream}`)).toEqual([
+          "apac/payouts",
+          "apac/wallets",
+          "eu/payouts",
+          "eu/wallets",
+        ])
+        expect(statuses.every(({ lastCompleteAt }) => lastCompleteAt !== null)).toBe(true)
+        expect((yield* rowsRead) - before).toBe(0)
+        yield* Effect.promise(() => one.unsafe("SELECT count(note) FROM sync.stream_runs"))
+        expect((yield* rowsRead) - before).toBeGreaterThan(40_000)
+      }),
+    )
+  })
 })

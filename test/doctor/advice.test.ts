@@ -3,6 +3,7 @@ import { Effect, Redacted } from "effect"
 import type { Examination } from "../../src/doctor/doctor.ts"
 import { type FaultHook, type SandboxOptions, start } from "../../src/sandbox/sandbox.ts"
 import { runSql, testDatabase } from "../support/postgres.ts"
+import { slowUnless } from "../support/slow.ts"
 import { MIGRATED, SMALL } from "../support/warehouse.ts"
 import { type Examined, examined } from "./support.ts"
 
@@ -116,7 +117,10 @@ describe.concurrent("each line of doctor's that is not a pass says what to do:",
       expect(line).not.toMatch(ADVICE)
   })
 
-  it.scopedLive.each(Object.keys(CASES))("%s", name => Effect.map(examinedCase(CASES[name]!), expectAdvice))
+  for (const [index, given] of Object.keys(CASES).entries())
+    slowUnless(index % 6 === 0, () => {
+      it.scopedLive.each([given])("%s", name => Effect.map(examinedCase(CASES[name]!), expectAdvice))
+    })
 
   it.scopedLive("more event types than it tells", () =>
     Effect.gen(function* () {

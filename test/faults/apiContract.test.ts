@@ -3,7 +3,7 @@ import { Clock, Effect } from "effect"
 import { PagingBounds } from "../../src/paycombat/lists/page.ts"
 import { FAULTS, type SandboxOptions, type Shape } from "../../src/sandbox/sandbox.ts"
 import { expectSame, reference, type Whole } from "../support/apiFaults.ts"
-import { bench, statusesOf, streamOf } from "../support/warehouse.ts"
+import { bench, statusesOf, streamOf, syncedBench } from "../support/warehouse.ts"
 
 const TRANSACTIONS = { only: ["transactions"] }
 
@@ -298,9 +298,8 @@ describe("clocks that are wrong", () => {
 
   it.scopedLive("Postgres' own, set back since the last run, is told, and reads go on from there", () =>
     Effect.gen(function* () {
-      const { sandbox, sync, sql, value } = yield* bench()
       const only = ["wallets"]
-      yield* sync({ only })
+      const { sandbox, sync, sql, value } = yield* syncedBench({}, { only })
       yield* Effect.promise(async () => {
         await sql`UPDATE warehouse.wallets SET read_at = read_at + interval '2 hours'`
         await sql`UPDATE sync.runs SET finished_at = finished_at + interval '2 hours'`

@@ -6,15 +6,14 @@ import { allStreams } from "../../src/registry.ts"
 import { rebuildWith } from "../../src/sync/rebuild.ts"
 import { acquire } from "../../src/warehouse/ledger/lease.ts"
 import { erasePerson } from "../../src/warehouse/maintain/erase.ts"
-import { bench, holdUp, statusesOf, streamOf, untilWaiting } from "../support/warehouse.ts"
+import { bench, holdUp, statusesOf, streamOf, syncedBench, untilWaiting } from "../support/warehouse.ts"
 
 /** Commands that ask no API, started beside a sync. */
 
 describe("beside a sync that is under way", () => {
   it.scopedLive("erase is refused, names the holder and takes nothing; after it, it erases", () =>
     Effect.gen(function* () {
-      const { sql, sandbox, sync, value } = yield* bench()
-      yield* sync({ only: ["customers"] })
+      const { sql, sandbox, sync, value } = yield* syncedBench({}, { only: ["customers"] })
       const id = sandbox.idOf("customers", 4)
       const streams = yield* allStreams
       const letGo = yield* holdUp(sql, "warehouse.payouts", "ACCESS EXCLUSIVE")
@@ -34,8 +33,7 @@ describe("beside a sync that is under way", () => {
 
   it.scopedLive("rebuild does the streams that are free, and the one that is held stays with the sync", () =>
     Effect.gen(function* () {
-      const { sql, sync, value } = yield* bench()
-      yield* sync({ only: ["payouts", "checkouts"] })
+      const { sql, sync, value } = yield* syncedBench({}, { only: ["payouts", "checkouts"] })
       yield* Effect.promise(() => sql`UPDATE warehouse.checkouts SET description = 'edited'`)
       const letGo = yield* holdUp(sql, "warehouse.payouts", "ACCESS EXCLUSIVE")
       const running = yield* Effect.fork(sync({ only: ["payouts"], full: true }))

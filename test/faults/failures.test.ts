@@ -11,6 +11,7 @@ import {
   stoppedWhileBeginning,
   stopWhileWaiting,
   streamOf,
+  syncedBench,
   unhurried,
   untilWaiting,
 } from "../support/warehouse.ts"
@@ -103,9 +104,8 @@ describe("a stream that fails", () => {
 
   it.scopedLive("just before its pass was closed has nothing to read again", () =>
     Effect.gen(function* () {
-      const { sql, sandbox, sync, value } = yield* bench({})
       const only = ["checkouts"]
-      yield* sync({ only })
+      const { sql, sandbox, sync, value } = yield* syncedBench({}, { only })
       yield* Effect.promise(async () => {
         const pass = "00000000-0000-4000-8000-000000000000"
         await sql`INSERT INTO sync.seen_keys SELECT ${pass}::uuid, checkout_id FROM warehouse.checkouts`
@@ -201,8 +201,7 @@ describe("a run that is told to stop", () => {
 
   it.scopedLive("while it books how it ended has that booked, and its leases given back", () =>
     Effect.gen(function* () {
-      const { sql, sync, rows } = yield* bench({})
-      yield* sync({ only: ["customers"] })
+      const { sql, sync, rows } = yield* syncedBench({}, { only: ["customers"] })
       // The run is booked as begun when its stream is about to be.
       const begin = yield* holdUp(sql, "sync.stream_runs", "SHARE")
       const run = yield* Effect.fork(unhurried(sync({ only: ["wallet_readiness"] })))

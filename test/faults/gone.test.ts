@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { SandboxOptions } from "../../src/sandbox/sandbox.ts"
-import { bench, streamOf } from "../support/warehouse.ts"
+import { bench, streamOf, syncedBench } from "../support/warehouse.ts"
 
 /** What a by-id endpoint's answer does to records that the list does not show any more. */
 
@@ -12,9 +12,8 @@ const SHORT = "Read whole: the list has fewer than 3 pages."
 
 const setup = (options: Partial<SandboxOptions> = {}) =>
   Effect.gen(function* () {
-    const given = yield* bench(options)
+    const given = yield* syncedBench(options, { only })
     const { sandbox } = given
-    yield* given.sync({ only })
     const idsWhere = (condition: string) =>
       Effect.map(given.rows(`SELECT checkout_id AS id FROM warehouse.checkouts WHERE ${condition}`), rows =>
         rows.map(({ id }) => id),

@@ -2,7 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { stringifyJson } from "../../src/core/json.ts"
 import { withField } from "../support/conformance.ts"
-import { bench, json, streamOf } from "../support/warehouse.ts"
+import { json, streamOf, syncedBench } from "../support/warehouse.ts"
 
 /** Longer than a run waits for pages to load together: each slow page is a batch of its own. */
 const SLOW_MILLIS = 2_600
@@ -14,8 +14,10 @@ describe("a record that changes and changes back between two pages of a run", ()
     "is stored as it was last read, although the next batch is prepared before the change is written",
     () =>
       Effect.gen(function* () {
-        const { sql, sandbox, sync, value } = yield* bench({ transactions: 30 })
-        yield* sync({ only: ["transactions"] })
+        const { sql, sandbox, sync, value } = yield* syncedBench(
+          { transactions: 30 },
+          { only: ["transactions"] },
+        )
         const id = sandbox.idOf("transactions", 3)
         const before = json(sandbox.truth.text("transactions", 3))
         const between = withField(before, ["event_description"], "in between")

@@ -6,6 +6,7 @@ import { allStreams } from "../../src/registry.ts"
 import { FAULTS } from "../../src/sandbox/world/faults.ts"
 import { MERCHANT_ID } from "../../src/sandbox/world/samples.ts"
 import { replayWith } from "../../src/sync/rejects.ts"
+import { slow } from "../support/slow.ts"
 import { onWarehouse } from "../support/upkeep.ts"
 import { bench, statusesOf, streamOf } from "../support/warehouse.ts"
 
@@ -77,20 +78,22 @@ describe("one record of another merchant", () => {
       }),
   )
 
-  it.scopedLive("may come first in the list, a page of its own", () =>
-    Effect.gen(function* () {
-      const { sandbox, sync, value } = yield* hundred
-      sandbox.insert("payouts", 6, "front")
-      for (let n = 101; n < 107; n++) sandbox.patch("payouts", n, { merchant_id: OTHER })
-      expect(
-        streamOf(yield* sync({ ...PAYOUTS, full: true, account: { pageSize: 5 } }), "payouts"),
-      ).toMatchObject({
-        status: "complete_with_rejects",
-        rejected: 7,
-      })
-      expect(yield* value(STORED)).toBe("100")
-    }),
-  )
+  slow(() => {
+    it.scopedLive("may come first in the list, a page of its own", () =>
+      Effect.gen(function* () {
+        const { sandbox, sync, value } = yield* hundred
+        sandbox.insert("payouts", 6, "front")
+        for (let n = 101; n < 107; n++) sandbox.patch("payouts", n, { merchant_id: OTHER })
+        expect(
+          streamOf(yield* sync({ ...PAYOUTS, full: true, account: { pageSize: 5 } }), "payouts"),
+        ).toMatchObject({
+          status: "complete_with_rejects",
+          rejected: 7,
+        })
+        expect(yield* value(STORED)).toBe("100")
+      }),
+    )
+  })
 })
 
 describe("a first pass", () => {
@@ -115,14 +118,16 @@ describe("a first pass", () => {
       }),
   )
 
-  it.scopedLive("reads lists that name organizations where only merchants are configured", () =>
-    Effect.gen(function* () {
-      const { sandbox, sync } = yield* bench()
-      sandbox.patch("payouts", 5, { merchant_id: OTHER })
-      const statuses = statusesOf(yield* sync({ account: { merchants: [MERCHANT_ID, OTHER] } }))
-      expect(new Set(Object.values(statuses))).toEqual(new Set(["complete"]))
-    }),
-  )
+  slow(() => {
+    it.scopedLive("reads lists that name organizations where only merchants are configured", () =>
+      Effect.gen(function* () {
+        const { sandbox, sync } = yield* bench()
+        sandbox.patch("payouts", 5, { merchant_id: OTHER })
+        const statuses = statusesOf(yield* sync({ account: { merchants: [MERCHANT_ID, OTHER] } }))
+        expect(new Set(Object.values(statuses))).toEqual(new Set(["complete"]))
+      }),
+    )
+  })
 })
 
 describe("a list of other merchants only", () => {

@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { release } from "../../src/warehouse/ledger/lease.ts"
 import { closePass } from "../../src/warehouse/ledger/runs.ts"
 import { fixtureOf } from "../support/conformance.ts"
-import { bench, listStream, loading, printed, streamOf, testWarehouse } from "../support/warehouse.ts"
+import { listStream, loading, printed, streamOf, syncedBench, testWarehouse } from "../support/warehouse.ts"
 
 const checkouts = await Effect.runPromise(listStream("checkouts"))
 
@@ -11,9 +11,8 @@ const only = ["checkouts"]
 
 /** Without a by-id endpoint: only the list can tell. */
 const setup = Effect.gen(function* () {
-  const given = yield* bench({ detailPaths: { checkouts: null } })
+  const given = yield* syncedBench({ detailPaths: { checkouts: null } }, { only })
   const gone = given.sandbox.idOf("checkouts", 5)
-  yield* given.sync({ only })
   return {
     ...given,
     gone,

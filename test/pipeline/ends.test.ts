@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import { AFTER_ENDS, FAULTS, type FaultName } from "../../src/sandbox/sandbox.ts"
 import { setup } from "../support/incremental.ts"
 import { LIST_PATHS } from "../support/lists.ts"
+import { slowUnless } from "../support/slow.ts"
 import { bench, streamOf } from "../support/warehouse.ts"
 
 const PAYOUTS = { only: ["payouts"] }
@@ -17,15 +18,22 @@ const SAYING_NOTHING: ReadonlyArray<FaultName> = [
 
 describe("the end of a list", () => {
   for (const afterEnd of AFTER_ENDS.slice(3)) {
-    it.scopedLive(`is the end of a run when the API says ${afterEnd}, and is asked beyond in the next`, () =>
-      Effect.gen(function* () {
-        const { sandbox, sync, value } = yield* bench({ afterEnd })
-        expect(streamOf(yield* sync(PAYOUTS), "payouts")).toMatchObject({ status: "complete", inserted: 20 })
-        sandbox.insert("payouts", 1, "back")
-        expect(streamOf(yield* sync({ ...PAYOUTS, full: true }), "payouts").inserted).toBe(1)
-        expect(yield* value("SELECT count(*) FROM warehouse.payouts")).toBe("21")
-      }),
-    )
+    slowUnless(["204", "416"].includes(afterEnd), () => {
+      it.scopedLive(
+        `is the end of a run when the API says ${afterEnd}, and is asked beyond in the next`,
+        () =>
+          Effect.gen(function* () {
+            const { sandbox, sync, value } = yield* bench({ afterEnd })
+            expect(streamOf(yield* sync(PAYOUTS), "payouts")).toMatchObject({
+              status: "complete",
+              inserted: 20,
+            })
+            sandbox.insert("payouts", 1, "back")
+            expect(streamOf(yield* sync({ ...PAYOUTS, full: true }), "payouts").inserted).toBe(1)
+            expect(yield* value("SELECT count(*) FROM warehouse.payouts")).toBe("21")
+          }),
+      )
+    })
   }
 
   it.scopedLive("is believed though more records are stated, and the run says so", () =>
@@ -40,23 +48,26 @@ describe("the end of a list", () => {
 
 describe("a list that holds nothing, in whatever words", () => {
   for (const name of SAYING_NOTHING) {
-    it.scopedLive(`is believed where its path is configured and nothing is stored: ${name}`, () =>
-      Effect.gen(function* () {
-        const { sandbox, sync, value } = yield* bench()
-        sandbox.setFault(({ path }) => (path.includes("/payout") ? FAULTS[name] : undefined))
-        if (name === "nothing-found") expect(streamOf(yield* sync(PAYOUTS), "payouts").status).toBe("failed")
-        const believed = streamOf(yield* sync(CONFIGURED), "payouts")
-        expect([believed.status, believed.error]).toEqual(["complete", null])
-        expect(believed.note).toContain("lists nothing")
-        sandbox.setFault(null)
-        expect(streamOf(yield* sync(CONFIGURED), "payouts").inserted).toBe(20)
-        sandbox.setFault(({ path }) => (path.includes("/payout") ? FAULTS[name] : undefined))
-        const refuted = streamOf(yield* sync(CONFIGURED), "payouts")
-        expect(refuted.status).toBe("failed")
-        expect(refuted.error).toContain("nothing was booked as removed")
-        expect(yield* value("SELECT count(*) FROM warehouse.payouts WHERE removed_at IS NULL")).toBe("20")
-      }),
-    )
+    slowUnless(["no-content", "nothing-found"].includes(name), () => {
+      it.scopedLive(`is believed where its path is configured and nothing is stored: ${name}`, () =>
+        Effect.gen(function* () {
+          const { sandbox, sync, value } = yield* bench()
+          sandbox.setFault(({ path }) => (path.includes("/payout") ? FAULTS[name] : undefined))
+          if (name === "nothing-found")
+            expect(streamOf(yield* sync(PAYOUTS), "payouts").status).toBe("failed")
+          const believed = streamOf(yield* sync(CONFIGURED), "payouts")
+          expect([believed.status, believed.error]).toEqual(["complete", null])
+          expect(believed.note).toContain("lists nothing")
+          sandbox.setFault(null)
+          expect(streamOf(yield* sync(CONFIGURED), "payouts").inserted).toBe(20)
+          sandbox.setFault(({ path }) => (path.includes("/payout") ? FAULTS[name] : undefined))
+          const refuted = streamOf(yield* sync(CONFIGURED), "payouts")
+          expect(refuted.status).toBe("failed")
+          expect(refuted.error).toContain("nothing was booked as removed")
+          expect(yield* value("SELECT count(*) FROM warehouse.payouts WHERE removed_at IS NULL")).toBe("20")
+        }),
+      )
+    })
   }
 
   const NOTHING = [

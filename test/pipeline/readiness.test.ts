@@ -3,7 +3,7 @@ import { Duration, Effect } from "effect"
 import type { Sandbox, SandboxOptions } from "../../src/sandbox/sandbox.ts"
 import { READINESS_PATH } from "../../src/sandbox/streams/wallet_readiness.ts"
 import { hurried, PATIENT, REAL_LEASE } from "../support/apiFaults.ts"
-import { bench, type SyncOptions, streamOf } from "../support/warehouse.ts"
+import { type SyncOptions, streamOf, syncedBench } from "../support/warehouse.ts"
 
 const [HEAD = ""] = READINESS_PATH.split("{id}")
 const only = ["wallet_readiness"]
@@ -16,9 +16,8 @@ const HTML = { status: 200, headers: { "content-type": "text/html" }, body: "<ht
 
 const setupOf = (options: Partial<SandboxOptions>) =>
   Effect.gen(function* () {
-    const given = yield* bench(options)
+    const given = yield* syncedBench(options, { only: ["customers"] })
     const { sandbox, sync, sql, rows } = given
-    yield* sync({ only: ["customers"] })
     const everyone = [...sandbox.truth.ids("customers")]
     return {
       ...given,

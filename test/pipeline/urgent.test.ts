@@ -4,7 +4,8 @@ import type { Sandbox, SandboxOptions } from "../../src/sandbox/sandbox.ts"
 import { makeHolding } from "../../src/sync/holding.ts"
 import { ACCOUNT } from "../../src/warehouse/ledger/lease.ts"
 import { handOver } from "../../src/warehouse/ledger/urgent.ts"
-import { bench, holdUp, statusesOf, streamOf, untilWaiting } from "../support/warehouse.ts"
+import { slow } from "../support/slow.ts"
+import { bench, holdUp, statusesOf, streamOf, syncedBench, untilWaiting } from "../support/warehouse.ts"
 
 /** Records that one process hands to the holder of an account, to be read by their id at once. */
 
@@ -24,8 +25,7 @@ const detailOf = (sandbox: Sandbox, stream: "payouts" | "customers", index: numb
 describe("urgent work", () => {
   it.scopedLive("that comes during a pass is stored long before the pass ends, in the account's rate", () =>
     Effect.gen(function* () {
-      const { sql, sandbox, sync, value } = yield* bench(BY_ID)
-      yield* sync({ only: ["payouts"] })
+      const { sql, sandbox, sync, value } = yield* syncedBench(BY_ID, { only: ["payouts"] })
       const arrivals: Array<number> = []
       sandbox.setFault(() => {
         arrivals.push(performance.now())
@@ -63,8 +63,7 @@ describe("urgent work", () => {
 
   it.scopedLive("that comes while no run holds the account is what the next run does first", () =>
     Effect.gen(function* () {
-      const { sql, sandbox, sync, value } = yield* bench(BY_ID)
-      yield* sync({ only: ["payouts"] })
+      const { sql, sandbox, sync, value } = yield* syncedBench(BY_ID, { only: ["payouts"] })
       sandbox.touch("payouts", 2)
       expect(yield* handOver(sql, "default", "payouts", [sandbox.idOf("payouts", 2)])).toMatchObject({
         isHeld: false,
@@ -79,25 +78,27 @@ describe("urgent work", () => {
     }),
   )
 
-  it.scopedLive("that comes in the last moment of a run is done before the run ends", () =>
-    Effect.gen(function* () {
-      const { sql, sandbox, sync, value } = yield* bench(BY_ID)
-      yield* sync({ only: ["payouts"] })
-      const letGo = yield* holdUp(sql, "warehouse.customers", "ACCESS EXCLUSIVE")
-      const running = yield* Effect.fork(sync({ only: ["customers"] }))
-      yield* untilWaiting(sql)
-      sandbox.touch("payouts", 1)
-      yield* handOver(sql, "default", "payouts", [sandbox.idOf("payouts", 1)])
-      yield* letGo
-      yield* Fiber.join(running)
-      expect(yield* value("SELECT outcome FROM sync.urgent_work")).toBe("stored")
-    }),
-  )
+  slow(() => {
+    it.scopedLive("that comes in the last moment of a run is done before the run ends", () =>
+      Effect.gen(function* () {
+        const { sql, sandbox, sync, value } = yield* syncedBench(BY_ID, { only: ["payouts"] })
+        const letGo = yield* holdUp(sql, "warehouse.customers", "ACCESS EXCLUSIVE")
+        const running = yield* Effect.fork(sync({ only: ["customers"] }))
+        yield* untilWaiting(sql)
+        sandbox.touch("payouts", 1)
+        yield* handOver(sql, "default", "payouts", [sandbox.idOf("payouts", 1)])
+        yield* letGo
+        yield* Fiber.join(running)
+        expect(yield* value("SELECT outcome FROM sync.urgent_work")).toBe("stored")
+      }),
+    )
+  })
 
   it.scopedLive("is closed with a reason, and removes nothing, where the record cannot be read", () =>
     Effect.gen(function* () {
-      const { sql, sandbox, sync, rows, value } = yield* bench(BY_ID)
-      yield* sync({ only: ["payouts", "checkouts", "customers"] })
+      const { sql, sandbox, sync, rows, value } = yield* syncedBench(BY_ID, {
+        only: ["payouts", "checkouts", "customers"],
+      })
       sandbox.remove("payouts", 4)
       const gone = sandbox.idOf("payouts", 4)
       yield* handOver(sql, "default", "payouts", [gone, "..", "a/b"])
@@ -145,43 +146,45 @@ describe("urgent work", () => {
     }),
   )
 
-  it.scopedLive("waits where other work holds its stream, and is done by the next look after that", () =>
-    Effect.gen(function* () {
-      const { sql, sandbox, sync, value } = yield* bench(BY_ID)
-      yield* sync({ only: ["payouts"] })
-      yield* handOver(sql, "default", "payouts", [sandbox.idOf("payouts", 0)])
-      yield* Effect.scoped(
-        Effect.gen(function* () {
-          const runId = "00000000-0000-4000-8000-000000000001"
-          const holding = yield* makeHolding(sql, { runId, leaseSeconds: 30 })
-          yield* holding.take([{ account: "default", stream: "payouts" }])
-          yield* sync({ only: ["customers"] })
-          expect(
-            yield* value("SELECT reason FROM sync.urgent_work WHERE closed_at IS NULL AND attempts = 0"),
-          ).toBe("Other work holds the stream.")
-          expect(yield* value(`SELECT count(*) FROM sync.leases WHERE stream = '${ACCOUNT}'`)).toBe("1")
-        }),
-      )
-      yield* sync({ only: ["customers"] })
-      expect(yield* value("SELECT outcome FROM sync.urgent_work")).toBe("stored")
-    }),
-  )
+  slow(() => {
+    it.scopedLive("waits where other work holds its stream, and is done by the next look after that", () =>
+      Effect.gen(function* () {
+        const { sql, sandbox, sync, value } = yield* syncedBench(BY_ID, { only: ["payouts"] })
+        yield* handOver(sql, "default", "payouts", [sandbox.idOf("payouts", 0)])
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const runId = "00000000-0000-4000-8000-000000000001"
+            const holding = yield* makeHolding(sql, { runId, leaseSeconds: 30 })
+            yield* holding.take([{ account: "default", stream: "payouts" }])
+            yield* sync({ only: ["customers"] })
+            expect(
+              yield* value("SELECT reason FROM sync.urgent_work WHERE closed_at IS NULL AND attempts = 0"),
+            ).toBe("Other work holds the stream.")
+            expect(yield* value(`SELECT count(*) FROM sync.leases WHERE stream = '${ACCOUNT}'`)).toBe("1")
+          }),
+        )
+        yield* sync({ only: ["customers"] })
+        expect(yield* value("SELECT outcome FROM sync.urgent_work")).toBe("stored")
+      }),
+    )
+  })
 
-  it.scopedLive("stores nothing of an erased person, and keeps no id of theirs", () =>
-    Effect.gen(function* () {
-      const { sql, sandbox, sync, value } = yield* bench(BY_ID)
-      yield* sync({ only: ["customers"] })
-      const id = sandbox.idOf("customers", 5)
-      yield* Effect.promise(
-        () => sql`
-          WITH gone AS (DELETE FROM warehouse.customers WHERE customer_id = ${id} RETURNING account)
-          INSERT INTO sync.erasures (account, stream, id_hash, erased_at)
-          SELECT account, 'customers', encode(sha256(convert_to(${id}, 'UTF8')), 'hex'), now() FROM gone`,
-      )
-      yield* handOver(sql, "default", "customers", [id])
-      yield* sync({ only: ["payouts"] })
-      expect(yield* value(`SELECT count(*) FROM warehouse.customers WHERE customer_id = '${id}'`)).toBe("0")
-      expect(yield* value("SELECT count(*) FROM sync.urgent_work")).toBe("0")
-    }),
-  )
+  slow(() => {
+    it.scopedLive("stores nothing of an erased person, and keeps no id of theirs", () =>
+      Effect.gen(function* () {
+        const { sql, sandbox, sync, value } = yield* syncedBench(BY_ID, { only: ["customers"] })
+        const id = sandbox.idOf("customers", 5)
+        yield* Effect.promise(
+          () => sql`
+            WITH gone AS (DELETE FROM warehouse.customers WHERE customer_id = ${id} RETURNING account)
+            INSERT INTO sync.erasures (account, stream, id_hash, erased_at)
+            SELECT account, 'customers', encode(sha256(convert_to(${id}, 'UTF8')), 'hex'), now() FROM gone`,
+        )
+        yield* handOver(sql, "default", "customers", [id])
+        yield* sync({ only: ["payouts"] })
+        expect(yield* value(`SELECT count(*) FROM warehouse.customers WHERE customer_id = '${id}'`)).toBe("0")
+        expect(yield* value("SELECT count(*) FROM sync.urgent_work")).toBe("0")
+      }),
+    )
+  })
 })

@@ -9,6 +9,7 @@ import { type Fault, type FaultHook, start } from "../../src/sandbox/sandbox.ts"
 import { cli, databaseEnvironment, sandboxEnvironment } from "../support/cli.ts"
 import { everything, KEY, MARK, plantBadRecords, plantPeople } from "../support/people.ts"
 import { testDatabase } from "../support/postgres.ts"
+import { slow, slowUnless } from "../support/slow.ts"
 import { bench, MIGRATED, SMALL } from "../support/warehouse.ts"
 
 /** Everything that the program writes, searched for a known token, passwords, a key, and people. */
@@ -130,29 +131,32 @@ const FAULTS: ReadonlyArray<readonly [string, FaultHook | null]> = [
 ]
 
 describe("what the program says and books", () => {
-  it.scopedLive.each([...FAULTS])("holds no secret and nobody's data: %s", ([, fault]) =>
-    Effect.gen(function* () {
-      const { sandbox, sql, sync } = yield* bench({
-        token: TOKEN,
-        customers: 12,
-        transactions: 30,
-        payouts: 12,
-        checkouts: 12,
-      })
-      plantPeople(sandbox, 8)
-      plantBadRecords(sandbox)
-      sandbox.setFault(fault)
-      const lines: Array<string> = []
-      yield* overheard(sync({ account: { ratePerSecond: 10_000 } }), lines)
-      expect(lines.filter(line => line.startsWith("span ")).length).toBeGreaterThan(1)
-      const stored = yield* everything(sql, RECORDS)
-      // Of the views too: none shows in clear what is stored in clear.
-      if (fault === null)
-        expect(stored.filter(line => line.startsWith("analytics.kyc_gap:")).length).toBeGreaterThan(0)
-      lines.push(...stored)
-      expect(leaks(lines, [TOKEN, MARK])).toEqual([])
-    }),
-  )
+  for (const [index, given] of [...FAULTS].entries())
+    slowUnless(index % 3 === 0, () => {
+      it.scopedLive.each([given])("holds no secret and nobody's data: %s", ([, fault]) =>
+        Effect.gen(function* () {
+          const { sandbox, sql, sync } = yield* bench({
+            token: TOKEN,
+            customers: 12,
+            transactions: 30,
+            payouts: 12,
+            checkouts: 12,
+          })
+          plantPeople(sandbox, 8)
+          plantBadRecords(sandbox)
+          sandbox.setFault(fault)
+          const lines: Array<string> = []
+          yield* overheard(sync({ account: { ratePerSecond: 10_000 } }), lines)
+          expect(lines.filter(line => line.startsWith("span ")).length).toBeGreaterThan(1)
+          const stored = yield* everything(sql, RECORDS)
+          // Of the views too: none shows in clear what is stored in clear.
+          if (fault === null)
+            expect(stored.filter(line => line.startsWith("analytics.kyc_gap:")).length).toBeGreaterThan(0)
+          lines.push(...stored)
+          expect(leaks(lines, [TOKEN, MARK])).toEqual([])
+        }),
+      )
+    })
 
   it.scopedLive("names nobody in a trace, not even who proves that look-ups are answered at all", () =>
     Effect.gen(function* () {
@@ -177,29 +181,31 @@ describe("what the program says and books", () => {
     }),
   )
 
-  it.scopedLive.each([
-    ["hash", HASH],
-    ["drop", DROP],
-  ] as const)("with %s holds nobody's data in any table either, whatever goes wrong", ([, privacy]) =>
-    Effect.gen(function* () {
-      const { sandbox, sql, sync } = yield* bench({
-        token: TOKEN,
-        customers: 12,
-        transactions: 30,
-        payouts: 12,
-        checkouts: 12,
-      })
-      plantPeople(sandbox, 8)
-      plantBadRecords(sandbox)
-      const lines: Array<string> = []
-      for (const [, fault] of FAULTS) {
-        sandbox.setFault(fault)
-        yield* overheard(sync({ privacy, full: true }), lines)
-      }
-      lines.push(...(yield* everything(sql)))
-      expect(leaks(lines, [TOKEN, MARK, KEY])).toEqual([])
-    }),
-  )
+  slow(() => {
+    it.scopedLive.each([
+      ["hash", HASH],
+      ["drop", DROP],
+    ] as const)("with %s holds nobody's data in any table either, whatever goes wrong", ([, privacy]) =>
+      Effect.gen(function* () {
+        const { sandbox, sql, sync } = yield* bench({
+          token: TOKEN,
+          customers: 12,
+          transactions: 30,
+          payouts: 12,
+          checkouts: 12,
+        })
+        plantPeople(sandbox, 8)
+        plantBadRecords(sandbox)
+        const lines: Array<string> = []
+        for (const [, fault] of FAULTS) {
+          sandbox.setFault(fault)
+          yield* overheard(sync({ privacy, full: true }), lines)
+        }
+        lines.push(...(yield* everything(sql)))
+        expect(leaks(lines, [TOKEN, MARK, KEY])).toEqual([])
+      }),
+    )
+  })
 })
 
 /** Every file below a directory, as text. */
@@ -251,23 +257,25 @@ describe("the program as a process", () => {
       }),
   )
 
-  it.scopedLive("leaves nobody's data in any file with hash: not even in Postgres' own", () =>
-    Effect.gen(function* () {
-      const sandbox = yield* start({ ...SMALL, token: TOKEN })
-      plantPeople(sandbox, 8)
-      plantBadRecords(sandbox)
-      const program = yield* cli({
-        ...sandboxEnvironment(sandbox),
-        PAYCOMBAT_PII: "hash",
-        PAYCOMBAT_PII_KEY: KEY,
-      })
-      expect(yield* program.run(["sync"])).toMatchObject({ code: 0 })
-      const files = filesIn(program.directory)
-      expect(files.length).toBeGreaterThan(500)
-      const found = files.filter(([, text]) => [TOKEN, KEY, MARK].some(word => text.includes(word)))
-      expect(found.map(([path]) => path)).toEqual([])
-      // The search does find what is there.
-      expect(files.some(([, text]) => text.includes("hmac:"))).toBe(true)
-    }),
-  )
+  slow(() => {
+    it.scopedLive("leaves nobody's data in any file with hash: not even in Postgres' own", () =>
+      Effect.gen(function* () {
+        const sandbox = yield* start({ ...SMALL, token: TOKEN })
+        plantPeople(sandbox, 8)
+        plantBadRecords(sandbox)
+        const program = yield* cli({
+          ...sandboxEnvironment(sandbox),
+          PAYCOMBAT_PII: "hash",
+          PAYCOMBAT_PII_KEY: KEY,
+        })
+        expect(yield* program.run(["sync"])).toMatchObject({ code: 0 })
+        const files = filesIn(program.directory)
+        expect(files.length).toBeGreaterThan(500)
+        const found = files.filter(([, text]) => [TOKEN, KEY, MARK].some(word => text.includes(word)))
+        expect(found.map(([path]) => path)).toEqual([])
+        // The search does find what is there.
+        expect(files.some(([, text]) => text.includes("hmac:"))).toBe(true)
+      }),
+    )
+  })
 })

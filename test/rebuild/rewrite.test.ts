@@ -9,13 +9,13 @@ import { acquire, release } from "../../src/warehouse/ledger/lease.ts"
 import { type Failure, type RewriteOptions, rewriteRecords } from "../../src/warehouse/maintain/rewrite.ts"
 import { fixtureOf } from "../support/conformance.ts"
 import {
-  bench,
   dump,
   footprint,
   json,
   listStream,
   loading,
   printed,
+  syncedBench,
   testWarehouse,
   warehouseTables,
 } from "../support/warehouse.ts"
@@ -68,8 +68,7 @@ const record = (id: string, fields: JsonObject = {}): JsonObject => ({
 describe("walking what is stored", () => {
   it.scopedLive("reaches every record of every stream, and writes nothing where nothing differs", () =>
     Effect.gen(function* () {
-      const { sql, sync, value } = yield* bench()
-      yield* sync()
+      const { sql, value } = yield* syncedBench()
       const tables = yield* warehouseTables(sql)
       const footprints = Effect.forEach(tables, table => footprint(sql, table))
       const before = yield* footprints
@@ -90,8 +89,7 @@ describe("walking what is stored", () => {
 
   it.scopedLive("restores what was changed behind its back, and only that, with every digit", () =>
     Effect.gen(function* () {
-      const { sql, sync } = yield* bench()
-      yield* sync()
+      const { sql } = yield* syncedBench()
       const before = yield* dumpAll(sql)
       yield* Effect.promise(() =>
         sql.unsafe(`

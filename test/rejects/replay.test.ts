@@ -8,6 +8,7 @@ import { rejectNumbered } from "../../src/warehouse/read/rejectList.ts"
 import { statusOf } from "../../src/warehouse/read/status.ts"
 import { fixtureOf } from "../support/conformance.ts"
 import { fuzz, fuzzMillis } from "../support/fuzz.ts"
+import { slow } from "../support/slow.ts"
 import { onWarehouse } from "../support/upkeep.ts"
 import { dump, listStream, loading, printed, streamOf, testWarehouse } from "../support/warehouse.ts"
 
@@ -205,23 +206,25 @@ describe("replay", () => {
       }),
   )
 
-  it.scopedLive(
-    "of thousands, many of them large, goes batch by batch, and costs none of them for another's sake",
-    () =>
-      Effect.gen(function* () {
-        const { load, replay, rejects, stored } = yield* setup
-        const large = { additional_data: { note: "x".repeat(3_000_000) } }
-        const records = Array.from({ length: 1_203 }, (_, n) =>
-          odd(`t${n}`, n % 400 === 7 ? { amount: "x" } : n % 100 === 3 ? large : {}),
-        )
-        yield* load(records.map(one => [one, T1] as const))
-        const booked = streamOf((yield* replay())!, "transactions")
-        expect(booked).toMatchObject({ extracted: 1_203, inserted: 1_200, rejected: 3 })
-        expect(booked.pages).toBeGreaterThan(3)
-        expect(yield* stored).toHaveLength(1_200)
-        expect((yield* rejects).map(({ id }) => id).sort()).toEqual(["t407", "t7", "t807"])
-      }),
-  )
+  slow(() => {
+    it.scopedLive(
+      "of thousands, many of them large, goes batch by batch, and costs none of them for another's sake",
+      () =>
+        Effect.gen(function* () {
+          const { load, replay, rejects, stored } = yield* setup
+          const large = { additional_data: { note: "x".repeat(3_000_000) } }
+          const records = Array.from({ length: 1_203 }, (_, n) =>
+            odd(`t${n}`, n % 400 === 7 ? { amount: "x" } : n % 100 === 3 ? large : {}),
+          )
+          yield* load(records.map(one => [one, T1] as const))
+          const booked = streamOf((yield* replay())!, "transactions")
+          expect(booked).toMatchObject({ extracted: 1_203, inserted: 1_200, rejected: 3 })
+          expect(booked.pages).toBeGreaterThan(3)
+          expect(yield* stored).toHaveLength(1_200)
+          expect((yield* rejects).map(({ id }) => id).sort()).toEqual(["t407", "t7", "t807"])
+        }),
+    )
+  })
 
   it.scopedLive("brings the children and snapshots of what it makes a row of", () =>
     Effect.gen(function* () {
@@ -283,6 +286,8 @@ describe("replay", () => {
 })
 
 const RUNS = 12
+/** In `npm test`. */
+const QUICK_RUNS = 3
 
 describe("whenever rejects are replayed", () => {
   /** One read of a record: `source` is the day on which it changed, or null where it does not say. */
@@ -350,29 +355,33 @@ describe("whenever rejects are replayed", () => {
     return rows
   }
 
-  it(
-    "of versions that both say when they changed the later change stays, else the later read, and a replay takes nothing back",
-    () =>
-      fc.assert(
-        fc.asyncProperty(shuffled, ([list, order]) =>
-          Effect.gen(function* () {
-            const { sql, load, replay, rejects } = yield* setup
-            for (const n of order) {
-              yield* load([versionOf(list[n]!, n)])
-              if (list[n]!.isReplay) yield* replay()
-            }
-            yield* replay()
-            expect(yield* rejects).toEqual([])
-            const rows = yield* printed(
-              sql,
-              "SELECT transaction_id AS id, event_description AS text FROM warehouse.transactions ORDER BY 1",
-            )
-            const stored = [...expected(list, order)].sort()
-            expect(rows).toEqual(stored.map(([id, n]) => ({ id, text: `version ${n}` })))
-          }).pipe(Effect.scoped, Effect.runPromise),
+  const holds = (runs: number) =>
+    it(
+      "of versions that both say when they changed the later change stays, else the later read, and a replay takes nothing back",
+      () =>
+        fc.assert(
+          fc.asyncProperty(shuffled, ([list, order]) =>
+            Effect.gen(function* () {
+              const { sql, load, replay, rejects } = yield* setup
+              for (const n of order) {
+                yield* load([versionOf(list[n]!, n)])
+                if (list[n]!.isReplay) yield* replay()
+              }
+              yield* replay()
+              expect(yield* rejects).toEqual([])
+              const rows = yield* printed(
+                sql,
+                "SELECT transaction_id AS id, event_description AS text FROM warehouse.transactions ORDER BY 1",
+              )
+              const stored = [...expected(list, order)].sort()
+              expect(rows).toEqual(stored.map(([id, n]) => ({ id, text: `version ${n}` })))
+            }).pipe(Effect.scoped, Effect.runPromise),
+          ),
+          fuzz(runs),
         ),
-        fuzz(RUNS),
-      ),
-    fuzzMillis(RUNS),
-  )
+      fuzzMillis(runs),
+    )
+
+  holds(QUICK_RUNS)
+  slow(() => holds(RUNS))
 })

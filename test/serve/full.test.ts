@@ -8,6 +8,7 @@ import { allStreams } from "../../src/registry.ts"
 import { type SandboxOptions, start } from "../../src/sandbox/sandbox.ts"
 import { lookupBudget, type ServeOptions, serveWith } from "../../src/serve/serve.ts"
 import { testDatabase } from "../support/postgres.ts"
+import { slow } from "../support/slow.ts"
 import { accountOf, MIGRATED, printed, SMALL } from "../support/warehouse.ts"
 
 /** Tests `serve` within this process: which run each tick starts. */
@@ -112,23 +113,25 @@ describe.concurrent("a full tick", () => {
     }),
   )
 
-  it.scopedLive("reads every list completely, even if incremental reading is proven safe", () =>
-    Effect.gen(function* () {
-      const { serve, logged, modes } = yield* parts({ order: "newest-first" })
-      const serving = yield* serve({
-        streams: yield* only("transactions"),
-        schedule: { incremental: "* * * * * *", full: "*/5 * * * * *", timezone: "UTC" },
-      })
-      yield* until(
-        Effect.map(modes, all => {
-          const shorter = all.indexOf("incremental complete")
-          return shorter >= 0 && all.lastIndexOf("full complete") > shorter
-        }),
-      )
-      yield* logged("run complete", 3)
-      yield* Fiber.interrupt(serving)
-    }),
-  )
+  slow(() => {
+    it.scopedLive("reads every list completely, even if incremental reading is proven safe", () =>
+      Effect.gen(function* () {
+        const { serve, logged, modes } = yield* parts({ order: "newest-first" })
+        const serving = yield* serve({
+          streams: yield* only("transactions"),
+          schedule: { incremental: "* * * * * *", full: "*/5 * * * * *", timezone: "UTC" },
+        })
+        yield* until(
+          Effect.map(modes, all => {
+            const shorter = all.indexOf("incremental complete")
+            return shorter >= 0 && all.lastIndexOf("full complete") > shorter
+          }),
+        )
+        yield* logged("run complete", 3)
+        yield* Fiber.interrupt(serving)
+      }),
+    )
+  })
 })
 
 describe.concurrent("an account", () => {
@@ -221,14 +224,16 @@ describe.concurrent("look-ups", () => {
   )
 })
 
-describe("a database that moves to another address", () => {
-  it.scopedLive("ends the process, which could not sync any more", () =>
-    Effect.gen(function* () {
-      const { serve, moved, logged } = yield* parts()
-      const serving = yield* serve({ schedule: { incremental: NEVER, full: NEVER, timezone: "UTC" } })
-      yield* logged("listening on")
-      yield* Deferred.fail(moved, new WarehouseError({ message: "It is elsewhere." }))
-      expect(yield* Effect.flip(Fiber.join(serving))).toMatchObject({ message: "It is elsewhere." })
-    }),
-  )
+slow(() => {
+  describe("a database that moves to another address", () => {
+    it.scopedLive("ends the process, which could not sync any more", () =>
+      Effect.gen(function* () {
+        const { serve, moved, logged } = yield* parts()
+        const serving = yield* serve({ schedule: { incremental: NEVER, full: NEVER, timezone: "UTC" } })
+        yield* logged("listening on")
+        yield* Deferred.fail(moved, new WarehouseError({ message: "It is elsewhere." }))
+        expect(yield* Effect.flip(Fiber.join(serving))).toMatchObject({ message: "It is elsewhere." })
+      }),
+    )
+  })
 })

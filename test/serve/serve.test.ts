@@ -11,6 +11,7 @@ import {
 } from "../support/cli.ts"
 import { listPath, STREAM_NAMES } from "../support/lists.ts"
 import { runSql, testDatabase } from "../support/postgres.ts"
+import { slow } from "../support/slow.ts"
 import { MIGRATED, SMALL } from "../support/warehouse.ts"
 import { parsePrometheus, type Sample, valueOf } from "./prometheusText.ts"
 
@@ -150,71 +151,75 @@ describe("serve", () => {
       }),
   )
 
-  it.scopedLive("keeps accounts apart: a refused token of one does not affect the other", () =>
-    Effect.gen(function* () {
-      const { program, database, sandbox: eu } = yield* parts
-      const apac = yield* startSandbox({ ...SMALL, token: "apac-token" })
-      apac.setFault(() => ({ status: 401 }))
-      const { metrics, status, ask } = yield* serving(program, {
-        ...EVERY_TWO_SECONDS,
-        PAYCOMBAT_ACCOUNTS: "eu,apac",
-        PAYCOMBAT_BASE_URL_EU: eu.url,
-        PAYCOMBAT_TOKEN_EU: eu.token,
-        PAYCOMBAT_BASE_URL_APAC: apac.url,
-        PAYCOMBAT_TOKEN_APAC: apac.token,
-      })
-      yield* until(metrics, seen => (valueOf(seen, "runs_total", { status: "failed" }) ?? 0) >= 2)
-      const { streams } = yield* until(status, ({ streams }) =>
-        streams.every(({ account, problem }) =>
-          account === "eu" ? problem === null : problem?.kind === "failed",
-        ),
-      )
-      expect(streams.filter(({ account }) => account === "apac")).toHaveLength(STREAM_NAMES.length)
-      expect((yield* ask("/readyz")).text).toContain("apac/customers: failed")
-      // No list is requested twice in a run. The other account may have had more or fewer runs by now.
-      const { total } = apac.requests
-      const [made] = yield* Effect.promise(() =>
-        runSql(
-          database.ownerUrl,
-          "SELECT count(DISTINCT run_id)::int AS runs FROM sync.stream_runs WHERE account = 'apac'",
-        ),
-      )
-      expect(total).toBeLessThanOrEqual(STREAM_NAMES.length * made!.runs)
+  slow(() => {
+    it.scopedLive("keeps accounts apart: a refused token of one does not affect the other", () =>
+      Effect.gen(function* () {
+        const { program, database, sandbox: eu } = yield* parts
+        const apac = yield* startSandbox({ ...SMALL, token: "apac-token" })
+        apac.setFault(() => ({ status: 401 }))
+        const { metrics, status, ask } = yield* serving(program, {
+          ...EVERY_TWO_SECONDS,
+          PAYCOMBAT_ACCOUNTS: "eu,apac",
+          PAYCOMBAT_BASE_URL_EU: eu.url,
+          PAYCOMBAT_TOKEN_EU: eu.token,
+          PAYCOMBAT_BASE_URL_APAC: apac.url,
+          PAYCOMBAT_TOKEN_APAC: apac.token,
+        })
+        yield* until(metrics, seen => (valueOf(seen, "runs_total", { status: "failed" }) ?? 0) >= 2)
+        const { streams } = yield* until(status, ({ streams }) =>
+          streams.every(({ account, problem }) =>
+            account === "eu" ? problem === null : problem?.kind === "failed",
+          ),
+        )
+        expect(streams.filter(({ account }) => account === "apac")).toHaveLength(STREAM_NAMES.length)
+        expect((yield* ask("/readyz")).text).toContain("apac/customers: failed")
+        // No list is requested twice in a run. The other account may have had more or fewer runs by now.
+        const { total } = apac.requests
+        const [made] = yield* Effect.promise(() =>
+          runSql(
+            database.ownerUrl,
+            "SELECT count(DISTINCT run_id)::int AS runs FROM sync.stream_runs WHERE account = 'apac'",
+          ),
+        )
+        expect(total).toBeLessThanOrEqual(STREAM_NAMES.length * made!.runs)
 
-      apac.setFault(null)
-      yield* until(status, ({ streams }) => streams.every(({ problem }) => problem === null))
-      expect(yield* ask("/readyz")).toMatchObject({ status: 200 })
-    }),
-  )
+        apac.setFault(null)
+        yield* until(status, ({ streams }) => streams.every(({ problem }) => problem === null))
+        expect(yield* ask("/readyz")).toMatchObject({ status: 200 })
+      }),
+    )
+  })
 
-  it.scopedLive("survives an outage of its database, reports it, and continues afterwards", () =>
-    Effect.gen(function* () {
-      const { program, database } = yield* parts
-      const { metrics, ask, status } = yield* serving(program, EVERY_TWO_SECONDS)
-      yield* until(metrics, seen => completed(seen) >= 1)
-      const name = new URL(Redacted.value(database.ownerUrl)).pathname.slice(1)
-      const admin = Redacted.make(Redacted.value(database.ownerUrl).replace(/\/[^/]*$/, "/postgres"))
-      const allow = (isAllowed: boolean) =>
-        Effect.promise(() => runSql(admin, `ALTER DATABASE ${name} ALLOW_CONNECTIONS ${isAllowed}`))
-      const cut = Effect.promise(() =>
-        runSql(
-          admin,
-          `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}' AND usename = current_user`,
-        ),
-      )
-      yield* allow(false)
-      // Terminates the sessions again, because one may have been connecting.
-      yield* until(Effect.zipRight(cut, status), ({ databaseProblem }) => databaseProblem !== null)
-      expect(yield* ask("/readyz")).toMatchObject({ status: 503 })
-      expect(yield* ask("/healthz")).toMatchObject({ status: 200 })
-      expect((yield* ask("/")).text).toContain("The database cannot be used")
-      expect(valueOf(yield* metrics, "database_up")).toBe(0)
-      yield* allow(true)
-      const before = completed(yield* metrics)
-      yield* until(metrics, seen => completed(seen) > before)
-      yield* until(ask("/readyz"), ({ status }) => status === 200)
-    }),
-  )
+  slow(() => {
+    it.scopedLive("survives an outage of its database, reports it, and continues afterwards", () =>
+      Effect.gen(function* () {
+        const { program, database } = yield* parts
+        const { metrics, ask, status } = yield* serving(program, EVERY_TWO_SECONDS)
+        yield* until(metrics, seen => completed(seen) >= 1)
+        const name = new URL(Redacted.value(database.ownerUrl)).pathname.slice(1)
+        const admin = Redacted.make(Redacted.value(database.ownerUrl).replace(/\/[^/]*$/, "/postgres"))
+        const allow = (isAllowed: boolean) =>
+          Effect.promise(() => runSql(admin, `ALTER DATABASE ${name} ALLOW_CONNECTIONS ${isAllowed}`))
+        const cut = Effect.promise(() =>
+          runSql(
+            admin,
+            `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}' AND usename = current_user`,
+          ),
+        )
+        yield* allow(false)
+        // Terminates the sessions again, because one may have been connecting.
+        yield* until(Effect.zipRight(cut, status), ({ databaseProblem }) => databaseProblem !== null)
+        expect(yield* ask("/readyz")).toMatchObject({ status: 503 })
+        expect(yield* ask("/healthz")).toMatchObject({ status: 200 })
+        expect((yield* ask("/")).text).toContain("The database cannot be used")
+        expect(valueOf(yield* metrics, "database_up")).toBe(0)
+        yield* allow(true)
+        const before = completed(yield* metrics)
+        yield* until(metrics, seen => completed(seen) > before)
+        yield* until(ask("/readyz"), ({ status }) => status === 200)
+      }),
+    )
+  })
 
   it.scopedLive("reports mistakes in its settings before it starts anything, and exits with 2", () =>
     Effect.gen(function* () {

@@ -8,6 +8,7 @@ import { Effect, Redacted } from "effect"
 import { type Fault, start } from "../../src/sandbox/sandbox.ts"
 import { cli, databaseEnvironment, type Ended, linesOf, sandboxEnvironment } from "../support/cli.ts"
 import { testDatabase } from "../support/postgres.ts"
+import { slow } from "../support/slow.ts"
 import { MIGRATED, SMALL } from "../support/warehouse.ts"
 import { parsePrometheus, valueOf } from "./prometheusText.ts"
 
@@ -149,24 +150,26 @@ describe.concurrent("telemetry", () => {
     }),
   )
 
-  it.scopedLive("leaves out an unsupported exporter, warns about it, and sends the rest", () =>
-    Effect.gen(function* () {
-      const { run } = yield* parts
-      const { received, url } = yield* collector()
-      const environment = {
-        OTEL_EXPORTER_OTLP_ENDPOINT: url,
-        OTEL_TRACES_EXPORTER: "otlp,zipkin",
-        OTEL_METRICS_EXPORTER: "prometheus",
-      }
-      const ended = yield* delivered(run(SYNC, environment))
-      expect(ended.code).toBe(0)
-      expect(linesOf(ended.stderr).filter(line => line.includes("OTEL_"))).toEqual([
-        expect.stringMatching(/WARN OTEL_TRACES_EXPORTER: zipkin is not supported and is left out/),
-        expect.stringMatching(/WARN OTEL_METRICS_EXPORTER: prometheus .*\/metrics/),
-      ])
-      expect(new Set(received.map(({ path }) => path))).toEqual(new Set(["/v1/traces"]))
-    }),
-  )
+  slow(() => {
+    it.scopedLive("leaves out an unsupported exporter, warns about it, and sends the rest", () =>
+      Effect.gen(function* () {
+        const { run } = yield* parts
+        const { received, url } = yield* collector()
+        const environment = {
+          OTEL_EXPORTER_OTLP_ENDPOINT: url,
+          OTEL_TRACES_EXPORTER: "otlp,zipkin",
+          OTEL_METRICS_EXPORTER: "prometheus",
+        }
+        const ended = yield* delivered(run(SYNC, environment))
+        expect(ended.code).toBe(0)
+        expect(linesOf(ended.stderr).filter(line => line.includes("OTEL_"))).toEqual([
+          expect.stringMatching(/WARN OTEL_TRACES_EXPORTER: zipkin is not supported and is left out/),
+          expect.stringMatching(/WARN OTEL_METRICS_EXPORTER: prometheus .*\/metrics/),
+        ])
+        expect(new Set(received.map(({ path }) => path))).toEqual(new Set(["/v1/traces"]))
+      }),
+    )
+  })
 
   it.scopedLive("sends no value for an unknown gauge, not even NaN", () =>
     Effect.gen(function* () {
@@ -203,64 +206,70 @@ describe.concurrent("telemetry", () => {
     }),
   )
 
-  it.scopedLive("sends nothing without a collector, or if it is switched off", () =>
-    Effect.gen(function* () {
-      const { run } = yield* parts
-      const { received, url } = yield* collector()
-      const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: url }
-      for (const environment of [
-        { OTEL_SERVICE_NAME: "books", OTEL_TRACES_EXPORTER: "console" },
-        { ...endpoint, OTEL_SDK_DISABLED: "true" },
-        { ...endpoint, OTEL_TRACES_EXPORTER: "none", OTEL_METRICS_EXPORTER: "none" },
-      ])
-        expect(yield* run(SYNC, environment)).toMatchObject({ code: 0 })
-      expect(received).toEqual([])
-      const traces = run(SYNC, { ...endpoint, OTEL_METRICS_EXPORTER: "none" })
-      expect(yield* delivered(traces)).toMatchObject({ code: 0 })
-      expect(new Set(received.map(({ path }) => path))).toEqual(new Set(["/v1/traces"]))
-      const grpc = yield* run(SYNC, { ...endpoint, OTEL_EXPORTER_OTLP_PROTOCOL: "grpc" })
-      expect([grpc.code, linesOf(grpc.stderr).length]).toEqual([2, 1])
-      expect(grpc.stderr).toContain("OTEL_EXPORTER_OTLP_PROTOCOL")
-    }),
-  )
-
-  it.scopedLive("does not truncate output that a slow reader has not read yet", () =>
-    Effect.gen(function* () {
-      const { readerUrl } = yield* testDatabase({ template: MIGRATED })
-      const { start } = yield* cli({ PAYCOMBAT_READER_URL: Redacted.value(readerUrl) })
-      const { received, url } = yield* collector()
-      // More than fits into a pipe between two processes.
-      const statement = `SELECT repeat('x', ${LONG_ROW}) AS row FROM generate_series(1, ${LONG_ROWS})`
-      const running = yield* start(["query", statement, "--csv"], { OTEL_EXPORTER_OTLP_ENDPOINT: url })
-      running.process.stdout!.pause()
-      yield* Effect.sleep("50 millis").pipe(Effect.repeat({ until: () => received.length > 0 }))
-      yield* Effect.sleep(SLOWER_THAN_PATIENCE)
-      expect(running.process.exitCode).toBe(null)
-      running.process.stdout!.resume()
-      const { code, stdout } = yield* running.ended
-      expect([code, stdout.length]).toEqual([0, "row\n".length + LONG_ROWS * (LONG_ROW + 1)])
-    }),
-  )
-
-  it.scopedLive(
-    "delays a sync by a few seconds at most if the collector does not answer, and warns about it",
-    () =>
+  slow(() => {
+    it.scopedLive("sends nothing without a collector, or if it is switched off", () =>
       Effect.gen(function* () {
         const { run } = yield* parts
-        const { received, url } = yield* collector(false)
-        const begun = yield* Effect.sync(() => Date.now())
-        yield* run(SYNC)
-        const without = Date.now() - begun
-        const again = Date.now()
-        const ended = yield* run(SYNC, { OTEL_EXPORTER_OTLP_ENDPOINT: url, ...PATIENT })
-        expect(Date.now() - again - without).toBeLessThan(BOUND_MILLIS)
-        expect(ended.code).toBe(0)
-        expect(JSON.parse(ended.stdout)).toMatchObject({ status: "complete" })
-        yield* Effect.sleep("50 millis").pipe(Effect.repeat({ until: () => received.length > 0 }))
-        const refused = yield* run(SYNC, { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1" })
-        expect(refused.code).toBe(0)
-        for (const { stderr } of [ended, refused])
-          expect(stderr).toMatch(/traces did not reach|traces do not reach/)
+        const { received, url } = yield* collector()
+        const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: url }
+        for (const environment of [
+          { OTEL_SERVICE_NAME: "books", OTEL_TRACES_EXPORTER: "console" },
+          { ...endpoint, OTEL_SDK_DISABLED: "true" },
+          { ...endpoint, OTEL_TRACES_EXPORTER: "none", OTEL_METRICS_EXPORTER: "none" },
+        ])
+          expect(yield* run(SYNC, environment)).toMatchObject({ code: 0 })
+        expect(received).toEqual([])
+        const traces = run(SYNC, { ...endpoint, OTEL_METRICS_EXPORTER: "none" })
+        expect(yield* delivered(traces)).toMatchObject({ code: 0 })
+        expect(new Set(received.map(({ path }) => path))).toEqual(new Set(["/v1/traces"]))
+        const grpc = yield* run(SYNC, { ...endpoint, OTEL_EXPORTER_OTLP_PROTOCOL: "grpc" })
+        expect([grpc.code, linesOf(grpc.stderr).length]).toEqual([2, 1])
+        expect(grpc.stderr).toContain("OTEL_EXPORTER_OTLP_PROTOCOL")
       }),
-  )
+    )
+  })
+
+  slow(() => {
+    it.scopedLive("does not truncate output that a slow reader has not read yet", () =>
+      Effect.gen(function* () {
+        const { readerUrl } = yield* testDatabase({ template: MIGRATED })
+        const { start } = yield* cli({ PAYCOMBAT_READER_URL: Redacted.value(readerUrl) })
+        const { received, url } = yield* collector()
+        // More than fits into a pipe between two processes.
+        const statement = `SELECT repeat('x', ${LONG_ROW}) AS row FROM generate_series(1, ${LONG_ROWS})`
+        const running = yield* start(["query", statement, "--csv"], { OTEL_EXPORTER_OTLP_ENDPOINT: url })
+        running.process.stdout!.pause()
+        yield* Effect.sleep("50 millis").pipe(Effect.repeat({ until: () => received.length > 0 }))
+        yield* Effect.sleep(SLOWER_THAN_PATIENCE)
+        expect(running.process.exitCode).toBe(null)
+        running.process.stdout!.resume()
+        const { code, stdout } = yield* running.ended
+        expect([code, stdout.length]).toEqual([0, "row\n".length + LONG_ROWS * (LONG_ROW + 1)])
+      }),
+    )
+  })
+
+  slow(() => {
+    it.scopedLive(
+      "delays a sync by a few seconds at most if the collector does not answer, and warns about it",
+      () =>
+        Effect.gen(function* () {
+          const { run } = yield* parts
+          const { received, url } = yield* collector(false)
+          const begun = yield* Effect.sync(() => Date.now())
+          yield* run(SYNC)
+          const without = Date.now() - begun
+          const again = Date.now()
+          const ended = yield* run(SYNC, { OTEL_EXPORTER_OTLP_ENDPOINT: url, ...PATIENT })
+          expect(Date.now() - again - without).toBeLessThan(BOUND_MILLIS)
+          expect(ended.code).toBe(0)
+          expect(JSON.parse(ended.stdout)).toMatchObject({ status: "complete" })
+          yield* Effect.sleep("50 millis").pipe(Effect.repeat({ until: () => received.length > 0 }))
+          const refused = yield* run(SYNC, { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1" })
+          expect(refused.code).toBe(0)
+          for (const { stderr } of [ended, refused])
+            expect(stderr).toMatch(/traces did not reach|traces do not reach/)
+        }),
+    )
+  })
 })

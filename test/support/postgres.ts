@@ -22,16 +22,20 @@ export interface TestDatabase {
   readonly readerUrl: Redacted.Redacted
 }
 
+/**
+ * What a fresh database starts with. `prepare` runs once per test run and version for each `name`, on a
+ * template that the databases are then cloned from; it must close its connections.
+ */
+export interface Template {
+  readonly name: string
+  /** What the template itself is cloned from. */
+  readonly from?: Template
+  readonly prepare: (ownerUrl: Redacted.Redacted) => Promise<unknown>
+}
+
 export interface TestDatabaseOptions {
   readonly version?: PostgresVersion
-  /**
-   * What a fresh database starts with. `prepare` runs once per test run and version for each `name`, on a
-   * template that the databases are then cloned from; it must close its connections.
-   */
-  readonly template?: {
-    readonly name: string
-    readonly prepare: (ownerUrl: Redacted.Redacted) => Promise<unknown>
-  }
+  readonly template?: Template
 }
 
 /** The module that a version's programs are looked up from. */
@@ -40,8 +44,18 @@ export const resolveFrom = (version: PostgresVersion): string =>
 
 const serverOptions = (version: PostgresVersion): EmbeddedOptions => ({
   resolveFrom: resolveFrom(version),
-  // The data is worth nothing, and several test files share the server.
-  settings: { fsync: "off", synchronous_commit: "off", full_page_writes: "off", max_connections: "200" },
+  settings: {
+    // The data is worth nothing, and several test files share the server.
+    fsync: "off",
+    synchronous_commit: "off",
+    full_page_writes: "off",
+    max_connections: "200",
+    // A database lives for a second: vacuum would only hold up its end.
+    autovacuum: "off",
+    jit: "off",
+    // A login costs as much as a short test otherwise. The oldest version cannot be told.
+    ...(version === "18" ? { scram_iterations: "1" } : {}),
+  },
   bootstrap: ["ALTER ROLE paycombat CREATEDB"],
 })
 
@@ -165,7 +179,7 @@ const createDatabase = async (
 const templateOf = async (
   server: EmbeddedServer,
   sql: postgres.Sql,
-  { name, prepare }: NonNullable<TestDatabaseOptions["template"]>,
+  { name, from, prepare }: Template,
 ): Promise<string> => {
   const template = `template_${name}`
   // Other workers want it too: one makes it, the others wait here.
@@ -173,7 +187,11 @@ const templateOf = async (
   const [known] = await sql`SELECT datistemplate AS ready FROM pg_database WHERE datname = ${template}`
   if (known?.ready !== true) {
     await sql.unsafe(`DROP DATABASE IF EXISTS ${template} WITH (FORCE)`)
-    await createDatabase(sql, template, "template1")
+    await createDatabase(
+      sql,
+      template,
+      from === undefined ? "template1" : await templateOf(server, sql, from),
+    )
     await prepare(databaseOf(server, template).ownerUrl)
     await sql.unsafe(`ALTER DATABASE ${template} IS_TEMPLATE true`)
   }

@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto"
+import { createHash, randomUUID } from "node:crypto"
 import { Clock, Duration, Effect, Fiber, Layer, Logger, LogLevel, Option, Redacted, type Scope } from "effect"
 import type postgres from "postgres"
 import { http } from "../../src/app.ts"
@@ -10,7 +10,7 @@ import { type Guarded, type ListStream, redacting, type Stream } from "../../src
 import { connect, Warehouse } from "../../src/postgres/connect.ts"
 import { shapeOf } from "../../src/postgres/shape.ts"
 import { allStreams } from "../../src/registry.ts"
-import { type Sandbox, type SandboxOptions, start } from "../../src/sandbox/sandbox.ts"
+import { lastMidnight, type Sandbox, type SandboxOptions, start } from "../../src/sandbox/sandbox.ts"
 import type { RunOptions } from "../../src/sync/context.ts"
 import { runOnce } from "../../src/sync/run.ts"
 import { acquire, type Held, release } from "../../src/warehouse/ledger/lease.ts"
@@ -18,14 +18,14 @@ import { closePass, openPass, startRun, startStream } from "../../src/warehouse/
 import type { RunSummary, StreamSummary } from "../../src/warehouse/ledger/summary.ts"
 import { type Counts, loadBatch } from "../../src/warehouse/load/loader.ts"
 import { migrate } from "../../src/warehouse/schema/migrator.ts"
-import { type PostgresVersion, testDatabase } from "./postgres.ts"
+import { type PostgresVersion, type Template, testDatabase } from "./postgres.ts"
 
 /** A migrated warehouse, a sandbox, and runs between them: what a pipeline test is made of. */
 
 /** Template of a database with our tables and views. */
-export const MIGRATED = {
+export const MIGRATED: Template = {
   name: "migrated",
-  prepare: (ownerUrl: Redacted.Redacted) =>
+  prepare: ownerUrl =>
     Effect.runPromise(
       Effect.flatMap(connect(ownerUrl), sql => migrate(sql)).pipe(
         Effect.scoped,
@@ -155,6 +155,53 @@ export const bench = (
   Effect.gen(function* () {
     const sql = yield* testWarehouse(version)
     const sandbox = yield* start({ ...SMALL, ...options })
+    return benchOf({ sql, sandbox })
+  })
+
+/** The one run that a warehouse has behind it. */
+interface FirstRun extends Pick<SyncOptions, "only" | "account" | "privacy"> {
+  /** Changes what the sandbox serves before the run; the name tells such changes apart. */
+  readonly arranged?: { readonly name: string; readonly on: (sandbox: Sandbox) => void }
+}
+
+/** Template of a database that holds what one run reads from a sandbox with these options. */
+export const synced = (
+  options: Partial<SandboxOptions> = {},
+  { arranged, ...settings }: FirstRun = {},
+): Template => {
+  const privacy = settings.privacy ?? KEEP
+  const secret = privacy.mode === "hash" ? Redacted.value(privacy.key) : ""
+  // The simulated records end at the last midnight.
+  const key = JSON.stringify([options, settings, secret, arranged?.name, lastMidnight()])
+  return {
+    name: `synced_${createHash("md5").update(key).digest("hex")}`,
+    from: MIGRATED,
+    prepare: async ownerUrl => {
+      const run = Effect.gen(function* () {
+        const sandbox = yield* start({ ...SMALL, ...options })
+        arranged?.on(sandbox)
+        return yield* syncOnce(yield* connect(ownerUrl), sandbox, settings)
+      })
+      const { status } = await Effect.runPromise(Effect.scoped(run))
+      if (!status.startsWith("complete")) throw new Error(`The run of a template ended as ${status}.`)
+    },
+  }
+}
+
+/**
+ * A warehouse that has one run behind it, next to a sandbox that serves what this run read; both are gone with the
+ * scope. The run is made once per test run, and its warehouse is cloned.
+ */
+export const syncedBench = (
+  options: Partial<SandboxOptions> = {},
+  firstRun: FirstRun = {},
+  version: PostgresVersion = "18",
+): Effect.Effect<Bench, ConfigurationError | WarehouseError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { ownerUrl } = yield* testDatabase({ version, template: synced(options, firstRun) })
+    const sql = yield* connect(ownerUrl)
+    const sandbox = yield* start({ ...SMALL, ...options })
+    firstRun.arranged?.on(sandbox)
     return benchOf({ sql, sandbox })
   })
 
