@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { READINESS_PATH } from "../../src/sandbox/streams/wallet_readiness.ts"
+import { slowUnless } from "../support/slow.ts"
 import { bench, streamOf } from "../support/warehouse.ts"
 
 const [HEAD = ""] = READINESS_PATH.split("{id}")
@@ -103,21 +104,22 @@ describe("a checkout that comes without its order", () => {
 describe("a record near the front whose id Postgres cannot hold", () => {
   /** More than a batch waits for its next page. */
   const LATE_MILLIS = 3_000
-  it.scopedLive.each(["a\\u0000b", "a\\ud800b"])(
-    "costs no other record of a list in several batches: %s",
-    id =>
-      Effect.gen(function* () {
-        const { sandbox, sync } = yield* bench({})
-        sandbox.replace("customers", 3, `{"customer_id":"${id}","is_wallet_ready":true}`)
-        sandbox.setFault(({ query }) =>
-          query.get("page") === "3" ? { delayMillis: LATE_MILLIS } : undefined,
-        )
-        const run = yield* sync({ only: ["customers"] })
-        expect(streamOf(run, "customers")).toMatchObject({
-          status: "complete_with_rejects",
-          rejected: 1,
-          inserted: sandbox.truth.count("customers") - 1,
-        })
-      }),
-  )
+  for (const [index, given] of ["a\\u0000b", "a\\ud800b"].entries())
+    slowUnless(index === 0, () => {
+      it.scopedLive.each([given])("costs no other record of a list in several batches: %s", id =>
+        Effect.gen(function* () {
+          const { sandbox, sync } = yield* bench({})
+          sandbox.replace("customers", 3, `{"customer_id":"${id}","is_wallet_ready":true}`)
+          sandbox.setFault(({ query }) =>
+            query.get("page") === "3" ? { delayMillis: LATE_MILLIS } : undefined,
+          )
+          const run = yield* sync({ only: ["customers"] })
+          expect(streamOf(run, "customers")).toMatchObject({
+            status: "complete_with_rejects",
+            rejected: 1,
+            inserted: sandbox.truth.count("customers") - 1,
+          })
+        }),
+      )
+    })
 })

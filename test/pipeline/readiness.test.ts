@@ -3,6 +3,7 @@ import { Duration, Effect } from "effect"
 import type { Sandbox, SandboxOptions } from "../../src/sandbox/sandbox.ts"
 import { READINESS_PATH } from "../../src/sandbox/streams/wallet_readiness.ts"
 import { hurried, PATIENT, REAL_LEASE } from "../support/apiFaults.ts"
+import { slow, slowUnless } from "../support/slow.ts"
 import { type SyncOptions, streamOf, syncedBench } from "../support/warehouse.ts"
 
 const [HEAD = ""] = READINESS_PATH.split("{id}")
@@ -129,70 +130,80 @@ describe("whom readiness is asked about", () => {
 })
 
 describe("a check that fails", () => {
-  it.scopedLive.each([
-    ["404", { status: 404, body: { message: "Customer not found" } }],
-    ["400", { status: 400, body: { message: "customer_id is not valid" } }],
-    ["another answer than documented", { body: { status: true, data: { ready: "perhaps" } } }],
-    ["a failure under 200", { body: { status: false, message: "no", data: null } }],
+  for (const [index, given] of (
     [
-      "text that Postgres cannot store",
-      { body: { status: true, data: { is_wallet_ready: false, missing_field: ["a\u0000b"] } } },
-    ],
-    [
-      "half a character",
-      { body: { status: true, data: { is_wallet_ready: false, missing_field: [], note: "\ud800" } } },
-    ],
-    [
-      "a number that Postgres cannot store",
-      { body: '{"status":true,"data":{"is_wallet_ready":true,"odd":1e200000}}' },
-    ],
-  ] as const)("with %s is said on its row, costs nobody else, and is no state", ([, fault]) =>
-    Effect.gen(function* () {
-      const { sandbox, check, row, everyone, value } = yield* setup
-      const [known, unknown] = [sandbox.idOf("customers", 4), sandbox.idOf("customers", 5)]
-      answering(sandbox, [unknown], () => fault)
-      expect((yield* check()).booked).toMatchObject({ status: "complete", inserted: everyone.length })
-      const before = yield* row(known)
-      answering(sandbox, [known, unknown], () => fault)
-      const second = yield* check({ readyRecheck: Duration.zero })
-      expect(second.booked).toMatchObject({ status: "complete", extracted: everyone.length })
-      expect(second.booked.note).toContain("check_error")
-      const after = yield* row(known)
-      expect(after.check_error).not.toBe(null)
-      for (const column of ["is_wallet_ready", "missing_fields", "changed_at", "raw"] as const)
-        expect([column, after[column]]).toEqual([column, before[column]])
-      expect(yield* row(unknown)).toMatchObject({
-        is_wallet_ready: null,
-        changed_at: null,
-        missing_fields: "[]",
-      })
-      const periods = "SELECT count(*) FROM warehouse.wallet_readiness_history WHERE customer_id ="
-      expect(yield* value(`${periods} '${known}'`)).toBe("1")
-      expect(yield* value(`${periods} '${unknown}'`)).toBe("0")
-      sandbox.setFault(null)
-      const third = yield* check()
-      expect(third.asked).toContain(known)
-      expect((yield* row(known)).check_error).toBe(null)
-    }),
-  )
+      ["404", { status: 404, body: { message: "Customer not found" } }],
+      ["400", { status: 400, body: { message: "customer_id is not valid" } }],
+      ["another answer than documented", { body: { status: true, data: { ready: "perhaps" } } }],
+      ["a failure under 200", { body: { status: false, message: "no", data: null } }],
+      [
+        "text that Postgres cannot store",
+        { body: { status: true, data: { is_wallet_ready: false, missing_field: ["a\u0000b"] } } },
+      ],
+      [
+        "half a character",
+        { body: { status: true, data: { is_wallet_ready: false, missing_field: [], note: "\ud800" } } },
+      ],
+      [
+        "a number that Postgres cannot store",
+        { body: '{"status":true,"data":{"is_wallet_ready":true,"odd":1e200000}}' },
+      ],
+    ] as const
+  ).entries())
+    slowUnless(index % 3 === 0, () => {
+      it.scopedLive.each([given])(
+        "with %s is said on its row, costs nobody else, and is no state",
+        ([, fault]) =>
+          Effect.gen(function* () {
+            const { sandbox, check, row, everyone, value } = yield* setup
+            const [known, unknown] = [sandbox.idOf("customers", 4), sandbox.idOf("customers", 5)]
+            answering(sandbox, [unknown], () => fault)
+            expect((yield* check()).booked).toMatchObject({ status: "complete", inserted: everyone.length })
+            const before = yield* row(known)
+            answering(sandbox, [known, unknown], () => fault)
+            const second = yield* check({ readyRecheck: Duration.zero })
+            expect(second.booked).toMatchObject({ status: "complete", extracted: everyone.length })
+            expect(second.booked.note).toContain("check_error")
+            const after = yield* row(known)
+            expect(after.check_error).not.toBe(null)
+            for (const column of ["is_wallet_ready", "missing_fields", "changed_at", "raw"] as const)
+              expect([column, after[column]]).toEqual([column, before[column]])
+            expect(yield* row(unknown)).toMatchObject({
+              is_wallet_ready: null,
+              changed_at: null,
+              missing_fields: "[]",
+            })
+            const periods = "SELECT count(*) FROM warehouse.wallet_readiness_history WHERE customer_id ="
+            expect(yield* value(`${periods} '${known}'`)).toBe("1")
+            expect(yield* value(`${periods} '${unknown}'`)).toBe("0")
+            sandbox.setFault(null)
+            const third = yield* check()
+            expect(third.asked).toContain(known)
+            expect((yield* row(known)).check_error).toBe(null)
+          }),
+      )
+    })
 
-  it.scopedLive.each([1, 8])(
-    "ten times in a row because nobody answers ends the stream: it is the endpoint that is away (%i at once)",
-    concurrency =>
-      Effect.gen(function* () {
-        const { sandbox, check, value } = yield* setup
-        // A pause longer than a run waits for: no call is repeated, none gets an answer.
-        sandbox.setFault(() => ({ status: 429, headers: { "retry-after": "3600" }, delayMillis: 70 }))
-        const { booked, asked } = yield* check({ account: { concurrency, ratePerSecond: 50 } })
-        expect(booked.status).toBe("failed")
-        expect(booked.error).toContain("try again after")
-        const booking = yield* value("SELECT count(*) FROM warehouse.wallet_readiness")
-        expect(Number(booking)).toBeLessThan(10)
-        // Who was not asked in the pause keeps the place in the queue.
-        expect(Number(booking)).toBeLessThanOrEqual(asked.length)
-        expect(booked.requests).toBeGreaterThanOrEqual(asked.length)
-      }),
-  )
+  for (const given of [1, 8])
+    slowUnless(given === 8, () => {
+      it.scopedLive.each([given])(
+        "ten times in a row because nobody answers ends the stream: it is the endpoint that is away (%i at once)",
+        concurrency =>
+          Effect.gen(function* () {
+            const { sandbox, check, value } = yield* setup
+            // A pause longer than a run waits for: no call is repeated, none gets an answer.
+            sandbox.setFault(() => ({ status: 429, headers: { "retry-after": "3600" }, delayMillis: 70 }))
+            const { booked, asked } = yield* check({ account: { concurrency, ratePerSecond: 50 } })
+            expect(booked.status).toBe("failed")
+            expect(booked.error).toContain("try again after")
+            const booking = yield* value("SELECT count(*) FROM warehouse.wallet_readiness")
+            expect(Number(booking)).toBeLessThan(10)
+            // Who was not asked in the pause keeps the place in the queue.
+            expect(Number(booking)).toBeLessThanOrEqual(asked.length)
+            expect(booked.requests).toBeGreaterThanOrEqual(asked.length)
+          }),
+      )
+    })
 
   it.scopedLive("with 403 ends the stream: it is the endpoint that is refused", () =>
     Effect.gen(function* () {
@@ -279,30 +290,37 @@ describe("a check that never gets an answer", () => {
     }),
   )
 
-  it.scopedLive("is among as many in a row as make an endpoint that is away, and others are answered", () =>
-    Effect.gen(function* () {
-      const { sandbox, sql, check, everyone, age, ageCustomers } = yield* setupOf({ customers: 260 })
-      yield* ageCustomers
-      const broken = everyone.slice(-12)
-      for (let index = 0; index < everyone.length; index++) sandbox.makeReady(index)
-      yield* check({ account: { concurrency: 8 } })
-      yield* Effect.promise(
-        () =>
-          sql`UPDATE warehouse.wallet_readiness SET is_wallet_ready = false WHERE customer_id IN ${sql(broken)}`,
-      )
-      answering(sandbox, broken, () => ({ status: 503 }))
-      // All at once is no matter of a few; from then on they are known, and few among all.
-      const first = yield* hurried(check(PATIENTLY))
-      expect(first.booked).toMatchObject({ status: "failed", extracted: 12 })
-      expect(first.booked.error).toContain("12 of 12 look-ups got no proper answer")
-      yield* age(1)
-      const second = yield* hurried(check(PATIENTLY))
-      expect(second.booked).toMatchObject({ status: "complete", extracted: 12, rejected: 0, unanswered: 12 })
-      yield* age(1)
-      sandbox.setFault(() => ({ status: 503 }))
-      const away = yield* hurried(check(PATIENTLY))
-      expect(away.booked).toMatchObject({ status: "failed", extracted: 9 })
-      expect(away.booked.error).toContain("503")
-    }),
-  )
+  slow(() => {
+    it.scopedLive("is among as many in a row as make an endpoint that is away, and others are answered", () =>
+      Effect.gen(function* () {
+        const { sandbox, sql, check, everyone, age, ageCustomers } = yield* setupOf({ customers: 260 })
+        yield* ageCustomers
+        const broken = everyone.slice(-12)
+        for (let index = 0; index < everyone.length; index++) sandbox.makeReady(index)
+        yield* check({ account: { concurrency: 8 } })
+        yield* Effect.promise(
+          () =>
+            sql`UPDATE warehouse.wallet_readiness SET is_wallet_ready = false WHERE customer_id IN ${sql(broken)}`,
+        )
+        answering(sandbox, broken, () => ({ status: 503 }))
+        // All at once is no matter of a few; from then on they are known, and few among all.
+        const first = yield* hurried(check(PATIENTLY))
+        expect(first.booked).toMatchObject({ status: "failed", extracted: 12 })
+        expect(first.booked.error).toContain("12 of 12 look-ups got no proper answer")
+        yield* age(1)
+        const second = yield* hurried(check(PATIENTLY))
+        expect(second.booked).toMatchObject({
+          status: "complete",
+          extracted: 12,
+          rejected: 0,
+          unanswered: 12,
+        })
+        yield* age(1)
+        sandbox.setFault(() => ({ status: 503 }))
+        const away = yield* hurried(check(PATIENTLY))
+        expect(away.booked).toMatchObject({ status: "failed", extracted: 9 })
+        expect(away.booked.error).toContain("503")
+      }),
+    )
+  })
 })
