@@ -137,7 +137,7 @@ describe("a run over three lists that reads only what is new", () => {
               expect(note).toMatch(/^4 \w+ may still .* no by-id endpoint is proven.* next full pass brings/)
 
           const fresh = yield* testWarehouse()
-          yield* syncOnce(fresh, sandbox, { only: LISTS })
+          yield* syncOnce(fresh, sandbox, { only: LISTS, account: { pageSize: 100 } })
           const expected = yield* tablesOf(fresh)
           /** Rows of a new warehouse that ours does not hold, and rows of the lists that only ours does. */
           const compared = Effect.map(tablesOf(sql), ours => ({

@@ -61,7 +61,7 @@ export const setup = (stream: string, options: Partial<SandboxOptions> = {}) =>
       /** What is stored, and what a new warehouse would hold after a pass over the whole list. */
       both: Effect.gen(function* () {
         const other = yield* testWarehouse()
-        yield* syncOnce(other, sandbox, { only })
+        yield* syncOnce(other, sandbox, { only, account: { pageSize: 100 } })
         return [yield* tablesOf(sql), yield* tablesOf(other)] as const
       }),
       learned: Effect.map(
