@@ -257,54 +257,54 @@ const VALUES: Readonly<Record<Level, number>> = { good: 0, attention: 1, bad: 2 
 
 describe("every face", () => {
   const gives = (states: typeof STATES) =>
-  it.scopedLive("gives the same level and the same sentence, whatever the state", () =>
-    Effect.gen(function* () {
-      const { ownerUrl, readerUrl } = yield* testDatabase({ template: MIGRATED })
-      const sandbox = yield* start(SMALL)
-      const summary = yield* Effect.scoped(Effect.flatMap(connect(ownerUrl), sql => syncOnce(sql, sandbox)))
+    it.scopedLive("gives the same level and the same sentence, whatever the state", () =>
+      Effect.gen(function* () {
+        const { ownerUrl, readerUrl } = yield* testDatabase({ template: MIGRATED })
+        const sandbox = yield* start(SMALL)
+        const summary = yield* Effect.scoped(Effect.flatMap(connect(ownerUrl), sql => syncOnce(sql, sandbox)))
         expect(summary).toMatchObject({
           verdicts: [{ account: "default", level: "good", sentence: TRUSTED }],
         })
-      const execute = (statement: string) => Effect.promise(() => runSql(ownerUrl, statement))
+        const execute = (statement: string) => Effect.promise(() => runSql(ownerUrl, statement))
         for (const { title, given, undo, level, sentence, kind } of states) {
-        yield* execute(given)
-        const { view, statuses, html, ready, samples, report } = yield* facesOf(ownerUrl, readerUrl)
-        const body = JSON.parse(ready.text) as { ready: boolean; level: string; sentence: string }
-        const escaped = String(sentence).replaceAll("'", "&#39;")
-        expect({
-          title,
-          view: view.rows,
-          status: statuses[0]!.verdict,
-          kinds: [...new Set(statuses.flatMap(({ findings }) => findings.map(finding => finding.kind)))],
-          ready: [ready.status, body.ready, body.level, body.sentence],
-          page: html.text.includes(`<h1>${escaped}</h1>`),
-          metrics: [
-            valueOf(samples, "verdict", { account: "default" }),
-            valueOf(samples, "ready"),
-            valueOf(samples, "problems"),
-          ],
-          report: [report.verdict.level, report.verdict.sentence],
-          reportPage: reportPage(report).includes(`</svg>${escaped}</span></h2>`),
-        }).toEqual({
-          title,
-          view: [[level, sentence]],
-          status: {
-            level,
-            sentence,
-            // The ledger does not tell since when something was never done, or not said.
-            since: kind === "never" || kind === "unmapped" ? null : expect.any(String),
-          },
-          kinds: kind === null ? [] : [kind],
-          ready: level === "bad" ? [503, false, level, sentence] : [200, true, level, sentence],
-          page: true,
-          metrics: [VALUES[level], level === "bad" ? 0 : 1, level === "bad" ? 1 : 0],
-          report: [level, sentence],
-          reportPage: true,
-        })
-        if (undo !== undefined) yield* execute(undo)
-      }
-    }),
-  )
+          yield* execute(given)
+          const { view, statuses, html, ready, samples, report } = yield* facesOf(ownerUrl, readerUrl)
+          const body = JSON.parse(ready.text) as { ready: boolean; level: string; sentence: string }
+          const escaped = String(sentence).replaceAll("'", "&#39;")
+          expect({
+            title,
+            view: view.rows,
+            status: statuses[0]!.verdict,
+            kinds: [...new Set(statuses.flatMap(({ findings }) => findings.map(finding => finding.kind)))],
+            ready: [ready.status, body.ready, body.level, body.sentence],
+            page: html.text.includes(`<h1>${escaped}</h1>`),
+            metrics: [
+              valueOf(samples, "verdict", { account: "default" }),
+              valueOf(samples, "ready"),
+              valueOf(samples, "problems"),
+            ],
+            report: [report.verdict.level, report.verdict.sentence],
+            reportPage: reportPage(report).includes(`</svg>${escaped}</span></h2>`),
+          }).toEqual({
+            title,
+            view: [[level, sentence]],
+            status: {
+              level,
+              sentence,
+              // The ledger does not tell since when something was never done, or not said.
+              since: kind === "never" || kind === "unmapped" ? null : expect.any(String),
+            },
+            kinds: kind === null ? [] : [kind],
+            ready: level === "bad" ? [503, false, level, sentence] : [200, true, level, sentence],
+            page: true,
+            metrics: [VALUES[level], level === "bad" ? 0 : 1, level === "bad" ? 1 : 0],
+            report: [level, sentence],
+            reportPage: true,
+          })
+          if (undo !== undefined) yield* execute(undo)
+        }
+      }),
+    )
 
   // Every third state, so that each level occurs; the slow suite goes through all of them.
   gives(STATES.filter((_, n) => n % 3 === 0))
