@@ -1,4 +1,4 @@
-import { type Schema, SchemaAST } from "effect"
+import { Option, Schema, SchemaAST } from "effect"
 import { isJsonObject, type Json } from "./json.ts"
 
 /**
@@ -51,14 +51,25 @@ export const fieldPaths = (record: Schema.Schema.AnyNoContext): ReadonlyArray<Fi
  */
 export type FieldState = "carried" | "empty" | "lacked"
 
+const Count = Schema.NonNegativeInt
+
 /** How many records carried a value in a field, and how many did not though what would hold it was there. */
 export type Carried = Readonly<Record<FieldState, number>>
 
-/** What records of a pass carried, by field name. */
-export type Tally = Readonly<Record<string, Carried>>
+/** What records of a pass carried, by field name. A checkpoint of an earlier version counts nothing as empty. */
+const Tally = Schema.Record({
+  key: Schema.String,
+  value: Schema.Struct({
+    carried: Count,
+    empty: Schema.optionalWith(Count, { default: () => 0 }),
+    lacked: Count,
+  }),
+})
+export type Tally = typeof Tally.Type
 
 /** Records, by field name. */
-export type FieldCounts = Readonly<Record<string, number>>
+const FieldCounts = Schema.Record({ key: Schema.String, value: Count })
+export type FieldCounts = typeof FieldCounts.Type
 
 const NONE: Carried = { carried: 0, empty: 0, lacked: 0 }
 
@@ -96,11 +107,7 @@ export const tallyOf = (paths: ReadonlyArray<FieldPath>, records: ReadonlyArray<
 export const addTallies = (one: Tally, other: Tally): Tally =>
   Object.fromEntries(
     [...new Set([...Object.keys(one), ...Object.keys(other)])].map(name => {
-      // A checkpoint of an earlier version counts nothing as empty.
-      const [a, b] = [
-        { ...NONE, ...one[name] },
-        { ...NONE, ...other[name] },
-      ]
+      const [a, b] = [one[name] ?? NONE, other[name] ?? NONE]
       return [name, { carried: a.carried + b.carried, empty: a.empty + b.empty, lacked: a.lacked + b.lacked }]
     }),
   )
@@ -111,22 +118,29 @@ export const addCounts = (one: FieldCounts = {}, other: FieldCounts = {}): Field
   return Object.fromEntries(Array.from(names, name => [name, (one[name] ?? 0) + (other[name] ?? 0)]))
 }
 
-/** What a pass has read so far. */
-export interface PassFields {
-  readonly tally: Tally
+const optionalCounts = Schema.optionalWith(FieldCounts, { exact: true })
+
+/** What a pass has read so far. A checkpoint stores it. */
+const PassFields = Schema.Struct({
+  tally: Tally,
   /** Records of which a version was stored already. */
-  readonly known: number
+  known: Count,
   /** Known records whose field is empty, and whose stored version carried a value in it. */
-  readonly emptied?: FieldCounts
+  emptied: optionalCounts,
   /** Records that were decoded, since they are new or changed, and carried a value in the field. */
-  readonly decoded?: FieldCounts
+  decoded: optionalCounts,
   /** Decoded records whose value could not be read, by the name of the field, without positions in lists. */
-  readonly unread?: FieldCounts
+  unread: optionalCounts,
   /** Records that were not stored before and carried a value in the field. */
-  readonly newCarried?: FieldCounts
+  newCarried: optionalCounts,
   /** Records that were not stored before, may not change any more, and lacked the field. */
-  readonly newLacked?: FieldCounts
-}
+  newLacked: optionalCounts,
+})
+export type PassFields = typeof PassFields.Type
+
+/** The counts of a pass as they were stored; undefined where they do not decode. */
+export const decodePassFields = (stored: unknown): PassFields | undefined =>
+  Option.getOrUndefined(Schema.decodeUnknownOption(PassFields)(stored))
 
 export const NO_FIELDS: PassFields = { tally: {}, known: 0 }
 

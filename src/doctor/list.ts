@@ -5,7 +5,6 @@ import type { AccountError, EndpointError } from "../core/errors.ts"
 import type { ListStream } from "../core/stream.ts"
 import { type Client, Usage } from "../paycombat/client/client.ts"
 import type { Contract } from "../paycombat/lists/contract.ts"
-import { countsRecords } from "../paycombat/lists/readPage.ts"
 import { boundedClient } from "./api/bounded.ts"
 import { type Probe, probeList } from "./api/probe.ts"
 import { isFieldName } from "./drift.ts"
@@ -37,8 +36,8 @@ export const lookAt = (client: Client, account: AccountSettings, stream: ListStr
       : { probe: undefined, error: probed.left, requests: usage.requests }
   })
 
-const pagingOf = ({ pageParam, sizeParam, firstPage }: Contract): string =>
-  countsRecords(pageParam)
+const pagingOf = ({ pageParam, sizeParam, firstPage, paginator }: Contract): string =>
+  paginator === "offset"
     ? `by ${pageParam},${sizeParam}, counted in records`
     : `by ${pageParam},${sizeParam} from page ${firstPage}`
 
@@ -148,7 +147,7 @@ const byIdFinding = ({ byId }: Probe, about: { account: string; stream: string }
   ]
 }
 
-const readsAlike = (one: Contract, other: Partial<Contract>): boolean =>
+const readsAlike = (one: Contract, other: Contract): boolean =>
   (["path", "pageParam", "sizeParam", "firstPage", "at"] as const).every(key => one[key] === other[key])
 
 /** The lines about a list; `known` is what syncs have stored of it. */
@@ -156,7 +155,7 @@ export const listFindings = (
   { probe, error, requests }: Listed,
   account: AccountSettings,
   { name }: ListStream,
-  known: Partial<Contract> | undefined,
+  known: Contract | undefined,
 ): ReadonlyArray<Finding> => {
   const about = { account: account.name, stream: name }
   if (probe === undefined)

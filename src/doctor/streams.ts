@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import type { AccountSettings } from "../config/config.ts"
 import type { ListStream, LookupStream, Stream } from "../core/stream.ts"
 import type { Client } from "../paycombat/client/client.ts"
-import type { Contract } from "../paycombat/lists/contract.ts"
+import { decodeContract } from "../paycombat/lists/contract.ts"
 import { storedContract } from "../warehouse/ledger/contracts.ts"
 import { directionsOf } from "../warehouse/read/checkup.ts"
 import type { Probe } from "./api/probe.ts"
@@ -99,7 +99,7 @@ export const examineList = (check: AccountCheck, stream: ListStream) =>
     const about = { account: account.name, stream: stream.name }
     const seen = yield* look(check, stream)
     const known = opened?.isMigrated
-      ? yield* Effect.orElseSucceed(storedContract(opened.sql, account.name, stream.name), () => undefined)
+      ? yield* Effect.orElseSucceed(storedContract(opened.sql, account.name, stream.name, decodeContract), () => undefined)
       : undefined
     const { probe, error, requests } = seen
     const drift = probe === undefined ? undefined : driftOf(stream, probe.records)
@@ -109,7 +109,7 @@ export const examineList = (check: AccountCheck, stream: ListStream) =>
         ? undefined
         : moneyIn(probe.records, money, yield* directions(opened, stream, probe))
     const lines = [
-      ...listFindings(seen, account, stream, known as Partial<Contract> | undefined),
+      ...listFindings(seen, account, stream, known),
       ...(drift === undefined ? [] : driftFindings(drift, about)),
       ...(report === undefined || money === undefined ? [] : moneyFindings(report, money, about)),
       ...(yield* merchantFindings(opened, account, stream, probe?.records ?? [])),

@@ -6,6 +6,7 @@ import type { Stream } from "../core/stream.ts"
 import type { Limits } from "../core/verdict.ts"
 import type { StreamProgress } from "../observe/progress.ts"
 import type { Client } from "../paycombat/client/client.ts"
+import type { Contract } from "../paycombat/lists/contract.ts"
 import type { Held } from "../warehouse/ledger/lease.ts"
 import type { Beside } from "../warehouse/load/prepare.ts"
 
@@ -55,6 +56,11 @@ export interface StreamResult {
   readonly removed: number
   readonly leftOver: number
   readonly note: string | null
+}
+
+/** What a run over a list came to, and how its next run reads it. */
+export interface ListResult extends StreamResult {
+  readonly contract: Contract
 }
 
 export type StreamFailure = AccountError | EndpointError | LeaseError | WarehouseError

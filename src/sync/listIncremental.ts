@@ -11,11 +11,10 @@ import { timedOf, watchOrder } from "../paycombat/lists/order.ts"
 import { pages } from "../paycombat/lists/pager.ts"
 import { idOf } from "../paycombat/lists/readPage.ts"
 import { filtered } from "../paycombat/lists/timeFilter.ts"
-import { storeContract } from "../warehouse/ledger/contracts.ts"
 import { bookMode, newsAmong, openRecords, openRejects, storedAmong } from "../warehouse/ledger/passes.ts"
 import { loadBatch } from "../warehouse/load/loader.ts"
 import { type ById, type Extract, wholeRecords } from "./completeRecords.ts"
-import type { StreamContext, StreamFailure, StreamResult } from "./context.ts"
+import type { ListResult, StreamContext, StreamFailure } from "./context.ts"
 import { areOurs, ofMerchants } from "./listMerchants.ts"
 import { asListed, fieldsBeyondList } from "./listMissing.ts"
 import type { Plan } from "./listPlan.ts"
@@ -185,7 +184,7 @@ export const runIncremental = (
   contract: Contract,
   plan: Incremental,
   byId: ById,
-): Effect.Effect<StreamResult | undefined, StreamFailure> =>
+): Effect.Effect<ListResult | undefined, StreamFailure> =>
   Effect.gen(function* () {
     const { sql, held } = context
     const { learned, asks } = plan
@@ -215,13 +214,11 @@ export const runIncremental = (
     yield* refuseRejected(context, stream)
     yield* refuseOpen(context, stream)
     const newest = Math.max(learned.newest ?? 0, read.newest ?? 0)
-    const next: Contract = {
-      ...contract,
-      ...(byId.endpoint === undefined ? {} : { byId: byId.endpoint }),
-      learned: { ...learned, askedTo: asked.askedTo, ...(learned.newest === undefined ? {} : { newest }) },
-    }
-    yield* storeContract(sql, held, next)
     return {
+      contract: {
+        ...contract,
+        learned: { ...learned, askedTo: asked.askedTo, ...(learned.newest === undefined ? {} : { newest }) },
+      },
       rejected: yield* openRejects(sql, held),
       removed: 0,
       leftOver: asked.leftOver,

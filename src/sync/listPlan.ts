@@ -3,8 +3,8 @@ import type { Open } from "../core/lookup.ts"
 import type { ListSource, ListStream } from "../core/stream.ts"
 import { limitInWords } from "../core/verdict.ts"
 import { askById } from "../paycombat/lists/byId.ts"
-import type { Contract, TimeFilter } from "../paycombat/lists/contract.ts"
-import type { TimeField, Watch } from "../paycombat/lists/order.ts"
+import type { Contract, ListProof, TimeField, TimeFilter } from "../paycombat/lists/contract.ts"
+import type { Watch } from "../paycombat/lists/order.ts"
 import { findTimeFilter } from "../paycombat/lists/timeFilter.ts"
 import { earlierPasses } from "../warehouse/ledger/passes.ts"
 import type { ById } from "./completeRecords.ts"
@@ -26,13 +26,11 @@ const CONTROLS = 3
 /** Age in seconds of the latest full pass from which on the next is due, where no schedule says so. */
 const FULL_PASS_MAX_AGE_SECONDS = 86_400
 
-type Learned = NonNullable<Contract["learned"]>
-
 export type Plan =
   | { readonly mode: "full"; readonly why: string | null }
   | {
       readonly mode: "incremental"
-      readonly learned: Learned
+      readonly learned: ListProof
       readonly by:
         | { readonly order: TimeField; readonly filter?: never }
         | { readonly order?: never; readonly filter: TimeFilter; readonly newest: number }
@@ -101,7 +99,7 @@ export const learn = (
   { source }: ListStream,
   contract: Contract,
   { watch, byId, isWhole }: { watch: Watch; byId: ById; isWhole: boolean },
-): Effect.Effect<Learned | undefined> =>
+): Effect.Effect<ListProof | undefined> =>
   Effect.gen(function* () {
     const known = contract.learned
     if (source.times === undefined) return undefined

@@ -8,7 +8,7 @@ import { type Guarded, isList, type ListStream, redacting, type Stream } from ".
 import type { Client } from "../paycombat/client/client.ts"
 import { UNADDRESSABLE_ID } from "../paycombat/client/idPath.ts"
 import { type Detail, discoverDetail, readDetail } from "../paycombat/lists/byId.ts"
-import type { Contract } from "../paycombat/lists/contract.ts"
+import { decodeContract } from "../paycombat/lists/contract.ts"
 import { isNotFound } from "../paycombat/lists/readPage.ts"
 import { storedContract } from "../warehouse/ledger/contracts.ts"
 import type { Held } from "../warehouse/ledger/lease.ts"
@@ -107,7 +107,7 @@ export const makeUrgent = (context: UrgentContext) => {
       const stored = yield* someStored(sql, held, stream, { near, limit: CONTROLS })
       const controls = stored.filter(isAddressable)
       if (controls.length === 0) return yield* Effect.fail(NO_ROWS)
-      const contract = (yield* storedContract(sql, held.account, stream.name)) as Contract | undefined
+      const contract = yield* storedContract(sql, held.account, stream.name, decodeContract)
       let reason = NO_ENDPOINT
       for (const id of controls) {
         const found = yield* Effect.either(discoverDetail(client, stream.source, id, contract?.byId))

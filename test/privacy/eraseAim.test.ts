@@ -122,7 +122,13 @@ describe("erase", () => {
         leaseSeconds: 30,
       })
       const [next] = taken
-      expect(yield* openPass(sql, next!, { newPassId: randomUUID(), canResume: true })).toMatchObject({
+      expect(
+        yield* openPass(sql, next!, {
+          newPassId: randomUUID(),
+          canResume: true,
+          decodePosition: position => position,
+        }),
+      ).toMatchObject({
         passId,
       })
       expect(yield* seenSoFar(sql, next!)).toBe(2)

@@ -91,7 +91,11 @@ describe("a reject that a complete pass does not show any more", () => {
         })
         yield* startRun(sql, { runId, host: "test", processId: 1, version: "0" })
         yield* startStream(sql, held[0]!, "full")
-        const resumed = yield* openPass(sql, held[0]!, { newPassId: randomUUID(), canResume: true })
+        const resumed = yield* openPass(sql, held[0]!, {
+          newPassId: randomUUID(),
+          canResume: true,
+          decodePosition: position => position,
+        })
         expect(resumed.passId).toBe(first.passId)
         const progress = { passId: resumed.passId, position: null, pages: 1, requests: 0, retries: 0 }
         yield* loadBatch(sql, held[0]!, transactions, [{ record: bad("b"), readAt: new Date(T2) }], progress)

@@ -305,7 +305,11 @@ export const loading = (
     const held = taken.held[0]!
     yield* startRun(sql, { runId, host: "test", processId: 1, version: "0" })
     yield* startStream(sql, held, "full")
-    const { passId } = yield* openPass(sql, held, { newPassId: randomUUID(), canResume: false })
+    const { passId } = yield* openPass(sql, held, {
+      newPassId: randomUUID(),
+      canResume: false,
+      decodePosition: position => position,
+    })
     return {
       held,
       passId,

@@ -5,7 +5,7 @@ import type { Client, Query } from "../client/client.ts"
 import { type FoundList, isNothingAt, listAt } from "../client/envelope.ts"
 import type { Contract } from "./contract.ts"
 import { idOf, isOurs, isRefusedPage, ourList, queryOf, saysEmptyList } from "./readPage.ts"
-import { PAGING_NAMES, type PagingNames, provePaging } from "./verifyPaging.ts"
+import { addressedBy, PAGING_NAMES, type PagingNames, verifyPaging } from "./verifyPaging.ts"
 
 export interface DiscoveryOptions {
   /** Variable that sets this list's path, for messages: `PAYCOMBAT_PATH_CUSTOMERS`. */
@@ -109,7 +109,7 @@ const tryPath = (
   Effect.gen(function* () {
     const names = configured ?? PAGING_NAMES[0]!
     const size = client.account.pageSize
-    const addressing = { path, pageParam: names[0], sizeParam: names[1], firstPage: 1 }
+    const addressing = { path, ...addressedBy(names), firstPage: 1 as const }
     // Nothing at all, in whatever words, is an empty list only on a path that is configured, or that showed records before.
     const isVouched = configuredPath !== undefined || known?.path === path
     const ask = (query: Query) =>
@@ -139,7 +139,7 @@ const tryPath = (
       const unproven = { maxPageSize: null, pagingProven: false, verified: false }
       return { ...addressing, ...measured(list), ...unproven, pageSize: size }
     }
-    const paging = yield* provePaging(
+    const paging = yield* verifyPaging(
       client,
       source,
       {

@@ -4,7 +4,7 @@ import type { ListSource } from "../../core/stream.ts"
 import type { Client } from "../client/client.ts"
 import type { Contract } from "./contract.ts"
 import { changed } from "./pagingErrors.ts"
-import { countsRecords, type ReadPage, readPage } from "./readPage.ts"
+import { type ReadPage, readPage } from "./readPage.ts"
 
 /**
  * Checks that detect a paging contract that changed after it was proven. Without them such a list would be read to its end
@@ -47,8 +47,8 @@ export const provesFirst = (
   size: number,
 ): Checking<void> =>
   Effect.gen(function* () {
-    if (contract.firstPage === 0 || countsRecords(contract.pageParam) || first.length === 0) return
-    const idsOf = (firstPage: number) =>
+    if (contract.firstPage === 0 || contract.paginator === "offset" || first.length === 0) return
+    const idsOf = (firstPage: 0 | 1) =>
       readPage(client, source, { ...contract, firstPage }, 1, size, { attempts: 1 }).pipe(
         Effect.map(({ ids }) => ids),
         Effect.catchTag("EndpointError", () => Effect.succeed<ReadonlyArray<string>>([])),

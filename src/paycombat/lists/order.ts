@@ -2,15 +2,13 @@ import { instantMillis } from "../../core/instant.ts"
 import type { JsonObject } from "../../core/json.ts"
 import { recordIdOf } from "../../core/recordId.ts"
 import type { ListSource } from "../../core/stream.ts"
+import type { TimeField } from "./contract.ts"
 import type { Page } from "./page.ts"
 
 /**
  * Whether a list is newest-first, and by which time: seen on the pages that a pass reads, never guessed from one
  * of them (?: no order is documented).
  */
-
-/** Which time of a record: that of its making, or that of its latest change. */
-export type TimeField = "created" | "updated"
 
 /** Pages in a row, and steps down in time from record to record, that an order must show. */
 const PAGES_MIN = 3

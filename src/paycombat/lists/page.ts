@@ -1,4 +1,4 @@
-import { Context } from "effect"
+import { Context, Option, Schema } from "effect"
 import type { Json } from "../../core/json.ts"
 import type { Share } from "../client/budget.ts"
 
@@ -10,15 +10,22 @@ export class PagingBounds extends Context.Reference<PagingBounds>()("paycombat-s
   defaultValue: () => ({ maxPages: MAX_PAGES }),
 }) {}
 
-/** Where a pass goes on. Plain JSON: a checkpoint stores it whole, and may lower `page` to read pages again. */
-export interface Position {
-  readonly page: number
-  readonly pageSize: number
+const PositiveInt = Schema.Int.pipe(Schema.positive())
+
+/** Where a pass goes on. Plain JSON: a checkpoint stores it whole. */
+const Position = Schema.Struct({
+  page: PositiveInt,
+  pageSize: PositiveInt,
   /** Ids that headed the list when the pass began: what tells later insertions at the front apart. */
-  readonly head: ReadonlyArray<string>
+  head: Schema.Array(Schema.String),
   /** Empty pages between others, to be read again at the end. Absent where there is none. */
-  readonly skipped?: ReadonlyArray<number>
-}
+  skipped: Schema.optionalWith(Schema.Array(PositiveInt), { exact: true }),
+})
+export type Position = typeof Position.Type
+
+/** A position as it was stored. Undefined where it does not decode: the pass is then begun anew. */
+export const decodePosition = (stored: unknown): Position | undefined =>
+  Option.getOrUndefined(Schema.decodeUnknownOption(Position)(stored))
 
 export interface Page {
   /** From 1. Not always rising: pages at either end are read again after the last. */

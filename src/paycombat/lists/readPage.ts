@@ -6,27 +6,15 @@ import type { ListSource } from "../../core/stream.ts"
 import type { Share } from "../client/budget.ts"
 import type { Asking, Client, Query } from "../client/client.ts"
 import { type FoundList, findLists, isNothingAt, listAt } from "../client/envelope.ts"
-
-/** How a list is asked for one of its pages. */
-export interface Addressing {
-  readonly path: string
-  /** Name of the parameter that says which page. */
-  readonly pageParam: string
-  readonly sizeParam: string
-  /** Number of the first page: 1 (U), or 0. Without meaning where positions are counted in records. */
-  readonly firstPage: number
-}
-
-/** These count records to skip; any other name counts pages. */
-export const countsRecords = (pageParam: string): boolean => /^(offset|skip|start|from)$/i.test(pageParam)
+import type { Addressing } from "./contract.ts"
 
 /** The query for page `number`, counted from 1 whatever the API counts from. */
 export const queryOf = (
-  { pageParam, sizeParam, firstPage }: Omit<Addressing, "path">,
+  { pageParam, sizeParam, firstPage, paginator }: Omit<Addressing, "path">,
   number: number,
   size: number,
 ): Query => ({
-  [pageParam]: countsRecords(pageParam) ? (number - 1) * size : number - 1 + firstPage,
+  [pageParam]: paginator === "offset" ? (number - 1) * size : number - 1 + firstPage,
   [sizeParam]: size,
 })
 

@@ -1,8 +1,8 @@
 import { Effect } from "effect"
 import type { ListSource } from "../../core/stream.ts"
 import type { Client } from "../client/client.ts"
-import type { Contract, TimeFilter } from "./contract.ts"
-import { NEWEST, type Timed, type TimeField, timedOf, type Watch } from "./order.ts"
+import type { Contract, TimeField, TimeFilter } from "./contract.ts"
+import { NEWEST, type Timed, timedOf, type Watch } from "./order.ts"
 import { readPage } from "./readPage.ts"
 
 const START = "start_time"

@@ -3,7 +3,8 @@ import { type AccountError, EndpointError } from "../../core/errors.ts"
 import type { ListSource } from "../../core/stream.ts"
 import type { Asking, Client } from "../client/client.ts"
 import type { FoundList } from "../client/envelope.ts"
-import { type Addressing, countsRecords, type ReadPage, readPage } from "./readPage.ts"
+import { type Contract, paginatorOf } from "./contract.ts"
+import { type ReadPage, readPage } from "./readPage.ts"
 import { isTooShortForAPage, isWholeBySize, statesMore } from "./total.ts"
 
 /** Names of the two paging parameters. */
@@ -34,13 +35,18 @@ export interface FirstPage {
   readonly list: FoundList
 }
 
-export interface Paging {
-  readonly pageParam: string
-  readonly sizeParam: string
-  readonly firstPage: number
-  readonly pageSize: number
-  readonly maxPageSize: number | null
-  readonly pagingProven: boolean
+export type Paging = Pick<
+  Contract,
+  "pageParam" | "sizeParam" | "paginator" | "firstPage" | "pageSize" | "maxPageSize" | "pagingProven"
+>
+
+/** The parameters of these names, with what the first of them counts. */
+export const addressedBy = ([pageParam, sizeParam]: PagingNames): Pick<
+  Contract,
+  "pageParam" | "sizeParam" | "paginator"
+> => {
+  const paginator = paginatorOf(pageParam)
+  return { pageParam, sizeParam, ...(paginator === "offset" ? { paginator } : {}) }
 }
 
 type Ids = ReadonlyArray<string>
@@ -56,7 +62,7 @@ type Failing<A> = Effect.Effect<A, AccountError | EndpointError>
  * Paging is proven where the second page of half the size begins within the first page of the whole size: then
  * pages follow one another without a gap. Otherwise a size may be ignored, and what a page skips cannot be told.
  */
-export const provePaging = (
+export const verifyPaging = (
   client: Client,
   source: ListSource,
   first: FirstPage,
@@ -70,11 +76,10 @@ export const provePaging = (
     names: PagingNames,
     number: number,
     size: number,
-    firstPage = 1,
+    firstPage: 0 | 1 = 1,
     asking?: Asking,
   ): Failing<ReadPage | undefined> => {
-    const [pageParam, sizeParam] = names
-    const contract: Addressing & { at: string } = { ...first, pageParam, sizeParam, firstPage }
+    const contract = { path: first.path, at: first.at, ...addressedBy(names), firstPage }
     return Effect.catchIf(
       readPage(client, source, contract, number, size, asking),
       isAboutTheParameters,
@@ -89,7 +94,7 @@ export const provePaging = (
   const isAccepted = (names: PagingNames) =>
     Effect.gen(function* () {
       if (first.askedWith !== undefined && isSameNames(first.askedWith, names)) return true
-      for (const firstPage of countsRecords(names[0]) ? [1] : [1, 0])
+      for (const firstPage of isOffset(names) ? ([1] as const) : ([1, 0] as const))
         if ((yield* idsOn(names, 1, first.ids.length, firstPage))?.includes(firstId)) return true
       return false
     })
@@ -109,7 +114,7 @@ export const provePaging = (
   /** 0 where page 0 is not page 1 or refused, but comes before it. */
   const firstPageOf = (names: PagingNames) =>
     Effect.gen(function* () {
-      if (countsRecords(names[0])) return 1
+      if (isOffset(names)) return 1
       const ids = idsOn(names, 1, first.ids.length, 0, { attempts: CRASHING_ATTEMPTS })
       const zeroth = (yield* Effect.catchIf(ids, isCrash, () => Effect.succeed(undefined))) ?? []
       if (zeroth.length === 0) return 1
@@ -119,7 +124,7 @@ export const provePaging = (
     })
 
   /** The largest size that is accepted, up to the one asked for, and the records that come for it. */
-  const largest = (names: PagingNames, firstPage: number) =>
+  const largest = (names: PagingNames, firstPage: 0 | 1) =>
     Effect.gen(function* () {
       for (const size of [askedSize, ...SMALLER_SIZES.filter(smaller => smaller < askedSize)]) {
         const ids = yield* idsOn(names, 1, size, firstPage)
@@ -129,12 +134,12 @@ export const provePaging = (
     })
 
   /** Whether these pages follow one another. A position in records says so itself, even where the size is ignored. */
-  const areAdjoining = (names: PagingNames, firstPage: number, ids: Ids) =>
+  const areAdjoining = (names: PagingNames, firstPage: 0 | 1, ids: Ids) =>
     Effect.gen(function* () {
       const half = Math.floor(ids.length / 2)
       const second = half === 0 ? undefined : yield* idsOn(names, 2, half, firstPage)
       const isWithin = second?.[0] !== undefined && ids.indexOf(second[0]) > 0
-      return isWithin && (second!.length <= half || countsRecords(names[0]))
+      return isWithin && (second!.length <= half || isOffset(names))
     })
 
   const settle = (names: PagingNames, isConfigured: boolean): Failing<Paging> =>
@@ -187,6 +192,8 @@ export const provePaging = (
     return { pageParam, sizeParam, firstPage: 1, pageSize, maxPageSize: null, pagingProven: false }
   })
 }
+
+const isOffset = ([pageParam]: PagingNames) => paginatorOf(pageParam) === "offset"
 
 const isSameNames = (some: PagingNames, others: PagingNames) => some[0] === others[0] && some[1] === others[1]
 

@@ -6,23 +6,24 @@ import { fenced, type Held } from "./lease.ts"
 
 /** What discovery found about a list endpoint, kept for the next run: `sync.contracts`. */
 
-/** The stored contract of a stream, as JSON; what it means is for the side that speaks HTTP to say. */
-export const storedContract = (
+/** The stored contract of a stream; undefined where there is none, or where it does not decode. */
+export const storedContract = <A>(
   sql: postgres.Sql,
   account: string,
   stream: string,
-): Effect.Effect<unknown, WarehouseError> =>
+  decode: (stored: unknown) => A | undefined,
+): Effect.Effect<A | undefined, WarehouseError> =>
   reading(async () => {
     const [row] = await sql<Array<{ contract: unknown }>>`
       SELECT contract FROM sync.contracts WHERE account = ${account} AND stream = ${stream}`
-    return row?.contract
+    return row === undefined ? undefined : decode(row.contract)
   })
 
 /** Keeps a contract as found or verified now. */
-export const storeContract = (
+export const storeContract = <A extends { readonly path: string; readonly verified: boolean }>(
   sql: postgres.Sql,
   held: Held,
-  contract: { readonly path: string; readonly verified: boolean },
+  contract: A,
 ): Effect.Effect<void, LeaseError | WarehouseError> =>
   fenced(sql, held, async tx => {
     await tx`

@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import type postgres from "postgres"
-import type { PassFields } from "../../core/documentedFields.ts"
+import { decodePassFields, type PassFields } from "../../core/documentedFields.ts"
 import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import type { Stream } from "../../core/stream.ts"
 import { attempt, reading, retryTransient, retryUntilInterrupted } from "../../postgres/connect.ts"
@@ -100,10 +100,10 @@ export const startStream = (sql: postgres.Sql, held: Held, mode: Mode): Effect.E
     ),
   ).pipe(Effect.asVoid)
 
-/** A pass over a list. `position` is where it goes on, as the reader of pages left it; null at its beginning. */
-export interface Pass {
+/** A pass over a list. `position` is where it goes on, as the reader of pages left it; null at its beginning and at its end. */
+export interface Pass<Position> {
   readonly passId: string
-  readonly position: unknown
+  readonly position: Position | null
   /** All of the list is read and loaded: the run before ended just before it could close the pass. */
   readonly isRead: boolean
   /** What its earlier runs read of the documented fields; null at its beginning. */
@@ -114,24 +114,44 @@ export interface Pass {
   readonly unkeyed: number
 }
 
+type StoredPass = Omit<Pass<never>, "position" | "fields"> & {
+  readonly position: unknown
+  readonly fields: unknown
+}
+
+/** A pass as its checkpoint has it; undefined where a part of that does not decode. */
+const decodePass = <Position>(
+  { position: storedPosition, fields: storedFields, ...stored }: StoredPass,
+  decodePosition: (stored: unknown) => Position | undefined,
+): Pass<Position> | undefined => {
+  const position = storedPosition === null ? null : decodePosition(storedPosition)
+  const fields = storedFields === null ? null : decodePassFields(storedFields)
+  return position === undefined || fields === undefined ? undefined : { ...stored, position, fields }
+}
+
 /**
- * Opens a pass: goes on with one that was broken off, unless it may not or is too old, or begins anew; then the keys
- * that the other had seen are dropped.
+ * Opens a pass: goes on with one that was broken off, or begins anew where it may not, is too old, or does not decode;
+ * then the keys that the other had seen are dropped.
  */
-export const openPass = (
+export const openPass = <Position>(
   sql: postgres.Sql,
   held: Held,
-  options: { newPassId: string; canResume: boolean },
-): Effect.Effect<Pass, LeaseError | WarehouseError> =>
+  options: {
+    readonly newPassId: string
+    readonly canResume: boolean
+    readonly decodePosition: (stored: unknown) => Position | undefined
+  },
+): Effect.Effect<Pass<Position>, LeaseError | WarehouseError> =>
   fenced(sql, held, async tx => {
-    const [open] = await tx<Array<Pass>>`
+    const [stored] = await tx<Array<StoredPass>>`
       SELECT pass_id AS "passId", position, coalesce(position = 'null' AND seen_keys > 0, false) AS "isRead",
         fields, stated::float8, unkeyed::float8
       FROM sync.checkpoints
       WHERE account = ${held.account} AND stream = ${held.stream} AND ${options.canResume}
         AND started_at > clock_timestamp() - ${PASS_AGE_MAX}::interval`
     const begun = { position: null, isRead: false, fields: null, stated: null, unkeyed: 0 }
-    const pass = open ?? { passId: options.newPassId, ...begun }
+    const open = stored && decodePass(stored, options.decodePosition)
+    const pass: Pass<Position> = open ?? { passId: options.newPassId, ...begun }
     if (open === undefined) {
       await dropKeys(tx, held)
       await tx`

@@ -1,0 +1,297 @@
+import { randomUUID } from "node:crypto"
+import { Effect, Stream as S, Schedule, Sink } from "effect"
+import { pathVariable } from "../config/config.ts"
+import { NO_FIELDS } from "../core/documentedFields.ts"
+import { EndpointError, WarehouseError } from "../core/errors.ts"
+import type { Guarded, ListStream } from "../core/stream.ts"
+import { PAGE_UNITS, withTab } from "../paycombat/client/budget.ts"
+import type { Contract } from "../paycombat/lists/contract.ts"
+import { type Movement, watchMovement } from "../paycombat/lists/movement.ts"
+import { type Watch, watchOrder } from "../paycombat/lists/order.ts"
+import { decodePosition, type Position } from "../paycombat/lists/page.ts"
+import { pages } from "../paycombat/lists/pager.ts"
+import { abandonPass, closePass, hasRows, openPass, type Pass } from "../warehouse/ledger/runs.ts"
+import { seenSoFar, unaccounted } from "../warehouse/ledger/seen.ts"
+import { prepareBatch, writeBatch } from "../warehouse/load/loader.ts"
+import type { Prepared } from "../warehouse/load/prepare.ts"
+import { type ById, type Extract, wholeRecords } from "./completeRecords.ts"
+import type { ListResult, StreamContext, StreamFailure } from "./context.ts"
+import { ofMerchants } from "./listMerchants.ts"
+import { missingRecords } from "./listMissing.ts"
+import { learn } from "./listPlan.ts"
+import { noteOf } from "./outcome.ts"
+import { bookFieldsRead, refuseOpen, refuseRejected } from "./rejectBound.ts"
+import { proofOf, unconfirmedNote } from "./removalProof.ts"
+
+/** A pass over a whole list: pages → load, batch by batch → what it proves → close the pass. */
+
+/** Longest time that pages wait to be loaded: what a crash may cost. */
+const BATCH_AGE = "2 seconds"
+/** Pages read ahead while a batch is being loaded. */
+const PAGES_AHEAD = 2
+/** Records of a batch, bytes that they came in, and their share of the process' memory; small pages are gathered up to either. */
+const BATCH_RECORDS = 2_000
+const BATCH_BYTES = 4 * 2 ** 20
+const BATCH_UNITS = PAGE_UNITS / 2
+
+/** Pages up to the first bound that they reach together; one that is beyond it alone is a batch of its own. */
+const batchOf = Sink.foldWeighted<ReadonlyArray<Extract>, Extract>({
+  initial: [],
+  maxCost: 1,
+  cost: (_, { page, records }) =>
+    Math.max(
+      records.length / BATCH_RECORDS,
+      page.bytes / BATCH_BYTES,
+      (page.share?.units ?? 0) / BATCH_UNITS,
+    ),
+  body: (extracts, extract) => [...extracts, extract],
+})
+
+/** One pass over the whole list, going on where one that was broken off had come to. */
+export const runFull = (
+  context: StreamContext,
+  stream: Guarded<ListStream>,
+  contract: Contract,
+  { byId, canResume }: { readonly byId: ById; readonly canResume: boolean },
+): Effect.Effect<ListResult, StreamFailure> =>
+  Effect.gen(function* () {
+    const { sql, held } = context
+    const pass = yield* openPass(sql, held, { newPassId: randomUUID(), canResume, decodePosition })
+    const watch = watchOrder(stream.source)
+    const movement = watchMovement(stream.source)
+    const loaded = yield* loadPages(context, stream, contract, { pass, byId, watch, movement })
+    const isRead = pass.position === null && !pass.isRead
+    const isEmpty = isRead && loaded.extracted === 0
+    const emptyNote = isEmpty ? yield* believeEmpty(context, stream, contract) : null
+    yield* bookFieldsRead(context, stream, loaded.fields, true)
+    // Its checkpoint says that all was read: the next run would go on from it, and judge the same records again.
+    yield* Effect.zipRight(
+      refuseUnaccounted(context, stream, pass.passId),
+      refuseRejected(context, stream),
+    ).pipe(Effect.tapError(() => Effect.ignore(abandonPass(sql, held))))
+    return yield* closeRead(context, stream, contract, {
+      pass,
+      byId,
+      watch,
+      movement,
+      loaded,
+      isRead,
+      isEmpty,
+      emptyNote,
+    })
+  })
+
+/** A pass, and what watches its pages. */
+interface Reading {
+  readonly pass: Pass<Position>
+  readonly byId: ById
+  readonly watch: Watch
+  readonly movement: Movement
+}
+
+/** What the pages of a pass came to in this run. */
+interface Loaded {
+  readonly extracted: number
+  /** Records that its pages held, and those of them without an id. */
+  readonly shown: number
+  readonly nameless: number
+  /** Length of the list as the pass was told it last. */
+  readonly stated: number | undefined
+  readonly fields: typeof NO_FIELDS
+}
+
+/** Reads the pages that are left of a pass, and loads them batch by batch. */
+const loadPages = (
+  context: StreamContext,
+  stream: Guarded<ListStream>,
+  contract: Contract,
+  { pass, byId, watch, movement }: Reading,
+): Effect.Effect<Loaded, StreamFailure> =>
+  Effect.gen(function* () {
+    const { sql, client, held, usage, tell } = context
+    const from = pass.position ?? undefined
+    if (from !== undefined)
+      yield* Effect.logInfo(`going on at page ${from.page} of a pass that was broken off`)
+    const fields = { current: pass.fields ?? NO_FIELDS }
+    let stated = pass.stated ?? undefined
+    let [shown, nameless] = [0, 0]
+    const done = { pages: 0, extracted: 0, inserted: 0, updated: 0, rejected: 0 }
+    /** Prepared, and perhaps not yet written: what is prepared meanwhile must know of it. */
+    const inFlight = new Set<Prepared>()
+
+    const prepare = (extracts: ReadonlyArray<Extract>) => {
+      const records = extracts.flatMap(one => one.records)
+      return Effect.map(prepareBatch(sql, held, stream, records, inFlight, context.beside), prepared => {
+        inFlight.add(prepared)
+        const shares = extracts.flatMap(({ page }) => page.share ?? [])
+        return { prepared, shares, pages: extracts.length, last: extracts.at(-1)!.page }
+      })
+    }
+    const write = ({
+      prepared,
+      shares,
+      pages: count,
+      last,
+    }: Effect.Effect.Success<ReturnType<typeof prepare>>) =>
+      Effect.gen(function* () {
+        stated = last.total ?? stated
+        nameless += prepared.records.filter(({ id }) => id === null).length
+        const unkeyed = pass.unkeyed + nameless + byId.disowned.size
+        const position = { passId: pass.passId, position: last.next, stated, unkeyed }
+        const progress = { ...position, pages: count, ...usage, fields }
+        const counts = yield* writeBatch(sql, held, stream, prepared, progress)
+        inFlight.delete(prepared)
+        yield* Effect.forEach(shares, ({ release }) => release, { discard: true })
+        shown += prepared.records.length + prepared.erased.length
+        done.pages += count
+        done.extracted += counts.extracted
+        done.inserted += counts.inserted
+        done.updated += counts.updated
+        done.rejected += counts.rejected
+        yield* tell({ ...done, total: stated })
+      })
+
+    yield* withTab(tab =>
+      (pass.isRead ? S.empty : pages(client, contract, stream.source, from, tab)).pipe(
+        S.tap(page =>
+          Effect.sync(() => {
+            watch.see(page)
+            movement.see(page)
+          }),
+        ),
+        S.mapEffect(wholeRecords(context, stream, byId)),
+        ofMerchants(context, stream, from !== undefined),
+        S.buffer({ capacity: PAGES_AHEAD }),
+        S.aggregateWithin(batchOf, Schedule.spaced(BATCH_AGE)),
+        S.filter(extracts => extracts.length > 0),
+        S.mapEffect(prepare),
+        // One batch is prepared here while Postgres writes the one before it.
+        S.buffer({ capacity: 1 }),
+        S.runForEach(write),
+      ),
+    )
+    return { extracted: done.extracted, shown, nameless, stated, fields: fields.current }
+  })
+
+/** Decides what a pass proves that came to its end, closes it, and learns from it how the next run may read the list. */
+const closeRead = (
+  context: StreamContext,
+  stream: Guarded<ListStream>,
+  contract: Contract,
+  reading: Reading & {
+    readonly loaded: Loaded
+    /** All pages were read by this run. */
+    readonly isRead: boolean
+    readonly isEmpty: boolean
+    readonly emptyNote: string | null
+  },
+): Effect.Effect<ListResult, StreamFailure> =>
+  Effect.gen(function* () {
+    const { sql, held } = context
+    const { pass, byId, watch, movement, loaded, isRead, isEmpty, emptyNote } = reading
+    const { passId } = pass
+    const { stated } = loaded
+    const withheld = byId.disowned.size
+    const listed = (yield* seenSoFar(sql, held)) + pass.unkeyed + loaded.nameless + withheld
+    const isWhole = yield* holdsAll(contract, stream, listed, stated)
+    const provesRemoval = contract.verified && !isEmpty && isWhole
+    const isReordered = contract.learned?.order !== undefined && watch.isRefuted(contract.learned.order)
+    const moved =
+      (isReordered ? "The list is not in the order that it was in before." : undefined) ??
+      movement.why({ held: isRead ? loaded.shown + withheld : null, distinct: listed, stated }) ??
+      null
+    const missing = provesRemoval ? yield* missingRecords(context, stream, passId, byId) : undefined
+    const proof =
+      missing === undefined
+        ? { movement: moved }
+        : yield* proofOf(context, stream, contract, { passId, movement, moved, isResumed: !isRead, missing })
+    const { removed, unconfirmed, openRejects, note } = yield* closePass(sql, held, stream, {
+      passId,
+      provesRemoval,
+      stated,
+      listed,
+      ...missing,
+      ...proof,
+    })
+    yield* refuseOpen(context, stream)
+    const { learned: _, ...unlearned } = contract
+    const learned = provesRemoval
+      ? yield* learn(context, stream, contract, { watch, byId, isWhole: isRead })
+      : undefined
+    const totalNote =
+      stated !== undefined && stated > listed
+        ? `The API states ${stated} ${stream.name}, its pages hold ${listed}: a total that counts others, or a list that cannot be read whole.`
+        : null
+    return {
+      contract: { ...unlearned, ...(learned === undefined ? {} : { learned }) },
+      rejected: openRejects,
+      removed,
+      leftOver: 0,
+      // One reason why nothing was booked as removed is enough: the first is the one to do something about.
+      note: noteOf(
+        emptyNote ?? (isWhole ? note : UNPROVEN),
+        missing?.note,
+        provesRemoval && note === null
+          ? unconfirmedNote(stream, unconfirmed, proof.movement, missing?.isCounting === false)
+          : null,
+        totalNote,
+      ),
+    }
+  })
+
+/** An empty list is only believed where nothing speaks against it. */
+const believeEmpty = (context: StreamContext, stream: Guarded<ListStream>, contract: Contract) =>
+  Effect.gen(function* () {
+    const variable = pathVariable(stream.name)
+    const fail = (message: string) =>
+      Effect.fail(new EndpointError({ reason: "contract", path: contract.path, message }))
+    if (yield* hasRows(context.sql, context.account.name, stream)) {
+      return yield* fail(
+        `${contract.path} lists nothing, but the warehouse holds ${stream.name}: nothing was booked as removed.` +
+          ` Check that the token is still this merchant's, and ${variable}.`,
+      )
+    }
+    if (context.account.paths[stream.name] === undefined) {
+      return yield* fail(
+        `${contract.path} answered with an empty list, but nobody documented that path: it proves nothing.` +
+          ` If there really are no ${stream.name}, set ${variable}=${contract.path}.`,
+      )
+    }
+    return `${contract.path} (as configured) lists nothing.`
+  })
+
+const UNPROVEN =
+  "No parameter was seen to set the size of a page: what lies between its pages cannot be told, and nothing is" +
+  " booked as removed. If the API has such a parameter, put its names in PAYCOMBAT_PAGING."
+
+/**
+ * Whether a pass that came to its end was shown the whole list. Pages that were proven to adjoin leave nothing
+ * out, whatever the API states; of others the stated total decides, and fails the stream where it says more. A total
+ * below what was read proves nothing: it counts something else, such as the records of a page.
+ */
+const holdsAll = (contract: Contract, { name }: ListStream, listed: number, stated: number | undefined) => {
+  if (contract.pagingProven) return Effect.succeed(true)
+  if (stated === undefined || stated <= listed)
+    return Effect.succeed(stated === listed || listed <= contract.pageSize)
+  return Effect.fail(
+    new EndpointError({
+      reason: "contract",
+      path: contract.path,
+      message:
+        `GET ${contract.path}: states ${stated} ${name}, but its pages hold ${listed}, and no parameter was seen to set` +
+        " their size: what lies between them was not read. Put the names of the API's paging parameters in PAYCOMBAT_PAGING.",
+    }),
+  )
+}
+
+/** Fails where records that the pass was shown are nowhere: a trigger or a rule of this database took them away. */
+const refuseUnaccounted = ({ sql, held }: StreamContext, stream: Guarded<ListStream>, passId: string) =>
+  Effect.gen(function* () {
+    const lost = yield* unaccounted(sql, held, stream, passId)
+    if (lost > 0)
+      return yield* new WarehouseError({
+        message:
+          `${lost} ${stream.name} were read, and are neither rows nor rejects: something in this database keeps them out.` +
+          ` See which triggers and rules warehouse.${stream.name} has, and remove them.`,
+      })
+  })

@@ -1,0 +1,151 @@
+import { describe, expect, it } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+import * as fc from "fast-check"
+import { decodePassFields } from "../../src/core/documentedFields.ts"
+import { type Contract, decodeContract } from "../../src/paycombat/lists/contract.ts"
+import { decodePosition } from "../../src/paycombat/lists/page.ts"
+import { DEFAULT_LIST_PATHS } from "../../src/sandbox/sandbox.ts"
+import { bench, streamOf } from "../support/warehouse.ts"
+
+/** What runs store as JSON for later runs: what does not decode is not known, and no run fails by it. */
+
+const CONTRACT: Contract = {
+  path: "/list",
+  pageParam: "page",
+  sizeParam: "limit",
+  firstPage: 1,
+  at: "data",
+  pageSize: 20,
+  maxPageSize: null,
+  hasTotal: false,
+  pagingProven: true,
+  verified: true,
+  byId: "/one/{id}",
+  learned: {
+    order: "updated",
+    pages: 6,
+    filter: { unit: "seconds", hasEnd: false, by: "updated" },
+    newest: 1,
+  },
+}
+
+/** JSON that is no contract, no position and no count. */
+const OTHERS: ReadonlyArray<readonly [name: string, json: unknown]> = [
+  ["null", null],
+  ["a text", "page"],
+  ["a list", [1, 2]],
+  ["an object without keys", {}],
+  ["fields of other types", { path: 7, page: "7", pageSize: "10", head: "r0", pageParam: null, tally: 1 }],
+]
+
+describe("stored JSON", () => {
+  it("is decoded or not known, whatever it is", () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), json => {
+        for (const decode of [decodeContract, decodePosition, decodePassFields])
+          expect([undefined, "object"]).toContain(
+            decode(json) === undefined ? undefined : typeof decode(json),
+          )
+      }),
+    )
+    for (const [, json] of OTHERS)
+      for (const decode of [decodeContract, decodePosition, decodePassFields])
+        expect(decode(json)).toBeUndefined()
+  })
+
+  it("of a contract is the contract, where its keys stand in another order", () => {
+    const reordered = Object.fromEntries(Object.entries(CONTRACT).reverse())
+    expect(decodeContract(JSON.parse(JSON.stringify(reordered)))).toEqual(CONTRACT)
+  })
+
+  it("of a contract with one field of another type is not known", () => {
+    const { byId: _, learned: __, ...required } = CONTRACT
+    for (const field of Object.keys(required)) {
+      expect([field, decodeContract({ ...CONTRACT, [field]: { other: 1 } })]).toEqual([field, undefined])
+      const { [field as keyof Contract]: ___, ...without } = CONTRACT
+      expect([field, decodeContract(without)]).toEqual([field, undefined])
+    }
+  })
+
+  it("of a proof that does not decode leaves the contract, which is then read whole", () => {
+    const { learned: _, ...unproven } = CONTRACT
+    for (const learned of [null, "updated", {}, { pages: -1 }, { ...CONTRACT.learned, order: "id" }])
+      expect(decodeContract({ ...CONTRACT, learned })).toEqual(unproven)
+  })
+
+  it("of an earlier version, which named no paginator, counts records where the parameter did", () => {
+    for (const pageParam of ["offset", "skip", "Start", "from"])
+      expect(decodeContract({ ...CONTRACT, pageParam })).toMatchObject({ paginator: "offset" })
+    for (const pageParam of ["page", "p", "offsets"])
+      expect(decodeContract({ ...CONTRACT, pageParam })).not.toHaveProperty("paginator")
+  })
+
+  it("of a position of an earlier version has no skipped pages", () => {
+    const position = { page: 4, pageSize: 10, head: ["r0"] }
+    expect(decodePosition(position)).toEqual(position)
+    for (const other of [{ page: 0 }, { page: 1.5 }, { pageSize: -1 }, { head: [1] }, { skipped: [null] }])
+      expect(decodePosition({ ...position, ...other })).toBeUndefined()
+  })
+})
+
+const ONLY = { only: ["transactions"], account: { pageSize: 10 } }
+const ROWS = "SELECT count(*) FROM warehouse.transactions WHERE removed_at IS NULL"
+
+describe("a run whose stream stored JSON of another shape", () => {
+  it.scopedLive("discovers the list, and stores a contract that decodes", () =>
+    Effect.gen(function* () {
+      const { sync, sql, value } = yield* bench({ transactions: 30 })
+      const store = (contract: unknown) =>
+        Effect.promise(
+          () => sql`UPDATE sync.contracts SET contract = ${JSON.stringify(contract)}::text::jsonb`,
+        )
+      const stored = Effect.map(value("SELECT contract::text FROM sync.contracts"), text =>
+        decodeContract(JSON.parse(text!)),
+      )
+      yield* sync(ONLY)
+      const proven = yield* stored
+      expect(proven).toMatchObject({ path: DEFAULT_LIST_PATHS.transactions, pagingProven: true })
+      const others = OTHERS.filter(([name]) => /^(null|fields)/.test(name))
+      for (const [name, json] of [...others, ["a page size of 0", { ...proven, pageSize: 0 }] as const]) {
+        yield* store(json)
+        const run = streamOf(yield* sync(ONLY), "transactions")
+        expect([name, run.status, run.error, run.unchanged]).toEqual([name, "complete", null, 30])
+        expect([name, yield* stored]).toEqual([name, proven])
+      }
+      yield* store({ ...proven, learned: { pages: "many", order: "updated" } })
+      const run = streamOf(yield* sync(ONLY), "transactions")
+      expect(run).toMatchObject({ status: "complete", mode: "full", unchanged: 30 })
+      expect(yield* value(ROWS)).toBe("30")
+    }),
+  )
+
+  for (const column of ["position", "fields"] as const)
+    it.scopedLive(`begins the pass anew: ${column}`, () =>
+      Effect.gen(function* () {
+        const { sandbox, sync, sql, value } = yield* bench({ transactions: 60 })
+        const others = OTHERS.filter(([name]) => /^fields/.test(name))
+        for (const [name, json] of others) {
+          sandbox.setFault(({ path, query }) =>
+            path === DEFAULT_LIST_PATHS.transactions && Number(query.get("page")) > 3
+              ? { hang: true }
+              : undefined,
+          )
+          const running = yield* Effect.fork(sync({ ...ONLY, full: true }))
+          yield* value("SELECT seen_keys FROM sync.checkpoints").pipe(
+            Effect.delay("50 millis"),
+            Effect.repeat({ until: seen => seen === "30" }),
+          )
+          yield* Fiber.interrupt(running)
+          sandbox.setFault(null)
+          yield* Effect.promise(
+            () => sql`UPDATE sync.checkpoints SET ${sql(column)} = ${JSON.stringify(json)}::text::jsonb`,
+          )
+          const run = streamOf(yield* sync(ONLY), "transactions")
+          expect([name, run.status, run.error, run.removed]).toEqual([name, "complete", null, 0])
+          // Page 1 is read again at the end of a pass; a pass that went on would have read 30 and that.
+          expect([name, run.extracted]).toEqual([name, 60])
+          expect([name, yield* value(ROWS)]).toEqual([name, "60"])
+        }
+      }),
+    )
+})
