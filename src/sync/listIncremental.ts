@@ -6,11 +6,11 @@ import type { Guarded, ListStream } from "../core/stream.ts"
 import { withTab } from "../paycombat/client/budget.ts"
 import { askById } from "../paycombat/lists/byId.ts"
 import type { Contract } from "../paycombat/lists/contract.ts"
-import { provesFirst } from "../paycombat/lists/gapChecks.ts"
+import { failIfPageZeroExists } from "../paycombat/lists/gapChecks.ts"
 import { timedOf, watchOrder } from "../paycombat/lists/order.ts"
 import { pages } from "../paycombat/lists/pager.ts"
 import { idOf } from "../paycombat/lists/readPage.ts"
-import { filtered } from "../paycombat/lists/timeFilter.ts"
+import { filteredContract } from "../paycombat/lists/timeFilter.ts"
 import { bookMode, newsAmong, openRecords, openRejects, storedAmong } from "../warehouse/ledger/passes.ts"
 import { loadBatch } from "../warehouse/load/loader.ts"
 import { type ById, type Extract, wholeRecords } from "./completeRecords.ts"
@@ -55,7 +55,7 @@ const readNews = (
     const { order, filter } = plan.by
     const now = yield* Clock.currentTimeMillis
     const from = filter === undefined ? undefined : plan.by.newest - OVERLAP_MILLIS
-    const list = from === undefined ? contract : filtered(contract, filter!, from, now)
+    const list = from === undefined ? contract : filteredContract(contract, filter!, from, now)
     const watch = watchOrder(source)
     const done = { pages: 0, extracted: 0, inserted: 0, updated: 0, rejected: 0 }
     let quietPages = 0
@@ -108,7 +108,7 @@ const readNews = (
       ),
     )
     if (first !== undefined && !isRefuted) {
-      yield* provesFirst(client, list, source, first.ids, first.pageSize)
+      yield* failIfPageZeroExists(client, list, source, first.ids, first.pageSize)
     }
     // From so far back on, the newest record that is known is among the answers, unless the filter does something else.
     if (isRefuted || (filter !== undefined && knownRecords === 0)) return undefined

@@ -12,7 +12,7 @@ import { timedOf, type Watch, watchOrder } from "../../paycombat/lists/order.ts"
 import type { Page } from "../../paycombat/lists/page.ts"
 import { pages } from "../../paycombat/lists/pager.ts"
 import { readPage } from "../../paycombat/lists/readPage.ts"
-import { filtered, findTimeFilter } from "../../paycombat/lists/timeFilter.ts"
+import { filteredContract, findTimeFilter } from "../../paycombat/lists/timeFilter.ts"
 
 /** A look at a list: how it is read, and a sample of its records. Stores nothing, and proves nothing for later runs. */
 
@@ -151,7 +151,7 @@ const filterOf = (
       return found === undefined ? { is: "not found" } : { is: "proven", ...found }
     }
     for (const unit of ["seconds", "milliseconds"] as const) {
-      const ahead = filtered(contract, { unit, hasEnd: false }, now + AHEAD_MILLIS, now)
+      const ahead = filteredContract(contract, { unit, hasEnd: false }, now + AHEAD_MILLIS, now)
       const page = yield* Effect.option(readPage(client, source, ahead, 1, contract.pageSize))
       if (page._tag === "Some" && page.value.ids.length === 0) return { is: "likely", unit }
     }

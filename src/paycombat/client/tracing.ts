@@ -8,14 +8,14 @@ import type { Failure } from "./failures.ts"
  */
 
 /** What a request was, for whoever looks at traces. */
-export interface Told {
+export interface SpanSubject {
   readonly baseUrl: string
   /** The path with `{id}` where it names a record. */
   readonly route: string
 }
 
 /** Stands for a failure in the span: its own message names the path. */
-class Untold extends Data.TaggedError("RequestFailed")<{ readonly message: string }> {}
+class RequestFailed extends Data.TaggedError("RequestFailed")<{ readonly message: string }> {}
 
 const statusOf = ({ error }: Failure) => (error._tag === "EndpointError" ? error.status : 401)
 
@@ -31,7 +31,7 @@ const serverOf = (baseUrl: string): Record<string, unknown> => {
 
 /** Traces one attempt; changes nothing of what comes of it. */
 export const traced = <A extends { readonly status: number }, R>(
-  { baseUrl, route }: Told,
+  { baseUrl, route }: SpanSubject,
   attempt: Effect.Effect<A, Failure, R>,
 ): Effect.Effect<A, Failure, R> => {
   const answered = (status: number) => Effect.annotateCurrentSpan("http.response.status_code", status)
@@ -45,7 +45,7 @@ export const traced = <A extends { readonly status: number }, R>(
         const what = status === undefined ? "no answer" : `answered ${status}`
         return Effect.zipRight(
           status === undefined ? Effect.void : answered(status),
-          Effect.fail(new Untold({ message: `GET ${route}: ${what}` })),
+          Effect.fail(new RequestFailed({ message: `GET ${route}: ${what}` })),
         )
       }),
       Effect.withSpan("http.client GET", {

@@ -130,68 +130,81 @@ const nothing: Answers = {
 export const askById = (
   client: Client,
   source: ListSource,
-  asked: {
+  query: {
     readonly ids: ReadonlyArray<string>
     readonly controls: ReadonlyArray<string>
     readonly known: string | undefined
   },
 ): Effect.Effect<Answers> =>
   Effect.gen(function* () {
-    /** The first listed record that is answered, or why none is; one of them may be gone by now, all of them hardly. */
-    const prove = (read: (id: string) => Failing<Detail>) =>
-      Effect.gen(function* () {
-        let error: AccountError | EndpointError | undefined
-        for (const id of asked.controls) {
-          const detail = yield* Effect.catchAll(read(id), Effect.succeed)
-          if (!("_tag" in detail)) return detail
-          error = detail
-          if (isUnavailable(error)) return error
-        }
-        return error
-      })
-    const control = yield* prove(id => discoverDetail(client, source, id, asked.known))
+    const { ids, controls, known } = query
+    const control = yield* firstAnswered(controls, id => discoverDetail(client, source, id, known))
     if (control === undefined) return nothing
     if ("_tag" in control)
       return {
         ...nothing,
-        isAbsent: isNotFound(control) || (asked.known === undefined && !isUnavailable(control)),
+        isAbsent: isNotFound(control) || (known === undefined && !isUnavailable(control)),
       }
     const { endpoint } = control
-    let isAway = false
-    let forbidden = 0
-    const answerOf = (result: Detail | AccountError | EndpointError): Detail | "gone" | "unclear" => {
-      if (!("_tag" in result)) {
-        forbidden = 0
-        return result
-      }
-      const isForbidden = result._tag === "EndpointError" && result.status === 403
-      forbidden = isForbidden ? forbidden + 1 : isUnavailable(result) ? forbidden : 0
-      isAway ||= isUnavailable(result) || forbidden >= FORBIDDEN_MAX
-      return isNotFound(result) ? "gone" : "unclear"
-    }
-    const ask = (id: string): Effect.Effect<Detail | "gone" | "unclear" | undefined> =>
-      isAway
-        ? Effect.succeed(undefined)
-        : readDetail(client, source, endpoint, id).pipe(Effect.catchAll(Effect.succeed), Effect.map(answerOf))
-    const answers = yield* Effect.forEach(
-      asked.ids,
-      id =>
-        Effect.map(
-          Effect.suspend(() => ask(id)),
-          answer => ({ id, answer }),
-        ),
-      { concurrency: client.account.concurrency },
-    )
+    const read = (id: string) => readDetail(client, source, endpoint, id)
+    const answers = yield* askEach(ids, read, client.account.concurrency)
     const gone = answers.flatMap(({ id, answer }) => (answer === "gone" ? [id] : []))
-    const there = answers.flatMap(({ answer }) => (typeof answer === "object" ? [answer] : []))
-    const after = gone.length === 0 ? control : yield* prove(id => readDetail(client, source, endpoint, id))
+    const after = gone.length === 0 ? control : yield* firstAnswered(controls, read)
     const isStillProven = after !== undefined && !("_tag" in after)
     return {
       endpoint,
       control,
       gone: isStillProven ? gone : [],
-      there,
+      there: answers.flatMap(({ answer }) => (typeof answer === "object" ? [answer] : [])),
       asked: answers.flatMap(({ id, answer }) => (answer === undefined ? [] : [id])),
       isAbsent: false,
     }
   })
+
+type Failed = AccountError | EndpointError
+
+/** The first listed record that is answered, or why none is: one of them may be gone by now, all of them hardly. */
+const firstAnswered = (
+  controls: ReadonlyArray<string>,
+  read: (id: string) => Failing<Detail>,
+): Effect.Effect<Detail | Failed | undefined> =>
+  Effect.gen(function* () {
+    let error: Failed | undefined
+    for (const id of controls) {
+      const detail = yield* Effect.catchAll(read(id), Effect.succeed)
+      if (!("_tag" in detail)) return detail
+      error = detail
+      if (isUnavailable(error)) return error
+    }
+    return error
+  })
+
+/** What one record came to: itself, gone, or neither. Undefined where it was not asked about. */
+type OneAnswer = Detail | "gone" | "unclear" | undefined
+
+/** Asks about records until the endpoint is away, or refuses one after the other. */
+const askEach = (
+  ids: ReadonlyArray<string>,
+  read: (id: string) => Failing<Detail>,
+  concurrency: number,
+): Effect.Effect<ReadonlyArray<{ readonly id: string; readonly answer: OneAnswer }>> => {
+  let isAway = false
+  let forbidden = 0
+  const answerOf = (result: Detail | Failed): OneAnswer => {
+    if (!("_tag" in result)) {
+      forbidden = 0
+      return result
+    }
+    const isForbidden = result._tag === "EndpointError" && result.status === 403
+    forbidden = isForbidden ? forbidden + 1 : isUnavailable(result) ? forbidden : 0
+    isAway ||= isUnavailable(result) || forbidden >= FORBIDDEN_MAX
+    return isNotFound(result) ? "gone" : "unclear"
+  }
+  const ask = (id: string): Effect.Effect<OneAnswer> =>
+    Effect.suspend(() =>
+      isAway
+        ? Effect.succeed(undefined)
+        : read(id).pipe(Effect.catchAll(Effect.succeed), Effect.map(answerOf)),
+    )
+  return Effect.forEach(ids, id => Effect.map(ask(id), answer => ({ id, answer })), { concurrency })
+}

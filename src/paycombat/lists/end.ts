@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import type { Contract } from "./contract.ts"
-import { type Checking, isGapAfter, type Read } from "./gapChecks.ts"
+import { type Checking, hasGapAfter, type Read } from "./gapChecks.ts"
 import { isSame } from "./loopDetector.ts"
 import { changed, cut, ignoredPaging, missingPage, refusedEnd, repeating } from "./pagingErrors.ts"
 import type { ReadPage } from "./readPage.ts"
@@ -77,7 +77,7 @@ export const judgeEnd = (
       later !== number &&
       (last.number === 0
         ? (yield* glance(1, 1)).ids.length > 0
-        : yield* isGapAfter(read, glance, contract, { ...last, size }, [...known]))
+        : yield* hasGapAfter(read, glance, contract, { ...last, size }, [...known]))
     const isGone = witness?.ids.length === 0 && (yield* isWholeTailGone(read, doubt))
     const needsProof = witness !== undefined && beyond.isRefused && witness.ids.length >= size
     const evidence =

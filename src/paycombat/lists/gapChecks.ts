@@ -18,7 +18,7 @@ export type Read = (number: number, size: number) => Checking<ReadPage>
  * page this means that its size was cut, but not the way to the next page; after a full one, that the next page is missing.
  * Asked twice, with the page itself in between: it may just have grown.
  */
-export const isGapAfter = (
+export const hasGapAfter = (
   read: Read,
   glance: Read,
   contract: Contract,
@@ -39,7 +39,7 @@ export const isGapAfter = (
  * Fails where the API has records before the first page: it has begun to count pages from 0, and every page that
  * was read is the one after the one meant. Asked twice, and once each: no answer is no proof.
  */
-export const provesFirst = (
+export const failIfPageZeroExists = (
   client: Client,
   contract: Contract,
   source: ListSource,

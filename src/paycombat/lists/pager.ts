@@ -5,12 +5,12 @@ import type { Tab } from "../client/budget.ts"
 import type { Client } from "../client/client.ts"
 import type { Contract } from "./contract.ts"
 import { judgeEnd, judgeRepeat } from "./end.ts"
-import { type Checking, isGapAfter, provesFirst, type Read } from "./gapChecks.ts"
+import { type Checking, failIfPageZeroExists, hasGapAfter, type Read } from "./gapChecks.ts"
 import { type Page, PagingBounds, type Position } from "./page.ts"
 import { begin, type CheckState, type EndState, type PageState, requestOf, type State } from "./pagerState.ts"
 import { afterCheck, afterEnd, afterPage } from "./pagerSteps.ts"
 import { moved, neverEnding } from "./pagingErrors.ts"
-import { glanceAt, isNotFound, newcomers, readPage, released } from "./readPage.ts"
+import { glanceAt, isNotFound, newcomers, readPage, releaseShare } from "./readPage.ts"
 
 /**
  * Every record of a list, page by page, in order. Reads on until the end is proven (`end.ts`), in whatever words the API
@@ -72,7 +72,7 @@ const makeSteps = (
       const got = yield* (isGlance ? glance : isKept ? readKept : read)(number, size)
       const step = afterPage(state, got)
       // Its records are not handed on.
-      if (step.emit?.share !== got.share) yield* released(got)
+      if (step.emit?.share !== got.share) yield* releaseShare(got)
       return step
     })
 
@@ -97,9 +97,9 @@ const makeSteps = (
       case "repeated":
         return judgeRepeat(read, contract, { number: state.page, got: state.got, last, size })
       case "gap":
-        return isGapAfter(read, glance, contract, { ...state.short, size }, last.ids)
+        return hasGapAfter(read, glance, contract, { ...state.short, size }, last.ids)
       case "first":
-        return Effect.as(provesFirst(client, contract, source, state.ids, size), true)
+        return Effect.as(failIfPageZeroExists(client, contract, source, state.ids, size), true)
     }
   }
 

@@ -71,12 +71,12 @@ export const readPage = (
   return Effect.flatMap(once, page =>
     page.ids.length > 0 || (page.absence === undefined && isExpected)
       ? Effect.succeed(page)
-      : Effect.zipRight(released(page), once),
+      : Effect.zipRight(releaseShare(page), once),
   )
 }
 
 /** Gives back the memory of a page whose records are dropped. */
-export const released = ({ share }: ReadPage): Effect.Effect<void> => share?.release ?? Effect.void
+export const releaseShare = ({ share }: ReadPage): Effect.Effect<void> => share?.release ?? Effect.void
 
 /** Reads a page once, to see if it holds records: one that is refused, or that makes the API fail, holds none. */
 export const glanceAt = (

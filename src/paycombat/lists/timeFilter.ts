@@ -17,7 +17,7 @@ const FORMS = [false, true].flatMap(hasEnd =>
  * The contract of the same list, for what is not older than a time. It has shown no record yet, and may be empty; the
  * length of the whole list says nothing about it.
  */
-export const filtered = (
+export const filteredContract = (
   contract: Contract,
   { unit, hasEnd }: Omit<TimeFilter, "by">,
   fromMillis: number,
@@ -56,7 +56,7 @@ export const findTimeFilter = (
         const page = yield* readPage(
           client,
           source,
-          filtered(contract, form, cut, nowMillis),
+          filteredContract(contract, form, cut, nowMillis),
           1,
           contract.pageSize,
         ).pipe(Effect.orElseSucceed(() => undefined))

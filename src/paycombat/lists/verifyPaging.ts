@@ -67,18 +67,39 @@ export const verifyPaging = (
   source: ListSource,
   first: FirstPage,
   configured: PagingNames | undefined,
-): Failing<Paging> => {
-  const firstId = first.ids[0]!
-  const askedSize = client.account.pageSize
+): Failing<Paging> =>
+  Effect.gen(function* () {
+    const probe = makeProbe(client, source, first)
+    if (configured !== undefined) return yield* settle(probe, configured, true)
+    for (const names of PAGING_NAMES)
+      if (yield* isPaged(probe, names)) return yield* settle(probe, names, false)
+    const whole = yield* namesOfWhole(probe)
+    if (whole === undefined) return yield* ignored(first)
+    const pageSize = first.ids.length
+    return { ...addressedBy(whole), firstPage: 1, pageSize, maxPageSize: null, pagingProven: false }
+  })
 
+/** Asks for pages of the list by the names that are tried. */
+interface Probe {
+  readonly first: FirstPage
+  readonly askedSize: number
   /** A page, or undefined where the API refuses these parameters. */
-  const pageOn = (
+  readonly page: (
     names: PagingNames,
     number: number,
     size: number,
-    firstPage: 0 | 1 = 1,
+    firstPage?: FirstNumber,
     asking?: Asking,
-  ): Failing<ReadPage | undefined> => {
+  ) => Failing<ReadPage | undefined>
+  /** The ids of such a page. */
+  readonly ids: (...asked: Parameters<Probe["page"]>) => Failing<Ids | undefined>
+}
+
+/** Number that the API gives the first page. */
+type FirstNumber = 0 | 1
+
+const makeProbe = (client: Client, source: ListSource, first: FirstPage): Probe => {
+  const page: Probe["page"] = (names, number, size, firstPage = 1, asking) => {
     const contract = { path: first.path, at: first.at, ...addressedBy(names), firstPage }
     return Effect.catchIf(
       readPage(client, source, contract, number, size, asking),
@@ -86,112 +107,107 @@ export const verifyPaging = (
       () => Effect.succeed(undefined),
     )
   }
+  return {
+    first,
+    askedSize: client.account.pageSize,
+    page,
+    ids: (...asked) => Effect.map(page(...asked), got => got?.ids),
+  }
+}
 
-  const idsOn = (...asked: Parameters<typeof pageOn>): Failing<Ids | undefined> =>
-    Effect.map(pageOn(...asked), page => page?.ids)
+/** The API lists the first page when it is asked for by these names: an answer of nothing is then about the page. */
+const isAccepted = ({ first, ids }: Probe, names: PagingNames) =>
+  Effect.gen(function* () {
+    if (first.askedWith !== undefined && isSameNames(first.askedWith, names)) return true
+    for (const firstPage of isOffset(names) ? ([1] as const) : ([1, 0] as const))
+      if ((yield* ids(names, 1, first.ids.length, firstPage))?.includes(first.ids[0]!)) return true
+    return false
+  })
 
-  /** The API lists the first page when it is asked for by these names: an answer of nothing is then about the page. */
-  const isAccepted = (names: PagingNames) =>
-    Effect.gen(function* () {
-      if (first.askedWith !== undefined && isSameNames(first.askedWith, names)) return true
-      for (const firstPage of isOffset(names) ? ([1] as const) : ([1, 0] as const))
-        if ((yield* idsOn(names, 1, first.ids.length, firstPage))?.includes(firstId)) return true
-      return false
+/** A second page is another one than the first, or none. */
+const isPaged = (probe: Probe, names: PagingNames) =>
+  Effect.gen(function* () {
+    const { first, page, ids } = probe
+    const firstId = first.ids[0]!
+    const second = yield* page(names, 2, first.ids.length)
+    if (second === undefined) return false
+    if (second.absence !== undefined) return yield* isAccepted(probe, names)
+    if (!second.ids.includes(firstId)) return true
+    // The same records again: perhaps the last page, repeated beyond the end.
+    const half = Math.floor(first.ids.length / 2)
+    const rest = half === 0 ? undefined : yield* ids(names, 2, half)
+    return rest !== undefined && rest.length > 0 && !rest.includes(firstId)
+  })
+
+/** 0 where page 0 is not page 1 or refused, but comes before it. */
+const firstNumber = ({ first, ids }: Probe, names: PagingNames): Failing<FirstNumber> =>
+  Effect.gen(function* () {
+    if (isOffset(names)) return 1
+    const firstId = first.ids[0]!
+    const asked = ids(names, 1, first.ids.length, 0, { attempts: CRASHING_ATTEMPTS })
+    const zeroth = (yield* Effect.catchIf(asked, isCrash, () => Effect.succeed(undefined))) ?? []
+    if (zeroth.length === 0) return 1
+    if (first.askedWith !== undefined) return zeroth.includes(firstId) ? 1 : 0
+    const one = yield* ids(names, 1, first.ids.length)
+    return zeroth[0] === firstId && !(one ?? []).includes(firstId) ? 0 : 1
+  })
+
+/** The largest size that is accepted, up to the one asked for, and the records that come for it. */
+const largest = ({ first, askedSize, ids }: Probe, names: PagingNames, firstPage: FirstNumber) =>
+  Effect.gen(function* () {
+    for (const size of [askedSize, ...SMALLER_SIZES.filter(smaller => smaller < askedSize)]) {
+      const found = yield* ids(names, 1, size, firstPage)
+      if (found !== undefined) return { size, ids: found }
+    }
+    return { size: first.ids.length, ids: first.ids }
+  })
+
+/** Whether these pages follow one another. A position in records says so itself, even where the size is ignored. */
+const areAdjoining = (probe: Probe, names: PagingNames, firstPage: FirstNumber, ids: Ids) =>
+  Effect.gen(function* () {
+    const half = Math.floor(ids.length / 2)
+    const second = half === 0 ? undefined : yield* probe.ids(names, 2, half, firstPage)
+    const isWithin = second?.[0] !== undefined && ids.indexOf(second[0]) > 0
+    return isWithin && (second!.length <= half || isOffset(names))
+  })
+
+/** The paging by names that take effect: the number of the first page, the size, and whether pages adjoin. */
+const settle = (probe: Probe, names: PagingNames, isConfigured: boolean): Failing<Paging> =>
+  Effect.gen(function* () {
+    const { first, askedSize } = probe
+    const firstPage = yield* firstNumber(probe, names)
+    const paging = (by: PagingNames, { size, ids }: { size: number; ids: Ids }, pagingProven: boolean) => ({
+      ...addressedBy(by),
+      firstPage,
+      pageSize: ids.length,
+      maxPageSize: size < askedSize ? size : null,
+      pagingProven,
     })
+    const isKnown = first.askedWith !== undefined && isSameNames(first.askedWith, names) && firstPage === 1
+    const found = isKnown ? { size: askedSize, ids: first.ids } : yield* largest(probe, names, firstPage)
+    if (yield* areAdjoining(probe, names, firstPage, found.ids)) return paging(names, found, true)
+    if (isConfigured || found.ids.length < 2) return paging(names, found, false)
+    for (const others of PAGING_NAMES) {
+      if (others[0] !== names[0] || others[1] === names[1]) continue
+      if (!(yield* areAdjoining(probe, others, firstPage, found.ids))) continue
+      return paging(others, yield* largest(probe, others, firstPage), true)
+    }
+    return paging(names, found, false)
+  })
 
-  const isPaged = (names: PagingNames) =>
-    Effect.gen(function* () {
-      const second = yield* pageOn(names, 2, first.ids.length)
-      if (second === undefined) return false
-      if (second.absence !== undefined) return yield* isAccepted(names)
-      if (!second.ids.includes(firstId)) return true
-      // The same records again: perhaps the last page, repeated beyond the end.
-      const half = Math.floor(first.ids.length / 2)
-      const rest = half === 0 ? undefined : yield* idsOn(names, 2, half)
-      return rest !== undefined && rest.length > 0 && !rest.includes(firstId)
-    })
-
-  /** 0 where page 0 is not page 1 or refused, but comes before it. */
-  const firstPageOf = (names: PagingNames) =>
-    Effect.gen(function* () {
-      if (isOffset(names)) return 1
-      const ids = idsOn(names, 1, first.ids.length, 0, { attempts: CRASHING_ATTEMPTS })
-      const zeroth = (yield* Effect.catchIf(ids, isCrash, () => Effect.succeed(undefined))) ?? []
-      if (zeroth.length === 0) return 1
-      if (first.askedWith !== undefined) return zeroth.includes(firstId) ? 1 : 0
-      const one = yield* idsOn(names, 1, first.ids.length)
-      return zeroth[0] === firstId && !(one ?? []).includes(firstId) ? 0 : 1
-    })
-
-  /** The largest size that is accepted, up to the one asked for, and the records that come for it. */
-  const largest = (names: PagingNames, firstPage: 0 | 1) =>
-    Effect.gen(function* () {
-      for (const size of [askedSize, ...SMALLER_SIZES.filter(smaller => smaller < askedSize)]) {
-        const ids = yield* idsOn(names, 1, size, firstPage)
-        if (ids !== undefined) return { size, ids }
-      }
-      return { size: first.ids.length, ids: first.ids }
-    })
-
-  /** Whether these pages follow one another. A position in records says so itself, even where the size is ignored. */
-  const areAdjoining = (names: PagingNames, firstPage: 0 | 1, ids: Ids) =>
-    Effect.gen(function* () {
-      const half = Math.floor(ids.length / 2)
-      const second = half === 0 ? undefined : yield* idsOn(names, 2, half, firstPage)
-      const isWithin = second?.[0] !== undefined && ids.indexOf(second[0]) > 0
-      return isWithin && (second!.length <= half || isOffset(names))
-    })
-
-  const settle = (names: PagingNames, isConfigured: boolean): Failing<Paging> =>
-    Effect.gen(function* () {
-      const firstPage = yield* firstPageOf(names)
-      const paging = (
-        sizeParam: string,
-        { size, ids }: { size: number; ids: Ids },
-        pagingProven: boolean,
-      ): Paging => ({
-        pageParam: names[0],
-        sizeParam,
-        firstPage,
-        pageSize: ids.length,
-        maxPageSize: size < askedSize ? size : null,
-        pagingProven,
-      })
-      const known = first.askedWith !== undefined && isSameNames(first.askedWith, names) && firstPage === 1
-      const found = known ? { size: askedSize, ids: first.ids } : yield* largest(names, firstPage)
-      if (yield* areAdjoining(names, firstPage, found.ids)) return paging(names[1], found, true)
-      if (isConfigured || found.ids.length < 2) return paging(names[1], found, false)
-      for (const others of PAGING_NAMES) {
-        if (others[0] !== names[0] || others[1] === names[1]) continue
-        if (!(yield* areAdjoining(others, firstPage, found.ids))) continue
-        return paging(others[1], yield* largest(others, firstPage), true)
-      }
-      return paging(names[1], found, false)
-    })
-
-  /** Names with which the first page can be read as the whole list; undefined where it may hold a part only. */
-  const wholeBy = Effect.gen(function* () {
+/** Names with which the first page can be read as the whole list; undefined where it may hold a part only. */
+const namesOfWhole = ({ first, askedSize, page }: Probe) =>
+  Effect.gen(function* () {
     if (isTooShortForAPage(first.list, askedSize)) return PAGING_NAMES[0]
     const half = Math.floor(first.ids.length / 2)
     if (half === 0 || statesMore(first.list)) return undefined
     for (const names of PAGING_NAMES) {
       if (PAGING_NAMES.find(([, sizeParam]) => sizeParam === names[1]) !== names) continue
-      const smaller = yield* pageOn(names, 1, half)
+      const smaller = yield* page(names, 1, half)
       if (smaller !== undefined && isWholeBySize(first.list, smaller)) return names
     }
     return undefined
   })
-
-  return Effect.gen(function* () {
-    if (configured !== undefined) return yield* settle(configured, true)
-    for (const names of PAGING_NAMES) if (yield* isPaged(names)) return yield* settle(names, false)
-    const whole = yield* wholeBy
-    if (whole === undefined) return yield* ignored(first)
-    const [pageParam, sizeParam] = whole
-    const pageSize = first.ids.length
-    return { pageParam, sizeParam, firstPage: 1, pageSize, maxPageSize: null, pagingProven: false }
-  })
-}
 
 const isOffset = ([pageParam]: PagingNames) => paginatorOf(pageParam) === "offset"
 
