@@ -99,7 +99,10 @@ export const examineList = (check: AccountCheck, stream: ListStream) =>
     const about = { account: account.name, stream: stream.name }
     const seen = yield* look(check, stream)
     const known = opened?.isMigrated
-      ? yield* Effect.orElseSucceed(storedContract(opened.sql, account.name, stream.name, decodeContract), () => undefined)
+      ? yield* Effect.orElseSucceed(
+          storedContract(opened.sql, account.name, stream.name, decodeContract),
+          () => undefined,
+        )
       : undefined
     const { probe, error, requests } = seen
     const drift = probe === undefined ? undefined : driftOf(stream, probe.records)

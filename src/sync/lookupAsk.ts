@@ -101,6 +101,9 @@ const readAnswer = (stream: Guarded<LookupStream>, body: Json, key: string): Rea
 /** A look-up's path as an earlier run found it. */
 const FoundPath = Schema.Struct({ path: Schema.String, verified: Schema.Boolean })
 
+const decodeFoundPath = (stored: unknown) =>
+  Option.getOrUndefined(Schema.decodeUnknownOption(FoundPath)(stored))
+
 /**
  * The path of the look-up: what an earlier run found, or what is found among its candidates by keys that are due. The one
  * that answered is stored, until nothing is answered there any more (`forgetPath`).
@@ -113,8 +116,7 @@ export const findPath = (
   Effect.gen(function* () {
     const routes = stream.source.paths(PLACE)
     if (routes.length === 1) return pathOf(routes[0])
-    const stored = yield* storedContract(sql, account.name, stream.name)
-    const found = Option.getOrUndefined(Schema.decodeUnknownOption(FoundPath)(stored))
+    const found = yield* storedContract(sql, account.name, stream.name, decodeFoundPath)
     if (found?.verified === true && routes.includes(found.path)) return pathOf(found.path)
     const isAnswer = (body: Json, key: string) => readAnswer(stream, body, key)?.error === null
     const route = yield* findRoute(client, routes, keys, isAnswer)

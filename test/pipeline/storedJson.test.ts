@@ -4,7 +4,7 @@ import * as fc from "fast-check"
 import { decodePassFields } from "../../src/core/documentedFields.ts"
 import { type Contract, decodeContract } from "../../src/paycombat/lists/contract.ts"
 import { decodePosition } from "../../src/paycombat/lists/page.ts"
-import { DEFAULT_LIST_PATHS } from "../../src/sandbox/sandbox.ts"
+import { LIST_PATHS } from "../support/lists.ts"
 import { bench, streamOf } from "../support/warehouse.ts"
 
 /** What runs store as JSON for later runs: what does not decode is not known, and no run fails by it. */
@@ -104,7 +104,7 @@ describe("a run whose stream stored JSON of another shape", () => {
       )
       yield* sync(ONLY)
       const proven = yield* stored
-      expect(proven).toMatchObject({ path: DEFAULT_LIST_PATHS.transactions, pagingProven: true })
+      expect(proven).toMatchObject({ path: LIST_PATHS.transactions, pagingProven: true })
       const others = OTHERS.filter(([name]) => /^(null|fields)/.test(name))
       for (const [name, json] of [...others, ["a page size of 0", { ...proven, pageSize: 0 }] as const]) {
         yield* store(json)
@@ -126,9 +126,7 @@ describe("a run whose stream stored JSON of another shape", () => {
         const others = OTHERS.filter(([name]) => /^fields/.test(name))
         for (const [name, json] of others) {
           sandbox.setFault(({ path, query }) =>
-            path === DEFAULT_LIST_PATHS.transactions && Number(query.get("page")) > 3
-              ? { hang: true }
-              : undefined,
+            path === LIST_PATHS.transactions && Number(query.get("page")) > 3 ? { hang: true } : undefined,
           )
           const running = yield* Effect.fork(sync({ ...ONLY, full: true }))
           yield* value("SELECT seen_keys FROM sync.checkpoints").pipe(
