@@ -1,8 +1,9 @@
 import { ConfigProvider, Duration, Effect, Redacted } from "effect"
 import { serveSettings } from "./app.ts"
 import { DEFAULT_BASE_URL, pathVariable, suffixed } from "./config/config.ts"
+import { declaredStreams, lookupVariables } from "./config/lookups.ts"
 import { ConfigurationError } from "./core/errors.ts"
-import { listStreamNames } from "./registry.ts"
+import { isList } from "./core/stream.ts"
 
 /** Settings that a host application gives in code: the same ones, with the same bounds and messages, as the variables. */
 
@@ -54,6 +55,8 @@ export interface Settings extends AskingGiven {
   readonly readyRecheck?: Duration.DurationInput
   /** Readiness calls per run. */
   readonly readyMaxCalls?: number
+  /** What else look-ups can be set to, by the variables that they declare. */
+  readonly lookups?: Readonly<Record<string, string | number>>
   readonly leaseSeconds?: number
   /** Share of a pass's records, from 0 to 1: a stream fails where more are rejected. */
   readonly rejectsMax?: number
@@ -123,6 +126,7 @@ const variablesOf = (settings: Settings): ReadonlyArray<Variable> => {
       readyRecheck === undefined ? undefined : `${Duration.toMillis(readyRecheck)} millis`,
     ],
     ["PAYCOMBAT_READY_MAX_CALLS", readyMaxCalls === Number.POSITIVE_INFINITY ? undefined : readyMaxCalls],
+    ...Object.entries(settings.lookups ?? {}),
     ["PAYCOMBAT_LEASE_SECONDS", settings.leaseSeconds],
     [
       "PAYCOMBAT_REJECTS_MAX",
@@ -157,7 +161,12 @@ export const settingsProvider = (settings: Settings) =>
     const twice = names.find((name, position) => names.indexOf(name) !== position)
     if (twice !== undefined)
       return yield* wrong(`Two accounts are named ${twice}: give each a name of its own.`)
-    const streams = yield* listStreamNames
+    const declared = yield* declaredStreams
+    const known = lookupVariables(declared)
+    const unset = Object.keys(settings.lookups ?? {}).find(name => !known.includes(name))
+    if (unset !== undefined)
+      return yield* wrong(`lookups: no look-up has a variable ${unset}; there are ${known.join(", ")}.`)
+    const streams = declared.filter(isList).map(({ name }) => name)
     const unknown = [settings, ...accounts]
       .flatMap(({ paths = {} }) => Object.keys(paths))
       .find(stream => !streams.includes(stream))

@@ -70,7 +70,7 @@ const MAY_IMPORT: Readonly<Record<string, ReadonlyArray<string>>> = {
     ...["warehouse", "warehouseLayer.ts"],
   ],
   doctor: ["app.ts", "core", "config", "paycombat", "postgres", "registry.ts", "sync", "warehouse"],
-  "settings.ts": ["app.ts", "core", "config", "registry.ts"],
+  "settings.ts": ["app.ts", "core", "config"],
   "index.ts": ["app.ts", "core", "doctor", "paycombat", "report", "settings.ts", "status", "warehouse"],
   sandbox: ["core", "registry.ts"],
   cli: [

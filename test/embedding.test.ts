@@ -202,6 +202,16 @@ describe("settings in code", () => {
     ["half a second", { timeout: "500 millis" }, "PAYCOMBAT_TIMEOUT_SECONDS must be"],
     ["a short key", { privacy: { mode: "hash", key: Redacted.make("short") } }, "PAYCOMBAT_PII_KEY must be"],
     ["a path of no stream", { paths: { payout: "/x" } }, "no list stream payout; there are"],
+    [
+      "a variable of no look-up",
+      { lookups: { PAYCOMBAT_READY: 1 } },
+      "no look-up has a variable PAYCOMBAT_READY",
+    ],
+    [
+      "a bound that is none",
+      { lookups: { PAYCOMBAT_READY_MAX_CALLS: -1 } },
+      "PAYCOMBAT_READY_MAX_CALLS must be",
+    ],
     ["a schedule that is none", { fullSchedule: "at night" }, "PAYCOMBAT_FULL_SCHEDULE"],
     ["a path that is none", { paths: { payouts: "x" } }, "PAYCOMBAT_PATH_PAYOUTS must be"],
   ])("%s is refused in one line, before a database is opened", ([, given, message]) =>
