@@ -86,6 +86,16 @@ const columnsNamed = (
   ),
 ]
 
+/** Why the asked key would not be found again in what is stored. */
+const unkeptKey = ({ name, source, personal }: LookupStream): string | undefined => {
+  const { keyField, idField, answer } = source
+  if (answer.kind === "state" && idField !== keyField)
+    return `Stream ${name}: source.idField is "${idField}": the id of a state is the asked key, so name "${keyField}".`
+  if (answer.kind === "records" && idField !== keyField && personal.plain[keyField] === undefined)
+    return `Stream ${name}: source.keyField names "${keyField}", which counts as personal: name it in personal.plain, or the key is lost where personal data is dropped.`
+  return undefined
+}
+
 /** The first two that share a value of what `valuesOf` gives, and the value. */
 const twins = (streams: ReadonlyArray<Stream>, valuesOf: (stream: Stream) => ReadonlyArray<string>) => {
   const owners = new Map<string, Stream>()
@@ -115,6 +125,8 @@ const mistakeIn = (streams: ReadonlyArray<Stream>): string | undefined => {
     const unknown = namedBy(stream).find(([, name]) => !names.includes(name))
     if (unknown !== undefined)
       return `Stream ${stream.name}: ${unknown[0]} names "${unknown[1]}", and there is no such stream: name one of ${names.join(", ")}.`
+    const unkept = isLookup(stream) ? unkeptKey(stream) : undefined
+    if (unkept !== undefined) return unkept
     const lacking = isLookup(stream) ? columnsNamed(stream, streams).find(isLacking) : undefined
     if (lacking !== undefined)
       return `Stream ${stream.name}: ${lacking.place} names "${lacking.column}", and there is no such column in ${lacking.table === undefined ? "any table of that stream" : shapeOf(lacking.table).name}: name one that there is.`

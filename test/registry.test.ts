@@ -68,6 +68,11 @@ describe("the registry", () => {
     expect(refusal({ recheck: { ...recheck, open: { column: "is_open", is: true } } })).toContain(
       'source.recheck.open names "is_open"',
     )
+    expect(refusal({ idField: "id" })).toContain('source.idField is "id": the id of a state is the asked key')
+    const records = { kind: "records", keyColumn: lookup.idColumn } as const
+    expect(refusal({ answer: records, idField: "id", keyField: "asked" })).toContain(
+      'source.keyField names "asked", which counts as personal',
+    )
     expect(refusal({ answer: { kind: "records", keyColumn: "asked" } })).toContain(
       'source.answer.keyColumn names "asked"',
     )

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Either, Option } from "effect"
 import { contentHash, isJsonObject, type Json } from "../src/core/json.ts"
-import { isList, type ListStream } from "../src/core/stream.ts"
+import { isState, type Stream } from "../src/core/stream.ts"
 import { shapeOf } from "../src/postgres/shape.ts"
 import { allStreams } from "../src/registry.ts"
-import { recordColumns } from "../src/warehouse/schema/columns.ts"
+import { recordColumns, stateColumns } from "../src/warehouse/schema/columns.ts"
 import { schemaFields, wrongTypes } from "./support/badRecords.ts"
 import {
   at,
@@ -82,9 +82,9 @@ describe.each(known.map(one => [one.stream.name, one] as const))("stream %s", (_
     const tables = [...tablesOf(stream), ...stream.histories.map(({ table }) => table)]
     for (const table of tables) expect(shapeOf(table).key[0]).toBe("account")
     expect(shapeOf(stream.table).key).toEqual(["account", stream.idColumn])
-    if (!isList(stream)) return
     const { types } = shapeOf(stream.table)
-    for (const column of Object.keys(recordColumns())) expect([...types.keys()]).toContain(toSnake(column))
+    const bookkeeping = Object.keys(isState(stream) ? stateColumns() : recordColumns())
+    for (const column of bookkeeping) expect([...types.keys()]).toContain(toSnake(column))
   })
 
   it("makes a row of a record whose optional fields are null or missing", () => {
@@ -152,7 +152,7 @@ describe.each(known.map(one => [one.stream.name, one] as const))("stream %s", (_
   })
 
   it("loses nothing but an optional field that cannot be read", () => {
-    if (!isList(stream)) return
+    if (isState(stream)) return
     const before = Either.getOrThrow(whole)
     for (const path of optional) {
       for (const wrong of [{ wrong: true }, ["wrong"], "wrong", true, json(LONG)]) {
@@ -226,11 +226,11 @@ describe.each(known.map(one => [one.stream.name, one] as const))("stream %s", (_
   })
 })
 
-const lists = known.flatMap(({ stream, fixture }) =>
-  isList(stream) ? [[stream.name, stream, fixture] as const] : [],
+const ofRecords = known.flatMap(({ stream, fixture }) =>
+  isState(stream) ? [] : [[stream.name, stream, fixture] as const],
 )
 
-describe.each(lists)("stream %s in the warehouse", (_, stream, { record }) => {
+describe.each(ofRecords)("stream %s in the warehouse", (_, stream, { record }) => {
   const READ = ["2026-01-01T00:00:00.000Z", "2026-01-02T00:00:00.000Z", "2026-01-03T00:00:00.000Z"] as const
   const { table } = shapeOf(stream.table)
 
@@ -249,7 +249,7 @@ describe.each(lists)("stream %s in the warehouse", (_, stream, { record }) => {
       expect(yield* printed(sql, `SELECT raw->'brand_new' AS extra, ctid, xmin FROM ${table}`)).toEqual([
         stored,
       ])
-      const newer: ListStream = { ...stream, version: stream.version + 1 }
+      const newer: Stream = { ...stream, version: stream.version + 1 }
       yield* pass.close()
       const again = yield* loading(sql, newer)
       expect(yield* again.load([sent, READ[2]])).toMatchObject({ updated: 1 })

@@ -77,8 +77,9 @@ const readState = (stream: Guarded<LookupStream>, sent: Json, key: string): Read
 
 /** Reads records; the loader makes rows or rejects of them. A look-up with a record that is no row has failed. */
 const readRecords = (stream: Guarded<LookupStream>, sent: ReadonlyArray<Json>, key: string): Read => {
+  const { keyField } = stream.source
   const records = sent.map(record =>
-    isJsonObject(record) ? { [stream.source.keyField]: key, ...record } : record,
+    isJsonObject(record) && (record[keyField] ?? null) === null ? { ...record, [keyField]: key } : record,
   )
   const isRow = (record: Json) => {
     const redacted = stream.redact(record)

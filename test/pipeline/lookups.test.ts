@@ -277,7 +277,7 @@ describe("a look-up whose answers are records, by ids that another table names",
     Effect.gen(function* () {
       const { look, keys, rows, age, answers, value } = yield* withPayins
       const [changing, settled, ...others] = yield* keys
-      answers.set(settled!, payin(settled!, { status: "FAILED" }))
+      answers.set(settled!, payin(settled!, { status: "FAILED", payin_id_finmo: null }))
       yield* look()
       // As much time passed as lay between the first look-up and this one: none.
       const second = yield* look()

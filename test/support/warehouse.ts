@@ -288,10 +288,10 @@ export interface Loading {
   >
 }
 
-/** A pass over a list stream without any HTTP: what the loader is called with. */
+/** A pass over a stream of records without any HTTP: what the loader is called with. */
 export const loading = (
   sql: postgres.Sql,
-  stream: ListStream,
+  stream: Stream,
 ): Effect.Effect<Loading, LeaseError | WarehouseError> =>
   Effect.gen(function* () {
     const runId = randomUUID()

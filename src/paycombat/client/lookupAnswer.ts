@@ -16,7 +16,8 @@ export const lookupAnswer = ({ answer, keyField }: LookupSource, body: Json, key
   const one = isJsonObject(payload) ? [payload] : null
   const records =
     answer.kind === "records" && answer.of !== undefined && unwrapped.isOk ? answer.of(payload) : one
+  // Null names no key: records that are read by id spell what they lack so (D-old).
   const isOther = (record: Json) =>
-    isJsonObject(record) && record[keyField] !== undefined && idText(record[keyField]) !== key
+    isJsonObject(record) && (record[keyField] ?? null) !== null && idText(record[keyField]) !== key
   return records?.some(isOther) === true ? { records: null, isAboutAnother: true } : { records }
 }
