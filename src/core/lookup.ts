@@ -71,14 +71,14 @@ export interface LookupSource {
    *
    * - `state`: the row of the asked key, in a table with `stateColumns()`. A failed look-up leaves the state as it was
    * - `records`: records of a table with `recordColumns()`, loaded as those of a list are; `keyColumn` holds the asked key.
-   *   `of` takes them out of an answer's payload; the payload itself is the record where it is absent
+   *   `of` takes them out of the payload of an answer about a key; the payload itself is the record where it is absent
    */
   readonly answer:
     | { readonly kind: "state" }
     | {
         readonly kind: "records"
         readonly keyColumn: string
-        readonly of?: (payload: Json) => ReadonlyArray<Json>
+        readonly of?: (payload: Json, key: string) => ReadonlyArray<Json>
       }
   readonly recheck: Recheck
   /** Where else, in words, keys show that got no answer. */

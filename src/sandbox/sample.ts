@@ -85,10 +85,10 @@ const listGenerator = ({ name, source }: ListStream, { record }: Fixture): ListG
 }
 
 /** An answer's payload out of which a look-up takes this record. */
-const payloadOf = ({ source: { answer } }: LookupStream, record: JsonObject): Json => {
+const payloadOf = ({ source: { answer, keyField } }: LookupStream, record: JsonObject): Json => {
   const of = answer.kind === "records" ? answer.of : undefined
   if (of === undefined) return record
-  return [record, [record]].find(payload => of(payload).length > 0) ?? record
+  return [record, [record]].find(payload => of(payload, idText(record[keyField]) ?? "").length > 0) ?? record
 }
 
 const lookupGenerator = (stream: LookupStream, { record }: Fixture): LookupGenerator => {

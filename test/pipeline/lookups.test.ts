@@ -2,6 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { primaryKey, text } from "drizzle-orm/pg-core"
 import { Duration, Effect, Redacted, Schema } from "effect"
 import { Amount, Id, Instant, maybe, Text } from "../../src/core/fields.ts"
+import { isJsonObject } from "../../src/core/json.ts"
 import { DROP, KEEP } from "../../src/core/personal.ts"
 import { defineStream, redacting, type Stream } from "../../src/core/stream.ts"
 import { allStreams } from "../../src/registry.ts"
@@ -77,6 +78,57 @@ const payins = defineStream({
   normalize: ({ id, payin_id_finmo, customer_email, ...payin }) => ({
     row: { ...payin, payin_id: id, provider_payin_id: payin_id_finmo, email: customer_email },
     sourceUpdatedAt: payin.updated_at,
+  }),
+})
+
+const methodTable = warehouse.table(
+  "payment_methods",
+  {
+    ...recordColumns(),
+    methodId: text("method_id").notNull(),
+    name: text("name").notNull(),
+    currency: text("currency").notNull(),
+  },
+  table => [primaryKey({ columns: [table.account, table.methodId] })],
+)
+
+const methods = defineStream({
+  name: "payment_methods",
+  version: 1,
+  source: {
+    kind: "lookup",
+    keys: [
+      { stream: "transactions", column: "currency" },
+      { variable: "PAYCOMBAT_CURRENCIES", otherwise: ["NZD"] },
+    ],
+    first: "oldest",
+    paths: key => [`/api/v1/payment-method/${key}`],
+    keyField: "asked_currency",
+    idField: "method_id",
+    answer: {
+      kind: "records",
+      keyColumn: "currency",
+      of: (payload, key) =>
+        Array.isArray(payload)
+          ? payload.map(method =>
+              isJsonObject(method) ? { ...method, method_id: `${key}:${String(method.name)}` } : method,
+            )
+          : [payload],
+    },
+    recheck: {
+      pace: "each run",
+      afterChange: false,
+      maxAge: { variable: "PAYCOMBAT_METHODS_RECHECK", otherwise: "7 days" },
+    },
+    maxCalls: { variable: "PAYCOMBAT_METHODS_MAX_CALLS", otherwise: null },
+  },
+  table: methodTable,
+  idColumn: "method_id",
+  personal: { plain: { method_id: "id", name: "code", asked_currency: "code" } },
+  record: Schema.Struct({ method_id: Id, name: Text, asked_currency: Text }),
+  normalize: ({ asked_currency, ...method }) => ({
+    row: { ...method, currency: asked_currency },
+    sourceUpdatedAt: null,
   }),
 })
 
@@ -157,6 +209,8 @@ const CREATE = `
   CREATE TABLE warehouse.payins (
     account text, ${RECORD}, payin_id text, provider_payin_id text NOT NULL, status text NOT NULL, amount numeric NOT NULL,
     email text, updated_at timestamptz, PRIMARY KEY (account, payin_id));
+  CREATE TABLE warehouse.payment_methods (
+    account text, ${RECORD}, method_id text, name text NOT NULL, currency text NOT NULL, PRIMARY KEY (account, method_id));
   CREATE TABLE warehouse.merchant_balances (
     account text, currency text, available numeric, checked_at timestamptz NOT NULL, changed_at timestamptz, check_error text,
     raw jsonb, run_id uuid NOT NULL, PRIMARY KEY (account, currency));
@@ -418,6 +472,37 @@ describe("a look-up whose answers are records, by ids that another table names",
       expect(
         yield* value("SELECT count(*) FROM warehouse.payins WHERE amount = 1 OR provider_payin_id = 'gone'"),
       ).toBe("0")
+    }),
+  )
+})
+
+describe("a look-up whose answers are lists of records, by distinct values and a list", () => {
+  it.scopedLive("makes a row of each record, with the asked key, and asks about each value once", () =>
+    Effect.gen(function* () {
+      const { look, byDefault, value, rows } = yield* setup(methods, "/api/v1/payment-method/")
+      const named = (...names: ReadonlyArray<string>) => ({
+        body: { status: true, data: names.map(name => ({ name })) },
+      })
+      byDefault(key => (key === "NZD" ? named() : named("bank", "card")))
+      const currencies = Number(yield* value("SELECT count(DISTINCT currency) FROM warehouse.transactions"))
+      expect(currencies).toBeGreaterThan(1)
+      const first = yield* look()
+      expect(first.asked).toContain("NZD")
+      expect(first.asked).toHaveLength(new Set(["NZD", ...first.asked]).size)
+      expect(first.booked).toMatchObject({
+        status: "complete",
+        inserted: 2 * (first.asked.length - 1),
+        rejected: 0,
+      })
+      expect(
+        yield* rows(
+          "SELECT method_id, name, currency FROM warehouse.payment_methods WHERE currency = 'AUD' ORDER BY 1",
+        ),
+      ).toEqual([
+        { method_id: "AUD:bank", name: "bank", currency: "AUD" },
+        { method_id: "AUD:card", name: "card", currency: "AUD" },
+      ])
+      expect((yield* look()).asked).toEqual([])
     }),
   )
 })

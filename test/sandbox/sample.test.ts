@@ -82,7 +82,7 @@ describe.each(streams.filter(isLookup).map(stream => [stream.name, stream] as co
       const payload = parseJson(generator.answer(world, "asked%20for", 0))
       const { answer, keyField } = stream.source
       const of = answer.kind === "records" ? answer.of : undefined
-      const records = of === undefined ? [payload] : of(payload)
+      const records = of === undefined ? [payload] : of(payload, "asked for")
       expect(records).toHaveLength(1)
       for (const record of records) {
         expect(Object.keys(record as JsonObject)).toEqual(Object.keys(fixture.record))

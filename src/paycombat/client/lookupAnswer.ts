@@ -15,7 +15,7 @@ export const lookupAnswer = ({ answer, keyField }: LookupSource, body: Json, key
   const payload = unwrapped.isOk ? unwrapped.payload : null
   const one = isJsonObject(payload) ? [payload] : null
   const records =
-    answer.kind === "records" && answer.of !== undefined && unwrapped.isOk ? answer.of(payload) : one
+    answer.kind === "records" && answer.of !== undefined && unwrapped.isOk ? answer.of(payload, key) : one
   // Null names no key: records that are read by id spell what they lack so (D-old).
   const isOther = (record: Json) =>
     isJsonObject(record) && (record[keyField] ?? null) !== null && idText(record[keyField]) !== key
