@@ -31,7 +31,7 @@ export const RECORD_BOUNDS: AnswerBounds = {
   advice: "ask PayCombat why one record is so large",
 }
 
-/** What is read of an error's body: its codes are looked for in it, and it is dropped where it is longer. */
+/** Longest body of an error that is read: its codes are looked for in it, and a longer one is dropped. */
 export const ERROR_BODY_BYTES = 64 * 2 ** 10
 
 /** Answers that grow beyond this are received by a few at a time, in the whole process. */

@@ -37,7 +37,7 @@ export type Query = Readonly<Record<string, string | number>>
 export interface Answer {
   readonly body: Json
   /**
-   * When the request was sent, by the client's clock (`now`). What was read is at least as new as that; the time
+   * The time when the request was sent, by the client's clock (`now`). The records are at least as new as that; the time
    * of the answer would let a slow answer with old data pass for newer than a quick one with new data.
    */
   readonly readAt: Date
@@ -60,7 +60,7 @@ export interface Asking {
   readonly takesNoBody?: boolean
   /** Bounds on the answer; those of a page where absent. */
   readonly bounds?: AnswerBounds
-  /** Where the answer's share of the process' memory is booked until it is released; given back at once where absent. */
+  /** Keeps the answer's share of the process' memory until it is released; given back at once where absent. */
   readonly tab?: Tab
 }
 
@@ -88,12 +88,12 @@ export interface Client {
   ) => Effect.Effect<Answer, AccountError | EndpointError>
 }
 
-/** Counts what is sent. Provide a fresh one to a stream's run to learn its figures; the default is read by nobody. */
+/** Counts what is sent. Provide a fresh one to a stream's run to learn its figures; the default is never read. */
 export class Usage extends Context.Reference<Usage>()("paycombat-sync/Usage", {
   defaultValue: (): { requests: number; retries: number } => ({ requests: 0, retries: 0 }),
 }) {}
 
-/** Headers that help to understand an answer and say nothing else. What stands in others is for the API to decide: a cookie, an echo. */
+/** All headers but those that help to understand an answer and hold nothing else. The API may put a cookie or an echo into others. */
 const OTHERS = /^(?!(accept|content-type|content-length|content-encoding|date|retry-after)$)/i
 
 const withToken = (names: ReadonlyArray<string | RegExp>) => [...names, "x-token", OTHERS]
@@ -111,7 +111,7 @@ export interface ClientOptions {
   readonly grant?: Grant
 }
 
-/** What the requests of one account share. */
+/** The parts that the requests of one account share. */
 interface Shared {
   readonly account: Account
   readonly http: HttpClient.HttpClient
@@ -274,7 +274,7 @@ const send = (
     )
   })
 
-/** What a header may carry: visible ASCII. */
+/** Text that a header may carry: visible ASCII. */
 const SENDABLE = /^[\x21-\x7e]+$/
 const withoutQuery = (path: string) => path.replace(/[?#].*$/s, "")
 

@@ -1,7 +1,7 @@
 import { isJsonObject, type Json, type JsonObject } from "../../core/json.ts"
 import { isExplicitlyEmpty, isNothing, namesNoError, saysEmpty } from "./nothing.ts"
 
-/** What an answer's envelope says: here is the payload, or the call failed although HTTP said 200. */
+/** The meaning of an answer's envelope: here is the payload, or the call failed although HTTP said 200. */
 export type Unwrapped =
   | { readonly isOk: true; readonly payload: Json }
   | {
@@ -240,7 +240,7 @@ const moreOf = (stated: ReadonlyArray<readonly [name: string, value: Json]>): st
   return claims.length === 0 ? undefined : (claims.find(({ isMore }) => isMore)?.name ?? false)
 }
 
-/** Whether a value points to more records. Some APIs write a missing one as text. */
+/** True if a value points to more records. Some APIs write a missing one as text. */
 const pointsOn = (value: Json): boolean => {
   if (isJsonObject(value)) return Object.values(value).some(pointsOn)
   if (typeof value === "string") return !/^\s*(|0|no|false|null|none|undefined)\s*$/i.test(value)

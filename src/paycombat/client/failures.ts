@@ -9,7 +9,7 @@ import {
 } from "./advice.ts"
 import type { AnswerBounds } from "./bounds.ts"
 
-/** The failures of a request, each with the sentence that tells it. Only codes are taken from the API's own words. */
+/** The failures of a request, each with its sentence. Only codes are taken from the API's own words. */
 
 /** Longest wait that a run sits through when the API asks for one; a longer one ends the stream instead. */
 export const MAX_RETRY_AFTER = Duration.minutes(5)
@@ -18,7 +18,7 @@ export const MAX_RETRY_AFTER = Duration.minutes(5)
 export interface Failure {
   /** Says what happened. */
   readonly error: AccountError | EndpointError
-  /** What to do next, where the error does not say so itself: said once, after the last attempt. */
+  /** Advice for the last attempt's message, unless the error gives it itself. */
   readonly advice?: string
   readonly isTransient: boolean
   /** Attempts after which another is of no use, where they are fewer than usual. */
@@ -27,13 +27,13 @@ export interface Failure {
   readonly pauseMillis: number
 }
 
-/** What one request was about. `path` is what may be told of it, `token` is here only to be kept out of texts. */
+/** The subject of one request. Messages name its `path`; `token` is here only to be kept out of them. */
 export interface Asked {
   readonly account: string
   readonly path: string
   readonly token: string
   readonly sentAtMillis: number
-  /** The proxy that the request goes through, as it may be told. */
+  /** The proxy that the request goes through, without credentials. */
   readonly proxy?: string | undefined
 }
 
@@ -70,7 +70,7 @@ export const timeoutFailure = (asked: Asked, timeout: Duration.Duration): Failur
     ADVICE_TIMEOUT,
   )
 
-/** Only the system's code of the cause is told: messages of the transport may quote headers. */
+/** The message holds only the system's code of the cause: messages of the transport may quote headers. */
 export const transportFailure = (asked: Asked, cause: unknown): Failure => {
   const refusal = proxyRefusal(cause)
   if (asked.proxy !== undefined && refusal !== undefined) {
@@ -98,7 +98,7 @@ export const notUtf8Failure = (asked: Asked, status: number, bytes: number): Fai
   return endpointFailure(asked, "malformed", what, ADVICE_NOT_JSON, { status })
 }
 
-/** The last failure of one or many attempts, told as such, with what to do next. */
+/** The error of the last of one or many attempts, with their number and with advice. */
 export const afterAttempts = ({ error, advice }: Failure, attempts: number): AccountError | EndpointError => {
   if (error._tag === "AccountError") return error
   const often = attempts === 1 ? "" : `, still so after ${attempts} attempts`
@@ -131,7 +131,7 @@ export const unavailable = (
   }
 }
 
-/** Beyond it, `Retry-After` is no plan but a ban or a mistake; no date is told for it. */
+/** A longer `Retry-After` is a ban or a mistake; the message names no date for it. */
 const PLAUSIBLE_WAIT_MILLIS = Duration.toMillis("365 days")
 
 const tryAgain = (asked: Asked, millis: number) => {

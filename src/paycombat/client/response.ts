@@ -44,14 +44,13 @@ export interface Received {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly text: string
-  /** Length of the body as it was sent, unpacked: all that is told of one that cannot be read. */
+  /** Length of the body as it was sent, unpacked: a message about one that cannot be read holds no more of it. */
   readonly bytes: number
 }
 
 /**
- * Takes an answer for what it is: the JSON of a success, or a failure with one line for people. Of what the API
- * says of a failure, the line has only codes and names made for machines: its sentences may name a person, and
- * the line is logged and stored.
+ * Classifies an answer: the JSON of a success, or a failure with one line for people. The line takes only codes and names
+ * made for machines from the API's own words: its sentences may name a person, and the line is logged and stored.
  */
 export const classify = (
   asked: Asked,

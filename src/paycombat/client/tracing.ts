@@ -7,7 +7,7 @@ import type { Failure } from "./failures.ts"
  * whom: no query, no header, no body, no message of an error.
  */
 
-/** What a request was, for whoever looks at traces. */
+/** The subject of a request, for readers of traces. */
 export interface SpanSubject {
   readonly baseUrl: string
   /** The path with `{id}` where it names a record. */

@@ -15,13 +15,13 @@ import { isNotFound } from "./readPage.ts"
 
 /** The record of a by-id answer. */
 export interface Detail {
-  /** Where it was read, with `{id}` for the id: the same for every record. */
+  /** The endpoint that answered, with `{id}` for the id: the same for every record. */
   readonly endpoint: string
   readonly record: JsonObject
   readonly readAt: Date
 }
 
-/** What by-id endpoints said about records that a list does not show. */
+/** Answers of by-id endpoints about records that a list does not show. */
 export interface Answers {
   /** The endpoint that proved itself in this run; undefined where none did, and nothing else is known then. */
   readonly endpoint: string | undefined
@@ -179,7 +179,7 @@ const firstAnswered = (
     return error
   })
 
-/** What one record came to: itself, gone, or neither. Undefined where it was not asked about. */
+/** The answer about one record: the record, gone, or neither. Undefined if it was not asked about. */
 type OneAnswer = Detail | "gone" | "unclear" | undefined
 
 /** Asks about records until the endpoint is away, or refuses one after the other. */

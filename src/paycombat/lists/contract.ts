@@ -5,25 +5,25 @@ import { Option, Schema } from "effect"
 const PositiveInt = Schema.Int.pipe(Schema.positive())
 const optional = <A, I>(schema: Schema.Schema<A, I>) => Schema.optionalWith(schema, { exact: true })
 
-/** Which time of a record: that of its making, or that of its latest change. */
+/** A time of a record: that of its creation, or that of its latest change. */
 export const TimeField = Schema.Literal("created", "updated")
 export type TimeField = typeof TimeField.Type
 
 /**
- * Whether a list can be asked for what is newer than a time. Upstream has `start_time` and `end_time` (U), in
+ * A filter by which a list can be asked for what is newer than a time. Upstream has `start_time` and `end_time` (U), in
  * seconds or milliseconds (?): believed where a request with them answers exactly the records that are known to be
  * so new. A filter that is ignored answers all records, one in the other unit all or none.
  */
 export const TimeFilter = Schema.Struct({
   unit: Schema.Literal("seconds", "milliseconds"),
-  /** Whether the end must be named too. */
+  /** The end must be named too. */
   hasEnd: Schema.Boolean,
-  /** Which time of a record it goes by. */
+  /** The time of a record that it goes by. */
   by: TimeField,
 })
 export type TimeFilter = typeof TimeFilter.Type
 
-/** What the latest pass over the whole list proved about it, for runs that do not read it whole. */
+/** Proof from the latest pass over the whole list, for runs that do not read it whole. */
 export const ListProof = Schema.Struct({
   /** Newest first by this time. */
   order: optional(TimeField),
@@ -31,16 +31,16 @@ export const ListProof = Schema.Struct({
   /** The newest time by which the filter goes, in milliseconds: known up to there. Grows with each run. */
   newest: optional(Schema.Finite),
   pages: Schema.NonNegativeInt,
-  /** Where asking again about records that may still change goes on. */
+  /** The id after which asking again about records that may still change goes on. */
   askedTo: optional(Schema.String),
 })
 export type ListProof = typeof ListProof.Type
 
-/** What a paging parameter counts: pages, or records to skip. */
+/** The unit that a paging parameter counts: pages, or records to skip. */
 const Paginator = Schema.Literal("pageNumber", "offset")
 export type Paginator = typeof Paginator.Type
 
-/** What a parameter of this name counts (?): decided here once, when a list is discovered. */
+/** The paginator of a parameter by its name (?). It is decided once, when a list is discovered. */
 export const paginatorOf = (pageParam: string): Paginator =>
   /^(offset|skip|start|from)$/i.test(pageParam) ? "offset" : "pageNumber"
 
@@ -51,15 +51,15 @@ const Found = Schema.Struct({
   sizeParam: Schema.NonEmptyString,
   /** Number of the first page: 1 (U), or 0. Without meaning where positions are counted in records. */
   firstPage: Schema.Literal(0, 1),
-  /** What that parameter counts; `pageNumber` where absent. */
+  /** The unit that this parameter counts; `pageNumber` where absent. */
   paginator: optional(Paginator),
-  /** Where the records are in the answer, as keys from its top: `data`, `data.items`. */
+  /** The place of the records in the answer, as keys from its top: `data`, `data.items`. */
   at: Schema.String,
   /** Records that the first page held; where the API allows fewer than was asked, its cap. */
   pageSize: PositiveInt,
   /** Largest size that the API accepts to be asked; null where it refused none. */
   maxPageSize: Schema.NullOr(PositiveInt),
-  /** Whether the answers state the length of the list. */
+  /** The answers state the length of the list. */
   hasTotal: Schema.Boolean,
   /** Both parameters were seen to take effect. Until they were, each run tries the candidates again. */
   pagingProven: Schema.Boolean,

@@ -12,7 +12,7 @@ export interface DiscoveryOptions {
   readonly pathVariable: string
   readonly configuredPath?: string | undefined
   readonly configuredPaging?: PagingNames | undefined
-  /** What an earlier run found. */
+  /** The contract that an earlier run stored. */
   readonly known?: Contract | undefined
 }
 
@@ -24,7 +24,7 @@ type Failing<A> = Effect.Effect<A, AccountError | EndpointError>
 /**
  * Finds out how a list is read (?: nothing about the lists is documented), and proves it with a record.
  *
- * What an earlier run found is tried first, with one request. Then the configured path, or the candidates in
+ * The contract that an earlier run stored is tried first, with one request. Then the configured path, or the candidates in
  * order until one lists a record of this stream. A candidate that refuses, fails or lists something else is
  * passed over; 401 ends it all. An empty list on a candidate is taken only if no other has records, and then
  * is not verified. Fails with `unavailable` where a candidate that could not be read may have been the one, with
@@ -99,7 +99,7 @@ const measured = ({ at, records, total, pageCount }: FoundList) => ({
   hasTotal: total !== undefined || pageCount !== undefined,
 })
 
-/** What one path lists: this stream's records, nothing (not verified), or (undefined) something else. */
+/** The list at one path: this stream's records, nothing (not verified), or something else (undefined). */
 const tryPath = (
   client: Client,
   source: ListSource,

@@ -153,7 +153,7 @@ const promiseOf = (witness: ReadPage | undefined, got: ReadPage | undefined) => 
 /**
  * The extra proof for a page that is refused behind a full one. The refusal may be about a bound on page numbers or
  * positions, so a page of another size is looked at, which holds the last record and has room for more: the list ends
- * where that record is its last. Where there is no such size, only few records or the stated total can tell.
+ * if that record is the last one of that page. Without such a size, only few records or the stated total can show it.
  *
  * Answers evidence that the list goes on, or undefined at its end. Fails with `refused` where neither is shown.
  */

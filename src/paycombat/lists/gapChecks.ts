@@ -14,7 +14,7 @@ export type Checking<A> = Effect.Effect<A, AccountError | EndpointError>
 export type Read = (number: number, size: number) => Checking<ReadPage>
 
 /**
- * Whether a record stands right after the last record of a page that is neither on it nor among `others`. After a short
+ * True if a record stands right after the last record of a page that is neither on it nor among `others`. After a short
  * page this means that its size was cut, but not the way to the next page; after a full one, that the next page is missing.
  * Asked twice, with the page itself in between: it may just have grown.
  */

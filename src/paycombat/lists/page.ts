@@ -12,7 +12,7 @@ export class PagingBounds extends Context.Reference<PagingBounds>()("paycombat-s
 
 const PositiveInt = Schema.Int.pipe(Schema.positive())
 
-/** Where a pass goes on. Plain JSON: a checkpoint stores it whole. */
+/** The position at which a pass goes on. Plain JSON: a checkpoint stores it whole. */
 const Position = Schema.Struct({
   page: PositiveInt,
   pageSize: PositiveInt,
@@ -40,7 +40,7 @@ export interface Page {
   readonly share?: Share | undefined
   /** Length of the list as the API stated it last. A claim. */
   readonly total: number | undefined
-  /** Where to go on once all up to this page is committed; null with the last page. */
+  /** The position to go on at once all up to this page is committed; null with the last page. */
   readonly next: Position | null
   /** The pass is complete with this page, which is the stream's last element. */
   readonly isLast: boolean

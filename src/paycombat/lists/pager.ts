@@ -80,7 +80,7 @@ const makeSteps = (
     const { facts, page: number, got, isWrapped } = state
     const { size, last, notBefore, statedLastPage } = facts
     const known = new Set(last.ids)
-    /** What is known of a page need not be kept while others are asked for. */
+    /** Drops the records of a page that are known, because others are asked for meanwhile. */
     const readNews: Read = (other, otherSize) =>
       Effect.map(read(other, otherSize), found => ({ ...found, records: newcomers(found, known) }))
     // A list that begins anew has no page behind its end that could be another one: its total agrees.

@@ -43,7 +43,7 @@ import type { ReadPage } from "./readPage.ts"
  */
 export type State = PageState | EndState | CheckState
 
-/** What a pass has learned of the list. Every state carries it. */
+/** Facts that a pass has learned about the list. Every state carries them. */
 export interface Facts {
   readonly contract: Contract
   /** The size that is asked for where no page was read yet. */
@@ -169,7 +169,7 @@ export interface First extends Base {
   readonly final: Page
 }
 
-/** What comes of an answer: perhaps a page to hand on, and the next state; none after the last page, or after a failure. */
+/** The result of an answer: perhaps a page to hand on, and the next state. There is none after the last page, or after a failure. */
 export interface Step {
   readonly emit?: Page
   readonly state?: State

@@ -28,7 +28,7 @@ import { agreesWithTotal, credibleTotal, endsAsStated, lastPageOf, statedBy } fr
 
 /** Ids of a pass' first pages that are kept, to know what is new at the front once its end is reached. */
 const REMEMBERED_IDS = 20_000
-/** Of those, what a checkpoint carries to the run that goes on: ids that Postgres can keep. */
+/** The first of these ids that Postgres can store: a checkpoint carries them to the run that goes on. */
 const HEAD_IDS = 20
 /** Looks at an end or a front that keeps growing, before the rest is left to the next run. */
 const MAX_LOOKS = 5
@@ -37,7 +37,7 @@ const MAX_IDLE_RECHECKS = 2
 /** Empty pages in the middle of a list that are read again at its end. */
 const SKIPPED_MAX = 100
 
-/** What follows the page that a state asked for. */
+/** The step that follows the page that a state asked for. */
 export const afterPage = (state: PageState, got: ReadPage): Step => {
   switch (state.is) {
     case "resuming":
@@ -59,7 +59,7 @@ export const afterPage = (state: PageState, got: ReadPage): Step => {
   }
 }
 
-/** What follows a check: whether it found what the state asks about. */
+/** The step that follows a check. `isSo` is the answer to what the state asks. */
 export const afterCheck = (state: CheckState, isSo: boolean): Step => {
   const { facts } = state
   switch (state.is) {
@@ -77,7 +77,7 @@ export const afterCheck = (state: CheckState, isSo: boolean): Step => {
   }
 }
 
-/** What follows the judgement of an end. */
+/** The step that follows the judgement of an end. */
 export const afterEnd = (state: EndState, ending: Ending): Step => {
   const { facts, page, got } = state
   if (ending.is === "there") return take(facts, ending.page, page)
@@ -147,7 +147,7 @@ const take = (before: Facts, got: ReadPage, number: number): Step => {
       : { state: ending(facts, number, got) }
   if (last.number === number - 1 && isSame(got.ids, last.ids))
     return { state: { is: "repeating", page: number, facts } }
-  // What is kept in the state gives its memory back: it is handed on only where this is no end.
+  // The page may never be handed on, so its share of the memory is given back now.
   if (beginsAsFirst(facts, got, number))
     return { state: { is: "wrapping", page: number, got: { ...got, share: undefined }, facts } }
   return accept(facts, got, number)
@@ -254,7 +254,7 @@ const afterFront = (state: Front, got: ReadPage): Step => {
     : takeFront(state, got)
 }
 
-/** Page 1 holds nothing any more. Where the last page does not either, it is a fault. */
+/** Page 1 holds nothing any more. It is a fault if the last page holds nothing either. */
 const afterEmptied = ({ front: state, got, facts }: Emptied, last: ReadPage): Step =>
   last.ids.length === 0 ? { failure: emptied(facts.contract, facts.last.number, got) } : takeFront(state, got)
 

@@ -46,7 +46,7 @@ export const circling = (contract: Contract, number: number, earlier: number) =>
     `page ${number} is page ${earlier} once more, again and again: the list has no end that can be told; set PAYCOMBAT_PAGING, or ask PayCombat`,
   )
 
-/** What was found out about the list is no longer so; the next run finds it out anew. */
+/** The contract no longer holds; the next run discovers the list again. */
 export const changed = (contract: Contract, evidence: string) =>
   problem(
     contract,

@@ -35,11 +35,11 @@ export interface ReadPage extends FoundList {
   readonly isRefused: boolean
 }
 
-/** What tells a record apart from others: its id, or, of a record that lacks one, its content. */
+/** Identifies a record: its id, or its content where it lacks one. */
 export const idOf = (source: ListSource, record: Json): string =>
   recordIdOf(source, record) ?? `#${contentHash(record, 0)}`
 
-/** Whether a record is this stream's: has its id, and looks like it. */
+/** True if a record is this stream's: it has an id, and the stream recognizes it. */
 export const isOurs = (source: ListSource, record: Json): boolean =>
   isJsonObject(record) && recordIdOf(source, record) !== null && source.recognizes(record)
 
@@ -95,7 +95,7 @@ const isNoSuchPage = (error: AccountError | EndpointError): boolean =>
   error._tag === "EndpointError" &&
   (error.reason === "refused" || error.reason === "failed" || error.status === 500)
 
-/** Where a list is. One that showed no record (`verified` false) may have nothing on its first page either. */
+/** The place of a list. One that showed no record (`verified` false) may have nothing on its first page either. */
 type Place = Addressing & { readonly at: string; readonly verified?: boolean }
 
 const readOnce = (
@@ -138,7 +138,7 @@ const readOnce = (
 const saysNothing = (error: AccountError | EndpointError): boolean =>
   error._tag === "EndpointError" && error.saysNothing === true
 
-/** Statuses by which some APIs refuse a page number beyond the last (?). Of any other request they are a failure. */
+/** Statuses by which some APIs refuse a page number beyond the last (?). For any other request they are a failure. */
 const PAGE_REFUSALS = new Set([400, 410, 422])
 
 export const isRefusedPage = (error: AccountError | EndpointError): boolean =>

@@ -7,7 +7,7 @@ import { readPage } from "./readPage.ts"
 
 const START = "start_time"
 const END = "end_time"
-/** Where a time must be named that is later than any: clocks differ, by less than this. */
+/** Added to the present where an end later than any record must be named: clocks differ by less. */
 const DAY_MILLIS = 86_400_000
 const FORMS = [false, true].flatMap(hasEnd =>
   (["seconds", "milliseconds"] as const).map(unit => ({ unit, hasEnd })),

@@ -2,7 +2,7 @@ import { counted } from "../../core/counted.ts"
 import type { FoundList } from "../client/envelope.ts"
 import type { ReadPage } from "./readPage.ts"
 
-/** What a page states of its list: claims, held against what is read. */
+/** Claims of a page about its list, compared with what is read. */
 
 /**
  * The length of the list that a page states. Undefined where it cannot be true: some APIs count the page instead of the
@@ -23,7 +23,7 @@ export const statedBy = ({ total, pageCount }: ReadPage): string =>
       : "it states no total"
 
 /**
- * Whether the list ends with this page by the total that its answer states. A question rather than an answer: a `total` may
+ * True if the list ends with this page by the total that its answer states. This is a reason to ask, and no proof: a `total` may
  * count the page, or be an estimate, and the end is then proven like any other. Of a first page whose successor was never
  * seen to differ it is not even asked: such a total says nothing.
  */
@@ -39,7 +39,7 @@ export const endsAsStated = (
   (pageCount === undefined || pageCount === number)
 
 /**
- * Whether a page states that the list ends with it. A total that may count the page, and not the list, agrees with
+ * True if a page states that the list ends with it. A total that may count the page, and not the list, agrees with
  * nothing; so does a page that states neither a total nor a number of pages.
  */
 export const agreesWithTotal = (
@@ -58,16 +58,16 @@ export const agreesWithTotal = (
  */
 const DEFAULT_PAGE_MIN = 5
 
-/** Whether an answer says by itself that the list holds more than the records that came with it. */
+/** True if an answer says by itself that the list holds more than the records that came with it. */
 export const statesMore = ({ records, total, pageCount, more }: FoundList): boolean =>
   typeof more === "string" || (total ?? 0) > records.length || (pageCount ?? 0) > 1
 
-/** Whether a first page, for which `asked` records were asked, is too short to be anything but the whole list. */
+/** True if a first page, for which `asked` records were asked, is too short to be anything but the whole list. */
 export const isTooShortForAPage = (page: FoundList, asked: number): boolean =>
   page.records.length < Math.min(asked, DEFAULT_PAGE_MIN) && !statesMore(page)
 
 /**
- * Whether the answer for a smaller size shows that a page is the whole list: of the smaller page the API says that more
+ * True if the answer for a smaller size shows that a page is the whole list: of the smaller page the API says that more
  * follow, and of this page it does not. A total or a number of pages that counts the page says so of neither.
  */
 export const isWholeBySize = (page: FoundList, smaller: FoundList): boolean =>

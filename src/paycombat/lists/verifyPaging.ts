@@ -31,7 +31,7 @@ export interface FirstPage {
   readonly ids: ReadonlyArray<string>
   /** Names it was asked with; undefined where the bare path was asked. */
   readonly askedWith: PagingNames | undefined
-  /** What was answered. */
+  /** The list in the answer. */
   readonly list: FoundList
 }
 
@@ -162,7 +162,7 @@ const largest = ({ first, askedSize, ids }: Probe, names: PagingNames, firstPage
     return { size: first.ids.length, ids: first.ids }
   })
 
-/** Whether these pages follow one another. A position in records says so itself, even where the size is ignored. */
+/** True if these pages follow one another. A position in records says so itself, even if the size is ignored. */
 const areAdjoining = (probe: Probe, names: PagingNames, firstPage: FirstNumber, ids: Ids) =>
   Effect.gen(function* () {
     const half = Math.floor(ids.length / 2)
@@ -220,7 +220,7 @@ const isAboutTheParameters = (error: AccountError | EndpointError): boolean =>
 /** Times that page 0 is asked for: where it makes the API fail, it will do so again. */
 const CRASHING_ATTEMPTS = 3
 
-/** A page 0 that nobody thought of: an offset below zero makes some databases fail. */
+/** A page 0 that the API does not expect: an offset below zero makes some databases fail. */
 const isCrash = (error: AccountError | EndpointError): boolean =>
   error._tag === "EndpointError" && error.status === 500
 
