@@ -10,7 +10,7 @@ import { allStreams, listStreamNames, streamsNamed } from "./registry.ts"
 import type { ServeOptions } from "./serve/serve.ts"
 import * as Schedules from "./status/schedules.ts"
 import { streamStatuses } from "./status/status.ts"
-import type { RunOptions } from "./sync/context.ts"
+import type { RunOptions, SyncOptions } from "./sync/context.ts"
 import type { Scope } from "./sync/maintenance.ts"
 import { rebuildIn } from "./sync/rebuild.ts"
 import {
@@ -45,6 +45,7 @@ export { ConfigurationError, LeaseError, WarehouseError } from "./core/errors.ts
 export { Progress, type StreamProgress } from "./observe/progress.ts"
 export { telemetry } from "./observe/telemetry.ts"
 export { Warehouse } from "./postgres/connect.ts"
+export type { SyncOptions } from "./sync/context.ts"
 export { checkBackup } from "./warehouse/backup/read.ts"
 export type { RunSummary, StreamSummary, SyncSummary } from "./warehouse/ledger/summary.ts"
 export type { QueryAnswer } from "./warehouse/read/query.ts"
@@ -71,18 +72,6 @@ export const migrateWarehouse: Effect.Effect<
   Warehouse
 > = Effect.flatMap(Warehouse, ({ sql }) => migrate(sql))
 
-export interface SyncOptions {
-  /** Names of accounts and streams; all where none is named. */
-  readonly accounts?: ReadonlyArray<string>
-  readonly streams?: ReadonlyArray<string>
-  /** Reads every list whole and from its beginning, also where only what is new would do, or a broken-off pass could go on. */
-  readonly full?: boolean
-  /** Brings a given database up to date first. */
-  readonly migrate?: boolean
-  /** Waits for accounts and streams that another run holds, however long that takes. */
-  readonly wait?: boolean
-}
-
 /** The configured accounts of these names, or all. */
 export const accountsNamed = (names: ReadonlyArray<string>) =>
   Effect.gen(function* () {
@@ -102,11 +91,12 @@ export const runSettings = (options: SyncOptions = {}): Effect.Effect<RunOptions
     const streams = yield* streamsNamed(options.streams ?? [])
     const accounts = yield* accountsNamed(options.accounts ?? [])
     const fullPassMaxAgeSeconds = yield* Schedules.fullPassMaxAge
-    const { full = false, wait = false } = options
+    const { full = false, wait = false, confirmsRemovals = false } = options
     return {
       ...(yield* Config.run),
       full,
       wait,
+      confirmsRemovals,
       fullPassMaxAgeSeconds,
       accounts,
       streams,
@@ -200,7 +190,7 @@ export const status = (options: Pick<ServeArguments, "accounts" | "streams" | "m
     return yield* streamStatuses(sql, streams, schedule, { ...options, configured, limits })
   })
 
-export interface ServeArguments extends Omit<SyncOptions, "full" | "wait"> {
+export interface ServeArguments extends Omit<SyncOptions, "full" | "wait" | "confirmsRemovals"> {
   /** See `status`. */
   readonly maxAgeSeconds?: number
 }

@@ -145,13 +145,16 @@ describe.concurrent("a documented field that records carried", () => {
     }),
   )
 
-  it.scopedLive("within an object or a list of objects counts as one", () =>
+  it.scopedLive.each<readonly [stream: string, path: string]>([
+    ["wallets", "wallet_account.available_balance"],
+    ["checkouts", "order_summary.order_items.unit_price"],
+  ])("within objects and lists of objects counts as one: %s.%s", ([stream, path]) =>
     Effect.gen(function* () {
       const { sync, renaming, missing } = yield* parts({})
-      yield* sync({ only: ["wallets"] })
-      renaming("wallets", "available_balance")
-      yield* sync({ only: ["wallets"], full: true })
-      expect(yield* missing).toEqual(["wallets.wallet_account.available_balance"])
+      yield* sync({ only: [stream] })
+      renaming(stream, path.split(".").at(-1)!)
+      yield* sync({ only: [stream], full: true })
+      expect(yield* missing).toEqual([`${stream}.${path}`])
     }),
   )
 

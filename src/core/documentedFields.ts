@@ -6,12 +6,17 @@ import { isJsonObject, type Json } from "./json.ts"
  * money from one sum to another without a word.
  */
 
-/** A field's place in a record: its own key, or those of the object or list of objects that holds it before it. */
+/** A field's place in a record: its own key, after those of the objects and lists of objects that hold it. */
 export interface FieldPath {
   /** The keys joined by dots. */
   readonly name: string
-  readonly keys: readonly [string] | readonly [string, string]
+  readonly keys: ReadonlyArray<string>
+  /** It holds a list of objects. */
+  readonly isList: boolean
 }
+
+/** Objects in objects down to which fields are known by name. */
+const DEPTH_MAX = 4
 
 const alternatives = (ast: SchemaAST.AST): ReadonlyArray<SchemaAST.AST> =>
   SchemaAST.isUnion(ast) ? ast.types.flatMap(alternatives) : [ast]
@@ -23,31 +28,36 @@ const objectIn = (ast: SchemaAST.AST): SchemaAST.TypeLiteral | undefined => {
   return found.find(SchemaAST.isTypeLiteral) ?? (rest === undefined ? undefined : objectIn(rest.type))
 }
 
+const isListOfObjects = (ast: SchemaAST.AST): boolean =>
+  alternatives(ast).every(one => !SchemaAST.isTypeLiteral(one)) && objectIn(ast) !== undefined
+
 const keysOf = (literal: SchemaAST.TypeLiteral | undefined) =>
   (literal?.propertySignatures ?? []).map(({ name, type }) => ({ key: String(name), type }))
 
 const known = new WeakMap<Schema.Schema.AnyNoContext, ReadonlyArray<FieldPath>>()
 
-/** The fields of a record's schema, and of the objects in it, one level deep. */
+const pathsIn = (
+  literal: SchemaAST.TypeLiteral | undefined,
+  before: ReadonlyArray<string>,
+): ReadonlyArray<FieldPath> =>
+  keysOf(literal).flatMap(({ key, type }) => {
+    const keys = [...before, key]
+    const inner = keys.length < DEPTH_MAX ? pathsIn(objectIn(type), keys) : []
+    return [{ name: keys.join("."), keys, isList: isListOfObjects(type) }, ...inner]
+  })
+
+/** The fields of a record's schema, and of the objects and lists of objects in it. */
 export const fieldPaths = (record: Schema.Schema.AnyNoContext): ReadonlyArray<FieldPath> => {
   const before = known.get(record)
   if (before !== undefined) return before
-  const paths = keysOf(objectIn(SchemaAST.encodedAST(record.ast))).flatMap(
-    ({ key, type }): Array<FieldPath> => [
-      { name: key, keys: [key] },
-      ...keysOf(objectIn(type)).map(inner => ({
-        name: `${key}.${inner.key}`,
-        keys: [key, inner.key] as const,
-      })),
-    ],
-  )
+  const paths = pathsIn(objectIn(SchemaAST.encodedAST(record.ast)), [])
   known.set(record, paths)
   return paths
 }
 
 /**
- * Whether a record carries a value in a field: `empty` where null or blank text stands there, `lacked` where the field is
- * not there. A renamed field is lacked; an API that stopped filling it in sends it empty: both move money alike.
+ * Whether a record carries a value in a field: `empty` where null, blank text or a list of nothing stands there, `lacked`
+ * where the field is not there. A renamed field is lacked; an API that stopped filling it in sends it empty: both move money alike.
  */
 export type FieldState = "carried" | "empty" | "lacked"
 
@@ -74,21 +84,28 @@ export type FieldCounts = typeof FieldCounts.Type
 const NONE: Carried = { carried: 0, empty: 0, lacked: 0 }
 
 const isEmpty = (value: Json | undefined): boolean =>
-  value === null || value === undefined || (typeof value === "string" && value.trim() === "")
+  value === null ||
+  value === undefined ||
+  (typeof value === "string" && value.trim() === "") ||
+  (Array.isArray(value) && value.length === 0)
 
-const stateIn = (holder: Json | undefined, key: string): FieldState | undefined => {
+const stateIn = (
+  holder: Json | undefined,
+  [key, ...inner]: ReadonlyArray<string>,
+): FieldState | undefined => {
   if (isJsonObject(holder)) {
-    if (!Object.hasOwn(holder, key)) return "lacked"
-    return isEmpty(holder[key]) ? "empty" : "carried"
+    if (inner.length > 0) return stateIn(holder[key!], inner)
+    if (!Object.hasOwn(holder, key!)) return "lacked"
+    return isEmpty(holder[key!]) ? "empty" : "carried"
   }
   if (!Array.isArray(holder)) return undefined
-  const states = holder.filter(isJsonObject).map(item => stateIn(item, key))
+  const states = holder.filter(isJsonObject).map(item => stateIn(item, [key!, ...inner]))
   return (["carried", "empty", "lacked"] as const).find(state => states.includes(state))
 }
 
 /** The state of a field in a record; undefined where what would hold the field is not there. */
-export const fieldStateOf = (record: Json, { keys: [first, second] }: FieldPath): FieldState | undefined =>
-  isJsonObject(record) ? stateIn(second === undefined ? record : record[first], second ?? first) : undefined
+export const fieldStateOf = (record: Json, { keys }: FieldPath): FieldState | undefined =>
+  isJsonObject(record) ? stateIn(record, keys) : undefined
 
 /** Counts which fields these records carry. A record that is no object counts nowhere. */
 export const tallyOf = (paths: ReadonlyArray<FieldPath>, records: ReadonlyArray<Json>): Tally =>
@@ -162,8 +179,11 @@ export const nameOfPart = (path: ReadonlyArray<string>): string =>
   path.filter(key => !POSITION.test(key)).join(".")
 
 /** How many decoded records carried a value in the field, or in the object that holds it where it lies deeper than fields are counted. */
-export const decodedIn = ({ decoded = {} }: PassFields, name: string): number =>
-  decoded[name.split(".").slice(0, 2).join(".")] ?? 0
+export const decodedIn = ({ decoded = {} }: PassFields, name: string): number => {
+  const keys = name.split(".")
+  const known = keys.map((_, n) => keys.slice(0, keys.length - n).join(".")).find(one => one in decoded)
+  return known === undefined ? 0 : decoded[known]!
+}
 
 /** What the runs before this one found out about a field. */
 export interface KnownField {
@@ -176,6 +196,8 @@ export interface KnownField {
   readonly lost: number
   /** New records that lacked it, one after the other over several runs, since a new record last carried a value in it. */
   readonly newLacked: number
+  /** It holds a list of objects. */
+  readonly isList?: boolean
 }
 
 /** So many records that lose a field are no chance. */
@@ -189,7 +211,8 @@ const ALWAYS_MIN = 10
  * Whether a field is gone: no record of the pass carries a value in it, though stored ones did. A pass over the whole list
  * says so of every field that its records lost. A value that became empty may be a state that is over, such as that of
  * a payout that waits no longer: only a pass over the whole list says that such a field is gone, and only where it emptied
- * a share of the stored records by itself. One that was empty before is no news.
+ * a share of the stored records by itself. One that was empty before is no news. A list of objects that becomes empty in
+ * all records takes rows away, and is gone like a field that is not there.
  *
  * A run that reads a part may read just those records that lack an optional field: it says so of a field that a share of
  * them lost, or that every record carried before.
@@ -200,6 +223,7 @@ export const isGone = (field: KnownField, pass: PassFields, isWholePass: boolean
   const { known } = pass
   if (isWholePass && empty > 0) {
     const lost = field.lost + (pass.emptied?.[field.field] ?? 0)
+    if (field.isList === true && lost >= Math.max(1, Math.min(LOST_MIN, known))) return true
     if (lost >= LOST_MIN && lost >= LOST_SHARE_MIN * known) return true
   }
   if (lacked === 0) return false

@@ -38,6 +38,8 @@ export class EndpointError extends Data.TaggedError("EndpointError")<{
   readonly saysEmpty?: boolean
   /** The answer is larger than one of the program's bounds: its message names the bound. */
   readonly isTooLarge?: boolean
+  /** The refusal came in an envelope, as the API's own answers do; a proxy's or a gateway's often does not. */
+  readonly isFromApi?: boolean
   readonly message: string
 }> {}
 

@@ -70,8 +70,19 @@ export const instantMillis = (value: unknown): number | null => {
  */
 const UNSET_MILLIS_MAX = 86_400_000
 
-/** A record's time of change for the order of its versions; null where it is a clock's zero and says nothing. */
-export const timeOfChange = (time: string | null): string | null => {
+/**
+ * How far ahead of the reading a time of change is believed: clocks differ, and a time may be written in another zone than it
+ * says.
+ */
+const AHEAD_MAX_MILLIS = 86_400_000
+
+/**
+ * A record's time of change for the order of its versions. Null where it says nothing: a clock's zero, or a time that lies
+ * after the reading, which would keep every later version out.
+ */
+export const timeOfChange = (time: string | null, readAt: string): string | null => {
   const millis = instantMillis(time)
-  return millis !== null && millis <= UNSET_MILLIS_MAX ? null : time
+  const isNone =
+    millis !== null && (millis <= UNSET_MILLIS_MAX || millis > new Date(readAt).getTime() + AHEAD_MAX_MILLIS)
+  return isNone ? null : time
 }

@@ -7,4 +7,6 @@ export interface Version {
   readonly readAt: string
   readonly raw: string
   readonly normalized: Decoded
+  /** A page of a list showed it. */
+  readonly isListed?: boolean
 }

@@ -1,7 +1,6 @@
 import type { PgTable } from "drizzle-orm/pg-core"
 import { Either, ParseResult, type Schema, SchemaAST } from "effect"
 import type { Documented } from "./documented.ts"
-import { timeOfChange } from "./instant.ts"
 import type { Json, JsonObject } from "./json.ts"
 import { keyStreams, type LookupSource, type Open } from "./lookup.ts"
 import { misplacedIn } from "./nonObjects.ts"
@@ -193,8 +192,7 @@ export const defineStream = <Source extends ListSource | LookupSource, A, I>({
     decode: value =>
       Either.map(decode(value), ({ read, unread }) => {
         const normalized = normalize(read)
-        const sourceUpdatedAt = timeOfChange(normalized.sourceUpdatedAt)
-        return { ...normalized, sourceUpdatedAt, ...(unread.length === 0 ? {} : { unread }) }
+        return { ...normalized, ...(unread.length === 0 ? {} : { unread }) }
       }),
   }
 }

@@ -16,9 +16,6 @@ import type { StreamContext, StreamFailure } from "./context.ts"
 
 /** List items whose by-id endpoint is looked for before it counts as not there: one of them may be gone by then. */
 const DETAIL_PROBES = 3
-/** Listed records of one pass that are held back because their by-id endpoint calls them gone. */
-const DISOWNED_MAX = 1_000
-
 export interface Extract {
   readonly page: Page
   readonly records: ReadonlyArray<Extracted>
@@ -28,14 +25,13 @@ export interface Extract {
 export interface ById {
   /** Where it is, with `{id}` for the id; from an earlier run until this one has proven it. */
   endpoint: string | undefined
-  /** Ids that are listed and stored, but answered with 404: for the end of the pass to judge. */
-  readonly disowned: Set<string>
 }
 
 /**
- * A page's records, those that lack parts replaced by what their by-id endpoint says. Of one that it calls gone
- * what is stored is the latest that is whole: the item is held back. One that is not stored stays as it is: it
- * becomes a reject that names the missing part, and costs nobody else.
+ * A page's records, those that lack parts replaced by what their by-id endpoint says. A listed record that the endpoint
+ * answers with 404 is a contradiction, and no proof that it is gone. Where it is stored, the stored version is the last
+ * complete one and stays: the item counts as unanswered. Where it is not, the item becomes a reject that names the
+ * missing part.
  */
 export const wholeRecords = (context: StreamContext, stream: ListStream, byId: ById) => {
   const { sql, client, account } = context
@@ -51,17 +47,12 @@ export const wholeRecords = (context: StreamContext, stream: ListStream, byId: B
   const read = (record: JsonObject, readAt: Date): Effect.Effect<ReadonlyArray<Extracted>, StreamFailure> => {
     const id = recordIdOf(stream.source, record)!
     return readDetail(client, stream.source, endpoint!, id).pipe(
-      Effect.map(whole => [{ record: { ...record, ...whole.record }, readAt: whole.readAt }]),
+      Effect.map(whole => [{ record: { ...record, ...whole.record }, readAt: whole.readAt, isListed: true }]),
       Effect.catchIf(isAboutRecord, error =>
         Effect.gen(function* () {
-          const isDisowned =
-            isNotFound(error) &&
-            byId.disowned.size < DISOWNED_MAX &&
-            isStorable(id) &&
-            (yield* isStored(sql, account.name, stream, id))
-          if (!isDisowned) return [{ record, readAt }]
-          byId.disowned.add(id)
-          return []
+          const isUnanswered =
+            isNotFound(error) && isStorable(id) && (yield* isStored(sql, account.name, stream, id))
+          return [{ record, readAt, isListed: true, isUnanswered }]
         }),
       ),
     )
@@ -98,7 +89,7 @@ export const wholeRecords = (context: StreamContext, stream: ListStream, byId: B
         (record): Effect.Effect<ReadonlyArray<Extracted>, StreamFailure> =>
           endpoint !== undefined && lacksParts(record)
             ? read(record, page.readAt)
-            : Effect.succeed([{ record, readAt: page.readAt }]),
+            : Effect.succeed([{ record, readAt: page.readAt, isListed: true }]),
         { concurrency: account.concurrency },
       )
       return { page, records: records.flat() }

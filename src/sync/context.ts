@@ -17,6 +17,8 @@ export interface RunOptions extends RunSettings {
   readonly streams: ReadonlyArray<Stream>
   /** Whether every list is read whole, and passes that were broken off are begun anew. */
   readonly full: boolean
+  /** Believes that what lists do not show any more is gone, also where it is too much at once to be believed without. */
+  readonly confirmsRemovals?: boolean
   /**
    * Age in seconds of the latest full pass from which on a list is read whole, though what is new in it would do: the
    * longest time between two ticks of the full schedule; a day where absent.
@@ -30,12 +32,30 @@ export interface RunOptions extends RunSettings {
   readonly wait?: boolean
 }
 
+/** What a person or a host application may ask of a sync. */
+export interface SyncOptions {
+  /** Names of accounts and streams; all where none is named. */
+  readonly accounts?: ReadonlyArray<string>
+  readonly streams?: ReadonlyArray<string>
+  /** Reads every list whole and from its beginning, also where only what is new would do, or a broken-off pass could go on. */
+  readonly full?: boolean
+  /**
+   * Reads every list whole, and believes that what it does not show any more is gone, also where that is a large part of
+   * what is stored.
+   */
+  readonly confirmsRemovals?: boolean
+  /** Brings a given database up to date first. */
+  readonly migrate?: boolean
+  /** Waits for accounts and streams that another run holds, however long that takes. */
+  readonly wait?: boolean
+}
+
 /** What the run of one stream works with. */
 export interface StreamContext {
   readonly sql: postgres.Sql
   readonly client: Client
   readonly account: AccountSettings
-  readonly settings: RunSettings & Pick<RunOptions, "full" | "fullPassMaxAgeSeconds">
+  readonly settings: RunSettings & Pick<RunOptions, "full" | "fullPassMaxAgeSeconds" | "confirmsRemovals">
   readonly held: Held
   readonly usage: { requests: number; retries: number }
   /** All streams that there are, also those that this run leaves out. */

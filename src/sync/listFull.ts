@@ -14,6 +14,7 @@ import { abandonPass, closePass, hasRows, openPass, type Pass } from "../warehou
 import { seenSoFar, unaccounted } from "../warehouse/ledger/seen.ts"
 import { prepareBatch, writeBatch } from "../warehouse/load/loader.ts"
 import type { Prepared } from "../warehouse/load/prepare.ts"
+import { settleItems } from "../warehouse/load/settleItems.ts"
 import { type ById, type Extract, wholeRecords } from "./completeRecords.ts"
 import type { ListResult, StreamContext, StreamFailure } from "./context.ts"
 import { ofMerchants } from "./listMerchants.ts"
@@ -136,7 +137,7 @@ const loadPages = (
       Effect.gen(function* () {
         stated = last.total ?? stated
         nameless += prepared.records.filter(({ id }) => id === null).length
-        const unkeyed = pass.unkeyed + nameless + byId.disowned.size
+        const unkeyed = pass.unkeyed + nameless
         const position = { passId: pass.passId, position: last.next, stated, unkeyed }
         const progress = { ...position, pages: count, ...usage, fields }
         const counts = yield* writeBatch(sql, held, stream, prepared, progress)
@@ -191,21 +192,20 @@ const closeRead = (
     const { pass, byId, watch, movement, loaded, isRead, isEmpty, emptyNote } = reading
     const { passId } = pass
     const { stated } = loaded
-    const withheld = byId.disowned.size
-    const listed = (yield* seenSoFar(sql, held)) + pass.unkeyed + loaded.nameless + withheld
+    const listed = (yield* seenSoFar(sql, held)) + pass.unkeyed + loaded.nameless
     const isWhole = yield* holdsAll(contract, stream, listed, stated)
     const provesRemoval = contract.verified && !isEmpty && isWhole
     const isReordered = contract.learned?.order !== undefined && watch.isRefuted(contract.learned.order)
     const moved =
       (isReordered ? "The list is not in the order that it was in before." : undefined) ??
-      movement.why({ held: isRead ? loaded.shown + withheld : null, distinct: listed, stated }) ??
+      movement.why({ held: isRead ? loaded.shown : null, distinct: listed, stated }) ??
       null
     const missing = provesRemoval ? yield* missingRecords(context, stream, passId, byId) : undefined
     const proof =
       missing === undefined
         ? { movement: moved }
         : yield* proofOf(context, stream, contract, { passId, movement, moved, isResumed: !isRead, missing })
-    const { removed, unconfirmed, openRejects, note } = yield* closePass(sql, held, stream, {
+    const { removed, unconfirmed, isHeldBack, openRejects, note } = yield* closePass(sql, held, stream, {
       passId,
       provesRemoval,
       stated,
@@ -213,11 +213,15 @@ const closeRead = (
       ...missing,
       ...proof,
     })
+    yield* settleItems(sql, held, stream, context.settings.confirmsRemovals ?? false)
     yield* refuseOpen(context, stream)
     const { learned: _, ...unlearned } = contract
+    // A list that has become shorter is read to where it ended before, until its missing records are proven to be gone.
+    const pagesBefore = unconfirmed > 0 ? (contract.learned?.pages ?? 0) : 0
     const learned = provesRemoval
-      ? yield* learn(context, stream, contract, { watch, byId, isWhole: isRead })
+      ? yield* learn(context, stream, contract, { watch, byId, isWhole: isRead, pagesBefore })
       : undefined
+    const about = { ...proof, hasById: missing?.isCounting === false, isHeldBack }
     const totalNote =
       stated !== undefined && stated > listed
         ? `The API states ${stated} ${stream.name}, its pages hold ${listed}: a total that counts others, or a list that cannot be read whole.`
@@ -231,9 +235,7 @@ const closeRead = (
       note: noteOf(
         emptyNote ?? (isWhole ? note : UNPROVEN),
         missing?.note,
-        provesRemoval && note === null
-          ? unconfirmedNote(stream, unconfirmed, proof.movement, missing?.isCounting === false)
-          : null,
+        provesRemoval && note === null ? unconfirmedNote(stream, unconfirmed, about) : null,
         totalNote,
       ),
     }

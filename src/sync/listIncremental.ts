@@ -13,6 +13,7 @@ import { idOf } from "../paycombat/lists/readPage.ts"
 import { filteredContract } from "../paycombat/lists/timeFilter.ts"
 import { bookMode, newsAmong, openRecords, openRejects, storedAmong } from "../warehouse/ledger/passes.ts"
 import { loadBatch } from "../warehouse/load/loader.ts"
+import { settleItems } from "../warehouse/load/settleItems.ts"
 import { type ById, type Extract, wholeRecords } from "./completeRecords.ts"
 import type { ListResult, StreamContext, StreamFailure } from "./context.ts"
 import { areOurs, ofMerchants } from "./listMerchants.ts"
@@ -212,6 +213,7 @@ export const runIncremental = (
           })
     yield* bookFieldsRead(context, stream, fields.current, false)
     yield* refuseRejected(context, stream)
+    yield* settleItems(sql, held, stream, false)
     yield* refuseOpen(context, stream)
     const newest = Math.max(learned.newest ?? 0, read.newest ?? 0)
     return {

@@ -3,7 +3,6 @@ import { recordIdOf } from "../core/recordId.ts"
 import type { Guarded, ListStream } from "../core/stream.ts"
 import { askById, type Detail } from "../paycombat/lists/byId.ts"
 import { storedFields, unlisted } from "../warehouse/ledger/missing.ts"
-import { storedAmong } from "../warehouse/ledger/passes.ts"
 import { loadBatch, prepareBatch } from "../warehouse/load/loader.ts"
 import type { Extracted } from "../warehouse/load/prepare.ts"
 import type { ById } from "./completeRecords.ts"
@@ -14,6 +13,8 @@ import { areOurs } from "./listMerchants.ts"
 
 /** Look-ups of one run; the ones that are about to be booked as removed come first. */
 const CHECKS_MAX = 200
+/** Look-ups beside them about rejects that the pass did not show. */
+const REJECT_CHECKS_MAX = 50
 /** Listed records by which the endpoint proves itself; one may be gone by now. */
 const CONTROLS = 3
 /** More than this many at once, and more than this share of the list, are not believed from one pass alone. */
@@ -25,7 +26,7 @@ const HIDDEN_MANY = 5
 export interface Missing {
   /** Proven to be gone. */
   readonly gone: ReadonlyArray<string>
-  /** Proven to exist, or listed: not missing. */
+  /** Proven to exist: not missing. */
   readonly there: ReadonlyArray<string>
   /** Whether not being listed counts as a pass towards a removal: not where a by-id endpoint is there, or may be. */
   readonly isCounting: boolean
@@ -71,50 +72,42 @@ export const missingRecords = (
 ): Effect.Effect<Missing, StreamFailure> =>
   Effect.gen(function* () {
     const { sql, client, held, usage } = context
-    const disowned = [...byId.disowned]
-    const unasked: Missing = { gone: [], there: disowned, isCounting: true, asked: [], note: null }
+    const unasked: Missing = { gone: [], there: [], isCounting: true, asked: [], note: null }
     if (stream.source.detail === null) return unasked
-    const { ids, before, listed, seen } = yield* unlisted(sql, held, stream, {
+    const { ids, before, rejected, listed, seen } = yield* unlisted(sql, held, stream, {
       passId,
-      except: disowned,
       limit: CHECKS_MAX,
+      rejectLimit: REJECT_CHECKS_MAX,
       controls: CONTROLS,
     })
-    // Half of the look-ups at most: those that are listed must not keep the others from being asked about.
-    const listedStill = yield* storedAmong(sql, held, stream, disowned, CHECKS_MAX / 2)
-    const toAsk = [...listedStill, ...ids].slice(0, CHECKS_MAX)
-    if (toAsk.length === 0) return unasked
+    if (ids.length + rejected.length === 0) return unasked
     const { endpoint, control, gone, there, asked, isAbsent } = yield* askById(client, stream.source, {
-      ids: toAsk,
+      ids: [...ids, ...rejected],
       controls: listed,
       known: byId.endpoint,
     })
     if (endpoint === undefined || control === undefined) return { ...unasked, isCounting: isAbsent }
     byId.endpoint = endpoint
 
-    const hidden = there.filter(({ record }) => !byId.disowned.has(recordIdOf(stream.source, record)!))
-    const beyond = hidden.length === 0 ? undefined : yield* fieldsBeyondList(context, stream, control)
+    const beyond = there.length === 0 ? undefined : yield* fieldsBeyondList(context, stream, control)
     if (beyond !== undefined) {
-      const records = hidden.map(detail => asListed(detail, beyond))
+      const records = there.map(detail => asListed(detail, beyond))
       const progress = { passId, position: null, pages: 0, ...usage }
       if (yield* areOurs(context, stream, records))
         yield* loadBatch(sql, held, stream, records, progress, context.beside)
     }
-    const fresh = gone.filter(id => !before.has(id))
+    const isReject = new Set(rejected)
+    const fresh = gone.filter(id => !before.has(id) && !isReject.has(id))
     const isMass = fresh.length > GONE_AT_ONCE_MAX && fresh.length > GONE_SHARE_MAX * seen
-    const isGone = new Set(isMass ? gone.filter(id => before.has(id)) : gone)
     return {
-      gone: [...isGone],
-      there: [
-        ...disowned.filter(id => !isGone.has(id)),
-        ...hidden.map(({ record }) => recordIdOf(stream.source, record)!),
-      ],
+      gone: isMass ? gone.filter(id => before.has(id)) : gone,
+      there: there.map(({ record }) => recordIdOf(stream.source, record)!),
       isCounting: false,
       asked,
       note: isMass
         ? `${fresh.length} ${stream.name} are gone all at once: booked as removed when the next complete pass does not list them either, and they are still gone.`
-        : hidden.length >= HIDDEN_MANY
-          ? `${hidden.length} ${stream.name} exist (asked by id), but the list does not show them.`
+        : there.length >= HIDDEN_MANY
+          ? `${there.length} ${stream.name} exist (asked by id), but the list does not show them.`
           : null,
     }
   })

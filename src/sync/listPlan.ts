@@ -55,7 +55,7 @@ export const planOf = (
     const { sql, held, settings, mustReadAll } = context
     const { source } = stream
     const { learned, verified } = contract
-    if (settings.full) return whole(null)
+    if (settings.full || settings.confirmsRemovals) return whole(null)
     if (mustReadAll) return whole("Read whole: what is stored is not yet in the mode of PAYCOMBAT_PII.")
     const maxAgeSeconds = settings.fullPassMaxAgeSeconds ?? FULL_PASS_MAX_AGE_SECONDS
     const { hasFull, isOpen, isFullDue, unfinished } = yield* earlierPasses(sql, held, maxAgeSeconds)
@@ -98,7 +98,7 @@ export const learn = (
   { client }: StreamContext,
   { source }: ListStream,
   contract: Contract,
-  { watch, byId, isWhole }: { watch: Watch; byId: ById; isWhole: boolean },
+  { watch, byId, isWhole, pagesBefore }: { watch: Watch; byId: ById; isWhole: boolean; pagesBefore: number },
 ): Effect.Effect<ListProof | undefined> =>
   Effect.gen(function* () {
     const known = contract.learned
@@ -129,7 +129,7 @@ export const learn = (
       byId.endpoint = found.endpoint
     }
     return {
-      pages,
+      pages: Math.max(pages, pagesBefore),
       ...(order === undefined ? {} : { order }),
       ...(filter === undefined ? {} : { filter }),
       ...(newest === undefined ? {} : { newest }),

@@ -50,7 +50,7 @@ export const runListStream = (
       configuredPaging: account.paging,
       known,
     })
-    const byId: ById = { endpoint: known?.byId, disowned: new Set() }
+    const byId: ById = { endpoint: known?.byId }
     const save = (contract: Contract) =>
       storeContract(sql, held, {
         ...contract,

@@ -5,7 +5,7 @@ import type { Client } from "../paycombat/client/client.ts"
 import type { Contract } from "../paycombat/lists/contract.ts"
 import { type Movement, watchMovement } from "../paycombat/lists/movement.ts"
 import { pages } from "../paycombat/lists/pager.ts"
-import { isDue } from "../warehouse/ledger/removal.ts"
+import { type Ended, isDue } from "../warehouse/ledger/removal.ts"
 import type { StreamContext, StreamFailure } from "./context.ts"
 import type { Missing } from "./listMissing.ts"
 
@@ -54,14 +54,16 @@ export const proofOf = (
   stream: ListStream,
   contract: Contract,
   { passId, movement, moved, isResumed, missing }: Read,
-): Effect.Effect<{ movement: string | null; isCounting: boolean }, StreamFailure> =>
+): Effect.Effect<Pick<Ended, "movement" | "isResumed" | "isConfirmed">, StreamFailure> =>
   Effect.gen(function* () {
-    const isCounting = !isResumed && missing.isCounting
-    const ended = { passId, provesRemoval: true, movement: moved, isCounting, there: missing.there }
+    const { isCounting, there } = missing
+    const isConfirmed = context.settings.confirmsRemovals ?? false
+    const ended = { passId, provesRemoval: true, movement: moved, isCounting, isResumed, isConfirmed, there }
     const isDecisive = yield* isDue(context.sql, context.held, stream, ended)
     return {
       movement: isDecisive ? yield* readAgain(context.client, stream.source, contract, movement) : moved,
-      isCounting,
+      isResumed,
+      isConfirmed,
     }
   })
 
@@ -69,14 +71,19 @@ export const proofOf = (
 export const unconfirmedNote = (
   { name }: ListStream,
   unconfirmed: number,
-  movement: string | null,
-  hasById: boolean,
+  {
+    movement = null,
+    hasById,
+    isHeldBack,
+  }: { readonly movement?: string | null; readonly hasById: boolean; readonly isHeldBack: boolean },
 ): string | null =>
   unconfirmed === 0
     ? null
-    : `${unconfirmed} ${name} were not listed, and are not booked as removed: ` +
-      (hasById
-        ? "their by-id endpoint did not answer 404 for them. They are asked about again in the next full pass."
-        : movement === null
-          ? "that takes three full passes over a list that stands still."
-          : `the list moved while it was read. ${movement}`)
+    : isHeldBack
+      ? `${unconfirmed} ${name} are not listed any more, too many at once to be booked as removed. If PayCombat removed them, run \`paycombat-sync sync --confirm-removals\`.`
+      : `${unconfirmed} ${name} were not listed, and are not booked as removed: ` +
+        (hasById
+          ? "their by-id endpoint did not answer 404 for them. They are asked about again in the next full pass."
+          : movement === null
+            ? "that takes three full passes over a list that stands still."
+            : `the list moved while it was read. ${movement}`)

@@ -12,8 +12,7 @@ WITH RECURSIVE told AS MATERIALIZED (
 ), synced AS (
   -- The ledger grows with each run, its accounts do not: from one to the next through the index.
   (SELECT account FROM sync.stream_runs ORDER BY account LIMIT 1)
-  UNION ALL
-  SELECT following.account FROM synced CROSS JOIN LATERAL (
+  UNION ALL SELECT following.account FROM synced CROSS JOIN LATERAL (
     SELECT account FROM sync.stream_runs WHERE account > synced.account ORDER BY account LIMIT 1
   ) AS following
 ), account AS MATERIALIZED (
@@ -65,13 +64,13 @@ WITH RECURSIVE told AS MATERIALIZED (
   GROUP BY kind.account
 ), state AS MATERIALIZED (
   SELECT account.account, stream.stream,
-    latest.status AS latest_status, latest.started_at AS latest_started_at, ended.status AS ended_status, ended.error, ended.left_over, ended.unanswered, ended.failed_lookups,
+    latest.status AS latest_status, latest.started_at AS latest_started_at, ended.status AS ended_status, ended.error, ended.left_over, CASE ended.mode WHEN 'lookup' THEN ended.unanswered END AS unanswered, ended.failed_lookups,
     ended.finished_at AS ended_at,
     lease.holder IS NOT NULL AS is_held,
     coalesce(ended.status = 'dead' OR (latest.status = 'running' AND lease.holder IS NULL), false) AS is_dead,
-    complete.finished_at AS complete_at, complete.stale,
-    whole.finished_at AS full_at, pass.stale AS full_stale, whole.movement, whole.stated, whole.listed,
-    whole.unconfirmed AS full_unconfirmed,
+    complete.finished_at AS complete_at, complete.stale, CASE complete.mode WHEN 'lookup' THEN 0 ELSE complete.unanswered END AS contradicted,
+    whole.finished_at AS full_at, pass.stale AS full_stale, pass.unanswered AS full_contradicted, whole.movement, whole.stated, whole.listed,
+    whole.unconfirmed AS full_unconfirmed, whole.stored AS full_stored,
     bad.finished_at AS bad_since, well.finished_at AS well_since,
     coalesce(told.max_age_seconds, setting.max_age_seconds, 3600) AS max_age,
     greatest(coalesce(told.full_max_age_seconds, setting.full_max_age_seconds, 172800), told.max_age_seconds) AS full_max_age
@@ -90,7 +89,7 @@ WITH RECURSIVE told AS MATERIALIZED (
     SELECT run.* FROM sync.stream_runs AS run WHERE run.account = account.account AND run.stream = stream.stream AND run.mode = 'full' AND run.status IN ('complete', 'complete_with_rejects') ORDER BY run.started_at DESC LIMIT 1
   ) AS whole ON true LEFT JOIN LATERAL (
     -- A pass that was broken off and resumed is made of several runs; one that began more than a day before is not resumed.
-    SELECT sum(run.stale) AS stale FROM sync.stream_runs AS run
+    SELECT sum(run.stale) AS stale, sum(run.unanswered) AS unanswered FROM sync.stream_runs AS run
     WHERE run.account = account.account AND run.stream = stream.stream
       AND (run.run_id = whole.run_id OR run.pass_id = whole.pass_id)
       AND run.started_at BETWEEN whole.started_at - interval '25 hours' AND whole.started_at
@@ -147,13 +146,11 @@ WITH RECURSIVE told AS MATERIALIZED (
   SELECT account.account, NULL::text AS stream, 'good' AS level, 'retired' AS kind, 'not configured any more' AS brief,
     'is not configured any more: its figures stand as they were last synced.' AS text, NULL::timestamptz AS since
   FROM account WHERE NOT account.is_configured
-  UNION ALL
-  SELECT account.account, NULL, 'bad', 'never', 'never read',
+  UNION ALL SELECT account.account, NULL, 'bad', 'never', 'never read',
     'nothing was synced yet: run `paycombat-sync sync' || CASE WHEN account.is_alone THEN '' ELSE ' --account ' || account.account END
       || '`.', NULL
   FROM account WHERE account.is_configured AND NOT account.is_begun
-  UNION ALL
-  SELECT account, stream, 'bad', problem,
+  UNION ALL SELECT account, stream, 'bad', problem,
     CASE problem WHEN 'failed' THEN 'failed' WHEN 'dead' THEN 'broken off'
       WHEN 'never' THEN CASE WHEN is_held THEN 'first pass under way' ELSE 'never read' END
       WHEN 'stale' THEN 'too old' ELSE 'not read whole for too long' END,
@@ -173,8 +170,7 @@ WITH RECURSIVE told AS MATERIALIZED (
       WHEN 'stale' THEN complete_at + make_interval(secs => max_age)
       WHEN 'full_stale' THEN full_at + make_interval(secs => full_max_age) END
   FROM limited WHERE problem IS NOT NULL
-  UNION ALL
-  SELECT state.account, state.stream, 'attention', 'rejects', open.count || CASE open.count WHEN 1 THEN ' reject' ELSE ' rejects' END,
+  UNION ALL SELECT state.account, state.stream, 'attention', 'rejects', open.count || CASE open.count WHEN 1 THEN ' reject' ELSE ' rejects' END,
     open.count || CASE open.count WHEN 1 THEN ' record could not become a row: figures leave it out, or count the version that was stored before'
       ELSE ' records could not become a row: figures leave them out, or count the versions that were stored before' END
       || '. See `paycombat-sync rejects list`.', open.since
@@ -182,8 +178,7 @@ WITH RECURSIVE told AS MATERIALIZED (
     SELECT count(*) AS count, min(reject.first_seen_at) AS since FROM sync.rejects AS reject
     WHERE reject.account = state.account AND reject.stream = state.stream AND reject.unlisted_at IS NULL AND reject.kind IN ('record', 'merchant')
   ) AS open WHERE open.count > 0
-  UNION ALL
-  SELECT state.account, state.stream, 'attention', 'items', open.count || CASE open.count WHEN 1 THEN ' unreadable item' ELSE ' unreadable items' END,
+  UNION ALL SELECT state.account, state.stream, 'attention', 'items', open.count || CASE open.count WHEN 1 THEN ' unreadable item' ELSE ' unreadable items' END,
     open.count || CASE open.count WHEN 1 THEN ' item in a record, such as an account of a wallet, could not be read and is'
       ELSE ' items in records, such as accounts of wallets, could not be read and are' END
       || ' in no figure: see `paycombat-sync rejects list --kind item`.', open.since
@@ -191,8 +186,7 @@ WITH RECURSIVE told AS MATERIALIZED (
     SELECT count(*) AS count, min(reject.first_seen_at) AS since FROM sync.rejects AS reject
     WHERE reject.account = state.account AND reject.stream = state.stream AND reject.unlisted_at IS NULL AND reject.kind = 'item'
   ) AS open WHERE open.count > 0
-  UNION ALL
-  SELECT state.account, state.stream, 'attention', 'check_failed',
+  UNION ALL SELECT state.account, state.stream, 'attention', 'check_failed',
     failed.count || CASE failed.count WHEN 1 THEN ' failed check' ELSE ' failed checks' END,
     failed.count || CASE failed.count WHEN 1 THEN ' customer''s latest check failed: its readiness is'
       ELSE ' customers'' latest check failed: their readiness is' END
@@ -203,18 +197,15 @@ WITH RECURSIVE told AS MATERIALIZED (
     WHERE readiness.account = state.account AND readiness.check_error IS NOT NULL AND customer.removed_at IS NULL
   ) AS failed
   WHERE state.stream = 'wallet_readiness' AND failed.count > 0
-  UNION ALL
-  SELECT account, stream, 'attention', 'check_failed', failed_lookups || ' failed look-up' || CASE failed_lookups WHEN 1 THEN '' ELSE 's' END,
+  UNION ALL SELECT account, stream, 'attention', 'check_failed', failed_lookups || ' failed look-up' || CASE failed_lookups WHEN 1 THEN '' ELSE 's' END,
     'what was answered before stands, or nothing is known, for ' || failed_lookups || ' failed look-up' || CASE failed_lookups WHEN 1 THEN '' ELSE 's' END || ': see its note in `paycombat-sync status`.', ended_at
   FROM state WHERE stream <> 'wallet_readiness' AND failed_lookups > 0
-  UNION ALL
-  SELECT field.account, field.stream, field.level, 'missing_field', 'no ' || field.field,
+  UNION ALL SELECT field.account, field.stream, field.level, 'missing_field', 'no ' || field.field,
     'no new or changed record carries `' || field.field || '` any more, or it is empty in all of them, and earlier ones had a value in it: '
       || CASE field.level WHEN 'bad' THEN 'figures that rest on it are wrong' ELSE 'it is unknown' END
       || ' for all that was read since. See `paycombat-sync doctor` whether the API renamed it.', field.missing_since
   FROM sync.fields AS field JOIN state USING (account, stream) WHERE field.missing_since IS NOT NULL
-  UNION ALL
-  SELECT account, stream, level, 'unreadable_field', 'unreadable ' || field,
+  UNION ALL SELECT account, stream, level, 'unreadable_field', 'unreadable ' || field,
     '`' || field || '` of ' || record_count || CASE record_count WHEN 1 THEN ' record' ELSE ' records' END
       || ' could not be read and is null there'
       || CASE WHEN unreadable_since IS NULL THEN '' ELSE ', which is more than PAYCOMBAT_REJECTS_MAX allows' END
@@ -222,42 +213,51 @@ WITH RECURSIVE told AS MATERIALIZED (
       || '. See `paycombat-sync rejects list --kind field`.',
     coalesce(unreadable_since, since)
   FROM unread WHERE level <> 'good'
-  UNION ALL
-  SELECT account, stream, 'attention', 'older_versions', 'older versions listed',
+  UNION ALL SELECT account, stream, 'attention', 'older_versions', 'older versions listed',
     greatest(stale, full_stale) || CASE greatest(stale, full_stale) WHEN 1 THEN ' record was listed in an older version than is stored: it was'
       ELSE ' records were listed in an older version than is stored: they were' END || ' left as stored.',
     CASE WHEN stale > 0 THEN complete_at ELSE full_at END
   FROM state WHERE stale > 0 OR full_stale > 0
-  UNION ALL
-  SELECT account, stream, 'attention', 'fewer_read', 'fewer read than stated',
+  UNION ALL SELECT account, stream, 'attention', 'contradicted', 'listed, and unknown by id',
+    greatest(contradicted, full_contradicted) || CASE greatest(contradicted, full_contradicted)
+        WHEN 1 THEN ' record is listed, and its by-id endpoint does not know it: it was'
+        ELSE ' records are listed, and their by-id endpoint does not know them: they were' END
+      || ' left as stored. Ask PayCombat which of the two is right.', CASE WHEN contradicted > 0 THEN complete_at ELSE full_at END
+  FROM state WHERE contradicted > 0 OR full_contradicted > 0
+  UNION ALL SELECT account, stream, 'attention', 'fewer_read', 'fewer read than stated',
     'the API states ' || stated || CASE stated WHEN 1 THEN ' record' ELSE ' records' END || ', and its pages held ' || listed
       || ': a total that counts others, or records that moved while the list was read.', full_at
   FROM state WHERE listed < stated
-  UNION ALL
-  SELECT account, stream, 'attention', 'unconfirmed', 'removals not proven',
+  UNION ALL SELECT account, stream, CASE WHEN full_unconfirmed * 2 >= full_stored THEN 'bad' ELSE 'attention' END, 'unconfirmed', 'removals not proven',
     full_unconfirmed || CASE full_unconfirmed WHEN 1 THEN ' record is' ELSE ' records are' END
-      || ' not listed any more, and nothing proves yet that the API removed what it does not list.', full_at
+      || ' not listed any more, and nothing proves yet that the API removed what it does not list.'
+      -- From this share on the list alone is not believed: see removal.ts.
+      || CASE WHEN full_unconfirmed > 0.2 * full_stored THEN ' They are a large part of what is stored: the list may be cut off, or its ids may have changed,'
+        || ' so that figures count what is gone, or count twice. If PayCombat removed them, run `paycombat-sync sync --confirm-removals`.' ELSE '' END, full_at
   FROM state WHERE full_unconfirmed > 0
-  UNION ALL
-  SELECT state.account, state.stream, 'attention', 'unmapped', 'unknown direction',
+  UNION ALL SELECT state.account, state.stream, 'attention', doubt.kind,
+    CASE doubt.kind WHEN 'emptied' THEN 'lists that became empty' ELSE 'items listed twice' END, CASE doubt.kind WHEN 'emptied' THEN doubt.count || CASE doubt.count WHEN 1 THEN ' record lists' ELSE ' records list' END
+        || ' no item any more, and did before: what was listed last stays in ' || doubt.child
+        || '. If PayCombat removed all of it, run `paycombat-sync sync --confirm-removals`.'
+      ELSE doubt.count || CASE doubt.count WHEN 1 THEN ' item is' ELSE ' items are' END || ' listed by several records, and'
+        || CASE doubt.count WHEN 1 THEN ' counts' ELSE ' count' END || ' in ' || doubt.child || ' for the one that was read last.' END, doubt.since
+  FROM state CROSS JOIN LATERAL (
+    SELECT one.kind, one.child, min(one.since) AS since, CASE one.kind WHEN 'emptied' THEN count(*) ELSE count(DISTINCT one.item_id) END AS count
+    FROM sync.item_doubts AS one WHERE one.account = state.account AND one.stream = state.stream GROUP BY 1, 2) AS doubt
+  UNION ALL SELECT state.account, state.stream, 'attention', 'unmapped', 'unknown direction',
     unmapped.kinds || CASE unmapped.kinds WHEN 1 THEN ' kind of transaction (by type and name) has'
       ELSE ' kinds of transactions (by type and name) have' END
-      || ' no known direction and count in no settlement and no balance: see analytics.unmapped_event_type, and set the direction in warehouse.event_directions.',
-    NULL
+      || ' no known direction and count in no settlement and no balance: see analytics.unmapped_event_type, and set the direction in warehouse.event_directions.', NULL
   FROM state JOIN unmapped USING (account) WHERE state.stream = 'transactions'
-  UNION ALL
-  SELECT account, stream, 'good', 'field_rejects', sum(value_count) || ' unreadable values',
+  UNION ALL SELECT account, stream, 'good', 'field_rejects', sum(value_count) || ' unreadable values',
     sum(value_count) || CASE sum(value_count) WHEN 1 THEN ' value of an optional field could not be read and is null'
       ELSE ' values of optional fields could not be read and are null' END || ': see `paycombat-sync rejects list`.', min(since)
   FROM unread WHERE level = 'good' GROUP BY account, stream
-  UNION ALL
-  SELECT account, stream, 'good', 'movement', 'list moved', 'the list moved while it was read, which proves no removal. ' || movement, full_at
+  UNION ALL SELECT account, stream, 'good', 'movement', 'list moved', 'the list moved while it was read, which proves no removal. ' || movement, full_at
   FROM state WHERE movement IS NOT NULL AND NOT coalesce(listed < stated, false)
-  UNION ALL
-  SELECT account, stream, 'good', 'left_over', left_over || ' left over', left_over || ' left over: they come first in the next run.', ended_at
+  UNION ALL SELECT account, stream, 'good', 'left_over', left_over || ' left over', left_over || ' left over: they come first in the next run.', ended_at
   FROM state WHERE left_over > 0
-  UNION ALL
-  SELECT account, stream, 'good', 'unanswered', unanswered || ' unanswered', unanswered || ' unanswered: they are asked again in the next run.', ended_at
+  UNION ALL SELECT account, stream, 'good', 'unanswered', unanswered || ' unanswered', unanswered || ' unanswered: they are asked again in the next run.', ended_at
   FROM state WHERE unanswered > 0
 ), judged AS (
   SELECT account.account, account.is_configured,

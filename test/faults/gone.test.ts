@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { SandboxOptions } from "../../src/sandbox/sandbox.ts"
+import { verdictsOf } from "../../src/warehouse/read/verdict.ts"
 import { bench, streamOf, syncedBench } from "../support/warehouse.ts"
 
 /** What a by-id endpoint's answer does to records that the list does not show any more. */
@@ -124,6 +125,8 @@ describe("a 404 proves nothing", () => {
 
   it.scopedLive.each([
     ["403", { status: 403, body: {} }],
+    ["a 404 that is not the API's own", { status: 404, body: "<html>404 Not Found</html>" }],
+    ["a gateway's 404", { status: 404, body: { message: "no Route matched with those values" } }],
     ["410", { status: 410, body: {} }],
     ["a record of another id", { body: { status: true, data: { id: "other", checkout_token: "t" } } }],
     ["an empty answer", { body: { status: true, data: null } }],
@@ -261,17 +264,37 @@ describe("a wallet that is listed without its balances", () => {
       return { ...given, pass, removed, id: given.sandbox.idOf("wallets", gone) }
     })
 
-  it.scopedLive("and that its by-id endpoint calls gone is removed, not a reject", () =>
+  it.scopedLive.each([
+    ["a 404 of the API", { status: 404, body: { success: false, error: { code: 404, name: "NOT_FOUND" } } }],
+    ["a proxy's page of 404", { status: 404, body: "<html>404</html>" }],
+  ] as const)("stays while the list shows it, though it is answered by id with %s", ([, fault]) =>
     Effect.gen(function* () {
-      const { sandbox, pass, removed, id } = yield* wallets(4)
-      yield* pass
-      sandbox.setFault(({ path }) => (path.endsWith(`/${id}`) ? { status: 404, body: {} } : undefined))
-      expect(yield* pass).toMatchObject({ status: "complete", rejected: 0, removed: 1 })
-      expect(yield* removed).toEqual([{ id }])
-      expect(yield* pass).toMatchObject({ status: "complete", rejected: 0, removed: 0 })
+      const { sql, sandbox, pass, removed, rows, id } = yield* wallets(4)
+      const count = (yield* pass).extracted
+      const others = [4, 5].map(index => sandbox.idOf("wallets", index))
+      const isAsked = (path: string) => others.some(other => path.endsWith(`/${other}`))
+      sandbox.setFault(({ path }) => (isAsked(path) ? fault : undefined))
+      for (let n = 0; n < 4; n++) {
+        // Each record that was listed is in a counter.
+        expect(yield* pass).toMatchObject({
+          extracted: count,
+          unchanged: count - 2,
+          unanswered: 2,
+          removed: 0,
+        })
+        expect(yield* removed).toEqual([])
+        const [verdict] = yield* verdictsOf(sql, { streams: ["wallets"] })
+        expect(verdict!.level).toBe("attention")
+        expect(verdict!.sentence).toContain("wallets (listed, and unknown by id)")
+      }
+      // It is a proof that it is gone once the list does not show it either.
+      sandbox.remove("wallets", 4)
+      expect(yield* pass).toMatchObject({ unanswered: 1, removed: fault.body === "<html>404</html>" ? 0 : 1 })
       sandbox.setFault(null)
-      expect(yield* pass).toMatchObject({ status: "complete", updated: 1 })
-      expect(yield* removed).toEqual([])
+      expect(yield* pass).toMatchObject({ unanswered: 0 })
+      expect(yield* removed).toEqual([{ id }])
+      expect(yield* rows("SELECT count(*) FROM sync.missing_keys")).toEqual([{ count: "0" }])
+      expect((yield* verdictsOf(sql, { streams: ["wallets"] }))[0]!.level).toBe("good")
     }),
   )
 

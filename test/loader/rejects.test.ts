@@ -118,6 +118,7 @@ for (const given of ["18", "14"] as const)
               rejected: 1,
               fieldRejected: 0,
               itemRejected: 0,
+              unanswered: 0,
               erased: 0,
             })
             expect(yield* stored).toEqual(good.map(one => one.transaction_id))

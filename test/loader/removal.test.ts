@@ -2,6 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { release } from "../../src/warehouse/ledger/lease.ts"
 import { closePass } from "../../src/warehouse/ledger/runs.ts"
+import { verdictsOf } from "../../src/warehouse/read/verdict.ts"
 import { fixtureOf } from "../support/conformance.ts"
 import { slowUnless } from "../support/slow.ts"
 import { listStream, loading, printed, streamOf, syncedBench, testWarehouse } from "../support/warehouse.ts"
@@ -145,6 +146,62 @@ describe("a record that is no longer listed", () => {
         }),
       )
     })
+
+  it.scopedLive("is not believed where half of the list is cut off, until a person confirms it", () =>
+    Effect.gen(function* () {
+      const { sql, sandbox, sync, removed, pass, value } = yield* setup
+      const account = { pageSize: 3 }
+      yield* sync({ only, account })
+      const verdict = Effect.map(verdictsOf(sql, { streams: only }), ([first]) => first!)
+      sandbox.setFault(({ path, query }) =>
+        path.includes("checkout") && Number(query.get("page")) * Number(query.get("limit")) > 6
+          ? { body: { data: {} } }
+          : undefined,
+      )
+      for (let n = 0; n < 5; n++) {
+        const booked = streamOf(yield* sync({ only, account }), "checkouts")
+        expect(booked).toMatchObject({ status: "complete", removed: 0, unconfirmed: 6 })
+        expect(yield* removed).toEqual([])
+        const { level, findings } = yield* verdict
+        expect([level, findings[0]!.text]).toEqual(["bad", expect.stringContaining("--confirm-removals")])
+      }
+      expect(yield* value("SELECT (contract -> 'learned' ->> 'pages')::int > 2 FROM sync.contracts")).toBe(
+        "true",
+      )
+      sandbox.setFault(null)
+      expect(yield* pass).toMatchObject({ removed: 0, unconfirmed: 0 })
+      expect((yield* verdict).level).toBe("good")
+      for (const index of [0, 2, 4, 6, 8, 10]) sandbox.remove("checkouts", index)
+      for (let n = 0; n < 3; n++) expect(yield* pass).toMatchObject({ removed: 0, unconfirmed: 6 })
+      expect(streamOf(yield* sync({ only, confirmsRemovals: true }), "checkouts")).toMatchObject({
+        removed: 6,
+        unconfirmed: 0,
+      })
+      expect((yield* verdict).level).toBe("good")
+    }),
+  )
+
+  it.scopedLive("is not believed where all ids are spelled in another way, which is a finding", () =>
+    Effect.gen(function* () {
+      const { sql, sandbox, sync, pass, removed } = yield* setup
+      sandbox.setFault(({ path }) =>
+        path.includes("checkout")
+          ? {
+              transform: body =>
+                body.replaceAll(/"id":"([^"]*)"/g, (_, id: string) => `"id":"${id.toUpperCase()}"`),
+            }
+          : undefined,
+      )
+      for (let n = 0; n < 4; n++) {
+        expect(yield* pass).toMatchObject({ removed: 0, unconfirmed: 12 })
+        const [verdict] = yield* verdictsOf(sql, { streams: only })
+        expect(verdict!.level).toBe("bad")
+        expect(verdict!.findings[0]!.text).toContain("ids may have changed")
+      }
+      yield* sync({ only, confirmsRemovals: true })
+      expect(yield* removed).toHaveLength(12)
+    }),
+  )
 
   it.scopedLive("is counted in the commit that books it", () =>
     Effect.gen(function* () {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { slowUnless } from "../support/slow.ts"
-import { streamOf, syncedBench } from "../support/warehouse.ts"
+import { bench, streamOf, syncedBench } from "../support/warehouse.ts"
 
 /** Ways in which the time of a record's latest change goes away between two passes, as fields that are served. */
 const WAYS = {
@@ -69,6 +69,27 @@ describe.each(Object.entries(WAYS))("a time of change that is %s from one pass t
         }),
       )
     })
+})
+
+describe("a time of change far ahead of its reading", () => {
+  it.scopedLive.each(CHANGES)(
+    "freezes no row of $stream, and stays in raw",
+    ({ stream, fields, stored, expected }) =>
+      Effect.gen(function* () {
+        const { sandbox, sync, value } = yield* bench()
+        const only = [stream]
+        const of = `'${sandbox.idOf(stream, 4)}'`
+        sandbox.patch(stream, 4, { updated_at: "2999-01-01T00:00:00.000Z" })
+        yield* sync({ only })
+        const id = stored.slice(stored.lastIndexOf(" ", stored.length - 3) + 1, -2)
+        expect(yield* value(`SELECT raw ->> 'updated_at' FROM warehouse.${stream} WHERE ${id} = ${of}`)).toBe(
+          "2999-01-01T00:00:00.000Z",
+        )
+        sandbox.patch(stream, 4, { updated_at: "2026-01-01T00:00:00.000Z", ...fields(4) })
+        expect(streamOf(yield* sync({ only, full: true }), stream)).toMatchObject({ updated: 1, stale: 0 })
+        expect(yield* value(`${stored} ${of}`)).toBe(expected)
+      }),
+  )
 })
 
 describe("a record whose time of change goes back", () => {

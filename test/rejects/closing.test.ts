@@ -40,25 +40,51 @@ const setup = Effect.gen(function* () {
   }
 })
 
-describe("a reject that a complete pass does not show any more", () => {
-  it.scopedLive("is closed, with an id and without one, and is open again when it returns", () =>
+describe("a reject that complete passes do not show any more", () => {
+  it.scopedLive(
+    "is closed by the third that stood still, with an id and without one, and is open again when it returns",
+    () =>
+      Effect.gen(function* () {
+        const { sql, pass, open } = yield* setup
+        expect(yield* pass([bad("a"), bad("b"), bad(null)], T1)).toBe(3)
+        for (let n = 0; n < 2; n++) expect(yield* pass([bad("a")], T2)).toBe(3)
+        expect(yield* pass([bad("a")], T2)).toBe(1)
+        expect(yield* open).toEqual(["a"])
+        const closed = yield* printed(sql, "SELECT raw FROM sync.rejects WHERE unlisted_at IS NOT NULL")
+        expect(closed).toHaveLength(2)
+        expect(yield* pass([bad(null), bad("a")], T2)).toBe(2)
+        expect(yield* open).toEqual(["a", null])
+      }),
+  )
+
+  it.scopedLive("is not closed by passes over a list that is not verified, or that moved", () =>
     Effect.gen(function* () {
-      const { sql, pass, open } = yield* setup
-      expect(yield* pass([bad("a"), bad("b"), bad(null)], T1)).toBe(3)
-      expect(yield* pass([bad("a")], T2)).toBe(1)
-      expect(yield* open).toEqual(["a"])
-      const closed = yield* printed(sql, "SELECT raw FROM sync.rejects WHERE unlisted_at IS NOT NULL")
-      expect(closed).toHaveLength(2)
-      expect(yield* pass([bad(null), bad("a")], T2)).toBe(2)
-      expect(yield* open).toEqual(["a", null])
+      const { sql, pass } = yield* setup
+      yield* pass([bad("a"), bad(null)], T1)
+      for (let n = 0; n < 4; n++) {
+        expect(yield* pass([], T2, false)).toBe(2)
+        const moving = yield* loading(sql, transactions)
+        expect(
+          yield* closePass(sql, moving.held, transactions, {
+            passId: moving.passId,
+            provesRemoval: true,
+            movement: "The list moved.",
+          }),
+        ).toMatchObject({ openRejects: 2 })
+        yield* release(sql, [moving.held])
+      }
+      for (let n = 0; n < 2; n++) expect(yield* pass([], T2)).toBe(2)
+      expect(yield* pass([], T2)).toBe(0)
     }),
   )
 
-  it.scopedLive("is not closed by a pass over a list that is not verified", () =>
+  it.scopedLive("begins anew when a pass has shown it", () =>
     Effect.gen(function* () {
       const { pass } = yield* setup
       yield* pass([bad("a")], T1)
-      expect(yield* pass([], T2, false)).toBe(1)
+      for (let n = 0; n < 2; n++) expect(yield* pass([], T2)).toBe(1)
+      expect(yield* pass([bad("a")], T2)).toBe(1)
+      for (let n = 0; n < 2; n++) expect(yield* pass([], T2)).toBe(1)
       expect(yield* pass([], T2)).toBe(0)
     }),
   )
@@ -67,8 +93,8 @@ describe("a reject that a complete pass does not show any more", () => {
     Effect.gen(function* () {
       const { pass, open } = yield* setup
       yield* pass([bad("late"), bad("early")], "2099-01-01T00:00:00.000Z")
-      // This pass's clock is a century behind, and it shows only one of them.
-      yield* pass([bad("late")], "1999-01-01T00:00:00.000Z")
+      // The clock of these passes is a century behind, and they show only one of them.
+      for (let n = 0; n < 3; n++) yield* pass([bad("late")], "1999-01-01T00:00:00.000Z")
       expect(yield* open).toEqual(["late"])
     }),
   )
@@ -99,8 +125,10 @@ describe("a reject that a complete pass does not show any more", () => {
         expect(resumed.passId).toBe(first.passId)
         const progress = { passId: resumed.passId, position: null, pages: 1, requests: 0, retries: 0 }
         yield* loadBatch(sql, held[0]!, transactions, [{ record: bad("b"), readAt: new Date(T2) }], progress)
-        const closing = yield* closePass(sql, held[0]!, transactions, { ...resumed, provesRemoval: true })
-        expect(closing.openRejects).toBe(2)
+        yield* closePass(sql, held[0]!, transactions, { ...resumed, provesRemoval: true })
+        yield* release(sql, held)
+        // Two more passes that show the same: only what this one hid is closed.
+        for (let n = 0; n < 2; n++) yield* pass([bad("a"), bad("b")], T2)
         expect(yield* open).toEqual(["a", "b"])
       }),
   )
@@ -141,9 +169,28 @@ describe("a reject that a complete pass does not show any more", () => {
 })
 
 describe("a run whose list does not show a bad record any more", () => {
-  it.scopedLive("is complete without rejects, until it shows it again", () =>
+  it.scopedLive("keeps it open as long as its by-id endpoint answers, and closes it when that says 404", () =>
     Effect.gen(function* () {
-      const { sql, sandbox, sync } = yield* bench()
+      const { sql, sandbox, sync } = yield* bench({
+        detailPaths: { transactions: "/finmo/transaction/find-transaction/{id}" },
+      })
+      const status = Effect.map(statusOf(sql, [transactions]), ([entry]) => entry!.rejects)
+      const run = Effect.map(
+        sync({ only: ["transactions"] }),
+        summary => streamOf(summary, "transactions").status,
+      )
+      sandbox.patch("transactions", 3, { amount: "lots" })
+      yield* run
+      sandbox.hide("transactions", 3)
+      for (let n = 0; n < 4; n++) expect([yield* run, yield* status]).toEqual(["complete_with_rejects", 1])
+      sandbox.remove("transactions", 3)
+      expect([yield* run, yield* status]).toEqual(["complete", 0])
+    }),
+  )
+
+  it.scopedLive("is complete without rejects once it is proven to be gone, until it shows it again", () =>
+    Effect.gen(function* () {
+      const { sql, sandbox, sync } = yield* bench({ detailPaths: { transactions: null } })
       const status = Effect.map(statusOf(sql, [transactions]), ([entry]) => entry!.rejects)
       const run = Effect.map(
         sync({ only: ["transactions"] }),
@@ -152,6 +199,7 @@ describe("a run whose list does not show a bad record any more", () => {
       sandbox.patch("transactions", 3, { amount: "lots" })
       expect([yield* run, yield* status]).toEqual(["complete_with_rejects", 1])
       sandbox.remove("transactions", 3)
+      for (let n = 0; n < 2; n++) expect([yield* run, yield* status]).toEqual(["complete_with_rejects", 1])
       expect([yield* run, yield* status]).toEqual(["complete", 0])
       sandbox.restore("transactions", 3)
       expect([yield* run, yield* status]).toEqual(["complete_with_rejects", 1])

@@ -17,6 +17,7 @@ import { acquire, type Held, release } from "../../src/warehouse/ledger/lease.ts
 import { closePass, openPass, startRun, startStream } from "../../src/warehouse/ledger/runs.ts"
 import type { RunSummary, StreamSummary } from "../../src/warehouse/ledger/summary.ts"
 import { type Counts, loadBatch } from "../../src/warehouse/load/loader.ts"
+import type { Extracted } from "../../src/warehouse/load/prepare.ts"
 import { migrate } from "../../src/warehouse/schema/migrator.ts"
 import { type PostgresVersion, type Template, testDatabase } from "./postgres.ts"
 
@@ -277,7 +278,7 @@ export interface Loading {
   readonly passId: string
   /** Loads records as one batch, each with the time it was read. */
   readonly load: (
-    ...records: ReadonlyArray<readonly [record: Json, readAt: string]>
+    ...records: ReadonlyArray<readonly [record: Json, readAt: string, marks?: Pick<Extracted, "isListed">]>
   ) => Effect.Effect<Counts, LeaseError | WarehouseError>
   /** Closes the pass as a complete one. */
   readonly close: (
@@ -318,7 +319,7 @@ export const loading = (
           sql,
           held,
           redacting(stream, KEEP),
-          records.map(([record, readAt]) => ({ record, readAt: new Date(readAt) })),
+          records.map(([record, readAt, marks]) => ({ record, readAt: new Date(readAt), ...marks })),
           { passId, position: null, pages: 1, requests: 0, retries: 0 },
         ),
       close: (provesRemoval = true) =>

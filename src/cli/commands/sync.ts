@@ -13,6 +13,11 @@ export const sync = Command.make(
         "Full refresh: read every list from start to end, even if an incremental run or the rest of an interrupted pass would do.",
       ),
     ),
+    confirmRemovals: Options.boolean("confirm-removals").pipe(
+      Options.withDescription(
+        "Read every list whole, and believe that what it does not show any more is gone, also where that is a large part of what is stored.",
+      ),
+    ),
     migrate: Options.boolean("migrate").pipe(
       Options.withDescription("Bring the database of DATABASE_URL up to date first."),
     ),

@@ -8,6 +8,7 @@ interface Options {
   readonly account: ReadonlyArray<string>
   readonly stream: ReadonlyArray<string>
   readonly full: boolean
+  readonly confirmRemovals: boolean
   readonly migrate: boolean
   readonly wait: boolean
   readonly strict: boolean
@@ -100,6 +101,7 @@ export const run = (options: Options) =>
       accounts: options.account,
       streams: options.stream,
       full: options.full,
+      confirmsRemovals: options.confirmRemovals,
       wait: options.wait,
     })
     const work = App.syncWith(settings, options.migrate).pipe(

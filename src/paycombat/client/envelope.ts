@@ -50,6 +50,11 @@ export const unwrap = (body: Json): Unwrapped => {
   }
 }
 
+const MARKS = ["status", "success", "data", "error", "code", "status_code", "statusCode"]
+/** Whether a body says how the call went, or holds what was asked for, as the API's answers do. A gateway's often does not. */
+export const isEnvelope = (body: Json | undefined): boolean =>
+  isJsonObject(body) && MARKS.some(key => Object.hasOwn(body, key))
+
 /** The one record of a by-id answer. */
 export const unwrapRecord = (body: Json): JsonObject | undefined => {
   const unwrapped = unwrap(body)

@@ -106,12 +106,21 @@ export const afterAttempts = ({ error, advice }: Failure, attempts: number): Acc
   return new EndpointError({ ...fieldsOf(error), message: `${error.message}${often}${next}` })
 }
 
-const fieldsOf = ({ reason, path, status, saysNothing, saysEmpty, isTooLarge }: EndpointError) => ({
+const fieldsOf = ({
+  reason,
+  path,
+  status,
+  saysNothing,
+  saysEmpty,
+  isFromApi,
+  isTooLarge,
+}: EndpointError) => ({
   reason,
   path,
   ...(status === undefined ? {} : { status }),
   ...(saysNothing === undefined ? {} : { saysNothing }),
   ...(saysEmpty === undefined ? {} : { saysEmpty }),
+  ...(isFromApi === undefined ? {} : { isFromApi }),
   ...(isTooLarge === undefined ? {} : { isTooLarge }),
 })
 
@@ -146,7 +155,9 @@ export const endpointFailure = (
   reason: EndpointError["reason"],
   what: string,
   advice: string,
-  marks: Partial<Pick<EndpointError, "status" | "saysNothing" | "saysEmpty" | "isTooLarge">> = {},
+  marks: Partial<
+    Pick<EndpointError, "status" | "saysNothing" | "saysEmpty" | "isFromApi" | "isTooLarge">
+  > = {},
 ): Failure => ({
   error: new EndpointError({ reason, path, message: `GET ${path}: ${what}`, ...marks }),
   advice,

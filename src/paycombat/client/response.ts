@@ -3,7 +3,7 @@ import { Clock, Context, Effect, Either } from "effect"
 import { type Json, parseJson, TooManyValuesError, TruncatedJsonError } from "../../core/json.ts"
 import { ADVICE_CUT_BODY, ADVICE_FAILED, ADVICE_NO_BODY, ADVICE_NOT_JSON, adviceForStatus } from "./advice.ts"
 import { type AnswerBounds, PAGE_BOUNDS } from "./bounds.ts"
-import { findList, unwrap } from "./envelope.ts"
+import { findList, isEnvelope, unwrap } from "./envelope.ts"
 import {
   type Asked,
   endpointFailure,
@@ -60,7 +60,10 @@ export const classify = (
   const { status, headers, text } = received
   if (status === 401) return Either.left(tokenFailure(asked))
   if (status >= 200 && status < 300) return classifyBody(asked, received, bounds)
-  const envelope = failedEnvelopeIn(text)
+  const said = refusalIn(text)
+  // What the envelope of an error body says (U); of anything else nothing is told.
+  const unwrapped = unwrap(said ?? null)
+  const envelope = unwrapped.isOk ? undefined : unwrapped
   const words = inParentheses(asked, status, envelope?.words ?? [])
   const advice = adviceForStatus(status)
   if (isTransientStatus(status)) {
@@ -71,7 +74,7 @@ export const classify = (
     status < 400 ? `answered HTTP ${status}, a redirect, which is not followed` : `refused with ${status}`
   const marks = {
     status,
-    ...(status === 404 || status === 416 ? { saysNothing: true } : {}),
+    ...(status === 404 || status === 416 ? { saysNothing: true, isFromApi: isEnvelope(said) } : {}),
     ...(status === 404 && envelope?.saysEmpty === true ? { saysEmpty: true } : {}),
   }
   return Either.left(endpointFailure(asked, "refused", `${what}${words}`, advice, marks))
@@ -146,11 +149,10 @@ const readBody = (
   }
 }
 
-/** What the envelope of an error body says (U); undefined of anything else. */
-const failedEnvelopeIn = (text: string) => {
+/** The JSON of a refusal; undefined where its body is none. */
+const refusalIn = (text: string): Json | undefined => {
   try {
-    const unwrapped = unwrap(parseJson(text))
-    return unwrapped.isOk ? undefined : unwrapped
+    return parseJson(text)
   } catch {
     return undefined
   }

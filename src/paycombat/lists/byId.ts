@@ -19,6 +19,8 @@ export interface Detail {
   readonly endpoint: string
   readonly record: JsonObject
   readonly readAt: Date
+  /** The record came in an envelope, as the API documents its answers (D). */
+  readonly isEnveloped: boolean
 }
 
 /** Answers of by-id endpoints about records that a list does not show. */
@@ -27,7 +29,7 @@ export interface Answers {
   readonly endpoint: string | undefined
   /** A record that is listed, as the endpoint answers it. */
   readonly control: Detail | undefined
-  /** Ids that were answered with 404, while listed records were answered before and after. */
+  /** Ids that the API itself answered with 404, while listed records were answered before and after. */
   readonly gone: ReadonlyArray<string>
   /** Records that exist, listed or not. */
   readonly there: ReadonlyArray<Detail>
@@ -90,7 +92,7 @@ export const readDetail = (
   Effect.gen(function* () {
     const { body, readAt } = yield* getById(client, encoded => endpoint.replace(PLACE, () => encoded), id)
     const record = recordWithId(source, body, id)
-    if (record !== undefined) return { endpoint, record, readAt }
+    if (record !== undefined) return { endpoint, record, readAt, isEnveloped: record !== body }
     return yield* new EndpointError({
       reason: "contract",
       path: endpoint,
@@ -145,9 +147,9 @@ export const askById = (
         ...nothing,
         isAbsent: isNotFound(control) || (known === undefined && !isUnavailable(control)),
       }
-    const { endpoint } = control
+    const { endpoint, isEnveloped } = control
     const read = (id: string) => readDetail(client, source, endpoint, id)
-    const answers = yield* askEach(ids, read, client.account.concurrency)
+    const answers = yield* askEach(ids, read, { isEnveloped, concurrency: client.account.concurrency })
     const gone = answers.flatMap(({ id, answer }) => (answer === "gone" ? [id] : []))
     const after = gone.length === 0 ? control : yield* firstAnswered(controls, read)
     const isStillProven = after !== undefined && !("_tag" in after)
@@ -186,7 +188,7 @@ type OneAnswer = Detail | "gone" | "unclear" | undefined
 const askEach = (
   ids: ReadonlyArray<string>,
   read: (id: string) => Failing<Detail>,
-  concurrency: number,
+  { isEnveloped, concurrency }: { readonly isEnveloped: boolean; readonly concurrency: number },
 ): Effect.Effect<ReadonlyArray<{ readonly id: string; readonly answer: OneAnswer }>> => {
   let isAway = false
   let forbidden = 0
@@ -198,7 +200,9 @@ const askEach = (
     const isForbidden = result._tag === "EndpointError" && result.status === 403
     forbidden = isForbidden ? forbidden + 1 : isUnavailable(result) ? forbidden : 0
     isAway ||= isUnavailable(result) || forbidden >= FORBIDDEN_MAX
-    return isNotFound(result) ? "gone" : "unclear"
+    // A proxy or a gateway without a route says 404, too. The API's own refusal has an envelope where its records have one.
+    const isProof = isNotFound(result) && (!isEnveloped || result.isFromApi === true)
+    return isProof ? "gone" : "unclear"
   }
   const ask = (id: string): Effect.Effect<OneAnswer> =>
     Effect.suspend(() =>

@@ -170,7 +170,7 @@ const absenceOf = ({ reason, status }: EndpointError): string => {
   return reason === "malformed" ? `is answered ${status} without a body` : `is answered with ${status}`
 }
 
-export const isNotFound = (error: AccountError | EndpointError): boolean =>
+export const isNotFound = (error: AccountError | EndpointError): error is EndpointError =>
   error._tag === "EndpointError" && error.reason === "refused" && error.status === 404
 
 const noListAt = ({ path, at }: { path: string; at: string }, number: number) =>

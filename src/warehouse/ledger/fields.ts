@@ -177,7 +177,7 @@ const judgeVanished = async (
       ? await sampleOf(sql, held, stream, path, field.since)
       : { records: 0, carried: 0 }
     const isVanished =
-      hasVanished(field, pass, isWholePass, stored) &&
+      hasVanished({ ...field, isList: path.isList }, pass, isWholePass, stored) &&
       (field.isMissing || !isReplaced(stream, field.field, pass.tally))
     judged.push({
       field: field.field,

@@ -2,10 +2,10 @@ import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../../core/errors.ts"
 import type { Stream } from "../../core/stream.ts"
-import { arrayLiteral } from "../../postgres/bulk.ts"
 import { attempt, reading, retryTransient } from "../../postgres/connect.ts"
 import { shapeOf } from "../../postgres/shape.ts"
 import type { Held } from "./lease.ts"
+import { hiddenRejects } from "./rejects.ts"
 
 /** Which records are stored, and which of them a pass was not shown. */
 
@@ -23,6 +23,8 @@ export interface Unlisted {
   readonly ids: ReadonlyArray<string>
   /** Those among them that the pass before was not shown either. */
   readonly before: ReadonlySet<string>
+  /** Ids of open rejects that it was not shown, and that are no rows to be asked about. */
+  readonly rejected: ReadonlyArray<string>
   /** A few that it was shown, and that are stored. */
   readonly listed: ReadonlyArray<string>
   /** How many it was shown. */
@@ -34,7 +36,12 @@ export const unlisted = (
   sql: postgres.Sql,
   held: Held,
   stream: Stream,
-  asked: { passId: string; except: ReadonlyArray<string>; limit: number; controls: number },
+  {
+    passId,
+    limit,
+    rejectLimit,
+    controls,
+  }: { passId: string; limit: number; rejectLimit: number; controls: number },
 ): Effect.Effect<Unlisted, WarehouseError> =>
   retryTransient(
     attempt(async () => {
@@ -42,29 +49,37 @@ export const unlisted = (
       const id = `t."${stream.idColumn}"`
       const [booked] = await sql<Array<{ seen: number; isWhole: boolean }>>`
         SELECT seen_keys::float8 AS seen,
-          seen_keys = (SELECT count(*) FROM sync.seen_keys WHERE pass_id = ${asked.passId}) AS "isWhole"
+          seen_keys = (SELECT count(*) FROM sync.seen_keys WHERE pass_id = ${passId}) AS "isWhole"
         FROM sync.checkpoints
-        WHERE account = ${held.account} AND stream = ${held.stream} AND pass_id = ${asked.passId}`
-      if (booked?.isWhole !== true) return { ids: [], before: new Set(), listed: [], seen: 0 }
-      const scope = [held.account, asked.passId]
+        WHERE account = ${held.account} AND stream = ${held.stream} AND pass_id = ${passId}`
+      if (booked?.isWhole !== true) return { ids: [], before: new Set(), rejected: [], listed: [], seen: 0 }
+      const scope = [held.account, passId]
       const ids = await sql.unsafe<Array<{ id: string; isKnown: boolean }>>(
         `SELECT id, "isKnown" FROM (
            SELECT ${id} AS id, m.record_id IS NOT NULL AS "isKnown", row_number() OVER (
              PARTITION BY m.record_id IS NULL ORDER BY m.asked_at NULLS FIRST, ${id}) AS turn
            FROM ${table} AS t
            LEFT JOIN sync.missing_keys AS m ON m.account = $1 AND m.stream = $3 AND m.record_id = ${id}
-           WHERE ${notShown(stream)} AND ${id} <> ALL ($4::text[])
-         ) AS missing ORDER BY turn, NOT "isKnown" LIMIT $5`,
-        [...scope, held.stream, arrayLiteral(asked.except), asked.limit],
+           WHERE ${notShown(stream)}
+         ) AS missing ORDER BY turn, NOT "isKnown" LIMIT $4`,
+        [...scope, held.stream, limit],
       )
       const listed = await sql.unsafe<Array<{ id: string }>>(
         `SELECT ${id} AS id FROM sync.seen_keys AS s
          JOIN ${table} AS t ON t.account = $1 AND ${id} = s.record_id AND t.removed_at IS NULL
          WHERE s.pass_id = $2::uuid LIMIT $3`,
-        [...scope, asked.controls],
+        [...scope, controls],
       )
       const before = new Set(ids.filter(({ isKnown }) => isKnown).map(row => row.id))
-      return { ids: ids.map(row => row.id), before, listed: listed.map(row => row.id), seen: booked.seen }
+      const asked = new Set(ids.map(row => row.id))
+      const hidden = await hiddenRejects(sql, held, passId, rejectLimit)
+      return {
+        ids: [...asked],
+        before,
+        rejected: hidden.filter(one => !asked.has(one)),
+        listed: listed.map(row => row.id),
+        seen: booked.seen,
+      }
     }),
   )
 

@@ -1,10 +1,11 @@
+import type postgres from "postgres"
 import { arrayLiteral, arraysOf, unnestOf } from "../../postgres/bulk.ts"
 import type { Transaction } from "../../postgres/shape.ts"
 import type { Held } from "./lease.ts"
 
 /**
  * Records that could not become a row: `sync.rejects` keeps their raw text and the reason. One is open until a later
- * version of its record becomes a row, or until the list does not show it any more.
+ * version of its record becomes a row, or until its record is proven to be gone.
  */
 
 /** Characters of a reject's reason that are kept. */
@@ -75,7 +76,7 @@ export const writeRejects = async (tx: Transaction, held: Held, given: ReadonlyA
      ORDER BY s.content_hash, s.read_at::timestamptz DESC, s.ordinal
      ON CONFLICT (account, stream, content_hash) WHERE kind IN ('record', 'merchant') DO UPDATE
      SET kind = excluded.kind, read_at = greatest(r.read_at, excluded.read_at), reason = excluded.reason, field = excluded.field,
-       run_id = excluded.run_id, unlisted_at = NULL`,
+       run_id = excluded.run_id, still_passes = 0, unlisted_at = NULL`,
     [held.account, held.stream, held.runId, ...arraysOf(columns, rows)],
   )
   // Of what has no id no other version can be told, and an answer may hold a hundred thousand of them.
@@ -114,20 +115,83 @@ export const clearRejects = async (
 }
 
 /**
- * Closes the rejects that a complete pass over a verified list did not show again. Which they are is told by the run
- * that read them last: one of the pass, or one that began later. Its times are Postgres' own; when a reject was read
- * is told by the clock of a host. One that is shown again later is open again.
+ * Condition on `r`: an open reject that the pass at $3 did not show. The run that read it last tells: one of the pass, or
+ * one that began later. Its times are Postgres' own; the clock of a host tells when a reject was read.
  */
-export const closeUnlisted = async (tx: Transaction, held: Held, passId: string): Promise<void> => {
-  await tx`
-    UPDATE sync.rejects AS r SET unlisted_at = clock_timestamp()
-    WHERE r.account = ${held.account} AND r.stream = ${held.stream} AND r.unlisted_at IS NULL
-      AND r.kind IN ('record', 'merchant') AND NOT EXISTS (
-        SELECT FROM sync.stream_runs AS s
-        WHERE s.run_id = r.run_id AND s.account = r.account AND s.stream = r.stream
-          AND (s.pass_id = ${passId}::uuid OR s.started_at >= (
-            SELECT min(p.started_at) FROM sync.stream_runs AS p
-            WHERE p.account = r.account AND p.stream = r.stream AND p.pass_id = ${passId}::uuid)))`
+const NOT_SHOWN = `r.account = $1 AND r.stream = $2 AND r.unlisted_at IS NULL AND r.kind IN ('record', 'merchant')
+  AND NOT EXISTS (
+    SELECT FROM sync.stream_runs AS s
+    WHERE s.run_id = r.run_id AND s.account = r.account AND s.stream = r.stream
+      AND (s.pass_id = $3::uuid OR s.started_at >= (
+        SELECT min(p.started_at) FROM sync.stream_runs AS p
+        WHERE p.account = r.account AND p.stream = r.stream AND p.pass_id = $3::uuid)))`
+
+/** Condition on `r`: a pass over a list that stood still counts against it. No by-id endpoint tells of a record without an id. */
+const isCounted = (isCounting: string) => `(${isCounting}::boolean OR r.record_id IS NULL)`
+
+/** Whether a pass over a list that stood still would be the last that is needed to close a reject. */
+export const isCloseDue = async (
+  sql: postgres.ISql,
+  held: Held,
+  passId: string,
+  isCounting: boolean,
+  passes: number,
+): Promise<boolean> => {
+  const due = await sql.unsafe(
+    `SELECT FROM sync.rejects AS r
+     WHERE ${NOT_SHOWN} AND ${isCounted("$4")} AND r.still_passes >= $5::int - 1 LIMIT 1`,
+    [held.account, held.stream, passId, isCounting, passes],
+  )
+  return due.length > 0
+}
+
+/** What a complete pass proves about the rejects that it did not show. */
+export interface Hidden {
+  readonly passId: string
+  /** Ids that their by-id endpoint calls gone. */
+  readonly gone: ReadonlyArray<string>
+  /** Whether the list stood still, and nothing else speaks against the pass. */
+  readonly isStill: boolean
+  /** Whether not being listed counts, where a record has an id. */
+  readonly isCounting: boolean
+  /** So many passes close a reject. */
+  readonly passes: number
+}
+
+/**
+ * Closes the rejects whose records are proven to be gone, as rows are booked as removed: by their by-id endpoint, or by
+ * passes over a list that stood still. Keeps one pass more against the others. One that is shown again is open again.
+ */
+export const closeUnlisted = async (
+  tx: Transaction,
+  held: Held,
+  { passId, gone, isStill, isCounting, passes }: Hidden,
+): Promise<void> => {
+  await tx.unsafe(
+    `UPDATE sync.rejects AS r
+     SET still_passes = r.still_passes + counted.passes,
+       unlisted_at = CASE WHEN r.record_id = ANY ($4::text[]) OR r.still_passes + counted.passes >= $7::int
+         THEN clock_timestamp() END
+     FROM (VALUES (true, 1), (false, 0)) AS counted (yes, passes)
+     WHERE ${NOT_SHOWN} AND counted.yes = ($6::boolean AND ${isCounted("$5")})
+       AND (counted.yes OR r.record_id = ANY ($4::text[]))`,
+    [held.account, held.stream, passId, arrayLiteral(gone), isCounting, isStill, passes],
+  )
+}
+
+/** Ids of open rejects that a pass did not show, any of them at random, so that each is asked about in time. */
+export const hiddenRejects = async (
+  sql: postgres.Sql,
+  held: Held,
+  passId: string,
+  limit: number,
+): Promise<ReadonlyArray<string>> => {
+  const rows = await sql.unsafe<Array<{ id: string }>>(
+    `SELECT id FROM (SELECT DISTINCT r.record_id AS id FROM sync.rejects AS r WHERE ${NOT_SHOWN} AND r.record_id IS NOT NULL) AS hidden
+     ORDER BY md5(id || $3) LIMIT $4`,
+    [held.account, held.stream, passId, limit],
+  )
+  return rows.map(({ id }) => id)
 }
 
 /** How many records of a stream still wait to become a row. */
@@ -138,11 +202,13 @@ export const countOpen = async (tx: Transaction, held: Held): Promise<number> =>
   return open?.count ?? 0
 }
 
-/** How many of them have no id: nobody can tell which records they are. */
-export const countNameless = async (tx: Transaction, held: Held): Promise<number> => {
-  const [open] = await tx<Array<{ count: number }>>`
-    SELECT count(*)::int FROM sync.rejects
-    WHERE account = ${held.account} AND stream = ${held.stream} AND record_id IS NULL AND unlisted_at IS NULL
-      AND kind = 'record'`
+/** How many open rejects without an id a pass showed: they may be any of the records that seem to be missing. */
+export const countNameless = async (tx: Transaction, held: Held, passId: string): Promise<number> => {
+  const [open] = await tx.unsafe<Array<{ count: number }>>(
+    `SELECT count(*)::int AS count FROM sync.rejects AS r
+     WHERE r.account = $1 AND r.stream = $2 AND r.record_id IS NULL AND r.unlisted_at IS NULL AND r.kind = 'record'
+       AND NOT (${NOT_SHOWN})`,
+    [held.account, held.stream, passId],
+  )
   return open?.count ?? 0
 }

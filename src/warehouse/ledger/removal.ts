@@ -8,11 +8,19 @@ import { shapeOf, type Transaction } from "../../postgres/shape.ts"
 import type { Held } from "./lease.ts"
 import { notShown } from "./missing.ts"
 import { removeWithParts } from "./partRejects.ts"
+import { closeUnlisted, isCloseDue } from "./rejects.ts"
+import { rowsUpTo } from "./shares.ts"
 
 /** What the end of a complete pass books as removed. */
 
 /** Complete full passes over a list that stood still which must not have shown a record, before it counts as removed. */
 const STILL_PASSES = 3
+/**
+ * So many records that a list hides at once, and more than this share of the rows, are not believed to be removed until a
+ * person confirms it: a list that is cut off, or whose ids are written anew, looks the same. `analytics.verdict` has both numbers, too.
+ */
+const REMOVED_MANY = 3
+const REMOVED_SHARE_MAX = 0.2
 
 /** A pass that came to its end. `gone` and `there` are what by-id endpoints said about records it did not show. */
 export interface Ended {
@@ -23,6 +31,10 @@ export interface Ended {
   readonly movement?: string | null
   /** Whether not being shown counts as one pass towards a removal: not where a by-id endpoint is there to tell. */
   readonly isCounting?: boolean
+  /** A part of the pages was read by an earlier run: how the list moved in between is not known. */
+  readonly isResumed?: boolean
+  /** A person has said that what the list hides is to be believed, however much it is. */
+  readonly isConfirmed?: boolean
   /** Records that a by-id endpoint was asked about. */
   readonly asked?: ReadonlyArray<string>
   readonly gone?: ReadonlyArray<string>
@@ -53,12 +65,29 @@ export const bookGone = (
     [held.account, held.stream, arrayLiteral(gone)],
   )
 
-const counts = ({ movement = null, isCounting = true }: Ended): boolean => movement === null && isCounting
+/** Whether the list stood still while one run read it. */
+export const isStill = ({ movement = null, isResumed = false }: Ended): boolean =>
+  movement === null && !isResumed
+
+const counts = (ended: Ended): boolean => isStill(ended) && (ended.isCounting ?? true)
 
 /** Condition on `t`: not shown by the pass at $2, and not among the ids at $3, which exist all the same. */
 const isMissing = (stream: Stream) => `${notShown(stream)} AND t."${stream.idColumn}" <> ALL ($3::text[])`
 
-/** Whether the pass would be the last that is needed to book a record as removed. */
+/** Whether so many of the rows are too many to be booked as removed at once on the word of the list alone. */
+const isMass = async (
+  sql: postgres.ISql,
+  held: Held,
+  stream: Stream,
+  { isConfirmed = false }: Ended,
+  due: number,
+): Promise<boolean> => {
+  if (isConfirmed || due < REMOVED_MANY) return false
+  const enough = Math.ceil(due / REMOVED_SHARE_MAX)
+  return (await rowsUpTo(sql, held, stream, enough)) < enough
+}
+
+/** Whether the pass would be the last that is needed to book a record as removed, or to close a reject. */
 export const isDue = (
   sql: postgres.Sql,
   held: Held,
@@ -66,27 +95,29 @@ export const isDue = (
   ended: Ended,
 ): Effect.Effect<boolean, WarehouseError> =>
   reading(async () => {
+    if (!isStill(ended)) return false
+    if (await isCloseDue(sql, held, ended.passId, counts(ended), STILL_PASSES)) return true
     if (!counts(ended)) return false
-    const rows = await sql.unsafe(
-      `SELECT FROM sync.missing_keys AS m
+    const [due] = await sql.unsafe<Array<{ count: number }>>(
+      `SELECT count(*)::float8 AS count FROM sync.missing_keys AS m
        JOIN ${shapeOf(stream.table).table} AS t ON t.account = $1 AND t."${stream.idColumn}" = m.record_id
-       WHERE m.account = $1 AND m.stream = $4 AND m.still_passes >= ${STILL_PASSES - 1} AND ${isMissing(stream)}
-       LIMIT 1`,
+       WHERE m.account = $1 AND m.stream = $4 AND m.still_passes >= ${STILL_PASSES - 1} AND ${isMissing(stream)}`,
       [held.account, ended.passId, arrayLiteral(ended.there ?? []), held.stream],
     )
-    return rows.length > 0
+    return due!.count > 0 && !(await isMass(sql, held, stream, ended, due!.count))
   })
 
 /**
  * Keeps the records that a complete pass was not shown, with one pass more against those that it counts against, and books
- * as removed those that enough passes were not shown. A pass that does not count leaves the earlier ones standing.
+ * as removed those that enough passes were not shown, unless they are too many at once. A pass that does not count leaves
+ * the earlier ones standing. Answers the number of rows, and whether there were too many.
  */
 export const bookMissing = async (
   tx: Transaction,
   held: Held,
   stream: Stream,
   ended: Ended,
-): Promise<number> => {
+): Promise<{ readonly removed: number; readonly isHeldBack: boolean }> => {
   const { table } = shapeOf(stream.table)
   const id = `t."${stream.idColumn}"`
   const scope = [held.account, ended.passId, arrayLiteral(ended.there ?? []), held.stream]
@@ -105,6 +136,11 @@ export const bookMissing = async (
      WHERE excluded.still_passes > 0 OR excluded.asked_at IS NOT NULL`,
     [...scope, counts(ended), arrayLiteral(ended.asked ?? [])],
   )
+  if (!counts(ended)) return { removed: 0, isHeldBack: false }
+  const [due] = await tx<Array<{ count: number }>>`
+    SELECT count(*)::float8 AS count FROM sync.missing_keys
+    WHERE account = ${held.account} AND stream = ${held.stream} AND still_passes >= ${STILL_PASSES}`
+  if (await isMass(tx, held, stream, ended, due!.count)) return { removed: 0, isHeldBack: true }
   const removed = await removeWithParts(
     tx,
     stream,
@@ -116,8 +152,18 @@ export const bookMissing = async (
   await tx`
     DELETE FROM sync.missing_keys
     WHERE account = ${held.account} AND stream = ${held.stream} AND still_passes >= ${STILL_PASSES}`
-  return removed
+  return { removed, isHeldBack: false }
 }
+
+/** Closes the rejects whose records the pass proves to be gone. One that was held back for what it hides closes none by the list. */
+export const closeHidden = (tx: Transaction, held: Held, ended: Ended, isHeldBack: boolean): Promise<void> =>
+  closeUnlisted(tx, held, {
+    passId: ended.passId,
+    gone: ended.gone ?? [],
+    isStill: isStill(ended) && !isHeldBack,
+    isCounting: ended.isCounting ?? true,
+    passes: STILL_PASSES,
+  })
 
 /** A record that is read is listed, or exists: no pass counts against it any more. */
 export const forgetMissing = async (
@@ -130,10 +176,19 @@ export const forgetMissing = async (
     WHERE account = ${held.account} AND stream = ${held.stream} AND record_id = ANY (${arrayLiteral(ids)}::text[])`
 }
 
-/** How many records are not listed, and not proven to be removed either. */
-export const countUnconfirmed = async (tx: Transaction, held: Held): Promise<number> => {
+/** What is not listed, and not proven to be removed either. */
+export interface Unconfirmed {
+  readonly unconfirmed: number
+  /** Rows that these stand against, counted only as far as the share needs it; null where they are few. */
+  readonly stored: number | null
+}
+
+export const countUnconfirmed = async (tx: Transaction, held: Held, stream: Stream): Promise<Unconfirmed> => {
   const [counted] = await tx<Array<{ count: number }>>`
     SELECT count(*)::float8 AS count FROM sync.missing_keys
     WHERE account = ${held.account} AND stream = ${held.stream}`
-  return counted?.count ?? 0
+  const unconfirmed = counted?.count ?? 0
+  if (unconfirmed < REMOVED_MANY) return { unconfirmed, stored: null }
+  const stored = await rowsUpTo(tx, held, stream, Math.ceil(unconfirmed / REMOVED_SHARE_MAX))
+  return { unconfirmed, stored }
 }

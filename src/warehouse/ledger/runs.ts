@@ -6,8 +6,8 @@ import type { Stream } from "../../core/stream.ts"
 import { attempt, reading, retryTransient, retryUntilInterrupted } from "../../postgres/connect.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
 import { fenced, type Held } from "./lease.ts"
-import { closeUnlisted, countNameless, countOpen } from "./rejects.ts"
-import { bookGone, bookMissing, countUnconfirmed, type Ended, namelessNote } from "./removal.ts"
+import { countNameless, countOpen } from "./rejects.ts"
+import { bookGone, bookMissing, closeHidden, countUnconfirmed, type Ended, namelessNote } from "./removal.ts"
 
 /** What was run and how it ended: `sync.runs`, `sync.stream_runs`, and the passes that `sync.checkpoints` keeps open. */
 
@@ -110,7 +110,7 @@ export interface Pass<Position> {
   readonly fields: PassFields | null
   /** Length of the list as its earlier runs were told it; null where they were told none. */
   readonly stated: number | null
-  /** Records that its earlier runs were shown and that leave no key: without an id, or called gone by their by-id endpoint. */
+  /** Records that its earlier runs were shown and that leave no key: those without an id. */
   readonly unkeyed: number
 }
 
@@ -187,6 +187,8 @@ export interface Closing {
   readonly removed: number
   /** Records that are not listed, and whose removal is not proven. */
   readonly unconfirmed: number
+  /** They are too many at once to be booked as removed, though enough passes did not list them. */
+  readonly isHeldBack: boolean
   /** Records of the stream that still could not become a row. */
   readonly openRejects: number
   readonly note: string | null
@@ -195,7 +197,7 @@ export interface Closing {
 /**
  * Closes a complete pass. A record that is `gone` is booked as removed at once; one that the pass was not shown, once
  * enough passes over a list that stood still were not shown it: but none that is `there`, nor any while records are
- * listed whose id cannot be read. A pass whose seen keys were lost, or that read an unverified list, proves nothing, and
+ * listed whose id cannot be read. Rejects close by the same proof. A pass whose seen keys were lost, or that read an unverified list, proves nothing, and
  * leaves what earlier passes proved.
  */
 export const closePass = (
@@ -209,19 +211,21 @@ export const closePass = (
       SELECT seen_keys::float8 AS seen,
         seen_keys = (SELECT count(*) FROM sync.seen_keys WHERE pass_id = ${pass.passId}) AS "isWhole"
       FROM sync.checkpoints WHERE account = ${held.account} AND stream = ${held.stream} AND pass_id = ${pass.passId}`
-    if (pass.provesRemoval) await closeUnlisted(tx, held, pass.passId)
     const isProof = pass.provesRemoval && booked?.isWhole === true
-    // What is open after that was listed.
-    const nameless = isProof ? await countNameless(tx, held) : 0
+    const nameless = isProof ? await countNameless(tx, held, pass.passId) : 0
     const gone = isProof ? await bookGone(tx, held, stream, pass) : 0
     const counted = isProof && nameless === 0 ? pass : { ...pass, isCounting: false }
-    const missing = booked?.isWhole === true ? await bookMissing(tx, held, stream, counted) : 0
-    const removed = gone + missing
-    const unconfirmed = await countUnconfirmed(tx, held)
+    const missing =
+      booked?.isWhole === true
+        ? await bookMissing(tx, held, stream, counted)
+        : { removed: 0, isHeldBack: false }
+    if (pass.provesRemoval) await closeHidden(tx, held, pass, missing.isHeldBack)
+    const removed = gone + missing.removed
+    const { unconfirmed, stored } = await countUnconfirmed(tx, held, stream)
     // Here, and not at the end of the run, which it may not live to see.
     await tx`
       UPDATE sync.stream_runs
-      SET removed = removed + ${removed}, unconfirmed = ${unconfirmed}, movement = ${pass.movement ?? null},
+      SET removed = removed + ${removed}, unconfirmed = ${unconfirmed}, stored = ${stored}, movement = ${pass.movement ?? null},
         stated = ${pass.stated ?? null}::bigint, listed = ${pass.listed ?? null}::bigint
       WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
     await tx`DELETE FROM sync.seen_keys WHERE pass_id = ${pass.passId}`
@@ -231,6 +235,7 @@ export const closePass = (
     return {
       removed,
       unconfirmed,
+      isHeldBack: missing.isHeldBack,
       openRejects: await countOpen(tx, held),
       note: isProof
         ? nameless > 0 && unconfirmed > 0

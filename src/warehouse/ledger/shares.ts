@@ -29,7 +29,7 @@ export const readAndRejected = (
 
 /** Rows of a stream that are not booked as removed, counted up to `most`. */
 export const rowsUpTo = async (
-  sql: postgres.Sql,
+  sql: postgres.ISql,
   held: Held,
   stream: Stream,
   most: number,

@@ -4,6 +4,7 @@ import { arrayLiteral, arraysOf, quoted, refuseLost, unnestOf, upsert } from "..
 import { mayAlter } from "../../postgres/interference.ts"
 import { type Shape, shapeOf, type Transaction } from "../../postgres/shape.ts"
 import type { Held } from "../ledger/lease.ts"
+import { bookItemDoubts, isNotEmptied } from "./itemDoubts.ts"
 
 /** What is written along with a record's own row: its children, and the history that cannot be fetched again. */
 
@@ -42,6 +43,7 @@ export const dropSurplus = async (
   const dropped = await tx.unsafe<Array<{ parent: string }>>(
     `DELETE FROM ${shape.table} AS t USING ${unnestOf(columns, 2)}
      WHERE t.account = $1 AND t."${child.parentColumn}" = s.parent AND t.position > s.length::int
+       AND ${isNotEmptied(child, "s.parent")}
      RETURNING s.parent`,
     [held.account, ...arraysOf(columns, rows)],
   )
@@ -66,7 +68,7 @@ const markUnlisted = async (
   await tx.unsafe(
     `UPDATE ${table} AS t SET removed_at = s.read_at::timestamptz FROM ${unnestOf(columns, 3)}
      WHERE t.account = $1 AND t."${child.parentColumn}" = s.parent AND t.removed_at IS NULL
-       AND t."${id}" <> ALL ($2::text[])`,
+       AND t."${id}" <> ALL ($2::text[]) AND ${isNotEmptied(child, "s.parent")}`,
     [held.account, arrayLiteral(rows.map(row => row[id] ?? null)), ...arraysOf(columns, parents)],
   )
 }
@@ -82,6 +84,10 @@ export const writeChildren = async (
     const shape = shapeOf(child.table)
     const parents = parentsOf(child, current)
     const rows = parents.flatMap(version => childRows(child, version, held))
+    const listings = parents
+      .filter(listsAll)
+      .map(version => ({ id: version.id, rows: version.normalized.children![shape.name]! }))
+    await bookItemDoubts(tx, held, child, listings)
     if (rows.length > 0) {
       const compared = quoted(
         [...shape.types.keys()].filter(name => !["read_at", "first_seen_at", "run_id"].includes(name)),

@@ -13,6 +13,7 @@ import { fenced, type Held } from "../ledger/lease.ts"
 import { followRemovals, NO_PARTS, type PartCounts, sumOfParts } from "../ledger/partRejects.ts"
 import { clearRejects, type Reject, writeRejects } from "../ledger/rejects.ts"
 import { forgetMissing } from "../ledger/removal.ts"
+import { replacedInPass } from "./conflicts.ts"
 import { refuseLostRejects } from "./keptRejects.ts"
 import { type Beside, type Extracted, type Prepared, prepare } from "./prepare.ts"
 import { bury } from "./tombstones.ts"
@@ -34,6 +35,8 @@ export interface Counts extends PartCounts {
   readonly unchanged: number
   readonly stale: number
   readonly rejected: number
+  /** Listed without all their parts, and not known to their by-id endpoint: what is stored of them stays. */
+  readonly unanswered: number
   /** Not stored again: records of erased persons. */
   readonly erased: number
 }
@@ -45,6 +48,7 @@ export const NO_COUNTS: Counts = {
   unchanged: 0,
   stale: 0,
   rejected: 0,
+  unanswered: 0,
   erased: 0,
   ...NO_PARTS,
 }
@@ -56,6 +60,7 @@ export const sumOfCounts = (one: Counts, other: Counts): Counts => ({
   unchanged: one.unchanged + other.unchanged,
   stale: one.stale + other.stale,
   rejected: one.rejected + other.rejected,
+  unanswered: one.unanswered + other.unanswered,
   erased: one.erased + other.erased,
   ...sumOfParts(one, other),
 })
@@ -73,7 +78,7 @@ export interface Progress {
   readonly fields?: { current: PassFields }
   /** Length of the list as the pass was told it last; absent where it was told none. */
   readonly stated?: number | null | undefined
-  /** Records that the pass so far was shown and that leave no key: without an id, or called gone by their by-id endpoint. */
+  /** Records that the pass so far was shown and that leave no key: those without an id. */
   readonly unkeyed?: number
   /** Books more in the same transaction. */
   readonly alsoBook?: (tx: Transaction, written: Booked) => Promise<void>
@@ -114,7 +119,7 @@ const bookProgress = async (tx: Transaction, held: Held, { counts, ids }: Booked
       inserted = inserted + ${counts.inserted}, updated = updated + ${counts.updated},
       unchanged = unchanged + ${counts.unchanged}, stale = stale + ${counts.stale},
       rejected = rejected + ${counts.rejected}, field_rejected = field_rejected + ${counts.fieldRejected},
-      item_rejected = item_rejected + ${counts.itemRejected},
+      item_rejected = item_rejected + ${counts.itemRejected}, unanswered = unanswered + ${counts.unanswered},
       erased = erased + ${counts.erased},
       requests = ${progress.requests}, retries = ${progress.retries}
     WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
@@ -129,6 +134,7 @@ const write =
   ) =>
   async (tx: Transaction): Promise<Counts> => {
     await bookLost(tx, held, lost)
+    const replaced = await replacedInPass(tx, held, stream, versions)
     const written = await writeAll(tx, held, stream, versions)
     await bookRead(tx, held, stream, contested)
     const rejects = [...prepared.rejects, ...written.rejects]
@@ -140,16 +146,20 @@ const write =
       )
       await followRemovals(tx, held, stream, returned)
     }
-    for (const part of cutByLength(rejects)) await writeRejects(tx, held, part)
+    const listed = [...rejects, ...replaced]
+    for (const part of cutByLength(listed)) await writeRejects(tx, held, part)
     const [open] = await tx`
       SELECT 1 FROM sync.rejects
       WHERE account = ${held.account} AND stream = ${held.stream} AND kind IN ('record', 'merchant') LIMIT 1`
+    const unanswered = records.filter(({ isUnanswered }) => isUnanswered).length
     if (open !== undefined) {
-      const bad = new Set(rejects.map(({ hash }) => hash))
+      const bad = new Set(listed.map(({ hash }) => hash))
       await clearRejects(
         tx,
         held,
-        records.flatMap(({ id, readAt, hash }) => (id === null || bad.has(hash) ? [] : [{ id, readAt }])),
+        records.flatMap(({ id, readAt, hash, isUnanswered }) =>
+          id === null || isUnanswered || bad.has(hash) ? [] : [{ id, readAt }],
+        ),
         bad,
       )
     }
@@ -158,7 +168,7 @@ const write =
     const unchanged = prepared.unchanged + written.unchanged
     const extracted = records.length + erased.length
     const rejected = rejects.length
-    const stale = extracted - inserted - updated - unchanged - rejected - erased.length
+    const stale = extracted - inserted - updated - unchanged - rejected - unanswered - erased.length
     const counts: Counts = {
       extracted,
       inserted,
@@ -166,6 +176,7 @@ const write =
       unchanged,
       stale,
       rejected,
+      unanswered,
       erased: erased.length,
       fieldRejected,
       itemRejected,

@@ -9,6 +9,7 @@ import {
   tallyOf,
 } from "../../core/documentedFields.ts"
 import { isAddressable } from "../../core/id.ts"
+import { timeOfChange } from "../../core/instant.ts"
 import { contentHash, isJsonObject, type Json, stringifyJson } from "../../core/json.ts"
 import { mayStillChange } from "../../core/openRecord.ts"
 import { recordIdOf } from "../../core/recordId.ts"
@@ -19,25 +20,34 @@ import { shapeOf } from "../../postgres/shape.ts"
 import { unstorableText } from "../../postgres/unstorable.ts"
 import { type Lost, lostFields } from "../ledger/fields.ts"
 import { type Reject, rejectOf } from "../ledger/rejects.ts"
+import { withoutConflicts } from "./conflicts.ts"
 import { explain, pathName } from "./reasons.ts"
 import { type Tombstone, withoutErased } from "./tombstones.ts"
+import { withoutTwins } from "./twins.ts"
 
 /** The half of loading that writes nothing: hash → probe → decode and normalize what is new or changed. */
 
-/** A record as it was read, and the moment from which it is known to be at least that fresh. */
-export interface Extracted {
-  readonly record: Json
-  readonly readAt: Date
+/** What is known of a record beside what is in it. */
+interface Marks {
+  /** A page of the list showed it. */
+  readonly isListed?: boolean
   /** It is another merchant's, and is no row whatever it holds. */
   readonly isForeign?: boolean
+  /** The list shows it without all its parts, and its by-id endpoint does not know it: what is stored of it stays. */
+  readonly isUnanswered?: boolean
 }
 
-export interface Identified {
+/** A record as it was read, and the moment from which it is known to be at least that fresh. */
+export interface Extracted extends Marks {
+  readonly record: Json
+  readonly readAt: Date
+}
+
+export interface Identified extends Marks {
   readonly record: Json
   readonly readAt: string
   readonly id: string | null
   readonly hash: string
-  readonly isForeign?: boolean
 }
 
 /** A batch, ready to be written: what it holds, what of it is to be written, and what cannot be. */
@@ -74,16 +84,19 @@ export const NOT_BESIDE: Beside = new Set()
 /** What is not to be known about people goes before anything else is made of the record: its hash, too. */
 const identify =
   (stream: Guarded) =>
-  ({ record: sent, readAt, isForeign = false }: Extracted): Identified => {
+  ({ record: sent, readAt, ...marks }: Extracted): Identified => {
     const record = stream.redact(sent)
     return {
+      ...marks,
       record,
       readAt: readAt.toISOString(),
       id: recordIdOf(stream.source, record),
       hash: contentHash(record, stream.version),
-      isForeign,
     }
   }
+
+/** Whether what was read is to be stored as the record's version. */
+const isVersion = ({ isForeign, isUnanswered }: Marks): boolean => isForeign !== true && isUnanswered !== true
 
 /** The reject that a record of another merchant is. */
 export const foreignReject = (stream: Stream, { record, readAt, id, hash }: Identified): Reject => {
@@ -106,7 +119,7 @@ const lacksPartsForGood = ({ source }: Stream, record: Json, id: string | null):
 /** Decodes a record and makes its rows, or says why it cannot become one. */
 export const decode = (
   stream: Stream,
-  { record, readAt, id, hash }: Identified,
+  { record, readAt, id, hash, isListed = false }: Identified,
 ): Either.Either<Version, Reject> => {
   const raw = stringifyJson(record)
   const reject = (field: string | null, reason: string): Reject =>
@@ -131,7 +144,11 @@ export const decode = (
       () => id !== null,
       () => reject(stream.source.idField, `${stream.source.idField}: is missing or not an id`),
     ),
-    Either.map(normalized => ({ id: id!, hash, readAt, raw, normalized })),
+    Either.map(decoded => {
+      const sourceUpdatedAt = timeOfChange(decoded.sourceUpdatedAt, readAt)
+      const normalized = { ...withoutTwins(stream, record, decoded), sourceUpdatedAt }
+      return { id: id!, hash, readAt, raw, normalized, isListed }
+    }),
   )
 }
 
@@ -225,13 +242,16 @@ export const prepare = async (
 ): Promise<Prepared> => {
   const { kept, erased, found } = await withoutErased(sql, account, stream, extracted)
   const records = kept.map(identify(stream))
-  const own = records.filter(({ isForeign }) => isForeign !== true)
+  const own = records.filter(isVersion)
   const changed = await probe(sql, account, stream, own)
   const candidates = withRivals(own, changed, inFlight, beside)
   const decoded = candidates.map(record => decode(stream, record))
-  const versions = decoded.flatMap(result => (Either.isRight(result) ? [result.right] : []))
+  const { versions, rejects: inConflict } = withoutConflicts(
+    stream,
+    decoded.flatMap(result => (Either.isRight(result) ? [result.right] : [])),
+  )
   // As they were sent: a mode of privacy that leaves a value out says nothing about the API.
-  const sent = kept.filter(({ isForeign }) => isForeign !== true).map(({ record }) => record)
+  const sent = kept.filter(isVersion).map(({ record }) => record)
   const sentOf = (isStored: boolean) =>
     new Map(
       changed.flatMap(({ position, isKnown }) => {
@@ -265,6 +285,7 @@ export const prepare = async (
     contested: versions.filter(({ id }) => beside.has(id)),
     rejects: [
       ...decoded.flatMap(result => (Either.isLeft(result) ? [result.left] : [])),
+      ...inConflict,
       ...records.filter(({ isForeign }) => isForeign).map(record => foreignReject(stream, record)),
     ],
     returned: changed.flatMap(({ position, returned }) => (returned ? [own[position]!.id!] : [])),

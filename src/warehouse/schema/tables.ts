@@ -59,12 +59,17 @@ export const streamRuns = sync.table(
     erased: counter("erased"),
     removed: counter("removed"),
     leftOver: counter("left_over"),
-    /** Look-ups that got no answer: they are no rejects, and are asked again. */
+    /**
+     * Look-ups that got no answer, and records that a list showed without all their parts and that their by-id endpoint did
+     * not know: they are no rejects, and are asked again.
+     */
     unanswered: counter("unanswered"),
     /** Keys whose latest look-up had failed when this run ended, by whichever run. */
     failedLookups: counter("failed_lookups"),
     /** Records that the list did not show and that are not booked as removed: their removal is not proven. */
     unconfirmed: counter("unconfirmed"),
+    /** Rows not booked as removed when the pass was closed; null where the run closed no pass, or none was unconfirmed. */
+    stored: bigint("stored", { mode: "number" }),
     requests: counter("requests"),
     retries: counter("retries"),
     /** Runs that this row stands for: more than one where quiet runs of a day were folded into their latest. */
@@ -100,7 +105,7 @@ export const checkpoints = sync.table(
     seenKeys: counter("seen_keys"),
     /** Length of the list as the pass so far was told it; null where it was told none. */
     stated: bigint("stated", { mode: "number" }),
-    /** Records that the pass so far was shown and that leave no key: without an id, or called gone by their by-id endpoint. */
+    /** Records that the pass so far was shown and that leave no key: those without an id. */
     unkeyed: counter("unkeyed"),
     /** How many records of the pass so far carried which documented field; null at its beginning. */
     fields: jsonb("fields"),
@@ -149,21 +154,6 @@ export const lookupKeys = sync.table(
   ],
 )
 
-/** Keys of stored records that the latest complete full pass was not shown. A pass that is shown one deletes its row. */
-export const missingKeys = sync.table(
-  "missing_keys",
-  {
-    account: account(),
-    stream: text("stream").notNull(),
-    recordId: text("record_id").notNull(),
-    /** How many complete full passes without movement did not show it since a pass last did. */
-    stillPasses: integer("still_passes").notNull().default(0),
-    /** When its by-id endpoint was asked about it last; null where it never was. */
-    askedAt: instant("asked_at"),
-  },
-  table => [primaryKey({ columns: [table.account, table.stream, table.recordId] })],
-)
-
 export const rejects = sync.table(
   "rejects",
   {
@@ -184,7 +174,9 @@ export const rejects = sync.table(
     readAt: instant("read_at").notNull(),
     firstSeenAt: instant("first_seen_at").notNull(),
     runId: uuid("run_id").notNull(),
-    /** A complete pass over a verified list did not show it any more: nothing is left to be mended. */
+    /** How many complete full passes without movement did not show it since a pass last did. */
+    stillPasses: integer("still_passes").notNull().default(0),
+    /** Its record is proven to be gone, as that of a row is: nothing is left to be mended. */
     unlistedAt: instant("unlisted_at"),
   },
   table => [

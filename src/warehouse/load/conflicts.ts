@@ -1,0 +1,111 @@
+import { instantMillis } from "../../core/instant.ts"
+import type { Version } from "../../core/recordVersion.ts"
+import type { Stream } from "../../core/stream.ts"
+import { arraysOf, unnestOf } from "../../postgres/bulk.ts"
+import { shapeOf, type Transaction } from "../../postgres/shape.ts"
+import type { Held } from "../ledger/lease.ts"
+import { type Reject, rejectOf } from "../ledger/rejects.ts"
+
+/**
+ * Records of one list with one id that differ, and of which nothing tells which is newer. The table holds one of them.
+ * The other is a reject, so that it is not lost without a word.
+ *
+ * Two of one page are in conflict where their times of change are the same or missing. On different pages one may be a
+ * later version of the other, because a list that moves can show a record twice: there they are in conflict only where
+ * the stream's time of change tells of each change, and is the same.
+ */
+
+/** Whether each change of a record shows in its time of change. */
+const tellsChanges = ({ source }: Stream): boolean => source.kind === "list" && source.times !== undefined
+
+/** Whether a version that a list shows is not changed, unless its time of change says so. */
+const tellsThat = (stream: Stream, version: Version): boolean =>
+  version.isListed === true && timeOf(version) !== null && tellsChanges(stream)
+
+const timeOf = ({ normalized: { sourceUpdatedAt } }: Version) => instantMillis(sourceUpdatedAt)
+
+const areInConflict = (stream: Stream, one: Version, other: Version): boolean =>
+  one.hash !== other.hash &&
+  timeOf(one) === timeOf(other) &&
+  (one.readAt === other.readAt || [one, other].every(version => tellsThat(stream, version)))
+
+/** The version that is read later, of one moment the one that Postgres keeps. */
+const byReading = (one: Version, other: Version): number => {
+  if (one.readAt !== other.readAt) return one.readAt < other.readAt ? 1 : -1
+  return one.hash < other.hash ? 1 : -1
+}
+
+const conflictReject = (
+  { source: { idField } }: Stream,
+  version: Pick<Version, "id" | "raw" | "hash">,
+  readAt: string,
+): Reject =>
+  rejectOf({
+    id: version.id,
+    field: idField,
+    reason: `${idField}: another record of the list has the same id and no other time of change, and differs: that one is the row`,
+    raw: version.raw,
+    hash: version.hash,
+    // Read with the other one, which would answer it otherwise.
+    readAt,
+  })
+
+/** The versions of a batch without those that are in conflict with another one, and these as rejects. */
+export const withoutConflicts = (
+  stream: Stream,
+  versions: ReadonlyArray<Version>,
+): { readonly versions: ReadonlyArray<Version>; readonly rejects: ReadonlyArray<Reject> } => {
+  const groups = new Map<string, Array<Version>>()
+  for (const version of versions) {
+    const group = groups.get(version.id)
+    if (group === undefined) groups.set(version.id, [version])
+    else group.push(version)
+  }
+  const lost = new Map<Version, Reject>()
+  for (const group of groups.values()) {
+    if (group.length === 1) continue
+    const kept: Array<Version> = []
+    for (const version of [...group].sort(byReading)) {
+      const winner = kept.find(other => areInConflict(stream, other, version))
+      if (winner === undefined) kept.push(version)
+      else lost.set(version, conflictReject(stream, version, winner.readAt))
+    }
+  }
+  return {
+    versions: lost.size === 0 ? versions : versions.filter(version => !lost.has(version)),
+    rejects: [...lost.values()],
+  }
+}
+
+/**
+ * The stored records that versions of a later batch of the same pass are in conflict with, as rejects: the later read is
+ * the row. They were counted when they were stored.
+ */
+export const replacedInPass = async (
+  tx: Transaction,
+  held: Held,
+  stream: Stream,
+  versions: ReadonlyArray<Version>,
+): Promise<ReadonlyArray<Reject>> => {
+  const timed = versions.filter(version => tellsThat(stream, version))
+  if (timed.length === 0) return []
+  const columns = ["id", "hash", "time", "read_at"]
+  const rows = timed.map(({ id, hash, readAt, normalized }) => ({
+    id,
+    hash,
+    time: normalized.sourceUpdatedAt,
+    read_at: readAt,
+  }))
+  const found = await tx.unsafe<Array<{ id: string; hash: string; raw: string; position: number }>>(
+    `SELECT s.id, t.content_hash AS hash, t.raw::text AS raw, (s.ordinal - 1)::int AS position
+     FROM ${unnestOf(columns, 3)}
+     JOIN ${shapeOf(stream.table).table} AS t
+       ON t.account = $1 AND t."${stream.idColumn}" = s.id AND t.content_hash <> s.hash
+       AND t.source_updated_at = s.time::timestamptz AND t.read_at < s.read_at::timestamptz
+     WHERE EXISTS (
+       SELECT FROM sync.checkpoints AS c JOIN sync.seen_keys AS k ON k.pass_id = c.pass_id
+       WHERE c.account = $1 AND c.stream = $2 AND k.record_id = s.id)`,
+    [held.account, held.stream, ...arraysOf(columns, rows)],
+  )
+  return found.map(({ position, ...stored }) => conflictReject(stream, stored, timed[position]!.readAt))
+}

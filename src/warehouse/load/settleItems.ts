@@ -1,0 +1,154 @@
+import { Effect, Either } from "effect"
+import type postgres from "postgres"
+import type { LeaseError, WarehouseError } from "../../core/errors.ts"
+import { parseJson } from "../../core/json.ts"
+import type { Version } from "../../core/recordVersion.ts"
+import type { Child, Stream } from "../../core/stream.ts"
+import { arrayLiteral } from "../../postgres/bulk.ts"
+import { reading } from "../../postgres/connect.ts"
+import { shapeOf, type Transaction } from "../../postgres/shape.ts"
+import { fenced, type Held } from "../ledger/lease.ts"
+import { writeChildren } from "./dependents.ts"
+import { isListedItem } from "./itemDoubts.ts"
+import { decode } from "./prepare.ts"
+
+/** Settles doubts about items at the end of a run: `sync.item_doubts`. */
+
+/** So many records whose lists become empty at once are no chance, if they are more than this share of those with items. */
+const EMPTIED_MANY = 3
+const EMPTIED_SHARE_MAX = 0.1
+/** Contested items that one run looks at; the next run looks at the others. */
+const CONTESTED_MAX = 1_000
+
+/** Removes the rows of records that list no item any more, unless too many became empty at once to be believed. */
+const settleEmptied = async (
+  tx: Transaction,
+  held: Held,
+  stream: Stream,
+  child: Child,
+  isConfirmed: boolean,
+): Promise<void> => {
+  const { name, table } = shapeOf(child.table)
+  const parent = `t."${child.parentColumn}"`
+  const scope = [held.account, held.stream, name]
+  const DOUBTS = "d.account = $1 AND d.stream = $2 AND d.child = $3 AND d.kind = 'emptied'"
+  await tx.unsafe(
+    `DELETE FROM sync.item_doubts AS d WHERE ${DOUBTS} AND NOT EXISTS (
+       SELECT FROM ${table} AS t WHERE t.account = $1 AND ${parent} = d.record_id AND ${isListedItem(child)})`,
+    scope,
+  )
+  const [counted] = await tx.unsafe<Array<{ emptied: number }>>(
+    `SELECT count(*)::float8 AS emptied FROM sync.item_doubts AS d WHERE ${DOUBTS}`,
+    scope,
+  )
+  const emptied = counted!.emptied
+  if (emptied === 0) return
+  const [stored] = await tx.unsafe<Array<{ records: number }>>(
+    `SELECT count(*)::float8 AS records FROM (
+       SELECT DISTINCT ${parent} FROM ${table} AS t WHERE t.account = $1 AND ${isListedItem(child)} LIMIT $2) AS first`,
+    [held.account, Math.ceil(emptied / EMPTIED_SHARE_MAX) + 1],
+  )
+  const { records } = stored!
+  const isMany = emptied >= records || (emptied >= EMPTIED_MANY && emptied > EMPTIED_SHARE_MAX * records)
+  if (isMany && !isConfirmed) return
+  await tx.unsafe(
+    child.surplus === "keep"
+      ? `UPDATE ${table} AS t SET removed_at = p.read_at
+         FROM sync.item_doubts AS d
+         JOIN ${shapeOf(stream.table).table} AS p ON p.account = $1 AND p."${stream.idColumn}" = d.record_id
+         WHERE ${DOUBTS} AND t.account = $1 AND ${parent} = d.record_id AND t.removed_at IS NULL`
+      : `DELETE FROM ${table} AS t USING sync.item_doubts AS d
+         WHERE ${DOUBTS} AND t.account = $1 AND ${parent} = d.record_id`,
+    scope,
+  )
+  await tx.unsafe(`DELETE FROM sync.item_doubts AS d WHERE ${DOUBTS}`, scope)
+}
+
+/** Stored versions of records that are not booked as removed. */
+const storedVersions = async (
+  tx: Transaction,
+  held: Held,
+  stream: Stream,
+  ids: ReadonlyArray<string>,
+): Promise<ReadonlyArray<Version>> => {
+  const rows = await tx.unsafe<Array<{ id: string; raw: string; hash: string; readAt: string }>>(
+    `SELECT "${stream.idColumn}" AS id, raw::text AS raw, content_hash AS hash, read_at::text AS "readAt"
+     FROM ${shapeOf(stream.table).table}
+     WHERE account = $1 AND removed_at IS NULL AND "${stream.idColumn}" = ANY ($2::text[])`,
+    [held.account, arrayLiteral(ids)],
+  )
+  return rows.flatMap(({ raw, ...row }) =>
+    Either.match(decode(stream, { ...row, record: parseJson(raw) }), {
+      onLeft: () => [],
+      onRight: version => [version],
+    }),
+  )
+}
+
+/** Ends the doubt about items that one record lists alone by now, and gives that record its row where another has it. */
+const settleContested = async (tx: Transaction, held: Held, stream: Stream, child: Child): Promise<void> => {
+  const { name, table, key } = shapeOf(child.table)
+  const item = key.at(-1)!
+  const doubts = await tx<Array<{ recordId: string; itemId: string }>>`
+    SELECT record_id AS "recordId", item_id AS "itemId" FROM sync.item_doubts
+    WHERE account = ${held.account} AND stream = ${held.stream} AND child = ${name} AND kind = 'contested'
+    ORDER BY since DESC LIMIT ${CONTESTED_MAX}`
+  if (doubts.length === 0) return
+  const versions = await storedVersions(tx, held, stream, [
+    ...new Set(doubts.map(({ recordId }) => recordId)),
+  ])
+  const listing = (id: string) =>
+    versions.filter(({ normalized }) => normalized.children?.[name]?.some(row => row[item] === id))
+  const settled = [...new Set(doubts.map(({ itemId }) => itemId))].filter(id => listing(id).length < 2)
+  await tx`
+    DELETE FROM sync.item_doubts
+    WHERE account = ${held.account} AND stream = ${held.stream} AND child = ${name} AND kind = 'contested'
+      AND item_id = ANY (${arrayLiteral(settled)}::text[])`
+  const owners = settled.flatMap(id => listing(id).map(version => ({ id, version })))
+  const wrong = await tx.unsafe<Array<{ id: string }>>(
+    `SELECT t."${item}" AS id FROM ${table} AS t
+     JOIN unnest($2::text[], $3::text[]) AS s (item, parent) ON t."${item}" = s.item
+     WHERE t.account = $1 AND (t."${child.parentColumn}" <> s.parent OR t.removed_at IS NOT NULL)`,
+    [
+      held.account,
+      arrayLiteral(owners.map(({ id }) => id)),
+      arrayLiteral(owners.map(({ version }) => version.id)),
+    ],
+  )
+  const isWrong = new Set(wrong.map(({ id }) => id))
+  const left = [...new Set(owners.flatMap(({ id, version }) => (isWrong.has(id) ? [version] : [])))]
+  if (left.length === 0) return
+  // The row of the record that no longer lists the item would pass for the later one.
+  await tx.unsafe(
+    `UPDATE ${table} AS t SET removed_at = coalesce(removed_at, clock_timestamp())
+     WHERE t.account = $1 AND t."${item}" = ANY ($2::text[])`,
+    [held.account, arrayLiteral([...isWrong])],
+  )
+  await writeChildren(tx, held, { ...stream, children: [child] }, left)
+}
+
+/**
+ * Settles what the end of a run can settle. `isConfirmed`: a person has said that lists which became empty are to be
+ * believed, however many they are. Costs one look where no doubt is booked.
+ */
+export const settleItems = (
+  sql: postgres.Sql,
+  held: Held,
+  stream: Stream,
+  isConfirmed: boolean,
+): Effect.Effect<void, LeaseError | WarehouseError> =>
+  Effect.flatMap(
+    reading(
+      () =>
+        sql`SELECT FROM sync.item_doubts WHERE account = ${held.account} AND stream = ${held.stream} LIMIT 1`,
+    ),
+    doubts =>
+      doubts.length === 0
+        ? Effect.void
+        : fenced(sql, held, async tx => {
+            for (const child of stream.children) {
+              await settleEmptied(tx, held, stream, child, isConfirmed)
+              if (child.surplus === "keep") await settleContested(tx, held, stream, child)
+            }
+          }),
+  )

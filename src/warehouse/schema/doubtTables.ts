@@ -1,0 +1,42 @@
+import { integer, primaryKey, text } from "drizzle-orm/pg-core"
+import { account, instant } from "./columns.ts"
+import { sync } from "./tables.ts"
+
+/** What passes over lists leave in doubt. */
+
+/** Keys of stored records that the latest complete full pass was not shown. A pass that is shown one deletes its row. */
+export const missingKeys = sync.table(
+  "missing_keys",
+  {
+    account: account(),
+    stream: text("stream").notNull(),
+    recordId: text("record_id").notNull(),
+    /** How many complete full passes without movement did not show it since a pass last did. */
+    stillPasses: integer("still_passes").notNull().default(0),
+    /** When its by-id endpoint was asked about it last; null where it never was. */
+    askedAt: instant("asked_at"),
+  },
+  table => [primaryKey({ columns: [table.account, table.stream, table.recordId] })],
+)
+
+/** Doubts about items that records list, kept until the end of a run settles them: see `itemDoubts.ts`. */
+export const itemDoubts = sync.table(
+  "item_doubts",
+  {
+    account: account(),
+    stream: text("stream").notNull(),
+    /** Table of the items' rows. */
+    child: text("child").notNull(),
+    /** `emptied`: the record lists no item any more. `contested`: the record lists an item that another record lists too. */
+    kind: text("kind").notNull(),
+    recordId: text("record_id").notNull(),
+    /** Id of the contested item; empty text for an emptied list. */
+    itemId: text("item_id").notNull(),
+    since: instant("since").notNull(),
+  },
+  table => [
+    primaryKey({
+      columns: [table.account, table.stream, table.child, table.kind, table.recordId, table.itemId],
+    }),
+  ],
+)
