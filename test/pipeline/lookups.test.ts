@@ -18,7 +18,7 @@ import {
   warehouse,
 } from "../../src/warehouse/schema/columns.ts"
 import { onWarehouse } from "../support/upkeep.ts"
-import { bench, type SyncOptions, streamOf } from "../support/warehouse.ts"
+import { type SyncOptions, streamOf, syncedBench } from "../support/warehouse.ts"
 
 /** Look-ups that are only declared: one whose answers are records, and one whose answers are states. */
 
@@ -225,10 +225,9 @@ const HEAD = "/api/v1/payin/retrieve-payin/"
 /** A warehouse with transactions, and an endpoint that answers what `answer` says of a key. */
 const setup = (stream: Stream, head: string) =>
   Effect.gen(function* () {
-    const given = yield* bench({ transactions: 40 })
+    const given = yield* syncedBench({ transactions: 40 }, { only: ["transactions"] })
     const { sql, sandbox, sync, rows } = given
     yield* Effect.promise(() => sql.unsafe(CREATE))
-    yield* sync({ only: ["transactions"] })
     const answers = new Map<string, object>()
     let answer = (_: string): object => ({ status: 404, body: { message: "no" } })
     sandbox.setFault(({ path }) => {
@@ -236,7 +235,6 @@ const setup = (stream: Stream, head: string) =>
       const key = path.slice(head.length)
       return answers.get(key) ?? answer(key)
     })
-    const only = [...(yield* allStreams).filter(({ name }) => name === "transactions"), stream]
     return {
       ...given,
       answers,
@@ -247,7 +245,7 @@ const setup = (stream: Stream, head: string) =>
       look: (options: SyncOptions = {}) =>
         Effect.gen(function* () {
           sandbox.resetRequests()
-          const run = yield* sync({ streams: only.slice(1), account: { concurrency: 1 }, ...options })
+          const run = yield* sync({ streams: [stream], account: { concurrency: 1 }, ...options })
           const asked = sandbox.requests.recent.flatMap(({ path }) =>
             path.startsWith(head) ? [path.slice(head.length)] : [],
           )
@@ -577,10 +575,11 @@ describe("a look-up whose answers are states, by a list from configuration", () 
     Effect.gen(function* () {
       const { sync, sandbox, byDefault } = yield* setup(balances, "/api/v1/merchant/balance/")
       byDefault(() => balance("1.10"))
-      const streams = [...(yield* allStreams), balances]
-      const after = { ...balances, after: ["wallet_readiness"] }
+      const before = (yield* allStreams).filter(({ name }) =>
+        ["customers", "wallet_readiness"].includes(name),
+      )
       const run = yield* sync({
-        streams: [...streams.slice(0, -1), after],
+        streams: [...before, { ...balances, after: ["wallet_readiness"] }],
         lookupCalls: [...sandbox.truth.ids("customers")].length + 1,
       })
       expect(streamOf(run, "wallet_readiness")).toMatchObject({ leftOver: 0 })
