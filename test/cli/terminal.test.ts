@@ -84,14 +84,14 @@ describe.skipIf(!hasTerminals).concurrent("sync on a terminal", () => {
       })
       const letGo = yield* holdUp(yield* connect(ownerUrl), "sync.stream_runs", "ACCESS EXCLUSIVE")
       const running = yield* onTerminal(["query", "--csv", "SELECT 7 + count(*) FROM freshness"])
-      yield* running.printed("… asking: ")
+      yield* running.printed("… running the statement: ")
       yield* letGo
       const { code, stdout } = yield* running.ended
       expect(code).toBe(0)
-      expect(stdout).toMatch(/… asking: [1-9]\d* s/)
+      expect(stdout).toMatch(/… running the statement: [1-9]\d* s/)
       // Quick work shows no line.
-      expect(stdout).not.toContain("… asking: 0 s")
-      const after = stdout.slice(stdout.lastIndexOf("… asking"))
+      expect(stdout).not.toContain("… running the statement: 0 s")
+      const after = stdout.slice(stdout.lastIndexOf("… running the statement"))
       const answer = after.indexOf("\n7")
       for (const control of [ERASE_LINE, SHOW_CURSOR]) {
         expect(after).toContain(control)
@@ -116,12 +116,12 @@ describe("a terminal that cannot redraw lines", () => {
       )
       const log: Array<string> = []
       const logger = Logger.make(({ message }) => void log.push(String(message)))
-      yield* waiting("asking", () => Effect.never).pipe(
+      yield* waiting("reading", () => Effect.never).pipe(
         Effect.provide(Logger.replace(Logger.defaultLogger, logger)),
         Effect.forkScoped,
       )
       yield* TestClock.adjust("20 seconds")
-      expect(log).toEqual([expect.stringMatching(/^asking: \d+ s$/)])
+      expect(log).toEqual([expect.stringMatching(/^reading: \d+ s$/)])
     }),
   )
 })
