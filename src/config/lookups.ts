@@ -62,7 +62,7 @@ const settingsOf = (source: LookupSource): Config.Config<LookupSettings> => {
       (lists): LookupSettings["keys"] =>
         Object.fromEntries(
           listsOf(source).flatMap(({ variable }, i) =>
-            Option.match(lists[i]!, { onNone: () => [], onSome: found => [[variable, found]] }),
+            Option.match(lists[i]!, { onNone: () => [], onSome: values => [[variable, values]] }),
           ),
         ),
     ),

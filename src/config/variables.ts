@@ -100,7 +100,7 @@ const ACCOUNT_PART = /^[A-Z][A-Z0-9_]*$/
 /**
  * Finds the names that are not settings but have this program's prefix or are close to a setting. `accounts` are the
  * configured ones, `lists` the list streams, `lookups` the variables of look-ups. A token implies its account, even if
- * PAYCOMBAT_ACCOUNTS does not name it: every variable of that account is then known.
+ * PAYCOMBAT_ACCOUNTS does not name it: every variable of that account is then settingSet.
  */
 export const unknownVariables = (
   names: ReadonlyArray<string>,
@@ -113,9 +113,9 @@ export const unknownVariables = (
     return ACCOUNT_PART.test(account) ? [account.toLowerCase()] : []
   })
   const settings = settingNames([...accounts, ...withToken], lists, lookups)
-  const known = new Set(settings)
+  const settingSet = new Set(settings)
   return names.flatMap(name => {
-    if (known.has(name)) return []
+    if (settingSet.has(name)) return []
     const setting = closest(name, settings)
     return name.startsWith(PREFIX) || setting !== undefined ? [{ name, closest: setting }] : []
   })

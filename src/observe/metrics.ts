@@ -19,7 +19,7 @@ export const runSeconds = Metric.histogram(
   "How long runs took.",
 )
 export const streamRuns = counter("stream_runs_total", "Stream runs that ended, by mode and status.")
-export const rows = counter("rows_total", "Records read, by outcome; counted when they are stored.")
+export const rows = counter("rows_total", "Records read, by outcome; rowsSoFar when they are stored.")
 export const removed = counter("removed_total", "Records marked as removed.")
 export const requests = counter(
   "requests_total",
@@ -129,7 +129,7 @@ interface EndedRun {
   >
 }
 
-/** Rows counted so far per stream run. An entry disappears with its lease. */
+/** Rows rowsSoFar so far per stream run. An entry disappears with its lease. */
 const countedOf = new WeakMap<StreamLease, Rows>()
 
 /** Counts the outcomes of a committed batch. */
@@ -159,11 +159,11 @@ export const countRun = (summary: EndedRun, leases: ReadonlyArray<StreamLease>):
       const labels = { account: stream.account, stream: stream.stream }
       yield* Metric.increment(labelled(streamRuns, { ...labels, mode: stream.mode, status: stream.status }))
       const lease = leases.find(one => one.account === stream.account && one.stream === stream.stream)
-      const counted = lease === undefined ? {} : (countedOf.get(lease) ?? {})
+      const rowsSoFar = lease === undefined ? {} : (countedOf.get(lease) ?? {})
       for (const outcome of OUTCOMES)
         yield* Metric.incrementBy(
           labelled(rows, { ...labels, outcome }),
-          Math.max(0, stream[outcome] - (counted[outcome] ?? 0)),
+          Math.max(0, stream[outcome] - (rowsSoFar[outcome] ?? 0)),
         )
       yield* Metric.incrementBy(labelled(removed, labels), stream.removed)
     }

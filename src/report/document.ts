@@ -8,7 +8,7 @@ const isCut = (value: unknown): value is List => {
   return Array.isArray(rows) && typeof statement === "string" && total !== undefined && total > rows.length
 }
 
-async function* listed(batches: AsyncIterable<ReadonlyArray<Row>>) {
+async function* jsonArray(batches: AsyncIterable<ReadonlyArray<Row>>) {
   let between = "[\n"
   for await (const batch of batches) {
     if (batch.length === 0) continue
@@ -41,7 +41,7 @@ export async function* documentText(
     2,
   )
   let rows = 0
-  const counted = async function* (batches: AsyncIterable<ReadonlyArray<Row>>) {
+  const withCount = async function* (batches: AsyncIterable<ReadonlyArray<Row>>) {
     for await (const batch of batches) {
       rows += batch.length
       watch(rows)
@@ -51,7 +51,7 @@ export async function* documentText(
   const [first, ...others] = text.split(`"${placeholder}"`)
   yield first!
   for (const [i, part] of others.entries()) {
-    yield* listed(counted(wholeOf(cut[i]!)))
+    yield* jsonArray(withCount(wholeOf(cut[i]!)))
     yield part
   }
   yield "\n"

@@ -23,7 +23,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
 const INVISIBLE = /[\p{Cc}\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu
 
 export const escape = (text: string): string =>
-  text.replace(INVISIBLE, "\ufffd").replace(/[&<>"']/g, found => ESCAPES[found]!)
+  text.replace(INVISIBLE, "\ufffd").replace(/[&<>"']/g, character => ESCAPES[character]!)
 
 const textOf = (part: Part): string => {
   if (part === null || part === undefined) return ""

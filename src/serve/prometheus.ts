@@ -16,8 +16,8 @@ const number = (value: number | bigint): string => {
 type Label = readonly [name: string, value: string]
 
 const sample = (name: string, labels: ReadonlyArray<Label>, value: number | bigint): string => {
-  const listed = labels.map(([key, text]) => `${key}="${escapeLabel(text)}"`).join(",")
-  return `${name}${listed === "" ? "" : `{${listed}}`} ${number(value)}`
+  const labelList = labels.map(([key, text]) => `${key}="${escapeLabel(text)}"`).join(",")
+  return `${name}${labelList === "" ? "" : `{${labelList}}`} ${number(value)}`
 }
 
 const labelsOf = (key: MetricKey.MetricKey.Untyped): ReadonlyArray<Label> =>

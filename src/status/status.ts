@@ -119,7 +119,7 @@ export const streamStatuses = (
       nextFullAt: schedule.next("full").toISOString(),
     }
 
-    const judged = (account: string, stream: string): ReadonlyArray<JudgedStatus> => {
+    const statusesOf = (account: string, stream: string): ReadonlyArray<JudgedStatus> => {
       const isSame = (one: { account: string; stream: string }) =>
         one.account === account && one.stream === stream
       const status = statuses.find(isSame)
@@ -143,5 +143,5 @@ export const streamStatuses = (
         },
       ]
     }
-    return accounts.flatMap(account => names.flatMap(stream => judged(account, stream)))
+    return accounts.flatMap(account => names.flatMap(stream => statusesOf(account, stream)))
   })

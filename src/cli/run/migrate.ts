@@ -5,16 +5,16 @@ import { waiting } from "../terminal/waiting.ts"
 
 const UP_TO_DATE = "The database is up to date."
 
-const listed = (label: string, names: ReadonlyArray<string>) =>
+const lineOf = (label: string, names: ReadonlyArray<string>) =>
   names.length === 0 ? [] : [`${label}: ${names.join(", ")}`]
 
 const check = (isJson: boolean) =>
   Effect.gen(function* () {
     const pending = yield* App.pending
     const lines = [
-      ...listed("migrations to apply", pending.migrations),
-      ...listed("views to create", pending.views),
-      ...listed("views to grant to paycombat_reader", pending.grants),
+      ...lineOf("migrations to apply", pending.migrations),
+      ...lineOf("views to create", pending.views),
+      ...lineOf("views to grant to paycombat_reader", pending.grants),
     ]
     yield* isJson ? printJson(pending) : print(lines.length === 0 ? UP_TO_DATE : lines.join("\n"))
     if (lines.length > 0) process.exitCode = 1
@@ -23,7 +23,7 @@ const check = (isJson: boolean) =>
 const apply = (isJson: boolean) =>
   Effect.gen(function* () {
     const report = yield* waiting("migrating", () => App.migrateWarehouse)
-    const lines = [...listed("applied", report.applied), ...listed("views", report.views), ...report.notes]
+    const lines = [...lineOf("applied", report.applied), ...lineOf("views", report.views), ...report.notes]
     yield* isJson ? printJson(report) : print(lines.length === 0 ? UP_TO_DATE : lines.join("\n"))
   })
 

@@ -85,13 +85,13 @@ const csv = (asReader: AsReader, filter: ReportFilter, directory: string) =>
       csvDirectory(directory, take =>
         asReader(url =>
           viewsOf(url, filter, (view, shape, batches, isDated) => {
-            const counted = async function* () {
+            const withCount = async function* () {
               for await (const batch of countingRows(at, view, batches)) {
                 if (isDated) dated += batch.length
                 yield batch
               }
             }
-            return take(view, shape, counted(), isDated)
+            return take(view, shape, withCount(), isDated)
           }),
         ),
       ),
@@ -126,9 +126,9 @@ const html = (asReader: AsReader, filter: ReportFilter, meta: ReportMeta, file: 
   })
 
 /** Writes the report, and prints its path. */
-export const run = (given: Options) =>
+export const run = (commandLine: Options) =>
   Effect.gen(function* () {
-    const options = yield* spelledOut(given)
+    const options = yield* spelledOut(commandLine)
     const format = formatOf(options)
     const file = fileOf(options, format)
     if (format === "csv" && file === "-")

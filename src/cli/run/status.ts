@@ -80,7 +80,7 @@ const findingTexts =
       finding.level === level && !(isRetired && finding.kind === "retired") ? [finding.text] : [],
     )
 
-/** Describes accounts that are no longer configured: the age of their figures, and how to have them judged. */
+/** Describes accounts that are no longer configured: the age of their figures, and how to have them judgedStatuses. */
 const retired = (statuses: ReadonlyArray<JudgedStatus>, named: ReadonlyArray<string>) => {
   const old = statuses.filter(({ isRetired }) => isRetired)
   return [...new Set(old.map(({ account }) => account))].map(account => {
@@ -97,13 +97,13 @@ const NOTHING =
   "Nothing was synced yet, and no account is configured: set PAYCOMBAT_TOKEN (see .env.example), then run" +
   " `paycombat-sync sync`."
 
-/** One verdict per judged account, from the view. */
+/** One verdict per judgedStatuses account, from the view. */
 const verdictsIn = (
   statuses: ReadonlyArray<JudgedStatus>,
   named: ReadonlyArray<string>,
 ): ReadonlyArray<Pick<Verdict, "account" | "level" | "sentence">> => {
-  const judged = statuses.filter(({ account, isRetired }) => !isRetired || named.includes(account))
-  const verdicts = new Map(judged.map(({ account, verdict }) => [account, { account, ...verdict }]))
+  const judgedStatuses = statuses.filter(({ account, isRetired }) => !isRetired || named.includes(account))
+  const verdicts = new Map(judgedStatuses.map(({ account, verdict }) => [account, { account, ...verdict }]))
   return [...verdicts.values()]
 }
 

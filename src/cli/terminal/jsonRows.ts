@@ -55,13 +55,13 @@ const json = (value: string, type: ValueType): string =>
 
 /** Makes unique keys for an object: a second column of the same name gets `_2`, or the next free number. */
 export const keysOf = (columns: ReadonlyArray<string>): ReadonlyArray<string> => {
-  const taken = new Set(columns)
-  const seen = new Set<string>()
+  const keys = new Set(columns)
+  const earlier = new Set<string>()
   return columns.map(column => {
     let key = column
-    for (let n = 2; seen.has(column) && taken.has(key); n += 1) key = `${column}_${n}`
-    seen.add(column)
-    taken.add(key)
+    for (let n = 2; earlier.has(column) && keys.has(key); n += 1) key = `${column}_${n}`
+    earlier.add(column)
+    keys.add(key)
     return key
   })
 }

@@ -48,10 +48,10 @@ export const daemonLogging = process.stderr.isTTY
 /** Minimum level before `--log-level` sets one. */
 export const UNSET = LogLevel.All
 
-/** The level of `--log-level` if given, else that of the environment. */
+/** The level of `--log-level` if option, else that of the environment. */
 const level = Effect.gen(function* () {
-  const given = yield* FiberRef.get(FiberRef.currentMinimumLogLevel)
-  return given === UNSET ? LogLevel.fromLiteral(yield* Config.logLevel) : given
+  const option = yield* FiberRef.get(FiberRef.currentMinimumLogLevel)
+  return option === UNSET ? LogLevel.fromLiteral(yield* Config.logLevel) : option
 })
 
 export const logging = Layer.merge(

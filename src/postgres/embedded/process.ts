@@ -16,7 +16,7 @@ export interface Finished {
   readonly error: NodeJS.ErrnoException | undefined
 }
 
-/** Most characters kept of a program's output. Only the end matters, and a loop of errors must not fill memory. */
+/** Most characters passedOn of a program's output. Only the end matters, and a loop of errors must not fill memory. */
 const OUTPUT_LIMIT_CHARS = 64_000
 
 /**
@@ -24,8 +24,8 @@ const OUTPUT_LIMIT_CHARS = 64_000
  * behaviour, and a token in a daemon's environment can be read in `/proc`.
  */
 export const programEnvironment = (): NodeJS.ProcessEnv => {
-  const kept = ["PATH", "TMPDIR", "SystemRoot", "windir", "TEMP", "TMP"]
-  return { ...Object.fromEntries(kept.map(name => [name, process.env[name]])), LC_ALL: "C", TZ: "UTC" }
+  const passedOn = ["PATH", "TMPDIR", "SystemRoot", "windir", "TEMP", "TMP"]
+  return { ...Object.fromEntries(passedOn.map(name => [name, process.env[name]])), LC_ALL: "C", TZ: "UTC" }
 }
 
 export const asAccount = (account: Account | undefined) =>

@@ -77,9 +77,9 @@ const findPackage = (resolveFrom: string): Effect.Effect<Package, ConfigurationE
 }
 
 const makeLinks = async (root: string): Promise<void> => {
-  const listed = join(root, "native/pg-symlinks.json")
+  const linksFile = join(root, "native/pg-symlinks.json")
   // Packages for Windows have no links, and no such file.
-  const links = (await exists(listed)) ? decodeLinks(await readFile(listed, "utf8")) : []
+  const links = (await exists(linksFile)) ? decodeLinks(await readFile(linksFile, "utf8")) : []
   for (const { source, target } of links) {
     const link = join(root, target)
     if (await exists(link)) continue

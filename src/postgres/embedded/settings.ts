@@ -2,7 +2,7 @@
  * Settings written to `postgresql.conf` when a cluster is created, and never again, so that a person may tune them.
  * Chosen for a small machine with bulk loads and a few analysts.
  */
-const TUNING: ReadonlyArray<readonly [name: string, value: string, why: string]> = [
+const TUNING: ReadonlyArray<readonly [name: string, value: string, reason: string]> = [
   [
     "shared_buffers",
     "256MB",
@@ -29,7 +29,7 @@ export const tuningFile = (): string =>
   [
     "",
     "# Set by paycombat-sync when it created this cluster. Change anything; it does not write here again.",
-    ...TUNING.map(([name, value, why]) => `${name} = ${value}  # ${why}`),
+    ...TUNING.map(([name, value, reason]) => `${name} = ${value}  # ${reason}`),
     "",
   ].join("\n")
 

@@ -19,7 +19,7 @@ export interface RestoreSummary {
   /** Time of the backup, by the clock of the machine that made it. */
   readonly takenAt: string
   /**
-   * Number of tombstones known outside the backup: from the warehouse that it is restored into, or from another backup.
+   * Number of tombstones earlierTombstones outside the backup: from the warehouse that it is restored into, or from another backup.
    */
   readonly knownErasures: number
   /** Number of persons in the backup that were erased after it, and are erased again. */
@@ -43,8 +43,8 @@ const BATCH_BYTES = 8_000_000
  * Loads a backup into a warehouse at the same migration that is empty or is to be replaced. It is one transaction,
  * committed only after the file's checksum and counts were verified. Memory stays flat.
  *
- * Persons who were erased after the backup are erased again in the same transaction, if their tombstones are known:
- * those in the warehouse, and those of `erasuresFrom`. Erasures made in a database that is gone are not known.
+ * Persons who were erased after the backup are erased again in the same transaction, if their tombstones are earlierTombstones:
+ * those in the warehouse, and those of `erasuresFrom`. Erasures made in a database that is gone are not earlierTombstones.
  */
 export const restore = (
   ownerUrl: Redacted.Redacted,
@@ -58,13 +58,13 @@ export const restore = (
       try: signal =>
         sql.begin(async tx => {
           const load = loading(tx, file, { isReplacing, tell })
-          const { known, ...loaded } = await pipeline(
+          const { earlierTombstones, ...loaded } = await pipeline(
             createReadStream(file),
             createGunzip(),
             (chunks: AsyncIterable<Buffer>) => load(linesOf(chunks)),
             { signal },
           )
-          const tombstones = [...known, ...laterTombstones]
+          const tombstones = [...earlierTombstones, ...laterTombstones]
           if (tombstones.length > 0 && streams.length === 0) throw new Error("There are no streams.")
           return {
             ...loaded,
@@ -81,7 +81,7 @@ export const restore = (
 
 interface Loaded extends Pick<RestoreSummary, "tables" | "rows" | "takenAt"> {
   /** Tombstones that the warehouse held before. */
-  readonly known: ReadonlyArray<KeptTombstone>
+  readonly earlierTombstones: ReadonlyArray<KeptTombstone>
 }
 
 const loading =
@@ -93,7 +93,7 @@ const loading =
   async (lines: AsyncGenerator<Buffer>): Promise<Loaded> => {
     const counts: Record<string, number> = {}
     let tables: ReadonlyMap<string, BackupTable> = new Map()
-    let known: ReadonlyArray<KeptTombstone> = []
+    let earlierTombstones: ReadonlyArray<KeptTombstone> = []
     let takenAt = ""
     let batch: Batch | undefined
     await walk(lines, file, {
@@ -102,7 +102,7 @@ const loading =
         await neutralSession(tx)
         await refuseOtherLevel(tx, header.migrations, header.program)
         tables = new Map((await backupTables(tx)).map(table => [table.name, table]))
-        known = await emptyWarehouse(tx, [...tables.values()], isReplacing)
+        earlierTombstones = await emptyWarehouse(tx, [...tables.values()], isReplacing)
       },
       table: async ({ table: name, columns }) => {
         await batch?.flush()
@@ -123,7 +123,7 @@ const loading =
       },
     })
     const rows = Object.values(counts).reduce((sum, count) => sum + count, 0)
-    return { tables: Object.keys(counts).length, rows, takenAt, known }
+    return { tables: Object.keys(counts).length, rows, takenAt, earlierTombstones }
   }
 
 const sameCounts = (expected: Readonly<Record<string, number>>, counted: Readonly<Record<string, number>>) =>
@@ -174,12 +174,12 @@ const emptyWarehouse = async (
   await tx.unsafe(
     `LOCK TABLE ${[...tables.map(({ name }) => name), "sync.leases"].join(", ")} IN SHARE ROW EXCLUSIVE MODE`,
   )
-  const known = await tx<Array<KeptTombstone>>`
+  const earlierTombstones = await tx<Array<KeptTombstone>>`
     SELECT account, stream, id_hash AS "idHash", erased_at AS "erasedAt" FROM sync.erasures`
   if (isReplacing) {
     await endLeases(tx)
     await tx.unsafe(`TRUNCATE ${[...tables.map(({ name }) => name), ...IN_PROGRESS_TABLES].join(", ")}`)
-    return known
+    return earlierTombstones
   }
   for (const { name, isSeeded } of tables) {
     if (isSeeded || name === ERASURES) await tx.unsafe(`DELETE FROM ${name}`)
@@ -188,7 +188,7 @@ const emptyWarehouse = async (
         message: `A backup is restored into an empty warehouse only, and ${name} has rows. Add --replace to delete them, or restore into a new database or another PAYCOMBAT_DATA_DIR.`,
       })
   }
-  return known
+  return earlierTombstones
 }
 
 interface Batch {
