@@ -12,7 +12,7 @@ import { testDatabase } from "./support/postgres.ts"
 import { bookRuns } from "./support/report.ts"
 import { MIGRATED, printed, SMALL, syncOnce } from "./support/warehouse.ts"
 
-/** Documents with SQL are read here, and what they say is done: a statement there cannot be wrong for long. */
+/** Runs every statement of the documents with SQL, so that none stays wrong for long. */
 
 const DOCUMENT = new URL("../docs/bi.md", import.meta.url)
 const OTHERS = [new URL("../docs/readiness.md", import.meta.url)]
@@ -22,14 +22,14 @@ interface Statement {
   readonly heading: string
   readonly sql: string
   readonly mayBeEmpty: boolean
-  /** Indexes that it is said to be answered from. */
+  /** Indexes that the document names for it. */
   readonly indexes: ReadonlyArray<string>
 }
 
 const read = (document: URL) => Effect.promise(() => readFile(document, "utf8"))
 const readDocument = read(DOCUMENT)
 
-/** Each block of SQL with the heading above it, and with what stands between it and the next block or heading. */
+/** Finds each block of SQL with its heading, and with the text between it and the next block or heading. */
 const statementsOf = (markdown: string): ReadonlyArray<Statement> => {
   const parts = markdown.split(/^```/m)
   let heading = ""
@@ -43,7 +43,7 @@ const statementsOf = (markdown: string): ReadonlyArray<Statement> => {
   })
 }
 
-/** Makes the tables so large that Postgres reads them whole only where it must. */
+/** Makes the tables so large that Postgres reads them completely only if it must. */
 const YEARS_OF_OTHERS = `
 INSERT INTO warehouse.transactions (account, raw, content_hash, read_at, first_seen_at, run_id, transaction_id, org_id, customer_id, owner_id,
   amount, currency, event_type, event_name, is_settled, settlement_id, created_at)
@@ -63,7 +63,9 @@ interface Plan {
 
 const nodes = (plan: Plan): ReadonlyArray<Plan> => [plan, ...(plan.Plans ?? []).flatMap(nodes)]
 
-/** A warehouse after a sync of recent business, and the document's statements about somebody in it. */
+/**
+ * Syncs a warehouse with recent business, and fills the ids of one of its customers into the document's statements.
+ */
 const setup = Effect.gen(function* () {
   const database = yield* testDatabase({ template: MIGRATED })
   const owner = yield* connect(database.ownerUrl)
@@ -109,7 +111,7 @@ describe("docs/bi.md", () => {
           line,
         ).not.toEqual([])
       expect(statements.flatMap(({ indexes }) => indexes).length).toBeGreaterThanOrEqual(6)
-      // Marks that are misspelt would promise nothing.
+      // A misspelt mark would promise nothing.
       const marks = markdown.match(/^\*(Index|May be empty)/gm) ?? []
       expect(marks.length).toBe(
         statements.reduce((sum, { mayBeEmpty, indexes }) => sum + Number(mayBeEmpty) + indexes.length, 0),
@@ -117,7 +119,7 @@ describe("docs/bi.md", () => {
     }),
   )
 
-  it.scopedLive("says what is true of a warehouse, in statements that the reader may run", () =>
+  it.scopedLive("is true of a warehouse, in statements that the reader may run", () =>
     Effect.gen(function* () {
       const { owner, readerUrl, filled } = yield* setup
       const markdown = yield* readDocument
@@ -140,11 +142,11 @@ describe("docs/bi.md", () => {
       expect([...listed.matchAll(/`(\w+)`/g)].map(([, name]) => name).sort()).toEqual(
         views.map(({ name }) => name),
       )
-      // The first question of all: the sync has just ended.
+      // The verdict's statement: the sync has just ended.
       const trust = statements.find(({ sql }) => sql.includes("can_be_trusted"))!
       const { columns, rows } = yield* runQuery(readerUrl, filled(trust.sql))
       expect(new Set(rows.map(row => row[columns.indexOf("can_be_trusted")]))).toEqual(new Set(["t"]))
-      // The catalogue describes each column, also to the reader.
+      // The catalogue describes each column to the reader, too.
       const meaning = statements.find(({ sql }) => sql.includes("col_description"))!
       const described = yield* runQuery(readerUrl, meaning.sql)
       expect(described.rows.length).toBeGreaterThan(100)
@@ -157,7 +159,7 @@ describe("docs/bi.md", () => {
         reserved => Effect.sync(() => reserved.release()),
       )
       yield* Effect.promise(() => session.unsafe(YEARS_OF_OTHERS))
-      // A bitmap would name the index on another node than the table.
+      // A bitmap scan would name the index on another node than the table.
       yield* Effect.promise(() => session`SET enable_bitmapscan = off`)
       for (const { heading, sql, indexes } of statements.filter(one => one.indexes.length > 0)) {
         const [row] = yield* Effect.promise(() =>
@@ -181,8 +183,8 @@ describe("docs/bi.md", () => {
   )
 })
 
-describe("the statement that says whether numbers can be trusted", () => {
-  it.scopedLive("judges as `status` does, and counts beside it what is left out", () =>
+describe("the statement that tells if numbers can be trusted", () => {
+  it.scopedLive("gives the same verdict as `status`, and counts the records that are left out", () =>
     Effect.gen(function* () {
       const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
       const sql = yield* connect(ownerUrl)

@@ -15,8 +15,8 @@ import { runSql, temporaryDirectory, testDatabase } from "./support/postgres.ts"
 import { MIGRATED } from "./support/warehouse.ts"
 
 /**
- * What containers, units and the page about them say of the program must be so. No container is built and no unit is
- * started here: what they run is, and all they name is looked up.
+ * Checks the containers, the units and their page against the program. No container is built and no unit is started;
+ * the commands they run are run, and all names in them are looked up.
  */
 
 const read = (path: string) => readFileSync(join(PROJECT, path), "utf8")
@@ -25,7 +25,7 @@ const manifest: { files: ReadonlyArray<string>; bin: Record<string, string> } = 
   read("package.json"),
 )
 
-/** Variables of the program: what `.env.example` names, commented out or not. */
+/** Variables of the program: those in `.env.example`, commented out or not. */
 const variables = new Set(
   [...read(".env.example").matchAll(/^#? ?([A-Z][A-Z_]+)=/gm)].map(([, name]) => name!),
 )
@@ -49,16 +49,16 @@ const named = (name: string) =>
 
 const last = (name: string): string => named(name).at(-1)!
 
-/** The words of an instruction in its exec form: no shell is in between that would keep signals to itself. */
+/** Parses the words of an instruction in its exec form, in which no shell keeps signals to itself. */
 const exec = (rest: string): ReadonlyArray<string> => JSON.parse(rest.slice(rest.indexOf("[")))
 
-/** What of the project is sent to the builder. */
+/** Files of the project that are sent to the builder. */
 const context = read(".dockerignore")
   .split("\n")
   .filter(line => line !== "" && !line.startsWith("#"))
 
 describe("the image", () => {
-  it("is made of files that there are, and is sent no others", () => {
+  it("copies only existing files, and is sent no others", () => {
     expect(context[0]).toBe("*")
     const kept = context.slice(1).map(line => line.replace(/^!/, ""))
     const copied = named("COPY")
@@ -71,7 +71,7 @@ describe("the image", () => {
     expect(kept.filter(path => !copied.some(source => `${source}/`.startsWith(`${path}/`)))).toEqual([])
   })
 
-  it("holds what the program reads at run time, as the package does", () => {
+  it("holds the files that the program reads at run time, like the package", () => {
     const final = instructions.slice(instructions.map(({ name }) => name).lastIndexOf("FROM"))
     const inImage = final.filter(({ name }) => name === "COPY").map(({ rest }) => rest.split(" ").at(-1))
     // The rest of the package is for people.
@@ -81,7 +81,7 @@ describe("the image", () => {
     expect(inImage).toEqual(expect.arrayContaining([...new Set(needed), "node_modules"]))
   })
 
-  it("runs the program itself, as nobody special, on a libc that Postgres runs on", () => {
+  it("runs the program itself, as an unprivileged user, on a libc that Postgres supports", () => {
     expect(exec(last("ENTRYPOINT"))).toEqual(["node", `/app/${manifest.bin["paycombat-sync"]}`])
     expect(exec(last("CMD")).every(isCommand)).toBe(true)
     expect(last("USER")).toBe("node")
@@ -95,7 +95,7 @@ describe("the image", () => {
     expect(set.filter(name => name !== "NODE_ENV" && !variables.has(name))).toEqual([])
   })
 
-  it.scopedLive("is healthy while `serve` answers, and not when something else or nothing does", () =>
+  it.scopedLive("is healthy only while `serve` answers", () =>
     Effect.gen(function* () {
       const [command, ...args] = exec(last("HEALTHCHECK"))
       const check = (port: number) =>
@@ -153,7 +153,7 @@ const deployPage = read("docs/deploy.md")
 describe("the compose file", () => {
   const services = Object.entries(compose.services)
 
-  it("starts what there is, in an order that works", () => {
+  it("starts its services in a working order", () => {
     expect(services.map(([name]) => name)).toEqual(["postgres", "migrate", "serve"])
     for (const [name, { command }] of services.slice(1))
       expect([name, command?.every(isCommand)]).toEqual([name, true])
@@ -171,7 +171,7 @@ describe("the compose file", () => {
       }
   })
 
-  it("gives the program settings that it has, and no password but its own", () => {
+  it("gives the program only known settings, and only its own passwords", () => {
     const { migrate, serve, postgres } = compose.services
     for (const { environment = {} } of [migrate, serve])
       for (const [name, value] of Object.entries(environment)) {
@@ -186,14 +186,14 @@ describe("the compose file", () => {
     expect(Object.keys(postgres.environment ?? {}).sort()).toEqual([...new Set(passwords)].sort())
   })
 
-  it("opens to this host only what has no login", () => {
+  it("publishes the page without a login to this host only", () => {
     expect(compose.services.serve.ports).toEqual([`127.0.0.1:8787:${last("EXPOSE")}`])
     expect(compose.services.postgres.ports).toBeUndefined()
   })
 })
 
-describe("the logins for a Postgres of one's own", () => {
-  it.scopedLive("are an owner who can migrate, and a reader who can read the answers and no more", () =>
+describe("the logins for a given Postgres", () => {
+  it.scopedLive("are an owner that can migrate, and a reader that can only read analytics", () =>
     Effect.gen(function* () {
       const server = yield* givenServer("18")
       const program = yield* cli({
@@ -222,7 +222,7 @@ describe("the logins for a Postgres of one's own", () => {
 
 const units = readdirSync(join(PROJECT, "deploy")).filter(name => /\.(service|timer)$/.test(name))
 
-/** Directives of a unit; a name that occurs again keeps all its values. */
+/** Parses the directives of a unit. A repeated name keeps all its values. */
 const directives = (unit: string) => {
   const found = new Map<string, Array<string>>()
   for (const [, name, value] of read(`deploy/${unit}`).matchAll(/^([A-Za-z]+)=(.*)$/gm))
@@ -233,7 +233,7 @@ const directives = (unit: string) => {
 describe("the units", () => {
   const services = units.filter(name => name.endsWith(".service"))
 
-  it("are two ways to run it: one that stays up, and two with a timer each", () => {
+  it("are one service that stays up, and two services with a timer each", () => {
     expect(units.sort()).toEqual([
       "paycombat-sync-full.service",
       "paycombat-sync-full.timer",
@@ -244,7 +244,7 @@ describe("the units", () => {
     for (const unit of units) expect(deployPage).toContain(`../deploy/${unit}`)
   })
 
-  it.each(services)("%s runs what the page installs, and lets it end by itself", unit => {
+  it.each(services)("%s runs the installed program, and lets it end by itself", unit => {
     const all = directives(unit)
     const [program, command, ...rest] = all.get("ExecStart")![0]!.split(" ")
     expect([isCommand(command!), rest]).toEqual([true, unit.includes("full") ? ["--full"] : []])
@@ -252,28 +252,28 @@ describe("the units", () => {
     expect(program).toBe(`${prefix}/bin/paycombat-sync`)
     expect(deployPage).toContain(`install --mode 0600 .env.example ${all.get("EnvironmentFile")![0]}`)
     expect(all.get("Documentation")![0]).toBe(`file:${prefix}/lib/node_modules/paycombat-sync/docs/deploy.md`)
-    // Its Postgres is not told to stop behind its back.
+    // Its Postgres is not stopped separately.
     expect(all.get("KillMode")).toEqual(["process"])
     expect(all.get("SuccessExitStatus")![0]!.split(" ")).toContain("143")
-    // Node tries one system call that the filter does not let through, and must not die of it.
+    // Node tries one system call that the filter refuses, and must survive that.
     expect(all.get("SystemCallErrorNumber")).toEqual(["EPERM"])
-    // It compiles at run time.
+    // Node compiles code at run time.
     expect(all.has("MemoryDenyWriteExecute")).toBe(false)
     const home = `/var/lib/${all.get("StateDirectory")![0]}`
     expect(all.get("Environment")).toContain(`PAYCOMBAT_DATA_DIR=${home}`)
     expect(deployPage).toContain(`useradd --system --home-dir ${home}`)
   })
 
-  it("are hardened alike", () => {
+  it("are hardened the same way", () => {
     const parts = services.map(unit =>
-      read(`deploy/${unit}`).split("# What it may not do")[1]!.split("\n[")[0]!.trim(),
+      read(`deploy/${unit}`).split("# Restrictions")[1]!.split("\n[")[0]!.trim(),
     )
     expect([parts.length, new Set(parts).size]).toEqual([3, 1])
   })
 
   const hasSystemd = spawnSync("systemd-analyze", ["--version"]).status === 0
-  // Skipped, and counted as such, where there is no systemd to ask: there the other tests of the units are all there is.
-  it.scopedLive.skipIf(!hasSystemd)("are understood by systemd, word for word", () =>
+  // Skipped, and counted as skipped, if there is no systemd to ask. Then only the other tests of the units run.
+  it.scopedLive.skipIf(!hasSystemd)("are accepted by systemd without a warning", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       mkdirSync(join(directory, "units"))
@@ -292,7 +292,7 @@ describe("the units", () => {
 })
 
 describe("the page", () => {
-  it("names commands, options and files that there are", () => {
+  it("names only existing commands, options and files", () => {
     const code = [...deployPage.matchAll(/```sh\n([\s\S]*?)```|`([^`\n]+)`/g)].map(
       ([, block, word]) => block ?? word!,
     )

@@ -19,13 +19,13 @@ import { start } from "../src/sandbox/sandbox.ts"
 import { runSql, testDatabase } from "./support/postgres.ts"
 import { MIGRATED, SMALL } from "./support/warehouse.ts"
 
-/** Settings in code: they are all that counts, wrong ones are named, and several hosts in one process do not mix. */
+/** Tests settings in code: only they count, wrong ones are named, and several hosts in one process do not mix. */
 
 const TOKEN = Redacted.make("a-token-that-nobody-shows")
 const NOWHERE = Redacted.make("postgres://nobody@127.0.0.1:1/nowhere")
 const GIVEN: Settings = { accounts: [{ token: TOKEN }], database: { url: NOWHERE } }
 
-/** What a host's environment may hold that is none of its settings in code. */
+/** Environment variables of a host that are not settings in code. */
 const AROUND: Readonly<Record<string, string>> = {
   PAYCOMBAT_ACCOUNTS: "other",
   PAYCOMBAT_TOKEN: "",
@@ -50,7 +50,7 @@ afterAll(() => {
 
 const silent = Logger.remove(Logger.defaultLogger)
 
-/** An empty warehouse and what reads a sandbox into it. */
+/** Creates an empty warehouse, and a function that syncs a sandbox into it. */
 const shop = (given: Partial<Settings> = {}) =>
   Effect.gen(function* () {
     const sandbox = yield* start(SMALL)
@@ -66,7 +66,7 @@ const shop = (given: Partial<Settings> = {}) =>
   })
 
 describe("settings in code", () => {
-  it.scopedLive("are all that counts: nothing of the environment gets in, and nothing of them gets out", () =>
+  it.scopedLive("are the only settings: the environment is not read, and they are not written to it", () =>
     Effect.gen(function* () {
       const { settings, database } = yield* shop({
         paths: { payouts: "/nowhere" },
@@ -79,7 +79,7 @@ describe("settings in code", () => {
         const { streams } = yield* sync()
         const ended = Object.fromEntries(streams.map(summary => [summary.stream, summary]))
         expect(ended.customers).toMatchObject({ account: "default", status: "complete", extracted: 23 })
-        // Believed, where discovery would have found another.
+        // The configured path is used, although discovery would find another one.
         expect(ended.payouts?.status).toBe("failed")
         expect(ended.payouts?.error).toContain("/nowhere")
         expect(ended.wallet_readiness?.leftOver).toBe(20)
@@ -94,7 +94,7 @@ describe("settings in code", () => {
     }).pipe(Effect.provide(silent)),
   )
 
-  it.scopedLive("of several hosts in one process do not mix", () =>
+  it.scopedLive("do not mix between several hosts in one process", () =>
     Effect.gen(function* () {
       const [one, other] = yield* Effect.all([shop(), shop()])
       const named = (name: string, { settings }: typeof one): Settings => ({
@@ -123,7 +123,7 @@ describe("settings in code", () => {
     }),
   )
 
-  it.scopedLive("of one account, given beside `default`, are not those of `default`", () =>
+  it.scopedLive("for one account beside `default` do not apply to `default`", () =>
     Effect.gen(function* () {
       const { sandbox, settings } = yield* shop()
       const accounts = [...settings.accounts, { name: "eu", token: TOKEN }]
@@ -138,7 +138,7 @@ describe("settings in code", () => {
     }),
   )
 
-  it.scopedLive("of an account are its own, and what it leaves out holds for all", () =>
+  it.scopedLive("for an account override those for all accounts", () =>
     Effect.gen(function* () {
       const { settings } = yield* shop({ paging: ["page", "limit"], paths: { payouts: "/all" } })
       const accounts = [
@@ -169,7 +169,7 @@ describe("settings in code", () => {
 
   it.live.each<readonly [string, Partial<Settings>, string]>([
     [
-      "what is the own of `default`, and would be another's",
+      "a setting of `default` that would apply to another account",
       {
         accounts: [
           { token: TOKEN, paging: ["p", "n"] },
@@ -179,7 +179,7 @@ describe("settings in code", () => {
       "PAYCOMBAT_PAGING of the account default would hold for the others, too",
     ],
     [
-      "an account's own path of no stream",
+      "an account's own path of an unknown stream",
       { accounts: [{ token: TOKEN, paths: { payout: "/x" } }] },
       "no list stream payout",
     ],
@@ -226,7 +226,7 @@ describe("settings in code", () => {
 })
 
 describe("a host", () => {
-  it.scopedLive("stops a run through its signal, and goes on from there", () =>
+  it.scopedLive("stops a run through its signal, and continues from there", () =>
     Effect.gen(function* () {
       const { sandbox, settings, database } = yield* shop({ ratePerSecond: 5 })
       const runtime = ManagedRuntime.make(Layer.merge(layer(settings), silent))
@@ -254,7 +254,7 @@ describe("a host", () => {
 
   it.scopedLive.each([
     [
-      "races a run with something else, and is told to stop",
+      "interrupts a run in a race",
       (settings: Settings) =>
         Effect.gen(function* () {
           const raced = [Effect.raceFirst(sync(), Effect.never), Effect.never]
@@ -264,7 +264,7 @@ describe("a host", () => {
         }),
     ],
     [
-      "runs it beside something that fails, and goes on",
+      "runs a sync beside an effect that fails, and continues",
       (settings: Settings) =>
         Effect.gen(function* () {
           const runtime = yield* Layer.toRuntime(Layer.merge(layer(settings), silent))
@@ -281,7 +281,7 @@ describe("a host", () => {
         }),
     ],
     [
-      "closes the warehouse under it",
+      "closes the warehouse during a run",
       (settings: Settings) =>
         Effect.sync(() => {
           const runtime = ManagedRuntime.make(Layer.merge(layer(settings), silent))
@@ -309,9 +309,9 @@ describe("a host", () => {
     }),
   )
 
-  it.scopedLive("that syncs while another does is told so", () =>
+  it.scopedLive("gets an error if another host is syncing", () =>
     Effect.gen(function* () {
-      // What hangs is asked for again soon.
+      // A hanging request is soon sent again.
       const { settings, sandbox } = yield* shop({ timeout: "3 seconds" })
       sandbox.setFault(() => ({ hang: true }))
       const once = Effect.provide(sync({ streams: ["payouts"] }), Layer.merge(layer(settings), silent))
@@ -323,45 +323,43 @@ describe("a host", () => {
     }),
   )
 
-  it.scopedLive(
-    "has the report's figures as data, the page that is made of them, and the doctor's checks",
-    () =>
-      Effect.gen(function* () {
-        const { settings, sandbox } = yield* shop({ schedule: "0 3 * * *" })
-        const asked = Effect.gen(function* () {
-          yield* sync()
-          const figures = yield* report()
-          const before = sandbox.requests.total
-          const examination = yield* doctor({ streams: ["transactions"] })
-          const error = yield* Effect.flip(report({ from: "2026-02-30" }))
-          return {
-            figures,
-            html: yield* reportPage(figures),
-            examination,
-            sent: sandbox.requests.total - before,
-            error,
-          }
-        })
-        const { figures, html, examination, sent, error } = yield* Effect.provide(
-          asked,
-          Layer.merge(layer(settings), silent),
-        )
-        expect(figures.rule.limits).toEqual({ maxAgeSeconds: 48 * 3_600, fullMaxAgeSeconds: 48 * 3_600 })
-        expect(figures.freshness.map(({ stream }) => stream)).toContain("transactions")
-        expect(Number(figures.gaps.customers.total)).toBeGreaterThan(0)
-        expect(html).toMatch(/^<!doctype html>/)
-        expect(html).toContain(figures.snapshotAt)
-        expect(error).toBeInstanceOf(ConfigurationError)
-        expect(examination.checks.filter(({ level }) => level === "fail")).toEqual([])
-        expect(examination).toMatchObject({ isConfigured: true, requests: sent })
-        expect(examination.streams.map(({ stream }) => stream)).toEqual(["transactions"])
-        expect(examination.streams[0]?.drift?.records).toBeGreaterThan(0)
-        // What the process' own environment holds is none of its business.
-        expect(JSON.stringify(examination)).not.toMatch(/PAYCOMBAT_PATH_PAYOUTS|a lot"/)
-      }),
+  it.scopedLive("gets the report's figures as data, their page, and the doctor's checks", () =>
+    Effect.gen(function* () {
+      const { settings, sandbox } = yield* shop({ schedule: "0 3 * * *" })
+      const asked = Effect.gen(function* () {
+        yield* sync()
+        const figures = yield* report()
+        const before = sandbox.requests.total
+        const examination = yield* doctor({ streams: ["transactions"] })
+        const error = yield* Effect.flip(report({ from: "2026-02-30" }))
+        return {
+          figures,
+          html: yield* reportPage(figures),
+          examination,
+          sent: sandbox.requests.total - before,
+          error,
+        }
+      })
+      const { figures, html, examination, sent, error } = yield* Effect.provide(
+        asked,
+        Layer.merge(layer(settings), silent),
+      )
+      expect(figures.rule.limits).toEqual({ maxAgeSeconds: 48 * 3_600, fullMaxAgeSeconds: 48 * 3_600 })
+      expect(figures.freshness.map(({ stream }) => stream)).toContain("transactions")
+      expect(Number(figures.gaps.customers.total)).toBeGreaterThan(0)
+      expect(html).toMatch(/^<!doctype html>/)
+      expect(html).toContain(figures.snapshotAt)
+      expect(error).toBeInstanceOf(ConfigurationError)
+      expect(examination.checks.filter(({ level }) => level === "fail")).toEqual([])
+      expect(examination).toMatchObject({ isConfigured: true, requests: sent })
+      expect(examination.streams.map(({ stream }) => stream)).toEqual(["transactions"])
+      expect(examination.streams[0]?.drift?.records).toBeGreaterThan(0)
+      // The process' own environment does not matter.
+      expect(JSON.stringify(examination)).not.toMatch(/PAYCOMBAT_PATH_PAYOUTS|a lot"/)
+    }),
   )
 
-  it.scopedLive("has itself examined where its Postgres is away", () =>
+  it.scopedLive("can run the doctor while its Postgres is away", () =>
     Effect.gen(function* () {
       const { settings } = yield* shop({ database: { url: NOWHERE } })
       const { level, checks, streams } = yield* Effect.provide(
@@ -370,7 +368,7 @@ describe("a host", () => {
       )
       expect(level).toBe("fail")
       expect(checks.filter(check => check.level === "fail").map(({ check }) => check)).toEqual(["database"])
-      // The lease of the account is in the database: without it the rate could not be kept.
+      // The account's lease is in the database. Without it the rate could not be bounded.
       expect(checks.find(({ check }) => check === "API")?.message).toMatch(/^was not asked/)
       expect(streams).toEqual([])
       const wrong = yield* Effect.flip(doctor({ settings: { ...settings, accounts: [] } }))

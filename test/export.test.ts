@@ -26,7 +26,7 @@ const jsonOf = async (statement: string): Promise<unknown> => {
 
 const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`
 
-/** Text with everything that CSV, arrays, JSON and spreadsheets treat in a special way. */
+/** Text with every character that CSV, arrays, JSON or spreadsheets treat specially. */
 const words = fc.oneof(
   fc.string({
     unit: fc.constantFrom(..."aZ09 ,;\"'\\.{}=+-@\n\r\t\u001b\u202e\u2028\u0085＝＋é😀"),
@@ -36,9 +36,9 @@ const words = fc.oneof(
 )
 
 interface Cell {
-  /** An SQL expression for the value. */
+  /** SQL expression of the value. */
   readonly sql: string
-  /** The value as `--json` must have it. */
+  /** The value as `--json` must print it. */
   readonly json: unknown
 }
 
@@ -106,7 +106,7 @@ const KINDS: ReadonlyArray<Kind> = [
 const NULL: Cell = { sql: "NULL", json: null }
 
 interface Asked {
-  /** For each column: it holds text that may begin a formula. */
+  /** For each column: true if it holds text that may start a formula. */
   readonly isText: ReadonlyArray<boolean>
   readonly rows: ReadonlyArray<ReadonlyArray<Cell>>
   readonly statement: string
@@ -128,7 +128,7 @@ const asked: fc.Arbitrary<Asked> = fc
           (row, at) =>
             ` UNION ALL SELECT ${at}, ${row.map(({ sql }, i) => `(${sql})::${kinds[i]!.type}`).join(", ")}`,
         )
-        // Two columns of one name, and names that need quotes.
+        // Two columns with the same name, and names that need quotes.
         const names = kinds
           .map((_, i) => `c${i} AS ${["same", "same", '"a, ""b"""', '"=name"'][i]}`)
           .join(", ")
@@ -137,7 +137,7 @@ const asked: fc.Arbitrary<Asked> = fc
       }),
   )
 
-/** Cells as Postgres' own COPY has them: with FORCE_QUOTE, text is in quotes and null is not. */
+/** Parses the cells of Postgres' own COPY. With FORCE_QUOTE, text is quoted and null is not. */
 const copied = async (statement: string): Promise<ReadonlyArray<ReadonlyArray<string | null>>> => {
   const sql = postgres(Redacted.value(db.ownerUrl), { max: 1, connection: { TimeZone: "UTC" } })
   try {
@@ -156,7 +156,7 @@ const copied = async (statement: string): Promise<ReadonlyArray<ReadonlyArray<st
         value = found.exec(text)![1]!.replaceAll('""', '"')
         at = found.lastIndex
       }
-      // The head is not quoted unless it needs to be.
+      // The header is quoted only if it needs to be.
       else while (text[at] !== "," && text[at] !== "\n") value = (value ?? "") + text[at++]
       rows.at(-1)!.push(value)
       if (text[at++] === "\n") rows.push([])
@@ -167,7 +167,10 @@ const copied = async (statement: string): Promise<ReadonlyArray<ReadonlyArray<st
   }
 }
 
-/** `csv_print_field` and `print_csv_text` of psql: no quotes unless needed, null as nothing, LF at the end. */
+/**
+ * Prints CSV like `csv_print_field` and `print_csv_text` of psql: quotes only if needed, nothing for null, LF at the
+ * end.
+ */
 const asPsql = (rows: ReadonlyArray<ReadonlyArray<string | null>>): string =>
   rows
     .map(row => {
@@ -188,7 +191,7 @@ const defused = (text: string | null): string | null =>
     : text
 
 describe("an answer as CSV", () => {
-  it("is what psql --csv prints of what COPY says, but for text that begins a formula", () =>
+  it("equals the output of psql --csv, except for text that starts a formula", () =>
     fc.assert(
       fc.asyncProperty(asked, async ({ statement, isText }) => {
         const [head, ...rows] = await copied(statement)
@@ -214,7 +217,7 @@ describe("an answer as CSV", () => {
     ["a formula behind a line break", "SELECT E'\\n=1' AS a", `a\n"'\n=1"\n`],
     ["a full-width formula", "SELECT '＝1' AS a, '－1' AS b", "a,b\n'＝1,'－1\n"],
     [
-      "numbers as they are",
+      "unchanged numbers",
       "SELECT '-5.20' AS a, -5 AS b, -5.20 AS c, '-1 days'::interval AS d",
       "a,b,c,d\n-5.20,-5,-5.20,-1 days\n",
     ],
@@ -242,7 +245,7 @@ describe("an answer as JSON", () => {
 
   it.each([
     [
-      "both columns of one name",
+      "two columns of the same name",
       "SELECT 5 AS count, 3 AS count, 1 AS count_2",
       '{"count":5,"count_3":3,"count_2":1}',
     ],
@@ -250,7 +253,7 @@ describe("an answer as JSON", () => {
     ["integers beyond 2^53, as text", "SELECT 9007199254740993 AS n", '{"n":"9007199254740993"}'],
     ["digits of json", `SELECT '[9007199254740993.10]'::jsonb AS j`, '{"j":[9007199254740993.10]}'],
     [
-      "what is no number in JSON",
+      "values that are not numbers in JSON",
       "SELECT 'NaN'::float8 AS a, '-Infinity'::float8 AS b",
       '{"a":"NaN","b":"-Infinity"}',
     ],

@@ -7,7 +7,8 @@ const ROOT = new URL("../", import.meta.url)
 
 /** Folders and files whose prose was rewritten. The list grows until it holds everything. */
 const FINISHED: ReadonlyArray<string> = [
-  ...["CONTRIBUTING.md", "docs/bi.md", "docs/deploy.md", "docs/embedding.md", "docs/readiness.md"],
+  ...[".env.example", "CONTRIBUTING.md", "Dockerfile", "compose.yaml", "deploy"],
+  ...["docs/bi.md", "docs/deploy.md", "docs/embedding.md", "docs/readiness.md"],
   ...[
     "src/cli",
     "src/config",
@@ -18,15 +19,23 @@ const FINISHED: ReadonlyArray<string> = [
     "src/status",
   ],
   ...["src/warehouse/backup", "src/warehouse/report"],
-  ...["test/backup.test.ts", "test/browser", "test/cli", "test/config.test.ts", "test/embedded.test.ts"],
+  ...["test/backup.test.ts", "test/bi.test.ts", "test/browser", "test/cli", "test/config.test.ts"],
   ...[
-    "test/faults/embeddedServer.test.ts",
-    "test/prose.test.ts",
-    "test/report.test.ts",
-    "test/reportLost.test.ts",
+    "test/deploy.test.ts",
+    "test/deploy-upgrade.test.ts",
+    "test/embedded.test.ts",
+    "test/embedding.test.ts",
   ],
-  ...["test/schedules.test.ts", "test/serve", "test/settings", "test/status.test.ts", "test/support/cli.ts"],
-  ...["test/support/embedded.ts", "test/support/embeddedChild.ts", "test/support/report.ts"],
+  ...["test/export.test.ts", "test/faults/embeddedServer.test.ts", "test/pack.test.ts", "test/prose.test.ts"],
+  ...["test/query.test.ts", "test/report.test.ts", "test/reportLost.test.ts", "test/schedules.test.ts"],
+  ...[
+    "test/serve",
+    "test/settings",
+    "test/status.test.ts",
+    "test/support/cli.ts",
+    "test/support/embedded.ts",
+  ],
+  ...["test/support/embeddedChild.ts", "test/support/report.ts", "test/verdict.test.ts"],
 ]
 
 interface Passage {
@@ -76,10 +85,19 @@ const passagesOfMarkdown = (text: string): ReadonlyArray<Passage> => {
   )
 }
 
+/** The comments of a unit, a container file or a settings file: its lines that begin with `#`. */
+const passagesOfSettings = (text: string): ReadonlyArray<Passage> =>
+  [...text.matchAll(/^[ \t]*#[^\n]*(?:\n[ \t]*#[^\n]*)*/gm)].map(({ 0: token, index }) => ({
+    line: lineAt(text, index),
+    text: token.replace(/^[ \t]*#/gm, ""),
+    kind: "comment",
+  }))
+
 const passagesOf = (path: string): ReadonlyArray<Passage> => {
   const text = readFileSync(new URL(path, ROOT), "utf8")
   if (path.endsWith(".md")) return passagesOfMarkdown(text)
-  return path.endsWith(".sql") ? passagesOfSql(text) : passagesOfCode(text)
+  if (path.endsWith(".sql")) return passagesOfSql(text)
+  return path.endsWith(".ts") ? passagesOfCode(text) : passagesOfSettings(text)
 }
 
 /** Sentences of a passage. Quoted words and code are mentions, not uses: each becomes one `…`. */
@@ -123,7 +141,7 @@ const faultsOf = (path: string): ReadonlyArray<string> =>
 const filesBelow = (path: string): ReadonlyArray<string> =>
   statSync(new URL(path, ROOT)).isDirectory()
     ? readdirSync(new URL(`${path}/`, ROOT), { recursive: true, encoding: "utf8" })
-        .filter(file => /\.(?:ts|sql|md)$/.test(file))
+        .filter(file => /\.(?:ts|sql|md|service|timer)$/.test(file))
         .map(file => `${path}/${file}`)
     : [path]
 
