@@ -43,7 +43,7 @@ describe("the package", () => {
   it("holds the program, its migrations, its views and its documents, and nothing else", () => {
     const isBuilt = (path: string) => /^dist\/([\w-]+\.js|types\/.+\.d\.ts)$/.test(path)
     const built = packed.files.filter(isBuilt)
-    expect(built).toEqual(expect.arrayContaining(["dist/main.js", "dist/Host.js", "dist/types/Host.d.ts"]))
+    expect(built).toEqual(expect.arrayContaining(["dist/main.js", "dist/index.js", "dist/types/index.d.ts"]))
     const expected = [
       ...[".env.example", "package.json", "LICENSE"],
       ...["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "DECISIONS.md"],
