@@ -1,7 +1,6 @@
 import { resolve } from "node:path"
 import { ConfigProvider, Context, Effect } from "effect"
 import { ConfigurationError } from "../core/errors.ts"
-import { isList } from "../core/stream.ts"
 import { namedAccounts } from "./config.ts"
 import { readEnvFile } from "./envFile.ts"
 import { declaredStreams, lookupVariables } from "./lookups.ts"
@@ -75,7 +74,7 @@ export const settingsWarnings: Effect.Effect<ReadonlyArray<string>> = Effect.gen
   const accounts = yield* Effect.orElseSucceed(namedAccounts, () => [])
   // The command itself reports streams that cannot work together.
   const streams = yield* Effect.orElseSucceed(declaredStreams, () => [])
-  const lists = streams.filter(isList).map(({ name }) => name)
+  const lists = streams.filter(({ source }) => source.kind === "list").map(({ name }) => name)
   const unknown = unknownVariables([...origins.keys()].sort(), accounts, lists, lookupVariables(streams))
   return [
     ...unknown.map(

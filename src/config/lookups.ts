@@ -1,7 +1,7 @@
 import { Config, Duration, Effect, Option } from "effect"
 import type { ConfigurationError } from "../core/errors.ts"
 import type { LookupSource } from "../core/lookup.ts"
-import { isLookup, type Stream } from "../core/stream.ts"
+import type { LookupStream, Stream } from "../core/stream.ts"
 import { parsed, wholeNumber } from "./variable.ts"
 
 /** The settings of look-ups. Each look-up declares the names of its variables. */
@@ -68,6 +68,9 @@ const settingsOf = (source: LookupSource): Config.Config<LookupSettings> => {
     ),
   })
 }
+
+/** A check of its own: the module of streams would load a JSON parser with every command line. */
+const isLookup = (stream: Stream): stream is LookupStream => stream.source.kind === "lookup"
 
 /** The settings of the look-ups among streams, by stream. */
 export const lookups = (
