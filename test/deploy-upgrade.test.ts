@@ -17,8 +17,8 @@ import { slow } from "./support/slow.ts"
 import { accountOf, SMALL } from "./support/warehouse.ts"
 
 /**
- * The major upgrade of the embedded Postgres as docs/deploy.md has it: what the API cannot be asked again must be there
- * afterwards. The "version before" is this one with the oldest Postgres that is promised.
+ * Follows the major upgrade of the embedded Postgres in docs/deploy.md. History that the API cannot return must be there
+ * afterwards. The "version before" is this one with the oldest supported Postgres.
  */
 
 /** Two clusters are made, which takes its time on a machine with other work. */
@@ -32,7 +32,7 @@ const RUN = {
   full: false,
 }
 
-/** What only the warehouse knows: when it saw what. */
+/** History that only the warehouse has: the times when it saw each state. */
 const HISTORY = `
   SELECT 'balances' AS what, count(*)::int AS n, md5(string_agg(s::text, ',' ORDER BY s::text)) AS content FROM warehouse.wallet_balance_snapshots s
   UNION ALL SELECT 'payouts', count(*)::int, md5(string_agg(p::text, ',' ORDER BY p::text)) FROM warehouse.payout_status_history p
@@ -63,7 +63,7 @@ describe("the major upgrade of the embedded Postgres", () => {
               const sql = yield* connect(ownerUrl)
               const old = { sql, isEmbedded: true, readerUrl: Option.none(), ownerUrl }
               yield* Effect.provideService(syncWith(settings, true), Warehouse, old)
-              // Edited by people; seen once, and never again.
+              // Rows that people edit, and rows that cannot be read again.
               yield* Effect.promise(() =>
                 runSql(
                   ownerUrl,
@@ -106,7 +106,7 @@ describe("the major upgrade of the embedded Postgres", () => {
     )
   })
 
-  it("goes by the steps of the page, in their order", () => {
+  it("follows the steps of the page in their order", () => {
     const page = readFileSync(join(PROJECT, "docs/deploy.md"), "utf8")
     const steps = page.split("## Major upgrade")[1]!.split("\n## ")[0]!
     const [onHost = "", inContainer = ""] = steps.split("In a container:")

@@ -14,7 +14,7 @@ import { compile, type Installed, install, type Packed, PROJECT, pack } from "./
 import { runSql, type TestDatabase, testDatabase } from "./support/postgres.ts"
 import { slow } from "./support/slow.ts"
 
-/** The package as others get it: what is in it, and that it works where nothing else of this project is. */
+/** Tests the package as users get it: its content, and that it works without the rest of this project. */
 
 /** Room to grow; twice as much would be something that got in by mistake. Most of it is the bundled libraries. */
 const UNPACKED_BYTES_MAX = 12_000_000
@@ -40,7 +40,7 @@ const below = (path: string) =>
     .map(entry => posix.join(entry.parentPath.slice(PROJECT.length).replaceAll("\\", "/"), entry.name))
 
 describe("the package", () => {
-  it("holds the program, its migrations, its views and its documents, and nothing else", () => {
+  it("holds only the program, its migrations, its views and its documents", () => {
     const isBuilt = (path: string) => /^dist\/([\w-]+\.js|types\/.+\.d\.ts)$/.test(path)
     const built = packed.files.filter(isBuilt)
     expect(built).toEqual(expect.arrayContaining(["dist/main.js", "dist/index.js", "dist/types/index.d.ts"]))
@@ -87,21 +87,21 @@ describe("the package", () => {
 
 const execute = promisify(execFile)
 
-/** Nothing of this machine's environment but where programs are. */
+/** Environment with only the search path for programs. */
 const environment = (more: Readonly<Record<string, string>> = {}) => ({
   PATH: process.env.PATH,
   HOME: directory,
   ...more,
 })
 
-/** Runs something in the application, with what the package and nobody else may need. */
+/** Runs a command in the application, with the dependencies of the package only. */
 const run = (command: string, args: ReadonlyArray<string>, more: Readonly<Record<string, string>> = {}) =>
   Effect.promise(() => execute(command, args, { cwd: installed.directory, env: environment(more) }))
 
 const evaluate = (code: string) => run(process.execPath, ["--input-type=module", "--eval", code])
 
-describe("installed, the command line", () => {
-  it.live("runs by npx, knows its version, and finds its migrations and views", () =>
+describe("the installed command line", () => {
+  it.live("runs with npx, prints its version, and finds its migrations and views", () =>
     Effect.gen(function* () {
       const { stdout } = yield* run("npx", ["--offline", "--no-install", "paycombat-sync", "--version"])
       expect(stdout.trim()).toBe(VERSION)
@@ -149,7 +149,7 @@ slow(() => {
     let sandbox: Sandbox
     const waitForExit = 100_000
 
-    /** Starts a compiled example, waits until it has printed something, and tells it to end. */
+    /** Starts a compiled example, waits until it has printed a text, and stops it. */
     const runExample = (name: string, database: TestDatabase, until: RegExp) =>
       Effect.promise(async () => {
         const child = spawn(process.execPath, [`built/${name}.js`], {
@@ -159,7 +159,7 @@ slow(() => {
             SHOP_PAYCOMBAT_URL: sandbox.url,
             SHOP_WAREHOUSE_URL: Redacted.value(database.ownerUrl),
             SHOP_READER_URL: Redacted.value(database.readerUrl),
-            // A host's environment is the host's: none of it is a setting.
+            // The variables of a host's environment are not settings.
             PAYCOMBAT_PAGE_SIZE: "not a number",
             PAYCOMBAT_LOG_LEVEL: "error",
             DATABASE_URL: "postgres://nobody@127.0.0.1:1/nowhere",
@@ -191,7 +191,7 @@ slow(() => {
       errors = await compile(installed.directory, { ...files, "wrong.ts": WRONG })
     })
 
-    it("the examples' types are right; a token in clear or a misspelt setting is not", () => {
+    it("has types that accept the examples, and refuse a token in clear and a misspelt setting", () => {
       expect(EXAMPLES.length).toBe(2)
       expect(errors.map(line => line.replace(/^(\S+\(\d+),.*(TS\d+).*/, "$1) $2"))).toEqual([
         "wrong.ts(2) TS2322",
@@ -202,7 +202,7 @@ slow(() => {
       ])
     })
 
-    it.live("the first example syncs once with promises, asks, and goes when told to", () =>
+    it.live("runs the first example: one sync with promises, a query, and an end on SIGTERM", () =>
       Effect.gen(function* () {
         sandbox = yield* start(TINY)
         const database = yield* testDatabase()
@@ -222,7 +222,7 @@ slow(() => {
       }).pipe(Effect.scoped),
     )
 
-    it.live("the second one serves with a client of its own, and stops when interrupted", () =>
+    it.live("runs the second example: serve with its own client, and an end on SIGTERM", () =>
       Effect.gen(function* () {
         sandbox = yield* start(TINY)
         const database = yield* testDatabase()
@@ -234,7 +234,7 @@ slow(() => {
       }).pipe(Effect.scoped),
     )
 
-    it("is told of versions that are the package's", () => {
+    it("has the package's versions in its documentation", () => {
       const { dependencies } = JSON.parse(readFileSync(join(PROJECT, "package.json"), "utf8"))
       const told = [...DOCUMENT.matchAll(/(?<= |`)(effect|@effect\/platform)@(\d[\d.]*\d)/g)]
       expect(told.map(([, name, version]) => [name, version])).toEqual([
@@ -243,7 +243,7 @@ slow(() => {
       ])
     })
 
-    it.live("gets what the contract names, and no file of the package's besides", () =>
+    it.live("can import the documented names, and no other file of the package", () =>
       Effect.gen(function* () {
         const { stdout } = yield* evaluate(
           'import * as api from "paycombat-sync"; console.log(Object.keys(api).join(" "))',

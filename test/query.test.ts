@@ -16,7 +16,7 @@ import {
 } from "./support/postgres.ts"
 import { slowUnless } from "./support/slow.ts"
 
-/** A warehouse in miniature: one secret table, one view that says what may be known of it. */
+/** A minimal warehouse: one secret table, and one view with the columns that may be read. */
 const TEMPLATE = {
   name: "query",
   prepare: (ownerUrl: Redacted.Redacted) =>
@@ -38,7 +38,7 @@ for (const given of ["18", "14"] as const)
       const db: TestDatabase = databaseForFile({ version, template: TEMPLATE })
       const ask = (statement: string) => runQuery(db.readerUrl, statement)
 
-      it.live("answers with the text that Postgres prints, every digit of it", () =>
+      it.live("returns the text that Postgres prints, with every digit", () =>
         Effect.gen(function* () {
           const answer = yield* ask(
             "SELECT *, amount * 0.1 AS amount, ARRAY[1,2] AS list, '{\"a\":1.0}'::jsonb AS j FROM settlement",
@@ -58,7 +58,7 @@ for (const given of ["18", "14"] as const)
         }),
       )
 
-      it.live("answers with all rows, more than one batch of them, and with none", () =>
+      it.live("returns all rows of several batches, and of an empty answer", () =>
         Effect.gen(function* () {
           const many = yield* ask("SELECT n FROM generate_series(1, 2500) n")
           expect(many.rows.map(([n]) => Number(n))).toEqual(
@@ -73,14 +73,14 @@ for (const given of ["18", "14"] as const)
         }),
       )
 
-      it.live("answers statements whose tag counts no rows", () =>
+      it.live("accepts statements without a row count in their tag", () =>
         Effect.gen(function* () {
           expect((yield* ask("SHOW TimeZone")).rows).toEqual([["UTC"]])
           expect((yield* ask("EXPLAIN SELECT * FROM settlement")).rows.length).toBeGreaterThan(1)
         }),
       )
 
-      it("says what is wrong with a statement, in Postgres' words, and where", async () => {
+      it("reports an error in Postgres' words, with its position", async () => {
         const error = await failure(ask("SELECT\n  customer_idd FROM settlement"))
         expect(error).toBeInstanceOf(WarehouseError)
         expect(error).toMatchObject({ code: "42703" })
@@ -165,11 +165,11 @@ for (const given of ["18", "14"] as const)
           "SELECT * FROM information_schema.columns WHERE table_schema IN ('warehouse', 'sync')",
         ],
         [
-          "what others ask",
+          "other sessions' statements",
           "SELECT * FROM pg_stat_activity WHERE usename <> current_user AND query <> '<insufficient privilege>'",
         ],
         [
-          "others' prepared statements",
+          "other sessions' prepared statements",
           "SELECT * FROM pg_prepared_statements WHERE statement !~ 'pg_prepared_statements'",
         ],
         ["large objects", "SELECT * FROM pg_largeobject_metadata"],
@@ -180,9 +180,9 @@ for (const given of ["18", "14"] as const)
         }),
       )
 
-      it("cannot stop what others do", async () => {
+      it("cannot stop other sessions", async () => {
         const owner = postgres(Redacted.value(db.ownerUrl), { max: 1 })
-        // There all the while, and still the same session afterwards.
+        // The other session must still be the same one at the end.
         const own = await owner.begin(async tx => {
           const others =
             "SELECT pid FROM pg_stat_activity WHERE usename = 'paycombat' AND datname = current_database()"
@@ -196,13 +196,13 @@ for (const given of ["18", "14"] as const)
         expect(own).toHaveLength(1)
       })
 
-      it("lets a statement raise no limit of its own", async () => {
+      it("does not let a statement raise its own limits", async () => {
         const limits = { ...QUERY_LIMITS, milliseconds: 200 }
         const statement = "SELECT set_config('statement_timeout', '0', false), pg_sleep(20)"
         expect(await failure(runQuery(db.readerUrl, statement, limits))).toMatchObject({ code: "57014" })
       })
 
-      it("keeps an answer within its bounds, and says so instead of cutting it", async () => {
+      it("refuses an answer beyond its bounds instead of truncating it", async () => {
         const rows = runQuery(db.readerUrl, "SELECT n FROM generate_series(1, 5000) n", {
           ...QUERY_LIMITS,
           rows: 1500,
@@ -230,7 +230,7 @@ for (const given of ["18", "14"] as const)
     })
   })
 
-describe("a login that may do more than read analytics is refused", () => {
+describe("a login with more rights than reading analytics is refused", () => {
   const refusal = (url: Redacted.Redacted) =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(runQuery(url, "SELECT 1"))
@@ -295,7 +295,7 @@ describe("a login that may do more than read analytics is refused", () => {
   )
 })
 
-describe("rights that only a superuser can give away", () => {
+describe("rights that only a superuser can grant", () => {
   const LOGINS = {
     superuser: ["is a superuser", "ALTER ROLE superuser SUPERUSER"],
     monitor: ["is a member of pg_monitor", "GRANT pg_monitor TO monitor"],
@@ -316,7 +316,7 @@ describe("rights that only a superuser can give away", () => {
     ],
   } as const
 
-  it.scopedLive("are seen, also where SET ROLE is needed to use them", () =>
+  it.scopedLive("are detected, even if they need SET ROLE", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const hostBasedAuthentication = join(directory, "pg_hba.conf")
@@ -345,7 +345,7 @@ describe("rights that only a superuser can give away", () => {
   )
 })
 
-describe("a reader's URL that does not work is for a person to put right", () => {
+describe("a reader's URL that does not work is a configuration error", () => {
   const db = databaseForFile()
 
   const cases: ReadonlyArray<readonly [what: string, url: () => string, message: string]> = [
@@ -365,7 +365,7 @@ describe("a reader's URL that does not work is for a person to put right", () =>
     }),
   )
 
-  it.live("a server that is not there is a failure of the warehouse", () =>
+  it.live("a server that does not answer is a warehouse error", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(runQuery(Redacted.make("postgres://a:b@127.0.0.1:1/c"), "SELECT 1"))
       expect(error).toMatchObject({ _tag: "WarehouseError", code: "ECONNREFUSED" })

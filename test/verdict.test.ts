@@ -16,16 +16,16 @@ import { runSql, testDatabase } from "./support/postgres.ts"
 import { slow } from "./support/slow.ts"
 import { MIGRATED, SMALL, syncOnce } from "./support/warehouse.ts"
 
-/** One verdict: every face of the program says the same of the same state. */
+/** Tests that every interface of the program gives the same verdict on the same state. */
 
 interface State {
   readonly title: string
-  /** What the ledger holds, beyond a complete sync just now. */
+  /** Changes the ledger after a complete sync just now. */
   readonly given: string
   readonly level: Level
   readonly sentence: string | RegExp
   readonly kind: string | null
-  /** Undoes it. */
+  /** Reverts the change. */
   readonly undo?: string
 }
 
@@ -222,7 +222,7 @@ const STATES: ReadonlyArray<State> = [
   },
 ]
 
-/** What each face says, of one account named `default`. */
+/** Reads the verdict of each interface on the account `default`. */
 const facesOf = (ownerUrl: Redacted.Redacted, readerUrl: Redacted.Redacted) =>
   Effect.gen(function* () {
     const sql = yield* connect(ownerUrl)
@@ -255,9 +255,9 @@ const facesOf = (ownerUrl: Redacted.Redacted, readerUrl: Redacted.Redacted) =>
 
 const VALUES: Readonly<Record<Level, number>> = { good: 0, attention: 1, bad: 2 }
 
-describe("every face", () => {
+describe("every interface", () => {
   const gives = (states: typeof STATES) =>
-    it.scopedLive("gives the same level and the same sentence, whatever the state", () =>
+    it.scopedLive("gives the same level and the same sentence in every state", () =>
       Effect.gen(function* () {
         const { ownerUrl, readerUrl } = yield* testDatabase({ template: MIGRATED })
         const sandbox = yield* start(SMALL)
@@ -291,7 +291,7 @@ describe("every face", () => {
             status: {
               level,
               sentence,
-              // The ledger does not tell since when something was never done, or not said.
+              // The ledger has no start time for things that were never done.
               since: kind === "never" || kind === "unmapped" ? null : expect.any(String),
             },
             kinds: kind === null ? [] : [kind],
@@ -311,27 +311,25 @@ describe("every face", () => {
   slow(() => gives(STATES))
 
   slow(() => {
-    it.scopedLive(
-      "of a command ends with that sentence, and with the exit code that goes with the level",
-      () =>
-        Effect.gen(function* () {
-          const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
-          const sandbox = yield* start(SMALL)
-          const { run } = yield* cli({ ...sandboxEnvironment(sandbox), ...databaseEnvironment(ownerUrl) })
-          const last = (stdout: string) => linesOf(stdout).at(-1)
-          const synced = yield* run(["sync"])
-          expect([synced.code, last(synced.stdout)]).toEqual([0, `✔ ${TRUSTED}`])
-          yield* Effect.promise(() => runSql(ownerUrl, REJECT("record")))
-          const attention = `! ${except("payouts (1 reject)")}`
-          const mild = yield* run(["status"])
-          expect([mild.code, last(mild.stdout)]).toEqual([0, attention])
-          const strict = yield* run(["status", "--strict"])
-          expect([strict.code, last(strict.stdout)]).toEqual([1, attention])
-          const json = yield* run(["sync", "--stream", "wallets", "--json"])
-          expect(JSON.parse(json.stdout)).toMatchObject({
-            verdicts: [{ account: "default", level: "attention", sentence: attention.slice(2) }],
-          })
-        }),
+    it.scopedLive("on the command line ends with that sentence, and with the exit code for the level", () =>
+      Effect.gen(function* () {
+        const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
+        const sandbox = yield* start(SMALL)
+        const { run } = yield* cli({ ...sandboxEnvironment(sandbox), ...databaseEnvironment(ownerUrl) })
+        const last = (stdout: string) => linesOf(stdout).at(-1)
+        const synced = yield* run(["sync"])
+        expect([synced.code, last(synced.stdout)]).toEqual([0, `✔ ${TRUSTED}`])
+        yield* Effect.promise(() => runSql(ownerUrl, REJECT("record")))
+        const attention = `! ${except("payouts (1 reject)")}`
+        const mild = yield* run(["status"])
+        expect([mild.code, last(mild.stdout)]).toEqual([0, attention])
+        const strict = yield* run(["status", "--strict"])
+        expect([strict.code, last(strict.stdout)]).toEqual([1, attention])
+        const json = yield* run(["sync", "--stream", "wallets", "--json"])
+        expect(JSON.parse(json.stdout)).toMatchObject({
+          verdicts: [{ account: "default", level: "attention", sentence: attention.slice(2) }],
+        })
+      }),
     )
   })
 })
