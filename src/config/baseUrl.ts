@@ -16,6 +16,10 @@ export const REFUSED_PORTS: ReadonlySet<number> = new Set([
 /** Host names and addresses as `URL` writes them: letters, digits, inner dashes and underscores, and single dots. */
 const HOST = /^(?:\[[\da-f:.]+\]|[a-z\d_](?:[\w-]*[a-z\d_])?(?:\.[a-z\d_](?:[\w-]*[a-z\d_])?)*\.?)$/
 
+/** Parts of a path that lead up or nowhere, also in their encoded spelling: `URL` takes them away in silence. */
+const DOTS = /\/(?:\.|%2e){1,2}(?:\/|$)/i
+const BROKEN_ENCODING = /%(?![\da-f]{2})/i
+
 const BEGINNING = /^https?:\/\/[^/?#]/i
 
 /**
@@ -33,6 +37,9 @@ export const judgeBaseUrl = (value: string): Either.Either<string, string> => {
   if (!HOST.test(hostname)) return Either.left("must name a valid host: letters, digits, dashes and dots")
   if (value.includes("#")) return Either.left("must not have a fragment (#…)")
   if (value.includes("?")) return Either.left("must not have a query (?…)")
+  if (DOTS.test(value)) return Either.left("must not have . or .. as a part of its path")
+  if (BROKEN_ENCODING.test(value))
+    return Either.left("must not hold a % that begins no encoded character, such as %20")
   if (REFUSED_PORTS.has(Number(port === "" ? 443 : port)))
     return Either.left(`must not name port ${port}, to which fetch sends no HTTP request`)
   return Either.right(value)

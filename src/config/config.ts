@@ -9,6 +9,7 @@ import {
   httpUrl,
   idList,
   inOneLine,
+  isTimezone,
   paging,
   parsed,
   path,
@@ -90,7 +91,11 @@ const ownOrAll = <A>(account: string, name: string, setting: (name: string) => C
   })
 }
 
-const accountSettings = (account: string, streams: ReadonlyArray<string>) => {
+const accountSettings = <T>(
+  account: string,
+  streams: ReadonlyArray<string>,
+  token: (name: string) => Config.Config<T>,
+) => {
   const bound = (name: string, bounds: { readonly min: number; readonly max: number }, otherwise: number) =>
     Config.withDefault(
       ownOrAll(account, name, own => wholeNumber(own, bounds)),
@@ -98,7 +103,7 @@ const accountSettings = (account: string, streams: ReadonlyArray<string>) => {
     )
   return Config.all({
     name: Config.succeed(account),
-    token: headerSecret(suffixed("PAYCOMBAT_TOKEN", account)),
+    token: token(suffixed("PAYCOMBAT_TOKEN", account)),
     baseUrl: Config.withDefault(ownOrAll(account, "PAYCOMBAT_BASE_URL", httpUrl), DEFAULT_BASE_URL),
     pageSize: bound("PAYCOMBAT_PAGE_SIZE", { min: 1, max: 10_000 }, 100),
     ratePerSecond: bound("PAYCOMBAT_RATE_PER_SECOND", { min: 1, max: 100_000 }, 10),
@@ -173,14 +178,24 @@ export const configuredAccounts: Effect.Effect<ReadonlyArray<string>, Configurat
   Effect.mapError(error => inOneLine(error)),
 )
 
-/** Reads the accounts to sync, in order. `streams` names the list streams, whose paths can be configured. */
-export const accounts = (
+const eachAccount = <A>(
   streams: ReadonlyArray<string>,
-): Effect.Effect<ReadonlyArray<AccountSettings>, ConfigurationError> =>
+  settingsOf: (name: string) => Config.Config<A>,
+): Effect.Effect<ReadonlyArray<A>, ConfigurationError> =>
   accountNames.pipe(
     Effect.tap(names => unambiguous(names, streams)),
-    Effect.flatMap(names => Effect.forEach(names, name => accountSettings(name, streams))),
+    Effect.flatMap(names => Effect.forEach(names, settingsOf)),
     Effect.mapError(error => (error instanceof ConfigurationError ? error : inOneLine(error))),
+  )
+
+/** Reads the accounts to sync, in order. `streams` names the list streams, whose paths can be configured. */
+export const accounts = (streams: ReadonlyArray<string>) =>
+  eachAccount<AccountSettings>(streams, name => accountSettings(name, streams, headerSecret))
+
+/** Fails where a setting of an account is there and wrong. A token may be missing, on a machine that only reads. */
+export const checkAccounts = (streams: ReadonlyArray<string>): Effect.Effect<void, ConfigurationError> =>
+  Effect.asVoid(
+    eachAccount(streams, name => accountSettings(name, streams, token => Config.option(headerSecret(token)))),
   )
 
 export const database: Effect.Effect<DatabaseSettings, ConfigurationError> = Config.all({
@@ -235,15 +250,6 @@ export interface ScheduleSettings {
   readonly incremental: string
   readonly full: string
   readonly timezone: string
-}
-
-const isTimezone = (value: string): boolean => {
-  try {
-    new Intl.DateTimeFormat("en-US", { timeZone: value })
-    return true
-  } catch {
-    return false
-  }
 }
 
 /** True if a schedule is set. Without one, the stored limits of freshness stay. */

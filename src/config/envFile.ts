@@ -78,6 +78,9 @@ const textOf = (path: string, bytes: Buffer): string => {
 const OWN_VARIABLE = /^\s*(?:export\s+)?((?:PAYCOMBAT_\w*|DATABASE_URL)(?![\w.-]))(.*)$/
 /** A variable of this program later in a line, as in `set NAME=value` or `$env:NAME="value"`. */
 const OWN_VARIABLE_LATER = /^[^=]*?(?<![\w.-])((?:PAYCOMBAT_\w+|DATABASE_URL))\s*[=:]/
+/** A variable of this program within another one's value, as a unit file writes it: `Environment="NAME=value"`. */
+const OWN_VARIABLE_WITHIN =
+  /^\s*(?:export\s+)?(?:Environment\s*=.*?["'\s=]|[^=]*=\s*["']?)((?:PAYCOMBAT_\w+|DATABASE_URL))=/
 const COMMENT = /^\s*#/
 /** An unquoted value with a `#`. The parser would take the rest for a comment. */
 const CUT_SHORT = /^\s*[=:]\s*(?!['"`#])[^#]*[^\s#]#/
@@ -88,8 +91,9 @@ const refuseMisread = (path: string, text: string, variables: Readonly<Record<st
     if (COMMENT.test(line)) continue
     const [, name, rest = ""] = OWN_VARIABLE.exec(line) ?? []
     if (name === undefined) {
-      const [, later] = OWN_VARIABLE_LATER.exec(line) ?? []
-      if (later !== undefined && Object.keys(parse(line)).length === 0)
+      const [, within] = OWN_VARIABLE_WITHIN.exec(line) ?? []
+      const [, later = within] = OWN_VARIABLE_LATER.exec(line) ?? []
+      if (later !== undefined && (within !== undefined || Object.keys(parse(line)).length === 0))
         throw refuse(
           path,
           `line ${index + 1}, which names ${later}, sets nothing. Write it as ${later}=value`,

@@ -116,3 +116,12 @@ export const inOneLine = (error: ConfigError.ConfigError): ConfigurationError =>
     }
   }
 }
+
+export const isTimezone = (value: string): boolean => {
+  try {
+    new Intl.DateTimeFormat("en-US", { timeZone: value })
+    return true
+  } catch {
+    return false
+  }
+}

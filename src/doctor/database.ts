@@ -9,9 +9,8 @@ import {
   type DatabaseFacts,
   databaseFacts,
   directoryFacts,
-  foreignDeciders,
+  foreignInfluences,
   OLDEST_VERSION,
-  openSchemas,
   readableByRole,
 } from "../warehouse/read/checkup.ts"
 import { asReader } from "../warehouse/read/reader.ts"
@@ -164,9 +163,9 @@ const rightsFindings = (facts: DatabaseFacts, isEmbedded: boolean): ReadonlyArra
 
 /** Fails where other logins can plant functions that run with the rights of this one, or decide what is stored. */
 const schemaFindings = (sql: postgres.Sql) =>
-  Effect.map(Effect.either(Effect.all([openSchemas(sql), foreignDeciders(sql)])), looked => {
+  Effect.map(Effect.either(foreignInfluences(sql)), looked => {
     if (looked._tag === "Left") return [finding("fail", "schemas", looked.left.message)]
-    const found = looked.right.flat()
+    const found = looked.right
     return found.length === 0
       ? [finding("pass", "schemas", "no other login can create in ours, or in one of this login's path.")]
       : found.map(message => finding("fail", "schemas", `${message}.`))

@@ -17,6 +17,7 @@ const NEXT_STEPS: ReadonlyArray<readonly [code: RegExp, step: string]> = [
   [/^28/, "check user and password of DATABASE_URL, and pg_hba.conf"],
   [/^3D000$/, "create the database, or name another in DATABASE_URL"],
   [/^(ENOTFOUND|EAI_AGAIN)$/, "check the host in DATABASE_URL, and this machine's DNS"],
+  [/^NOT_POSTGRES$/, "check host and port of DATABASE_URL: something else may listen there"],
   [/^CONNECT_UNFIT$/, "check target_session_attrs and the hosts of DATABASE_URL"],
   [
     /^(ECONNREFUSED|CONNECT_TIMEOUT|EHOSTUNREACH|ENETUNREACH)$/,

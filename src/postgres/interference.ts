@@ -1,3 +1,4 @@
+import type postgres from "postgres"
 import { NotStored } from "./failures.ts"
 import type { Shape, Transaction } from "./shape.ts"
 
@@ -6,6 +7,9 @@ import type { Shape, Transaction } from "./shape.ts"
  * before anything is written: it could keep out or change a row, a reject or a removal, and each of these is written by a
  * statement of its own. One that runs after the row is stored, such as an audit, is allowed; what a batch stored is then
  * read again and compared with what was sent (`upsert`).
+ *
+ * A trigger's function runs with this login's rights. So one that belongs to a role without these rights is refused,
+ * whenever it runs: that role could grant itself the warehouse.
  */
 
 /** Things that are named of those in the way. */
@@ -17,36 +21,65 @@ const FIRES = `NOT g.tgisinternal AND g.tgenabled IN ('A',
 /** Condition on the same: runs for each row, before it is written. Two bits of the kind, as Postgres' own sources number them. */
 const DECIDES = "g.tgtype & 3 = 3"
 
-/** A trigger, a rule or a policy that decides what is stored. */
+/**
+ * Condition on an owner and on the owner of a table: it has the rights of the second one anyway. Superusers, that role and its
+ * members have them.
+ */
+export const hasRightsOf = (role: string, owner: string): string => `pg_has_role(${role}, ${owner}, 'MEMBER')`
+
+/** A trigger, a rule or a policy that decides what is stored, or runs code of another role with our rights. */
 export interface Interference {
   readonly name: string
+  /** Role whose code runs with our rights; null for what only decides what is stored. */
+  readonly planter: string | null
   /** The command that removes it. */
   readonly remedy: string
 }
 
-/** Lists what of others decides what our tables store. Reads the catalogue only: a fraction of a millisecond. */
+/**
+ * Lists what of others decides what our tables store, or runs with our rights. Reads the catalogue only: a fraction of a
+ * millisecond.
+ */
 export const interferences = async (tx: Transaction): Promise<ReadonlyArray<Interference>> =>
-  tx.unsafe<Array<{ name: string; remedy: string }>>(
-    `SELECT i.name, i.remedy FROM pg_class AS c
+  tx.unsafe<Array<Interference>>(
+    `SELECT i.name, i.planter, i.remedy FROM pg_class AS c
      CROSS JOIN LATERAL (SELECT format('%I.%I', c.relnamespace::regnamespace, c.relname) AS name) AS t
      CROSS JOIN LATERAL (
-       SELECT format('trigger %I on %s', g.tgname, t.name) AS name, format('DROP TRIGGER %I ON %s', g.tgname, t.name) AS remedy
-       FROM pg_trigger AS g WHERE c.relhastriggers AND g.tgrelid = c.oid AND ${DECIDES} AND ${FIRES}
+       SELECT format('trigger %I on %s', g.tgname, t.name) AS name, format('DROP TRIGGER %I ON %s', g.tgname, t.name) AS remedy,
+         CASE WHEN NOT ${hasRightsOf("p.proowner", "c.relowner")} THEN pg_get_userbyid(p.proowner)::text END AS planter
+       FROM pg_trigger AS g JOIN pg_proc AS p ON p.oid = g.tgfoid
+       WHERE c.relhastriggers AND g.tgrelid = c.oid AND ${FIRES}
+         AND (${DECIDES} OR NOT ${hasRightsOf("p.proowner", "c.relowner")})
        UNION ALL
-       SELECT format('rule %I on %s', w.rulename, t.name), format('DROP RULE %I ON %s', w.rulename, t.name)
+       SELECT format('rule %I on %s', w.rulename, t.name), format('DROP RULE %I ON %s', w.rulename, t.name), NULL
        FROM pg_rewrite AS w WHERE c.relhasrules AND w.ev_class = c.oid AND w.ev_enabled <> 'D'
        UNION ALL
-       SELECT format('row-level security on %s', t.name), format('ALTER TABLE %s DISABLE ROW LEVEL SECURITY', t.name)
+       SELECT format('row-level security on %s', t.name), format('ALTER TABLE %s DISABLE ROW LEVEL SECURITY', t.name), NULL
        WHERE c.relrowsecurity AND row_security_active(c.oid)
      ) AS i
      WHERE c.relnamespace IN (to_regnamespace('warehouse'), to_regnamespace('sync')) AND c.relkind IN ('r', 'p')
        AND (c.relhastriggers OR c.relhasrules OR c.relrowsecurity)
-     ORDER BY 1`,
+     ORDER BY i.planter NULLS LAST, 1`,
   )
 
-/** Throws `NotStored` where a trigger, a rule or a policy on a table of ours decides what is stored. */
+/** A sentence about one of them, with the command that removes it, without its full stop. */
+export const interferenceWords = ({ name, planter, remedy }: Interference): string =>
+  planter === null
+    ? `${name} can keep rows out or change them: ${remedy}`
+    : `${name} runs a function of role ${planter} with this login's rights: ${remedy}`
+
+const refusePlanted = ([first]: ReadonlyArray<Interference>): void => {
+  if (first !== undefined && first.planter !== null)
+    throw new NotStored(`Nothing was stored: ${interferenceWords(first)}.`)
+}
+
+/**
+ * Throws `NotStored` where a trigger, a rule or a policy on a table of ours decides what is stored, or a trigger runs the
+ * function of a role that has not our rights.
+ */
 export const refuseInterference = async (tx: Transaction): Promise<void> => {
   const found = await interferences(tx)
+  refusePlanted(found)
   if (found.length === 0) return
   const names = found.slice(0, NAMED_MAX).map(({ name }) => name)
   const more = found.length > NAMED_MAX ? ` and ${found.length - NAMED_MAX} more` : ""
@@ -55,6 +88,19 @@ export const refuseInterference = async (tx: Transaction): Promise<void> => {
       " or make it a trigger that runs AFTER the row is stored.",
   )
 }
+
+/**
+ * Runs one transaction that writes to tables of ours without a lease. It fails with `NotStored` before it writes where a
+ * trigger runs the function of a role that has not our rights.
+ */
+export const beginWriting = <A>(
+  sql: postgres.Sql,
+  write: (tx: postgres.TransactionSql) => Promise<A>,
+): Promise<A> =>
+  sql.begin(async tx => {
+    refusePlanted(await interferences(tx))
+    return write(tx)
+  }) as Promise<A>
 
 /** True where what a table keeps may differ from what is sent: another's trigger fires, or a column has another type. */
 export const mayAlter = async (tx: Transaction, { table, types }: Shape): Promise<boolean> => {

@@ -27,8 +27,19 @@ const PLAIN: Readonly<Record<string, string>> = {
   xmlbinary: "'base64'",
 }
 
-/** The commands that pin a transaction, as one message to the server. */
+/**
+ * Time after which Postgres ends a transaction whose client is not heard of: its connection may be silent, and what it
+ * locked would stay locked for hours. `fenced` sets its own.
+ */
+const PAUSE_MAX = "60s"
+
+/**
+ * The commands that pin a transaction, as one message to the server. The last one answers which session has it: a proxy
+ * that pools by transaction gives a client another process id than its session's.
+ */
 export const PIN = [
   PIN_PATH,
   ...Object.entries(PLAIN).map(([name, value]) => `SET LOCAL ${name} = ${value}`),
+  `SET LOCAL idle_in_transaction_session_timeout = '${PAUSE_MAX}'`,
+  'SELECT pg_backend_pid() AS pid, transaction_timestamp()::text AS "begunAt"',
 ].join("; ")

@@ -1,14 +1,16 @@
+import type { Socket } from "node:net"
 import { Either } from "effect"
 import postgres from "postgres"
-import { parseAddress } from "./address.ts"
+import { type Address, parseAddress } from "./address.ts"
 import { type DriverOptions, openDriver } from "./driver.ts"
-import { PIN } from "./pin.ts"
-import { chooser } from "./route.ts"
+import { chooser, connectBoundSeconds } from "./route.ts"
+import { type Look, lookAt, notWatched, type Session, type Watch, watching } from "./silence.ts"
 import { boundedDialer, type Dialer, makeDial } from "./socket.ts"
 import { readTlsFiles } from "./tls.ts"
+import { type Body, beginOn, type Statement, sendWithin } from "./transaction.ts"
 
 /**
- * postgres.js, made safe against connections that end in the middle of something. Four things that its 3.4 line
+ * postgres.js, made safe against connections that end in the middle of something. Five things that its 3.4 line
  * does then were seen, each held by a test:
  *
  * - A transaction that fails because its connection ended is rolled back on the connection that is gone: a
@@ -18,116 +20,15 @@ import { readTlsFiles } from "./tls.ts"
  * - A statement that waited to be sent while its connection ended stays in front of all that the connection ever
  *   sends again, which nobody answers.
  * - Its `end` waits for the answer to a statement that was under way on a connection that is gone.
+ * - It waits for ever on a connection that is silent (`silence.ts`).
  */
 
 /**
- * How long statements may still reach a pool that lost a connection. What is under way then is waited for without a
- * limit: a connection also closes because it was idle, and the statement on the next one may take minutes.
+ * How long statements may still reach a pool that lost a connection. Transactions that are under way then are waited for
+ * while Postgres works on them: a connection also closes because it was idle, and the statement on the next one may take
+ * minutes.
  */
 const RETIRE_AFTER_MILLIS = 30_000
-
-/** Codes of an error that no server sent: the connection is gone, or never was. */
-const LOST = /^(CONNECTION_(CLOSED|DESTROYED|ENDED)|CONNECT_TIMEOUT|E[A-Z]+)$/
-/** A server's last words on a connection. */
-const LAST_WORDS = /^(FATAL|PANIC)$/
-
-/** Whether a statement failed because its connection ended, so that nobody knows what became of it. */
-const isConnectionLost = (error: unknown): boolean => {
-  if (error instanceof postgres.PostgresError) return LAST_WORDS.test(error.severity)
-  return error instanceof Error && "code" in error && LOST.test(String(error.code))
-}
-
-type Body<A> = (tx: postgres.TransactionSql) => A | Promise<A>
-/** A statement of the driver's: `handle` gives it to `handler`, once, which sends it; the others settle it. */
-type Statement = Promise<unknown> & {
-  handle: () => unknown
-  handler: (statement: Statement) => unknown
-  resolve: (value: unknown) => void
-  reject: (error: unknown) => void
-}
-
-const never = (): Promise<never> => new Promise(() => {})
-
-interface Fate {
-  isLost: boolean
-  /** Ends the transaction: the pool was closed over it, and its connection may say so much later or never. */
-  readonly destroy: (error: unknown) => void
-}
-
-/** Whether a statement failed because its pool was closed before it was answered. */
-const isDestroyed = (error: unknown): boolean =>
-  error instanceof Error && "code" in error && error.code === "CONNECTION_DESTROYED"
-
-/** A statement that is not sent once the connection is gone, and whose loss is for `begin` to tell, not for it. */
-const guardStatement = (fate: Fate, made: unknown): unknown => {
-  if (!(made instanceof Promise)) return made
-  const statement = made as Statement
-  const { then, handle } = statement
-  statement.handle = () => (fate.isLost ? undefined : handle.call(statement))
-  // biome-ignore lint/suspicious/noThenProperty: the driver sends a statement when it is waited for.
-  statement.then = ((onValue: (value: unknown) => unknown, onError?: (error: unknown) => unknown) =>
-    fate.isLost
-      ? never()
-      : then.call(statement, onValue, error => {
-          if (isDestroyed(error)) fate.destroy(error)
-          if (isConnectionLost(error)) return never()
-          if (onError === undefined) throw error
-          return onError(error)
-        })) as Statement["then"]
-  return statement
-}
-
-/** What a transaction's function works with: everything as it was, until the connection is lost; then it stands still. */
-const guard = (fate: Fate, tx: postgres.TransactionSql): postgres.TransactionSql =>
-  new Proxy(tx, {
-    apply: (target, self, args) => guardStatement(fate, Reflect.apply(target, self, args)),
-    get: (target, name) => {
-      if (name === "unsafe" || name === "file")
-        return (...args: ReadonlyArray<unknown>) =>
-          guardStatement(fate, Reflect.apply(target[name] as never, target, args))
-      if (name === "savepoint")
-        return async (body: Body<unknown>) => {
-          try {
-            return await target.savepoint(inner => body(guard(fate, inner)))
-          } catch (error) {
-            return isConnectionLost(error) ? never() : Promise.reject(error)
-          }
-        }
-      return Reflect.get(target, name)
-    },
-  })
-
-/**
- * Runs one pinned transaction. Its function stands still for good, and is forgotten, when the connection is lost under it.
- * The pins are sent with the function's first statement; where they fail, so does the transaction.
- */
-const beginOn = async <A>(
-  pool: postgres.Sql,
-  options: string,
-  body: (tx: postgres.TransactionSql, fate: Fate) => A | Promise<A>,
-): Promise<unknown> => {
-  let destroy: Fate["destroy"] = () => {}
-  const destroyed = new Promise<never>((_, reject) => {
-    destroy = reject
-  })
-  const fate: Fate = { isLost: false, destroy }
-  const whole = pool.begin(options, async tx => {
-    try {
-      const guarded = guard(fate, tx)
-      guarded.unsafe(PIN).execute()
-      const result = await body(guarded, fate)
-      return fate.isLost ? never() : result
-    } catch (error) {
-      return fate.isLost ? never() : Promise.reject(error)
-    }
-  })
-  try {
-    return await Promise.race([whole, destroyed])
-  } catch (error) {
-    fate.isLost = true
-    throw error
-  }
-}
 
 /** How long one host may take to connect, where neither the address nor the caller says. */
 const CONNECT_TIMEOUT_SECONDS = 15
@@ -136,6 +37,7 @@ const CONNECT_TIMEOUT_SECONDS = 15
 interface Connections {
   readonly driver: postgres.Sql
   readonly dialer: Dialer
+  readonly watch: Watch
   underWay: number
   /** Its time to take statements is over. */
   isRetired: boolean
@@ -154,23 +56,6 @@ const counting = <A>(on: Connections, work: Promise<A>, closeIdle: (on: Connecti
   return work
 }
 
-/** Sends a statement that was made for the pool within a transaction instead, and answers as it does. */
-const sendWithin = (
-  tx: postgres.TransactionSql,
-  fate: Fate,
-  statement: Statement,
-  handle: () => unknown,
-): Promise<unknown> =>
-  new Promise((resolve, reject) => {
-    statement.handler = (tx.unsafe("") as unknown as Statement).handler
-    statement.resolve = resolve
-    statement.reject = error => {
-      if (isDestroyed(error)) fate.destroy(error)
-      if (!isConnectionLost(error)) reject(error)
-    }
-    handle.call(statement)
-  })
-
 /**
  * A statement that gets a transaction of its own when it is sent, for the sake of the path, and settles when that is
  * over. It counts from then on: one that is only made may never be sent.
@@ -183,7 +68,7 @@ const pinStatement = (on: Connections, made: unknown, closeIdle: (on: Connection
   statement.handle = () => {
     if (isSent) return
     isSent = true
-    const done = beginOn(on.driver, "", (tx, fate) => sendWithin(tx, fate, statement, handle))
+    const done = beginOn(on.driver, "", (tx, fate) => sendWithin(tx, fate, statement, handle), on.watch)
     counting(on, done, closeIdle)
     done.then(resolve, reject)
   }
@@ -198,7 +83,46 @@ export const outsideTransaction = (sql: postgres.Sql, command: string): Promise<
   sendAlone.get(sql)!(command)
 
 /**
- * Connections to one Postgres. A transaction fails, and nothing else happens, when its connection is lost. What is
+ * Looks with a connection of its own, each time a new one, within the time that connecting may take. Undefined where the
+ * hosts take turns: another host would be asked than the one that is at work.
+ */
+const looker = (
+  address: Address,
+  choose: (signal: AbortSignal) => Promise<Socket>,
+  timeoutSeconds: number,
+): ((session: Session | undefined, isLast: boolean) => Promise<Look>) | undefined => {
+  if (address.isShuffled && address.hosts.length > 1) return undefined
+  const limitMillis = connectBoundSeconds(address, timeoutSeconds) * 1_000
+  return async (session, isLast) => {
+    const { socket, close } = boundedDialer(choose, 1)
+    const driver = openDriver(address, socket, {
+      max: 1,
+      connect_timeout: timeoutSeconds,
+      fetch_types: false,
+      prepare: false,
+      connection: { application_name: "paycombat-sync" },
+      onnotice: () => {},
+    })
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<Look>(resolve => {
+      timer = setTimeout(() => resolve("unanswered"), limitMillis)
+    })
+    // A server that refuses the question is there, and may be at work.
+    const asked = beginOn(driver, "read only", tx => lookAt(tx, session, isLast)).catch(
+      (error: unknown): Look => (error instanceof postgres.PostgresError ? "busy" : "unanswered"),
+    )
+    try {
+      return await Promise.race([asked, late])
+    } finally {
+      clearTimeout(timer)
+      close()
+      void driver.end({ timeout: 0 })
+    }
+  }
+}
+
+/**
+ * Connections to one Postgres. A transaction fails, and nothing else happens, when its connection is lost or silent. What is
  * asked after a loss goes to connections made anew; those of before are closed when nothing is under way on them any
  * more. `end({ timeout })` takes no longer than that, in seconds. Throws where the address is wrong, with words that are
  * the rest of a sentence about its variable.
@@ -223,24 +147,39 @@ export const openPool = (
     connections.dialer.close()
     void connections.driver.end({ timeout: 0 })
   }
+  /** Whatever is asked from now on gets connections made anew. */
+  const replace = (lost: Connections) => {
+    if (isEnding || lost !== current) return
+    current = open()
+    const retire = () => {
+      lost.isRetired = true
+      closeIdle(lost)
+    }
+    replaced.set(lost, setTimeout(retire, retireAfterMillis).unref())
+  }
+  const look = looker(address, choose, timeoutSeconds)
   const open = (): Connections => {
     const dialer = boundedDialer(choose, 2 * max)
+    let openCount = 0
     const opened: Connections = {
       driver: openDriver(address, dialer.socket, {
         ...options,
         max,
         connect_timeout: timeoutSeconds,
-        onclose: () => {
-          if (isEnding || opened !== current) return
-          current = open()
-          const retire = () => {
-            opened.isRetired = true
-            closeIdle(opened)
-          }
-          replaced.set(opened, setTimeout(retire, retireAfterMillis).unref())
-        },
+        onclose: () => replace(opened),
       }),
       dialer,
+      watch:
+        look === undefined
+          ? notWatched
+          : watching({
+              look,
+              isFull: () => openCount >= max,
+              onOpen: change => {
+                openCount += change
+              },
+              onLost: () => replace(opened),
+            }),
       underWay: 0,
       isRetired: false,
     }
@@ -251,7 +190,7 @@ export const openPool = (
   const begin = <A>(first: string | Body<A>, second?: Body<A>) => {
     const on = current
     const [mode, body] = typeof first === "string" ? [first, second!] : ["", first]
-    return counting(on, beginOn(on.driver, mode, body), closeIdle)
+    return counting(on, beginOn(on.driver, mode, body, on.watch), closeIdle)
   }
   const send = (name: "unsafe" | "file" | undefined, args: ReadonlyArray<unknown>) => {
     const on = current

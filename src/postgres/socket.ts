@@ -2,6 +2,7 @@ import { connect, type Socket } from "node:net"
 import { Duplex } from "node:stream"
 import type { Address, Host } from "./address.ts"
 import { failure, isSocketFile, placeOf, socketFile } from "./place.ts"
+import { guardStartup } from "./startup.ts"
 import { secured, type TlsFiles } from "./tls.ts"
 
 /** A way to a server: a host, with or without TLS. */
@@ -45,7 +46,7 @@ const ready = async (raw: Socket, { host, isEncrypted }: Way, tls: Address["tls"
   })
   const socket = isEncrypted ? await secured(raw, host, tls, files) : raw
   // The driver reads them off the socket for its messages.
-  return Object.assign(socket.on("error", ignore), { host: host.name, port: host.port })
+  return Object.assign(guardStartup(socket).on("error", ignore), { host: host.name, port: host.port })
 }
 
 /** Dials as the address has it. `timeoutSeconds` is the bound of one host, TLS included. */

@@ -11,6 +11,8 @@ const REQUEST_TIMEOUT_MILLIS = 10_000
 const IDLE_TIMEOUT_MILLIS = 20_000
 const KEEP_ALIVE_MILLIS = 5_000
 const CONNECTIONS_CHECKED_EVERY_MILLIS = 1_000
+/** Requests that one connection may send. Further ones that it sent ahead get 503, which costs next to nothing. */
+export const REQUESTS_PER_CONNECTION_MAX = 20
 
 const oldest = (sockets: ReadonlySet<Socket>): Socket | undefined => sockets.values().next().value
 
@@ -58,6 +60,7 @@ export const boundedServer = (): Server => {
     requestTimeout: REQUEST_TIMEOUT_MILLIS,
   })
   server.timeout = IDLE_TIMEOUT_MILLIS
+  server.maxRequestsPerSocket = REQUESTS_PER_CONNECTION_MAX
   makeRoom(server)
   return server
 }

@@ -9,8 +9,9 @@ import { allStreams } from "../registry.ts"
 import type { Acquired, Held } from "../warehouse/ledger/lease.ts"
 import { readingTime } from "../warehouse/ledger/readingTime.ts"
 import type { RunOptions } from "./context.ts"
+import { firstOf } from "./firstOf.ts"
 import type { Holding } from "./holding.ts"
-import { firstOf, notYet, runStream, type Stop } from "./streamRun.ts"
+import { notYet, runStream, type Stop } from "./streamRun.ts"
 import { makeUrgent } from "./urgentRun.ts"
 
 /** The run of one account under its lease: its streams, parents first, and the urgent work that it is handed. */
@@ -84,6 +85,7 @@ export const runAccount = (sql: postgres.Sql, options: RunOptions, run: AccountR
       account,
       privacy: options.privacy,
       lease,
+      lost: holding.lost(lease),
       besideOf,
       streams,
       withStream: (name, use) =>

@@ -62,6 +62,8 @@ export interface Holding {
    * succeeds.
    */
   readonly lost: (lease: Held) => Effect.Effect<never, LeaseError | WarehouseError>
+  /** True where Postgres has not answered to renewals for so long that a run ends by it. */
+  readonly isAway: Effect.Effect<boolean>
   /** Permission to ask the API, valid for as long as this account's lease is. */
   readonly grantOf: (lease: Acquired) => Grant
   /** Gives the leases of an account, or the one of a stream, back before the scope does. */
@@ -120,6 +122,10 @@ export const makeHolding = (
     const end = ({ lease, end }: Entry, failure: LeaseError | WarehouseError = lost(lease)) =>
       Deferred.fail(end, failure)
 
+    const isAwayAt = (now: Instant) =>
+      failingSince !== null && elapsedMillis(failingSince, now) >= UNRENEWED_LEASES_MAX * leaseMillis
+    const isAway = Effect.map(instant, isAwayAt)
+
     const renewAll = Effect.flatMap(instant, at => renewedAt(at))
     const renewedAt = (at: Instant) =>
       Effect.gen(function* () {
@@ -148,8 +154,7 @@ export const makeHolding = (
           Effect.gen(function* () {
             const now = yield* instant
             failingSince ??= at
-            if (elapsedMillis(failingSince, now) >= UNRENEWED_LEASES_MAX * leaseMillis)
-              for (const entry of entries.values()) yield* end(entry, error)
+            if (isAwayAt(now)) for (const entry of entries.values()) yield* end(entry, error)
             yield* Queue.offer(wake, undefined)
           }),
         ),
@@ -203,7 +208,7 @@ export const makeHolding = (
         }
         if (given.length === 0) return Effect.void
         const released = Effect.flatMap(monotonicMillis, now => release(sql, keptAt(now, given)))
-        return inTime(Effect.ignore(retryTransient(released)))
+        return inTime(Effect.ignore(retryTransient(released)), { isAway })
       })
 
     yield* Effect.addFinalizer(() => giveBack(() => true))
@@ -211,6 +216,7 @@ export const makeHolding = (
     return {
       take,
       takeWithin,
+      isAway,
       lost: lease => {
         const entry = entries.get(keyOf(lease))
         return entry === undefined ? Effect.never : Deferred.await(entry.end)

@@ -11,7 +11,7 @@ import type { Held } from "../warehouse/ledger/lease.ts"
 import { finishRun, finishStream, type Mode, startRun, startStream } from "../warehouse/ledger/runs.ts"
 import { type RunSummary, summaryOf } from "../warehouse/ledger/summary.ts"
 import { booked, booking } from "./finalize.ts"
-import { makeHolding } from "./holding.ts"
+import { type Holding, makeHolding } from "./holding.ts"
 import { endingOf, worst } from "./outcome.ts"
 
 /** Runs that work on stored records and ask the API nothing: under the leases of their streams, booked like a sync. */
@@ -43,7 +43,7 @@ type Work<S extends Stream> = (
   tell: Tell,
 ) => Effect.Effect<Outcome, LeaseError | WarehouseError>
 
-const runTask = <S extends Stream>(mode: Mode, task: Task<S>, held: Held, work: Work<S>) =>
+const runTask = <S extends Stream>(mode: Mode, task: Task<S>, held: Held, holding: Holding, work: Work<S>) =>
   Effect.gen(function* () {
     const { sql } = yield* Warehouse
     const progress = yield* Progress
@@ -77,7 +77,7 @@ const runTask = <S extends Stream>(mode: Mode, task: Task<S>, held: Held, work: 
       const stopped = status === "interrupted" ? "Told to stop; what was done stays." : ending.error
       const error = failed ?? stopped
       return finishStream(sql, held, { ...ending, status, error, requests: 0, retries: 0 }).pipe(
-        booking,
+        booking(holding.isAway),
         Effect.zipRight(tell({ status, message: error })),
       )
     })
@@ -115,7 +115,7 @@ const runOn = <S extends Stream>(
       const lease = held.find(
         ({ account, stream }) => account === task.account && stream === task.stream.name,
       )
-      return lease === undefined ? Effect.void : runTask(mode, task, lease, work)
+      return lease === undefined ? Effect.void : runTask(mode, task, lease, holding, work)
     }).pipe(
       Effect.onExit(exit =>
         summaryOf(sql, runId).pipe(
@@ -124,7 +124,7 @@ const runOn = <S extends Stream>(
             const failed = refused.length > 0 || (Exit.isFailure(exit) && !Cause.isInterrupted(exit.cause))
             return finishRun(sql, runId, worst([...statuses, ...(failed ? ["failed"] : [])]))
           }),
-          booking,
+          booking(holding.isAway),
         ),
       ),
     )

@@ -5,6 +5,7 @@ import { Cause, Duration, Effect, Exit, Schedule } from "effect"
 import type postgres from "postgres"
 import type { AccountSettings } from "../config/config.ts"
 import type { LeaseError, WarehouseError } from "../core/errors.ts"
+import { turns } from "../core/turns.ts"
 import { VERSION } from "../core/version.ts"
 import { countRun } from "../observe/metrics.ts"
 import { retryTransient, Warehouse, whileOpen } from "../postgres/connect.ts"
@@ -27,13 +28,7 @@ import { worst } from "./outcome.ts"
 const ACCOUNTS_AT_ONCE = 8
 
 /** The turns of accounts that use one pool, whichever run they belong to: `serve` has a run for each. */
-const turns = new WeakMap<postgres.Sql, Effect.Semaphore>()
-
-const inTurn = (sql: postgres.Sql): Effect.Semaphore => {
-  const turn = turns.get(sql) ?? Effect.unsafeMakeSemaphore(ACCOUNTS_AT_ONCE)
-  turns.set(sql, turn)
-  return turn
-}
+const turnOf = turns<postgres.Sql>(ACCOUNTS_AT_ONCE)
 
 /** Times that a run takes its account again for work that came while it gave the account back. */
 const LATE_ROUNDS_MAX = 10
@@ -91,6 +86,7 @@ const runOn = (
         // Work that was handed over while the lease was given back was handed to this run.
         for (let rounds = 0; rounds < LATE_ROUNDS_MAX; rounds++) {
           yield* holding.giveBack(account.name)
+          if (yield* holding.isAway) return
           const late = yield* dueWork(sql, account.name, { limit: 1, isLast: false })
           if (late.length === 0) return
           const again = (yield* holding.take([{ account: account.name, stream: ACCOUNT }])).held[0]
@@ -101,7 +97,7 @@ const runOn = (
             { account, lease: again, holding, held, refused },
           )
         }
-      }).pipe(inTurn(sql).withPermits(1))
+      }).pipe(turnOf(sql).withPermits(1))
     /** The lease of an account once its holder gives it back; this run may hold none meanwhile, and is alive all the same. */
     const waitFor = (name: Name) =>
       Effect.gen(function* () {
@@ -129,11 +125,12 @@ const runOn = (
           return finishRun(sql, runId, worst([...statuses, ...(failed ? ["failed"] : [])]))
         }),
         Effect.zipRight(Effect.flatMap(summaryOf(sql, runId), summary => countRun(summary, held))),
-        booking,
+        booking(holding.isAway),
       )
     yield* Effect.onExit(work, exit => Effect.when(end(exit), () => isBegun))
     const asked = accounts.map(({ name }) => name)
-    const verdicts = yield* retryTransient(verdictsOf(sql, { accounts: asked }))
+    const judged = verdictsOf(sql, { accounts: asked })
+    const verdicts = yield* (yield* holding.isAway) ? judged : retryTransient(judged)
     return {
       ...(yield* summaryOf(sql, runId)),
       verdicts: verdicts.filter(({ account }) => asked.includes(account)),

@@ -9,6 +9,7 @@ import { forgetNews } from "../warehouse/ledger/urgent.ts"
 import { confirmPrivacy, settlePrivacy } from "../warehouse/maintain/privacyMode.ts"
 import type { StreamContext, StreamFailure, StreamResult } from "./context.ts"
 import { booked, booking } from "./finalize.ts"
+import { firstOf } from "./firstOf.ts"
 import type { Holding } from "./holding.ts"
 import { runListStream } from "./listRun.ts"
 import { runLookupStream } from "./lookupRun.ts"
@@ -29,13 +30,6 @@ export const notYet = (account: AccountSettings, stream: Stream): StreamProgress
   unanswered: 0,
   message: null,
 })
-
-/**
- * What ends first, however it does; the others are stopped. Effect's own `raceFirst`, told to stop, leaves its fibers at
- * work until whoever runs it is gone: they would go on writing while their end is booked, and after it.
- */
-export const firstOf = <A, E, R>(all: ReadonlyArray<Effect.Effect<A, E, R>>): Effect.Effect<A, E, R> =>
-  Effect.flatten(Effect.raceAll(all.map(Effect.exit)))
 
 /** Told by the first stream whose token was refused, to all streams of the account. */
 export type Stop = Deferred.Deferred<never, AccountError>
@@ -96,9 +90,15 @@ export const runStream = (
       return Effect.zipRight(
         forgotten,
         finishStream(context.sql, context.held, { ...ending, ...usage }),
-      ).pipe(booking, Effect.zipRight(tell({ status: ending.status, message: ending.error ?? ending.note })))
+      ).pipe(
+        booking(holding.isAway),
+        Effect.zipRight(tell({ status: ending.status, message: ending.error ?? ending.note })),
+      )
     }
-    yield* booked(start, run, ended)
+    // A stream that waited for its parents may be left without Postgres by now.
+    const lost = Effect.catchTag(holding.lost(context.held), "LeaseError", () => Effect.void)
+    const isBegun = Effect.zipRight(Effect.whenEffect(lost, holding.isAway), start)
+    yield* booked(isBegun, run, ended)
   }).pipe(
     Effect.annotateLogs({ account: context.account.name, stream: stream.name }),
     Effect.tagMetrics("stream", stream.name),

@@ -17,6 +17,7 @@ import { bookUnread, closeWork, dueWork, putOff, type Unread, type Work } from "
 import { prepareBatch, writeBeside } from "../warehouse/load/loader.ts"
 import type { Extracted } from "../warehouse/load/prepare.ts"
 import { idHash } from "../warehouse/load/tombstones.ts"
+import { firstOf } from "./firstOf.ts"
 import { areOurs } from "./listMerchants.ts"
 import { asListed, fieldsBeyondList } from "./listMissing.ts"
 
@@ -59,6 +60,8 @@ export interface UrgentContext {
   readonly privacy: Privacy
   /** The account's lease. */
   readonly lease: Held
+  /** Fails once that lease is lost. */
+  readonly lost: Effect.Effect<never, LeaseError | WarehouseError>
   /** All streams that there are, also those that the run leaves out. */
   readonly streams: ReadonlyArray<Stream>
   /** Uses a stream's lease, which may be the run's own or one that is taken for this; none where other work holds it. */
@@ -263,8 +266,7 @@ export const makeUrgent = (context: UrgentContext) => {
         yield* Effect.ignore(Effect.timeout(Deferred.await(isFirstDone), FIRST_LOOK))
         const ended = yield* Effect.exit(streams)
         yield* Deferred.succeed(isOver, undefined)
-        yield* Fiber.join(looking)
-        yield* lastLooks
+        yield* firstOf([Effect.zipRight(Fiber.join(looking), lastLooks), Effect.ignore(context.lost)])
         return yield* ended
       }),
     )

@@ -158,6 +158,17 @@ describe.concurrent("before the first sync", () => {
         const json = yield* program.run(["status", "--json"])
         expect([json.code, JSON.parse(json.stdout)]).toEqual([1, []])
         expect(json.stderr).toContain("Nothing was synced yet")
+        for (const [name, value] of [
+          ["PAYCOMBAT_PAGE_SIZE", "0"],
+          ["PAYCOMBAT_PII", "hsah"],
+          ["PAYCOMBAT_TOKEN", '"s3cret'],
+          ["PAYCOMBAT_BASE_URL", "http://h/%zz"],
+          ["PAYCOMBAT_SCHEDULE", "every day"],
+        ] as const) {
+          const wrong = yield* program.run(["status"], { [name]: value })
+          expect([name, wrong.code, wrong.stdout]).toEqual([name, 2, ""])
+          expect(linesOf(wrong.stderr)).toEqual([expect.stringContaining(name)])
+        }
         for (const args of [
           ["query", "--demo", "SELECT 1"],
           ["report", "--demo"],

@@ -9,7 +9,7 @@ import { inject } from "vitest"
 import { connect } from "../../src/postgres/connect.ts"
 import { embeddedPostgres } from "../../src/postgres/embedded/embeddedPostgres.ts"
 import { runQuery } from "../../src/warehouse/read/query.ts"
-import { cli } from "../support/cli.ts"
+import { cli, linesOf } from "../support/cli.ts"
 import { PROJECT } from "../support/package.ts"
 import { temporaryDirectory, testDatabase } from "../support/postgres.ts"
 import { MIGRATED } from "../support/warehouse.ts"
@@ -244,6 +244,37 @@ describe("a server", () => {
         yield* Effect.sleep("2 seconds")
         expect((yield* Effect.timeout(running.stop("SIGTERM"), SOON)).code).toBe(143)
       }),
+  )
+
+  it.scopedLive.each([
+    { said: "a message of length 0", answer: Buffer.from("R\0\0\0\0\0\0\0\0", "latin1") },
+    { said: "a message of a negative length", answer: Buffer.from("R\xff\xff\xff\xfb", "latin1") },
+    { said: "a message about the login without a kind", answer: message("R", Buffer.alloc(0)) },
+    { said: "an answer of HTTP", answer: Buffer.from("HTTP/1.1 400 Bad Request\r\n\r\n") },
+    {
+      said: "two milliards of rounds of hashing",
+      answer: message("R", Buffer.from("\0\0\0\x0br=x,s=QUJD,i=2000000000", "latin1")),
+    },
+  ])("that answers the login with $said is refused in one line", ({ answer }) =>
+    Effect.gen(function* () {
+      const sasl = message("R", Buffer.from("\0\0\0\x0aSCRAM-SHA-256\0\0", "latin1"))
+      const isAboutHashing = answer.includes("i=")
+      const server = yield* listening(client => {
+        let isAsked = false
+        client.on("data", () => {
+          client.write(isAboutHashing && !isAsked ? sasl : answer)
+          isAsked = true
+        })
+      }, LOOPBACK)
+      const program = yield* cli({
+        DATABASE_URL: `postgres://u:p@127.0.0.1:${portOf(server)}/db?sslmode=disable&connect_timeout=5`,
+      })
+      const ended = yield* Effect.timeout(program.run(["migrate"]), "30 seconds")
+      expect(ended.code).not.toBe(0)
+      expect(linesOf(ended.stderr)).toEqual([
+        expect.stringMatching(/The server .*\(NOT_POSTGRES\): check host and port of DATABASE_URL/),
+      ])
+    }),
   )
 
   it.scopedLive("that says nothing does not keep a command from ending when it is told to", () =>

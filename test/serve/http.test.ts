@@ -6,7 +6,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Metric, Scope } from "effect"
 import { limitsOf, type Verdict } from "../../src/core/verdict.ts"
 import * as Metrics from "../../src/observe/metrics.ts"
-import { boundedServer, CONNECTIONS_MAX } from "../../src/serve/connections.ts"
+import { boundedServer, CONNECTIONS_MAX, REQUESTS_PER_CONNECTION_MAX } from "../../src/serve/connections.ts"
 import { isOurHost, listen } from "../../src/serve/http.ts"
 import type { Snapshot } from "../../src/serve/snapshot.ts"
 import { parsePrometheus, valueOf } from "./prometheusText.ts"
@@ -306,6 +306,21 @@ describe.concurrent("the server", () => {
         isFull.then(() => taken.flatMap(({ destroyed }, n) => (destroyed ? [n] : []))),
       )
       expect(closed).toEqual(Array.from({ length: 10 }, (_, n) => n))
+    }),
+  )
+
+  it.scopedLive("answers so many requests of one connection, and refuses those that were sent ahead", () =>
+    Effect.gen(function* () {
+      const url = yield* listening()
+      const heard = yield* Effect.promise(async () => {
+        const socket = connect({ port: Number(new URL(url).port), host: HOST })
+        socket.write("GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(200))
+        let text = ""
+        for await (const chunk of socket) text += chunk
+        return text
+      })
+      const bodies = heard.split('"ready"').length - 1
+      expect(bodies).toBe(REQUESTS_PER_CONNECTION_MAX)
     }),
   )
 

@@ -13,6 +13,7 @@ describe("the address of the API", () => {
       "http://[::1]:8788",
       "http://localhost:443",
       "https://proxy.example/a/b@c",
+      "https://proxy.example/a%20b/..c/v1.2",
     ])
       expect([address, Either.getOrUndefined(judgeBaseUrl(address))]).toEqual([address, address])
   })
@@ -23,6 +24,11 @@ describe("the address of the API", () => {
       "https://api.example?": "query",
       "https://api.example/#s3cret": "fragment",
       "https://api.example#": "fragment",
+      "https://api.example/s3cret/../api": "path",
+      "https://api.example/s3cret/.": "path",
+      "https://api.example/%2e%2E/s3cret": "path",
+      "https://api.example/%zz": "%",
+      "https://api.example/s3cret%2": "%",
       "https://user:s3cret@api.example": "user or password",
       "https://s3cret@api.example": "user or password",
       "https://@api.example": "user or password",

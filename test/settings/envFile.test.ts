@@ -89,6 +89,18 @@ describe("an existing file", () => {
     ],
     "a line of PowerShell": [`$env:PAYCOMBAT_TOKEN="${SECRET}"`, "line 1, which names PAYCOMBAT_TOKEN"],
     "a name behind a character that is not seen": [`\u200bPAYCOMBAT_TOKEN=${SECRET}`, "line 1, which names"],
+    "a line of a unit file": [
+      `PAYCOMBAT_TOKEN=a\nEnvironment="DATABASE_URL=postgres://u:${SECRET}@h/d"`,
+      "line 2, which names DATABASE_URL, sets nothing. Write it as DATABASE_URL=value",
+    ],
+    "a line of a unit file with two variables": [
+      `Environment="LANG=C" "PAYCOMBAT_TOKEN=${SECRET}"`,
+      "line 1, which names PAYCOMBAT_TOKEN",
+    ],
+    "a setting within the value of another variable": [
+      `ENV='PAYCOMBAT_TOKEN=${SECRET}'`,
+      "line 1, which names PAYCOMBAT_TOKEN",
+    ],
     "two byte order marks": [`\ufeff\ufeff- PAYCOMBAT_TOKEN: ${SECRET}`, "line 1, which names"],
     "a # within a value": [`DATABASE_URL=postgres://u:${SECRET}#x@h/d`, "Put the value in quotes"],
     "a # within a value of words": [`PAYCOMBAT_READY_RECHECK=24 hours#x`, "line 1"],

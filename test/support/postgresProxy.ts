@@ -2,7 +2,16 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net"
 import { Effect, Redacted, type Scope } from "effect"
 import { makePool, type Pool, type Server } from "./postgresPool.ts"
 import { type CommitFault, type CommitPoint, makeSession, type Watch } from "./postgresSession.ts"
-import { CANCEL_REQUEST, framer, int32, message, parametersOf, SSL_REQUEST, typeOf } from "./postgresWire.ts"
+import {
+  CANCEL_REQUEST,
+  framer,
+  int32,
+  message,
+  parametersOf,
+  SSL_REQUEST,
+  sqlOf,
+  typeOf,
+} from "./postgresWire.ts"
 
 /**
  * A proxy before a Postgres that sees where transactions end, and can make something happen right there; or that
@@ -21,6 +30,11 @@ export interface PostgresProxy {
   readonly cut: () => number
   /** Lets nothing through, in either direction, until told otherwise; keeps connections. */
   readonly hang: (isHanging: boolean) => void
+  /**
+   * Falls silent as soon as such a statement is on its way: passes nothing on any more, and closes nothing. `present` leaves
+   * the connections alone that are made later. The effect ends when it has happened. Not for one that pools.
+   */
+  readonly silenceAt: (statement: RegExp, which: "all" | "present") => Effect.Effect<void>
   /** Refuses new connections, as a server that is not there; those there are go on. */
   readonly refuse: (isRefusing: boolean) => void
   /**
@@ -41,6 +55,8 @@ interface Shared extends Watch {
   readonly servers: Set<Socket>
   readonly poolOf: ((login: string) => Pool | undefined) | undefined
   isHanging: boolean
+  /** Told of each statement, before it is passed on. */
+  onStatement: ((sql: string) => void) | null
 }
 
 const loginOf = (user = "", database = user) => `${user}@${database}`
@@ -63,8 +79,11 @@ const direct = (shared: Shared, client: Socket) => {
     framer(() => true, session.answered),
   )
   return (frame: Buffer, isIn: boolean) => {
+    const type = typeOf(frame)
+    if (isIn && (type === "P" || type === "Q")) shared.onStatement?.(sqlOf(frame))
+    if (client.isPaused()) return
     // Neither the first message nor those about the password are statements.
-    if (!isIn || typeOf(frame) === "p" || session.asked(frame)) server.write(frame)
+    if (!isIn || type === "p" || session.asked(frame)) server.write(frame)
   }
 }
 
@@ -189,6 +208,7 @@ export const postgresProxy = (
       commits: [],
       hook: null,
       isHanging: false,
+      onStatement: null,
     }
     let isRefusing = false
     const listener = createServer(client => (isRefusing ? client.resetAndDestroy() : serve(shared, client)))
@@ -210,6 +230,10 @@ export const postgresProxy = (
           for (const pool of pools.values()) pool.close()
         }),
     )
+    const hang = (isHanging: boolean) => {
+      shared.isHanging = isHanging
+      for (const client of shared.clients) isHanging ? client.pause() : client.resume()
+    }
     return {
       through: given => {
         const own = new URL(Redacted.value(given))
@@ -226,10 +250,17 @@ export const postgresProxy = (
         shared.hook = hook
       },
       cut,
-      hang: isHanging => {
-        shared.isHanging = isHanging
-        for (const client of shared.clients) isHanging ? client.pause() : client.resume()
-      },
+      hang,
+      silenceAt: (statement, which) =>
+        Effect.async<void>(resume => {
+          shared.onStatement = sql => {
+            if (!statement.test(sql)) return
+            shared.onStatement = null
+            hang(true)
+            shared.isHanging = which === "all"
+            resume(Effect.void)
+          }
+        }),
       refuse: given => {
         isRefusing = given
       },

@@ -2,6 +2,9 @@ import { Effect, Option } from "effect"
 import * as App from "../../app.ts"
 import * as Config from "../../config/config.ts"
 import { ago, gravest, type Level, type Verdict } from "../../core/verdict.ts"
+import { listStreamNames } from "../../registry.ts"
+import { listStreamNames } from "../../registry.ts"
+import { configuredSchedule } from "../../status/schedules.ts"
 import type { JudgedStatus } from "../../status/status.ts"
 import { MARKS, print, printJson, say, table, verdictLines } from "../terminal/output.ts"
 import { visible } from "../terminal/visible.ts"
@@ -147,9 +150,17 @@ const nothing = (options: Options, message: string) =>
     yield* printJson([])
   })
 
+/** Fails if `sync` would refuse a setting that is there. */
+const checkSettings = Effect.gen(function* () {
+  yield* Config.checkAccounts(yield* listStreamNames)
+  yield* Config.run
+  yield* configuredSchedule
+})
+
 /** Prints the status of each stream of each account. Sets the exit code to 1 if figures cannot be trusted. */
 export const run = (options: Options) =>
   Effect.gen(function* () {
+    yield* checkSettings
     const missing = yield* App.missingWarehouse(yield* Config.database)
     if (Option.isSome(missing)) return yield* nothing(options, missing.value)
     yield* Effect.gen(function* () {

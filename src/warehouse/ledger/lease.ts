@@ -3,10 +3,13 @@ import { Effect } from "effect"
 import type postgres from "postgres"
 import { LeaseError, type WarehouseError } from "../../core/errors.ts"
 import type { Row } from "../../core/stream.ts"
+import { turns } from "../../core/turns.ts"
 import { arraysOf, unnestOf } from "../../postgres/bulk.ts"
 import { attempt, retryUntilInterrupted, sqlState, warehouseError } from "../../postgres/connect.ts"
-import { refuseInterference } from "../../postgres/interference.ts"
+import { beginWriting, refuseInterference } from "../../postgres/interference.ts"
 import type { Transaction } from "../../postgres/shape.ts"
+import { COMMIT_STOPPING_MAX, endingLate } from "../../postgres/stopping.ts"
+import { beginUntil } from "../../postgres/transaction.ts"
 
 /**
  * Leases: `acquire`, `renew`, `fenced`, `release`. A stream's lease lets one run at a time write its rows. An account's
@@ -65,6 +68,13 @@ const CLAIM_PAUSE_MAX = "5s"
 const LOCK_NOT_AVAILABLE = "55P03"
 /** Longest pause that is handed on, in seconds. A longer one is taken for a mistake: the API is asked again after it. */
 const PAUSE_SECONDS_MAX = 86_400
+
+/** One transaction of one statement on leases. It locks them, so a pause within it must be as short as that of a claim. */
+const briefly = <A>(sql: postgres.Sql, statement: (tx: Transaction) => Promise<A>): Promise<A> =>
+  beginWriting(sql, tx => {
+    void tx.unsafe(`SET LOCAL idle_in_transaction_session_timeout = '${CLAIM_PAUSE_MAX}'`).execute()
+    return statement(tx)
+  })
 
 const describe = ({ account, stream }: Name) =>
   stream === ACCOUNT ? `account ${account}` : `${account}/${stream}`
@@ -136,15 +146,18 @@ const claim = async (
 
 /** Takes the leases that are free or expired, together, and names the holders of the others. Does not wait for them. */
 export const acquire = (sql: postgres.Sql, wanted: Claim): Effect.Effect<Taken, WarehouseError> =>
-  retryUntilInterrupted(
-    attempt(async () => {
-      try {
-        return (await sql.begin(tx => claim(tx, wanted, true))) as Taken
-      } catch (error) {
-        if (sqlState(error) !== LOCK_NOT_AVAILABLE) throw error
-        return (await sql.begin(tx => claim(tx, wanted, false))) as Taken
-      }
-    }),
+  endingLate(
+    retryUntilInterrupted(
+      attempt(async () => {
+        try {
+          return await beginWriting(sql, tx => claim(tx, wanted, true))
+        } catch (error) {
+          if (sqlState(error) !== LOCK_NOT_AVAILABLE) throw error
+          return await beginWriting(sql, tx => claim(tx, wanted, false))
+        }
+      }),
+    ),
+    COMMIT_STOPPING_MAX,
   )
 
 /** The error of a holder whose lease another run took over. */
@@ -156,26 +169,27 @@ export const lost = (held: Held): LeaseError =>
       " nothing more was written, the other run goes on.",
   })
 
-const underLease = <A>(run: () => Promise<A>): Effect.Effect<A, LeaseError | WarehouseError> =>
+/** Runs one transaction. One that is interrupted fails, on this side, and its connection is destroyed. */
+const underLease = <A>(
+  sql: postgres.Sql,
+  run: (tx: Transaction) => Promise<A>,
+): Effect.Effect<A, LeaseError | WarehouseError> =>
   Effect.tryPromise({
-    try: run,
+    try: signal => beginUntil(sql, signal, run),
     catch: error => (error instanceof LeaseError ? error : warehouseError(error)),
   })
 
 /** A lease remembers its latest transaction only. So those under one lease come one after the other, repetitions included. */
-const turns = new WeakMap<Held, Effect.Semaphore>()
-
-const inTurn = (held: Held): Effect.Semaphore => {
-  const turn = turns.get(held) ?? Effect.unsafeMakeSemaphore(1)
-  turns.set(held, turn)
-  return turn
-}
+const turnOf = turns<Held>(1)
 
 /**
  * Runs one transaction of plain SQL that writes only while the lease is ours, and renews it. It is tried again where that
  * may help; when Postgres committed it and the answer was lost, it is not done again, but answered from the
  * lease. `A` must come back the same from JSON. Fibers may share a lease: their transactions wait for each other, but must
  * not be nested.
+ *
+ * An interruption ends it within 10 seconds, also in an uninterruptible region: it waits that long for the answer to its
+ * commit. One that is heard of later is harmless, since only the holder of the lease commits, and is read again.
  *
  * Fails with `LeaseError` when another run took the lease over, and with `WarehouseError` where a trigger or a rule of others
  * decides what is stored; then nothing was written.
@@ -206,33 +220,12 @@ export const fenced = <A>(
         WHERE account = ${held.account} AND stream = ${held.stream} AND fence = ${held.fence}`
       return result
     }
-    return retryUntilInterrupted(underLease(() => sql.begin(transaction) as Promise<A>)).pipe(
-      inTurn(held).withPermits(1),
-    )
+    const committed = retryUntilInterrupted(underLease(sql, transaction)).pipe(turnOf(held).withPermits(1))
+    return endingLate(committed, COMMIT_STOPPING_MAX)
   })
 
-const FENCED = ["account", "stream", "fence"]
-const fencesOf = (leases: ReadonlyArray<Held>) =>
-  arraysOf(
-    FENCED,
-    leases.map(({ account, stream, fence }) => ({ account, stream, fence })),
-  )
-
-/**
- * Locks further leases within a transaction, in the one order of all, until it ends: they cannot be taken over meanwhile.
- * Throws `LeaseError` when one of them is lost.
- */
-export const lockAll = async (tx: Transaction, leases: ReadonlyArray<Held>): Promise<void> => {
-  const locked = await tx.unsafe<Array<Name>>(
-    `SELECT l.account, l.stream FROM sync.leases AS l JOIN ${unnestOf(FENCED, 1)} USING (account, stream)
-     WHERE l.fence = s.fence::bigint ORDER BY l.account, l.stream FOR UPDATE OF l`,
-    fencesOf(leases),
-  )
-  const gone = leases.find(
-    ({ account, stream }) => !locked.some(lease => lease.account === account && lease.stream === stream),
-  )
-  if (gone !== undefined) throw lost(gone)
-}
+/** Columns that tell one holder of a lease from the next. */
+export const FENCED = ["account", "stream", "fence"]
 
 /** What became of leases that were to be renewed; one that is in neither list was locked at that moment. */
 export interface Renewed {
@@ -264,8 +257,9 @@ const PAUSED = `CASE WHEN k.pause_seconds::float8 > 0
  */
 export const renew = (sql: postgres.Sql, kept: ReadonlyArray<Kept>): Effect.Effect<Renewed, WarehouseError> =>
   attempt(async () => {
-    const rows = await sql.unsafe<Array<Name & { isRenewed: boolean; isLost: boolean }>>(
-      `WITH k AS (
+    const rows = await briefly(sql, tx =>
+      tx.unsafe<Array<Name & { isRenewed: boolean; isLost: boolean }>>(
+        `WITH k AS (
          SELECT l.account, l.stream, s.pause_seconds
          FROM sync.leases AS l JOIN ${unnestOf(KEPT, 1)} USING (account, stream)
          WHERE l.fence = s.fence::bigint ORDER BY l.account, l.stream FOR UPDATE OF l SKIP LOCKED
@@ -278,7 +272,8 @@ export const renew = (sql: postgres.Sql, kept: ReadonlyArray<Kept>): Effect.Effe
          r.account IS NULL AND l.fence IS DISTINCT FROM s.fence::bigint AS "isLost"
        FROM ${unnestOf(KEPT, 1)} LEFT JOIN sync.leases AS l USING (account, stream)
        LEFT JOIN renewed AS r USING (account, stream)`,
-      [...keptOf(kept), kept[0]?.leaseSeconds ?? 0],
+        [...keptOf(kept), kept[0]?.leaseSeconds ?? 0],
+      ),
     )
     return { renewed: rows.filter(({ isRenewed }) => isRenewed), lost: rows.filter(({ isLost }) => isLost) }
   })
@@ -288,10 +283,15 @@ export const renew = (sql: postgres.Sql, kept: ReadonlyArray<Kept>): Effect.Effe
  * Statements of the holder that are still on their way write nothing any more, and do not renew a lease.
  */
 export const release = (sql: postgres.Sql, kept: ReadonlyArray<Kept>): Effect.Effect<void, WarehouseError> =>
-  attempt(async () => {
-    await sql.unsafe(
-      `UPDATE sync.leases AS l SET expires_at = clock_timestamp(), paused_until = ${PAUSED}, fence = l.fence + 1 FROM (SELECT * FROM ${unnestOf(KEPT, 1)}) AS k
-       WHERE l.account = k.account AND l.stream = k.stream AND l.fence = k.fence::bigint`,
-      keptOf(kept),
-    )
-  })
+  endingLate(
+    attempt(async () => {
+      await briefly(sql, tx =>
+        tx.unsafe(
+          `UPDATE sync.leases AS l SET expires_at = clock_timestamp(), paused_until = ${PAUSED}, fence = l.fence + 1 FROM (SELECT * FROM ${unnestOf(KEPT, 1)}) AS k
+         WHERE l.account = k.account AND l.stream = k.stream AND l.fence = k.fence::bigint`,
+          keptOf(kept),
+        ),
+      )
+    }),
+    COMMIT_STOPPING_MAX,
+  )

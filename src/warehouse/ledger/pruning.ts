@@ -2,6 +2,7 @@ import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../../core/errors.ts"
 import { attempt } from "../../postgres/connect.ts"
+import { beginWriting } from "../../postgres/interference.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
 import { streamRuns } from "../schema/tables.ts"
 
@@ -289,7 +290,11 @@ export const pruneLedger = (sql: postgres.Sql): Effect.Effect<Pruned, WarehouseE
     let pruned = NOTHING
     const accounts = await dueAccounts(sql)
     if (accounts.length === 0) return pruned
-    for (const account of accounts) pruned = sumOf(pruned, await sql.begin(tx => pruneAccount(tx, account)))
-    const [runs, keys] = await sql.begin(async tx => [await pruneRuns(tx), await pruneKeys(tx)] as const)
+    for (const account of accounts)
+      pruned = sumOf(pruned, await beginWriting(sql, tx => pruneAccount(tx, account)))
+    const [runs, keys] = await beginWriting(
+      sql,
+      async tx => [await pruneRuns(tx), await pruneKeys(tx)] as const,
+    )
     return sumOf(pruned, { ...NOTHING, runs, keys })
   })

@@ -1,10 +1,12 @@
-import { Effect } from "effect"
+import type { Effect } from "effect"
 import type postgres from "postgres"
 import { decodePassFields, type PassFields } from "../../core/documentedFields.ts"
 import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import type { Stream } from "../../core/stream.ts"
 import { attempt, reading, retryTransient, retryUntilInterrupted } from "../../postgres/connect.ts"
+import { beginWriting } from "../../postgres/interference.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
+import { COMMIT_STOPPING_MAX, endingLate } from "../../postgres/stopping.ts"
 import { fenced, type Held } from "./lease.ts"
 import { countNameless, countOpen } from "./rejects.ts"
 import { bookGone, bookMissing, closeHidden, countUnconfirmed, type Ended, namelessNote } from "./removal.ts"
@@ -25,13 +27,15 @@ export const startRun = (
   run: { runId: string; host: string; processId: number; version: string },
 ): Effect.Effect<void, WarehouseError> =>
   retryTransient(
-    attempt(async () => {
-      await sql`
+    attempt(() =>
+      beginWriting(sql, async tx => {
+        await tx`
         INSERT INTO sync.runs (run_id, started_at, status, host, process_id, version)
         VALUES (${run.runId}, clock_timestamp(), 'running', ${run.host}, ${run.processId}, ${run.version})
         ON CONFLICT DO NOTHING`
-      await buryRuns(sql, run.runId)
-    }),
+        await buryRuns(tx, run.runId)
+      }),
+    ),
   )
 
 /**
@@ -43,19 +47,21 @@ export const keepWaiting = (
   runId: string,
   seconds: number,
 ): Effect.Effect<void, WarehouseError> =>
-  attempt(async () => {
-    await sql`
+  attempt(() =>
+    beginWriting(sql, async tx => {
+      await tx`
       UPDATE sync.runs
       SET waits_until = clock_timestamp() + make_interval(secs => ${seconds}), status = 'running', finished_at = NULL
       WHERE run_id = ${runId} AND status IN ('running', 'dead')`
-  })
+    }),
+  )
 
 /**
  * Books as dead the runs that nobody is at work on any more: killed before their first stream was begun, or after
  * their last was done; or whose streams were taken over, and booked, by several at once.
  */
-const buryRuns = async (sql: postgres.Sql, ownRunId: string): Promise<void> => {
-  await sql`
+const buryRuns = async (tx: Transaction, ownRunId: string): Promise<void> => {
+  await tx`
     UPDATE sync.runs AS r SET status = 'dead', finished_at = clock_timestamp()
     WHERE status = 'running' AND run_id <> ${ownRunId} AND coalesce(waits_until < clock_timestamp(), true)
       AND NOT EXISTS (SELECT FROM sync.leases AS l WHERE l.run_id = r.run_id AND l.expires_at > clock_timestamp())
@@ -68,37 +74,42 @@ export const finishRun = (
   status: Status,
 ): Effect.Effect<void, WarehouseError> =>
   retryTransient(
-    attempt(async () => {
-      await sql`UPDATE sync.runs SET status = ${status}, finished_at = clock_timestamp() WHERE run_id = ${runId}`
-      await buryRuns(sql, runId)
-    }),
+    attempt(() =>
+      beginWriting(sql, async tx => {
+        await tx`UPDATE sync.runs SET status = ${status}, finished_at = clock_timestamp() WHERE run_id = ${runId}`
+        await buryRuns(tx, runId)
+      }),
+    ),
   )
 
 /** Books a stream's run as started, and as dead those that left it `running` without a lease, if it is ours now. */
 export const startStream = (sql: postgres.Sql, held: Held, mode: Mode): Effect.Effect<void, WarehouseError> =>
-  retryUntilInterrupted(
-    attempt(() =>
-      sql.begin(async tx => {
-        const dead = await tx<Array<{ run_id: string }>>`
+  endingLate(
+    retryUntilInterrupted(
+      attempt(() =>
+        beginWriting(sql, async tx => {
+          const dead = await tx<Array<{ run_id: string }>>`
         UPDATE sync.stream_runs AS s SET status = 'dead', finished_at = clock_timestamp(),
           error = 'The process ended without a word; what it had committed stays.'
         FROM sync.leases AS l
         WHERE l.account = ${held.account} AND l.stream = ${held.stream} AND l.fence = ${held.fence}
           AND s.account = l.account AND s.stream = l.stream AND s.status = 'running' AND s.run_id <> l.run_id
         RETURNING s.run_id`
-        for (const { run_id } of dead) {
-          await tx`
+          for (const { run_id } of dead) {
+            await tx`
           UPDATE sync.runs SET status = 'dead', finished_at = clock_timestamp()
           WHERE run_id = ${run_id} AND status = 'running' AND NOT EXISTS (
             SELECT FROM sync.stream_runs AS s WHERE s.run_id = ${run_id} AND s.status = 'running')`
-        }
-        await tx`
+          }
+          await tx`
         INSERT INTO sync.stream_runs (run_id, account, stream, mode, status, started_at)
         VALUES (${held.runId}, ${held.account}, ${held.stream}, ${mode}, 'running', clock_timestamp())
         ON CONFLICT DO NOTHING`
-      }),
+        }),
+      ),
     ),
-  ).pipe(Effect.asVoid)
+    COMMIT_STOPPING_MAX,
+  )
 
 /** A pass over a list. `position` is where it goes on, as the reader of pages left it; null at its beginning and at its end. */
 export interface Pass<Position> {
@@ -281,8 +292,9 @@ export const finishStream = (
   end: StreamEnd,
 ): Effect.Effect<void, WarehouseError> =>
   retryTransient(
-    attempt(async () => {
-      await sql`
+    attempt(() =>
+      beginWriting(sql, async tx => {
+        await tx`
       UPDATE sync.stream_runs
       SET status = ${end.status}, finished_at = clock_timestamp(), removed = greatest(removed, ${end.removed}),
         left_over = ${end.leftOver}, unconfirmed = (
@@ -290,5 +302,6 @@ export const finishStream = (
         requests = ${end.requests}, retries = ${end.retries},
         error = ${end.error}, note = ${end.note}
       WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream} AND status = 'running'`
-    }),
+      }),
+    ),
   )

@@ -3,6 +3,7 @@ import type postgres from "postgres"
 import type { WarehouseError } from "../../core/errors.ts"
 import type { Limits } from "../../core/verdict.ts"
 import { attempt, retryTransient } from "../../postgres/connect.ts"
+import { beginWriting } from "../../postgres/interference.ts"
 
 /** What views need to know of the configuration: `warehouse.account_settings`. */
 
@@ -14,7 +15,9 @@ export const storeLimits = (
 ): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
   retryTransient(
     attempt(async () => {
-      const changed = await sql<Array<{ account: string }>>`
+      const changed = await beginWriting(
+        sql,
+        tx => tx<Array<{ account: string }>>`
         INSERT INTO warehouse.account_settings AS s (account, max_age_seconds, full_max_age_seconds)
         SELECT account, ${maxAgeSeconds}, ${fullMaxAgeSeconds}
         FROM unnest(string_to_array(${accounts.join(",")}, ',')) AS account
@@ -22,7 +25,8 @@ export const storeLimits = (
         SET max_age_seconds = excluded.max_age_seconds, full_max_age_seconds = excluded.full_max_age_seconds
         WHERE (s.max_age_seconds, s.full_max_age_seconds)
           IS DISTINCT FROM (excluded.max_age_seconds, excluded.full_max_age_seconds)
-        RETURNING account`
+        RETURNING account`,
+      )
       return changed.map(({ account }) => account)
     }),
   )

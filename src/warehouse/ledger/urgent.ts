@@ -5,6 +5,7 @@ import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import type { Stream } from "../../core/stream.ts"
 import { arrayLiteral, arraysOf, unnestOf } from "../../postgres/bulk.ts"
 import { attempt, reading, retryTransient } from "../../postgres/connect.ts"
+import { beginWriting } from "../../postgres/interference.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
 import { isStorable } from "../../postgres/unstorable.ts"
 import { ACCOUNT, fenced, type Held } from "./lease.ts"
@@ -43,14 +44,16 @@ export const handOver = (
   return Effect.gen(function* () {
     yield* retryTransient(
       attempt(() =>
-        sql.unsafe(
-          `INSERT INTO sync.urgent_work (account, stream, record_id, request_id, asked_at, due_at)
+        beginWriting(sql, tx =>
+          tx.unsafe(
+            `INSERT INTO sync.urgent_work (account, stream, record_id, request_id, asked_at, due_at)
            SELECT $1, $2, id, $3::uuid, clock_timestamp(), clock_timestamp()
            FROM unnest($4::text[]) AS id ORDER BY id
            ON CONFLICT (account, stream, record_id) DO UPDATE
            SET request_id = excluded.request_id, asked_at = excluded.asked_at, due_at = excluded.due_at, attempts = 0,
              closed_at = NULL, outcome = NULL, reason = NULL`,
-          [account, stream, requestId, arrayLiteral(accepted)],
+            [account, stream, requestId, arrayLiteral(accepted)],
+          ),
         ),
       ),
     )

@@ -261,25 +261,23 @@ export const replayRejects = (
     let soFar = NO_COUNTS
     let after = "0"
     while (true) {
-      const batch = yield* Effect.uninterruptible(
-        fenced(sql, held, async tx => {
-          const kept = await keptAfter(tx, held, scope, after)
-          if (kept.length === 0) return null
-          const isPart = ({ kind }: Kept) => kind === "field" || kind === "item"
-          const counts = sumOfCounts(
-            await replayParts(tx, held, stream, kept.filter(isPart)),
-            await replayRecords(
-              tx,
-              held,
-              stream,
-              kept.filter(reject => !isPart(reject)),
-              merchantsOf,
-            ),
-          )
-          await bookCounts(tx, held, counts)
-          return { counts, last: kept.at(-1)!.id }
-        }),
-      )
+      const batch = yield* fenced(sql, held, async tx => {
+        const kept = await keptAfter(tx, held, scope, after)
+        if (kept.length === 0) return null
+        const isPart = ({ kind }: Kept) => kind === "field" || kind === "item"
+        const counts = sumOfCounts(
+          await replayParts(tx, held, stream, kept.filter(isPart)),
+          await replayRecords(
+            tx,
+            held,
+            stream,
+            kept.filter(reject => !isPart(reject)),
+            merchantsOf,
+          ),
+        )
+        await bookCounts(tx, held, counts)
+        return { counts, last: kept.at(-1)!.id }
+      })
       if (batch === null) return soFar
       after = batch.last
       soFar = sumOfCounts(soFar, batch.counts)

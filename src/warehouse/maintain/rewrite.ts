@@ -226,17 +226,15 @@ export const rewriteRecords = (
     // No id is empty: all come after it.
     let after = ""
     while (true) {
-      const batch = yield* Effect.uninterruptible(
-        fenced(sql, held, async tx => {
-          const done = await nextBatch(tx, held, stream, change, after, { isEmptiedLeft })
-          if (done === null) return null
-          await book?.(tx, done)
-          // What a transaction answers is kept in its lease: no reason.
-          const { failures, ...counts } = done
-          const named = failures.slice(0, NAMED_MAX).map(({ id, field }) => ({ id, field }))
-          return { ...counts, failed: failures.length, named }
-        }),
-      )
+      const batch = yield* fenced(sql, held, async tx => {
+        const done = await nextBatch(tx, held, stream, change, after, { isEmptiedLeft })
+        if (done === null) return null
+        await book?.(tx, done)
+        // What a transaction answers is kept in its lease: no reason.
+        const { failures, ...counts } = done
+        const named = failures.slice(0, NAMED_MAX).map(({ id, field }) => ({ id, field }))
+        return { ...counts, failed: failures.length, named }
+      })
       if (batch === null) return soFar
       after = batch.last
       soFar = {

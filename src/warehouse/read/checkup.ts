@@ -3,8 +3,9 @@ import { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../../core/errors.ts"
 import { reading } from "../../postgres/connect.ts"
-import { interferences } from "../../postgres/interference.ts"
+import { interferences, interferenceWords } from "../../postgres/interference.ts"
 import { excessOfReader, READER_ROLE } from "../schema/grants.ts"
+import { plantedByOthers } from "../schema/planted.ts"
 import { schemasOpenToOthers } from "../schema/schemaRights.ts"
 
 /** Looks at a Postgres and changes nothing: what it is, what this login may do there, and what is in the warehouse. */
@@ -75,19 +76,18 @@ export const databaseFacts = (sql: postgres.Sql): Effect.Effect<DatabaseFacts, W
     }
   })
 
-/** Lists who else may create in our schemas or in those of this login's path, each with the command that ends it. */
-export const openSchemas = (sql: postgres.Sql): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
-  reading(() => sql.begin("read only", schemasOpenToOthers) as Promise<ReadonlyArray<string>>)
-
-/** Lists the triggers, rules and policies that decide what our tables store, each with the command that removes it. */
-export const foreignDeciders = (sql: postgres.Sql): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
+/**
+ * Lists who else may create in our schemas or in those of this login's path, code of others that runs with our rights, and
+ * the triggers, rules and policies that decide what our tables store. Each line has the command that ends it.
+ */
+export const foreignInfluences = (sql: postgres.Sql): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
   reading(
     () =>
-      sql.begin("read only", async tx =>
-        (await interferences(tx)).map(
-          ({ name, remedy }) => `${name} can keep rows out or change them: ${remedy}`,
-        ),
-      ) as Promise<ReadonlyArray<string>>,
+      sql.begin("read only", async tx => [
+        ...(await schemasOpenToOthers(tx)),
+        ...(await plantedByOthers(tx)),
+        ...(await interferences(tx)).filter(({ planter }) => planter === null).map(interferenceWords),
+      ]) as Promise<ReadonlyArray<string>>,
   )
 
 /** What the reader's role can read of the tables themselves, which nobody needs to see analytics. */

@@ -9,7 +9,7 @@ import { PACKAGE_ROOT } from "../../core/packageRoot.ts"
 import { warehouseError } from "../../postgres/connect.ts"
 import { sqlState, wordsOf } from "../../postgres/failures.ts"
 import { createReaderRole, type Grants, grantReader, NO_GRANTS, unreadableByReader } from "./grants.ts"
-import { schemasOpenToOthers } from "./schemaRights.ts"
+import { refuseOthers } from "./planted.ts"
 import { applyViews, dropViews, ownViews, planViews, readViews, type View } from "./views.ts"
 
 /** Oldest Postgres that is promised; its patch number as `server_version_num` has it. */
@@ -107,11 +107,7 @@ const refuseUnfit = async (tx: postgres.TransactionSql): Promise<void> => {
     throw new ConfigurationError({
       message: `The database's encoding is ${database!.encoding}, which cannot hold every name and text: make one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, and name it in DATABASE_URL`,
     })
-  const open = await schemasOpenToOthers(tx)
-  if (open.length > 0)
-    throw new ConfigurationError({
-      message: `Other logins can plant functions that run with this login's rights: ${open.join("; ")}. Then run migrate again`,
-    })
+  await refuseOthers(tx)
 }
 
 const applyMigrations = async (
@@ -184,10 +180,13 @@ const migrateIn = async (
   const grants = pending.length > 0 ? await applyAroundViews(tx, pending, isEmpty) : NO_GRANTS
   const plan = await planViews(tx, views)
   const viewNotes = await applyViews(tx, plan, grants)
+  const readerNotes = await grantReader(tx)
+  // Also of what was just made: nothing is committed where others got rights on it.
+  await refuseOthers(tx)
   return {
     applied: pending.map(migration => migration.name),
     views: plan.create.map(view => view.name),
-    notes: [...roleNotes, ...viewNotes, ...(await grantReader(tx))],
+    notes: [...roleNotes, ...viewNotes, ...readerNotes],
   }
 }
 

@@ -15,7 +15,8 @@ const schemasOfPath = async (tx: postgres.TransactionSql): Promise<string> => {
 }
 
 /**
- * Says who else may create objects in our schemas, or in a schema of this login's search path, or triggers on our tables: a
+ * Says who else may create objects in our schemas, or in a schema of this login's search path, or triggers on our tables; and
+ * whom default privileges would give such a right, or a right on our tables, as soon as the next table or schema is made: a
  * line for each schema and role, with the command that ends it. A trigger of theirs runs with the owner's rights; a function
  * or an operator can, in any client of this login that does not pin its path, such as psql.
  *
@@ -40,6 +41,15 @@ export const schemasOpenToOthers = async (tx: postgres.TransactionSql): Promise<
       FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) acl
       WHERE acl.privilege_type = 'TRIGGER' AND acl.grantee <> c.relowner AND c.relkind IN ('r', 'p')
         AND c.relnamespace IN (to_regnamespace('warehouse'), to_regnamespace('sync'))
+    ), by_default AS (
+      SELECT d.defaclrole AS owner, d.defaclnamespace AS namespace, d.defaclobjtype = 'n' AS is_schema, acl.grantee,
+        acl.privilege_type
+      FROM pg_default_acl d CROSS JOIN LATERAL aclexplode(d.defaclacl) acl
+      WHERE (d.defaclrole = (SELECT oid FROM pg_roles WHERE rolname = current_user)
+          OR d.defaclrole IN (SELECT nspowner FROM pg_namespace WHERE nspname = 'sync'))
+        AND d.defaclobjtype IN ('n', 'r')
+        AND (d.defaclnamespace = 0
+          OR d.defaclnamespace IN (to_regnamespace('warehouse'), to_regnamespace('sync'), to_regnamespace('analytics')))
     )
     SELECT CASE
       WHEN is_owner THEN
@@ -52,6 +62,24 @@ export const schemasOpenToOthers = async (tx: postgres.TransactionSql): Promise<
       SELECT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END AS role
     ) named
     WHERE NOT EXISTS (SELECT FROM expected WHERE oid = grantee)
+    UNION ALL
+    SELECT format('default privileges give %s %s on each new %s: ALTER DEFAULT PRIVILEGES FOR ROLE %I%s REVOKE %s ON %s FROM %s',
+      role, d.privilege_type, CASE WHEN d.is_schema THEN 'schema' ELSE 'table' END, pg_get_userbyid(d.owner),
+      CASE WHEN d.namespace <> 0 THEN format(' IN SCHEMA %s', d.namespace::regnamespace) END, d.privilege_type,
+      CASE WHEN d.is_schema THEN 'SCHEMAS' ELSE 'TABLES' END, role)
+    FROM by_default AS d, LATERAL (
+      SELECT CASE d.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(d.grantee)) END AS role
+    ) named
+    WHERE NOT EXISTS (SELECT FROM expected WHERE oid = d.grantee) AND CASE
+      WHEN d.is_schema THEN d.privilege_type = 'CREATE'
+      WHEN d.privilege_type = 'TRIGGER' THEN true
+      -- A right on tables of a schema that its holder cannot use is none.
+      ELSE coalesce(d.namespace <> to_regnamespace('analytics'), true) AND d.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE')
+        AND (EXISTS (SELECT FROM by_default AS s WHERE s.is_schema AND s.grantee IN (0, d.grantee) AND s.privilege_type = 'USAGE')
+          OR EXISTS (SELECT FROM pg_namespace n CROSS JOIN LATERAL aclexplode(n.nspacl) acl
+            WHERE n.nspname IN ('warehouse', 'sync') AND d.namespace IN (0, n.oid) AND acl.grantee IN (0, d.grantee)
+              AND acl.privilege_type = 'USAGE'))
+      END
     ORDER BY 1`
   return rows.map(({ message }) => message)
 }
