@@ -215,12 +215,26 @@ describe("a lease that was given back", () => {
       let tries = 0
       const losing = new Proxy(sql, {
         get: (target, name) =>
-          name !== "unsafe"
+          name !== "begin"
             ? Reflect.get(target, name)
-            : (text: string, ...parameters: ReadonlyArray<never>) =>
-                text.includes("fence = l.fence + 1 FROM") && ++tries === 1
-                  ? Promise.reject(Object.assign(new Error("gone"), { code: "CONNECTION_CLOSED" }))
-                  : target.unsafe(text, ...parameters),
+            : (...given: ReadonlyArray<unknown>) => {
+                const body = given.at(-1) as (tx: postgres.TransactionSql) => Promise<unknown>
+                const losingBody = (tx: postgres.TransactionSql) =>
+                  body(
+                    new Proxy(tx, {
+                      get: (within, called) =>
+                        called !== "unsafe"
+                          ? Reflect.get(within, called)
+                          : (text: string, ...parameters: ReadonlyArray<never>) =>
+                              text.includes("fence = l.fence + 1 FROM") && ++tries === 1
+                                ? Promise.reject(
+                                    Object.assign(new Error("gone"), { code: "CONNECTION_CLOSED" }),
+                                  )
+                                : within.unsafe(text, ...parameters),
+                    }),
+                  )
+                return Reflect.apply(target.begin, target, [...given.slice(0, -1), losingBody])
+              },
       })
       expect((yield* syncOnce(losing, sandbox, { only: ["payouts"] })).status).toBe("complete")
       expect(tries).toBe(2)

@@ -83,33 +83,31 @@ export const finishRun = (
   )
 
 /** Books a stream's run as started, and as dead those that left it `running` without a lease, if it is ours now. */
-export const startStream = (sql: postgres.Sql, held: Held, mode: Mode): Effect.Effect<void, WarehouseError> =>
-  endingLate(
-    retryUntilInterrupted(
-      attempt(() =>
-        beginWriting(sql, async tx => {
-          const dead = await tx<Array<{ run_id: string }>>`
-        UPDATE sync.stream_runs AS s SET status = 'dead', finished_at = clock_timestamp(),
-          error = 'The process ended without a word; what it had committed stays.'
-        FROM sync.leases AS l
-        WHERE l.account = ${held.account} AND l.stream = ${held.stream} AND l.fence = ${held.fence}
-          AND s.account = l.account AND s.stream = l.stream AND s.status = 'running' AND s.run_id <> l.run_id
-        RETURNING s.run_id`
-          for (const { run_id } of dead) {
-            await tx`
-          UPDATE sync.runs SET status = 'dead', finished_at = clock_timestamp()
-          WHERE run_id = ${run_id} AND status = 'running' AND NOT EXISTS (
-            SELECT FROM sync.stream_runs AS s WHERE s.run_id = ${run_id} AND s.status = 'running')`
-          }
-          await tx`
-        INSERT INTO sync.stream_runs (run_id, account, stream, mode, status, started_at)
-        VALUES (${held.runId}, ${held.account}, ${held.stream}, ${mode}, 'running', clock_timestamp())
-        ON CONFLICT DO NOTHING`
-        }),
-      ),
-    ),
-    COMMIT_STOPPING_MAX,
-  )
+export const startStream = (
+  sql: postgres.Sql,
+  held: Held,
+  mode: Mode,
+): Effect.Effect<void, WarehouseError> => {
+  const start = async (tx: Transaction) => {
+    const dead = await tx<Array<{ run_id: string }>>`
+      UPDATE sync.stream_runs AS s SET status = 'dead', finished_at = clock_timestamp(),
+        error = 'The process ended without a word; what it had committed stays.'
+      FROM sync.leases AS l
+      WHERE l.account = ${held.account} AND l.stream = ${held.stream} AND l.fence = ${held.fence}
+        AND s.account = l.account AND s.stream = l.stream AND s.status = 'running' AND s.run_id <> l.run_id
+      RETURNING s.run_id`
+    for (const { run_id } of dead)
+      await tx`
+        UPDATE sync.runs SET status = 'dead', finished_at = clock_timestamp()
+        WHERE run_id = ${run_id} AND status = 'running' AND NOT EXISTS (
+          SELECT FROM sync.stream_runs AS s WHERE s.run_id = ${run_id} AND s.status = 'running')`
+    await tx`
+      INSERT INTO sync.stream_runs (run_id, account, stream, mode, status, started_at)
+      VALUES (${held.runId}, ${held.account}, ${held.stream}, ${mode}, 'running', clock_timestamp())
+      ON CONFLICT DO NOTHING`
+  }
+  return endingLate(retryUntilInterrupted(attempt(() => beginWriting(sql, start))), COMMIT_STOPPING_MAX)
+}
 
 /** A pass over a list. `position` is where it goes on, as the reader of pages left it; null at its beginning and at its end. */
 export interface Pass<Position> {
