@@ -39,24 +39,6 @@ export const startRun = (
   )
 
 /**
- * Keeps a run that waits for an account, and may hold no lease meanwhile, from being booked as dead for so many seconds
- * more; a run that was booked so is running again.
- */
-export const keepWaiting = (
-  sql: postgres.Sql,
-  runId: string,
-  seconds: number,
-): Effect.Effect<void, WarehouseError> =>
-  attempt(() =>
-    beginWriting(sql, async tx => {
-      await tx`
-      UPDATE sync.runs
-      SET waits_until = clock_timestamp() + make_interval(secs => ${seconds}), status = 'running', finished_at = NULL
-      WHERE run_id = ${runId} AND status IN ('running', 'dead')`
-    }),
-  )
-
-/**
  * Books as dead the runs that nobody is at work on any more: killed before their first stream was begun, or after
  * their last was done; or whose streams were taken over, and booked, by several at once.
  */
