@@ -7,8 +7,8 @@ export default mergeConfig(
   defineConfig({
     test: {
       include: ["test/**/*.test.ts"],
-      // Suites of their own: npm run test:browser needs a browser, npm run test:faults needs time.
-      exclude: [...configDefaults.exclude, "test/browser/**", "test/faults/**"],
+      // Suites of their own: npm run test:browser needs a browser, the others need time.
+      exclude: [...configDefaults.exclude, "test/browser/**", "test/faults/**", "test/**/*.slow.test.ts"],
       provide: { suite: "quick" },
     },
   }),

@@ -9,6 +9,7 @@ export default mergeConfig(
       include: ["test/faults/**/*.test.ts"],
       // These tests run the program many times, or wait for its own time limits.
       testTimeout: 120_000,
+      hookTimeout: 180_000,
       provide: { suite: "slow" },
     },
   }),

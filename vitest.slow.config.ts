@@ -16,6 +16,7 @@ export default mergeConfig(
       testNamePattern: /(^| )slow /,
       provide: { suite: "slow" },
       testTimeout: 120_000,
+      hookTimeout: 180_000,
     },
   }),
 )

@@ -23,7 +23,9 @@ const sections = read("docs/guarantees.md")
 
 /** The tests of a file that `npm test` runs. */
 const quickTestsIn = (file: string) =>
-  file.startsWith("test/faults/") ? "" : read(file).replace(/^( *)slow\(\(\) => \{\n[\s\S]*?\n\1\}\)$/gm, "")
+  /^test\/faults\/|\.slow\.test\.ts$/.test(file)
+    ? ""
+    : read(file).replace(/^( *)slow\(\(\) => \{\n[\s\S]*?\n\1\}\)$/gm, "")
 
 describe("the promises", () => {
   it("are stated in the README, each in a line, and explained in the same order", () => {

@@ -7,7 +7,6 @@ import { isUp, postmasterIn } from "../support/embedded.ts"
 import { STREAM_NAMES } from "../support/lists.ts"
 import { runSql } from "../support/postgres.ts"
 import { onOneDay } from "../support/report.ts"
-import { slow } from "../support/slow.ts"
 
 /** Tests the commands that need only this machine: `database`, `sandbox`, `demo`. */
 
@@ -87,48 +86,46 @@ describe.concurrent("database and sandbox", () => {
   )
 })
 
-slow(() => {
-  describe.concurrent("demo", () => {
-    it.scopedLive("shows the product in one command, and ignores the environment", () =>
-      Effect.gen(function* () {
-        const { run, directory } = yield* cli({
-          DATABASE_URL: "postgres://owner:password@127.0.0.1:1/real",
-          PAYCOMBAT_TOKEN: "real-token",
-          PAYCOMBAT_BASE_URL: "http://127.0.0.1:1",
-          PAYCOMBAT_DATA_DIR: "real",
-          PAYCOMBAT_READER_URL: "postgres://reader:password@127.0.0.1:1/real",
-          PAYCOMBAT_LEASE_SECONDS: "nonsense",
-          PAYCOMBAT_LOG_LEVEL: "nonsense",
-        })
-        const first = yield* run(["demo"])
-        expect(first.code).toBe(0)
-        for (const words of ["Settlement:", "Balance:", "KYC gaps:", "query --demo", "In Progress", "Done"])
-          expect(first.stdout).toContain(words)
-        const yesterday = new Date(Date.now() - 86_400_000).toISOString().slice(0, 10)
-        for (const currency of ["AUD", "EUR", "JPY"])
-          expect(first.stdout).toMatch(new RegExp(`│ ${currency} +│ ${yesterday} │`))
-        expect(Math.max(...linesOf(first.stdout).map(line => line.length))).toBeLessThanOrEqual(110)
-        expect(first.stdout).not.toContain("\u001b")
-        expect(readdirSync(directory)).toEqual([".paycombat-demo"])
+describe.concurrent("demo", () => {
+  it.scopedLive("shows the product in one command, and ignores the environment", () =>
+    Effect.gen(function* () {
+      const { run, directory } = yield* cli({
+        DATABASE_URL: "postgres://owner:password@127.0.0.1:1/real",
+        PAYCOMBAT_TOKEN: "real-token",
+        PAYCOMBAT_BASE_URL: "http://127.0.0.1:1",
+        PAYCOMBAT_DATA_DIR: "real",
+        PAYCOMBAT_READER_URL: "postgres://reader:password@127.0.0.1:1/real",
+        PAYCOMBAT_LEASE_SECONDS: "nonsense",
+        PAYCOMBAT_LOG_LEVEL: "nonsense",
+      })
+      const first = yield* run(["demo"])
+      expect(first.code).toBe(0)
+      for (const words of ["Settlement:", "Balance:", "KYC gaps:", "query --demo", "In Progress", "Done"])
+        expect(first.stdout).toContain(words)
+      const yesterday = new Date(Date.now() - 86_400_000).toISOString().slice(0, 10)
+      for (const currency of ["AUD", "EUR", "JPY"])
+        expect(first.stdout).toMatch(new RegExp(`│ ${currency} +│ ${yesterday} │`))
+      expect(Math.max(...linesOf(first.stdout).map(line => line.length))).toBeLessThanOrEqual(110)
+      expect(first.stdout).not.toContain("\u001b")
+      expect(readdirSync(directory)).toEqual([".paycombat-demo"])
 
-        const second = yield* run(["demo", "--json"])
-        expect(second.code).toBe(0)
-        const { summary, answers } = JSON.parse(second.stdout) as {
-          readonly summary: { readonly streams: ReadonlyArray<{ inserted: number; updated: number }> }
-          readonly answers: ReadonlyArray<{ title: string; sql: string; rows: ReadonlyArray<object> }>
-        }
-        expect(summary.streams).toHaveLength(STREAM_NAMES.length)
-        for (const { inserted, updated } of summary.streams) expect([inserted, updated]).toEqual([0, 0])
-        expect(answers).toHaveLength(3)
-        for (const { rows } of answers) expect(rows.length).toBeGreaterThan(3)
+      const second = yield* run(["demo", "--json"])
+      expect(second.code).toBe(0)
+      const { summary, answers } = JSON.parse(second.stdout) as {
+        readonly summary: { readonly streams: ReadonlyArray<{ inserted: number; updated: number }> }
+        readonly answers: ReadonlyArray<{ title: string; sql: string; rows: ReadonlyArray<object> }>
+      }
+      expect(summary.streams).toHaveLength(STREAM_NAMES.length)
+      for (const { inserted, updated } of summary.streams) expect([inserted, updated]).toEqual([0, 0])
+      expect(answers).toHaveLength(3)
+      for (const { rows } of answers) expect(rows.length).toBeGreaterThan(3)
 
-        const ask = (sql: string) => run(["query", "--demo", sql, "--csv"], { PAYCOMBAT_LOG_LEVEL: "info" })
-        expect(linesOf((yield* ask("SELECT * FROM analytics.kyc_gap")).stdout).length).toBeGreaterThan(3)
-        const names = "SELECT table_name FROM information_schema.views ORDER BY 1"
-        expect((yield* ask(names)).stdout).toContain("\nbalance_daily\n")
-        expect(existsSync(join(directory, "real"))).toBe(false)
-        expect(isUp(join(directory, ".paycombat-demo"))).toBe(false)
-      }),
-    )
-  })
+      const ask = (sql: string) => run(["query", "--demo", sql, "--csv"], { PAYCOMBAT_LOG_LEVEL: "info" })
+      expect(linesOf((yield* ask("SELECT * FROM analytics.kyc_gap")).stdout).length).toBeGreaterThan(3)
+      const names = "SELECT table_name FROM information_schema.views ORDER BY 1"
+      expect((yield* ask(names)).stdout).toContain("\nbalance_daily\n")
+      expect(existsSync(join(directory, "real"))).toBe(false)
+      expect(isUp(join(directory, ".paycombat-demo"))).toBe(false)
+    }),
+  )
 })

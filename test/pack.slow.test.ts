@@ -39,49 +39,53 @@ const below = (path: string) =>
     .filter(entry => entry.isFile())
     .map(entry => posix.join(entry.parentPath.slice(PROJECT.length).replaceAll("\\", "/"), entry.name))
 
-describe("the package", () => {
-  it("holds only the program, its migrations, its views and its documents", () => {
-    const isBuilt = (path: string) => /^dist\/([\w-]+\.js|types\/.+\.d\.ts)$/.test(path)
-    const built = packed.files.filter(isBuilt)
-    expect(built).toEqual(expect.arrayContaining(["dist/main.js", "dist/index.js", "dist/types/index.d.ts"]))
-    const expected = [
-      ...[".env.example", "package.json", "LICENSE"],
-      ...["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "DECISIONS.md"],
-      ...below("docs"),
-      ...below("deploy"),
-      ...below("drizzle").filter(path => !path.endsWith("_snapshot.json")),
-      ...below("src/views"),
-      ...built,
-      "dist/THIRD_PARTY_LICENSES.txt",
-    ]
-    expect(packed.files).toEqual([...new Set(expected)].sort())
-    expect(packed.unpackedSize).toBeLessThan(UNPACKED_BYTES_MAX)
-  })
+slow(() => {
+  describe("the package", () => {
+    it("holds only the program, its migrations, its views and its documents", () => {
+      const isBuilt = (path: string) => /^dist\/([\w-]+\.js|types\/.+\.d\.ts)$/.test(path)
+      const built = packed.files.filter(isBuilt)
+      expect(built).toEqual(
+        expect.arrayContaining(["dist/main.js", "dist/index.js", "dist/types/index.d.ts"]),
+      )
+      const expected = [
+        ...[".env.example", "package.json", "LICENSE"],
+        ...["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "DECISIONS.md"],
+        ...below("docs"),
+        ...below("deploy"),
+        ...below("drizzle").filter(path => !path.endsWith("_snapshot.json")),
+        ...below("src/views"),
+        ...built,
+        "dist/THIRD_PARTY_LICENSES.txt",
+      ]
+      expect(packed.files).toEqual([...new Set(expected)].sort())
+      expect(packed.unpackedSize).toBeLessThan(UNPACKED_BYTES_MAX)
+    })
 
-  it("holds the licence of each package that its program contains", () => {
-    const licences = readFileSync(join(installed.home, "dist/THIRD_PARTY_LICENSES.txt"), "utf8")
-    const { dependencies } = JSON.parse(readFileSync(join(PROJECT, "package.json"), "utf8"))
-    const headings = licences
-      .split(/\n={80}\n/)
-      .map(text => /^\s*(\S+) \S+ \((.+)\)\n\n\S[\s\S]{200}/.exec(text))
-    const named = headings.map(heading => [heading?.[1], heading?.[2]])
-    expect(named.map(([name]) => name)).toEqual(expect.arrayContaining(Object.keys(dependencies)))
-    expect(named.filter(([, licence]) => licence === undefined || !FREE.includes(licence))).toEqual([])
-  })
+    it("holds the licence of each package that its program contains", () => {
+      const licences = readFileSync(join(installed.home, "dist/THIRD_PARTY_LICENSES.txt"), "utf8")
+      const { dependencies } = JSON.parse(readFileSync(join(PROJECT, "package.json"), "utf8"))
+      const headings = licences
+        .split(/\n={80}\n/)
+        .map(text => /^\s*(\S+) \S+ \((.+)\)\n\n\S[\s\S]{200}/.exec(text))
+      const named = headings.map(heading => [heading?.[1], heading?.[2]])
+      expect(named.map(([name]) => name)).toEqual(expect.arrayContaining(Object.keys(dependencies)))
+      expect(named.filter(([, licence]) => licence === undefined || !FREE.includes(licence))).toEqual([])
+    })
 
-  it("holds every document that its documents link to", () => {
-    const dangling = packed.files
-      .filter(path => path.endsWith(".md"))
-      .flatMap(path => {
-        const text = readFileSync(join(PROJECT, path), "utf8")
-        const links = [...text.matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)[^)]*\)/g)].map(
-          ([, link]) => link!,
-        )
-        return links
-          .map(link => [path, posix.join(posix.dirname(path), link)] as const)
-          .filter(([, target]) => !packed.files.includes(target))
-      })
-    expect(dangling).toEqual([])
+    it("holds every document that its documents link to", () => {
+      const dangling = packed.files
+        .filter(path => path.endsWith(".md"))
+        .flatMap(path => {
+          const text = readFileSync(join(PROJECT, path), "utf8")
+          const links = [...text.matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)[^)]*\)/g)].map(
+            ([, link]) => link!,
+          )
+          return links
+            .map(link => [path, posix.join(posix.dirname(path), link)] as const)
+            .filter(([, target]) => !packed.files.includes(target))
+        })
+      expect(dangling).toEqual([])
+    })
   })
 })
 
@@ -100,42 +104,44 @@ const run = (command: string, args: ReadonlyArray<string>, more: Readonly<Record
 
 const evaluate = (code: string) => run(process.execPath, ["--input-type=module", "--eval", code])
 
-describe("the installed command line", () => {
-  it.live("runs with npx, prints its version, and finds its migrations and views", () =>
-    Effect.gen(function* () {
-      const { stdout } = yield* run("npx", ["--offline", "--no-install", "paycombat-sync", "--version"])
-      expect(stdout.trim()).toBe(VERSION)
-      const { ownerUrl, readerUrl } = yield* testDatabase()
-      const database = {
-        DATABASE_URL: Redacted.value(ownerUrl),
-        PAYCOMBAT_READER_URL: Redacted.value(readerUrl),
-      }
-      const migrated = yield* run(installed.program, ["migrate", "--json"], database)
-      const { applied, views } = JSON.parse(migrated.stdout)
-      expect([applied.length, views.length]).toEqual([
-        below("drizzle").filter(path => path.endsWith(".sql")).length,
-        below("src/views").length,
-      ])
-      const answer = yield* run(
-        installed.program,
-        ["query", "SELECT count(*) FROM analytics.freshness", "--json"],
-        database,
-      )
-      expect(JSON.parse(answer.stdout)).toEqual([{ count: 0 }])
-    }).pipe(Effect.scoped),
-  )
+slow(() => {
+  describe("the installed command line", () => {
+    it.live("runs with npx, prints its version, and finds its migrations and views", () =>
+      Effect.gen(function* () {
+        const { stdout } = yield* run("npx", ["--offline", "--no-install", "paycombat-sync", "--version"])
+        expect(stdout.trim()).toBe(VERSION)
+        const { ownerUrl, readerUrl } = yield* testDatabase()
+        const database = {
+          DATABASE_URL: Redacted.value(ownerUrl),
+          PAYCOMBAT_READER_URL: Redacted.value(readerUrl),
+        }
+        const migrated = yield* run(installed.program, ["migrate", "--json"], database)
+        const { applied, views } = JSON.parse(migrated.stdout)
+        expect([applied.length, views.length]).toEqual([
+          below("drizzle").filter(path => path.endsWith(".sql")).length,
+          below("src/views").length,
+        ])
+        const answer = yield* run(
+          installed.program,
+          ["query", "SELECT count(*) FROM analytics.freshness", "--json"],
+          database,
+        )
+        expect(JSON.parse(answer.stdout)).toEqual([{ count: 0 }])
+      }).pipe(Effect.scoped),
+    )
 
-  it.live("brings its own Postgres and sandbox: the demo works", () =>
-    Effect.gen(function* () {
-      const { stdout } = yield* run(installed.program, ["demo", "--json"])
-      const { summary, answers } = JSON.parse(stdout)
-      expect(summary.status).toBe("complete")
-      expect(answers.every(({ rows }: { readonly rows: ReadonlyArray<unknown> }) => rows.length > 0)).toBe(
-        true,
-      )
-      expect(existsSync(join(installed.directory, ".paycombat-demo/postgres/server.json"))).toBe(true)
-    }),
-  )
+    it.live("brings its own Postgres and sandbox: the demo works", () =>
+      Effect.gen(function* () {
+        const { stdout } = yield* run(installed.program, ["demo", "--json"])
+        const { summary, answers } = JSON.parse(stdout)
+        expect(summary.status).toBe("complete")
+        expect(answers.every(({ rows }: { readonly rows: ReadonlyArray<unknown> }) => rows.length > 0)).toBe(
+          true,
+        )
+        expect(existsSync(join(installed.directory, ".paycombat-demo/postgres/server.json"))).toBe(true)
+      }),
+    )
+  })
 })
 
 /** Read in a moment, at the polite rate that the examples have. */
@@ -178,12 +184,12 @@ slow(() => {
       })
 
     const WRONG = `import { Redacted } from "effect"; import { layer, report } from "paycombat-sync"
-  layer({ accounts: [{ token: "clear" }], database: { dataDir: "x" } })
-  layer({ accounts: [], database: { dataDir: "x" }, rate: 1 })
-  layer({ accounts: [], database: {} })
-  layer({ accounts: [{ token: Redacted.make("t"), ratePerSecond: 5, paging: ["page"] }], database: { dataDir: "x" } })
-  report({ currency: "EUR" })
-  `
+layer({ accounts: [{ token: "clear" }], database: { dataDir: "x" } })
+layer({ accounts: [], database: { dataDir: "x" }, rate: 1 })
+layer({ accounts: [], database: {} })
+layer({ accounts: [{ token: Redacted.make("t"), ratePerSecond: 5, paging: ["page"] }], database: { dataDir: "x" } })
+report({ currency: "EUR" })
+`
     let errors: ReadonlyArray<string>
 
     beforeAll(async () => {
@@ -265,7 +271,7 @@ slow(() => {
         ])
         const codes = yield* evaluate(
           `const inner = ["paycombat-sync/dist/App.js", "paycombat-sync/package.json", "paycombat-sync/dist/Pipeline.js"]
-           console.log(JSON.stringify(await Promise.all(inner.map(path => import(path).then(() => "open", error => error.code)))))`,
+         console.log(JSON.stringify(await Promise.all(inner.map(path => import(path).then(() => "open", error => error.code)))))`,
         )
         expect(JSON.parse(codes.stdout)).toEqual(Array(3).fill("ERR_PACKAGE_PATH_NOT_EXPORTED"))
       }),
