@@ -7,6 +7,8 @@ export default mergeConfig(
   defineConfig({
     test: {
       include: ["test/faults/**/*.test.ts"],
+      // Most of these tests wait, for a lease or for a time limit, so more of them at once use the processor well.
+      maxWorkers: 4,
       // These tests run the program many times, or wait for its own time limits.
       testTimeout: 120_000,
       hookTimeout: 180_000,

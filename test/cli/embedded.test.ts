@@ -15,7 +15,10 @@ onOneDay()
 
 const READER = /^postgres:\/\/paycombat_query:\S+@127\.0\.0\.1:\d+\/paycombat$/
 
-describe.concurrent("database and sandbox", () => {
+/** Each test creates an embedded server and runs several commands on it, both tests at the same time. */
+const LIMIT_MS = 120_000
+
+describe.concurrent("database and sandbox", { timeout: LIMIT_MS }, () => {
   it.scopedLive("stay up, serve other commands meanwhile, and stop on SIGTERM", () =>
     Effect.gen(function* () {
       const { start, run, directory } = yield* cli()
@@ -86,7 +89,7 @@ describe.concurrent("database and sandbox", () => {
   )
 })
 
-describe.concurrent("demo", () => {
+describe.concurrent("demo", { timeout: LIMIT_MS }, () => {
   it.scopedLive("shows the product in one command, and ignores the environment", () =>
     Effect.gen(function* () {
       const { run, directory } = yield* cli({

@@ -174,7 +174,7 @@ describe("several hosts", () => {
   )
 })
 
-describe("a server", () => {
+describe.concurrent("a server", () => {
   it.scopedLive("at a socket is found by its directory, in either spelling", () =>
     Effect.gen(function* () {
       const { ownerUrl } = yield* testDatabase()
