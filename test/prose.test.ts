@@ -26,7 +26,12 @@ const FINISHED: ReadonlyArray<string> = [
     "test/embedded.test.ts",
     "test/embedding.test.ts",
   ],
-  ...["test/export.test.ts", "test/faults/embeddedServer.test.ts", "test/pack.slow.test.ts", "test/prose.test.ts"],
+  ...[
+    "test/export.test.ts",
+    "test/faults/embeddedServer.test.ts",
+    "test/pack.slow.test.ts",
+    "test/prose.test.ts",
+  ],
   ...["test/query.test.ts", "test/report.test.ts", "test/reportLost.test.ts", "test/schedules.test.ts"],
   ...[
     "test/serve",
