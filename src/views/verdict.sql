@@ -4,8 +4,7 @@
 -- judged, with all of its streams, by the limits that are stored.
 CREATE VIEW analytics.verdict AS
 WITH RECURSIVE told AS MATERIALIZED (
-  SELECT
-    string_to_array(nullif(current_setting('paycombat.accounts', true), ''), ',') AS accounts,
+  SELECT string_to_array(nullif(current_setting('paycombat.accounts', true), ''), ',') AS accounts,
     string_to_array(nullif(current_setting('paycombat.streams', true), ''), ',') AS streams,
     nullif(current_setting('paycombat.max_age_seconds', true), '')::double precision AS max_age_seconds,
     nullif(current_setting('paycombat.full_max_age_seconds', true), '')::double precision AS full_max_age_seconds
@@ -18,9 +17,8 @@ WITH RECURSIVE told AS MATERIALIZED (
 ), account AS MATERIALIZED (
   SELECT known.account,
     told.accounts IS NULL OR known.account = ANY (told.accounts) AS is_configured,
-    synced.account IS NOT NULL OR EXISTS (
-      SELECT FROM sync.leases AS lease WHERE lease.account = known.account AND lease.expires_at > now()
-    ) AS is_begun,
+    synced.account IS NOT NULL
+      OR EXISTS (SELECT FROM sync.leases AS lease WHERE lease.account = known.account AND lease.expires_at > now()) AS is_begun,
     count(*) OVER () = 1 AS is_alone
   FROM told
   CROSS JOIN LATERAL (SELECT account FROM synced UNION SELECT unnest(told.accounts)) AS known
@@ -28,15 +26,13 @@ WITH RECURSIVE told AS MATERIALIZED (
 ), stream AS MATERIALIZED (
   -- Each stream has a table of its name with what was sent and who read it. No index of the ledger has collation "C", as names have.
   SELECT c.relname::text COLLATE "default" AS stream
-  FROM told
-  CROSS JOIN pg_class AS c
+  FROM told CROSS JOIN pg_class AS c
   JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname = 'warehouse'
   WHERE c.relkind IN ('r', 'p') AND (told.streams IS NULL OR c.relname::text = ANY (told.streams))
     AND (SELECT count(*) FROM pg_attribute AS a
       WHERE a.attrelid = c.oid AND a.attname IN ('raw', 'run_id') AND NOT a.attisdropped) = 2
 ), unmapped AS (
-  SELECT kind.account, count(*) AS kinds
-  FROM (
+  SELECT kind.account, count(*) AS kinds FROM (
     SELECT account.account, each.event_type, each.event_name
     FROM account CROSS JOIN LATERAL (
       -- From one kind to the next through the index.
@@ -46,16 +42,14 @@ WITH RECURSIVE told AS MATERIALIZED (
         UNION ALL
         SELECT following.* FROM event_kind CROSS JOIN LATERAL (
           SELECT t.event_type, coalesce(t.event_name, '') FROM warehouse.transactions AS t
-          WHERE t.account = account.account
-            AND (t.event_type, coalesce(t.event_name, '')) > (event_kind.event_type, event_kind.event_name)
+          WHERE t.account = account.account AND (t.event_type, coalesce(t.event_name, '')) > (event_kind.event_type, event_kind.event_name)
           ORDER BY t.event_type, coalesce(t.event_name, '') LIMIT 1
         ) AS following
       )
       -- Names that differ with each transaction would make this as long as the table.
       SELECT * FROM event_kind LIMIT 1000
     ) AS each WHERE account.is_configured AND account.is_begun
-  ) AS kind
-  CROSS JOIN LATERAL (
+  ) AS kind CROSS JOIN LATERAL (
     SELECT t.direction FROM analytics.settlement_transaction AS t
     WHERE t.account = kind.account AND t.event_type = kind.event_type AND coalesce(t.event_name, '') = kind.event_name
     LIMIT 1
@@ -253,8 +247,14 @@ WITH RECURSIVE told AS MATERIALIZED (
     sum(value_count) || CASE sum(value_count) WHEN 1 THEN ' value of an optional field could not be read and is null'
       ELSE ' values of optional fields could not be read and are null' END || ': see `paycombat-sync rejects list`.', min(since)
   FROM unread WHERE level = 'good' GROUP BY account, stream
-  UNION ALL SELECT account, stream, 'good', 'movement', 'list moved', 'the list moved while it was read, which proves no removal. ' || movement, full_at
-  FROM state WHERE movement IS NOT NULL AND NOT coalesce(listed < stated, false)
+  -- A list that nothing is added to has no reason to repeat records: each may stand in the place of one that is never read.
+  UNION ALL SELECT account, stream, CASE WHEN repeats.is_steady THEN 'attention' ELSE 'good' END, 'movement',
+    CASE WHEN repeats.is_steady THEN 'records listed twice' ELSE 'list moved' END, 'the list moved while it was read, which proves no removal. ' || movement || CASE WHEN repeats.is_steady
+      THEN ' So it was in three passes in a row, though hardly anything changed: other records may never be listed.' ELSE '' END, full_at
+  FROM state CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE is_repeat) = 3 AND count(*) FILTER (WHERE is_quiet) >= 2 AS is_steady FROM (SELECT run.movement LIKE '%came more than once.' AS is_repeat, run.inserted + run.updated = 0 AS is_quiet
+      FROM sync.stream_runs AS run WHERE run.account = state.account AND run.stream = state.stream AND run.mode = 'full' AND run.status IN ('complete', 'complete_with_rejects') ORDER BY run.started_at DESC LIMIT 3) AS latest) AS repeats
+  WHERE movement IS NOT NULL AND NOT coalesce(listed < stated, false)
   UNION ALL SELECT account, stream, 'good', 'left_over', left_over || ' left over', left_over || ' left over: they come first in the next run.', ended_at
   FROM state WHERE left_over > 0
   UNION ALL SELECT account, stream, 'good', 'unanswered', unanswered || ' unanswered', unanswered || ' unanswered: they are asked again in the next run.', ended_at

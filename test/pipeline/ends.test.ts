@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { AFTER_ENDS, FAULTS, type FaultName } from "../../src/sandbox/sandbox.ts"
+import { verdictsOf } from "../../src/warehouse/read/verdict.ts"
 import { setup } from "../support/incremental.ts"
 import { LIST_PATHS } from "../support/lists.ts"
 import { slowUnless } from "../support/slow.ts"
@@ -187,4 +188,30 @@ describe("a first page that is empty after it has shown records in the same run"
       }),
     )
   }
+})
+
+describe("a record that is listed in the place of another", () => {
+  it.scopedLive("in each of three passes is an exception, because the other one is never read", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, sql } = yield* bench({ payouts: 20 })
+      const ids = [...sandbox.truth.ids("payouts")]
+      let repeated: unknown
+      const repeat = (body: string) => {
+        const { data, ...envelope } = JSON.parse(body) as { data: Array<{ id: string }> }
+        repeated = data.find(({ id }) => id === ids[0]) ?? repeated
+        return JSON.stringify({
+          ...envelope,
+          data: data.map(record => (record.id === ids[15] ? repeated : record)),
+        })
+      }
+      sandbox.setFault(({ path }) => (path === LIST_PATHS.payouts ? { transform: repeat } : undefined))
+      const levels: Array<string | undefined> = []
+      for (let pass = 0; pass < 3; pass++) {
+        yield* sync({ ...PAYOUTS, full: true })
+        const [verdict] = yield* verdictsOf(sql, { streams: PAYOUTS.only })
+        levels.push(verdict!.findings.find(({ kind }) => kind === "movement")?.level)
+      }
+      expect(levels).toEqual(["good", "good", "attention"])
+    }),
+  )
 })
