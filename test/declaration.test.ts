@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Either } from "effect"
-import type { Open } from "../src/core/lookup.ts"
+import type { LookupSource, Open } from "../src/core/lookup.ts"
 import type { ListSource, ListStream } from "../src/core/stream.ts"
 import { allStreams } from "../src/registry.ts"
 import { fixtureIn } from "../src/sandbox/fixture.ts"
@@ -30,6 +30,10 @@ const times = (change: Partial<NonNullable<ListSource["times"]>>) => (stream: Li
   source({ times: { ...stream.source.times!, ...change } })(stream)
 
 const open = (open: Open) => times({ open })
+
+/** A change of a look-up's source. */
+const lookup = (change: Partial<LookupSource>) => (stream: ListStream) =>
+  ({ source: { ...stream.source, ...change } }) as unknown as Partial<ListStream>
 
 const documented =
   (change: Partial<ListStream["documented"]>) =>
@@ -100,6 +104,17 @@ const MISTAKES: ReadonlyArray<Mistake> = [
     open({ column: "status", noneOf: ["PENDING", "SUCCESS", "FAILED", "RETURNED"] }),
   ],
   ["source.times.open", "source.detail", "payouts", source({ detail: null })],
+  ["source.keyField", '"customer"', "wallet_readiness", lookup({ keyField: "customer" })],
+  ["source.keyField", '"is_wallet_ready"', "wallet_readiness", lookup({ keyField: "is_wallet_ready" })],
+  ["source.path", "/ready", "wallet_readiness", lookup({ path: () => "/ready" })],
+  [
+    "source.recheck.open.column",
+    '"missing_fields"',
+    "wallet_readiness",
+    lookup({
+      recheck: { open: { column: "missing_fields", is: false }, pace: "each run", afterChange: true },
+    }),
+  ],
   ["source.paths", "empty", "payouts", source({ paths: [] })],
   ["source.detail.isNeeded", "yes", "payouts", source({ detail: { isNeeded: () => true, paths: () => [] } })],
   [

@@ -4,7 +4,7 @@ import { waiting } from "../../src/cli/terminal/waiting.ts"
 import { connect } from "../../src/postgres/connect.ts"
 import { start } from "../../src/sandbox/sandbox.ts"
 import { cli, databaseEnvironment, hasTerminals, sandboxEnvironment } from "../support/cli.ts"
-import { listPath } from "../support/lists.ts"
+import { listPath, STREAM_NAMES } from "../support/lists.ts"
 import { testDatabase } from "../support/postgres.ts"
 import { holdUp, MIGRATED, SMALL } from "../support/warehouse.ts"
 
@@ -31,15 +31,7 @@ describe.skipIf(!hasTerminals).concurrent("sync on a terminal", () => {
       expect(code).toBe(0)
       const summary = stdout.indexOf("┌")
       const end = stdout.slice(0, summary)
-      for (const stream of [
-        "customers",
-        "wallets",
-        "payouts",
-        "checkouts",
-        "transactions",
-        "wallet_readiness",
-      ])
-        expect(end).toMatch(new RegExp(`✔ default/${stream} `))
+      for (const stream of STREAM_NAMES) expect(end).toMatch(new RegExp(`✔ default/${stream} `))
       expect(end).toMatch(/120 read, 120 new, 0 changed, \d+(\.\d)? s/)
       // The log reports changes of the database and discovered paths. The live lines show the progress.
       for (const line of end.match(/INFO .*/g) ?? [])

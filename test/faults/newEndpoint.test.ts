@@ -8,8 +8,8 @@ import { PROJECT } from "../support/package.ts"
 import { runSql, temporaryDirectory, testDatabase } from "../support/postgres.ts"
 
 /**
- * The guide "Add an endpoint" of CONTRIBUTING.md, followed in a copy of the project: one stream file, one generated
- * migration, one fixture, and nothing else. Slow, because it builds a program and makes databases.
+ * The guide "Add an endpoint" of CONTRIBUTING.md, followed in a copy of the project: a stream file, a fixture and a
+ * generated migration, and nothing else. Slow, because it builds a program and makes databases.
  */
 
 /** `src/streams/beneficiaries.ts`: a list that no other file of the project knows. */
@@ -84,6 +84,92 @@ export default defineStream({
 })
 `
 
+/** `src/streams/payins.ts`: a look-up of the ids that payments name. */
+const LOOKUP = `import { primaryKey, text } from "drizzle-orm/pg-core"
+import { Schema } from "effect"
+import { Amount, Code, Id, Instant, maybe } from "../core/fields.ts"
+import { defineStream } from "../core/stream.ts"
+import { amount, instant, recordColumns, warehouse } from "../warehouse/schema/columns.ts"
+
+/** Retrieve Payin (?): answers with PayCombat's own id beside the one that was asked for. */
+const Payin = Schema.Struct({
+  id: Id,
+  payin_id: Id,
+  status: Code,
+  amount: Amount,
+  updated_at: maybe(Instant),
+})
+
+export const payins = warehouse.table(
+  "payins",
+  {
+    ...recordColumns(),
+    payinId: text("payin_id").notNull(),
+    providerPayinId: text("provider_payin_id").notNull(),
+    status: text("status").notNull(),
+    amount: amount("amount").notNull(),
+    updatedAt: instant("updated_at"),
+  },
+  table => [primaryKey({ columns: [table.account, table.payinId] })],
+)
+
+export default defineStream({
+  name: "payins",
+  version: 1,
+  source: {
+    kind: "lookup",
+    keys: [
+      {
+        stream: "transactions",
+        column: "event_id",
+        only: { column: "event_type", oneOf: ["PAYIN"] },
+        time: "created_at",
+      },
+    ],
+    first: "newest",
+    path: key => \`/api/v1/payin/retrieve-payin/\${key}\`,
+    keyField: "payin_id",
+    idField: "id",
+    answer: { kind: "records", keyColumn: "provider_payin_id" },
+    recheck: { open: { column: "status", noneOf: ["COMPLETED"] }, pace: "doubling", afterChange: false },
+    maxCalls: { variable: "PAYCOMBAT_PAYINS_MAX_CALLS", otherwise: 20 },
+  },
+  table: payins,
+  idColumn: "payin_id",
+  personal: {
+    plain: { id: "id", payin_id: "id", status: "code", amount: "amount", updated_at: "time" },
+  },
+  documented: { values: { status: ["PENDING", "COMPLETED"] } },
+  record: Payin,
+  normalize: ({ id, payin_id, ...payin }) => ({
+    row: { ...payin, payin_id: id, provider_payin_id: payin_id },
+    sourceUpdatedAt: payin.updated_at,
+  }),
+})
+`
+
+const PAYIN = {
+  id: "5b0d3c1e-9a55-4c1f-8f6e-2d9a1b7c4e3f",
+  payin_id: "payin_1344b7c5a4d74575ac5d08dc05051dd3",
+  status: "COMPLETED",
+  amount: 100.5,
+  updated_at: "2025-03-18T09:00:00.500Z",
+}
+
+/** `test/fixtures/streams/payins.json`. */
+const LOOKUP_FIXTURE = {
+  required: ["id", "payin_id", "status", "amount"],
+  record: PAYIN,
+  sourceUpdatedAt: PAYIN.updated_at,
+  row: {
+    status: PAYIN.status,
+    amount: "100.5",
+    updated_at: PAYIN.updated_at,
+    payin_id: PAYIN.id,
+    provider_payin_id: PAYIN.payin_id,
+  },
+}
+
 const RECORD = {
   beneficiary_id: "beneficiary_1f6a0b2c9d3e4f5a8b7c6d5e4f3a2b1c",
   org_id: "org_59b8fb2f52254f95ac54d0e140f4e429",
@@ -154,7 +240,7 @@ const serving = (project: string) =>
 
 describe("the guide for a new endpoint", () => {
   it.scopedLive(
-    "is all that a seventh stream takes: conformance, demo, sync, rebuild",
+    "is all that a list and a look-up take: conformance, demo, sync, rebuild",
     () =>
       Effect.gen(function* () {
         const project = yield* copyOfProject
@@ -178,7 +264,16 @@ describe("the guide for a new endpoint", () => {
           run(process.execPath, ["dist/main.js", ...args], more)
         const passes = ({ code, output }: Ended) => expect([output, code]).toEqual([output, 0])
 
-        yield* Effect.promise(() => writeFile(join(project, "src/streams/beneficiaries.ts"), STREAM))
+        const write = (path: string, content: string | object) =>
+          Effect.promise(() =>
+            writeFile(
+              join(project, path),
+              typeof content === "string" ? content : `${JSON.stringify(content, undefined, 2)}\n`,
+            ),
+          )
+        yield* write("src/streams/beneficiaries.ts", STREAM)
+        yield* write("src/streams/payins.ts", LOOKUP)
+        yield* write("test/fixtures/streams/payins.json", LOOKUP_FIXTURE)
         passes(yield* run("npx", ["tsx", "scripts/build.ts"]))
         const withoutFixture = yield* program(["sandbox", "--port", "0"])
         expect(withoutFixture.code).toBe(2)
@@ -192,9 +287,9 @@ describe("the guide for a new endpoint", () => {
             `${JSON.stringify(FIXTURE, undefined, 2)}\n`,
           ),
         )
-        const migrated = yield* run("npm", ["run", "migrations", "--", "--name", "beneficiaries"])
+        const migrated = yield* run("npm", ["run", "migrations", "--", "--name", "two_streams"])
         passes(migrated)
-        expect(migrated.output).toMatch(/drizzle\/\d{4}_beneficiaries\.sql/)
+        expect(migrated.output).toMatch(/drizzle\/\d{4}_two_streams\.sql/)
         passes(yield* run("npm", ["run", "check"]))
         passes(yield* run("npx", ["tsx", "scripts/build.ts"]))
 
@@ -213,6 +308,7 @@ describe("the guide for a new endpoint", () => {
         const demo = yield* program(["demo"])
         passes(demo)
         expect(demo.output).toMatch(/│ beneficiaries +│ complete +│ +12 │/)
+        expect(demo.output).toMatch(/│ payins +│ complete +│ +20 │ +20 │/)
         expect(demo.output).toContain(
           "beneficiaries: the sandbox served copies of its fixture's record, so its figures were not compared.",
         )
@@ -236,6 +332,11 @@ describe("the guide for a new endpoint", () => {
         yield* sql("UPDATE warehouse.beneficiaries SET first_name = 'spoiled'")
         passes(yield* program(["rebuild", "--stream", "beneficiaries"], environment))
         expect(yield* names).toEqual(stored)
+        const asked = yield* sql(
+          `SELECT count(*)::int AS count FROM warehouse.payins
+         JOIN warehouse.transactions USING (account) WHERE event_id = provider_payin_id AND event_type = 'PAYIN'`,
+        )
+        expect(asked[0]!.count).toBeGreaterThanOrEqual(20)
         passes(yield* program(["status"], environment))
       }),
     TIME_LIMIT_MILLIS,

@@ -5,6 +5,7 @@ import { connect } from "../../src/postgres/connect.ts"
 import { start } from "../../src/sandbox/sandbox.ts"
 import { migrate } from "../../src/warehouse/schema/migrator.ts"
 import { expectWhole, pageReference } from "../support/crash.ts"
+import { STREAM_NAMES } from "../support/lists.ts"
 import { testDatabase } from "../support/postgres.ts"
 import { MIGRATED, printed, SMALL, statusesOf, streamOf, syncOnce } from "../support/warehouse.ts"
 
@@ -64,12 +65,8 @@ describe.concurrent("Postgres refuses what a stream writes", () => {
         if (body.includes("pg_sleep")) yield* run(`ALTER DATABASE ${database} SET statement_timeout = '15s'`)
         const summary = yield* sync
         expect(statusesOf(summary)).toEqual({
-          customers: "complete",
-          wallets: "complete",
-          payouts: "complete",
-          checkouts: "complete",
+          ...Object.fromEntries(STREAM_NAMES.map(name => [name, "complete"])),
           transactions: "failed",
-          wallet_readiness: "complete",
         })
         const { error } = streamOf(summary, "transactions")
         expect(error).toMatch(message)

@@ -3,6 +3,7 @@ import { Either } from "effect"
 import { amountText } from "../../src/core/fields.ts"
 import { instantMillis } from "../../src/core/instant.ts"
 import { isJsonObject, type Json, type JsonObject } from "../../src/core/json.ts"
+import type { Open } from "../../src/core/lookup.ts"
 import { DROP, type Plain } from "../../src/core/personal.ts"
 import { idText } from "../../src/core/recordId.ts"
 import {
@@ -10,6 +11,7 @@ import {
   isList,
   type ListSource,
   type ListStream,
+  type LookupStream,
   type Row,
   redacting,
   type Stream,
@@ -183,17 +185,12 @@ const timesMistakes = ({ times }: ListSource, declared: Declared): ReadonlyArray
   ]
 }
 
-const openMistakes = ({ times, detail }: ListSource, declared: Declared): ReadonlyArray<string> => {
-  const open = times?.open ?? null
-  if (open === null) return []
-  if (detail === null)
-    return ["source.times.open: such records are asked for again by id, and source.detail is null."]
-  const { stream, fixture } = declared
+/** Mistakes in what says which rows may still change; `part` is its place in the declaration. */
+const openMistakes = (part: string, open: Open, { stream, fixture }: Declared): ReadonlyArray<string> => {
   const { column } = open
   const { name, types } = shapeOf(stream.table)
-  const part = "source.times.open.column"
   const type = types.get(column)
-  if (type === undefined) return [`${part}: the table ${name} has no column ${quoted(column)}.`]
+  if (type === undefined) return [`${part}.column: the table ${name} has no column ${quoted(column)}.`]
   const [needed, use] =
     "noneOf" in open
       ? ["text", "noneOf"]
@@ -201,21 +198,62 @@ const openMistakes = ({ times, detail }: ListSource, declared: Declared): Readon
         ? ["boolean", "is"]
         : ["timestamp with time zone", "isAhead"]
   if (type !== needed)
-    return [`${part}: ${quoted(column)} is a column of type ${type}, and ${use} needs one of type ${needed}.`]
-  const isKept = JSON.stringify(droppedRow(declared)?.row[column]) === JSON.stringify(fixture.row[column])
+    return [
+      `${part}.column: ${quoted(column)} is a column of type ${type}, and ${use} needs one of type ${needed}.`,
+    ]
+  const isKept =
+    JSON.stringify(droppedRow({ stream, fixture })?.row[column]) === JSON.stringify(fixture.row[column])
   return [
-    ...(isKept ? [] : [`${part}: ${quoted(column)} is personal: declare its field in personal.plain.`]),
-    ...("noneOf" in open ? finalStateMistakes(stream, column, open.noneOf) : []),
+    ...(isKept
+      ? []
+      : [`${part}.column: ${quoted(column)} is personal: declare its field in personal.plain.`]),
+    ...("noneOf" in open ? finalStateMistakes(`${part}.noneOf`, stream, column, open.noneOf) : []),
+  ]
+}
+
+const listOpenMistakes = ({ times, detail }: ListSource, declared: Declared): ReadonlyArray<string> => {
+  const open = times?.open ?? null
+  if (open === null) return []
+  return detail === null
+    ? ["source.times.open: such records are asked for again by id, and source.detail is null."]
+    : openMistakes("source.times.open", open, declared)
+}
+
+/** Mistakes in a look-up's source; the registry refuses streams and columns that do not exist. */
+const lookupMistakes = ({ source }: LookupStream, declared: Declared): ReadonlyArray<string> => {
+  const { stream, fixture } = declared
+  const { keyField, idField, answer, path, recheck } = source
+  const part = "source.keyField"
+  if (!Object.hasOwn(fixture.record, keyField)) return [noField(part, keyField)]
+  const isState = answer.kind === "state"
+  const column = isState ? stream.idColumn : answer.keyColumn
+  const filled = columnsFilledBy(stream, fixture.record, keyField, OTHER_ID)
+  return [
+    ...(isState && keyField !== idField
+      ? [
+          `${part}: a state is known by its key, and ${quoted(keyField)} is not the idField ${quoted(idField)}.`,
+        ]
+      : []),
+    ...(filled.includes(column)
+      ? []
+      : [
+          `${part}: ${quoted(keyField)} does not fill the column ${quoted(column)}, which ${isState ? "idColumn" : "answer.keyColumn"} names.`,
+        ]),
+    ...(isState || droppedRow(declared)?.row[column] === fixture.row[column]
+      ? []
+      : [`${part}: ${quoted(keyField)} is personal: declare it as an "id" in personal.plain.`]),
+    ...(path(OTHER_ID).includes(OTHER_ID) ? [] : [`source.path: ${path(OTHER_ID)} does not hold the key.`]),
+    ...(recheck.open === undefined ? [] : openMistakes("source.recheck.open", recheck.open, declared)),
   ]
 }
 
 /** A column that holds a documented code: the final states must be among its values, and some value must not be final. */
 const finalStateMistakes = (
+  part: string,
   { documented }: Stream,
   column: string,
   noneOf: ReadonlyArray<string>,
 ): ReadonlyArray<string> => {
-  const part = "source.times.open.noneOf"
   if (noneOf.length === 0) return [`${part}: names no value: every record would stay open.`]
   const values = documented.values?.[column] ?? []
   if (values.length === 0) return []
@@ -416,7 +454,9 @@ export const mistakesIn = (
   return [
     ...columnMistakes(stream),
     ...idMistakes(declared),
-    ...(isList(stream) ? listMistakes(stream, declared, others) : []),
+    ...(isList(stream)
+      ? listMistakes(stream, declared, others)
+      : lookupMistakes(stream as LookupStream, declared)),
     ...documentedMistakes(declared),
     ...personalMistakes(declared),
   ]
@@ -426,6 +466,6 @@ const listMistakes = ({ source }: ListStream, declared: Declared, others: Readon
   ...recognizesMistakes(source, declared, others),
   ...merchantMistakes(source, declared),
   ...timesMistakes(source, declared),
-  ...openMistakes(source, declared),
+  ...listOpenMistakes(source, declared),
   ...detailMistakes(source, declared),
 ]
