@@ -197,6 +197,11 @@ const TIME_LIMIT_MILLIS = 600_000
 
 const execute = promisify(execFile)
 
+/** Settings of this program and of the running tests are no business of the copy. */
+const ENVIRONMENT = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !/^(PAYCOMBAT_|DATABASE_URL$|VITEST|NODE_ENV$)/.test(name)),
+)
+
 interface Ended {
   readonly code: number
   readonly output: string
@@ -253,7 +258,7 @@ describe("the guide for a new endpoint", () => {
             (): Promise<Ended> =>
               execute(command, args, {
                 cwd: project,
-                env: { PATH: process.env.PATH, HOME: process.env.HOME, ...more },
+                env: { ...ENVIRONMENT, ...more },
                 maxBuffer: 64 * 2 ** 20,
               }).then(
                 ({ stdout, stderr }) => ({ code: 0, output: stdout + stderr }),
