@@ -106,7 +106,7 @@ const MISTAKES: ReadonlyArray<Mistake> = [
   ["source.times.open", "source.detail", "payouts", source({ detail: null })],
   ["source.keyField", '"customer"', "wallet_readiness", lookup({ keyField: "customer" })],
   ["source.keyField", '"is_wallet_ready"', "wallet_readiness", lookup({ keyField: "is_wallet_ready" })],
-  ["source.path", "/ready", "wallet_readiness", lookup({ path: () => "/ready" })],
+  ["source.paths", "/ready", "wallet_readiness", lookup({ paths: () => ["/ready"] })],
   [
     "source.recheck.open.column",
     '"missing_fields"',

@@ -127,7 +127,7 @@ export default defineStream({
       },
     ],
     first: "newest",
-    path: key => \`/api/v1/payin/retrieve-payin/\${key}\`,
+    paths: key => [\`/api/v1/payin/retrieve-payin/\${key}\`],
     keyField: "payin_id",
     idField: "id",
     answer: { kind: "records", keyColumn: "provider_payin_id" },

@@ -222,7 +222,7 @@ const listOpenMistakes = ({ times, detail }: ListSource, declared: Declared): Re
 /** Mistakes in a look-up's source; the registry refuses streams and columns that do not exist. */
 const lookupMistakes = ({ source }: LookupStream, declared: Declared): ReadonlyArray<string> => {
   const { stream, fixture } = declared
-  const { keyField, idField, answer, path, recheck } = source
+  const { keyField, idField, answer, paths, recheck } = source
   const part = "source.keyField"
   if (!Object.hasOwn(fixture.record, keyField)) return [noField(part, keyField)]
   const isState = answer.kind === "state"
@@ -242,7 +242,9 @@ const lookupMistakes = ({ source }: LookupStream, declared: Declared): ReadonlyA
     ...(isState || droppedRow(declared)?.row[column] === fixture.row[column]
       ? []
       : [`${part}: ${quoted(keyField)} is personal: declare it as an "id" in personal.plain.`]),
-    ...(path(OTHER_ID).includes(OTHER_ID) ? [] : [`source.path: ${path(OTHER_ID)} does not hold the key.`]),
+    ...paths(OTHER_ID)
+      .filter(path => !path.includes(OTHER_ID))
+      .map(path => `source.paths: ${path} does not hold the key.`),
     ...(recheck.open === undefined ? [] : openMistakes("source.recheck.open", recheck.open, declared)),
   ]
 }
