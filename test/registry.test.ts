@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Either } from "effect"
 import { keyStreams } from "../src/core/lookup.ts"
-import { isLookup, type LookupStream, type Stream } from "../src/core/stream.ts"
+import type { LookupStream, Stream } from "../src/core/stream.ts"
 import { allStreams, parentsFirst } from "../src/registry.ts"
 
 const streams = await Effect.runPromise(allStreams)
@@ -28,7 +28,7 @@ describe("the registry", () => {
       'Stream payouts: after names "nope", and there is no such stream: name one of ' +
         `${streams.map(({ name }) => name).join(", ")}.`,
     )
-    const lookup = streams.find(isLookup)!
+    const lookup = named("wallet_readiness") as LookupStream
     const [parent] = keyStreams(lookup.source)
     expect(mistakeIn(parentsFirst(streams.filter(({ name }) => name !== parent)))).toContain(
       `"${parent}", and there is no such stream`,
@@ -54,7 +54,7 @@ describe("the registry", () => {
   })
 
   it("refuses a look-up that names a table or a column that does not exist, with the place in its declaration", () => {
-    const lookup = streams.find(isLookup)!
+    const lookup = named("wallet_readiness") as LookupStream
     const { keys, recheck } = lookup.source
     const [parent] = keyStreams(lookup.source)
     const refusal = (source: Partial<LookupStream["source"]>) =>

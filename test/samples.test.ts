@@ -48,7 +48,7 @@ describe("the documented samples", () => {
   })
 
   it("of wallet readiness becomes a state: not ready, and nobody says why", () => {
-    const stream = streams.find(isLookup)!
+    const stream = streams.filter(isLookup).find(({ name }) => name === "wallet_readiness")!
     const answer = payload(read("wallet-ready")) as JsonObject
     const { row } = Either.getOrThrow(decode(stream, { ...answer, [stream.source.idField]: "c" }))
     expect(row).toEqual({ customer_id: "c", is_wallet_ready: false, missing_fields: [] })
