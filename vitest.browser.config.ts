@@ -10,6 +10,7 @@ export default mergeConfig(
       globalSetup: ["test/browser/setup.ts"],
       // A browser takes as much memory and processor as all else together.
       maxWorkers: 1,
+      minWorkers: 1,
       // A browser that starts on a busy machine takes its time.
       testTimeout: 120_000,
       provide: { suite: "quick" },

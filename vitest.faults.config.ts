@@ -9,6 +9,7 @@ export default mergeConfig(
       include: ["test/faults/**/*.test.ts"],
       // Most of these tests wait, for a lease or for a time limit, so more of them at once use the processor well.
       maxWorkers: 4,
+      minWorkers: 4,
       // These tests run the program many times, or wait for its own time limits.
       testTimeout: 120_000,
       hookTimeout: 180_000,

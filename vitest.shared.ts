@@ -12,7 +12,8 @@ export default defineConfig({
     isolate: false,
     // Tests wait for servers and processes more than they compute: on two cores three workers finish first.
     maxWorkers: 3,
-    minWorkers: 1,
+    // As many as at most: a worker that is ended while others still run can fail the whole run.
+    minWorkers: 3,
     // The default young generation is collected some hundred times per test.
     poolOptions: { forks: { execArgv: ["--max-semi-space-size=64"] } },
   },

@@ -226,7 +226,7 @@ WITH RECURSIVE told AS MATERIALIZED (
     full_unconfirmed || CASE full_unconfirmed WHEN 1 THEN ' record is' ELSE ' records are' END
       || ' not listed any more, and nothing proves yet that the API removed what it does not list.'
       -- From this share on the list alone is not believed: see removal.ts.
-      || CASE WHEN full_unconfirmed > 0.2 * full_stored THEN ' They are a large part of what is stored: the list may be cut off, or its ids may have changed,'
+      || CASE WHEN full_unconfirmed * 3 > full_stored THEN ' They are a large part of what is stored: the list may be cut off, or its ids may have changed,'
         || ' so that figures count what is gone, or count twice. If PayCombat removed them, run `paycombat-sync sync --confirm-removals`.' ELSE '' END, full_at
   FROM state WHERE full_unconfirmed > 0
   UNION ALL SELECT state.account, state.stream, 'attention', doubt.kind,

@@ -82,7 +82,7 @@ describe.concurrent("a database that is up to date", () => {
       yield* sqlOn(
         ownerUrl,
         `INSERT INTO sync.contracts (account, stream, path, is_verified, contract, found_at)
-         VALUES ('default', 'payouts', '/old', true, '{"path":"/old","pageParam":"page","sizeParam":"limit","firstPage":1,"at":"data"}', now())`,
+         VALUES ('default', 'payouts', '/old', true, '{"path":"/old","pageParam":"page","sizeParam":"limit","firstPage":1,"at":"data","pageSize":100,"maxPageSize":null,"hasTotal":false,"pagingProven":true,"verified":true}', now())`,
       )
       const examination = yield* examined(sandbox, { database: ownerUrl, only: ["payouts"] })
       expect(linesOf(examination, "list", "payouts")).toEqual([

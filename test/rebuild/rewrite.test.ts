@@ -6,6 +6,7 @@ import { isJsonObject, type Json, type JsonObject } from "../../src/core/json.ts
 import type { Stream } from "../../src/core/stream.ts"
 import { allStreams } from "../../src/registry.ts"
 import { acquire, release } from "../../src/warehouse/ledger/lease.ts"
+import { settleItems } from "../../src/warehouse/load/settleItems.ts"
 import { type Failure, type RewriteOptions, rewriteRecords } from "../../src/warehouse/maintain/rewrite.ts"
 import { fixtureOf } from "../support/conformance.ts"
 import {
@@ -291,6 +292,7 @@ describe("children that are kept", () => {
         yield* pass.load([owning("m", ["dropped", 5]), T1])
         yield* pass.load([owning("n", ["dropped", 6]), T2])
         yield* pass.load([owning("n"), T3])
+        yield* settleItems(sql, pass.held, wallets, false)
         yield* pass.close()
         const before = yield* dumpAll(sql)
         expect(yield* rewrite(sql, wallets)).toMatchObject({ walked: 5, changed: 0, failed: 0 })

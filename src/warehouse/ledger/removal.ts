@@ -19,8 +19,8 @@ const STILL_PASSES = 3
  * So many records that a list hides at once, and more than this share of the rows, are not believed to be removed until a
  * person confirms it: a list that is cut off, or whose ids are written anew, looks the same. `analytics.verdict` has both numbers, too.
  */
-const REMOVED_MANY = 3
-const REMOVED_SHARE_MAX = 0.2
+const REMOVED_MANY = 21
+const REMOVED_SHARE_MAX = 1 / 3
 
 /** A pass that came to its end. `gone` and `there` are what by-id endpoints said about records it did not show. */
 export interface Ended {

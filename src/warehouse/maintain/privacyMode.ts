@@ -74,6 +74,15 @@ const bookApplied = (tx: Transaction, held: Held) => tx`
   UPDATE sync.privacy SET is_applied = true, changed_at = clock_timestamp()
   WHERE account = ${held.account} AND stream = ${held.stream} AND NOT is_applied`
 
+/**
+ * Closes the rejects without an id: read again in the new mode they are other rejects, and would count twice until passes
+ * proved the former ones to be gone.
+ */
+const closeNameless = (tx: Transaction, held: Held) => tx`
+  UPDATE sync.rejects SET unlisted_at = clock_timestamp()
+  WHERE account = ${held.account} AND stream = ${held.stream} AND record_id IS NULL AND unlisted_at IS NULL
+    AND kind IN ('record', 'merchant')`
+
 const readable = (raw: string): Json => {
   try {
     return parseJson(raw)
@@ -181,6 +190,8 @@ export const settlePrivacy = (
       yield* abandonPass(sql, held)
       yield* fenced(sql, held, async tx => void (await book(tx, held, { ...wanted, isApplied: false })))
     }
+    const isComputed = wanted.mode === "drop" || (before.mode === "keep" && before.isApplied)
+    if (!isComputed) yield* fenced(sql, held, async tx => void (await closeNameless(tx, held)))
     if (wanted.mode === "keep") return { mustReadAll: true, note: null }
     yield* Effect.logInfo(`personal data: ${wanted.mode} what is stored in the mode ${before.mode}`)
     const { failed } = yield* rewriteRecords(sql, held, stream, stream.redact, {
@@ -198,7 +209,6 @@ export const settlePrivacy = (
     yield* rewriteRejects(sql, held, stream)
     yield* vacuum(sql, [...tablesOf(stream), "sync.rejects"])
     yield* tell({ extracted: 0, updated: 0, message: null })
-    const isComputed = wanted.mode === "drop" || (before.mode === "keep" && before.isApplied)
     const mustReadAll = !isComputed || failed > 0
     if (!mustReadAll) yield* fenced(sql, held, async tx => void (await bookApplied(tx, held)))
     const note =
