@@ -326,8 +326,8 @@ describe("clocks that are wrong", () => {
       expect((yield* sync({ only })).status).toBe("complete")
       const times = `SELECT extract(year FROM source_updated_at)::int AS year FROM warehouse.payouts
         WHERE payout_id IN ('${sandbox.idOf("payouts", 1)}', '${sandbox.idOf("payouts", 2)}') ORDER BY 1`
-      // A time before 1970 says nothing about the order of versions.
-      expect(yield* rows(times)).toEqual([{ year: "2999" }, { year: null }])
+      // Times before 1970 and after the reading say nothing about the order of versions.
+      expect(yield* rows(times)).toEqual([{ year: null }, { year: null }])
       sandbox.touch("payouts", 1, undefined, "2999-01-01T00:00:01.000Z")
       expect(streamOf(yield* sync({ only }), "payouts")).toMatchObject({ updated: 1, stale: 0 })
       expect((yield* sync({ only })).status).toBe("complete")

@@ -10,6 +10,7 @@ import { shapeOf } from "../../src/postgres/shape.ts"
 import { allStreams } from "../../src/registry.ts"
 import { prepareBatch, writeBatch } from "../../src/warehouse/load/loader.ts"
 import type { Prepared } from "../../src/warehouse/load/prepare.ts"
+import { settleItems } from "../../src/warehouse/load/settleItems.ts"
 import { recordOf } from "../support/badRecords.ts"
 import { fixtureOf, tablesOf } from "../support/conformance.ts"
 import { fuzz, fuzzMillis } from "../support/fuzz.ts"
@@ -114,9 +115,18 @@ const byReading = (one: Ranked, other: Ranked): number =>
 const isStale = (later: Ranked, before: Ranked): boolean =>
   later.source !== null && before.source !== null && later.source < before.source
 
+/** Reads without those that a page shows beside another version of the same record and time of change: these are rejects. */
+const withoutConflicts = (ranked: ReadonlyArray<Ranked>): ReadonlyArray<Ranked> => {
+  const fine = ranked.filter(({ isBad }) => !isBad)
+  return fine.filter(
+    ({ id, at, source, hash }) =>
+      !fine.some(other => other.id === id && other.at === at && other.source === source && other.hash > hash),
+  )
+}
+
 const newestOf = (ranked: ReadonlyArray<Ranked>): ReadonlyMap<string, Ranked> => {
   const newest = new Map<string, Ranked>()
-  for (const read of ranked.filter(({ isBad }) => !isBad).sort(byReading)) {
+  for (const read of [...withoutConflicts(ranked)].sort(byReading)) {
     const before = newest.get(read.id)
     if (before === undefined || !isStale(read, before)) newest.set(read.id, read)
   }
@@ -181,7 +191,7 @@ afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
 const emptied = (stream: ListStream) =>
   Effect.zipRight(
-    Effect.promise(() => sql.unsafe(`TRUNCATE ${tables(stream).join()}, sync.rejects`)),
+    Effect.promise(() => sql.unsafe(`TRUNCATE ${tables(stream).join()}, sync.rejects, sync.item_doubts`)),
     loading(sql, stream),
   )
 
@@ -209,9 +219,10 @@ describe.each(streams.map(stream => [stream.name, stream] as const))("versions o
                 expect(new Map(rows.map(({ id, content_hash }) => [id, content_hash]))).toEqual(
                   new Map([...newestOf(ranked)].map(([id, { hash }]) => [id, hash])),
                 )
-                // What is still to be mended: the bad ones of the latest moment at which the record was read.
+                // Rejects of the latest moment at which the record was read stay open: later reads close the others.
                 const last = new Map(ranked.map(({ id, at }) => [id, at]))
-                const open = ranked.filter(({ id, at, isBad }) => isBad && at === last.get(id))
+                const stored = new Set(withoutConflicts(ranked))
+                const open = ranked.filter(read => read.at === last.get(read.id) && !stored.has(read))
                 const rejects = yield* printed(sql, "SELECT content_hash FROM sync.rejects")
                 expect(new Set(rejects.map(reject => reject.content_hash))).toEqual(
                   new Set(open.map(({ hash }) => hash)),
@@ -267,10 +278,8 @@ describe.each(streams.map(stream => [stream.name, stream] as const))("versions o
           fc.asyncProperty(
             uniform.chain(versions =>
               fc.tuple(
-                fc.array(fc.integer({ min: 0, max: 2 }), {
-                  minLength: versions.length,
-                  maxLength: versions.length,
-                }),
+                // Versions of one moment come on one page, which is never split between batches.
+                fc.shuffledSubarray([...versions.keys()], { minLength: versions.length }),
                 fc.shuffledSubarray([...versions.keys()], { minLength: versions.length }),
                 fc.shuffledSubarray([...versions.keys(), ...versions.keys()], {
                   minLength: versions.length * 2,
@@ -292,6 +301,8 @@ describe.each(streams.map(stream => [stream.name, stream] as const))("versions o
                           ...batch.map(i => [recordFor(stream, versions[i]!), hour(times[i]!)] as const),
                         )
                       }
+                      // Lists that became empty, which few records would not be believed to have done on their own.
+                      yield* settleItems(sql, pass.held, stream, true)
                       yield* pass.close(false)
                       return yield* state
                     })
@@ -321,7 +332,7 @@ describe("balances of wallets", () => {
                 const pass = yield* emptied(wallets)
                 yield* loadAhead(sql, wallets, pass, pages, sizes, aheads)
                 yield* pass.close(false)
-                const fine = rankedOf(wallets, pages).filter(({ isBad }) => !isBad)
+                const fine = withoutConflicts(rankedOf(wallets, pages))
                 const current = new Map<string, Ranked>()
                 const expected = new Map<string, string>()
                 const latest = new Map<string, string>()

@@ -154,11 +154,13 @@ const write =
     const unanswered = records.filter(({ isUnanswered }) => isUnanswered).length
     if (open !== undefined) {
       const bad = new Set(listed.map(({ hash }) => hash))
+      // A version that is a reject beside another one may be the row of a later page of this batch.
+      const badReads = new Set(listed.map(({ hash, readAt }) => `${hash} ${readAt}`))
       await clearRejects(
         tx,
         held,
         records.flatMap(({ id, readAt, hash, isUnanswered }) =>
-          id === null || isUnanswered || bad.has(hash) ? [] : [{ id, readAt }],
+          id === null || isUnanswered || badReads.has(`${hash} ${readAt}`) ? [] : [{ id, readAt }],
         ),
         bad,
       )
