@@ -11,7 +11,7 @@ export default mergeConfig(
       maxWorkers: 4,
       minWorkers: 4,
       // These tests run the program many times, or wait for its own time limits.
-      testTimeout: 120_000,
+      testTimeout: 240_000,
       hookTimeout: 180_000,
       provide: { suite: "slow" },
     },
