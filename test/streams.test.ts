@@ -34,7 +34,7 @@ const known: ReadonlyArray<Declared> = streams.flatMap(stream =>
   Either.match(fixtureOrMistake(stream), { onLeft: () => [], onRight: fixture => [{ stream, fixture }] }),
 )
 
-/** Whether a field is named, or the item of a list that is no row without it. */
+/** True if a field is named, or the item of a list that is no row without it. */
 const isWithin = (field: string, named: string): boolean => field === named || field.startsWith(`${named}.`)
 
 /** More digits than a double holds. */

@@ -56,7 +56,7 @@ export const fieldPaths = (record: Schema.Schema.AnyNoContext): ReadonlyArray<Fi
 }
 
 /**
- * Whether a record carries a value in a field: `empty` where null, blank text or a list of nothing stands there, `lacked`
+ * State of a field in a record: `empty` where null, blank text or a list of nothing stands there, `lacked`
  * where the field is not there. A renamed field is lacked; an API that stopped filling it in sends it empty: both move money alike.
  */
 export type FieldState = "carried" | "empty" | "lacked"
@@ -208,7 +208,7 @@ const LOST_SHARE_MIN = 0.1
 const ALWAYS_MIN = 10
 
 /**
- * Whether a field is gone: no record of the pass carries a value in it, though stored ones did. A pass over the whole list
+ * True if a field is gone: no record of the pass carries a value in it, though stored ones did. A pass over the whole list
  * says so of every field that its records lost. A value that became empty may be a state that is over, such as that of
  * a payout that waits no longer: only a pass over the whole list says that such a field is gone, and only where it emptied
  * a share of the stored records by itself. One that was empty before is no news. A list of objects that becomes empty in

@@ -15,7 +15,7 @@ const within = (plain: Plain | undefined, key: string): Plain | undefined => {
   return Object.hasOwn(fields, key) ? fields[key] : undefined
 }
 
-/** Whether anything that is not personal stands in it. */
+/** True if anything that is not personal stands in it. */
 const holdsPlain = (plain: Plain | undefined): boolean => {
   if (plain === undefined) return false
   const item = itemOf(plain)
@@ -44,7 +44,7 @@ export const levelOf = (
   return plain === "time" && name !== created ? "attention" : "bad"
 }
 
-/** Whether another field, which stands in for this one, carries values in the records of a pass. */
+/** True if another field, which stands in for this one, carries values in the records of a pass. */
 export const isReplaced = ({ documented }: Pick<Stream, "documented">, name: string, tally: Tally): boolean =>
   (documented.standIns ?? []).some(
     group => group.includes(name) && group.some(other => other !== name && (tally[other]?.carried ?? 0) > 0),

@@ -34,7 +34,7 @@ export const isJsonObject = (value: Json | undefined): value is JsonObject =>
   !(value instanceof LosslessNumber) &&
   !(value instanceof DeepJson)
 
-/** Whether `JSON.stringify` prints all of a value: it holds no number and no nesting that is kept as text. */
+/** True if `JSON.stringify` prints all of a value: it holds no number and no nesting that is kept as text. */
 export const isPlain = (value: Json): boolean => {
   if (typeof value !== "object" || value === null) return true
   if (value instanceof LosslessNumber || value instanceof DeepJson) return false

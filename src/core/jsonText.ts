@@ -28,7 +28,7 @@ const endOfString = (text: string, start: number): number => {
 }
 
 /**
- * Whether a JSON text holds more values than this: what parsing it costs in memory, whatever its length. An array or an
+ * True if a JSON text holds more values than this: what parsing it costs in memory, whatever its length. An array or an
  * object counts as two, since it takes more than a number does. Of a text that is not JSON it says nothing.
  */
 export const holdsMoreValues = (text: string, max: number): boolean => {

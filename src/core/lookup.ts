@@ -45,7 +45,7 @@ export interface Recheck {
    * does not say since when a look-up fails: those are due in each run.
    */
   readonly pace: "each run" | "doubling"
-  /** Whether a key is due as well when its row, or one of its rows, was written since the latest look-up. */
+  /** True if a key is due as well when its row, or one of its rows, was written since the latest look-up. */
   readonly afterChange: boolean
   /** Age from which on any answer is due, and the variable that sets it; absent where a settled answer is never due. */
   readonly maxAge?: { readonly variable: string; readonly otherwise: `${number} ${"hours" | "days"}` }

@@ -9,7 +9,7 @@ const isOpen = (open: Open, row: Row): boolean => {
   return value === null || Date.parse(String(value)) > Date.now()
 }
 
-/** Whether a record may still change, and get what it lacks. A stream that declares no such rule knows of none that does. */
+/** True if a record may still change, and get what it lacks. A stream that declares no such rule knows of none that does. */
 export const mayStillChange = ({ source }: Pick<Stream, "source">, row: Row): boolean => {
   const open = source.kind === "list" ? source.times?.open : null
   return open != null && isOpen(open, row)

@@ -138,7 +138,7 @@ const readable = (
   return mended
 }
 
-/** Whether a part is a list, or holds one: without it rows are missing, not only a value. */
+/** True if a part is a list, or holds one: without it rows are missing, not only a value. */
 const holdsItems = ({ fields, item }: Part): boolean =>
   item !== undefined || [...(fields?.values() ?? [])].some(({ part }) => holdsItems(part))
 

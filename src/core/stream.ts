@@ -19,7 +19,7 @@ export interface ListSource {
   readonly paths: ReadonlyArray<string>
   /** Field that holds the record's id; what proves that a list is this stream's. */
   readonly idField: string
-  /** Whether a record with an id looks like this stream's: `id` alone is shared by several endpoints. */
+  /** True if a record with an id looks like this stream's: `id` alone is shared by several endpoints. */
   readonly recognizes: (record: JsonObject) => boolean
   /** Field, and column, that says whose record it is: another merchant's list must not be taken for this one's. */
   readonly merchantField: string | null
@@ -28,7 +28,7 @@ export interface ListSource {
    * list does not show any more is gone, and bring what a list item lacks.
    */
   readonly detail: null | {
-    /** Whether a list item lacks parts that only the by-id answer has. */
+    /** True if a list item lacks parts that only the by-id answer has. */
     readonly isNeeded: (record: JsonObject) => boolean
     /** `id` comes encoded for a path. */
     readonly paths: (id: string) => ReadonlyArray<string>
@@ -94,7 +94,7 @@ export interface History {
   readonly endColumn?: string
   readonly keyColumns: ReadonlyArray<string>
   readonly valueColumns: ReadonlyArray<string>
-  /** Whether a row says anything for this history. */
+  /** True if a row says anything for this history. */
   readonly isAbout?: (row: Row) => boolean
 }
 
@@ -219,7 +219,7 @@ export function isList(stream: Stream): stream is ListStream {
   return stream.source.kind === "list"
 }
 
-/** Whether its rows are states of what was asked about, and no records. */
+/** True if its rows are states of what was asked about, and no records. */
 export const isState = (stream: Stream): boolean =>
   stream.source.kind === "lookup" && stream.source.answer.kind === "state"
 

@@ -26,10 +26,10 @@ const LOST_BY_MOST_SHARE = 0.5
 export const newLackedIn = ({ field, newLacked }: KnownField, pass: PassFields): number =>
   (pass.newCarried?.[field] ?? 0) > 0 ? 0 : newLacked + (pass.newLacked?.[field] ?? 0)
 
-/** Whether so many new records lacked a field that stored ones are worth a look. */
+/** True if so many new records lacked a field that stored ones are worth a look. */
 export const isSuspect = (newLacked: number): boolean => newLacked >= NEW_LACKED_MIN
 
-/** Whether new records lack a field that stored records always carry. */
+/** True if new records lack a field that stored records always carry. */
 const isLackedByNew = (newLacked: number, { records, carried }: StoredSample): boolean => {
   if (records < STORED_MIN) return false
   if (carried === records) return newLacked >= NEW_LACKED_MIN
@@ -37,7 +37,7 @@ const isLackedByNew = (newLacked: number, { records, carried }: StoredSample): b
 }
 
 /**
- * Whether a field is gone at the end of a pass. `isMissing`: it was found to be gone before, and stays so until a record
+ * True if a field is gone at the end of a pass. `isMissing`: it was found to be gone before, and stays so until a record
  * that is new or changed carries a value in it.
  */
 export const hasVanished = (

@@ -62,7 +62,7 @@ export interface Finding {
   readonly text: string
 }
 
-/** Whether the figures of one account can be trusted. */
+/** The verdict on the figures of one account. */
 export interface Verdict {
   readonly account: string
   readonly level: Level

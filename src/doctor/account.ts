@@ -20,7 +20,7 @@ const AWAY =
   "the database does not tell whether a run asks the API about this account now, and both together could pass its rate." +
   " See the lines about the database, and run doctor again once it answers."
 
-/** Whether runs can hold accounts there: a database without our tables has seen none. */
+/** True if runs can hold accounts there: a database without our tables has seen none. */
 const hasLeases = (sql: Opened["sql"]) =>
   reading(async () => {
     const [found] = await sql<Array<{ yes: boolean }>>`SELECT to_regclass('sync.leases') IS NOT NULL AS yes`

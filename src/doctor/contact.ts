@@ -5,7 +5,7 @@ import { type Contact, makeContact } from "./api/contact.ts"
 import { type Finding, finding, Listener, ofClock } from "./finding.ts"
 import { addressFindings } from "./settings.ts"
 
-/** Whether an account's API is there at all: name, connection, TLS, what answers, and what time it has. */
+/** Examines whether an account's API is there at all: name, connection, TLS, what answers, and what time it has. */
 
 const ofAnswer = ({ head, error, isApi }: Contact): readonly [Finding["level"], string] => {
   if (head === undefined) return ["fail", `${error?.message ?? "no answer: check PAYCOMBAT_BASE_URL"}.`]

@@ -25,7 +25,7 @@ export interface Subject {
   readonly database: DatabaseSettings | undefined
   /** What is wrong with the settings, a sentence each. */
   readonly problems: ReadonlyArray<string>
-  /** Whether the variables that are set are named: those of this process, and of `.env`. */
+  /** True if the variables that are set are named: those of this process, and of `.env`. */
   readonly isNaming: boolean
   /** All streams there are: where a look-up's parents are, and whose paths can be set. */
   readonly allStreams: ReadonlyArray<Stream>

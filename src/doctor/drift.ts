@@ -26,7 +26,7 @@ const CAPITALIZED_SEEN_MIN = 3
 const CODE_LENGTH_MAX = 40
 
 /**
- * Whether a value of a field that should hold a code looks like one: a single word of bounded length. It may be a text
+ * True if a value of a field that should hold a code looks like one: a single word of bounded length. It may be a text
  * about a person after all: what does not look like a code is counted, not shown. `count` is in how many records it is.
  */
 export const isShowable = (value: string, count: number): boolean =>

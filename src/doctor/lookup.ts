@@ -15,7 +15,7 @@ import { type Drift, driftOf } from "./drift.ts"
 import { type Finding, finding } from "./finding.ts"
 import { driftFindings } from "./records.ts"
 
-/** Whether a look-up is answered: asked about a few keys, spread over those that are known. */
+/** Examines whether a look-up is answered: asks about a few keys, spread over those that are known. */
 
 /** Keys that are asked about; with the tries of each, twice as many requests at most. */
 const ASKED = 6

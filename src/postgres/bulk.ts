@@ -61,7 +61,7 @@ interface Upsert {
   readonly returning?: string
 }
 
-/** Whether no two rows have one key. */
+/** True if no two rows have one key. */
 const areDistinct = (key: ReadonlyArray<string>, rows: ReadonlyArray<Row>): boolean =>
   new Set(rows.map(row => JSON.stringify(key.map(column => row[column])))).size === rows.length
 

@@ -23,12 +23,12 @@ const reasonFor = (text: string): string | undefined =>
       ? undefined
       : "holds half a surrogate pair, which is no character"
 
-/** Whether `text` and `jsonb` can hold a text. */
+/** True if `text` and `jsonb` can hold a text. */
 export const isStorable = (text: string): boolean => reasonFor(text) === undefined
 
 const NUMBER = /^-?0*(\d*)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/
 
-/** Whether `numeric` can hold a JSON number; its digits are counted with the exponent written out. */
+/** True if `numeric` can hold a JSON number; its digits are counted with the exponent written out. */
 const isNumeric = (literal: string): boolean => {
   if (literal.length > LITERAL_LENGTH_MAX) return false
   const [, whole = "", fraction = "", exponent = "0"] = NUMBER.exec(literal) ?? []

@@ -15,7 +15,7 @@ import type { Beside } from "../warehouse/load/prepare.ts"
 export interface RunOptions extends RunSettings {
   readonly accounts: ReadonlyArray<AccountSettings>
   readonly streams: ReadonlyArray<Stream>
-  /** Whether every list is read whole, and passes that were broken off are begun anew. */
+  /** True if every list is read whole, and passes that were broken off are begun anew. */
   readonly full: boolean
   /** Believes that what lists do not show any more is gone, also where it is too much at once to be believed without. */
   readonly confirmsRemovals?: boolean

@@ -267,7 +267,7 @@ const UNPROVEN =
   " booked as removed. If the API has such a parameter, put its names in PAYCOMBAT_PAGING."
 
 /**
- * Whether a pass that came to its end was shown the whole list. Pages that were proven to adjoin leave nothing
+ * True if a pass that came to its end was shown the whole list. Pages that were proven to adjoin leave nothing
  * out, whatever the API states; of others the stated total decides, and fails the stream where it says more. A total
  * below what was read proves nothing: it counts something else, such as the records of a page.
  */

@@ -169,7 +169,7 @@ export const ofMerchants =
           ),
         )
 
-/** Whether records that were read by id, after the list, are all of the account's merchants. */
+/** True if records that were read by id, after the list, are all of the account's merchants. */
 export const areOurs = (
   { sql, account }: Pick<StreamContext, "sql" | "account">,
   stream: ListStream,

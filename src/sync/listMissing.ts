@@ -28,7 +28,7 @@ export interface Missing {
   readonly gone: ReadonlyArray<string>
   /** Proven to exist: not missing. */
   readonly there: ReadonlyArray<string>
-  /** Whether not being listed counts as a pass towards a removal: not where a by-id endpoint is there, or may be. */
+  /** True if not being listed counts as a pass towards a removal; false where a by-id endpoint is there, or may be. */
   readonly isCounting: boolean
   /** Records that a by-id endpoint was asked about. */
   readonly asked: ReadonlyArray<string>

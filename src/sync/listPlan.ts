@@ -41,7 +41,7 @@ export type Plan =
 
 const whole = (why: string | null): Plan => ({ mode: "full", why })
 
-/** Whether all that is new or changed shows at such a time, or at least all that is not `open`. */
+/** True if all that is new or changed shows at such a time, or at least all that is not `open`. */
 const suffices = ({ times }: ListSource, by: TimeField | undefined): boolean =>
   times !== undefined && (by === "updated" || (by === "created" && times.open !== null))
 

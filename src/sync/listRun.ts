@@ -15,11 +15,11 @@ import { noteOf } from "./outcome.ts"
 
 /** A run over a list: discover → plan → read whole, or what is new → save how the next run reads it. */
 
-/** Whether a contract is stored as it is. Decoding brings its keys into the order of the stored one's. */
+/** True if a contract is stored as it is. Decoding brings its keys into the order of the stored one's. */
 const isSame = (stored: Contract | undefined, contract: Contract): boolean =>
   JSON.stringify(stored) === JSON.stringify(decodeContract(contract))
 
-/** Whether a pass that was made with one contract can go on with the other: its pages are the same pages. */
+/** True if a pass that was made with one contract can go on with the other: its pages are the same pages. */
 const readsAlike = (a: Contract | undefined, b: Contract): boolean =>
   a?.path === b.path && a.pageParam === b.pageParam && a.sizeParam === b.sizeParam && a.at === b.at
 

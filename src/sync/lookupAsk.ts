@@ -132,7 +132,7 @@ export const forgetPath = ({ sql, held }: StreamContext, { stream }: Lookup) => 
 }
 
 /**
- * Whether the endpoint answers about a key that it answered about before: then the look-ups without an answer are at fault,
+ * True if the endpoint answers about a key that it answered about before: then the look-ups without an answer are at fault,
  * and not the endpoint. Takes a call or two beyond the run's budget, and saves nothing.
  */
 export const isThere = (

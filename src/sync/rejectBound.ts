@@ -24,11 +24,11 @@ type Asking = Pick<StreamContext, "sql" | "held" | "settings">
 export const shareOf = ({ settings }: Pick<StreamContext, "settings">): number =>
   settings.rejectsMax ?? REJECTS_MAX_SHARE
 
-/** Whether `count` of `of` is more than ten and more than the share. */
+/** True if `count` of `of` is more than ten and more than the share. */
 export const isMany = (count: number, of: number, share: number): boolean =>
   count > REJECTS_MAX_ALWAYS && count > share * of
 
-/** Whether `count` of `of` records is more than the bound allows; all of them always is. */
+/** True if `count` of `of` records is more than the bound allows; all of them always is. */
 export const isBeyond = (count: number, of: number, share: number): boolean =>
   count > 0 && (count >= of || isMany(count, of, share))
 
@@ -77,7 +77,7 @@ export const refuseRejected = (context: Asking, stream: ListStream): Effect.Effe
     )
   })
 
-/** Whether more rejects are open than the bound allows against the rows that are stored. */
+/** True if more rejects are open than the bound allows against the rows that are stored. */
 export const isOpenBeyond = (context: Asking, stream: ListStream): Effect.Effect<boolean, StreamFailure> =>
   Effect.map(openAndStored(context.sql, context.held, stream, shareOf(context)), counts =>
     isOpenMany(counts, shareOf(context)),

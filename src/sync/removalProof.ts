@@ -10,7 +10,7 @@ import type { StreamContext, StreamFailure } from "./context.ts"
 import type { Missing } from "./listMissing.ts"
 
 /**
- * Whether a pass may book as removed what it was not shown. A record that moves over the border of the page being read is
+ * True if a pass may book as removed what it was not shown. A record that moves over the border of the page being read is
  * on none of the pages, and may leave no sign of it: the last of the passes that are needed therefore reads the list a
  * second time. Two readings that hold the same records, in the same order, on the same pages, hide none that moved in
  * between: those that it changed places with would stand elsewhere.

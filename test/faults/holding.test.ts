@@ -45,7 +45,7 @@ const stalling = (url: Redacted.Redacted) =>
     return { url: Redacted.make(through.href), stall: each("pause"), goOn: each("resume") }
   })
 
-/** Whether a grant was valid at each of many moments within so long a time. */
+/** True if a grant was valid at each of many moments within so long a time. */
 const wasValid = (isValid: Effect.Effect<boolean>, millis: number) =>
   Effect.gen(function* () {
     const until = (yield* Clock.currentTimeMillis) + millis

@@ -111,7 +111,7 @@ const rankedOf = (stream: ListStream, pages: ReadonlyArray<Page>): ReadonlyArray
 const byReading = (one: Ranked, other: Ranked): number =>
   one.at - other.at || (one.hash < other.hash ? -1 : one.hash > other.hash ? 1 : 0)
 
-/** Whether the version that was read later is older all the same: only where both say when they changed. */
+/** True if the version that was read later is older all the same: only where both say when they changed. */
 const isStale = (later: Ranked, before: Ranked): boolean =>
   later.source !== null && before.source !== null && later.source < before.source
 

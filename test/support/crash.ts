@@ -23,7 +23,7 @@ export { randomOf } from "./seeded.ts"
 
 /** Runs that do not come to their end, and what must be so afterwards. */
 
-/** Whether to be thorough: every commit point, many moments. `SOAK=1 npm run test:faults`. */
+/** True if the tests are to be thorough: every commit point, many moments. `SOAK=1 npm run test:faults`. */
 export const isSoaking = process.env.SOAK === "1"
 
 /** Large enough for several batches of the largest list, small enough for a second. */

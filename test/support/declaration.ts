@@ -291,7 +291,7 @@ const valuesAt = (record: JsonObject, name: string): ReadonlyArray<Json> =>
 const typeOf = (value: Json) =>
   value === null ? "null" : Array.isArray(value) ? "array" : isJsonObject(value) ? "object" : typeof value
 
-/** Whether a list item that lacks the field is completed by its by-id answer. */
+/** True if a list item that lacks the field is completed by its by-id answer. */
 const isInDetail = (stream: Stream, record: JsonObject, field: string): boolean =>
   isList(stream) &&
   stream.source.detail?.isNeeded(withField(record, [field], undefined) as JsonObject) === true

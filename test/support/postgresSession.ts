@@ -56,7 +56,7 @@ export const makeSession = (watch: Watch, client: Socket, isPooled: boolean) => 
     get isIdle() {
       return status === "I" && answered === sent && !isInGroup
     },
-    /** Whether a client's message is to be passed on. */
+    /** True if a client's message is to be passed on. */
     asked: (frame: Buffer): boolean => {
       if (isOver) return false
       const type = typeOf(frame)

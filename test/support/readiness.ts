@@ -12,7 +12,7 @@ export interface Population {
   readonly size: number
   /** So many more are seen for the first time. */
   readonly arrive: (count: number) => void
-  /** Whether the API calls a customer ready when asked, and whether it can be asked at all. */
+  /** The API's answer about a customer's readiness, and whether it can be asked. */
   readonly set: (customer: number, answers: Answers) => void
   readonly answersOf: (customer: number) => Answers
   /** A customer's record was written since the latest answer. */

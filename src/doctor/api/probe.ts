@@ -40,7 +40,7 @@ export interface Probe {
   readonly total: number | undefined
   /** How the sample is ordered, and by which time; undefined where no time of a record is declared. */
   readonly order: { readonly seen: SeenOrder; readonly by: TimeField | undefined } | undefined
-  /** Whether the list can be asked for what is newer than a time; undefined where no time is declared. */
+  /** The filter by which the list can be asked for what is newer than a time; undefined where no time is declared. */
   readonly filter:
     | { readonly is: "proven"; readonly by: TimeField; readonly unit: string; readonly hasEnd: boolean }
     | { readonly is: "likely"; readonly unit: string }
@@ -134,7 +134,7 @@ const orderOf = (source: ListSource, records: ReadonlyArray<Json>, watch: Watch)
 }
 
 /**
- * Whether a filter by time takes effect. Where the newest records of the list are in the sample, as a run proves it;
+ * Tells whether a filter by time takes effect. Where the newest records of the list are in the sample, as a run proves it;
  * else by asking for what is newer than tomorrow, which only a filter answers with nothing.
  */
 const filterOf = (

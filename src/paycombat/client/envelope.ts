@@ -51,7 +51,7 @@ export const unwrap = (body: Json): Unwrapped => {
 }
 
 const MARKS = ["status", "success", "data", "error", "code", "status_code", "statusCode"]
-/** Whether a body says how the call went, or holds what was asked for, as the API's answers do. A gateway's often does not. */
+/** True if a body says how the call went, or holds what was asked for, as the API's answers do. A gateway's often does not. */
 export const isEnvelope = (body: Json | undefined): boolean =>
   isJsonObject(body) && MARKS.some(key => Object.hasOwn(body, key))
 
@@ -90,7 +90,7 @@ export const listAt = (body: Json, at: string): FoundList | undefined => {
 }
 
 /**
- * Whether an answer that is no failure holds nothing where the list should be: its place is missing or empty, or an
+ * True if an answer that is no failure holds nothing where the list should be: its place is missing or empty, or an
  * envelope there says no. False where the answer holds records elsewhere, or a value that is no list.
  */
 export const isNothingAt = (body: Json, at: string): boolean => {

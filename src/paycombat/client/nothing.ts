@@ -36,7 +36,7 @@ const saysNoRecords = (text: string): boolean => {
   return NO_RECORDS.test(words) && !NO_RECORD.test(words)
 }
 
-/** Whether a text says that there is nothing to list, and nothing else. */
+/** True if a text says that there is nothing to list, and nothing else. */
 export const saysNothing = (text: string): boolean =>
   text.length <= SAYING_LENGTH_MAX && (SAYS_NOTHING.test(plain(text)) || saysNoRecords(text))
 
@@ -52,7 +52,7 @@ export const isNothing = (value: Json | undefined, levels = NOTHING_LEVELS_MAX):
 
 const errorIn = (envelope: JsonObject): JsonObject => (isJsonObject(envelope.error) ? envelope.error : {})
 
-/** Whether an envelope's message says in words that there are no records. */
+/** True if an envelope's message says in words that there are no records. */
 export const saysEmpty = (envelope: JsonObject): boolean =>
   [envelope.message, envelope.error, errorIn(envelope).message].some(
     text => typeof text === "string" && /^\W*no\W/i.test(text) && saysNothing(text),

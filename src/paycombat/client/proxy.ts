@@ -50,7 +50,7 @@ const isInNetwork = (network: string, bits: string, host: string): boolean => {
 }
 
 /**
- * Whether an entry of NO_PROXY means this host: a name and all below it, an address, both with a port or without (an IPv6
+ * True if an entry of NO_PROXY means this host: a name and all below it, an address, both with a port or without (an IPv6
  * address with a port stands in brackets), a network as `10.0.0.0/8`, which older curl does not know, or `*`.
  */
 const isExcepted = (entry: string, host: string, port: string): boolean => {

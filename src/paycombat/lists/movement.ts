@@ -32,7 +32,7 @@ export interface Movement {
   readonly see: (page: Page) => void
   /** Why the list did not stand still, in one sentence; undefined where nothing says so. */
   readonly why: (shown: Shown) => string | undefined
-  /** Whether the pages so far are those that another reading began with; whether they are all of them where that is asked. */
+  /** Tells whether the pages so far are those that another reading began with, or all of them where that is asked. */
   readonly isAs: (other: Movement, isWhole?: boolean) => boolean
   /** One number for each page: its place, its records and their order, and the stated length. At most `MAX_PAGES` of them. */
   readonly digests: ReadonlyArray<number>

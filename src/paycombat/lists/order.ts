@@ -6,7 +6,7 @@ import type { TimeField } from "./contract.ts"
 import type { Page } from "./page.ts"
 
 /**
- * Whether a list is newest-first, and by which time: seen on the pages that a pass reads, never guessed from one
+ * Tells whether a list is newest-first, and by which time: seen on the pages that a pass reads, never guessed from one
  * of them (?: no order is documented).
  */
 

@@ -101,7 +101,7 @@ export const homeCurrency = (world: World, owner: number): number =>
       ? AUD
       : hash(world.options.seed, KIND.owner, -2 - owner) % CURRENCIES.length
 
-/** Whether the transaction of a payout says that it failed. */
+/** True if the transaction of a payout says that it failed. */
 export const isFailedPayout = (world: World, payout: number): boolean =>
   lane(hash(world.options.seed, KIND.payout, payout), 20) % 25 === 0
 
@@ -194,7 +194,7 @@ const eventIdOf = (world: World, { index, eventType }: Transaction): string => {
   return isOlderPayout(world, payout) ? world.ids.providerPayout.of(payout) : world.ids.payout.of(payout)
 }
 
-/** Whether a payout has the older shape, with `wire_amount` and the provider's id. */
+/** True if a payout has the older shape, with `wire_amount` and the provider's id. */
 export const isOlderPayout = (world: World, payout: number): boolean =>
   payout === 0 ||
   world.options.payoutShape === "older" ||

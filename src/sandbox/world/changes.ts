@@ -7,7 +7,7 @@ import type { Order, SandboxOptions } from "./options.ts"
 
 export type Place = "front" | "back"
 
-/** Whether a customer may have a wallet, and which details are missing for it. */
+/** A customer's readiness for a wallet, and the details that are missing for it. */
 export interface Readiness {
   readonly ready: boolean
   readonly missing: ReadonlyArray<string>

@@ -99,7 +99,7 @@ export interface Page {
   readonly size: number
   readonly indices: ReadonlyArray<number>
   readonly total: number
-  /** Whether it lies beyond the last record. */
+  /** True if it lies beyond the last record. */
   readonly isBeyond: boolean
 }
 

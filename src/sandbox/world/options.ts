@@ -126,14 +126,14 @@ export interface SandboxOptions extends Sizes {
   readonly defaultPageSize: number
   /** A larger size is cut to it without a word. */
   readonly maxPageSize: number
-  /** Whether page n of a cut size starts after n−1 pages of the size asked for, or of the size served. */
+  /** True if page n of a cut size starts after n−1 pages of the size asked for, or of the size served. */
   readonly offsetBy: "asked" | "served"
   readonly order: Order
   readonly timeFilter: TimeFilter | null
   readonly afterEnd: (typeof AFTER_ENDS)[number]
-  /** Whether a removed record leaves its page short (filtered after the limit) instead of pulling up the next. */
+  /** True if a removed record leaves its page short (filtered after the limit) instead of pulling up the next. */
   readonly removedLeavesHoles: boolean
-  /** Whether list items carry `wallet_account`, or only the by-id answer does (U). */
+  /** True if list items carry `wallet_account`, or only the by-id answer does (U). */
   readonly walletListHasBalances: boolean
   /** Both shapes of a payout are documented: `wire_amount` number (older) and `original_amount` string (newer). */
   readonly payoutShape: "both" | "older" | "newer"

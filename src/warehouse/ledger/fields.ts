@@ -106,7 +106,7 @@ const bookCarried = async (tx: Transaction, held: Held, stream: Stream, tally: T
 }
 
 export interface FieldsRead extends PassFields {
-  /** Whether the whole list was read. */
+  /** True if the whole list was read. */
   readonly isWholePass: boolean
   /** Share of records in which a field may be unreadable. */
   readonly share: number

@@ -83,7 +83,7 @@ export const unlisted = (
     }),
   )
 
-/** Whether a record has a row, removed or not. */
+/** True if a record has a row, removed or not. */
 export const isStored = (
   sql: postgres.Sql,
   account: string,

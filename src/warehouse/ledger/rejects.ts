@@ -115,24 +115,21 @@ export const clearRejects = async (
 }
 
 /**
- * Condition on a reject: the pass at $3 showed it. The run that read it last tells: one of the pass, or one that began
- * later. Its times are Postgres' own; the clock of a host tells when a reject was read.
+ * Condition on `r`: an open reject that the pass at $3 did not show. The run that read it last tells: one of the pass, or
+ * one that began later. Its times are Postgres' own; the clock of a host tells when a reject was read.
  */
-const shown = (alias: string) => `EXISTS (
+const NOT_SHOWN = `r.account = $1 AND r.stream = $2 AND r.unlisted_at IS NULL AND r.kind IN ('record', 'merchant')
+  AND NOT EXISTS (
     SELECT FROM sync.stream_runs AS s
-    WHERE s.run_id = ${alias}.run_id AND s.account = ${alias}.account AND s.stream = ${alias}.stream
+    WHERE s.run_id = r.run_id AND s.account = r.account AND s.stream = r.stream
       AND (s.pass_id = $3::uuid OR s.started_at >= (
         SELECT min(p.started_at) FROM sync.stream_runs AS p
-        WHERE p.account = ${alias}.account AND p.stream = ${alias}.stream AND p.pass_id = $3::uuid)))`
-
-/** Condition on `r`: an open reject that the pass at $3 did not show. */
-const NOT_SHOWN = `r.account = $1 AND r.stream = $2 AND r.unlisted_at IS NULL AND r.kind IN ('record', 'merchant')
-  AND NOT ${shown("r")}`
+        WHERE p.account = r.account AND p.stream = r.stream AND p.pass_id = $3::uuid)))`
 
 /** Condition on `r`: a pass over a list that stood still counts against it. No by-id endpoint tells of a record without an id. */
 const isCounted = (isCounting: string) => `(${isCounting}::boolean OR r.record_id IS NULL)`
 
-/** Whether a pass over a list that stood still would be the last that is needed to close a reject. */
+/** True if a pass over a list that stood still would be the last that is needed to close a reject. */
 export const isCloseDue = async (
   sql: postgres.ISql,
   held: Held,
@@ -153,32 +150,23 @@ export interface Hidden {
   readonly passId: string
   /** Ids that their by-id endpoint calls gone. */
   readonly gone: ReadonlyArray<string>
-  /** Whether the list stood still, and nothing else speaks against the pass. */
+  /** True if the list stood still, and nothing else speaks against the pass. */
   readonly isStill: boolean
-  /** Whether not being listed counts, where a record has an id. */
+  /** True if not being listed counts, where a record has an id. */
   readonly isCounting: boolean
   /** So many passes close a reject. */
   readonly passes: number
 }
 
 /**
- * Closes the rejects that the same record, listed otherwise, took the place of, and those whose records are proven to be
- * gone, as rows are booked as removed: by their by-id endpoint, or by passes over a list that stood still. Keeps one pass
- * more against the others. One that is shown again is open again.
+ * Closes the rejects whose records are proven to be gone, as rows are booked as removed: by their by-id endpoint, or by
+ * passes over a list that stood still. Keeps one pass more against the others. One that is shown again is open again.
  */
 export const closeUnlisted = async (
   tx: Transaction,
   held: Held,
   { passId, gone, isStill, isCounting, passes }: Hidden,
 ): Promise<void> => {
-  await tx.unsafe(
-    `UPDATE sync.rejects AS r SET unlisted_at = clock_timestamp()
-     WHERE ${NOT_SHOWN} AND EXISTS (
-       SELECT FROM sync.rejects AS o
-       WHERE o.account = r.account AND o.stream = r.stream AND o.record_id = r.record_id AND o.reject_id <> r.reject_id
-         AND o.kind IN ('record', 'merchant') AND ${shown("o")})`,
-    [held.account, held.stream, passId],
-  )
   await tx.unsafe(
     `UPDATE sync.rejects AS r
      SET still_passes = r.still_passes + counted.passes,

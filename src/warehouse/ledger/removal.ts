@@ -25,11 +25,11 @@ const REMOVED_SHARE_MAX = 1 / 3
 /** A pass that came to its end. `gone` and `there` are what by-id endpoints said about records it did not show. */
 export interface Ended {
   readonly passId: string
-  /** Whether it may prove anything about what it was not shown: the list is verified, and was read to its proven end. */
+  /** True if it may prove anything about what it was not shown: the list is verified, and was read to its proven end. */
   readonly provesRemoval: boolean
   /** What showed that the list moved while it was read; null where it stood still. */
   readonly movement?: string | null
-  /** Whether not being shown counts as one pass towards a removal: not where a by-id endpoint is there to tell. */
+  /** True if not being shown counts as one pass towards a removal; false where a by-id endpoint is there to tell. */
   readonly isCounting?: boolean
   /** A part of the pages was read by an earlier run: how the list moved in between is not known. */
   readonly isResumed?: boolean
@@ -65,7 +65,7 @@ export const bookGone = (
     [held.account, held.stream, arrayLiteral(gone)],
   )
 
-/** Whether the list stood still while one run read it. */
+/** True if the list stood still while one run read it. */
 export const isStill = ({ movement = null, isResumed = false }: Ended): boolean =>
   movement === null && !isResumed
 
@@ -74,7 +74,7 @@ const counts = (ended: Ended): boolean => isStill(ended) && (ended.isCounting ??
 /** Condition on `t`: not shown by the pass at $2, and not among the ids at $3, which exist all the same. */
 const isMissing = (stream: Stream) => `${notShown(stream)} AND t."${stream.idColumn}" <> ALL ($3::text[])`
 
-/** Whether so many of the rows are too many to be booked as removed at once on the word of the list alone. */
+/** True if so many of the rows are too many to be booked as removed at once on the word of the list alone. */
 const isMass = async (
   sql: postgres.ISql,
   held: Held,
@@ -87,7 +87,7 @@ const isMass = async (
   return (await rowsUpTo(sql, held, stream, enough)) < enough
 }
 
-/** Whether the pass would be the last that is needed to book a record as removed, or to close a reject. */
+/** True if the pass would be the last that is needed to book a record as removed, or to close a reject. */
 export const isDue = (
   sql: postgres.Sql,
   held: Held,

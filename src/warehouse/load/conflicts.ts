@@ -15,10 +15,10 @@ import { type Reject, rejectOf } from "../ledger/rejects.ts"
  * the stream's time of change tells of each change, and is the same.
  */
 
-/** Whether each change of a record shows in its time of change. */
+/** True if each change of a record shows in its time of change. */
 const tellsChanges = ({ source }: Stream): boolean => source.kind === "list" && source.times !== undefined
 
-/** Whether a version that a list shows is not changed, unless its time of change says so. */
+/** True if a version that a list shows is not changed, unless its time of change says so. */
 const tellsThat = (stream: Stream, version: Version): boolean =>
   version.isListed === true && timeOf(version) !== null && tellsChanges(stream)
 

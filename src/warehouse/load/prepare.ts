@@ -95,7 +95,7 @@ const identify =
     }
   }
 
-/** Whether what was read is to be stored as the record's version. */
+/** True if what was read is to be stored as the record's version. */
 const isVersion = ({ isForeign, isUnanswered }: Marks): boolean => isForeign !== true && isUnanswered !== true
 
 /** The reject that a record of another merchant is. */

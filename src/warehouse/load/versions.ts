@@ -42,7 +42,7 @@ const IS_OTHER = "t.content_hash <> excluded.content_hash"
 const IS_OTHER_OR_BACK = `(${IS_OTHER} OR t.removed_at IS NOT NULL)`
 
 /**
- * Whether versions were just read. Others, which were read long ago, say nothing about what was booked as removed since they
+ * True if versions were just read. Others, which were read long ago, say nothing about what was booked as removed since they
  * were read, and replace nothing that was read since.
  */
 interface Origin {

@@ -67,7 +67,7 @@ const selectOf = (source: KeySource, account: string, { add }: Parameters): stri
       ${only === undefined ? "" : `AND k."${only.column}" = ANY (${add(arrayLiteral(only.oneOf))}::text[])`}`
 }
 
-/** Whether each row of the source has a key of its own. */
+/** True if each row of the source has a key of its own. */
 const isUnique = (source: KeySource): source is StoredSource =>
   "table" in source && source.table.key.join() === `account,${source.column}`
 

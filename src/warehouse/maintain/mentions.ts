@@ -1,6 +1,6 @@
 import { isId } from "../../core/id.ts"
 
-/** Whether the text of a record names somebody: their id stands in it, whole and not as a part of a longer word. */
+/** True if the text of a record names somebody: their id stands in it, whole and not as a part of a longer word. */
 
 /** An id as it stands in the text of a record; undefined of what can be nobody's. */
 const inJson = (id: string): string | undefined => (isId(id) ? JSON.stringify(id).slice(1, -1) : undefined)

@@ -11,7 +11,7 @@ export interface StreamStatus {
   readonly account: string
   readonly stream: string
   readonly lastRunStatus: Status
-  /** Whether the latest run reads the whole list, or what is new in it. `note` says why it is not the latter. */
+  /** Mode of the latest run: it reads the whole list, or what is new in it. `note` says why it is not the latter. */
   readonly lastRunMode: Mode
   readonly lastRunAt: string
   /** The latest run that is not under way: its failure is the one to look at. */
@@ -36,7 +36,7 @@ export interface StreamStatus {
   readonly unmapped: number | null
   /** Where discovery found the list; null where none was found yet, or the stream reads no list. */
   readonly path: string | null
-  /** Whether a record of this stream was read there; null with the path. */
+  /** True if a record of this stream was read there; null with the path. */
   readonly isVerified: boolean | null
   /** Who holds the lease now: host and process. */
   readonly heldBy: string | null

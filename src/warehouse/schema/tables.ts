@@ -207,7 +207,7 @@ export const privacy = sync.table(
     mode: text("mode").notNull(),
     /** Tells one key from another, and says nothing about it. */
     keyFingerprint: text("key_fingerprint"),
-    /** Whether all that is stored is in this mode. */
+    /** True if all that is stored is in this mode. */
     isApplied: boolean("is_applied").notNull(),
     changedAt: instant("changed_at").notNull(),
   },

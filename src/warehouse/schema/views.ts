@@ -62,7 +62,7 @@ interface Installed {
   readonly recorded: string | null
   /** Hash of the definition; null where there is no view of that name. */
   readonly definition: string | null
-  /** Whether something that is no view has that name. */
+  /** True if something that is no view has that name. */
   readonly is_taken: boolean
 }
 
