@@ -300,7 +300,7 @@ describe("the guide for a new endpoint", () => {
 
         passes(
           yield* run("npx", [
-            ...["vitest", "run", "--maxWorkers=1"],
+            ...["vitest", "run", "--minWorkers=1", "--maxWorkers=1"],
             ...[
               "test/streams.test.ts",
               "test/declaration.test.ts",

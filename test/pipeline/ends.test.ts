@@ -47,6 +47,18 @@ describe("the end of a list", () => {
   )
 })
 
+describe("a page of records that lost their content", () => {
+  it.scopedLive.each(["null", "{}", "[]"])("is not the end of its list: three items of %s", item =>
+    Effect.gen(function* () {
+      const { sandbox, sync } = yield* bench()
+      sandbox.setFault(({ path }) =>
+        path.includes("/payout") ? { body: `{"status":true,"data":[${item},${item},${item}]}` } : undefined,
+      )
+      expect(streamOf(yield* sync(CONFIGURED), "payouts").status).toBe("failed")
+    }),
+  )
+})
+
 describe("a list that holds nothing, in whatever words", () => {
   for (const name of SAYING_NOTHING) {
     slowUnless(["no-content", "nothing-found"].includes(name), () => {

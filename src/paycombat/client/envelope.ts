@@ -165,9 +165,12 @@ interface Found {
   readonly records: ReadonlyArray<Json>
 }
 
-/** The items of an array. One that holds nothing but `null`, `{}` or `[]` holds no record. */
+/**
+ * The items of an array. A single `null`, `{}` or `[]` holds no record: some APIs end a list with one. Several of
+ * them are records that cannot be read, so that a page which lost its content never passes for the end of its list.
+ */
 const recordsIn = (items: ReadonlyArray<Json>): ReadonlyArray<Json> =>
-  items.every(isExplicitlyEmpty) ? [] : items
+  items.length === 1 && items.every(isExplicitlyEmpty) ? [] : items
 
 const arraysUnder = (at: string, value: Json, levels: number): ReadonlyArray<Found> => {
   if (Array.isArray(value)) return [{ at, records: recordsIn(value) }]
