@@ -8,7 +8,7 @@ import { type LookupStream, redacting } from "../src/core/stream.ts"
 import { connect } from "../src/postgres/connect.ts"
 import { embeddedPostgres } from "../src/postgres/embedded/embeddedPostgres.ts"
 import { allStreams } from "../src/registry.ts"
-import { acquire, type Held } from "../src/warehouse/ledger/lease.ts"
+import { acquire, type Lease } from "../src/warehouse/ledger/lease.ts"
 import { lookupOf } from "../src/warehouse/lookups/lookup.ts"
 import { queueDue } from "../src/warehouse/lookups/queue.ts"
 import { migrate } from "../src/warehouse/schema/migrator.ts"
@@ -50,11 +50,11 @@ const program = Effect.gen(function* () {
   const stream = streams.find(({ name }) => name === "wallet_readiness") as LookupStream
   const lookup = lookupOf(redacting(stream, KEEP), streams, {})
   const claim = { runId: randomUUID(), holder: "bench", leaseSeconds: 600 }
-  const { held } = yield* acquire(sql, { ...claim, streams: [{ account: "default", stream: stream.name }] })
+  const { leases } = yield* acquire(sql, { ...claim, streams: [{ account: "default", stream: stream.name }] })
   for (const callsMax of CALLS) {
     for (let n = 0; n < REPETITIONS; n++) {
       const start = performance.now()
-      const queue = yield* queueDue(sql, held[0] as Held, lookup, { recheckSeconds: 86_400, callsMax })
+      const queue = yield* queueDue(sql, leases[0] as Lease, lookup, { recheckSeconds: 86_400, callsMax })
       const seconds = ((performance.now() - start) / 1000).toFixed(2)
       console.log(
         `${queue.queued} of ${queue.due} due queued (${queue.neverAsked} never asked): ${seconds} s`,

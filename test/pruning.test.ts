@@ -14,7 +14,7 @@ import { bench, printed, testWarehouse } from "./support/warehouse.ts"
 /** Everything that is asked of the ledger and does not grow older by itself. */
 const answersOf = (sql: postgres.Sql) =>
   Effect.gen(function* () {
-    const held = { account: "default", runId: randomUUID(), fence: "0", leaseSeconds: 30 }
+    const lease = { account: "default", runId: randomUUID(), fence: "0", leaseSeconds: 30 }
     return {
       freshness: yield* printed(
         sql,
@@ -44,7 +44,7 @@ const answersOf = (sql: postgres.Sql) =>
          GROUP BY 1, 2 ORDER BY 1, 2`,
       ),
       passes: yield* Effect.forEach(["payouts", "wallets"], stream =>
-        Effect.map(earlierPasses(sql, { ...held, stream }, 86_400), ({ unfinished, ...facts }) => facts),
+        Effect.map(earlierPasses(sql, { ...lease, stream }, 86_400), ({ unfinished, ...facts }) => facts),
       ),
       changedUnfinished: yield* printed(
         sql,

@@ -6,7 +6,7 @@ import { KEEP } from "../src/core/personal.ts"
 import { type LookupStream, redacting } from "../src/core/stream.ts"
 import { allStreams } from "../src/registry.ts"
 import { READINESS_PATH } from "../src/sandbox/streams/wallet_readiness.ts"
-import { acquire, type Held } from "../src/warehouse/ledger/lease.ts"
+import { acquire, type Lease } from "../src/warehouse/ledger/lease.ts"
 import type { Answer } from "../src/warehouse/lookups/answer.ts"
 import { lookupOf } from "../src/warehouse/lookups/lookup.ts"
 import { clearQueue, dueAfter, queueDue } from "../src/warehouse/lookups/queue.ts"
@@ -50,13 +50,13 @@ const setup = (version: PostgresVersion = "18") =>
       leaseSeconds: 600,
     })
     const lookup = lookupOf(redacting(stream, KEEP), streams, {})
-    return { sql, stream, lookup, held: taken.held[0] as Held }
+    return { sql, stream, lookup, lease: taken.leases[0] as Lease }
   })
 
 describe("the queue of look-ups", () => {
   it.scopedLive("is in the order of the simulated days, run for run, whatever happens to customers", () =>
     Effect.gen(function* () {
-      const { sql, stream, lookup, held } = yield* setup()
+      const { sql, stream, lookup, lease } = yield* setup()
       const random = randomOf(11)
       const below = (limit: number) => Math.floor(random() * limit)
       const all = population(5_000, RECHECK_HOURS)
@@ -91,13 +91,13 @@ describe("the queue of look-ups", () => {
         // As of the simulated hour: so much longer ago is what was so long ago then.
         const recheckSeconds = (Date.now() - START) / 1000 - (hour - RECHECK_HOURS) * 3600
         const expected = all.queue(hour, callsMax)
-        const queue = yield* queueDue(sql, held, lookup, { recheckSeconds, callsMax })
+        const queue = yield* queueDue(sql, lease, lookup, { recheckSeconds, callsMax })
         expect(queue).toEqual({
           queued: expected.asked.length,
           due: expected.due,
           neverAsked: expected.neverAsked,
         })
-        const ids = yield* dueAfter(sql, held, 0, 10_000)
+        const ids = yield* dueAfter(sql, lease, 0, 10_000)
         expect(ids).toEqual(Array.from(expected.asked, idOf))
         const answers = Array.from(expected.asked, (customer): Answer => {
           const answer = all.answersOf(customer)
@@ -106,7 +106,7 @@ describe("the queue of look-ups", () => {
             ? { key: idOf(customer), checkedAt: at(hour + 0.25), row: null, raw: null, error: "no answer" }
             : { key: idOf(customer), checkedAt: at(hour + 0.25), row, raw: "{}", error: null }
         })
-        if (answers.length > 0) yield* saveStates(sql, held, stream, answers, NO_USAGE)
+        if (answers.length > 0) yield* saveStates(sql, lease, stream, answers, NO_USAGE)
         all.answer(expected.asked, hour + 0.25)
         seen.asked += ids.length
         seen.leftOver += queue.due - queue.queued
@@ -123,24 +123,24 @@ describe("the queue of look-ups", () => {
     "holds no more than a run may ask, and counts all who are due, on Postgres %s",
     version =>
       Effect.gen(function* () {
-        const { sql, lookup, held } = yield* setup(version)
+        const { sql, lookup, lease } = yield* setup(version)
         const CUSTOMERS = 20_000
         yield* arrive(sql, 0, CUSTOMERS, 0)
         const bytes = Effect.map(printed(sql, "SELECT pg_relation_size('sync.due_keys') AS bytes"), ([row]) =>
           Number(row!.bytes),
         )
-        const queue = (callsMax: number) => queueDue(sql, held, lookup, { recheckSeconds: 0, callsMax })
+        const queue = (callsMax: number) => queueDue(sql, lease, lookup, { recheckSeconds: 0, callsMax })
         expect(yield* queue(300)).toEqual({ queued: 300, due: CUSTOMERS, neverAsked: CUSTOMERS })
         expect(yield* bytes).toBeLessThan(300 * 200)
-        expect(yield* dueAfter(sql, held, 0, CUSTOMERS)).toEqual(
+        expect(yield* dueAfter(sql, lease, 0, CUSTOMERS)).toEqual(
           Array.from({ length: 300 }, (_, n) => idOf(n)),
         )
         expect(yield* queue(0)).toEqual({ queued: 0, due: CUSTOMERS, neverAsked: CUSTOMERS })
-        expect(yield* dueAfter(sql, held, 0, CUSTOMERS)).toEqual([])
+        expect(yield* dueAfter(sql, lease, 0, CUSTOMERS)).toEqual([])
         expect(yield* queue(Number.POSITIVE_INFINITY)).toMatchObject({ queued: CUSTOMERS })
         expect(yield* queue(CUSTOMERS * 2)).toMatchObject({ queued: CUSTOMERS })
-        yield* clearQueue(sql, held)
-        expect(yield* dueAfter(sql, held, 0, CUSTOMERS)).toEqual([])
+        yield* clearQueue(sql, lease)
+        expect(yield* dueAfter(sql, lease, 0, CUSTOMERS)).toEqual([])
       }),
   )
 })

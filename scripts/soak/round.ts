@@ -170,7 +170,7 @@ export const runRound = (
       proxy.ended,
       asked(() => sql`SELECT FROM sync.leases WHERE expires_at > clock_timestamp()`).pipe(
         Effect.delay(QUIET_PAUSE_MILLIS),
-        Effect.repeat({ until: held => held.length === 0 }),
+        Effect.repeat({ until: leases => leases.length === 0 }),
         Effect.timeoutFail({
           duration: RUN_LIMIT_MILLIS,
           onTimeout: () => new Stuck("a lease does not end"),

@@ -1,6 +1,6 @@
 import { Either, ParseResult, Schema, SchemaAST } from "effect"
 import { isJsonObject, type Json } from "./json.ts"
-import { misplacedIn } from "./nonObjects.ts"
+import { nonObjectPath } from "./nonObjectPath.ts"
 
 /**
  * Finds the optional parts of a record that do not decode, so that each costs its own field and not the record. The
@@ -76,7 +76,7 @@ const problemWithin = ({ fields, item }: Pick<Part, "fields" | "item">, value: J
 
 const partOf = (ast: SchemaAST.AST): Part => {
   const decode = ParseResult.decodeUnknownEither(Schema.make<unknown, unknown>(ast))
-  const misplaced = misplacedIn(SchemaAST.encodedAST(ast))
+  const misplaced = nonObjectPath(SchemaAST.encodedAST(ast))
   const taken = alternatives(ast)
   const object = taken.find(SchemaAST.isTypeLiteral)
   const [rest] = taken.find(SchemaAST.isTupleType)?.rest ?? []

@@ -3,7 +3,7 @@ import { Either, ParseResult, type Schema, SchemaAST } from "effect"
 import type { Documented } from "./documented.ts"
 import type { Json, JsonObject } from "./json.ts"
 import { keyStreams, type LookupSource, type Open } from "./lookup.ts"
-import { misplacedIn } from "./nonObjects.ts"
+import { nonObjectPath } from "./nonObjectPath.ts"
 import { menderOf, type Problem, type Unread } from "./optional.ts"
 import { ALL_PERSONAL, type Personal, type Privacy, redactor } from "./personal.ts"
 
@@ -139,7 +139,7 @@ const UNREAD_MAX = 1_000
 /** Decodes a record without those of its optional parts that do not decode; a state whole or not at all. */
 const decoderOf = <A, I>(record: Schema.Schema<A, I>, isLenient: boolean) => {
   const decodeWhole = ParseResult.decodeUnknownEither(record)
-  const misplaced = misplacedIn(SchemaAST.encodedAST(record.ast))
+  const misplaced = nonObjectPath(SchemaAST.encodedAST(record.ast))
   const { problemOf, mend } = menderOf(record.ast)
   const refuse = (value: unknown, { path, reason }: Problem) =>
     Either.left(

@@ -49,8 +49,8 @@ export const withAccount = <A, R>(
     const taken = yield* Effect.either(
       Effect.gen(function* () {
         if (!(yield* hasLeases(sql))) return undefined
-        const { held, refused } = yield* holding.take([name])
-        if (held[0] !== undefined) return held[0]
+        const { leases, refused } = yield* holding.take([name])
+        if (leases[0] !== undefined) return leases[0]
         if (refused[0] !== undefined) yield* doing(`waiting: ${refused[0].message}`)
         return yield* holding.takeWithin(name, RUN_WAIT)
       }),

@@ -1,15 +1,15 @@
 import { Effect } from "effect"
 import { accountsNamed, serveSettings } from "../app.ts"
 import { type AccountSettings, type DatabaseSettings, database } from "../config/config.ts"
-import { counted } from "../core/counted.ts"
 import type { ConfigurationError } from "../core/errors.ts"
 import { isList, isLookup, type Stream } from "../core/stream.ts"
+import { counted } from "../core/words.ts"
 import { Usage } from "../paycombat/client/client.ts"
 import { allStreams, streamsNamed } from "../registry.ts"
 import type { Scope } from "../sync/maintenance.ts"
 import { groundOf, withAccount } from "./account.ts"
 import { examineContact } from "./contact.ts"
-import { type Finding, finding, type Level, Listener, worst } from "./finding.ts"
+import { type Finding, finding, type Level, Listener, worstLevel } from "./finding.ts"
 import { settingsFindings, sharedTokenFindings } from "./settings.ts"
 import { type AccountCheck, examineList, examineLookup, type StreamReport } from "./streams.ts"
 
@@ -130,7 +130,7 @@ export const examine = (subject: Subject) =>
     const requests = usage.requests + streams.reduce((sum, stream) => sum + stream.requests, 0)
     if (subject.accounts.length > 0)
       yield* found(finding("pass", "requests", `${counted(requests, "request")} sent, all of them GET.`))
-    const examination: Examination = { level: worst(checks), checks, streams, requests, isConfigured }
+    const examination: Examination = { level: worstLevel(checks), checks, streams, requests, isConfigured }
     return examination
   })
 

@@ -32,7 +32,7 @@ export const finding = (level: Level, check: string, message: string, about: Abo
 })
 
 /** The gravest of all. */
-export const worst = (findings: ReadonlyArray<Finding>): Level =>
+export const worstLevel = (findings: ReadonlyArray<Finding>): Level =>
   (["fail", "warn"] as const).find(level => findings.some(found => found.level === level)) ?? "pass"
 
 /** Clocks that differ by no more are taken for right, in milliseconds. */

@@ -43,9 +43,9 @@ export const merchantFindings = (
     if (opened?.isMigrated !== true) return []
     const { sql } = opened
     const { one } = yield* knownMerchants(sql, { account: account.name, stream: name }, table, merchantField)
-    const held = yield* merchantsHeld(sql, account.name, table, merchantField, unnamed)
+    const stored = yield* merchantsHeld(sql, account.name, table, merchantField, unnamed)
     const isFirst = one === null && configured.size === 0
-    const others = isFirst ? (unnamed.length > 1 ? unnamed : []) : unnamed.filter(id => !held.has(id))
+    const others = isFirst ? (unnamed.length > 1 ? unnamed : []) : unnamed.filter(id => !stored.has(id))
     if (others.length === 0) return []
     if (isFirst)
       return [

@@ -1,5 +1,5 @@
-import { counted } from "../core/counted.ts"
 import type { Documented } from "../core/documented.ts"
+import { counted } from "../core/words.ts"
 import type { Drift, FieldSeen } from "./drift.ts"
 import { type Finding, finding } from "./finding.ts"
 import type { EventMoney, Holds, MoneyReport } from "./money.ts"

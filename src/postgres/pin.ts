@@ -29,7 +29,7 @@ const PLAIN: Readonly<Record<string, string>> = {
 
 /**
  * Time after which Postgres ends a transaction whose client is not heard of: its connection may be silent, and what it
- * locked would stay locked for hours. `fenced` sets its own.
+ * locked would stay locked for hours. `inLeaseTx` sets its own.
  */
 const PAUSE_MAX = "60s"
 

@@ -7,7 +7,7 @@ import type { Stream } from "../core/stream.ts"
 import { Progress } from "../observe/progress.ts"
 import { make as makeClient } from "../paycombat/client/client.ts"
 import { allStreams } from "../registry.ts"
-import type { Acquired, Held } from "../warehouse/ledger/lease.ts"
+import type { Acquired, Lease } from "../warehouse/ledger/lease.ts"
 import { readingTime } from "../warehouse/ledger/readingTime.ts"
 import type { RunOptions } from "./context.ts"
 import type { Holding } from "./holding.ts"
@@ -22,10 +22,10 @@ const STREAM_WAIT = "1 minute"
 /** One account of a run, under its lease. */
 export interface AccountRun {
   readonly account: AccountSettings
-  readonly lease: Acquired
+  readonly accountLease: Acquired
   readonly holding: Holding
-  /** Leases of streams that this run worked under. */
-  readonly held: Array<Held>
+  /** Leases of streams that this run worked under. It grows as streams begin. */
+  readonly worked: Array<Lease>
   /** Accounts and streams that were left out, since another run held them. */
   readonly refused: Array<LeaseError>
 }
@@ -33,8 +33,8 @@ export interface AccountRun {
 /** Runs the streams of one account, each after its parents have ended, however they ended, and its urgent work beside them. */
 export const runAccount = (sql: postgres.Sql, options: RunOptions, run: AccountRun) =>
   Effect.gen(function* () {
-    const { account, lease, holding } = run
-    const grant = holding.grantOf(lease)
+    const { account, accountLease, holding } = run
+    const grant = holding.grantOf(accountLease)
     const client = yield* makeClient(account, { startedAt: yield* readingTime(sql), grant })
     const progress = yield* Progress
     const stop: Stop = yield* Deferred.make<never, AccountError>()
@@ -46,9 +46,9 @@ export const runAccount = (sql: postgres.Sql, options: RunOptions, run: AccountR
     const streams = [...options.streams, ...(yield* Effect.orDie(allStreams))]
     const budget = { calls: options.lookupCalls ?? Number.POSITIVE_INFINITY }
     const nameOf = (stream: Stream) => ({ account: account.name, stream: stream.name })
-    const taken = yield* holding.take(options.streams.map(nameOf), lease.formerRunId)
+    const taken = yield* holding.take(options.streams.map(nameOf), accountLease.formerRunId)
     for (const { message } of taken.refused) yield* Effect.logInfo(`waiting: ${message}`)
-    const leases = new Map<string, Held>(taken.held.map(held => [held.stream, held]))
+    const leases = new Map<string, Lease>(taken.leases.map(lease => [lease.stream, lease]))
     const beside = new Map<string, Set<string>>()
     const besideOf = (stream: string) => {
       const ids = beside.get(stream) ?? new Set<string>()
@@ -57,19 +57,19 @@ export const runAccount = (sql: postgres.Sql, options: RunOptions, run: AccountR
     }
     /** The stream's lease. Waits where work that asks no API holds it, for as long as the account is ours. */
     const leaseOf = (stream: Stream) => {
-      const free = taken.held.find(held => held.stream === stream.name)
+      const free = taken.leases.find(lease => lease.stream === stream.name)
       if (free !== undefined) return Effect.succeed(free)
       const limit = options.wait === true ? Duration.infinity : STREAM_WAIT
-      return firstOf([holding.takeWithin(nameOf(stream), limit), holding.lost(lease)])
+      return firstOf([holding.takeWithin(nameOf(stream), limit), holding.lost(accountLease)])
     }
     const runOne = (stream: Stream) =>
       Effect.gen(function* () {
-        const held = yield* leaseOf(stream)
-        run.held.push(held)
-        leases.set(stream.name, held)
+        const lease = yield* leaseOf(stream)
+        run.worked.push(lease)
+        leases.set(stream.name, lease)
         yield* Effect.forEach(stream.after, parent => ended.get(parent) ?? Effect.void, { discard: true })
         const beside = besideOf(stream.name)
-        const context = { sql, client, account, settings: options, held, beside, streams, budget }
+        const context = { sql, client, account, settings: options, lease, beside, streams, budget }
         yield* runStream(context, stream, { stop, holding })
       }).pipe(
         Effect.catchTag("LeaseError", error => {
@@ -84,8 +84,8 @@ export const runAccount = (sql: postgres.Sql, options: RunOptions, run: AccountR
       client,
       account,
       privacy: options.privacy,
-      lease,
-      lost: holding.lost(lease),
+      accountLease,
+      lost: holding.lost(accountLease),
       besideOf,
       streams,
       withStream: (name, use) =>
@@ -94,9 +94,10 @@ export const runAccount = (sql: postgres.Sql, options: RunOptions, run: AccountR
           if (own !== undefined) return Option.some(yield* use(own))
           // The run is about to take it: taking it twice would give it a new fence.
           if (ended.has(name)) return Option.none()
-          const { held } = yield* holding.take([{ account: account.name, stream: name }], lease.formerRunId)
-          if (held[0] === undefined) return Option.none()
-          return Option.some(yield* Effect.ensuring(use(held[0]), holding.giveBack(account.name, name)))
+          const wanted = { account: account.name, stream: name }
+          const [taken] = (yield* holding.take([wanted], accountLease.formerRunId)).leases
+          if (taken === undefined) return Option.none()
+          return Option.some(yield* Effect.ensuring(use(taken), holding.releaseLeases(account.name, name)))
         }),
     })
     yield* urgent.during(Effect.forEach(options.streams, runOne, { concurrency: "unbounded", discard: true }))

@@ -9,16 +9,16 @@ import type { Page } from "../paycombat/lists/page.ts"
 import { isNotFound } from "../paycombat/lists/readPage.ts"
 import { isStorable } from "../postgres/unstorable.ts"
 import { isStored } from "../warehouse/ledger/missing.ts"
-import type { Extracted } from "../warehouse/load/prepare.ts"
+import type { SourceRecord } from "../warehouse/load/prepare.ts"
 import type { StreamContext, StreamFailure } from "./context.ts"
 
 /** Completes the records of a page that lack parts, before they are loaded. */
 
 /** List items whose by-id endpoint is looked for before it counts as not there: one of them may be gone by then. */
 const DETAIL_PROBES = 3
-export interface Extract {
+export interface ReadPageRecords {
   readonly page: Page
-  readonly records: ReadonlyArray<Extracted>
+  readonly records: ReadonlyArray<SourceRecord>
 }
 
 /** What a run knows about a stream's by-id endpoint. Grows while the pages are read. */
@@ -33,7 +33,7 @@ export interface ById {
  * complete one and stays: the item counts as unanswered. Where it is not, the item becomes a reject that names the
  * missing part.
  */
-export const wholeRecords = (context: StreamContext, stream: ListStream, byId: ById) => {
+export const completeRecords = (context: StreamContext, stream: ListStream, byId: ById) => {
   const { sql, client, account } = context
   const { detail } = stream.source
   let endpoint: string | undefined
@@ -44,7 +44,10 @@ export const wholeRecords = (context: StreamContext, stream: ListStream, byId: B
       detail !== null && id !== null && isAddressable(id) && isJsonObject(record) && detail.isNeeded(record)
     )
   }
-  const read = (record: JsonObject, readAt: Date): Effect.Effect<ReadonlyArray<Extracted>, StreamFailure> => {
+  const read = (
+    record: JsonObject,
+    readAt: Date,
+  ): Effect.Effect<ReadonlyArray<SourceRecord>, StreamFailure> => {
     const id = recordIdOf(stream.source, record)!
     return readDetail(client, stream.source, endpoint!, id).pipe(
       Effect.map(whole => [{ record: { ...record, ...whole.record }, readAt: whole.readAt, isListed: true }]),
@@ -68,7 +71,7 @@ export const wholeRecords = (context: StreamContext, stream: ListStream, byId: B
         () => findEndpoint(others),
       ),
     )
-  return (page: Page): Effect.Effect<Extract, StreamFailure> =>
+  return (page: Page): Effect.Effect<ReadPageRecords, StreamFailure> =>
     Effect.gen(function* () {
       const lacking = page.records.filter(lacksParts)
       if (lacking.length > 0 && endpoint === undefined) {
@@ -86,7 +89,7 @@ export const wholeRecords = (context: StreamContext, stream: ListStream, byId: B
       }
       const records = yield* Effect.forEach(
         page.records,
-        (record): Effect.Effect<ReadonlyArray<Extracted>, StreamFailure> =>
+        (record): Effect.Effect<ReadonlyArray<SourceRecord>, StreamFailure> =>
           endpoint !== undefined && lacksParts(record)
             ? read(record, page.readAt)
             : Effect.succeed([{ record, readAt: page.readAt, isListed: true }]),

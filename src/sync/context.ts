@@ -7,7 +7,7 @@ import type { Limits } from "../core/verdict.ts"
 import type { StreamProgress } from "../observe/progress.ts"
 import type { Client } from "../paycombat/client/client.ts"
 import type { Contract } from "../paycombat/lists/contract.ts"
-import type { Held } from "../warehouse/ledger/lease.ts"
+import type { Lease } from "../warehouse/ledger/lease.ts"
 import type { Beside } from "../warehouse/load/prepare.ts"
 
 /** Input of a run, input of one stream's run, and its result. */
@@ -56,7 +56,7 @@ export interface StreamContext {
   readonly client: Client
   readonly account: AccountSettings
   readonly settings: RunSettings & Pick<RunOptions, "full" | "fullPassMaxAgeSeconds" | "confirmsRemovals">
-  readonly held: Held
+  readonly lease: Lease
   readonly usage: { requests: number; retries: number }
   /** All streams that there are, also those that this run leaves out. */
   readonly streams: ReadonlyArray<Stream>

@@ -37,7 +37,7 @@ export const inTime = (
   })
 
 /** Books an end of its own run. A failure is logged: nothing more can be done about it. */
-export const booking =
+export const finalize =
   (isAway: Effect.Effect<boolean>) =>
   (book: Effect.Effect<unknown, WarehouseError>): Effect.Effect<void> =>
     inTime(
@@ -49,7 +49,7 @@ export const booking =
  * Books work as begun and then, however it went, as ended: also where it is told to stop while it is booked as begun.
  * What it fails with is for `end`, and for nobody else.
  */
-export const booked = <A, E, R, E1, R1, R2>(
+export const withFinalizer = <A, E, R, E1, R1, R2>(
   begin: Effect.Effect<unknown, E1, R1>,
   work: Effect.Effect<A, E, R>,
   end: (exit: Exit.Exit<A, E>) => Effect.Effect<unknown, never, R2>,

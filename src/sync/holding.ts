@@ -8,13 +8,13 @@ import { heartbeatOf } from "../postgres/heartbeat.ts"
 import {
   ACCOUNT,
   type Acquired,
+  type AcquireResult,
   acquire,
-  type Held,
+  type Lease,
   lost,
   type Name,
   release,
   renew,
-  type Taken,
 } from "../warehouse/ledger/lease.ts"
 import { inTime } from "./finalize.ts"
 
@@ -50,8 +50,11 @@ export interface Terms {
 }
 
 export interface Holding {
-  /** Takes the leases that are free or expired, and names the holders of the others. `heirOf`: see `Claim`. */
-  readonly take: (names: ReadonlyArray<Name>, heirOf?: string | null) => Effect.Effect<Taken, WarehouseError>
+  /** Takes the leases that are free or expired, and names the holders of the others. `heirOf`: see `AcquireRequest`. */
+  readonly take: (
+    names: ReadonlyArray<Name>,
+    heirOf?: string | null,
+  ) => Effect.Effect<AcquireResult, WarehouseError>
   /** Takes a lease as soon as its holder gives it back; fails with `LeaseError` if it does not within the limit. */
   readonly takeWithin: (
     name: Name,
@@ -61,13 +64,13 @@ export interface Holding {
    * Fails once another run has taken this lease, or its account, over, or Postgres was away for a lease's time. Never
    * succeeds.
    */
-  readonly lost: (lease: Held) => Effect.Effect<never, LeaseError | WarehouseError>
+  readonly lost: (lease: Lease) => Effect.Effect<never, LeaseError | WarehouseError>
   /** True where Postgres has not answered to renewals for so long that a run ends by it. */
   readonly isAway: Effect.Effect<boolean>
   /** Permission to ask the API, valid for as long as this account's lease is. */
   readonly grantOf: (lease: Acquired) => Grant
   /** Gives the leases of an account, or the one of a stream, back before the scope does. */
-  readonly giveBack: (account: string, stream?: string) => Effect.Effect<void>
+  readonly releaseLeases: (account: string, stream?: string) => Effect.Effect<void>
 }
 
 interface Instant {
@@ -91,7 +94,7 @@ const elapsedMillis = (since: Instant, now: Instant): number =>
 
 /** A lease that is kept. */
 interface Entry {
-  readonly lease: Held
+  readonly lease: Lease
   readonly end: Deferred.Deferred<never, LeaseError | WarehouseError>
   /** When the claim or renewal was sent that it rests on: counted from the answer, it would last longer here than there. */
   since: Instant
@@ -173,7 +176,7 @@ export const makeHolding = (
         const since = yield* instant
         const claim = { streams: names, runId, holder, leaseSeconds, heirOf: heirOf ?? undefined }
         const taken = yield* acquire(sql, claim)
-        for (const lease of taken.held) {
+        for (const lease of taken.leases) {
           const end = yield* Deferred.make<never, LeaseError | WarehouseError>()
           entries.set(keyOf(lease), { lease, end, since, pausedUntil: Number.NEGATIVE_INFINITY })
         }
@@ -183,7 +186,7 @@ export const makeHolding = (
     // A claim that is interrupted may be committed: it gets a few seconds to be heard of, so that it can be given back.
     const take: Holding["take"] = (names, heirOf) =>
       Effect.gen(function* () {
-        const answer = yield* Deferred.make<Taken, WarehouseError>()
+        const answer = yield* Deferred.make<AcquireResult, WarehouseError>()
         yield* inTime(Deferred.complete(answer, claimed(names, heirOf)))
         return yield* Deferred.await(answer)
       })
@@ -192,14 +195,14 @@ export const makeHolding = (
       Effect.gen(function* () {
         const until = (yield* monotonicMillis) + Duration.toMillis(limit)
         while (true) {
-          const { held, refused } = yield* take([name])
-          if (held[0] !== undefined) return held[0]
+          const { leases, refused } = yield* take([name])
+          if (leases[0] !== undefined) return leases[0]
           if (refused[0] !== undefined && (yield* monotonicMillis) >= until) return yield* refused[0]
           yield* Effect.sleep(ASK_AGAIN)
         }
       })
 
-    const giveBack = (isGiven: (lease: Held) => boolean) =>
+    const releaseLeases = (isGiven: (lease: Lease) => boolean) =>
       Effect.suspend(() => {
         const given = [...entries.values()].filter(({ lease }) => isGiven(lease))
         for (const entry of given) {
@@ -211,7 +214,7 @@ export const makeHolding = (
         return inTime(Effect.ignore(retryTransient(released)), { isAway })
       })
 
-    yield* Effect.addFinalizer(() => giveBack(() => true))
+    yield* Effect.addFinalizer(() => releaseLeases(() => true))
     yield* Effect.forkScoped(beating)
     return {
       take,
@@ -236,7 +239,9 @@ export const makeHolding = (
             }),
         }
       },
-      giveBack: (account, stream) =>
-        giveBack(lease => lease.account === account && (stream === undefined || lease.stream === stream)),
+      releaseLeases: (account, stream) =>
+        releaseLeases(
+          lease => lease.account === account && (stream === undefined || lease.stream === stream),
+        ),
     }
   })

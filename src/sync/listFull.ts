@@ -13,14 +13,14 @@ import { pages } from "../paycombat/lists/pager.ts"
 import { abandonPass, closePass, hasRows, openPass, type Pass } from "../warehouse/ledger/runs.ts"
 import { seenSoFar, unaccounted } from "../warehouse/ledger/seen.ts"
 import { prepareBatch, writeBatch } from "../warehouse/load/loader.ts"
-import type { Prepared } from "../warehouse/load/prepare.ts"
+import type { PreparedBatch } from "../warehouse/load/prepare.ts"
 import { settleItems } from "../warehouse/load/settleItems.ts"
-import { type ById, type Extract, wholeRecords } from "./completeRecords.ts"
+import { type ById, completeRecords, type ReadPageRecords } from "./completeRecords.ts"
 import type { ListResult, StreamContext, StreamFailure } from "./context.ts"
 import { ofMerchants } from "./listMerchants.ts"
 import { missingRecords } from "./listMissing.ts"
 import { learn } from "./listPlan.ts"
-import { noteOf } from "./outcome.ts"
+import { joinNotes } from "./outcome.ts"
 import { bookFieldsRead, refuseOpen, refuseRejected } from "./rejectBound.ts"
 import { proofOf, unconfirmedNote } from "./removalProof.ts"
 
@@ -36,7 +36,7 @@ const BATCH_BYTES = 4 * 2 ** 20
 const BATCH_UNITS = PAGE_UNITS / 2
 
 /** Pages up to the first bound that they reach together; one that is beyond it alone is a batch of its own. */
-const batchOf = Sink.foldWeighted<ReadonlyArray<Extract>, Extract>({
+const batchOf = Sink.foldWeighted<ReadonlyArray<ReadPageRecords>, ReadPageRecords>({
   initial: [],
   maxCost: 1,
   cost: (_, { page, records }) =>
@@ -56,8 +56,8 @@ export const runFull = (
   { byId, canResume }: { readonly byId: ById; readonly canResume: boolean },
 ): Effect.Effect<ListResult, StreamFailure> =>
   Effect.gen(function* () {
-    const { sql, held } = context
-    const pass = yield* openPass(sql, held, { newPassId: randomUUID(), canResume, decodePosition })
+    const { sql, lease } = context
+    const pass = yield* openPass(sql, lease, { newPassId: randomUUID(), canResume, decodePosition })
     const watch = watchOrder(stream.source)
     const movement = watchMovement(stream.source)
     const loaded = yield* loadPages(context, stream, contract, { pass, byId, watch, movement })
@@ -69,7 +69,7 @@ export const runFull = (
     yield* Effect.zipRight(
       refuseUnaccounted(context, stream, pass.passId),
       refuseRejected(context, stream),
-    ).pipe(Effect.tapError(() => Effect.ignore(abandonPass(sql, held))))
+    ).pipe(Effect.tapError(() => Effect.ignore(abandonPass(sql, lease))))
     return yield* closeRead(context, stream, contract, {
       pass,
       byId,
@@ -109,7 +109,7 @@ const loadPages = (
   { pass, byId, watch, movement }: Reading,
 ): Effect.Effect<Loaded, StreamFailure> =>
   Effect.gen(function* () {
-    const { sql, client, held, usage, tell } = context
+    const { sql, client, lease, usage, tell } = context
     const from = pass.position ?? undefined
     if (from !== undefined)
       yield* Effect.logInfo(`going on at page ${from.page} of a pass that was broken off`)
@@ -118,11 +118,11 @@ const loadPages = (
     let [shown, nameless] = [0, 0]
     const done = { pages: 0, extracted: 0, inserted: 0, updated: 0, rejected: 0 }
     /** Prepared, and perhaps not yet written: what is prepared meanwhile must know of it. */
-    const inFlight = new Set<Prepared>()
+    const inFlight = new Set<PreparedBatch>()
 
-    const prepare = (extracts: ReadonlyArray<Extract>) => {
+    const prepare = (extracts: ReadonlyArray<ReadPageRecords>) => {
       const records = extracts.flatMap(one => one.records)
-      return Effect.map(prepareBatch(sql, held, stream, records, inFlight, context.beside), prepared => {
+      return Effect.map(prepareBatch(sql, lease, stream, records, inFlight, context.beside), prepared => {
         inFlight.add(prepared)
         const shares = extracts.flatMap(({ page }) => page.share ?? [])
         return { prepared, shares, pages: extracts.length, last: extracts.at(-1)!.page }
@@ -140,7 +140,7 @@ const loadPages = (
         const unkeyed = pass.unkeyed + nameless
         const position = { passId: pass.passId, position: last.next, stated, unkeyed }
         const progress = { ...position, pages: count, ...usage, fields }
-        const counts = yield* writeBatch(sql, held, stream, prepared, progress)
+        const counts = yield* writeBatch(sql, lease, stream, prepared, progress)
         inFlight.delete(prepared)
         yield* Effect.forEach(shares, ({ release }) => release, { discard: true })
         shown += prepared.records.length + prepared.erased.length
@@ -160,7 +160,7 @@ const loadPages = (
             movement.see(page)
           }),
         ),
-        S.mapEffect(wholeRecords(context, stream, byId)),
+        S.mapEffect(completeRecords(context, stream, byId)),
         ofMerchants(context, stream, from !== undefined),
         S.buffer({ capacity: PAGES_AHEAD }),
         S.aggregateWithin(batchOf, Schedule.spaced(BATCH_AGE)),
@@ -188,11 +188,11 @@ const closeRead = (
   },
 ): Effect.Effect<ListResult, StreamFailure> =>
   Effect.gen(function* () {
-    const { sql, held } = context
+    const { sql, lease } = context
     const { pass, byId, watch, movement, loaded, isRead, isEmpty, emptyNote } = reading
     const { passId } = pass
     const { stated } = loaded
-    const listed = (yield* seenSoFar(sql, held)) + pass.unkeyed + loaded.nameless
+    const listed = (yield* seenSoFar(sql, lease)) + pass.unkeyed + loaded.nameless
     const isWhole = yield* holdsAll(contract, stream, listed, stated)
     const provesRemoval = contract.verified && !isEmpty && isWhole
     const isReordered = contract.learned?.order !== undefined && watch.isRefuted(contract.learned.order)
@@ -205,7 +205,7 @@ const closeRead = (
       missing === undefined
         ? { movement: moved }
         : yield* proofOf(context, stream, contract, { passId, movement, moved, isResumed: !isRead, missing })
-    const { removed, unconfirmed, isHeldBack, openRejects, note } = yield* closePass(sql, held, stream, {
+    const { removed, unconfirmed, isHeldBack, openRejects, note } = yield* closePass(sql, lease, stream, {
       passId,
       provesRemoval,
       stated,
@@ -213,7 +213,7 @@ const closeRead = (
       ...missing,
       ...proof,
     })
-    yield* settleItems(sql, held, stream, context.settings.confirmsRemovals ?? false)
+    yield* settleItems(sql, lease, stream, context.settings.confirmsRemovals ?? false)
     yield* refuseOpen(context, stream)
     const { learned: _, ...unlearned } = contract
     // A list that has become shorter is read to where it ended before, until its missing records are proven to be gone.
@@ -232,7 +232,7 @@ const closeRead = (
       removed,
       leftOver: 0,
       // One reason why nothing was booked as removed is enough: the first is the one to do something about.
-      note: noteOf(
+      note: joinNotes(
         emptyNote ?? (isWhole ? note : UNPROVEN),
         missing?.note,
         provesRemoval && note === null ? unconfirmedNote(stream, unconfirmed, about) : null,
@@ -249,7 +249,7 @@ const believeEmpty = (context: StreamContext, stream: Guarded<ListStream>, contr
       Effect.fail(new EndpointError({ reason: "contract", path: contract.path, message }))
     if (yield* hasRows(context.sql, context.account.name, stream)) {
       return yield* fail(
-        `${contract.path} lists nothing, but the warehouse holds ${stream.name}: nothing was booked as removed.` +
+        `${contract.path} lists nothing, but the warehouse holds ${stream.name}: nothing was withFinalizer as removed.` +
           ` Check that the token is still this merchant's, and ${variable}.`,
       )
     }
@@ -287,9 +287,9 @@ const holdsAll = (contract: Contract, { name }: ListStream, listed: number, stat
 }
 
 /** Fails where records that the pass was shown are nowhere: a trigger or a rule of this database took them away. */
-const refuseUnaccounted = ({ sql, held }: StreamContext, stream: Guarded<ListStream>, passId: string) =>
+const refuseUnaccounted = ({ sql, lease }: StreamContext, stream: Guarded<ListStream>, passId: string) =>
   Effect.gen(function* () {
-    const lost = yield* unaccounted(sql, held, stream, passId)
+    const lost = yield* unaccounted(sql, lease, stream, passId)
     if (lost > 0)
       return yield* new WarehouseError({
         message:

@@ -14,7 +14,7 @@ import { filteredContract } from "../paycombat/lists/timeFilter.ts"
 import { bookMode, newsAmong, openRecords, openRejects, storedAmong } from "../warehouse/ledger/passes.ts"
 import { loadBatch } from "../warehouse/load/loader.ts"
 import { settleItems } from "../warehouse/load/settleItems.ts"
-import { type ById, type Extract, wholeRecords } from "./completeRecords.ts"
+import { type ById, completeRecords, type ReadPageRecords } from "./completeRecords.ts"
 import type { ListResult, StreamContext, StreamFailure } from "./context.ts"
 import { areOurs, ofMerchants } from "./listMerchants.ts"
 import { asListed, fieldsBeyondList } from "./listMissing.ts"
@@ -38,8 +38,10 @@ const CONTROLS = 3
 
 type Incremental = Plan & { readonly mode: "incremental" }
 
-const idsOf = ({ source }: ListStream, { records }: Pick<Extract, "records">): ReadonlyArray<string> =>
-  records.flatMap(({ record }) => recordIdOf(source, record) ?? [])
+const idsOf = (
+  { source }: ListStream,
+  { records }: Pick<ReadPageRecords, "records">,
+): ReadonlyArray<string> => records.flatMap(({ record }) => recordIdOf(source, record) ?? [])
 
 /** Reads what is new, or says that the list is not what it was proven to be. */
 const readNews = (
@@ -51,7 +53,7 @@ const readNews = (
   fields: { current: PassFields },
 ) =>
   Effect.gen(function* () {
-    const { sql, client, held, usage, tell } = context
+    const { sql, client, lease, usage, tell } = context
     const { source } = stream
     const { order, filter } = plan.by
     const now = yield* Clock.currentTimeMillis
@@ -67,14 +69,14 @@ const readNews = (
     let first: { readonly ids: ReadonlyArray<string>; readonly pageSize: number } | undefined
 
     /** Loads a page; answers whether that is enough. */
-    const load = (extract: Extract): Effect.Effect<boolean, StreamFailure> =>
+    const load = (extract: ReadPageRecords): Effect.Effect<boolean, StreamFailure> =>
       Effect.gen(function* () {
         const { page, records } = extract
         if (page.isLast) first = undefined
         else if (page.number === 1)
           first = { ids: page.records.map(record => idOf(source, record)), pageSize: page.pageSize }
         const progress = { passId: null, position: null, pages: 1, ...usage, fields }
-        const counts = yield* loadBatch(sql, held, stream, records, progress, context.beside)
+        const counts = yield* loadBatch(sql, lease, stream, records, progress, context.beside)
         done.pages++
         done.extracted += counts.extracted
         done.inserted += counts.inserted
@@ -91,7 +93,7 @@ const readNews = (
           return isRefuted
         }
         isRefuted = watch.isRefuted(order!)
-        const { known, news } = yield* newsAmong(sql, held, stream, {
+        const { known, news } = yield* newsAmong(sql, lease, stream, {
           ids: onPage,
           readAt: page.readAt,
           unfinished: plan.unfinished,
@@ -101,7 +103,7 @@ const readNews = (
       })
     yield* withTab(tab =>
       pages(client, list, source, undefined, tab).pipe(
-        S.mapEffect(wholeRecords(context, stream, byId)),
+        S.mapEffect(completeRecords(context, stream, byId)),
         ofMerchants(context, stream),
         S.mapEffect(extract => Effect.tap(load(extract), extract.page.share?.release ?? Effect.void)),
         S.takeUntil(isEnough => isEnough),
@@ -136,9 +138,9 @@ const askAgain = (
   },
 ): Effect.Effect<Asked, StreamFailure> =>
   Effect.gen(function* () {
-    const { sql, client, held, usage } = context
+    const { sql, client, lease, usage } = context
     const { after, limit, byId } = asked
-    const { total, ids } = yield* openRecords(sql, held, stream, { open, after, limit })
+    const { total, ids } = yield* openRecords(sql, lease, stream, { open, after, limit })
     if (total === 0) return { leftOver: 0, note: null, askedTo: "" }
     // Not left over: no later run that reads what is new does more about them. The note says what does.
     const later = (why: string): Asked => ({
@@ -148,7 +150,7 @@ const askAgain = (
     })
     // The latest full pass has looked for one: looking again would cost each run more than it saves.
     if (byId.endpoint === undefined) return later("no by-id endpoint is proven")
-    const controls = yield* storedAmong(sql, held, stream, asked.controls, CONTROLS)
+    const controls = yield* storedAmong(sql, lease, stream, asked.controls, CONTROLS)
     const answers = yield* askById(client, stream.source, { ids, controls, known: byId.endpoint })
     if (answers.endpoint === undefined || answers.control === undefined)
       return later("no by-id endpoint is proven")
@@ -158,7 +160,7 @@ const askAgain = (
     const records = answers.there.map(detail => asListed(detail, beyond))
     if (!(yield* areOurs(context, stream, records))) return later("by id they are another merchant's")
     const progress = { passId: null, position: null, pages: 0, ...usage }
-    yield* loadBatch(sql, held, stream, records, progress, context.beside)
+    yield* loadBatch(sql, lease, stream, records, progress, context.beside)
     const leftOver = total - ids.length
     // Nor is what got no answer done: only the endpoint's word that there is no such record is one, too.
     const unanswered = ids.length - answers.there.length - answers.gone.length
@@ -187,9 +189,9 @@ export const runIncremental = (
   byId: ById,
 ): Effect.Effect<ListResult | undefined, StreamFailure> =>
   Effect.gen(function* () {
-    const { sql, held } = context
+    const { sql, lease } = context
     const { learned, asks } = plan
-    yield* bookMode(sql, held, "incremental")
+    yield* bookMode(sql, lease, "incremental")
     const fields = { current: NO_FIELDS }
     const read = yield* readNews(context, stream, contract, plan, byId, fields).pipe(
       // A filter that is refused now, or whose pages are none, is one that does not hold any more.
@@ -213,7 +215,7 @@ export const runIncremental = (
           })
     yield* bookFieldsRead(context, stream, fields.current, false)
     yield* refuseRejected(context, stream)
-    yield* settleItems(sql, held, stream, false)
+    yield* settleItems(sql, lease, stream, false)
     yield* refuseOpen(context, stream)
     const newest = Math.max(learned.newest ?? 0, read.newest ?? 0)
     return {
@@ -221,7 +223,7 @@ export const runIncremental = (
         ...contract,
         learned: { ...learned, askedTo: asked.askedTo, ...(learned.newest === undefined ? {} : { newest }) },
       },
-      rejected: yield* openRejects(sql, held),
+      rejected: yield* openRejects(sql, lease),
       removed: 0,
       leftOver: asked.leftOver,
       note: asked.note,

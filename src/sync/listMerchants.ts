@@ -7,8 +7,8 @@ import type { ListStream } from "../core/stream.ts"
 import { PAGE_UNITS } from "../paycombat/client/budget.ts"
 import { isStorable } from "../postgres/unstorable.ts"
 import { knownMerchants, merchantsHeld } from "../warehouse/load/merchant.ts"
-import type { Extracted } from "../warehouse/load/prepare.ts"
-import type { Extract } from "./completeRecords.ts"
+import type { SourceRecord } from "../warehouse/load/prepare.ts"
+import type { ReadPageRecords } from "./completeRecords.ts"
 import type { StreamContext, StreamFailure } from "./context.ts"
 
 /**
@@ -30,7 +30,7 @@ const WAITING_UNITS_MAX = PAGE_UNITS / 4
 /** Merchants that a message names. */
 const NAMED_MAX = 5
 
-const merchantOf = ({ source }: ListStream, { record }: Pick<Extracted, "record">): string | null => {
+const merchantOf = ({ source }: ListStream, { record }: Pick<SourceRecord, "record">): string | null => {
   const merchant =
     source.merchantField !== null && isJsonObject(record) ? idText(record[source.merchantField]) : null
   return merchant !== null && isStorable(merchant) ? merchant : null
@@ -67,17 +67,17 @@ const onlyOthers = (context: StreamContext, stream: ListStream, merchants: Reado
 /** What is known while a list is read. */
 const makeGuard = (context: StreamContext, stream: ListStream, isResumed: boolean) =>
   Effect.gen(function* () {
-    const { sql, account, held } = context
+    const { sql, account, lease } = context
     const field = stream.source.merchantField!
     const configured = new Set(account.merchants)
-    const { hasFull, one } = yield* knownMerchants(sql, held, stream.table, field)
+    const { hasFull, one } = yield* knownMerchants(sql, lease, stream.table, field)
     const isEstablished = one !== null && (hasFull || (isResumed && configured.size > 0))
     const own = new Set<string>([...configured, ...(one === null || configured.size > 0 ? [] : [one])])
     const others = new Set<string>()
     let isDecided = isResumed
     /** The one merchant that was taken for the account's although another is configured. */
     let assumed: string | undefined
-    let waiting: Array<Extract> = []
+    let waiting: Array<ReadPageRecords> = []
     let waitingRecords = 0
     let waitingBytes = 0
     let waitingUnits = 0
@@ -107,7 +107,7 @@ const makeGuard = (context: StreamContext, stream: ListStream, isResumed: boolea
       isDecided = true
     })
 
-    const marked = ({ page, records }: Extract): Extract => ({
+    const marked = ({ page, records }: ReadPageRecords): ReadPageRecords => ({
       page,
       records: records.map(extracted => {
         const merchant = merchantOf(stream, extracted)
@@ -115,14 +115,14 @@ const makeGuard = (context: StreamContext, stream: ListStream, isResumed: boolea
       }),
     })
 
-    const release = (): ReadonlyArray<Extract> => {
+    const release = (): ReadonlyArray<ReadPageRecords> => {
       const released = waiting.map(marked)
       waiting = []
       return released
     }
 
     /** Takes a page, and answers those that can be loaded now, in their order. */
-    const see = (extract: Extract): Effect.Effect<ReadonlyArray<Extract>, StreamFailure> =>
+    const see = (extract: ReadPageRecords): Effect.Effect<ReadonlyArray<ReadPageRecords>, StreamFailure> =>
       Effect.gen(function* () {
         const merchants = new Set(extract.records.flatMap(record => merchantOf(stream, record) ?? []))
         yield* meet(merchants)
@@ -160,7 +160,7 @@ const makeGuard = (context: StreamContext, stream: ListStream, isResumed: boolea
  */
 export const ofMerchants =
   (context: StreamContext, stream: ListStream, isResumed = false) =>
-  (extracts: S.Stream<Extract, StreamFailure>): S.Stream<Extract, StreamFailure> =>
+  (extracts: S.Stream<ReadPageRecords, StreamFailure>): S.Stream<ReadPageRecords, StreamFailure> =>
     stream.source.merchantField === null
       ? extracts
       : S.unwrap(
@@ -173,7 +173,7 @@ export const ofMerchants =
 export const areOurs = (
   { sql, account }: Pick<StreamContext, "sql" | "account">,
   stream: ListStream,
-  records: ReadonlyArray<Extracted>,
+  records: ReadonlyArray<SourceRecord>,
 ): Effect.Effect<boolean, WarehouseError> =>
   Effect.gen(function* () {
     const { merchantField } = stream.source

@@ -4,7 +4,7 @@ import type { Guarded, ListStream } from "../core/stream.ts"
 import { askById, type Detail } from "../paycombat/lists/byId.ts"
 import { storedFields, unlisted } from "../warehouse/ledger/missing.ts"
 import { loadBatch, prepareBatch } from "../warehouse/load/loader.ts"
-import type { Extracted } from "../warehouse/load/prepare.ts"
+import type { SourceRecord } from "../warehouse/load/prepare.ts"
 import type { ById } from "./completeRecords.ts"
 import type { StreamContext, StreamFailure } from "./context.ts"
 import { areOurs } from "./listMerchants.ts"
@@ -41,20 +41,20 @@ export interface Missing {
  * than that, or where that is not known: then a by-id answer is no version of the record.
  */
 export const fieldsBeyondList = (
-  { sql, held }: Pick<StreamContext, "sql" | "held">,
+  { sql, lease }: Pick<StreamContext, "sql" | "lease">,
   stream: Guarded<ListStream>,
   control: Detail,
 ): Effect.Effect<ReadonlySet<string> | undefined, StreamFailure> =>
   Effect.gen(function* () {
     const id = recordIdOf(stream.source, control.record)!
-    const listed = new Set(yield* storedFields(sql, held.account, stream, id))
+    const listed = new Set(yield* storedFields(sql, lease.account, stream, id))
     const beyond = new Set(Object.keys(control.record).filter(field => !listed.has(field)))
-    const { unchanged } = yield* prepareBatch(sql, held, stream, [asListed(control, beyond)])
+    const { unchanged } = yield* prepareBatch(sql, lease, stream, [asListed(control, beyond)])
     return unchanged === 1 ? beyond : undefined
   })
 
 /** A by-id answer as the list would show it. */
-export const asListed = ({ record, readAt }: Detail, beyond: ReadonlySet<string>): Extracted => ({
+export const asListed = ({ record, readAt }: Detail, beyond: ReadonlySet<string>): SourceRecord => ({
   record: Object.fromEntries(Object.entries(record).filter(([field]) => !beyond.has(field))),
   readAt,
 })
@@ -71,10 +71,10 @@ export const missingRecords = (
   byId: ById,
 ): Effect.Effect<Missing, StreamFailure> =>
   Effect.gen(function* () {
-    const { sql, client, held, usage } = context
+    const { sql, client, lease, usage } = context
     const unasked: Missing = { gone: [], there: [], isCounting: true, asked: [], note: null }
     if (stream.source.detail === null) return unasked
-    const { ids, before, rejected, listed, seen } = yield* unlisted(sql, held, stream, {
+    const { ids, before, rejected, listed, seen } = yield* unlisted(sql, lease, stream, {
       passId,
       limit: CHECKS_MAX,
       rejectLimit: REJECT_CHECKS_MAX,
@@ -94,7 +94,7 @@ export const missingRecords = (
       const records = there.map(detail => asListed(detail, beyond))
       const progress = { passId, position: null, pages: 0, ...usage }
       if (yield* areOurs(context, stream, records))
-        yield* loadBatch(sql, held, stream, records, progress, context.beside)
+        yield* loadBatch(sql, lease, stream, records, progress, context.beside)
     }
     const isReject = new Set(rejected)
     const fresh = gone.filter(id => !before.has(id) && !isReject.has(id))
@@ -105,7 +105,7 @@ export const missingRecords = (
       isCounting: false,
       asked,
       note: isMass
-        ? `${fresh.length} ${stream.name} are gone all at once: booked as removed when the next complete pass does not list them either, and they are still gone.`
+        ? `${fresh.length} ${stream.name} are gone all at once: withFinalizer as removed when the next complete pass does not list them either, and they are still gone.`
         : there.length >= HIDDEN_MANY
           ? `${there.length} ${stream.name} exist (asked by id), but the list does not show them.`
           : null,

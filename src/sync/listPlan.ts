@@ -52,13 +52,13 @@ export const planOf = (
   contract: Contract,
 ): Effect.Effect<Plan, StreamFailure> =>
   Effect.gen(function* () {
-    const { sql, held, settings, mustReadAll } = context
+    const { sql, lease, settings, mustReadAll } = context
     const { source } = stream
     const { learned, verified } = contract
     if (settings.full || settings.confirmsRemovals) return whole(null)
     if (mustReadAll) return whole("Read whole: what is stored is not yet in the mode of PAYCOMBAT_PII.")
     const maxAgeSeconds = settings.fullPassMaxAgeSeconds ?? FULL_PASS_MAX_AGE_SECONDS
-    const { hasFull, isOpen, isFullDue, unfinished } = yield* earlierPasses(sql, held, maxAgeSeconds)
+    const { hasFull, isOpen, isFullDue, unfinished } = yield* earlierPasses(sql, lease, maxAgeSeconds)
     if (!hasFull) return whole(null)
     if (isOpen) return whole("Read whole: the latest pass was broken off.")
     if (!verified) return whole("Read whole: the list showed no record that would verify it.")

@@ -11,7 +11,7 @@ import type { ListResult, StreamContext, StreamFailure, StreamResult } from "./c
 import { runFull } from "./listFull.ts"
 import { runIncremental } from "./listIncremental.ts"
 import { planOf } from "./listPlan.ts"
-import { noteOf } from "./outcome.ts"
+import { joinNotes } from "./outcome.ts"
 
 /** A run over a list: discover → plan → read whole, or what is new → save how the next run reads it. */
 
@@ -27,10 +27,10 @@ const REFUTED =
   "Read whole: what was proven of the list, its order or its filter by time, does not hold any more."
 
 /** Has the next run prove anew how the list is read. */
-const doubt = ({ sql, account, held }: StreamContext, { name }: ListStream) =>
+const doubt = ({ sql, account, lease }: StreamContext, { name }: ListStream) =>
   Effect.gen(function* () {
     const stored = yield* storedContract(sql, account.name, name, decodeContract)
-    if (stored !== undefined) yield* storeContract(sql, held, { ...stored, pagingProven: false })
+    if (stored !== undefined) yield* storeContract(sql, lease, { ...stored, pagingProven: false })
   })
 
 /**
@@ -42,7 +42,7 @@ export const runListStream = (
   stream: Guarded<ListStream>,
 ): Effect.Effect<StreamResult, StreamFailure> =>
   Effect.gen(function* () {
-    const { sql, client, account, held, settings } = context
+    const { sql, client, account, lease, settings } = context
     const known = yield* storedContract(sql, account.name, stream.name, decodeContract)
     const found = yield* discover(client, stream.source, {
       pathVariable: pathVariable(stream.name),
@@ -52,7 +52,7 @@ export const runListStream = (
     })
     const byId: ById = { endpoint: known?.byId }
     const save = (contract: Contract) =>
-      storeContract(sql, held, {
+      storeContract(sql, lease, {
         ...contract,
         ...(byId.endpoint === undefined ? {} : { byId: byId.endpoint }),
       })
@@ -72,7 +72,7 @@ export const runListStream = (
     // What was read on a wrong contract must not be gone on with, nor the contract be believed again.
     Effect.tapErrorTag("EndpointError", error =>
       error.reason === "contract"
-        ? Effect.ignore(Effect.zipRight(abandonPass(context.sql, context.held), doubt(context, stream)))
+        ? Effect.ignore(Effect.zipRight(abandonPass(context.sql, context.lease), doubt(context, stream)))
         : Effect.void,
     ),
   )
@@ -88,12 +88,12 @@ const readList = (
     const plan = yield* planOf(context, stream, contract)
     if (plan.mode === "full") {
       const result = yield* runFull(context, stream, contract, options)
-      return { ...result, note: noteOf(result.note, plan.why) }
+      return { ...result, note: joinNotes(result.note, plan.why) }
     }
     const result = yield* runIncremental(context, stream, contract, plan, options.byId)
     if (result !== undefined) return result
-    yield* bookMode(context.sql, context.held, "full")
+    yield* bookMode(context.sql, context.lease, "full")
     const { learned: _, ...relearning } = contract
     const full = yield* runFull(context, stream, relearning, options)
-    return { ...full, note: noteOf(full.note, REFUTED) }
+    return { ...full, note: joinNotes(full.note, REFUTED) }
   })

@@ -110,7 +110,7 @@ const decodeFoundPath = (stored: unknown) =>
  * that answered is stored, until nothing is answered there any more (`forgetPath`).
  */
 export const findPath = (
-  { sql, held, client, account }: StreamContext,
+  { sql, lease, client, account }: StreamContext,
   { stream }: Lookup,
   keys: ReadonlyArray<string>,
 ): Effect.Effect<LookupPath, StreamFailure> =>
@@ -121,14 +121,14 @@ export const findPath = (
     if (found?.verified === true && routes.includes(found.path)) return pathOf(found.path)
     const isAnswer = (body: Json, key: string) => readAnswer(stream, body, key)?.error === null
     const route = yield* findRoute(client, routes, keys, isAnswer)
-    if (route !== undefined) yield* storeContract(sql, held, { path: route, verified: true })
+    if (route !== undefined) yield* storeContract(sql, lease, { path: route, verified: true })
     return pathOf(route ?? routes[0])
   })
 
 /** Has the next run look for the path again. */
-export const forgetPath = ({ sql, held }: StreamContext, { stream }: Lookup) => {
+export const forgetPath = ({ sql, lease }: StreamContext, { stream }: Lookup) => {
   const [path, ...others] = stream.source.paths(PLACE)
-  return others.length === 0 ? Effect.void : storeContract(sql, held, { path, verified: false })
+  return others.length === 0 ? Effect.void : storeContract(sql, lease, { path, verified: false })
 }
 
 /**
@@ -136,7 +136,7 @@ export const forgetPath = ({ sql, held }: StreamContext, { stream }: Lookup) => 
  * and not the endpoint. Takes a call or two beyond the run's budget, and saves nothing.
  */
 export const isThere = (
-  { sql, held, client }: StreamContext,
+  { sql, lease, client }: StreamContext,
   lookup: Lookup,
   path: LookupPath,
   tally: Tally,
@@ -144,7 +144,7 @@ export const isThere = (
   Effect.gen(function* () {
     const { stream } = lookup
     const witnesses =
-      tally.answered === null ? yield* answeredBefore(sql, held, lookup, WITNESSES) : [tally.answered]
+      tally.answered === null ? yield* answeredBefore(sql, lease, lookup, WITNESSES) : [tally.answered]
     for (const key of witnesses) {
       const answers = yield* getById(client, path, key).pipe(
         Effect.map(({ body }) => readAnswer(stream, body, key)?.error === null),

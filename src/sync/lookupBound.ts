@@ -52,15 +52,15 @@ const failure = (stream: LookupStream, reason: EndpointError["reason"], message:
  * only about the few that fail for good need not fail by them.
  */
 export const refuseFailed = (
-  context: Pick<StreamContext, "sql" | "held" | "settings">,
+  context: Pick<StreamContext, "sql" | "lease" | "settings">,
   lookup: Lookup,
   made: LookupsMade,
 ): Effect.Effect<void, StreamFailure> =>
   Effect.gen(function* () {
-    const { sql, held } = context
+    const { sql, lease } = context
     const { stream } = lookup
     const { queued, stored, failed, unanswered, unasked, mistaken, isNobodyAnswered } = made
-    const toAsk = yield* Effect.cached(countKeys(sql, held, lookup))
+    const toAsk = yield* Effect.cached(countKeys(sql, lease, lookup))
     const isUnanswered =
       unasked > 0 ||
       made.newlyUnanswered > unansweredMax(stored) ||
@@ -100,13 +100,13 @@ const PROBLEM: Readonly<Record<Exclude<Status, "complete" | "complete_with_rejec
 
 /** Fails with `incomplete` where the latest run of a stream that names the keys did not come to a good end. */
 export const refuseIncompleteParent = (
-  { sql, held }: Pick<StreamContext, "sql" | "held">,
+  { sql, lease }: Pick<StreamContext, "sql" | "lease">,
   stream: LookupStream,
   answered: { readonly count: number; readonly of: number },
 ): Effect.Effect<void, StreamFailure> =>
   Effect.gen(function* () {
     for (const parent of keyStreams(stream.source)) {
-      const status = yield* latestStatus(sql, held, parent)
+      const status = yield* latestStatus(sql, lease, parent)
       if (status === "complete" || status === "complete_with_rejects") continue
       const problem = status === null ? "was never read" : PROBLEM[status]
       return yield* failure(

@@ -50,14 +50,14 @@ export const runLookupStream = (
   stream: Guarded<LookupStream>,
 ): Effect.Effect<StreamResult, StreamFailure> =>
   Effect.gen(function* () {
-    const { sql, held, settings, account, tell, budget } = context
+    const { sql, lease, settings, account, tell, budget } = context
     const { maxAge, maxCalls, keys } = settings.lookups[stream.name] ?? defaultsOf(stream.source)
     const lookup = lookupOf(stream, context.streams, keys)
     const { otherwise } = stream.source.maxCalls
     const callsMax = maxCalls ?? (Number.isFinite(budget.calls) ? budget.calls : (otherwise ?? budget.calls))
-    const { due, queued, neverAsked } = yield* queueDue(sql, held, lookup, {
+    const { due, queued, neverAsked } = yield* queueDue(sql, lease, lookup, {
       recheckSeconds: maxAge === null ? null : Duration.toSeconds(maxAge),
-      newerThan: context.mustReadAll ? yield* modeChangedAt(sql, held) : null,
+      newerThan: context.mustReadAll ? yield* modeChangedAt(sql, lease) : null,
       callsMax,
     })
     budget.calls = Math.max(0, budget.calls - queued)
@@ -70,10 +70,10 @@ export const runLookupStream = (
     const path = yield* findPath(
       context,
       lookup,
-      yield* dueAfter(sql, held, 0, Math.min(PROBED_KEYS, queued)),
+      yield* dueAfter(sql, lease, 0, Math.min(PROBED_KEYS, queued)),
     )
     const queue = S.paginateChunkEffect(0, position =>
-      Effect.map(dueAfter(sql, held, position, Math.min(QUEUE_READ, queued - position)), found => {
+      Effect.map(dueAfter(sql, lease, position, Math.min(QUEUE_READ, queued - position)), found => {
         const next = position + found.length
         return [
           Chunk.unsafeFromArray(found),
@@ -96,7 +96,7 @@ export const runLookupStream = (
           const failed = answers.filter(({ error }) => error !== null)
           const again = yield* failedBefore(
             sql,
-            held,
+            lease,
             lookup,
             failed.map(({ key }) => key),
           )
@@ -115,8 +115,8 @@ export const runLookupStream = (
       ),
     )
     if (tally.end !== null) return yield* tally.end
-    yield* clearQueue(sql, held)
-    const failing = yield* bookFailed(sql, held, lookup)
+    yield* clearQueue(sql, lease)
+    const failing = yield* bookFailed(sql, lease, lookup)
     const rejected = yield* end
     const { unanswered } = done
     const { asked, failed } = saved

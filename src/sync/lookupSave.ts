@@ -26,12 +26,12 @@ interface Save {
 }
 
 export const makeSave = (context: StreamContext, { stream }: Lookup): Save => {
-  const { sql, held, usage, beside } = context
+  const { sql, lease, usage, beside } = context
   if (stream.source.answer.kind === "state")
     return {
       save: answers =>
-        saveStates(sql, held, stream, answers, usage).pipe(
-          Effect.tap(saved => countRows(held, saved)),
+        saveStates(sql, lease, stream, answers, usage).pipe(
+          Effect.tap(saved => countRows(lease, saved)),
           Effect.map(saved => ({ ...saved, extracted: answers.length })),
           Effect.uninterruptible,
         ),
@@ -41,13 +41,13 @@ export const makeSave = (context: StreamContext, { stream }: Lookup): Save => {
   return {
     save: answers =>
       Effect.gen(function* () {
-        const counts = yield* saveRecords(sql, held, stream, answers, { ...usage, fields, beside })
+        const counts = yield* saveRecords(sql, lease, stream, answers, { ...usage, fields, beside })
         const unanswered = answers.filter(({ isUnanswered }) => isUnanswered).length
-        yield* countRows(held, { unanswered })
+        yield* countRows(lease, { unanswered })
         return { ...counts, unanswered, extracted: counts.extracted + unanswered }
       }).pipe(Effect.uninterruptible),
     end: Effect.suspend(() => bookFieldsRead(context, stream, fields.current, false)).pipe(
-      Effect.zipRight(openRejects(sql, held)),
+      Effect.zipRight(openRejects(sql, lease)),
     ),
   }
 }

@@ -7,12 +7,12 @@ import type { Stream } from "../core/stream.ts"
 import { VERSION } from "../core/version.ts"
 import { Progress, type StreamProgress } from "../observe/progress.ts"
 import { Warehouse, whileOpen } from "../postgres/connect.ts"
-import type { Held } from "../warehouse/ledger/lease.ts"
+import type { Lease } from "../warehouse/ledger/lease.ts"
 import { finishRun, finishStream, type Mode, startRun, startStream } from "../warehouse/ledger/runs.ts"
 import { type RunSummary, summaryOf } from "../warehouse/ledger/summary.ts"
-import { booked, booking } from "./finalize.ts"
+import { finalize, withFinalizer } from "./finalize.ts"
 import { type Holding, makeHolding } from "./holding.ts"
-import { endingOf, worst } from "./outcome.ts"
+import { outcomeOf, worstStatus } from "./outcome.ts"
 
 /** Runs that work on stored records and ask the API nothing: under the leases of their streams, booked like a sync. */
 
@@ -39,11 +39,17 @@ type Tell = (change: Partial<StreamProgress>) => Effect.Effect<void>
 
 type Work<S extends Stream> = (
   task: Task<S>,
-  held: Held,
+  lease: Lease,
   tell: Tell,
 ) => Effect.Effect<Outcome, LeaseError | WarehouseError>
 
-const runTask = <S extends Stream>(mode: Mode, task: Task<S>, held: Held, holding: Holding, work: Work<S>) =>
+const runTask = <S extends Stream>(
+  mode: Mode,
+  task: Task<S>,
+  lease: Lease,
+  holding: Holding,
+  work: Work<S>,
+) =>
   Effect.gen(function* () {
     const { sql } = yield* Warehouse
     const progress = yield* Progress
@@ -66,25 +72,25 @@ const runTask = <S extends Stream>(mode: Mode, task: Task<S>, held: Held, holdin
         told = { ...told, ...change }
         return progress.tell(told)
       })
-    const run = Effect.zipRight(tell({}), work(task, held, tell)).pipe(
+    const run = Effect.zipRight(tell({}), work(task, lease, tell)).pipe(
       Effect.map(outcome => ({ ...outcome, removed: 0, leftOver: 0, note: null })),
       Effect.tapDefect(cause => Effect.logError("unexpected failure", cause)),
     )
-    yield* booked(startStream(sql, held, mode), run, exit => {
-      const ending = endingOf(exit)
+    yield* withFinalizer(startStream(sql, lease, mode), run, exit => {
+      const ending = outcomeOf(exit)
       const failed = Exit.isSuccess(exit) ? exit.value.error : null
       const status = failed === null ? ending.status : "failed"
       const stopped = status === "interrupted" ? "Told to stop; what was done stays." : ending.error
       const error = failed ?? stopped
-      return finishStream(sql, held, { ...ending, status, error, requests: 0, retries: 0 }).pipe(
-        booking(holding.isAway),
+      return finishStream(sql, lease, { ...ending, status, error, requests: 0, retries: 0 }).pipe(
+        finalize(holding.isAway),
         Effect.zipRight(tell({ status, message: error })),
       )
     })
   }).pipe(Effect.annotateLogs({ account: task.account, stream: task.stream.name }))
 
 /** Does tasks one after the other, each under its lease; fails only where another run holds every one of them. */
-export const runTasks = <S extends Stream>(
+export const runMaintenance = <S extends Stream>(
   mode: Mode,
   tasks: ReadonlyArray<Task<S>>,
   leaseSeconds: number,
@@ -104,15 +110,15 @@ const runOn = <S extends Stream>(
 ): Effect.Effect<RunSummary, LeaseError | WarehouseError, Warehouse> =>
   Effect.gen(function* () {
     const holding = yield* makeHolding(sql, { runId, leaseSeconds })
-    const { held, refused } = yield* holding.take(
+    const { leases, refused } = yield* holding.take(
       tasks.map(({ account, stream }) => ({ account, stream: stream.name })),
     )
     const [first] = refused
-    if (held.length === 0 && first !== undefined) return yield* first
+    if (leases.length === 0 && first !== undefined) return yield* first
     yield* startRun(sql, { runId, host: hostname(), processId: process.pid, version: VERSION })
     for (const { message } of refused) yield* Effect.logWarning(message)
     yield* Effect.forEach(tasks, task => {
-      const lease = held.find(
+      const lease = leases.find(
         ({ account, stream }) => account === task.account && stream === task.stream.name,
       )
       return lease === undefined ? Effect.void : runTask(mode, task, lease, holding, work)
@@ -122,9 +128,9 @@ const runOn = <S extends Stream>(
           Effect.flatMap(({ streams }) => {
             const statuses = streams.map(({ status }) => status)
             const failed = refused.length > 0 || (Exit.isFailure(exit) && !Cause.isInterrupted(exit.cause))
-            return finishRun(sql, runId, worst([...statuses, ...(failed ? ["failed"] : [])]))
+            return finishRun(sql, runId, worstStatus([...statuses, ...(failed ? ["failed"] : [])]))
           }),
-          booking(holding.isAway),
+          finalize(holding.isAway),
         ),
       ),
     )

@@ -10,7 +10,7 @@ interface Ending extends Pick<StreamResult, "removed" | "leftOver" | "note"> {
 }
 
 /** How a stream's run is booked that ended this way. */
-export const endingOf = (exit: Exit.Exit<StreamResult, StreamFailure>): Ending => {
+export const outcomeOf = (exit: Exit.Exit<StreamResult, StreamFailure>): Ending => {
   const nothing = { removed: 0, leftOver: 0, note: null }
   if (Exit.isSuccess(exit)) {
     const { rejected, ...result } = exit.value
@@ -29,7 +29,7 @@ export const endingOf = (exit: Exit.Exit<StreamResult, StreamFailure>): Ending =
 }
 
 /** A stream that another run took over is booked as dead: this run did not do all that it was to do. */
-export const worst = (statuses: ReadonlyArray<string>): Status => {
+export const worstStatus = (statuses: ReadonlyArray<string>): Status => {
   if (statuses.some(status => ["failed", "dead", "running"].includes(status))) return "failed"
   return (
     (["interrupted", "complete_with_rejects"] as const).find(status => statuses.includes(status)) ??
@@ -38,5 +38,5 @@ export const worst = (statuses: ReadonlyArray<string>): Status => {
 }
 
 /** What a stream's run has to say, sentence by sentence, as the ledger keeps it; null where it is nothing. */
-export const noteOf = (...sentences: ReadonlyArray<string | null | undefined>): string | null =>
+export const joinNotes = (...sentences: ReadonlyArray<string | null | undefined>): string | null =>
   sentences.filter(sentence => typeof sentence === "string").join(" ") || null

@@ -11,7 +11,7 @@ import {
   describeFailures,
   rebuildStream,
 } from "../warehouse/maintain/rebuild.ts"
-import { runTasks, type Scope } from "./maintenance.ts"
+import { runMaintenance, type Scope } from "./maintenance.ts"
 
 /** Normalizing again all that is stored, from the raw records. */
 
@@ -44,8 +44,8 @@ export const rebuildWith = (
     )
     const filled = tasks.filter(({ total }) => total > 0)
     if (filled.length === 0) return undefined
-    return yield* runTasks("rebuild", filled, settings.leaseSeconds, ({ stream }, held, tell) =>
-      rebuildStream(sql, held, stream, ({ walked, changed, failed }) =>
+    return yield* runMaintenance("rebuild", filled, settings.leaseSeconds, ({ stream }, lease, tell) =>
+      rebuildStream(sql, lease, stream, ({ walked, changed, failed }) =>
         tell({ extracted: walked, updated: changed, rejected: failed }),
       ).pipe(Effect.map(rewritten => ({ rejected: 0, error: describeFailures(rewritten) }))),
     )

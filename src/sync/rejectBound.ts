@@ -1,9 +1,9 @@
 import { Effect } from "effect"
 import { REJECTS_MAX_SHARE } from "../config/config.ts"
-import { counted } from "../core/counted.ts"
 import type { PassFields } from "../core/documentedFields.ts"
 import { EndpointError } from "../core/errors.ts"
 import type { ListStream, Stream } from "../core/stream.ts"
+import { counted } from "../core/words.ts"
 import { bookFields } from "../warehouse/ledger/fields.ts"
 import {
   commonestReason,
@@ -18,7 +18,7 @@ import type { StreamContext, StreamFailure } from "./context.ts"
 /** So few rejects never fail a stream, whatever their share, unless nothing else was read. */
 const REJECTS_MAX_ALWAYS = 10
 
-type Asking = Pick<StreamContext, "sql" | "held" | "settings">
+type Asking = Pick<StreamContext, "sql" | "lease" | "settings">
 
 /** The share that PAYCOMBAT_REJECTS_MAX sets. */
 export const shareOf = ({ settings }: Pick<StreamContext, "settings">): number =>
@@ -44,7 +44,7 @@ export const percent = (share: number): string => `${Number((share * 100).toFixe
 
 const refuse = (context: Asking, stream: ListStream, about: string): Effect.Effect<never, StreamFailure> =>
   Effect.gen(function* () {
-    const commonest = yield* commonestReason(context.sql, context.held)
+    const commonest = yield* commonestReason(context.sql, context.lease)
     const why = commonest === undefined ? "" : ` Most often (${commonest.count} times): ${commonest.reason}.`
     return yield* new EndpointError({
       reason: "rejected",
@@ -58,7 +58,7 @@ const refuse = (context: Asking, stream: ListStream, about: string): Effect.Effe
 
 /** Books at the end of a pass which documented fields its records carried, and which could not be read. */
 export const bookFieldsRead = (context: Asking, stream: Stream, fields: PassFields, isWholePass: boolean) =>
-  bookFields(context.sql, context.held, stream, {
+  bookFields(context.sql, context.lease, stream, {
     ...fields,
     isWholePass,
     share: shareOf(context),
@@ -67,7 +67,7 @@ export const bookFieldsRead = (context: Asking, stream: Stream, fields: PassFiel
 /** Fails where a pass rejected all that it read, or more than the bound allows. A resumed pass is judged as one. */
 export const refuseRejected = (context: Asking, stream: ListStream): Effect.Effect<void, StreamFailure> =>
   Effect.gen(function* () {
-    const { read, rejected } = yield* readAndRejected(context.sql, context.held)
+    const { read, rejected } = yield* readAndRejected(context.sql, context.lease)
     if (!isBeyond(rejected, read, shareOf(context))) return
     const share = percent(rejected / Math.max(read, rejected))
     return yield* refuse(
@@ -79,14 +79,14 @@ export const refuseRejected = (context: Asking, stream: ListStream): Effect.Effe
 
 /** True if more rejects are open than the bound allows against the rows that are stored. */
 export const isOpenBeyond = (context: Asking, stream: ListStream): Effect.Effect<boolean, StreamFailure> =>
-  Effect.map(openAndStored(context.sql, context.held, stream, shareOf(context)), counts =>
+  Effect.map(openAndStored(context.sql, context.lease, stream, shareOf(context)), counts =>
     isOpenMany(counts, shareOf(context)),
   )
 
 /** Fails where that is so at the end of a run. */
 export const refuseOpen = (context: Asking, stream: ListStream): Effect.Effect<void, StreamFailure> =>
   Effect.gen(function* () {
-    const counts = yield* openAndStored(context.sql, context.held, stream, shareOf(context))
+    const counts = yield* openAndStored(context.sql, context.lease, stream, shareOf(context))
     if (!isOpenMany(counts, shareOf(context))) return
     const { rejected, lacking, stored } = counts
     const against = stored === 0 ? "no row is stored" : `${stored} rows are stored`

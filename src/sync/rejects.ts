@@ -22,7 +22,7 @@ import {
   type TakeRejects,
   type WholeReject,
 } from "../warehouse/read/rejectList.ts"
-import { runTasks, type Scope } from "./maintenance.ts"
+import { runMaintenance, type Scope } from "./maintenance.ts"
 
 /** Records that could not become a row: looking at them, and trying them again. */
 
@@ -100,10 +100,10 @@ export const replayWith = (
       return stream === undefined ? [] : [{ account, stream, total: count }]
     })
     if (tasks.length === 0) return undefined
-    return yield* runTasks("replay", tasks, settings.leaseSeconds, ({ stream }, held, tell) =>
+    return yield* runMaintenance("replay", tasks, settings.leaseSeconds, ({ stream }, lease, tell) =>
       replayRejects(
         sql,
-        held,
+        lease,
         stream,
         scope,
         settings.merchantsOf ?? (() => []),

@@ -59,7 +59,7 @@ export const proofOf = (
     const { isCounting, there } = missing
     const isConfirmed = context.settings.confirmsRemovals ?? false
     const ended = { passId, provesRemoval: true, movement: moved, isCounting, isResumed, isConfirmed, there }
-    const isDecisive = yield* isDue(context.sql, context.held, stream, ended)
+    const isDecisive = yield* isDue(context.sql, context.lease, stream, ended)
     return {
       movement: isDecisive ? yield* readAgain(context.client, stream.source, contract, movement) : moved,
       isResumed,
@@ -80,8 +80,8 @@ export const unconfirmedNote = (
   unconfirmed === 0
     ? null
     : isHeldBack
-      ? `${unconfirmed} ${name} are not listed any more, too many at once to be booked as removed. If PayCombat removed them, run \`paycombat-sync sync --confirm-removals\`.`
-      : `${unconfirmed} ${name} were not listed, and are not booked as removed: ` +
+      ? `${unconfirmed} ${name} are not listed any more, too many at once to be withFinalizer as removed. If PayCombat removed them, run \`paycombat-sync sync --confirm-removals\`.`
+      : `${unconfirmed} ${name} were not listed, and are not withFinalizer as removed: ` +
         (hasById
           ? "their by-id endpoint did not answer 404 for them. They are asked about again in the next full pass."
           : movement === null

@@ -9,7 +9,7 @@ import { turns } from "../core/turns.ts"
 import { VERSION } from "../core/version.ts"
 import { countRun } from "../observe/metrics.ts"
 import { retryTransient, Warehouse, whileOpen } from "../postgres/connect.ts"
-import { ACCOUNT, type Acquired, type Held, type Name } from "../warehouse/ledger/lease.ts"
+import { ACCOUNT, type Acquired, type Lease, type Name } from "../warehouse/ledger/lease.ts"
 import { pruneLedger } from "../warehouse/ledger/pruning.ts"
 import { finishRun, startRun } from "../warehouse/ledger/runs.ts"
 import { type SyncSummary, summaryOf } from "../warehouse/ledger/summary.ts"
@@ -18,10 +18,10 @@ import { keepWaiting } from "../warehouse/ledger/waiting.ts"
 import { verdictsOf } from "../warehouse/read/verdict.ts"
 import { runAccount } from "./accountRun.ts"
 import type { RunOptions } from "./context.ts"
-import { booking } from "./finalize.ts"
+import { finalize } from "./finalize.ts"
 import { makeHolding } from "./holding.ts"
 import { keepLimits } from "./limits.ts"
-import { worst } from "./outcome.ts"
+import { worstStatus } from "./outcome.ts"
 
 /** One run: the leases of its accounts, each account under its own, every outcome booked. */
 
@@ -65,11 +65,11 @@ const runOn = (
     const names = accounts.map(({ name }) => ({ account: name, stream: ACCOUNT }))
     const taken = yield* holding.take(names)
     const [first] = taken.refused
-    if (taken.held.length === 0 && first !== undefined && !wait) return yield* first
+    if (taken.leases.length === 0 && first !== undefined && !wait) return yield* first
     yield* Effect.annotateCurrentSpan("run", runId)
     for (const { message } of taken.refused)
       yield* wait ? Effect.logInfo(`waiting: ${message}`) : Effect.logWarning(message)
-    const held: Array<Held> = []
+    const worked: Array<Lease> = []
     const refused: Array<LeaseError> = wait ? [] : [...taken.refused]
     let isBegun = false
     const begin = yield* Effect.cached(
@@ -80,22 +80,22 @@ const runOn = (
         Effect.zipRight(keepLimits(sql, options)),
       ),
     )
-    const runWith = (account: AccountSettings, lease: Acquired) =>
+    const runWith = (account: AccountSettings, accountLease: Acquired) =>
       Effect.gen(function* () {
         yield* begin
-        yield* runAccount(sql, options, { account, lease, holding, held, refused })
+        yield* runAccount(sql, options, { account, accountLease, holding, worked, refused })
         // Work that was handed over while the lease was given back was handed to this run.
         for (let rounds = 0; rounds < LATE_ROUNDS_MAX; rounds++) {
-          yield* holding.giveBack(account.name)
+          yield* holding.releaseLeases(account.name)
           if (yield* holding.isAway) return
           const late = yield* dueWork(sql, account.name, { limit: 1, isLast: false })
           if (late.length === 0) return
-          const again = (yield* holding.take([{ account: account.name, stream: ACCOUNT }])).held[0]
+          const again = (yield* holding.take([{ account: account.name, stream: ACCOUNT }])).leases[0]
           if (again === undefined) return
           yield* runAccount(
             sql,
             { ...options, streams: [] },
-            { account, lease: again, holding, held, refused },
+            { account, accountLease: again, holding, worked, refused },
           )
         }
       }).pipe(turnOf(sql).withPermits(1))
@@ -111,7 +111,7 @@ const runOn = (
     const work = Effect.forEach(
       accounts,
       account => {
-        const lease = taken.held.find(lease => lease.account === account.name)
+        const lease = taken.leases.find(lease => lease.account === account.name)
         if (lease !== undefined) return runWith(account, lease)
         const name = { account: account.name, stream: ACCOUNT }
         return wait ? Effect.flatMap(waitFor(name), lease => runWith(account, lease)) : Effect.void
@@ -123,10 +123,10 @@ const runOn = (
         Effect.flatMap(({ streams }) => {
           const statuses = streams.map(({ status }) => status)
           const failed = refused.length > 0 || (Exit.isFailure(exit) && !Cause.isInterrupted(exit.cause))
-          return finishRun(sql, runId, worst([...statuses, ...(failed ? ["failed"] : [])]))
+          return finishRun(sql, runId, worstStatus([...statuses, ...(failed ? ["failed"] : [])]))
         }),
-        Effect.zipRight(Effect.flatMap(summaryOf(sql, runId), summary => countRun(summary, held))),
-        booking(holding.isAway),
+        Effect.zipRight(Effect.flatMap(summaryOf(sql, runId), summary => countRun(summary, worked))),
+        finalize(holding.isAway),
       )
     yield* Effect.onExit(work, exit => Effect.when(end(exit), () => isBegun))
     const asked = accounts.map(({ name }) => name)

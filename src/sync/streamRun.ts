@@ -9,11 +9,11 @@ import { finishStream, startStream } from "../warehouse/ledger/runs.ts"
 import { forgetNews } from "../warehouse/ledger/urgent.ts"
 import { confirmPrivacy, settlePrivacy } from "../warehouse/maintain/privacyMode.ts"
 import type { StreamContext, StreamFailure, StreamResult } from "./context.ts"
-import { booked, booking } from "./finalize.ts"
+import { finalize, withFinalizer } from "./finalize.ts"
 import type { Holding } from "./holding.ts"
 import { runListStream } from "./listRun.ts"
 import { runLookupStream } from "./lookupRun.ts"
-import { endingOf, noteOf } from "./outcome.ts"
+import { joinNotes, outcomeOf } from "./outcome.ts"
 
 /** The run of one stream under its lease, booked as begun and as ended. */
 
@@ -36,17 +36,17 @@ export type Stop = Deferred.Deferred<never, AccountError>
 
 /** Runs a stream in the configured mode of privacy, after what is stored was brought into it as far as that can be. */
 const privately = (
-  { sql, held, settings: { privacy }, tell }: Pick<StreamContext, "sql" | "held" | "settings" | "tell">,
+  { sql, lease, settings: { privacy }, tell }: Pick<StreamContext, "sql" | "lease" | "settings" | "tell">,
   stream: Stream,
   run: (guarded: Guarded, mustReadAll: boolean) => Effect.Effect<StreamResult, StreamFailure>,
 ): Effect.Effect<StreamResult, StreamFailure> =>
   Effect.gen(function* () {
     const guarded = redacting(stream, privacy)
-    const { mustReadAll, note } = yield* settlePrivacy(sql, held, guarded, privacy, tell)
+    const { mustReadAll, note } = yield* settlePrivacy(sql, lease, guarded, privacy, tell)
     const result = yield* run(guarded, mustReadAll)
     const isConfirmed = mustReadAll && result.leftOver === 0
-    const left = isConfirmed ? yield* confirmPrivacy(sql, held, guarded, privacy) : null
-    return { ...result, note: noteOf(result.note, note, left) }
+    const left = isConfirmed ? yield* confirmPrivacy(sql, lease, guarded, privacy) : null
+    return { ...result, note: joinNotes(result.note, note, left) }
   })
 
 /** Runs one stream under its lease. Its failures are booked, not passed on: a stream that fails stops no other. */
@@ -72,11 +72,11 @@ export const runStream = (
           ? runLookupStream(whole, guarded)
           : Effect.dieMessage(`${stream.name} has no source`)
     })
-    const start = startStream(context.sql, context.held, isList(stream) ? "full" : "lookup")
+    const start = startStream(context.sql, context.lease, isList(stream) ? "full" : "lookup")
     const all = firstOf<StreamResult, StreamFailure, never>([
       Deferred.await(stop),
       work,
-      holding.lost(context.held),
+      holding.lost(context.lease),
     ])
     const run = Effect.zipRight(tell({}), all).pipe(
       Effect.tapErrorTag("AccountError", error => Deferred.fail(stop, error)),
@@ -84,21 +84,21 @@ export const runStream = (
       Effect.tapDefect(cause => Effect.logError("unexpected failure", cause)),
     )
     const ended = (exit: Exit.Exit<StreamResult, StreamFailure>) => {
-      const ending = endingOf(exit)
+      const ending = outcomeOf(exit)
       const isReadToEnd = isList(stream) && Exit.isSuccess(exit)
-      const forgotten = isReadToEnd ? Effect.ignore(forgetNews(context.sql, context.held)) : Effect.void
+      const forgotten = isReadToEnd ? Effect.ignore(forgetNews(context.sql, context.lease)) : Effect.void
       return Effect.zipRight(
         forgotten,
-        finishStream(context.sql, context.held, { ...ending, ...usage }),
+        finishStream(context.sql, context.lease, { ...ending, ...usage }),
       ).pipe(
-        booking(holding.isAway),
+        finalize(holding.isAway),
         Effect.zipRight(tell({ status: ending.status, message: ending.error ?? ending.note })),
       )
     }
     // A stream that waited for its parents may be left without Postgres by now.
-    const lost = Effect.catchTag(holding.lost(context.held), "LeaseError", () => Effect.void)
+    const lost = Effect.catchTag(holding.lost(context.lease), "LeaseError", () => Effect.void)
     const isBegun = Effect.zipRight(Effect.whenEffect(lost, holding.isAway), start)
-    yield* booked(isBegun, run, ended)
+    yield* withFinalizer(isBegun, run, ended)
   }).pipe(
     Effect.annotateLogs({ account: context.account.name, stream: stream.name }),
     Effect.tagMetrics("stream", stream.name),

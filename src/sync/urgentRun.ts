@@ -12,11 +12,11 @@ import { type Detail, discoverDetail, readDetail } from "../paycombat/lists/byId
 import { decodeContract } from "../paycombat/lists/contract.ts"
 import { isNotFound } from "../paycombat/lists/readPage.ts"
 import { storedContract } from "../warehouse/ledger/contracts.ts"
-import type { Held } from "../warehouse/ledger/lease.ts"
+import type { Lease } from "../warehouse/ledger/lease.ts"
 import { someStored } from "../warehouse/ledger/missing.ts"
 import { bookUnread, closeWork, dueWork, putOff, type Unread, type Work } from "../warehouse/ledger/urgent.ts"
 import { prepareBatch, writeBeside } from "../warehouse/load/loader.ts"
-import type { Extracted } from "../warehouse/load/prepare.ts"
+import type { SourceRecord } from "../warehouse/load/prepare.ts"
 import { idHash } from "../warehouse/load/tombstones.ts"
 import { areOurs } from "./listMerchants.ts"
 import { asListed, fieldsBeyondList } from "./listMissing.ts"
@@ -59,7 +59,7 @@ export interface UrgentContext {
   readonly account: AccountSettings
   readonly privacy: Privacy
   /** The account's lease. */
-  readonly lease: Held
+  readonly accountLease: Lease
   /** Fails once that lease is lost. */
   readonly lost: Effect.Effect<never, LeaseError | WarehouseError>
   /** All streams that there are, also those that the run leaves out. */
@@ -67,7 +67,7 @@ export interface UrgentContext {
   /** Uses a stream's lease, which may be the run's own or one that is taken for this; none where other work holds it. */
   readonly withStream: <A, E>(
     name: string,
-    use: (held: Held) => Effect.Effect<A, E>,
+    use: (lease: Lease) => Effect.Effect<A, E>,
   ) => Effect.Effect<Option.Option<A>, E | WarehouseError>
   /** Ids of a stream's records that are being read here: see `Beside`. */
   readonly besideOf: (stream: string) => Set<string>
@@ -94,23 +94,23 @@ const closed = (work: Work, reason: string): Unread => ({ ...work, reason, isFin
 
 /** Does urgent work while the streams of a run go on. */
 export const makeUrgent = (context: UrgentContext) => {
-  const { sql, client, account, privacy, lease } = context
+  const { sql, client, account, privacy, accountLease } = context
   const proven = new Map<string, ByIdShape>()
   const unproven = new Set<string>()
 
   /** Proves that a by-id endpoint shows a stored record as its list did. Fails with the reason why it could not. */
   const shapeOf = (
-    held: Held,
+    lease: Lease,
     stream: Guarded<ListStream>,
     near: string,
   ): Effect.Effect<ByIdShape, Failure | SqlFailure | string> =>
     Effect.gen(function* () {
       const known = proven.get(stream.name)
       if (known !== undefined) return known
-      const stored = yield* someStored(sql, held, stream, { near, limit: CONTROLS })
+      const stored = yield* someStored(sql, lease, stream, { near, limit: CONTROLS })
       const controls = stored.filter(isAddressable)
       if (controls.length === 0) return yield* Effect.fail(NO_ROWS)
-      const contract = yield* storedContract(sql, held.account, stream.name, decodeContract)
+      const contract = yield* storedContract(sql, lease.account, stream.name, decodeContract)
       let reason = NO_ENDPOINT
       for (const id of controls) {
         const found = yield* Effect.either(discoverDetail(client, stream.source, id, contract?.byId))
@@ -119,7 +119,7 @@ export const makeUrgent = (context: UrgentContext) => {
             return yield* found.left
           continue
         }
-        const beyond = yield* fieldsBeyondList({ sql, held }, stream, found.right)
+        const beyond = yield* fieldsBeyondList({ sql, lease }, stream, found.right)
         if (beyond !== undefined) {
           const shape = { endpoint: found.right.endpoint, beyond }
           proven.set(stream.name, shape)
@@ -133,7 +133,7 @@ export const makeUrgent = (context: UrgentContext) => {
 
   /** Reads records and stores those that came; answers the attempts that stored nothing. */
   const readAndStore = (
-    held: Held,
+    lease: Lease,
     stream: Guarded<ListStream>,
     work: ReadonlyArray<Work>,
     { endpoint, beyond }: ByIdShape,
@@ -144,7 +144,7 @@ export const makeUrgent = (context: UrgentContext) => {
         Effect.map(detail => ({ one, detail })),
         Effect.catchAll(error => Effect.succeed({ one, error })),
       )
-    const extractedOf = (detail: Detail): Effect.Effect<Extracted, WarehouseError> =>
+    const extractedOf = (detail: Detail): Effect.Effect<SourceRecord, WarehouseError> =>
       Effect.gen(function* () {
         const extracted = asListed(detail, beyond)
         const isForeign = !(yield* areOurs(context, stream, [extracted]))
@@ -156,12 +156,12 @@ export const makeUrgent = (context: UrgentContext) => {
       const came = answers.flatMap(answer => ("detail" in answer ? [answer] : []))
       const extracted = yield* Effect.forEach(came, ({ detail }) => extractedOf(detail))
       if (came.length > 0) {
-        const prepared = yield* prepareBatch(sql, held, stream, extracted, [], beside)
+        const prepared = yield* prepareBatch(sql, lease, stream, extracted, [], beside)
         const erased = new Set(prepared.erased)
-        yield* writeBeside(sql, held, stream, prepared, (tx, { rejects }) =>
+        yield* writeBeside(sql, lease, stream, prepared, (tx, { rejects }) =>
           closeWork(
             tx,
-            held,
+            lease,
             stream,
             came.map(({ one }) => one),
             {
@@ -183,7 +183,7 @@ export const makeUrgent = (context: UrgentContext) => {
 
   const doStream = (name: string, work: ReadonlyArray<Work>): Effect.Effect<void, SqlFailure> =>
     Effect.gen(function* () {
-      const book = (unread: ReadonlyArray<Unread>) => bookUnread(sql, lease, unread)
+      const book = (unread: ReadonlyArray<Unread>) => bookUnread(sql, accountLease, unread)
       const stream = context.streams.find(candidate => candidate.name === name)
       if (stream === undefined) return yield* book(work.map(one => closed(one, NO_STREAM)))
       if (!isList(stream) || stream.source.detail === null || unproven.has(name))
@@ -192,14 +192,14 @@ export const makeUrgent = (context: UrgentContext) => {
       const addressable = work.filter(({ id }) => isAddressable(id))
       if (addressable.length === 0) return
       const guarded = redacting(stream, privacy)
-      const done = yield* context.withStream(name, held =>
+      const done = yield* context.withStream(name, lease =>
         Effect.gen(function* () {
-          const shape = yield* Effect.either(shapeOf(held, guarded, addressable[0]!.id))
+          const shape = yield* Effect.either(shapeOf(lease, guarded, addressable[0]!.id))
           if (shape._tag === "Right")
-            return yield* book(yield* readAndStore(held, guarded, addressable, shape.right))
+            return yield* book(yield* readAndStore(lease, guarded, addressable, shape.right))
           const reason = shape.left
           if (reason === NO_ROWS)
-            return yield* putOff(sql, lease, addressable, { reason, seconds: PUT_OFF_SECONDS })
+            return yield* putOff(sql, accountLease, addressable, { reason, seconds: PUT_OFF_SECONDS })
           if (reason === NO_ENDPOINT) return yield* book(addressable.map(one => closed(one, NO_ENDPOINT)))
           if (typeof reason === "string") {
             const isFinal = (one: Work) => one.attempts + 1 >= ATTEMPTS_MAX.refused
@@ -210,11 +210,11 @@ export const makeUrgent = (context: UrgentContext) => {
         }),
       )
       if (Option.isNone(done))
-        yield* putOff(sql, lease, addressable, { reason: HELD, seconds: PUT_OFF_SECONDS })
+        yield* putOff(sql, accountLease, addressable, { reason: HELD, seconds: PUT_OFF_SECONDS })
     }).pipe(
       // Of the stream's lease, or of the account's: then this fails, too.
       Effect.catchTag("LeaseError", ({ message }) =>
-        putOff(sql, lease, work, { reason: message, seconds: PUT_OFF_SECONDS }),
+        putOff(sql, accountLease, work, { reason: message, seconds: PUT_OFF_SECONDS }),
       ),
     )
 

@@ -119,9 +119,9 @@ describe.concurrent("status", () => {
       yield* sql(`UPDATE sync.leases SET expires_at = clock_timestamp() + interval '1 hour', holder = 'host:7';
         INSERT INTO sync.stream_runs (run_id, account, stream, mode, status, started_at)
         SELECT gen_random_uuid(), account, stream, 'full', 'running', clock_timestamp() FROM sync.leases`)
-      const held = yield* run(payouts, two)
-      expect(held.code).toBe(0)
-      expect(held.stdout).toMatch(/host:7 since \d{4}-/)
+      const refused = yield* run(payouts, two)
+      expect(refused.code).toBe(0)
+      expect(refused.stdout).toMatch(/host:7 since \d{4}-/)
       yield* sql("UPDATE sync.leases SET expires_at = clock_timestamp() - interval '1 hour'")
       const dead = yield* run(payouts, two)
       expect(dead.code).toBe(1)
@@ -179,7 +179,7 @@ slow(() => {
         // One connection: each connection reports its reads when it likes, or when it is asked to.
         const one = yield* Effect.acquireRelease(
           Effect.promise(() => sql.reserve()),
-          held => Effect.sync(() => held.release()),
+          lock => Effect.sync(() => lock.release()),
         )
         const rowsRead = Effect.promise(async () => {
           await one.unsafe("SELECT pg_stat_force_next_flush()")

@@ -70,8 +70,8 @@ describe.concurrent("a database that is up to date", () => {
       yield* holdFor("1 second")
       const examination = yield* examined(sandbox, { database: ownerUrl, only: ["payouts"] })
       expect(linesOf(examination, "list", "payouts")[0]).toMatch(/^pass /)
-      const held = "SELECT 1 AS one FROM sync.leases WHERE expires_at > clock_timestamp()"
-      expect(yield* sqlOn(ownerUrl, held)).toEqual([])
+      const leases = "SELECT 1 AS one FROM sync.leases WHERE expires_at > clock_timestamp()"
+      expect(yield* sqlOn(ownerUrl, leases)).toEqual([])
     }),
   )
 
@@ -319,9 +319,11 @@ describe.concurrent("accounts", () => {
           `UPDATE sync.leases SET run_id = gen_random_uuid(), holder = 'another:1', expires_at = now() + interval '1 hour'
          WHERE stream = '*'`,
         )
-        const held = yield* examined(sandbox, { database: ownerUrl, only: ["payouts"] })
-        expect(linesOf(held, "API")).toEqual([expect.stringMatching(/^warn was not asked: .*another:1/)])
-        expect(held.requests).toBe(0)
+        const examination = yield* examined(sandbox, { database: ownerUrl, only: ["payouts"] })
+        expect(linesOf(examination, "API")).toEqual([
+          expect.stringMatching(/^warn was not asked: .*another:1/),
+        ])
+        expect(examination.requests).toBe(0)
         yield* sqlOn(ownerUrl, "ALTER TABLE sync.leases DROP COLUMN paused_until")
         const old = yield* examined(sandbox, { database: ownerUrl, only: ["payouts"] })
         expect(linesOf(old, "API")).toEqual([expect.stringMatching(/^warn was not asked: .*migrate/)])

@@ -45,14 +45,14 @@ describe("beside a sync that is under way", () => {
       )
       expect(rebuilt).toMatchObject({ status: "complete" })
       expect(yield* value("SELECT count(*) FROM warehouse.checkouts WHERE description = 'edited'")).toBe("0")
-      const held = (yield* allStreams).filter(({ name }) => name === "payouts")
+      const payouts = (yield* allStreams).filter(({ name }) => name === "payouts")
       const waiting = yield* acquire(sql, {
-        streams: held.map(({ name }) => ({ account: "default", stream: name })),
+        streams: payouts.map(({ name }) => ({ account: "default", stream: name })),
         runId: randomUUID(),
         holder: "test:1",
         leaseSeconds: 30,
       })
-      expect(waiting.held).toEqual([])
+      expect(waiting.leases).toEqual([])
       yield* letGo
       expect((yield* Fiber.join(running)).status).toBe("complete")
     }),

@@ -61,13 +61,13 @@ describe("a lease", () => {
     Effect.gen(function* () {
       const sql = yield* testWarehouse()
       const holding = yield* makeHolding(sql, { runId: RUN_ID, leaseSeconds: 3 })
-      const { held } = yield* holding.take([ACCOUNT_NAME])
+      const { leases } = yield* holding.take([ACCOUNT_NAME])
       const busy = yield* Effect.fork(
         Effect.promise(() =>
           Promise.all(Array.from({ length: 20 }, () => sql.begin(tx => tx`SELECT pg_sleep(2.5)`))),
         ),
       )
-      expect(yield* wasValid(holding.grantOf(held[0]!).isValid, 5_000)).toBe(true)
+      expect(yield* wasValid(holding.grantOf(leases[0]!).isValid, 5_000)).toBe(true)
       yield* Fiber.join(busy)
     }),
   )
@@ -78,11 +78,11 @@ describe("a lease", () => {
       const way = yield* stalling(ownerUrl)
       const sql = yield* connect(way.url)
       const holding = yield* makeHolding(sql, { runId: RUN_ID, leaseSeconds: 6 })
-      const { held } = yield* holding.take([ACCOUNT_NAME])
+      const { leases } = yield* holding.take([ACCOUNT_NAME])
       // So that the connection of its heartbeat is open.
       yield* Effect.sleep("2500 millis")
       yield* way.stall
-      const isKept = yield* Effect.ensuring(wasValid(holding.grantOf(held[0]!).isValid, 8_000), way.goOn)
+      const isKept = yield* Effect.ensuring(wasValid(holding.grantOf(leases[0]!).isValid, 8_000), way.goOn)
       expect(isKept).toBe(true)
     }),
   )

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Either, Fiber } from "effect"
 import type postgres from "postgres"
-import { acquire, fenced, release, renew } from "../../src/warehouse/ledger/lease.ts"
+import { acquire, inLeaseTx, release, renew } from "../../src/warehouse/ledger/lease.ts"
 import { startRun } from "../../src/warehouse/ledger/runs.ts"
 import { fixtureOf } from "../support/conformance.ts"
 import {
@@ -112,20 +112,20 @@ describe("two runs at once", () => {
       const { sql, sync, sandbox, rows } = yield* bench({})
       const runId = randomUUID()
       const claim = { streams: [{ account: "b", stream: "*" }], runId, holder: "another", leaseSeconds: 30 }
-      const { held } = yield* acquire(sql, claim)
+      const { leases } = yield* acquire(sql, claim)
       const accounts = ["a", "b"].map(name => accountOf(sandbox, { name }))
       const waiting = yield* Effect.fork(sync({ only: ["payouts"], accounts, wait: true }))
       const row = rows("SELECT status FROM sync.runs WHERE waits_until > clock_timestamp()")
-      const leases = rows(
+      const ownLeases = rows(
         "SELECT 1 AS one FROM sync.leases WHERE account = 'a' AND expires_at > clock_timestamp()",
       )
-      yield* Effect.all([row, leases]).pipe(
+      yield* Effect.all([row, ownLeases]).pipe(
         Effect.delay("100 millis"),
         Effect.repeat({ until: ([begun, own]) => begun.length === 1 && own.length === 0 }),
       )
       yield* startRun(sql, { runId, host: "other", processId: 1, version: "0" })
       expect(yield* row).toEqual([{ status: "running" }])
-      yield* release(sql, held)
+      yield* release(sql, leases)
       expect((yield* Fiber.join(waiting)).status).toBe("complete")
     }),
   )
@@ -170,12 +170,12 @@ describe("work that asks no API", () => {
   it.scopedLive("holds up its stream alone: a sync does the others meanwhile, and that one after it", () =>
     Effect.gen(function* () {
       const { sql, sync, rows } = yield* bench({})
-      const { held } = yield* loading(sql, checkouts)
+      const { lease } = yield* loading(sql, checkouts)
       const running = yield* Effect.fork(sync())
       yield* rows(
-        `SELECT FROM sync.stream_runs WHERE status = 'complete' AND run_id <> '${held.runId}'`,
+        `SELECT FROM sync.stream_runs WHERE status = 'complete' AND run_id <> '${lease.runId}'`,
       ).pipe(Effect.delay("50 millis"), Effect.repeat({ until: ended => ended.length === 5 }))
-      yield* release(sql, [held])
+      yield* release(sql, [lease])
       const summary = yield* Fiber.join(running)
       expect(summary.status).toBe("complete")
       expect(statusesOf(summary)).toMatchObject({ checkouts: "complete", payouts: "complete" })
@@ -200,10 +200,10 @@ describe("a lease that was given back", () => {
     Effect.gen(function* () {
       const sql = yield* testWarehouse()
       const stopped = yield* loading(sql, checkouts)
-      yield* release(sql, [stopped.held])
+      yield* release(sql, [stopped.lease])
       const refused = yield* Effect.either(stopped.load([record, T1]))
       expect(refused).toMatchObject({ _tag: "Left", left: { _tag: "LeaseError", reason: "lost" } })
-      expect((yield* renew(sql, [stopped.held])).lost).toMatchObject([{ stream: "checkouts" }])
+      expect((yield* renew(sql, [stopped.lease])).lost).toMatchObject([{ stream: "checkouts" }])
       expect(yield* printed(sql, "SELECT 1 AS one FROM warehouse.checkouts")).toEqual([])
       expect(yield* (yield* loading(sql, checkouts)).load([record, T1])).toMatchObject({ inserted: 1 })
     }),
@@ -252,7 +252,7 @@ describe("a lease that ran out", () => {
       const heir = yield* loading(sql, checkouts)
       const refused = yield* Effect.either(late.load([record, T1]))
       expect(refused).toMatchObject({ _tag: "Left", left: { _tag: "LeaseError", reason: "lost" } })
-      expect((yield* renew(sql, [late.held])).lost).toMatchObject([{ stream: "checkouts" }])
+      expect((yield* renew(sql, [late.lease])).lost).toMatchObject([{ stream: "checkouts" }])
       expect(yield* Effect.either(late.close())).toMatchObject({ left: { reason: "lost" } })
       expect(yield* printed(sql, "SELECT 1 AS one FROM warehouse.checkouts")).toEqual([])
       expect(yield* printed(sql, "SELECT 1 AS one FROM sync.seen_keys")).toEqual([])
@@ -296,11 +296,11 @@ describe("a lease that ran out", () => {
           holder: "test",
           leaseSeconds: 1,
         }
-        const { held } = yield* acquire(sql, { ...claim, runId: randomUUID() })
+        const { leases } = yield* acquire(sql, { ...claim, runId: randomUUID() })
         let tries = 0
         const frozen = yield* Effect.fork(
           Effect.either(
-            fenced(sql, held[0]!, async tx => {
+            inLeaseTx(sql, leases[0]!, async tx => {
               tries += 1
               await tx`DELETE FROM sync.rejects`
               await new Promise(() => {})
@@ -309,9 +309,9 @@ describe("a lease that ran out", () => {
         )
         yield* until(() => tries > 0)
         const heir = yield* acquire(sql, { ...claim, runId: randomUUID() }).pipe(
-          Effect.repeat({ until: taken => taken.held.length > 0 }),
+          Effect.repeat({ until: taken => taken.leases.length > 0 }),
         )
-        expect(heir.held[0]?.fence).not.toBe(held[0]?.fence)
+        expect(heir.leases[0]?.fence).not.toBe(leases[0]?.fence)
         expect(yield* Fiber.join(frozen)).toMatchObject({ left: { _tag: "LeaseError", reason: "lost" } })
       }),
   )

@@ -191,13 +191,13 @@ describe("the grant of an account's lease", () => {
         yield* Effect.gen(function* () {
           const runId = "00000000-0000-4000-8000-000000000001"
           const holding = yield* makeHolding(sql, { runId, leaseSeconds: 30 })
-          const { held } = yield* holding.take([{ account: "default", stream: ACCOUNT }])
-          const { isValid, renewed } = holding.grantOf(held[0]!)
+          const { leases } = yield* holding.take([{ account: "default", stream: ACCOUNT }])
+          const { isValid, renewed } = holding.grantOf(leases[0]!)
           expect(yield* isValid).toBe(true)
           Object.assign(ahead, jump)
           expect(yield* isValid).toBe(false)
           yield* Effect.zipRight(renewed, isValid).pipe(Effect.repeat({ until: valid => valid }))
-          yield* holding.giveBack("default")
+          yield* holding.releaseLeases("default")
           expect(yield* isValid).toBe(false)
         }).pipe(Effect.withClock(yield* clockAt(ahead)))
       }),

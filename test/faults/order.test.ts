@@ -9,7 +9,7 @@ import { type Guarded, isList, type ListStream, redacting } from "../../src/core
 import { shapeOf } from "../../src/postgres/shape.ts"
 import { allStreams } from "../../src/registry.ts"
 import { prepareBatch, writeBatch } from "../../src/warehouse/load/loader.ts"
-import type { Prepared } from "../../src/warehouse/load/prepare.ts"
+import type { PreparedBatch } from "../../src/warehouse/load/prepare.ts"
 import { settleItems } from "../../src/warehouse/load/settleItems.ts"
 import { recordOf } from "../support/badRecords.ts"
 import { fixtureOf, tablesOf } from "../support/conformance.ts"
@@ -146,10 +146,10 @@ const loadAhead = (
   aheads: ReadonlyArray<number>,
 ) =>
   Effect.gen(function* () {
-    const inFlight: Array<Prepared> = []
+    const inFlight: Array<PreparedBatch> = []
     const write = Effect.gen(function* () {
       const prepared = inFlight[0]!
-      const counts = yield* writeBatch(sql, pass.held, stream, prepared, {
+      const counts = yield* writeBatch(sql, pass.lease, stream, prepared, {
         passId: pass.passId,
         position: null,
         pages: 1,
@@ -169,7 +169,7 @@ const loadAhead = (
           reads.map(read => ({ record: recordFor(stream, read), readAt: new Date(hour(page + k)) })),
         )
       page += size
-      inFlight.push(yield* prepareBatch(sql, pass.held, stream, batch, [...inFlight]))
+      inFlight.push(yield* prepareBatch(sql, pass.lease, stream, batch, [...inFlight]))
       while (inFlight.length > aheads[n % aheads.length]! % AHEAD) yield* write
     }
     while (inFlight.length > 0) yield* write
@@ -302,7 +302,7 @@ describe.each(streams.map(stream => [stream.name, stream] as const))("versions o
                         )
                       }
                       // Lists that became empty, which few records would not be believed to have done on their own.
-                      yield* settleItems(sql, pass.held, stream, true)
+                      yield* settleItems(sql, pass.lease, stream, true)
                       yield* pass.close(false)
                       return yield* state
                     })

@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import * as fc from "fast-check"
 import type { JsonObject } from "../../src/core/json.ts"
 import { prepareBatch, writeBatch, writeBeside } from "../../src/warehouse/load/loader.ts"
-import type { Prepared } from "../../src/warehouse/load/prepare.ts"
+import type { PreparedBatch } from "../../src/warehouse/load/prepare.ts"
 import { fixtureOf } from "../support/conformance.ts"
 import { fuzz, fuzzMillis } from "../support/fuzz.ts"
 import { listStream, loading, printed, testWarehouse } from "../support/warehouse.ts"
@@ -32,7 +32,7 @@ describe("a record that is read by id beside a pass", () => {
     () =>
       Effect.gen(function* () {
         const sql = yield* testWarehouse()
-        const { held, passId, load } = yield* loading(sql, customers)
+        const { lease, passId, load } = yield* loading(sql, customers)
         let now = Date.UTC(2026, 0, 1)
         const readAt = () => {
           now += 1_000
@@ -47,13 +47,13 @@ describe("a record that is read by id beside a pass", () => {
             yield* load([recordOf(true), readAt().toISOString()])
             let newest = true
             const beside = new Set<string>()
-            const inFlight = new Set<Prepared>()
+            const inFlight = new Set<PreparedBatch>()
             const read: Array<{ record: JsonObject; readAt: Date }> = []
-            const prepared: Array<Prepared> = []
+            const prepared: Array<PreparedBatch> = []
             let [readCount, preparedCount, writtenCount] = [0, 0, 0]
             let [byIdCount, byIdStep] = [0, 0]
             let byIdRead: { record: JsonObject; readAt: Date } | undefined
-            let byIdPrepared: Prepared | undefined
+            let byIdPrepared: PreparedBatch | undefined
             const reading = (isFirst: boolean) => {
               newest = isFirst
               return { record: recordOf(isFirst), readAt: readAt() }
@@ -66,7 +66,7 @@ describe("a record that is read by id beside a pass", () => {
               [
                 () => preparedCount < readCount,
                 () =>
-                  prepareBatch(sql, held, customers, [read[preparedCount++]!], inFlight, beside).pipe(
+                  prepareBatch(sql, lease, customers, [read[preparedCount++]!], inFlight, beside).pipe(
                     Effect.tap(batch => {
                       inFlight.add(batch)
                       prepared.push(batch)
@@ -79,7 +79,7 @@ describe("a record that is read by id beside a pass", () => {
                   Effect.suspend(() => {
                     const batch = prepared[writtenCount++]!
                     inFlight.delete(batch)
-                    return writeBatch(sql, held, customers, batch, progress)
+                    return writeBatch(sql, lease, customers, batch, progress)
                   }),
               ],
               [
@@ -89,7 +89,7 @@ describe("a record that is read by id beside a pass", () => {
                   if (byIdStep === 1) return Effect.sync(() => beside.add(ID))
                   if (byIdStep === 2) return Effect.sync(() => (byIdRead = reading(world.byId[byIdCount]!)))
                   if (byIdStep === 3)
-                    return prepareBatch(sql, held, customers, [byIdRead!], [], beside).pipe(
+                    return prepareBatch(sql, lease, customers, [byIdRead!], [], beside).pipe(
                       Effect.tap(batch => {
                         byIdPrepared = batch
                       }),
@@ -97,7 +97,7 @@ describe("a record that is read by id beside a pass", () => {
                   byIdStep = 0
                   byIdCount++
                   return Effect.ensuring(
-                    writeBeside(sql, held, customers, byIdPrepared!, async () => {}),
+                    writeBeside(sql, lease, customers, byIdPrepared!, async () => {}),
                     Effect.sync(() => beside.delete(ID)),
                   )
                 },

@@ -13,7 +13,7 @@ import { slowUnless } from "../support/slow.ts"
 import { listStream, loading, printed, testWarehouse } from "../support/warehouse.ts"
 
 /** One read of a record: what the source says about its time, when it was read, and what it held. */
-interface Version {
+interface DecodedRecord {
   readonly id: string
   /** Hour of the source's time, or null where it says none. */
   readonly source: number | null
@@ -26,14 +26,14 @@ interface Version {
 
 const hour = (n: number) => new Date(Date.UTC(2026, 0, 1, n)).toISOString()
 
-const versionsOf = (source: fc.Arbitrary<number | null>): fc.Arbitrary<Array<Version>> =>
+const versionsOf = (source: fc.Arbitrary<number | null>): fc.Arbitrary<Array<DecodedRecord>> =>
   fc.uniqueArray(
     fc.record({ id: fc.constantFrom("a", "b"), source, read: fc.integer({ min: 0, max: 23 }) }),
     { minLength: 1, maxLength: 9, selector: ({ id, read }) => `${id}${read}` },
   )
 const hours = fc.integer({ min: 0, max: 2 })
 const sizes = fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 18, maxLength: 18 })
-const byReading = (one: Version, other: Version) => one.read - other.read
+const byReading = (one: DecodedRecord, other: DecodedRecord) => one.read - other.read
 
 /** Hour of a time of change that lies far after each reading. It says as little as none. */
 const AHEAD = 24 * 365
@@ -53,7 +53,7 @@ const asRead = versionsOf(fc.oneof(hours, fc.constantFrom(null, AHEAD))).map(ver
 )
 
 /** Either, cut into batches anywhere. */
-const batches: fc.Arbitrary<ReadonlyArray<ReadonlyArray<Version>>> = fc
+const batches: fc.Arbitrary<ReadonlyArray<ReadonlyArray<DecodedRecord>>> = fc
   .tuple(fc.oneof(inAnyOrder, asRead), sizes)
   .map(([versions, given]) => cut(versions, given))
 
@@ -64,8 +64,8 @@ const cut = <A>(
   items.length === 0 ? [] : [items.slice(0, size), ...cut(items.slice(size), sizes)]
 
 /** The version that must stay: of two that both say when they changed the one that changed later, else the later read. */
-const newestOf = (versions: ReadonlyArray<Version>): ReadonlyMap<string, Version> => {
-  const newest = new Map<string, Version>()
+const newestOf = (versions: ReadonlyArray<DecodedRecord>): ReadonlyMap<string, DecodedRecord> => {
+  const newest = new Map<string, DecodedRecord>()
   const timed = versions.map(version => ({
     ...version,
     source: version.source === AHEAD ? null : version.source,
@@ -97,8 +97,11 @@ describe.each<PostgresVersion>(["18", "14"])("whatever the order of commits on P
   const converges = (
     name: string,
     tables: string,
-    make: (version: Version, whole: JsonObject) => Json,
-    check: (newest: ReadonlyMap<string, Version>, all: ReadonlyArray<Version>) => Effect.Effect<void>,
+    make: (version: DecodedRecord, whole: JsonObject) => Json,
+    check: (
+      newest: ReadonlyMap<string, DecodedRecord>,
+      all: ReadonlyArray<DecodedRecord>,
+    ) => Effect.Effect<void>,
   ) =>
     Effect.promise(() =>
       fc.assert(
@@ -118,7 +121,7 @@ describe.each<PostgresVersion>(["18", "14"])("whatever the order of commits on P
                 expect(rejected).toBe(0)
               }
               // Lists that became empty, which a few records would not be believed to have done on their own.
-              yield* settleItems(sql, pass.held, stream, true)
+              yield* settleItems(sql, pass.lease, stream, true)
               yield* pass.close(false)
               const all = given.flat()
               yield* check(newestOf(all), all)
@@ -129,7 +132,7 @@ describe.each<PostgresVersion>(["18", "14"])("whatever the order of commits on P
       ),
     )
 
-  const times = ({ source }: Version) => ({
+  const times = ({ source }: DecodedRecord) => ({
     created_at: null,
     updated_at: source === null ? null : hour(source),
   })
@@ -138,7 +141,7 @@ describe.each<PostgresVersion>(["18", "14"])("whatever the order of commits on P
     it.live(
       "the newest stays, and each status keeps the first time it was seen",
       () => {
-        const statusOf = ({ read }: Version) => ["PENDING", "SUCCESS", "RETURNED"][read % 3]!
+        const statusOf = ({ read }: DecodedRecord) => ["PENDING", "SUCCESS", "RETURNED"][read % 3]!
         return converges(
           "payouts",
           "warehouse.payouts, warehouse.payout_status_history",
@@ -178,7 +181,7 @@ describe.each<PostgresVersion>(["18", "14"])("whatever the order of commits on P
   it.live(
     "children that are replaced are those of the stored version",
     () => {
-      const itemsOf = ({ read }: Version) => Array.from({ length: read % 4 }, (_, n) => `${read}/${n}`)
+      const itemsOf = ({ read }: DecodedRecord) => Array.from({ length: read % 4 }, (_, n) => `${read}/${n}`)
       return converges(
         "checkouts",
         "warehouse.checkouts, warehouse.checkout_items, warehouse.checkout_fees",
@@ -207,7 +210,8 @@ describe.each<PostgresVersion>(["18", "14"])("whatever the order of commits on P
     it.live(
       "children that are kept are listed as in the stored version, the others booked as removed",
       () => {
-        const accountsOf = ({ read }: Version) => ["x", "y", "z"].filter((_, n) => ((read >> n) & 1) === 1)
+        const accountsOf = ({ read }: DecodedRecord) =>
+          ["x", "y", "z"].filter((_, n) => ((read >> n) & 1) === 1)
         return converges(
           "wallets",
           "warehouse.wallets, warehouse.wallet_accounts, warehouse.wallet_balance_snapshots",
@@ -297,11 +301,11 @@ describe("versions in one batch", () => {
       const { sql, pass, balance, snapshots } = yield* setup
       const stream = yield* listStream("wallets")
       const prepared = (n: number, hours: number) =>
-        prepareBatch(sql, pass.held, stream, [{ record: wallet(n), readAt: new Date(hour(hours)) }])
+        prepareBatch(sql, pass.lease, stream, [{ record: wallet(n), readAt: new Date(hour(hours)) }])
       const batches = [yield* prepared(100, 1), yield* prepared(100, 2), yield* prepared(70, 3)]
       const progress = { passId: pass.passId, position: null, pages: 1, requests: 0, retries: 0 }
       const counts = yield* Effect.forEach(batches, batch =>
-        writeBatch(sql, pass.held, stream, batch, progress),
+        writeBatch(sql, pass.lease, stream, batch, progress),
       )
       expect(counts).toMatchObject([{ inserted: 1 }, { unchanged: 1, updated: 0 }, { updated: 1 }])
       expect(yield* balance).toBe("70")

@@ -222,7 +222,7 @@ describe("a record that is no longer listed", () => {
           yield* pass.close()
           const [run] = yield* printed(
             sql,
-            `SELECT removed FROM sync.stream_runs WHERE run_id = '${pass.held.runId}'`,
+            `SELECT removed FROM sync.stream_runs WHERE run_id = '${pass.lease.runId}'`,
           )
           return run?.removed
         })
@@ -307,7 +307,7 @@ describe("a pass whose seen keys were lost", () => {
         yield* moving.load([{ ...whole, id: "a" }, "2026-01-01T00:00:00.000Z"])
         const movement = "The list moved."
         expect(
-          yield* closePass(sql, moving.held, checkouts, {
+          yield* closePass(sql, moving.lease, checkouts, {
             passId: moving.passId,
             provesRemoval: true,
             movement,
@@ -316,7 +316,7 @@ describe("a pass whose seen keys were lost", () => {
         expect(
           yield* printed(sql, "SELECT movement FROM sync.stream_runs WHERE movement IS NOT NULL"),
         ).toHaveLength(n + 1)
-        yield* release(sql, [moving.held])
+        yield* release(sql, [moving.lease])
       }
       expect((yield* pass(["a"])).removed).toBe(1)
     }),

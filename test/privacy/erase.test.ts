@@ -226,14 +226,14 @@ describe("erase", () => {
       expect(yield* value(hashed)).toBe("0")
       yield* sync({ privacy: KEEP })
       expect(yield* value(hashed)).toBe("0")
-      const { held } = yield* acquire(sql, {
+      const { leases } = yield* acquire(sql, {
         streams: [{ account: "default", stream: "transactions" }],
         runId: "00000000-0000-4000-8000-000000000001",
         holder: "test",
         leaseSeconds: 30,
       })
       const transactions = (yield* allStreams).find(({ name }) => name === "transactions")!
-      expect(yield* rewriteRecords(sql, held[0]!, transactions, record => record)).toMatchObject({
+      expect(yield* rewriteRecords(sql, leases[0]!, transactions, record => record)).toMatchObject({
         changed: 0,
       })
       expect(marked(yield* everything(sql))).toEqual([])

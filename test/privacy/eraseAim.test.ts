@@ -110,12 +110,12 @@ describe("erase", () => {
   it.scopedLive("costs a pass that was broken off no proof: what it was shown still adds up", () =>
     Effect.gen(function* () {
       const sql = yield* testWarehouse()
-      const { load, passId, held } = yield* loading(sql, customers)
+      const { load, passId, lease } = yield* loading(sql, customers)
       yield* load([customer(ONE), T1], [customer(OTHER), T1])
-      yield* release(sql, [held])
+      yield* release(sql, [lease])
       expect(yield* erase(sql, ONE)).toMatchObject({ deleted: { customers: 1 } })
 
-      const { held: taken } = yield* acquire(sql, {
+      const { leases: taken } = yield* acquire(sql, {
         streams: [{ account: "default", stream: "customers" }],
         runId: randomUUID(),
         holder: "test",

@@ -46,10 +46,10 @@ const rewrite = (
       holder: "test",
       leaseSeconds: 30,
     })
-    const held = taken.held[0]!
+    const lease = taken.leases[0]!
     return yield* Effect.ensuring(
-      rewriteRecords(sql, held, stream, change, options),
-      Effect.orDie(release(sql, [held])),
+      rewriteRecords(sql, lease, stream, change, options),
+      Effect.orDie(release(sql, [lease])),
     )
   })
 
@@ -292,7 +292,7 @@ describe("children that are kept", () => {
         yield* pass.load([owning("m", ["dropped", 5]), T1])
         yield* pass.load([owning("n", ["dropped", 6]), T2])
         yield* pass.load([owning("n"), T3])
-        yield* settleItems(sql, pass.held, wallets, false)
+        yield* settleItems(sql, pass.lease, wallets, false)
         yield* pass.close()
         const before = yield* dumpAll(sql)
         expect(yield* rewrite(sql, wallets)).toMatchObject({ walked: 5, changed: 0, failed: 0 })

@@ -65,13 +65,13 @@ describe("a reject that complete passes do not show any more", () => {
         expect(yield* pass([], T2, false)).toBe(2)
         const moving = yield* loading(sql, transactions)
         expect(
-          yield* closePass(sql, moving.held, transactions, {
+          yield* closePass(sql, moving.lease, transactions, {
             passId: moving.passId,
             provesRemoval: true,
             movement: "The list moved.",
           }),
         ).toMatchObject({ openRejects: 2 })
-        yield* release(sql, [moving.held])
+        yield* release(sql, [moving.lease])
       }
       for (let n = 0; n < 2; n++) expect(yield* pass([], T2)).toBe(2)
       expect(yield* pass([], T2)).toBe(0)
@@ -107,26 +107,32 @@ describe("a reject that complete passes do not show any more", () => {
         yield* pass([bad("old")], T1)
         const first = yield* loading(sql, transactions)
         yield* first.load([bad("a"), T1])
-        yield* release(sql, [first.held])
+        yield* release(sql, [first.lease])
         const runId = randomUUID()
-        const { held } = yield* acquire(sql, {
+        const { leases } = yield* acquire(sql, {
           streams: [{ account: "default", stream: "transactions" }],
           runId,
           holder: "test",
           leaseSeconds: 30,
         })
         yield* startRun(sql, { runId, host: "test", processId: 1, version: "0" })
-        yield* startStream(sql, held[0]!, "full")
-        const resumed = yield* openPass(sql, held[0]!, {
+        yield* startStream(sql, leases[0]!, "full")
+        const resumed = yield* openPass(sql, leases[0]!, {
           newPassId: randomUUID(),
           canResume: true,
           decodePosition: position => position,
         })
         expect(resumed.passId).toBe(first.passId)
         const progress = { passId: resumed.passId, position: null, pages: 1, requests: 0, retries: 0 }
-        yield* loadBatch(sql, held[0]!, transactions, [{ record: bad("b"), readAt: new Date(T2) }], progress)
-        yield* closePass(sql, held[0]!, transactions, { ...resumed, provesRemoval: true })
-        yield* release(sql, held)
+        yield* loadBatch(
+          sql,
+          leases[0]!,
+          transactions,
+          [{ record: bad("b"), readAt: new Date(T2) }],
+          progress,
+        )
+        yield* closePass(sql, leases[0]!, transactions, { ...resumed, provesRemoval: true })
+        yield* release(sql, leases)
         // Two more passes that show the same: only what this one hid is closed.
         for (let n = 0; n < 2; n++) yield* pass([bad("a"), bad("b")], T2)
         expect(yield* open).toEqual(["a", "b"])

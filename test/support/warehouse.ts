@@ -13,11 +13,11 @@ import { allStreams } from "../../src/registry.ts"
 import { lastMidnight, type Sandbox, type SandboxOptions, start } from "../../src/sandbox/sandbox.ts"
 import type { RunOptions } from "../../src/sync/context.ts"
 import { runOnce } from "../../src/sync/run.ts"
-import { acquire, type Held, release } from "../../src/warehouse/ledger/lease.ts"
+import { acquire, type Lease, release } from "../../src/warehouse/ledger/lease.ts"
 import { closePass, openPass, startRun, startStream } from "../../src/warehouse/ledger/runs.ts"
 import type { RunSummary, StreamSummary } from "../../src/warehouse/ledger/summary.ts"
 import { type Counts, loadBatch } from "../../src/warehouse/load/loader.ts"
-import type { Extracted } from "../../src/warehouse/load/prepare.ts"
+import type { SourceRecord } from "../../src/warehouse/load/prepare.ts"
 import { migrate } from "../../src/warehouse/schema/migrator.ts"
 import { type PostgresVersion, type Template, testDatabase } from "./postgres.ts"
 
@@ -274,11 +274,11 @@ export const footprint = (sql: postgres.Sql, table: string): Effect.Effect<Reado
   })
 
 export interface Loading {
-  readonly held: Held
+  readonly lease: Lease
   readonly passId: string
   /** Loads records as one batch, each with the time it was read. */
   readonly load: (
-    ...records: ReadonlyArray<readonly [record: Json, readAt: string, marks?: Pick<Extracted, "isListed">]>
+    ...records: ReadonlyArray<readonly [record: Json, readAt: string, marks?: Pick<SourceRecord, "isListed">]>
   ) => Effect.Effect<Counts, LeaseError | WarehouseError>
   /** Closes the pass as a complete one. */
   readonly close: (
@@ -303,27 +303,27 @@ export const loading = (
       leaseSeconds: 30,
     })
     if (taken.refused[0] !== undefined) return yield* taken.refused[0]
-    const held = taken.held[0]!
+    const lease = taken.leases[0]!
     yield* startRun(sql, { runId, host: "test", processId: 1, version: "0" })
-    yield* startStream(sql, held, "full")
-    const { passId } = yield* openPass(sql, held, {
+    yield* startStream(sql, lease, "full")
+    const { passId } = yield* openPass(sql, lease, {
       newPassId: randomUUID(),
       canResume: false,
       decodePosition: position => position,
     })
     return {
-      held,
+      lease,
       passId,
       load: (...records) =>
         loadBatch(
           sql,
-          held,
+          lease,
           redacting(stream, KEEP),
           records.map(([record, readAt, marks]) => ({ record, readAt: new Date(readAt), ...marks })),
           { passId, position: null, pages: 1, requests: 0, retries: 0 },
         ),
       close: (provesRemoval = true) =>
-        Effect.zipLeft(closePass(sql, held, stream, { passId, provesRemoval }), release(sql, [held])),
+        Effect.zipLeft(closePass(sql, lease, stream, { passId, provesRemoval }), release(sql, [lease])),
     }
   })
 

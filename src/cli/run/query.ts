@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import * as App from "../../app.ts"
-import { counted } from "../../core/counted.ts"
 import { ConfigurationError } from "../../core/errors.ts"
+import { counted } from "../../core/words.ts"
 import { csvHead, csvRows } from "../terminal/csv.ts"
 import { jsonText } from "../terminal/jsonRows.ts"
 import { print, table } from "../terminal/output.ts"

@@ -1,6 +1,6 @@
 import { Effect, Option } from "effect"
 import * as App from "../../app.ts"
-import { counted } from "../../core/counted.ts"
+import { counted } from "../../core/words.ts"
 import { isConfirmed, refuseUnasked } from "../terminal/confirm.ts"
 import { print, printJson, say } from "../terminal/output.ts"
 import { waiting } from "../terminal/waiting.ts"

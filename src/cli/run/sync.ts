@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import * as App from "../../app.ts"
-import { counted } from "../../core/counted.ts"
+import { counted } from "../../core/words.ts"
 import { isLive, print, printJson, table, verdictLines } from "../terminal/output.ts"
 import { visible } from "../terminal/visible.ts"
 

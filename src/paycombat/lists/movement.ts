@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto"
-import { counted } from "../../core/counted.ts"
 import type { ListSource } from "../../core/stream.ts"
+import { counted } from "../../core/words.ts"
 import { timedOf } from "./order.ts"
 import type { Page } from "./page.ts"
 import { idOf } from "./readPage.ts"

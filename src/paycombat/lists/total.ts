@@ -1,4 +1,4 @@
-import { counted } from "../../core/counted.ts"
+import { counted } from "../../core/words.ts"
 import type { FoundList } from "../client/envelope.ts"
 import type { ReadPage } from "./readPage.ts"
 

@@ -2,7 +2,7 @@ import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import { reading } from "../../postgres/connect.ts"
-import { fenced, type Held } from "./lease.ts"
+import { inLeaseTx, type Lease } from "./lease.ts"
 
 /** What discovery found about a list endpoint, kept for the next run: `sync.contracts`. */
 
@@ -22,13 +22,13 @@ export const storedContract = <A>(
 /** Keeps a contract as found or verified now. */
 export const storeContract = <A extends { readonly path: string; readonly verified: boolean }>(
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   contract: A,
 ): Effect.Effect<void, LeaseError | WarehouseError> =>
-  fenced(sql, held, async tx => {
+  inLeaseTx(sql, lease, async tx => {
     await tx`
       INSERT INTO sync.contracts AS c (account, stream, path, is_verified, contract, found_at, verified_at)
-      VALUES (${held.account}, ${held.stream}, ${contract.path}, ${contract.verified},
+      VALUES (${lease.account}, ${lease.stream}, ${contract.path}, ${contract.verified},
         ${JSON.stringify(contract)}::text::jsonb, clock_timestamp(),
         CASE WHEN ${contract.verified} THEN clock_timestamp() END)
       ON CONFLICT (account, stream) DO UPDATE

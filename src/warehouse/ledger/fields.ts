@@ -19,7 +19,7 @@ import { hasVanished, isSuspect, newLackedIn, type StoredSample } from "../../co
 import { arrayLiteral, arraysOf, unnestOf } from "../../postgres/bulk.ts"
 import { reading } from "../../postgres/connect.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
-import { fenced, type Held } from "./lease.ts"
+import { inLeaseTx, type Lease } from "./lease.ts"
 import { isOpen } from "./passes.ts"
 import { bookUnreadable, judgeUnreadable } from "./unreadableFields.ts"
 
@@ -71,7 +71,7 @@ export const lostFields = async (
 }
 
 /** Books fields that stored records had and their new versions lack, in the commit that overwrites those records. */
-export const bookLost = async (tx: Transaction, held: Held, { lacked }: Lost): Promise<void> => {
+export const bookLost = async (tx: Transaction, lease: Lease, { lacked }: Lost): Promise<void> => {
   const rows = Object.entries(lacked).map(([field, count]) => ({ field, count: String(count) }))
   if (rows.length === 0) return
   const columns = ["field", "count"]
@@ -80,12 +80,12 @@ export const bookLost = async (tx: Transaction, held: Held, { lacked }: Lost): P
      SELECT $1, $2, s.field, clock_timestamp(), clock_timestamp(), s.count::bigint, false, s.count::bigint
      FROM ${unnestOf(columns, 3)}
      ON CONFLICT (account, stream, field) DO UPDATE SET lost = f.lost + excluded.lost`,
-    [held.account, held.stream, ...arraysOf(columns, rows)],
+    [lease.account, lease.stream, ...arraysOf(columns, rows)],
   )
 }
 
 /** Books which fields the records of a pass carried. A field that is carried as before costs no write but one a day. */
-const bookCarried = async (tx: Transaction, held: Held, stream: Stream, tally: Tally): Promise<void> => {
+const bookCarried = async (tx: Transaction, lease: Lease, stream: Stream, tally: Tally): Promise<void> => {
   const columns = ["field", "carried", "is_always", "level"]
   const rows = Object.entries(tally).flatMap(([field, { carried, lacked }]) =>
     carried === 0
@@ -101,7 +101,7 @@ const bookCarried = async (tx: Transaction, held: Held, stream: Stream, tally: T
        is_always = f.is_always AND excluded.is_always, level = excluded.level
      WHERE f.carried < excluded.carried OR f.level <> excluded.level
        OR (f.is_always AND NOT excluded.is_always) OR f.last_seen_at < excluded.last_seen_at - interval '1 day'`,
-    [held.account, held.stream, ...arraysOf(columns, rows)],
+    [lease.account, lease.stream, ...arraysOf(columns, rows)],
   )
 }
 
@@ -118,7 +118,7 @@ const SAMPLE_MAX = 1_000
 /** How many stored records carry a field, of those that may not change any more and were first read before a time. */
 const sampleOf = async (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   stream: Stream,
   path: FieldPath,
   before: string,
@@ -133,7 +133,7 @@ const sampleOf = async (
        WHERE t.account = $1 AND t.removed_at IS NULL AND t.first_seen_at < $3::timestamptz AND (${condition}) IS NOT TRUE
        LIMIT ${SAMPLE_MAX}
      ) AS sample`,
-    [held.account, parameter, before, `${jsonPath(path)} ${HAS_VALUE}`],
+    [lease.account, parameter, before, `${jsonPath(path)} ${HAS_VALUE}`],
   )
   return sample
 }
@@ -151,7 +151,7 @@ interface Vanished {
 /** Judges which fields are gone, and counts on how many new records in a row lack them. */
 const judgeVanished = async (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   stream: Stream,
   { isWholePass, ...pass }: FieldsRead,
 ): Promise<ReadonlyArray<Vanished>> => {
@@ -164,9 +164,9 @@ const judgeVanished = async (
       FROM sync.stream_runs AS own
       JOIN sync.stream_runs AS s ON s.account = own.account AND s.stream = own.stream
         AND (s.run_id = own.run_id OR s.pass_id = own.pass_id)
-      WHERE own.run_id = ${held.runId} AND own.account = ${held.account} AND own.stream = ${held.stream}
+      WHERE own.run_id = ${lease.runId} AND own.account = ${lease.account} AND own.stream = ${lease.stream}
     ) AS own
-    WHERE account = ${held.account} AND stream = ${held.stream}`
+    WHERE account = ${lease.account} AND stream = ${lease.stream}`
   const pathOf = new Map(fieldPaths(stream.record).map(path => [path.name, path]))
   const judged: Array<Vanished> = []
   for (const field of known) {
@@ -174,7 +174,7 @@ const judgeVanished = async (
     if (path === undefined) continue
     const newLacked = newLackedIn(field, pass)
     const stored = isSuspect(newLacked)
-      ? await sampleOf(sql, held, stream, path, field.since)
+      ? await sampleOf(sql, lease, stream, path, field.since)
       : { records: 0, carried: 0 }
     const isVanished =
       hasVanished({ ...field, isList: path.isList }, pass, isWholePass, stored) &&
@@ -193,7 +193,7 @@ const judgeVanished = async (
 /** Books which fields are gone, with their level, and which are back. */
 const bookVanished = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   stream: Stream,
   judged: ReadonlyArray<Vanished>,
 ): Promise<void> => {
@@ -217,7 +217,7 @@ const bookVanished = async (
        AND (f.new_lacked <> s.new_lacked::bigint OR f.level <> s.level
          OR (s.is_gone::boolean AND f.missing_since IS NULL)
          OR (s.is_back::boolean AND (f.missing_since IS NOT NULL OR f.lost > 0)))`,
-    [held.account, held.stream, ...arraysOf(columns, rows)],
+    [lease.account, lease.stream, ...arraysOf(columns, rows)],
   )
 }
 
@@ -228,24 +228,24 @@ const bookVanished = async (
  */
 export const bookFields = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   stream: Stream,
   pass: FieldsRead,
 ): Effect.Effect<void, LeaseError | WarehouseError> =>
   // Judged before the transaction, which holds the stream's lease for as long as it takes.
   Effect.flatMap(
     reading(async () => ({
-      unreadable: await judgeUnreadable(sql, held, stream, pass, pass.share),
-      vanished: await judgeVanished(sql, held, stream, pass),
+      unreadable: await judgeUnreadable(sql, lease, stream, pass, pass.share),
+      vanished: await judgeVanished(sql, lease, stream, pass),
     })),
     ({ unreadable, vanished }) =>
-      fenced(sql, held, async tx => {
+      inLeaseTx(sql, lease, async tx => {
         const names = fieldPaths(stream.record).map(({ name }) => name)
         await tx`
-          DELETE FROM sync.fields WHERE account = ${held.account} AND stream = ${held.stream}
+          DELETE FROM sync.fields WHERE account = ${lease.account} AND stream = ${lease.stream}
             AND unreadable = 0 AND field <> ALL (${arrayLiteral(names)}::text[])`
-        await bookCarried(tx, held, stream, pass.tally)
-        await bookVanished(tx, held, stream, vanished)
-        await bookUnreadable(tx, held, stream, unreadable)
+        await bookCarried(tx, lease, stream, pass.tally)
+        await bookVanished(tx, lease, stream, vanished)
+        await bookUnreadable(tx, lease, stream, unreadable)
       }),
   )

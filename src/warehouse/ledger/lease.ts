@@ -12,12 +12,12 @@ import { COMMIT_STOPPING_MAX, endingLate } from "../../postgres/stopping.ts"
 import { beginUntil } from "../../postgres/transaction.ts"
 
 /**
- * Leases: `acquire`, `renew`, `fenced`, `release`. A stream's lease lets one run at a time write its rows. An account's
+ * Leases: `acquire`, `renew`, `inLeaseTx`, `release`. A stream's lease lets one run at a time write its rows. An account's
  * lease (stream `*`) lets one process at a time ask the API. A lease is a row with an expiry, by Postgres' clock; `fence`
  * grows with each new holder, and a commit that finds another fence writes nothing. A lease needs no session, so it holds
  * across hosts and behind a transaction-pooling proxy. `sync/holding.ts` keeps leases for as long as a run goes on.
  */
-export interface Held {
+export interface Lease {
   readonly account: string
   readonly stream: string
   readonly runId: string
@@ -35,7 +35,7 @@ export interface Name {
 
 const named = ({ account, stream }: Name): Row => ({ account, stream })
 
-export interface Claim {
+export interface AcquireRequest {
   readonly streams: ReadonlyArray<Name>
   readonly runId: string
   /** Host and process, for people. */
@@ -46,7 +46,7 @@ export interface Claim {
 }
 
 /** A lease just taken, and what its former holder left behind. */
-export interface Acquired extends Held {
+export interface Acquired extends Lease {
   /** The run that held it before; null for the first. */
   readonly formerRunId: string | null
   /** Time since its former holder gave it back or let it expire, in milliseconds; null for the first holder. */
@@ -56,8 +56,8 @@ export interface Acquired extends Held {
 }
 
 /** Result of a claim: the leases taken, and an error for each that another holds. */
-export interface Taken {
-  readonly held: ReadonlyArray<Acquired>
+export interface AcquireResult {
+  readonly leases: ReadonlyArray<Acquired>
   readonly refused: ReadonlyArray<LeaseError>
 }
 
@@ -89,9 +89,9 @@ const heldBy = (lease: Name & { readonly holder: string; readonly expires: strin
 
 const claim = async (
   tx: Transaction,
-  { streams, runId, holder, leaseSeconds, heirOf }: Claim,
+  { streams, runId, holder, leaseSeconds, heirOf }: AcquireRequest,
   isWaiting: boolean,
-): Promise<Taken> => {
+): Promise<AcquireResult> => {
   // Before anything that can wait or be left standing.
   await tx.unsafe(`SET LOCAL lock_timeout = '${LOCK_TIMEOUT}'`)
   await tx.unsafe(`SET LOCAL idle_in_transaction_session_timeout = '${CLAIM_PAUSE_MAX}'`)
@@ -114,7 +114,7 @@ const claim = async (
   const open = streams.filter(
     name => among(locked, name) !== undefined || among(existing, name) === undefined,
   )
-  const leases = await tx.unsafe<Array<Name & { fence: string; pauseMillis: number }>>(
+  const acquired = await tx.unsafe<Array<Name & { fence: string; pauseMillis: number }>>(
     `INSERT INTO sync.leases AS l (account, stream, run_id, holder, fence, acquired_at, expires_at)
      SELECT s.account, s.stream, $3::uuid, $4, 1, clock_timestamp(), clock_timestamp() + make_interval(secs => $5)
      FROM ${unnestOf(columns, 1)} ORDER BY s.account, s.stream
@@ -133,7 +133,7 @@ const claim = async (
     [...wanted, runId],
   )
   return {
-    held: leases.map(lease => ({
+    leases: acquired.map(lease => ({
       ...lease,
       runId,
       leaseSeconds,
@@ -145,7 +145,10 @@ const claim = async (
 }
 
 /** Takes the leases that are free or expired, together, and names the holders of the others. Does not wait for them. */
-export const acquire = (sql: postgres.Sql, wanted: Claim): Effect.Effect<Taken, WarehouseError> =>
+export const acquire = (
+  sql: postgres.Sql,
+  wanted: AcquireRequest,
+): Effect.Effect<AcquireResult, WarehouseError> =>
   endingLate(
     retryUntilInterrupted(
       attempt(async () => {
@@ -161,11 +164,11 @@ export const acquire = (sql: postgres.Sql, wanted: Claim): Effect.Effect<Taken, 
   )
 
 /** The error of a holder whose lease another run took over. */
-export const lost = (held: Held): LeaseError =>
+export const lost = (lease: Lease): LeaseError =>
   new LeaseError({
     reason: "lost",
     message:
-      `${describe(held)}: another run took the lease over while this one was not heard of;` +
+      `${describe(lease)}: another run took the lease over while this one was not heard of;` +
       " nothing more was written, the other run goes on.",
   })
 
@@ -180,7 +183,7 @@ const underLease = <A>(
   })
 
 /** A lease remembers its latest transaction only. So those under one lease come one after the other, repetitions included. */
-const turnOf = turns<Held>(1)
+const turnOf = turns<Lease>(1)
 
 /**
  * Runs one transaction of plain SQL that writes only while the lease is ours, and renews it. It is tried again where that
@@ -194,33 +197,33 @@ const turnOf = turns<Held>(1)
  * Fails with `LeaseError` when another run took the lease over, and with `WarehouseError` where a trigger or a rule of others
  * decides what is stored; then nothing was written.
  */
-export const fenced = <A>(
+export const inLeaseTx = <A>(
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   run: (tx: Transaction) => Promise<A>,
 ): Effect.Effect<A, LeaseError | WarehouseError> =>
   Effect.suspend(() => {
     const commitId = randomUUID()
     const transaction = async (tx: Transaction): Promise<A> => {
       // The row is locked until the commit. Postgres undoes what a holder does who is not heard of for a lease's time.
-      const [lease] = await tx<Array<{ isDone: boolean; result: A }>>`
+      const [row] = await tx<Array<{ isDone: boolean; result: A }>>`
         SELECT commit_id IS NOT DISTINCT FROM ${commitId}::uuid AS "isDone", commit_result AS result,
-          set_config('idle_in_transaction_session_timeout', ${`${held.leaseSeconds}s`}, true)
+          set_config('idle_in_transaction_session_timeout', ${`${lease.leaseSeconds}s`}, true)
         FROM sync.leases
-        WHERE account = ${held.account} AND stream = ${held.stream} AND fence = ${held.fence} FOR UPDATE`
-      if (lease === undefined) throw lost(held)
-      if (lease.isDone) return lease.result
+        WHERE account = ${lease.account} AND stream = ${lease.stream} AND fence = ${lease.fence} FOR UPDATE`
+      if (row === undefined) throw lost(lease)
+      if (row.isDone) return row.result
       await refuseInterference(tx)
       const result = await run(tx)
       // At the end, so that a long transaction does not leave with a lease that has run out meanwhile.
       await tx`
         UPDATE sync.leases
-        SET expires_at = clock_timestamp() + make_interval(secs => ${held.leaseSeconds}), commit_id = ${commitId},
+        SET expires_at = clock_timestamp() + make_interval(secs => ${lease.leaseSeconds}), commit_id = ${commitId},
           commit_result = ${JSON.stringify(result ?? null)}::text::jsonb
-        WHERE account = ${held.account} AND stream = ${held.stream} AND fence = ${held.fence}`
+        WHERE account = ${lease.account} AND stream = ${lease.stream} AND fence = ${lease.fence}`
       return result
     }
-    const committed = retryUntilInterrupted(underLease(sql, transaction)).pipe(turnOf(held).withPermits(1))
+    const committed = retryUntilInterrupted(underLease(sql, transaction)).pipe(turnOf(lease).withPermits(1))
     return endingLate(committed, COMMIT_STOPPING_MAX)
   })
 
@@ -234,7 +237,7 @@ export interface Renewed {
 }
 
 /** A lease to be renewed or given back, with the rest of the pause that the API asked its account's holder for. */
-export type Kept = Held & { readonly pauseMillis?: number }
+export type Kept = Lease & { readonly pauseMillis?: number }
 
 const KEPT = [...FENCED, "pause_seconds"]
 const keptOf = (kept: ReadonlyArray<Kept>) =>

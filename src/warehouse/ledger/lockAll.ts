@@ -1,8 +1,8 @@
 import { arraysOf, unnestOf } from "../../postgres/bulk.ts"
 import type { Transaction } from "../../postgres/shape.ts"
-import { FENCED, type Held, lost, type Name } from "./lease.ts"
+import { FENCED, type Lease, lost, type Name } from "./lease.ts"
 
-const fencesOf = (leases: ReadonlyArray<Held>) =>
+const fencesOf = (leases: ReadonlyArray<Lease>) =>
   arraysOf(
     FENCED,
     leases.map(({ account, stream, fence }) => ({ account, stream, fence })),
@@ -12,7 +12,7 @@ const fencesOf = (leases: ReadonlyArray<Held>) =>
  * Locks further leases within a transaction, in the one order of all, until it ends: they cannot be taken over meanwhile.
  * Throws `LeaseError` when one of them is lost.
  */
-export const lockAll = async (tx: Transaction, leases: ReadonlyArray<Held>): Promise<void> => {
+export const lockAll = async (tx: Transaction, leases: ReadonlyArray<Lease>): Promise<void> => {
   const locked = await tx.unsafe<Array<Name>>(
     `SELECT l.account, l.stream FROM sync.leases AS l JOIN ${unnestOf(FENCED, 1)} USING (account, stream)
      WHERE l.fence = s.fence::bigint ORDER BY l.account, l.stream FOR UPDATE OF l`,

@@ -4,7 +4,7 @@ import type { WarehouseError } from "../../core/errors.ts"
 import type { Stream } from "../../core/stream.ts"
 import { attempt, reading, retryTransient } from "../../postgres/connect.ts"
 import { shapeOf } from "../../postgres/shape.ts"
-import type { Held } from "./lease.ts"
+import type { Lease } from "./lease.ts"
 import { hiddenRejects } from "./rejects.ts"
 
 /** Which records are stored, and which of them a pass was not shown. */
@@ -34,7 +34,7 @@ export interface Unlisted {
 /** What a complete pass was not shown; nothing where the keys that it was shown are lost. */
 export const unlisted = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   stream: Stream,
   {
     passId,
@@ -51,9 +51,9 @@ export const unlisted = (
         SELECT seen_keys::float8 AS seen,
           seen_keys = (SELECT count(*) FROM sync.seen_keys WHERE pass_id = ${passId}) AS "isWhole"
         FROM sync.checkpoints
-        WHERE account = ${held.account} AND stream = ${held.stream} AND pass_id = ${passId}`
+        WHERE account = ${lease.account} AND stream = ${lease.stream} AND pass_id = ${passId}`
       if (booked?.isWhole !== true) return { ids: [], before: new Set(), rejected: [], listed: [], seen: 0 }
-      const scope = [held.account, passId]
+      const scope = [lease.account, passId]
       const ids = await sql.unsafe<Array<{ id: string; isKnown: boolean }>>(
         `SELECT id, "isKnown" FROM (
            SELECT ${id} AS id, m.record_id IS NOT NULL AS "isKnown", row_number() OVER (
@@ -62,7 +62,7 @@ export const unlisted = (
            LEFT JOIN sync.missing_keys AS m ON m.account = $1 AND m.stream = $3 AND m.record_id = ${id}
            WHERE ${notShown(stream)}
          ) AS missing ORDER BY turn, NOT "isKnown" LIMIT $4`,
-        [...scope, held.stream, limit],
+        [...scope, lease.stream, limit],
       )
       const listed = await sql.unsafe<Array<{ id: string }>>(
         `SELECT ${id} AS id FROM sync.seen_keys AS s
@@ -72,7 +72,7 @@ export const unlisted = (
       )
       const before = new Set(ids.filter(({ isKnown }) => isKnown).map(row => row.id))
       const asked = new Set(ids.map(row => row.id))
-      const hidden = await hiddenRejects(sql, held, passId, rejectLimit)
+      const hidden = await hiddenRejects(sql, lease, passId, rejectLimit)
       return {
         ids: [...asked],
         before,
@@ -117,7 +117,7 @@ export const storedFields = (
 /** Stored records of a stream that are not removed, whose ids come next to `near`: ids are random, and so are these. */
 export const someStored = (
   sql: postgres.Sql,
-  { account }: Pick<Held, "account">,
+  { account }: Pick<Lease, "account">,
   stream: Stream,
   { near, limit }: { readonly near: string; readonly limit: number },
 ): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>

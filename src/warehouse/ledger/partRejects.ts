@@ -1,10 +1,10 @@
+import type { DecodedRecord } from "../../core/decodedRecord.ts"
 import { contentHash, stringifyJson } from "../../core/json.ts"
-import type { Version } from "../../core/recordVersion.ts"
 import type { Stream } from "../../core/stream.ts"
 import { arrayLiteral, arraysOf, lookUpByKey, unnestOf } from "../../postgres/bulk.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
 import { cutByLength } from "../../postgres/statementSize.ts"
-import type { Held } from "./lease.ts"
+import type { Lease } from "./lease.ts"
 import { reasonText } from "./rejects.ts"
 
 /**
@@ -34,7 +34,7 @@ export const sumOfParts = (one: PartCounts, other: PartCounts): PartCounts => ({
 
 const COLUMNS = ["kind", "record_id", "field", "reason", "raw", "content_hash", "read_at"]
 
-const rowsOf = (versions: ReadonlyArray<Version>) =>
+const rowsOf = (versions: ReadonlyArray<DecodedRecord>) =>
   versions.flatMap(({ id, hash, readAt, normalized }) =>
     (normalized.unread ?? []).map(({ kind, path, reason, value }) => {
       const field = path.join(".")
@@ -51,10 +51,10 @@ const rowsOf = (versions: ReadonlyArray<Version>) =>
     }),
   )
 
-const anyKept = async (tx: Transaction, held: Held): Promise<boolean> => {
+const anyKept = async (tx: Transaction, lease: Lease): Promise<boolean> => {
   const [kept] = await tx`
     SELECT 1 FROM sync.rejects AS r
-    WHERE r.account = ${held.account} AND r.stream = ${held.stream} AND r.kind IN ('field', 'item') LIMIT 1`
+    WHERE r.account = ${lease.account} AND r.stream = ${lease.stream} AND r.kind IN ('field', 'item') LIMIT 1`
   return kept !== undefined
 }
 
@@ -62,7 +62,7 @@ const anyKept = async (tx: Transaction, held: Held): Promise<boolean> => {
  * Deletes the part rejects of records that the stored version does not name. One look into the index per record: compared
  * pair by pair, a batch of thousands of rejects would take a thousand times its share.
  */
-const dropRead = (tx: Transaction, held: Held, stored: ReadonlyArray<Version>) => {
+const dropRead = (tx: Transaction, lease: Lease, stored: ReadonlyArray<DecodedRecord>) => {
   const columns = ["record_id", "fields"]
   const named = stored.map(({ id, normalized }) => ({
     record_id: id,
@@ -77,7 +77,7 @@ const dropRead = (tx: Transaction, held: Held, stored: ReadonlyArray<Version>) =
          OFFSET 0
        ) AS kept
        WHERE kept.field <> ALL (s.fields::text[]))`,
-    [held.account, held.stream, ...arraysOf(columns, named)],
+    [lease.account, lease.stream, ...arraysOf(columns, named)],
   )
 }
 
@@ -87,14 +87,14 @@ const dropRead = (tx: Transaction, held: Held, stored: ReadonlyArray<Version>) =
  */
 export const writePartRejects = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   stream: Stream,
-  stored: ReadonlyArray<Version>,
+  stored: ReadonlyArray<DecodedRecord>,
 ): Promise<PartCounts> => {
   const rows = rowsOf(stored)
-  const isKept = await anyKept(tx, held)
+  const isKept = await anyKept(tx, lease)
   if (rows.length === 0 && !isKept) return NO_PARTS
-  if (isKept) await dropRead(tx, held, stored)
+  if (isKept) await dropRead(tx, lease, stored)
   for (const part of cutByLength(rows))
     await tx.unsafe(
       `INSERT INTO sync.rejects AS r
@@ -107,11 +107,11 @@ export const writePartRejects = async (
          read_at = excluded.read_at, run_id = excluded.run_id
        WHERE (r.kind, r.reason, r.raw, r.content_hash, r.read_at)
          IS DISTINCT FROM (excluded.kind, excluded.reason, excluded.raw, excluded.content_hash, excluded.read_at)`,
-      [held.account, held.stream, held.runId, ...arraysOf(COLUMNS, part)],
+      [lease.account, lease.stream, lease.runId, ...arraysOf(COLUMNS, part)],
     )
   await followRemovals(
     tx,
-    held,
+    lease,
     stream,
     stored.map(({ id }) => id),
   )
@@ -122,18 +122,18 @@ export const writePartRejects = async (
 /** Gives the part rejects of these records the state of their rows: closed where the row is booked as removed, else open. */
 export const followRemovals = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   stream: Stream,
   ids: ReadonlyArray<string>,
 ): Promise<void> => {
-  if (ids.length === 0 || !(await anyKept(tx, held))) return
+  if (ids.length === 0 || !(await anyKept(tx, lease))) return
   await lookUpByKey(tx)
   await tx.unsafe(
     `UPDATE sync.rejects AS r SET unlisted_at = t.removed_at FROM ${shapeOf(stream.table).table} AS t
      WHERE r.account = $1 AND r.stream = $2 AND ${IS_PART} AND r.record_id = ANY ($3::text[])
        AND t.account = r.account AND t."${stream.idColumn}" = r.record_id
        AND r.unlisted_at IS DISTINCT FROM t.removed_at`,
-    [held.account, held.stream, arrayLiteral(ids)],
+    [lease.account, lease.stream, arrayLiteral(ids)],
   )
 }
 

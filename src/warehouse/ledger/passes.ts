@@ -6,7 +6,7 @@ import type { Stream } from "../../core/stream.ts"
 import { arrayLiteral } from "../../postgres/bulk.ts"
 import { attempt, reading, retryTransient } from "../../postgres/connect.ts"
 import { shapeOf } from "../../postgres/shape.ts"
-import { fenced, type Held } from "./lease.ts"
+import { inLeaseTx, type Lease } from "./lease.ts"
 import { countOpen } from "./rejects.ts"
 import type { Mode, Status } from "./runs.ts"
 
@@ -30,7 +30,7 @@ export interface Earlier {
 
 export const earlierPasses = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   fullPassMaxAgeSeconds: number,
 ): Effect.Effect<Earlier, WarehouseError> =>
   retryTransient(
@@ -39,29 +39,29 @@ export const earlierPasses = (
         SELECT whole.started_at IS NOT NULL AS "hasFull",
           coalesce(whole.started_at <= own.started_at
             - make_interval(secs => ${fullPassMaxAgeSeconds - START_JITTER_SECONDS}), false) AS "isFullDue",
-          EXISTS (SELECT FROM sync.checkpoints WHERE account = ${held.account} AND stream = ${held.stream}) AS "isOpen",
+          EXISTS (SELECT FROM sync.checkpoints WHERE account = ${lease.account} AND stream = ${lease.stream}) AS "isOpen",
           complete.started_at::text AS complete
         FROM (
-          SELECT coalesce((SELECT started_at FROM sync.runs WHERE run_id = ${held.runId}), clock_timestamp())
+          SELECT coalesce((SELECT started_at FROM sync.runs WHERE run_id = ${lease.runId}), clock_timestamp())
         ) AS own (started_at)
         LEFT JOIN LATERAL (
           -- A stream begins when its parents have ended, sooner or later: what is as regular as the clock is the run.
           SELECT coalesce(r.started_at, s.started_at) AS started_at
           FROM sync.stream_runs AS s LEFT JOIN sync.runs AS r ON r.run_id = s.run_id
-          WHERE s.account = ${held.account} AND s.stream = ${held.stream} AND s.mode = 'full'
+          WHERE s.account = ${lease.account} AND s.stream = ${lease.stream} AND s.mode = 'full'
             AND s.status IN ('complete', 'complete_with_rejects')
           ORDER BY s.started_at DESC LIMIT 1
         ) AS whole ON true
         LEFT JOIN LATERAL (
           SELECT s.started_at FROM sync.stream_runs AS s
-          WHERE s.account = ${held.account} AND s.stream = ${held.stream} AND s.mode IN ('full', 'incremental')
+          WHERE s.account = ${lease.account} AND s.stream = ${lease.stream} AND s.mode IN ('full', 'incremental')
             AND s.status IN ('complete', 'complete_with_rejects')
           ORDER BY s.started_at DESC LIMIT 1
         ) AS complete ON true`
       const { complete, ...facts } = found!
       const unfinished = await sql<Array<{ id: string }>>`
         SELECT run_id AS id FROM sync.stream_runs
-        WHERE account = ${held.account} AND stream = ${held.stream} AND mode IN ('full', 'incremental')
+        WHERE account = ${lease.account} AND stream = ${lease.stream} AND mode IN ('full', 'incremental')
           AND started_at > coalesce(${complete}::timestamptz, '-infinity')`
       return { ...facts, unfinished: unfinished.map(({ id }) => id) }
     }),
@@ -70,7 +70,7 @@ export const earlierPasses = (
 /** How another stream's latest run that asks the API ended, or that it is `running`; null where it never ran. */
 export const latestStatus = (
   sql: postgres.Sql,
-  { account }: Pick<Held, "account">,
+  { account }: Pick<Lease, "account">,
   stream: string,
 ): Effect.Effect<Status | null, WarehouseError> =>
   reading(async () => {
@@ -84,13 +84,13 @@ export const latestStatus = (
 /** Books what a stream's run turned out to be. */
 export const bookMode = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   mode: Mode,
 ): Effect.Effect<void, LeaseError | WarehouseError> =>
-  fenced(sql, held, async tx => {
+  inLeaseTx(sql, lease, async tx => {
     await tx`
       UPDATE sync.stream_runs SET mode = ${mode}
-      WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
+      WHERE run_id = ${lease.runId} AND account = ${lease.account} AND stream = ${lease.stream}`
   })
 
 /**
@@ -99,7 +99,7 @@ export const bookMode = (
  */
 export const newsAmong = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   stream: Stream,
   page: {
     readonly ids: ReadonlyArray<string>
@@ -118,11 +118,11 @@ export const newsAmong = (
              ON w.account = $1 AND w.stream = $4 AND w.record_id = t."${stream.idColumn}"
            WHERE t.account = $1 AND t."${stream.idColumn}" = ANY ($2::text[])
          ) AS row`,
-        [held.account, arrayLiteral(page.ids), arrayLiteral(page.unfinished), held.stream],
+        [lease.account, arrayLiteral(page.ids), arrayLiteral(page.unfinished), lease.stream],
       )
       const [rejected] = await sql<Array<{ news: number }>>`
         SELECT count(*)::int AS news FROM sync.rejects
-        WHERE account = ${held.account} AND stream = ${held.stream} AND first_seen_at = ${page.readAt.toISOString()}
+        WHERE account = ${lease.account} AND stream = ${lease.stream} AND first_seen_at = ${page.readAt.toISOString()}
           AND kind IN ('record', 'merchant')`
       return { known: rows!.known, news: rows!.news + rejected!.news }
     }),
@@ -147,7 +147,7 @@ export const isOpen = (open: Open): { condition: string; parameter: string | nul
  */
 export const openRecords = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   stream: Stream,
   asked: { readonly open: Open; readonly after: string; readonly limit: number },
 ): Effect.Effect<{ total: number; ids: ReadonlyArray<string> }, WarehouseError> =>
@@ -157,7 +157,7 @@ export const openRecords = (
       const id = `t."${stream.idColumn}"`
       const from = `FROM ${shapeOf(stream.table).table} AS t
         WHERE t.account = $1 AND t.removed_at IS NULL AND t.run_id <> $3::uuid AND ${condition}`
-      const scope = [held.account, parameter, held.runId]
+      const scope = [lease.account, parameter, lease.runId]
       const [counted] = await sql.unsafe<Array<{ total: number }>>(
         `SELECT count(*)::int AS total ${from}`,
         scope,
@@ -173,13 +173,13 @@ export const openRecords = (
 /** How many records of the stream could not become a row yet. */
 export const openRejects = (
   sql: postgres.Sql,
-  held: Held,
-): Effect.Effect<number, LeaseError | WarehouseError> => fenced(sql, held, tx => countOpen(tx, held))
+  lease: Lease,
+): Effect.Effect<number, LeaseError | WarehouseError> => inLeaseTx(sql, lease, tx => countOpen(tx, lease))
 
 /** A few records that are stored and not removed, among these. */
 export const storedAmong = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   stream: Stream,
   ids: ReadonlyArray<string>,
   limit: number,
@@ -191,7 +191,7 @@ export const storedAmong = (
           const rows = await sql.unsafe<Array<{ id: string }>>(
             `SELECT "${stream.idColumn}" AS id FROM ${shapeOf(stream.table).table}
              WHERE account = $1 AND "${stream.idColumn}" = ANY ($2::text[]) AND removed_at IS NULL LIMIT $3`,
-            [held.account, arrayLiteral(ids), limit],
+            [lease.account, arrayLiteral(ids), limit],
           )
           return rows.map(({ id }) => id)
         }),

@@ -1,7 +1,7 @@
 import type postgres from "postgres"
 import { arrayLiteral, arraysOf, unnestOf } from "../../postgres/bulk.ts"
 import type { Transaction } from "../../postgres/shape.ts"
-import type { Held } from "./lease.ts"
+import type { Lease } from "./lease.ts"
 
 /**
  * Records that could not become a row: `sync.rejects` keeps their raw text and the reason. One is open until a later
@@ -54,7 +54,7 @@ const storable = async (tx: Transaction, rejects: ReadonlyArray<Reject>): Promis
 }
 
 /** Keeps rejects; one that was rejected before in the same words is the same reject. */
-export const writeRejects = async (tx: Transaction, held: Held, given: ReadonlyArray<Reject>) => {
+export const writeRejects = async (tx: Transaction, lease: Lease, given: ReadonlyArray<Reject>) => {
   if (given.length === 0) return
   const rejects = await storable(tx, given)
   const columns = ["kind", "record_id", "field", "reason", "raw", "content_hash", "read_at"]
@@ -77,7 +77,7 @@ export const writeRejects = async (tx: Transaction, held: Held, given: ReadonlyA
      ON CONFLICT (account, stream, content_hash) WHERE kind IN ('record', 'merchant') DO UPDATE
      SET kind = excluded.kind, read_at = greatest(r.read_at, excluded.read_at), reason = excluded.reason, field = excluded.field,
        run_id = excluded.run_id, still_passes = 0, unlisted_at = NULL`,
-    [held.account, held.stream, held.runId, ...arraysOf(columns, rows)],
+    [lease.account, lease.stream, lease.runId, ...arraysOf(columns, rows)],
   )
   // Of what has no id no other version can be told, and an answer may hold a hundred thousand of them.
   const named = rows.filter(row => row.record_id !== null)
@@ -89,7 +89,7 @@ export const writeRejects = async (tx: Transaction, held: Held, given: ReadonlyA
      WHERE r.account = $1 AND r.stream = $2 AND r.kind IN ('record', 'merchant')
        AND r.record_id = s.record_id AND r.content_hash <> s.content_hash
        AND r.read_at < s.read_at::timestamptz`,
-    [held.account, held.stream, ...arraysOf(columns, named)],
+    [lease.account, lease.stream, ...arraysOf(columns, named)],
   )
 }
 
@@ -99,7 +99,7 @@ export const writeRejects = async (tx: Transaction, held: Held, given: ReadonlyA
  */
 export const clearRejects = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   fine: ReadonlyArray<{ id: string; readAt: string }>,
   bad: ReadonlySet<string>,
 ) => {
@@ -110,7 +110,7 @@ export const clearRejects = async (
      WHERE r.account = $1 AND r.stream = $2 AND r.record_id = s.id AND r.kind IN ('record', 'merchant')
        AND (r.read_at < s.read_at::timestamptz
          OR (r.read_at = s.read_at::timestamptz AND r.content_hash <> ALL ($3::text[])))`,
-    [held.account, held.stream, arrayLiteral([...bad]), ...arraysOf(columns, rows)],
+    [lease.account, lease.stream, arrayLiteral([...bad]), ...arraysOf(columns, rows)],
   )
 }
 
@@ -132,7 +132,7 @@ const isCounted = (isCounting: string) => `(${isCounting}::boolean OR r.record_i
 /** True if a pass over a list that stood still would be the last that is needed to close a reject. */
 export const isCloseDue = async (
   sql: postgres.ISql,
-  held: Held,
+  lease: Lease,
   passId: string,
   isCounting: boolean,
   passes: number,
@@ -140,7 +140,7 @@ export const isCloseDue = async (
   const due = await sql.unsafe(
     `SELECT FROM sync.rejects AS r
      WHERE ${NOT_SHOWN} AND ${isCounted("$4")} AND r.still_passes >= $5::int - 1 LIMIT 1`,
-    [held.account, held.stream, passId, isCounting, passes],
+    [lease.account, lease.stream, passId, isCounting, passes],
   )
   return due.length > 0
 }
@@ -164,7 +164,7 @@ export interface Hidden {
  */
 export const closeUnlisted = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   { passId, gone, isStill, isCounting, passes }: Hidden,
 ): Promise<void> => {
   await tx.unsafe(
@@ -175,40 +175,40 @@ export const closeUnlisted = async (
      FROM (VALUES (true, 1), (false, 0)) AS counted (yes, passes)
      WHERE ${NOT_SHOWN} AND counted.yes = ($6::boolean AND ${isCounted("$5")})
        AND (counted.yes OR r.record_id = ANY ($4::text[]))`,
-    [held.account, held.stream, passId, arrayLiteral(gone), isCounting, isStill, passes],
+    [lease.account, lease.stream, passId, arrayLiteral(gone), isCounting, isStill, passes],
   )
 }
 
 /** Ids of open rejects that a pass did not show, any of them at random, so that each is asked about in time. */
 export const hiddenRejects = async (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   passId: string,
   limit: number,
 ): Promise<ReadonlyArray<string>> => {
   const rows = await sql.unsafe<Array<{ id: string }>>(
     `SELECT id FROM (SELECT DISTINCT r.record_id AS id FROM sync.rejects AS r WHERE ${NOT_SHOWN} AND r.record_id IS NOT NULL) AS hidden
      ORDER BY md5(id || $3) LIMIT $4`,
-    [held.account, held.stream, passId, limit],
+    [lease.account, lease.stream, passId, limit],
   )
   return rows.map(({ id }) => id)
 }
 
 /** How many records of a stream still wait to become a row. */
-export const countOpen = async (tx: Transaction, held: Held): Promise<number> => {
+export const countOpen = async (tx: Transaction, lease: Lease): Promise<number> => {
   const [open] = await tx<Array<{ count: number }>>`
     SELECT count(*)::int FROM sync.rejects
-    WHERE account = ${held.account} AND stream = ${held.stream} AND unlisted_at IS NULL AND kind <> 'field'`
+    WHERE account = ${lease.account} AND stream = ${lease.stream} AND unlisted_at IS NULL AND kind <> 'field'`
   return open?.count ?? 0
 }
 
 /** How many open rejects without an id a pass showed: they may be any of the records that seem to be missing. */
-export const countNameless = async (tx: Transaction, held: Held, passId: string): Promise<number> => {
+export const countNameless = async (tx: Transaction, lease: Lease, passId: string): Promise<number> => {
   const [open] = await tx.unsafe<Array<{ count: number }>>(
     `SELECT count(*)::int AS count FROM sync.rejects AS r
      WHERE r.account = $1 AND r.stream = $2 AND r.record_id IS NULL AND r.unlisted_at IS NULL AND r.kind = 'record'
        AND NOT (${NOT_SHOWN})`,
-    [held.account, held.stream, passId],
+    [lease.account, lease.stream, passId],
   )
   return open?.count ?? 0
 }

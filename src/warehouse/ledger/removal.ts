@@ -5,7 +5,7 @@ import type { Stream } from "../../core/stream.ts"
 import { arrayLiteral } from "../../postgres/bulk.ts"
 import { reading } from "../../postgres/connect.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
-import type { Held } from "./lease.ts"
+import type { Lease } from "./lease.ts"
 import { notShown } from "./missing.ts"
 import { removeWithParts } from "./partRejects.ts"
 import { closeUnlisted, isCloseDue } from "./rejects.ts"
@@ -53,7 +53,7 @@ export const namelessNote = (nameless: number): string =>
 /** Books what by-id endpoints call gone. */
 export const bookGone = (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   stream: Stream,
   { gone = [] }: Ended,
 ): Promise<number> =>
@@ -62,7 +62,7 @@ export const bookGone = (
     stream,
     `UPDATE ${shapeOf(stream.table).table} AS t SET removed_at = clock_timestamp()
      WHERE t.account = $1 AND t.removed_at IS NULL AND t."${stream.idColumn}" = ANY ($3::text[])`,
-    [held.account, held.stream, arrayLiteral(gone)],
+    [lease.account, lease.stream, arrayLiteral(gone)],
   )
 
 /** True if the list stood still while one run read it. */
@@ -77,34 +77,34 @@ const isMissing = (stream: Stream) => `${notShown(stream)} AND t."${stream.idCol
 /** True if so many of the rows are too many to be booked as removed at once on the word of the list alone. */
 const isMass = async (
   sql: postgres.ISql,
-  held: Held,
+  lease: Lease,
   stream: Stream,
   { isConfirmed = false }: Ended,
   due: number,
 ): Promise<boolean> => {
   if (isConfirmed || due < REMOVED_MANY) return false
   const enough = Math.ceil(due / REMOVED_SHARE_MAX)
-  return (await rowsUpTo(sql, held, stream, enough)) < enough
+  return (await rowsUpTo(sql, lease, stream, enough)) < enough
 }
 
 /** True if the pass would be the last that is needed to book a record as removed, or to close a reject. */
 export const isDue = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   stream: Stream,
   ended: Ended,
 ): Effect.Effect<boolean, WarehouseError> =>
   reading(async () => {
     if (!isStill(ended)) return false
-    if (await isCloseDue(sql, held, ended.passId, counts(ended), STILL_PASSES)) return true
+    if (await isCloseDue(sql, lease, ended.passId, counts(ended), STILL_PASSES)) return true
     if (!counts(ended)) return false
     const [due] = await sql.unsafe<Array<{ count: number }>>(
       `SELECT count(*)::float8 AS count FROM sync.missing_keys AS m
        JOIN ${shapeOf(stream.table).table} AS t ON t.account = $1 AND t."${stream.idColumn}" = m.record_id
        WHERE m.account = $1 AND m.stream = $4 AND m.still_passes >= ${STILL_PASSES - 1} AND ${isMissing(stream)}`,
-      [held.account, ended.passId, arrayLiteral(ended.there ?? []), held.stream],
+      [lease.account, ended.passId, arrayLiteral(ended.there ?? []), lease.stream],
     )
-    return due!.count > 0 && !(await isMass(sql, held, stream, ended, due!.count))
+    return due!.count > 0 && !(await isMass(sql, lease, stream, ended, due!.count))
   })
 
 /**
@@ -114,13 +114,13 @@ export const isDue = (
  */
 export const bookMissing = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   stream: Stream,
   ended: Ended,
 ): Promise<{ readonly removed: number; readonly isHeldBack: boolean }> => {
   const { table } = shapeOf(stream.table)
   const id = `t."${stream.idColumn}"`
-  const scope = [held.account, ended.passId, arrayLiteral(ended.there ?? []), held.stream]
+  const scope = [lease.account, ended.passId, arrayLiteral(ended.there ?? []), lease.stream]
   await tx.unsafe(
     `DELETE FROM sync.missing_keys AS m
      WHERE m.account = $1 AND m.stream = $4 AND NOT EXISTS (
@@ -139,25 +139,30 @@ export const bookMissing = async (
   if (!counts(ended)) return { removed: 0, isHeldBack: false }
   const [due] = await tx<Array<{ count: number }>>`
     SELECT count(*)::float8 AS count FROM sync.missing_keys
-    WHERE account = ${held.account} AND stream = ${held.stream} AND still_passes >= ${STILL_PASSES}`
-  if (await isMass(tx, held, stream, ended, due!.count)) return { removed: 0, isHeldBack: true }
+    WHERE account = ${lease.account} AND stream = ${lease.stream} AND still_passes >= ${STILL_PASSES}`
+  if (await isMass(tx, lease, stream, ended, due!.count)) return { removed: 0, isHeldBack: true }
   const removed = await removeWithParts(
     tx,
     stream,
     `UPDATE ${table} AS t SET removed_at = clock_timestamp() FROM sync.missing_keys AS m
      WHERE t.account = $1 AND t.removed_at IS NULL AND m.account = $1 AND m.stream = $2 AND m.record_id = ${id}
        AND m.still_passes >= ${STILL_PASSES}`,
-    [held.account, held.stream],
+    [lease.account, lease.stream],
   )
   await tx`
     DELETE FROM sync.missing_keys
-    WHERE account = ${held.account} AND stream = ${held.stream} AND still_passes >= ${STILL_PASSES}`
+    WHERE account = ${lease.account} AND stream = ${lease.stream} AND still_passes >= ${STILL_PASSES}`
   return { removed, isHeldBack: false }
 }
 
 /** Closes the rejects whose records the pass proves to be gone. One that was held back for what it hides closes none by the list. */
-export const closeHidden = (tx: Transaction, held: Held, ended: Ended, isHeldBack: boolean): Promise<void> =>
-  closeUnlisted(tx, held, {
+export const closeHidden = (
+  tx: Transaction,
+  lease: Lease,
+  ended: Ended,
+  isHeldBack: boolean,
+): Promise<void> =>
+  closeUnlisted(tx, lease, {
     passId: ended.passId,
     gone: ended.gone ?? [],
     isStill: isStill(ended) && !isHeldBack,
@@ -168,12 +173,12 @@ export const closeHidden = (tx: Transaction, held: Held, ended: Ended, isHeldBac
 /** A record that is read is listed, or exists: no pass counts against it any more. */
 export const forgetMissing = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   ids: ReadonlyArray<string>,
 ): Promise<void> => {
   await tx`
     DELETE FROM sync.missing_keys
-    WHERE account = ${held.account} AND stream = ${held.stream} AND record_id = ANY (${arrayLiteral(ids)}::text[])`
+    WHERE account = ${lease.account} AND stream = ${lease.stream} AND record_id = ANY (${arrayLiteral(ids)}::text[])`
 }
 
 /** What is not listed, and not proven to be removed either. */
@@ -183,12 +188,16 @@ export interface Unconfirmed {
   readonly stored: number | null
 }
 
-export const countUnconfirmed = async (tx: Transaction, held: Held, stream: Stream): Promise<Unconfirmed> => {
+export const countUnconfirmed = async (
+  tx: Transaction,
+  lease: Lease,
+  stream: Stream,
+): Promise<Unconfirmed> => {
   const [counted] = await tx<Array<{ count: number }>>`
     SELECT count(*)::float8 AS count FROM sync.missing_keys
-    WHERE account = ${held.account} AND stream = ${held.stream}`
+    WHERE account = ${lease.account} AND stream = ${lease.stream}`
   const unconfirmed = counted?.count ?? 0
   if (unconfirmed < REMOVED_MANY) return { unconfirmed, stored: null }
-  const stored = await rowsUpTo(tx, held, stream, Math.ceil(unconfirmed / REMOVED_SHARE_MAX))
+  const stored = await rowsUpTo(tx, lease, stream, Math.ceil(unconfirmed / REMOVED_SHARE_MAX))
   return { unconfirmed, stored }
 }

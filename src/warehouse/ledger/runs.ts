@@ -7,7 +7,7 @@ import { attempt, reading, retryTransient, retryUntilInterrupted } from "../../p
 import { beginWriting } from "../../postgres/interference.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
 import { COMMIT_STOPPING_MAX, endingLate } from "../../postgres/stopping.ts"
-import { fenced, type Held } from "./lease.ts"
+import { inLeaseTx, type Lease } from "./lease.ts"
 import { countNameless, countOpen } from "./rejects.ts"
 import { bookGone, bookMissing, closeHidden, countUnconfirmed, type Ended, namelessNote } from "./removal.ts"
 
@@ -33,7 +33,7 @@ export const startRun = (
         INSERT INTO sync.runs (run_id, started_at, status, host, process_id, version)
         VALUES (${run.runId}, clock_timestamp(), 'running', ${run.host}, ${run.processId}, ${run.version})
         ON CONFLICT DO NOTHING`
-        await buryRuns(tx, run.runId)
+        await markDeadRuns(tx, run.runId)
       }),
     ),
   )
@@ -42,7 +42,7 @@ export const startRun = (
  * Books as dead the runs that nobody is at work on any more: killed before their first stream was begun, or after
  * their last was done; or whose streams were taken over, and booked, by several at once.
  */
-const buryRuns = async (tx: Transaction, ownRunId: string): Promise<void> => {
+const markDeadRuns = async (tx: Transaction, ownRunId: string): Promise<void> => {
   await tx`
     UPDATE sync.runs AS r SET status = 'dead', finished_at = clock_timestamp()
     WHERE status = 'running' AND run_id <> ${ownRunId} AND coalesce(waits_until < clock_timestamp(), true)
@@ -59,7 +59,7 @@ export const finishRun = (
     attempt(() =>
       beginWriting(sql, async tx => {
         await tx`UPDATE sync.runs SET status = ${status}, finished_at = clock_timestamp() WHERE run_id = ${runId}`
-        await buryRuns(tx, runId)
+        await markDeadRuns(tx, runId)
       }),
     ),
   )
@@ -67,7 +67,7 @@ export const finishRun = (
 /** Books a stream's run as started, and as dead those that left it `running` without a lease, if it is ours now. */
 export const startStream = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   mode: Mode,
 ): Effect.Effect<void, WarehouseError> => {
   const start = async (tx: Transaction) => {
@@ -75,7 +75,7 @@ export const startStream = (
       UPDATE sync.stream_runs AS s SET status = 'dead', finished_at = clock_timestamp(),
         error = 'The process ended without a word; what it had committed stays.'
       FROM sync.leases AS l
-      WHERE l.account = ${held.account} AND l.stream = ${held.stream} AND l.fence = ${held.fence}
+      WHERE l.account = ${lease.account} AND l.stream = ${lease.stream} AND l.fence = ${lease.fence}
         AND s.account = l.account AND s.stream = l.stream AND s.status = 'running' AND s.run_id <> l.run_id
       RETURNING s.run_id`
     for (const { run_id } of dead)
@@ -85,7 +85,7 @@ export const startStream = (
           SELECT FROM sync.stream_runs AS s WHERE s.run_id = ${run_id} AND s.status = 'running')`
     await tx`
       INSERT INTO sync.stream_runs (run_id, account, stream, mode, status, started_at)
-      VALUES (${held.runId}, ${held.account}, ${held.stream}, ${mode}, 'running', clock_timestamp())
+      VALUES (${lease.runId}, ${lease.account}, ${lease.stream}, ${mode}, 'running', clock_timestamp())
       ON CONFLICT DO NOTHING`
   }
   return endingLate(retryUntilInterrupted(attempt(() => beginWriting(sql, start))), COMMIT_STOPPING_MAX)
@@ -126,28 +126,28 @@ const decodePass = <Position>(
  */
 export const openPass = <Position>(
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   options: {
     readonly newPassId: string
     readonly canResume: boolean
     readonly decodePosition: (stored: unknown) => Position | undefined
   },
 ): Effect.Effect<Pass<Position>, LeaseError | WarehouseError> =>
-  fenced(sql, held, async tx => {
+  inLeaseTx(sql, lease, async tx => {
     const [stored] = await tx<Array<StoredPass>>`
       SELECT pass_id AS "passId", position, coalesce(position = 'null' AND seen_keys > 0, false) AS "isRead",
         fields, stated::float8, unkeyed::float8
       FROM sync.checkpoints
-      WHERE account = ${held.account} AND stream = ${held.stream} AND ${options.canResume}
+      WHERE account = ${lease.account} AND stream = ${lease.stream} AND ${options.canResume}
         AND started_at > clock_timestamp() - ${PASS_AGE_MAX}::interval`
     const begun = { position: null, isRead: false, fields: null, stated: null, unkeyed: 0 }
     const open = stored && decodePass(stored, options.decodePosition)
     const pass: Pass<Position> = open ?? { passId: options.newPassId, ...begun }
     if (open === undefined) {
-      await dropKeys(tx, held)
+      await dropKeys(tx, lease)
       await tx`
         INSERT INTO sync.checkpoints (account, stream, pass_id, started_at, updated_at)
-        VALUES (${held.account}, ${held.stream}, ${pass.passId}, clock_timestamp(), clock_timestamp())
+        VALUES (${lease.account}, ${lease.stream}, ${pass.passId}, clock_timestamp(), clock_timestamp())
         ON CONFLICT (account, stream) DO UPDATE
         SET pass_id = excluded.pass_id, started_at = excluded.started_at, position = NULL, seen_keys = 0,
           stated = NULL, unkeyed = 0, fields = NULL,
@@ -155,7 +155,7 @@ export const openPass = <Position>(
     }
     await tx`
       UPDATE sync.stream_runs SET pass_id = ${pass.passId}
-      WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
+      WHERE run_id = ${lease.runId} AND account = ${lease.account} AND stream = ${lease.stream}`
     return pass
   })
 
@@ -193,41 +193,41 @@ export interface Closing {
  */
 export const closePass = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   stream: Stream,
   pass: Ended,
 ): Effect.Effect<Closing, LeaseError | WarehouseError> =>
-  fenced(sql, held, async tx => {
+  inLeaseTx(sql, lease, async tx => {
     const [booked] = await tx<Array<{ seen: number; isWhole: boolean }>>`
       SELECT seen_keys::float8 AS seen,
         seen_keys = (SELECT count(*) FROM sync.seen_keys WHERE pass_id = ${pass.passId}) AS "isWhole"
-      FROM sync.checkpoints WHERE account = ${held.account} AND stream = ${held.stream} AND pass_id = ${pass.passId}`
+      FROM sync.checkpoints WHERE account = ${lease.account} AND stream = ${lease.stream} AND pass_id = ${pass.passId}`
     const isProof = pass.provesRemoval && booked?.isWhole === true
-    const nameless = isProof ? await countNameless(tx, held, pass.passId) : 0
-    const gone = isProof ? await bookGone(tx, held, stream, pass) : 0
+    const nameless = isProof ? await countNameless(tx, lease, pass.passId) : 0
+    const gone = isProof ? await bookGone(tx, lease, stream, pass) : 0
     const counted = isProof && nameless === 0 ? pass : { ...pass, isCounting: false }
     const missing =
       booked?.isWhole === true
-        ? await bookMissing(tx, held, stream, counted)
+        ? await bookMissing(tx, lease, stream, counted)
         : { removed: 0, isHeldBack: false }
-    if (pass.provesRemoval) await closeHidden(tx, held, pass, missing.isHeldBack)
+    if (pass.provesRemoval) await closeHidden(tx, lease, pass, missing.isHeldBack)
     const removed = gone + missing.removed
-    const { unconfirmed, stored } = await countUnconfirmed(tx, held, stream)
+    const { unconfirmed, stored } = await countUnconfirmed(tx, lease, stream)
     // Here, and not at the end of the run, which it may not live to see.
     await tx`
       UPDATE sync.stream_runs
       SET removed = removed + ${removed}, unconfirmed = ${unconfirmed}, stored = ${stored}, movement = ${pass.movement ?? null},
         stated = ${pass.stated ?? null}::bigint, listed = ${pass.listed ?? null}::bigint
-      WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
+      WHERE run_id = ${lease.runId} AND account = ${lease.account} AND stream = ${lease.stream}`
     await tx`DELETE FROM sync.seen_keys WHERE pass_id = ${pass.passId}`
     await tx`
       DELETE FROM sync.checkpoints
-      WHERE account = ${held.account} AND stream = ${held.stream} AND pass_id = ${pass.passId}`
+      WHERE account = ${lease.account} AND stream = ${lease.stream} AND pass_id = ${pass.passId}`
     return {
       removed,
       unconfirmed,
       isHeldBack: missing.isHeldBack,
-      openRejects: await countOpen(tx, held),
+      openRejects: await countOpen(tx, lease),
       note: isProof
         ? nameless > 0 && unconfirmed > 0
           ? namelessNote(nameless)
@@ -241,18 +241,18 @@ export const closePass = (
 /** Forgets an unfinished pass, whose checkpoint a later run must not go on from. */
 export const abandonPass = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
 ): Effect.Effect<void, LeaseError | WarehouseError> =>
-  fenced(sql, held, async tx => {
-    await dropKeys(tx, held)
-    await tx`DELETE FROM sync.checkpoints WHERE account = ${held.account} AND stream = ${held.stream}`
+  inLeaseTx(sql, lease, async tx => {
+    await dropKeys(tx, lease)
+    await tx`DELETE FROM sync.checkpoints WHERE account = ${lease.account} AND stream = ${lease.stream}`
   })
 
 /** Forgets the keys that the stream's unfinished pass has seen. */
-const dropKeys = async (tx: Transaction, held: Held): Promise<void> => {
+const dropKeys = async (tx: Transaction, lease: Lease): Promise<void> => {
   await tx`
     DELETE FROM sync.seen_keys WHERE pass_id IN (
-      SELECT pass_id FROM sync.checkpoints WHERE account = ${held.account} AND stream = ${held.stream})`
+      SELECT pass_id FROM sync.checkpoints WHERE account = ${lease.account} AND stream = ${lease.stream})`
 }
 
 /** How a stream's run ended. */
@@ -268,7 +268,7 @@ export interface StreamEnd {
 
 export const finishStream = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   end: StreamEnd,
 ): Effect.Effect<void, WarehouseError> =>
   retryTransient(
@@ -278,10 +278,10 @@ export const finishStream = (
       UPDATE sync.stream_runs
       SET status = ${end.status}, finished_at = clock_timestamp(), removed = greatest(removed, ${end.removed}),
         left_over = ${end.leftOver}, unconfirmed = (
-          SELECT count(*) FROM sync.missing_keys WHERE account = ${held.account} AND stream = ${held.stream}),
+          SELECT count(*) FROM sync.missing_keys WHERE account = ${lease.account} AND stream = ${lease.stream}),
         requests = ${end.requests}, retries = ${end.retries},
         error = ${end.error}, note = ${end.note}
-      WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream} AND status = 'running'`
+      WHERE run_id = ${lease.runId} AND account = ${lease.account} AND stream = ${lease.stream} AND status = 'running'`
       }),
     ),
   )

@@ -4,7 +4,7 @@ import { levelOf } from "../../core/fieldLevel.ts"
 import type { Stream } from "../../core/stream.ts"
 import { arrayLiteral, arraysOf, unnestOf } from "../../postgres/bulk.ts"
 import type { Transaction } from "../../postgres/shape.ts"
-import type { Held } from "./lease.ts"
+import type { Lease } from "./lease.ts"
 import { rowsUpTo } from "./shares.ts"
 
 /** The documented fields that could not be read, in `sync.fields`. */
@@ -19,18 +19,20 @@ interface Unreadable {
 }
 
 /** The fields of open field rejects. Positions in lists are left out, so that the items of a list count together. */
-const openUnreadable = (sql: postgres.Sql, held: Held): Promise<Array<Unreadable>> => sql<Array<Unreadable>>`
+const openUnreadable = (sql: postgres.Sql, lease: Lease): Promise<Array<Unreadable>> => sql<
+  Array<Unreadable>
+>`
   SELECT open.field, open.count, known.unreadable_since IS NOT NULL AS "wasBeyond"
   FROM (
     SELECT regexp_replace(field, '\\.\\d+(?=\\.|$)', '', 'g') AS field,
       count(DISTINCT coalesce(record_id, content_hash))::float8 AS count
     FROM sync.rejects
-    WHERE account = ${held.account} AND stream = ${held.stream} AND kind = 'field' AND unlisted_at IS NULL
+    WHERE account = ${lease.account} AND stream = ${lease.stream} AND kind = 'field' AND unlisted_at IS NULL
       AND field IS NOT NULL
     GROUP BY 1
   ) AS open
   LEFT JOIN sync.fields AS known
-    ON known.account = ${held.account} AND known.stream = ${held.stream} AND known.field = open.field`
+    ON known.account = ${lease.account} AND known.stream = ${lease.stream} AND known.field = open.field`
 
 /** Unreadable records that are no chance, whatever their share: among all that are stored, and among the few that a pass decoded. */
 const UNREADABLE_MIN = { stored: 2, decoded: 3 }
@@ -44,15 +46,15 @@ type Judged = Pick<Unreadable, "field" | "count"> & { readonly isBeyond: boolean
  */
 export const judgeUnreadable = async (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   stream: Stream,
   pass: PassFields,
   share: number,
 ): Promise<ReadonlyArray<Judged>> => {
-  const open = await openUnreadable(sql, held)
+  const open = await openUnreadable(sql, lease)
   const most = Math.max(0, ...open.map(({ count }) => count))
   const enough = share === 0 ? most + 1 : Math.ceil(most / share) + 1
-  const stored = most === 0 ? 0 : await rowsUpTo(sql, held, stream, enough)
+  const stored = most === 0 ? 0 : await rowsUpTo(sql, lease, stream, enough)
   return open.map(({ field, count, wasBeyond }) => {
     const decoded = decodedIn(pass, field)
     const unread = pass.unread?.[field] ?? 0
@@ -65,7 +67,7 @@ export const judgeUnreadable = async (
 /** Books the fields with open field rejects, with their level, and clears those without. */
 export const bookUnreadable = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   stream: Stream,
   judged: ReadonlyArray<Judged>,
 ): Promise<void> => {
@@ -88,10 +90,10 @@ export const bookUnreadable = async (
          THEN coalesce(f.unreadable_since, excluded.unreadable_since) END
      WHERE (f.unreadable, f.level, f.unreadable_since IS NULL)
        IS DISTINCT FROM (excluded.unreadable, excluded.level, excluded.unreadable_since IS NULL)`,
-    [held.account, held.stream, ...arraysOf(columns, rows)],
+    [lease.account, lease.stream, ...arraysOf(columns, rows)],
   )
   await tx`
     UPDATE sync.fields SET unreadable = 0, unreadable_since = NULL
-    WHERE account = ${held.account} AND stream = ${held.stream} AND unreadable > 0
+    WHERE account = ${lease.account} AND stream = ${lease.stream} AND unreadable > 0
       AND field <> ALL (${arrayLiteral(judged.map(({ field }) => field))}::text[])`
 }

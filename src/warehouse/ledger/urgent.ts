@@ -8,7 +8,7 @@ import { attempt, reading, retryTransient } from "../../postgres/connect.ts"
 import { beginWriting } from "../../postgres/interference.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
 import { isStorable } from "../../postgres/unstorable.ts"
-import { ACCOUNT, fenced, type Held } from "./lease.ts"
+import { ACCOUNT, inLeaseTx, type Lease } from "./lease.ts"
 
 /**
  * Urgent work: records to be read by their id soon. A process that learns of a change hands it over; the holder of the
@@ -58,12 +58,12 @@ export const handOver = (
       ),
     )
     // A statement of its own: a holder that looks for work after it gave the lease back sees what was committed before.
-    const held = yield* reading(
+    const holders = yield* reading(
       () => sql`
         SELECT FROM sync.leases
         WHERE account = ${account} AND stream = ${ACCOUNT} AND expires_at > clock_timestamp()`,
     )
-    return { accepted: accepted.length, isHeld: held.length > 0 }
+    return { accepted: accepted.length, isHeld: holders.length > 0 }
   })
 }
 
@@ -99,7 +99,7 @@ export interface Unread extends Work {
 /** Books attempts that stored nothing. `account` is the lease under which they were made. */
 export const bookUnread = (
   sql: postgres.Sql,
-  account: Held,
+  account: Lease,
   unread: ReadonlyArray<Unread>,
 ): Effect.Effect<void, LeaseError | WarehouseError> => {
   const columns = ["stream", "record_id", "request_id", "reason", "is_final"]
@@ -111,7 +111,7 @@ export const bookUnread = (
     is_final: isFinal,
   }))
   if (rows.length === 0) return Effect.void
-  return fenced(sql, account, async tx => {
+  return inLeaseTx(sql, account, async tx => {
     await tx.unsafe(
       `UPDATE sync.urgent_work AS w
        SET attempts = w.attempts + 1, reason = s.reason,
@@ -128,11 +128,11 @@ export const bookUnread = (
 /** Puts work off that could not be tried now. It is no attempt. */
 export const putOff = (
   sql: postgres.Sql,
-  account: Held,
+  account: Lease,
   work: ReadonlyArray<Work>,
   { reason, seconds }: { readonly reason: string; readonly seconds: number },
 ): Effect.Effect<void, LeaseError | WarehouseError> =>
-  fenced(sql, account, async tx => {
+  inLeaseTx(sql, account, async tx => {
     await tx`
       UPDATE sync.urgent_work SET reason = ${reason}, due_at = clock_timestamp() + make_interval(secs => ${seconds})
       WHERE account = ${account.account}
@@ -146,7 +146,7 @@ export const putOff = (
  */
 export const closeWork = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   stream: Stream,
   work: ReadonlyArray<Work>,
   { rejected, erased }: { readonly rejected: ReadonlySet<string>; readonly erased: ReadonlySet<string> },
@@ -158,7 +158,7 @@ export const closeWork = async (
     request_id: requestId,
     outcome: outcomeOf(id),
   }))
-  const parameters = [held.account, held.stream, ...arraysOf(columns, rows)]
+  const parameters = [lease.account, lease.stream, ...arraysOf(columns, rows)]
   const own = `w.account = $1 AND w.stream = $2 AND w.record_id = s.record_id AND w.request_id = s.request_id::uuid`
   await tx.unsafe(
     `DELETE FROM sync.urgent_work AS w USING ${unnestOf(columns, 3)} WHERE ${own} AND s.outcome = 'erased'`,
@@ -170,7 +170,7 @@ export const closeWork = async (
      FROM ${unnestOf(columns, 3)} JOIN ${shapeOf(stream.table).table} AS t
        ON t.account = $1 AND t."${stream.idColumn}" = s.record_id AND t.run_id = $6::uuid
      WHERE w.account = $1 AND w.stream = $2 AND w.record_id = s.record_id`,
-    [...parameters, held.runId],
+    [...parameters, lease.runId],
   )
   await tx.unsafe(
     `UPDATE sync.urgent_work AS w
@@ -184,10 +184,13 @@ export const closeWork = async (
  * Books that a run over a list came to its end: what was stored by id before it began says no longer that more may be
  * behind it.
  */
-export const forgetNews = (sql: postgres.Sql, held: Held): Effect.Effect<void, LeaseError | WarehouseError> =>
-  fenced(sql, held, async tx => {
+export const forgetNews = (
+  sql: postgres.Sql,
+  lease: Lease,
+): Effect.Effect<void, LeaseError | WarehouseError> =>
+  inLeaseTx(sql, lease, async tx => {
     await tx`
       UPDATE sync.urgent_work AS w SET is_news = false FROM sync.stream_runs AS s
-      WHERE s.run_id = ${held.runId} AND s.account = ${held.account} AND s.stream = ${held.stream}
+      WHERE s.run_id = ${lease.runId} AND s.account = ${lease.account} AND s.stream = ${lease.stream}
         AND w.account = s.account AND w.stream = s.stream AND w.is_news AND w.closed_at < s.started_at`
   })

@@ -1,9 +1,9 @@
+import type { DecodedRecord } from "../../core/decodedRecord.ts"
 import { instantMillis } from "../../core/instant.ts"
-import type { Version } from "../../core/recordVersion.ts"
 import type { Stream } from "../../core/stream.ts"
 import { arraysOf, unnestOf } from "../../postgres/bulk.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
-import type { Held } from "../ledger/lease.ts"
+import type { Lease } from "../ledger/lease.ts"
 import { type Reject, rejectOf } from "../ledger/rejects.ts"
 
 /**
@@ -19,25 +19,25 @@ import { type Reject, rejectOf } from "../ledger/rejects.ts"
 const tellsChanges = ({ source }: Stream): boolean => source.kind === "list" && source.times !== undefined
 
 /** True if a version that a list shows is not changed, unless its time of change says so. */
-const tellsThat = (stream: Stream, version: Version): boolean =>
+const tellsThat = (stream: Stream, version: DecodedRecord): boolean =>
   version.isListed === true && timeOf(version) !== null && tellsChanges(stream)
 
-const timeOf = ({ normalized: { sourceUpdatedAt } }: Version) => instantMillis(sourceUpdatedAt)
+const timeOf = ({ normalized: { sourceUpdatedAt } }: DecodedRecord) => instantMillis(sourceUpdatedAt)
 
-const areInConflict = (stream: Stream, one: Version, other: Version): boolean =>
+const areInConflict = (stream: Stream, one: DecodedRecord, other: DecodedRecord): boolean =>
   one.hash !== other.hash &&
   timeOf(one) === timeOf(other) &&
   (one.readAt === other.readAt || [one, other].every(version => tellsThat(stream, version)))
 
 /** The version that is read later, of one moment the one that Postgres keeps. */
-const byReading = (one: Version, other: Version): number => {
+const byReading = (one: DecodedRecord, other: DecodedRecord): number => {
   if (one.readAt !== other.readAt) return one.readAt < other.readAt ? 1 : -1
   return one.hash < other.hash ? 1 : -1
 }
 
 const conflictReject = (
   { source: { idField } }: Stream,
-  version: Pick<Version, "id" | "raw" | "hash">,
+  version: Pick<DecodedRecord, "id" | "raw" | "hash">,
   readAt: string,
 ): Reject =>
   rejectOf({
@@ -53,18 +53,18 @@ const conflictReject = (
 /** The versions of a batch without those that are in conflict with another one, and these as rejects. */
 export const withoutConflicts = (
   stream: Stream,
-  versions: ReadonlyArray<Version>,
-): { readonly versions: ReadonlyArray<Version>; readonly rejects: ReadonlyArray<Reject> } => {
-  const groups = new Map<string, Array<Version>>()
+  versions: ReadonlyArray<DecodedRecord>,
+): { readonly versions: ReadonlyArray<DecodedRecord>; readonly rejects: ReadonlyArray<Reject> } => {
+  const groups = new Map<string, Array<DecodedRecord>>()
   for (const version of versions) {
     const group = groups.get(version.id)
     if (group === undefined) groups.set(version.id, [version])
     else group.push(version)
   }
-  const lost = new Map<Version, Reject>()
+  const lost = new Map<DecodedRecord, Reject>()
   for (const group of groups.values()) {
     if (group.length === 1) continue
-    const kept: Array<Version> = []
+    const kept: Array<DecodedRecord> = []
     for (const version of [...group].sort(byReading)) {
       const winner = kept.find(other => areInConflict(stream, other, version))
       if (winner === undefined) kept.push(version)
@@ -83,9 +83,9 @@ export const withoutConflicts = (
  */
 export const replacedInPass = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   stream: Stream,
-  versions: ReadonlyArray<Version>,
+  versions: ReadonlyArray<DecodedRecord>,
 ): Promise<ReadonlyArray<Reject>> => {
   const timed = versions.filter(version => tellsThat(stream, version))
   if (timed.length === 0) return []
@@ -105,7 +105,7 @@ export const replacedInPass = async (
      WHERE EXISTS (
        SELECT FROM sync.checkpoints AS c JOIN sync.seen_keys AS k ON k.pass_id = c.pass_id
        WHERE c.account = $1 AND c.stream = $2 AND k.record_id = s.id)`,
-    [held.account, held.stream, ...arraysOf(columns, rows)],
+    [lease.account, lease.stream, ...arraysOf(columns, rows)],
   )
   return found.map(({ position, ...stored }) => conflictReject(stream, stored, timed[position]!.readAt))
 }

@@ -1,9 +1,9 @@
-import type { Version } from "../../core/recordVersion.ts"
+import type { DecodedRecord } from "../../core/decodedRecord.ts"
 import type { Child, History, Row, Stream } from "../../core/stream.ts"
 import { arrayLiteral, arraysOf, quoted, refuseLost, unnestOf, upsert } from "../../postgres/bulk.ts"
 import { mayAlter } from "../../postgres/interference.ts"
 import { type Shape, shapeOf, type Transaction } from "../../postgres/shape.ts"
-import type { Held } from "../ledger/lease.ts"
+import type { Lease } from "../ledger/lease.ts"
 import { bookItemDoubts, isNotEmptied } from "./itemDoubts.ts"
 
 /** What is written along with a record's own row: its children, and the history that cannot be fetched again. */
@@ -11,20 +11,23 @@ import { bookItemDoubts, isNotEmptied } from "./itemDoubts.ts"
 /** A record's rows in a child table. */
 export const childRows = (
   child: Child,
-  { id, readAt, normalized }: Version,
-  held: Held,
+  { id, readAt, normalized }: DecodedRecord,
+  lease: Lease,
 ): ReadonlyArray<Row> =>
   (normalized.children?.[shapeOf(child.table).name] ?? []).map((row, i) => ({
     ...row,
-    account: held.account,
+    account: lease.account,
     [child.parentColumn]: id,
     ...(child.surplus === "replace"
       ? { position: String(i + 1) }
-      : { read_at: readAt, first_seen_at: readAt, run_id: held.runId, removed_at: null }),
+      : { read_at: readAt, first_seen_at: readAt, run_id: lease.runId, removed_at: null }),
   }))
 
 /** Parents whose record had this child's part at all: where it is absent, nothing is known about its rows. */
-export const parentsOf = (child: Child, versions: ReadonlyArray<Version>): ReadonlyArray<Version> =>
+export const parentsOf = (
+  child: Child,
+  versions: ReadonlyArray<DecodedRecord>,
+): ReadonlyArray<DecodedRecord> =>
   versions.filter(({ normalized }) => normalized.children?.[shapeOf(child.table).name] !== undefined)
 
 /** Deletes the rows beyond a record's last position, and answers whose they were. */
@@ -32,8 +35,8 @@ export const dropSurplus = async (
   tx: Transaction,
   shape: Shape,
   child: Child,
-  versions: ReadonlyArray<Version>,
-  held: Held,
+  versions: ReadonlyArray<DecodedRecord>,
+  lease: Lease,
 ): Promise<ReadonlyArray<string>> => {
   const columns = ["parent", "length"]
   const rows = versions.map(({ id, normalized }) => ({
@@ -45,22 +48,22 @@ export const dropSurplus = async (
      WHERE t.account = $1 AND t."${child.parentColumn}" = s.parent AND t.position > s.length::int
        AND ${isNotEmptied(child, "s.parent")}
      RETURNING s.parent`,
-    [held.account, ...arraysOf(columns, rows)],
+    [lease.account, ...arraysOf(columns, rows)],
   )
   return dropped.map(({ parent }) => parent)
 }
 
 /** A row of a parent that lists an item that could not be read may be that item's: nothing proves that it is gone. */
-const listsAll = ({ normalized }: Version): boolean =>
+const listsAll = ({ normalized }: DecodedRecord): boolean =>
   normalized.unread?.some(({ kind }) => kind === "item") !== true
 
 const markUnlisted = async (
   tx: Transaction,
   { table, key }: Shape,
   child: Child,
-  versions: ReadonlyArray<Version>,
+  versions: ReadonlyArray<DecodedRecord>,
   rows: ReadonlyArray<Row>,
-  held: Held,
+  lease: Lease,
 ) => {
   const id = key.at(-1)!
   const columns = ["parent", "read_at"]
@@ -69,25 +72,25 @@ const markUnlisted = async (
     `UPDATE ${table} AS t SET removed_at = s.read_at::timestamptz FROM ${unnestOf(columns, 3)}
      WHERE t.account = $1 AND t."${child.parentColumn}" = s.parent AND t.removed_at IS NULL
        AND t."${id}" <> ALL ($2::text[]) AND ${isNotEmptied(child, "s.parent")}`,
-    [held.account, arrayLiteral(rows.map(row => row[id] ?? null)), ...arraysOf(columns, parents)],
+    [lease.account, arrayLiteral(rows.map(row => row[id] ?? null)), ...arraysOf(columns, parents)],
   )
 }
 
 /** Writes the children of the records that were taken: an older version must not bring its children back. */
 export const writeChildren = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   stream: Stream,
-  current: ReadonlyArray<Version>,
+  current: ReadonlyArray<DecodedRecord>,
 ): Promise<void> => {
   for (const child of stream.children) {
     const shape = shapeOf(child.table)
     const parents = parentsOf(child, current)
-    const rows = parents.flatMap(version => childRows(child, version, held))
+    const rows = parents.flatMap(version => childRows(child, version, lease))
     const listings = parents
       .filter(listsAll)
       .map(version => ({ id: version.id, rows: version.normalized.children![shape.name]! }))
-    await bookItemDoubts(tx, held, child, listings)
+    await bookItemDoubts(tx, lease, child, listings)
     if (rows.length > 0) {
       const compared = quoted(
         [...shape.types.keys()].filter(name => !["read_at", "first_seen_at", "run_id"].includes(name)),
@@ -104,8 +107,8 @@ export const writeChildren = async (
         guard: isKept ? `${isOther} AND ${isLater}` : isOther,
       })
     }
-    if (child.surplus === "replace") await dropSurplus(tx, shape, child, parents, held)
-    else await markUnlisted(tx, shape, child, parents.filter(listsAll), rows, held)
+    if (child.surplus === "replace") await dropSurplus(tx, shape, child, parents, lease)
+    else await markUnlisted(tx, shape, child, parents.filter(listsAll), rows, lease)
   }
 }
 
@@ -115,13 +118,18 @@ const prefixed = (alias: string, columns: string): string =>
     .map(column => `${alias}.${column}`)
     .join(", ")
 
-const historyRows = (history: History, stream: Stream, versions: ReadonlyArray<Version>, held: Held) =>
+const historyRows = (
+  history: History,
+  stream: Stream,
+  versions: ReadonlyArray<DecodedRecord>,
+  lease: Lease,
+) =>
   versions.flatMap(({ id, readAt, normalized }) => {
     const own = { ...normalized.row, [stream.idColumn]: id }
     const rows = history.child === undefined ? [own] : (normalized.children?.[history.child] ?? [])
     return rows
       .filter(row => history.isAbout?.(row) ?? true)
-      .map((row): Row => ({ ...row, account: held.account, [history.timeColumn]: readAt }))
+      .map((row): Row => ({ ...row, account: lease.account, [history.timeColumn]: readAt }))
   })
 
 /** One row for each key and time, the last: two in one statement would fail it. */
@@ -226,13 +234,13 @@ const WRITE = { change: writeChanges, period: writePeriods, first_seen: writeFir
  */
 export const writeHistories = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   stream: Stream,
-  versions: ReadonlyArray<Version>,
-  current: ReadonlyArray<Version>,
+  versions: ReadonlyArray<DecodedRecord>,
+  current: ReadonlyArray<DecodedRecord>,
 ): Promise<void> => {
   for (const history of stream.histories) {
-    const rows = historyRows(history, stream, history.kind === "first_seen" ? versions : current, held)
+    const rows = historyRows(history, stream, history.kind === "first_seen" ? versions : current, lease)
     if (rows.length > 0) await WRITE[history.kind](tx, history, rows)
   }
 }

@@ -1,7 +1,7 @@
 import type { Child, Row } from "../../core/stream.ts"
 import { arrayLiteral, arraysOf, unnestOf } from "../../postgres/bulk.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
-import type { Held } from "../ledger/lease.ts"
+import type { Lease } from "../ledger/lease.ts"
 
 /**
  * Books doubts about items that records list: `sync.item_doubts`. A doubt commits with the version that raises it, and is
@@ -28,7 +28,7 @@ export const isListedItem = ({ surplus }: Child): string =>
 
 const bookEmptied = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   child: Child,
   listings: ReadonlyArray<Listing>,
 ): Promise<void> => {
@@ -38,7 +38,7 @@ const bookEmptied = async (
   await tx.unsafe(
     `DELETE FROM sync.item_doubts
      WHERE account = $1 AND stream = $2 AND child = $3 AND kind = 'emptied' AND record_id = ANY ($4::text[])`,
-    [held.account, held.stream, name, ids(false)],
+    [lease.account, lease.stream, name, ids(false)],
   )
   await tx.unsafe(
     `INSERT INTO sync.item_doubts (account, stream, child, kind, record_id, item_id, since)
@@ -46,13 +46,13 @@ const bookEmptied = async (
      WHERE EXISTS (SELECT FROM ${table} AS t
        WHERE t.account = $1 AND t."${child.parentColumn}" = id AND ${isListedItem(child)})
      ON CONFLICT DO NOTHING`,
-    [held.account, held.stream, name, ids(true)],
+    [lease.account, lease.stream, name, ids(true)],
   )
 }
 
 const bookContested = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   child: Child,
   listings: ReadonlyArray<Listing>,
 ): Promise<void> => {
@@ -74,18 +74,18 @@ const bookContested = async (
      FROM (SELECT parent, item, count(*) OVER (PARTITION BY item) AS parents FROM listed) AS counted
      WHERE parents > 1
      ON CONFLICT DO NOTHING`,
-    [held.account, held.stream, name, ...arraysOf(columns, rows)],
+    [lease.account, lease.stream, name, ...arraysOf(columns, rows)],
   )
 }
 
 /** Books the doubts that versions of records raise, before their items are written. */
 export const bookItemDoubts = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   child: Child,
   listings: ReadonlyArray<Listing>,
 ): Promise<void> => {
   if (listings.length === 0) return
-  await bookEmptied(tx, held, child, listings)
-  if (child.surplus === "keep") await bookContested(tx, held, child, listings)
+  await bookEmptied(tx, lease, child, listings)
+  if (child.surplus === "keep") await bookContested(tx, lease, child, listings)
 }

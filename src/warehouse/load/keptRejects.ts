@@ -1,9 +1,9 @@
 import { arraysOf, unnestOf } from "../../postgres/bulk.ts"
 import { NotStored } from "../../postgres/failures.ts"
 import type { Transaction } from "../../postgres/shape.ts"
-import type { Held } from "../ledger/lease.ts"
+import type { Lease } from "../ledger/lease.ts"
 import type { Reject } from "../ledger/rejects.ts"
-import type { Identified } from "./prepare.ts"
+import type { HashedRecord } from "./prepare.ts"
 
 /**
  * Throws `NotStored` where a reject of a batch is not among those that are kept. A record that came more than once is left
@@ -11,8 +11,8 @@ import type { Identified } from "./prepare.ts"
  */
 export const refuseLostRejects = async (
   tx: Transaction,
-  held: Held,
-  records: ReadonlyArray<Identified>,
+  lease: Lease,
+  records: ReadonlyArray<HashedRecord>,
   rejects: ReadonlyArray<Reject>,
 ): Promise<void> => {
   if (rejects.length === 0) return
@@ -28,7 +28,7 @@ export const refuseLostRejects = async (
      WHERE NOT EXISTS (
        SELECT FROM sync.rejects AS r
        WHERE r.account = $1 AND r.stream = $2 AND r.content_hash = s.content_hash AND r.kind IN ('record', 'merchant'))`,
-    [held.account, held.stream, ...arraysOf(columns, rows)],
+    [lease.account, lease.stream, ...arraysOf(columns, rows)],
   )
   if (lost!.count > 0)
     throw new NotStored(

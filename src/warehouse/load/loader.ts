@@ -9,14 +9,14 @@ import { attempt, retryTransient } from "../../postgres/connect.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
 import { cutByLength } from "../../postgres/statementSize.ts"
 import { bookLost } from "../ledger/fields.ts"
-import { fenced, type Held } from "../ledger/lease.ts"
+import { inLeaseTx, type Lease } from "../ledger/lease.ts"
 import { followRemovals, NO_PARTS, type PartCounts, sumOfParts } from "../ledger/partRejects.ts"
 import { clearRejects, type Reject, writeRejects } from "../ledger/rejects.ts"
 import { forgetMissing } from "../ledger/removal.ts"
 import { replacedInPass } from "./conflicts.ts"
 import { refuseLostRejects } from "./keptRejects.ts"
-import { type Beside, type Extracted, type Prepared, prepare } from "./prepare.ts"
-import { bury } from "./tombstones.ts"
+import { type Beside, type PreparedBatch, prepare, type SourceRecord } from "./prepare.ts"
+import { insertTombstones } from "./tombstones.ts"
 import { bookRead, writeAll } from "./versions.ts"
 
 /**
@@ -94,7 +94,7 @@ interface Booked {
 
 const bookPosition = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   ids: ReadonlyArray<string>,
   passId: string,
   { position, fields, stated, unkeyed = 0 }: Progress,
@@ -108,11 +108,11 @@ const bookPosition = async (
     SET position = ${JSON.stringify(position)}::text::jsonb, updated_at = clock_timestamp(),
       seen_keys = seen_keys + ${seen}, stated = coalesce(${stated ?? null}::bigint, stated), unkeyed = ${unkeyed},
       fields = ${JSON.stringify(fields?.current ?? null)}::text::jsonb
-    WHERE account = ${held.account} AND stream = ${held.stream} AND pass_id = ${passId}`
+    WHERE account = ${lease.account} AND stream = ${lease.stream} AND pass_id = ${passId}`
 }
 
-const bookProgress = async (tx: Transaction, held: Held, { counts, ids }: Booked, progress: Progress) => {
-  if (progress.passId !== null) await bookPosition(tx, held, ids, progress.passId, progress)
+const bookProgress = async (tx: Transaction, lease: Lease, { counts, ids }: Booked, progress: Progress) => {
+  if (progress.passId !== null) await bookPosition(tx, lease, ids, progress.passId, progress)
   await tx`
     UPDATE sync.stream_runs
     SET pages = pages + ${progress.pages}, extracted = extracted + ${counts.extracted},
@@ -122,35 +122,35 @@ const bookProgress = async (tx: Transaction, held: Held, { counts, ids }: Booked
       item_rejected = item_rejected + ${counts.itemRejected}, unanswered = unanswered + ${counts.unanswered},
       erased = erased + ${counts.erased},
       requests = ${progress.requests}, retries = ${progress.retries}
-    WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
+    WHERE run_id = ${lease.runId} AND account = ${lease.account} AND stream = ${lease.stream}`
 }
 
 const write =
   (
-    held: Held,
+    lease: Lease,
     stream: Guarded,
-    { records, versions, contested, returned, erased, found, lost, ...prepared }: Prepared,
+    { records, versions, contested, returned, erased, found, lost, ...prepared }: PreparedBatch,
     book: (tx: Transaction, written: Booked) => Promise<void>,
   ) =>
   async (tx: Transaction): Promise<Counts> => {
-    await bookLost(tx, held, lost)
-    const replaced = await replacedInPass(tx, held, stream, versions)
-    const written = await writeAll(tx, held, stream, versions)
-    await bookRead(tx, held, stream, contested)
+    await bookLost(tx, lease, lost)
+    const replaced = await replacedInPass(tx, lease, stream, versions)
+    const written = await writeAll(tx, lease, stream, versions)
+    await bookRead(tx, lease, stream, contested)
     const rejects = [...prepared.rejects, ...written.rejects]
     if (returned.length > 0) {
       await tx.unsafe(
         `UPDATE ${shapeOf(stream.table).table} SET removed_at = NULL
          WHERE account = $1 AND "${stream.idColumn}" = ANY($2::text[]) AND removed_at IS NOT NULL`,
-        [held.account, arrayLiteral(returned)],
+        [lease.account, arrayLiteral(returned)],
       )
-      await followRemovals(tx, held, stream, returned)
+      await followRemovals(tx, lease, stream, returned)
     }
     const listed = [...rejects, ...replaced]
-    for (const part of cutByLength(listed)) await writeRejects(tx, held, part)
+    for (const part of cutByLength(listed)) await writeRejects(tx, lease, part)
     const [open] = await tx`
       SELECT 1 FROM sync.rejects
-      WHERE account = ${held.account} AND stream = ${held.stream} AND kind IN ('record', 'merchant') LIMIT 1`
+      WHERE account = ${lease.account} AND stream = ${lease.stream} AND kind IN ('record', 'merchant') LIMIT 1`
     const unanswered = records.filter(({ isUnanswered }) => isUnanswered).length
     if (open !== undefined) {
       const bad = new Set(listed.map(({ hash }) => hash))
@@ -158,14 +158,14 @@ const write =
       const badReads = new Set(listed.map(({ hash, readAt }) => `${hash} ${readAt}`))
       await clearRejects(
         tx,
-        held,
+        lease,
         records.flatMap(({ id, readAt, hash, isUnanswered }) =>
           id === null || isUnanswered || badReads.has(`${hash} ${readAt}`) ? [] : [{ id, readAt }],
         ),
         bad,
       )
     }
-    await refuseLostRejects(tx, held, records, rejects)
+    await refuseLostRejects(tx, lease, records, rejects)
     const { inserted, updated, fieldRejected, itemRejected } = written
     const unchanged = prepared.unchanged + written.unchanged
     const extracted = records.length + erased.length
@@ -185,8 +185,8 @@ const write =
     }
     // A record that is left out was shown all the same: what the list is said to hold must add up.
     const ids = [...records.flatMap(({ id }) => (id === null ? [] : [id])), ...erased]
-    await bury(tx, held.account, found)
-    await forgetMissing(tx, held, ids)
+    await insertTombstones(tx, lease.account, found)
+    await forgetMissing(tx, lease, ids)
     await book(tx, { counts, ids, rejects })
     return counts
   }
@@ -197,13 +197,13 @@ const write =
  */
 export const prepareBatch = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   stream: Guarded,
-  extracted: ReadonlyArray<Extracted>,
-  inFlight: Iterable<Prepared> = [],
+  extracted: ReadonlyArray<SourceRecord>,
+  inFlight: Iterable<PreparedBatch> = [],
   beside?: Beside,
-): Effect.Effect<Prepared, WarehouseError> =>
-  retryTransient(attempt(() => prepare(sql, held.account, stream, extracted, inFlight, beside)))
+): Effect.Effect<PreparedBatch, WarehouseError> =>
+  retryTransient(attempt(() => prepare(sql, lease.account, stream, extracted, inFlight, beside)))
 
 /**
  * Writes a batch: rows, rejects, histories, seen keys, counters and position commit together or not at all.
@@ -213,9 +213,9 @@ export const prepareBatch = (
  */
 export const writeBatch = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   stream: Guarded,
-  prepared: Prepared,
+  prepared: PreparedBatch,
   progress: Progress,
 ): Effect.Effect<Counts, LeaseError | WarehouseError> =>
   Effect.suspend(() => {
@@ -223,12 +223,12 @@ export const writeBatch = (
     if (progress.fields !== undefined)
       progress.fields.current = addFields(progress.fields.current, prepared.fields)
     const book = async (tx: Transaction, written: Booked) => {
-      await bookProgress(tx, held, written, progress)
+      await bookProgress(tx, lease, written, progress)
       await progress.alsoBook?.(tx, written)
     }
-    return fenced(sql, held, write(held, stream, prepared, book))
+    return inLeaseTx(sql, lease, write(lease, stream, prepared, book))
   }).pipe(
-    Effect.tap(counts => countRows(held, counts)),
+    Effect.tap(counts => countRows(lease, counts)),
     Effect.uninterruptible,
   )
 
@@ -238,25 +238,25 @@ export const writeBatch = (
  */
 export const writeBeside = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   stream: Guarded,
-  prepared: Prepared,
+  prepared: PreparedBatch,
   book: (tx: Transaction, written: Booked) => Promise<void>,
 ): Effect.Effect<Counts, LeaseError | WarehouseError> =>
-  fenced(sql, held, write(held, stream, prepared, book)).pipe(
-    Effect.tap(counts => countRows(held, counts)),
+  inLeaseTx(sql, lease, write(lease, stream, prepared, book)).pipe(
+    Effect.tap(counts => countRows(lease, counts)),
     Effect.uninterruptible,
   )
 
 /** Prepares and writes a batch. `beside`: see `Beside`. */
 export const loadBatch = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   stream: Guarded,
-  extracted: ReadonlyArray<Extracted>,
+  extracted: ReadonlyArray<SourceRecord>,
   progress: Progress,
   beside?: Beside,
 ): Effect.Effect<Counts, LeaseError | WarehouseError> =>
-  Effect.flatMap(prepareBatch(sql, held, stream, extracted, [], beside), prepared =>
-    writeBatch(sql, held, stream, prepared, progress),
+  Effect.flatMap(prepareBatch(sql, lease, stream, extracted, [], beside), prepared =>
+    writeBatch(sql, lease, stream, prepared, progress),
   )

@@ -5,7 +5,7 @@ import type { WarehouseError } from "../../core/errors.ts"
 import { arrayLiteral } from "../../postgres/bulk.ts"
 import { reading } from "../../postgres/connect.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
-import type { Held } from "../ledger/lease.ts"
+import type { Lease } from "../ledger/lease.ts"
 
 /** Those of the merchants whose records the warehouse holds for an account. Reads the table once, whatever their number. */
 export const heldAmong = async (
@@ -17,12 +17,12 @@ export const heldAmong = async (
 ): Promise<ReadonlySet<string>> => {
   if (merchants.length === 0) return new Set()
   const column = `"${merchantColumn}"`
-  const held = await sql.unsafe<Array<{ merchant: string }>>(
+  const rows = await sql.unsafe<Array<{ merchant: string }>>(
     `SELECT m.merchant FROM unnest($2::text[]) AS m(merchant)
      WHERE EXISTS (SELECT FROM ${shapeOf(recordTable).table} WHERE account = $1 AND ${column} = m.merchant)`,
     [account, arrayLiteral(merchants)],
   )
-  return new Set(held.map(({ merchant }) => merchant))
+  return new Set(rows.map(({ merchant }) => merchant))
 }
 
 /** As `heldAmong`, tried again where that may help. */
@@ -45,7 +45,7 @@ export interface KnownMerchants {
 
 export const knownMerchants = (
   sql: postgres.Sql,
-  held: Pick<Held, "account" | "stream">,
+  lease: Pick<Lease, "account" | "stream">,
   recordTable: PgTable,
   merchantColumn: string,
 ): Effect.Effect<KnownMerchants, WarehouseError> =>
@@ -57,7 +57,7 @@ export const knownMerchants = (
            AND status IN ('complete', 'complete_with_rejects')
        ) AS "hasFull",
        (SELECT ${column} FROM ${shapeOf(recordTable).table} WHERE account = $1 AND ${column} IS NOT NULL LIMIT 1) AS one`,
-      [held.account, held.stream],
+      [lease.account, lease.stream],
     )
     return known!
   })

@@ -1,5 +1,6 @@
 import { Either } from "effect"
 import type postgres from "postgres"
+import type { DecodedRecord } from "../../core/decodedRecord.ts"
 import {
   type FieldState,
   fieldPaths,
@@ -13,7 +14,6 @@ import { timeOfChange } from "../../core/instant.ts"
 import { contentHash, isJsonObject, type Json, stringifyJson } from "../../core/json.ts"
 import { mayStillChange } from "../../core/openRecord.ts"
 import { recordIdOf } from "../../core/recordId.ts"
-import type { Version } from "../../core/recordVersion.ts"
 import type { Guarded, Stream } from "../../core/stream.ts"
 import { arraysOf, unnestOf } from "../../postgres/bulk.ts"
 import { shapeOf } from "../../postgres/shape.ts"
@@ -38,12 +38,12 @@ interface Marks {
 }
 
 /** A record as it was read, and the moment from which it is known to be at least that fresh. */
-export interface Extracted extends Marks {
+export interface SourceRecord extends Marks {
   readonly record: Json
   readonly readAt: Date
 }
 
-export interface Identified extends Marks {
+export interface HashedRecord extends Marks {
   readonly record: Json
   readonly readAt: string
   readonly id: string | null
@@ -51,10 +51,10 @@ export interface Identified extends Marks {
 }
 
 /** A batch, ready to be written: what it holds, what of it is to be written, and what cannot be. */
-export interface Prepared {
-  readonly records: ReadonlyArray<Identified>
+export interface PreparedBatch {
+  readonly records: ReadonlyArray<HashedRecord>
   readonly unchanged: number
-  readonly versions: ReadonlyArray<Version>
+  readonly versions: ReadonlyArray<DecodedRecord>
   readonly rejects: ReadonlyArray<Reject>
   /** Ids that were booked as removed and are listed again. */
   readonly returned: ReadonlyArray<string>
@@ -66,7 +66,7 @@ export interface Prepared {
    * Versions of records that are also being read by id at this time (`Beside`). Each is booked as read even where it is
    * stored as it is: the other reading may be the older one, and be written later.
    */
-  readonly contested: ReadonlyArray<Version>
+  readonly contested: ReadonlyArray<DecodedRecord>
   /** The documented fields that its records carry. */
   readonly fields: PassFields
   /** Fields that none of them carries, though stored versions of some of them do. */
@@ -84,7 +84,7 @@ export const NOT_BESIDE: Beside = new Set()
 /** What is not to be known about people goes before anything else is made of the record: its hash, too. */
 const identify =
   (stream: Guarded) =>
-  ({ record: sent, readAt, ...marks }: Extracted): Identified => {
+  ({ record: sent, readAt, ...marks }: SourceRecord): HashedRecord => {
     const record = stream.redact(sent)
     return {
       ...marks,
@@ -99,7 +99,7 @@ const identify =
 const isVersion = ({ isForeign, isUnanswered }: Marks): boolean => isForeign !== true && isUnanswered !== true
 
 /** The reject that a record of another merchant is. */
-export const foreignReject = (stream: Stream, { record, readAt, id, hash }: Identified): Reject => {
+export const foreignReject = (stream: Stream, { record, readAt, id, hash }: HashedRecord): Reject => {
   const field = stream.source.kind === "list" ? stream.source.merchantField : null
   const reason = `${field ?? "record"}: is another merchant's; PAYCOMBAT_MERCHANTS lets it through where it is this account's`
   const raw = stringifyJson(record)
@@ -119,8 +119,8 @@ const lacksPartsForGood = ({ source }: Stream, record: Json, id: string | null):
 /** Decodes a record and makes its rows, or says why it cannot become one. */
 export const decode = (
   stream: Stream,
-  { record, readAt, id, hash, isListed = false }: Identified,
-): Either.Either<Version, Reject> => {
+  { record, readAt, id, hash, isListed = false }: HashedRecord,
+): Either.Either<DecodedRecord, Reject> => {
   const raw = stringifyJson(record)
   const reject = (field: string | null, reason: string): Reject =>
     rejectOf({ id, field, reason, raw, hash, readAt })
@@ -157,7 +157,7 @@ const probe = async (
   sql: postgres.Sql,
   account: string,
   stream: Stream,
-  records: ReadonlyArray<Identified>,
+  records: ReadonlyArray<HashedRecord>,
 ) => {
   const { table } = shapeOf(stream.table)
   const columns = ["id", "hash"]
@@ -181,11 +181,11 @@ const probe = async (
  * of them is the newest.
  */
 const withRivals = (
-  records: ReadonlyArray<Identified>,
+  records: ReadonlyArray<HashedRecord>,
   changed: ReadonlyArray<{ readonly position: number }>,
-  inFlight: Iterable<Prepared>,
+  inFlight: Iterable<PreparedBatch>,
   beside: Beside,
-): ReadonlyArray<Identified> => {
+): ReadonlyArray<HashedRecord> => {
   const positions = new Set(changed.map(({ position }) => position))
   const ids = new Set<string | null>(beside)
   for (const { position } of changed) ids.add(records[position]!.id)
@@ -195,7 +195,7 @@ const withRivals = (
 
 /** How many records were decoded by field, and how many of these hold a value in it that could not be read. */
 const unreadAmong = (
-  versions: ReadonlyArray<Version>,
+  versions: ReadonlyArray<DecodedRecord>,
   tally: Tally,
 ): Pick<PassFields, "decoded" | "unread"> => {
   const unread: Record<string, number> = {}
@@ -210,7 +210,7 @@ const unreadAmong = (
 const newAmong = (
   stream: Stream,
   sent: ReadonlyMap<string, Json>,
-  versions: ReadonlyArray<Version>,
+  versions: ReadonlyArray<DecodedRecord>,
 ): Pick<PassFields, "newCarried" | "newLacked"> => {
   const settled = new Set(
     versions.flatMap(({ id, normalized }) => (mayStillChange(stream, normalized.row) ? [] : [id])),
@@ -236,10 +236,10 @@ export const prepare = async (
   sql: postgres.Sql,
   account: string,
   stream: Guarded,
-  extracted: ReadonlyArray<Extracted>,
-  inFlight: Iterable<Prepared> = [],
+  extracted: ReadonlyArray<SourceRecord>,
+  inFlight: Iterable<PreparedBatch> = [],
   beside: Beside = NOT_BESIDE,
-): Promise<Prepared> => {
+): Promise<PreparedBatch> => {
   const { kept, erased, found } = await withoutErased(sql, account, stream, extracted)
   const records = kept.map(identify(stream))
   const own = records.filter(isVersion)

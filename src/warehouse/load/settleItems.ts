@@ -1,13 +1,13 @@
 import { Effect, Either } from "effect"
 import type postgres from "postgres"
+import type { DecodedRecord } from "../../core/decodedRecord.ts"
 import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import { parseJson } from "../../core/json.ts"
-import type { Version } from "../../core/recordVersion.ts"
 import type { Child, Stream } from "../../core/stream.ts"
 import { arrayLiteral } from "../../postgres/bulk.ts"
 import { reading } from "../../postgres/connect.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
-import { fenced, type Held } from "../ledger/lease.ts"
+import { inLeaseTx, type Lease } from "../ledger/lease.ts"
 import { writeChildren } from "./dependents.ts"
 import { isListedItem } from "./itemDoubts.ts"
 import { decode } from "./prepare.ts"
@@ -23,14 +23,14 @@ const CONTESTED_MAX = 1_000
 /** Removes the rows of records that list no item any more, unless too many became empty at once to be believed. */
 const settleEmptied = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   stream: Stream,
   child: Child,
   isConfirmed: boolean,
 ): Promise<void> => {
   const { name, table } = shapeOf(child.table)
   const parent = `t."${child.parentColumn}"`
-  const scope = [held.account, held.stream, name]
+  const scope = [lease.account, lease.stream, name]
   const DOUBTS = "d.account = $1 AND d.stream = $2 AND d.child = $3 AND d.kind = 'emptied'"
   await tx.unsafe(
     `DELETE FROM sync.item_doubts AS d WHERE ${DOUBTS} AND NOT EXISTS (
@@ -46,7 +46,7 @@ const settleEmptied = async (
   const [stored] = await tx.unsafe<Array<{ records: number }>>(
     `SELECT count(*)::float8 AS records FROM (
        SELECT DISTINCT ${parent} FROM ${table} AS t WHERE t.account = $1 AND ${isListedItem(child)} LIMIT $2) AS first`,
-    [held.account, Math.ceil(emptied / EMPTIED_SHARE_MAX) + 1],
+    [lease.account, Math.ceil(emptied / EMPTIED_SHARE_MAX) + 1],
   )
   const { records } = stored!
   const isMany = emptied >= records || (emptied >= EMPTIED_MANY && emptied > EMPTIED_SHARE_MAX * records)
@@ -67,15 +67,15 @@ const settleEmptied = async (
 /** Stored versions of records that are not booked as removed. */
 const storedVersions = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   stream: Stream,
   ids: ReadonlyArray<string>,
-): Promise<ReadonlyArray<Version>> => {
+): Promise<ReadonlyArray<DecodedRecord>> => {
   const rows = await tx.unsafe<Array<{ id: string; raw: string; hash: string; readAt: string }>>(
     `SELECT "${stream.idColumn}" AS id, raw::text AS raw, content_hash AS hash, read_at::text AS "readAt"
      FROM ${shapeOf(stream.table).table}
      WHERE account = $1 AND removed_at IS NULL AND "${stream.idColumn}" = ANY ($2::text[])`,
-    [held.account, arrayLiteral(ids)],
+    [lease.account, arrayLiteral(ids)],
   )
   return rows.flatMap(({ raw, ...row }) =>
     Either.match(decode(stream, { ...row, record: parseJson(raw) }), {
@@ -86,15 +86,20 @@ const storedVersions = async (
 }
 
 /** Ends the doubt about items that one record lists alone by now, and gives that record its row where another has it. */
-const settleContested = async (tx: Transaction, held: Held, stream: Stream, child: Child): Promise<void> => {
+const settleContested = async (
+  tx: Transaction,
+  lease: Lease,
+  stream: Stream,
+  child: Child,
+): Promise<void> => {
   const { name, table, key } = shapeOf(child.table)
   const item = key.at(-1)!
   const doubts = await tx<Array<{ recordId: string; itemId: string }>>`
     SELECT record_id AS "recordId", item_id AS "itemId" FROM sync.item_doubts
-    WHERE account = ${held.account} AND stream = ${held.stream} AND child = ${name} AND kind = 'contested'
+    WHERE account = ${lease.account} AND stream = ${lease.stream} AND child = ${name} AND kind = 'contested'
     ORDER BY since DESC LIMIT ${CONTESTED_MAX}`
   if (doubts.length === 0) return
-  const versions = await storedVersions(tx, held, stream, [
+  const versions = await storedVersions(tx, lease, stream, [
     ...new Set(doubts.map(({ recordId }) => recordId)),
   ])
   const listing = (id: string) =>
@@ -102,7 +107,7 @@ const settleContested = async (tx: Transaction, held: Held, stream: Stream, chil
   const settled = [...new Set(doubts.map(({ itemId }) => itemId))].filter(id => listing(id).length < 2)
   await tx`
     DELETE FROM sync.item_doubts
-    WHERE account = ${held.account} AND stream = ${held.stream} AND child = ${name} AND kind = 'contested'
+    WHERE account = ${lease.account} AND stream = ${lease.stream} AND child = ${name} AND kind = 'contested'
       AND item_id = ANY (${arrayLiteral(settled)}::text[])`
   const owners = settled.flatMap(id => listing(id).map(version => ({ id, version })))
   const wrong = await tx.unsafe<Array<{ id: string }>>(
@@ -110,7 +115,7 @@ const settleContested = async (tx: Transaction, held: Held, stream: Stream, chil
      JOIN unnest($2::text[], $3::text[]) AS s (item, parent) ON t."${item}" = s.item
      WHERE t.account = $1 AND (t."${child.parentColumn}" <> s.parent OR t.removed_at IS NOT NULL)`,
     [
-      held.account,
+      lease.account,
       arrayLiteral(owners.map(({ id }) => id)),
       arrayLiteral(owners.map(({ version }) => version.id)),
     ],
@@ -122,9 +127,9 @@ const settleContested = async (tx: Transaction, held: Held, stream: Stream, chil
   await tx.unsafe(
     `UPDATE ${table} AS t SET removed_at = coalesce(removed_at, clock_timestamp())
      WHERE t.account = $1 AND t."${item}" = ANY ($2::text[])`,
-    [held.account, arrayLiteral([...isWrong])],
+    [lease.account, arrayLiteral([...isWrong])],
   )
-  await writeChildren(tx, held, { ...stream, children: [child] }, left)
+  await writeChildren(tx, lease, { ...stream, children: [child] }, left)
 }
 
 /**
@@ -133,22 +138,22 @@ const settleContested = async (tx: Transaction, held: Held, stream: Stream, chil
  */
 export const settleItems = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   stream: Stream,
   isConfirmed: boolean,
 ): Effect.Effect<void, LeaseError | WarehouseError> =>
   Effect.flatMap(
     reading(
       () =>
-        sql`SELECT FROM sync.item_doubts WHERE account = ${held.account} AND stream = ${held.stream} LIMIT 1`,
+        sql`SELECT FROM sync.item_doubts WHERE account = ${lease.account} AND stream = ${lease.stream} LIMIT 1`,
     ),
     doubts =>
       doubts.length === 0
         ? Effect.void
-        : fenced(sql, held, async tx => {
+        : inLeaseTx(sql, lease, async tx => {
             for (const child of stream.children) {
-              await settleEmptied(tx, held, stream, child, isConfirmed)
-              if (child.surplus === "keep") await settleContested(tx, held, stream, child)
+              await settleEmptied(tx, lease, stream, child, isConfirmed)
+              if (child.surplus === "keep") await settleContested(tx, lease, stream, child)
             }
           }),
   )

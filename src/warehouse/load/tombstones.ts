@@ -108,7 +108,7 @@ export const withoutErased = async <A extends { readonly record: Json }>(
 }
 
 /** Writes tombstones; one that is there already stays. */
-export const bury = async (
+export const insertTombstones = async (
   tx: Transaction,
   account: string,
   tombstones: ReadonlyArray<Tombstone>,

@@ -1,9 +1,9 @@
-import type { Version } from "../../core/recordVersion.ts"
+import type { DecodedRecord } from "../../core/decodedRecord.ts"
 import type { Row, Stream } from "../../core/stream.ts"
 import { arraysOf, lookUpByKey, unnestOf, upsert } from "../../postgres/bulk.ts"
 import { sqlState } from "../../postgres/connect.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
-import type { Held } from "../ledger/lease.ts"
+import type { Lease } from "../ledger/lease.ts"
 import { NO_PARTS, type PartCounts, sumOfParts, writePartRejects } from "../ledger/partRejects.ts"
 import { type Reject, rejectOf } from "../ledger/rejects.ts"
 import { writeChildren, writeHistories } from "./dependents.ts"
@@ -51,16 +51,20 @@ interface Origin {
 
 const LISTED: Origin = { isListed: true }
 
-const recordRow = (held: Held, { id, hash, readAt, raw, normalized }: Version, stream: Stream): Row => ({
+const recordRow = (
+  lease: Lease,
+  { id, hash, readAt, raw, normalized }: DecodedRecord,
+  stream: Stream,
+): Row => ({
   ...normalized.row,
   [stream.idColumn]: id,
-  account: held.account,
+  account: lease.account,
   raw,
   content_hash: hash,
   source_updated_at: normalized.sourceUpdatedAt,
   read_at: readAt,
   first_seen_at: readAt,
-  run_id: held.runId,
+  run_id: lease.runId,
   removed_at: null,
 })
 
@@ -84,8 +88,8 @@ const sumOf = (one: Written, other: Written): Written => ({
 })
 
 /** The one version of each record that is now stored; of equal ones the latest read, as `NEWEST_FIRST` has it. */
-const storedOf = (versions: ReadonlyArray<Version>, hashes: ReadonlyMap<string, string>) => {
-  const stored = new Map<string, Version>()
+const storedOf = (versions: ReadonlyArray<DecodedRecord>, hashes: ReadonlyMap<string, string>) => {
+  const stored = new Map<string, DecodedRecord>()
   for (const version of versions) {
     if (hashes.get(version.id) !== version.hash) continue
     const other = stored.get(version.id)
@@ -97,10 +101,10 @@ const storedOf = (versions: ReadonlyArray<Version>, hashes: ReadonlyMap<string, 
 /** How many of the versions that were not taken are what is stored: all others were too old. */
 const storedAlready = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   stream: Stream,
-  versions: ReadonlyArray<Version>,
-  taken: ReadonlyArray<Version>,
+  versions: ReadonlyArray<DecodedRecord>,
+  taken: ReadonlyArray<DecodedRecord>,
 ): Promise<number> => {
   const isTaken = new Set(taken)
   const rows = versions.filter(version => !isTaken.has(version)).map(({ id, hash }) => ({ id, hash }))
@@ -109,7 +113,7 @@ const storedAlready = async (
     `SELECT count(*)::int FROM ${unnestOf(columns, 2)}
      JOIN ${shapeOf(stream.table).table} AS t
        ON t.account = $1 AND t."${stream.idColumn}" = s.id AND t.content_hash = s.hash`,
-    [held.account, ...arraysOf(columns, rows)],
+    [lease.account, ...arraysOf(columns, rows)],
   )
   return counted?.count ?? 0
 }
@@ -117,34 +121,34 @@ const storedAlready = async (
 /** Writes versions with their children and histories. Which of them Postgres took is for Postgres to say. */
 const writeVersions = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   stream: Stream,
-  versions: ReadonlyArray<Version>,
+  versions: ReadonlyArray<DecodedRecord>,
   { isListed }: Origin,
 ): Promise<Written> => {
   const taken = await upsert<{ id: string; hash: string; inserted: boolean }>(tx, shapeOf(stream.table), {
-    rows: versions.map(version => recordRow(held, version, stream)),
+    rows: versions.map(version => recordRow(lease, version, stream)),
     preference: NEWEST_FIRST,
     kept: isListed ? ["first_seen_at"] : ["first_seen_at", "removed_at"],
     guard: isListed ? `${IS_OTHER_OR_BACK} AND ${NOT_OLDER}` : `${IS_OTHER} AND ${NOT_READ_BEFORE}`,
     returning: `"${stream.idColumn}" AS id, content_hash AS hash, (xmax = 0) AS inserted`,
   })
   const current = storedOf(versions, new Map(taken.map(({ id, hash }) => [id, hash])))
-  await writeChildren(tx, held, stream, current)
-  await writeHistories(tx, held, stream, versions, current)
-  const parts = await writePartRejects(tx, held, stream, current)
+  await writeChildren(tx, lease, stream, current)
+  await writeHistories(tx, lease, stream, versions, current)
+  const parts = await writePartRejects(tx, lease, stream, current)
   const inserted = taken.filter(row => row.inserted).length
   const unchanged =
-    taken.length === versions.length ? 0 : await storedAlready(tx, held, stream, versions, current)
+    taken.length === versions.length ? 0 : await storedAlready(tx, lease, stream, versions, current)
   return { inserted, updated: taken.length - inserted, unchanged, rejects: [], ...parts }
 }
 
 /** Books versions that are stored as they are as read at their time: an older reading cannot replace them afterwards. */
 export const bookRead = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   stream: Stream,
-  versions: ReadonlyArray<Version>,
+  versions: ReadonlyArray<DecodedRecord>,
 ): Promise<void> => {
   if (versions.length === 0) return
   const columns = ["id", "hash", "read_at"]
@@ -153,7 +157,7 @@ export const bookRead = async (
     `UPDATE ${shapeOf(stream.table).table} AS t SET read_at = s.read_at::timestamptz FROM ${unnestOf(columns, 2)}
      WHERE t.account = $1 AND t."${stream.idColumn}" = s.id AND t.content_hash = s.hash
        AND t.read_at < s.read_at::timestamptz`,
-    [held.account, ...arraysOf(columns, rows)],
+    [lease.account, ...arraysOf(columns, rows)],
   )
 }
 
@@ -166,14 +170,14 @@ export const BAD_VALUE = /^(22|23|54)/
  */
 const writeOrReject = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   stream: Stream,
-  versions: ReadonlyArray<Version>,
+  versions: ReadonlyArray<DecodedRecord>,
   origin: Origin,
 ): Promise<Written> => {
   if (versions.length === 0) return NOTHING
   try {
-    return await tx.savepoint(inner => writeVersions(inner, held, stream, versions, origin))
+    return await tx.savepoint(inner => writeVersions(inner, lease, stream, versions, origin))
   } catch (error) {
     const code = sqlState(error)
     if (code === undefined || !BAD_VALUE.test(code)) throw error
@@ -184,8 +188,8 @@ const writeOrReject = async (
       return { ...NOTHING, rejects: [rejectOf({ ...only, field: null, reason })] }
     }
     const middle = versions.length >> 1
-    const left = await writeOrReject(tx, held, stream, versions.slice(0, middle), origin)
-    const right = await writeOrReject(tx, held, stream, versions.slice(middle), origin)
+    const left = await writeOrReject(tx, lease, stream, versions.slice(0, middle), origin)
+    const right = await writeOrReject(tx, lease, stream, versions.slice(middle), origin)
     return sumOf(left, right)
   }
 }
@@ -193,14 +197,14 @@ const writeOrReject = async (
 /** Writes versions, as many statements as it takes; each that Postgres refuses comes back as a reject. */
 export const writeAll = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   stream: Stream,
-  versions: ReadonlyArray<Version>,
+  versions: ReadonlyArray<DecodedRecord>,
   origin: Origin = LISTED,
 ): Promise<Written> => {
   await lookUpByKey(tx)
   let written = NOTHING
   for (const part of partsOf(stream, versions))
-    written = sumOf(written, await writeOrReject(tx, held, stream, part, origin))
+    written = sumOf(written, await writeOrReject(tx, lease, stream, part, origin))
   return written
 }

@@ -3,7 +3,7 @@ import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import { arrayLiteral } from "../../postgres/bulk.ts"
 import { reading } from "../../postgres/connect.ts"
-import { fenced, type Held } from "../ledger/lease.ts"
+import { inLeaseTx, type Lease } from "../ledger/lease.ts"
 import { askedOf, keysOf, type Lookup, parametersOf } from "./lookup.ts"
 
 /** What is stored about earlier look-ups: which of them were answered, and which failed. */
@@ -11,13 +11,13 @@ import { askedOf, keysOf, type Lookup, parametersOf } from "./lookup.ts"
 /** How many keys may be asked about, due or not. */
 export const countKeys = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   lookup: Lookup,
 ): Effect.Effect<number, WarehouseError> =>
   reading(async () => {
     const parameters = parametersOf()
     const [row] = await sql.unsafe<[{ count: number }]>(
-      `SELECT count(*)::float8 AS count FROM ${keysOf(lookup, parameters.add(held.account), parameters)} AS k`,
+      `SELECT count(*)::float8 AS count FROM ${keysOf(lookup, parameters.add(lease.account), parameters)} AS k`,
       parameters.values,
     )
     return row.count
@@ -29,18 +29,18 @@ export const countKeys = (
  */
 export const answeredBefore = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   lookup: Lookup,
   limit: number,
 ): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
   reading(async () => {
     const parameters = parametersOf()
-    const account = parameters.add(held.account)
+    const account = parameters.add(lease.account)
     const asked = askedOf(lookup, account, parameters)
     const rows = await sql.unsafe<Array<{ key: string }>>(
       `SELECT k.key FROM ${asked.table} AS r
        JOIN ${keysOf(lookup, account, parameters)} AS k ON k.key = r.${asked.key}
-       WHERE ${asked.scope} AND r.check_error IS NULL AND r.run_id <> ${parameters.add(held.runId)}::uuid
+       WHERE ${asked.scope} AND r.check_error IS NULL AND r.run_id <> ${parameters.add(lease.runId)}::uuid
        ORDER BY ${asked.isOpen()}, r.checked_at DESC LIMIT ${parameters.add(limit)}`,
       parameters.values,
     )
@@ -50,7 +50,7 @@ export const answeredBefore = (
 /** Those among these keys whose latest look-up failed too. */
 export const failedBefore = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   lookup: Lookup,
   keys: ReadonlyArray<string>,
 ): Effect.Effect<ReadonlySet<string>, WarehouseError> =>
@@ -58,7 +58,7 @@ export const failedBefore = (
     ? Effect.succeed(new Set())
     : reading(async () => {
         const parameters = parametersOf()
-        const asked = askedOf(lookup, parameters.add(held.account), parameters)
+        const asked = askedOf(lookup, parameters.add(lease.account), parameters)
         const rows = await sql.unsafe<Array<{ key: string }>>(
           `SELECT r.${asked.key} AS key FROM ${asked.table} AS r
            WHERE ${asked.scope} AND r.${asked.key} = ANY (${parameters.add(arrayLiteral(keys))}::text[])
@@ -71,12 +71,12 @@ export const failedBefore = (
 /** Books how many keys there are whose latest look-up failed, by whichever run, and answers it. */
 export const bookFailed = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   lookup: Lookup,
 ): Effect.Effect<number, LeaseError | WarehouseError> =>
-  fenced(sql, held, async tx => {
+  inLeaseTx(sql, lease, async tx => {
     const parameters = parametersOf()
-    const account = parameters.add(held.account)
+    const account = parameters.add(lease.account)
     const asked = askedOf(lookup, account, parameters)
     const [row] = await tx.unsafe<[{ count: number }]>(
       `SELECT count(*)::float8 AS count FROM ${asked.table} AS r
@@ -86,6 +86,6 @@ export const bookFailed = (
     )
     await tx`
       UPDATE sync.stream_runs SET failed_lookups = ${row.count}
-      WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
+      WHERE run_id = ${lease.runId} AND account = ${lease.account} AND stream = ${lease.stream}`
     return row.count
   })

@@ -2,7 +2,7 @@ import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import { reading } from "../../postgres/connect.ts"
-import { fenced, type Held } from "../ledger/lease.ts"
+import { inLeaseTx, type Lease } from "../ledger/lease.ts"
 import { askedOf, keysOf, type Lookup, parametersOf } from "./lookup.ts"
 
 /** The queue of a look-up: which keys a run asks about, and in which order. */
@@ -33,14 +33,14 @@ export interface QueueBounds {
  */
 export const queueDue = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   lookup: Lookup,
   { recheckSeconds, newerThan = null, callsMax }: QueueBounds,
 ): Effect.Effect<Queue, LeaseError | WarehouseError> =>
-  fenced(sql, held, async tx => {
+  inLeaseTx(sql, lease, async tx => {
     const { recheck, first } = lookup.stream.source
     const parameters = parametersOf()
-    const [run, account, stream] = [held.runId, held.account, held.stream].map(parameters.add)
+    const [run, account, stream] = [lease.runId, lease.account, lease.stream].map(parameters.add)
     const asked = askedOf(lookup, account!, parameters)
     const atPace =
       recheck.pace === "each run"
@@ -51,7 +51,7 @@ export const queueDue = (
     const limit = parameters.add(Number.isFinite(callsMax) ? callsMax : null)
     const since = parameters.add(newerThan)
     await tx`
-      DELETE FROM sync.due_keys WHERE account = ${held.account} AND stream = ${held.stream}`
+      DELETE FROM sync.due_keys WHERE account = ${lease.account} AND stream = ${lease.stream}`
     // Counted and sorted from one reading: two would be of two moments where somebody else writes in between. The
     // limit stands below the numbering, so that Postgres keeps the first few and does not sort them all.
     const [queue] = await tx.unsafe<[Queue]>(
@@ -77,22 +77,25 @@ export const queueDue = (
   })
 
 /** Forgets what is left of the queue: the next run works out its own. */
-export const clearQueue = (sql: postgres.Sql, held: Held): Effect.Effect<void, LeaseError | WarehouseError> =>
-  fenced(sql, held, async tx => {
-    await tx`DELETE FROM sync.due_keys WHERE account = ${held.account} AND stream = ${held.stream}`
+export const clearQueue = (
+  sql: postgres.Sql,
+  lease: Lease,
+): Effect.Effect<void, LeaseError | WarehouseError> =>
+  inLeaseTx(sql, lease, async tx => {
+    await tx`DELETE FROM sync.due_keys WHERE account = ${lease.account} AND stream = ${lease.stream}`
   })
 
 /** The next keys of the queue after a position. */
 export const dueAfter = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   position: number,
   limit: number,
 ): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
   reading(async () => {
     const rows = await sql<Array<{ id: string }>>`
       SELECT record_id AS id FROM sync.due_keys
-      WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}
+      WHERE run_id = ${lease.runId} AND account = ${lease.account} AND stream = ${lease.stream}
         AND position > ${position} ORDER BY position LIMIT ${limit}`
     return rows.map(({ id }) => id)
   })

@@ -6,7 +6,7 @@ import { recordIdOf } from "../../core/recordId.ts"
 import type { Guarded, LookupStream } from "../../core/stream.ts"
 import { arrayLiteral, arraysOf, unnestOf } from "../../postgres/bulk.ts"
 import type { Transaction } from "../../postgres/shape.ts"
-import type { Held } from "../ledger/lease.ts"
+import type { Lease } from "../ledger/lease.ts"
 import { type Counts, prepareBatch, writeBatch } from "../load/loader.ts"
 import type { Beside } from "../load/prepare.ts"
 import { type Answer, REJECTED, type Usage } from "./answer.ts"
@@ -16,7 +16,7 @@ import { type Answer, REJECTED, type Usage } from "./answer.ts"
 /** Books what came of each key. `changed` are the keys whose records are other ones than before. */
 const bookAsked = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   answers: ReadonlyArray<Answer>,
   changed: ReadonlyArray<string>,
 ): Promise<void> => {
@@ -36,18 +36,18 @@ const bookAsked = async (
          WHEN t.record_id = ANY ($4::text[]) OR (t.check_error IS NULL) <> (excluded.check_error IS NULL)
          THEN excluded.checked_at ELSE t.changed_at END
      WHERE t.checked_at <= excluded.checked_at`,
-    [held.account, held.stream, held.runId, arrayLiteral(changed), ...arraysOf(columns, rows)],
+    [lease.account, lease.stream, lease.runId, arrayLiteral(changed), ...arraysOf(columns, rows)],
   )
   const unanswered = answers.filter(({ isUnanswered }) => isUnanswered).length
   await tx`
     UPDATE sync.stream_runs SET extracted = extracted + ${unanswered}, unanswered = unanswered + ${unanswered}
-    WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
+    WHERE run_id = ${lease.runId} AND account = ${lease.account} AND stream = ${lease.stream}`
 }
 
 /** Saves answers. What was read of the documented fields is added to `fields`. */
 export const saveRecords = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   stream: Guarded<LookupStream>,
   answers: ReadonlyArray<Answer>,
   progress: Usage & { readonly fields: { current: PassFields }; readonly beside: Beside },
@@ -57,11 +57,11 @@ export const saveRecords = (
       records.map(record => ({ record, readAt: new Date(checkedAt) })),
     )
     const { beside, ...usage } = progress
-    const prepared = yield* prepareBatch(sql, held, stream, extracted, [], beside)
+    const prepared = yield* prepareBatch(sql, lease, stream, extracted, [], beside)
     const written = new Set(prepared.versions.map(({ id }) => id))
     const holds = ({ records = [] }: Answer, ids: ReadonlySet<string | null>) =>
       records.some(record => ids.has(recordIdOf(stream.source, record)))
-    return yield* writeBatch(sql, held, stream, prepared, {
+    return yield* writeBatch(sql, lease, stream, prepared, {
       ...usage,
       passId: null,
       position: null,
@@ -71,7 +71,7 @@ export const saveRecords = (
         const rejected = new Set(rejects.flatMap(({ id }) => id ?? []))
         await bookAsked(
           tx,
-          held,
+          lease,
           answers.map(answer => (holds(answer, rejected) ? { ...answer, error: REJECTED } : answer)),
           answers.filter(answer => holds(answer, written)).map(({ key }) => key),
         )

@@ -5,7 +5,7 @@ import type { ColumnValue, LookupStream, Row } from "../../core/stream.ts"
 import { arraysOf, lookUpByKey, quoted, refuseAltered, unnestOf } from "../../postgres/bulk.ts"
 import { mayAlter } from "../../postgres/interference.ts"
 import { shapeOf } from "../../postgres/shape.ts"
-import { fenced, type Held } from "../ledger/lease.ts"
+import { inLeaseTx, type Lease } from "../ledger/lease.ts"
 import { writeHistories } from "../load/dependents.ts"
 import { BAD_VALUE } from "../load/versions.ts"
 import { stateBookkeeping } from "../schema/columns.ts"
@@ -41,12 +41,12 @@ export interface Saved {
  */
 export const saveStates = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   stream: LookupStream,
   answers: ReadonlyArray<Answer>,
   usage: Usage,
 ): Effect.Effect<Saved, LeaseError | WarehouseError> =>
-  saveTogether(sql, held, stream, answers, usage).pipe(
+  saveTogether(sql, lease, stream, answers, usage).pipe(
     Effect.catchIf(
       error => error._tag === "WarehouseError" && BAD_VALUE.test(error.code ?? ""),
       (error): Effect.Effect<Saved, LeaseError | WarehouseError> => {
@@ -54,12 +54,12 @@ export const saveStates = (
         if (answers.length === 1 && only !== undefined) {
           if (only.raw === null) return Effect.fail(error)
           const failed = { ...only, row: null, raw: null, error: UNSTORABLE }
-          return saveStates(sql, held, stream, [failed], usage)
+          return saveStates(sql, lease, stream, [failed], usage)
         }
         const middle = answers.length >> 1
         const halves = [answers.slice(0, middle), answers.slice(middle)]
         return Effect.map(
-          Effect.forEach(halves, half => saveStates(sql, held, stream, half, usage)),
+          Effect.forEach(halves, half => saveStates(sql, lease, stream, half, usage)),
           ([left, right]) => ({
             inserted: left!.inserted + right!.inserted,
             updated: left!.updated + right!.updated,
@@ -76,12 +76,12 @@ const prefixed = (alias: string, columns: ReadonlyArray<string>): string =>
 
 const saveTogether = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   stream: LookupStream,
   answers: ReadonlyArray<Answer>,
   usage: Usage,
 ): Effect.Effect<Saved, LeaseError | WarehouseError> =>
-  fenced(sql, held, async tx => {
+  inLeaseTx(sql, lease, async tx => {
     const shape = shapeOf(stream.table)
     const key = stream.idColumn
     const state = stateColumnsOf(stream)
@@ -116,13 +116,13 @@ const saveTogether = (
          changed_at = CASE WHEN ${isOther} THEN excluded.checked_at ELSE t.changed_at END
        WHERE t.checked_at <= excluded.checked_at
        RETURNING "${key}" AS key, (xmax = 0) AS inserted, changed_at = checked_at AS changed`,
-      [held.account, held.runId, ...arraysOf(columns, rows)],
+      [lease.account, lease.runId, ...arraysOf(columns, rows)],
     )
     if (taken.length < answers.length || (await mayAlter(tx, shape)))
       await refuseAltered(tx, shape, {
-        rows: rows.map(row => ({ ...row, account: held.account })),
+        rows: rows.map(row => ({ ...row, account: lease.account })),
         guard: "t.checked_at < excluded.checked_at",
-        taken: taken.map(row => ({ account: held.account, [key]: row.key })),
+        taken: taken.map(row => ({ account: lease.account, [key]: row.key })),
         isOther: `(t.checked_at, t.check_error) IS DISTINCT FROM (excluded.checked_at, excluded.check_error) OR (${isOther})`,
       })
     const states = answers.flatMap(({ key: id, checkedAt, row, raw }) =>
@@ -130,7 +130,7 @@ const saveTogether = (
         ? []
         : [{ id, hash: "", readAt: checkedAt, raw, normalized: { row, sourceUpdatedAt: null } }],
     )
-    await writeHistories(tx, held, stream, states, states)
+    await writeHistories(tx, lease, stream, states, states)
     const withoutAnswer = new Set(answers.flatMap(answer => (answer.isUnanswered ? [answer.key] : [])))
     const answered = taken.filter(row => !withoutAnswer.has(row.key))
     const inserted = answered.filter(row => row.inserted).length
@@ -147,6 +147,6 @@ const saveTogether = (
       SET extracted = extracted + ${answers.length}, inserted = inserted + ${counts.inserted},
         updated = updated + ${counts.updated}, unchanged = unchanged + ${counts.unchanged},
         unanswered = unanswered + ${counts.unanswered}, requests = ${usage.requests}, retries = ${usage.retries}
-      WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
+      WHERE run_id = ${lease.runId} AND account = ${lease.account} AND stream = ${lease.stream}`
     return counts
   })

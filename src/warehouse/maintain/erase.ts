@@ -8,10 +8,10 @@ import type { Stream } from "../../core/stream.ts"
 import { arrayLiteral } from "../../postgres/bulk.ts"
 import { attempt } from "../../postgres/connect.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
-import { acquire, fenced, type Held, release } from "../ledger/lease.ts"
+import { acquire, inLeaseTx, type Lease, release } from "../ledger/lease.ts"
 import { lockAll } from "../ledger/lockAll.ts"
-import { bury, idHash, tombstonesFor } from "../load/tombstones.ts"
-import { blank } from "./blank.ts"
+import { idHash, insertTombstones, tombstonesFor } from "../load/tombstones.ts"
+import { blank } from "./emptyPersonalColumns.ts"
 import { named, namings } from "./mentions.ts"
 import { vacuum } from "./privacyMode.ts"
 import { rewriteSome } from "./rewrite.ts"
@@ -106,15 +106,15 @@ const deleteOwn = async (tx: Transaction, account: string, streams: ReadonlyArra
 /** Takes what is personal from records, and keeps their money. */
 export const stripOf = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   stream: Stream,
   ids: ReadonlyArray<string>,
 ): Promise<number> => {
   const drop = redactor(stream.personal, stream.source.idField, DROP)
-  const { changed, failures } = await rewriteSome(tx, held, stream, ids, drop)
+  const { changed, failures } = await rewriteSome(tx, lease, stream, ids, drop)
   await blank(
     tx,
-    held.account,
+    lease.account,
     stream,
     failures.map(failure => failure.id),
     drop,
@@ -125,7 +125,7 @@ export const stripOf = async (
 /** Strips the records that name a person; of those that lead to other records, answers where they lead. */
 const stripNamed = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   { stream, person }: { stream: Stream; person: Of<"named"> },
   id: string,
 ) => {
@@ -139,12 +139,12 @@ const stripNamed = async (
       `SELECT "${stream.idColumn}" AS id, ${lead} AS lead FROM ${table}
        WHERE account = $1 AND "${person.field}" = $2 AND "${stream.idColumn}" > $3
        ORDER BY 1 LIMIT ${BATCH_RECORDS}`,
-      [held.account, id, after],
+      [lease.account, id, after],
     )
     for (const record of found) if (record.lead !== null && isId(record.lead)) leads.add(record.lead)
     changed += await stripOf(
       tx,
-      held,
+      lease,
       stream,
       found.map(record => record.id),
     )
@@ -156,7 +156,7 @@ const stripNamed = async (
 /** Strips the records that others led to, known by any of their ids. */
 const stripReferred = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   { stream, person }: { stream: Stream; person: Of<"referred"> },
   leads: ReadonlyArray<string>,
 ) => {
@@ -171,16 +171,16 @@ const stripReferred = async (
             `SELECT "${stream.idColumn}" AS id FROM ${table} WHERE account = $1 AND "${column}" = ANY ($2::text[])`,
         )
         .join(" UNION "),
-      [held.account, arrayLiteral(some)],
+      [lease.account, arrayLiteral(some)],
     )
     changed += await stripOf(
       tx,
-      held,
+      lease,
       stream,
       found.map(record => record.id),
     )
     await tx.unsafe(`DELETE FROM sync.rejects WHERE account = $1 AND stream = $2 AND ${named("raw", 3, 4)}`, [
-      held.account,
+      lease.account,
       stream.name,
       ...rejectsNaming(some),
     ])
@@ -191,7 +191,7 @@ const stripReferred = async (
 /** Erases a person within a transaction that keeps all others from writing to the account. */
 export const eraseWithin = async (
   tx: Transaction,
-  leases: ReadonlyArray<Held>,
+  leases: ReadonlyArray<Lease>,
   streams: ReadonlyArray<Stream>,
   id: string,
 ): Promise<Erasure> => {
@@ -215,7 +215,7 @@ export const eraseWithin = async (
     [account, id, ...rejectsNaming([id])],
   )
   const persons = new Set(ofKind(streams, "self").map(({ person }) => person.of))
-  await bury(tx, account, [
+  await insertTombstones(tx, account, [
     ...Array.from(persons, stream => tombstonesFor(stream, [id])).flat(),
     ...Array.from(leads, ([stream, ids]) => tombstonesFor(stream, ids)).flat(),
   ])
@@ -244,17 +244,17 @@ export const erasePerson = (
       holder,
       leaseSeconds: LEASE_SECONDS,
     }),
-    ({ held, refused: [other] }): Effect.Effect<Erasure, LeaseError | WarehouseError> => {
-      const leases = [...held].sort((a, b) => (a.stream < b.stream ? -1 : 1))
+    ({ leases: acquired, refused: [other] }): Effect.Effect<Erasure, LeaseError | WarehouseError> => {
+      const leases = [...acquired].sort((a, b) => (a.stream < b.stream ? -1 : 1))
       const [first] = leases
       if (other !== undefined || first === undefined)
         return other ?? Effect.dieMessage("There are no streams.")
-      return fenced(sql, first, async tx => {
+      return inLeaseTx(sql, first, async tx => {
         await lockAll(tx, leases)
         return eraseWithin(tx, leases, streams, id)
       })
     },
-    ({ held }) => Effect.ignore(release(sql, held)),
+    ({ leases }) => Effect.ignore(release(sql, leases)),
   ).pipe(Effect.uninterruptible, Effect.zipLeft(clearAway(sql, streams)))
 
 /** Has Postgres reclaim the space of what an erasure deleted: until then the old versions of rows are in its files. */

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto"
 import type { Stream } from "../../core/stream.ts"
 import { arrayLiteral, arraysOf, unnestOf } from "../../postgres/bulk.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
-import type { Held } from "../ledger/lease.ts"
+import type { Lease } from "../ledger/lease.ts"
 import { idHash } from "../load/tombstones.ts"
 import { eraseWithin, ownTables, stripOf } from "./erase.ts"
 
@@ -63,7 +63,7 @@ const personsStored = async (
 /** Takes what is personal from records that an erased person's record led to. */
 const stripReferred = async (
   tx: Transaction,
-  leaseOf: (stream: Stream) => Held,
+  leaseOf: (stream: Stream) => Lease,
   streams: ReadonlyArray<Stream>,
   hashes: ReadonlyMap<string, ReadonlySet<string>>,
 ): Promise<void> => {
@@ -71,16 +71,16 @@ const stripReferred = async (
     const { person } = stream.personal
     const wanted = hashes.get(stream.name)
     if (person?.kind !== "referred" || wanted === undefined) continue
-    const held = leaseOf(stream)
+    const lease = leaseOf(stream)
     const columns = [...new Set(Object.values(person.ids))]
     const found = await tx.unsafe<Array<{ id: string }>>(
       `SELECT "${stream.idColumn}" AS id FROM ${shapeOf(stream.table).table} WHERE account = $1
          AND (${columns.map(column => `${hashed(`"${column}"`)} = ANY ($2::text[])`).join(" OR ")})`,
-      [held.account, arrayLiteral([...wanted])],
+      [lease.account, arrayLiteral([...wanted])],
     )
     await stripOf(
       tx,
-      held,
+      lease,
       stream,
       found.map(({ id }) => id),
     )

@@ -8,10 +8,10 @@ import type { StreamProgress } from "../../observe/progress.ts"
 import { attempt, reading } from "../../postgres/connect.ts"
 import { outsideTransaction } from "../../postgres/pool.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
-import { fenced, type Held } from "../ledger/lease.ts"
+import { inLeaseTx, type Lease } from "../ledger/lease.ts"
 import { abandonPass } from "../ledger/runs.ts"
 import { decode } from "../load/prepare.ts"
-import { blank } from "./blank.ts"
+import { blank } from "./emptyPersonalColumns.ts"
 import { rewriteRecords } from "./rewrite.ts"
 
 /**
@@ -46,41 +46,41 @@ const tablesOf = (stream: Stream): ReadonlyArray<string> =>
 /** The mode in which all that is stored is, or was to be brought: what nobody booked is from before there were modes. */
 const stateOf = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   stream: Stream,
 ): Effect.Effect<{ readonly booked: State | undefined; readonly isEmpty: boolean }, WarehouseError> =>
   reading(async () => {
     const [booked] = await sql<Array<State>>`
       SELECT mode, key_fingerprint AS fingerprint, is_applied AS "isApplied" FROM sync.privacy
-      WHERE account = ${held.account} AND stream = ${held.stream}`
+      WHERE account = ${lease.account} AND stream = ${lease.stream}`
     const [stored] = await sql.unsafe(
       `SELECT 1 WHERE EXISTS (SELECT FROM ${shapeOf(stream.table).table} WHERE account = $1)
          OR EXISTS (SELECT FROM sync.rejects WHERE account = $1 AND stream = $2)`,
-      [held.account, held.stream],
+      [lease.account, lease.stream],
     )
     return { booked, isEmpty: stored === undefined }
   })
 
-const book = (tx: Transaction, held: Held, { mode, fingerprint, isApplied }: State) => tx`
+const book = (tx: Transaction, lease: Lease, { mode, fingerprint, isApplied }: State) => tx`
   INSERT INTO sync.privacy AS p (account, stream, mode, key_fingerprint, is_applied, changed_at)
-  VALUES (${held.account}, ${held.stream}, ${mode}, ${fingerprint}, ${isApplied}, clock_timestamp())
+  VALUES (${lease.account}, ${lease.stream}, ${mode}, ${fingerprint}, ${isApplied}, clock_timestamp())
   ON CONFLICT (account, stream) DO UPDATE
   SET mode = excluded.mode, key_fingerprint = excluded.key_fingerprint, is_applied = excluded.is_applied,
     changed_at = excluded.changed_at`
 
 const isSame = (a: State, b: State): boolean => a.mode === b.mode && a.fingerprint === b.fingerprint
 
-const bookApplied = (tx: Transaction, held: Held) => tx`
+const bookApplied = (tx: Transaction, lease: Lease) => tx`
   UPDATE sync.privacy SET is_applied = true, changed_at = clock_timestamp()
-  WHERE account = ${held.account} AND stream = ${held.stream} AND NOT is_applied`
+  WHERE account = ${lease.account} AND stream = ${lease.stream} AND NOT is_applied`
 
 /**
  * Closes the rejects without an id: read again in the new mode they are other rejects, and would count twice until passes
  * proved the former ones to be gone.
  */
-const closeNameless = (tx: Transaction, held: Held) => tx`
+const closeNameless = (tx: Transaction, lease: Lease) => tx`
   UPDATE sync.rejects SET unlisted_at = clock_timestamp()
-  WHERE account = ${held.account} AND stream = ${held.stream} AND record_id IS NULL AND unlisted_at IS NULL
+  WHERE account = ${lease.account} AND stream = ${lease.stream} AND record_id IS NULL AND unlisted_at IS NULL
     AND kind IN ('record', 'merchant')`
 
 const readable = (raw: string): Json => {
@@ -103,12 +103,12 @@ interface StoredReject {
 }
 
 /** Redacts a batch of rejects, with their reasons; answers the last one's id. */
-const rewriteRejectsAfter = async (tx: Transaction, held: Held, stream: Guarded, after: string) => {
+const rewriteRejectsAfter = async (tx: Transaction, lease: Lease, stream: Guarded, after: string) => {
   const stored = await tx<Array<StoredReject>>`
     SELECT reject_id::text AS "rejectId", kind, record_id AS "recordId", field, reason, raw, content_hash AS "contentHash",
       read_at AS "readAt"
     FROM sync.rejects
-    WHERE account = ${held.account} AND stream = ${held.stream} AND reject_id > ${after}::text::bigint
+    WHERE account = ${lease.account} AND stream = ${lease.stream} AND reject_id > ${after}::text::bigint
       AND kind IN ('record', 'merchant')
     ORDER BY reject_id LIMIT ${REJECTS_BATCH}`
   for (const { rejectId, kind, recordId, raw, contentHash: stale, readAt, ...told } of stored) {
@@ -140,12 +140,12 @@ const rewriteRejectsAfter = async (tx: Transaction, held: Held, stream: Guarded,
 
 const rewriteRejects = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   stream: Guarded,
 ): Effect.Effect<void, LeaseError | WarehouseError> =>
   Effect.iterate("0" as string | null, {
     while: after => after !== null,
-    body: after => fenced(sql, held, tx => rewriteRejectsAfter(tx, held, stream, after!)),
+    body: after => inLeaseTx(sql, lease, tx => rewriteRejectsAfter(tx, lease, stream, after!)),
   })
 
 /**
@@ -171,34 +171,34 @@ export const vacuum = (sql: postgres.Sql, tables: Iterable<string>): Effect.Effe
  */
 export const settlePrivacy = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   stream: Guarded,
   privacy: Privacy,
   tell: (soFar: Pick<StreamProgress, "extracted" | "updated" | "message">) => Effect.Effect<void>,
 ): Effect.Effect<Settled, LeaseError | WarehouseError> =>
   Effect.gen(function* () {
     const wanted: State = { mode: privacy.mode, fingerprint: keyFingerprint(privacy), isApplied: true }
-    const { booked, isEmpty } = yield* stateOf(sql, held, stream)
+    const { booked, isEmpty } = yield* stateOf(sql, lease, stream)
     const before: State = isEmpty ? wanted : (booked ?? KEPT)
     if (before.isApplied && isSame(before, wanted)) {
       if (booked === undefined || !booked.isApplied || !isSame(booked, wanted))
-        yield* fenced(sql, held, async tx => void (await book(tx, held, wanted)))
+        yield* inLeaseTx(sql, lease, async tx => void (await book(tx, lease, wanted)))
       return SETTLED
     }
     if (!isSame(before, wanted)) {
       // First: a pass that went on from before would take what it had read for read in the new mode.
-      yield* abandonPass(sql, held)
-      yield* fenced(sql, held, async tx => void (await book(tx, held, { ...wanted, isApplied: false })))
+      yield* abandonPass(sql, lease)
+      yield* inLeaseTx(sql, lease, async tx => void (await book(tx, lease, { ...wanted, isApplied: false })))
     }
     const isComputed = wanted.mode === "drop" || (before.mode === "keep" && before.isApplied)
-    if (!isComputed) yield* fenced(sql, held, async tx => void (await closeNameless(tx, held)))
+    if (!isComputed) yield* inLeaseTx(sql, lease, async tx => void (await closeNameless(tx, lease)))
     if (wanted.mode === "keep") return { mustReadAll: true, note: null }
     yield* Effect.logInfo(`personal data: ${wanted.mode} what is stored in the mode ${before.mode}`)
-    const { failed } = yield* rewriteRecords(sql, held, stream, stream.redact, {
+    const { failed } = yield* rewriteRecords(sql, lease, stream, stream.redact, {
       book: (tx, { failures }) =>
         blank(
           tx,
-          held.account,
+          lease.account,
           stream,
           failures.map(({ id }) => id),
           stream.redact,
@@ -206,11 +206,11 @@ export const settlePrivacy = (
       tell: ({ walked, changed }) =>
         tell({ extracted: walked, updated: changed, message: "personal data: rewriting what is stored" }),
     })
-    yield* rewriteRejects(sql, held, stream)
+    yield* rewriteRejects(sql, lease, stream)
     yield* vacuum(sql, [...tablesOf(stream), "sync.rejects"])
     yield* tell({ extracted: 0, updated: 0, message: null })
     const mustReadAll = !isComputed || failed > 0
-    if (!mustReadAll) yield* fenced(sql, held, async tx => void (await bookApplied(tx, held)))
+    if (!mustReadAll) yield* inLeaseTx(sql, lease, async tx => void (await bookApplied(tx, lease)))
     const note =
       failed > 0
         ? `${failed} stored records can no longer be read as they are: their personal columns were emptied until they are read again.`
@@ -219,10 +219,10 @@ export const settlePrivacy = (
   })
 
 /** Since when the mode has been asked for: what was read later is stored in it. Where nothing is known of it, nothing is. */
-export const modeChangedAt = (sql: postgres.Sql, held: Held): Effect.Effect<string, WarehouseError> =>
+export const modeChangedAt = (sql: postgres.Sql, lease: Lease): Effect.Effect<string, WarehouseError> =>
   reading(async () => {
     const [state] = await sql<Array<{ changed_at: string }>>`
-      SELECT changed_at FROM sync.privacy WHERE account = ${held.account} AND stream = ${held.stream}`
+      SELECT changed_at FROM sync.privacy WHERE account = ${lease.account} AND stream = ${lease.stream}`
     return state?.changed_at ?? "infinity"
   })
 
@@ -232,18 +232,18 @@ export const modeChangedAt = (sql: postgres.Sql, held: Held): Effect.Effect<stri
  */
 export const confirmPrivacy = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   stream: Stream,
   privacy: Privacy,
 ): Effect.Effect<string | null, LeaseError | WarehouseError> =>
-  fenced(sql, held, async tx => {
-    await bookApplied(tx, held)
+  inLeaseTx(sql, lease, async tx => {
+    await bookApplied(tx, lease)
     if (!isList(stream)) return null
     const { table } = shapeOf(stream.table)
     const [{ count } = { count: 0 }] = await tx.unsafe<Array<{ count: number }>>(
       `SELECT count(*)::int FROM ${table} AS t WHERE t.account = $1 AND (t.removed_at IS NOT NULL OR EXISTS (
          SELECT FROM sync.missing_keys AS m WHERE m.account = $1 AND m.stream = $2 AND m.record_id = t."${stream.idColumn}"))`,
-      [held.account, held.stream],
+      [lease.account, lease.stream],
     )
     return count === 0
       ? null

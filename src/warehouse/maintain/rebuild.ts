@@ -4,7 +4,7 @@ import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import type { Stream } from "../../core/stream.ts"
 import { attempt } from "../../postgres/connect.ts"
 import { shapeOf } from "../../postgres/shape.ts"
-import type { Held } from "../ledger/lease.ts"
+import type { Lease } from "../ledger/lease.ts"
 import { type Rewritten, rewriteRecords } from "./rewrite.ts"
 
 /** Makes the rows of a stream anew from the raw records that are stored, without asking anybody for them. */
@@ -48,11 +48,11 @@ export const countStored = (
 /** Normalizes an account's stream again from its raw records, and books what was done as the run's. */
 export const rebuildStream = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   stream: Stream,
   tell: (soFar: Rewritten) => Effect.Effect<void>,
 ): Effect.Effect<Rewritten, LeaseError | WarehouseError> =>
-  rewriteRecords(sql, held, stream, record => record, {
+  rewriteRecords(sql, lease, stream, record => record, {
     tell,
     isEmptiedLeft: true,
     book: (tx, { walked, changed, fieldRejected, itemRejected, failures }) => tx`
@@ -60,7 +60,7 @@ export const rebuildStream = (
       SET pages = pages + 1, extracted = extracted + ${walked}, updated = updated + ${changed},
         unchanged = unchanged + ${walked - changed - failures.length}, rejected = rejected + ${failures.length},
         field_rejected = field_rejected + ${fieldRejected}, item_rejected = item_rejected + ${itemRejected}
-      WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`,
+      WHERE run_id = ${lease.runId} AND account = ${lease.account} AND stream = ${lease.stream}`,
   })
 
 /** What a rebuild has to say about records that it could not make anew; null where there is none. */

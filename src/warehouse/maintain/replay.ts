@@ -1,19 +1,19 @@
 import { Effect, Either } from "effect"
 import type postgres from "postgres"
+import type { DecodedRecord } from "../../core/decodedRecord.ts"
 import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import { contentHash, isJsonObject, parseJson } from "../../core/json.ts"
 import { idText, recordIdOf } from "../../core/recordId.ts"
-import type { Version } from "../../core/recordVersion.ts"
 import type { Guarded, Stream } from "../../core/stream.ts"
 import { arrayLiteral, arraysOf, unnestOf } from "../../postgres/bulk.ts"
 import { attempt } from "../../postgres/connect.ts"
 import type { Transaction } from "../../postgres/shape.ts"
-import { fenced, type Held } from "../ledger/lease.ts"
+import { inLeaseTx, type Lease } from "../ledger/lease.ts"
 import { clearRejects, type Reject } from "../ledger/rejects.ts"
 import { type Counts, NO_COUNTS, sumOfCounts } from "../load/loader.ts"
 import { heldAmong } from "../load/merchant.ts"
-import { decode, foreignReject, type Identified } from "../load/prepare.ts"
-import { bury, withoutErased } from "../load/tombstones.ts"
+import { decode, foreignReject, type HashedRecord } from "../load/prepare.ts"
+import { insertTombstones, withoutErased } from "../load/tombstones.ts"
 import { writeAll } from "../load/versions.ts"
 import { IN_SCOPE, type RejectKind, type RejectScope, scopeParameters } from "../read/rejectList.ts"
 import { replayParts } from "./replayParts.ts"
@@ -67,7 +67,7 @@ interface Kept {
   readonly runId: string
 }
 
-const keptAfter = (tx: Transaction, held: Held, scope: ReplayScope, after: string) =>
+const keptAfter = (tx: Transaction, lease: Lease, scope: ReplayScope, after: string) =>
   tx.unsafe<Array<Kept>>(
     `WITH following AS (
        SELECT reject_id, octet_length(raw)::bigint AS bytes FROM sync.rejects
@@ -77,11 +77,11 @@ const keptAfter = (tx: Transaction, held: Held, scope: ReplayScope, after: strin
      )
      SELECT r.reject_id::text AS id, r.kind, r.record_id AS "recordId", r.raw, r.read_at AS "readAt", r.run_id AS "runId" FROM sync.rejects AS r
      WHERE r.reject_id IN (SELECT reject_id FROM batch WHERE before < ${BATCH_BYTES}) ORDER BY r.reject_id`,
-    [...parametersOf(scope), held.account, held.stream, after],
+    [...parametersOf(scope), lease.account, lease.stream, after],
   )
 
 /** A record that was kept, and the reject that it was. */
-interface Again extends Identified {
+interface Again extends HashedRecord {
   readonly rejectId: string
   readonly kind: RejectKind
   readonly runId: string
@@ -129,14 +129,14 @@ const keepReasons = async (
   )
 }
 
-const bookCounts = (tx: Transaction, held: Held, counts: Counts) => tx`
+const bookCounts = (tx: Transaction, lease: Lease, counts: Counts) => tx`
   UPDATE sync.stream_runs
   SET pages = pages + 1, extracted = extracted + ${counts.extracted}, inserted = inserted + ${counts.inserted},
     updated = updated + ${counts.updated}, unchanged = unchanged + ${counts.unchanged}, stale = stale + ${counts.stale},
     rejected = rejected + ${counts.rejected}, field_rejected = field_rejected + ${counts.fieldRejected},
     item_rejected = item_rejected + ${counts.itemRejected},
     erased = erased + ${counts.erased}
-  WHERE run_id = ${held.runId} AND account = ${held.account} AND stream = ${held.stream}`
+  WHERE run_id = ${lease.runId} AND account = ${lease.account} AND stream = ${lease.stream}`
 
 /** Whose records are an account's, as configured. */
 export type MerchantsOf = (account: string) => ReadonlyArray<string>
@@ -144,7 +144,7 @@ export type MerchantsOf = (account: string) => ReadonlyArray<string>
 /** Those of the records that are another merchant's still: neither configured nor stored. */
 const stillForeign = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   stream: Stream,
   records: ReadonlyArray<Again>,
   merchantsOf: MerchantsOf,
@@ -154,21 +154,21 @@ const stillForeign = async (
   if (field === null || foreign.length === 0) return new Set()
   const merchantIn = ({ record }: Again) => (isJsonObject(record) ? idText(record[field]) : null)
   const asked = new Set(foreign.flatMap(record => merchantIn(record) ?? []))
-  const stored = await heldAmong(tx, held.account, stream.table, field, [...asked])
-  const own = new Set([...merchantsOf(held.account), ...stored])
+  const stored = await heldAmong(tx, lease.account, stream.table, field, [...asked])
+  const own = new Set([...merchantsOf(lease.account), ...stored])
   return new Set(foreign.filter(record => !own.has(merchantIn(record) ?? "")))
 }
 
 interface ReadBy {
   readonly runId: string
-  readonly version: Version
+  readonly version: DecodedRecord
 }
 
 /** Versions by the run that read them, in the order of reading: of two of one record the earlier must be written first. */
 const runsInOrder = (
   read: ReadonlyArray<ReadBy>,
-): ReadonlyArray<{ readonly runId: string; readonly versions: ReadonlyArray<Version> }> => {
-  const runs: Array<{ readonly runId: string; readonly versions: Array<Version> }> = []
+): ReadonlyArray<{ readonly runId: string; readonly versions: ReadonlyArray<DecodedRecord> }> => {
+  const runs: Array<{ readonly runId: string; readonly versions: Array<DecodedRecord> }> = []
   const sorted = read.toSorted((one, other) => (one.version.readAt < other.version.readAt ? -1 : 1))
   for (const { runId, version } of sorted) {
     const latest = runs.at(-1)
@@ -181,12 +181,12 @@ const runsInOrder = (
 /** Replays the rejects of a batch that are no row: rows for those that decode now, today's reason for the others. */
 const replayRecords = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   stream: Guarded,
   kept: ReadonlyArray<Kept>,
   merchantsOf: MerchantsOf,
 ): Promise<Counts> => {
-  const shielded = await withoutErased(tx, held.account, stream, readAgain(kept))
+  const shielded = await withoutErased(tx, lease.account, stream, readAgain(kept))
   const records = shielded.kept.map(({ record: read, ...again }): Again => {
     const record = stream.redact(read)
     return {
@@ -198,7 +198,7 @@ const replayRecords = async (
   })
   const decodedRecords: Array<ReadBy> = []
   const rejects: Array<Reject> = []
-  const foreign = await stillForeign(tx, held, stream, records, merchantsOf)
+  const foreign = await stillForeign(tx, lease, stream, records, merchantsOf)
   for (const record of records) {
     if (foreign.has(record)) {
       rejects.push(foreignReject(stream, record))
@@ -211,7 +211,7 @@ const replayRecords = async (
   let written = NO_COUNTS
   // A row belongs to the run that read it: what lies around it in the list was read by that one, not by this.
   for (const { runId, versions } of runsInOrder(decodedRecords)) {
-    const part = await writeAll(tx, { ...held, runId }, stream, versions, { isListed: false })
+    const part = await writeAll(tx, { ...lease, runId }, stream, versions, { isListed: false })
     written = sumOfCounts(written, { ...NO_COUNTS, ...part })
     rejects.push(...part.rejects)
   }
@@ -230,11 +230,11 @@ const replayRecords = async (
     WHERE reject_id = ANY (${arrayLiteral([...fine, ...erased].map(({ rejectId }) => rejectId))}::bigint[])`
   await clearRejects(
     tx,
-    held,
+    lease,
     fine.flatMap(({ id, readAt }) => (id === null ? [] : [{ id, readAt }])),
     new Set(byHash.keys()),
   )
-  await bury(tx, held.account, shielded.found)
+  await insertTombstones(tx, lease.account, shielded.found)
   const { inserted, updated, unchanged } = written
   const rejected = kept.length - fine.length - erased.length
   const stale = fine.length - inserted - updated - unchanged
@@ -251,7 +251,7 @@ const replayRecords = async (
  */
 export const replayRejects = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   stream: Guarded,
   scope: ReplayScope,
   merchantsOf: MerchantsOf,
@@ -261,21 +261,21 @@ export const replayRejects = (
     let soFar = NO_COUNTS
     let after = "0"
     while (true) {
-      const batch = yield* fenced(sql, held, async tx => {
-        const kept = await keptAfter(tx, held, scope, after)
+      const batch = yield* inLeaseTx(sql, lease, async tx => {
+        const kept = await keptAfter(tx, lease, scope, after)
         if (kept.length === 0) return null
         const isPart = ({ kind }: Kept) => kind === "field" || kind === "item"
         const counts = sumOfCounts(
-          await replayParts(tx, held, stream, kept.filter(isPart)),
+          await replayParts(tx, lease, stream, kept.filter(isPart)),
           await replayRecords(
             tx,
-            held,
+            lease,
             stream,
             kept.filter(reject => !isPart(reject)),
             merchantsOf,
           ),
         )
-        await bookCounts(tx, held, counts)
+        await bookCounts(tx, lease, counts)
         return { counts, last: kept.at(-1)!.id }
       })
       if (batch === null) return soFar

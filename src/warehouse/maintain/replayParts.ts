@@ -1,7 +1,7 @@
 import type { Guarded } from "../../core/stream.ts"
 import { arrayLiteral } from "../../postgres/bulk.ts"
 import type { Transaction } from "../../postgres/shape.ts"
-import type { Held } from "../ledger/lease.ts"
+import type { Lease } from "../ledger/lease.ts"
 import { type Counts, NO_COUNTS } from "../load/loader.ts"
 import { rewriteSome } from "./rewrite.ts"
 
@@ -14,13 +14,13 @@ interface KeptPart {
 /** Makes the rows of records anew in which a part could not be read; what can be read now is no reject any more. */
 export const replayParts = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   stream: Guarded,
   kept: ReadonlyArray<KeptPart>,
 ): Promise<Counts> => {
   if (kept.length === 0) return NO_COUNTS
   const ids = [...new Set(kept.flatMap(({ recordId }) => recordId ?? []))]
-  const { changed, failures } = await rewriteSome(tx, held, stream, ids, stream.redact)
+  const { changed, failures } = await rewriteSome(tx, lease, stream, ids, stream.redact)
   const [still] = await tx<Array<{ fieldRejected: number; itemRejected: number }>>`
     SELECT (count(*) FILTER (WHERE kind = 'field'))::int AS "fieldRejected",
       (count(*) FILTER (WHERE kind = 'item'))::int AS "itemRejected"

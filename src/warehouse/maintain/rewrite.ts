@@ -1,14 +1,14 @@
 import { Effect, Either } from "effect"
 import type postgres from "postgres"
+import type { DecodedRecord } from "../../core/decodedRecord.ts"
 import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import { contentHash, isJsonObject, type Json, parseJson, stringifyJson } from "../../core/json.ts"
 import { recordIdOf } from "../../core/recordId.ts"
-import type { Version } from "../../core/recordVersion.ts"
 import { isState, type Row, type Stream } from "../../core/stream.ts"
 import { lookUpByKey } from "../../postgres/bulk.ts"
 import { sqlState } from "../../postgres/connect.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
-import { fenced, type Held } from "../ledger/lease.ts"
+import { inLeaseTx, type Lease } from "../ledger/lease.ts"
 import { NO_PARTS, type PartCounts, sumOfParts, writePartRejects } from "../ledger/partRejects.ts"
 import { decode } from "../load/prepare.ts"
 import { BAD_VALUE } from "../load/versions.ts"
@@ -52,7 +52,7 @@ export interface Rewritten {
 }
 
 /** A stored record that decoded; `isOther` when `raw` is to be written, too. */
-interface Renewed extends Version {
+interface Renewed extends DecodedRecord {
   readonly isOther: boolean
 }
 
@@ -109,7 +109,7 @@ const rowOf = (stream: Stream, { id, hash, raw, normalized }: Renewed): Row => (
 /** Writes what differs of rows and children, and answers whose. */
 const writeRenewed = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   stream: Stream,
   renewed: ReadonlyArray<Renewed>,
 ): Promise<Omit<Written, "failures">> => {
@@ -120,15 +120,15 @@ const writeRenewed = async (
     const ids = await updateDiffering(tx, shape, {
       rows: renewed
         .filter(version => version.isOther === isOther)
-        .map(version => ({ ...rowOf(stream, version), account: held.account })),
+        .map(version => ({ ...rowOf(stream, version), account: lease.account })),
       key: ["account", stream.idColumn],
       columns: own.filter(name => name !== "raw" || isOther),
       returning: stream.idColumn,
     })
     for (const id of ids) changed.add(id)
   }
-  for (const id of await rewriteChildren(tx, held, stream, renewed)) changed.add(id)
-  const parts = isState(stream) ? NO_PARTS : await writePartRejects(tx, held, stream, renewed)
+  for (const id of await rewriteChildren(tx, lease, stream, renewed)) changed.add(id)
+  const parts = isState(stream) ? NO_PARTS : await writePartRejects(tx, lease, stream, renewed)
   return { changed: changed.size, ...parts }
 }
 
@@ -140,13 +140,13 @@ interface Written extends PartCounts {
 /** Writes renewed records; where Postgres refuses a value, halves them until the one at fault is alone, which stays as it is. */
 const writeOrSpare = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   stream: Stream,
   renewed: ReadonlyArray<Renewed>,
 ): Promise<Written> => {
   if (renewed.length === 0) return { changed: 0, failures: [], ...NO_PARTS }
   try {
-    const written = await tx.savepoint(inner => writeRenewed(inner, held, stream, renewed))
+    const written = await tx.savepoint(inner => writeRenewed(inner, lease, stream, renewed))
     return { ...written, failures: [] }
   } catch (error) {
     const code = sqlState(error)
@@ -157,8 +157,8 @@ const writeOrSpare = async (
       return { changed: 0, ...NO_PARTS, failures: [{ id: only.id, field: null, reason }] }
     }
     const middle = renewed.length >> 1
-    const left = await writeOrSpare(tx, held, stream, renewed.slice(0, middle))
-    const right = await writeOrSpare(tx, held, stream, renewed.slice(middle))
+    const left = await writeOrSpare(tx, lease, stream, renewed.slice(0, middle))
+    const right = await writeOrSpare(tx, lease, stream, renewed.slice(middle))
     return {
       changed: left.changed + right.changed,
       ...sumOfParts(left, right),
@@ -169,19 +169,19 @@ const writeOrSpare = async (
 
 const nextBatch = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   stream: Stream,
   change: (record: Json) => Json | null,
   after: string,
   walked: Walked,
 ): Promise<(Batch & { readonly last: string }) | null> => {
   await lookUpByKey(tx)
-  const stored = await storedAfter(tx, held, stream, after, walked)
+  const stored = await storedAfter(tx, lease, stream, after, walked)
   if (stored.length === 0) return null
   const made = stored.flatMap(record => renew(stream, record, change) ?? [])
   const written = await writeOrSpare(
     tx,
-    held,
+    lease,
     stream,
     made.flatMap(result => (Either.isRight(result) ? [result.right] : [])),
   )
@@ -216,7 +216,7 @@ export interface RewriteOptions extends Pick<Walked, "isEmptiedLeft"> {
  */
 export const rewriteRecords = (
   sql: postgres.Sql,
-  held: Held,
+  lease: Lease,
   stream: Stream,
   change: (record: Json) => Json | null,
   { book, tell, isEmptiedLeft = false }: RewriteOptions = {},
@@ -226,8 +226,8 @@ export const rewriteRecords = (
     // No id is empty: all come after it.
     let after = ""
     while (true) {
-      const batch = yield* fenced(sql, held, async tx => {
-        const done = await nextBatch(tx, held, stream, change, after, { isEmptiedLeft })
+      const batch = yield* inLeaseTx(sql, lease, async tx => {
+        const done = await nextBatch(tx, lease, stream, change, after, { isEmptiedLeft })
         if (done === null) return null
         await book?.(tx, done)
         // What a transaction answers is kept in its lease: no reason.
@@ -250,16 +250,16 @@ export const rewriteRecords = (
 /** What `rewriteRecords` does, of the records of these ids only, within a transaction of the lease. */
 export const rewriteSome = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   stream: Stream,
   ids: ReadonlyArray<string>,
   change: (record: Json) => Json | null,
 ): Promise<Pick<Batch, "changed" | "failures">> => {
   let done: Pick<Batch, "changed" | "failures"> = { changed: 0, failures: [] }
-  let batch = await nextBatch(tx, held, stream, change, "", { some: ids })
+  let batch = await nextBatch(tx, lease, stream, change, "", { some: ids })
   while (batch !== null) {
     done = { changed: done.changed + batch.changed, failures: [...done.failures, ...batch.failures] }
-    batch = await nextBatch(tx, held, stream, change, batch.last, { some: ids })
+    batch = await nextBatch(tx, lease, stream, change, batch.last, { some: ids })
   }
   return done
 }

@@ -1,8 +1,8 @@
-import type { Version } from "../../core/recordVersion.ts"
+import type { DecodedRecord } from "../../core/decodedRecord.ts"
 import type { Child, Row, Stream } from "../../core/stream.ts"
 import { arraysOf, quoted, unnestOf } from "../../postgres/bulk.ts"
 import { type Shape, shapeOf, type Transaction } from "../../postgres/shape.ts"
-import type { Held } from "../ledger/lease.ts"
+import type { Lease } from "../ledger/lease.ts"
 import { childRows, dropSurplus, parentsOf } from "../load/dependents.ts"
 
 /** Statements that write only what differs from what is stored: an unchanged row is not even locked. */
@@ -68,12 +68,12 @@ const insertMissing = async (
 const distinctRows = (
   child: Child,
   { key }: Shape,
-  versions: ReadonlyArray<Version>,
-  held: Held,
+  versions: ReadonlyArray<DecodedRecord>,
+  lease: Lease,
 ): ReadonlyArray<Row> => {
   const byAge = [...versions].sort((a, b) => order(a.readAt, b.readAt) || order(a.id, b.id))
   const rows = new Map<string, Row>()
-  for (const row of byAge.flatMap(version => childRows(child, version, held)))
+  for (const row of byAge.flatMap(version => childRows(child, version, lease)))
     rows.set(JSON.stringify(key.map(column => row[column])), row)
   return [...rows.values()]
 }
@@ -100,15 +100,15 @@ const mayTake = (stream: Stream, child: Child, key: string): string => {
 /** Makes the children of stored records anew, and answers whose were changed. */
 export const rewriteChildren = async (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   stream: Stream,
-  versions: ReadonlyArray<Version>,
+  versions: ReadonlyArray<DecodedRecord>,
 ): Promise<ReadonlyArray<string>> => {
   const changed: Array<string> = []
   for (const child of stream.children) {
     const shape = shapeOf(child.table)
     const parents = parentsOf(child, versions)
-    const rows = distinctRows(child, shape, parents, held)
+    const rows = distinctRows(child, shape, parents, lease)
     const isKept = child.surplus === "keep"
     const fixed = isKept ? [...shape.key, ...KEPT_BOOKKEEPING] : shape.key
     changed.push(
@@ -120,7 +120,7 @@ export const rewriteChildren = async (
         ...(isKept ? { guard: mayTake(stream, child, shape.key.at(-1)!) } : {}),
       })),
       ...(await insertMissing(tx, shape, rows, child.parentColumn)),
-      ...(isKept ? [] : await dropSurplus(tx, shape, child, parents, held)),
+      ...(isKept ? [] : await dropSurplus(tx, shape, child, parents, lease)),
     )
   }
   return changed

@@ -1,8 +1,8 @@
 import type { Stream } from "../../core/stream.ts"
 import { arrayLiteral } from "../../postgres/bulk.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
-import type { Held } from "../ledger/lease.ts"
-import { EMPTIED_HASH } from "./blank.ts"
+import type { Lease } from "../ledger/lease.ts"
+import { EMPTIED_HASH } from "./emptyPersonalColumns.ts"
 
 /** Reads the stored raw records of a stream in the order of their ids, a batch at a time. */
 
@@ -26,7 +26,7 @@ export interface Walked {
 /** The records after an id, all or some, as many as a batch may hold; of a look-up those that have an answer. */
 export const storedAfter = (
   tx: Transaction,
-  held: Held,
+  lease: Lease,
   stream: Stream,
   after: string,
   { some = null, isEmptiedLeft = false }: Walked,
@@ -45,6 +45,6 @@ export const storedAfter = (
      SELECT ${id} AS id, t.raw::text AS raw, ${types.has("read_at") ? "t.read_at" : "t.checked_at"} AS "readAt"
      FROM ${table} AS t
      WHERE t.account = $1 AND ${id} IN (SELECT id FROM batch WHERE before < ${BATCH_BYTES}) ORDER BY ${id}`,
-    [held.account, after, some === null ? null : arrayLiteral(some)],
+    [lease.account, after, some === null ? null : arrayLiteral(some)],
   )
 }

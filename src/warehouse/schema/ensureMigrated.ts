@@ -1,6 +1,6 @@
 import { Effect } from "effect"
-import { counted } from "../../core/counted.ts"
 import { ConfigurationError, type WarehouseError } from "../../core/errors.ts"
+import { counted } from "../../core/words.ts"
 import { reading, Warehouse } from "../../postgres/connect.ts"
 import { migrate, pendingMigrations } from "./migrator.ts"
 

@@ -1,7 +1,7 @@
 import type { Decoded } from "./stream.ts"
 
 /** A record that decoded. */
-export interface Version {
+export interface DecodedRecord {
   readonly id: string
   readonly hash: string
   readonly readAt: string

@@ -21,7 +21,7 @@ const below = (key: string, found: Path | undefined): Path | undefined =>
 
 const inObject = (literal: SchemaAST.TypeLiteral): Misplaced => {
   const fields = literal.propertySignatures
-    .map(({ name, type }) => [String(name), misplacedIn(type)] as const)
+    .map(({ name, type }) => [String(name), nonObjectPath(type)] as const)
     .filter(([, find]) => find !== NOWHERE)
   return value => {
     if (typeof value !== "object" || value === null) return undefined
@@ -47,11 +47,11 @@ const inList = (item: Misplaced): Misplaced =>
       }
 
 /** For a schema's encoded side; a place that may hold a list or an object is the schema's own to judge. */
-export const misplacedIn = (ast: SchemaAST.AST): Misplaced => {
+export const nonObjectPath = (ast: SchemaAST.AST): Misplaced => {
   const taken = alternatives(ast)
   const object = taken.find(SchemaAST.isTypeLiteral)
   const list = taken.find(SchemaAST.isTupleType)
   if (object !== undefined) return list === undefined ? inObject(object) : NOWHERE
   const [rest] = list?.rest ?? []
-  return rest === undefined ? NOWHERE : inList(misplacedIn(rest.type))
+  return rest === undefined ? NOWHERE : inList(nonObjectPath(rest.type))
 }
