@@ -249,7 +249,7 @@ const believeEmpty = (context: StreamContext, stream: Guarded<ListStream>, contr
       Effect.fail(new EndpointError({ reason: "contract", path: contract.path, message }))
     if (yield* hasRows(context.sql, context.account.name, stream)) {
       return yield* fail(
-        `${contract.path} lists nothing, but the warehouse holds ${stream.name}: nothing was withFinalizer as removed.` +
+        `${contract.path} lists nothing, but the warehouse holds ${stream.name}: nothing was booked as removed.` +
           ` Check that the token is still this merchant's, and ${variable}.`,
       )
     }

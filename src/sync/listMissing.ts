@@ -105,7 +105,7 @@ export const missingRecords = (
       isCounting: false,
       asked,
       note: isMass
-        ? `${fresh.length} ${stream.name} are gone all at once: withFinalizer as removed when the next complete pass does not list them either, and they are still gone.`
+        ? `${fresh.length} ${stream.name} are gone all at once: booked as removed when the next complete pass does not list them either, and they are still gone.`
         : there.length >= HIDDEN_MANY
           ? `${there.length} ${stream.name} exist (asked by id), but the list does not show them.`
           : null,

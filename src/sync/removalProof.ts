@@ -80,8 +80,8 @@ export const unconfirmedNote = (
   unconfirmed === 0
     ? null
     : isHeldBack
-      ? `${unconfirmed} ${name} are not listed any more, too many at once to be withFinalizer as removed. If PayCombat removed them, run \`paycombat-sync sync --confirm-removals\`.`
-      : `${unconfirmed} ${name} were not listed, and are not withFinalizer as removed: ` +
+      ? `${unconfirmed} ${name} are not listed any more, too many at once to be booked as removed. If PayCombat removed them, run \`paycombat-sync sync --confirm-removals\`.`
+      : `${unconfirmed} ${name} were not listed, and are not booked as removed: ` +
         (hasById
           ? "their by-id endpoint did not answer 404 for them. They are asked about again in the next full pass."
           : movement === null
