@@ -290,6 +290,8 @@ const RUNS = 12
 const QUICK_RUNS = 3
 
 describe("whenever rejects are replayed", () => {
+  /** Last day on which a record changed. */
+  const CHANGED_DAYS = 2
   /** One read of a record: `source` is the day on which it changed, or null where it does not say. */
   interface Read {
     readonly id: string
@@ -302,7 +304,7 @@ describe("whenever rejects are replayed", () => {
       id: fc.constantFrom("a", "b"),
       isOdd: fc.boolean(),
       isReplay: fc.boolean(),
-      source: fc.option(fc.integer({ min: 0, max: 2 }), { freq: 2 }),
+      source: fc.option(fc.integer({ min: 0, max: CHANGED_DAYS }), { freq: 2 }),
     }),
     { minLength: 1, maxLength: 10 },
   )
@@ -316,7 +318,7 @@ describe("whenever rejects are replayed", () => {
     ),
   )
   const day = (n: number) => new Date(Date.UTC(2026, 0, 1 + n)).toISOString()
-  /** Each read is another version; later ones in the list were read later. */
+  /** Each read is another version; later ones in the list were read later, and all after the changes. */
   const versionOf = ({ id, isOdd, source }: Read, n: number) =>
     [
       record(id, {
@@ -324,7 +326,7 @@ describe("whenever rejects are replayed", () => {
         scope: isOdd ? "odd" : "even",
         updated_at: source === null ? null : day(source),
       }),
-      day(n),
+      day(CHANGED_DAYS + n),
     ] as const
 
   /** Numbers of the version that is stored of each record, and of those that wait to be replayed. */
