@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import type { DatabaseSettings } from "../config/config.ts"
 import type { Account } from "../core/account.ts"
 import { type Client, make } from "../paycombat/client/client.ts"
-import { reading } from "../postgres/connect.ts"
+import { read } from "../postgres/statements.ts"
 import { makeHolding } from "../sync/holding.ts"
 import { ACCOUNT } from "../warehouse/ledger/lease.ts"
 import { examineDatabase, type Ground, type Opened } from "./database.ts"
@@ -22,7 +22,7 @@ const AWAY =
 
 /** True if runs can hold accounts there: a database without our tables has seen none. */
 const hasLeases = (sql: Opened["sql"]) =>
-  reading(async () => {
+  read(async () => {
     const [found] = await sql<Array<{ yes: boolean }>>`SELECT to_regclass('sync.leases') IS NOT NULL AS yes`
     return found?.yes === true
   })

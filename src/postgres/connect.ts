@@ -1,21 +1,11 @@
-import {
-  Clock,
-  Context,
-  Duration,
-  Effect,
-  Fiber,
-  FiberRef,
-  type Option,
-  Random,
-  Redacted,
-  type Scope,
-} from "effect"
+import { Context, Duration, Effect, Fiber, type Option, Redacted, type Scope } from "effect"
 import type postgres from "postgres"
 import { ConfigurationError, WarehouseError } from "../core/errors.ts"
-import { describeFailure, isSettings, sqlState } from "./failures.ts"
+import { isSettings } from "./failures.ts"
 import { addHeartbeat, type HeartbeatConnection } from "./heartbeat.ts"
 import { openPool } from "./pool.ts"
 import { boundOf } from "./route.ts"
+import { query } from "./statements.ts"
 
 /** Connections of one pool at most, beside that of its heartbeat: a stream loads on one, the rest are for the ledger. */
 const POOL_SIZE = 10
@@ -128,7 +118,7 @@ export const connect = (
       ),
     )
     const first = Effect.timeoutFail(
-      attempt(() => sql`SELECT 1`),
+      query(() => sql`SELECT 1`),
       { duration: Duration.seconds(boundSeconds), onTimeout: () => silent(boundSeconds) },
     )
     yield* Effect.catchIf(
@@ -139,64 +129,3 @@ export const connect = (
     isConnected = true
     return sql
   })
-
-export { sqlState } from "./failures.ts"
-
-export const warehouseError = (error: unknown): WarehouseError => {
-  const code = sqlState(error)
-  return new WarehouseError({ message: describeFailure(error), ...(code === undefined ? {} : { code }) })
-}
-
-/** Runs one promise of SQL. A transaction is one such promise: an Effect inside it could fail and still commit. */
-export const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, WarehouseError> =>
-  Effect.tryPromise({ try: run, catch: warehouseError })
-
-/** What may have passed a moment later: a deadlock, a lock, too little memory or connections, a lost connection, a restart. */
-const TRANSIENT =
-  /^(40001|40P01|53200|53300|55P03|57P0[1235]|25P03|08...|CONNECTION_(CLOSED|DESTROYED)|CONNECT_(TIMEOUT|UNFIT)|ECONN.*|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN|ENOTFOUND)$/
-
-/** How long SQL is tried again: a restart, with the replay of a log, takes seconds. */
-const RETRY_LIMIT = Duration.seconds(30)
-/** It is tried so often in any case: the time may have passed while this process stood still, in a machine that slept. */
-const TRIES_MIN = 3
-const RETRY_DELAY_FIRST = Duration.millis(200)
-const RETRY_DELAY_MAX = Duration.seconds(5)
-
-type Failing = { readonly _tag: string; readonly code?: string }
-
-/** True within a retry. One that is nested in it would multiply the time that both take. */
-const isRetried = FiberRef.unsafeMake(false)
-
-const retrying =
-  (wait: (delay: Duration.Duration) => Effect.Effect<void>) =>
-  <A, E extends Failing>(sql: Effect.Effect<A, E>): Effect.Effect<A, E> => {
-    const once = Effect.locally(sql, isRetried, true)
-    const retried = Effect.gen(function* () {
-      const until = (yield* Clock.currentTimeMillis) + Duration.toMillis(RETRY_LIMIT)
-      const again = (tries: number, delay: Duration.Duration): Effect.Effect<A, E> =>
-        Effect.catchAll(once, error =>
-          Effect.gen(function* () {
-            const isHopeless = error._tag !== "WarehouseError" || !TRANSIENT.test(error.code ?? "")
-            const isOver = tries >= TRIES_MIN && (yield* Clock.currentTimeMillis) >= until
-            if (isHopeless || isOver) return yield* Effect.fail(error)
-            yield* wait(Duration.times(delay, yield* Random.nextRange(0.8, 1.2)))
-            return yield* again(tries + 1, Duration.min(Duration.times(delay, 2), RETRY_DELAY_MAX))
-          }),
-        )
-      return yield* again(1, RETRY_DELAY_FIRST)
-    })
-    return Effect.flatMap(FiberRef.get(isRetried), isWithin => (isWithin ? sql : retried))
-  }
-
-/**
- * Tries SQL that may be run twice again, for half a minute, where what was in its way may have passed. Within another
- * retry it is tried once: the outer one tries again.
- */
-export const retryTransient = retrying(Effect.sleep)
-
-/** Like `retryTransient`, but the wait between attempts can be interrupted even inside an uninterruptible region. */
-export const retryUntilInterrupted = retrying(delay => Effect.interruptible(Effect.sleep(delay)))
-
-/** Runs SQL that changes nothing, again where that may help. */
-export const reading = <A>(run: () => Promise<A>): Effect.Effect<A, WarehouseError> =>
-  retryTransient(attempt(run))

@@ -1,7 +1,7 @@
 import { Effect, Runtime } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../core/errors.ts"
-import { attempt } from "./connect.ts"
+import { query } from "./statements.ts"
 
 /**
  * A transaction in the place of the pool it is from: what would begin one begins a part of it. Once it is over it asks
@@ -34,7 +34,7 @@ export const readingWithin = <A, E>(
   Effect.flatMap(Effect.runtime<never>(), runtime => {
     // A connection that is lost leaves its transaction standing still: `read` must not stand there with it.
     const over = new AbortController()
-    return attempt(() =>
+    return query(() =>
       sql.begin("read only", async tx => {
         await tx.unsafe(`SET LOCAL statement_timeout = ${Math.ceil(statementMillis)}`)
         return Runtime.runPromiseExit(runtime)(read(asPool(tx, over.signal)), { signal: over.signal })

@@ -3,7 +3,7 @@ import { Clock, Deferred, Duration, Effect, Queue, type Scope } from "effect"
 import type postgres from "postgres"
 import { type LeaseError, WarehouseError } from "../core/errors.ts"
 import { type Grant, monotonicMillis } from "../paycombat/client/rateLimiter.ts"
-import { retryTransient } from "../postgres/connect.ts"
+
 import { heartbeatOf } from "../postgres/heartbeat.ts"
 import {
   ACCOUNT,
@@ -211,7 +211,7 @@ export const makeHolding = (
         }
         if (given.length === 0) return Effect.void
         const released = Effect.flatMap(monotonicMillis, now => release(sql, keptAt(now, given)))
-        return inTime(Effect.ignore(retryTransient(released)), { isAway })
+        return inTime(Effect.ignore(released), { isAway })
       })
 
     yield* Effect.addFinalizer(() => releaseLeases(() => true))

@@ -8,14 +8,15 @@ import type { LeaseError, WarehouseError } from "../core/errors.ts"
 import { turns } from "../core/turns.ts"
 import { VERSION } from "../core/version.ts"
 import { countRun } from "../observe/metrics.ts"
-import { retryTransient, Warehouse, whileOpen } from "../postgres/connect.ts"
+import { Warehouse, whileOpen } from "../postgres/connect.ts"
+import { query, read } from "../postgres/statements.ts"
 import { ACCOUNT, type Acquired, type Lease, type Name } from "../warehouse/ledger/lease.ts"
 import { pruneLedger } from "../warehouse/ledger/pruning.ts"
 import { finishRun, startRun } from "../warehouse/ledger/runs.ts"
 import { type SyncSummary, summaryOf } from "../warehouse/ledger/summary.ts"
 import { dueWork } from "../warehouse/ledger/urgent.ts"
 import { keepWaiting } from "../warehouse/ledger/waiting.ts"
-import { verdictsOf } from "../warehouse/read/verdict.ts"
+import { judge } from "../warehouse/read/verdict.ts"
 import { runAccount } from "./accountRun.ts"
 import type { RunOptions } from "./context.ts"
 import { finalize } from "./finalize.ts"
@@ -130,8 +131,8 @@ const runOn = (
       )
     yield* Effect.onExit(work, exit => Effect.when(end(exit), () => isBegun))
     const asked = accounts.map(({ name }) => name)
-    const judged = verdictsOf(sql, { accounts: asked })
-    const verdicts = yield* (yield* holding.isAway) ? judged : retryTransient(judged)
+    const verb = (yield* holding.isAway) ? query : read
+    const verdicts = yield* verb(() => judge(sql, { accounts: asked }))
     return {
       ...(yield* summaryOf(sql, runId)),
       verdicts: verdicts.filter(({ account }) => asked.includes(account)),

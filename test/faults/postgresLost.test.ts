@@ -2,9 +2,9 @@ import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { type Clock, Effect, Fiber, Redacted, TestClock } from "effect"
-import { WarehouseError } from "../../src/core/errors.ts"
-import { attempt, connect, retryTransient, retryUntilInterrupted } from "../../src/postgres/connect.ts"
+import { connect } from "../../src/postgres/connect.ts"
 import { embeddedPostgres } from "../../src/postgres/embedded/embeddedPostgres.ts"
+import { query, read, write, writeInterruptible } from "../../src/postgres/statements.ts"
 import { type Sandbox, start } from "../../src/sandbox/sandbox.ts"
 import { migrate } from "../../src/warehouse/schema/migrator.ts"
 import { expectWhole, isSoaking, pageReference, randomOf } from "../support/crash.ts"
@@ -116,33 +116,70 @@ describe.concurrent("connections to Postgres that end", () => {
   )
 })
 
-describe("a process that stands still in a statement for longer than any is tried again", () => {
+describe("SQL that fails for a while", () => {
   const SLEPT_MILLIS = 600_000
 
-  /** A statement that finds its connection gone, so often, each time after the machine slept. */
-  const tried = (lost: number) =>
+  const lost = (message: string) => Promise.reject(Object.assign(new Error(message), { code: "ECONNRESET" }))
+
+  /** SQL that finds its connection gone so often, each time after the machine slept. */
+  const triedAsleep = (failures: number) =>
     Effect.gen(function* () {
-      let tries = 0
+      let attempts = 0
       const live = yield* Effect.clock
       const clock: Clock.Clock = Object.assign(Object.create(live), {
-        currentTimeMillis: Effect.sync(() => live.unsafeCurrentTimeMillis() + tries * SLEPT_MILLIS),
+        currentTimeMillis: Effect.sync(() => live.unsafeCurrentTimeMillis() + attempts * SLEPT_MILLIS),
       })
-      const statement = Effect.suspend(() => {
-        tries += 1
-        return tries <= lost
-          ? new WarehouseError({ message: "The connection was lost.", code: "CONNECTION_CLOSED" })
-          : Effect.succeed("answered")
+      const statement = read(() => {
+        attempts += 1
+        return attempts <= failures ? lost("gone") : Promise.resolve("answered")
       })
-      const { _tag } = yield* Effect.either(Effect.withClock(retryTransient(statement), clock))
-      return { _tag, tries }
+      const { _tag } = yield* Effect.either(Effect.withClock(statement, clock))
+      return { _tag, attempts }
     })
 
-  it.live("tries it again all the same, and not without an end", () =>
+  it.live("is attempted three times, and no more, by a process that slept longer than the limit", () =>
     Effect.gen(function* () {
-      expect(yield* tried(2)).toEqual({ _tag: "Right", tries: 3 })
-      expect(yield* tried(100)).toEqual({ _tag: "Left", tries: 3 })
+      expect(yield* triedAsleep(2)).toEqual({ _tag: "Right", attempts: 3 })
+      expect(yield* triedAsleep(100)).toEqual({ _tag: "Left", attempts: 3 })
     }),
   )
+
+  it.effect("is repeated for half a minute, by each verb but `query`", () =>
+    Effect.gen(function* () {
+      const attemptsOf = (verb: typeof read) =>
+        Effect.gen(function* () {
+          let attempts = 0
+          const failing = yield* Effect.fork(
+            Effect.exit(
+              verb(() => {
+                attempts += 1
+                return lost("gone")
+              }),
+            ),
+          )
+          yield* TestClock.adjust("25 seconds")
+          const isAtWork = failing.unsafePoll() === null
+          yield* TestClock.adjust("15 seconds")
+          expect((yield* Fiber.join(failing))._tag).toBe("Failure")
+          return { attempts, isAtWork }
+        })
+      for (const verb of [read, write, writeInterruptible]) {
+        const { attempts, isAtWork } = yield* attemptsOf(verb)
+        expect(isAtWork).toBe(true)
+        expect(attempts).toBeGreaterThan(5)
+        expect(attempts).toBeLessThan(20)
+      }
+      expect(yield* attemptsOf(query)).toEqual({ attempts: 1, isAtWork: false })
+    }),
+  )
+
+  it("is a promise, so that no retry can be put around a retry", () => {
+    // @ts-expect-error An Effect is no promise.
+    const nested = () => read(() => read(() => Promise.resolve(1)))
+    // @ts-expect-error Nor can an Effect be given in the place of the function.
+    const wrapped = () => write(query(() => Promise.resolve(1)))
+    expect([nested, wrapped]).toHaveLength(2)
+  })
 })
 
 describe("a Postgres that is not there", () => {
@@ -186,7 +223,7 @@ describe("a Postgres that is not there", () => {
       Effect.gen(function* () {
         const sql = yield* connect((yield* testDatabase()).ownerUrl)
         const said = (statement: string) =>
-          Effect.map(Effect.flip(attempt(() => sql.unsafe(statement))), ({ message }) => message)
+          Effect.map(Effect.flip(query(() => sql.unsafe(statement))), ({ message }) => message)
         expect(yield* said("SELEC 1")).toMatch(
           /^Postgres: syntax error .*\(42601\): run again; .*log of Postgres\.$/,
         )
@@ -194,23 +231,5 @@ describe("a Postgres that is not there", () => {
           /^Postgres refused a value \(SQLSTATE 22P02\): run again; .*report it\.$/,
         )
       }),
-  )
-})
-
-describe("a retry within another", () => {
-  it.effect("takes no longer than one alone", () =>
-    Effect.gen(function* () {
-      let tries = 0
-      const lost = Effect.suspend(() => {
-        tries += 1
-        return Effect.fail(new WarehouseError({ message: "gone", code: "ECONNREFUSED" }))
-      })
-      const nested = yield* Effect.fork(
-        Effect.exit(retryTransient(retryTransient(retryUntilInterrupted(lost)))),
-      )
-      yield* TestClock.adjust("40 seconds")
-      expect((yield* Fiber.join(nested))._tag).toBe("Failure")
-      expect(tries).toBeLessThan(20)
-    }),
   )
 })

@@ -3,8 +3,9 @@ import { Deferred, Effect, Fiber, Metric, Redacted, TestClock } from "effect"
 import postgres from "postgres"
 import { limitsOf } from "../../src/core/verdict.ts"
 import * as Metrics from "../../src/observe/metrics.ts"
-import { attempt, connect } from "../../src/postgres/connect.ts"
+import { connect } from "../../src/postgres/connect.ts"
 import { readingWithin } from "../../src/postgres/readOnly.ts"
+import { query } from "../../src/postgres/statements.ts"
 import { allStreams } from "../../src/registry.ts"
 import { exposition } from "../../src/serve/prometheus.ts"
 import { makeServeState } from "../../src/serve/state.ts"
@@ -174,7 +175,7 @@ describe("a read with a time limit", () => {
       const goesOn = yield* Deferred.make<void>()
       const after = yield* Deferred.make<ReadonlyArray<string>>()
       const read = readingWithin(sql, 60_000, tx =>
-        attempt(async () => {
+        query(async () => {
           await tx`SELECT 1`
           Deferred.unsafeDone(begun, Effect.void)
           await Effect.runPromise(Deferred.await(goesOn))

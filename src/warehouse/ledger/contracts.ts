@@ -1,7 +1,7 @@
 import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../../core/errors.ts"
-import { reading } from "../../postgres/connect.ts"
+import { read } from "../../postgres/statements.ts"
 import { inLeaseTx, type Lease } from "./lease.ts"
 
 /** What discovery found about a list endpoint, kept for the next run: `sync.contracts`. */
@@ -13,7 +13,7 @@ export const storedContract = <A>(
   stream: string,
   decode: (stored: unknown) => A | undefined,
 ): Effect.Effect<A | undefined, WarehouseError> =>
-  reading(async () => {
+  read(async () => {
     const [row] = await sql<Array<{ contract: unknown }>>`
       SELECT contract FROM sync.contracts WHERE account = ${account} AND stream = ${stream}`
     return row === undefined ? undefined : decode(row.contract)

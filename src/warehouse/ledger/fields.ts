@@ -17,8 +17,8 @@ import type { Json } from "../../core/json.ts"
 import type { Stream } from "../../core/stream.ts"
 import { hasVanished, isSuspect, newLackedIn, type StoredSample } from "../../core/vanishedFields.ts"
 import { arrayLiteral, arraysOf, unnestOf } from "../../postgres/bulk.ts"
-import { reading } from "../../postgres/connect.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
+import { read } from "../../postgres/statements.ts"
 import { inLeaseTx, type Lease } from "./lease.ts"
 import { isOpen } from "./passes.ts"
 import { bookUnreadable, judgeUnreadable } from "./unreadableFields.ts"
@@ -234,7 +234,7 @@ export const bookFields = (
 ): Effect.Effect<void, LeaseError | WarehouseError> =>
   // Judged before the transaction, which holds the stream's lease for as long as it takes.
   Effect.flatMap(
-    reading(async () => ({
+    read(async () => ({
       unreadable: await judgeUnreadable(sql, lease, stream, pass, pass.share),
       vanished: await judgeVanished(sql, lease, stream, pass),
     })),

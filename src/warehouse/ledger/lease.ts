@@ -5,9 +5,10 @@ import { LeaseError, type WarehouseError } from "../../core/errors.ts"
 import type { Row } from "../../core/stream.ts"
 import { turns } from "../../core/turns.ts"
 import { arraysOf, unnestOf } from "../../postgres/bulk.ts"
-import { attempt, retryUntilInterrupted, sqlState, warehouseError } from "../../postgres/connect.ts"
+import { sqlState } from "../../postgres/failures.ts"
 import { beginWriting, refuseInterference } from "../../postgres/interference.ts"
 import type { Transaction } from "../../postgres/shape.ts"
+import { query, writeInterruptible } from "../../postgres/statements.ts"
 import { COMMIT_STOPPING_MAX, endingLate } from "../../postgres/stopping.ts"
 import { beginUntil } from "../../postgres/transaction.ts"
 
@@ -149,19 +150,14 @@ export const acquire = (
   sql: postgres.Sql,
   wanted: AcquireRequest,
 ): Effect.Effect<AcquireResult, WarehouseError> =>
-  endingLate(
-    retryUntilInterrupted(
-      attempt(async () => {
-        try {
-          return await beginWriting(sql, tx => claim(tx, wanted, true))
-        } catch (error) {
-          if (sqlState(error) !== LOCK_NOT_AVAILABLE) throw error
-          return await beginWriting(sql, tx => claim(tx, wanted, false))
-        }
-      }),
-    ),
-    COMMIT_STOPPING_MAX,
-  )
+  writeInterruptible(async () => {
+    try {
+      return await beginWriting(sql, tx => claim(tx, wanted, true))
+    } catch (error) {
+      if (sqlState(error) !== LOCK_NOT_AVAILABLE) throw error
+      return await beginWriting(sql, tx => claim(tx, wanted, false))
+    }
+  })
 
 /** The error of a holder whose lease another run took over. */
 export const lost = (lease: Lease): LeaseError =>
@@ -172,15 +168,7 @@ export const lost = (lease: Lease): LeaseError =>
       " nothing more was written, the other run goes on.",
   })
 
-/** Runs one transaction. One that is interrupted fails, on this side, and its connection is destroyed. */
-const underLease = <A>(
-  sql: postgres.Sql,
-  run: (tx: Transaction) => Promise<A>,
-): Effect.Effect<A, LeaseError | WarehouseError> =>
-  Effect.tryPromise({
-    try: signal => beginUntil(sql, signal, run),
-    catch: error => (error instanceof LeaseError ? error : warehouseError(error)),
-  })
+const isLeaseError = (error: unknown): error is LeaseError => error instanceof LeaseError
 
 /** A lease remembers its latest transaction only. So those under one lease come one after the other, repetitions included. */
 const turnOf = turns<Lease>(1)
@@ -223,8 +211,8 @@ export const inLeaseTx = <A>(
         WHERE account = ${lease.account} AND stream = ${lease.stream} AND fence = ${lease.fence}`
       return result
     }
-    const committed = retryUntilInterrupted(underLease(sql, transaction)).pipe(turnOf(lease).withPermits(1))
-    return endingLate(committed, COMMIT_STOPPING_MAX)
+    const committed = writeInterruptible(signal => beginUntil(sql, signal, transaction), isLeaseError)
+    return endingLate(turnOf(lease).withPermits(1)(committed), COMMIT_STOPPING_MAX)
   })
 
 /** Columns that tell one holder of a lease from the next. */
@@ -259,7 +247,7 @@ const PAUSED = `CASE WHEN k.pause_seconds::float8 > 0
  * long. Never waits: a row that is locked is left alone, since the transaction that locks it renews the lease or takes it over.
  */
 export const renew = (sql: postgres.Sql, kept: ReadonlyArray<Kept>): Effect.Effect<Renewed, WarehouseError> =>
-  attempt(async () => {
+  query(async () => {
     const rows = await briefly(sql, tx =>
       tx.unsafe<Array<Name & { isRenewed: boolean; isLost: boolean }>>(
         `WITH k AS (
@@ -286,15 +274,12 @@ export const renew = (sql: postgres.Sql, kept: ReadonlyArray<Kept>): Effect.Effe
  * Statements of the holder that are still on their way write nothing any more, and do not renew a lease.
  */
 export const release = (sql: postgres.Sql, kept: ReadonlyArray<Kept>): Effect.Effect<void, WarehouseError> =>
-  endingLate(
-    attempt(async () => {
-      await briefly(sql, tx =>
-        tx.unsafe(
-          `UPDATE sync.leases AS l SET expires_at = clock_timestamp(), paused_until = ${PAUSED}, fence = l.fence + 1 FROM (SELECT * FROM ${unnestOf(KEPT, 1)}) AS k
+  writeInterruptible(async () => {
+    await briefly(sql, tx =>
+      tx.unsafe(
+        `UPDATE sync.leases AS l SET expires_at = clock_timestamp(), paused_until = ${PAUSED}, fence = l.fence + 1 FROM (SELECT * FROM ${unnestOf(KEPT, 1)}) AS k
          WHERE l.account = k.account AND l.stream = k.stream AND l.fence = k.fence::bigint`,
-          keptOf(kept),
-        ),
-      )
-    }),
-    COMMIT_STOPPING_MAX,
-  )
+        keptOf(kept),
+      ),
+    )
+  })

@@ -2,8 +2,8 @@ import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../../core/errors.ts"
 import type { Stream } from "../../core/stream.ts"
-import { attempt, reading, retryTransient } from "../../postgres/connect.ts"
 import { shapeOf } from "../../postgres/shape.ts"
+import { read } from "../../postgres/statements.ts"
 import type { Lease } from "./lease.ts"
 import { hiddenRejects } from "./rejects.ts"
 
@@ -43,45 +43,43 @@ export const unlisted = (
     controls,
   }: { passId: string; limit: number; rejectLimit: number; controls: number },
 ): Effect.Effect<Unlisted, WarehouseError> =>
-  retryTransient(
-    attempt(async () => {
-      const { table } = shapeOf(stream.table)
-      const id = `t."${stream.idColumn}"`
-      const [booked] = await sql<Array<{ seen: number; isWhole: boolean }>>`
+  read(async () => {
+    const { table } = shapeOf(stream.table)
+    const id = `t."${stream.idColumn}"`
+    const [booked] = await sql<Array<{ seen: number; isWhole: boolean }>>`
         SELECT seen_keys::float8 AS seen,
           seen_keys = (SELECT count(*) FROM sync.seen_keys WHERE pass_id = ${passId}) AS "isWhole"
         FROM sync.checkpoints
         WHERE account = ${lease.account} AND stream = ${lease.stream} AND pass_id = ${passId}`
-      if (booked?.isWhole !== true) return { ids: [], before: new Set(), rejected: [], listed: [], seen: 0 }
-      const scope = [lease.account, passId]
-      const ids = await sql.unsafe<Array<{ id: string; isKnown: boolean }>>(
-        `SELECT id, "isKnown" FROM (
+    if (booked?.isWhole !== true) return { ids: [], before: new Set(), rejected: [], listed: [], seen: 0 }
+    const scope = [lease.account, passId]
+    const ids = await sql.unsafe<Array<{ id: string; isKnown: boolean }>>(
+      `SELECT id, "isKnown" FROM (
            SELECT ${id} AS id, m.record_id IS NOT NULL AS "isKnown", row_number() OVER (
              PARTITION BY m.record_id IS NULL ORDER BY m.asked_at NULLS FIRST, ${id}) AS turn
            FROM ${table} AS t
            LEFT JOIN sync.missing_keys AS m ON m.account = $1 AND m.stream = $3 AND m.record_id = ${id}
            WHERE ${notShown(stream)}
          ) AS missing ORDER BY turn, NOT "isKnown" LIMIT $4`,
-        [...scope, lease.stream, limit],
-      )
-      const listed = await sql.unsafe<Array<{ id: string }>>(
-        `SELECT ${id} AS id FROM sync.seen_keys AS s
+      [...scope, lease.stream, limit],
+    )
+    const listed = await sql.unsafe<Array<{ id: string }>>(
+      `SELECT ${id} AS id FROM sync.seen_keys AS s
          JOIN ${table} AS t ON t.account = $1 AND ${id} = s.record_id AND t.removed_at IS NULL
          WHERE s.pass_id = $2::uuid LIMIT $3`,
-        [...scope, controls],
-      )
-      const before = new Set(ids.filter(({ isKnown }) => isKnown).map(row => row.id))
-      const asked = new Set(ids.map(row => row.id))
-      const hidden = await hiddenRejects(sql, lease, passId, rejectLimit)
-      return {
-        ids: [...asked],
-        before,
-        rejected: hidden.filter(one => !asked.has(one)),
-        listed: listed.map(row => row.id),
-        seen: booked.seen,
-      }
-    }),
-  )
+      [...scope, controls],
+    )
+    const before = new Set(ids.filter(({ isKnown }) => isKnown).map(row => row.id))
+    const asked = new Set(ids.map(row => row.id))
+    const hidden = await hiddenRejects(sql, lease, passId, rejectLimit)
+    return {
+      ids: [...asked],
+      before,
+      rejected: hidden.filter(one => !asked.has(one)),
+      listed: listed.map(row => row.id),
+      seen: booked.seen,
+    }
+  })
 
 /** True if a record has a row, removed or not. */
 export const isStored = (
@@ -90,7 +88,7 @@ export const isStored = (
   stream: Stream,
   id: string,
 ): Effect.Effect<boolean, WarehouseError> =>
-  reading(async () => {
+  read(async () => {
     const rows = await sql.unsafe(
       `SELECT 1 FROM ${shapeOf(stream.table).table} WHERE account = $1 AND "${stream.idColumn}" = $2`,
       [account, id],
@@ -105,7 +103,7 @@ export const storedFields = (
   stream: Stream,
   id: string,
 ): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
-  reading(async () => {
+  read(async () => {
     const rows = await sql.unsafe<Array<{ field: string }>>(
       `SELECT jsonb_object_keys(raw) AS field FROM ${shapeOf(stream.table).table}
        WHERE account = $1 AND "${stream.idColumn}" = $2`,
@@ -121,7 +119,7 @@ export const someStored = (
   stream: Stream,
   { near, limit }: { readonly near: string; readonly limit: number },
 ): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
-  reading(async () => {
+  read(async () => {
     const id = `t."${stream.idColumn}"`
     const from = `FROM ${shapeOf(stream.table).table} AS t WHERE t.account = $1 AND t.removed_at IS NULL`
     const rows = await sql.unsafe<Array<{ id: string }>>(

@@ -4,8 +4,8 @@ import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import type { Open } from "../../core/lookup.ts"
 import type { Stream } from "../../core/stream.ts"
 import { arrayLiteral } from "../../postgres/bulk.ts"
-import { attempt, reading, retryTransient } from "../../postgres/connect.ts"
 import { shapeOf } from "../../postgres/shape.ts"
+import { read } from "../../postgres/statements.ts"
 import { inLeaseTx, type Lease } from "./lease.ts"
 import { countOpen } from "./rejects.ts"
 import type { Mode, Status } from "./runs.ts"
@@ -33,9 +33,8 @@ export const earlierPasses = (
   lease: Lease,
   fullPassMaxAgeSeconds: number,
 ): Effect.Effect<Earlier, WarehouseError> =>
-  retryTransient(
-    attempt(async () => {
-      const [found] = await sql<Array<Omit<Earlier, "unfinished"> & { complete: string | null }>>`
+  read(async () => {
+    const [found] = await sql<Array<Omit<Earlier, "unfinished"> & { complete: string | null }>>`
         SELECT whole.started_at IS NOT NULL AS "hasFull",
           coalesce(whole.started_at <= own.started_at
             - make_interval(secs => ${fullPassMaxAgeSeconds - START_JITTER_SECONDS}), false) AS "isFullDue",
@@ -58,14 +57,13 @@ export const earlierPasses = (
             AND s.status IN ('complete', 'complete_with_rejects')
           ORDER BY s.started_at DESC LIMIT 1
         ) AS complete ON true`
-      const { complete, ...facts } = found!
-      const unfinished = await sql<Array<{ id: string }>>`
+    const { complete, ...facts } = found!
+    const unfinished = await sql<Array<{ id: string }>>`
         SELECT run_id AS id FROM sync.stream_runs
         WHERE account = ${lease.account} AND stream = ${lease.stream} AND mode IN ('full', 'incremental')
           AND started_at > coalesce(${complete}::timestamptz, '-infinity')`
-      return { ...facts, unfinished: unfinished.map(({ id }) => id) }
-    }),
-  )
+    return { ...facts, unfinished: unfinished.map(({ id }) => id) }
+  })
 
 /** How another stream's latest run that asks the API ended, or that it is `running`; null where it never ran. */
 export const latestStatus = (
@@ -73,7 +71,7 @@ export const latestStatus = (
   { account }: Pick<Lease, "account">,
   stream: string,
 ): Effect.Effect<Status | null, WarehouseError> =>
-  reading(async () => {
+  read(async () => {
     const [latest] = await sql<Array<{ status: Status }>>`
       SELECT status FROM sync.stream_runs
       WHERE account = ${account} AND stream = ${stream} AND mode IN ('full', 'incremental', 'lookup')
@@ -107,10 +105,9 @@ export const newsAmong = (
     readonly unfinished: ReadonlyArray<string>
   },
 ): Effect.Effect<{ known: number; news: number }, WarehouseError> =>
-  retryTransient(
-    attempt(async () => {
-      const [rows] = await sql.unsafe<Array<{ known: number; news: number }>>(
-        `SELECT (count(*) FILTER (WHERE NOT is_news))::int AS known, (count(*) FILTER (WHERE is_news))::int AS news
+  read(async () => {
+    const [rows] = await sql.unsafe<Array<{ known: number; news: number }>>(
+      `SELECT (count(*) FILTER (WHERE NOT is_news))::int AS known, (count(*) FILTER (WHERE is_news))::int AS news
          FROM (
            SELECT t.run_id = ANY ($3::uuid[]) OR coalesce(w.is_news, false) AS is_news
            FROM ${shapeOf(stream.table).table} AS t
@@ -118,15 +115,14 @@ export const newsAmong = (
              ON w.account = $1 AND w.stream = $4 AND w.record_id = t."${stream.idColumn}"
            WHERE t.account = $1 AND t."${stream.idColumn}" = ANY ($2::text[])
          ) AS row`,
-        [lease.account, arrayLiteral(page.ids), arrayLiteral(page.unfinished), lease.stream],
-      )
-      const [rejected] = await sql<Array<{ news: number }>>`
+      [lease.account, arrayLiteral(page.ids), arrayLiteral(page.unfinished), lease.stream],
+    )
+    const [rejected] = await sql<Array<{ news: number }>>`
         SELECT count(*)::int AS news FROM sync.rejects
         WHERE account = ${lease.account} AND stream = ${lease.stream} AND first_seen_at = ${page.readAt.toISOString()}
           AND kind IN ('record', 'merchant')`
-      return { known: rows!.known, news: rows!.news + rejected!.news }
-    }),
-  )
+    return { known: rows!.known, news: rows!.news + rejected!.news }
+  })
 
 /** Condition on a stream's table as `t`, and its parameter `$2`: whether a row may still change. */
 export const isOpen = (open: Open): { condition: string; parameter: string | null } => {
@@ -151,24 +147,22 @@ export const openRecords = (
   stream: Stream,
   asked: { readonly open: Open; readonly after: string; readonly limit: number },
 ): Effect.Effect<{ total: number; ids: ReadonlyArray<string> }, WarehouseError> =>
-  retryTransient(
-    attempt(async () => {
-      const { condition, parameter } = isOpen(asked.open)
-      const id = `t."${stream.idColumn}"`
-      const from = `FROM ${shapeOf(stream.table).table} AS t
+  read(async () => {
+    const { condition, parameter } = isOpen(asked.open)
+    const id = `t."${stream.idColumn}"`
+    const from = `FROM ${shapeOf(stream.table).table} AS t
         WHERE t.account = $1 AND t.removed_at IS NULL AND t.run_id <> $3::uuid AND ${condition}`
-      const scope = [lease.account, parameter, lease.runId]
-      const [counted] = await sql.unsafe<Array<{ total: number }>>(
-        `SELECT count(*)::int AS total ${from}`,
-        scope,
-      )
-      const rows = await sql.unsafe<Array<{ id: string }>>(
-        `SELECT ${id} AS id ${from} ORDER BY t."${asked.open.column}" IS NULL, ${id} <= $4, ${id} LIMIT $5`,
-        [...scope, asked.after, asked.limit],
-      )
-      return { total: counted!.total, ids: rows.map(row => row.id) }
-    }),
-  )
+    const scope = [lease.account, parameter, lease.runId]
+    const [counted] = await sql.unsafe<Array<{ total: number }>>(
+      `SELECT count(*)::int AS total ${from}`,
+      scope,
+    )
+    const rows = await sql.unsafe<Array<{ id: string }>>(
+      `SELECT ${id} AS id ${from} ORDER BY t."${asked.open.column}" IS NULL, ${id} <= $4, ${id} LIMIT $5`,
+      [...scope, asked.after, asked.limit],
+    )
+    return { total: counted!.total, ids: rows.map(row => row.id) }
+  })
 
 /** How many records of the stream could not become a row yet. */
 export const openRejects = (
@@ -186,13 +180,11 @@ export const storedAmong = (
 ): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
   ids.length === 0
     ? Effect.succeed([])
-    : retryTransient(
-        attempt(async () => {
-          const rows = await sql.unsafe<Array<{ id: string }>>(
-            `SELECT "${stream.idColumn}" AS id FROM ${shapeOf(stream.table).table}
+    : read(async () => {
+        const rows = await sql.unsafe<Array<{ id: string }>>(
+          `SELECT "${stream.idColumn}" AS id FROM ${shapeOf(stream.table).table}
              WHERE account = $1 AND "${stream.idColumn}" = ANY ($2::text[]) AND removed_at IS NULL LIMIT $3`,
-            [lease.account, arrayLiteral(ids), limit],
-          )
-          return rows.map(({ id }) => id)
-        }),
-      )
+          [lease.account, arrayLiteral(ids), limit],
+        )
+        return rows.map(({ id }) => id)
+      })

@@ -1,9 +1,9 @@
 import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../../core/errors.ts"
-import { attempt } from "../../postgres/connect.ts"
 import { beginWriting } from "../../postgres/interference.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
+import { query } from "../../postgres/statements.ts"
 import { streamRuns } from "../schema/tables.ts"
 
 /**
@@ -286,7 +286,7 @@ const sumOf = (a: Pruned, b: Pruned): Pruned => ({
  * run beside any run, and beside another pruning.
  */
 export const pruneLedger = (sql: postgres.Sql): Effect.Effect<Pruned, WarehouseError> =>
-  attempt(async () => {
+  query(async () => {
     let pruned = NOTHING
     const accounts = await dueAccounts(sql)
     if (accounts.length === 0) return pruned

@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../../core/errors.ts"
-import { reading } from "../../postgres/connect.ts"
+import { read } from "../../postgres/statements.ts"
 
 /** A clock that was set back by less is not worth a line: leap seconds and time servers do it all the time. */
 const SET_BACK_MILLIS = 60_000
@@ -13,7 +13,7 @@ const SET_BACK_MILLIS = 60_000
  */
 export const readingTime = (sql: postgres.Sql): Effect.Effect<Date, WarehouseError> =>
   Effect.gen(function* () {
-    const [row] = yield* reading(
+    const [row] = yield* read(
       () => sql<Array<{ now: number; booked: number | null }>>`
         SELECT extract(epoch FROM clock_timestamp())::float8 * 1000 AS now,
           extract(epoch FROM greatest(

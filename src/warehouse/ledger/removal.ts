@@ -3,8 +3,8 @@ import type postgres from "postgres"
 import type { WarehouseError } from "../../core/errors.ts"
 import type { Stream } from "../../core/stream.ts"
 import { arrayLiteral } from "../../postgres/bulk.ts"
-import { reading } from "../../postgres/connect.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
+import { read } from "../../postgres/statements.ts"
 import type { Lease } from "./lease.ts"
 import { notShown } from "./missing.ts"
 import { removeWithParts } from "./partRejects.ts"
@@ -94,7 +94,7 @@ export const isDue = (
   stream: Stream,
   ended: Ended,
 ): Effect.Effect<boolean, WarehouseError> =>
-  reading(async () => {
+  read(async () => {
     if (!isStill(ended)) return false
     if (await isCloseDue(sql, lease, ended.passId, counts(ended), STILL_PASSES)) return true
     if (!counts(ended)) return false

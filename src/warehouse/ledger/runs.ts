@@ -3,10 +3,9 @@ import type postgres from "postgres"
 import { decodePassFields, type PassFields } from "../../core/documentedFields.ts"
 import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import type { Stream } from "../../core/stream.ts"
-import { attempt, reading, retryTransient, retryUntilInterrupted } from "../../postgres/connect.ts"
 import { beginWriting } from "../../postgres/interference.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
-import { COMMIT_STOPPING_MAX, endingLate } from "../../postgres/stopping.ts"
+import { read, write, writeInterruptible } from "../../postgres/statements.ts"
 import { inLeaseTx, type Lease } from "./lease.ts"
 import { countNameless, countOpen } from "./rejects.ts"
 import { bookGone, bookMissing, closeHidden, countUnconfirmed, type Ended, namelessNote } from "./removal.ts"
@@ -26,16 +25,14 @@ export const startRun = (
   sql: postgres.Sql,
   run: { runId: string; host: string; processId: number; version: string },
 ): Effect.Effect<void, WarehouseError> =>
-  retryTransient(
-    attempt(() =>
-      beginWriting(sql, async tx => {
-        await tx`
+  write(() =>
+    beginWriting(sql, async tx => {
+      await tx`
         INSERT INTO sync.runs (run_id, started_at, status, host, process_id, version)
         VALUES (${run.runId}, clock_timestamp(), 'running', ${run.host}, ${run.processId}, ${run.version})
         ON CONFLICT DO NOTHING`
-        await markDeadRuns(tx, run.runId)
-      }),
-    ),
+      await markDeadRuns(tx, run.runId)
+    }),
   )
 
 /**
@@ -55,13 +52,11 @@ export const finishRun = (
   runId: string,
   status: Status,
 ): Effect.Effect<void, WarehouseError> =>
-  retryTransient(
-    attempt(() =>
-      beginWriting(sql, async tx => {
-        await tx`UPDATE sync.runs SET status = ${status}, finished_at = clock_timestamp() WHERE run_id = ${runId}`
-        await markDeadRuns(tx, runId)
-      }),
-    ),
+  write(() =>
+    beginWriting(sql, async tx => {
+      await tx`UPDATE sync.runs SET status = ${status}, finished_at = clock_timestamp() WHERE run_id = ${runId}`
+      await markDeadRuns(tx, runId)
+    }),
   )
 
 /** Books a stream's run as started, and as dead those that left it `running` without a lease, if it is ours now. */
@@ -88,7 +83,7 @@ export const startStream = (
       VALUES (${lease.runId}, ${lease.account}, ${lease.stream}, ${mode}, 'running', clock_timestamp())
       ON CONFLICT DO NOTHING`
   }
-  return endingLate(retryUntilInterrupted(attempt(() => beginWriting(sql, start))), COMMIT_STOPPING_MAX)
+  return writeInterruptible(() => beginWriting(sql, start))
 }
 
 /** A pass over a list. `position` is where it goes on, as the reader of pages left it; null at its beginning and at its end. */
@@ -165,7 +160,7 @@ export const hasRows = (
   account: string,
   stream: Stream,
 ): Effect.Effect<boolean, WarehouseError> =>
-  reading(async () => {
+  read(async () => {
     const rows = await sql.unsafe(
       `SELECT 1 FROM ${shapeOf(stream.table).table} WHERE account = $1 AND removed_at IS NULL LIMIT 1`,
       [account],
@@ -271,10 +266,9 @@ export const finishStream = (
   lease: Lease,
   end: StreamEnd,
 ): Effect.Effect<void, WarehouseError> =>
-  retryTransient(
-    attempt(() =>
-      beginWriting(sql, async tx => {
-        await tx`
+  write(() =>
+    beginWriting(sql, async tx => {
+      await tx`
       UPDATE sync.stream_runs
       SET status = ${end.status}, finished_at = clock_timestamp(), removed = greatest(removed, ${end.removed}),
         left_over = ${end.leftOver}, unconfirmed = (
@@ -282,6 +276,5 @@ export const finishStream = (
         requests = ${end.requests}, retries = ${end.retries},
         error = ${end.error}, note = ${end.note}
       WHERE run_id = ${lease.runId} AND account = ${lease.account} AND stream = ${lease.stream} AND status = 'running'`
-      }),
-    ),
+    }),
   )

@@ -2,13 +2,13 @@ import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../../core/errors.ts"
 import type { Stream } from "../../core/stream.ts"
-import { reading } from "../../postgres/connect.ts"
 import { shapeOf } from "../../postgres/shape.ts"
+import { read } from "../../postgres/statements.ts"
 import type { Lease } from "./lease.ts"
 
 /** Different records that the stream's open pass was shown so far, by this run or the one it goes on from. */
 export const seenSoFar = (sql: postgres.Sql, lease: Lease): Effect.Effect<number, WarehouseError> =>
-  reading(async () => {
+  read(async () => {
     const [pass] = await sql<Array<{ seen: number }>>`
       SELECT seen_keys::float8 AS seen FROM sync.checkpoints
       WHERE account = ${lease.account} AND stream = ${lease.stream}`
@@ -22,7 +22,7 @@ export const unaccounted = (
   stream: Stream,
   passId: string,
 ): Effect.Effect<number, WarehouseError> =>
-  reading(async () => {
+  read(async () => {
     const [found] = await sql.unsafe<Array<{ count: number }>>(
       `SELECT count(*)::float8 AS count FROM sync.seen_keys AS s
        WHERE s.pass_id = $2::uuid

@@ -2,8 +2,8 @@ import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../../core/errors.ts"
 import type { Limits } from "../../core/verdict.ts"
-import { attempt, retryTransient } from "../../postgres/connect.ts"
 import { beginWriting } from "../../postgres/interference.ts"
+import { write } from "../../postgres/statements.ts"
 
 /** What views need to know of the configuration: `warehouse.account_settings`. */
 
@@ -13,11 +13,10 @@ export const storeLimits = (
   accounts: ReadonlyArray<string>,
   { maxAgeSeconds, fullMaxAgeSeconds }: Limits,
 ): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
-  retryTransient(
-    attempt(async () => {
-      const changed = await beginWriting(
-        sql,
-        tx => tx<Array<{ account: string }>>`
+  write(async () => {
+    const changed = await beginWriting(
+      sql,
+      tx => tx<Array<{ account: string }>>`
         INSERT INTO warehouse.account_settings AS s (account, max_age_seconds, full_max_age_seconds)
         SELECT account, ${maxAgeSeconds}, ${fullMaxAgeSeconds}
         FROM unnest(string_to_array(${accounts.join(",")}, ',')) AS account
@@ -26,7 +25,6 @@ export const storeLimits = (
         WHERE (s.max_age_seconds, s.full_max_age_seconds)
           IS DISTINCT FROM (excluded.max_age_seconds, excluded.full_max_age_seconds)
         RETURNING account`,
-      )
-      return changed.map(({ account }) => account)
-    }),
-  )
+    )
+    return changed.map(({ account }) => account)
+  })

@@ -2,8 +2,8 @@ import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../../core/errors.ts"
 import type { Stream } from "../../core/stream.ts"
-import { reading } from "../../postgres/connect.ts"
 import { shapeOf } from "../../postgres/shape.ts"
+import { read } from "../../postgres/statements.ts"
 import type { Lease } from "./lease.ts"
 
 /** How many of a stream's records were rejected, against those read and those stored. */
@@ -16,7 +16,7 @@ export const readAndRejected = (
   sql: postgres.Sql,
   lease: Lease,
 ): Effect.Effect<{ readonly read: number; readonly rejected: number }, WarehouseError> =>
-  reading(async () => {
+  read(async () => {
     const [counts] = await sql<[{ read: number; rejected: number }]>`
       SELECT coalesce(sum(s.extracted - s.erased), 0)::float8 AS read, coalesce(sum(s.rejected), 0)::float8 AS rejected
       FROM sync.stream_runs AS own
@@ -57,7 +57,7 @@ export const openAndStored = (
   stream: Stream,
   shareMax: number,
 ): Effect.Effect<OpenAndStored, WarehouseError> =>
-  reading(async () => {
+  read(async () => {
     const [open] = await sql<[{ rejected: number; lacking: number }]>`
       SELECT (count(*) FILTER (WHERE kind <> 'item'))::float8 AS rejected,
         (count(DISTINCT record_id) FILTER (WHERE kind = 'item'))::float8 AS lacking
@@ -74,7 +74,7 @@ export const commonestReason = (
   sql: postgres.Sql,
   lease: Lease,
 ): Effect.Effect<{ readonly reason: string; readonly count: number } | undefined, WarehouseError> =>
-  reading(async () => {
+  read(async () => {
     const [found] = await sql<Array<{ reason: string; count: number }>>`
       SELECT reason, count(*)::float8 AS count FROM sync.rejects
       WHERE account = ${lease.account} AND stream = ${lease.stream} AND unlisted_at IS NULL AND kind <> 'field'

@@ -2,7 +2,7 @@ import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../../core/errors.ts"
 import type { Verdict } from "../../core/verdict.ts"
-import { reading } from "../../postgres/connect.ts"
+import { read } from "../../postgres/statements.ts"
 import type { Status } from "./runs.ts"
 
 /** What the ledger says about a run: the same words and figures for a person, for `--json`, and for a host application. */
@@ -59,7 +59,7 @@ export interface StreamSummary {
 
 /** Reads a run and its streams from the ledger. */
 export const summaryOf = (sql: postgres.Sql, runId: string): Effect.Effect<RunSummary, WarehouseError> =>
-  reading(async () => {
+  read(async () => {
     const [run] = await sql<Array<Omit<RunSummary, "streams">>>`
       SELECT run_id AS "runId", status, started_at AS "startedAt", finished_at AS "finishedAt"
       FROM sync.runs WHERE run_id = ${runId}`

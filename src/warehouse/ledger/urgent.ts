@@ -4,9 +4,9 @@ import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import type { Stream } from "../../core/stream.ts"
 import { arrayLiteral, arraysOf, unnestOf } from "../../postgres/bulk.ts"
-import { attempt, reading, retryTransient } from "../../postgres/connect.ts"
 import { beginWriting } from "../../postgres/interference.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
+import { read, write } from "../../postgres/statements.ts"
 import { isStorable } from "../../postgres/unstorable.ts"
 import { ACCOUNT, inLeaseTx, type Lease } from "./lease.ts"
 
@@ -42,23 +42,21 @@ export const handOver = (
   const accepted = [...new Set(ids)].filter(isStorable)
   const requestId = randomUUID()
   return Effect.gen(function* () {
-    yield* retryTransient(
-      attempt(() =>
-        beginWriting(sql, tx =>
-          tx.unsafe(
-            `INSERT INTO sync.urgent_work (account, stream, record_id, request_id, asked_at, due_at)
+    yield* write(() =>
+      beginWriting(sql, tx =>
+        tx.unsafe(
+          `INSERT INTO sync.urgent_work (account, stream, record_id, request_id, asked_at, due_at)
            SELECT $1, $2, id, $3::uuid, clock_timestamp(), clock_timestamp()
            FROM unnest($4::text[]) AS id ORDER BY id
            ON CONFLICT (account, stream, record_id) DO UPDATE
            SET request_id = excluded.request_id, asked_at = excluded.asked_at, due_at = excluded.due_at, attempts = 0,
              closed_at = NULL, outcome = NULL, reason = NULL`,
-            [account, stream, requestId, arrayLiteral(accepted)],
-          ),
+          [account, stream, requestId, arrayLiteral(accepted)],
         ),
       ),
     )
     // A statement of its own: a holder that looks for work after it gave the lease back sees what was committed before.
-    const holders = yield* reading(
+    const holders = yield* read(
       () => sql`
         SELECT FROM sync.leases
         WHERE account = ${account} AND stream = ${ACCOUNT} AND expires_at > clock_timestamp()`,
@@ -82,7 +80,7 @@ export const dueWork = (
   account: string,
   { limit, isLast }: { readonly limit: number; readonly isLast: boolean },
 ): Effect.Effect<ReadonlyArray<Work>, WarehouseError> =>
-  reading(
+  read(
     () => sql<Array<Work>>`
       SELECT stream, record_id AS id, request_id AS "requestId", attempts FROM sync.urgent_work
       WHERE account = ${account} AND closed_at IS NULL AND (due_at <= clock_timestamp() OR (${isLast} AND attempts = 0))

@@ -1,8 +1,8 @@
 import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../../core/errors.ts"
-import { attempt } from "../../postgres/connect.ts"
 import { beginWriting } from "../../postgres/interference.ts"
+import { query } from "../../postgres/statements.ts"
 
 /**
  * Keeps a run that waits for an account, and may hold no lease meanwhile, from being booked as dead for so many seconds
@@ -13,7 +13,7 @@ export const keepWaiting = (
   runId: string,
   seconds: number,
 ): Effect.Effect<void, WarehouseError> =>
-  attempt(() =>
+  query(() =>
     beginWriting(sql, async tx => {
       await tx`
       UPDATE sync.runs

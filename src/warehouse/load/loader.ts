@@ -5,9 +5,9 @@ import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import type { Guarded } from "../../core/stream.ts"
 import { countRows } from "../../observe/metrics.ts"
 import { arrayLiteral } from "../../postgres/bulk.ts"
-import { attempt, retryTransient } from "../../postgres/connect.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
 import { cutByLength } from "../../postgres/statementSize.ts"
+import { read } from "../../postgres/statements.ts"
 import { bookLost } from "../ledger/fields.ts"
 import { inLeaseTx, type Lease } from "../ledger/lease.ts"
 import { followRemovals, NO_PARTS, type PartCounts, sumOfParts } from "../ledger/partRejects.ts"
@@ -203,7 +203,7 @@ export const prepareBatch = (
   inFlight: Iterable<PreparedBatch> = [],
   beside?: Beside,
 ): Effect.Effect<PreparedBatch, WarehouseError> =>
-  retryTransient(attempt(() => prepare(sql, lease.account, stream, extracted, inFlight, beside)))
+  read(() => prepare(sql, lease.account, stream, extracted, inFlight, beside))
 
 /**
  * Writes a batch: rows, rejects, histories, seen keys, counters and position commit together or not at all.

@@ -3,8 +3,8 @@ import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../../core/errors.ts"
 import { arrayLiteral } from "../../postgres/bulk.ts"
-import { reading } from "../../postgres/connect.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
+import { read } from "../../postgres/statements.ts"
 import type { Lease } from "../ledger/lease.ts"
 
 /** Those of the merchants whose records the warehouse holds for an account. Reads the table once, whatever their number. */
@@ -33,7 +33,7 @@ export const merchantsHeld = (
   merchantColumn: string,
   merchants: ReadonlyArray<string>,
 ): Effect.Effect<ReadonlySet<string>, WarehouseError> =>
-  reading(() => heldAmong(sql, account, recordTable, merchantColumn, merchants))
+  read(() => heldAmong(sql, account, recordTable, merchantColumn, merchants))
 
 /** What the warehouse says about whose records a stream's are. */
 export interface KnownMerchants {
@@ -49,7 +49,7 @@ export const knownMerchants = (
   recordTable: PgTable,
   merchantColumn: string,
 ): Effect.Effect<KnownMerchants, WarehouseError> =>
-  reading(async () => {
+  read(async () => {
     const column = `"${merchantColumn}"`
     const [known] = await sql.unsafe<Array<KnownMerchants>>(
       `SELECT EXISTS (

@@ -5,8 +5,8 @@ import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import { parseJson } from "../../core/json.ts"
 import type { Child, Stream } from "../../core/stream.ts"
 import { arrayLiteral } from "../../postgres/bulk.ts"
-import { reading } from "../../postgres/connect.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
+import { read } from "../../postgres/statements.ts"
 import { inLeaseTx, type Lease } from "../ledger/lease.ts"
 import { writeChildren } from "./dependents.ts"
 import { isListedItem } from "./itemDoubts.ts"
@@ -143,7 +143,7 @@ export const settleItems = (
   isConfirmed: boolean,
 ): Effect.Effect<void, LeaseError | WarehouseError> =>
   Effect.flatMap(
-    reading(
+    read(
       () =>
         sql`SELECT FROM sync.item_doubts WHERE account = ${lease.account} AND stream = ${lease.stream} LIMIT 1`,
     ),

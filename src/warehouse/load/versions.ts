@@ -1,7 +1,7 @@
 import type { DecodedRecord } from "../../core/decodedRecord.ts"
 import type { Row, Stream } from "../../core/stream.ts"
 import { arraysOf, lookUpByKey, unnestOf, upsert } from "../../postgres/bulk.ts"
-import { sqlState } from "../../postgres/connect.ts"
+import { sqlState } from "../../postgres/failures.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
 import type { Lease } from "../ledger/lease.ts"
 import { NO_PARTS, type PartCounts, sumOfParts, writePartRejects } from "../ledger/partRejects.ts"

@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import { arrayLiteral } from "../../postgres/bulk.ts"
-import { reading } from "../../postgres/connect.ts"
+import { read } from "../../postgres/statements.ts"
 import { inLeaseTx, type Lease } from "../ledger/lease.ts"
 import { askedOf, keysOf, type Lookup, parametersOf } from "./lookup.ts"
 
@@ -14,7 +14,7 @@ export const countKeys = (
   lease: Lease,
   lookup: Lookup,
 ): Effect.Effect<number, WarehouseError> =>
-  reading(async () => {
+  read(async () => {
     const parameters = parametersOf()
     const [row] = await sql.unsafe<[{ count: number }]>(
       `SELECT count(*)::float8 AS count FROM ${keysOf(lookup, parameters.add(lease.account), parameters)} AS k`,
@@ -33,7 +33,7 @@ export const answeredBefore = (
   lookup: Lookup,
   limit: number,
 ): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
-  reading(async () => {
+  read(async () => {
     const parameters = parametersOf()
     const account = parameters.add(lease.account)
     const asked = askedOf(lookup, account, parameters)
@@ -56,7 +56,7 @@ export const failedBefore = (
 ): Effect.Effect<ReadonlySet<string>, WarehouseError> =>
   keys.length === 0
     ? Effect.succeed(new Set())
-    : reading(async () => {
+    : read(async () => {
         const parameters = parametersOf()
         const asked = askedOf(lookup, parameters.add(lease.account), parameters)
         const rows = await sql.unsafe<Array<{ key: string }>>(

@@ -1,7 +1,7 @@
 import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../../core/errors.ts"
-import { reading } from "../../postgres/connect.ts"
+import { read } from "../../postgres/statements.ts"
 import { inLeaseTx, type Lease } from "../ledger/lease.ts"
 import { askedOf, keysOf, type Lookup, parametersOf } from "./lookup.ts"
 
@@ -92,7 +92,7 @@ export const dueAfter = (
   position: number,
   limit: number,
 ): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
-  reading(async () => {
+  read(async () => {
     const rows = await sql<Array<{ id: string }>>`
       SELECT record_id AS id FROM sync.due_keys
       WHERE run_id = ${lease.runId} AND account = ${lease.account} AND stream = ${lease.stream}

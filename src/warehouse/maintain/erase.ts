@@ -6,8 +6,8 @@ import { isId } from "../../core/id.ts"
 import { DROP, type Person, redactor } from "../../core/personal.ts"
 import type { Stream } from "../../core/stream.ts"
 import { arrayLiteral } from "../../postgres/bulk.ts"
-import { attempt } from "../../postgres/connect.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
+import { query } from "../../postgres/statements.ts"
 import { acquire, inLeaseTx, type Lease, release } from "../ledger/lease.ts"
 import { lockAll } from "../ledger/lockAll.ts"
 import { idHash, insertTombstones, tombstonesFor } from "../load/tombstones.ts"
@@ -53,7 +53,7 @@ export const accountsOfPerson = (
   streams: ReadonlyArray<Stream>,
   id: string,
 ): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
-  attempt(async () => {
+  query(async () => {
     const places = [
       ...ofKind(streams, "self").map(({ stream }) => [shapeOf(stream.table).table, stream.idColumn] as const),
       ...ofKind(streams, "named").map(

@@ -3,7 +3,7 @@ import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../../core/errors.ts"
 import type { Stream } from "../../core/stream.ts"
-import { attempt, retryTransient } from "../../postgres/connect.ts"
+import { read } from "../../postgres/statements.ts"
 import { type Erasure, eraseWithin } from "./erase.ts"
 
 /** Says what an erasure would take away, before it is done. */
@@ -37,17 +37,15 @@ export const countErasure = (
     fence: "0",
     leaseSeconds: 0,
   }))
-  return retryTransient(
-    attempt(async () => {
-      try {
-        return await sql.begin(async (tx): Promise<never> => {
-          await tx.unsafe(`SET LOCAL lock_timeout = '${LOCK_TIMEOUT}'`)
-          throw new RolledBack(await eraseWithin(tx, leases, streams, id))
-        })
-      } catch (error) {
-        if (error instanceof RolledBack) return error.result
-        throw error
-      }
-    }),
-  )
+  return read(async () => {
+    try {
+      return await sql.begin(async (tx): Promise<never> => {
+        await tx.unsafe(`SET LOCAL lock_timeout = '${LOCK_TIMEOUT}'`)
+        throw new RolledBack(await eraseWithin(tx, leases, streams, id))
+      })
+    } catch (error) {
+      if (error instanceof RolledBack) return error.result
+      throw error
+    }
+  })
 }

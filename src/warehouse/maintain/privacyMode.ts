@@ -5,9 +5,9 @@ import { contentHash, type Json, parseJson, stringifyJson } from "../../core/jso
 import { keyFingerprint, type Privacy } from "../../core/personal.ts"
 import { type Guarded, isList, type Stream } from "../../core/stream.ts"
 import type { StreamProgress } from "../../observe/progress.ts"
-import { attempt, reading } from "../../postgres/connect.ts"
 import { outsideTransaction } from "../../postgres/pool.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
+import { query, read } from "../../postgres/statements.ts"
 import { inLeaseTx, type Lease } from "../ledger/lease.ts"
 import { abandonPass } from "../ledger/runs.ts"
 import { decode } from "../load/prepare.ts"
@@ -49,7 +49,7 @@ const stateOf = (
   lease: Lease,
   stream: Stream,
 ): Effect.Effect<{ readonly booked: State | undefined; readonly isEmpty: boolean }, WarehouseError> =>
-  reading(async () => {
+  read(async () => {
     const [booked] = await sql<Array<State>>`
       SELECT mode, key_fingerprint AS fingerprint, is_applied AS "isApplied" FROM sync.privacy
       WHERE account = ${lease.account} AND stream = ${lease.stream}`
@@ -155,7 +155,7 @@ const rewriteRejects = (
 export const vacuum = (sql: postgres.Sql, tables: Iterable<string>): Effect.Effect<void> =>
   Effect.forEach(
     new Set(tables),
-    table => Effect.ignore(attempt(() => outsideTransaction(sql, `VACUUM (ANALYZE) ${table}`))),
+    table => Effect.ignore(query(() => outsideTransaction(sql, `VACUUM (ANALYZE) ${table}`))),
     {
       discard: true,
     },
@@ -220,7 +220,7 @@ export const settlePrivacy = (
 
 /** Since when the mode has been asked for: what was read later is stored in it. Where nothing is known of it, nothing is. */
 export const modeChangedAt = (sql: postgres.Sql, lease: Lease): Effect.Effect<string, WarehouseError> =>
-  reading(async () => {
+  read(async () => {
     const [state] = await sql<Array<{ changed_at: string }>>`
       SELECT changed_at FROM sync.privacy WHERE account = ${lease.account} AND stream = ${lease.stream}`
     return state?.changed_at ?? "infinity"

@@ -2,8 +2,8 @@ import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import type { Stream } from "../../core/stream.ts"
-import { attempt } from "../../postgres/connect.ts"
 import { shapeOf } from "../../postgres/shape.ts"
+import { query } from "../../postgres/statements.ts"
 import type { Lease } from "../ledger/lease.ts"
 import { type Rewritten, rewriteRecords } from "./rewrite.ts"
 
@@ -14,7 +14,7 @@ export const accountsStored = (
   sql: postgres.Sql,
   streams: ReadonlyArray<Stream>,
 ): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
-  attempt(async () => {
+  query(async () => {
     const accounts = new Set<string>()
     for (const { table } of streams) {
       let after = ""
@@ -37,7 +37,7 @@ export const countStored = (
   account: string,
   { table }: Stream,
 ): Effect.Effect<number, WarehouseError> =>
-  attempt(async () => {
+  query(async () => {
     const [counted] = await sql.unsafe<Array<{ count: number }>>(
       `SELECT count(*)::float8 FROM ${shapeOf(table).table} WHERE account = $1`,
       [account],

@@ -6,8 +6,8 @@ import { contentHash, isJsonObject, parseJson } from "../../core/json.ts"
 import { idText, recordIdOf } from "../../core/recordId.ts"
 import type { Guarded, Stream } from "../../core/stream.ts"
 import { arrayLiteral, arraysOf, unnestOf } from "../../postgres/bulk.ts"
-import { attempt } from "../../postgres/connect.ts"
 import type { Transaction } from "../../postgres/shape.ts"
+import { query } from "../../postgres/statements.ts"
 import { inLeaseTx, type Lease } from "../ledger/lease.ts"
 import { clearRejects, type Reject } from "../ledger/rejects.ts"
 import { type Counts, NO_COUNTS, sumOfCounts } from "../load/loader.ts"
@@ -49,7 +49,7 @@ export const countChosen = (
   sql: postgres.Sql,
   scope: ReplayScope,
 ): Effect.Effect<ReadonlyArray<RejectCount>, WarehouseError> =>
-  attempt(() =>
+  query(() =>
     sql.unsafe<Array<RejectCount>>(
       `SELECT account, stream, count(*)::float8 AS count FROM sync.rejects WHERE ${CHOSEN}
        GROUP BY account, stream ORDER BY account, stream`,

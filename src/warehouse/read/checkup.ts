@@ -2,8 +2,8 @@ import { access, constants, stat, statfs } from "node:fs/promises"
 import { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../../core/errors.ts"
-import { reading } from "../../postgres/connect.ts"
 import { interferences, interferenceWords } from "../../postgres/interference.ts"
+import { read } from "../../postgres/statements.ts"
 import { excessOfReader, READER_ROLE } from "../schema/grants.ts"
 import { plantedByOthers } from "../schema/planted.ts"
 import { schemasOpenToOthers } from "../schema/schemaRights.ts"
@@ -39,7 +39,7 @@ export interface DatabaseFacts {
 export const OLDEST_VERSION = 140_000
 
 export const databaseFacts = (sql: postgres.Sql): Effect.Effect<DatabaseFacts, WarehouseError> =>
-  reading(async () => {
+  read(async () => {
     const askedAt = new Date()
     const [clock] = await sql<Array<{ now: string }>>`SELECT clock_timestamp() AS now`
     const answeredAt = new Date()
@@ -81,7 +81,7 @@ export const databaseFacts = (sql: postgres.Sql): Effect.Effect<DatabaseFacts, W
  * the triggers, rules and policies that decide what our tables store. Each line has the command that ends it.
  */
 export const foreignInfluences = (sql: postgres.Sql): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
-  reading(
+  read(
     () =>
       sql.begin("read only", async tx => [
         ...(await schemasOpenToOthers(tx)),
@@ -92,7 +92,7 @@ export const foreignInfluences = (sql: postgres.Sql): Effect.Effect<ReadonlyArra
 
 /** What the reader's role can read of the tables themselves, which nobody needs to see analytics. */
 export const readableByRole = (sql: postgres.Sql): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
-  reading(() => excessOfReader(sql))
+  read(() => excessOfReader(sql))
 
 /**
  * What `analytics` takes each event for: +1, −1, 0, or null where it does not know, in the order asked. The rule is that
@@ -102,7 +102,7 @@ export const directionsOf = (
   sql: postgres.Sql,
   events: ReadonlyArray<{ readonly type: string; readonly name: string | null }>,
 ): Effect.Effect<ReadonlyArray<-1 | 0 | 1 | null>, WarehouseError> =>
-  reading(async () => {
+  read(async () => {
     const rows = await sql<Array<{ direction: string | null }>>`
       SELECT coalesce(
         exact.direction,

@@ -2,7 +2,7 @@ import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../../core/errors.ts"
 import { arrayLiteral } from "../../postgres/bulk.ts"
-import { attempt } from "../../postgres/connect.ts"
+import { query } from "../../postgres/statements.ts"
 
 /** Looking at records that could not become a row. For the owner: raw texts hold personal data; reasons quote nothing of them. */
 
@@ -78,7 +78,7 @@ export const listRejects = (
   sql: postgres.Sql,
   scope: RejectScope,
 ): Effect.Effect<RejectList, WarehouseError> =>
-  attempt(async () => {
+  query(async () => {
     const rejects = await sql.unsafe<Array<ListedReject & { total: number }>>(
       `SELECT ${COLUMNS}, (count(*) OVER ())::float8 AS total FROM sync.rejects WHERE ${IN_SCOPE} AND ${OF_KINDS}
        ORDER BY reject_id DESC LIMIT ${LISTED_MAX}`,
@@ -116,14 +116,14 @@ export const everyReject = (
   sql: postgres.Sql,
   scope: RejectScope,
   take: TakeRejects,
-): Effect.Effect<void, WarehouseError> => attempt(() => take(batchesOf(sql, scope)))
+): Effect.Effect<void, WarehouseError> => query(() => take(batchesOf(sql, scope)))
 
 /** One reject with its raw text; undefined where there is none of this number. */
 export const rejectNumbered = (
   sql: postgres.Sql,
   id: number,
 ): Effect.Effect<WholeReject | undefined, WarehouseError> =>
-  attempt(async () => {
+  query(async () => {
     const [reject] = await sql.unsafe<Array<WholeReject>>(
       `SELECT ${COLUMNS}, run_id AS "runId", raw FROM sync.rejects WHERE reject_id = $1::bigint`,
       [String(id)],
@@ -133,7 +133,7 @@ export const rejectNumbered = (
 
 /** The accounts that were ever synced, or that have rejects. */
 export const syncedAccounts = (sql: postgres.Sql): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
-  attempt(async () => {
+  query(async () => {
     const rows = await sql<Array<{ account: string }>>`
       SELECT account FROM sync.stream_runs UNION SELECT account FROM sync.rejects ORDER BY 1`
     return rows.map(({ account }) => account)

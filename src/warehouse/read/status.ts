@@ -2,8 +2,8 @@ import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../../core/errors.ts"
 import type { Stream } from "../../core/stream.ts"
-import { attempt } from "../../postgres/connect.ts"
 import { shapeOf } from "../../postgres/shape.ts"
+import { query } from "../../postgres/statements.ts"
 import type { Mode, Status } from "../ledger/runs.ts"
 
 /** What is known of one stream of an account now. Times as Postgres prints them, UTC. */
@@ -122,7 +122,7 @@ export const statusOf = (
   streams: ReadonlyArray<Stream>,
   countedBytesMax: number = COUNTED_BYTES_MAX,
 ): Effect.Effect<ReadonlyArray<StreamStatus>, WarehouseError> =>
-  attempt(async () => {
+  query(async () => {
     // The ledger grows with each run, its streams do not: from one to the next through the index.
     const latest = await sql<Array<Latest>>`
       WITH RECURSIVE pair AS (
@@ -199,7 +199,7 @@ export const everSynced = (
   { readonly accounts: ReadonlyArray<string>; readonly holders: ReadonlyArray<Holder> },
   WarehouseError
 > =>
-  attempt(async () => {
+  query(async () => {
     const accounts = await sql<Array<{ account: string }>>`
       WITH RECURSIVE known AS (
         (SELECT account FROM sync.stream_runs ORDER BY account LIMIT 1)
@@ -235,7 +235,7 @@ export const recentRuns = (
   sql: postgres.Sql,
   count: number,
 ): Effect.Effect<ReadonlyArray<RecentRun>, WarehouseError> =>
-  attempt(async () => {
+  query(async () => {
     const runs = await sql<
       Array<Omit<RecentRun, "modes" | "accounts"> & { modes: string | null; accounts: string | null }>
     >`
@@ -258,7 +258,7 @@ export const recentRuns = (
 
 /** What time it is for Postgres: all times of the ledger are its. */
 export const databaseNow = (sql: postgres.Sql): Effect.Effect<Date, WarehouseError> =>
-  attempt(async () => {
+  query(async () => {
     const [row] = await sql<Array<{ now: string }>>`SELECT clock_timestamp() AS now`
     return new Date(row!.now)
   })

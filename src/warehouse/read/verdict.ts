@@ -2,7 +2,7 @@ import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../../core/errors.ts"
 import type { Finding, Limits, Verdict } from "../../core/verdict.ts"
-import { attempt } from "../../postgres/connect.ts"
+import { query } from "../../postgres/statements.ts"
 
 /** Reads `analytics.verdict`. */
 
@@ -33,12 +33,12 @@ export const readVerdicts = async (
   return rows.map(row => ({ ...row, findings: JSON.parse(textOf(row.findings)) as ReadonlyArray<Finding> }))
 }
 
-/** The verdict on each account that was ever synced, or is to be judged. */
+/** The verdict on each account that was ever synced, or is to be judged: one transaction. */
+export const judge = (sql: postgres.Sql, judging: Judging = {}): Promise<ReadonlyArray<Verdict>> =>
+  sql.begin("read only", tx => readVerdicts(tx, judging)) as Promise<ReadonlyArray<Verdict>>
+
+/** As `judge`, once. */
 export const verdictsOf = (
   sql: postgres.Sql,
   judging: Judging = {},
-): Effect.Effect<ReadonlyArray<Verdict>, WarehouseError> =>
-  attempt(() => sql.begin("read only", tx => readVerdicts(tx, judging))) as Effect.Effect<
-    ReadonlyArray<Verdict>,
-    WarehouseError
-  >
+): Effect.Effect<ReadonlyArray<Verdict>, WarehouseError> => query(() => judge(sql, judging))

@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import type postgres from "postgres"
 import type { ConfigurationError, WarehouseError } from "../../core/errors.ts"
 import type { Verdict } from "../../core/verdict.ts"
-import { attempt } from "../../postgres/connect.ts"
+import { query } from "../../postgres/statements.ts"
 import { readVerdicts } from "../read/verdict.ts"
 import { scopeOf } from "./scope.ts"
 import { balancesOf, gapsOf, settlementsOf } from "./sections.ts"
@@ -69,7 +69,7 @@ export const reportData = (
 > =>
   Effect.gen(function* () {
     const { at, today, accounts, freshness } = yield* scopeOf(sql, filter)
-    const verdicts = yield* attempt(() =>
+    const verdicts = yield* query(() =>
       readVerdicts(sql, {
         accounts: rule.accounts,
         limits: rule.limits,

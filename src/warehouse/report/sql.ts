@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../../core/errors.ts"
-import { warehouseError } from "../../postgres/connect.ts"
+import { warehouseError } from "../../postgres/statements.ts"
 import { type Grain, LIST_ROWS_MAX, type List, type ReportFilter, type Row } from "./types.ts"
 
 /**

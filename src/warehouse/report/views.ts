@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import type postgres from "postgres"
 import { ConfigurationError, WarehouseError } from "../../core/errors.ts"
-import { warehouseError } from "../../postgres/connect.ts"
+import { warehouseError } from "../../postgres/statements.ts"
 import { type ValueType, valueTypesOf } from "../../postgres/valueTypes.ts"
 import { allOf } from "../read/reader.ts"
 import { scopeOf } from "./scope.ts"

@@ -1,7 +1,8 @@
 import { Effect } from "effect"
 import { ConfigurationError, type WarehouseError } from "../../core/errors.ts"
 import { counted } from "../../core/words.ts"
-import { reading, Warehouse } from "../../postgres/connect.ts"
+import { Warehouse } from "../../postgres/connect.ts"
+import { read } from "../../postgres/statements.ts"
 import { migrate, pendingMigrations } from "./migrator.ts"
 
 /** The sentence for a given Postgres without tables of this program; undefined where it has some, or is the embedded one. */
@@ -9,7 +10,7 @@ export const withoutTables: Effect.Effect<string | undefined, WarehouseError, Wa
   function* () {
     const { sql, isEmbedded } = yield* Warehouse
     if (isEmbedded) return undefined
-    const [found] = yield* reading(
+    const [found] = yield* read(
       () => sql<[{ isMade: boolean; name: string }]>`
         SELECT to_regclass('sync.stream_runs') IS NOT NULL AS "isMade", current_database() AS name`,
     )

@@ -1,5 +1,5 @@
 import type postgres from "postgres"
-import { sqlState } from "../../postgres/connect.ts"
+import { sqlState } from "../../postgres/failures.ts"
 
 /** Who may read `analytics`, and nothing else. A group: logins are made members of it. */
 export const READER_ROLE = "paycombat_reader"
