@@ -44,8 +44,8 @@ export type DatabaseGiven =
   | { readonly dataDir: string }
 
 /**
- * Settings in code instead of the environment. Defaults and bounds are those of the variables, which the README lists;
- * what is wrong with one is a `ConfigurationError` that names its variable.
+ * Settings in code instead of the environment. Defaults and bounds are those of the variables in docs/configuration.md.
+ * A wrong setting is a `ConfigurationError` that names its variable.
  */
 export interface Settings extends AskingGiven {
   /** At least one, each with a name of its own. */

@@ -141,12 +141,12 @@ describe("NO_PROXY", () => {
   )
 })
 
-it("each variable of a proxy is in the table of the README and in .env.example", () => {
+it("each variable of a proxy is in the table of docs/configuration.md and in .env.example", () => {
   const read = (file: string) => readFileSync(new URL(`../../${file}`, import.meta.url), "utf8")
   for (const name of PROXY_VARIABLES) {
     expect([
       name,
-      read("README.md")
+      read("docs/configuration.md")
         .split("\n")
         .some(line => /^\| `/.test(line) && line.split("|")[1]!.includes(`\`${name}\``)),
     ]).toEqual([name, true])
