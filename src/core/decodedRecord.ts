@@ -7,6 +7,6 @@ export interface DecodedRecord {
   readonly readAt: string
   readonly raw: string
   readonly normalized: Decoded
-  /** A page of a list showed it. */
+  /** True if a page of a list showed the record. */
   readonly isListed?: boolean
 }

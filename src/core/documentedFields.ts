@@ -2,26 +2,26 @@ import { Option, Schema, SchemaAST } from "effect"
 import { isJsonObject, type Json } from "./json.ts"
 
 /**
- * Which documented fields records carry. A field that is renamed would otherwise be null from then on, and move
- * money from one sum to another without a word.
+ * Counts the documented fields that records carry. Otherwise a renamed field would become null and silently move money
+ * from one sum to another.
  */
 
-/** A field's place in a record: its own key, after those of the objects and lists of objects that hold it. */
+/** A field's place in a record: its own key, after the keys of the objects and lists of objects around it. */
 export interface FieldPath {
   /** The keys joined by dots. */
   readonly name: string
   readonly keys: ReadonlyArray<string>
-  /** It holds a list of objects. */
+  /** True for a list of objects. */
   readonly isList: boolean
 }
 
-/** Objects in objects down to which fields are known by name. */
+/** Deepest nesting of objects at which fields are counted by name. */
 const DEPTH_MAX = 4
 
 const alternatives = (ast: SchemaAST.AST): ReadonlyArray<SchemaAST.AST> =>
   SchemaAST.isUnion(ast) ? ast.types.flatMap(alternatives) : [ast]
 
-/** The object that a field holds, alone or in a list. */
+/** Finds the object that a field holds, alone or in a list. */
 const objectIn = (ast: SchemaAST.AST): SchemaAST.TypeLiteral | undefined => {
   const found = alternatives(ast)
   const [rest] = found.find(SchemaAST.isTupleType)?.rest ?? []
@@ -46,7 +46,7 @@ const pathsIn = (
     return [{ name: keys.join("."), keys, isList: isListOfObjects(type) }, ...inner]
   })
 
-/** The fields of a record's schema, and of the objects and lists of objects in it. */
+/** Lists the fields of a record's schema, and of the objects and lists of objects in it. */
 export const fieldPaths = (record: Schema.Schema.AnyNoContext): ReadonlyArray<FieldPath> => {
   const before = known.get(record)
   if (before !== undefined) return before
@@ -56,17 +56,17 @@ export const fieldPaths = (record: Schema.Schema.AnyNoContext): ReadonlyArray<Fi
 }
 
 /**
- * State of a field in a record: `empty` where null, blank text or a list of nothing stands there, `lacked`
- * where the field is not there. A renamed field is lacked; an API that stopped filling it in sends it empty: both move money alike.
+ * State of a field in a record. `empty`: null, blank text or an empty list. `lacked`: the field is absent. A renamed
+ * field is lacked; a field that the API no longer fills is empty. Both move money in the same way.
  */
 export type FieldState = "carried" | "empty" | "lacked"
 
 const Count = Schema.NonNegativeInt
 
-/** How many records carried a value in a field, and how many did not though what would hold it was there. */
+/** Numbers of records by the state of a field. Records without the object around the field do not count. */
 export type Carried = Readonly<Record<FieldState, number>>
 
-/** What records of a pass carried, by field name. A checkpoint of an earlier version counts nothing as empty. */
+/** Counts of a pass by field name. Checkpoints of earlier versions have no count of empty fields. */
 const Tally = Schema.Record({
   key: Schema.String,
   value: Schema.Struct({
@@ -77,7 +77,7 @@ const Tally = Schema.Record({
 })
 export type Tally = typeof Tally.Type
 
-/** Records, by field name. */
+/** Number of records by field name. */
 const FieldCounts = Schema.Record({ key: Schema.String, value: Count })
 export type FieldCounts = typeof FieldCounts.Type
 
@@ -103,11 +103,11 @@ const stateIn = (
   return (["carried", "empty", "lacked"] as const).find(state => states.includes(state))
 }
 
-/** The state of a field in a record; undefined where what would hold the field is not there. */
+/** Finds the state of a field in a record; undefined if the object around the field is absent. */
 export const fieldStateOf = (record: Json, { keys }: FieldPath): FieldState | undefined =>
   isJsonObject(record) ? stateIn(record, keys) : undefined
 
-/** Counts which fields these records carry. A record that is no object counts nowhere. */
+/** Counts which fields these records carry. A record that is not an object counts nowhere. */
 export const tallyOf = (paths: ReadonlyArray<FieldPath>, records: ReadonlyArray<Json>): Tally =>
   Object.fromEntries(
     paths.map(path => {
@@ -120,7 +120,7 @@ export const tallyOf = (paths: ReadonlyArray<FieldPath>, records: ReadonlyArray<
     }),
   )
 
-/** The sum of two tallies. */
+/** Adds two tallies. */
 export const addTallies = (one: Tally, other: Tally): Tally =>
   Object.fromEntries(
     [...new Set([...Object.keys(one), ...Object.keys(other)])].map(name => {
@@ -129,7 +129,7 @@ export const addTallies = (one: Tally, other: Tally): Tally =>
     }),
   )
 
-/** The sum of two counts. */
+/** Adds two counts. */
 export const addCounts = (one: FieldCounts = {}, other: FieldCounts = {}): FieldCounts => {
   const names = new Set([...Object.keys(one), ...Object.keys(other)])
   return Object.fromEntries(Array.from(names, name => [name, (one[name] ?? 0) + (other[name] ?? 0)]))
@@ -137,25 +137,25 @@ export const addCounts = (one: FieldCounts = {}, other: FieldCounts = {}): Field
 
 const optionalCounts = Schema.optionalWith(FieldCounts, { exact: true })
 
-/** What a pass has read so far. A checkpoint stores it. */
+/** Counts of a pass so far. A checkpoint stores them. */
 const PassFields = Schema.Struct({
   tally: Tally,
-  /** Records of which a version was stored already. */
+  /** Records of which a version was stored before. */
   known: Count,
-  /** Known records whose field is empty, and whose stored version carried a value in it. */
+  /** Known records whose field is empty, and whose stored version carried a value. */
   emptied: optionalCounts,
-  /** Records that were decoded, since they are new or changed, and carried a value in the field. */
+  /** Decoded (new or changed) records that carried a value in the field. */
   decoded: optionalCounts,
-  /** Decoded records whose value could not be read, by the name of the field, without positions in lists. */
+  /** Decoded records with an unreadable value, by the name of the field, without positions in lists. */
   unread: optionalCounts,
-  /** Records that were not stored before and carried a value in the field. */
+  /** Records that were not stored before, and carried a value in the field. */
   newCarried: optionalCounts,
-  /** Records that were not stored before, may not change any more, and lacked the field. */
+  /** Records that were not stored before, can no longer change, and lacked the field. */
   newLacked: optionalCounts,
 })
 export type PassFields = typeof PassFields.Type
 
-/** The counts of a pass as they were stored; undefined where they do not decode. */
+/** Decodes the stored counts of a pass; undefined if they do not decode. */
 export const decodePassFields = (stored: unknown): PassFields | undefined =>
   Option.getOrUndefined(Schema.decodeUnknownOption(PassFields)(stored))
 
@@ -174,48 +174,51 @@ export const addFields = (one: PassFields, other: PassFields): PassFields => ({
 /** A key that is a position in a list. */
 const POSITION = /^\d+$/
 
-/** The name of a part of a record, the same for each item of a list. */
+/** Names a part of a record, in the same way for each item of a list. */
 export const nameOfPart = (path: ReadonlyArray<string>): string =>
   path.filter(key => !POSITION.test(key)).join(".")
 
-/** How many decoded records carried a value in the field, or in the object that holds it where it lies deeper than fields are counted. */
+/**
+ * Number of decoded records that carried a value in the field. For a field deeper than fields are counted, the count of
+ * the object around it.
+ */
 export const decodedIn = ({ decoded = {} }: PassFields, name: string): number => {
   const keys = name.split(".")
   const known = keys.map((_, n) => keys.slice(0, keys.length - n).join(".")).find(one => one in decoded)
   return known === undefined ? 0 : decoded[known]!
 }
 
-/** What the runs before this one found out about a field. */
+/** Findings of earlier runs about a field. */
 export interface KnownField {
   readonly field: string
-  /** Most records of one pass that carried a value in it. */
+  /** Largest number of records of one pass that carried a value in it. */
   readonly carried: number
-  /** No record lacked it yet. */
+  /** True if no record has lacked it yet. */
   readonly isAlways: boolean
-  /** Records that lacked it though their stored version carried a value in it, since a record last did. */
+  /** Records without the field whose stored version carried a value, since a record last carried one. */
   readonly lost: number
-  /** New records that lacked it, one after the other over several runs, since a new record last carried a value in it. */
+  /** New records in a row without the field, over several runs, since a new record last carried a value. */
   readonly newLacked: number
-  /** It holds a list of objects. */
+  /** True for a list of objects. */
   readonly isList?: boolean
 }
 
-/** So many records that lose a field are no chance. */
+/** Fewest records whose loss of a field is no coincidence. */
 const LOST_MIN = 3
-/** Of the known records, the share that must have lost a field that not all carry, or that is there and empty. */
+/** Smallest share of the known records that must lose a field, if not all records carry it, or if it became empty. */
 const LOST_SHARE_MIN = 0.1
-/** So many records that all carried a field make it one that new records carry too. */
+/** Fewest records that must all carry a field before new records are expected to carry it. */
 const ALWAYS_MIN = 10
 
 /**
- * True if a field is gone: no record of the pass carries a value in it, though stored ones did. A pass over the whole list
- * says so of every field that its records lost. A value that became empty may be a state that is over, such as that of
- * a payout that waits no longer: only a pass over the whole list says that such a field is gone, and only where it emptied
- * a share of the stored records by itself. One that was empty before is no news. A list of objects that becomes empty in
- * all records takes rows away, and is gone like a field that is not there.
+ * True if a field is gone: no record of the pass carries a value in it, although stored records did. A pass over the
+ * whole list reports every field that its records lost. An empty value may be right, such as the time of waiting of a
+ * payout that no longer waits. So only a pass over the whole list reports an empty field, and only if this pass emptied
+ * a share of the stored records. A field that was empty before is not reported. A list of objects that becomes empty in
+ * all records takes rows away, and counts like an absent field.
  *
- * A run that reads a part may read just those records that lack an optional field: it says so of a field that a share of
- * them lost, or that every record carried before.
+ * A run that reads a part may read just the records that lack an optional field. It reports a field only if a share of
+ * the known records lost it, or if every record carried it before.
  */
 export const isGone = (field: KnownField, pass: PassFields, isWholePass: boolean): boolean => {
   const { carried, empty, lacked } = { ...NONE, ...pass.tally[field.field] }

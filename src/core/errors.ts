@@ -1,55 +1,58 @@
 import { Data } from "effect"
 
 /**
- * The five ways a run can go wrong, named by what the runner does about it. Each carries one `message`
- * for people: what happened and what to do next. No message ever holds a token, a record or a body.
+ * The five errors of a run, named by the runner's reaction. Each has one `message` for people: what happened, and what
+ * to do next. No message holds a token, a record or a body.
  */
 
-/** A person must change a setting, an argument or the database's state first. Nothing was done; exit 2. */
+/** A person must first change a setting, an argument or the state of the database. Nothing was done; exit 2. */
 export class ConfigurationError extends Data.TaggedError("ConfigurationError")<{
   readonly message: string
 }> {}
 
-/** PayCombat refused the account's token (401): every stream of the account stops, other accounts go on. */
+/** PayCombat refused the account's token (401). Every stream of the account stops; other accounts continue. */
 export class AccountError extends Data.TaggedError("AccountError")<{ readonly message: string }> {}
 
 /**
- * One endpoint did not give what was asked. A list stream fails with it, a look-up books it on the one
- * record it was about, discovery tries the next candidate path.
+ * One endpoint did not give the expected answer. A list stream fails with it, a look-up stores it with the record that
+ * it asked about, and discovery tries the next candidate path.
  *
- * - `refused`: a definite answer that will not change by asking again (4xx but 401, 408 and 429)
- * - `unavailable`: time-out, transport error, 408, 429 or 5xx, still so after the bounded retries
+ * - `refused`: a definite answer that a repetition will not change (4xx except 401, 408 and 429)
+ * - `unavailable`: time-out, transport error, 408, 429 or 5xx, after the bounded retries
  * - `malformed`: an answer that is not the API's: HTML, truncated JSON, no body, a body over a bound
  * - `failed`: a 200 whose envelope says `status: false` or `success: false`
- * - `rejected`: records came, and more of them than PAYCOMBAT_REJECTS_MAX allows could not become a row
- * - `incomplete`: the stream whose rows it asks about failed, so that not all were asked about
- * - `contract`: well-formed, but not the list the program can prove complete (paging ignored, no list found)
+ * - `rejected`: more records than PAYCOMBAT_REJECTS_MAX allows could not become rows
+ * - `incomplete`: the stream with the keys of a look-up failed, so that not all keys were asked about
+ * - `contract`: well-formed, but not a list that the program can prove complete (paging ignored, no list found)
  */
 export class EndpointError extends Data.TaggedError("EndpointError")<{
   readonly reason: "refused" | "unavailable" | "malformed" | "failed" | "rejected" | "incomplete" | "contract"
   readonly path: string
   readonly status?: number
   /**
-   * The answer names no error and holds nothing: 404, 416, no body, `status: false` alone. Some APIs say so of an
-   * empty list, or of a page beyond the last.
+   * The answer names no error and holds nothing: 404, 416, no body, or only `status: false`. Some APIs answer so for an
+   * empty list, or for a page beyond the last.
    */
   readonly saysNothing?: boolean
-  /** A 404 whose message says in words that there are no records: the path is there, and its list is empty. */
+  /** A 404 whose message says that there are no records: the path exists, and its list is empty. */
   readonly saysEmpty?: boolean
-  /** The answer is larger than one of the program's bounds: its message names the bound. */
+  /** The answer exceeds one of the program's bounds, and its message names the bound. */
   readonly isTooLarge?: boolean
-  /** The refusal came in an envelope, as the API's own answers do; a proxy's or a gateway's often does not. */
+  /** The refusal came in an envelope, as the API's own answers do. Those of a proxy or a gateway often do not. */
   readonly isFromApi?: boolean
   readonly message: string
 }> {}
 
-/** Another run holds the account or stream (nothing was done; exit 3), or took it over while this one was not heard of. */
+/**
+ * Another run holds the account or stream (nothing was done; exit 3), or took it over while this run did not renew its
+ * lease.
+ */
 export class LeaseError extends Data.TaggedError("LeaseError")<{
   readonly reason: "held" | "lost"
   readonly message: string
 }> {}
 
-/** Postgres did not do what was asked. What was committed stays; the next run goes on from there. */
+/** Postgres could not do a statement. Committed work stays; the next run continues from there. */
 export class WarehouseError extends Data.TaggedError("WarehouseError")<{
   readonly message: string
   readonly code?: string

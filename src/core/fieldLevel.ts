@@ -3,7 +3,7 @@ import type { Plain } from "./personal.ts"
 import type { Stream } from "./stream.ts"
 import type { Level } from "./verdict.ts"
 
-/** How grave it is for figures that a field's values are missing. */
+/** Judges how much figures suffer from missing values of a field. */
 
 const itemOf = (plain: Plain): Plain =>
   Array.isArray(plain) ? itemOf((plain as readonly [Plain])[0]) : plain
@@ -15,7 +15,7 @@ const within = (plain: Plain | undefined, key: string): Plain | undefined => {
   return Object.hasOwn(fields, key) ? fields[key] : undefined
 }
 
-/** True if anything that is not personal stands in it. */
+/** True if a part of the value is not personal. */
 const holdsPlain = (plain: Plain | undefined): boolean => {
   if (plain === undefined) return false
   const item = itemOf(plain)
@@ -23,15 +23,15 @@ const holdsPlain = (plain: Plain | undefined): boolean => {
 }
 
 /**
- * How grave it is for figures that values of a field are missing, whether records do not carry it or it cannot be read.
- * `name` is a path within the record, its keys joined by dots, without positions in lists.
+ * Level of a finding about missing values of a field, whether records lack the field or it cannot be read. `name` is a
+ * path within the record, its keys joined by dots, without positions in lists.
  *
- * `bad` for a field that figures may rest on. `attention` for
+ * `bad` for a field that figures may rest on. `attention` for:
  *
  * - personal fields, and objects of nothing else: no view shows them
- * - fields that need not be there, other than lists and objects of rows
- * - times, other than the one of creation, which days go by: a time of change decides between versions and is no figure,
- *   and the others come and go with a record's status
+ * - fields that may be absent, other than lists and objects of rows
+ * - times, other than the time of creation, which days rest on: a time of change decides between versions and is no
+ *   figure, and the others come and go with a record's status
  */
 export const levelOf = (
   { personal, documented, source }: Pick<Stream, "personal" | "documented" | "source">,
@@ -44,7 +44,7 @@ export const levelOf = (
   return plain === "time" && name !== created ? "attention" : "bad"
 }
 
-/** True if another field, which stands in for this one, carries values in the records of a pass. */
+/** True if another field that replaces this one carries values in the records of a pass. */
 export const isReplaced = ({ documented }: Pick<Stream, "documented">, name: string, tally: Tally): boolean =>
   (documented.standIns ?? []).some(
     group => group.includes(name) && group.some(other => other !== name && (tally[other]?.carried ?? 0) > 0),

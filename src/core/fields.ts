@@ -6,32 +6,31 @@ import { type Json, stringifyJson } from "./json.ts"
 import { numberText } from "./recordId.ts"
 
 /**
- * The field types that records are made of. Each decodes what the API may send to the text that Postgres
- * parses, so that nothing on the way can round a number or cut a time. No reason quotes a value: reasons are shown where
- * values must not be.
+ * The field types of records. Each decodes the API's values to the text that Postgres parses, so that no step can round
+ * a number or cut a time. No reason quotes a value, because reasons are shown to people who may not see the values.
  */
 
-/** Longest amount in characters, exponent written out. `numeric` takes far more; no currency does. */
+/** Longest amount in characters, exponent written out. `numeric` takes far more than any currency needs. */
 const AMOUNT_LENGTH_MAX = 1_000
 
-/** Annotation of a schema that takes more kinds of values than are documented: the documented one. */
+/** Annotation of a schema that accepts more kinds of values than are documented: the documented kind. */
 export const DOCUMENTED_TYPE = Symbol.for("paycombat-sync/DocumentedType")
 
-/** The documented kind of a schema's values, where it takes more. */
+/** The documented kind of a schema's values, if the schema accepts more. */
 export const documentedType = ({ annotations }: SchemaAST.AST): "string" | undefined =>
   annotations[DOCUMENTED_TYPE] === "string" ? "string" : undefined
 
 const Scalar = Schema.Union(Schema.String, Schema.Number, Schema.instanceOf(LosslessNumber))
 
-/** The words for a value of the wrong kind; the library's own quote it. */
+/** Sets the message for a value of the wrong kind. The library's own message quotes the value. */
 const saying = (message: string) => ({ message: () => ({ message, override: true }) })
 
-/** Annotation of a schema of which empty text says the same as null. */
+/** Annotation of a schema whose empty text means null. */
 const EMPTY_IS_NULL = Symbol.for("paycombat-sync/EmptyIsNull")
 
 const isBlank = (value: unknown): boolean => typeof value === "string" && value.trim() === ""
 
-/** Text. A JSON number is taken for its digits: ids may be sent as numbers (?). */
+/** Text. A JSON number is read as its digits: ids may be sent as numbers (?). */
 export const Text = Schema.transform(
   Scalar.annotations({ ...saying("is not text"), [DOCUMENTED_TYPE]: "string" }),
   Schema.String,
@@ -44,21 +43,21 @@ export const Text = Schema.transform(
 
 const TOO_LONG = `is longer than ${ID_LENGTH_MAX} characters`
 
-/** Text in a column that an index or a key holds: bounded as an id is, or Postgres would refuse the row. */
+/** Text of a column in an index or a key. It is bounded like an id, because Postgres would refuse the row otherwise. */
 export const Indexed = Text.pipe(Schema.maxLength(ID_LENGTH_MAX, { message: () => TOO_LONG }))
 
-/** A code, such as a currency's, that must not be empty; blank text counts as empty. */
+/** A code, such as a currency's. It must not be empty; blank text counts as empty. */
 export const Code = Indexed.pipe(Schema.filter(text => !isBlank(text), { message: () => "is empty" }))
 
-/** An opaque, non-empty id (D: treat every id as opaque text). */
+/** An opaque id that is not empty (D: treat every id as opaque text). */
 export const Id = Code
 
 const DECIMAL = /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,6}))?$/
 
 /**
- * An amount in the spelling that every reader of decimals takes: `.5`, `5.` and `+1` become `0.5`, `5` and `1`.
- * Undefined where the text is no decimal number, or one of more than a thousand characters with its exponent written
- * out. `1,000` is none: the comma may stand for either.
+ * Returns an amount in the spelling that every reader of decimals accepts: `.5`, `5.` and `+1` become `0.5`, `5` and
+ * `1`. Undefined for text that is no decimal number, or that has more than a thousand characters with its exponent
+ * written out. `1,000` is not accepted, because the comma may stand for either.
  */
 export const amountText = (sent: string): string | undefined => {
   const match = DECIMAL.exec(sent.trim())
@@ -70,7 +69,7 @@ export const amountText = (sent: string): string | undefined => {
   return `${sign === "-" ? "-" : ""}${whole || "0"}${decimals}${exponent === undefined ? "" : `e${exponent}`}`
 }
 
-/** An amount: JSON number or string (D: both occur), every digit kept, as the text of a `numeric`. */
+/** An amount: JSON number or string (D: both occur), with every digit, as the text of a `numeric`. */
 export const Amount = Schema.transformOrFail(
   Scalar.annotations(saying("is not a decimal amount")),
   Schema.String,
@@ -102,7 +101,7 @@ export const Instant = Schema.transformOrFail(Schema.String.annotations(saying(N
 
 export const Flag = Schema.Boolean.annotations(saying("is not true or false"))
 
-/** A field documented only as "null" (`?null`): whatever comes is kept, as text or as JSON text. */
+/** A field documented only as "null" (`?null`). Any value is kept, as text or as JSON text. */
 export const Loose = Schema.transform(Schema.Unknown, Schema.NullOr(Schema.String), {
   strict: true,
   decode: value =>
@@ -114,7 +113,7 @@ export const Loose = Schema.transform(Schema.Unknown, Schema.NullOr(Schema.Strin
   encode: value => value,
 })
 
-/** The field's schema, or null, which `isNothing` says of further values. */
+/** The field's schema or null. Values for which `isNothing` is true become null. */
 const orNull = <A, I>(
   field: Schema.Schema<A, I>,
   isNothing: (value: I) => boolean,
@@ -131,8 +130,8 @@ const orNull = <A, I>(
   )
 
 /**
- * A field that may be missing or null; null in the row. Empty text is null, too, where it is an amount or a time.
- * In a list's records a value that does not decode is null, and is listed as a field reject: see `core/optional.ts`.
+ * A field that may be missing or null; null in the row. Empty text of an amount or a time is null, too. In a list's
+ * records a value that does not decode is null, and is listed as a field reject: see `core/optional.ts`.
  */
 export const maybe = <A, I>(field: Schema.Schema<A, I>) =>
   Schema.optionalWith(
@@ -140,7 +139,7 @@ export const maybe = <A, I>(field: Schema.Schema<A, I>) =>
     { default: () => null },
   )
 
-/** A name that may be missing, null or empty (assumed: no id and no currency is blank text); null in the row. */
+/** A name that may be missing, null or empty; null in the row (assumed: no id and no currency is blank text). */
 export const name = Schema.optionalWith(orNull(Indexed, isBlank), { default: () => null })
 
 /** A `?null` field that may be missing. */

@@ -1,4 +1,6 @@
-/** Moments as the API may spell them, read exactly: the decoder, the redactor and the order of a list share this. */
+/**
+ * Reads moments in the API's possible spellings exactly. The decoder, the redactor and the order of a list share this.
+ */
 
 const ZONE = String.raw` ?(?:([Zz]|[Uu][Tt][Cc]|[Gg][Mm][Tt])|([+-]\d\d)(?::?(\d\d))?)?`
 /** The extended and the basic format of ISO 8601. */
@@ -8,14 +10,14 @@ const INSTANTS = [
 ]
 
 const MINUTE_MILLIS = 60_000
-/** Of `2025-01-01T00:00:00.000Z`; later than the year 9999 it is longer. */
+/** Length of `2025-01-01T00:00:00.000Z`; times after the year 9999 are longer. */
 const ISO_LENGTH = 24
 
-/** Postgres takes zones of less than 16 hours; those of the world go to 14. */
+/** Postgres accepts zones of less than 16 hours; real ones go up to 14. */
 const ZONE_HOURS_MAX = 15
 /**
- * Digits of a fraction of a second that are handed on; Postgres rounds them to six. What is beyond decides only
- * between two neighbours that differ by 10^-30 of a second.
+ * Digits of a fraction of a second that are kept; Postgres rounds them to six. Further digits matter only between two
+ * values that differ by 10^-30 of a second.
  */
 const FRACTION_DIGITS_MAX = 30
 
@@ -26,9 +28,9 @@ const isCalendarDay = (year: number, month: number, day: number): boolean => {
 }
 
 /**
- * A moment in the one spelling `2025-01-01T00:00:00.000000Z` (or `+05:30` for `Z`) that Postgres and JavaScript read
- * alike; undefined where the text is none. A time without a zone is taken as UTC (assumed). A day without a time is
- * no moment.
+ * Returns a moment in the one spelling `2025-01-01T00:00:00.000000Z` (or `+05:30` instead of `Z`) that Postgres and
+ * JavaScript read alike. Undefined if the text is no moment. A time without a zone is UTC (assumed). A day without a
+ * time is no moment.
  */
 export const instantText = (sent: string): string | undefined => {
   const text = sent.trim()
@@ -50,14 +52,14 @@ export const instantText = (sent: string): string | undefined => {
   const zone = zoneHours === undefined ? "Z" : `${zoneHours}:${zoneMinutes}`
   const rest = `${digits === "" ? "" : `.${digits}`}${zone}`
   if (!isMidnight && !isLeapSecond) return `${year}-${month}-${day}T${hour}:${minute}:${second}${rest}`
-  // The end of a day, and a leap second, are the beginning of the next day and minute, as Postgres has it.
+  // The end of a day, and a leap second, are the beginning of the next day or minute, as in Postgres.
   const date = new Date(`${year}-${month}-${day}T00:00:00Z`)
   const minutes = Number(hour) * 60 + Number(minute) + (isLeapSecond ? 1 : 0)
   const next = new Date(date.getTime() + minutes * MINUTE_MILLIS).toISOString()
   return next.length > ISO_LENGTH ? undefined : `${next.slice(0, 19)}${rest}`
 }
 
-/** A moment in milliseconds since 1970, cut; null where the value is none. */
+/** Returns a moment in milliseconds since 1970, truncated; null if the value is no moment. */
 export const instantMillis = (value: unknown): number | null => {
   const text = typeof value === "string" ? instantText(value) : undefined
   const millis = text === undefined ? Number.NaN : Date.parse(text)
@@ -65,20 +67,20 @@ export const instantMillis = (value: unknown): number | null => {
 }
 
 /**
- * Times up to here mean "none": many programs write an unset time as the zero of their clock, in some time zone
+ * Times up to here mean "none". Many programs write an unset time as the zero of their clock, in some time zone
  * (assumed of this API: `1970-01-01T00:00:00Z` and `0001-01-01T00:00:00Z`). PayCombat has no record of that age.
  */
 const UNSET_MILLIS_MAX = 86_400_000
 
 /**
- * How far ahead of the reading a time of change is believed: clocks differ, and a time may be written in another zone than it
- * says.
+ * Largest distance of a time of change after its reading. Clocks differ, and a time may be written in another zone than
+ * it says.
  */
 const AHEAD_MAX_MILLIS = 86_400_000
 
 /**
- * A record's time of change for the order of its versions. Null where it says nothing: a clock's zero, or a time that lies
- * after the reading, which would keep every later version out.
+ * Returns a record's time of change for the order of its versions. Null for a clock's zero, and for a time after the
+ * reading, which would refuse every later version.
  */
 export const timeOfChange = (time: string | null, readAt: string): string | null => {
   const millis = instantMillis(time)

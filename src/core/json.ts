@@ -3,8 +3,8 @@ import { LosslessNumber } from "lossless-json"
 import { holdsMoreValues, takeOut } from "./jsonText.ts"
 
 /**
- * JSON without losing digits: a number is a `number` where a double prints the same value again, and a
- * `LosslessNumber` (its text) where it does not. What is nested too deep to be read is a `DeepJson` (its text).
+ * JSON that keeps all digits. A number is a `number` if a double prints the same value again, and a `LosslessNumber`
+ * (its text) otherwise. A value that is nested too deep is a `DeepJson` (its text).
  */
 export type Json =
   | null
@@ -22,7 +22,9 @@ export interface JsonObject {
 /** Levels of nesting that are read. Records nest 4 deep; the bound keeps a hostile body from ending the process. */
 export const MAX_DEPTH = 200
 
-/** An array or object beyond `MAX_DEPTH`, as the text that was sent: one such value must not cost its neighbours. */
+/**
+ * An array or object deeper than `MAX_DEPTH`, as the text that was sent. Such a value does not affect its neighbours.
+ */
 export class DeepJson {
   constructor(readonly text: string) {}
 }
@@ -34,7 +36,7 @@ export const isJsonObject = (value: Json | undefined): value is JsonObject =>
   !(value instanceof LosslessNumber) &&
   !(value instanceof DeepJson)
 
-/** True if `JSON.stringify` prints all of a value: it holds no number and no nesting that is kept as text. */
+/** True if `JSON.stringify` prints the whole value: no part of it is kept as text. */
 export const isPlain = (value: Json): boolean => {
   if (typeof value !== "object" || value === null) return true
   if (value instanceof LosslessNumber || value instanceof DeepJson) return false
@@ -44,16 +46,16 @@ export const isPlain = (value: Json): boolean => {
   return true
 }
 
-/** The text stopped in the middle of a value: what a cut connection leaves, so reading again may help. */
+/** The text ends in the middle of a value, as after a lost connection. A repetition may help. */
 export class TruncatedJsonError extends SyntaxError {}
 
 /** The text holds more values than its reader has memory for. */
 export class TooManyValuesError extends SyntaxError {}
 
 /**
- * Reads a JSON text and keeps the value of every number, and the text of what is nested deeper than `MAX_DEPTH`
- * levels. Of equal keys the last one counts, as in `jsonb`. A text of more than `valuesMax` values is not parsed.
- * Throws a `SyntaxError` that never quotes the text: it may hold personal data, and messages are stored.
+ * Reads a JSON text. Keeps the value of every number, and the text of parts deeper than `MAX_DEPTH` levels. The last of
+ * equal keys counts, as in `jsonb`. A text of more than `valuesMax` values is not parsed. Throws a `SyntaxError` that
+ * never quotes the text, because the text may hold personal data and messages are stored.
  */
 export const parseJson = (text: string, valuesMax = Number.POSITIVE_INFINITY): Json => {
   if (holdsMoreValues(text, valuesMax)) throw new TooManyValuesError("JSON of too many values")
@@ -61,7 +63,7 @@ export const parseJson = (text: string, valuesMax = Number.POSITIVE_INFINITY): J
   return exceedsDepth(value, MAX_DEPTH) || MAY_LOSE_DIGITS.test(text) ? parseExactly(text) : value
 }
 
-/** The JSON text of a value, with every digit that was read. */
+/** Returns the JSON text of a value, with every digit that was read. */
 export const stringifyJson = (value: Json): string => (isPlain(value) ? JSON.stringify(value) : print(value))
 
 const print = (value: Json): string => {
@@ -76,9 +78,9 @@ const print = (value: Json): string => {
 }
 
 /**
- * 32 hex characters that are equal exactly when the value and `version` are: order of keys, white space and
- * the spelling of a number (`1.10`, `1.1`, `11e-1`) do not count, so a document hashes the same when it comes
- * back from `jsonb`. `version` is that of the code that makes rows of the record: raising it changes each hash.
+ * Returns 32 hex characters that are equal exactly if the value and `version` are equal. The order of keys, white space
+ * and the spelling of a number (`1.10`, `1.1`, `11e-1`) do not count, so a document has the same hash when it comes
+ * back from `jsonb`. `version` belongs to the code that derives rows from the record: a new one changes each hash.
  */
 export const contentHash = (value: Json, version: number): string =>
   createHash("sha256")
@@ -87,8 +89,8 @@ export const contentHash = (value: Json, version: number): string =>
     .slice(0, 32)
 
 /**
- * More than 15 significant digits, or an exponent: only such a literal can change on its way through a
- * double. Reading exactly is slower, hence this scan; taking text for a number only costs time.
+ * Matches a literal with more than 15 significant digits, or with an exponent. Only such a literal can change in a
+ * double. Exact reading is slower, so this scan comes first; a match inside a string only costs time.
  */
 const MAY_LOSE_DIGITS = /(?:^|[:,[])\s*-?(?:\d[\d.]{15}|[\d.]{1,15}[eE])/
 
@@ -103,7 +105,7 @@ const parseNatively = (text: string): Json => {
   }
 }
 
-/** The engine tells a cut text only in words, or by a position at the end of the text. */
+/** The engine signals a truncated text only by its words, or by a position at the end of the text. */
 const isCut = (text: string, cause: unknown): boolean => {
   const message = cause instanceof SyntaxError ? cause.message : ""
   return (
@@ -124,8 +126,8 @@ const exceedsDepth = (value: Json, levels: number): boolean => {
 }
 
 /**
- * Reads a valid text with values that `JSON.parse` does not keep: strings that nobody can know beforehand take their
- * place meanwhile. Takes the memory of the text once more, and no more than that per number.
+ * Reads a valid text with values that `JSON.parse` does not keep. Strings with a random mark replace them meanwhile.
+ * Takes the memory of the text once more, and no more than that per number.
  */
 const parseExactly = (sent: string): Json => {
   const mark = randomUUID()
@@ -137,7 +139,7 @@ const parseExactly = (sent: string): Json => {
       return /^[[{]/.test(text) ? new DeepJson(text) : new LosslessNumber(text)
     }
     if (typeof value !== "object" || value === null) return value
-    // The value was made here, and nobody else has it.
+    // The value was created here, and no other code has it.
     const holder = value as Record<string, Json>
     for (const key of Object.keys(holder)) {
       const item = holder[key]!
@@ -148,16 +150,16 @@ const parseExactly = (sent: string): Json => {
   }
   return put(parseNatively(text))
 }
-/** As `JSON.parse` makes them; assigning to `__proto__` would do something else. */
+/** Properties as `JSON.parse` creates them. An assignment to `__proto__` would set the prototype. */
 const DATA = { configurable: true, enumerable: true, writable: true }
 
-/** One text per value, whatever the order of keys, the white space and the spelling of numbers. */
+/** Returns one text per value, independent of the order of keys, white space and the spelling of numbers. */
 export const canonical = (value: Json): string => {
   switch (typeof value) {
     case "string":
       return JSON.stringify(value)
     case "number":
-      // Not `JSON.stringify`: both print the shortest digits, this one without the check for infinity.
+      // `JSON.stringify` prints the same digits, but checks for infinity first.
       return value === 0 ? "0" : String(value)
     case "boolean":
       return value ? "true" : "false"
@@ -184,9 +186,12 @@ const isExact = (literal: string): boolean => {
   return Number.isFinite(double) && normalForm(String(double)) === normalForm(literal)
 }
 
-/** `-120.50` → `-1205e-1`: equal values, equal texts. The exponent is not spelled out, `1e999999999` is short. */
+/**
+ * Returns equal texts for equal values: `-120.50` → `-1205e-1`. The exponent is not written out, so `1e999999999` stays
+ * short.
+ */
 const normalForm = (literal: string): string => {
-  // By position, not by a pattern: a literal may be as long as an answer, and a pattern runs out of stack.
+  // Works by position. A literal may be as long as an answer, and a pattern would run out of stack.
   const sign = literal.startsWith("-") ? "-" : ""
   const mark = literal.search(/[eE]/)
   const exponent = mark < 0 ? "0" : literal.slice(mark + 1)

@@ -1,4 +1,4 @@
-/** What can be told of a JSON text without parsing it, and what is made of one that is known to be valid. */
+/** Examines a JSON text without parsing it, and cuts values out of a text that is known to be valid. */
 
 const QUOTE = 34
 const BACKSLASH = 92
@@ -12,10 +12,10 @@ const CLOSING_BRACKET = 93
 const OPENING_BRACE = 123
 const CLOSING_BRACE = 125
 
-/** A text of fewer characters per value there is not: `[[[]]]` counts one for each two. */
+/** Fewest characters per value: `[[[]]]` counts one for each two. */
 const CHARS_PER_VALUE_MIN = 1
 
-/** Position of the quote that ends the string which begins at `start`; the end of the text where none does. */
+/** Position of the quote that ends the string at `start`; the end of the text if the string does not end. */
 const endOfString = (text: string, start: number): number => {
   let end = text.indexOf('"', start + 1)
   while (end >= 0) {
@@ -28,8 +28,9 @@ const endOfString = (text: string, start: number): number => {
 }
 
 /**
- * True if a JSON text holds more values than this: what parsing it costs in memory, whatever its length. An array or an
- * object counts as two, since it takes more than a number does. Of a text that is not JSON it says nothing.
+ * True if a JSON text holds more values than `max`. The number of values decides the memory that parsing takes. An
+ * array or an object counts as two, because it takes more than a number does. The result means nothing for a text that
+ * is not JSON.
  */
 export const holdsMoreValues = (text: string, max: number): boolean => {
   if (text.length <= CHARS_PER_VALUE_MIN * max) return false
@@ -44,7 +45,7 @@ export const holdsMoreValues = (text: string, max: number): boolean => {
   return false
 }
 
-/** How many values a JSON text in UTF-8 holds, counted like `holdsMoreValues` counts them. */
+/** Counts the values of a JSON text in UTF-8, in the same way as `holdsMoreValues`. */
 export const valuesIn = (body: Uint8Array): number => {
   let values = 1
   let isInString = false
@@ -62,13 +63,13 @@ export const valuesIn = (body: Uint8Array): number => {
 const isOfNumber = (code: number): boolean =>
   (code >= ZERO && code <= NINE) || code === POINT || (code | 0x20) === 0x65 || code === 43 || code === MINUS
 
-/** Literals up to this length that have no exponent are the same as doubles. */
+/** Literals up to this length without an exponent equal their doubles. */
 const EXACT_LENGTH_MAX = 15
 
 /**
- * Takes out of a valid JSON text what `JSON.parse` would not keep: numbers that are not `isExact`, and all that is nested
- * deeper than `depthMax`. Answers the text with strings in their place that begin with `mark`, which must not be in it,
- * and go on with the place in `taken`.
+ * Takes values out of a valid JSON text that `JSON.parse` would not keep: numbers that are not `isExact`, and parts
+ * deeper than `depthMax`. Returns the text with strings in their place. Each string is `mark`, which must not occur in
+ * the text, and the position in `taken`.
  */
 export const takeOut = (
   text: string,

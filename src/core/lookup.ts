@@ -1,77 +1,85 @@
 import type { Json } from "./json.ts"
 
 /**
- * The declaration of a look-up: an endpoint that is asked about one key at a time. The engine makes the queue of keys, asks
- * within the account's bounds, and stores the answers; it knows no more of a look-up than is said here.
+ * The declaration of a look-up: an endpoint that is asked about one key at a time. The engine builds the queue of keys,
+ * sends requests within the account's bounds, and stores the answers. It knows a look-up only by this declaration.
  */
 
-/** Rows that may still change, by a column: whose text is none of these, that is true or false, or that lies ahead or is empty. */
+/**
+ * Rows that may still change, by a column: its text is none of these, it is true or false, or its time is in the future
+ * or empty.
+ */
 export type Open = { readonly column: string } & (
   | { readonly noneOf: ReadonlyArray<string> }
   | { readonly is: boolean }
   | { readonly isAhead: true }
 )
 
-/** The values of a column of another stream's table, each once, of rows that are not removed. Null and blank ones are no keys. */
+/**
+ * The values of a column of another stream's table, each once, without removed rows. Null and blank values are no keys.
+ */
 export interface StoredKeys {
   readonly stream: string
-  /** Name of a table of that stream's children; its own table where absent. */
+  /** Name of a child table of that stream; its own table if absent. */
   readonly child?: string
   readonly column: string
   /** Only rows whose column holds one of these texts. */
   readonly only?: { readonly column: string; readonly oneOf: ReadonlyArray<string> }
-  /** Column with the time by which keys that were never asked about are ordered; `first_seen_at` where absent. */
+  /** Column with the time that orders the keys never asked about; `first_seen_at` if absent. */
   readonly time?: string
 }
 
 /** A list from configuration: texts separated by commas. */
 export interface GivenKeys {
   readonly variable: string
-  /** The list where the variable is not set. */
+  /** The list if the variable is not set. */
   readonly otherwise: ReadonlyArray<string>
 }
 
 export type Keys = StoredKeys | GivenKeys
 
-/** When a key is asked about again. One that was never asked about is due in each run. */
+/** When a key is asked about again. A key that was never asked about is due in each run. */
 export interface Recheck {
-  /** Answers that may still change, by a column of the table. They are due at the pace; absent where every answer is settled. */
+  /**
+   * Answers that may still change, by a column of the table. They are due according to `pace`. If absent, every answer
+   * is settled.
+   */
   readonly open?: Open
-  /** Days without a change after which an open answer is settled all the same; absent where it never is. */
+  /** Days without a change after which an open answer counts as settled; if absent, never. */
   readonly openDays?: number
   /**
-   * When open answers and failed look-ups are due. `doubling`: once as much time has passed since the latest look-up as lay
-   * between the latest change and it, so that keys which never get an answer take ever less of the budget. A table of states
-   * does not say since when a look-up fails: those are due in each run.
+   * When open answers and failed look-ups are due. `doubling`: after as much time since the latest look-up as lay
+   * between the latest change and that look-up. So keys that never get an answer take ever less of the budget. A table
+   * of states does not record since when a look-up fails, so those are due in each run.
    */
   readonly pace: "each run" | "doubling"
-  /** True if a key is due as well when its row, or one of its rows, was written since the latest look-up. */
+  /** True if a key is also due when its row, or one of its rows, was written since the latest look-up. */
   readonly afterChange: boolean
-  /** Age from which on any answer is due, and the variable that sets it; absent where a settled answer is never due. */
+  /** Age at which any answer is due, and the variable that sets it. If absent, a settled answer is never due. */
   readonly maxAge?: { readonly variable: string; readonly otherwise: `${number} ${"hours" | "days"}` }
 }
 
 export interface LookupSource {
   readonly kind: "lookup"
-  /** What is asked about: all of these together. */
+  /** The keys to ask about, from all of these sources together. */
   readonly keys: readonly [Keys, ...ReadonlyArray<Keys>]
-  /** Which of the keys that were never asked about come first. Those that were come after them, the oldest answer first. */
+  /** Order of the keys that were never asked about. All other keys come after them, the oldest answer first. */
   readonly first: "oldest" | "newest"
   /**
-   * Paths for a key, which comes encoded: the documented one, or candidates, the likeliest first. Of several the one is used
-   * that answers; it is remembered.
+   * Paths for a key, which is already encoded: the documented path, or candidates, the likeliest first. The first one
+   * that answers is used and remembered.
    */
   readonly paths: (key: string) => readonly [string, ...ReadonlyArray<string>]
-  /** Field with the asked key. The engine adds it where an answer lacks it; an answer with another key in it is a failure. */
+  /** Field with the asked key. The engine adds it if an answer lacks it. An answer with another key is a failure. */
   readonly keyField: string
-  /** Field that holds the record's id; of a state the same as `keyField`. */
+  /** Field with the record's id; the same as `keyField` for a state. */
   readonly idField: string
   /**
-   * What an answer becomes.
+   * Kind of row that an answer becomes.
    *
-   * - `state`: the row of the asked key, in a table with `stateColumns()`. A failed look-up leaves the state as it was
-   * - `records`: records of a table with `recordColumns()`, loaded as those of a list are; `keyColumn` holds the asked key.
-   *   `of` takes them out of the payload of an answer about a key; the payload itself is the record where it is absent
+   * - `state`: the row of the asked key, in a table with `stateColumns()`. A failed look-up leaves the state unchanged
+   * - `records`: records of a table with `recordColumns()`, loaded like those of a list; `keyColumn` holds the asked
+   *   key. `of` takes them out of the payload of an answer; if absent, the payload is the record
    */
   readonly answer:
     | { readonly kind: "state" }
@@ -81,13 +89,13 @@ export interface LookupSource {
         readonly of?: (payload: Json, key: string) => ReadonlyArray<Json>
       }
   readonly recheck: Recheck
-  /** Where else, in words, keys show that got no answer. */
+  /** Another place that shows the keys without an answer, in words. */
   readonly seeAlso?: string
-  /** Look-ups of one run at most, and the variable that sets it. Null where all that fit are made. */
+  /** Most look-ups of one run, and the variable that sets it. Null: as many as fit. */
   readonly maxCalls: { readonly variable: string; readonly otherwise: number | null }
 }
 
-/** The streams that name a look-up's keys. */
+/** Lists the streams whose rows hold a look-up's keys. */
 export const keyStreams = ({ keys }: LookupSource): ReadonlyArray<string> => [
   ...new Set(keys.flatMap(source => ("stream" in source ? [source.stream] : []))),
 ]

@@ -2,13 +2,13 @@ import { SchemaAST } from "effect"
 import { isJsonObject, type Json } from "./json.ts"
 
 /**
- * Where a record must hold an object. A schema whose fields are all optional takes a list, or a number of many
- * digits, for an object without any of them, and what was sent would be nowhere but in `raw`.
+ * Finds places where a record must hold an object. A schema whose fields are all optional also accepts a list, or a
+ * number of many digits, as an object without fields. The value would then be only in `raw`.
  */
 
 type Path = ReadonlyArray<string>
 
-/** Finds the first value that stands in the place of an object and is none. */
+/** Finds the first value that must be an object and is not. */
 export type Misplaced = (value: Json | undefined) => Path | undefined
 
 const NOWHERE: Misplaced = () => undefined
@@ -46,7 +46,9 @@ const inList = (item: Misplaced): Misplaced =>
         return undefined
       }
 
-/** For a schema's encoded side; a place that may hold a list or an object is the schema's own to judge. */
+/**
+ * Builds the check from a schema's encoded side. The schema itself judges a place that may hold a list or an object.
+ */
 export const nonObjectPath = (ast: SchemaAST.AST): Misplaced => {
   const taken = alternatives(ast)
   const object = taken.find(SchemaAST.isTypeLiteral)

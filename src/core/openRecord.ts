@@ -1,7 +1,7 @@
 import type { Open } from "./lookup.ts"
 import type { Row, Stream } from "./stream.ts"
 
-/** The same rule as in SQL, in `warehouse/ledger/passes.ts`. */
+/** Applies the same rule as the SQL in `warehouse/ledger/passes.ts`. */
 const isOpen = (open: Open, row: Row): boolean => {
   const value = row[open.column] ?? null
   if ("noneOf" in open) return !open.noneOf.includes(String(value))
@@ -9,7 +9,7 @@ const isOpen = (open: Open, row: Row): boolean => {
   return value === null || Date.parse(String(value)) > Date.now()
 }
 
-/** True if a record may still change, and get what it lacks. A stream that declares no such rule knows of none that does. */
+/** True if a record may still change, and so get a missing field. False if the stream declares no such rule. */
 export const mayStillChange = ({ source }: Pick<Stream, "source">, row: Row): boolean => {
   const open = source.kind === "list" ? source.times?.open : null
   return open != null && isOpen(open, row)

@@ -4,29 +4,29 @@ import { nonObjectPath } from "./nonObjectPath.ts"
 
 /**
  * Finds the optional parts of a record that do not decode, so that each costs its own field and not the record. The
- * schemas stay strict: this reads from them what may be null, and runs only for a record that does not decode.
+ * schemas stay strict. This derives from them which parts may be null, and runs only for a record that does not decode.
  */
 
 /** A part of a record that could not be read. */
 export interface Unread {
-  /** Keys on the way to it, positions in lists among them. */
+  /** Keys on the way to it, including positions in lists. */
   readonly path: ReadonlyArray<string>
   readonly reason: string
   readonly value: Json
   /**
-   * `field`: one value, which is null in its row. `item`: an item of a list, or all that a list would have held; its
-   * row is missing, is empty, or is what an earlier version of the record made it.
+   * `field`: one value, which is null in its row. `item`: an item of a list, or the whole list; its row is missing, is
+   * empty, or stays as an earlier version of the record made it.
    */
   readonly kind: "field" | "item"
 }
 
-/** What does not decode, and why; quotes no value. */
+/** The place that does not decode, and the reason; quotes no value. */
 export interface Problem {
   readonly path: ReadonlyArray<string>
   readonly reason: string
 }
 
-/** A schema as far as its parts may be null or left out one by one. */
+/** A part of a schema, with the parts of it that may be null or left out. */
 interface Part {
   readonly problemOf: (value: Json) => Problem | undefined
   readonly fields: ReadonlyMap<string, Field> | undefined
@@ -38,13 +38,13 @@ interface Field {
   readonly isOptional: boolean
 }
 
-/** The record with null in place of what could not be read, and what that was. */
+/** The record with null in place of unreadable parts, and those parts. */
 export interface Mended {
   readonly record: Json
   readonly unread: ReadonlyArray<Unread>
 }
 
-/** The side of a schema that stands for what is sent, with the decoders of its parts. */
+/** The encoded side of a schema, with the decoders of its parts. */
 const sent = (ast: SchemaAST.AST): SchemaAST.AST =>
   SchemaAST.isTransformation(ast) || SchemaAST.isRefinement(ast) ? sent(ast.from) : ast
 
@@ -60,7 +60,7 @@ const fieldOf = ({ name, type, isOptional }: SchemaAST.PropertySignature): reado
   { part: partOf(type), isOptional: isOptional || alternatives(type).some(isNull) },
 ]
 
-/** The first problem of a value's own parts; undefined where each of them decodes by itself. */
+/** The first problem of a value's own parts; undefined if each of them decodes by itself. */
 const problemWithin = ({ fields, item }: Pick<Part, "fields" | "item">, value: Json): Problem | undefined => {
   const parts: ReadonlyArray<readonly [string, Part | undefined, Json]> = isJsonObject(value)
     ? Object.entries(value).map(([key, child]) => [key, fields?.get(key)?.part, child])
@@ -104,11 +104,11 @@ const partOf = (ast: SchemaAST.AST): Part => {
   }
 }
 
-/** The reason for a whole part, which names what in it is in the way. */
+/** The reason for a whole part. It names the inner part that does not decode. */
 const reasonFor = ({ path, reason }: Problem): string =>
   path.length === 0 ? reason : `${path.join(".")} ${reason}`
 
-/** Mends the parts of a value; what could not be read is added to `unread`. The value itself may still not decode. */
+/** Mends the parts of a value, and adds the unreadable ones to `unread`. The value itself may still not decode. */
 const mendWithin = (part: Part, value: Json, path: ReadonlyArray<string>, unread: Array<Unread>): Json => {
   const { fields, item } = part
   if (fields !== undefined && isJsonObject(value))
@@ -123,7 +123,7 @@ const mendWithin = (part: Part, value: Json, path: ReadonlyArray<string>, unread
   return value
 }
 
-/** The value where it decodes, or what is left of it where that decodes; undefined where neither does. */
+/** Returns the value if it decodes, or its mended form if that decodes; otherwise undefined. */
 const readable = (
   part: Part,
   value: Json,
@@ -138,7 +138,7 @@ const readable = (
   return mended
 }
 
-/** True if a part is a list, or holds one: without it rows are missing, not only a value. */
+/** True if a part is a list or contains one. Without such a part rows are missing, not only a value. */
 const holdsItems = ({ fields, item }: Part): boolean =>
   item !== undefined || [...(fields?.values() ?? [])].some(({ part }) => holdsItems(part))
 
@@ -155,7 +155,7 @@ const mendField = (
   return null
 }
 
-/** An item whose fields are all optional keeps its place in the list, empty; another one is left out. */
+/** An item whose fields are all optional keeps its place in the list as an empty item. Any other item is left out. */
 const mendItem = (
   item: Part,
   value: Json,
@@ -169,11 +169,11 @@ const mendItem = (
   return isPlace ? [{}] : []
 }
 
-/** How a schema's records are read where they do not decode as a whole. */
+/** Reads records that do not decode as a whole. */
 export interface Mender {
-  /** The first thing that is wrong with a record; undefined where it decodes. */
+  /** The first problem of a record; undefined if it decodes. */
   readonly problemOf: (record: Json) => Problem | undefined
-  /** Replaces by null each optional part that does not decode. What is left may still lack what is required. */
+  /** Replaces each optional part that does not decode by null. The result may still lack a required part. */
   readonly mend: (record: Json) => Mended
 }
 

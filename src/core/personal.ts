@@ -7,16 +7,16 @@ import { canonical, isJsonObject, type Json, type JsonObject, stringifyJson } fr
 import { idText } from "./recordId.ts"
 
 /**
- * What of a record is about a person, and what is left of it. A stream declares, next to its schema, what is
- * *not* personal; everything else counts as personal: names and free text as well as fields nobody documented.
+ * Decides which parts of a record are personal, and what is stored of them. A stream declares, next to its schema, the
+ * fields that are *not* personal. Everything else is personal: names and free text, and undocumented fields.
  */
 
 /**
- * A field that is not personal, by what may stand in it. A value that does not look like it (a mail address for an
- * id, a text for a time, an object for either) is treated as personal all the same.
+ * A field that is not personal, by the form of its values. A value of another form (a mail address for an id, a text
+ * for a time, an object for either) is treated as personal.
  *
- * An object says it field by field: what it does not name is personal, each field on its own, so that columns stay
- * filled. `[…]` is a list of such.
+ * For an object, each field is declared. A field that is not declared is personal by itself, so that columns stay
+ * filled. `[…]` is a list of such values.
  */
 export type Plain = "id" | "code" | "flag" | "amount" | "time" | PlainFields | readonly [Plain]
 
@@ -25,13 +25,14 @@ export interface PlainFields {
 }
 
 /**
- * Whose data a record is, for `erase`. `of` names the stream whose records are the persons.
+ * The data subject of a record, for `erase`. `of` names the stream whose records are the persons.
  *
- * - `self`: the record is about the person that its id names; erased, it is gone for good
- * - `named`: a field, and a column of the same name, holds the person's id; erased, the record stays without its
- *   personal fields: money must stay accounted for. `leadsTo` is a further field and column, with the id of a record
- *   of another stream that is the person's too
- * - `referred`: such a record; `ids` are its fields that may hold the id, and their columns. Erased as `named`
+ * - `self`: the record is about the person that its id names. Once erased, it is gone for good
+ * - `named`: a field, and a column of the same name, holds the person's id. Once erased, the record stays without its
+ *   personal fields, because money must stay accounted for. `leadsTo` is another field and column, with the id of a
+ *   record of another stream that belongs to the same person
+ * - `referred`: a record with such an id; `ids` are its fields that may hold the id, and their columns. It is erased
+ *   like `named`
  */
 export type Person =
   | { readonly kind: "self"; readonly of: string }
@@ -43,19 +44,19 @@ export type Person =
     }
   | { readonly kind: "referred"; readonly ids: Readonly<Record<string, string>> }
 
-/** What a stream declares about people. */
+/** A stream's declaration about personal data. */
 export interface Personal {
   readonly plain: PlainFields
-  /** Absent where a record is nobody's. */
+  /** Absent if a record has no data subject. */
   readonly person?: Person
 }
 
-/** A stream that declares nothing: all but the record's id counts as personal. */
+/** The default for a stream without a declaration: everything except the record's id is personal. */
 export const ALL_PERSONAL: Personal = { plain: {} }
 
 /**
- * What is stored of personal data: all of it, a keyed hash (HMAC-SHA256) of each value, or null. With `drop` a key
- * only serves to tell records apart that could not be read at all.
+ * Form in which personal data is stored: unchanged, as a keyed hash (HMAC-SHA256) of each value, or null. With `drop` a
+ * key only serves to tell unreadable records apart.
  */
 export type Privacy =
   | { readonly mode: "keep" }
@@ -67,7 +68,7 @@ type Concealing = Exclude<Privacy, { mode: "keep" }>
 export const KEEP: Privacy = { mode: "keep" }
 export const DROP: Privacy = { mode: "drop" }
 
-/** What a hashed value looks like: nobody takes it for an account number, and it is not hashed again. */
+/** Form of a hashed value. It looks like no account number, and it is not hashed again. */
 const HASHED = /^hmac:[0-9a-f]{64}$/
 
 const hmac = (key: Redacted.Redacted, text: string): string =>
@@ -75,22 +76,24 @@ const hmac = (key: Redacted.Redacted, text: string): string =>
 
 const hashOf = (key: Redacted.Redacted, text: string): string => `hmac:${hmac(key, text)}`
 
-/** Tells one key from another, and says nothing about it: 16 hex characters. Null where nothing is hashed. */
+/** Identifies a key by 16 hex characters that reveal nothing about it. Null if there is no key. */
 export const keyFingerprint = (privacy: Privacy): string | null =>
   privacy.mode === "hash" ? hmac(privacy.key, "paycombat-sync key fingerprint").slice(0, 16) : null
 
-/** What is stored in place of a personal value. Equal values give equal hashes, whatever field they stand in; null stays null. */
+/** Returns the stored form of a personal value. Equal values give equal hashes in every field; null stays null. */
 const concealed = (value: Json, privacy: Concealing): Json => {
   if (value === null || privacy.mode === "drop") return null
   if (typeof value !== "string") return hashOf(privacy.key, canonical(value))
   return HASHED.test(value) ? value : hashOf(privacy.key, value)
 }
 
-/** Ids are opaque (D), but none that is documented holds a space or an @: a person's name or address does. */
+/** Ids are opaque (D), but no documented id holds a space or an @, as a person's name or address does. */
 const ID = /^[^\s@\p{Cc}\p{Cs}]{1,300}$/u
-/** Names of kinds, states, currencies and countries: open lists, but short. A control character in one names nobody. */
+/**
+ * Names of kinds, states, currencies and countries: open lists, but short. A control character does not name a person.
+ */
 const CODE = /^[^@\0\p{Cs}]{0,100}$/u
-/** A day is no moment, but it is a time. Longer texts than these may say more than a number or a time. */
+/** A day is no moment, but it is a time. Longer texts than these may hold more than a number or a time. */
 const DAY = /^\d{4}-\d\d-\d\d$/
 const PLAIN_LENGTH_MAX = 100
 const isTime = (text: string) =>
@@ -111,18 +114,18 @@ const IS_PLAIN: Readonly<Record<Extract<Plain, string>, (value: Json) => boolean
   time: value => typeof value === "string" && isTime(value),
 }
 
-/** A name that a programmer gave to a field. Another key may be data itself: a mail address that leads to a name. */
+/** A field name that a programmer chose. Any other key may be data, such as a mail address. */
 const FIELD_NAME = /^[A-Za-z_][A-Za-z0-9_-]{0,63}$/
 
-/** What stands in for a value of the wrong kind, with `drop`: no time, no amount, no flag, no object. */
+/** Replaces a value of the wrong kind with `drop`: it is no time, amount, flag or object. */
 const DROPPED = "dropped"
 
 const isConcealed = (value: Json): boolean =>
   isJsonObject(value) && typeof value.redacted === "string" && HASHED.test(value.redacted)
 
 /**
- * A value that does not look like what its field is declared to hold. It goes, but stays of the wrong kind: a
- * record that would have been a reject must not become a row because its fault was taken out of it.
+ * Replaces a value that does not have the form declared for its field. The replacement also has a wrong form: a record
+ * that would have been a reject must not become a row because redaction removed its fault.
  */
 const misfit = (value: Json, plain: Plain, privacy: Concealing): Json => {
   const isText = plain === "id" || plain === "code"
@@ -146,7 +149,7 @@ const withoutPersonal = (value: Json, plain: Plain | undefined, privacy: Conceal
 const isList = (plain: Plain): plain is readonly [Plain] => Array.isArray(plain)
 
 const fieldsWithoutPersonal = (object: JsonObject, plain: PlainFields, privacy: Concealing): JsonObject =>
-  // Not by assignment: a key may be `__proto__`.
+  // An assignment would be wrong: a key may be `__proto__`.
   Object.fromEntries(
     Object.entries(object).flatMap(([key, value]): Array<[string, Json]> => {
       const declared = Object.hasOwn(plain, key) ? plain[key] : undefined
@@ -157,13 +160,13 @@ const fieldsWithoutPersonal = (object: JsonObject, plain: PlainFields, privacy: 
     }),
   )
 
-/** The id is the pseudonym that joins, and stays; what stands in its place and can be none goes. */
+/** The id is the pseudonym that joins, and stays. A value in its place that is no id is removed. */
 const idOrNull = (value: Json | undefined): Json => (idText(value) === null ? null : value!)
 
 /**
- * A function that takes from a record what `personal` does not declare as plain, and leaves the id in `idField`.
- * What is no object has no fields to tell apart: its length is left of it, and its hash where there is a key.
- * What was hashed before stays, so that it may be applied to what is stored.
+ * Returns a function that removes all parts of a record that `personal` does not declare as plain, and keeps the id in
+ * `idField`. A record that is not an object has no fields: its length is kept, and its hash if there is a key. Hashed
+ * values stay as they are, so that the function may be applied to stored records.
  */
 export const redactor = (personal: Personal, idField: string, privacy: Privacy): ((record: Json) => Json) => {
   if (privacy.mode === "keep") return record => record

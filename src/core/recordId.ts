@@ -2,7 +2,10 @@ import { LosslessNumber } from "lossless-json"
 import { isId } from "./id.ts"
 import { isJsonObject, type Json } from "./json.ts"
 
-/** The id of a record, defined once: discovery, paging, seen keys, look-ups, rejects, erasures and rows use the same text. */
+/**
+ * Defines the id of a record once. Discovery, paging, seen keys, look-ups, rejects, erasures and rows use the same
+ * text.
+ */
 
 /** Longest number in characters that is written out; a longer one keeps its exponent. */
 const WRITTEN_OUT_MAX = 1_000
@@ -10,7 +13,7 @@ const WRITTEN_OUT_MAX = 1_000
 const NUMBER = /^(-?)(\d+)(?:\.(\d+))?[eE]([+-]?\d{1,6})$/
 
 /**
- * A JSON number as text, every digit of it. Without an exponent where that takes at most a thousand characters, so
+ * Returns a JSON number as text with every digit. It has no exponent if that takes at most a thousand characters, so
  * that `1e3` and `1000` are the same text.
  */
 export const numberText = (value: number | LosslessNumber): string => {
@@ -26,12 +29,12 @@ export const numberText = (value: number | LosslessNumber): string => {
   return `${sign}${padded.slice(0, at)}${rest === "" ? "" : `.${rest}`}`
 }
 
-/** An id that stands in a field, as text: ids may be sent as JSON numbers (?). Null where the value can be no key. */
+/** Returns the id in a field as text: ids may be sent as JSON numbers (?). Null if the value can be no key. */
 export const idText = (value: Json | undefined): string | null => {
   const text = typeof value === "number" || value instanceof LosslessNumber ? numberText(value) : value
   return typeof text === "string" && isId(text) ? text : null
 }
 
-/** The id of a record of a source; null where it has none that can be a key. */
+/** Returns the id of a record of a source; null if it has none that can be a key. */
 export const recordIdOf = ({ idField }: { readonly idField: string }, record: unknown): string | null =>
   isJsonObject(record as Json) ? idText((record as Readonly<Record<string, Json>>)[idField]) : null

@@ -8,67 +8,70 @@ import { menderOf, type Problem, type Unread } from "./optional.ts"
 import { ALL_PERSONAL, type Personal, type Privacy, redactor } from "./personal.ts"
 
 /**
- * What a stream is: a declaration, not code that runs. One file under `streams/` declares one stream; the
- * pipeline does the rest (extract → decode → normalize → load), the same way for each.
+ * A stream is a declaration, not code that runs. One file under `streams/` declares one stream. The pipeline (extract →
+ * decode → normalize → load) is the same for each.
  */
 
-/** A list endpoint, read page by page. Its path is unknown (`?`) until discovery proved it. */
+/** A list endpoint, read page by page. Its path is unknown (`?`) until discovery has verified it. */
 export interface ListSource {
   readonly kind: "list"
-  /** Candidate paths, the likeliest first; documented siblings suggest them, none is documented itself. */
+  /** Candidate paths, the likeliest first. Documented siblings suggest them; none is documented itself. */
   readonly paths: ReadonlyArray<string>
-  /** Field that holds the record's id; what proves that a list is this stream's. */
+  /** Field with the record's id. It proves that a list is this stream's. */
   readonly idField: string
-  /** True if a record with an id looks like this stream's: `id` alone is shared by several endpoints. */
+  /** True if a record with an id looks like this stream's. Several endpoints share the field `id`. */
   readonly recognizes: (record: JsonObject) => boolean
-  /** Field, and column, that says whose record it is: another merchant's list must not be taken for this one's. */
+  /** Field, and column, with the record's merchant. It keeps another merchant's list from being stored. */
   readonly merchantField: string | null
   /**
-   * Candidate by-id endpoints, the likeliest first; `null` where there is none. They tell whether a record that the
-   * list does not show any more is gone, and bring what a list item lacks.
+   * Candidate by-id endpoints, the likeliest first; `null` if there is none. They tell whether a record that the list
+   * no longer shows is gone, and give the parts that a list item lacks.
    */
   readonly detail: null | {
     /** True if a list item lacks parts that only the by-id answer has. */
     readonly isNeeded: (record: JsonObject) => boolean
-    /** `id` comes encoded for a path. */
+    /** `id` is already encoded for a path. */
     readonly paths: (id: string) => ReadonlyArray<string>
   }
-  /** What tells new and changed records; absent where records change without a time of theirs saying so: always read whole. */
+  /**
+   * Times by which new and changed records are found. If absent, records change without changing a time, and the list
+   * is always read in full.
+   */
   readonly times?: {
-    /** Fields that hold when a record was made, and when it changed last. */
+    /** Fields with the times of creation and of the latest change. */
     readonly created: string
     readonly updated: string
-    /** Which records may still change once they are made; null where any may, so that only the time of change tells. */
+    /** Records that may change after their creation. Null if any may, so that only the time of change tells. */
     readonly open: Open | null
   }
 }
 
-/** A value of a column as it goes to Postgres: text that the column's type parses, or null. */
+/** A value of a column for Postgres: text that the column's type parses, or null. */
 export type ColumnValue = string | boolean | ReadonlyArray<string> | null
 
 /** Column name (as in Postgres) → value. */
 export type Row = Readonly<Record<string, ColumnValue>>
 
-/** The rows that one record becomes: its own, and its children's by table name, in the record's order. */
+/** The rows of one record: its own, and its children's by table name, in the record's order. */
 export interface Normalized {
   readonly row: Row
-  /** When the source last changed the record, or null where it does not say. */
+  /** Time of the latest change at the source, or null if the record does not have it. */
   readonly sourceUpdatedAt: string | null
-  /** A child table that is not named here was not part of the record and stays as it is. */
+  /** Child tables that are not named here were not part of the record, and stay unchanged. */
   readonly children?: Readonly<Record<string, ReadonlyArray<Row>>>
 }
 
-/** What a record became, and which of its parts could not be read. */
+/** The rows of a record, and its parts that could not be read. */
 export interface Decoded extends Normalized {
-  /** Optional parts that are null in the rows, and items of lists that are no row; absent where all was read. */
+  /** Optional parts that are null in the rows, and items of lists without a row; absent if everything was read. */
   readonly unread?: ReadonlyArray<Unread>
 }
 
 /**
  * A table whose rows come with their parent's record.
  *
- * - `replace`: rows are known by their position; surplus positions are deleted
- * - `keep`: rows have an id of their own; one that its parent no longer lists gets `removed_at`
+ * - `replace`: rows are identified by their position; surplus positions are deleted
+ * - `keep`: rows have ids of their own; a row that its parent no longer lists gets `removed_at`
  */
 export interface Child {
   readonly table: PgTable
@@ -77,48 +80,51 @@ export interface Child {
 }
 
 /**
- * What is recorded about a row because it cannot be fetched again later.
+ * History of a row that the API does not keep.
  *
  * - `first_seen`: the first time that a key was seen, in `timeColumn`
- * - `change`: a row at each time when `valueColumns` differ from the latest before it
- * - `period`: a row for each unbroken time in which `valueColumns` were the same, from `timeColumn` to `endColumn`, which is
- *   null of the one that goes on
+ * - `change`: a row at each time when `valueColumns` differ from the latest row
+ * - `period`: a row for each unbroken time in which `valueColumns` stayed the same, from `timeColumn` to `endColumn`,
+ *   which is null in the current period
  */
 export interface History {
   readonly table: PgTable
   readonly kind: "first_seen" | "change" | "period"
-  /** Name of the child table whose rows it is about; the record's own row where absent. */
+  /** Name of the child table whose rows it records; the record's own row if absent. */
   readonly child?: string
   readonly timeColumn: string
-  /** Only of a `period`. */
+  /** Only for a `period`. */
   readonly endColumn?: string
   readonly keyColumns: ReadonlyArray<string>
   readonly valueColumns: ReadonlyArray<string>
-  /** True if a row says anything for this history. */
+  /** True if a row matters for this history. */
   readonly isAbout?: (row: Row) => boolean
 }
 
 export interface Stream<Source extends ListSource | LookupSource = ListSource | LookupSource> {
-  /** As in `--stream`, and in the ledger. */
+  /** Name in `--stream` and in the ledger. */
   readonly name: string
-  /** Streams that are read before it; those that name a look-up's keys are among them without being declared. */
+  /** Streams that are read before this one. Streams with a look-up's keys are included without a declaration. */
   readonly after: ReadonlyArray<string>
   readonly source: Source
-  /** Raised when `normalize` changes: part of the content hash, so that stored rows are written anew on the next read. */
+  /**
+   * Raised when `normalize` changes. It is part of the content hash, so that stored rows are written again on the next
+   * read.
+   */
   readonly version: number
   readonly table: PgTable
   readonly idColumn: string
   readonly children: ReadonlyArray<Child>
   readonly histories: ReadonlyArray<History>
-  /** What of its records is not about a person, and whose they are. */
+  /** Fields that are not personal, and the data subject of the records. */
   readonly personal: Personal
-  /** What is documented of its records beyond their schema. */
+  /** Facts documented about the records beyond their schema. */
   readonly documented: Documented
-  /** What its records look like, for who wants to know field by field. */
+  /** Schema of a record, for code that examines it field by field. */
   readonly record: Schema.Schema.AnyNoContext
   /**
-   * Decodes a record and makes its rows, or says which required field is in the way. An optional field that cannot be
-   * read is null in its row and named in `unread`; a state decodes whole or not at all.
+   * Decodes a record into its rows, or names the required field that does not decode. An optional field that cannot be
+   * read is null in its row and named in `unread`; a state decodes as a whole or not at all.
    */
   readonly decode: (record: unknown) => Either.Either<Decoded, ParseResult.ParseIssue>
 }
@@ -133,10 +139,10 @@ interface Declaration<Source extends ListSource | LookupSource, A, I>
   readonly normalize: (record: A) => Normalized
 }
 
-/** Parts of one record that may be listed one by one; a record with more of them that cannot be read is a reject. */
+/** Most unreadable parts of one record that are listed one by one; a record with more of them is a reject. */
 const UNREAD_MAX = 1_000
 
-/** Decodes a record without those of its optional parts that do not decode; a state whole or not at all. */
+/** Decodes a record without the optional parts that do not decode; a state as a whole or not at all. */
 const decoderOf = <A, I>(record: Schema.Schema<A, I>, isLenient: boolean) => {
   const decodeWhole = ParseResult.decodeUnknownEither(record)
   const misplaced = nonObjectPath(SchemaAST.encodedAST(record.ast))
@@ -161,13 +167,13 @@ const decoderOf = <A, I>(record: Schema.Schema<A, I>, isLenient: boolean) => {
       return refuse(sent, { path: [], reason: `has more than ${UNREAD_MAX} parts that cannot be read` })
     const problem = problemOf(mended)
     if (problem === undefined) return Either.map(decodeWhole(mended), read => ({ read, unread }))
-    // A field may be needed because another one is null now: its own reason helps more than that it is missing.
+    // A field may be required because another one is null now. Its own reason is more useful than "is missing".
     const own = unread.find(({ path }) => path.join(".") === problem.path.join("."))
     return refuse(sent, own ?? problem)
   }
 }
 
-/** Makes a stream of its declaration: a source, a table, a record schema and `normalize`. */
+/** Builds a stream from its declaration: a source, a table, a record schema and `normalize`. */
 export const defineStream = <Source extends ListSource | LookupSource, A, I>({
   record,
   normalize,
@@ -200,16 +206,16 @@ export const defineStream = <Source extends ListSource | LookupSource, A, I>({
 declare const guard: unique symbol
 
 /**
- * A stream whose records are redacted before anything else is done with them. Only `redacting` makes one, and only such a
- * stream can be loaded: personal data cannot be stored because a call was forgotten.
+ * A stream whose records are redacted before any other step. Only `redacting` creates one, and only such a stream can
+ * be loaded, so a forgotten call cannot store personal data.
  */
 export type Guarded<S extends Stream = Stream> = S & {
-  /** Keeps, hashes or drops what a record says about people. */
+  /** Keeps, hashes or drops the personal data of a record. */
   readonly redact: (record: Json) => Json
   readonly [guard]: true
 }
 
-/** Makes a stream that can be loaded, in a mode of privacy. */
+/** Makes a stream loadable, in a privacy mode. */
 export const redacting = <S extends Stream>(stream: S, privacy: Privacy): Guarded<S> =>
   ({ ...stream, redact: redactor(stream.personal, stream.source.idField, privacy) }) as unknown as Guarded<S>
 
@@ -219,7 +225,7 @@ export function isList(stream: Stream): stream is ListStream {
   return stream.source.kind === "list"
 }
 
-/** True if its rows are states of what was asked about, and no records. */
+/** True if its rows are states of the asked keys, not records. */
 export const isState = (stream: Stream): boolean =>
   stream.source.kind === "lookup" && stream.source.answer.kind === "state"
 

@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 
-/** Makes a semaphore for each object that is asked for, of so many permits. It is forgotten with its object. */
+/** Creates a semaphore of so many permits for each object, and forgets it with its object. */
 export const turns = <A extends object>(permits: number): ((of: A) => Effect.Semaphore) => {
   const made = new WeakMap<A, Effect.Semaphore>()
   return of => {

@@ -1,32 +1,31 @@
 import { decodedIn, isGone, type KnownField, type PassFields } from "./documentedFields.ts"
 
-/**
- * Judges whether the API stopped sending a field although records still carry it: those that did not change since are
- * sent as they were.
- */
+/** Judges whether the API stopped sending a field although unchanged records still carry it. */
 
-/** Stored records that may not change any more, from before the first new record that lacked a field: a sample. */
+/** A sample of stored records that can no longer change and are older than the first new record without the field. */
 export interface StoredSample {
   readonly records: number
   /** Those that carry a value in the field. */
   readonly carried: number
 }
 
-/** So few stored records say nothing about what new ones carry. */
+/** Fewest stored records that show what new records should carry. */
 const STORED_MIN = 10
-/** New records that lack a field are no chance from so many on: where all stored records carry it, and where nearly all do. */
+/** Fewest new records without a field that are no coincidence: if all stored records carry it, and if nearly all do. */
 const NEW_LACKED_MIN = 3
 const NEW_LACKED_OF_MOST_MIN = 20
 /** The share of stored records that counts as nearly all. */
 const MOST_SHARE_MIN = 0.95
-/** A field is lost by most records beyond this share of those that were stored before the pass. */
+/** Largest share of the records stored before the pass that may lose a field. */
 const LOST_BY_MOST_SHARE = 0.5
 
-/** New records in a row that lacked the field, those of this pass included. One that carried it begins the row anew. */
+/**
+ * Number of new records in a row without the field, including this pass. A record with the field starts the row again.
+ */
 export const newLackedIn = ({ field, newLacked }: KnownField, pass: PassFields): number =>
   (pass.newCarried?.[field] ?? 0) > 0 ? 0 : newLacked + (pass.newLacked?.[field] ?? 0)
 
-/** True if so many new records lacked a field that stored ones are worth a look. */
+/** True if enough new records lacked a field to make a sample of stored ones useful. */
 export const isSuspect = (newLacked: number): boolean => newLacked >= NEW_LACKED_MIN
 
 /** True if new records lack a field that stored records always carry. */
@@ -37,8 +36,8 @@ const isLackedByNew = (newLacked: number, { records, carried }: StoredSample): b
 }
 
 /**
- * True if a field is gone at the end of a pass. `isMissing`: it was found to be gone before, and stays so until a record
- * that is new or changed carries a value in it.
+ * True if a field is gone at the end of a pass. `isMissing`: an earlier pass found it gone. It stays so until a new or
+ * changed record carries a value in it.
  */
 export const hasVanished = (
   field: KnownField & { readonly isMissing: boolean },

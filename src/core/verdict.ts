@@ -1,13 +1,10 @@
 import { Duration } from "effect"
 
-/**
- * What the judgement on figures consists of, and the limits of freshness that it goes by. The view `analytics.verdict`
- * judges, and nothing else does.
- */
+/** The parts of a verdict on figures, and the limits of freshness. Only the view `analytics.verdict` judges. */
 
-/** Older than this many intervals between two ticks: a run was missed, and it is not just late. */
+/** Largest age in intervals between two ticks. Beyond it a run was missed, and is not just late. */
 const INTERVALS_TOLERATED = 2
-/** Less is not called stale, however often the schedule ticks: a full pass takes its time. */
+/** Smallest age that counts as stale, however often the schedule ticks, because a full pass takes its time. */
 const MAX_AGE_MIN_SECONDS = 3_600
 
 export interface Limits {
@@ -17,7 +14,7 @@ export interface Limits {
   readonly fullMaxAgeSeconds: number
 }
 
-/** The limits of freshness: twice the schedule's interval, and no less than an hour; or `maxAgeSeconds`, where it is given. */
+/** The limits of freshness: twice the schedule's interval, at least an hour; or `maxAgeSeconds`, if given. */
 export const limitsOf = (
   interval: { readonly incremental: number; readonly full: number },
   maxAgeSeconds?: number,
@@ -36,17 +33,17 @@ const UNITS = [
   [60, "min"],
 ] as const
 
-/** `3 h`, `2 d`: how long, as a person says it. */
+/** An age as a person says it: `3 h`, `2 d`. */
 export const ago = (seconds: number): string => {
   const [unit, name] = UNITS.find(([unit]) => seconds >= 2 * unit) ??
     UNITS.find(([unit]) => seconds >= unit) ?? [1, "s"]
   return `${Math.floor(Math.max(0, seconds) / unit)} ${name}`
 }
 
-/** `2h 30m`: a limit, of which nothing may be left out, or it would read like the age that is beyond it. */
+/** A limit in full (`2h 30m`). Rounded, it could read like an age beyond it. */
 export const limitInWords = (seconds: number): string => Duration.format(Duration.seconds(seconds))
 
-/** Seconds since a time that Postgres printed; null for none. */
+/** Seconds since a time that Postgres printed; null for null. */
 export const ageSeconds = (time: string | null, now: Date): number | null =>
   time === null ? null : Math.max(0, (now.getTime() - new Date(time).getTime()) / 1000)
 
@@ -55,10 +52,10 @@ export type Level = "good" | "attention" | "bad"
 export interface Finding {
   /** `good`: counted beside the figures, and no exception to them. */
   readonly level: Level
-  /** Null where it is about the account. */
+  /** Null for the account as a whole. */
   readonly stream: string | null
   readonly kind: string
-  /** What is the matter and what to do; the stream's name goes before it. */
+  /** The problem and its remedy, without the stream's name. */
   readonly text: string
 }
 
@@ -68,17 +65,17 @@ export interface Verdict {
   readonly level: Level
   readonly sentence: string
   readonly findings: ReadonlyArray<Finding>
-  /** Since when the level is what it is, as far as the ledger tells. */
+  /** Start of the present level, if the ledger shows it. */
   readonly since: string | null
 }
 
 const GRAVITY: Readonly<Record<Level, number>> = { good: 0, attention: 1, bad: 2 }
 
-/** The gravest of these levels; `good` where there are none. */
+/** The gravest of these levels; `good` if there are none. */
 export const gravest = (judged: ReadonlyArray<{ readonly level: Level }>): Level =>
   judged.reduce<Level>((worst, { level }) => (GRAVITY[level] > GRAVITY[worst] ? level : worst), "good")
 
-/** Why a stream's figures cannot be trusted. */
+/** The reason why a stream's figures cannot be trusted. */
 export interface Problem {
   readonly kind: string
   readonly message: string
@@ -88,13 +85,13 @@ export interface Problem {
 export const findingsOf = (findings: ReadonlyArray<Finding>, stream: string): ReadonlyArray<Finding> =>
   findings.filter(finding => finding.stream === stream || finding.stream === null)
 
-/** The bad finding among these; null where there is none. */
+/** The first bad finding; null if there is none. */
 export const problemOf = (findings: ReadonlyArray<Finding>): Problem | null => {
   const bad = findings.find(({ level }) => level === "bad")
   return bad === undefined ? null : { kind: bad.kind, message: bad.text }
 }
 
-/** The level and the sentence over several accounts; each that is not good is named. */
+/** The level and the sentence over several accounts; names each account that is not good. */
 export const overall = (verdicts: ReadonlyArray<Verdict>): Pick<Verdict, "level" | "sentence"> => {
   const [first, ...others] = verdicts
   if (first === undefined)
