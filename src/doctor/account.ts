@@ -7,20 +7,20 @@ import { read } from "../postgres/statements.ts"
 import { makeHolding } from "../sync/holding.ts"
 import { ACCOUNT } from "../warehouse/ledger/lease.ts"
 import { examineDatabase, type Ground, type Opened } from "./database.ts"
-import { finding, Listener } from "./finding.ts"
+import { CheckReporter, finding } from "./finding.ts"
 
-/** An account for the time of its examination: its rate is for one process at a time, so a run and `doctor` take turns. */
+/** Examines an account under its lease. The account's rate is for one process, so a run and `doctor` take turns. */
 
-/** How long `doctor` waits for a run that is under way. */
+/** Longest wait of `doctor` for a running sync. */
 const RUN_WAIT = "5 seconds"
-/** Time after which the account of a `doctor` that was killed is free again. */
+/** Time after which the account of a killed `doctor` is free again. */
 const LEASE_SECONDS = 30
 
 const AWAY =
   "the database does not tell whether a run asks the API about this account now, and both together could pass its rate." +
   " See the lines about the database, and run doctor again once it answers."
 
-/** True if runs can hold accounts there: a database without our tables has seen none. */
+/** True if runs can hold accounts there. A database without our tables has seen no run. */
 const hasLeases = (sql: Opened["sql"]) =>
   read(async () => {
     const [found] = await sql<Array<{ yes: boolean }>>`SELECT to_regclass('sync.leases') IS NOT NULL AS yes`
@@ -28,8 +28,8 @@ const hasLeases = (sql: Opened["sql"]) =>
   })
 
 /**
- * Examines an account under its lease. Says so and answers nothing where a run holds it, or where that cannot be told.
- * Takes no lease where there is no warehouse yet: no run can be under way with these settings then.
+ * Examines an account under its lease. If a run holds it, or if that is unknown, adds a finding and returns nothing.
+ * Takes no lease if there is no warehouse yet, because no run with these settings can be under way then.
  */
 export const withAccount = <A, R>(
   ground: Ground,
@@ -37,9 +37,9 @@ export const withAccount = <A, R>(
   use: (client: Client) => Effect.Effect<ReadonlyArray<A>, never, R>,
 ) =>
   Effect.gen(function* () {
-    const { doing, found } = yield* Listener
+    const { start, report } = yield* CheckReporter
     const notAsked = (message: string) =>
-      Effect.as(found(finding("warn", "API", `was not asked: ${message}`, { account: account.name })), [])
+      Effect.as(report(finding("warn", "API", `was not asked: ${message}`, { account: account.name })), [])
     const unshared = Effect.flatMap(make(account), use)
     if (ground === "none") return yield* unshared
     if (ground === "away") return yield* notAsked(AWAY)
@@ -51,7 +51,7 @@ export const withAccount = <A, R>(
         if (!(yield* hasLeases(sql))) return undefined
         const { leases, refused } = yield* holding.take([name])
         if (leases[0] !== undefined) return leases[0]
-        if (refused[0] !== undefined) yield* doing(`waiting: ${refused[0].message}`)
+        if (refused[0] !== undefined) yield* start(`waiting: ${refused[0].message}`)
         return yield* holding.takeWithin(name, RUN_WAIT)
       }),
     )
@@ -69,7 +69,7 @@ export const withAccount = <A, R>(
     )
   }).pipe(Effect.scoped)
 
-/** Examines the database of an examination whose settings may be wrong. */
+/** Examines the database of a subject whose settings may be wrong. */
 export const groundOf = (subject: {
   readonly database: DatabaseSettings | undefined
   readonly problems: ReadonlyArray<string>

@@ -2,10 +2,10 @@ import { Effect } from "effect"
 import type { AccountSettings } from "../config/config.ts"
 import type { Client } from "../paycombat/client/client.ts"
 import { type Contact, makeContact } from "./api/contact.ts"
-import { type Finding, finding, Listener, ofClock } from "./finding.ts"
+import { CheckReporter, type Finding, finding, ofClock } from "./finding.ts"
 import { addressFindings } from "./settings.ts"
 
-/** Examines whether an account's API is there at all: name, connection, TLS, what answers, and what time it has. */
+/** Examines whether an account's API is reachable: name, connection, TLS, kind of answer, and clock. */
 
 const ofAnswer = ({ head, error, isApi }: Contact): readonly [Finding["level"], string] => {
   if (head === undefined) return ["fail", `${error?.message ?? "no answer: check PAYCOMBAT_BASE_URL"}.`]
@@ -23,30 +23,31 @@ const ofAnswer = ({ head, error, isApi }: Contact): readonly [Finding["level"], 
   if (head.status >= 500 || head.status === 429)
     return ["warn", `answers HTTP ${head.status}: it is there, and not well; try again later.`]
   return isApi || head.status === 401
-    ? ["pass", `answers (HTTP ${head.status} to a question about nobody).`]
+    ? ["pass", `answers (HTTP ${head.status} to a request for an id that does not exist).`]
     : [
         "warn",
-        `answers HTTP ${head.status} with ${kind}, not JSON: a firewall or proxy may be in between; ask whoever runs it to let this machine through.`,
+        `answers HTTP ${head.status} with ${kind}, not JSON: a firewall or proxy may be in between; ask its operator to let this machine through.`,
       ]
 }
 
-/** What an account's first contact says; whether it is worth asking on. */
+/** Reports an account's first contact, and whether further requests make sense. */
 export const examineContact = (
   client: Client,
   account: AccountSettings,
   path: (id: string) => string,
 ): Effect.Effect<{ readonly goesOn: boolean }> =>
   Effect.gen(function* () {
-    const { found, doing } = yield* Listener
+    const { report, start } = yield* CheckReporter
     const about = { account: account.name }
-    yield* doing(`${account.name}: asking whether the API is there`)
-    for (const said of addressFindings(account)) yield* found(said)
+    yield* start(`${account.name}: asking whether the API is there`)
+    for (const said of addressFindings(account)) yield* report(said)
     const contact = yield* makeContact(client, path)
     const [level, message] = ofAnswer(contact)
     const isUnsendable = contact.head === undefined && contact.isTokenRefused
-    if (!isUnsendable) yield* found(finding(level, "API", message, about))
-    if (contact.head !== undefined) yield* found(ofClock("API clock", "PayCombat", contact.skewMillis, about))
+    if (!isUnsendable) yield* report(finding(level, "API", message, about))
+    if (contact.head !== undefined)
+      yield* report(ofClock("API clock", "PayCombat", contact.skewMillis, about))
     if (contact.isTokenRefused)
-      yield* found(finding("fail", "token", `${contact.error?.message ?? "is refused"}.`, about))
+      yield* report(finding("fail", "token", `${contact.error?.message ?? "is refused"}.`, about))
     return { goesOn: level !== "fail" && !contact.isTokenRefused }
   })

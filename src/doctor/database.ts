@@ -15,17 +15,17 @@ import {
 } from "../warehouse/read/checkup.ts"
 import { asReader } from "../warehouse/read/reader.ts"
 import { pendingMigrations } from "../warehouse/schema/migrator.ts"
-import { type Finding, finding, Listener, ofClock } from "./finding.ts"
+import { CheckReporter, type Finding, finding, ofClock } from "./finding.ts"
 
 /**
- * The Postgres that holds the warehouse, or would. Changes nothing in it. An embedded one that is there is started, as by
- * any command; none is made.
+ * Examines the Postgres of the warehouse. Changes nothing in it. Starts an existing embedded server, like any command,
+ * and creates none.
  */
 
-/** Free space below which the embedded server is about to stop working, and below which somebody should know, in bytes. */
+/** Free space in bytes, below which the embedded server will soon stop working, and below which a warning is due. */
 const FREE_BYTES_MIN = 200e6
 const FREE_BYTES_LOW = 2e9
-/** How long the look at the reader's login may take. */
+/** Limit of the check of the reader's login. */
 const READER_MILLIS = 10_000
 
 /** A database that answers, and whether its tables are this program's. */
@@ -35,8 +35,8 @@ export interface Opened {
 }
 
 /**
- * The database of an examination, `none` where it was never made, so that no run can be under way with these settings, or
- * `away` where it cannot be asked: a run may be under way on another host, or on this one.
+ * The database of an examination. `none`: it was never created, so no run with these settings can be under way. `away`:
+ * it cannot be asked, and a run may be under way on this or another host.
  */
 export type Ground = Opened | "none" | "away"
 
@@ -56,7 +56,7 @@ const unwritable = (dataDir: string): Finding =>
     `${dataDir} cannot be written: give it to this user, or set PAYCOMBAT_DATA_DIR.`,
   )
 
-/** Of an embedded Postgres that is not there yet. */
+/** Findings about an embedded Postgres that does not exist yet. */
 const probeFindings = (dataDir: string, { home, major, isWritable, freeBytes }: StartProbe) => [
   finding(
     "pass",
@@ -161,7 +161,7 @@ const rightsFindings = (facts: DatabaseFacts, isEmbedded: boolean): ReadonlyArra
   return [rights, role]
 }
 
-/** Fails where other logins can plant functions that run with the rights of this one, or decide what is stored. */
+/** Fails if other logins can plant functions that run with the rights of this one, or that decide what is stored. */
 const schemaFindings = (sql: postgres.Sql) =>
   Effect.map(Effect.either(foreignInfluences(sql)), looked => {
     if (looked._tag === "Left") return [finding("fail", "schemas", looked.left.message)]
@@ -171,14 +171,14 @@ const schemaFindings = (sql: postgres.Sql) =>
       : found.map(message => finding("fail", "schemas", `${message}.`))
   })
 
-/** Names that are told of a list; how many more there are is said. */
+/** Most names listed in a line; the others are counted. */
 const NAMES_TOLD = 5
 
 const someOf = (names: ReadonlyArray<string>): string =>
   names.slice(0, NAMES_TOLD).join(", ") +
   (names.length > NAMES_TOLD ? ` and ${names.length - NAMES_TOLD} more` : "")
 
-/** What must be applied, in a finding; and whether there are tables at all that can be asked. */
+/** The pending migrations as findings, and whether there are tables to query. */
 const migrationFindings = (sql: postgres.Sql, isEmbedded: boolean, hasTables: boolean) =>
   Effect.map(Effect.either(pendingMigrations(sql)), pending => {
     if (pending._tag === "Left")
@@ -204,7 +204,7 @@ const migrationFindings = (sql: postgres.Sql, isEmbedded: boolean, hasTables: bo
     return { isMigrated: hasTables && migrations.length === 0, findings: [found, ...unreadable] }
   })
 
-/** The login of `query` and `report`: whether it may read analytics, and no more than that. */
+/** Examines the login of `query` and `report`: it must be able to read analytics, and nothing else. */
 const readerFindings = (sql: postgres.Sql, readerUrl: Option.Option<Redacted.Redacted>) =>
   Effect.gen(function* () {
     const readable = yield* Effect.orElseSucceed(readableByRole(sql), () => [])
@@ -215,7 +215,7 @@ const readerFindings = (sql: postgres.Sql, readerUrl: Option.Option<Redacted.Red
             finding(
               "warn",
               "reader role",
-              `paycombat_reader can also read ${someOf(readable)}, which hold personal data: REVOKE that if nobody meant it.`,
+              `paycombat_reader can also read ${someOf(readable)}, which hold personal data: REVOKE that unless it is intended.`,
             ),
           ]
     if (Option.isNone(readerUrl))
@@ -249,18 +249,20 @@ const open = (settings: DatabaseSettings) =>
     }
   })
 
-/** Examines the configured Postgres, and tells what it finds. Anything but a database is `none` or `away`: see `Ground`. */
+/**
+ * Examines the configured Postgres, and reports findings. Anything but a database is `none` or `away`: see `Ground`.
+ */
 export const examineDatabase = (settings: DatabaseSettings): Effect.Effect<Ground, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const { found, doing } = yield* Listener
-    const tell = (findings: ReadonlyArray<Finding>) => Effect.forEach(findings, found, { discard: true })
+    const { report, start } = yield* CheckReporter
+    const tell = (findings: ReadonlyArray<Finding>) => Effect.forEach(findings, report, { discard: true })
     const isEmbedded = Option.isNone(settings.url)
-    yield* doing(isEmbedded ? "starting the embedded Postgres" : "connecting to the database")
+    yield* start(isEmbedded ? "starting the embedded Postgres" : "connecting to the database")
     const prospect = isEmbedded
       ? yield* Effect.either(probeStart(settings.dataDir))
       : Either.right<StartProbe | undefined>(undefined)
     if (Either.isLeft(prospect)) {
-      yield* found(finding("fail", "embedded Postgres", prospect.left.message))
+      yield* report(finding("fail", "embedded Postgres", prospect.left.message))
       return "away"
     }
     if (prospect.right !== undefined) {
@@ -269,15 +271,15 @@ export const examineDatabase = (settings: DatabaseSettings): Effect.Effect<Groun
     }
     const opened = yield* Effect.either(open(settings))
     if (opened._tag === "Left") {
-      yield* found(finding("fail", isEmbedded ? "embedded Postgres" : "database", opened.left.message))
+      yield* report(finding("fail", isEmbedded ? "embedded Postgres" : "database", opened.left.message))
       return "away"
     }
     const { sql, readerUrl, findings } = opened.right
     yield* tell(findings)
-    if (!isEmbedded) yield* found(finding("pass", "database", "answers."))
+    if (!isEmbedded) yield* report(finding("pass", "database", "answers."))
     const looked = yield* Effect.either(databaseFacts(sql))
     if (looked._tag === "Left") {
-      yield* found(finding("fail", "database", looked.left.message))
+      yield* report(finding("fail", "database", looked.left.message))
       return "away"
     }
     const facts = looked.right

@@ -1,4 +1,4 @@
-/** Exact decimal numbers, as far as sums and comparisons of amounts need them. */
+/** Exact decimal numbers for sums and comparisons of amounts. */
 export interface Decimal {
   /** The number is `units` / 10^`scale`. */
   readonly units: bigint
@@ -7,7 +7,10 @@ export interface Decimal {
 
 const NUMBER = /^([+-]?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d{1,3}))?$/
 
-/** The number of a text, every digit of it; undefined where it is none, or its exponent is none of an amount's. */
+/**
+ * Reads a text as a number with every digit; undefined if it is no number, or if its exponent is too large for an
+ * amount.
+ */
 export const decimal = (text: string): Decimal | undefined => {
   const [, sign, whole, fraction = "", exponent = "0"] = NUMBER.exec(text.trim()) ?? []
   if (whole === undefined) return undefined

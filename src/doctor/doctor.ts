@@ -9,25 +9,25 @@ import { allStreams, streamsNamed } from "../registry.ts"
 import type { Scope } from "../sync/maintenance.ts"
 import { groundOf, withAccount } from "./account.ts"
 import { examineContact } from "./contact.ts"
-import { type Finding, finding, type Level, Listener, worstLevel } from "./finding.ts"
+import { CheckReporter, type Finding, finding, type Level, worstLevel } from "./finding.ts"
 import { settingsFindings, sharedTokenFindings } from "./settings.ts"
 import { type AccountCheck, examineList, examineLookup, type StreamReport } from "./streams.ts"
 
 /**
- * An examination: settings, database, API, and each stream as the API serves it. Sends a bounded number of GETs, within the
+ * Examines settings, database, API and each stream of the API. Sends a bounded number of GET requests, within the
  * account's rate and under its lease; stores no record. A fault in one part does not end the examination of the others.
  */
 
-/** What is examined. Settings that could not be read are told, and their part is left out. */
+/** The subject of an examination. Settings that could not be read are reported, and their part is left out. */
 export interface Subject {
   readonly accounts: ReadonlyArray<AccountSettings>
   readonly streams: ReadonlyArray<Stream>
   readonly database: DatabaseSettings | undefined
-  /** What is wrong with the settings, a sentence each. */
+  /** Faults of the settings, one sentence each. */
   readonly problems: ReadonlyArray<string>
-  /** True if the variables that are set are named: those of this process, and of `.env`. */
+  /** True if the set variables of this process and of `.env` are named. */
   readonly isNaming: boolean
-  /** All streams there are: where a look-up's parents are, and whose paths can be set. */
+  /** All streams: the parents of look-ups are among them, and the names of path variables. */
   readonly allStreams: ReadonlyArray<Stream>
 }
 
@@ -35,13 +35,13 @@ export interface Examination {
   readonly level: Level
   readonly checks: ReadonlyArray<Finding>
   readonly streams: ReadonlyArray<StreamReport>
-  /** Requests sent in all, tries included. */
+  /** Requests sent, attempts included. */
   readonly requests: number
-  /** Settings are such that commands can run at all. */
+  /** True if the settings are good enough for commands to run. */
   readonly isConfigured: boolean
 }
 
-/** That the token is good shows in a list that was read with it; that it is refused, at any time. */
+/** A list that was read shows that the token is good. A refusal can come at any time. */
 const tokenFinding = ({ account, listed }: AccountCheck): Finding => {
   const about = { account: account.name }
   const lists = [...listed.values()]
@@ -58,7 +58,10 @@ const tokenFinding = ({ account, listed }: AccountCheck): Finding => {
       )
 }
 
-/** Lists that are nowhere: one may be elsewhere, all of them hardly. What did not answer may be there. */
+/**
+ * Reports lists that were not found. One may have another path, but hardly all of them. A list that did not answer may
+ * be there.
+ */
 const addressFinding = ({ account, listed }: AccountCheck): ReadonlyArray<Finding> =>
   listed.size > 1 &&
   [...listed.values()].every(({ error }) => error?._tag === "EndpointError" && error.reason === "contract")
@@ -75,7 +78,7 @@ const addressFinding = ({ account, listed }: AccountCheck): ReadonlyArray<Findin
 const examineAccount = (subject: Subject, check: AccountCheck) =>
   Effect.gen(function* () {
     const { account, client, listed } = check
-    const { found } = yield* Listener
+    const { report } = yield* CheckReporter
     const paths = subject.allStreams.find(isLookup)?.source.paths
     const path = (id: string) => paths?.(id)[0] ?? `/${id}`
     const { goesOn } = yield* examineContact(client, account, path)
@@ -87,29 +90,29 @@ const examineAccount = (subject: Subject, check: AccountCheck) =>
         reports.push(yield* examineLookup(check, stream, subject.allStreams.filter(isList)))
       if (reports.at(-1)?.error !== null && isRefused(listed)) break
     }
-    for (const line of addressFinding(check)) yield* found(line)
-    yield* found(tokenFinding(check))
+    for (const line of addressFinding(check)) yield* report(line)
+    yield* report(tokenFinding(check))
     return reports
   })
 
 const isRefused = (listed: AccountCheck["listed"]): boolean =>
   [...listed.values()].some(({ error }) => error?._tag === "AccountError")
 
-/** Examines all of it. Never fails: what is wrong is what it tells. */
+/** Examines the whole subject. Never fails: faults become findings. */
 export const examine = (subject: Subject) =>
   Effect.gen(function* () {
     const checks: Array<Finding> = []
     const usage = { requests: 0, retries: 0 }
-    const outer = yield* Listener
-    const found = (line: Finding) =>
+    const outer = yield* CheckReporter
+    const report = (line: Finding) =>
       Effect.zipRight(
         Effect.sync(() => checks.push(line)),
-        outer.found(line),
+        outer.report(line),
       )
     const lists = subject.allStreams.filter(isList).map(({ name }) => name)
     const work = Effect.gen(function* () {
       const settings = yield* settingsFindings(subject.problems, lists, subject.isNaming)
-      for (const line of [...settings, ...sharedTokenFindings(subject.accounts)]) yield* found(line)
+      for (const line of [...settings, ...sharedTokenFindings(subject.accounts)]) yield* report(line)
       const isConfigured = checks.every(({ level }) => level !== "fail")
       const ground = yield* groundOf(subject)
       const opened = typeof ground === "object" ? ground : undefined
@@ -123,18 +126,20 @@ export const examine = (subject: Subject) =>
       return { isConfigured, streams }
     })
     const { isConfigured, streams } = yield* work.pipe(
-      Effect.provideService(Listener, { ...outer, found }),
+      Effect.provideService(CheckReporter, { ...outer, report }),
       Effect.provideService(Usage, usage),
       Effect.scoped,
     )
     const requests = usage.requests + streams.reduce((sum, stream) => sum + stream.requests, 0)
     if (subject.accounts.length > 0)
-      yield* found(finding("pass", "requests", `${counted(requests, "request")} sent, all of them GET.`))
+      yield* report(finding("pass", "requests", `${counted(requests, "request")} sent, all of them GET.`))
     const examination: Examination = { level: worstLevel(checks), checks, streams, requests, isConfigured }
     return examination
   })
 
-/** What the environment configures, narrowed to these accounts and streams. Fails only for a stream that does not exist. */
+/**
+ * Reads the configured subject, narrowed to these accounts and streams. Fails only for a stream that does not exist.
+ */
 const subjectOf = (
   options: Scope,
   { isNaming = true }: DiagnoseOptions,
@@ -143,7 +148,7 @@ const subjectOf = (
     const streams = yield* streamsNamed(options.streams ?? [])
     const settled = yield* Effect.either(accountsNamed(options.accounts ?? []))
     const given = yield* Effect.either(database)
-    // Whatever else a command would stumble over.
+    // Faults that would end any other command.
     const others = yield* Effect.either(serveSettings(options))
     return {
       accounts: settled._tag === "Right" ? settled.right : [],
@@ -156,10 +161,10 @@ const subjectOf = (
   })
 
 export interface DiagnoseOptions {
-  /** False where settings are given in code: the variables of the process are none then. */
+  /** False if settings are given in code, because the variables of the process do not count then. */
   readonly isNaming?: boolean
 }
 
-/** Examines what is configured. What it finds also goes to the `Listener`, line by line. */
+/** Examines the configured subject. Findings also go to the `CheckReporter`, one by one. */
 export const diagnose = (scope: Scope = {}, options: DiagnoseOptions = {}) =>
   Effect.flatMap(subjectOf(scope, options), examine)

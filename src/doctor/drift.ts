@@ -5,29 +5,32 @@ import { DeepJson, isJsonObject, type Json, type JsonObject } from "../core/json
 import type { Stream } from "../core/stream.ts"
 
 /**
- * How real records differ from what is documented of them. Tells names of fields and kinds of values; a value itself
- * only of a field that is declared to hold a code.
+ * Compares real records with their documentation. Reports names of fields and kinds of values, and values only of
+ * fields that are declared to hold a code.
  */
 
-/** Fields of one kind that are told; the rest is counted. */
+/** Most fields of one kind that are named; the others are counted. */
 const FIELDS_TOLD_MAX = 40
-/** Values of one field that are told; the rest is counted. */
+/** Most values of one field that are shown; the others are counted. */
 const VALUES_TOLD_MAX = 12
 
-/** A name that a programmer gave to a field. Another key may be data itself: a mail address, a telephone number. */
+/** A field name that a programmer chose. Any other key may be data, such as a mail address or a telephone number. */
 const FIELD_NAME = /^(?!.*\d{6})[A-Za-z_][A-Za-z0-9_-]{0,63}$/
 export const isFieldName = (key: string): boolean => FIELD_NAME.test(key)
 
-/** A name of a kind or a state, in one case or as programmers write words together: `ON_HOLD`, `payin.done`, `payinDone`. */
+/**
+ * A name of a kind or a state, in one case or in the usual forms of compound words: `ON_HOLD`, `payin.done`,
+ * `payinDone`.
+ */
 const CODE = /^(?!.*\d{6})([A-Z][A-Z0-9]*([_.:/-][A-Z0-9]+)*|[a-z][A-Za-z0-9]*([_.:/-][A-Za-z0-9]+)*)$/
-/** `Pending` is a code, and `Anna` is a person: a person does not stand in many records of a sample. */
+/** A capitalized word may be a code (`Pending`) or a person (`Anna`). A person is not in many records of a sample. */
 const CAPITALIZED = /^(?!.*\d{6})[A-Z][A-Za-z0-9]*$/
 const CAPITALIZED_SEEN_MIN = 3
 const CODE_LENGTH_MAX = 40
 
 /**
- * True if a value of a field that should hold a code looks like one: a single word of bounded length. It may be a text
- * about a person after all: what does not look like a code is counted, not shown. `count` is in how many records it is.
+ * True if a value of a code field looks like a code: a single word of bounded length. A value that does not may be text
+ * about a person, so it is counted and not shown. `count` is the number of records with the value.
  */
 export const isShowable = (value: string, count: number): boolean =>
   value.length <= CODE_LENGTH_MAX &&
@@ -35,41 +38,41 @@ export const isShowable = (value: string, count: number): boolean =>
 
 export interface FieldSeen {
   readonly field: string
-  /** Kinds of values that stood in it. */
+  /** Kinds of values in the field. */
   readonly types: ReadonlyArray<JsonType>
-  /** Records, or list items, that it was seen in. */
+  /** Records, or list items, with the field. */
   readonly count: number
 }
 
 export interface Drift {
   readonly records: number
-  /** Fields that nobody documented. They are kept in `raw`. */
+  /** Undocumented fields. They are kept in `raw`. */
   readonly undocumented: ReadonlyArray<FieldSeen>
-  /** Keys that are no names of fields, and may be data themselves: counted only. */
+  /** Number of keys that are no field names and may be data. */
   readonly oddKeys: number
   /** Documented fields that no record had. */
   readonly missing: ReadonlyArray<string>
-  /** Fields in which another kind of value stood than is documented. */
+  /** Fields with another kind of value than documented. */
   readonly types: ReadonlyArray<FieldSeen & { readonly documented: ReadonlyArray<JsonType> }>
-  /** Fields that are documented without their type, and what stood in them. */
+  /** Fields documented without a type, and the kinds of their values. */
   readonly learned: ReadonlyArray<FieldSeen>
   readonly values: ReadonlyArray<{
     readonly field: string
     readonly documented: ReadonlyArray<string>
-    /** Values that are not among the documented ones, the most frequent first. */
+    /** Undocumented values, the most frequent first. */
     readonly unknown: ReadonlyArray<{ readonly value: string; readonly count: number }>
-    /** Further ones that are not told: too many, or not like a code. */
+    /** Number of values that are not shown: too many, or not like a code. */
     readonly further: number
   }>
-  /** Records that would become a reject, by the field that is in the way. */
+  /** Records that would become rejects, by the field that does not decode. */
   readonly rejects: ReadonlyArray<{ readonly field: string; readonly count: number }>
   /** Fields that would be null in their rows because they cannot be read, and how often. */
   readonly unread: ReadonlyArray<{ readonly field: string; readonly count: number }>
 }
 
-/** What is documented of a value. */
+/** The documented shape of a value. */
 interface Shape {
-  /** Empty where the type is not documented. */
+  /** Empty if the type is not documented. */
   readonly types: Set<JsonType>
   readonly fields: Map<string, Shape> | undefined
   readonly items: Shape | undefined
@@ -106,11 +109,11 @@ const shapeOf = (ast: SchemaAST.AST): Shape => {
   if (SchemaAST.isNumberKeyword(ast)) return shape(["number"])
   if (SchemaAST.isBooleanKeyword(ast)) return shape(["boolean"])
   if (SchemaAST.isLiteral(ast) && ast.literal === null) return shape(["null"])
-  // A number of many digits is the one declared class.
+  // The one declared class is a number of many digits.
   return SchemaAST.isDeclaration(ast) ? shape(["number"]) : shape([])
 }
 
-/** The documented shape of a stream's records: what its schema reads, and what is declared beside it. */
+/** The documented shape of a stream's records: the fields of its schema, and the fields declared beside it. */
 const documentedShape = ({ record, documented }: Stream): Shape => {
   const whole = shapeOf(SchemaAST.encodedAST(record.ast))
   for (const [path, type] of Object.entries(documented.others ?? {})) {
@@ -133,17 +136,17 @@ const typeOf = (value: Json): JsonType => {
   return isJsonObject(value) || value instanceof DeepJson ? "object" : "number"
 }
 
-/** Fields with what was seen in them, in the order in which they came. */
+/** Tallies fields and their kinds of values, in the order in which they came. */
 const makeTally = () => {
   const fields = new Map<string, { types: Set<JsonType>; count: number }>()
   return {
     see: (field: string, type: JsonType) => {
-      const known = fields.get(field) ?? { types: new Set(), count: 0 }
-      known.types.add(type)
-      known.count++
-      fields.set(field, known)
+      const seen = fields.get(field) ?? { types: new Set(), count: 0 }
+      seen.types.add(type)
+      seen.count++
+      fields.set(field, seen)
     },
-    told: (): ReadonlyArray<FieldSeen> =>
+    list: (): ReadonlyArray<FieldSeen> =>
       [...fields]
         .slice(0, FIELDS_TOLD_MAX)
         .map(([field, { types, count }]) => ({ field, types: [...types], count })),
@@ -152,11 +155,11 @@ const makeTally = () => {
 
 const counted = (counts: Map<string, number>, key: string) => counts.set(key, (counts.get(key) ?? 0) + 1)
 
-/** Keys on the way to the field that keeps a record from being a row. */
+/** Keys on the way to the field that does not decode. */
 const obstacleIn = (issue: ParseResult.ParseIssue): ReadonlyArray<PropertyKey> =>
   ParseResult.ArrayFormatter.formatIssueSync(issue)[0]?.path ?? []
 
-/** A field as it is named over many records: without positions in lists. */
+/** Names a field over many records: without positions in lists. */
 const pathOf = (path: ReadonlyArray<PropertyKey>): string =>
   path
     .map(key => (/^\d+$/.test(String(key)) ? "[]" : `.${String(key)}`))
@@ -168,14 +171,16 @@ const valuesOf = (values: NonNullable<Documented["values"]>, seen: Map<string, M
     const unknown = [...(seen.get(field) ?? [])]
       .filter(([value]) => !documented.includes(value))
       .sort(([, a], [, b]) => b - a)
-    const told = unknown
+    const shown = unknown
       .filter(([value, count]) => isShowable(value, count))
       .slice(0, VALUES_TOLD_MAX)
       .map(([value, count]) => ({ value, count }))
-    return { field, documented, unknown: told, further: unknown.length - told.length }
+    return { field, documented, unknown: shown, further: unknown.length - shown.length }
   })
 
-/** Compares records with what is documented of them. Bounded by the records given; holds no value but codes. */
+/**
+ * Compares records with their documentation. Its size is bounded by the given records; it holds no value except codes.
+ */
 export const driftOf = (stream: Stream, records: ReadonlyArray<Json>): Drift => {
   const { mayLack = [], values = {} } = stream.documented
   const whole = documentedShape(stream)
@@ -235,11 +240,11 @@ export const driftOf = (stream: Stream, records: ReadonlyArray<Json>): Drift => 
   }
   return {
     records: records.length,
-    undocumented: undocumented.told(),
+    undocumented: undocumented.list(),
     oddKeys,
     missing: [...expected].filter(path => !seen.has(path) && !mayLack.includes(path)),
-    types: types.told().map(told => ({ ...told, documented: documentedTypes.get(told.field) ?? [] })),
-    learned: learned.told(),
+    types: types.list().map(seen => ({ ...seen, documented: documentedTypes.get(seen.field) ?? [] })),
+    learned: learned.list(),
     values: valuesOf(values, codes),
     rejects: [...rejects].map(([field, count]) => ({ field, count })),
     unread: [...unread].map(([field, count]) => ({ field, count })),

@@ -1,14 +1,14 @@
 import { Context, Effect } from "effect"
 
-/** What an examination says: one line for each check. */
+/** A finding: one line for each check. */
 
 export type Level = "pass" | "warn" | "fail"
 
 export interface Finding {
   readonly level: Level
-  /** What was looked at, in a word or two. */
+  /** The subject of the check, in a word or two. */
   readonly check: string
-  /** What was found and, unless all is well, what to do. */
+  /** The result and, unless it is good, the remedy. */
   readonly message: string
   readonly account?: string
   readonly stream?: string
@@ -16,11 +16,11 @@ export interface Finding {
 
 type About = Pick<Finding, "account" | "stream">
 
-/** Where findings go as they are made, and what is being looked at meanwhile. The default keeps nothing. */
-export class Listener extends Context.Reference<Listener>()("paycombat-sync/doctor/Listener", {
+/** Receives findings as they are made, and the name of the check under way. The default keeps nothing. */
+export class CheckReporter extends Context.Reference<CheckReporter>()("paycombat-sync/doctor/CheckReporter", {
   defaultValue: () => ({
-    found: (_: Finding): Effect.Effect<void> => Effect.void,
-    doing: (_: string): Effect.Effect<void> => Effect.void,
+    report: (_: Finding): Effect.Effect<void> => Effect.void,
+    start: (_: string): Effect.Effect<void> => Effect.void,
   }),
 }) {}
 
@@ -31,14 +31,14 @@ export const finding = (level: Level, check: string, message: string, about: Abo
   ...about,
 })
 
-/** The gravest of all. */
+/** The gravest level of all findings. */
 export const worstLevel = (findings: ReadonlyArray<Finding>): Level =>
   (["fail", "warn"] as const).find(level => findings.some(found => found.level === level)) ?? "pass"
 
-/** Clocks that differ by no more are taken for right, in milliseconds. */
+/** Largest difference of two clocks that counts as agreement, in milliseconds. */
 const CLOCK_TOLERANCE_MILLIS = 5_000
 
-/** A clock that is not this machine's: `skewMillis` is how far it is ahead; undefined where it does not tell. */
+/** Compares another clock with this machine's. `skewMillis`: how far it is ahead; undefined if it is unknown. */
 export const ofClock = (
   check: string,
   whose: string,

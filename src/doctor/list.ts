@@ -10,19 +10,19 @@ import { type Probe, probeList } from "./api/probe.ts"
 import { isFieldName } from "./drift.ts"
 import { type Finding, finding } from "./finding.ts"
 
-/** What discovery finds about a list, in words. */
+/** Describes in words what discovery finds about a list. */
 
-/** Requests that one list may cost: discovery with all its candidates takes some 60. */
+/** Most requests for one list. Discovery with all its candidates takes some 60. */
 const REQUESTS_PER_LIST_MAX = 150
 
-/** How a list is read, as far as it was found; `error` where it was not. */
+/** The way in which a list is read, as far as it was found; otherwise `error`. */
 export interface Listed {
   readonly probe: Probe | undefined
   readonly error: AccountError | EndpointError | undefined
   readonly requests: number
 }
 
-/** Looks at a list, within its budget of requests. */
+/** Examines a list, within its budget of requests. */
 export const lookAt = (client: Client, account: AccountSettings, stream: ListStream): Effect.Effect<Listed> =>
   Effect.gen(function* () {
     const usage = { requests: 0, retries: 0 }
@@ -41,7 +41,7 @@ const pagingOf = ({ pageParam, sizeParam, firstPage, paginator }: Contract): str
     ? `by ${pageParam},${sizeParam}, counted in records`
     : `by ${pageParam},${sizeParam} from page ${firstPage}`
 
-/** How many records a page holds, and who says so. */
+/** Number of records per page, and whether the program or the API decides it. */
 const sizeOf = ({ pageSize, maxPageSize, verified }: Contract, asked: number): string => {
   if (!verified) return ""
   if (maxPageSize !== null) return `, at most ${maxPageSize} per page (more is refused)`
@@ -60,7 +60,7 @@ const listFinding = (
   const where = `${contract.path}, paged ${pagingOf(contract)}${sizeOf(contract, account.pageSize)}`
   const inside = `records in ${contract.at === "" ? "the answer itself" : contract.at}`
   const stated = total === undefined ? "no total stated" : `a total of ${total} stated`
-  const told = `${where}; ${inside}; ${stated}; ${counted(requests, "request")}`
+  const description = `${where}; ${inside}; ${stated}; ${counted(requests, "request")}`
   const variable = pathVariable(name)
   if (!contract.verified)
     return finding(
@@ -73,10 +73,10 @@ const listFinding = (
     return finding(
       "warn",
       "list",
-      `${told}. No parameter was seen to set the size of a page: what lies between pages cannot be told, and no removal is proven. If the API has one, put its names in PAYCOMBAT_PAGING.`,
+      `${description}. No parameter was seen to set the size of a page: records between pages may be missing unseen, and no removal is proven. If the API has one, put its names in PAYCOMBAT_PAGING.`,
       about,
     )
-  return finding("pass", "list", `${told}.`, about)
+  return finding("pass", "list", `${description}.`, about)
 }
 
 const orderMessage = ({ order, pages }: Probe): string | undefined => {
@@ -86,9 +86,9 @@ const orderMessage = ({ order, pages }: Probe): string | undefined => {
     case "newest first":
       return `newest first by ${order.by === "created" ? "creation" : "latest change"} ${on}: once a full pass has proven it, runs stop where nothing is new.`
     case "oldest first":
-      return `oldest first by ${order.by === "created" ? "creation" : "latest change"} ${on}: what is new cannot be told from it.`
+      return `oldest first by ${order.by === "created" ? "creation" : "latest change"} ${on}: what is new cannot be seen from it.`
     case "neither":
-      return `not ordered by time ${on}: what is new cannot be told from it.`
+      return `not ordered by time ${on}: what is new cannot be seen from it.`
     case "too few records to tell":
       return "too few records to tell."
   }
@@ -106,7 +106,7 @@ const filterMessage = ({ filter }: Probe): string | undefined => {
   }
 }
 
-/** Names of fields, as far as they are such. */
+/** Names of fields; keys that are no field names are left out. */
 const names = (fields: ReadonlyArray<string>): string => {
   const shown = fields.filter(isFieldName).slice(0, 10)
   return `${shown.join(", ")}${fields.length > shown.length ? ` and ${fields.length - shown.length} more` : ""}`
@@ -129,7 +129,7 @@ const byIdFinding = ({ byId }: Probe, about: { account: string; stream: string }
           finding(
             "pass",
             "by id",
-            `no endpoint found: what changes in old records shows at a full pass only.`,
+            `no endpoint found: changes of old records show at a full pass only.`,
             about,
           ),
         ]
@@ -150,12 +150,12 @@ const byIdFinding = ({ byId }: Probe, about: { account: string; stream: string }
 const readsAlike = (one: Contract, other: Contract): boolean =>
   (["path", "pageParam", "sizeParam", "firstPage", "at"] as const).every(key => one[key] === other[key])
 
-/** The lines about a list; `known` is what syncs have stored of it. */
+/** The lines about a list. `stored` is the contract that syncs have stored. */
 export const listFindings = (
   { probe, error, requests }: Listed,
   account: AccountSettings,
   { name }: ListStream,
-  known: Contract | undefined,
+  stored: Contract | undefined,
 ): ReadonlyArray<Finding> => {
   const about = { account: account.name, stream: name }
   if (probe === undefined)
@@ -166,12 +166,12 @@ export const listFindings = (
   const filter = filterMessage(probe)
   return [
     listFinding(probe, account, name, requests),
-    ...(known !== undefined && !readsAlike(probe.contract, known)
+    ...(stored !== undefined && !readsAlike(probe.contract, stored)
       ? [
           finding(
             "warn",
             "list",
-            `syncs have read it otherwise so far: ${known.path}, by ${known.pageParam},${known.sizeParam}, records in ${known.at}. The next sync verifies that first; if it is no longer so, it goes by what is found: nothing to do.`,
+            `syncs have read it differently so far: ${stored.path}, by ${stored.pageParam},${stored.sizeParam}, records in ${stored.at}. The next sync verifies that first; if it fails, it uses the new findings: nothing to do.`,
             about,
           ),
         ]

@@ -15,22 +15,22 @@ import { type Drift, driftOf } from "./drift.ts"
 import { type Finding, finding } from "./finding.ts"
 import { driftFindings } from "./records.ts"
 
-/** Examines whether a look-up is answered: asks about a few keys, spread over those that are known. */
+/** Examines whether a look-up is answered: asks about a few keys, spread over the known ones. */
 
-/** Keys that are asked about; with the tries of each, twice as many requests at most. */
+/** Most keys that are asked about. With two attempts each, twice as many requests. */
 const ASKED = 6
 
 export interface LookupSample {
   readonly asked: number
-  /** Rows of the answers that are what is documented. */
+  /** Rows of the answers with the documented form. */
   readonly rows: ReadonlyArray<Row>
-  /** Answers that are none, by what was said. */
+  /** Failed answers, by their message. */
   readonly failures: ReadonlyArray<string>
   readonly drift: Drift
   readonly requests: number
 }
 
-/** The keys that a sample of a list's records names. */
+/** The keys in a sample of a list's records. */
 export const keysIn = (
   records: ReadonlyArray<Json>,
   { column, child, only }: StoredKeys,
@@ -53,8 +53,8 @@ const spread = (keys: ReadonlyArray<string>): ReadonlyArray<string> => {
   return keys.filter((_, i) => i % step === 0).slice(0, ASKED)
 }
 
-/** Then a sync fails: no other answer is sure to be about the asked key. */
-const MISTAKEN = "an answer about somebody else"
+/** A sync fails after such an answer, because then no answer is sure to be about its key. */
+const MISTAKEN = "an answer about another key"
 
 const UNADDRESSABLE = "an id that cannot stand in a path, not asked for"
 
@@ -63,7 +63,7 @@ const inShort = (error: AccountError | EndpointError): string => {
   return error.status === undefined ? error.reason : `HTTP ${error.status}`
 }
 
-/** Asks about up to `ASKED` of the keys. Never fails: what is not answered is counted. */
+/** Asks about up to `ASKED` of the keys. Never fails: keys without an answer are counted. */
 export const sampleLookup = (
   client: Client,
   stream: LookupStream,
@@ -122,16 +122,16 @@ export const sampleLookup = (
     }
   })
 
-/** What is said of a look-up that other ones are not asked. */
+/** Words for one kind of look-up. */
 export interface LookupWords {
   readonly title: string
-  /** One of what is asked about. */
+  /** One of the keys' subjects, such as a customer. */
   readonly subject: string
-  /** What the answers say. */
+  /** The content of the answers. */
   readonly answers: ReadonlyArray<string>
 }
 
-/** The lines about it. */
+/** The lines about a look-up. */
 export const lookupFindings = (
   { asked, failures, drift, requests }: LookupSample,
   { title, subject, answers }: LookupWords,

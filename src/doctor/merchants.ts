@@ -8,7 +8,7 @@ import { knownMerchants, merchantsHeld } from "../warehouse/load/merchant.ts"
 import type { Opened } from "./database.ts"
 import { type Finding, finding } from "./finding.ts"
 
-/** Merchants that one line names. */
+/** Most merchants that one line names. */
 const NAMED_MAX = 5
 
 const quoted = (merchants: ReadonlyArray<string>): string => {
@@ -17,9 +17,9 @@ const quoted = (merchants: ReadonlyArray<string>): string => {
 }
 
 /**
- * Compares the merchants that a sample names with those of the account: the ones that PAYCOMBAT_MERCHANTS names, and the
- * ones whose records are stored. Without either, one merchant is expected. Answers no finding where all is well, and
- * where the stored ones cannot be asked for.
+ * Compares the merchants in a sample with those of the account: the ones in PAYCOMBAT_MERCHANTS, and the ones with
+ * stored records. Without either, one merchant is expected. Returns no finding if all is well, or if the stored ones
+ * cannot be read.
  */
 export const merchantFindings = (
   opened: Opened | undefined,

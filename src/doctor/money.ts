@@ -4,13 +4,13 @@ import { type Decimal, decimal, isEqual, minus, negated, plus, signOf } from "./
 import { isShowable } from "./drift.ts"
 
 /**
- * How sign, fees and net amount relate in real records. Settlements and balances rest on it, and none of it is
- * documented (?). Holds counts and codes, no amount.
+ * Examines how sign, fees and net amount relate in real records. Settlements and balances rest on that, and none of it
+ * is documented (?). Holds counts and codes, no amount.
  */
 
-/** Event types that are told, the most frequent first; the rest is counted. */
+/** Most event types that are described, the most frequent first; the others are counted. */
 const TYPES_TOLD_MAX = 20
-/** Names of one event type that are told. */
+/** Most names of one event type that are shown. */
 const NAMES_TOLD_MAX = 8
 const NOT_SHOWN = "(not shown)"
 
@@ -19,7 +19,7 @@ export interface Event {
   readonly name: string | null
 }
 
-/** In how many of the records that can be asked something holds. */
+/** Number of records in which a rule holds, of those in which it can be tested. */
 export interface Holds {
   readonly holds: number
   readonly of: number
@@ -28,27 +28,27 @@ export interface Holds {
 export interface EventMoney {
   readonly eventType: string
   readonly eventNames: ReadonlyArray<string>
-  /** Further names that are not told: too many, or not like a code. */
+  /** Number of names that are not shown: too many, or not like a code. */
   readonly furtherNames: number
   readonly records: number
   readonly amounts: { readonly negative: number; readonly zero: number; readonly positive: number }
-  /** What explains most net amounts, where the fee is in the amount's currency; null where none is explained. */
+  /** The rule that explains most net amounts with a fee in the amount's currency; null if none does. */
   readonly net: Holds & { readonly formula: string | null }
-  /** Of the records that were compared, those with a fee: others tell nothing about what a fee does. */
+  /** Compared records with a fee. The others show nothing about the effect of a fee. */
   readonly withFees: number
-  /** What their amounts do to a balance; empty where the table of directions was not asked. */
+  /** The effects of the amounts on a balance; empty if the table of directions was not read. */
   readonly directions: ReadonlyArray<-1 | 0 | 1>
-  /** Records without a direction, which settlements and balances leave out; null where the table was not asked. */
+  /** Records without a direction, which settlements and balances leave out; null if the table was not read. */
   readonly unmapped: number | null
 }
 
 export interface MoneyReport {
   readonly records: number
-  /** The fee with its tax is the sum of both. */
+  /** Test of the rule that the fee with its tax is the sum of both. */
   readonly feeSum: Holds & { readonly formula: string }
   /** Fees below zero. */
   readonly negativeFees: number
-  /** Fees in another currency than the amount, and those of them whose net amount is the amount. */
+  /** Fees in another currency than the amount, and those of them whose net amount equals the amount. */
   readonly foreignFees: Holds
   readonly events: ReadonlyArray<EventMoney>
   readonly furtherTypes: number
@@ -73,13 +73,13 @@ const eventOf = (record: JsonObject, money: Money): Event | undefined => {
   return type === null ? undefined : { type, name: textIn(record, money.eventName) }
 }
 
-/** The different events of records, to look up what each does to a balance. */
+/** The different events of records, to look up their effect on a balance. */
 export const eventsIn = (records: ReadonlyArray<Json>, money: Money): ReadonlyArray<Event> => {
   const events = records.filter(isJsonObject).flatMap(record => eventOf(record, money) ?? [])
   return [...new Map(events.map(event => [JSON.stringify([event.type, event.name]), event])).values()]
 }
 
-/** A record, as far as its money can be read. */
+/** The readable money fields of a record. */
 interface Movement {
   readonly event: Event
   readonly amount: Decimal
@@ -87,7 +87,7 @@ interface Movement {
   readonly feeWithoutTax: Decimal | undefined
   readonly tax: Decimal | undefined
   readonly feeIncludingTax: Decimal | undefined
-  /** The fee as the views take it, of whichever fields there are. */
+  /** The fee as the views take it, from the fields that are present. */
   readonly fee: Decimal | undefined
   readonly isForeignFee: boolean
 }
@@ -114,7 +114,7 @@ const movementOf = (record: JsonObject, money: Money): Movement | undefined => {
   }
 }
 
-/** What a net amount may be; where several hold alike, the first is told. */
+/** Rules for a net amount. If several hold in the same number of records, the first is reported. */
 const formulasOf = ({ netAmount, amount, feesIncludingTax, feesWithoutTax }: Money) =>
   [
     [`${netAmount} = ${amount} − ${feesIncludingTax}`, (a: Decimal, fee: Decimal) => minus(a, fee)],
@@ -140,7 +140,7 @@ const netOf = (movements: ReadonlyArray<Movement>, money: Money): Pick<EventMone
   const withFees = asked.filter(hasFee).length
   const without = [`${money.netAmount} = ${money.amount}`, `${money.netAmount} = −${money.amount}`]
   const best = formulasOf(money)
-    // Without any fee, what would be done with one cannot be told.
+    // Without any fee, the effect of a fee cannot be seen.
     .filter(([formula]) => withFees > 0 || without.includes(formula))
     .map(([formula, of]) => ({
       formula,
@@ -182,7 +182,7 @@ const eventMoney = (
   }
 }
 
-/** What the money in these records has in common, exact to the last digit; undefined where there is none. */
+/** Describes the money in these records, exact to the last digit; undefined if there is none. */
 export const moneyIn = (
   records: ReadonlyArray<Json>,
   money: Money,

@@ -1,16 +1,16 @@
 import type { Row } from "../core/stream.ts"
 import type { LookupSample, LookupWords } from "./lookup.ts"
 
-/** What a sample of the look-up `wallet_readiness` says. */
+/** Describes a sample of the look-up `wallet_readiness`. */
 
-/** The stream that this is about. */
+/** Name of the stream. */
 export const READINESS = "wallet_readiness"
 
 export interface ReadinessSample extends Pick<LookupSample, "asked" | "failures" | "requests"> {
   readonly ready: number
-  /** Not ready, and what is missing is named. */
+  /** Not ready, with the names of the missing details. */
   readonly named: number
-  /** Not ready, with an empty list of what is missing: documented (D), and told as `unspecified` by `kyc_gap`. */
+  /** Not ready, with an empty list of missing details: documented (D), and shown as `unspecified` by `kyc_gap`. */
   readonly unnamed: number
 }
 

@@ -4,11 +4,11 @@ import type { Drift, FieldSeen } from "./drift.ts"
 import { type Finding, finding } from "./finding.ts"
 import type { EventMoney, Holds, MoneyReport } from "./money.ts"
 
-/** What real records say, in words: how they differ from what is documented, and how their money adds up. */
+/** Describes real records in words: how they differ from their documentation, and how their money adds up. */
 
 type About = { readonly account: string; readonly stream: string }
 
-/** Fields that one line names; all are in the JSON. */
+/** Most fields that one line names. The JSON has all of them. */
 const NAMED_MAX = 12
 
 const listed = (parts: ReadonlyArray<string>): string =>
@@ -21,15 +21,22 @@ const withTypes = ({ field, types }: FieldSeen) => `${field} (${types.join(" or 
 const valueFindings = (drift: Drift, about: About): ReadonlyArray<Finding> =>
   drift.values.flatMap(({ field, documented, unknown, further }) => {
     if (unknown.length + further === 0) return []
-    const told = unknown.map(({ value, count }) => `${value} (${count})`)
-    if (further > 0) told.push(`${further} more that are not shown`)
+    const shown = unknown.map(({ value, count }) => `${value} (${count})`)
+    if (further > 0) shown.push(`${further} more that are not shown`)
     return documented.length === 0
-      ? [finding("pass", "values", `${field} holds ${told.join(", ")}; nobody documented its values.`, about)]
+      ? [
+          finding(
+            "pass",
+            "values",
+            `${field} holds ${shown.join(", ")}; its values are not documented.`,
+            about,
+          ),
+        ]
       : [
           finding(
             "warn",
             "values",
-            `${field} holds ${told.join(", ")}, beside the documented ${documented.join(", ")}: stored as they are; see what they mean for your reports.`,
+            `${field} holds ${shown.join(", ")}, beside the documented ${documented.join(", ")}: stored as they are; see what they mean for your reports.`,
             about,
           ),
         ]
@@ -90,7 +97,7 @@ export const driftFindings = (drift: Drift, about: About): ReadonlyArray<Finding
       finding(
         "warn",
         "missing fields",
-        `documented, but in no record of the sample: ${listed(drift.missing)}. Where a column is made of one, it stays null: ask PayCombat whether they were renamed.`,
+        `documented, but in no record of the sample: ${listed(drift.missing)}. A column of such a field stays null: ask PayCombat whether they were renamed.`,
         about,
       ),
     )
@@ -119,7 +126,7 @@ const signs = ({ negative, zero, positive }: EventMoney["amounts"]): string => {
     : `amounts are negative in ${negative}, positive in ${positive}`
 }
 
-/** What is left of the amount after a fee, where money goes out: the one place where the balances' assumption may be wrong twice. */
+/** Names a doubt about fees on outgoing money. Only there the balances may be wrong by the fee. */
 const feeNote = ({ directions, amounts, net, withFees }: EventMoney, feeField: string): string =>
   directions.includes(-1) && amounts.positive > 0 && withFees > 0 && net.formula?.endsWith(`− ${feeField}`)
     ? `; money goes out, and balances take the fee on top of the amount: where analytics.balance_reconciliation differs by the fees, it is part of the amount`
@@ -149,10 +156,10 @@ const eventFinding = (event: EventMoney, feeField: string, about: About): Findin
   )
 }
 
-/** Names in parentheses, as far as they are codes. */
+/** Names in parentheses, if they are codes. */
 const namesOf = ({ eventNames, furtherNames }: EventMoney): string => {
-  const told = [...eventNames, ...(furtherNames > 0 ? [`${furtherNames} more that are not shown`] : [])]
-  return told.length > 0 ? ` (${told.join(", ")})` : ""
+  const names = [...eventNames, ...(furtherNames > 0 ? [`${furtherNames} more that are not shown`] : [])]
+  return names.length > 0 ? ` (${names.join(", ")})` : ""
 }
 
 const directionFindings = (events: ReadonlyArray<EventMoney>, about: About): ReadonlyArray<Finding> => {
@@ -220,7 +227,7 @@ export const moneyFindings = (
           finding(
             "warn",
             "money",
-            `${counted(furtherTypes, "further event type")} not told: too many. After a sync, see analytics.unmapped_event_type for all that have no direction.`,
+            `${counted(furtherTypes, "further event type")} not shown: too many. After a sync, see analytics.unmapped_event_type for all that have no direction.`,
             about,
           ),
         ]

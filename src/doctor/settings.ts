@@ -6,17 +6,17 @@ import { settingNames } from "../config/variables.ts"
 import type { ConfigurationError } from "../core/errors.ts"
 import { type Finding, finding } from "./finding.ts"
 
-/** Examines which variables are set, by name; never what they hold. */
+/** Examines the names of the set variables, and never their values. */
 
-/** Names that are meant for this program. */
+/** Matches names that are meant for this program. */
 const OURS = /^PAYCOMBAT_|^DATABASE_URL$/
 
-/** Names of this program's variables that are set to something, in the environment or in `.env`. */
+/** Names of this program's variables that are set, in the environment or in `.env`. */
 const namesSet = Effect.map(Origins, ({ origins }) =>
   [...origins.keys()].filter(name => OURS.test(name)).sort(),
 )
 
-/** Settings that do not decide what is examined, but would end another command. */
+/** Settings that do not affect the examination, but would end another command. */
 const OTHERS: ReadonlyArray<Effect.Effect<unknown, ConfigurationError>> = [
   Config.run,
   Config.schedule,
@@ -25,8 +25,8 @@ const OTHERS: ReadonlyArray<Effect.Effect<unknown, ConfigurationError>> = [
 ]
 
 /**
- * What is set and what is wrong with it. `problems` are what the settings of accounts and database said; `lists` names
- * the lists, whose paths can be set. The variables that are set are named where `isNaming`.
+ * Reports the set variables and their faults. `problems` are those of the settings of accounts and database. `lists`
+ * names the lists, whose paths can be set. `isNaming` is true if the set variables are named.
  */
 export const settingsFindings = (
   problems: ReadonlyArray<string>,
@@ -37,13 +37,13 @@ export const settingsFindings = (
     const names = isNaming ? yield* namesSet : []
     const accounts = yield* Effect.orElseSucceed(Config.namedAccounts, () => [])
     const streams = yield* Effect.orElseSucceed(declaredStreams, () => [])
-    const known = new Set(settingNames(accounts, lists, lookupVariables(streams)))
+    const settings = new Set(settingNames(accounts, lists, lookupVariables(streams)))
     const more = yield* Effect.forEach(OTHERS, setting =>
       Effect.match(setting, { onSuccess: () => [], onFailure: ({ message }) => [message] }),
     )
     const wrong = [...new Set([...problems, ...more.flat()])]
-    const unknown = names.filter(name => !known.has(name))
-    const used = names.filter(name => known.has(name)).join(", ") || "nothing; all defaults"
+    const unknown = names.filter(name => !settings.has(name))
+    const used = names.filter(name => settings.has(name)).join(", ") || "nothing; all defaults"
     return [
       ...wrong.map(message => finding("fail", "configuration", message)),
       ...(wrong.length > 0
@@ -63,7 +63,7 @@ export const settingsFindings = (
 
 const isLoopback = (hostname: string) => /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
 
-/** What an account's address and token say before anything is sent. */
+/** Examines an account's address and token before any request. */
 export const addressFindings = (account: Config.AccountSettings): ReadonlyArray<Finding> => {
   const { protocol, hostname } = new URL(account.baseUrl)
   return protocol === "http:" && !isLoopback(hostname)
@@ -78,7 +78,7 @@ export const addressFindings = (account: Config.AccountSettings): ReadonlyArray<
     : []
 }
 
-/** Accounts whose token is another's, too: each name has a lease and a rate of its own. */
+/** Finds accounts with the same token. Each name has a lease and a rate of its own. */
 export const sharedTokenFindings = (
   accounts: ReadonlyArray<Config.AccountSettings>,
 ): ReadonlyArray<Finding> => {

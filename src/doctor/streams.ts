@@ -8,7 +8,7 @@ import { directionsOf } from "../warehouse/read/checkup.ts"
 import type { Probe } from "./api/probe.ts"
 import type { Opened } from "./database.ts"
 import { type Drift, driftOf, isFieldName } from "./drift.ts"
-import { Listener } from "./finding.ts"
+import { CheckReporter } from "./finding.ts"
 import { type Listed, listFindings, lookAt } from "./list.ts"
 import { keysIn, lookupFindings, sampleLookup } from "./lookup.ts"
 import { merchantFindings } from "./merchants.ts"
@@ -16,9 +16,9 @@ import { type DirectionOf, eventsIn, type MoneyReport, moneyIn } from "./money.t
 import { READINESS, type ReadinessSample, readinessOf, readinessWords } from "./readiness.ts"
 import { driftFindings, moneyFindings } from "./records.ts"
 
-/** The part of an examination that is about one stream of one account. */
+/** Examines one stream of one account. */
 
-/** One stream of one account, as the API serves it. No record, and no value but codes. */
+/** One stream of one account, as the API serves it. Holds no record, and no value except codes. */
 export interface StreamReport {
   readonly account: string
   readonly stream: string
@@ -33,10 +33,10 @@ export interface StreamReport {
 /** Pairs of type and name, as a key. */
 const keyOf = (type: string, name: string | null) => JSON.stringify([type, name])
 
-/** Text that Postgres takes. */
+/** True for text that Postgres accepts. */
 const isText = (text: string | null) => text === null || (text.isWellFormed() && !text.includes("\u0000"))
 
-/** What events do to a balance, by the table that says so; undefined where it cannot be asked. */
+/** The effects of events on a balance, by the table of directions; undefined if it cannot be read. */
 const directions = (opened: Opened | undefined, { documented }: Stream, { records }: Probe) =>
   Effect.gen(function* () {
     const { money } = documented
@@ -44,8 +44,8 @@ const directions = (opened: Opened | undefined, { documented }: Stream, { record
     const events = eventsIn(records, money).filter(({ type, name }) => isText(type) && isText(name))
     const found = yield* Effect.option(directionsOf(opened.sql, events))
     if (found._tag === "None") return undefined
-    const known = new Map(events.map(({ type, name }, i) => [keyOf(type, name), found.value[i] ?? null]))
-    const directionOf: DirectionOf = ({ type, name }) => known.get(keyOf(type, name)) ?? null
+    const byEvent = new Map(events.map(({ type, name }, i) => [keyOf(type, name), found.value[i] ?? null]))
+    const directionOf: DirectionOf = ({ type, name }) => byEvent.get(keyOf(type, name)) ?? null
     return directionOf
   })
 
@@ -54,7 +54,7 @@ export interface AccountCheck {
   readonly account: AccountSettings
   readonly client: Client
   readonly opened: Opened | undefined
-  /** Lists that were looked at, by stream. */
+  /** The lists that were examined, by stream. */
   readonly listed: Map<string, Listed>
 }
 
@@ -69,8 +69,8 @@ const nothingOf = (account: string, stream: string): StreamReport => ({
   readiness: null,
 })
 
-/** What a report tells of a list: no record, and no key that may be data itself. */
-const told = ({ records: _, byId, ...list }: Probe): Omit<Probe, "records"> => ({
+/** The part of a probe for the report: no record, and no key that may be data. */
+const summaryOf = ({ records: _, byId, ...list }: Probe): Omit<Probe, "records"> => ({
   ...list,
   byId:
     byId === undefined
@@ -84,21 +84,21 @@ const told = ({ records: _, byId, ...list }: Probe): Omit<Probe, "records"> => (
 
 const look = ({ account, client, listed }: AccountCheck, stream: ListStream) =>
   Effect.gen(function* () {
-    const { doing } = yield* Listener
-    yield* doing(`${account.name}/${stream.name}: looking for the list, and reading a sample`)
+    const { start } = yield* CheckReporter
+    yield* start(`${account.name}/${stream.name}: looking for the list, and reading a sample`)
     const seen = yield* lookAt(client, account, stream)
     listed.set(stream.name, seen)
     return seen
   })
 
-/** Looks at a list, and tells what it is and how its records differ from what is documented. */
+/** Examines a list, and reports how it is read and how its records differ from their documentation. */
 export const examineList = (check: AccountCheck, stream: ListStream) =>
   Effect.gen(function* () {
     const { account, opened } = check
-    const { found } = yield* Listener
+    const { report } = yield* CheckReporter
     const about = { account: account.name, stream: stream.name }
     const seen = yield* look(check, stream)
-    const known = opened?.isMigrated
+    const stored = opened?.isMigrated
       ? yield* Effect.orElseSucceed(
           storedContract(opened.sql, account.name, stream.name, decodeContract),
           () => undefined,
@@ -107,28 +107,28 @@ export const examineList = (check: AccountCheck, stream: ListStream) =>
     const { probe, error, requests } = seen
     const drift = probe === undefined ? undefined : driftOf(stream, probe.records)
     const { money } = stream.documented
-    const report =
+    const moneyReport =
       probe === undefined || money === undefined
         ? undefined
         : moneyIn(probe.records, money, yield* directions(opened, stream, probe))
     const lines = [
-      ...listFindings(seen, account, stream, known),
+      ...listFindings(seen, account, stream, stored),
       ...(drift === undefined ? [] : driftFindings(drift, about)),
-      ...(report === undefined || money === undefined ? [] : moneyFindings(report, money, about)),
+      ...(moneyReport === undefined || money === undefined ? [] : moneyFindings(moneyReport, money, about)),
       ...(yield* merchantFindings(opened, account, stream, probe?.records ?? [])),
     ]
-    yield* Effect.forEach(lines, found, { discard: true })
+    yield* Effect.forEach(lines, report, { discard: true })
     return {
       ...nothingOf(account.name, stream.name),
       error: error?.message ?? null,
       requests,
-      list: probe === undefined ? null : told(probe),
+      list: probe === undefined ? null : summaryOf(probe),
       drift: drift ?? null,
-      money: report ?? null,
+      money: moneyReport ?? null,
     }
   })
 
-/** The keys that a look-up can be asked about: those of a sample of the lists that name them, and configured ones. */
+/** The keys for a look-up: those in a sample of the lists with its keys, and configured ones. */
 const keysToAsk = (check: AccountCheck, stream: LookupStream, lists: ReadonlyArray<ListStream>) =>
   Effect.gen(function* () {
     let requests = 0
@@ -140,28 +140,28 @@ const keysToAsk = (check: AccountCheck, stream: LookupStream, lists: ReadonlyArr
       }
       const parent = lists.find(({ name }) => name === source.stream)
       if (parent === undefined) continue
-      const known = check.listed.get(parent.name)
-      const seen = known ?? (yield* look(check, parent))
-      if (known === undefined) requests += seen.requests
+      const before = check.listed.get(parent.name)
+      const seen = before ?? (yield* look(check, parent))
+      if (before === undefined) requests += seen.requests
       keys.push(...keysIn(seen.probe?.records ?? [], source, parent))
     }
     return { keys, requests }
   })
 
-/** Asks a look-up about a few keys, and tells what it answers. */
+/** Asks a look-up about a few keys, and reports its answers. */
 export const examineLookup = (check: AccountCheck, stream: LookupStream, lists: ReadonlyArray<ListStream>) =>
   Effect.gen(function* () {
     const { account, client } = check
-    const { found, doing } = yield* Listener
+    const { report, start } = yield* CheckReporter
     const about = { account: account.name, stream: stream.name }
     const { keys, requests } = yield* keysToAsk(check, stream, lists)
-    yield* doing(`${account.name}/${stream.name}: asking about a few`)
+    yield* start(`${account.name}/${stream.name}: asking about a few`)
     const sample = yield* sampleLookup(client, stream, keys)
     const readiness = stream.name === READINESS ? readinessOf(sample) : null
     const answers = [`${sample.rows.length} answered as documented`]
     const words =
       readiness === null ? { title: "look-up", subject: "key", answers } : readinessWords(readiness)
-    yield* Effect.forEach(lookupFindings(sample, words, about), found, { discard: true })
+    yield* Effect.forEach(lookupFindings(sample, words, about), report, { discard: true })
     return {
       ...nothingOf(account.name, stream.name),
       requests: sample.requests + requests,

@@ -110,7 +110,7 @@ describe.concurrent("each line of doctor's that is not a pass says what to do:",
     for (const line of [
       "warn types: other than documented: amount (string instead of number).",
       "warn missing fields: documented, but in no record of the sample: scope.",
-      "warn money: 2 further event types not told: too many.",
+      "warn money: 2 further event types not shown: too many.",
       "warn readiness: not asked: no customer is known to ask about.",
       "fail API: GET /x: HTTP 503, still so after 2 attempts.",
     ])

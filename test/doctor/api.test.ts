@@ -318,7 +318,7 @@ describe.concurrent("real records that differ", () => {
       sandbox.setFault(({ path }) => (path.includes("ready") ? { body: { status: true, data } } : undefined))
       const mistaken = yield* examined(sandbox, { only: ["wallet_readiness"] })
       expect(linesOf(mistaken, "readiness")).toEqual([
-        "fail 5 of 6 customers not answered (an answer about somebody else): a sync fails then; ask PayCombat why.",
+        "fail 5 of 6 customers not answered (an answer about another key): a sync fails then; ask PayCombat why.",
       ])
     }),
   )

@@ -87,7 +87,7 @@ describe.concurrent("a database that is up to date", () => {
       const examination = yield* examined(sandbox, { database: ownerUrl, only: ["payouts"] })
       expect(linesOf(examination, "list", "payouts")).toEqual([
         expect.stringMatching(/^pass \/api\/v1\/payout\/get-all/),
-        expect.stringMatching(/^warn syncs have read it otherwise so far: \/old, by page,limit/),
+        expect.stringMatching(/^warn syncs have read it differently so far: \/old, by page,limit/),
       ])
     }),
   )

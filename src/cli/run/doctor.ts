@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import * as App from "../../app.ts"
 import { diagnose } from "../../doctor/doctor.ts"
-import { type Finding, type Level, Listener } from "../../doctor/finding.ts"
+import { CheckReporter, type Finding, type Level } from "../../doctor/finding.ts"
 import { print, printJson } from "../terminal/output.ts"
 import { visible } from "../terminal/visible.ts"
 import { type At, transient, waiting } from "../terminal/waiting.ts"
@@ -25,34 +25,34 @@ const summaryOf = (checks: ReadonlyArray<Finding>): string => {
   return `${countOf("pass")} passed, ${countOf("warn")} with a warning, ${countOf("fail")} failed.`
 }
 
-/** Listener for JSON output: shows the current check on stderr, and prints findings only at the end. */
+/** Reporter for JSON output. It shows the current check on stderr, and prints findings only at the end. */
 const quiet = (at: At) =>
-  Listener.of({
-    doing: text => Effect.sync(() => at(text)),
-    found: () => Effect.void,
+  CheckReporter.of({
+    start: text => Effect.sync(() => at(text)),
+    report: () => Effect.void,
   })
 
 /** Examines everything, and prints a line for each check as soon as it is made. Sets the exit code by the result. */
 export const run = (options: Options) =>
   Effect.gen(function* () {
     const { show, clear } = transient(!options.json)
-    const listener = Listener.of({
-      doing: text => Effect.sync(() => show(text)),
-      found: finding =>
+    const reporter = CheckReporter.of({
+      start: text => Effect.sync(() => show(text)),
+      report: finding =>
         Effect.zipRight(
           Effect.sync(() => clear()),
           print(lineOf(finding)),
         ),
     })
-    const examine = (receiver: typeof listener) =>
+    const examine = (receiver: typeof reporter) =>
       diagnose({ accounts: options.account, streams: options.stream }).pipe(
-        Effect.provideService(Listener, receiver),
+        Effect.provideService(CheckReporter, receiver),
         Effect.provide(App.http),
       )
     const examination = yield* options.json
       ? waiting("the settings", at => examine(quiet(at)))
       : Effect.ensuring(
-          examine(listener),
+          examine(reporter),
           Effect.sync(() => clear()),
         )
     if (!examination.isConfigured) process.exitCode = 2

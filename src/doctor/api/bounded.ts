@@ -2,14 +2,14 @@ import { Effect } from "effect"
 import { EndpointError } from "../../core/errors.ts"
 import { type Client, Usage } from "../../paycombat/client/client.ts"
 
-/** Tries of one request where what it says is worth no long wait. */
+/** Attempts of one request whose answer is worth no long wait. */
 const ATTEMPTS = 2
-/** Calls without an answer in a row, after which nothing else is asked. */
+/** Calls without an answer in a row, after which no request is sent. */
 const UNANSWERED_MAX = 3
 
 /**
- * A client that gives up soon: after `requestsMax` requests (as the `Usage` in whose place it is used counts them, give
- * or take the tries of one call), or where nobody answers any more. Then each call fails with `unavailable`, unsent.
+ * A client that gives up soon: after `requestsMax` requests (as counted by the surrounding `Usage`, plus or minus the
+ * attempts of one call), or when the API no longer answers. Then each call fails with `unavailable`, unsent.
  */
 export const boundedClient = (client: Client, requestsMax: number): Client => {
   let unanswered = 0
@@ -23,7 +23,7 @@ export const boundedClient = (client: Client, requestsMax: number): Client => {
           return yield* new EndpointError({
             reason: "unavailable",
             path: asking?.route ?? path,
-            message: `not asked: ${requestsMax} requests were spent before; set PAYCOMBAT_PATH_… and PAYCOMBAT_PAGING, where they are known, and look again`,
+            message: `not asked: ${requestsMax} requests were spent before; set PAYCOMBAT_PATH_… and PAYCOMBAT_PAGING, if they are known, and run doctor again`,
           })
         const attempts = Math.min(asking?.attempts ?? ATTEMPTS, ATTEMPTS)
         return yield* client.get(path, query, { ...asking, attempts }).pipe(

@@ -4,27 +4,33 @@ import { RECORD_BOUNDS } from "../../paycombat/client/bounds.ts"
 import type { Client } from "../../paycombat/client/client.ts"
 import { type Head, LastResponse } from "../../paycombat/client/response.ts"
 
-/** A first question to the API: whether anybody answers, whether it is the API, and what time it is there. */
+/** Sends the first request to the API: does a server answer, is it the API, and which time does it have? */
 
-/** An id as the documented ones look, and nobody's. */
+/** An id of the documented form that no customer has. */
 const NOBODY = `customer_${"0".repeat(32)}`
-/** Tries: enough for a lost packet, few enough to say soon that nobody is there. */
+/** Attempts: enough for a lost packet, few enough to report a missing server soon. */
 const ATTEMPTS = 2
 
 export interface Contact {
-  /** The answer's head; undefined where nothing answered. */
+  /** The answer's head; undefined if no server answered. */
   readonly head: Head | undefined
-  /** What is said where it was no success. A refusal of the made-up id is one, and tells that the API is there. */
+  /**
+   * The error of an answer without success. A refusal of the made-up id counts as success, because it shows that the
+   * API is there.
+   */
   readonly error: AccountError | EndpointError | undefined
   readonly isTokenRefused: boolean
-  /** It answered with JSON, whatever it said. */
+  /** True if the answer was JSON, with whatever content. */
   readonly isApi: boolean
-  /** The server's clock less this machine's, in milliseconds, with the second that the header leaves out and the way there given away. */
+  /**
+   * The server's clock minus this machine's, in milliseconds. The second that the header omits and the time of the
+   * transfer count as agreement.
+   */
   readonly skewMillis: number | undefined
 }
 
 /**
- * Asks an endpoint that is documented (D) about a record that does not exist. `path` makes its path of an id. Sends at
+ * Requests a record that does not exist from a documented endpoint (D). `path` builds its path from an id. Sends at
  * most `ATTEMPTS` requests.
  */
 export const makeContact = (client: Client, path: (id: string) => string): Effect.Effect<Contact> =>
@@ -49,7 +55,10 @@ export const makeContact = (client: Client, path: (id: string) => string): Effec
     }
   })
 
-/** The header cuts its second off, and stands for any moment between sending and receiving: only what is beyond both counts. */
+/**
+ * The header omits fractions of a second, and may date from any moment between sending and receiving. Only a difference
+ * beyond both counts.
+ */
 const skewOf = ({ date, receivedAt }: Head, sentMillis: number): number | undefined => {
   if (date === undefined) return undefined
   const earliest = date.getTime() - receivedAt.getTime()

@@ -14,45 +14,45 @@ import { pages } from "../../paycombat/lists/pager.ts"
 import { readPage } from "../../paycombat/lists/readPage.ts"
 import { filteredContract, findTimeFilter } from "../../paycombat/lists/timeFilter.ts"
 
-/** A look at a list: how it is read, and a sample of its records. Stores nothing, and proves nothing for later runs. */
+/** Examines a list: how it is read, and a sample of its records. Stores nothing, and proves nothing for later runs. */
 
-/** Pages that are read of a list, from its first on: as many as an order by time needs to show, and two more. */
+/** Pages read from the start of a list: as many as a time order needs to show, and two more. */
 export const SAMPLE_PAGES = 5
-/** Records of such a page at most, whatever the pages of a run hold. */
+/** Most records of such a page, whatever the page size of a run is. */
 const SAMPLE_PAGE_SIZE = 100
-/** Records that are read by id where the list shows a part of each only. */
+/** Records read by id if the list shows only a part of each. */
 const DETAILS = 5
-/** Records by which a by-id endpoint is looked for: one may be gone by now. */
+/** Records by which a by-id endpoint is looked for. One of them may be deleted by now. */
 const DETAIL_TRIES = 2
-/** So far ahead that no record is as new, whatever the clocks say. */
+/** Far enough ahead that no record is as new, whatever the clocks say. */
 const AHEAD_MILLIS = 2 * 86_400_000
 
 export type SeenOrder = "newest first" | "oldest first" | "neither" | "too few records to tell"
 
 export interface Probe {
   readonly contract: Contract
-  /** Records of the sample, each whole: where the list leaves parts out, as the by-id endpoint answers it. */
+  /** Complete records of the sample: as the by-id endpoint answers them, if the list leaves parts out. */
   readonly records: ReadonlyArray<Json>
   readonly pages: number
-  /** The sample is the list. */
+  /** True if the sample is the whole list. */
   readonly isWhole: boolean
   /** Length of the list as the API states it. */
   readonly total: number | undefined
-  /** How the sample is ordered, and by which time; undefined where no time of a record is declared. */
+  /** The order of the sample, and the time that it follows; undefined if no time of a record is declared. */
   readonly order: { readonly seen: SeenOrder; readonly by: TimeField | undefined } | undefined
-  /** The filter by which the list can be asked for what is newer than a time; undefined where no time is declared. */
+  /** The filter that asks the list for records newer than a time; undefined if no time is declared. */
   readonly filter:
     | { readonly is: "proven"; readonly by: TimeField; readonly unit: string; readonly hasEnd: boolean }
     | { readonly is: "likely"; readonly unit: string }
     | { readonly is: "not found" }
     | undefined
-  /** The by-id endpoint; undefined where nothing about one is known. */
+  /** The by-id endpoint; undefined if none is known. */
   readonly byId:
     | {
         readonly endpoint: string | null
-        /** What was said where none answered. */
+        /** The error of the by-id endpoint; null if it answered. */
         readonly why: string | null
-        /** The list leaves out a part of each record that the by-id answer has. */
+        /** True if the list leaves out a part of each record that the by-id answer has. */
         readonly isNeeded: boolean
         /** Fields that only the by-id answer has, and that only the list item has. */
         readonly onlyById: ReadonlyArray<string>
@@ -64,8 +64,8 @@ export interface Probe {
 type Failing<A> = Effect.Effect<A, AccountError | EndpointError>
 
 /**
- * Finds out how a list is read, and reads up to `SAMPLE_PAGES` pages of it. Fails where discovery does, or a page
- * cannot be read; what else is asked may fail without failing it.
+ * Finds out how a list is read, and reads up to `SAMPLE_PAGES` pages of it. Fails if discovery fails, or if a page
+ * cannot be read. Other requests may fail without failing it.
  */
 export const probeList = (client: Client, source: ListSource, options: DiscoveryOptions): Failing<Probe> =>
   Effect.gen(function* () {
@@ -101,7 +101,7 @@ export const probeList = (client: Client, source: ListSource, options: Discovery
     }
   })
 
-/** Pages overlap where records are inserted meanwhile, and their ends are read twice. */
+/** Removes repetitions. Pages overlap if records are inserted meanwhile, and their ends are read twice. */
 const distinct = (source: ListSource, read: ReadonlyArray<Page>): ReadonlyArray<Json> => {
   const known = new Set<string>()
   return read
@@ -119,7 +119,9 @@ const isMonotonic = (times: ReadonlyArray<number>, sign: 1 | -1): boolean =>
   times.every((time, i) => i === 0 || sign * (time - times[i - 1]!) >= 0) &&
   new Set(times).size > Math.max(1, times.length / 4)
 
-/** The order as the sample shows it: proven to be newest-first as a run proves it, or at least one that holds in all of it. */
+/**
+ * The order in the sample: proven newest-first by the proof of a run, or else an order that holds in the whole sample.
+ */
 const orderOf = (source: ListSource, records: ReadonlyArray<Json>, watch: Watch): Probe["order"] => {
   const proven = watch.order()
   if (proven !== undefined) return { seen: "newest first", by: proven }
@@ -134,8 +136,8 @@ const orderOf = (source: ListSource, records: ReadonlyArray<Json>, watch: Watch)
 }
 
 /**
- * Tells whether a filter by time takes effect. Where the newest records of the list are in the sample, as a run proves it;
- * else by asking for what is newer than tomorrow, which only a filter answers with nothing.
+ * Tests whether a filter by time takes effect. If the newest records of the list are in the sample, the proof of a run
+ * is used. Otherwise the filter asks for records newer than tomorrow: only a working filter returns none.
  */
 const filterOf = (
   client: Client,
@@ -158,14 +160,14 @@ const filterOf = (
     return { is: "not found" }
   })
 
-/** Ids of records that can be asked for. */
+/** Ids of records that can stand in a path. */
 const idsOf = (source: ListSource, records: ReadonlyArray<Json>): ReadonlyArray<string> =>
   records.flatMap(record => recordIdOf(source, record) ?? []).filter(isAddressable)
 
 const fieldsOnlyIn = (some: JsonObject, other: JsonObject) =>
   Object.keys(some).filter(field => !Object.hasOwn(other, field))
 
-/** Looks for the by-id endpoint; where list items need it, reads some records through it. */
+/** Looks for the by-id endpoint, and reads some records through it if list items need it. */
 const detailOf = (client: Client, source: ListSource, records: ReadonlyArray<Json>) =>
   Effect.gen(function* () {
     const ids = idsOf(source, records)
