@@ -7,8 +7,8 @@ import { type Settings, settingsProvider } from "./settings.ts"
 import type { ReportData } from "./warehouse/report/types.ts"
 
 /**
- * What a host application imports: `import { layer, sync } from "paycombat-sync"`. Nothing else of the package can be
- * imported, and what is named here changes only with a line in the changelog.
+ * The public interface for a host application: `import { layer, sync } from "paycombat-sync"`. Nothing else of the
+ * package can be imported. Names here change only with a line in the changelog.
  */
 
 export {
@@ -46,11 +46,11 @@ export type { AccountGiven, AskingGiven, DatabaseGiven, Settings } from "./setti
 export type { JudgedStatus } from "./status/status.ts"
 export type { List as ReportList, ReportData, Row as ReportRow } from "./warehouse/report/types.ts"
 
-/** What a report is asked for; all of it, of the last 90 days, where nothing is said. */
+/** The scope of a report; by default everything, for the last 90 days. */
 export interface ReportOptions {
-  /** Names of accounts; all where none is named. */
+  /** Names of accounts; all if none is named. */
   readonly accounts?: ReadonlyArray<string>
-  /** Only these currencies; all where none is named. */
+  /** Only these currencies; all if none is named. */
   readonly currencies?: ReadonlyArray<string>
   /** First and last UTC day, as `2026-01-31`. */
   readonly from?: string
@@ -60,9 +60,9 @@ export interface ReportOptions {
 }
 
 /**
- * The figures of the settlement, balance and KYC-gap report, all of one moment, read as the reader login. Amounts are
- * text with every digit. A list of more than 200 rows is cut: its `total` says how many there are, and `query` answers
- * its `statement` with all. A `ConfigurationError` says what is wrong with an account, a currency or a day.
+ * Returns the figures of the settlement, balance and KYC-gap report, from one snapshot, read as the reader login.
+ * Amounts are text with every digit. A list has at most 200 rows: its `total` is the full number, and `query` with its
+ * `statement` returns all of them. A `ConfigurationError` names a wrong account, currency or day.
  */
 export const report = (
   options: ReportOptions = {},
@@ -74,7 +74,7 @@ export const report = (
     return yield* asReader(url => figuresOf(url, { accounts, currencies, from, to }, told))
   })
 
-/** The same as the page that `paycombat-sync report` writes: one HTML document that loads nothing and runs nothing. */
+/** Returns the page that `paycombat-sync report` writes: one HTML document that loads nothing and has no script. */
 export const reportPage = (figures: ReportData): Effect.Effect<string> =>
   Effect.map(
     Effect.promise(() => import("./report/page.ts")),
@@ -82,17 +82,17 @@ export const reportPage = (figures: ReportData): Effect.Effect<string> =>
   )
 
 export interface DoctorOptions {
-  /** Names of accounts and streams; all where none is named. */
+  /** Names of accounts and streams; all if none is named. */
   readonly accounts?: ReadonlyArray<string>
   readonly streams?: ReadonlyArray<string>
-  /** Needed where no `layer` is provided: for an examination of a database that is away, for which there is none. */
+  /** Needed without a `layer`: to examine a database that is away, for which a layer cannot be built. */
   readonly settings?: Settings
 }
 
 /**
- * Examines the database, the API and each stream as the API serves it. What is wrong is what it answers with, a database
- * that is away included; it fails only for settings that cannot be used at all, and for a stream that does not exist.
- * Sends only GET, within the account's rate, by the HTTP client that is provided, or its own; stores nothing.
+ * Examines the database, the API and each stream of the API. Returns its findings, also for a database that is away.
+ * Fails only for settings that cannot be used at all, and for a stream that does not exist. Sends only GET within the
+ * account's rate, with the provided HTTP client or its own; stores nothing.
  */
 export const doctor = ({
   settings,
@@ -107,15 +107,16 @@ export const doctor = ({
       : Effect.withConfigProvider(examined, yield* settingsProvider(settings))
   })
 
-/** Made anew for each layer: two in one application have settings of their own. */
+/** Created anew for each layer, because two layers of one application have their own settings. */
 const wired = Layer.fresh(Layer.merge(configuredWarehouse, http))
 
 /**
- * What `sync`, `serve`, `query` and the others need: the warehouse, open until the layer's scope closes, an HTTP
- * client, and the settings; those of the environment where none are given. It logs by Effect's logger, which is the
- * host's to choose, and touches neither signals nor the exit code.
+ * Provides `sync`, `serve`, `query` and the others with the warehouse, which stays open until the layer's scope closes,
+ * an HTTP client, and the settings; by default those of the environment. It logs with the host's Effect logger, and
+ * touches neither signals nor the exit code.
  *
- * Provide it to these functions, not to the whole application: within it, Effect's `Config` has these settings alone.
+ * Provide it to these functions, not to the whole application, because Effect's `Config` has only these settings within
+ * it.
  */
 export const layer = (
   settings?: Settings,

@@ -2,12 +2,12 @@
 import { constants } from "node:os"
 import { overviewFor } from "./cli/overview.ts"
 
-/** npm passes on a Ctrl-C that the terminal has sent already: only a later one means "do not wait". */
+/** npm repeats a Ctrl-C that the terminal has already sent. Only a later one means "do not wait". */
 const IMPATIENT_AFTER_MILLIS = 1_000
 
 let first: { readonly signal: NodeJS.Signals; readonly at: number } | undefined
 
-// Before any library: one that finds itself alone with a signal ends the process at once.
+// Registered before any library loads: a library that finds no other handler of a signal ends the process at once.
 for (const signal of ["SIGINT", "SIGTERM"] as const)
   process.on(signal, () => {
     first ??= { signal, at: Date.now() }
@@ -17,7 +17,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const)
 let isCut = false
 
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  // The reader may stop early: `| head` is no failure.
+  // The reader may stop early: `| head` is not a failure.
   if (error.code === "EPIPE" || isCut) return
   isCut = true
   process.exitCode = 1
@@ -26,7 +26,7 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   )
 })
 
-// A log that cannot be written must not end the work that it describes.
+// A log that cannot be written must not end the work.
 process.stderr.on("error", () => undefined)
 
 const overview = overviewFor(process.argv.slice(2))

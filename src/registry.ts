@@ -6,7 +6,7 @@ import { isList, isLookup, type LookupStream, type Stream } from "./core/stream.
 import { shapeOf } from "./postgres/shape.ts"
 import { streamModules } from "./streamModules.ts"
 
-/** All streams, parents before those that come after them. Fails with a sentence where they cannot work together. */
+/** All streams, parents first. Fails with a sentence if they cannot work together. */
 export const allStreams: Effect.Effect<ReadonlyArray<Stream>, ConfigurationError> = Effect.flatMap(
   Effect.promise(streamModules),
   modules => {
@@ -22,7 +22,7 @@ export const allStreams: Effect.Effect<ReadonlyArray<Stream>, ConfigurationError
   },
 )
 
-/** A name serves as a word of SQL, of a variable and of a command line. */
+/** Names occur in SQL, in variables and on the command line. */
 const NAME = /^[a-z][a-z0-9_]*$/
 
 const tablesOf = ({ table, children, histories }: Stream): ReadonlyArray<string> =>
@@ -53,7 +53,7 @@ interface NamedColumn {
 const isLacking = ({ table, column }: NamedColumn): boolean =>
   table === undefined || !shapeOf(table).types.has(column)
 
-/** Columns that a look-up names, of its own table and of those that hold its keys. */
+/** Columns that a look-up names, in its own table and in the tables with its keys. */
 const columnsNamed = (
   { source: { keys, answer, recheck }, table, histories }: LookupStream,
   streams: ReadonlyArray<Stream>,
@@ -86,7 +86,7 @@ const columnsNamed = (
   ),
 ]
 
-/** Why the asked key would not be found again in what is stored. */
+/** The reason why the asked key could not be found in stored rows. */
 const unkeptKey = ({ name, source, personal }: LookupStream): string | undefined => {
   const { keyField, idField, answer } = source
   if (answer.kind === "state" && idField !== keyField)
@@ -96,7 +96,7 @@ const unkeptKey = ({ name, source, personal }: LookupStream): string | undefined
   return undefined
 }
 
-/** The first two that share a value of what `valuesOf` gives, and the value. */
+/** Finds the first two streams that share a value of `valuesOf`, and the value. */
 const twins = (streams: ReadonlyArray<Stream>, valuesOf: (stream: Stream) => ReadonlyArray<string>) => {
   const owners = new Map<string, Stream>()
   for (const stream of streams)
@@ -134,7 +134,7 @@ const mistakeIn = (streams: ReadonlyArray<Stream>): string | undefined => {
   return undefined
 }
 
-/** The streams, parents before those that come after them, or a sentence on the stream that is in the way and what to do. */
+/** Sorts the streams, parents first, or names the wrong stream and the remedy. */
 export const parentsFirst = (
   streams: ReadonlyArray<Stream>,
 ): Either.Either<ReadonlyArray<Stream>, string> => {
@@ -142,7 +142,7 @@ export const parentsFirst = (
   if (mistake !== undefined) return Either.left(mistake)
   const byName = new Map(streams.map(stream => [stream.name, stream]))
   const placed = new Set<Stream>()
-  /** Places a stream after its parents, or answers with the circle that it is part of. */
+  /** Places a stream after its parents, or returns the circle that it is part of. */
   const place = (stream: Stream, children: ReadonlyArray<string>): ReadonlyArray<string> | undefined => {
     if (placed.has(stream)) return undefined
     const path = [...children, stream.name]
@@ -164,7 +164,7 @@ export const parentsFirst = (
   return Either.right([...placed])
 }
 
-/** The streams of these names, or all where none is given; an unknown name is a wrong argument. */
+/** Finds the streams with these names, or all if none is given. An unknown name is a wrong argument. */
 export const streamsNamed = (
   names: ReadonlyArray<string>,
 ): Effect.Effect<ReadonlyArray<Stream>, ConfigurationError> =>

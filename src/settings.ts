@@ -5,40 +5,45 @@ import { declaredStreams, lookupVariables } from "./config/lookups.ts"
 import { ConfigurationError } from "./core/errors.ts"
 import { isList } from "./core/stream.ts"
 
-/** Settings that a host application gives in code: the same ones, with the same bounds and messages, as the variables. */
+/**
+ * Settings that a host application gives in code: the same ones, with the same bounds and messages, as the variables.
+ */
 
-/** How the API is asked, by default or for one account. */
+/** Settings of requests to the API, by default or for one account. */
 export interface AskingGiven {
-  /** List paths by stream, where discovery cannot find them. */
+  /** List paths by stream, if discovery cannot find them. */
   readonly paths?: Readonly<Record<string, string>>
   /** Names of the two paging parameters. */
   readonly paging?: readonly [page: string, size: string]
   readonly pageSize?: number
-  /** Ids of the merchants or organizations whose records are an account's; those of its first pass where absent. */
+  /** Ids of an account's merchants or organizations; if absent, those of its first pass. */
   readonly merchants?: ReadonlyArray<string>
   /** Requests per second of each account. */
   readonly ratePerSecond?: number
-  /** Requests under way at once, of each account. */
+  /** Most requests at the same time, of each account. */
   readonly concurrency?: number
   /** Whole seconds. */
   readonly timeout?: Duration.DurationInput
 }
 
-/** One merchant's token, where it is good, and what of the settings is this account's own. */
+/** One merchant's token, and the settings of this account only. */
 export interface AccountGiven extends AskingGiven {
-  /** Leads every key of the warehouse: it must stay the same. Small letters, digits, - and _; `default` where absent. */
+  /**
+   * Leads every key of the warehouse, so it must stay the same. Lower-case letters, digits, - and _; `default` if
+   * absent.
+   */
   readonly name?: string
   readonly token: Redacted.Redacted
-  /** PayCombat's own where absent. */
+  /** PayCombat's own if absent. */
   readonly baseUrl?: string | undefined
 }
 
-/** The Postgres that holds the warehouse: one that is there, or an embedded one under a directory. */
+/** The Postgres of the warehouse: an existing one, or an embedded one under a directory. */
 export type DatabaseGiven =
   | {
       /** `postgres://owner:password@host:port/database` */
       readonly url: Redacted.Redacted
-      /** Login that `query` uses: must be able to read `analytics` and no more. */
+      /** Login of `query`. It must be able to read `analytics` and nothing else. */
       readonly readerUrl?: Redacted.Redacted
     }
   | { readonly dataDir: string }
@@ -51,21 +56,24 @@ export interface Settings extends AskingGiven {
   /** At least one, each with a name of its own. */
   readonly accounts: ReadonlyArray<AccountGiven>
   readonly database: DatabaseGiven
-  /** How old a *ready* answer may grow. */
+  /** Largest age of the answer *ready*. */
   readonly readyRecheck?: Duration.DurationInput
   /** Readiness calls per run. */
   readonly readyMaxCalls?: number
-  /** What else look-ups can be set to, by the variables that they declare. */
+  /** Other settings of look-ups, by the variables that they declare. */
   readonly lookups?: Readonly<Record<string, string | number>>
   readonly leaseSeconds?: number
-  /** Share of a pass's records, from 0 to 1: a stream fails where more are rejected. */
+  /** Share of a pass's records, from 0 to 1. A stream fails if more of them are rejected. */
   readonly rejectsMax?: number
-  /** What is stored of personal data; everything where absent. */
+  /** Form in which personal data is stored; unchanged if absent. */
   readonly privacy?:
     | { readonly mode: "keep" }
     | { readonly mode: "hash"; readonly key: Redacted.Redacted }
     | { readonly mode: "drop"; readonly key?: Redacted.Redacted }
-  /** For `serve`, and for what `status` and `report` call stale: two cron expressions, the time zone they are read in, and where it listens. */
+  /**
+   * For `serve`, and for the staleness in `status` and `report`: two cron expressions, their time zone, and the address
+   * to listen on.
+   */
   readonly schedule?: string
   readonly fullSchedule?: string
   readonly timezone?: string
@@ -82,7 +90,7 @@ type Variable = readonly [name: string, value: Given]
 
 const nameOf = ({ name = DEFAULT_ACCOUNT }: AccountGiven): string => name
 
-/** Of an account: its own, else what holds for all. */
+/** The settings of an account: its own, else those of all accounts. */
 const askingOf = (settings: Settings, account: AccountGiven): ReadonlyArray<Variable> => {
   const { paging, merchants, pageSize, ratePerSecond, concurrency, timeout } = {
     ...settings,
@@ -100,11 +108,11 @@ const askingOf = (settings: Settings, account: AccountGiven): ReadonlyArray<Vari
   ]
 }
 
-/** Without what is given as undefined, which counts as not given. */
+/** Removes settings that are given as undefined, because they count as not given. */
 const defined = (given: AskingGiven): AskingGiven =>
   Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
 
-/** Variables that both ways of configuring end in, so that there is one set of rules. */
+/** The variables behind both ways of configuring, so that there is one set of rules. */
 const variablesOf = (settings: Settings): ReadonlyArray<Variable> => {
   const { accounts, database, privacy, readyMaxCalls, readyRecheck } = settings
   const key = privacy !== undefined && "key" in privacy ? privacy.key : undefined
@@ -143,7 +151,7 @@ const variablesOf = (settings: Settings): ReadonlyArray<Variable> => {
   ]
 }
 
-/** The variables of `default` are those of all accounts: what is its own would be another's, too. */
+/** The variables of `default` apply to all accounts, so a setting of its own would apply to others, too. */
 const spilled = (settings: Settings): string | undefined => {
   const named = (account: AccountGiven) =>
     askingOf(settings, account).flatMap(([name, value]) => (value === undefined ? [] : [name]))
@@ -152,7 +160,7 @@ const spilled = (settings: Settings): string | undefined => {
   return own.find(name => others.some(account => !named(account).includes(name)))
 }
 
-/** What the environment of a host says of these variables is its own business: only what is given counts. */
+/** Ignores these variables in the environment of the host. Only given settings count. */
 export const settingsProvider = (settings: Settings) =>
   Effect.gen(function* () {
     const { accounts } = settings
@@ -181,13 +189,13 @@ export const settingsProvider = (settings: Settings) =>
     for (const [name, given] of variablesOf(settings)) {
       if (given === undefined) continue
       const value = Redacted.isRedacted(given) ? Redacted.value(given) : String(given)
-      // In an environment that is "not set", and the default holds; in code it is a secret that did not arrive.
+      // In an environment that means "not set", and the default applies. In code it is a secret that did not arrive.
       if (value.trim() === "")
         return yield* wrong(`${name} is given, and empty. Give a value, or leave it out.`)
       variables.set(name, value)
     }
     const given = ConfigProvider.fromMap(variables)
-    // What is wrong is said before a database is opened.
+    // Errors are reported before a database is opened.
     yield* Effect.withConfigProvider(serveSettings(), given)
     return given
   })

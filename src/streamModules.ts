@@ -9,8 +9,8 @@ export interface StreamModule {
 }
 
 /**
- * Imports every file of `streams/`: a new stream needs no list to be edited. The build replaces this module with one
- * that imports the files it found (`scripts/build.ts`), because a bundle has no directory to read.
+ * Imports every file of `streams/`, so that a new stream needs no list to be edited. The build replaces this module
+ * with one that imports these files by name (`scripts/build.ts`), because a bundle has no directory to read.
  */
 export const streamModules = async (): Promise<ReadonlyArray<StreamModule>> => {
   const files = (await readdir(STREAMS)).filter(file => file.endsWith(".ts")).sort()

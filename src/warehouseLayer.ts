@@ -9,10 +9,10 @@ import { clusterExists } from "./postgres/embedded/state.ts"
 
 /** Opens the warehouse: the given Postgres, or the embedded one. */
 
-/** The embedded Postgres is up within this time unless it has to replay its log. */
+/** The embedded Postgres starts within this time unless it has to replay its log. */
 const STARTED_WITHIN = "2 seconds"
 
-/** Starts the embedded Postgres, and says why when that takes long. */
+/** Starts the embedded Postgres, and logs the reason if that takes long. */
 const startedEmbedded = (dataDir: string) =>
   Effect.gen(function* () {
     const notYet = yield* Effect.logInfo(
@@ -23,7 +23,7 @@ const startedEmbedded = (dataDir: string) =>
 
 /**
  * The Postgres of these settings, open until the layer's scope closes: the given one, or the embedded one, which is
- * made where there is none.
+ * created if there is none.
  */
 export const warehouse = (
   settings: Config.DatabaseSettings,
@@ -43,11 +43,11 @@ export const warehouse = (
     }),
   )
 
-/** The configured Postgres; the embedded one is made where there is none. */
+/** The configured Postgres; an embedded one is created if there is none. */
 export const configuredWarehouse: Layer.Layer<Warehouse, ConfigurationError | WarehouseError> =
   Layer.unwrapEffect(Effect.map(Config.database, warehouse))
 
-/** Says where the data directory was looked for, and by which setting. */
+/** Names the data directory that was searched, and the setting that chose it. */
 const searched = (dataDir: string) =>
   Effect.map(Origins, ({ file, origins }) => {
     const directory = resolve(dataDir)
@@ -62,8 +62,8 @@ const searched = (dataDir: string) =>
   })
 
 /**
- * Says that nothing was synced yet and where the warehouse was looked for, where `settings` name no Postgres and the data
- * directory holds no embedded one. Makes nothing.
+ * Returns an error that says that nothing was synced yet and where the warehouse was looked for, if `settings` name no
+ * Postgres and the data directory holds no embedded one. Creates nothing.
  */
 export const missingWarehouse = (
   settings: Config.DatabaseSettings,
@@ -72,11 +72,11 @@ export const missingWarehouse = (
     if (Option.isSome(settings.url) || (yield* clusterExists(settings.dataDir))) return Option.none()
     return Option.some(
       `Nothing was synced yet: there is no database in ${yield* searched(settings.dataDir)}. Run \`paycombat-sync sync\`` +
-        " first. Where the warehouse is elsewhere, set PAYCOMBAT_DATA_DIR or DATABASE_URL, or go to the directory of its .env.",
+        " first. If the warehouse is elsewhere, set PAYCOMBAT_DATA_DIR or DATABASE_URL, or go to the directory of its .env.",
     )
   })
 
-/** As `configuredWarehouse`, for work on what is there: `ConfigurationError` where there is none, and none is made. */
+/** The configured Postgres for work on existing data: `ConfigurationError` if there is none. Creates none. */
 export const existingWarehouse = (
   settings: Config.DatabaseSettings,
 ): Layer.Layer<Warehouse, ConfigurationError | WarehouseError> =>
@@ -90,6 +90,6 @@ export const existingWarehouse = (
     ),
   )
 
-/** The configured Postgres as it is there; none is made. */
+/** The configured Postgres if it exists; creates none. */
 export const configuredExisting: Layer.Layer<Warehouse, ConfigurationError | WarehouseError> =
   Layer.unwrapEffect(Effect.map(Config.database, settings => existingWarehouse(settings)))

@@ -9,6 +9,9 @@ const ROOT = new URL("../", import.meta.url)
 const FINISHED: ReadonlyArray<string> = [
   ...[".env.example", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "DECISIONS.md", "README.md"],
   ...["Dockerfile", "compose.yaml", "deploy", "docs"],
+  ...["src/core", "src/doctor", "src/sandbox", "src/streams", "src/views"],
+  ...["src/index.ts", "src/main.ts", "src/registry.ts", "src/settings.ts", "src/streamModules.ts"],
+  "src/warehouseLayer.ts",
   ...[
     "src/cli",
     "src/config",

@@ -3,11 +3,11 @@ import { isJsonObject, type Json, type JsonObject, parseJson } from "../core/jso
 import type { Row } from "../core/stream.ts"
 
 /**
- * The fixture of a stream: one record as documented, and the row it becomes. Tests judge the stream by it, and the
- * sandbox serves its record where it has no generator for the stream.
+ * The fixture of a stream: one record as documented, and its row. Tests judge the stream by it. The sandbox serves its
+ * record if the stream has no generator.
  */
 export interface Fixture {
-  /** Paths of the fields that must be there and not null. */
+  /** Paths of the fields that must be present and not null. */
   readonly required: ReadonlyArray<string>
   /** A record with every documented field set. */
   readonly record: JsonObject
@@ -16,7 +16,7 @@ export interface Fixture {
   readonly children?: Readonly<Record<string, ReadonlyArray<Row>>>
 }
 
-/** One line, because it is part of a message. */
+/** In one line, because it is part of a message. */
 const FORM =
   '{"required": ["a field without which a record is no row"], "record": {"field": "a record as the API sends it, with' +
   ' every documented field set"}, "sourceUpdatedAt": "its time of change, or null", "row": {"column": "the row that the' +
@@ -44,7 +44,7 @@ const parsed = (text: string): Json | SyntaxError => {
   }
 }
 
-/** The fixture that a file's text holds, or what to write and where; undefined is the text of a file that is not there. */
+/** Reads the fixture in a file's text, or says what to write and where. An absent file has no text. */
 export const fixtureIn = (stream: string, text: string | undefined): Either.Either<Fixture, string> => {
   const file = `test/fixtures/streams/${stream}.json`
   if (text === undefined)

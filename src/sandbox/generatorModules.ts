@@ -7,13 +7,13 @@ const FIXTURES = new URL("../../test/fixtures/streams/", import.meta.url)
 
 export interface GeneratorModule {
   readonly stream: string
-  /** A file that helps others to generate has no default export. */
+  /** A file with helpers of other generators has no default export. */
   readonly module: { readonly default?: Generator }
 }
 
 /**
- * Imports every file of the sandbox's `streams/`. The build replaces this module with one that imports the files it
- * found, and holds the fixtures of the other streams (`scripts/build.ts`): a package has neither directory.
+ * Imports every file of the sandbox's `streams/`. The build replaces this module with one that imports these files by
+ * name, and holds the fixtures of the other streams (`scripts/build.ts`), because a package has neither directory.
  */
 export const generatorModules = async (): Promise<ReadonlyArray<GeneratorModule>> => {
   const files = (await readdir(GENERATORS)).filter(file => file.endsWith(".ts")).sort()
@@ -25,7 +25,7 @@ export const generatorModules = async (): Promise<ReadonlyArray<GeneratorModule>
   )
 }
 
-/** The text of a stream's fixture; undefined where there is none. */
+/** Reads the text of a stream's fixture; undefined if there is none. */
 export const fixtureText = async (stream: string): Promise<string | undefined> => {
   const file = new URL(`${stream}.json`, FIXTURES)
   return existsSync(file) ? readFile(file, "utf8") : undefined

@@ -7,7 +7,7 @@ import { fixtureText, generatorModules } from "./generatorModules.ts"
 import { sampleGenerator } from "./sample.ts"
 import type { Generator } from "./world/generator.ts"
 
-/** Generators of the simulated API, and the streams that are served copies of their fixture's record. */
+/** The generators of the simulated API, and the streams that get copies of their fixture's record. */
 export interface Found {
   readonly generators: ReadonlyMap<string, Generator>
   readonly sampled: ReadonlyArray<string>
@@ -24,8 +24,8 @@ const sampled = (stream: Stream): Effect.Effect<Generator, ConfigurationError> =
   )
 
 /**
- * A generator for every stream: the file of that name in the sandbox's `streams/`, or one that serves copies of the
- * record in the stream's fixture. Fails with a sentence where a stream has neither.
+ * Finds a generator for every stream: the file of that name in the sandbox's `streams/`, or copies of the record in the
+ * stream's fixture. Fails with a sentence if a stream has neither.
  */
 export const foundGenerators: Effect.Effect<Found, ConfigurationError> = Effect.gen(function* () {
   const modules = yield* Effect.promise(generatorModules)

@@ -1,13 +1,13 @@
 import type { ServerResponse } from "node:http"
 import type { Fault } from "./world/faults.ts"
 
-/** What the simulated API says to a request, before a fault changes it. */
+/** An answer of the simulated API, before a fault changes it. */
 export interface Answer {
   readonly status: number
   readonly body: string
 }
 
-/** Sends an answer, or what a fault makes of it. `answer` is only asked for where the truth is sent. */
+/** Sends an answer, changed by a fault if there is one. `answer` is called only if the true answer is sent. */
 export const respond = (response: ServerResponse, fault: Fault | undefined, answer: () => Answer): void => {
   if (fault?.reset) return void response.destroy()
   if (fault?.hang) return
@@ -36,7 +36,7 @@ function* bytewise(bytes: Buffer) {
   for (let n = 0; n < bytes.length; n++) yield bytes.subarray(n, n + 1)
 }
 
-/** Sends piece by piece, no faster than they are taken: what is sent is never in memory as a whole. */
+/** Sends the body piece by piece, as fast as the client reads, so that it is never in memory as a whole. */
 const stream = (response: ServerResponse, fault: Fault, chunks: Iterator<Uint8Array>): void => {
   response.writeHead(fault.status ?? 200, { "content-type": "application/json", ...fault.headers })
   const next = () => {

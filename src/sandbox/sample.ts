@@ -7,9 +7,9 @@ import type { Generator, ListGenerator, LookupGenerator } from "./world/generato
 import { hash, type Ids, idsOf, KIND } from "./world/random.ts"
 import { HOUR_MILLIS, iso, type World } from "./world/world.ts"
 
-/** Serves a stream that has no generator: copies of the record in its fixture, with ids and times of their own. */
+/** Serves a stream without a generator: copies of the record in its fixture, with their own ids and times. */
 
-/** Copies in a list: a second page at the smallest usual page size. */
+/** Copies in a list: enough for a second page at the smallest usual page size. */
 const COPIES = 12
 
 /** The name of a field that holds an id. */
@@ -19,14 +19,14 @@ const HAS_TIME_OF_DAY = /^\d{4}-\d\d-\d\d[T ]/i
 
 interface Copy {
   readonly index: number
-  /** The id of the fixture's record, and the one that replaces it. */
+  /** The id of the fixture's record, which another id replaces. */
   readonly ownId: string
   readonly id: string
   readonly laterMillis: number
 }
 
 /**
- * A copy of the record. Ids deeper in it differ, too, or two records would list the same child; an id that also stands
+ * Copies the record. Ids deeper in it change, too; otherwise two records would list the same child. An id that is also
  * at the top refers to another record, and stays.
  */
 const copyOf = (record: JsonObject, { index, ownId, id, laterMillis }: Copy): JsonObject => {
@@ -47,11 +47,11 @@ const copyOf = (record: JsonObject, { index, ownId, id, laterMillis }: Copy): Js
   return objectOf(record)
 }
 
-/** A number below 2^32 for a text, the same in every process. */
+/** Hashes a text to a number below 2^32, the same in every process. */
 const numberOf = (text: string): number =>
   [...text].reduce((sum, letter) => hash(sum, KIND.sample, letter.codePointAt(0)!), 0)
 
-/** Ids like the fixture's: with its prefix, or UUIDs. Record 0 has the fixture's own. */
+/** Ids like the fixture's: with its prefix, or UUIDs. Record 0 has the fixture's own id. */
 const idsLike = (name: string, own: string, { options }: World): Ids => {
   const prefix = UUID.test(own) ? {} : { prefix: /^.*_/.exec(own)?.[0] ?? `${name}_` }
   return idsOf(options.seed, numberOf(name), { ...prefix, fixed: { 0: own } })
@@ -84,7 +84,7 @@ const listGenerator = ({ name, source }: ListStream, { record }: Fixture): ListG
   }
 }
 
-/** An answer's payload out of which a look-up takes this record. */
+/** Builds an answer's payload from which a look-up takes this record. */
 const payloadOf = ({ source: { answer, keyField } }: LookupStream, record: JsonObject): Json => {
   const of = answer.kind === "records" ? answer.of : undefined
   if (of === undefined) return record
@@ -108,6 +108,6 @@ const lookupGenerator = (stream: LookupStream, { record }: Fixture): LookupGener
   }
 }
 
-/** The generator of a stream that has none of its own. */
+/** Builds the generator of a stream that has no generator of its own. */
 export const sampleGenerator = (stream: Stream, fixture: Fixture): Generator =>
   isList(stream) ? listGenerator(stream, fixture) : lookupGenerator(stream as LookupStream, fixture)

@@ -43,13 +43,13 @@ export {
 } from "./world/options.ts"
 
 /**
- * A simulated PayCombat API: the documented endpoints and shapes, with the undocumented parts as options
- * (`SandboxOptions`), data of any size at constant memory, and the truth about them to compare with.
+ * A simulated PayCombat API: the documented endpoints and shapes, the undocumented parts as options (`SandboxOptions`),
+ * data of any size at constant memory, and the truth about the data for comparison.
  *
- * Record `index` of a list is a pure function of seed and index: 0 is the oldest; an inserted record gets the
- * next number. The documented samples are served unchanged as transaction 0, payout 0, checkout 0, customers
- * 0 and 2, and wallet 2, where the lists are long enough to hold them (three customers, three transactions).
- * Only changes are kept, so memory grows with their number.
+ * Record `index` of a list is a pure function of seed and index. 0 is the oldest; an inserted record gets the next
+ * number. The documented samples are served unchanged as transaction 0, payout 0, checkout 0, customers 0 and 2, and
+ * wallet 2, if the lists are long enough (three customers, three transactions). Only changes are kept, so memory grows
+ * with their number.
  */
 export interface Sandbox {
   readonly url: string
@@ -59,34 +59,34 @@ export interface Sandbox {
   readonly requests: Requests
   readonly resetRequests: () => void
 
-  /** The names of its lists. */
+  /** Names of the lists. */
   readonly lists: ReadonlyArray<string>
-  /** Where a list is at the start. */
+  /** The path of a list at the start. */
   readonly pathOf: (list: string) => string
-  /** The streams without a generator: their records are copies of their fixture's, and `truth` only counts them. */
+  /** The streams without a generator. Their records are copies of their fixture's, and `truth` only counts them. */
   readonly sampled: ReadonlyArray<string>
 
-  /** The id of a record, and the index of one that is listed now. */
+  /** The id of a record, and the index of a listed record. */
   readonly idOf: (list: string, index: number) => string
   readonly indexOf: (list: string, id: string) => number | undefined
 
-  /** Lists further records at one end of the list as it is served. */
+  /** Adds records at one end of the served list. */
   readonly insert: (list: string, count: number, at: Place) => void
   /**
-   * Makes a newer version of a record (the next, or the one named), updated now or at `updatedAt`: a customer
-   * or checkout changes, a payout goes PENDING → SUCCESS → RETURNED, a transaction settles, a wallet's balance grows.
+   * Makes a newer version of a record (the next, or the given one), updated now or at `updatedAt`: a customer or
+   * checkout changes, a payout goes PENDING → SUCCESS → RETURNED, a transaction settles, a wallet's balance grows.
    */
   readonly touch: (list: string, index: number, version?: number, updatedAt?: string) => void
-  /** Overwrites fields of a record as served, `undefined` leaves one out. `truth` does not know of it. */
+  /** Overwrites fields of a served record; `undefined` removes one. `truth` does not see it. */
   readonly patch: (list: string, index: number, fields: Readonly<Record<string, unknown>>) => void
-  /** Serves a record as this text, whatever it is: JSON that `patch` cannot make. `truth` does not know of it. */
+  /** Serves a record as any text, also JSON that `patch` cannot produce. `truth` does not see it. */
   readonly replace: (list: string, index: number, text: string) => void
-  /** No longer lists a record; its by-id endpoint says 404. */
+  /** Removes a record from its list; its by-id endpoint answers 404. */
   readonly remove: (list: string, index: number) => void
-  /** No longer lists a record, but still answers it by id: a list that does not show everything. */
+  /** Removes a record from its list, but answers it by id: a list that does not show everything. */
   readonly hide: (list: string, index: number) => void
   readonly restore: (list: string, index: number) => void
-  /** Sets what a customer's readiness answers; the customer's record shows the same. */
+  /** Sets the readiness of a customer, also in the customer's record. */
   readonly setReadiness: (customer: number, readiness: Readiness) => void
   readonly makeReady: (customer: number) => void
   readonly setFault: (fault: FaultHook | null) => void
@@ -94,7 +94,7 @@ export interface Sandbox {
   readonly reshape: (to: Partial<Shape>) => void
 }
 
-/** Starts a sandbox that stops with the scope. Fails when an option cannot be, or the port is taken. */
+/** Starts a sandbox that stops with the scope. Fails if an option is impossible, or if the port is taken. */
 export const start = (
   given: Partial<SandboxOptions> = {},
 ): Effect.Effect<Sandbox, ConfigurationError, Scope.Scope> =>

@@ -25,20 +25,20 @@ export interface SeenRequest {
   readonly query: string
 }
 
-/** What was asked of the sandbox. By-id requests are counted under their path with `{id}`. */
+/** Requests to the sandbox. By-id requests are counted under their path with `{id}`. */
 export interface Requests {
   readonly total: number
   readonly byPath: ReadonlyMap<string, number>
   readonly byMethod: ReadonlyMap<string, number>
-  /** The most that were being answered at once. */
+  /** Largest number of requests answered at the same time. */
   readonly inFlightMax: number
-  /** The latest `RECENT_MAX`, oldest first. */
+  /** The latest `RECENT_MAX`, the oldest first. */
   readonly recent: ReadonlyArray<SeenRequest>
 }
 
 export const RECENT_MAX = 10_000
 
-/** Clients keep connections for a while; a server that closes first makes them fail now and then. */
+/** Clients keep connections for a while. If the server closes first, a request fails now and then. */
 const KEEP_ALIVE_MILLIS = 65_000
 
 interface Route {
@@ -57,7 +57,7 @@ const routerOf = (options: SandboxOptions, generators: Generators): Router => {
     const [head = "", tail = ""] = template.split("{id}")
     byId.push({ head, tail, route: { kind, stream, template, id: "" } })
   }
-  // Look-ups first: the by-id path of a list may be the beginning of theirs.
+  // Look-ups come first, because the by-id path of a list may be the beginning of theirs.
   for (const [stream, generator] of generators)
     if (generator.kind === "lookup") addById(generator.path, "lookup", stream)
   for (const [stream, generator] of generators) {
@@ -80,7 +80,7 @@ const routerOf = (options: SandboxOptions, generators: Generators): Router => {
   }
 }
 
-/** Counters that tests read; what they hold is bounded. */
+/** Bounded counters for tests. */
 const makeRequests = () => {
   const byPath = new Map<string, number>()
   const byMethod = new Map<string, number>()
@@ -127,7 +127,7 @@ const makeRequests = () => {
   }
 }
 
-/** Paths that lead nowhere, told apart no further than this many: a crawler must not fill the memory. */
+/** Largest number of unknown paths that are counted one by one; a crawler must not fill the memory. */
 const UNKNOWN_PATHS_MAX = 1_000
 const OTHER_PATHS = "(other)"
 
@@ -138,7 +138,7 @@ const stampOf = (world: World, url: string): Stamp => {
   return { requestId: word(0) + word(1) + word(2) + word(3), time: iso(world.changes.now()) }
 }
 
-/** Answers of the simulated API, and its state between them. */
+/** The simulated API and its state between answers. */
 export interface SandboxServer {
   readonly server: Server
   readonly requests: Requests
@@ -224,7 +224,7 @@ export const makeServer = (world: World, records: Records, generators: Generator
       ? refuse(404, "Not Found", "There is no such record", stamp)
       : { status: 200, body: recordBody(options, records.text(stream, index), stamp) }
   }
-  /** Somebody else than was asked about: the first of the list that is another, as long as there are two. */
+  /** Finds a wrong record for a request: the first other one of the list, if there are two. */
   const mistaken = (found: Route): Route => {
     const generator = generators.get(found.stream)
     const list = generator?.kind === "lookup" ? generator.of : found.stream

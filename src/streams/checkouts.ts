@@ -5,7 +5,7 @@ import { Amount, Code, Id, Instant, loose, maybe, name, Text } from "../core/fie
 import { defineStream } from "../core/stream.ts"
 import { account, amount, finite, instant, recordColumns, warehouse } from "../warehouse/schema/columns.ts"
 
-/** Get All Checkout (D). No status is documented. Token and URL open the payment page: they get no column. */
+/** Get All Checkout (D). No status is documented. Token and URL open the payment page, so they get no column. */
 const Checkout = Schema.Struct({
   id: Id,
   amount: Amount,
@@ -119,7 +119,7 @@ export default defineStream({
   },
   table: checkouts,
   idColumn: "checkout_id",
-  // Token and URL are credentials: whoever holds them can open the payment page.
+  // Token and URL are credentials: they open the payment page.
   personal: {
     plain: {
       amount: "amount",
@@ -159,7 +159,7 @@ export default defineStream({
   normalize: ({ id, order_summary, ...checkout }) => ({
     row: { ...checkout, checkout_id: id },
     sourceUpdatedAt: checkout.updated_at,
-    // What the record does not carry says nothing about the rows that are stored.
+    // A part that the record does not carry leaves the stored rows unchanged.
     children: {
       ...(order_summary?.order_items ? { checkout_items: order_summary.order_items } : {}),
       ...(order_summary?.order_fees ? { checkout_fees: order_summary.order_fees } : {}),

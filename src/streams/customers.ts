@@ -101,7 +101,7 @@ export const customers = warehouse.table(
   table => [primaryKey({ columns: [table.account, table.customerId] })],
 )
 
-/** Columns of an individual's details are null for a company, and the other way round. */
+/** Columns of an individual's details are null for a company, and vice versa. */
 const noIndividual = Schema.decodeUnknownSync(Individual)({})
 const noCompany = Schema.decodeUnknownSync(Company)({})
 
@@ -129,7 +129,7 @@ export default defineStream({
   },
   table: customers,
   idColumn: "customer_id",
-  // The whole record is about a person: its description, references and links too.
+  // The whole record is about a person, including its description, references and links.
   personal: {
     plain: {
       org_id: "id",

@@ -37,7 +37,10 @@ const Fields = Schema.Struct({
   pending_at: maybe(Instant),
 })
 
-/** Get All Payout (D). The amount is `wire_amount` in a response and `original_amount` in a webhook: one of them must be there. */
+/**
+ * Get All Payout (D). The amount is `wire_amount` in a response and `original_amount` in a webhook. One of them is
+ * required.
+ */
 const Payout = Schema.transformOrFail(
   Fields,
   Schema.typeSchema(Schema.extend(Fields, Schema.Struct({ amount: Schema.String }))),
@@ -133,7 +136,7 @@ export default defineStream({
     merchantField: "merchant_id",
     recognizes: record =>
       ["wire_amount", "wire_id", "payout_id_finmo", "beneficiary_bank"].some(key => key in record),
-    // The last is the older reference's; where the newer API has it is ?.
+    // The last one is from the older reference; the newer API's path is unknown (?).
     detail: {
       isNeeded: () => false,
       paths: id => [
@@ -144,7 +147,7 @@ export default defineStream({
         `/finmo/payout-method/retrieve-payout/${id}`,
       ],
     },
-    // A SUCCESS may be RETURNED later (D): the next full pass brings that.
+    // A SUCCESS may become RETURNED later (D): the next full pass finds that.
     times: {
       created: "created_at",
       updated: "updated_at",
@@ -153,7 +156,7 @@ export default defineStream({
   },
   table: payouts,
   idColumn: "payout_id",
-  // Of `last_action`, `wire_origin`, `conversion` and `process` nothing is documented: what stands there may name somebody.
+  // Nothing is documented of `last_action`, `wire_origin`, `conversion` and `process`. Their values may name a person.
   personal: {
     plain: {
       payout_id_finmo: "id",
@@ -202,7 +205,7 @@ export default defineStream({
       ["payout_id_finmo", "reply_code_id_pg"],
     ],
     values: {
-      // RETURNED is a webhook's (D).
+      // RETURNED comes from a webhook (D).
       status: ["PENDING", "SUCCESS", "FAILED", "RETURNED"],
       approval: ["APPROVED", "FAILED"],
       type: ["PAYOUT"],
@@ -221,9 +224,9 @@ export default defineStream({
     row: {
       ...payout,
       payout_id: id,
-      // Both hold upstream's id in the documented record; the older field is gone from newer ones.
+      // Both hold upstream's id in the documented record. Newer records lack the older field.
       provider_payout_id: payout_id_finmo ?? reply_code_id_pg,
-      // Holds the payout method's name, in spite of its own (D).
+      // Holds the payout method's name, despite its own name (D).
       payout_method_name: beneficiary_bank,
     },
     sourceUpdatedAt: payout.updated_at,

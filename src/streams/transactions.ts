@@ -59,12 +59,12 @@ export const transactions = warehouse.table(
   },
   table => [
     primaryKey({ columns: [table.account, table.transactionId] }),
-    // What people ask for leads, not the account: most have one, and leave it out of the question.
+    // The owner leads, not the account: most warehouses have one account, and queries do not name it.
     index("transactions_owner").on(table.ownerId, table.account, table.currency, table.createdAt),
     index("transactions_customer").on(table.customerId, table.account),
     index("transactions_settlement").on(table.settlementId, table.account),
     index("transactions_day").on(sql`((${table.createdAt} AT TIME ZONE 'UTC')::date)`, table.account),
-    // Which kinds of transactions there are is asked by each look at the verdict.
+    // Each read of the verdict queries the kinds of transactions.
     index("transactions_event").on(table.account, table.eventType, sql`(coalesce(${table.eventName}, ''))`),
     index("transactions_unsettled").on(table.account, table.customerId).where(sql`NOT ${table.isSettled}`),
     finite(
@@ -107,7 +107,7 @@ export default defineStream({
     idField: "transaction_id",
     merchantField: "org_id",
     recognizes: record => "event_type" in record || "is_settled" in record,
-    // The last is the older reference's; where the newer API has it is ?.
+    // The last one is from the older reference; the newer API's path is unknown (?).
     detail: {
       isNeeded: () => false,
       paths: id => [
@@ -178,7 +178,7 @@ export default defineStream({
   },
   record: Transaction,
   normalize: transaction => ({
-    // Whose balance it moves: the customer's where the transaction names one, else the organization's.
+    // The owner is the customer if the transaction names one, else the organization.
     row: { ...transaction, owner_id: transaction.customer_id ?? transaction.org_id },
     sourceUpdatedAt: transaction.updated_at,
   }),

@@ -5,14 +5,17 @@ import { Flag, Id, Text } from "../core/fields.ts"
 import { defineStream } from "../core/stream.ts"
 import { account, instant, stateColumns, warehouse } from "../warehouse/schema/columns.ts"
 
-/** Check Is Customer Wallet Ready (D), with the asked id added: the answer does not repeat it. */
+/** Check Is Customer Wallet Ready (D), with the asked id added, because the answer does not contain it. */
 const Readiness = Schema.Struct({
   customer_id: Id,
   is_wallet_ready: Flag,
   missing_field: Schema.optionalWith(Schema.NullOr(Schema.Array(Text)), { default: () => null }),
 })
 
-/** The latest answer per customer. Not a record table: it is written on each check, and has no version but its time. */
+/**
+ * The latest answer per customer. It is not a record table: each check writes it, and only its time tells versions
+ * apart.
+ */
 export const walletReadiness = warehouse.table(
   "wallet_readiness",
   {
@@ -23,7 +26,7 @@ export const walletReadiness = warehouse.table(
   },
   table => [
     primaryKey({ columns: [table.account, table.customerId] }),
-    // Each look at the verdict counts the failed checks.
+    // Each read of the verdict counts the failed checks.
     index("wallet_readiness_failed")
       .on(table.account, table.customerId)
       .where(sql`${table.checkError} IS NOT NULL`),
@@ -61,7 +64,7 @@ export default defineStream({
       maxAge: { variable: "PAYCOMBAT_READY_RECHECK", otherwise: "24 hours" },
     },
     maxCalls: { variable: "PAYCOMBAT_READY_MAX_CALLS", otherwise: null },
-    seeAlso: "kyc_gap, where those never answered are check_failed",
+    seeAlso: "kyc_gap, which shows those never answered as check_failed",
   },
   table: walletReadiness,
   idColumn: "customer_id",
@@ -75,7 +78,7 @@ export default defineStream({
       valueColumns: ["is_wallet_ready", "missing_fields"],
     },
   ],
-  // What is missing is named, not shown.
+  // The field has names of missing details, not their values.
   personal: {
     plain: { is_wallet_ready: "flag", missing_field: ["code"] },
     person: { kind: "self", of: "customers" },

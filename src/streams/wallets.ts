@@ -179,7 +179,7 @@ export default defineStream({
       valueColumns: ["currency", "actual_balance", "available_balance"],
     },
   ],
-  // Of a wallet everything is upstream's; how its categories are spelled is ?.
+  // The whole wallet is upstream's shape; the spelling of its categories is unknown (?).
   documented: {
     others: { metadata: "null", webhook_url: "null", "wallet_account[].wallet_id": "string" },
     mayLack: ["wallet_account", "created_by"],
@@ -188,8 +188,8 @@ export default defineStream({
   record: Wallet,
   normalize: ({ wallet_account, ...wallet }) => ({
     row: wallet,
-    // Not the newest time of its accounts: one that is no longer listed would leave the wallet older than before.
-    // A balance that moves without its wallet changing is a version of the same time, and the later read wins.
+    // The newest time of its accounts would be wrong: if that account is no longer listed, the wallet would look older
+    // than before. A balance that changes without its wallet is a version of the same time, and the later read wins.
     sourceUpdatedAt: wallet.updated_at,
     children: { wallet_accounts: wallet_account },
   }),

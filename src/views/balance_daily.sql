@@ -30,11 +30,11 @@ WINDOW so_far AS (PARTITION BY account, owner_id, currency ORDER BY day ROWS UNB
 COMMENT ON VIEW analytics.balance_daily IS
   'Balance of each owner at the start and end of each UTC day on which it moved. Days without a movement have no row: the balance is the closing balance of the day before. Assumed, as balance_history.';
 COMMENT ON COLUMN analytics.balance_daily.account IS 'Merchant account, as configured.';
-COMMENT ON COLUMN analytics.balance_daily.owner_id IS 'Whose balance: a customer, or the organization.';
+COMMENT ON COLUMN analytics.balance_daily.owner_id IS 'Owner of the balance: a customer, or the organization.';
 COMMENT ON COLUMN analytics.balance_daily.currency IS 'Currency of all amounts.';
 COMMENT ON COLUMN analytics.balance_daily.day IS 'UTC day with at least one movement.';
-COMMENT ON COLUMN analytics.balance_daily.opening_balance IS 'Balance before the day''s first movement; null where an earlier movement is not known.';
-COMMENT ON COLUMN analytics.balance_daily.credit_amount IS 'Sum of the day''s movements up, fees taken off where they are in the same currency; null where a movement of the day is not known.';
-COMMENT ON COLUMN analytics.balance_daily.debit_amount IS 'Sum of the day''s movements down, as a positive amount; null where a movement of the day is not known.';
-COMMENT ON COLUMN analytics.balance_daily.closing_balance IS 'opening_balance + credit_amount - debit_amount; null from the first movement on that is not known.';
+COMMENT ON COLUMN analytics.balance_daily.opening_balance IS 'Balance before the day''s first movement; null if an earlier movement is unknown.';
+COMMENT ON COLUMN analytics.balance_daily.credit_amount IS 'Sum of the day''s incoming movements, less fees in the same currency; null if a movement of the day is unknown.';
+COMMENT ON COLUMN analytics.balance_daily.debit_amount IS 'Sum of the day''s outgoing movements, as a positive amount; null if a movement of the day is unknown.';
+COMMENT ON COLUMN analytics.balance_daily.closing_balance IS 'opening_balance + credit_amount - debit_amount; null from the first unknown movement on.';
 COMMENT ON COLUMN analytics.balance_daily.movement_count IS 'Movements on the day.';

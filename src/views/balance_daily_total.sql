@@ -12,7 +12,8 @@ WITH daily AS (
   FROM analytics.balance_history
   GROUP BY account, currency, (occurred_at AT TIME ZONE 'UTC')::date
 ),
--- A day with movements, and up to when its closing balance stood. Read once: a series joined to the days would read them twice.
+-- A day with movements, and the end of the time for which its closing balance holds. One read suffices: a series joined
+-- to the days would read them twice.
 span AS (
   SELECT
     daily.*,
@@ -44,9 +45,9 @@ COMMENT ON VIEW analytics.balance_daily_total IS
   'Balance of all owners together at the start and end of every UTC day from the first movement to today. Assumed, as balance_history.';
 COMMENT ON COLUMN analytics.balance_daily_total.account IS 'Merchant account, as configured.';
 COMMENT ON COLUMN analytics.balance_daily_total.currency IS 'Currency of all amounts.';
-COMMENT ON COLUMN analytics.balance_daily_total.day IS 'UTC day; every one, also those without a movement.';
-COMMENT ON COLUMN analytics.balance_daily_total.opening_balance IS 'Balance before the day''s first movement; null where an earlier movement is not known.';
-COMMENT ON COLUMN analytics.balance_daily_total.credit_amount IS 'Sum of the day''s movements up, fees taken off where they are in the same currency; null where a movement of the day is not known.';
-COMMENT ON COLUMN analytics.balance_daily_total.debit_amount IS 'Sum of the day''s movements down, as a positive amount; null where a movement of the day is not known.';
-COMMENT ON COLUMN analytics.balance_daily_total.closing_balance IS 'opening_balance + credit_amount - debit_amount; null from the first movement on that is not known.';
+COMMENT ON COLUMN analytics.balance_daily_total.day IS 'UTC day; also days without a movement.';
+COMMENT ON COLUMN analytics.balance_daily_total.opening_balance IS 'Balance before the day''s first movement; null if an earlier movement is unknown.';
+COMMENT ON COLUMN analytics.balance_daily_total.credit_amount IS 'Sum of the day''s incoming movements, less fees in the same currency; null if a movement of the day is unknown.';
+COMMENT ON COLUMN analytics.balance_daily_total.debit_amount IS 'Sum of the day''s outgoing movements, as a positive amount; null if a movement of the day is unknown.';
+COMMENT ON COLUMN analytics.balance_daily_total.closing_balance IS 'opening_balance + credit_amount - debit_amount; null from the first unknown movement on.';
 COMMENT ON COLUMN analytics.balance_daily_total.movement_count IS 'Movements on the day.';

@@ -1,5 +1,6 @@
 CREATE VIEW analytics.balance_reconciliation AS
--- An unchanged wallet is not written: the latest complete pass read the same balance again, at the earliest when it began.
+-- An unchanged wallet is not written. The latest complete pass read the same balance again, at the earliest at its
+-- start.
 WITH confirmed AS (
   SELECT DISTINCT ON (run.account)
     run.account,
@@ -9,7 +10,7 @@ WITH confirmed AS (
   WHERE run.stream = 'wallets' AND run.pass_id IS NOT NULL AND run.status IN ('complete', 'complete_with_rejects')
   ORDER BY run.account, run.finished_at DESC
 ), unread AS (
-  -- An account of a wallet that could not be read is in any currency, unless it names one.
+  -- An unreadable account of a wallet may have any currency, unless it names one.
   SELECT
     reject.account,
     wallet.wallet_id,
@@ -54,13 +55,13 @@ LEFT JOIN analytics.balance_history history
 GROUP BY held.account, held.owner_id, held.currency, held.wallet_count, held.wallet_balance, held.observed_at;
 
 COMMENT ON VIEW analytics.balance_reconciliation IS
-  'Balance that the wallets state against the balance that the transactions add up to. An owner without a wallet account in a currency has no row. Assumed, as balance_history.';
+  'Balance that the wallets state, compared with the balance that the transactions add up to. An owner without a wallet account in a currency has no row. Assumed, as balance_history.';
 COMMENT ON COLUMN analytics.balance_reconciliation.account IS 'Merchant account, as configured.';
-COMMENT ON COLUMN analytics.balance_reconciliation.owner_id IS 'Customer of the wallets, else their organization.';
+COMMENT ON COLUMN analytics.balance_reconciliation.owner_id IS 'Customer of the wallets, or else their organization.';
 COMMENT ON COLUMN analytics.balance_reconciliation.currency IS 'Currency of all amounts.';
-COMMENT ON COLUMN analytics.balance_reconciliation.wallet_count IS 'Wallets that hold the currency; those no longer listed are left out.';
-COMMENT ON COLUMN analytics.balance_reconciliation.wallet_balance IS 'Sum of their actual balances, as last read; null, because it is not known, where one of them could not be read.';
-COMMENT ON COLUMN analytics.balance_reconciliation.ledger_balance IS 'Sum of the owner''s movements up to observed_at; null where one of them is not known, because its fee could not be read.';
+COMMENT ON COLUMN analytics.balance_reconciliation.wallet_count IS 'Wallets with the currency, without those no longer listed.';
+COMMENT ON COLUMN analytics.balance_reconciliation.wallet_balance IS 'Sum of their actual balances, as last read; null (unknown) if one of them could not be read.';
+COMMENT ON COLUMN analytics.balance_reconciliation.ledger_balance IS 'Sum of the owner''s movements up to observed_at; null if one of them is unknown because its fee could not be read.';
 COMMENT ON COLUMN analytics.balance_reconciliation.difference IS
-  'wallet_balance - ledger_balance; null where either is not known. Not 0 where the list of transactions does not reach back to the wallet''s start.';
-COMMENT ON COLUMN analytics.balance_reconciliation.observed_at IS 'Until when the wallet balance is known to hold: when the newest of these balances was read, or the latest complete pass over the wallets began.';
+  'wallet_balance - ledger_balance; null if either is unknown. It is not 0 if the list of transactions does not reach back to the start of the wallet.';
+COMMENT ON COLUMN analytics.balance_reconciliation.observed_at IS 'Latest time at which the wallet balance is known to hold: the time when the newest of these balances was read, or when the latest complete pass over the wallets began.';

@@ -12,11 +12,11 @@ WHERE removed_at IS NULL
 GROUP BY account, (coalesce(created_at, updated_at) AT TIME ZONE 'UTC')::date, currency;
 
 COMMENT ON VIEW analytics.checkout_daily IS
-  'Checkouts by UTC day and currency. No status is documented: whether they were paid is not known.';
+  'Checkouts by UTC day and currency. No status is documented, so it is unknown whether they were paid.';
 COMMENT ON COLUMN analytics.checkout_daily.account IS 'Merchant account, as configured.';
-COMMENT ON COLUMN analytics.checkout_daily.day IS 'UTC day of creation, else of the last update; null where neither is sent.';
+COMMENT ON COLUMN analytics.checkout_daily.day IS 'UTC day of creation, or else of the last update; null if neither is sent.';
 COMMENT ON COLUMN analytics.checkout_daily.currency IS 'Currency of both amounts.';
 COMMENT ON COLUMN analytics.checkout_daily.checkout_count IS 'Checkouts that are still listed, deleted ones included.';
 COMMENT ON COLUMN analytics.checkout_daily.checkout_amount IS 'Sum of their amounts.';
-COMMENT ON COLUMN analytics.checkout_daily.deleted_count IS 'Of these, checkouts marked as deleted.';
+COMMENT ON COLUMN analytics.checkout_daily.deleted_count IS 'Checkouts among these that are marked as deleted.';
 COMMENT ON COLUMN analytics.checkout_daily.deleted_amount IS 'Sum of the amounts of the deleted ones.';

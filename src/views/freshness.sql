@@ -1,7 +1,7 @@
 CREATE VIEW analytics.freshness AS
--- A replay or a rebuild works on what is stored: it makes nothing fresher.
+-- A replay or a rebuild uses stored records, so it makes nothing fresher.
 WITH RECURSIVE pair AS (
-  -- The ledger grows with each run, its streams do not: from one to the next through the index.
+  -- Reads the names of streams one by one through the index, because the ledger grows with each run.
   (SELECT account, stream FROM sync.stream_runs ORDER BY account, stream LIMIT 1)
   UNION ALL
   SELECT following.* FROM pair CROSS JOIN LATERAL (
@@ -55,18 +55,18 @@ LEFT JOIN LATERAL (
   ORDER BY run.started_at DESC LIMIT 1
 ) whole ON true;
 
-COMMENT ON VIEW analytics.freshness IS 'How old the warehouse is, per stream. A stream that was never run does not appear.';
+COMMENT ON VIEW analytics.freshness IS 'Age of the warehouse, per stream. A stream that never ran does not appear.';
 COMMENT ON COLUMN analytics.freshness.account IS 'Merchant account, as configured.';
-COMMENT ON COLUMN analytics.freshness.stream IS 'Name of the stream: what is synced, such as customers or payouts.';
-COMMENT ON COLUMN analytics.freshness.last_complete_at IS 'When the latest complete run of the stream ended; null when none was.';
+COMMENT ON COLUMN analytics.freshness.stream IS 'Name of the stream, such as customers or payouts.';
+COMMENT ON COLUMN analytics.freshness.last_complete_at IS 'End of the latest complete run of the stream; null if there was none.';
 COMMENT ON COLUMN analytics.freshness.last_run_status IS 'Outcome of the latest run: running, complete, complete_with_rejects, failed, interrupted or dead.';
 COMMENT ON COLUMN analytics.freshness.lag IS 'Time since last_complete_at.';
-COMMENT ON COLUMN analytics.freshness.last_run_started_at IS 'When the latest run started, whatever its outcome.';
-COMMENT ON COLUMN analytics.freshness.last_ended_status IS 'Outcome of the latest run that has ended: what last_run_status does not tell while a run is under way.';
-COMMENT ON COLUMN analytics.freshness.last_error IS 'What went wrong with that run; null when nothing did.';
-COMMENT ON COLUMN analytics.freshness.last_full_at IS 'When the latest complete run that read the whole list, and not only what is new in it, ended; null when none was. Removals and late changes are known up to then.';
+COMMENT ON COLUMN analytics.freshness.last_run_started_at IS 'Start of the latest run, whatever its outcome.';
+COMMENT ON COLUMN analytics.freshness.last_ended_status IS 'Outcome of the latest run that has ended; last_run_status may be that of a run under way.';
+COMMENT ON COLUMN analytics.freshness.last_error IS 'Error of that run; null if there was none.';
+COMMENT ON COLUMN analytics.freshness.last_full_at IS 'End of the latest complete run that read the whole list; null if there was none. Removals and late changes are known up to then.';
 COMMENT ON COLUMN analytics.freshness.left_over IS 'Records that this run left for the next one, within its bounds.';
-COMMENT ON COLUMN analytics.freshness.open_rejects IS 'Records that could not become a row, and items in records that could not be read, which the list still shows. Figures leave them out, or count the version that was stored before.';
-COMMENT ON COLUMN analytics.freshness.unanswered IS 'Look-ups of that run that got no answer; they are asked again.';
+COMMENT ON COLUMN analytics.freshness.open_rejects IS 'Records that could not become rows, and unreadable items in records, which the list still shows. Figures leave them out, or use the version that was stored before.';
+COMMENT ON COLUMN analytics.freshness.unanswered IS 'Look-ups of that run without an answer; they are repeated.';
 COMMENT ON COLUMN analytics.freshness.max_age IS 'Age of the latest complete run beyond which the figures are stale.';
 COMMENT ON COLUMN analytics.freshness.full_max_age IS 'Age of the latest complete pass over the whole list beyond which removals and late changes may be missing.';

@@ -31,20 +31,20 @@ LEFT JOIN LATERAL (
 WHERE customer.removed_at IS NULL AND readiness.is_wallet_ready IS NOT TRUE;
 
 COMMENT ON VIEW analytics.kyc_gap IS
-  'Customers not known to be wallet-ready, and why. Readiness says whether a wallet may be issued and what is missing for that; it is not KYC approval. A customer whose last answer was ready is not here, even if a later check failed.';
+  'Customers not known to be wallet-ready, with the reason. Readiness tells if a wallet may be issued, and which details are missing for that; it is not KYC approval. A customer whose last answer was ready is not here, even if a later check failed.';
 COMMENT ON COLUMN analytics.kyc_gap.account IS 'Merchant account, as configured.';
 COMMENT ON COLUMN analytics.kyc_gap.customer_id IS 'Id of the customer.';
 COMMENT ON COLUMN analytics.kyc_gap.customer_type IS 'individual or company, as sent.';
-COMMENT ON COLUMN analytics.kyc_gap.is_active IS 'Whether the customer is active, as sent.';
+COMMENT ON COLUMN analytics.kyc_gap.is_active IS 'True if the customer is active, as sent.';
 COMMENT ON COLUMN analytics.kyc_gap.reason IS
-  'missing_fields: not ready, and the API says what is missing. unspecified: not ready, and it does not say. never_checked: not asked yet. check_failed: asked, never answered.';
+  'missing_fields: not ready, and the API names the missing fields. unspecified: not ready, and it names none. never_checked: not asked yet. check_failed: asked, never answered.';
 COMMENT ON COLUMN analytics.kyc_gap.missing_fields IS 'Names of the missing fields in the last answer, sorted; never their values.';
 COMMENT ON COLUMN analytics.kyc_gap.gap_since IS
-  'Start of the unbroken not-ready time, as far as syncs saw it; a change of missing fields does not reset it. Null where no answer is known.';
+  'Start of the unbroken not-ready time, as far as syncs saw it; a change of missing fields does not reset it. Null if no answer is known.';
 COMMENT ON COLUMN analytics.kyc_gap.gap_since_is_lower_bound IS
-  'True when the first answer ever known was already not ready: the gap is at least that old.';
+  'True if the first known answer was already not ready: the gap is at least that old.';
 COMMENT ON COLUMN analytics.kyc_gap.gap_days IS 'Whole days since gap_since.';
-COMMENT ON COLUMN analytics.kyc_gap.checked_at IS 'When readiness was last asked for, whatever came of it; null when never.';
-COMMENT ON COLUMN analytics.kyc_gap.check_error IS 'Why the last check failed; null when it did not.';
+COMMENT ON COLUMN analytics.kyc_gap.checked_at IS 'Time of the latest check, whatever its result; null if there was none.';
+COMMENT ON COLUMN analytics.kyc_gap.check_error IS 'Error of the last check; null if it did not fail.';
 COMMENT ON COLUMN analytics.kyc_gap.is_wallet_ready_in_list IS
-  'What the customer''s own record says, which may be older than the check; not used for the gap.';
+  'Value in the customer''s own record, which may be older than the check; not used for the gap.';

@@ -3,7 +3,7 @@ WITH gap AS (
   SELECT
     history.account,
     (history.valid_from AT TIME ZONE 'UTC')::date AS first_day,
-    -- Who is no longer listed was not ready until then: what was reported of earlier days stays true.
+    -- A customer who is no longer listed was not ready until then, so figures of earlier days stay the same.
     (least(history.valid_to, customer.removed_at) AT TIME ZONE 'UTC')::date AS end_day
   FROM warehouse.wallet_readiness_history history
   JOIN warehouse.customers customer
@@ -18,7 +18,7 @@ WITH gap AS (
   ) moved
   GROUP BY account, day
 ),
--- A day on which the number changed, and up to when it stood.
+-- A day on which the number changed, and the end of the time for which it holds.
 span AS (
   SELECT
     account,
@@ -35,8 +35,8 @@ FROM span
 CROSS JOIN LATERAL generate_series(0, span.last_day - span.day) AS quiet (days);
 
 COMMENT ON VIEW analytics.kyc_gap_daily IS
-  'Customers known not to be wallet-ready at the end of every UTC day, from the first known answer to today. A customer who is no longer listed counts up to the day of that, so that earlier days keep their figures; one who came back counts as if never gone, one who was erased no more.';
+  'Customers known not to be wallet-ready at the end of every UTC day, from the first known answer to today. A removed customer counts up to the day of the removal, so that earlier days keep their figures. A customer who returned counts throughout; an erased one does not count.';
 COMMENT ON COLUMN analytics.kyc_gap_daily.account IS 'Merchant account, as configured.';
-COMMENT ON COLUMN analytics.kyc_gap_daily.day IS 'UTC day; every one, also those on which nothing changed.';
+COMMENT ON COLUMN analytics.kyc_gap_daily.day IS 'UTC day; also days without a change.';
 COMMENT ON COLUMN analytics.kyc_gap_daily.not_ready_count IS
-  'Customers whose latest answer, at the end of the day, was that no wallet may be issued. Never asked, or never answered, is not known.';
+  'Customers whose latest answer, at the end of the day, was that no wallet may be issued. Customers never asked, or never answered, do not count.';

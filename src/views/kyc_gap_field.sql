@@ -22,11 +22,11 @@ CROSS JOIN LATERAL (
 ) field;
 
 COMMENT ON VIEW analytics.kyc_gap_field IS
-  'What each customer who is not wallet-ready still has to provide, one row per field. Customers whose readiness is not known are in kyc_gap only.';
+  'Fields that each customer who is not wallet-ready must still provide, one row per field. Customers whose readiness is unknown are only in kyc_gap.';
 COMMENT ON COLUMN analytics.kyc_gap_field.account IS 'Merchant account, as configured.';
 COMMENT ON COLUMN analytics.kyc_gap_field.customer_id IS 'Id of the customer.';
-COMMENT ON COLUMN analytics.kyc_gap_field.missing_field IS 'Name of the missing field, as sent; (unspecified) where the API names none.';
-COMMENT ON COLUMN analytics.kyc_gap_field.gap_since IS 'Since when this field has been missing without a break, as far as syncs saw it.';
+COMMENT ON COLUMN analytics.kyc_gap_field.missing_field IS 'Name of the missing field, as sent; (unspecified) if the API names none.';
+COMMENT ON COLUMN analytics.kyc_gap_field.gap_since IS 'Start of the unbroken time in which this field was missing, as far as syncs saw it.';
 COMMENT ON COLUMN analytics.kyc_gap_field.gap_since_is_lower_bound IS
-  'True when it was missing in every answer that is known: it has been missing for at least that long.';
+  'True if it was missing in every known answer: it has been missing for at least that long.';
 COMMENT ON COLUMN analytics.kyc_gap_field.gap_days IS 'Whole days since gap_since.';

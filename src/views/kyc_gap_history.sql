@@ -12,10 +12,10 @@ JOIN warehouse.customers customer
 WHERE customer.removed_at IS NULL;
 
 COMMENT ON VIEW analytics.kyc_gap_history IS
-  'Every readiness state that a customer has been in, ready ones too. A check that failed is not a state.';
+  'Every readiness state of a customer, including ready ones. A failed check is not a state.';
 COMMENT ON COLUMN analytics.kyc_gap_history.account IS 'Merchant account, as configured.';
 COMMENT ON COLUMN analytics.kyc_gap_history.customer_id IS 'Id of the customer.';
-COMMENT ON COLUMN analytics.kyc_gap_history.is_wallet_ready IS 'Whether a wallet could be issued in this period.';
+COMMENT ON COLUMN analytics.kyc_gap_history.is_wallet_ready IS 'True if a wallet could be issued in this period.';
 COMMENT ON COLUMN analytics.kyc_gap_history.missing_fields IS 'Names of the fields that were missing, sorted.';
-COMMENT ON COLUMN analytics.kyc_gap_history.valid_from IS 'When a check first gave this answer.';
-COMMENT ON COLUMN analytics.kyc_gap_history.valid_to IS 'When a check first gave another answer; null for the current period.';
+COMMENT ON COLUMN analytics.kyc_gap_history.valid_from IS 'Time of the first check with this answer.';
+COMMENT ON COLUMN analytics.kyc_gap_history.valid_to IS 'Time of the first check with another answer; null for the current period.';

@@ -9,9 +9,9 @@ FROM analytics.kyc_gap_field
 GROUP BY account, missing_field;
 
 COMMENT ON VIEW analytics.kyc_gap_summary IS
-  'How many customers miss what, and for how long. A customer who misses two fields counts in two rows.';
+  'Number of customers without a field, and for how long. A customer without two fields counts in two rows.';
 COMMENT ON COLUMN analytics.kyc_gap_summary.account IS 'Merchant account, as configured.';
-COMMENT ON COLUMN analytics.kyc_gap_summary.missing_field IS 'Name of the missing field; (unspecified) where the API names none.';
-COMMENT ON COLUMN analytics.kyc_gap_summary.customer_count IS 'Customers who miss it.';
-COMMENT ON COLUMN analytics.kyc_gap_summary.oldest_gap_since IS 'Since when it has been missing for the one who has missed it longest.';
+COMMENT ON COLUMN analytics.kyc_gap_summary.missing_field IS 'Name of the missing field; (unspecified) if the API names none.';
+COMMENT ON COLUMN analytics.kyc_gap_summary.customer_count IS 'Customers without the field.';
+COMMENT ON COLUMN analytics.kyc_gap_summary.oldest_gap_since IS 'Longest time for which the field has been missing: its start.';
 COMMENT ON COLUMN analytics.kyc_gap_summary.median_gap_days IS 'Median of the days for which it has been missing.';

@@ -25,7 +25,7 @@ JOIN volume ON volume.account = gap.account AND volume.customer_id = gap.custome
 GROUP BY gap.account, gap.customer_id, volume.currency, gap.reason;
 
 COMMENT ON VIEW analytics.kyc_gap_volume IS
-  'Money that waits behind a readiness gap: open checkouts and unsettled transactions of customers in kyc_gap. A customer without either has no row.';
+  'Money that waits for a readiness gap: open checkouts and unsettled transactions of customers in kyc_gap. A customer without either has no row.';
 COMMENT ON COLUMN analytics.kyc_gap_volume.account IS 'Merchant account, as configured.';
 COMMENT ON COLUMN analytics.kyc_gap_volume.customer_id IS 'Id of the customer.';
 COMMENT ON COLUMN analytics.kyc_gap_volume.currency IS 'Currency of both amounts.';
@@ -34,5 +34,5 @@ COMMENT ON COLUMN analytics.kyc_gap_volume.open_checkout_count IS
 COMMENT ON COLUMN analytics.kyc_gap_volume.open_checkout_amount IS 'Sum of their amounts; an upper bound.';
 COMMENT ON COLUMN analytics.kyc_gap_volume.unsettled_count IS 'Transactions not yet settled, unmapped ones included.';
 COMMENT ON COLUMN analytics.kyc_gap_volume.unsettled_amount IS 'Sum of direction x |amount| of these. Assumed, see settlement_transaction.direction.';
-COMMENT ON COLUMN analytics.kyc_gap_volume.unmapped_count IS 'Unsettled transactions whose direction is not known: counted, in no amount.';
-COMMENT ON COLUMN analytics.kyc_gap_volume.reason IS 'Why the customer is in kyc_gap.';
+COMMENT ON COLUMN analytics.kyc_gap_volume.unmapped_count IS 'Unsettled transactions with an unknown direction: counted, in no amount.';
+COMMENT ON COLUMN analytics.kyc_gap_volume.reason IS 'Reason for which the customer is in kyc_gap.';

@@ -16,11 +16,11 @@ GROUP BY account, (coalesce(created_at, updated_at) AT TIME ZONE 'UTC')::date, c
 
 COMMENT ON VIEW analytics.payout_daily IS 'Payouts by UTC day, currency and status. Payouts that are no longer listed stay in.';
 COMMENT ON COLUMN analytics.payout_daily.account IS 'Merchant account, as configured.';
-COMMENT ON COLUMN analytics.payout_daily.day IS 'UTC day of creation, else of the last update; null where neither is sent.';
+COMMENT ON COLUMN analytics.payout_daily.day IS 'UTC day of creation, or else of the last update; null if neither is sent.';
 COMMENT ON COLUMN analytics.payout_daily.currency IS 'Currency of all amounts.';
 COMMENT ON COLUMN analytics.payout_daily.status IS 'Status as sent: PENDING, SUCCESS, FAILED, or a newer one.';
 COMMENT ON COLUMN analytics.payout_daily.payout_count IS 'Payouts, those no longer listed included.';
 COMMENT ON COLUMN analytics.payout_daily.payout_amount IS 'Sum of their amounts.';
-COMMENT ON COLUMN analytics.payout_daily.fee_taken_amount IS 'Sum of fees taken; null, because it is not known, where one of them could not be read. Assumed to be in the payout''s currency.';
-COMMENT ON COLUMN analytics.payout_daily.fee_expected_amount IS 'Sum of fees expected; null, because it is not known, where one of them could not be read. Assumed to be in the payout''s currency.';
-COMMENT ON COLUMN analytics.payout_daily.removed_count IS 'Of these, payouts that are no longer listed.';
+COMMENT ON COLUMN analytics.payout_daily.fee_taken_amount IS 'Sum of fees taken; null (unknown) if one of them could not be read. Assumed to be in the payout''s currency.';
+COMMENT ON COLUMN analytics.payout_daily.fee_expected_amount IS 'Sum of fees expected; null (unknown) if one of them could not be read. Assumed to be in the payout''s currency.';
+COMMENT ON COLUMN analytics.payout_daily.removed_count IS 'Payouts among these that are no longer listed.';

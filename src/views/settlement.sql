@@ -25,7 +25,7 @@ SELECT
   settlement_id,
   currency,
   fee_currency,
-  -- Of the settlement, not of its one currency: a settlement has one state.
+  -- Judged over all currencies, because a settlement has one state.
   CASE WHEN bool_and(is_settled) OVER settlement THEN 'Done' ELSE 'In Progress' END AS status,
   transaction_count,
   unmapped_count,
@@ -40,22 +40,22 @@ FROM part
 WINDOW settlement AS (PARTITION BY account, settlement_id);
 
 COMMENT ON VIEW analytics.settlement IS
-  'Settlements: what was collected, what it cost, and what is paid to the merchant, per currency and fee currency.';
+  'Settlements: the amount collected, its cost, and the payment to the merchant, per currency and fee currency.';
 COMMENT ON COLUMN analytics.settlement.account IS 'Merchant account, as configured.';
 COMMENT ON COLUMN analytics.settlement.settlement_id IS 'Id of the settlement. Transactions without one are in settlement_transaction and settlement_daily only.';
 COMMENT ON COLUMN analytics.settlement.currency IS 'Currency of the transactions; amounts of different currencies are never added.';
 COMMENT ON COLUMN analytics.settlement.fee_currency IS 'Currency of fee_amount and tax_amount.';
 COMMENT ON COLUMN analytics.settlement.status IS
-  'Done when every transaction of the settlement, in whatever currency, is settled; else In Progress.';
+  'Done if every transaction of the settlement, in any currency, is settled; else In Progress.';
 COMMENT ON COLUMN analytics.settlement.transaction_count IS 'Transactions, unmapped ones included.';
 COMMENT ON COLUMN analytics.settlement.unmapped_count IS
-  'Transactions whose direction is not known: left out of all four amounts, see unmapped_event_type.';
+  'Transactions with an unknown direction: left out of all four amounts, see unmapped_event_type.';
 COMMENT ON COLUMN analytics.settlement.settlement_amount IS 'Sum of direction x |amount|. Assumed, see settlement_transaction.direction.';
-COMMENT ON COLUMN analytics.settlement.fee_amount IS 'Sum of fees without tax, in fee_currency; of failed payments too. Null, because it is not known, where one of them could not be read.';
-COMMENT ON COLUMN analytics.settlement.tax_amount IS 'Sum of tax on fees, in fee_currency; of failed payments too. Null, because it is not known, where one of them could not be read.';
+COMMENT ON COLUMN analytics.settlement.fee_amount IS 'Sum of fees without tax, in fee_currency, including those of failed payments. Null (unknown) if one of them could not be read.';
+COMMENT ON COLUMN analytics.settlement.tax_amount IS 'Sum of tax on fees, in fee_currency, including those of failed payments. Null (unknown) if one of them could not be read.';
 COMMENT ON COLUMN analytics.settlement.payment_to_merchant_amount IS
-  'settlement_amount - fee_amount - tax_amount; null where the fees are in another currency, or where one could not be read.';
-COMMENT ON COLUMN analytics.settlement.first_transaction_at IS 'When the first of these transactions was created.';
-COMMENT ON COLUMN analytics.settlement.last_transaction_at IS 'When the last of these transactions was created.';
+  'settlement_amount - fee_amount - tax_amount; null if the fees are in another currency, or if one could not be read.';
+COMMENT ON COLUMN analytics.settlement.first_transaction_at IS 'Time of creation of the first of these transactions.';
+COMMENT ON COLUMN analytics.settlement.last_transaction_at IS 'Time of creation of the last of these transactions.';
 COMMENT ON COLUMN analytics.settlement.settled_seen_at IS
-  'When a sync first saw the last of the settlement''s transactions settled; null unless Done.';
+  'Time at which a sync first saw the last of the settlement''s transactions settled; null unless Done.';

@@ -12,7 +12,7 @@ FROM analytics.settlement_transaction
 GROUP BY account, day, currency;
 
 COMMENT ON VIEW analytics.settlement_daily IS
-  'Transactions by the UTC day on which they were created: how many and how much is settled by now, and how much is not.';
+  'Transactions by the UTC day of their creation: number and amount of those settled by now, and of the others.';
 COMMENT ON COLUMN analytics.settlement_daily.account IS 'Merchant account, as configured.';
 COMMENT ON COLUMN analytics.settlement_daily.day IS 'UTC day on which the transactions were created.';
 COMMENT ON COLUMN analytics.settlement_daily.currency IS 'Currency of the transactions.';
@@ -20,4 +20,4 @@ COMMENT ON COLUMN analytics.settlement_daily.settled_count IS 'Settled transacti
 COMMENT ON COLUMN analytics.settlement_daily.settled_amount IS 'Sum of direction x |amount| of the settled ones. Assumed, see settlement_transaction.direction.';
 COMMENT ON COLUMN analytics.settlement_daily.unsettled_count IS 'Transactions not yet settled, unmapped ones included.';
 COMMENT ON COLUMN analytics.settlement_daily.unsettled_amount IS 'Sum of direction x |amount| of those not yet settled. Assumed, as settled_amount.';
-COMMENT ON COLUMN analytics.settlement_daily.unmapped_count IS 'Transactions whose direction is not known: counted, in no amount.';
+COMMENT ON COLUMN analytics.settlement_daily.unmapped_count IS 'Transactions with an unknown direction: counted, in no amount.';

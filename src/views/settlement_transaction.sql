@@ -1,4 +1,4 @@
--- The one place that says what a transaction does to a balance: every other view of transactions reads this one.
+-- Only this view decides the effect of a transaction on a balance. Every other view of transactions reads it.
 CREATE VIEW analytics.settlement_transaction AS
 SELECT
   t.account,
@@ -35,7 +35,7 @@ SELECT
   tax.is_unreadable OR currency.is_unreadable AS tax_is_unreadable,
   fee_with_tax.is_unreadable AS fee_including_tax_is_unreadable
 FROM warehouse.transactions t
--- Null in the row though the record carries a value: it could not be read.
+-- Null in the row although the record carries a value: it could not be read.
 CROSS JOIN LATERAL (SELECT (t.fees_without_tax IS NULL AND t.raw ->> 'fees_without_tax' ~ '\S') IS TRUE AS is_unreadable) AS fee
 CROSS JOIN LATERAL (SELECT (t.tax_on_fees IS NULL AND t.raw ->> 'tax_on_fees' ~ '\S') IS TRUE AS is_unreadable) AS tax
 CROSS JOIN LATERAL (SELECT (t.fees_including_tax IS NULL AND t.raw ->> 'fees_including_tax' ~ '\S') IS TRUE AS is_unreadable) AS whole
@@ -50,41 +50,41 @@ LEFT JOIN warehouse.settlement_history history
   ON history.account = t.account AND history.transaction_id = t.transaction_id;
 
 COMMENT ON VIEW analytics.settlement_transaction IS
-  'Every transaction with what it does to a balance and whether it is settled. Transactions that are no longer listed stay in.';
+  'Every transaction with its effect on a balance and its settlement. Transactions that are no longer listed stay in.';
 COMMENT ON COLUMN analytics.settlement_transaction.account IS 'Merchant account, as configured.';
 COMMENT ON COLUMN analytics.settlement_transaction.transaction_id IS 'Id of the transaction.';
-COMMENT ON COLUMN analytics.settlement_transaction.settlement_id IS 'Settlement it belongs to; null while there is none.';
-COMMENT ON COLUMN analytics.settlement_transaction.customer_id IS 'Customer it names; null where it is the organization''s own.';
+COMMENT ON COLUMN analytics.settlement_transaction.settlement_id IS 'Settlement of the transaction; null while there is none.';
+COMMENT ON COLUMN analytics.settlement_transaction.customer_id IS 'Customer of the transaction; null for the organization''s own.';
 COMMENT ON COLUMN analytics.settlement_transaction.event_type IS 'Kind of event, as sent.';
 COMMENT ON COLUMN analytics.settlement_transaction.event_name IS 'Name of the event, as sent.';
 COMMENT ON COLUMN analytics.settlement_transaction.direction IS
-  'Assumed: +1 money in, -1 money out, 0 neither, null not known (left out of every sum). From warehouse.event_directions by type and name; else 0 where the name says that it failed, was cancelled or expired; else by type alone; else 0 where the type says so.';
+  'Assumed: +1 money in, -1 money out, 0 neither, null unknown (left out of every sum). From warehouse.event_directions by type and name; else 0 if the name says that it failed, was cancelled or expired; else by type alone; else 0 if the type says so.';
 COMMENT ON COLUMN analytics.settlement_transaction.currency IS 'Currency of amount and net_amount, ISO 4217.';
 COMMENT ON COLUMN analytics.settlement_transaction.amount IS 'Amount as sent, with its sign.';
 COMMENT ON COLUMN analytics.settlement_transaction.fee_currency IS
-  'Currency of fee and tax; assumed to be the transaction''s where none is sent.';
+  'Currency of fee and tax; assumed to be the transaction''s if none is sent.';
 COMMENT ON COLUMN analytics.settlement_transaction.fee_amount IS
-  'Fee without tax, as sent; null where none is sent or where it could not be read, see fee_is_unreadable. Assumed: positive is a cost.';
+  'Fee without tax, as sent; null if none is sent or if it could not be read, see fee_is_unreadable. Assumed: positive is a cost.';
 COMMENT ON COLUMN analytics.settlement_transaction.tax_amount IS
-  'Tax on the fee, as sent; null where none is sent or where it could not be read, see tax_is_unreadable. Assumed: positive is a cost.';
+  'Tax on the fee, as sent; null if none is sent or if it could not be read, see tax_is_unreadable. Assumed: positive is a cost.';
 COMMENT ON COLUMN analytics.settlement_transaction.net_amount IS 'Net amount as sent; no other column is computed from it.';
-COMMENT ON COLUMN analytics.settlement_transaction.is_settled IS 'Whether it is settled, as sent.';
-COMMENT ON COLUMN analytics.settlement_transaction.is_reconciled IS 'Whether it is reconciled, as sent.';
-COMMENT ON COLUMN analytics.settlement_transaction.created_at IS 'When it was created.';
+COMMENT ON COLUMN analytics.settlement_transaction.is_settled IS 'True if it is settled, as sent.';
+COMMENT ON COLUMN analytics.settlement_transaction.is_reconciled IS 'True if it is reconciled, as sent.';
+COMMENT ON COLUMN analytics.settlement_transaction.created_at IS 'Time of creation.';
 COMMENT ON COLUMN analytics.settlement_transaction.unsettled_days IS 'Whole days since it was created; null once it is settled.';
 COMMENT ON COLUMN analytics.settlement_transaction.day IS 'UTC day of created_at.';
 COMMENT ON COLUMN analytics.settlement_transaction.owner_id IS
-  'Whose balance it moves: the customer where it names one, else the organization.';
+  'Owner of the balance that it moves: the customer if it names one, else the organization.';
 COMMENT ON COLUMN analytics.settlement_transaction.scope IS 'Scope, as sent.';
 COMMENT ON COLUMN analytics.settlement_transaction.fee_including_tax IS
-  'Fee with its tax, as sent; the sum of both where only they are sent; null where none is sent or where it could not be read.';
+  'Fee with its tax, as sent; the sum of both if only they are sent; null if none is sent or if it could not be read.';
 COMMENT ON COLUMN analytics.settlement_transaction.settled_seen_at IS
-  'When a sync first saw it settled: not earlier than the settlement itself, later by up to one sync interval. Null while it is not settled.';
+  'Time at which a sync first saw it settled: not before the settlement itself, and up to one sync interval after it. Null while it is not settled.';
 COMMENT ON COLUMN analytics.settlement_transaction.removed_at IS
-  'When it was proven to be no longer listed; null while it is.';
+  'Time at which it was proven to be gone; null while it is listed.';
 COMMENT ON COLUMN analytics.settlement_transaction.fee_is_unreadable IS
-  'A fee, or its currency, was sent and could not be read: sums of fee_amount are not known.';
+  'True if a fee, or its currency, was sent and could not be read: sums of fee_amount are unknown.';
 COMMENT ON COLUMN analytics.settlement_transaction.tax_is_unreadable IS
-  'A tax, or its currency, was sent and could not be read: sums of tax_amount are not known.';
+  'True if a tax, or its currency, was sent and could not be read: sums of tax_amount are unknown.';
 COMMENT ON COLUMN analytics.settlement_transaction.fee_including_tax_is_unreadable IS
-  'The fee with its tax, or its currency, was sent and could not be read: sums of fee_including_tax, and balances, are not known.';
+  'True if the fee with its tax, or its currency, was sent and could not be read: sums of fee_including_tax, and balances, are unknown.';

@@ -1,7 +1,7 @@
--- The one judgement on an account's figures. What only a program knows comes as settings of its transaction:
--- paycombat.accounts (names with commas: those to be judged), paycombat.streams (the only ones to be judged),
+-- The verdict on an account's figures. A program passes facts that only it knows as settings of its transaction:
+-- paycombat.accounts (names of the accounts to judge, with commas), paycombat.streams (the only streams to judge),
 -- paycombat.max_age_seconds and paycombat.full_max_age_seconds. Without them every account that was ever synced is
--- judged, with all of its streams, by the limits that are stored.
+-- judged, with all of its streams, by the stored limits.
 CREATE VIEW analytics.verdict AS
 WITH RECURSIVE told AS MATERIALIZED (
   SELECT string_to_array(nullif(current_setting('paycombat.accounts', true), ''), ',') AS accounts,
@@ -9,7 +9,7 @@ WITH RECURSIVE told AS MATERIALIZED (
     nullif(current_setting('paycombat.max_age_seconds', true), '')::double precision AS max_age_seconds,
     nullif(current_setting('paycombat.full_max_age_seconds', true), '')::double precision AS full_max_age_seconds
 ), synced AS (
-  -- The ledger grows with each run, its accounts do not: from one to the next through the index.
+  -- Reads the names of accounts one by one through the index, because the ledger grows with each run.
   (SELECT account FROM sync.stream_runs ORDER BY account LIMIT 1)
   UNION ALL SELECT following.account FROM synced CROSS JOIN LATERAL (
     SELECT account FROM sync.stream_runs WHERE account > synced.account ORDER BY account LIMIT 1
@@ -24,7 +24,7 @@ WITH RECURSIVE told AS MATERIALIZED (
   CROSS JOIN LATERAL (SELECT account FROM synced UNION SELECT unnest(told.accounts)) AS known
   LEFT JOIN synced ON synced.account = known.account
 ), stream AS MATERIALIZED (
-  -- Each stream has a table of its name with what was sent and who read it. No index of the ledger has collation "C", as names have.
+  -- Each stream has a table of its name with these two columns. No index of the ledger has collation "C", as names have.
   SELECT c.relname::text COLLATE "default" AS stream
   FROM told CROSS JOIN pg_class AS c
   JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname = 'warehouse'
@@ -46,7 +46,7 @@ WITH RECURSIVE told AS MATERIALIZED (
           ORDER BY t.event_type, coalesce(t.event_name, '') LIMIT 1
         ) AS following
       )
-      -- Names that differ with each transaction would make this as long as the table.
+      -- If names differ with each transaction, this would be as long as the table.
       SELECT * FROM event_kind LIMIT 1000
     ) AS each WHERE account.is_configured AND account.is_begun
   ) AS kind CROSS JOIN LATERAL (
@@ -72,7 +72,7 @@ WITH RECURSIVE told AS MATERIALIZED (
   LEFT JOIN warehouse.account_settings AS setting ON setting.account = account.account
   LEFT JOIN sync.leases AS lease
     ON lease.account = account.account AND lease.stream = stream.stream AND lease.expires_at > now()
-  -- A replay or a rebuild works on what is stored: it makes nothing fresher.
+  -- A replay or a rebuild uses stored records, so it makes nothing fresher.
   LEFT JOIN LATERAL (
     SELECT run.status, run.started_at FROM sync.stream_runs AS run WHERE run.account = account.account AND run.stream = stream.stream AND run.mode NOT IN ('replay', 'rebuild') ORDER BY run.started_at DESC LIMIT 1
   ) AS latest ON true LEFT JOIN LATERAL (
@@ -82,7 +82,7 @@ WITH RECURSIVE told AS MATERIALIZED (
   ) AS complete ON true LEFT JOIN LATERAL (
     SELECT run.* FROM sync.stream_runs AS run WHERE run.account = account.account AND run.stream = stream.stream AND run.mode = 'full' AND run.status IN ('complete', 'complete_with_rejects') ORDER BY run.started_at DESC LIMIT 1
   ) AS whole ON true LEFT JOIN LATERAL (
-    -- A pass that was broken off and resumed is made of several runs; one that began more than a day before is not resumed.
+    -- An interrupted and resumed pass consists of several runs. It is not resumed more than a day after it began.
     SELECT sum(run.stale) AS stale, sum(run.unanswered) AS unanswered FROM sync.stream_runs AS run
     WHERE run.account = account.account AND run.stream = stream.stream
       AND (run.run_id = whole.run_id OR run.pass_id = whole.pass_id)
@@ -134,7 +134,7 @@ WITH RECURSIVE told AS MATERIALIZED (
     GROUP BY 1
   ) AS open
   LEFT JOIN sync.fields AS field ON field.account = state.account AND field.stream = state.stream AND field.field = open.field
-  -- Figures may rest on a field that no pass judged yet.
+  -- Figures may rest on a field that no pass has judged yet.
   CROSS JOIN LATERAL (SELECT coalesce(field.level, 'bad') = 'bad' AS is_figure) AS judged
 ), finding AS (
   SELECT account.account, NULL::text AS stream, 'good' AS level, 'retired' AS kind, 'not configured any more' AS brief,
@@ -149,8 +149,8 @@ WITH RECURSIVE told AS MATERIALIZED (
       WHEN 'never' THEN CASE WHEN is_held THEN 'first pass under way' ELSE 'never read' END
       WHEN 'stale' THEN 'too old' ELSE 'not read whole for too long' END,
     CASE problem
-      WHEN 'failed' THEN 'failed: ' || regexp_replace(coalesce(error, 'no reason was booked'), '([^.!?])$', '\1.') || ' ' || figures
-      WHEN 'dead' THEN 'the latest run''s process ended without a word; what it had committed stays, the next run goes on from there. ' || figures
+      WHEN 'failed' THEN 'failed: ' || regexp_replace(coalesce(error, 'no reason was recorded'), '([^.!?])$', '\1.') || ' ' || figures
+      WHEN 'dead' THEN 'the process of the latest run ended without recording an outcome; its commits stay, and the next run continues from there. ' || figures
       WHEN 'never' THEN CASE
         WHEN is_held THEN 'its first pass is under way: wait for it.'
         WHEN latest_status IS NULL THEN 'was never read: run `paycombat-sync sync`, or see that `serve` runs.'
@@ -184,7 +184,7 @@ WITH RECURSIVE told AS MATERIALIZED (
     failed.count || CASE failed.count WHEN 1 THEN ' failed check' ELSE ' failed checks' END,
     failed.count || CASE failed.count WHEN 1 THEN ' customer''s latest check failed: its readiness is'
       ELSE ' customers'' latest check failed: their readiness is' END
-      || ' as it was answered before, or unknown. See check_error in warehouse.wallet_readiness.', failed.since
+      || ' the last answer, or unknown. See check_error in warehouse.wallet_readiness.', failed.since
   FROM state CROSS JOIN LATERAL (
     SELECT count(*) AS count, min(readiness.checked_at) AS since
     FROM warehouse.wallet_readiness AS readiness JOIN warehouse.customers AS customer USING (account, customer_id)
@@ -192,12 +192,12 @@ WITH RECURSIVE told AS MATERIALIZED (
   ) AS failed
   WHERE state.stream = 'wallet_readiness' AND failed.count > 0
   UNION ALL SELECT account, stream, 'attention', 'check_failed', failed_lookups || ' failed look-up' || CASE failed_lookups WHEN 1 THEN '' ELSE 's' END,
-    'what was answered before stands, or nothing is known, for ' || failed_lookups || ' failed look-up' || CASE failed_lookups WHEN 1 THEN '' ELSE 's' END || ': see its note in `paycombat-sync status`.', ended_at
+    'the last answer stays, or nothing is known, for ' || failed_lookups || ' failed look-up' || CASE failed_lookups WHEN 1 THEN '' ELSE 's' END || ': see its note in `paycombat-sync status`.', ended_at
   FROM state WHERE stream <> 'wallet_readiness' AND failed_lookups > 0
   UNION ALL SELECT field.account, field.stream, field.level, 'missing_field', 'no ' || field.field,
     'no new or changed record carries `' || field.field || '` any more, or it is empty in all of them, and earlier ones had a value in it: '
       || CASE field.level WHEN 'bad' THEN 'figures that rest on it are wrong' ELSE 'it is unknown' END
-      || ' for all that was read since. See `paycombat-sync doctor` whether the API renamed it.', field.missing_since
+      || ' for all records read since. `paycombat-sync doctor` shows if the API renamed it.', field.missing_since
   FROM sync.fields AS field JOIN state USING (account, stream) WHERE field.missing_since IS NOT NULL
   UNION ALL SELECT account, stream, level, 'unreadable_field', 'unreadable ' || field,
     '`' || field || '` of ' || record_count || CASE record_count WHEN 1 THEN ' record' ELSE ' records' END
@@ -224,17 +224,17 @@ WITH RECURSIVE told AS MATERIALIZED (
   FROM state WHERE listed < stated
   UNION ALL SELECT account, stream, CASE WHEN full_unconfirmed * 2 >= full_stored THEN 'bad' ELSE 'attention' END, 'unconfirmed', 'removals not proven',
     full_unconfirmed || CASE full_unconfirmed WHEN 1 THEN ' record is' ELSE ' records are' END
-      || ' not listed any more, and nothing proves yet that the API removed what it does not list.'
-      -- From this share on the list alone is not believed: see removal.ts.
-      || CASE WHEN full_unconfirmed * 3 > full_stored THEN ' They are a large part of what is stored: the list may be cut off, or its ids may have changed,'
-        || ' so that figures count what is gone, or count twice. If PayCombat removed them, run `paycombat-sync sync --confirm-removals`.' ELSE '' END, full_at
+      || ' no longer listed, and there is no proof of a removal yet.'
+      -- Beyond this share the list alone is not believed: see removal.ts.
+      || CASE WHEN full_unconfirmed * 3 > full_stored THEN ' They are a large part of the stored records: the list may be cut off, or its ids may have changed,'
+        || ' so that figures include removed records, or count records twice. If PayCombat removed them, run `paycombat-sync sync --confirm-removals`.' ELSE '' END, full_at
   FROM state WHERE full_unconfirmed > 0
   UNION ALL SELECT state.account, state.stream, 'attention', doubt.kind,
     CASE doubt.kind WHEN 'emptied' THEN 'lists that became empty' ELSE 'items listed twice' END, CASE doubt.kind WHEN 'emptied' THEN doubt.count || CASE doubt.count WHEN 1 THEN ' record lists' ELSE ' records list' END
-        || ' no item any more, and did before: what was listed last stays in ' || doubt.child
+        || ' no item any more, and did before: the items listed last stay in ' || doubt.child
         || '. If PayCombat removed all of it, run `paycombat-sync sync --confirm-removals`.'
       ELSE doubt.count || CASE doubt.count WHEN 1 THEN ' item is' ELSE ' items are' END || ' listed by several records, and'
-        || CASE doubt.count WHEN 1 THEN ' counts' ELSE ' count' END || ' in ' || doubt.child || ' for the one that was read last.' END, doubt.since
+        || CASE doubt.count WHEN 1 THEN ' counts' ELSE ' count' END || ' in ' || doubt.child || ' for the record that was read last.' END, doubt.since
   FROM state CROSS JOIN LATERAL (
     SELECT one.kind, one.child, min(one.since) AS since, CASE one.kind WHEN 'emptied' THEN count(*) ELSE count(DISTINCT one.item_id) END AS count
     FROM sync.item_doubts AS one WHERE one.account = state.account AND one.stream = state.stream GROUP BY 1, 2) AS doubt
@@ -247,10 +247,10 @@ WITH RECURSIVE told AS MATERIALIZED (
     sum(value_count) || CASE sum(value_count) WHEN 1 THEN ' value of an optional field could not be read and is null'
       ELSE ' values of optional fields could not be read and are null' END || ': see `paycombat-sync rejects list`.', min(since)
   FROM unread WHERE level = 'good' GROUP BY account, stream
-  -- A list that nothing is added to has no reason to repeat records: each may stand in the place of one that is never read.
+  -- A quiet list has no reason to repeat records. Each repetition may replace a record that is never read.
   UNION ALL SELECT account, stream, CASE WHEN repeats.is_steady THEN 'attention' ELSE 'good' END, 'movement',
     CASE WHEN repeats.is_steady THEN 'records listed twice' ELSE 'list moved' END, 'the list moved while it was read, which proves no removal. ' || movement || CASE WHEN repeats.is_steady
-      THEN ' So it was in three passes in a row, though hardly anything changed: other records may never be listed.' ELSE '' END, full_at
+      THEN ' The same happened in three passes in a row, although hardly anything changed: other records may never be listed.' ELSE '' END, full_at
   FROM state CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE is_repeat) = 3 AND count(*) FILTER (WHERE is_quiet) >= 2 AS is_steady FROM (SELECT run.movement LIKE '%came more than once.' AS is_repeat, run.inserted + run.updated = 0 AS is_quiet
       FROM sync.stream_runs AS run WHERE run.account = state.account AND run.stream = state.stream AND run.mode = 'full' AND run.status IN ('complete', 'complete_with_rejects') ORDER BY run.started_at DESC LIMIT 3) AS latest) AS repeats
@@ -292,9 +292,9 @@ CROSS JOIN LATERAL (
   FROM finding WHERE finding.account = judged.account AND finding.level = judged.level
 ) AS grave;
 
-COMMENT ON VIEW analytics.verdict IS 'Whether the figures of an account can be trusted now: the same judgement, in the same words, as status, the status page, /readyz, the metrics and the report give.';
+COMMENT ON VIEW analytics.verdict IS 'The verdict on the figures of an account: can they be trusted now? status, the status page, /readyz, the metrics and the report print the same judgement in the same words.';
 COMMENT ON COLUMN analytics.verdict.account IS 'Merchant account, as configured.';
 COMMENT ON COLUMN analytics.verdict.level IS 'good: the figures can be trusted; attention: they can, with exceptions that the findings name; bad: they cannot.';
 COMMENT ON COLUMN analytics.verdict.sentence IS 'The judgement in one sentence.';
-COMMENT ON COLUMN analytics.verdict.findings IS 'What it rests on, the gravest first: an array of objects with level (good: counted beside the figures, and no exception), stream (null: the account), kind and text. Empty where there is nothing to say.';
-COMMENT ON COLUMN analytics.verdict.since IS 'Since when the level is what it is, as far as the ledger tells; null where it does not.';
+COMMENT ON COLUMN analytics.verdict.findings IS 'The findings, the gravest first: an array of objects with level (good: counted beside the figures, and no exception), stream (null: the account), kind and text. Empty if there are none.';
+COMMENT ON COLUMN analytics.verdict.since IS 'Start of the present level, if the ledger shows it; else null.';

@@ -5,7 +5,7 @@ import { CHECKOUT, MERCHANT_ID, SAMPLE_INDEX } from "../world/samples.ts"
 import { DAY_MILLIS, HOUR_MILLIS, iso, spread, type World } from "../world/world.ts"
 import { homeCurrency } from "./transactions.ts"
 
-/** A checkout before it is text. Amounts in minor units, the currency by its place in `CURRENCIES`. */
+/** A checkout before it becomes text. Amounts are in minor units; the currency is its index in `CURRENCIES`. */
 export interface Checkout {
   /** Index of the customer, or null. */
   readonly customer: number | null
@@ -22,7 +22,7 @@ export interface Checkout {
 
 const PRODUCTS = ["Ticket", "Subscription – year", "Gift card", "Café voucher", "Course"]
 
-/** A checkout that stays open for years, so that some are open whenever the sandbox runs. */
+/** A checkout that stays open for years, so that some are open at any time. */
 const LONG_LIFE_DAYS = 3_650
 
 const COUNTRY_OF: Readonly<Record<string, readonly [code: string, name: string]>> = {
@@ -78,7 +78,7 @@ const firstState = (world: World, index: number): Checkout => {
   }
 }
 
-/** Each version has a day longer to be paid. */
+/** Each version can be paid one day longer. */
 export const checkoutAt = (world: World, index: number): Checkout => {
   const first = firstState(world, index)
   const touched = world.changes.of("checkouts").touches.get(index)

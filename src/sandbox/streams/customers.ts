@@ -4,7 +4,10 @@ import { hash, KIND, lane } from "../world/random.ts"
 import { CUSTOMER, CUSTOMER_WITHOUT_TIMES, ORG_ID, SAMPLE_INDEX } from "../world/samples.ts"
 import { DAY_MILLIS, HOUR_MILLIS, iso, type World } from "../world/world.ts"
 
-/** Details without which an individual gets no wallet (assumed): keys of `individual`, named so in `missing_field`. */
+/**
+ * Details that an individual needs for a wallet (assumed): keys of `individual`, with the same names in
+ * `missing_field`.
+ */
 export const INDIVIDUAL_FIELDS = [
   "dob",
   "email",
@@ -20,7 +23,7 @@ export const INDIVIDUAL_FIELDS = [
   "phone_number",
 ] as const
 
-/** The same for a company: keys of `company`. */
+/** Details that a company needs: keys of `company`. */
 export const COMPANY_FIELDS = [
   "registration_number",
   "incorporation_country",
@@ -66,13 +69,13 @@ const COUNTRIES = [
 
 const pick = <A>(from: ReadonlyArray<A>, chance: number): A => from[chance % from.length]!
 
-/** The samples' customers come first; the others open their accounts in the two weeks before the history. */
+/** The samples' customers come first. The others open their accounts in the two weeks before the history. */
 const FIRST_GENERATED = 3
 const CHECKOUT_CUSTOMER_SINCE = Date.parse("2025-01-10T10:00:00.000Z")
 const GENERATED_FROM = Date.parse("2025-03-18T08:00:00.000Z")
 const GENERATED_TO = Date.parse("2025-03-31T20:00:00.000Z")
 
-/** When a customer was created; the one documented without times counts as the first of all. */
+/** Time of a customer's creation. The sample without times counts as the first. */
 export const customerCreatedAt = (world: World, index: number): number => {
   const inserted = world.changes.of("customers").createdAt.get(index)
   if (inserted !== undefined) return inserted
@@ -93,7 +96,9 @@ const someOf = (fields: ReadonlyArray<string>, own: number): ReadonlyArray<strin
   return Array.from({ length: count }, (_, n) => fields[(first + n * 2) % fields.length]!)
 }
 
-/** Of 20 customers about 14 are ready, 5 miss some details, and one is not ready without anybody saying why. */
+/**
+ * Readiness of a customer: about 14 of 20 are ready, 5 lack some details, and one is not ready without a stated reason.
+ */
 export const readinessOf = (world: World, index: number): Readiness => {
   const changed = world.changes.readiness.get(index)
   if (changed !== undefined) return changed

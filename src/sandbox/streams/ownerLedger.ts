@@ -2,8 +2,8 @@ import type { World } from "../world/world.ts"
 import { type Transaction, transactionAt } from "./transactions.ts"
 
 /**
- * What a transaction does to a balance, written down once more, independently of the warehouse's table of
- * directions. `undefined` is a type nobody knows: it is left out, never guessed.
+ * The effect of a transaction on a balance, written a second time, independently of the warehouse's table of
+ * directions. `undefined`: the type is unknown, so the transaction is left out.
  */
 export const directionOf = (eventType: string, eventName: string): 1 | -1 | 0 | undefined => {
   if (/FAILED|CANCELLED|EXPIRED/.test(eventName)) return 0
@@ -27,16 +27,16 @@ export const directionOf = (eventType: string, eventName: string): 1 | -1 | 0 | 
 /** One owner's balance in one currency, in minor units. */
 export interface Balance {
   readonly actual: bigint
-  /** Held back by reserves that were not released. */
+  /** Amount that unreleased reserves hold back. */
   readonly reserved: bigint
-  /** When it last moved, in milliseconds; null when it never did. */
+  /** Time of the latest movement in milliseconds; null if there was none. */
   readonly movedAt: number | null
 }
 
-/** Balances of one owner, by the currency's place in `CURRENCIES`. */
+/** Balances of one owner, by the index of the currency in `CURRENCIES`. */
 export type Ledger = ReadonlyMap<number, Balance>
 
-/** A sum that stays a number while that is exact: bigints cost ten times as much. */
+/** A sum that is a number as long as that is exact. Bigints take ten times as long. */
 interface Sum {
   small: number
   large: bigint
@@ -68,7 +68,7 @@ const book = (sums: Map<number, Sum>, transaction: Transaction): void => {
   charged.movedAt = Math.max(charged.movedAt, createdAt)
 }
 
-/** All transactions of one owner, those inserted later too; removed ones have happened and stay in. */
+/** All transactions of one owner, including inserted and removed ones. */
 function* transactionsOf(world: World, owner: number): Generator<number> {
   yield* world.owners.transactionsOf(owner, world.options.transactions)
   for (const index of world.changes.of("transactions").createdAt.keys())
@@ -86,18 +86,21 @@ const sumUp = (world: World, owner: number): Ledger => {
   )
 }
 
-/** Ledgers kept at once: those of a few pages of wallets, and the organization's. */
+/** Number of ledgers in the cache: those of a few pages of wallets, and the organization's. */
 const LEDGERS_MAX = 5_000
 
 interface Kept {
-  /** Transactions inserted when these were summed up. */
+  /** Number of inserted transactions when the ledgers were computed. */
   readonly inserted: number
   readonly ledgers: Map<number, Ledger>
 }
 
 const kept = new WeakMap<World, Kept>()
 
-/** The ledger of one owner, in time that grows with that owner's transactions only, and kept until they change. */
+/**
+ * The ledger of one owner, cached until its transactions change. Takes time in proportion to the number of that owner's
+ * transactions.
+ */
 export const ledgerOf = (world: World, owner: number): Ledger => {
   const inserted = world.changes.of("transactions").createdAt.size
   const before = kept.get(world)

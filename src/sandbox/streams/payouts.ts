@@ -5,21 +5,21 @@ import { MERCHANT_ID, PAYOUT } from "../world/samples.ts"
 import { DAY_MILLIS, dayOf, iso, MINUTE_MILLIS, type World } from "../world/world.ts"
 import { homeCurrency, isFailedPayout, isOlderPayout, PAYOUT_EVERY, transactionAt } from "./transactions.ts"
 
-/** A payout before it is text. Amounts in minor units, the currency by its place in `CURRENCIES`. */
+/** A payout before it becomes text. Amounts are in minor units; the currency is its index in `CURRENCIES`. */
 export interface Payout {
   readonly status: string
   readonly currency: number
   readonly amount: number
   readonly fee: number
-  /** Null where the record does not tell: the older shape. */
+  /** Null if the record does not have it: the older shape. */
   readonly createdAt: number | null
   readonly updatedAt: number
 }
 
-/** A payout is asked for shortly before its transaction. */
+/** A payout is requested shortly before its transaction. */
 const LEAD_MILLIS = 2 * MINUTE_MILLIS
 
-/** Payouts without a transaction come in the time after the last that has one. */
+/** Payouts without a transaction come after the last one with a transaction. */
 const unpairedAt = (world: World, index: number): number => {
   const inserted = world.changes.of("payouts").createdAt.get(index)
   if (inserted !== undefined) return inserted
@@ -41,7 +41,7 @@ const SAMPLE: Omit<Payout, "status"> = {
   updatedAt: Date.parse(PAYOUT.updated_at),
 }
 
-/** The first state of a payout: its transaction's, where there is one. */
+/** The first state of a payout, which is its transaction's if there is one. */
 const firstState = (world: World, index: number): Payout => {
   if (index === 0) return { ...SAMPLE, status: PAYOUT.status }
   const own = hash(world.options.seed, KIND.payout, index)
@@ -102,7 +102,7 @@ const commonFields = (world: World, index: number, { status, currency, createdAt
   }
 }
 
-/** As a response shows it: a numeric `wire_amount`, the provider's id, no time of creation. */
+/** The shape of a response: a numeric `wire_amount`, the provider's id, no time of creation. */
 const olderRecord = (world: World, index: number, payout: Payout): object => {
   const provider = world.ids.providerPayout.of(index)
   return {
@@ -120,7 +120,7 @@ const olderRecord = (world: World, index: number, payout: Payout): object => {
   }
 }
 
-/** As a webhook shows it: `original_amount` is a string, and `wire_id` the wallet transaction's. */
+/** The shape of a webhook: `original_amount` is a string, and `wire_id` is the wallet transaction's id. */
 const newerRecord = (world: World, index: number, payout: Payout): object => ({
   id: world.ids.payout.of(index),
   merchant_id: MERCHANT_ID,

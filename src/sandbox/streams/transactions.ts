@@ -5,7 +5,7 @@ import { hash, KIND, lane } from "../world/random.ts"
 import { ORG_ID, SAMPLE_INDEX } from "../world/samples.ts"
 import { DAY_MILLIS, dayOf, HOUR_MILLIS, iso, spread, type World } from "../world/world.ts"
 
-/** A transaction before it is text. Amounts in minor units, currencies by their place in `CURRENCIES`. */
+/** A transaction before it becomes text. Amounts are in minor units; currencies are their index in `CURRENCIES`. */
 export interface Transaction {
   readonly index: number
   /** Index of the customer, or `ORGANIZATION`. */
@@ -20,7 +20,7 @@ export interface Transaction {
   readonly createdAt: number
 }
 
-/** How far a transaction is on its way to the merchant. A settlement is of one day and currency. */
+/** Progress of a transaction on its way to the merchant. A settlement has one day and one currency. */
 interface Progress {
   readonly settlement: string | null
   readonly isSettled: boolean
@@ -28,14 +28,17 @@ interface Progress {
   readonly updatedAt: number
 }
 
-/** Each eighth transaction is a payout's: transaction 8p is payout p. */
+/** Each eighth transaction belongs to a payout: transaction 8p to payout p. */
 export const PAYOUT_EVERY = 8
 
-/** Days after which a transaction is put into a settlement, and after which that is done. */
+/** Days from a transaction to its settlement, and from there to the end of the settlement. */
 const SETTLEMENT_AFTER_DAYS = 2
 const SETTLED_AFTER_DAYS = 7
 
-/** Of 10,000 that are neither a payout nor a sample. `ADJUSTMENT` is unknown to everybody: views must leave it out. */
+/**
+ * Numbers of 10,000 transactions that are neither a payout nor a sample. `ADJUSTMENT` is an unknown type, so views must
+ * leave it out.
+ */
 const EVENTS = [
   [7_200, "PAYIN", "PAYIN_COMPLETED"],
   [700, "REFUND", "REFUND_COMPLETED"],
@@ -50,16 +53,19 @@ const EVENTS = [
   [10, "PAYIN", "PAYIN_EXPIRED"],
 ] as const
 
-/** The kinds of event that the processor charges for. */
+/** The kinds of event for which the processor charges a fee. */
 const CHARGED = new Set(["PAYIN_COMPLETED", "REFUND_COMPLETED", "CHARGEBACK_CREATED", "PAYOUT_COMPLETED"])
 
 const UNFINISHED = new Set(["PAYIN_FAILED", "PAYIN_CANCELLED", "PAYIN_EXPIRED", "PAYOUT_FAILED"])
 
-/** An amount that a double cannot hold to the last digit: 16 of them. */
+/** An amount of 16 digits that a double cannot hold exactly. */
 const LONG_AMOUNT = 9_007_199_254_740_993n
 const LONG_AMOUNT_EVERY = 400
 
-/** The customer who owns the sample transaction: its balance is the documented wallet's, 120.5 AUD with 20.5 reserved. */
+/**
+ * Transactions of the customer of the sample transaction. Their sum is the documented wallet's balance, 120.5 AUD with
+ * 20.5 reserved.
+ */
 const FIXED: ReadonlyArray<Omit<Transaction, "index" | "owner">> = [
   {
     eventType: "PAYIN",
@@ -93,7 +99,7 @@ const FIXED: ReadonlyArray<Omit<Transaction, "index" | "owner">> = [
   },
 ]
 
-/** The currency that an owner mostly trades in. */
+/** The main currency of an owner. */
 export const homeCurrency = (world: World, owner: number): number =>
   owner === ORGANIZATION
     ? EUR
@@ -126,7 +132,7 @@ const createdAtOf = (world: World, index: number): number =>
       )
     : world.changes.of("transactions").createdAt.get(index)!
 
-/** What the transaction is about: never changes once it is made. */
+/** The unchanging part of a transaction. */
 export const transactionAt = (world: World, index: number): Transaction => {
   const owner = world.owners.ownerOf(index)
   const fixed = FIXED[index]
@@ -140,7 +146,7 @@ export const transactionAt = (world: World, index: number): Transaction => {
   const isCharged = CHARGED.has(eventName)
   const feeCurrency = isCharged && lane(own, 4) % 100 < 3 ? USD : currency
   const fee = isCharged ? Math.floor((units * 15) / 1_000) + 30 : 0
-  // A chargeback comes negative: what it does to a balance must not depend on the sign sent.
+  // A chargeback is negative: its effect on a balance must not depend on the sign that was sent.
   const amount = isLong ? LONG_AMOUNT + BigInt(units) : eventType === "CHARGEBACK" ? -units : units
   return {
     index,
@@ -159,7 +165,7 @@ export const transactionAt = (world: World, index: number): Transaction => {
 const settlementOf = (world: World, { createdAt, currency }: Transaction): string =>
   world.ids.settlement.of(dayOf(createdAt) * CURRENCIES.length + currency)
 
-/** Settled when old enough, in progress when newer, without a settlement when newest; a few are stuck. */
+/** Old transactions are settled, newer ones are in progress, and the newest have no settlement. A few are stuck. */
 export const progressOf = (world: World, transaction: Transaction): Progress => {
   const { index, createdAt, eventName } = transaction
   const touched = world.changes.of("transactions").touches.get(index)
@@ -202,7 +208,7 @@ export const isOlderPayout = (world: World, payout: number): boolean =>
 
 const describe = (name: string): string => name.charAt(0) + name.slice(1).toLowerCase().replaceAll("_", " ")
 
-/** The record as JSON text, put together by hand: exact for amounts beyond a double, and several times faster. */
+/** The record as JSON text, built by hand: exact for amounts beyond a double, and several times faster. */
 const transactionText = (world: World, index: number): string => {
   const transaction = transactionAt(world, index)
   const { owner, eventType, eventName, currency, feeCurrency, fee, tax, createdAt } = transaction

@@ -17,18 +17,18 @@ export interface WalletAccount {
 
 const ORGANIZATION_SINCE = Date.parse("2024-12-20T09:00:00.000Z")
 
-/** The documented wallet's own time; it is older than the history. */
+/** The documented wallet's own time, which is older than the history. */
 const SAMPLE_CREATED_AT = Date.parse("2025-03-18T02:00:00.000Z")
 
-/** Wallets that state a balance their owner's transactions do not explain, on purpose: the 8th of every 40. */
+/** Wallets whose balance deliberately differs from their owner's transactions: the 8th of every 40. */
 const MISMATCH_EVERY = 40
 const MISMATCH_AT = 7
 const MISMATCH_MINOR = 1_234n
 
-/** What each version of a touched wallet adds to its balance. */
+/** Amount that each version of a touched wallet adds to its balance. */
 const TOUCH_MINOR = 100n
 
-/** Room for the currencies of one wallet: makes an account's id a function of wallet and currency. */
+/** Bound on the currencies of one wallet. It makes an account's id a function of wallet and currency. */
 const CURRENCIES_MAX = 16
 
 const accountId = (world: World, wallet: number, currency: number): string =>
@@ -42,10 +42,13 @@ const createdAtOf = (world: World, index: number): number => {
   return customerCreatedAt(world, world.owners.ownerOfWallet(index)) + HOUR_MILLIS
 }
 
-/** A wallet added later is one more of the organization's, without money: its owner's ledger is in the first. */
+/**
+ * A wallet that is added later belongs to the organization and has no money, because the first wallet holds its owner's
+ * ledger.
+ */
 const isEmpty = (world: World, index: number): boolean => index >= world.changes.base("wallets")
 
-/** The accounts as stated: the ledger's balances, but for the deliberate mismatches and the touched. */
+/** The accounts with their stated balances: the ledger's, except for the deliberate differences and touched wallets. */
 export const walletAccounts = (world: World, index: number): ReadonlyArray<WalletAccount> => {
   const owner = world.owners.ownerOfWallet(index)
   const ledger: Ledger = isEmpty(world, index) ? new Map() : ledgerOf(world, owner)
@@ -77,7 +80,7 @@ const accountText = (world: World, wallet: number, createdAt: number, account: W
   `"is_active":true,"is_settlement_allowed":true,"is_deleted":false,` +
   `"created_at":"${iso(createdAt)}","updated_at":"${iso(account.updatedAt)}","deleted_at":null}`
 
-/** The record as JSON text: balances may have more digits than a double. */
+/** The record as JSON text. Balances may have more digits than a double. */
 const walletText = (world: World, index: number, withAccounts: boolean): string => {
   const owner = world.owners.ownerOfWallet(index)
   const createdAt = createdAtOf(world, index)

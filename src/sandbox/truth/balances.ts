@@ -19,11 +19,11 @@ export interface BalanceTruth {
   readonly ownerId: string
   readonly currency: string
   readonly walletCount: number
-  /** Null where no wallet has the currency. */
+  /** Null if no wallet has the currency. */
   readonly walletBalance: string | null
-  /** Null where nothing moved. */
+  /** Null if nothing moved. */
   readonly ledgerBalance: string | null
-  /** Wallet less ledger, a missing one taken for 0. */
+  /** Wallet minus ledger; a missing one counts as 0. */
   readonly difference: string
 }
 
@@ -40,7 +40,7 @@ interface Moved {
   readonly by: bigint
 }
 
-/** What one transaction moves: its amount less the fee, or both on their own where the currencies differ. */
+/** The movements of one transaction: its amount minus the fee, or both separately if the currencies differ. */
 const movedBy = (transaction: Transaction): ReadonlyArray<Moved> => {
   if (isUnmapped(transaction)) return []
   const { currency, feeCurrency, fee, tax } = transaction

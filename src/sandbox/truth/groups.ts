@@ -3,12 +3,14 @@ import { ORGANIZATION } from "../world/owners.ts"
 import { ORG_ID } from "../world/samples.ts"
 import { iso, type World } from "../world/world.ts"
 
-/** Removed transactions and payouts count unless `removed` is false: a warehouse that once saw them keeps them. */
+/**
+ * Removed transactions and payouts count unless `removed` is false, because a warehouse that read them once keeps them.
+ */
 export interface Select {
   readonly removed?: boolean
 }
 
-/** Indices of a list, oldest first. */
+/** Indices of a list, the oldest first. */
 export function* indices(
   { changes }: World,
   list: string,
@@ -23,17 +25,17 @@ export const codeOf = (currency: number): string => CURRENCIES[currency]!.code
 /** The day of a time, as `YYYY-MM-DD` (UTC). */
 export const dayText = (millis: number): string => iso(millis).slice(0, 10)
 
-/** The customer's id, or the organization's where there is none. */
+/** The customer's id, or else the organization's. */
 export const ownerIdOf = (world: World, owner: number): string =>
   owner === ORGANIZATION ? ORG_ID : world.ids.customer.of(owner)
 
 interface Groups<Key extends ReadonlyArray<string | number>, Group> {
-  /** The group of a key, made on first use. */
+  /** The group of a key, created on first use. */
   readonly at: (...key: Key) => Group
   readonly map: <Row>(row: (key: Key, group: Group) => Row) => ReadonlyArray<Row>
 }
 
-/** Groups by several values at once, in the order in which they were first met. */
+/** Groups by several values at once, in the order of their first use. */
 export const groupsBy = <Key extends ReadonlyArray<string | number>, Group>(
   fresh: () => Group,
 ): Groups<Key, Group> => {

@@ -16,12 +16,12 @@ import {
 
 export interface NotReadyTruth {
   readonly customerId: string
-  /** Sorted; empty where the API names none. */
+  /** Sorted; empty if the API names none. */
   readonly missingFields: ReadonlyArray<string>
 }
 
 export interface PayoutDayTruth {
-  /** Of creation, or of the latest change where the payout does not tell. */
+  /** Day of creation, or of the latest change if the payout has no time of creation. */
   readonly day: string
   readonly currency: string
   readonly status: string

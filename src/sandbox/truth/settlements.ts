@@ -9,20 +9,20 @@ export interface SettlementTruth {
   readonly settlementId: string
   readonly currency: string
   readonly feeCurrency: string
-  /** Of the whole settlement, whatever the currencies of the row. */
+  /** Status of the whole settlement, whatever the currencies of the row. */
   readonly status: "Done" | "In Progress"
   readonly transactionCount: number
   readonly unmappedCount: number
   readonly settlementAmount: string
   readonly feeAmount: string
   readonly taxAmount: string
-  /** Null where the fee's currency is another. */
+  /** Null if the fee has another currency. */
   readonly paymentToMerchantAmount: string | null
   readonly firstTransactionAt: string
   readonly lastTransactionAt: string
 }
 
-/** All transactions of a day (UTC) and currency; an unmapped one counts, with an amount of 0. */
+/** All transactions of a day (UTC) and currency. An unmapped one counts with an amount of 0. */
 export interface SettlementDayTruth {
   readonly day: string
   readonly currency: string

@@ -22,7 +22,7 @@ export interface TransactionTruth {
   readonly settlementId: string | null
   readonly eventType: string
   readonly eventName: string
-  /** Null for a type that nobody knows. */
+  /** Null for an unknown type. */
   readonly direction: 1 | -1 | 0 | null
   readonly currency: string
   /** As sent: a chargeback's is negative. */
@@ -46,14 +46,14 @@ export interface UnmappedTruth {
 
 const absolute = (minor: Minor): bigint => BigInt(minor) * (minor < 0 ? -1n : 1n)
 
-/** Direction × |amount|, 0 for a type that nobody knows. */
+/** Direction × |amount|; 0 for an unknown type. */
 export const signed = ({ eventType, eventName, amount }: Transaction): bigint =>
   BigInt(directionOf(eventType, eventName) ?? 0) * absolute(amount)
 
 export const isUnmapped = ({ eventType, eventName }: Transaction): boolean =>
   directionOf(eventType, eventName) === undefined
 
-/** Every transaction, oldest index first. */
+/** Every transaction, the oldest index first. */
 export function* all(world: World, select?: Select): Generator<Transaction> {
   for (const index of indices(world, "transactions", select)) yield transactionAt(world, index)
 }

@@ -14,14 +14,14 @@ export type { SettlementDayTruth, SettlementTruth } from "./settlements.ts"
 export type { TransactionTruth, UnmappedTruth } from "./transactions.ts"
 
 /**
- * What a warehouse in step with the sandbox must show, summed up from the records without any SQL, changes
- * included (but for `patch` and `replace`). Amounts are exact decimals in major units without trailing zeros. Every method
- * reads the records anew; memory grows with the groups of the answer, not with the records.
+ * The right content of a warehouse in step with the sandbox, computed from the records without SQL. It includes
+ * changes, except those of `patch` and `replace`. Amounts are exact decimals in major units without trailing zeros.
+ * Every method reads the records again; memory grows with the groups of the answer, not with the records.
  */
 export interface Truth {
-  /** Records listed now. */
+  /** Number of records listed now. */
   readonly count: (list: string) => number
-  /** Their ids, in the order served. */
+  /** Ids in the order of the list. */
   readonly ids: (list: string) => Generator<string>
   /** A record as its by-id endpoint answers it: JSON text. */
   readonly text: (list: string, index: number) => string

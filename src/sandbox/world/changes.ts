@@ -1,20 +1,20 @@
 import type { Order, SandboxOptions } from "./options.ts"
 
 /**
- * What happened to the simulated data since the start: sparse maps over records that are otherwise pure
- * functions of seed and index. Memory grows with the number of changes, not of records.
+ * Changes of the simulated data since the start: sparse maps over records that are otherwise pure functions of seed and
+ * index. Memory grows with the number of changes, not of records.
  */
 
 export type Place = "front" | "back"
 
-/** A customer's readiness for a wallet, and the details that are missing for it. */
+/** A customer's readiness for a wallet, and the details that are missing. */
 export interface Readiness {
   readonly ready: boolean
   readonly missing: ReadonlyArray<string>
 }
 
 export interface Touch {
-  /** From 1; each version differs from the one before. */
+  /** Starts at 1; each version differs from the one before. */
   readonly version: number
   readonly updatedAt: number
 }
@@ -27,42 +27,42 @@ interface ListChanges {
   readonly touches: Map<number, Touch>
   readonly patches: Map<number, Readonly<Record<string, unknown>>>
   readonly texts: Map<number, string>
-  /** Not listed; those that are also `hidden` are still answered by id. */
+  /** Records that are not listed. Those that are also `hidden` are still answered by id. */
   readonly removed: Set<number>
   readonly hidden: Set<number>
 }
 
-/** Simulated time that passes with each change. */
+/** Simulated time between two changes. */
 const TICK_MILLIS = 1_000
 
 export interface Changes {
-  /** How many records the list had at the start. */
+  /** Number of records of a list at the start. */
   readonly base: (list: string) => number
-  /** How many records were ever made: indices below it exist. */
+  /** Number of records that ever existed; indices below it exist. */
   readonly size: (list: string) => number
   readonly of: (list: string) => ListChanges
   readonly readiness: ReadonlyMap<number, Readiness>
   /** The simulated time now, in milliseconds. */
   readonly now: () => number
-  /** Grows with each change: what is cached by it is still true. */
+  /** Grows with each change; a cache is valid while it stays the same. */
   readonly revision: () => number
 
-  /** Lists `count` further records at one end of the list as it is served. */
+  /** Adds `count` records at one end of the served list. */
   readonly insert: (list: string, count: number, at: Place) => void
-  /** Makes a newer version of a record: the next, or the one named. `updatedAt` is now where not given. */
+  /** Makes a newer version of a record: the next, or the given one. `updatedAt` is now by default. */
   readonly touch: (list: string, index: number, version?: number, updatedAt?: string) => void
-  /** Overwrites fields of a record as served; `undefined` leaves a field out. */
+  /** Overwrites fields of a served record; `undefined` removes a field. */
   readonly patch: (list: string, index: number, fields: Readonly<Record<string, unknown>>) => void
-  /** Serves a record as this text, whatever it is. */
+  /** Serves a record as any text. */
   readonly replace: (list: string, index: number, text: string) => void
   readonly remove: (list: string, index: number) => void
-  /** No longer lists a record, but still answers it by id. */
+  /** Removes a record from its list, but answers it by id. */
   readonly hide: (list: string, index: number) => void
   readonly restore: (list: string, index: number) => void
   readonly setReadiness: (customer: number, readiness: Readiness) => void
 }
 
-/** The end of the list where a record made now belongs. */
+/** The end of the list for a new record. */
 const newestEnd: Readonly<Record<Order, Place | "either">> = {
   "oldest-first": "back",
   "newest-first": "front",
@@ -110,7 +110,7 @@ export const makeChanges = (
     for (let n = 0; n < count; n++) {
       const index = size(list)
       const time = tick()
-      // A record at the old end of a sorted list is a late arrival: made before all others.
+      // A record at the old end of a sorted list is a late arrival: it is older than all others.
       createdAt.set(index, end === "either" || end === at ? time : startMillis - ticks * TICK_MILLIS)
       if (at === "front") front.unshift(index)
       else back.push(index)

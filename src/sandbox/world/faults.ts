@@ -1,35 +1,35 @@
 import { gzipSync } from "node:zlib"
 import { hash, KIND, lane } from "./random.ts"
 
-/** A request as a fault hook sees it, before it is answered. */
+/** A request as a fault hook gets it, before it is answered. */
 export interface FaultRequest {
   readonly method: string
   readonly path: string
   readonly query: URLSearchParams
-  /** From 1, over all requests. */
+  /** Number of the request, from 1, among all requests. */
   readonly n: number
-  /** From 1, over the requests of this path. */
+  /** Number of the request, from 1, among the requests of this path. */
   readonly nth: number
 }
 
-/** What happens to a request instead of, or before, its answer. */
+/** A change of the answer, or something before it. */
 export interface Fault {
-  /** Answers with this status; 200 where only a body is given. */
+  /** Status of the answer; 200 if only a body is given. */
   readonly status?: number
-  /** Text as it is; anything else as JSON. */
+  /** Text is sent unchanged, anything else as JSON. */
   readonly body?: unknown
   readonly headers?: Readonly<Record<string, string>>
-  /** Waits first. Alone, the true answer follows. */
+  /** Waits first. By itself, the true answer follows. */
   readonly delayMillis?: number
   /** Changes the body of the true answer. */
   readonly transform?: (body: string) => string
   /** Sends the body of the answer as these bytes instead of as UTF-8. */
   readonly encode?: (body: string) => Buffer
-  /** Sends these pieces as the body, as fast as they are taken. */
+  /** Sends these pieces as the body, as fast as the client reads. */
   readonly chunks?: () => Iterator<Uint8Array>
-  /** Sends the body byte by byte, so far apart. */
+  /** Sends the body byte by byte with this delay. */
   readonly dripMillis?: number
-  /** Answers truly, but for the first page of the list, or about another record than the one asked for. */
+  /** Answers with the first page of the list, or with another record than requested. */
   readonly mistakes?: "page" | "record"
   /** Sends the head and half the body of the true answer, then breaks the connection. */
   readonly cut?: boolean
@@ -53,13 +53,13 @@ const error = (status: number, name: string, headers: Readonly<Record<string, st
 })
 
 const MEBIBYTE = 2 ** 20
-/** More than any client should read: a page of 1,000 records is some 1 MiB. */
+/** More than any client should read. A page of 1,000 records is about 1 MiB. */
 const GIGANTIC_MEBIBYTES = 1_024
 
 const OPEN = Buffer.from('{"status":true,"message":"OK","data":[')
 const CLOSE = Buffer.from("]}")
 
-/** The pieces of a JSON text that is nearly all white space. */
+/** The pieces of a JSON text that is almost only white space. */
 function* gigantic(pack: (bytes: Buffer) => Uint8Array): Generator<Uint8Array> {
   const filler = pack(Buffer.alloc(MEBIBYTE, " "))
   yield pack(OPEN)
@@ -69,13 +69,13 @@ function* gigantic(pack: (bytes: Buffer) => Uint8Array): Generator<Uint8Array> {
 
 const limited = (retryAfter: string) => error(429, "TOO_MANY_REQUESTS", { "retry-after": retryAfter })
 
-/** The faults known by name, as `paycombat-sync sandbox` offers them. */
+/** The faults by their names in `paycombat-sync sandbox`. */
 export const FAULTS = {
   /** 429 with a `Retry-After` of one second. */
   "rate-limit": error(429, "TOO_MANY_REQUESTS", { "retry-after": "1" }),
   "server-error": error(500, "INTERNAL_SERVER_ERROR"),
   unavailable: error(503, "SERVICE_UNAVAILABLE"),
-  /** A 200 that is a web page: what a proxy or a login wall sends. */
+  /** A 200 with a web page, as from a proxy or a login wall. */
   html: {
     status: 200,
     headers: { "content-type": "text/html" },
@@ -83,14 +83,14 @@ export const FAULTS = {
   },
   /** A 200 whose JSON ends in the middle. */
   truncated: { transform: body => body.slice(0, Math.floor(body.length / 2)) },
-  /** A 200 whose envelope says that it failed. */
+  /** A 200 whose envelope reports a failure. */
   "status-false": { body: { status: false, message: "Something went wrong", data: null } },
   slow: { delayMillis: 2_000 },
   cut: { cut: true },
   hang: { hang: true },
   reset: { reset: true },
 
-  /** 429 without a word on when to come back, and with words that are none. */
+  /** 429 without a time for the next request, and 429 with a time that is invalid. */
   "rate-limit-bare": error(429, "TOO_MANY_REQUESTS"),
   "retry-after-negative": limited("-30"),
   "retry-after-text": limited("soon 2099"),
@@ -104,13 +104,13 @@ export const FAULTS = {
     headers: { "content-type": "text/html" },
     body: "<html><h1>502 Bad Gateway</h1></html>",
   },
-  /** A login page elsewhere. */
+  /** A redirect to a login page. */
   redirect: { status: 302, headers: { location: "/login" }, body: "" },
   /** A 200 without a body. */
   empty: { body: "" },
-  /** A list of nothing, whatever was asked for. */
+  /** An empty list for every request. */
   "empty-list": { body: { status: true, message: "OK", data: [] } },
-  /** Nothing, in words that some APIs have for the end of a list. */
+  /** No content, in the words of some APIs for the end of a list. */
   "no-content": { status: 204, body: "" },
   "not-found": error(404, "NOT_FOUND"),
   "no-data": { body: { status: true, message: "OK" } },
@@ -119,21 +119,21 @@ export const FAULTS = {
   "failed-envelope": {
     body: { status: false, message: "Failed", error: { code: 4001, name: "INTERNAL" }, data: null },
   },
-  /** One gibibyte of JSON, and the same as one mebibyte that unpacks to it. */
+  /** One gibibyte of JSON, and the same compressed to one mebibyte. */
   gigantic: { chunks: () => gigantic(bytes => bytes) },
   "gzip-bomb": { headers: { "content-encoding": "gzip" }, chunks: () => gigantic(bytes => gzipSync(bytes)) },
-  /** The truth, one byte a second: never done. */
+  /** The true answer, one byte a second: it never ends. */
   drip: { dripMillis: 1_000 },
-  /** The truth in other clothes: all but the last two can be read. */
+  /** The true answer in other forms; all but the last two can be read. */
   "html-type": { headers: { "content-type": "text/html; charset=iso-8859-1" } },
   bom: { transform: body => `\ufeff${body}` },
   gzip: { headers: { "content-encoding": "gzip" }, encode: body => gzipSync(body) },
   "utf-16": { encode: body => Buffer.from(`\ufeff${body}`, "utf16le") },
   "not-utf-8": { encode: body => Buffer.concat([Buffer.from(body), Buffer.of(0xe9)]) },
-  /** The truth, by a clock of long ago, or of long hence. */
+  /** The true answer with a clock of the past or the future. */
   "clock-behind": { headers: { date: "Sat, 01 Jan 2000 00:00:00 GMT" } },
   "clock-ahead": { headers: { date: "Fri, 01 Jan 2100 00:00:00 GMT" } },
-  /** Page one, whichever was asked for. */
+  /** Page one for every page. */
   "first-page": { mistakes: "page" },
   /** The by-id answer of another record, readiness included. */
   "other-record": { mistakes: "record" },
@@ -145,15 +145,15 @@ export const FAULTS = {
 
 export type FaultName = keyof typeof FAULTS
 
-/** In a row and for one URL: fewer than any client that retries at all gives up after. */
+/** Most faults in a row for one URL: fewer than a client that retries gives up after. */
 const FAULTS_IN_A_ROW_MAX = 2
 
-/** URLs whose latest faults are remembered. */
+/** Most URLs whose latest faults are remembered. */
 const URLS_MAX = 1_000
 
 /**
- * Faults by chance, the same for the same seed and order of requests. `chances` are probabilities from 0
- * to 1 by name. No URL gets more than two faults in a row, so that a client that retries gets through.
+ * Random faults, the same for the same seed and order of requests. `chances` are probabilities from 0 to 1 by name. No
+ * URL gets more than two faults in a row, so that a client that retries gets through.
  */
 export const seededFaults = (
   seed: number,
@@ -177,7 +177,7 @@ export const seededFaults = (
   }
 }
 
-/** Answers 429 with `Retry-After` to whatever exceeds `perSecond` requests in a second of the wall clock. */
+/** Answers 429 with `Retry-After` to each request beyond `perSecond` in a second of the wall clock. */
 export const rateLimit = (perSecond: number): FaultHook => {
   let second = 0
   let requests = 0

@@ -3,30 +3,30 @@ import type { Owners } from "./owners.ts"
 import type { Ids } from "./random.ts"
 import type { World } from "./world.ts"
 
-/** Makes the records of one list: each is a pure function of the world and the record's index. */
+/** Generates the records of one list. Each record is a pure function of the world and its index. */
 export interface ListGenerator {
   readonly kind: "list"
-  /** Where the list is, unless an option says otherwise. */
+  /** Path of the list, unless an option sets another. */
   readonly listPath: string
-  /** Where a record is asked for by id, with `{id}` for the id, unless an option says otherwise; null where it cannot be. */
+  /** Path of a record by id, with `{id}` for the id, unless an option sets another; null if there is none. */
   readonly detailPath: string | null
   /** Records at the start. */
   readonly count: (options: SandboxOptions, owners: Owners) => number
   readonly ids: (world: World) => Ids
   /** A record as its by-id endpoint answers it: JSON text. */
   readonly text: (world: World, index: number) => string
-  /** A record as its list shows it; as by id where absent. */
+  /** A record as its list shows it; if absent, as by id. */
   readonly listed?: (world: World, index: number) => string
 }
 
 /** Answers a look-up about each record of a list. */
 export interface LookupGenerator {
   readonly kind: "lookup"
-  /** With `{id}` for the id that is asked about. */
+  /** Path with `{id}` for the id that is asked about. */
   readonly path: string
-  /** The list whose records are asked about: 404 for any other id. Any id has an answer where absent. */
+  /** The list whose records are asked about; any other id gets 404. If absent, every id has an answer. */
   readonly of?: string
-  /** The answer about an id as it stands in a path, and about a record of `of` by its index: JSON text. */
+  /** The answer about an id as it is in the path, and about a record of `of` by its index: JSON text. */
   readonly answer: (world: World, id: string, index: number) => string
 }
 

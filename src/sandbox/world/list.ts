@@ -4,8 +4,8 @@ import { hash, KIND } from "./random.ts"
 import type { World } from "./world.ts"
 
 /**
- * Lists as served: which record stands at which place, and which of them one page holds. The order of the
- * records of the start is arithmetic; only what was inserted or removed since is kept.
+ * Lists as served: the record at each place, and the records of a page. The order at the start is computed; only
+ * inserted and removed records are stored.
  */
 export interface Listing {
   /** Records listed now. */
@@ -21,7 +21,10 @@ interface Arrangement {
   readonly placeOf: (index: number) => number
 }
 
-/** How the records of the start are ordered. `shuffled` walks a stride: each place once, neighbours far apart. */
+/**
+ * Orders the records of the start. `shuffled` walks with a stride: it visits each place once, and neighbours are far
+ * apart.
+ */
 const arrange = ({ order, seed }: SandboxOptions, count: number): Arrangement => {
   if (order === "oldest-first" || order === "updated-last")
     return { indexAt: place => place, placeOf: index => index }
@@ -56,7 +59,7 @@ export const listingOf = (world: World, list: string): Listing => {
     const place = front.indexOf(index)
     return place >= 0 ? place : front.length + base + back.indexOf(index)
   }
-  /** The place at which `offset` records that are still listed have gone by. */
+  /** The place after `offset` records that are still listed. */
   const placeAfter = (offset: number): number => {
     if (revision !== world.changes.revision()) {
       removedPlaces = [...removed].map(placeOfAny).sort((a, b) => a - b)
@@ -88,10 +91,10 @@ export const listingOf = (world: World, list: string): Listing => {
   return { total: () => length() - removed.size, slice, all }
 }
 
-/** Names of a position that counts records; under any other name it counts pages. */
+/** Names of a position that counts records; any other name counts pages. */
 const COUNTS_RECORDS = new Set(["offset", "skip", "start", "from"])
 
-/** Ends under which a list without records is still answered as an empty list. */
+/** Values of `afterEnd` with which an empty list is still answered as an empty list. */
 const LISTS_NONE: ReadonlySet<string> = new Set(["empty", "404", "repeat", "400", "410", "422"])
 
 export interface Page {
@@ -108,7 +111,7 @@ const wholeNumber = (text: string | null, least: number): number | undefined => 
   return Number.isInteger(value) && value >= least ? value : undefined
 }
 
-/** The page that a query asks for. Parameters under other names, and values that make no sense, are ignored. */
+/** The page for a query. Parameters with other names, and invalid values, are ignored. */
 export const pageOf = (listing: Listing, options: SandboxOptions, query: URLSearchParams): Page => {
   const [positionName, sizeName] = options.pagingNames
   const countsRecords = COUNTS_RECORDS.has(positionName)
@@ -130,7 +133,7 @@ export const pageOf = (listing: Listing, options: SandboxOptions, query: URLSear
   }
 }
 
-/** The totals that a page states beside its records: JSON members with a comma before each. */
+/** The totals of a page: JSON members, each after a comma. */
 const totalsText = ({ totals, totalSkew }: SandboxOptions, { number, size, total }: Page): string => {
   const stated = total + totalSkew
   const pages = Math.ceil(stated / size)
@@ -146,7 +149,10 @@ const totalsText = ({ totals, totalSkew }: SandboxOptions, { number, size, total
   }
 }
 
-/** What upstream puts around an answer (D), in place of a random id and the wall clock: same request, same bytes. */
+/**
+ * Upstream's envelope (D), with a fixed id and time instead of a random id and the wall clock, so that the same request
+ * gives the same bytes.
+ */
 export const upstreamHead = (requestId: string, time: string, status: number, text: string): string =>
   `{"request_id":"${requestId}","request_time":"${time}","success":${status < 400},"status_code":${status},"status_text":"${text}"`
 
@@ -155,7 +161,7 @@ export interface Stamp {
   readonly time: string
 }
 
-/** Answers for a page beyond the end, by `afterEnd`; what is not among them is answered as a page or as an error. */
+/** Answers for a page beyond the end, by `afterEnd`. Other values are answered as a page or as an error. */
 export const NOTHING_HERE: Readonly<Record<string, { readonly status: number; readonly body: string }>> = {
   "204": { status: 204, body: "" },
   "no-body": { status: 200, body: "" },
@@ -164,7 +170,7 @@ export const NOTHING_HERE: Readonly<Record<string, { readonly status: number; re
   "status-false": { status: 200, body: '{"status":false,"message":"No data found"}' },
 }
 
-/** Statuses by which a page beyond the end is refused, by `afterEnd`. */
+/** Statuses that refuse a page beyond the end, by `afterEnd`. */
 export const REFUSALS: Readonly<Record<string, readonly [status: number, text: string]>> = {
   "400": [400, "Bad Request"],
   "404": [404, "Not Found"],
@@ -173,7 +179,7 @@ export const REFUSALS: Readonly<Record<string, readonly [status: number, text: s
   "422": [422, "Unprocessable Entity"],
 }
 
-/** The body of a list answer. Totals stand beside the list, wherever that is. */
+/** The body of a list answer. Totals are beside the list, wherever the list is. */
 export const listBody = (
   options: SandboxOptions,
   name: string,
@@ -200,7 +206,7 @@ export const listBody = (
   }
 }
 
-/** The body of a by-id answer: under the single or the double envelope, both documented (D). */
+/** The body of a by-id answer in the single or the double envelope, both documented (D). */
 export const recordBody = (options: SandboxOptions, record: string, { requestId, time }: Stamp): string =>
   options.detailEnvelope === "single"
     ? `{"status":true,"message":"OK","data":${record}}`

@@ -1,4 +1,4 @@
-/** Exact money: whole minor units (cents) in a number while they fit, in a bigint beyond. */
+/** Exact money: whole minor units (cents) in a number while they fit, otherwise in a bigint. */
 export type Minor = number | bigint
 
 export interface Currency {
@@ -16,7 +16,7 @@ export const CURRENCIES = [
   { code: "KWD", digits: 3 },
 ] as const satisfies ReadonlyArray<Currency>
 
-/** The place of a currency in `CURRENCIES`: what records are computed with. */
+/** Indices of currencies in `CURRENCIES`, which records are computed with. */
 export const AUD = 0
 export const EUR = 1
 export const USD = 2
@@ -32,8 +32,8 @@ const printLong = (minor: bigint, digits: number): string => {
 }
 
 /**
- * An amount in major units, as an exact decimal without trailing zeros: the text of a JSON number.
- * A double prints back every decimal of up to 15 significant digits, so the division is exact in print.
+ * Prints an amount in major units, as an exact decimal without trailing zeros: the text of a JSON number. A double
+ * prints every decimal of up to 15 significant digits unchanged, so the division prints exactly.
  */
 export const print = (minor: Minor, currency: number): string => {
   const { digits } = CURRENCIES[currency]!
@@ -42,7 +42,7 @@ export const print = (minor: Minor, currency: number): string => {
     : printLong(BigInt(minor), digits)
 }
 
-/** The same decimal without trailing zeros or a negative zero: makes `1.50` and `1.5` comparable as text. */
+/** Returns the same decimal without trailing zeros or a negative zero, so that `1.50` and `1.5` are equal as text. */
 export const normalizeDecimal = (text: string): string => {
   const trimmed = text.includes(".") ? text.replace(/\.?0+$/, "") : text
   return trimmed === "-0" ? "0" : trimmed

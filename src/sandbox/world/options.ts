@@ -3,24 +3,24 @@ import { ConfigurationError } from "../../core/errors.ts"
 import type { FaultHook } from "./faults.ts"
 
 /**
- * Where an answer holds its list. PayCombat documents the single and the double envelope for records (D),
- * none for lists (?). `named` puts the list under `listName`.
+ * Place of the list in an answer. PayCombat documents the single and the double envelope for records (D), and none for
+ * lists (?). `named` puts the list under `listName`.
  */
 export const ENVELOPES = ["data", "data.data", "data.named", "double", "double.named"] as const
 export type Envelope = (typeof ENVELOPES)[number]
 
-/** Which total a list states beside its records: none (U), or a common form of it (?). */
+/** Total that a list states beside its records: none (U), or a common form (?). */
 export const TOTALS = ["none", "total", "pagination", "meta"] as const
 export type Totals = (typeof TOTALS)[number]
 
-/** `updated-first` and `updated-last` sort all records anew after each change: for small lists. */
+/** `updated-first` and `updated-last` sort all records after each change: for small lists. */
 export const ORDERS = ["oldest-first", "newest-first", "shuffled", "updated-first", "updated-last"] as const
 export type Order = (typeof ORDERS)[number]
 
 /**
- * What a list answers beyond its last page: an empty list, 404, its last page again, 204, a 200 without a body, without
- * `data`, with `data: null`, or that says `status: false` and no more, 416, 400, 410 and 422. Those from 204 to 416 also
- * answer so for a list without records.
+ * Answer of a list beyond its last page: an empty list, 404, its last page again, 204, a 200 without a body, without
+ * `data`, with `data: null`, or with only `status: false`, 416, 400, 410 and 422. For those from 204 to 416, a list
+ * without records answers in the same way.
  */
 export const AFTER_ENDS = [
   "empty",
@@ -40,13 +40,13 @@ export const AFTER_ENDS = [
 export const TIME_UNITS = ["seconds", "milliseconds"] as const
 export const TIME_FIELDS = ["created_at", "updated_at"] as const
 
-/** What `start_time` and `end_time` mean (U; the unit is ?), where a list knows them at all. Reads all records for each page. */
+/** Meaning of `start_time` and `end_time` (U; the unit is ?), if a list has them. Reads all records for each page. */
 export interface TimeFilter {
   readonly unit: (typeof TIME_UNITS)[number]
   readonly by: (typeof TIME_FIELDS)[number]
 }
 
-/** A change that the sandbox makes by itself after every `every`-th answered page of a list, `times` times in all. */
+/** A change that the sandbox makes after every `every`-th answered page of a list, `times` times in total. */
 export interface AutomaticChange {
   readonly every: number
   readonly times: number
@@ -55,7 +55,7 @@ export interface AutomaticChange {
   readonly stream: string
 }
 
-/** The undocumented parts of lists that `reshape` can change while a sandbox is up: an API that changes its contract. */
+/** The undocumented parts of lists that `reshape` can change in a running sandbox: an API that changes its contract. */
 export type Shape = Pick<
   SandboxOptions,
   | "listPaths"
@@ -71,13 +71,13 @@ export type Shape = Pick<
   | "afterEnd"
 >
 
-/** A change of shape that the sandbox makes by itself once it was asked for so many pages. */
+/** A change of shape that the sandbox makes after so many requested pages. */
 export interface AutomaticReshape {
   readonly afterPages: number
   readonly to: Partial<Shape>
 }
 
-/** How many records the lists of the simulated world hold at the start, in a demo; and how a command says so. */
+/** Number of records of each list at the start of a demo, and its description in the command. */
 export const SIZES = {
   customers: { count: 60, description: "How many; their wallets follow from them" },
   transactions: { count: 2_000, description: "How many" },
@@ -87,7 +87,7 @@ export const SIZES = {
 
 type Sizes = Readonly<Record<keyof typeof SIZES, number>>
 
-/** Sizes, made from each entry of the table. */
+/** Builds sizes from each entry of the table. */
 export const sizes = <A>(
   of: (name: keyof Sizes, size: (typeof SIZES)[keyof Sizes]) => A,
 ): Record<keyof Sizes, A> =>
@@ -96,46 +96,52 @@ export const sizes = <A>(
   ) as Record<keyof Sizes, A>
 
 export interface SandboxOptions extends Sizes {
-  /** Same options and seed, same bytes. */
+  /** The same options and seed give the same bytes. */
   readonly seed: number
-  /** The end of the simulated time, ISO 8601 UTC: nothing but later changes is newer. */
+  /** End of the simulated time, ISO 8601 UTC. Only later changes are newer. */
   readonly until: string
   /** Days before `until` over which transactions, payouts and checkouts are spread. */
   readonly days: number
 
   readonly token: string
   readonly host: string
-  /** 0 takes a free one. */
+  /** 0 takes a free port. */
   readonly port: number
 
-  /** The undocumented parts, each at its likeliest. */
+  /** The undocumented parts, each with its likeliest value. */
   readonly listPaths: Readonly<Record<string, string>>
-  /** By-id endpoints, with `{id}` for the id; null where there is none. */
+  /** By-id endpoints, with `{id}` for the id; null if there is none. */
   readonly detailPaths: Readonly<Record<string, string | null>>
   readonly envelope: Envelope
-  /** Name of the list in a `named` envelope; the stream's own where null. */
+  /** Name of the list in a `named` envelope; null: the stream's own name. */
   readonly listName: string | null
   readonly detailEnvelope: "single" | "double"
   readonly totals: Totals
-  /** Added to the stated total: a total that is not true. */
+  /** Number added to the stated total, for a wrong total. */
   readonly totalSkew: number
-  /** Number of the first page, where pages are counted. */
+  /** Number of the first page, if pages are counted. */
   readonly firstPage: 0 | 1
-  /** Query parameters of position and size. A first name of `offset`, `skip`, `start` or `from` counts records from 0, any other pages from `firstPage`. */
+  /**
+   * Query parameters of position and size. If the first name is `offset`, `skip`, `start` or `from`, it counts records
+   * from 0; otherwise it counts pages from `firstPage`.
+   */
   readonly pagingNames: readonly [position: string, size: string]
   readonly defaultPageSize: number
-  /** A larger size is cut to it without a word. */
+  /** A larger size is silently reduced to it. */
   readonly maxPageSize: number
-  /** True if page n of a cut size starts after n−1 pages of the size asked for, or of the size served. */
+  /**
+   * `asked`: page n of a reduced size starts after n−1 pages of the requested size. `served`: after n−1 pages of the
+   * reduced size.
+   */
   readonly offsetBy: "asked" | "served"
   readonly order: Order
   readonly timeFilter: TimeFilter | null
   readonly afterEnd: (typeof AFTER_ENDS)[number]
-  /** True if a removed record leaves its page short (filtered after the limit) instead of pulling up the next. */
+  /** True if a removed record leaves its page shorter (filtered after the limit). False if the next record moves up. */
   readonly removedLeavesHoles: boolean
-  /** True if list items carry `wallet_account`, or only the by-id answer does (U). */
+  /** True if list items carry `wallet_account`; false if only the by-id answer does (U). */
   readonly walletListHasBalances: boolean
-  /** Both shapes of a payout are documented: `wire_amount` number (older) and `original_amount` string (newer). */
+  /** Documented shapes of a payout: `wire_amount` as a number (older) and `original_amount` as a string (newer). */
   readonly payoutShape: "both" | "older" | "newer"
   /** Gives a few transactions amounts of more than 15 significant digits. */
   readonly longAmounts: boolean
@@ -180,10 +186,12 @@ export const defaultOptions: SandboxOptions = {
 
 const DAY_MILLIS = 86_400_000
 
-/** The samples' customers, checkouts and wallets are all older than this: generated history starts here at the earliest. */
+/**
+ * The samples' customers, checkouts and wallets are all older than this. Generated history starts here at the earliest.
+ */
 const HISTORY_FROM = "2025-04-01T00:00:00.000Z"
 
-/** Beyond it a page number times a stride would leave the integers that a double holds. */
+/** A larger page number times a stride would exceed the integers that a double holds. */
 const RECORDS_MAX = 50_000_000
 
 const mistakeIn = (options: SandboxOptions): string | undefined => {
@@ -204,10 +212,10 @@ const mistakeIn = (options: SandboxOptions): string | undefined => {
   return undefined
 }
 
-/** An end of simulated time that is recent, and the same for a whole day (UTC). */
+/** A recent end of simulated time, at the start of a day (UTC). */
 export const lastMidnight = (): Date => new Date(new Date().setUTCHours(0, 0, 0, 0))
 
-/** Fills in the defaults, or says which option cannot be. */
+/** Fills in the defaults, or names the impossible option. */
 export const resolve = (
   given: Partial<SandboxOptions>,
 ): Effect.Effect<SandboxOptions, ConfigurationError> => {

@@ -2,24 +2,24 @@ import { hash, KIND } from "./random.ts"
 import { SAMPLE_INDEX } from "./samples.ts"
 
 /**
- * Who owns which transaction, both ways without a table. Transactions come in blocks of one slot per owner,
- * each block in an order of its own; some owners have two slots, the organization has several.
+ * Finds the owner of a transaction and the transactions of an owner, without a table. Transactions come in blocks of
+ * one slot per owner, each block in its own order; some owners have two slots, and the organization has several.
  *
  * Every tenth customer is new: no wallet, no transaction. The documented sample customer has only the first
- * `FIXED_TRANSACTIONS`, so that his balance is the one documented.
+ * `FIXED_TRANSACTIONS`, so that the balance is the documented one.
  */
 export interface Owners {
-  /** How many wallets there are at the start: the organization's and one per customer that has one. */
+  /** Number of wallets at the start: the organization's, and one per customer with a wallet. */
   readonly wallets: number
   /** The customer of the n-th transaction, or `ORGANIZATION`. */
   readonly ownerOf: (transaction: number) => number
-  /** The transactions below `count` of one owner, oldest block first. */
+  /** The transactions below `count` of one owner, the oldest block first. */
   readonly transactionsOf: (owner: number, count: number) => Generator<number>
-  /** The customer whose wallet this is, or `ORGANIZATION`. */
+  /** The customer with this wallet, or `ORGANIZATION`. */
   readonly ownerOfWallet: (wallet: number) => number
 }
 
-/** Owner of what names no customer. */
+/** Owner of transactions that name no customer. */
 export const ORGANIZATION = -1
 
 export const FIXED_TRANSACTIONS = 3
@@ -36,7 +36,7 @@ export const strideOf = (count: number): number => {
   return stride
 }
 
-/** The number that undoes a multiplication by `value` modulo `modulus`, by Euclid's extended algorithm. */
+/** The inverse of `value` modulo `modulus`, by Euclid's extended algorithm. */
 export const inverseOf = (value: number, modulus: number): number => {
   let [r, next, x, nextX] = [modulus, value % modulus, 0, 1]
   while (next !== 0) {

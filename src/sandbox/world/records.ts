@@ -2,7 +2,7 @@ import { type Generators, type ListGenerator, listsOf } from "./generator.ts"
 import type { Ids } from "./random.ts"
 import type { World } from "./world.ts"
 
-/** The records of every list, as JSON text, with what a test made of them. */
+/** The records of every list as JSON text, with the changes of tests. */
 export interface Records {
   readonly lists: ReadonlyArray<string>
   readonly idsOf: (list: string) => Ids
@@ -10,7 +10,7 @@ export interface Records {
   readonly text: (list: string, index: number) => string
   /** A record as its list shows it. */
   readonly listed: (list: string, index: number) => string
-  /** The index of a record that exists now: listed, or hidden. */
+  /** The index of an existing record, listed or hidden. */
   readonly find: (list: string, id: string) => number | undefined
 }
 

@@ -1,12 +1,12 @@
 /**
- * The records of PayCombat's documentation, as documented (names and mail addresses replaced). The sandbox
- * serves each of them unchanged; what it makes up belongs to the same organization and merchant.
+ * The records of PayCombat's documentation (names and mail addresses replaced). The sandbox serves each of them
+ * unchanged. Generated records belong to the same organization and merchant.
  */
 
 export const ORG_ID = "org_59b8fb2f52254f95ac54d0e140f4e429"
 export const MERCHANT_ID = "5a741ab5-a506-4d38-ade7-b039e38134a6"
 
-/** Where each sample stands in its list, counted from the oldest record. */
+/** Index of each sample in its list, counted from the oldest record. */
 export const SAMPLE_INDEX = { customerWithoutTimes: 0, checkoutCustomer: 1, customer: 2 } as const
 
 export const CHECKOUT_CUSTOMER_ID = "customer_350635a488994af081ee67d57fc07322"
@@ -43,7 +43,7 @@ export const CUSTOMER = {
   updated_at: "2025-03-17T16:21:13.000Z",
 }
 
-/** Documented inside a double envelope, without the times. */
+/** Documented in a double envelope, without the times. */
 export const CUSTOMER_WITHOUT_TIMES = {
   customer_id: "customer_d4668153816c4c0c92c62b84fc5ada3f",
   org_id: ORG_ID,

@@ -1,9 +1,11 @@
 import type { Listing } from "./list.ts"
 import type { TimeFilter } from "./options.ts"
 
-/** Lists by the times of their records: read from the records themselves, so that any change shows. For small lists. */
+/**
+ * Lists by the times of their records. They are read from the records, so that every change counts. For small lists.
+ */
 
-/** A record's time, in milliseconds; null where it has none. */
+/** A record's time in milliseconds; null if it has none. */
 export type TimeOf = (index: number, field: TimeFilter["by"]) => number | null
 
 const listingOfAll = (indices: () => ReadonlyArray<number>): Listing => ({
@@ -14,7 +16,7 @@ const listingOfAll = (indices: () => ReadonlyArray<number>): Listing => ({
   },
 })
 
-/** The list by time of change; what has no such time counts as changed before all else. */
+/** The list by time of change. Records without such a time count as the oldest. */
 export const byUpdated = (
   order: "updated-first" | "updated-last",
   listing: Listing,
@@ -34,7 +36,7 @@ export const byUpdated = (
   })
 }
 
-/** What of a list lies between `start_time` and `end_time`, both included; all of it where neither is given. */
+/** The part of a list between `start_time` and `end_time`, both included; the whole list if neither is given. */
 export const between = (
   listing: Listing,
   { unit, by }: TimeFilter,

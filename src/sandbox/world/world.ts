@@ -4,7 +4,7 @@ import { makeOwners, type Owners } from "./owners.ts"
 import { hash, type Ids, idsOf, KIND, lane } from "./random.ts"
 import * as samples from "./samples.ts"
 
-/** What a record is a function of: the options, the changes since the start, and what follows from both. */
+/** The input of a record: the options, the changes since the start, and values derived from both. */
 export interface World {
   readonly options: SandboxOptions
   readonly changes: Changes
@@ -72,7 +72,7 @@ const makeIds = (seed: number): World["ids"] => ({
   settlement: idsOf(seed, KIND.settlement, { prefix: "settlement_" }),
 })
 
-/** A world at its start; `countsOf` says how many records each list holds then. */
+/** Builds a world at its start. `countsOf` gives the number of records of each list. */
 export const makeWorld = (
   options: SandboxOptions,
   countsOf: (owners: Owners) => ReadonlyMap<string, number>,
