@@ -13,7 +13,7 @@ interface File {
   /** Below `src/`. */
   readonly path: string
   readonly text: string
-  /** What it imports: a path below `src/`, or a package. */
+  /** Imports of the file: paths below `src/`, or packages. */
   readonly imports: ReadonlyArray<string>
 }
 
@@ -312,7 +312,7 @@ describe("every file", () => {
   })
 
   it("is without `any`, switched-off checks and leftovers", () => {
-    // What must stand nowhere: this pattern is the only place that names it.
+    // Forbidden everywhere. This pattern is the only place that names it.
     const banned = /:\s*any\b|<any>|\bas any\b|@ts-(ignore|expect-error|nocheck)|\bTODO\b|\bFIXME\b|debugger/
     const offenders = sources.filter(({ text }) => banned.test(withoutProse(text)))
     expect(offenders.map(({ path }) => path)).toEqual([])

@@ -204,7 +204,7 @@ const MISTAKES: ReadonlyArray<Mistake> = [
 ]
 
 describe("a declaration", () => {
-  it("of each stream is without a mistake", () => {
+  it("is without a mistake for each stream", () => {
     for (const one of known) expect([one.stream.name, mistakesIn(one, known)]).toEqual([one.stream.name, []])
   })
 

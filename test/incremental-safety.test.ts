@@ -7,7 +7,7 @@ import { bench, unhurried } from "./support/warehouse.ts"
 /** When a list is read whole after all, and what a run that does not must leave alone. */
 
 describe("a list is read whole", () => {
-  it.scopedLive("where nothing can be saved, and says so", () =>
+  it.scopedLive("if nothing can be saved, and the note says so", () =>
     Effect.gen(function* () {
       const { sync } = yield* bench({ order: "newest-first" })
       const only = ["checkouts", "wallets"]
@@ -21,7 +21,7 @@ describe("a list is read whole", () => {
     }),
   )
 
-  it.scopedLive("where nothing is proven, and says so", () =>
+  it.scopedLive("if nothing is proven, and the note says so", () =>
     Effect.gen(function* () {
       const { sandbox, sync, both } = yield* setup("transactions", { order: "shuffled" })
       sandbox.insert("transactions", 4, "front")
@@ -110,7 +110,7 @@ describe("a list is read whole", () => {
     )
   })
 
-  it.scopedLive("where a pass over the whole list was broken off", () =>
+  it.scopedLive("if a pass over the whole list was interrupted", () =>
     Effect.gen(function* () {
       const { sandbox, sync } = yield* setup("transactions")
       sandbox.setFault(({ query }) => (query.get("page") === "9" ? { status: 403, body: {} } : undefined))

@@ -35,9 +35,9 @@ const PAGES_AT_LEAST = 18
 
 interface Case {
   readonly options: Partial<SandboxOptions>
-  /** What changed comes with the run, and not with the next pass over the whole list. */
+  /** True if changes come with the run, and not with the next pass over the whole list. */
   readonly isAtOnce: boolean
-  /** What the run takes for each list: the contract's proof, pages with news, pages or records that prove the rest. */
+  /** Requests of the run for each list: the contract's proof, pages with news, pages or records that prove the rest. */
   readonly requests: number
 }
 

@@ -222,7 +222,7 @@ describe("a list that can be asked for what is new", () => {
         order: "shuffled",
         timeFilter: { unit: "seconds", by: "updated_at" },
       })
-      // Where nothing has changed after it was made, the two times cannot be told apart.
+      // If no record changed after its creation, the two times cannot be told apart.
       sandbox.touch("customers", 4)
       yield* sync(true)
       expect((yield* learned).filter).toMatchObject({ by: "updated" })

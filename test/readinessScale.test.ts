@@ -218,7 +218,8 @@ describe("a run that cannot ask everybody", () => {
       })
       const booked = streamOf(yield* sync({ only: ONLY, account: { concurrency: 1 } }), "wallet_readiness")
       expect(booked.status).toBe("failed")
-      // The one that heard of the pause is booked as failed; about the others nobody was asked, and they keep their place.
+      // The customer whose request got the pause is recorded as failed. The others were not asked about, and keep their
+      // place.
       expect(booked.extracted).toBe(8)
       expect(
         yield* value("SELECT count(*) FROM warehouse.wallet_readiness WHERE is_wallet_ready IS NOT NULL"),

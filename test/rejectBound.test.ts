@@ -41,7 +41,7 @@ describe("a list whose records can mostly not become rows", () => {
       const second = streamOf(yield* sync({ ...ONLY, full: true }), "transactions")
       expect(second).toMatchObject({ status: "failed", rejected: 250 })
       expect(yield* value("SELECT count(*) FROM warehouse.transactions WHERE removed_at IS NULL")).toBe("250")
-      // What is open is judged by each run, also by one that reads but a part.
+      // Each run judges open rejects, including a run that reads only a part of the list.
       const third = streamOf(yield* sync(ONLY), "transactions")
       expect(third).toMatchObject({ status: "failed", mode: "full" })
     }),

@@ -35,11 +35,11 @@ describe("the documented samples", () => {
     ],
   ] as const
 
-  /** What is left when the envelopes are off. */
+  /** Returns the content of a body without its envelopes. */
   const payload = (body: Json): Json =>
     isJsonObject(body) && isJsonObject(body.data) ? payload(body.data) : body
 
-  it.each(samples)("of %s in %s becomes a row", (name, file, expected) => {
+  it.each(samples)("have %s in %s, which becomes a row", (name, file, expected) => {
     const stream = streams.find(candidate => candidate.name === name)!
     const record = payload(read(file))
     const { row } = Either.getOrThrow(decode(stream, record))
@@ -47,7 +47,7 @@ describe("the documented samples", () => {
     if (isList(stream)) expect(stream.source.recognizes(record as JsonObject)).toBe(true)
   })
 
-  it("of wallet readiness becomes a state: not ready, and nobody says why", () => {
+  it("have an answer about wallet readiness, which becomes a state: not ready, without a reason", () => {
     const stream = streams.filter(isLookup).find(({ name }) => name === "wallet_readiness")!
     const answer = payload(read("wallet-ready")) as JsonObject
     const { row } = Either.getOrThrow(decode(stream, { ...answer, [stream.source.idField]: "c" }))

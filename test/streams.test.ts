@@ -22,9 +22,8 @@ import { type Declared, mistakesIn } from "./support/declaration.ts"
 import { json, loading, printed, testWarehouse } from "./support/warehouse.ts"
 
 /**
- * What every stream must do, run over each file of `src/streams/`. A new stream needs
- * `fixtures/streams/<name>.json`: one record with every documented field set, the row it becomes, and the
- * fields without which it becomes none. Nothing here names a stream.
+ * Tests every file of `src/streams/`. A new stream needs `fixtures/streams/<name>.json`: one record with every
+ * documented field set, its row, and the required fields. Nothing here names a stream.
  */
 
 const streams = await Effect.runPromise(allStreams)
@@ -128,7 +127,7 @@ describe.each(known.map(one => [one.stream.name, one] as const))("stream %s", (_
       }
       const result = decode(stream, sent)
       if (Either.isLeft(result)) throw new Error(`${path} is not named`)
-      // Of a field whose type is not documented whatever comes is kept; of one without a column nothing changes.
+      // A field without a documented type keeps any value. A field without a column changes nothing.
       const kept = typeof wrong === "string" ? wrong : JSON.stringify(wrong)
       for (const [cell, value] of cellsOf(stream, result.right))
         expect([path, cell, [JSON.stringify(before.get(cell)), JSON.stringify(kept)]]).toEqual([

@@ -71,7 +71,7 @@ const everything = (b: Bench) =>
     yield* agreement(b)
   })
 
-/** What happens at a merchant's in between two syncs. */
+/** Changes a merchant's data between two syncs. */
 const change = (sandbox: Sandbox) => {
   sandbox.insert("transactions", 40, "back")
   sandbox.insert("transactions", 3, "front")

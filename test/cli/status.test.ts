@@ -125,7 +125,9 @@ describe.concurrent("status", () => {
       yield* sql("UPDATE sync.leases SET expires_at = clock_timestamp() - interval '1 hour'")
       const dead = yield* run(payouts, two)
       expect(dead.code).toBe(1)
-      expect(dead.stdout).toContain("✖ payouts: the process of the latest run ended without recording an outcome")
+      expect(dead.stdout).toContain(
+        "✖ payouts: the process of the latest run ended without recording an outcome",
+      )
 
       const retired = yield* run(["status"], { ...two, PAYCOMBAT_ACCOUNTS: "apac" })
       expect(retired.stdout).toContain("eu (not configured)")

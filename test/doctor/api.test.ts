@@ -6,7 +6,7 @@ import { MARK, plantPeople } from "../support/people.ts"
 import { SMALL } from "../support/warehouse.ts"
 import { type Examined, examined, linesOf, reportOf, troubles } from "./support.ts"
 
-/** What an examination says of an API, without any database. */
+/** Tests the examination of an API without a database. */
 
 const TOKEN = "token-Qwertz-0123456789"
 
@@ -36,7 +36,7 @@ describe.concurrent("a healthy API", () => {
     }),
   )
 
-  it.scopedLive("whose address is wrong behind the host is suspected as a whole, before any path", () =>
+  it.scopedLive("with a wrong address behind the host is suspected as a whole, before any path", () =>
     Effect.gen(function* () {
       const sandbox = yield* start(SMALL)
       const examination = yield* examined(sandbox, { account: { baseUrl: `${sandbox.url}/v9` } })
@@ -45,7 +45,7 @@ describe.concurrent("a healthy API", () => {
           `^warn none of the ${sandbox.lists.length} lists is there under .*/v9: check PAYCOMBAT_BASE_URL`,
         ),
       )
-      // What does not answer may well be there.
+      // An endpoint that does not answer may exist.
       sandbox.setFault(({ path }) => (path.includes("ready") ? undefined : { status: 503, body: {} }))
       const away = yield* examined(sandbox, {})
       expect(linesOf(away, "API").filter(line => line.includes("none of the"))).toEqual([])
@@ -174,7 +174,7 @@ describe.concurrent("lists that are not as they might be", () => {
   )
 
   it.scopedLive(
-    "one whose paging nobody finds fails with the variable, and one whose size is ignored is not trusted",
+    "a list with unknown paging fails with the variable, and one whose size is ignored is not trusted",
     () =>
       Effect.gen(function* () {
         const names = ["seite", "anzahl"] as const
@@ -231,7 +231,7 @@ describe.concurrent("real records that differ", () => {
     }),
   )
 
-  it.scopedLive("say where their money does not add up, and which events nobody knows", () =>
+  it.scopedLive("show money that does not add up, and unknown events", () =>
     Effect.gen(function* () {
       const sandbox = yield* start({ ...SMALL, token: TOKEN })
       for (let n = 0; n < 100; n += 10)
@@ -273,26 +273,24 @@ describe.concurrent("real records that differ", () => {
     }),
   )
 
-  it.scopedLive(
-    "show nothing of an API that answers with what it was asked, or with what nobody expects",
-    () =>
-      Effect.gen(function* () {
-        const sandbox = yield* start({ ...SMALL, token: TOKEN })
-        const echo = `the token ${TOKEN} of ${MARK} ${MARK}@example.com`
-        const bodies = [
-          echo,
-          `<p>${echo}`,
-          { status: true, data: [{ [echo]: echo, id: MARK, wire_id: MARK }, echo] },
-          { status: false, message: echo, error: { code: echo } },
-        ]
-        for (const body of bodies)
-          for (const status of [200, 400]) {
-            const headers = { "content-type": `application/json; ${MARK}` }
-            sandbox.setFault(() => ({ status, body, headers }))
-            const examination = yield* examined(sandbox, { only: ["payouts", "wallet_readiness"] })
-            for (const secret of [TOKEN, MARK]) expect(JSON.stringify(examination)).not.toContain(secret)
-          }
-      }),
+  it.scopedLive("show nothing of an API that answers with the request, or with unexpected data", () =>
+    Effect.gen(function* () {
+      const sandbox = yield* start({ ...SMALL, token: TOKEN })
+      const echo = `the token ${TOKEN} of ${MARK} ${MARK}@example.com`
+      const bodies = [
+        echo,
+        `<p>${echo}`,
+        { status: true, data: [{ [echo]: echo, id: MARK, wire_id: MARK }, echo] },
+        { status: false, message: echo, error: { code: echo } },
+      ]
+      for (const body of bodies)
+        for (const status of [200, 400]) {
+          const headers = { "content-type": `application/json; ${MARK}` }
+          sandbox.setFault(() => ({ status, body, headers }))
+          const examination = yield* examined(sandbox, { only: ["payouts", "wallet_readiness"] })
+          for (const secret of [TOKEN, MARK]) expect(JSON.stringify(examination)).not.toContain(secret)
+        }
+    }),
   )
 
   it.scopedLive("tell of readiness, also where nothing is said to be missing", () =>
@@ -324,7 +322,7 @@ describe.concurrent("real records that differ", () => {
   )
 })
 
-/** A port of this machine that nobody listens on, nor is given who asks for any; fetch refuses to ask port 1. */
+/** A closed port of this machine, which the system does not assign either. `fetch` refuses port 1. */
 const CLOSED_PORT = 2
 
 describe.concurrent("an API that cannot be asked", () => {
@@ -392,7 +390,7 @@ describe.concurrent("an API that cannot be asked", () => {
     }),
   )
 
-  it.scopedLive("because nobody listens, or its name is not known", () =>
+  it.scopedLive("because no server listens, or its name is unknown", () =>
     Effect.gen(function* () {
       const url = `http://127.0.0.1:${CLOSED_PORT}`
       const closed = yield* examined({ url, token: TOKEN })
@@ -432,7 +430,7 @@ describe.concurrent("the API's clock", () => {
       headers: { date: new Date(Date.now() + 1_000 * seconds).toUTCString() },
     })
   it.scopedLive.each([
-    // What may have passed on the way to the API and back is not held against it.
+    // The time of the transfer does not count as a difference of the clocks.
     [3_600, /^warn PayCombat is 3(5\d\d|600) s ahead/],
     [-7_200, /^warn PayCombat is 7(1\d\d|200) s behind/],
     [0, /^pass PayCombat and this machine agree/],

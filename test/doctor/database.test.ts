@@ -8,7 +8,7 @@ import { runSql, testDatabase } from "../support/postgres.ts"
 import { MIGRATED, printed, SMALL, syncOnce, testWarehouse } from "../support/warehouse.ts"
 import { examined, linesOf, reportOf, troubles } from "./support.ts"
 
-/** What an examination says of a database, beside an API that is well. */
+/** Tests the examination of a database beside a healthy API. */
 
 const TOKEN = "token-Qwertz-0123456789"
 

@@ -15,7 +15,7 @@ import {
 import { LIST_PATHS } from "../support/lists.ts"
 import { accountOf, bench, SMALL, streamOf } from "../support/warehouse.ts"
 
-describe.concurrent("what fails for a moment is asked again, and the run is whole:", () => {
+describe.concurrent("a temporary failure is retried, and the run is complete:", () => {
   const groups: Readonly<Record<string, ReadonlyArray<FaultName>>> = {
     "too many requests": [
       "rate-limit",

@@ -189,8 +189,8 @@ describe("a list without an end", () => {
   )
 })
 
-describe("an answer about somebody else", () => {
-  it.scopedLive("in the middle of a list fails the stream, and is stored for nobody", () =>
+describe("an answer about another record", () => {
+  it.scopedLive("in the middle of a list fails the stream, and is not stored", () =>
     Effect.gen(function* () {
       const { sandbox, sync, sql, value } = yield* bench()
       sandbox.setFault(({ path, query }) =>
@@ -209,7 +209,7 @@ describe("an answer about somebody else", () => {
     }),
   )
 
-  it.scopedLive("of a by-id endpoint leaves a reject, and no other wallet's balance", () =>
+  it.scopedLive("from a by-id endpoint leaves a reject, and no other wallet's balance", () =>
     Effect.gen(function* () {
       const { sandbox, sync, rows } = yield* bench({ walletListHasBalances: false })
       const asked = sandbox.idOf("wallets", 7)
@@ -223,7 +223,7 @@ describe("an answer about somebody else", () => {
     }),
   )
 
-  it.scopedLive("of readiness is an answer about nobody, and the run is not green", () =>
+  it.scopedLive("about readiness counts for no customer, and the run is not green", () =>
     Effect.gen(function* () {
       const { sandbox, sync, sql, rows } = yield* bench()
       const [asked, other] = [sandbox.idOf("customers", 4), sandbox.idOf("customers", 5)]
@@ -316,7 +316,7 @@ describe("clocks that are wrong", () => {
     }),
   )
 
-  it.scopedLive("the API's make rows as sent: a time to come, or long ago, stops nobody", () =>
+  it.scopedLive("the API's make rows as sent: a time in the future, or long ago, stops no run", () =>
     Effect.gen(function* () {
       const { sandbox, sync, rows } = yield* bench()
       sandbox.setFault(() => FAULTS["clock-ahead"])

@@ -15,15 +15,18 @@ import {
 import { LIST_PATHS } from "../support/lists.ts"
 import { bench, statusesOf, streamOf } from "../support/warehouse.ts"
 
-/** What a body that is not read to its end may take at most, with the pages of everybody else. */
+/** Most additional memory of a body that is not read to its end, together with the pages of the other streams. */
 const MORE_MEMORY_BYTES_MAX = 200 * 2 ** 20
 
-/** What is tried on the path that is known alone: an attempt costs seconds, or 5 MiB, or a pause of all the account. */
+/**
+ * Faults that are only tried on the path that is already known: an attempt costs seconds, or 5 MiB, or a pause of the
+ * whole account.
+ */
 const COSTLY = ["hang", "drip", "gigantic", "gzip-bomb", "rate-limit-bare"]
 
 const PAIR = ["payouts", "checkouts"]
 
-describe.concurrent("what fails for good in one place fails that stream alone, in bounded time, and says what to do:", () => {
+describe.concurrent("a permanent failure in one place fails only that stream, in bounded time, and names the remedy:", () => {
   const cases: ReadonlyArray<readonly [FaultName, message: RegExp]> = [
     [
       "rate-limit-bare",
@@ -77,7 +80,7 @@ describe.concurrent("what fails for good in one place fails that stream alone, i
   )
 })
 
-describe("what fails in the middle of a list keeps what was read, and goes on once it is over:", () => {
+describe("a failure in the middle of a list keeps the records read before, and a later run continues:", () => {
   const cases: ReadonlyArray<readonly [FaultName, message: RegExp]> = [
     ["rate-limit-bare", /HTTP 429.*: .*lower PAYCOMBAT_RATE_PER_SECOND$/],
     ["unavailable", /HTTP 503.*: the next run asks again; .*ask PayCombat$/],

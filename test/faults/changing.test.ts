@@ -75,7 +75,7 @@ describe("a contract that was changed since it was proven is told, not read with
         const sandbox = yield* startSandbox({ transactions })
         const contract = yield* discoverFrom(yield* clientOf(sandbox), "transactions")
         const message = yield* failureOf(readAll(yield* zeroBased(sandbox), "transactions", { contract }))
-        // Of a list of a page and a half, page 1 is the half, and page 2 of that size the half once more.
+        // If a list has a page and a half, page 1 is the half, and page 2 of that size is the same half again.
         expect(message).toContain(
           transactions === 30 ? "page 2 repeats page 1" : "page 0 comes before page 1",
         )

@@ -121,7 +121,7 @@ const answering = (url: Redacted.Redacted) =>
 const refusal = (url: Redacted.Redacted) => Effect.timeout(Effect.flip(answering(url)), SOON)
 
 describe("several hosts", () => {
-  it.scopedLive("of which none answers are an error that names each, for the owner and for the reader", () =>
+  it.scopedLive("that all do not answer are an error that names each, for the owner and for the reader", () =>
     Effect.gen(function* () {
       const url = Redacted.make(`postgres://u@127.0.0.1:${NOBODY_PORT},127.0.0.2:${NOBODY_PORT}/db`)
       const error = yield* refusal(url)

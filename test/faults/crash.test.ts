@@ -1,11 +1,11 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import {
-  bury,
   type Crashable,
   crashable,
   crashWorld,
   expectWhole,
+  expireLeases,
   isSoaking,
   referenceOf,
 } from "../support/crash.ts"
@@ -30,11 +30,11 @@ const killedAt = (whole: Crashable, n: number, when: CommitFault["when"]) =>
     const { code, stderr } = yield* whole.strike(n, when)
     expect([0, KILLED], `${when} ${n}: ${stderr}`).toContain(code)
     expect(again(), `fetched again by the run killed ${when} ${n}`).toEqual([])
-    if (code === KILLED) yield* bury(whole)
+    if (code === KILLED) yield* expireLeases(whole)
     return code === KILLED
   })
 
-/** The run that nobody disturbs any more. */
+/** The run without any disturbance at the end. */
 const mended = (whole: Crashable, reference: Parameters<typeof expectWhole>[1], about: string) =>
   Effect.gen(function* () {
     const again = yield* whole.refetched()
@@ -46,7 +46,7 @@ const mended = (whole: Crashable, reference: Parameters<typeof expectWhole>[1], 
 
 describe("kill -9 at commit points", () => {
   it.scopedLive(
-    "one after the other, run for run: the warehouse is the one of a run that nobody disturbed",
+    "one after the other, run for run: the warehouse is that of an undisturbed run",
     () =>
       Effect.gen(function* () {
         const sandbox = yield* crashWorld

@@ -1,11 +1,11 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import {
-  bury,
   type Crashable,
   crashable,
   crashWorld,
   expectWhole,
+  expireLeases,
   isSoaking,
   randomOf,
   referenceOf,
@@ -52,7 +52,7 @@ const stopped = (whole: Crashable, random: () => number, about: string) =>
       const isBooked = leases.length === 0 && ["interrupted", "complete"].includes(run!.status!)
       if (signal !== "SIGKILL" && millis < GIVEN_UP_MILLIS)
         expect(isBooked, `${about}: ${run!.status}, ${leases.length} leases held`).toBe(true)
-      if (signal === "SIGKILL" || !isBooked) yield* bury(whole)
+      if (signal === "SIGKILL" || !isBooked) yield* expireLeases(whole)
       return signal === "SIGKILL" ? "killed" : isBooked ? "booked" : "given up"
     }),
   )
@@ -60,7 +60,7 @@ const stopped = (whole: Crashable, random: () => number, about: string) =>
 describe("a run that ends at any moment", () => {
   for (const seed of SEEDS)
     it.scopedLive(
-      `${STOPS} times (seed ${seed}): the next one makes the warehouse that of a run that nobody disturbed`,
+      `${STOPS} times (seed ${seed}): the next run makes the warehouse that of an undisturbed run`,
       () =>
         Effect.gen(function* () {
           const sandbox = yield* crashWorld

@@ -43,7 +43,7 @@ const SIZE = 2
 const RECORDS = 9
 const LAST_PAGE = 5
 
-/** What answers state beside their list, by its true length and by whether they hold a record. */
+/** Facts that answers state beside their list, by its true length and by whether they hold a record. */
 const TOTALS: Readonly<Record<string, (length: number, holdsAny: boolean, n: number) => Body>> = {
   none: () => ({}),
   right: total => ({ total }),

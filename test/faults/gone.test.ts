@@ -4,11 +4,11 @@ import type { SandboxOptions } from "../../src/sandbox/sandbox.ts"
 import { verdictsOf } from "../../src/warehouse/read/verdict.ts"
 import { bench, streamOf, syncedBench } from "../support/warehouse.ts"
 
-/** What a by-id endpoint's answer does to records that the list does not show any more. */
+/** Tests the effect of a by-id endpoint's answer on records that the list no longer shows. */
 
 const BY_ID = "/api/v1/checkout/retrieve/"
 const only = ["checkouts"]
-/** What a run has to say that had nothing else to say. */
+/** The note of a run without any finding. */
 const SHORT = "Read whole: the list has fewer than 3 pages."
 
 const setup = (options: Partial<SandboxOptions> = {}) =>
@@ -56,7 +56,7 @@ describe("a record that the list does not show any more", () => {
       sandbox.hide("checkouts", 5)
       for (let n = 0; n < 3; n++) expect(yield* pass).toMatchObject({ status: "complete", removed: 0 })
       expect(yield* removed).toEqual([])
-      // What it is by now is loaded from there.
+      // Its present version is loaded from there.
       sandbox.touch("checkouts", 5)
       expect((yield* pass).updated).toBe(1)
       const expected = JSON.parse(sandbox.truth.text("checkouts", 5)).updated_at
@@ -96,7 +96,7 @@ describe("a record that the list does not show any more", () => {
 })
 
 describe("a 404 proves nothing", () => {
-  it.scopedLive("where no listed record is answered either: a wrong path", () =>
+  it.scopedLive("if no listed record is answered either: a wrong path", () =>
     Effect.gen(function* () {
       const { sandbox, pass, removed, ids } = yield* setup()
       sandbox.remove("checkouts", 5)
@@ -110,7 +110,7 @@ describe("a 404 proves nothing", () => {
     }),
   )
 
-  it.scopedLive("where the route goes away while it is asked", () =>
+  it.scopedLive("if the route goes away while it is asked", () =>
     Effect.gen(function* () {
       const { sandbox, pass, removed } = yield* setup()
       for (const index of [2, 5]) sandbox.remove("checkouts", index)
@@ -147,7 +147,7 @@ describe("a 404 proves nothing", () => {
     }),
   )
 
-  it.scopedLive("where the endpoint that answered before refuses listed records now", () =>
+  it.scopedLive("if the endpoint that answered before refuses listed records now", () =>
     Effect.gen(function* () {
       const { sandbox, pass, removed, ids } = yield* setup()
       sandbox.remove("checkouts", 4)
@@ -236,7 +236,7 @@ describe("the look-ups", () => {
     }),
   )
 
-  it.scopedLive("find an endpoint that nobody documented, and remember it", () =>
+  it.scopedLive("find an undocumented endpoint, and remember it", () =>
     Effect.gen(function* () {
       const endpoint = "/finmo/payout-method/retrieve-payout/{id}"
       const { sandbox, sync, rows } = yield* bench({ detailPaths: { payouts: endpoint } })

@@ -70,7 +70,7 @@ describe("two runs at once", () => {
   )
 
   it.scopedLive(
-    "of several accounts: the second does the free one, is not green, and leaves the other alone",
+    "on several accounts: the second does the free one, is not green, and leaves the other alone",
     () =>
       Effect.gen(function* () {
         const { sql, sandbox, sync, rows } = yield* bench({})
@@ -260,7 +260,7 @@ describe("a lease that ran out", () => {
     }),
   )
 
-  it.scopedLive("and that nobody took is still its holder's", () =>
+  it.scopedLive("and was not taken is still its holder's", () =>
     Effect.gen(function* () {
       const sql = yield* testWarehouse()
       const slow = yield* loading(sql, checkouts)

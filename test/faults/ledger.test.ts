@@ -7,7 +7,7 @@ import { bookTicks } from "../support/ledger.ts"
 import { printed, testWarehouse } from "../support/warehouse.ts"
 
 const YEARS = 3
-/** Of an account with two lists and one look-up; a stream more costs as much as one of these. */
+/** Bound for an account with two lists and one look-up. Another stream costs as much as one of these. */
 const BYTES_MAX = 4e6
 
 const FRESHNESS = `SELECT account, stream, last_complete_at, last_run_status, last_ended_status, last_error, last_full_at,

@@ -97,7 +97,7 @@ describe.each(withAmounts.map(stream => [stream.name, stream] as const))("amount
   })
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
-  /** Where a record holds two amounts of which the row has one, the first counts. */
+  /** If a record holds two amounts of which the row has one, the first counts. */
   const counted = (() => {
     const marked = places.reduce<Json>(
       (made, path, n) => withField(made, path, String(n + 1)),
@@ -165,7 +165,7 @@ describe.each(withAmounts.map(stream => [stream.name, stream] as const))("amount
   )
 })
 
-/** Of the amounts that one run sends; any will do, as long as a failure can be seen again. */
+/** Seed of the amounts in one run; any will do, as long as a failure can be repeated. */
 const SEED = 20_260_101
 
 /** Amounts in the columns of a table, by currency. */
@@ -176,7 +176,7 @@ const byCurrency = (sql: postgres.Sql, statement: string) =>
   )
 
 describe("sums by currency", () => {
-  it.scopedLive("of a whole run are the truth's, in rows and in views", () =>
+  it.scopedLive("over a whole run are the truth's, in rows and in views", () =>
     Effect.gen(function* () {
       const { sql, sandbox, sync } = yield* bench({
         customers: 40,
@@ -226,7 +226,7 @@ describe("sums by currency", () => {
     }),
   )
 
-  it.scopedLive("of amounts of any size, sent over several pages, are the sums of what was sent", () =>
+  it.scopedLive("for amounts of any size, sent over several pages, are the sums of the sent amounts", () =>
     Effect.gen(function* () {
       const { sql, sandbox, sync } = yield* bench({
         customers: 5,

@@ -77,7 +77,8 @@ describe("a pass that would book a removal", () => {
     Effect.gen(function* () {
       const { sandbox, pass, removed } = yield* passes({ transactions: 40 }, 10)
       yield* pass
-      // What the first reading of such a list overlooks leaves no sign: no total, and the first page stays as it was.
+      // The first reading of such a list overlooks a record without any sign: no total, and the first page stays the
+      // same.
       const deletedUnder = (index: number) => {
         let asked = 0
         sandbox.setFault(({ path, query }) => {
@@ -123,7 +124,7 @@ describe("a pass that would book a removal", () => {
 const RUNS = 3
 const PASSES = 4
 
-describe("whatever changes while lists are read", () => {
+describe("any change while lists are read", () => {
   const world = fc.record({
     order: fc.constantFrom<SandboxOptions["order"]>(
       "updated-last",

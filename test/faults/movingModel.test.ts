@@ -118,7 +118,7 @@ const served = ({ order, records, pageSize, hasTotal, afterEnd }: World, changes
 interface Outcome {
   /** Requests of the pass and its second reading. */
   readonly requests: number
-  /** What showed that the list moved, or that the pass broke off; null where it counts as proof. */
+  /** The sign that the list moved, or that the pass was interrupted; null if the pass counts as proof. */
   readonly movement: string | null
   /** Records that were listed all the time, and that the pass was not shown. */
   readonly overlooked: ReadonlyArray<string>

@@ -80,7 +80,7 @@ describe("two programs on one account", () => {
   )
 
   it.scopedLive(
-    "of which one is frozen for two leases while the other takes over: not one request leaves it afterwards",
+    "one of them frozen for two leases while the other takes over: it sends no request afterwards",
     () =>
       Effect.gen(function* () {
         const { sandbox, run, start, ownerUrl } = yield* parts({}, 400)
@@ -108,7 +108,7 @@ describe("two programs on one account", () => {
   )
 
   it.scopedLive(
-    "of which one is killed: the next begins when its lease has run out, and keeps to the rate",
+    "one of them killed: the next begins when its lease has run out, and keeps to the rate",
     () =>
       Effect.gen(function* () {
         const { sandbox, run, start } = yield* parts({}, 400)

@@ -236,7 +236,7 @@ describe.each(streams.map(stream => [stream.name, stream] as const))("versions o
     fuzzMillis(RUNS),
   )
 
-  /** What must not depend on the order of commits: rows, the children that are listed, first-seen times. */
+  /** State that must not depend on the order of commits: rows, listed children, first-seen times. */
   const state = Effect.gen(function* () {
     const own = ["run_id", "first_seen_at", "removed_at", ...(stream.children.length > 0 ? ["read_at"] : [])]
     const texts: Array<unknown> = []
@@ -361,7 +361,7 @@ describe("balances of wallets", () => {
     fuzzMillis(RUNS),
   )
 
-  it.scopedLive("of an account that moved to another wallet are the later read's, in either order", () =>
+  it.scopedLive("in an account that moved to another wallet are the later read's, in either order", () =>
     Effect.gen(function* () {
       const wallets = yield* listStream("wallets")
       const { record } = fixtureOf(wallets)

@@ -25,7 +25,7 @@ describe("a record that changes and changes back between two pages of a run", ()
         sandbox.replace("transactions", 13, stringifyJson(between))
         sandbox.replace("transactions", 23, stringifyJson(before))
 
-        // Whoever commits for this stream renews its lease first, and waits here.
+        // Each commit for this stream renews the lease first, and waits here.
         let release = () => {}
         const released = new Promise<void>(resolve => {
           release = resolve

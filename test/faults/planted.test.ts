@@ -78,7 +78,7 @@ const hasTaken = (server: GivenServer) =>
     ([row]) => row!.taken,
   )
 
-describe("what a reader plants in the path of the owner", () => {
+describe("a function that a reader plants in the path of the owner", () => {
   it.scopedLive(
     "is run by no command, and is found by the first statement of a client that does not pin its path",
     () =>

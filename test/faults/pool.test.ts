@@ -5,7 +5,7 @@ import type postgres from "postgres"
 import { openPool } from "../../src/postgres/pool.ts"
 import { runSql, testDatabase } from "../support/postgres.ts"
 
-/** What the driver does when connections end in the middle of something, and must not do to a warehouse. */
+/** Tests faults of the driver when connections end in the middle of work. They must not reach a warehouse. */
 
 /** Twice as long as a slow machine needs for anything here. */
 const CONNECT_TIMEOUT_MILLIS = 120_000
@@ -38,11 +38,11 @@ const setup = Effect.gen(function* () {
   return { sql, end, underWay, ownerUrl }
 })
 
-/** Of `pg_stat_activity`: who is at such a statement. */
+/** Condition on `pg_stat_activity` for sessions at such a statement. */
 const isAt = (text: string) =>
   `datname = current_database() AND pid <> pg_backend_pid() AND state = 'active' AND query LIKE '%${text}%'`
 
-/** What one waits for until the other gives it. */
+/** A signal that one side gives and the other waits for. */
 const signal = () => {
   let give = () => {}
   const given = new Promise<void>(resolve => {
@@ -65,10 +65,10 @@ const insert = (tx: Tx, what: string) => tx`INSERT INTO public.written (what) VA
 
 /** A statement that takes longer than anybody waits for it here. */
 const ENDLESS = "SELECT pg_sleep(3600)"
-/** What is over at once, on a slow machine; what is wrong here would take for ever. */
+/** Longest time of an immediate result on a slow machine. With the fault it would take for ever. */
 const AT_ONCE = "40 seconds"
 
-/** What a transaction may be told when somebody ends its connection. */
+/** Errors of a transaction whose connection was ended. */
 const LOSSES = ["committed", "CONNECTION_CLOSED", "57P01", "ECONNRESET", "EPIPE"]
 
 const written = (sql: postgres.Sql) =>
@@ -212,7 +212,7 @@ describe("a pool whose connections all end again and again", () => {
       expect([...outcomes.keys()]).toContain("committed")
       expect([...outcomes.keys()].filter(kind => !LOSSES.includes(kind))).toEqual([])
       expect(outcomes.size).toBeGreaterThan(1)
-      // A connection that nobody answers any more would take the connect time-out.
+      // A connection to a silent server would take the connect time-out.
       expect(slowest).toBeLessThan(CONNECT_TIMEOUT_MILLIS / 2)
       expect(yield* Effect.promise(() => written(sql))).toEqual([])
     }),

@@ -9,8 +9,8 @@ import { postgresProxy } from "../support/postgresProxy.ts"
 import { printed, SMALL, syncOnce } from "../support/warehouse.ts"
 
 /**
- * Behind a proxy that pools by transaction, as PgBouncer does: few connections, lent for one transaction each, and
- * none of what a client set at its start. Whatever needs a session breaks here.
+ * A proxy that pools by transaction, like PgBouncer: few connections, lent for one transaction each, without the
+ * settings that a client made at its start. Session state breaks here.
  */
 
 const CONNECTIONS = 3

@@ -18,7 +18,7 @@ import { bench, json, streamOf } from "../support/warehouse.ts"
 const streams = await Effect.runPromise(allStreams)
 
 /**
- * What becomes of a record: a row, or a reject that names this field; none where the record itself is at fault. An
+ * Result of a record: a row, or a reject that names this field, or no field if the record itself is at fault. An
  * optional field is named by a field reject, beside a row.
  */
 type Fate = "row" | { readonly field: string | null }
@@ -34,7 +34,7 @@ const member =
 const nested = (levels: number) => "[".repeat(levels) + "]".repeat(levels)
 const MIB = 2 ** 20
 
-/** Of whatever stream: texts that are valid JSON. */
+/** Cases for every stream: texts that are valid JSON. */
 const ABSURD: ReadonlyArray<Case> = [
   ["NUL in text", member('"odd":"a\\u0000b"'), at("odd")],
   ["NUL in a key", member('"odd":{"\\u0000":1}'), at("odd.(a key)")],
@@ -113,7 +113,7 @@ const ODD_TIMES = [
 ]
 const BAD_AMOUNTS = ["NaN", "-Infinity", "", " ", "1,000.00", "0x10", "1_000", "١٢", "1.2.3", "1e999999999"]
 
-/** Of one stream: its times, its amounts, its ids. */
+/** Cases for one stream: its times, its amounts, its ids. */
 const casesOf = (stream: ListStream): ReadonlyArray<Case> => {
   const { idField } = stream.source
   const put =
@@ -261,7 +261,7 @@ const holds = (stream: ListStream, cases: ReadonlyArray<Case>) =>
 
 const lists = streams.filter(isList).map(stream => [stream.name, stream] as const)
 
-describe.each(lists)("of the list of %s", (_, stream) => {
+describe.each(lists)("records of the list of %s", (_, stream) => {
   it.scopedLive(
     "a record with any field of the wrong type is a reject that names it, or a row that lacks it",
     () =>
@@ -295,8 +295,8 @@ describe.each(lists)("of the list of %s", (_, stream) => {
   )
 })
 
-describe("of the answers about wallet readiness", () => {
-  it.scopedLive("a bad one is a failed check of that customer, and of nobody else", () =>
+describe("answers about wallet readiness", () => {
+  it.scopedLive("a bad one is a failed check of its customer only", () =>
     Effect.gen(function* () {
       const { sandbox, sync, rows } = yield* bench({
         customers: 70,

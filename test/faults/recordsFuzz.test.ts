@@ -100,7 +100,7 @@ describe.each(streams.map(stream => [stream.name, stream] as const))(
         (text, [n, value]) => {
           const record = json(text)
           const path = paths[n % paths.length]!
-          // What was there may be no object any more.
+          // The value there may no longer be an object.
           const isThere = path
             .slice(0, -1)
             .reduce<Json | undefined>((at, key) => (at as Record<string, Json> | null)?.[key], record)

@@ -29,7 +29,7 @@ const parts = Effect.gen(function* () {
     ...sandboxEnvironment(sandbox),
     ...databaseEnvironment(ownerUrl),
     PAYCOMBAT_LOG_LEVEL: "debug",
-    // What hangs is not given up, and asked for again, while a test lasts.
+    // Long enough that a request without an answer is not repeated during a test.
     PAYCOMBAT_TIMEOUT_SECONDS: "600",
   })
   hang(sandbox)
@@ -83,7 +83,7 @@ describe.concurrent("a sync that is told to stop", () => {
     )
 })
 
-describe.concurrent("a sync whose log nobody reads any more", () => {
+describe.concurrent("a sync whose log has lost its reader", () => {
   it.scopedLive("goes on to its end, and ends as it would have", () =>
     Effect.gen(function* () {
       const { sandbox, ...program } = yield* parts

@@ -13,12 +13,12 @@ import { MIGRATED, printed, SMALL, syncOnce } from "../support/warehouse.ts"
 
 /** A statement, a commit and the pins each wait 10 s and two looks, on a slow machine. */
 const SEEN_WITHIN_MILLIS = 60_000
-/** What a run that is told to stop may take: 10 s for its batch, three times 3 s for its books, 5 s to close. */
+/** Longest time of a run after a signal: 10 s for its batch, three times 3 s for its finalizers, 5 s to close. */
 const STOPPED_WITHIN_MILLIS = 40_000
 /** Three leases' times of 5 s, 10 s for its batch, three times 3 s for its books, and one try at the verdict. */
 const ENDED_WITHIN_MILLIS = 90_000
 const LEASE_SECONDS = 5
-/** What a transaction is told that was given up. */
+/** Errors of a transaction that was given up. */
 const LOSSES = ["ETIMEDOUT", "CONNECTION_CLOSED", "ECONNRESET"]
 /** Renewals of a shorter one could be late on a slow machine. */
 const LONG_LEASE_SECONDS = 20

@@ -10,8 +10,8 @@ import { MIGRATED, printed, SMALL, statusesOf, syncOnce } from "../support/wareh
 /** A run that is told to stop while Postgres is away: who told it does not wait for Postgres. */
 
 /**
- * Three times three seconds, for what is to be booked, and what a busy machine takes. Who is not told to stop tries each
- * of the three for half a minute.
+ * Three times three seconds for the finalizers, and the delays of a busy machine. Without a signal, each of the three
+ * is tried for half a minute.
  */
 const STOPPED_WITHIN_MILLIS = 30_000
 
@@ -41,7 +41,7 @@ describe("a run that is told to stop while Postgres is away", () => {
       expect(Exit.isInterrupted(exit)).toBe(true)
 
       sandbox.setFault(null)
-      // What it had sent may renew a lease.
+      // A statement that it sent may still renew a lease.
       yield* proxy.ended
       yield* printed(direct, "SELECT stream FROM sync.leases WHERE expires_at > clock_timestamp()").pipe(
         Effect.delay("100 millis"),

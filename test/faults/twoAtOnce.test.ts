@@ -39,13 +39,13 @@ const late = (sandbox: Sandbox, delayMillis: number) =>
 /** The third page of transactions, as the program asks for it. */
 const THIRD = `${listPath("transactions")}?page=3&limit=2500`
 
-/** Holds back the pages of transactions from the third on. What is let go is the third one, and nothing beyond. */
+/** Holds back the pages of transactions from the third on. A release lets the third one pass, and no other. */
 const holdBack = (sandbox: Sandbox) =>
   Effect.promise(async () => {
     const answer = await fetch(`${sandbox.url}${THIRD}`, { headers: { "x-token": sandbox.token } })
     const body = Buffer.from(await answer.text())
     let isHeld = true
-    // White space before the JSON, which nobody minds.
+    // White space before the JSON, which is allowed.
     function* third() {
       while (isHeld) yield Buffer.from(" ")
       yield body
@@ -60,7 +60,7 @@ const holdBack = (sandbox: Sandbox) =>
     }
   })
 
-/** No commit wrote with another's lease, and nobody wrote again after another had taken over. */
+/** No commit was made with another's lease, and none by a former holder after another had taken over. */
 const expectOneWriter = (sql: postgres.Sql) =>
   Effect.gen(function* () {
     expect(yield* printed(sql, "SELECT 1 AS one FROM public.audit LIMIT 1")).toHaveLength(1)
@@ -96,7 +96,7 @@ describe.concurrent("two syncs", () => {
   )
 
   it.scopedLive(
-    "of different streams take turns, where the second is told to wait",
+    "for different streams take turns, if the second is told to wait",
     () =>
       Effect.gen(function* () {
         const whole = yield* parts()
@@ -118,7 +118,7 @@ describe.concurrent("two syncs", () => {
   )
 
   it.scopedLive(
-    "of which one is frozen past its lease: another takes over, and the late one writes nothing more, says so, exits with 1",
+    "one of them frozen past its lease: another takes over, and the late one writes nothing more, says so, exits with 1",
     () =>
       Effect.gen(function* () {
         const whole = yield* parts()
@@ -126,7 +126,7 @@ describe.concurrent("two syncs", () => {
         const frozen = yield* whole.start(["sync", "--stream", "transactions"])
         yield* frozen.printed("5000 read")
         frozen.process.kill("SIGSTOP")
-        // What it would write is there when it wakes.
+        // Its next page is there when it wakes.
         letGo()
         whole.sandbox.setFault(null)
         const heir = yield* whole

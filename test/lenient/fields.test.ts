@@ -218,7 +218,7 @@ describe("a part of a record that cannot be read", () => {
       ).toEqual([
         { id: "a", balance: "10.5", removed_at: null },
         { id: "b", balance: "11", removed_at: null },
-        // What is listed in its place could not be read: it may be this one.
+        // The item in its place could not be read: it may be this one.
         { id: "c", balance: "10.5", removed_at: null },
       ])
       expect(yield* printed(sql, "SELECT kind, field, reason FROM sync.rejects ORDER BY 2")).toEqual([

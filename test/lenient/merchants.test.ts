@@ -10,7 +10,7 @@ import { slow, slowUnless } from "../support/slow.ts"
 import { onWarehouse } from "../support/upkeep.ts"
 import { bench, statusesOf, streamOf } from "../support/warehouse.ts"
 
-/** Whose records a list shows: one of another merchant costs itself, a list of others only is not loaded. */
+/** Tests records of other merchants: a single one costs only itself, and a list of others only is not loaded. */
 
 const streams = await Effect.runPromise(allStreams)
 const OTHER = "mer_other"

@@ -12,7 +12,7 @@ import { fieldsOf, fixtureOf, withField } from "../support/conformance.ts"
 import { fuzz } from "../support/fuzz.ts"
 import { bench, json, printed, statusesOf, streamOf, testWarehouse } from "../support/warehouse.ts"
 
-/** What the API may spell in several ways is read exactly, whatever the spelling. */
+/** Tests that values with several spellings are read exactly in each. */
 
 const streams = (await Effect.runPromise(allStreams)).filter(isList)
 
@@ -226,7 +226,7 @@ describe("any value in place of an optional field", () => {
           )
           const decoded = stream.decode(sent)
           if (Either.isLeft(decoded)) {
-            // Of two fields that stand in for each other one must be readable.
+            // One of two fields that replace each other must be readable.
             expect(stream.name).toBe("payouts")
             expect([...values.keys()]).toEqual(expect.arrayContaining(["wire_amount", "original_amount"]))
             return

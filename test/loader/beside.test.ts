@@ -108,7 +108,7 @@ describe("a record that is read by id beside a pass", () => {
               if (open.length === 0) break
               yield* open[choice % open.length]![1]()
             }
-            // What the choices left undone, in the order of the steps.
+            // The steps that the choices left open, in order.
             for (
               let next = steps.find(([isOpen]) => isOpen());
               next;

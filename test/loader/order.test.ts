@@ -18,8 +18,8 @@ interface DecodedRecord {
   /** Hour of the source's time, or null where it says none. */
   readonly source: number | null
   /**
-   * Hour at which it was read. No two versions of a record share it, and each holds it: one that is read again as it is
-   * stored is written no more, so that its later reading is not known to whoever commits an earlier one after it.
+   * Hour of the reading. No two versions of a record share it, and each holds it: an unchanged version is not written
+   * again, so a later commit of an earlier reading does not know of it.
    */
   readonly read: number
 }
@@ -276,7 +276,7 @@ describe("versions in one batch", () => {
     return { sql, pass, balance, snapshots }
   })
 
-  it.scopedLive("of which one is stored already compete with it", () =>
+  it.scopedLive("are compared with a stored one, too", () =>
     Effect.gen(function* () {
       const { pass, balance } = yield* setup
       yield* pass.load([wallet(100), hour(1)])

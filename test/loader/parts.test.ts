@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { cutByLength } from "../../src/postgres/statementSize.ts"
 
-describe("what one statement carries", () => {
+describe("the size of one statement", () => {
   const items = (...lengths: ReadonlyArray<number>) => lengths.map(length => ({ raw: "x".repeat(length) }))
   const lengthsOf = (pieces: ReadonlyArray<ReadonlyArray<{ readonly raw: string }>>) =>
     pieces.map(piece => piece.map(({ raw }) => raw.length))

@@ -45,7 +45,7 @@ for (const given of ["18", "14"] as const)
     describe.each<PostgresVersion>([given])("a record that cannot become a row, on Postgres %s", version => {
       const setup = setupOn(version)
 
-      /** What is wrong, the field that the reject must name, and the record. */
+      /** The fault, the field that the reject must name, and the record. */
       const poisons: ReadonlyArray<readonly [what: string, field: string | null, record: Json]> = [
         ["a wrong type", "amount", record("bad", { amount: { value: 1 } })],
         ["an amount that is no number", "amount", record("bad", { amount: "NaN" })],
@@ -130,7 +130,7 @@ for (const given of ["18", "14"] as const)
           }),
       )
 
-      it.scopedLive("what looks as bad but is not: it is a row", () =>
+      it.scopedLive("a record that looks as bad and is not becomes a row", () =>
         Effect.gen(function* () {
           const { sql, pass, rejects } = yield* setup
           const long = `${"9".repeat(380)}.${"1".repeat(20)}`
@@ -261,7 +261,7 @@ describe("a reject", () => {
     }),
   )
 
-  it.scopedLive("of one stream is none of another's", () =>
+  it.scopedLive("in one stream is not in another", () =>
     Effect.gen(function* () {
       const { sql, pass, rejects } = yield* setup
       yield* pass.load([record("same", { amount: "x" }), T1])

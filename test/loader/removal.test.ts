@@ -283,7 +283,7 @@ describe("a pass whose seen keys were lost", () => {
     }),
   )
 
-  it.scopedLive("or that read a list nobody verified, proves no removal either", () =>
+  it.scopedLive("or that read an unverified list, proves no removal either", () =>
     Effect.gen(function* () {
       const { pass, sql } = yield* passes
       yield* pass(["a", "b"])

@@ -103,7 +103,7 @@ for (const given of ["18", "14"] as const)
       )
 
       it.scopedLive(
-        "belong to one role, whoever migrates; the reader role is made where that is allowed",
+        "belong to one role, for every migrating login; the reader role is created if that is allowed",
         () =>
           Effect.gen(function* () {
             // A server of its own: roles belong to the server, and here the reader role must be missing.

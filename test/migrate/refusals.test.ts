@@ -47,13 +47,13 @@ function refusesOn(version: PostgresVersion) {
         statement: "CREATE TABLE mine.kept (row analytics.freshness)",
         name: "mine.kept",
       },
-    ])("names somebody else's $kind that needs a view, and changes nothing", ({ statement, name }) =>
+    ])("names another role's $kind that needs a view, and changes nothing", ({ statement, name }) =>
       Effect.gen(function* () {
         const sql = yield* warehouse
         const later = yield* laterVersion
         yield* run(sql, `CREATE SCHEMA mine; ${statement}`)
         const before = yield* identities(sql)
-        // Of another view nobody depends on, it is no obstacle.
+        // A view without dependents is no obstacle.
         yield* Effect.promise(() => later.editView("payout_daily", touched))
         expect((yield* migrate(sql, later)).views).toEqual(["payout_daily"])
         yield* Effect.promise(() => later.editView("checkout_daily", touched))
@@ -85,7 +85,7 @@ function refusesOn(version: PostgresVersion) {
     it.scopedLive.each([
       { what: "the warehouse", statement: "CREATE SCHEMA warehouse", name: "warehouse" },
       { what: "the schema of the views", statement: "CREATE SCHEMA analytics", name: "analytics" },
-    ])("refuses a database where $what is somebody else's", ({ statement, name }) =>
+    ])("refuses a database where $what belongs to another program", ({ statement, name }) =>
       Effect.gen(function* () {
         const sql = yield* connect((yield* testDatabase({ version })).ownerUrl)
         yield* run(sql, statement)
@@ -96,7 +96,7 @@ function refusesOn(version: PostgresVersion) {
       }),
     )
 
-    it.scopedLive("refuses to replace a view of somebody else's in analytics", () =>
+    it.scopedLive("refuses to replace another owner's view in analytics", () =>
       Effect.gen(function* () {
         const sql = yield* warehouse
         const later = yield* laterVersion

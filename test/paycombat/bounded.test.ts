@@ -26,7 +26,7 @@ describe("a bounded client", () => {
     }),
   )
 
-  it.scopedLive("stops asking where nobody answers any more, and not before", () =>
+  it.scopedLive("stops asking if the API no longer answers, and not before", () =>
     Effect.gen(function* () {
       const sandbox = yield* startSandbox()
       let isAway = true

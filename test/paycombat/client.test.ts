@@ -31,7 +31,7 @@ describe("a request", () => {
     }),
   )
 
-  it.effect("that fails is told by its route, which names nobody", () =>
+  it.effect("that fails is named by its route, without an id", () =>
     Effect.gen(function* () {
       const { client } = yield* against(() => text("", { status: 500 }))
       const error = yield* played(Effect.flip(client.get(`${PATH}/anna`, {}, { route: `${PATH}/{id}` })))
@@ -63,7 +63,7 @@ describe("a request", () => {
     }),
   )
 
-  it.effect("is never sent more often than the rate allows, whoever asks", () =>
+  it.effect("is never sent more often than the rate allows, for any number of callers", () =>
     Effect.gen(function* () {
       const { client, sent } = yield* against(() => ok(), { ratePerSecond: 10 })
       const stream = Effect.all(Array.from({ length: 9 }, () => client.get(PATH)))

@@ -59,7 +59,7 @@ describe("the end of a list is understood, whatever the API says beyond it:", ()
         it.scopedLive(`${afterEnd}, where the total is off by ${totalSkew}`, () =>
           Effect.gen(function* () {
             const read = yield* expectAll({ afterEnd, totals: "meta", totalSkew, transactions: 40 })
-            // The claim goes with the last page: whoever counts the records can hold it against them.
+            // The claim goes with the last page: its receiver can compare it with the number of records.
             expect(read.pages.at(-1)!.total).toBe(40 + totalSkew)
           }),
         )

@@ -18,7 +18,7 @@ const record = (created: number, updated = created): JsonObject => ({
   updated_at: at(updated),
 })
 
-/** What is known after these pages, numbered from the first given. */
+/** The order that is known after these pages, numbered from the first given. */
 const watched = (pages: ReadonlyArray<ReadonlyArray<JsonObject>>, first = 1) => {
   const watch = watchOrder(source)
   pages.forEach((records, index) => {
@@ -105,7 +105,7 @@ describe("the order of a list", () => {
     expect(watched([block, ...others]).order()).toBe(undefined)
     expect(watched([...others, block]).order()).toBe(undefined)
     expect(watched([...others, block, ...descending(1, 60)]).order()).toBe("created")
-    // Old ones at the end are in nobody's way.
+    // Old ones at the end do not matter.
     const old = [1, 2, 3].map(minute => ({ ...record(minute), created_at: null }))
     expect(watched([...descending(5), old]).order()).toBe("created")
   })

@@ -212,7 +212,7 @@ describe("a transition", () => {
   for (const [name, state, got, next] of CASES)
     it(name, () => expect(afterPage(frozen(state) as PageState, got).state).toMatchObject(next))
 
-  it("of a wrapped list ends it only where the stated total agrees", () => {
+  it("after the proof of a wrapped list ends it only if the stated total agrees", () => {
     const wrapped = (stated: Partial<ReadPage>) => {
       const first = numbered(1, stated)
       return afterPage(stateAfter(first, numbered(2, stated), first) as PageState, first)
@@ -222,12 +222,12 @@ describe("a transition", () => {
       expect(wrapped(stated).failure?.message).toContain("page 3 is page 1 once more, again and again")
   })
 
-  it("of a wrapped list takes the page where page 1 has changed meanwhile", () => {
+  it("after the proof of a wrapped list takes the page if page 1 has changed meanwhile", () => {
     const step = afterPage(stateAfter(one, two, one) as PageState, three)
     expect(step).toMatchObject({ emit: { number: 3 }, state: { is: "listing", page: 4 } })
   })
 
-  it("of a pass that goes on begins anew where the page is gone, smaller, or page 1", () => {
+  it("in a resumed pass begins again if the page is gone, smaller, or page 1", () => {
     const from: Position = { page: 4, pageSize: 5, head: ["r0", "r1", "r2"], skipped: [2] }
     const resuming = begin(CONTRACT, SIZE, from) as PageState
     for (const got of [pageOf([]), pageOf(["a", "b"]), one])
@@ -242,7 +242,7 @@ describe("a transition", () => {
     })
   })
 
-  it("of an end goes on as the judgement says", () => {
+  it("after the proof of an end follows the judgement", () => {
     const ending = stateAfter(one, two, pageOf([])) as Extract<State, { is: "ending" }>
     expect(afterEnd(ending, { is: "there", page: three }).state).toMatchObject({ is: "listing", page: 4 })
     expect(afterEnd(ending, { is: "hole", page: pageOf([]), until: 5 })).toMatchObject({
@@ -260,7 +260,7 @@ describe("a transition", () => {
     })
   })
 
-  it("of a list that held records and holds none is a failure", () => {
+  it("in a list that held records and holds none is a failure", () => {
     const ending = stateAfter(pageOf([])) as Extract<State, { is: "ending" }>
     expect(afterEnd(ending, { is: "end", witness: undefined }).failure?.message).toContain(
       "page 1 holds no records",

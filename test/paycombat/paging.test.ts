@@ -149,7 +149,7 @@ for (const totals of ["total", "meta"] as const) {
   )
 }
 
-describe("what cannot be read to its end is an error:", () => {
+describe("a list that cannot be read to its end is an error:", () => {
   it.scopedLive("a paging parameter that is ignored", () =>
     Effect.gen(function* () {
       const sandbox = yield* startSandbox()

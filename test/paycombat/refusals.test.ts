@@ -144,7 +144,7 @@ describe("large answers", () => {
     }),
   )
 
-  it.effect("of a stated length over the bound are not read at all", () =>
+  it.effect("with a stated length over the bound are not read at all", () =>
     Effect.gen(function* () {
       let given = 0
       const body = new ReadableStream({ pull: () => void given++ }, { highWaterMark: 0 })

@@ -126,7 +126,7 @@ describe("Retry-After", () => {
     ["ISO 8601", { "retry-after": "2025-01-01T00:00:09Z" }, 9_000],
   ]
   for (const status of [429, 503]) {
-    it.effect.each(forms)(`of ${status} is obeyed: %s`, ([, headers, millis]) =>
+    it.effect.each(forms)(`with ${status} is obeyed: %s`, ([, headers, millis]) =>
       Effect.gen(function* () {
         const { client, sent } = yield* against(n => (n === 1 ? text("", { status, headers }) : ok()))
         yield* TestClock.setTime(start)

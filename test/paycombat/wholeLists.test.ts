@@ -25,7 +25,7 @@ interface World {
   readonly records: number
   /** The records that a query brings. */
   readonly page: (all: ReadonlyArray<Item>, ask: Ask) => ReadonlyArray<Item>
-  /** What stands beside them. */
+  /** Fields beside the records. */
   readonly beside?: (page: ReadonlyArray<Item>, all: ReadonlyArray<Item>, ask: Ask) => Body
   readonly pageSize?: number
   readonly paging?: PagingNames
@@ -75,7 +75,7 @@ const foreignBy =
 
 const isPart = (page: ReadonlyArray<Item>, all: ReadonlyArray<Item>) => page.length < all.length
 
-/** What answers state, by which the first page may pass for all there is. */
+/** Statements by which the first page may look like the whole list. */
 const CLAIMS: Readonly<Record<string, NonNullable<World["beside"]>>> = {
   nothing: () => ({}),
   "a total that counts the page": page => ({ total: page.length }),
@@ -95,22 +95,20 @@ const CLAIMS: Readonly<Record<string, NonNullable<World["beside"]>>> = {
 describe("the first page of a list whose paging parameters are unknown is not taken for the list", () => {
   for (const [name, beside] of Object.entries(CLAIMS)) {
     for (const size of [5, 10, 100, 150]) {
-      it.live(`where ${size} of 250 records come with ${name}`, () =>
+      it.live(`if ${size} of 250 records come with ${name}`, () =>
         Effect.map(failure({ records: 250, page: foreign(size), beside }), ({ message }) => {
           expect(message).toMatch(/every paging parameter that was tried is ignored .*PAYCOMBAT_PAGING$/)
           expect(message).not.toContain("\n")
         }),
       )
-      it.live(
-        `where ${size} of 250 records come with ${name}, and names are configured that have no effect`,
-        () =>
-          Effect.map(
-            failure({ records: 250, page: foreign(size), beside, paging: ["page", "limit"] }),
-            ({ message }) => expect(message).toContain("PAYCOMBAT_PAGING"),
-          ),
+      it.live(`if ${size} of 250 records come with ${name}, and configured names have no effect`, () =>
+        Effect.map(
+          failure({ records: 250, page: foreign(size), beside, paging: ["page", "limit"] }),
+          ({ message }) => expect(message).toContain("PAYCOMBAT_PAGING"),
+        ),
       )
     }
-    it.live(`where the size takes effect up to 10, with ${name}`, () =>
+    it.live(`if the size takes effect up to 10, with ${name}`, () =>
       Effect.map(failure({ records: 250, page: foreignBy(10), beside }), ({ message }) =>
         expect(message).toContain("PAYCOMBAT_PAGING"),
       ),
@@ -134,7 +132,7 @@ describe("the first page of a list whose paging parameters are unknown is not ta
   ]
   for (const sign of SIGNS) {
     for (const size of [1, 3]) {
-      it.live(`where ${size} of 250 records come with ${JSON.stringify(sign)}`, () =>
+      it.live(`if ${size} of 250 records come with ${JSON.stringify(sign)}`, () =>
         Effect.gen(function* () {
           const world = { records: 250, page: foreign(size), beside: () => sign }
           expect((yield* failure(world)).message).toContain("PAYCOMBAT_PAGING")
@@ -166,7 +164,7 @@ describe("a list that fits one page is read whole without a setting", () => {
   ]
   for (const records of [1, 2, 3, 4])
     for (const beside of NOT_MORE)
-      it.live(`where ${records} records come whatever is asked, with ${JSON.stringify(beside)}`, () =>
+      it.live(`if ${records} records come for every request, with ${JSON.stringify(beside)}`, () =>
         Effect.map(read({ records, page: all => all, beside: () => beside }), got =>
           expect(got).toEqual(Either.right(records)),
         ),
@@ -182,7 +180,7 @@ describe("a list that fits one page is read whole without a setting", () => {
     "the number of pages": (_, all, ask) => ({ pages: Math.ceil(all.length / (ask("limit") ?? 10)) }),
   }
   for (const [name, beside] of Object.entries(BY_SIZE))
-    it.live(`where a smaller size shows that its answers tell the end by ${name}`, () =>
+    it.live(`if a smaller size shows that its answers state the end by ${name}`, () =>
       Effect.gen(function* () {
         const page = foreignBy(1_000)
         expect(yield* read({ records: 40, page, beside })).toEqual(Either.right(40))

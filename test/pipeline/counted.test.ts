@@ -4,10 +4,10 @@ import * as Metrics from "../../src/observe/metrics.ts"
 import { listPath, STREAM_NAMES } from "../support/lists.ts"
 import { bench, SMALL, unhurried } from "../support/warehouse.ts"
 
-/** What is counted of a run, while it goes on and at its end. */
+/** Tests the counts of a run, during the run and at its end. */
 
 const OUTCOMES = ["inserted", "updated", "unchanged", "stale", "rejected", "unanswered", "erased"] as const
-/** Whatever else this process counts is counted of another account. */
+/** An account of its own, because this process counts others, too. */
 const ACCOUNT = "counted"
 
 const counted = (stream: string) =>
@@ -66,7 +66,7 @@ describe("records", () => {
           ? [tags.map(({ value }) => value).join("/")]
           : [],
       )
-      // One series of each, whoever counts.
+      // One series of each, whatever code counts.
       expect(names).toHaveLength(STREAM_NAMES.length * OUTCOMES.length)
     }),
   )

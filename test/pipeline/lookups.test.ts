@@ -259,7 +259,7 @@ const setup = (stream: Stream, head: string) =>
         ),
         found => found.map(({ id }) => id!),
       ),
-      /** What the verdict says about the look-up. */
+      /** The verdict on the look-up. */
       findings: Effect.map(verdictsOf(sql, { streams: [stream.name] }), ([verdict]) =>
         verdict!.findings.map(({ level, kind }) => `${level} ${kind}`),
       ),

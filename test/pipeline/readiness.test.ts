@@ -50,7 +50,7 @@ const setupOf = (options: Partial<SandboxOptions>) =>
 
 const setup = setupOf({})
 
-/** Where a few seconds are minutes: time enough for an answer all the same. */
+/** With a few seconds instead of minutes there is time enough for an answer. */
 const PATIENTLY = { ...REAL_LEASE, account: { concurrency: 1, ...PATIENT } }
 
 /** Answers the look-ups of some customers with something else. */
@@ -60,7 +60,7 @@ const answering = (
   fault: Parameters<Sandbox["setFault"]>[0] & object,
 ) => sandbox.setFault(request => (ids.some(id => request.path === HEAD + id) ? fault(request) : undefined))
 
-describe("whom readiness is asked about", () => {
+describe("the customers that readiness is asked about", () => {
   it.scopedLive(
     "everyone first; then those not ready, oldest answer first; ready ones when they are old",
     () =>
@@ -99,7 +99,7 @@ describe("whom readiness is asked about", () => {
     }),
   )
 
-  it.scopedLive("one whose record changed since, and nobody who is removed", () =>
+  it.scopedLive("include one whose record changed since, and none who is removed", () =>
     Effect.gen(function* () {
       const { sandbox, sync, check } = yield* setup
       for (const customer of [4, 7, 9]) sandbox.makeReady(customer)
@@ -152,7 +152,7 @@ describe("a check that fails", () => {
   ).entries())
     slowUnless(index % 3 === 0, () => {
       it.scopedLive.each([given])(
-        "with %s is said on its row, costs nobody else, and is no state",
+        "with %s is recorded on its row, affects no other customer, and is no state",
         ([, fault]) =>
           Effect.gen(function* () {
             const { sandbox, check, row, everyone, value } = yield* setup
@@ -187,7 +187,7 @@ describe("a check that fails", () => {
   for (const given of [1, 8])
     slowUnless(given === 8, () => {
       it.scopedLive.each([given])(
-        "ten times in a row because nobody answers ends the stream: it is the endpoint that is away (%i at once)",
+        "ten times in a row without any answer ends the stream: the endpoint is away (%i at once)",
         concurrency =>
           Effect.gen(function* () {
             const { sandbox, check, value } = yield* setup
@@ -198,7 +198,7 @@ describe("a check that fails", () => {
             expect(booked.error).toContain("try again after")
             const booking = yield* value("SELECT count(*) FROM warehouse.wallet_readiness")
             expect(Number(booking)).toBeLessThan(10)
-            // Who was not asked in the pause keeps the place in the queue.
+            // Customers who were not asked about in the pause keep their place in the queue.
             expect(Number(booking)).toBeLessThanOrEqual(asked.length)
             expect(booked.requests).toBeGreaterThanOrEqual(asked.length)
           }),
@@ -246,7 +246,7 @@ describe("a check that never gets an answer", () => {
       // Back from the time that was in a hurry.
       yield* age(1)
 
-      // Alone, and asked with somebody who proves that the endpoint is there.
+      // Alone, and together with a customer who proves that the endpoint is there.
       answering(sandbox, [broken], () => HTML)
       for (let run = 0; run < 2; run++) {
         const { asked, booked } = yield* check()
@@ -254,7 +254,7 @@ describe("a check that never gets an answer", () => {
         expect([asked.length, asked[0]]).toEqual([2, broken])
       }
 
-      // Who was ready stays ready; two of 23 are more than a few.
+      // A ready customer stays ready; two of 23 are more than a few.
       answering(sandbox, [broken, known], () => HTML)
       const before = yield* row(known)
       const second = yield* check({ readyRecheck: Duration.zero })
@@ -268,7 +268,7 @@ describe("a check that never gets an answer", () => {
       expect(yield* row(known)).toMatchObject({ is_wallet_ready: "true", changed_at: before.changed_at })
       expect(yield* value("SELECT string_agg(customer_id, ' ') FROM analytics.kyc_gap")).toBe(broken)
 
-      // Nobody: not the witnesses either.
+      // No answer at all, not even for the witnesses.
       sandbox.setFault(() => HTML)
       expect((yield* check()).booked).toMatchObject({ status: "failed", extracted: 2 })
       sandbox.setFault(null)

@@ -16,7 +16,7 @@ const setup = (options: Partial<SandboxOptions>) =>
     const { sandbox, sync, sql, value } = yield* bench({ transactions: 60, ...options })
     const pass = (full = false) =>
       Effect.map(sync({ ...ONLY, full }), summary => streamOf(summary, "transactions"))
-    /** What the run of the list that is under way has committed. */
+    /** The commits of the run of the list that is under way. */
     const latest = () => sql<
       Array<{ extracted: number; rejected: number; stale: number; listed: string | null }>
     >`

@@ -7,7 +7,7 @@ import { allStreams } from "../../src/registry.ts"
 import { amount, instant, recordColumns, warehouse } from "../../src/warehouse/schema/columns.ts"
 import { bench, streamOf } from "../support/warehouse.ts"
 
-/** What a new endpoint takes: a table, a record, and how the one becomes a row of the other. */
+/** The declaration of a new endpoint: a table, a record, and the step from the record to a row. */
 const refunds = warehouse.table(
   "refunds",
   {

@@ -7,7 +7,7 @@ import { decodePosition } from "../../src/paycombat/lists/page.ts"
 import { LIST_PATHS } from "../support/lists.ts"
 import { bench, streamOf } from "../support/warehouse.ts"
 
-/** What runs store as JSON for later runs: what does not decode is not known, and no run fails by it. */
+/** Tests JSON that runs store for later runs: undecodable JSON counts as unknown, and fails no run. */
 
 const CONTRACT: Contract = {
   path: "/list",
@@ -53,12 +53,12 @@ describe("stored JSON", () => {
         expect(decode(json)).toBeUndefined()
   })
 
-  it("of a contract is the contract, where its keys stand in another order", () => {
+  it("with a contract whose keys have another order is the same contract", () => {
     const reordered = Object.fromEntries(Object.entries(CONTRACT).reverse())
     expect(decodeContract(JSON.parse(JSON.stringify(reordered)))).toEqual(CONTRACT)
   })
 
-  it("of a contract with one field of another type is not known", () => {
+  it("with a contract with one field of another type is unknown", () => {
     const { byId: _, learned: __, ...required } = CONTRACT
     for (const field of Object.keys(required)) {
       expect([field, decodeContract({ ...CONTRACT, [field]: { other: 1 } })]).toEqual([field, undefined])
@@ -67,20 +67,20 @@ describe("stored JSON", () => {
     }
   })
 
-  it("of a proof that does not decode leaves the contract, which is then read whole", () => {
+  it("with a proof that does not decode keeps the contract, and the list is read in full", () => {
     const { learned: _, ...unproven } = CONTRACT
     for (const learned of [null, "updated", {}, { pages: -1 }, { ...CONTRACT.learned, order: "id" }])
       expect(decodeContract({ ...CONTRACT, learned })).toEqual(unproven)
   })
 
-  it("of an earlier version, which named no paginator, counts records where the parameter did", () => {
+  it("from an earlier version, which named no paginator, counts records if the parameter did", () => {
     for (const pageParam of ["offset", "skip", "Start", "from"])
       expect(decodeContract({ ...CONTRACT, pageParam })).toMatchObject({ paginator: "offset" })
     for (const pageParam of ["page", "p", "offsets"])
       expect(decodeContract({ ...CONTRACT, pageParam })).not.toHaveProperty("paginator")
   })
 
-  it("of a position of an earlier version has no skipped pages", () => {
+  it("with a position of an earlier version has no skipped pages", () => {
     const position = { page: 4, pageSize: 10, head: ["r0"] }
     expect(decodePosition(position)).toEqual(position)
     for (const other of [{ page: 0 }, { page: 1.5 }, { pageSize: -1 }, { head: [1] }, { skipped: [null] }])

@@ -14,7 +14,7 @@ const WAYS = {
   renamed: { updated_at: undefined, updatedAt: "2026-02-01T00:00:00.000Z" },
 } as const
 
-/** What changes at the same time, in each list, and where it is stored. */
+/** Fields that change at the same time, in each list, and their columns. */
 const CHANGES: ReadonlyArray<{
   readonly stream: string
   readonly fields: (index: number) => Readonly<Record<string, unknown>>

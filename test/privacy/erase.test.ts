@@ -175,7 +175,7 @@ describe("erase", () => {
       expect(yield* footprint(sql, "transactions")).toEqual(before)
 
       mark(sandbox, own)
-      // A payment of somebody else's turns out to be this person's, and leads to a payout that nobody linked before.
+      // A payment of another customer turns out to be this person's, and leads to a payout that was not linked before.
       const [other] = yield* rows(
         `SELECT transaction_id AS id FROM warehouse.transactions WHERE customer_id IS DISTINCT FROM '${id}' ORDER BY 1 LIMIT 1`,
       )

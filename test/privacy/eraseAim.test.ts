@@ -11,7 +11,7 @@ import { accountsOfPerson, erasePerson } from "../../src/warehouse/maintain/eras
 import { fixtureOf } from "../support/conformance.ts"
 import { listStream, loading, printed, testWarehouse } from "../support/warehouse.ts"
 
-/** What an erasure must leave alone: everybody else's. */
+/** Tests that an erasure leaves the data of all other people alone. */
 
 const customers = await Effect.runPromise(listStream("customers"))
 const transactions = await Effect.runPromise(listStream("transactions"))
@@ -50,7 +50,7 @@ describe("erase", () => {
     Effect.gen(function* () {
       const sql = yield* testWarehouse()
       const paid = yield* loading(sql, payouts)
-      const named = { payout_id_finmo: "", reply_code_id_pg: "", payee_name: "Somebody Else" }
+      const named = { payout_id_finmo: "", reply_code_id_pg: "", payee_name: "Another Person" }
       yield* paid.load(
         [payout("p1", named), T1],
         [payout("p2", named), T1],
@@ -67,8 +67,8 @@ describe("erase", () => {
         "SELECT payout_id AS id, payee_name AS name FROM warehouse.payouts ORDER BY 1",
       )
       const untouched = [
-        { id: "p1", name: "Somebody Else" },
-        { id: "p2", name: "Somebody Else" },
+        { id: "p1", name: "Another Person" },
+        { id: "p2", name: "Another Person" },
       ]
       expect(yield* names).toEqual(untouched)
       expect(yield* printed(sql, "SELECT record_id AS id FROM sync.rejects")).toEqual([{ id: "p3" }])

@@ -15,7 +15,7 @@ import {
   warehouseTables,
 } from "../support/warehouse.ts"
 
-/** What is stored of people in each mode, and when the mode changes, read from every table there is. */
+/** Tests the stored form of personal data in each mode, and after a change of mode, in every table. */
 
 const HASH: Privacy = { mode: "hash", key: Redacted.make(KEY) }
 const OTHER: Privacy = { mode: "hash", key: Redacted.make("another key of sixteen characters") }
@@ -115,7 +115,7 @@ describe("personal data", () => {
       }),
   )
 
-  it.scopedLive("of equal values has equal hashes, also in different fields and streams", () =>
+  it.scopedLive("with equal values has equal hashes, also in different fields and streams", () =>
     Effect.gen(function* () {
       const { sync, sandbox, value } = yield* bench()
       sandbox.patch("customers", 4, {
@@ -134,7 +134,7 @@ describe("personal data", () => {
   )
 })
 
-/** What a warehouse holds that was always in a mode; found out once for each. */
+/** The content of a warehouse that was always in one mode; computed once for each mode. */
 const known = new Map<
   Privacy,
   { readonly content: ReadonlyArray<string>; readonly rejects: ReadonlyArray<Record<string, string | null>> }

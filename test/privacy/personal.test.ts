@@ -16,7 +16,7 @@ import { cellsOf, fixtureOf, fixtureOrMistake } from "../support/conformance.ts"
 import { fuzz } from "../support/fuzz.ts"
 import { KEY } from "../support/people.ts"
 
-/** What is left of a record, value by value. */
+/** Tests redaction value by value. */
 
 const HASH: Privacy = { mode: "hash", key: Redacted.make(KEY) }
 const MODES = [HASH, DROP] as const
@@ -37,7 +37,7 @@ const drop = redactor(PERSONAL, "id", DROP)
 
 const HASHED = expect.stringMatching(/^hmac:[0-9a-f]{64}$/)
 
-describe("what is declared as plain", () => {
+describe("a field that is declared as plain", () => {
   const plain = {
     id: "jane@example.com",
     kind: "In Progress",
@@ -81,7 +81,7 @@ describe("what is declared as plain", () => {
   })
 })
 
-describe("what is not declared", () => {
+describe("a field that is not declared", () => {
   it("is hashed, each field on its own where the object is declared, as a whole where it is not", () => {
     const record = {
       id: "1",
@@ -173,7 +173,7 @@ const marked = fc.letrec<{ value: Json }>(tie => ({
   ),
 })).value
 
-describe("whatever comes", () => {
+describe("any value", () => {
   it("nothing that is not declared is left of it, equal stays equal, and twice is once", () => {
     fc.assert(
       fc.property(marked, value => {
@@ -211,7 +211,7 @@ describe.each(streams.map(stream => [stream.name, stream] as const))("stream %s"
     }
   })
 
-  it("of its sample leaves no name, mail address, number of a document or credential", () => {
+  it("leaves no name, mail address, document number or credential of its sample", () => {
     const secret = [
       "Jane",
       "Doe",

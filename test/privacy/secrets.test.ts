@@ -18,7 +18,7 @@ const TOKEN = "token-Qwertz-0123456789"
 
 const HASH: Privacy = { mode: "hash", key: Redacted.make(KEY) }
 
-/** What belongs to a stored record, and may hold what the record holds where all is kept. */
+/** Tables and columns that belong to a stored record, and may hold the record's data in the mode `keep`. */
 const RECORDS = [
   "warehouse.customers",
   "warehouse.wallets",
@@ -130,10 +130,10 @@ const FAULTS: ReadonlyArray<readonly [string, FaultHook | null]> = [
   ],
 ]
 
-describe("what the program says and books", () => {
+describe("the program's messages and ledger", () => {
   for (const [index, given] of [...FAULTS].entries())
     slowUnless(index % 3 === 0, () => {
-      it.scopedLive.each([given])("holds no secret and nobody's data: %s", ([, fault]) =>
+      it.scopedLive.each([given])("holds no secret and no personal data: %s", ([, fault]) =>
         Effect.gen(function* () {
           const { sandbox, sql, sync } = yield* bench({
             token: TOKEN,
@@ -149,7 +149,7 @@ describe("what the program says and books", () => {
           yield* overheard(sync({ account: { ratePerSecond: 10_000 } }), lines)
           expect(lines.filter(line => line.startsWith("span ")).length).toBeGreaterThan(1)
           const stored = yield* everything(sql, RECORDS)
-          // Of the views too: none shows in clear what is stored in clear.
+          // Includes the views: none shows in clear the data stored in clear.
           if (fault === null)
             expect(stored.filter(line => line.startsWith("analytics.kyc_gap:")).length).toBeGreaterThan(0)
           lines.push(...stored)
@@ -158,7 +158,7 @@ describe("what the program says and books", () => {
       )
     })
 
-  it.scopedLive("names nobody in a trace, not even who proves that look-ups are answered at all", () =>
+  it.scopedLive("names no person in a trace, not even the witness of the look-ups", () =>
     Effect.gen(function* () {
       const { sandbox, sql, sync } = yield* bench({ customers: 3, transactions: 0, payouts: 0, checkouts: 0 })
       const only = ["customers", "wallet_readiness"]
@@ -185,7 +185,7 @@ describe("what the program says and books", () => {
     it.scopedLive.each([
       ["hash", HASH],
       ["drop", DROP],
-    ] as const)("with %s holds nobody's data in any table either, whatever goes wrong", ([, privacy]) =>
+    ] as const)("with %s holds no personal data in any table either, whatever goes wrong", ([, privacy]) =>
       Effect.gen(function* () {
         const { sandbox, sql, sync } = yield* bench({
           token: TOKEN,
@@ -217,7 +217,7 @@ const filesIn = (directory: string): ReadonlyArray<readonly [string, string]> =>
 
 describe("the program as a process", () => {
   it.scopedLive(
-    "prints no secret and nobody's data, at the most talkative level, and has none in its title",
+    "prints no secret and no personal data, at the most verbose level, and has none in its title",
     () =>
       Effect.gen(function* () {
         const database = yield* testDatabase({ template: MIGRATED })
@@ -258,7 +258,7 @@ describe("the program as a process", () => {
   )
 
   slow(() => {
-    it.scopedLive("leaves nobody's data in any file with hash: not even in Postgres' own", () =>
+    it.scopedLive("leaves no personal data in any file with hash: not even in Postgres' own", () =>
       Effect.gen(function* () {
         const sandbox = yield* start({ ...SMALL, token: TOKEN })
         plantPeople(sandbox, 8)

@@ -34,7 +34,7 @@ const rebuild = (
   options: { readonly accounts?: ReadonlyArray<string>; readonly streams?: ReadonlyArray<Stream> } = {},
 ) => onWarehouse(sql)(rebuildWith({ accounts: [], streams, leaseSeconds: 30, ...options }))
 
-/** Where every row of `warehouse` lies and who wrote it: shows any write. */
+/** Place of every row of `warehouse`, and its writing transaction: shows any write. */
 const footprints = (sql: postgres.Sql) =>
   Effect.flatMap(warehouseTables(sql), tables =>
     Effect.forEach(tables, table => Effect.map(footprint(sql, table), rows => [table, rows] as const)),
@@ -147,7 +147,7 @@ describe("rebuild", () => {
   )
 })
 
-/** The stream after somebody changed what it makes of a record. */
+/** The stream after a change of its normalizer. */
 const changed = (stream: Stream): Stream => ({
   ...stream,
   version: stream.version + 1,
@@ -247,7 +247,7 @@ const RUNS = 4
 /** In `npm test`. */
 const QUICK_RUNS = 1
 
-describe("whatever was synced", () => {
+describe("any synced warehouse", () => {
   const action = fc.record({
     what: fc.constantFrom("touch", "spoil", "mend", "digits", "remove", "restore", "insert"),
     stream: fc.constantFrom(...Object.keys(LIST_PATHS)),

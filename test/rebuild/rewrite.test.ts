@@ -97,7 +97,7 @@ describe("walking what is stored", () => {
           UPDATE warehouse.customers SET type = 'x', is_active = NULL, content_hash = 'y' WHERE customer_id > '';
           UPDATE warehouse.transactions SET amount = amount + 0.00, owner_id = '?', created_at = now(), source_updated_at = NULL;
           UPDATE warehouse.payouts SET status = upper(status) || '!';
-          UPDATE warehouse.wallets SET customer_id = 'nobody';
+          UPDATE warehouse.wallets SET customer_id = 'customer_0';
           UPDATE warehouse.wallet_accounts SET actual_balance = 0, wallet_id = 'nowhere' WHERE removed_at IS NULL;
           DELETE FROM warehouse.checkout_items WHERE position = 1;
           UPDATE warehouse.checkout_items SET quantity = 99;
@@ -228,7 +228,7 @@ describe("a stored record that does not decode", () => {
         }
         return changed
       }
-      // What only Postgres refuses: an amount that is none.
+      // A value that only Postgres refuses: an amount that is no number.
       const picky: Stream = {
         ...transactions,
         decode: given =>

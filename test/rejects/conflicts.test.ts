@@ -48,7 +48,7 @@ describe("two records with one id and one time of change that differ", () => {
     }),
   )
 
-  it.scopedLive("of which an earlier batch of the pass stored one are said, too", () =>
+  it.scopedLive("are reported, too, if an earlier batch of the pass stored one", () =>
     Effect.gen(function* () {
       const sql = yield* testWarehouse()
       const record = fixtureOf(transactions).record

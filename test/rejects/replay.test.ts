@@ -27,7 +27,7 @@ const record = (id: string, fields: JsonObject = {}): JsonObject => ({
 })
 const odd = (id: string, fields: JsonObject = {}) => record(id, { scope: "odd", ...fields })
 
-/** The stream as it was before somebody taught it what `odd` means. */
+/** The stream before it knew the value `odd`. */
 const yesterdays = (stream: ListStream): ListStream => ({
   ...stream,
   decode: given =>
@@ -151,7 +151,7 @@ describe("replay", () => {
   )
 
   it.scopedLive(
-    "of a stream whose version was raised leaves one reject per record, with today's reason and hash",
+    "leaves one reject per record, with today's reason and hash, in a stream whose version was raised",
     () =>
       Effect.gen(function* () {
         const { sql, load, replay, rejects } = yield* setup
@@ -208,7 +208,7 @@ describe("replay", () => {
 
   slow(() => {
     it.scopedLive(
-      "of thousands, many of them large, goes batch by batch, and costs none of them for another's sake",
+      "works batch by batch on thousands of rejects, many of them large, and loses none because of another",
       () =>
         Effect.gen(function* () {
           const { load, replay, rejects, stored } = yield* setup
@@ -359,7 +359,7 @@ describe("whenever rejects are replayed", () => {
 
   const holds = (runs: number) =>
     it(
-      "of versions that both say when they changed the later change stays, else the later read, and a replay takes nothing back",
+      "keeps the later change of two versions with times of change, else the later read, and takes nothing back",
       () =>
         fc.assert(
           fc.asyncProperty(shuffled, ([list, order]) =>

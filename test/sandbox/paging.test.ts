@@ -143,7 +143,7 @@ describe("paging", () => {
       const before = process.memoryUsage().heapUsed
       const began = process.cpuUsage()
       const deep = yield* page(sandbox, "transactions", "page=99991&limit=100")
-      // What was computed for it, not what the machine did meanwhile.
+      // The time of this process, without that of others.
       expect(process.cpuUsage(began).user).toBeLessThan(1_000_000)
       expect(deep).toHaveLength(100)
       expect(new Set(idsOf("transactions", deep)).size).toBe(100)

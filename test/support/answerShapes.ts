@@ -2,7 +2,7 @@ import { PAGE_BOUNDS } from "../../src/paycombat/client/bounds.ts"
 
 /** Answers of a list that are as large as its bounds let them be, in the shapes that take the most memory. */
 
-/** What stands around the shape: the envelope, and one record that is as documented. */
+/** Room for the envelope, and for one record as documented. */
 const ROOM_BYTES = 4_096
 const BYTES = PAGE_BOUNDS.bytes - ROOM_BYTES
 const VALUES = PAGE_BOUNDS.values - 400

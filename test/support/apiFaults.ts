@@ -59,7 +59,7 @@ export const wholeOf = (sql: postgres.Sql): Effect.Effect<Whole> =>
     return new Map(tables.map((table, i) => [table, dumps[i]!]))
   })
 
-/** What a run brings that nobody disturbs. */
+/** The result of an undisturbed run. */
 export const undisturbed = (sandbox: Sandbox, only?: ReadonlyArray<string>) =>
   Effect.gen(function* () {
     const sql = yield* testWarehouse()
@@ -68,7 +68,7 @@ export const undisturbed = (sandbox: Sandbox, only?: ReadonlyArray<string>) =>
     return yield* wholeOf(sql)
   }).pipe(Effect.scoped)
 
-/** The warehouse is the one of a run that nobody disturbed. */
+/** The warehouse is that of an undisturbed run. */
 export const expectSame = (sql: postgres.Sql, reference: Whole, about: string) =>
   Effect.map(wholeOf(sql), found => {
     for (const [table, rows] of reference) {

@@ -127,7 +127,7 @@ const dumpAll = (sql: postgres.Sql) =>
 
 export type Reference = ReadonlyMap<string, ReadonlyArray<string>>
 
-/** What the tables of `warehouse` hold after one run that nobody disturbed. */
+/** The tables of `warehouse` after one undisturbed run. */
 export const pageReference = (sandbox: Sandbox, account: Partial<AccountSettings>) =>
   Effect.promise(() => {
     const { fault: _, ...options } = sandbox.options
@@ -153,15 +153,15 @@ const readReference = (options: Partial<SandboxOptions>, account: Partial<Accoun
 /** The same, read in the pages of the crashing program. */
 export const referenceOf = (sandbox: Sandbox) => pageReference(sandbox, { pageSize: PAGE_SIZE })
 
-/** Makes every lease of a run that was killed run out, so that nobody has to wait for it. */
-export const bury = ({ proxy, sql }: Crashable) =>
+/** Ends every lease of a killed run, so that no run has to wait for it. */
+export const expireLeases = ({ proxy, sql }: Crashable) =>
   Effect.zipRight(
-    // What it had sent may renew a lease.
+    // A statement that it sent may still renew a lease.
     proxy.ended,
     Effect.promise(() => sql`UPDATE sync.leases SET expires_at = clock_timestamp() - interval '1 second'`),
   )
 
-/** The warehouse is the one of a run that nobody disturbed, and the ledger adds up. */
+/** The warehouse is that of an undisturbed run, and the ledger adds up. */
 export const expectWhole = (sql: postgres.Sql, reference: Reference, about: string) =>
   Effect.gen(function* () {
     const found = yield* dumpAll(sql)
@@ -179,8 +179,8 @@ export const expectWhole = (sql: postgres.Sql, reference: Reference, about: stri
   })
 
 /**
- * What the ledger says that cannot be true once all is done. A run that goes on with another's pass looks at both ends
- * of the list again, as it does not know what the other saw there.
+ * Statements of the ledger that cannot be true at the end. A run that resumes another's pass looks at both ends of the
+ * list again, because it does not know what the other saw there.
  */
 const DISAGREEMENTS = `
   SELECT 'runs' AS what, run_id::text AS which, status AS said FROM sync.runs

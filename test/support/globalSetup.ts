@@ -7,7 +7,7 @@ import type { TestProject } from "vitest/node"
 
 declare module "vitest" {
   interface ProvidedContext {
-    /** Where this run's Postgres servers live, a directory per version. */
+    /** Directory of this run's Postgres servers, with a directory per version. */
     readonly postgresDirectory: string
   }
 }

@@ -6,7 +6,7 @@ import { wholeOf } from "./apiFaults.ts"
 import { listPath } from "./lists.ts"
 import { type SyncOptions, streamOf, syncedBench, syncOnce, testWarehouse } from "./warehouse.ts"
 
-/** What tests of runs that read of a list only what is new are made of. */
+/** Parts of tests of incremental runs. */
 
 export const TRANSACTION = "/api/v1/transaction/find-transaction/{id}"
 
@@ -20,7 +20,7 @@ const LISTS: Partial<SandboxOptions> = {
   detailPaths: { transactions: TRANSACTION },
 }
 
-/** Every row but those that tell of earlier states, which nobody can read again. */
+/** Every row except histories of earlier states, which cannot be read again. */
 export const tablesOf = (sql: postgres.Sql) =>
   Effect.map(wholeOf(sql), tables => {
     const { payout_status_history: _, ...comparable } = Object.fromEntries(tables)
@@ -58,7 +58,7 @@ export const setup = (stream: string, options: Partial<SandboxOptions> = {}) =>
       first,
       /** Pages that were asked of the list. */
       listed: Effect.sync(() => sandbox.requests.byPath.get(listPath(stream)) ?? 0),
-      /** What is stored, and what a new warehouse would hold after a pass over the whole list. */
+      /** The stored rows, and those of a new warehouse after a pass over the whole list. */
       both: Effect.gen(function* () {
         const other = yield* testWarehouse()
         yield* syncOnce(other, sandbox, { only, account: { pageSize: 100 } })

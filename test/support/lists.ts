@@ -9,10 +9,10 @@ export const STREAM_NAMES: ReadonlyArray<string> = (await Effect.runPromise(allS
 
 const lists = listsOf((await Effect.runPromise(foundGenerators)).generators)
 
-/** Where the sandbox has each of its lists, unless it is told otherwise. */
+/** Path of each list in the sandbox, by default. */
 export const LIST_PATHS: Readonly<Record<string, string>> = Object.fromEntries(
   [...lists].map(([name, list]) => [name, list.listPath]),
 )
 
-/** Where the sandbox has a list, unless it is told otherwise. */
+/** Path of a list in the sandbox, by default. */
 export const listPath = (name: string): string => lists.get(name)!.listPath

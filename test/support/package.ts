@@ -11,7 +11,7 @@ const TSC = join(PROJECT, "node_modules/typescript/bin/tsc")
 
 const execute = promisify(execFile)
 
-/** A project's files that are nobody's business but its own: what must not get into a package. */
+/** A project's own files, which must not get into a package. */
 const PRIVATE = {
   ".env": "PAYCOMBAT_TOKEN=secret",
   ".paycombat/postgres/server.json": "{}",
@@ -55,7 +55,7 @@ export interface Installed {
   readonly directory: string
   /** The package's own directory. */
   readonly home: string
-  /** Where npm would put the package's program. */
+  /** Path at which npm puts the package's program. */
   readonly program: string
 }
 
@@ -88,7 +88,7 @@ export const install = async (tarball: string, directory: string): Promise<Insta
   return { directory: join(directory, "app"), home, program }
 }
 
-/** What a host checks its types with. */
+/** Compiler options of a host that checks its types strictly. */
 const STRICT = {
   compilerOptions: {
     target: "ES2022",
@@ -104,7 +104,7 @@ const STRICT = {
   },
 }
 
-/** Compiles the files of an application. What is said about them or about the package's types is the answer. */
+/** Compiles the files of an application. Returns the messages about them and about the package's types. */
 export const compile = async (
   directory: string,
   files: Readonly<Record<string, string>>,

@@ -3,9 +3,9 @@ import type postgres from "postgres"
 import type { Sandbox } from "../../src/sandbox/sandbox.ts"
 
 /**
- * People whose every detail is known: planted into a sandbox wherever a record may speak of somebody, so that a
- * scan can say whether a detail got anywhere. Which fields are personal is said here once more, by hand: the
- * program's own declarations are what is tested.
+ * People with known details, planted into every place of a sandbox that may hold personal data, so that a scan finds
+ * each detail that leaks. The list of personal fields is repeated here by hand, because the program's own declarations
+ * are under test.
  */
 
 /** In every planted value, and nowhere else. */
@@ -69,7 +69,7 @@ const value = (owner: number, field: string): string =>
 const valuesOf = (owner: number, fields: ReadonlyArray<string>): Record<string, string> =>
   Object.fromEntries(fields.map(field => [field, value(owner, field)]))
 
-/** Objects and lists whose inside nobody documented, keys that are data themselves among them. */
+/** Objects and lists with undocumented content, including keys that are data. */
 const nested = (owner: number, field: string) => ({
   note: value(owner, field),
   [`${MARK}-${owner}@example.com`]: [value(owner, `${field}-list`), { deep: value(owner, `${field}-deep`) }],

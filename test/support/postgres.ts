@@ -23,12 +23,12 @@ export interface TestDatabase {
 }
 
 /**
- * What a fresh database starts with. `prepare` runs once per test run and version for each `name`, on a
- * template that the databases are then cloned from; it must close its connections.
+ * Content of a fresh database. `prepare` runs once per test run and version for each `name`, on a template from which
+ * the databases are cloned; it must close its connections.
  */
 export interface Template {
   readonly name: string
-  /** What the template itself is cloned from. */
+  /** The template that this template is cloned from. */
   readonly from?: Template
   readonly prepare: (ownerUrl: Redacted.Redacted) => Promise<unknown>
 }
@@ -167,7 +167,7 @@ const createDatabase = async (
   try {
     await sql.unsafe(`CREATE DATABASE ${name} TEMPLATE ${template}`)
   } catch (error) {
-    // Who made the template may still be leaving it: Postgres waits five seconds for that.
+    // The creator of the template may still be leaving it: Postgres waits five seconds for that.
     const isInUse = error instanceof postgres.PostgresError && error.code === OBJECT_IN_USE
     if (!isInUse || attempts === 1) throw error
     return createDatabase(sql, name, template, attempts - 1)

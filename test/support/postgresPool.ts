@@ -2,13 +2,13 @@ import { connect, type Socket } from "node:net"
 import { Redacted } from "effect"
 import { authenticator, framer, startup, typeOf } from "./postgresWire.ts"
 
-/** The server side of a transaction-pooling proxy: few connections, lent to whoever has a transaction. */
+/** The server side of a transaction-pooling proxy: few connections, lent to clients with a transaction. */
 
 export interface Server {
   readonly socket: Socket
-  /** What the server said about itself when it let us in: a client is told the same. */
+  /** Parameters that the server sent at the login. A client gets the same. */
   readonly parameters: ReadonlyArray<Buffer>
-  /** Who has it now. */
+  /** The client that has it now. */
   borrower: Borrower | undefined
 }
 

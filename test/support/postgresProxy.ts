@@ -72,7 +72,7 @@ const direct = (shared: Shared, client: Socket) => {
     shared.servers.delete(server)
     client.destroy()
   })
-  // What the client had sent is Postgres' to read, whatever became of the client since.
+  // Postgres must read the bytes that the client sent, whatever became of the client since.
   client.on("close", () => server.end())
   server.on(
     "data",
@@ -122,7 +122,7 @@ const pooled = (shared: Shared, client: Socket) => {
       },
     })
   }
-  // In the middle of a transaction: nobody else may have what is left of it.
+  // In the middle of a transaction, so no other client may get its rest.
   client.on("close", () => server?.socket.destroy())
 
   const letIn = (parameters: ReadonlyArray<Buffer>) =>

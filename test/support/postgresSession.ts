@@ -1,7 +1,7 @@
 import type { Socket } from "node:net"
 import { sqlOf, typeOf } from "./postgresWire.ts"
 
-/** What a proxy follows of one client's talk: where groups of messages end, and where something is committed. */
+/** Follows the messages of one client for a proxy: the ends of groups of messages, and the commits. */
 
 /** A moment in which Postgres is told to make something lasting: COMMIT of what was written, or a statement alone that writes. */
 export interface CommitPoint {
@@ -10,15 +10,15 @@ export interface CommitPoint {
   readonly sql: string
 }
 
-/** What happens at a commit point. The connection is cut then: the client never hears the answer. */
+/** A fault at a commit point. The connection is cut then, and the client never gets the answer. */
 export interface CommitFault {
   /** `before` Postgres was told, or `after` it has done it. */
   readonly when: "before" | "after"
-  /** What happens beside, just before the cut. */
+  /** A side effect just before the cut. */
   readonly also?: () => void
 }
 
-/** What sessions of a proxy count, and whom they ask what is to happen. */
+/** Counters of a proxy's sessions, and the decisions about faults. */
 export interface Watch {
   commits: Array<CommitPoint>
   hook: ((point: CommitPoint) => CommitFault | undefined) | null
@@ -31,7 +31,7 @@ const BEGINS = /^\s*begin\b/i
 const LEAVES_NOTHING =
   /^\s*(begin|commit|end|rollback|savepoint|release|set|show|lock|select|with|values|table)\b/i
 
-/** What becomes of the messages between one client and its server, whichever that is at the moment. */
+/** Handles the messages between one client and its present server. */
 export const makeSession = (watch: Watch, client: Socket, isPooled: boolean) => {
   let statement = ""
   /** Something was written since BEGIN. */

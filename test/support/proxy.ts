@@ -9,9 +9,9 @@ export const HIDDEN_HOST = "api.paycombat.test"
 
 export interface TestProxy {
   readonly address: string
-  /** What it was asked for: `CONNECT host:port`, or a whole address. */
+  /** Requests that it got: `CONNECT host:port`, or a whole address. */
   readonly asked: ReadonlyArray<string>
-  /** What it was sent as `Proxy-Authorization`. */
+  /** Values of `Proxy-Authorization` that it got. */
   readonly authorizations: ReadonlyArray<string | undefined>
 }
 

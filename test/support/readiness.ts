@@ -18,7 +18,7 @@ export interface Population {
   /** A customer's record was written since the latest answer. */
   readonly change: (customer: number) => void
   readonly remove: (customer: number) => void
-  /** Whom a run at `hour` asks, the first first, and how many are due. */
+  /** The customers that a run at `hour` asks about, in order, and the number of due ones. */
   readonly queue: (hour: number, callsMax: number) => Queue
   /** Books what they answered, at `hour`; a later one than any before. */
   readonly answer: (customers: Iterable<number>, hour: number) => void

@@ -4,7 +4,7 @@ import { normalizeDecimal, type Sandbox } from "../../src/sandbox/sandbox.ts"
 import { decimal, millionths } from "../sandbox/reading.ts"
 import type { Bench } from "./warehouse.ts"
 
-/** What the views answer, against what the sandbox knows of its own records without any SQL. */
+/** Compares the views with the sandbox's own knowledge of its records, computed without SQL. */
 
 type Value = string | number | boolean | null | ReadonlyArray<string>
 type Row = Readonly<Record<string, Value>>
@@ -209,7 +209,7 @@ export const balances = (b: Bench) =>
     yield* expectView(b, `balance_daily_total WHERE day <= '${today}'`, gapless)
   })
 
-/** Who is not wallet-ready, and what waits behind it. */
+/** Customers who are not wallet-ready, and the money that waits for them. */
 export const gaps = (b: Bench) =>
   Effect.gen(function* () {
     const { truth } = b.sandbox

@@ -230,7 +230,7 @@ export const storedIds = (
     return stored.map(({ id }) => id!).sort()
   })
 
-/** What happened to one stream in a run. */
+/** The result of one stream in a run. */
 export const streamOf = (summary: RunSummary, stream: string, account = "default"): StreamSummary =>
   summary.streams.find(entry => entry.stream === stream && entry.account === account)!
 
@@ -264,7 +264,7 @@ export const dump = (
     return rows.map(({ row }) => row)
   })
 
-/** Where each row lies and which transaction wrote it: any write shows, even one that changes nothing. */
+/** Place of each row, and its writing transaction. Any write shows, even one without a change. */
 export const footprint = (sql: postgres.Sql, table: string): Effect.Effect<ReadonlyArray<string>> =>
   Effect.promise(async () => {
     const rows = await sql.unsafe<Array<{ row: string }>>(
@@ -336,7 +336,7 @@ export const listStream = (name: string): Effect.Effect<Guarded<ListStream>> =>
 /** JSON text as the program reads it: digits kept. */
 export const json = (text: string): Json => parseJson(text)
 
-/** Lets nobody write to a table until it is let go, or read it either. */
+/** Locks a table against reads and writes until it is released. */
 export const holdUp = (
   sql: postgres.Sql,
   table: `${"sync" | "warehouse"}.${string}`,
@@ -366,8 +366,8 @@ const GIVING_UP_SECONDS = 3
 const UNHURRIED = 20
 
 /**
- * Runs with a clock that gives time: who is told to stop waits a few seconds for Postgres to take its end, and a slow
- * machine may need more.
+ * Runs with a clock that gives time. A run that is told to stop waits a few seconds for Postgres to store its end, and
+ * a slow machine may need more.
  */
 export const unhurried = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.flatMap(Clock.clockWith(Effect.succeed), live => {
@@ -380,7 +380,7 @@ export const unhurried = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effec
     return Effect.withClock(effect, clock)
   })
 
-/** Waits until somebody wants what is held up. Who just got it is not taken for one who waits. */
+/** Waits until a session waits for the lock. A session that just got the lock does not count. */
 export const untilWaiting = (sql: postgres.Sql): Effect.Effect<void> =>
   printed(
     sql,

@@ -61,7 +61,7 @@ interface Plan {
   readonly Plans?: ReadonlyArray<Plan>
 }
 
-/** What an index cannot do without: a condition on its first column. */
+/** The condition that an index needs on its first column. */
 const leads = (first: string, condition: string | undefined): boolean =>
   condition?.replaceAll(/[() ]/g, "").includes(first.replaceAll(/[() ]/g, "")) ?? false
 
