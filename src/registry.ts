@@ -34,13 +34,15 @@ const tablesOf = ({ table, children, histories }: Stream): ReadonlyArray<string>
 const namedBy = ({
   after,
   source,
-  personal: { person },
+  personal: { subject },
 }: Stream): ReadonlyArray<readonly [string, string]> => [
   ...after.map(name => ["after", name] as const),
   ...(source.kind === "lookup" ? keyStreams(source).map(name => ["source.keys", name] as const) : []),
-  ...(person === undefined || person.kind === "referred" ? [] : [["personal.person.of", person.of] as const]),
-  ...(person?.kind === "named" && person.leadsTo !== undefined
-    ? [["personal.person.leadsTo.stream", person.leadsTo.stream] as const]
+  ...(subject === undefined || subject.kind === "referred"
+    ? []
+    : [["personal.subject.of", subject.of] as const]),
+  ...(subject?.kind === "named" && subject.leadsTo !== undefined
+    ? [["personal.subject.leadsTo.stream", subject.leadsTo.stream] as const]
     : []),
 ]
 

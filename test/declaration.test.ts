@@ -178,16 +178,16 @@ const MISTAKES: ReadonlyArray<Mistake> = [
     stream => personal({ plain: { ...stream.personal.plain, status: "time" } })(stream),
   ],
   [
-    "personal.person",
+    "personal.subject",
     '"customer"',
     "transactions",
-    personal({ person: { kind: "named", of: "customers", field: "customer" } }),
+    personal({ subject: { kind: "named", of: "customers", field: "customer" } }),
   ],
   [
-    "personal.person.ids",
+    "personal.subject.ids",
     '"payoutId"',
     "payouts",
-    personal({ person: { kind: "referred", ids: { id: "payoutId" } } }),
+    personal({ subject: { kind: "referred", ids: { id: "payoutId" } } }),
   ],
   [
     "histories",

@@ -33,9 +33,9 @@ describe("the registry", () => {
     expect(mistakeIn(parentsFirst(streams.filter(({ name }) => name !== parent)))).toContain(
       `"${parent}", and there is no such stream`,
     )
-    const person = { kind: "named", of: "people", field: "customer_id" } as const
-    expect(mistakeIn(changed({ payouts: { personal: { plain: {}, person } } }))).toMatch(
-      /^Stream payouts: personal\.person\.of names "people"/,
+    const subject = { kind: "named", of: "people", field: "customer_id" } as const
+    expect(mistakeIn(changed({ payouts: { personal: { plain: {}, subject } } }))).toMatch(
+      /^Stream payouts: personal\.subject\.of names "people"/,
     )
   })
 

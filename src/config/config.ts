@@ -1,7 +1,7 @@
 import { Config, ConfigError, Duration, Effect, Either, Option, Redacted } from "effect"
 import type { Account } from "../core/account.ts"
 import { ConfigurationError } from "../core/errors.ts"
-import type { Privacy } from "../core/personal.ts"
+import type { Privacy } from "../core/privacy.ts"
 import { declaredStreams, type LookupSettings, lookups } from "./lookups.ts"
 import {
   directory,

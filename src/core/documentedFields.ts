@@ -81,7 +81,7 @@ export type Tally = typeof Tally.Type
 const FieldCounts = Schema.Record({ key: Schema.String, value: Count })
 export type FieldCounts = typeof FieldCounts.Type
 
-const NONE: Carried = { carried: 0, empty: 0, lacked: 0 }
+export const NO_STATES: Carried = { carried: 0, empty: 0, lacked: 0 }
 
 const isEmpty = (value: Json | undefined): boolean =>
   value === null ||
@@ -111,7 +111,7 @@ export const fieldStateOf = (record: Json, { keys }: FieldPath): FieldState | un
 export const tallyOf = (paths: ReadonlyArray<FieldPath>, records: ReadonlyArray<Json>): Tally =>
   Object.fromEntries(
     paths.map(path => {
-      const counts = { ...NONE }
+      const counts = { ...NO_STATES }
       for (const record of records) {
         const state = fieldStateOf(record, path)
         if (state !== undefined) counts[state]++
@@ -124,7 +124,7 @@ export const tallyOf = (paths: ReadonlyArray<FieldPath>, records: ReadonlyArray<
 export const addTallies = (one: Tally, other: Tally): Tally =>
   Object.fromEntries(
     [...new Set([...Object.keys(one), ...Object.keys(other)])].map(name => {
-      const [a, b] = [one[name] ?? NONE, other[name] ?? NONE]
+      const [a, b] = [one[name] ?? NO_STATES, other[name] ?? NO_STATES]
       return [name, { carried: a.carried + b.carried, empty: a.empty + b.empty, lacked: a.lacked + b.lacked }]
     }),
   )
@@ -186,52 +186,4 @@ export const decodedIn = ({ decoded = {} }: PassFields, name: string): number =>
   const keys = name.split(".")
   const known = keys.map((_, n) => keys.slice(0, keys.length - n).join(".")).find(one => one in decoded)
   return known === undefined ? 0 : decoded[known]!
-}
-
-/** Findings of earlier runs about a field. */
-export interface KnownField {
-  readonly field: string
-  /** Largest number of records of one pass that carried a value in it. */
-  readonly carried: number
-  /** True if no record has lacked it yet. */
-  readonly isAlways: boolean
-  /** Records without the field whose stored version carried a value, since a record last carried one. */
-  readonly lost: number
-  /** New records in a row without the field, over several runs, since a new record last carried a value. */
-  readonly newLacked: number
-  /** True for a list of objects. */
-  readonly isList?: boolean
-}
-
-/** Fewest records whose loss of a field is no coincidence. */
-const LOST_MIN = 3
-/** Smallest share of the known records that must lose a field, if not all records carry it, or if it became empty. */
-const LOST_SHARE_MIN = 0.1
-/** Fewest records that must all carry a field before new records are expected to carry it. */
-const ALWAYS_MIN = 10
-
-/**
- * True if a field is gone: no record of the pass carries a value in it, although stored records did. A pass over the
- * whole list reports every field that its records lost. An empty value may be right, such as the time of waiting of a
- * payout that no longer waits. So only a pass over the whole list reports an empty field, and only if this pass emptied
- * a share of the stored records. A field that was empty before is not reported. A list of objects that becomes empty in
- * all records takes rows away, and counts like an absent field.
- *
- * A run that reads a part may read just the records that lack an optional field. It reports a field only if a share of
- * the known records lost it, or if every record carried it before.
- */
-export const isGone = (field: KnownField, pass: PassFields, isWholePass: boolean): boolean => {
-  const { carried, empty, lacked } = { ...NONE, ...pass.tally[field.field] }
-  if (carried > 0) return false
-  const { known } = pass
-  if (isWholePass && empty > 0) {
-    const lost = field.lost + (pass.emptied?.[field.field] ?? 0)
-    if (field.isList === true && lost >= Math.max(1, Math.min(LOST_MIN, known))) return true
-    if (lost >= LOST_MIN && lost >= LOST_SHARE_MIN * known) return true
-  }
-  if (lacked === 0) return false
-  if (isWholePass) return field.lost >= Math.max(1, Math.min(LOST_MIN, known))
-  const isShare = field.lost >= LOST_MIN && field.lost >= LOST_SHARE_MIN * known
-  const isEvery = field.lost > 0 && field.lost >= known
-  return isShare || (field.isAlways && (isEvery || (field.carried >= ALWAYS_MIN && lacked >= LOST_MIN)))
 }

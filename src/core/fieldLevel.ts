@@ -1,5 +1,5 @@
 import type { Tally } from "./documentedFields.ts"
-import type { Plain } from "./personal.ts"
+import type { Plain } from "./privacy.ts"
 import type { Stream } from "./stream.ts"
 import type { Level } from "./verdict.ts"
 

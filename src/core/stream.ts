@@ -1,11 +1,10 @@
 import type { PgTable } from "drizzle-orm/pg-core"
 import { Either, ParseResult, type Schema, SchemaAST } from "effect"
-import type { Documented } from "./documented.ts"
 import type { Json, JsonObject } from "./json.ts"
 import { keyStreams, type LookupSource, type Open } from "./lookup.ts"
 import { nonObjectPath } from "./nonObjectPath.ts"
 import { menderOf, type Problem, type Unread } from "./optional.ts"
-import { ALL_PERSONAL, type Personal, type Privacy, redactor } from "./personal.ts"
+import { ALL_PERSONAL, type Privacy, type PrivacySpec, redactor } from "./privacy.ts"
 
 /**
  * A stream is a declaration, not code that runs. One file under `streams/` declares one stream. The pipeline (extract →
@@ -101,6 +100,44 @@ export interface History {
   readonly isAbout?: (row: Row) => boolean
 }
 
+/**
+ * Facts about a stream's records beyond their schema, as data, for comparison with real records. The schema has the
+ * fields that are read; this lists all other documented fields. A field of an object is named `company.name`, a field
+ * of a list's items `order_summary.order_items[].quantity`.
+ */
+export interface StreamDocs {
+  /** Documented fields that are not read, with the type of their values; `null` if only "null" is documented. */
+  readonly others?: Readonly<Record<string, JsonType>>
+  /**
+   * Fields that may be absent: upstream's (U), fields of an older or newer shape, and fields that replace one another.
+   */
+  readonly mayLack?: ReadonlyArray<string>
+  /** Groups of fields with the same meaning in an older and a newer shape. One of a group may go when another comes. */
+  readonly standIns?: ReadonlyArray<ReadonlyArray<string>>
+  /**
+   * Fields that hold a code, with their known values (D or U), or none if the field is documented without values. Every
+   * such list is open: an unknown value is reported, and is no error.
+   */
+  readonly values?: Readonly<Record<string, ReadonlyArray<string>>>
+  /** Fields of a record that moves money. */
+  readonly money?: Money
+}
+
+export type JsonType = "null" | "boolean" | "number" | "string" | "array" | "object"
+
+/** The fields of a movement of money: the event, the amount, and the rest after its fees. */
+export interface Money {
+  readonly eventType: string
+  readonly eventName: string
+  readonly amount: string
+  readonly currency: string
+  readonly netAmount: string
+  readonly feesCurrency: string
+  readonly feesWithoutTax: string
+  readonly taxOnFees: string
+  readonly feesIncludingTax: string
+}
+
 export interface Stream<Source extends ListSource | LookupSource = ListSource | LookupSource> {
   /** Name in `--stream` and in the ledger. */
   readonly name: string
@@ -117,9 +154,9 @@ export interface Stream<Source extends ListSource | LookupSource = ListSource | 
   readonly children: ReadonlyArray<Child>
   readonly histories: ReadonlyArray<History>
   /** Fields that are not personal, and the data subject of the records. */
-  readonly personal: Personal
+  readonly personal: PrivacySpec
   /** Facts documented about the records beyond their schema. */
-  readonly documented: Documented
+  readonly documented: StreamDocs
   /** Schema of a record, for code that examines it field by field. */
   readonly record: Schema.Schema.AnyNoContext
   /**

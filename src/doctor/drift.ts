@@ -1,8 +1,7 @@
 import { ParseResult, SchemaAST } from "effect"
-import type { Documented, JsonType } from "../core/documented.ts"
 import { documentedType } from "../core/fields.ts"
 import { DeepJson, isJsonObject, type Json, type JsonObject } from "../core/json.ts"
-import type { Stream } from "../core/stream.ts"
+import type { JsonType, Stream, StreamDocs } from "../core/stream.ts"
 
 /**
  * Compares real records with their documentation. Reports names of fields and kinds of values, and values only of
@@ -166,7 +165,7 @@ const pathOf = (path: ReadonlyArray<PropertyKey>): string =>
     .join("")
     .replace(/^\./, "")
 
-const valuesOf = (values: NonNullable<Documented["values"]>, seen: Map<string, Map<string, number>>) =>
+const valuesOf = (values: NonNullable<StreamDocs["values"]>, seen: Map<string, Map<string, number>>) =>
   Object.entries(values).map(([field, documented]) => {
     const unknown = [...(seen.get(field) ?? [])]
       .filter(([value]) => !documented.includes(value))

@@ -1,5 +1,5 @@
-import type { Money } from "../core/documented.ts"
 import { isJsonObject, type Json, type JsonObject } from "../core/json.ts"
+import type { Money } from "../core/stream.ts"
 import { type Decimal, decimal, isEqual, minus, negated, plus, signOf } from "./decimal.ts"
 import { isShowable } from "./drift.ts"
 

@@ -1,4 +1,4 @@
-import type { Documented } from "../core/documented.ts"
+import type { StreamDocs } from "../core/stream.ts"
 import { counted } from "../core/words.ts"
 import type { Drift, FieldSeen } from "./drift.ts"
 import { type Finding, finding } from "./finding.ts"
@@ -188,7 +188,7 @@ const directionFindings = (events: ReadonlyArray<EventMoney>, about: About): Rea
 /** The lines about the money of a sample. */
 export const moneyFindings = (
   report: MoneyReport,
-  money: NonNullable<Documented["money"]>,
+  money: NonNullable<StreamDocs["money"]>,
   about: About,
 ): ReadonlyArray<Finding> => {
   const { feeSum, foreignFees, negativeFees, events, furtherTypes } = report

@@ -139,7 +139,7 @@ export default defineStream({
       updated_at: "time",
       deleted_at: "time",
     },
-    person: { kind: "named", of: "customers", field: "customer_id" },
+    subject: { kind: "named", of: "customers", field: "customer_id" },
   },
   children: [
     { table: checkoutItems, parentColumn: "checkout_id", surplus: "replace" },

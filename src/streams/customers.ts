@@ -148,7 +148,7 @@ export default defineStream({
       created_at: "time",
       updated_at: "time",
     },
-    person: { kind: "self", of: "customers" },
+    subject: { kind: "self", of: "customers" },
   },
   documented: {
     others: {

@@ -180,7 +180,7 @@ export default defineStream({
       denied_at: "time",
       pending_at: "time",
     },
-    person: {
+    subject: {
       kind: "referred",
       ids: {
         id: "payout_id",

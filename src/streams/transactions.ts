@@ -144,7 +144,7 @@ export default defineStream({
       created_at: "time",
       updated_at: "time",
     },
-    person: {
+    subject: {
       kind: "named",
       of: "customers",
       field: "customer_id",

@@ -81,7 +81,7 @@ export default defineStream({
   // The field has names of missing details, not their values.
   personal: {
     plain: { is_wallet_ready: "flag", missing_field: ["code"] },
-    person: { kind: "self", of: "customers" },
+    subject: { kind: "self", of: "customers" },
   },
   documented: { values: { missing_field: [] } },
   record: Readiness,

@@ -166,7 +166,7 @@ export default defineStream({
         },
       ],
     },
-    person: { kind: "named", of: "customers", field: "customer_id" },
+    subject: { kind: "named", of: "customers", field: "customer_id" },
   },
   children: [{ table: walletAccounts, parentColumn: "wallet_id", surplus: "keep" }],
   histories: [

@@ -76,7 +76,7 @@ export default defineStream({
       created_at: "time",
       updated_at: "time",
     },
-    person: { kind: "named", of: "customers", field: "customer_id" },
+    subject: { kind: "named", of: "customers", field: "customer_id" },
   },
   documented: { values: { status: ["ACTIVE", "INACTIVE"] } },
   record: Beneficiary,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
-import type { Privacy } from "../../src/core/personal.ts"
+import type { Privacy } from "../../src/core/privacy.ts"
 import type { Guarded, ListStream } from "../../src/core/stream.ts"
 import { allStreams } from "../../src/registry.ts"
 import { rebuildWith } from "../../src/sync/rebuild.ts"

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { KEEP } from "../../src/core/personal.ts"
+import { KEEP } from "../../src/core/privacy.ts"
 import { redacting } from "../../src/core/stream.ts"
 import { allStreams } from "../../src/registry.ts"
 import { FAULTS } from "../../src/sandbox/world/faults.ts"

@@ -1,6 +1,6 @@
 import { expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { DROP, KEEP } from "../../src/core/personal.ts"
+import { DROP, KEEP } from "../../src/core/privacy.ts"
 import { redacting, type Stream } from "../../src/core/stream.ts"
 import { allStreams } from "../../src/registry.ts"
 import type { loadBatch } from "../../src/warehouse/load/loader.ts"

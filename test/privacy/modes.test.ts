@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
-import { DROP, KEEP, type Privacy } from "../../src/core/personal.ts"
+import { DROP, KEEP, type Privacy } from "../../src/core/privacy.ts"
 import { Progress, type StreamProgress } from "../../src/observe/progress.ts"
 import { everything, findings, KEY, MARK, plantBadRecords, plantPeople } from "../support/people.ts"
 import { slow } from "../support/slow.ts"

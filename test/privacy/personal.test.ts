@@ -6,10 +6,10 @@ import {
   ALL_PERSONAL,
   DROP,
   keyFingerprint,
-  type Personal,
   type Privacy,
+  type PrivacySpec,
   redactor,
-} from "../../src/core/personal.ts"
+} from "../../src/core/privacy.ts"
 import { redacting } from "../../src/core/stream.ts"
 import { allStreams } from "../../src/registry.ts"
 import { cellsOf, fixtureOf, fixtureOrMistake } from "../support/conformance.ts"
@@ -21,7 +21,7 @@ import { KEY } from "../support/people.ts"
 const HASH: Privacy = { mode: "hash", key: Redacted.make(KEY) }
 const MODES = [HASH, DROP] as const
 
-const PERSONAL: Personal = {
+const PERSONAL: PrivacySpec = {
   plain: {
     kind: "code",
     ref: "id",

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
-import { DROP, type Privacy } from "../../src/core/personal.ts"
+import { DROP, type Privacy } from "../../src/core/privacy.ts"
 import { redacting } from "../../src/core/stream.ts"
 import { allStreams } from "../../src/registry.ts"
 import { replayWith } from "../../src/sync/rejects.ts"

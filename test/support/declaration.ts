@@ -4,7 +4,7 @@ import { amountText } from "../../src/core/fields.ts"
 import { instantMillis } from "../../src/core/instant.ts"
 import { isJsonObject, type Json, type JsonObject } from "../../src/core/json.ts"
 import type { Open } from "../../src/core/lookup.ts"
-import { DROP, type Plain } from "../../src/core/personal.ts"
+import { DROP, type Plain } from "../../src/core/privacy.ts"
 import { idText } from "../../src/core/recordId.ts"
 import {
   type Decoded,
@@ -103,8 +103,8 @@ const merchantMistakes = (source: ListSource, declared: Declared): ReadonlyArray
   }
   if (!Object.hasOwn(record, merchantField))
     return [`${noField(part, merchantField)} The check for records of another merchant would never be made.`]
-  const { person } = stream.personal
-  if (merchantField === source.idField || (person?.kind === "named" && merchantField === person.field))
+  const { subject } = stream.personal
+  if (merchantField === source.idField || (subject?.kind === "named" && merchantField === subject.field))
     return [`${part}: ${quoted(merchantField)} names the record or a person, not the merchant.`]
   if (!columnsFilledBy(stream, record, merchantField, OTHER_ID).includes(merchantField))
     return [
@@ -389,7 +389,7 @@ const plainFields = (plain: Plain, name = ""): ReadonlyArray<readonly [name: str
 const personalMistakes = (declared: Declared): ReadonlyArray<string> => {
   const { stream, fixture } = declared
   const { record } = fixture
-  const { plain, person } = stream.personal
+  const { plain, subject } = stream.personal
   const named = new Set(fieldsOf(record).map(nameOf))
   const left = redacting(stream, DROP).redact(record) as JsonObject
   const types = shapeOf(stream.table).types
@@ -403,22 +403,22 @@ const personalMistakes = (declared: Declared): ReadonlyArray<string> => {
         ? []
         : [`${part}: ${quoted(name)} is declared as ${quoted(kind)}, and the fixture holds something else.`]
     }),
-    ...(person?.kind === "named"
-      ? [person.field, ...(person.leadsTo === undefined ? [] : [person.leadsTo.field])].flatMap(field =>
+    ...(subject?.kind === "named"
+      ? [subject.field, ...(subject.leadsTo === undefined ? [] : [subject.leadsTo.field])].flatMap(field =>
           !Object.hasOwn(record, field)
-            ? [noField("personal.person", field)]
+            ? [noField("personal.subject", field)]
             : types.has(field)
               ? []
-              : [`personal.person: the table ${shapeOf(stream.table).name} has no column ${quoted(field)}.`],
+              : [`personal.subject: the table ${shapeOf(stream.table).name} has no column ${quoted(field)}.`],
         )
       : []),
-    ...(person?.kind === "referred"
-      ? Object.entries(person.ids).flatMap(([field, column]) => [
-          ...(Object.hasOwn(record, field) ? [] : [noField("personal.person.ids", field)]),
+    ...(subject?.kind === "referred"
+      ? Object.entries(subject.ids).flatMap(([field, column]) => [
+          ...(Object.hasOwn(record, field) ? [] : [noField("personal.subject.ids", field)]),
           ...(types.has(column)
             ? []
             : [
-                `personal.person.ids: the table ${shapeOf(stream.table).name} has no column ${quoted(column)}.`,
+                `personal.subject.ids: the table ${shapeOf(stream.table).name} has no column ${quoted(column)}.`,
               ]),
         ])
       : []),

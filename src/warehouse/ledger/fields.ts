@@ -6,7 +6,6 @@ import {
   type FieldState,
   fieldPaths,
   fieldStateOf,
-  type KnownField,
   type PassFields,
   type Tally,
   tallyOf,
@@ -15,7 +14,13 @@ import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import { isReplaced, levelOf } from "../../core/fieldLevel.ts"
 import type { Json } from "../../core/json.ts"
 import type { Stream } from "../../core/stream.ts"
-import { hasVanished, isSuspect, newLackedIn, type StoredSample } from "../../core/vanishedFields.ts"
+import {
+  hasVanished,
+  isSuspect,
+  type KnownField,
+  newLackedIn,
+  type StoredSample,
+} from "../../core/vanishedFields.ts"
 import { arrayLiteral, arraysOf, unnestOf } from "../../postgres/bulk.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
 import { read } from "../../postgres/statements.ts"

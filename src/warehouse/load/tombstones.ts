@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto"
 import type postgres from "postgres"
 import { isJsonObject, type Json } from "../../core/json.ts"
-import { DROP, redactor } from "../../core/personal.ts"
+import { DROP, redactor } from "../../core/privacy.ts"
 import { idText } from "../../core/recordId.ts"
 import type { Stream } from "../../core/stream.ts"
 import { arrayLiteral, arraysOf, unnestOf } from "../../postgres/bulk.ts"
@@ -34,8 +34,8 @@ export const tombstonesFor = (stream: string, ids: Iterable<string>): ReadonlyAr
   Array.from(ids, id => ({ stream, idHash: idHash(id) }))
 
 /** The stream whose tombstones speak of this one's records; absent where they are nobody's. */
-const tombstonesOf = ({ name, personal: { person } }: Stream): string | undefined =>
-  person?.kind === "referred" ? name : person?.of
+const tombstonesOf = ({ name, personal: { subject } }: Stream): string | undefined =>
+  subject?.kind === "referred" ? name : subject?.of
 
 /** Levels of a value in which ids are looked for: a field that should hold one may hold the person instead. */
 const ID_DEPTH_MAX = 5
@@ -50,22 +50,22 @@ const idsIn = (value: Json | undefined, depth = 0): ReadonlyArray<string> => {
 }
 
 /** Hashes of the ids by which a record may be an erased person's. */
-const personsOf = ({ source, personal: { person } }: Stream, record: Json): ReadonlyArray<string> => {
-  if (person === undefined || !isJsonObject(record)) return []
+const personsOf = ({ source, personal: { subject } }: Stream, record: Json): ReadonlyArray<string> => {
+  if (subject === undefined || !isJsonObject(record)) return []
   const fields =
-    person.kind === "self"
+    subject.kind === "self"
       ? [source.idField]
-      : person.kind === "named"
-        ? [person.field]
-        : Object.keys(person.ids)
+      : subject.kind === "named"
+        ? [subject.field]
+        : Object.keys(subject.ids)
   return fields.flatMap(field => idsIn(record[field]).map(idHash))
 }
 
 /** The record that an erased person's record leads to. */
-const leadFrom = ({ personal: { person } }: Stream, record: Json): ReadonlyArray<Tombstone> => {
-  if (person?.kind !== "named" || person.leadsTo === undefined || !isJsonObject(record)) return []
-  const id = idText(record[person.leadsTo.field])
-  return id === null ? [] : tombstonesFor(person.leadsTo.stream, [id])
+const leadFrom = ({ personal: { subject } }: Stream, record: Json): ReadonlyArray<Tombstone> => {
+  if (subject?.kind !== "named" || subject.leadsTo === undefined || !isJsonObject(record)) return []
+  const id = idText(record[subject.leadsTo.field])
+  return id === null ? [] : tombstonesFor(subject.leadsTo.stream, [id])
 }
 
 /**
@@ -98,7 +98,7 @@ export const withoutErased = async <A extends { readonly record: Json }>(
   for (const [i, item] of extracted.entries()) {
     const [hash] = persons[i]!.filter(candidate => isErased.has(candidate))
     if (hash === undefined) kept.push(item)
-    else if (stream.personal.person?.kind === "self") erased.push(hash)
+    else if (stream.personal.subject?.kind === "self") erased.push(hash)
     else {
       kept.push({ ...item, record: drop(item.record) })
       found.push(...leadFrom(stream, item.record))

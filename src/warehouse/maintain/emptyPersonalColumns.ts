@@ -1,6 +1,6 @@
 import { getTableConfig, type PgTable } from "drizzle-orm/pg-core"
 import { type Json, parseJson, stringifyJson } from "../../core/json.ts"
-import type { Plain, PlainFields } from "../../core/personal.ts"
+import type { Plain, PlainFields } from "../../core/privacy.ts"
 import type { Stream } from "../../core/stream.ts"
 import { arrayLiteral } from "../../postgres/bulk.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"

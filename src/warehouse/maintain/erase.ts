@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import { isId } from "../../core/id.ts"
-import { DROP, type Person, redactor } from "../../core/personal.ts"
+import { DROP, redactor, type Subject } from "../../core/privacy.ts"
 import type { Stream } from "../../core/stream.ts"
 import { arrayLiteral } from "../../postgres/bulk.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
@@ -33,12 +33,12 @@ export interface Erasure {
   readonly rejects: number
 }
 
-type Of<Kind extends Person["kind"]> = Extract<Person, { kind: Kind }>
+type Of<Kind extends Subject["kind"]> = Extract<Subject, { kind: Kind }>
 
-const ofKind = <Kind extends Person["kind"]>(streams: ReadonlyArray<Stream>, kind: Kind) =>
+const ofKind = <Kind extends Subject["kind"]>(streams: ReadonlyArray<Stream>, kind: Kind) =>
   streams.flatMap(stream => {
-    const { person } = stream.personal
-    return person?.kind === kind ? [{ stream, person: person as Of<Kind> }] : []
+    const { subject } = stream.personal
+    return subject?.kind === kind ? [{ stream, subject: subject as Of<Kind> }] : []
   })
 
 /** Parameters for the rejects that name one of these ids. */
@@ -57,7 +57,7 @@ export const accountsOfPerson = (
     const places = [
       ...ofKind(streams, "self").map(({ stream }) => [shapeOf(stream.table).table, stream.idColumn] as const),
       ...ofKind(streams, "named").map(
-        ({ stream, person }) => [shapeOf(stream.table).table, person.field] as const,
+        ({ stream, subject }) => [shapeOf(stream.table).table, subject.field] as const,
       ),
     ]
     const found = await sql.unsafe<Array<{ account: string }>>(
@@ -126,18 +126,18 @@ export const stripOf = async (
 const stripNamed = async (
   tx: Transaction,
   lease: Lease,
-  { stream, person }: { stream: Stream; person: Of<"named"> },
+  { stream, subject }: { stream: Stream; subject: Of<"named"> },
   id: string,
 ) => {
   const { table } = shapeOf(stream.table)
-  const lead = person.leadsTo === undefined ? "NULL" : `"${person.leadsTo.field}"`
+  const lead = subject.leadsTo === undefined ? "NULL" : `"${subject.leadsTo.field}"`
   const leads = new Set<string>()
   let changed = 0
   let after: string | undefined = ""
   while (after !== undefined) {
     const found: Array<{ id: string; lead: string | null }> = await tx.unsafe(
       `SELECT "${stream.idColumn}" AS id, ${lead} AS lead FROM ${table}
-       WHERE account = $1 AND "${person.field}" = $2 AND "${stream.idColumn}" > $3
+       WHERE account = $1 AND "${subject.field}" = $2 AND "${stream.idColumn}" > $3
        ORDER BY 1 LIMIT ${BATCH_RECORDS}`,
       [lease.account, id, after],
     )
@@ -157,7 +157,7 @@ const stripNamed = async (
 const stripReferred = async (
   tx: Transaction,
   lease: Lease,
-  { stream, person }: { stream: Stream; person: Of<"referred"> },
+  { stream, subject }: { stream: Stream; subject: Of<"referred"> },
   leads: ReadonlyArray<string>,
 ) => {
   const { table } = shapeOf(stream.table)
@@ -165,7 +165,7 @@ const stripReferred = async (
   for (let from = 0; from < leads.length; from += BATCH_RECORDS) {
     const some = leads.slice(from, from + BATCH_RECORDS)
     const found = await tx.unsafe<Array<{ id: string }>>(
-      [...new Set(Object.values(person.ids))]
+      [...new Set(Object.values(subject.ids))]
         .map(
           column =>
             `SELECT "${stream.idColumn}" AS id FROM ${table} WHERE account = $1 AND "${column}" = ANY ($2::text[])`,
@@ -202,7 +202,7 @@ export const eraseWithin = async (
   for (const naming of ofKind(streams, "named")) {
     const done = await stripNamed(tx, leaseOf(naming.stream), naming, id)
     stripped[naming.stream.name] = done.changed
-    const to = naming.person.leadsTo?.stream
+    const to = naming.subject.leadsTo?.stream
     if (to !== undefined) leads.set(to, new Set([...(leads.get(to) ?? []), ...done.leads]))
   }
   for (const referred of ofKind(streams, "referred")) {
@@ -214,7 +214,7 @@ export const eraseWithin = async (
     `DELETE FROM sync.rejects WHERE account = $1 AND (record_id = $2 OR ${named("raw", 3, 4)})`,
     [account, id, ...rejectsNaming([id])],
   )
-  const persons = new Set(ofKind(streams, "self").map(({ person }) => person.of))
+  const persons = new Set(ofKind(streams, "self").map(({ subject }) => subject.of))
   await insertTombstones(tx, account, [
     ...Array.from(persons, stream => tombstonesFor(stream, [id])).flat(),
     ...Array.from(leads, ([stream, ids]) => tombstonesFor(stream, ids)).flat(),

@@ -46,8 +46,8 @@ const personsStored = async (
   hashes: ReadonlyMap<string, ReadonlySet<string>>,
 ): Promise<ReadonlyArray<string>> => {
   const ids = new Set<string>()
-  const named = streams.flatMap(({ table, personal: { person } }) =>
-    person?.kind === "named" ? [[shapeOf(table).table, person.field] as const] : [],
+  const named = streams.flatMap(({ table, personal: { subject } }) =>
+    subject?.kind === "named" ? [[shapeOf(table).table, subject.field] as const] : [],
   )
   const wanted = [...new Set([...hashes.values()].flatMap(set => [...set]))]
   for (const [table, column] of [...ownTables(streams), ...named]) {
@@ -68,11 +68,11 @@ const stripReferred = async (
   hashes: ReadonlyMap<string, ReadonlySet<string>>,
 ): Promise<void> => {
   for (const stream of streams) {
-    const { person } = stream.personal
+    const { subject } = stream.personal
     const wanted = hashes.get(stream.name)
-    if (person?.kind !== "referred" || wanted === undefined) continue
+    if (subject?.kind !== "referred" || wanted === undefined) continue
     const lease = leaseOf(stream)
-    const columns = [...new Set(Object.values(person.ids))]
+    const columns = [...new Set(Object.values(subject.ids))]
     const found = await tx.unsafe<Array<{ id: string }>>(
       `SELECT "${stream.idColumn}" AS id FROM ${shapeOf(stream.table).table} WHERE account = $1
          AND (${columns.map(column => `${hashed(`"${column}"`)} = ANY ($2::text[])`).join(" OR ")})`,

@@ -34,7 +34,7 @@ export interface PlainFields {
  * - `referred`: a record with such an id; `ids` are its fields that may hold the id, and their columns. It is erased
  *   like `named`
  */
-export type Person =
+export type Subject =
   | { readonly kind: "self"; readonly of: string }
   | {
       readonly kind: "named"
@@ -45,14 +45,14 @@ export type Person =
   | { readonly kind: "referred"; readonly ids: Readonly<Record<string, string>> }
 
 /** A stream's declaration about personal data. */
-export interface Personal {
+export interface PrivacySpec {
   readonly plain: PlainFields
   /** Absent if a record has no data subject. */
-  readonly person?: Person
+  readonly subject?: Subject
 }
 
 /** The default for a stream without a declaration: everything except the record's id is personal. */
-export const ALL_PERSONAL: Personal = { plain: {} }
+export const ALL_PERSONAL: PrivacySpec = { plain: {} }
 
 /**
  * Form in which personal data is stored: unchanged, as a keyed hash (HMAC-SHA256) of each value, or null. With `drop` a
@@ -168,7 +168,11 @@ const idOrNull = (value: Json | undefined): Json => (idText(value) === null ? nu
  * `idField`. A record that is not an object has no fields: its length is kept, and its hash if there is a key. Hashed
  * values stay as they are, so that the function may be applied to stored records.
  */
-export const redactor = (personal: Personal, idField: string, privacy: Privacy): ((record: Json) => Json) => {
+export const redactor = (
+  personal: PrivacySpec,
+  idField: string,
+  privacy: Privacy,
+): ((record: Json) => Json) => {
   if (privacy.mode === "keep") return record => record
   return record => {
     if (!isJsonObject(record)) return unreadable(record, privacy)
