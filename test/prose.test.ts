@@ -9,8 +9,8 @@ const ROOT = new URL("../", import.meta.url)
 const FINISHED: ReadonlyArray<string> = [
   ...[".env.example", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "DECISIONS.md", "README.md"],
   ...["Dockerfile", "compose.yaml", "deploy", "docs", "test"],
-  ...["src/cli", "src/config", "src/core", "src/doctor", "src/observe", "src/report", "src/sandbox"],
-  ...["src/serve", "src/status", "src/streams", "src/views"],
+  ...["src/cli", "src/config", "src/core", "src/doctor", "src/observe", "src/paycombat"],
+  ...["src/report", "src/sandbox", "src/serve", "src/status", "src/streams", "src/views"],
   ...["src/index.ts", "src/main.ts", "src/registry.ts", "src/settings.ts", "src/streamModules.ts"],
   "src/warehouseLayer.ts",
   "src/postgres/embedded",

@@ -395,7 +395,7 @@ describe.concurrent("an API that cannot be asked", () => {
       const url = `http://127.0.0.1:${CLOSED_PORT}`
       const closed = yield* examined({ url, token: TOKEN })
       expect(linesOf(closed, "API")).toEqual([
-        expect.stringMatching(/^fail .*ECONNREFUSED.*nobody listens there/),
+        expect.stringMatching(/^fail .*ECONNREFUSED.*no server listens there/),
       ])
       const unknown = yield* examined({ url: "https://api.paycombat.invalid", token: TOKEN })
       expect(linesOf(unknown, "API")).toEqual([

@@ -45,7 +45,7 @@ describe("a proxy of the environment", () => {
       const error = yield* Effect.flip(asking(hidden("https"), { HTTPS_PROXY: address }))
       expect(asked).toEqual([`CONNECT ${HIDDEN_HOST}:443`])
       expect(error.message).toContain(
-        `the proxy ${address} (HTTPS_PROXY) refused the connection with 403: ask who runs the proxy`,
+        `the proxy ${address} (HTTPS_PROXY) refused the connection with 403: ask the operator of the proxy`,
       )
     }),
   )

@@ -1,24 +1,23 @@
 /**
- * Advice on a request that failed: the end of every error of the client. An engineer reads it at night, so it says
- * whether waiting for the next run is enough.
+ * Advice for a failed request: the end of every error of the client. It tells if waiting for the next run is enough.
  */
 
 const NEXT_RUN = "the next run asks again; if it stays so,"
 
-/** Codes of a connection that was not made, or that broke. The first that fits. */
+/** Advice by the code of a connection that failed or broke. The first match counts. */
 const CONNECTION_ADVICE: ReadonlyArray<readonly [code: RegExp, advice: string]> = [
   [
     /^(ENOTFOUND|EAI_AGAIN)$/,
     `its name is not known; ${NEXT_RUN} check the host in PAYCOMBAT_BASE_URL, and this machine's DNS`,
   ],
-  [/^ECONNREFUSED$/, `nobody listens there; ${NEXT_RUN} check host and port of PAYCOMBAT_BASE_URL`],
+  [/^ECONNREFUSED$/, `no server listens there; ${NEXT_RUN} check host and port of PAYCOMBAT_BASE_URL`],
   [
     /CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS|ERR_SSL|EPROTO/,
     "TLS failed; check that the address is https:// where it must be, and this machine's clock; behind a proxy that opens TLS, put its certificate in NODE_EXTRA_CA_CERTS",
   ],
   [
     /TIMEOUT|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH/,
-    `no way there; ${NEXT_RUN} check the firewall; where a proxy is needed, set HTTPS_PROXY`,
+    `no way there; ${NEXT_RUN} check the firewall; if a proxy is needed, set HTTPS_PROXY`,
   ],
 ]
 
@@ -28,21 +27,21 @@ export const adviceForConnection = (code: string | undefined): string =>
 
 const CHECK_PROXY = "check HTTPS_PROXY and HTTP_PROXY; hosts in NO_PROXY are asked directly"
 
-/** For a connection through a proxy: the proxy, the server or the network between them may have failed. */
+/** Advice for a connection through a proxy: the proxy, the server or the network between them may have failed. */
 export const ADVICE_PROXY_CONNECTION = `${NEXT_RUN} ${CHECK_PROXY}`
 
-/** For a proxy that refuses to connect, by its status. */
+/** Advice for a proxy that refuses to connect, by its status. */
 export const adviceForProxy = (status: number): string => {
   if (status === 407)
     return "put the user and the password that it asks for into its address, and percent-encode them"
-  return `ask who runs the proxy whether it lets this host through; ${CHECK_PROXY}`
+  return `ask the operator of the proxy if it lets this host through; ${CHECK_PROXY}`
 }
 
 const CHECK_ADDRESS = "check that PAYCOMBAT_BASE_URL is the API's address"
 const TOO_FAST = `${NEXT_RUN} lower PAYCOMBAT_RATE_PER_SECOND`
 const THEIRS = `${NEXT_RUN} ask PayCombat`
 
-/** For an answer that is no success, by its status or by the code in its envelope. */
+/** Advice for an answer without success, by its status or by the code in its envelope. */
 export const adviceForStatus = (status: number): string => {
   if (status < 400) return CHECK_ADDRESS
   if (status === 429) return TOO_FAST
@@ -55,6 +54,6 @@ export const adviceForStatus = (status: number): string => {
 export const ADVICE_TIMEOUT = `${NEXT_RUN} raise PAYCOMBAT_TIMEOUT_SECONDS, or lower PAYCOMBAT_PAGE_SIZE`
 export const ADVICE_CUT_BODY = `${NEXT_RUN} lower PAYCOMBAT_PAGE_SIZE, or ask PayCombat`
 export const ADVICE_NO_BODY = THEIRS
-/** For an answer that is not JSON, such as the page of a login or of a proxy. */
-export const ADVICE_NOT_JSON = `${CHECK_ADDRESS}; if it is, ${NEXT_RUN} ask PayCombat, or whoever runs a proxy in between`
+/** Advice for an answer that is not JSON, such as the page of a login or of a proxy. */
+export const ADVICE_NOT_JSON = `${CHECK_ADDRESS}; if it is, ${NEXT_RUN} ask PayCombat, or the operator of a proxy in between`
 export const ADVICE_FAILED = "ask PayCombat why"

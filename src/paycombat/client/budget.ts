@@ -3,35 +3,35 @@ import { valuesIn } from "../../core/jsonText.ts"
 import { PAGE_BOUNDS } from "./bounds.ts"
 
 /**
- * The memory that pages of lists may take in this process, over all streams and accounts, from being parsed to being
- * written. A page as large as its bounds let it be takes more than a hundred MiB on its way, so streams that read such
- * pages at the same time take turns.
+ * The budget of memory for pages of lists in this process, over all streams and accounts, from parsing to writing. A
+ * page as large as its bounds takes more than a hundred MiB on its way, so streams that read such pages at the same
+ * time take turns.
  *
- * A page is weighed when all of it was received, and its share is taken in one step. What holds a share needs no other one
- * to be written, so shares cannot be waited for in a circle.
+ * A page is weighed when it is completely received, and its share is taken in one step. The holder of a share needs no
+ * other share to write its page, so shares cannot be waited for in a circle.
  */
 
-/** Units that a page as large as its bounds takes. */
+/** Units of a page as large as its bounds. */
 export const PAGE_UNITS = 1_000
-/** Units of the process: as many as keep a list of 1,000 records a page, which take 190, at full speed. */
+/** Units of the process. They keep a list of 1,000 records a page, which takes 190, at full speed. */
 const PROCESS_UNITS = 1.5 * PAGE_UNITS
 
-/** The part of the memory that one page has. */
+/** One page's part of the memory. */
 export interface Share {
   readonly units: number
-  /** Gives it back. Does nothing the second time. */
+  /** Releases the share. A second call does nothing. */
   readonly release: Effect.Effect<void>
 }
 
 /** The shares of one run of a stream. */
 export interface Tab {
-  /** Waits for a share, after those who waited before. */
+  /** Waits for a share. Shares are given in the order of the calls. */
   readonly take: (units: number) => Effect.Effect<Share>
-  /** Gives back all shares that were not released. */
+  /** Releases all shares that were not released. */
   readonly close: Effect.Effect<void>
 }
 
-/** What a body will take once it is parsed, in units: by its length or by its values, whichever is more. */
+/** Estimates the memory of a parsed body in units, by its length or by its values, whichever is more. */
 export const unitsOf = (body: Uint8Array): number => {
   const share = Math.max(body.byteLength / PAGE_BOUNDS.bytes, valuesIn(body) / PAGE_BOUNDS.values)
   return Math.min(PAGE_UNITS, Math.max(1, Math.ceil(share * PAGE_UNITS)))
@@ -42,7 +42,7 @@ interface Waiting {
   readonly grant: () => void
 }
 
-/** Makes a budget. First come, first served: a large page is not overtaken by small ones for ever. */
+/** Makes a budget. Shares are given in the order of the calls, so small pages cannot overtake a large one for ever. */
 export const makeBudget = (total: number): { readonly openTab: () => Tab } => {
   let free = total
   const queue: Array<Waiting> = []
@@ -71,7 +71,7 @@ export const makeBudget = (total: number): { readonly openTab: () => Tab } => {
       take: asked =>
         Effect.async<Share>(resume => {
           const units = Math.min(asked, total)
-          // The tab knows the share at once: a fiber that is interrupted now leaves it to `close`.
+          // The tab knows the share at once. If the fiber is interrupted now, `close` releases it.
           const waiting = { units, grant: () => resume(Effect.succeed(open(units))) }
           queue.push(waiting)
           serve()
@@ -92,6 +92,6 @@ const ofProcess = makeBudget(PROCESS_UNITS)
 
 export const openTab: Effect.Effect<Tab> = Effect.sync(ofProcess.openTab)
 
-/** Runs an effect with a tab of its own, which is closed when the effect ends in whatever way. */
+/** Runs an effect with a tab of its own, which is closed however the effect ends. */
 export const withTab = <A, E, R>(use: (tab: Tab) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.acquireUseRelease(openTab, use, tab => tab.close)

@@ -1,17 +1,19 @@
-/** Times one request is sent before it counts as failed; with the waits between them, about 15 seconds. */
+/** Attempts of one request before it counts as failed; with the waits between them, about 15 seconds. */
 export const MAX_ATTEMPTS = 6
-/** Calls to a part of the API that fail in a row, each after all its attempts, before the next are tried once only. */
+/**
+ * Failed calls in a row to a part of the API, each after all its attempts, after which further calls get one attempt.
+ */
 export const FAILED_CALLS_MAX = 2
-/** Parts that are told apart. There are as many as there are kinds of endpoints; the bound is for configured paths. */
+/** Most parts that are told apart. There are as many as kinds of endpoints; configured paths need the bound. */
 const PARTS_MAX = 100
 
 /**
- * How often a call is worth repeating. A part of the API (`/api/v1/payout`) that stays away would otherwise cost
- * each candidate path of a list, and each look-up, all attempts with their time-outs and waits: hours.
+ * Decides how often a call is attempted. Otherwise a part of the API (`/api/v1/payout`) that stays away would cost each
+ * candidate path of a list, and each look-up, all attempts with their time-outs and waits: hours.
  */
 export interface CircuitBreaker {
   readonly attempts: (path: string) => number
-  /** It answered: whatever it said, it is there. */
+  /** The part answered, with whatever content, so it is there. */
   readonly answered: (path: string) => void
   /** A call was given up. */
   readonly failed: (path: string) => void

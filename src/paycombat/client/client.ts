@@ -37,49 +37,50 @@ export type Query = Readonly<Record<string, string | number>>
 export interface Answer {
   readonly body: Json
   /**
-   * The time when the request was sent, by the client's clock (`now`). The records are at least as new as that; the time
-   * of the answer would let a slow answer with old data pass for newer than a quick one with new data.
+   * The time when the request was sent, by the client's clock (`now`). The records are at least as new as that. By the
+   * time of the answer, a slow answer with old data would look newer than a quick one with new data.
    */
   readonly readAt: Date
   readonly status: number
-  /** Length of the answer, unpacked. */
+  /** Length of the unpacked answer. */
   readonly bytes: number
-  /** The memory that it takes, where it was asked for with a tab: to be released once it is written, or dropped. */
+  /** The memory that it takes, if it was requested with a tab. Release it when the records are written or dropped. */
   readonly share?: Share | undefined
 }
 
 export interface Asking {
-  /** Times it is sent at most, where the answer is worth no more. */
+  /** Most attempts, if the answer is worth no more. */
   readonly attempts?: number
   /**
-   * The path with `{id}` where it names a record: what errors, logs and spans tell of the request, for whose record it
-   * was is nobody's business who reads them. The path where absent.
+   * The path with `{id}` if it names a record. Errors, logs and spans contain it, so they reveal no person. The path if
+   * absent.
    */
   readonly route?: string
-  /** An answer without a body is not asked for again: the caller takes it for an answer. */
+  /** An answer without a body is not requested again; the caller handles it. */
   readonly takesNoBody?: boolean
-  /** Bounds on the answer; those of a page where absent. */
+  /** Bounds on the answer; those of a page if absent. */
   readonly bounds?: AnswerBounds
-  /** Keeps the answer's share of the process' memory until it is released; given back at once where absent. */
+  /** Keeps the answer's share of the process' memory until it is released; if absent, it is released at once. */
   readonly tab?: Tab
 }
 
 export interface Client {
   readonly account: Account
-  /** The time that reads are dated by. It never goes back, whatever is done to this machine's clock meanwhile. */
+  /** The time by which reads are dated. It never goes back, even if this machine's clock is set back. */
   readonly now: Effect.Effect<Date>
   /**
-   * Sends one GET, again where that may help, and answers the parsed body of a success. `path` is joined to
-   * the base URL and may carry a query of its own.
+   * Sends one GET, with repetitions if they may help, and returns the parsed body of a success. `path` is joined to the
+   * base URL, and may have a query of its own.
    *
-   * - 401: `AccountError`, not repeated (D: the token is all that a GET needs)
+   * - 401: `AccountError`, not repeated (D: a GET needs only the token)
    * - other 4xx and redirects: `refused`, not repeated
-   * - 408, 429, 5xx, time-out, transport: repeated up to `MAX_ATTEMPTS` with jittered back-off, then
-   *   `unavailable`. `Retry-After`, and a 429 without it, hold back the whole account; beyond
-   *   `MAX_RETRY_AFTER`, or three times that without an answer in between, it ends the call. Where a part of the
-   *   API failed call after call, further ones are sent once
-   * - HTML, cut JSON, JSON beyond the bounds, no body: `malformed`; only cut JSON, and a 200 without a body, are repeated
-   * - 200 whose envelope says that it failed: `failed`, repeated where its code is a transient one (U)
+   * - 408, 429, 5xx, time-out, transport: repeated up to `MAX_ATTEMPTS` with jittered back-off, then `unavailable`.
+   *   `Retry-After`, and a 429 without it, pause the whole account. A pause beyond `MAX_RETRY_AFTER`, or pauses of
+   *   three times that without an answer in between, end the call. After calls to a part of the API failed in a row,
+   *   further ones get one attempt
+   * - HTML, truncated JSON, JSON beyond the bounds, no body: `malformed`; only truncated JSON, and a 200 without a
+   *   body, are repeated
+   * - 200 whose envelope reports a failure: `failed`, repeated if its code is a transient one (U)
    */
   readonly get: (
     path: string,
@@ -88,30 +89,36 @@ export interface Client {
   ) => Effect.Effect<Answer, AccountError | EndpointError>
 }
 
-/** Counts what is sent. Provide a fresh one to a stream's run to learn its figures; the default is never read. */
+/** Counts the requests. Provide a fresh one to a stream's run to get its counts; the default is never read. */
 export class Usage extends Context.Reference<Usage>()("paycombat-sync/Usage", {
   defaultValue: (): { requests: number; retries: number } => ({ requests: 0, retries: 0 }),
 }) {}
 
-/** All headers but those that help to understand an answer and hold nothing else. The API may put a cookie or an echo into others. */
+/**
+ * All headers except those that help to understand an answer and hold nothing else. The API may put a cookie or an echo
+ * into others.
+ */
 const OTHERS = /^(?!(accept|content-type|content-length|content-encoding|date|retry-after)$)/i
 
 const withToken = (names: ReadonlyArray<string | RegExp>) => [...names, "x-token", OTHERS]
 
-/** Keeps `X-token`, and all that is not known to be harmless, out of spans and logged errors: for the whole application. */
+/**
+ * Keeps `X-token`, and all headers that are not known to be harmless, out of spans and logged errors, for the whole
+ * application.
+ */
 export const redactedHeaders: Layer.Layer<never> = Layer.fiberRefLocallyScopedWith(
   Headers.currentRedactedNames,
   withToken,
 )
 
 export interface ClientOptions {
-  /** Time at which the client's clock starts; this machine's time where absent. */
+  /** Start time of the client's clock; this machine's time if absent. */
   readonly startedAt?: Date
-  /** Permission to send; absent where no other process asks the API about this account. */
+  /** Permission to send; absent if no other process asks the API about this account. */
   readonly grant?: Grant
 }
 
-/** The parts that the requests of one account share. */
+/** The state that the requests of one account share. */
 interface Shared {
   readonly account: Account
   readonly http: HttpClient.HttpClient
@@ -120,13 +127,13 @@ interface Shared {
   readonly underWay: Effect.Semaphore
   readonly now: Effect.Effect<Date>
   readonly baseUrl: string
-  /** The proxy of the base URL, as errors name it. */
+  /** The proxy of the base URL, as in errors. */
   readonly proxy: string | undefined
 }
 
 /**
- * The client of one account. Rate, concurrency and the API's pauses are kept in it: make one per account, and
- * let all of the account's streams share it.
+ * Makes the client of one account. It holds the account's rate, concurrency and pauses, so make one per account, and
+ * share it between all of the account's streams.
  */
 export const make = (
   account: Account,
@@ -153,14 +160,14 @@ export const make = (
         SENDABLE.test(Redacted.value(account.token))
           ? get(shared, path, query, asking).pipe(
               Effect.locallyWith(Headers.currentRedactedNames, withToken),
-              // A redirect would carry the token to wherever it points.
+              // A redirect would carry the token to another server.
               Effect.provideService(FetchHttpClient.RequestInit, { redirect: "manual" }),
             )
           : Effect.fail(unsendableToken(account.name)),
     }
   })
 
-/** Sends a request until it is answered, refused, or not worth another attempt. */
+/** Sends a request until it is answered, refused, or worth no further attempt. */
 const get = (
   shared: Shared,
   path: string,
@@ -186,9 +193,9 @@ const get = (
         yield* Effect.logDebug(`${failure.error.message}; again in ${(waitMillis / 1000).toFixed(1)} s`)
         ;(yield* Usage).retries++
         yield* countRetry(account.name, statusOf(failure))
-        // Asked to slow down without being told for how long: it is the account that is too fast, not the call.
+        // A 429 without a time concerns the whole account, not only this call.
         if (statusOf(failure) === 429) yield* limiter.pause(backoffMillis)
-        // The rest of a pause is the rate limiter's to wait for, or to refuse.
+        // The rate limiter waits for the rest of a pause, or refuses it.
         yield* Effect.sleep(backoffMillis)
         return yield* get(shared, path, query, asking, attempts + 1)
       }),
@@ -222,9 +229,9 @@ const attempt = (
     const answer = Effect.gen(function* () {
       const received = yield* send(shared, path, query, asked, bounds)
       const { status, bytes, content } = received
-      // Others may be asked while this answer waits for memory: what holds the memory may need them.
+      // Other requests may go out while this answer waits for memory, because the holders of the memory may need them.
       yield* leave
-      // By-id answers are small, and complete pages that have a share already.
+      // By-id answers are small, and complete pages that already have a share.
       const share =
         bounds === PAGE_BOUNDS && bytes > 0 ? yield* (tab ?? own).take(unitsOf(content)) : undefined
       const body = Either.flatMap(textOf(asked, received), decoded => classify(asked, decoded, bounds))
@@ -246,7 +253,7 @@ const attempt = (
   )
 }
 
-/** The exchange itself: the request goes out, and the answer comes in within the account's time-out. */
+/** The exchange: the request goes out, and the answer comes in within the account's time-out. */
 const send = (
   { account, http, baseUrl }: Shared,
   path: string,
@@ -274,7 +281,7 @@ const send = (
     )
   })
 
-/** Text that a header may carry: visible ASCII. */
+/** Text for a header: visible ASCII. */
 const SENDABLE = /^[\x21-\x7e]+$/
 const withoutQuery = (path: string) => path.replace(/[?#].*$/s, "")
 
@@ -282,5 +289,5 @@ const statusOf = ({ error }: Failure) => (error._tag === "EndpointError" ? error
 
 const saysNothing = ({ error }: Failure) => error._tag === "EndpointError" && error.saysNothing === true
 
-/** Whatever it says, it was said by the API: it is there. */
+/** True if the API answered, with whatever content: it is there. */
 const isAnswer = ({ error }: Failure) => error._tag === "AccountError" || error.reason !== "unavailable"

@@ -1,40 +1,43 @@
 import { isJsonObject, type Json, type JsonObject } from "../../core/json.ts"
 import { isExplicitlyEmpty, isNothing, namesNoError, saysEmpty } from "./nothing.ts"
 
-/** The meaning of an answer's envelope: here is the payload, or the call failed although HTTP said 200. */
+/** The meaning of an answer's envelope: its payload, or a failure although HTTP said 200. */
 export type Unwrapped =
   | { readonly isOk: true; readonly payload: Json }
   | {
       readonly isOk: false
       /** The HTTP status that the envelope names. */
       readonly code: number | undefined
-      /** The error's codes and names made for machines. Its message is left out: it may hold personal data. */
+      /** The error's codes and names for machines. Its message is left out, because it may hold personal data. */
       readonly words: ReadonlyArray<string>
-      /** It names no error but 404 or 416, and holds nothing: it may only mean that there is nothing to list. */
+      /**
+       * The envelope names no error except 404 or 416, and holds nothing. It may only mean that there is nothing to
+       * list.
+       */
       readonly saysNothing: boolean
-      /** Its message says in words that there are no records, such as "No payouts found". */
+      /** Its message says that there are no records, such as "No payouts found". */
       readonly saysEmpty: boolean
     }
 
 /** A list found in an answer. */
 export interface FoundList {
-  /** Where the records are, as keys from the top: `data`, `data.items`; empty where the body itself is the array. */
+  /** Place of the records, as keys from the top: `data`, `data.items`; empty if the body itself is the array. */
   readonly at: string
   readonly records: ReadonlyArray<Json>
-  /** Length of the whole list as the answer states it. A claim, not a proof. */
+  /** Length of the whole list that the answer states. A claim, not a proof. */
   readonly total: number | undefined
-  /** Number of pages as the answer states it. A claim, not a proof. */
+  /** Number of pages that the answer states. A claim, not a proof. */
   readonly pageCount: number | undefined
   /**
-   * Name of the field by which the answer says that more records follow, such as `has_more` or `next_cursor`; false where
-   * it says that none do; undefined where it says nothing of it. A claim, not a proof.
+   * Name of the field that says that more records follow, such as `has_more` or `next_cursor`; false if it says that
+   * none do; undefined without such a field. A claim, not a proof.
    */
   readonly more: string | false | undefined
 }
 
 /**
- * The payload under one envelope or two (D: single and double), or under none (U).
- * `status: false`, `success: false`, or an `error` in place of `data` is a failure, whatever HTTP said.
+ * Returns the payload in one envelope or two (D: single and double), or in none (U). `status: false`, `success: false`,
+ * or an `error` instead of `data` is a failure, whatever HTTP said.
  */
 export const unwrap = (body: Json): Unwrapped => {
   const layers = layersOf(body)
@@ -51,19 +54,22 @@ export const unwrap = (body: Json): Unwrapped => {
 }
 
 const MARKS = ["status", "success", "data", "error", "code", "status_code", "statusCode"]
-/** True if a body says how the call went, or holds what was asked for, as the API's answers do. A gateway's often does not. */
+/**
+ * True if a body reports the success of the call, or holds a payload, as the API's answers do. A gateway's body often
+ * does not.
+ */
 export const isEnvelope = (body: Json | undefined): boolean =>
   isJsonObject(body) && MARKS.some(key => Object.hasOwn(body, key))
 
-/** The one record of a by-id answer. */
+/** Returns the record of a by-id answer. */
 export const unwrapRecord = (body: Json): JsonObject | undefined => {
   const unwrapped = unwrap(body)
   return unwrapped.isOk && isJsonObject(unwrapped.payload) ? unwrapped.payload : undefined
 }
 
 /**
- * Every array that may be the list, the likeliest first: the payload itself, or an array up to two levels
- * below it, whatever its name (?: no list's envelope is documented). Which one it is, its records tell.
+ * Finds every array that may be the list, the likeliest first: the payload itself, or an array up to two levels below
+ * it, with any name (?: no list's envelope is documented). Its records decide which one is the list.
  */
 export const findLists = (body: Json): ReadonlyArray<FoundList> => {
   const { at, value } = layersOf(body).at(-1)!
@@ -76,8 +82,8 @@ export const findLists = (body: Json): ReadonlyArray<FoundList> => {
 export const findList = (body: Json): FoundList | undefined => findLists(body)[0]
 
 /**
- * The list at a known place. An explicit `null`, `{}` or `[]` on the way there is an empty list; anything else
- * that is not a list answers `undefined`: it must not pass for the end of one.
+ * Returns the list at a known place. An explicit `null`, `{}` or `[]` on the way there is an empty list. Any other
+ * value that is not a list gives `undefined`, because it must not count as the end of one.
  */
 export const listAt = (body: Json, at: string): FoundList | undefined => {
   let value: Json | undefined = body
@@ -90,8 +96,8 @@ export const listAt = (body: Json, at: string): FoundList | undefined => {
 }
 
 /**
- * True if an answer that is no failure holds nothing where the list should be: its place is missing or empty, or an
- * envelope there says no. False where the answer holds records elsewhere, or a value that is no list.
+ * True if an answer without a failure holds nothing at the place of the list: the place is missing or empty, or an
+ * envelope there says no. False if the answer holds records elsewhere, or a value that is not a list.
  */
 export const isNothingAt = (body: Json, at: string): boolean => {
   let value: Json | undefined = body
@@ -100,7 +106,7 @@ export const isNothingAt = (body: Json, at: string): boolean => {
     value = Object.hasOwn(value, key) ? value[key] : undefined
   }
   const isRefusal = isJsonObject(value) && (value.status === false || value.success === false)
-  // Some APIs put a second envelope around their empty pages only.
+  // Some APIs put a second envelope only around their empty pages.
   const innermost = layersOf(body).at(-1)!
   const isBelow = keysOf(innermost.at).length > keysOf(at).length
   const isEmpty =
@@ -116,7 +122,10 @@ interface Layer {
   readonly value: Json
 }
 
-/** The body, and what each envelope in it holds. A second envelope tells itself by a boolean: records may have `data`. */
+/**
+ * The body, and the content of each envelope in it. A boolean identifies a second envelope, because records may have
+ * `data`, too.
+ */
 const layersOf = (body: Json): ReadonlyArray<Layer> => {
   if (!isJsonObject(body) || !Object.hasOwn(body, "data")) return [{ at: "", value: body }]
   const outer = [
@@ -135,7 +144,7 @@ const isFailure = (value: Json, depth: number, isInnermost: boolean): boolean =>
   if (!isJsonObject(value)) return false
   const saysNo = value.status === false || value.success === false
   if (depth === 0) return saysNo || (isJsonObject(value.error) && !Object.hasOwn(value, "data"))
-  // The innermost value might be a record with such a field, unless the rest of an envelope is there too.
+  // The innermost value may be a record with such a field, unless the rest of an envelope is there, too.
   return (
     saysNo && (!isInnermost || ["error", "status_code", "request_id"].some(key => Object.hasOwn(value, key)))
   )
@@ -153,7 +162,10 @@ const describeFailure = (envelope: JsonObject) => {
 const isHttpStatus = (value: Json | undefined): value is number =>
   typeof value === "number" && value >= 100 && value <= 599
 
-/** `BAD_REQUEST`, `4001`: never a sentence, and without the digits in a row that telephone and account numbers have. */
+/**
+ * A code such as `BAD_REQUEST` or `4001`: never a sentence, and without the digits in a row of telephone and account
+ * numbers.
+ */
 const isMachineWord = (word: Json | undefined): word is string =>
   typeof word === "string" && /^(?!.*\d{6})[A-Z0-9_]{1,64}$/.test(word)
 
@@ -166,8 +178,8 @@ interface Found {
 }
 
 /**
- * The items of an array. A single `null`, `{}` or `[]` holds no record: some APIs end a list with one. Several of
- * them are records that cannot be read, so that a page which lost its content never passes for the end of its list.
+ * The items of an array. A single `null`, `{}` or `[]` holds no record: some APIs end a list with one. Several of them
+ * are records that cannot be read, so a page that lost its content never counts as the end of its list.
  */
 const recordsIn = (items: ReadonlyArray<Json>): ReadonlyArray<Json> =>
   items.length === 1 && items.every(isExplicitlyEmpty) ? [] : items
@@ -182,7 +194,7 @@ const arraysUnder = (at: string, value: Json, levels: number): ReadonlyArray<Fou
 
 const USUAL_NAMES = ["data", "items", "records", "rows", "list", "results", "result", "docs", "content"]
 
-/** Objects before none, a usual name before another, the longer one, the nearer one; then by name, so that it never varies. */
+/** Objects first, then usual names, longer lists and nearer ones; then by name, so that the order never varies. */
 const byLikelihood = (one: Found, other: Found): number => {
   const [a, b] = [one, other].map(({ at, records }) => {
     const usual = USUAL_NAMES.indexOf(keysOf(at).at(-1) ?? "data")
@@ -197,7 +209,7 @@ const byLikelihood = (one: Found, other: Found): number => {
   return difference < 0 ? one.at.localeCompare(other.at) : a![difference]! - b![difference]!
 }
 
-// Names as they compare: lower case, without `_` and `-`. `count` is not among them: it often counts this page.
+// Normalized names: lower case, without `_` and `-`. `count` is not among them, because it often counts this page.
 const TOTAL = new Set(
   "total totalcount totalrecord totalrecords totalitem totalitems totaldata totalrow totalrows totalelements totalresults totalentries recordstotal".split(
     " ",
@@ -211,17 +223,20 @@ const ABOUT_PAGING = new Set(
     " ",
   ),
 )
-/** True, a cursor, a link or a number where more records follow. */
+/** Fields that are true, a cursor, a link or a number if more records follow. */
 const MORE = new Set(
   "hasmore hasmoredata hasmorepages hasmorerecords hasmoreitems hasmoreresults moreavailable hasnext hasnextpage next nextpage nextpageurl nextpagelink nextpagetoken nexttoken nextcursor nextlink nexturl nexthref nextoffset nextid continuationtoken".split(
     " ",
   ),
 )
-/** True where none follow. */
+/** Fields that are true if no records follow. */
 const LAST = new Set("last islast islastpage isend islastpagereached endofresults".split(" "))
 const plain = (key: string) => key.toLowerCase().replace(/[_-]/g, "")
 
-/** Sizes stated beside the list, or beside an envelope around it; the nearest counts. A sign of more counts anywhere. */
+/**
+ * Sizes stated beside the list, or beside an envelope around it; the nearest counts. A sign of more records counts
+ * anywhere.
+ */
 const statedSize = (body: Json, at: string) => {
   const around: Array<JsonObject> = []
   let value: Json | undefined = body

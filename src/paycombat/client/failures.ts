@@ -9,25 +9,25 @@ import {
 } from "./advice.ts"
 import type { AnswerBounds } from "./bounds.ts"
 
-/** The failures of a request, each with its sentence. Only codes are taken from the API's own words. */
+/** The failures of a request, each with its sentence. They quote only codes of the API. */
 
-/** Longest wait that a run sits through when the API asks for one; a longer one ends the stream instead. */
+/** Longest pause that a run waits for; a longer one ends the stream. */
 export const MAX_RETRY_AFTER = Duration.minutes(5)
 
-/** One attempt that did not give a body, and whether another may. */
+/** An attempt without a body, and whether another attempt may help. */
 export interface Failure {
-  /** Says what happened. */
+  /** The error with its message. */
   readonly error: AccountError | EndpointError
-  /** Advice for the last attempt's message, unless the error gives it itself. */
+  /** Advice at the end of the last attempt's message, unless the error has its own. */
   readonly advice?: string
   readonly isTransient: boolean
-  /** Attempts after which another is of no use, where they are fewer than usual. */
+  /** Most useful attempts, if fewer than usual. */
   readonly attemptsMax?: number
-  /** Wait that the API asked for with `Retry-After`; the whole account keeps it. */
+  /** Wait that the API requested with `Retry-After`; it applies to the whole account. */
   readonly pauseMillis: number
 }
 
-/** The subject of one request. Messages name its `path`; `token` is here only to be kept out of them. */
+/** The subject of one request. Messages name its `path`. `token` is here only to be kept out of them. */
 export interface Asked {
   readonly account: string
   readonly path: string
@@ -37,7 +37,7 @@ export interface Asked {
   readonly proxy?: string | undefined
 }
 
-/** The account's variable; `default` is the one without a suffix. */
+/** The account's variable; that of `default` has no suffix. */
 export const tokenVariable = (account: string): string =>
   account === "default"
     ? "PAYCOMBAT_TOKEN"
@@ -51,13 +51,13 @@ export const tokenFailure = (asked: Asked): Failure => ({
   pauseMillis: 0,
 })
 
-/** A header cannot carry it, and the transport's own error would quote it. */
+/** A header cannot carry the token, and the transport's own error would quote it. */
 export const unsendableToken = (account: string): AccountError =>
   new AccountError({
     message: `${tokenVariable(account)} holds a space, a line break or a character that a header cannot carry: put the bare token in it`,
   })
 
-/** The API's earlier request to wait is not over: nothing was sent. */
+/** An earlier pause is not over, so nothing was sent. */
 export const pauseFailure = (asked: Asked, leftMillis: number): Failure =>
   endpointFailure(asked, "unavailable", "PayCombat asked for a pause", tryAgain(asked, leftMillis))
 
@@ -70,7 +70,7 @@ export const timeoutFailure = (asked: Asked, timeout: Duration.Duration): Failur
     ADVICE_TIMEOUT,
   )
 
-/** The message holds only the system's code of the cause: messages of the transport may quote headers. */
+/** The message holds only the system's code of the cause, because messages of the transport may quote headers. */
 export const transportFailure = (asked: Asked, cause: unknown): Failure => {
   const refusal = proxyRefusal(cause)
   if (asked.proxy !== undefined && refusal !== undefined) {
@@ -82,7 +82,7 @@ export const transportFailure = (asked: Asked, cause: unknown): Failure => {
   return unavailable(asked, `connection${through(asked)} failed (${code ?? "no code"})`, advice)
 }
 
-/** An answer over a bound, `limit` in words: nothing of it was kept. */
+/** An answer over a bound (`limit` in words). Nothing of it was kept. */
 export const largeAnswerFailure = (
   asked: Asked,
   { advice }: AnswerBounds,
@@ -98,7 +98,7 @@ export const notUtf8Failure = (asked: Asked, status: number, bytes: number): Fai
   return endpointFailure(asked, "malformed", what, ADVICE_NOT_JSON, { status })
 }
 
-/** The error of the last of one or many attempts, with their number and with advice. */
+/** Completes the error of the last attempt with the number of attempts and with advice. */
 export const afterAttempts = ({ error, advice }: Failure, attempts: number): AccountError | EndpointError => {
   if (error._tag === "AccountError") return error
   const often = attempts === 1 ? "" : `, still so after ${attempts} attempts`
@@ -124,7 +124,7 @@ const fieldsOf = ({
   ...(isTooLarge === undefined ? {} : { isTooLarge }),
 })
 
-/** A failure that may pass. One that asks for a longer pause than a run waits for is not repeated. */
+/** A failure that may pass. If it asks for a longer pause than a run waits for, it is not repeated. */
 export const unavailable = (
   asked: Asked,
   what: string,
@@ -140,7 +140,7 @@ export const unavailable = (
   }
 }
 
-/** A longer `Retry-After` is a ban or a mistake; the message names no date for it. */
+/** A longer `Retry-After` is a ban or a mistake, so the message names no date for it. */
 const PLAUSIBLE_WAIT_MILLIS = Duration.toMillis("365 days")
 
 const tryAgain = (asked: Asked, millis: number) => {
@@ -165,7 +165,7 @@ export const endpointFailure = (
   pauseMillis: 0,
 })
 
-/** The status with which a proxy refused to make a tunnel: undici has it in words only. */
+/** Reads the status with which a proxy refused a tunnel. undici has it only in words. */
 const proxyRefusal = (cause: unknown): number | undefined => {
   for (let error = cause, depth = 0; error instanceof Error && depth < 5; error = error.cause, depth++) {
     const status = /^Proxy response \((\d{3})\)/.exec(error.message)?.[1]

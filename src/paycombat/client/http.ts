@@ -5,14 +5,14 @@ import type { ConfigurationError } from "../../core/errors.ts"
 import { redactedHeaders } from "./client.ts"
 import { configuredProxies, ProxyInUse } from "./proxy.ts"
 
-/** The program's own HTTP client: fetch, through the proxy of the environment where one is set. */
+/** The program's own HTTP client: fetch, through the environment's proxy if one is set. */
 
-/** Reads the proxies when it is built. What a request is, its redirects, time-outs and errors, is the same with one. */
+/** Reads the proxies when it is built. Requests, redirects, time-outs and errors are the same with a proxy. */
 export const ownHttpClient: Layer.Layer<HttpClient.HttpClient, ConfigurationError> = Layer.unwrapScoped(
   Effect.gen(function* () {
     const { isAny, of } = yield* configuredProxies
     if (!isAny) return FetchHttpClient.layer
-    // Before the first request: loading it between requests would let several of them leave at once.
+    // Loaded before the first request. Loading between requests would let several of them leave at once.
     const { makeProxiedFetch } = yield* Effect.promise(() => import("./proxiedFetch.ts"))
     const proxied = yield* makeProxiedFetch(of)
     const client = Layer.effect(
@@ -25,7 +25,7 @@ export const ownHttpClient: Layer.Layer<HttpClient.HttpClient, ConfigurationErro
   }),
 )
 
-/** The HTTP client that is provided where this is used; one of our own where none is. Redacts the token's header. */
+/** Uses the provided HTTP client, or the program's own if none is provided. Redacts the token's header. */
 export const givenClient: Layer.Layer<HttpClient.HttpClient, ConfigurationError> = Layer.merge(
   redactedHeaders,
   Layer.unwrapEffect(

@@ -4,18 +4,18 @@ import { isAddressable } from "../../core/id.ts"
 import { RECORD_BOUNDS } from "./bounds.ts"
 import type { Answer, Client } from "./client.ts"
 
-/** The only place that makes a path of an id. Ids are opaque text (D): one of them may be a step in a path. */
+/** Only this file builds a path from an id. Ids are opaque text (D), so one may be a step in a path. */
 
-/** Stands for the id in an endpoint. */
+/** Placeholder of the id in an endpoint. */
 export const PLACE = "{id}"
 
-/** Why such a record cannot be asked for, and what to do. Without the id: it may be personal. */
+/** The reason why such a record cannot be requested, and the remedy. It has no id, because the id may be personal. */
 export const UNADDRESSABLE_ID =
   "The id cannot stand in a path, so it was not asked for: ask PayCombat for a proper id of this record."
 
 /**
- * Asks for one record. `endpoint` makes the path of an encoded id. An id that cannot stand in a path fails with
- * `contract`, and no request is sent. Errors, logs and spans tell the endpoint, never the id.
+ * Requests one record. `endpoint` builds the path from an encoded id. An id that cannot stand in a path fails with
+ * `contract`, and no request is sent. Errors, logs and spans name the endpoint, never the id.
  */
 export const getById = (
   client: Client,

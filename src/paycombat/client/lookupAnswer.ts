@@ -3,11 +3,11 @@ import type { LookupSource } from "../../core/lookup.ts"
 import { idText } from "../../core/recordId.ts"
 import { unwrap } from "./envelope.ts"
 
-/** What the answer of a look-up holds. */
+/** The content of a look-up's answer. */
 export type LookupAnswer =
-  /** The records that it holds, as they were sent: one of a state. None where it is not what is documented. */
+  /** Its records, as they were sent; for a state, one. Null if it has an undocumented form. */
   | { readonly records: ReadonlyArray<Json> | null; readonly isAboutAnother?: false }
-  /** It names another key than the asked one: nothing of it may be stored. */
+  /** It names another key than the asked one, so nothing of it may be stored. */
   | { readonly records: null; readonly isAboutAnother: true }
 
 export const lookupAnswer = ({ answer, keyField }: LookupSource, body: Json, key: string): LookupAnswer => {
@@ -16,7 +16,7 @@ export const lookupAnswer = ({ answer, keyField }: LookupSource, body: Json, key
   const one = isJsonObject(payload) ? [payload] : null
   const records =
     answer.kind === "records" && answer.of !== undefined && unwrapped.isOk ? answer.of(payload, key) : one
-  // Null names no key: records that are read by id spell what they lack so (D-old).
+  // Null is no key: records that are read by id write absent values so (D-old).
   const isOther = (record: Json) =>
     isJsonObject(record) && (record[keyField] ?? null) !== null && idText(record[keyField]) !== key
   return records?.some(isOther) === true ? { records: null, isAboutAnother: true } : { records }

@@ -7,10 +7,10 @@ import { getById, PLACE } from "./idPath.ts"
 
 /** Finds the path of a look-up among its candidates. */
 
-/** Keys that each candidate is asked about: one of them may be unknown to the API. */
+/** Keys that each candidate is asked about, because the API may not know one of them. */
 export const PROBED_KEYS = 3
 
-/** Makes the path of an encoded key. */
+/** Builds the path from an encoded key. */
 export type LookupPath = (encodedKey: string) => string
 
 export const pathOf =
@@ -18,7 +18,10 @@ export const pathOf =
   encoded =>
     route.replace(PLACE, () => encoded)
 
-/** The first of the candidates that answers about one of the keys with what `isAnswer` takes; undefined where none does. */
+/**
+ * Finds the first candidate that answers about one of the keys with an answer that `isAnswer` accepts; undefined if
+ * none does.
+ */
 export const findRoute = (
   client: Client,
   routes: ReadonlyArray<string>,

@@ -1,6 +1,6 @@
 import { isJsonObject, type Json, type JsonObject } from "../../core/json.ts"
 
-/** The spellings of "there is nothing to list" in an answer (?: how PayCombat says so is not documented). */
+/** The spellings of "there is nothing to list" in an answer (?: PayCombat's is not documented). */
 
 /** `null`, `{}` or `[]`. */
 export const isExplicitlyEmpty = (value: Json | undefined): boolean =>
@@ -8,17 +8,17 @@ export const isExplicitlyEmpty = (value: Json | undefined): boolean =>
   (Array.isArray(value) && value.length === 0) ||
   (isJsonObject(value) && Object.keys(value).length === 0)
 
-/** Levels below which nothing is looked for in what an envelope holds. */
+/** Levels of an envelope's content that are searched for values. */
 const NOTHING_LEVELS_MAX = 3
 
 /** Nouns of a code or a text that says that there is nothing to list. */
 const THINGS = "(data|records?|results?|items?|entries|entry|rows?|documents?|pages?|content)"
-/** `NO_RECORDS`, `not found`, `empty`: a whole text of this kind, never a part of a longer one. */
+/** Matches `NO_RECORDS`, `not found`, `empty`: a whole text of this kind, never a part of a longer one. */
 const SAYS_NOTHING = new RegExp(`^(no( more)? ${THINGS}( exists?)?|nothing( was)? found|not found|empty)$`)
-/** `No payouts found`, `payouts not found`, `no more data available`: whatever a list's records are called. */
+/** Matches `No payouts found`, `payouts not found`, `no more data available`, for any noun. */
 const NO_RECORDS =
   /^no( more)? (\w+ ){1,3}(were |was )?(found|available|exists?)$|^(\w+ ){1,2}(were |was )?not found$/
-/** The same said of one of these is an error of the request. */
+/** With one of these nouns, the text is an error of the request. */
 const NO_RECORD =
   /\b(access|accounts?|api|apps?|applications?|auth\w*|clients?|companys?|companies|credentials?|currency|currencies|customer|endpoints?|funds|headers?|keys?|merchants?|methods?|organi[sz]ations?|orgs?|paths?|permissions?|resources?|rights?|routes?|sessions?|servers?|services?|signatures?|tokens?|urls?|users?|wallet)\b/
 
@@ -28,7 +28,7 @@ const plain = (text: string): string =>
     .replace(/[^a-z\d]+/g, " ")
     .trim()
 
-/** Longest text that may say so and nothing else, in characters. */
+/** Longest text in characters that can mean only this. */
 const SAYING_LENGTH_MAX = 100
 
 const saysNoRecords = (text: string): boolean => {
@@ -36,11 +36,14 @@ const saysNoRecords = (text: string): boolean => {
   return NO_RECORDS.test(words) && !NO_RECORD.test(words)
 }
 
-/** True if a text says that there is nothing to list, and nothing else. */
+/** True if a text says only that there is nothing to list. */
 export const saysNothing = (text: string): boolean =>
   text.length <= SAYING_LENGTH_MAX && (SAYS_NOTHING.test(plain(text)) || saysNoRecords(text))
 
-/** No value at all, a text that says so, or lists and objects of nothing; numbers beside them are a count or a page. */
+/**
+ * True for no value, for a text that says so, and for lists and objects without values; numbers beside them are a count
+ * or a page.
+ */
 export const isNothing = (value: Json | undefined, levels = NOTHING_LEVELS_MAX): boolean => {
   if (value === undefined || value === null || value === "" || value === false || value === 0) return true
   if (typeof value === "string") return saysNothing(value)
@@ -52,20 +55,20 @@ export const isNothing = (value: Json | undefined, levels = NOTHING_LEVELS_MAX):
 
 const errorIn = (envelope: JsonObject): JsonObject => (isJsonObject(envelope.error) ? envelope.error : {})
 
-/** True if an envelope's message says in words that there are no records. */
+/** True if an envelope's message says that there are no records. */
 export const saysEmpty = (envelope: JsonObject): boolean =>
   [envelope.message, envelope.error, errorIn(envelope).message].some(
     text => typeof text === "string" && /^\W*no\W/i.test(text) && saysNothing(text),
   )
 
-/** Codes in an envelope that say of a page, or of a list, that there is none. */
+/** Codes in an envelope for a page or a list that does not exist. */
 const NOTHING_CODES = new Set(["404", "416"])
-/** Codes that are of something else, whatever the message says: of the token, the rate, the server. */
+/** Codes with another meaning, whatever the message says: of the token, the rate, the server. */
 const ERROR_CODES = /^(401|403|408|429|5\d\d)$/
 
 /**
- * An envelope with neither an error nor a code of one; 404 and 416 with their error are none. A code of the API's own is none
- * where the message says that there are no records.
+ * True for an envelope without an error and without the code of one; 404 and 416 with their error do not count. A code
+ * of the API's own does not count if the message says that there are no records.
  */
 export const namesNoError = (envelope: JsonObject): boolean => {
   const error = errorIn(envelope)

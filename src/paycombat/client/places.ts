@@ -1,8 +1,8 @@
 import { Effect, type Scope } from "effect"
 
 /**
- * Waits for one of a semaphore's permits. Answers the effect that gives it back; it is given back at the end of the scope
- * in any case, and only once.
+ * Waits for one of a semaphore's permits, and returns the effect that releases it. The end of the scope releases it,
+ * too; it is released only once.
  */
 export const placeIn = (
   semaphore: Effect.Semaphore,

@@ -3,8 +3,8 @@ import { ProxyAgent, fetch as undiciFetch } from "undici"
 import type { Proxy, ProxyOf } from "./proxy.ts"
 
 /**
- * Makes a fetch that sends a request through the proxy of its URL, and directly where it has none. Connections to the
- * proxies are closed with the scope. It loads undici, which few runs need: import this module on demand.
+ * Makes a fetch that sends a request through the proxy of its URL, or directly if it has none. Connections to proxies
+ * are closed with the scope. It loads undici, which few runs need, so import this module on demand.
  */
 export const makeProxiedFetch = (of: ProxyOf): Effect.Effect<typeof fetch, never, Scope.Scope> =>
   Effect.gen(function* () {
@@ -16,7 +16,7 @@ export const makeProxiedFetch = (of: ProxyOf): Effect.Effect<typeof fetch, never
       const known = agents.get(proxy)
       if (known !== undefined) return known
       const { url, authorization } = proxy
-      // Plain HTTP is forwarded by the proxy: many proxies refuse to tunnel it.
+      // The proxy forwards plain HTTP, because many proxies refuse to tunnel it.
       const options = { uri: url, proxyTunnel: isTunnelled }
       const agent = new ProxyAgent(
         authorization === undefined ? options : { ...options, token: authorization },
@@ -29,7 +29,7 @@ export const makeProxiedFetch = (of: ProxyOf): Effect.Effect<typeof fetch, never
       const proxy = of(url)
       if (proxy === undefined) return fetch(input, init)
       const dispatcher = agentFor(proxy, url.startsWith("https:"))
-      // Node's own fetch is an undici, too: only the names of the types differ.
+      // Node's own fetch is an undici, too; only the names of the types differ.
       const request = { ...init, dispatcher } as Parameters<typeof undiciFetch>[1]
       return (await undiciFetch(url, request)) as unknown as Response
     }

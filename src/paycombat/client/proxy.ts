@@ -2,29 +2,29 @@ import { BlockList, isIP } from "node:net"
 import { Config, Context, Effect } from "effect"
 import { ConfigurationError } from "../../core/errors.ts"
 
-/** Which proxy a request goes through, by the variables that other programs read: HTTPS_PROXY, HTTP_PROXY, NO_PROXY. */
+/** Finds the proxy of a request by the usual variables: HTTPS_PROXY, HTTP_PROXY, NO_PROXY. */
 
 export interface Proxy {
   /** Without credentials. */
   readonly url: string
-  /** What the proxy is sent as `Proxy-Authorization`; undefined where no credentials are given. */
+  /** Value of `Proxy-Authorization`; undefined without credentials. */
   readonly authorization: string | undefined
-  /** Host and port, and the variable that names it: what errors tell. Never a credential. */
+  /** Host and port, and the variable that names it, for errors. Never a credential. */
   readonly label: string
 }
 
-/** The proxy for an address; undefined where it is asked directly. */
+/** Finds the proxy for an address; undefined if it is asked directly. */
 export type ProxyOf = (url: string) => Proxy | undefined
 
-/** The proxy that errors name. The default knows of none: so it is with an HTTP client that a host application gives. */
+/** The proxy for errors. The default is none, as with an HTTP client of a host application. */
 export class ProxyInUse extends Context.Reference<ProxyInUse>()("paycombat-sync/ProxyInUse", {
   defaultValue: (): { readonly of: ProxyOf } => ({ of: () => undefined }),
 }) {}
 
-/** The variables that are read, each in lower case too. */
+/** The variables; each is read in lower case, too. */
 export const PROXY_VARIABLES = ["HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"] as const
 
-/** A host as it compares: no brackets, no dot at its end, and the one spelling of an IPv6 address. */
+/** Normalizes a host for comparison: no brackets, no dot at its end, and one spelling of an IPv6 address. */
 const plainHost = (host: string): string => {
   const bare = host
     .replace(/^\[|\]$/g, "")
@@ -50,8 +50,8 @@ const isInNetwork = (network: string, bits: string, host: string): boolean => {
 }
 
 /**
- * True if an entry of NO_PROXY means this host: a name and all below it, an address, both with a port or without (an IPv6
- * address with a port stands in brackets), a network as `10.0.0.0/8`, which older curl does not know, or `*`.
+ * True if an entry of NO_PROXY means this host: a name and all names below it, an address, both with or without a port
+ * (an IPv6 address with a port is in brackets), a network such as `10.0.0.0/8`, which older curl does not know, or `*`.
  */
 const isExcepted = (entry: string, host: string, port: string): boolean => {
   if (entry === "*") return true
@@ -92,7 +92,10 @@ const proxyIn = (variable: string, text: string): Effect.Effect<Proxy, Configura
     })
   })
 
-/** The first that is set, in lower case as curl has it, else in capitals; `.env` counts, and the process' environment. */
+/**
+ * Finds the first that is set, in lower case first, as curl does, then in capitals. `.env` and the process' environment
+ * both count.
+ */
 const firstSet = (name: string): Effect.Effect<readonly [variable: string, value: string] | undefined> =>
   Effect.gen(function* () {
     for (const variable of [name.toLowerCase(), name]) {
@@ -104,8 +107,8 @@ const firstSet = (name: string): Effect.Effect<readonly [variable: string, value
   })
 
 /**
- * Reads the three variables. Loopback is always asked directly: no proxy can reach it. Fails for a proxy that cannot be
- * used, and never quotes its credentials. ALL_PROXY is not read.
+ * Reads the three variables. Loopback is always asked directly, because no proxy can reach it. Fails for an unusable
+ * proxy, and never quotes its credentials. ALL_PROXY is not read.
  */
 export const configuredProxies: Effect.Effect<
   { readonly isAny: boolean; readonly of: ProxyOf },

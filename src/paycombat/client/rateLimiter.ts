@@ -1,19 +1,20 @@
 import { Clock, Effect } from "effect"
 
 /**
- * Permission to ask the API about an account. One process has it at a time, and hands it on. `rateLimiter.ts` checks it before
- * each request and knows nothing of how it is given: `sync/holding.ts` gives it to the holder of the account's lease.
+ * Permission to ask the API about an account. One process has it at a time, and passes it on. `rateLimiter.ts` checks
+ * it before each request, and does not know how it is given: `sync/holding.ts` gives it to the holder of the account's
+ * lease.
  */
 export interface Grant {
   /** True while requests may be sent. */
   readonly isValid: Effect.Effect<boolean>
-  /** Waits until it is valid again. It may never be: then the run that waits here is ended elsewhere. */
+  /** Waits until it is valid again. If it never is, other code ends the waiting run. */
   readonly renewed: Effect.Effect<void>
-  /** Time since the former holder could send its last request, in milliseconds; null where there was no holder. */
+  /** Time since the former holder could send its last request, in milliseconds; null without a former holder. */
   readonly idleMillis: number | null
-  /** Rest of the pause that the API asked a former holder for, in milliseconds. */
+  /** Rest of a pause that the API requested from a former holder, in milliseconds. */
   readonly pauseMillis: number
-  /** Takes note that the API asked for a pause of so many milliseconds, so that the next holder keeps to it. */
+  /** Records that the API requested a pause of so many milliseconds, so that the next holder keeps it, too. */
   readonly paused: (millis: number) => Effect.Effect<void>
 }
 
@@ -27,32 +28,34 @@ export const UNSHARED: Grant = {
 }
 
 /**
- * When an account's requests may be sent: never closer together than the rate allows, not at all while the API asked for
- * a pause, and only with a valid grant. Even spacing, not a bucket: a bucket lets twice the rate through in the first
- * second, and `RateLimiter` rounds its interval up to whole milliseconds.
+ * Decides when an account's requests are sent: never closer together than the rate allows, not during a pause that the
+ * API requested, and only with a valid grant. Spacing is even, because a bucket lets twice the rate through in the
+ * first second, and `RateLimiter` rounds its interval up to whole milliseconds.
  */
 export interface RateLimiter {
-  /** Waits for the next slot. Fails with the milliseconds left when a pause is longer than a run should wait. */
+  /** Waits for the next slot. Fails with the milliseconds left if a pause is longer than a run should wait. */
   readonly take: Effect.Effect<void, PausedFor>
-  /** Sends nothing for so many milliseconds, for any stream of the account, here or with the next holder of the grant. */
+  /**
+   * Sends nothing for so many milliseconds, for all streams of the account, here and with the next holder of the grant.
+   */
   readonly pause: (millis: number) => Effect.Effect<void>
-  /** The API answered what was asked: pauses up to now have helped. */
+  /** The API answered, so the pauses before have helped. */
   readonly resume: Effect.Effect<void>
 }
 
-/** Longest time, in pauses as long as the longest one, that is waited without one answer in between. */
+/** Longest wait without an answer in between, in pauses of the longest length. */
 const PAUSES_WITHOUT_ANSWER_MAX = 3
 
 export interface PausedFor {
   readonly millis: number
 }
 
-/** Faster than this (100 per second), the grain of a timer would cost more than the spacing it keeps. */
+/** At shorter intervals (more than 100 per second), a timer would cost more than the spacing. */
 const SHORT_INTERVAL_MILLIS = 10
 const TIMER_GRAIN_MILLIS = 1
 /**
- * The API counts a request when it arrives. One that is this much longer on its way than those after it still shares no
- * second with more of them than the rate allows.
+ * The API counts a request when it arrives. A request that takes this much longer on its way than later ones still
+ * shares no second with more of them than the rate allows.
  */
 const ARRIVAL_JITTER_MILLIS = 50
 
@@ -67,16 +70,16 @@ export const makeRateLimiter = (
     const start = yield* monotonicMillis
     const interval = (1000 + ARRIVAL_JITTER_MILLIS) / ratePerSecond
     const early = interval < SHORT_INTERVAL_MILLIS ? TIMER_GRAIN_MILLIS : 0
-    // The former holder may have sent its last request just before it handed the grant on.
+    // The former holder may have sent its last request just before it passed the grant on.
     let nextSlot = start + (grant.idleMillis === null ? 0 : interval - Math.max(0, grant.idleMillis))
     let pausedUntil = start + grant.pauseMillis
-    /** When the first of the pauses began that no answer has ended yet. */
+    /** Start of the first pause that no answer has ended yet. */
     let pausedSince = grant.pauseMillis > 0 ? start : Number.POSITIVE_INFINITY
     const isTooLong = (now: number) =>
       pausedUntil - now > maxPauseMillis ||
       (pausedUntil > now && pausedUntil - pausedSince > PAUSES_WITHOUT_ANSWER_MAX * maxPauseMillis)
 
-    // Looks again after each wait: a pause may have begun, or the grant have run out meanwhile.
+    // Checks again after each wait, because a pause may have begun, or the grant may have run out.
     const take: Effect.Effect<void, PausedFor> = Effect.gen(function* () {
       while (true) {
         const now = yield* monotonicMillis
@@ -105,5 +108,7 @@ export const makeRateLimiter = (
     }
   })
 
-/** Monotonic time in milliseconds. Not the wall clock: setting it back would stop every request until it has caught up. */
+/**
+ * Monotonic time in milliseconds. If the wall clock were set back, it would stop every request until it has caught up.
+ */
 export const monotonicMillis = Effect.map(Clock.currentTimeNanos, nanos => Number(nanos) / 1e6)

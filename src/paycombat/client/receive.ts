@@ -12,17 +12,19 @@ export interface Body {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly content: Uint8Array
-  /** Length of the body as it was sent, unpacked. */
+  /** Length of the sent body, unpacked. */
   readonly bytes: number
 }
 
-/** For bodies that turned out to be large, over all accounts: they are held whole until they are parsed. */
+/** Slots for large bodies, over all accounts, because they are held completely until they are parsed. */
 const large = Effect.unsafeMakeSemaphore(LARGE_BODIES_MAX)
 
-/** Room for the first piece of a body, which doubles as it grows. */
+/** First size of a body's buffer, which doubles as the body grows. */
 const FIRST_ROOM_BYTES = 16 * 2 ** 10
 
-/** Pieces in one buffer: a list of them would take a hundred times the memory of a body that comes byte by byte. */
+/**
+ * One buffer for all pieces. A list of them would take a hundred times the memory of a body that comes byte by byte.
+ */
 const makeCollected = (bytesMax: number) => {
   let room = new Uint8Array(FIRST_ROOM_BYTES)
   let length = 0
@@ -46,9 +48,9 @@ const makeCollected = (bytesMax: number) => {
 }
 
 /**
- * Reads a body up to its bound, which is on what fetch unpacks: a small body may become a large one. Of an error only
- * the beginning is read, and one that is longer counts as having no body: its status says enough. A large body waits for
- * others, for which the stopwatch stands still, and keeps its place until the scope ends.
+ * Reads a body up to its bound on unpacked bytes, because a small body may become a large one. Of an error only the
+ * beginning is read; a longer error counts as having no body, because its status says enough. A large body waits for
+ * others, while the stopwatch stands still, and keeps its slot until the scope ends.
  */
 export const receive = (
   asked: Asked,
@@ -79,7 +81,7 @@ export const receive = (
     Stream.mapEffect(take),
     Stream.takeWhile(goesOn => goesOn),
     Stream.runDrain,
-    // 204, and whatever else has no body: it is whole as it is.
+    // 204, and every other answer without a body, is complete.
     Effect.catchIf(isEmptyBody, () => Effect.void),
     Effect.mapError((error: HttpClientError | Failure) =>
       "isTransient" in error ? error : transportFailure(asked, error),
@@ -88,7 +90,10 @@ export const receive = (
   )
 }
 
-/** The text of a body. Not by the lenient decoder, which would put U+FFFD in place of what was sent. A byte order mark goes. */
+/**
+ * Decodes the text of a body strictly: the lenient decoder would replace sent bytes by U+FFFD. Removes a byte order
+ * mark.
+ */
 export const textOf = (
   asked: Asked,
   { content, status, headers, bytes }: Body,

@@ -14,16 +14,18 @@ import {
 } from "./failures.ts"
 import { saysNothing } from "./nothing.ts"
 
-/** The head of an answer of any status, and when it came by this machine's clock. */
+/** The head of an answer of any status, and its time by this machine's clock. */
 export interface Head {
   readonly status: number
   readonly contentType: string
-  /** The server's clock, to the second; undefined where the answer does not state it. */
+  /** The server's clock, to the second; undefined if the answer does not state it. */
   readonly date: Date | undefined
   readonly receivedAt: Date
 }
 
-/** Keeps the head of the latest answer. Provide a fresh one to examine how the API answers; the default is never read. */
+/**
+ * Keeps the head of the latest answer. Provide a fresh one to examine how the API answers; the default is never read.
+ */
 export class LastResponse extends Context.Reference<LastResponse>()("paycombat-sync/LastResponse", {
   defaultValue: (): { head: Head | undefined } => ({ head: undefined }),
 }) {}
@@ -39,18 +41,18 @@ export const recordHead = ({ status, headers }: HttpClientResponse): Effect.Effe
     }
   })
 
-/** An answer as it arrived, its text decoded. */
+/** An answer as it arrived, with its text decoded. */
 export interface Received {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly text: string
-  /** Length of the body as it was sent, unpacked: a message about one that cannot be read holds no more of it. */
+  /** Length of the sent body, unpacked. A message about an unreadable body states only this. */
   readonly bytes: number
 }
 
 /**
- * Classifies an answer: the JSON of a success, or a failure with one line for people. The line takes only codes and names
- * made for machines from the API's own words: its sentences may name a person, and the line is logged and stored.
+ * Classifies an answer: the JSON of a success, or a failure with one line for people. The line quotes only codes and
+ * names for machines. Sentences of the API may name a person, and the line is logged and stored.
  */
 export const classify = (
   asked: Asked,
@@ -61,7 +63,7 @@ export const classify = (
   if (status === 401) return Either.left(tokenFailure(asked))
   if (status >= 200 && status < 300) return classifyBody(asked, received, bounds)
   const said = refusalIn(text)
-  // What the envelope of an error body says (U); of anything else nothing is told.
+  // Only the envelope of an error body is quoted (U).
   const unwrapped = unwrap(said ?? null)
   const envelope = unwrapped.isOk ? undefined : unwrapped
   const words = inParentheses(asked, status, envelope?.words ?? [])
@@ -98,7 +100,7 @@ const classifyBody = (
     return isTooLong ? Either.left(largeAnswerFailure(asked, bounds, limit, status)) : body
   }
   const { code = 0, words } = unwrapped
-  // PayCombat passes its provider's envelope on: a code of the kind that HTTP would have us repeat is repeated.
+  // PayCombat passes its provider's envelope on, so transient codes in it are repeated like those of HTTP.
   const isTransient = isTransientStatus(code)
   const what = `failed although HTTP says ${status}${inParentheses(asked, status, words)}`
   const advice = isTransient ? adviceForStatus(code) : ADVICE_FAILED
@@ -106,7 +108,10 @@ const classifyBody = (
   return Either.left({ ...endpointFailure(asked, "failed", what, advice, marks), isTransient })
 }
 
-/** An answer without a body is whole. 204 says so on purpose; of any other success it may be a server's mishap. */
+/**
+ * An answer without a body is complete. 204 has none by definition; for any other success it may be a fault of the
+ * server.
+ */
 const noBodyFailure = (asked: Asked, status: number): Failure => ({
   ...endpointFailure(asked, "malformed", `answered ${status} without a body`, ADVICE_NO_BODY, {
     status,
@@ -116,11 +121,11 @@ const noBodyFailure = (asked: Asked, status: number): Failure => ({
   attemptsMax: NO_BODY_ATTEMPTS,
 })
 
-/** Times one request is sent at most where the answer has no body: a mishap passes sooner than that. */
+/** Most attempts of a request whose answer has no body. Such a fault passes sooner than others. */
 const NO_BODY_ATTEMPTS = 3
 
 const NO_CONTENT = 204
-/** White space as JSON has it, and a byte order mark. */
+/** White space as in JSON, and a byte order mark. */
 const BLANK = /^[\s\ufeff]*$/
 
 const readBody = (
@@ -133,7 +138,7 @@ const readBody = (
     const what = `answered HTML, not JSON (${bytes} bytes)`
     return Either.left(endpointFailure(asked, "malformed", what, ADVICE_NOT_JSON, { status }))
   }
-  // Bare text that says that there is nothing to list is no JSON, and an answer.
+  // A bare text that says that there is nothing to list is not JSON, but an answer.
   if (saysNothing(text)) return Either.right(text)
   try {
     return Either.right(parseJson(text, bounds.values))
@@ -149,7 +154,7 @@ const readBody = (
   }
 }
 
-/** The JSON of a refusal; undefined where its body is none. */
+/** The JSON of a refusal; undefined if its body is not JSON. */
 const refusalIn = (text: string): Json | undefined => {
   try {
     return parseJson(text)
@@ -163,12 +168,12 @@ const inParentheses = ({ token }: Asked, status: number, words: ReadonlyArray<st
   return shown.length === 0 ? "" : ` (${shown.join(" ")})`
 }
 
-/** The dates of RFC 9110, and ISO 8601. Others are not left to `Date.parse`: to it, `soon 2099` is a date. */
+/** The dates of RFC 9110, and ISO 8601. `Date.parse` would accept more: `soon 2099` is a date to it. */
 const DATE = /^([A-Z][a-z]+,? .*\d\d:\d\d:\d\d.*|\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:?\d\d))$/
 
 /**
- * Both forms of RFC 9110: seconds (with decimals, as some send them), or a date, which is compared to the
- * answer's own clock where it tells it. Anything else, and what is past, asks for nothing.
+ * Reads both forms of RFC 9110: seconds (also with decimals), or a date, which is compared with the answer's own clock
+ * if it states it. Any other value, and a time in the past, requests no wait.
  */
 const readRetryAfter = (headers: Readonly<Record<string, string>>, nowMillis: number): number => {
   const value = headers["retry-after"]?.trim() ?? ""

@@ -1,10 +1,10 @@
 import { Duration, Effect } from "effect"
 import { monotonicMillis } from "./rateLimiter.ts"
 
-/** Shortest sleep between two looks at a stopwatch that was stopped meanwhile. */
+/** Shortest sleep between two checks of a stopwatch that was stopped meanwhile. */
 const LOOK_MILLIS = 10
 
-/** Time that is left for one attempt. It does not run while this program is what the attempt waits for. */
+/** Time left for one attempt. It stands still while the attempt waits for this program. */
 export interface Stopwatch {
   /** Ends when the time is up. */
   readonly expired: Effect.Effect<void>

@@ -2,19 +2,19 @@ import { Data, Effect } from "effect"
 import type { Failure } from "./failures.ts"
 
 /**
- * A span for each request. What the platform's own would tell leaves the machine for a collector that others read:
- * the whole address, with a person's id in it. So there is none of its, and this one tells what was asked, not about
- * whom: no query, no header, no body, no message of an error.
+ * One span per request. Other people read the collector, and the platform's own span has the whole address with a
+ * person's id. So that span is off, and this one names the request without its subject: no query, no header, no body,
+ * no message of an error.
  */
 
 /** The subject of a request, for readers of traces. */
 export interface SpanSubject {
   readonly baseUrl: string
-  /** The path with `{id}` where it names a record. */
+  /** The path with `{id}` if it names a record. */
   readonly route: string
 }
 
-/** Stands for a failure in the span: its own message names the path. */
+/** Replaces a failure in the span, because the failure's own message names the path. */
 class RequestFailed extends Data.TaggedError("RequestFailed")<{ readonly message: string }> {}
 
 const statusOf = ({ error }: Failure) => (error._tag === "EndpointError" ? error.status : 401)
@@ -29,7 +29,7 @@ const serverOf = (baseUrl: string): Record<string, unknown> => {
   }
 }
 
-/** Traces one attempt; changes nothing of what comes of it. */
+/** Traces one attempt, and does not change its result. */
 export const traced = <A extends { readonly status: number }, R>(
   { baseUrl, route }: SpanSubject,
   attempt: Effect.Effect<A, Failure, R>,

@@ -9,49 +9,50 @@ import { getById, PLACE } from "../client/idPath.ts"
 import { isNotFound } from "./readPage.ts"
 
 /**
- * Records asked for by their id. Where the endpoint is, is documented for some streams (D) and guessed for the
- * others (?): it counts as found once it answered with the very record that was asked for.
+ * Reads records by their id. The endpoint is documented for some streams (D), and guessed for the others (?). It counts
+ * as found once it has answered with the requested record.
  */
 
 /** The record of a by-id answer. */
 export interface Detail {
-  /** The endpoint that answered, with `{id}` for the id: the same for every record. */
+  /** The endpoint that answered, with `{id}` for the id; the same for every record. */
   readonly endpoint: string
   readonly record: JsonObject
   readonly readAt: Date
-  /** The record came in an envelope, as the API documents its answers (D). */
+  /** True if the record came in an envelope, as the API documents its answers (D). */
   readonly isEnveloped: boolean
 }
 
 /** Answers of by-id endpoints about records that a list does not show. */
 export interface Answers {
-  /** The endpoint that proved itself in this run; undefined where none did, and nothing else is known then. */
+  /** The endpoint that proved itself in this run. If undefined, nothing else is known. */
   readonly endpoint: string | undefined
-  /** A record that is listed, as the endpoint answers it. */
+  /** A listed record, as the endpoint answers it. */
   readonly control: Detail | undefined
   /** Ids that the API itself answered with 404, while listed records were answered before and after. */
   readonly gone: ReadonlyArray<string>
   /** Records that exist, listed or not. */
   readonly there: ReadonlyArray<Detail>
-  /** Ids that were asked about, whatever came of it; another run should begin with others. */
+  /** Ids that were asked about, whatever the result; another run should begin with others. */
   readonly asked: ReadonlyArray<string>
   /**
-   * Listed records were asked for, and nothing says that there is an endpoint that would know of them: none is known from
-   * before and none answered, or the known one says 404 of them all. Otherwise one may be there that could not answer.
+   * True if listed records were asked for, and nothing shows that an endpoint knows them: none is known from before and
+   * none answered, or the known one answers 404 for all of them. Otherwise there may be an endpoint that could not
+   * answer.
    */
   readonly isAbsent: boolean
 }
 
 type Failing<A> = Effect.Effect<A, AccountError | EndpointError>
 
-/** The candidates, what an earlier run found first. */
+/** The candidates, with the one that an earlier run found first. */
 const endpointsOf = ({ detail }: ListSource, known: string | undefined): ReadonlyArray<string> => {
   const candidates = detail?.paths(PLACE) ?? []
   const isKnown = known !== undefined && candidates.includes(known)
   return isKnown ? [known, ...candidates.filter(endpoint => endpoint !== known)] : candidates
 }
 
-/** Finds the by-id endpoint that answers with the record of this id, the whole record if one does. */
+/** Finds the by-id endpoint that answers with the record of this id, preferring one that gives the whole record. */
 export const discoverDetail = (
   client: Client,
   source: ListSource,
@@ -82,7 +83,7 @@ export const discoverDetail = (
     })
   })
 
-/** Reads a record by its id from an endpoint that `discoverDetail` found. `refused` with 404: there is none. */
+/** Reads a record by its id from an endpoint that `discoverDetail` found. `refused` with 404 if it does not exist. */
 export const readDetail = (
   client: Client,
   source: ListSource,
@@ -100,7 +101,7 @@ export const readDetail = (
     })
   })
 
-/** The record is the payload, or the one thing in it. */
+/** The record is the payload, or the only value in it. */
 const recordWithId = (source: ListSource, body: Json, id: string): JsonObject | undefined => {
   const unwrapped = unwrap(body)
   const payload = unwrapped.isOk ? unwrapped.payload : null
@@ -108,11 +109,14 @@ const recordWithId = (source: ListSource, body: Json, id: string): JsonObject | 
   return [payload, ...inside].filter(isJsonObject).find(record => recordIdOf(source, record) === id)
 }
 
-/** The endpoint does not answer: asking about another record would not help. */
+/** True if the endpoint does not answer, so that another record would not help. */
 const isUnavailable = (error: AccountError | EndpointError): boolean =>
   error._tag === "AccountError" || error.reason === "unavailable"
 
-/** Ids in a row that are refused with 403, from which on the endpoint is taken to refuse all. One may be a record's own. */
+/**
+ * Ids in a row refused with 403, after which the endpoint counts as refusing all. A single 403 may concern only its
+ * record.
+ */
 const FORBIDDEN_MAX = 10
 
 const nothing: Answers = {
@@ -125,9 +129,9 @@ const nothing: Answers = {
 }
 
 /**
- * Asks about each of the ids. `controls` are records that are listed: a 404 may be a wrong path, or a route that
- * is away, so it counts only where the same endpoint answered with one of them before, and again afterwards.
- * Never fails: what got neither answer is in neither list, and an endpoint that does not answer is not asked further.
+ * Asks about each of the ids. `controls` are listed records. A 404 may be a wrong path, or a route that is away, so it
+ * counts only if the same endpoint answered with a control before, and again afterwards. Never fails: an id with
+ * neither answer is in neither list, and an endpoint that does not answer is not asked further.
  */
 export const askById = (
   client: Client,
@@ -165,7 +169,10 @@ export const askById = (
 
 type Failed = AccountError | EndpointError
 
-/** The first listed record that is answered, or why none is: one of them may be gone by now, all of them hardly. */
+/**
+ * Finds the first listed record that is answered, or the reason why none is. One of them may be deleted by now, but
+ * hardly all of them.
+ */
 const firstAnswered = (
   controls: ReadonlyArray<string>,
   read: (id: string) => Failing<Detail>,
@@ -200,7 +207,8 @@ const askEach = (
     const isForbidden = result._tag === "EndpointError" && result.status === 403
     forbidden = isForbidden ? forbidden + 1 : isUnavailable(result) ? forbidden : 0
     isAway ||= isUnavailable(result) || forbidden >= FORBIDDEN_MAX
-    // A proxy or a gateway without a route says 404, too. The API's own refusal has an envelope where its records have one.
+    // A proxy or a gateway without a route answers 404, too. The API's own refusal has an envelope if its records have
+    // one.
     const isProof = isNotFound(result) && (!isEnveloped || result.isFromApi === true)
     return isProof ? "gone" : "unclear"
   }

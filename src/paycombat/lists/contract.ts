@@ -1,71 +1,71 @@
 import { Option, Schema } from "effect"
 
-/** How a list is read: what discovery found, as it is stored between runs. */
+/** The contract of a list: the way to read it, as discovery found it and as it is stored between runs. */
 
 const PositiveInt = Schema.Int.pipe(Schema.positive())
 const optional = <A, I>(schema: Schema.Schema<A, I>) => Schema.optionalWith(schema, { exact: true })
 
-/** A time of a record: that of its creation, or that of its latest change. */
+/** A time of a record: of its creation, or of its latest change. */
 export const TimeField = Schema.Literal("created", "updated")
 export type TimeField = typeof TimeField.Type
 
 /**
- * A filter by which a list can be asked for what is newer than a time. Upstream has `start_time` and `end_time` (U), in
- * seconds or milliseconds (?): believed where a request with them answers exactly the records that are known to be
- * so new. A filter that is ignored answers all records, one in the other unit all or none.
+ * A filter that selects records newer than a time. Upstream has `start_time` and `end_time` (U), in seconds or
+ * milliseconds (?). It is believed if a request with it returns exactly the records that are known to be so new. A list
+ * that ignores the filter returns all records; one in the other unit returns all or none.
  */
 export const TimeFilter = Schema.Struct({
   unit: Schema.Literal("seconds", "milliseconds"),
-  /** The end must be named too. */
+  /** True if the end must be given, too. */
   hasEnd: Schema.Boolean,
-  /** The time of a record that it goes by. */
+  /** The time of a record that the filter compares. */
   by: TimeField,
 })
 export type TimeFilter = typeof TimeFilter.Type
 
-/** Proof from the latest pass over the whole list, for runs that do not read it whole. */
+/** Proof from the latest pass over the whole list, for incremental runs. */
 export const ListProof = Schema.Struct({
-  /** Newest first by this time. */
+  /** The list is newest-first by this time. */
   order: optional(TimeField),
   filter: optional(TimeFilter),
-  /** The newest time by which the filter goes, in milliseconds: known up to there. Grows with each run. */
+  /** The newest time of the filter's field, in milliseconds: the list is known up to it. Grows with each run. */
   newest: optional(Schema.Finite),
   pages: Schema.NonNegativeInt,
-  /** The id after which asking again about records that may still change goes on. */
+  /** The id after which the next look-ups of open records continue. */
   askedTo: optional(Schema.String),
 })
 export type ListProof = typeof ListProof.Type
 
-/** The unit that a paging parameter counts: pages, or records to skip. */
+/** The unit of a paging parameter: pages, or records to skip. */
 const Paginator = Schema.Literal("pageNumber", "offset")
 export type Paginator = typeof Paginator.Type
 
-/** The paginator of a parameter by its name (?). It is decided once, when a list is discovered. */
+/** Derives the paginator from a parameter's name (?), once, when a list is discovered. */
 export const paginatorOf = (pageParam: string): Paginator =>
   /^(offset|skip|start|from)$/i.test(pageParam) ? "offset" : "pageNumber"
 
 const Found = Schema.Struct({
   path: Schema.NonEmptyString,
-  /** Name of the parameter that says which page. */
+  /** Name of the parameter for the page. */
   pageParam: Schema.NonEmptyString,
   sizeParam: Schema.NonEmptyString,
-  /** Number of the first page: 1 (U), or 0. Without meaning where positions are counted in records. */
+  /** Number of the first page: 1 (U), or 0. Meaningless if positions are counted in records. */
   firstPage: Schema.Literal(0, 1),
-  /** The unit that this parameter counts; `pageNumber` where absent. */
+  /** The unit of this parameter; `pageNumber` if absent. */
   paginator: optional(Paginator),
   /** The place of the records in the answer, as keys from its top: `data`, `data.items`. */
   at: Schema.String,
-  /** Records that the first page held; where the API allows fewer than was asked, its cap. */
+  /** Records on the first page. If the API allows fewer than requested, this is its cap. */
   pageSize: PositiveInt,
-  /** Largest size that the API accepts to be asked; null where it refused none. */
+  /** Largest size that the API accepts; null if it refused none. */
   maxPageSize: Schema.NullOr(PositiveInt),
-  /** The answers state the length of the list. */
+  /** True if the answers state the length of the list. */
   hasTotal: Schema.Boolean,
-  /** Both parameters were seen to take effect. Until they were, each run tries the candidates again. */
+  /** True if both parameters were seen to take effect. Until then, each run tries the candidates again. */
   pagingProven: Schema.Boolean,
-  /** A record of this very stream was read through it on this run. An empty list proves nothing. */
+  /** True if a record of this stream was read from it in this run. An empty list proves nothing. */
   verified: Schema.Boolean,
-  /** The by-id endpoint that answered last, with `{id}` for the id. Tried first, and proven anew by each run. */
+  /** The by-id endpoint that answered last, with `{id}` for the id. Each run tries it first, and proves it again. */
   byId: optional(Schema.String),
 })
 
@@ -74,20 +74,20 @@ export interface Contract extends Schema.Schema.Type<typeof Found> {
   readonly learned?: ListProof
 }
 
-/** How a list is asked for one of its pages. */
+/** The part of a contract that addresses a page. */
 export type Addressing = Pick<Contract, "path" | "pageParam" | "sizeParam" | "firstPage" | "paginator">
 
 const decodeFound = Schema.decodeUnknownOption(Found)
 const decodeProof = Schema.decodeUnknownOption(Schema.Struct({ learned: ListProof }))
 
 /**
- * A contract as it was stored, by this or another version. Undefined where it does not decode: the list is then
- * discovered again. A proof that does not decode is left out: the list is then read whole.
+ * Decodes a contract that this or another version stored. Undefined if it does not decode: the list is then discovered
+ * again. A proof that does not decode is left out: the list is then read in full.
  */
 export const decodeContract = (stored: unknown): Contract | undefined => {
   const found = Option.getOrUndefined(decodeFound(stored))
   if (found === undefined) return undefined
-  // Earlier versions did not store the paginator: it followed from the parameter's name.
+  // Earlier versions did not store the paginator, because it followed from the parameter's name.
   const { paginator = paginatorOf(found.pageParam), ...rest } = found
   return {
     ...rest,

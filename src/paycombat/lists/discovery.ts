@@ -8,7 +8,7 @@ import { idOf, isOurs, isRefusedPage, ourList, queryOf, saysEmptyList } from "./
 import { addressedBy, PAGING_NAMES, type PagingNames, verifyPaging } from "./verifyPaging.ts"
 
 export interface DiscoveryOptions {
-  /** Variable that sets this list's path, for messages: `PAYCOMBAT_PATH_CUSTOMERS`. */
+  /** Variable for this list's path, for messages: `PAYCOMBAT_PATH_CUSTOMERS`. */
   readonly pathVariable: string
   readonly configuredPath?: string | undefined
   readonly configuredPaging?: PagingNames | undefined
@@ -24,11 +24,11 @@ type Failing<A> = Effect.Effect<A, AccountError | EndpointError>
 /**
  * Finds out how a list is read (?: nothing about the lists is documented), and proves it with a record.
  *
- * The contract that an earlier run stored is tried first, with one request. Then the configured path, or the candidates in
- * order until one lists a record of this stream. A candidate that refuses, fails or lists something else is
- * passed over; 401 ends it all. An empty list on a candidate is taken only if no other has records, and then
- * is not verified. Fails with `unavailable` where a candidate that could not be read may have been the one, with
- * `malformed` where one answered more than is read, else with `contract`, saying what was tried and what to set.
+ * First it tries the contract that an earlier run stored, with one request. Then it tries the configured path, or the
+ * candidates in order, until one lists a record of this stream. It skips a candidate that refuses, fails or lists
+ * something else; 401 ends the search. It takes an empty list only if no other candidate has records, and that list is
+ * not verified. Fails with `unavailable` if a candidate that could not be read may be the list, with `malformed` if one
+ * exceeded a bound, else with `contract`; the message names the attempts and the variable to set.
  */
 export const discover = (client: Client, source: ListSource, options: DiscoveryOptions): Failing<Contract> =>
   Effect.gen(function* () {
@@ -38,7 +38,7 @@ export const discover = (client: Client, source: ListSource, options: DiscoveryO
       const again = yield* passOver(verifyAgain(client, source, known))
       if (again instanceof EndpointError && again.reason === "unavailable") return yield* again
       if (again !== undefined && !(again instanceof EndpointError)) return again
-      // The list was there: that it may not be read now says more than that it is nowhere else.
+      // The list was there before. That it may not be read now is more useful than that it is nowhere else.
       if (again?.status === FORBIDDEN) forbidden = again
     }
 
@@ -63,13 +63,13 @@ export const discover = (client: Client, source: ListSource, options: DiscoveryO
 
 const NO_JSON = "no JSON that can be read"
 
-/** In a few words what one path said; the status of a success says nothing. */
+/** The result for one path, in a few words. The status of a success is left out. */
 const outcomeOf = ({ reason, status }: EndpointError): string => {
   if (reason === "malformed") return NO_JSON
   return status === undefined || status < 300 ? reason : String(status)
 }
 
-/** An error of one path is an answer about it; one of the account is not. */
+/** An error of one path is an answer about it; an error of the account is not. */
 const passOver = <A>(effect: Failing<A>): Effect.Effect<A | EndpointError, AccountError> =>
   Effect.catchTag(effect, "EndpointError", error => Effect.succeed(error))
 
@@ -79,7 +79,7 @@ const isStillAskedFor = (known: Contract, { configuredPath, configuredPaging }: 
   (configuredPaging === undefined ||
     (configuredPaging[0] === known.pageParam && configuredPaging[1] === known.sizeParam))
 
-/** One request through a known contract: still valid, empty now, or (undefined) no longer this stream's list. */
+/** Sends one request with a known contract: still valid, empty now, or (undefined) no longer this stream's list. */
 const verifyAgain = (client: Client, source: ListSource, known: Contract): Failing<Contract | undefined> =>
   Effect.gen(function* () {
     const size = Math.min(client.account.pageSize, known.maxPageSize ?? Number.POSITIVE_INFINITY)
@@ -110,7 +110,8 @@ const tryPath = (
     const names = configured ?? PAGING_NAMES[0]!
     const size = client.account.pageSize
     const addressing = { path, ...addressedBy(names), firstPage: 1 as const }
-    // Nothing at all, in whatever words, is an empty list only on a path that is configured, or that showed records before.
+    // An answer without records, in whatever words, is an empty list only on a path that is configured, or that showed
+    // records before.
     const isVouched = configuredPath !== undefined || known?.path === path
     const ask = (query: Query) =>
       client.get(path, query).pipe(
@@ -127,7 +128,7 @@ const tryPath = (
       return Effect.catchIf(ask({}), isNothing, () => Effect.fail(error))
     })
     if (list?.records.length === 0 && askedWith !== undefined) {
-      // Where pages are counted from 0, page 1 of a short list is empty.
+      // If pages are counted from 0, page 1 of a short list is empty.
       const bare = yield* ask({})
       if (isOurList(source, bare)) {
         list = bare
@@ -154,7 +155,7 @@ const tryPath = (
     return { path, ...measured(list), ...paging, verified: true }
   })
 
-/** An empty list, where the answer says that there is nothing but has no list to say it with. */
+/** An empty list, for an answer without records that has no list. */
 const EMPTY: FoundList = {
   at: "data",
   records: [],
@@ -167,8 +168,8 @@ const isNothing = (error: AccountError | EndpointError): boolean =>
   error._tag === "EndpointError" && error.saysNothing === true
 
 /**
- * The parameters may be what it does not like: strict servers refuse unknown names, and sizes over their bound. Where
- * pages are counted from 0, page 1 of a short list is none.
+ * The parameters may be the reason: strict servers refuse unknown names, and sizes over their bound. If pages are
+ * counted from 0, a short list has no page 1.
  */
 const isAboutTheQuery = (error: AccountError | EndpointError): boolean =>
   isNothing(error) || isRefusedPage(error)

@@ -7,59 +7,57 @@ import type { ReadPage } from "./readPage.ts"
 import { agreesWithTotal, isTooShortForAPage, isWholeBySize, lastPageOf, statesMore } from "./total.ts"
 
 /**
- * The one place that decides whether a list has ended. An API may say so by an empty list, by an answer that holds none
- * (204, 404, 416, no body, no `data`, `status: false`), by a refusal of the page (400, 410, 422), by its last page or its
- * first page once more, or by the total that it states. Each of these may also be a fault of one page, so each needs the
- * same proof.
+ * Decides if a list has ended. An API may signal the end by an empty list, by an answer without a list (204, 404, 416,
+ * no body, no `data`, `status: false`), by a refusal of the page (400, 410, 422), by its last page or its first page
+ * again, or by the total that it states. Each of these may also be a fault of one page, so all need the same proof.
  */
 
-/** A page and its ids; number 0 where no page held a record yet. */
+/** A page and its ids; number 0 if no page held a record yet. */
 export interface Seen {
   readonly number: number
   readonly ids: ReadonlyArray<string>
 }
 
-/** Pages beyond a page of nothing that are looked at in any case, one request each. */
+/** Pages beyond an empty page that are always checked, one request each. */
 const PAGES_BEYOND = 2
 
 export interface Doubt {
   /** The first page that seems to be beyond the end. */
   readonly number: number
-  /** How that page was answered, twice; undefined where a total alone says that there is none. */
+  /** The answer for that page, received twice; undefined if only a stated total says that there is none. */
   readonly got: ReadPage | undefined
-  /** The last page that held records. */
+  /** The last page with records. */
   readonly last: Seen
   readonly size: number
-  /** Pages that may hold records by what the API stated, or by how long the list was before. */
+  /** Pages that may hold records, by statements of the API, or by the earlier length of the list. */
   readonly hints: ReadonlyArray<number>
-  /** The page is page 1 once more: records of the list's first pages are no news on the pages beyond it. */
+  /** True if the page is page 1 again. Then records of the list's first pages are not new on the pages beyond it. */
   readonly isWrapped: boolean
 }
 
 export type Ending =
-  /** The list has ended. `witness` is its last page, read again; undefined where no page held a record. */
+  /** The list has ended. `witness` is its last page, read again; undefined if no page held a record. */
   | { readonly is: "end"; readonly witness: ReadPage | undefined }
-  /** The page holds records by now. */
+  /** The page holds records now. */
   | { readonly is: "there"; readonly page: ReadPage }
-  /** The page is an empty list, and a later one holds records: those of this page may all have been deleted. */
+  /** The page is empty, and a later one holds records. The records of this page may all have been deleted. */
   | { readonly is: "hole"; readonly page: ReadPage; readonly until: number }
 
 type HasNews = (page: ReadPage) => boolean
 
 /**
- * Proves the end of a list, or answers how it goes on. It is the end where the last page still answers, and no record is
- * found on the pages beyond, on the pages that are hinted at, or right behind the last record, and the last page does not say
- * that more records follow. A page that is refused behind a full page needs one proof more: see `lookAcross`.
+ * Proves the end of a list, or returns how it continues. The list has ended if the last page still answers, if no
+ * record is found on the pages beyond, on the hinted pages, or right behind the last record, and if the last page does
+ * not say that more records follow. A page that is refused behind a full page needs one more proof: see `lookAcross`.
  *
- * Fails with `unavailable` where records are found, or announced, and the page still has none of them: it may be back in a
- * later run.
- * Fails with `contract` where pages are shorter than asked for and do not adjoin any more, and with `refused` where nothing
+ * Fails with `unavailable` if records are found, or announced, and the page still has none: it may return in a later
+ * run. Fails with `contract` if pages are shorter than requested and no longer adjoin, and with `refused` if nothing
  * tells a refused page from a bound on page numbers.
  */
 export const judgeEnd = (
-  /** Reads a page; one of nothing is asked for twice. */
+  /** Reads a page; an empty one twice. */
   read: Read,
-  /** Reads a page once; one that is refused counts as empty, because a hint may point anywhere. */
+  /** Reads a page once. A refused one counts as empty, because a hint may point anywhere. */
   glance: Read,
   contract: Contract,
   doubt: Doubt,
@@ -98,14 +96,14 @@ export const judgeEnd = (
     return yield* Effect.fail(missingPage(contract, number, absence, evidence))
   })
 
-/** The records of the pages with which a list begins. */
+/** The records of the first pages of a list. */
 const firstPages = (read: Read, size: number) =>
   Effect.map(
     Effect.forEach(Array.from({ length: 1 + PAGES_BEYOND }), (_, index) => read(index + 1, size)),
     pages => pages.flatMap(({ ids }) => ids),
   )
 
-/** The first page beyond the doubtful one that holds news. */
+/** Finds the first page beyond the doubtful one that holds new records. */
 const laterPage = (glance: Read, { number, size, hints }: Doubt, hasNews: HasNews) =>
   Effect.gen(function* () {
     const beyond = Array.from({ length: PAGES_BEYOND }, (_, index) => number + 1 + index)
@@ -115,13 +113,16 @@ const laterPage = (glance: Read, { number, size, hints }: Doubt, hasNews: HasNew
     return undefined
   })
 
-/** The records of the last page may just have been deleted; those of the page before it hardly at once. */
+/**
+ * True if the pages before are empty, too. The records of the last page may just have been deleted, but hardly those of
+ * the page before it at the same time.
+ */
 const isWholeTailGone = (read: Read, { last, size }: Doubt) =>
   last.number === 1
     ? Effect.succeed(true)
     : Effect.map(read(last.number - 1, size), ({ ids }) => ids.length === 0)
 
-/** Why the list goes on behind its last page, in words that go on after "although"; undefined where nothing says so. */
+/** Evidence that the list continues behind its last page, in words after "although"; undefined without evidence. */
 const evidenceOf = (found: {
   readonly later: number | undefined
   readonly isGap: boolean
@@ -140,8 +141,8 @@ const evidenceOf = (found: {
 }
 
 /**
- * The field by which the last page, or the first of a list that held no record, says that more records follow. An API
- * that says so even of an empty page beyond the last says it of every page, which tells nothing.
+ * The field by which the last page, or the first page of a list without records, says that more records follow. If an
+ * API says so also of an empty page beyond the last, it says so of every page, and that tells nothing.
  */
 const promiseOf = (witness: ReadPage | undefined, got: ReadPage | undefined) => {
   const page = witness ?? got
@@ -151,11 +152,11 @@ const promiseOf = (witness: ReadPage | undefined, got: ReadPage | undefined) => 
 }
 
 /**
- * The extra proof for a page that is refused behind a full one. The refusal may be about a bound on page numbers or
- * positions, so a page of another size is looked at, which holds the last record and has room for more: the list ends
- * if that record is the last one of that page. Without such a size, only few records or the stated total can show it.
+ * The extra proof for a page that is refused behind a full one. The refusal may come from a bound on page numbers or
+ * positions. So a page of another size is read that holds the last record and has room for more: the list ends if that
+ * record is the last one of that page. Without such a size, only few records or the stated total can show it.
  *
- * Answers evidence that the list goes on, or undefined at its end. Fails with `refused` where neither is shown.
+ * Returns evidence that the list continues, or undefined at its end. Fails with `refused` if neither is shown.
  */
 const lookAcross = (
   glance: Read,
@@ -175,7 +176,7 @@ const lookAcross = (
       if (hasNews(page)) return `a page of another size shows more records behind page ${last.number}`
       if (page.ids.length > 0 && page.ids.at(-1) === witness.ids.at(-1)) return undefined
     }
-    // A witness may have been left without the records that were known.
+    // A witness may be left without the records that were known.
     const whole = { ...witness, records: witness.ids }
     const isWhole =
       last.number === 1 ? isTooShortForAPage(whole, size + 1) : agreesWithTotal(whole, last, size)
@@ -183,12 +184,12 @@ const lookAcross = (
     return yield* Effect.fail(refusedEnd(contract, number, sayingNothing(beyond)))
   })
 
-/** Times the usual size that a page may have that is to hold the last record and room for more. */
+/** Largest multiple of the usual size for a page that must hold the last record and have room for more. */
 const ACROSS_SIZE_MAX = 4
 
 /**
- * Pages that hold the record at `position`, which is the last one known, and the place behind it; a smaller one and a
- * larger one where there are such. A server that caps the larger one still shows that place: the record stands among as
+ * Pages that hold the record at `position`, which is the last known one, and the place behind it: a smaller one and a
+ * larger one, if possible. A server that caps the larger one still shows that place, because the record is among as
  * many as it gave before.
  */
 const pagesAcross = (position: number, size: number, maxSize: number | null) => {
@@ -202,16 +203,16 @@ const pagesAcross = (position: number, size: number, maxSize: number | null) => 
   })
 }
 
-/** How a page without new records was answered, in words that go on after "page 7". */
+/** The answer for a page without new records, in words after "page 7". */
 export const sayingNothing = ({ absence, ids }: ReadPage): string =>
   absence ?? (ids.length === 0 ? "holds no records" : "repeats the page before it")
 
 /**
- * Decides about a page that is the page before it once more, and was so twice. Answers true where this may be the end of
- * the list, which is then to be proven; false where as many records as a page holds were inserted meanwhile, so that
- * all pages moved by one. A page of one record, right after the two, tells.
+ * Decides about a page that equals the page before it, twice. Returns true if this may be the end of the list, which
+ * must then be proven. Returns false if as many records as a page holds were inserted meanwhile, so that all pages
+ * moved by one. A page of one record, right after the two, decides.
  *
- * Fails with `contract` where the paging parameter is ignored, and with `unavailable` where the page alone is wrong.
+ * Fails with `contract` if the paging parameter is ignored, and with `unavailable` if only the page is wrong.
  */
 export const judgeRepeat = (
   read: Read,
@@ -223,7 +224,7 @@ export const judgeRepeat = (
     if (number > 2 && got.ids.length < size) return true
     if (!contract.pagingProven && number === 2) {
       if (statesMore(got)) return yield* Effect.fail(ignoredPaging(contract))
-      // A list of so few records that no paging parameter could be told from another.
+      // A list with so few records that paging parameters cannot be told apart.
       if (isTooShortForAPage(got, size + 1) && isSame((yield* read(1, size + 1)).ids, last.ids)) return true
     }
     const isOneRecord = last.number * size === 1
@@ -245,7 +246,7 @@ export const judgeRepeat = (
       if (isWholeBySize(got, probe)) return true
       return yield* Effect.fail(ignoredPaging(contract))
     }
-    // A count that changes with the size asked for is one of this page, not of the list.
+    // A count that changes with the requested size is a count of this page, not of the list.
     const isOfTheList =
       got.total === undefined ? probe.pageCount === got.pageCount : probe.total === got.total
     if (isOfTheList && lastPageOf(got, size) === last.number) return true

@@ -14,9 +14,9 @@ export type Checking<A> = Effect.Effect<A, AccountError | EndpointError>
 export type Read = (number: number, size: number) => Checking<ReadPage>
 
 /**
- * True if a record stands right after the last record of a page that is neither on it nor among `others`. After a short
- * page this means that its size was cut, but not the way to the next page; after a full one, that the next page is missing.
- * Asked twice, with the page itself in between: it may just have grown.
+ * True if a record is right after the last record of a page, and neither on the page nor among `others`. After a short
+ * page this means that its size was reduced, but not the distance to the next page; after a full one, that the next
+ * page is missing. Asked twice, with the page itself in between, because the list may just have grown.
  */
 export const hasGapAfter = (
   read: Read,
@@ -36,8 +36,8 @@ export const hasGapAfter = (
   })
 
 /**
- * Fails where the API has records before the first page: it has begun to count pages from 0, and every page that
- * was read is the one after the one meant. Asked twice, and once each: no answer is no proof.
+ * Fails if the API has records before the first page: it now counts pages from 0, so every page was the one after the
+ * intended one. Each request is sent twice, and has one attempt: no answer is no proof.
  */
 export const failIfPageZeroExists = (
   client: Client,
@@ -56,7 +56,7 @@ export const failIfPageZeroExists = (
     const isBefore = (zeroth: ReadonlyArray<string>, one: ReadonlyArray<string>) =>
       zeroth.length > 0 && one.length > 0 && !zeroth.includes(one[0]!)
     if (!isBefore(yield* idsOf(0), first)) return
-    // As many records as fill a page may have been inserted before it, just now.
+    // As many records as fill a page may just have been inserted before it.
     const one = yield* idsOf(1)
     if (isBefore(yield* idsOf(0), one))
       return yield* Effect.fail(changed(contract, "page 0 comes before page 1"))

@@ -1,7 +1,7 @@
-/** Times that the same page must come by again before the list is taken for one that goes round in circles. */
+/** Repetitions of the same page after which the list counts as a circle. */
 const SIGHTINGS_MAX = 2
 
-/** A page that is kept to be recognized, and how often it came by again. */
+/** A page that is kept for comparison, and its number of repetitions. */
 export interface LoopWatch {
   readonly number: number
   readonly ids: ReadonlyArray<string>
@@ -11,11 +11,11 @@ export interface LoopWatch {
 export const NO_LOOP: LoopWatch = { number: 0, ids: [], sightings: 0 }
 
 /**
- * Watches for a list that goes round in circles, in the memory of one page (Brent's algorithm): a page is kept until
- * twice as many went by, so that every circle is noticed after a few rounds. One page that comes again alone is no
- * circle: as many records as fill pages may have been inserted at the front.
+ * Detects a list that leads in a circle, in the memory of one page (Brent's algorithm). It keeps a page until twice as
+ * many have followed, so it finds every circle after a few rounds. A single repeated page is no circle, because as many
+ * records as fill pages may have been inserted at the front.
  *
- * `seenAs` is the number of the page that came again, once it is sure.
+ * `seenAs` is the number of the repeated page, once it is certain.
  */
 export const watchLoop = (
   watch: LoopWatch,

@@ -7,34 +7,37 @@ import { idOf } from "./readPage.ts"
 
 /**
  * Signs that a list moved while it was read. A record that moves across the border of the page being read is on none of
- * the pages, although it is listed all the time: a pass that cannot show that the list stood still proves nothing about
- * what it did not list.
+ * the pages, although it is always listed. So a pass that cannot show that the list stood still proves nothing about
+ * unlisted records.
  */
 
-/** How far ahead of the reading a time of change is believed. One further ahead says nothing about when a record changed. */
+/**
+ * Largest distance of a believed time of change after its reading. A later one tells nothing about the change of a
+ * record.
+ */
 const AHEAD_MAX_MILLIS = 3_600_000
 
-/** What a reading came to. */
+/** The counts of a reading. */
 export interface Shown {
   /**
-   * Records that its pages held, each as often as it was held; null for a reading that went on with an earlier one, which
-   * cannot tell a record that came again from one that is new.
+   * Records on its pages, with repetitions; null for a resumed reading, which cannot tell a repeated record from a new
+   * one.
    */
   readonly held: number | null
-  /** How many different ones these were. */
+  /** Number of different records. */
   readonly distinct: number
-  /** Length of the list as the last page stated it. */
+  /** Length of the list that the last page stated. */
   readonly stated: number | undefined
 }
 
-/** What the pages of one reading of a list showed of its movement. */
+/** Signs of movement on the pages of one reading of a list. */
 export interface Movement {
   readonly see: (page: Page) => void
-  /** Why the list did not stand still, in one sentence; undefined where nothing says so. */
+  /** The reason why the list did not stand still, in one sentence; undefined without a sign. */
   readonly why: (shown: Shown) => string | undefined
-  /** Tells whether the pages so far are those that another reading began with, or all of them where that is asked. */
+  /** True if the pages so far are the first pages of another reading, or with `isWhole` all of its pages. */
   readonly isAs: (other: Movement, isWhole?: boolean) => boolean
-  /** One number for each page: its place, its records and their order, and the stated length. At most `MAX_PAGES` of them. */
+  /** One number for each page: its place, its records and their order, and the stated length. At most `MAX_PAGES`. */
   readonly digests: ReadonlyArray<number>
 }
 
@@ -45,7 +48,7 @@ const digestOf = (source: ListSource, { number, total, records }: Page): number 
   return createHash("sha256").update(text).digest().readUIntBE(0, DIGEST_BYTES)
 }
 
-/** Watches the pages of one reading, each as the pager hands it on. */
+/** Watches the pages of one reading, as the pager emits them. */
 export const watchMovement = (source: ListSource): Movement => {
   const digests: Array<number> = []
   let startedAt: number | undefined
@@ -60,7 +63,7 @@ export const watchMovement = (source: ListSource): Movement => {
       const readAt = page.readAt.getTime()
       startedAt ??= readAt
       digests.push(digestOf(source, page))
-      // A page that is read again is handed on with what it did not hold before.
+      // A page that is read again is emitted with its new records only.
       if (page.number <= last) newcomers += page.records.length
       last = Math.max(last, page.number)
       if (stated !== undefined && page.total !== undefined && page.total !== stated)

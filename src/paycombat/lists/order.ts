@@ -6,40 +6,45 @@ import type { TimeField } from "./contract.ts"
 import type { Page } from "./page.ts"
 
 /**
- * Tells whether a list is newest-first, and by which time: seen on the pages that a pass reads, never guessed from one
- * of them (?: no order is documented).
+ * Detects if a list is newest-first, and by which time. It judges the pages of a pass, never a single one (?: no order
+ * is documented).
  */
 
-/** Pages in a row, and steps down in time from record to record, that an order must show. */
+/** Fewest pages in a row, and steps down in time from record to record, that show an order. */
 const PAGES_MIN = 3
 const STEPS_MIN = 20
-/** Newest records of a pass that are remembered, with their times: what a time filter is tried on. */
+/** Newest records of a pass that are kept with their times, to test a time filter. */
 export const NEWEST = 40
 
-/** A record as far as times go; a time that it lacks is null. In milliseconds. */
+/** A record's times in milliseconds; null for a missing one. */
 export interface Timed {
   readonly id: string
   readonly created: number | null
   readonly updated: number | null
 }
 
-/** What the pages of a pass showed. */
+/** Observations on the pages of a pass. */
 export interface Watch {
   readonly see: (page: Page) => void
-  /** Newest first by this time, on all pages from the first on. Where both would do, `created`, which promises less. */
+  /** The time by which all pages from the first on are newest-first. If both fit, `created`, which promises less. */
   readonly order: () => TimeField | undefined
-  /** Some of the newest records by the other time have none of this: what goes by it would not show what is as new. */
+  /**
+   * True if some of the newest records by the other time lack this one. A selection by it would miss records that are
+   * as new.
+   */
   readonly isLacking: (by: TimeField) => boolean
-  /** A page contradicted an order by this time. */
+  /** True if a page contradicted an order by this time. */
   readonly isRefuted: (by: TimeField) => boolean
-  /** The newest of a time that was seen; not later than it was read. */
+  /** The newest value of a time, not later than its reading. */
   readonly newest: (by: TimeField) => number | undefined
-  /** The newest records by this time, newest first; more than these are listed where there are `NEWEST`. */
+  /**
+   * The newest records by this time, the newest first. There are more of them in the list if there are `NEWEST` here.
+   */
   readonly latest: (by: TimeField) => ReadonlyArray<Timed>
   readonly pages: () => number
 }
 
-/** A record's times, as the stream declares them; undefined where it has no id. */
+/** A record's times, as the stream declares them; undefined without an id. */
 export const timedOf = (source: ListSource, record: unknown): Timed | undefined => {
   const { times } = source
   const id = recordIdOf(source, record)
@@ -59,7 +64,10 @@ const watchTime = (by: TimeField) => {
   let isRefuted = false
   let newest: number | undefined
   let latest: Array<Timed> = []
-  /** Records without the time: before all that have it, between two that have it, and after the last that has it. */
+  /**
+   * Numbers of records without the time: before all that have it, between two that have it, and after the last that has
+   * it.
+   */
   const lacking = { before: 0, between: 0, after: 0 }
   return {
     see: (records: ReadonlyArray<Timed>, readAt: number) => {
@@ -83,7 +91,7 @@ const watchTime = (by: TimeField) => {
       latest = latest.sort((a, b) => b[by]! - a[by]!).slice(0, NEWEST)
     },
     isProven: () => !isRefuted && pages >= PAGES_MIN && steps >= STEPS_MIN,
-    /** Where the records without the time stand, if they stand apart: sorted by the time that they lack. */
+    /** Place of the records without the time, if they are together: sorted by the missing time. */
     apart: () =>
       lacking.between > 0 ? undefined : lacking.before > 0 ? "front" : lacking.after > 0 ? "end" : undefined,
     isRefuted: () => isRefuted,
@@ -93,15 +101,17 @@ const watchTime = (by: TimeField) => {
 }
 
 /**
- * Watches the pages of a pass. Counts what is read in order: pages that are read again, and records that the page
- * before held too because others were inserted meanwhile, say nothing. Nor do records without a time that stand among
- * those that have it.
+ * Watches the pages of a pass. Only pages that are read in order count. Pages that are read again, and records that the
+ * page before held, too, because others were inserted meanwhile, tell nothing. Neither do records without a time
+ * between records with it.
  */
 export const watchOrder = (source: ListSource): Watch => {
   const of = { created: watchTime("created"), updated: watchTime("updated") }
   const isLacking = (by: TimeField) =>
     of[by === "created" ? "updated" : "created"].latest().some(record => record[by] === null)
-  /** All that is new stands in front: not behind a block of records without the time, nor in one at the list's end. */
+  /**
+   * True if all new records are in front: not behind a block of records without the time, nor in one at the list's end.
+   */
   const hidesNone = (by: TimeField) => {
     const apart = of[by].apart()
     return apart === undefined || (apart === "end" && !isLacking(by))

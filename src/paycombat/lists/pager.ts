@@ -13,16 +13,16 @@ import { moved, neverEnding } from "./pagingErrors.ts"
 import { glanceAt, isNotFound, newcomers, readPage, releaseShare } from "./readPage.ts"
 
 /**
- * Every record of a list, page by page, in order. Reads on until the end is proven (`end.ts`), in whatever words the API
- * says that it is there. From page 2 on it asks for the size it observed: then positions agree whether the server counts
- * by the size asked for or by its own cap.
+ * Reads every record of a list, page by page, in order, until the end is proven (`end.ts`) in any of its forms. From
+ * page 2 on it requests the size that it observed. Then positions agree if the server counts by the requested size, and
+ * also if it counts by its own cap.
  *
- * Promises each record that is listed from the beginning of the pass to its end, and those inserted at either
- * end meanwhile; some twice. Does not promise records that move up because others are deleted or re-ordered
- * meanwhile: no paging by number can, and the next full pass brings them.
+ * Promises each record that is listed from the beginning of the pass to its end, and those inserted at either end
+ * meanwhile; some come twice. Does not promise records that move to an earlier page because others are deleted or
+ * re-ordered meanwhile: no paging by number can, and the next full pass brings them.
  *
- * `from` goes on with an earlier pass if the API still serves pages of its size, and else starts over. The memory of each
- * page is booked on `tab`, until its share is released.
+ * `from` resumes an earlier pass if the API still serves pages of its size, and else starts again. The memory of each
+ * page is charged to `tab` until its share is released.
  */
 export const pages = (
   client: Client,
@@ -44,7 +44,7 @@ export const pages = (
     }),
   )
 
-/** Carries out what the states of one pass ask for, with at most `maxPages` requests. */
+/** Executes the requests of the states of one pass, with at most `maxPages` requests. */
 const makeSteps = (
   client: Client,
   contract: Contract,
@@ -71,7 +71,7 @@ const makeSteps = (
       const { number, size, isKept, isGlance } = requestOf(state)
       const got = yield* (isGlance ? glance : isKept ? readKept : read)(number, size)
       const step = afterPage(state, got)
-      // Its records are not handed on.
+      // Its records are not emitted.
       if (step.emit?.share !== got.share) yield* releaseShare(got)
       return step
     })
@@ -80,10 +80,10 @@ const makeSteps = (
     const { facts, page: number, got, isWrapped } = state
     const { size, last, notBefore, statedLastPage } = facts
     const known = new Set(last.ids)
-    /** Drops the records of a page that are known, because others are asked for meanwhile. */
+    /** Drops the known records of a page, because only new ones matter. */
     const readNews: Read = (other, otherSize) =>
       Effect.map(read(other, otherSize), found => ({ ...found, records: newcomers(found, known) }))
-    // A list that begins anew has no page behind its end that could be another one: its total agrees.
+    // A list that begins again has no other page behind its end, because its total agrees.
     const hints = isWrapped ? [] : [notBefore, statedLastPage, contract.learned?.pages ?? 0]
     return Effect.map(
       judgeEnd(readNews, glance, contract, { number, got, last, size, hints, isWrapped }),

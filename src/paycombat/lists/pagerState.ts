@@ -43,32 +43,32 @@ import type { ReadPage } from "./readPage.ts"
  */
 export type State = PageState | EndState | CheckState
 
-/** Facts that a pass has learned about the list. Every state carries them. */
+/** Facts about the list. Every state carries them. */
 export interface Facts {
   readonly contract: Contract
-  /** The size that is asked for where no page was read yet. */
+  /** The requested size if no page was read yet. */
   readonly askedSize: number
-  /** The size that is asked for: from page 2 on what page 1 held. */
+  /** The requested size: from page 2 on the number of records on page 1. */
   readonly size: number
-  /** The pass goes on with an earlier one. */
+  /** True if the pass resumes an earlier one. */
   readonly isResumed: boolean
-  /** Ids with which the list began. */
+  /** Ids at the beginning of the list. */
   readonly head: ReadonlyArray<string>
-  /** The latest page of the list that held records. */
+  /** The latest page of the list with records. */
   readonly last: Seen
-  /** Length of the list as it was stated last, and the furthest page that it has by any answer of this pass. */
+  /** Length of the list that was stated last, and the furthest page according to any answer of this pass. */
   readonly stated: number | undefined
   readonly statedLastPage: number
-  /** No empty page before this one is the end: it was seen to hold records. */
+  /** No empty page before this one is the end, because this one held records. */
   readonly notBefore: number
-  /** Empty pages that were followed by others. */
+  /** Empty pages with others behind them. */
   readonly skipped: ReadonlyArray<number>
-  /** Ids of the first pages of the pass, to know what is new at the front once its end is reached. */
+  /** Ids of the first pages of the pass, to recognize new ones at the front once the end is reached. */
   readonly remembered: HashSet.HashSet<string>
   readonly loop: LoopWatch
-  /** All pages moved by one before, because records were inserted. */
+  /** True if all pages moved by one before, because records were inserted. */
   readonly hasShifted: boolean
-  /** Short pages that were read again in vain. */
+  /** Short pages that were read again without new records. */
   readonly idleRechecks: number
   /** Times that the last page had grown. */
   readonly endLooks: number
@@ -78,10 +78,10 @@ interface Base {
   readonly facts: Facts
 }
 
-/** States that ask for a page. */
+/** States that request a page. */
 export type PageState = Resuming | Listing | Repeating | Wrapping | Rechecking | Rereading | Front | Emptied
 
-/** Reads the page at which an earlier pass was broken off. */
+/** Reads the page at which an earlier pass was interrupted. */
 export interface Resuming extends Base {
   readonly is: "resuming"
   readonly page: number
@@ -93,68 +93,68 @@ export interface Listing extends Base {
   readonly page: number
 }
 
-/** Reads a page again that was the page before it once more. */
+/** Reads a page again that equals the page before it. */
 export interface Repeating extends Base {
   readonly is: "repeating"
   readonly page: number
 }
 
-/** Reads page 1 again, because `page` was answered with `got`, which begins like it. */
+/** Reads page 1 again, because the answer `got` for `page` begins like it. */
 export interface Wrapping extends Base {
   readonly is: "wrapping"
   readonly page: number
   readonly got: ReadPage
 }
 
-/** Reads a page again that was short although another followed, and goes on with `then`. */
+/** Reads a short page again although another followed, and continues with `then`. */
 export interface Rechecking extends Base {
   readonly is: "rechecking"
   readonly short: Seen
   readonly then: Listing | EndState
 }
 
-/** Looks at the first of the skipped pages again: it may have been empty by a short fault. */
+/** Reads the first of the skipped pages again: it may have been empty because of a short fault. */
 export interface Rereading extends Base {
   readonly is: "rereading"
 }
 
-/** Reads the first pages again until they bring nothing new. */
+/** Reads the first pages again until they have no new records. */
 export interface Front extends Base {
   readonly is: "front"
   readonly page: number
-  /** An earlier page of this look held something new. */
+  /** True if an earlier page of this look held new records. */
   readonly isNew: boolean
-  /** Looks that found something new. */
+  /** Number of looks that found new records. */
   readonly looks: number
 }
 
-/** Reads the last page again, because page 1 was answered with `got`, which holds nothing any more. */
+/** Reads the last page again, because the answer `got` for page 1 no longer holds records. */
 export interface Emptied extends Base {
   readonly is: "emptied"
   readonly front: Front
   readonly got: ReadPage
 }
 
-/** Asks whether the list has ended before `page`, which was answered with `got`; without `got` a stated total says so. */
+/** Asks if the list has ended before `page`, whose answer is `got`. Without `got` a stated total says so. */
 export interface EndState extends Base {
   readonly is: "ending"
   readonly page: number
   readonly got: ReadPage | undefined
-  /** The page is page 1 once more. */
+  /** True if the page is page 1 again. */
   readonly isWrapped: boolean
 }
 
-/** States that ask for a check, which answers true or false, or fails. */
+/** States that request a check, which returns true or false, or fails. */
 export type CheckState = Repeated | Gap | First
 
-/** Asks whether a page that is the page before it once more, and was so twice, may be beyond the end. */
+/** Asks if a page that equals the page before it, twice, may be beyond the end. */
 export interface Repeated extends Base {
   readonly is: "repeated"
   readonly page: number
   readonly got: ReadPage
 }
 
-/** Asks whether a record is missing behind a short page, which was answered with `got` once more. */
+/** Asks if a record is missing behind a short page, whose second answer is `got`. */
 export interface Gap extends Base {
   readonly is: "gap"
   readonly short: Seen
@@ -162,27 +162,30 @@ export interface Gap extends Base {
   readonly then: Listing | EndState
 }
 
-/** Asks whether page 1, which held `ids`, is the first; then the pass ends with `final`. */
+/** Asks if page 1, which held `ids`, is the first one; then the pass ends with `final`. */
 export interface First extends Base {
   readonly is: "first"
   readonly ids: ReadonlyArray<string>
   readonly final: Page
 }
 
-/** The result of an answer: perhaps a page to hand on, and the next state. There is none after the last page, or after a failure. */
+/**
+ * The result of an answer: a page to emit, if any, and the next state. There is no next state after the last page, or
+ * after a failure.
+ */
 export interface Step {
   readonly emit?: Page
   readonly state?: State
   readonly failure?: EndpointError
 }
 
-/** A page that a state asks for. */
+/** A page that a state requests. */
 export interface PageRequest {
   readonly number: number
   readonly size: number
-  /** Its records are handed on, so its share of the memory is kept. */
+  /** True if its records are emitted, so that its share of the memory is kept. */
   readonly isKept?: boolean
-  /** It is read once, and a refusal is an empty page. */
+  /** True if it is read once, and a refusal is an empty page. */
   readonly isGlance?: boolean
 }
 
@@ -209,7 +212,7 @@ export const requestOf = (state: PageState): PageRequest => {
 /** No page held a record yet. */
 const NOTHING_SEEN: Seen = { number: 0, ids: [] }
 
-/** The first state of a pass. `from` goes on with an earlier pass. */
+/** The first state of a pass. `from` resumes an earlier pass. */
 export const begin = (contract: Contract, askedSize: number, from?: Position): State => {
   const facts: Facts = {
     contract,
@@ -233,7 +236,7 @@ export const begin = (contract: Contract, askedSize: number, from?: Position): S
   return { is: "resuming", page, facts: { ...facts, isResumed: true, size: pageSize, head, skipped } }
 }
 
-/** A page as it is handed on. `nextPage` is where a run goes on that is broken off after it; null with the last page. */
+/** A page as it is emitted. A run that is interrupted after it continues from `nextPage`; null with the last page. */
 export const pageOf = (
   { size, stated, head, skipped }: Facts,
   got: ReadPage,

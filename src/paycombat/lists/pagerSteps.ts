@@ -24,20 +24,20 @@ import { changed, circling, cut, emptied, repeating, wrapped } from "./pagingErr
 import { newcomers, type ReadPage } from "./readPage.ts"
 import { agreesWithTotal, credibleTotal, endsAsStated, lastPageOf, statedBy } from "./total.ts"
 
-/** The transitions of a pass, without any effect: see the drawing in `pagerState.ts`. */
+/** The transitions of a pass, without effects: see the drawing in `pagerState.ts`. */
 
-/** Ids of a pass' first pages that are kept, to know what is new at the front once its end is reached. */
+/** Most ids of a pass' first pages that are kept, to recognize new records at the front once the end is reached. */
 const REMEMBERED_IDS = 20_000
-/** The first of these ids that Postgres can store: a checkpoint carries them to the run that goes on. */
+/** Number of these ids, storable in Postgres, that a checkpoint carries to the run that resumes the pass. */
 const HEAD_IDS = 20
-/** Looks at an end or a front that keeps growing, before the rest is left to the next run. */
+/** Most looks at an end or a front that keeps growing, before the next run gets the rest. */
 const MAX_LOOKS = 5
-/** Short pages read again in vain, before they count as this API's habit. */
+/** Short pages without new records on a second read, after which they count as usual for this API. */
 const MAX_IDLE_RECHECKS = 2
-/** Empty pages in the middle of a list that are read again at its end. */
+/** Most empty pages in the middle of a list that are read again at its end. */
 const SKIPPED_MAX = 100
 
-/** The step that follows the page that a state asked for. */
+/** The step after the page that a state requested. */
 export const afterPage = (state: PageState, got: ReadPage): Step => {
   switch (state.is) {
     case "resuming":
@@ -59,7 +59,7 @@ export const afterPage = (state: PageState, got: ReadPage): Step => {
   }
 }
 
-/** The step that follows a check. `isSo` is the answer to what the state asks. */
+/** The step after a check. `isSo` is its result. */
 export const afterCheck = (state: CheckState, isSo: boolean): Step => {
   const { facts } = state
   switch (state.is) {
@@ -77,7 +77,7 @@ export const afterCheck = (state: CheckState, isSo: boolean): Step => {
   }
 }
 
-/** The step that follows the judgement of an end. */
+/** The step after the judgement of an end. */
 export const afterEnd = (state: EndState, ending: Ending): Step => {
   const { facts, page, got } = state
   if (ending.is === "there") return take(facts, ending.page, page)
@@ -90,7 +90,7 @@ export const afterEnd = (state: EndState, ending: Ending): Step => {
   return afterWitness(facts, witness)
 }
 
-/** The last page was read again: it may have grown. `witness` has no records that it held before. */
+/** The last page was read again, and may have grown. `witness` has no records that it held before. */
 const afterWitness = (before: Facts, witness: ReadPage): Step => {
   const hasGrown = witness.records.length > 0
   const { last, size } = before
@@ -120,14 +120,14 @@ const ending = (facts: Facts, page: number, got?: ReadPage): EndState => ({
 
 const front = (facts: Facts, looks = 0): Front => ({ is: "front", page: 1, isNew: false, looks, facts })
 
-/** The pass ends with this page, once page 1 is proven to be the first. */
+/** Ends the pass with this page, once page 1 is proven to be the first. */
 const first = (facts: Facts, got: ReadPage, number: number, records: ReadonlyArray<Json>): Step => ({
   state: { is: "first", ids: got.ids, final: pageOf(facts, got, number, records, null), facts },
 })
 
 /**
- * A smaller cap than the one that the pass began with would leave gaps, and beyond the end nothing is proven: then the
- * pass begins anew.
+ * A smaller cap than at the beginning of the pass would leave gaps, and beyond the end nothing is proven. Then the pass
+ * starts again.
  */
 const afterResuming = ({ facts, page }: Resuming, got: ReadPage): Step => {
   const length = got.ids.length
@@ -137,7 +137,7 @@ const afterResuming = ({ facts, page }: Resuming, got: ReadPage): Step => {
   return { state: listing(anew, 1) }
 }
 
-/** Takes the answer for page `number`: records, nothing, or a page that was seen before. */
+/** Handles the answer for page `number`: records, nothing, or a repeated page. */
 const take = (before: Facts, got: ReadPage, number: number): Step => {
   const facts = withStated(number === 1 ? withFirst(before, got) : before, got, number)
   const { last, notBefore } = facts
@@ -147,13 +147,13 @@ const take = (before: Facts, got: ReadPage, number: number): Step => {
       : { state: ending(facts, number, got) }
   if (last.number === number - 1 && isSame(got.ids, last.ids))
     return { state: { is: "repeating", page: number, facts } }
-  // The page may never be handed on, so its share of the memory is given back now.
+  // The page may never be emitted, so its share of the memory is released now.
   if (beginsAsFirst(facts, got, number))
     return { state: { is: "wrapping", page: number, got: { ...got, share: undefined }, facts } }
   return accept(facts, got, number)
 }
 
-/** A page behind the second one begins with the records with which the list began. */
+/** True if a page behind the second one begins with the first records of the list. */
 const beginsAsFirst = ({ head }: Facts, got: ReadPage, number: number) =>
   number > 2 && head.length > 0 && isSame(headOf(got), head)
 
@@ -171,7 +171,7 @@ const withStated = (facts: Facts, got: ReadPage, number: number): Facts => ({
   statedLastPage: Math.max(facts.statedLastPage, lastPageOf(got, facts.size) ?? 0),
 })
 
-/** Hands on the records of a page, and asks for the next one. */
+/** Emits the records of a page, and requests the next one. */
 const accept = (before: Facts, got: ReadPage, number: number): Step => {
   const { contract, last, size } = before
   const length = got.ids.length
@@ -191,7 +191,7 @@ const accept = (before: Facts, got: ReadPage, number: number): Step => {
   const then = isEnd ? ending(facts, number + 1) : listing(facts, number + 1)
   const isShort = last.number > 0 && last.number === number - 1 && last.ids.length < size
   return {
-    // A short page may still grow: a run that goes on reads it again.
+    // A short page may still grow, so a resumed run reads it again.
     emit: pageOf(facts, got, number, got.records, length < size ? number : number + 1),
     state:
       isShort && facts.idleRechecks < MAX_IDLE_RECHECKS
@@ -216,7 +216,7 @@ const skip = (before: Facts, got: ReadPage, number: number): Step => {
 const afterRepeating = ({ facts, page }: Repeating, got: ReadPage): Step =>
   isSame(got.ids, facts.last.ids) ? { state: { is: "repeated", page, got, facts } } : take(facts, got, page)
 
-/** Page 1 once more is the end where the last page agrees with the stated total. */
+/** Page 1 again is the end if the last page agrees with the stated total. */
 const afterWrapping = ({ facts, page, got }: Wrapping, again: ReadPage): Step => {
   if (!isSame(again.ids, got.ids)) return accept(facts, got, page)
   return agreesWithTotal(got, facts.last, facts.size)
@@ -230,7 +230,7 @@ const afterRechecking = ({ facts, short, then }: Rechecking, got: ReadPage): Ste
   return { state: { is: "gap", short, got, then, facts: { ...facts, idleRechecks: facts.idleRechecks + 1 } } }
 }
 
-/** Hands on what a short page holds by now, and goes on where the list was. */
+/** Emits the new records of a short page, and continues the list. */
 const recheckedWith = (
   { facts, short, got, then }: Pick<Gap, "facts" | "short" | "got" | "then">,
   records: ReadonlyArray<Json>,
@@ -254,11 +254,11 @@ const afterFront = (state: Front, got: ReadPage): Step => {
     : takeFront(state, got)
 }
 
-/** Page 1 holds nothing any more. It is a fault if the last page holds nothing either. */
+/** Page 1 no longer holds records. It is a fault if the last page holds none either. */
 const afterEmptied = ({ front: state, got, facts }: Emptied, last: ReadPage): Step =>
   last.ids.length === 0 ? { failure: emptied(facts.contract, facts.last.number, got) } : takeFront(state, got)
 
-/** Hands on what is new on one of the first pages; a look that found something new is followed by another one. */
+/** Emits the new records of one of the first pages. A look with new records is followed by another one. */
 const takeFront = (state: Front, got: ReadPage): Step => {
   const { page, looks, facts: before } = state
   const records = newcomers(got, { has: id => HashSet.has(before.remembered, id) })

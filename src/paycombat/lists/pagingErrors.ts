@@ -5,7 +5,7 @@ import type { ReadPage } from "./readPage.ts"
 const problem = ({ path }: Contract, what: string) =>
   new EndpointError({ reason: "contract", path, message: `GET ${path}: ${what}` })
 
-/** The list goes on, as `evidence` says, but this page of it is not there: it may be back in a later run. */
+/** `evidence` says that the list continues, but this page is missing. It may return in a later run. */
 export const missingPage = ({ path }: Contract, number: number, absence: string, evidence: string) =>
   new EndpointError({
     reason: "unavailable",
@@ -13,7 +13,7 @@ export const missingPage = ({ path }: Contract, number: number, absence: string,
     message: `GET ${path}: page ${number} ${absence} again and again, although ${evidence}: run again later; if it stays so, ask PayCombat`,
   })
 
-/** The first page held records in this run, and holds none any more. Up to page `lastNumber` nothing else does. */
+/** The first page held records in this run, and no longer does. No page up to `lastNumber` does either. */
 export const emptied = (contract: Contract, lastNumber: number, got: ReadPage | undefined) =>
   missingPage(
     contract,
@@ -24,7 +24,7 @@ export const emptied = (contract: Contract, lastNumber: number, got: ReadPage | 
       : `this run has read records up to page ${lastNumber}`,
   )
 
-/** The list was there when the run began, and its first page is not any more. */
+/** The list existed when the run began, and its first page no longer does. */
 export const moved = ({ path }: Contract) =>
   new EndpointError({
     reason: "refused",
@@ -65,7 +65,7 @@ export const ignoredPaging = (contract: Contract) =>
 const UNTOLD_END =
   "and nothing that the API states shows that the list ends there: set PAYCOMBAT_PAGING, or ask PayCombat"
 
-/** The parameter was seen to take effect up to the page before. */
+/** The parameter took effect up to the page before. */
 export const repeating = (contract: Contract, number: number) =>
   problem(
     contract,
@@ -78,7 +78,7 @@ export const wrapped = (contract: Contract, number: number, stated: string) =>
     `page ${number} is page 1 once more, again and again, while page ${number - 1} was another (${stated}): the list begins anew behind its pages, ${UNTOLD_END}`,
   )
 
-/** A page is refused behind a full page, and no other page shows whether the list ends there. */
+/** A page is refused behind a full page, and no other page shows if the list ends there. */
 export const refusedEnd = ({ path }: Contract, number: number, absence: string) =>
   new EndpointError({
     reason: "refused",

@@ -8,7 +8,7 @@ import type { Asking, Client, Query } from "../client/client.ts"
 import { type FoundList, findLists, isNothingAt, listAt } from "../client/envelope.ts"
 import type { Addressing } from "./contract.ts"
 
-/** The query for page `number`, counted from 1 whatever the API counts from. */
+/** The query for page `number`, counted from 1, whatever the API counts from. */
 export const queryOf = (
   { pageParam, sizeParam, firstPage, paginator }: Omit<Addressing, "path">,
   number: number,
@@ -18,24 +18,24 @@ export const queryOf = (
   [sizeParam]: size,
 })
 
-/** A page as it was read, before anything is concluded from it. */
+/** A page as it was read, before any conclusion. */
 export interface ReadPage extends FoundList {
   readonly ids: ReadonlyArray<string>
   readonly readAt: Date
   /** Length of the answer. */
   readonly bytes: number
-  /** The memory that it takes, where it was read with a tab. */
+  /** The memory that it takes, if it was read with a tab. */
   readonly share: Share | undefined
   /**
-   * How the API said that it has no such page, where it did so in another way than by an empty list: words that go on
-   * after "page 7". Undefined of a page that holds a list.
+   * The API's statement that this page does not exist, if it used another form than an empty list: words after "page
+   * 7". Undefined for a page with a list.
    */
   readonly absence: string | undefined
-  /** The page was refused: such an answer may also be about a bound on page numbers, and not about the list. */
+  /** True if the page was refused. Such an answer may concern a bound on page numbers, and not the list. */
   readonly isRefused: boolean
 }
 
-/** Identifies a record: its id, or its content where it lacks one. */
+/** Identifies a record by its id, or by its content if it lacks one. */
 export const idOf = (source: ListSource, record: Json): string =>
   recordIdOf(source, record) ?? `#${contentHash(record, 0)}`
 
@@ -43,7 +43,7 @@ export const idOf = (source: ListSource, record: Json): string =>
 export const isOurs = (source: ListSource, record: Json): boolean =>
   isJsonObject(record) && recordIdOf(source, record) !== null && source.recognizes(record)
 
-/** The list in an answer that holds a record of this stream, or else the likeliest empty one. */
+/** Finds the list in an answer that holds a record of this stream, or else the likeliest empty one. */
 export const ourList = (source: ListSource, body: Json): FoundList | undefined => {
   const lists = findLists(body)
   return (
@@ -53,8 +53,8 @@ export const ourList = (source: ListSource, body: Json): FoundList | undefined =
 }
 
 /**
- * Reads one page of a list whose place is known. Beyond the first page an answer that holds nothing (404, 416, 204, no
- * body, no list, `status: false` alone), and a refusal of the page (400, 410, 422), is an absent page. A page without
+ * Reads one page of a list whose place is known. Beyond the first page, an answer without content (404, 416, 204, no
+ * body, no list, only `status: false`), and a refusal of the page (400, 410, 422), is an absent page. A page without
  * records is read again before it is believed, because one such answer may be a short fault; so is the first page of a
  * list that showed a record. The caller decides what an absent page proves.
  */
@@ -75,10 +75,10 @@ export const readPage = (
   )
 }
 
-/** Gives back the memory of a page whose records are dropped. */
+/** Releases the memory of a page whose records are dropped. */
 export const releaseShare = ({ share }: ReadPage): Effect.Effect<void> => share?.release ?? Effect.void
 
-/** Reads a page once, to see if it holds records: one that is refused, or that makes the API fail, holds none. */
+/** Reads a page once, to see if it holds records. A page that is refused, or that makes the API fail, holds none. */
 export const glanceAt = (
   client: Client,
   source: ListSource,
@@ -90,12 +90,12 @@ export const glanceAt = (
     Effect.map(client.now, now => absentPage(contract.at, now, error as EndpointError)),
   )
 
-/** An offset that is too large makes some APIs refuse, and others fail. */
+/** True for the answers of some APIs to a too large offset: a refusal, or a failure. */
 const isNoSuchPage = (error: AccountError | EndpointError): boolean =>
   error._tag === "EndpointError" &&
   (error.reason === "refused" || error.reason === "failed" || error.status === 500)
 
-/** The place of a list. One that showed no record (`verified` false) may have nothing on its first page either. */
+/** The place of a list. A list without records so far (`verified` false) may have none on its first page either. */
 type Place = Addressing & { readonly at: string; readonly verified?: boolean }
 
 const readOnce = (
@@ -111,7 +111,7 @@ const readOnce = (
   return client.get(path, queryOf(contract, number, size), { ...asking, takesNoBody: mayBeAbsent }).pipe(
     Effect.flatMap(({ body, readAt, bytes, share }) => {
       const list = listAt(body, at)
-      // Empty here, and with records elsewhere: its place has changed, this is not its end.
+      // Empty here, and with records elsewhere: its place has changed, so this is not its end.
       const isElsewhere = list?.records.length === 0 && (ourList(source, body)?.records.length ?? 0) > 0
       if (list !== undefined && !isElsewhere)
         return Effect.succeed({
@@ -144,13 +144,16 @@ const PAGE_REFUSALS = new Set([400, 410, 422])
 export const isRefusedPage = (error: AccountError | EndpointError): boolean =>
   error._tag === "EndpointError" && error.reason === "refused" && PAGE_REFUSALS.has(error.status ?? 0)
 
-/** A first page says so of an empty list. 404 says that there is no list, unless it says in words that there are no records. */
+/**
+ * True if a first page states an empty list. 404 states that there is no list, unless its words say that there are no
+ * records.
+ */
 export const saysEmptyList = (error: AccountError | EndpointError): boolean =>
   error._tag === "EndpointError" &&
   error.saysNothing === true &&
   (!isNotFound(error) || error.saysEmpty === true)
 
-/** A page that is not there, by an error or by an answer without a list. */
+/** An absent page, by an error or by an answer without a list. */
 const absentPage = (at: string, readAt: Date, error?: EndpointError): ReadPage => ({
   at,
   readAt,

@@ -7,15 +7,15 @@ import { readPage } from "./readPage.ts"
 
 const START = "start_time"
 const END = "end_time"
-/** Added to the present where an end later than any record must be named: clocks differ by less. */
+/** Added to the present as an end later than any record. Clocks differ by less. */
 const DAY_MILLIS = 86_400_000
 const FORMS = [false, true].flatMap(hasEnd =>
   (["seconds", "milliseconds"] as const).map(unit => ({ unit, hasEnd })),
 )
 
 /**
- * The contract of the same list, for what is not older than a time. It has shown no record yet, and may be empty; the
- * length of the whole list says nothing about it.
+ * The contract of the same list, restricted to records that are not older than a time. It has shown no record yet, and
+ * may be empty. The length of the whole list does not apply to it.
  */
 export const filteredContract = (
   contract: Contract,
@@ -30,16 +30,16 @@ export const filteredContract = (
   return { ...list, verified: false, path: `${contract.path}${mark}${START}=${inUnit(fromMillis)}${end}` }
 }
 
-/** The whole second from which on some of the newest records are, half a page of them at most; not all of them. */
+/** The second at which a few of the newest records begin: at most half a page, and not all of them. */
 const cutFor = (latest: ReadonlyArray<Timed>, by: TimeField, pageSize: number): number | undefined => {
   const oldest = latest[Math.min(latest.length - 2, Math.floor(pageSize / 2) - 1)]?.[by]
   return oldest === undefined || oldest === null ? undefined : Math.floor(oldest / 1_000) * 1_000
 }
 
 /**
- * Tries the filters on the newest records of a pass over the whole list, with a request each. Undefined where none
- * is proven. By which time a filter goes shows only in records whose times are on either side of the cut; where
- * none is, it is taken to be that of creation, which promises less.
+ * Tests the filters on the newest records of a pass over the whole list, with one request each. Undefined if none is
+ * proven. The field of a filter shows only in records whose two times are on different sides of the cut. Without such a
+ * record it is assumed to be the creation, which promises less.
  */
 export const findTimeFilter = (
   client: Client,
@@ -77,7 +77,7 @@ export const findTimeFilter = (
     return undefined
   })
 
-/** Fewer than are remembered: then no other is as new. */
+/** Fewer records than are kept: then no other is as new. */
 const areAllIn = (expected: ReadonlyArray<Timed>, read: ReadonlyArray<Timed>): boolean => {
   const ids = new Set(read.map(({ id }) => id))
   return expected.length > 0 && expected.length < NEWEST && expected.every(({ id }) => ids.has(id))

@@ -2,11 +2,11 @@ import { counted } from "../../core/words.ts"
 import type { FoundList } from "../client/envelope.ts"
 import type { ReadPage } from "./readPage.ts"
 
-/** Claims of a page about its list, compared with what is read. */
+/** Compares the claims of a page about its list with the records that were read. */
 
 /**
- * The length of the list that a page states. Undefined where it cannot be true: some APIs count the page instead of the
- * list, and state 0 with an answer that holds nothing.
+ * The length of the list that a page states. Undefined if it cannot be true: some APIs count the page instead of the
+ * list, and state 0 with an answer without content.
  */
 export const credibleTotal = ({ ids, total }: ReadPage): number | undefined =>
   total !== undefined && ids.length > 0 && total >= ids.length ? total : undefined
@@ -14,7 +14,7 @@ export const credibleTotal = ({ ids, total }: ReadPage): number | undefined =>
 export const lastPageOf = ({ total, pageCount }: ReadPage, size: number): number | undefined =>
   total === undefined ? pageCount : Math.ceil(total / size)
 
-/** The length of the list as a page states it, in words. */
+/** The length of the list that a page states, in words. */
 export const statedBy = ({ total, pageCount }: ReadPage): string =>
   total !== undefined
     ? `it states ${counted(total, "record")}`
@@ -23,9 +23,9 @@ export const statedBy = ({ total, pageCount }: ReadPage): string =>
       : "it states no total"
 
 /**
- * True if the list ends with this page by the total that its answer states. This is a reason to ask, and no proof: a `total` may
- * count the page, or be an estimate, and the end is then proven like any other. Of a first page whose successor was never
- * seen to differ it is not even asked: such a total says nothing.
+ * True if the list ends with this page according to the stated total. This is a reason for the proof of an end, and no
+ * proof: a `total` may count the page, or be an estimate. For a first page whose successor was never seen to differ,
+ * such a total tells nothing.
  */
 export const endsAsStated = (
   { pagingProven }: { readonly pagingProven: boolean },
@@ -40,7 +40,7 @@ export const endsAsStated = (
 
 /**
  * True if a page states that the list ends with it. A total that may count the page, and not the list, agrees with
- * nothing; so does a page that states neither a total nor a number of pages.
+ * nothing; neither does a page without a total and a number of pages.
  */
 export const agreesWithTotal = (
   { total, pageCount }: ReadPage,
@@ -53,22 +53,22 @@ export const agreesWithTotal = (
   (pageCount === undefined || pageCount === last.number)
 
 /**
- * Least number of records that an API is taken to put on a page when it is not told how many. A list of fewer is whole
- * although no paging parameter is known to work, unless its answer says that more follow.
+ * Fewest records that an API is assumed to put on a page by default. A shorter list is complete although no paging
+ * parameter is known to work, unless its answer says that more records follow.
  */
 const DEFAULT_PAGE_MIN = 5
 
-/** True if an answer says by itself that the list holds more than the records that came with it. */
+/** True if an answer itself says that the list holds more records than it. */
 export const statesMore = ({ records, total, pageCount, more }: FoundList): boolean =>
   typeof more === "string" || (total ?? 0) > records.length || (pageCount ?? 0) > 1
 
-/** True if a first page, for which `asked` records were asked, is too short to be anything but the whole list. */
+/** True if a first page, requested with `asked` records, is too short to be anything but the whole list. */
 export const isTooShortForAPage = (page: FoundList, asked: number): boolean =>
   page.records.length < Math.min(asked, DEFAULT_PAGE_MIN) && !statesMore(page)
 
 /**
- * True if the answer for a smaller size shows that a page is the whole list: of the smaller page the API says that more
- * follow, and of this page it does not. A total or a number of pages that counts the page says so of neither.
+ * True if the answer for a smaller size shows that a page is the whole list: the API says of the smaller page that more
+ * records follow, and of this page that none do. A total or a number of pages that counts the page says so of neither.
  */
 export const isWholeBySize = (page: FoundList, smaller: FoundList): boolean =>
   smaller.records.length < page.records.length && statesMore(smaller) && !statesMore(page)

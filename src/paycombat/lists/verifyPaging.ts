@@ -21,7 +21,7 @@ export const PAGING_NAMES: ReadonlyArray<PagingNames> = [
   ["skip", "take"],
 ]
 
-/** Sizes to try where the one that is configured is refused. */
+/** Sizes to try if the configured one is refused. */
 const SMALLER_SIZES = [100, 50, 20, 10]
 
 /** The first page of a list, as discovery read it. */
@@ -29,7 +29,7 @@ export interface FirstPage {
   readonly path: string
   readonly at: string
   readonly ids: ReadonlyArray<string>
-  /** Names it was asked with; undefined where the bare path was asked. */
+  /** Names with which it was requested; undefined for the bare path. */
   readonly askedWith: PagingNames | undefined
   /** The list in the answer. */
   readonly list: FoundList
@@ -40,7 +40,7 @@ export type Paging = Pick<
   "pageParam" | "sizeParam" | "paginator" | "firstPage" | "pageSize" | "maxPageSize" | "pagingProven"
 >
 
-/** The parameters of these names, with what the first of them counts. */
+/** The parameters with these names, and the unit of the first. */
 export const addressedBy = ([pageParam, sizeParam]: PagingNames): Pick<
   Contract,
   "pageParam" | "sizeParam" | "paginator"
@@ -53,14 +53,14 @@ type Ids = ReadonlyArray<string>
 type Failing<A> = Effect.Effect<A, AccountError | EndpointError>
 
 /**
- * Finds the paging parameters that take effect: asked for a second page, the API gives one without the first
- * page's first record, or none. Where a list fits one page, halves of it are asked for. The names that are
- * configured are taken as they are. Fails with `contract` where every candidate is ignored, unless the first page is
- * shown to be the whole list by a smaller one, or is too short to be anything else. That it states as many records as
- * it holds shows nothing: it may count the page.
+ * Finds the paging parameters that take effect: for a second page, the API gives one without the first page's first
+ * record, or none. If a list fits one page, halves of it are requested. Configured names are taken as they are. Fails
+ * with `contract` if every candidate is ignored, unless a smaller page shows that the first page is the whole list, or
+ * the page is too short to be anything else. A stated total equal to its number of records shows nothing, because it
+ * may count the page.
  *
- * Paging is proven where the second page of half the size begins within the first page of the whole size: then
- * pages follow one another without a gap. Otherwise a size may be ignored, and what a page skips cannot be told.
+ * Paging is proven if the second page of half the size begins within the first page of the whole size: then pages
+ * follow one another without a gap. Otherwise a size may be ignored, and skipped records would not be noticed.
  */
 export const verifyPaging = (
   client: Client,
@@ -79,11 +79,11 @@ export const verifyPaging = (
     return { ...addressedBy(whole), firstPage: 1, pageSize, maxPageSize: null, pagingProven: false }
   })
 
-/** Asks for pages of the list by the names that are tried. */
+/** Requests pages of the list by the names that are tried. */
 interface Probe {
   readonly first: FirstPage
   readonly askedSize: number
-  /** A page, or undefined where the API refuses these parameters. */
+  /** A page, or undefined if the API refuses these parameters. */
   readonly page: (
     names: PagingNames,
     number: number,
@@ -95,7 +95,7 @@ interface Probe {
   readonly ids: (...asked: Parameters<Probe["page"]>) => Failing<Ids | undefined>
 }
 
-/** Number that the API gives the first page. */
+/** The API's number of the first page. */
 type FirstNumber = 0 | 1
 
 const makeProbe = (client: Client, source: ListSource, first: FirstPage): Probe => {
@@ -115,7 +115,7 @@ const makeProbe = (client: Client, source: ListSource, first: FirstPage): Probe 
   }
 }
 
-/** The API lists the first page when it is asked for by these names: an answer of nothing is then about the page. */
+/** True if the API lists the first page for these names. An answer without records then concerns the page. */
 const isAccepted = ({ first, ids }: Probe, names: PagingNames) =>
   Effect.gen(function* () {
     if (first.askedWith !== undefined && isSameNames(first.askedWith, names)) return true
@@ -124,7 +124,7 @@ const isAccepted = ({ first, ids }: Probe, names: PagingNames) =>
     return false
   })
 
-/** A second page is another one than the first, or none. */
+/** True if a second page differs from the first, or is absent. */
 const isPaged = (probe: Probe, names: PagingNames) =>
   Effect.gen(function* () {
     const { first, page, ids } = probe
@@ -133,13 +133,13 @@ const isPaged = (probe: Probe, names: PagingNames) =>
     if (second === undefined) return false
     if (second.absence !== undefined) return yield* isAccepted(probe, names)
     if (!second.ids.includes(firstId)) return true
-    // The same records again: perhaps the last page, repeated beyond the end.
+    // The same records again may be the last page, repeated beyond the end.
     const half = Math.floor(first.ids.length / 2)
     const rest = half === 0 ? undefined : yield* ids(names, 2, half)
     return rest !== undefined && rest.length > 0 && !rest.includes(firstId)
   })
 
-/** 0 where page 0 is not page 1 or refused, but comes before it. */
+/** 0 if page 0 is neither page 1 nor refused, but comes before it. */
 const firstNumber = ({ first, ids }: Probe, names: PagingNames): Failing<FirstNumber> =>
   Effect.gen(function* () {
     if (isOffset(names)) return 1
@@ -152,7 +152,7 @@ const firstNumber = ({ first, ids }: Probe, names: PagingNames): Failing<FirstNu
     return zeroth[0] === firstId && !(one ?? []).includes(firstId) ? 0 : 1
   })
 
-/** The largest size that is accepted, up to the one asked for, and the records that come for it. */
+/** The largest accepted size, up to the requested one, and its records. */
 const largest = ({ first, askedSize, ids }: Probe, names: PagingNames, firstPage: FirstNumber) =>
   Effect.gen(function* () {
     for (const size of [askedSize, ...SMALLER_SIZES.filter(smaller => smaller < askedSize)]) {
@@ -162,7 +162,7 @@ const largest = ({ first, askedSize, ids }: Probe, names: PagingNames, firstPage
     return { size: first.ids.length, ids: first.ids }
   })
 
-/** True if these pages follow one another. A position in records says so itself, even if the size is ignored. */
+/** True if these pages follow one another. A position in records shows that by itself, even if the size is ignored. */
 const areAdjoining = (probe: Probe, names: PagingNames, firstPage: FirstNumber, ids: Ids) =>
   Effect.gen(function* () {
     const half = Math.floor(ids.length / 2)
@@ -195,7 +195,7 @@ const settle = (probe: Probe, names: PagingNames, isConfigured: boolean): Failin
     return paging(names, found, false)
   })
 
-/** Names with which the first page can be read as the whole list; undefined where it may hold a part only. */
+/** Names with which the first page can be read as the whole list; undefined if it may hold only a part. */
 const namesOfWhole = ({ first, askedSize, page }: Probe) =>
   Effect.gen(function* () {
     if (isTooShortForAPage(first.list, askedSize)) return PAGING_NAMES[0]
@@ -213,14 +213,14 @@ const isOffset = ([pageParam]: PagingNames) => paginatorOf(pageParam) === "offse
 
 const isSameNames = (some: PagingNames, others: PagingNames) => some[0] === others[0] && some[1] === others[1]
 
-/** A refusal of the parameters tells something about them; a token or a server that fails does not. */
+/** True for a refusal of the parameters. A refused token, or a server that fails, tells nothing about them. */
 const isAboutTheParameters = (error: AccountError | EndpointError): boolean =>
   error._tag === "EndpointError" && error.reason !== "unavailable"
 
-/** Times that page 0 is asked for: where it makes the API fail, it will do so again. */
+/** Attempts for page 0. If it makes the API fail, it will do so again. */
 const CRASHING_ATTEMPTS = 3
 
-/** A page 0 that the API does not expect: an offset below zero makes some databases fail. */
+/** True for a page 0 that the API does not expect: an offset below zero makes some databases fail. */
 const isCrash = (error: AccountError | EndpointError): boolean =>
   error._tag === "EndpointError" && error.status === 500
 
