@@ -70,8 +70,8 @@ export const report = (
   Effect.gen(function* () {
     const { figuresOf, freshnessRule } = yield* Effect.promise(() => import("./report/report.ts"))
     const { accounts = [], currencies = [], from, to, maxAgeSeconds } = options
-    const told = { isDemo: false, rule: yield* freshnessRule(maxAgeSeconds, accounts) }
-    return yield* asReader(url => figuresOf(url, { accounts, currencies, from, to }, told))
+    const meta = { isDemo: false, rule: yield* freshnessRule(maxAgeSeconds, accounts) }
+    return yield* asReader(url => figuresOf(url, { accounts, currencies, from, to }, meta))
   })
 
 /** Returns the page that `paycombat-sync report` writes: one HTML document that loads nothing and has no script. */

@@ -11,11 +11,11 @@ import { type AnswerBounds, PAGE_BOUNDS } from "./bounds.ts"
 import { type Share, type Tab, unitsOf, withTab } from "./budget.ts"
 import { type CircuitBreaker, MAX_ATTEMPTS, makeCircuitBreaker } from "./circuitBreaker.ts"
 import {
-  type Asked,
   afterAttempts,
   type Failure,
   MAX_RETRY_AFTER,
   pauseFailure,
+  type RequestInfo,
   timeoutFailure,
   transportFailure,
   unsendableToken,
@@ -217,24 +217,24 @@ const attempt = (
   )
   return Effect.gen(function* () {
     const leave = yield* placeIn(shared.underWay)
-    const about = { account: account.name, path: route, token: Redacted.value(account.token), proxy }
+    const subject = { account: account.name, path: route, token: Redacted.value(account.token), proxy }
     yield* Effect.catchAll(limiter.take, ({ millis }) =>
       Effect.flatMap(Clock.currentTimeMillis, sentAtMillis =>
-        Effect.fail(pauseFailure({ ...about, sentAtMillis }, millis)),
+        Effect.fail(pauseFailure({ ...subject, sentAtMillis }, millis)),
       ),
     )
     ;(yield* Usage).requests++
     const readAt = yield* now
-    const asked: Asked = { ...about, sentAtMillis: yield* Clock.currentTimeMillis }
+    const info: RequestInfo = { ...subject, sentAtMillis: yield* Clock.currentTimeMillis }
     const answer = Effect.gen(function* () {
-      const received = yield* send(shared, path, query, asked, bounds)
+      const received = yield* send(shared, path, query, info, bounds)
       const { status, bytes, content } = received
       // Other requests may go out while this answer waits for memory, because the holders of the memory may need them.
       yield* leave
       // By-id answers are small, and complete pages that already have a share.
       const share =
         bounds === PAGE_BOUNDS && bytes > 0 ? yield* (tab ?? own).take(unitsOf(content)) : undefined
-      const body = Either.flatMap(textOf(asked, received), decoded => classify(asked, decoded, bounds))
+      const body = Either.flatMap(textOf(info, received), decoded => classify(info, decoded, bounds))
       if (Either.isLeft(body) && share !== undefined) yield* share.release
       return { body: yield* body, status, bytes, ...(tab === undefined ? {} : { share }) }
     })
@@ -258,21 +258,21 @@ const send = (
   { account, http, baseUrl }: Shared,
   path: string,
   query: Query,
-  asked: Asked,
+  info: RequestInfo,
   bounds: AnswerBounds,
 ) =>
   Effect.gen(function* () {
     const request = HttpClientRequest.get(`${baseUrl}/${path.replace(/^\/+/, "")}`, {
       urlParams: query,
-      headers: { "x-token": asked.token, accept: "application/json" },
+      headers: { "x-token": info.token, accept: "application/json" },
     })
     const stopwatch = yield* startStopwatch(account.timeout)
     return yield* http.execute(request).pipe(
-      Effect.mapError(error => transportFailure(asked, error)),
+      Effect.mapError(error => transportFailure(info, error)),
       Effect.tap(recordHead),
-      Effect.flatMap(response => receive(asked, response, bounds, stopwatch)),
+      Effect.flatMap(response => receive(info, response, bounds, stopwatch)),
       Effect.raceFirst(
-        Effect.flatMap(stopwatch.expired, () => Effect.fail(timeoutFailure(asked, account.timeout))),
+        Effect.flatMap(stopwatch.expired, () => Effect.fail(timeoutFailure(info, account.timeout))),
       ),
       Effect.tapBoth({
         onSuccess: ({ status }) => countRequest(account.name, status),

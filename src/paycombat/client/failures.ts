@@ -28,7 +28,7 @@ export interface Failure {
 }
 
 /** The subject of one request. Messages name its `path`. `token` is here only to be kept out of them. */
-export interface Asked {
+export interface RequestInfo {
   readonly account: string
   readonly path: string
   readonly token: string
@@ -43,9 +43,9 @@ export const tokenVariable = (account: string): string =>
     ? "PAYCOMBAT_TOKEN"
     : `PAYCOMBAT_TOKEN_${account.toUpperCase().replace(/[^A-Z0-9]/g, "_")}`
 
-export const tokenFailure = (asked: Asked): Failure => ({
+export const tokenFailure = (request: RequestInfo): Failure => ({
   error: new AccountError({
-    message: `PayCombat does not accept the token of account ${asked.account} (401): put a valid one in ${tokenVariable(asked.account)}`,
+    message: `PayCombat does not accept the token of account ${request.account} (401): put a valid one in ${tokenVariable(request.account)}`,
   }),
   isTransient: false,
   pauseMillis: 0,
@@ -58,44 +58,44 @@ export const unsendableToken = (account: string): AccountError =>
   })
 
 /** An earlier pause is not over, so nothing was sent. */
-export const pauseFailure = (asked: Asked, leftMillis: number): Failure =>
-  endpointFailure(asked, "unavailable", "PayCombat asked for a pause", tryAgain(asked, leftMillis))
+export const pauseFailure = (request: RequestInfo, leftMillis: number): Failure =>
+  endpointFailure(request, "unavailable", "PayCombat asked for a pause", tryAgain(request, leftMillis))
 
-const through = ({ proxy }: Asked) => (proxy === undefined ? "" : ` through the proxy ${proxy}`)
+const through = ({ proxy }: RequestInfo) => (proxy === undefined ? "" : ` through the proxy ${proxy}`)
 
-export const timeoutFailure = (asked: Asked, timeout: Duration.Duration): Failure =>
+export const timeoutFailure = (request: RequestInfo, timeout: Duration.Duration): Failure =>
   unavailable(
-    asked,
-    `no complete answer${through(asked)} within ${Duration.toSeconds(timeout)} s`,
+    request,
+    `no complete answer${through(request)} within ${Duration.toSeconds(timeout)} s`,
     ADVICE_TIMEOUT,
   )
 
 /** The message holds only the system's code of the cause, because messages of the transport may quote headers. */
-export const transportFailure = (asked: Asked, cause: unknown): Failure => {
+export const transportFailure = (request: RequestInfo, cause: unknown): Failure => {
   const refusal = proxyRefusal(cause)
-  if (asked.proxy !== undefined && refusal !== undefined) {
-    const what = `the proxy ${asked.proxy} refused the connection with ${refusal}`
-    return { ...unavailable(asked, what, adviceForProxy(refusal)), isTransient: refusal >= 500 }
+  if (request.proxy !== undefined && refusal !== undefined) {
+    const what = `the proxy ${request.proxy} refused the connection with ${refusal}`
+    return { ...unavailable(request, what, adviceForProxy(refusal)), isTransient: refusal >= 500 }
   }
   const code = systemCode(cause)
-  const advice = asked.proxy === undefined ? adviceForConnection(code) : ADVICE_PROXY_CONNECTION
-  return unavailable(asked, `connection${through(asked)} failed (${code ?? "no code"})`, advice)
+  const advice = request.proxy === undefined ? adviceForConnection(code) : ADVICE_PROXY_CONNECTION
+  return unavailable(request, `connection${through(request)} failed (${code ?? "no code"})`, advice)
 }
 
 /** An answer over a bound (`limit` in words). Nothing of it was kept. */
 export const largeAnswerFailure = (
-  asked: Asked,
+  request: RequestInfo,
   { advice }: AnswerBounds,
   limit: string,
   status: number,
 ): Failure => {
   const what = `answered more than ${limit}, which is not read`
-  return endpointFailure(asked, "malformed", what, advice, { status, isTooLarge: true })
+  return endpointFailure(request, "malformed", what, advice, { status, isTooLarge: true })
 }
 
-export const notUtf8Failure = (asked: Asked, status: number, bytes: number): Failure => {
+export const notUtf8Failure = (request: RequestInfo, status: number, bytes: number): Failure => {
   const what = `answered text that is not UTF-8 (${bytes} bytes)`
-  return endpointFailure(asked, "malformed", what, ADVICE_NOT_JSON, { status })
+  return endpointFailure(request, "malformed", what, ADVICE_NOT_JSON, { status })
 }
 
 /** Completes the error of the last attempt with the number of attempts and with advice. */
@@ -126,15 +126,15 @@ const fieldsOf = ({
 
 /** A failure that may pass. If it asks for a longer pause than a run waits for, it is not repeated. */
 export const unavailable = (
-  asked: Asked,
+  request: RequestInfo,
   what: string,
   advice: string,
   { status, pauseMillis = 0 }: { status?: number; pauseMillis?: number } = {},
 ): Failure => {
   const isTooLong = pauseMillis > Duration.toMillis(MAX_RETRY_AFTER)
-  const next = isTooLong ? tryAgain(asked, pauseMillis) : advice
+  const next = isTooLong ? tryAgain(request, pauseMillis) : advice
   return {
-    ...endpointFailure(asked, "unavailable", what, next, status === undefined ? {} : { status }),
+    ...endpointFailure(request, "unavailable", what, next, status === undefined ? {} : { status }),
     isTransient: !isTooLong,
     pauseMillis,
   }
@@ -143,15 +143,15 @@ export const unavailable = (
 /** A longer `Retry-After` is a ban or a mistake, so the message names no date for it. */
 const PLAUSIBLE_WAIT_MILLIS = Duration.toMillis("365 days")
 
-const tryAgain = (asked: Asked, millis: number) => {
+const tryAgain = (request: RequestInfo, millis: number) => {
   if (millis > PLAUSIBLE_WAIT_MILLIS)
     return "the pause it asks for is longer than a year: ask PayCombat whether it blocks this access"
-  return `try again after ${new Date(asked.sentAtMillis + millis).toISOString().replace(/\.\d+Z$/, "Z")}`
+  return `try again after ${new Date(request.sentAtMillis + millis).toISOString().replace(/\.\d+Z$/, "Z")}`
 }
 
 /** A failure of an endpoint, which is not repeated. */
 export const endpointFailure = (
-  { path }: Asked,
+  { path }: RequestInfo,
   reason: EndpointError["reason"],
   what: string,
   advice: string,

@@ -2,7 +2,13 @@ import type { HttpClientError } from "@effect/platform/HttpClientError"
 import type { HttpClientResponse } from "@effect/platform/HttpClientResponse"
 import { Effect, Either, type Scope, Stream } from "effect"
 import { type AnswerBounds, ERROR_BODY_BYTES, LARGE_BODIES_MAX, LARGE_BODY_BYTES } from "./bounds.ts"
-import { type Asked, type Failure, largeAnswerFailure, notUtf8Failure, transportFailure } from "./failures.ts"
+import {
+  type Failure,
+  largeAnswerFailure,
+  notUtf8Failure,
+  type RequestInfo,
+  transportFailure,
+} from "./failures.ts"
 import { placeIn } from "./places.ts"
 import type { Received } from "./response.ts"
 import type { Stopwatch } from "./stopwatch.ts"
@@ -48,19 +54,19 @@ const makeCollected = (bytesMax: number) => {
 }
 
 /**
- * Reads a body up to its bound on unpacked bytes, because a small body may become a large one. Of an error only the
- * beginning is read; a longer error counts as having no body, because its status says enough. A large body waits for
+ * Reads a body up to its bound on unpacked bytes, because a small body may become a large one. Only the beginning
+ * of an error is read; a longer error counts as having no body, because its status says enough. A large body waits for
  * others, while the stopwatch stands still, and keeps its slot until the scope ends.
  */
 export const receive = (
-  asked: Asked,
+  request: RequestInfo,
   response: HttpClientResponse,
   bounds: AnswerBounds,
   stopwatch: Stopwatch,
 ): Effect.Effect<Body, Failure, Scope.Scope> => {
   const { status, headers } = response
   const isSuccess = status >= 200 && status < 300
-  const tooLarge = Effect.fail(largeAnswerFailure(asked, bounds, `${bounds.bytes / 2 ** 20} MiB`, status))
+  const tooLarge = Effect.fail(largeAnswerFailure(request, bounds, `${bounds.bytes / 2 ** 20} MiB`, status))
   if (isSuccess && Number(headers["content-length"]) > bounds.bytes) return tooLarge
   let bytes = 0
   let isLarge = false
@@ -84,7 +90,7 @@ export const receive = (
     // 204, and every other answer without a body, is complete.
     Effect.catchIf(isEmptyBody, () => Effect.void),
     Effect.mapError((error: HttpClientError | Failure) =>
-      "isTransient" in error ? error : transportFailure(asked, error),
+      "isTransient" in error ? error : transportFailure(request, error),
     ),
     Effect.map(() => ({ status, headers, bytes, content: collected.content() })),
   )
@@ -95,7 +101,7 @@ export const receive = (
  * mark.
  */
 export const textOf = (
-  asked: Asked,
+  request: RequestInfo,
   { content, status, headers, bytes }: Body,
 ): Either.Either<Received, Failure> =>
   Either.try({
@@ -105,7 +111,7 @@ export const textOf = (
       bytes,
       text: new TextDecoder("utf-8", { fatal: true }).decode(content),
     }),
-    catch: () => notUtf8Failure(asked, status, bytes),
+    catch: () => notUtf8Failure(request, status, bytes),
   })
 
 const isEmptyBody = (error: HttpClientError | Failure): boolean =>

@@ -5,10 +5,10 @@ import { ADVICE_CUT_BODY, ADVICE_FAILED, ADVICE_NO_BODY, ADVICE_NOT_JSON, advice
 import { type AnswerBounds, PAGE_BOUNDS } from "./bounds.ts"
 import { findList, isEnvelope, unwrap } from "./envelope.ts"
 import {
-  type Asked,
   endpointFailure,
   type Failure,
   largeAnswerFailure,
+  type RequestInfo,
   tokenFailure,
   unavailable,
 } from "./failures.ts"
@@ -55,22 +55,22 @@ export interface Received {
  * names for machines. Sentences of the API may name a person, and the line is logged and stored.
  */
 export const classify = (
-  asked: Asked,
+  request: RequestInfo,
   received: Received,
   bounds: AnswerBounds = PAGE_BOUNDS,
 ): Either.Either<Json, Failure> => {
   const { status, headers, text } = received
-  if (status === 401) return Either.left(tokenFailure(asked))
-  if (status >= 200 && status < 300) return classifyBody(asked, received, bounds)
+  if (status === 401) return Either.left(tokenFailure(request))
+  if (status >= 200 && status < 300) return classifyBody(request, received, bounds)
   const said = refusalIn(text)
   // Only the envelope of an error body is quoted (U).
   const unwrapped = unwrap(said ?? null)
   const envelope = unwrapped.isOk ? undefined : unwrapped
-  const words = inParentheses(asked, status, envelope?.words ?? [])
+  const words = inParentheses(request, status, envelope?.words ?? [])
   const advice = adviceForStatus(status)
   if (isTransientStatus(status)) {
-    const pauseMillis = readRetryAfter(headers, asked.sentAtMillis)
-    return Either.left(unavailable(asked, `HTTP ${status}${words}`, advice, { status, pauseMillis }))
+    const pauseMillis = readRetryAfter(headers, request.sentAtMillis)
+    return Either.left(unavailable(request, `HTTP ${status}${words}`, advice, { status, pauseMillis }))
   }
   const what =
     status < 400 ? `answered HTTP ${status}, a redirect, which is not followed` : `refused with ${status}`
@@ -79,41 +79,41 @@ export const classify = (
     ...(status === 404 || status === 416 ? { saysNothing: true, isFromApi: isEnvelope(said) } : {}),
     ...(status === 404 && envelope?.saysEmpty === true ? { saysEmpty: true } : {}),
   }
-  return Either.left(endpointFailure(asked, "refused", `${what}${words}`, advice, marks))
+  return Either.left(endpointFailure(request, "refused", `${what}${words}`, advice, marks))
 }
 
 /** Statuses after which the same request may succeed. */
 const isTransientStatus = (status: number): boolean => status === 408 || status === 429 || status >= 500
 
 const classifyBody = (
-  asked: Asked,
+  request: RequestInfo,
   received: Received,
   bounds: AnswerBounds,
 ): Either.Either<Json, Failure> => {
   const { status } = received
-  const body = readBody(asked, received, bounds)
+  const body = readBody(request, received, bounds)
   if (Either.isLeft(body)) return body
   const unwrapped = unwrap(body.right)
   if (unwrapped.isOk) {
     const isTooLong = (findList(body.right)?.records.length ?? 0) > bounds.records
     const limit = `${bounds.records.toLocaleString("en")} records`
-    return isTooLong ? Either.left(largeAnswerFailure(asked, bounds, limit, status)) : body
+    return isTooLong ? Either.left(largeAnswerFailure(request, bounds, limit, status)) : body
   }
   const { code = 0, words } = unwrapped
   // PayCombat passes its provider's envelope on, so transient codes in it are repeated like those of HTTP.
   const isTransient = isTransientStatus(code)
-  const what = `failed although HTTP says ${status}${inParentheses(asked, status, words)}`
+  const what = `failed although HTTP says ${status}${inParentheses(request, status, words)}`
   const advice = isTransient ? adviceForStatus(code) : ADVICE_FAILED
   const marks = { status, ...(unwrapped.saysNothing ? { saysNothing: true } : {}) }
-  return Either.left({ ...endpointFailure(asked, "failed", what, advice, marks), isTransient })
+  return Either.left({ ...endpointFailure(request, "failed", what, advice, marks), isTransient })
 }
 
 /**
  * An answer without a body is complete. 204 has none by definition; for any other success it may be a fault of the
  * server.
  */
-const noBodyFailure = (asked: Asked, status: number): Failure => ({
-  ...endpointFailure(asked, "malformed", `answered ${status} without a body`, ADVICE_NO_BODY, {
+const noBodyFailure = (request: RequestInfo, status: number): Failure => ({
+  ...endpointFailure(request, "malformed", `answered ${status} without a body`, ADVICE_NO_BODY, {
     status,
     saysNothing: true,
   }),
@@ -129,14 +129,14 @@ const NO_CONTENT = 204
 const BLANK = /^[\s\ufeff]*$/
 
 const readBody = (
-  asked: Asked,
+  request: RequestInfo,
   { status, text, bytes }: Received,
   bounds: AnswerBounds,
 ): Either.Either<Json, Failure> => {
-  if (BLANK.test(text)) return Either.left(noBodyFailure(asked, status))
+  if (BLANK.test(text)) return Either.left(noBodyFailure(request, status))
   if (/^\s*</.test(text)) {
     const what = `answered HTML, not JSON (${bytes} bytes)`
-    return Either.left(endpointFailure(asked, "malformed", what, ADVICE_NOT_JSON, { status }))
+    return Either.left(endpointFailure(request, "malformed", what, ADVICE_NOT_JSON, { status }))
   }
   // A bare text that says that there is nothing to list is not JSON, but an answer.
   if (saysNothing(text)) return Either.right(text)
@@ -145,12 +145,12 @@ const readBody = (
   } catch (cause) {
     if (cause instanceof TooManyValuesError)
       return Either.left(
-        largeAnswerFailure(asked, bounds, `${bounds.values.toLocaleString("en")} JSON values`, status),
+        largeAnswerFailure(request, bounds, `${bounds.values.toLocaleString("en")} JSON values`, status),
       )
     const isTransient = cause instanceof TruncatedJsonError
     const what = `answered ${cause instanceof SyntaxError ? cause.message : "JSON that cannot be read"} (${bytes} bytes)`
     const advice = isTransient ? ADVICE_CUT_BODY : ADVICE_NOT_JSON
-    return Either.left({ ...endpointFailure(asked, "malformed", what, advice, { status }), isTransient })
+    return Either.left({ ...endpointFailure(request, "malformed", what, advice, { status }), isTransient })
   }
 }
 
@@ -163,7 +163,7 @@ const refusalIn = (text: string): Json | undefined => {
   }
 }
 
-const inParentheses = ({ token }: Asked, status: number, words: ReadonlyArray<string>): string => {
+const inParentheses = ({ token }: RequestInfo, status: number, words: ReadonlyArray<string>): string => {
   const shown = words.filter(word => word !== String(status) && !word.includes(token))
   return shown.length === 0 ? "" : ` (${shown.join(" ")})`
 }
