@@ -1,20 +1,16 @@
 import { describe, expect, it } from "@effect/vitest"
-import { ConfigProvider, Effect, Option, Redacted } from "effect"
+import { ConfigProvider, Effect } from "effect"
 import { status, Warehouse } from "../src/app.ts"
 import type { JudgedStatus } from "../src/status/status.ts"
 import { STREAM_NAMES } from "./support/lists.ts"
+import { warehouseOf } from "./support/upkeep.ts"
 import { accountOf, bench } from "./support/warehouse.ts"
 
 /** Tests which accounts and streams `status` judges: every stream of every configured account, run or not. */
 
 const parts = Effect.gen(function* () {
   const { sql, sandbox, sync } = yield* bench()
-  const warehouse = Warehouse.of({
-    sql,
-    isEmbedded: false,
-    readerUrl: Option.none(),
-    ownerUrl: Redacted.make("postgres://nobody@127.0.0.1:1/nowhere"),
-  })
+  const warehouse = warehouseOf(sql)
   const readStatuses = (
     environment: Readonly<Record<string, string>>,
     options: Parameters<typeof status>[0] = {},

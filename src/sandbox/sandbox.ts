@@ -4,7 +4,7 @@ import { ConfigurationError } from "../core/errors.ts"
 import { foundGenerators } from "./generators.ts"
 import { makeServer, type Requests } from "./server.ts"
 import { makeTruth, type Truth } from "./truth/truth.ts"
-import type { Place, Readiness } from "./world/changes.ts"
+import type { Changes } from "./world/changes.ts"
 import type { FaultHook } from "./world/faults.ts"
 import { listsOf } from "./world/generator.ts"
 import { resolve, type SandboxOptions, type Shape } from "./world/options.ts"
@@ -51,7 +51,12 @@ export {
  * wallet 2, if the lists are long enough (three customers, three transactions). Only changes are kept, so memory grows
  * with their number.
  */
-export interface Sandbox {
+/** A running sandbox, and the changes that can be made to its data. */
+export interface Sandbox
+  extends Pick<
+    Changes,
+    "insert" | "touch" | "patch" | "replace" | "remove" | "hide" | "restore" | "setReadiness"
+  > {
   readonly url: string
   readonly token: string
   readonly options: SandboxOptions
@@ -70,24 +75,6 @@ export interface Sandbox {
   readonly idOf: (list: string, index: number) => string
   readonly indexOf: (list: string, id: string) => number | undefined
 
-  /** Adds records at one end of the served list. */
-  readonly insert: (list: string, count: number, at: Place) => void
-  /**
-   * Makes a newer version of a record (the next, or the given one), updated now or at `updatedAt`: a customer or
-   * checkout changes, a payout goes PENDING → SUCCESS → RETURNED, a transaction settles, a wallet's balance grows.
-   */
-  readonly touch: (list: string, index: number, version?: number, updatedAt?: string) => void
-  /** Overwrites fields of a served record; `undefined` removes one. `truth` does not see it. */
-  readonly patch: (list: string, index: number, fields: Readonly<Record<string, unknown>>) => void
-  /** Serves a record as any text, also JSON that `patch` cannot produce. `truth` does not see it. */
-  readonly replace: (list: string, index: number, text: string) => void
-  /** Removes a record from its list; its by-id endpoint answers 404. */
-  readonly remove: (list: string, index: number) => void
-  /** Removes a record from its list, but answers it by id: a list that does not show everything. */
-  readonly hide: (list: string, index: number) => void
-  readonly restore: (list: string, index: number) => void
-  /** Sets the readiness of a customer, also in the customer's record. */
-  readonly setReadiness: (customer: number, readiness: Readiness) => void
   readonly makeReady: (customer: number) => void
   readonly setFault: (fault: FaultHook | null) => void
   /** Changes the undocumented parts of the lists from the next request on. */

@@ -1,8 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Exit, Scope } from "effect"
+import { Effect } from "effect"
 import * as fc from "fast-check"
 import type postgres from "postgres"
-import { afterAll, beforeAll } from "vitest"
 import { isJsonObject, type Json, type JsonObject, stringifyJson } from "../../src/core/json.ts"
 import { isList, type ListStream } from "../../src/core/stream.ts"
 import { shapeOf } from "../../src/postgres/shape.ts"
@@ -11,7 +10,7 @@ import { amountFields, recordOf } from "../support/badRecords.ts"
 import { at, tablesOf, withField } from "../support/conformance.ts"
 import { absolute, decimalOf, normal, sums, textOf } from "../support/decimal.ts"
 import { fuzz, fuzzMillis } from "../support/fuzz.ts"
-import { bench, json, loading, printed, streamOf, testWarehouse } from "../support/warehouse.ts"
+import { bench, json, loading, printed, streamOf, warehouseForFile } from "../support/warehouse.ts"
 
 /** Not one digit of an amount changes between the wire and `numeric`: what is compared is text and integers. */
 
@@ -89,13 +88,7 @@ const sorted = (texts: Iterable<string>) => [...texts].sort()
 describe.each(withAmounts.map(stream => [stream.name, stream] as const))("amounts of %s", (_, stream) => {
   const RUNS = 15
   const places = amountFields(stream)
-  let scope: Scope.CloseableScope
-  let sql: postgres.Sql
-  beforeAll(async () => {
-    scope = await Effect.runPromise(Scope.make())
-    sql = await Effect.runPromise(Scope.extend(testWarehouse(), scope))
-  })
-  afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+  const shared = warehouseForFile()
 
   /** If a record holds two amounts of which the row has one, the first counts. */
   const counted = (() => {
@@ -124,8 +117,8 @@ describe.each(withAmounts.map(stream => [stream.name, stream] as const))("amount
               Effect.runPromise(
                 Effect.gen(function* () {
                   const tables = tablesOf(stream).map(table => shapeOf(table).table)
-                  yield* Effect.promise(() => sql.unsafe(`TRUNCATE ${tables.join()}, sync.rejects`))
-                  const pass = yield* loading(sql, stream)
+                  yield* Effect.promise(() => shared.sql.unsafe(`TRUNCATE ${tables.join()}, sync.rejects`))
+                  const pass = yield* loading(shared.sql, stream)
                   // As in a page: one long amount must not change how its neighbours are read.
                   const texts = records.map((given, n) => textWith(recordOf(stream, `r${n}`), places, given))
                   const page = json(`[${texts.join()}]`) as ReadonlyArray<Json>
@@ -137,12 +130,12 @@ describe.each(withAmounts.map(stream => [stream.name, stream] as const))("amount
                   const expected = records.flatMap((given, n) =>
                     given.flatMap(({ literal }, k) => (counted[k] ? [`r${n} ${normal(literal)}`] : [])),
                   )
-                  const rows = yield* stored(sql, stream)
+                  const rows = yield* stored(shared.sql, stream)
                   expect(sorted(rows.map(({ id, amount }) => `${id} ${normal(amount!)}`))).toEqual(
                     sorted(expected),
                   )
                   const raws = yield* printed(
-                    sql,
+                    shared.sql,
                     `SELECT "${stream.idColumn}" AS id, raw::text AS text FROM ${shapeOf(stream.table).table}`,
                   )
                   for (const { id, text } of raws) {

@@ -1,8 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Exit, Scope } from "effect"
+import { Effect } from "effect"
 import * as fc from "fast-check"
 import type postgres from "postgres"
-import { afterAll, beforeAll } from "vitest"
 import { contentHash, type Json, type JsonObject } from "../../src/core/json.ts"
 import { KEEP } from "../../src/core/privacy.ts"
 import { type Guarded, isList, type ListStream, redacting } from "../../src/core/stream.ts"
@@ -14,7 +13,7 @@ import { settleItems } from "../../src/warehouse/load/settleItems.ts"
 import { recordOf } from "../support/badRecords.ts"
 import { fixtureOf, tablesOf } from "../support/conformance.ts"
 import { fuzz, fuzzMillis } from "../support/fuzz.ts"
-import { type Loading, listStream, loading, printed, testWarehouse } from "../support/warehouse.ts"
+import { type Loading, listStream, loading, printed, warehouseForFile } from "../support/warehouse.ts"
 
 /** One read of a record: what the source says about its time, and which of a few contents it had. */
 interface Read {
@@ -181,18 +180,14 @@ const tables = (stream: ListStream) => [
   ...stream.histories.map(({ table }) => shapeOf(table).table),
 ]
 
-let scope: Scope.CloseableScope
-let sql: postgres.Sql
-beforeAll(async () => {
-  scope = await Effect.runPromise(Scope.make())
-  sql = await Effect.runPromise(Scope.extend(testWarehouse(), scope))
-})
-afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+const shared = warehouseForFile()
 
 const emptied = (stream: ListStream) =>
   Effect.zipRight(
-    Effect.promise(() => sql.unsafe(`TRUNCATE ${tables(stream).join()}, sync.rejects, sync.item_doubts`)),
-    loading(sql, stream),
+    Effect.promise(() =>
+      shared.sql.unsafe(`TRUNCATE ${tables(stream).join()}, sync.rejects, sync.item_doubts`),
+    ),
+    loading(shared.sql, stream),
   )
 
 const property = (check: Effect.Effect<void, unknown>) => Effect.runPromise(check)
@@ -209,11 +204,11 @@ describe.each(streams.map(stream => [stream.name, stream] as const))("versions o
             property(
               Effect.gen(function* () {
                 const pass = yield* emptied(stream)
-                yield* loadAhead(sql, redacting(stream, KEEP), pass, pages, sizes, aheads)
+                yield* loadAhead(shared.sql, redacting(stream, KEEP), pass, pages, sizes, aheads)
                 yield* pass.close(false)
                 const ranked = rankedOf(stream, pages)
                 const rows = yield* printed(
-                  sql,
+                  shared.sql,
                   `SELECT "${stream.idColumn}" AS id, content_hash FROM ${shapeOf(stream.table).table}`,
                 )
                 expect(new Map(rows.map(({ id, content_hash }) => [id, content_hash]))).toEqual(
@@ -223,7 +218,7 @@ describe.each(streams.map(stream => [stream.name, stream] as const))("versions o
                 const last = new Map(ranked.map(({ id, at }) => [id, at]))
                 const stored = new Set(withoutConflicts(ranked))
                 const open = ranked.filter(read => read.at === last.get(read.id) && !stored.has(read))
-                const rejects = yield* printed(sql, "SELECT content_hash FROM sync.rejects")
+                const rejects = yield* printed(shared.sql, "SELECT content_hash FROM sync.rejects")
                 expect(new Set(rejects.map(reject => reject.content_hash))).toEqual(
                   new Set(open.map(({ hash }) => hash)),
                 )
@@ -246,7 +241,7 @@ describe.each(streams.map(stream => [stream.name, stream] as const))("versions o
       const without = `'{${own}}'::text[]`
       texts.push(
         yield* printed(
-          sql,
+          shared.sql,
           `SELECT (to_jsonb(t) - ${without})::text AS row FROM ${name} AS t ${listed} ORDER BY 1`,
         ),
       )
@@ -254,7 +249,10 @@ describe.each(streams.map(stream => [stream.name, stream] as const))("versions o
     for (const { table, kind } of stream.histories)
       if (kind === "first_seen")
         texts.push(
-          yield* printed(sql, `SELECT to_jsonb(t)::text AS row FROM ${shapeOf(table).table} AS t ORDER BY 1`),
+          yield* printed(
+            shared.sql,
+            `SELECT to_jsonb(t)::text AS row FROM ${shapeOf(table).table} AS t ORDER BY 1`,
+          ),
         )
     return texts
   })
@@ -302,7 +300,7 @@ describe.each(streams.map(stream => [stream.name, stream] as const))("versions o
                         )
                       }
                       // Lists that became empty, which few records would not be believed to have done on their own.
-                      yield* settleItems(sql, pass.lease, stream, true)
+                      yield* settleItems(shared.sql, pass.lease, stream, true)
                       yield* pass.close(false)
                       return yield* state
                     })
@@ -330,7 +328,7 @@ describe("balances of wallets", () => {
               Effect.gen(function* () {
                 const wallets = yield* listStream("wallets")
                 const pass = yield* emptied(wallets)
-                yield* loadAhead(sql, wallets, pass, pages, sizes, aheads)
+                yield* loadAhead(shared.sql, wallets, pass, pages, sizes, aheads)
                 yield* pass.close(false)
                 const fine = withoutConflicts(rankedOf(wallets, pages))
                 const current = new Map<string, Ranked>()
@@ -346,7 +344,7 @@ describe("balances of wallets", () => {
                   expected.set(`account of ${read.id} ${hour(read.at)}`, balance)
                 }
                 const stored = yield* printed(
-                  sql,
+                  shared.sql,
                   `SELECT wallet_account_id || ' ' || to_char(observed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS key,
                      actual_balance AS balance
                    FROM warehouse.wallet_balance_snapshots WHERE wallet_account_id LIKE 'account%'`,
@@ -377,7 +375,7 @@ describe("balances of wallets", () => {
         yield* pass.close(false)
         expect(
           yield* printed(
-            sql,
+            shared.sql,
             "SELECT wallet_id AS id, actual_balance AS balance, removed_at FROM warehouse.wallet_accounts",
           ),
         ).toEqual([{ id: "two", balance: "2", removed_at: null }])

@@ -1,8 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Exit, Scope } from "effect"
+import { Effect } from "effect"
 import * as fc from "fast-check"
-import type postgres from "postgres"
-import { afterAll, beforeAll } from "vitest"
 import { contentHash, type Json, stringifyJson } from "../../src/core/json.ts"
 import { isList } from "../../src/core/stream.ts"
 import { shapeOf } from "../../src/postgres/shape.ts"
@@ -10,7 +8,7 @@ import { allStreams } from "../../src/registry.ts"
 import { recordOf, schemaFields } from "../support/badRecords.ts"
 import { tablesOf, withField } from "../support/conformance.ts"
 import { fuzz, fuzzMillis } from "../support/fuzz.ts"
-import { json, loading, printed, testWarehouse } from "../support/warehouse.ts"
+import { json, loading, printed, warehouseForFile } from "../support/warehouse.ts"
 
 /** Any JSON in any field of any record: what comes of it is a row or a reject, and the records beside it are rows. */
 
@@ -112,13 +110,7 @@ describe.each(streams.map(stream => [stream.name, stream] as const))(
       )
     }
 
-    let scope: Scope.CloseableScope
-    let sql: postgres.Sql
-    beforeAll(async () => {
-      scope = await Effect.runPromise(Scope.make())
-      sql = await Effect.runPromise(Scope.extend(testWarehouse(), scope))
-    })
-    afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+    const shared = warehouseForFile()
 
     it.live(
       "each is a row that holds all of it, or a reject that does",
@@ -129,13 +121,13 @@ describe.each(streams.map(stream => [stream.name, stream] as const))(
               Effect.runPromise(
                 Effect.gen(function* () {
                   const tables = tablesOf(stream).map(table => shapeOf(table).table)
-                  yield* Effect.promise(() => sql.unsafe(`TRUNCATE ${tables.join()}, sync.rejects`))
+                  yield* Effect.promise(() => shared.sql.unsafe(`TRUNCATE ${tables.join()}, sync.rejects`))
                   const sent = given.flatMap((one, n) => [
                     textOf(`bad${n}`, one),
                     stringifyJson(recordOf(stream, `good${n}`)),
                   ])
                   const page = json(`[${sent.join()}]`) as ReadonlyArray<Json>
-                  const pass = yield* loading(sql, stream)
+                  const pass = yield* loading(shared.sql, stream)
                   const counts = yield* pass.load(
                     ...page.map(record => [record, "2026-01-01T00:00:00Z"] as const),
                   )
@@ -147,11 +139,11 @@ describe.each(streams.map(stream => [stream.name, stream] as const))(
                   const hashes = (texts: ReadonlyArray<string>) =>
                     new Set(texts.map(text => contentHash(json(text), 0)))
                   const rows = yield* printed(
-                    sql,
+                    shared.sql,
                     `SELECT "${stream.idColumn}" AS id, raw::text AS text FROM ${shapeOf(stream.table).table}`,
                   )
                   const rejects = yield* printed(
-                    sql,
+                    shared.sql,
                     "SELECT raw AS text, reason FROM sync.rejects WHERE kind NOT IN ('field', 'item')",
                   )
                   for (const { reason } of rejects) expect(reason).toMatch(/./)

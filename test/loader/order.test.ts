@@ -1,8 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
-import { Effect, Exit, Scope } from "effect"
+import { Effect } from "effect"
 import * as fc from "fast-check"
-import type postgres from "postgres"
-import { afterAll, beforeAll } from "vitest"
 import type { Json, JsonObject } from "../../src/core/json.ts"
 import { prepareBatch, writeBatch } from "../../src/warehouse/load/loader.ts"
 import { settleItems } from "../../src/warehouse/load/settleItems.ts"
@@ -10,7 +8,7 @@ import { fixtureOf } from "../support/conformance.ts"
 import { fuzz, fuzzMillis } from "../support/fuzz.ts"
 import type { PostgresVersion } from "../support/postgres.ts"
 import { slowUnless } from "../support/slow.ts"
-import { listStream, loading, printed, testWarehouse } from "../support/warehouse.ts"
+import { listStream, loading, printed, testWarehouse, warehouseForFile } from "../support/warehouse.ts"
 
 /** One read of a record: what the source says about its time, when it was read, and what it held. */
 interface DecodedRecord {
@@ -85,13 +83,7 @@ const newestOf = (versions: ReadonlyArray<DecodedRecord>): ReadonlyMap<string, D
 const RUNS = 20
 
 describe.each<PostgresVersion>(["18", "14"])("whatever the order of commits on Postgres %s", version => {
-  let scope: Scope.CloseableScope
-  let sql: postgres.Sql
-  beforeAll(async () => {
-    scope = await Effect.runPromise(Scope.make())
-    sql = await Effect.runPromise(Scope.extend(testWarehouse(version), scope))
-  })
-  afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+  const shared = warehouseForFile(version)
 
   /** Loads versions as records of a stream into empty tables, and hands over what to expect. */
   const converges = (
@@ -110,8 +102,10 @@ describe.each<PostgresVersion>(["18", "14"])("whatever the order of commits on P
             Effect.gen(function* () {
               const stream = yield* listStream(name)
               const whole = fixtureOf(stream).record
-              yield* Effect.promise(() => sql.unsafe(`TRUNCATE ${tables}, sync.rejects, sync.item_doubts`))
-              const pass = yield* loading(sql, stream)
+              yield* Effect.promise(() =>
+                shared.sql.unsafe(`TRUNCATE ${tables}, sync.rejects, sync.item_doubts`),
+              )
+              const pass = yield* loading(shared.sql, stream)
               for (const batch of given) {
                 const counts = yield* pass.load(
                   ...batch.map(version => [make(version, whole), hour(version.read)] as const),
@@ -121,7 +115,7 @@ describe.each<PostgresVersion>(["18", "14"])("whatever the order of commits on P
                 expect(rejected).toBe(0)
               }
               // Lists that became empty, which a few records would not be believed to have done on their own.
-              yield* settleItems(sql, pass.lease, stream, true)
+              yield* settleItems(shared.sql, pass.lease, stream, true)
               yield* pass.close(false)
               const all = given.flat()
               yield* check(newestOf(all), all)
@@ -155,7 +149,7 @@ describe.each<PostgresVersion>(["18", "14"])("whatever the order of commits on P
           (newest, all) =>
             Effect.gen(function* () {
               const stored = yield* printed(
-                sql,
+                shared.sql,
                 "SELECT payout_id AS id, wire_id AS read FROM warehouse.payouts",
               )
               expect(new Map(stored.map(({ id, read }) => [id, Number(read)]))).toEqual(
@@ -167,7 +161,7 @@ describe.each<PostgresVersion>(["18", "14"])("whatever the order of commits on P
                 first.set(key, Math.min(first.get(key) ?? Number.POSITIVE_INFINITY, version.read))
               }
               const seen = yield* printed(
-                sql,
+                shared.sql,
                 "SELECT payout_id || ' ' || status AS key, extract(hour FROM first_seen_at) AS read FROM warehouse.payout_status_history",
               )
               expect(new Map(seen.map(({ key, read }) => [key, Number(read)]))).toEqual(first)
@@ -195,7 +189,7 @@ describe.each<PostgresVersion>(["18", "14"])("whatever the order of commits on P
         newest =>
           Effect.gen(function* () {
             const items = yield* printed(
-              sql,
+              shared.sql,
               "SELECT checkout_id AS id, product_name AS name FROM warehouse.checkout_items ORDER BY 1, position",
             )
             for (const [id, version] of newest)
@@ -229,7 +223,7 @@ describe.each<PostgresVersion>(["18", "14"])("whatever the order of commits on P
           newest =>
             Effect.gen(function* () {
               const listed = yield* printed(
-                sql,
+                shared.sql,
                 `SELECT wallet_id AS id, wallet_account_id AS account, actual_balance::text AS balance
                FROM warehouse.wallet_accounts WHERE removed_at IS NULL ORDER BY 2`,
               )

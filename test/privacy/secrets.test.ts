@@ -130,20 +130,21 @@ const FAULTS: ReadonlyArray<readonly [string, FaultHook | null]> = [
   ],
 ]
 
+/** A bench whose sandbox serves known people and bad records. */
+const populated = Effect.tap(
+  bench({ token: TOKEN, customers: 12, transactions: 30, payouts: 12, checkouts: 12 }),
+  ({ sandbox }) => {
+    plantPeople(sandbox, 8)
+    plantBadRecords(sandbox)
+  },
+)
+
 describe("the program's messages and ledger", () => {
   for (const [index, given] of [...FAULTS].entries())
     slowUnless(index % 3 === 0, () => {
       it.scopedLive.each([given])("holds no secret and no personal data: %s", ([, fault]) =>
         Effect.gen(function* () {
-          const { sandbox, sql, sync } = yield* bench({
-            token: TOKEN,
-            customers: 12,
-            transactions: 30,
-            payouts: 12,
-            checkouts: 12,
-          })
-          plantPeople(sandbox, 8)
-          plantBadRecords(sandbox)
+          const { sandbox, sql, sync } = yield* populated
           sandbox.setFault(fault)
           const lines: Array<string> = []
           yield* overheard(sync({ account: { ratePerSecond: 10_000 } }), lines)
@@ -187,15 +188,7 @@ describe("the program's messages and ledger", () => {
       ["drop", DROP],
     ] as const)("with %s holds no personal data in any table either, whatever goes wrong", ([, privacy]) =>
       Effect.gen(function* () {
-        const { sandbox, sql, sync } = yield* bench({
-          token: TOKEN,
-          customers: 12,
-          transactions: 30,
-          payouts: 12,
-          checkouts: 12,
-        })
-        plantPeople(sandbox, 8)
-        plantBadRecords(sandbox)
+        const { sandbox, sql, sync } = yield* populated
         const lines: Array<string> = []
         for (const [, fault] of FAULTS) {
           sandbox.setFault(fault)

@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from "node:crypto"
-import { Clock, Duration, Effect, Fiber, Layer, Logger, LogLevel, Option, Redacted, type Scope } from "effect"
+import { Clock, Duration, Effect, Exit, Fiber, Layer, Logger, LogLevel, Redacted, Scope } from "effect"
 import type postgres from "postgres"
+import { afterAll, beforeAll } from "vitest"
 import { http } from "../../src/app.ts"
 import type { AccountSettings } from "../../src/config/config.ts"
 import type { ConfigurationError, LeaseError, WarehouseError } from "../../src/core/errors.ts"
@@ -20,6 +21,7 @@ import { type Counts, loadBatch } from "../../src/warehouse/load/loader.ts"
 import type { SourceRecord } from "../../src/warehouse/load/prepare.ts"
 import { migrate } from "../../src/warehouse/schema/migrator.ts"
 import { type PostgresVersion, type Template, testDatabase } from "./postgres.ts"
+import { warehouseOf } from "./upkeep.ts"
 
 /** A migrated warehouse, a sandbox, and runs between them: what a pipeline test is made of. */
 
@@ -40,6 +42,22 @@ export const testWarehouse = (
   version: PostgresVersion = "18",
 ): Effect.Effect<postgres.Sql, ConfigurationError | WarehouseError, Scope.Scope> =>
   Effect.flatMap(testDatabase({ version, template: MIGRATED }), ({ ownerUrl }) => connect(ownerUrl))
+
+/** The same for a whole test file or group: created before its tests, dropped after them. Read it inside a test. */
+export const warehouseForFile = (version?: PostgresVersion): { readonly sql: postgres.Sql } => {
+  let scope: Scope.CloseableScope
+  let sql: postgres.Sql
+  beforeAll(async () => {
+    scope = await Effect.runPromise(Scope.make())
+    sql = await Effect.runPromise(Scope.extend(testWarehouse(version), scope))
+  })
+  afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+  return {
+    get sql() {
+      return sql
+    },
+  }
+}
 
 /** Small enough to be read in a moment, large enough for several pages of each list. */
 export const SMALL: Partial<SandboxOptions> = {
@@ -109,20 +127,7 @@ export const syncOnce = (
       streams: only === undefined ? known : known.filter(({ name }) => only.includes(name)),
     })
   }).pipe(
-    Effect.provide(
-      Layer.merge(
-        Layer.orDie(http),
-        Layer.succeed(
-          Warehouse,
-          Warehouse.of({
-            sql,
-            isEmbedded: false,
-            readerUrl: Option.none(),
-            ownerUrl: Redacted.make("postgres://nobody@127.0.0.1:1/nowhere"),
-          }),
-        ),
-      ),
-    ),
+    Effect.provide(Layer.merge(Layer.orDie(http), Layer.succeed(Warehouse, warehouseOf(sql)))),
     Logger.withMinimumLogLevel(LogLevel.None),
   )
 

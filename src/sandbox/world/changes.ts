@@ -49,16 +49,21 @@ export interface Changes {
 
   /** Adds `count` records at one end of the served list. */
   readonly insert: (list: string, count: number, at: Place) => void
-  /** Makes a newer version of a record: the next, or the given one. `updatedAt` is now by default. */
+  /**
+   * Makes a newer version of a record (the next, or the given one), updated now or at `updatedAt`: a customer or
+   * checkout changes, a payout goes PENDING → SUCCESS → RETURNED, a transaction settles, a wallet's balance grows.
+   */
   readonly touch: (list: string, index: number, version?: number, updatedAt?: string) => void
-  /** Overwrites fields of a served record; `undefined` removes a field. */
+  /** Overwrites fields of a served record; `undefined` removes one. `truth` does not see it. */
   readonly patch: (list: string, index: number, fields: Readonly<Record<string, unknown>>) => void
-  /** Serves a record as any text. */
+  /** Serves a record as any text, also JSON that `patch` cannot produce. `truth` does not see it. */
   readonly replace: (list: string, index: number, text: string) => void
+  /** Removes a record from its list; its by-id endpoint answers 404. */
   readonly remove: (list: string, index: number) => void
-  /** Removes a record from its list, but answers it by id. */
+  /** Removes a record from its list, but answers it by id: a list that does not show everything. */
   readonly hide: (list: string, index: number) => void
   readonly restore: (list: string, index: number) => void
+  /** Sets the readiness of a customer, also in the customer's record. */
   readonly setReadiness: (customer: number, readiness: Readiness) => void
 }
 

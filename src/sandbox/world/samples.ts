@@ -15,11 +15,16 @@ export const WALLET_ACCOUNT_ID = "wallet_account_aa11bb22cc33dd44ee55ff660077889
 export const TRANSACTION_ID = "transaction_6f0a2b1c9d3e4f5a8b7c6d5e4f3a2b1c"
 export const PAYIN_ID = "payin_1344b7c5a4d74575ac5d08dc05051dd3"
 
-export const CUSTOMER = {
-  customer_id: "customer_67d84b19d50b490a8fa75ab20bbf275a",
+/** The fields of a customer that are the same in both samples. */
+const customer = (
+  customer_id: string,
+  description: string,
+  individual: Readonly<Record<"first_name" | "last_name" | "dob" | "email" | "nationality", string>>,
+) => ({
+  customer_id,
   org_id: ORG_ID,
   type: "individual",
-  description: "Test New Customer 2",
+  description,
   webhook_url: null,
   metadata: null,
   is_active: false,
@@ -31,43 +36,30 @@ export const CUSTOMER = {
   is_sender_validation_enabled: false,
   payin_sender_id_list: null,
   company_domain: null,
-  individual: {
+  individual,
+})
+
+export const CUSTOMER = {
+  ...customer("customer_67d84b19d50b490a8fa75ab20bbf275a", "Test New Customer 2", {
     first_name: "Jane",
     last_name: "Doe",
     dob: "1997-01-16",
     email: "jane@example.com",
     nationality: "KR",
-  },
+  }),
   created_by: "user_0c1d",
   created_at: "2025-03-17T16:21:13.000Z",
   updated_at: "2025-03-17T16:21:13.000Z",
 }
 
 /** Documented in a double envelope, without the times. */
-export const CUSTOMER_WITHOUT_TIMES = {
-  customer_id: "customer_d4668153816c4c0c92c62b84fc5ada3f",
-  org_id: ORG_ID,
-  type: "individual",
-  description: "TEST PAYIN",
-  webhook_url: null,
-  metadata: null,
-  is_active: false,
-  is_wallet_ready: false,
-  organization_reference_id: null,
-  is_gca_enabled: false,
-  gca_activation_status: "NOT_STARTED",
-  gca_activated_at: null,
-  is_sender_validation_enabled: false,
-  payin_sender_id_list: null,
-  company_domain: null,
-  individual: {
-    first_name: "John",
-    last_name: "Doe",
-    dob: "1997-08-04",
-    email: "john@example.com",
-    nationality: "ID",
-  },
-}
+export const CUSTOMER_WITHOUT_TIMES = customer("customer_d4668153816c4c0c92c62b84fc5ada3f", "TEST PAYIN", {
+  first_name: "John",
+  last_name: "Doe",
+  dob: "1997-08-04",
+  email: "john@example.com",
+  nationality: "ID",
+})
 
 export const PAYOUT = {
   id: "2fb337f3-d1d0-4a72-adff-01f0be2e445a",
