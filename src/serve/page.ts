@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto"
 import { ago, type Level, limitInWords } from "../core/verdict.ts"
+import { grouped } from "../core/words.ts"
 import type { Kind } from "../status/scheduler.ts"
-import { chip, clock, count, escape, number, seconds, table } from "./pageParts.ts"
+import { chip, clock, escape, number, seconds, table } from "./pageParts.ts"
 import { SCRIPT, STYLE } from "./pageStyle.ts"
 import { type Running, type Snapshot, type StreamEntry, snapshotVerdict } from "./snapshot.ts"
 
@@ -164,7 +165,7 @@ const progressOf = (snapshot: Snapshot, run: Running, isNamed: boolean): string 
       named(stream, isNamed),
       chip(status),
       bar,
-      number(extracted) + (total === undefined ? "" : ` of ${count.format(total)}`),
+      number(extracted) + (total === undefined ? "" : ` of ${grouped.format(total)}`),
       number(stream.inserted),
       number(stream.updated),
       number(stream.rejected),

@@ -1,3 +1,5 @@
+import { grouped } from "../core/words.ts"
+
 /** Builds the HTML pieces of the status page. Text from outside goes through `escape`. */
 
 const ENTITIES: Readonly<Record<string, string>> = {
@@ -10,12 +12,10 @@ const ENTITIES: Readonly<Record<string, string>> = {
 
 export const escape = (text: string): string => text.replace(/[&<>"']/g, character => ENTITIES[character]!)
 
-export const count = new Intl.NumberFormat("en-US")
-
 export const ZERO = '<span class="zero">0</span>'
 
 export const number = (value: number, mark = "") =>
-  value === 0 ? ZERO : `<span>${mark}${count.format(value)}</span>`
+  value === 0 ? ZERO : `<span>${mark}${grouped.format(value)}</span>`
 
 export const clock = (iso: string) =>
   `<time datetime="${iso}">${iso.slice(0, 10)} ${iso.slice(11, 16)}</time>`

@@ -1,5 +1,6 @@
 import { Effect, Layer, Logger, type Scope } from "effect"
 import { createLogUpdate } from "log-update"
+import { grouped } from "../../core/words.ts"
 import { Progress, type StreamProgress } from "../../observe/progress.ts"
 import { lineLogger, loggedBy } from "./logging.ts"
 import { visible } from "./visible.ts"
@@ -20,8 +21,6 @@ const SYMBOL: Readonly<Record<StreamProgress["status"], string>> = {
   interrupted: "■",
 }
 
-const count = new Intl.NumberFormat("en-US")
-
 interface Line {
   readonly progress: StreamProgress
   readonly startedAt: number
@@ -35,13 +34,13 @@ const textOf = (line: Line, nameWidth: number, width: number): string => {
   const { progress, startedAt, endedAt } = line
   const seconds = Math.max(((endedAt ?? Date.now()) - startedAt) / 1000, 0.001)
   const parts = [
-    `${count.format(progress.extracted)}${progress.total === undefined ? "" : ` of ${count.format(progress.total)}`} read`,
-    `${count.format(progress.inserted)} new`,
-    `${count.format(progress.updated)} changed`,
-    ...(progress.rejected > 0 ? [`${count.format(progress.rejected)} rejected`] : []),
-    ...(progress.unanswered > 0 ? [`${count.format(progress.unanswered)} unanswered`] : []),
+    `${grouped.format(progress.extracted)}${progress.total === undefined ? "" : ` of ${grouped.format(progress.total)}`} read`,
+    `${grouped.format(progress.inserted)} new`,
+    `${grouped.format(progress.updated)} changed`,
+    ...(progress.rejected > 0 ? [`${grouped.format(progress.rejected)} rejected`] : []),
+    ...(progress.unanswered > 0 ? [`${grouped.format(progress.unanswered)} unanswered`] : []),
     `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`,
-    ...(endedAt === undefined ? [`${count.format(Math.round(progress.extracted / seconds))}/s`] : []),
+    ...(endedAt === undefined ? [`${grouped.format(Math.round(progress.extracted / seconds))}/s`] : []),
   ]
   const state = progress.status === "waiting" ? "waits for the streams before it" : parts.join(", ")
   const text = `${SYMBOL[progress.status]} ${nameOf(line).padEnd(nameWidth)}  ${state}`

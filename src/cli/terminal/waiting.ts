@@ -1,5 +1,6 @@
 import { Effect, Logger } from "effect"
 import { createLogUpdate } from "log-update"
+import { grouped } from "../../core/words.ts"
 import { lineLogger, loggedBy } from "./logging.ts"
 import { isLive } from "./output.ts"
 import { visible } from "./visible.ts"
@@ -37,8 +38,6 @@ const LOGGED_EVERY = "15 seconds"
 /** Sets the current activity, and the number of rows done if they are counted. */
 export type At = (activity: string, rows?: number) => void
 
-const thousands = new Intl.NumberFormat("en-US")
-
 /** Runs an effect that may take long. `activity` is shown until `at` sets another one. */
 export const waiting = <A, E, R>(
   activity: string,
@@ -48,7 +47,7 @@ export const waiting = <A, E, R>(
     const startedAt = Date.now()
     let now: { readonly activity: string; readonly rows?: number } = { activity }
     const text = () => {
-      const rows = now.rows === undefined ? "" : `${thousands.format(now.rows)} rows, `
+      const rows = now.rows === undefined ? "" : `${grouped.format(now.rows)} rows, `
       return `${now.activity}: ${rows}${Math.floor((Date.now() - startedAt) / 1000)} s`
     }
     const at: At = (activity, rows) => {
