@@ -127,7 +127,7 @@ describe.concurrent("each line of doctor's that is not a pass says what to do:",
       const sandbox = yield* start({ ...SMALL, token: TOKEN })
       for (let n = 0; n < 120; n++) sandbox.patch("transactions", n, { event_type: `KIND_${n}` })
       const examination = yield* examined(sandbox, { only: ["transactions"] })
-      expect(complaints(examination).join()).toMatch(/further event types not told/)
+      expect(complaints(examination).join()).toMatch(/further event types not shown/)
       expectAdvice(examination)
     }),
   )
