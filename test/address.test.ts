@@ -127,6 +127,10 @@ describe("an address", () => {
     ["postgres://u@a,,b/db", /empty host/],
     ["mysql://u@h/db", /must be a postgres:/],
     ["host=h dbname=db", /must be a postgres:/],
+    [
+      "postgres://u@h/db?hostaddr=db.example",
+      "has a hostaddr that is no IP address: a name belongs into host",
+    ],
   ])("%s is refused by name", (text, expected) => {
     const problem = Either.getOrThrow(Either.flip(parseAddress(text)))
     expect(problem).toMatch(expected)

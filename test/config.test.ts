@@ -181,6 +181,11 @@ describe("an invalid value", () => {
       "DATABASE_URL begins or ends with a quote",
     ],
     "a token of two lines": [{ PAYCOMBAT_TOKEN: "s3cret\nx" }, "PAYCOMBAT_TOKEN holds a line break"],
+    "a token with a space": [{ PAYCOMBAT_TOKEN: "Bearer s3cret" }, "PAYCOMBAT_TOKEN must be the token alone"],
+    "a variable's name for its value": [
+      { DATABASE_URL: `postgres://s3cret:$\{POSTGRES_PASSWORD}@h/d` },
+      "DATABASE_URL holds the name of a variable in braces in place of its value",
+    ],
     "a token that no header takes": [
       { PAYCOMBAT_TOKEN: "s3cret\u200b" },
       "PAYCOMBAT_TOKEN must be the token alone",

@@ -70,6 +70,14 @@ const STATES: ReadonlyArray<State> = [
     kind: "stale",
   },
   {
+    title: "figures of a time that is still to come",
+    given: run("finished_at = finished_at + interval '2 hours'"),
+    undo: RESTORE,
+    level: "bad",
+    sentence: cannot("payouts (of unknown age)"),
+    kind: "stale",
+  },
+  {
     title: "a whole pass of three days ago",
     given: `${run("started_at = started_at - interval '3 days', finished_at = finished_at - interval '3 days'")};
       INSERT INTO sync.stream_runs (run_id, account, stream, mode, status, started_at, finished_at)

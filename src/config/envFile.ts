@@ -76,11 +76,16 @@ const textOf = (path: string, bytes: Buffer): string => {
 
 /** A line that appears to set one of this program's variables. */
 const OWN_VARIABLE = /^\s*(?:export\s+)?((?:PAYCOMBAT_\w*|DATABASE_URL)(?![\w.-]))(.*)$/
-/** A variable of this program later in a line, as in `set NAME=value` or `$env:NAME="value"`. */
-const OWN_VARIABLE_LATER = /^[^=]*?(?<![\w.-])((?:PAYCOMBAT_\w+|DATABASE_URL))\s*[=:]/
+/** A variable of this program later in a line, as in `set NAME=value`, `$env:NAME="value"` or `{"NAME": "value"}`. */
+const OWN_VARIABLE_LATER = /^[^=]*?(?<![\w.-])((?:PAYCOMBAT_\w+|DATABASE_URL))["']?\s*[=:]/
+/** The same behind a command, with white space before its value: `setx NAME value`, `set -x NAME value`, `ENV NAME value`. */
+const OWN_VARIABLE_OF_COMMAND =
+  /^\s*(?:setx?|setenv|env|export)\s+(?:-\w+\s+)*(PAYCOMBAT_\w+|DATABASE_URL)\s+\S/i
 /** A variable of this program within another one's value, as a unit file writes it: `Environment="NAME=value"`. */
 const OWN_VARIABLE_WITHIN =
   /^\s*(?:export\s+)?(?:Environment\s*=.*?["'\s=]|[^=]*=\s*["']?)((?:PAYCOMBAT_\w+|DATABASE_URL))=/
+/** A variable of this program behind the unquoted value of another one: a line sets one variable. */
+const OWN_VARIABLE_BEHIND = /^\s*[=:]\s*(?!['"`])[^#]*?[\s;,&|](?:export\s+)?(PAYCOMBAT_\w+|DATABASE_URL)\s*=/
 const COMMENT = /^\s*#/
 /** An unquoted value with a `#`. The parser would take the rest for a comment. */
 const CUT_SHORT = /^\s*[=:]\s*(?!['"`#])[^#]*[^\s#]#/
@@ -92,7 +97,7 @@ const refuseMisread = (path: string, text: string, variables: Readonly<Record<st
     const [, name, rest = ""] = OWN_VARIABLE.exec(line) ?? []
     if (name === undefined) {
       const [, within] = OWN_VARIABLE_WITHIN.exec(line) ?? []
-      const [, later = within] = OWN_VARIABLE_LATER.exec(line) ?? []
+      const [, later = within] = OWN_VARIABLE_LATER.exec(line) ?? OWN_VARIABLE_OF_COMMAND.exec(line) ?? []
       if (later !== undefined && (within !== undefined || Object.keys(parse(line)).length === 0))
         throw refuse(
           path,
@@ -103,6 +108,9 @@ const refuseMisread = (path: string, text: string, variables: Readonly<Record<st
     const subject = `line ${index + 1}, which begins with ${name},`
     if (!Object.hasOwn(variables, name))
       throw refuse(path, `${subject} sets nothing. Write it as ${name}=value`)
+    const [, behind] = OWN_VARIABLE_BEHIND.exec(rest) ?? []
+    if (behind !== undefined)
+      throw refuse(path, `${subject} also names ${behind}. Write each variable on a line of its own`)
     if (CUT_SHORT.test(rest))
       throw refuse(
         path,

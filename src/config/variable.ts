@@ -9,6 +9,9 @@ import { judgeBaseUrl } from "./baseUrl.ts"
 /** A quote at either end, from a keyboard or a word processor. */
 const QUOTE_AT_END = /^["'`“”‘’„«»]|["'`“”‘’„«»]$/
 
+/** A variable's name where its value is meant, as shells and Docker Compose write it. */
+const NAME_FOR_VALUE = /\$\{[A-Za-z_]\w*\}/
+
 /** Returns the flaw of a value that no setting can have, or undefined. */
 const flawOf = (value: string): string | undefined => {
   if (QUOTE_AT_END.test(value))
@@ -16,6 +19,8 @@ const flawOf = (value: string): string | undefined => {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to find.
   if (/[\u0000-\u001f\u007f]/.test(value))
     return "holds a line break or another control character: is a quote missing at its end?"
+  if (NAME_FOR_VALUE.test(value))
+    return "holds the name of a variable in braces in place of its value: neither .env nor Docker's --env-file expands it. Write the value itself"
   return undefined
 }
 
@@ -82,8 +87,8 @@ export const httpUrl = (name: string) => checked(name, judgeBaseUrl)
 
 /** Reads a secret for a header, in the characters that a header may hold. */
 export const headerSecret = (name: string) =>
-  parsed(name, "the token alone: Latin letters, digits and signs", value =>
-    /^[\x20-\x7e]+$/.test(value) ? Redacted.make(value) : undefined,
+  parsed(name, "the token alone: Latin letters, digits and signs, without spaces", value =>
+    /^[\x21-\x7e]+$/.test(value) ? Redacted.make(value) : undefined,
   )
 
 /** Reads the address of a Postgres by libpq's rules. An error names the parameter. */

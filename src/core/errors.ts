@@ -34,7 +34,10 @@ export class EndpointError extends Data.TaggedError("EndpointError")<{
    * empty list, or for a page beyond the last.
    */
   readonly saysNothing?: boolean
-  /** A 404 whose message says that there are no records: the path exists, and its list is empty. */
+  /**
+   * A 404 whose message says in words that there are no records: the path is there, and its list is empty. Or a failure
+   * under 200 that says so in words, or says nothing.
+   */
   readonly saysEmpty?: boolean
   /** The answer exceeds one of the program's bounds, and its message names the bound. */
   readonly isTooLarge?: boolean

@@ -1,8 +1,8 @@
 import type { Open } from "./lookup.ts"
 import type { Row, Stream } from "./stream.ts"
 
-/** Applies the same rule as the SQL in `warehouse/ledger/passes.ts`. */
-const isOpen = (open: Open, row: Row): boolean => {
+/** True if a row may still change by such a rule. The same rule is in SQL in `warehouse/ledger/passes.ts`. */
+export const isOpen = (open: Open, row: Row): boolean => {
   const value = row[open.column] ?? null
   if ("noneOf" in open) return !open.noneOf.includes(String(value))
   if ("is" in open) return value === open.is

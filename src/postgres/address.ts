@@ -1,3 +1,4 @@
+import { isIP } from "node:net"
 import { userInfo } from "node:os"
 import { Either } from "effect"
 import { AddressProblem, type Parameters, type Parts, readParameters } from "./addressParameters.ts"
@@ -129,6 +130,8 @@ const hostsOf = (parts: Parts): ReadonlyArray<Host> => {
     const ip = ips[index] || undefined
     const name = names[index] || ip
     if (name === undefined) throw new AddressProblem("has an empty host in its list")
+    if (ip !== undefined && isIP(ip) === 0)
+      throw new AddressProblem("has a hostaddr that is no IP address: a name belongs into host")
     if (name.includes("@", 1))
       throw new AddressProblem("has an @ in its host: an @ in a user or password must be written as %40")
     if (name.startsWith("@")) throw new AddressProblem("names an abstract socket, which is not supported")

@@ -1,10 +1,13 @@
 import { Effect } from "effect"
-import { NO_FIELDS } from "../core/documentedFields.ts"
+import { addFields, NO_FIELDS } from "../core/documentedFields.ts"
 import { countRows } from "../observe/metrics.ts"
+import { bookLost } from "../warehouse/ledger/fields.ts"
+import { inLeaseTx } from "../warehouse/ledger/lease.ts"
 import { openRejects } from "../warehouse/ledger/passes.ts"
 import type { Answer } from "../warehouse/lookups/answer.ts"
 import type { Lookup } from "../warehouse/lookups/lookup.ts"
 import { saveRecords } from "../warehouse/lookups/records.ts"
+import { stateFields } from "../warehouse/lookups/stateFields.ts"
 import { saveStates } from "../warehouse/lookups/states.ts"
 import type { StreamContext, StreamFailure } from "./context.ts"
 import { bookFieldsRead } from "./rejectBound.ts"
@@ -27,17 +30,23 @@ interface Save {
 
 export const makeSave = (context: StreamContext, { stream }: Lookup): Save => {
   const { sql, lease, usage, beside } = context
+  const fields = { current: NO_FIELDS }
+  const booked = Effect.suspend(() => bookFieldsRead(context, stream, fields.current, false))
   if (stream.source.answer.kind === "state")
     return {
       save: answers =>
-        saveStates(sql, lease, stream, answers, usage).pipe(
-          Effect.tap(saved => countRows(lease, saved)),
-          Effect.map(saved => ({ ...saved, extracted: answers.length })),
-          Effect.uninterruptible,
-        ),
-      end: Effect.succeed(0),
+        Effect.gen(function* () {
+          const read = yield* stateFields(sql, lease.account, stream, answers)
+          // Before the answers replace the ones that carried these fields.
+          if (Object.keys(read.lost.lacked).length > 0)
+            yield* inLeaseTx(sql, lease, tx => bookLost(tx, lease, read.lost))
+          const saved = yield* saveStates(sql, lease, stream, answers, usage)
+          fields.current = addFields(fields.current, read.fields)
+          yield* countRows(lease, saved)
+          return { ...saved, extracted: answers.length }
+        }).pipe(Effect.uninterruptible),
+      end: Effect.as(booked, 0),
     }
-  const fields = { current: NO_FIELDS }
   return {
     save: answers =>
       Effect.gen(function* () {
@@ -46,8 +55,6 @@ export const makeSave = (context: StreamContext, { stream }: Lookup): Save => {
         yield* countRows(lease, { unanswered })
         return { ...counts, unanswered, extracted: counts.extracted + unanswered }
       }).pipe(Effect.uninterruptible),
-    end: Effect.suspend(() => bookFieldsRead(context, stream, fields.current, false)).pipe(
-      Effect.zipRight(openRejects(sql, lease)),
-    ),
+    end: Effect.zipRight(booked, openRejects(sql, lease)),
   }
 }

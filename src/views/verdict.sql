@@ -98,17 +98,17 @@ WITH RECURSIVE told AS MATERIALIZED (
   ) AS well ON true
   WHERE account.is_configured AND account.is_begun
 ), measured AS (
-  SELECT state.*, ages.age, ages.full_age,
-    CASE WHEN complete_at IS NULL THEN 'There are no complete figures yet.'
+  SELECT state.*, ages.age, ages.full_age, is_ahead,
+    CASE WHEN complete_at IS NULL THEN 'There are no complete figures yet.' WHEN is_ahead THEN 'How old the figures are is not known.'
       ELSE 'The figures are ' || ages.age || ' old.' END AS figures,
     CASE
       WHEN ended_status = 'failed' THEN 'failed'
       WHEN is_dead THEN 'dead'
       WHEN complete_at IS NULL THEN 'never'
-      WHEN now() - complete_at > make_interval(secs => max_age) THEN 'stale'
+      WHEN is_ahead OR now() - complete_at > make_interval(secs => max_age) THEN 'stale'
       WHEN now() - full_at > make_interval(secs => full_max_age) THEN 'full_stale'
     END AS problem
-  FROM state
+  FROM state CROSS JOIN LATERAL (SELECT complete_at > now() + interval '1 minute' AS is_ahead) AS clock
   CROSS JOIN LATERAL (
     SELECT max(words) FILTER (WHERE NOT is_full) AS age, max(words) FILTER (WHERE is_full) AS full_age FROM (
       SELECT is_full, CASE WHEN old >= 172800 THEN floor(old / 86400) || ' d' WHEN old >= 7200 THEN floor(old / 3600) || ' h'
@@ -147,7 +147,7 @@ WITH RECURSIVE told AS MATERIALIZED (
   UNION ALL SELECT account, stream, 'bad', problem,
     CASE problem WHEN 'failed' THEN 'failed' WHEN 'dead' THEN 'broken off'
       WHEN 'never' THEN CASE WHEN is_held THEN 'first pass under way' ELSE 'never read' END
-      WHEN 'stale' THEN 'too old' ELSE 'not read whole for too long' END,
+      WHEN 'stale' THEN CASE WHEN is_ahead THEN 'of unknown age' ELSE 'too old' END ELSE 'not read whole for too long' END,
     CASE problem
       WHEN 'failed' THEN 'failed: ' || regexp_replace(coalesce(error, 'no reason was recorded'), '([^.!?])$', '\1.') || ' ' || figures
       WHEN 'dead' THEN 'the process of the latest run ended without recording an outcome; its commits stay, and the next run continues from there. ' || figures
@@ -155,13 +155,13 @@ WITH RECURSIVE told AS MATERIALIZED (
         WHEN is_held THEN 'its first pass is under way: wait for it.'
         WHEN latest_status IS NULL THEN 'was never read: run `paycombat-sync sync`, or see that `serve` runs.'
         ELSE 'was never read to its end: run `paycombat-sync sync`, or see that `serve` runs.' END
-      WHEN 'stale' THEN 'was read to its end ' || age || ' ago, which is more than ' || max_age_words || ': '
+      WHEN 'stale' THEN CASE WHEN is_ahead THEN 'was read to its end at a time that is still to come: the clock of Postgres was set back since' ELSE 'was read to its end ' || age || ' ago, which is more than ' || max_age_words END || ': '
         || CASE WHEN is_held THEN 'a run is under way, wait for it.'
           ELSE 'see that `serve` or your timer runs, or run `paycombat-sync sync`.' END
       ELSE 'was read whole ' || full_age || ' ago, which is more than ' || full_max_age_words
         || ': removals and late changes may be missing; run `paycombat-sync sync --full`.' END,
     CASE problem WHEN 'failed' THEN coalesce(bad_since, ended_at) WHEN 'dead' THEN coalesce(bad_since, latest_started_at)
-      WHEN 'stale' THEN complete_at + make_interval(secs => max_age)
+      WHEN 'stale' THEN CASE WHEN NOT is_ahead THEN complete_at + make_interval(secs => max_age) END
       WHEN 'full_stale' THEN full_at + make_interval(secs => full_max_age) END
   FROM limited WHERE problem IS NOT NULL
   UNION ALL SELECT state.account, state.stream, 'attention', 'rejects', open.count || CASE open.count WHEN 1 THEN ' reject' ELSE ' rejects' END,

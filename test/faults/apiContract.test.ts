@@ -2,6 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Clock, Effect } from "effect"
 import { PagingBounds } from "../../src/paycombat/lists/page.ts"
 import { FAULTS, type SandboxOptions, type Shape } from "../../src/sandbox/sandbox.ts"
+import { verdictsOf } from "../../src/warehouse/read/verdict.ts"
 import { expectSame, reference, type Whole } from "../support/apiFaults.ts"
 import { bench, statusesOf, streamOf, syncedBench } from "../support/warehouse.ts"
 
@@ -316,7 +317,26 @@ describe("clocks that are wrong", () => {
     }),
   )
 
-  it.scopedLive("the API's make rows as sent: a time in the future, or long ago, stops no run", () =>
+  it.scopedLive("Postgres' own, set back since the last run, hides no run that began later", () =>
+    Effect.gen(function* () {
+      const only = ["wallets"]
+      const { sandbox, sync, sql } = yield* syncedBench({}, { only })
+      yield* Effect.promise(
+        () => sql`UPDATE sync.stream_runs SET started_at = started_at + interval '2 hours',
+          finished_at = finished_at + interval '2 hours'`,
+      )
+      const verdict = Effect.map(verdictsOf(sql, { streams: only }), ([first]) => first!)
+      expect((yield* verdict).findings[0]!.text).toContain("the clock of Postgres was set back since")
+      sandbox.setFault(({ path }) => (path.includes("wallet") ? { status: 403 } : undefined))
+      expect((yield* sync({ only })).status).toBe("failed")
+      expect((yield* verdict).sentence).toBe("The figures cannot be trusted: wallets (failed).")
+      sandbox.setFault(null)
+      expect((yield* sync({ only })).status).toBe("complete")
+      expect((yield* verdict).level).toBe("good")
+    }),
+  )
+
+  it.scopedLive("the API's make rows as sent: a time to come, or long ago, stops nobody", () =>
     Effect.gen(function* () {
       const { sandbox, sync, rows } = yield* bench()
       sandbox.setFault(() => FAULTS["clock-ahead"])

@@ -28,6 +28,7 @@ describe("unwrap", () => {
       words: ["400", "4001", "BAD_REQUEST"],
       saysNothing: false,
       saysEmpty: false,
+      saysOther: false,
     })
   })
 

@@ -25,7 +25,7 @@ const asking = (
   )
 
 describe("a proxy of the environment", () => {
-  for (const variable of ["HTTP_PROXY", "http_proxy"]) {
+  for (const variable of ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]) {
     it.scopedLive(`leads to a host that it alone knows: ${variable}`, () =>
       Effect.gen(function* () {
         const sandbox = yield* startSandbox()
@@ -155,6 +155,24 @@ it("each variable of a proxy is in the table of docs/configuration.md and in .en
 })
 
 describe("a proxy that cannot be used", () => {
+  it.scopedLive("is passed over in ALL_PROXY, and errors name it without its password", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(
+        asking(hidden("https"), { ALL_PROXY: "socks5h://someone:secret@proxy.example:1080" }),
+      )
+      expect(error.message).toContain("the proxy in ALL_PROXY (socks5h) speaks no HTTP and is not used")
+      expect(error.message).not.toMatch(/someone|secret/)
+    }),
+  )
+
+  it.effect("in ALL_PROXY does not stand in the way of the one for the protocol", () =>
+    Effect.gen(function* () {
+      const { of } = yield* configuredProxies
+      expect(of("https://api.example")?.label).toBe("proxy.example:3128 (HTTPS_PROXY)")
+      expect(of("http://api.example")).toBe(undefined)
+    }).pipe(withVariables({ HTTPS_PROXY: "proxy.example:3128", ALL_PROXY: "socks5://proxy.example:1080" })),
+  )
+
   it.effect.each([
     ["socks5://user:secret@proxy.example", "HTTPS_PROXY names a proxy of the kind socks5"],
     ["http://user:secret@", "HTTPS_PROXY is not an address"],

@@ -121,6 +121,101 @@ describe("a page beyond the last that is refused", () => {
     )
   }
 
+  /** Other ways than a refusal in which an API says that a page beyond its bound holds nothing. */
+  const NOTHING: Readonly<Record<string, () => Response>> = {
+    "an empty list": () => bodyOf([]),
+    "204": () => new Response(null, { status: 204 }),
+    "404": () => Response.json({ message: "no" }, { status: 404 }),
+    "no data found": () => Response.json({ status: false, message: "No data found", data: null }),
+  }
+  for (const [name, nothing] of Object.entries(NOTHING)) {
+    const bounded =
+      (total: number, isBeyond: (asked: Asked) => boolean): Reply =>
+      asked =>
+        isBeyond(asked) || asked.offset >= total
+          ? nothing()
+          : bodyOf(recordsFrom(asked.offset, asked.size, total))
+    for (const [bound, isBeyond] of [
+      ["a number of pages", ({ page }: Asked) => page > 10],
+      ["a position", ({ offset }: Asked) => offset >= 100],
+    ] as const)
+      it.live(`with ${name} is no end where the API bounds ${bound}`, () =>
+        Effect.map(read(bounded(250, isBeyond)), ({ got }) =>
+          expect(Either.getOrThrow(Either.flip(got)).message).toContain(
+            "although a page of another size shows more records behind page 10",
+          ),
+        ),
+      )
+    it.live(`with ${name} is the end behind a full page, also where the API takes few sizes only`, () =>
+      Effect.gen(function* () {
+        for (const total of [10, 30, 100]) {
+          expect((yield* read(bounded(total, () => false))).got).toEqual(Either.right(total))
+          const sizes: Reply = ({ page, size }) => {
+            const taken = [1, 5, 10, 50].includes(size) ? size : 10
+            return bounded(total, () => false)({ page, size: taken, offset: (page - 1) * taken })
+          }
+          expect((yield* read(sizes)).got).toEqual(Either.right(total))
+        }
+      }),
+    )
+  }
+
+  /** Failures under 200, for each page that would hold the record behind the last one that can be read. */
+  const FAILURES: Readonly<Record<string, object>> = {
+    "a status in the body": { status: 500, error: "Internal Server Error", path: "/list" },
+    "a word": { status: "error", message: "The database is away", data: [] },
+    "an error beside no data": { status: true, error: { message: "Time-out" }, data: [] },
+    "errors beside no data": { data: null, errors: [{ message: "boom" }] },
+    "a code beside an empty list": { code: 503, message: "Busy", data: [] },
+    "status: false and a sentence": { status: false, message: "Internal server error", data: null },
+    "success: false as text": { success: "false", message: "Try again", data: [] },
+  }
+  for (const [name, failure] of Object.entries(FAILURES))
+    it.live(`is no end where it fails with ${name}`, () =>
+      Effect.gen(function* () {
+        const failing: Reply = ({ offset, size }) =>
+          offset + size > 30 ? Response.json(failure) : bodyOf(recordsFrom(offset, size, 60))
+        expect(Either.isLeft((yield* read(failing)).got)).toBe(true)
+      }),
+    )
+
+  /** Codes and words of a success beside a list of nothing. */
+  const SUCCESSES: ReadonlyArray<object> = [
+    { code: "SUCCESS", data: [] },
+    { code: 0, error: "", errors: [], data: [] },
+    { code: 1000, message: "Done", data: null },
+    { status: "success", error: null, data: [] },
+    { status: 200, error: false, data: {} },
+    { success: true, error: "none", data: [] },
+    { error: { code: 0, message: "OK" }, errors: [{}], data: [] },
+    { statusCode: 404, message: "No records", data: [] },
+    { status: "error", message: "No data found", data: [] },
+  ]
+  it.live("is the end where it says nothing with a code or a word of a success", () =>
+    Effect.gen(function* () {
+      for (const success of SUCCESSES)
+        for (const total of [7, 30]) {
+          const { got } = yield* read(({ offset, size }) =>
+            offset >= total ? Response.json(success) : bodyOf(recordsFrom(offset, size, total)),
+          )
+          expect([success, got]).toEqual([success, Either.right(total)])
+        }
+    }),
+  )
+
+  it.live("is the end where the last page says that no more follow, and the API takes few sizes only", () =>
+    Effect.gen(function* () {
+      const sized: Reply = ({ page, size: asked }) => {
+        const size = [1, 5, 10, 50].includes(asked) ? asked : 50
+        const offset = (page - 1) * size
+        return offset >= 20
+          ? refused(400)
+          : bodyOf(recordsFrom(offset, size, 20), { has_more: offset + size < 20 })
+      }
+      expect((yield* read(sized)).got).toEqual(Either.right(20))
+    }),
+  )
+
   it.live("is no end where nothing says how long the list is, and no parameter sets the size of a page", () =>
     Effect.gen(function* () {
       const fixed =

@@ -219,6 +219,18 @@ describe("the last page of a list that can be paged", () => {
         expect(got).toEqual(Either.right(60)),
       ),
     )
+    for (const records of [20, 60])
+      it.live(`is the end where each full page says ${field}, after ${records} records`, () =>
+        Effect.map(
+          read({
+            records,
+            pageSize: 20,
+            page: paged,
+            beside: (page, _, ask) => ({ [field]: page.length === ask("limit") ? "true" : null }),
+          }),
+          got => expect(got).toEqual(Either.right(records)),
+        ),
+      )
     it.live(`is the end where it does not say ${field}`, () =>
       Effect.map(
         read({

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
+import type { Sandbox } from "../../src/sandbox/sandbox.ts"
 import { READINESS_PATH } from "../../src/sandbox/streams/wallet_readiness.ts"
 import { verdictsOf } from "../../src/warehouse/read/verdict.ts"
 import { slowUnless } from "../support/slow.ts"
@@ -81,6 +82,64 @@ describe("failed checks", () => {
         extracted: 11,
       })
       expect(yield* findings).toEqual({ level: "attention", checks: ["attention"] })
+    }),
+  )
+})
+
+describe("a documented field of answers", () => {
+  /** What an API that calls the field otherwise answers, or one that leaves it out of some answers. */
+  const answering = (sandbox: Sandbox, change: (data: Record<string, unknown>) => object) =>
+    sandbox.setFault(({ path }) =>
+      path.startsWith(HEAD)
+        ? {
+            transform: text => {
+              const { data, ...envelope } = JSON.parse(text)
+              return JSON.stringify({ ...envelope, data: change(data) })
+            },
+          }
+        : undefined,
+    )
+  const renamed = ({ missing_field, ...data }: Record<string, unknown>) => ({
+    ...data,
+    missing_fields: missing_field,
+  })
+
+  it.scopedLive("that is renamed costs the figures their trust until it is sent again", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, sql } = yield* bench({ customers: 6 })
+      const judged = Effect.map(verdictsOf(sql, { streams: BOTH.only }), ([verdict]) => [
+        verdict!.level,
+        ...verdict!.findings.flatMap(({ kind, text }) =>
+          kind === "missing_field" ? [text.split(" any")[0]] : [],
+        ),
+      ])
+      for (let index = 0; index < 3; index++) sandbox.setReadiness(index, { ready: false, missing: ["dob"] })
+      yield* sync(BOTH)
+      expect(yield* judged).toEqual(["good"])
+      answering(sandbox, renamed)
+      for (let n = 0; n < 2; n++) {
+        expect((yield* sync(BOTH)).status).toBe("complete")
+        expect(yield* judged).toEqual(["bad", "no new or changed record carries `missing_field`"])
+      }
+      sandbox.setFault(null)
+      for (let index = 0; index < 6; index++) sandbox.makeReady(index)
+      yield* sync(BOTH)
+      expect(yield* judged).toEqual(["good"])
+    }),
+  )
+
+  it.scopedLive("that settled answers lack is not missed", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, sql } = yield* bench({ customers: 6 })
+      for (let index = 0; index < 6; index++) sandbox.setReadiness(index, { ready: false, missing: ["dob"] })
+      answering(sandbox, ({ is_wallet_ready, missing_field }) => ({
+        is_wallet_ready,
+        ...(is_wallet_ready === true ? {} : { missing_field }),
+      }))
+      yield* sync(BOTH)
+      for (let index = 0; index < 6; index++) sandbox.makeReady(index)
+      yield* sync(BOTH)
+      expect((yield* verdictsOf(sql, { streams: BOTH.only }))[0]!.level).toBe("good")
     }),
   )
 })

@@ -102,6 +102,28 @@ describe("an existing file", () => {
       "line 1, which names PAYCOMBAT_TOKEN",
     ],
     "two byte order marks": [`\ufeff\ufeff- PAYCOMBAT_TOKEN: ${SECRET}`, "line 1, which names"],
+    "a line of JSON": [
+      `{\n  "DATABASE_URL": "postgres://u:${SECRET}@h/d"\n}`,
+      "line 2, which names DATABASE_URL, sets",
+    ],
+    "all of it JSON": [
+      `{"PAGER": "less", "PAYCOMBAT_TOKEN": "${SECRET}"}`,
+      "line 1, which names PAYCOMBAT_TOKEN",
+    ],
+    "a command and a value after a space": [
+      `setx DATABASE_URL postgres://u:${SECRET}@h/d`,
+      "line 1, which names",
+    ],
+    "a command with an option": [`set -x PAYCOMBAT_TOKEN ${SECRET}`, "line 1, which names PAYCOMBAT_TOKEN"],
+    "a line of a Dockerfile": [`ENV PAYCOMBAT_TOKEN ${SECRET}`, "line 1, which names PAYCOMBAT_TOKEN"],
+    "two variables on a line": [
+      `PAYCOMBAT_TOKEN=a DATABASE_URL=postgres://u:${SECRET}@h/d`,
+      "line 1, which begins with PAYCOMBAT_TOKEN, also names DATABASE_URL",
+    ],
+    "two commands on a line": [
+      `export PAYCOMBAT_TOKEN=${SECRET}; export PAYCOMBAT_PAGE_SIZE=7`,
+      "also names PAYCOMBAT_PAGE_SIZE. Write each variable on a line of its own",
+    ],
     "a # within a value": [`DATABASE_URL=postgres://u:${SECRET}#x@h/d`, "Put the value in quotes"],
     "a # within a value of words": [`PAYCOMBAT_READY_RECHECK=24 hours#x`, "line 1"],
   }

@@ -21,11 +21,17 @@ const CONNECTION_ADVICE: ReadonlyArray<readonly [code: RegExp, advice: string]> 
   ],
 ]
 
-export const adviceForConnection = (code: string | undefined): string =>
-  CONNECTION_ADVICE.find(([codes]) => codes.test(code ?? ""))?.[1] ??
-  `${NEXT_RUN} check PAYCOMBAT_BASE_URL and the way there, or ask PayCombat`
+/** `unusedProxy` is the variable of a proxy that is passed over, with its kind. */
+export const adviceForConnection = (code: string | undefined, unusedProxy?: string): string => {
+  const advice =
+    CONNECTION_ADVICE.find(([codes]) => codes.test(code ?? ""))?.[1] ??
+    `${NEXT_RUN} check PAYCOMBAT_BASE_URL and the way there, or ask PayCombat`
+  return unusedProxy === undefined
+    ? advice
+    : `${advice}; the proxy in ${unusedProxy} speaks no HTTP and is not used: where a proxy is needed, set HTTPS_PROXY to an HTTP proxy`
+}
 
-const CHECK_PROXY = "check HTTPS_PROXY and HTTP_PROXY; hosts in NO_PROXY are asked directly"
+const CHECK_PROXY = "check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY; hosts in NO_PROXY are asked directly"
 
 /** Advice for a connection through a proxy: the proxy, the server or the network between them may have failed. */
 export const ADVICE_PROXY_CONNECTION = `${NEXT_RUN} ${CHECK_PROXY}`

@@ -129,6 +129,7 @@ interface Shared {
   readonly baseUrl: string
   /** The proxy of the base URL, as in errors. */
   readonly proxy: string | undefined
+  readonly unusedProxy: string | undefined
 }
 
 /**
@@ -143,6 +144,7 @@ export const make = (
     const startMillis = startedAt?.getTime() ?? (yield* Clock.currentTimeMillis)
     const startMonotonic = yield* monotonicMillis
     const baseUrl = account.baseUrl.replace(/\/+$/, "")
+    const proxies = yield* ProxyInUse
     const shared: Shared = {
       account,
       http: HttpClient.withTracerDisabledWhen(yield* HttpClient.HttpClient, () => true),
@@ -151,7 +153,8 @@ export const make = (
       underWay: yield* Effect.makeSemaphore(account.concurrency),
       now: Effect.map(monotonicMillis, millis => new Date(startMillis + millis - startMonotonic)),
       baseUrl,
-      proxy: (yield* ProxyInUse).of(baseUrl)?.label,
+      proxy: proxies.of(baseUrl)?.label,
+      unusedProxy: proxies.unused,
     }
     return {
       account,
@@ -209,7 +212,7 @@ const attempt = (
   asking: Asking & { readonly route: string },
   own: Tab,
 ): Effect.Effect<Answer, Failure> => {
-  const { account, limiter, breaker, now, baseUrl, proxy } = shared
+  const { account, limiter, breaker, now, baseUrl, proxy, unusedProxy } = shared
   const { route, bounds = PAGE_BOUNDS, tab } = asking
   const answered = Effect.zipRight(
     limiter.resume,
@@ -217,7 +220,13 @@ const attempt = (
   )
   return Effect.gen(function* () {
     const leave = yield* placeIn(shared.underWay)
-    const subject = { account: account.name, path: route, token: Redacted.value(account.token), proxy }
+    const subject = {
+      account: account.name,
+      path: route,
+      token: Redacted.value(account.token),
+      proxy,
+      unusedProxy,
+    }
     yield* Effect.catchAll(limiter.take, ({ millis }) =>
       Effect.flatMap(Clock.currentTimeMillis, sentAtMillis =>
         Effect.fail(pauseFailure({ ...subject, sentAtMillis }, millis)),

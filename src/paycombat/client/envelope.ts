@@ -1,5 +1,5 @@
 import { isJsonObject, type Json, type JsonObject } from "../../core/json.ts"
-import { isExplicitlyEmpty, isNothing, namesNoError, saysEmpty } from "./nothing.ts"
+import { isExplicitlyEmpty, isNothing, namesError, namesNoError, saysEmpty, saysOther } from "./nothing.ts"
 
 /** The meaning of an answer's envelope: its payload, or a failure although HTTP said 200. */
 export type Unwrapped =
@@ -17,6 +17,8 @@ export type Unwrapped =
       readonly saysNothing: boolean
       /** Its message says that there are no records, such as "No payouts found". */
       readonly saysEmpty: boolean
+      /** Its message says something else: it may be a failure that is not named otherwise. */
+      readonly saysOther: boolean
     }
 
 /** A list found in an answer. */
@@ -37,7 +39,7 @@ export interface FoundList {
 
 /**
  * Returns the payload in one envelope or two (D: single and double), or in none (U). `status: false`, `success: false`,
- * or an `error` instead of `data` is a failure, whatever HTTP said.
+ * an `error` instead of `data`, or an error that is named beside empty `data` is a failure, whatever HTTP said.
  */
 export const unwrap = (body: Json): Unwrapped => {
   const layers = layersOf(body)
@@ -48,8 +50,11 @@ export const unwrap = (body: Json): Unwrapped => {
   return {
     isOk: false,
     ...describeFailure(failed.value as JsonObject),
-    saysNothing: envelopes.every(namesNoError) && (payload === failed.value || isNothing(payload)),
+    saysNothing:
+      envelopes.every(envelope => namesNoError(envelope) && !namesError(envelope)) &&
+      (payload === failed.value || isNothing(payload)),
     saysEmpty: envelopes.some(saysEmpty),
+    saysOther: envelopes.some(saysOther),
   }
 }
 
@@ -97,7 +102,7 @@ export const listAt = (body: Json, at: string): FoundList | undefined => {
 
 /**
  * True if an answer without a failure holds nothing at the place of the list: the place is missing or empty, or an
- * envelope there says no. False if the answer holds records elsewhere, or a value that is not a list.
+ * envelope there says no. False if the answer names an error, holds records elsewhere, or a value that is not a list.
  */
 export const isNothingAt = (body: Json, at: string): boolean => {
   let value: Json | undefined = body
@@ -109,6 +114,8 @@ export const isNothingAt = (body: Json, at: string): boolean => {
   // Some APIs put a second envelope only around their empty pages.
   const innermost = layersOf(body).at(-1)!
   const isBelow = keysOf(innermost.at).length > keysOf(at).length
+  const isFailed = layersOf(body).some(layer => isJsonObject(layer.value) && namesError(layer.value))
+  if (isFailed) return false
   const isEmpty =
     value === undefined ||
     isNothing(value) ||
@@ -143,7 +150,12 @@ const layersOf = (body: Json): ReadonlyArray<Layer> => {
 const isFailure = (value: Json, depth: number, isInnermost: boolean): boolean => {
   if (!isJsonObject(value)) return false
   const saysNo = value.status === false || value.success === false
-  if (depth === 0) return saysNo || (isJsonObject(value.error) && !Object.hasOwn(value, "data"))
+  if (depth === 0)
+    return (
+      saysNo ||
+      (isJsonObject(value.error) && !Object.hasOwn(value, "data")) ||
+      (Object.hasOwn(value, "data") && isNothing(value.data) && namesError(value))
+    )
   // The innermost value may be a record with such a field, unless the rest of an envelope is there, too.
   return (
     saysNo && (!isInnermost || ["error", "status_code", "request_id"].some(key => Object.hasOwn(value, key)))

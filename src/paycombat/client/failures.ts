@@ -35,6 +35,8 @@ export interface RequestInfo {
   readonly sentAtMillis: number
   /** The proxy that the request goes through, without credentials. */
   readonly proxy?: string | undefined
+  /** The variable of a proxy that is passed over, with its kind. */
+  readonly unusedProxy?: string | undefined
 }
 
 /** The account's variable; that of `default` has no suffix. */
@@ -78,7 +80,8 @@ export const transportFailure = (request: RequestInfo, cause: unknown): Failure 
     return { ...unavailable(request, what, adviceForProxy(refusal)), isTransient: refusal >= 500 }
   }
   const code = systemCode(cause)
-  const advice = request.proxy === undefined ? adviceForConnection(code) : ADVICE_PROXY_CONNECTION
+  const advice =
+    request.proxy === undefined ? adviceForConnection(code, request.unusedProxy) : ADVICE_PROXY_CONNECTION
   return unavailable(request, `connection${through(request)} failed (${code ?? "no code"})`, advice)
 }
 

@@ -10,9 +10,10 @@ import { configuredProxies, ProxyInUse } from "./proxy.ts"
 /** Reads the proxies when it is built. Requests, redirects, time-outs and errors are the same with a proxy. */
 export const ownHttpClient: Layer.Layer<HttpClient.HttpClient, ConfigurationError> = Layer.unwrapScoped(
   Effect.gen(function* () {
-    const { isAny, of } = yield* configuredProxies
-    if (!isAny) return FetchHttpClient.layer
-    // Loaded before the first request. Loading between requests would let several of them leave at once.
+    const { isAny, of, unused } = yield* configuredProxies
+    const inUse = Layer.succeed(ProxyInUse, { of, unused })
+    if (!isAny) return Layer.merge(FetchHttpClient.layer, inUse)
+    // Before the first request: loading it between requests would let several of them leave at once.
     const { makeProxiedFetch } = yield* Effect.promise(() => import("./proxiedFetch.ts"))
     const proxied = yield* makeProxiedFetch(of)
     const client = Layer.effect(
@@ -21,7 +22,7 @@ export const ownHttpClient: Layer.Layer<HttpClient.HttpClient, ConfigurationErro
         HttpClient.transform(http, Effect.provideService(FetchHttpClient.Fetch, proxied)),
       ),
     ).pipe(Layer.provide(FetchHttpClient.layer))
-    return Layer.merge(client, Layer.succeed(ProxyInUse, { of }))
+    return Layer.merge(client, inUse)
   }),
 )
 

@@ -66,6 +66,44 @@ const NOTHING_CODES = new Set(["404", "416"])
 /** Codes with another meaning, whatever the message says: of the token, the rate, the server. */
 const ERROR_CODES = /^(401|403|408|429|5\d\d)$/
 
+/** Words of a message that say nothing of what was asked, such as those of a success. */
+const NEUTRAL = /^(ok|success\w*( .*)?|created|done)?$/
+
+/** True if an envelope's message is about something else than that there are no records. */
+export const saysOther = (envelope: JsonObject): boolean =>
+  [envelope.message, errorIn(envelope).message].some(
+    text => typeof text === "string" && !NEUTRAL.test(plain(text)) && !saysNothing(text),
+  )
+
+/** Words in `status` or `success` that say that a call failed. */
+const FAILURE = /^(false|errors?|fail(ed|ure)?)$/
+/** Texts in place of an error that say that there is none. */
+const NO_ERROR = /^(|0|no|none|null|false|ok|success|no errors?)$/
+/** Statuses of HTTP that are errors, without those that say of a page that there is none. */
+const ERROR_STATUS = /^(?!404|416)[45]\d\d$/
+
+/** True if what stands in place of an error is one. Within an object its text tells, because a number may be a code of a success. */
+const isError = (value: Json | undefined): boolean => {
+  if (typeof value === "string") return !NO_ERROR.test(plain(value)) && !saysNothing(value)
+  if (typeof value === "number") return value !== 0 && !/^2\d\d$/.test(String(value))
+  if (Array.isArray(value)) return value.some(isError)
+  if (isJsonObject(value)) return Object.values(value).some(item => typeof item !== "number" && isError(item))
+  return value === true
+}
+
+/**
+ * True if an envelope that does not say so by `false` names an error all the same: by a word or a status of HTTP, or by an
+ * error. A code of the API's own may be that of a success.
+ */
+export const namesError = (envelope: JsonObject): boolean =>
+  [envelope.status, envelope.success].some(
+    value => typeof value === "string" && FAILURE.test(plain(value)) && !saysEmpty(envelope),
+  ) ||
+  [envelope.status, envelope.status_code, envelope.statusCode, envelope.code].some(
+    value => (typeof value === "number" || typeof value === "string") && ERROR_STATUS.test(String(value)),
+  ) ||
+  [envelope.error, envelope.errors].some(isError)
+
 /**
  * True for an envelope without an error and without the code of one; 404 and 416 with their error do not count. A code
  * of the API's own does not count if the message says that there are no records.

@@ -2,7 +2,7 @@ import { BlockList, isIP } from "node:net"
 import { Config, Context, Effect } from "effect"
 import { ConfigurationError } from "../../core/errors.ts"
 
-/** Finds the proxy of a request by the usual variables: HTTPS_PROXY, HTTP_PROXY, NO_PROXY. */
+/** Which proxy a request goes through, by the variables that other programs read: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY. */
 
 export interface Proxy {
   /** Without credentials. */
@@ -16,13 +16,19 @@ export interface Proxy {
 /** Finds the proxy for an address; undefined if it is asked directly. */
 export type ProxyOf = (url: string) => Proxy | undefined
 
-/** The proxy for errors. The default is none, as with an HTTP client of a host application. */
+export interface Proxies {
+  readonly of: ProxyOf
+  /** The variable of a proxy that this program cannot use and passes over, with its kind; undefined where there is none. */
+  readonly unused: string | undefined
+}
+
+/** The proxies that errors name. The default knows of none, as with an HTTP client that a host application gives. */
 export class ProxyInUse extends Context.Reference<ProxyInUse>()("paycombat-sync/ProxyInUse", {
-  defaultValue: (): { readonly of: ProxyOf } => ({ of: () => undefined }),
+  defaultValue: (): Proxies => ({ of: () => undefined, unused: undefined }),
 }) {}
 
-/** The variables; each is read in lower case, too. */
-export const PROXY_VARIABLES = ["HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"] as const
+/** The variables that are read, each in lower case too. */
+export const PROXY_VARIABLES = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"] as const
 
 /** Normalizes a host for comparison: no brackets, no dot at its end, and one spelling of an IPv6 address. */
 const plainHost = (host: string): string => {
@@ -106,33 +112,38 @@ const firstSet = (name: string): Effect.Effect<readonly [variable: string, value
     return undefined
   })
 
+/** The kind of a proxy that speaks no HTTP, such as `socks5`; undefined of any other. */
+const otherKind = (text: string): string | undefined =>
+  /^(?!https?:)([a-z][a-z\d+.-]*):\/\//i.exec(text)?.[1]?.toLowerCase()
+
 /**
- * Reads the three variables. Loopback is always asked directly, because no proxy can reach it. Fails for an unusable
- * proxy, and never quotes its credentials. ALL_PROXY is not read.
+ * Reads the variables. ALL_PROXY counts where the one for the protocol is not set. Loopback is always asked directly: no
+ * proxy can reach it. Fails for a proxy that cannot be used, and never quotes its credentials. An ALL_PROXY of another kind,
+ * such as SOCKS, is meant for other programs and is passed over.
  */
-export const configuredProxies: Effect.Effect<
-  { readonly isAny: boolean; readonly of: ProxyOf },
-  ConfigurationError
-> = Effect.gen(function* () {
-  const proxies = new Map<string, Proxy>()
-  for (const [protocol, name] of [
-    ["https:", "HTTPS_PROXY"],
-    ["http:", "HTTP_PROXY"],
-  ] as const) {
-    const set = yield* firstSet(name)
-    if (set !== undefined) proxies.set(protocol, yield* proxyIn(...set))
-  }
-  const exceptions = ((yield* firstSet("NO_PROXY"))?.[1] ?? "")
-    .toLowerCase()
-    .split(/[\s,]+/)
-    .filter(Boolean)
-  const of: ProxyOf = address => {
-    if (!URL.canParse(address)) return undefined
-    const url = new URL(address)
-    const host = plainHost(url.hostname)
-    const port = url.port || defaultPort(url.protocol)
-    const isDirect = isLoopback(host) || exceptions.some(entry => isExcepted(entry, host, port))
-    return isDirect ? undefined : proxies.get(url.protocol)
-  }
-  return { isAny: proxies.size > 0, of }
-})
+export const configuredProxies: Effect.Effect<Proxies & { readonly isAny: boolean }, ConfigurationError> =
+  Effect.gen(function* () {
+    const all = yield* firstSet("ALL_PROXY")
+    const kind = all === undefined ? undefined : otherKind(all[1])
+    const proxies = new Map<string, Proxy>()
+    for (const [protocol, name] of [
+      ["https:", "HTTPS_PROXY"],
+      ["http:", "HTTP_PROXY"],
+    ] as const) {
+      const set = (yield* firstSet(name)) ?? (kind === undefined ? all : undefined)
+      if (set !== undefined) proxies.set(protocol, yield* proxyIn(...set))
+    }
+    const exceptions = ((yield* firstSet("NO_PROXY"))?.[1] ?? "")
+      .toLowerCase()
+      .split(/[\s,]+/)
+      .filter(Boolean)
+    const of: ProxyOf = address => {
+      if (!URL.canParse(address)) return undefined
+      const url = new URL(address)
+      const host = plainHost(url.hostname)
+      const port = url.port || defaultPort(url.protocol)
+      const isDirect = isLoopback(host) || exceptions.some(entry => isExcepted(entry, host, port))
+      return isDirect ? undefined : proxies.get(url.protocol)
+    }
+    return { isAny: proxies.size > 0, of, unused: kind && `${all![0]} (${kind})` }
+  })

@@ -104,7 +104,12 @@ const classifyBody = (
   const isTransient = isTransientStatus(code)
   const what = `failed although HTTP says ${status}${inParentheses(request, status, words)}`
   const advice = isTransient ? adviceForStatus(code) : ADVICE_FAILED
-  const marks = { status, ...(unwrapped.saysNothing ? { saysNothing: true } : {}) }
+  const marks = {
+    status,
+    ...(unwrapped.saysNothing
+      ? { saysNothing: true, ...(unwrapped.saysOther ? {} : { saysEmpty: true }) }
+      : {}),
+  }
   return Either.left({ ...endpointFailure(request, "failed", what, advice, marks), isTransient })
 }
 

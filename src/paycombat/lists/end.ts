@@ -46,9 +46,9 @@ export type Ending =
 type HasNews = (page: ReadPage) => boolean
 
 /**
- * Proves the end of a list, or returns how it continues. The list has ended if the last page still answers, if no
- * record is found on the pages beyond, on the hinted pages, or right behind the last record, and if the last page does
- * not say that more records follow. A page that is refused behind a full page needs one more proof: see `lookAcross`.
+ * Proves the end of a list, or returns how it continues. The list has ended if the last page still answers, and if no
+ * record is found on the pages beyond, on the hinted pages, or right behind the last record. A full last page, and one
+ * that says that more records follow, need one more proof: see `openEvidence`.
  *
  * Fails with `unavailable` if records are found, or announced, and the page still has none: it may return in a later
  * run. Fails with `contract` if pages are shorter than requested and no longer adjoin, and with `refused` if nothing
@@ -77,12 +77,9 @@ export const judgeEnd = (
         ? (yield* glance(1, 1)).ids.length > 0
         : yield* hasGapAfter(read, glance, contract, { ...last, size }, [...known]))
     const isGone = witness?.ids.length === 0 && (yield* isWholeTailGone(read, doubt))
-    const needsProof = witness !== undefined && beyond.isRefused && witness.ids.length >= size
     const evidence =
-      evidenceOf({ later, isGap, isGone, last, promise: promiseOf(witness, got) }) ??
-      (needsProof
-        ? yield* lookAcross(glance, contract, { number, beyond, last, size, witness, hasNews })
-        : undefined)
+      evidenceOf({ later, isGap, isGone, last }) ??
+      (yield* openEvidence(glance, contract, { number, got, beyond, last, size, witness }))
     if (evidence === undefined) return { is: "end", witness }
 
     const again = yield* read(number, size)
@@ -128,16 +125,14 @@ const evidenceOf = (found: {
   readonly isGap: boolean
   readonly isGone: boolean
   readonly last: Seen
-  readonly promise: string | undefined
 }): string | undefined => {
-  const { later, isGap, isGone, last, promise } = found
+  const { later, isGap, isGone, last } = found
   if (isGap)
     return last.number === 0
       ? "a page of one record holds one"
       : `a record stands right behind page ${last.number}`
   if (later !== undefined) return `page ${later} holds records`
-  if (isGone) return `page ${last.number} held records, and is not there either`
-  return promise && `page ${Math.max(1, last.number)} says that more records follow (${promise})`
+  return isGone ? `page ${last.number} held records, and is not there either` : undefined
 }
 
 /**
@@ -151,37 +146,58 @@ const promiseOf = (witness: ReadPage | undefined, got: ReadPage | undefined) => 
   return page.more
 }
 
+/** The pages around a doubtful end. */
+interface Around extends Pick<Doubt, "number" | "got" | "last" | "size"> {
+  readonly beyond: ReadPage
+  readonly witness: ReadPage | undefined
+}
+
 /**
- * The extra proof for a page that is refused behind a full one. The refusal may come from a bound on page numbers or
- * positions. So a page of another size is read that holds the last record and has room for more: the list ends if that
- * record is the last one of that page. Without such a size, only few records or the stated total can show it.
+ * Evidence from a page of another size that holds the last record and has room for more. A page behind a full one that
+ * holds nothing, or is refused, may only be behind a bound on page numbers or positions. And the last page may say that more
+ * records follow, as some APIs do on every full page. The list ends if the last record is the last one of the other page,
+ * and that page does not say that more follow.
  *
- * Returns evidence that the list continues, or undefined at its end. Fails with `refused` if neither is shown.
+ * Where no page of another size tells, it counts whether the last page says that more follow. If it says nothing of it, a
+ * refusal is the end only of few records, or where the stated total agrees; an empty page is believed.
+ *
+ * Answers undefined at the end of the list. Fails with `refused` where nothing tells.
  */
-const lookAcross = (
-  glance: Read,
-  contract: Contract,
-  doubt: Pick<Doubt, "number" | "last" | "size"> & {
-    readonly beyond: ReadPage
-    readonly witness: ReadPage
-    readonly hasNews: HasNews
-  },
-): Checking<string | undefined> =>
+const openEvidence = (glance: Read, contract: Contract, around: Around): Checking<string | undefined> =>
   Effect.gen(function* () {
-    const { number, beyond, last, size, witness, hasNews } = doubt
+    const { number, got, beyond, last, size, witness } = around
+    const promise = promiseOf(witness, got)
+    const isFull = witness !== undefined && witness.ids.length >= size
+    // A witness may have been left without the records that were known.
+    const isAgreed = isFull && agreesWithTotal({ ...witness, records: witness.ids }, last, size)
+    if (promise === undefined && (!isFull || (isAgreed && !beyond.isRefused))) return undefined
     const { pagingProven, maxPageSize } = contract
-    const across = pagingProven ? pagesAcross(last.number * size, size, maxPageSize) : []
-    for (const other of across) {
-      const page = yield* glance(other.number, other.size)
-      if (hasNews(page)) return `a page of another size shows more records behind page ${last.number}`
-      if (page.ids.length > 0 && page.ids.at(-1) === witness.ids.at(-1)) return undefined
-    }
-    // A witness may be left without the records that were known.
-    const whole = { ...witness, records: witness.ids }
+    const others = pagingProven ? pagesAcross(last.number * size, size, maxPageSize) : []
+    const other = yield* pageAcross(glance, others, witness?.ids.at(-1))
+    if (other?.isGoingOn === true)
+      return `a page of another size shows more records behind page ${last.number}`
+    if (promise !== undefined && typeof (other === undefined ? promise : other.more) === "string")
+      return `page ${Math.max(1, last.number)} says that more records follow (${promise})`
+    if (!isFull || !beyond.isRefused || other !== undefined || witness.more === false) return undefined
     const isWhole =
-      last.number === 1 ? isTooShortForAPage(whole, size + 1) : agreesWithTotal(whole, last, size)
-    if (across.length === 0 && isWhole) return undefined
+      last.number === 1 ? isTooShortForAPage({ ...witness, records: witness.ids }, size + 1) : isAgreed
+    if (others.length === 0 && isWhole) return undefined
     return yield* Effect.fail(refusedEnd(contract, number, sayingNothing(beyond)))
+  })
+
+/** The first of these pages that holds a record, and whether others stand behind that record; undefined where none does. */
+const pageAcross = (
+  glance: Read,
+  others: ReturnType<typeof pagesAcross>,
+  record: string | undefined,
+): Checking<{ readonly isGoingOn: boolean; readonly more: ReadPage["more"] } | undefined> =>
+  Effect.gen(function* () {
+    for (const other of others) {
+      const { ids, more } = yield* glance(other.number, other.size)
+      const place = record === undefined ? -1 : ids.indexOf(record)
+      if (place >= 0) return { isGoingOn: place < ids.length - 1, more }
+    }
+    return undefined
   })
 
 /** Largest multiple of the usual size for a page that must hold the last record and have room for more. */

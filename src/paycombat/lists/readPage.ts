@@ -31,7 +31,10 @@ export interface ReadPage extends FoundList {
    * 7". Undefined for a page with a list.
    */
   readonly absence: string | undefined
-  /** True if the page was refused. Such an answer may concern a bound on page numbers, and not the list. */
+  /**
+   * The page was refused, or failed in words that do not say that there are no records: such an answer may also be about a
+   * bound on page numbers, or about a failure, and not about the list.
+   */
   readonly isRefused: boolean
 }
 
@@ -158,7 +161,8 @@ const absentPage = (at: string, readAt: Date, error?: EndpointError): ReadPage =
   at,
   readAt,
   absence: error === undefined ? "holds no list" : absenceOf(error),
-  isRefused: error !== undefined && isRefusedPage(error),
+  isRefused:
+    error !== undefined && (isRefusedPage(error) || (error.reason === "failed" && error.saysEmpty !== true)),
   records: [],
   ids: [],
   bytes: 0,

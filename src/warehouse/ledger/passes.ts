@@ -19,7 +19,10 @@ export interface Earlier {
   /** A pass over the whole list was broken off. */
   readonly isOpen: boolean
   readonly hasFull: boolean
-  /** From the start of the run that made the latest full pass to the start of this one, it took as long as it may. */
+  /**
+   * From the start of the run that made the latest full pass to the start of this one, it took as long as it may, or
+   * how long is not known, since the clock was set back.
+   */
   readonly isFullDue: boolean
   /**
    * Runs since the latest complete one, this one among them. What they stored says nothing about what lies behind
@@ -37,7 +40,8 @@ export const earlierPasses = (
     const [found] = await sql<Array<Omit<Earlier, "unfinished"> & { complete: string | null }>>`
         SELECT whole.started_at IS NOT NULL AS "hasFull",
           coalesce(whole.started_at <= own.started_at
-            - make_interval(secs => ${fullPassMaxAgeSeconds - START_JITTER_SECONDS}), false) AS "isFullDue",
+            - make_interval(secs => ${fullPassMaxAgeSeconds - START_JITTER_SECONDS})
+            OR whole.started_at > clock_timestamp(), false) AS "isFullDue",
           EXISTS (SELECT FROM sync.checkpoints WHERE account = ${lease.account} AND stream = ${lease.stream}) AS "isOpen",
           complete.started_at::text AS complete
         FROM (

@@ -80,7 +80,10 @@ export const startStream = (
           SELECT FROM sync.stream_runs AS s WHERE s.run_id = ${run_id} AND s.status = 'running')`
     await tx`
       INSERT INTO sync.stream_runs (run_id, account, stream, mode, status, started_at)
-      VALUES (${lease.runId}, ${lease.account}, ${lease.stream}, ${mode}, 'running', clock_timestamp())
+      -- The latest run is the one that began last, also where Postgres' clock was set back since the one before.
+      VALUES (${lease.runId}, ${lease.account}, ${lease.stream}, ${mode}, 'running', greatest(clock_timestamp(), (
+        SELECT max(started_at) + interval '1 microsecond' FROM sync.stream_runs
+        WHERE account = ${lease.account} AND stream = ${lease.stream})))
       ON CONFLICT DO NOTHING`
   }
   return writeInterruptible(() => beginWriting(sql, start))

@@ -1,0 +1,60 @@
+import type { Effect } from "effect"
+import type postgres from "postgres"
+import { fieldPaths, NO_FIELDS, type PassFields, type Tally, tallyOf } from "../../core/documentedFields.ts"
+import type { WarehouseError } from "../../core/errors.ts"
+import { type Json, parseJson } from "../../core/json.ts"
+import { isOpen } from "../../core/openRecord.ts"
+import type { LookupStream } from "../../core/stream.ts"
+import { reading } from "../../postgres/connect.ts"
+import { type Lost, lostFields } from "../ledger/fields.ts"
+import type { Answer } from "./answer.ts"
+
+/** Which documented fields the answers of a look-up carry that become states. */
+
+/** The fields of some answers, and those that the stored answers about the same keys carried and these do not. */
+export interface StateFields {
+  readonly fields: PassFields
+  readonly lost: Lost
+}
+
+/**
+ * Counts the fields of answers. A list of nothing counts as a value, because a field that is there was not renamed. Only
+ * answers that may still change count as lacking a field: a settled one, such as that of a customer who is ready, may lack
+ * what an open one says.
+ */
+const tallyOfStates = (stream: LookupStream, all: Iterable<Json>, open: Iterable<Json>): Tally => {
+  const paths = fieldPaths(stream.record)
+  const lacking = tallyOf(paths, [...open])
+  return Object.fromEntries(
+    Object.entries(tallyOf(paths, [...all])).map(([name, { carried, empty }]) => [
+      name,
+      { carried: carried + empty, empty: 0, lacked: lacking[name]?.lacked ?? 0 },
+    ]),
+  )
+}
+
+/** Compares answers with the stored ones, before they are saved. */
+export const stateFields = (
+  sql: postgres.Sql,
+  account: string,
+  stream: LookupStream,
+  answers: ReadonlyArray<Answer>,
+): Effect.Effect<StateFields, WarehouseError> =>
+  reading(async () => {
+    const rule = stream.source.recheck.open
+    const all: Array<Json> = []
+    const open = new Map<string, Json>()
+    for (const { key, row, raw } of answers) {
+      if (row === null || raw === null) continue
+      const sent = parseJson(raw)
+      all.push(sent)
+      if (rule === undefined || isOpen(rule, row)) open.set(key, sent)
+    }
+    const tally = tallyOfStates(stream, all, open.values())
+    // Each answer was just given: one that carries a field shows that it is sent again.
+    const decoded = Object.fromEntries(Object.entries(tally).map(([name, { carried }]) => [name, carried]))
+    return {
+      fields: { ...NO_FIELDS, tally, known: open.size, decoded },
+      lost: await lostFields(sql, account, stream, open),
+    }
+  })
