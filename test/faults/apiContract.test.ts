@@ -336,7 +336,7 @@ describe("clocks that are wrong", () => {
     }),
   )
 
-  it.scopedLive("the API's make rows as sent: a time to come, or long ago, stops nobody", () =>
+  it.scopedLive("the API's make rows as sent: a time in the future, or long ago, stops no run", () =>
     Effect.gen(function* () {
       const { sandbox, sync, rows } = yield* bench()
       sandbox.setFault(() => FAULTS["clock-ahead"])

@@ -87,7 +87,7 @@ describe("failed checks", () => {
 })
 
 describe("a documented field of answers", () => {
-  /** What an API that calls the field otherwise answers, or one that leaves it out of some answers. */
+  /** Answers as an API that renames the field, or that leaves it out of some answers. */
   const answering = (sandbox: Sandbox, change: (data: Record<string, unknown>) => object) =>
     sandbox.setFault(({ path }) =>
       path.startsWith(HEAD)

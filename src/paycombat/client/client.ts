@@ -127,9 +127,8 @@ interface Shared {
   readonly underWay: Effect.Semaphore
   readonly now: Effect.Effect<Date>
   readonly baseUrl: string
-  /** The proxy of the base URL, as in errors. */
-  readonly proxy: string | undefined
-  readonly unusedProxy: string | undefined
+  /** The proxy of the base URL, and one that is passed over, as in errors. */
+  readonly way: Pick<RequestInfo, "proxy" | "unusedProxy">
 }
 
 /**
@@ -153,8 +152,7 @@ export const make = (
       underWay: yield* Effect.makeSemaphore(account.concurrency),
       now: Effect.map(monotonicMillis, millis => new Date(startMillis + millis - startMonotonic)),
       baseUrl,
-      proxy: proxies.of(baseUrl)?.label,
-      unusedProxy: proxies.unused,
+      way: { proxy: proxies.of(baseUrl)?.label, unusedProxy: proxies.unused },
     }
     return {
       account,
@@ -212,7 +210,7 @@ const attempt = (
   asking: Asking & { readonly route: string },
   own: Tab,
 ): Effect.Effect<Answer, Failure> => {
-  const { account, limiter, breaker, now, baseUrl, proxy, unusedProxy } = shared
+  const { account, limiter, breaker, now, baseUrl, way } = shared
   const { route, bounds = PAGE_BOUNDS, tab } = asking
   const answered = Effect.zipRight(
     limiter.resume,
@@ -220,13 +218,7 @@ const attempt = (
   )
   return Effect.gen(function* () {
     const leave = yield* placeIn(shared.underWay)
-    const subject = {
-      account: account.name,
-      path: route,
-      token: Redacted.value(account.token),
-      proxy,
-      unusedProxy,
-    }
+    const subject = { account: account.name, path: route, token: Redacted.value(account.token), ...way }
     yield* Effect.catchAll(limiter.take, ({ millis }) =>
       Effect.flatMap(Clock.currentTimeMillis, sentAtMillis =>
         Effect.fail(pauseFailure({ ...subject, sentAtMillis }, millis)),

@@ -158,10 +158,10 @@ interface Around extends Pick<Doubt, "number" | "got" | "last" | "size"> {
  * records follow, as some APIs do on every full page. The list ends if the last record is the last one of the other page,
  * and that page does not say that more follow.
  *
- * Where no page of another size tells, it counts whether the last page says that more follow. If it says nothing of it, a
- * refusal is the end only of few records, or where the stated total agrees; an empty page is believed.
+ * If no page of another size tells, the list goes on if the last page says that more follow, and ends if it says that none
+ * do. If it says neither, a refusal is the end only of few records, or if the stated total agrees; an empty page is believed.
  *
- * Answers undefined at the end of the list. Fails with `refused` where nothing tells.
+ * Returns undefined at the end of the list. Fails with `refused` if nothing tells.
  */
 const openEvidence = (glance: Read, contract: Contract, around: Around): Checking<string | undefined> =>
   Effect.gen(function* () {

@@ -5,7 +5,7 @@ import type { WarehouseError } from "../../core/errors.ts"
 import { type Json, parseJson } from "../../core/json.ts"
 import { isOpen } from "../../core/openRecord.ts"
 import type { LookupStream } from "../../core/stream.ts"
-import { reading } from "../../postgres/connect.ts"
+import { read } from "../../postgres/statements.ts"
 import { type Lost, lostFields } from "../ledger/fields.ts"
 import type { Answer } from "./answer.ts"
 
@@ -40,7 +40,7 @@ export const stateFields = (
   stream: LookupStream,
   answers: ReadonlyArray<Answer>,
 ): Effect.Effect<StateFields, WarehouseError> =>
-  reading(async () => {
+  read(async () => {
     const rule = stream.source.recheck.open
     const all: Array<Json> = []
     const open = new Map<string, Json>()
