@@ -149,7 +149,7 @@ describe("an address", () => {
     )
   })
 
-  it("is never repeated in what is said of it", () => {
+  it("is never repeated in a message about it", () => {
     fc.assert(
       fc.property(fc.string(), text => {
         const secret = "s3cr3t-s3cr3t"
@@ -159,7 +159,7 @@ describe("an address", () => {
     )
   })
 
-  it.effect("is refused before anything is started, in a line that names the variable", () =>
+  it.effect("is refused before anything starts, in a line that names the variable", () =>
     Effect.gen(function* () {
       for (const variable of ["DATABASE_URL", "PAYCOMBAT_READER_URL"]) {
         const given = ConfigProvider.fromMap(new Map([[variable, "postgres://u:100%@h/db"]]))

@@ -205,7 +205,7 @@ describe("the import rules", () => {
     expect(offences(within("streams"), target => !may.test(target))).toEqual([])
   })
 
-  it("HTTP and SQL are spoken where they belong only", () => {
+  it("only the rooms for HTTP and SQL use them", () => {
     const isTypeOnly = (file: File, target: string) =>
       new RegExp(`import type [^"]*"${target}"`).test(file.text)
     // `paycombat/` asks, `serve/` and the sandbox answer, and `app.ts` chooses the client.
@@ -231,14 +231,14 @@ describe("the import rules", () => {
     ).toEqual([])
   })
 
-  it("a host loads no chart, no schedule and no examination that it does not ask for", () => {
+  it("a host loads no chart, schedule or doctor unless it uses them", () => {
     const loaded = loadedWith("index.ts")
     expect([...loaded]).toEqual(expect.arrayContaining(["app.ts", "sync/run.ts", "postgres/connect.ts"]))
     const heavy = /^(doctor|report|serve|sandbox|cli)\/|^status\/scheduler\.ts$|^(echarts|node-cron)/
     expect([...loaded].filter(path => heavy.test(path))).toEqual([])
   })
 
-  it("no stream is named where every stream is worked on", async () => {
+  it("code that works on every stream names no stream", async () => {
     const streams = readdirSync(new URL("streams/", SRC)).map(file => file.replace(".ts", ""))
     const words = [...streams, "readiness", "wallet_ready", "is_wallet_ready", "customer_id"]
     const named = new RegExp(`\\b(${words.join("|")})\\b`, "i")
@@ -255,7 +255,7 @@ describe("the import rules", () => {
     expect(naming).toEqual([])
   })
 
-  it("a library that only one place needs is known to that place only", () => {
+  it("a library that one room needs is imported by that room only", () => {
     const places: Readonly<Record<string, RegExp>> = {
       "report/charts.ts": /^echarts(\/|$)/,
       "status/scheduler.ts": /^node-cron$/,

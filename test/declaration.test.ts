@@ -208,7 +208,7 @@ describe("a declaration", () => {
     for (const one of known) expect([one.stream.name, mistakesIn(one, known)]).toEqual([one.stream.name, []])
   })
 
-  it.each(MISTAKES)("with a mistake in %s is told so: %s", (part, word, name, change) => {
+  it.each(MISTAKES)("with a mistake in %s fails with a sentence: %s", (part, word, name, change) => {
     const mistakes = mistakesOf(name, change)
     const found = mistakes.filter(sentence => sentence.startsWith(part) && sentence.includes(word))
     expect([mistakes, found.length > 0]).toEqual([mistakes, true])
@@ -220,7 +220,7 @@ describe("a fixture", () => {
   const whole = { required: ["id"], record: { id: "1" }, sourceUpdatedAt: null, row: { refund_id: "1" } }
   const mistakeIn = (text: string | undefined) => Either.getOrThrow(Either.flip(fixtureIn("refunds", text)))
 
-  it("that is missing is a sentence with the file to write and its form", () => {
+  it("that is missing gives a sentence with the file to write and its form", () => {
     const sentence = mistakeIn(undefined)
     expect(sentence).toMatch(
       /^Stream refunds has no fixture\. Write test\/fixtures\/streams\/refunds\.json in this form: \{/,
@@ -229,12 +229,15 @@ describe("a fixture", () => {
     expect(Object.keys(form)).toEqual(["required", "record", "sourceUpdatedAt", "row", "children"])
   })
 
-  it.each(["required", "record", "sourceUpdatedAt", "row"])("without %s is told so, with its form", part => {
-    const { [part as "row"]: _, ...rest } = whole
-    expect(mistakeIn(JSON.stringify(rest))).toContain(`test/fixtures/streams/refunds.json needs "${part}"`)
-  })
+  it.each(["required", "record", "sourceUpdatedAt", "row"])(
+    "without %s gives a sentence with its form",
+    part => {
+      const { [part as "row"]: _, ...rest } = whole
+      expect(mistakeIn(JSON.stringify(rest))).toContain(`test/fixtures/streams/refunds.json needs "${part}"`)
+    },
+  )
 
-  it("that is no JSON is told so by its name", () => {
+  it("that is not JSON gives a sentence with its name", () => {
     expect(mistakeIn("{")).toMatch(/^test\/fixtures\/streams\/refunds\.json is not JSON: /)
     expect(Either.isRight(fixtureIn("refunds", JSON.stringify(whole)))).toBe(true)
   })

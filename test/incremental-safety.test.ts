@@ -35,7 +35,7 @@ describe("a list is read whole", () => {
   )
 
   slow(() => {
-    it.scopedLive("and says so beside whatever else the pass has to say", () =>
+    it.scopedLive("and the note says so beside its other sentences", () =>
       Effect.gen(function* () {
         const { sync } = yield* bench({ order: "shuffled", totals: "total", totalSkew: 5 })
         const only = ["transactions"]
@@ -52,7 +52,7 @@ describe("a list is read whole", () => {
     )
   })
 
-  it.scopedLive("at once where a page contradicts the order", () =>
+  it.scopedLive("at once if a page contradicts the order", () =>
     Effect.gen(function* () {
       const { sandbox, sync, both, learned } = yield* setup("transactions")
       // A record that stands where its time does not belong: the list has another order than it seemed.
@@ -68,7 +68,7 @@ describe("a list is read whole", () => {
     }),
   )
 
-  it.scopedLive("when it was not for a day, or for as long as the full schedule says", () =>
+  it.scopedLive("if the latest full pass is older than a day, or than the full schedule allows", () =>
     Effect.gen(function* () {
       const { sandbox, sync, syncBy, age } = yield* setup("transactions")
       yield* age({ hours: 23 })
@@ -98,7 +98,7 @@ describe("a list is read whole", () => {
   )
 
   slow(() => {
-    it.scopedLive("by when runs were begun, not by how long the stream had to wait for others in them", () =>
+    it.scopedLive("by the start of runs, not by the time that the stream waited in them", () =>
       Effect.gen(function* () {
         const { sync, sql, age } = yield* setup("transactions")
         yield* age({ days: 1 })
@@ -127,7 +127,7 @@ describe("a list is read whole", () => {
 })
 
 describe("an incremental run", () => {
-  it.scopedLive("that was broken off leaves no gap: the next one does not take its pages for known", () =>
+  it.scopedLive("that was interrupted leaves no gap: its pages do not count as known in the next run", () =>
     Effect.gen(function* () {
       const { sandbox, sync, both, value } = yield* setup("transactions")
       sandbox.insert("transactions", 85, "front")
@@ -145,7 +145,7 @@ describe("an incremental run", () => {
   )
 
   slow(() => {
-    it.scopedLive("reads on where a page holds nothing but rejects that are new", () =>
+    it.scopedLive("continues after a page that holds only new rejects", () =>
       Effect.gen(function* () {
         const { sandbox, sync } = yield* setup("transactions")
         sandbox.insert("transactions", 35, "front")
@@ -161,7 +161,7 @@ describe("an incremental run", () => {
     )
   })
 
-  it.scopedLive("proves no removal, and does not come between the passes that do", () =>
+  it.scopedLive("proves no removal, and does not interrupt the passes that do", () =>
     Effect.gen(function* () {
       const { sandbox, sync, value } = yield* setup("transactions", { detailPaths: { transactions: null } })
       const removed = value("SELECT count(*) FROM warehouse.transactions WHERE removed_at IS NOT NULL")

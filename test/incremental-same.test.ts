@@ -85,7 +85,7 @@ const cases: Readonly<Record<string, Case>> = {
   },
 }
 
-describe("a run over three lists that reads only what is new", () => {
+describe("an incremental run over three lists", () => {
   for (const [index, given] of Object.entries(cases).entries())
     slowUnless(index === 0, () => {
       it.scopedLive.each([given])("%s", ([, { options, isAtOnce, requests }]) =>

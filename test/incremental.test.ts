@@ -6,29 +6,27 @@ import { slow } from "./support/slow.ts"
 /** Runs that read of a list only what is new: they end as a pass over the whole list would, and ask for less. */
 
 describe("a list that is newest-first", () => {
-  it.scopedLive(
-    "is read until nothing is new on two pages, and then holds what a whole pass would bring",
-    () =>
-      Effect.gen(function* () {
-        const { sandbox, sync, first, listed, both, learned } = yield* setup("transactions")
-        expect((yield* learned).order).toBe("created")
-        // Nothing new: the page that verifies the contract, the two that show nothing new, and the one before the
-        // first, of which there is none.
-        const asks = yield* Effect.map(sync(), booked => booked.requests - 4)
-        expect(yield* listed).toBe(4)
-        expect(asks).toBeLessThan(27)
-        sandbox.insert("transactions", 25, "front")
-        const booked = yield* sync()
-        expect(booked).toMatchObject({ status: "complete", mode: "incremental", inserted: 25, removed: 0 })
-        // Three pages with something new on them, then two without.
-        expect(yield* listed).toBe(7)
-        expect(booked.requests).toBeLessThan(first.requests)
-        const [stored, expected] = yield* both
-        expect(stored).toEqual(expected)
-      }),
+  it.scopedLive("is read until two pages hold nothing new, with the same result as a full pass", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, first, listed, both, learned } = yield* setup("transactions")
+      expect((yield* learned).order).toBe("created")
+      // Nothing new: the page that verifies the contract, the two that show nothing new, and the one before the
+      // first, of which there is none.
+      const asks = yield* Effect.map(sync(), booked => booked.requests - 4)
+      expect(yield* listed).toBe(4)
+      expect(asks).toBeLessThan(27)
+      sandbox.insert("transactions", 25, "front")
+      const booked = yield* sync()
+      expect(booked).toMatchObject({ status: "complete", mode: "incremental", inserted: 25, removed: 0 })
+      // Three pages with something new on them, then two without.
+      expect(yield* listed).toBe(7)
+      expect(booked.requests).toBeLessThan(first.requests)
+      const [stored, expected] = yield* both
+      expect(stored).toEqual(expected)
+    }),
   )
 
-  it.scopedLive("with changes in the middle: what may still change is asked again by id", () =>
+  it.scopedLive("with changes in the middle: open records are read again by id", () =>
     Effect.gen(function* () {
       const { sandbox, sync, listed, both, rows } = yield* setup("transactions", { maxPageSize: 5 })
       const open = yield* rows(
@@ -50,7 +48,7 @@ describe("a list that is newest-first", () => {
     }),
   )
 
-  it.scopedLive("and what changes although it was settled comes with the next pass over the whole list", () =>
+  it.scopedLive("and a change of a settled record comes with the next full pass", () =>
     Effect.gen(function* () {
       const { sandbox, sync, both } = yield* setup("transactions")
       sandbox.patch("transactions", 3, { event_description: "corrected" })
@@ -129,7 +127,7 @@ describe("a list that is newest-first", () => {
     )
   })
 
-  it.scopedLive("and tells only what was made, not what changed: customers are read whole", () =>
+  it.scopedLive("that shows new records, but no changes: customers are read in full", () =>
     Effect.gen(function* () {
       const { sync } = yield* setup("customers", { customers: 60 })
       const booked = yield* sync()
@@ -139,11 +137,11 @@ describe("a list that is newest-first", () => {
   )
 })
 
-describe("a list whose pages begin to be counted otherwise", () => {
+describe("a list whose pages are numbered differently from now on", () => {
   it.scopedLive.each([
     ["from 0", 1, 0],
     ["from 1", 0, 1],
-  ] as const)("%s is told, and what was on the page before comes with the next run", ([, from, to]) =>
+  ] as const)("%s is reported, and the records of the page before come with the next run", ([, from, to]) =>
     Effect.gen(function* () {
       const { sandbox, sync, both } = yield* setup("checkouts", { firstPage: from })
       expect((yield* sync()).mode).toBe("incremental")
@@ -180,7 +178,7 @@ describe("a list that has the latest change first", () => {
   )
 
   slow(() => {
-    it.scopedLive("is read on where records that were fine have become rejects", () =>
+    it.scopedLive("is read further if records that were rows have become rejects", () =>
       Effect.gen(function* () {
         const { sandbox, sync } = yield* setup("customers", { customers: 100, order: "updated-first" })
         sandbox.touch("customers", 50)
@@ -192,8 +190,8 @@ describe("a list that has the latest change first", () => {
   })
 })
 
-describe("a list that can be asked for what is new", () => {
-  it.scopedLive("by its making: is asked for that again and again, and open records by id", () =>
+describe("a list with a filter by time", () => {
+  it.scopedLive("of creation: is asked for new records in each run, and for open records by id", () =>
     Effect.gen(function* () {
       const { sandbox, sync, first, both, learned, rows } = yield* setup("transactions", {
         order: "oldest-first",
@@ -215,7 +213,7 @@ describe("a list that can be asked for what is new", () => {
     }),
   )
 
-  it.scopedLive("by the latest change: every change comes", () =>
+  it.scopedLive("of the latest change: brings every change", () =>
     Effect.gen(function* () {
       const { sandbox, sync, both, learned } = yield* setup("customers", {
         customers: 150,
@@ -234,24 +232,22 @@ describe("a list that can be asked for what is new", () => {
     }),
   )
 
-  it.scopedLive(
-    "by a time that some new records lack is read whole: a new one would not be among the answers",
-    () =>
-      Effect.gen(function* () {
-        const { sandbox, sync, learned } = yield* setup("payouts", {
-          payouts: 120,
-          payoutShape: "both",
-          order: "oldest-first",
-          timeFilter: { unit: "seconds", by: "created_at" },
-        })
-        expect((yield* learned).filter).toBe(undefined)
-        sandbox.insert("payouts", 4, "back")
-        expect(yield* sync()).toMatchObject({ mode: "full", inserted: 4 })
-      }),
+  it.scopedLive("that some new records lack is read in full, because the filter would miss them", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, learned } = yield* setup("payouts", {
+        payouts: 120,
+        payoutShape: "both",
+        order: "oldest-first",
+        timeFilter: { unit: "seconds", by: "created_at" },
+      })
+      expect((yield* learned).filter).toBe(undefined)
+      sandbox.insert("payouts", 4, "back")
+      expect(yield* sync()).toMatchObject({ mode: "full", inserted: 4 })
+    }),
   )
 
   slow(() => {
-    it.scopedLive("and that does not heed the question any more is read whole", () =>
+    it.scopedLive("that no longer applies is read in full", () =>
       Effect.gen(function* () {
         const { sandbox, sync, both } = yield* setup("transactions", {
           order: "oldest-first",

@@ -124,7 +124,7 @@ describe("parseJson and stringifyJson", () => {
     expect(() => parseJson("[".repeat(200_000))).toThrow(TruncatedJsonError)
   })
 
-  it("keep what stands around too deep a value, and each of several", () => {
+  it("keep the values around a value that is too deep, and each of several", () => {
     const deep = (inner: string) => `${"[".repeat(MAX_DEPTH)}${inner}${"]".repeat(MAX_DEPTH)}`
     const inner = String.raw`{"a ]}\\\" [": [ 1.10, "\u0000" ]}`
     const text = `{"n":9007199254740993,"__proto__":[${deep(inner)}],"s":"][","two":${deep("[[],{}]")},"last":"z"}`
@@ -137,7 +137,7 @@ describe("parseJson and stringifyJson", () => {
     expect(contentHash(value, 1)).not.toBe(contentHash(parseJson(text.replace("1.10", "1.11")), 1))
   })
 
-  it("tell a cut text from a wrong one, and quote neither", () => {
+  it("tell a truncated text from a wrong one, and quote neither", () => {
     const text = '{"email":"jane@example.com","n":[1,-2.5,true,null,"a\\u00e9b"]}'
     for (let end = 0; end < text.length; end++) {
       expect(() => parseJson(text.slice(0, end))).toThrow(TruncatedJsonError)
@@ -203,7 +203,7 @@ describe("contentHash", () => {
 })
 
 describe("the bound on values", () => {
-  it("counts lists, objects and what is in them, but nothing in texts", () => {
+  it("counts lists, objects and their content, but nothing in texts", () => {
     for (const [text, values] of [
       ["[]", 2],
       ["[[],[]]", 5],
@@ -217,7 +217,7 @@ describe("the bound on values", () => {
     }
   })
 
-  it("counts bytes as it counts characters, in any JSON", () => {
+  it("gives the same count for bytes and for characters, in any JSON", () => {
     fc.assert(
       fc.property(fc.json(), text => {
         const values = valuesIn(new TextEncoder().encode(text))

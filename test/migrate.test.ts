@@ -86,7 +86,7 @@ describe.each<PostgresVersion>(["18", "14"])("migrate on Postgres %s", version =
     }),
   )
 
-  it.scopedLive("alters a column that views read, and gives them back", () =>
+  it.scopedLive("alters a column that views read, and re-creates the views", () =>
     Effect.gen(function* () {
       const sql = yield* warehouse
       const later = yield* laterVersion
@@ -98,7 +98,7 @@ describe.each<PostgresVersion>(["18", "14"])("migrate on Postgres %s", version =
     }),
   )
 
-  it.scopedLive("leaves views alone while a migration merely adds, whatever was built on them", () =>
+  it.scopedLive("leaves views alone if a migration only adds, whatever depends on them", () =>
     Effect.gen(function* () {
       const sql = yield* warehouse
       const later = yield* laterVersion

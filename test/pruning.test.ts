@@ -128,7 +128,7 @@ describe("pruning the ledger", () => {
     }),
   )
 
-  it.scopedLive("keeps what open rejects name, and drops closed rejects after 90 days", () =>
+  it.scopedLive("keeps the runs of open rejects, and drops closed rejects after 90 days", () =>
     Effect.gen(function* () {
       const sql = yield* testWarehouse()
       yield* book(

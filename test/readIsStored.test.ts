@@ -207,7 +207,7 @@ describe.concurrent("rows that Postgres does not keep as they were sent", () => 
       }),
     )
 
-  it.scopedLive("are told from an audit, which changes nothing and is left alone", () =>
+  it.scopedLive("are told apart from an audit, which changes nothing and is left alone", () =>
     Effect.gen(function* () {
       const { sql, sandbox, sync, value } = yield* bench()
       yield* Effect.promise(() =>
@@ -254,7 +254,7 @@ describe.concurrent("rows that Postgres does not keep as they were sent", () => 
       }),
     )
 
-  it.scopedLive("are the same where array_nulls is off for the database", () =>
+  it.scopedLive("are the same if array_nulls is off for the database", () =>
     Effect.gen(function* () {
       const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
       const off =

@@ -54,7 +54,7 @@ const setup = (version: PostgresVersion = "18") =>
   })
 
 describe("the queue of look-ups", () => {
-  it.scopedLive("is in the order of the simulated days, run for run, whatever happens to customers", () =>
+  it.scopedLive("is in the order of the simulated days, run by run, with any changes of customers", () =>
     Effect.gen(function* () {
       const { sql, stream, lookup, lease } = yield* setup()
       const random = randomOf(11)
@@ -120,7 +120,7 @@ describe("the queue of look-ups", () => {
   )
 
   it.scopedLive.each<PostgresVersion>(["18", "14"])(
-    "holds no more than a run may ask, and counts all who are due, on Postgres %s",
+    "holds no more customers than a run may ask about, and counts all due ones, on Postgres %s",
     version =>
       Effect.gen(function* () {
         const { sql, lookup, lease } = yield* setup(version)
@@ -150,7 +150,7 @@ const ONLY = ["wallet_readiness"]
 
 describe("a run that cannot ask everybody", () => {
   it.scopedLive(
-    "says how many it left over, who of them was never asked, and when new ones took it all",
+    "reports the number left over, those never asked about, and when new ones took the whole budget",
     () =>
       Effect.gen(function* () {
         const { sandbox, sync, value } = yield* syncedBench({}, { only: ["customers"] })
@@ -180,7 +180,7 @@ describe("a run that cannot ask everybody", () => {
       }),
   )
 
-  it.scopedLive("is not kept from the others by one who is refused, though that ends each run", () =>
+  it.scopedLive("reaches the others despite one refused customer, although that ends each run", () =>
     Effect.gen(function* () {
       const { sandbox, sync, value, rows } = yield* syncedBench({}, { only: ["customers"] })
       const count = [...sandbox.truth.ids("customers")].length

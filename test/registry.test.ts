@@ -14,7 +14,7 @@ const changed = (changes: Readonly<Record<string, Partial<Stream>>>) =>
 const mistakeIn = (found: ReturnType<typeof parentsFirst>) => Either.getOrThrow(Either.flip(found))
 
 describe("the registry", () => {
-  it("places parents before the streams that come after them", () => {
+  it("places parents before their children", () => {
     for (const order of [streams, [...streams].reverse()]) {
       const placed = Either.getOrThrow(parentsFirst(order)).map(({ name }) => name)
       expect([...placed].sort()).toEqual(streams.map(({ name }) => name).sort())

@@ -47,7 +47,7 @@ describe("a list whose records can mostly not become rows", () => {
     }),
   )
 
-  it.scopedLive("fails by share only beyond ten, and always where nothing else came", () =>
+  it.scopedLive("fails by share only beyond ten, and always if there was nothing else", () =>
     Effect.gen(function* () {
       const { sandbox, sync } = yield* bench({ transactions: 100, payouts: 1 })
       const path = listPath("transactions")
@@ -70,7 +70,7 @@ describe("a list whose records can mostly not become rows", () => {
     }),
   )
 
-  it.scopedLive("fails by records that lack an item as by those that are no row", () =>
+  it.scopedLive("fails by records that lack an item, too", () =>
     Effect.gen(function* () {
       const { sandbox, sync, value } = yield* bench({ customers: 40 })
       const wallets = { only: ["wallets"], account: { pageSize: 1_000 } }
@@ -88,7 +88,7 @@ describe("a list whose records can mostly not become rows", () => {
     }),
   )
 
-  it.scopedLive("leaves no look-up over its rows complete", () =>
+  it.scopedLive("makes the look-ups over its rows fail, too", () =>
     Effect.gen(function* () {
       const { sandbox, sync } = yield* bench()
       expect(statusesOf(yield* sync({ only: ["customers", "wallet_readiness"] }))).toEqual({

@@ -53,7 +53,7 @@ describe.concurrent("a documented field that records carried", () => {
     }),
   )
 
-  it.scopedLive("is found by a run that reads only what is new", () =>
+  it.scopedLive("is found by an incremental run", () =>
     Effect.gen(function* () {
       const { sandbox, sync, renaming, missing, verdict } = yield* parts({
         transactions: 600,
@@ -69,7 +69,7 @@ describe.concurrent("a documented field that records carried", () => {
     }),
   )
 
-  it.scopedLive("is found in new records alone, over several runs, though old ones are read again", () =>
+  it.scopedLive("is found in new records alone, over several runs, although old ones are read again", () =>
     Effect.gen(function* () {
       const { sandbox, sync, missing, verdict } = yield* parts({ transactions: 60, order: "newest-first" })
       for (let index = 0; index < 60; index++)
@@ -97,7 +97,7 @@ describe.concurrent("a documented field that records carried", () => {
     }),
   )
 
-  it.scopedLive("is not gone where records may still get it, or where some always lacked it", () =>
+  it.scopedLive("is not gone if records may still get it, or if some always lacked it", () =>
     Effect.gen(function* () {
       const { sandbox, sync, missing } = yield* parts({ transactions: 60, order: "newest-first" })
       const none = { settlement_id: undefined }
@@ -126,7 +126,7 @@ describe.concurrent("a documented field that records carried", () => {
     }),
   )
 
-  it.scopedLive("is gone where most of the stored records lost it, and not where a few did", () =>
+  it.scopedLive("is gone if most of the stored records lost it, but not if a few did", () =>
     Effect.gen(function* () {
       const { sandbox, sync, missing } = yield* parts({ transactions: 20 })
       for (let index = 0; index < 20; index++) sandbox.patch("transactions", index, { settlement_id: "s" })
@@ -161,7 +161,7 @@ describe.concurrent("a documented field that records carried", () => {
   for (const given of ["null", `""`, `" "`])
     slowUnless(given === "null", () => {
       it.scopedLive.each([given])(
-        "is gone where it is %s in all of them, for as long as that is so, and though nothing is read again",
+        "is gone while it is %s in all of them, even if nothing is read again",
         value =>
           Effect.gen(function* () {
             const { sandbox, sync, changing, missing, verdict } = yield* partsAfterSync({ transactions: 40 })
@@ -182,30 +182,28 @@ describe.concurrent("a documented field that records carried", () => {
       )
     })
 
-  it.scopedLive(
-    "is not gone where it was empty before, where a state is over, or where only some lack it",
-    () =>
-      Effect.gen(function* () {
-        const { sandbox, sync, changing, missing } = yield* parts({ transactions: 40, payouts: 40 })
-        const only = ["transactions", "payouts"]
-        for (let index = 0; index < 40; index++)
-          sandbox.patch("payouts", index, {
-            denied_at: null,
-            pending_at: index < 3 ? "2026-01-01T00:00:00.000Z" : null,
-          })
-        yield* sync({ only })
-        for (let index = 0; index < 3; index++) sandbox.patch("payouts", index, { pending_at: null })
-        for (let index = 0; index < 40; index++) sandbox.patch("payouts", index, { denied_at: "" })
-        let left = 20
-        changing("transactions", body =>
-          body.replaceAll(/"customer_id":("[^"]*"|null),/g, text => (left-- > 0 ? "" : text)),
-        )
-        yield* sync({ only, full: true })
-        expect(yield* missing).toEqual([])
-      }),
+  it.scopedLive("is not gone if it was empty before, if a state is over, or if only some lack it", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, changing, missing } = yield* parts({ transactions: 40, payouts: 40 })
+      const only = ["transactions", "payouts"]
+      for (let index = 0; index < 40; index++)
+        sandbox.patch("payouts", index, {
+          denied_at: null,
+          pending_at: index < 3 ? "2026-01-01T00:00:00.000Z" : null,
+        })
+      yield* sync({ only })
+      for (let index = 0; index < 3; index++) sandbox.patch("payouts", index, { pending_at: null })
+      for (let index = 0; index < 40; index++) sandbox.patch("payouts", index, { denied_at: "" })
+      let left = 20
+      changing("transactions", body =>
+        body.replaceAll(/"customer_id":("[^"]*"|null),/g, text => (left-- > 0 ? "" : text)),
+      )
+      yield* sync({ only, full: true })
+      expect(yield* missing).toEqual([])
+    }),
   )
 
-  it.scopedLive("is not missed where the field of another shape comes in its place", () =>
+  it.scopedLive("is not missing if the field of another shape replaces it", () =>
     Effect.gen(function* () {
       const { sync, changing, missing, verdict } = yield* partsAfterSync({ payouts: 20 })
       changing("payouts", body => body.replaceAll('"wire_amount":', '"original_amount":'))
@@ -214,7 +212,7 @@ describe.concurrent("a documented field that records carried", () => {
     }),
   )
 
-  it.scopedLive("costs the figures their trust where one rests on it, and is an exception elsewhere", () =>
+  it.scopedLive("makes the verdict bad if a figure rests on it, and is an exception otherwise", () =>
     Effect.gen(function* () {
       const { sync, renaming, rows, verdict } = yield* partsAfterSync({})
       const gone = { customers: "individual", wallets: "available_balance", payouts: "updated_at" } as const
@@ -238,7 +236,7 @@ describe.concurrent("an optional field that cannot be read", () => {
   const unreadable = "SELECT field, unreadable FROM sync.fields WHERE unreadable_since IS NOT NULL ORDER BY 1"
   const BROKEN = { fees_including_tax: "about 1" }
 
-  it.scopedLive("in one record is an exception, and beyond the share costs the figures their trust", () =>
+  it.scopedLive("in one record is an exception, and beyond the share makes the verdict bad", () =>
     Effect.gen(function* () {
       const { sandbox, sync, rows, verdict } = yield* parts({ transactions: 60 })
       const judged = (broken: number, fields: object = BROKEN) =>
@@ -289,7 +287,7 @@ describe.concurrent("an optional field that cannot be read", () => {
     }),
   )
 
-  it.scopedLive("is graver by the same rule as one that is gone", () =>
+  it.scopedLive("has its level by the same rule as a missing field", () =>
     Effect.gen(function* () {
       const { sync, changing, verdict } = yield* parts({ transactions: 20 })
       yield* sync()
@@ -307,25 +305,27 @@ describe.concurrent("an optional field that cannot be read", () => {
     }),
   )
 
-  it.scopedLive("in all new records is one from the run that reads them until one can be read again", () =>
-    Effect.gen(function* () {
-      const { sandbox, sync, rows } = yield* parts({ transactions: 600, order: "newest-first" })
-      const options = { ...TRANSACTIONS, account: { pageSize: 50 } }
-      yield* sync(options)
-      const news = (count: number, fields: object) =>
-        Effect.gen(function* () {
-          const first = sandbox.truth.count("transactions")
-          if (count > 0) sandbox.insert("transactions", count, "front")
-          for (let n = 0; n < count; n++) sandbox.patch("transactions", first + n, { ...fields })
-          expect(streamOf(yield* sync(options), "transactions").mode).toBe("incremental")
-          return yield* rows(unreadable)
-        })
-      const found = [{ field: "fees_including_tax", unreadable: "3" }]
-      expect(yield* news(3, BROKEN)).toEqual(found)
-      // Nothing is decoded: what could be read is not known.
-      expect(yield* news(0, {})).toEqual(found)
-      expect(yield* news(2, { fees_including_tax: "1" })).toEqual([])
-    }),
+  it.scopedLive(
+    "in all new records is a finding from the run that reads them until one can be read again",
+    () =>
+      Effect.gen(function* () {
+        const { sandbox, sync, rows } = yield* parts({ transactions: 600, order: "newest-first" })
+        const options = { ...TRANSACTIONS, account: { pageSize: 50 } }
+        yield* sync(options)
+        const news = (count: number, fields: object) =>
+          Effect.gen(function* () {
+            const first = sandbox.truth.count("transactions")
+            if (count > 0) sandbox.insert("transactions", count, "front")
+            for (let n = 0; n < count; n++) sandbox.patch("transactions", first + n, { ...fields })
+            expect(streamOf(yield* sync(options), "transactions").mode).toBe("incremental")
+            return yield* rows(unreadable)
+          })
+        const found = [{ field: "fees_including_tax", unreadable: "3" }]
+        expect(yield* news(3, BROKEN)).toEqual(found)
+        // Nothing is decoded: what could be read is not known.
+        expect(yield* news(0, {})).toEqual(found)
+        expect(yield* news(2, { fees_including_tax: "1" })).toEqual([])
+      }),
   )
 
   it.scopedLive("counts once for all places in a list", () =>

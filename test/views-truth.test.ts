@@ -101,7 +101,7 @@ const ofCustomer = ({ rows, sandbox }: Bench, columns: string, view: string, cus
 const LIMIT_MS = 240_000
 
 describe("views", { timeout: LIMIT_MS }, () => {
-  it.scopedLive("say what the records say: first sync, changes, removals", () =>
+  it.scopedLive("agree with the records: first sync, changes, removals", () =>
     Effect.gen(function* () {
       const b = yield* bench(OPTIONS)
       const sync = b.sync({ account: { pageSize: 500 } })

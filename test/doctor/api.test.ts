@@ -52,7 +52,7 @@ describe.concurrent("a healthy API", () => {
     }),
   )
 
-  it.scopedLive("tells how each list is read", () =>
+  it.scopedLive("reports how each list is read", () =>
     Effect.gen(function* () {
       const { examination } = yield* against({
         envelope: "double.named",
@@ -92,7 +92,7 @@ describe.concurrent("a healthy API", () => {
     }),
   )
 
-  it.scopedLive("tells of a filter by time also where the newest records are at the other end", () =>
+  it.scopedLive("reports a filter by time, also if the newest records are at the other end", () =>
     Effect.gen(function* () {
       for (const unit of ["seconds", "milliseconds"] as const) {
         const { examination } = yield* against(
@@ -111,7 +111,7 @@ describe.concurrent("a healthy API", () => {
     }),
   )
 
-  it.scopedLive("is believed to be large from a bounded sample", () =>
+  it.scopedLive("with long lists needs only a bounded sample", () =>
     Effect.gen(function* () {
       const { examination, sandbox } = yield* against(
         { transactions: 50_000 },
@@ -126,28 +126,30 @@ describe.concurrent("a healthy API", () => {
     }),
   )
 
-  it.scopedLive("is asked by id for what its list leaves out, and the sample is of whole records", () =>
-    Effect.gen(function* () {
-      const { examination } = yield* against({ walletListHasBalances: false }, { only: ["wallets"] })
-      const { list, drift } = reportOf(examination, "wallets")
-      expect(list!.byId).toMatchObject({
-        endpoint: "/api/v1/wallet/{id}",
-        isNeeded: true,
-        onlyById: ["wallet_account"],
-      })
-      expect(drift).toMatchObject({ records: 5, rejects: [] })
-      const without = yield* against(
-        { walletListHasBalances: false, detailPaths: { wallets: null } },
-        { only: ["wallets"] },
-      )
-      expect(linesOf(without.examination, "by id")[0]).toMatch(/^fail the list leaves out a part/)
-      expect(without.examination.level).toBe("fail")
-    }),
+  it.scopedLive(
+    "is asked by id for the parts that its list leaves out, so that the sample has complete records",
+    () =>
+      Effect.gen(function* () {
+        const { examination } = yield* against({ walletListHasBalances: false }, { only: ["wallets"] })
+        const { list, drift } = reportOf(examination, "wallets")
+        expect(list!.byId).toMatchObject({
+          endpoint: "/api/v1/wallet/{id}",
+          isNeeded: true,
+          onlyById: ["wallet_account"],
+        })
+        expect(drift).toMatchObject({ records: 5, rejects: [] })
+        const without = yield* against(
+          { walletListHasBalances: false, detailPaths: { wallets: null } },
+          { only: ["wallets"] },
+        )
+        expect(linesOf(without.examination, "by id")[0]).toMatch(/^fail the list leaves out a part/)
+        expect(without.examination.level).toBe("fail")
+      }),
   )
 })
 
 describe.concurrent("lists that are not as they might be", () => {
-  it.scopedLive("one that is nowhere fails with what to set, and the others are looked at", () =>
+  it.scopedLive("one that is not found fails with the variable to set, and the others are examined", () =>
     Effect.gen(function* () {
       const { examination } = yield* against({ listPaths: { payouts: "/somewhere/else" } })
       expect(linesOf(examination, "list", "payouts")[0]).toMatch(
@@ -163,7 +165,7 @@ describe.concurrent("lists that are not as they might be", () => {
     }),
   )
 
-  it.scopedLive("one that is empty is no proof of anything", () =>
+  it.scopedLive("one that is empty proves nothing", () =>
     Effect.gen(function* () {
       const { examination } = yield* against({ checkouts: 0 }, { only: ["checkouts"] })
       expect(linesOf(examination, "list")[0]).toMatch(
@@ -201,7 +203,7 @@ describe.concurrent("lists that are not as they might be", () => {
 })
 
 describe.concurrent("real records that differ", () => {
-  it.scopedLive("are told by field and type, never by value", () =>
+  it.scopedLive("are reported by field and type, never by value", () =>
     Effect.gen(function* () {
       const sandbox = yield* start({ ...SMALL, token: TOKEN })
       for (let n = 0; n < 120; n++)
@@ -251,7 +253,7 @@ describe.concurrent("real records that differ", () => {
     }),
   )
 
-  it.scopedLive("show no name, no address, no token and no credential, whatever stands where", () =>
+  it.scopedLive("show no name, address, token or credential, whatever is in which field", () =>
     Effect.gen(function* () {
       const sandbox = yield* start({ ...SMALL, token: TOKEN })
       plantPeople(sandbox, 20)
@@ -293,7 +295,7 @@ describe.concurrent("real records that differ", () => {
     }),
   )
 
-  it.scopedLive("tell of readiness, also where nothing is said to be missing", () =>
+  it.scopedLive("describe readiness, also if no missing detail is named", () =>
     Effect.gen(function* () {
       const sandbox = yield* start({ ...SMALL, token: TOKEN })
       for (let n = 0; n < 23; n++) sandbox.setReadiness(n, { ready: false, missing: n % 2 ? ["dob"] : [] })
@@ -364,7 +366,7 @@ describe.concurrent("an API that cannot be asked", () => {
     ],
     ["a broken connection", () => ({ reset: true }), /^fail .*connection failed/],
   ]
-  it.scopedLive.each([...CASES])("for %s: said once, and no list is looked for", ([, fault, words]) =>
+  it.scopedLive.each([...CASES])("for %s: reported once, and no list is looked for", ([, fault, words]) =>
     Effect.gen(function* () {
       const { examination, sandbox } = yield* against({}, { fault })
       expect(linesOf(examination, "API")).toEqual([expect.stringMatching(words)])
@@ -374,7 +376,7 @@ describe.concurrent("an API that cannot be asked", () => {
     }),
   )
 
-  it.scopedLive("for a firewall's page: a warning, and the lists are looked for all the same", () =>
+  it.scopedLive("for a firewall's page: a warning, and the lists are still looked for", () =>
     Effect.gen(function* () {
       const { examination } = yield* against(
         {},
@@ -413,7 +415,7 @@ describe.concurrent("an API that cannot be asked", () => {
     }),
   )
 
-  it.scopedLive("in clear over a network is worth a warning", () =>
+  it.scopedLive("over a network without TLS gets a warning", () =>
     Effect.gen(function* () {
       const examination = yield* examined({ url: "http://api.paycombat.invalid", token: TOKEN })
       expect(linesOf(examination, "address")[0]).toMatch(/^warn .*in clear/)

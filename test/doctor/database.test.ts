@@ -28,7 +28,7 @@ const stateOf = (url: Redacted.Redacted) =>
   )
 
 describe.concurrent("a database that is up to date", () => {
-  it.scopedLive("passes every check, and is left as it was", () =>
+  it.scopedLive("passes every check, and stays unchanged", () =>
     Effect.gen(function* () {
       const { ownerUrl, readerUrl } = yield* testDatabase({ template: MIGRATED })
       const sandbox = yield* sandboxOf
@@ -75,7 +75,7 @@ describe.concurrent("a database that is up to date", () => {
     }),
   )
 
-  it.scopedLive("says where syncs have read a list otherwise", () =>
+  it.scopedLive("names a list that syncs have read differently", () =>
     Effect.gen(function* () {
       const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
       const sandbox = yield* sandboxOf
@@ -92,7 +92,7 @@ describe.concurrent("a database that is up to date", () => {
     }),
   )
 
-  it.scopedLive("fails where a sync would: records of other merchants, and of several in a first pass", () =>
+  it.scopedLive("fails if a sync would: records of other merchants, and of several in a first pass", () =>
     Effect.gen(function* () {
       const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
       const sandbox = yield* sandboxOf
@@ -123,27 +123,30 @@ describe.concurrent("a database that is up to date", () => {
     }),
   )
 
-  it.scopedLive("tells of event types that it does not know, and takes a person's word for the others", () =>
-    Effect.gen(function* () {
-      const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
-      const sandbox = yield* sandboxOf
-      for (let n = 0; n < 10; n++) sandbox.patch("transactions", n, { event_type: n < 7 ? "TOPUP" : "GIFT" })
-      sandbox.patch("transactions", 20, { event_type: "odd\u0000one" })
-      yield* sqlOn(
-        ownerUrl,
-        "INSERT INTO warehouse.event_directions (event_type, event_name, direction) VALUES ('GIFT', '*', 1)",
-      )
-      const examination = yield* examined(sandbox, { database: ownerUrl, only: ["transactions"] })
-      const lines = linesOf(examination, "directions")
-      expect(lines).toContainEqual(
-        expect.stringMatching(/^warn TOPUP has none in \d of 7 records .*event_directions/),
-      )
-      expect(lines.join()).not.toContain("GIFT")
-      const gift = reportOf(examination, "transactions").money!.events.find(
-        ({ eventType }) => eventType === "GIFT",
-      )!
-      expect(gift.directions).toContain(1)
-    }),
+  it.scopedLive(
+    "names event types without a direction, and accepts a person's directions for the others",
+    () =>
+      Effect.gen(function* () {
+        const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
+        const sandbox = yield* sandboxOf
+        for (let n = 0; n < 10; n++)
+          sandbox.patch("transactions", n, { event_type: n < 7 ? "TOPUP" : "GIFT" })
+        sandbox.patch("transactions", 20, { event_type: "odd\u0000one" })
+        yield* sqlOn(
+          ownerUrl,
+          "INSERT INTO warehouse.event_directions (event_type, event_name, direction) VALUES ('GIFT', '*', 1)",
+        )
+        const examination = yield* examined(sandbox, { database: ownerUrl, only: ["transactions"] })
+        const lines = linesOf(examination, "directions")
+        expect(lines).toContainEqual(
+          expect.stringMatching(/^warn TOPUP has none in \d of 7 records .*event_directions/),
+        )
+        expect(lines.join()).not.toContain("GIFT")
+        const gift = reportOf(examination, "transactions").money!.events.find(
+          ({ eventType }) => eventType === "GIFT",
+        )!
+        expect(gift.directions).toContain(1)
+      }),
   )
 })
 
@@ -188,7 +191,7 @@ describe.concurrent("directions", () => {
 })
 
 describe.concurrent("a database that is not right", () => {
-  it.scopedLive("because it is not migrated: says so, changes nothing, and the API is looked at", () =>
+  it.scopedLive("because it is not migrated: says so, changes nothing, and examines the API", () =>
     Effect.gen(function* () {
       const { ownerUrl, readerUrl } = yield* testDatabase()
       const examination = yield* examined(yield* sandboxOf, {
@@ -207,7 +210,7 @@ describe.concurrent("a database that is not right", () => {
   )
 
   it.scopedLive(
-    "because it does not answer: says what to do, and does not ask the API, which a run may be asking",
+    "because it does not answer: names the remedy, and does not ask the API, because a run may be asking it",
     () =>
       Effect.gen(function* () {
         const database = Redacted.make("postgres://owner:secret-password@127.0.0.1:1/warehouse")
@@ -282,7 +285,7 @@ describe.concurrent("a database that is not right", () => {
     }),
   )
 
-  it.scopedLive("because a rule decides what is stored: names it, and the command that removes it", () =>
+  it.scopedLive("because a rule changes stored rows: names it, and the command that removes it", () =>
     Effect.gen(function* () {
       const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
       yield* sqlOn(ownerUrl, "CREATE RULE mine AS ON INSERT TO sync.rejects DO INSTEAD NOTHING")

@@ -52,7 +52,7 @@ describe("drift", () => {
     }),
   )
 
-  it.effect("names new fields with the kinds of their values, and looks into none of them", () =>
+  it.effect("names new fields with the kinds of their values, and none of their content", () =>
     Effect.gen(function* () {
       const drift = yield* driftIn(
         "transactions",
@@ -84,7 +84,7 @@ describe("drift", () => {
   )
 
   it.effect(
-    "names documented fields that no record has, also in objects and in lists, where their parent is there",
+    "names documented fields that no record has, also in objects and in lists, if their parent is there",
     () =>
       Effect.gen(function* () {
         const { scope: _, ...without } = JSON.parse(transaction())
@@ -108,7 +108,7 @@ describe("drift", () => {
       }),
   )
 
-  it.effect("does not miss what need not be there: upstream's own, and one of two shapes", () =>
+  it.effect("does not report fields that may be absent: upstream's own, and one of two shapes", () =>
     Effect.gen(function* () {
       const { missing } = yield* driftIn(
         "customers",
@@ -121,7 +121,7 @@ describe("drift", () => {
     }),
   )
 
-  it.effect("names types that differ, and both number and text for an amount do not", () =>
+  it.effect("names types that differ; number and text are both right for an amount", () =>
     Effect.gen(function* () {
       const drift = yield* driftIn(
         "transactions",
@@ -135,7 +135,7 @@ describe("drift", () => {
     }),
   )
 
-  it.effect("tells the types of fields that are documented without one", () =>
+  it.effect("names the types of fields that are documented without one", () =>
     Effect.gen(function* () {
       const { learned, types } = yield* driftIn(
         "transactions",
@@ -151,46 +151,44 @@ describe("drift", () => {
     }),
   )
 
-  it.effect(
-    "shows values of fields that hold a code, and of no other; of those only what looks like one",
-    () =>
-      Effect.gen(function* () {
-        const { values } = yield* driftIn(
-          "payouts",
-          ...[
-            "PENDING",
-            "ON_HOLD",
-            "ON_HOLD",
-            "zyx@example.com",
-            "call +49 151 1234567",
-            "x".repeat(65),
-            "a b c d e f",
-            "Anna",
-            "Anna Smith",
-            "Anna-Maria.Smith",
-            "Returned",
-            "Returned",
-            "Returned",
-            "payout.onHold",
-          ].map(status =>
-            JSON.stringify({ id: "p", status, currency: "EUR", wire_amount: 1, payee_name: "Zyx" }),
-          ),
-        )
-        expect(values.find(({ field }) => field === "status")).toEqual({
-          field: "status",
-          documented: ["PENDING", "SUCCESS", "FAILED", "RETURNED"],
-          unknown: [
-            { value: "Returned", count: 3 },
-            { value: "ON_HOLD", count: 2 },
-            { value: "payout.onHold", count: 1 },
-          ],
-          further: 7,
-        })
-        expect(JSON.stringify(values)).not.toMatch(/zyx|Zyx|49 151|xxxx|Anna|Smith/)
-      }),
+  it.effect("shows values of code fields only, and only those that look like a code", () =>
+    Effect.gen(function* () {
+      const { values } = yield* driftIn(
+        "payouts",
+        ...[
+          "PENDING",
+          "ON_HOLD",
+          "ON_HOLD",
+          "zyx@example.com",
+          "call +49 151 1234567",
+          "x".repeat(65),
+          "a b c d e f",
+          "Anna",
+          "Anna Smith",
+          "Anna-Maria.Smith",
+          "Returned",
+          "Returned",
+          "Returned",
+          "payout.onHold",
+        ].map(status =>
+          JSON.stringify({ id: "p", status, currency: "EUR", wire_amount: 1, payee_name: "Zyx" }),
+        ),
+      )
+      expect(values.find(({ field }) => field === "status")).toEqual({
+        field: "status",
+        documented: ["PENDING", "SUCCESS", "FAILED", "RETURNED"],
+        unknown: [
+          { value: "Returned", count: 3 },
+          { value: "ON_HOLD", count: 2 },
+          { value: "payout.onHold", count: 1 },
+        ],
+        further: 7,
+      })
+      expect(JSON.stringify(values)).not.toMatch(/zyx|Zyx|49 151|xxxx|Anna|Smith/)
+    }),
   )
 
-  it.effect("tells at most a dozen values of a field, the most frequent first", () =>
+  it.effect("shows at most a dozen values of a field, the most frequent first", () =>
     Effect.gen(function* () {
       const records = Array.from({ length: 40 }, (_, i) =>
         transaction({ event_type: `KIND_${Math.min(i, 30)}` }),
@@ -203,7 +201,7 @@ describe("drift", () => {
     }),
   )
 
-  it.effect("counts what would be a reject, by field and without its value", () =>
+  it.effect("counts records that would be rejects, by field and without their values", () =>
     Effect.gen(function* () {
       const drift = yield* driftIn(
         "wallets",
@@ -224,22 +222,20 @@ describe("drift", () => {
     }),
   )
 
-  it.effect(
-    "knows of every declared field where it stands: a name that leads nowhere would never be seen",
-    () =>
-      Effect.gen(function* () {
-        for (const { name, documented } of yield* allStreams) {
-          const known = yield* driftIn(name, JSON.stringify(recordWith(Object.keys(documented.others ?? {}))))
-          expect([name, known.undocumented]).toEqual([name, []])
-          const coded = yield* driftIn(name, JSON.stringify(recordWith(Object.keys(documented.values ?? {}))))
-          expect([name, coded.undocumented]).toEqual([name, []])
-          for (const field of documented.mayLack ?? [])
-            expect([name, (yield* driftIn(name, JSON.stringify(recordWith([field])))).undocumented]).toEqual([
-              name,
-              [],
-            ])
-        }
-      }),
+  it.effect("finds every declared field in the fixture, because a wrong name would never match", () =>
+    Effect.gen(function* () {
+      for (const { name, documented } of yield* allStreams) {
+        const known = yield* driftIn(name, JSON.stringify(recordWith(Object.keys(documented.others ?? {}))))
+        expect([name, known.undocumented]).toEqual([name, []])
+        const coded = yield* driftIn(name, JSON.stringify(recordWith(Object.keys(documented.values ?? {}))))
+        expect([name, coded.undocumented]).toEqual([name, []])
+        for (const field of documented.mayLack ?? [])
+          expect([name, (yield* driftIn(name, JSON.stringify(recordWith([field])))).undocumented]).toEqual([
+            name,
+            [],
+          ])
+      }
+    }),
   )
 })
 

@@ -40,7 +40,7 @@ const said = (report: MoneyReport) =>
   )
 
 describe("decimals", () => {
-  it("are exact, however they are written", () => {
+  it("are exact in every spelling", () => {
     const of = (text: string) => decimal(text)!
     expect(isEqual(plus(of("0.1"), of("0.2")), of("0.3"))).toBe(true)
     expect(isEqual(minus(of("9007199254740993.10"), of("0.1")), of("9007199254740993"))).toBe(true)
@@ -62,13 +62,13 @@ describe("the relation of amount, fees and net amount", () => {
     ["-98.35", "net_amount = fees_including_tax − amount"],
     ["-100", "net_amount = −amount"],
   ]
-  it.each([...FORMULAS])("is told from the figures: %s is %s", (net, formula) => {
+  it.each([...FORMULAS])("is derived from the figures: %s is %s", (net, formula) => {
     const { net: found, withFees } = eventOf([["PAYIN", "100", "1.5", "0.15", "1.65", net]])
     expect(found).toEqual({ formula, holds: 1, of: 1 })
     expect(withFees).toBe(1)
   })
 
-  it("counts in how many records it holds", () => {
+  it("comes with the number of records in which it holds", () => {
     const fine: Line = ["PAYIN", "100", "1.5", "0.15", "1.65", "98.35"]
     const { net } = eventOf([fine, fine, ["PAYIN", "100", "1.5", "0.15", "1.65", "98.36"], fine])
     expect(net).toEqual({ formula: "net_amount = amount − fees_including_tax", holds: 3, of: 4 })
@@ -79,7 +79,7 @@ describe("the relation of amount, fees and net amount", () => {
     )
   })
 
-  it("says so where nothing explains it", () => {
+  it("is reported as unknown if no rule explains it", () => {
     expect(eventOf([["PAYIN", "100", "1.5", "0.15", "1.65", "42"]]).net).toEqual({
       formula: null,
       holds: 0,
@@ -87,12 +87,12 @@ describe("the relation of amount, fees and net amount", () => {
     })
   })
 
-  it("says nothing of fees where there are none", () => {
+  it("says nothing about fees if there are none", () => {
     const { net, withFees } = eventOf([["DEBIT", "100", "0", "0", "0", "100"]])
     expect([net.formula, withFees]).toEqual(["net_amount = amount", 0])
   })
 
-  it("is exact beyond what a double holds, in texts and in numbers", () => {
+  it("is exact beyond a double, in texts and in numbers", () => {
     const lines: ReadonlyArray<Line> = [
       ["PAYIN", "9007199254740993.11", "0.01", "0", "0.01", "9007199254740993.10"],
       ["PAYIN", '"9007199254740993.11"', '"0.01"', '"0"', '"0.01"', '"9007199254740993.1"'],
@@ -101,7 +101,7 @@ describe("the relation of amount, fees and net amount", () => {
     expect(eventOf(lines).net).toMatchObject({ holds: 2, of: 3 })
   })
 
-  it("takes the fee with its tax for the sum of both, and says where it is not", () => {
+  it("expects the fee with its tax to be the sum of both, and reports differences", () => {
     const { feeSum } = reportOf([
       ["PAYIN", "100", "0.1", "0.2", "0.3", "99.7"],
       ["PAYIN", "100", "0.1", "0.2", "0.31", "99.69"],
@@ -113,7 +113,7 @@ describe("the relation of amount, fees and net amount", () => {
     )
   })
 
-  it("leaves fees of another currency out, and tells of them", () => {
+  it("leaves fees of another currency out, and reports them", () => {
     const report = moneyIn(
       [
         record(["PAYIN", "100", "1", "0", "1", "100"], "USD"),
@@ -126,7 +126,7 @@ describe("the relation of amount, fees and net amount", () => {
     expect(report.events[0]!.net).toMatchObject({ holds: 1, of: 1 })
   })
 
-  it("tells of fees below zero", () => {
+  it("reports fees below zero", () => {
     expect(said(reportOf([["PAYIN", "100", "-1", "0", "-1", "101"]]))).toContainEqual(
       expect.stringMatching(/^warn fees: 1 fee below zero/),
     )
@@ -137,7 +137,7 @@ describe("the sign of amounts", () => {
   const positive: Line = ["PAYIN", "100", "0", "0", "0", "100"]
   const negative: Line = ["PAYIN", "-100", "0", "0", "0", "-100"]
 
-  it("is told by event type", () => {
+  it("is reported by event type", () => {
     expect(eventOf([positive, ["PAYIN", "0.00", "0", "0", "0", "0"], negative]).amounts).toEqual({
       negative: 1,
       zero: 1,
@@ -146,7 +146,7 @@ describe("the sign of amounts", () => {
     expect(said(reportOf([positive]))).toContainEqual(expect.stringContaining("amounts are positive"))
   })
 
-  it("is worth a word where it varies, or stands against the direction", () => {
+  it("gets advice if it varies, or contradicts the direction", () => {
     const lines = said(reportOf([positive, negative], seeds))
     expect(lines).toContainEqual(
       expect.stringMatching(
@@ -169,7 +169,7 @@ describe("the direction of events", () => {
     ["TOPUP", "100", "0", "0", "0", "100"],
   ]
 
-  it("is asked once for each pair of type and name", () => {
+  it("is read once for each pair of type and name", () => {
     const records = [...lines.map(line => record(line)), record(lines[0]!, "EUR", "FAILED")]
     expect(eventsIn(records, money)).toEqual([
       { type: "PAYIN", name: "DONE" },
@@ -178,7 +178,7 @@ describe("the direction of events", () => {
     ])
   })
 
-  it("is missed where there is none, with what to do", () => {
+  it("is reported as missing, with the remedy", () => {
     expect(said(reportOf(lines, seeds))).toContainEqual(
       expect.stringMatching(
         /^warn directions: TOPUP has none in 2 of 2 records \(DONE\).*warehouse\.event_directions/,
@@ -198,7 +198,7 @@ describe("the direction of events", () => {
     )
   })
 
-  it("that takes money out together with a fee in the amount is worth a note", () => {
+  it("that takes money out together with a fee in the amount gets a note", () => {
     const paid: Line = ["PAYOUT", "100", "2", "0", "2", "98"]
     expect(said(reportOf([paid], seeds))).toContainEqual(
       expect.stringMatching(/^pass money: .*balance_reconciliation/),
@@ -208,18 +208,18 @@ describe("the direction of events", () => {
     )
   })
 
-  it("that takes money out by a negative amount is worth none: the fee is on top of it", () => {
+  it("that takes money out by a negative amount gets no note, because the fee is on top of it", () => {
     expect(said(reportOf([["PAYOUT", "-100", "2", "0", "2", "-102"]], seeds)).join()).not.toContain(
       "reconciliation",
     )
   })
 
-  it("shows a type only where it looks like a code", () => {
+  it("shows a type only if it looks like a code", () => {
     const report = reportOf([["zyx@example.com", "1", "0", "0", "0", "1"]], seeds)
     expect(JSON.stringify([report, said(report)])).not.toContain("zyx")
   })
 
-  it("bounds the types that are told", () => {
+  it("bounds the number of reported types", () => {
     const many = Array.from({ length: 30 }, (_, i): Line => [`KIND_${i}`, "1", "0", "0", "0", "1"])
     const report = reportOf(many, seeds)
     expect([report.events.length, report.furtherTypes]).toEqual([20, 10])
@@ -227,7 +227,7 @@ describe("the direction of events", () => {
 })
 
 describe("records without money", () => {
-  it("are none", () => {
+  it("give no report", () => {
     expect(
       moneyIn([json("1"), json("{}"), json('{"event_type":"PAYIN","amount":null}')], money),
     ).toBeUndefined()

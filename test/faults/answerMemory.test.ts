@@ -106,7 +106,7 @@ const syncOfAll = (shape: Shape) =>
     return { ...ended, pages: [...asked.values()].reduce((sum, count) => sum + count, 0) }
   })
 
-describe("an answer as large as its bounds let it be", () => {
+describe("an answer as large as its bounds", () => {
   it.scopedLive.each([...SHAPES])("stays below 300 MiB: $name", (shape: Shape) =>
     Effect.gen(function* () {
       const { code, stdout, peakKib } = yield* syncOf(record => pageOf(shape, 1, record))
@@ -118,7 +118,7 @@ describe("an answer as large as its bounds let it be", () => {
   )
 })
 
-describe("answers as large as their bounds let them be, in a row and in five lists at once", () => {
+describe("answers as large as their bounds, in a row and in five lists at once", () => {
   const names = ["one record of many keys", "short texts", "one long text of escapes"]
   it.scopedLive.each([...SHAPES.filter(({ name }) => names.includes(name))])(
     "stay below 500 MiB: $name",

@@ -24,26 +24,28 @@ const shapes: ReadonlyArray<readonly [string, from: Partial<SandboxOptions>, to:
 ]
 
 describe("a list that changes its contract", () => {
-  it.scopedLive.each([...shapes])("between two runs is found anew, and nothing is lost: %s", ([, from, to]) =>
-    Effect.gen(function* () {
-      const { sandbox, sync, sql, value } = yield* bench(from)
-      expect((yield* sync(TRANSACTIONS)).status).toBe("complete")
-      sandbox.reshape(to)
-      const runs = [yield* sync(TRANSACTIONS)]
-      while (runs.at(-1)!.status !== "complete" && runs.length < 4) runs.push(yield* sync(TRANSACTIONS))
-      expect(runs.at(-1)!.status).toBe("complete")
-      expect(runs.length).toBeLessThanOrEqual(2)
-      for (const run of runs) {
-        const { status, error, removed } = streamOf(run, "transactions")
-        expect(removed).toBe(0)
-        if (status === "failed") expect(error).toMatch(/run again|PAYCOMBAT_PAGING/)
-      }
-      expect(yield* value("SELECT count(*) FROM warehouse.transactions WHERE removed_at IS NOT NULL")).toBe(
-        "0",
-      )
-      const all = tablesOf(yield* reference, /^transaction/)
-      yield* expectSame(sql, all, "between")
-    }),
+  it.scopedLive.each([...shapes])(
+    "between two runs is discovered again, and nothing is lost: %s",
+    ([, from, to]) =>
+      Effect.gen(function* () {
+        const { sandbox, sync, sql, value } = yield* bench(from)
+        expect((yield* sync(TRANSACTIONS)).status).toBe("complete")
+        sandbox.reshape(to)
+        const runs = [yield* sync(TRANSACTIONS)]
+        while (runs.at(-1)!.status !== "complete" && runs.length < 4) runs.push(yield* sync(TRANSACTIONS))
+        expect(runs.at(-1)!.status).toBe("complete")
+        expect(runs.length).toBeLessThanOrEqual(2)
+        for (const run of runs) {
+          const { status, error, removed } = streamOf(run, "transactions")
+          expect(removed).toBe(0)
+          if (status === "failed") expect(error).toMatch(/run again|PAYCOMBAT_PAGING/)
+        }
+        expect(yield* value("SELECT count(*) FROM warehouse.transactions WHERE removed_at IS NOT NULL")).toBe(
+          "0",
+        )
+        const all = tablesOf(yield* reference, /^transaction/)
+        yield* expectSame(sql, all, "between")
+      }),
   )
 
   it.scopedLive.each([...shapes])("in the middle of a run is never green with gaps: %s", ([, from, to]) =>
@@ -71,7 +73,7 @@ describe("a list that changes its contract", () => {
     }),
   )
 
-  it.scopedLive("to an empty one fails, and takes nothing for removed", () =>
+  it.scopedLive("to an empty one fails, and books nothing as removed", () =>
     Effect.gen(function* () {
       const { sandbox, sync, value } = yield* bench()
       yield* sync(TRANSACTIONS)
@@ -91,7 +93,7 @@ describe("a list that changes its contract", () => {
 describe("pages that do not adjoin", () => {
   const gaps = { maxPageSize: 4, offsetBy: "asked" } as const
 
-  it.scopedLive("are read whole where a name of the size can be found", () =>
+  it.scopedLive("are read in full if a name of the size can be found", () =>
     Effect.gen(function* () {
       const { sync, sql } = yield* bench({ ...gaps, pagingNames: ["page", "pageSize"], totals: "total" })
       expect((yield* sync(TRANSACTIONS)).status).toBe("complete")
@@ -99,7 +101,7 @@ describe("pages that do not adjoin", () => {
     }),
   )
 
-  it.scopedLive("fail where none can, and the list is stated to be longer", () =>
+  it.scopedLive("fail if none can, and the list is stated to be longer", () =>
     Effect.gen(function* () {
       const { sync, sandbox, value } = yield* bench({
         ...gaps,
@@ -123,7 +125,7 @@ describe("pages that do not adjoin", () => {
     }),
   )
 
-  it.scopedLive("and of which nothing is stated prove no removal, and say so", () =>
+  it.scopedLive("and state nothing prove no removal, and the note says so", () =>
     Effect.gen(function* () {
       const { sandbox, sync, value } = yield* bench({ pagingNames: ["page", "anzahl"] })
       yield* sync(TRANSACTIONS)
@@ -297,24 +299,26 @@ describe("clocks that are wrong", () => {
       }),
   )
 
-  it.scopedLive("Postgres' own, set back since the last run, is told, and reads go on from there", () =>
-    Effect.gen(function* () {
-      const only = ["wallets"]
-      const { sandbox, sync, sql, value } = yield* syncedBench({}, { only })
-      yield* Effect.promise(async () => {
-        await sql`UPDATE warehouse.wallets SET read_at = read_at + interval '2 hours'`
-        await sql`UPDATE sync.runs SET finished_at = finished_at + interval '2 hours'`
-      })
-      const wallet = JSON.parse(sandbox.truth.text("wallets", 2))
-      const accounts = wallet.wallet_account.map((account: object) => ({ ...account, actual_balance: 77 }))
-      sandbox.patch("wallets", 2, { wallet_account: accounts })
-      expect(streamOf(yield* sync({ only }), "wallets")).toMatchObject({ updated: 1, stale: 0 })
-      expect(
-        yield* value(
-          `SELECT bool_and(actual_balance = 77) FROM warehouse.wallet_accounts WHERE wallet_id = '${wallet.wallet_id}'`,
-        ),
-      ).toBe("true")
-    }),
+  it.scopedLive(
+    "Postgres' own, set back since the last run, is reported, and reads continue from there",
+    () =>
+      Effect.gen(function* () {
+        const only = ["wallets"]
+        const { sandbox, sync, sql, value } = yield* syncedBench({}, { only })
+        yield* Effect.promise(async () => {
+          await sql`UPDATE warehouse.wallets SET read_at = read_at + interval '2 hours'`
+          await sql`UPDATE sync.runs SET finished_at = finished_at + interval '2 hours'`
+        })
+        const wallet = JSON.parse(sandbox.truth.text("wallets", 2))
+        const accounts = wallet.wallet_account.map((account: object) => ({ ...account, actual_balance: 77 }))
+        sandbox.patch("wallets", 2, { wallet_account: accounts })
+        expect(streamOf(yield* sync({ only }), "wallets")).toMatchObject({ updated: 1, stale: 0 })
+        expect(
+          yield* value(
+            `SELECT bool_and(actual_balance = 77) FROM warehouse.wallet_accounts WHERE wallet_id = '${wallet.wallet_id}'`,
+          ),
+        ).toBe("true")
+      }),
   )
 
   it.scopedLive("Postgres' own, set back since the last run, hides no run that began later", () =>

@@ -31,7 +31,7 @@ describe("beside a sync that is under way", () => {
     }),
   )
 
-  it.scopedLive("rebuild does the streams that are free, and the one that is held stays with the sync", () =>
+  it.scopedLive("rebuild does the free streams, and leaves the held one to the sync", () =>
     Effect.gen(function* () {
       const { sql, sync, value } = yield* syncedBench({}, { only: ["payouts", "checkouts"] })
       yield* Effect.promise(() => sql`UPDATE warehouse.checkouts SET description = 'edited'`)

@@ -9,7 +9,7 @@ const failureOf = (read: ReturnType<typeof readAll>) =>
     return error.message
   })
 
-describe("a size that the names found first do not set", () => {
+describe("a page size that the first names do not set", () => {
   for (const maxPageSize of [4, 7]) {
     for (const transactions of [9, 47, 120]) {
       it.scopedLive(`is found under another name (${maxPageSize} of ${transactions})`, () =>
@@ -28,7 +28,7 @@ describe("a size that the names found first do not set", () => {
     }
   }
 
-  it.scopedLive("is not taken for proven where nothing sets it, even where it is the size asked for", () =>
+  it.scopedLive("is not proven if no name sets it, even if it is the requested size", () =>
     Effect.gen(function* () {
       const sandbox = yield* startSandbox({
         pagingNames: ["page", "anzahl"],
@@ -43,7 +43,7 @@ describe("a size that the names found first do not set", () => {
     }),
   )
 
-  it.scopedLive("does not matter where positions are counted in records", () =>
+  it.scopedLive("does not matter if positions are counted in records", () =>
     Effect.map(
       expectAll({ pagingNames: ["skip", "anzahl"], defaultPageSize: 7, transactions: 45 }),
       ({ ids, contract }) => {
@@ -54,7 +54,7 @@ describe("a size that the names found first do not set", () => {
   )
 })
 
-it.scopedLive("a page 0 that makes the API fail is none", () =>
+it.scopedLive("a page 0 that makes the API fail does not exist", () =>
   Effect.gen(function* () {
     const sandbox = yield* startSandbox()
     sandbox.setFault(({ query }) => (query.get("page") === "0" ? { status: 500 } : undefined))
@@ -68,7 +68,7 @@ it.scopedLive("a page 0 that makes the API fail is none", () =>
   }),
 )
 
-describe("a contract that was changed since it was proven is told, not read with gaps:", () => {
+describe("a contract that changed after its proof is reported, not read with gaps:", () => {
   for (const transactions of [30, 40, 120]) {
     it.scopedLive(`pages are counted from 0 (${transactions})`, () =>
       Effect.gen(function* () {
@@ -115,7 +115,7 @@ describe("a contract that was changed since it was proven is told, not read with
     }
   }
 
-  it.scopedLive("a size is served that was not asked for", () =>
+  it.scopedLive("a size is served that was not requested", () =>
     Effect.gen(function* () {
       const sandbox = yield* startSandbox({ defaultPageSize: 15 })
       const client = yield* clientOf(sandbox, { pageSize: 10 })
@@ -130,7 +130,7 @@ describe("a contract that was changed since it was proven is told, not read with
     }),
   )
 
-  it.scopedLive("pages are not told by their number any more", () =>
+  it.scopedLive("pages no longer depend on their number", () =>
     Effect.gen(function* () {
       const sandbox = yield* startSandbox()
       const client = yield* clientOf(sandbox)
@@ -177,7 +177,7 @@ describe("a list without an end", () => {
     )
   }
 
-  it.scopedLive("that always brings something new is left after as many requests as are allowed", () =>
+  it.scopedLive("that always has new records ends at the bound on requests", () =>
     Effect.gen(function* () {
       const { sandbox, client, contract } = yield* listOf(offset => offset)
       const before = sandbox.requests.total
@@ -191,7 +191,7 @@ describe("a list without an end", () => {
   )
 })
 
-it.scopedLive("a list that is elsewhere in the answer from one page to the next has not ended", () =>
+it.scopedLive("a list that changes its place in the answer between two pages has not ended", () =>
   Effect.gen(function* () {
     const sandbox = yield* startSandbox({ envelope: "data.data" })
     const client = yield* clientOf(sandbox)

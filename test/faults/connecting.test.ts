@@ -131,19 +131,21 @@ describe("several hosts", () => {
     }),
   )
 
-  it.scopedLive("are tried in their order: the first that answers is used, also where another would", () =>
-    Effect.gen(function* () {
-      const { ownerUrl, readerUrl } = yield* testDatabase({ template: MIGRATED })
-      const { port } = new URL(Redacted.value(ownerUrl))
-      const silent = portOf(yield* listening(client => client.destroy(), LOOPBACK))
-      const hosts = `127.0.0.1:${NOBODY_PORT},127.0.0.1:${silent},127.0.0.1:${port}`
-      expect(yield* answering(by(ownerUrl, hosts))).toMatch(/^test_/)
-      const asked = yield* runQuery(by(readerUrl, hosts), "SELECT 1 AS one")
-      expect(asked.rows).toEqual([["1"]])
-    }),
+  it.scopedLive(
+    "are tried in their order: the first that answers is used, even if others would answer, too",
+    () =>
+      Effect.gen(function* () {
+        const { ownerUrl, readerUrl } = yield* testDatabase({ template: MIGRATED })
+        const { port } = new URL(Redacted.value(ownerUrl))
+        const silent = portOf(yield* listening(client => client.destroy(), LOOPBACK))
+        const hosts = `127.0.0.1:${NOBODY_PORT},127.0.0.1:${silent},127.0.0.1:${port}`
+        expect(yield* answering(by(ownerUrl, hosts))).toMatch(/^test_/)
+        const asked = yield* runQuery(by(readerUrl, hosts), "SELECT 1 AS one")
+        expect(asked.rows).toEqual([["1"]])
+      }),
   )
 
-  it.scopedLive("are not gone through by a login that the first one refuses", () =>
+  it.scopedLive("are not tried in turn with a login that the first one refuses", () =>
     Effect.gen(function* () {
       const { ownerUrl } = yield* testDatabase()
       const { port } = new URL(Redacted.value(ownerUrl))
@@ -199,7 +201,7 @@ describe.concurrent("a server", () => {
   )
 
   it.scopedLive(
-    "that takes connections and says nothing is given up in time, and at once when told to stop",
+    "that accepts connections and stays silent is given up in time, and at once on a signal",
     () =>
       Effect.gen(function* () {
         const port = portOf(yield* listening(() => undefined, LOOPBACK))
@@ -277,7 +279,7 @@ describe.concurrent("a server", () => {
     }),
   )
 
-  it.scopedLive("that says nothing does not keep a command from ending when it is told to", () =>
+  it.scopedLive("that stays silent does not keep a command from ending on a signal", () =>
     Effect.gen(function* () {
       let clients = 0
       const server = yield* listening(() => {

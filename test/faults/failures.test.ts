@@ -20,7 +20,7 @@ const without = (stream: string) =>
   Object.fromEntries(STREAM_NAMES.filter(name => name !== stream).map(name => [name, "complete"]))
 
 describe("a list of another merchant", () => {
-  it.scopedLive("is not loaded, and nothing of what is stored is booked as removed", () =>
+  it.scopedLive("is not loaded, and no stored row is booked as removed", () =>
     Effect.gen(function* () {
       const { sandbox, sync, value } = yield* bench({})
       yield* sync()
@@ -76,7 +76,7 @@ describe("a stream that fails", () => {
     }),
   )
 
-  it.scopedLive("in the middle keeps what was read, and goes on from there", () =>
+  it.scopedLive("in the middle keeps the records read so far, and the next run continues there", () =>
     Effect.gen(function* () {
       const { sandbox, sync, value } = yield* bench({ transactions: 7_500 })
       const only = ["transactions"]
@@ -127,7 +127,7 @@ describe("a stream that fails", () => {
     }),
   )
 
-  it.scopedLive("begins anew where it is told to", () =>
+  it.scopedLive("starts again with --full", () =>
     Effect.gen(function* () {
       const { sandbox, sync, value } = yield* bench({ transactions: 5_500 })
       const options = { only: ["transactions"], account: { pageSize: 1_000 } }
@@ -167,7 +167,7 @@ describe("a token that is refused", () => {
 })
 
 describe("two accounts", () => {
-  it.scopedLive("share the warehouse and nothing in it", () =>
+  it.scopedLive("share the warehouse, but no rows", () =>
     Effect.gen(function* () {
       const { sandbox, sync, rows } = yield* bench({})
       const other = yield* start({ ...SMALL, customers: 9, seed: 1, token: "another" })
@@ -190,7 +190,7 @@ describe("two accounts", () => {
 })
 
 describe("a run that is told to stop", () => {
-  it.scopedLive("while a stream begins has it booked as ended, too", () =>
+  it.scopedLive("while a stream begins records its end, too", () =>
     Effect.gen(function* () {
       const { sql, sync, rows } = yield* bench({})
       yield* stoppedWhileBeginning(sql, sync({ only: ["payouts"] }))
@@ -199,7 +199,7 @@ describe("a run that is told to stop", () => {
     }),
   )
 
-  it.scopedLive("while it books how it ended has that booked, and its leases given back", () =>
+  it.scopedLive("while it records its end finishes that, and releases its leases", () =>
     Effect.gen(function* () {
       const { sql, sync, rows } = yield* syncedBench({}, { only: ["customers"] })
       // The run is booked as begun when its stream is about to be.

@@ -29,9 +29,9 @@ const setup = (options: Partial<SandboxOptions> = {}) =>
     }
   })
 
-describe("a record that the list does not show any more", () => {
+describe("a record that the list no longer shows", () => {
   it.scopedLive(
-    "and that its by-id endpoint calls gone is booked as removed by the first complete pass",
+    "and that its by-id endpoint answers with 404 is booked as removed by the first complete pass",
     () =>
       Effect.gen(function* () {
         const { sandbox, pass, removed, ids, byIdRequests } = yield* setup()
@@ -50,7 +50,7 @@ describe("a record that the list does not show any more", () => {
       }),
   )
 
-  it.scopedLive("but that its by-id endpoint answers exists, however often the list leaves it out", () =>
+  it.scopedLive("but that its by-id endpoint answers stays, however often the list leaves it out", () =>
     Effect.gen(function* () {
       const { sandbox, pass, removed, value, ids } = yield* setup()
       sandbox.hide("checkouts", 5)
@@ -70,7 +70,7 @@ describe("a record that the list does not show any more", () => {
     }),
   )
 
-  it.scopedLive("and that is answered in another form than the list's exists, and stays as it is", () =>
+  it.scopedLive("and that is answered in another form than the list's stays unchanged", () =>
     Effect.gen(function* () {
       const { sandbox, pass, removed, value, ids } = yield* setup()
       sandbox.hide("checkouts", 5)
@@ -86,7 +86,7 @@ describe("a record that the list does not show any more", () => {
     }),
   )
 
-  it.scopedLive("many of them hidden at once: the note says so", () =>
+  it.scopedLive("in large numbers is named in the note", () =>
     Effect.gen(function* () {
       const { sandbox, pass } = yield* setup()
       for (const index of [1, 3, 5, 7, 9]) sandbox.hide("checkouts", index)
@@ -159,21 +159,19 @@ describe("a 404 proves nothing", () => {
     }),
   )
 
-  it.scopedLive(
-    "and a pass whose by-id endpoint was away does not count, also where none ever answered",
-    () =>
-      Effect.gen(function* () {
-        const { sandbox, pass } = yield* setup()
-        sandbox.remove("checkouts", 5)
-        const answering = (status: number) =>
-          sandbox.setFault(({ path }) => (path.startsWith(BY_ID) ? { status, body: {} } : undefined))
-        answering(404)
-        for (let n = 0; n < 2; n++) expect((yield* pass).removed).toBe(0)
-        answering(503)
-        expect(yield* pass).toMatchObject({ status: "complete", removed: 0, unconfirmed: 1 })
-        answering(404)
-        expect((yield* pass).removed).toBe(1)
-      }),
+  it.scopedLive("and a pass whose by-id endpoint was away does not count, also if none ever answered", () =>
+    Effect.gen(function* () {
+      const { sandbox, pass } = yield* setup()
+      sandbox.remove("checkouts", 5)
+      const answering = (status: number) =>
+        sandbox.setFault(({ path }) => (path.startsWith(BY_ID) ? { status, body: {} } : undefined))
+      answering(404)
+      for (let n = 0; n < 2; n++) expect((yield* pass).removed).toBe(0)
+      answering(503)
+      expect(yield* pass).toMatchObject({ status: "complete", removed: 0, unconfirmed: 1 })
+      answering(404)
+      expect((yield* pass).removed).toBe(1)
+    }),
   )
 
   it.scopedLive("about a large part of the list from one pass alone", () =>
@@ -190,7 +188,7 @@ describe("a 404 proves nothing", () => {
 })
 
 describe("the look-ups", () => {
-  it.scopedLive("are bounded; those that are about to be booked as removed come first", () =>
+  it.scopedLive("are bounded; records that are about to be booked as removed come first", () =>
     Effect.gen(function* () {
       const { sandbox, pass, byIdRequests } = yield* setup({ checkouts: 500 })
       for (let index = 0; index < 230; index++) sandbox.hide("checkouts", index)
@@ -222,7 +220,7 @@ describe("the look-ups", () => {
     }),
   )
 
-  it.scopedLive("go on after a record that may not be read", () =>
+  it.scopedLive("continue after a record that may not be read", () =>
     Effect.gen(function* () {
       const { sandbox, sync, removed } = yield* setup()
       const hidden = [2, 5, 8].map(index => sandbox.idOf("checkouts", index)).sort()
@@ -298,7 +296,7 @@ describe("a wallet that is listed without its balances", () => {
     }),
   )
 
-  it.scopedLive("stays what it is when the route goes away in the middle of the pages", () =>
+  it.scopedLive("stays unchanged if the route goes away in the middle of the pages", () =>
     Effect.gen(function* () {
       const { sandbox, pass, removed } = yield* wallets(4)
       yield* pass

@@ -72,7 +72,7 @@ describe("a lease", () => {
     }),
   )
 
-  it.scopedLive("is renewed in time though the connection of a renewal stands still", () =>
+  it.scopedLive("is renewed in time although the connection of a renewal stalls", () =>
     Effect.gen(function* () {
       const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
       const way = yield* stalling(ownerUrl)
@@ -87,7 +87,7 @@ describe("a lease", () => {
     }),
   )
 
-  it.scopedLive("that is being taken does not keep a run from ending when it is told to", () =>
+  it.scopedLive("that is being acquired does not keep a run from ending on a signal", () =>
     Effect.gen(function* () {
       const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
       const way = yield* stalling(ownerUrl)

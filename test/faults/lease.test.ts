@@ -39,7 +39,7 @@ const expire = (sql: postgres.Sql) =>
   Effect.promise(() => sql`UPDATE sync.leases SET expires_at = clock_timestamp() - interval '1 second'`)
 
 describe("two runs at once", () => {
-  it.scopedLive("share no stream: the second is told who has them, and does nothing", () =>
+  it.scopedLive("share no stream: the second names the holder, and does nothing", () =>
     Effect.gen(function* () {
       const { sql, sync, value } = yield* bench({})
       const letGo = yield* holdUp(sql, "sync.stream_runs", "SHARE")
@@ -55,7 +55,7 @@ describe("two runs at once", () => {
     }),
   )
 
-  it.scopedLive("share no account, also where one is about other streams: the second does nothing", () =>
+  it.scopedLive("share no account, even with different streams: the second does nothing", () =>
     Effect.gen(function* () {
       const { sql, sync, rows } = yield* bench({})
       const letGo = yield* holdUp(sql, "warehouse.payouts", "ACCESS EXCLUSIVE")
@@ -107,7 +107,7 @@ describe("two runs at once", () => {
     }),
   )
 
-  it.scopedLive("with `wait`: the second is not taken for dead while it waits, also where it was begun", () =>
+  it.scopedLive("with `wait`: the second does not count as dead while it waits, even without a lease", () =>
     Effect.gen(function* () {
       const { sql, sync, sandbox, rows } = yield* bench({})
       const runId = randomUUID()
@@ -130,7 +130,7 @@ describe("two runs at once", () => {
     }),
   )
 
-  it.scopedLive("cannot take a stream that the first is done with, for as long as the first goes on", () =>
+  it.scopedLive("cannot take a stream that the first has finished, as long as the first runs", () =>
     Effect.gen(function* () {
       const { sql, sync, rows } = yield* bench({})
       const letGo = yield* holdUp(sql, "warehouse.checkouts", "ACCESS EXCLUSIVE")
@@ -166,8 +166,8 @@ describe("two runs at once", () => {
   )
 })
 
-describe("work that asks no API", () => {
-  it.scopedLive("holds up its stream alone: a sync does the others meanwhile, and that one after it", () =>
+describe("work that sends no requests", () => {
+  it.scopedLive("delays only its stream: a sync reads the others meanwhile, and that one afterwards", () =>
     Effect.gen(function* () {
       const { sql, sync, rows } = yield* bench({})
       const { lease } = yield* loading(sql, checkouts)
@@ -182,7 +182,7 @@ describe("work that asks no API", () => {
     }),
   )
 
-  it.scopedLive("goes on beside a sync of other streams", () =>
+  it.scopedLive("runs beside a sync of other streams", () =>
     Effect.gen(function* () {
       const { sql, sync } = yield* bench({})
       const letGo = yield* holdUp(sql, "warehouse.payouts", "ACCESS EXCLUSIVE")
@@ -195,8 +195,8 @@ describe("work that asks no API", () => {
   )
 })
 
-describe("a lease that was given back", () => {
-  it.scopedLive("lets nothing in that was on its way, and is free for the next", () =>
+describe("a lease that was released", () => {
+  it.scopedLive("lets no late commit in, and is free for the next run", () =>
     Effect.gen(function* () {
       const sql = yield* testWarehouse()
       const stopped = yield* loading(sql, checkouts)
@@ -209,7 +209,7 @@ describe("a lease that was given back", () => {
     }),
   )
 
-  it.scopedLive("is given back at the end of a run though the connection goes at that moment", () =>
+  it.scopedLive("is released at the end of a run although the connection is lost at that moment", () =>
     Effect.gen(function* () {
       const { sql, sandbox, rows } = yield* bench({})
       let tries = 0
@@ -260,7 +260,7 @@ describe("a lease that ran out", () => {
     }),
   )
 
-  it.scopedLive("and was not taken is still its holder's", () =>
+  it.scopedLive("and was not acquired again still belongs to its holder", () =>
     Effect.gen(function* () {
       const sql = yield* testWarehouse()
       const slow = yield* loading(sql, checkouts)
@@ -269,7 +269,7 @@ describe("a lease that ran out", () => {
     }),
   )
 
-  it.scopedLive("was a dead run's: that is booked as dead, and the next goes on", () =>
+  it.scopedLive("belonged to a dead run: that run is recorded as dead, and the next one continues", () =>
     Effect.gen(function* () {
       const { sql, sync, rows } = yield* bench({})
       const dead = yield* loading(sql, checkouts)
@@ -286,37 +286,35 @@ describe("a lease that ran out", () => {
     }),
   )
 
-  it.scopedLive(
-    "in the middle of a transaction, by a holder that is not heard of: is taken over all the same",
-    () =>
-      Effect.gen(function* () {
-        const sql = yield* testWarehouse()
-        const claim = {
-          streams: [{ account: "default", stream: "checkouts" }],
-          holder: "test",
-          leaseSeconds: 1,
-        }
-        const { leases } = yield* acquire(sql, { ...claim, runId: randomUUID() })
-        let tries = 0
-        const frozen = yield* Effect.fork(
-          Effect.either(
-            inLeaseTx(sql, leases[0]!, async tx => {
-              tries += 1
-              await tx`DELETE FROM sync.rejects`
-              await new Promise(() => {})
-            }),
-          ),
-        )
-        yield* until(() => tries > 0)
-        const heir = yield* acquire(sql, { ...claim, runId: randomUUID() }).pipe(
-          Effect.repeat({ until: taken => taken.leases.length > 0 }),
-        )
-        expect(heir.leases[0]?.fence).not.toBe(leases[0]?.fence)
-        expect(yield* Fiber.join(frozen)).toMatchObject({ left: { _tag: "LeaseError", reason: "lost" } })
-      }),
+  it.scopedLive("in a silent holder's transaction is taken over, too", () =>
+    Effect.gen(function* () {
+      const sql = yield* testWarehouse()
+      const claim = {
+        streams: [{ account: "default", stream: "checkouts" }],
+        holder: "test",
+        leaseSeconds: 1,
+      }
+      const { leases } = yield* acquire(sql, { ...claim, runId: randomUUID() })
+      let tries = 0
+      const frozen = yield* Effect.fork(
+        Effect.either(
+          inLeaseTx(sql, leases[0]!, async tx => {
+            tries += 1
+            await tx`DELETE FROM sync.rejects`
+            await new Promise(() => {})
+          }),
+        ),
+      )
+      yield* until(() => tries > 0)
+      const heir = yield* acquire(sql, { ...claim, runId: randomUUID() }).pipe(
+        Effect.repeat({ until: taken => taken.leases.length > 0 }),
+      )
+      expect(heir.leases[0]?.fence).not.toBe(leases[0]?.fence)
+      expect(yield* Fiber.join(frozen)).toMatchObject({ left: { _tag: "LeaseError", reason: "lost" } })
+    }),
   )
 
-  it.scopedLive("while its holder slept: the run that lost it is not green", () =>
+  it.scopedLive("while its holder slept makes the run that lost it fail", () =>
     Effect.gen(function* () {
       const { sql, sync } = yield* bench({})
       const letGo = yield* holdUp(sql, "warehouse.checkouts", "ACCESS EXCLUSIVE")

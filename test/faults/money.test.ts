@@ -104,7 +104,7 @@ describe.each(withAmounts.map(stream => [stream.name, stream] as const))("amount
   })()
 
   it.live(
-    "are stored as they were sent, in columns and in raw",
+    "are stored as sent, in columns and in raw",
     () =>
       Effect.promise(() =>
         fc.assert(

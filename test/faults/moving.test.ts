@@ -40,7 +40,7 @@ const passes = (options: Partial<SandboxOptions>, pageSize: number) =>
     return { ...given, pass, confirmingPass, removed }
   })
 
-describe("a list sorted by time of change, oldest first, of which records change at each page request", () => {
+describe("a list sorted by time of change, oldest first, whose records change at each page request", () => {
   it.scopedLive(
     "books none of them as removed, says that it moved, and books a deleted one once it stands still",
     () =>
@@ -73,7 +73,7 @@ describe("a list sorted by time of change, oldest first, of which records change
 })
 
 describe("a pass that would book a removal", () => {
-  it.scopedLive("reads the list a second time, and books nothing where the two readings differ", () =>
+  it.scopedLive("reads the list a second time, and books nothing if the two readings differ", () =>
     Effect.gen(function* () {
       const { sandbox, pass, removed } = yield* passes({ transactions: 40 }, 10)
       yield* pass

@@ -168,7 +168,7 @@ const changesAt = (before: number, places: number): ReadonlyArray<Change> =>
 const SHARE_OF_PAIRS = process.env.SOAK === undefined ? 1 / 2_000 : 1
 
 describe("a pass over a list that changes while it is read", () => {
-  it.live.each(ORDERS)("proves nothing where it overlooked a record, whatever changes and when: %s", order =>
+  it.live.each(ORDERS)("proves nothing if it overlooked a record, after any change at any time: %s", order =>
     Effect.gen(function* () {
       const world: World = { order, records: 5, pageSize: 1, hasTotal: false, afterEnd: "empty" }
       const still = yield* passOver(world, [])
@@ -194,7 +194,7 @@ describe("a pass over a list that changes while it is read", () => {
   const RUNS = 100
 
   it.live(
-    "proves nothing where it overlooked a record, with many changes, totals and other ends",
+    "proves nothing if it overlooked a record, with many changes, totals and other ends",
     () =>
       Effect.promise(() =>
         fc.assert(

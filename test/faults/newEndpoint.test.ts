@@ -245,7 +245,7 @@ const serving = (project: string) =>
 
 describe("the guide for a new endpoint", () => {
   it.scopedLive(
-    "is all that a list and a look-up take: conformance, demo, sync, rebuild",
+    "suffices for a list and a look-up: conformance, demo, sync, rebuild",
     () =>
       Effect.gen(function* () {
         const project = yield* copyOfProject

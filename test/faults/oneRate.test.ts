@@ -58,7 +58,7 @@ const parts = (environment: Environment = {}, customers = 25) =>
 
 describe("two programs on one account", () => {
   it.scopedLive(
-    "that sync different streams of it: one holds the account, the other waits for it, and the rate is kept",
+    "with different streams: one holds the account, the other waits for it, and the rate is kept",
     () =>
       Effect.gen(function* () {
         const { sandbox, run } = yield* parts()
@@ -128,7 +128,7 @@ describe("two programs on one account", () => {
 })
 
 describe("a host that is cut off from Postgres, and not from the API", () => {
-  it.scopedLive("stops asking when its lease has run out, and goes on when it could be renewed", () =>
+  it.scopedLive("stops asking when its lease has run out, and continues after a renewal", () =>
     Effect.gen(function* () {
       const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
       const proxy = yield* postgresProxy(ownerUrl)
@@ -204,8 +204,8 @@ describe("the grant of an account's lease", () => {
     )
 })
 
-describe("a pause that the API asked for", () => {
-  it.scopedLive("is handed on to the next run, which asks nothing before its end", () =>
+describe("a pause that the API requested", () => {
+  it.scopedLive("is passed on to the next run, which sends nothing before its end", () =>
     Effect.gen(function* () {
       const { sandbox, sync, value } = yield* bench({})
       const arrivals = logOf(sandbox, () => ({ status: 429, headers: { "retry-after": "3600" } }))
@@ -222,7 +222,7 @@ describe("a pause that the API asked for", () => {
   )
 
   it.scopedLive(
-    "is handed on though the run that was asked for it is killed",
+    "is passed on although the run that received it is killed",
     () =>
       Effect.gen(function* () {
         const { sandbox, run, start, ownerUrl } = yield* parts()

@@ -196,7 +196,7 @@ describe.each(streams.map(stream => [stream.name, stream] as const))("versions o
   const RUNS = 12
 
   it.live(
-    "that come back, are bad in between or share a moment: the newest stays, however pages fall into batches",
+    "that return, are bad in between or share a moment: the newest stays, in any distribution over batches",
     () =>
       Effect.promise(() =>
         fc.assert(
@@ -319,7 +319,7 @@ describe("balances of wallets", () => {
   const RUNS = 25
 
   it.live(
-    "are recorded at each change that was read, however pages fall into batches",
+    "are recorded at each change that was read, in any distribution over batches",
     () =>
       Effect.promise(() =>
         fc.assert(

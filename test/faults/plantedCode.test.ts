@@ -32,7 +32,7 @@ const setup = Effect.gen(function* () {
 /** The commands among what was printed that undo what is wrong. */
 const remediesOf = (text: string, command: RegExp) => text.match(new RegExp(command, "g")) ?? []
 
-describe("default privileges that give others rights on what a migration makes", () => {
+describe("default privileges that give others rights on new objects", () => {
   it.scopedLive(
     "are refused with the commands that undo them, and nothing is made",
     () =>

@@ -93,7 +93,7 @@ describe("a transaction whose connection ends", () => {
     }),
   )
 
-  it.scopedLive("between statements: what its function does next is done nowhere", () =>
+  it.scopedLive("between statements: later statements of its function run nowhere", () =>
     Effect.gen(function* () {
       const { sql, end } = yield* setup
       const { fate, rows, went } = yield* Effect.promise(async () => {
@@ -127,7 +127,7 @@ describe("a transaction whose connection ends", () => {
     }),
   )
 
-  it.scopedLive("in a savepoint whose errors are caught: is not gone on with either", () =>
+  it.scopedLive("in a savepoint whose errors are caught: does not continue either", () =>
     Effect.gen(function* () {
       const { sql, end, underWay } = yield* setup
       const results = yield* Effect.promise(async () => {
@@ -145,7 +145,7 @@ describe("a transaction whose connection ends", () => {
     }),
   )
 
-  it.scopedLive("errors of statements stay what they were: caught or rolled back", () =>
+  it.scopedLive("errors of statements stay the same: caught or rolled back", () =>
     Effect.gen(function* () {
       const { sql } = yield* setup
       const results = yield* Effect.promise(async () => [
@@ -176,7 +176,7 @@ describe("a transaction whose connection ends", () => {
 })
 
 describe("a pool whose connections all end again and again", () => {
-  it.scopedLive("answers what is asked right then", () =>
+  it.scopedLive("answers queries in between", () =>
     Effect.gen(function* () {
       const { sql, end } = yield* setup
       const outcomes = new Map<string, number>()
@@ -276,7 +276,7 @@ describe("a pool that lost a connection in the middle of a statement", () => {
     }),
   )
 
-  it.scopedLive("waits for what is under way on another connection, and no longer than it is told", () =>
+  it.scopedLive("waits for work on another connection, within the given time", () =>
     Effect.gen(function* () {
       const { ownerUrl, end, underWay } = yield* setup
       const sql = openPool(Redacted.value(ownerUrl), { max: 2, prepare: false, fetch_types: false }, 50)

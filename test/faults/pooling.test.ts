@@ -36,7 +36,7 @@ const pooledParts = Effect.gen(function* () {
 
 describe.concurrent("behind a transaction-pooling proxy", () => {
   it.scopedLive(
-    "migrate, sync, status and query work, and write what they would write without it",
+    "migrate, sync, status and query work, and write the same as without it",
     () =>
       Effect.gen(function* () {
         const { ownerUrl, readerUrl, proxy, sandbox, reference } = yield* pooledParts
@@ -68,7 +68,7 @@ describe.concurrent("behind a transaction-pooling proxy", () => {
     300_000,
   )
 
-  it.scopedLive("nothing of a session is kept: what needs one would be noticed here", () =>
+  it.scopedLive("no session state is kept, so code that needs it fails here", () =>
     Effect.gen(function* () {
       const { ownerUrl, proxy } = yield* pooledParts
       const sql = yield* connect(proxy.through(ownerUrl))

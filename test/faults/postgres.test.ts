@@ -43,7 +43,7 @@ const NOTHING_OF_IT = `
   UNION ALL SELECT 'position', count(*) FROM sync.checkpoints WHERE stream = 'transactions' AND position IS NOT NULL
   UNION ALL SELECT 'rejects', count(*) FROM sync.rejects`
 
-describe.concurrent("Postgres refuses what a stream writes", () => {
+describe.concurrent("Postgres refuses the writes of a stream", () => {
   for (const [what, body, message] of [
     [
       "its disk is full",
@@ -81,7 +81,7 @@ describe.concurrent("Postgres refuses what a stream writes", () => {
       }),
     )
 
-  it.scopedLive("out of memory for a moment: it is tried again", () =>
+  it.scopedLive("out of memory for a moment: the write is tried again", () =>
     Effect.gen(function* () {
       const { direct, run, sync, reference } = yield* setup
       yield* run(
@@ -95,7 +95,7 @@ describe.concurrent("Postgres refuses what a stream writes", () => {
 })
 
 describe.concurrent("Postgres refuses everything", () => {
-  it.scopedLive("because it is read-only: one clear error, nothing booked; the next run heals", () =>
+  it.scopedLive("because it is read-only: one clear error, nothing recorded; the next run heals", () =>
     Effect.gen(function* () {
       const { direct, run, sync, reference, database } = yield* setup
       yield* run(`ALTER DATABASE ${database} SET default_transaction_read_only = on`)

@@ -91,7 +91,7 @@ describe.concurrent("connections to Postgres that end", () => {
     )
 
   it.scopedLive(
-    "because the server is restarted in the middle of a load: the run goes on when it is back",
+    "because the server restarts in the middle of a load: the run continues when it is back",
     () =>
       Effect.gen(function* () {
         const directory = yield* temporaryDirectory
@@ -183,7 +183,7 @@ describe("SQL that fails for a while", () => {
 })
 
 describe("a Postgres that is not there", () => {
-  it.scopedLive("is said in one line, with what to look at, and without the password", () =>
+  it.scopedLive("is reported in one line, with advice, and without the password", () =>
     Effect.gen(function* () {
       const { ownerUrl } = yield* testDatabase()
       const url = new URL(Redacted.value(ownerUrl))
@@ -217,19 +217,17 @@ describe("a Postgres that is not there", () => {
     }),
   )
 
-  it.scopedLive(
-    "nor does a refusal that nothing special is known about end without a next step, or with a value",
-    () =>
-      Effect.gen(function* () {
-        const sql = yield* connect((yield* testDatabase()).ownerUrl)
-        const said = (statement: string) =>
-          Effect.map(Effect.flip(query(() => sql.unsafe(statement))), ({ message }) => message)
-        expect(yield* said("SELEC 1")).toMatch(
-          /^Postgres: syntax error .*\(42601\): run again; .*log of Postgres\.$/,
-        )
-        expect(yield* said("SELECT 'swordfish'::int")).toMatch(
-          /^Postgres refused a value \(SQLSTATE 22P02\): run again; .*report it\.$/,
-        )
-      }),
+  it.scopedLive("an unknown refusal also ends with advice, and without a value", () =>
+    Effect.gen(function* () {
+      const sql = yield* connect((yield* testDatabase()).ownerUrl)
+      const said = (statement: string) =>
+        Effect.map(Effect.flip(query(() => sql.unsafe(statement))), ({ message }) => message)
+      expect(yield* said("SELEC 1")).toMatch(
+        /^Postgres: syntax error .*\(42601\): run again; .*log of Postgres\.$/,
+      )
+      expect(yield* said("SELECT 'swordfish'::int")).toMatch(
+        /^Postgres refused a value \(SQLSTATE 22P02\): run again; .*report it\.$/,
+      )
+    }),
   )
 })

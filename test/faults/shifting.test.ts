@@ -108,7 +108,7 @@ describe("records that are inserted while the list is read are read too:", () =>
 })
 
 describe("a pass goes on", () => {
-  it.scopedLive("from each of its pages, one earlier, and reads all that came meanwhile", () =>
+  it.scopedLive("from each of its pages, one earlier, and reads all records inserted meanwhile", () =>
     Effect.gen(function* () {
       const sandbox = yield* startSandbox({ order: "newest-first" })
       const client = yield* clientOf(sandbox)

@@ -84,7 +84,7 @@ describe.concurrent("a sync that is told to stop", () => {
 })
 
 describe.concurrent("a sync whose log has lost its reader", () => {
-  it.scopedLive("goes on to its end, and ends as it would have", () =>
+  it.scopedLive("runs to its end, with the same result", () =>
     Effect.gen(function* () {
       const { sandbox, ...program } = yield* parts
       sandbox.setFault(null)
@@ -103,7 +103,7 @@ describe.concurrent("a sync whose log has lost its reader", () => {
 })
 
 describe.concurrent("two syncs at once", () => {
-  it.scopedLive("the second does nothing, says who is at it, and exits with 3", () =>
+  it.scopedLive("the second does nothing, names the holder, and exits with 3", () =>
     Effect.gen(function* () {
       const { sandbox, ...program } = yield* parts
       const running = yield* stuck(program)
@@ -123,7 +123,7 @@ describe.concurrent("two syncs at once", () => {
     }),
   )
 
-  it.scopedLive("one that was killed is taken for dead when its lease has run out", () =>
+  it.scopedLive("a killed one counts as dead when its lease has run out", () =>
     Effect.gen(function* () {
       const { sandbox, ...program } = yield* parts
       const running = yield* program.start(["sync", "--stream", "transactions"], {

@@ -74,7 +74,7 @@ describe.concurrent("a connection that falls silent", () => {
       120_000,
     )
 
-  it.scopedLive("is not confused with one whose statement, lock or turn takes its time", () =>
+  it.scopedLive("is told apart from one with a long statement, lock or wait", () =>
     Effect.gen(function* () {
       const { direct, url } = yield* silenced()
       const sql = yield* Effect.acquireRelease(
@@ -142,7 +142,7 @@ describe.concurrent("a run whose Postgres falls silent in the middle of a commit
   }
 
   it.scopedLive(
-    "ends with an error by itself where Postgres stays silent",
+    "ends with an error by itself if Postgres stays silent",
     () =>
       Effect.gen(function* () {
         const { proxy, sandbox, sql } = yield* silenced()

@@ -16,7 +16,7 @@ import { MIGRATED, printed, SMALL, statusesOf, syncOnce } from "../support/wareh
 const STOPPED_WITHIN_MILLIS = 30_000
 
 describe("a run that is told to stop while Postgres is away", () => {
-  it.scopedLive("ends within seconds, is booked as dead by the next one, and is gone on with", () =>
+  it.scopedLive("ends within seconds, is recorded as dead by the next run, and is resumed", () =>
     Effect.gen(function* () {
       const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
       const proxy = yield* postgresProxy(ownerUrl)
@@ -54,7 +54,7 @@ describe("a run that is told to stop while Postgres is away", () => {
     }),
   )
 
-  it.scopedLive("also where its streams ended before, and it is at booking that", () =>
+  it.scopedLive("also if its streams have ended, and it is recording that", () =>
     Effect.gen(function* () {
       const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
       const proxy = yield* postgresProxy(ownerUrl)

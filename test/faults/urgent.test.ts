@@ -81,7 +81,7 @@ describe("urgent work for an account that another process holds", () => {
       }),
   )
 
-  it.scopedLive("that is killed while it reads the record is done by the next holder, first of all", () =>
+  it.scopedLive("whose process is killed while it reads the record is done first by the next holder", () =>
     Effect.gen(function* () {
       const { sql, sandbox, start: launch, run, value } = yield* parts
       const id = sandbox.idOf("payouts", 7)

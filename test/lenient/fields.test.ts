@@ -42,44 +42,48 @@ const withBrokenPayout = (privacy?: Privacy) =>
   })
 
 describe("an optional field that cannot be read", () => {
-  it.scopedLive("is null in the row and listed with its text; the run is complete and counts it apart", () =>
-    Effect.gen(function* () {
-      const { rows, value, id, first } = yield* withBrokenPayout()
-      expect(first).toMatchObject({ status: "complete", inserted: 20, rejected: 0, fieldRejected: 3 })
-      expect(
-        yield* rows(
-          `SELECT due_date, fee_taken, payee_name, approved_at, raw->>'due_date' AS raw, amount IS NOT NULL AS paid
+  it.scopedLive(
+    "is null in the row and listed with its text; the run is complete and counts it separately",
+    () =>
+      Effect.gen(function* () {
+        const { rows, value, id, first } = yield* withBrokenPayout()
+        expect(first).toMatchObject({ status: "complete", inserted: 20, rejected: 0, fieldRejected: 3 })
+        expect(
+          yield* rows(
+            `SELECT due_date, fee_taken, payee_name, approved_at, raw->>'due_date' AS raw, amount IS NOT NULL AS paid
            FROM warehouse.payouts WHERE payout_id = '${id}'`,
-        ),
-      ).toEqual([
-        {
-          due_date: null,
-          fee_taken: null,
-          payee_name: null,
-          approved_at: null,
-          raw: "2025-01-01",
-          paid: "true",
-        },
-      ])
-      expect(yield* rows(FIELDS)).toEqual([
-        {
-          id,
-          field: "due_date",
-          reason: "due_date: is not an ISO 8601 time",
-          raw: '"2025-01-01"',
-          open: "true",
-        },
-        {
-          id,
-          field: "fee_taken",
-          reason: "fee_taken: is not a decimal amount",
-          raw: '{"of":1}',
-          open: "true",
-        },
-        { id, field: "payee_name", reason: "payee_name: is not text", raw: '["Ana"]', open: "true" },
-      ])
-      expect(yield* value("SELECT open_rejects FROM analytics.freshness WHERE stream = 'payouts'")).toBe("0")
-    }),
+          ),
+        ).toEqual([
+          {
+            due_date: null,
+            fee_taken: null,
+            payee_name: null,
+            approved_at: null,
+            raw: "2025-01-01",
+            paid: "true",
+          },
+        ])
+        expect(yield* rows(FIELDS)).toEqual([
+          {
+            id,
+            field: "due_date",
+            reason: "due_date: is not an ISO 8601 time",
+            raw: '"2025-01-01"',
+            open: "true",
+          },
+          {
+            id,
+            field: "fee_taken",
+            reason: "fee_taken: is not a decimal amount",
+            raw: '{"of":1}',
+            open: "true",
+          },
+          { id, field: "payee_name", reason: "payee_name: is not text", raw: '["Ana"]', open: "true" },
+        ])
+        expect(yield* value("SELECT open_rejects FROM analytics.freshness WHERE stream = 'payouts'")).toBe(
+          "0",
+        )
+      }),
   )
 
   it.scopedLive(
@@ -120,7 +124,7 @@ describe("an optional field that cannot be read", () => {
     }),
   )
 
-  it.scopedLive("is made anew with its row by a rebuild, and read by a replay where today's code can", () =>
+  it.scopedLive("is derived again by a rebuild, and read by a replay if today's code can", () =>
     Effect.gen(function* () {
       const { sql, rows, value } = yield* withBrokenPayout()
       const before = yield* rows(FIELDS)
@@ -277,32 +281,28 @@ describe("a part of a record that cannot be read", () => {
     }),
   )
 
-  it.scopedLive(
-    "is no loss where an amount stands in for another, and one reject where neither can be read",
-    () =>
-      Effect.gen(function* () {
-        const { sandbox, sync, rows, value } = yield* bench()
-        sandbox.patch("payouts", 1, { wire_amount: "1,000", original_amount: ".5" })
-        sandbox.patch("payouts", 2, { wire_amount: "1,000", original_amount: {} })
-        sandbox.patch("payouts", 4, { status: {}, due_date: "soon" })
-        expect(streamOf(yield* sync(PAYOUTS), "payouts")).toMatchObject({
-          status: "complete_with_rejects",
-          inserted: 18,
-          rejected: 2,
-          fieldRejected: 1,
-        })
-        expect(
-          yield* value(
-            `SELECT amount FROM warehouse.payouts WHERE payout_id = '${sandbox.idOf("payouts", 1)}'`,
-          ),
-        ).toBe("0.5")
-        expect(
-          yield* rows("SELECT field, reason FROM sync.rejects WHERE kind = 'record' ORDER BY 1"),
-        ).toEqual([
-          { field: "status", reason: "status: is not text" },
-          { field: "wire_amount", reason: "wire_amount: is not a decimal amount" },
-        ])
-      }),
+  it.scopedLive("is no loss if another amount replaces it, and one reject if neither can be read", () =>
+    Effect.gen(function* () {
+      const { sandbox, sync, rows, value } = yield* bench()
+      sandbox.patch("payouts", 1, { wire_amount: "1,000", original_amount: ".5" })
+      sandbox.patch("payouts", 2, { wire_amount: "1,000", original_amount: {} })
+      sandbox.patch("payouts", 4, { status: {}, due_date: "soon" })
+      expect(streamOf(yield* sync(PAYOUTS), "payouts")).toMatchObject({
+        status: "complete_with_rejects",
+        inserted: 18,
+        rejected: 2,
+        fieldRejected: 1,
+      })
+      expect(
+        yield* value(
+          `SELECT amount FROM warehouse.payouts WHERE payout_id = '${sandbox.idOf("payouts", 1)}'`,
+        ),
+      ).toBe("0.5")
+      expect(yield* rows("SELECT field, reason FROM sync.rejects WHERE kind = 'record' ORDER BY 1")).toEqual([
+        { field: "status", reason: "status: is not text" },
+        { field: "wire_amount", reason: "wire_amount: is not a decimal amount" },
+      ])
+    }),
   )
 })
 

@@ -28,7 +28,7 @@ const worlds = fc.record({
 
 describe("a record that is read by id beside a pass", () => {
   it.scopedLive(
-    "is stored as it was read last, whenever each reading is prepared and written",
+    "is stored as it was read last, in any order of preparing and writing",
     () =>
       Effect.gen(function* () {
         const sql = yield* testWarehouse()

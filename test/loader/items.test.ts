@@ -29,28 +29,26 @@ const setup = (stream: string) =>
 const LISTED = "SELECT count(*) FROM warehouse.wallet_accounts WHERE removed_at IS NULL"
 
 describe("a list in records that becomes empty", () => {
-  it.scopedLive(
-    "in all of them takes no row away, and costs the figures their trust until it is filled again",
-    () =>
-      Effect.gen(function* () {
-        const { sandbox, pass, value, verdict, changing } = yield* setup("wallets")
-        yield* pass()
-        const before = yield* value(LISTED)
-        expect(Number(before)).toBeGreaterThan(3)
-        changing(body => body.replaceAll(/"wallet_account":\[.*?\](?=[,}])/g, '"wallet_account":[]'))
-        for (let n = 0; n < 4; n++) {
-          expect((yield* pass()).status).toBe("complete")
-          expect(yield* value(LISTED)).toBe(before)
-          const { level, sentence } = yield* verdict
-          expect([level, sentence]).toEqual([
-            "bad",
-            "The figures cannot be trusted: wallets (no wallet_account).",
-          ])
-        }
-        sandbox.setFault(null)
-        yield* pass()
-        expect([yield* value(LISTED), (yield* verdict).level]).toEqual([before, "good"])
-      }),
+  it.scopedLive("in all of them removes no row, and makes the verdict bad until it is filled again", () =>
+    Effect.gen(function* () {
+      const { sandbox, pass, value, verdict, changing } = yield* setup("wallets")
+      yield* pass()
+      const before = yield* value(LISTED)
+      expect(Number(before)).toBeGreaterThan(3)
+      changing(body => body.replaceAll(/"wallet_account":\[.*?\](?=[,}])/g, '"wallet_account":[]'))
+      for (let n = 0; n < 4; n++) {
+        expect((yield* pass()).status).toBe("complete")
+        expect(yield* value(LISTED)).toBe(before)
+        const { level, sentence } = yield* verdict
+        expect([level, sentence]).toEqual([
+          "bad",
+          "The figures cannot be trusted: wallets (no wallet_account).",
+        ])
+      }
+      sandbox.setFault(null)
+      yield* pass()
+      expect([yield* value(LISTED), (yield* verdict).level]).toEqual([before, "good"])
+    }),
   )
 
   it.scopedLive("in many of them at once is not believed until a person confirms it", () =>
@@ -111,7 +109,7 @@ describe("two items of one wallet with one id", () => {
 })
 
 describe("an account that two wallets list", () => {
-  it.scopedLive("is said, and goes back to the one that lists it alone", () =>
+  it.scopedLive("is a finding, and belongs again to the wallet that lists it alone", () =>
     Effect.gen(function* () {
       const { sandbox, pass, accounts, rows, verdict } = yield* setup("wallets")
       yield* pass()
@@ -137,7 +135,7 @@ describe("an account that two wallets list", () => {
     }),
   )
 
-  it.scopedLive("moves without a word where the former no longer lists it", () =>
+  it.scopedLive("moves without a finding if the former wallet no longer lists it", () =>
     Effect.gen(function* () {
       const { sandbox, pass, accounts, value, verdict } = yield* setup("wallets")
       yield* pass()

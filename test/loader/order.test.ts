@@ -280,7 +280,7 @@ describe("versions in one batch", () => {
     }),
   )
 
-  it.scopedLive("that are the same make one snapshot", () =>
+  it.scopedLive("that are equal make one snapshot", () =>
     Effect.gen(function* () {
       const { pass, snapshots } = yield* setup
       yield* pass.load([wallet(100), hour(1)], [wallet(100), hour(2)])
@@ -290,7 +290,7 @@ describe("versions in one batch", () => {
     }),
   )
 
-  it.scopedLive("and in the next, prepared before it is written, are found to be stored", () =>
+  it.scopedLive("and in the next, prepared before the first is written, are recognized as stored", () =>
     Effect.gen(function* () {
       const { sql, pass, balance, snapshots } = yield* setup
       const stream = yield* listStream("wallets")
@@ -307,7 +307,7 @@ describe("versions in one batch", () => {
     }),
   )
 
-  it.scopedLive("without a part say nothing about its rows", () =>
+  it.scopedLive("without a part leave its rows unchanged", () =>
     Effect.gen(function* () {
       const { sql, pass, balance } = yield* setup
       yield* pass.load([wallet(100), hour(1)])

@@ -6,7 +6,7 @@ describe("the size of one statement", () => {
   const lengthsOf = (pieces: ReadonlyArray<ReadonlyArray<{ readonly raw: string }>>) =>
     pieces.map(piece => piece.map(({ raw }) => raw.length))
 
-  it("is cut where it would become too long, in order, and nothing is left out", () => {
+  it("is bounded: longer ones are split in order, without loss", () => {
     expect(lengthsOf(cutByLength(items(3, 3, 4, 1, 10, 2, 25, 1, 1), 10))).toEqual([
       [3, 3, 4],
       [1],

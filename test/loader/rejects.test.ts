@@ -101,7 +101,7 @@ for (const given of ["18", "14"] as const)
       ]
 
       it.scopedLive.each(poisons)(
-        "%s: is kept with its reason, and costs its neighbours nothing",
+        "%s: is kept with its reason, and does not affect its neighbours",
         ([, field, bad]) =>
           Effect.gen(function* () {
             const { sql, pass, stored, rejects } = yield* setup
@@ -190,7 +190,7 @@ for (const given of ["18", "14"] as const)
         }),
       )
 
-      it.scopedLive("with a child that Postgres refuses, leaves nothing of itself", () =>
+      it.scopedLive("with a child that Postgres refuses, leaves no part of itself", () =>
         Effect.gen(function* () {
           const checkouts = yield* listStream("checkouts")
           const sql = yield* testWarehouse()
@@ -214,7 +214,7 @@ for (const given of ["18", "14"] as const)
   })
 
 describe("a reject", () => {
-  it.scopedLive("is one however often the record is read, and keeps its first time", () =>
+  it.scopedLive("stays one row however often the record is read, and keeps its first time", () =>
     Effect.gen(function* () {
       const { sql, pass } = yield* setup
       const bad = record("a", { amount: "x" })
@@ -228,7 +228,7 @@ describe("a reject", () => {
     }),
   )
 
-  it.scopedLive("is answered by a later version that is a row, also by one that is stored already", () =>
+  it.scopedLive("is closed by a later version that is a row, also by one that is already stored", () =>
     Effect.gen(function* () {
       const { pass, rejects, stored } = yield* setup
       yield* pass.load([record("a"), T1], [record("b", { amount: "x" }), T1])
@@ -241,7 +241,7 @@ describe("a reject", () => {
     }),
   )
 
-  it.scopedLive("is not answered by an earlier version, or by another record", () =>
+  it.scopedLive("is not closed by an earlier version, or by another record", () =>
     Effect.gen(function* () {
       const { pass, rejects } = yield* setup
       yield* pass.load([record("a", { amount: "x" }), T2])
@@ -250,7 +250,7 @@ describe("a reject", () => {
     }),
   )
 
-  it.scopedLive("is not answered by its like on the very same page", () =>
+  it.scopedLive("is not closed by an equal record on the same page", () =>
     Effect.gen(function* () {
       const { pass, rejects } = yield* setup
       expect(yield* pass.load([record("a", { amount: "x" }), T1], [record("a"), T1])).toMatchObject({

@@ -65,24 +65,26 @@ describe("a record that is no longer listed", () => {
     }),
   )
 
-  it.scopedLive("and comes back is no longer booked so, and counts anew when it goes again", () =>
-    Effect.gen(function* () {
-      const { sandbox, removed, pass, gone } = yield* setup
-      sandbox.remove("checkouts", 5)
-      for (let n = 0; n < 3; n++) yield* pass
-      expect(yield* removed).toEqual([gone])
-      sandbox.restore("checkouts", 5)
-      yield* pass
-      expect(yield* removed).toEqual([])
-      sandbox.remove("checkouts", 5)
-      for (let n = 0; n < 2; n++) yield* pass
-      expect(yield* removed).toEqual([])
-      yield* pass
-      expect(yield* removed).toEqual([gone])
-    }),
+  it.scopedLive(
+    "and returns is no longer booked as removed, and the count starts again when it disappears again",
+    () =>
+      Effect.gen(function* () {
+        const { sandbox, removed, pass, gone } = yield* setup
+        sandbox.remove("checkouts", 5)
+        for (let n = 0; n < 3; n++) yield* pass
+        expect(yield* removed).toEqual([gone])
+        sandbox.restore("checkouts", 5)
+        yield* pass
+        expect(yield* removed).toEqual([])
+        sandbox.remove("checkouts", 5)
+        for (let n = 0; n < 2; n++) yield* pass
+        expect(yield* removed).toEqual([])
+        yield* pass
+        expect(yield* removed).toEqual([gone])
+      }),
   )
 
-  it.scopedLive("and comes back as a reject is no longer booked so either", () =>
+  it.scopedLive("and returns as a reject is no longer booked as removed either", () =>
     Effect.gen(function* () {
       const { sandbox, removed, pass } = yield* setup
       sandbox.remove("checkouts", 5)
@@ -137,25 +139,28 @@ describe("a record that is no longer listed", () => {
     ] as const
   ).entries())
     slowUnless(index === 0, () => {
-      it.scopedLive.each([given])("is not booked where it may be one of those listed whose id %s", ([, id]) =>
-        Effect.gen(function* () {
-          const { sandbox, removed, pass } = yield* setup
-          for (let n = 0; n < 12; n += 2) sandbox.patch("checkouts", n, { id })
-          sandbox.remove("checkouts", 5)
-          for (let n = 0; n < 3; n++) {
-            const booked = yield* pass
-            expect(booked).toMatchObject({ status: "complete_with_rejects", removed: 0, unconfirmed: 7 })
-            expect(booked.note).toContain("nothing was booked as removed")
-          }
-          expect(yield* removed).toEqual([])
-          for (let n = 0; n < 12; n += 2) sandbox.patch("checkouts", n, { id: sandbox.idOf("checkouts", n) })
-          for (let n = 0; n < 2; n++) expect((yield* pass).removed).toBe(0)
-          expect((yield* pass).removed).toBe(1)
-        }),
+      it.scopedLive.each([given])(
+        "is not booked if it may be one of the listed records whose id %s",
+        ([, id]) =>
+          Effect.gen(function* () {
+            const { sandbox, removed, pass } = yield* setup
+            for (let n = 0; n < 12; n += 2) sandbox.patch("checkouts", n, { id })
+            sandbox.remove("checkouts", 5)
+            for (let n = 0; n < 3; n++) {
+              const booked = yield* pass
+              expect(booked).toMatchObject({ status: "complete_with_rejects", removed: 0, unconfirmed: 7 })
+              expect(booked.note).toContain("nothing was booked as removed")
+            }
+            expect(yield* removed).toEqual([])
+            for (let n = 0; n < 12; n += 2)
+              sandbox.patch("checkouts", n, { id: sandbox.idOf("checkouts", n) })
+            for (let n = 0; n < 2; n++) expect((yield* pass).removed).toBe(0)
+            expect((yield* pass).removed).toBe(1)
+          }),
       )
     })
 
-  it.scopedLive("is not believed where half of the list is cut off, until a person confirms it", () =>
+  it.scopedLive("is not believed if half of the list is cut off, until a person confirms it", () =>
     Effect.gen(function* () {
       const { sql, sandbox, sync, removed, pass, value } = yield* large
       const account = { pageSize: 10 }
@@ -189,7 +194,7 @@ describe("a record that is no longer listed", () => {
     }),
   )
 
-  it.scopedLive("is not believed where all ids are spelled in another way, which is a finding", () =>
+  it.scopedLive("is not believed if all ids are spelled differently, which is a finding", () =>
     Effect.gen(function* () {
       const { sql, sandbox, sync, pass, removed } = yield* large
       sandbox.setFault(({ path }) =>
@@ -322,7 +327,7 @@ describe("a pass whose seen keys were lost", () => {
     }),
   )
 
-  it.scopedLive("but that was shown the record ends what earlier passes proved", () =>
+  it.scopedLive("but that saw the record resets the count of earlier passes", () =>
     Effect.gen(function* () {
       const { pass } = yield* passes
       yield* pass(["a", "b"])

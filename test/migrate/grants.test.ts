@@ -50,7 +50,7 @@ for (const given of ["18", "14"] as const)
         }),
       )
 
-      it.scopedLive("says whose right was on a column or view that is no more", () =>
+      it.scopedLive("names the rights on a column or view that is gone", () =>
         Effect.gen(function* () {
           const sql = yield* warehouse
           const later = yield* laterVersion
@@ -70,7 +70,7 @@ for (const given of ["18", "14"] as const)
         }),
       )
 
-      it.scopedLive("that were taken from the reader role are seen by a check, and given back", () =>
+      it.scopedLive("that were revoked from the reader role are found by a check, and granted again", () =>
         Effect.gen(function* () {
           const sql = yield* warehouse
           yield* run(sql, "REVOKE SELECT ON analytics.kyc_gap, analytics.freshness FROM paycombat_reader")
@@ -88,7 +88,7 @@ for (const given of ["18", "14"] as const)
         }),
       )
 
-      it.scopedLive("keeps rights through a migration that has to take views away", () =>
+      it.scopedLive("keeps rights through a migration that must drop views", () =>
         Effect.gen(function* () {
           const sql = yield* warehouse
           const later = yield* laterVersion

@@ -36,7 +36,7 @@ const migratedFrom = (tag: string, olds: ReadonlyArray<readonly [hash: string, o
   })
 
 describe("a migration of old rejects", () => {
-  it.scopedLive("takes the refused value out of their reasons, also where these were cut", () =>
+  it.scopedLive("removes the refused value from their reasons, also from truncated ones", () =>
     Effect.gen(function* () {
       const value = 'invalid input syntax for type numeric: "Ana Anders (of Oslo)"'
       const reasons = yield* migratedFrom(

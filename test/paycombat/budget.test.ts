@@ -5,7 +5,7 @@ import { makeBudget, PAGE_UNITS, unitsOf } from "../../src/paycombat/client/budg
 import { against, PATH, played, settle } from "./played.ts"
 
 describe("the budget of memory", () => {
-  it.effect("lets nothing in that it has no room for, and keeps the order of those who wait", () =>
+  it.effect("admits only pages that fit, in the order of their waiting", () =>
     Effect.gen(function* () {
       const { openTab } = makeBudget(10)
       const [one, other] = [openTab(), openTab()]
@@ -30,7 +30,7 @@ describe("the budget of memory", () => {
     }),
   )
 
-  it.effect("gives what is larger than all of it a share of its own, and forgets who is interrupted", () =>
+  it.effect("gives a page larger than itself the whole budget, and forgets interrupted waiters", () =>
     Effect.gen(function* () {
       const { openTab } = makeBudget(10)
       const tab = openTab()
@@ -45,7 +45,7 @@ describe("the budget of memory", () => {
     }),
   )
 
-  it("weighs a body by its bytes or its values, whichever are nearer to their bound", () => {
+  it("weighs a body by its bytes or its values, whichever is nearer to its bound", () => {
     const bytesOf = (text: string) => new TextEncoder().encode(text)
     expect(unitsOf(bytesOf(""))).toBe(1)
     expect(unitsOf(bytesOf(`"${"a".repeat(PAGE_BOUNDS.bytes / 2)}"`))).toBe(PAGE_UNITS / 2 + 1)

@@ -12,7 +12,7 @@ import { against, busiestSecond, ok, PATH, played, TOKEN, text } from "./played.
 import { accountOf } from "./support.ts"
 
 describe("a request", () => {
-  it.effect("is a GET with the token, under the base URL, and its answer tells when it was sent", () =>
+  it.effect("is a GET with the token, under the base URL, and its answer has the time of sending", () =>
     Effect.gen(function* () {
       const slow = Effect.delay(Effect.succeed(ok([{ id: "a" }])), "3 seconds")
       const { client, sent } = yield* against(() => slow)

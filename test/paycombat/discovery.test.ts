@@ -75,7 +75,7 @@ describe("discover", () => {
     }),
   )
 
-  it.scopedLive("says in one line what was tried, and what to set", () =>
+  it.scopedLive("names in one line the attempts and the variable to set", () =>
     Effect.gen(function* () {
       const sandbox = yield* startSandbox({ listPaths: { customers: "/somewhere/else" } })
       sandbox.setFault(({ path }) => (path === GET_ALL ? { status: 403, body: {} } : undefined))
@@ -136,7 +136,7 @@ describe("discover", () => {
     }),
   )
 
-  it.scopedLive("accepts an ignored page number where a total that does not count the page is reached", () =>
+  it.scopedLive("accepts an ignored page number if a total that does not count the page is reached", () =>
     Effect.gen(function* () {
       const sandbox = yield* startSandbox({ pagingNames: ["seite", "limit"], totals: "total", checkouts: 6 })
       const contract = yield* discoverFrom(yield* clientOf(sandbox), "checkouts")
@@ -144,7 +144,7 @@ describe("discover", () => {
     }),
   )
 
-  it.scopedLive("counts pages from 0 where the API does", () =>
+  it.scopedLive("counts pages from 0 if the API does", () =>
     Effect.gen(function* () {
       const sandbox = yield* startSandbox()
       const http = yield* zeroBased(sandbox)
@@ -168,7 +168,7 @@ describe("discover", () => {
     }),
   )
 
-  it.scopedLive("re-verifies what is known with one request", () =>
+  it.scopedLive("re-verifies a known contract with one request", () =>
     Effect.gen(function* () {
       const sandbox = yield* startSandbox()
       const client = yield* clientOf(sandbox)
@@ -192,7 +192,7 @@ describe("discover", () => {
     }),
   )
 
-  it.scopedLive("discovers anew when the known path is gone or another one is configured", () =>
+  it.scopedLive("discovers again if the known path is gone or another one is configured", () =>
     Effect.gen(function* () {
       const sandbox = yield* startSandbox()
       const client = yield* clientOf(sandbox)
@@ -205,7 +205,7 @@ describe("discover", () => {
     }),
   )
 
-  it.scopedLive("is not content with a list it knows but could not prove", () =>
+  it.scopedLive("searches again if the known list was not proven", () =>
     Effect.gen(function* () {
       const sandbox = yield* startSandbox({ transactions: 1, pagingNames: ["offset", "limit"] })
       const client = yield* clientOf(sandbox)

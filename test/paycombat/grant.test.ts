@@ -28,7 +28,7 @@ const granted = (given: Partial<Grant> = {}, reply: Parameters<typeof against>[0
 const wait = (seconds: number) => Effect.zipRight(TestClock.adjust(`${seconds} seconds`), settle)
 
 describe("a grant that has run out", () => {
-  it.effect("lets no request leave, be it queued before or asked for later, until it is renewed", () =>
+  it.effect("lets no request leave, queued before or sent later, until it is renewed", () =>
     Effect.gen(function* () {
       const { client, sent, allow } = yield* granted()
       const queued = yield* Effect.fork(
@@ -53,7 +53,7 @@ describe("a grant that has run out", () => {
   )
 
   it.effect(
-    "is found out by a request that waits for its turn, though it was valid when the wait began",
+    "is noticed by a request that waits for its turn, although it was valid when the wait began",
     () =>
       Effect.gen(function* () {
         const { client, sent, allow } = yield* granted({ pauseMillis: 60_000 })
@@ -68,7 +68,7 @@ describe("a grant that has run out", () => {
       }),
   )
 
-  it.effect("holds back what is to be sent again, too", () =>
+  it.effect("holds back repetitions, too", () =>
     Effect.gen(function* () {
       const { client, sent, allow } = yield* granted({}, n => (n === 1 ? text("", { status: 500 }) : ok()))
       const again = yield* Effect.fork(client.get(PATH))
@@ -82,7 +82,7 @@ describe("a grant that has run out", () => {
 })
 
 describe("a grant that another holder had before", () => {
-  it.effect("begins one interval after that one may have sent its last request", () =>
+  it.effect("begins one interval after the holder's last possible request", () =>
     Effect.gen(function* () {
       const firstAt = (idleMillis: number | null) =>
         Effect.gen(function* () {
@@ -99,7 +99,7 @@ describe("a grant that another holder had before", () => {
     }),
   )
 
-  it.effect("keeps to the pause that the API asked that one for, and hands its own on", () =>
+  it.effect("keeps the former holder's pause, and passes its own on", () =>
     Effect.gen(function* () {
       const { client, sent, pauses } = yield* granted({ pauseMillis: 90_000 }, n =>
         n === 1 ? text("", { status: 429, headers: { "retry-after": "20" } }) : ok(),
@@ -112,7 +112,7 @@ describe("a grant that another holder had before", () => {
     }),
   )
 
-  it.effect("ends the call where that pause is longer than a run waits, without asking", () =>
+  it.effect("ends the call without a request if that pause is longer than a run waits", () =>
     Effect.gen(function* () {
       const { client, sent } = yield* granted({ pauseMillis: 3_600_000 })
       const error = yield* played(Effect.flip(client.get(PATH)))

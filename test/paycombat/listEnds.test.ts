@@ -32,7 +32,7 @@ const SAYING_NOTHING: ReadonlyArray<FaultName> = [
   "empty-list",
 ]
 
-describe("the end of a list is understood, whatever the API says beyond it:", () => {
+describe("the end of a list is recognized, whatever the API answers beyond it:", () => {
   for (const afterEnd of ABSENT) {
     for (const transactions of [1, 20, 40, 50]) {
       slowUnless(transactions === 40, () => {
@@ -90,7 +90,7 @@ describe("the end of a list is understood, whatever the API says beyond it:", ()
         }),
       )
 
-  it.scopedLive("records that follow a short page which ends where the total says are read", () =>
+  it.scopedLive("records behind a short page that ends at the stated total are read", () =>
     Effect.gen(function* () {
       const options = { removedLeavesHoles: true, totals: "total", totalSkew: -30 } as const
       const sandbox = yield* startSandbox(options)

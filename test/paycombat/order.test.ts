@@ -49,7 +49,7 @@ describe("the order of a list", () => {
     expect(watched(descending(3)).order()).toBe("created")
   })
 
-  it("is by the latest change only where the time of creation does not hold too", () => {
+  it("is by the latest change only if the time of creation does not hold, too", () => {
     expect(watched(descending(3, 100, minute => minute + 1)).order()).toBe("created")
     const mixed = (minute: number) => (minute * 37) % 101
     const byUpdate = descending(3).map(page =>
@@ -83,7 +83,7 @@ describe("the order of a list", () => {
     expect(watched(timeless).isRefuted("created")).toBe(false)
   })
 
-  it("stands where records without a time are among the others, and where insertions shift the pages", () => {
+  it("holds if records without a time are among the others, and if insertions shift the pages", () => {
     const some = descending(4).map(page =>
       page.map((each, n) => (n % 3 === 0 ? { ...each, created_at: null } : each)),
     )
@@ -97,7 +97,7 @@ describe("the order of a list", () => {
     expect(watched(shifted).isRefuted("created")).toBe(false)
   })
 
-  it("is not proven where those without a time stand apart: what is new may be behind them, or among them", () => {
+  it("is not proven if records without a time are together, because new ones may be behind them or among them", () => {
     const lacking = (minutes: ReadonlyArray<number>) =>
       minutes.map(minute => ({ ...record(minute, minute * 2), created_at: null }))
     // By its latest change, as the others are too: new ones without a time of creation, before all others or behind them.
@@ -110,7 +110,7 @@ describe("the order of a list", () => {
     expect(watched([...descending(5), old]).order()).toBe("created")
   })
 
-  it("leaves out what is read again at the end of a pass", () => {
+  it("leaves out pages that are read again at the end of a pass", () => {
     const watch = watched(descending(4))
     const again = {
       number: 1,
@@ -127,7 +127,7 @@ describe("the order of a list", () => {
     expect(watch.pages()).toBe(4)
   })
 
-  it("takes no time for newest that lies ahead of the moment it was read", () => {
+  it("does not count a time after its reading as the newest", () => {
     const watch = watched([[{ ...record(5), created_at: "2999-01-01T00:00:00.000Z" }]])
     expect(watch.newest("created")).toBe(READ_AT.getTime())
     expect(watch.newest("updated")).toBe(Date.parse(at(5)))

@@ -123,7 +123,7 @@ const serve =
   }
 
 describe("a pass", () => {
-  it("hands on every record once or more, and one last page, whatever the list looks like", () => {
+  it("emits every record at least once, and one last page, for any list", () => {
     fc.assert(
       fc.property(lists, ({ length, end, hasTotal }) => {
         const { emitted, failure } = pass(serve(length, end, hasTotal))
@@ -135,7 +135,7 @@ describe("a pass", () => {
     )
   })
 
-  it("that goes on from any of its positions hands on the rest", () => {
+  it("that is resumed from any of its positions emits the rest", () => {
     fc.assert(
       fc.property(lists, fc.nat(), ({ length, end, hasTotal }, at) => {
         const page = serve(length, end, hasTotal)
@@ -151,7 +151,7 @@ describe("a pass", () => {
     )
   })
 
-  it("hands on each record that is listed from its beginning to its end, whatever is inserted meanwhile", () => {
+  it("emits each record that is listed from its beginning to its end, whatever is inserted meanwhile", () => {
     fc.assert(
       fc.property(
         fc.array(fc.constantFrom("front", "back", "no"), { maxLength: 8 }),

@@ -26,7 +26,7 @@ const asking = (
 
 describe("a proxy of the environment", () => {
   for (const variable of ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]) {
-    it.scopedLive(`leads to a host that it alone knows: ${variable}`, () =>
+    it.scopedLive(`reaches a host that only the proxy knows: ${variable}`, () =>
       Effect.gen(function* () {
         const sandbox = yield* startSandbox()
         const proxy = yield* startProxy(Number(new URL(sandbox.url).port))
@@ -39,7 +39,7 @@ describe("a proxy of the environment", () => {
     )
   }
 
-  it.scopedLive("is asked by host and port alone where the API speaks TLS, and never for the token", () =>
+  it.scopedLive("gets only host and port if the API uses TLS, and never the token", () =>
     Effect.gen(function* () {
       const { asked, address } = yield* startProxy(1, 403)
       const error = yield* Effect.flip(asking(hidden("https"), { HTTPS_PROXY: address }))
@@ -50,7 +50,7 @@ describe("a proxy of the environment", () => {
     }),
   )
 
-  it.scopedLive("that wants a password is named without the one it was given", () =>
+  it.scopedLive("that requires a password is named without the given one", () =>
     Effect.gen(function* () {
       const { address } = yield* startProxy(1, 407)
       const variables = { https_proxy: `http://someone:secret@${address}` }
@@ -73,7 +73,7 @@ describe("a proxy of the environment", () => {
     }),
   )
 
-  it.scopedLive("is not asked for loopback, where it could lead nowhere", () =>
+  it.scopedLive("is not used for loopback, which it could not reach", () =>
     Effect.gen(function* () {
       const sandbox = yield* startSandbox()
       const { asked, address } = yield* startProxy(1)

@@ -4,7 +4,7 @@ import { Cause, Effect, Exit, Logger, LogLevel, Redacted, Tracer } from "effect"
 import { PAGE_BOUNDS } from "../../src/paycombat/client/bounds.ts"
 import { against, ok, PATH, played, type Reply, TOKEN, text } from "./played.ts"
 
-describe("an answer that will not change is not asked for again:", () => {
+describe("a request with a permanent answer is not repeated:", () => {
   it.effect("401 stops the account", () =>
     Effect.gen(function* () {
       const { client, sent } = yield* against(() => text("", { status: 401 }), { name: "apac-2" })
@@ -92,7 +92,7 @@ describe("an answer that will not change is not asked for again:", () => {
   )
 })
 
-describe("a success that is dressed up", () => {
+describe("a success in an unusual form", () => {
   const dressed: ReadonlyArray<readonly [string, () => Response]> = [
     ["as HTML", () => text('{"data":["é"]}', { headers: { "content-type": "text/html" } })],
     ["without a type", () => new Response(new TextEncoder().encode('{"data":["é"]}'))],
@@ -113,7 +113,7 @@ describe("a success that is dressed up", () => {
 describe("large answers", () => {
   const BODY_BYTES = 4 * 2 ** 20
 
-  it.effect("are read one at a time beyond their first megabytes, and none for ever", () =>
+  it.effect("are read one at a time beyond their first megabytes, and each has an end", () =>
     Effect.gen(function* () {
       let held = 0
       let most = 0
@@ -158,7 +158,7 @@ describe("large answers", () => {
   )
 })
 
-describe("the API's sentences are in no message, for they may name a person:", () => {
+describe("no message quotes the API's sentences, because they may name a person:", () => {
   const says = "bad wallet, phone +4915112345678 of John Doe"
   const bodies: ReadonlyArray<readonly [string, number, object]> = [
     ["upstream's error", 400, { success: false, error: { code: 400, name: "BAD_WALLET", message: says } }],
@@ -181,7 +181,7 @@ describe("the API's sentences are in no message, for they may name a person:", (
 })
 
 describe("the token", () => {
-  it.effect("shows in no error, log or span, and no trace context goes to the API", () =>
+  it.effect("is in no error, log or span, and no trace context goes to the API", () =>
     Effect.gen(function* () {
       const seen: Array<string> = []
       const logger = Logger.make(({ message, cause, annotations }) => {

@@ -20,7 +20,7 @@ describe("a failure that may pass", () => {
       () => Response.json({ status: true, data: { success: false, status_code: 503 } }),
     ],
   ]
-  it.effect.each(passing)("is asked again: %s", ([, reply]) =>
+  it.effect.each(passing)("is retried: %s", ([, reply]) =>
     Effect.gen(function* () {
       const { client, sent } = yield* against(n => (n === 1 ? reply() : ok()))
       const usage = { requests: 0, retries: 0 }
@@ -44,7 +44,7 @@ describe("a failure that may pass", () => {
       "PAYCOMBAT_RATE_PER_SECOND",
     ],
   ]
-  it.effect.each(remedies)("that does not pass ends with what to do, said once: %s", ([, reply, remedy]) =>
+  it.effect.each(remedies)("that does not pass ends with advice, stated once: %s", ([, reply, remedy]) =>
     Effect.gen(function* () {
       const { client } = yield* against(reply)
       const { message } = yield* Effect.flip(played(client.get(PATH)))
@@ -56,7 +56,7 @@ describe("a failure that may pass", () => {
     }),
   )
 
-  it.effect("is asked again so often, with growing and random waits, and no more", () =>
+  it.effect("is retried a bounded number of times, with growing and random waits", () =>
     Effect.gen(function* () {
       const { client, sent } = yield* against(() => text("", { status: 502 }))
       const error = yield* Effect.flip(played(client.get(PATH)))
@@ -75,7 +75,7 @@ describe("a failure that may pass", () => {
     }),
   )
 
-  it.effect("holds no place in the line while it waits", () =>
+  it.effect("takes no slot while it waits", () =>
     Effect.gen(function* () {
       const { client, sent } = yield* against(
         (_, { url }) => (url.pathname.endsWith("/bad") ? text("", { status: 500 }) : ok()),
@@ -90,7 +90,7 @@ describe("a failure that may pass", () => {
     }),
   )
 
-  it.effect("says how long an answer was waited for", () =>
+  it.effect("names the time that an answer was waited for", () =>
     Effect.gen(function* () {
       const { client } = yield* against(() => "hang", { timeout: Duration.seconds(7) })
       const error = yield* Effect.flip(played(client.get(PATH)))
@@ -98,7 +98,7 @@ describe("a failure that may pass", () => {
     }),
   )
 
-  it.effect("tells the system's code of a broken connection", () =>
+  it.effect("names the system's code of a broken connection", () =>
     Effect.gen(function* () {
       const { client } = yield* against(() => "reset")
       const error = yield* Effect.flip(played(client.get(PATH)))
@@ -159,28 +159,30 @@ describe("Retry-After", () => {
     }),
   )
 
-  it.effect("beyond what a run waits for ends the call, says when to come back, and keeps others off", () =>
-    Effect.gen(function* () {
-      const { client, sent } = yield* against(n =>
-        n === 1 ? text("", { status: 503, headers: { "retry-after": "3600" } }) : ok(),
-      )
-      yield* TestClock.setTime(start)
-      const error = yield* Effect.flip(played(client.get(PATH)))
-      expect(error).toMatchObject({ reason: "unavailable", status: 503 })
-      expect(error.message).toContain("try again after 2025-01-01T01:00:00Z")
-      yield* TestClock.adjust("10 minutes")
-      const next = yield* Effect.flip(played(client.get("/other")))
-      expect(next).toMatchObject({ reason: "unavailable", path: "/other" })
-      expect(next.message).toContain("try again after 2025-01-01T01:00:00Z")
-      expect(sent).toHaveLength(1)
-      yield* TestClock.adjust("1 hours")
-      expect((yield* played(client.get(PATH))).status).toBe(200)
-    }),
+  it.effect(
+    "longer than a run waits ends the call, names the time of the next attempt, and holds back other calls",
+    () =>
+      Effect.gen(function* () {
+        const { client, sent } = yield* against(n =>
+          n === 1 ? text("", { status: 503, headers: { "retry-after": "3600" } }) : ok(),
+        )
+        yield* TestClock.setTime(start)
+        const error = yield* Effect.flip(played(client.get(PATH)))
+        expect(error).toMatchObject({ reason: "unavailable", status: 503 })
+        expect(error.message).toContain("try again after 2025-01-01T01:00:00Z")
+        yield* TestClock.adjust("10 minutes")
+        const next = yield* Effect.flip(played(client.get("/other")))
+        expect(next).toMatchObject({ reason: "unavailable", path: "/other" })
+        expect(next.message).toContain("try again after 2025-01-01T01:00:00Z")
+        expect(sent).toHaveLength(1)
+        yield* TestClock.adjust("1 hours")
+        expect((yield* played(client.get(PATH))).status).toBe(200)
+      }),
   )
 })
 
 describe("an API that does not come back", () => {
-  it.effect("is not waited for longer than three of its longest pauses, each being a short one", () =>
+  it.effect("is waited for no longer than three of its longest pauses, even if each is short", () =>
     Effect.gen(function* () {
       const { client, sent } = yield* against(() =>
         text("", { status: 429, headers: { "retry-after": "290" } }),
@@ -209,7 +211,7 @@ describe("an API that does not come back", () => {
     }),
   )
 
-  it.effect("is told from one that asks for a century", () =>
+  it.effect("is told apart from one that requests a century", () =>
     Effect.gen(function* () {
       const { client, sent } = yield* against(() =>
         text("", { status: 503, headers: { "retry-after": "99999999999999999999" } }),
@@ -220,7 +222,7 @@ describe("an API that does not come back", () => {
     }),
   )
 
-  it.effect("in one of its parts costs each further call there one attempt, until it answers", () =>
+  it.effect("in one of its parts gets one attempt for each further call there, until it answers", () =>
     Effect.gen(function* () {
       let isAway = true
       const { client, sent } = yield* against((_, { url }) =>
@@ -240,21 +242,23 @@ describe("an API that does not come back", () => {
     }),
   )
 
-  it.effect("with 429 alone holds back the whole account, no longer than the call that was too much", () =>
-    Effect.gen(function* () {
-      const { client, sent } = yield* against(n => (n <= 3 ? text("", { status: 429 }) : ok()), {
-        ratePerSecond: 1_000,
-      })
-      const call = yield* Effect.fork(client.get("/first"))
-      yield* TestClock.adjust("10 millis")
-      yield* settle
-      const other = yield* Effect.fork(client.get("/second"))
-      yield* TestClock.adjust("200 millis")
-      yield* settle
-      expect(sent).toHaveLength(1)
-      yield* played(Effect.all([Fiber.join(call), Fiber.join(other)]))
-      expect(sent.length).toBeLessThanOrEqual(6)
-    }),
+  it.effect(
+    "with only 429 holds back the whole account, no longer than the call that exceeded the rate",
+    () =>
+      Effect.gen(function* () {
+        const { client, sent } = yield* against(n => (n <= 3 ? text("", { status: 429 }) : ok()), {
+          ratePerSecond: 1_000,
+        })
+        const call = yield* Effect.fork(client.get("/first"))
+        yield* TestClock.adjust("10 millis")
+        yield* settle
+        const other = yield* Effect.fork(client.get("/second"))
+        yield* TestClock.adjust("200 millis")
+        yield* settle
+        expect(sent).toHaveLength(1)
+        yield* played(Effect.all([Fiber.join(call), Fiber.join(other)]))
+        expect(sent.length).toBeLessThanOrEqual(6)
+      }),
   )
 })
 

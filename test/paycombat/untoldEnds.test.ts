@@ -89,7 +89,7 @@ describe("a page beyond the last that is refused", () => {
     }
     for (const [name, isRefused] of Object.entries(BOUNDS))
       for (const beside of [{}, { total: 100 }])
-        it.live(`with ${status} is no end where the API bounds ${name} ${JSON.stringify(beside)}`, () =>
+        it.live(`with ${status} is no end if the API bounds ${name} ${JSON.stringify(beside)}`, () =>
           Effect.map(read(list(250, isRefused, status, beside)), ({ got }) => {
             const error = Either.getOrThrow(Either.flip(got))
             expect(error).toMatchObject({ _tag: "EndpointError" })
@@ -102,7 +102,7 @@ describe("a page beyond the last that is refused", () => {
           }),
         )
 
-    it.live(`with ${status} is a gap where later pages hold records`, () =>
+    it.live(`with ${status} is a gap if later pages hold records`, () =>
       Effect.map(read(list(60, ({ page, size }) => page === 3 && size === SIZE, status)), ({ got }) =>
         expect(Either.getOrThrow(Either.flip(got))).toMatchObject({
           reason: "unavailable",
@@ -113,7 +113,7 @@ describe("a page beyond the last that is refused", () => {
       ),
     )
 
-    it.live(`with ${status} says nothing of a first page`, () =>
+    it.live(`with ${status} means nothing for a first page`, () =>
       Effect.map(read(list(0, () => true, status)), ({ got }) => {
         const { message } = Either.getOrThrow(Either.flip(got))
         expect(message).toContain(`no list found (${status}: /list)`)
@@ -216,7 +216,7 @@ describe("a page beyond the last that is refused", () => {
     }),
   )
 
-  it.live("is no end where nothing says how long the list is, and no parameter sets the size of a page", () =>
+  it.live("is no end if the list states no length, and no parameter sets the size of a page", () =>
     Effect.gen(function* () {
       const fixed =
         (beside: object): Reply =>
@@ -247,7 +247,7 @@ describe("a list that begins anew behind its last page", () => {
   for (const [name, wrap] of Object.entries(WRAPS)) {
     for (const total of [11, 30, 35, 100]) {
       const pages = pageCount(total, SIZE)
-      it.live(`${name} ends where the total says so: ${total}`, () =>
+      it.live(`${name} ends if the total agrees: ${total}`, () =>
         Effect.gen(function* () {
           for (const beside of [
             () => ({ total }),
@@ -258,7 +258,7 @@ describe("a list that begins anew behind its last page", () => {
         }),
       )
       if (pages < 3) continue
-      it.live(`${name} does not end where nothing says so, and the error says what was seen: ${total}`, () =>
+      it.live(`${name} does not end if nothing shows it, and the error describes the answers: ${total}`, () =>
         Effect.gen(function* () {
           for (const [beside, stated] of [
             [() => ({}), "it states no total"],
@@ -278,7 +278,7 @@ describe("a list that begins anew behind its last page", () => {
   }
 })
 
-describe("a first page that is larger than is read", () => {
+describe("a first page beyond its bounds", () => {
   const wide = Object.fromEntries(Array.from({ length: 200 }, (_, n) => [`field${n}`, n]))
   const deep = (levels: number): unknown => (levels === 0 ? 1 : [deep(levels - 1)])
   const CASES: ReadonlyArray<readonly [name: string, record: object, bound: string]> = [
@@ -287,7 +287,7 @@ describe("a first page that is larger than is read", () => {
     ["bytes", { text: "x".repeat(6_000) }, "5 MiB"],
   ]
   for (const [name, record, bound] of CASES)
-    it.live(`names its bound and what to do: ${name}`, () =>
+    it.live(`names its bound and the remedy: ${name}`, () =>
       Effect.gen(function* () {
         const sized =
           (size: number): Reply =>

@@ -214,7 +214,7 @@ describe("the last page of a list that can be paged", () => {
         },
       ),
     )
-    it.live(`is the end where every page says ${field}, be it empty`, () =>
+    it.live(`is the end if every page, also an empty one, says ${field}`, () =>
       Effect.map(read({ records: 60, pageSize: 20, page: paged, beside: () => ({ [field]: "true" }) }), got =>
         expect(got).toEqual(Either.right(60)),
       ),
@@ -231,7 +231,7 @@ describe("the last page of a list that can be paged", () => {
           got => expect(got).toEqual(Either.right(records)),
         ),
       )
-    it.live(`is the end where it does not say ${field}`, () =>
+    it.live(`is the end if it does not say ${field}`, () =>
       Effect.map(
         read({
           records: 60,

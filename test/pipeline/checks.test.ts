@@ -44,7 +44,7 @@ const setup = (customers: number) =>
 describe("failed checks", () => {
   for (const [index, given] of Object.entries(SHAPES).entries())
     slowUnless(index === 3, () => {
-      it.scopedLive.each([given])("that are all of them fail the stream: %s", ([, fault]) =>
+      it.scopedLive.each([given])("for all customers fail the stream: %s", ([, fault]) =>
         Effect.gen(function* () {
           const { sandbox, check, findings, answer } = yield* setup(6)
           answer(fault, 6)
@@ -152,7 +152,7 @@ describe("checks of customers that may be missing", () => {
     "broken off": "UPDATE sync.stream_runs SET status = 'interrupted' WHERE stream = 'customers'",
   }
 
-  it.scopedLive("are not complete until these were read to their end", () =>
+  it.scopedLive("are not complete until the customers were read to their end", () =>
     Effect.gen(function* () {
       const { sql, sync } = yield* bench({ customers: 3 })
       const only = ["wallet_readiness"]

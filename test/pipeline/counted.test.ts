@@ -19,7 +19,7 @@ const counted = (stream: string) =>
   )
 
 describe("records", () => {
-  it.scopedLive("are counted as they are stored, and are in the end as many as the ledger has", () =>
+  it.scopedLive("in the metrics match the counters of the ledger", () =>
     Effect.gen(function* () {
       const { sandbox, sync, rows } = yield* bench()
       const account = { name: ACCOUNT, pageSize: 20 }

@@ -8,7 +8,7 @@ const [HEAD = ""] = READINESS_PATH.split("{id}")
 const html = { status: 200, headers: { "content-type": "text/html" }, body: "<html>maintenance</html>" }
 
 describe("look-ups", () => {
-  it.scopedLive("that get no proper answer are not green, though each is booked on its row", () =>
+  it.scopedLive("without a proper answer are not green, and each is recorded on its row", () =>
     Effect.gen(function* () {
       const { sandbox, sync, value } = yield* bench({})
       const only = ["customers", "wallet_readiness"]
@@ -26,7 +26,7 @@ describe("look-ups", () => {
 })
 
 describe("a wallet", () => {
-  it.scopedLive("that its by-id endpoint refuses costs no other wallet", () =>
+  it.scopedLive("that its by-id endpoint refuses affects no other wallet", () =>
     Effect.gen(function* () {
       const { sandbox, sync, value } = yield* bench({ walletListHasBalances: false })
       const bad = sandbox.idOf("wallets", 13)
@@ -40,31 +40,36 @@ describe("a wallet", () => {
     }),
   )
 
-  it.scopedLive("that no longer lists its most recently changed account is not taken for an older one", () =>
-    Effect.gen(function* () {
-      const { sandbox, sync, rows } = yield* bench({})
-      const account = (id: string, updated_at: string) => ({
-        wallet_account_id: id,
-        currency: "EUR",
-        actual_balance: 5,
-        updated_at,
-      })
-      const older = account("older", "2025-02-01T00:00:00.000Z")
-      const newer = account("newer", "2025-03-05T00:00:00.000Z")
-      sandbox.patch("wallets", 3, { updated_at: "2025-01-01T00:00:00.000Z", wallet_account: [older, newer] })
-      yield* sync({ only: ["wallets"] })
-      sandbox.patch("wallets", 3, { wallet_account: [older] })
-      const second = yield* sync({ only: ["wallets"] })
-      expect(streamOf(second, "wallets")).toMatchObject({ updated: 1, stale: 0 })
-      expect(
-        yield* rows(`
+  it.scopedLive(
+    "that no longer lists its most recently changed account does not count as an older version",
+    () =>
+      Effect.gen(function* () {
+        const { sandbox, sync, rows } = yield* bench({})
+        const account = (id: string, updated_at: string) => ({
+          wallet_account_id: id,
+          currency: "EUR",
+          actual_balance: 5,
+          updated_at,
+        })
+        const older = account("older", "2025-02-01T00:00:00.000Z")
+        const newer = account("newer", "2025-03-05T00:00:00.000Z")
+        sandbox.patch("wallets", 3, {
+          updated_at: "2025-01-01T00:00:00.000Z",
+          wallet_account: [older, newer],
+        })
+        yield* sync({ only: ["wallets"] })
+        sandbox.patch("wallets", 3, { wallet_account: [older] })
+        const second = yield* sync({ only: ["wallets"] })
+        expect(streamOf(second, "wallets")).toMatchObject({ updated: 1, stale: 0 })
+        expect(
+          yield* rows(`
           SELECT wallet_account_id AS id, removed_at IS NOT NULL AS removed FROM warehouse.wallet_accounts
           WHERE wallet_account_id IN ('older', 'newer') ORDER BY 1`),
-      ).toEqual([
-        { id: "newer", removed: "true" },
-        { id: "older", removed: "false" },
-      ])
-    }),
+        ).toEqual([
+          { id: "newer", removed: "true" },
+          { id: "older", removed: "false" },
+        ])
+      }),
   )
 })
 
@@ -106,7 +111,7 @@ describe("a record near the front whose id Postgres cannot hold", () => {
   const LATE_MILLIS = 3_000
   for (const [index, given] of ["a\\u0000b", "a\\ud800b"].entries())
     slowUnless(index === 0, () => {
-      it.scopedLive.each([given])("costs no other record of a list in several batches: %s", id =>
+      it.scopedLive.each([given])("affects no other record of a list in several batches: %s", id =>
         Effect.gen(function* () {
           const { sandbox, sync } = yield* bench({})
           sandbox.replace("customers", 3, `{"customer_id":"${id}","is_wallet_ready":true}`)

@@ -37,7 +37,7 @@ describe("the end of a list", () => {
     })
   }
 
-  it.scopedLive("is believed though more records are stated, and the run says so", () =>
+  it.scopedLive("is believed although more records are stated, and the run says so", () =>
     Effect.gen(function* () {
       const { sync } = yield* bench({ afterEnd: "404", totals: "total", totalSkew: 1 })
       const { status, error, note } = streamOf(yield* sync(PAYOUTS), "payouts")
@@ -59,10 +59,10 @@ describe("a page of records that lost their content", () => {
   )
 })
 
-describe("a list that holds nothing, in whatever words", () => {
+describe("an answer that a list holds nothing, in any words", () => {
   for (const name of SAYING_NOTHING) {
     slowUnless(["no-content", "nothing-found"].includes(name), () => {
-      it.scopedLive(`is believed where its path is configured and nothing is stored: ${name}`, () =>
+      it.scopedLive(`is believed if its path is configured and nothing is stored: ${name}`, () =>
         Effect.gen(function* () {
           const { sandbox, sync, value } = yield* bench()
           sandbox.setFault(({ path }) => (path.includes("/payout") ? FAULTS[name] : undefined))
@@ -93,7 +93,7 @@ describe("a list that holds nothing, in whatever words", () => {
     { body: { status: true, data: "No payouts found" } },
   ] as const
   for (const nothing of NOTHING) {
-    it.scopedLive(`is no lost path where it showed a record before: ${JSON.stringify(nothing.body)}`, () =>
+    it.scopedLive(`is not a lost path if it showed a record before: ${JSON.stringify(nothing.body)}`, () =>
       Effect.gen(function* () {
         const { sandbox, sync } = yield* bench({ payouts: 1 })
         yield* sync(PAYOUTS)
@@ -122,7 +122,7 @@ describe("a list that holds nothing, in whatever words", () => {
     }),
   )
 
-  it.scopedLive("is a failure where it names its error", () =>
+  it.scopedLive("is a failure if it names its error", () =>
     Effect.gen(function* () {
       const { sandbox, sync } = yield* bench()
       sandbox.setFault(({ path }) => (path.includes("/payout") ? FAULTS["failed-envelope"] : undefined))
@@ -136,7 +136,7 @@ describe("a list that holds nothing, in whatever words", () => {
 describe("an empty page in the middle of a list", () => {
   const TRANSACTIONS = { only: ["transactions"] }
 
-  it.scopedLive("fails the run where its records are there, and the next run brings them", () =>
+  it.scopedLive("fails the run if its records exist, and the next run brings them", () =>
     Effect.gen(function* () {
       const { sandbox, sync, value } = yield* bench({ totals: "total" })
       sandbox.setFault(({ path, query }) =>
@@ -157,7 +157,7 @@ describe("an empty page in the middle of a list", () => {
     }),
   )
 
-  it.scopedLive("costs nothing where its records were deleted, be it the first", () =>
+  it.scopedLive("is harmless if its records were deleted, also on the first page", () =>
     Effect.gen(function* () {
       const { sandbox, sync, value } = yield* bench({ removedLeavesHoles: true })
       for (const places of [

@@ -19,7 +19,7 @@ const ESCAPES = [
 ]
 
 describe("an id that a path could take for something else", () => {
-  it("is told from one that leads to its record", () => {
+  it("is told apart from one that leads to its record", () => {
     for (const id of [...ESCAPES, "", "\ud800"]) expect([id, isAddressable(id)]).toEqual([id, false])
     for (const id of ["customer_0f", "a.b", "...", "a b", "漢", "a;b", "a:b@c+d&e=f,$"])
       expect([id, isAddressable(id)]).toEqual([id, true])

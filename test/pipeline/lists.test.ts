@@ -145,7 +145,7 @@ describe("a list that changes while it is read", () => {
   )
 
   it.scopedLive(
-    "by removal: the next pass heals what moved up, and no record is taken for removed meanwhile",
+    "by removal: the next pass brings the records that moved, and none is booked as removed meanwhile",
     () =>
       Effect.gen(function* () {
         const change = { every: 3, times: 3, action: "remove", stream: "transactions" } as const
@@ -163,7 +163,7 @@ describe("a list that changes while it is read", () => {
 })
 
 describe("wallets whose list items carry no balance", () => {
-  it.scopedLive("are fetched by id, each of them", () =>
+  it.scopedLive("are each fetched by id", () =>
     Effect.gen(function* () {
       const whole = yield* bench({})
       const byId = yield* bench({ walletListHasBalances: false })
@@ -178,7 +178,7 @@ describe("wallets whose list items carry no balance", () => {
   )
 
   it.scopedLive.each([0, 11])(
-    "and of which one is gone by then: it alone becomes a reject (number %i)",
+    "with one that is gone by then: only that one becomes a reject (number %i)",
     index =>
       Effect.gen(function* () {
         const { sandbox, sync, rows } = yield* bench({ walletListHasBalances: false })
@@ -226,7 +226,7 @@ describe("a list elsewhere", () => {
     }),
   )
 
-  it.scopedLive("is read where configuration says", () =>
+  it.scopedLive("is read at the configured path", () =>
     Effect.gen(function* () {
       const given = yield* bench({ listPaths: elsewhere })
       const run = yield* given.sync({ account: { paths: elsewhere } })
@@ -237,7 +237,7 @@ describe("a list elsewhere", () => {
     }),
   )
 
-  it.scopedLive("and moved since: is found again by itself", () =>
+  it.scopedLive("and moved since: is discovered again", () =>
     Effect.gen(function* () {
       const { sandbox, sync, value } = yield* syncedBench({}, { only: ["payouts"] })
       const [first, second] = ["/api/v1/payout/get-all", "/api/v1/payout/list"]
@@ -268,7 +268,7 @@ describe("an empty list", () => {
     }),
   )
 
-  it.scopedLive("on the configured path is believed, and said", () =>
+  it.scopedLive("on the configured path is believed and reported", () =>
     Effect.gen(function* () {
       const { sync } = yield* bench({ payouts: 0 })
       const account = { paths: { payouts: "/api/v1/payout/get-all" } }

@@ -298,34 +298,32 @@ const limited = (maxCalls: number): SyncOptions => ({
 })
 
 describe("a look-up whose answers are records, by ids that another table names", () => {
-  it.scopedLive(
-    "asks about each id once, the newest first, within its budget, and loads what it is answered",
-    () =>
-      Effect.gen(function* () {
-        const { look, keys, rows, value } = yield* withPayins
-        const all = yield* keys
-        expect(all.length).toBeGreaterThan(10)
-        const first = yield* look(limited(4))
-        expect(first.asked).toEqual(all.slice(0, 4))
-        expect(first.booked).toMatchObject({
-          mode: "lookup",
-          status: "complete",
-          extracted: 4,
-          inserted: 4,
-          leftOver: all.length - 4,
-        })
-        const second = yield* look()
-        expect(second.asked.slice(0, all.length - 4)).toEqual(all.slice(4))
-        expect(yield* value("SELECT count(*) FROM warehouse.payins")).toBe(String(all.length))
-        expect(
-          yield* rows(`SELECT * FROM warehouse.payins WHERE provider_payin_id = '${all[0]}'`),
-        ).toMatchObject([
-          { payin_id: `id-${all[0]}`, amount: "100.50", email: "jane@example.com", removed_at: null },
-        ])
-      }),
+  it.scopedLive("asks about each id once, the newest first, within its budget, and loads the answers", () =>
+    Effect.gen(function* () {
+      const { look, keys, rows, value } = yield* withPayins
+      const all = yield* keys
+      expect(all.length).toBeGreaterThan(10)
+      const first = yield* look(limited(4))
+      expect(first.asked).toEqual(all.slice(0, 4))
+      expect(first.booked).toMatchObject({
+        mode: "lookup",
+        status: "complete",
+        extracted: 4,
+        inserted: 4,
+        leftOver: all.length - 4,
+      })
+      const second = yield* look()
+      expect(second.asked.slice(0, all.length - 4)).toEqual(all.slice(4))
+      expect(yield* value("SELECT count(*) FROM warehouse.payins")).toBe(String(all.length))
+      expect(
+        yield* rows(`SELECT * FROM warehouse.payins WHERE provider_payin_id = '${all[0]}'`),
+      ).toMatchObject([
+        { payin_id: `id-${all[0]}`, amount: "100.50", email: "jane@example.com", removed_at: null },
+      ])
+    }),
   )
 
-  it.scopedLive("asks about open ones after twice the time each, and about settled ones never again", () =>
+  it.scopedLive("doubles the wait for open ones, and never asks about settled ones again", () =>
     Effect.gen(function* () {
       const { look, keys, rows, age, answers, value } = yield* withPayins
       const [changing, settled, ...others] = yield* keys
@@ -352,7 +350,7 @@ describe("a look-up whose answers are records, by ids that another table names",
     }),
   )
 
-  it.scopedLive("lets ids that are never answered take ever less of the budget, and names them", () =>
+  it.scopedLive("gives ids that are never answered ever less of the budget, and names them", () =>
     Effect.gen(function* () {
       const { look, keys, answers, age, rows, findings } = yield* withPayins
       const all = yield* keys
@@ -381,7 +379,7 @@ describe("a look-up whose answers are records, by ids that another table names",
   )
 
   it.scopedLive(
-    "makes a reject of an answer that is no row, and a row of it when it is, or is replayed",
+    "makes a reject of an answer that is no row, and a row when it becomes one, or is replayed",
     () =>
       Effect.gen(function* () {
         const { sql, look, keys, answers, rows, value } = yield* withPayins
@@ -416,7 +414,7 @@ describe("a look-up whose answers are records, by ids that another table names",
       }),
   )
 
-  it.scopedLive("fails where an answer is about another id, or more than a few are no row", () =>
+  it.scopedLive("fails if an answer is about another id, or if more than a few are no row", () =>
     Effect.gen(function* () {
       const { look, keys, answers, byDefault, value } = yield* withPayins
       const [mistaken] = yield* keys
@@ -435,27 +433,25 @@ describe("a look-up whose answers are records, by ids that another table names",
     }),
   )
 
-  it.scopedLive(
-    "stores nothing about people where they are dropped, and brings them back with another mode",
-    () =>
-      Effect.gen(function* () {
-        const { look, keys, value } = yield* withPayins
-        const count = String((yield* keys).length)
-        yield* look()
-        const emails =
-          "SELECT count(*) FROM warehouse.payins WHERE email IS NOT NULL OR raw::text LIKE '%jane%'"
-        expect(yield* value(emails)).toBe(count)
-        yield* look({ privacy: DROP })
-        expect(yield* value(emails)).toBe("0")
-        const hashed = { mode: "hash", key: Redacted.make("a key of some length") } as const
-        yield* look({ privacy: hashed })
-        expect(yield* value("SELECT count(*) FROM warehouse.payins WHERE email LIKE 'hmac:%'")).toBe(count)
-        yield* look({ privacy: KEEP })
-        expect(yield* value(emails)).toBe(count)
-      }),
+  it.scopedLive("stores no personal data with drop, and brings it back with another mode", () =>
+    Effect.gen(function* () {
+      const { look, keys, value } = yield* withPayins
+      const count = String((yield* keys).length)
+      yield* look()
+      const emails =
+        "SELECT count(*) FROM warehouse.payins WHERE email IS NOT NULL OR raw::text LIKE '%jane%'"
+      expect(yield* value(emails)).toBe(count)
+      yield* look({ privacy: DROP })
+      expect(yield* value(emails)).toBe("0")
+      const hashed = { mode: "hash", key: Redacted.make("a key of some length") } as const
+      yield* look({ privacy: hashed })
+      expect(yield* value("SELECT count(*) FROM warehouse.payins WHERE email LIKE 'hmac:%'")).toBe(count)
+      yield* look({ privacy: KEEP })
+      expect(yield* value(emails)).toBe(count)
+    }),
   )
 
-  it.scopedLive("is rebuilt from its raw records, the asked id among them", () =>
+  it.scopedLive("is rebuilt from its raw records, including the asked id", () =>
     Effect.gen(function* () {
       const { sql, look, keys, value } = yield* withPayins
       yield* look()

@@ -62,7 +62,7 @@ const answering = (
 
 describe("the customers that readiness is asked about", () => {
   it.scopedLive(
-    "everyone first; then those not ready, oldest answer first; ready ones when they are old",
+    "are everyone first; then those not ready, the oldest answer first; ready ones when their answer is old",
     () =>
       Effect.gen(function* () {
         const { sandbox, check, everyone, age } = yield* setup
@@ -84,7 +84,7 @@ describe("the customers that readiness is asked about", () => {
       }),
   )
 
-  it.scopedLive("never-checked ones before all, and what the budget leaves over comes first next time", () =>
+  it.scopedLive("begin with never-checked ones; the ones left over come first in the next run", () =>
     Effect.gen(function* () {
       const { sandbox, sync, check, everyone } = yield* setup
       const first = yield* check({ readyMaxCalls: 10 })
@@ -119,7 +119,7 @@ describe("the customers that readiness is asked about", () => {
     }),
   )
 
-  it.scopedLive("alone, from the warehouse's own customers", () =>
+  it.scopedLive("come from the warehouse's own customers if only readiness is synced", () =>
     Effect.gen(function* () {
       const { sandbox, check } = yield* setup
       yield* check()
@@ -205,7 +205,7 @@ describe("a check that fails", () => {
       )
     })
 
-  it.scopedLive("with 403 ends the stream: it is the endpoint that is refused", () =>
+  it.scopedLive("with 403 ends the stream, because the endpoint is refused", () =>
     Effect.gen(function* () {
       const { sandbox, check } = yield* setup
       sandbox.setFault(() => ({ status: 403 }))
@@ -220,7 +220,7 @@ describe("a check that fails", () => {
 })
 
 describe("a check that never gets an answer", () => {
-  it.scopedLive("is counted as unanswered, not as rejected, and costs the run nothing", () =>
+  it.scopedLive("is counted as unanswered, not as rejected, and does not fail the run", () =>
     Effect.gen(function* () {
       const { sandbox, check, row, rows, everyone, age, ageCustomers, value } = yield* setup
       yield* ageCustomers
@@ -291,7 +291,7 @@ describe("a check that never gets an answer", () => {
   )
 
   slow(() => {
-    it.scopedLive("is among as many in a row as make an endpoint that is away, and others are answered", () =>
+    it.scopedLive("in as many cases in a row as for an endpoint that is away, with answers for others", () =>
       Effect.gen(function* () {
         const { sandbox, sql, check, everyone, age, ageCustomers } = yield* setupOf({ customers: 260 })
         yield* ageCustomers

@@ -46,7 +46,7 @@ const CREATE = `
     PRIMARY KEY (account, refund_id))`
 
 describe("a seventh stream", () => {
-  it.scopedLive("goes the whole way with nothing but its declaration and its table", () =>
+  it.scopedLive("is synced end to end with only its declaration and its table", () =>
     Effect.gen(function* () {
       const { sql, sandbox, sync, rows } = yield* bench({})
       yield* Effect.promise(() => sql.unsafe(CREATE))

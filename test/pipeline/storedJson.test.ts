@@ -39,7 +39,7 @@ const OTHERS: ReadonlyArray<readonly [name: string, json: unknown]> = [
 ]
 
 describe("stored JSON", () => {
-  it("is decoded or not known, whatever it is", () => {
+  it("is decoded, or counts as unknown", () => {
     fc.assert(
       fc.property(fc.jsonValue(), json => {
         for (const decode of [decodeContract, decodePosition, decodePassFields])
@@ -120,7 +120,7 @@ describe("a run whose stream stored JSON of another shape", () => {
   )
 
   for (const column of ["position", "fields"] as const)
-    it.scopedLive(`begins the pass anew: ${column}`, () =>
+    it.scopedLive(`starts the pass again: ${column}`, () =>
       Effect.gen(function* () {
         const { sandbox, sync, sql, value } = yield* bench({ transactions: 60 })
         const others = OTHERS.filter(([name]) => /^fields/.test(name))

@@ -93,7 +93,7 @@ describe("a time of change far ahead of its reading", () => {
 })
 
 describe("a record whose time of change goes back", () => {
-  it.scopedLive("is stale where both versions say when they changed, and stays as it was", () =>
+  it.scopedLive("is stale if both versions have a time of change, and its row stays unchanged", () =>
     Effect.gen(function* () {
       const only = ["payouts"]
       const { sandbox, sync, value } = yield* syncedBench({}, { only })

@@ -61,7 +61,7 @@ describe("urgent work", () => {
     }),
   )
 
-  it.scopedLive("that comes while no run holds the account is what the next run does first", () =>
+  it.scopedLive("that comes while no run holds the account is the first work of the next run", () =>
     Effect.gen(function* () {
       const { sql, sandbox, sync, value } = yield* syncedBench(BY_ID, { only: ["payouts"] })
       sandbox.touch("payouts", 2)
@@ -94,7 +94,7 @@ describe("urgent work", () => {
     )
   })
 
-  it.scopedLive("is closed with a reason, and removes nothing, where the record cannot be read", () =>
+  it.scopedLive("is closed with a reason, and removes nothing, if the record cannot be read", () =>
     Effect.gen(function* () {
       const { sql, sandbox, sync, rows, value } = yield* syncedBench(BY_ID, {
         only: ["payouts", "checkouts", "customers"],
@@ -124,7 +124,7 @@ describe("urgent work", () => {
     }),
   )
 
-  it.scopedLive("does not make a later run over the list stop before what was not handed over", () =>
+  it.scopedLive("does not make a later run over the list stop before other new records", () =>
     Effect.gen(function* () {
       const { sql, sandbox, sync, value } = yield* bench(NEWEST_FIRST)
       const only = ["payouts"]
@@ -147,7 +147,7 @@ describe("urgent work", () => {
   )
 
   slow(() => {
-    it.scopedLive("waits where other work holds its stream, and is done by the next look after that", () =>
+    it.scopedLive("waits if other work holds its stream, and is done by the next look after that", () =>
       Effect.gen(function* () {
         const { sql, sandbox, sync, value } = yield* syncedBench(BY_ID, { only: ["payouts"] })
         yield* handOver(sql, "default", "payouts", [sandbox.idOf("payouts", 0)])

@@ -33,7 +33,7 @@ const changesOf = ({ inserted, updated, stale, rejected, removed }: StreamSummar
   )
 
 describe.each<PostgresVersion>(["18", "14"])("a whole run on Postgres %s", version => {
-  it.scopedLive("brings every record of every list, and books what it did", () =>
+  it.scopedLive("brings every record of every list, and records its counts", () =>
     Effect.gen(function* () {
       const given = yield* bench({}, version)
       const { sandbox, sync, rows, value } = given
@@ -78,7 +78,7 @@ describe.each<PostgresVersion>(["18", "14"])("a whole run on Postgres %s", versi
   )
 
   slowUnless(version === "18", () => {
-    it.scopedLive("writes nothing when nothing changed, but when readiness was checked", () =>
+    it.scopedLive("writes nothing if nothing changed, except the time of readiness checks", () =>
       Effect.gen(function* () {
         const { sql, sync } = yield* syncedBench({}, {}, version)
         const tables = (yield* warehouseTables(sql)).filter(table => table !== "wallet_readiness")
@@ -97,7 +97,7 @@ describe.each<PostgresVersion>(["18", "14"])("a whole run on Postgres %s", versi
   })
 
   slowUnless(version === "18", () => {
-    it.scopedLive("brings exactly what changed since", () =>
+    it.scopedLive("brings exactly the changes since", () =>
       Effect.gen(function* () {
         const { sandbox, sync, value } = yield* syncedBench({}, {}, version)
         sandbox.touch("customers", 5)
@@ -136,7 +136,7 @@ const walBytes = (sql: postgres.Sql) =>
   )
 
 describe("the write-ahead log", () => {
-  it.scopedLive("stays flat when nothing changed", () =>
+  it.scopedLive("stays flat if nothing changed", () =>
     Effect.gen(function* () {
       // A server of its own: the log is the server's, and other tests write to theirs.
       const server = yield* embeddedPostgres(yield* temporaryDirectory, {
@@ -195,7 +195,7 @@ describe("history that cannot be fetched again", () => {
     }),
   )
 
-  it.scopedLive("records a balance when it differs, and only then", () =>
+  it.scopedLive("records a balance only when it differs", () =>
     Effect.gen(function* () {
       const { sandbox, sync, rows, value } = yield* setup
       const only = ["wallets"]
@@ -223,7 +223,7 @@ describe("history that cannot be fetched again", () => {
     }),
   )
 
-  it.scopedLive("keeps each readiness state with the time that it held", () =>
+  it.scopedLive("keeps each readiness state with its period", () =>
     Effect.gen(function* () {
       const { sandbox, sync, rows } = yield* setup
       const customer = sandbox.idOf("customers", 4)

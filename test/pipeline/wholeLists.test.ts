@@ -14,14 +14,14 @@ const beside = (members: (records: ReadonlyArray<unknown>) => object): Fault => 
 
 const FOREIGN = { pagingNames: ["seite", "anzahl"], defaultPageSize: 10, maxPageSize: 10 } as const
 
-describe("a run over lists of which only the first page was given", () => {
+describe("a run over lists that show only their first page", () => {
   for (const [name, fault] of [
     ["a cursor", beside(({ length }) => ({ total: length, has_more: true, next_cursor: "b3BhcXVl" }))],
     ["names that are not known", beside(({ length }) => ({ total: length }))],
     ["names that are not known, and state one page", beside(() => ({ pagination: { page: 1, pages: 1 } }))],
   ] as const)
     slowUnless(name === "a cursor", () => {
-      it.scopedLive(`fails, and stores nothing, where they are paged by ${name}`, () =>
+      it.scopedLive(`fails, and stores nothing, if they are paged by ${name}`, () =>
         Effect.gen(function* () {
           const { sandbox, sync, value } = yield* bench({ ...FOREIGN, payouts: 40 })
           sandbox.setFault(() => fault)
@@ -42,7 +42,7 @@ describe("a run over a short list", () => {
     ["that can be paged", {}],
     ["that cannot be paged", FOREIGN],
   ] as const)
-    it.scopedLive(`needs no setting where it is one ${name}`, () =>
+    it.scopedLive(`needs no setting if it is one ${name}`, () =>
       Effect.gen(function* () {
         const { sync, value } = yield* bench({ ...options, payouts: 3 })
         for (const inserted of [3, 0])

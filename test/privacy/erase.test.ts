@@ -121,7 +121,7 @@ const MONEY = [
 const moneyOf = ({ rows }: Pick<Bench, "rows">) => Effect.forEach(MONEY, statement => rows(statement))
 
 describe("erase", () => {
-  it.scopedLive("removes what is about the person, and leaves the money", () =>
+  it.scopedLive("removes the person's data, and leaves the money", () =>
     Effect.gen(function* () {
       const person = yield* withPerson()
       const { sql, id, own, rows, value } = person
@@ -197,23 +197,21 @@ describe("erase", () => {
     }),
   )
 
-  it.scopedLive(
-    "takes rejects that name the person with it, and stores later ones without what they say",
-    () =>
-      Effect.gen(function* () {
-        const { sql, id, own, sync, sandbox, rows } = yield* withPerson()
-        const bad = sandbox.indexOf("transactions", own.transactions[0]!)!
-        sandbox.patch("transactions", bad, { amount: "not a number", event_description: MARK })
-        sandbox.patch("customers", sandbox.indexOf("customers", id)!, { is_active: "yes", description: MARK })
-        yield* sync()
-        expect((yield* rows("SELECT 1 FROM sync.rejects")).length).toBe(2)
-        expect(yield* erase(sql, id)).toMatchObject({ rejects: 2 })
-        expect(marked(yield* everything(sql))).toEqual([])
-        const summary = yield* sync()
-        expect(streamOf(summary, "customers")).toMatchObject({ erased: 1, rejected: 0 })
-        expect(streamOf(summary, "transactions")).toMatchObject({ erased: 0, rejected: 1 })
-        expect(marked(yield* everything(sql))).toEqual([])
-      }),
+  it.scopedLive("deletes rejects that name the person, and stores later ones without their text", () =>
+    Effect.gen(function* () {
+      const { sql, id, own, sync, sandbox, rows } = yield* withPerson()
+      const bad = sandbox.indexOf("transactions", own.transactions[0]!)!
+      sandbox.patch("transactions", bad, { amount: "not a number", event_description: MARK })
+      sandbox.patch("customers", sandbox.indexOf("customers", id)!, { is_active: "yes", description: MARK })
+      yield* sync()
+      expect((yield* rows("SELECT 1 FROM sync.rejects")).length).toBe(2)
+      expect(yield* erase(sql, id)).toMatchObject({ rejects: 2 })
+      expect(marked(yield* everything(sql))).toEqual([])
+      const summary = yield* sync()
+      expect(streamOf(summary, "customers")).toMatchObject({ erased: 1, rejected: 0 })
+      expect(streamOf(summary, "transactions")).toMatchObject({ erased: 0, rejected: 1 })
+      expect(marked(yield* everything(sql))).toEqual([])
+    }),
   )
 
   it.scopedLive("holds in each mode, through a change of mode and a rebuild", () =>
@@ -299,39 +297,37 @@ describe("erase", () => {
       )
     })
 
-  it.scopedLive(
-    "is applied again to what a backup holds of a person without any row that names the person",
-    () =>
-      Effect.gen(function* () {
-        const { database: own, sql, id, sync } = yield* withPersonAndUrl
-        const directory = yield* temporaryDirectory
-        const [older, later] = [join(directory, "older"), join(directory, "later")]
-        // The backup was made before the transactions came that lead to the person's payouts.
-        yield* Effect.promise(() =>
-          sql
-            .unsafe(
-              `DELETE FROM warehouse.transactions; DELETE FROM warehouse.settlement_history; DELETE FROM warehouse.customers;
+  it.scopedLive("is applied again to a backup with data of the person but no row that names the person", () =>
+    Effect.gen(function* () {
+      const { database: own, sql, id, sync } = yield* withPersonAndUrl
+      const directory = yield* temporaryDirectory
+      const [older, later] = [join(directory, "older"), join(directory, "later")]
+      // The backup was made before the transactions came that lead to the person's payouts.
+      yield* Effect.promise(() =>
+        sql
+          .unsafe(
+            `DELETE FROM warehouse.transactions; DELETE FROM warehouse.settlement_history; DELETE FROM warehouse.customers;
              DELETE FROM warehouse.wallets; DELETE FROM warehouse.wallet_accounts; DELETE FROM warehouse.wallet_balance_snapshots;
              DELETE FROM warehouse.checkouts; DELETE FROM warehouse.checkout_items; DELETE FROM warehouse.checkout_fees;
              DELETE FROM warehouse.wallet_readiness; DELETE FROM warehouse.wallet_readiness_history;
              INSERT INTO sync.rejects (account, stream, reason, raw, content_hash, read_at, first_seen_at, run_id)
              SELECT 'default', 'checkouts', 'x', '{"customer_id":"${id}","n":"${MARK}"}', 'h', now(), now(), gen_random_uuid()`,
-            )
-            .simple(),
-        )
-        yield* backup(own.ownerUrl, older)
-        const kinds = marked(yield* everything(sql))
-        expect(kinds.length).toBeGreaterThan(1)
-        yield* sync({ full: true })
-        yield* erase(sql, id)
-        yield* backup(own.ownerUrl, later)
-        const target = yield* testDatabase({ template: MIGRATED })
-        yield* restore(target.ownerUrl, older, { streams: yield* allStreams, erasuresFrom: later })
-        expect(marked(yield* everything(yield* connect(target.ownerUrl)))).toEqual([])
-      }),
+          )
+          .simple(),
+      )
+      yield* backup(own.ownerUrl, older)
+      const kinds = marked(yield* everything(sql))
+      expect(kinds.length).toBeGreaterThan(1)
+      yield* sync({ full: true })
+      yield* erase(sql, id)
+      yield* backup(own.ownerUrl, later)
+      const target = yield* testDatabase({ template: MIGRATED })
+      yield* restore(target.ownerUrl, older, { streams: yield* allStreams, erasuresFrom: later })
+      expect(marked(yield* everything(yield* connect(target.ownerUrl)))).toEqual([])
+    }),
   )
 
-  it.scopedLive("is not known to a restore where no tombstone is", () =>
+  it.scopedLive("is not known to a restore without a tombstone", () =>
     Effect.gen(function* () {
       const { database: own, sql, id } = yield* withPersonAndUrl
       const file = join(yield* temporaryDirectory, "older")
@@ -344,7 +340,7 @@ describe("erase", () => {
     }),
   )
 
-  it.scopedLive("is in a backup, and in what is restored from it", () =>
+  it.scopedLive("is in a backup, and in the restored warehouse", () =>
     Effect.gen(function* () {
       const from = yield* testDatabase({ template: synced() })
       const to = yield* testDatabase({ template: MIGRATED })
@@ -390,7 +386,7 @@ describe("erase", () => {
     }),
   )
 
-  it.scopedLive("takes what may be personal also from a record that can no longer be read as it is", () =>
+  it.scopedLive("also removes possibly personal data from a record that no longer decodes", () =>
     Effect.gen(function* () {
       const { sql, id, own, value } = yield* withPerson()
       const broken = [own.transactions.at(-1)!, own.checkouts[0]!] as const

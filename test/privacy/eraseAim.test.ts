@@ -84,7 +84,7 @@ describe("erase", () => {
     }),
   )
 
-  it.scopedLive("takes no reject of others that only holds the id as a part of a longer one", () =>
+  it.scopedLive("deletes no reject of others that holds the id only as a part of a longer one", () =>
     Effect.gen(function* () {
       const sql = yield* testWarehouse()
       const pass = yield* loading(sql, customers)
@@ -107,7 +107,7 @@ describe("erase", () => {
     }),
   )
 
-  it.scopedLive("costs a pass that was broken off no proof: what it was shown still adds up", () =>
+  it.scopedLive("does not spoil the proof of an interrupted pass: its counts still add up", () =>
     Effect.gen(function* () {
       const sql = yield* testWarehouse()
       const { load, passId, lease } = yield* loading(sql, customers)

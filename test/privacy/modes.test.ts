@@ -61,7 +61,7 @@ const rejectsOf = ({ rows }: Pick<Bench, "rows">) =>
   rows("SELECT stream, record_id, field, raw, content_hash FROM sync.rejects ORDER BY stream, content_hash")
 
 describe("personal data", () => {
-  it.scopedLive("is kept as it came, unless told otherwise", () =>
+  it.scopedLive("is kept unchanged by default", () =>
     Effect.gen(function* () {
       const { sql } = yield* plantedIn(KEEP)
       const found = findings(yield* everything(sql))
@@ -200,7 +200,7 @@ describe("a change of mode", () => {
   })
 
   it.scopedLive(
-    "takes from a record that is no longer listed what can be taken, and says what could not be read again",
+    "redacts records that are no longer listed as far as possible, and names those that could not be read again",
     () =>
       Effect.gen(function* () {
         const { sql, sandbox, value, ...made } = yield* bench()
@@ -224,7 +224,7 @@ describe("a change of mode", () => {
       }),
   )
 
-  it.scopedLive("that was broken off is made an end of: no value is hashed twice, none is left", () =>
+  it.scopedLive("that was interrupted is completed: no value is hashed twice, and none is left", () =>
     Effect.gen(function* () {
       const { sync, sql } = yield* plantedIn(HASH)
       const whole = yield* contentOf({ sql })
@@ -247,7 +247,7 @@ describe("a change of mode", () => {
     }),
   )
 
-  it.scopedLive("leaves nothing in clear of a record that can no longer be read as it is", () =>
+  it.scopedLive("leaves nothing in clear of a record that no longer decodes", () =>
     Effect.gen(function* () {
       const { sync, sql, sandbox, rows } = yield* bench()
       plantPeople(sandbox, PEOPLE)
@@ -267,7 +267,7 @@ describe("a change of mode", () => {
     }),
   )
 
-  it.scopedLive("is told of while it goes on, and what is read then is counted from the beginning", () =>
+  it.scopedLive("is reported while it runs, and records read meanwhile are counted from the beginning", () =>
     Effect.gen(function* () {
       const only = ["customers"]
       const { sync, value } = yield* syncedBench({}, { only })
@@ -283,7 +283,7 @@ describe("a change of mode", () => {
     }),
   )
 
-  it.scopedLive("reads all of a list of which otherwise only what is new would be read", () =>
+  it.scopedLive("reads the whole list instead of only new records", () =>
     Effect.gen(function* () {
       const { sync, value } = yield* bench({ order: "newest-first" })
       const only = ["transactions"]
@@ -332,7 +332,7 @@ describe("a change of mode", () => {
     }),
   )
 
-  it.scopedLive("is not taken for done by a pass that was begun before it", () =>
+  it.scopedLive("is not completed by a pass that began before it", () =>
     Effect.gen(function* () {
       const { sync, sql, sandbox, value } = yield* bench()
       plantPeople(sandbox, 23)

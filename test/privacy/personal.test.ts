@@ -49,12 +49,12 @@ describe("a field that is declared as plain", () => {
     list: [{ n: "1.50" }, { n: 2 }, null],
   }
 
-  it("stays as it is, and so does the id, whatever it looks like", () => {
+  it("stays unchanged, and so does the id in any form", () => {
     expect(hash(plain)).toEqual(plain)
     expect(drop(plain)).toEqual(plain)
   })
 
-  it("goes where it does not look like it, and stays of the wrong kind", () => {
+  it("is removed if it has another form, and its replacement has a wrong form, too", () => {
     const odd = {
       id: { of: "Jane" },
       kind: "jane@example.com",
@@ -82,7 +82,7 @@ describe("a field that is declared as plain", () => {
 })
 
 describe("a field that is not declared", () => {
-  it("is hashed, each field on its own where the object is declared, as a whole where it is not", () => {
+  it("is hashed: each field by itself if the object is declared, otherwise as a whole", () => {
     const record = {
       id: "1",
       name: "Jane",
@@ -117,7 +117,7 @@ describe("a field that is not declared", () => {
     })
   })
 
-  it("is an HMAC-SHA256 that anybody with the key can make", () => {
+  it("is an HMAC-SHA256 that can be computed from the key", () => {
     // printf %s Jane | openssl dgst -sha256 -hmac 'a key of more than sixteen characters'
     expect(hash({ name: "Jane" })).toEqual({
       name: "hmac:1e6f0779d2f1e55cc40fdb74d166bfe6be4bf75c1db58d85a32687af64b5ac67",
@@ -134,7 +134,7 @@ describe("a field that is not declared", () => {
     expect(Object.keys(hash(hostile) as object)).toEqual(["__proto__", "constructor"])
   })
 
-  it("is all of a record that is no object: its length and its hash are left", () => {
+  it("includes a record that is not an object: only its length and its hash are left", () => {
     expect(hash("Jane")).toEqual(expect.stringMatching(/^redacted: 4 characters, hmac:[0-9a-f]{64}$/))
     expect(hash(["Jane"])).toEqual(expect.stringMatching(/^redacted: 8 characters, hmac:/))
     expect(drop(["Jane"])).toBe("redacted: 8 characters")
@@ -144,7 +144,7 @@ describe("a field that is not declared", () => {
 })
 
 describe("the key", () => {
-  it("makes other hashes of the same value, and has a fingerprint that is none of them", () => {
+  it("gives other hashes of the same value, and its fingerprint is none of them", () => {
     const other: Privacy = { mode: "hash", key: Redacted.make("another key of sixteen") }
     expect(redactor(ALL_PERSONAL, "id", other)({ a: "Jane" })).not.toEqual(hash({ a: "Jane" }))
     expect(keyFingerprint(HASH)).toMatch(/^[0-9a-f]{16}$/)
@@ -174,7 +174,7 @@ const marked = fc.letrec<{ value: Json }>(tie => ({
 })).value
 
 describe("any value", () => {
-  it("nothing that is not declared is left of it, equal stays equal, and twice is once", () => {
+  it("keeps only declared fields; equal values stay equal, and a second redaction changes nothing", () => {
     fc.assert(
       fc.property(marked, value => {
         for (const redact of [hash, drop]) {
@@ -200,7 +200,7 @@ describe.each(streams.map(stream => [stream.name, stream] as const))("stream %s"
     return cellsOf(stream, Either.getOrThrow(decode(redact(record))))
   }
 
-  it("keeps each column filled with hash, and the ones that are not personal with drop", () => {
+  it("keeps each column filled with hash, and those that are not personal with drop", () => {
     const kept = cellsIn({ mode: "keep" })
     const hashed = cellsIn(HASH)
     const dropped = cellsIn(DROP)

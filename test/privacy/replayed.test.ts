@@ -12,7 +12,7 @@ import { bench, streamOf } from "../support/warehouse.ts"
 
 const HASH: Privacy = { mode: "hash", key: Redacted.make(KEY) }
 
-describe("a reject that is replayed in a mode that what is stored is not in yet", () => {
+describe("a reject that is replayed in a mode that the stored rows are not in yet", () => {
   it.scopedLive.each([
     ["hash", HASH],
     ["drop", DROP],

@@ -47,7 +47,7 @@ const dumps = (sql: postgres.Sql, without: ReadonlyArray<string> = []) =>
   )
 
 describe("rebuild", () => {
-  it.scopedLive("asks the API nothing, is booked, and makes nothing fresher", () =>
+  it.scopedLive("sends no request, is recorded, and makes nothing fresher", () =>
     Effect.gen(function* () {
       const { sql, sandbox } = yield* syncedBench()
       const status = yield* statusOf(sql, streams)
@@ -78,7 +78,7 @@ describe("rebuild", () => {
     }),
   )
 
-  it.scopedLive("narrows to accounts and streams, and knows the accounts that it finds", () =>
+  it.scopedLive("can be narrowed to accounts and streams, and finds the stored accounts", () =>
     Effect.gen(function* () {
       const { sql, sandbox, sync } = yield* bench()
       expect(yield* rebuild(sql)).toBeUndefined()
@@ -120,7 +120,7 @@ describe("rebuild", () => {
     }),
   )
 
-  it.scopedLive("that is told to stop while a stream begins has it booked as ended, too", () =>
+  it.scopedLive("that is stopped while a stream begins records its end, too", () =>
     Effect.gen(function* () {
       const { sql, rows } = yield* syncedBench({}, { only: ["payouts"] })
       const payouts = streams.filter(({ name }) => name === "payouts")
@@ -133,7 +133,7 @@ describe("rebuild", () => {
     }),
   )
 
-  it.scopedLive("does nothing where another run holds every lease, and the rest where it holds one", () =>
+  it.scopedLive("does nothing if another run holds every lease, and the rest if it holds one", () =>
     Effect.gen(function* () {
       const { sql } = yield* syncedBench()
       const payouts = streams.filter(isList).find(({ name }) => name === "payouts")!
@@ -179,7 +179,7 @@ const renormalized = (stream: Stream, made: Normalized): Normalized => {
 }
 
 describe("after a stream's normalizer was changed", () => {
-  it.scopedLive("rebuild leads to what a fresh sync would, and the next sync has nothing to write", () =>
+  it.scopedLive("rebuild has the same result as a fresh sync, and the next sync has nothing to write", () =>
     Effect.gen(function* () {
       const { sql, sandbox, sync } = yield* syncedBench()
       const before = yield* dumps(sql)

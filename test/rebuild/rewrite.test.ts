@@ -66,8 +66,8 @@ const record = (id: string, fields: JsonObject = {}): JsonObject => ({
   ...fields,
 })
 
-describe("walking what is stored", () => {
-  it.scopedLive("reaches every record of every stream, and writes nothing where nothing differs", () =>
+describe("a walk over the stored records", () => {
+  it.scopedLive("reaches every record of every stream, and writes nothing if nothing differs", () =>
     Effect.gen(function* () {
       const { sql, value } = yield* syncedBench()
       const tables = yield* warehouseTables(sql)
@@ -88,7 +88,7 @@ describe("walking what is stored", () => {
     }),
   )
 
-  it.scopedLive("restores what was changed behind its back, and only that, with every digit", () =>
+  it.scopedLive("restores manual edits, and only those, with every digit", () =>
     Effect.gen(function* () {
       const { sql } = yield* syncedBench()
       const before = yield* dumpAll(sql)
@@ -115,7 +115,7 @@ describe("walking what is stored", () => {
     }),
   )
 
-  it.scopedLive("goes from batch to batch, whatever the ids, and books each in its transaction", () =>
+  it.scopedLive("goes from batch to batch, with any ids, and records each in its transaction", () =>
     Effect.gen(function* () {
       const sql = yield* testWarehouse()
       const pass = yield* loading(sql, transactions)
@@ -145,7 +145,7 @@ describe("walking what is stored", () => {
     }),
   )
 
-  it.scopedLive("takes few records at once where they are large", () =>
+  it.scopedLive("takes few records at once if they are large", () =>
     Effect.gen(function* () {
       const sql = yield* testWarehouse()
       const pass = yield* loading(sql, transactions)
@@ -162,7 +162,7 @@ describe("walking what is stored", () => {
 })
 
 describe("another record in place of the stored one", () => {
-  it.scopedLive("is in raw, hash, columns and children alike, as a sync would have it that read it", () =>
+  it.scopedLive("is in raw, hash, columns and children, as after a sync", () =>
     Effect.gen(function* () {
       const sql = yield* testWarehouse()
       const sink = yield* testWarehouse()
@@ -184,7 +184,7 @@ describe("another record in place of the stored one", () => {
     }),
   )
 
-  it.scopedLive("keeps digits that no double holds, and leaves alone what it is told to", () =>
+  it.scopedLive("keeps digits that no double holds, and leaves the given records alone", () =>
     Effect.gen(function* () {
       const sql = yield* testWarehouse()
       const pass = yield* loading(sql, transactions)
@@ -210,7 +210,7 @@ describe("another record in place of the stored one", () => {
 })
 
 describe("a stored record that does not decode", () => {
-  it.scopedLive("stays whole, is named, and costs its neighbours nothing", () =>
+  it.scopedLive("stays unchanged, is named, and does not affect its neighbours", () =>
     Effect.gen(function* () {
       const sql = yield* testWarehouse()
       const pass = yield* loading(sql, transactions)
@@ -309,7 +309,7 @@ describe("children that are kept", () => {
       }),
   )
 
-  it.scopedLive("are made again where they were lost, with the time their wallet was read", () =>
+  it.scopedLive("are inserted again if they were lost, with the time when their wallet was read", () =>
     Effect.gen(function* () {
       const sql = yield* testWarehouse()
       const pass = yield* loading(sql, wallets)

@@ -40,7 +40,7 @@ const setup = Effect.gen(function* () {
   }
 })
 
-describe("a reject that complete passes do not show any more", () => {
+describe("a reject that complete passes no longer show", () => {
   it.scopedLive(
     "is closed by the third that stood still, with an id and without one, and is open again when it returns",
     () =>
@@ -78,7 +78,7 @@ describe("a reject that complete passes do not show any more", () => {
     }),
   )
 
-  it.scopedLive("begins anew when a pass has shown it", () =>
+  it.scopedLive("starts the count again when a pass has shown it", () =>
     Effect.gen(function* () {
       const { pass } = yield* setup
       yield* pass([bad("a")], T1)
@@ -89,7 +89,7 @@ describe("a reject that complete passes do not show any more", () => {
     }),
   )
 
-  it.scopedLive("is told by the pass that showed it, whatever the clocks say", () =>
+  it.scopedLive("belongs to the pass that showed it, whatever the clocks say", () =>
     Effect.gen(function* () {
       const { pass, open } = yield* setup
       yield* pass([bad("late"), bad("early")], "2099-01-01T00:00:00.000Z")
@@ -100,7 +100,7 @@ describe("a reject that complete passes do not show any more", () => {
   )
 
   it.scopedLive(
-    "stays open where the pass was broken off after it had shown it, and gone on with by another run",
+    "stays open if the pass was interrupted after it had shown it, and resumed by another run",
     () =>
       Effect.gen(function* () {
         const { sql, pass, open } = yield* setup
@@ -139,7 +139,7 @@ describe("a reject that complete passes do not show any more", () => {
       }),
   )
 
-  it.scopedLive("stays open where a run that began since then has read it", () =>
+  it.scopedLive("stays open if a later run has read it", () =>
     Effect.gen(function* () {
       const { sql, pass, open } = yield* setup
       yield* pass([bad("a")], T1)
@@ -174,7 +174,7 @@ describe("a reject that complete passes do not show any more", () => {
   )
 })
 
-describe("a run whose list does not show a bad record any more", () => {
+describe("a run whose list no longer shows a bad record", () => {
   it.scopedLive("keeps it open as long as its by-id endpoint answers, and closes it when that says 404", () =>
     Effect.gen(function* () {
       const { sql, sandbox, sync } = yield* bench({

@@ -18,7 +18,7 @@ const yesterdays = {
 }
 
 describe("replaying a reject of a record that was booked as removed", () => {
-  it.scopedLive("brings its latest version, and does not list it again", () =>
+  it.scopedLive("stores its latest version, and keeps it removed", () =>
     Effect.gen(function* () {
       const sql = yield* testWarehouse()
       const pass = (day: number, ...records: ReadonlyArray<{ transaction_id: string; scope?: string }>) =>

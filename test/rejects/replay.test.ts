@@ -72,49 +72,51 @@ const setup = Effect.gen(function* () {
 const at = (time: string) => time.replace(".000Z", "+00:00")
 
 describe("replay", () => {
-  it.scopedLive("makes rows of what decodes now, as of the time it was read, and books it as a run", () =>
-    Effect.gen(function* () {
-      const { sql, load, replay, rejects, stored } = yield* setup
-      yield* load([
-        [odd("a", { is_settled: true }), T1],
-        [record("b"), T1],
-        [record("c", { amount: "x", scope: "odd" }), T1],
-      ])
-      expect((yield* rejects).map(({ id }) => id)).toEqual(["a", "c"])
-      const summary = yield* replay()
-      expect(summary!.status).toBe("complete_with_rejects")
-      expect(streamOf(summary!, "transactions")).toMatchObject({
-        mode: "replay",
-        status: "complete_with_rejects",
-        extracted: 2,
-        inserted: 1,
-        updated: 0,
-        unchanged: 0,
-        stale: 0,
-        rejected: 1,
-        requests: 0,
-      })
-      expect((yield* stored)[0]).toEqual({ id: "a", scope: "odd", read_at: at(T1) })
-      // It belongs to the run that read it, as its time does.
-      const runs = yield* printed(
-        sql,
-        "SELECT run_id AS run FROM warehouse.transactions ORDER BY transaction_id",
-      )
-      expect(runs[0]).toEqual(runs[1])
-      const settled =
-        "SELECT settled_seen_at AS at FROM warehouse.settlement_history WHERE transaction_id = 'a'"
-      expect(yield* printed(sql, settled)).toEqual([{ at: at(T1) }])
-      const [left, ...others] = yield* rejects
-      expect([left!.id, others.length]).toEqual(["c", 0])
-      expect(left!.reason).toContain("amount")
-      // The next sync finds it stored as it is.
-      expect(yield* load([[odd("a", { is_settled: true }), T2]], transactions)).toMatchObject({
-        unchanged: 1,
-      })
-    }),
+  it.scopedLive(
+    "makes rows of records that decode now, as of the time of their reading, and records a run",
+    () =>
+      Effect.gen(function* () {
+        const { sql, load, replay, rejects, stored } = yield* setup
+        yield* load([
+          [odd("a", { is_settled: true }), T1],
+          [record("b"), T1],
+          [record("c", { amount: "x", scope: "odd" }), T1],
+        ])
+        expect((yield* rejects).map(({ id }) => id)).toEqual(["a", "c"])
+        const summary = yield* replay()
+        expect(summary!.status).toBe("complete_with_rejects")
+        expect(streamOf(summary!, "transactions")).toMatchObject({
+          mode: "replay",
+          status: "complete_with_rejects",
+          extracted: 2,
+          inserted: 1,
+          updated: 0,
+          unchanged: 0,
+          stale: 0,
+          rejected: 1,
+          requests: 0,
+        })
+        expect((yield* stored)[0]).toEqual({ id: "a", scope: "odd", read_at: at(T1) })
+        // It belongs to the run that read it, as its time does.
+        const runs = yield* printed(
+          sql,
+          "SELECT run_id AS run FROM warehouse.transactions ORDER BY transaction_id",
+        )
+        expect(runs[0]).toEqual(runs[1])
+        const settled =
+          "SELECT settled_seen_at AS at FROM warehouse.settlement_history WHERE transaction_id = 'a'"
+        expect(yield* printed(sql, settled)).toEqual([{ at: at(T1) }])
+        const [left, ...others] = yield* rejects
+        expect([left!.id, others.length]).toEqual(["c", 0])
+        expect(left!.reason).toContain("amount")
+        // The next sync finds it stored as it is.
+        expect(yield* load([[odd("a", { is_settled: true }), T2]], transactions)).toMatchObject({
+          unchanged: 1,
+        })
+      }),
   )
 
-  it.scopedLive("never lets an older version overwrite a newer one, and answers the older all the same", () =>
+  it.scopedLive("never lets an older version overwrite a newer one, and still closes the older", () =>
     Effect.gen(function* () {
       const { load, replay, rejects, stored } = yield* setup
       yield* load([[record("a", { scope: "new" }), T2]])
@@ -134,20 +136,18 @@ describe("replay", () => {
     }),
   )
 
-  it.scopedLive(
-    "takes nothing back that was read since, also where a version without a time came between",
-    () =>
-      Effect.gen(function* () {
-        const { load, replay, rejects, stored } = yield* setup
-        yield* load([[record("a", { scope: "no time", updated_at: null }), T2]])
-        yield* load([[record("a", { scope: "back in time", updated_at: T1 }), T3]])
-        // The latest change of all, as far as it says, and the first of them to be read.
-        yield* load([[odd("a", { updated_at: T3 }), T1]])
-        expect(yield* rejects).toHaveLength(1)
-        expect(streamOf((yield* replay())!, "transactions")).toMatchObject({ stale: 1, updated: 0 })
-        expect(yield* stored).toEqual([{ id: "a", scope: "back in time", read_at: at(T3) }])
-        expect(yield* rejects).toEqual([])
-      }),
+  it.scopedLive("replaces nothing that was read later, also if a version without a time came between", () =>
+    Effect.gen(function* () {
+      const { load, replay, rejects, stored } = yield* setup
+      yield* load([[record("a", { scope: "no time", updated_at: null }), T2]])
+      yield* load([[record("a", { scope: "back in time", updated_at: T1 }), T3]])
+      // The latest change of all, as far as it says, and the first of them to be read.
+      yield* load([[odd("a", { updated_at: T3 }), T1]])
+      expect(yield* rejects).toHaveLength(1)
+      expect(streamOf((yield* replay())!, "transactions")).toMatchObject({ stale: 1, updated: 0 })
+      expect(yield* stored).toEqual([{ id: "a", scope: "back in time", read_at: at(T3) }])
+      expect(yield* rejects).toEqual([])
+    }),
   )
 
   it.scopedLive(
@@ -182,28 +182,26 @@ describe("replay", () => {
       }),
   )
 
-  it.scopedLive(
-    "takes the numbers it is given, what is open otherwise, and what is no longer listed when told to",
-    () =>
-      Effect.gen(function* () {
-        const { sql, load, replay, rejects, stored } = yield* setup
-        yield* load(["a", "b", "c", "d"].map(id => [odd(id), T1] as const))
-        const numbers = (yield* rejects).map(({ number }) => Number(number))
-        yield* Effect.promise(
-          () => sql`UPDATE sync.rejects SET unlisted_at = now() WHERE record_id IN ('b', 'c')`,
-        )
-        const ids = Effect.map(stored, rows => rows.map(({ id }) => id).join(""))
-        expect(streamOf((yield* replay({ ids: [numbers[1]!] }))!, "transactions").inserted).toBe(1)
-        expect(yield* ids).toBe("b")
-        expect(streamOf((yield* replay())!, "transactions").inserted).toBe(2)
-        expect(yield* ids).toBe("abd")
-        expect(yield* replay()).toBeUndefined()
-        expect(streamOf((yield* replay({ all: true }))!, "transactions").inserted).toBe(1)
-        expect(yield* ids).toBe("abcd")
-        const error = yield* Effect.flip(replay({ ids: [numbers[1]!] }))
-        expect(error).toMatchObject({ _tag: "ConfigurationError" })
-        expect(error.message).toContain(String(numbers[1]))
-      }),
+  it.scopedLive("replays the given ids, else the open rejects, and with --all the unlisted ones", () =>
+    Effect.gen(function* () {
+      const { sql, load, replay, rejects, stored } = yield* setup
+      yield* load(["a", "b", "c", "d"].map(id => [odd(id), T1] as const))
+      const numbers = (yield* rejects).map(({ number }) => Number(number))
+      yield* Effect.promise(
+        () => sql`UPDATE sync.rejects SET unlisted_at = now() WHERE record_id IN ('b', 'c')`,
+      )
+      const ids = Effect.map(stored, rows => rows.map(({ id }) => id).join(""))
+      expect(streamOf((yield* replay({ ids: [numbers[1]!] }))!, "transactions").inserted).toBe(1)
+      expect(yield* ids).toBe("b")
+      expect(streamOf((yield* replay())!, "transactions").inserted).toBe(2)
+      expect(yield* ids).toBe("abd")
+      expect(yield* replay()).toBeUndefined()
+      expect(streamOf((yield* replay({ all: true }))!, "transactions").inserted).toBe(1)
+      expect(yield* ids).toBe("abcd")
+      const error = yield* Effect.flip(replay({ ids: [numbers[1]!] }))
+      expect(error).toMatchObject({ _tag: "ConfigurationError" })
+      expect(error.message).toContain(String(numbers[1]))
+    }),
   )
 
   slow(() => {
@@ -226,7 +224,7 @@ describe("replay", () => {
     )
   })
 
-  it.scopedLive("brings the children and snapshots of what it makes a row of", () =>
+  it.scopedLive("stores the children and snapshots of the new rows", () =>
     Effect.gen(function* () {
       const { sql, load, replay } = yield* setup
       const wallet = { ...fixtureOf(wallets).record, scope: "odd" }
@@ -268,7 +266,7 @@ describe("replay", () => {
     }),
   )
 
-  it.scopedLive("leaves what is no JSON any more as it is", () =>
+  it.scopedLive("leaves a text that is no longer JSON unchanged", () =>
     Effect.gen(function* () {
       const { sql, load, replay, rejects } = yield* setup
       yield* load([
@@ -359,7 +357,7 @@ describe("whenever rejects are replayed", () => {
 
   const holds = (runs: number) =>
     it(
-      "keeps the later change of two versions with times of change, else the later read, and takes nothing back",
+      "keeps the later change of two versions with times of change, else the later read, and replaces nothing read later",
       () =>
         fc.assert(
           fc.asyncProperty(shuffled, ([list, order]) =>

@@ -32,7 +32,7 @@ describe("access", () => {
     }),
   )
 
-  it.scoped("serves lists and records at other paths when told so", () =>
+  it.scoped("serves lists and records at configured paths", () =>
     Effect.gen(function* () {
       const sandbox = yield* start({
         ...small,
@@ -48,7 +48,7 @@ describe("access", () => {
     }),
   )
 
-  it.scoped("counts what was asked, by-id requests under one path", () =>
+  it.scoped("counts requests, by-id requests under one path", () =>
     Effect.gen(function* () {
       const sandbox = yield* start(small)
       yield* ready(sandbox, 1)
@@ -68,7 +68,7 @@ describe("access", () => {
     }),
   )
 
-  it.effect("stops with its scope, even while a request hangs, and says what it cannot do", () =>
+  it.effect("stops with its scope, even while a request hangs, and reports impossible options", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const sandbox = yield* Scope.extend(start({ ...small, fault: () => FAULTS.hang }), scope)
@@ -134,7 +134,7 @@ describe("changes", () => {
     }),
   )
 
-  it.scoped("leaves a page short by what was removed from it when holes are wanted", () =>
+  it.scoped("leaves removed records as holes in their page if configured", () =>
     Effect.gen(function* () {
       const sandbox = yield* start({ ...small, removedLeavesHoles: true })
       const second = idsOf("customers", yield* page(sandbox, "customers", "page=2&limit=5"))
@@ -207,7 +207,7 @@ describe("changes", () => {
     }),
   )
 
-  it.scoped("overwrites fields, and leaves them out", () =>
+  it.scoped("overwrites and removes fields", () =>
     Effect.gen(function* () {
       const sandbox = yield* start(small)
       sandbox.patch("checkouts", 1, { amount: "NaN", novelty: { a: 1 }, currency: undefined })

@@ -4,7 +4,7 @@ import { FAULTS, type FaultName, rateLimit, seededFaults, start } from "../../sr
 import { ask, PATHS, small } from "./reading.ts"
 
 describe("faults", () => {
-  it.scoped("answers in place of the truth what the hook says, request by request", () =>
+  it.scoped("answers as the hook says, request by request", () =>
     Effect.gen(function* () {
       const sandbox = yield* start(small)
       const whole = yield* ask(sandbox, PATHS.customers)
@@ -32,7 +32,7 @@ describe("faults", () => {
     }),
   )
 
-  it.scoped("dresses the truth up, or tells another", () =>
+  it.scoped("changes the form of the true answer, or gives another one", () =>
     Effect.gen(function* () {
       const sandbox = yield* start(small)
       const truth = yield* ask(sandbox, PATHS.transactions)
@@ -57,7 +57,7 @@ describe("faults", () => {
     }),
   )
 
-  it.scoped.each(["gigantic", "gzip-bomb"] as const)("%s is far more than anybody should read", name =>
+  it.scoped.each(["gigantic", "gzip-bomb"] as const)("%s is far more than a client should read", name =>
     Effect.gen(function* () {
       const sandbox = yield* start({ ...small, fault: () => FAULTS[name] })
       const bytes = yield* Effect.promise(async () => {
@@ -75,7 +75,7 @@ describe("faults", () => {
     }),
   )
 
-  it.scoped("drip is not done for minutes", () =>
+  it.scoped("drip takes minutes", () =>
     Effect.gen(function* () {
       const sandbox = yield* start({ ...small, fault: () => FAULTS.drip })
       const read = yield* Effect.promise(async () => {
@@ -110,7 +110,7 @@ describe("faults", () => {
       expect([faults[n - 6], faults[n - 3], faults[n]].includes(undefined)).toBe(true)
   })
 
-  it.scoped("refuses what goes beyond a rate", () =>
+  it.scoped("refuses requests beyond a rate", () =>
     Effect.gen(function* () {
       const sandbox = yield* start({ ...small, fault: rateLimit(5) })
       const second = () => Math.floor(Date.now() / 1_000)

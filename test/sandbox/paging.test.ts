@@ -5,7 +5,7 @@ import { ask, askJson, idsOf, LISTS, PATHS, page, readAll, small } from "./readi
 
 describe("determinism", () => {
   it.scoped(
-    "serves the same bytes for the same seed, whatever was asked before, and others for another",
+    "serves the same bytes for the same seed, in any order of requests, and others for another seed",
     () =>
       Effect.gen(function* () {
         const [one, two, other] = yield* Effect.all([
@@ -49,7 +49,7 @@ describe("paging", () => {
       }),
     )
 
-  it.scoped("holds each list where its envelope says, with the total beside it", () =>
+  it.scoped("puts each list into its envelope, with the total beside it", () =>
     Effect.gen(function* () {
       const bare = yield* start({ ...small, totals: "total" })
       expect(yield* askJson(bare, PATHS.customers)).toMatchObject({ status: true, data: {}, total: 23 })
@@ -69,7 +69,7 @@ describe("paging", () => {
     }),
   )
 
-  it.scoped("orders by age, or by neither", () =>
+  it.scoped("orders by age, or randomly", () =>
     Effect.gen(function* () {
       const read = (order: "oldest-first" | "newest-first" | "shuffled") =>
         Effect.flatMap(start({ ...small, order }), sandbox => readAll(sandbox, "transactions"))
@@ -84,18 +84,20 @@ describe("paging", () => {
     }),
   )
 
-  it.scoped("cuts a size above its cap, and starts the next page by the size served or asked", () =>
-    Effect.gen(function* () {
-      const served = yield* start({ ...small, maxPageSize: 5 })
-      expect(yield* readAll(served, "customers", 10)).toHaveLength(23)
-      const asked = yield* start({ ...small, maxPageSize: 5, offsetBy: "asked" })
-      const ids = idsOf("customers", yield* readAll(asked, "customers", 10))
-      const all = [...asked.truth.ids("customers")]
-      expect(ids).toEqual([...all.slice(0, 5), ...all.slice(10, 15), ...all.slice(20, 23)])
-    }),
+  it.scoped(
+    "reduces a size above its cap, and starts the next page by the served or the requested size",
+    () =>
+      Effect.gen(function* () {
+        const served = yield* start({ ...small, maxPageSize: 5 })
+        expect(yield* readAll(served, "customers", 10)).toHaveLength(23)
+        const asked = yield* start({ ...small, maxPageSize: 5, offsetBy: "asked" })
+        const ids = idsOf("customers", yield* readAll(asked, "customers", 10))
+        const all = [...asked.truth.ids("customers")]
+        expect(ids).toEqual([...all.slice(0, 5), ...all.slice(10, 15), ...all.slice(20, 23)])
+      }),
   )
 
-  it.scoped("ignores parameters that it does not know, and serves ten where no size is given", () =>
+  it.scoped("ignores unknown parameters, and serves ten records without a size", () =>
     Effect.gen(function* () {
       const sandbox = yield* start({ ...small, pagingNames: ["p", "s"] })
       const first = yield* page(sandbox, "customers", "")
@@ -105,7 +107,7 @@ describe("paging", () => {
     }),
   )
 
-  it.scoped("answers what lies after the end as told", () =>
+  it.scoped("answers pages after the end as configured", () =>
     Effect.gen(function* () {
       const empty = yield* start(small)
       expect(yield* page(empty, "customers", "page=4&limit=10")).toEqual([])
@@ -121,7 +123,7 @@ describe("paging", () => {
     }),
   )
 
-  it.scoped("counts pages from 0 where it is told to, and changes its contract when it is told to", () =>
+  it.scoped("counts pages from 0, and changes its contract, as configured", () =>
     Effect.gen(function* () {
       const reshape = { afterPages: 2, to: { firstPage: 1, maxPageSize: 2, envelope: "double" } } as const
       const sandbox = yield* start({ ...small, firstPage: 0, reshape })

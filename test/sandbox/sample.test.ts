@@ -28,7 +28,7 @@ describe.each(streams.filter(isList).map(stream => [stream.name, stream] as cons
       parseJson(generator.text(at, index)) as JsonObject
     const copies = Array.from({ length: count }, (_, index) => copyIn(world(), index))
 
-    it("begins with the record itself, and each copy is a record of the stream with an id of its own", () => {
+    it("begins with the record itself, and each copy is a record of the stream with its own id", () => {
       expect(copies[0]).toEqual(fixture.record)
       const ids = copies.map(copy => idText(copy[source.idField]))
       expect(new Set(ids).size).toBe(count)
@@ -58,7 +58,7 @@ describe.each(streams.filter(isList).map(stream => [stream.name, stream] as cons
       expect(times).toEqual([...new Set(times)].sort((a, b) => a - b))
     })
 
-    it("changes the time of a record that is touched, and makes an inserted one now", () => {
+    it("changes the time of a touched record, and dates an inserted one now", () => {
       const changed = world()
       changed.changes.touch(name, 3, undefined, "2027-01-01T00:00:00.000Z")
       changed.changes.insert(name, 1, "back")
@@ -74,7 +74,7 @@ describe.each(streams.filter(isList).map(stream => [stream.name, stream] as cons
 describe.each(streams.filter(isLookup).map(stream => [stream.name, stream] as const))(
   "an answer like that of %s",
   (_, stream) => {
-    it("is the fixture's record, about the id that is asked", () => {
+    it("is the fixture's record, with the asked id", () => {
       const fixture = fixtureOf(stream)
       const generator = sampleGenerator(stream, fixture)
       if (generator.kind !== "lookup") throw new Error("The copies of a look-up are a look-up.")

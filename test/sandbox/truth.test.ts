@@ -18,7 +18,7 @@ describe("truth", () => {
     /FAILED|CANCELLED|EXPIRED/.test(`${record.event_name}`) ? 0n : directions[`${record.event_type}`]
   const absolute = (value: bigint) => (value < 0n ? -value : value)
 
-  it.scoped("says of balances what the served records add up to, and of wallets what they state", () =>
+  it.scoped("has the balances that the served records add up to, and those that wallets state", () =>
     Effect.gen(function* () {
       const sandbox = yield* start()
       sandbox.insert("transactions", 30, "back")
@@ -56,7 +56,7 @@ describe("truth", () => {
     }),
   )
 
-  it.scoped("says of settlements what the served records add up to", () =>
+  it.scoped("has the settlements that the served records add up to", () =>
     Effect.gen(function* () {
       const sandbox = yield* start()
       const sums = new Map<string, { count: number; amount: bigint; fee: bigint; tax: bigint }>()

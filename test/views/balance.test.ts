@@ -71,22 +71,24 @@ describe.each<PostgresVersion>(["18", "14"])("balance views on Postgres %s", ver
     }),
   )
 
-  it.scopedLive("leaves out what is unknown and what moves nothing; a failed payment moves its fee", () =>
-    Effect.gen(function* () {
-      const sql = yield* warehouse
-      const fees = { fees_including_tax: 2 }
-      yield* given(
-        sql,
-        "transactions",
-        { transaction_id: "unknown", amount: 10, event_type: "MYSTERY", ...fees },
-        { transaction_id: "unknown fee", amount: 1, event_type: "MYSTERY", ...fees, fees_currency: "EUR" },
-        { transaction_id: "reserve", amount: 10, event_type: "RESERVE" },
-        { transaction_id: "failed", amount: 10, event_name: "FAILED", ...fees },
-      )
-      expect(
-        yield* printed(sql, "SELECT transaction_id, movement, balance FROM analytics.balance_history"),
-      ).toEqual([{ transaction_id: "failed", movement: "-2", balance: "-2" }])
-    }),
+  it.scopedLive(
+    "leaves out unknown types and transactions that move nothing; a failed payment moves its fee",
+    () =>
+      Effect.gen(function* () {
+        const sql = yield* warehouse
+        const fees = { fees_including_tax: 2 }
+        yield* given(
+          sql,
+          "transactions",
+          { transaction_id: "unknown", amount: 10, event_type: "MYSTERY", ...fees },
+          { transaction_id: "unknown fee", amount: 1, event_type: "MYSTERY", ...fees, fees_currency: "EUR" },
+          { transaction_id: "reserve", amount: 10, event_type: "RESERVE" },
+          { transaction_id: "failed", amount: 10, event_name: "FAILED", ...fees },
+        )
+        expect(
+          yield* printed(sql, "SELECT transaction_id, movement, balance FROM analytics.balance_history"),
+        ).toEqual([{ transaction_id: "failed", movement: "-2", balance: "-2" }])
+      }),
   )
 
   it.scopedLive("opens and closes each UTC day with a movement", () =>

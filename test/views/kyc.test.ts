@@ -136,7 +136,7 @@ describe.each<PostgresVersion>(["18", "14"])("readiness views on Postgres %s", v
     }),
   )
 
-  it.scopedLive("sums up per field how many miss it, and for how long", () =>
+  it.scopedLive("sums up per field how many customers lack it, and for how long", () =>
     Effect.gen(function* () {
       const sql = yield* warehouse
       for (const [id, days] of [
@@ -163,7 +163,7 @@ describe.each<PostgresVersion>(["18", "14"])("readiness views on Postgres %s", v
     }),
   )
 
-  it.scopedLive("adds up what waits behind a gap, per currency", () =>
+  it.scopedLive("adds up the money that waits behind a gap, per currency", () =>
     Effect.gen(function* () {
       const sql = yield* warehouse
       yield* given(
@@ -238,7 +238,7 @@ describe.each<PostgresVersion>(["18", "14"])("readiness views on Postgres %s", v
   )
 
   it.scopedLive(
-    "freshness tells what a run under way hides, what was read whole, and what no figure counts",
+    "freshness shows the outcome behind a run under way, the latest full pass, and records that no figure counts",
     () =>
       Effect.gen(function* () {
         const sql = yield* warehouse

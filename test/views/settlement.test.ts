@@ -7,7 +7,7 @@ import { daysAgo, given } from "./rows.ts"
 describe.each<PostgresVersion>(["18", "14"])("settlement views on Postgres %s", version => {
   const warehouse = testWarehouse(version)
 
-  it.scopedLive("adds up a settlement and what is paid to the merchant", () =>
+  it.scopedLive("adds up a settlement and the payment to the merchant", () =>
     Effect.gen(function* () {
       const sql = yield* warehouse
       const fee = { fees_currency: "USD", fees_without_tax: "1.50", tax_on_fees: "0.15" }
