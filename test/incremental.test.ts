@@ -191,7 +191,7 @@ describe("a list that has the latest change first", () => {
 })
 
 describe("a list with a filter by time", () => {
-  it.scopedLive("of creation: is asked for new records in each run, and for open records by id", () =>
+  it.scopedLive("by time of creation is asked for new records in each run, and for open records by id", () =>
     Effect.gen(function* () {
       const { sandbox, sync, first, both, learned, rows } = yield* setup("transactions", {
         order: "oldest-first",
@@ -213,7 +213,7 @@ describe("a list with a filter by time", () => {
     }),
   )
 
-  it.scopedLive("of the latest change: brings every change", () =>
+  it.scopedLive("by time of change brings every change", () =>
     Effect.gen(function* () {
       const { sandbox, sync, both, learned } = yield* setup("customers", {
         customers: 150,
@@ -232,18 +232,20 @@ describe("a list with a filter by time", () => {
     }),
   )
 
-  it.scopedLive("that some new records lack is read in full, because the filter would miss them", () =>
-    Effect.gen(function* () {
-      const { sandbox, sync, learned } = yield* setup("payouts", {
-        payouts: 120,
-        payoutShape: "both",
-        order: "oldest-first",
-        timeFilter: { unit: "seconds", by: "created_at" },
-      })
-      expect((yield* learned).filter).toBe(undefined)
-      sandbox.insert("payouts", 4, "back")
-      expect(yield* sync()).toMatchObject({ mode: "full", inserted: 4 })
-    }),
+  it.scopedLive(
+    "by a time that some new records lack is read in full, because the filter would miss them",
+    () =>
+      Effect.gen(function* () {
+        const { sandbox, sync, learned } = yield* setup("payouts", {
+          payouts: 120,
+          payoutShape: "both",
+          order: "oldest-first",
+          timeFilter: { unit: "seconds", by: "created_at" },
+        })
+        expect((yield* learned).filter).toBe(undefined)
+        sandbox.insert("payouts", 4, "back")
+        expect(yield* sync()).toMatchObject({ mode: "full", inserted: 4 })
+      }),
   )
 
   slow(() => {

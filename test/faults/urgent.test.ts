@@ -81,7 +81,7 @@ describe("urgent work for an account that another process holds", () => {
       }),
   )
 
-  it.scopedLive("whose process is killed while it reads the record is done first by the next holder", () =>
+  it.scopedLive("is done first by the next holder if that process is killed while it reads the record", () =>
     Effect.gen(function* () {
       const { sql, sandbox, start: launch, run, value } = yield* parts
       const id = sandbox.idOf("payouts", 7)
