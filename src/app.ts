@@ -11,16 +11,8 @@ import type { ServeOptions } from "./serve/serve.ts"
 import * as Schedules from "./status/schedules.ts"
 import { streamStatuses } from "./status/status.ts"
 import type { RunOptions, SyncOptions } from "./sync/context.ts"
-import type { Scope } from "./sync/maintenance.ts"
-import { rebuildIn } from "./sync/rebuild.ts"
-import {
-  everyRejectIn,
-  type RejectsAsked,
-  type ReplayOptions,
-  rejectOf,
-  rejectsIn,
-  replayIn,
-} from "./sync/rejects.ts"
+import { type ReplayOptions, rebuildIn, replayIn } from "./sync/maintenance.ts"
+import { everyRejectIn, type RejectsAsked, rejectOf, rejectsIn, type Scope } from "./sync/rejects.ts"
 import { runOnce } from "./sync/run.ts"
 import { type BackupSummary, backup as backupOf, type TellRows } from "./warehouse/backup/backup.ts"
 import { type RestoreOptions, type RestoreSummary, restore as restoreTo } from "./warehouse/backup/restore.ts"

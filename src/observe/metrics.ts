@@ -19,7 +19,7 @@ export const runSeconds = Metric.histogram(
   "How long runs took.",
 )
 export const streamRuns = counter("stream_runs_total", "Stream runs that ended, by mode and status.")
-export const rows = counter("rows_total", "Records read, by outcome; rowsSoFar when they are stored.")
+export const rows = counter("rows_total", "Records read, by outcome. A record counts once it is stored.")
 export const removed = counter("removed_total", "Records marked as removed.")
 export const requests = counter(
   "requests_total",
@@ -129,7 +129,7 @@ interface EndedRun {
   >
 }
 
-/** Rows rowsSoFar so far per stream run. An entry disappears with its lease. */
+/** Rows counted so far, per stream run. An entry disappears with its lease. */
 const countedOf = new WeakMap<StreamLease, Rows>()
 
 /** Counts the outcomes of a committed batch. */

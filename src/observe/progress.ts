@@ -18,6 +18,25 @@ export interface StreamProgress {
   readonly message: string | null
 }
 
+/** Progress of a stream whose first record is yet to come. */
+export const noProgress = (
+  account: string,
+  stream: string,
+  status: StreamProgress["status"],
+): StreamProgress => ({
+  account,
+  stream,
+  status,
+  pages: 0,
+  extracted: 0,
+  total: undefined,
+  inserted: 0,
+  updated: 0,
+  rejected: 0,
+  unanswered: 0,
+  message: null,
+})
+
 interface ProgressReporter {
   readonly tell: (progress: StreamProgress) => Effect.Effect<void>
 }
@@ -63,3 +82,17 @@ const logged = (): ProgressReporter => {
 export class Progress extends Context.Reference<Progress>()("paycombat-sync/Progress", {
   defaultValue: logged,
 }) {}
+
+/** Reports a change of one stream's progress. Values that the change does not name stay. */
+export type TellChange = (change: Partial<StreamProgress>) => Effect.Effect<void>
+
+/** Returns the reporter of one stream's changes, which begin at `initial`. */
+export const changesOf = (initial: StreamProgress): Effect.Effect<TellChange> =>
+  Effect.map(Progress, ({ tell }) => {
+    let current = initial
+    return change =>
+      Effect.suspend(() => {
+        current = { ...current, ...change }
+        return tell(current)
+      })
+  })

@@ -1,20 +1,20 @@
 import { Deferred, Duration, Effect, Option } from "effect"
 import type postgres from "postgres"
 import type { AccountSettings } from "../config/config.ts"
-import type { AccountError, LeaseError } from "../core/errors.ts"
+import type { AccountError, LeaseError, WarehouseError } from "../core/errors.ts"
 import { firstOf } from "../core/firstOf.ts"
 import type { Stream } from "../core/stream.ts"
-import { Progress } from "../observe/progress.ts"
-import { make as makeClient } from "../paycombat/client/client.ts"
+import { noProgress, Progress } from "../observe/progress.ts"
+import { type Client, make as makeClient } from "../paycombat/client/client.ts"
 import { allStreams } from "../registry.ts"
-import type { Acquired, Lease } from "../warehouse/ledger/lease.ts"
+import type { Acquired, AcquireResult, Lease } from "../warehouse/ledger/lease.ts"
 import { readingTime } from "../warehouse/ledger/readingTime.ts"
 import type { RunOptions } from "./context.ts"
 import type { Holding } from "./holding.ts"
-import { notYet, runStream, type Stop } from "./streamRun.ts"
-import { makeUrgent } from "./urgentRun.ts"
+import { runStream, type Stop } from "./streamRun.ts"
+import { makeUrgent, type UrgentContext } from "./urgentRun.ts"
 
-/** The run of one account under its lease: its streams, parents first, and the urgent work that it is handed. */
+/** The run of one account under its lease: its streams, parents first, and urgent work beside them. */
 
 /** How long a stream waits for work that asks no API and holds its lease: `erase`, `rebuild`, `rejects replay`. */
 const STREAM_WAIT = "1 minute"
@@ -26,79 +26,131 @@ export interface AccountRun {
   readonly holding: Holding
   /** Leases of streams that this run worked under. It grows as streams begin. */
   readonly worked: Array<Lease>
-  /** Accounts and streams that were left out, since another run held them. */
+  /** Errors of accounts and streams that were left out, since another run held them. */
   readonly refused: Array<LeaseError>
 }
 
-/** Runs the streams of one account, each after its parents have ended, however they ended, and its urgent work beside them. */
-export const runAccount = (sql: postgres.Sql, options: RunOptions, run: AccountRun) =>
+/** State that the streams of an account's run share. */
+interface Shared extends AccountRun {
+  readonly sql: postgres.Sql
+  readonly options: RunOptions
+  readonly client: Client
+  /** All streams of the registry, also those that this run leaves out. */
+  readonly streams: ReadonlyArray<Stream>
+  readonly stop: Stop
+  /** Done when the stream has ended, however it ended. One for each stream of this run. */
+  readonly ended: ReadonlyMap<string, Deferred.Deferred<void>>
+  /** The leases of streams that were free at the start. */
+  readonly taken: AcquireResult
+  /** Leases of the streams, those that were waited for included. */
+  readonly leases: Map<string, Lease>
+  /** Look-ups that the account's run may still make. */
+  readonly budget: { calls: number }
+  /** Ids of a stream's records that urgent work is reading. */
+  readonly besideOf: (stream: string) => Set<string>
+}
+
+const besideByStream = () => {
+  const idsOf = new Map<string, Set<string>>()
+  return (stream: string): Set<string> => {
+    const ids = idsOf.get(stream) ?? new Set<string>()
+    idsOf.set(stream, ids)
+    return ids
+  }
+}
+
+/** Takes the free leases of the account's streams, and shows all of them as waiting. */
+const share = (sql: postgres.Sql, options: RunOptions, run: AccountRun) =>
   Effect.gen(function* () {
     const { account, accountLease, holding } = run
     const grant = holding.grantOf(accountLease)
     const client = yield* makeClient(account, { startedAt: yield* readingTime(sql), grant })
-    const progress = yield* Progress
-    const stop: Stop = yield* Deferred.make<never, AccountError>()
+    const { tell } = yield* Progress
     const ended = new Map<string, Deferred.Deferred<void>>()
-    for (const stream of options.streams) {
-      ended.set(stream.name, yield* Deferred.make<void>())
-      yield* progress.tell(notYet(account, stream))
+    for (const { name } of options.streams) {
+      ended.set(name, yield* Deferred.make<void>())
+      yield* tell(noProgress(account.name, name, "waiting"))
     }
-    const streams = [...options.streams, ...(yield* Effect.orDie(allStreams))]
-    const budget = { calls: options.lookupCalls ?? Number.POSITIVE_INFINITY }
-    const nameOf = (stream: Stream) => ({ account: account.name, stream: stream.name })
-    const taken = yield* holding.take(options.streams.map(nameOf), accountLease.formerRunId)
+    const names = options.streams.map(({ name }) => ({ account: account.name, stream: name }))
+    const taken = yield* holding.take(names, accountLease.formerRunId)
     for (const { message } of taken.refused) yield* Effect.logInfo(`waiting: ${message}`)
-    const leases = new Map<string, Lease>(taken.leases.map(lease => [lease.stream, lease]))
-    const beside = new Map<string, Set<string>>()
-    const besideOf = (stream: string) => {
-      const ids = beside.get(stream) ?? new Set<string>()
-      beside.set(stream, ids)
-      return ids
-    }
-    /** The stream's lease. Waits where work that asks no API holds it, for as long as the account is ours. */
-    const leaseOf = (stream: Stream) => {
-      const free = taken.leases.find(lease => lease.stream === stream.name)
-      if (free !== undefined) return Effect.succeed(free)
-      const limit = options.wait === true ? Duration.infinity : STREAM_WAIT
-      return firstOf([holding.takeWithin(nameOf(stream), limit), holding.lost(accountLease)])
-    }
-    const runOne = (stream: Stream) =>
-      Effect.gen(function* () {
-        const lease = yield* leaseOf(stream)
-        run.worked.push(lease)
-        leases.set(stream.name, lease)
-        yield* Effect.forEach(stream.after, parent => ended.get(parent) ?? Effect.void, { discard: true })
-        const beside = besideOf(stream.name)
-        const context = { sql, client, account, settings: options, lease, beside, streams, budget }
-        yield* runStream(context, stream, { stop, holding })
-      }).pipe(
-        Effect.catchTag("LeaseError", error => {
-          run.refused.push(error)
-          const failed = { ...notYet(account, stream), status: "failed", message: error.message } as const
-          return Effect.zipRight(Effect.logWarning(error.message), progress.tell(failed))
-        }),
-        Effect.ensuring(Deferred.succeed(ended.get(stream.name)!, undefined)),
-      )
-    const urgent = makeUrgent({
+    return {
+      ...run,
       sql,
+      options,
       client,
-      account,
-      privacy: options.privacy,
-      accountLease,
-      lost: holding.lost(accountLease),
-      besideOf,
-      streams,
-      withStream: (name, use) =>
-        Effect.gen(function* () {
-          const own = leases.get(name)
-          if (own !== undefined) return Option.some(yield* use(own))
-          // The run is about to take it: taking it twice would give it a new fence.
-          if (ended.has(name)) return Option.none()
-          const wanted = { account: account.name, stream: name }
-          const [taken] = (yield* holding.take([wanted], accountLease.formerRunId)).leases
-          if (taken === undefined) return Option.none()
-          return Option.some(yield* Effect.ensuring(use(taken), holding.releaseLeases(account.name, name)))
-        }),
+      streams: [...options.streams, ...(yield* Effect.orDie(allStreams))],
+      stop: yield* Deferred.make<never, AccountError>(),
+      ended,
+      taken,
+      leases: new Map<string, Lease>(taken.leases.map(lease => [lease.stream, lease])),
+      budget: { calls: options.lookupCalls ?? Number.POSITIVE_INFINITY },
+      besideOf: besideByStream(),
+    } satisfies Shared
+  })
+
+/** The stream's lease. Waits while work that asks no API holds it, for as long as the run holds the account. */
+const leaseOf = (
+  { account, accountLease, holding, options, taken }: Shared,
+  { name }: Stream,
+): Effect.Effect<Lease, LeaseError | WarehouseError> => {
+  const free = taken.leases.find(({ stream }) => stream === name)
+  if (free !== undefined) return Effect.succeed(free)
+  const limit = options.wait === true ? Duration.infinity : STREAM_WAIT
+  const wait = holding.takeWithin({ account: account.name, stream: name }, limit)
+  return firstOf([wait, holding.lost(accountLease)])
+}
+
+/** Runs one stream after its parents have ended. Leaves it out if its lease does not become free. */
+const runOne = (shared: Shared, stream: Stream): Effect.Effect<void, WarehouseError> =>
+  Effect.gen(function* () {
+    const { sql, client, account, options: settings, streams, budget, stop, holding } = shared
+    const lease = yield* leaseOf(shared, stream)
+    shared.worked.push(lease)
+    shared.leases.set(stream.name, lease)
+    yield* Effect.forEach(stream.after, parent => shared.ended.get(parent) ?? Effect.void, { discard: true })
+    const beside = shared.besideOf(stream.name)
+    const context = { sql, client, account, settings, lease, beside, streams, budget }
+    yield* runStream(context, stream, { stop, holding })
+  }).pipe(
+    Effect.catchTag("LeaseError", error =>
+      Effect.gen(function* () {
+        shared.refused.push(error)
+        yield* Effect.logWarning(error.message)
+        const { tell } = yield* Progress
+        yield* tell({ ...noProgress(shared.account.name, stream.name, "failed"), message: error.message })
+      }),
+    ),
+    Effect.ensuring(Deferred.succeed(shared.ended.get(stream.name)!, undefined)),
+  )
+
+/** Lets urgent work use the lease of a stream: the run's own, or one that is taken for it. */
+const withStream =
+  ({ account, accountLease, holding, ended, leases }: Shared): UrgentContext["withStream"] =>
+  (name, use) =>
+    Effect.gen(function* () {
+      const own = leases.get(name)
+      if (own !== undefined) return Option.some(yield* use(own))
+      // The run is about to take it: taking it twice would give it a new fence.
+      if (ended.has(name)) return Option.none()
+      const names = [{ account: account.name, stream: name }]
+      const [lease] = (yield* holding.take(names, accountLease.formerRunId)).leases
+      if (lease === undefined) return Option.none()
+      return Option.some(yield* Effect.ensuring(use(lease), holding.releaseLeases(account.name, name)))
     })
-    yield* urgent.during(Effect.forEach(options.streams, runOne, { concurrency: "unbounded", discard: true }))
+
+/** Runs the streams of one account, each after its parents have ended, however they ended, and urgent work beside them. */
+export const runAccount = (sql: postgres.Sql, options: RunOptions, run: AccountRun) =>
+  Effect.gen(function* () {
+    const shared = yield* share(sql, options, run)
+    const { client, account, accountLease, streams, besideOf } = shared
+    const lost = run.holding.lost(accountLease)
+    const { privacy } = options
+    const context = { sql, client, account, privacy, accountLease, lost, besideOf, streams }
+    const urgent = makeUrgent({ ...context, withStream: withStream(shared) })
+    const all = Effect.forEach(options.streams, stream => runOne(shared, stream), {
+      concurrency: "unbounded",
+      discard: true,
+    })
+    yield* urgent.during(all)
   })

@@ -76,6 +76,8 @@ export interface StreamResult {
   readonly removed: number
   readonly leftOver: number
   readonly note: string | null
+  /** Set if the run did not do all that it was to do: it then failed, and what it did stays. */
+  readonly error?: string | null
 }
 
 /** What a run over a list came to, and how its next run reads it. */

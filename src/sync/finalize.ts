@@ -2,30 +2,30 @@ import { Cause, Effect, Exit, Option } from "effect"
 import type { WarehouseError } from "../core/errors.ts"
 import { endingLate } from "../postgres/stopping.ts"
 
-/** What is written down at the end of a run, however it ended. */
+/** Finalizers: they book the end of a run, however it ended, and take a bounded time. */
 
 /**
- * How long a run goes on trying to book an end when it is told to stop, or when Postgres was away for so long that its
- * leases ran out. It books three things, one after the other: its streams, itself, and that it gives its leases back.
+ * How long a finalizer takes at most after an interruption, or after Postgres was away for so long that the leases ran
+ * out. A run has three of them, one after the other: they end its streams, end the run, and release its leases.
  */
 const STOPPING_MAX = "3 seconds"
 
 const GIVEN_UP =
   "Postgres did not take the end of this run in time: the next run books it as dead, and goes on from what is committed."
 
-export interface InTime {
-  /** Done when the time is over. */
+interface TimeLimit {
+  /** Runs when the time is over. */
   readonly late?: Effect.Effect<void>
-  /** True where Postgres is away: then the work gets those few seconds only. */
+  /** True if Postgres is away. The work then gets those few seconds only. */
   readonly isAway?: Effect.Effect<boolean>
 }
 
-const AT_HAND = Effect.succeed(false)
+const NOT_AWAY = Effect.succeed(false)
 
-/** Work that an interruption of its fiber does not end at once, but a few seconds later. An unexpected failure is logged. */
+/** Does work that an interruption of its fiber ends a few seconds later, and not at once. Logs an unexpected failure. */
 export const inTime = (
   work: Effect.Effect<unknown>,
-  { late = Effect.void, isAway = AT_HAND }: InTime = {},
+  { late = Effect.void, isAway = NOT_AWAY }: TimeLimit = {},
 ): Effect.Effect<void> =>
   Effect.gen(function* () {
     const limited = Effect.flatMap(Effect.timeoutOption(work, STOPPING_MAX), done =>
@@ -36,7 +36,7 @@ export const inTime = (
       yield* Effect.logError("unexpected failure", exit.cause)
   })
 
-/** Books an end of its own run. A failure is logged: nothing more can be done about it. */
+/** Books the end of a run, in time. Logs a failure: nothing more can be done about it. */
 export const finalize =
   (isAway: Effect.Effect<boolean>) =>
   (book: Effect.Effect<unknown, WarehouseError>): Effect.Effect<void> =>
@@ -46,8 +46,8 @@ export const finalize =
     )
 
 /**
- * Books work as begun and then, however it went, as ended: also where it is told to stop while it is booked as begun.
- * What it fails with is for `end`, and for nobody else.
+ * Runs `begin`, `work` and then `end`, also if an interruption comes during `begin`. A failure of the work goes to `end`,
+ * and no further. An interruption goes on.
  */
 export const withFinalizer = <A, E, R, E1, R1, R2>(
   begin: Effect.Effect<unknown, E1, R1>,

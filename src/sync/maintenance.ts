@@ -1,104 +1,65 @@
 import { randomUUID } from "node:crypto"
-import { hostname } from "node:os"
-import { Cause, Effect, Exit } from "effect"
+import { Effect } from "effect"
 import type postgres from "postgres"
-import type { LeaseError, WarehouseError } from "../core/errors.ts"
-import type { Stream } from "../core/stream.ts"
-import { VERSION } from "../core/version.ts"
-import { Progress, type StreamProgress } from "../observe/progress.ts"
+import * as Config from "../config/config.ts"
+import { ConfigurationError, type LeaseError, type WarehouseError } from "../core/errors.ts"
+import { type Guarded, redacting, type Stream } from "../core/stream.ts"
+import type { TellChange } from "../observe/progress.ts"
 import { Warehouse, whileOpen } from "../postgres/connect.ts"
+import { streamsNamed } from "../registry.ts"
 import type { Lease } from "../warehouse/ledger/lease.ts"
-import { finishRun, finishStream, type Mode, startRun, startStream } from "../warehouse/ledger/runs.ts"
+import type { Mode } from "../warehouse/ledger/runs.ts"
 import { type RunSummary, summaryOf } from "../warehouse/ledger/summary.ts"
-import { finalize, withFinalizer } from "./finalize.ts"
-import { type Holding, makeHolding } from "./holding.ts"
-import { outcomeOf, worstStatus } from "./outcome.ts"
+import {
+  accountsStored,
+  countStored,
+  describeFailures,
+  rebuildStream,
+} from "../warehouse/maintain/rebuild.ts"
+import {
+  countChosen,
+  type MerchantsOf,
+  type ReplayScope,
+  replayRejects,
+} from "../warehouse/maintain/replay.ts"
+import { syncedAccounts } from "../warehouse/read/rejectList.ts"
+import type { StreamResult } from "./context.ts"
+import { openRun, runUnderLease } from "./lifecycle.ts"
+import { rejectOf, type Scope, syncedBefore } from "./rejects.ts"
 
-/** Runs that work on stored records and ask the API nothing: under the leases of their streams, booked like a sync. */
+/** Runs on stored records: rebuild and replay. They hold the leases of their streams, and ask the API nothing. */
 
-/** What work on what is stored is narrowed to: names of accounts and streams, all where none is named. */
-export interface Scope {
-  readonly accounts?: ReadonlyArray<string>
-  readonly streams?: ReadonlyArray<string>
-}
-
-/** One stream of one account, and how many records there are to work on. */
-export interface Task<S extends Stream = Stream> {
+/** One stream of one account, and the number of records to work on. */
+interface Task<S extends Stream> {
   readonly account: string
   readonly stream: S
   readonly total: number
 }
 
-/** What became of a task; `error` where it did not do all that it was to do. */
-interface Outcome {
-  readonly rejected: number
-  readonly error: string | null
-}
-
-type Tell = (change: Partial<StreamProgress>) => Effect.Effect<void>
-
 type Work<S extends Stream> = (
-  task: Task<S>,
+  stream: S,
   lease: Lease,
-  tell: Tell,
-) => Effect.Effect<Outcome, LeaseError | WarehouseError>
+  tell: TellChange,
+) => Effect.Effect<Pick<StreamResult, "rejected" | "error">, LeaseError | WarehouseError>
 
-const runTask = <S extends Stream>(
-  mode: Mode,
-  task: Task<S>,
-  lease: Lease,
-  holding: Holding,
-  work: Work<S>,
-) =>
-  Effect.gen(function* () {
-    const { sql } = yield* Warehouse
-    const progress = yield* Progress
-    const { account, stream, total } = task
-    let told: StreamProgress = {
-      account,
-      stream: stream.name,
-      status: "running",
-      pages: 0,
-      extracted: 0,
-      total,
-      inserted: 0,
-      updated: 0,
-      rejected: 0,
-      unanswered: 0,
-      message: null,
-    }
-    const tell: Tell = change =>
-      Effect.suspend(() => {
-        told = { ...told, ...change }
-        return progress.tell(told)
-      })
-    const run = Effect.zipRight(tell({}), work(task, lease, tell)).pipe(
-      Effect.map(outcome => ({ ...outcome, removed: 0, leftOver: 0, note: null })),
-      Effect.tapDefect(cause => Effect.logError("unexpected failure", cause)),
-    )
-    yield* withFinalizer(startStream(sql, lease, mode), run, exit => {
-      const ending = outcomeOf(exit)
-      const failed = Exit.isSuccess(exit) ? exit.value.error : null
-      const status = failed === null ? ending.status : "failed"
-      const stopped = status === "interrupted" ? "Told to stop; what was done stays." : ending.error
-      const error = failed ?? stopped
-      return finishStream(sql, lease, { ...ending, status, error, requests: 0, retries: 0 }).pipe(
-        finalize(holding.isAway),
-        Effect.zipRight(tell({ status, message: error })),
-      )
-    })
-  }).pipe(Effect.annotateLogs({ account: task.account, stream: task.stream.name }))
+type Maintained = Effect.Effect<
+  RunSummary | undefined,
+  ConfigurationError | LeaseError | WarehouseError,
+  Warehouse
+>
 
-/** Does tasks one after the other, each under its lease; fails only where another run holds every one of them. */
-export const runMaintenance = <S extends Stream>(
+/** Does tasks one after the other. Answers undefined if there is none. Fails if another run holds all of them. */
+const runTasks = <S extends Stream>(
   mode: Mode,
   tasks: ReadonlyArray<Task<S>>,
   leaseSeconds: number,
   work: Work<S>,
-): Effect.Effect<RunSummary, LeaseError | WarehouseError, Warehouse> =>
-  Effect.flatMap(Warehouse, ({ sql }) =>
-    whileOpen(sql, runOn(sql, mode, tasks, leaseSeconds, work, randomUUID())),
-  )
+): Maintained =>
+  Effect.gen(function* () {
+    if (tasks.length === 0) return undefined
+    const { sql } = yield* Warehouse
+    return yield* whileOpen(sql, runOn(sql, mode, tasks, leaseSeconds, work, randomUUID()))
+  })
 
 const runOn = <S extends Stream>(
   sql: postgres.Sql,
@@ -107,32 +68,121 @@ const runOn = <S extends Stream>(
   leaseSeconds: number,
   work: Work<S>,
   runId: string,
-): Effect.Effect<RunSummary, LeaseError | WarehouseError, Warehouse> =>
+): Effect.Effect<RunSummary, LeaseError | WarehouseError> =>
   Effect.gen(function* () {
-    const holding = yield* makeHolding(sql, { runId, leaseSeconds })
-    const { leases, refused } = yield* holding.take(
-      tasks.map(({ account, stream }) => ({ account, stream: stream.name })),
-    )
-    const [first] = refused
-    if (leases.length === 0 && first !== undefined) return yield* first
-    yield* startRun(sql, { runId, host: hostname(), processId: process.pid, version: VERSION })
-    for (const { message } of refused) yield* Effect.logWarning(message)
-    yield* Effect.forEach(tasks, task => {
-      const lease = leases.find(
-        ({ account, stream }) => account === task.account && stream === task.stream.name,
+    const leases = tasks.map(({ account, stream }) => ({ account, stream: stream.name }))
+    const run = yield* openRun(sql, { runId, leaseSeconds, leases })
+    const doTask = ({ account, stream, total }: Task<S>) => {
+      const lease = run.leases.find(one => one.account === account && one.stream === stream.name)
+      if (lease === undefined) return Effect.void
+      return runUnderLease(sql, { lease, mode, holding: run.holding, total }, tell =>
+        Effect.map(work(stream, lease, tell), result => ({ ...result, removed: 0, leftOver: 0, note: null })),
       )
-      return lease === undefined ? Effect.void : runTask(mode, task, lease, holding, work)
-    }).pipe(
-      Effect.onExit(exit =>
-        summaryOf(sql, runId).pipe(
-          Effect.flatMap(({ streams }) => {
-            const statuses = streams.map(({ status }) => status)
-            const failed = refused.length > 0 || (Exit.isFailure(exit) && !Cause.isInterrupted(exit.cause))
-            return finishRun(sql, runId, worstStatus([...statuses, ...(failed ? ["failed"] : [])]))
-          }),
-          finalize(holding.isAway),
-        ),
-      ),
-    )
+    }
+    yield* run.start
+    yield* run.finishAfter(Effect.forEach(tasks, doTask, { discard: true }))
     return yield* summaryOf(sql, runId)
   }).pipe(Effect.scoped, Effect.annotateLogs("run", runId), Effect.withSpan(mode))
+
+interface RebuildSettings {
+  readonly leaseSeconds: number
+  /** Names of accounts; empty for all that the warehouse holds. */
+  readonly accounts: ReadonlyArray<string>
+  readonly streams: ReadonlyArray<Stream>
+}
+
+/** Rebuilds as `rebuildIn` does, with settings given in code. */
+export const rebuildWith = (settings: RebuildSettings): Maintained =>
+  Effect.gen(function* () {
+    const { sql } = yield* Warehouse
+    const stored = yield* accountsStored(sql, settings.streams)
+    const unknown = settings.accounts.find(account => !stored.includes(account))
+    if (unknown !== undefined) {
+      const known = stored.length === 0 ? "it is empty" : `it holds ${stored.join(", ")}`
+      return yield* new ConfigurationError({
+        message: `The warehouse has nothing of an account ${unknown}: ${known}.`,
+      })
+    }
+    const accounts = settings.accounts.length === 0 ? stored : settings.accounts
+    const tasks = yield* Effect.forEach(
+      accounts.flatMap(account => settings.streams.map(stream => ({ account, stream }))),
+      ({ account, stream }) =>
+        Effect.map(countStored(sql, account, stream), total => ({ account, stream, total })),
+    )
+    const filled = tasks.filter(({ total }) => total > 0)
+    return yield* runTasks("rebuild", filled, settings.leaseSeconds, (stream, lease, tell) =>
+      rebuildStream(sql, lease, stream, ({ walked, changed, failed }) =>
+        tell({ extracted: walked, updated: changed, rejected: failed }),
+      ).pipe(Effect.map(rewritten => ({ rejected: 0, error: describeFailures(rewritten) }))),
+    )
+  })
+
+/**
+ * Normalizes all stored records again, from their raw text: without an API call, and without a token. Answers the run as
+ * the ledger has it, or undefined if nothing is stored. A row whose raw record no longer decodes stays as it is, and fails
+ * its stream's run. `LeaseError` means that nothing was done.
+ */
+export const rebuildIn = ({ accounts = [], streams = [] }: Scope) =>
+  Effect.gen(function* () {
+    const named = yield* streamsNamed(streams)
+    const { leaseSeconds } = yield* Config.run
+    return yield* rebuildWith({ leaseSeconds, accounts, streams: named })
+  })
+
+interface ReplaySettings extends Omit<ReplayScope, "streams"> {
+  /** The configured merchants of an account; absent if no account has any. */
+  readonly merchantsOf?: MerchantsOf
+  readonly leaseSeconds: number
+  readonly streams: ReadonlyArray<Guarded>
+}
+
+/** Replays as `replayIn` does, with settings given in code. */
+export const replayWith = (settings: ReplaySettings): Maintained =>
+  Effect.gen(function* () {
+    const { sql } = yield* Warehouse
+    const { leaseSeconds, merchantsOf = () => [] } = settings
+    const scope: ReplayScope = { ...settings, streams: settings.streams.map(({ name }) => name) }
+    for (const id of new Set(settings.ids)) yield* rejectOf(id)
+    const tasks = (yield* countChosen(sql, scope)).flatMap(({ account, stream: name, count }) => {
+      const stream = settings.streams.find(candidate => candidate.name === name)
+      return stream === undefined ? [] : [{ account, stream, total: count }]
+    })
+    return yield* runTasks("replay", tasks, leaseSeconds, (stream, lease, tell) =>
+      replayRejects(sql, lease, stream, scope, merchantsOf, ({ extracted, inserted, updated, rejected }) =>
+        tell({ extracted, inserted, updated, rejected }),
+      ).pipe(Effect.map(({ rejected, itemRejected }) => ({ rejected: rejected + itemRejected }))),
+    )
+  })
+
+export interface ReplayOptions extends Scope {
+  /** True to replay also rejects that are no longer listed. */
+  readonly all?: boolean
+  /** Numbers of rejects; empty for all open ones. */
+  readonly ids?: ReadonlyArray<number>
+}
+
+/**
+ * Decodes rejects again with today's code, and makes rows of those that decode now, as of the time they were read. Answers
+ * the run as the ledger has it, or undefined if there is no such reject. A number that no reject has is a wrong argument,
+ * and nothing is done. `LeaseError` means that nothing was done.
+ */
+export const replayIn = ({ accounts = [], streams = [], all = false, ids = [] }: ReplayOptions) =>
+  Effect.gen(function* () {
+    const named = yield* streamsNamed(streams)
+    const { leaseSeconds, privacy } = yield* Config.run
+    yield* syncedBefore(accounts)
+    const { sql } = yield* Warehouse
+    const configured = new Map(
+      yield* Effect.forEach(yield* syncedAccounts(sql), account =>
+        Effect.map(Config.merchants(account), merchants => [account, merchants] as const),
+      ),
+    )
+    return yield* replayWith({
+      merchantsOf: account => configured.get(account) ?? [],
+      leaseSeconds,
+      accounts,
+      streams: named.map(stream => redacting(stream, privacy)),
+      all,
+      ids,
+    })
+  })

@@ -1,34 +1,38 @@
 import { Cause, Exit, Option } from "effect"
-import type { Status } from "../warehouse/ledger/runs.ts"
+import type { Mode, Status } from "../warehouse/ledger/runs.ts"
 import type { StreamFailure, StreamResult } from "./context.ts"
 
-/** How runs are booked that ended one way or another, and what the ledger keeps of what they have to say. */
+/** The status, the error and the notes that the ledger keeps of a run that ended. */
 
-interface Ending extends Pick<StreamResult, "removed" | "leftOver" | "note"> {
+interface Outcome extends Pick<StreamResult, "removed" | "leftOver" | "note"> {
   readonly status: Exclude<Status, "running" | "dead">
   readonly error: string | null
 }
 
-/** How a stream's run is booked that ended this way. */
-export const outcomeOf = (exit: Exit.Exit<StreamResult, StreamFailure>): Ending => {
-  const nothing = { removed: 0, leftOver: 0, note: null }
+const NOTHING = { removed: 0, leftOver: 0, note: null }
+
+const isMaintenance = (mode: Mode): boolean => mode === "replay" || mode === "rebuild"
+
+/** The outcome of a stream's run that ended this way. */
+export const outcomeOf = (exit: Exit.Exit<StreamResult, StreamFailure>, mode: Mode): Outcome => {
   if (Exit.isSuccess(exit)) {
-    const { rejected, ...result } = exit.value
-    return { ...result, status: rejected > 0 ? "complete_with_rejects" : "complete", error: null }
+    const { rejected, error = null, ...result } = exit.value
+    const status = error !== null ? "failed" : rejected > 0 ? "complete_with_rejects" : "complete"
+    return { ...result, status, error }
   }
   if (Cause.isInterruptedOnly(exit.cause)) {
-    return { ...nothing, status: "interrupted", error: "Told to stop; the next run goes on from here." }
+    const rest = isMaintenance(mode) ? "what was done stays" : "the next run goes on from here"
+    return { ...NOTHING, status: "interrupted", error: `Told to stop; ${rest}.` }
   }
-  const failure = Cause.failureOption(exit.cause)
-  // What is neither of the five errors is a mistake of ours: its stack is for a log, its first line for the ledger.
-  const message = Option.match(failure, {
-    onSome: error => error.message,
+  // Anything but the five errors is a mistake of ours. The log has its stack, the ledger its first line.
+  const error = Option.match(Cause.failureOption(exit.cause), {
+    onSome: ({ message }) => message,
     onNone: () => `Unexpected: ${Cause.pretty(exit.cause).split("\n")[0]}`,
   })
-  return { ...nothing, status: "failed", error: message }
+  return { ...NOTHING, status: "failed", error }
 }
 
-/** A stream that another run took over is booked as dead: this run did not do all that it was to do. */
+/** The status of a run by those of its streams. A stream that is dead or running was taken over: the run is then failed. */
 export const worstStatus = (statuses: ReadonlyArray<string>): Status => {
   if (statuses.some(status => ["failed", "dead", "running"].includes(status))) return "failed"
   return (
@@ -37,6 +41,6 @@ export const worstStatus = (statuses: ReadonlyArray<string>): Status => {
   )
 }
 
-/** What a stream's run has to say, sentence by sentence, as the ledger keeps it; null where it is nothing. */
+/** The note of a stream's run: the sentences that are there, in their order; null if there is none. */
 export const joinNotes = (...sentences: ReadonlyArray<string | null | undefined>): string | null =>
   sentences.filter(sentence => typeof sentence === "string").join(" ") || null

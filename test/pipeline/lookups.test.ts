@@ -6,8 +6,7 @@ import { isJsonObject } from "../../src/core/json.ts"
 import { DROP, KEEP } from "../../src/core/privacy.ts"
 import { defineStream, redacting, type Stream } from "../../src/core/stream.ts"
 import { allStreams } from "../../src/registry.ts"
-import { rebuildWith } from "../../src/sync/rebuild.ts"
-import { replayWith } from "../../src/sync/rejects.ts"
+import { rebuildWith, replayWith } from "../../src/sync/maintenance.ts"
 import { verdictsOf } from "../../src/warehouse/read/verdict.ts"
 import {
   account,

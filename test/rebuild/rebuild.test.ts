@@ -6,7 +6,7 @@ import { isList, type Normalized, type Row, type Stream } from "../../src/core/s
 import { shapeOf } from "../../src/postgres/shape.ts"
 import { allStreams } from "../../src/registry.ts"
 import type { Sandbox } from "../../src/sandbox/sandbox.ts"
-import { rebuildWith } from "../../src/sync/rebuild.ts"
+import { rebuildWith } from "../../src/sync/maintenance.ts"
 import { statusOf } from "../../src/warehouse/read/status.ts"
 import { fuzz, fuzzMillis } from "../support/fuzz.ts"
 import { LIST_PATHS } from "../support/lists.ts"

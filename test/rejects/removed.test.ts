@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { replayWith } from "../../src/sync/rejects.ts"
+import { replayWith } from "../../src/sync/maintenance.ts"
 import { fixtureOf } from "../support/conformance.ts"
 import { onWarehouse } from "../support/upkeep.ts"
 import { listStream, loading, printed, testWarehouse } from "../support/warehouse.ts"
