@@ -12,7 +12,7 @@ import { readingTime } from "../warehouse/ledger/readingTime.ts"
 import type { RunOptions } from "./context.ts"
 import type { Holding } from "./holding.ts"
 import { runStream, type Stop } from "./streamRun.ts"
-import { makeUrgent, type UrgentContext } from "./urgentRun.ts"
+import { type UrgentContext, withUrgentWork } from "./urgentRun.ts"
 
 /** The run of one account under its lease: its streams, parents first, and urgent work beside them. */
 
@@ -143,14 +143,16 @@ const withStream =
 export const runAccount = (sql: postgres.Sql, options: RunOptions, run: AccountRun) =>
   Effect.gen(function* () {
     const shared = yield* share(sql, options, run)
-    const { client, account, accountLease, streams, besideOf } = shared
-    const lost = run.holding.lost(accountLease)
-    const { privacy } = options
-    const context = { sql, client, account, privacy, accountLease, lost, besideOf, streams }
-    const urgent = makeUrgent({ ...context, withStream: withStream(shared) })
+    const { client, account, accountLease, streams, besideOf, holding } = shared
     const all = Effect.forEach(options.streams, stream => runOne(shared, stream), {
       concurrency: "unbounded",
       discard: true,
     })
-    yield* urgent.during(all)
+    const urgent = {
+      ...{ sql, client, account, accountLease, streams, besideOf },
+      privacy: options.privacy,
+      lost: holding.lost(accountLease),
+      withStream: withStream(shared),
+    }
+    yield* withUrgentWork(urgent, all)
   })

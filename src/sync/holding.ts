@@ -3,7 +3,6 @@ import { Clock, Deferred, Duration, Effect, Queue, type Scope } from "effect"
 import type postgres from "postgres"
 import { type LeaseError, WarehouseError } from "../core/errors.ts"
 import { type Grant, monotonicMillis } from "../paycombat/client/rateLimiter.ts"
-
 import { heartbeatOf } from "../postgres/heartbeat.ts"
 import {
   ACCOUNT,
@@ -18,23 +17,23 @@ import {
 } from "../warehouse/ledger/lease.ts"
 import { inTime } from "./finalize.ts"
 
-/** The leases of a run, from taking them to giving them back: one heartbeat keeps all of them meanwhile. */
+/** The leases of a run, from the acquisition to the release. One heartbeat renews all of them. */
 
 /** Fractions of a lease's time after which the heartbeat renews it. */
 const HEARTBEATS_PER_LEASE = 3
-/** Longest time that one renewal may take, as a fraction of a lease's time: there is time for another one after it. */
+/** Longest time that one renewal may take, as a fraction of a lease's time. It leaves time for another one. */
 const RENEWAL_PER_LEASE = 0.25
 /**
- * Leases' times without a renewal after which a run ends. Its requests stop after the first: until it ends, it can go on
- * where Postgres comes back and no other run took over.
+ * Lease times without a renewal after which a run ends. Its requests stop after the first one. Until the last one it goes
+ * on if Postgres comes back and no other run took over.
  */
 const UNRENEWED_LEASES_MAX = 3
-/** Shortest time between two heartbeats, and before one that failed is tried again, in milliseconds. */
+/** Shortest time between two heartbeats, also after one that failed, in milliseconds. */
 const HEARTBEATS_APART_MILLIS = 1_000
-/** How often a lease that another holds is asked for. */
-const ASK_AGAIN = "1 second"
-/** How often a request that waits for the renewal of its account's lease looks again. */
-const LOOK_AGAIN = "100 millis"
+/** Interval between two attempts to take a lease that another run holds. */
+const TAKE_AGAIN = "1 second"
+/** Interval between two checks of a request that waits for the renewal of its account's lease. */
+const CHECK_AGAIN = "100 millis"
 
 const NO_ANSWER = new WarehouseError({
   message:
@@ -44,32 +43,29 @@ const NO_ANSWER = new WarehouseError({
 /** Host and process that a lease names as its holder. */
 export const holder = `${hostname()}:${process.pid}`
 
-export interface Terms {
+interface Terms {
   readonly runId: string
   readonly leaseSeconds: number
 }
 
 export interface Holding {
-  /** Takes the leases that are free or expired, and names the holders of the others. `heirOf`: see `AcquireRequest`. */
+  /** Takes the leases that are free or expired. Answers an error for each other one. `heirOf`: see `AcquireRequest`. */
   readonly take: (
     names: ReadonlyArray<Name>,
     heirOf?: string | null,
   ) => Effect.Effect<AcquireResult, WarehouseError>
-  /** Takes a lease as soon as its holder gives it back; fails with `LeaseError` if it does not within the limit. */
+  /** Takes a lease as soon as its holder releases it. Fails with `LeaseError` if that takes longer than the limit. */
   readonly takeWithin: (
     name: Name,
     limit: Duration.DurationInput,
   ) => Effect.Effect<Acquired, LeaseError | WarehouseError>
-  /**
-   * Fails once another run has taken this lease, or its account, over, or Postgres was away for a lease's time. Never
-   * succeeds.
-   */
+  /** Never succeeds. Fails once another run took over this lease or its account, or once Postgres is away: see `isAway`. */
   readonly lost: (lease: Lease) => Effect.Effect<never, LeaseError | WarehouseError>
-  /** True where Postgres has not answered to renewals for so long that a run ends by it. */
+  /** True if Postgres has not answered to renewals for so long that the run ends. */
   readonly isAway: Effect.Effect<boolean>
-  /** Permission to ask the API, valid for as long as this account's lease is. */
+  /** Permission to send requests to the API. Valid for as long as this account's lease. */
   readonly grantOf: (lease: Acquired) => Grant
-  /** Gives the leases of an account, or the one of a stream, back before the scope does. */
+  /** Releases the leases of an account, or of one of its streams, before the scope does. */
   readonly releaseLeases: (account: string, stream?: string) => Effect.Effect<void>
 }
 
@@ -86,161 +82,188 @@ const instant = Effect.map(
 )
 
 /**
- * The longer of the times that the two clocks tell. Linux' monotonic clock stands still while a machine is suspended; the
- * wall clock can be set back.
+ * Time since an instant: the longer one by the two clocks. Linux' monotonic clock stands still while a machine is suspended,
+ * and the wall clock can be set back.
  */
 const elapsedMillis = (since: Instant, now: Instant): number =>
   Math.max(now.monotonic - since.monotonic, now.wall - since.wall)
 
-/** A lease that is kept. */
+/** A lease that the heartbeat renews. */
 interface Entry {
   readonly lease: Lease
   readonly end: Deferred.Deferred<never, LeaseError | WarehouseError>
-  /** When the claim or renewal was sent that it rests on: counted from the answer, it would last longer here than there. */
+  /** Time at which its acquisition or latest renewal was sent. Counted from the answer, it would last longer here. */
   since: Instant
   /** Monotonic time until which the API asked for no requests, in milliseconds; an account's lease only. */
   pausedUntil: number
 }
 
+interface State extends Terms {
+  readonly sql: postgres.Sql
+  readonly heartbeat: ReturnType<typeof heartbeatOf>
+  /** Has the heartbeat beat before its time. */
+  readonly wake: Queue.Queue<void>
+  readonly entries: Map<string, Entry>
+  /** Time at which the first of the latest failed renewals was sent; null after one that succeeded. */
+  failingSince: Instant | null
+}
+
 const keyOf = ({ account, stream }: Name): string => JSON.stringify([account, stream])
 const isAccount = ({ stream }: Name): boolean => stream === ACCOUNT
+const millisOf = ({ leaseSeconds }: Terms): number => leaseSeconds * 1000
 
-/** Makes a holding without leases, and starts its heartbeat. Its leases are given back with the scope. */
-export const makeHolding = (
-  sql: postgres.Sql,
-  { runId, leaseSeconds }: Terms,
-): Effect.Effect<Holding, never, Scope.Scope> =>
+const isAwayAt = (state: State, now: Instant): boolean =>
+  state.failingSince !== null &&
+  elapsedMillis(state.failingSince, now) >= UNRENEWED_LEASES_MAX * millisOf(state)
+
+const keptAt = (now: number, entries: Iterable<Entry>) =>
+  Array.from(entries, ({ lease, pausedUntil }) => ({ ...lease, pauseMillis: Math.max(0, pausedUntil - now) }))
+
+const renewOnce = (state: State, at: Instant) =>
   Effect.gen(function* () {
-    const leaseMillis = leaseSeconds * 1000
-    const beatMillis = leaseMillis / HEARTBEATS_PER_LEASE
-    const apartMillis = Math.min(HEARTBEATS_APART_MILLIS, beatMillis)
-    const entries = new Map<string, Entry>()
-    const wake = yield* Queue.sliding<void>(1)
-    const heartbeat = heartbeatOf(sql)
-    let failingSince: Instant | null = null
-
-    const keptAt = (now: number, all: Iterable<Entry>) =>
-      Array.from(all, ({ lease, pausedUntil }) => ({ ...lease, pauseMillis: Math.max(0, pausedUntil - now) }))
-
-    const end = ({ lease, end }: Entry, failure: LeaseError | WarehouseError = lost(lease)) =>
-      Deferred.fail(end, failure)
-
-    const isAwayAt = (now: Instant) =>
-      failingSince !== null && elapsedMillis(failingSince, now) >= UNRENEWED_LEASES_MAX * leaseMillis
-    const isAway = Effect.map(instant, isAwayAt)
-
-    const renewAll = Effect.flatMap(instant, at => renewedAt(at))
-    const renewedAt = (at: Instant) =>
-      Effect.gen(function* () {
-        const { renewed, lost } = yield* renew(heartbeat.sql(), keptAt(at.monotonic, entries.values())).pipe(
-          Effect.timeoutFail({ duration: leaseMillis * RENEWAL_PER_LEASE, onTimeout: () => NO_ANSWER }),
-          // What is sent next must not wait behind it.
-          Effect.tapError(error => Effect.sync(() => error === NO_ANSWER && heartbeat.replace())),
-        )
-        failingSince = null
-        for (const name of renewed) {
-          const entry = entries.get(keyOf(name))
-          if (entry !== undefined) entry.since = at
-        }
-        // The new holder of an account may take any of its streams.
-        const gone = (entry: Entry) =>
-          lost.some(
-            name =>
-              name.account === entry.lease.account && (isAccount(name) || name.stream === entry.lease.stream),
-          )
-        for (const entry of [...entries.values()].filter(gone)) {
-          entry.since = LONG_AGO
-          yield* end(entry)
-        }
-      }).pipe(
-        Effect.catchTag("WarehouseError", error =>
-          Effect.gen(function* () {
-            const now = yield* instant
-            failingSince ??= at
-            if (isAwayAt(now)) for (const entry of entries.values()) yield* end(entry, error)
-            yield* Queue.offer(wake, undefined)
-          }),
-        ),
-      )
-
-    const beating = Queue.take(wake).pipe(
-      Effect.timeout(beatMillis - apartMillis),
-      Effect.ignore,
-      Effect.zipRight(Effect.suspend(() => (entries.size === 0 ? Effect.void : renewAll))),
-      Effect.zipRight(Effect.sleep(apartMillis)),
-      Effect.forever,
+    const { heartbeat, entries } = state
+    const { renewed, lost: taken } = yield* renew(
+      heartbeat.sql(),
+      keptAt(at.monotonic, entries.values()),
+    ).pipe(
+      Effect.timeoutFail({ duration: millisOf(state) * RENEWAL_PER_LEASE, onTimeout: () => NO_ANSWER }),
+      // The next renewal must not wait behind this one.
+      Effect.tapError(error => Effect.sync(() => error === NO_ANSWER && heartbeat.replace())),
     )
+    state.failingSince = null
+    for (const name of renewed) {
+      const entry = entries.get(keyOf(name))
+      if (entry !== undefined) entry.since = at
+    }
+    // The new holder of an account may take any of its streams.
+    const isLost = ({ lease }: Entry) =>
+      taken.some(name => name.account === lease.account && (isAccount(name) || name.stream === lease.stream))
+    for (const entry of [...entries.values()].filter(isLost)) {
+      entry.since = LONG_AGO
+      yield* Deferred.fail(entry.end, lost(entry.lease))
+    }
+  })
 
-    const claimed = (names: ReadonlyArray<Name>, heirOf?: string | null) =>
+/** Renews all leases. Ends the run if Postgres is away for too long. */
+const renewAll = (state: State): Effect.Effect<void> =>
+  Effect.flatMap(instant, at =>
+    Effect.catchTag(renewOnce(state, at), "WarehouseError", error =>
       Effect.gen(function* () {
-        const since = yield* instant
-        const claim = { streams: names, runId, holder, leaseSeconds, heirOf: heirOf ?? undefined }
-        const taken = yield* acquire(sql, claim)
-        for (const lease of taken.leases) {
-          const end = yield* Deferred.make<never, LeaseError | WarehouseError>()
-          entries.set(keyOf(lease), { lease, end, since, pausedUntil: Number.NEGATIVE_INFINITY })
-        }
-        return taken
-      })
+        state.failingSince ??= at
+        if (isAwayAt(state, yield* instant))
+          for (const { end } of state.entries.values()) yield* Deferred.fail(end, error)
+        yield* Queue.offer(state.wake, undefined)
+      }),
+    ),
+  )
 
-    // A claim that is interrupted may be committed: it gets a few seconds to be heard of, so that it can be given back.
-    const take: Holding["take"] = (names, heirOf) =>
+const beat = (state: State): Effect.Effect<never> => {
+  const beatMillis = millisOf(state) / HEARTBEATS_PER_LEASE
+  const apartMillis = Math.min(HEARTBEATS_APART_MILLIS, beatMillis)
+  return Queue.take(state.wake).pipe(
+    Effect.timeout(beatMillis - apartMillis),
+    Effect.ignore,
+    Effect.zipRight(Effect.suspend(() => (state.entries.size === 0 ? Effect.void : renewAll(state)))),
+    Effect.zipRight(Effect.sleep(apartMillis)),
+    Effect.forever,
+  )
+}
+
+const claim = (
+  { sql, runId, leaseSeconds, entries }: State,
+  streams: ReadonlyArray<Name>,
+  heirOf: string | null | undefined,
+): Effect.Effect<AcquireResult, WarehouseError> =>
+  Effect.gen(function* () {
+    const since = yield* instant
+    const request = { streams, runId, holder, leaseSeconds, heirOf: heirOf ?? undefined }
+    const result = yield* acquire(sql, request)
+    for (const lease of result.leases) {
+      const end = yield* Deferred.make<never, LeaseError | WarehouseError>()
+      entries.set(keyOf(lease), { lease, end, since, pausedUntil: Number.NEGATIVE_INFINITY })
+    }
+    return result
+  })
+
+/** Takes leases. An interrupted acquisition may be committed: it gets a few seconds to be heard of, and is then released. */
+const takeFrom =
+  (state: State): Holding["take"] =>
+  (names, heirOf) =>
+    Effect.gen(function* () {
+      const answer = yield* Deferred.make<AcquireResult, WarehouseError>()
+      yield* inTime(Deferred.complete(answer, claim(state, names, heirOf)))
+      return yield* Deferred.await(answer)
+    })
+
+const takeWithinFrom =
+  (take: Holding["take"]): Holding["takeWithin"] =>
+  (name, limit) =>
+    Effect.gen(function* () {
+      const until = (yield* monotonicMillis) + Duration.toMillis(limit)
+      while (true) {
+        const { leases, refused } = yield* take([name])
+        if (leases[0] !== undefined) return leases[0]
+        if (refused[0] !== undefined && (yield* monotonicMillis) >= until) return yield* refused[0]
+        yield* Effect.sleep(TAKE_AGAIN)
+      }
+    })
+
+const releaseFrom = (state: State, isReleased: (lease: Lease) => boolean): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const released = [...state.entries.values()].filter(({ lease }) => isReleased(lease))
+    for (const entry of released) {
+      entry.since = LONG_AGO
+      state.entries.delete(keyOf(entry.lease))
+    }
+    if (released.length === 0) return Effect.void
+    return inTime(
+      Effect.flatMap(monotonicMillis, now => Effect.ignore(release(state.sql, keptAt(now, released)))),
+      { isAway: Effect.map(instant, now => isAwayAt(state, now)) },
+    )
+  })
+
+const grantFrom = (state: State, lease: Acquired): Grant => {
+  const entry = state.entries.get(keyOf(lease))
+  return {
+    idleMillis: lease.idleMillis,
+    pauseMillis: lease.pauseMillis,
+    isValid: Effect.map(instant, now => elapsedMillis(entry?.since ?? LONG_AGO, now) < millisOf(state)),
+    renewed: Effect.zipRight(Queue.offer(state.wake, undefined), Effect.sleep(CHECK_AGAIN)),
+    paused: millis =>
       Effect.gen(function* () {
-        const answer = yield* Deferred.make<AcquireResult, WarehouseError>()
-        yield* inTime(Deferred.complete(answer, claimed(names, heirOf)))
-        return yield* Deferred.await(answer)
-      })
+        if (entry === undefined) return
+        entry.pausedUntil = Math.max(entry.pausedUntil, (yield* monotonicMillis) + millis)
+        yield* Queue.offer(state.wake, undefined)
+      }),
+  }
+}
 
-    const takeWithin: Holding["takeWithin"] = (name, limit) =>
-      Effect.gen(function* () {
-        const until = (yield* monotonicMillis) + Duration.toMillis(limit)
-        while (true) {
-          const { leases, refused } = yield* take([name])
-          if (leases[0] !== undefined) return leases[0]
-          if (refused[0] !== undefined && (yield* monotonicMillis) >= until) return yield* refused[0]
-          yield* Effect.sleep(ASK_AGAIN)
-        }
-      })
-
-    const releaseLeases = (isGiven: (lease: Lease) => boolean) =>
-      Effect.suspend(() => {
-        const given = [...entries.values()].filter(({ lease }) => isGiven(lease))
-        for (const entry of given) {
-          entry.since = LONG_AGO
-          entries.delete(keyOf(entry.lease))
-        }
-        if (given.length === 0) return Effect.void
-        const released = Effect.flatMap(monotonicMillis, now => release(sql, keptAt(now, given)))
-        return inTime(Effect.ignore(released), { isAway })
-      })
-
-    yield* Effect.addFinalizer(() => releaseLeases(() => true))
-    yield* Effect.forkScoped(beating)
+/** Makes a holding without leases, and starts its heartbeat. Its leases are released with the scope. */
+export const makeHolding = (sql: postgres.Sql, terms: Terms): Effect.Effect<Holding, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const state: State = {
+      ...terms,
+      sql,
+      heartbeat: heartbeatOf(sql),
+      wake: yield* Queue.sliding<void>(1),
+      entries: new Map(),
+      failingSince: null,
+    }
+    const take = takeFrom(state)
+    yield* Effect.addFinalizer(() => releaseFrom(state, () => true))
+    yield* Effect.forkScoped(beat(state))
     return {
       take,
-      takeWithin,
-      isAway,
+      takeWithin: takeWithinFrom(take),
+      isAway: Effect.map(instant, now => isAwayAt(state, now)),
       lost: lease => {
-        const entry = entries.get(keyOf(lease))
+        const entry = state.entries.get(keyOf(lease))
         return entry === undefined ? Effect.never : Deferred.await(entry.end)
       },
-      grantOf: lease => {
-        const entry = entries.get(keyOf(lease))
-        return {
-          idleMillis: lease.idleMillis,
-          pauseMillis: lease.pauseMillis,
-          isValid: Effect.map(instant, now => elapsedMillis(entry?.since ?? LONG_AGO, now) < leaseMillis),
-          renewed: Effect.zipRight(Queue.offer(wake, undefined), Effect.sleep(LOOK_AGAIN)),
-          paused: millis =>
-            Effect.gen(function* () {
-              if (entry === undefined) return
-              entry.pausedUntil = Math.max(entry.pausedUntil, (yield* monotonicMillis) + millis)
-              yield* Queue.offer(wake, undefined)
-            }),
-        }
-      },
+      grantOf: lease => grantFrom(state, lease),
       releaseLeases: (account, stream) =>
-        releaseLeases(
+        releaseFrom(
+          state,
           lease => lease.account === account && (stream === undefined || lease.stream === stream),
         ),
     }
