@@ -12,22 +12,23 @@ import type { ReadPageRecords } from "./completeRecords.ts"
 import type { StreamContext, StreamFailure } from "./context.ts"
 
 /**
- * Whose records a list shows. With a swapped token all that is stored would soon be booked as removed, so a list of
- * other merchants only fails the stream; a single record of another merchant costs itself.
+ * Checks that the records of a list belong to the account's merchants. A swapped token would soon have all stored records
+ * booked as removed, so a list that holds only other merchants' records fails the stream. A single record of another
+ * merchant becomes a reject.
  *
- * An account's merchants are those of `PAYCOMBAT_MERCHANTS`, and those whose records a complete pass has stored. In a
- * first pass without that setting they are the only one that the list names. With the setting a list may still name a
- * kind of id that is not in it (an organization where merchants are configured): then, too, the only one.
+ * An account's merchants are those of `PAYCOMBAT_MERCHANTS`, and those whose records a complete pass has stored. In a first
+ * pass without that setting, the list may name one merchant only, which is then the account's. With the setting, a list may
+ * name another kind of id than the setting has (an organization, if merchants are configured). It may then name one only.
  */
 
 /**
- * Records, bytes, and units of memory that wait for the first record of the account's own merchant before the list counts
- * as another's. Pages that wait have no share of the process' memory, because they wait for pages that need one.
+ * Records, bytes and units of memory that wait for the first record of the account's own merchant. Beyond them the list
+ * counts as another's. Waiting pages give up their share of the process' memory: the pages they wait for need one.
  */
 const WAITING_RECORDS_MAX = 1_000
 const WAITING_BYTES_MAX = 4 * 2 ** 20
 const WAITING_UNITS_MAX = PAGE_UNITS / 4
-/** Merchants that a message names. */
+/** Merchants that a message names at most. */
 const NAMED_MAX = 5
 
 const merchantOf = ({ source }: ListStream, { record }: Pick<SourceRecord, "record">): string | null => {
@@ -38,7 +39,7 @@ const merchantOf = ({ source }: ListStream, { record }: Pick<SourceRecord, "reco
 
 const named = (merchants: Iterable<string>): string => {
   const all = [...merchants]
-  // As JSON: an id may hold what a terminal obeys.
+  // As JSON: an id may hold control characters of a terminal.
   const quoted = all.slice(0, NAMED_MAX).map(id => (/^[\w.-]+$/.test(id) ? id : JSON.stringify(id)))
   return `${quoted.join(", ")}${all.length > NAMED_MAX ? `, and ${all.length - NAMED_MAX} more` : ""}`
 }
@@ -64,99 +65,126 @@ const onlyOthers = (context: StreamContext, stream: ListStream, merchants: Reado
       ` another merchant needs an account of its own, or its id in ${variableOf(context)}.`,
   )
 
-/** What is known while a list is read. */
-const makeGuard = (context: StreamContext, stream: ListStream, isResumed: boolean) =>
+/** The merchants of a list, and its pages that wait for a record of the account's own. */
+interface State {
+  readonly context: StreamContext
+  readonly stream: ListStream
+  readonly configured: ReadonlySet<string>
+  /** True if an earlier pass stored records of the account's merchants. */
+  readonly isEstablished: boolean
+  readonly own: Set<string>
+  readonly others: Set<string>
+  /** True once a record of the account's own was seen: pages wait no more. */
+  isDecided: boolean
+  /** The one merchant that was taken for the account's although another is configured. */
+  assumed: string | undefined
+  waiting: ReadonlyArray<ReadPageRecords>
+}
+
+const initialState = (context: StreamContext, stream: ListStream, isResumed: boolean) =>
   Effect.gen(function* () {
     const { sql, account, lease } = context
-    const field = stream.source.merchantField!
     const configured = new Set(account.merchants)
-    const { hasFull, one } = yield* knownMerchants(sql, lease, stream.table, field)
-    const isEstablished = one !== null && (hasFull || (isResumed && configured.size > 0))
-    const own = new Set<string>([...configured, ...(one === null || configured.size > 0 ? [] : [one])])
-    const others = new Set<string>()
-    let isDecided = isResumed
-    /** The one merchant that was taken for the account's although another is configured. */
-    let assumed: string | undefined
-    let waiting: Array<ReadPageRecords> = []
-    let waitingRecords = 0
-    let waitingBytes = 0
-    let waitingUnits = 0
-
-    /** Finds out about merchants that were not seen before. */
-    const meet = (merchants: Iterable<string>): Effect.Effect<void, StreamFailure> =>
-      Effect.gen(function* () {
-        const unknown = [...merchants].filter(merchant => !own.has(merchant) && !others.has(merchant))
-        if (unknown.length === 0) return
-        const stored = yield* merchantsHeld(sql, account.name, stream.table, field, unknown)
-        for (const merchant of unknown) {
-          const isFirst = !isEstablished && configured.size === 0 && own.size === 0
-          const isOwn = isFirst || (stored.has(merchant) && (isEstablished || configured.size === 0))
-          ;(isOwn ? own : others).add(merchant)
-        }
-        if (!isEstablished && configured.size === 0 && others.size > 0)
-          return yield* severalAtFirst(context, stream, new Set([...own, ...others]))
-      })
-
-    /** Nothing of the account's own came first: the list is another's, or names another kind of id. */
-    const decide = Effect.gen(function* () {
-      if (isEstablished) return yield* onlyOthers(context, stream, others)
-      if (others.size > 1) return yield* severalAtFirst(context, stream, others)
-      ;[assumed] = others
-      own.add(assumed!)
-      others.clear()
-      isDecided = true
-    })
-
-    const marked = ({ page, records }: ReadPageRecords): ReadPageRecords => ({
-      page,
-      records: records.map(extracted => {
-        const merchant = merchantOf(stream, extracted)
-        return merchant === null || own.has(merchant) ? extracted : { ...extracted, isForeign: true }
-      }),
-    })
-
-    const release = (): ReadonlyArray<ReadPageRecords> => {
-      const released = waiting.map(marked)
-      waiting = []
-      return released
+    const { hasFull, one } = yield* knownMerchants(sql, lease, stream.table, stream.source.merchantField!)
+    const state: State = {
+      context,
+      stream,
+      configured,
+      isEstablished: one !== null && (hasFull || (isResumed && configured.size > 0)),
+      own: new Set([...configured, ...(one === null || configured.size > 0 ? [] : [one])]),
+      others: new Set(),
+      isDecided: isResumed,
+      assumed: undefined,
+      waiting: [],
     }
-
-    /** Takes a page, and answers those that can be loaded now, in their order. */
-    const see = (extract: ReadPageRecords): Effect.Effect<ReadonlyArray<ReadPageRecords>, StreamFailure> =>
-      Effect.gen(function* () {
-        const merchants = new Set(extract.records.flatMap(record => merchantOf(stream, record) ?? []))
-        yield* meet(merchants)
-        isDecided ||= [...merchants].some(merchant => own.has(merchant))
-        const beside = [...others, ...[...merchants].filter(merchant => configured.has(merchant))]
-        if (assumed !== undefined && beside.length > 0)
-          return yield* severalAtFirst(context, stream, new Set([assumed, ...beside]))
-        waiting.push(extract)
-        if (isDecided || (merchants.size === 0 && waiting.length === 1)) return release()
-        waitingRecords += extract.records.length
-        waitingBytes += extract.page.bytes
-        waitingUnits += extract.page.share?.units ?? 0
-        const isFull =
-          waitingRecords >= WAITING_RECORDS_MAX ||
-          waitingBytes >= WAITING_BYTES_MAX ||
-          waitingUnits >= WAITING_UNITS_MAX
-        if (isFull) {
-          yield* decide
-          return release()
-        }
-        if (extract.page.share !== undefined) yield* extract.page.share.release
-        return []
-      })
-
-    const end = Effect.suspend(() =>
-      waiting.length === 0 ? Effect.succeed([]) : Effect.map(decide, release),
-    )
-    return { see, end }
+    return state
   })
 
+/** Sorts merchants that were not seen before into the account's own and others. */
+const sortMerchants = (state: State, merchants: Iterable<string>): Effect.Effect<void, StreamFailure> =>
+  Effect.gen(function* () {
+    const { context, stream, configured, isEstablished, own, others } = state
+    const { sql, account } = context
+    const unknown = [...merchants].filter(merchant => !own.has(merchant) && !others.has(merchant))
+    if (unknown.length === 0) return
+    const field = stream.source.merchantField!
+    const stored = yield* merchantsHeld(sql, account.name, stream.table, field, unknown)
+    for (const merchant of unknown) {
+      const isFirst = !isEstablished && configured.size === 0 && own.size === 0
+      const isOwn = isFirst || (stored.has(merchant) && (isEstablished || configured.size === 0))
+      ;(isOwn ? own : others).add(merchant)
+    }
+    if (!isEstablished && configured.size === 0 && others.size > 0)
+      return yield* severalAtFirst(context, stream, new Set([...own, ...others]))
+  })
+
+/** Decides about a list whose first pages name none of the account's merchants. It is another's, or names another kind of id. */
+const decide = (state: State): Effect.Effect<void, StreamFailure> =>
+  Effect.gen(function* () {
+    const { context, stream, isEstablished, own, others } = state
+    if (isEstablished) return yield* onlyOthers(context, stream, others)
+    if (others.size > 1) return yield* severalAtFirst(context, stream, others)
+    const [assumed] = others
+    state.assumed = assumed
+    own.add(assumed!)
+    others.clear()
+    state.isDecided = true
+  })
+
+/** Takes the waiting pages, with the records of other merchants marked. */
+const takeWaiting = (state: State): ReadonlyArray<ReadPageRecords> => {
+  const { stream, own, waiting } = state
+  state.waiting = []
+  return waiting.map(({ page, records }) => ({
+    page,
+    records: records.map(record => {
+      const merchant = merchantOf(stream, record)
+      return merchant === null || own.has(merchant) ? record : { ...record, isForeign: true }
+    }),
+  }))
+}
+
+const isFull = (waiting: ReadonlyArray<ReadPageRecords>): boolean => {
+  const sum = (sizeOf: (extract: ReadPageRecords) => number) =>
+    waiting.reduce((total, extract) => total + sizeOf(extract), 0)
+  return (
+    sum(({ records }) => records.length) >= WAITING_RECORDS_MAX ||
+    sum(({ page }) => page.bytes) >= WAITING_BYTES_MAX ||
+    sum(({ page }) => page.share?.units ?? 0) >= WAITING_UNITS_MAX
+  )
+}
+
+/** Takes a page, and answers the pages that can be loaded now, in their order. */
+const takePage =
+  (state: State) =>
+  (extract: ReadPageRecords): Effect.Effect<ReadonlyArray<ReadPageRecords>, StreamFailure> =>
+    Effect.gen(function* () {
+      const { context, stream, configured, own, others, assumed } = state
+      const merchants = new Set(extract.records.flatMap(record => merchantOf(stream, record) ?? []))
+      yield* sortMerchants(state, merchants)
+      state.isDecided ||= [...merchants].some(merchant => own.has(merchant))
+      const unassumed = [...others, ...[...merchants].filter(merchant => configured.has(merchant))]
+      if (assumed !== undefined && unassumed.length > 0)
+        return yield* severalAtFirst(context, stream, new Set([assumed, ...unassumed]))
+      state.waiting = [...state.waiting, extract]
+      if (state.isDecided || (merchants.size === 0 && state.waiting.length === 1)) return takeWaiting(state)
+      if (isFull(state.waiting)) {
+        yield* decide(state)
+        return takeWaiting(state)
+      }
+      if (extract.page.share !== undefined) yield* extract.page.share.release
+      return []
+    })
+
+const takeRest = (state: State): Effect.Effect<ReadonlyArray<ReadPageRecords>, StreamFailure> =>
+  Effect.suspend(() =>
+    state.waiting.length === 0 ? Effect.succeed([]) : Effect.map(decide(state), () => takeWaiting(state)),
+  )
+
 /**
- * Marks the records of other merchants, so that each becomes a reject of the kind `merchant`. Fails with `contract`
- * where the list holds other merchants' records only, or several merchants' in a first pass without
- * `PAYCOMBAT_MERCHANTS`. `isResumed`: an earlier run has read the beginning of the pass.
+ * Marks the records of other merchants, so that each becomes a reject of the kind `merchant`. Fails with `contract` if the
+ * list holds only other merchants' records, or several merchants' in a first pass without `PAYCOMBAT_MERCHANTS`.
+ * `isResumed`: an earlier run has read the beginning of the pass.
  */
 export const ofMerchants =
   (context: StreamContext, stream: ListStream, isResumed = false) =>
@@ -164,12 +192,15 @@ export const ofMerchants =
     stream.source.merchantField === null
       ? extracts
       : S.unwrap(
-          Effect.map(makeGuard(context, stream, isResumed), ({ see, end }) =>
-            extracts.pipe(S.mapConcatEffect(see), S.concat(S.fromIterableEffect(end))),
+          Effect.map(initialState(context, stream, isResumed), state =>
+            extracts.pipe(
+              S.mapConcatEffect(takePage(state)),
+              S.concat(S.fromIterableEffect(takeRest(state))),
+            ),
           ),
         )
 
-/** True if records that were read by id, after the list, are all of the account's merchants. */
+/** True if all of these records, which were read by id after the list, belong to the account's merchants. */
 export const areOurs = (
   { sql, account }: Pick<StreamContext, "sql" | "account">,
   stream: ListStream,

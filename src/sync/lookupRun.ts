@@ -2,6 +2,7 @@ import { Chunk, Duration, Effect, Option, Stream as S } from "effect"
 import { defaultsOf } from "../config/lookups.ts"
 import type { Guarded, LookupStream } from "../core/stream.ts"
 import { PROBED_KEYS } from "../paycombat/client/lookupPath.ts"
+import type { Answer } from "../warehouse/lookups/answer.ts"
 import { bookFailed, failedBefore } from "../warehouse/lookups/checks.ts"
 import { type Lookup, lookupOf, subjectOf } from "../warehouse/lookups/lookup.ts"
 import { clearQueue, dueAfter, queueDue } from "../warehouse/lookups/queue.ts"
@@ -11,141 +12,179 @@ import { findPath, forgetPath, isThere, makeAsk, type Tally } from "./lookupAsk.
 import { refuseFailed, refuseIncompleteParent } from "./lookupBound.ts"
 import { makeSave } from "./lookupSave.ts"
 
-/** One look-up per key that is due: queue → ask, within the account's bounds → save the answers as they come. */
+/** Makes one look-up per key that is due: queue → ask, within the account's bounds → save the answers as they come. */
 
-/** Keys that are taken from the queue at once. */
+/** Keys read from the queue at once. */
 const QUEUE_READ = 500
-/** Answers that are saved together at most, and the longest time that one waits for it: what a crash may cost. */
+/** Most answers that are saved together, and the longest time that an answer waits: a crash loses no more. */
 const SAVE_RECORDS = 1_000
 const SAVE_AGE = "2 seconds"
 
-/** What the bound on calls cost this run. */
+/** The keys of a run. */
+interface Queue {
+  readonly due: number
+  /** Keys that the bound on calls leaves to this run. */
+  readonly queued: number
+  readonly neverAsked: number
+}
+
+/** Look-ups whose answer is saved. */
+interface Saved {
+  readonly asked: number
+  readonly failed: number
+  readonly unanswered: number
+  /** Failed look-ups whose look-up before did not fail, and those of them without an answer. */
+  readonly newlyFailed: number
+  readonly newlyUnanswered: number
+}
+
+/** Sentences about the keys that the bound on calls left over. */
 const leftOverNotes = (
   lookup: Lookup,
-  run: { due: number; neverAsked: number; asked: number },
+  { due, neverAsked }: Queue,
+  { asked }: Saved,
 ): ReadonlyArray<string> => {
-  const leftOver = run.due - run.asked
+  const leftOver = due - asked
   if (leftOver <= 0) return []
-  const neverAsked = Math.max(0, run.neverAsked - run.asked)
   return [
-    `${leftOver} left over, ${neverAsked} of them never asked: they come first in the next run.`,
-    // As long as new keys come faster than they can be asked about, it stays so.
-    ...(run.asked > 0 && run.neverAsked >= run.asked && run.due > run.neverAsked
+    `${leftOver} left over, ${Math.max(0, neverAsked - asked)} of them never asked: they come first in the next run.`,
+    // It stays so for as long as new keys come faster than they can be asked about.
+    ...(asked > 0 && neverAsked >= asked && due > neverAsked
       ? [`All calls went to ${subjectOf(lookup)} that were never asked about: no older answer was renewed.`]
       : []),
   ]
 }
 
-/** Where a failed look-up says why. */
+/** The place where a failed look-up stores its reason. */
 const reasonsIn = ({ name, source }: LookupStream): string =>
   source.answer.kind === "state" ? `${name}.check_error` : "check_error in sync.lookup_keys"
 
+const notesOf = (lookup: Lookup, queue: Queue, saved: Saved): string | null => {
+  const { stream } = lookup
+  const { failed, unanswered } = saved
+  const refused = failed - unanswered
+  const places = [reasonsIn(stream), stream.source.seeAlso].filter(place => place !== undefined)
+  const notes = [
+    ...(unanswered > 0
+      ? [
+          `${unanswered} of ${queue.queued} look-ups got no answer, and are made again in the next run: see` +
+            ` ${places.join(", and ")}.`,
+        ]
+      : []),
+    ...(refused > 0 ? [`${refused} checks failed: see ${reasonsIn(stream)}.`] : []),
+    ...leftOverNotes(lookup, queue, saved),
+  ]
+  return notes.join(" ") || null
+}
+
+/** Queues the keys that are due, as far as the bound on calls allows. */
+const fillQueue = (
+  { sql, lease, settings, budget, mustReadAll }: StreamContext,
+  lookup: Lookup,
+): Effect.Effect<Queue, StreamFailure> =>
+  Effect.gen(function* () {
+    const { source, name } = lookup.stream
+    const { maxAge, maxCalls } = settings.lookups[name] ?? defaultsOf(source)
+    const { otherwise } = source.maxCalls
+    const queue = yield* queueDue(sql, lease, lookup, {
+      recheckSeconds: maxAge === null ? null : Duration.toSeconds(maxAge),
+      newerThan: mustReadAll ? yield* modeChangedAt(sql, lease) : null,
+      callsMax: maxCalls ?? (Number.isFinite(budget.calls) ? budget.calls : (otherwise ?? budget.calls)),
+    })
+    budget.calls = Math.max(0, budget.calls - queue.queued)
+    return queue
+  })
+
+/** The queued keys, in their order. */
+const keysOf = ({ sql, lease }: StreamContext, queued: number): S.Stream<string, StreamFailure> =>
+  S.paginateChunkEffect(0, position =>
+    Effect.map(dueAfter(sql, lease, position, Math.min(QUEUE_READ, queued - position)), keys => {
+      const next = position + keys.length
+      const isEnd = keys.length === 0 || next >= queued
+      return [Chunk.unsafeFromArray(keys), isEnd ? Option.none() : Option.some(next)]
+    }),
+  )
+
+/** Saves the answers of one batch after the other, and answers what they came to. */
+const saveAnswers = (
+  { sql, lease, tell }: StreamContext,
+  lookup: Lookup,
+  save: ReturnType<typeof makeSave>["save"],
+  answers: S.Stream<Answer, StreamFailure>,
+): Effect.Effect<Saved, StreamFailure> =>
+  Effect.gen(function* () {
+    const progress = { extracted: 0, inserted: 0, updated: 0, unanswered: 0 }
+    const saved = { asked: 0, failed: 0, newlyFailed: 0, newlyUnanswered: 0 }
+    const saveBatch = (batch: ReadonlyArray<Answer>) =>
+      Effect.gen(function* () {
+        const failed = batch.filter(({ error }) => error !== null)
+        const keys = failed.map(({ key }) => key)
+        const again = yield* failedBefore(sql, lease, lookup, keys)
+        const first = failed.filter(({ key }) => !again.has(key))
+        const counts = yield* save(batch)
+        saved.asked += batch.length
+        saved.failed += failed.length
+        saved.newlyFailed += first.length
+        saved.newlyUnanswered += first.filter(({ isUnanswered }) => isUnanswered).length
+        progress.extracted += counts.extracted
+        progress.inserted += counts.inserted
+        progress.updated += counts.updated
+        progress.unanswered += counts.unanswered
+        yield* tell(progress)
+      })
+    yield* answers.pipe(
+      S.groupedWithin(SAVE_RECORDS, SAVE_AGE),
+      S.runForEach(chunk => saveBatch(Chunk.toReadonlyArray(chunk))),
+    )
+    return { ...saved, unanswered: progress.unanswered }
+  })
+
 /**
- * Asks about every key that is due, those never asked about and then the longest unasked first, up to the run's budget. A few
- * look-ups may get no answer after all retries, or another one than is documented: they are counted, and made again. The run
- * fails where these are more than a few (see `refuseFailed`), or where a stream that names the keys did not end well.
+ * Asks about every key that is due, up to the run's budget: first the keys never asked about, then the oldest answers. A
+ * few look-ups may get no answer after all retries, or another one than is documented: they are counted, and made again.
+ * The run fails if these are more than a few (see `refuseFailed`), or if a stream that names the keys did not end well.
  */
 export const runLookupStream = (
   context: StreamContext,
   stream: Guarded<LookupStream>,
 ): Effect.Effect<StreamResult, StreamFailure> =>
   Effect.gen(function* () {
-    const { sql, lease, settings, account, tell, budget } = context
-    const { maxAge, maxCalls, keys } = settings.lookups[stream.name] ?? defaultsOf(stream.source)
+    const { sql, lease, settings, account, tell } = context
+    const { keys } = settings.lookups[stream.name] ?? defaultsOf(stream.source)
     const lookup = lookupOf(stream, context.streams, keys)
-    const { otherwise } = stream.source.maxCalls
-    const callsMax = maxCalls ?? (Number.isFinite(budget.calls) ? budget.calls : (otherwise ?? budget.calls))
-    const { due, queued, neverAsked } = yield* queueDue(sql, lease, lookup, {
-      recheckSeconds: maxAge === null ? null : Duration.toSeconds(maxAge),
-      newerThan: context.mustReadAll ? yield* modeChangedAt(sql, lease) : null,
-      callsMax,
-    })
-    budget.calls = Math.max(0, budget.calls - queued)
-    const done = { extracted: 0, inserted: 0, updated: 0, unanswered: 0 }
+    const queue = yield* fillQueue(context, lookup)
+    const { due, queued } = queue
     const tally: Tally = { unanswered: 0, mistaken: 0, answered: null, end: null }
-    /** All that were saved, those of them that failed, and those that failed though the look-up before did not. */
-    const saved = { asked: 0, failed: 0, newlyFailed: 0, newlyUnanswered: 0 }
     const { save, end } = makeSave(context, lookup)
     yield* tell({ total: queued })
-    const path = yield* findPath(
-      context,
-      lookup,
-      yield* dueAfter(sql, lease, 0, Math.min(PROBED_KEYS, queued)),
-    )
-    const queue = S.paginateChunkEffect(0, position =>
-      Effect.map(dueAfter(sql, lease, position, Math.min(QUEUE_READ, queued - position)), found => {
-        const next = position + found.length
-        return [
-          Chunk.unsafeFromArray(found),
-          found.length === 0 || next >= queued ? Option.none() : Option.some(next),
-        ]
-      }),
-    )
-    yield* queue.pipe(
+    const probed = yield* dueAfter(sql, lease, 0, Math.min(PROBED_KEYS, queued))
+    const path = yield* findPath(context, lookup, probed)
+    const answers = keysOf(context, queued).pipe(
       S.mapEffect(makeAsk(context, lookup, path, tally), {
         concurrency: account.concurrency,
         unordered: true,
       }),
-      // It does not fail here: what was answered before is saved, so that the next run begins with others.
+      // The end is no failure here: the answers before it are saved, so that the next run begins with other keys.
       S.takeUntil(({ isLast }) => isLast),
       S.filterMap(({ answer }) => Option.fromNullable(answer)),
-      S.groupedWithin(SAVE_RECORDS, SAVE_AGE),
-      S.runForEach(chunk =>
-        Effect.gen(function* () {
-          const answers = Chunk.toReadonlyArray(chunk)
-          const failed = answers.filter(({ error }) => error !== null)
-          const again = yield* failedBefore(
-            sql,
-            lease,
-            lookup,
-            failed.map(({ key }) => key),
-          )
-          const first = failed.filter(({ key }) => !again.has(key))
-          const counts = yield* save(answers)
-          saved.asked += answers.length
-          saved.failed += failed.length
-          saved.newlyFailed += first.length
-          saved.newlyUnanswered += first.filter(({ isUnanswered }) => isUnanswered).length
-          done.extracted += counts.extracted
-          done.inserted += counts.inserted
-          done.updated += counts.updated
-          done.unanswered += counts.unanswered
-          yield* tell(done)
-        }),
-      ),
     )
+    const saved = yield* saveAnswers(context, lookup, save, answers)
     if (tally.end !== null) return yield* tally.end
     yield* clearQueue(sql, lease)
     const failing = yield* bookFailed(sql, lease, lookup)
     const rejected = yield* end
-    const { unanswered } = done
-    const { asked, failed } = saved
-    const isNobodyAnswered = failed > 0 && failed === asked && !(yield* isThere(context, lookup, path, tally))
-    if (isNobodyAnswered) yield* forgetPath(context, lookup)
+    const { asked, failed, unanswered } = saved
+    const hasAllFailed = failed > 0 && failed === asked && !(yield* isThere(context, lookup, path, tally))
+    if (hasAllFailed) yield* forgetPath(context, lookup)
     yield* refuseFailed(context, lookup, {
+      ...saved,
       queued,
-      stored: asked,
-      failed,
       failing,
-      unanswered,
-      newlyFailed: saved.newlyFailed,
-      newlyUnanswered: saved.newlyUnanswered,
-      // In a pause that the API asked for some were not asked at all.
+      // In a pause that the API asked for, some look-ups were not made at all.
       unasked: tally.unanswered - unanswered,
       mistaken: tally.mistaken,
-      isNobodyAnswered,
+      hasAllFailed,
     })
     yield* refuseIncompleteParent(context, stream, { count: asked - unanswered, of: queued })
-    const refused = failed - unanswered
-    const notes = [
-      ...(unanswered > 0
-        ? [
-            `${unanswered} of ${queued} look-ups got no answer, and are made again in the next run: see` +
-              ` ${[reasonsIn(stream), stream.source.seeAlso].filter(where => where !== undefined).join(", and ")}.`,
-          ]
-        : []),
-      ...(refused > 0 ? [`${refused} checks failed: see ${reasonsIn(stream)}.`] : []),
-      ...leftOverNotes(lookup, { due, neverAsked, asked }),
-    ]
-    return { rejected, removed: 0, leftOver: due - asked, note: notes.join(" ") || null }
+    return { rejected, removed: 0, leftOver: due - asked, note: notesOf(lookup, queue, saved) }
   })

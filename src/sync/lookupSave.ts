@@ -12,10 +12,10 @@ import { saveStates } from "../warehouse/lookups/states.ts"
 import type { StreamContext, StreamFailure } from "./context.ts"
 import { bookFieldsRead } from "./rejectBound.ts"
 
-/** Saves the answers of a look-up as what it declares that they are. */
+/** Saves the answers of a look-up, as states or as records: its declaration says which. */
 
-/** What became of saved answers. */
-export interface Saved {
+/** Counts of saved answers. */
+interface Counts {
   readonly extracted: number
   readonly inserted: number
   readonly updated: number
@@ -23,8 +23,8 @@ export interface Saved {
 }
 
 interface Save {
-  readonly save: (answers: ReadonlyArray<Answer>) => Effect.Effect<Saved, StreamFailure>
-  /** Books what all of them say together; answers how many records of the stream are no row. */
+  readonly save: (answers: ReadonlyArray<Answer>) => Effect.Effect<Counts, StreamFailure>
+  /** Books the fields that all answers had. Answers the number of open rejects of the stream. */
   readonly end: Effect.Effect<number, StreamFailure>
 }
 
