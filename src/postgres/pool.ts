@@ -10,36 +10,36 @@ import { readTlsFiles } from "./tls.ts"
 import { type Body, beginOn, type Statement, sendWithin } from "./transaction.ts"
 
 /**
- * postgres.js, made safe against connections that end in the middle of something. Five things that its 3.4 line
- * does then were seen, each held by a test:
+ * Makes postgres.js safe against connections that end in the middle of something. Its 3.4 line has five faults then. A test
+ * holds each of them:
  *
- * - A transaction that fails because its connection ended is rolled back on the connection that is gone: a
- *   `TypeError` that nobody can catch ends the process.
- * - A transaction's function goes on after that. Its next statements run on a connection that was made anew:
- *   outside of any transaction, each committed by itself.
- * - A statement that waited to be sent while its connection ended stays in front of all that the connection ever
- *   sends again, which nobody answers.
- * - Its `end` waits for the answer to a statement that was under way on a connection that is gone.
- * - It waits for ever on a connection that is silent (`silence.ts`).
+ * - A transaction that fails because its connection ended is rolled back on the connection that is gone. The `TypeError`
+ *   cannot be caught, and ends the process.
+ * - A transaction's function goes on after that. Its next statements run on a new connection, outside of any transaction,
+ *   and each is committed by itself.
+ * - A statement that waited to be sent while its connection ended stays in front of all later statements. They get no
+ *   answer.
+ * - `end` waits for the answer to a statement that was under way on a connection that is gone.
+ * - The driver waits for ever on a silent connection (`silence.ts`).
  */
 
 /**
- * How long statements may still reach a pool that lost a connection. Transactions that are under way then are waited for
- * while Postgres works on them: a connection also closes because it was idle, and the statement on the next one may take
- * minutes.
+ * How long a pool that lost a connection still takes statements. Transactions that are under way then may take any time: a
+ * connection also closes because it was idle, and the statement on the next one may take minutes.
  */
 const RETIRE_AFTER_MILLIS = 30_000
 
-/** How long one host may take to connect, where neither the address nor the caller says. */
+/** Longest time that one host may take to connect. The address or the caller may set another one. */
 const CONNECT_TIMEOUT_SECONDS = 15
 
-/** One of the driver's pools, and how much is under way on it. */
+/** One of the driver's pools. */
 interface Connections {
   readonly driver: postgres.Sql
   readonly dialer: Dialer
   readonly watch: Watch
+  /** Statements and transactions that are not settled. */
   underWay: number
-  /** Its time to take statements is over. */
+  /** True if the pool takes no statements any more. */
   isRetired: boolean
 }
 
@@ -57,8 +57,8 @@ const counting = <A>(on: Connections, work: Promise<A>, closeIdle: (on: Connecti
 }
 
 /**
- * A statement that gets a transaction of its own when it is sent, for the sake of the path, and settles when that is
- * over. It counts from then on: one that is only made may never be sent.
+ * Gives a statement a transaction of its own when it is sent, which pins its search path. The statement settles with the
+ * transaction. It counts as under way once it is sent: a statement that was only made may never be sent.
  */
 const pinStatement = (on: Connections, made: unknown, closeIdle: (on: Connections) => void): unknown => {
   if (!(made instanceof Promise)) return made
@@ -75,7 +75,7 @@ const pinStatement = (on: Connections, made: unknown, closeIdle: (on: Connection
   return statement
 }
 
-/** Commands that a transaction cannot hold. They look up no operator and no function by its name. */
+/** Senders of commands outside a transaction. Such commands look up no operator and no function by its name. */
 const sendAlone = new WeakMap<postgres.Sql, (command: string) => Promise<unknown>>()
 
 /** Runs a command that cannot be part of a transaction, such as VACUUM, on a pool of `openPool`. */
@@ -83,8 +83,8 @@ export const outsideTransaction = (sql: postgres.Sql, command: string): Promise<
   sendAlone.get(sql)!(command)
 
 /**
- * Looks with a connection of its own, each time a new one, within the time that connecting may take. Undefined where the
- * hosts take turns: another host would be asked than the one that is at work.
+ * Makes the function that looks at a session from a connection of its own: a new one each time, within the time that
+ * connecting may take. Undefined if the hosts are shuffled: the connection could reach another host than the session's.
  */
 const looker = (
   address: Address,
@@ -107,12 +107,12 @@ const looker = (
     const late = new Promise<Look>(resolve => {
       timer = setTimeout(() => resolve("unanswered"), limitMillis)
     })
-    // A server that refuses the question is there, and may be at work.
-    const asked = beginOn(driver, "read only", tx => lookAt(tx, session, isLast)).catch(
+    // A server that refuses the query is there, and may be at work.
+    const answer = beginOn(driver, "read only", tx => lookAt(tx, session, isLast)).catch(
       (error: unknown): Look => (error instanceof postgres.PostgresError ? "busy" : "unanswered"),
     )
     try {
-      return await Promise.race([asked, late])
+      return await Promise.race([answer, late])
     } finally {
       clearTimeout(timer)
       close()
@@ -121,24 +121,49 @@ const looker = (
   }
 }
 
-/**
- * Connections to one Postgres. A transaction fails, and nothing else happens, when its connection is lost or silent. What is
- * asked after a loss goes to connections made anew; those of before are closed when nothing is under way on them any
- * more. `end({ timeout })` takes no longer than that, in seconds. Throws where the address is wrong, with words that are
- * the rest of a sentence about its variable.
- */
-export const openPool = (
-  url: string,
+/** Makes the function that opens one of the driver's pools. `onLost` is called when one of its connections ends. */
+const opener = (
+  address: Address,
   { max, ...options }: DriverOptions,
-  retireAfterMillis = RETIRE_AFTER_MILLIS,
-): postgres.Sql => {
-  const address = Either.getOrThrowWith(parseAddress(url), problem => new Error(problem))
+): ((onLost: (lost: Connections) => void) => Connections) => {
   const timeoutSeconds = address.connectTimeoutSeconds ?? options.connect_timeout ?? CONNECT_TIMEOUT_SECONDS
-  const choose = chooser(
-    address,
-    makeDial(address, readTlsFiles(address.tls), timeoutSeconds),
-    timeoutSeconds,
-  )
+  const dial = makeDial(address, readTlsFiles(address.tls), timeoutSeconds)
+  const choose = chooser(address, dial, timeoutSeconds)
+  const look = looker(address, choose, timeoutSeconds)
+  return onLost => {
+    const dialer = boundedDialer(choose, 2 * max)
+    let openCount = 0
+    const watch =
+      look === undefined
+        ? notWatched
+        : watching({
+            look,
+            isFull: () => openCount >= max,
+            onOpen: change => {
+              openCount += change
+            },
+            onLost: () => onLost(opened),
+          })
+    const driver = openDriver(address, dialer.socket, {
+      ...options,
+      max,
+      connect_timeout: timeoutSeconds,
+      onclose: () => onLost(opened),
+    })
+    const opened: Connections = { driver, dialer, watch, underWay: 0, isRetired: false }
+    return opened
+  }
+}
+
+/** The driver's pool that takes statements, and those before it that lost a connection. */
+interface Generations {
+  readonly current: () => Connections
+  /** Closes a pool that takes no statements any more, once nothing is under way on it. */
+  readonly closeIdle: (connections: Connections) => void
+  readonly end: (options?: { timeout?: number }) => Promise<void>
+}
+
+const makeGenerations = (open: ReturnType<typeof opener>, retireAfterMillis: number): Generations => {
   const replaced = new Map<Connections, NodeJS.Timeout>()
   let isEnding = false
   const closeIdle = (connections: Connections) => {
@@ -147,65 +172,54 @@ export const openPool = (
     connections.dialer.close()
     void connections.driver.end({ timeout: 0 })
   }
-  /** Whatever is asked from now on gets connections made anew. */
   const replace = (lost: Connections) => {
     if (isEnding || lost !== current) return
-    current = open()
+    current = open(replace)
     const retire = () => {
       lost.isRetired = true
       closeIdle(lost)
     }
     replaced.set(lost, setTimeout(retire, retireAfterMillis).unref())
   }
-  const look = looker(address, choose, timeoutSeconds)
-  const open = (): Connections => {
-    const dialer = boundedDialer(choose, 2 * max)
-    let openCount = 0
-    const opened: Connections = {
-      driver: openDriver(address, dialer.socket, {
-        ...options,
-        max,
-        connect_timeout: timeoutSeconds,
-        onclose: () => replace(opened),
-      }),
-      dialer,
-      watch:
-        look === undefined
-          ? notWatched
-          : watching({
-              look,
-              isFull: () => openCount >= max,
-              onOpen: change => {
-                openCount += change
-              },
-              onLost: () => replace(opened),
-            }),
-      underWay: 0,
-      isRetired: false,
-    }
-    return opened
+  let current = open(replace)
+  return {
+    current: () => current,
+    closeIdle,
+    end: async options => {
+      isEnding = true
+      for (const timer of replaced.values()) clearTimeout(timer)
+      await Promise.all(
+        [current, ...replaced.keys()].map(async ({ dialer, driver, underWay }) => {
+          await driver.end(underWay === 0 ? { timeout: 0 } : options)
+          dialer.close()
+        }),
+      )
+    },
   }
-  let current = open()
+}
 
+/**
+ * Connections to one Postgres. A transaction fails, and nothing else happens, if its connection is lost or silent. Statements
+ * after a loss get new connections. The earlier ones are closed when nothing is under way on them any more.
+ * `end({ timeout })` takes no longer than that, in seconds. Throws if the address is wrong, with the rest of a sentence that
+ * begins with its variable.
+ */
+export const openPool = (
+  url: string,
+  options: DriverOptions,
+  retireAfterMillis = RETIRE_AFTER_MILLIS,
+): postgres.Sql => {
+  const address = Either.getOrThrowWith(parseAddress(url), problem => new Error(problem))
+  const { current, closeIdle, end } = makeGenerations(opener(address, options), retireAfterMillis)
   const begin = <A>(first: string | Body<A>, second?: Body<A>) => {
-    const on = current
+    const on = current()
     const [mode, body] = typeof first === "string" ? [first, second!] : ["", first]
     return counting(on, beginOn(on.driver, mode, body, on.watch), closeIdle)
   }
   const send = (name: "unsafe" | "file" | undefined, args: ReadonlyArray<unknown>) => {
-    const on = current
+    const on = current()
     const made = Reflect.apply(name === undefined ? on.driver : on.driver[name], on.driver, args)
     return pinStatement(on, made, closeIdle)
-  }
-  const end = async (given?: { timeout?: number }): Promise<void> => {
-    isEnding = true
-    for (const timer of replaced.values()) clearTimeout(timer)
-    await Promise.all(
-      [current, ...replaced.keys()].map(async ({ dialer, driver, underWay }) => {
-        await driver.end(underWay === 0 ? { timeout: 0 } : given)
-        dialer.close()
-      }),
-    )
   }
   const pool = new Proxy((() => {}) as unknown as postgres.Sql, {
     apply: (_, _self, args) => send(undefined, args),
@@ -213,11 +227,11 @@ export const openPool = (
       if (name === "begin") return begin
       if (name === "end") return end
       if (name === "unsafe" || name === "file") return (...args: ReadonlyArray<unknown>) => send(name, args)
-      return Reflect.get(current.driver, name)
+      return Reflect.get(current().driver, name)
     },
   })
   sendAlone.set(pool, command => {
-    const on = current
+    const on = current()
     return counting(on, on.driver.unsafe(command).execute(), closeIdle)
   })
   return pool
