@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto"
+import { statusWords } from "../core/status.ts"
 import type { Level } from "../core/verdict.ts"
 import type { ReportData, Row } from "../warehouse/report/types.ts"
 import { gapsSection } from "./gaps.ts"
@@ -42,15 +43,6 @@ ${
 }</div>`
 }
 
-const STATUS_LABELS: Readonly<Record<string, string>> = {
-  running: "under way",
-  complete: "complete",
-  complete_with_rejects: "complete, with rejects",
-  failed: "failed",
-  interrupted: "interrupted",
-  dead: "died",
-}
-
 const ago = (row: Row, seconds: string, time: string): Html | string =>
   row[time] == null
     ? "never"
@@ -75,10 +67,7 @@ ${table({
     { title: "Last read whole", of: row => ago(row, "full_lag_seconds", "last_full_at") },
     {
       title: "Latest run",
-      of: row =>
-        row.last_run_status === null
-          ? "never"
-          : (STATUS_LABELS[row.last_run_status ?? ""] ?? row.last_run_status ?? null),
+      of: row => (row.last_run_status == null ? "never" : statusWords(row.last_run_status)),
     },
     { title: "Open rejects", of: row => count(row.open_rejects), kind: "count" },
   ],

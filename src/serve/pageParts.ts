@@ -1,3 +1,4 @@
+import { statusWords } from "../core/status.ts"
 import { grouped } from "../core/words.ts"
 
 /** Builds the HTML pieces of the status page. Text from outside goes through `escape`. */
@@ -23,20 +24,17 @@ export const clock = (iso: string) =>
 export const seconds = (from: string, to: string) =>
   Math.max(0, (new Date(to).getTime() - new Date(from).getTime()) / 1000)
 
-const CHIPS: Readonly<Record<string, readonly [kind: string, words: string]>> = {
-  complete: ["good", "complete"],
-  complete_with_rejects: ["warn", "complete, with rejects"],
-  failed: ["bad", "failed"],
-  dead: ["bad", "died"],
-  interrupted: ["warn", "interrupted"],
-  running: ["", "running"],
-  waiting: ["", "waits"],
+/** Looks of a status. The others have none. */
+const CHIPS: Readonly<Record<string, string>> = {
+  complete: "good",
+  complete_with_rejects: "warn",
+  failed: "bad",
+  dead: "bad",
+  interrupted: "warn",
 }
 
-export const chip = (status: string) => {
-  const [kind, words] = CHIPS[status] ?? ["", status]
-  return `<span class="chip ${kind}">${escape(words)}</span>`
-}
+export const chip = (status: string) =>
+  `<span class="chip ${CHIPS[status] ?? ""}">${escape(statusWords(status))}</span>`
 
 interface Column {
   readonly name: string

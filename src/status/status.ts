@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import type postgres from "postgres"
 import { ConfigurationError, type WarehouseError } from "../core/errors.ts"
+import { neverSynced, type Status } from "../core/status.ts"
 import type { Stream } from "../core/stream.ts"
 import {
   ageSeconds,
@@ -11,7 +12,7 @@ import {
   problemOf,
   type Verdict,
 } from "../core/verdict.ts"
-import type { Mode, Status } from "../warehouse/ledger/runs.ts"
+import type { Mode } from "../warehouse/ledger/runs.ts"
 import { databaseNow, everSynced, type StreamStatus, statusOf } from "../warehouse/read/status.ts"
 import { verdictsOf } from "../warehouse/read/verdict.ts"
 import type { Schedule } from "./scheduler.ts"
@@ -77,10 +78,10 @@ const NEVER: Omit<Entry, "account" | "stream"> = {
 const unknownAccount = (name: string, { configured }: StatusOptions) =>
   new ConfigurationError({
     message:
-      `Nothing was synced yet for an account ${name}` +
-      (configured.length === 0
-        ? ": check the name, or run `paycombat-sync sync`."
-        : `, and it is not configured (${configured.join(", ")} ${configured.length === 1 ? "is" : "are"}): check the name, or PAYCOMBAT_ACCOUNTS.`),
+      configured.length === 0
+        ? neverSynced(name)
+        : `Nothing was synced yet for an account ${name}, and it is not configured (${configured.join(", ")}` +
+          ` ${configured.length === 1 ? "is" : "are"}): check the name, or PAYCOMBAT_ACCOUNTS.`,
   })
 
 /** Chooses the accounts to show: the requested ones, else the configured ones and those that were ever synced. */

@@ -1,10 +1,10 @@
 import { Effect } from "effect"
 import { EndpointError } from "../core/errors.ts"
 import { keyStreams } from "../core/lookup.ts"
+import { isComplete, type Status } from "../core/status.ts"
 import type { LookupStream } from "../core/stream.ts"
 import { PLACE } from "../paycombat/client/idPath.ts"
 import { latestStatus } from "../warehouse/ledger/passes.ts"
-import type { Status } from "../warehouse/ledger/runs.ts"
 import { countKeys } from "../warehouse/lookups/checks.ts"
 import { type Lookup, subjectOf } from "../warehouse/lookups/lookup.ts"
 import type { StreamContext, StreamFailure } from "./context.ts"
@@ -91,13 +91,8 @@ export const refuseFailed = (
       return yield* refuse(open, all, `${subjectOf(lookup)} have a latest check that failed`)
   })
 
-const BROKEN_OFF = "was broken off when it was last read"
-const PROBLEM: Readonly<Record<Exclude<Status, "complete" | "complete_with_rejects">, string>> = {
-  running: BROKEN_OFF,
-  interrupted: BROKEN_OFF,
-  dead: BROKEN_OFF,
-  failed: "failed when it was last read",
-}
+const problemOf = (status: Status): string =>
+  `${status === "failed" ? "failed" : "was broken off"} when it was last read`
 
 /** Fails with `incomplete` if the latest run of a stream that names the keys did not end well. */
 export const refuseIncompleteParent = (
@@ -108,8 +103,8 @@ export const refuseIncompleteParent = (
   Effect.gen(function* () {
     for (const parent of keyStreams(stream.source)) {
       const status = yield* latestStatus(sql, lease, parent)
-      if (status === "complete" || status === "complete_with_rejects") continue
-      const problem = status === null ? "was never read" : PROBLEM[status]
+      if (status !== null && isComplete(status)) continue
+      const problem = status === null ? "was never read" : problemOf(status)
       return yield* failure(
         stream,
         "incomplete",

@@ -1,5 +1,6 @@
 import { Cause, Exit, Option } from "effect"
-import type { Mode, Status } from "../warehouse/ledger/runs.ts"
+import type { Status } from "../core/status.ts"
+import type { Mode } from "../warehouse/ledger/runs.ts"
 import type { StreamFailure, StreamResult } from "./context.ts"
 
 /** The status, the error and the notes that the ledger keeps of a run that ended. */

@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import { ConfigurationError, type WarehouseError } from "../core/errors.ts"
+import { neverSynced } from "../core/status.ts"
 import { Warehouse } from "../postgres/connect.ts"
 import { streamsNamed } from "../registry.ts"
 import {
@@ -29,9 +30,7 @@ export const syncedBefore = (accounts: ReadonlyArray<string>) =>
     const known = yield* syncedAccounts(sql)
     const unknown = accounts.find(name => !known.includes(name))
     if (unknown === undefined) return
-    return yield* new ConfigurationError({
-      message: `Nothing was synced yet for an account ${unknown}: check the name, or run \`paycombat-sync sync\`.`,
-    })
+    return yield* new ConfigurationError({ message: neverSynced(unknown) })
   })
 
 /** The rejects to read: all that still wait to become a row, or with `all` also those that are no longer listed. */

@@ -82,7 +82,7 @@ const findingTexts =
       finding.level === level && !(isRetired && finding.kind === "retired") ? [finding.text] : [],
     )
 
-/** Describes accounts that are no longer configured: the age of their figures, and how to have them judgedStatuses. */
+/** Describes accounts that are no longer configured: the age of their figures, and how to have them judged. */
 const retired = (statuses: ReadonlyArray<JudgedStatus>, named: ReadonlyArray<string>) => {
   const old = statuses.filter(({ isRetired }) => isRetired)
   return [...new Set(old.map(({ account }) => account))].map(account => {
@@ -99,7 +99,7 @@ const NOTHING =
   "Nothing was synced yet, and no account is configured: set PAYCOMBAT_TOKEN (see .env.example), then run" +
   " `paycombat-sync sync`."
 
-/** One verdict per judgedStatuses account, from the view. */
+/** One verdict per judged account, from the view. */
 const verdictsIn = (
   statuses: ReadonlyArray<JudgedStatus>,
   named: ReadonlyArray<string>,

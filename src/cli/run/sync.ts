@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import * as App from "../../app.ts"
+import { isComplete } from "../../core/status.ts"
 import { counted } from "../../core/words.ts"
 import { isLive, print, printJson, table, verdictLines } from "../terminal/output.ts"
 import { visible } from "../terminal/visible.ts"
@@ -77,8 +78,7 @@ export const printVerdicts = ({ verdicts }: App.SyncSummary): Effect.Effect<void
 /** Sets exit code 1 for a run that missed something, or, if strict, that had rejects. */
 export const setExitCode = ({ status }: App.RunSummary, isStrict: boolean): Effect.Effect<void> =>
   Effect.sync(() => {
-    const isDone = status === "complete" || (status === "complete_with_rejects" && !isStrict)
-    if (!isDone) process.exitCode = 1
+    if (isStrict ? status !== "complete" : !isComplete(status)) process.exitCode = 1
   })
 
 /** Runs an effect with live progress if stderr is a terminal, and with plain log lines otherwise. */

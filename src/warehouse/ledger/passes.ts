@@ -2,13 +2,14 @@ import { Effect } from "effect"
 import type postgres from "postgres"
 import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import type { Open } from "../../core/lookup.ts"
+import type { Status } from "../../core/status.ts"
 import type { Stream } from "../../core/stream.ts"
 import { arrayLiteral } from "../../postgres/bulk.ts"
 import { shapeOf } from "../../postgres/shape.ts"
 import { read } from "../../postgres/statements.ts"
 import { inLeaseTx, type Lease } from "./lease.ts"
 import { countOpen } from "./rejects.ts"
-import type { Mode, Status } from "./runs.ts"
+import type { Mode } from "./runs.ts"
 
 /** What the ledger says about earlier passes over a list, and what is stored says about a page of it. */
 

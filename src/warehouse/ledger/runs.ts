@@ -2,6 +2,7 @@ import type { Effect } from "effect"
 import type postgres from "postgres"
 import { decodePassFields, type PassFields } from "../../core/documentedFields.ts"
 import type { LeaseError, WarehouseError } from "../../core/errors.ts"
+import type { Status } from "../../core/status.ts"
 import type { Stream } from "../../core/stream.ts"
 import { beginWriting } from "../../postgres/interference.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
@@ -14,8 +15,6 @@ import { bookGone, bookMissing, closeHidden, countUnconfirmed, type Ended, namel
 
 /** What a stream's run is: a pass over a list, or over what is new in it, look-ups, or work on what is stored, which asks the API nothing. */
 export type Mode = "full" | "incremental" | "lookup" | "replay" | "rebuild"
-
-export type Status = "running" | "complete" | "complete_with_rejects" | "failed" | "interrupted" | "dead"
 
 /** Older than this, an unfinished pass is not gone on with: its first pages say too little about now. */
 const PASS_AGE_MAX = "24 hours"

@@ -1,9 +1,9 @@
 import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../../core/errors.ts"
+import type { Status } from "../../core/status.ts"
 import type { Verdict } from "../../core/verdict.ts"
 import { read } from "../../postgres/statements.ts"
-import type { Status } from "./runs.ts"
 
 /** What the ledger says about a run: the same words and figures for a person, for `--json`, and for a host application. */
 export interface RunSummary {

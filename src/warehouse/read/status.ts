@@ -1,10 +1,11 @@
 import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../../core/errors.ts"
+import type { Status } from "../../core/status.ts"
 import type { Stream } from "../../core/stream.ts"
 import { shapeOf } from "../../postgres/shape.ts"
 import { query } from "../../postgres/statements.ts"
-import type { Mode, Status } from "../ledger/runs.ts"
+import type { Mode } from "../ledger/runs.ts"
 
 /** What is known of one stream of an account now. Times as Postgres prints them, UTC. */
 export interface StreamStatus {

@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import type postgres from "postgres"
 import { ConfigurationError, type WarehouseError } from "../../core/errors.ts"
+import { neverSynced } from "../../core/status.ts"
 import { accountIs, dayOf, literal, rowsOf, second, where } from "./sql.ts"
 import type { ReportFilter, Row } from "./types.ts"
 
@@ -53,10 +54,7 @@ export const scopeOf = (
     const freshness = yield* freshnessOf(sql, filter)
     const synced = [...new Set(freshness.map(row => row.account!))]
     const unknown = filter.accounts.find(name => !synced.includes(name))
-    if (unknown !== undefined)
-      return yield* refuse(
-        `Nothing was synced yet for an account ${unknown}: check the name, or run \`paycombat-sync sync\`.`,
-      )
+    if (unknown !== undefined) return yield* refuse(neverSynced(unknown))
     yield* refuseUnknownCurrency(sql, filter)
     const accounts = filter.accounts.length > 0 ? [...new Set(filter.accounts)] : synced
     return { at, today, accounts, freshness }
