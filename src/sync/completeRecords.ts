@@ -12,32 +12,33 @@ import { isStored } from "../warehouse/ledger/missing.ts"
 import type { SourceRecord } from "../warehouse/load/prepare.ts"
 import type { StreamContext, StreamFailure } from "./context.ts"
 
-/** Completes the records of a page that lack parts, before they are loaded. */
+/** Completes the records of a page that lack parts, by their by-id endpoint, before they are loaded. */
 
-/** List items whose by-id endpoint is looked for before it counts as not there: one of them may be gone by then. */
+/** List items that are tried before the by-id endpoint counts as not there: one of them may be gone by then. */
 const DETAIL_PROBES = 3
+
 export interface ReadPageRecords {
   readonly page: Page
   readonly records: ReadonlyArray<SourceRecord>
 }
 
-/** What a run knows about a stream's by-id endpoint. Grows while the pages are read. */
+/** The by-id endpoint of a stream, as a run finds it while it reads the pages. */
 export interface ById {
-  /** Where it is, with `{id}` for the id; from an earlier run until this one has proven it. */
+  /** Its path, with `{id}` for the id. An earlier run found it until this one proves it. */
   endpoint: string | undefined
 }
 
 /**
- * A page's records, those that lack parts replaced by what their by-id endpoint says. A listed record that the endpoint
- * answers with 404 is a contradiction, and no proof that it is gone. Where it is stored, the stored version is the last
- * complete one and stays: the item counts as unanswered. Where it is not, the item becomes a reject that names the
- * missing part.
+ * Replaces the records of a page that lack parts by their by-id answers. If the by-id endpoint answers 404 for a record
+ * that the list shows, this is a contradiction, and no proof that the record is gone. The stored row is then the latest
+ * complete version and stays, and the item counts as unanswered. Without a stored row, the item becomes a reject that names
+ * the missing part.
  */
 export const completeRecords = (context: StreamContext, stream: ListStream, byId: ById) => {
   const { sql, client, account } = context
   const { detail } = stream.source
   let endpoint: string | undefined
-  /** A record whose id is no key, or cannot stand in a path, is not asked for: it becomes a reject as it is. */
+  /** True if a record can be read by id. One whose id is no key, or cannot stand in a path, becomes a reject as it is. */
   const lacksParts = (record: Json): record is JsonObject => {
     const id = recordIdOf(stream.source, record)
     return (
@@ -65,7 +66,7 @@ export const completeRecords = (context: StreamContext, stream: ListStream, byId
     StreamFailure
   > =>
     discoverDetail(client, stream.source, recordIdOf(stream.source, first)!, byId.endpoint).pipe(
-      Effect.map(found => found.endpoint),
+      Effect.map(detail => detail.endpoint),
       Effect.catchIf(
         error => isAboutRecord(error) && others.length > 0,
         () => findEndpoint(others),
@@ -75,7 +76,7 @@ export const completeRecords = (context: StreamContext, stream: ListStream, byId
     Effect.gen(function* () {
       const lacking = page.records.filter(lacksParts)
       if (lacking.length > 0 && endpoint === undefined) {
-        // Where others have those parts the list is whole, and these few are at fault, not the endpoint.
+        // If other records have those parts the list is whole: these few records are at fault, and not the endpoint.
         const isUnusual = page.records.some(
           record => isJsonObject(record) && detail?.isNeeded(record) === false,
         )
@@ -99,7 +100,7 @@ export const completeRecords = (context: StreamContext, stream: ListStream, byId
     })
 }
 
-/** A definite answer about the one record that was asked for; anything else is about the endpoint. */
+/** True for a definite answer about the one record. Other errors are about the endpoint. */
 const isAboutRecord = (error: StreamFailure): error is EndpointError =>
   error._tag === "EndpointError" &&
   error.status !== 403 &&

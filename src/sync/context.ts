@@ -10,47 +10,44 @@ import type { Contract } from "../paycombat/lists/contract.ts"
 import type { Lease } from "../warehouse/ledger/lease.ts"
 import type { Beside } from "../warehouse/load/prepare.ts"
 
-/** Input of a run, input of one stream's run, and its result. */
+/** The options of a run, the context of one stream's run, and its result. */
 
 export interface RunOptions extends RunSettings {
   readonly accounts: ReadonlyArray<AccountSettings>
   readonly streams: ReadonlyArray<Stream>
-  /** True if every list is read whole, and passes that were broken off are begun anew. */
+  /** True to read every list whole. A pass that was broken off begins anew. */
   readonly full: boolean
-  /** Believes that what lists do not show any more is gone, also where it is too much at once to be believed without. */
+  /** True to book unlisted records as removed, also if they are too many at once to be booked otherwise. */
   readonly confirmsRemovals?: boolean
   /**
-   * Age in seconds of the latest full pass from which on a list is read whole, though what is new in it would do: the
-   * longest time between two ticks of the full schedule; a day where absent.
+   * Age in seconds of the latest full pass beyond which a list is read whole, though reading its news would do. It is the
+   * longest time between two ticks of the full schedule. If absent: a day.
    */
   readonly fullPassMaxAgeSeconds?: number
-  /** Limits of freshness to be stored for the accounts; what is stored stays where absent. */
+  /** Limits of freshness to store for the accounts. If absent, the stored ones stay. */
   readonly limits?: Limits
-  /** Look-ups of an account that have no bound of their own make so many together at most; all that are due where absent. */
+  /** Look-ups that the streams of an account without a bound of their own make together at most. If absent: all due ones. */
   readonly lookupCalls?: number
-  /** Waits for accounts and streams that another run holds, however long that takes. */
+  /** True to wait for accounts and streams that another run holds, however long that takes. */
   readonly wait?: boolean
 }
 
-/** What a person or a host application may ask of a sync. */
+/** Options of a sync for people and host applications. */
 export interface SyncOptions {
-  /** Names of accounts and streams; all where none is named. */
+  /** Names of accounts and streams. Absent or empty: all. */
   readonly accounts?: ReadonlyArray<string>
   readonly streams?: ReadonlyArray<string>
-  /** Reads every list whole and from its beginning, also where only what is new would do, or a broken-off pass could go on. */
+  /** True to read every list whole and from its beginning, though reading its news, or going on with a pass, would do. */
   readonly full?: boolean
-  /**
-   * Reads every list whole, and believes that what it does not show any more is gone, also where that is a large part of
-   * what is stored.
-   */
+  /** True to read every list whole, and to book unlisted records as removed, also if they are a large part of the rows. */
   readonly confirmsRemovals?: boolean
-  /** Brings a given database up to date first. */
+  /** True to bring a given database up to date first. */
   readonly migrate?: boolean
-  /** Waits for accounts and streams that another run holds, however long that takes. */
+  /** True to wait for accounts and streams that another run holds, however long that takes. */
   readonly wait?: boolean
 }
 
-/** What the run of one stream works with. */
+/** The context of one stream's run. */
 export interface StreamContext {
   readonly sql: postgres.Sql
   readonly client: Client
@@ -58,19 +55,19 @@ export interface StreamContext {
   readonly settings: RunSettings & Pick<RunOptions, "full" | "fullPassMaxAgeSeconds" | "confirmsRemovals">
   readonly lease: Lease
   readonly usage: { requests: number; retries: number }
-  /** All streams that there are, also those that this run leaves out. */
+  /** All streams of the registry, also those that this run leaves out. */
   readonly streams: ReadonlyArray<Stream>
-  /** Look-ups that the account's run may still make in all, where a look-up has no bound of its own. */
+  /** Look-ups that the account's run may still make, for streams without a bound of their own. */
   readonly budget: { calls: number }
-  /** Records of the stream that are being read by id beside this run, as urgent work. */
+  /** Ids of the stream's records that urgent work is reading beside this run. */
   readonly beside: Beside
   /** Read every record in full: the stored rows are in a different privacy mode. */
   readonly mustReadAll: boolean
-  /** Tells how far the stream is; keeps what is not named. */
+  /** Reports the progress of the stream. Values that are not named stay. */
   readonly tell: (progress: Partial<StreamProgress>) => Effect.Effect<void>
 }
 
-/** What a stream's run came to, when it came to its end. */
+/** The result of a stream's run that came to its end. */
 export interface StreamResult {
   readonly rejected: number
   readonly removed: number
@@ -80,7 +77,7 @@ export interface StreamResult {
   readonly error?: string | null
 }
 
-/** What a run over a list came to, and how its next run reads it. */
+/** The result of a run over a list, and the contract by which the next run reads it. */
 export interface ListResult extends StreamResult {
   readonly contract: Contract
 }

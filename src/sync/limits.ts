@@ -5,7 +5,7 @@ import { limitInWords } from "../core/verdict.ts"
 import { storeLimits } from "../warehouse/ledger/settings.ts"
 import type { RunOptions } from "./context.ts"
 
-/** Stores the limits of freshness, and logs a change: views judge by them. */
+/** Stores the limits of freshness, by which views judge. Logs a change. */
 export const keepLimits = (
   sql: postgres.Sql,
   { accounts, limits }: Pick<RunOptions, "accounts" | "limits">,

@@ -24,18 +24,18 @@ import { joinNotes } from "./outcome.ts"
 import { bookFieldsRead, refuseOpen, refuseRejected } from "./rejectBound.ts"
 import { proofOf, unconfirmedNote } from "./removalProof.ts"
 
-/** A pass over a whole list: pages → load, batch by batch → what it proves → close the pass. */
+/** A full pass over a list: read pages → load batches → prove removals → close the pass. */
 
-/** Longest time that pages wait to be loaded: what a crash may cost. */
+/** Longest time that pages wait to be loaded: a crash loses no more. */
 const BATCH_AGE = "2 seconds"
 /** Pages read ahead while a batch is being loaded. */
 const PAGES_AHEAD = 2
-/** Records of a batch, bytes that they came in, and their share of the process' memory; small pages are gathered up to either. */
+/** Bounds of a batch: records, bytes of their pages, and their share of the process' memory. Small pages are gathered. */
 const BATCH_RECORDS = 2_000
 const BATCH_BYTES = 4 * 2 ** 20
 const BATCH_UNITS = PAGE_UNITS / 2
 
-/** Pages up to the first bound that they reach together; one that is beyond it alone is a batch of its own. */
+/** Gathers pages up to the first bound that they reach together. A page that is beyond a bound alone is a batch of its own. */
 const batchOf = Sink.foldWeighted<ReadonlyArray<ReadPageRecords>, ReadPageRecords>({
   initial: [],
   maxCost: 1,
@@ -48,7 +48,7 @@ const batchOf = Sink.foldWeighted<ReadonlyArray<ReadPageRecords>, ReadPageRecord
   body: (extracts, extract) => [...extracts, extract],
 })
 
-/** One pass over the whole list, going on where one that was broken off had come to. */
+/** Makes one pass over the whole list. Goes on with a pass that was broken off. */
 export const runFull = (
   context: StreamContext,
   stream: Guarded<ListStream>,
@@ -65,7 +65,7 @@ export const runFull = (
     const isEmpty = isRead && loaded.extracted === 0
     const emptyNote = isEmpty ? yield* believeEmpty(context, stream, contract) : null
     yield* bookFieldsRead(context, stream, loaded.fields, true)
-    // Its checkpoint says that all was read: the next run would go on from it, and judge the same records again.
+    // The checkpoint says that all pages were read. The next run would go on from it, and judge the same records again.
     yield* Effect.zipRight(
       refuseUnaccounted(context, stream, pass.passId),
       refuseRejected(context, stream),
@@ -82,7 +82,7 @@ export const runFull = (
     })
   })
 
-/** A pass, and what watches its pages. */
+/** A pass, and the watchers of its pages. */
 interface Reading {
   readonly pass: Pass<Position>
   readonly byId: ById
@@ -90,18 +90,18 @@ interface Reading {
   readonly movement: Movement
 }
 
-/** What the pages of a pass came to in this run. */
+/** Counts of the pages that this run read of a pass. */
 interface Loaded {
   readonly extracted: number
-  /** Records that its pages held, and those of them without an id. */
+  /** Records on the pages, and those of them without an id. */
   readonly shown: number
   readonly nameless: number
-  /** Length of the list as the pass was told it last. */
+  /** Length of the list as the API stated it last. */
   readonly stated: number | undefined
   readonly fields: typeof NO_FIELDS
 }
 
-/** Reads the pages that are left of a pass, and loads them batch by batch. */
+/** Reads the remaining pages of a pass, and loads them in batches. */
 const loadPages = (
   context: StreamContext,
   stream: Guarded<ListStream>,
@@ -117,7 +117,7 @@ const loadPages = (
     let stated = pass.stated ?? undefined
     let [shown, nameless] = [0, 0]
     const done = { pages: 0, extracted: 0, inserted: 0, updated: 0, rejected: 0 }
-    /** Prepared, and perhaps not yet written: what is prepared meanwhile must know of it. */
+    /** Batches that may not be written yet. A batch that is prepared meanwhile must know them. */
     const inFlight = new Set<PreparedBatch>()
 
     const prepare = (extracts: ReadonlyArray<ReadPageRecords>) => {
@@ -166,7 +166,7 @@ const loadPages = (
         S.aggregateWithin(batchOf, Schedule.spaced(BATCH_AGE)),
         S.filter(extracts => extracts.length > 0),
         S.mapEffect(prepare),
-        // One batch is prepared here while Postgres writes the one before it.
+        // One batch is prepared while Postgres writes the one before it.
         S.buffer({ capacity: 1 }),
         S.runForEach(write),
       ),
@@ -174,14 +174,14 @@ const loadPages = (
     return { extracted: done.extracted, shown, nameless, stated, fields: fields.current }
   })
 
-/** Decides what a pass proves that came to its end, closes it, and learns from it how the next run may read the list. */
+/** Closes a pass that came to its end, with the removals that it proves, and learns how the next run may read the list. */
 const closeRead = (
   context: StreamContext,
   stream: Guarded<ListStream>,
   contract: Contract,
   reading: Reading & {
     readonly loaded: Loaded
-    /** All pages were read by this run. */
+    /** True if this run read all pages. */
     readonly isRead: boolean
     readonly isEmpty: boolean
     readonly emptyNote: string | null
@@ -216,12 +216,12 @@ const closeRead = (
     yield* settleItems(sql, lease, stream, context.settings.confirmsRemovals ?? false)
     yield* refuseOpen(context, stream)
     const { learned: _, ...unlearned } = contract
-    // A list that has become shorter is read to where it ended before, until its missing records are proven to be gone.
+    // The order of a shorter list is proven over its former length until the missing records are proven to be gone.
     const pagesBefore = unconfirmed > 0 ? (contract.learned?.pages ?? 0) : 0
     const learned = provesRemoval
       ? yield* learn(context, stream, contract, { watch, byId, isWhole: isRead, pagesBefore })
       : undefined
-    const about = { ...proof, hasById: missing?.isCounting === false, isHeldBack }
+    const held = { ...proof, hasById: missing?.isCounting === false, isHeldBack }
     const totalNote =
       stated !== undefined && stated > listed
         ? `The API states ${stated} ${stream.name}, its pages hold ${listed}: a total that counts others, or a list that cannot be read whole.`
@@ -231,17 +231,17 @@ const closeRead = (
       rejected: openRejects,
       removed,
       leftOver: 0,
-      // One reason why nothing was booked as removed is enough: the first is the one to do something about.
+      // The first reason why nothing was booked as removed is enough: it is the one to act on.
       note: joinNotes(
         emptyNote ?? (isWhole ? note : UNPROVEN),
         missing?.note,
-        provesRemoval && note === null ? unconfirmedNote(stream, unconfirmed, about) : null,
+        provesRemoval && note === null ? unconfirmedNote(stream, unconfirmed, held) : null,
         totalNote,
       ),
     }
   })
 
-/** An empty list is only believed where nothing speaks against it. */
+/** Fails for an empty list, unless its path is configured and no row is stored. Answers a note about it. */
 const believeEmpty = (context: StreamContext, stream: Guarded<ListStream>, contract: Contract) =>
   Effect.gen(function* () {
     const variable = pathVariable(stream.name)
@@ -255,7 +255,7 @@ const believeEmpty = (context: StreamContext, stream: Guarded<ListStream>, contr
     }
     if (context.account.paths[stream.name] === undefined) {
       return yield* fail(
-        `${contract.path} answered with an empty list, but nobody documented that path: it proves nothing.` +
+        `${contract.path} answered with an empty list, but that path is not documented: it proves nothing.` +
           ` If there really are no ${stream.name}, set ${variable}=${contract.path}.`,
       )
     }
@@ -263,13 +263,13 @@ const believeEmpty = (context: StreamContext, stream: Guarded<ListStream>, contr
   })
 
 const UNPROVEN =
-  "No parameter was seen to set the size of a page: what lies between its pages cannot be told, and nothing is" +
+  "No parameter was seen to set the size of a page: records between the pages may be missing, and nothing is" +
   " booked as removed. If the API has such a parameter, put its names in PAYCOMBAT_PAGING."
 
 /**
- * True if a pass that came to its end was shown the whole list. Pages that were proven to adjoin leave nothing
- * out, whatever the API states; of others the stated total decides, and fails the stream where it says more. A total
- * below what was read proves nothing: it counts something else, such as the records of a page.
+ * True if the pages of a pass held the whole list. Pages that were proven to adjoin leave nothing out, whatever total the
+ * API states. Otherwise the stated total decides. A larger one fails the stream. A smaller one proves nothing: it counts
+ * something else, such as the records of a page.
  */
 const holdsAll = (contract: Contract, { name }: ListStream, listed: number, stated: number | undefined) => {
   if (contract.pagingProven) return Effect.succeed(true)
@@ -281,12 +281,12 @@ const holdsAll = (contract: Contract, { name }: ListStream, listed: number, stat
       path: contract.path,
       message:
         `GET ${contract.path}: states ${stated} ${name}, but its pages hold ${listed}, and no parameter was seen to set` +
-        " their size: what lies between them was not read. Put the names of the API's paging parameters in PAYCOMBAT_PAGING.",
+        " their size: records between the pages were not read. Put the names of the API's paging parameters in PAYCOMBAT_PAGING.",
     }),
   )
 }
 
-/** Fails where records that the pass was shown are nowhere: a trigger or a rule of this database took them away. */
+/** Fails if records of the pass are neither rows nor rejects: a trigger or a rule of this database took them away. */
 const refuseUnaccounted = ({ sql, lease }: StreamContext, stream: Guarded<ListStream>, passId: string) =>
   Effect.gen(function* () {
     const lost = yield* unaccounted(sql, lease, stream, passId)

@@ -22,18 +22,18 @@ import type { Plan } from "./listPlan.ts"
 import { bookFieldsRead, refuseOpen, refuseRejected } from "./rejectBound.ts"
 
 /**
- * A run that reads of a list only what is new, and asks again by id about what may still change. Proves no removal,
- * and closes no reject: only a pass over the whole list can.
+ * An incremental run over a list: reads the new records, and asks by id about records that may still change. It proves no
+ * removal and closes no reject. Only a full pass can.
  */
 
-/** Pages in a row with nothing new or changed on them, before the rest of a newest-first list counts as known. */
+/** Pages in a row without a new or changed record, after which the rest of a newest-first list counts as known. */
 const OVERLAP_PAGES = 2
-/** So far back before what is known a filter is set: records may come to light later than their time says. */
+/** How far before the newest known record a time filter begins: records may appear later than their time says. */
 const OVERLAP_MILLIS = 3_600_000
-/** Records asked again by id in one run; and of the requests that a pass over the whole list takes, the share they may. */
+/** Records asked about by id in one run at most, and their share of the requests that a full pass takes. */
 const ASK_MAX = 1_000
 const ASK_SHARE_MAX = 0.5
-/** Records by which the by-id endpoint proves itself. */
+/** Stored records by which the by-id endpoint proves itself. */
 const CONTROLS = 3
 
 type Incremental = Plan & { readonly mode: "incremental" }
@@ -43,7 +43,7 @@ const idsOf = (
   { records }: Pick<ReadPageRecords, "records">,
 ): ReadonlyArray<string> => records.flatMap(({ record }) => recordIdOf(source, record) ?? [])
 
-/** Reads what is new, or says that the list is not what it was proven to be. */
+/** Reads the new records. Answers undefined if the list does not hold what was proven of it. */
 const readNews = (
   context: StreamContext,
   stream: Guarded<ListStream>,
@@ -65,10 +65,10 @@ const readNews = (
     let knownRecords = 0
     let isRefuted = false
     let ids: ReadonlyArray<string> = []
-    /** The ids of the first page, where the list is not read to its end: there it is proven to be the first. */
+    /** The ids of the first page, if the list is not read to its end. It is then checked to be the first page. */
     let first: { readonly ids: ReadonlyArray<string>; readonly pageSize: number } | undefined
 
-    /** Loads a page; answers whether that is enough. */
+    /** Loads a page. Answers true if no further page is needed. */
     const load = (extract: ReadPageRecords): Effect.Effect<boolean, StreamFailure> =>
       Effect.gen(function* () {
         const { page, records } = extract
@@ -113,7 +113,7 @@ const readNews = (
     if (first !== undefined && !isRefuted) {
       yield* failIfPageZeroExists(client, list, source, first.ids, first.pageSize)
     }
-    // From so far back on, the newest record that is known is among the answers, unless the filter does something else.
+    // The filter begins before the newest known record. An answer without known records shows that it does something else.
     if (isRefuted || (filter !== undefined && knownRecords === 0)) return undefined
     return { ids, newest: filter === undefined ? undefined : watch.newest(filter.by) }
   })
@@ -121,11 +121,11 @@ const readNews = (
 interface Asked {
   readonly leftOver: number
   readonly note: string | null
-  /** Where the next run goes on asking. */
+  /** Id after which the next run goes on asking. */
   readonly askedTo: string
 }
 
-/** Asks again by id about records that may still change, and loads what they are now. */
+/** Asks by id about records that may still change, and loads the answers. */
 const askAgain = (
   context: StreamContext,
   stream: Guarded<ListStream>,
@@ -142,13 +142,13 @@ const askAgain = (
     const { after, limit, byId } = asked
     const { total, ids } = yield* openRecords(sql, lease, stream, { open, after, limit })
     if (total === 0) return { leftOver: 0, note: null, askedTo: "" }
-    // Not left over: no later run that reads what is new does more about them. The note says what does.
+    // Do not report these as left over: later incremental runs will not retry them. Only the next full pass will.
     const later = (why: string): Asked => ({
       leftOver: 0,
       note: `${total} ${stream.name} may still change, and were not asked again: ${why}. The next full pass brings what changed.`,
       askedTo: after,
     })
-    // The latest full pass has looked for one: looking again would cost each run more than it saves.
+    // The latest full pass found no endpoint: looking for one again would cost each run more than it saves.
     if (byId.endpoint === undefined) return later("no by-id endpoint is proven")
     const controls = yield* storedAmong(sql, lease, stream, asked.controls, CONTROLS)
     const answers = yield* askById(client, stream.source, { ids, controls, known: byId.endpoint })
@@ -162,7 +162,7 @@ const askAgain = (
     const progress = { passId: null, position: null, pages: 0, ...usage }
     yield* loadBatch(sql, lease, stream, records, progress, context.beside)
     const leftOver = total - ids.length
-    // Nor is what got no answer done: only the endpoint's word that there is no such record is one, too.
+    // A 404 is an answer, too. Records without an answer are left over.
     const unanswered = ids.length - answers.there.length - answers.gone.length
     const ofAll = `of ${total} ${stream.name} that may still change`
     const notes = [
@@ -180,7 +180,7 @@ const askAgain = (
 
 const nothingAsked: Asked = { leftOver: 0, note: null, askedTo: "" }
 
-/** Reads what is new, and asks about what is open. Undefined where the list is not what it was proven to be. */
+/** Reads the new records, and asks about the open ones. Answers undefined if the list does not hold what was proven of it. */
 export const runIncremental = (
   context: StreamContext,
   stream: Guarded<ListStream>,
@@ -194,7 +194,7 @@ export const runIncremental = (
     yield* bookMode(sql, lease, "incremental")
     const fields = { current: NO_FIELDS }
     const read = yield* readNews(context, stream, contract, plan, byId, fields).pipe(
-      // A filter that is refused now, or whose pages are none, is one that does not hold any more.
+      // The filter is refused now, or its answers are no pages: it does not hold any more.
       Effect.catchIf(
         error =>
           plan.by.filter !== undefined &&

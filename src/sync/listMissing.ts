@@ -9,26 +9,26 @@ import type { ById } from "./completeRecords.ts"
 import type { StreamContext, StreamFailure } from "./context.ts"
 import { areOurs } from "./listMerchants.ts"
 
-/** What by-id endpoints say, at the end of a complete pass, about the records that it did not show. */
+/** Asks by id, at the end of a complete pass, about the records that it did not show. */
 
-/** Look-ups of one run; the ones that are about to be booked as removed come first. */
+/** Look-ups of one run at most. Records that are about to be booked as removed come first. */
 const CHECKS_MAX = 200
-/** Look-ups beside them about rejects that the pass did not show. */
+/** Further look-ups, about rejects that the pass did not show. */
 const REJECT_CHECKS_MAX = 50
-/** Listed records by which the endpoint proves itself; one may be gone by now. */
+/** Listed records by which the endpoint proves itself. One of them may be gone by now. */
 const CONTROLS = 3
-/** More than this many at once, and more than this share of the list, are not believed from one pass alone. */
+/** Records that may be booked as removed after one pass: no more than this number, or no more than this share of the list. */
 const GONE_AT_ONCE_MAX = 20
 const GONE_SHARE_MAX = 0.1
-/** From so many on, a list that hides records is worth a word; a few just moved while the list was read. */
+/** Fewest hidden records that a note mentions: a few may just have moved while the list was read. */
 const HIDDEN_MANY = 5
 
 export interface Missing {
-  /** Proven to be gone. */
+  /** Records that are proven to be gone. */
   readonly gone: ReadonlyArray<string>
-  /** Proven to exist: not missing. */
+  /** Records that are proven to exist: they are not missing. */
   readonly there: ReadonlyArray<string>
-  /** True if not being listed counts as a pass towards a removal; false where a by-id endpoint is there, or may be. */
+  /** True if the pass counts towards the removal of unlisted records. False if there is, or may be, a by-id endpoint. */
   readonly isCounting: boolean
   /** Records that a by-id endpoint was asked about. */
   readonly asked: ReadonlyArray<string>
@@ -36,9 +36,9 @@ export interface Missing {
 }
 
 /**
- * How a stream's by-id answers stand to its list items: the fields that only the former have, which are left out
- * of what is loaded, for otherwise each would write over the other by turns. Undefined where they differ in more
- * than that, or where that is not known: then a by-id answer is no version of the record.
+ * Fields that appear only in by-id answers. They are dropped before loading; otherwise list and by-id versions would
+ * overwrite each other on alternate runs. Undefined if the answers differ from the list in more than that, or if this is not
+ * known: a by-id answer is then no version of the record.
  */
 export const fieldsBeyondList = (
   { sql, lease }: Pick<StreamContext, "sql" | "lease">,
@@ -53,16 +53,15 @@ export const fieldsBeyondList = (
     return unchanged === 1 ? beyond : undefined
   })
 
-/** A by-id answer as the list would show it. */
+/** Returns a by-id answer as the list would show it. */
 export const asListed = ({ record, readAt }: Detail, beyond: ReadonlySet<string>): SourceRecord => ({
   record: Object.fromEntries(Object.entries(record).filter(([field]) => !beyond.has(field))),
   readAt,
 })
 
 /**
- * Asks by id about records that are stored, and that the pass did not show. 404 proves that a record is gone; the
- * record itself, that it exists although the list hides it, and what it is now. A failure proves nothing, and
- * fails nothing.
+ * Asks by id about stored records that the pass did not show. 404 proves that a record is gone. A record in the answer proves
+ * that it exists although the list hides it, and is loaded. A failure proves nothing, and fails nothing.
  */
 export const missingRecords = (
   context: StreamContext,

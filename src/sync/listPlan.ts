@@ -12,18 +12,17 @@ import type { StreamContext, StreamFailure } from "./context.ts"
 import { isOpenBeyond } from "./rejectBound.ts"
 
 /**
- * How a list is read this time: whole, or only as far as it is new. The latter needs proof, from a pass over the
- * whole list, that what is new can be told from the list's order or asked for by time; and what the proof does not
- * cover is healed by the next pass over the whole list.
+ * Decides how a run reads a list: whole, or only its news. Reading the news needs a proof from a full pass: the list is
+ * ordered by time, or has a filter by time. The next full pass repairs everything that the proof does not cover.
  */
 
-/** Pages of a list from which on a time filter is looked for: it takes a few requests. */
+/** Fewest pages of a list for which a time filter is looked for: that takes a few requests. */
 const FILTER_WORTH_PAGES = 10
-/** Pages of a list too short for anything to be saved, or proven. */
+/** Fewest pages of a list of which an order is proven, and reading its news saves requests. */
 const SHORT_PAGES = 3
-/** Records by which a by-id endpoint proves itself. */
+/** Listed records by which a by-id endpoint proves itself. */
 const CONTROLS = 3
-/** Age in seconds of the latest full pass from which on the next is due, where no schedule says so. */
+/** Age in seconds of the latest full pass at which the next is due, if no schedule says otherwise. */
 const FULL_PASS_MAX_AGE_SECONDS = 86_400
 
 export type Plan =
@@ -34,18 +33,18 @@ export type Plan =
       readonly by:
         | { readonly order: TimeField; readonly filter?: never }
         | { readonly order?: never; readonly filter: TimeFilter; readonly newest: number }
-      /** Which records are to be asked about again, since the list does not tell that they changed. */
+      /** Records to ask about by id, since the list does not show that they changed. */
       readonly asks: Open | null
       readonly unfinished: ReadonlyArray<string>
     }
 
 const whole = (why: string | null): Plan => ({ mode: "full", why })
 
-/** True if all that is new or changed shows at such a time, or at least all that is not `open`. */
+/** True if such a time shows every new or changed record, or at least every one that is not `open`. */
 const suffices = ({ times }: ListSource, by: TimeField | undefined): boolean =>
   times !== undefined && (by === "updated" || (by === "created" && times.open !== null))
 
-/** Decides on how the list is read, and says why where it is read whole although it was before. */
+/** Decides how to read the list. Gives the reason if a list that was read whole before is read whole again. */
 export const planOf = (
   context: StreamContext,
   stream: ListStream,
@@ -76,7 +75,7 @@ export const planOf = (
       )
     if (isFullDue)
       return whole(`Read whole: the latest full pass is older than ${limitInWords(maxAgeSeconds)}.`)
-    // Only a pass over the whole list closes rejects and stores what they kept out.
+    // Only a full pass closes rejects, and stores the records that they kept out.
     if (yield* isOpenBeyond(context, stream))
       return whole("Read whole: more rejects are open than PAYCOMBAT_REJECTS_MAX allows.")
     const by = isByOrder ? order : filter!.by
@@ -90,9 +89,9 @@ export const planOf = (
   })
 
 /**
- * What a complete pass over the whole list showed, for the next runs. One that went on with an earlier pass saw
- * only a part: it may refute what is known, and proves nothing new. Asks a few requests; their failures prove
- * nothing, and fail nothing.
+ * Learns from a complete full pass how the next runs may read the list. A run that went on with an earlier pass saw only a
+ * part of it: it can refute an earlier proof, and proves nothing new. Sends a few requests. Their failures prove nothing,
+ * and fail nothing.
  */
 export const learn = (
   { client }: StreamContext,
@@ -101,11 +100,11 @@ export const learn = (
   { watch, byId, isWhole, pagesBefore }: { watch: Watch; byId: ById; isWhole: boolean; pagesBefore: number },
 ): Effect.Effect<ListProof | undefined> =>
   Effect.gen(function* () {
-    const known = contract.learned
+    const before = contract.learned
     if (source.times === undefined) return undefined
     if (!isWhole) {
-      if (known?.order === undefined || !watch.isRefuted(known.order)) return known
-      const { order: _, ...rest } = known
+      if (before?.order === undefined || !watch.isRefuted(before.order)) return before
+      const { order: _, ...rest } = before
       return rest
     }
     const pages = watch.pages()
@@ -121,18 +120,18 @@ export const learn = (
       pages >= SHORT_PAGES
     if (isAsking) {
       const controls = watch.latest("created").slice(0, CONTROLS)
-      const found = yield* askById(client, source, {
+      const { endpoint } = yield* askById(client, source, {
         ids: [],
         controls: controls.map(({ id }) => id),
         known: undefined,
       })
-      byId.endpoint = found.endpoint
+      byId.endpoint = endpoint
     }
     return {
       pages: Math.max(pages, pagesBefore),
       ...(order === undefined ? {} : { order }),
       ...(filter === undefined ? {} : { filter }),
       ...(newest === undefined ? {} : { newest }),
-      ...(known?.askedTo === undefined ? {} : { askedTo: known.askedTo }),
+      ...(before?.askedTo === undefined ? {} : { askedTo: before.askedTo }),
     }
   })

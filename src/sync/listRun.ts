@@ -13,63 +13,60 @@ import { runIncremental } from "./listIncremental.ts"
 import { planOf } from "./listPlan.ts"
 import { joinNotes } from "./outcome.ts"
 
-/** A run over a list: discover → plan → read whole, or what is new → save how the next run reads it. */
+/** A run over a list: discover its contract → plan → read it whole, or its news → store the contract for the next run. */
 
-/** True if a contract is stored as it is. Decoding brings its keys into the order of the stored one's. */
+/** True if a contract is stored unchanged. Decoding sorts its keys as those of the stored one. */
 const isSame = (stored: Contract | undefined, contract: Contract): boolean =>
   JSON.stringify(stored) === JSON.stringify(decodeContract(contract))
 
-/** True if a pass that was made with one contract can go on with the other: its pages are the same pages. */
+/** True if a pass that began with one contract can go on with the other: both read the same pages. */
 const readsAlike = (a: Contract | undefined, b: Contract): boolean =>
   a?.path === b.path && a.pageParam === b.pageParam && a.sizeParam === b.sizeParam && a.at === b.at
 
 const REFUTED =
-  "Read whole: what was proven of the list, its order or its filter by time, does not hold any more."
+  "Read whole: the order of the list, or its filter by time, was proven before and does not hold any more."
 
-/** Has the next run prove anew how the list is read. */
+/** Has the next run prove the paging again. */
 const doubt = ({ sql, account, lease }: StreamContext, { name }: ListStream) =>
   Effect.gen(function* () {
     const stored = yield* storedContract(sql, account.name, name, decodeContract)
     if (stored !== undefined) yield* storeContract(sql, lease, { ...stored, pagingProven: false })
   })
 
-/**
- * Reads a list: whole, or as far as it is new where that is proven to be enough. What is found not to hold
- * meanwhile is made up for by reading the whole list.
- */
+/** Reads a list: its news if this is proven to be enough, else all of it. Reads all of it also if the proof does not hold. */
 export const runListStream = (
   context: StreamContext,
   stream: Guarded<ListStream>,
 ): Effect.Effect<StreamResult, StreamFailure> =>
   Effect.gen(function* () {
     const { sql, client, account, lease, settings } = context
-    const known = yield* storedContract(sql, account.name, stream.name, decodeContract)
-    const found = yield* discover(client, stream.source, {
+    const stored = yield* storedContract(sql, account.name, stream.name, decodeContract)
+    const contract = yield* discover(client, stream.source, {
       pathVariable: pathVariable(stream.name),
       configuredPath: account.paths[stream.name],
       configuredPaging: account.paging,
-      known,
+      known: stored,
     })
-    const byId: ById = { endpoint: known?.byId }
-    const save = (contract: Contract) =>
+    const byId: ById = { endpoint: stored?.byId }
+    const save = (proven: Contract) =>
       storeContract(sql, lease, {
-        ...contract,
+        ...proven,
         ...(byId.endpoint === undefined ? {} : { byId: byId.endpoint }),
       })
-    // Before the first page: the next run goes on with a pass that is broken off only by the contract that it began with.
-    if (!isSame(known, found)) yield* save(found)
-    if (!readsAlike(known, found)) {
-      const { path, pageParam, sizeParam, at } = found
+    // Stored before the first page: the next run can go on with a pass only by the contract that the pass began with.
+    if (!isSame(stored, contract)) yield* save(contract)
+    if (!readsAlike(stored, contract)) {
+      const { path, pageParam, sizeParam, at } = contract
       yield* Effect.logInfo(`found at ${path}, paging by ${pageParam},${sizeParam}, records in ${at}`)
     }
-    const { contract, ...result } = yield* readList(context, stream, found, {
+    const { contract: proven, ...result } = yield* readList(context, stream, contract, {
       byId,
-      canResume: !settings.full && readsAlike(known, found),
+      canResume: !settings.full && readsAlike(stored, contract),
     })
-    yield* save(contract)
+    yield* save(proven)
     return result
   }).pipe(
-    // What was read on a wrong contract must not be gone on with, nor the contract be believed again.
+    // The contract was wrong: neither the pass nor the proof of its paging may be used again.
     Effect.tapErrorTag("EndpointError", error =>
       error.reason === "contract"
         ? Effect.ignore(Effect.zipRight(abandonPass(context.sql, context.lease), doubt(context, stream)))
@@ -77,7 +74,7 @@ export const runListStream = (
     ),
   )
 
-/** Reads a list by its contract: what is new, where that is proven to be enough, or all of it. */
+/** Reads a list by its contract, as the plan says. */
 const readList = (
   context: StreamContext,
   stream: Guarded<ListStream>,

@@ -15,28 +15,30 @@ import { answeredBefore } from "../warehouse/lookups/checks.ts"
 import type { Lookup } from "../warehouse/lookups/lookup.ts"
 import type { StreamContext, StreamFailure } from "./context.ts"
 
-/** Asks about one key, and tells what an answer is about that key alone from what is wrong with the endpoint. */
+/** Makes one look-up, and distinguishes an answer about its key from a failure of the endpoint. */
 
-/** Look-ups in a row that got no answer after all retries: then it is the endpoint that is away, unless a witness answers. */
+/** Look-ups in a row without an answer, after all retries, at which the endpoint counts as away unless a witness answers. */
 const UNAVAILABLE_IN_A_ROW_MAX = 10
-/** Keys that were answered before, by which the endpoint proves that it is there; one may have no answer by now. */
+/** Keys with an earlier answer, by which the endpoint proves that it is there. One of them may have no answer by now. */
 const WITNESSES = 2
 
-/** What a run's look-ups came to, beside what is saved of them. */
+/** Counts of a run's look-ups that are not among the saved answers. */
 export interface Tally {
-  /** Look-ups without an answer: time-outs, errors of the server, what is not JSON. */
+  /** Look-ups without an answer: time-outs, errors of the server, answers that are not JSON. */
   unanswered: number
-  /** Answers about another key: then no other answer can be trusted to be about the asked one. */
+  /** Answers about another key. One of them casts doubt on all others. */
   mistaken: number
-  /** The key whose look-up was answered last: asked again, it tells whether the endpoint is still there. */
+  /** The key of the latest answer. Asked again, it shows whether the endpoint is still there. */
   answered: string | null
-  /** What is wrong with the endpoint, where that ended the look-ups. */
+  /** The failure of the endpoint that ended the look-ups; null if there is none. */
   end: EndpointError | null
 }
 
-/** What asking about one key came to: an answer to be saved, and whether no other key is to be asked about after it. */
+/** The result of one look-up. */
 export interface Asked {
+  /** The answer to save; null if there is none. */
   readonly answer: Answer | null
+  /** True if no further look-up is to be made. */
   readonly isLast: boolean
 }
 
@@ -57,13 +59,13 @@ const NO_RECORD: Read = {
   error: "The answer is not what is documented: it holds no record.",
 }
 
-/** Reads a state, which decodes as a whole or not at all. The asked key is no part of its raw text. */
+/** Reads a state, which decodes as a whole or not at all. Its raw text does not hold the key. */
 const readState = (stream: Guarded<LookupStream>, sent: Json, key: string): Read => {
   const redacted = stream.redact(sent)
   const record = isJsonObject(redacted) ? redacted : {}
   const raw = stringifyJson(record)
   const whole = { ...record, [stream.source.keyField]: key }
-  // What is nested too deep Postgres would store, and nothing could read it again.
+  // Postgres would store deeply nested JSON, and this program could not read it again.
   if (unstorableText(record, raw) !== undefined) return { row: null, raw: null, error: UNSTORABLE }
   return Either.match(stream.decode(whole), {
     onLeft: issue => ({
@@ -75,7 +77,7 @@ const readState = (stream: Guarded<LookupStream>, sent: Json, key: string): Read
   })
 }
 
-/** Reads records; the loader makes rows or rejects of them. A look-up with a record that is no row has failed. */
+/** Reads records, of which the loader makes rows or rejects. A look-up with a record that becomes a reject has failed. */
 const readRecords = (stream: Guarded<LookupStream>, sent: ReadonlyArray<Json>, key: string): Read => {
   const { keyField } = stream.source
   const records = sent.map(record =>
@@ -91,7 +93,7 @@ const readRecords = (stream: Guarded<LookupStream>, sent: ReadonlyArray<Json>, k
   return { row: null, raw: null, records, error: records.every(isRow) ? null : REJECTED }
 }
 
-/** Reads the answer about a key; undefined where it is about another one. */
+/** Reads the answer about a key. Undefined if it is about another key. */
 const readAnswer = (stream: Guarded<LookupStream>, body: Json, key: string): Read | undefined => {
   const { records, isAboutAnother } = lookupAnswer(stream.source, body, key)
   if (isAboutAnother === true) return undefined
@@ -106,8 +108,8 @@ const decodeFoundPath = (stored: unknown) =>
   Option.getOrUndefined(Schema.decodeUnknownOption(FoundPath)(stored))
 
 /**
- * The path of the look-up: what an earlier run found, or what is found among its candidates by keys that are due. The one
- * that answered is stored, until nothing is answered there any more (`forgetPath`).
+ * Finds the path of the look-up: the one that an earlier run found, or the candidate that answers about keys that are due.
+ * It is stored until nothing is answered there any more (`forgetPath`).
  */
 export const findPath = (
   { sql, lease, client, account }: StreamContext,
@@ -117,23 +119,23 @@ export const findPath = (
   Effect.gen(function* () {
     const routes = stream.source.paths(PLACE)
     if (routes.length === 1) return pathOf(routes[0])
-    const found = yield* storedContract(sql, account.name, stream.name, decodeFoundPath)
-    if (found?.verified === true && routes.includes(found.path)) return pathOf(found.path)
+    const stored = yield* storedContract(sql, account.name, stream.name, decodeFoundPath)
+    if (stored?.verified === true && routes.includes(stored.path)) return pathOf(stored.path)
     const isAnswer = (body: Json, key: string) => readAnswer(stream, body, key)?.error === null
     const route = yield* findRoute(client, routes, keys, isAnswer)
     if (route !== undefined) yield* storeContract(sql, lease, { path: route, verified: true })
     return pathOf(route ?? routes[0])
   })
 
-/** Has the next run look for the path again. */
+/** Has the next run find the path again. */
 export const forgetPath = ({ sql, lease }: StreamContext, { stream }: Lookup) => {
   const [path, ...others] = stream.source.paths(PLACE)
   return others.length === 0 ? Effect.void : storeContract(sql, lease, { path, verified: false })
 }
 
 /**
- * True if the endpoint answers about a key that it answered about before: then the look-ups without an answer are at fault,
- * and not the endpoint. Takes a call or two beyond the run's budget, and saves nothing.
+ * True if the endpoint answers about a key that it answered about before. The fault then lies with the keys without an
+ * answer. Takes a call or two beyond the run's budget, and saves nothing.
  */
 export const isThere = (
   { sql, lease, client }: StreamContext,
@@ -155,12 +157,12 @@ export const isThere = (
     return false
   })
 
-/** Asks about one key. A definite refusal is an answer about that key; what is wrong with the endpoint ends the look-ups. */
+/** Makes the function that asks about one key. A definite refusal is an answer about that key. A failing endpoint ends the look-ups. */
 export const makeAsk = (context: StreamContext, lookup: Lookup, path: LookupPath, tally: Tally) => {
   const { stream } = lookup
   let unavailableInARow = 0
   const oneAtATime = Effect.unsafeMakeSemaphore(1)
-  /** So many in a row without an answer, and no witness gets one either. */
+  /** True after many look-ups in a row without an answer, if no witness gets one either. */
   const isAway = oneAtATime.withPermits(1)(
     Effect.gen(function* () {
       if (unavailableInARow < UNAVAILABLE_IN_A_ROW_MAX) return false
@@ -193,15 +195,15 @@ export const makeAsk = (context: StreamContext, lookup: Lookup, path: LookupPath
       const isEnd = yield* isAway
       const isLast = isEnd || error.status === 403
       if (isLast) tally.end ??= error
-      // A refusal is booked though it ends all: were it about this key only, it would come first in each run, and end it.
-      // In a pause that the API asked for nothing is sent: then it is not about this key, which keeps its place.
+      // A refusal that ends the look-ups is saved, too. If it is about this key only, the key would come first in each run,
+      // and end it. In a pause that the API asked for, no request is sent: the key then keeps its place.
       const isAboutKey = !isEnd && isSent
       const now = yield* context.client.now
       return { answer: isAboutKey ? failed(key, now, error.message, isUnanswered) : null, isLast }
     })
 
   return (key: string): Effect.Effect<Asked, StreamFailure> => {
-    /** Of this look-up alone: others are under way at the same time. */
+    /** Requests of this look-up alone: others are under way at the same time. */
     const own = { requests: 0, retries: 0 }
     if (!isAddressable(key))
       return Effect.map(context.client.now, now => ({

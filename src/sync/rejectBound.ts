@@ -13,12 +13,12 @@ import {
 } from "../warehouse/ledger/shares.ts"
 import type { StreamContext, StreamFailure } from "./context.ts"
 
-/** Too many rejects are a failure of the stream, not of its records: PAYCOMBAT_REJECTS_MAX. */
+/** The bound on rejects, PAYCOMBAT_REJECTS_MAX. More of them fail the stream. */
 
-/** So few rejects never fail a stream, whatever their share, unless nothing else was read. */
+/** Most rejects that never fail a stream, whatever their share, unless nothing else was read. */
 const REJECTS_MAX_ALWAYS = 10
 
-type Asking = Pick<StreamContext, "sql" | "lease" | "settings">
+type BoundContext = Pick<StreamContext, "sql" | "lease" | "settings">
 
 /** The share that PAYCOMBAT_REJECTS_MAX sets. */
 export const shareOf = ({ settings }: Pick<StreamContext, "settings">): number =>
@@ -28,13 +28,13 @@ export const shareOf = ({ settings }: Pick<StreamContext, "settings">): number =
 export const isMany = (count: number, of: number, share: number): boolean =>
   count > REJECTS_MAX_ALWAYS && count > share * of
 
-/** True if `count` of `of` records is more than the bound allows; all of them always is. */
+/** True if `count` of `of` records are more than the bound allows. All of them always are. */
 export const isBeyond = (count: number, of: number, share: number): boolean =>
   count > 0 && (count >= of || isMany(count, of, share))
 
 /**
- * Records that are no row stand beside the rows: a pass that the bound lets through must not fail by its rejects
- * afterwards. Records that lack an item are rows themselves.
+ * True if open rejects are beyond the bound. Rejected records are counted beside the rows, so that a pass within the bound
+ * does not fail by its own rejects afterwards. Records that lack an item are rows themselves.
  */
 const isOpenMany = ({ rejected, lacking, stored }: OpenAndStored, share: number): boolean =>
   isBeyond(rejected + lacking, stored + rejected, share)
@@ -42,7 +42,11 @@ const isOpenMany = ({ rejected, lacking, stored }: OpenAndStored, share: number)
 /** A share as `12.5%`. */
 export const percent = (share: number): string => `${Number((share * 100).toFixed(2))}%`
 
-const refuse = (context: Asking, stream: ListStream, about: string): Effect.Effect<never, StreamFailure> =>
+const refuse = (
+  context: BoundContext,
+  stream: ListStream,
+  finding: string,
+): Effect.Effect<never, StreamFailure> =>
   Effect.gen(function* () {
     const commonest = yield* commonestReason(context.sql, context.lease)
     const why = commonest === undefined ? "" : ` Most often (${commonest.count} times): ${commonest.reason}.`
@@ -50,22 +54,30 @@ const refuse = (context: Asking, stream: ListStream, about: string): Effect.Effe
       reason: "rejected",
       path: stream.source.paths[0]!,
       message:
-        `${about}, and PAYCOMBAT_REJECTS_MAX allows ${percent(shareOf(context))}.${why}` +
+        `${finding}, and PAYCOMBAT_REJECTS_MAX allows ${percent(shareOf(context))}.${why}` +
         ` Rows and rejects were kept. See \`paycombat-sync rejects list --stream ${stream.name}\` for the records,` +
         " and `paycombat-sync doctor` for how they differ from what is documented.",
     })
   })
 
-/** Books at the end of a pass which documented fields its records carried, and which could not be read. */
-export const bookFieldsRead = (context: Asking, stream: Stream, fields: PassFields, isWholePass: boolean) =>
+/** Books the documented fields that the records of a pass carried, and those that could not be read. */
+export const bookFieldsRead = (
+  context: BoundContext,
+  stream: Stream,
+  fields: PassFields,
+  isWholePass: boolean,
+) =>
   bookFields(context.sql, context.lease, stream, {
     ...fields,
     isWholePass,
     share: shareOf(context),
   })
 
-/** Fails where a pass rejected all that it read, or more than the bound allows. A resumed pass is judged as one. */
-export const refuseRejected = (context: Asking, stream: ListStream): Effect.Effect<void, StreamFailure> =>
+/** Fails if a pass rejected all its records, or more than the bound allows. A resumed pass is judged as one. */
+export const refuseRejected = (
+  context: BoundContext,
+  stream: ListStream,
+): Effect.Effect<void, StreamFailure> =>
   Effect.gen(function* () {
     const { read, rejected } = yield* readAndRejected(context.sql, context.lease)
     if (!isBeyond(rejected, read, shareOf(context))) return
@@ -77,22 +89,25 @@ export const refuseRejected = (context: Asking, stream: ListStream): Effect.Effe
     )
   })
 
-/** True if more rejects are open than the bound allows against the rows that are stored. */
-export const isOpenBeyond = (context: Asking, stream: ListStream): Effect.Effect<boolean, StreamFailure> =>
+/** True if the bound allows fewer open rejects for the number of stored rows. */
+export const isOpenBeyond = (
+  context: BoundContext,
+  stream: ListStream,
+): Effect.Effect<boolean, StreamFailure> =>
   Effect.map(openAndStored(context.sql, context.lease, stream, shareOf(context)), counts =>
     isOpenMany(counts, shareOf(context)),
   )
 
-/** Fails where that is so at the end of a run. */
-export const refuseOpen = (context: Asking, stream: ListStream): Effect.Effect<void, StreamFailure> =>
+/** Fails if `isOpenBeyond` holds at the end of a run. */
+export const refuseOpen = (context: BoundContext, stream: ListStream): Effect.Effect<void, StreamFailure> =>
   Effect.gen(function* () {
     const counts = yield* openAndStored(context.sql, context.lease, stream, shareOf(context))
     if (!isOpenMany(counts, shareOf(context))) return
     const { rejected, lacking, stored } = counts
     const against = stored === 0 ? "no row is stored" : `${stored} rows are stored`
-    const about = [
+    const parts = [
       ...(rejected > 0 ? [`${counted(rejected, "record")} could not become a row`] : []),
       ...(lacking > 0 ? [`${counted(lacking, "record")} lack an item that could not be read`] : []),
     ]
-    return yield* refuse(context, stream, `${about.join(" and ")} while ${against}`)
+    return yield* refuse(context, stream, `${parts.join(" and ")} while ${against}`)
   })

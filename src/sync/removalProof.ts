@@ -10,24 +10,24 @@ import type { StreamContext, StreamFailure } from "./context.ts"
 import type { Missing } from "./listMissing.ts"
 
 /**
- * True if a pass may book as removed what it was not shown. A record that moves over the border of the page being read is
- * on none of the pages, and may leave no sign of it: the last of the passes that are needed therefore reads the list a
- * second time. Two readings that hold the same records, in the same order, on the same pages, hide none that moved in
- * between: those that it changed places with would stand elsewhere.
+ * Proves that a pass may book unlisted records as removed. A record that moves over the border of the page being read is on
+ * none of the pages, and may leave no sign of it. So the last pass that is needed reads the list a second time. If both
+ * readings hold the same records, in the same order, on the same pages, no record moved in between: the ones that it changed
+ * places with would stand elsewhere.
  */
 
-/** What is known of a reading that came to its end, before its pass is closed. */
-export interface Read {
+/** A reading that came to its end, before its pass is closed. */
+interface Reading {
   readonly passId: string
   readonly movement: Movement
-  /** What showed that the list moved; null where nothing did. */
+  /** The sign that the list moved; null if there is none. */
   readonly moved: string | null
-  /** A part of the pages was read by an earlier run: how the list moved in between is not known. */
+  /** True if an earlier run read a part of the pages. A movement in between is then not known. */
   readonly isResumed: boolean
   readonly missing: Missing
 }
 
-/** What the second reading of the list showed; null where it is the first one again. Stops at the first page that differs. */
+/** Reads the list again. Answers a sentence if it differs from the first reading, else null. Stops at the first other page. */
 export const readAgain = (
   client: Client,
   source: ListSource,
@@ -48,12 +48,12 @@ export const readAgain = (
   )
 }
 
-/** What showed that the list moved, and whether not being listed counts towards a removal. Reads the list again where that decides. */
+/** Decides whether the pass counts towards the removal of unlisted records. Reads the list again if that decides a removal. */
 export const proofOf = (
   context: StreamContext,
   stream: ListStream,
   contract: Contract,
-  { passId, movement, moved, isResumed, missing }: Read,
+  { passId, movement, moved, isResumed, missing }: Reading,
 ): Effect.Effect<Pick<Ended, "movement" | "isResumed" | "isConfirmed">, StreamFailure> =>
   Effect.gen(function* () {
     const { isCounting, there } = missing
@@ -67,7 +67,7 @@ export const proofOf = (
     }
   })
 
-/** What a pass has to say about records that it was not shown, and did not book as removed. */
+/** The note about unlisted records that the pass did not book as removed; null if there is none. */
 export const unconfirmedNote = (
   { name }: ListStream,
   unconfirmed: number,

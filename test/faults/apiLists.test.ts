@@ -42,7 +42,7 @@ describe.concurrent("a permanent failure in one place fails only that stream, in
     ["truncated", /no list found .*set PAYCOMBAT_PATH_PAYOUTS/],
     ["status-false", /no list found \(failed: .*set PAYCOMBAT_PATH_PAYOUTS/],
     ["empty", /no list found .*set PAYCOMBAT_PATH_PAYOUTS/],
-    ["empty-list", /nobody documented that path.*set PAYCOMBAT_PATH_PAYOUTS=/],
+    ["empty-list", /that path is not documented.*set PAYCOMBAT_PATH_PAYOUTS=/],
     [
       "gigantic",
       /answered more than 5 MiB, which is not read(, still so after \d attempts)?: lower PAYCOMBAT_PAGE_SIZE .*PAYCOMBAT_PATH_PAYOUTS/,
