@@ -51,7 +51,7 @@ export {
   warehouse,
 } from "./warehouseLayer.ts"
 
-/** What speaks HTTP. The token's header is redacted for the whole application. */
+/** The HTTP client. The token's header is redacted for the whole application. */
 export const http: Layer.Layer<HttpClient.HttpClient, ConfigurationError> = Layer.merge(
   ownHttpClient,
   redactedHeaders,
@@ -77,7 +77,7 @@ export const accountsNamed = (names: ReadonlyArray<string>) =>
     return names.length === 0 ? accounts : accounts.filter(({ name }) => names.includes(name))
   })
 
-/** The settings of a run, from the environment alone: what is wrong with them is known before anything is started. */
+/** Reads the settings of a run from the environment alone. Mistakes are reported before anything is started. */
 export const runSettings = (options: SyncOptions = {}): Effect.Effect<RunOptions, ConfigurationError> =>
   Effect.gen(function* () {
     const streams = yield* streamsNamed(options.streams ?? [])
@@ -103,8 +103,8 @@ type Synced = Effect.Effect<
 >
 
 /**
- * Syncs once what the environment configures. Succeeds also when streams failed: the summary says which.
- * `LeaseError` means that nothing was done, because other runs hold every account.
+ * Syncs once, with the settings of the environment. Succeeds also if streams failed: the summary says which. `LeaseError`
+ * means that nothing was done, because other runs hold every account.
  */
 export const sync = (options: SyncOptions = {}): Synced =>
   Effect.flatMap(runSettings(options), settings => syncWith(settings, options.migrate ?? false))
@@ -113,19 +113,19 @@ export const sync = (options: SyncOptions = {}): Synced =>
 export const syncWith = (options: RunOptions, isMigrating = false): Synced =>
   Effect.zipRight(upToDate(isMigrating), runOnce(options))
 
-/** Lists what `migrateWarehouse` would do; fails where it would. */
+/** Lists the changes that `migrateWarehouse` would make. Fails if it would fail. */
 export const pending: Effect.Effect<Pending, ConfigurationError | WarehouseError, Warehouse> = Effect.flatMap(
   Warehouse,
   ({ sql }) => Effect.zipRight(checkFitness(sql), pendingMigrations(sql)),
 )
 
-/** Refuses a database that has no tables yet, or other tables than this program's. */
+/** Refuses a database whose tables are missing, or not at this program's version. */
 const current: Effect.Effect<void, ConfigurationError | WarehouseError, Warehouse> = Effect.flatMap(
   Warehouse,
   ({ isEmbedded }) => upToDate(isEmbedded, "run `paycombat-sync migrate`"),
 )
 
-/** Lets `use` have the login that may read `analytics` and nothing else. */
+/** Gives `use` the login that may read `analytics` and nothing else. */
 export const asReader = <A, E>(
   use: (readerUrl: Redacted.Redacted) => Effect.Effect<A, E>,
 ): Effect.Effect<A, E | ConfigurationError | WarehouseError, Warehouse> =>
@@ -142,7 +142,7 @@ export const asReader = <A, E>(
     return yield* use(readerUrl.value)
   })
 
-/** The same for the configured warehouse. Where a reader's login is given it is all that is needed: an analyst has no other. */
+/** Gives `use` the reader's login of the configured warehouse. A configured one suffices: an analyst has no other. */
 export const asConfiguredReader = <A, E>(
   use: (readerUrl: Redacted.Redacted) => Effect.Effect<A, E>,
 ): Effect.Effect<A, E | ConfigurationError | WarehouseError> =>
@@ -166,10 +166,10 @@ export const queryConfigured = (
   asConfiguredReader(readerUrl => runQuery(readerUrl, statement))
 
 /**
- * How each stream of each configured account stands, and whether its figures can be trusted: not where it never ran, the
- * latest run failed, or none was complete for longer than `maxAgeSeconds` (absent: twice the schedule's interval, and
- * at least an hour). An account that is configured no more is shown, and judged only by name; where none is configured,
- * all that were ever synced are judged.
+ * Reads the status of each stream of each configured account, and judges its figures. They cannot be trusted if the stream
+ * never ran, its latest run failed, or none was complete within `maxAgeSeconds` (absent: twice the schedule's interval, and
+ * at least an hour). An account that is no longer configured is shown, and judged only if it is named. If no account is
+ * configured, all that were ever synced are judged.
  */
 export const status = (options: Pick<ServeArguments, "accounts" | "streams" | "maxAgeSeconds">) =>
   Effect.gen(function* () {
@@ -187,7 +187,7 @@ export interface ServeArguments extends Omit<SyncOptions, "full" | "wait" | "con
   readonly maxAgeSeconds?: number
 }
 
-/** The settings of `serve`, from the environment alone: what is wrong with them is known before anything is started. */
+/** Reads the settings of `serve` from the environment alone. Mistakes are reported before anything is started. */
 export const serveSettings = (
   options: ServeArguments = {},
 ): Effect.Effect<ServeOptions, ConfigurationError> =>
@@ -203,15 +203,15 @@ export const serveSettings = (
   })
 
 /**
- * Stays up and syncs on a schedule what the environment configures, until it is interrupted; its state is on HTTP.
- * A run that fails does not end it.
+ * Syncs on a schedule, with the settings of the environment, until it is interrupted. HTTP shows its state. A failed run does
+ * not end it.
  */
 export const serve = (
   options: ServeArguments = {},
 ): Effect.Effect<never, ConfigurationError | WarehouseError, Warehouse | HttpClient.HttpClient> =>
   Effect.flatMap(serveSettings(options), settings => serveWith(settings, options.migrate ?? false))
 
-/** The same with settings given in code instead of the environment. */
+/** Serves with settings given in code instead of the environment. */
 export const serveWith = (
   options: ServeOptions,
   isMigrating = false,
@@ -221,7 +221,7 @@ export const serveWith = (
     Effect.flatMap(module => module.serveWith(options)),
   )
 
-/** Records that could not become a row; `rebuild` normalizes again what is stored. None of them asks the API. */
+/** Work on rejects and stored records. None of it sends a request to the API. */
 export const rejects = (options: RejectsAsked) => Effect.zipRight(current, rejectsIn(options))
 export const everyReject = (options: RejectsAsked, take: TakeRejects) =>
   Effect.zipRight(current, everyRejectIn(options, take))
@@ -229,7 +229,7 @@ export const reject = (id: number) => Effect.zipRight(current, rejectOf(id))
 export const replay = (options: ReplayOptions) => Effect.zipRight(current, replayIn(options))
 export const rebuild = (options: Scope) => Effect.zipRight(current, rebuildIn(options))
 
-/** The accounts whose warehouse knows of a customer: by a row, a reject, or because they were erased before. */
+/** The accounts that hold a customer: in a row, in a reject, or as erased before. */
 export const accountsOfCustomer = (customer: string) =>
   Effect.gen(function* () {
     const { sql } = yield* Warehouse
@@ -238,8 +238,8 @@ export const accountsOfCustomer = (customer: string) =>
   })
 
 /**
- * Removes a customer's data from an account for good, and keeps later syncs from bringing it back. The money stays,
- * with the customer's id and without what else is personal in it.
+ * Removes a customer's data from an account for good, and keeps later syncs from bringing it back. The money stays, with the
+ * customer's id and without other personal values.
  */
 export const eraseCustomer = (
   customer: string,
@@ -251,7 +251,7 @@ export const eraseCustomer = (
     return yield* erasePerson(sql, yield* allStreams, account, customer, `${hostname()}:${process.pid}`)
   })
 
-/** Counts what `eraseCustomer` would do now, and changes nothing. A sync may be under way. */
+/** Counts the rows that `eraseCustomer` would change now, and changes nothing. A sync may be under way. */
 export const previewErasure = (
   customer: string,
   account: string,
@@ -262,14 +262,14 @@ export const previewErasure = (
     return yield* countErasure(sql, yield* allStreams, account, customer)
   })
 
-/** Saves the warehouse as it is, up to date or not, to a file, while syncs may go on. */
+/** Saves the warehouse to a file, at any version, while syncs may go on. */
 export const backup = (
   file: string,
   tell?: TellRows,
 ): Effect.Effect<BackupSummary, ConfigurationError | WarehouseError, Warehouse> =>
   Effect.flatMap(Warehouse, ({ ownerUrl }) => backupOf(ownerUrl, file, tell))
 
-/** Fills a warehouse, which is empty or to be replaced, from a backup. Persons known to be erased since are erased again. */
+/** Fills an empty warehouse, or one to be replaced, from a backup. Persons that are known as erased since are erased again. */
 export const restore = (
   file: string,
   options: Omit<RestoreOptions, "streams"> = {},

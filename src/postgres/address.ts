@@ -5,14 +5,14 @@ import { AddressProblem, type Parameters, type Parts, readParameters } from "./a
 
 /**
  * Reads the address of a Postgres as libpq reads a connection URI: `postgres://user:password@host:port,host:port/database?…`.
- * It is no URL of the web: it may name several hosts, a socket's directory, and has no fragment.
+ * Unlike a URL of the web, it may name several hosts or the directory of a socket, and has no fragment.
  */
 
 const DEFAULT_PORT = 5432
 
 /** A server that may be dialled. */
 export interface Host {
-  /** A name or an IP address, which its certificate is checked against; or the directory of a Unix socket. */
+  /** A name or an IP address, with which its certificate is compared; or the directory of a Unix socket. */
   readonly name: string
   /** The IP address to dial instead of looking up the name. */
   readonly ip: string | undefined
@@ -30,7 +30,7 @@ export interface Address extends Parameters {
 
 const EXAMPLE = "postgres://user:password@host:5432/database"
 
-/** Decodes `%XX`. A sign that stands for itself must be written `%25`, as libpq requires. */
+/** Decodes `%XX`. A literal % must be written `%25`, as libpq requires. */
 const decoded = (text: string, part: string): string => {
   if (/%(?![0-9a-fA-F]{2})/.test(text))
     throw new AddressProblem(`has a % in its ${part} that no two hexadecimal digits follow: write it as %25`)
@@ -77,7 +77,7 @@ const readQuery = (query: string, parts: Parts): void => {
         `has ${value === undefined ? "no =" : "a second ="} in its parameter ${key || "(empty)"}: write name=value, and = within a value as %3D`,
       )
     const given = decoded(value, `parameter ${key}`)
-    // As Java's driver spells it, which libpq understands.
+    // The spelling of the JDBC driver, which libpq understands.
     if (key === "ssl" && given === "true") parts.set("sslmode", "require")
     else parts.set(key, given)
   }
@@ -140,8 +140,8 @@ const hostsOf = (parts: Parts): ReadonlyArray<Host> => {
 }
 
 /**
- * Reads an address. What is wrong with it is the rest of a line that begins with the variable's name, names the
- * parameter, and quotes no value. A parameter that this program does not understand is wrong, too.
+ * Reads an address. The problem of a wrong one is the rest of a line that begins with the variable's name. It names the
+ * parameter, and quotes no value. A parameter that this program does not know is wrong, too.
  */
 export const parseAddress = (text: string): Either.Either<Address, string> =>
   Either.try({

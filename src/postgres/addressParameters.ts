@@ -6,9 +6,9 @@ export type SessionAttributes = "any" | "read-write" | "read-only" | "primary" |
 
 export interface Tls {
   readonly mode: SslMode
-  /** Begins with TLS instead of asking for it first. */
+  /** True if the connection begins with TLS, without asking for it first. */
   readonly isDirect: boolean
-  /** File of the authorities that may have signed; `system` and undefined are those that Node knows. */
+  /** File of trusted authorities. `system` and undefined stand for the ones that Node trusts. */
   readonly rootCertificate: string | undefined
   /** Files of the client's certificate and its key. */
   readonly certificate: string | undefined
@@ -23,22 +23,22 @@ export interface Tls {
 /** Parts of an address as written, each decoded; hosts and ports as lists with commas. */
 export type Parts = Map<string, string>
 
-/** Says what is wrong, as the rest of a sentence that begins with the variable's name; quotes no value. */
+/** The problem of an address, as the rest of a sentence that begins with the variable's name. Quotes no value. */
 export class AddressProblem extends Error {}
 
-/** What an address says beside its hosts and its login. */
+/** The parameters of an address beside its hosts and its login. */
 export interface Parameters {
-  /** The hosts are tried in an order of chance. */
+  /** True if the hosts are tried in random order. */
   readonly isShuffled: boolean
   readonly tls: Tls
-  /** How long one host may take; undefined leaves it to the program. */
+  /** Longest time that one host may take; undefined for the program's default. */
   readonly connectTimeoutSeconds: number | undefined
   readonly sessionAttributes: SessionAttributes
-  /** Settings of the session, sent when it starts. */
+  /** Settings of the session, sent at its start. */
   readonly session: Readonly<Record<string, string>>
 }
 
-/** libpq takes shorter ones for this. */
+/** Shortest time of `connect_timeout`: libpq raises shorter ones to it. */
 const CONNECT_TIMEOUT_MIN_SECONDS = 2
 
 const SSL_MODES: ReadonlyArray<SslMode> = [
@@ -59,13 +59,13 @@ const SESSION_ATTRIBUTES: ReadonlyArray<SessionAttributes> = [
 ]
 const TLS_VERSIONS = ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"] as const
 
-/** Read before the others: where the server is, and who asks. */
+/** Parameters that `parseAddress` reads itself: server and login. */
 const PLACE = ["host", "hostaddr", "port", "user", "password", "dbname"]
 
-/** Settings that a session starts with. */
+/** Settings that are sent at the start of a session. */
 const SESSION = ["application_name", "options"]
 
-/** Parameters that change nothing here: how a quiet connection is watched. */
+/** Parameters without an effect here: how a quiet connection is watched. */
 const WITHOUT_EFFECT = [
   "fallback_application_name",
   "keepalives",
@@ -76,7 +76,7 @@ const WITHOUT_EFFECT = [
   "sslcompression",
 ]
 
-/** Parameters of which only these values can be kept to; `why` says what is missing for the others. */
+/** Parameters of which only some values are supported. `why` is the reason against the others. */
 const RESTRICTED: Readonly<Record<string, { readonly may: ReadonlyArray<string>; readonly why: string }>> = {
   channel_binding: { may: ["prefer", "disable"], why: "SCRAM with channel binding is not supported" },
   gssencmode: { may: ["prefer", "disable"], why: "encryption by GSSAPI is not supported" },
@@ -87,9 +87,9 @@ const RESTRICTED: Readonly<Record<string, { readonly may: ReadonlyArray<string>;
 const oneOf = <A extends string>(parts: Parts, name: string, allowed: ReadonlyArray<A>): A | undefined => {
   const value = parts.get(name)
   if (value === undefined || value === "") return undefined
-  const found = allowed.find(known => known === value)
-  if (found === undefined) throw new AddressProblem(`has a ${name} that is none of ${allowed.join(", ")}`)
-  return found
+  const match = allowed.find(candidate => candidate === value)
+  if (match === undefined) throw new AddressProblem(`has a ${name} that is none of ${allowed.join(", ")}`)
+  return match
 }
 
 const refuseOthers = (parts: Parts): void => {
@@ -98,9 +98,9 @@ const refuseOthers = (parts: Parts): void => {
     if (value !== undefined && !may.includes(value))
       throw new AddressProblem(`asks for ${name}, of which only ${may.join(" and ")} can be kept to: ${why}`)
   }
-  const known = [...PLACE, ...SESSION, ...WITHOUT_EFFECT, ...Object.keys(RESTRICTED), ...READ]
+  const supported = [...PLACE, ...SESSION, ...WITHOUT_EFFECT, ...Object.keys(RESTRICTED), ...READ]
   for (const name of parts.keys())
-    if (!known.includes(name))
+    if (!supported.includes(name))
       throw new AddressProblem(
         `has the parameter ${JSON.stringify(name)}, which is not supported: take it out; a setting of Postgres goes into options=-c%20name%3Dvalue`,
       )
@@ -150,7 +150,7 @@ const tlsOf = (parts: Parts): Tls => {
   }
 }
 
-/** Whole seconds; zero and less is libpq's way to leave it open. */
+/** Whole seconds. Zero and less stand for no limit, as in libpq. */
 const timeoutOf = (parts: Parts): number | undefined => {
   const text = parts.get("connect_timeout")
   if (text === undefined || text === "") return undefined

@@ -5,14 +5,14 @@ import { mayAlter } from "./interference.ts"
 import type { Shape, Transaction } from "./shape.ts"
 
 /**
- * Bulk statements over drizzle's tables: rows go as one text array per column through `unnest`. COPY into a
- * temporary table measured the same within a few per cent, and churns the catalogue with each batch.
+ * Bulk statements over drizzle's tables: rows are sent as one text array per column, through `unnest`. COPY into a temporary
+ * table took the same time within a few per cent, and bloats the catalogue with each batch.
  */
 
 export const quoted = (names: Iterable<string>): string => Array.from(names, name => `"${name}"`).join(", ")
 
 const SPECIAL = /["\\]/g
-/** Characters that one replacement goes through: it takes memory for each match, many times that of the text. */
+/** Characters of one replacement: it takes memory for each match, many times that of the text. */
 const ESCAPED_AT_ONCE = 2 ** 16
 
 const escaped = (text: string): string => {
@@ -38,13 +38,14 @@ export const arrayLiteral = (values: ReadonlyArray<ColumnValue>): string =>
 export const arraysOf = (columns: ReadonlyArray<string>, rows: ReadonlyArray<Row>): Array<string> =>
   columns.map(column => arrayLiteral(rows.map(row => row[column] ?? null)))
 
-/** `unnest` of the arrays at parameters `first`…, as `s` with its position in `ordinal`; every column is text. */
+/** `unnest` of the arrays at parameters `first`…, as `s`, with the position in `ordinal`. Every column is text. */
 export const unnestOf = (columns: ReadonlyArray<string>, first: number): string =>
   `unnest(${columns.map((_, i) => `$${first + i}::text[]`).join(", ")}) WITH ORDINALITY AS s(${quoted([...columns, "ordinal"])})`
 
 /**
- * For the rest of a transaction: null in an array is null, whatever the role or database says; and what a batch joins is looked up by its key, row by row. Left to itself the planner may
- * read the whole table or index for every batch, and loading gets slower with every row that is stored.
+ * Settings for the rest of a transaction. Null in an array is null, whatever the role or database sets. Joins of a batch look
+ * up each row by its key: otherwise the planner may read the whole table or index for every batch, and loading gets slower
+ * with every stored row.
  */
 export const lookUpByKey = (tx: Transaction): Promise<unknown> =>
   tx`SELECT set_config('array_nulls', 'on', true), set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
@@ -52,11 +53,11 @@ export const lookUpByKey = (tx: Transaction): Promise<unknown> =>
 
 interface Upsert {
   readonly rows: ReadonlyArray<Row>
-  /** Which of several rows with one key is written: an ORDER BY over the typed columns of `s`. */
+  /** ORDER BY over the typed columns of `s`, by which one of several rows with one key is written. */
   readonly preference: string
   /** Columns that keep what they hold. */
   readonly kept: ReadonlyArray<string>
-  /** When a stored row `t` gives way to `excluded`. */
+  /** Condition on which `excluded` replaces the stored row `t`. */
   readonly guard: string
   readonly returning?: string
 }
@@ -69,17 +70,17 @@ const keyOf = (key: ReadonlyArray<string>, row: Readonly<Record<string, unknown>
   JSON.stringify(key.map(column => String(row[column])))
 
 interface Sent extends Pick<Upsert, "rows" | "guard"> {
-  /** Which of several rows with one key was written, as in `upsert`; absent where no two rows have one key. */
+  /** As in `Upsert`; absent if no two rows have one key. */
   readonly preference?: string
-  /** The keys of the rows that Postgres says it took, at least. */
+  /** The rows that Postgres reported as written, with their keys at least. */
   readonly taken: ReadonlyArray<Readonly<Record<string, unknown>>>
-  /** When the stored row `t` is not what a row that was taken, `excluded`, makes of it. */
+  /** Condition on which the stored row `t` differs from the written row `excluded`. */
   readonly isOther: string
 }
 
 /**
- * Throws `NotStored` where one of these rows is neither stored as it was sent, nor kept out by the guard: what was read
- * must add up to what is kept.
+ * Throws `NotStored` if one of these rows is neither stored as it was sent, nor kept out by the guard. Counters would not add
+ * up otherwise.
  */
 export const refuseAltered = async (
   tx: Transaction,
@@ -89,7 +90,7 @@ export const refuseAltered = async (
   const isTaken = new Set(taken.map(row => keyOf(key, row)))
   const columns = [...types.keys()]
   const typed = columns.map(column => `s."${column}"::${types.get(column)} AS "${column}"`).join(", ")
-  // A trigger that waits for the commit runs before the rows are looked at.
+  // Deferred triggers run now, and not after this check.
   await tx`SET CONSTRAINTS ALL IMMEDIATE`
   const [found] = await tx.unsafe<Array<{ altered: number }>>(
     `SELECT count(*)::int AS altered
@@ -108,7 +109,7 @@ export const refuseAltered = async (
   refuseLost(table, found!.altered, rows.length)
 }
 
-/** Throws `NotStored` where Postgres took rows for a table and did not keep `lost` of them as they were sent. */
+/** Throws `NotStored` if Postgres took rows for a table and did not keep `lost` of them as they were sent. */
 export const refuseLost = (table: string, lost: number, sent: number): void => {
   if (lost > 0)
     throw new NotStored(
@@ -118,11 +119,11 @@ export const refuseLost = (table: string, lost: number, sent: number): void => {
 }
 
 /**
- * Inserts rows, or updates the stored ones that the guard lets go. Columns that a row does not have are null.
- * Two rows of one key in one statement would fail it: the preferred one is written. Only then are rows sorted:
- * wide rows in their thousands do not fit Postgres' sort memory.
+ * Inserts rows, or updates the stored ones where the guard allows it. Columns that a row does not have are null. Two rows
+ * with one key would fail the statement, so the preferred one is written. Rows are sorted only in this case: thousands of
+ * wide rows do not fit into Postgres' sort memory.
  *
- * Throws `NotStored` where Postgres neither kept a row as it was sent, nor holds a version that the guard keeps.
+ * Throws `NotStored` if Postgres neither kept a row as it was sent, nor holds a version that the guard keeps.
  */
 export const upsert = async <A extends postgres.Row = postgres.Row>(
   tx: Transaction,

@@ -7,11 +7,11 @@ import { openPool } from "./pool.ts"
 import { boundOf } from "./route.ts"
 import { query } from "./statements.ts"
 
-/** Connections of one pool at most, beside that of its heartbeat: a stream loads on one, the rest are for the ledger. */
+/** Connections of one pool at most, beside that of its heartbeat. Each stream loads on one; the ledger needs the others. */
 const POOL_SIZE = 10
 const CONNECT_TIMEOUT_SECONDS = 15
 const IDLE_TIMEOUT_SECONDS = 60
-/** How long the statements under way may take when a pool is closed. */
+/** Longest time for the statements under way when a pool is closed. */
 const CLOSE_TIMEOUT_SECONDS = 5
 
 /** The owner's connection to the Postgres that holds the warehouse, given or embedded. */
@@ -19,24 +19,24 @@ export class Warehouse extends Context.Tag("paycombat-sync/Warehouse")<
   Warehouse,
   {
     readonly sql: postgres.Sql
-    /** The embedded server's data is ours to migrate without asking; a given database's is not. */
+    /** True for the embedded server, which is migrated without asking. A given database is not. */
     readonly isEmbedded: boolean
-    /** Login that may read `analytics` and no more, where there is one. */
+    /** Login that may read `analytics` and no more, if there is one. */
     readonly readerUrl: Option.Option<Redacted.Redacted>
-    /** Login of `sql`: may do everything in this database. */
+    /** Login of `sql`. It may do everything in this database. */
     readonly ownerUrl: Redacted.Redacted
-    /** Fails when the database is to be found elsewhere from now on; an embedded one only. */
+    /** Fails when the embedded database has moved to another port. Absent for a given one. */
     readonly moved?: Effect.Effect<never, WarehouseError>
   }
 >() {}
 
-/** What is at work on which pool, so that it can be told to stop before the pool is closed. */
+/** The fibers at work on each pool. They are interrupted before the pool is closed. */
 const workOn = new WeakMap<postgres.Sql, Set<Fiber.RuntimeFiber<unknown>>>()
 
 /**
- * Works on a pool for no longer than it is open: who closes it has the work stopped first, and waits until its end is
- * booked. That is for a host that provides the pool around a race, or disposes of it while a run is under way: what is
- * raced is told to stop only when all around it is closed.
+ * Works on a pool while it is open. Closing the pool interrupts the work first, and waits until the end of the work is
+ * booked. A host may provide the pool around a race, or dispose of it during a run: the race would interrupt the run only
+ * after the pool was closed.
  */
 export const whileOpen = <A, E, R>(sql: postgres.Sql, work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.uninterruptibleMask(restore =>
@@ -60,7 +60,7 @@ interface Opened {
   readonly boundSeconds: number
 }
 
-/** Opens the pool, without connecting. What is wrong with an address can only be wrong with the given one. */
+/** Opens the pool without connecting. Fails for a wrong address, which can only be the one of DATABASE_URL. */
 const opened = (url: Redacted.Redacted): Effect.Effect<Opened, ConfigurationError> =>
   Effect.try({
     try: () => {
@@ -89,7 +89,7 @@ const opened = (url: Redacted.Redacted): Effect.Effect<Opened, ConfigurationErro
     catch: error => new ConfigurationError({ message: `DATABASE_URL ${(error as Error).message}.` }),
   })
 
-/** The error of a server that took the connection, and did not answer within so many seconds. */
+/** The error for a server that took the connection and did not answer in time. */
 export const silent = (seconds: number) =>
   new WarehouseError({
     code: "CONNECT_TIMEOUT",
@@ -97,12 +97,12 @@ export const silent = (seconds: number) =>
   })
 
 /**
- * Connects to a Postgres, closed with the scope. Nothing in it needs session state, so that it works through
- * a transaction-pooling proxy: no named statements, no type look-up, no session settings but start-up ones.
- * Times and numbers come back as the text Postgres prints: nothing on the way may round or cut them.
+ * Connects to a Postgres, until the scope closes. It needs no session state, so it works through a transaction-pooling proxy:
+ * no named statements, no type look-up, no session settings but start-up ones. Times and numbers come back as the text that
+ * Postgres prints: nothing on the way may round or cut them.
  *
- * Fails within 15 seconds for each host that does not answer, or the address's `connect_timeout`, also where one takes the
- * login and answers nothing after it; can be interrupted.
+ * Fails within 15 seconds per host, or the address's `connect_timeout`, also if a host takes the login and then answers
+ * nothing. Can be interrupted.
  */
 export const connect = (
   url: Redacted.Redacted,

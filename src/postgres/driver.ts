@@ -2,13 +2,13 @@ import type { Duplex } from "node:stream"
 import postgres from "postgres"
 import type { Address } from "./address.ts"
 
-/** The driver, asked for nothing but what it is told. */
+/** Opens the driver's pools, without the driver's own environment variables. */
 
 export type DriverOptions = NonNullable<Parameters<typeof postgres>[1]> & { readonly max: number }
 
 /**
- * The driver reads variables of its own: PGHOST, PGPASSWORD, PGSSL, PGTARGETSESSIONATTRS and more. They are another
- * program's, which this process may have been started beside; the address is all there is.
+ * Hides the variables that the driver reads: PGHOST, PGPASSWORD, PGSSL, PGTARGETSESSIONATTRS and more. They may be meant for
+ * another program. The address alone counts.
  */
 export const withoutVariables = <A>(make: () => A): A => {
   const hidden = Object.entries(process.env).filter(([name]) => name.startsWith("PG"))
@@ -20,7 +20,7 @@ export const withoutVariables = <A>(make: () => A): A => {
   }
 }
 
-/** Opens one of the driver's pools, whose connections `socket` makes, with TLS and all. Connects with the first statement. */
+/** Opens one of the driver's pools. `socket` makes its connections, TLS included. It connects with the first statement. */
 export const openDriver = (
   { hosts, user, password, database, session }: Address,
   socket: () => Promise<Duplex>,
@@ -30,12 +30,12 @@ export const openDriver = (
     () =>
       postgres({
         ...options,
-        // One, for messages: with several the driver never tells that it cannot connect.
+        // One host, for messages. With several, the driver never reports that it cannot connect.
         host: [hosts[0]!.name],
         port: [hosts[0]!.port],
         database,
         user,
-        // A function, because the driver takes an empty password for none.
+        // A function: the driver takes an empty string for a missing password.
         pass: () => password,
         ssl: false,
         connection: { ...connection, ...session },

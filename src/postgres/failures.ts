@@ -1,18 +1,18 @@
-/** What refusals of Postgres and of the file system mean to whoever runs this program: one line, with what to do next. */
+/** Describes refusals of Postgres and of the file system to the operator, in one line with the next step. */
 
-/** Rows were written, and Postgres did not keep them. Its message says what to do. */
+/** Postgres did not keep rows that were written. The message says what to do. */
 export class NotStored extends Error {
   override readonly name = "NotStored"
 }
 
-/** SQLSTATE classes whose message repeats the value that was refused: it belongs in `sync.rejects`, not in a log. */
+/** SQLSTATE classes whose message quotes the refused value, which belongs into `sync.rejects` and not into a log. */
 const VALUE_CLASSES = /^(22|23|54)/
 
-/** SQLSTATE of an error that Postgres sent, or the code of one that its connection gave, if it is one. */
+/** SQLSTATE of an error from Postgres, or the code of an error of its connection; undefined for other errors. */
 export const sqlState = (error: unknown): string | undefined =>
   error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined
 
-/** The first that fits. */
+/** Next steps by code. The first match counts. */
 const NEXT_STEPS: ReadonlyArray<readonly [code: RegExp, step: string]> = [
   [/^28/, "check user and password of DATABASE_URL, and pg_hba.conf"],
   [/^3D000$/, "create the database, or name another in DATABASE_URL"],
@@ -49,7 +49,7 @@ const NEXT_STEPS: ReadonlyArray<readonly [code: RegExp, step: string]> = [
   ],
   [
     /^(55P03|40P01)$/,
-    "somebody else holds a lock on it: see pg_stat_activity, and run again when they are done",
+    "another session holds a lock on it: see pg_stat_activity, and run again when it is done",
   ],
   [/^(42P01|3F000|42703)$/, "tables are missing or others than expected: run `paycombat-sync migrate`"],
   [
@@ -60,7 +60,7 @@ const NEXT_STEPS: ReadonlyArray<readonly [code: RegExp, step: string]> = [
 ]
 const NEXT_STEP_OTHERWISE = "run again; if it stays so, see the log of Postgres"
 
-/** What the file system refuses, and what to do. The first that fits; `place` is what may be chosen instead. */
+/** Next steps by code of the file system. The first match counts. `place` is the thing to choose another one of. */
 const FILE_STEPS: ReadonlyArray<readonly [code: RegExp, step: (place: string) => string]> = [
   [/^ENOENT$/, place => `check that its directory is there, or choose another ${place}`],
   [/^E(EXIST|NOTDIR|ISDIR)$/, place => `something else is there: move it, or choose another ${place}`],
@@ -74,14 +74,14 @@ export const fileStep = (code: string, place: string): string =>
   `run again; if it stays so, check the disk, or choose another ${place}`
 
 /**
- * Codes of a login or a database that a person must set right first. A host whose name is not known is not one: a
- * resolver that is not up yet, at boot, says the same of a name that is right.
+ * Codes of a login or a database that the operator must set right first. An unknown host name is not among them: at boot, a
+ * resolver that is not up yet says the same of a right name.
  */
 const SETTINGS = /^(28...|3D000)$/
 
 export const isSettings = (code: string | undefined): boolean => code !== undefined && SETTINGS.test(code)
 
-/** What went wrong, in Postgres' own words and one line that can be logged: never a value, a key or a password. */
+/** Postgres' own words, in one line for a log. Never holds a value, a key or a password. */
 export const wordsOf = (error: unknown): string => {
   const code = sqlState(error)
   if (code !== undefined && VALUE_CLASSES.test(code)) return `Postgres refused a value (SQLSTATE ${code})`
@@ -89,7 +89,7 @@ export const wordsOf = (error: unknown): string => {
   return `Postgres: ${message.split("\n")[0]!.replace(/\.$/, "")}${code === undefined ? "" : ` (${code})`}`
 }
 
-/** The same, with what to do next. */
+/** The words of `wordsOf`, with the next step. */
 export const describeFailure = (error: unknown): string => {
   if (error instanceof NotStored) return error.message
   const step = NEXT_STEPS.find(([codes]) => codes.test(sqlState(error) ?? ""))?.[1] ?? NEXT_STEP_OTHERWISE

@@ -1,16 +1,16 @@
 import type postgres from "postgres"
 
-/** A connection for renewals alone: work that takes all connections of the pool must not let its own leases run out. */
+/** A connection for renewals alone. Work that takes all connections of the pool must not let its own leases expire. */
 export interface HeartbeatConnection {
   readonly sql: () => postgres.Sql
-  /** Replaces the connection: what was sent on the former one gets no answer in time. */
+  /** Replaces a connection that does not answer in time. */
   readonly replace: () => void
   readonly close: () => Promise<void>
 }
 
 const connections = new WeakMap<postgres.Sql, HeartbeatConnection>()
 
-/** Gives a pool its heartbeat's connection. It is opened with the first renewal. */
+/** Gives a pool its heartbeat's connection, which opens with the first renewal. */
 export const addHeartbeat = (pool: postgres.Sql, open: () => postgres.Sql): HeartbeatConnection => {
   let current: postgres.Sql | undefined
   const end = () => {
@@ -30,6 +30,6 @@ export const addHeartbeat = (pool: postgres.Sql, open: () => postgres.Sql): Hear
   return connection
 }
 
-/** The heartbeat's connection of a pool; the pool itself where it has none. */
+/** The heartbeat's connection of a pool, or the pool itself if it has none. */
 export const heartbeatOf = (pool: postgres.Sql): Pick<HeartbeatConnection, "sql" | "replace"> =>
   connections.get(pool) ?? { sql: () => pool, replace: () => undefined }

@@ -3,43 +3,37 @@ import { NotStored } from "./failures.ts"
 import type { Shape, Transaction } from "./shape.ts"
 
 /**
- * Triggers, rules and policies that others put on our tables. One that can decide what is stored is refused by its name,
- * before anything is written: it could keep out or change a row, a reject or a removal, and each of these is written by a
- * statement of its own. One that runs after the row is stored, such as an audit, is allowed; what a batch stored is then
- * read again and compared with what was sent (`upsert`).
+ * Finds triggers, rules and policies that others put on our tables. If one can decide what is stored, it is refused by its
+ * name before anything is written: it could keep out or change a row, a reject or a removal, each of which has a statement of
+ * its own. A trigger that runs after the row is stored, such as an audit, is allowed. The stored rows are then read again and
+ * compared with the sent ones (`upsert`).
  *
- * A trigger's function runs with this login's rights. So one that belongs to a role without these rights is refused,
- * whenever it runs: that role could grant itself the warehouse.
+ * A trigger's function runs with this login's rights. So a function of a role without these rights is refused, whenever it
+ * runs: that role could grant itself the warehouse.
  */
 
-/** Things that are named of those in the way. */
+/** Interferences that a message names at most. */
 const NAMED_MAX = 3
 
-/** Condition on `pg_trigger` as `g`: made by others, and fires in this session. */
+/** Condition on `pg_trigger` as `g`: the trigger is not internal, and fires in this session. */
 const FIRES = `NOT g.tgisinternal AND g.tgenabled IN ('A',
   CASE current_setting('session_replication_role') WHEN 'replica' THEN 'R' ELSE 'O' END)`
-/** Condition on the same: runs for each row, before it is written. Two bits of the kind, as Postgres' own sources number them. */
+/** Condition on `g`: the trigger runs for each row before it is written. The bits are those of Postgres' sources. */
 const DECIDES = "g.tgtype & 3 = 3"
 
-/**
- * Condition on an owner and on the owner of a table: it has the rights of the second one anyway. Superusers, that role and its
- * members have them.
- */
+/** Condition: `role` has the rights of a table's owner anyway, as superusers, the owner and its members do. */
 export const hasRightsOf = (role: string, owner: string): string => `pg_has_role(${role}, ${owner}, 'MEMBER')`
 
 /** A trigger, a rule or a policy that decides what is stored, or runs code of another role with our rights. */
 export interface Interference {
   readonly name: string
-  /** Role whose code runs with our rights; null for what only decides what is stored. */
+  /** Role whose code runs with our rights; null if it only decides what is stored. */
   readonly planter: string | null
   /** The command that removes it. */
   readonly remedy: string
 }
 
-/**
- * Lists what of others decides what our tables store, or runs with our rights. Reads the catalogue only: a fraction of a
- * millisecond.
- */
+/** Lists the interferences with our tables. Reads the catalogue only: a fraction of a millisecond. */
 export const interferences = async (tx: Transaction): Promise<ReadonlyArray<Interference>> =>
   tx.unsafe<Array<Interference>>(
     `SELECT i.name, i.planter, i.remedy FROM pg_class AS c
@@ -62,7 +56,7 @@ export const interferences = async (tx: Transaction): Promise<ReadonlyArray<Inte
      ORDER BY i.planter NULLS LAST, 1`,
   )
 
-/** A sentence about one of them, with the command that removes it, without its full stop. */
+/** A sentence about an interference, with the command that removes it, without its full stop. */
 export const interferenceWords = ({ name, planter, remedy }: Interference): string =>
   planter === null
     ? `${name} can keep rows out or change them: ${remedy}`
@@ -74,8 +68,8 @@ const refusePlanted = ([first]: ReadonlyArray<Interference>): void => {
 }
 
 /**
- * Throws `NotStored` where a trigger, a rule or a policy on a table of ours decides what is stored, or a trigger runs the
- * function of a role that has not our rights.
+ * Throws `NotStored` if a trigger, a rule or a policy decides what one of our tables stores, or if a trigger runs a function
+ * of a role without our rights.
  */
 export const refuseInterference = async (tx: Transaction): Promise<void> => {
   const found = await interferences(tx)
@@ -90,8 +84,8 @@ export const refuseInterference = async (tx: Transaction): Promise<void> => {
 }
 
 /**
- * Runs one transaction that writes to tables of ours without a lease. It fails with `NotStored` before it writes where a
- * trigger runs the function of a role that has not our rights.
+ * Runs one transaction that writes to our tables without a lease. It fails with `NotStored` before it writes if a trigger runs
+ * a function of a role without our rights.
  */
 export const beginWriting = <A>(
   sql: postgres.Sql,
@@ -102,7 +96,7 @@ export const beginWriting = <A>(
     return write(tx)
   }) as Promise<A>
 
-/** True where what a table keeps may differ from what is sent: another's trigger fires, or a column has another type. */
+/** True if stored rows may differ from the sent ones: a trigger fires, or a column has another type. */
 export const mayAlter = async (tx: Transaction, { table, types }: Shape): Promise<boolean> => {
   const [found] = await tx.unsafe<Array<{ altered: boolean }>>(
     `SELECT EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = $1::regclass AND ${FIRES})

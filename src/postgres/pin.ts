@@ -1,16 +1,16 @@
-/** What each of the owner's transactions begins with, so that no setting of a role or database reaches a statement. */
+/** The commands at the start of each transaction of the owner. No setting of a role or database then reaches a statement. */
 
 /**
- * Operators and functions are looked up in `pg_catalog` alone: on a path with a schema that others may create in, such as
- * `public` before Postgres 15, a function of theirs would run with the rights of this login. `pg_temp` is named because an
- * unnamed one comes first.
+ * Looks up operators and functions in `pg_catalog` alone. On a path with a schema in which others may create, such as `public`
+ * before Postgres 15, their functions would run with the rights of this login. `pg_temp` is named because it would come first
+ * otherwise.
  *
- * It is a command, which looks up nothing itself; and it is part of the transaction, because a proxy that pools by
- * transaction refuses or loses a path that is set when a connection starts.
+ * It is a command, which looks up nothing itself. It is part of the transaction, because a proxy that pools by transaction
+ * refuses or loses a path that is set at the start of a connection.
  */
 export const PIN_PATH = "SET LOCAL search_path = pg_catalog, pg_temp"
 
-/** How values become text, and text becomes values. Each may be set by `ALTER ROLE` or `ALTER DATABASE`. */
+/** Settings of the text form of values. Each of them may be changed by `ALTER ROLE` or `ALTER DATABASE`. */
 const PLAIN: Readonly<Record<string, string>> = {
   DateStyle: "'ISO, MDY'",
   IntervalStyle: "'postgres'",
@@ -28,14 +28,14 @@ const PLAIN: Readonly<Record<string, string>> = {
 }
 
 /**
- * Time after which Postgres ends a transaction whose client is not heard of: its connection may be silent, and what it
- * locked would stay locked for hours. `inLeaseTx` sets its own.
+ * Time after which Postgres ends a transaction whose client is silent. Otherwise its locks could stay for hours. `inLeaseTx`
+ * sets its own.
  */
 const PAUSE_MAX = "60s"
 
 /**
- * The commands that pin a transaction, as one message to the server. The last one answers which session has it: a proxy
- * that pools by transaction gives a client another process id than its session's.
+ * The commands that pin a transaction, as one message to the server. The last one answers the session: a proxy that pools by
+ * transaction gives a client another process id than its session's.
  */
 export const PIN = [
   PIN_PATH,

@@ -2,16 +2,16 @@ import { isIP } from "node:net"
 import { join } from "node:path"
 import type { Host } from "./address.ts"
 
-/** Names of places, and errors about them, for all that connects. */
+/** Names of servers in messages, and errors about them. */
 
-/** An error with a code, as Node's own have one: by it `describeFailure` knows what to do next. */
+/** Makes an error with a code, as Node's own errors have one. `describeFailure` chooses the next step by it. */
 export const failure = (message: string, code: string): Error => Object.assign(new Error(message), { code })
 
 export const isSocketFile = ({ name }: Host): boolean => name.startsWith("/")
 
 export const socketFile = ({ name, port }: Host): string => join(name, `.s.PGSQL.${port}`)
 
-/** A host as messages name it. */
+/** Returns the name of a host in messages. */
 export const placeOf = (host: Host): string => {
   if (isSocketFile(host)) return socketFile(host)
   return `${isIP(host.name) === 6 ? `[${host.name}]` : host.name}:${host.port}`

@@ -4,8 +4,8 @@ import type { WarehouseError } from "../core/errors.ts"
 import { query } from "./statements.ts"
 
 /**
- * A transaction in the place of the pool it is from: what would begin one begins a part of it. Once it is over it asks
- * nothing more: its connection is another's then, and nothing on it is read only, or bounded.
+ * Makes a pool of a transaction: `begin` begins a savepoint. After the transaction it sends nothing more: the connection then
+ * belongs to other work, and is neither read-only nor bounded.
  */
 const asPool = (tx: postgres.TransactionSql, over: AbortSignal): postgres.Sql =>
   new Proxy(tx, {
@@ -22,9 +22,9 @@ const asPool = (tx: postgres.TransactionSql, over: AbortSignal): postgres.Sql =>
   }) as unknown as postgres.Sql
 
 /**
- * Reads in one transaction, whose statements Postgres itself ends after `statementMillis`: whoever stops waiting leaves
- * nothing behind that goes on working. Set within the transaction, because a pooling proxy refuses it at the start
- * of a connection, and would pass it on to others later.
+ * Reads in one transaction, whose statements Postgres itself ends after `statementMillis`. A caller that stops waiting leaves
+ * no statement at work. The limit is set within the transaction, because a pooling proxy refuses it at the start of a
+ * connection, and would pass it on to other clients later.
  */
 export const readingWithin = <A, E>(
   sql: postgres.Sql,
@@ -32,7 +32,7 @@ export const readingWithin = <A, E>(
   read: (sql: postgres.Sql) => Effect.Effect<A, E>,
 ): Effect.Effect<A, E | WarehouseError> =>
   Effect.flatMap(Effect.runtime<never>(), runtime => {
-    // A connection that is lost leaves its transaction standing still: `read` must not stand there with it.
+    // A lost connection leaves its transaction waiting for ever. `read` must end all the same.
     const over = new AbortController()
     return query(() =>
       sql.begin("read only", async tx => {

@@ -8,12 +8,12 @@ import { failure, placeOf } from "./place.ts"
 import { boundedDialer, type Dial, notAnswered, stopped, type Way, waysTo } from "./socket.ts"
 
 /**
- * Which server a connection goes to, as libpq chooses: the hosts in their order, the first one that lets this login in and
- * has the wanted attributes. The driver cannot: with several hosts it never tells an error, and it checks no attribute but
- * by ending the statement. So each way is tried with a connection of its own first, where there is anything to choose.
+ * Chooses the server of a connection as libpq does: the hosts in their order, and the first one that lets this login in and
+ * has the wanted attributes. The driver cannot do it: with several hosts it never reports an error, and it checks an attribute
+ * by ending the statement. So each way is first tried with a connection of its own, if there is a choice.
  */
 
-/** What a server is, as far as `target_session_attrs` asks. */
+/** The state of a server that `target_session_attrs` is about. */
 interface ServerState {
   readonly isStandby: boolean
   readonly isReadOnly: boolean
@@ -28,16 +28,16 @@ const FITS: Readonly<Record<SessionAttributes, (state: ServerState) => boolean>>
   "prefer-standby": ({ isStandby }) => isStandby,
 }
 
-/** The server is up, and lets no one in yet: the only refusal of a login after which libpq tries the next host. */
+/** The server is starting. It is the only refusal of a login after which libpq tries the next host. */
 const STARTING = "57P03"
-/** No line of pg_hba.conf lets this login in by this way: the other way, with or without TLS, may. */
+/** No line of pg_hba.conf lets this login in this way. The other way, with or without TLS, may be open. */
 const NOT_THIS_WAY = "28000"
 const TLS_FAILURE = /CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS|ERR_SSL|EPROTO/
 
 const codeOf = (error: unknown): string =>
   error instanceof Error && "code" in error ? String(error.code) : ""
 
-/** Logs in by one way, and asks what the server is. Ends with `signal`, whatever the server does. */
+/** Logs in by one way, and reads the state of the server. Ends with `signal`, whatever the server does. */
 const stateOf = async (
   address: Address,
   dial: Dial,
@@ -60,11 +60,11 @@ const stateOf = async (
   })
   signal.addEventListener("abort", stop)
   try {
-    // Both resolve nothing by the search path.
-    const asked = sql.unsafe(
+    // Neither statement resolves a name by the search path.
+    const answer = sql.unsafe(
       "SHOW transaction_read_only; SELECT pg_catalog.pg_is_in_recovery() AS is_standby",
     )
-    const [[setting], [recovery]] = (await Promise.race([asked, aborted])) as unknown as [
+    const [[setting], [recovery]] = (await Promise.race([answer, aborted])) as unknown as [
       [{ transaction_read_only: string }],
       [{ is_standby: boolean }],
     ]
@@ -76,7 +76,7 @@ const stateOf = async (
   }
 }
 
-/** Works with a signal that also ends it after so many seconds; then it fails as a host that did not answer. */
+/** Does work with a signal that also aborts after so many seconds. It then fails as for a host that did not answer. */
 const within = async <A>(
   seconds: number,
   host: Host,
@@ -104,13 +104,13 @@ const within = async <A>(
 }
 
 /**
- * Longest time in which an address gives a connection or an error, in seconds: the bound of one host times its hosts, and
- * twice that where a standby is preferred, since all of them are then tried twice.
+ * Longest time until an address gives a connection or an error, in seconds: the bound of one host times its hosts. It is twice
+ * that if a standby is preferred, since all hosts are then tried twice.
  */
 export const connectBoundSeconds = ({ hosts, sessionAttributes }: Address, timeoutSeconds: number): number =>
   hosts.length * timeoutSeconds * (sessionAttributes === "prefer-standby" ? 2 : 1)
 
-/** The same of an address as it is written, with the time that one host may take where the address does not say. */
+/** The same for an address as it is written. `timeoutSeconds` is the bound of one host, if the address names none. */
 export const boundOf = (url: string, timeoutSeconds: number): number => {
   const address = Either.getOrThrowWith(parseAddress(url), problem => new Error(problem))
   return connectBoundSeconds(address, address.connectTimeoutSeconds ?? timeoutSeconds)
@@ -122,7 +122,7 @@ const shuffled = <A>(given: ReadonlyArray<A>): ReadonlyArray<A> =>
     .sort((a, b) => a.at - b.at)
     .map(({ value }) => value)
 
-/** One error for all hosts: with the code of the last, and the words of each. */
+/** Makes one error of those of all hosts: with the code of the last, and the words of each. */
 const summary = (errors: ReadonlyArray<unknown>): unknown =>
   errors.length < 2
     ? errors[0]
@@ -137,7 +137,7 @@ const summary = (errors: ReadonlyArray<unknown>): unknown =>
 export const chooser = (address: Address, dial: Dial, timeoutSeconds: number) => {
   const { hosts, isShuffled, sessionAttributes, tls } = address
   const isChoosing = hosts.length > 1 || sessionAttributes !== "any" || tls.mode === "allow"
-  /** Hosts that let this login in with TLS: where `prefer` leaves the choice, it need not be tried again. */
+  /** Hosts that let this login in with TLS. With `prefer` they need not be tried again. */
   const encrypted = new Set<Host>()
 
   const dialHost = async (host: Host, wanted: SessionAttributes, signal: AbortSignal): Promise<Socket> => {

@@ -14,10 +14,10 @@ export interface Shape {
 
 const shapes = new WeakMap<PgTable, Shape>()
 
-/** A table's name, primary key and column types, as drizzle knows them. */
+/** Returns a table's name, primary key and column types, as drizzle declares them. */
 export const shapeOf = (table: PgTable): Shape => {
-  const known = shapes.get(table)
-  if (known !== undefined) return known
+  const cached = shapes.get(table)
+  if (cached !== undefined) return cached
   const config = getTableConfig(table)
   const shape: Shape = {
     name: config.name,

@@ -2,45 +2,46 @@ import type postgres from "postgres"
 import { failure } from "./place.ts"
 
 /**
- * Connections that are silent: a firewall, a proxy or a host that went away forwards nothing and closes nothing. An answer
- * that is late says nothing, because a statement may take minutes. So another connection asks Postgres whether the session
- * is still at work. It is not where it waits for its client, which waits for it: then the answer never comes.
+ * Detects silent connections: a firewall, a proxy or a host that went away forwards nothing and closes nothing. A late answer
+ * proves nothing, because a statement may take minutes. So another connection asks Postgres whether the session is still at
+ * work. If it waits for its client while the client waits for it, the answer never comes.
  */
 
-/** The session of a transaction, as Postgres knows it. */
+/** The session of a transaction in Postgres. */
 export interface Session {
   readonly pid: number
-  /** Start of its transaction: the session may have another one by now. */
+  /** Start of its transaction. The session may have another one by now. */
   readonly begunAt: string
 }
 
-/** Time without an answer after which Postgres is asked, and between two questions, in milliseconds. */
+/** Time without an answer before the first look at the session, and before each next one, in milliseconds. */
 const LOOK_AFTER_MILLIS = 10_000
 const LOOK_AGAIN_MILLIS = 2_000
-/** Looks in a row that find the session not at work: one alone may be faster than the answer that is on its way. */
+/** Looks in a row that find the session idle. A single look may be faster than the answer that is on its way. */
 const IDLE_LOOKS = 2
-/** Looks in a row that got no answer themselves: Postgres is away, and a connection of before has nothing to wait for. */
+/** Looks in a row without an answer. Postgres is then away, and an earlier connection has nothing to wait for. */
 const UNANSWERED_LOOKS = 3
 
 const wentSilent = () => failure("a connection went silent", "ETIMEDOUT")
 
-/** `busy`: wait on. `idle`: not at work on it. `unanswered`: no server answered. */
+/** `busy`: the session is at work. `idle`: it is not. `unanswered`: no server answered. */
 export type Look = "busy" | "idle" | "unanswered"
 
-/** A transaction's waiting for answers. */
+/** The answers that a transaction waits for. */
 export interface Wait {
-  /** One more answer is waited for, or one less. */
+  /** Count a statement that was sent, and one that was answered. */
   readonly sent: () => void
   readonly answered: () => void
-  /** It has a connection. */
+  /** Reports that the transaction has a connection. */
   readonly opened: () => void
+  /** Reports its session. */
   readonly isAt: (session: Session | undefined) => void
-  /** Ends the waiting with an error, and the connection with it. */
+  /** Ends the transaction with an error, and its connection. */
   readonly lose: (error: Error) => void
   readonly over: () => void
 }
 
-/** Watches one transaction; `destroy` ends it. */
+/** Watches one transaction, which `destroy` ends. */
 export type Watch = (destroy: (error: Error) => void) => Wait
 
 const nothing = () => undefined
@@ -56,22 +57,21 @@ export const notWatched: Watch = destroy => ({
 })
 
 export interface Watched {
-  /** Looks at a session; `isLast` also ends one that is not at work. */
+  /** Looks at a session. With `isLast`, an idle one is ended. */
   readonly look: (session: Session | undefined, isLast: boolean) => Promise<Look>
-  /** True where a transaction that has no connection yet waits for those of others. */
+  /** True if all connections are taken: a transaction without one then waits for others. */
   readonly isFull: () => boolean
   readonly onOpen: (change: 1 | -1) => void
-  /** A connection was given up. */
+  /** Called when a connection is given up. */
   readonly onLost: () => void
 }
 
-/** Rows of `pg_stat_activity` that are this session within its transaction. Without `track_activities` only its number is known. */
+/** Condition on `pg_stat_activity`: the session in its transaction. Without `track_activities`, only its process id is known. */
 const SESSION = "pid = $1 AND (state = 'disabled' OR xact_start = $2::text::timestamptz)"
 
 /**
- * Asks, within a transaction of another connection, whether that session is still at work. With `isLast` one that is not is
- * ended, so that nothing waits for what it locked: Postgres' own limit of an idle transaction does not count while a
- * statement was sent in part.
+ * Asks, in a transaction of another connection, whether a session is still at work. With `isLast`, an idle one is ended, so
+ * that its locks go: Postgres' own limit on idle transactions does not count while a part of a statement was received.
  */
 export const lookAt = async (
   tx: postgres.TransactionSql,
@@ -93,7 +93,7 @@ export const lookAt = async (
   return "idle"
 }
 
-/** Watches transactions: one whose session is not at work on what it waits for, or that Postgres left, fails. */
+/** Watches transactions. One whose session is idle while it waits for an answer fails, and so does one that Postgres left. */
 export const watching =
   ({ look, isFull, onOpen, onLost }: Watched): Watch =>
   destroy => {
@@ -123,11 +123,11 @@ export const watching =
       const isLate = waiting > 0 && performance.now() - since >= LOOK_AFTER_MILLIS
       if (!isLate || (!isOpen && isFull())) return plan(LOOK_AGAIN_MILLIS)
       const before = since
-      const found = await look(session, looks.idle === IDLE_LOOKS - 1)
+      const result = await look(session, looks.idle === IDLE_LOOKS - 1)
       if (isOver) return
-      if (found === "busy") restart()
+      if (result === "busy") restart()
       else if (since === before) {
-        looks[found] += 1
+        looks[result] += 1
         if (looks.idle >= IDLE_LOOKS || looks.unanswered >= UNANSWERED_LOOKS) return lose(wentSilent())
       }
       plan(LOOK_AGAIN_MILLIS)
@@ -144,8 +144,8 @@ export const watching =
         isOpen = true
         onOpen(1)
       },
-      isAt: found => {
-        session = found
+      isAt: current => {
+        session = current
       },
       lose,
       over: () => {

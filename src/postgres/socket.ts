@@ -11,16 +11,16 @@ export interface Way {
   readonly isEncrypted: boolean
 }
 
-/** Dials one way within the time that a host may take. Leaves nothing open when it fails, or when `signal` ends it. */
+/** Dials one way, within the bound of one host. Leaves nothing open if it fails, or if `signal` aborts it. */
 export type Dial = (way: Way, signal: AbortSignal) => Promise<Socket>
 
-/** Connections for the driver: each is open, and encrypted where the address asks for it, before the driver gets it. */
+/** Makes connections for the driver. Each is open, and encrypted if the address asks for it, before the driver gets it. */
 export interface Dialer {
-  /** The driver's `socket` option. It never rejects, because the driver would lose a connection: the socket fails. */
+  /** The driver's `socket` option. It never rejects, because the driver would lose a connection. The socket fails instead. */
   readonly socket: () => Promise<Duplex>
-  /** A statement succeeded or failed: what was tried before it was not in vain. */
+  /** Reports that a statement was answered: the attempts before it were not in vain. */
   readonly settled: () => void
-  /** Ends what is being dialled, and dials no more. */
+  /** Aborts what is being dialled, and dials no more. */
   readonly close: () => void
 }
 
@@ -29,7 +29,7 @@ export const stopped = () => failure("Connecting was told to stop", "CONNECTION_
 export const notAnswered = (host: Host, seconds: number) =>
   failure(`${placeOf(host)} did not answer within ${seconds} s`, "CONNECT_TIMEOUT")
 
-/** The ways to a host, in libpq's order; a socket file needs no TLS. */
+/** The ways to a host, in libpq's order. A socket file needs no TLS. */
 export const waysTo = (host: Host, mode: Address["tls"]["mode"]): ReadonlyArray<Way> => {
   const plain = { host, isEncrypted: false }
   const encrypted = { host, isEncrypted: true }
@@ -49,7 +49,7 @@ const ready = async (raw: Socket, { host, isEncrypted }: Way, tls: Address["tls"
   return Object.assign(guardStartup(socket).on("error", ignore), { host: host.name, port: host.port })
 }
 
-/** Dials as the address has it. `timeoutSeconds` is the bound of one host, TLS included. */
+/** Makes the function that dials by an address. `timeoutSeconds` is the bound of one host, TLS included. */
 export const makeDial =
   ({ tls }: Address, files: TlsFiles, timeoutSeconds: number): Dial =>
   async (way, signal) => {
@@ -76,7 +76,7 @@ export const makeDial =
     }
   }
 
-/** A socket that tells the driver an error as soon as the driver listens. */
+/** A socket that fails as soon as the driver listens. */
 const failing = (error: unknown): Duplex => {
   const socket = new Duplex({ read: ignore, write: (_chunk, _encoding, done) => done() })
   setImmediate(() => socket.destroy(error as Error))
@@ -84,11 +84,11 @@ const failing = (error: unknown): Duplex => {
 }
 
 /**
- * Connections for one of the driver's pools, each chosen by `choose`. Left to itself postgres.js 3.4 connects anew at
- * once, again and again and without an end, where a server takes a connection and closes it before a login: a tunnel, a
- * proxy or a published port whose Postgres is away. Statements then neither fail nor end. Here the attempt after
- * `attemptsMax` of them without a statement that settled is an error as any other that may pass. A pool that gets
- * somewhere needs one for each of its connections, and one for each request to cancel.
+ * Makes connections for one of the driver's pools, each chosen by `choose`, with a bound on attempts. Without it, postgres.js
+ * 3.4 connects again at once and without an end if a server takes a connection and closes it before a login: a tunnel, a
+ * proxy or a published port whose Postgres is away. Statements then neither fail nor end. Here, after `attemptsMax` attempts
+ * without a statement that settled, the next one is a transient error. A healthy pool needs one attempt for each of its
+ * connections, and one for each request to cancel.
  */
 export const boundedDialer = (
   choose: (signal: AbortSignal) => Promise<Socket>,

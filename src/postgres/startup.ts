@@ -1,9 +1,9 @@
 import type { Socket } from "node:net"
 import { failure } from "./place.ts"
 
-/** Judges what a server says until it has let a login in: the driver believes all of it. */
+/** Checks the messages of a server until it has let a login in. The driver believes all of them. */
 
-/** Most rounds of hashing that a server may ask of a login. Postgres asks for 4,096; a million takes a second here. */
+/** Most rounds of hashing that a server may ask of a login. Postgres asks for 4,096. A million takes a second here. */
 const SCRAM_ITERATIONS_MAX = 1_000_000
 /** Longest message about a login, in bytes. */
 const LOGIN_BYTES_MAX = 10_000
@@ -12,7 +12,7 @@ const LENGTH_BYTES = 4
 
 const AUTHENTICATION = "R"
 const READY = "Z"
-/** Messages that a server may send until it is ready. */
+/** Types of messages that a server may send until it is ready. */
 const BEFORE_READY = /[RSKNEv]/
 
 const unfit = (what: string) => failure(`The server ${what}`, "NOT_POSTGRES")
@@ -27,13 +27,13 @@ const judgeMessage = (type: string, body: Buffer): Error | undefined => {
 }
 
 /**
- * Ends a connection that was just opened with a clear error where the server answers the login with what is no message of
- * Postgres', or with more work than a login may cost. Looks at nothing after the login.
+ * Ends a new connection with a clear error if the server answers the login with anything but messages of Postgres, or with
+ * more work than a login may cost. Does not look at messages after the login.
  */
 export const guardStartup = (socket: Socket): Socket => {
   const push = socket.push.bind(socket)
   let rest = Buffer.alloc(0)
-  /** Bytes of a message that are still to come, of which nothing is to be known. */
+  /** Bytes of a message that are still to come and are not checked. */
   let skipped = 0
   const judge = (): Error | "ready" | undefined => {
     for (;;) {
@@ -51,20 +51,20 @@ export const guardStartup = (socket: Socket): Socket => {
       }
       if (length > LOGIN_BYTES_MAX) return unfit("sent a message about the login that is too long")
       if (rest.length < TYPE_BYTES + length) return undefined
-      const found = judgeMessage(type, rest.subarray(TYPE_BYTES + LENGTH_BYTES, TYPE_BYTES + length))
-      if (found !== undefined) return found
+      const problem = judgeMessage(type, rest.subarray(TYPE_BYTES + LENGTH_BYTES, TYPE_BYTES + length))
+      if (problem !== undefined) return problem
       rest = rest.subarray(TYPE_BYTES + length)
     }
   }
   socket.push = (chunk: Buffer | null, encoding) => {
     if (chunk !== null) {
       rest = Buffer.concat([rest, chunk])
-      const found = judge()
-      if (found instanceof Error) {
-        socket.destroy(found)
+      const result = judge()
+      if (result instanceof Error) {
+        socket.destroy(result)
         return false
       }
-      if (found === "ready") {
+      if (result === "ready") {
         rest = Buffer.alloc(0)
         socket.push = push
       }

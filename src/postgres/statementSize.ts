@@ -1,7 +1,7 @@
-/** Characters of records that one statement carries: a text of V8's ends at 2^29, and Postgres reads a statement whole. */
+/** Most characters of records in one statement. A string of V8 ends at 2^29, and Postgres reads a statement whole. */
 export const STATEMENT_CHARS_MAX = 2 ** 21
 
-/** Cuts a list where the next item would make a piece too long; one that is too long by itself stays alone. */
+/** Cuts a list into pieces of at most `max` characters. An item that is longer is a piece of its own. */
 export const cutByLength = <A extends { readonly raw: string }>(
   items: ReadonlyArray<A>,
   max: number = STATEMENT_CHARS_MAX,

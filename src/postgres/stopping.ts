@@ -1,15 +1,15 @@
 import { type Duration, Effect, Exit, Fiber, FiberRef } from "effect"
 
-/** How long a transaction that is told to stop is waited for: its commit may be on its way. */
+/** Longest time that an interrupted transaction is waited for: its commit may be on its way. */
 export const COMMIT_STOPPING_MAX = "10 seconds"
 
-/** True within work that ends late: what is nested in it ends with it, and not later still. */
+/** True within `endingLate`. Nested work ends with the outer one, and not later. */
 const isEndingLate = FiberRef.unsafeMake(false)
 
 /**
- * Runs work that an interruption does not end at once, but within `limit`, so that its answer can still be heard. This
- * also holds in an uninterruptible region: no work on a database may wait for an answer without a limit. `late` is done
- * when the limit is over, before the work is ended. The work itself must be interruptible.
+ * Runs work that an interruption ends within `limit`, and not at once: its answer may still come. This also holds in an
+ * uninterruptible region: no work on a database may wait for an answer without a limit. When the limit is over, `late` runs,
+ * and then the work is interrupted. The work itself must be interruptible.
  */
 export const endingLate = <A, E, R>(
   work: Effect.Effect<A, E, R>,
@@ -25,8 +25,8 @@ export const endingLate = <A, E, R>(
             const working = yield* Effect.forkDaemon(
               Effect.interruptible(Effect.locally(work, isEndingLate, true)),
             )
-            const told = yield* Effect.exit(Effect.interruptible(Fiber.await(working)))
-            if (Exit.isFailure(told)) {
+            const waited = yield* Effect.exit(Effect.interruptible(Fiber.await(working)))
+            if (Exit.isFailure(waited)) {
               const limiting = yield* Effect.forkDaemon(
                 Effect.interruptible(
                   Effect.sleep(limit).pipe(Effect.zipRight(late), Effect.zipRight(Fiber.interrupt(working))),

@@ -5,9 +5,9 @@ import type { Host } from "./address.ts"
 import type { Tls } from "./addressParameters.ts"
 import { failure, placeOf } from "./place.ts"
 
-/** TLS as libpq does it: the client asks for it in plain, and then checks what `sslmode` has it check. */
+/** TLS as libpq does it: the client asks for it in plain text, and then checks what `sslmode` demands. */
 
-/** What the files of an address hold. */
+/** Contents of the files that an address names. */
 export interface TlsFiles {
   readonly ca: Buffer | undefined
   readonly cert: Buffer | undefined
@@ -19,7 +19,7 @@ const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f])
 const YES = "S"
 const NO = "N"
 
-/** Reads the files that an address names; the error's message names the parameter, and is the rest of a sentence. */
+/** Reads the files that an address names. The message of an error names the parameter, and is the rest of a sentence. */
 export const readTlsFiles = (tls: Tls): TlsFiles => {
   const read = (name: string, path: string | undefined) => {
     if (path === undefined) return undefined
@@ -39,8 +39,8 @@ export const readTlsFiles = (tls: Tls): TlsFiles => {
   }
 }
 
-/** Asks in plain whether the server speaks TLS; a byte more than its answer could be somebody else's. */
-const asked = (raw: Socket): Promise<string> =>
+/** Asks in plain text whether the server speaks TLS. Further bytes than its answer could come from another party. */
+const askForTls = (raw: Socket): Promise<string> =>
   new Promise((resolve, reject) => {
     const onClose = () =>
       reject(failure("The server closed the connection when it was asked for TLS", "ECONNRESET"))
@@ -52,14 +52,14 @@ const asked = (raw: Socket): Promise<string> =>
     raw.write(SSL_REQUEST)
   })
 
-/** As libpq: authorities that are named are asked in every mode, others only in those that verify. */
+/** True if the certificate is verified: in the modes that verify and, as in libpq, if authorities are named. */
 const isVerified = ({ mode, rootCertificate }: Tls): boolean =>
   mode.startsWith("verify") || rootCertificate !== undefined
 
-/** Makes an open connection an encrypted one; in the modes that do without TLS it stays plain where the server has none. */
+/** Encrypts an open connection. In the modes that do without TLS, it stays plain if the server has none. */
 export const secured = async (raw: Socket, host: Host, tls: Tls, files: TlsFiles): Promise<Socket> => {
   if (!tls.isDirect) {
-    const answer = await asked(raw)
+    const answer = await askForTls(raw)
     if (answer === NO && ["allow", "prefer"].includes(tls.mode)) return raw
     if (answer === NO)
       throw failure(`${placeOf(host)} has no TLS, which sslmode=${tls.mode} needs`, "ERR_TLS_REFUSED")
@@ -70,7 +70,7 @@ export const secured = async (raw: Socket, host: Host, tls: Tls, files: TlsFiles
   const socket = connect({
     socket: raw,
     rejectUnauthorized: isVerified(tls),
-    // Not by the name that the driver or TLS itself would take: it is missing for an IP address.
+    // The name is given: the one that TLS itself would take is missing for an IP address.
     checkServerIdentity: (_, certificate) =>
       tls.mode === "verify-full" ? checkServerIdentity(host.name, certificate) : undefined,
     ...(isNamed ? { servername: host.name } : {}),

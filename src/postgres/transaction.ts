@@ -2,14 +2,14 @@ import postgres from "postgres"
 import { PIN } from "./pin.ts"
 import { notWatched, type Session, type Wait, type Watch } from "./silence.ts"
 
-/** One transaction of the driver's: pinned, watched, and standing still as soon as its connection is lost. */
+/** Runs one transaction of the driver: pinned, watched, and suspended for good once its connection is lost. */
 
-/** Codes of an error that no server sent: the connection is gone, or never was. */
+/** Codes of errors that no server sent: the connection is gone, or never was. */
 const LOST = /^(CONNECTION_(CLOSED|DESTROYED|ENDED)|CONNECT_TIMEOUT|E[A-Z]+)$/
-/** A server's last words on a connection. */
+/** Severities of errors after which a server closes the connection. */
 const LAST_WORDS = /^(FATAL|PANIC)$/
 
-/** True where a statement failed because its connection ended: it may have been done or not. */
+/** True if a statement failed because its connection ended. It may have been done or not. */
 const isConnectionLost = (error: unknown): boolean => {
   if (error instanceof postgres.PostgresError) return LAST_WORDS.test(error.severity)
   return error instanceof Error && "code" in error && LOST.test(String(error.code))
@@ -17,13 +17,13 @@ const isConnectionLost = (error: unknown): boolean => {
 
 export type Body<A> = (tx: postgres.TransactionSql) => A | Promise<A>
 
-/** A statement of the driver's: `handle` gives it to `handler`, once, which sends it; the others settle it. */
+/** A statement of the driver. `handle` gives it once to `handler`, which sends it. `resolve` and `reject` settle it. */
 export type Statement = Promise<unknown> & {
   handle: () => unknown
   handler: (statement: Statement) => unknown
   resolve: (value: unknown) => void
   reject: (error: unknown) => void
-  /** Rows of a cursor's part. */
+  /** Rows of one part of a cursor; undefined if the statement is no cursor. */
   readonly cursorRows?: number
 }
 
@@ -31,18 +31,18 @@ const never = (): Promise<never> => new Promise(() => {})
 
 export interface Fate {
   isLost: boolean
-  /** Ends the transaction on this side: its pool was closed over it, or its connection is silent. */
+  /** Ends the transaction on this side, if its pool was closed or its connection is silent. */
   readonly destroy: (error: unknown) => void
   readonly wait: Wait
 }
 
-/** True where a statement failed because its pool was closed before it was answered. */
+/** True if a statement failed because its pool was closed before the answer. */
 const isDestroyed = (error: unknown): boolean =>
   error instanceof Error && "code" in error && error.code === "CONNECTION_DESTROYED"
 
-/** Counts a statement as waited for, from now until it is settled. */
+/** Counts a statement as waiting for its answer, until it is settled. */
 const awaitAnswer = ({ wait }: Fate, statement: Statement): void => {
-  // A cursor also waits for its reader, who may take any time.
+  // A cursor also waits for its reader, which may take any time.
   if (statement.cursorRows !== undefined) return
   const { resolve, reject } = statement
   wait.sent()
@@ -56,7 +56,7 @@ const awaitAnswer = ({ wait }: Fate, statement: Statement): void => {
   }
 }
 
-/** A statement that is not sent once the connection is gone, and whose loss `begin` reports. */
+/** Changes a statement: it is not sent once the connection is lost, and does not report that loss itself. */
 const guardStatement = (fate: Fate, made: unknown): unknown => {
   if (!(made instanceof Promise)) return made
   const statement = made as Statement
@@ -81,7 +81,7 @@ const guardStatement = (fate: Fate, made: unknown): unknown => {
   return statement
 }
 
-/** A savepoint. The driver itself sends its beginning, and its end where it fails. */
+/** Runs a savepoint. The driver itself sends its begin and, if it fails, its rollback. */
 const savepoint = async (fate: Fate, tx: postgres.TransactionSql, body: Body<unknown>): Promise<unknown> => {
   const { wait } = fate
   wait.sent()
@@ -101,7 +101,7 @@ const savepoint = async (fate: Fate, tx: postgres.TransactionSql, body: Body<unk
   }
 }
 
-/** The driver's transaction for its function: unchanged until the connection is lost, and standing still after that. */
+/** Wraps the driver's transaction for its function: unchanged until the connection is lost, and suspended after that. */
 const guard = (fate: Fate, tx: postgres.TransactionSql): postgres.TransactionSql =>
   new Proxy(tx, {
     apply: (target, self, args) => guardStatement(fate, Reflect.apply(target, self, args)),
@@ -117,10 +117,10 @@ const guard = (fate: Fate, tx: postgres.TransactionSql): postgres.TransactionSql
 /** The answer to the pins: one result for each command, the session in the last. */
 type PinAnswer = ReadonlyArray<ReadonlyArray<Session>>
 
-/** Ends of transactions that are under way. */
+/** Functions that end the transactions under way. */
 const ends = new WeakMap<Promise<unknown>, (error: Error) => void>()
 
-/** Runs a transaction of a pool. One that is not settled when `signal` aborts fails, and its connection is destroyed. */
+/** Runs a transaction of a pool. If it is not settled when `signal` aborts, it fails, and its connection is destroyed. */
 export const beginUntil = <A>(sql: postgres.Sql, signal: AbortSignal, run: Body<A>): Promise<A> => {
   const transaction = sql.begin(run) as Promise<A>
   signal.addEventListener("abort", () => ends.get(transaction)?.(new Error("Told to stop")))
@@ -128,9 +128,8 @@ export const beginUntil = <A>(sql: postgres.Sql, signal: AbortSignal, run: Body<
 }
 
 /**
- * Runs one pinned transaction. Its function stands still for good, and is forgotten, when the connection is lost under it.
- * The pins are sent with the function's first statement; where they fail, so does the transaction. `watch` ends the wait
- * for a connection that is silent.
+ * Runs one pinned transaction. If the connection is lost, its function never goes on. The pins are sent with the function's
+ * first statement. If they fail, so does the transaction. `watch` ends the wait for a silent connection.
  */
 export const beginOn = <A>(
   pool: postgres.Sql,
@@ -150,7 +149,7 @@ export const beginOn = <A>(
   wait.sent()
   const begun = pool.begin(options, async tx => {
     wait.answered()
-    // It is rolled back: nothing waits for it any more.
+    // The error rolls it back: nothing waits for it any more.
     if (fate.isLost) throw new Error("This transaction was given up before it began")
     wait.opened()
     try {
@@ -183,7 +182,7 @@ export const beginOn = <A>(
   return whole
 }
 
-/** Sends a statement that was made for the pool within a transaction instead, and answers as it does. */
+/** Sends a statement of the pool within a transaction, and settles with its answer. */
 export const sendWithin = (
   tx: postgres.TransactionSql,
   fate: Fate,

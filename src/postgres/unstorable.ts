@@ -1,19 +1,16 @@
 import { LosslessNumber } from "lossless-json"
 import { DeepJson, isPlain, type Json, MAX_DEPTH } from "../core/json.ts"
 
-/**
- * What is valid JSON and that Postgres cannot store, found before Postgres refuses it: the reject then names
- * the field.
- */
+/** Finds valid JSON that Postgres cannot store, before Postgres refuses it. The reject can then name the field. */
 
-/** What `JSON.stringify` leaves as an escape: U+0000 and a lone surrogate, neither of which Postgres stores. */
+/** Escapes of `JSON.stringify` for U+0000 and for a lone surrogate. Postgres stores neither. */
 const SUSPECT = /\\u(0000|d[89a-f][0-9a-f]{2})/i
 
 /** Most digits of a `numeric`, and so of a number in `jsonb`, before and after its point. */
 const WHOLE_DIGITS_MAX = 131_072
 const FRACTION_DIGITS_MAX = 16_383
 
-/** A longer literal is refused unread: a pattern would run out of stack in it. */
+/** Longest literal that is examined. A pattern would run out of stack in a longer one, which is refused. */
 const LITERAL_LENGTH_MAX = WHOLE_DIGITS_MAX + FRACTION_DIGITS_MAX + 100
 
 const reasonFor = (text: string): string | undefined =>
@@ -28,7 +25,7 @@ export const isStorable = (text: string): boolean => reasonFor(text) === undefin
 
 const NUMBER = /^-?0*(\d*)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/
 
-/** True if `numeric` can hold a JSON number; its digits are counted with the exponent written out. */
+/** True if `numeric` can hold a JSON number. Its digits are counted with the exponent written out. */
 const isNumeric = (literal: string): boolean => {
   if (literal.length > LITERAL_LENGTH_MAX) return false
   const [, whole = "", fraction = "", exponent = "0"] = NUMBER.exec(literal) ?? []
@@ -46,7 +43,7 @@ const problemOf = (value: unknown): string | undefined => {
   return undefined
 }
 
-/** A part of a record that cannot be stored: the keys on the way to it, and what is wrong with it. */
+/** A part of a record that cannot be stored: the keys on the way to it, and its problem. */
 export interface Unstorable {
   readonly path: ReadonlyArray<string>
   readonly problem: string
@@ -57,17 +54,16 @@ const search = (value: unknown, path: ReadonlyArray<string>): Unstorable | undef
   if (problem !== undefined) return { path, problem }
   if (typeof value !== "object" || value === null || value instanceof LosslessNumber) return undefined
   for (const [key, child] of Object.entries(value)) {
-    const found =
+    const unstorable =
       reasonFor(key) === undefined ? search(child, [...path, key]) : search(key, [...path, "(a key)"])
-    if (found !== undefined) return found
+    if (unstorable !== undefined) return unstorable
   }
   return undefined
 }
 
 /**
- * Finds the first part of a record that Postgres can hold neither as `text` nor in `jsonb`; its path is empty where it
- * is the record itself. `raw` is the record's JSON text: a scan of it spares nearly every
- * record the walk.
+ * Finds the first part of a record that Postgres can hold neither as `text` nor in `jsonb`. Its path is empty if it is the
+ * record itself. `raw` is the record's JSON text: a scan of it spares nearly every record the search.
  */
 export const unstorableText = (record: Json, raw: string): Unstorable | undefined =>
   SUSPECT.test(raw) || !isPlain(record) ? search(record, []) : undefined

@@ -1,9 +1,9 @@
 import type postgres from "postgres"
 import { arrayLiteral } from "./bulk.ts"
 
-/** The types of a statement's columns, as far as an export has to tell them apart. */
+/** The types of a statement's columns, as far as an export distinguishes them. */
 
-/** `text` is any type that can hold words from outside; `other` prints as text that cannot begin a formula. */
+/** `text`: any type that can hold words from outside. `other`: prints as text that cannot begin a formula. */
 export type ValueType =
   | { readonly kind: "boolean" | "integer" | "float" | "json" | "text" | "other" }
   | { readonly kind: "array"; readonly of: ValueType; readonly delimiter: string }
@@ -47,13 +47,13 @@ const typeOf = (oid: string, entries: ReadonlyMap<string, Entry>): ValueType => 
       of: typeOf(entry.element, entries),
       delimiter: entries.get(entry.element)?.delimiter ?? ",",
     }
-  const known = entry.isBuiltIn === "t" ? KINDS[entry.name] : undefined
-  return { kind: known ?? (TEXT_CATEGORIES.includes(entry.category) ? "text" : "other") }
+  const kind = entry.isBuiltIn === "t" ? KINDS[entry.name] : undefined
+  return { kind: kind ?? (TEXT_CATEGORIES.includes(entry.category) ? "text" : "other") }
 }
 
 /**
- * The types with these object ids, in their order. A domain counts as the type it is based on. `sql` is a session of
- * the reader's login, which gets every value as text.
+ * Returns the types with these object ids, in their order. A domain counts as its base type. `sql` is a session of the
+ * reader's login, which gets every value as text.
  */
 export const valueTypesOf = async (
   sql: postgres.ISql,
