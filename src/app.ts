@@ -103,8 +103,8 @@ type Synced = Effect.Effect<
 >
 
 /**
- * Syncs once, with the settings of the environment. Succeeds also if streams failed: the summary says which. `LeaseError`
- * means that nothing was done, because other runs hold every account.
+ * Syncs once, with the settings of the environment. Succeeds also if streams failed: the summary says which.
+ * `LeaseError` means that nothing was done, because other runs hold every account.
  */
 export const sync = (options: SyncOptions = {}): Synced =>
   Effect.flatMap(runSettings(options), settings => syncWith(settings, options.migrate ?? false))
@@ -166,10 +166,10 @@ export const queryConfigured = (
   asConfiguredReader(readerUrl => runQuery(readerUrl, statement))
 
 /**
- * Reads the status of each stream of each configured account, and judges its figures. They cannot be trusted if the stream
- * never ran, its latest run failed, or none was complete within `maxAgeSeconds` (absent: twice the schedule's interval, and
- * at least an hour). An account that is no longer configured is shown, and judged only if it is named. If no account is
- * configured, all that were ever synced are judged.
+ * Reads the status of each stream of each configured account, and judges its figures. They cannot be trusted if the
+ * stream never ran, its latest run failed, or none was complete within `maxAgeSeconds` (absent: twice the schedule's
+ * interval, and at least an hour). An account that is no longer configured is shown, and judged only if it is named. If
+ * no account is configured, all that were ever synced are judged.
  */
 export const status = (options: Pick<ServeArguments, "accounts" | "streams" | "maxAgeSeconds">) =>
   Effect.gen(function* () {
@@ -203,8 +203,8 @@ export const serveSettings = (
   })
 
 /**
- * Syncs on a schedule, with the settings of the environment, until it is interrupted. HTTP shows its state. A failed run does
- * not end it.
+ * Syncs on a schedule, with the settings of the environment, until it is interrupted. HTTP shows its state. A failed
+ * run does not end it.
  */
 export const serve = (
   options: ServeArguments = {},
@@ -238,8 +238,8 @@ export const accountsOfCustomer = (customer: string) =>
   })
 
 /**
- * Removes a customer's data from an account for good, and keeps later syncs from bringing it back. The money stays, with the
- * customer's id and without other personal values.
+ * Removes a customer's data from an account for good, and keeps later syncs from bringing it back. The money stays,
+ * with the customer's id and without other personal values.
  */
 export const eraseCustomer = (
   customer: string,
@@ -269,7 +269,10 @@ export const backup = (
 ): Effect.Effect<BackupSummary, ConfigurationError | WarehouseError, Warehouse> =>
   Effect.flatMap(Warehouse, ({ ownerUrl }) => backupOf(ownerUrl, file, tell))
 
-/** Fills an empty warehouse, or one to be replaced, from a backup. Persons that are known as erased since are erased again. */
+/**
+ * Fills an empty warehouse, or one to be replaced, from a backup. Persons that are known as erased since are erased
+ * again.
+ */
 export const restore = (
   file: string,
   options: Omit<RestoreOptions, "streams"> = {},

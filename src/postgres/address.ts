@@ -4,8 +4,9 @@ import { Either } from "effect"
 import { AddressProblem, type Parameters, type Parts, readParameters } from "./addressParameters.ts"
 
 /**
- * Reads the address of a Postgres as libpq reads a connection URI: `postgres://user:password@host:port,host:port/database?…`.
- * Unlike a URL of the web, it may name several hosts or the directory of a socket, and has no fragment.
+ * Reads the address of a Postgres as libpq reads a connection URI:
+ * `postgres://user:password@host:port,host:port/database?…`. Unlike a URL of the web, it may name several hosts or the
+ * directory of a socket, and has no fragment.
  */
 
 const DEFAULT_PORT = 5432

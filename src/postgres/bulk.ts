@@ -5,8 +5,8 @@ import { mayAlter } from "./interference.ts"
 import type { Shape, Transaction } from "./shape.ts"
 
 /**
- * Bulk statements over drizzle's tables: rows are sent as one text array per column, through `unnest`. COPY into a temporary
- * table took the same time within a few per cent, and bloats the catalogue with each batch.
+ * Bulk statements over drizzle's tables: rows are sent as one text array per column, through `unnest`. COPY into a
+ * temporary table took the same time within a few per cent, and bloats the catalogue with each batch.
  */
 
 export const quoted = (names: Iterable<string>): string => Array.from(names, name => `"${name}"`).join(", ")
@@ -43,9 +43,9 @@ export const unnestOf = (columns: ReadonlyArray<string>, first: number): string 
   `unnest(${columns.map((_, i) => `$${first + i}::text[]`).join(", ")}) WITH ORDINALITY AS s(${quoted([...columns, "ordinal"])})`
 
 /**
- * Settings for the rest of a transaction. Null in an array is null, whatever the role or database sets. Joins of a batch look
- * up each row by its key: otherwise the planner may read the whole table or index for every batch, and loading gets slower
- * with every stored row.
+ * Settings for the rest of a transaction. Null in an array is null, whatever the role or database sets. Joins of a
+ * batch look up each row by its key: otherwise the planner may read the whole table or index for every batch, and
+ * loading gets slower with every stored row.
  */
 export const lookUpByKey = (tx: Transaction): Promise<unknown> =>
   tx`SELECT set_config('array_nulls', 'on', true), set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
@@ -79,8 +79,8 @@ interface Sent extends Pick<Upsert, "rows" | "guard"> {
 }
 
 /**
- * Throws `NotStored` if one of these rows is neither stored as it was sent, nor kept out by the guard. Counters would not add
- * up otherwise.
+ * Throws `NotStored` if one of these rows is neither stored as it was sent, nor kept out by the guard. Counters would
+ * not add up otherwise.
  */
 export const refuseAltered = async (
   tx: Transaction,
@@ -119,9 +119,9 @@ export const refuseLost = (table: string, lost: number, sent: number): void => {
 }
 
 /**
- * Inserts rows, or updates the stored ones where the guard allows it. Columns that a row does not have are null. Two rows
- * with one key would fail the statement, so the preferred one is written. Rows are sorted only in this case: thousands of
- * wide rows do not fit into Postgres' sort memory.
+ * Inserts rows, or updates the stored ones where the guard allows it. Columns that a row does not have are null. Two
+ * rows with one key would fail the statement, so the preferred one is written. Rows are sorted only in this case:
+ * thousands of wide rows do not fit into Postgres' sort memory.
  *
  * Throws `NotStored` if Postgres neither kept a row as it was sent, nor holds a version that the guard keeps.
  */

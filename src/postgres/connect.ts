@@ -7,7 +7,9 @@ import { openPool } from "./pool.ts"
 import { boundOf } from "./route.ts"
 import { query } from "./statements.ts"
 
-/** Connections of one pool at most, beside that of its heartbeat. Each stream loads on one; the ledger needs the others. */
+/**
+ * Connections of one pool at most, beside that of its heartbeat. Each stream loads on one; the ledger needs the others.
+ */
 const POOL_SIZE = 10
 const CONNECT_TIMEOUT_SECONDS = 15
 const IDLE_TIMEOUT_SECONDS = 60
@@ -35,8 +37,8 @@ const workOn = new WeakMap<postgres.Sql, Set<Fiber.RuntimeFiber<unknown>>>()
 
 /**
  * Works on a pool while it is open. Closing the pool interrupts the work first, and waits until the end of the work is
- * booked. A host may provide the pool around a race, or dispose of it during a run: the race would interrupt the run only
- * after the pool was closed.
+ * booked. A host may provide the pool around a race, or dispose of it during a run: the race would interrupt the run
+ * only after the pool was closed.
  */
 export const whileOpen = <A, E, R>(sql: postgres.Sql, work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.uninterruptibleMask(restore =>
@@ -97,9 +99,9 @@ export const silent = (seconds: number) =>
   })
 
 /**
- * Connects to a Postgres, until the scope closes. It needs no session state, so it works through a transaction-pooling proxy:
- * no named statements, no type look-up, no session settings but start-up ones. Times and numbers come back as the text that
- * Postgres prints: nothing on the way may round or cut them.
+ * Connects to a Postgres, until the scope closes. It needs no session state, so it works through a transaction-pooling
+ * proxy: no named statements, no type look-up, no session settings but start-up ones. Times and numbers come back as
+ * the text that Postgres prints: nothing on the way may round or cut them.
  *
  * Fails within 15 seconds per host, or the address's `connect_timeout`, also if a host takes the login and then answers
  * nothing. Can be interrupted.

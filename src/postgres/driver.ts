@@ -7,8 +7,8 @@ import type { Address } from "./address.ts"
 export type DriverOptions = NonNullable<Parameters<typeof postgres>[1]> & { readonly max: number }
 
 /**
- * Hides the variables that the driver reads: PGHOST, PGPASSWORD, PGSSL, PGTARGETSESSIONATTRS and more. They may be meant for
- * another program. The address alone counts.
+ * Hides the variables that the driver reads: PGHOST, PGPASSWORD, PGSSL, PGTARGETSESSIONATTRS and more. They may be
+ * meant for another program. The address alone counts.
  */
 export const withoutVariables = <A>(make: () => A): A => {
   const hidden = Object.entries(process.env).filter(([name]) => name.startsWith("PG"))
@@ -20,7 +20,9 @@ export const withoutVariables = <A>(make: () => A): A => {
   }
 }
 
-/** Opens one of the driver's pools. `socket` makes its connections, TLS included. It connects with the first statement. */
+/**
+ * Opens one of the driver's pools. `socket` makes its connections, TLS included. It connects with the first statement.
+ */
 export const openDriver = (
   { hosts, user, password, database, session }: Address,
   socket: () => Promise<Duplex>,

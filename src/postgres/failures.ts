@@ -74,8 +74,8 @@ export const fileStep = (code: string, place: string): string =>
   `run again; if it stays so, check the disk, or choose another ${place}`
 
 /**
- * Codes of a login or a database that the operator must set right first. An unknown host name is not among them: at boot, a
- * resolver that is not up yet says the same of a right name.
+ * Codes of a login or a database that the operator must set right first. An unknown host name is not among them: at
+ * boot, a resolver that is not up yet says the same of a right name.
  */
 const SETTINGS = /^(28...|3D000)$/
 

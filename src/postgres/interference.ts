@@ -3,13 +3,13 @@ import { NotStored } from "./failures.ts"
 import type { Shape, Transaction } from "./shape.ts"
 
 /**
- * Finds triggers, rules and policies that others put on our tables. If one can decide what is stored, it is refused by its
- * name before anything is written: it could keep out or change a row, a reject or a removal, each of which has a statement of
- * its own. A trigger that runs after the row is stored, such as an audit, is allowed. The stored rows are then read again and
- * compared with the sent ones (`upsert`).
+ * Finds triggers, rules and policies that others put on our tables. If one can decide what is stored, it is refused by
+ * its name before anything is written: it could keep out or change a row, a reject or a removal, each of which has a
+ * statement of its own. A trigger that runs after the row is stored, such as an audit, is allowed. The stored rows are
+ * then read again and compared with the sent ones (`upsert`).
  *
- * A trigger's function runs with this login's rights. So a function of a role without these rights is refused, whenever it
- * runs: that role could grant itself the warehouse.
+ * A trigger's function runs with this login's rights. So a function of a role without these rights is refused, whenever
+ * it runs: that role could grant itself the warehouse.
  */
 
 /** Interferences that a message names at most. */
@@ -68,8 +68,8 @@ const refusePlanted = ([first]: ReadonlyArray<Interference>): void => {
 }
 
 /**
- * Throws `NotStored` if a trigger, a rule or a policy decides what one of our tables stores, or if a trigger runs a function
- * of a role without our rights.
+ * Throws `NotStored` if a trigger, a rule or a policy decides what one of our tables stores, or if a trigger runs a
+ * function of a role without our rights.
  */
 export const refuseInterference = async (tx: Transaction): Promise<void> => {
   const found = await interferences(tx)
@@ -84,8 +84,8 @@ export const refuseInterference = async (tx: Transaction): Promise<void> => {
 }
 
 /**
- * Runs one transaction that writes to our tables without a lease. It fails with `NotStored` before it writes if a trigger runs
- * a function of a role without our rights.
+ * Runs one transaction that writes to our tables without a lease. It fails with `NotStored` before it writes if a
+ * trigger runs a function of a role without our rights.
  */
 export const beginWriting = <A>(
   sql: postgres.Sql,

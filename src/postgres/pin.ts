@@ -1,12 +1,15 @@
-/** The commands at the start of each transaction of the owner. No setting of a role or database then reaches a statement. */
+/**
+ * The commands at the start of each transaction of the owner. No setting of a role or database then reaches a
+ * statement.
+ */
 
 /**
- * Looks up operators and functions in `pg_catalog` alone. On a path with a schema in which others may create, such as `public`
- * before Postgres 15, their functions would run with the rights of this login. `pg_temp` is named because it would come first
- * otherwise.
+ * Looks up operators and functions in `pg_catalog` alone. On a path with a schema in which others may create, such as
+ * `public` before Postgres 15, their functions would run with the rights of this login. `pg_temp` is named because it
+ * would come first otherwise.
  *
- * It is a command, which looks up nothing itself. It is part of the transaction, because a proxy that pools by transaction
- * refuses or loses a path that is set at the start of a connection.
+ * It is a command, which looks up nothing itself. It is part of the transaction, because a proxy that pools by
+ * transaction refuses or loses a path that is set at the start of a connection.
  */
 export const PIN_PATH = "SET LOCAL search_path = pg_catalog, pg_temp"
 
@@ -28,14 +31,14 @@ const PLAIN: Readonly<Record<string, string>> = {
 }
 
 /**
- * Time after which Postgres ends a transaction whose client is silent. Otherwise its locks could stay for hours. `inLeaseTx`
- * sets its own.
+ * Time after which Postgres ends a transaction whose client is silent. Otherwise its locks could stay for hours.
+ * `inLeaseTx` sets its own.
  */
 const PAUSE_MAX = "60s"
 
 /**
- * The commands that pin a transaction, as one message to the server. The last one answers the session: a proxy that pools by
- * transaction gives a client another process id than its session's.
+ * The commands that pin a transaction, as one message to the server. The last one answers the session: a proxy that
+ * pools by transaction gives a client another process id than its session's.
  */
 export const PIN = [
   PIN_PATH,

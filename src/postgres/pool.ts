@@ -10,13 +10,13 @@ import { readTlsFiles } from "./tls.ts"
 import { type Body, beginOn, type Statement, sendWithin } from "./transaction.ts"
 
 /**
- * Makes postgres.js safe against connections that end in the middle of something. Its 3.4 line has five faults then. A test
- * holds each of them:
+ * Makes postgres.js safe against connections that end in the middle of something. Its 3.4 line has five faults then. A
+ * test holds each of them:
  *
- * - A transaction that fails because its connection ended is rolled back on the connection that is gone. The `TypeError`
- *   cannot be caught, and ends the process.
- * - A transaction's function goes on after that. Its next statements run on a new connection, outside of any transaction,
- *   and each is committed by itself.
+ * - A transaction that fails because its connection ended is rolled back on the connection that is gone. The
+ *   `TypeError` cannot be caught, and ends the process.
+ * - A transaction's function goes on after that. Its next statements run on a new connection, outside of any
+ *   transaction, and each is committed by itself.
  * - A statement that waited to be sent while its connection ended stays in front of all later statements. They get no
  *   answer.
  * - `end` waits for the answer to a statement that was under way on a connection that is gone.
@@ -24,8 +24,8 @@ import { type Body, beginOn, type Statement, sendWithin } from "./transaction.ts
  */
 
 /**
- * How long a pool that lost a connection still takes statements. Transactions that are under way then may take any time: a
- * connection also closes because it was idle, and the statement on the next one may take minutes.
+ * How long a pool that lost a connection still takes statements. Transactions that are under way then may take any
+ * time: a connection also closes because it was idle, and the statement on the next one may take minutes.
  */
 const RETIRE_AFTER_MILLIS = 30_000
 
@@ -57,8 +57,8 @@ const counting = <A>(on: Connections, work: Promise<A>, closeIdle: (on: Connecti
 }
 
 /**
- * Gives a statement a transaction of its own when it is sent, which pins its search path. The statement settles with the
- * transaction. It counts as under way once it is sent: a statement that was only made may never be sent.
+ * Gives a statement a transaction of its own when it is sent, which pins its search path. The statement settles with
+ * the transaction. It counts as under way once it is sent: a statement that was only made may never be sent.
  */
 const pinStatement = (on: Connections, made: unknown, closeIdle: (on: Connections) => void): unknown => {
   if (!(made instanceof Promise)) return made
@@ -199,10 +199,10 @@ const makeGenerations = (open: ReturnType<typeof opener>, retireAfterMillis: num
 }
 
 /**
- * Connections to one Postgres. A transaction fails, and nothing else happens, if its connection is lost or silent. Statements
- * after a loss get new connections. The earlier ones are closed when nothing is under way on them any more.
- * `end({ timeout })` takes no longer than that, in seconds. Throws if the address is wrong, with the rest of a sentence that
- * begins with its variable.
+ * Connections to one Postgres. A transaction fails, and nothing else happens, if its connection is lost or silent.
+ * Statements after a loss get new connections. The earlier ones are closed when nothing is under way on them any more.
+ * `end({ timeout })` takes no longer than that, in seconds. Throws if the address is wrong, with the rest of a sentence
+ * that begins with its variable.
  */
 export const openPool = (
   url: string,

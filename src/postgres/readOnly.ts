@@ -4,8 +4,8 @@ import type { WarehouseError } from "../core/errors.ts"
 import { query } from "./statements.ts"
 
 /**
- * Makes a pool of a transaction: `begin` begins a savepoint. After the transaction it sends nothing more: the connection then
- * belongs to other work, and is neither read-only nor bounded.
+ * Makes a pool of a transaction: `begin` begins a savepoint. After the transaction it sends nothing more: the
+ * connection then belongs to other work, and is neither read-only nor bounded.
  */
 const asPool = (tx: postgres.TransactionSql, over: AbortSignal): postgres.Sql =>
   new Proxy(tx, {
@@ -22,9 +22,9 @@ const asPool = (tx: postgres.TransactionSql, over: AbortSignal): postgres.Sql =>
   }) as unknown as postgres.Sql
 
 /**
- * Reads in one transaction, whose statements Postgres itself ends after `statementMillis`. A caller that stops waiting leaves
- * no statement at work. The limit is set within the transaction, because a pooling proxy refuses it at the start of a
- * connection, and would pass it on to other clients later.
+ * Reads in one transaction, whose statements Postgres itself ends after `statementMillis`. A caller that stops waiting
+ * leaves no statement at work. The limit is set within the transaction, because a pooling proxy refuses it at the start
+ * of a connection, and would pass it on to other clients later.
  */
 export const readingWithin = <A, E>(
   sql: postgres.Sql,

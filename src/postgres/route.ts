@@ -8,9 +8,9 @@ import { failure, placeOf } from "./place.ts"
 import { boundedDialer, type Dial, notAnswered, stopped, type Way, waysTo } from "./socket.ts"
 
 /**
- * Chooses the server of a connection as libpq does: the hosts in their order, and the first one that lets this login in and
- * has the wanted attributes. The driver cannot do it: with several hosts it never reports an error, and it checks an attribute
- * by ending the statement. So each way is first tried with a connection of its own, if there is a choice.
+ * Chooses the server of a connection as libpq does: the hosts in their order, and the first one that lets this login in
+ * and has the wanted attributes. The driver cannot do it: with several hosts it never reports an error, and it checks
+ * an attribute by ending the statement. So each way is first tried with a connection of its own, if there is a choice.
  */
 
 /** The state of a server that `target_session_attrs` is about. */
@@ -104,8 +104,8 @@ const within = async <A>(
 }
 
 /**
- * Longest time until an address gives a connection or an error, in seconds: the bound of one host times its hosts. It is twice
- * that if a standby is preferred, since all hosts are then tried twice.
+ * Longest time until an address gives a connection or an error, in seconds: the bound of one host times its hosts. It
+ * is twice that if a standby is preferred, since all hosts are then tried twice.
  */
 export const connectBoundSeconds = ({ hosts, sessionAttributes }: Address, timeoutSeconds: number): number =>
   hosts.length * timeoutSeconds * (sessionAttributes === "prefer-standby" ? 2 : 1)

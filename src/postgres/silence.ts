@@ -2,9 +2,9 @@ import type postgres from "postgres"
 import { failure } from "./place.ts"
 
 /**
- * Detects silent connections: a firewall, a proxy or a host that went away forwards nothing and closes nothing. A late answer
- * proves nothing, because a statement may take minutes. So another connection asks Postgres whether the session is still at
- * work. If it waits for its client while the client waits for it, the answer never comes.
+ * Detects silent connections: a firewall, a proxy or a host that went away forwards nothing and closes nothing. A late
+ * answer proves nothing, because a statement may take minutes. So another connection asks Postgres whether the session
+ * is still at work. If it waits for its client while the client waits for it, the answer never comes.
  */
 
 /** The session of a transaction in Postgres. */
@@ -66,12 +66,16 @@ export interface Watched {
   readonly onLost: () => void
 }
 
-/** Condition on `pg_stat_activity`: the session in its transaction. Without `track_activities`, only its process id is known. */
+/**
+ * Condition on `pg_stat_activity`: the session in its transaction. Without `track_activities`, only its process id is
+ * known.
+ */
 const SESSION = "pid = $1 AND (state = 'disabled' OR xact_start = $2::text::timestamptz)"
 
 /**
- * Asks, in a transaction of another connection, whether a session is still at work. With `isLast`, an idle one is ended, so
- * that its locks go: Postgres' own limit on idle transactions does not count while a part of a statement was received.
+ * Asks, in a transaction of another connection, whether a session is still at work. With `isLast`, an idle one is
+ * ended, so that its locks go: Postgres' own limit on idle transactions does not count while a part of a statement was
+ * received.
  */
 export const lookAt = async (
   tx: postgres.TransactionSql,
@@ -93,7 +97,10 @@ export const lookAt = async (
   return "idle"
 }
 
-/** Watches transactions. One whose session is idle while it waits for an answer fails, and so does one that Postgres left. */
+/**
+ * Watches transactions. One whose session is idle while it waits for an answer fails, and so does one that Postgres
+ * left.
+ */
 export const watching =
   ({ look, isFull, onOpen, onLost }: Watched): Watch =>
   destroy => {

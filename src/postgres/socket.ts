@@ -14,9 +14,14 @@ export interface Way {
 /** Dials one way, within the bound of one host. Leaves nothing open if it fails, or if `signal` aborts it. */
 export type Dial = (way: Way, signal: AbortSignal) => Promise<Socket>
 
-/** Makes connections for the driver. Each is open, and encrypted if the address asks for it, before the driver gets it. */
+/**
+ * Makes connections for the driver. Each is open, and encrypted if the address asks for it, before the driver gets it.
+ */
 export interface Dialer {
-  /** The driver's `socket` option. It never rejects, because the driver would lose a connection. The socket fails instead. */
+  /**
+   * The driver's `socket` option. It never rejects, because the driver would lose a connection. The socket fails
+   * instead.
+   */
   readonly socket: () => Promise<Duplex>
   /** Reports that a statement was answered: the attempts before it were not in vain. */
   readonly settled: () => void
@@ -84,11 +89,11 @@ const failing = (error: unknown): Duplex => {
 }
 
 /**
- * Makes connections for one of the driver's pools, each chosen by `choose`, with a bound on attempts. Without it, postgres.js
- * 3.4 connects again at once and without an end if a server takes a connection and closes it before a login: a tunnel, a
- * proxy or a published port whose Postgres is away. Statements then neither fail nor end. Here, after `attemptsMax` attempts
- * without a statement that settled, the next one is a transient error. A healthy pool needs one attempt for each of its
- * connections, and one for each request to cancel.
+ * Makes connections for one of the driver's pools, each chosen by `choose`, with a bound on attempts. Without it,
+ * postgres.js 3.4 connects again at once and without an end if a server takes a connection and closes it before a
+ * login: a tunnel, a proxy or a published port whose Postgres is away. Statements then neither fail nor end. Here,
+ * after `attemptsMax` attempts without a statement that settled, the next one is a transient error. A healthy pool
+ * needs one attempt for each of its connections, and one for each request to cancel.
  */
 export const boundedDialer = (
   choose: (signal: AbortSignal) => Promise<Socket>,

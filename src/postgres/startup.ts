@@ -27,8 +27,8 @@ const judgeMessage = (type: string, body: Buffer): Error | undefined => {
 }
 
 /**
- * Ends a new connection with a clear error if the server answers the login with anything but messages of Postgres, or with
- * more work than a login may cost. Does not look at messages after the login.
+ * Ends a new connection with a clear error if the server answers the login with anything but messages of Postgres, or
+ * with more work than a login may cost. Does not look at messages after the login.
  */
 export const guardStartup = (socket: Socket): Socket => {
   const push = socket.push.bind(socket)

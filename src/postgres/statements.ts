@@ -4,9 +4,9 @@ import { describeFailure, sqlState } from "./failures.ts"
 import { COMMIT_STOPPING_MAX, endingLate } from "./stopping.ts"
 
 /**
- * The verbs of SQL: `query` runs it once, `read`, `write` and `writeInterruptible` repeat it. Each takes a function that returns a
- * promise, and no Effect: a retry cannot be put around a retry, which would multiply the time that both take. A
- * transaction is one such promise: an Effect inside it could fail and still commit.
+ * The verbs of SQL: `query` runs it once, `read`, `write` and `writeInterruptible` repeat it. Each takes a function
+ * that returns a promise, and no Effect: a retry cannot be put around a retry, which would multiply the time that both
+ * take. A transaction is one such promise: an Effect inside it could fail and still commit.
  */
 
 export const warehouseError = (error: unknown): WarehouseError => {
@@ -14,13 +14,19 @@ export const warehouseError = (error: unknown): WarehouseError => {
   return new WarehouseError({ message: describeFailure(error), ...(code === undefined ? {} : { code }) })
 }
 
-/** SQLSTATEs and codes after which a repetition may succeed: a deadlock, a lock, too little memory or connections, a restart. */
+/**
+ * SQLSTATEs and codes after which a repetition may succeed: a deadlock, a lock, too little memory or connections, a
+ * restart.
+ */
 const TRANSIENT =
   /^(40001|40P01|53200|53300|55P03|57P0[1235]|25P03|08...|CONNECTION_(CLOSED|DESTROYED)|CONNECT_(TIMEOUT|UNFIT)|ECONN.*|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN|ENOTFOUND)$/
 
 /** How long SQL is repeated: a restart of Postgres, with the replay of its log, takes seconds. */
 const RETRY_LIMIT = Duration.seconds(30)
-/** Fewest attempts. A process that stood still, in a machine that slept, may have spent the whole limit in its first one. */
+/**
+ * Fewest attempts. A process that stood still, in a machine that slept, may have spent the whole limit in its first
+ * one.
+ */
 const ATTEMPTS_MIN = 3
 const RETRY_DELAY_FIRST = Duration.millis(200)
 const RETRY_DELAY_MAX = Duration.seconds(5)

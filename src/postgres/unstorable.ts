@@ -62,8 +62,8 @@ const search = (value: unknown, path: ReadonlyArray<string>): Unstorable | undef
 }
 
 /**
- * Finds the first part of a record that Postgres can hold neither as `text` nor in `jsonb`. Its path is empty if it is the
- * record itself. `raw` is the record's JSON text: a scan of it spares nearly every record the search.
+ * Finds the first part of a record that Postgres can hold neither as `text` nor in `jsonb`. Its path is empty if it is
+ * the record itself. `raw` is the record's JSON text: a scan of it spares nearly every record the search.
  */
 export const unstorableText = (record: Json, raw: string): Unstorable | undefined =>
   SUSPECT.test(raw) || !isPlain(record) ? search(record, []) : undefined

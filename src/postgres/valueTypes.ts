@@ -34,7 +34,10 @@ const KINDS: Readonly<Record<string, Exclude<ValueType["kind"], "array">>> = {
   uuid: "other",
 }
 
-/** Categories of `pg_type` whose values can hold words from outside: strings, enums, unknown, user-defined and internal ones. */
+/**
+ * Categories of `pg_type` whose values can hold words from outside: strings, enums, unknown, user-defined and internal
+ * ones.
+ */
 const TEXT_CATEGORIES = "SEXUZ"
 
 const typeOf = (oid: string, entries: ReadonlyMap<string, Entry>): ValueType => {

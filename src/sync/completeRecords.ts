@@ -31,14 +31,16 @@ export interface ById {
 /**
  * Replaces the records of a page that lack parts by their by-id answers. If the by-id endpoint answers 404 for a record
  * that the list shows, this is a contradiction, and no proof that the record is gone. The stored row is then the latest
- * complete version and stays, and the item counts as unanswered. Without a stored row, the item becomes a reject that names
- * the missing part.
+ * complete version and stays, and the item counts as unanswered. Without a stored row, the item becomes a reject that
+ * names the missing part.
  */
 export const completeRecords = (context: StreamContext, stream: ListStream, byId: ById) => {
   const { sql, client, account } = context
   const { detail } = stream.source
   let endpoint: string | undefined
-  /** True if a record can be read by id. One whose id is no key, or cannot stand in a path, becomes a reject as it is. */
+  /**
+   * True if a record can be read by id. One whose id is no key, or cannot stand in a path, becomes a reject as it is.
+   */
   const lacksParts = (record: Json): record is JsonObject => {
     const id = recordIdOf(stream.source, record)
     return (

@@ -20,13 +20,16 @@ export interface RunOptions extends RunSettings {
   /** True to book unlisted records as removed, also if they are too many at once to be booked otherwise. */
   readonly confirmsRemovals?: boolean
   /**
-   * Age in seconds of the latest full pass beyond which a list is read whole, though reading its news would do. It is the
-   * longest time between two ticks of the full schedule. If absent: a day.
+   * Age in seconds of the latest full pass beyond which a list is read whole, though reading its news would do. It is
+   * the longest time between two ticks of the full schedule. If absent: a day.
    */
   readonly fullPassMaxAgeSeconds?: number
   /** Limits of freshness to store for the accounts. If absent, the stored ones stay. */
   readonly limits?: Limits
-  /** Look-ups that the streams of an account without a bound of their own make together at most. If absent: all due ones. */
+  /**
+   * Look-ups that the streams of an account without a bound of their own make together at most. If absent: all due
+   * ones.
+   */
   readonly lookupCalls?: number
   /** True to wait for accounts and streams that another run holds, however long that takes. */
   readonly wait?: boolean
@@ -37,9 +40,13 @@ export interface SyncOptions {
   /** Names of accounts and streams. Absent or empty: all. */
   readonly accounts?: ReadonlyArray<string>
   readonly streams?: ReadonlyArray<string>
-  /** True to read every list whole and from its beginning, though reading its news, or going on with a pass, would do. */
+  /**
+   * True to read every list whole and from its beginning, though reading its news, or going on with a pass, would do.
+   */
   readonly full?: boolean
-  /** True to read every list whole, and to book unlisted records as removed, also if they are a large part of the rows. */
+  /**
+   * True to read every list whole, and to book unlisted records as removed, also if they are a large part of the rows.
+   */
   readonly confirmsRemovals?: boolean
   /** True to bring a given database up to date first. */
   readonly migrate?: boolean

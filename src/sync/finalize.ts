@@ -22,7 +22,9 @@ interface TimeLimit {
 
 const NOT_AWAY = Effect.succeed(false)
 
-/** Does work that an interruption of its fiber ends a few seconds later, and not at once. Logs an unexpected failure. */
+/**
+ * Does work that an interruption of its fiber ends a few seconds later, and not at once. Logs an unexpected failure.
+ */
 export const inTime = (
   work: Effect.Effect<unknown>,
   { late = Effect.void, isAway = NOT_AWAY }: TimeLimit = {},
@@ -46,8 +48,8 @@ export const finalize =
     )
 
 /**
- * Runs `begin`, `work` and then `end`, also if an interruption comes during `begin`. A failure of the work goes to `end`,
- * and no further. An interruption goes on.
+ * Runs `begin`, `work` and then `end`, also if an interruption comes during `begin`. A failure of the work goes to
+ * `end`, and no further. An interruption goes on.
  */
 export const withFinalizer = <A, E, R, E1, R1, R2>(
   begin: Effect.Effect<unknown, E1, R1>,

@@ -24,8 +24,8 @@ const HEARTBEATS_PER_LEASE = 3
 /** Longest time that one renewal may take, as a fraction of a lease's time. It leaves time for another one. */
 const RENEWAL_PER_LEASE = 0.25
 /**
- * Lease times without a renewal after which a run ends. Its requests stop after the first one. Until the last one it goes
- * on if Postgres comes back and no other run took over.
+ * Lease times without a renewal after which a run ends. Its requests stop after the first one. Until the last one it
+ * goes on if Postgres comes back and no other run took over.
  */
 const UNRENEWED_LEASES_MAX = 3
 /** Shortest time between two heartbeats, also after one that failed, in milliseconds. */
@@ -59,7 +59,9 @@ export interface Holding {
     name: Name,
     limit: Duration.DurationInput,
   ) => Effect.Effect<Acquired, LeaseError | WarehouseError>
-  /** Never succeeds. Fails once another run took over this lease or its account, or once Postgres is away: see `isAway`. */
+  /**
+   * Never succeeds. Fails once another run took over this lease or its account, or once Postgres is away: see `isAway`.
+   */
   readonly lost: (lease: Lease) => Effect.Effect<never, LeaseError | WarehouseError>
   /** True if Postgres has not answered to renewals for so long that the run ends. */
   readonly isAway: Effect.Effect<boolean>
@@ -82,8 +84,8 @@ const instant = Effect.map(
 )
 
 /**
- * Time since an instant: the longer one by the two clocks. Linux' monotonic clock stands still while a machine is suspended,
- * and the wall clock can be set back.
+ * Time since an instant: the longer one by the two clocks. Linux' monotonic clock stands still while a machine is
+ * suspended, and the wall clock can be set back.
  */
 const elapsedMillis = (since: Instant, now: Instant): number =>
   Math.max(now.monotonic - since.monotonic, now.wall - since.wall)
@@ -185,7 +187,10 @@ const claim = (
     return result
   })
 
-/** Takes leases. An interrupted acquisition may be committed: it gets a few seconds to be heard of, and is then released. */
+/**
+ * Takes leases. An interrupted acquisition may be committed: it gets a few seconds to be heard of, and is then
+ * released.
+ */
 const takeFrom =
   (state: State): Holding["take"] =>
   (names, heirOf) =>

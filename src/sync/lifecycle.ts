@@ -14,8 +14,8 @@ import { type Holding, makeHolding } from "./holding.ts"
 import { outcomeOf, worstStatus } from "./outcome.ts"
 
 /**
- * The lifecycle of a run and of a stream's run: take the leases, book the start, work, book the end. A sync, a replay and
- * a rebuild all go through it. An end is booked however the work ended.
+ * The lifecycle of a run and of a stream's run: take the leases, book the start, work, book the end. A sync, a replay
+ * and a rebuild all go through it. An end is booked however the work ended.
  */
 
 export interface RunRequest {
@@ -104,8 +104,8 @@ export interface StreamRun {
 }
 
 /**
- * Runs one stream under its lease: books the start, works for as long as the lease is kept, books the end, and reports the
- * progress. Failures of the work are booked and not passed on: a stream that fails stops no other.
+ * Runs one stream under its lease: books the start, works for as long as the lease is kept, books the end, and reports
+ * the progress. Failures of the work are booked and not passed on: a stream that fails stops no other.
  */
 export const runUnderLease = <R>(
   sql: postgres.Sql,

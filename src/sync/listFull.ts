@@ -30,12 +30,17 @@ import { proofOf, unconfirmedNote } from "./removalProof.ts"
 const BATCH_AGE = "2 seconds"
 /** Pages read ahead while a batch is being loaded. */
 const PAGES_AHEAD = 2
-/** Bounds of a batch: records, bytes of their pages, and their share of the process' memory. Small pages are gathered. */
+/**
+ * Bounds of a batch: records, bytes of their pages, and their share of the process' memory. Small pages are gathered.
+ */
 const BATCH_RECORDS = 2_000
 const BATCH_BYTES = 4 * 2 ** 20
 const BATCH_UNITS = PAGE_UNITS / 2
 
-/** Gathers pages up to the first bound that they reach together. A page that is beyond a bound alone is a batch of its own. */
+/**
+ * Gathers pages up to the first bound that they reach together. A page that is beyond a bound alone is a batch of its
+ * own.
+ */
 const batchOf = Sink.foldWeighted<ReadonlyArray<ReadPageRecords>, ReadPageRecords>({
   initial: [],
   maxCost: 1,
@@ -174,7 +179,9 @@ const loadPages = (
     return { extracted: done.extracted, shown, nameless, stated, fields: fields.current }
   })
 
-/** Closes a pass that came to its end, with the removals that it proves, and learns how the next run may read the list. */
+/**
+ * Closes a pass that came to its end, with the removals that it proves, and learns how the next run may read the list.
+ */
 const closeRead = (
   context: StreamContext,
   stream: Guarded<ListStream>,
@@ -267,9 +274,9 @@ const UNPROVEN =
   " booked as removed. If the API has such a parameter, put its names in PAYCOMBAT_PAGING."
 
 /**
- * True if the pages of a pass held the whole list. Pages that were proven to adjoin leave nothing out, whatever total the
- * API states. Otherwise the stated total decides. A larger one fails the stream. A smaller one proves nothing: it counts
- * something else, such as the records of a page.
+ * True if the pages of a pass held the whole list. Pages that were proven to adjoin leave nothing out, whatever total
+ * the API states. Otherwise the stated total decides. A larger one fails the stream. A smaller one proves nothing: it
+ * counts something else, such as the records of a page.
  */
 const holdsAll = (contract: Contract, { name }: ListStream, listed: number, stated: number | undefined) => {
   if (contract.pagingProven) return Effect.succeed(true)

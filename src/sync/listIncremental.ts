@@ -22,8 +22,8 @@ import type { Plan } from "./listPlan.ts"
 import { bookFieldsRead, refuseOpen, refuseRejected } from "./rejectBound.ts"
 
 /**
- * An incremental run over a list: reads the new records, and asks by id about records that may still change. It proves no
- * removal and closes no reject. Only a full pass can.
+ * An incremental run over a list: reads the new records, and asks by id about records that may still change. It proves
+ * no removal and closes no reject. Only a full pass can.
  */
 
 /** Pages in a row without a new or changed record, after which the rest of a newest-first list counts as known. */
@@ -180,7 +180,10 @@ const askAgain = (
 
 const nothingAsked: Asked = { leftOver: 0, note: null, askedTo: "" }
 
-/** Reads the new records, and asks about the open ones. Answers undefined if the list does not hold what was proven of it. */
+/**
+ * Reads the new records, and asks about the open ones. Answers undefined if the list does not hold what was proven of
+ * it.
+ */
 export const runIncremental = (
   context: StreamContext,
   stream: Guarded<ListStream>,

@@ -12,13 +12,14 @@ import type { ReadPageRecords } from "./completeRecords.ts"
 import type { StreamContext, StreamFailure } from "./context.ts"
 
 /**
- * Checks that the records of a list belong to the account's merchants. A swapped token would soon have all stored records
- * booked as removed, so a list that holds only other merchants' records fails the stream. A single record of another
- * merchant becomes a reject.
+ * Checks that the records of a list belong to the account's merchants. A swapped token would soon have all stored
+ * records booked as removed, so a list that holds only other merchants' records fails the stream. A single record of
+ * another merchant becomes a reject.
  *
- * An account's merchants are those of `PAYCOMBAT_MERCHANTS`, and those whose records a complete pass has stored. In a first
- * pass without that setting, the list may name one merchant only, which is then the account's. With the setting, a list may
- * name another kind of id than the setting has (an organization, if merchants are configured). It may then name one only.
+ * An account's merchants are those of `PAYCOMBAT_MERCHANTS`, and those whose records a complete pass has stored. In a
+ * first pass without that setting, the list may name one merchant only, which is then the account's. With the setting,
+ * a list may name another kind of id than the setting has (an organization, if merchants are configured). It may then
+ * name one only.
  */
 
 /**
@@ -118,7 +119,10 @@ const sortMerchants = (state: State, merchants: Iterable<string>): Effect.Effect
       return yield* severalAtFirst(context, stream, new Set([...own, ...others]))
   })
 
-/** Decides about a list whose first pages name none of the account's merchants. It is another's, or names another kind of id. */
+/**
+ * Decides about a list whose first pages name none of the account's merchants. It is another's, or names another kind
+ * of id.
+ */
 const decide = (state: State): Effect.Effect<void, StreamFailure> =>
   Effect.gen(function* () {
     const { context, stream, isEstablished, own, others } = state
@@ -182,8 +186,8 @@ const takeRest = (state: State): Effect.Effect<ReadonlyArray<ReadPageRecords>, S
   )
 
 /**
- * Marks the records of other merchants, so that each becomes a reject of the kind `merchant`. Fails with `contract` if the
- * list holds only other merchants' records, or several merchants' in a first pass without `PAYCOMBAT_MERCHANTS`.
+ * Marks the records of other merchants, so that each becomes a reject of the kind `merchant`. Fails with `contract` if
+ * the list holds only other merchants' records, or several merchants' in a first pass without `PAYCOMBAT_MERCHANTS`.
  * `isResumed`: an earlier run has read the beginning of the pass.
  */
 export const ofMerchants =

@@ -17,7 +17,10 @@ const CHECKS_MAX = 200
 const REJECT_CHECKS_MAX = 50
 /** Listed records by which the endpoint proves itself. One of them may be gone by now. */
 const CONTROLS = 3
-/** Records that may be booked as removed after one pass: no more than this number, or no more than this share of the list. */
+/**
+ * Records that may be booked as removed after one pass: no more than this number, or no more than this share of the
+ * list.
+ */
 const GONE_AT_ONCE_MAX = 20
 const GONE_SHARE_MAX = 0.1
 /** Fewest hidden records that a note mentions: a few may just have moved while the list was read. */
@@ -28,7 +31,9 @@ export interface Missing {
   readonly gone: ReadonlyArray<string>
   /** Records that are proven to exist: they are not missing. */
   readonly there: ReadonlyArray<string>
-  /** True if the pass counts towards the removal of unlisted records. False if there is, or may be, a by-id endpoint. */
+  /**
+   * True if the pass counts towards the removal of unlisted records. False if there is, or may be, a by-id endpoint.
+   */
   readonly isCounting: boolean
   /** Records that a by-id endpoint was asked about. */
   readonly asked: ReadonlyArray<string>
@@ -37,8 +42,8 @@ export interface Missing {
 
 /**
  * Fields that appear only in by-id answers. They are dropped before loading; otherwise list and by-id versions would
- * overwrite each other on alternate runs. Undefined if the answers differ from the list in more than that, or if this is not
- * known: a by-id answer is then no version of the record.
+ * overwrite each other on alternate runs. Undefined if the answers differ from the list in more than that, or if this
+ * is not known: a by-id answer is then no version of the record.
  */
 export const fieldsBeyondList = (
   { sql, lease }: Pick<StreamContext, "sql" | "lease">,
@@ -60,8 +65,8 @@ export const asListed = ({ record, readAt }: Detail, beyond: ReadonlySet<string>
 })
 
 /**
- * Asks by id about stored records that the pass did not show. 404 proves that a record is gone. A record in the answer proves
- * that it exists although the list hides it, and is loaded. A failure proves nothing, and fails nothing.
+ * Asks by id about stored records that the pass did not show. 404 proves that a record is gone. A record in the answer
+ * proves that it exists although the list hides it, and is loaded. A failure proves nothing, and fails nothing.
  */
 export const missingRecords = (
   context: StreamContext,

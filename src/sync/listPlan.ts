@@ -89,9 +89,9 @@ export const planOf = (
   })
 
 /**
- * Learns from a complete full pass how the next runs may read the list. A run that went on with an earlier pass saw only a
- * part of it: it can refute an earlier proof, and proves nothing new. Sends a few requests. Their failures prove nothing,
- * and fail nothing.
+ * Learns from a complete full pass how the next runs may read the list. A run that went on with an earlier pass saw
+ * only a part of it: it can refute an earlier proof, and proves nothing new. Sends a few requests. Their failures prove
+ * nothing, and fail nothing.
  */
 export const learn = (
   { client }: StreamContext,

@@ -13,8 +13,8 @@ import { isBeyond, isMany, percent, shareOf } from "./rejectBound.ts"
 /** The bounds on failed look-ups, beyond which a run fails. */
 
 /**
- * Look-ups that may stay without an answer in a complete run: one, or this share. The share is that of the look-ups of the
- * run among those answered before, and that of all keys. More of them are not the fault of a few records.
+ * Look-ups that may stay without an answer in a complete run: one, or this share. The share is that of the look-ups of
+ * the run among those answered before, and that of all keys. More of them are not the fault of a few records.
  */
 const UNANSWERED_ALWAYS = 1
 const UNANSWERED_SHARE_MAX = 0.05
@@ -46,10 +46,10 @@ const failure = (stream: LookupStream, reason: EndpointError["reason"], message:
   new EndpointError({ reason, path: stream.source.paths(PLACE)[0], message })
 
 /**
- * Fails with `unavailable` if more than a few look-ups stayed without an answer, or if an answer was about another record.
- * Fails with `rejected` if more checks failed than PAYCOMBAT_REJECTS_MAX allows. Checks that failed for the first time are
- * judged against the run, all failed ones against all keys: a run that asks again only about the few keys that fail for
- * good need not fail by them.
+ * Fails with `unavailable` if more than a few look-ups stayed without an answer, or if an answer was about another
+ * record. Fails with `rejected` if more checks failed than PAYCOMBAT_REJECTS_MAX allows. Checks that failed for the
+ * first time are judged against the run, all failed ones against all keys: a run that asks again only about the few
+ * keys that fail for good need not fail by them.
  */
 export const refuseFailed = (
   context: Pick<StreamContext, "sql" | "lease" | "settings">,

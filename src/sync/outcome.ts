@@ -33,7 +33,9 @@ export const outcomeOf = (exit: Exit.Exit<StreamResult, StreamFailure>, mode: Mo
   return { ...NOTHING, status: "failed", error }
 }
 
-/** The status of a run by those of its streams. A stream that is dead or running was taken over: the run is then failed. */
+/**
+ * The status of a run by those of its streams. A stream that is dead or running was taken over: the run is then failed.
+ */
 export const worstStatus = (statuses: ReadonlyArray<string>): Status => {
   if (statuses.some(status => ["failed", "dead", "running"].includes(status))) return "failed"
   return (

@@ -33,8 +33,8 @@ export const isBeyond = (count: number, of: number, share: number): boolean =>
   count > 0 && (count >= of || isMany(count, of, share))
 
 /**
- * True if open rejects are beyond the bound. Rejected records are counted beside the rows, so that a pass within the bound
- * does not fail by its own rejects afterwards. Records that lack an item are rows themselves.
+ * True if open rejects are beyond the bound. Rejected records are counted beside the rows, so that a pass within the
+ * bound does not fail by its own rejects afterwards. Records that lack an item are rows themselves.
  */
 const isOpenMany = ({ rejected, lacking, stored }: OpenAndStored, share: number): boolean =>
   isBeyond(rejected + lacking, stored + rejected, share)

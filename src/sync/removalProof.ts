@@ -10,10 +10,10 @@ import type { StreamContext, StreamFailure } from "./context.ts"
 import type { Missing } from "./listMissing.ts"
 
 /**
- * Proves that a pass may book unlisted records as removed. A record that moves over the border of the page being read is on
- * none of the pages, and may leave no sign of it. So the last pass that is needed reads the list a second time. If both
- * readings hold the same records, in the same order, on the same pages, no record moved in between: the ones that it changed
- * places with would stand elsewhere.
+ * Proves that a pass may book unlisted records as removed. A record that moves over the border of the page being read
+ * is on none of the pages, and may leave no sign of it. So the last pass that is needed reads the list a second time.
+ * If both readings hold the same records, in the same order, on the same pages, no record moved in between: the ones
+ * that it changed places with would stand elsewhere.
  */
 
 /** A reading that came to its end, before its pass is closed. */
@@ -27,7 +27,10 @@ interface Reading {
   readonly missing: Missing
 }
 
-/** Reads the list again. Answers a sentence if it differs from the first reading, else null. Stops at the first other page. */
+/**
+ * Reads the list again. Answers a sentence if it differs from the first reading, else null. Stops at the first other
+ * page.
+ */
 export const readAgain = (
   client: Client,
   source: ListSource,
@@ -48,7 +51,10 @@ export const readAgain = (
   )
 }
 
-/** Decides whether the pass counts towards the removal of unlisted records. Reads the list again if that decides a removal. */
+/**
+ * Decides whether the pass counts towards the removal of unlisted records. Reads the list again if that decides a
+ * removal.
+ */
 export const proofOf = (
   context: StreamContext,
   stream: ListStream,

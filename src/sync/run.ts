@@ -40,8 +40,8 @@ const prune = (sql: postgres.Sql): Effect.Effect<void> =>
   )
 
 /**
- * Syncs the streams of the accounts once, and answers the run as the ledger has it. Fails only if nothing could be done:
- * `LeaseError` if other runs hold every account, `WarehouseError` if Postgres is away.
+ * Syncs the streams of the accounts once, and answers the run as the ledger has it. Fails only if nothing could be
+ * done: `LeaseError` if other runs hold every account, `WarehouseError` if Postgres is away.
  */
 export const runOnce = (
   options: RunOptions,
@@ -113,8 +113,8 @@ const waitForAccount = (
   }).pipe(Effect.scoped)
 
 /**
- * Runs an account and releases its lease. Urgent work that was handed over while the lease was being released was handed
- * to this run: it takes the lease again for it.
+ * Runs an account and releases its lease. Urgent work that was handed over while the lease was being released was
+ * handed to this run: it takes the lease again for it.
  */
 const runUnderAccount = (
   sql: postgres.Sql,

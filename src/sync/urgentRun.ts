@@ -21,8 +21,8 @@ import { areOurs } from "./listMerchants.ts"
 import { asListed, fieldsBeyondList } from "./listMissing.ts"
 
 /**
- * Urgent work of one account, done by the run that holds it. The run reads each record that was handed over by its id, with
- * its own client and so within the account's rate, and stores it like a record of the list.
+ * Urgent work of one account, done by the run that holds it. The run reads each record that was handed over by its id,
+ * with its own client and so within the account's rate, and stores it like a record of the list.
  */
 
 /** Interval between two looks for work. */
@@ -114,7 +114,9 @@ const close = ({ sql, accountLease }: Urgent, work: ReadonlyArray<Work>, reason:
 const doLater = ({ sql, accountLease }: Urgent, work: ReadonlyArray<Work>, reason: string) =>
   putOff(sql, accountLease, work, { reason, seconds: PUT_OFF_SECONDS })
 
-/** Proves that a by-id endpoint shows a stored record as its list did. Fails with the reason if it could not be proven. */
+/**
+ * Proves that a by-id endpoint shows a stored record as its list did. Fails with the reason if it could not be proven.
+ */
 const shapeOf = (
   { sql, client, proven, unproven }: Urgent,
   lease: Lease,
