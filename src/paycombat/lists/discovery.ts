@@ -99,6 +99,46 @@ const measured = ({ at, records, total, pageCount }: FoundList) => ({
   hasTotal: total !== undefined || pageCount !== undefined,
 })
 
+/** A path as it was asked, without its paging parameters where it refuses them. */
+interface Opened {
+  readonly list: FoundList | undefined
+  /** The parameters that the list was asked with; undefined for none. */
+  readonly askedWith: PagingNames | undefined
+}
+
+/** Asks for the list at a path, with the paging parameters or, where that fails or shows nothing, without. */
+const open = (
+  client: Client,
+  source: ListSource,
+  path: string,
+  names: PagingNames,
+  isVouched: boolean,
+): Failing<Opened> =>
+  Effect.gen(function* () {
+    const ask = (query: Query) =>
+      client.get(path, query).pipe(
+        Effect.map(({ body }) => ourList(source, body) ?? (isNothingAt(body, EMPTY.at) ? EMPTY : undefined)),
+        Effect.catchIf(
+          error => isVouched && saysEmptyList(error),
+          () => Effect.succeed(EMPTY),
+        ),
+      )
+    const first = queryOf({ ...addressedBy(names), firstPage: 1 }, 1, client.account.pageSize)
+    const opened = yield* ask(first).pipe(
+      Effect.map((list): Opened => ({ list, askedWith: names })),
+      Effect.catchIf(isAboutTheQuery, error =>
+        Effect.map(
+          Effect.catchIf(ask({}), isNothing, () => Effect.fail(error)),
+          list => ({ list, askedWith: undefined }),
+        ),
+      ),
+    )
+    if (opened.list?.records.length !== 0 || opened.askedWith === undefined) return opened
+    // If pages are counted from 0, page 1 of a short list is empty.
+    const bare = yield* ask({})
+    return isOurList(source, bare) ? { list: bare, askedWith: undefined } : opened
+  })
+
 /** The list at one path: this stream's records, nothing (not verified), or something else (undefined). */
 const tryPath = (
   client: Client,
@@ -108,50 +148,18 @@ const tryPath = (
 ): Failing<Contract | undefined> =>
   Effect.gen(function* () {
     const names = configured ?? PAGING_NAMES[0]!
-    const size = client.account.pageSize
-    const addressing = { path, ...addressedBy(names), firstPage: 1 as const }
-    // An answer without records, in whatever words, is an empty list only on a path that is configured, or that showed
-    // records before.
+    // An answer without any list is an empty list only on a path that is configured, or that showed records before.
     const isVouched = configuredPath !== undefined || known?.path === path
-    const ask = (query: Query) =>
-      client.get(path, query).pipe(
-        Effect.map(({ body }) => ourList(source, body) ?? (isNothingAt(body, EMPTY.at) ? EMPTY : undefined)),
-        Effect.catchIf(
-          error => isVouched && saysEmptyList(error),
-          () => Effect.succeed(EMPTY),
-        ),
-      )
-
-    let askedWith: PagingNames | undefined = names
-    let list = yield* Effect.catchIf(ask(queryOf(addressing, 1, size)), isAboutTheQuery, error => {
-      askedWith = undefined
-      return Effect.catchIf(ask({}), isNothing, () => Effect.fail(error))
-    })
-    if (list?.records.length === 0 && askedWith !== undefined) {
-      // If pages are counted from 0, page 1 of a short list is empty.
-      const bare = yield* ask({})
-      if (isOurList(source, bare)) {
-        list = bare
-        askedWith = undefined
-      }
-    }
+    const { list, askedWith } = yield* open(client, source, path, names, isVouched)
     if (list === undefined || (list === EMPTY && !isVouched)) return undefined
     if (!isOurList(source, list)) {
       const unproven = { maxPageSize: null, pagingProven: false, verified: false }
-      return { ...addressing, ...measured(list), ...unproven, pageSize: size }
+      const addressing = { path, ...addressedBy(names), firstPage: 1 as const }
+      return { ...addressing, ...measured(list), ...unproven, pageSize: client.account.pageSize }
     }
-    const paging = yield* verifyPaging(
-      client,
-      source,
-      {
-        path,
-        at: list.at,
-        ids: list.records.map(record => idOf(source, record)),
-        askedWith,
-        list,
-      },
-      configured,
-    )
+    const ids = list.records.map(record => idOf(source, record))
+    const asked = { path, at: list.at, ids, askedWith, list }
+    const paging = yield* verifyPaging(client, source, asked, configured)
     return { path, ...measured(list), ...paging, verified: true }
   })
 

@@ -34,7 +34,7 @@ export const pages = (
   Stream.unwrap(
     Effect.map(PagingBounds, ({ maxPages }) => {
       const size = Math.min(client.account.pageSize, contract.maxPageSize ?? Number.POSITIVE_INFINITY)
-      const nextStep = makeSteps(client, contract, source, maxPages, tab)
+      const nextStep = makeSteps(client, contract, source, makeReads(client, contract, source, maxPages, tab))
       const nextPage = (state: State): Checking<readonly [Page, Option.Option<State>]> =>
         Effect.flatMap(nextStep(state), ({ failure, emit, state: next }) => {
           if (failure !== undefined) return Effect.fail(failure)
@@ -44,14 +44,22 @@ export const pages = (
     }),
   )
 
-/** Executes the requests of the states of one pass, with at most `maxPages` requests. */
-const makeSteps = (
+/** The ways to read a page, with at most `maxPages` requests together. */
+interface Reads {
+  readonly read: Read
+  /** Reads a page whose records are handed on: it is booked on the tab of the pass. */
+  readonly readKept: Read
+  /** Reads the ids of a page alone. */
+  readonly glance: Read
+}
+
+const makeReads = (
   client: Client,
   contract: Contract,
   source: ListSource,
   maxPages: number,
   tab: Tab | undefined,
-) => {
+): Reads => {
   let requests = 0
   const bounded =
     (readOne: typeof readPage, readTab?: Tab): Read =>
@@ -64,32 +72,34 @@ const makeSteps = (
             )
           : Effect.fail(neverEnding(contract, maxPages)),
       )
-  const [read, readKept, glance] = [bounded(readPage), bounded(readPage, tab), bounded(glanceAt)]
+  return { read: bounded(readPage), readKept: bounded(readPage, tab), glance: bounded(glanceAt) }
+}
 
+/** Judges an end, with the pages that this takes. */
+const judge = ({ read, glance }: Reads, contract: Contract, state: EndState) => {
+  const { facts, page: number, got, isWrapped } = state
+  const { size, last, notBefore, statedLastPage } = facts
+  const known = new Set(last.ids)
+  /** Drops the known records of a page: other records are asked for meanwhile. */
+  const readNews: Read = (other, otherSize) =>
+    Effect.map(read(other, otherSize), page => ({ ...page, records: newcomers(page, known) }))
+  // A list that begins anew has no page behind its end that could be another one: its total agrees.
+  const hints = isWrapped ? [] : [notBefore, statedLastPage, contract.learned?.pages ?? 0]
+  return judgeEnd(readNews, glance, contract, { number, got, last, size, hints, isWrapped })
+}
+
+/** Makes the function that takes one step of a pass: it reads what the state asks for, and answers the next state. */
+const makeSteps = (client: Client, contract: Contract, source: ListSource, reads: Reads) => {
+  const { read, readKept, glance } = reads
   const page = (state: PageState) =>
     Effect.gen(function* () {
       const { number, size, isKept, isGlance } = requestOf(state)
       const got = yield* (isGlance ? glance : isKept ? readKept : read)(number, size)
       const step = afterPage(state, got)
-      // Its records are not emitted.
+      // The records of the page are not handed on.
       if (step.emit?.share !== got.share) yield* releaseShare(got)
       return step
     })
-
-  const end = (state: EndState) => {
-    const { facts, page: number, got, isWrapped } = state
-    const { size, last, notBefore, statedLastPage } = facts
-    const known = new Set(last.ids)
-    /** Drops the known records of a page, because only new ones matter. */
-    const readNews: Read = (other, otherSize) =>
-      Effect.map(read(other, otherSize), found => ({ ...found, records: newcomers(found, known) }))
-    // A list that begins again has no other page behind its end, because its total agrees.
-    const hints = isWrapped ? [] : [notBefore, statedLastPage, contract.learned?.pages ?? 0]
-    return Effect.map(
-      judgeEnd(readNews, glance, contract, { number, got, last, size, hints, isWrapped }),
-      ending => afterEnd(state, ending),
-    )
-  }
 
   const check = (state: CheckState): Checking<boolean> => {
     const { last, size } = state.facts
@@ -105,7 +115,7 @@ const makeSteps = (
 
   return (state: State) =>
     state.is === "ending"
-      ? end(state)
+      ? Effect.map(judge(reads, contract, state), ending => afterEnd(state, ending))
       : state.is === "repeated" || state.is === "gap" || state.is === "first"
         ? Effect.map(check(state), isSo => afterCheck(state, isSo))
         : page(state)
