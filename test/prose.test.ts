@@ -10,10 +10,9 @@ const FINISHED: ReadonlyArray<string> = [
   ...[".env.example", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "DECISIONS.md", "README.md"],
   ...["Dockerfile", "compose.yaml", "deploy", "docs", "test"],
   ...["src/cli", "src/config", "src/core", "src/doctor", "src/observe", "src/paycombat"],
-  ...["src/report", "src/sandbox", "src/serve", "src/status", "src/streams", "src/views"],
-  ...["src/index.ts", "src/main.ts", "src/registry.ts", "src/settings.ts", "src/streamModules.ts"],
-  "src/warehouseLayer.ts",
-  "src/postgres/embedded",
+  ...["src/postgres", "src/report", "src/sandbox", "src/serve", "src/status", "src/streams", "src/sync"],
+  ...["src/app.ts", "src/index.ts", "src/main.ts", "src/registry.ts", "src/settings.ts"],
+  ...["src/streamModules.ts", "src/views", "src/warehouseLayer.ts"],
   ...["src/warehouse/backup", "src/warehouse/report"],
 ]
 
