@@ -83,6 +83,14 @@ export class Progress extends Context.Reference<Progress>()("paycombat-sync/Prog
   defaultValue: logged,
 }) {}
 
+/** Adds the counts of a batch to those of a run. */
+export const addCounts = <Name extends string>(
+  sum: Record<Name, number>,
+  batch: Readonly<Record<NoInfer<Name>, number>>,
+): void => {
+  for (const name of Object.keys(sum) as Array<Name>) sum[name] += batch[name]
+}
+
 /** Reports a change of one stream's progress. Values that the change does not name stay. */
 export type TellChange = (change: Partial<StreamProgress>) => Effect.Effect<void>
 

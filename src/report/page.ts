@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto"
-import { statusWords } from "../core/status.ts"
 import type { Level } from "../core/verdict.ts"
+import { statusWords } from "../core/words.ts"
 import type { ReportData, Row } from "../warehouse/report/types.ts"
 import { gapsSection } from "./gaps.ts"
 import { type Html, html, trusted } from "./html.ts"

@@ -1,5 +1,4 @@
-import { statusWords } from "../core/status.ts"
-import { grouped } from "../core/words.ts"
+import { grouped, statusWords } from "../core/words.ts"
 
 /** Builds the HTML pieces of the status page. Text from outside goes through `escape`. */
 

@@ -1,7 +1,6 @@
 import { Effect } from "effect"
 import type postgres from "postgres"
 import { ConfigurationError, type WarehouseError } from "../core/errors.ts"
-import { neverSynced, type Status } from "../core/status.ts"
 import type { Stream } from "../core/stream.ts"
 import {
   ageSeconds,
@@ -12,6 +11,7 @@ import {
   problemOf,
   type Verdict,
 } from "../core/verdict.ts"
+import { neverSynced, type Status } from "../core/words.ts"
 import type { Mode } from "../warehouse/ledger/runs.ts"
 import { databaseNow, everSynced, type StreamStatus, statusOf } from "../warehouse/read/status.ts"
 import { verdictsOf } from "../warehouse/read/verdict.ts"

@@ -4,6 +4,7 @@ import { pathVariable } from "../config/config.ts"
 import { NO_FIELDS } from "../core/documentedFields.ts"
 import { EndpointError, WarehouseError } from "../core/errors.ts"
 import type { Guarded, ListStream } from "../core/stream.ts"
+import { addCounts } from "../observe/progress.ts"
 import { PAGE_UNITS, withTab } from "../paycombat/client/budget.ts"
 import type { Contract } from "../paycombat/lists/contract.ts"
 import { type Movement, watchMovement } from "../paycombat/lists/movement.ts"
@@ -75,16 +76,8 @@ export const runFull = (
       refuseUnaccounted(context, stream, pass.passId),
       refuseRejected(context, stream),
     ).pipe(Effect.tapError(() => Effect.ignore(abandonPass(sql, lease))))
-    return yield* closeRead(context, stream, contract, {
-      pass,
-      byId,
-      watch,
-      movement,
-      loaded,
-      isRead,
-      isEmpty,
-      emptyNote,
-    })
+    const reading = { pass, byId, watch, movement }
+    return yield* closeRead(context, stream, contract, { ...reading, loaded, isRead, isEmpty, emptyNote })
   })
 
 /** A pass, and the watchers of its pages. */
@@ -149,11 +142,7 @@ const loadPages = (
         inFlight.delete(prepared)
         yield* Effect.forEach(shares, ({ release }) => release, { discard: true })
         shown += prepared.records.length + prepared.erased.length
-        done.pages += count
-        done.extracted += counts.extracted
-        done.inserted += counts.inserted
-        done.updated += counts.updated
-        done.rejected += counts.rejected
+        addCounts(done, { ...counts, pages: count })
         yield* tell({ ...done, total: stated })
       })
 

@@ -3,6 +3,7 @@ import { NO_FIELDS, type PassFields } from "../core/documentedFields.ts"
 import type { Open } from "../core/lookup.ts"
 import { recordIdOf } from "../core/recordId.ts"
 import type { Guarded, ListStream } from "../core/stream.ts"
+import { addCounts } from "../observe/progress.ts"
 import { withTab } from "../paycombat/client/budget.ts"
 import { askById } from "../paycombat/lists/byId.ts"
 import type { Contract } from "../paycombat/lists/contract.ts"
@@ -77,11 +78,7 @@ const readNews = (
           first = { ids: page.records.map(record => idOf(source, record)), pageSize: page.pageSize }
         const progress = { passId: null, position: null, pages: 1, ...usage, fields }
         const counts = yield* loadBatch(sql, lease, stream, records, progress, context.beside)
-        done.pages++
-        done.extracted += counts.extracted
-        done.inserted += counts.inserted
-        done.updated += counts.updated
-        done.rejected += counts.rejected
+        addCounts(done, { ...counts, pages: 1 })
         yield* tell({ ...done, total: undefined })
         const onPage = idsOf(stream, extract)
         if (onPage.length > 0) ids = onPage

@@ -1,6 +1,7 @@
 import { Chunk, Duration, Effect, Option, Stream as S } from "effect"
 import { defaultsOf } from "../config/lookups.ts"
 import type { Guarded, LookupStream } from "../core/stream.ts"
+import { addCounts } from "../observe/progress.ts"
 import { PROBED_KEYS } from "../paycombat/client/lookupPath.ts"
 import type { Answer } from "../warehouse/lookups/answer.ts"
 import { bookFailed, failedBefore } from "../warehouse/lookups/checks.ts"
@@ -126,10 +127,7 @@ const saveAnswers = (
         saved.failed += failed.length
         saved.newlyFailed += first.length
         saved.newlyUnanswered += first.filter(({ isUnanswered }) => isUnanswered).length
-        progress.extracted += counts.extracted
-        progress.inserted += counts.inserted
-        progress.updated += counts.updated
-        progress.unanswered += counts.unanswered
+        addCounts(progress, counts)
         yield* tell(progress)
       })
     yield* answers.pipe(

@@ -1,5 +1,5 @@
 import { Cause, Exit, Option } from "effect"
-import type { Status } from "../core/status.ts"
+import type { Status } from "../core/words.ts"
 import type { Mode } from "../warehouse/ledger/runs.ts"
 import type { StreamFailure, StreamResult } from "./context.ts"
 

@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import { ConfigurationError, type WarehouseError } from "../core/errors.ts"
-import { neverSynced } from "../core/status.ts"
+import { neverSynced } from "../core/words.ts"
 import { Warehouse } from "../postgres/connect.ts"
 import { streamsNamed } from "../registry.ts"
 import {

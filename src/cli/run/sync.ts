@@ -1,7 +1,6 @@
 import { Effect } from "effect"
 import * as App from "../../app.ts"
-import { isComplete } from "../../core/status.ts"
-import { counted } from "../../core/words.ts"
+import { counted, isComplete } from "../../core/words.ts"
 import { isLive, print, printJson, table, verdictLines } from "../terminal/output.ts"
 import { visible } from "../terminal/visible.ts"
 

@@ -1,8 +1,8 @@
 import type { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../../core/errors.ts"
-import type { Status } from "../../core/status.ts"
 import type { Verdict } from "../../core/verdict.ts"
+import type { Status } from "../../core/words.ts"
 import { read } from "../../postgres/statements.ts"
 
 /** What the ledger says about a run: the same words and figures for a person, for `--json`, and for a host application. */

@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import type postgres from "postgres"
 import { ConfigurationError, type WarehouseError } from "../../core/errors.ts"
-import { neverSynced } from "../../core/status.ts"
+import { neverSynced } from "../../core/words.ts"
 import { accountIs, dayOf, literal, rowsOf, second, where } from "./sql.ts"
 import type { ReportFilter, Row } from "./types.ts"
 
