@@ -42,79 +42,65 @@ const valueFindings = (drift: Drift, about: About): ReadonlyArray<Finding> =>
         ]
   })
 
+/** The line about one check, if it is to be shown. */
+const lineIf = (
+  isShown: boolean,
+  level: Finding["level"],
+  check: string,
+  about: About,
+  text: () => string,
+): ReadonlyArray<Finding> => (isShown ? [finding(level, check, text(), about)] : [])
+
+const rejectLines = ({ records, rejects, unread }: Drift, about: About): ReadonlyArray<Finding> => {
+  const rejected = rejects.reduce((sum, { count }) => sum + count, 0)
+  return [
+    ...lineIf(rejected > 0, rejected === records ? "fail" : "warn", "rejects", about, () => {
+      const reasons = listed(rejects.map(({ field, count }) => `${field} is in the way of ${count}`))
+      return `${rejected} of ${counted(records, "record")} would be rejects: ${reasons}. \`rejects list\` shows them after a sync; ask PayCombat what these fields mean.`
+    }),
+    ...lineIf(unread.length > 0, "warn", "unread fields", about, () => {
+      const fields = listed(unread.map(({ field, count }) => `${field} (${count} times)`))
+      return `null in the row, because they cannot be read: ${fields}. \`rejects list --kind field\` shows them after a sync; ask PayCombat what these fields mean.`
+    }),
+  ]
+}
+
+const fieldLines = (
+  { types, undocumented, oddKeys, missing }: Drift,
+  about: About,
+): ReadonlyArray<Finding> => [
+  ...lineIf(types.length > 0, "warn", "types", about, () => {
+    const fields = types.map(type => {
+      const documented = type.documented.filter(name => name !== "null")
+      return `${type.field} (${type.types.join(" or ")} instead of ${documented.join(" or ")})`
+    })
+    return `other than documented: ${listed(fields)}. A number in place of text is read; another value is null in its column, or a reject where the record needs it, and is kept in raw: ask PayCombat what they hold now.`
+  }),
+  ...lineIf(undocumented.length + oddKeys > 0, "warn", "new fields", about, () => {
+    const parts = [
+      ...(undocumented.length > 0 ? [`not documented: ${listed(undocumented.map(withTypes))}`] : []),
+      ...(oddKeys > 0 ? [`${counted(oddKeys, "key")} that may be data themselves, not shown`] : []),
+    ]
+    return `${parts.join("; ")}. They are kept in raw, and in no column: nothing is lost; ask PayCombat what they mean before you rely on them.`
+  }),
+  ...lineIf(missing.length > 0, "warn", "missing fields", about, () => {
+    return `documented, but in no record of the sample: ${listed(missing)}. A column of such a field stays null: ask PayCombat whether they were renamed.`
+  }),
+]
+
 /** The lines about a sample of records. */
 export const driftFindings = (drift: Drift, about: About): ReadonlyArray<Finding> => {
-  if (drift.records === 0) return []
-  const rejected = drift.rejects.reduce((sum, { count }) => sum + count, 0)
-  const findings: Array<Finding> = []
-  if (rejected > 0)
-    findings.push(
-      finding(
-        rejected === drift.records ? "fail" : "warn",
-        "rejects",
-        `${rejected} of ${counted(drift.records, "record")} would be rejects: ${listed(drift.rejects.map(({ field, count }) => `${field} is in the way of ${count}`))}. \`rejects list\` shows them after a sync; ask PayCombat what these fields mean.`,
-        about,
-      ),
-    )
-  if (drift.unread.length > 0)
-    findings.push(
-      finding(
-        "warn",
-        "unread fields",
-        `null in the row, because they cannot be read: ${listed(drift.unread.map(({ field, count }) => `${field} (${count} times)`))}. \`rejects list --kind field\` shows them after a sync; ask PayCombat what these fields mean.`,
-        about,
-      ),
-    )
-  if (drift.types.length > 0)
-    findings.push(
-      finding(
-        "warn",
-        "types",
-        `other than documented: ${listed(drift.types.map(({ field, types, documented }) => `${field} (${types.join(" or ")} instead of ${documented.filter(type => type !== "null").join(" or ")})`))}. A number in place of text is read; another value is null in its column, or a reject where the record needs it, and is kept in raw: ask PayCombat what they hold now.`,
-        about,
-      ),
-    )
-  if (drift.undocumented.length + drift.oddKeys > 0)
-    findings.push(
-      finding(
-        "warn",
-        "new fields",
-        `${[
-          ...(drift.undocumented.length > 0
-            ? [`not documented: ${listed(drift.undocumented.map(withTypes))}`]
-            : []),
-          ...(drift.oddKeys > 0
-            ? [`${counted(drift.oddKeys, "key")} that may be data themselves, not shown`]
-            : []),
-        ].join(
-          "; ",
-        )}. They are kept in raw, and in no column: nothing is lost; ask PayCombat what they mean before you rely on them.`,
-        about,
-      ),
-    )
-  if (drift.missing.length > 0)
-    findings.push(
-      finding(
-        "warn",
-        "missing fields",
-        `documented, but in no record of the sample: ${listed(drift.missing)}. A column of such a field stays null: ask PayCombat whether they were renamed.`,
-        about,
-      ),
-    )
-  if (findings.length === 0)
-    findings.push(
-      finding("pass", "records", `${counted(drift.records, "record")} read, all as documented.`, about),
-    )
-  if (drift.learned.length > 0)
-    findings.push(
-      finding(
-        "pass",
-        "types",
-        `kept whatever they hold, and now seen: ${listed(drift.learned.map(withTypes))}.`,
-        about,
-      ),
-    )
-  return [...findings, ...valueFindings(drift, about)]
+  const { records, learned } = drift
+  if (records === 0) return []
+  const problems = [...rejectLines(drift, about), ...fieldLines(drift, about)]
+  const asDocumented = () => `${counted(records, "record")} read, all as documented.`
+  const seen = () => `kept whatever they hold, and now seen: ${listed(learned.map(withTypes))}.`
+  return [
+    ...problems,
+    ...lineIf(problems.length === 0, "pass", "records", about, asDocumented),
+    ...lineIf(learned.length > 0, "pass", "types", about, seen),
+    ...valueFindings(drift, about),
+  ]
 }
 
 const inAll = ({ holds, of }: Holds) => `in ${holds} of ${of}`

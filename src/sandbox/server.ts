@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import { type Answer, respond } from "./respond.ts"
+import { type Route, type Router, routerOf } from "./routes.ts"
 import type { Fault, FaultHook, FaultRequest } from "./world/faults.ts"
 import type { Generators } from "./world/generator.ts"
 import {
@@ -13,7 +14,7 @@ import {
   recordBody,
   type Stamp,
 } from "./world/list.ts"
-import type { SandboxOptions, Shape } from "./world/options.ts"
+import type { Shape } from "./world/options.ts"
 import { hash, lane } from "./world/random.ts"
 import type { Records } from "./world/records.ts"
 import { between, byUpdated, type TimeOf } from "./world/times.ts"
@@ -40,45 +41,6 @@ export const RECENT_MAX = 10_000
 
 /** Clients keep connections for a while. If the server closes first, a request fails now and then. */
 const KEEP_ALIVE_MILLIS = 65_000
-
-interface Route {
-  readonly kind: "list" | "detail" | "lookup"
-  readonly stream: string
-  readonly template: string
-  readonly id: string
-}
-
-type Router = (path: string) => Route | undefined
-
-const routerOf = (options: SandboxOptions, generators: Generators): Router => {
-  const exact = new Map<string, Route>()
-  const byId: Array<{ readonly head: string; readonly tail: string; readonly route: Route }> = []
-  const addById = (template: string, kind: Route["kind"], stream: string) => {
-    const [head = "", tail = ""] = template.split("{id}")
-    byId.push({ head, tail, route: { kind, stream, template, id: "" } })
-  }
-  // Look-ups come first, because the by-id path of a list may be the beginning of theirs.
-  for (const [stream, generator] of generators)
-    if (generator.kind === "lookup") addById(generator.path, "lookup", stream)
-  for (const [stream, generator] of generators) {
-    if (generator.kind !== "list") continue
-    const list = options.listPaths[stream] ?? generator.listPath
-    exact.set(list, { kind: "list", stream, template: list, id: "" })
-    const given = options.detailPaths[stream]
-    const template = given === undefined ? generator.detailPath : given
-    if (template !== null) addById(template, "detail", stream)
-  }
-  return path => {
-    const known = exact.get(path)
-    if (known !== undefined) return known
-    for (const { head, tail, route } of byId) {
-      if (!path.startsWith(head) || !path.endsWith(tail)) continue
-      const id = path.slice(head.length, path.length - tail.length)
-      if (id !== "" && !id.includes("/")) return { ...route, id }
-    }
-    return undefined
-  }
-}
 
 /** Bounded counters for tests. */
 const makeRequests = () => {
@@ -148,134 +110,170 @@ export interface SandboxServer {
   readonly reshape: (to: Partial<Shape>) => void
 }
 
-export const makeServer = (world: World, records: Records, generators: Generators): SandboxServer => {
-  const { changes } = world
-  let options = world.options
-  let route = routerOf(options, generators)
-  const requests = makeRequests()
-  const timeOf =
-    (stream: string): TimeOf =>
-    (index, field) => {
-      const time = Date.parse(JSON.parse(records.listed(stream, index))[field])
-      return Number.isNaN(time) ? null : time
-    }
-  const listings = new Map(
+/** The simulated API between two answers. */
+interface State {
+  readonly world: World
+  readonly records: Records
+  readonly generators: Generators
+  readonly listings: ReadonlyMap<string, Listing>
+  options: World["options"]
+  route: Router
+  fault: FaultHook | null
+  pagesAsked: number
+  pagesAnswered: number
+  changesMade: number
+}
+
+const timeOf =
+  (records: Records, stream: string): TimeOf =>
+  (index, field) => {
+    const time = Date.parse(JSON.parse(records.listed(stream, index))[field])
+    return Number.isNaN(time) ? null : time
+  }
+
+const listingsOf = (world: World, records: Records): ReadonlyMap<string, Listing> =>
+  new Map(
     records.lists.map(name => {
       const listing = listingOf(world, name)
-      const { order } = options
+      const { order } = world.options
       const isByUpdated = order === "updated-first" || order === "updated-last"
-      return [name, isByUpdated ? byUpdated(order, listing, timeOf(name), changes.revision) : listing]
+      return [
+        name,
+        isByUpdated ? byUpdated(order, listing, timeOf(records, name), world.changes.revision) : listing,
+      ]
     }),
   )
-  const listingNamed = (name: string): Listing => listings.get(name)!
-  let fault = options.fault
-  let pagesAnswered = 0
-  let changesMade = 0
 
-  const reshape = (to: Partial<Shape>): void => {
-    options = { ...options, ...to }
-    route = routerOf(options, generators)
-  }
-  let pagesAsked = 0
-  const reshapeBefore = (): void => {
-    if (options.reshape !== null && pagesAsked++ === options.reshape.afterPages) reshape(options.reshape.to)
-  }
-  const changeAfter = (stream: string, indices: ReadonlyArray<number>): void => {
-    const change = options.change
-    if (change === null || change.stream !== stream || changesMade >= change.times) return
-    pagesAnswered += 1
-    if (pagesAnswered % change.every !== 0) return
-    const first = indices[0]
-    changesMade += 1
-    if (change.action === "insert-front") changes.insert(stream, 1, "front")
-    else if (change.action === "insert-back") changes.insert(stream, 1, "back")
-    else if (first !== undefined) changes[change.action](stream, first)
-  }
-  const refuse = (status: number, text: string, message: string, stamp: Stamp): Answer => ({
-    status,
-    body: errorBody(status, text, message, stamp),
-  })
-  const list = (stream: string, query: URLSearchParams, stamp: Stamp): Answer => {
-    reshapeBefore()
-    const { timeFilter } = options
-    const whole = listingNamed(stream)
-    const listing = timeFilter === null ? whole : between(whole, timeFilter, query, timeOf(stream))
-    const page = pageOf(listing, options, query)
-    const refusal = page.isBeyond ? REFUSALS[options.afterEnd] : undefined
-    if (refusal !== undefined) return refuse(...refusal, "There is no such page", stamp)
-    const nothing = page.isBeyond ? NOTHING_HERE[options.afterEnd] : undefined
-    if (nothing !== undefined) return nothing
-    const texts = page.indices.map(index => records.listed(stream, index))
-    const body = listBody(options, stream, page, texts, stamp)
-    changeAfter(stream, page.indices)
-    return { status: 200, body }
-  }
-  const lookup = (stream: string, id: string, stamp: Stamp): Answer => {
-    const generator = generators.get(stream)
-    if (generator?.kind !== "lookup") return refuse(404, "Not Found", "There is no such path", stamp)
-    const index = generator.of === undefined ? 0 : records.find(generator.of, id)
-    return index === undefined
-      ? refuse(404, "Not Found", "There is no such record", stamp)
-      : { status: 200, body: recordBody(options, generator.answer(world, id, index), stamp) }
-  }
-  const detail = (stream: string, id: string, stamp: Stamp): Answer => {
-    const index = records.find(stream, id)
-    return index === undefined
-      ? refuse(404, "Not Found", "There is no such record", stamp)
-      : { status: 200, body: recordBody(options, records.text(stream, index), stamp) }
-  }
-  /** Finds a wrong record for a request: the first other one of the list, if there are two. */
-  const mistaken = (found: Route): Route => {
-    const generator = generators.get(found.stream)
-    const list = generator?.kind === "lookup" ? generator.of : found.stream
-    if (found.kind === "list" || list === undefined) return found
-    const ids = listingNamed(list).slice(0, 2).map(records.idsOf(list).of)
-    return { ...found, id: ids.find(id => id !== found.id) ?? found.id }
-  }
-  const answer = (
-    request: IncomingMessage,
-    asked: Route | undefined,
-    query: URLSearchParams,
-    mistake: Fault["mistakes"],
-  ): Answer => {
-    const found = asked !== undefined && mistake === "record" ? mistaken(asked) : asked
-    if (mistake === "page") query.delete(options.pagingNames[0])
-    const stamp = stampOf(world, request.url ?? "")
-    if (request.method !== "GET") return refuse(405, "Method Not Allowed", "Only GET is simulated", stamp)
-    if (request.headers["x-token"] !== options.token)
-      return refuse(401, "Unauthorized", "X-token is missing or not valid", stamp)
-    if (found === undefined) return refuse(404, "Not Found", "There is no such path", stamp)
-    if (found.kind === "list") return list(found.stream, query, stamp)
-    return (found.kind === "detail" ? detail : lookup)(found.stream, found.id, stamp)
-  }
+const reshape = (state: State, to: Partial<Shape>): void => {
+  state.options = { ...state.options, ...to }
+  state.route = routerOf(state.options, state.generators)
+}
 
+const reshapeBefore = (state: State): void => {
+  const shape = state.options.reshape
+  if (shape !== null && state.pagesAsked++ === shape.afterPages) reshape(state, shape.to)
+}
+
+const changeAfter = (state: State, stream: string, indices: ReadonlyArray<number>): void => {
+  const { change } = state.options
+  if (change === null || change.stream !== stream || state.changesMade >= change.times) return
+  state.pagesAnswered += 1
+  if (state.pagesAnswered % change.every !== 0) return
+  const { changes } = state.world
+  const first = indices[0]
+  state.changesMade += 1
+  if (change.action === "insert-front") changes.insert(stream, 1, "front")
+  else if (change.action === "insert-back") changes.insert(stream, 1, "back")
+  else if (first !== undefined) changes[change.action](stream, first)
+}
+
+const refuse = (status: number, text: string, message: string, stamp: Stamp): Answer => ({
+  status,
+  body: errorBody(status, text, message, stamp),
+})
+
+const noRecord = (stamp: Stamp): Answer => refuse(404, "Not Found", "There is no such record", stamp)
+
+const list = (state: State, stream: string, query: URLSearchParams, stamp: Stamp): Answer => {
+  reshapeBefore(state)
+  const { options, records, listings } = state
+  const { timeFilter } = options
+  const whole = listings.get(stream)!
+  const listing = timeFilter === null ? whole : between(whole, timeFilter, query, timeOf(records, stream))
+  const page = pageOf(listing, options, query)
+  const refusal = page.isBeyond ? REFUSALS[options.afterEnd] : undefined
+  if (refusal !== undefined) return refuse(...refusal, "There is no such page", stamp)
+  const nothing = page.isBeyond ? NOTHING_HERE[options.afterEnd] : undefined
+  if (nothing !== undefined) return nothing
+  const texts = page.indices.map(index => records.listed(stream, index))
+  const body = listBody(options, stream, page, texts, stamp)
+  changeAfter(state, stream, page.indices)
+  return { status: 200, body }
+}
+
+const lookup = (
+  { world, records, generators, options }: State,
+  stream: string,
+  id: string,
+  stamp: Stamp,
+): Answer => {
+  const generator = generators.get(stream)
+  if (generator?.kind !== "lookup") return refuse(404, "Not Found", "There is no such path", stamp)
+  const index = generator.of === undefined ? 0 : records.find(generator.of, id)
+  return index === undefined
+    ? noRecord(stamp)
+    : { status: 200, body: recordBody(options, generator.answer(world, id, index), stamp) }
+}
+
+const detail = ({ records, options }: State, stream: string, id: string, stamp: Stamp): Answer => {
+  const index = records.find(stream, id)
+  return index === undefined
+    ? noRecord(stamp)
+    : { status: 200, body: recordBody(options, records.text(stream, index), stamp) }
+}
+
+/** Finds a wrong record for a request: the first other one of the list, if there are two. */
+const mistaken = ({ generators, listings, records }: State, route: Route): Route => {
+  const generator = generators.get(route.stream)
+  const name = generator?.kind === "lookup" ? generator.of : route.stream
+  if (route.kind === "list" || name === undefined) return route
+  const ids = listings.get(name)!.slice(0, 2).map(records.idsOf(name).of)
+  return { ...route, id: ids.find(id => id !== route.id) ?? route.id }
+}
+
+const answer = (
+  state: State,
+  request: IncomingMessage,
+  asked: Route | undefined,
+  query: URLSearchParams,
+  mistake: Fault["mistakes"],
+): Answer => {
+  const route = asked !== undefined && mistake === "record" ? mistaken(state, asked) : asked
+  if (mistake === "page") query.delete(state.options.pagingNames[0])
+  const stamp = stampOf(state.world, request.url ?? "")
+  if (request.method !== "GET") return refuse(405, "Method Not Allowed", "Only GET is simulated", stamp)
+  if (request.headers["x-token"] !== state.options.token)
+    return refuse(401, "Unauthorized", "X-token is missing or not valid", stamp)
+  if (route === undefined) return refuse(404, "Not Found", "There is no such path", stamp)
+  if (route.kind === "list") return list(state, route.stream, query, stamp)
+  return (route.kind === "detail" ? detail : lookup)(state, route.stream, route.id, stamp)
+}
+
+export const makeServer = (world: World, records: Records, generators: Generators): SandboxServer => {
+  const requests = makeRequests()
+  const state: State = {
+    ...{ world, records, generators, options: world.options },
+    listings: listingsOf(world, records),
+    route: routerOf(world.options, generators),
+    fault: world.options.fault,
+    ...{ pagesAsked: 0, pagesAnswered: 0, changesMade: 0 },
+  }
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
     const url = request.url ?? ""
     const mark = url.indexOf("?")
     const path = mark < 0 ? url : url.slice(0, mark)
     const query = new URLSearchParams(mark < 0 ? "" : url.slice(mark))
     const method = request.method ?? ""
-    const found = route(path)
-    const isCounted = found !== undefined || requests.seen.byPath.size < UNKNOWN_PATHS_MAX
+    const route = state.route(path)
+    const isCounted = route !== undefined || requests.seen.byPath.size < UNKNOWN_PATHS_MAX
     const numbers = requests.begin(
       { method, path, query: query.toString() },
-      found?.template ?? (isCounted ? path : OTHER_PATHS),
+      route?.template ?? (isCounted ? path : OTHER_PATHS),
     )
     response.once("close", requests.end)
     request.resume()
     const asked: FaultRequest = { method, path, query, ...numbers }
-    const happens = fault?.(asked)
-    respond(response, happens, () => answer(request, found, query, happens?.mistakes))
+    const happens = state.fault?.(asked)
+    respond(response, happens, () => answer(state, request, route, query, happens?.mistakes))
   }
-  const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MILLIS }, handle)
   return {
-    server,
+    server: createServer({ keepAliveTimeout: KEEP_ALIVE_MILLIS }, handle),
     requests: requests.seen,
     resetRequests: requests.reset,
-    listing: listingNamed,
+    listing: name => state.listings.get(name)!,
     setFault: hook => {
-      fault = hook
+      state.fault = hook
     },
-    reshape,
+    reshape: to => reshape(state, to),
   }
 }

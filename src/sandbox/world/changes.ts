@@ -87,6 +87,36 @@ const noChanges = (): ListChanges => ({
   hidden: new Set(),
 })
 
+/** The edits of single records that change no order. */
+const makeEdits = (
+  of: (list: string) => ListChanges,
+  tick: () => number,
+): Pick<Changes, "patch" | "replace" | "remove" | "hide" | "restore"> => {
+  const patch: Changes["patch"] = (list, index, fields) => {
+    tick()
+    of(list).patches.set(index, { ...of(list).patches.get(index), ...fields })
+  }
+  const replace: Changes["replace"] = (list, index, text) => {
+    tick()
+    of(list).texts.set(index, text)
+  }
+  const remove: Changes["remove"] = (list, index) => {
+    tick()
+    of(list).removed.add(index)
+    of(list).hidden.delete(index)
+  }
+  const hide: Changes["hide"] = (list, index) => {
+    remove(list, index)
+    of(list).hidden.add(index)
+  }
+  const restore: Changes["restore"] = (list, index) => {
+    tick()
+    of(list).removed.delete(index)
+    of(list).hidden.delete(index)
+  }
+  return { patch, replace, remove, hide, restore }
+}
+
 export const makeChanges = (
   options: SandboxOptions,
   base: ReadonlyMap<string, number>,
@@ -129,28 +159,6 @@ export const makeChanges = (
       updatedAt: updatedAt === undefined ? time : Date.parse(updatedAt),
     })
   }
-  const patch: Changes["patch"] = (list, index, fields) => {
-    tick()
-    of(list).patches.set(index, { ...of(list).patches.get(index), ...fields })
-  }
-  const replace: Changes["replace"] = (list, index, text) => {
-    tick()
-    of(list).texts.set(index, text)
-  }
-  const remove: Changes["remove"] = (list, index) => {
-    tick()
-    of(list).removed.add(index)
-    of(list).hidden.delete(index)
-  }
-  const hide: Changes["hide"] = (list, index) => {
-    remove(list, index)
-    of(list).hidden.add(index)
-  }
-  const restore: Changes["restore"] = (list, index) => {
-    tick()
-    of(list).removed.delete(index)
-    of(list).hidden.delete(index)
-  }
   const setReadiness: Changes["setReadiness"] = (customer, state) => {
     touch("customers", customer)
     readiness.set(customer, state)
@@ -164,11 +172,7 @@ export const makeChanges = (
     revision: () => ticks,
     insert,
     touch,
-    patch,
-    replace,
-    remove,
-    hide,
-    restore,
+    ...makeEdits(of, tick),
     setReadiness,
   }
 }
