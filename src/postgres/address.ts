@@ -77,10 +77,10 @@ const readQuery = (query: string, parts: Parts): void => {
       throw new AddressProblem(
         `has ${value === undefined ? "no =" : "a second ="} in its parameter ${key || "(empty)"}: write name=value, and = within a value as %3D`,
       )
-    const given = decoded(value, `parameter ${key}`)
+    const parameter = decoded(value, `parameter ${key}`)
     // The spelling of the JDBC driver, which libpq understands.
-    if (key === "ssl" && given === "true") parts.set("sslmode", "require")
-    else parts.set(key, given)
+    if (key === "ssl" && parameter === "true") parts.set("sslmode", "require")
+    else parts.set(key, parameter)
   }
 }
 

@@ -92,7 +92,7 @@ export const refuseAltered = async (
   const typed = columns.map(column => `s."${column}"::${types.get(column)} AS "${column}"`).join(", ")
   // Deferred triggers run now, and not after this check.
   await tx`SET CONSTRAINTS ALL IMMEDIATE`
-  const [found] = await tx.unsafe<Array<{ altered: number }>>(
+  const [row] = await tx.unsafe<Array<{ altered: number }>>(
     `SELECT count(*)::int AS altered
      FROM (
        SELECT ${preference === undefined ? "" : `DISTINCT ON (${quoted(key)})`} *
@@ -106,7 +106,7 @@ export const refuseAltered = async (
       rows.map(row => ({ ...row, is_taken: isTaken.has(keyOf(key, row)) })),
     ),
   )
-  refuseLost(table, found!.altered, rows.length)
+  refuseLost(table, row!.altered, rows.length)
 }
 
 /** Throws `NotStored` if Postgres took rows for a table and did not keep `lost` of them as they were sent. */

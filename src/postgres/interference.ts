@@ -72,13 +72,13 @@ const refusePlanted = ([first]: ReadonlyArray<Interference>): void => {
  * function of a role without our rights.
  */
 export const refuseInterference = async (tx: Transaction): Promise<void> => {
-  const found = await interferences(tx)
-  refusePlanted(found)
-  if (found.length === 0) return
-  const names = found.slice(0, NAMED_MAX).map(({ name }) => name)
-  const more = found.length > NAMED_MAX ? ` and ${found.length - NAMED_MAX} more` : ""
+  const all = await interferences(tx)
+  refusePlanted(all)
+  if (all.length === 0) return
+  const names = all.slice(0, NAMED_MAX).map(({ name }) => name)
+  const more = all.length > NAMED_MAX ? ` and ${all.length - NAMED_MAX} more` : ""
   throw new NotStored(
-    `Nothing was stored: ${names.join(", ")}${more} can keep rows out or change them. Remove it (${found[0]!.remedy}),` +
+    `Nothing was stored: ${names.join(", ")}${more} can keep rows out or change them. Remove it (${all[0]!.remedy}),` +
       " or make it a trigger that runs AFTER the row is stored.",
   )
 }
@@ -98,7 +98,7 @@ export const beginWriting = <A>(
 
 /** True if stored rows may differ from the sent ones: a trigger fires, or a column has another type. */
 export const mayAlter = async (tx: Transaction, { table, types }: Shape): Promise<boolean> => {
-  const [found] = await tx.unsafe<Array<{ altered: boolean }>>(
+  const [row] = await tx.unsafe<Array<{ altered: boolean }>>(
     `SELECT EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = $1::regclass AND ${FIRES})
        OR EXISTS (
          SELECT FROM pg_attribute AS a
@@ -111,5 +111,5 @@ export const mayAlter = async (tx: Transaction, { table, types }: Shape): Promis
       `{${[...types.values()].map(type => `"${type}"`).join(",")}}`,
     ],
   )
-  return found!.altered
+  return row!.altered
 }

@@ -83,16 +83,16 @@ export const lookAt = async (
   isLast: boolean,
 ): Promise<Look> => {
   if (session === undefined) return "idle"
-  const given = [session.pid, session.begunAt]
+  const parameters = [session.pid, session.begunAt]
   const busy = await tx.unsafe(
     `SELECT FROM pg_stat_activity WHERE ${SESSION} AND wait_event_type IS DISTINCT FROM 'Client'`,
-    given,
+    parameters,
   )
   if (busy.length > 0) return "busy"
   if (isLast)
     await tx.unsafe(
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE ${SESSION} AND wait_event_type = 'Client'`,
-      given,
+      parameters,
     )
   return "idle"
 }

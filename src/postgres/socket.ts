@@ -62,16 +62,16 @@ export const makeDial =
     const { name, ip, port } = way.host
     const raw = isSocketFile(way.host) ? connect(socketFile(way.host)) : connect({ host: ip ?? name, port })
     raw.on("error", ignore)
-    let give: (error: Error) => void = ignore
-    const given = new Promise<never>((_, reject) => {
-      give = reject
+    let giveUp: (error: Error) => void = ignore
+    const givenUp = new Promise<never>((_, reject) => {
+      giveUp = reject
     })
-    const onAbort = () => give(stopped())
-    const onTime = () => give(notAnswered(way.host, timeoutSeconds))
+    const onAbort = () => giveUp(stopped())
+    const onTime = () => giveUp(notAnswered(way.host, timeoutSeconds))
     const timer = setTimeout(onTime, timeoutSeconds * 1_000)
     signal.addEventListener("abort", onAbort)
     try {
-      return await Promise.race([ready(raw, way, tls, files), given])
+      return await Promise.race([ready(raw, way, tls, files), givenUp])
     } catch (error) {
       raw.destroy()
       throw error

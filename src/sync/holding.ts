@@ -124,7 +124,7 @@ const keptAt = (now: number, entries: Iterable<Entry>) =>
 const renewOnce = (state: State, at: Instant) =>
   Effect.gen(function* () {
     const { heartbeat, entries } = state
-    const { renewed, lost: taken } = yield* renew(
+    const { renewed, lost: lostNames } = yield* renew(
       heartbeat.sql(),
       keptAt(at.monotonic, entries.values()),
     ).pipe(
@@ -139,7 +139,9 @@ const renewOnce = (state: State, at: Instant) =>
     }
     // The new holder of an account may take any of its streams.
     const isLost = ({ lease }: Entry) =>
-      taken.some(name => name.account === lease.account && (isAccount(name) || name.stream === lease.stream))
+      lostNames.some(
+        name => name.account === lease.account && (isAccount(name) || name.stream === lease.stream),
+      )
     for (const entry of [...entries.values()].filter(isLost)) {
       entry.since = LONG_AGO
       yield* Deferred.fail(entry.end, lost(entry.lease))

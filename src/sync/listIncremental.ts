@@ -127,7 +127,7 @@ const askAgain = (
   context: StreamContext,
   stream: Guarded<ListStream>,
   open: Open,
-  asked: {
+  request: {
     readonly after: string
     readonly limit: number
     readonly controls: ReadonlyArray<string>
@@ -136,7 +136,7 @@ const askAgain = (
 ): Effect.Effect<Asked, StreamFailure> =>
   Effect.gen(function* () {
     const { sql, client, lease, usage } = context
-    const { after, limit, byId } = asked
+    const { after, limit, byId } = request
     const { total, ids } = yield* openRecords(sql, lease, stream, { open, after, limit })
     if (total === 0) return { leftOver: 0, note: null, askedTo: "" }
     // Do not report these as left over: later incremental runs will not retry them. Only the next full pass will.
@@ -147,7 +147,7 @@ const askAgain = (
     })
     // The latest full pass found no endpoint: looking for one again would cost each run more than it saves.
     if (byId.endpoint === undefined) return later("no by-id endpoint is proven")
-    const controls = yield* storedAmong(sql, lease, stream, asked.controls, CONTROLS)
+    const controls = yield* storedAmong(sql, lease, stream, request.controls, CONTROLS)
     const answers = yield* askById(client, stream.source, { ids, controls, known: byId.endpoint })
     if (answers.endpoint === undefined || answers.control === undefined)
       return later("no by-id endpoint is proven")
@@ -175,7 +175,7 @@ const askAgain = (
     }
   })
 
-const nothingAsked: Asked = { leftOver: 0, note: null, askedTo: "" }
+const noneOpen: Asked = { leftOver: 0, note: null, askedTo: "" }
 
 /**
  * Reads the new records, and asks about the open ones. Answers undefined if the list does not hold what was proven of
@@ -204,9 +204,9 @@ export const runIncremental = (
       ),
     )
     if (read === undefined) return undefined
-    const asked =
+    const open =
       asks === null
-        ? nothingAsked
+        ? noneOpen
         : yield* askAgain(context, stream, asks, {
             after: learned.askedTo ?? "",
             limit: Math.min(ASK_MAX, Math.ceil(learned.pages * ASK_SHARE_MAX)),
@@ -221,11 +221,11 @@ export const runIncremental = (
     return {
       contract: {
         ...contract,
-        learned: { ...learned, askedTo: asked.askedTo, ...(learned.newest === undefined ? {} : { newest }) },
+        learned: { ...learned, askedTo: open.askedTo, ...(learned.newest === undefined ? {} : { newest }) },
       },
       rejected: yield* openRejects(sql, lease),
       removed: 0,
-      leftOver: asked.leftOver,
-      note: asked.note,
+      leftOver: open.leftOver,
+      note: open.note,
     }
   })

@@ -98,9 +98,9 @@ export const rebuildWith = (settings: RebuildSettings): Maintained =>
     const stored = yield* accountsStored(sql, settings.streams)
     const unknown = settings.accounts.find(account => !stored.includes(account))
     if (unknown !== undefined) {
-      const known = stored.length === 0 ? "it is empty" : `it holds ${stored.join(", ")}`
+      const names = stored.length === 0 ? "it is empty" : `it holds ${stored.join(", ")}`
       return yield* new ConfigurationError({
-        message: `The warehouse has nothing of an account ${unknown}: ${known}.`,
+        message: `The warehouse has nothing of an account ${unknown}: ${names}.`,
       })
     }
     const accounts = settings.accounts.length === 0 ? stored : settings.accounts

@@ -27,8 +27,8 @@ export interface Scope {
 export const syncedBefore = (accounts: ReadonlyArray<string>) =>
   Effect.gen(function* () {
     const { sql } = yield* Warehouse
-    const known = yield* syncedAccounts(sql)
-    const unknown = accounts.find(name => !known.includes(name))
+    const synced = yield* syncedAccounts(sql)
+    const unknown = accounts.find(name => !synced.includes(name))
     if (unknown === undefined) return
     return yield* new ConfigurationError({ message: neverSynced(unknown) })
   })

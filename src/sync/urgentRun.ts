@@ -124,8 +124,8 @@ const shapeOf = (
   near: string,
 ): Effect.Effect<ByIdShape, Failure | SqlFailure | string> =>
   Effect.gen(function* () {
-    const known = proven.get(stream.name)
-    if (known !== undefined) return known
+    const earlier = proven.get(stream.name)
+    if (earlier !== undefined) return earlier
     const stored = yield* someStored(sql, lease, stream, { near, limit: CONTROLS })
     const controls = stored.filter(isAddressable)
     if (controls.length === 0) return yield* Effect.fail(NO_ROWS)
