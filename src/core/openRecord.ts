@@ -1,7 +1,7 @@
 import type { Open } from "./lookup.ts"
 import type { Row, Stream } from "./stream.ts"
 
-/** True if a row may still change by such a rule. The same rule is in SQL in `warehouse/ledger/passes.ts`. */
+/** True if a row may still change by such a rule. The same rule is in SQL in `warehouse/ledger/stored.ts`. */
 export const isOpen = (open: Open, row: Row): boolean => {
   const value = row[open.column] ?? null
   if ("noneOf" in open) return !open.noneOf.includes(String(value))

@@ -1,10 +1,8 @@
 import { Effect } from "effect"
 import { type AccountSettings, suffixed } from "../config/config.ts"
-import { isJsonObject, type Json } from "../core/json.ts"
-import { idText } from "../core/recordId.ts"
+import type { Json } from "../core/json.ts"
 import type { ListStream } from "../core/stream.ts"
-import { isStorable } from "../postgres/unstorable.ts"
-import { knownMerchants, merchantsHeld } from "../warehouse/load/merchant.ts"
+import { knownMerchants, merchantOf, storedMerchants } from "../warehouse/load/merchant.ts"
 import type { Opened } from "./database.ts"
 import { type Finding, finding } from "./finding.ts"
 
@@ -24,26 +22,22 @@ const quoted = (merchants: ReadonlyArray<string>): string => {
 export const merchantFindings = (
   opened: Opened | undefined,
   account: AccountSettings,
-  { name, source, table }: ListStream,
+  stream: ListStream,
   records: ReadonlyArray<Json>,
 ): Effect.Effect<ReadonlyArray<Finding>> =>
   Effect.gen(function* () {
-    const { merchantField } = source
+    const { name } = stream
+    const { merchantField } = stream.source
     if (merchantField === null) return []
-    const seen = new Set(
-      records.flatMap(record => {
-        const merchant = isJsonObject(record) ? idText(record[merchantField]) : null
-        return merchant !== null && isStorable(merchant) ? [merchant] : []
-      }),
-    )
+    const seen = new Set(records.flatMap(record => merchantOf(stream, record) ?? []))
     const configured = new Set(account.merchants)
     const unnamed = [...seen].filter(merchant => !configured.has(merchant))
     const variable = suffixed("PAYCOMBAT_MERCHANTS", account.name)
     const about = { account: account.name, stream: name }
     if (opened?.isMigrated !== true) return []
     const { sql } = opened
-    const { one } = yield* knownMerchants(sql, { account: account.name, stream: name }, table, merchantField)
-    const stored = yield* merchantsHeld(sql, account.name, table, merchantField, unnamed)
+    const { one } = yield* knownMerchants(sql, about, stream)
+    const stored = yield* storedMerchants(sql, account.name, stream, unnamed)
     const isFirst = one === null && configured.size === 0
     const others = isFirst ? (unnamed.length > 1 ? unnamed : []) : unnamed.filter(id => !stored.has(id))
     if (others.length === 0) return []

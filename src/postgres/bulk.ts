@@ -11,6 +11,10 @@ import type { Shape, Transaction } from "./shape.ts"
 
 export const quoted = (names: Iterable<string>): string => Array.from(names, name => `"${name}"`).join(", ")
 
+/** Lists columns of one alias. */
+export const prefixed = (alias: string, columns: ReadonlyArray<string>): string =>
+  columns.map(column => `${alias}."${column}"`).join(", ")
+
 const SPECIAL = /["\\]/g
 /** Characters of one replacement: it takes memory for each match, many times that of the text. */
 const ESCAPED_AT_ONCE = 2 ** 16
@@ -41,6 +45,14 @@ export const arraysOf = (columns: ReadonlyArray<string>, rows: ReadonlyArray<Row
 /** `unnest` of the arrays at parameters `first`…, as `s`, with the position in `ordinal`. Every column is text. */
 export const unnestOf = (columns: ReadonlyArray<string>, first: number): string =>
   `unnest(${columns.map((_, i) => `$${first + i}::text[]`).join(", ")}) WITH ORDINALITY AS s(${quoted([...columns, "ordinal"])})`
+
+/** Casts the text columns of `s` to the types of a table. */
+const typed = (columns: ReadonlyArray<string>, { types }: Pick<Shape, "types">): string =>
+  columns.map(column => `s."${column}"::${types.get(column)} AS "${column}"`).join(", ")
+
+/** Typed rows of the arrays at parameters `first`…, as `n`. */
+export const typedRows = (shape: Shape, columns: ReadonlyArray<string>, first: number): string =>
+  `(SELECT ${typed(columns, shape)} FROM ${unnestOf(columns, first)}) AS n`
 
 /**
  * Settings for the rest of a transaction. Null in an array is null, whatever the role or database sets. Joins of a
@@ -84,19 +96,19 @@ interface Sent extends Pick<Upsert, "rows" | "guard"> {
  */
 export const refuseAltered = async (
   tx: Transaction,
-  { table, key, types }: Shape,
+  shape: Shape,
   { rows, preference, guard, taken, isOther }: Sent,
 ): Promise<void> => {
+  const { table, key } = shape
   const isTaken = new Set(taken.map(row => keyOf(key, row)))
-  const columns = [...types.keys()]
-  const typed = columns.map(column => `s."${column}"::${types.get(column)} AS "${column}"`).join(", ")
+  const columns = [...shape.types.keys()]
   // Deferred triggers run now, and not after this check.
   await tx`SET CONSTRAINTS ALL IMMEDIATE`
   const [row] = await tx.unsafe<Array<{ altered: number }>>(
     `SELECT count(*)::int AS altered
      FROM (
        SELECT ${preference === undefined ? "" : `DISTINCT ON (${quoted(key)})`} *
-       FROM (SELECT ${typed}, s.is_taken::boolean AS is_taken, ordinal FROM ${unnestOf([...columns, "is_taken"], 1)}) AS s
+       FROM (SELECT ${typed(columns, shape)}, s.is_taken::boolean AS is_taken, ordinal FROM ${unnestOf([...columns, "is_taken"], 1)}) AS s
        ${preference === undefined ? "" : `ORDER BY ${quoted(key)}, ${preference}`}
      ) AS excluded
      LEFT JOIN ${table} AS t ON ${key.map(column => `t."${column}" = excluded."${column}"`).join(" AND ")}
@@ -132,29 +144,29 @@ export const upsert = async <A extends postgres.Row = postgres.Row>(
 ): Promise<ReadonlyArray<A>> => {
   const { table, key, types } = shape
   const columns = [...types.keys()]
-  const typed = columns.map(column => `s."${column}"::${types.get(column)} AS "${column}"`).join(", ")
   const updates = columns.filter(column => !key.includes(column) && !kept.includes(column))
   const isDistinct = areDistinct(key, rows)
   const taken = await tx.unsafe<Array<A>>(
     `INSERT INTO ${table} AS t (${quoted(columns)})
      SELECT ${isDistinct ? "" : `DISTINCT ON (${quoted(key)})`} ${quoted(columns)}
-     FROM (SELECT ${typed}, ordinal FROM ${unnestOf(columns, 1)}) AS s
+     FROM (SELECT ${typed(columns, shape)}, ordinal FROM ${unnestOf(columns, 1)}) AS s
      ${isDistinct ? "" : `ORDER BY ${quoted(key)}, ${preference}`}
      ON CONFLICT (${quoted(key)}) DO UPDATE
      SET ${updates.map(column => `"${column}" = excluded."${column}"`).join(", ")}
      WHERE ${guard}
-     RETURNING ${[...key.map(column => `t."${column}"`), ...(returning === undefined ? [] : [returning])].join(", ")}`,
+     RETURNING ${[prefixed("t", key), ...(returning === undefined ? [] : [returning])].join(", ")}`,
     arraysOf(columns, rows),
   )
   if (taken.length < rows.length || (await mayAlter(tx, shape))) {
-    const valuesOf = (row: string) => updates.map(column => `${row}."${column}"`).join(", ")
     await refuseAltered(tx, shape, {
       rows,
       ...(isDistinct ? {} : { preference }),
       guard,
       taken,
       isOther:
-        updates.length === 0 ? "false" : `(${valuesOf("t")}) IS DISTINCT FROM (${valuesOf("excluded")})`,
+        updates.length === 0
+          ? "false"
+          : `(${prefixed("t", updates)}) IS DISTINCT FROM (${prefixed("excluded", updates)})`,
     })
   }
   return taken

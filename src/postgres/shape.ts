@@ -1,7 +1,12 @@
 import { getTableConfig, type PgTable } from "drizzle-orm/pg-core"
+import type { Effect } from "effect"
 import type postgres from "postgres"
+import type { WarehouseError } from "../core/errors.ts"
 
 export type Transaction = postgres.TransactionSql
+
+/** An effect of SQL. */
+export type SqlEffect<A> = Effect.Effect<A, WarehouseError>
 
 export interface Shape {
   readonly name: string

@@ -7,8 +7,6 @@ import type { ListStream } from "../core/stream.ts"
 import { discoverDetail, readDetail } from "../paycombat/lists/byId.ts"
 import type { Page } from "../paycombat/lists/page.ts"
 import { isNotFound } from "../paycombat/lists/readPage.ts"
-import { isStorable } from "../postgres/unstorable.ts"
-import { isStored } from "../warehouse/ledger/missing.ts"
 import type { SourceRecord } from "../warehouse/load/prepare.ts"
 import type { StreamContext, StreamFailure } from "./context.ts"
 
@@ -35,7 +33,7 @@ export interface ById {
  * names the missing part.
  */
 export const completeRecords = (context: StreamContext, stream: ListStream, byId: ById) => {
-  const { sql, client, account } = context
+  const { client, account } = context
   const { detail } = stream.source
   let endpoint: string | undefined
   /**
@@ -55,11 +53,7 @@ export const completeRecords = (context: StreamContext, stream: ListStream, byId
     return readDetail(client, stream.source, endpoint!, id).pipe(
       Effect.map(whole => [{ record: { ...record, ...whole.record }, readAt: whole.readAt, isListed: true }]),
       Effect.catchIf(isAboutRecord, error =>
-        Effect.gen(function* () {
-          const isUnanswered =
-            isNotFound(error) && isStorable(id) && (yield* isStored(sql, account.name, stream, id))
-          return [{ record, readAt, isListed: true, isUnanswered }]
-        }),
+        Effect.succeed([{ record, readAt, isListed: true, isContradicted: isNotFound(error) }]),
       ),
     )
   }

@@ -11,8 +11,15 @@ import { type Movement, watchMovement } from "../paycombat/lists/movement.ts"
 import { type Watch, watchOrder } from "../paycombat/lists/order.ts"
 import { decodePosition, type Position } from "../paycombat/lists/page.ts"
 import { pages } from "../paycombat/lists/pager.ts"
-import { abandonPass, closePass, hasRows, openPass, type Pass } from "../warehouse/ledger/runs.ts"
-import { seenSoFar, unaccounted } from "../warehouse/ledger/seen.ts"
+import {
+  abandonPass,
+  closePass,
+  openPass,
+  type Pass,
+  seenRecords,
+  unaccounted,
+} from "../warehouse/ledger/passes.ts"
+import { hasRows } from "../warehouse/ledger/stored.ts"
 import { prepareBatch, writeBatch } from "../warehouse/load/loader.ts"
 import type { PreparedBatch } from "../warehouse/load/prepare.ts"
 import { settleItems } from "../warehouse/load/settleItems.ts"
@@ -23,7 +30,7 @@ import { missingRecords } from "./listMissing.ts"
 import { learn } from "./listPlan.ts"
 import { joinNotes } from "./outcome.ts"
 import { bookFieldsRead, refuseOpen, refuseRejected } from "./rejectBound.ts"
-import { proofOf, unconfirmedNote } from "./removalProof.ts"
+import { holdsAll, proofOf, UNPROVEN, unconfirmedNote } from "./removalProof.ts"
 
 /** A full pass over a list: read pages → load batches → prove removals → close the pass. */
 
@@ -188,7 +195,8 @@ const closeRead = (
     const { pass, byId, watch, movement, loaded, isRead, isEmpty, emptyNote } = reading
     const { passId } = pass
     const { stated } = loaded
-    const listed = (yield* seenSoFar(sql, lease)) + pass.unkeyed + loaded.nameless
+    const seen = yield* seenRecords(sql, lease, passId)
+    const listed = seen.count + pass.unkeyed + loaded.nameless
     const isWhole = yield* holdsAll(contract, stream, listed, stated)
     const provesRemoval = contract.verified && !isEmpty && isWhole
     const isReordered = contract.learned?.order !== undefined && watch.isRefuted(contract.learned.order)
@@ -196,7 +204,7 @@ const closeRead = (
       (isReordered ? "The list is not in the order that it was in before." : undefined) ??
       movement.why({ held: isRead ? loaded.shown : null, distinct: listed, stated }) ??
       null
-    const missing = provesRemoval ? yield* missingRecords(context, stream, passId, byId) : undefined
+    const missing = provesRemoval ? yield* missingRecords(context, stream, { passId, seen }, byId) : undefined
     const proof =
       missing === undefined
         ? { movement: moved }
@@ -243,7 +251,7 @@ const believeEmpty = (context: StreamContext, stream: Guarded<ListStream>, contr
     const variable = pathVariable(stream.name)
     const fail = (message: string) =>
       Effect.fail(new EndpointError({ reason: "contract", path: contract.path, message }))
-    if (yield* hasRows(context.sql, context.account.name, stream)) {
+    if (yield* hasRows(context.sql, context.lease, stream)) {
       return yield* fail(
         `${contract.path} lists nothing, but the warehouse holds ${stream.name}: nothing was booked as removed.` +
           ` Check that the token is still this merchant's, and ${variable}.`,
@@ -257,30 +265,6 @@ const believeEmpty = (context: StreamContext, stream: Guarded<ListStream>, contr
     }
     return `${contract.path} (as configured) lists nothing.`
   })
-
-const UNPROVEN =
-  "No parameter was seen to set the size of a page: records between the pages may be missing, and nothing is" +
-  " booked as removed. If the API has such a parameter, put its names in PAYCOMBAT_PAGING."
-
-/**
- * True if the pages of a pass held the whole list. Pages that were proven to adjoin leave nothing out, whatever total
- * the API states. Otherwise the stated total decides. A larger one fails the stream. A smaller one proves nothing: it
- * counts something else, such as the records of a page.
- */
-const holdsAll = (contract: Contract, { name }: ListStream, listed: number, stated: number | undefined) => {
-  if (contract.pagingProven) return Effect.succeed(true)
-  if (stated === undefined || stated <= listed)
-    return Effect.succeed(stated === listed || listed <= contract.pageSize)
-  return Effect.fail(
-    new EndpointError({
-      reason: "contract",
-      path: contract.path,
-      message:
-        `GET ${contract.path}: states ${stated} ${name}, but its pages hold ${listed}, and no parameter was seen to set` +
-        " their size: records between the pages were not read. Put the names of the API's paging parameters in PAYCOMBAT_PAGING.",
-    }),
-  )
-}
 
 /** Fails if records of the pass are neither rows nor rejects: a trigger or a rule of this database took them away. */
 const refuseUnaccounted = ({ sql, lease }: StreamContext, stream: Guarded<ListStream>, passId: string) =>

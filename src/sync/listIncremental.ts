@@ -12,13 +12,15 @@ import { timedOf, watchOrder } from "../paycombat/lists/order.ts"
 import { pages } from "../paycombat/lists/pager.ts"
 import { idOf } from "../paycombat/lists/readPage.ts"
 import { filteredContract } from "../paycombat/lists/timeFilter.ts"
-import { bookMode, newsAmong, openRecords, openRejects, storedAmong } from "../warehouse/ledger/passes.ts"
+import { openRejects } from "../warehouse/ledger/openRejects.ts"
+import { bookMode } from "../warehouse/ledger/runs.ts"
+import { newsAmong, openRecords, storedAmong } from "../warehouse/ledger/stored.ts"
+import { asListed, fieldsBeyondStored } from "../warehouse/load/byIdVersions.ts"
 import { loadBatch } from "../warehouse/load/loader.ts"
 import { settleItems } from "../warehouse/load/settleItems.ts"
 import { type ById, completeRecords, type ReadPageRecords } from "./completeRecords.ts"
 import type { ListResult, StreamContext, StreamFailure } from "./context.ts"
 import { areOurs, ofMerchants } from "./listMerchants.ts"
-import { asListed, fieldsBeyondList } from "./listMissing.ts"
 import type { Plan } from "./listPlan.ts"
 import { bookFieldsRead, refuseOpen, refuseRejected } from "./rejectBound.ts"
 
@@ -152,7 +154,7 @@ const askAgain = (
     if (answers.endpoint === undefined || answers.control === undefined)
       return later("no by-id endpoint is proven")
     byId.endpoint = answers.endpoint
-    const beyond = yield* fieldsBeyondList(context, stream, answers.control)
+    const beyond = yield* fieldsBeyondStored(sql, lease.account, stream, answers.control.record)
     if (beyond === undefined) return later("by id they look different than in the list")
     const records = answers.there.map(detail => asListed(detail, beyond))
     if (!(yield* areOurs(context, stream, records))) return later("by id they are another merchant's")

@@ -1,12 +1,9 @@
 import { Effect, Stream as S } from "effect"
 import { suffixed } from "../config/config.ts"
 import { EndpointError, type WarehouseError } from "../core/errors.ts"
-import { isJsonObject } from "../core/json.ts"
-import { idText } from "../core/recordId.ts"
 import type { ListStream } from "../core/stream.ts"
 import { PAGE_UNITS } from "../paycombat/client/budget.ts"
-import { isStorable } from "../postgres/unstorable.ts"
-import { knownMerchants, merchantsHeld } from "../warehouse/load/merchant.ts"
+import { knownMerchants, merchantOf, storedMerchants } from "../warehouse/load/merchant.ts"
 import type { SourceRecord } from "../warehouse/load/prepare.ts"
 import type { ReadPageRecords } from "./completeRecords.ts"
 import type { StreamContext, StreamFailure } from "./context.ts"
@@ -31,12 +28,6 @@ const WAITING_BYTES_MAX = 4 * 2 ** 20
 const WAITING_UNITS_MAX = PAGE_UNITS / 4
 /** Merchants that a message names at most. */
 const NAMED_MAX = 5
-
-const merchantOf = ({ source }: ListStream, { record }: Pick<SourceRecord, "record">): string | null => {
-  const merchant =
-    source.merchantField !== null && isJsonObject(record) ? idText(record[source.merchantField]) : null
-  return merchant !== null && isStorable(merchant) ? merchant : null
-}
 
 const named = (merchants: Iterable<string>): string => {
   const all = [...merchants]
@@ -86,7 +77,7 @@ const initialState = (context: StreamContext, stream: ListStream, isResumed: boo
   Effect.gen(function* () {
     const { sql, account, lease } = context
     const configured = new Set(account.merchants)
-    const { hasFull, one } = yield* knownMerchants(sql, lease, stream.table, stream.source.merchantField!)
+    const { hasFull, one } = yield* knownMerchants(sql, lease, stream)
     const state: State = {
       context,
       stream,
@@ -108,8 +99,7 @@ const sortMerchants = (state: State, merchants: Iterable<string>): Effect.Effect
     const { sql, account } = context
     const unknown = [...merchants].filter(merchant => !own.has(merchant) && !others.has(merchant))
     if (unknown.length === 0) return
-    const field = stream.source.merchantField!
-    const stored = yield* merchantsHeld(sql, account.name, stream.table, field, unknown)
+    const stored = yield* storedMerchants(sql, account.name, stream, unknown)
     for (const merchant of unknown) {
       const isFirst = !isEstablished && configured.size === 0 && own.size === 0
       const isOwn = isFirst || (stored.has(merchant) && (isEstablished || configured.size === 0))
@@ -142,7 +132,7 @@ const takeWaiting = (state: State): ReadonlyArray<ReadPageRecords> => {
   return waiting.map(({ page, records }) => ({
     page,
     records: records.map(record => {
-      const merchant = merchantOf(stream, record)
+      const merchant = merchantOf(stream, record.record)
       return merchant === null || own.has(merchant) ? record : { ...record, isForeign: true }
     }),
   }))
@@ -164,7 +154,7 @@ const takePage =
   (extract: ReadPageRecords): Effect.Effect<ReadonlyArray<ReadPageRecords>, StreamFailure> =>
     Effect.gen(function* () {
       const { context, stream, configured, own, others, assumed } = state
-      const merchants = new Set(extract.records.flatMap(record => merchantOf(stream, record) ?? []))
+      const merchants = new Set(extract.records.flatMap(({ record }) => merchantOf(stream, record) ?? []))
       yield* sortMerchants(state, merchants)
       state.isDecided ||= [...merchants].some(merchant => own.has(merchant))
       const unassumed = [...others, ...[...merchants].filter(merchant => configured.has(merchant))]
@@ -216,9 +206,9 @@ export const areOurs = (
     const configured = new Set(account.merchants)
     const unknown = new Set(
       records
-        .flatMap(record => merchantOf(stream, record) ?? [])
+        .flatMap(({ record }) => merchantOf(stream, record) ?? [])
         .filter(merchant => !configured.has(merchant)),
     )
-    const stored = yield* merchantsHeld(sql, account.name, stream.table, merchantField, [...unknown])
+    const stored = yield* storedMerchants(sql, account.name, stream, unknown)
     return [...unknown].every(merchant => stored.has(merchant))
   })

@@ -1,10 +1,11 @@
 import { Effect } from "effect"
 import { recordIdOf } from "../core/recordId.ts"
 import type { Guarded, ListStream } from "../core/stream.ts"
-import { askById, type Detail } from "../paycombat/lists/byId.ts"
-import { storedFields, unlisted } from "../warehouse/ledger/missing.ts"
-import { loadBatch, prepareBatch } from "../warehouse/load/loader.ts"
-import type { SourceRecord } from "../warehouse/load/prepare.ts"
+import { askById } from "../paycombat/lists/byId.ts"
+import type { Seen } from "../warehouse/ledger/passes.ts"
+import { unseenRecords } from "../warehouse/ledger/removal.ts"
+import { asListed, fieldsBeyondStored } from "../warehouse/load/byIdVersions.ts"
+import { loadBatch } from "../warehouse/load/loader.ts"
 import type { ById } from "./completeRecords.ts"
 import type { StreamContext, StreamFailure } from "./context.ts"
 import { areOurs } from "./listMerchants.ts"
@@ -27,10 +28,10 @@ const GONE_SHARE_MAX = 0.1
 const HIDDEN_MANY = 5
 
 export interface Missing {
-  /** Records that are proven to be gone. */
-  readonly gone: ReadonlyArray<string>
-  /** Records that are proven to exist: they are not missing. */
-  readonly there: ReadonlyArray<string>
+  /** Unseen records whose by-id endpoint answers 404. */
+  readonly confirmedGone: ReadonlyArray<string>
+  /** Unseen records that their by-id endpoint shows. */
+  readonly confirmedPresent: ReadonlyArray<string>
   /**
    * True if the pass counts towards the removal of unlisted records. False if there is, or may be, a by-id endpoint.
    */
@@ -41,48 +42,29 @@ export interface Missing {
 }
 
 /**
- * Fields that appear only in by-id answers. They are dropped before loading; otherwise list and by-id versions would
- * overwrite each other on alternate runs. Undefined if the answers differ from the list in more than that, or if this
- * is not known: a by-id answer is then no version of the record.
- */
-export const fieldsBeyondList = (
-  { sql, lease }: Pick<StreamContext, "sql" | "lease">,
-  stream: Guarded<ListStream>,
-  control: Detail,
-): Effect.Effect<ReadonlySet<string> | undefined, StreamFailure> =>
-  Effect.gen(function* () {
-    const id = recordIdOf(stream.source, control.record)!
-    const listed = new Set(yield* storedFields(sql, lease.account, stream, id))
-    const beyond = new Set(Object.keys(control.record).filter(field => !listed.has(field)))
-    const { unchanged } = yield* prepareBatch(sql, lease, stream, [asListed(control, beyond)])
-    return unchanged === 1 ? beyond : undefined
-  })
-
-/** Returns a by-id answer as the list would show it. */
-export const asListed = ({ record, readAt }: Detail, beyond: ReadonlySet<string>): SourceRecord => ({
-  record: Object.fromEntries(Object.entries(record).filter(([field]) => !beyond.has(field))),
-  readAt,
-})
-
-/**
  * Asks by id about stored records that the pass did not show. 404 proves that a record is gone. A record in the answer
  * proves that it exists although the list hides it, and is loaded. A failure proves nothing, and fails nothing.
  */
 export const missingRecords = (
   context: StreamContext,
   stream: Guarded<ListStream>,
-  passId: string,
+  { passId, seen }: { readonly passId: string; readonly seen: Seen },
   byId: ById,
 ): Effect.Effect<Missing, StreamFailure> =>
   Effect.gen(function* () {
     const { sql, client, lease, usage } = context
-    const unasked: Missing = { gone: [], there: [], isCounting: true, asked: [], note: null }
-    if (stream.source.detail === null) return unasked
-    const { ids, before, rejected, listed, seen } = yield* unlisted(sql, lease, stream, {
-      passId,
-      limit: CHECKS_MAX,
-      rejectLimit: REJECT_CHECKS_MAX,
-      controls: CONTROLS,
+    const unasked: Missing = {
+      confirmedGone: [],
+      confirmedPresent: [],
+      isCounting: true,
+      asked: [],
+      note: null,
+    }
+    if (stream.source.detail === null || !seen.isWhole) return unasked
+    const { ids, before, rejected, listed } = yield* unseenRecords(sql, lease, stream, passId, {
+      records: CHECKS_MAX,
+      rejects: REJECT_CHECKS_MAX,
+      listed: CONTROLS,
     })
     if (ids.length + rejected.length === 0) return unasked
     const { endpoint, control, gone, there, asked, isAbsent } = yield* askById(client, stream.source, {
@@ -93,7 +75,8 @@ export const missingRecords = (
     if (endpoint === undefined || control === undefined) return { ...unasked, isCounting: isAbsent }
     byId.endpoint = endpoint
 
-    const beyond = there.length === 0 ? undefined : yield* fieldsBeyondList(context, stream, control)
+    const beyond =
+      there.length === 0 ? undefined : yield* fieldsBeyondStored(sql, lease.account, stream, control.record)
     if (beyond !== undefined) {
       const records = there.map(detail => asListed(detail, beyond))
       const progress = { passId, position: null, pages: 0, ...usage }
@@ -102,10 +85,10 @@ export const missingRecords = (
     }
     const isReject = new Set(rejected)
     const fresh = gone.filter(id => !before.has(id) && !isReject.has(id))
-    const isMass = fresh.length > GONE_AT_ONCE_MAX && fresh.length > GONE_SHARE_MAX * seen
+    const isMass = fresh.length > GONE_AT_ONCE_MAX && fresh.length > GONE_SHARE_MAX * seen.count
     return {
-      gone: isMass ? gone.filter(id => before.has(id)) : gone,
-      there: there.map(({ record }) => recordIdOf(stream.source, record)!),
+      confirmedGone: isMass ? gone.filter(id => before.has(id)) : gone,
+      confirmedPresent: there.map(({ record }) => recordIdOf(stream.source, record)!),
       isCounting: false,
       asked,
       note: isMass

@@ -10,9 +10,8 @@ import { findRoute, type LookupPath, pathOf } from "../paycombat/client/lookupPa
 import { unstorableText } from "../postgres/unstorable.ts"
 import { storeContract, storedContract } from "../warehouse/ledger/contracts.ts"
 import { explain } from "../warehouse/load/reasons.ts"
-import { type Answer, REJECTED, UNSTORABLE } from "../warehouse/lookups/answer.ts"
 import { answeredBefore } from "../warehouse/lookups/checks.ts"
-import type { Lookup } from "../warehouse/lookups/lookup.ts"
+import { type Answer, type Lookup, REJECTED, UNSTORABLE } from "../warehouse/lookups/lookup.ts"
 import type { StreamContext, StreamFailure } from "./context.ts"
 
 /** Makes one look-up, and distinguishes an answer about its key from a failure of the endpoint. */

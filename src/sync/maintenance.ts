@@ -111,8 +111,8 @@ export const rebuildWith = (settings: RebuildSettings): Maintained =>
     )
     const filled = tasks.filter(({ total }) => total > 0)
     return yield* runTasks("rebuild", filled, settings.leaseSeconds, (stream, lease, tell) =>
-      rebuildStream(sql, lease, stream, ({ walked, changed, failed }) =>
-        tell({ extracted: walked, updated: changed, rejected: failed }),
+      rebuildStream(sql, lease, stream, ({ counts: { extracted, updated, rejected } }) =>
+        tell({ extracted, updated, rejected }),
       ).pipe(Effect.map(rewritten => ({ rejected: 0, error: describeFailures(rewritten) }))),
     )
   })

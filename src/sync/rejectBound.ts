@@ -4,13 +4,9 @@ import type { PassFields } from "../core/documentedFields.ts"
 import { EndpointError } from "../core/errors.ts"
 import type { ListStream, Stream } from "../core/stream.ts"
 import { counted } from "../core/words.ts"
+import { readAndRejected } from "../warehouse/ledger/earlierRuns.ts"
 import { bookFields } from "../warehouse/ledger/fields.ts"
-import {
-  commonestReason,
-  type OpenAndStored,
-  openAndStored,
-  readAndRejected,
-} from "../warehouse/ledger/shares.ts"
+import { commonestReason, type OpenAndStored, openAndStored } from "../warehouse/ledger/openRejects.ts"
 import type { StreamContext, StreamFailure } from "./context.ts"
 
 /** The bound on rejects, PAYCOMBAT_REJECTS_MAX. More of them fail the stream. */

@@ -1,5 +1,5 @@
 import { Effect, Stream as S } from "effect"
-import type { AccountError } from "../core/errors.ts"
+import { type AccountError, EndpointError } from "../core/errors.ts"
 import type { ListSource, ListStream } from "../core/stream.ts"
 import type { Client } from "../paycombat/client/client.ts"
 import type { Contract } from "../paycombat/lists/contract.ts"
@@ -62,9 +62,17 @@ export const proofOf = (
   { passId, movement, moved, isResumed, missing }: Reading,
 ): Effect.Effect<Pick<Ended, "movement" | "isResumed" | "isConfirmed">, StreamFailure> =>
   Effect.gen(function* () {
-    const { isCounting, there } = missing
+    const { isCounting, confirmedPresent } = missing
     const isConfirmed = context.settings.confirmsRemovals ?? false
-    const ended = { passId, provesRemoval: true, movement: moved, isCounting, isResumed, isConfirmed, there }
+    const ended = {
+      passId,
+      provesRemoval: true,
+      movement: moved,
+      isCounting,
+      isResumed,
+      isConfirmed,
+      confirmedPresent,
+    }
     const isDecisive = yield* isDue(context.sql, context.lease, stream, ended)
     return {
       movement: isDecisive ? yield* readAgain(context.client, stream.source, contract, movement) : moved,
@@ -93,3 +101,32 @@ export const unconfirmedNote = (
           : movement === null
             ? "that takes three full passes over a list that stands still."
             : `the list moved while it was read. ${movement}`)
+
+export const UNPROVEN =
+  "No parameter was seen to set the size of a page: records between the pages may be missing, and nothing is" +
+  " booked as removed. If the API has such a parameter, put its names in PAYCOMBAT_PAGING."
+
+/**
+ * True if the pages of a pass held the whole list. Pages that were proven to adjoin leave nothing out, whatever total
+ * the API states. Otherwise the stated total decides. A larger one fails the stream. A smaller one proves nothing: it
+ * counts something else, such as the records of a page.
+ */
+export const holdsAll = (
+  contract: Contract,
+  { name }: ListStream,
+  listed: number,
+  stated: number | undefined,
+) => {
+  if (contract.pagingProven) return Effect.succeed(true)
+  if (stated === undefined || stated <= listed)
+    return Effect.succeed(stated === listed || listed <= contract.pageSize)
+  return Effect.fail(
+    new EndpointError({
+      reason: "contract",
+      path: contract.path,
+      message:
+        `GET ${contract.path}: states ${stated} ${name}, but its pages hold ${listed}, and no parameter was seen to set` +
+        " their size: records between the pages were not read. Put the names of the API's paging parameters in PAYCOMBAT_PAGING.",
+    }),
+  )
+}

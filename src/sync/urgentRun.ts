@@ -13,12 +13,12 @@ import { decodeContract } from "../paycombat/lists/contract.ts"
 import { isNotFound } from "../paycombat/lists/readPage.ts"
 import { storedContract } from "../warehouse/ledger/contracts.ts"
 import type { Lease } from "../warehouse/ledger/lease.ts"
-import { someStored } from "../warehouse/ledger/missing.ts"
+import { someStored } from "../warehouse/ledger/stored.ts"
 import { bookUnread, closeWork, dueWork, putOff, type Unread, type Work } from "../warehouse/ledger/urgent.ts"
+import { asListed, fieldsBeyondStored } from "../warehouse/load/byIdVersions.ts"
 import { prepareBatch, writeBeside } from "../warehouse/load/loader.ts"
 import { idHash } from "../warehouse/load/tombstones.ts"
 import { areOurs } from "./listMerchants.ts"
-import { asListed, fieldsBeyondList } from "./listMissing.ts"
 
 /**
  * Urgent work of one account, done by the run that holds it. The run reads each record that was handed over by its id,
@@ -137,7 +137,7 @@ const shapeOf = (
         if (isUnavailable(detail.left)) return yield* detail.left
         continue
       }
-      const beyond = yield* fieldsBeyondList({ sql, lease }, stream, detail.right)
+      const beyond = yield* fieldsBeyondStored(sql, lease.account, stream, detail.right.record)
       if (beyond !== undefined) {
         const shape = { endpoint: detail.right.endpoint, beyond }
         proven.set(stream.name, shape)

@@ -232,7 +232,7 @@ describe("erase", () => {
       })
       const transactions = (yield* allStreams).find(({ name }) => name === "transactions")!
       expect(yield* rewriteRecords(sql, leases[0]!, transactions, record => record)).toMatchObject({
-        changed: 0,
+        counts: { updated: 0 },
       })
       expect(marked(yield* everything(sql))).toEqual([])
     }),

@@ -2,12 +2,13 @@ import { randomUUID } from "node:crypto"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Either } from "effect"
 import type postgres from "postgres"
+import { NO_COUNTS } from "../../src/core/counts.ts"
 import { isJsonObject, type Json, type JsonObject } from "../../src/core/json.ts"
 import type { Stream } from "../../src/core/stream.ts"
 import { allStreams } from "../../src/registry.ts"
 import { acquire, release } from "../../src/warehouse/ledger/lease.ts"
 import { settleItems } from "../../src/warehouse/load/settleItems.ts"
-import { type Failure, type RewriteOptions, rewriteRecords } from "../../src/warehouse/maintain/rewrite.ts"
+import { type RewriteOptions, rewriteRecords } from "../../src/warehouse/maintain/rewrite.ts"
 import { fixtureOf } from "../support/conformance.ts"
 import {
   dump,
@@ -76,12 +77,10 @@ describe("a walk over the stored records", () => {
       for (const stream of streams) {
         const count = Number(yield* value(`SELECT count(*) FROM warehouse.${stream.name}`))
         expect(count).toBeGreaterThan(0)
-        const { walked, changed, failed } = yield* rewrite(sql, stream)
-        expect({ stream: stream.name, walked, changed, failed }).toEqual({
+        const { counts } = yield* rewrite(sql, stream)
+        expect({ stream: stream.name, counts }).toEqual({
           stream: stream.name,
-          walked: count,
-          changed: 0,
-          failed: 0,
+          counts: { ...NO_COUNTS, extracted: count, unchanged: count },
         })
       }
       expect(yield* footprints).toEqual(before)
@@ -108,8 +107,8 @@ describe("a walk over the stored records", () => {
       )
       expect(yield* dumpAll(sql)).not.toEqual(before)
       for (const stream of streams) {
-        const { changed, failed } = yield* rewrite(sql, stream)
-        expect([stream.name, changed > 0, failed]).toEqual([stream.name, true, 0])
+        const { counts } = yield* rewrite(sql, stream)
+        expect([stream.name, counts.updated > 0, counts.rejected]).toEqual([stream.name, true, 0])
       }
       expect(yield* dumpAll(sql)).toEqual(before)
     }),
@@ -134,11 +133,12 @@ describe("a walk over the stored records", () => {
           return given
         },
         {
-          book: async (_, { walked }) => batches.push(walked),
-          tell: ({ walked }) => Effect.sync(() => told.push(walked)),
+          book: async (_, { counts }) => batches.push(counts.extracted),
+          tell: ({ counts }) => Effect.sync(() => told.push(counts.extracted)),
         },
       )
-      expect(result).toEqual({ walked: ids.length, changed: 0, failed: 0, failures: [] })
+      const counts = { ...NO_COUNTS, extracted: ids.length, unchanged: ids.length }
+      expect(result).toEqual({ counts, failures: [] })
       expect([...seen].sort()).toEqual([...ids].sort())
       expect(batches).toEqual([1_000, 1_000, 499])
       expect(told).toEqual([1_000, 2_000, 2_499])
@@ -155,7 +155,9 @@ describe("a walk over the stored records", () => {
       yield* pass.load([record("e", { additional_data: { note: large.repeat(3) } }), T1], [record("f"), T1])
       yield* pass.close()
       const batches: Array<number> = []
-      yield* rewrite(sql, transactions, same, { book: async (_, { walked }) => batches.push(walked) })
+      yield* rewrite(sql, transactions, same, {
+        book: async (_, { counts }) => batches.push(counts.extracted),
+      })
       expect(batches).toEqual([3, 2, 1])
     }),
   )
@@ -173,7 +175,7 @@ describe("another record in place of the stored one", () => {
       yield* pass.load([whole, T1], [{ ...whole, id: "other" }, T1])
       yield* pass.close()
       const result = yield* rewrite(sql, checkouts, redact)
-      expect(result).toMatchObject({ walked: 2, changed: 2, failed: 0 })
+      expect(result).toMatchObject({ counts: { extracted: 2, updated: 2, rejected: 0 } })
 
       const fresh = yield* loading(sink, checkouts)
       yield* fresh.load([redact(whole), T1], [redact({ ...whole, id: "other" }), T1])
@@ -197,7 +199,7 @@ describe("another record in place of the stored one", () => {
       const result = yield* rewrite(sql, transactions, given =>
         (given as JsonObject).transaction_id === "a" ? { ...(given as JsonObject), scope: "new" } : null,
       )
-      expect(result).toMatchObject({ walked: 2, changed: 1 })
+      expect(result).toMatchObject({ counts: { extracted: 2, updated: 1 } })
       const rows = yield* printed(
         sql,
         "SELECT amount::text, raw->>'amount' AS raw, raw->>'extra' AS extra, scope FROM warehouse.transactions ORDER BY transaction_id",
@@ -236,14 +238,12 @@ describe("a stored record that does not decode", () => {
             made.row.transaction_id === "d" ? { ...made, row: { ...made.row, amount: "NaN" } } : made,
           ),
       }
-      const failures: Array<Failure> = []
+      const failures: Array<{ readonly id: string }> = []
       const result = yield* rewrite(sql, picky, change, {
         book: async (_, batch) => failures.push(...batch.failures),
       })
       expect(result).toEqual({
-        walked: 5,
-        changed: 2,
-        failed: 3,
+        counts: { ...NO_COUNTS, extracted: 5, updated: 2, rejected: 3 },
         failures: [
           { id: "b", field: "amount" },
           { id: "c", field: "transaction_id" },
@@ -295,7 +295,9 @@ describe("children that are kept", () => {
         yield* settleItems(sql, pass.lease, wallets, false)
         yield* pass.close()
         const before = yield* dumpAll(sql)
-        expect(yield* rewrite(sql, wallets)).toMatchObject({ walked: 5, changed: 0, failed: 0 })
+        expect(yield* rewrite(sql, wallets)).toMatchObject({
+          counts: { extracted: 5, updated: 0, rejected: 0 },
+        })
         expect(yield* dumpAll(sql)).toEqual(before)
 
         yield* Effect.promise(() =>
@@ -303,9 +305,9 @@ describe("children that are kept", () => {
           UPDATE warehouse.wallet_accounts SET actual_balance = 99 WHERE wallet_account_id IN ('moved', 'own');
           UPDATE warehouse.wallet_accounts SET wallet_id = 'a' WHERE wallet_account_id = 'own'`),
         )
-        expect(yield* rewrite(sql, wallets)).toMatchObject({ changed: 2, failed: 0 })
+        expect(yield* rewrite(sql, wallets)).toMatchObject({ counts: { updated: 2, rejected: 0 } })
         expect(yield* dumpAll(sql)).toEqual(before)
-        expect(yield* rewrite(sql, wallets)).toMatchObject({ changed: 0 })
+        expect(yield* rewrite(sql, wallets)).toMatchObject({ counts: { updated: 0 } })
       }),
   )
 
@@ -317,7 +319,7 @@ describe("children that are kept", () => {
       yield* pass.close()
       const before = yield* dumpAll(sql, ["run_id"])
       yield* Effect.promise(() => sql`DELETE FROM warehouse.wallet_accounts WHERE wallet_account_id = 'x'`)
-      expect(yield* rewrite(sql, wallets)).toMatchObject({ changed: 1, failed: 0 })
+      expect(yield* rewrite(sql, wallets)).toMatchObject({ counts: { updated: 1, rejected: 0 } })
       expect(yield* dumpAll(sql, ["run_id"])).toEqual(before)
     }),
   )

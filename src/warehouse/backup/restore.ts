@@ -19,7 +19,7 @@ export interface RestoreSummary {
   /** Time of the backup, by the clock of the machine that made it. */
   readonly takenAt: string
   /**
-   * Number of tombstones earlierTombstones outside the backup: from the warehouse that it is restored into, or from another backup.
+   * Number of known tombstones outside the backup: from the warehouse that it is restored into, or from another backup.
    */
   readonly knownErasures: number
   /** Number of persons in the backup that were erased after it, and are erased again. */
@@ -43,8 +43,8 @@ const BATCH_BYTES = 8_000_000
  * Loads a backup into a warehouse at the same migration that is empty or is to be replaced. It is one transaction,
  * committed only after the file's checksum and counts were verified. Memory stays flat.
  *
- * Persons who were erased after the backup are erased again in the same transaction, if their tombstones are earlierTombstones:
- * those in the warehouse, and those of `erasuresFrom`. Erasures made in a database that is gone are not earlierTombstones.
+ * Persons who were erased after the backup are erased again in the same transaction, if their tombstones are known:
+ * those in the warehouse, and those of `erasuresFrom`. Erasures made in a database that is gone are not known.
  */
 export const restore = (
   ownerUrl: Redacted.Redacted,

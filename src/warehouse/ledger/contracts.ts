@@ -1,30 +1,29 @@
-import type { Effect } from "effect"
 import type postgres from "postgres"
-import type { LeaseError, WarehouseError } from "../../core/errors.ts"
+import type { SqlEffect } from "../../postgres/shape.ts"
 import { read } from "../../postgres/statements.ts"
-import { inLeaseTx, type Lease } from "./lease.ts"
+import { inLeaseTx, type Lease, type LeaseEffect } from "./lease.ts"
 
-/** What discovery found about a list endpoint, kept for the next run: `sync.contracts`. */
+/** Contracts: facts that discovery found about list endpoints, kept for the next run in `sync.contracts`. */
 
-/** The stored contract of a stream; undefined where there is none, or where it does not decode. */
+/** Reads the stored contract of a stream; undefined if there is none, or if it does not decode. */
 export const storedContract = <A>(
   sql: postgres.Sql,
   account: string,
   stream: string,
   decode: (stored: unknown) => A | undefined,
-): Effect.Effect<A | undefined, WarehouseError> =>
+): SqlEffect<A | undefined> =>
   read(async () => {
     const [row] = await sql<Array<{ contract: unknown }>>`
       SELECT contract FROM sync.contracts WHERE account = ${account} AND stream = ${stream}`
     return row === undefined ? undefined : decode(row.contract)
   })
 
-/** Keeps a contract as found or verified now. */
+/** Stores a contract as found or verified now. */
 export const storeContract = <A extends { readonly path: string; readonly verified: boolean }>(
   sql: postgres.Sql,
   lease: Lease,
   contract: A,
-): Effect.Effect<void, LeaseError | WarehouseError> =>
+): LeaseEffect<void> =>
   inLeaseTx(sql, lease, async tx => {
     await tx`
       INSERT INTO sync.contracts AS c (account, stream, path, is_verified, contract, found_at, verified_at)

@@ -10,7 +10,6 @@ import {
   type Tally,
   tallyOf,
 } from "../../core/documentedFields.ts"
-import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import { isReplaced, levelOf } from "../../core/fieldLevel.ts"
 import type { Json } from "../../core/json.ts"
 import type { Stream } from "../../core/stream.ts"
@@ -24,26 +23,26 @@ import {
 import { arrayLiteral, arraysOf, unnestOf } from "../../postgres/bulk.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
 import { read } from "../../postgres/statements.ts"
-import { inLeaseTx, type Lease } from "./lease.ts"
-import { isOpen } from "./passes.ts"
+import { inLeaseTx, type Lease, type LeaseEffect } from "./lease.ts"
+import { isOpen } from "./stored.ts"
 import { bookUnreadable, judgeUnreadable } from "./unreadableFields.ts"
 
-/** The documented fields that records have carried: `sync.fields`. */
+/** Documented fields that records have carried: `sync.fields`. */
 
 const jsonPath = ({ keys }: FieldPath): string => `$${keys.map(key => `.${JSON.stringify(key)}`).join("")}`
 
-/** Filter of a JSON path: neither null nor blank text. */
+/** Filter of a JSON path: the value is neither null nor blank text. */
 const HAS_VALUE = String.raw`? (@.type() != "null" && (@.type() != "string" || @ like_regex "\\S"))`
 
-/** Known records whose stored version carried a value in a field that their new version does not carry. */
+/** Counts of stored records by field: their stored version carried a value in it, and their new version carries none. */
 export interface Lost {
-  /** They lack the field now. */
+  /** The new version lacks the field. */
   readonly lacked: FieldCounts
-  /** The field is there, and empty. */
+  /** The new version has the field, and it is empty. */
   readonly emptied: FieldCounts
 }
 
-/** Finds what the stored versions of records carried and the versions just read, by id, do not. */
+/** Finds fields that stored versions of records carry and the versions just read do not. `read` holds the latter by id. */
 export const lostFields = async (
   sql: postgres.Sql,
   account: string,
@@ -56,7 +55,7 @@ export const lostFields = async (
   if (read.size === 0 || suspects.length === 0) return { lacked: {}, emptied: {} }
   const columns = ["field", "path"]
   const rows = suspects.map(path => ({ field: path.name, path: `${jsonPath(path)} ${HAS_VALUE}` }))
-  const found = await sql.unsafe<Array<{ field: string; id: string }>>(
+  const carriers = await sql.unsafe<Array<{ field: string; id: string }>>(
     `SELECT s.field, asked.id
      FROM unnest($2::text[]) AS asked (id)
      JOIN LATERAL (
@@ -68,14 +67,14 @@ export const lostFields = async (
   const pathOf = new Map(suspects.map(path => [path.name, path]))
   const count = (state: FieldState): FieldCounts => {
     const counts: Record<string, number> = {}
-    for (const { field, id } of found)
+    for (const { field, id } of carriers)
       if (fieldStateOf(read.get(id)!, pathOf.get(field)!) === state) counts[field] = (counts[field] ?? 0) + 1
     return counts
   }
   return { lacked: count("lacked"), emptied: count("empty") }
 }
 
-/** Books fields that stored records had and their new versions lack, in the commit that overwrites those records. */
+/** Books fields that new versions lack, in the commit that overwrites the stored ones. */
 export const bookLost = async (tx: Transaction, lease: Lease, { lacked }: Lost): Promise<void> => {
   const rows = Object.entries(lacked).map(([field, count]) => ({ field, count: String(count) }))
   if (rows.length === 0) return
@@ -89,7 +88,7 @@ export const bookLost = async (tx: Transaction, lease: Lease, { lacked }: Lost):
   )
 }
 
-/** Books which fields the records of a pass carried. A field that is carried as before costs no write but one a day. */
+/** Books which fields the records of a pass carried. A field that is carried as before costs one write a day. */
 const bookCarried = async (tx: Transaction, lease: Lease, stream: Stream, tally: Tally): Promise<void> => {
   const columns = ["field", "carried", "is_always", "level"]
   const rows = Object.entries(tally).flatMap(([field, { carried, lacked }]) =>
@@ -120,7 +119,7 @@ export interface FieldsRead extends PassFields {
 /** Stored records that the presence of a field is judged by. */
 const SAMPLE_MAX = 1_000
 
-/** How many stored records carry a field, of those that may not change any more and were first read before a time. */
+/** Counts the stored records that carry a field, among those that cannot change any more and were first read before a time. */
 const sampleOf = async (
   sql: postgres.Sql,
   lease: Lease,
@@ -143,17 +142,17 @@ const sampleOf = async (
   return sample
 }
 
-/** A field that records carried, as it is judged at the end of a pass. */
+/** Judgement of a field at the end of a pass. */
 interface Vanished {
   readonly field: string
   readonly isGone: boolean
-  /** Its losses and its absence are over: a record of the pass carried it. */
+  /** A record of the pass carried it, so its losses and its absence are over. */
   readonly isBack: boolean
   readonly newLacked: number
   readonly newLackedSince: string | null
 }
 
-/** Judges which fields are gone, and counts on how many new records in a row lack them. */
+/** Judges which fields are gone, and adds to the number of new records in a row that lack them. */
 const judgeVanished = async (
   sql: postgres.Sql,
   lease: Lease,
@@ -161,7 +160,7 @@ const judgeVanished = async (
   { isWholePass, ...pass }: FieldsRead,
 ): Promise<ReadonlyArray<Vanished>> => {
   type Known = KnownField & { readonly isMissing: boolean; readonly since: string }
-  const known = await sql<Array<Known>>`
+  const fields = await sql<Array<Known>>`
     SELECT field, carried::float8 AS carried, is_always AS "isAlways", lost::float8 AS lost, new_lacked::float8 AS "newLacked",
       missing_since IS NOT NULL AS "isMissing", coalesce(new_lacked_since, own.since)::text AS since
     FROM sync.fields CROSS JOIN (
@@ -174,7 +173,7 @@ const judgeVanished = async (
     WHERE account = ${lease.account} AND stream = ${lease.stream}`
   const pathOf = new Map(fieldPaths(stream.record).map(path => [path.name, path]))
   const judged: Array<Vanished> = []
-  for (const field of known) {
+  for (const field of fields) {
     const path = pathOf.get(field.field)
     if (path === undefined) continue
     const newLacked = newLackedIn(field, pass)
@@ -195,7 +194,7 @@ const judgeVanished = async (
   return judged
 }
 
-/** Books which fields are gone, with their level, and which are back. */
+/** Books which fields are gone, which are back, and their level. */
 const bookVanished = async (
   tx: Transaction,
   lease: Lease,
@@ -227,17 +226,17 @@ const bookVanished = async (
 }
 
 /**
- * Books at the end of a pass which fields its records carried, which ones are not sent any more, and which ones could not
- * be read too often. A field that went stays booked as missing until a record that is new or changed carries it again, or
- * until the program does not know it any more.
+ * Books at the end of a pass which fields its records carried, which ones the API does not send any more, and which ones are
+ * unreadable too often. A field that is gone stays booked as missing until a record that is new or changed carries it again,
+ * or until the program does not know it any more.
  */
 export const bookFields = (
   sql: postgres.Sql,
   lease: Lease,
   stream: Stream,
   pass: FieldsRead,
-): Effect.Effect<void, LeaseError | WarehouseError> =>
-  // Judged before the transaction, which holds the stream's lease for as long as it takes.
+): LeaseEffect<void> =>
+  // Judged before the transaction, because that locks the stream's lease.
   Effect.flatMap(
     read(async () => ({
       unreadable: await judgeUnreadable(sql, lease, stream, pass, pass.share),

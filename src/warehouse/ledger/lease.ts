@@ -7,7 +7,7 @@ import { turns } from "../../core/turns.ts"
 import { arraysOf, unnestOf } from "../../postgres/bulk.ts"
 import { sqlState } from "../../postgres/failures.ts"
 import { beginWriting, refuseInterference } from "../../postgres/interference.ts"
-import type { Transaction } from "../../postgres/shape.ts"
+import type { SqlEffect, Transaction } from "../../postgres/shape.ts"
 import { query, writeInterruptible } from "../../postgres/statements.ts"
 import { COMMIT_STOPPING_MAX, endingLate } from "../../postgres/stopping.ts"
 import { beginUntil } from "../../postgres/transaction.ts"
@@ -25,6 +25,9 @@ export interface Lease {
   readonly fence: string
   readonly leaseSeconds: number
 }
+
+/** An effect of SQL under a lease. It fails with `LeaseError` if another run took the lease over. */
+export type LeaseEffect<A> = Effect.Effect<A, LeaseError | WarehouseError>
 
 /** The stream of an account's lease. */
 export const ACCOUNT = "*"
@@ -46,11 +49,11 @@ export interface AcquireRequest {
   readonly heirOf?: string | undefined
 }
 
-/** A lease just taken, and what its former holder left behind. */
+/** A lease just taken, with facts about its former holder. */
 export interface Acquired extends Lease {
   /** The run that held it before; null for the first. */
   readonly formerRunId: string | null
-  /** Time since its former holder gave it back or let it expire, in milliseconds; null for the first holder. */
+  /** Time since its former holder released it or let it expire, in milliseconds; null for the first holder. */
   readonly idleMillis: number | null
   /** Rest of the pause that the API asked a former holder for, in milliseconds. */
   readonly pauseMillis: number
@@ -62,15 +65,15 @@ export interface AcquireResult {
   readonly refused: ReadonlyArray<LeaseError>
 }
 
-/** A holder in the middle of a long transaction keeps its lease's row locked: it is at work, and not waited for. */
+/** Longest wait for a locked lease. A holder in a long transaction locks its lease's row, and is at work. */
 const LOCK_TIMEOUT = "2s"
-/** Longest pause within a claim. A claimant that is frozen in the middle of one must not keep others out. */
+/** Longest pause within a claim. A frozen claimant must not keep others out. */
 const CLAIM_PAUSE_MAX = "5s"
 const LOCK_NOT_AVAILABLE = "55P03"
-/** Longest pause that is handed on, in seconds. A longer one is taken for a mistake: the API is asked again after it. */
+/** Longest pause that is handed on, in seconds. A longer one counts as a mistake: the API is asked again after this time. */
 const PAUSE_SECONDS_MAX = 86_400
 
-/** One transaction of one statement on leases. It locks them, so a pause within it must be as short as that of a claim. */
+/** Runs a transaction of one statement on leases. It locks them, so its longest pause is that of a claim. */
 const briefly = <A>(sql: postgres.Sql, statement: (tx: Transaction) => Promise<A>): Promise<A> =>
   beginWriting(sql, tx => {
     void tx.unsafe(`SET LOCAL idle_in_transaction_session_timeout = '${CLAIM_PAUSE_MAX}'`).execute()
@@ -93,7 +96,7 @@ const claim = async (
   { streams, runId, holder, leaseSeconds, heirOf }: AcquireRequest,
   isWaiting: boolean,
 ): Promise<AcquireResult> => {
-  // Before anything that can wait or be left standing.
+  // Set before any statement that can wait or freeze.
   await tx.unsafe(`SET LOCAL lock_timeout = '${LOCK_TIMEOUT}'`)
   await tx.unsafe(`SET LOCAL idle_in_transaction_session_timeout = '${CLAIM_PAUSE_MAX}'`)
   const columns = ["account", "stream"]
@@ -102,7 +105,7 @@ const claim = async (
     `SELECT account, stream FROM sync.leases JOIN ${unnestOf(columns, 1)} USING (account, stream)`,
     wanted,
   )
-  // In one order, so that of two runs that start in the same moment one gets all, and neither waits for the other in a circle.
+  // In one order, so that one of two runs that start together gets all leases, and there is no deadlock.
   const locked = await tx.unsafe<Array<Name & { formerRunId: string; idleMillis: number }>>(
     `SELECT l.account, l.stream, l.run_id AS "formerRunId",
        (extract(epoch FROM clock_timestamp() - l.expires_at) * 1000)::float8 AS "idleMillis"
@@ -145,11 +148,8 @@ const claim = async (
   }
 }
 
-/** Takes the leases that are free or expired, together, and names the holders of the others. Does not wait for them. */
-export const acquire = (
-  sql: postgres.Sql,
-  wanted: AcquireRequest,
-): Effect.Effect<AcquireResult, WarehouseError> =>
+/** Takes the free and expired leases together, and names the holders of the others. Does not wait for those. */
+export const acquire = (sql: postgres.Sql, wanted: AcquireRequest): SqlEffect<AcquireResult> =>
   writeInterruptible(async () => {
     try {
       return await beginWriting(sql, tx => claim(tx, wanted, true))
@@ -170,30 +170,29 @@ export const lost = (lease: Lease): LeaseError =>
 
 const isLeaseError = (error: unknown): error is LeaseError => error instanceof LeaseError
 
-/** A lease remembers its latest transaction only. So those under one lease come one after the other, repetitions included. */
+/** Runs the transactions of one lease one after the other, repetitions included: a lease remembers only its latest one. */
 const turnOf = turns<Lease>(1)
 
 /**
- * Runs one transaction of plain SQL that writes only while the lease is ours, and renews it. It is tried again where that
- * may help; when Postgres committed it and the answer was lost, it is not done again, but answered from the
- * lease. `A` must come back the same from JSON. Fibers may share a lease: their transactions wait for each other, but must
- * not be nested.
+ * Runs one transaction of plain SQL that writes only while the lease is ours, and renews it. It is repeated after a transient
+ * error. If Postgres committed it and the answer was lost, it is not repeated: the lease holds its result. `A` must survive
+ * JSON. Fibers may share a lease: their transactions wait for each other, but must not be nested.
  *
  * An interruption ends it within 10 seconds, also in an uninterruptible region: it waits that long for the answer to its
- * commit. One that is heard of later is harmless, since only the holder of the lease commits, and is read again.
+ * commit. A later commit is harmless, because only the holder of the lease commits, and the next run reads the records again.
  *
- * Fails with `LeaseError` when another run took the lease over, and with `WarehouseError` where a trigger or a rule of others
- * decides what is stored; then nothing was written.
+ * Fails with `LeaseError` if another run took the lease over, and with `WarehouseError` if a trigger or a rule of another
+ * role decides what is stored; then nothing was written.
  */
 export const inLeaseTx = <A>(
   sql: postgres.Sql,
   lease: Lease,
   run: (tx: Transaction) => Promise<A>,
-): Effect.Effect<A, LeaseError | WarehouseError> =>
+): LeaseEffect<A> =>
   Effect.suspend(() => {
     const commitId = randomUUID()
     const transaction = async (tx: Transaction): Promise<A> => {
-      // The row is locked until the commit. Postgres undoes what a holder does who is not heard of for a lease's time.
+      // The row is locked until the commit. Postgres rolls back a holder that is silent for a lease's time.
       const [row] = await tx<Array<{ isDone: boolean; result: A }>>`
         SELECT commit_id IS NOT DISTINCT FROM ${commitId}::uuid AS "isDone", commit_result AS result,
           set_config('idle_in_transaction_session_timeout', ${`${lease.leaseSeconds}s`}, true)
@@ -203,7 +202,7 @@ export const inLeaseTx = <A>(
       if (row.isDone) return row.result
       await refuseInterference(tx)
       const result = await run(tx)
-      // At the end, so that a long transaction does not leave with a lease that has run out meanwhile.
+      // Renewed at the end: a long transaction must not end with an expired lease.
       await tx`
         UPDATE sync.leases
         SET expires_at = clock_timestamp() + make_interval(secs => ${lease.leaseSeconds}), commit_id = ${commitId},
@@ -215,16 +214,16 @@ export const inLeaseTx = <A>(
     return endingLate(turnOf(lease).withPermits(1)(committed), COMMIT_STOPPING_MAX)
   })
 
-/** Columns that tell one holder of a lease from the next. */
+/** Columns that identify one holder of a lease. */
 export const FENCED = ["account", "stream", "fence"]
 
-/** What became of leases that were to be renewed; one that is in neither list was locked at that moment. */
+/** Result of a renewal. A lease in neither list was locked at that moment. */
 export interface Renewed {
   readonly renewed: ReadonlyArray<Name>
   readonly lost: ReadonlyArray<Name>
 }
 
-/** A lease to be renewed or given back, with the rest of the pause that the API asked its account's holder for. */
+/** A lease to renew or release, with the rest of the pause that the API asked its account's holder for. */
 export type Kept = Lease & { readonly pauseMillis?: number }
 
 const KEPT = [...FENCED, "pause_seconds"]
@@ -243,10 +242,10 @@ const PAUSED = `CASE WHEN k.pause_seconds::float8 > 0
   ELSE l.paused_until END`
 
 /**
- * Renews leases between commits, and hands on what is left of pauses of the API. All of them last equally
- * long. Never waits: a row that is locked is left alone, since the transaction that locks it renews the lease or takes it over.
+ * Renews leases between commits, and stores the rest of the API's pauses. All of them last equally long. Never waits: it
+ * skips locked rows, because the transaction that locks such a row renews the lease or takes it over.
  */
-export const renew = (sql: postgres.Sql, kept: ReadonlyArray<Kept>): Effect.Effect<Renewed, WarehouseError> =>
+export const renew = (sql: postgres.Sql, kept: ReadonlyArray<Kept>): SqlEffect<Renewed> =>
   query(async () => {
     const rows = await briefly(sql, tx =>
       tx.unsafe<Array<Name & { isRenewed: boolean; isLost: boolean }>>(
@@ -270,10 +269,10 @@ export const renew = (sql: postgres.Sql, kept: ReadonlyArray<Kept>): Effect.Effe
   })
 
 /**
- * Gives leases back, and hands on what is left of pauses of the API. A lease that was lost meanwhile is left alone.
- * Statements of the holder that are still on their way write nothing any more, and do not renew a lease.
+ * Releases leases, and stores the rest of the API's pauses. Skips a lease that was lost meanwhile. Statements of the holder
+ * that are still under way write nothing any more, and renew no lease.
  */
-export const release = (sql: postgres.Sql, kept: ReadonlyArray<Kept>): Effect.Effect<void, WarehouseError> =>
+export const release = (sql: postgres.Sql, kept: ReadonlyArray<Kept>): SqlEffect<void> =>
   writeInterruptible(async () => {
     await briefly(sql, tx =>
       tx.unsafe(

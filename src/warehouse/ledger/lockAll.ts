@@ -9,8 +9,8 @@ const fencesOf = (leases: ReadonlyArray<Lease>) =>
   )
 
 /**
- * Locks further leases within a transaction, in the one order of all, until it ends: they cannot be taken over meanwhile.
- * Throws `LeaseError` when one of them is lost.
+ * Locks further leases within a transaction, in the order that all use, until it ends: no run can take them over meanwhile.
+ * Throws `LeaseError` if one of them is lost.
  */
 export const lockAll = async (tx: Transaction, leases: ReadonlyArray<Lease>): Promise<void> => {
   const locked = await tx.unsafe<Array<Name>>(

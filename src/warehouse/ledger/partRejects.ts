@@ -1,3 +1,4 @@
+import type { PartCounts } from "../../core/counts.ts"
 import type { DecodedRecord } from "../../core/decodedRecord.ts"
 import { contentHash, stringifyJson } from "../../core/json.ts"
 import type { Stream } from "../../core/stream.ts"
@@ -8,29 +9,14 @@ import type { Lease } from "./lease.ts"
 import { reasonText } from "./rejects.ts"
 
 /**
- * Parts of stored records that could not be read: rejects of the kinds `field` (one value, null in its row) and `item` (an
- * item of a list, whose own row is missing or empty). They belong to the stored version of a record as the rows of its
- * children do: they are written in the transaction that writes the row, and an unchanged record leaves them alone.
- * `unlisted_at` is the row's `removed_at`.
+ * Rejects of parts of stored records: of the kind `field` (one value, which is null in its row) and `item` (an item of a
+ * list, whose own row is missing or empty). They belong to the stored version of a record as the rows of its children do:
+ * the transaction that writes the row writes them, and an unchanged record leaves them alone. `unlisted_at` is the row's
+ * `removed_at`.
  */
 
 /** Condition on `sync.rejects` as `r`, in the words of its partial index. */
 const IS_PART = "r.kind IN ('field', 'item')"
-
-/** How many parts of stored records could not be read. */
-export interface PartCounts {
-  /** Values that are null in their rows. */
-  readonly fieldRejected: number
-  /** Items of lists whose own row is missing or empty. */
-  readonly itemRejected: number
-}
-
-export const NO_PARTS: PartCounts = { fieldRejected: 0, itemRejected: 0 }
-
-export const sumOfParts = (one: PartCounts, other: PartCounts): PartCounts => ({
-  fieldRejected: one.fieldRejected + other.fieldRejected,
-  itemRejected: one.itemRejected + other.itemRejected,
-})
 
 const COLUMNS = ["kind", "record_id", "field", "reason", "raw", "content_hash", "read_at"]
 
@@ -44,7 +30,7 @@ const rowsOf = (versions: ReadonlyArray<DecodedRecord>) =>
         field,
         reason: reasonText(`${field}: ${reason}`),
         raw: stringifyJson(value),
-        // Each of its own: several parts of one version may be listed.
+        // A hash of its own, because one version may have several unreadable parts.
         content_hash: contentHash([hash, field], 0),
         read_at: readAt,
       }
@@ -59,8 +45,8 @@ const anyKept = async (tx: Transaction, lease: Lease): Promise<boolean> => {
 }
 
 /**
- * Deletes the part rejects of records that the stored version does not name. One look into the index per record: compared
- * pair by pair, a batch of thousands of rejects would take a thousand times its share.
+ * Deletes the part rejects of parts that the stored version can read. Takes one look into the index per record: a comparison
+ * of all pairs would take a thousand times as long for a batch of thousands of rejects.
  */
 const dropRead = (tx: Transaction, lease: Lease, stored: ReadonlyArray<DecodedRecord>) => {
   const columns = ["record_id", "fields"]
@@ -82,8 +68,8 @@ const dropRead = (tx: Transaction, lease: Lease, stored: ReadonlyArray<DecodedRe
 }
 
 /**
- * Makes the part rejects of records what the versions say that are stored now; one that is kept already is only
- * written where it differs. Answers how many parts of the versions could not be read.
+ * Replaces the part rejects of records by those of the versions that are now stored. Writes only what differs. Returns the
+ * number of unreadable parts of these versions.
  */
 export const writePartRejects = async (
   tx: Transaction,
@@ -93,7 +79,7 @@ export const writePartRejects = async (
 ): Promise<PartCounts> => {
   const rows = rowsOf(stored)
   const isKept = await anyKept(tx, lease)
-  if (rows.length === 0 && !isKept) return NO_PARTS
+  if (rows.length === 0 && !isKept) return { fieldRejected: 0, itemRejected: 0 }
   if (isKept) await dropRead(tx, lease, stored)
   for (const part of cutByLength(rows))
     await tx.unsafe(
@@ -119,7 +105,7 @@ export const writePartRejects = async (
   return { fieldRejected: rows.length - items, itemRejected: items }
 }
 
-/** Gives the part rejects of these records the state of their rows: closed where the row is booked as removed, else open. */
+/** Closes the part rejects of records whose row is removed, and opens those of the others. */
 export const followRemovals = async (
   tx: Transaction,
   lease: Lease,
@@ -138,9 +124,8 @@ export const followRemovals = async (
 }
 
 /**
- * Runs an UPDATE of a record table that books rows as removed, and closes their part rejects in the same statement,
- * however many they are. `update` answers nothing itself; its parameters begin with account and stream. Answers the number
- * of rows.
+ * Runs an UPDATE of a record table that removes rows, and closes their part rejects in the same statement. `update` has no
+ * RETURNING; its parameters begin with account and stream. Returns the number of removed rows.
  */
 export const removeWithParts = async (
   tx: Transaction,
@@ -158,7 +143,7 @@ export const removeWithParts = async (
   return removed!.count
 }
 
-/** Deletes the part rejects of records whose rows are emptied or gone. */
+/** Deletes the part rejects of records whose rows are emptied or deleted. */
 export const dropPartRejects = async (
   tx: Transaction,
   account: string,

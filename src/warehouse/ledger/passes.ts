@@ -1,195 +1,192 @@
-import { Effect } from "effect"
 import type postgres from "postgres"
-import type { LeaseError, WarehouseError } from "../../core/errors.ts"
-import type { Open } from "../../core/lookup.ts"
+import { decodePassFields, type PassFields } from "../../core/documentedFields.ts"
 import type { Stream } from "../../core/stream.ts"
-import type { Status } from "../../core/words.ts"
-import { arrayLiteral } from "../../postgres/bulk.ts"
-import { shapeOf } from "../../postgres/shape.ts"
+import { type SqlEffect, shapeOf, type Transaction } from "../../postgres/shape.ts"
 import { read } from "../../postgres/statements.ts"
-import { inLeaseTx, type Lease } from "./lease.ts"
-import { countOpen } from "./rejects.ts"
-import type { Mode } from "./runs.ts"
+import { inLeaseTx, type Lease, type LeaseEffect } from "./lease.ts"
+import { countOpen } from "./openRejects.ts"
+import { countWithoutId } from "./rejects.ts"
+import { closeRejects, countUnconfirmed, type Ended, removeGone, removeUnseen } from "./removal.ts"
 
-/** What the ledger says about earlier passes over a list, and what is stored says about a page of it. */
+/** Passes over whole lists, from opening to closing: `sync.checkpoints` and `sync.seen_keys`. */
 
-/** Runs that a clock starts do not start to the second: one that is so much too early is not put off to the next. */
-const START_JITTER_SECONDS = 30
+/** Greatest age of an interrupted pass that is resumed: the pages that it read say too little about the list of today. */
+const PASS_AGE_MAX = "24 hours"
 
-export interface Earlier {
-  /** A pass over the whole list was broken off. */
-  readonly isOpen: boolean
-  readonly hasFull: boolean
-  /**
-   * From the start of the run that made the latest full pass to the start of this one, it took as long as it may, or
-   * how long is not known, since the clock was set back.
-   */
-  readonly isFullDue: boolean
-  /**
-   * Runs since the latest complete one, this one among them. What they stored says nothing about what lies behind
-   * it in the list: they may have been broken off before they came to it.
-   */
-  readonly unfinished: ReadonlyArray<string>
+export interface Pass<Position> {
+  readonly passId: string
+  /** Position at which the reader of pages resumes; null at the beginning of the pass, and at its end. */
+  readonly position: Position | null
+  /** The whole list was loaded, and the earlier run ended before it closed the pass. */
+  readonly isRead: boolean
+  /** Documented fields that earlier runs of the pass read; null at its beginning. */
+  readonly fields: PassFields | null
+  /** Length of the list as the API stated it to earlier runs of the pass; null if it did not. */
+  readonly stated: number | null
+  /** Records without an id that earlier runs of the pass were shown. They leave no seen key. */
+  readonly unkeyed: number
 }
 
-export const earlierPasses = (
-  sql: postgres.Sql,
-  lease: Lease,
-  fullPassMaxAgeSeconds: number,
-): Effect.Effect<Earlier, WarehouseError> =>
-  read(async () => {
-    const [found] = await sql<Array<Omit<Earlier, "unfinished"> & { complete: string | null }>>`
-        SELECT whole.started_at IS NOT NULL AS "hasFull",
-          coalesce(whole.started_at <= own.started_at
-            - make_interval(secs => ${fullPassMaxAgeSeconds - START_JITTER_SECONDS})
-            OR whole.started_at > clock_timestamp(), false) AS "isFullDue",
-          EXISTS (SELECT FROM sync.checkpoints WHERE account = ${lease.account} AND stream = ${lease.stream}) AS "isOpen",
-          complete.started_at::text AS complete
-        FROM (
-          SELECT coalesce((SELECT started_at FROM sync.runs WHERE run_id = ${lease.runId}), clock_timestamp())
-        ) AS own (started_at)
-        LEFT JOIN LATERAL (
-          -- A stream begins when its parents have ended, sooner or later: what is as regular as the clock is the run.
-          SELECT coalesce(r.started_at, s.started_at) AS started_at
-          FROM sync.stream_runs AS s LEFT JOIN sync.runs AS r ON r.run_id = s.run_id
-          WHERE s.account = ${lease.account} AND s.stream = ${lease.stream} AND s.mode = 'full'
-            AND s.status IN ('complete', 'complete_with_rejects')
-          ORDER BY s.started_at DESC LIMIT 1
-        ) AS whole ON true
-        LEFT JOIN LATERAL (
-          SELECT s.started_at FROM sync.stream_runs AS s
-          WHERE s.account = ${lease.account} AND s.stream = ${lease.stream} AND s.mode IN ('full', 'incremental')
-            AND s.status IN ('complete', 'complete_with_rejects')
-          ORDER BY s.started_at DESC LIMIT 1
-        ) AS complete ON true`
-    const { complete, ...facts } = found!
-    const unfinished = await sql<Array<{ id: string }>>`
-        SELECT run_id AS id FROM sync.stream_runs
-        WHERE account = ${lease.account} AND stream = ${lease.stream} AND mode IN ('full', 'incremental')
-          AND started_at > coalesce(${complete}::timestamptz, '-infinity')`
-    return { ...facts, unfinished: unfinished.map(({ id }) => id) }
-  })
+type StoredPass = Omit<Pass<never>, "position" | "fields"> & {
+  readonly position: unknown
+  readonly fields: unknown
+}
 
-/** How another stream's latest run that asks the API ended, or that it is `running`; null where it never ran. */
-export const latestStatus = (
-  sql: postgres.Sql,
-  { account }: Pick<Lease, "account">,
-  stream: string,
-): Effect.Effect<Status | null, WarehouseError> =>
-  read(async () => {
-    const [latest] = await sql<Array<{ status: Status }>>`
-      SELECT status FROM sync.stream_runs
-      WHERE account = ${account} AND stream = ${stream} AND mode IN ('full', 'incremental', 'lookup')
-      ORDER BY started_at DESC LIMIT 1`
-    return latest?.status ?? null
-  })
-
-/** Books what a stream's run turned out to be. */
-export const bookMode = (
-  sql: postgres.Sql,
-  lease: Lease,
-  mode: Mode,
-): Effect.Effect<void, LeaseError | WarehouseError> =>
-  inLeaseTx(sql, lease, async tx => {
-    await tx`
-      UPDATE sync.stream_runs SET mode = ${mode}
-      WHERE run_id = ${lease.runId} AND account = ${lease.account} AND stream = ${lease.stream}`
-  })
+/** Decodes the pass of a checkpoint; undefined if a part of it does not decode. */
+const decodePass = <Position>(
+  { position: storedPosition, fields: storedFields, ...stored }: StoredPass,
+  decodePosition: (stored: unknown) => Position | undefined,
+): Pass<Position> | undefined => {
+  const position = storedPosition === null ? null : decodePosition(storedPosition)
+  const fields = storedFields === null ? null : decodePassFields(storedFields)
+  return position === undefined || fields === undefined ? undefined : { ...stored, position, fields }
+}
 
 /**
- * Of records that were just loaded: how many were stored before by a run that counts, and how many are news. What was
- * stored by id, as urgent work, is news: it says nothing about the records behind it.
+ * Opens a pass: resumes the interrupted one, or begins a new one if the other is too old, does not decode, or must not be
+ * resumed.
  */
-export const newsAmong = (
+export const openPass = <Position>(
   sql: postgres.Sql,
   lease: Lease,
-  stream: Stream,
-  page: {
-    readonly ids: ReadonlyArray<string>
-    readonly readAt: Date
-    readonly unfinished: ReadonlyArray<string>
+  options: {
+    readonly newPassId: string
+    readonly canResume: boolean
+    readonly decodePosition: (stored: unknown) => Position | undefined
   },
-): Effect.Effect<{ known: number; news: number }, WarehouseError> =>
-  read(async () => {
-    const [rows] = await sql.unsafe<Array<{ known: number; news: number }>>(
-      `SELECT (count(*) FILTER (WHERE NOT is_news))::int AS known, (count(*) FILTER (WHERE is_news))::int AS news
-         FROM (
-           SELECT t.run_id = ANY ($3::uuid[]) OR coalesce(w.is_news, false) AS is_news
-           FROM ${shapeOf(stream.table).table} AS t
-           LEFT JOIN sync.urgent_work AS w
-             ON w.account = $1 AND w.stream = $4 AND w.record_id = t."${stream.idColumn}"
-           WHERE t.account = $1 AND t."${stream.idColumn}" = ANY ($2::text[])
-         ) AS row`,
-      [lease.account, arrayLiteral(page.ids), arrayLiteral(page.unfinished), lease.stream],
-    )
-    const [rejected] = await sql<Array<{ news: number }>>`
-        SELECT count(*)::int AS news FROM sync.rejects
-        WHERE account = ${lease.account} AND stream = ${lease.stream} AND first_seen_at = ${page.readAt.toISOString()}
-          AND kind IN ('record', 'merchant')`
-    return { known: rows!.known, news: rows!.news + rejected!.news }
+): LeaseEffect<Pass<Position>> =>
+  inLeaseTx(sql, lease, async tx => {
+    const [stored] = await tx<Array<StoredPass>>`
+      SELECT pass_id AS "passId", position, coalesce(position = 'null' AND seen_keys > 0, false) AS "isRead",
+        fields, stated::float8, unkeyed::float8
+      FROM sync.checkpoints
+      WHERE account = ${lease.account} AND stream = ${lease.stream} AND ${options.canResume}
+        AND started_at > clock_timestamp() - ${PASS_AGE_MAX}::interval`
+    const begun = { position: null, isRead: false, fields: null, stated: null, unkeyed: 0 }
+    const open = stored && decodePass(stored, options.decodePosition)
+    const pass: Pass<Position> = open ?? { passId: options.newPassId, ...begun }
+    if (open === undefined) {
+      await dropPass(tx, lease)
+      await tx`
+        INSERT INTO sync.checkpoints (account, stream, pass_id, started_at, updated_at)
+        VALUES (${lease.account}, ${lease.stream}, ${pass.passId}, clock_timestamp(), clock_timestamp())`
+    }
+    await tx`
+      UPDATE sync.stream_runs SET pass_id = ${pass.passId}
+      WHERE run_id = ${lease.runId} AND account = ${lease.account} AND stream = ${lease.stream}`
+    return pass
   })
 
-/** Condition on a stream's table as `t`, and its parameter `$2`: whether a row may still change. */
-export const isOpen = (open: Open): { condition: string; parameter: string | null } => {
-  const column = `t."${open.column}"`
-  if ("noneOf" in open)
-    return { condition: `${column} <> ALL ($2::text[])`, parameter: arrayLiteral(open.noneOf) }
-  if ("is" in open) return { condition: `${column} = $2::boolean`, parameter: String(open.is) }
-  // Without such a time it may change for ever.
-  return {
-    condition: `(${column} IS NULL OR ${column} > clock_timestamp()) AND $2::text IS NULL`,
-    parameter: null,
-  }
+const dropPass = async (tx: Transaction, lease: Lease): Promise<void> => {
+  await tx`
+    WITH dropped AS (
+      DELETE FROM sync.checkpoints WHERE account = ${lease.account} AND stream = ${lease.stream} RETURNING pass_id
+    )
+    DELETE FROM sync.seen_keys WHERE pass_id IN (SELECT pass_id FROM dropped)`
 }
 
-/**
- * Records that may still change, but for those that this run has just read: how many there are, and the next of them
- * after an id, from the first again at the end. Those of which it is not known for how long they may come last.
- */
-export const openRecords = (
+/** Drops the interrupted pass of a stream, so that no later run resumes it. */
+export const abandonPass = (sql: postgres.Sql, lease: Lease): LeaseEffect<void> =>
+  inLeaseTx(sql, lease, tx => dropPass(tx, lease))
+
+/** Records that a pass was shown. */
+export interface Seen {
+  readonly count: number
+  /** False if seen keys were lost in a crash of Postgres, since their table is unlogged. */
+  readonly isWhole: boolean
+}
+
+const seenIn = async (sql: postgres.ISql, lease: Lease, passId: string): Promise<Seen> => {
+  const [seen] = await sql<Array<Seen>>`
+    SELECT seen_keys::float8 AS count,
+      seen_keys = (SELECT count(*) FROM sync.seen_keys WHERE pass_id = ${passId}) AS "isWhole"
+    FROM sync.checkpoints WHERE account = ${lease.account} AND stream = ${lease.stream} AND pass_id = ${passId}`
+  return seen ?? { count: 0, isWhole: false }
+}
+
+/** Counts the different records that an open pass was shown, in all of its runs. */
+export const seenRecords = (sql: postgres.Sql, lease: Lease, passId: string): SqlEffect<Seen> =>
+  read(() => seenIn(sql, lease, passId))
+
+/** Counts the records that an open pass was shown and that are neither a row, nor a reject, nor an erased person's. */
+export const unaccounted = (
   sql: postgres.Sql,
   lease: Lease,
   stream: Stream,
-  asked: { readonly open: Open; readonly after: string; readonly limit: number },
-): Effect.Effect<{ total: number; ids: ReadonlyArray<string> }, WarehouseError> =>
+  passId: string,
+): SqlEffect<number> =>
   read(async () => {
-    const { condition, parameter } = isOpen(asked.open)
-    const id = `t."${stream.idColumn}"`
-    const from = `FROM ${shapeOf(stream.table).table} AS t
-        WHERE t.account = $1 AND t.removed_at IS NULL AND t.run_id <> $3::uuid AND ${condition}`
-    const scope = [lease.account, parameter, lease.runId]
-    const [counted] = await sql.unsafe<Array<{ total: number }>>(
-      `SELECT count(*)::int AS total ${from}`,
-      scope,
+    const [{ count }] = await sql.unsafe<[{ count: number }]>(
+      `SELECT count(*)::float8 AS count FROM sync.seen_keys AS s
+       WHERE s.pass_id = $2::uuid
+         AND NOT EXISTS (SELECT FROM ${shapeOf(stream.table).table} AS t WHERE t.account = $1 AND t."${stream.idColumn}" = s.record_id)
+         AND NOT EXISTS (SELECT FROM sync.rejects AS r WHERE r.account = $1 AND r.stream = $3 AND r.record_id = s.record_id
+           AND r.kind IN ('record', 'merchant'))
+         AND NOT EXISTS (SELECT FROM sync.erasures AS e WHERE e.account = $1 AND e.stream = $3 AND e.id_hash = s.record_id)`,
+      [lease.account, passId, lease.stream],
     )
-    const rows = await sql.unsafe<Array<{ id: string }>>(
-      `SELECT ${id} AS id ${from} ORDER BY t."${asked.open.column}" IS NULL, ${id} <= $4, ${id} LIMIT $5`,
-      [...scope, asked.after, asked.limit],
-    )
-    return { total: counted!.total, ids: rows.map(row => row.id) }
+    return count
   })
 
-/** How many records of the stream could not become a row yet. */
-export const openRejects = (
-  sql: postgres.Sql,
-  lease: Lease,
-): Effect.Effect<number, LeaseError | WarehouseError> => inLeaseTx(sql, lease, tx => countOpen(tx, lease))
+/** Result of a complete pass. */
+export interface Closing {
+  readonly removed: number
+  /** Records that the list does not show, and whose removal is not proven. */
+  readonly unconfirmed: number
+  /** Enough passes did not show these records, but they are too many to be removed at once. */
+  readonly isHeldBack: boolean
+  /** Records of the stream that are no row. */
+  readonly openRejects: number
+  readonly note: string | null
+}
 
-/** A few records that are stored and not removed, among these. */
-export const storedAmong = (
+const LOST_KEYS = "The keys this pass had seen were lost with a crash of Postgres: it proves no removal."
+const UNVERIFIED = "The list is not verified: this pass proves no removal."
+const withoutIdNote = (count: number): string =>
+  `${count} listed records have no id that can be read, and may be the very ones that seem to be missing:` +
+  " nothing was booked as removed but what its by-id endpoint calls gone."
+
+/**
+ * Closes a complete pass, and books the removals that it proves.
+ *
+ * - A record that its by-id endpoint calls gone is removed at once.
+ * - An unseen record is removed when enough passes over a list that stood still did not show it. Its by-id endpoint must not
+ *   have confirmed it, and no record without an id may be listed, because that could be the same record.
+ * - Rejects are closed by the same proof.
+ *
+ * A pass whose seen keys were lost, or that read an unverified list, removes nothing, and keeps what earlier passes proved.
+ */
+export const closePass = (
   sql: postgres.Sql,
   lease: Lease,
   stream: Stream,
-  ids: ReadonlyArray<string>,
-  limit: number,
-): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
-  ids.length === 0
-    ? Effect.succeed([])
-    : read(async () => {
-        const rows = await sql.unsafe<Array<{ id: string }>>(
-          `SELECT "${stream.idColumn}" AS id FROM ${shapeOf(stream.table).table}
-             WHERE account = $1 AND "${stream.idColumn}" = ANY ($2::text[]) AND removed_at IS NULL LIMIT $3`,
-          [lease.account, arrayLiteral(ids), limit],
-        )
-        return rows.map(({ id }) => id)
-      })
+  pass: Ended,
+): LeaseEffect<Closing> =>
+  inLeaseTx(sql, lease, async tx => {
+    const { isWhole } = await seenIn(tx, lease, pass.passId)
+    const isProof = pass.provesRemoval && isWhole
+    const withoutId = isProof ? await countWithoutId(tx, lease, pass.passId) : 0
+    const gone = isProof ? await removeGone(tx, lease, stream, pass) : 0
+    const isCounting = isProof && withoutId === 0 && (pass.isCounting ?? true)
+    const unseen = isWhole
+      ? await removeUnseen(tx, lease, stream, { ...pass, isCounting })
+      : { removed: 0, isHeldBack: false }
+    if (pass.provesRemoval) await closeRejects(tx, lease, pass, unseen.isHeldBack)
+    const removed = gone + unseen.removed
+    const { unconfirmed, stored } = await countUnconfirmed(tx, lease, stream)
+    // Booked here because the run may die before its end.
+    await tx`
+      UPDATE sync.stream_runs
+      SET removed = removed + ${removed}, unconfirmed = ${unconfirmed}, stored = ${stored}, movement = ${pass.movement ?? null},
+        stated = ${pass.stated ?? null}::bigint, listed = ${pass.listed ?? null}::bigint
+      WHERE run_id = ${lease.runId} AND account = ${lease.account} AND stream = ${lease.stream}`
+    await dropPass(tx, lease)
+    const withoutIds = withoutId > 0 && unconfirmed > 0 ? withoutIdNote(withoutId) : null
+    return {
+      removed,
+      unconfirmed,
+      isHeldBack: unseen.isHeldBack,
+      openRejects: await countOpen(tx, lease),
+      note: isProof ? withoutIds : pass.provesRemoval ? LOST_KEYS : UNVERIFIED,
+    }
+  })

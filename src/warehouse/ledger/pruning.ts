@@ -1,27 +1,26 @@
-import type { Effect } from "effect"
 import type postgres from "postgres"
-import type { WarehouseError } from "../../core/errors.ts"
 import { beginWriting } from "../../postgres/interference.ts"
-import { shapeOf, type Transaction } from "../../postgres/shape.ts"
+import { type SqlEffect, shapeOf, type Transaction } from "../../postgres/shape.ts"
 import { query } from "../../postgres/statements.ts"
 import { streamRuns } from "../schema/tables.ts"
+import { accountsIn } from "./stored.ts"
 
 /**
- * Keeps the ledger small. Runs in which nothing changed are folded, day by day, into the latest of them; runs that
- * changed something go after a while, and so do closed rejects. What anything still rests on stays as it is.
+ * Keeps the ledger small. Runs in which nothing changed are folded, day by day, into the latest of them. Runs that changed
+ * something are dropped after a while, and so are closed rejects. Rows that other rows or reports depend on stay.
  */
 
 /** Whole days after which the quiet runs of a day are folded. */
 const FOLD_AFTER_DAYS = 2
-/** Days after which a run that changed something goes, a reject that is closed, and urgent work. */
+/** Days after which runs that changed something, closed rejects and urgent work are dropped. */
 const KEEP_DAYS = 90
 /** Latest complete runs of each stream and mode that are neither folded nor dropped. */
 const COMPLETE_KEPT = 3
 /** Accounts whose part of the ledger is pruned at the end of one run. */
 const ACCOUNTS_MAX = 10
-/** Rows that one statement deletes at most. The rest is left to the end of the next run. */
+/** Most rows that one statement deletes. The end of the next run deletes the rest. */
 const ROWS_MAX = 50_000
-/** A pass is not resumed after a day, and no lease lasts for one: after this time the keys they left are of no use. */
+/** Time after which the keys of passes and look-ups are useless: no pass is resumed after a day, and no lease lasts for one. */
 const KEYS_KEPT = "2 days"
 
 export interface Pruned {
@@ -39,7 +38,7 @@ const COMPLETE = "('complete', 'complete_with_rejects')"
 const OF_API = "NOT IN ('replay', 'rebuild')"
 const CHANGED = "s.inserted + s.updated + s.removed > 0"
 
-/** Counters that tell how things stood at the end of a run: a sum of them says nothing. */
+/** Counters of a state at the end of a run. Their sum says nothing. */
 const STATES: ReadonlyArray<string> = ["left_over", "unconfirmed", "failed_lookups"]
 
 const SUMMED = [...shapeOf(streamRuns).types].flatMap(([name, type]) =>
@@ -47,8 +46,8 @@ const SUMMED = [...shapeOf(streamRuns).types].flatMap(([name, type]) =>
 )
 
 /**
- * Columns that name the run behind a piece of evidence or of history, as `first_run_id` does. `run_id` of any other
- * table names the run that wrote the present version of a row; it is no evidence.
+ * A column that names the run behind a piece of evidence or of history, such as `first_run_id`. `run_id` of other tables
+ * names the run that wrote the present version of a row, which is no evidence.
  */
 interface Evidence {
   readonly table: string
@@ -65,7 +64,7 @@ const evidenceIn = (tx: Transaction): Promise<ReadonlyArray<Evidence>> =>
       AND a.atttypid = 'pg_catalog.uuid'::regtype
       AND (a.attname LIKE '%\\_run\\_id' OR (a.attname = 'run_id' AND c.relname LIKE '%\\_history'))`
 
-/** Rows of one account's ledger, `s`, that nothing rests on any more; `$1` is the account. */
+/** Selects the rows of one account's ledger, `s`, that nothing depends on any more; `$1` is the account. */
 const freeRows = (evidence: ReadonlyArray<Evidence>): string => `
   edge AS MATERIALIZED (
     SELECT stream,
@@ -74,7 +73,7 @@ const freeRows = (evidence: ReadonlyArray<Evidence>): string => `
       max(started_at) FILTER (WHERE status IN ${COMPLETE} AND mode IN ('full', 'incremental')) AS listed
     FROM sync.stream_runs WHERE account = $1 GROUP BY stream
   ), kept AS MATERIALIZED (
-    -- Freshness, the verdict and the next run look at the latest, and at the first since the status changed.
+    -- Freshness, the verdict and the next run need the latest runs, and the first one since the status changed.
     SELECT run.run_id, run.stream, run.pass_id
     FROM (SELECT DISTINCT stream, mode FROM sync.stream_runs WHERE account = $1) AS kind
     JOIN edge USING (stream)
@@ -107,7 +106,7 @@ const freeRows = (evidence: ReadonlyArray<Evidence>): string => `
     WHERE s.account = $1 AND s.status <> 'running'
       AND s.started_at < date_trunc('day', clock_timestamp(), 'UTC') - interval '${FOLD_AFTER_DAYS} days'
       AND NOT EXISTS (SELECT FROM kept WHERE kept.run_id = s.run_id AND kept.stream = s.stream)
-      -- A pass may be made by several runs; when it began is when the first of them did.
+      -- Several runs may make one pass. It began with the first of them.
       AND NOT EXISTS (SELECT FROM kept WHERE kept.pass_id = s.pass_id AND kept.stream = s.stream)
       AND NOT EXISTS (
         SELECT FROM sync.checkpoints AS c
@@ -115,7 +114,7 @@ const freeRows = (evidence: ReadonlyArray<Evidence>): string => `
       AND NOT EXISTS (
         SELECT FROM sync.rejects AS r
         WHERE r.account = $1 AND r.stream = s.stream AND r.run_id = s.run_id AND r.unlisted_at IS NULL)
-      -- What a run that did not get to its end has stored is not taken for known before a later one does.
+      -- Records of an incomplete run do not count as known before a later run is complete.
       AND NOT (${CHANGED} AND s.status NOT IN ${COMPLETE} AND s.mode IN ('full', 'incremental')
         AND s.started_at > coalesce(edge.listed, '-infinity'))
       AND NOT EXISTS (
@@ -176,7 +175,7 @@ const drop = (tx: Transaction, account: string, evidence: ReadonlyArray<Evidence
     ),
   )
 
-/** Drops rejects that have been closed for long, raw text and all. One that a run is about to open again is left to it. */
+/** Drops rejects that were closed long ago, with their raw text. Skips those that a run is about to open again. */
 const dropRejects = async (tx: Transaction, account: string): Promise<number> => {
   const { count } = await tx`
     DELETE FROM sync.rejects WHERE reject_id IN (
@@ -186,7 +185,7 @@ const dropRejects = async (tx: Transaction, account: string): Promise<number> =>
   return count
 }
 
-/** Drops urgent work that was closed long ago, or that no run did for as long. */
+/** Drops urgent work that was closed long ago, or was left undone for as long. */
 const dropWork = (tx: Transaction, account: string) => tx`
   DELETE FROM sync.urgent_work
   WHERE account = ${account}
@@ -194,7 +193,7 @@ const dropWork = (tx: Transaction, account: string) => tx`
 
 const NOTHING: Pruned = { folded: 0, dropped: 0, runs: 0, rejects: 0, keys: 0 }
 
-/** Prunes one account's part, unless another run does so now, or did so today. */
+/** Prunes one account's part of the ledger, unless another run does so now, or did so today. */
 const pruneAccount = async (tx: Transaction, account: string): Promise<Pruned> => {
   await tx`INSERT INTO sync.pruned (account, pruned_at) VALUES (${account}, '-infinity') ON CONFLICT DO NOTHING`
   const [own] = await tx`
@@ -211,7 +210,7 @@ const pruneAccount = async (tx: Transaction, account: string): Promise<Pruned> =
   return { ...NOTHING, folded, dropped, rejects }
 }
 
-/** Drops runs of which no stream's run is left, and that nothing names. */
+/** Drops runs without a stream's run that nothing names. */
 const pruneRuns = async (tx: Transaction): Promise<number> => {
   const evidence = await evidenceIn(tx)
   const { count } = await tx.unsafe(
@@ -233,7 +232,7 @@ const pruneRuns = async (tx: Transaction): Promise<number> => {
   return count
 }
 
-/** Drops the keys of passes that are over or cannot be resumed, and of look-ups whose run is gone. */
+/** Drops the keys of passes that ended or cannot be resumed, and of look-ups without a run. */
 const pruneKeys = async (tx: Transaction): Promise<number> => {
   const seen = await tx`
     WITH RECURSIVE pass AS (
@@ -256,19 +255,13 @@ const pruneKeys = async (tx: Transaction): Promise<number> => {
   return seen.count + due.count
 }
 
-/** Accounts whose part was not pruned today; the ledger is skipped through by its index. */
+/** Reads the accounts whose part was not pruned today. */
 const dueAccounts = async (sql: postgres.Sql): Promise<ReadonlyArray<string>> => {
-  const rows = await sql<Array<{ account: string }>>`
-    WITH RECURSIVE known AS (
-      (SELECT account FROM sync.stream_runs ORDER BY account LIMIT 1)
-      UNION ALL
-      SELECT following.account FROM known CROSS JOIN LATERAL (
-        SELECT account FROM sync.stream_runs WHERE account > known.account ORDER BY account LIMIT 1
-      ) AS following
-    )
-    SELECT known.account FROM known LEFT JOIN sync.pruned AS p ON p.account = known.account
-    WHERE p.pruned_at IS NULL OR p.pruned_at < date_trunc('day', clock_timestamp(), 'UTC')
-    ORDER BY p.pruned_at NULLS FIRST LIMIT ${ACCOUNTS_MAX}`
+  const rows = await sql.unsafe<Array<{ account: string }>>(
+    `SELECT known.account FROM ${accountsIn("sync.stream_runs")} LEFT JOIN sync.pruned AS p ON p.account = known.account
+     WHERE p.pruned_at IS NULL OR p.pruned_at < date_trunc('day', clock_timestamp(), 'UTC')
+     ORDER BY p.pruned_at NULLS FIRST LIMIT ${ACCOUNTS_MAX}`,
+  )
   return rows.map(({ account }) => account)
 }
 
@@ -281,11 +274,11 @@ const sumOf = (a: Pruned, b: Pruned): Pruned => ({
 })
 
 /**
- * Prunes the ledger of accounts that are due, once a day each and a bounded number of rows at a time; costs one short
- * query where none is due. `status`, `freshness`, and what the next run asks of the ledger are the same afterwards. May
- * run beside any run, and beside another pruning.
+ * Prunes the ledger of accounts that are due, each once a day, and a bounded number of rows at a time. Costs one short query
+ * if none is due. `status`, `freshness` and the next run read the same from the ledger afterwards. May run beside any run,
+ * and beside another pruning.
  */
-export const pruneLedger = (sql: postgres.Sql): Effect.Effect<Pruned, WarehouseError> =>
+export const pruneLedger = (sql: postgres.Sql): SqlEffect<Pruned> =>
   query(async () => {
     let pruned = NOTHING
     const accounts = await dueAccounts(sql)

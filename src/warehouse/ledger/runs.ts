@@ -1,29 +1,47 @@
-import type { Effect } from "effect"
+import { Effect } from "effect"
 import type postgres from "postgres"
-import { decodePassFields, type PassFields } from "../../core/documentedFields.ts"
-import type { LeaseError, WarehouseError } from "../../core/errors.ts"
-import type { Stream } from "../../core/stream.ts"
+import type { Counts } from "../../core/counts.ts"
 import type { Status } from "../../core/words.ts"
 import { beginWriting } from "../../postgres/interference.ts"
-import { shapeOf, type Transaction } from "../../postgres/shape.ts"
-import { read, write, writeInterruptible } from "../../postgres/statements.ts"
-import { inLeaseTx, type Lease } from "./lease.ts"
-import { countNameless, countOpen } from "./rejects.ts"
-import { bookGone, bookMissing, closeHidden, countUnconfirmed, type Ended, namelessNote } from "./removal.ts"
+import type { SqlEffect, Transaction } from "../../postgres/shape.ts"
+import { query, read, write, writeInterruptible } from "../../postgres/statements.ts"
+import { inLeaseTx, type Lease, type LeaseEffect } from "./lease.ts"
 
-/** What was run and how it ended: `sync.runs`, `sync.stream_runs`, and the passes that `sync.checkpoints` keeps open. */
+/** Runs and runs of streams, from their start to their end: `sync.runs` and `sync.stream_runs`. */
 
-/** What a stream's run is: a pass over a list, or over what is new in it, look-ups, or work on what is stored, which asks the API nothing. */
+/** Kind of a stream's run. `full` and `incremental` read a list; `replay` and `rebuild` use stored records and ask the API nothing. */
 export type Mode = "full" | "incremental" | "lookup" | "replay" | "rebuild"
 
-/** Older than this, an unfinished pass is not gone on with: its first pages say too little about now. */
-const PASS_AGE_MAX = "24 hours"
+/** A clock that was set back by less is not logged: leap seconds and time servers do so. */
+const SET_BACK_MILLIS = 60_000
+
+/**
+ * Reads the time from which a run dates its reads: Postgres' time, but no earlier than a time in the ledger. Clocks of hosts
+ * can be wrong or be set back; a fresh read would then look older than a stored row, and be discarded.
+ */
+export const readingTime = (sql: postgres.Sql): SqlEffect<Date> =>
+  Effect.gen(function* () {
+    const [{ now, booked }] = yield* read(
+      () => sql<[{ now: number; booked: number | null }]>`
+        SELECT extract(epoch FROM clock_timestamp())::float8 * 1000 AS now,
+          extract(epoch FROM greatest(
+            (SELECT max(greatest(started_at, finished_at)) FROM sync.runs),
+            (SELECT max(updated_at) FROM sync.checkpoints)))::float8 * 1000 AS booked`,
+    )
+    const aheadMillis = (booked ?? 0) - now
+    if (aheadMillis > SET_BACK_MILLIS)
+      yield* Effect.logWarning(
+        `the clock of Postgres is ${Math.round(aheadMillis / 1000)} s behind the time of an earlier run:` +
+          " reads are dated from that time on; check that the clock is right now",
+      )
+    return new Date(Math.max(now, booked ?? 0))
+  })
 
 /** Books a run as started. */
 export const startRun = (
   sql: postgres.Sql,
   run: { runId: string; host: string; processId: number; version: string },
-): Effect.Effect<void, WarehouseError> =>
+): SqlEffect<void> =>
   write(() =>
     beginWriting(sql, async tx => {
       await tx`
@@ -35,8 +53,8 @@ export const startRun = (
   )
 
 /**
- * Books as dead the runs that nobody is at work on any more: killed before their first stream was begun, or after
- * their last was done; or whose streams were taken over, and booked, by several at once.
+ * Books as dead the runs without a lease and without a running stream: they were killed before their first stream began or
+ * after their last one ended, or several other runs have taken over their streams.
  */
 const markDeadRuns = async (tx: Transaction, ownRunId: string): Promise<void> => {
   await tx`
@@ -46,11 +64,22 @@ const markDeadRuns = async (tx: Transaction, ownRunId: string): Promise<void> =>
       AND NOT EXISTS (SELECT FROM sync.stream_runs AS s WHERE s.run_id = r.run_id AND s.status = 'running')`
 }
 
-export const finishRun = (
-  sql: postgres.Sql,
-  runId: string,
-  status: Status,
-): Effect.Effect<void, WarehouseError> =>
+/**
+ * Keeps a run that waits for an account, and may hold no lease, from being booked as dead for so many seconds. A run that
+ * was booked as dead is running again.
+ */
+export const keepWaiting = (sql: postgres.Sql, runId: string, seconds: number): SqlEffect<void> =>
+  query(() =>
+    beginWriting(sql, async tx => {
+      await tx`
+      UPDATE sync.runs
+      SET waits_until = clock_timestamp() + make_interval(secs => ${seconds}), status = 'running', finished_at = NULL
+      WHERE run_id = ${runId} AND status IN ('running', 'dead')`
+    }),
+  )
+
+/** Books a run as ended. */
+export const finishRun = (sql: postgres.Sql, runId: string, status: Status): SqlEffect<void> =>
   write(() =>
     beginWriting(sql, async tx => {
       await tx`UPDATE sync.runs SET status = ${status}, finished_at = clock_timestamp() WHERE run_id = ${runId}`
@@ -58,12 +87,8 @@ export const finishRun = (
     }),
   )
 
-/** Books a stream's run as started, and as dead those that left it `running` without a lease, if it is ours now. */
-export const startStream = (
-  sql: postgres.Sql,
-  lease: Lease,
-  mode: Mode,
-): Effect.Effect<void, WarehouseError> => {
+/** Books a stream's run as started if the lease is still ours, and earlier runs of the stream that never ended as dead. */
+export const startStream = (sql: postgres.Sql, lease: Lease, mode: Mode): SqlEffect<void> => {
   const start = async (tx: Transaction) => {
     const dead = await tx<Array<{ run_id: string }>>`
       UPDATE sync.stream_runs AS s SET status = 'dead', finished_at = clock_timestamp(),
@@ -79,7 +104,7 @@ export const startStream = (
           SELECT FROM sync.stream_runs AS s WHERE s.run_id = ${run_id} AND s.status = 'running')`
     await tx`
       INSERT INTO sync.stream_runs (run_id, account, stream, mode, status, started_at)
-      -- The latest run is the one that began last, also where Postgres' clock was set back since the one before.
+      -- The latest run is the one that began last, also after Postgres' clock was set back.
       VALUES (${lease.runId}, ${lease.account}, ${lease.stream}, ${mode}, 'running', greatest(clock_timestamp(), (
         SELECT max(started_at) + interval '1 microsecond' FROM sync.stream_runs
         WHERE account = ${lease.account} AND stream = ${lease.stream})))
@@ -88,171 +113,40 @@ export const startStream = (
   return writeInterruptible(() => beginWriting(sql, start))
 }
 
-/** A pass over a list. `position` is where it goes on, as the reader of pages left it; null at its beginning and at its end. */
-export interface Pass<Position> {
-  readonly passId: string
-  readonly position: Position | null
-  /** All of the list is read and loaded: the run before ended just before it could close the pass. */
-  readonly isRead: boolean
-  /** What its earlier runs read of the documented fields; null at its beginning. */
-  readonly fields: PassFields | null
-  /** Length of the list as its earlier runs were told it; null where they were told none. */
-  readonly stated: number | null
-  /** Records that its earlier runs were shown and that leave no key: those without an id. */
-  readonly unkeyed: number
-}
-
-type StoredPass = Omit<Pass<never>, "position" | "fields"> & {
-  readonly position: unknown
-  readonly fields: unknown
-}
-
-/** A pass as its checkpoint has it; undefined where a part of that does not decode. */
-const decodePass = <Position>(
-  { position: storedPosition, fields: storedFields, ...stored }: StoredPass,
-  decodePosition: (stored: unknown) => Position | undefined,
-): Pass<Position> | undefined => {
-  const position = storedPosition === null ? null : decodePosition(storedPosition)
-  const fields = storedFields === null ? null : decodePassFields(storedFields)
-  return position === undefined || fields === undefined ? undefined : { ...stored, position, fields }
-}
-
-/**
- * Opens a pass: goes on with one that was broken off, or begins anew where it may not, is too old, or does not decode;
- * then the keys that the other had seen are dropped.
- */
-export const openPass = <Position>(
-  sql: postgres.Sql,
-  lease: Lease,
-  options: {
-    readonly newPassId: string
-    readonly canResume: boolean
-    readonly decodePosition: (stored: unknown) => Position | undefined
-  },
-): Effect.Effect<Pass<Position>, LeaseError | WarehouseError> =>
+/** Books the mode of a stream's run, once it is known. */
+export const bookMode = (sql: postgres.Sql, lease: Lease, mode: Mode): LeaseEffect<void> =>
   inLeaseTx(sql, lease, async tx => {
-    const [stored] = await tx<Array<StoredPass>>`
-      SELECT pass_id AS "passId", position, coalesce(position = 'null' AND seen_keys > 0, false) AS "isRead",
-        fields, stated::float8, unkeyed::float8
-      FROM sync.checkpoints
-      WHERE account = ${lease.account} AND stream = ${lease.stream} AND ${options.canResume}
-        AND started_at > clock_timestamp() - ${PASS_AGE_MAX}::interval`
-    const begun = { position: null, isRead: false, fields: null, stated: null, unkeyed: 0 }
-    const open = stored && decodePass(stored, options.decodePosition)
-    const pass: Pass<Position> = open ?? { passId: options.newPassId, ...begun }
-    if (open === undefined) {
-      await dropKeys(tx, lease)
-      await tx`
-        INSERT INTO sync.checkpoints (account, stream, pass_id, started_at, updated_at)
-        VALUES (${lease.account}, ${lease.stream}, ${pass.passId}, clock_timestamp(), clock_timestamp())
-        ON CONFLICT (account, stream) DO UPDATE
-        SET pass_id = excluded.pass_id, started_at = excluded.started_at, position = NULL, seen_keys = 0,
-          stated = NULL, unkeyed = 0, fields = NULL,
-          updated_at = excluded.updated_at`
-    }
     await tx`
-      UPDATE sync.stream_runs SET pass_id = ${pass.passId}
+      UPDATE sync.stream_runs SET mode = ${mode}
       WHERE run_id = ${lease.runId} AND account = ${lease.account} AND stream = ${lease.stream}`
-    return pass
   })
 
-/** Rows of the account that are not booked as removed; whether there is any is all that a caller may ask. */
-export const hasRows = (
-  sql: postgres.Sql,
-  account: string,
-  stream: Stream,
-): Effect.Effect<boolean, WarehouseError> =>
-  read(async () => {
-    const rows = await sql.unsafe(
-      `SELECT 1 FROM ${shapeOf(stream.table).table} WHERE account = $1 AND removed_at IS NULL LIMIT 1`,
-      [account],
-    )
-    return rows.length > 0
-  })
-
-/** What a complete pass proved about records that it was not shown. */
-export interface Closing {
-  readonly removed: number
-  /** Records that are not listed, and whose removal is not proven. */
-  readonly unconfirmed: number
-  /** They are too many at once to be booked as removed, though enough passes did not list them. */
-  readonly isHeldBack: boolean
-  /** Records of the stream that still could not become a row. */
-  readonly openRejects: number
-  readonly note: string | null
+/** Pages of a batch, and the requests and retries of its run since the run began. */
+export interface Usage {
+  readonly pages?: number
+  readonly requests?: number
+  readonly retries?: number
 }
 
-/**
- * Closes a complete pass. A record that is `gone` is booked as removed at once; one that the pass was not shown, once
- * enough passes over a list that stood still were not shown it: but none that is `there`, nor any while records are
- * listed whose id cannot be read. Rejects close by the same proof. A pass whose seen keys were lost, or that read an unverified list, proves nothing, and
- * leaves what earlier passes proved.
- */
-export const closePass = (
-  sql: postgres.Sql,
-  lease: Lease,
-  stream: Stream,
-  pass: Ended,
-): Effect.Effect<Closing, LeaseError | WarehouseError> =>
-  inLeaseTx(sql, lease, async tx => {
-    const [booked] = await tx<Array<{ seen: number; isWhole: boolean }>>`
-      SELECT seen_keys::float8 AS seen,
-        seen_keys = (SELECT count(*) FROM sync.seen_keys WHERE pass_id = ${pass.passId}) AS "isWhole"
-      FROM sync.checkpoints WHERE account = ${lease.account} AND stream = ${lease.stream} AND pass_id = ${pass.passId}`
-    const isProof = pass.provesRemoval && booked?.isWhole === true
-    const nameless = isProof ? await countNameless(tx, lease, pass.passId) : 0
-    const gone = isProof ? await bookGone(tx, lease, stream, pass) : 0
-    const counted = isProof && nameless === 0 ? pass : { ...pass, isCounting: false }
-    const missing =
-      booked?.isWhole === true
-        ? await bookMissing(tx, lease, stream, counted)
-        : { removed: 0, isHeldBack: false }
-    if (pass.provesRemoval) await closeHidden(tx, lease, pass, missing.isHeldBack)
-    const removed = gone + missing.removed
-    const { unconfirmed, stored } = await countUnconfirmed(tx, lease, stream)
-    // Here, and not at the end of the run, which it may not live to see.
-    await tx`
-      UPDATE sync.stream_runs
-      SET removed = removed + ${removed}, unconfirmed = ${unconfirmed}, stored = ${stored}, movement = ${pass.movement ?? null},
-        stated = ${pass.stated ?? null}::bigint, listed = ${pass.listed ?? null}::bigint
-      WHERE run_id = ${lease.runId} AND account = ${lease.account} AND stream = ${lease.stream}`
-    await tx`DELETE FROM sync.seen_keys WHERE pass_id = ${pass.passId}`
-    await tx`
-      DELETE FROM sync.checkpoints
-      WHERE account = ${lease.account} AND stream = ${lease.stream} AND pass_id = ${pass.passId}`
-    return {
-      removed,
-      unconfirmed,
-      isHeldBack: missing.isHeldBack,
-      openRejects: await countOpen(tx, lease),
-      note: isProof
-        ? nameless > 0 && unconfirmed > 0
-          ? namelessNote(nameless)
-          : null
-        : pass.provesRemoval
-          ? "The keys this pass had seen were lost with a crash of Postgres: it proves no removal."
-          : "The list is not verified: this pass proves no removal.",
-    }
-  })
-
-/** Forgets an unfinished pass, whose checkpoint a later run must not go on from. */
-export const abandonPass = (
-  sql: postgres.Sql,
-  lease: Lease,
-): Effect.Effect<void, LeaseError | WarehouseError> =>
-  inLeaseTx(sql, lease, async tx => {
-    await dropKeys(tx, lease)
-    await tx`DELETE FROM sync.checkpoints WHERE account = ${lease.account} AND stream = ${lease.stream}`
-  })
-
-/** Forgets the keys that the stream's unfinished pass has seen. */
-const dropKeys = async (tx: Transaction, lease: Lease): Promise<void> => {
+/** Adds the counts and pages of a batch to those of its stream's run. */
+export const bookCounts = async (
+  tx: Transaction,
+  { runId, account, stream }: Lease,
+  counts: Counts,
+  { pages = 0, requests, retries }: Usage = {},
+): Promise<void> => {
   await tx`
-    DELETE FROM sync.seen_keys WHERE pass_id IN (
-      SELECT pass_id FROM sync.checkpoints WHERE account = ${lease.account} AND stream = ${lease.stream})`
+    UPDATE sync.stream_runs
+    SET pages = pages + ${pages}, extracted = extracted + ${counts.extracted}, inserted = inserted + ${counts.inserted},
+      updated = updated + ${counts.updated}, unchanged = unchanged + ${counts.unchanged}, stale = stale + ${counts.stale},
+      rejected = rejected + ${counts.rejected}, field_rejected = field_rejected + ${counts.fieldRejected},
+      item_rejected = item_rejected + ${counts.itemRejected}, unanswered = unanswered + ${counts.unanswered},
+      erased = erased + ${counts.erased},
+      requests = coalesce(${requests ?? null}, requests), retries = coalesce(${retries ?? null}, retries)
+    WHERE run_id = ${runId} AND account = ${account} AND stream = ${stream}`
 }
 
-/** How a stream's run ended. */
+/** Outcome of a stream's run. */
 export interface StreamEnd {
   readonly status: Status
   readonly removed: number
@@ -263,11 +157,8 @@ export interface StreamEnd {
   readonly note: string | null
 }
 
-export const finishStream = (
-  sql: postgres.Sql,
-  lease: Lease,
-  end: StreamEnd,
-): Effect.Effect<void, WarehouseError> =>
+/** Books a stream's run as ended. */
+export const finishStream = (sql: postgres.Sql, lease: Lease, end: StreamEnd): SqlEffect<void> =>
   write(() =>
     beginWriting(sql, async tx => {
       await tx`

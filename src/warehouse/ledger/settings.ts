@@ -1,18 +1,17 @@
-import type { Effect } from "effect"
 import type postgres from "postgres"
-import type { WarehouseError } from "../../core/errors.ts"
 import type { Limits } from "../../core/verdict.ts"
 import { beginWriting } from "../../postgres/interference.ts"
+import type { SqlEffect } from "../../postgres/shape.ts"
 import { write } from "../../postgres/statements.ts"
 
-/** What views need to know of the configuration: `warehouse.account_settings`. */
+/** Settings that views need: `warehouse.account_settings`. */
 
-/** Stores the limits of freshness of these accounts; answers the accounts whose limits changed. */
+/** Stores the limits of freshness of these accounts. Returns the accounts with changed limits. */
 export const storeLimits = (
   sql: postgres.Sql,
   accounts: ReadonlyArray<string>,
   { maxAgeSeconds, fullMaxAgeSeconds }: Limits,
-): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
+): SqlEffect<ReadonlyArray<string>> =>
   write(async () => {
     const changed = await beginWriting(
       sql,

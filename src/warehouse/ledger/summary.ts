@@ -1,11 +1,10 @@
-import type { Effect } from "effect"
 import type postgres from "postgres"
-import type { WarehouseError } from "../../core/errors.ts"
 import type { Verdict } from "../../core/verdict.ts"
 import type { Status } from "../../core/words.ts"
+import type { SqlEffect } from "../../postgres/shape.ts"
 import { read } from "../../postgres/statements.ts"
 
-/** What the ledger says about a run: the same words and figures for a person, for `--json`, and for a host application. */
+/** Summary of a run from the ledger, with the same words and figures for a person, for `--json`, and for a host application. */
 export interface RunSummary {
   readonly runId: string
   readonly status: Status
@@ -14,7 +13,7 @@ export interface RunSummary {
   readonly streams: ReadonlyArray<StreamSummary>
 }
 
-/** A sync that ended, and the verdict on the figures of each of its accounts since. */
+/** A sync that ended, with the present verdict on the figures of each of its accounts. */
 export interface SyncSummary extends RunSummary {
   readonly verdicts: ReadonlyArray<Verdict>
 }
@@ -33,32 +32,32 @@ export interface StreamSummary {
   readonly unchanged: number
   readonly stale: number
   readonly rejected: number
-  /** Fields that could not be read and are null in the rows that the run stored; their records are not rejected. */
+  /** Fields that could not be read, and are null in the rows that the run stored. Their records are not rejected. */
   readonly fieldRejected: number
-  /** Items of lists in those rows that could not be read: a row of their own is missing or empty. They count as rejects. */
+  /** Items of lists in those rows that could not be read: their own row is missing or empty. They count as rejects. */
   readonly itemRejected: number
-  /** Records of persons whose data was erased for good: not stored again. */
+  /** Records of erased persons, which are not stored again. */
   readonly erased: number
   readonly removed: number
   readonly leftOver: number
-  /** Look-ups that got no answer; they are asked again, and are no rejects. */
+  /** Look-ups that got no answer. The next run asks again; they are no rejects. */
   readonly unanswered: number
-  /** Records that the list did not show and that are not booked as removed: their removal is not proven. */
+  /** Records that the list did not show, and whose removal is not proven. */
   readonly unconfirmed: number
   readonly requests: number
   readonly retries: number
   readonly error: string | null
   readonly note: string | null
-  /** What showed that the list moved while it was read; null where it stood still. */
+  /** Sign that the list moved while it was read; null if it stood still. */
   readonly movement: string | null
-  /** Length of the list as the API stated it last; null where it states none, or the run is no complete full pass. */
+  /** Length of the list as the API stated it last; null if it did not, or if the run is no complete full pass. */
   readonly stated: number | null
-  /** Different records that the pages of a complete full pass held, in all the runs that made it; null for other runs. */
+  /** Different records on the pages of a complete full pass, in all of its runs; null for other runs. */
   readonly listed: number | null
 }
 
 /** Reads a run and its streams from the ledger. */
-export const summaryOf = (sql: postgres.Sql, runId: string): Effect.Effect<RunSummary, WarehouseError> =>
+export const summaryOf = (sql: postgres.Sql, runId: string): SqlEffect<RunSummary> =>
   read(async () => {
     const [run] = await sql<Array<Omit<RunSummary, "streams">>>`
       SELECT run_id AS "runId", status, started_at AS "startedAt", finished_at AS "finishedAt"

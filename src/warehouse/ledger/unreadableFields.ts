@@ -5,20 +5,20 @@ import type { Stream } from "../../core/stream.ts"
 import { arrayLiteral, arraysOf, unnestOf } from "../../postgres/bulk.ts"
 import type { Transaction } from "../../postgres/shape.ts"
 import type { Lease } from "./lease.ts"
-import { rowsUpTo } from "./shares.ts"
+import { rowsUpTo } from "./stored.ts"
 
-/** The documented fields that could not be read, in `sync.fields`. */
+/** Documented fields that could not be read: their columns in `sync.fields`. */
 
 /** A field with open field rejects. */
 interface Unreadable {
   readonly field: string
-  /** Records in which it could not be read. */
+  /** Records with an unreadable value in it. */
   readonly count: number
-  /** It was found before that it can be read too rarely. */
+  /** An earlier pass judged that it can be read too rarely. */
   readonly wasBeyond: boolean
 }
 
-/** The fields of open field rejects. Positions in lists are left out, so that the items of a list count together. */
+/** Reads the fields of open field rejects. Positions in lists are left out, so that the items of a list count together. */
 const openUnreadable = (sql: postgres.Sql, lease: Lease): Promise<Array<Unreadable>> => sql<
   Array<Unreadable>
 >`
@@ -34,15 +34,15 @@ const openUnreadable = (sql: postgres.Sql, lease: Lease): Promise<Array<Unreadab
   LEFT JOIN sync.fields AS known
     ON known.account = ${lease.account} AND known.stream = ${lease.stream} AND known.field = open.field`
 
-/** Unreadable records that are no chance, whatever their share: among all that are stored, and among the few that a pass decoded. */
+/** Fewest unreadable records for a judgement: among all stored records, and among the few that a pass decoded. */
 const UNREADABLE_MIN = { stored: 2, decoded: 3 }
 
 /** A field with open field rejects, as it is judged at the end of a pass. */
 type Judged = Pick<Unreadable, "field" | "count"> & { readonly isBeyond: boolean }
 
 /**
- * Judges which fields can be read too rarely: in the records that the pass decoded, or in all that are stored. One of which
- * the pass decoded no value stays as it was judged before.
+ * Judges which fields can be read too rarely: in the records that the pass decoded, or in all stored records. A field keeps
+ * its earlier judgement if the pass decoded no value of it.
  */
 export const judgeUnreadable = async (
   sql: postgres.Sql,
@@ -64,7 +64,7 @@ export const judgeUnreadable = async (
   })
 }
 
-/** Books the fields with open field rejects, with their level, and clears those without. */
+/** Books the fields with open field rejects and their level, and clears the others. */
 export const bookUnreadable = async (
   tx: Transaction,
   lease: Lease,

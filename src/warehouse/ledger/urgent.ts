@@ -1,18 +1,18 @@
 import { randomUUID } from "node:crypto"
 import { Effect } from "effect"
 import type postgres from "postgres"
-import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import type { Stream } from "../../core/stream.ts"
 import { arrayLiteral, arraysOf, unnestOf } from "../../postgres/bulk.ts"
 import { beginWriting } from "../../postgres/interference.ts"
-import { shapeOf, type Transaction } from "../../postgres/shape.ts"
+import { type SqlEffect, shapeOf, type Transaction } from "../../postgres/shape.ts"
 import { read, write } from "../../postgres/statements.ts"
 import { isStorable } from "../../postgres/unstorable.ts"
-import { ACCOUNT, inLeaseTx, type Lease } from "./lease.ts"
+import { ACCOUNT, inLeaseTx, type Lease, type LeaseEffect } from "./lease.ts"
 
 /**
- * Urgent work: records to be read by their id soon. A process that learns of a change hands it over; the holder of the
- * account's lease does it. A row is closed in the transaction that stores its record, so that no work is lost or done twice.
+ * Urgent work: records to read by their id soon. A process that learns of a change hands them over; the holder of the
+ * account's lease reads them. A row is closed in the transaction that stores its record, so that no work is lost or done
+ * twice.
  */
 
 /** Longest time between two attempts to read a record, in seconds. The first pause is two seconds, and each one doubles. */
@@ -20,25 +20,25 @@ const RETRY_SECONDS_MAX = 300
 
 /** Result of a hand-over. */
 export interface HandedOver {
-  /** Records that are now to be read. An id that Postgres cannot hold names no record, and is left out. */
+  /** Records to be read. An id that Postgres cannot hold names no record, and is left out. */
   readonly accepted: number
   /**
-   * True where a run held the account after the work was committed: that run does it within a second or so. Where it is
-   * false the caller can take the account's lease and do the work; otherwise the next run does it first.
+   * True if a run held the account after the commit: that run does the work within a second or so. If it is false, the
+   * caller can take the account's lease and do the work; otherwise the next run does it first.
    */
   readonly isHeld: boolean
 }
 
 /**
- * Hands records of one stream to the holder of the account. A record that is handed over again is read once more, and only
- * once however often that happens before it is read. May be called from any process, at any time.
+ * Hands records of one stream to the holder of the account. A record that is handed over again is read again, but only once
+ * for all hand-overs before that reading. May be called from any process, at any time.
  */
 export const handOver = (
   sql: postgres.Sql,
   account: string,
   stream: string,
   ids: ReadonlyArray<string>,
-): Effect.Effect<HandedOver, WarehouseError> => {
+): SqlEffect<HandedOver> => {
   const accepted = [...new Set(ids)].filter(isStorable)
   const requestId = randomUUID()
   return Effect.gen(function* () {
@@ -55,7 +55,7 @@ export const handOver = (
         ),
       ),
     )
-    // A statement of its own: a holder that looks for work after it gave the lease back sees what was committed before.
+    // A statement of its own, after the commit: a holder that has gone by then finds the work in its last look.
     const holders = yield* read(
       () => sql`
         SELECT FROM sync.leases
@@ -65,7 +65,7 @@ export const handOver = (
   })
 }
 
-/** A record to be read. */
+/** A record to read. */
 export interface Work {
   readonly stream: string
   readonly id: string
@@ -74,12 +74,12 @@ export interface Work {
   readonly attempts: number
 }
 
-/** The open work of an account that is due, the oldest first. `isLast` adds what was put off without an attempt. */
+/** Reads the open work of an account that is due, the oldest first. `isLast` adds work that was put off without an attempt. */
 export const dueWork = (
   sql: postgres.Sql,
   account: string,
   { limit, isLast }: { readonly limit: number; readonly isLast: boolean },
-): Effect.Effect<ReadonlyArray<Work>, WarehouseError> =>
+): SqlEffect<ReadonlyArray<Work>> =>
   read(
     () => sql<Array<Work>>`
       SELECT stream, record_id AS id, request_id AS "requestId", attempts FROM sync.urgent_work
@@ -90,16 +90,16 @@ export const dueWork = (
 /** An attempt that stored no record. */
 export interface Unread extends Work {
   readonly reason: string
-  /** The work is closed; otherwise it is tried again later. */
+  /** The work is closed. Otherwise it is tried again later. */
   readonly isFinal: boolean
 }
 
-/** Books attempts that stored nothing. `account` is the lease under which they were made. */
+/** Books attempts that stored nothing. `account` is the lease of the attempts. */
 export const bookUnread = (
   sql: postgres.Sql,
   account: Lease,
   unread: ReadonlyArray<Unread>,
-): Effect.Effect<void, LeaseError | WarehouseError> => {
+): LeaseEffect<void> => {
   const columns = ["stream", "record_id", "request_id", "reason", "is_final"]
   const rows = unread.map(({ stream, id, requestId, reason, isFinal }) => ({
     stream,
@@ -123,13 +123,13 @@ export const bookUnread = (
   })
 }
 
-/** Puts work off that could not be tried now. It is no attempt. */
+/** Puts off work that could not be tried now. This is no attempt. */
 export const putOff = (
   sql: postgres.Sql,
   account: Lease,
   work: ReadonlyArray<Work>,
   { reason, seconds }: { readonly reason: string; readonly seconds: number },
-): Effect.Effect<void, LeaseError | WarehouseError> =>
+): LeaseEffect<void> =>
   inLeaseTx(sql, account, async tx => {
     await tx`
       UPDATE sync.urgent_work SET reason = ${reason}, due_at = clock_timestamp() + make_interval(secs => ${seconds})
@@ -139,8 +139,8 @@ export const putOff = (
   })
 
 /**
- * Closes work within the transaction that stored its records. `rejected` are records that are no row, `erased` those of
- * erased persons, of whom no id stays.
+ * Closes work within the transaction that stored its records. `rejected` are records that are no row. The work on records of
+ * erased persons, `erased`, is deleted, because its row holds an id.
  */
 export const closeWork = async (
   tx: Transaction,
@@ -162,7 +162,7 @@ export const closeWork = async (
     `DELETE FROM sync.urgent_work AS w USING ${unnestOf(columns, 3)} WHERE ${own} AND s.outcome = 'erased'`,
     parameters,
   )
-  // Also of a record that was handed over again meanwhile: its row is of this reading.
+  // Includes records that were handed over again meanwhile: their rows are of this reading.
   await tx.unsafe(
     `UPDATE sync.urgent_work AS w SET is_news = true
      FROM ${unnestOf(columns, 3)} JOIN ${shapeOf(stream.table).table} AS t
@@ -179,13 +179,10 @@ export const closeWork = async (
 }
 
 /**
- * Books that a run over a list came to its end: what was stored by id before it began says no longer that more may be
- * behind it.
+ * Books that a run over a list came to its end. Records that were stored by id before it began are no news any more: the run
+ * has read the records behind them.
  */
-export const forgetNews = (
-  sql: postgres.Sql,
-  lease: Lease,
-): Effect.Effect<void, LeaseError | WarehouseError> =>
+export const forgetNews = (sql: postgres.Sql, lease: Lease): LeaseEffect<void> =>
   inLeaseTx(sql, lease, async tx => {
     await tx`
       UPDATE sync.urgent_work AS w SET is_news = false FROM sync.stream_runs AS s

@@ -7,30 +7,30 @@ import type { Lease } from "../ledger/lease.ts"
 import { type Reject, rejectOf } from "../ledger/rejects.ts"
 
 /**
- * Records of one list with one id that differ, and of which nothing tells which is newer. The table holds one of them.
- * The other is a reject, so that it is not lost without a word.
+ * Conflicts: records of one list with one id that differ, if nothing tells which is newer. One of them is the row, the
+ * other one is a reject, so that it is not lost silently.
  *
- * Two of one page are in conflict where their times of change are the same or missing. On different pages one may be a
- * later version of the other, because a list that moves can show a record twice: there they are in conflict only where
- * the stream's time of change tells of each change, and is the same.
+ * Two records of one page are in conflict if their times of change are the same or missing. On different pages one may be a
+ * later version of the other, because a list that moves can show a record twice. There they are in conflict only if the
+ * stream's time of change follows each change, and is the same.
  */
 
-/** True if each change of a record shows in its time of change. */
-const tellsChanges = ({ source }: Stream): boolean => source.kind === "list" && source.times !== undefined
+/** True if each change of a record changes its time of change. */
+const followsChanges = ({ source }: Stream): boolean => source.kind === "list" && source.times !== undefined
 
-/** True if a version that a list shows is not changed, unless its time of change says so. */
-const tellsThat = (stream: Stream, version: DecodedRecord): boolean =>
-  version.isListed === true && timeOf(version) !== null && tellsChanges(stream)
+/** True for a version from a list whose time of change says whether it is another one. */
+const isTimed = (stream: Stream, version: DecodedRecord): boolean =>
+  version.isListed === true && timeOf(version) !== null && followsChanges(stream)
 
 const timeOf = ({ normalized: { sourceUpdatedAt } }: DecodedRecord) => instantMillis(sourceUpdatedAt)
 
 const areInConflict = (stream: Stream, one: DecodedRecord, other: DecodedRecord): boolean =>
   one.hash !== other.hash &&
   timeOf(one) === timeOf(other) &&
-  (one.readAt === other.readAt || [one, other].every(version => tellsThat(stream, version)))
+  (one.readAt === other.readAt || [one, other].every(version => isTimed(stream, version)))
 
-/** The version that is read later, of one moment the one that Postgres keeps. */
-const byReading = (one: DecodedRecord, other: DecodedRecord): number => {
+/** Puts the later read first; of one moment the version that Postgres keeps. */
+const latestFirst = (one: DecodedRecord, other: DecodedRecord): number => {
   if (one.readAt !== other.readAt) return one.readAt < other.readAt ? 1 : -1
   return one.hash < other.hash ? 1 : -1
 }
@@ -46,11 +46,11 @@ const conflictReject = (
     reason: `${idField}: another record of the list has the same id and no other time of change, and differs: that one is the row`,
     raw: version.raw,
     hash: version.hash,
-    // Read with the other one, which would answer it otherwise.
+    // The time of the other record: a later one would answer this reject.
     readAt,
   })
 
-/** The versions of a batch without those that are in conflict with another one, and these as rejects. */
+/** Divides a batch into versions without conflicts, and rejects for the others. */
 export const withoutConflicts = (
   stream: Stream,
   versions: ReadonlyArray<DecodedRecord>,
@@ -65,7 +65,7 @@ export const withoutConflicts = (
   for (const group of groups.values()) {
     if (group.length === 1) continue
     const kept: Array<DecodedRecord> = []
-    for (const version of [...group].sort(byReading)) {
+    for (const version of [...group].sort(latestFirst)) {
       const winner = kept.find(other => areInConflict(stream, other, version))
       if (winner === undefined) kept.push(version)
       else lost.set(version, conflictReject(stream, version, winner.readAt))
@@ -78,8 +78,8 @@ export const withoutConflicts = (
 }
 
 /**
- * The stored records that versions of a later batch of the same pass are in conflict with, as rejects: the later read is
- * the row. They were counted when they were stored.
+ * Makes rejects of stored records that are in conflict with versions of a later batch of the same pass: the later read
+ * becomes the row. They were counted when they were stored.
  */
 export const replacedInPass = async (
   tx: Transaction,
@@ -87,7 +87,7 @@ export const replacedInPass = async (
   stream: Stream,
   versions: ReadonlyArray<DecodedRecord>,
 ): Promise<ReadonlyArray<Reject>> => {
-  const timed = versions.filter(version => tellsThat(stream, version))
+  const timed = versions.filter(version => isTimed(stream, version))
   if (timed.length === 0) return []
   const columns = ["id", "hash", "time", "read_at"]
   const rows = timed.map(({ id, hash, readAt, normalized }) => ({
@@ -96,7 +96,7 @@ export const replacedInPass = async (
     time: normalized.sourceUpdatedAt,
     read_at: readAt,
   }))
-  const found = await tx.unsafe<Array<{ id: string; hash: string; raw: string; position: number }>>(
+  const stored = await tx.unsafe<Array<{ id: string; hash: string; raw: string; position: number }>>(
     `SELECT s.id, t.content_hash AS hash, t.raw::text AS raw, (s.ordinal - 1)::int AS position
      FROM ${unnestOf(columns, 3)}
      JOIN ${shapeOf(stream.table).table} AS t
@@ -107,5 +107,5 @@ export const replacedInPass = async (
        WHERE c.account = $1 AND c.stream = $2 AND k.record_id = s.id)`,
     [lease.account, lease.stream, ...arraysOf(columns, rows)],
   )
-  return found.map(({ position, ...stored }) => conflictReject(stream, stored, timed[position]!.readAt))
+  return stored.map(({ position, ...record }) => conflictReject(stream, record, timed[position]!.readAt))
 }

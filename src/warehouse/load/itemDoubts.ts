@@ -4,11 +4,11 @@ import { shapeOf, type Transaction } from "../../postgres/shape.ts"
 import type { Lease } from "../ledger/lease.ts"
 
 /**
- * Books doubts about items that records list: `sync.item_doubts`. A doubt commits with the version that raises it, and is
- * settled at the end of a run, when all that the run read can be judged together (`settleItems`).
+ * Books doubts about items that records list: `sync.item_doubts`. A doubt commits with the version that raises it. The end
+ * of a run settles it, when all records of the run can be judged together (`settleItems`).
  *
  * - `emptied`: a record lists no item any more, and rows of its items are stored. The rows stay until the doubt is settled.
- * - `contested`: several records list the same item. Its row is the one of the record that was read last.
+ * - `contested`: several records list the same item. Its row is that of the record that was read last.
  */
 
 /** A record and its rows in a child table, as the record lists them. */
@@ -17,12 +17,12 @@ export interface Listing {
   readonly rows: ReadonlyArray<Row>
 }
 
-/** Condition on the parent's id: none of its rows may go, because its list became empty and that is not settled. */
+/** Condition on the parent's id: no doubt keeps its rows because its list became empty. */
 export const isNotEmptied = (child: Child, parent: string): string =>
   `NOT EXISTS (SELECT FROM sync.item_doubts AS d
      WHERE d.account = $1 AND d.child = '${shapeOf(child.table).name}' AND d.kind = 'emptied' AND d.record_id = ${parent})`
 
-/** Condition on `t`, a child table: the row's parent listed it last time. */
+/** Condition on `t`, a child table: the row's parent listed it when it was read last. */
 export const isListedItem = ({ surplus }: Child): string =>
   surplus === "keep" ? "t.removed_at IS NULL" : "true"
 

@@ -1,63 +1,71 @@
-import type { PgTable } from "drizzle-orm/pg-core"
-import type { Effect } from "effect"
 import type postgres from "postgres"
-import type { WarehouseError } from "../../core/errors.ts"
+import { isJsonObject, type Json } from "../../core/json.ts"
+import { idText } from "../../core/recordId.ts"
+import type { Stream } from "../../core/stream.ts"
 import { arrayLiteral } from "../../postgres/bulk.ts"
-import { shapeOf, type Transaction } from "../../postgres/shape.ts"
+import { type SqlEffect, shapeOf } from "../../postgres/shape.ts"
 import { read } from "../../postgres/statements.ts"
+import { isStorable } from "../../postgres/unstorable.ts"
 import type { Lease } from "../ledger/lease.ts"
 
-/** Those of the merchants whose records the warehouse holds for an account. Reads the table once, whatever their number. */
-export const heldAmong = async (
-  sql: postgres.Sql | Transaction,
+/** Merchants of records. A stream whose records name none has no merchant field. */
+
+const fieldOf = ({ source }: Stream): string | null => (source.kind === "list" ? source.merchantField : null)
+
+/** The merchant that a record names; null if it names none. */
+export const merchantOf = (stream: Stream, record: Json): string | null => {
+  const field = fieldOf(stream)
+  const merchant = field !== null && isJsonObject(record) ? idText(record[field]) : null
+  return merchant !== null && isStorable(merchant) ? merchant : null
+}
+
+/** Selects the merchants with stored records of an account. */
+export const merchantsAmong = async (
+  sql: postgres.ISql,
   account: string,
-  recordTable: PgTable,
-  merchantColumn: string,
-  merchants: ReadonlyArray<string>,
+  stream: Stream,
+  merchants: Iterable<string>,
 ): Promise<ReadonlySet<string>> => {
-  if (merchants.length === 0) return new Set()
-  const column = `"${merchantColumn}"`
+  const names = [...new Set(merchants)]
+  if (names.length === 0) return new Set()
   const rows = await sql.unsafe<Array<{ merchant: string }>>(
     `SELECT m.merchant FROM unnest($2::text[]) AS m(merchant)
-     WHERE EXISTS (SELECT FROM ${shapeOf(recordTable).table} WHERE account = $1 AND ${column} = m.merchant)`,
-    [account, arrayLiteral(merchants)],
+     WHERE EXISTS (SELECT FROM ${shapeOf(stream.table).table} WHERE account = $1 AND "${fieldOf(stream)}" = m.merchant)`,
+    [account, arrayLiteral(names)],
   )
   return new Set(rows.map(({ merchant }) => merchant))
 }
 
-/** As `heldAmong`, tried again where that may help. */
-export const merchantsHeld = (
+/** Selects as `merchantsAmong`, with retries. */
+export const storedMerchants = (
   sql: postgres.Sql,
   account: string,
-  recordTable: PgTable,
-  merchantColumn: string,
-  merchants: ReadonlyArray<string>,
-): Effect.Effect<ReadonlySet<string>, WarehouseError> =>
-  read(() => heldAmong(sql, account, recordTable, merchantColumn, merchants))
+  stream: Stream,
+  merchants: Iterable<string>,
+): SqlEffect<ReadonlySet<string>> => read(() => merchantsAmong(sql, account, stream, merchants))
 
-/** What the warehouse says about whose records a stream's are. */
 export interface KnownMerchants {
-  /** A pass over the whole list has come to its end before. */
+  /** An earlier pass over the whole list was completed. */
   readonly hasFull: boolean
-  /** One merchant whose records are stored; null where no stored record names one. */
+  /** One merchant with stored records; null if no stored record names one. */
   readonly one: string | null
 }
 
+/** Reads from the warehouse whose records a stream's are. The stream must have a merchant field. */
 export const knownMerchants = (
   sql: postgres.Sql,
   lease: Pick<Lease, "account" | "stream">,
-  recordTable: PgTable,
-  merchantColumn: string,
-): Effect.Effect<KnownMerchants, WarehouseError> =>
+  stream: Stream,
+): SqlEffect<KnownMerchants> =>
   read(async () => {
-    const column = `"${merchantColumn}"`
-    const [known] = await sql.unsafe<Array<KnownMerchants>>(
+    const column = `"${fieldOf(stream)}"`
+    const [facts] = await sql.unsafe<[KnownMerchants]>(
       `SELECT EXISTS (
          SELECT FROM sync.stream_runs WHERE account = $1 AND stream = $2 AND mode = 'full'
            AND status IN ('complete', 'complete_with_rejects')
        ) AS "hasFull",
-       (SELECT ${column} FROM ${shapeOf(recordTable).table} WHERE account = $1 AND ${column} IS NOT NULL LIMIT 1) AS one`,
+       (SELECT ${column} FROM ${shapeOf(stream.table).table} WHERE account = $1 AND ${column} IS NOT NULL LIMIT 1) AS one`,
       [lease.account, lease.stream],
     )
-    return known!
+    return facts
   })

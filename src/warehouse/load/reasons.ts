@@ -4,13 +4,13 @@ import { isJsonObject, type Json } from "../../core/json.ts"
 import type { Stream } from "../../core/stream.ts"
 
 /**
- * Says why a record does not decode without quoting it. Reasons are listed, exported and kept; a value, or a key that is
- * no documented field, may be personal data.
+ * Explains why a record does not decode, without quoting it. Reasons are listed, exported and kept, and a value, or a key
+ * that is no documented field, may be personal data.
  */
 
-/** The field that is in the way, as a path, and what is wrong with it. */
+/** Explanation of a failed decoding. */
 export interface Explained {
-  /** Null where it is the record as a whole. */
+  /** Path of the field at fault; null if it is the record as a whole. */
   readonly field: string | null
   readonly reason: string
 }
@@ -23,7 +23,7 @@ const kindOf = (value: unknown): string => {
   return typeof value === "boolean" ? "true or false" : "an object"
 }
 
-/** The value at a path; undefined where the record holds none. */
+/** Reads the value at a path; undefined if the record holds none. */
 const valueAt = (record: Json, path: ReadonlyArray<PropertyKey>): unknown =>
   path.reduce<unknown>(
     (value, key) =>
@@ -33,10 +33,10 @@ const valueAt = (record: Json, path: ReadonlyArray<PropertyKey>): unknown =>
     record,
   )
 
-/** What a decoder's own words quote the value in: `Expected string, actual "Ana"`. */
+/** The end of a decoder's message, which quotes the value: `Expected string, actual "Ana"`. */
 const QUOTED = /, actual [\s\S]*$/
 
-/** Explains the first thing that keeps a record from being decoded. */
+/** Explains the first fault of a record. */
 export const explain = (record: Json, issue: ParseResult.ParseIssue): Explained => {
   const [first] = ParseResult.ArrayFormatter.formatIssueSync(issue)
   if (first === undefined) return { field: null, reason: "record: does not decode" }
@@ -55,19 +55,19 @@ const namesIn = (ast: SchemaAST.AST, names: Set<string>): void => {
   else if (SchemaAST.isTupleType(ast)) for (const { type } of ast.rest) namesIn(type, names)
 }
 
-const known = new WeakMap<Stream["record"], ReadonlySet<string>>()
+const namesOf = new WeakMap<Stream["record"], ReadonlySet<string>>()
 
-/** The names of all documented fields of a stream's records, at any depth. */
+/** Collects the names of all documented fields of a stream's records, at any depth. */
 const fieldNames = ({ record }: Stream): ReadonlySet<string> => {
-  const found = known.get(record)
-  if (found !== undefined) return found
+  const cached = namesOf.get(record)
+  if (cached !== undefined) return cached
   const names = new Set<string>()
   namesIn(SchemaAST.encodedAST(record.ast), names)
-  known.set(record, names)
+  namesOf.set(record, names)
   return names
 }
 
-/** Stands for a key of an object that is not documented: such a key may be data, such as a mail address. */
+/** Replaces an undocumented key of an object, which may be data, such as a mail address. */
 const SOME_KEY = "(a key)"
 
 /** A key of the record itself that looks like the name of a field. */

@@ -1,26 +1,25 @@
 import { Effect, Either } from "effect"
 import type postgres from "postgres"
 import type { DecodedRecord } from "../../core/decodedRecord.ts"
-import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import { parseJson } from "../../core/json.ts"
 import type { Child, Stream } from "../../core/stream.ts"
 import { arrayLiteral } from "../../postgres/bulk.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
 import { read } from "../../postgres/statements.ts"
-import { inLeaseTx, type Lease } from "../ledger/lease.ts"
-import { writeChildren } from "./dependents.ts"
+import { inLeaseTx, type Lease, type LeaseEffect } from "../ledger/lease.ts"
+import { writeChildren } from "./children.ts"
+import { decode } from "./decode.ts"
 import { isListedItem } from "./itemDoubts.ts"
-import { decode } from "./prepare.ts"
 
 /** Settles doubts about items at the end of a run: `sync.item_doubts`. */
 
-/** So many records whose lists become empty at once are no chance, if they are more than this share of those with items. */
+/** Records whose lists became empty at once that count as a fault: so many, and more than this share of those with items. */
 const EMPTIED_MANY = 3
 const EMPTIED_SHARE_MAX = 0.1
-/** Contested items that one run looks at; the next run looks at the others. */
+/** Most contested items that one run settles. The next run settles the others. */
 const CONTESTED_MAX = 1_000
 
-/** Removes the rows of records that list no item any more, unless too many became empty at once to be believed. */
+/** Removes the rows of records that list no item any more, unless too many of them became empty at once. */
 const settleEmptied = async (
   tx: Transaction,
   lease: Lease,
@@ -64,7 +63,7 @@ const settleEmptied = async (
   await tx.unsafe(`DELETE FROM sync.item_doubts AS d WHERE ${DOUBTS}`, scope)
 }
 
-/** Stored versions of records that are not booked as removed. */
+/** Decodes the stored versions of records that are not removed. */
 const storedVersions = async (
   tx: Transaction,
   lease: Lease,
@@ -85,7 +84,7 @@ const storedVersions = async (
   )
 }
 
-/** Ends the doubt about items that one record lists alone by now, and gives that record its row where another has it. */
+/** Ends the doubt about items that only one record lists by now, and gives that record the row if another has it. */
 const settleContested = async (
   tx: Transaction,
   lease: Lease,
@@ -121,27 +120,27 @@ const settleContested = async (
     ],
   )
   const isWrong = new Set(wrong.map(({ id }) => id))
-  const left = [...new Set(owners.flatMap(({ id, version }) => (isWrong.has(id) ? [version] : [])))]
-  if (left.length === 0) return
-  // The row of the record that no longer lists the item would pass for the later one.
+  const misplaced = [...new Set(owners.flatMap(({ id, version }) => (isWrong.has(id) ? [version] : [])))]
+  if (misplaced.length === 0) return
+  // Marked as removed first: the row of the former parent could count as the later read.
   await tx.unsafe(
     `UPDATE ${table} AS t SET removed_at = coalesce(removed_at, clock_timestamp())
      WHERE t.account = $1 AND t."${item}" = ANY ($2::text[])`,
     [lease.account, arrayLiteral([...isWrong])],
   )
-  await writeChildren(tx, lease, { ...stream, children: [child] }, left)
+  await writeChildren(tx, lease, { ...stream, children: [child] }, misplaced)
 }
 
 /**
- * Settles what the end of a run can settle. `isConfirmed`: a person has said that lists which became empty are to be
- * believed, however many they are. Costs one look where no doubt is booked.
+ * Settles doubts at the end of a run. `isConfirmed`: a person has confirmed the emptied lists, however many they are. Costs
+ * one query if no doubt is booked.
  */
 export const settleItems = (
   sql: postgres.Sql,
   lease: Lease,
   stream: Stream,
   isConfirmed: boolean,
-): Effect.Effect<void, LeaseError | WarehouseError> =>
+): LeaseEffect<void> =>
   Effect.flatMap(
     read(
       () =>

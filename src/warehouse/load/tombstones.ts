@@ -8,8 +8,8 @@ import { arrayLiteral, arraysOf, unnestOf } from "../../postgres/bulk.ts"
 import type { Transaction } from "../../postgres/shape.ts"
 
 /**
- * Tombstones: what is read of a person who was erased is not stored again. They hold hashes of ids; ids are
- * random values of 128 bits, so that a hash tells nothing to those who do not know the id already.
+ * Tombstones keep the data of erased persons from being stored again. They hold hashes of ids. Ids are random values of 128
+ * bits, so a hash says nothing to a reader without the id.
  */
 
 /** SHA-256 of an id, in hex. */
@@ -20,27 +20,27 @@ export interface Tombstone {
   readonly idHash: string
 }
 
-/** A batch of records without what may not be stored. */
+/** A batch of records without the data of erased persons. */
 export interface Shielded<A> {
   readonly kept: ReadonlyArray<A>
-  /** Hashed ids of the records that are left out: those of erased persons. */
+  /** Hashed ids of the erased persons' own records, which are left out. */
   readonly erased: ReadonlyArray<string>
-  /** Records of other streams that turned out to be an erased person's. */
-  readonly found: ReadonlyArray<Tombstone>
+  /** Tombstones of records of other streams that an erased person's record leads to. */
+  readonly tombstones: ReadonlyArray<Tombstone>
 }
 
-/** A tombstone for each id. */
+/** Makes a tombstone for each id. */
 export const tombstonesFor = (stream: string, ids: Iterable<string>): ReadonlyArray<Tombstone> =>
   Array.from(ids, id => ({ stream, idHash: idHash(id) }))
 
-/** The stream whose tombstones speak of this one's records; absent where they are nobody's. */
+/** The stream whose tombstones name this one's data subjects; undefined if it has none. */
 const tombstonesOf = ({ name, personal: { subject } }: Stream): string | undefined =>
   subject?.kind === "referred" ? name : subject?.of
 
-/** Levels of a value in which ids are looked for: a field that should hold one may hold the person instead. */
+/** Depth to which ids are looked for in a value: a field for an id may hold the person as an object instead. */
 const ID_DEPTH_MAX = 5
 
-/** The ids that stand in a field, also where it holds an object or a list that names them. */
+/** Collects the ids in a field, also from an object or a list in it. */
 const idsIn = (value: Json | undefined, depth = 0): ReadonlyArray<string> => {
   const id = idText(value)
   if (id !== null) return [id]
@@ -49,7 +49,7 @@ const idsIn = (value: Json | undefined, depth = 0): ReadonlyArray<string> => {
   return inner.flatMap((one: Json) => idsIn(one, depth + 1))
 }
 
-/** Hashes of the ids by which a record may be an erased person's. */
+/** Hashes the ids by which a record may be an erased person's. */
 const personsOf = ({ source, personal: { subject } }: Stream, record: Json): ReadonlyArray<string> => {
   if (subject === undefined || !isJsonObject(record)) return []
   const fields =
@@ -61,7 +61,7 @@ const personsOf = ({ source, personal: { subject } }: Stream, record: Json): Rea
   return fields.flatMap(field => idsIn(record[field]).map(idHash))
 }
 
-/** The record that an erased person's record leads to. */
+/** Makes a tombstone for the record that an erased person's record leads to. */
 const leadFrom = ({ personal: { subject } }: Stream, record: Json): ReadonlyArray<Tombstone> => {
   if (subject?.kind !== "named" || subject.leadsTo === undefined || !isJsonObject(record)) return []
   const id = idText(record[subject.leadsTo.field])
@@ -69,8 +69,8 @@ const leadFrom = ({ personal: { subject } }: Stream, record: Json): ReadonlyArra
 }
 
 /**
- * Takes erased persons out of a batch: their own records are left out, those that name them lose all that is
- * personal. Costs one short query where nobody was erased.
+ * Removes erased persons from a batch: leaves out their own records, and drops the personal fields of records that name
+ * them. Costs one short query if the stream has no tombstone.
  */
 export const withoutErased = async <A extends { readonly record: Json }>(
   sql: postgres.ISql,
@@ -78,36 +78,36 @@ export const withoutErased = async <A extends { readonly record: Json }>(
   stream: Stream,
   extracted: ReadonlyArray<A>,
 ): Promise<Shielded<A>> => {
-  const nothing = { kept: extracted, erased: [], found: [] }
-  const tombstones = tombstonesOf(stream)
-  if (tombstones === undefined) return nothing
+  const nothing = { kept: extracted, erased: [], tombstones: [] }
+  const subjects = tombstonesOf(stream)
+  if (subjects === undefined) return nothing
   const [any] =
-    await sql`SELECT 1 FROM sync.erasures WHERE account = ${account} AND stream = ${tombstones} LIMIT 1`
+    await sql`SELECT 1 FROM sync.erasures WHERE account = ${account} AND stream = ${subjects} LIMIT 1`
   if (any === undefined) return nothing
   const persons = extracted.map(({ record }) => personsOf(stream, record))
-  const asked = [...new Set(persons.flat())]
+  const hashes = [...new Set(persons.flat())]
   const rows = await sql<Array<{ hash: string }>>`
     SELECT id_hash AS hash FROM sync.erasures
-    WHERE account = ${account} AND stream = ${tombstones} AND id_hash = ANY(${arrayLiteral(asked)}::text[])`
+    WHERE account = ${account} AND stream = ${subjects} AND id_hash = ANY(${arrayLiteral(hashes)}::text[])`
   if (rows.length === 0) return nothing
   const isErased = new Set(rows.map(({ hash }) => hash))
   const drop = redactor(stream.personal, stream.source.idField, DROP)
   const kept: Array<A> = []
   const erased: Array<string> = []
-  const found: Array<Tombstone> = []
+  const tombstones: Array<Tombstone> = []
   for (const [i, item] of extracted.entries()) {
     const [hash] = persons[i]!.filter(candidate => isErased.has(candidate))
     if (hash === undefined) kept.push(item)
     else if (stream.personal.subject?.kind === "self") erased.push(hash)
     else {
       kept.push({ ...item, record: drop(item.record) })
-      found.push(...leadFrom(stream, item.record))
+      tombstones.push(...leadFrom(stream, item.record))
     }
   }
-  return { kept, erased, found }
+  return { kept, erased, tombstones }
 }
 
-/** Writes tombstones; one that is there already stays. */
+/** Inserts tombstones. One that exists already stays. */
 export const insertTombstones = async (
   tx: Transaction,
   account: string,

@@ -5,11 +5,11 @@ import type { Child, Decoded, Row, Stream } from "../../core/stream.ts"
 import { shapeOf } from "../../postgres/shape.ts"
 
 /**
- * Items of one record with one id, such as two accounts of a wallet. A table holds one row for each id: the first item has it, and
- * another one that differs is an item reject, so that it is not lost without a word.
+ * Twins: items of one record with one id, such as two accounts of a wallet. A table holds one row for each id: that of the
+ * first item. Another item that differs is an item reject, so that it is not lost silently.
  */
 
-/** Where a record has the list of a child's items, and under which key an item has its id. */
+/** Finds the path of the list in a record whose items have this id field. */
 const listOf = (stream: Stream, id: string): ReadonlyArray<string> | undefined =>
   fieldPaths(stream.record)
     .find(({ keys }) => keys.length > 1 && keys.at(-1) === id)
@@ -30,7 +30,7 @@ const twinsOf = (
   const keys = listOf(stream, id)
   const items = keys === undefined ? undefined : valueAt(record, keys)
   const isUnread = new Set(unread.map(({ path }) => path.join(".")))
-  /** Places of the items that became rows, by their id. */
+  /** Positions in the list of the items with an id that became rows. */
   const places = (value: Row[string] | undefined): ReadonlyArray<number> =>
     Array.isArray(items)
       ? items.flatMap((item, place) =>
@@ -63,7 +63,7 @@ const twinsOf = (
   })
 }
 
-/** The record with one row for each id of its items, and with the items that these rows leave out. */
+/** Keeps one row for each id of a record's items, and adds the other items to its unread parts. */
 export const withoutTwins = (stream: Stream, record: Json, decoded: Decoded): Decoded => {
   const kept = stream.children.filter(({ surplus }) => surplus === "keep")
   const twins = kept.flatMap(child => {

@@ -1,24 +1,25 @@
+import { addCounts, type Counts, NO_COUNTS } from "../../core/counts.ts"
 import type { DecodedRecord } from "../../core/decodedRecord.ts"
 import type { Row, Stream } from "../../core/stream.ts"
 import { arraysOf, lookUpByKey, unnestOf, upsert } from "../../postgres/bulk.ts"
-import { sqlState } from "../../postgres/failures.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
+import { cutByLength } from "../../postgres/statementSize.ts"
 import type { Lease } from "../ledger/lease.ts"
-import { NO_PARTS, type PartCounts, sumOfParts, writePartRejects } from "../ledger/partRejects.ts"
+import { writePartRejects } from "../ledger/partRejects.ts"
 import { type Reject, rejectOf } from "../ledger/rejects.ts"
-import { writeChildren, writeHistories } from "./dependents.ts"
-import { partsOf } from "./slices.ts"
+import { bisect, refusedReason } from "./bisect.ts"
+import { writeChildren } from "./children.ts"
+import { writeHistories } from "./histories.ts"
 
-/** Writes versions of records, with all that goes with them; which version of a record stays, Postgres decides. */
+/** Writes versions of records, with their children and histories. Postgres decides which version of a record stays. */
 
 /**
- * The order of a record's versions, for Postgres to apply. Of two that both carry a time of change the one that changed
- * later stays, and of equal times the later read. Where one of the two carries none, nothing but the reading tells which
- * is newer: a source that stops saying when its records change must not freeze them. Of two that were read at one moment
- * the hashes decide, so that the order of writing does not.
+ * Order of a record's versions, as a condition for Postgres. If both carry a time of change, the later change stays, and of
+ * equal times the later read. If one of them carries none, the later read stays: a source that stops saying when its records
+ * change must not freeze them. The hashes decide between two that were read at one moment, so that the order of writing does not.
  *
- * With a version without a time between them, two versions may each give way to the other: this is no order by which
- * several can be sorted. Such versions of one record are written one after the other, as they were read (`partsOf`).
+ * Three versions of which one carries no time may each give way to another, so this order does not sort them. Such versions
+ * are written one after the other, in the order of reading (`statementsOf`).
  */
 const isNotOlder = (...columns: ReadonlyArray<string>): string => {
   const versionOf = (row: string) => `(${columns.map(column => `${row}.${column}`).join(", ")})`
@@ -30,26 +31,21 @@ const NOT_OLDER = `CASE
     THEN ${isNotOlder("source_updated_at", ...READING)}
   ELSE ${isNotOlder(...READING)} END`
 /**
- * A version that was read long ago, such as a replayed reject, gives way to all that was read since. Its time of change
- * does not help: versions without one may have come in between, each of which a later read would have replaced.
+ * A version that was read long ago, such as a replayed reject, gives way to all that were read later, whatever its time of
+ * change: a version without a time may have come in between, and a later read would have replaced it.
  */
 const NOT_READ_BEFORE = `excluded.read_at >= t.read_at AND ${NOT_OLDER}`
-/** Which of several versions is the newest, of those that can be sorted: all of them carry a time, or none does. */
+/** Order that puts the newest of several versions first, if all of them carry a time of change or none does. */
 const NEWEST_FIRST =
   'source_updated_at DESC NULLS LAST, read_at DESC, content_hash COLLATE "C" DESC, ordinal DESC'
-/** A batch is prepared while the one before it is being written: what both hold is then stored already. */
+/** A batch is prepared while the one before it is written, so a version in both is stored already. */
 const IS_OTHER = "t.content_hash <> excluded.content_hash"
 const IS_OTHER_OR_BACK = `(${IS_OTHER} OR t.removed_at IS NOT NULL)`
 
-/**
- * True if versions were just read. Others, which were read long ago, say nothing about what was booked as removed since they
- * were read, and replace nothing that was read since.
- */
 interface Origin {
+  /** True for versions that were just read. Others say nothing about removals, and replace nothing that was read later. */
   readonly isListed: boolean
 }
-
-const LISTED: Origin = { isListed: true }
 
 const recordRow = (
   lease: Lease,
@@ -68,26 +64,53 @@ const recordRow = (
   removed_at: null,
 })
 
-/** What became of versions that were written; those that were too old are in none of the counts. */
-export interface Written extends PartCounts {
-  readonly inserted: number
-  readonly updated: number
-  /** Versions that turned out to be stored already, by the batch before. */
-  readonly unchanged: number
+/** Compares by reading, the earlier first; of one moment as Postgres compares hashes. */
+const byReading = (one: DecodedRecord, other: DecodedRecord): number => {
+  if (one.readAt !== other.readAt) return one.readAt < other.readAt ? -1 : 1
+  return one.hash < other.hash ? -1 : one.hash > other.hash ? 1 : 0
+}
+
+/** Groups versions: the first version of each record, then the second of each that has one, and so on. */
+const rounds = (versions: ReadonlyArray<DecodedRecord>): ReadonlyArray<ReadonlyArray<DecodedRecord>> => {
+  const groups: Array<Array<DecodedRecord>> = []
+  const counts = new Map<string, number>()
+  for (const version of [...versions].sort(byReading)) {
+    const round = counts.get(version.id) ?? 0
+    counts.set(version.id, round + 1)
+    groups[round] ??= []
+    groups[round].push(version)
+  }
+  return groups
+}
+
+/**
+ * Divides versions into statements. Versions of one record go into one statement after the other, in the order of reading,
+ * if some carry a time of change and others do not, and if the stream records each change. Otherwise the borders of batches
+ * would decide which version stays, and whether a state between two others is recorded.
+ */
+const statementsOf = (
+  stream: Stream,
+  versions: ReadonlyArray<DecodedRecord>,
+): ReadonlyArray<ReadonlyArray<DecodedRecord>> => {
+  const recordsChanges = stream.histories.some(({ kind }) => kind !== "first_seen")
+  if (recordsChanges) return rounds(versions).flatMap(round => cutByLength(round))
+  const isTimed = ({ normalized }: DecodedRecord) => normalized.sourceUpdatedAt !== null
+  const timed = new Set(versions.filter(isTimed).map(({ id }) => id))
+  const mixed = new Set(
+    versions.filter(version => !isTimed(version) && timed.has(version.id)).map(({ id }) => id),
+  )
+  const sortable = versions.filter(({ id }) => !mixed.has(id))
+  const others = versions.filter(({ id }) => mixed.has(id))
+  return [sortable, ...rounds(others)].flatMap(part => cutByLength(part))
+}
+
+/** Outcome of versions that were written. Versions that were too old are in none of its counts. */
+interface Written {
+  readonly counts: Counts
   readonly rejects: ReadonlyArray<Reject>
 }
 
-const NOTHING: Written = { inserted: 0, updated: 0, unchanged: 0, rejects: [], ...NO_PARTS }
-
-const sumOf = (one: Written, other: Written): Written => ({
-  inserted: one.inserted + other.inserted,
-  updated: one.updated + other.updated,
-  unchanged: one.unchanged + other.unchanged,
-  rejects: [...one.rejects, ...other.rejects],
-  ...sumOfParts(one, other),
-})
-
-/** The one version of each record that is now stored; of equal ones the latest read, as `NEWEST_FIRST` has it. */
+/** Selects the version of each record that is now stored; of equal ones the latest read, as `NEWEST_FIRST` does. */
 const storedOf = (versions: ReadonlyArray<DecodedRecord>, hashes: ReadonlyMap<string, string>) => {
   const stored = new Map<string, DecodedRecord>()
   for (const version of versions) {
@@ -98,27 +121,27 @@ const storedOf = (versions: ReadonlyArray<DecodedRecord>, hashes: ReadonlyMap<st
   return [...stored.values()]
 }
 
-/** How many of the versions that were not taken are what is stored: all others were too old. */
-const storedAlready = async (
+/** Counts the versions beside `current` that are stored as they are. All others were too old. */
+const countUnchanged = async (
   tx: Transaction,
   lease: Lease,
   stream: Stream,
   versions: ReadonlyArray<DecodedRecord>,
-  taken: ReadonlyArray<DecodedRecord>,
+  current: ReadonlyArray<DecodedRecord>,
 ): Promise<number> => {
-  const isTaken = new Set(taken)
-  const rows = versions.filter(version => !isTaken.has(version)).map(({ id, hash }) => ({ id, hash }))
+  const isCurrent = new Set(current)
+  const rows = versions.filter(version => !isCurrent.has(version)).map(({ id, hash }) => ({ id, hash }))
   const columns = ["id", "hash"]
-  const [counted] = await tx.unsafe<Array<{ count: number }>>(
+  const [{ count }] = await tx.unsafe<[{ count: number }]>(
     `SELECT count(*)::int FROM ${unnestOf(columns, 2)}
      JOIN ${shapeOf(stream.table).table} AS t
        ON t.account = $1 AND t."${stream.idColumn}" = s.id AND t.content_hash = s.hash`,
     [lease.account, ...arraysOf(columns, rows)],
   )
-  return counted?.count ?? 0
+  return count
 }
 
-/** Writes versions with their children and histories. Which of them Postgres took is for Postgres to say. */
+/** Writes versions in one statement, then the children and histories of those that Postgres took. */
 const writeVersions = async (
   tx: Transaction,
   lease: Lease,
@@ -126,24 +149,25 @@ const writeVersions = async (
   versions: ReadonlyArray<DecodedRecord>,
   { isListed }: Origin,
 ): Promise<Written> => {
-  const taken = await upsert<{ id: string; hash: string; inserted: boolean }>(tx, shapeOf(stream.table), {
+  const rows = await upsert<{ id: string; hash: string; inserted: boolean }>(tx, shapeOf(stream.table), {
     rows: versions.map(version => recordRow(lease, version, stream)),
     preference: NEWEST_FIRST,
     kept: isListed ? ["first_seen_at"] : ["first_seen_at", "removed_at"],
     guard: isListed ? `${IS_OTHER_OR_BACK} AND ${NOT_OLDER}` : `${IS_OTHER} AND ${NOT_READ_BEFORE}`,
     returning: `"${stream.idColumn}" AS id, content_hash AS hash, (xmax = 0) AS inserted`,
   })
-  const current = storedOf(versions, new Map(taken.map(({ id, hash }) => [id, hash])))
+  const current = storedOf(versions, new Map(rows.map(({ id, hash }) => [id, hash])))
   await writeChildren(tx, lease, stream, current)
   await writeHistories(tx, lease, stream, versions, current)
   const parts = await writePartRejects(tx, lease, stream, current)
-  const inserted = taken.filter(row => row.inserted).length
+  const inserted = rows.filter(row => row.inserted).length
   const unchanged =
-    taken.length === versions.length ? 0 : await storedAlready(tx, lease, stream, versions, current)
-  return { inserted, updated: taken.length - inserted, unchanged, rejects: [], ...parts }
+    rows.length === versions.length ? 0 : await countUnchanged(tx, lease, stream, versions, current)
+  const counts = { ...NO_COUNTS, inserted, updated: rows.length - inserted, unchanged, ...parts }
+  return { counts, rejects: [] }
 }
 
-/** Books versions that are stored as they are as read at their time: an older reading cannot replace them afterwards. */
+/** Books the time of reading of versions that are stored as they are, so that an older reading cannot replace them. */
 export const bookRead = async (
   tx: Transaction,
   lease: Lease,
@@ -161,50 +185,33 @@ export const bookRead = async (
   )
 }
 
-/** SQLSTATE classes that blame a value: of a batch of rows, one or some are at fault, not Postgres. */
-export const BAD_VALUE = /^(22|23|54)/
-
 /**
- * Writes versions; where Postgres refuses a value that the decoder let pass, halves the batch until the
- * record at fault is alone, and makes a reject of it: one bad record never costs its neighbours.
+ * Writes versions, in as many statements as it takes. A version with a value that the decoder let pass and Postgres refuses
+ * becomes a reject.
  */
-const writeOrReject = async (
-  tx: Transaction,
-  lease: Lease,
-  stream: Stream,
-  versions: ReadonlyArray<DecodedRecord>,
-  origin: Origin,
-): Promise<Written> => {
-  if (versions.length === 0) return NOTHING
-  try {
-    return await tx.savepoint(inner => writeVersions(inner, lease, stream, versions, origin))
-  } catch (error) {
-    const code = sqlState(error)
-    if (code === undefined || !BAD_VALUE.test(code)) throw error
-    const [only] = versions
-    if (versions.length === 1 && only !== undefined) {
-      // Not in its words, which quote the value.
-      const reason = `record: Postgres refused it (${code})`
-      return { ...NOTHING, rejects: [rejectOf({ ...only, field: null, reason })] }
-    }
-    const middle = versions.length >> 1
-    const left = await writeOrReject(tx, lease, stream, versions.slice(0, middle), origin)
-    const right = await writeOrReject(tx, lease, stream, versions.slice(middle), origin)
-    return sumOf(left, right)
-  }
-}
-
-/** Writes versions, as many statements as it takes; each that Postgres refuses comes back as a reject. */
 export const writeAll = async (
   tx: Transaction,
   lease: Lease,
   stream: Stream,
   versions: ReadonlyArray<DecodedRecord>,
-  origin: Origin = LISTED,
+  origin: Origin = { isListed: true },
 ): Promise<Written> => {
   await lookUpByKey(tx)
-  let written = NOTHING
-  for (const part of partsOf(stream, versions))
-    written = sumOf(written, await writeOrReject(tx, lease, stream, part, origin))
-  return written
+  const written: Array<Written> = []
+  for (const statement of statementsOf(stream, versions))
+    written.push(
+      ...(await bisect(
+        tx,
+        statement,
+        (savepoint, some) => writeVersions(savepoint, lease, stream, some, origin),
+        (version, error): Written => ({
+          counts: NO_COUNTS,
+          rejects: [rejectOf({ ...version, field: null, reason: refusedReason(error) })],
+        }),
+      )),
+    )
+  return {
+    counts: written.reduce((sum, { counts }) => addCounts(sum, counts), NO_COUNTS),
+    rejects: written.flatMap(({ rejects }) => rejects),
+  }
 }

@@ -1,9 +1,10 @@
+import type { Json } from "../../core/json.ts"
 import type { Open, StoredKeys } from "../../core/lookup.ts"
-import type { Guarded, LookupStream, Stream } from "../../core/stream.ts"
+import type { Guarded, LookupStream, Row, Stream } from "../../core/stream.ts"
 import { arrayLiteral } from "../../postgres/bulk.ts"
 import { type Shape, shapeOf } from "../../postgres/shape.ts"
 
-/** A look-up as Postgres sees it: which keys there are, and what was asked about them before. */
+/** A look-up in SQL: its keys, and the earlier look-ups of them. */
 
 interface StoredSource extends Pick<StoredKeys, "column"> {
   readonly table: Shape
@@ -39,7 +40,7 @@ export const lookupOf = (
   }),
 })
 
-/** How its keys are called in a message: the records whose ids they are, or keys. */
+/** Names the keys in a message: by the records whose ids they are, or "keys". */
 export const subjectOf = ({ keys: [source, ...others] }: Lookup): string =>
   source !== undefined && others.length === 0 && isUnique(source) ? source.table.name : "keys"
 
@@ -71,7 +72,7 @@ const selectOf = (source: KeySource, account: string, { add }: Parameters): stri
 const isUnique = (source: KeySource): source is StoredSource =>
   "table" in source && source.table.key.join() === `account,${source.column}`
 
-/** The keys as a relation of `key`, `seen_at` and `read_at`, each key once; `account` is the parameter of that name. */
+/** Makes a relation of `key`, `seen_at` and `read_at` with each key once. `account` is the parameter with the account. */
 export const keysOf = ({ keys }: Lookup, account: string, parameters: Parameters): string => {
   const [first] = keys
   if (keys.length === 1 && first !== undefined && isUnique(first))
@@ -80,7 +81,7 @@ export const keysOf = ({ keys }: Lookup, account: string, parameters: Parameters
   return `(SELECT key, min(seen_at) AS seen_at, max(read_at) AS read_at FROM (${all}) AS k GROUP BY key)`
 }
 
-/** Condition on a row that its answer may still change; an empty column says nothing, so that it may. */
+/** Condition on a row: its answer may still change. An empty column says nothing, so the answer may. */
 const isOpen = (open: Open | undefined, row: "r" | "t", { add }: Parameters): string => {
   if (open === undefined) return "false"
   const column = `${row}."${open.column}"`
@@ -89,9 +90,9 @@ const isOpen = (open: Open | undefined, row: "r" | "t", { add }: Parameters): st
   return `(${column} > clock_timestamp()) IS NOT FALSE`
 }
 
-/** What was asked before: a relation `r` with the bookkeeping of a look-up, to be joined with keys. */
-export interface Asked {
-  /** Table, as it stands in a statement. */
+/** A relation `r` with earlier look-ups, to be joined with keys. */
+export interface EarlierLookups {
+  /** Quoted table. */
   readonly table: string
   /** Its column with the key. */
   readonly key: string
@@ -101,7 +102,11 @@ export interface Asked {
   readonly isOpen: () => string
 }
 
-export const askedOf = ({ stream }: Lookup, account: string, parameters: Parameters): Asked => {
+export const earlierLookups = (
+  { stream }: Lookup,
+  account: string,
+  parameters: Parameters,
+): EarlierLookups => {
   const { table } = shapeOf(stream.table)
   const { answer, recheck } = stream.source
   const isYoung = () =>
@@ -126,3 +131,21 @@ export const askedOf = ({ stream }: Lookup, account: string, parameters: Paramet
         WHERE t.account = ${account} AND t."${answer.keyColumn}" = r.record_id AND ${isOpenRow("t")}))`,
   }
 }
+
+/** Answer about one key, or the reason why there is none. */
+export interface Answer {
+  readonly key: string
+  readonly checkedAt: string
+  /** The state, and its raw text; both null if there is none. */
+  readonly row: Row | null
+  readonly raw: string | null
+  /** The records as they were sent, with the asked key; absent for a state. */
+  readonly records?: ReadonlyArray<Json>
+  readonly error: string | null
+  /** There was no answer at all. A refusal is an answer. */
+  readonly isUnanswered?: boolean
+}
+
+/** Texts of `check_error` for answers that are no state, or no row. */
+export const REJECTED = "The answer could not become a row: see `paycombat-sync rejects list`."
+export const UNSTORABLE = "The answer holds a text or a number that Postgres cannot store."

@@ -1,47 +1,46 @@
-import type { Effect } from "effect"
 import type postgres from "postgres"
-import type { LeaseError, WarehouseError } from "../../core/errors.ts"
+import type { SqlEffect } from "../../postgres/shape.ts"
 import { read } from "../../postgres/statements.ts"
-import { inLeaseTx, type Lease } from "../ledger/lease.ts"
-import { askedOf, keysOf, type Lookup, parametersOf } from "./lookup.ts"
+import { inLeaseTx, type Lease, type LeaseEffect } from "../ledger/lease.ts"
+import { earlierLookups, keysOf, type Lookup, parametersOf } from "./lookup.ts"
 
-/** The queue of a look-up: which keys a run asks about, and in which order. */
+/** Queue of a look-up: the keys that a run asks about, in their order. */
 
-/** What a run asks about, and how much it does not get to. */
+/** Size of a queue. */
 export interface Queue {
-  /** Look-ups that were queued: all that are due, or as many as the run may make. */
+  /** Queued look-ups: all that are due, or as many as the run may make. */
   readonly queued: number
-  /** Keys that are to be asked about, queued or not. */
+  /** Due keys, queued or not. */
   readonly due: number
-  /** Of these, the ones that never were. */
+  /** Due keys that were never asked about. */
   readonly neverAsked: number
 }
 
 export interface QueueBounds {
-  /** Age in seconds from which on any answer is due; null where none is. */
+  /** Age in seconds at which any answer is due; null for none. */
   readonly recheckSeconds: number | null
-  /** Answers from before this moment are due, too. */
+  /** Time before which answers are due, too. */
   readonly newerThan?: string | null
-  /** Look-ups that may be queued; infinite for all. */
+  /** Most look-ups to queue; infinite for all. */
   readonly callsMax: number
 }
 
 /**
- * Queues the keys that are due (see `Recheck`), at most `callsMax`, and counts all that are, as of one moment: those that were
- * never asked about first, by when they were first seen, then the oldest answer. Reads each key once, whatever the limit;
- * writes only what is queued.
+ * Queues the due keys (see `Recheck`), at most `callsMax`, and counts all due keys. Keys that were never asked about come
+ * first, in the order of their first sight, then the oldest answer. Reads each key once, whatever the limit; writes only the
+ * queue.
  */
 export const queueDue = (
   sql: postgres.Sql,
   lease: Lease,
   lookup: Lookup,
   { recheckSeconds, newerThan = null, callsMax }: QueueBounds,
-): Effect.Effect<Queue, LeaseError | WarehouseError> =>
+): LeaseEffect<Queue> =>
   inLeaseTx(sql, lease, async tx => {
     const { recheck, first } = lookup.stream.source
     const parameters = parametersOf()
     const [run, account, stream] = [lease.runId, lease.account, lease.stream].map(parameters.add)
-    const asked = askedOf(lookup, account!, parameters)
+    const earlier = earlierLookups(lookup, account!, parameters)
     const atPace =
       recheck.pace === "each run"
         ? "true"
@@ -52,14 +51,14 @@ export const queueDue = (
     const since = parameters.add(newerThan)
     await tx`
       DELETE FROM sync.due_keys WHERE account = ${lease.account} AND stream = ${lease.stream}`
-    // Counted and sorted from one reading: two would be of two moments where somebody else writes in between. The
-    // limit stands below the numbering, so that Postgres keeps the first few and does not sort them all.
+    // Counted and sorted from one snapshot: another process may write between two. The limit is below the numbering, so
+    // that Postgres keeps the first few and does not sort them all.
     const [queue] = await tx.unsafe<[Queue]>(
       `WITH due AS MATERIALIZED (
          SELECT k.key, k.seen_at, r.checked_at
          FROM ${keysOf(lookup, account!, parameters)} AS k
-         LEFT JOIN ${asked.table} AS r ON ${asked.scope} AND r.${asked.key} = k.key
-         WHERE r.checked_at IS NULL OR ((r.check_error IS NOT NULL OR ${asked.isOpen()}) AND ${atPace})
+         LEFT JOIN ${earlier.table} AS r ON ${earlier.scope} AND r.${earlier.key} = k.key
+         WHERE r.checked_at IS NULL OR ((r.check_error IS NOT NULL OR ${earlier.isOpen()}) AND ${atPace})
            ${recheck.afterChange ? "OR k.read_at > r.checked_at" : ""}
            OR r.checked_at < greatest(statement_timestamp() - make_interval(secs => ${recheckAfter}), ${since}::timestamptz)
        ), queued AS (
@@ -76,22 +75,19 @@ export const queueDue = (
     return queue
   })
 
-/** Forgets what is left of the queue: the next run works out its own. */
-export const clearQueue = (
-  sql: postgres.Sql,
-  lease: Lease,
-): Effect.Effect<void, LeaseError | WarehouseError> =>
+/** Deletes the rest of the queue. The next run makes its own. */
+export const clearQueue = (sql: postgres.Sql, lease: Lease): LeaseEffect<void> =>
   inLeaseTx(sql, lease, async tx => {
     await tx`DELETE FROM sync.due_keys WHERE account = ${lease.account} AND stream = ${lease.stream}`
   })
 
-/** The next keys of the queue after a position. */
+/** Reads the next keys of the queue after a position. */
 export const dueAfter = (
   sql: postgres.Sql,
   lease: Lease,
   position: number,
   limit: number,
-): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
+): SqlEffect<ReadonlyArray<string>> =>
   read(async () => {
     const rows = await sql<Array<{ id: string }>>`
       SELECT record_id AS id FROM sync.due_keys

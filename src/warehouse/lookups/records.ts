@@ -1,19 +1,20 @@
 import { Effect } from "effect"
 import type postgres from "postgres"
+import type { Counts } from "../../core/counts.ts"
 import type { PassFields } from "../../core/documentedFields.ts"
-import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import { recordIdOf } from "../../core/recordId.ts"
 import type { Guarded, LookupStream } from "../../core/stream.ts"
 import { arrayLiteral, arraysOf, unnestOf } from "../../postgres/bulk.ts"
 import type { Transaction } from "../../postgres/shape.ts"
-import type { Lease } from "../ledger/lease.ts"
-import { type Counts, prepareBatch, writeBatch } from "../load/loader.ts"
+import type { Lease, LeaseEffect } from "../ledger/lease.ts"
+import type { Usage } from "../ledger/runs.ts"
+import { prepareBatch, writeBatch } from "../load/loader.ts"
 import type { Beside } from "../load/prepare.ts"
-import { type Answer, REJECTED, type Usage } from "./answer.ts"
+import { type Answer, REJECTED } from "./lookup.ts"
 
-/** Stores answers that are records: through the loader, with what was asked in the same commit. */
+/** Stores answers that are records: through the loader, and books the look-ups in the same commit. */
 
-/** Books what came of each key. `changed` are the keys whose records are other ones than before. */
+/** Books the look-ups of keys. `changed` are the keys with other records than before. */
 const bookAsked = async (
   tx: Transaction,
   lease: Lease,
@@ -38,20 +39,16 @@ const bookAsked = async (
      WHERE t.checked_at <= excluded.checked_at`,
     [lease.account, lease.stream, lease.runId, arrayLiteral(changed), ...arraysOf(columns, rows)],
   )
-  const unanswered = answers.filter(({ isUnanswered }) => isUnanswered).length
-  await tx`
-    UPDATE sync.stream_runs SET extracted = extracted + ${unanswered}, unanswered = unanswered + ${unanswered}
-    WHERE run_id = ${lease.runId} AND account = ${lease.account} AND stream = ${lease.stream}`
 }
 
-/** Saves answers. What was read of the documented fields is added to `fields`. */
+/** Saves answers. The documented fields that were read are added to `fields`. */
 export const saveRecords = (
   sql: postgres.Sql,
   lease: Lease,
   stream: Guarded<LookupStream>,
   answers: ReadonlyArray<Answer>,
   progress: Usage & { readonly fields: { current: PassFields }; readonly beside: Beside },
-): Effect.Effect<Counts, LeaseError | WarehouseError> =>
+): LeaseEffect<Counts> =>
   Effect.gen(function* () {
     const extracted = answers.flatMap(({ records = [], checkedAt }) =>
       records.map(record => ({ record, readAt: new Date(checkedAt) })),
@@ -66,8 +63,9 @@ export const saveRecords = (
       passId: null,
       position: null,
       pages: 0,
+      unanswered: answers.filter(({ isUnanswered }) => isUnanswered).length,
       alsoBook: async (tx, { rejects }) => {
-        // Postgres may refuse what decodes.
+        // Postgres may refuse a record that decodes.
         const rejected = new Set(rejects.flatMap(({ id }) => id ?? []))
         await bookAsked(
           tx,

@@ -1,13 +1,12 @@
-import type { Effect } from "effect"
 import type postgres from "postgres"
 import { fieldPaths, NO_FIELDS, type PassFields, type Tally, tallyOf } from "../../core/documentedFields.ts"
-import type { WarehouseError } from "../../core/errors.ts"
 import { type Json, parseJson } from "../../core/json.ts"
 import { isOpen } from "../../core/openRecord.ts"
 import type { LookupStream } from "../../core/stream.ts"
+import type { SqlEffect } from "../../postgres/shape.ts"
 import { read } from "../../postgres/statements.ts"
 import { type Lost, lostFields } from "../ledger/fields.ts"
-import type { Answer } from "./answer.ts"
+import type { Answer } from "./lookup.ts"
 
 /** Which documented fields the answers of a look-up carry that become states. */
 
@@ -39,7 +38,7 @@ export const stateFields = (
   account: string,
   stream: LookupStream,
   answers: ReadonlyArray<Answer>,
-): Effect.Effect<StateFields, WarehouseError> =>
+): SqlEffect<StateFields> =>
   read(async () => {
     const rule = stream.source.recheck.open
     const all: Array<Json> = []

@@ -1,112 +1,94 @@
 import { Effect } from "effect"
 import type postgres from "postgres"
-import type { LeaseError, WarehouseError } from "../../core/errors.ts"
+import { addCounts, type Counts, NO_COUNTS } from "../../core/counts.ts"
 import type { ColumnValue, LookupStream, Row } from "../../core/stream.ts"
-import { arraysOf, lookUpByKey, quoted, refuseAltered, unnestOf } from "../../postgres/bulk.ts"
+import { countRows } from "../../observe/metrics.ts"
+import { arraysOf, lookUpByKey, prefixed, quoted, refuseAltered, unnestOf } from "../../postgres/bulk.ts"
 import { mayAlter } from "../../postgres/interference.ts"
-import { shapeOf } from "../../postgres/shape.ts"
-import { inLeaseTx, type Lease } from "../ledger/lease.ts"
-import { writeHistories } from "../load/dependents.ts"
-import { BAD_VALUE } from "../load/versions.ts"
+import { shapeOf, type Transaction } from "../../postgres/shape.ts"
+import { bookLost, type Lost } from "../ledger/fields.ts"
+import { inLeaseTx, type Lease, type LeaseEffect } from "../ledger/lease.ts"
+import { bookCounts, type Usage } from "../ledger/runs.ts"
+import { bisect } from "../load/bisect.ts"
+import { writeHistories } from "../load/histories.ts"
 import { stateBookkeeping } from "../schema/columns.ts"
-import { type Answer, UNSTORABLE, type Usage } from "./answer.ts"
+import { type Answer, UNSTORABLE } from "./lookup.ts"
 
-/** Stores answers that are states of what was asked about. */
+/** Stores answers that are states of the asked keys. */
 
-/** Columns of the state itself: neither the key nor bookkeeping. */
+/** Lists the columns of the state itself: neither the key nor bookkeeping. */
 const stateColumnsOf = (stream: LookupStream): ReadonlyArray<string> =>
   [...shapeOf(stream.table).types.keys()].filter(
     column => column !== stream.idColumn && !stateBookkeeping.has(column),
   )
 
-/** Columns in which another value is another state: those of the history of its periods, all where there is none. */
+/** Lists the columns in which another value is another state: those of the history, or all if there is none. */
 const comparedColumnsOf = (stream: LookupStream): ReadonlyArray<string> =>
   stream.histories.find(({ kind }) => kind !== "first_seen")?.valueColumns ?? stateColumnsOf(stream)
 
-/** Stands in a column while nothing was answered yet: a list of nothing, or null. */
+/** Value of a column before the first answer: an empty list, or null. */
 const emptyOf = (type: string | undefined): ColumnValue => (type?.endsWith("[]") ? [] : null)
 
-/** What became of answers: each is one of these. */
-export interface Saved {
-  readonly inserted: number
-  readonly updated: number
-  readonly unchanged: number
-  readonly unanswered: number
-}
-
 /**
- * Books answers: the latest per key, and in the histories a state that is another than before. A failed look-up is no state:
- * it leaves the last one, and says so in `check_error`. Where Postgres refuses a value, halves the answers until the one at
- * fault is alone, which becomes a failed look-up.
+ * Books answers: the latest per key, and in the histories each state that differs from the one before. A failed look-up is
+ * no state: it leaves the last one, and `check_error` says why it failed. An answer with a value that Postgres refuses
+ * becomes a failed look-up.
  */
 export const saveStates = (
   sql: postgres.Sql,
   lease: Lease,
   stream: LookupStream,
   answers: ReadonlyArray<Answer>,
-  usage: Usage,
-): Effect.Effect<Saved, LeaseError | WarehouseError> =>
-  saveTogether(sql, lease, stream, answers, usage).pipe(
-    Effect.catchIf(
-      error => error._tag === "WarehouseError" && BAD_VALUE.test(error.code ?? ""),
-      (error): Effect.Effect<Saved, LeaseError | WarehouseError> => {
-        const [only] = answers
-        if (answers.length === 1 && only !== undefined) {
-          if (only.raw === null) return Effect.fail(error)
-          const failed = { ...only, row: null, raw: null, error: UNSTORABLE }
-          return saveStates(sql, lease, stream, [failed], usage)
-        }
-        const middle = answers.length >> 1
-        const halves = [answers.slice(0, middle), answers.slice(middle)]
-        return Effect.map(
-          Effect.forEach(halves, half => saveStates(sql, lease, stream, half, usage)),
-          ([left, right]) => ({
-            inserted: left!.inserted + right!.inserted,
-            updated: left!.updated + right!.updated,
-            unchanged: left!.unchanged + right!.unchanged,
-            unanswered: left!.unanswered + right!.unanswered,
-          }),
-        )
-      },
-    ),
+  { lost, ...usage }: Usage & { readonly lost?: Lost },
+): LeaseEffect<Counts> =>
+  inLeaseTx(sql, lease, async tx => {
+    // Before the answers replace the ones that carried these fields.
+    if (lost !== undefined) await bookLost(tx, lease, lost)
+    await lookUpByKey(tx)
+    const write = (savepoint: Transaction, some: ReadonlyArray<Answer>) =>
+      writeStates(savepoint, lease, stream, some)
+    const written = await bisect(tx, answers, write, (answer, error) => {
+      if (answer.raw === null) throw error
+      return write(tx, [{ ...answer, row: null, raw: null, error: UNSTORABLE }])
+    })
+    const counts = written.reduce(addCounts, NO_COUNTS)
+    await bookCounts(tx, lease, counts, usage)
+    return counts
+  }).pipe(
+    Effect.tap(counts => countRows(lease, counts)),
+    Effect.uninterruptible,
   )
 
-const prefixed = (alias: string, columns: ReadonlyArray<string>): string =>
-  columns.map(column => `${alias}."${column}"`).join(", ")
-
-const saveTogether = (
-  sql: postgres.Sql,
+const writeStates = async (
+  tx: Transaction,
   lease: Lease,
   stream: LookupStream,
   answers: ReadonlyArray<Answer>,
-  usage: Usage,
-): Effect.Effect<Saved, LeaseError | WarehouseError> =>
-  inLeaseTx(sql, lease, async tx => {
-    const shape = shapeOf(stream.table)
-    const key = stream.idColumn
-    const state = stateColumnsOf(stream)
-    const compared = comparedColumnsOf(stream)
-    await lookUpByKey(tx)
-    const columns = [key, ...state, "checked_at", "check_error", "raw"]
-    const rows = answers.map(
-      ({ key: asked, checkedAt, row, raw, error }): Row => ({
-        ...Object.fromEntries(
-          state.map(column => [
-            column,
-            row === null ? emptyOf(shape.types.get(column)) : (row[column] ?? null),
-          ]),
-        ),
-        [key]: asked,
-        checked_at: checkedAt,
-        check_error: error,
-        raw,
-      }),
-    )
-    const typed = columns.map(column => `s."${column}"::${shape.types.get(column)}`).join(", ")
-    const isAnswered = "excluded.raw IS NOT NULL"
-    const isOther = `${isAnswered} AND (t.raw IS NULL OR (${prefixed("t", compared)}) IS DISTINCT FROM (${prefixed("excluded", compared)}))`
-    const taken = await tx.unsafe<Array<{ key: string; inserted: boolean; changed: boolean }>>(
-      `INSERT INTO ${shape.table} AS t (account, run_id, ${quoted(columns)}, changed_at)
+): Promise<Counts> => {
+  const shape = shapeOf(stream.table)
+  const key = stream.idColumn
+  const state = stateColumnsOf(stream)
+  const compared = comparedColumnsOf(stream)
+  const columns = [key, ...state, "checked_at", "check_error", "raw"]
+  const rows = answers.map(
+    ({ key: asked, checkedAt, row, raw, error }): Row => ({
+      ...Object.fromEntries(
+        state.map(column => [
+          column,
+          row === null ? emptyOf(shape.types.get(column)) : (row[column] ?? null),
+        ]),
+      ),
+      [key]: asked,
+      checked_at: checkedAt,
+      check_error: error,
+      raw,
+    }),
+  )
+  const typed = columns.map(column => `s."${column}"::${shape.types.get(column)}`).join(", ")
+  const isAnswered = "excluded.raw IS NOT NULL"
+  const isOther = `${isAnswered} AND (t.raw IS NULL OR (${prefixed("t", compared)}) IS DISTINCT FROM (${prefixed("excluded", compared)}))`
+  const written = await tx.unsafe<Array<{ key: string; inserted: boolean; changed: boolean }>>(
+    `INSERT INTO ${shape.table} AS t (account, run_id, ${quoted(columns)}, changed_at)
        SELECT $1, $2::uuid, ${typed}, CASE WHEN s.raw IS NOT NULL THEN s.checked_at::timestamptz END
        FROM ${unnestOf(columns, 3)}
        ON CONFLICT (account, "${key}") DO UPDATE
@@ -116,37 +98,32 @@ const saveTogether = (
          changed_at = CASE WHEN ${isOther} THEN excluded.checked_at ELSE t.changed_at END
        WHERE t.checked_at <= excluded.checked_at
        RETURNING "${key}" AS key, (xmax = 0) AS inserted, changed_at = checked_at AS changed`,
-      [lease.account, lease.runId, ...arraysOf(columns, rows)],
-    )
-    if (taken.length < answers.length || (await mayAlter(tx, shape)))
-      await refuseAltered(tx, shape, {
-        rows: rows.map(row => ({ ...row, account: lease.account })),
-        guard: "t.checked_at < excluded.checked_at",
-        taken: taken.map(row => ({ account: lease.account, [key]: row.key })),
-        isOther: `(t.checked_at, t.check_error) IS DISTINCT FROM (excluded.checked_at, excluded.check_error) OR (${isOther})`,
-      })
-    const states = answers.flatMap(({ key: id, checkedAt, row, raw }) =>
-      row === null || raw === null
-        ? []
-        : [{ id, hash: "", readAt: checkedAt, raw, normalized: { row, sourceUpdatedAt: null } }],
-    )
-    await writeHistories(tx, lease, stream, states, states)
-    const withoutAnswer = new Set(answers.flatMap(answer => (answer.isUnanswered ? [answer.key] : [])))
-    const answered = taken.filter(row => !withoutAnswer.has(row.key))
-    const inserted = answered.filter(row => row.inserted).length
-    const updated = answered.filter(row => !row.inserted && row.changed).length
-    const unanswered = withoutAnswer.size
-    const counts = {
-      inserted,
-      updated,
-      unchanged: answers.length - inserted - updated - unanswered,
-      unanswered,
-    }
-    await tx`
-      UPDATE sync.stream_runs
-      SET extracted = extracted + ${answers.length}, inserted = inserted + ${counts.inserted},
-        updated = updated + ${counts.updated}, unchanged = unchanged + ${counts.unchanged},
-        unanswered = unanswered + ${counts.unanswered}, requests = ${usage.requests}, retries = ${usage.retries}
-      WHERE run_id = ${lease.runId} AND account = ${lease.account} AND stream = ${lease.stream}`
-    return counts
-  })
+    [lease.account, lease.runId, ...arraysOf(columns, rows)],
+  )
+  if (written.length < answers.length || (await mayAlter(tx, shape)))
+    await refuseAltered(tx, shape, {
+      rows: rows.map(row => ({ ...row, account: lease.account })),
+      guard: "t.checked_at < excluded.checked_at",
+      taken: written.map(row => ({ account: lease.account, [key]: row.key })),
+      isOther: `(t.checked_at, t.check_error) IS DISTINCT FROM (excluded.checked_at, excluded.check_error) OR (${isOther})`,
+    })
+  const states = answers.flatMap(({ key: id, checkedAt, row, raw }) =>
+    row === null || raw === null
+      ? []
+      : [{ id, hash: "", readAt: checkedAt, raw, normalized: { row, sourceUpdatedAt: null } }],
+  )
+  await writeHistories(tx, lease, stream, states, states)
+  const withoutAnswer = new Set(answers.flatMap(answer => (answer.isUnanswered ? [answer.key] : [])))
+  const answered = written.filter(row => !withoutAnswer.has(row.key))
+  const inserted = answered.filter(row => row.inserted).length
+  const updated = answered.filter(row => !row.inserted && row.changed).length
+  const unanswered = withoutAnswer.size
+  return {
+    ...NO_COUNTS,
+    extracted: answers.length,
+    inserted,
+    updated,
+    unchanged: answers.length - inserted - updated - unanswered,
+    unanswered,
+  }
+}

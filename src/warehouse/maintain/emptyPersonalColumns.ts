@@ -5,14 +5,14 @@ import type { Stream } from "../../core/stream.ts"
 import { arrayLiteral } from "../../postgres/bulk.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
 import { dropPartRejects } from "../ledger/partRejects.ts"
-import { keptChildColumns, recordColumns } from "../schema/columns.ts"
+import { bookkeeping } from "../schema/columns.ts"
 
 /**
- * What is left to do about a stored record that today's code cannot make a row of, and whose personal data has to
- * go all the same: which column came of which field is not known then, so that columns are judged by their names.
+ * Removes personal data from stored records that the present code cannot decode. It is not known then which column came
+ * from which field, so columns are judged by their names.
  */
 
-/** `content_hash` of a record that was emptied: no record has it, so the next read of the record is another version. */
+/** `content_hash` of an emptied record. No record has it, so the next read of the record is another version. */
 export const EMPTIED_HASH = ""
 
 const namesIn = (plain: Plain): ReadonlyArray<string> =>
@@ -22,15 +22,9 @@ const namesIn = (plain: Plain): ReadonlyArray<string> =>
       ? namesIn((plain as readonly [Plain])[0])
       : Object.entries(plain as PlainFields).flatMap(([name, inner]) => [name, ...namesIn(inner)])
 
-const BOOKKEEPING = new Set(
-  Object.keys({ ...recordColumns(), ...keptChildColumns(), checkedAt: 0, changedAt: 0 }).map(key =>
-    key.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`),
-  ),
-)
-
-/** Columns that may hold something personal and may be null: all whose name is not declared as plain. */
+/** Lists columns that may be null and may hold personal data: their names are not declared as plain. */
 const doubtful = (stream: Stream, table: PgTable): ReadonlyArray<string> => {
-  const plain = new Set([...namesIn(stream.personal.plain), stream.idColumn, ...BOOKKEEPING])
+  const plain = new Set([...namesIn(stream.personal.plain), stream.idColumn, ...bookkeeping])
   return getTableConfig(table)
     .columns.filter(column => !column.notNull && !plain.has(column.name))
     .map(column => column.name)
@@ -38,7 +32,8 @@ const doubtful = (stream: Stream, table: PgTable): ReadonlyArray<string> => {
 
 const emptied = (columns: ReadonlyArray<string>) => columns.map(column => `"${column}" = NULL`)
 
-const readable = (raw: string): Json => {
+/** Parses stored JSON; a text that does not parse is a text. */
+export const readable = (raw: string): Json => {
   try {
     return parseJson(raw)
   } catch {
@@ -47,8 +42,8 @@ const readable = (raw: string): Json => {
 }
 
 /**
- * Redacts the raw text of stored records and empties every column that may be personal, of children too. A column
- * too many may go with it: the record is written anew when it is read again, as its hash is no record's.
+ * Redacts the raw text of stored records, and empties every column that may be personal, of children too. It may empty
+ * columns that are not personal: the next read of the record writes it again.
  */
 export const blank = async (
   tx: Transaction,

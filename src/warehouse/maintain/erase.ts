@@ -1,34 +1,32 @@
 import { randomUUID } from "node:crypto"
 import { Effect } from "effect"
 import type postgres from "postgres"
-import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import { isId } from "../../core/id.ts"
 import { DROP, redactor, type Subject } from "../../core/privacy.ts"
 import type { Stream } from "../../core/stream.ts"
 import { arrayLiteral } from "../../postgres/bulk.ts"
-import { shapeOf, type Transaction } from "../../postgres/shape.ts"
-import { query } from "../../postgres/statements.ts"
-import { acquire, inLeaseTx, type Lease, release } from "../ledger/lease.ts"
+import { type SqlEffect, shapeOf, type Transaction } from "../../postgres/shape.ts"
+import { query, read } from "../../postgres/statements.ts"
+import { acquire, inLeaseTx, type Lease, type LeaseEffect, release } from "../ledger/lease.ts"
 import { lockAll } from "../ledger/lockAll.ts"
 import { idHash, insertTombstones, tombstonesFor } from "../load/tombstones.ts"
 import { blank } from "./emptyPersonalColumns.ts"
-import { named, namings } from "./mentions.ts"
 import { vacuum } from "./privacyMode.ts"
 import { rewriteSome } from "./rewrite.ts"
 
-/** Removes a person's data for good, in one transaction that holds the leases of all streams of the account. */
+/** Erases a person's data for good, in one transaction that holds the leases of all streams of the account. */
 
-/** Records whose personal fields are taken away together. */
-const BATCH_RECORDS = 1_000
-/** A sync that has gone silent is taken for dead after this time without a renewal; an erasure renews at its end. */
+/** Time without a renewal after which a silent sync counts as dead. An erasure renews its lease at its end. */
 const LEASE_SECONDS = 60
+/** Longest wait of a count for a row that a sync is writing. */
+const COUNT_LOCK_TIMEOUT = "10s"
 
-/** What an erasure did, in numbers: nothing of what was there. */
+/** Numbers of what an erasure did. They hold nothing of the erased data. */
 export interface Erasure {
   readonly account: string
-  /** Rows that are gone, by table. */
+  /** Deleted rows, by table. */
   readonly deleted: Readonly<Record<string, number>>
-  /** Records that stay, without what was personal in them, by stream. */
+  /** Records that stay without their personal fields, by stream. */
   readonly stripped: Readonly<Record<string, number>>
   readonly rejects: number
 }
@@ -41,53 +39,64 @@ const ofKind = <Kind extends Subject["kind"]>(streams: ReadonlyArray<Stream>, ki
     return subject?.kind === kind ? [{ stream, subject: subject as Of<Kind> }] : []
   })
 
-/** Parameters for the rejects that name one of these ids. */
-const rejectsNaming = (ids: ReadonlyArray<string>) => {
-  const { texts, patterns } = namings(ids)
-  return [arrayLiteral(texts), arrayLiteral(patterns)] as const
+/** The form of an id in the text of a record; undefined for a text that cannot be an id. */
+const inJson = (id: string): string | undefined => (isId(id) ? JSON.stringify(id).slice(1, -1) : undefined)
+
+/** Characters with a meaning in Postgres' regular expressions. */
+const SPECIAL = /[\\^$.*+?()[\]{}|]/g
+/** Before an id: no letter, digit or underscore, unless it ends an escape, such as that of a line's end. */
+const BEFORE = String.raw`(^|[^[:alnum:]_]|\\[bfnrt]|\\u[0-9a-fA-F]{4})`
+const AFTER = "(?![[:alnum:]_])"
+
+/** Makes the parameters of `NAMES_ID`. */
+const idPatterns = (ids: Iterable<string>): readonly [string, string] => {
+  const texts = Array.from(ids, inJson).filter(text => text !== undefined)
+  const patterns = texts.map(text => `${BEFORE}${text.replace(SPECIAL, "\\$&")}${AFTER}`)
+  return [arrayLiteral(texts), arrayLiteral(patterns)]
 }
 
-/** The accounts that know of a person: by a row, a reject, or a tombstone. */
+/** Condition on a reject: one of the ids of parameters $3 and $4 is in its text, whole and not as a part of a longer word. */
+const NAMES_ID = `EXISTS (SELECT FROM unnest($3::text[], $4::text[]) AS n(text, pattern)
+  WHERE CASE WHEN position(n.text IN raw) > 0 THEN raw ~ n.pattern END)`
+
+/** Reads which accounts hold a row, a reject or a tombstone of a person. */
 export const accountsOfPerson = (
   sql: postgres.Sql,
   streams: ReadonlyArray<Stream>,
   id: string,
-): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
+): SqlEffect<ReadonlyArray<string>> =>
   query(async () => {
     const places = [
-      ...ofKind(streams, "self").map(({ stream }) => [shapeOf(stream.table).table, stream.idColumn] as const),
-      ...ofKind(streams, "named").map(
-        ({ stream, subject }) => [shapeOf(stream.table).table, subject.field] as const,
-      ),
+      ...ofKind(streams, "self").map(({ stream }) => [stream, stream.idColumn] as const),
+      ...ofKind(streams, "named").map(({ stream, subject }) => [stream, subject.field] as const),
     ]
-    const found = await sql.unsafe<Array<{ account: string }>>(
+    const rows = await sql.unsafe<Array<{ account: string }>>(
       [
-        ...places.map(([table, column]) => `SELECT account FROM ${table} WHERE "${column}" = $1`),
+        ...places.map(
+          ([{ table }, column]) => `SELECT account FROM ${shapeOf(table).table} WHERE "${column}" = $1`,
+        ),
         "SELECT account FROM sync.erasures WHERE id_hash = $2",
-        `SELECT account FROM sync.rejects WHERE record_id = $1 OR ${named("raw", 3, 4)}`,
+        `SELECT account FROM sync.rejects WHERE record_id = $1 OR ${NAMES_ID}`,
       ].join(" UNION "),
-      [id, idHash(id), ...rejectsNaming([id])],
+      [id, idHash(id), ...idPatterns([id])],
     )
-    return found.map(({ account }) => account).sort()
+    return rows.map(({ account }) => account).sort()
   })
 
-/** The tables whose rows are a person's own, each with the column that holds their id. */
-export const ownTables = (streams: ReadonlyArray<Stream>): ReadonlyArray<readonly [string, string]> => [
-  ...ofKind(streams, "self").flatMap(({ stream }) => [
+/** Lists the tables with a person's own rows, each with the column of the person's id. */
+export const ownTables = (streams: ReadonlyArray<Stream>): ReadonlyArray<readonly [string, string]> =>
+  ofKind(streams, "self").flatMap(({ stream }) => [
     ...stream.children.map(child => [shapeOf(child.table).table, child.parentColumn] as const),
     ...stream.histories.map(history => [shapeOf(history.table).table, stream.idColumn] as const),
     [shapeOf(stream.table).table, stream.idColumn] as const,
-  ]),
-]
+  ])
 
-/** Deletes a person's own rows, with what was recorded over time. */
+/** Deletes a person's own rows and histories. Returns the number of rows, by table. */
 const deleteOwn = async (tx: Transaction, account: string, streams: ReadonlyArray<Stream>, id: string) => {
   const deleted: Record<string, number> = {}
   for (const [table, column] of ownTables(streams)) {
-    const { count } = await tx.unsafe(`DELETE FROM ${table} WHERE account = $1 AND "${column}" = $2`, [
-      account,
-      id,
-    ])
+    const statement = `DELETE FROM ${table} WHERE account = $1 AND "${column}" = $2`
+    const { count } = await tx.unsafe(statement, [account, id])
     deleted[table.replaceAll('"', "").replace("warehouse.", "")] = count
   }
   const names = arrayLiteral(ofKind(streams, "self").map(({ stream }) => stream.name))
@@ -96,95 +105,71 @@ const deleteOwn = async (tx: Transaction, account: string, streams: ReadonlyArra
       `DELETE FROM ${table} WHERE account = $1 AND stream = ANY ($2::text[]) AND record_id = $3`,
       [account, names, id],
     )
-  // It was shown all the same, and is from now on counted by its hash: what a pass has seen must add up.
+  // The pass was shown the record, and counts it by its hash from now on: its seen keys must add up.
   await tx`
     UPDATE sync.seen_keys SET record_id = ${idHash(id)} WHERE record_id = ${id} AND pass_id IN (
       SELECT pass_id FROM sync.checkpoints WHERE account = ${account} AND stream = ANY (${names}::text[]))`
   return deleted
 }
 
-/** Takes what is personal from records, and keeps their money. */
-export const stripOf = async (
+/** Removes the personal fields of records, and keeps their money. Returns the number of changed records. */
+export const strip = async (
   tx: Transaction,
   lease: Lease,
   stream: Stream,
-  ids: ReadonlyArray<string>,
+  records: ReadonlyArray<{ readonly id: string }>,
 ): Promise<number> => {
   const drop = redactor(stream.personal, stream.source.idField, DROP)
-  const { changed, failures } = await rewriteSome(tx, lease, stream, ids, drop)
-  await blank(
-    tx,
-    lease.account,
-    stream,
-    failures.map(failure => failure.id),
-    drop,
-  )
-  return changed + failures.length
+  const ids = records.map(({ id }) => id)
+  const { counts, failures } = await rewriteSome(tx, lease, stream, ids, drop)
+  const failed = failures.map(({ id }) => id)
+  await blank(tx, lease.account, stream, failed, drop)
+  return counts.updated + failed.length
 }
 
-/** Strips the records that name a person; of those that lead to other records, answers where they lead. */
+/** Strips the records that name a person. Returns their number, and the ids of the records that they lead to. */
 const stripNamed = async (
   tx: Transaction,
   lease: Lease,
-  { stream, subject }: { stream: Stream; subject: Of<"named"> },
+  stream: Stream,
+  subject: Of<"named">,
   id: string,
 ) => {
-  const { table } = shapeOf(stream.table)
   const lead = subject.leadsTo === undefined ? "NULL" : `"${subject.leadsTo.field}"`
-  const leads = new Set<string>()
-  let changed = 0
-  let after: string | undefined = ""
-  while (after !== undefined) {
-    const found: Array<{ id: string; lead: string | null }> = await tx.unsafe(
-      `SELECT "${stream.idColumn}" AS id, ${lead} AS lead FROM ${table}
-       WHERE account = $1 AND "${subject.field}" = $2 AND "${stream.idColumn}" > $3
-       ORDER BY 1 LIMIT ${BATCH_RECORDS}`,
-      [lease.account, id, after],
-    )
-    for (const record of found) if (record.lead !== null && isId(record.lead)) leads.add(record.lead)
-    changed += await stripOf(
-      tx,
-      lease,
-      stream,
-      found.map(record => record.id),
-    )
-    after = found.at(-1)?.id
-  }
-  return { changed, leads }
+  const records = await tx.unsafe<Array<{ id: string; lead: string | null }>>(
+    `SELECT "${stream.idColumn}" AS id, ${lead} AS lead FROM ${shapeOf(stream.table).table}
+     WHERE account = $1 AND "${subject.field}" = $2`,
+    [lease.account, id],
+  )
+  const leads = records.flatMap(record => (record.lead !== null && isId(record.lead) ? [record.lead] : []))
+  return { changed: await strip(tx, lease, stream, records), leads }
 }
 
-/** Strips the records that others led to, known by any of their ids. */
+/** Strips the records that other records led to, known by any of their ids, and deletes the rejects that name one. */
 const stripReferred = async (
   tx: Transaction,
   lease: Lease,
-  { stream, subject }: { stream: Stream; subject: Of<"referred"> },
+  stream: Stream,
+  subject: Of<"referred">,
   leads: ReadonlyArray<string>,
-) => {
-  const { table } = shapeOf(stream.table)
-  let changed = 0
-  for (let from = 0; from < leads.length; from += BATCH_RECORDS) {
-    const some = leads.slice(from, from + BATCH_RECORDS)
-    const found = await tx.unsafe<Array<{ id: string }>>(
-      [...new Set(Object.values(subject.ids))]
-        .map(
-          column =>
-            `SELECT "${stream.idColumn}" AS id FROM ${table} WHERE account = $1 AND "${column}" = ANY ($2::text[])`,
-        )
-        .join(" UNION "),
-      [lease.account, arrayLiteral(some)],
-    )
-    changed += await stripOf(
-      tx,
-      lease,
-      stream,
-      found.map(record => record.id),
-    )
-    await tx.unsafe(`DELETE FROM sync.rejects WHERE account = $1 AND stream = $2 AND ${named("raw", 3, 4)}`, [
-      lease.account,
-      stream.name,
-      ...rejectsNaming(some),
-    ])
-  }
+): Promise<number> => {
+  if (leads.length === 0) return 0
+  const columns = [...new Set(Object.values(subject.ids))]
+  const records = await tx.unsafe<Array<{ id: string }>>(
+    columns
+      .map(
+        column =>
+          `SELECT "${stream.idColumn}" AS id FROM ${shapeOf(stream.table).table} WHERE account = $1 AND "${column}" = ANY ($2::text[])`,
+      )
+      .join(" UNION "),
+    [lease.account, arrayLiteral(leads)],
+  )
+  const changed = await strip(tx, lease, stream, records)
+  await tx.unsafe(`DELETE FROM sync.rejects WHERE account = $1 AND stream = $2 AND ${NAMES_ID}`, [
+    lease.account,
+    stream.name,
+    ...idPatterns(leads),
+  ])
   return changed
 }
 
@@ -198,36 +183,36 @@ export const eraseWithin = async (
   const leaseOf = ({ name }: Stream) => leases.find(lease => lease.stream === name)!
   const { account } = leases[0]!
   const stripped: Record<string, number> = {}
-  const leads = new Map<string, Set<string>>()
-  for (const naming of ofKind(streams, "named")) {
-    const done = await stripNamed(tx, leaseOf(naming.stream), naming, id)
-    stripped[naming.stream.name] = done.changed
-    const to = naming.subject.leadsTo?.stream
-    if (to !== undefined) leads.set(to, new Set([...(leads.get(to) ?? []), ...done.leads]))
+  const leadsTo = new Map<string, Set<string>>()
+  for (const { stream, subject } of ofKind(streams, "named")) {
+    const { changed, leads } = await stripNamed(tx, leaseOf(stream), stream, subject, id)
+    stripped[stream.name] = changed
+    const to = subject.leadsTo?.stream
+    if (to !== undefined) leadsTo.set(to, new Set([...(leadsTo.get(to) ?? []), ...leads]))
   }
-  for (const referred of ofKind(streams, "referred")) {
-    const ids = [...(leads.get(referred.stream.name) ?? [])]
-    stripped[referred.stream.name] = await stripReferred(tx, leaseOf(referred.stream), referred, ids)
+  for (const { stream, subject } of ofKind(streams, "referred")) {
+    const leads = [...(leadsTo.get(stream.name) ?? [])]
+    stripped[stream.name] = await stripReferred(tx, leaseOf(stream), stream, subject, leads)
   }
   const deleted = await deleteOwn(tx, account, streams, id)
   const { count: rejects } = await tx.unsafe(
-    `DELETE FROM sync.rejects WHERE account = $1 AND (record_id = $2 OR ${named("raw", 3, 4)})`,
-    [account, id, ...rejectsNaming([id])],
+    `DELETE FROM sync.rejects WHERE account = $1 AND (record_id = $2 OR ${NAMES_ID})`,
+    [account, id, ...idPatterns([id])],
   )
   const persons = new Set(ofKind(streams, "self").map(({ subject }) => subject.of))
   await insertTombstones(tx, account, [
-    ...Array.from(persons, stream => tombstonesFor(stream, [id])).flat(),
-    ...Array.from(leads, ([stream, ids]) => tombstonesFor(stream, ids)).flat(),
+    ...[...persons].flatMap(stream => tombstonesFor(stream, [id])),
+    ...[...leadsTo].flatMap(([stream, ids]) => tombstonesFor(stream, ids)),
   ])
   return { account, deleted, stripped, rejects }
 }
 
 /**
- * Erases a person from an account: their own rows, histories and rejects go; what names them stays as money, without
- * its personal fields. Leaves tombstones of hashed ids, so that no later sync, replay or rebuild brings anything
- * back. All of it or nothing; doing it twice is doing it once.
+ * Erases a person from an account: deletes their own rows, histories and rejects, and removes the personal fields of records
+ * that name them, which stay as money. Leaves tombstones of hashed ids, so that no later sync, replay or rebuild brings
+ * anything back. Does all of it or nothing, and may be repeated.
  *
- * Fails with `LeaseError` when a run is under way. Not reached: backups, replicas and logs of Postgres, and the files
+ * Fails with `LeaseError` while a run is under way. Not reached: backups, replicas and logs of Postgres, and the files
  * behind the tables until their space is written over.
  */
 export const erasePerson = (
@@ -236,7 +221,7 @@ export const erasePerson = (
   account: string,
   id: string,
   holder: string,
-): Effect.Effect<Erasure, LeaseError | WarehouseError> =>
+): LeaseEffect<Erasure> =>
   Effect.acquireUseRelease(
     acquire(sql, {
       streams: streams.map(({ name }) => ({ account, stream: name })),
@@ -244,7 +229,7 @@ export const erasePerson = (
       holder,
       leaseSeconds: LEASE_SECONDS,
     }),
-    ({ leases: acquired, refused: [other] }): Effect.Effect<Erasure, LeaseError | WarehouseError> => {
+    ({ leases: acquired, refused: [other] }): LeaseEffect<Erasure> => {
       const leases = [...acquired].sort((a, b) => (a.stream < b.stream ? -1 : 1))
       const [first] = leases
       if (other !== undefined || first === undefined)
@@ -257,7 +242,39 @@ export const erasePerson = (
     ({ leases }) => Effect.ignore(release(sql, leases)),
   ).pipe(Effect.uninterruptible, Effect.zipLeft(clearAway(sql, streams)))
 
-/** Has Postgres reclaim the space of what an erasure deleted: until then the old versions of rows are in its files. */
+/** Leases for work in a transaction that no other process can write beside. They hold nothing. */
+export const unheldLeases = (account: string, streams: ReadonlyArray<Stream>): ReadonlyArray<Lease> => {
+  const runId = randomUUID()
+  return streams.map(({ name }) => ({ account, stream: name, runId, fence: "0", leaseSeconds: 0 }))
+}
+
+const ROLLED_BACK = Symbol("rolled back")
+
+/**
+ * Counts what `erasePerson` would do now, in a transaction that is always rolled back. Takes no lease: a sync goes on, and
+ * waits for the rows of this person while they are counted.
+ */
+export const countErasure = (
+  sql: postgres.Sql,
+  streams: ReadonlyArray<Stream>,
+  account: string,
+  id: string,
+): SqlEffect<Erasure> =>
+  read(async () => {
+    let erasure: Erasure | undefined
+    await sql
+      .begin(async tx => {
+        await tx.unsafe(`SET LOCAL lock_timeout = '${COUNT_LOCK_TIMEOUT}'`)
+        erasure = await eraseWithin(tx, unheldLeases(account, streams), streams, id)
+        throw ROLLED_BACK
+      })
+      .catch((error: unknown) => {
+        if (error !== ROLLED_BACK) throw error
+      })
+    return erasure!
+  })
+
+/** Lets Postgres reclaim the space of an erasure: until then its files hold the old versions of rows. */
 export const clearAway = (sql: postgres.Sql, streams: ReadonlyArray<Stream>): Effect.Effect<void> =>
   vacuum(sql, [
     "sync.rejects",

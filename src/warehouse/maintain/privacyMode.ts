@@ -1,23 +1,22 @@
 import { Effect, Either } from "effect"
 import type postgres from "postgres"
-import type { LeaseError, WarehouseError } from "../../core/errors.ts"
-import { contentHash, type Json, parseJson, stringifyJson } from "../../core/json.ts"
+import { contentHash, stringifyJson } from "../../core/json.ts"
 import { keyFingerprint, type Privacy } from "../../core/privacy.ts"
 import { type Guarded, isList, type Stream } from "../../core/stream.ts"
 import type { StreamProgress } from "../../observe/progress.ts"
 import { outsideTransaction } from "../../postgres/pool.ts"
-import { shapeOf, type Transaction } from "../../postgres/shape.ts"
+import { type SqlEffect, shapeOf, type Transaction } from "../../postgres/shape.ts"
 import { query, read } from "../../postgres/statements.ts"
-import { inLeaseTx, type Lease } from "../ledger/lease.ts"
-import { abandonPass } from "../ledger/runs.ts"
-import { decode } from "../load/prepare.ts"
-import { blank } from "./emptyPersonalColumns.ts"
+import { inLeaseTx, type Lease, type LeaseEffect } from "../ledger/lease.ts"
+import { abandonPass } from "../ledger/passes.ts"
+import { decode } from "../load/decode.ts"
+import { blank, readable } from "./emptyPersonalColumns.ts"
 import { rewriteRecords } from "./rewrite.ts"
 
 /**
- * How personal data is stored, per account and stream: `sync.privacy`. Where the settings say otherwise, what is
- * stored is rewritten before anything is read: who asked for `hash` or `drop` must find nothing in clear, also of
- * records that are no longer listed.
+ * Privacy modes: how personal data is stored, per account and stream (`sync.privacy`). If the settings name another mode,
+ * the stored records are rewritten before anything is read. After that nothing is in clear in the modes `hash` and `drop`,
+ * not even in records that are no longer listed.
  */
 
 /** Rejects that are rewritten together. */
@@ -29,9 +28,9 @@ interface State {
   readonly isApplied: boolean
 }
 
-/** What is to be done so that all that is stored is as the settings say. */
+/** Result of bringing stored records into the mode of the settings. */
 export interface Settled {
-  /** What is stored cannot be made from what was stored: only reading all of it again can. */
+  /** Stored records cannot be brought into the mode without reading all of them again. */
   readonly mustReadAll: boolean
   readonly note: string | null
 }
@@ -43,12 +42,12 @@ const SETTLED: Settled = { mustReadAll: false, note: null }
 const tablesOf = (stream: Stream): ReadonlyArray<string> =>
   [stream.table, ...stream.children.map(({ table }) => table)].map(table => shapeOf(table).table)
 
-/** The mode in which all that is stored is, or was to be brought: what nobody booked is from before there were modes. */
+/** Reads the booked mode of stored records, applied or not. Without one they are from before there were modes. */
 const stateOf = (
   sql: postgres.Sql,
   lease: Lease,
   stream: Stream,
-): Effect.Effect<{ readonly booked: State | undefined; readonly isEmpty: boolean }, WarehouseError> =>
+): SqlEffect<{ readonly booked: State | undefined; readonly isEmpty: boolean }> =>
   read(async () => {
     const [booked] = await sql<Array<State>>`
       SELECT mode, key_fingerprint AS fingerprint, is_applied AS "isApplied" FROM sync.privacy
@@ -75,21 +74,13 @@ const bookApplied = (tx: Transaction, lease: Lease) => tx`
   WHERE account = ${lease.account} AND stream = ${lease.stream} AND NOT is_applied`
 
 /**
- * Closes the rejects without an id: read again in the new mode they are other rejects, and would count twice until passes
- * proved the former ones to be gone.
+ * Closes the rejects without an id. Read again in the new mode they are other rejects, so they would count twice until
+ * passes prove the former ones to be gone.
  */
-const closeNameless = (tx: Transaction, lease: Lease) => tx`
+const closeWithoutId = (tx: Transaction, lease: Lease) => tx`
   UPDATE sync.rejects SET unlisted_at = clock_timestamp()
   WHERE account = ${lease.account} AND stream = ${lease.stream} AND record_id IS NULL AND unlisted_at IS NULL
     AND kind IN ('record', 'merchant')`
-
-const readable = (raw: string): Json => {
-  try {
-    return parseJson(raw)
-  } catch {
-    return raw
-  }
-}
 
 interface StoredReject {
   readonly rejectId: string
@@ -102,7 +93,7 @@ interface StoredReject {
   readonly readAt: string
 }
 
-/** Redacts a batch of rejects, with their reasons; answers the last one's id. */
+/** Redacts a batch of rejects and their reasons. Returns the id of the last one; null after the last batch. */
 const rewriteRejectsAfter = async (tx: Transaction, lease: Lease, stream: Guarded, after: string) => {
   const stored = await tx<Array<StoredReject>>`
     SELECT reject_id::text AS "rejectId", kind, record_id AS "recordId", field, reason, raw, content_hash AS "contentHash",
@@ -111,19 +102,20 @@ const rewriteRejectsAfter = async (tx: Transaction, lease: Lease, stream: Guarde
     WHERE account = ${lease.account} AND stream = ${lease.stream} AND reject_id > ${after}::text::bigint
       AND kind IN ('record', 'merchant')
     ORDER BY reject_id LIMIT ${REJECTS_BATCH}`
-  for (const { rejectId, kind, recordId, raw, contentHash: stale, readAt, ...told } of stored) {
+  for (const { rejectId, kind, recordId, raw, contentHash: stale, readAt, ...merchantReject } of stored) {
     const record = stream.redact(readable(raw))
     const hash = contentHash(record, stream.version)
     const text = stringifyJson(record)
-    // The hash alone does not tell: it is another's where a replay was made in the new mode before this.
+    // The hash alone is not enough: a replay in the new mode may have set it before.
     if (hash === stale && text === raw) continue
     const decoded = decode(stream, { record, readAt, id: recordId, hash })
     const refused = {
       field: null,
       reason: "record: was refused before personal data was taken out of it; replay it",
     }
-    // Another merchant's record is a reject whether it decodes or not; that reason quotes no value.
-    const { field, reason } = kind === "merchant" ? told : Either.isLeft(decoded) ? decoded.left : refused
+    // Another merchant's record is a reject even if it decodes. Its reason quotes no value.
+    const { field, reason } =
+      kind === "merchant" ? merchantReject : Either.isLeft(decoded) ? decoded.left : refused
     const { count } = await tx`
       UPDATE sync.rejects AS r
       SET raw = ${text}, content_hash = ${hash}, field = ${field}, reason = ${reason}
@@ -132,25 +124,21 @@ const rewriteRejectsAfter = async (tx: Transaction, lease: Lease, stream: Guarde
         WHERE o.account = r.account AND o.stream = r.stream AND o.content_hash = ${hash}
           AND o.kind IN ('record', 'merchant')
           AND o.reject_id <> r.reject_id)`
-    // Two that only differed in what is gone are one.
+    // Redaction made two rejects identical: one is kept.
     if (count === 0) await tx`DELETE FROM sync.rejects WHERE reject_id = ${rejectId}::text::bigint`
   }
   return stored.at(-1)?.rejectId ?? null
 }
 
-const rewriteRejects = (
-  sql: postgres.Sql,
-  lease: Lease,
-  stream: Guarded,
-): Effect.Effect<void, LeaseError | WarehouseError> =>
+const rewriteRejects = (sql: postgres.Sql, lease: Lease, stream: Guarded): LeaseEffect<void> =>
   Effect.iterate("0" as string | null, {
     while: after => after !== null,
     body: after => inLeaseTx(sql, lease, tx => rewriteRejectsAfter(tx, lease, stream, after!)),
   })
 
 /**
- * Gives the space of rows that were rewritten back, so that new rows are written over it, and takes their values
- * from the planner's statistics. Best effort: the login may not be allowed to, an old snapshot may still need them.
+ * Frees the space of rewritten rows, so that new rows overwrite them, and removes their values from the planner's
+ * statistics. Best effort: the login may lack the right, or an old snapshot may still need the rows.
  */
 export const vacuum = (sql: postgres.Sql, tables: Iterable<string>): Effect.Effect<void> =>
   Effect.forEach(
@@ -162,12 +150,12 @@ export const vacuum = (sql: postgres.Sql, tables: Iterable<string>): Effect.Effe
   )
 
 /**
- * Brings what is stored of a stream into the mode of the settings, before anything is read. May be broken off and
- * done again: until it is done, `sync.privacy` says so.
+ * Brings the stored records of a stream into the mode of the settings, before anything is read. May be interrupted and
+ * repeated: `sync.privacy` shows that it is not done yet.
  *
- * keep → hash, and anything → drop, can be made of what is stored. hash → keep and another key cannot: then
- * nothing more is in clear than was before, and all that is listed has to be read again. `tell` hears how far the
- * rewriting is; from what is read then on it counts anew.
+ * keep → hash, and every mode → drop, need only stored records. hash → keep, and a new key, do not: then no more is in
+ * clear than before, and all listed records have to be read again. `tell` receives the progress of the rewriting, and zeros
+ * at its end, because the run counts what it reads from zero.
  */
 export const settlePrivacy = (
   sql: postgres.Sql,
@@ -175,7 +163,7 @@ export const settlePrivacy = (
   stream: Guarded,
   privacy: Privacy,
   tell: (soFar: Pick<StreamProgress, "extracted" | "updated" | "message">) => Effect.Effect<void>,
-): Effect.Effect<Settled, LeaseError | WarehouseError> =>
+): LeaseEffect<Settled> =>
   Effect.gen(function* () {
     const wanted: State = { mode: privacy.mode, fingerprint: keyFingerprint(privacy), isApplied: true }
     const { booked, isEmpty } = yield* stateOf(sql, lease, stream)
@@ -186,15 +174,15 @@ export const settlePrivacy = (
       return SETTLED
     }
     if (!isSame(before, wanted)) {
-      // First: a pass that went on from before would take what it had read for read in the new mode.
+      // First of all: a resumed pass would take its earlier records for read in the new mode.
       yield* abandonPass(sql, lease)
       yield* inLeaseTx(sql, lease, async tx => void (await book(tx, lease, { ...wanted, isApplied: false })))
     }
     const isComputed = wanted.mode === "drop" || (before.mode === "keep" && before.isApplied)
-    if (!isComputed) yield* inLeaseTx(sql, lease, async tx => void (await closeNameless(tx, lease)))
+    if (!isComputed) yield* inLeaseTx(sql, lease, async tx => void (await closeWithoutId(tx, lease)))
     if (wanted.mode === "keep") return { mustReadAll: true, note: null }
     yield* Effect.logInfo(`personal data: ${wanted.mode} what is stored in the mode ${before.mode}`)
-    const { failed } = yield* rewriteRecords(sql, lease, stream, stream.redact, {
+    const { counts } = yield* rewriteRecords(sql, lease, stream, stream.redact, {
       book: (tx, { failures }) =>
         blank(
           tx,
@@ -203,9 +191,10 @@ export const settlePrivacy = (
           failures.map(({ id }) => id),
           stream.redact,
         ),
-      tell: ({ walked, changed }) =>
-        tell({ extracted: walked, updated: changed, message: "personal data: rewriting what is stored" }),
+      tell: ({ counts: { extracted, updated } }) =>
+        tell({ extracted, updated, message: "personal data: rewriting what is stored" }),
     })
+    const failed = counts.rejected
     yield* rewriteRejects(sql, lease, stream)
     yield* vacuum(sql, [...tablesOf(stream), "sync.rejects"])
     yield* tell({ extracted: 0, updated: 0, message: null })
@@ -218,8 +207,8 @@ export const settlePrivacy = (
     return { mustReadAll, note }
   })
 
-/** Since when the mode has been asked for: what was read later is stored in it. Where nothing is known of it, nothing is. */
-export const modeChangedAt = (sql: postgres.Sql, lease: Lease): Effect.Effect<string, WarehouseError> =>
+/** Reads when the current mode was requested; rows read after that are stored in it. Returns `infinity` if no mode is booked. */
+export const modeChangedAt = (sql: postgres.Sql, lease: Lease): SqlEffect<string> =>
   read(async () => {
     const [state] = await sql<Array<{ changed_at: string }>>`
       SELECT changed_at FROM sync.privacy WHERE account = ${lease.account} AND stream = ${lease.stream}`
@@ -227,15 +216,15 @@ export const modeChangedAt = (sql: postgres.Sql, lease: Lease): Effect.Effect<st
   })
 
 /**
- * Books the mode as applied after all that is listed was read again; says how many records could not be, because
- * they are no longer listed.
+ * Books the mode as applied, after all listed records were read again. Returns a note with the number of records that could
+ * not be read again, because they are no longer listed; null if there are none.
  */
 export const confirmPrivacy = (
   sql: postgres.Sql,
   lease: Lease,
   stream: Stream,
   privacy: Privacy,
-): Effect.Effect<string | null, LeaseError | WarehouseError> =>
+): LeaseEffect<string | null> =>
   inLeaseTx(sql, lease, async tx => {
     await bookApplied(tx, lease)
     if (!isList(stream)) return null

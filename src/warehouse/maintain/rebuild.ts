@@ -1,42 +1,28 @@
 import type { Effect } from "effect"
 import type postgres from "postgres"
-import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import type { Stream } from "../../core/stream.ts"
-import { shapeOf } from "../../postgres/shape.ts"
+import { type SqlEffect, shapeOf } from "../../postgres/shape.ts"
 import { query } from "../../postgres/statements.ts"
-import type { Lease } from "../ledger/lease.ts"
+import type { Lease, LeaseEffect } from "../ledger/lease.ts"
+import { bookCounts } from "../ledger/runs.ts"
+import { accountsIn } from "../ledger/stored.ts"
 import { type Rewritten, rewriteRecords } from "./rewrite.ts"
 
-/** Makes the rows of a stream anew from the raw records that are stored, without asking anybody for them. */
+/** Rebuilds the rows of a stream from its stored raw records, without a request to the API. */
 
-/** The accounts that have rows in these streams' tables. One step of an index per account, however many rows it has. */
+/** Reads which accounts have rows in these streams' tables. */
 export const accountsStored = (
   sql: postgres.Sql,
   streams: ReadonlyArray<Stream>,
-): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
+): SqlEffect<ReadonlyArray<string>> =>
   query(async () => {
-    const accounts = new Set<string>()
-    for (const { table } of streams) {
-      let after = ""
-      while (true) {
-        const [next] = await sql.unsafe<Array<{ account: string | null }>>(
-          `SELECT min(account) AS account FROM ${shapeOf(table).table} WHERE account > $1`,
-          [after],
-        )
-        if (next?.account == null) break
-        accounts.add(next.account)
-        after = next.account
-      }
-    }
-    return [...accounts].sort()
+    const selects = streams.map(({ table }) => `SELECT account FROM ${accountsIn(shapeOf(table).table)}`)
+    const rows = await sql.unsafe<Array<{ account: string }>>(selects.join(" UNION "))
+    return rows.map(({ account }) => account).sort()
   })
 
-/** How many rows of an account's stream there are. Reads an index: seconds on tables of many millions. */
-export const countStored = (
-  sql: postgres.Sql,
-  account: string,
-  { table }: Stream,
-): Effect.Effect<number, WarehouseError> =>
+/** Counts the rows of an account's stream. Reads an index, which takes seconds on tables of many millions. */
+export const countStored = (sql: postgres.Sql, account: string, { table }: Stream): SqlEffect<number> =>
   query(async () => {
     const [counted] = await sql.unsafe<Array<{ count: number }>>(
       `SELECT count(*)::float8 FROM ${shapeOf(table).table} WHERE account = $1`,
@@ -45,26 +31,21 @@ export const countStored = (
     return counted?.count ?? 0
   })
 
-/** Normalizes an account's stream again from its raw records, and books what was done as the run's. */
+/** Normalizes an account's stream again from its raw records, and books the counts of the run. */
 export const rebuildStream = (
   sql: postgres.Sql,
   lease: Lease,
   stream: Stream,
   tell: (soFar: Rewritten) => Effect.Effect<void>,
-): Effect.Effect<Rewritten, LeaseError | WarehouseError> =>
+): LeaseEffect<Rewritten> =>
   rewriteRecords(sql, lease, stream, record => record, {
     tell,
-    isEmptiedLeft: true,
-    book: (tx, { walked, changed, fieldRejected, itemRejected, failures }) => tx`
-      UPDATE sync.stream_runs
-      SET pages = pages + 1, extracted = extracted + ${walked}, updated = updated + ${changed},
-        unchanged = unchanged + ${walked - changed - failures.length}, rejected = rejected + ${failures.length},
-        field_rejected = field_rejected + ${fieldRejected}, item_rejected = item_rejected + ${itemRejected}
-      WHERE run_id = ${lease.runId} AND account = ${lease.account} AND stream = ${lease.stream}`,
+    skipsEmptied: true,
+    book: (tx, { counts }) => bookCounts(tx, lease, counts, { pages: 1 }),
   })
 
-/** What a rebuild has to say about records that it could not make anew; null where there is none. */
-export const describeFailures = ({ failed, failures }: Rewritten): string | null => {
+/** Describes the records that a rebuild could not decode; null if there are none. */
+export const describeFailures = ({ counts: { rejected: failed }, failures }: Rewritten): string | null => {
   if (failed === 0) return null
   const named = failures.map(({ id, field }) => (field === null ? id : `${id} (${field})`)).join(", ")
   return (

@@ -1,54 +1,48 @@
-import { Effect, Either } from "effect"
+import { Array as Arr, Effect, Either } from "effect"
 import type postgres from "postgres"
+import { addCounts, type Counts, countStale, NO_COUNTS } from "../../core/counts.ts"
 import type { DecodedRecord } from "../../core/decodedRecord.ts"
-import type { LeaseError, WarehouseError } from "../../core/errors.ts"
-import { contentHash, isJsonObject, parseJson } from "../../core/json.ts"
-import { idText, recordIdOf } from "../../core/recordId.ts"
+import { parseJson } from "../../core/json.ts"
 import type { Guarded, Stream } from "../../core/stream.ts"
 import { arrayLiteral, arraysOf, unnestOf } from "../../postgres/bulk.ts"
-import type { Transaction } from "../../postgres/shape.ts"
+import type { SqlEffect, Transaction } from "../../postgres/shape.ts"
 import { query } from "../../postgres/statements.ts"
-import { inLeaseTx, type Lease } from "../ledger/lease.ts"
+import { inLeaseTx, type Lease, type LeaseEffect } from "../ledger/lease.ts"
 import { clearRejects, type Reject } from "../ledger/rejects.ts"
-import { type Counts, NO_COUNTS, sumOfCounts } from "../load/loader.ts"
-import { heldAmong } from "../load/merchant.ts"
-import { decode, foreignReject, type HashedRecord } from "../load/prepare.ts"
+import { bookCounts } from "../ledger/runs.ts"
+import { decode, foreignReject, type HashedRecord } from "../load/decode.ts"
+import { merchantOf, merchantsAmong } from "../load/merchant.ts"
+import { hashRecord } from "../load/prepare.ts"
 import { insertTombstones, withoutErased } from "../load/tombstones.ts"
 import { writeAll } from "../load/versions.ts"
 import { IN_SCOPE, type RejectKind, type RejectScope, scopeParameters } from "../read/rejectList.ts"
-import { replayParts } from "./replayParts.ts"
+import { rewriteSome } from "./rewrite.ts"
 
-/** Decodes rejects again with today's code: what was not understood when it was read may be by now. */
+/** Decodes rejects again with the present code, which may read what an earlier version of it could not. */
 
-/** Rejects that are replayed together: at most so many, and so many bytes of raw text but for the first. */
+/** Rejects of one batch, and bytes of their raw text. A larger reject is a batch of its own. */
 const BATCH_RECORDS = 500
 const BATCH_BYTES = 8_000_000
 
-/** Which rejects are replayed. */
+/** Selects the rejects to replay. */
 export interface ReplayScope extends RejectScope {
-  /** Numbers of rejects; those named are replayed though they are no longer listed. All of the scope where there is none. */
+  /** Numbers of rejects, which are replayed even if they are closed; empty for all of the scope. */
   readonly ids: ReadonlyArray<number>
 }
 
 const CHOSEN = `(CASE WHEN $4::bigint[] = '{}' THEN ${IN_SCOPE}
   ELSE reject_id = ANY ($4::bigint[]) AND (account = ANY ($1::text[]) OR $1::text[] = '{}') AND stream = ANY ($2::text[]) END)`
 
-const parametersOf = (scope: ReplayScope) => [
-  ...scopeParameters(scope),
-  arrayLiteral(scope.ids.map(id => String(id))),
-]
+const parametersOf = (scope: ReplayScope) => [...scopeParameters(scope), arrayLiteral(scope.ids.map(String))]
 
-export interface RejectCount {
+interface RejectCount {
   readonly account: string
   readonly stream: string
   readonly count: number
 }
 
-/** How many rejects there are to be replayed, by account and stream. */
-export const countChosen = (
-  sql: postgres.Sql,
-  scope: ReplayScope,
-): Effect.Effect<ReadonlyArray<RejectCount>, WarehouseError> =>
+/** Counts the rejects to replay, by account and stream. */
+export const countChosen = (sql: postgres.Sql, scope: ReplayScope): SqlEffect<ReadonlyArray<RejectCount>> =>
   query(() =>
     sql.unsafe<Array<RejectCount>>(
       `SELECT account, stream, count(*)::float8 AS count FROM sync.rejects WHERE ${CHOSEN}
@@ -58,12 +52,12 @@ export const countChosen = (
   )
 
 interface Kept {
-  readonly id: string
+  readonly rejectId: string
   readonly kind: RejectKind
   readonly recordId: string | null
   readonly raw: string
   readonly readAt: string
-  /** The run that read it. */
+  /** Run that read the record. */
   readonly runId: string
 }
 
@@ -75,31 +69,27 @@ const keptAfter = (tx: Transaction, lease: Lease, scope: ReplayScope, after: str
      ), batch AS (
        SELECT reject_id, sum(bytes) OVER (ORDER BY reject_id ROWS UNBOUNDED PRECEDING) - bytes AS before FROM following
      )
-     SELECT r.reject_id::text AS id, r.kind, r.record_id AS "recordId", r.raw, r.read_at AS "readAt", r.run_id AS "runId" FROM sync.rejects AS r
+     SELECT r.reject_id::text AS "rejectId", r.kind, r.record_id AS "recordId", r.raw, r.read_at AS "readAt",
+       r.run_id AS "runId"
+     FROM sync.rejects AS r
      WHERE r.reject_id IN (SELECT reject_id FROM batch WHERE before < ${BATCH_BYTES}) ORDER BY r.reject_id`,
     [...parametersOf(scope), lease.account, lease.stream, after],
   )
 
-/** A record that was kept, and the reject that it was. */
-interface Again extends HashedRecord {
-  readonly rejectId: string
-  readonly kind: RejectKind
-  readonly runId: string
-}
+/** A rejected record, parsed again. */
+interface Parsed extends HashedRecord, Pick<Kept, "rejectId" | "kind" | "runId"> {}
 
-/** What can be read of the kept texts; what a text is no longer whole of stays as it is. */
-const readAgain = (
-  kept: ReadonlyArray<Kept>,
-): ReadonlyArray<Pick<Again, "rejectId" | "kind" | "record" | "readAt" | "runId">> =>
-  kept.flatMap(({ id, kind, raw, readAt, runId }) => {
+/** Parses kept texts. A text that was cut stays a reject as it is. */
+const parse = (kept: ReadonlyArray<Kept>) =>
+  kept.flatMap(({ rejectId, kind, raw, readAt, runId }) => {
     try {
-      return [{ rejectId: id, kind, record: parseJson(raw), readAt: new Date(readAt).toISOString(), runId }]
+      return [{ rejectId, kind, runId, record: parseJson(raw), readAt: new Date(readAt).toISOString() }]
     } catch {
       return []
     }
   })
 
-/** Books why records still cannot become a row, in the words, with the hash and in the mode of privacy of today. */
+/** Books reason, hash and redacted text of rejects that still cannot become a row. */
 const keepReasons = async (
   tx: Transaction,
   rejects: ReadonlyArray<Reject & { readonly rejectId: string }>,
@@ -129,34 +119,22 @@ const keepReasons = async (
   )
 }
 
-const bookCounts = (tx: Transaction, lease: Lease, counts: Counts) => tx`
-  UPDATE sync.stream_runs
-  SET pages = pages + 1, extracted = extracted + ${counts.extracted}, inserted = inserted + ${counts.inserted},
-    updated = updated + ${counts.updated}, unchanged = unchanged + ${counts.unchanged}, stale = stale + ${counts.stale},
-    rejected = rejected + ${counts.rejected}, field_rejected = field_rejected + ${counts.fieldRejected},
-    item_rejected = item_rejected + ${counts.itemRejected},
-    erased = erased + ${counts.erased}
-  WHERE run_id = ${lease.runId} AND account = ${lease.account} AND stream = ${lease.stream}`
-
-/** Whose records are an account's, as configured. */
+/** Returns the configured merchants of an account. */
 export type MerchantsOf = (account: string) => ReadonlyArray<string>
 
-/** Those of the records that are another merchant's still: neither configured nor stored. */
+/** Selects the records that are still another merchant's: neither configured nor stored. */
 const stillForeign = async (
   tx: Transaction,
   lease: Lease,
   stream: Stream,
-  records: ReadonlyArray<Again>,
+  records: ReadonlyArray<Parsed>,
   merchantsOf: MerchantsOf,
-): Promise<ReadonlySet<Again>> => {
-  const field = stream.source.kind === "list" ? stream.source.merchantField : null
+): Promise<ReadonlySet<Parsed>> => {
   const foreign = records.filter(({ kind }) => kind === "merchant")
-  if (field === null || foreign.length === 0) return new Set()
-  const merchantIn = ({ record }: Again) => (isJsonObject(record) ? idText(record[field]) : null)
-  const asked = new Set(foreign.flatMap(record => merchantIn(record) ?? []))
-  const stored = await heldAmong(tx, lease.account, stream.table, field, [...asked])
+  const named = foreign.flatMap(({ record }) => merchantOf(stream, record) ?? [])
+  const stored = await merchantsAmong(tx, lease.account, stream, named)
   const own = new Set([...merchantsOf(lease.account), ...stored])
-  return new Set(foreign.filter(record => !own.has(merchantIn(record) ?? "")))
+  return new Set(foreign.filter(({ record }) => !own.has(merchantOf(stream, record) ?? "")))
 }
 
 interface ReadBy {
@@ -164,21 +142,26 @@ interface ReadBy {
   readonly version: DecodedRecord
 }
 
-/** Versions by the run that read them, in the order of reading: of two of one record the earlier must be written first. */
-const runsInOrder = (
-  read: ReadonlyArray<ReadBy>,
-): ReadonlyArray<{ readonly runId: string; readonly versions: ReadonlyArray<DecodedRecord> }> => {
-  const runs: Array<{ readonly runId: string; readonly versions: Array<DecodedRecord> }> = []
+/**
+ * Writes versions as those of the run that read them, because the records around them in the list were read by that run.
+ * Goes in the order of reading: of two versions of one record the earlier must be written first.
+ */
+const writeByRun = async (tx: Transaction, lease: Lease, stream: Stream, read: ReadonlyArray<ReadBy>) => {
+  let counts = NO_COUNTS
+  const rejects: Array<Reject> = []
   const sorted = read.toSorted((one, other) => (one.version.readAt < other.version.readAt ? -1 : 1))
-  for (const { runId, version } of sorted) {
-    const latest = runs.at(-1)
-    if (latest?.runId === runId) latest.versions.push(version)
-    else runs.push({ runId, versions: [version] })
+  while (sorted.length > 0) {
+    const { runId } = sorted[0]!
+    const end = sorted.findIndex(one => one.runId !== runId)
+    const versions = sorted.splice(0, end === -1 ? sorted.length : end).map(({ version }) => version)
+    const written = await writeAll(tx, { ...lease, runId }, stream, versions, { isListed: false })
+    counts = addCounts(counts, written.counts)
+    rejects.push(...written.rejects)
   }
-  return runs
+  return { counts, rejects }
 }
 
-/** Replays the rejects of a batch that are no row: rows for those that decode now, today's reason for the others. */
+/** Replays rejects that are no row: makes rows of those that decode now, and books the present reason of the others. */
 const replayRecords = async (
   tx: Transaction,
   lease: Lease,
@@ -186,68 +169,61 @@ const replayRecords = async (
   kept: ReadonlyArray<Kept>,
   merchantsOf: MerchantsOf,
 ): Promise<Counts> => {
-  const shielded = await withoutErased(tx, lease.account, stream, readAgain(kept))
-  const records = shielded.kept.map(({ record: read, ...again }): Again => {
-    const record = stream.redact(read)
-    return {
-      ...again,
-      record,
-      id: recordIdOf(stream.source, record),
-      hash: contentHash(record, stream.version),
-    }
-  })
-  const decodedRecords: Array<ReadBy> = []
-  const rejects: Array<Reject> = []
+  const parsed = parse(kept)
+  const shielded = await withoutErased(tx, lease.account, stream, parsed)
+  const records = shielded.kept.map((one): Parsed => ({ ...one, ...hashRecord(stream, one.record) }))
   const foreign = await stillForeign(tx, lease, stream, records, merchantsOf)
-  for (const record of records) {
-    if (foreign.has(record)) {
-      rejects.push(foreignReject(stream, record))
-      continue
-    }
-    const decoded = decode(stream, record)
-    if (Either.isLeft(decoded)) rejects.push(decoded.left)
-    else decodedRecords.push({ runId: record.runId, version: decoded.right })
-  }
-  let written = NO_COUNTS
-  // A row belongs to the run that read it: what lies around it in the list was read by that one, not by this.
-  for (const { runId, versions } of runsInOrder(decodedRecords)) {
-    const part = await writeAll(tx, { ...lease, runId }, stream, versions, { isListed: false })
-    written = sumOfCounts(written, { ...NO_COUNTS, ...part })
-    rejects.push(...part.rejects)
-  }
-  const byHash = new Map(rejects.map(reject => [reject.hash, reject]))
-  const still = records.flatMap(({ rejectId, hash }) => {
+  const [failed, decoded] = Arr.separate(
+    records.map(record =>
+      foreign.has(record)
+        ? Either.left(foreignReject(stream, record))
+        : Either.map(decode(stream, record), (version): ReadBy => ({ runId: record.runId, version })),
+    ),
+  )
+  const written = await writeByRun(tx, lease, stream, decoded)
+  const byHash = new Map([...failed, ...written.rejects].map(reject => [reject.hash, reject]))
+  const rejects = records.flatMap(({ rejectId, hash }) => {
     const reject = byHash.get(hash)
     return reject === undefined ? [] : [{ ...reject, rejectId }]
   })
-  await keepReasons(tx, still)
-  const readable = new Set(records.map(({ rejectId }) => rejectId))
-  const isStill = new Set(still.map(({ rejectId }) => rejectId))
-  const fine = records.filter(({ rejectId }) => !isStill.has(rejectId))
-  const erased = readAgain(kept).filter(({ rejectId }) => !readable.has(rejectId))
-  await tx`
-    DELETE FROM sync.rejects
-    WHERE reject_id = ANY (${arrayLiteral([...fine, ...erased].map(({ rejectId }) => rejectId))}::bigint[])`
-  await clearRejects(
-    tx,
-    lease,
-    fine.flatMap(({ id, readAt }) => (id === null ? [] : [{ id, readAt }])),
-    new Set(byHash.keys()),
-  )
-  await insertTombstones(tx, lease.account, shielded.found)
-  const { inserted, updated, unchanged } = written
-  const rejected = kept.length - fine.length - erased.length
-  const stale = fine.length - inserted - updated - unchanged
-  return { ...written, extracted: kept.length, stale, rejected, erased: erased.length }
+  await keepReasons(tx, rejects)
+  const fine = records.filter(({ hash }) => !byHash.has(hash))
+  const isKept = new Set(records.map(({ rejectId }) => rejectId))
+  const erased = parsed.filter(({ rejectId }) => !isKept.has(rejectId))
+  const answered = [...fine, ...erased].map(({ rejectId }) => rejectId)
+  await tx`DELETE FROM sync.rejects WHERE reject_id = ANY (${arrayLiteral(answered)}::bigint[])`
+  const rows = fine.flatMap(({ id, readAt }) => (id === null ? [] : [{ id, readAt }]))
+  await clearRejects(tx, lease, rows, new Set(byHash.keys()))
+  await insertTombstones(tx, lease.account, shielded.tombstones)
+  const rejected = kept.length - answered.length
+  return countStale(addCounts(written.counts, { extracted: kept.length, rejected, erased: erased.length }))
+}
+
+/** Replays rejects of parts: rewrites the rows of their records. A part that can be read now is no reject any more. */
+const replayParts = async (
+  tx: Transaction,
+  lease: Lease,
+  stream: Guarded,
+  kept: ReadonlyArray<Kept>,
+): Promise<Counts> => {
+  if (kept.length === 0) return NO_COUNTS
+  const ids = [...new Set(kept.flatMap(({ recordId }) => recordId ?? []))]
+  const { counts } = await rewriteSome(tx, lease, stream, ids, stream.redact)
+  const [unread] = await tx<[Pick<Counts, "fieldRejected" | "itemRejected">]>`
+    SELECT (count(*) FILTER (WHERE kind = 'field'))::int AS "fieldRejected",
+      (count(*) FILTER (WHERE kind = 'item'))::int AS "itemRejected"
+    FROM sync.rejects WHERE reject_id = ANY (${arrayLiteral(kept.map(({ rejectId }) => rejectId))}::bigint[])`
+  const unchanged = ids.length - counts.updated - counts.rejected
+  return { ...counts, extracted: ids.length, unchanged, ...unread }
 }
 
 /**
- * Decodes an account's rejects of a stream again, and makes rows of those that decode now. Each keeps the time it was
- * read: where a later version of the record is stored, that one stays, and the reject is answered. Those that still
- * cannot become a row stay, with today's reason. A batch per transaction, under the lease; may be broken off and
- * done again.
+ * Decodes an account's rejects of a stream again, and makes rows of those that decode now. Each keeps the time of its
+ * reading: if a later version of the record is stored, that version stays, and the reject is deleted. A record that still
+ * cannot become a row stays a reject, with the present reason. Uses one transaction per batch, under the lease; may be
+ * interrupted and repeated.
  *
- * Answers how many rejects were replayed and how many of them remain.
+ * Returns how many rejects were replayed and how many of them remain.
  */
 export const replayRejects = (
   sql: postgres.Sql,
@@ -256,7 +232,7 @@ export const replayRejects = (
   scope: ReplayScope,
   merchantsOf: MerchantsOf,
   tell: (soFar: Counts) => Effect.Effect<void>,
-): Effect.Effect<Counts, LeaseError | WarehouseError> =>
+): LeaseEffect<Counts> =>
   Effect.gen(function* () {
     let soFar = NO_COUNTS
     let after = "0"
@@ -264,23 +240,17 @@ export const replayRejects = (
       const batch = yield* inLeaseTx(sql, lease, async tx => {
         const kept = await keptAfter(tx, lease, scope, after)
         if (kept.length === 0) return null
-        const isPart = ({ kind }: Kept) => kind === "field" || kind === "item"
-        const counts = sumOfCounts(
-          await replayParts(tx, lease, stream, kept.filter(isPart)),
-          await replayRecords(
-            tx,
-            lease,
-            stream,
-            kept.filter(reject => !isPart(reject)),
-            merchantsOf,
-          ),
+        const [records, parts] = Arr.partition(kept, ({ kind }) => kind === "field" || kind === "item")
+        const counts = addCounts(
+          await replayParts(tx, lease, stream, parts),
+          await replayRecords(tx, lease, stream, records, merchantsOf),
         )
-        await bookCounts(tx, lease, counts)
-        return { counts, last: kept.at(-1)!.id }
+        await bookCounts(tx, lease, counts, { pages: 1 })
+        return { counts, last: kept.at(-1)!.rejectId }
       })
       if (batch === null) return soFar
       after = batch.last
-      soFar = sumOfCounts(soFar, batch.counts)
+      soFar = addCounts(soFar, batch.counts)
       yield* tell(soFar)
     }
   })

@@ -1,77 +1,105 @@
-import { Effect, Either } from "effect"
+import { Array as Arr, Effect, Either } from "effect"
 import type postgres from "postgres"
+import { addCounts, type Counts, NO_COUNTS } from "../../core/counts.ts"
 import type { DecodedRecord } from "../../core/decodedRecord.ts"
-import type { LeaseError, WarehouseError } from "../../core/errors.ts"
 import { contentHash, isJsonObject, type Json, parseJson, stringifyJson } from "../../core/json.ts"
 import { recordIdOf } from "../../core/recordId.ts"
-import { isState, type Row, type Stream } from "../../core/stream.ts"
-import { lookUpByKey } from "../../postgres/bulk.ts"
-import { sqlState } from "../../postgres/failures.ts"
+import { isState, type Stream } from "../../core/stream.ts"
+import { arrayLiteral, lookUpByKey } from "../../postgres/bulk.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
-import { inLeaseTx, type Lease } from "../ledger/lease.ts"
-import { NO_PARTS, type PartCounts, sumOfParts, writePartRejects } from "../ledger/partRejects.ts"
-import { decode } from "../load/prepare.ts"
-import { BAD_VALUE } from "../load/versions.ts"
+import { inLeaseTx, type Lease, type LeaseEffect } from "../ledger/lease.ts"
+import { writePartRejects } from "../ledger/partRejects.ts"
+import { bisect, refusedReason } from "../load/bisect.ts"
+import { decode } from "../load/decode.ts"
+import { bookkeeping } from "../schema/columns.ts"
+import { EMPTIED_HASH } from "./emptyPersonalColumns.ts"
 import { rewriteChildren, updateDiffering } from "./rewriteRows.ts"
-import { type Stored, storedAfter, type Walked } from "./storedRecords.ts"
 
 /**
- * Makes the rows of stored records anew: walks them in the order of their ids, a batch per transaction, each under
- * the lease. It may be broken off and done again. What says when and by whom a record was read, whether it is
- * listed, and what was recorded over time is left as it is.
+ * Rewrites the rows of stored records: walks the records in the order of their ids, a batch per transaction, each under the
+ * lease. It may be interrupted and repeated. It keeps when and by which run a record was read, whether it is listed, and the
+ * histories.
  */
 
-/** Records that are named of those that could not be made anew. */
+/** Most failed records that a result names. */
 const NAMED_MAX = 10
+/** Records of one batch, and bytes of their JSON text. A larger record is a batch of its own. */
+const BATCH_RECORDS = 1_000
+const BATCH_BYTES = 8_000_000
 
-/** A stored record that could not be made anew, and stays as it is. */
-export interface Failure {
+/** A stored record that could not be rewritten. It stays as it is. */
+interface Failure {
   readonly id: string
   readonly field: string | null
   readonly reason: string
 }
 
-/** Which record failed, and where, without anything of what is in it. */
-export type NamedFailure = Pick<Failure, "id" | "field">
-
 /** One transaction's part of a walk. */
-export interface Batch extends PartCounts {
-  readonly walked: number
-  /** Records whose row, or one of whose children, was written. */
-  readonly changed: number
+interface Batch {
+  /** `updated` counts records with a row, or a row of a child, that was written; `rejected` those that failed. */
+  readonly counts: Counts
   readonly failures: ReadonlyArray<Failure>
 }
 
-/** What a walk came to. */
-export interface Rewritten {
-  readonly walked: number
-  readonly changed: number
-  readonly failed: number
-  /** The first of those that failed. */
-  readonly failures: ReadonlyArray<NamedFailure>
+/** Result of a walk so far. */
+export interface Rewritten extends Pick<Batch, "counts"> {
+  /** The first records that failed, without their content. */
+  readonly failures: ReadonlyArray<Pick<Failure, "id" | "field">>
 }
 
-/** A stored record that decoded; `isOther` when `raw` is to be written, too. */
+interface Selection {
+  /** Ids of the records to walk; all records if absent. */
+  readonly ids?: ReadonlyArray<string>
+  /** Skips records of which only a redacted rest is stored: nothing can be made of it until they are read again. */
+  readonly skipsEmptied?: boolean
+}
+
+interface Stored {
+  readonly id: string
+  readonly raw: string
+  readonly readAt: string
+}
+
+/** Reads the next batch of stored records after an id; of a look-up those with an answer. */
+const storedAfter = (
+  tx: Transaction,
+  lease: Lease,
+  stream: Stream,
+  after: string,
+  { ids, skipsEmptied = false }: Selection,
+) => {
+  const { table, types } = shapeOf(stream.table)
+  const id = `t."${stream.idColumn}"`
+  return tx.unsafe<Array<Stored>>(
+    `WITH following AS (
+       SELECT ${id} AS id, octet_length(t.raw::text)::bigint AS bytes FROM ${table} AS t
+       WHERE t.account = $1 AND ${id} > $2 AND t.raw IS NOT NULL
+         AND ($3::text[] IS NULL OR ${id} = ANY ($3::text[]))
+         ${skipsEmptied && types.has("content_hash") ? `AND t.content_hash <> '${EMPTIED_HASH}'` : ""}
+       ORDER BY ${id} LIMIT ${BATCH_RECORDS}
+     ), batch AS (
+       SELECT id, sum(bytes) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) - bytes AS before FROM following
+     )
+     SELECT ${id} AS id, t.raw::text AS raw, ${types.has("read_at") ? "t.read_at" : "t.checked_at"} AS "readAt"
+     FROM ${table} AS t
+     WHERE t.account = $1 AND ${id} IN (SELECT id FROM batch WHERE before < ${BATCH_BYTES}) ORDER BY ${id}`,
+    [lease.account, after, ids === undefined ? null : arrayLiteral(ids)],
+  )
+}
+
+type Change = (record: Json) => Json | null
+
+/** A stored record that decoded. */
 interface Renewed extends DecodedRecord {
+  /** Its `raw` is to be written, too. */
   readonly isOther: boolean
 }
 
-const BOOKKEEPING = new Set([
-  "account",
-  "read_at",
-  "first_seen_at",
-  "run_id",
-  "removed_at",
-  "checked_at",
-  "changed_at",
-  "check_error",
-])
-
-/** Makes a stored record anew, or says why it cannot be; null where it is to be left alone. */
+/** Decodes a stored record after the change; null if it is to be left alone. */
 const renew = (
   stream: Stream,
   { id, raw, readAt }: Stored,
-  change: (record: Json) => Json | null,
+  change: Change,
 ): Either.Either<Renewed, Failure> | null => {
   const fail = (field: string | null, reason: string) => Either.left({ id, field, reason })
   let record: Json
@@ -92,35 +120,39 @@ const renew = (
   return decode(stream, { record: asRead, readAt, id, hash }).pipe(
     Either.mapBoth({
       onLeft: ({ field, reason }) => ({ id, field, reason }),
-      // As it is stored, where it is the same: spelled again it would be written again.
+      // An unchanged record keeps its stored spelling: with another one it would be written again.
       onRight: version => ({ ...version, isOther, raw: isOther ? stringifyJson(changed) : raw }),
     }),
   )
 }
 
-const rowOf = (stream: Stream, { id, hash, raw, normalized }: Renewed): Row => ({
-  ...normalized.row,
-  [stream.idColumn]: id,
-  raw,
-  content_hash: hash,
-  source_updated_at: normalized.sourceUpdatedAt,
-})
+/** Bookkeeping columns that follow from a record's content. */
+const OF_CONTENT: ReadonlyArray<string> = ["raw", "content_hash", "source_updated_at"]
 
-/** Writes what differs of rows and children, and answers whose. */
+/** Writes the rows and children that differ, and counts the records with such a row. */
 const writeRenewed = async (
   tx: Transaction,
   lease: Lease,
   stream: Stream,
   renewed: ReadonlyArray<Renewed>,
-): Promise<Omit<Written, "failures">> => {
+): Promise<Batch> => {
   const shape = shapeOf(stream.table)
-  const own = [...shape.types.keys()].filter(name => name !== stream.idColumn && !BOOKKEEPING.has(name))
+  const own = [...shape.types.keys()].filter(
+    name => name !== stream.idColumn && (OF_CONTENT.includes(name) || !bookkeeping.has(name)),
+  )
   const changed = new Set<string>()
   for (const isOther of [false, true]) {
     const ids = await updateDiffering(tx, shape, {
       rows: renewed
         .filter(version => version.isOther === isOther)
-        .map(version => ({ ...rowOf(stream, version), account: lease.account })),
+        .map(({ id, hash, raw, normalized }) => ({
+          ...normalized.row,
+          account: lease.account,
+          [stream.idColumn]: id,
+          raw,
+          content_hash: hash,
+          source_updated_at: normalized.sourceUpdatedAt,
+        })),
       key: ["account", stream.idColumn],
       columns: own.filter(name => name !== "raw" || isOther),
       returning: stream.idColumn,
@@ -128,138 +160,104 @@ const writeRenewed = async (
     for (const id of ids) changed.add(id)
   }
   for (const id of await rewriteChildren(tx, lease, stream, renewed)) changed.add(id)
-  const parts = isState(stream) ? NO_PARTS : await writePartRejects(tx, lease, stream, renewed)
-  return { changed: changed.size, ...parts }
-}
-
-interface Written extends PartCounts {
-  readonly changed: number
-  readonly failures: ReadonlyArray<Failure>
-}
-
-/** Writes renewed records; where Postgres refuses a value, halves them until the one at fault is alone, which stays as it is. */
-const writeOrSpare = async (
-  tx: Transaction,
-  lease: Lease,
-  stream: Stream,
-  renewed: ReadonlyArray<Renewed>,
-): Promise<Written> => {
-  if (renewed.length === 0) return { changed: 0, failures: [], ...NO_PARTS }
-  try {
-    const written = await tx.savepoint(inner => writeRenewed(inner, lease, stream, renewed))
-    return { ...written, failures: [] }
-  } catch (error) {
-    const code = sqlState(error)
-    if (code === undefined || !BAD_VALUE.test(code)) throw error
-    const [only] = renewed
-    if (renewed.length === 1 && only !== undefined) {
-      const reason = `record: Postgres refused it (${code})`
-      return { changed: 0, ...NO_PARTS, failures: [{ id: only.id, field: null, reason }] }
-    }
-    const middle = renewed.length >> 1
-    const left = await writeOrSpare(tx, lease, stream, renewed.slice(0, middle))
-    const right = await writeOrSpare(tx, lease, stream, renewed.slice(middle))
-    return {
-      changed: left.changed + right.changed,
-      ...sumOfParts(left, right),
-      failures: [...left.failures, ...right.failures],
-    }
-  }
+  const parts = isState(stream) ? {} : await writePartRejects(tx, lease, stream, renewed)
+  return { counts: { ...NO_COUNTS, updated: changed.size, ...parts }, failures: [] }
 }
 
 const nextBatch = async (
   tx: Transaction,
   lease: Lease,
   stream: Stream,
-  change: (record: Json) => Json | null,
+  change: Change,
   after: string,
-  walked: Walked,
+  selection: Selection,
 ): Promise<(Batch & { readonly last: string }) | null> => {
   await lookUpByKey(tx)
-  const stored = await storedAfter(tx, lease, stream, after, walked)
+  const stored = await storedAfter(tx, lease, stream, after, selection)
   if (stored.length === 0) return null
-  const made = stored.flatMap(record => renew(stream, record, change) ?? [])
-  const written = await writeOrSpare(
+  const [failed, renewed] = Arr.separate(stored.flatMap(record => renew(stream, record, change) ?? []))
+  const written = await bisect(
     tx,
-    lease,
-    stream,
-    made.flatMap(result => (Either.isRight(result) ? [result.right] : [])),
+    renewed,
+    (savepoint, some) => writeRenewed(savepoint, lease, stream, some),
+    ({ id }, error): Batch => ({
+      counts: NO_COUNTS,
+      failures: [{ id, field: null, reason: refusedReason(error) }],
+    }),
   )
-  const failures = made.flatMap(result => (Either.isLeft(result) ? [result.left] : []))
-  return {
-    walked: stored.length,
-    changed: written.changed,
-    fieldRejected: written.fieldRejected,
-    itemRejected: written.itemRejected,
-    failures: [...failures, ...written.failures],
-    last: stored.at(-1)!.id,
-  }
+  const failures = [...failed, ...written.flatMap(part => part.failures)]
+  const counts = written.reduce((sum, part) => addCounts(sum, part.counts), {
+    ...NO_COUNTS,
+    extracted: stored.length,
+    rejected: failures.length,
+  })
+  const unchanged = stored.length - counts.updated - failures.length
+  return { counts: { ...counts, unchanged }, failures, last: stored.at(-1)!.id }
 }
 
-export interface RewriteOptions extends Pick<Walked, "isEmptiedLeft"> {
+export interface RewriteOptions extends Pick<Selection, "skipsEmptied"> {
   /** SQL that commits with each batch. */
   readonly book?: (tx: Transaction, batch: Batch) => Promise<unknown>
-  /** Told after each commit what the walk has come to. */
+  /** Receives the result so far after each commit. */
   readonly tell?: (soFar: Rewritten) => Effect.Effect<void>
 }
 
 /**
- * Walks all stored records of an account's stream, lets `change` make another record of each (its argument for
- * the same, null to leave it alone), and makes raw, hash, columns and children of what it answered: as a sync
- * would that read this record, but for `read_at`, `first_seen_at`, `run_id`, `removed_at`, what a state says about
- * its look-up, and histories. Writes only what differs. For a state `change` gets the answer, without the asked key.
+ * Walks all stored records of an account's stream. `change` makes another record of each: it returns its argument to keep
+ * it, or null to leave the row alone. The result becomes raw, hash, columns and children, as if a sync had read it. Not
+ * changed are `read_at`, `first_seen_at`, `run_id`, `removed_at`, the columns of a state about its look-up, and histories.
+ * Only what differs is written. For a state `change` gets the answer, without the asked key.
  *
- * A record that does not decode stays as it is, whole, and is counted. Of a child that keeps its rows those are
- * changed that the record lists; one that was lost is made again.
+ * A record that does not decode stays as it is, and is counted. For children with surplus `keep`, it updates the rows that
+ * the record lists, and re-inserts missing ones.
  *
- * Fails with `LeaseError` when another run took the lease over; the batches before stay.
+ * Fails with `LeaseError` if another run took the lease over; the batches before stay.
  */
 export const rewriteRecords = (
   sql: postgres.Sql,
   lease: Lease,
   stream: Stream,
-  change: (record: Json) => Json | null,
-  { book, tell, isEmptiedLeft = false }: RewriteOptions = {},
-): Effect.Effect<Rewritten, LeaseError | WarehouseError> =>
+  change: Change,
+  { book, tell, ...selection }: RewriteOptions = {},
+): LeaseEffect<Rewritten> =>
   Effect.gen(function* () {
-    let soFar: Rewritten = { walked: 0, changed: 0, failed: 0, failures: [] }
-    // No id is empty: all come after it.
+    let soFar: Rewritten = { counts: NO_COUNTS, failures: [] }
+    // All ids come after the empty text.
     let after = ""
     while (true) {
       const batch = yield* inLeaseTx(sql, lease, async tx => {
-        const done = await nextBatch(tx, lease, stream, change, after, { isEmptiedLeft })
+        const done = await nextBatch(tx, lease, stream, change, after, selection)
         if (done === null) return null
         await book?.(tx, done)
-        // What a transaction answers is kept in its lease: no reason.
-        const { failures, ...counts } = done
-        const named = failures.slice(0, NAMED_MAX).map(({ id, field }) => ({ id, field }))
-        return { ...counts, failed: failures.length, named }
+        // The lease keeps the result of its transaction, so the reasons are left out.
+        const failures = done.failures.slice(0, NAMED_MAX).map(({ id, field }) => ({ id, field }))
+        return { counts: done.counts, failures, last: done.last }
       })
       if (batch === null) return soFar
       after = batch.last
       soFar = {
-        walked: soFar.walked + batch.walked,
-        changed: soFar.changed + batch.changed,
-        failed: soFar.failed + batch.failed,
-        failures: [...soFar.failures, ...batch.named].slice(0, NAMED_MAX),
+        counts: addCounts(soFar.counts, batch.counts),
+        failures: [...soFar.failures, ...batch.failures].slice(0, NAMED_MAX),
       }
       yield* tell?.(soFar) ?? Effect.void
     }
   })
 
-/** What `rewriteRecords` does, of the records of these ids only, within a transaction of the lease. */
+/** Rewrites the records with these ids, as `rewriteRecords` does, within a transaction of the lease. */
 export const rewriteSome = async (
   tx: Transaction,
   lease: Lease,
   stream: Stream,
   ids: ReadonlyArray<string>,
-  change: (record: Json) => Json | null,
-): Promise<Pick<Batch, "changed" | "failures">> => {
-  let done: Pick<Batch, "changed" | "failures"> = { changed: 0, failures: [] }
-  let batch = await nextBatch(tx, lease, stream, change, "", { some: ids })
+  change: Change,
+): Promise<Batch> => {
+  let counts = NO_COUNTS
+  const failures: Array<Failure> = []
+  let batch = await nextBatch(tx, lease, stream, change, "", { ids })
   while (batch !== null) {
-    done = { changed: done.changed + batch.changed, failures: [...done.failures, ...batch.failures] }
-    batch = await nextBatch(tx, lease, stream, change, batch.last, { some: ids })
+    counts = addCounts(counts, batch.counts)
+    failures.push(...batch.failures)
+    batch = await nextBatch(tx, lease, stream, change, batch.last, { ids })
   }
-  return done
+  return { counts, failures }
 }

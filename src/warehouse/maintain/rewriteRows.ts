@@ -1,33 +1,28 @@
 import type { DecodedRecord } from "../../core/decodedRecord.ts"
 import type { Child, Row, Stream } from "../../core/stream.ts"
-import { arraysOf, quoted, unnestOf } from "../../postgres/bulk.ts"
+import { arraysOf, quoted, typedRows } from "../../postgres/bulk.ts"
 import { type Shape, shapeOf, type Transaction } from "../../postgres/shape.ts"
 import type { Lease } from "../ledger/lease.ts"
-import { childRows, dropSurplus, parentsOf } from "../load/dependents.ts"
+import { childRows, dropSurplus, parentsOf } from "../load/children.ts"
 
-/** Statements that write only what differs from what is stored: an unchanged row is not even locked. */
+/** Statements that write only rows that differ from the stored ones. An unchanged row is not even locked. */
 
-/** Typed rows of the arrays at parameters `first`…, as `n`. */
-const typedRows = ({ types }: Shape, columns: ReadonlyArray<string>, first: number): string =>
-  `(SELECT ${columns.map(name => `s."${name}"::${types.get(name)} AS "${name}"`).join(", ")}
-    FROM ${unnestOf(columns, first)}) AS n`
-
-/** Equal numbers of another scale are other digits. */
+/** Lists columns to compare. Numbers are compared as text, because equal numbers of another scale have other digits. */
 const comparable = (alias: string, { types }: Shape, columns: ReadonlyArray<string>): string =>
   columns.map(name => `${alias}."${name}"${types.get(name) === "numeric" ? "::text" : ""}`).join(", ")
 
 interface Update {
   readonly rows: ReadonlyArray<Row>
-  /** Columns that say which stored row is meant. */
+  /** Columns that identify the stored row. */
   readonly key: ReadonlyArray<string>
   readonly columns: ReadonlyArray<string>
-  /** Column of the changed rows that is answered. */
+  /** Column of the changed rows to return. */
   readonly returning: string
   /** Further condition over the stored row `t` and the given row `n`. */
   readonly guard?: string
 }
 
-/** Updates the stored rows that differ from those given, and answers a column of them. No two rows may have one key. */
+/** Updates the stored rows that differ from the given ones. Returns a column of them. No two rows may have one key. */
 export const updateDiffering = async (
   tx: Transaction,
   shape: Shape,
@@ -64,7 +59,7 @@ const insertMissing = async (
   return inserted.map(({ id }) => id)
 }
 
-/** One row per key: of several records that list the same child, the one that was read last has it. */
+/** Makes one row per key: of several records that list the same child, the one that was read last has it. */
 const distinctRows = (
   child: Child,
   { key }: Shape,
@@ -83,8 +78,8 @@ const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 const KEPT_BOOKKEEPING = ["read_at", "first_seen_at", "run_id", "removed_at"]
 
 /**
- * A kept child's row is its parent's to change, or another's that lists it too and was read later: it moved there.
- * One that a parent no longer lists tells of a time that no stored record does.
+ * Condition on a kept child's row `t`: its parent may update it, and so may a later-read parent that also lists it, because
+ * the child moved there. No other parent may update a row that is marked as removed.
  */
 const mayTake = (stream: Stream, child: Child, key: string): string => {
   const { table } = shapeOf(stream.table)
@@ -97,7 +92,7 @@ const mayTake = (stream: Stream, child: Child, key: string): string => {
       AND strpos(p.raw::text, to_json(n."${key}")::text) > 0)))`
 }
 
-/** Makes the children of stored records anew, and answers whose were changed. */
+/** Rewrites the children of stored records. Returns the ids of the records with a changed child. */
 export const rewriteChildren = async (
   tx: Transaction,
   lease: Lease,

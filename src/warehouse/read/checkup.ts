@@ -1,14 +1,14 @@
 import { access, constants, stat, statfs } from "node:fs/promises"
 import { Effect } from "effect"
 import type postgres from "postgres"
-import type { WarehouseError } from "../../core/errors.ts"
 import { interferences, interferenceWords } from "../../postgres/interference.ts"
+import type { SqlEffect } from "../../postgres/shape.ts"
 import { read } from "../../postgres/statements.ts"
 import { excessOfReader, READER_ROLE } from "../schema/grants.ts"
 import { plantedByOthers } from "../schema/planted.ts"
 import { schemasOpenToOthers } from "../schema/schemaRights.ts"
 
-/** Looks at a Postgres and changes nothing: what it is, what this login may do there, and what is in the warehouse. */
+/** Examines a Postgres and changes nothing: its version, the rights of this login, and the warehouse. */
 
 export interface DatabaseFacts {
   readonly version: string
@@ -17,28 +17,28 @@ export interface DatabaseFacts {
   readonly encoding: string
   readonly login: string
   readonly isSuperuser: boolean
-  /** May make schemas in this database, which the first migration does. */
+  /** True if the login may create schemas in this database, as the first migration does. */
   readonly mayCreate: boolean
   readonly mayCreateRoles: boolean
-  /** Nothing can be written: a standby, or a database that is read-only by default. */
+  /** True for a standby, or a database that is read-only by default. */
   readonly isReadOnly: boolean
-  /** The role that owns the warehouse, and whether this login may act as it; null where there is none yet. */
+  /** Role that owns the warehouse; null if there is none yet. `mayOwn`: this login may act as that role. */
   readonly owner: string | null
   readonly mayOwn: boolean
   readonly hasReaderRole: boolean
-  /** What survives a power cut: on, unless somebody chose speed. */
+  /** Settings of durability: `on`, unless an administrator chose speed. */
   readonly fsync: string
   readonly fullPageWrites: string
-  /** The server's clock, and this machine's before and after it was read. */
+  /** The server's time, and this machine's time before and after it was read. */
   readonly now: Date
   readonly askedAt: Date
   readonly answeredAt: Date
 }
 
-/** Oldest Postgres that is promised, as `server_version_num` has it. */
+/** Oldest supported Postgres, as its `server_version_num`. */
 export const OLDEST_VERSION = 140_000
 
-export const databaseFacts = (sql: postgres.Sql): Effect.Effect<DatabaseFacts, WarehouseError> =>
+export const databaseFacts = (sql: postgres.Sql): SqlEffect<DatabaseFacts> =>
   read(async () => {
     const askedAt = new Date()
     const [clock] = await sql<Array<{ now: string }>>`SELECT clock_timestamp() AS now`
@@ -77,10 +77,10 @@ export const databaseFacts = (sql: postgres.Sql): Effect.Effect<DatabaseFacts, W
   })
 
 /**
- * Lists who else may create in our schemas or in those of this login's path, code of others that runs with our rights, and
- * the triggers, rules and policies that decide what our tables store. Each line has the command that ends it.
+ * Lists other roles that may create in our schemas or in those of this login's path, their code that runs with our rights,
+ * and the triggers, rules and policies that decide what our tables store. Each line has the command that ends it.
  */
-export const foreignInfluences = (sql: postgres.Sql): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
+export const foreignInfluences = (sql: postgres.Sql): SqlEffect<ReadonlyArray<string>> =>
   read(
     () =>
       sql.begin("read only", async tx => [
@@ -90,18 +90,18 @@ export const foreignInfluences = (sql: postgres.Sql): Effect.Effect<ReadonlyArra
       ]) as Promise<ReadonlyArray<string>>,
   )
 
-/** What the reader's role can read of the tables themselves, which nobody needs to see analytics. */
-export const readableByRole = (sql: postgres.Sql): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
+/** Lists the tables that the reader's role can read itself. It needs none of them to read analytics. */
+export const readableByRole = (sql: postgres.Sql): SqlEffect<ReadonlyArray<string>> =>
   read(() => excessOfReader(sql))
 
 /**
- * What `analytics` takes each event for: +1, −1, 0, or null where it does not know, in the order asked. The rule is that
- * of the view `settlement_transaction`.
+ * Reads the direction that `analytics` gives to each event, in their order: +1, −1, 0, or null for none. Applies the rule of
+ * the view `settlement_transaction`.
  */
 export const directionsOf = (
   sql: postgres.Sql,
   events: ReadonlyArray<{ readonly type: string; readonly name: string | null }>,
-): Effect.Effect<ReadonlyArray<-1 | 0 | 1 | null>, WarehouseError> =>
+): SqlEffect<ReadonlyArray<-1 | 0 | 1 | null>> =>
   read(async () => {
     const rows = await sql<Array<{ direction: string | null }>>`
       SELECT coalesce(
@@ -121,11 +121,11 @@ export const directionsOf = (
 export interface DirectoryFacts {
   readonly isWritable: boolean
   readonly freeBytes: number
-  /** The account that owns the files, which is the one that the server runs as. */
+  /** User id of the files' owner, as which the server runs. */
   readonly ownerId: number
 }
 
-/** The place of the embedded server's files. `home` is written by this process, `data` by the server. */
+/** Examines the directories of the embedded server. This process writes `home`, and the server writes `data`. */
 export const directoryFacts = (home: string, data: string): Effect.Effect<DirectoryFacts | undefined> =>
   Effect.tryPromise(async () => {
     const isWritable = await access(home, constants.W_OK).then(

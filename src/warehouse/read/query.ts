@@ -5,7 +5,7 @@ import { warehouseError } from "../../postgres/statements.ts"
 import { type ValueType, valueTypesOf } from "../../postgres/valueTypes.ts"
 import { asReader } from "./reader.ts"
 
-/** Each value is the text that Postgres prints: no digit of an amount and no microsecond passes through a number. */
+/** Answer of a query. Each value is the text that Postgres prints: no amount and no time passes through a number. */
 export interface QueryAnswer {
   readonly columns: ReadonlyArray<string>
   /** The columns' types, in their order. */
@@ -19,21 +19,17 @@ export interface QueryLimits {
   readonly milliseconds: number
 }
 
-/** An answer is held in memory. One that is larger is refused, never cut: half an answer looks like a whole one. */
+/** Limits of an answer, which is held in memory. A larger one is refused and never cut: half an answer looks like a whole one. */
 export const QUERY_LIMITS: QueryLimits = { rows: 200_000, characters: 100_000_000, milliseconds: 600_000 }
 
 const BATCH_ROWS = 1_000
 
-/** The extended protocol: Postgres itself refuses a second statement after a semicolon. */
+/** Options for the extended protocol, in which Postgres refuses a second statement after a semicolon. */
 const ONE_STATEMENT = { simple: false, prepare: false }
 
 /**
- * Runs one statement that answers with rows, as a login that may read `analytics` and nothing else; refuses to
- * run it as any other, naming the right that is too much.
- *
- * The wall is the login. Around it: the rights are looked up in the transaction that then runs the statement,
- * which is read-only and, a snapshot being taken, cannot be made anything else; it is never committed.
- * A statement that Postgres refuses fails with `WarehouseError` in Postgres' words.
+ * Runs one statement that answers with rows, as a login that may read `analytics` and nothing else: see `asReader`. A
+ * statement that Postgres refuses fails with `WarehouseError` in Postgres' words.
  */
 export const runQuery = (
   readerUrl: Redacted.Redacted,
@@ -63,7 +59,7 @@ const answer = (
       )
       const rows: Array<ReadonlyArray<string | null>> = []
       let characters = 0
-      let taken: unknown
+      let lastTaken: unknown
       const take = (batch: ReadonlyArray<ReadonlyArray<Buffer | null>>) => {
         for (const values of batch) {
           const row = values.map(value => value?.toString("utf8") ?? null)
@@ -71,13 +67,13 @@ const answer = (
           rows.push(row)
         }
         if (rows.length > limits.rows || characters > limits.characters) throw tooLarge(limits)
-        taken = batch
+        lastTaken = batch
       }
       const running = sql.unsafe(statement, [], ONE_STATEMENT).raw()
       signal.addEventListener("abort", () => void Promise.resolve(running.cancel()).catch(() => undefined))
       const last: unknown = await running.cursor(BATCH_ROWS, take)
       // The driver hands over the last batch only where the command's tag counts rows: EXPLAIN and SHOW do not.
-      if (last !== taken && Array.isArray(last)) take(last)
+      if (last !== lastTaken && Array.isArray(last)) take(last)
       return { columns: columns.map(({ name }) => name), types, rows }
     },
     catch: error => {
@@ -91,7 +87,7 @@ const tooLarge = (limits: QueryLimits) =>
     message: `The answer is larger than ${limits.rows} rows or ${limits.characters} characters: aggregate, filter or LIMIT it, or connect a client to the reader's URL.`,
   })
 
-/** Postgres' own words. They may quote a value, and may: it is the asker's, or one that the asker may read. */
+/** Makes an error of Postgres' own words. They may quote a value, which the caller has sent or may read. */
 const refused = (error: unknown, statement: string): WarehouseError => {
   if (!(error instanceof postgres.PostgresError)) return warehouseError(error)
   const { message, detail, hint, position, code } = error
@@ -103,7 +99,7 @@ const refused = (error: unknown, statement: string): WarehouseError => {
   return new WarehouseError({ code, message: parts.filter(part => part !== undefined).join(" ") })
 }
 
-/** Postgres counts characters from 1, over all lines. */
+/** Describes a position in a statement. Postgres counts characters from 1, over all lines. */
 const place = (statement: string, position: number): string => {
   if (!(position > 0)) return ""
   const before = Array.from(statement)

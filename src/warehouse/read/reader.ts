@@ -11,16 +11,16 @@ import { warehouseError } from "../../postgres/statements.ts"
 import { readTlsFiles } from "../../postgres/tls.ts"
 import { EXCESS_RIGHTS } from "./readerRights.ts"
 
-/** The reader's login: what `query` and `report` ask `analytics` with. */
+/** The reader's login, with which `query` and `report` read `analytics`. */
 
 const CONNECT_TIMEOUT_SECONDS = 15
 const CLOSE_TIMEOUT_SECONDS = 2
-/** Its connection, one made anew after a loss, which the session then refuses, and a request to cancel. */
+/** Most dials: the connection, a new one after a loss, which the session then refuses, and a request to cancel. */
 const CONNECT_ATTEMPTS_MAX = 3
 
 /**
- * The same text on every server: days are UTC, and a view needs no schema in front. `pg_temp` is named because an unnamed
- * one comes first: a temporary table, left in a session that a proxy shares, would be read instead of a view.
+ * Settings that make the same text on every server: days are UTC, and a view needs no schema in front. `pg_temp` is named
+ * because an unnamed one comes first: a temporary table in a session that a proxy shares would hide a view.
  */
 const SESSION = {
   search_path: "analytics, pg_temp",
@@ -30,7 +30,7 @@ const SESSION = {
   bytea_output: "hex",
 }
 
-/** Types that the driver would make a number, a boolean or a date of. */
+/** Types that the driver would turn into numbers, booleans or dates. */
 const PARSED_TYPES = [16, 21, 23, 26, 114, 700, 701, 1082, 1083, 1114, 1184, 3802]
 
 interface Opened {
@@ -41,20 +41,20 @@ interface Opened {
 }
 
 export interface ReaderSession {
-  /** What Postgres shows it as, after the program's name. */
+  /** Name of the session in Postgres, after the program's name. */
   readonly name: string
-  /** How long one statement may take. */
+  /** Longest time of one statement. */
   readonly milliseconds: number
 }
 
 /**
- * Runs SQL on a connection of its own, as a login that may read `analytics` and nothing else; refuses to run it
- * as any other, naming the right that is too much. Every statement sees the same snapshot, and every value comes
- * back as the text that Postgres prints.
+ * Runs SQL on a connection of its own, as a login that may read `analytics` and nothing else. Refuses another login, and
+ * names the right that is too much. Every statement sees the same snapshot, and every value is the text that Postgres
+ * prints.
  *
- * The wall is the login. Around it: the rights are looked up in the transaction that then runs the statements,
- * which is read-only and, a snapshot being taken, cannot be made anything else; it is never committed. Fails where
- * `use` was not all in it, because the connection was lost: the driver would go on with another.
+ * The login is the protection. In addition, its rights are checked in the transaction that then runs the statements. That
+ * is read-only, stays so because its snapshot is taken, and is never committed. Fails if the connection was lost during
+ * `use`, because the driver would continue on another one.
  */
 export const asReader = <A, E>(
   readerUrl: Redacted.Redacted,
@@ -75,14 +75,14 @@ export const asReader = <A, E>(
         yield* Effect.tryPromise({ try: () => refuseOther(sql), catch: readingError })
         return answer
       }),
-    // Without COMMIT: what a statement did against all odds goes with the connection.
+    // Without COMMIT, so that any change ends with the connection.
     ({ close }) => Effect.promise(close),
   )
 
-/** The transaction that each of these connections began with. */
+/** Identity of the transaction with which each connection began. */
 const begun = new WeakMap<postgres.Sql, string | undefined>()
 
-/** Undefined where the driver, on a connection made anew, takes the rest of a lost cursor's answer for this one's. */
+/** Identifies the transaction. Undefined if the driver, on a new connection, reads the rest of a lost cursor as the answer. */
 const transactionOf = async (sql: postgres.Sql): Promise<string | undefined> => {
   const [row] = await sql.unsafe<Array<{ id: string }>>(
     "SELECT pg_backend_pid() || ' ' || extract(epoch FROM transaction_timestamp()) AS id",
@@ -103,8 +103,8 @@ const refuseOther = async (sql: postgres.Sql): Promise<void> => {
 }
 
 /**
- * The batches of a cursor, and an error where they are not all: when its connection is lost while nobody waits for the
- * next one, the driver's cursor ends as if there were no more.
+ * Yields the batches of a cursor, and throws if some are missing: if the connection is lost between two batches, the
+ * driver's cursor ends as if there were no more.
  */
 export async function* allOf<A>(sql: postgres.Sql, batches: AsyncIterable<A>): AsyncGenerator<A> {
   yield* batches
@@ -163,7 +163,7 @@ const begin = (
 
 const refuseExcess = (sql: postgres.Sql): Effect.Effect<void, ConfigurationError | WarehouseError> =>
   Effect.gen(function* () {
-    const found = yield* Effect.tryPromise({
+    const rights = yield* Effect.tryPromise({
       try: async () => ({
         excess: await sql.unsafe<Array<{ what: string }>>(EXCESS_RIGHTS),
         mayRead: await sql<Array<{ yes: string }>>`
@@ -171,11 +171,11 @@ const refuseExcess = (sql: postgres.Sql): Effect.Effect<void, ConfigurationError
       }),
       catch: warehouseError,
     })
-    if (found.excess.length > 0)
+    if (rights.excess.length > 0)
       return yield* new ConfigurationError({
-        message: `Refused: the login of PAYCOMBAT_READER_URL may do more than read analytics: it ${found.excess.map(({ what }) => what).join("; ")}. Use a login whose only right is to be a member of paycombat_reader.`,
+        message: `Refused: the login of PAYCOMBAT_READER_URL may do more than read analytics: it ${rights.excess.map(({ what }) => what).join("; ")}. Use a login whose only right is to be a member of paycombat_reader.`,
       })
-    if (found.mayRead[0]?.yes !== "t")
+    if (rights.mayRead[0]?.yes !== "t")
       return yield* new ConfigurationError({
         message:
           "The login of PAYCOMBAT_READER_URL may not read schema analytics, or there is none: run `paycombat-sync migrate`, then GRANT paycombat_reader TO that login.",

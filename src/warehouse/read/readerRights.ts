@@ -1,10 +1,10 @@
 /**
- * What a login may do beyond reading schema `analytics`, a line each; no row for a login that may do no more.
+ * Lists the rights of a login beyond reading schema `analytics`, one row each; no row if it has none, on each version from
+ * 14 on.
  *
- * Rights count when any role that the login can become has them: `SET ROLE` and `set_config('role', …)` need
- * no more than membership. A login that was given nothing yields no row, on each version from 14 on. Not
- * counted, because one statement in a transaction that is not committed keeps nothing of them: temporary
- * tables, new large objects, advisory locks.
+ * A right counts if any role that the login can become has it, because `SET ROLE` and `set_config('role', …)` need only
+ * membership. Not counted are temporary tables, new large objects and advisory locks: one statement in a transaction that is
+ * not committed keeps nothing of them.
  */
 export const EXCESS_RIGHTS = `
 WITH role AS (

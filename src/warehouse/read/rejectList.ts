@@ -1,20 +1,19 @@
-import type { Effect } from "effect"
 import type postgres from "postgres"
-import type { WarehouseError } from "../../core/errors.ts"
 import { arrayLiteral } from "../../postgres/bulk.ts"
+import type { SqlEffect } from "../../postgres/shape.ts"
 import { query } from "../../postgres/statements.ts"
 
-/** Looking at records that could not become a row. For the owner: raw texts hold personal data; reasons quote nothing of them. */
+/** Lists rejects. Raw texts hold personal data, so they are for the owner; reasons quote nothing of them. */
 
-/** Rejects that a list for people shows: a bad day of an API leaves many thousands of them. */
+/** Most rejects in a list for people: a bad day of an API leaves many thousands. */
 const LISTED_MAX = 1_000
-/** Rejects that are read together where all of them are. */
+/** Rejects of one batch, if all are read. */
 const BATCH_ROWS = 1_000
 
 /**
- * `record`: a record that is no row. `merchant`: another merchant's record, which is no row either. `item`: an item of a
- * list in a record that is a row, such as a wallet's account; the item's own row is missing or empty. `field`: a value that
- * is null in its row.
+ * Kinds of rejects. `record`: a record that is no row. `merchant`: another merchant's record, which is no row either. `item`:
+ * an item of a list in a record that is a row, such as a wallet's account; the item's own row is missing or empty. `field`:
+ * a value that is null in its row.
  */
 export const REJECT_KINDS = ["record", "item", "field", "merchant"] as const
 export type RejectKind = (typeof REJECT_KINDS)[number]
@@ -25,36 +24,36 @@ export interface ListedReject {
   readonly stream: string
   readonly kind: RejectKind
   readonly recordId: string | null
-  /** Path of the field that was in the way; null where it is the record as a whole. */
+  /** Path of the field at fault; null if it is the record as a whole. */
   readonly field: string | null
   readonly reason: string
   readonly firstSeenAt: string
   readonly readAt: string
-  /** Since when the list does not show it any more; null while it is open. */
+  /** Time since which the list does not show it; null while it is open. */
   readonly unlistedAt: string | null
 }
 
-/** A reject with all that is known of it. */
+/** A reject with its raw text. */
 export interface WholeReject extends ListedReject {
   readonly runId: string
-  /** The record's JSON text, as it was read or as much of it as may be stored. */
+  /** JSON text of the record, redacted as the mode of privacy demands. */
   readonly raw: string
 }
 
-/** Which rejects are meant. */
+/** Selection of rejects. */
 export interface RejectScope {
-  /** Names; all accounts where there is none. */
+  /** Names of accounts; empty for all. */
   readonly accounts: ReadonlyArray<string>
   readonly streams: ReadonlyArray<string>
-  /** Also those that are no longer listed. */
+  /** Includes closed ones. */
   readonly all: boolean
-  /** Kinds; all where there is none. */
+  /** Kinds; empty for all. */
   readonly kinds?: ReadonlyArray<RejectKind>
 }
 
 export interface RejectList {
   readonly rejects: ReadonlyArray<ListedReject>
-  /** How many there are; more than are listed where there are very many. */
+  /** Number of all, which may be more than are listed. */
   readonly total: number
 }
 
@@ -73,11 +72,8 @@ export const scopeParameters = ({ accounts, streams, all }: RejectScope) => [
 
 const OF_KINDS = "(kind = ANY ($4::text[]) OR $4::text[] = '{}')"
 
-/** The newest rejects of a scope, those first seen last in front; no more than fit a screen of some length. */
-export const listRejects = (
-  sql: postgres.Sql,
-  scope: RejectScope,
-): Effect.Effect<RejectList, WarehouseError> =>
+/** Reads the newest rejects of a scope, the latest first seen at the top, up to a thousand. */
+export const listRejects = (sql: postgres.Sql, scope: RejectScope): SqlEffect<RejectList> =>
   query(async () => {
     const rejects = await sql.unsafe<Array<ListedReject & { total: number }>>(
       `SELECT ${COLUMNS}, (count(*) OVER ())::float8 AS total FROM sync.rejects WHERE ${IN_SCOPE} AND ${OF_KINDS}
@@ -90,7 +86,7 @@ export const listRejects = (
     }
   })
 
-/** The rejects of a scope in the order in which they were first seen, read as they are asked for, batch by batch. */
+/** Yields the rejects of a scope in the order of their first sight, batch by batch. */
 async function* batchesOf(sql: postgres.Sql, scope: RejectScope) {
   let after = 0
   while (true) {
@@ -105,24 +101,18 @@ async function* batchesOf(sql: postgres.Sql, scope: RejectScope) {
   }
 }
 
-/** Takes rejects; what it does with the batches decides how fast they come. */
+/** Consumes rejects. The consumer sets the pace of the batches. */
 export type TakeRejects = (batches: AsyncIterable<ReadonlyArray<ListedReject>>) => Promise<void>
 
 /**
- * Hands over all rejects of a scope, in the order in which they were first seen, and keeps no more than a batch of them
- * in memory. Each batch is as of when it is read.
+ * Passes all rejects of a scope to `take`, in the order of their first sight. Holds one batch in memory. Each batch has a
+ * snapshot of its own.
  */
-export const everyReject = (
-  sql: postgres.Sql,
-  scope: RejectScope,
-  take: TakeRejects,
-): Effect.Effect<void, WarehouseError> => query(() => take(batchesOf(sql, scope)))
+export const everyReject = (sql: postgres.Sql, scope: RejectScope, take: TakeRejects): SqlEffect<void> =>
+  query(() => take(batchesOf(sql, scope)))
 
-/** One reject with its raw text; undefined where there is none of this number. */
-export const rejectNumbered = (
-  sql: postgres.Sql,
-  id: number,
-): Effect.Effect<WholeReject | undefined, WarehouseError> =>
+/** Reads one reject with its raw text; undefined if there is none with this number. */
+export const rejectNumbered = (sql: postgres.Sql, id: number): SqlEffect<WholeReject | undefined> =>
   query(async () => {
     const [reject] = await sql.unsafe<Array<WholeReject>>(
       `SELECT ${COLUMNS}, run_id AS "runId", raw FROM sync.rejects WHERE reject_id = $1::bigint`,
@@ -131,8 +121,8 @@ export const rejectNumbered = (
     return reject
   })
 
-/** The accounts that were ever synced, or that have rejects. */
-export const syncedAccounts = (sql: postgres.Sql): Effect.Effect<ReadonlyArray<string>, WarehouseError> =>
+/** Reads the accounts that were ever synced, or that have rejects. */
+export const syncedAccounts = (sql: postgres.Sql): SqlEffect<ReadonlyArray<string>> =>
   query(async () => {
     const rows = await sql<Array<{ account: string }>>`
       SELECT account FROM sync.stream_runs UNION SELECT account FROM sync.rejects ORDER BY 1`

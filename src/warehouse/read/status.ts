@@ -1,62 +1,106 @@
-import type { Effect } from "effect"
 import type postgres from "postgres"
-import type { WarehouseError } from "../../core/errors.ts"
 import type { Stream } from "../../core/stream.ts"
 import type { Status } from "../../core/words.ts"
-import { shapeOf } from "../../postgres/shape.ts"
+import { type SqlEffect, shapeOf } from "../../postgres/shape.ts"
 import { query } from "../../postgres/statements.ts"
 import type { Mode } from "../ledger/runs.ts"
+import { accountsIn } from "../ledger/stored.ts"
 
-/** What is known of one stream of an account now. Times as Postgres prints them, UTC. */
+/** Status of one stream of an account now. Times as Postgres prints them, in UTC. */
 export interface StreamStatus {
   readonly account: string
   readonly stream: string
   readonly lastRunStatus: Status
-  /** Mode of the latest run: it reads the whole list, or what is new in it. `note` says why it is not the latter. */
+  /** Mode of the latest run. `note` says why it read the whole list. */
   readonly lastRunMode: Mode
   readonly lastRunAt: string
-  /** The latest run that is not under way: its failure is the one to look at. */
+  /** Latest run that has ended. */
   readonly lastEnded: { readonly status: Status; readonly at: string; readonly error: string | null } | null
   readonly lastCompleteAt: string | null
-  /** When the latest complete pass over the whole list ended; null also for what is no list. */
+  /** End of the latest complete pass over the whole list; null for a look-up. */
   readonly lastFullAt: string | null
   readonly rows: number
-  /** The figures of `rows` and `removed` are Postgres' estimate: to count would take seconds. */
+  /** True if `rows` and `removed` are Postgres' estimates, because a count would take seconds. */
   readonly isEstimate: boolean
-  /** Records that could not become a row, and that the list still shows. */
+  /** Records that are no row and that the list still shows. */
   readonly rejects: number
   readonly removed: number
-  /** Look-ups that the latest run had no time for. */
+  /** Look-ups that the latest run did not reach. */
   readonly leftOver: number
   /** Look-ups of the latest run that got no answer. */
   readonly unanswered: number
   /**
-   * Records that settlements and balances leave out, since nobody has said what their event type does to them; null where
-   * to count them would take seconds.
+   * Records that settlements and balances leave out, because their event type has no direction; null if a count would take
+   * seconds.
    */
   readonly unmapped: number | null
-  /** Where discovery found the list; null where none was found yet, or the stream reads no list. */
+  /** Path of the list; null if discovery found none yet, or if the stream reads no list. */
   readonly path: string | null
-  /** True if a record of this stream was read there; null with the path. */
+  /** True if a record of this stream was read at the path; null without a path. */
   readonly isVerified: boolean | null
-  /** Who holds the lease now: host and process. */
+  /** Host and process that hold the lease now. */
   readonly heldBy: string | null
   readonly heldSince: string | null
-  /** It is booked as under way, but nobody holds its lease. */
+  /** True if it is booked as running, and no process holds its lease. */
   readonly isDead: boolean
-  /** What went wrong with the latest run, or what it has to say. */
+  /** Error of the latest run, or else its note. */
   readonly error: string | null
   readonly note: string | null
 }
 
-/** Modes of runs that worked on what is stored: they say nothing about how fresh it is. */
-const WITHOUT_API = "{replay,rebuild}"
-
-/** Of a larger table the rows are estimated: to count them would read it all. */
+/** Size of a table in bytes above which its rows are estimated, because a count would read all of it. */
 const COUNTED_BYTES_MAX = 2 ** 30
 
-/** The view of what settlements and balances leave out, and the stream that it is about. */
+/** View of the records that settlements and balances leave out, and their stream. */
 const UNMAPPED = { view: "analytics.unmapped_event_type", stream: "transactions" }
+
+const estimate = async (sql: postgres.Sql, statement: string, account: string): Promise<number> => {
+  const [explained] = await sql.unsafe<[{ "QUERY PLAN": string | ReadonlyArray<object> }]>(
+    `EXPLAIN (FORMAT JSON) ${statement}`,
+    [account],
+  )
+  const text = explained["QUERY PLAN"]
+  const plan = (typeof text === "string" ? JSON.parse(text) : text) as [{ Plan: { "Plan Rows": number } }]
+  return plan[0].Plan["Plan Rows"]
+}
+
+const rowsOf = async (sql: postgres.Sql, account: string, stream: Stream, countedBytesMax: number) => {
+  const { table, types } = shapeOf(stream.table)
+  const isRemoved = types.has("removed_at") ? "removed_at IS NOT NULL" : "false"
+  const [{ bytes }] = await sql.unsafe<[{ bytes: number }]>(
+    "SELECT pg_relation_size($1::regclass)::float8 AS bytes",
+    [table],
+  )
+  if (bytes > countedBytesMax) {
+    const estimateRows = (condition: string) =>
+      estimate(sql, `SELECT 1 FROM ${table} WHERE account = $1 AND ${condition}`, account)
+    return {
+      rows: await estimateRows(`NOT (${isRemoved})`),
+      removed: types.has("removed_at") ? await estimateRows(isRemoved) : 0,
+      isEstimate: true,
+      unmapped: stream.name === UNMAPPED.stream ? null : 0,
+    }
+  }
+  const [counted] = await sql.unsafe<[{ rows: number; removed: number }]>(
+    `SELECT (count(*) FILTER (WHERE NOT (${isRemoved})))::float8 AS rows,
+       (count(*) FILTER (WHERE ${isRemoved}))::float8 AS removed
+     FROM ${table} WHERE account = $1`,
+    [account],
+  )
+  return { ...counted, isEstimate: false, unmapped: await unmappedOf(sql, account, stream) }
+}
+
+const unmappedOf = async (sql: postgres.Sql, account: string, stream: Stream): Promise<number | null> => {
+  if (stream.name !== UNMAPPED.stream) return 0
+  const [{ isThere }] = await sql<[{ isThere: boolean }]>`
+    SELECT to_regclass(${UNMAPPED.view}) IS NOT NULL AS "isThere"`
+  if (!isThere) return null
+  const [{ count }] = await sql.unsafe<[{ count: number }]>(
+    `SELECT coalesce(sum(transaction_count), 0)::float8 AS count FROM ${UNMAPPED.view} WHERE account = $1`,
+    [account],
+  )
+  return count
+}
 
 type Latest = Omit<StreamStatus, "rows" | "removed" | "isEstimate" | "unmapped" | "lastEnded"> & {
   readonly endedStatus: Status | null
@@ -64,120 +108,61 @@ type Latest = Omit<StreamStatus, "rows" | "removed" | "isEstimate" | "unmapped" 
   readonly endedError: string | null
 }
 
-const estimate = async (sql: postgres.Sql, statement: string, account: string): Promise<number> => {
-  const [explained] = await sql.unsafe<Array<{ "QUERY PLAN": string | ReadonlyArray<object> }>>(
-    `EXPLAIN (FORMAT JSON) ${statement}`,
-    [account],
-  )
-  const text = explained!["QUERY PLAN"]
-  const plan = (typeof text === "string" ? JSON.parse(text) : text) as [{ Plan: { "Plan Rows": number } }]
-  return plan[0].Plan["Plan Rows"]
-}
+/** Selects the latest run of a stream that meets a condition. */
+const latestRun = (condition: string): string =>
+  `(SELECT * FROM sync.stream_runs AS r WHERE r.account = pair.account AND r.stream = pair.stream AND ${condition}
+    ORDER BY r.started_at DESC LIMIT 1)`
 
-const rowsOf = async (sql: postgres.Sql, account: string, stream: Stream, countedBytesMax: number) => {
-  const { table, types } = shapeOf(stream.table)
-  const [size] = await sql.unsafe<Array<{ bytes: number }>>(
-    "SELECT pg_relation_size($1::regclass)::float8 AS bytes",
-    [table],
-  )
-  const removed = types.has("removed_at") ? "removed_at IS NOT NULL" : "false"
-  if (size!.bytes > countedBytesMax) {
-    const select = (condition: string) => `SELECT 1 FROM ${table} WHERE account = $1 AND ${condition}`
-    const [rows, gone] = await Promise.all(
-      [`NOT (${removed})`, removed].map(condition => estimate(sql, select(condition), account)),
-    )
-    return {
-      rows: rows!,
-      removed: types.has("removed_at") ? gone! : 0,
-      isEstimate: true,
-      unmapped: stream.name === UNMAPPED.stream ? null : 0,
-    }
-  }
-  const [counted] = await sql.unsafe<Array<{ rows: number; removed: number }>>(
-    `SELECT (count(*) FILTER (WHERE NOT (${removed})))::float8 AS rows,
-       (count(*) FILTER (WHERE ${removed}))::float8 AS removed
-     FROM ${table} WHERE account = $1`,
-    [account],
-  )
-  return { ...counted!, isEstimate: false, unmapped: await unmappedOf(sql, account, stream) }
-}
+/** Runs that asked the API. The others say nothing about freshness. */
+const ASKED_API = "r.mode NOT IN ('replay', 'rebuild')"
+const IS_COMPLETE = "r.status IN ('complete', 'complete_with_rejects')"
 
-const unmappedOf = async (sql: postgres.Sql, account: string, stream: Stream): Promise<number | null> => {
-  if (stream.name !== UNMAPPED.stream) return 0
-  const [view] = await sql<Array<{ isThere: boolean }>>`
-    SELECT to_regclass(${UNMAPPED.view}) IS NOT NULL AS "isThere"`
-  if (!view!.isThere) return null
-  const [left] = await sql.unsafe<Array<{ count: number }>>(
-    `SELECT coalesce(sum(transaction_count), 0)::float8 AS count FROM ${UNMAPPED.view} WHERE account = $1`,
-    [account],
+/** Steps from stream to stream through the index: the ledger grows with each run, and its streams do not. */
+const LATEST = `
+  WITH RECURSIVE pair AS (
+    (SELECT account, stream FROM sync.stream_runs ORDER BY account, stream LIMIT 1)
+    UNION ALL
+    SELECT following.* FROM pair CROSS JOIN LATERAL (
+      SELECT s.account, s.stream FROM sync.stream_runs AS s
+      WHERE (s.account, s.stream) > (pair.account, pair.stream) ORDER BY s.account, s.stream LIMIT 1
+    ) AS following
   )
-  return left!.count
-}
+  SELECT pair.account, pair.stream, s.status AS "lastRunStatus", s.mode AS "lastRunMode",
+    s.started_at AS "lastRunAt", coalesce(s.error, s.note) AS error, s.note, s.left_over::float8 AS "leftOver",
+    s.unanswered::float8,
+    ended.status AS "endedStatus", ended.finished_at AS "endedAt", ended.error AS "endedError",
+    complete.finished_at AS "lastCompleteAt", whole.finished_at AS "lastFullAt",
+    (SELECT count(*)::float8 FROM sync.rejects AS j
+      WHERE j.account = pair.account AND j.stream = pair.stream AND j.unlisted_at IS NULL AND j.kind <> 'field') AS rejects,
+    l.holder AS "heldBy", l.acquired_at AS "heldSince", s.status = 'running' AND l.holder IS NULL AS "isDead",
+    k.path, k.is_verified AS "isVerified"
+  FROM pair
+  CROSS JOIN LATERAL ${latestRun(ASKED_API)} AS s
+  LEFT JOIN LATERAL ${latestRun(`${ASKED_API} AND r.status <> 'running'`)} AS ended ON true
+  LEFT JOIN LATERAL ${latestRun(`${ASKED_API} AND ${IS_COMPLETE}`)} AS complete ON true
+  LEFT JOIN LATERAL ${latestRun(`r.mode = 'full' AND ${IS_COMPLETE}`)} AS whole ON true
+  LEFT JOIN sync.leases AS l
+    ON l.account = pair.account AND l.stream = pair.stream AND l.expires_at > clock_timestamp()
+  LEFT JOIN sync.contracts AS k ON k.account = pair.account AND k.stream = pair.stream
+  ORDER BY pair.account, pair.stream`
 
 /**
- * The status of every stream that ever ran. It does not grow slow with the ledger, and counts no rows of tables larger
+ * Reads the status of every stream that ever ran. Its time does not grow with the ledger. Counts no rows of tables larger
  * than `countedBytesMax`.
  */
 export const statusOf = (
   sql: postgres.Sql,
   streams: ReadonlyArray<Stream>,
   countedBytesMax: number = COUNTED_BYTES_MAX,
-): Effect.Effect<ReadonlyArray<StreamStatus>, WarehouseError> =>
+): SqlEffect<ReadonlyArray<StreamStatus>> =>
   query(async () => {
-    // The ledger grows with each run, its streams do not: from one to the next through the index.
-    const latest = await sql<Array<Latest>>`
-      WITH RECURSIVE pair AS (
-        (SELECT account, stream FROM sync.stream_runs ORDER BY account, stream LIMIT 1)
-        UNION ALL
-        SELECT following.* FROM pair CROSS JOIN LATERAL (
-          SELECT s.account, s.stream FROM sync.stream_runs AS s
-          WHERE (s.account, s.stream) > (pair.account, pair.stream) ORDER BY s.account, s.stream LIMIT 1
-        ) AS following
-      )
-      SELECT pair.account, pair.stream, s.status AS "lastRunStatus", s.mode AS "lastRunMode",
-        s.started_at AS "lastRunAt", coalesce(s.error, s.note) AS error, s.note, s.left_over::float8 AS "leftOver",
-        s.unanswered::float8,
-        ended.status AS "endedStatus", ended.finished_at AS "endedAt", ended.error AS "endedError",
-        complete.finished_at AS "lastCompleteAt", whole.finished_at AS "lastFullAt",
-        (SELECT count(*)::float8 FROM sync.rejects AS r
-          WHERE r.account = pair.account AND r.stream = pair.stream AND r.unlisted_at IS NULL
-            AND r.kind <> 'field') AS rejects,
-        l.holder AS "heldBy", l.acquired_at AS "heldSince", s.status = 'running' AND l.holder IS NULL AS "isDead",
-        k.path, k.is_verified AS "isVerified"
-      FROM pair
-      CROSS JOIN LATERAL (
-        SELECT * FROM sync.stream_runs AS s
-        WHERE s.account = pair.account AND s.stream = pair.stream AND s.mode <> ALL (${WITHOUT_API}::text[])
-        ORDER BY s.started_at DESC LIMIT 1
-      ) AS s
-      LEFT JOIN LATERAL (
-        SELECT * FROM sync.stream_runs AS e
-        WHERE e.account = pair.account AND e.stream = pair.stream AND e.mode <> ALL (${WITHOUT_API}::text[])
-          AND e.status <> 'running'
-        ORDER BY e.started_at DESC LIMIT 1
-      ) AS ended ON true
-      LEFT JOIN LATERAL (
-        SELECT c.finished_at FROM sync.stream_runs AS c
-        WHERE c.account = pair.account AND c.stream = pair.stream AND c.mode <> ALL (${WITHOUT_API}::text[])
-          AND c.status IN ('complete', 'complete_with_rejects')
-        ORDER BY c.started_at DESC LIMIT 1
-      ) AS complete ON true
-      LEFT JOIN LATERAL (
-        SELECT f.finished_at FROM sync.stream_runs AS f
-        WHERE f.account = pair.account AND f.stream = pair.stream AND f.mode = 'full'
-          AND f.status IN ('complete', 'complete_with_rejects')
-        ORDER BY f.started_at DESC LIMIT 1
-      ) AS whole ON true
-      LEFT JOIN sync.leases AS l
-        ON l.account = pair.account AND l.stream = pair.stream AND l.expires_at > clock_timestamp()
-      LEFT JOIN sync.contracts AS k ON k.account = pair.account AND k.stream = pair.stream
-      ORDER BY pair.account, pair.stream`
-    const known = latest.flatMap(entry => {
+    const latest = await sql.unsafe<Array<Latest>>(LATEST)
+    const registered = latest.flatMap(entry => {
       const stream = streams.find(({ name }) => name === entry.stream)
       return stream === undefined ? [] : [{ stream, entry }]
     })
     return Promise.all(
-      known.map(async ({ stream, entry: { endedStatus, endedAt, endedError, ...entry } }) => ({
+      registered.map(async ({ stream, entry: { endedStatus, endedAt, endedError, ...entry } }) => ({
         ...entry,
         lastEnded: endedStatus === null ? null : { status: endedStatus, at: endedAt, error: endedError },
         ...(await rowsOf(sql, entry.account, stream, countedBytesMax)),
@@ -185,38 +170,29 @@ export const statusOf = (
     )
   })
 
-/** Who works on a stream now. */
-export interface Holder {
+/** A process that works on a stream now. */
+interface Holder {
   readonly account: string
   readonly stream: string
   readonly heldBy: string
   readonly heldSince: string
 }
 
-/** The accounts of which any stream ever ran, and who works on what: also on a stream whose first run is yet to begin. */
+/** Reads the accounts with a run of any stream, and the holders of all leases, also before a stream's first run. */
 export const everSynced = (
   sql: postgres.Sql,
-): Effect.Effect<
-  { readonly accounts: ReadonlyArray<string>; readonly holders: ReadonlyArray<Holder> },
-  WarehouseError
-> =>
+): SqlEffect<{ readonly accounts: ReadonlyArray<string>; readonly holders: ReadonlyArray<Holder> }> =>
   query(async () => {
-    const accounts = await sql<Array<{ account: string }>>`
-      WITH RECURSIVE known AS (
-        (SELECT account FROM sync.stream_runs ORDER BY account LIMIT 1)
-        UNION ALL
-        SELECT following.account FROM known CROSS JOIN LATERAL (
-          SELECT account FROM sync.stream_runs WHERE account > known.account ORDER BY account LIMIT 1
-        ) AS following
-      )
-      SELECT account FROM known`
+    const accounts = await sql.unsafe<Array<{ account: string }>>(
+      `SELECT account FROM ${accountsIn("sync.stream_runs")}`,
+    )
     const holders = await sql<Array<Holder>>`
       SELECT account, stream, holder AS "heldBy", acquired_at AS "heldSince" FROM sync.leases
       WHERE expires_at > clock_timestamp()`
     return { accounts: accounts.map(({ account }) => account), holders }
   })
 
-/** A run, as short as a list of them has it. */
+/** A run in a list of runs. */
 export interface RecentRun {
   readonly runId: string
   readonly status: Status
@@ -231,11 +207,8 @@ export interface RecentRun {
   readonly requests: number
 }
 
-/** The latest runs, the newest first. */
-export const recentRuns = (
-  sql: postgres.Sql,
-  count: number,
-): Effect.Effect<ReadonlyArray<RecentRun>, WarehouseError> =>
+/** Reads the latest runs, the newest first. */
+export const recentRuns = (sql: postgres.Sql, count: number): SqlEffect<ReadonlyArray<RecentRun>> =>
   query(async () => {
     const runs = await sql<
       Array<Omit<RecentRun, "modes" | "accounts"> & { modes: string | null; accounts: string | null }>
@@ -257,8 +230,8 @@ export const recentRuns = (
     }))
   })
 
-/** What time it is for Postgres: all times of the ledger are its. */
-export const databaseNow = (sql: postgres.Sql): Effect.Effect<Date, WarehouseError> =>
+/** Reads Postgres' time, in which all times of the ledger are. */
+export const databaseNow = (sql: postgres.Sql): SqlEffect<Date> =>
   query(async () => {
     const [row] = await sql<Array<{ now: string }>>`SELECT clock_timestamp() AS now`
     return new Date(row!.now)

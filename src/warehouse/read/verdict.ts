@@ -1,24 +1,23 @@
-import type { Effect } from "effect"
 import type postgres from "postgres"
-import type { WarehouseError } from "../../core/errors.ts"
 import type { Finding, Limits, Verdict } from "../../core/verdict.ts"
+import type { SqlEffect } from "../../postgres/shape.ts"
 import { query } from "../../postgres/statements.ts"
 
 /** Reads `analytics.verdict`. */
 
-/** What the view cannot know. Each part that is absent leaves the judgement to what is stored. */
+/** Facts that the view cannot know. If one is absent, the stored facts decide. */
 export interface Judging {
-  /** The accounts that are judged; the others are shown as not configured any more. */
+  /** Accounts to judge. The others are shown as not configured any more. */
   readonly accounts?: ReadonlyArray<string>
-  /** The only streams that are judged. */
+  /** Streams to judge; all if absent. */
   readonly streams?: ReadonlyArray<string>
-  /** The limits of freshness; those that are stored of an account where absent. */
+  /** Limits of freshness; the stored ones of the account if absent. */
   readonly limits?: Partial<Limits>
 }
 
 const textOf = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value))
 
-/** Reads the verdicts in a transaction that is under way, for whoever may read `analytics`. */
+/** Reads the verdicts within a transaction of any login that may read `analytics`. */
 export const readVerdicts = async (
   tx: postgres.ISql,
   { accounts = [], streams = [], limits = {} }: Judging,
@@ -38,7 +37,5 @@ export const judge = (sql: postgres.Sql, judging: Judging = {}): Promise<Readonl
   sql.begin("read only", tx => readVerdicts(tx, judging)) as Promise<ReadonlyArray<Verdict>>
 
 /** As `judge`, once. */
-export const verdictsOf = (
-  sql: postgres.Sql,
-  judging: Judging = {},
-): Effect.Effect<ReadonlyArray<Verdict>, WarehouseError> => query(() => judge(sql, judging))
+export const verdictsOf = (sql: postgres.Sql, judging: Judging = {}): SqlEffect<ReadonlyArray<Verdict>> =>
+  query(() => judge(sql, judging))

@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import type postgres from "postgres"
-import type { WarehouseError } from "../../core/errors.ts"
+import type { SqlEffect } from "../../postgres/shape.ts"
 import { warehouseError } from "../../postgres/statements.ts"
 import { type Grain, LIST_ROWS_MAX, type List, type ReportFilter, type Row } from "./types.ts"
 
@@ -17,10 +17,7 @@ export type Period = ReportFilter & {
   readonly panels: number
 }
 
-export const rowsOf = (
-  sql: postgres.Sql,
-  statement: string,
-): Effect.Effect<ReadonlyArray<Row>, WarehouseError> =>
+export const rowsOf = (sql: postgres.Sql, statement: string): SqlEffect<ReadonlyArray<Row>> =>
   Effect.tryPromise({
     try: async signal => {
       const running = sql.unsafe<Array<Row>>(statement)
@@ -31,11 +28,7 @@ export const rowsOf = (
   })
 
 /** Reads the first rows of an ordered statement, and the number of all its rows. */
-export const listOf = (
-  sql: postgres.Sql,
-  select: string,
-  order: string,
-): Effect.Effect<List, WarehouseError> =>
+export const listOf = (sql: postgres.Sql, select: string, order: string): SqlEffect<List> =>
   Effect.map(
     rowsOf(
       sql,
@@ -45,11 +38,7 @@ export const listOf = (
   )
 
 /** Reads the first rows of each account, so that a large account does not crowd out the others. */
-export const listPerAccount = (
-  sql: postgres.Sql,
-  select: string,
-  order: string,
-): Effect.Effect<List, WarehouseError> =>
+export const listPerAccount = (sql: postgres.Sql, select: string, order: string): SqlEffect<List> =>
   Effect.map(
     rowsOf(
       sql,
@@ -91,7 +80,7 @@ export const overTime = (
   sql: postgres.Sql,
   filter: Period,
   { view, sums, busiest }: OverTime,
-): Effect.Effect<{ readonly totals: List; readonly series: ReadonlyArray<Row> }, WarehouseError> => {
+): SqlEffect<{ readonly totals: List; readonly series: ReadonlyArray<Row> }> => {
   const source = `${view}${where(...accountIs(filter), ...currencyIs(filter), ...dayIs(filter))}`
   const bucket = `date_trunc('${filter.grain}', day)::date`
   const order = `${busiest} DESC, account, currency`

@@ -4,16 +4,16 @@ import { type AnyPgColumn, check, jsonb, numeric, pgSchema, text, timestamp, uui
 /** One table per stream, their children, and the history that cannot be fetched again. */
 export const warehouse = pgSchema("warehouse")
 
-/** `timestamptz`, kept as the text that Postgres prints: a JavaScript Date would cut microseconds. */
+/** `timestamptz` as the text that Postgres prints: a JavaScript Date would cut microseconds. */
 export const instant = (name: string) => timestamp(name, { withTimezone: true, mode: "string" })
 
 /** `numeric` without precision: every digit the API sent. */
 export const amount = (name: string) => numeric(name)
 
-/** The merchant's account: leads every key, so that one warehouse serves several. */
+/** The merchant's account. It leads every key, so that one warehouse serves several accounts. */
 export const account = () => text("account").notNull()
 
-/** The bookkeeping that every record table carries; the loader fills it, a stream never does. */
+/** Bookkeeping columns of every record table. The loader fills them, and a stream never does. */
 export const recordColumns = () => ({
   account: account(),
   raw: jsonb("raw").notNull(),
@@ -25,23 +25,18 @@ export const recordColumns = () => ({
   removedAt: instant("removed_at"),
 })
 
-/** The bookkeeping that every table of states carries, beside the key and the columns of the state; the engine fills it. */
+/** Bookkeeping columns of every state table, beside the key and the columns of the state. The look-up room fills them. */
 export const stateColumns = () => ({
   account: account(),
   checkedAt: instant("checked_at").notNull(),
   changedAt: instant("changed_at"),
   checkError: text("check_error"),
-  /** Null where no look-up was answered yet. */
+  /** Null before the first answer. */
   raw: jsonb("raw"),
   runId: uuid("run_id").notNull(),
 })
 
-/** The names of those columns, as in Postgres. */
-export const stateBookkeeping: ReadonlySet<string> = new Set(
-  Object.keys(stateColumns()).map(key => key.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`)),
-)
-
-/** Bookkeeping of a child that is kept when its parent no longer lists it. */
+/** Bookkeeping columns of a child that is kept when its parent no longer lists it. */
 export const keptChildColumns = () => ({
   account: account(),
   readAt: instant("read_at").notNull(),
@@ -50,9 +45,18 @@ export const keptChildColumns = () => ({
   removedAt: instant("removed_at"),
 })
 
+const namesOf = (columns: object): ReadonlySet<string> =>
+  new Set(Object.keys(columns).map(key => key.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`)))
+
+/** Names of the bookkeeping columns of state tables, as in Postgres. */
+export const stateBookkeeping = namesOf(stateColumns())
+
+/** Names of the bookkeeping columns of all tables, as in Postgres. */
+export const bookkeeping = namesOf({ ...recordColumns(), ...keptChildColumns(), ...stateColumns() })
+
 /**
- * The assertion on the way down that pairs with the decoder's on the way in: Postgres' `numeric` has
- * NaN and infinities, money has not.
+ * Checks that amounts are finite: Postgres' `numeric` has NaN and infinities, and money has not. The decoder asserts the same
+ * on the way in.
  */
 export const finite = (name: string, ...columns: ReadonlyArray<AnyPgColumn>) =>
   check(

@@ -2,7 +2,7 @@ import { integer, primaryKey, text } from "drizzle-orm/pg-core"
 import { account, instant } from "./columns.ts"
 import { sync } from "./tables.ts"
 
-/** What passes over lists leave in doubt. */
+/** Doubts that passes over lists leave. */
 
 /** Keys of stored records that the latest complete full pass was not shown. A pass that is shown one deletes its row. */
 export const missingKeys = sync.table(
@@ -11,9 +11,9 @@ export const missingKeys = sync.table(
     account: account(),
     stream: text("stream").notNull(),
     recordId: text("record_id").notNull(),
-    /** How many complete full passes without movement did not show it since a pass last did. */
+    /** Complete full passes without movement that did not show it, since a pass last did. */
     stillPasses: integer("still_passes").notNull().default(0),
-    /** When its by-id endpoint was asked about it last; null where it never was. */
+    /** Time at which its by-id endpoint was asked about it last; null if it never was. */
     askedAt: instant("asked_at"),
   },
   table => [primaryKey({ columns: [table.account, table.stream, table.recordId] })],

@@ -5,24 +5,24 @@ import { Warehouse } from "../../postgres/connect.ts"
 import { read } from "../../postgres/statements.ts"
 import { migrate, pendingMigrations } from "./migrator.ts"
 
-/** The sentence for a given Postgres without tables of this program; undefined where it has some, or is the embedded one. */
+/** Says that a given Postgres has no tables of this program; undefined if it has some, or is the embedded one. */
 export const withoutTables: Effect.Effect<string | undefined, WarehouseError, Warehouse> = Effect.gen(
   function* () {
     const { sql, isEmbedded } = yield* Warehouse
     if (isEmbedded) return undefined
-    const [found] = yield* read(
+    const [database] = yield* read(
       () => sql<[{ isMade: boolean; name: string }]>`
         SELECT to_regclass('sync.stream_runs') IS NOT NULL AS "isMade", current_database() AS name`,
     )
-    return found.isMade
+    return database.isMade
       ? undefined
-      : `Nothing was synced yet: the database ${found.name} (DATABASE_URL) holds no tables of paycombat-sync`
+      : `Nothing was synced yet: the database ${database.name} (DATABASE_URL) holds no tables of paycombat-sync`
   },
 )
 
 /**
- * Makes sure that the tables and views are the program's. The embedded database is brought up to date by
- * itself, a given one only when told to: otherwise a `ConfigurationError` says what is missing, and what to do.
+ * Ensures that tables and views are up to date. Migrates the embedded database always, and a given one only with
+ * `isMigrating`: otherwise a `ConfigurationError` says what is missing, and what to do.
  */
 export const upToDate = (
   isMigrating: boolean,
@@ -41,7 +41,7 @@ export const upToDate = (
           ` ${remedy}.`,
       })
     }
-    // A migration may rewrite a table of many millions of rows: nobody should take it for a process that hangs.
+    // A migration may rewrite a table of many millions of rows. The line shows that the process does not hang.
     yield* Effect.logInfo(
       `bringing the database up to date: ${counted(migrations.length, "migration")}, ${counted(views.length, "view")}`,
     )

@@ -1,7 +1,7 @@
 import type postgres from "postgres"
 import { sqlState } from "../../postgres/failures.ts"
 
-/** Who may read `analytics`, and nothing else. A group: logins are made members of it. */
+/** Role that may read `analytics`, and nothing else. Logins become members of it. */
 export const READER_ROLE = "paycombat_reader"
 
 /** A right on a view, or on one column of it. */
@@ -9,11 +9,11 @@ interface Grant {
   readonly view: string
   readonly column: string | null
   readonly grantee: string
-  /** Gives it back. */
+  /** Statement that grants it again. */
   readonly statement: string
 }
 
-/** The rights that others had on views before these were dropped. */
+/** Rights of other roles on views, before these were dropped. */
 export interface Grants {
   readonly views: ReadonlyArray<string>
   readonly grants: ReadonlyArray<Grant>
@@ -39,7 +39,7 @@ const heldGrants = (tx: postgres.TransactionSql, views: ReadonlyArray<string>) =
   ) held
   ORDER BY view, column_name NULLS FIRST, grantee, privilege_type`
 
-/** What others may do with these views; they must exist, and be at least one. */
+/** Reads the rights of other roles on these views. There must be at least one view, and all must exist. */
 export const captureGrants = async (
   tx: postgres.TransactionSql,
   views: ReadonlyArray<string>,
@@ -57,8 +57,8 @@ const columnsOfViews = async (tx: postgres.TransactionSql): Promise<ReadonlySet<
 }
 
 /**
- * Gives re-created views exactly the rights they had: default privileges of the database may have brought
- * back one that a person took away. Returns a note for each right whose view or column is no more.
+ * Grants exactly the former rights on re-created views: default privileges may have granted one that a person had revoked.
+ * Returns a note for each right whose view or column is gone.
  */
 export const restoreGrants = async (
   tx: postgres.TransactionSql,
@@ -81,7 +81,7 @@ export const restoreGrants = async (
     )
 }
 
-/** Makes the role where this login may; otherwise returns what to ask an administrator for. */
+/** Creates the role if this login may. Otherwise returns a note for an administrator. */
 export const createReaderRole = async (tx: postgres.TransactionSql): Promise<ReadonlyArray<string>> => {
   const [state] = await tx<Array<{ exists: boolean; may_create: boolean }>>`
     SELECT to_regrole(${READER_ROLE}) IS NOT NULL AS exists, rolsuper OR rolcreaterole AS may_create
@@ -94,13 +94,13 @@ export const createReaderRole = async (tx: postgres.TransactionSql): Promise<Rea
   try {
     await tx.savepoint(savepoint => savepoint.unsafe(`CREATE ROLE ${READER_ROLE} NOLOGIN`))
   } catch (error) {
-    // Roles belong to the server: a migrator of another of its databases may have been first.
+    // Roles belong to the server: a migration of another database may have created it meanwhile.
     if (!["42710", "23505"].includes(sqlState(error) ?? "")) throw error
   }
   return []
 }
 
-/** The tables that the role can read beside our views, which nobody needs for `analytics`. */
+/** Lists the tables that the role can read beside our views. It needs none of them for `analytics`. */
 export const excessOfReader = async (
   sql: Pick<postgres.Sql, "unsafe"> | Pick<postgres.TransactionSql, "unsafe">,
 ): Promise<ReadonlyArray<string>> => {
@@ -115,7 +115,7 @@ export const excessOfReader = async (
   return rows.map(({ name }) => name)
 }
 
-/** Names of our views that the role cannot read, though it is there. */
+/** Lists our views that the role cannot read, if the role exists. */
 export const unreadableByReader = async (tx: postgres.TransactionSql): Promise<ReadonlyArray<string>> => {
   const rows = await tx<Array<{ name: string }>>`
     SELECT v.name FROM pg_roles r, sync.views v
@@ -127,8 +127,8 @@ export const unreadableByReader = async (tx: postgres.TransactionSql): Promise<R
 }
 
 /**
- * Lets the role read our views, and says what else it can read of ours: a right that a person gave is
- * theirs to take back. Does nothing where the role is missing or has it all.
+ * Lets the role read our views. Returns a note about our tables that it can read, too: a right that a person granted is for
+ * that person to revoke. Does nothing if the role is missing or has all rights.
  */
 export const grantReader = async (tx: postgres.TransactionSql): Promise<ReadonlyArray<string>> => {
   const views = await unreadableByReader(tx)
@@ -139,5 +139,5 @@ export const grantReader = async (tx: postgres.TransactionSql): Promise<Readonly
   const excess = await excessOfReader(tx)
   return excess.length === 0
     ? []
-    : [`${READER_ROLE} can also read ${excess.join(", ")}: REVOKE that if nobody meant it`]
+    : [`${READER_ROLE} can also read ${excess.join(", ")}: REVOKE that unless it was meant`]
 }

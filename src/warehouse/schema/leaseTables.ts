@@ -3,11 +3,11 @@ import { bigint, boolean, check, index, integer, jsonb, primaryKey, text, uuid }
 import { account, instant } from "./columns.ts"
 import { sync } from "./tables.ts"
 
-/** The part of the ledger that processes share while they run: who holds an account, and what its holder is handed. */
+/** The part of the ledger that processes share while they run: leases, and work for the holders of accounts. */
 
 /**
- * One holder at a time of a stream, and of an account (stream `*`), which its holder alone may ask the API about. `fence`
- * grows with each holder, and each commit checks it.
+ * Leases: one holder at a time of a stream, and of an account (stream `*`), about which its holder alone may ask the API.
+ * `fence` grows with each holder, and each commit checks it.
  */
 export const leases = sync.table(
   "leases",
@@ -19,18 +19,18 @@ export const leases = sync.table(
     fence: bigint("fence", { mode: "number" }).notNull(),
     acquiredAt: instant("acquired_at").notNull(),
     expiresAt: instant("expires_at").notNull(),
-    /** The latest transaction of the holder and what it answered: one whose commit was not heard of is not repeated. */
+    /** Latest transaction of the holder, and its result: it is not repeated if the answer to its commit was lost. */
     commitId: uuid("commit_id"),
     commitResult: jsonb("commit_result"),
-    /** Of an account: the API asked its holder to send nothing before then. The next holder keeps to it. */
+    /** For an account: time until which the API asked for no requests. The next holder obeys it, too. */
     pausedUntil: instant("paused_until"),
   },
   table => [primaryKey({ columns: [table.account, table.stream] })],
 )
 
 /**
- * Records to be read by their id soon, handed to the holder of the account's lease by processes that may not ask the API.
- * A closed row says what came of it, until the ledger is pruned.
+ * Urgent work: records to read by their id soon, from processes that may not ask the API, for the holder of the account's
+ * lease. A closed row holds the outcome until the ledger is pruned.
  */
 export const urgentWork = sync.table(
   "urgent_work",
@@ -41,17 +41,17 @@ export const urgentWork = sync.table(
     /** Differs with each hand-over: a record that is handed over again while it is read stays open. */
     requestId: uuid("request_id").notNull(),
     askedAt: instant("asked_at").notNull(),
-    /** Not tried before then. */
+    /** Time of the next attempt. */
     dueAt: instant("due_at").notNull(),
     attempts: integer("attempts").notNull().default(0),
     closedAt: instant("closed_at"),
     /** `stored`, `rejected` or `not_read`; null while it is open. */
     outcome: text("outcome"),
-    /** Why the latest attempt did not store the record. */
+    /** Reason why the latest attempt did not store the record. */
     reason: text("reason"),
     /**
-     * The stored row is of this reading, and no run over the list that began later has come to its end. Such a row does not
-     * show that what stands behind it in a list is known.
+     * True if the stored row is of this reading, and no run over the list that began later has ended. Such a row does not
+     * show that the records behind it in the list are known.
      */
     isNews: boolean("is_news").notNull().default(false),
   },

@@ -12,22 +12,22 @@ import { createReaderRole, type Grants, grantReader, NO_GRANTS, unreadableByRead
 import { refuseOthers } from "./planted.ts"
 import { applyViews, dropViews, ownViews, planViews, readViews, type View } from "./views.ts"
 
-/** Oldest Postgres that is promised; its patch number as `server_version_num` has it. */
+/** Oldest supported Postgres, as its `server_version_num`. */
 const OLDEST_SERVER = 140_000
 
-/** How long a migrator waits for another one's transaction. */
+/** Longest wait of a migration for another migration. */
 const QUEUE_TIMEOUT_SECONDS = 120
 
 /**
- * How long a migration waits for a query that holds one of our views or tables. While it waits, later
- * queries on that view wait behind it, so it gives up before a dashboard's time-out would.
+ * Longest wait of a migration for a query that holds one of our views or tables. Later queries on that view wait behind it,
+ * so it gives up before a dashboard's time-out.
  */
 const LOCK_TIMEOUT_SECONDS = 5
-/** How often it tries, and the time it leaves to those queries in between. */
+/** Attempts, and the time for those queries in between. */
 const LOCK_ATTEMPTS = 3
 const LOCK_PAUSE_MILLIS = 2_000
 
-/** Any number that no other program is likely to lock. */
+/** Number of an advisory lock that no other program is likely to use. */
 const QUEUE_LOCK = "7032114220187"
 
 export interface MigrationReport {
@@ -35,19 +35,19 @@ export interface MigrationReport {
   readonly applied: ReadonlyArray<string>
   /** Views that were created or re-created. */
   readonly views: ReadonlyArray<string>
-  /** What a person should know or do; nothing here stops a sync. */
+  /** Notes for a person. None of them stops a sync. */
   readonly notes: ReadonlyArray<string>
 }
 
-/** What is missing to be up to date: nothing when both are empty. */
+/** Missing migrations and views. The database is up to date if both lists are empty. */
 export interface Pending {
   readonly migrations: ReadonlyArray<string>
   readonly views: ReadonlyArray<string>
-  /** Views that role `paycombat_reader` cannot read, though it is there; a sync does not need that. */
+  /** Views that role `paycombat_reader` cannot read, if it exists. A sync does not need that right. */
   readonly grants: ReadonlyArray<string>
 }
 
-/** Where the program's migrations and views are read from. */
+/** Directories of the program's migrations and views. */
 export interface MigrationSource {
   /** drizzle's folder. */
   readonly migrations: URL
@@ -79,7 +79,7 @@ const readMigrations = async (directory: URL): Promise<ReadonlyArray<Migration>>
   }))
 }
 
-/** Migrations that the database does not have; stops when it has one that the program does not. */
+/** Lists the migrations that the database does not have. Stops if it has one that the program does not. */
 const pendingOf = async (tx: postgres.TransactionSql, migrations: ReadonlyArray<Migration>) => {
   const [server] = await tx<Array<{ version: string; number: string; is_migrated: boolean }>>`
     SELECT current_setting('server_version') AS version, current_setting('server_version_num') AS number,
@@ -91,15 +91,15 @@ const pendingOf = async (tx: postgres.TransactionSql, migrations: ReadonlyArray<
   if (!server!.is_migrated) return { isEmpty: true, pending: migrations }
   const rows = await tx<Array<{ created_at: string }>>`SELECT created_at::text FROM sync.migrations`
   const applied = new Set(rows.map(row => row.created_at))
-  const known = new Set(migrations.map(migration => migration.createdAt))
-  if ([...applied].some(createdAt => !known.has(createdAt)))
+  const ours = new Set(migrations.map(migration => migration.createdAt))
+  if ([...applied].some(createdAt => !ours.has(createdAt)))
     throw new ConfigurationError({
       message: "The database was migrated by a newer version of this program: update the program",
     })
   return { isEmpty: false, pending: migrations.filter(migration => !applied.has(migration.createdAt)) }
 }
 
-/** Fails where a person must change the database itself before this program's tables may be in it. */
+/** Fails if a person must change the database itself before this program's tables may be in it. */
 const refuseUnfit = async (tx: postgres.TransactionSql): Promise<void> => {
   const [database] = await tx<Array<{ encoding: string }>>`
     SELECT pg_encoding_to_char(encoding) AS encoding FROM pg_database WHERE datname = current_database()`
@@ -118,7 +118,7 @@ const applyMigrations = async (
   let hasTable = !isEmpty
   for (const { statements, hash, createdAt } of migrations) {
     for (const statement of statements) await tx.unsafe(statement)
-    // Not earlier: the first migration creates the schema that its own table is in. drizzle's layout.
+    // Created after the first migration, which creates the schema. The layout is drizzle's.
     if (!hasTable)
       await tx.unsafe(
         "CREATE TABLE sync.migrations (id serial PRIMARY KEY, hash text NOT NULL, created_at bigint)",
@@ -128,10 +128,10 @@ const applyMigrations = async (
   }
 }
 
-/** What Postgres answers to a change of a table that a view reads: feature not supported, dependent objects still exist. */
+/** SQLSTATEs for a change of a table that a view reads: feature not supported, dependent objects still exist. */
 const VIEW_IN_THE_WAY: ReadonlySet<string | undefined> = new Set(["0A000", "2BP01"])
 
-/** Applies migrations, with our views out of the way only where one is: a migration that merely adds leaves dashboards alone. */
+/** Applies migrations. Drops our views only if one is in the way: a migration that only adds does not disturb dashboards. */
 const applyAroundViews = async (
   tx: postgres.TransactionSql,
   migrations: ReadonlyArray<Migration>,
@@ -148,7 +148,7 @@ const applyAroundViews = async (
   return grants
 }
 
-/** Acts as the owner of what is there, so that an administrator's migration leaves nothing that the program's login cannot change later. */
+/** Acts as the owner of the warehouse: the program's login could not change what an administrator creates. */
 const becomeOwner = async (tx: postgres.TransactionSql): Promise<void> => {
   const [owned] = await tx<Array<{ owner: string; login: string; may: boolean }>>`
     SELECT pg_get_userbyid(nspowner) AS owner, current_user AS login, pg_has_role(nspowner, 'MEMBER') AS may
@@ -181,7 +181,7 @@ const migrateIn = async (
   const plan = await planViews(tx, views)
   const viewNotes = await applyViews(tx, plan, grants)
   const readerNotes = await grantReader(tx)
-  // Also of what was just made: nothing is committed where others got rights on it.
+  // Checked again before the commit: others may have got rights on the objects just created.
   await refuseOthers(tx)
   return {
     applied: pending.map(migration => migration.name),
@@ -190,7 +190,7 @@ const migrateIn = async (
   }
 }
 
-/** What a person must do about an SQLSTATE; null where trying again may help. */
+/** Advice for a person about an SQLSTATE; null if a repetition may help. */
 const advice = (code: string | undefined): string | null => {
   switch (code) {
     case "42501":
@@ -215,7 +215,7 @@ const toError = (error: unknown): ConfigurationError | WarehouseError => {
     : new ConfigurationError({ message: `Migration undone. ${wordsOf(error)}: ${todo}` })
 }
 
-/** Turns a lock time-out into the names of those who may hold the lock: whoever asks needs to know whom to wait for. */
+/** Turns a lock time-out into an error that names the sessions which may hold the lock. */
 const nameBlockers = async (sql: postgres.Sql, error: unknown): Promise<unknown> => {
   if (sqlState(error) !== "55P03") return error
   const holders = await sql<Array<{ holder: string }>>`
@@ -227,21 +227,20 @@ const nameBlockers = async (sql: postgres.Sql, error: unknown): Promise<unknown>
       AND (held.locktype = 'advisory'
         OR relation.relnamespace IN (SELECT oid FROM pg_namespace WHERE nspname IN ('warehouse', 'sync', 'analytics')))
     ORDER BY 1`
-  const names = holders.map(row => row.holder).join(", ") || "a session that is gone by now"
+  const names = holders.map(row => row.holder).join(", ") || "a session that has ended by now"
   return new WarehouseError({
     code: "55P03",
-    message: `Migration undone. What it must lock is in use by ${names}: run it again when that is done`,
+    message: `Migration undone. Its tables or views are in use by ${names}: run it again when that is done`,
   })
 }
 
 /**
- * Brings the database up to date: tables, views with their grants, the reader role; all or nothing.
+ * Brings the database up to date: tables, views with their grants, and the reader role; all or nothing.
  *
- * Safe to call at any time and from several places at once: they queue. Waits a few times for a query that holds
- * a view or table, then names its session. One transaction without session
- * state, so it works through a transaction-pooling proxy. Fails with a `ConfigurationError` where a person
- * must act first (too old a server, a newer database, a name taken, a right missing, somebody else's view on
- * top of one that must change), and with a `WarehouseError` where trying again may help.
+ * Safe to call at any time and from several places at once: the calls queue. Waits a few times for a query that holds a view
+ * or table, then names its session. One transaction without session state, so it works through a transaction-pooling proxy.
+ * Fails with a `ConfigurationError` if a person must act first (too old a server, a newer database, a name taken, a right
+ * missing, a foreign view that reads one that must change), and with a `WarehouseError` if a repetition may help.
  */
 export const migrate = (
   sql: postgres.Sql,
@@ -268,12 +267,12 @@ export const migrate = (
     catch: toError,
   })
 
-/** Fails where `migrate` would refuse the database as it is: its encoding, or rights of others on its schemas. */
+/** Fails if `migrate` would refuse the database: for its encoding, or for rights of others on its schemas. */
 export const checkFitness = (sql: postgres.Sql): Effect.Effect<void, ConfigurationError | WarehouseError> =>
   Effect.tryPromise({ try: () => sql.begin("read only", refuseUnfit) as Promise<void>, catch: toError })
 
 /**
- * Lists what `migrate` would apply, re-create, drop or grant. Fails where it would, but for what `checkFitness` looks at.
+ * Lists what `migrate` would apply, re-create, drop or grant. Fails as `migrate` does, without the checks of `checkFitness`.
  * Reads a few rows, and takes no lock that others wait for.
  */
 export const pendingMigrations = (

@@ -3,7 +3,7 @@ import { ConfigurationError } from "../../core/errors.ts"
 import { hasRightsOf, interferences, interferenceWords } from "../../postgres/interference.ts"
 import { schemasOpenToOthers } from "./schemaRights.ts"
 
-/** A condition on a catalogue's owner column: the role has not the rights of the warehouse's owner. */
+/** Condition on an owner column of the catalogue: the role lacks the rights of the warehouse's owner. */
 const isForeign = (role: string) => `NOT ${hasRightsOf(role, "w.owner")}`
 
 /** Our schemas, each with the role that owns the warehouse. */
@@ -67,10 +67,10 @@ const USES = `
     AND ${isForeign("used.role")}`
 
 /**
- * Lists code of other roles that would run with this login's rights: what they made within our schemas, what our tables
- * and views use of theirs, and their triggers on our tables; a line for each, with the command that removes it. Roles that
- * have the owner's rights anyway are not others: superusers, the owner, its members. Reads some thousand rows of the
- * catalogue: for `migrate` and `doctor`, not for each transaction.
+ * Lists code of other roles that would run with this login's rights: objects in our schemas, functions, operators and types
+ * that our tables and views use, and triggers on our tables. Each line has the command that removes it. Superusers, the owner
+ * and its members are no other roles, because they have the owner's rights anyway. Reads some thousand rows of the
+ * catalogue: it is for `migrate` and `doctor`, not for each transaction.
  */
 export const plantedByOthers = async (tx: postgres.TransactionSql): Promise<ReadonlyArray<string>> => {
   const objects = await tx.unsafe<Array<{ words: string }>>(
@@ -83,7 +83,7 @@ export const plantedByOthers = async (tx: postgres.TransactionSql): Promise<Read
   return [...objects.map(({ words }) => words), ...triggers.map(interferenceWords)]
 }
 
-/** Fails where others can plant code that runs with this login's rights, where they did, or where they would get rights on our tables. */
+/** Fails if other roles can plant code that runs with this login's rights, did so, or would get rights on our tables. */
 export const refuseOthers = async (tx: postgres.TransactionSql): Promise<void> => {
   const lines = [...(await schemasOpenToOthers(tx)), ...(await plantedByOthers(tx))]
   if (lines.length === 0) return

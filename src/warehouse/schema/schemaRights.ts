@@ -2,8 +2,8 @@ import type postgres from "postgres"
 import { PIN_PATH } from "../../postgres/pin.ts"
 
 /**
- * The schemas that this login's own search path names. They are looked up under that path, so this statement must
- * resolve nothing by it: one function, with its schema, and no operator.
+ * Reads the schemas of this login's own search path. The statement runs under that path, so it must resolve nothing by it:
+ * it has one function, with its schema, and no operator.
  */
 const schemasOfPath = async (tx: postgres.TransactionSql): Promise<string> => {
   await tx.unsafe("SET LOCAL search_path = DEFAULT")
@@ -15,12 +15,12 @@ const schemasOfPath = async (tx: postgres.TransactionSql): Promise<string> => {
 }
 
 /**
- * Says who else may create objects in our schemas, or in a schema of this login's search path, or triggers on our tables; and
- * whom default privileges would give such a right, or a right on our tables, as soon as the next table or schema is made: a
- * line for each schema and role, with the command that ends it. A trigger of theirs runs with the owner's rights; a function
- * or an operator can, in any client of this login that does not pin its path, such as psql.
+ * Lists other roles that may create objects in our schemas or in a schema of this login's search path, or triggers on our
+ * tables, and roles to which default privileges would grant such a right, or a right on our tables, with the next table or
+ * schema. There is a line for each schema and role, with the command that ends it. Their trigger runs with the owner's
+ * rights; their function or operator can, in any client of this login that does not pin its path, such as psql.
  *
- * Superusers, the owner of the database, this login and the owner of the warehouse are expected to have that right.
+ * Superusers, the owner of the database, this login and the owner of the warehouse may have that right.
  */
 export const schemasOpenToOthers = async (tx: postgres.TransactionSql): Promise<ReadonlyArray<string>> => {
   const path = await schemasOfPath(tx)

@@ -1,7 +1,7 @@
 import { doublePrecision, primaryKey, smallint, text } from "drizzle-orm/pg-core"
 import { account, warehouse } from "./columns.ts"
 
-/** Tables of the warehouse that no stream fills: what views need to know, from the configuration or from people. */
+/** Tables of the warehouse that no stream fills: facts for views, from the configuration or from people. */
 
 /** Settings of an account that views need. Written from the configuration at the start of a run; no row: the defaults. */
 export const accountSettings = warehouse.table(
@@ -16,7 +16,7 @@ export const accountSettings = warehouse.table(
   table => [primaryKey({ columns: [table.account] })],
 )
 
-/** What a transaction does to a balance. People edit it: a migration inserts a missing seed once, and touches no row again. */
+/** Directions of transactions in a balance. People edit them: a migration inserts a missing seed once, and changes no row again. */
 export const eventDirections = warehouse.table(
   "event_directions",
   {

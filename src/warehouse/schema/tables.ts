@@ -17,7 +17,7 @@ import { account, instant, warehouse } from "./columns.ts"
 // drizzle-kit creates a schema only when it is exported from a file that it reads.
 export { warehouse }
 
-/** The ledger: what was run, what is held, what was found, and what could not become a row. */
+/** The ledger: runs, passes, look-ups, rejects, modes of privacy, contracts and documented fields. */
 export const sync = pgSchema("sync")
 
 const counter = (name: string) => bigint(name, { mode: "number" }).notNull().default(0)
@@ -30,7 +30,7 @@ export const runs = sync.table("runs", {
   host: text("host").notNull(),
   processId: integer("process_id").notNull(),
   version: text("version").notNull(),
-  /** Until when a run that holds no lease, since it waits for another run, is not taken for dead. */
+  /** Time until which a run without a lease, because it waits for another run, does not count as dead. */
   waitsUntil: instant("waits_until"),
 })
 
@@ -52,48 +52,48 @@ export const streamRuns = sync.table(
     unchanged: counter("unchanged"),
     stale: counter("stale"),
     rejected: counter("rejected"),
-    /** Fields that could not be read and are null in the rows that this run stored; in no other counter. */
+    /** Fields that could not be read, and are null in the rows that this run stored. They are in no other counter. */
     fieldRejected: counter("field_rejected"),
-    /** Items of lists in those rows that could not be read: a row of their own is missing or empty. */
+    /** Items of lists in those rows that could not be read: their own row is missing or empty. */
     itemRejected: counter("item_rejected"),
     erased: counter("erased"),
     removed: counter("removed"),
     leftOver: counter("left_over"),
     /**
-     * Look-ups that got no answer, and records that a list showed without all their parts and that their by-id endpoint did
-     * not know: they are no rejects, and are asked again.
+     * Look-ups that got no answer, and stored records that a list showed without all their parts while their by-id endpoint
+     * answered 404. They are no rejects, and are asked again.
      */
     unanswered: counter("unanswered"),
-    /** Keys whose latest look-up had failed when this run ended, by whichever run. */
+    /** Keys whose latest look-up, in any run, had failed when this run ended. */
     failedLookups: counter("failed_lookups"),
-    /** Records that the list did not show and that are not booked as removed: their removal is not proven. */
+    /** Records that the list did not show, and whose removal is not proven. */
     unconfirmed: counter("unconfirmed"),
-    /** Rows not booked as removed when the pass was closed; null where the run closed no pass, or none was unconfirmed. */
+    /** Rows that were not removed when the pass was closed; null if the run closed no pass, or few records were unconfirmed. */
     stored: bigint("stored", { mode: "number" }),
     requests: counter("requests"),
     retries: counter("retries"),
-    /** Runs that this row stands for: more than one where quiet runs of a day were folded into their latest. */
+    /** Number of runs in this row: more than one if quiet runs of a day were folded into their latest. */
     runCount: bigint("run_count", { mode: "number" }).notNull().default(1),
     error: text("error"),
     note: text("note"),
-    /** Why this pass is no proof of a removal: what showed that the list moved while it was read. Null where it stood still. */
+    /** Sign that the list moved while it was read, so that the pass proves no removal; null if it stood still. */
     movement: text("movement"),
-    /** Length of the list as the API stated it last during the pass; null where it states none, or the run closed no pass. */
+    /** Length of the list as the API stated it last during the pass; null if it did not, or if the run closed no pass. */
     stated: bigint("stated", { mode: "number" }),
-    /** Different records that the pass was shown, by all runs that made it; null where the run closed no pass. */
+    /** Different records that the pass was shown in all of its runs; null if the run closed no pass. */
     listed: bigint("listed", { mode: "number" }),
   },
   table => [
     primaryKey({ columns: [table.runId, table.account, table.stream] }),
     index("stream_runs_latest").on(table.account, table.stream, table.startedAt),
-    // Since when a stream is well is asked by each look at the verdict; runs that went well are nearly all.
+    // Each look at the verdict asks for the latest run that did not go well. Nearly all runs go well.
     index("stream_runs_not_complete")
       .on(table.account, table.stream, table.startedAt)
       .where(sql`status IN ('failed', 'dead', 'interrupted')`),
   ],
 )
 
-/** Where an unfinished pass goes on. Committed with the rows it speaks of; gone when the pass is complete. */
+/** Positions of unfinished passes. Each commits with the rows before it, and is deleted when the pass is complete. */
 export const checkpoints = sync.table(
   "checkpoints",
   {
@@ -103,25 +103,25 @@ export const checkpoints = sync.table(
     startedAt: instant("started_at").notNull(),
     position: jsonb("position"),
     seenKeys: counter("seen_keys"),
-    /** Length of the list as the pass so far was told it; null where it was told none. */
+    /** Length of the list as the API stated it so far in the pass; null if it did not. */
     stated: bigint("stated", { mode: "number" }),
-    /** Records that the pass so far was shown and that leave no key: those without an id. */
+    /** Records without an id that the pass was shown so far. They leave no seen key. */
     unkeyed: counter("unkeyed"),
-    /** How many records of the pass so far carried which documented field; null at its beginning. */
+    /** Documented fields that the records of the pass carried so far, with their numbers; null at its beginning. */
     fields: jsonb("fields"),
     updatedAt: instant("updated_at").notNull(),
   },
   table => [primaryKey({ columns: [table.account, table.stream] })],
 )
 
-/** Keys that a pass was shown. Made unlogged by a migration: lost in a crash, they only prove no removal. */
+/** Keys that a pass was shown. A migration makes the table unlogged: without the keys a pass only proves no removal. */
 export const seenKeys = sync.table(
   "seen_keys",
   { passId: uuid("pass_id").notNull(), recordId: text("record_id").notNull() },
   table => [primaryKey({ columns: [table.passId, table.recordId] })],
 )
 
-/** The look-ups that a run has still to make, in their order. Unlogged too: the next run works it out again. */
+/** Look-ups that a run has still to make, in their order. Unlogged, too: the next run makes its own queue. */
 export const dueKeys = sync.table(
   "due_keys",
   {
@@ -134,7 +134,7 @@ export const dueKeys = sync.table(
   table => [primaryKey({ columns: [table.runId, table.account, table.stream, table.position] })],
 )
 
-/** What was asked of look-ups whose answers are records: the keys, when they were asked about last, and what came of it. */
+/** Keys of look-ups whose answers are records, with the time and the outcome of the latest look-up. */
 export const lookupKeys = sync.table(
   "lookup_keys",
   {
@@ -142,7 +142,7 @@ export const lookupKeys = sync.table(
     stream: text("stream").notNull(),
     recordId: text("record_id").notNull(),
     checkedAt: instant("checked_at").notNull(),
-    /** When the outcome changed last: another record than before, the first failure, or the first answer after one. */
+    /** Time of the last change of the outcome: another record, the first failure, or the first answer after one. */
     changedAt: instant("changed_at").notNull(),
     checkError: text("check_error"),
     runId: uuid("run_id").notNull(),
@@ -161,8 +161,8 @@ export const rejects = sync.table(
     account: account(),
     stream: text("stream").notNull(),
     /**
-     * `record`: the record is no row. `merchant`: nor is this one, it is another merchant's. The record of the other two is
-     * a row, and `raw` is the part that could not be read. `field`: one value, which is null. `item`: an item of a list,
+     * `record`: the record is no row. `merchant`: the record is another merchant's, and no row. The record of the other two
+     * is a row, and `raw` is the part that could not be read. `field`: one value, which is null. `item`: an item of a list,
      * whose own row is missing or empty. All but `field` count as rejects.
      */
     kind: text("kind").notNull().default("record"),
@@ -174,9 +174,9 @@ export const rejects = sync.table(
     readAt: instant("read_at").notNull(),
     firstSeenAt: instant("first_seen_at").notNull(),
     runId: uuid("run_id").notNull(),
-    /** How many complete full passes without movement did not show it since a pass last did. */
+    /** Complete full passes without movement that did not show it, since a pass last did. */
     stillPasses: integer("still_passes").notNull().default(0),
-    /** Its record is proven to be gone, as that of a row is: nothing is left to be mended. */
+    /** Time at which its record was proven to be gone, as that of a row is; null while it is open. */
     unlistedAt: instant("unlisted_at"),
   },
   table => [
@@ -187,7 +187,7 @@ export const rejects = sync.table(
       .on(table.account, table.stream, table.recordId, table.field)
       .where(sql`${table.kind} IN ('field', 'item')`),
     check("rejects_kind", sql`${table.kind} IN ('record', 'merchant', 'item', 'field')`),
-    // What is open is counted at the end of each run and by each look at the verdict; field rejects may be many.
+    // Open rejects are counted at the end of each run and by each look at the verdict. Field rejects may be many.
     index("rejects_open")
       .on(table.account, table.stream, table.firstSeenAt)
       .where(sql`${table.unlistedAt} IS NULL AND ${table.kind} <> 'field'`),
@@ -198,16 +198,16 @@ export const rejects = sync.table(
   ],
 )
 
-/** How personal data of a stream is stored. Another mode or key than the configured one has rows to be rewritten. */
+/** Modes in which the personal data of streams is stored. If the configured mode or key differs, rows are rewritten. */
 export const privacy = sync.table(
   "privacy",
   {
     account: account(),
     stream: text("stream").notNull(),
     mode: text("mode").notNull(),
-    /** Tells one key from another, and says nothing about it. */
+    /** Fingerprint of the key: it identifies the key, and does not reveal it. */
     keyFingerprint: text("key_fingerprint"),
-    /** True if all that is stored is in this mode. */
+    /** True if all stored records are in this mode. */
     isApplied: boolean("is_applied").notNull(),
     changedAt: instant("changed_at").notNull(),
   },
@@ -226,7 +226,7 @@ export const erasures = sync.table(
   table => [primaryKey({ columns: [table.account, table.stream, table.idHash] })],
 )
 
-/** What discovery found about a list endpoint. */
+/** Contracts: facts that discovery found about list endpoints. */
 export const contracts = sync.table(
   "contracts",
   {
@@ -241,19 +241,19 @@ export const contracts = sync.table(
   table => [primaryKey({ columns: [table.account, table.stream] })],
 )
 
-/** When an account's part of the ledger was pruned last: once a day is enough. */
+/** Time at which an account's part of the ledger was pruned last. Once a day is enough. */
 export const pruned = sync.table("pruned", {
   account: account().primaryKey(),
   prunedAt: instant("pruned_at").notNull(),
 })
 
-/** Which definition of each view the database holds. */
+/** Hash of the definition of each view in the database. */
 export const views = sync.table("views", {
   name: text("name").primaryKey(),
   definitionHash: text("definition_hash").notNull(),
 })
 
-/** The documented fields that a stream's records have carried, and what became of them. */
+/** Documented fields that a stream's records have carried, and whether they still do. */
 export const fields = sync.table(
   "fields",
   {
@@ -262,23 +262,23 @@ export const fields = sync.table(
     /** Path within the record, its parts joined by dots. */
     field: text("field").notNull(),
     firstSeenAt: instant("first_seen_at").notNull(),
-    /** To the day: a run writes it only where it is older. */
+    /** Exact to the day: a run writes it only if it is a day old. */
     lastSeenAt: instant("last_seen_at").notNull(),
     /** Most records of one pass that carried it. */
     carried: counter("carried"),
-    /** No record lacked it yet. */
+    /** True while no record lacked it. */
     isAlways: boolean("is_always").notNull(),
-    /** Records that came without it though their stored version had it, since a record last carried it. */
+    /** Records that lacked it although their stored version had it, since a record last carried it. */
     lost: counter("lost"),
     /** New records in a row that lacked it, over several runs, and the start of the run that read the first of them. */
     newLacked: counter("new_lacked"),
     newLackedSince: instant("new_lacked_since"),
-    /** Since when no record that is new or changed carries a value in it any more; null while one does. */
+    /** Time since which no new or changed record carries a value in it; null while one does. */
     missingSince: instant("missing_since"),
-    /** Records in which the field could not be read, and since when these are more than PAYCOMBAT_REJECTS_MAX allows. */
+    /** Records with an unreadable value in it, and the time since which they are more than PAYCOMBAT_REJECTS_MAX allows. */
     unreadable: counter("unreadable"),
     unreadableSince: instant("unreadable_since"),
-    /** How grave it is for figures that its values are missing or cannot be read: a level of the verdict. */
+    /** Level of the verdict if its values are missing or unreadable. */
     level: text("level").notNull().default("attention"),
   },
   table => [primaryKey({ columns: [table.account, table.stream, table.field] })],

@@ -13,11 +13,11 @@ export interface View {
   readonly uses: ReadonlyArray<string>
 }
 
-/** What is between quotes or behind `--` names no view that is read. */
+/** Blanks out literals and comments, which name no view that is read. */
 const withoutText = (statements: string): string => statements.replace(/'(?:[^']|'')*'|--[^\n]*/g, " ")
 
 const toView = (name: string, text: string): View => {
-  // A checkout with Windows' line ends holds the same views.
+  // A checkout with Windows' line ends has the same hashes.
   const statements = text.replaceAll("\r\n", "\n")
   const names = withoutText(statements).matchAll(/\banalytics\.([a-z0-9_]+)/g)
   return {
@@ -28,7 +28,7 @@ const toView = (name: string, text: string): View => {
   }
 }
 
-/** Views in an order in which each comes after those it reads. */
+/** Sorts views so that each comes after those that it reads. */
 const inOrder = (views: ReadonlyArray<View>): ReadonlyArray<View> => {
   const byName = new Map(views.map(view => [view.name, view]))
   const ordered = new Set<View>()
@@ -46,7 +46,7 @@ const inOrder = (views: ReadonlyArray<View>): ReadonlyArray<View> => {
   return [...ordered]
 }
 
-/** The views that this version of the program brings, each after those it reads. */
+/** Reads the views of this version of the program, each after those that it reads. */
 export const readViews = async (directory: URL): Promise<ReadonlyArray<View>> => {
   const files = (await readdir(directory)).filter(file => file.endsWith(".sql")).sort()
   const views = files.map(async file =>
@@ -55,14 +55,14 @@ export const readViews = async (directory: URL): Promise<ReadonlyArray<View>> =>
   return inOrder(await Promise.all(views))
 }
 
-/** What the database holds under a name of `analytics`. */
+/** Object of the database with a name of `analytics`. */
 interface Installed {
   readonly name: string
-  /** Hash that `migrate` recorded; null where it made no view of that name. */
+  /** Hash that `migrate` recorded; null if it made no view of that name. */
   readonly recorded: string | null
-  /** Hash of the definition; null where there is no view of that name. */
+  /** Hash of the definition; null if there is no view of that name. */
   readonly definition: string | null
-  /** True if something that is no view has that name. */
+  /** True if an object that is no view has that name. */
   readonly is_taken: boolean
 }
 
@@ -75,24 +75,24 @@ const installedViews = (tx: postgres.TransactionSql) => tx<Array<Installed>>`
     SELECT oid, relname::text, relkind FROM pg_class WHERE relnamespace = to_regnamespace('analytics')
   ) c ON c.relname = v.name`
 
-/** Names of our views that exist. */
+/** Lists our views that exist. */
 export const ownViews = async (tx: postgres.TransactionSql): Promise<ReadonlyArray<string>> =>
   (await installedViews(tx))
     .filter(row => row.recorded !== null && row.definition !== null)
     .map(row => row.name)
 
 export interface ViewPlan {
-  /** To be created, in order: new, changed, dropped or altered by hand, and those of ours that read these. */
+  /** Views to create, in order: new, changed, dropped or altered by hand, and our views that read these. */
   readonly create: ReadonlyArray<View>
-  /** To be dropped before: those of `create` that exist, and those that are no longer brought. */
+  /** Views to drop before: those of `create` that exist, and those that this version has no more. */
   readonly drop: ReadonlyArray<string>
   readonly gone: ReadonlyArray<string>
 }
 
 /**
- * The difference between the database and `views`. A view altered by hand is seen by its definition as
- * Postgres prints it, so the search path must be empty here and wherever a hash is recorded. Another major
- * version may print it differently: then it is re-created once, which does no harm.
+ * Compares the database with `views`. The definition that Postgres prints shows a view that was altered by hand, so the
+ * search path must be empty here and wherever a hash is recorded. Another major version may print it differently: then the
+ * view is re-created once, which does no harm.
  */
 export const planViews = async (
   tx: postgres.TransactionSql,
@@ -102,12 +102,12 @@ export const planViews = async (
   const exists = (name: string) => (installed.get(name)?.definition ?? null) !== null
   const create = new Set<string>()
   for (const { name, hash, uses } of views) {
-    const found = installed.get(name)
-    if (found?.is_taken || found?.recorded === null)
+    const current = installed.get(name)
+    if (current?.is_taken || current?.recorded === null)
       throw new ConfigurationError({
         message: `analytics.${name} was not made by this program: rename or drop it, then run migrate again`,
       })
-    const isCurrent = exists(name) && found?.recorded === `${hash} ${found?.definition}`
+    const isCurrent = exists(name) && current?.recorded === `${hash} ${current?.definition}`
     if (!isCurrent || uses.some(used => create.has(used))) create.add(name)
   }
   const brought = new Set(views.map(view => view.name))
@@ -121,7 +121,7 @@ export const planViews = async (
   }
 }
 
-/** What of somebody else's would have to go with these views: views, rules, triggers, functions, columns of a view's type. */
+/** Lists foreign objects that depend on these views: views, rules, triggers, functions, columns of a view's type. */
 const dependents = (tx: postgres.TransactionSql, names: ReadonlyArray<string>) => tx<Array<{ name: string }>>`
   WITH doomed AS (
     SELECT c.oid, c.reltype, t.typarray FROM pg_class c JOIN pg_type t ON t.oid = c.reltype
@@ -137,7 +137,7 @@ const dependents = (tx: postgres.TransactionSql, names: ReadonlyArray<string>) =
   WHERE rule.oid IS NULL OR rule.rulename <> '_RETURN' OR rule.ev_class NOT IN (SELECT oid FROM doomed)
   ORDER BY 1`
 
-/** Drops views of ours and returns the rights that others had on them; stops when something of somebody else's needs one. */
+/** Drops our views, and returns the rights of other roles on them. Stops if a foreign object depends on one. */
 export const dropViews = async (
   tx: postgres.TransactionSql,
   names: ReadonlyArray<string>,
@@ -154,11 +154,11 @@ export const dropViews = async (
   return grants
 }
 
-/** A person may have dropped the schema with all that was in it; asking first, because to make one takes a right of its own. */
+/** Creates the schema if a person has dropped it. Asks first, because the creation needs a right of its own. */
 const makeSchema = async (tx: postgres.TransactionSql): Promise<void> => {
-  const [found] = await tx<Array<{ exists: boolean }>>`
+  const [schema] = await tx<Array<{ exists: boolean }>>`
     SELECT to_regnamespace('analytics') IS NOT NULL AS exists`
-  if (!found?.exists) await tx`CREATE SCHEMA analytics`
+  if (!schema?.exists) await tx`CREATE SCHEMA analytics`
 }
 
 /** Carries out a plan. `before` is what an earlier drop in the same transaction returned. Returns notes. */
