@@ -33,6 +33,8 @@ export interface Doubt {
   readonly hints: ReadonlyArray<number>
   /** True if the page is page 1 again. Then records of the list's first pages are not new on the pages beyond it. */
   readonly isWrapped: boolean
+  /** True if a list may go on behind the last page: not the only page of a list that held fewer records than requested. */
+  readonly mayGoOn: boolean
 }
 
 export type Ending =
@@ -79,7 +81,7 @@ export const judgeEnd = (
     const isGone = witness?.ids.length === 0 && (yield* isWholeTailGone(read, doubt))
     const evidence =
       evidenceOf({ later, isGap, isGone, last }) ??
-      (yield* openEvidence(glance, contract, { number, got, beyond, last, size, witness }))
+      (yield* openEvidence(read, glance, contract, { ...doubt, beyond, witness, hasNews }))
     if (evidence === undefined) return { is: "end", witness }
 
     const again = yield* read(number, size)
@@ -147,9 +149,10 @@ const promiseOf = (witness: ReadPage | undefined, got: ReadPage | undefined) => 
 }
 
 /** The pages around a doubtful end. */
-interface Around extends Pick<Doubt, "number" | "got" | "last" | "size"> {
+interface Around extends Doubt {
   readonly beyond: ReadPage
   readonly witness: ReadPage | undefined
+  readonly hasNews: HasNews
 }
 
 /**
@@ -163,19 +166,31 @@ interface Around extends Pick<Doubt, "number" | "got" | "last" | "size"> {
  *
  * Returns undefined at the end of the list. Fails with `refused` if nothing tells.
  */
-const openEvidence = (glance: Read, contract: Contract, around: Around): Checking<string | undefined> =>
+const openEvidence = (
+  read: Read,
+  glance: Read,
+  contract: Contract,
+  around: Around,
+): Checking<string | undefined> =>
   Effect.gen(function* () {
-    const { number, got, beyond, last, size, witness } = around
+    const { number, got, beyond, last, size, witness, mayGoOn } = around
     const promise = promiseOf(witness, got)
     const isFull = witness !== undefined && witness.ids.length >= size
     // A witness may have been left without the records that were known.
     const isAgreed = isFull && agreesWithTotal({ ...witness, records: witness.ids }, last, size)
-    if (promise === undefined && (!isFull || (isAgreed && !beyond.isRefused))) return undefined
+    const isOpen = isFull && (beyond.isRefused || (mayGoOn && !isAgreed))
+    if (promise === undefined && !isOpen) return undefined
     const { pagingProven, maxPageSize } = contract
     const others = pagingProven ? pagesAcross(last.number * size, size, maxPageSize) : []
-    const other = yield* pageAcross(glance, others, witness?.ids.at(-1))
-    if (other?.isGoingOn === true)
+    const shown = yield* pageAcross(glance, others, around)
+    // A list that moves shows such records, too.
+    const isStill =
+      shown?.isGoingOn === true &&
+      isSame((yield* read(last.number, size)).ids, witness?.ids ?? []) &&
+      (yield* pageAcross(glance, others, around))?.isGoingOn === true
+    if (isStill || (shown?.isGoingOn === true && beyond.isRefused))
       return `a page of another size shows more records behind page ${last.number}`
+    const other = shown?.isGoingOn === true ? undefined : shown
     if (promise !== undefined && typeof (other === undefined ? promise : other.more) === "string")
       return `page ${Math.max(1, last.number)} says that more records follow (${promise})`
     if (!isFull || !beyond.isRefused || other !== undefined || witness.more === false) return undefined
@@ -185,17 +200,18 @@ const openEvidence = (glance: Read, contract: Contract, around: Around): Checkin
     return yield* Effect.fail(refusedEnd(contract, number, sayingNothing(beyond)))
   })
 
-/** The first of these pages that holds a record, and whether others stand behind that record; undefined where none does. */
+/** The first of these pages that holds the last record, and whether unknown ones stand behind it; undefined if none does. */
 const pageAcross = (
   glance: Read,
   others: ReturnType<typeof pagesAcross>,
-  record: string | undefined,
+  { witness, hasNews }: Around,
 ): Checking<{ readonly isGoingOn: boolean; readonly more: ReadPage["more"] } | undefined> =>
   Effect.gen(function* () {
     for (const other of others) {
-      const { ids, more } = yield* glance(other.number, other.size)
-      const place = record === undefined ? -1 : ids.indexOf(record)
-      if (place >= 0) return { isGoingOn: place < ids.length - 1, more }
+      const page = yield* glance(other.number, other.size)
+      const place = page.ids.indexOf(witness?.ids.at(-1) ?? "")
+      if (place >= 0)
+        return { isGoingOn: hasNews({ ...page, ids: page.ids.slice(place + 1) }), more: page.more }
     }
     return undefined
   })

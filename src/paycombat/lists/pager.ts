@@ -85,7 +85,15 @@ const judge = ({ read, glance }: Reads, contract: Contract, state: EndState) => 
     Effect.map(read(other, otherSize), page => ({ ...page, records: newcomers(page, known) }))
   // A list that begins anew has no page behind its end that could be another one: its total agrees.
   const hints = isWrapped ? [] : [notBefore, statedLastPage, contract.learned?.pages ?? 0]
-  return judgeEnd(readNews, glance, contract, { number, got, last, size, hints, isWrapped })
+  return judgeEnd(readNews, glance, contract, {
+    number,
+    got,
+    last,
+    size,
+    hints,
+    isWrapped,
+    mayGoOn: last.number > 1 || last.ids.length >= facts.askedSize,
+  })
 }
 
 /** Makes the function that takes one step of a pass: it reads what the state asks for, and answers the next state. */
