@@ -268,10 +268,7 @@ export const backup = (
 ): Effect.Effect<BackupSummary, ConfigurationError | WarehouseError, Warehouse> =>
   Effect.flatMap(Warehouse, ({ ownerUrl }) => backupOf(ownerUrl, file, tell))
 
-/**
- * Fills an empty warehouse, or one to be replaced, from a backup. Persons that are known as erased since are erased
- * again.
- */
+/** Fills an empty warehouse, or one to be replaced, from a backup. Later erasures that are known apply again. */
 export const restore = (
   file: string,
   options: Omit<RestoreOptions, "streams"> = {},

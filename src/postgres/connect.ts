@@ -7,9 +7,7 @@ import { openPool } from "./pool.ts"
 import { boundOf } from "./route.ts"
 import { query } from "./statements.ts"
 
-/**
- * Connections of one pool at most, beside that of its heartbeat. Each stream loads on one; the ledger needs the others.
- */
+/** Most connections of a pool, beside its heartbeat's. Each stream loads on one; the ledger needs the others. */
 const POOL_SIZE = 10
 const CONNECT_TIMEOUT_SECONDS = 15
 const IDLE_TIMEOUT_SECONDS = 60

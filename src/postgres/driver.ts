@@ -20,9 +20,7 @@ export const withoutVariables = <A>(make: () => A): A => {
   }
 }
 
-/**
- * Opens one of the driver's pools. `socket` makes its connections, TLS included. It connects with the first statement.
- */
+/** Opens one of the driver's pools, on connections of `socket`, TLS included. Connects with the first statement. */
 export const openDriver = (
   { hosts, user, password, database, session }: Address,
   socket: () => Promise<Duplex>,

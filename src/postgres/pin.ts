@@ -1,7 +1,4 @@
-/**
- * The commands at the start of each transaction of the owner. No setting of a role or database then reaches a
- * statement.
- */
+/** The commands at the start of the owner's transactions: no setting of a role or database reaches a statement. */
 
 /**
  * Looks up operators and functions in `pg_catalog` alone. On a path with a schema in which others may create, such as

@@ -66,10 +66,7 @@ export interface Watched {
   readonly onLost: () => void
 }
 
-/**
- * Condition on `pg_stat_activity`: the session in its transaction. Without `track_activities`, only its process id is
- * known.
- */
+/** Condition on `pg_stat_activity`: the session in its transaction. `track_activities` may hide the transaction. */
 const SESSION = "pid = $1 AND (state = 'disabled' OR xact_start = $2::text::timestamptz)"
 
 /**
@@ -97,10 +94,7 @@ export const lookAt = async (
   return "idle"
 }
 
-/**
- * Watches transactions. One whose session is idle while it waits for an answer fails, and so does one that Postgres
- * left.
- */
+/** Watches transactions. One fails if its session is idle while it waits for an answer, or Postgres left. */
 export const watching =
   ({ look, isFull, onOpen, onLost }: Watched): Watch =>
   destroy => {

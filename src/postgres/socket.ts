@@ -14,14 +14,9 @@ export interface Way {
 /** Dials one way, within the bound of one host. Leaves nothing open if it fails, or if `signal` aborts it. */
 export type Dial = (way: Way, signal: AbortSignal) => Promise<Socket>
 
-/**
- * Makes connections for the driver. Each is open, and encrypted if the address asks for it, before the driver gets it.
- */
+/** Makes connections for the driver: each is open, and encrypted if the address asks for it. */
 export interface Dialer {
-  /**
-   * The driver's `socket` option. It never rejects, because the driver would lose a connection. The socket fails
-   * instead.
-   */
+  /** The driver's `socket` option. It never rejects, since the driver would lose a connection: the socket fails. */
   readonly socket: () => Promise<Duplex>
   /** Reports that a statement was answered: the attempts before it were not in vain. */
   readonly settled: () => void

@@ -14,19 +14,13 @@ export const warehouseError = (error: unknown): WarehouseError => {
   return new WarehouseError({ message: describeFailure(error), ...(code === undefined ? {} : { code }) })
 }
 
-/**
- * SQLSTATEs and codes after which a repetition may succeed: a deadlock, a lock, too little memory or connections, a
- * restart.
- */
+/** Codes after which a repetition may succeed: a deadlock, a lock, no memory, no connections, a restart. */
 const TRANSIENT =
   /^(40001|40P01|53200|53300|55P03|57P0[1235]|25P03|08...|CONNECTION_(CLOSED|DESTROYED)|CONNECT_(TIMEOUT|UNFIT)|ECONN.*|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN|ENOTFOUND)$/
 
 /** How long SQL is repeated: a restart of Postgres, with the replay of its log, takes seconds. */
 const RETRY_LIMIT = Duration.seconds(30)
-/**
- * Fewest attempts. A process that stood still, in a machine that slept, may have spent the whole limit in its first
- * one.
- */
+/** Fewest attempts. A process that slept may have spent the whole limit in its first one. */
 const ATTEMPTS_MIN = 3
 const RETRY_DELAY_FIRST = Duration.millis(200)
 const RETRY_DELAY_MAX = Duration.seconds(5)
@@ -57,10 +51,7 @@ export const query = <A>(run: () => Promise<A>): Effect.Effect<A, WarehouseError
 /** Runs SQL that changes nothing. Repeats it after a transient error, for half a minute. */
 export const read = <A>(run: () => Promise<A>): Effect.Effect<A, WarehouseError> => retrying(query(run))
 
-/**
- * Runs SQL that may be done twice: the answer to a commit can be lost. Repeats it after a transient error, for half a
- * minute.
- */
+/** Runs SQL that may be done twice, since the answer to a commit can be lost. Repeats it as `read` does. */
 export const write = <A>(run: () => Promise<A>): Effect.Effect<A, WarehouseError> => retrying(query(run))
 
 /**

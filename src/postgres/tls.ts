@@ -19,9 +19,7 @@ const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f])
 const YES = "S"
 const NO = "N"
 
-/**
- * Reads the files that an address names. The message of an error names the parameter, and is the rest of a sentence.
- */
+/** Reads the files of an address. An error's message names the parameter, and is the rest of a sentence. */
 export const readTlsFiles = (tls: Tls): TlsFiles => {
   const read = (name: string, path: string | undefined) => {
     if (path === undefined) return undefined

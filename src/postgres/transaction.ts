@@ -101,9 +101,7 @@ const savepoint = async (fate: Fate, tx: postgres.TransactionSql, body: Body<unk
   }
 }
 
-/**
- * Wraps the driver's transaction for its function: unchanged until the connection is lost, and suspended after that.
- */
+/** Wraps a transaction for its function: unchanged until its connection is lost, and suspended after that. */
 const guard = (fate: Fate, tx: postgres.TransactionSql): postgres.TransactionSql =>
   new Proxy(tx, {
     apply: (target, self, args) => guardStatement(fate, Reflect.apply(target, self, args)),
@@ -122,9 +120,7 @@ type PinAnswer = ReadonlyArray<ReadonlyArray<Session>>
 /** Functions that end the transactions under way. */
 const ends = new WeakMap<Promise<unknown>, (error: Error) => void>()
 
-/**
- * Runs a transaction of a pool. If it is not settled when `signal` aborts, it fails, and its connection is destroyed.
- */
+/** Runs a transaction. If it is not settled when `signal` aborts, it fails, and its connection is destroyed. */
 export const beginUntil = <A>(sql: postgres.Sql, signal: AbortSignal, run: Body<A>): Promise<A> => {
   const transaction = sql.begin(run) as Promise<A>
   signal.addEventListener("abort", () => ends.get(transaction)?.(new Error("Told to stop")))

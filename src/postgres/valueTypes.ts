@@ -34,10 +34,7 @@ const KINDS: Readonly<Record<string, Exclude<ValueType["kind"], "array">>> = {
   uuid: "other",
 }
 
-/**
- * Categories of `pg_type` whose values can hold words from outside: strings, enums, unknown, user-defined and internal
- * ones.
- */
+/** Categories of `pg_type` that can hold words from outside: strings, enums, unknown, user-defined, internal. */
 const TEXT_CATEGORIES = "SEXUZ"
 
 const typeOf = (oid: string, entries: ReadonlyMap<string, Entry>): ValueType => {

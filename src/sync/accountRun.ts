@@ -139,9 +139,7 @@ const withStream =
       return Option.some(yield* Effect.ensuring(use(lease), holding.releaseLeases(account.name, name)))
     })
 
-/**
- * Runs the streams of one account, each after its parents have ended, however they ended, and urgent work beside them.
- */
+/** Runs the streams of one account, each after its parents have ended, and urgent work beside them. */
 export const runAccount = (sql: postgres.Sql, options: RunOptions, run: AccountRun) =>
   Effect.gen(function* () {
     const shared = yield* share(sql, options, run)

@@ -36,9 +36,7 @@ export const completeRecords = (context: StreamContext, stream: ListStream, byId
   const { client, account } = context
   const { detail } = stream.source
   let endpoint: string | undefined
-  /**
-   * True if a record can be read by id. One whose id is no key, or cannot stand in a path, becomes a reject as it is.
-   */
+  /** True if a record lacks parts and can be read by id. An id that is no key, or fits no path, cannot. */
   const lacksParts = (record: Json): record is JsonObject => {
     const id = recordIdOf(stream.source, record)
     return (

@@ -26,10 +26,7 @@ export interface RunOptions extends RunSettings {
   readonly fullPassMaxAgeSeconds?: number
   /** Limits of freshness to store for the accounts. If absent, the stored ones stay. */
   readonly limits?: Limits
-  /**
-   * Look-ups that the streams of an account without a bound of their own make together at most. If absent: all due
-   * ones.
-   */
+  /** Look-ups of an account's streams without a bound of their own, together at most. If absent: all due ones. */
   readonly lookupCalls?: number
   /** True to wait for accounts and streams that another run holds, however long that takes. */
   readonly wait?: boolean
@@ -40,13 +37,9 @@ export interface SyncOptions {
   /** Names of accounts and streams. Absent or empty: all. */
   readonly accounts?: ReadonlyArray<string>
   readonly streams?: ReadonlyArray<string>
-  /**
-   * True to read every list whole and from its beginning, though reading its news, or going on with a pass, would do.
-   */
+  /** True to read every list whole and from its beginning, also if its news would do. */
   readonly full?: boolean
-  /**
-   * True to read every list whole, and to book unlisted records as removed, also if they are a large part of the rows.
-   */
+  /** True to read every list whole, and to book unlisted records as removed, however many they are. */
   readonly confirmsRemovals?: boolean
   /** True to bring a given database up to date first. */
   readonly migrate?: boolean

@@ -22,9 +22,7 @@ interface TimeLimit {
 
 const NOT_AWAY = Effect.succeed(false)
 
-/**
- * Does work that an interruption of its fiber ends a few seconds later, and not at once. Logs an unexpected failure.
- */
+/** Does work that an interruption ends a few seconds later, and not at once. Logs an unexpected failure. */
 export const inTime = (
   work: Effect.Effect<unknown>,
   { late = Effect.void, isAway = NOT_AWAY }: TimeLimit = {},

@@ -59,9 +59,7 @@ export interface Holding {
     name: Name,
     limit: Duration.DurationInput,
   ) => Effect.Effect<Acquired, LeaseError | WarehouseError>
-  /**
-   * Never succeeds. Fails once another run took over this lease or its account, or once Postgres is away: see `isAway`.
-   */
+  /** Never succeeds. Fails once another run took over the lease or its account, or Postgres is away. */
   readonly lost: (lease: Lease) => Effect.Effect<never, LeaseError | WarehouseError>
   /** True if Postgres has not answered to renewals for so long that the run ends. */
   readonly isAway: Effect.Effect<boolean>
@@ -189,10 +187,7 @@ const claim = (
     return result
   })
 
-/**
- * Takes leases. An interrupted acquisition may be committed: it gets a few seconds to be heard of, and is then
- * released.
- */
+/** Takes leases. An interrupted acquisition may be committed: it has a few seconds, and is then released. */
 const takeFrom =
   (state: State): Holding["take"] =>
   (names, heirOf) =>

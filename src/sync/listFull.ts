@@ -38,17 +38,12 @@ import { holdsAll, proofOf, UNPROVEN, unconfirmedNote } from "./removalProof.ts"
 const BATCH_AGE = "2 seconds"
 /** Pages read ahead while a batch is being loaded. */
 const PAGES_AHEAD = 2
-/**
- * Bounds of a batch: records, bytes of their pages, and their share of the process' memory. Small pages are gathered.
- */
+/** Bounds of a batch: records, bytes of its pages, and their share of the process' memory. */
 const BATCH_RECORDS = 2_000
 const BATCH_BYTES = 4 * 2 ** 20
 const BATCH_UNITS = PAGE_UNITS / 2
 
-/**
- * Gathers pages up to the first bound that they reach together. A page that is beyond a bound alone is a batch of its
- * own.
- */
+/** Gathers pages up to the first bound. A page that is beyond a bound alone is a batch of its own. */
 const batchOf = Sink.foldWeighted<ReadonlyArray<ReadPageRecords>, ReadPageRecords>({
   initial: [],
   maxCost: 1,
@@ -175,9 +170,7 @@ const loadPages = (
     return { extracted: done.extracted, shown, nameless, stated, fields: fields.current }
   })
 
-/**
- * Closes a pass that came to its end, with the removals that it proves, and learns how the next run may read the list.
- */
+/** Closes a pass with the removals that it proves, and learns how the next run may read the list. */
 const closeRead = (
   context: StreamContext,
   stream: Guarded<ListStream>,

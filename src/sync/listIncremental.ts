@@ -179,10 +179,7 @@ const askAgain = (
 
 const noneOpen: Asked = { leftOver: 0, note: null, askedTo: "" }
 
-/**
- * Reads the new records, and asks about the open ones. Answers undefined if the list does not hold what was proven of
- * it.
- */
+/** Reads the new records, and asks about the open ones. Undefined if the list refutes its proof. */
 export const runIncremental = (
   context: StreamContext,
   stream: Guarded<ListStream>,

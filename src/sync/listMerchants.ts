@@ -109,10 +109,7 @@ const sortMerchants = (state: State, merchants: Iterable<string>): Effect.Effect
       return yield* severalAtFirst(context, stream, new Set([...own, ...others]))
   })
 
-/**
- * Decides about a list whose first pages name none of the account's merchants. It is another's, or names another kind
- * of id.
- */
+/** Decides about a list that begins without the account's merchants: another's, or another kind of id. */
 const decide = (state: State): Effect.Effect<void, StreamFailure> =>
   Effect.gen(function* () {
     const { context, stream, isEstablished, own, others } = state

@@ -18,10 +18,7 @@ const CHECKS_MAX = 200
 const REJECT_CHECKS_MAX = 50
 /** Listed records by which the endpoint proves itself. One of them may be gone by now. */
 const CONTROLS = 3
-/**
- * Records that may be booked as removed after one pass: no more than this number, or no more than this share of the
- * list.
- */
+/** Most records that may be booked as removed after one pass: this number, or this share of the list. */
 const GONE_AT_ONCE_MAX = 20
 const GONE_SHARE_MAX = 0.1
 /** Fewest hidden records that a note mentions: a few may just have moved while the list was read. */
@@ -32,9 +29,7 @@ export interface Missing {
   readonly confirmedGone: ReadonlyArray<string>
   /** Unseen records that their by-id endpoint shows. */
   readonly confirmedPresent: ReadonlyArray<string>
-  /**
-   * True if the pass counts towards the removal of unlisted records. False if there is, or may be, a by-id endpoint.
-   */
+  /** True if the pass counts towards removals. False if there is, or may be, a by-id endpoint. */
   readonly isCounting: boolean
   /** Records that a by-id endpoint was asked about. */
   readonly asked: ReadonlyArray<string>

@@ -13,9 +13,7 @@ import { runIncremental } from "./listIncremental.ts"
 import { planOf } from "./listPlan.ts"
 import { joinNotes } from "./outcome.ts"
 
-/**
- * A run over a list: discover its contract → plan → read it whole, or its news → store the contract for the next run.
- */
+/** A run over a list: discover its contract → plan → read the list, or its news → store the contract. */
 
 /** True if a contract is stored unchanged. Decoding sorts its keys as those of the stored one. */
 const isSame = (stored: Contract | undefined, contract: Contract): boolean =>
@@ -35,10 +33,7 @@ const doubt = ({ sql, account, lease }: StreamContext, { name }: ListStream) =>
     if (stored !== undefined) yield* storeContract(sql, lease, { ...stored, pagingProven: false })
   })
 
-/**
- * Reads a list: its news if this is proven to be enough, else all of it. Reads all of it also if the proof does not
- * hold.
- */
+/** Reads a list: its news if this is proven to be enough and stays so, else all of it. */
 export const runListStream = (
   context: StreamContext,
   stream: Guarded<ListStream>,

@@ -16,14 +16,9 @@ import type { StreamContext, StreamFailure } from "./context.ts"
 
 /** Makes one look-up, and distinguishes an answer about its key from a failure of the endpoint. */
 
-/**
- * Look-ups in a row without an answer, after all retries, at which the endpoint counts as away unless a witness
- * answers.
- */
+/** Look-ups in a row without an answer, after all retries, at which the endpoint counts as away. */
 const UNAVAILABLE_IN_A_ROW_MAX = 10
-/**
- * Keys with an earlier answer, by which the endpoint proves that it is there. One of them may have no answer by now.
- */
+/** Keys with an earlier answer, by which the endpoint proves itself. One of them may have no answer by now. */
 const WITNESSES = 2
 
 /** Counts of a run's look-ups that are not among the saved answers. */
@@ -81,9 +76,7 @@ const readState = (stream: Guarded<LookupStream>, sent: Json, key: string): Read
   })
 }
 
-/**
- * Reads records, of which the loader makes rows or rejects. A look-up with a record that becomes a reject has failed.
- */
+/** Reads records, of which the loader makes rows or rejects. A reject makes the look-up a failed one. */
 const readRecords = (stream: Guarded<LookupStream>, sent: ReadonlyArray<Json>, key: string): Read => {
   const { keyField } = stream.source
   const records = sent.map(record =>
@@ -163,10 +156,7 @@ export const isThere = (
     return false
   })
 
-/**
- * Makes the function that asks about one key. A definite refusal is an answer about that key. A failing endpoint ends
- * the look-ups.
- */
+/** Makes the function that asks about one key. A refusal is an answer about it; a failing endpoint ends all. */
 export const makeAsk = (context: StreamContext, lookup: Lookup, path: LookupPath, tally: Tally) => {
   const { stream } = lookup
   let unavailableInARow = 0

@@ -33,9 +33,7 @@ export const outcomeOf = (exit: Exit.Exit<StreamResult, StreamFailure>, mode: Mo
   return { ...NOTHING, status: "failed", error }
 }
 
-/**
- * The status of a run by those of its streams. A stream that is dead or running was taken over: the run is then failed.
- */
+/** The status of a run by those of its streams. A dead or running one was taken over: the run is failed. */
 export const worstStatus = (statuses: ReadonlyArray<string>): Status => {
   if (statuses.some(status => ["failed", "dead", "running"].includes(status))) return "failed"
   return (

@@ -27,10 +27,7 @@ interface Reading {
   readonly missing: Missing
 }
 
-/**
- * Reads the list again. Answers a sentence if it differs from the first reading, else null. Stops at the first other
- * page.
- */
+/** Reads the list again, up to the first other page. Answers a sentence if it differs, else null. */
 export const readAgain = (
   client: Client,
   source: ListSource,
@@ -51,10 +48,7 @@ export const readAgain = (
   )
 }
 
-/**
- * Decides whether the pass counts towards the removal of unlisted records. Reads the list again if that decides a
- * removal.
- */
+/** Decides whether the pass counts towards removals. Reads the list again if that decides one. */
 export const proofOf = (
   context: StreamContext,
   stream: ListStream,

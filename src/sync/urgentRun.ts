@@ -114,9 +114,7 @@ const close = ({ sql, accountLease }: Urgent, work: ReadonlyArray<Work>, reason:
 const doLater = ({ sql, accountLease }: Urgent, work: ReadonlyArray<Work>, reason: string) =>
   putOff(sql, accountLease, work, { reason, seconds: PUT_OFF_SECONDS })
 
-/**
- * Proves that a by-id endpoint shows a stored record as its list did. Fails with the reason if it could not be proven.
- */
+/** Proves that a by-id endpoint shows a stored record as its list did. Fails with the reason why not. */
 const shapeOf = (
   { sql, client, proven, unproven }: Urgent,
   lease: Lease,
