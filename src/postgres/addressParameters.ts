@@ -1,6 +1,6 @@
 /** The parameters of an address, with libpq's names, values and defaults. */
 
-export type SslMode = "disable" | "allow" | "prefer" | "require" | "verify-ca" | "verify-full"
+type SslMode = "disable" | "allow" | "prefer" | "require" | "verify-ca" | "verify-full"
 
 export type SessionAttributes = "any" | "read-write" | "read-only" | "primary" | "standby" | "prefer-standby"
 

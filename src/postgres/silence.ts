@@ -56,7 +56,7 @@ export const notWatched: Watch = destroy => ({
   over: nothing,
 })
 
-export interface Watched {
+interface Watched {
   /** Looks at a session. With `isLast`, an idle one is ended. */
   readonly look: (session: Session | undefined, isLast: boolean) => Promise<Look>
   /** True if all connections are taken: a transaction without one then waits for others. */

@@ -1,5 +1,5 @@
 /** Most characters of records in one statement. A string of V8 ends at 2^29, and Postgres reads a statement whole. */
-export const STATEMENT_CHARS_MAX = 2 ** 21
+const STATEMENT_CHARS_MAX = 2 ** 21
 
 /** Cuts a list into pieces of at most `max` characters. An item that is longer is a piece of its own. */
 export const cutByLength = <A extends { readonly raw: string }>(

@@ -20,7 +20,7 @@ import { type UrgentContext, withUrgentWork } from "./urgentRun.ts"
 const STREAM_WAIT = "1 minute"
 
 /** One account of a run, under its lease. */
-export interface AccountRun {
+interface AccountRun {
   readonly account: AccountSettings
   readonly accountLease: Acquired
   readonly holding: Holding

@@ -18,7 +18,7 @@ import { outcomeOf, worstStatus } from "./outcome.ts"
  * and a rebuild all go through it. An end is booked however the work ended.
  */
 
-export interface RunRequest {
+interface RunRequest {
   readonly runId: string
   readonly leaseSeconds: number
   readonly leases: ReadonlyArray<Name>
@@ -93,7 +93,7 @@ const finish = (
   }).pipe(finalize(holding.isAway))
 
 /** The run of one stream. */
-export interface StreamRun {
+interface StreamRun {
   readonly lease: Lease
   readonly mode: Mode
   readonly holding: Holding

@@ -95,7 +95,7 @@ interface Loaded {
   readonly extracted: number
   /** Records on the pages, and those of them without an id. */
   readonly shown: number
-  readonly nameless: number
+  readonly withoutId: number
   /** Length of the list as the API stated it last. */
   readonly stated: number | undefined
   readonly fields: typeof NO_FIELDS
@@ -115,7 +115,7 @@ const loadPages = (
       yield* Effect.logInfo(`going on at page ${from.page} of a pass that was broken off`)
     const fields = { current: pass.fields ?? NO_FIELDS }
     let stated = pass.stated ?? undefined
-    let [shown, nameless] = [0, 0]
+    let [shown, withoutId] = [0, 0]
     const done = { pages: 0, extracted: 0, inserted: 0, updated: 0, rejected: 0 }
     /** Batches that may not be written yet. A batch that is prepared meanwhile must know them. */
     const inFlight = new Set<PreparedBatch>()
@@ -136,8 +136,8 @@ const loadPages = (
     }: Effect.Effect.Success<ReturnType<typeof prepare>>) =>
       Effect.gen(function* () {
         stated = last.total ?? stated
-        nameless += prepared.records.filter(({ id }) => id === null).length
-        const unkeyed = pass.unkeyed + nameless
+        withoutId += prepared.records.filter(({ id }) => id === null).length
+        const unkeyed = pass.unkeyed + withoutId
         const position = { passId: pass.passId, position: last.next, stated, unkeyed }
         const progress = { ...position, pages: count, ...usage, fields }
         const counts = yield* writeBatch(sql, lease, stream, prepared, progress)
@@ -167,7 +167,7 @@ const loadPages = (
         S.runForEach(write),
       ),
     )
-    return { extracted: done.extracted, shown, nameless, stated, fields: fields.current }
+    return { extracted: done.extracted, shown, withoutId, stated, fields: fields.current }
   })
 
 /** Closes a pass with the removals that it proves, and learns how the next run may read the list. */
@@ -189,7 +189,7 @@ const closeRead = (
     const { passId } = pass
     const { stated } = loaded
     const seen = yield* seenRecords(sql, lease, passId)
-    const listed = seen.count + pass.unkeyed + loaded.nameless
+    const listed = seen.count + pass.unkeyed + loaded.withoutId
     const isWhole = yield* holdsAll(contract, stream, listed, stated)
     const provesRemoval = contract.verified && !isEmpty && isWhole
     const isReordered = contract.learned?.order !== undefined && watch.isRefuted(contract.learned.order)
