@@ -100,7 +100,7 @@ const ACCOUNT_PART = /^[A-Z][A-Z0-9_]*$/
 /**
  * Finds the names that are not settings but have this program's prefix or are close to a setting. `accounts` are the
  * configured ones, `lists` the list streams, `lookups` the variables of look-ups. A token implies its account, even if
- * PAYCOMBAT_ACCOUNTS does not name it: every variable of that account is then settingSet.
+ * PAYCOMBAT_ACCOUNTS does not name it: every variable of that account is then a setting.
  */
 export const unknownVariables = (
   names: ReadonlyArray<string>,

@@ -16,7 +16,7 @@ export interface Finished {
   readonly error: NodeJS.ErrnoException | undefined
 }
 
-/** Most characters passedOn of a program's output. Only the end matters, and a loop of errors must not fill memory. */
+/** Most characters that are passed on of a program's output. Only the end matters, and a loop of errors must not fill memory. */
 const OUTPUT_LIMIT_CHARS = 64_000
 
 /**
