@@ -59,7 +59,6 @@ const root = Command.make("paycombat-sync").pipe(
 
 const EXPECTED_ERRORS = [ConfigurationError, AccountError, EndpointError, LeaseError, WarehouseError]
 
-/** Renders the parser's message in one line. */
 const usage = (error: ValidationError.ValidationError): string => {
   const words = stripVTControlCharacters(HelpDoc.toAnsiText(error.error)).replace(/\s+/g, " ").trim()
   return `${/[.?]$/.test(words) ? words : `${words}.`} See paycombat-sync --help.`

@@ -39,7 +39,6 @@ export interface AccountSettings extends Account {
   readonly merchants?: ReadonlyArray<string> | undefined
 }
 
-/** Location of the warehouse. */
 export interface DatabaseSettings {
   /** Address of a given Postgres. Without it, the embedded one is used. */
   readonly url: Option.Option<Redacted.Redacted>
@@ -48,14 +47,12 @@ export interface DatabaseSettings {
   readonly readerUrl: Option.Option<Redacted.Redacted>
 }
 
-/** Bounds and options of a run. */
 export interface RunSettings {
   /** By stream; a look-up that is not named has its defaults. */
   readonly lookups: Readonly<Record<string, LookupSettings>>
   readonly leaseSeconds: number
   /** Share of a pass's records, from 0 to 1. The stream fails if more are rejected. Default: 5%. */
   readonly rejectsMax?: number
-  /** Mode for personal data. */
   readonly privacy: Privacy
 }
 

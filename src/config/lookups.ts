@@ -20,7 +20,6 @@ export interface LookupSettings {
 
 const listsOf = ({ keys }: LookupSource) => keys.flatMap(source => ("variable" in source ? [source] : []))
 
-/** The names of a look-up's variables. */
 export const variablesOf = (source: LookupSource): ReadonlyArray<string> => [
   ...(source.recheck.maxAge === undefined ? [] : [source.recheck.maxAge.variable]),
   source.maxCalls.variable,
@@ -80,7 +79,6 @@ export const lookups = (
     Object.fromEntries(streams.filter(isLookup).map(({ name, source }) => [name, settingsOf(source)])),
   )
 
-/** The names of all look-ups' variables. */
 export const lookupVariables = (streams: ReadonlyArray<Stream>): ReadonlyArray<string> => [
   ...new Set(streams.filter(isLookup).flatMap(({ source }) => variablesOf(source))),
 ]

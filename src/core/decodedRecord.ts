@@ -1,6 +1,5 @@
 import type { Decoded } from "./stream.ts"
 
-/** A record that decoded. */
 export interface DecodedRecord {
   readonly id: string
   readonly hash: string

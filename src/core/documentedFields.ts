@@ -77,7 +77,6 @@ const Tally = Schema.Record({
 })
 export type Tally = typeof Tally.Type
 
-/** Number of records by field name. */
 const FieldCounts = Schema.Record({ key: Schema.String, value: Count })
 export type FieldCounts = typeof FieldCounts.Type
 
@@ -120,7 +119,6 @@ export const tallyOf = (paths: ReadonlyArray<FieldPath>, records: ReadonlyArray<
     }),
   )
 
-/** Adds two tallies. */
 export const addTallies = (one: Tally, other: Tally): Tally =>
   Object.fromEntries(
     [...new Set([...Object.keys(one), ...Object.keys(other)])].map(name => {
@@ -129,7 +127,6 @@ export const addTallies = (one: Tally, other: Tally): Tally =>
     }),
   )
 
-/** Adds two counts. */
 export const addCounts = (one: FieldCounts = {}, other: FieldCounts = {}): FieldCounts => {
   const names = new Set([...Object.keys(one), ...Object.keys(other)])
   return Object.fromEntries(Array.from(names, name => [name, (one[name] ?? 0) + (other[name] ?? 0)]))
@@ -171,7 +168,6 @@ export const addFields = (one: PassFields, other: PassFields): PassFields => ({
   newLacked: addCounts(one.newLacked, other.newLacked),
 })
 
-/** A key that is a position in a list. */
 const POSITION = /^\d+$/
 
 /** Names a part of a record, in the same way for each item of a list. */

@@ -171,7 +171,6 @@ const mendItem = (
 
 /** Reads records that do not decode as a whole. */
 export interface Mender {
-  /** The first problem of a record; undefined if it decodes. */
   readonly problemOf: (record: Json) => Problem | undefined
   /** Replaces each optional part that does not decode by null. The result may still lack a required part. */
   readonly mend: (record: Json) => Mended

@@ -92,7 +92,6 @@ export interface History {
   /** Name of the child table whose rows it records; the record's own row if absent. */
   readonly child?: string
   readonly timeColumn: string
-  /** Only for a `period`. */
   readonly endColumn?: string
   readonly keyColumns: ReadonlyArray<string>
   readonly valueColumns: ReadonlyArray<string>
@@ -155,7 +154,6 @@ export interface Stream<Source extends ListSource | LookupSource = ListSource | 
   readonly histories: ReadonlyArray<History>
   /** Fields that are not personal, and the data subject of the records. */
   readonly personal: PrivacySpec
-  /** Facts documented about the records beyond their schema. */
   readonly documented: StreamDocs
   /** Schema of a record, for code that examines it field by field. */
   readonly record: Schema.Schema.AnyNoContext

@@ -13,7 +13,6 @@ export interface KnownField {
   readonly lost: number
   /** New records in a row without the field, over several runs, since a new record last carried a value. */
   readonly newLacked: number
-  /** True for a list of objects. */
   readonly isList?: boolean
 }
 
@@ -53,7 +52,6 @@ const isGone = (field: KnownField, pass: PassFields, isWholePass: boolean): bool
 /** A sample of stored records that can no longer change and are older than the first new record without the field. */
 export interface StoredSample {
   readonly records: number
-  /** Those that carry a value in the field. */
   readonly carried: number
 }
 

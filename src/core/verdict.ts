@@ -59,7 +59,6 @@ export interface Finding {
   readonly text: string
 }
 
-/** The verdict on the figures of one account. */
 export interface Verdict {
   readonly account: string
   readonly level: Level

@@ -14,5 +14,4 @@ export const PACKAGE_ROOT: URL = (() => {
   return directory
 })()
 
-/** The package's version, as `package.json` says it. */
 export const VERSION: string = JSON.parse(readFileSync(new URL("package.json", PACKAGE_ROOT), "utf8")).version

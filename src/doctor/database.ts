@@ -25,7 +25,6 @@ import { CheckReporter, type Finding, finding, ofClock } from "./finding.ts"
 /** Free space in bytes, below which the embedded server will soon stop working, and below which a warning is due. */
 const FREE_BYTES_MIN = 200e6
 const FREE_BYTES_LOW = 2e9
-/** Limit of the check of the reader's login. */
 const READER_MILLIS = 10_000
 
 /** A database that answers, and whether its tables are this program's. */

@@ -32,5 +32,4 @@ export const minus = (a: Decimal, b: Decimal): Decimal => plus(a, negated(b))
 
 export const isEqual = (a: Decimal, b: Decimal): boolean => minus(a, b).units === 0n
 
-/** -1, 0 or 1. */
 export const signOf = ({ units }: Decimal): -1 | 0 | 1 => (units < 0n ? -1 : units > 0n ? 1 : 0)

@@ -35,7 +35,6 @@ export interface Examination {
   readonly level: Level
   readonly checks: ReadonlyArray<Finding>
   readonly streams: ReadonlyArray<StreamReport>
-  /** Requests sent, attempts included. */
   readonly requests: number
   /** True if the settings are good enough for commands to run. */
   readonly isConfigured: boolean

@@ -37,7 +37,6 @@ export const isShowable = (value: string, count: number): boolean =>
 
 export interface FieldSeen {
   readonly field: string
-  /** Kinds of values in the field. */
   readonly types: ReadonlyArray<JsonType>
   /** Records, or list items, with the field. */
   readonly count: number
@@ -45,20 +44,16 @@ export interface FieldSeen {
 
 export interface Drift {
   readonly records: number
-  /** Undocumented fields. They are kept in `raw`. */
   readonly undocumented: ReadonlyArray<FieldSeen>
   /** Number of keys that are no field names and may be data. */
   readonly oddKeys: number
-  /** Documented fields that no record had. */
   readonly missing: ReadonlyArray<string>
-  /** Fields with another kind of value than documented. */
   readonly types: ReadonlyArray<FieldSeen & { readonly documented: ReadonlyArray<JsonType> }>
   /** Fields documented without a type, and the kinds of their values. */
   readonly learned: ReadonlyArray<FieldSeen>
   readonly values: ReadonlyArray<{
     readonly field: string
     readonly documented: ReadonlyArray<string>
-    /** Undocumented values, the most frequent first. */
     readonly unknown: ReadonlyArray<{ readonly value: string; readonly count: number }>
     /** Number of values that are not shown: too many, or not like a code. */
     readonly further: number
@@ -69,7 +64,6 @@ export interface Drift {
   readonly unread: ReadonlyArray<{ readonly field: string; readonly count: number }>
 }
 
-/** The documented shape of a value. */
 interface Shape {
   /** Empty if the type is not documented. */
   readonly types: Set<JsonType>
@@ -90,7 +84,6 @@ const merged = (some: Shape, other: Shape): Shape => ({
   items: some.items ?? other.items,
 })
 
-/** The shape of a schema's encoded side. */
 const shapeOf = (ast: SchemaAST.AST): Shape => {
   const documented = documentedType(ast)
   if (documented !== undefined) return shape([documented])

@@ -1,7 +1,5 @@
 import { Context, Effect } from "effect"
 
-/** A finding: one line for each check. */
-
 export type Level = "pass" | "warn" | "fail"
 
 export interface Finding {
@@ -31,7 +29,6 @@ export const finding = (level: Level, check: string, message: string, about: Abo
   ...about,
 })
 
-/** The gravest level of all findings. */
 export const worstLevel = (findings: ReadonlyArray<Finding>): Level =>
   (["fail", "warn"] as const).find(level => findings.some(found => found.level === level)) ?? "pass"
 

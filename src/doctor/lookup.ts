@@ -22,15 +22,12 @@ const ASKED = 6
 
 export interface LookupSample {
   readonly asked: number
-  /** Rows of the answers with the documented form. */
   readonly rows: ReadonlyArray<Row>
-  /** Failed answers, by their message. */
   readonly failures: ReadonlyArray<string>
   readonly drift: Drift
   readonly requests: number
 }
 
-/** The keys in a sample of a list's records. */
 export const keysIn = (
   records: ReadonlyArray<Json>,
   { column, child, only }: StoredKeys,
@@ -122,16 +119,13 @@ export const sampleLookup = (
     }
   })
 
-/** Words for one kind of look-up. */
 export interface LookupWords {
   readonly title: string
   /** One of the keys' subjects, such as a customer. */
   readonly subject: string
-  /** The content of the answers. */
   readonly answers: ReadonlyArray<string>
 }
 
-/** The lines about a look-up. */
 export const lookupFindings = (
   { asked, failures, drift, requests }: LookupSample,
   { title, subject, answers }: LookupWords,

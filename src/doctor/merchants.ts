@@ -6,7 +6,6 @@ import { knownMerchants, merchantOf, storedMerchants } from "../warehouse/load/m
 import type { Opened } from "./database.ts"
 import { type Finding, finding } from "./finding.ts"
 
-/** Most merchants that one line names. */
 const NAMED_MAX = 5
 
 const quoted = (merchants: ReadonlyArray<string>): string => {

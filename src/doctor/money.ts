@@ -10,7 +10,6 @@ import { isShowable } from "./drift.ts"
 
 /** Most event types that are described, the most frequent first; the others are counted. */
 const TYPES_TOLD_MAX = 20
-/** Most names of one event type that are shown. */
 const NAMES_TOLD_MAX = 8
 const NOT_SHOWN = "(not shown)"
 
@@ -46,7 +45,6 @@ export interface MoneyReport {
   readonly records: number
   /** Test of the rule that the fee with its tax is the sum of both. */
   readonly feeSum: Holds & { readonly formula: string }
-  /** Fees below zero. */
   readonly negativeFees: number
   /** Fees in another currency than the amount, and those of them whose net amount equals the amount. */
   readonly foreignFees: Holds
@@ -79,7 +77,6 @@ export const eventsIn = (records: ReadonlyArray<Json>, money: Money): ReadonlyAr
   return [...new Map(events.map(event => [JSON.stringify([event.type, event.name]), event])).values()]
 }
 
-/** The readable money fields of a record. */
 interface Movement {
   readonly event: Event
   readonly amount: Decimal

@@ -3,7 +3,6 @@ import type { LookupSample, LookupWords } from "./lookup.ts"
 
 /** Describes a sample of the look-up `wallet_readiness`. */
 
-/** Name of the stream. */
 export const READINESS = "wallet_readiness"
 
 export interface ReadinessSample extends Pick<LookupSample, "asked" | "failures" | "requests"> {

@@ -8,7 +8,6 @@ import { type Finding, finding } from "./finding.ts"
 
 /** Examines the names of the set variables, and never their values. */
 
-/** Matches names that are meant for this program. */
 const OURS = /^PAYCOMBAT_|^DATABASE_URL$/
 
 /** Names of this program's variables that are set, in the environment or in `.env`. */

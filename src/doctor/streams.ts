@@ -16,8 +16,6 @@ import { type DirectionOf, eventsIn, type MoneyReport, moneyIn } from "./money.t
 import { READINESS, type ReadinessSample, readinessOf, readinessWords } from "./readiness.ts"
 import { driftFindings, moneyFindings } from "./records.ts"
 
-/** Examines one stream of one account. */
-
 /** One stream of one account, as the API serves it. Holds no record, and no value except codes. */
 export interface StreamReport {
   readonly account: string
@@ -30,7 +28,6 @@ export interface StreamReport {
   readonly readiness: ReadinessSample | null
 }
 
-/** Pairs of type and name, as a key. */
 const keyOf = (type: string, name: string | null) => JSON.stringify([type, name])
 
 /** True for text that Postgres accepts. */
@@ -49,7 +46,6 @@ const directions = (opened: Opened | undefined, { documented }: Stream, { record
     return directionOf
   })
 
-/** One account under examination. */
 export interface AccountCheck {
   readonly account: AccountSettings
   readonly client: Client

@@ -9,7 +9,6 @@ import type { Row } from "../core/stream.ts"
 export interface Fixture {
   /** Paths of the fields that must be present and not null. */
   readonly required: ReadonlyArray<string>
-  /** A record with every documented field set. */
   readonly record: JsonObject
   readonly sourceUpdatedAt: string | null
   readonly row: Row

@@ -12,7 +12,6 @@ import { HOUR_MILLIS, iso, type World } from "./world/world.ts"
 /** Copies in a list: enough for a second page at the smallest usual page size. */
 const COPIES = 12
 
-/** The name of a field that holds an id. */
 const ID_NAME = /(^|_)id$/i
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 const HAS_TIME_OF_DAY = /^\d{4}-\d\d-\d\d[T ]/i

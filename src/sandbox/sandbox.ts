@@ -64,7 +64,6 @@ export interface Sandbox
   readonly requests: Requests
   readonly resetRequests: () => void
 
-  /** Names of the lists. */
   readonly lists: ReadonlyArray<string>
   /** The path of a list at the start. */
   readonly pathOf: (list: string) => string

@@ -25,7 +25,6 @@ const CHANGE_STREAM = "transactions"
 /** Pages before a reshape, about the middle of the first sync of a sandbox of default size. */
 const RESHAPE_AFTER_PAGES = 20
 
-/** Default port of a sandbox. */
 const SANDBOX_PORT = 8788
 
 const count = (name: string, fallback: number, description: string) =>

@@ -9,7 +9,6 @@ interface Options {
   readonly json: boolean
 }
 
-/** Rebuilds the rows, and prints the differences. */
 export const run = ({ account, stream, json }: Options) =>
   Effect.gen(function* () {
     const work = App.rebuild({ accounts: account, streams: stream }).pipe(

@@ -44,7 +44,6 @@ async function* arrayOf(batches: AsyncIterable<ReadonlyArray<unknown>>) {
   yield between === "[" ? "[]\n" : "\n]\n"
 }
 
-/** Lists rejects: the newest as a table, or all as JSON. */
 export const list = ({ account, stream, kind, all, json }: ListOptions) =>
   Effect.gen(function* () {
     const query = { accounts: account, streams: stream, kinds: kind, all }
@@ -73,7 +72,6 @@ export const list = ({ account, stream, kind, all, json }: ListOptions) =>
     yield* print(table({ columns: COLUMNS, rows }))
   }).pipe(Effect.provide(App.configuredExisting))
 
-/** Prints one reject, with its raw text last. */
 export const show = ({ id, json }: { readonly id: number; readonly json: boolean }) =>
   Effect.gen(function* () {
     const reject = yield* App.reject(id)
@@ -100,7 +98,6 @@ interface ReplayOptions extends RejectFilter {
   readonly strict: boolean
 }
 
-/** Replays rejects, and prints the outcome. */
 export const replay = ({ account, stream, all, ids, strict, json }: ReplayOptions) =>
   Effect.gen(function* () {
     const work = App.replay({ accounts: account, streams: stream, all, ids }).pipe(

@@ -161,7 +161,6 @@ const reshapeOf = ({ reshape, reshapeAfter: afterPages }: Options) =>
     return reshape.length === 0 ? null : { afterPages, to }
   })
 
-/** Serves simulated data until it is interrupted. */
 export const run = ({
   firstPage,
   ...given

@@ -7,7 +7,6 @@ import { visible } from "./visible.ts"
 
 /** Draws live progress on a terminal, one line per stream. */
 
-/** Most redraws per second. */
 const FRAMES_PER_SECOND = 10
 /** Width in columns if the terminal does not report one. */
 const DEFAULT_WIDTH = 100

@@ -39,7 +39,6 @@ export const table = ({ columns, rows }: Table): string => {
 /** True if stderr is a terminal that can redraw lines. */
 export const isLive = (): boolean => process.stderr.isTTY === true && process.env.TERM !== "dumb"
 
-/** Symbols of the verdict's levels. */
 export const MARKS: Readonly<Record<Level, string>> = { good: "✔", attention: "!", bad: "✖" }
 
 /** Renders one line per account. The account is named only if there are several. */

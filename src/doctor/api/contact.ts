@@ -12,7 +12,6 @@ const NOBODY = `customer_${"0".repeat(32)}`
 const ATTEMPTS = 2
 
 export interface Contact {
-  /** The answer's head; undefined if no server answered. */
   readonly head: Head | undefined
   /**
    * The error of an answer without success. A refusal of the made-up id counts as success, because it shows that the
@@ -20,7 +19,6 @@ export interface Contact {
    */
   readonly error: AccountError | EndpointError | undefined
   readonly isTokenRefused: boolean
-  /** True if the answer was JSON, with whatever content. */
   readonly isApi: boolean
   /**
    * The server's clock minus this machine's, in milliseconds. The second that the header omits and the time of the

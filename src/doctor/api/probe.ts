@@ -34,9 +34,7 @@ export interface Probe {
   /** Complete records of the sample: as the by-id endpoint answers them, if the list leaves parts out. */
   readonly records: ReadonlyArray<Json>
   readonly pages: number
-  /** True if the sample is the whole list. */
   readonly isWhole: boolean
-  /** Length of the list as the API states it. */
   readonly total: number | undefined
   /** The order of the sample, and the time that it follows; undefined if no time of a record is declared. */
   readonly order: { readonly seen: SeenOrder; readonly by: TimeField | undefined } | undefined
@@ -46,7 +44,6 @@ export interface Probe {
     | { readonly is: "likely"; readonly unit: string }
     | { readonly is: "not found" }
     | undefined
-  /** The by-id endpoint; undefined if none is known. */
   readonly byId:
     | {
         readonly endpoint: string | null
@@ -160,7 +157,6 @@ const filterOf = (
     return { is: "not found" }
   })
 
-/** Ids of records that can stand in a path. */
 const idsOf = (source: ListSource, records: ReadonlyArray<Json>): ReadonlyArray<string> =>
   records.flatMap(record => recordIdOf(source, record) ?? []).filter(isAddressable)
 

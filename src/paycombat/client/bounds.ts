@@ -7,7 +7,6 @@ export interface AnswerBounds {
   readonly values: number
   /** Items of a list in it. Each costs more than its values, until it is a row or a reject. */
   readonly records: number
-  /** Advice for a larger answer. */
   readonly advice: string
 }
 

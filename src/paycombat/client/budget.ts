@@ -16,7 +16,6 @@ export const PAGE_UNITS = 1_000
 /** Units of the process. They keep a list of 1,000 records a page, which takes 190, at full speed. */
 const PROCESS_UNITS = 1.5 * PAGE_UNITS
 
-/** One page's part of the memory. */
 export interface Share {
   readonly units: number
   /** Releases the share. A second call does nothing. */
@@ -27,7 +26,6 @@ export interface Share {
 export interface Tab {
   /** Waits for a share. Shares are given in the order of the calls. */
   readonly take: (units: number) => Effect.Effect<Share>
-  /** Releases all shares that were not released. */
   readonly close: Effect.Effect<void>
 }
 
@@ -87,7 +85,6 @@ export const makeBudget = (total: number): { readonly openTab: () => Tab } => {
   return { openTab }
 }
 
-/** The budget of this process. */
 const ofProcess = makeBudget(PROCESS_UNITS)
 
 export const openTab: Effect.Effect<Tab> = Effect.sync(ofProcess.openTab)

@@ -15,7 +15,6 @@ export interface CircuitBreaker {
   readonly attempts: (path: string) => number
   /** The part answered, with whatever content, so it is there. */
   readonly answered: (path: string) => void
-  /** A call was given up. */
   readonly failed: (path: string) => void
 }
 

@@ -118,7 +118,6 @@ export interface ClientOptions {
   readonly grant?: Grant
 }
 
-/** The state that the requests of one account share. */
 interface Shared {
   readonly account: Account
   readonly http: HttpClient.HttpClient
@@ -202,7 +201,6 @@ const get = (
       }),
   )
 
-/** Sends a request once, in its turn. */
 const attempt = (
   shared: Shared,
   path: string,

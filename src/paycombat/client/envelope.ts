@@ -21,7 +21,6 @@ export type Unwrapped =
       readonly saysOther: boolean
     }
 
-/** A list found in an answer. */
 export interface FoundList {
   /** Place of the records, as keys from the top: `data`, `data.items`; empty if the body itself is the array. */
   readonly at: string

@@ -16,7 +16,6 @@ export const MAX_RETRY_AFTER = Duration.minutes(5)
 
 /** An attempt without a body, and whether another attempt may help. */
 export interface Failure {
-  /** The error with its message. */
   readonly error: AccountError | EndpointError
   /** Advice at the end of the last attempt's message, unless the error has its own. */
   readonly advice?: string

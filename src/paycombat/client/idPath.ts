@@ -6,7 +6,6 @@ import type { Answer, Client } from "./client.ts"
 
 /** Only this file builds a path from an id. Ids are opaque text (D), so one may be a step in a path. */
 
-/** Placeholder of the id in an endpoint. */
 export const PLACE = "{id}"
 
 /** The reason why such a record cannot be requested, and the remedy. It has no id, because the id may be personal. */

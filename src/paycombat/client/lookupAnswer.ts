@@ -3,7 +3,6 @@ import type { LookupSource } from "../../core/lookup.ts"
 import { idText } from "../../core/recordId.ts"
 import { unwrap } from "./envelope.ts"
 
-/** The content of a look-up's answer. */
 export type LookupAnswer =
   /** Its records, as they were sent; for a state, one. Null if it has an undocumented form. */
   | { readonly records: ReadonlyArray<Json> | null; readonly isAboutAnother?: false }

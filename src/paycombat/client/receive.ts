@@ -13,7 +13,6 @@ import { placeIn } from "./places.ts"
 import type { Received } from "./response.ts"
 import type { Stopwatch } from "./stopwatch.ts"
 
-/** An answer as it arrived. */
 export interface Body {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>

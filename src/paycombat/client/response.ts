@@ -41,7 +41,6 @@ export const recordHead = ({ status, headers }: HttpClientResponse): Effect.Effe
     }
   })
 
-/** An answer as it arrived, with its text decoded. */
 export interface Received {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
@@ -82,7 +81,6 @@ export const classify = (
   return Either.left(endpointFailure(request, "refused", `${what}${words}`, advice, marks))
 }
 
-/** Statuses after which the same request may succeed. */
 const isTransientStatus = (status: number): boolean => status === 408 || status === 429 || status >= 500
 
 const classifyBody = (

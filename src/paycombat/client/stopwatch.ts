@@ -6,13 +6,11 @@ const LOOK_MILLIS = 10
 
 /** Time left for one attempt. It stands still while the attempt waits for this program. */
 export interface Stopwatch {
-  /** Ends when the time is up. */
   readonly expired: Effect.Effect<void>
   /** Runs an effect whose time does not count. */
   readonly stoppedFor: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }
 
-/** Starts a stopwatch. */
 export const startStopwatch = (limit: Duration.Duration): Effect.Effect<Stopwatch> =>
   Effect.map(monotonicMillis, start => {
     let stoppedMillis = 0

@@ -13,7 +13,6 @@ import { isNotFound } from "./readPage.ts"
  * as found once it has answered with the requested record.
  */
 
-/** The record of a by-id answer. */
 export interface Detail {
   /** The endpoint that answered, with `{id}` for the id; the same for every record. */
   readonly endpoint: string
@@ -27,7 +26,6 @@ export interface Detail {
 export interface Answers {
   /** The endpoint that proved itself in this run. If undefined, nothing else is known. */
   readonly endpoint: string | undefined
-  /** A listed record, as the endpoint answers it. */
   readonly control: Detail | undefined
   /** Ids that the API itself answered with 404, while listed records were answered before and after. */
   readonly gone: ReadonlyArray<string>

@@ -69,7 +69,6 @@ const Found = Schema.Struct({
   byId: optional(Schema.String),
 })
 
-/** Plain JSON. */
 export interface Contract extends Schema.Schema.Type<typeof Found> {
   readonly learned?: ListProof
 }

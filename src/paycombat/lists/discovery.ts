@@ -12,7 +12,6 @@ export interface DiscoveryOptions {
   readonly pathVariable: string
   readonly configuredPath?: string | undefined
   readonly configuredPaging?: PagingNames | undefined
-  /** The contract that an earlier run stored. */
   readonly known?: Contract | undefined
 }
 

@@ -26,7 +26,6 @@ export interface Doubt {
   readonly number: number
   /** The answer for that page, received twice; undefined if only a stated total says that there is none. */
   readonly got: ReadPage | undefined
-  /** The last page with records. */
   readonly last: Seen
   readonly size: number
   /** Pages that may hold records, by statements of the API, or by the earlier length of the list. */
@@ -40,7 +39,6 @@ export interface Doubt {
 export type Ending =
   /** The list has ended. `witness` is its last page, read again; undefined if no page held a record. */
   | { readonly is: "end"; readonly witness: ReadPage | undefined }
-  /** The page holds records now. */
   | { readonly is: "there"; readonly page: ReadPage }
   /** The page is empty, and a later one holds records. The records of this page may all have been deleted. */
   | { readonly is: "hole"; readonly page: ReadPage; readonly until: number }
@@ -95,7 +93,6 @@ export const judgeEnd = (
     return yield* Effect.fail(missingPage(contract, number, absence, evidence))
   })
 
-/** The records of the first pages of a list. */
 const firstPages = (read: Read, size: number) =>
   Effect.map(
     Effect.forEach(Array.from({ length: 1 + PAGES_BEYOND }), (_, index) => read(index + 1, size)),

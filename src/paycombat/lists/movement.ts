@@ -17,14 +17,12 @@ import { idOf } from "./readPage.ts"
  */
 const AHEAD_MAX_MILLIS = 3_600_000
 
-/** The counts of a reading. */
 export interface Shown {
   /**
    * Records on its pages, with repetitions; null for a resumed reading, which cannot tell a repeated record from a new
    * one.
    */
   readonly held: number | null
-  /** Number of different records. */
   readonly distinct: number
   /** Length of the list that the last page stated. */
   readonly stated: number | undefined

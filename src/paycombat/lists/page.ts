@@ -34,7 +34,6 @@ export interface Page {
   /** May be empty, and may repeat records of earlier pages. */
   readonly records: ReadonlyArray<Json>
   readonly readAt: Date
-  /** Length of the answer. */
   readonly bytes: number
   /** The memory that it takes, to be released when it is written. Absent if it was read without a tab. */
   readonly share?: Share | undefined

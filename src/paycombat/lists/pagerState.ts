@@ -50,11 +50,9 @@ export interface Facts {
   readonly askedSize: number
   /** The requested size: from page 2 on the number of records on page 1. */
   readonly size: number
-  /** True if the pass resumes an earlier one. */
   readonly isResumed: boolean
   /** Ids at the beginning of the list. */
   readonly head: ReadonlyArray<string>
-  /** The latest page of the list with records. */
   readonly last: Seen
   /** Length of the list that was stated last, and the furthest page according to any answer of this pass. */
   readonly stated: number | undefined
@@ -78,7 +76,6 @@ interface Base {
   readonly facts: Facts
 }
 
-/** States that request a page. */
 export type PageState = Resuming | Listing | Repeating | Wrapping | Rechecking | Rereading | Front | Emptied
 
 /** Reads the page at which an earlier pass was interrupted. */
@@ -87,7 +84,6 @@ export interface Resuming extends Base {
   readonly page: number
 }
 
-/** Reads the next page. */
 export interface Listing extends Base {
   readonly is: "listing"
   readonly page: number
@@ -179,7 +175,6 @@ export interface Step {
   readonly failure?: EndpointError
 }
 
-/** A page that a state requests. */
 export interface PageRequest {
   readonly number: number
   readonly size: number
@@ -209,7 +204,6 @@ export const requestOf = (state: PageState): PageRequest => {
   }
 }
 
-/** No page held a record yet. */
 const NOTHING_SEEN: Seen = { number: 0, ids: [] }
 
 /** The first state of a pass. `from` resumes an earlier pass. */

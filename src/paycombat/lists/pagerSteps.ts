@@ -37,7 +37,6 @@ const MAX_IDLE_RECHECKS = 2
 /** Most empty pages in the middle of a list that are read again at its end. */
 const SKIPPED_MAX = 100
 
-/** The step after the page that a state requested. */
 export const afterPage = (state: PageState, got: ReadPage): Step => {
   switch (state.is) {
     case "resuming":
@@ -77,7 +76,6 @@ export const afterCheck = (state: CheckState, isSo: boolean): Step => {
   }
 }
 
-/** The step after the judgement of an end. */
 export const afterEnd = (state: EndState, ending: Ending): Step => {
   const { facts, page, got } = state
   if (ending.is === "there") return take(facts, ending.page, page)

@@ -22,7 +22,6 @@ export const queryOf = (
 export interface ReadPage extends FoundList {
   readonly ids: ReadonlyArray<string>
   readonly readAt: Date
-  /** Length of the answer. */
   readonly bytes: number
   /** The memory that it takes, if it was read with a tab. */
   readonly share: Share | undefined

@@ -7,7 +7,6 @@ import { type Contract, paginatorOf } from "./contract.ts"
 import { type ReadPage, readPage } from "./readPage.ts"
 import { isTooShortForAPage, isWholeBySize, statesMore } from "./total.ts"
 
-/** Names of the two paging parameters. */
 export type PagingNames = readonly [page: string, size: string]
 
 /** The first pair is upstream's (U); the others are usual elsewhere (?). */
@@ -31,7 +30,6 @@ export interface FirstPage {
   readonly ids: ReadonlyArray<string>
   /** Names with which it was requested; undefined for the bare path. */
   readonly askedWith: PagingNames | undefined
-  /** The list in the answer. */
   readonly list: FoundList
 }
 
@@ -91,7 +89,6 @@ interface Probe {
     firstPage?: FirstNumber,
     asking?: Asking,
   ) => Failing<ReadPage | undefined>
-  /** The ids of such a page. */
   readonly ids: (...asked: Parameters<Probe["page"]>) => Failing<Ids | undefined>
 }
 

@@ -7,7 +7,6 @@ import { homeCurrency } from "./transactions.ts"
 
 /** A checkout before it becomes text. Amounts are in minor units; the currency is its index in `CURRENCIES`. */
 export interface Checkout {
-  /** Index of the customer, or null. */
   readonly customer: number | null
   readonly currency: number
   readonly items: ReadonlyArray<{ readonly name: string; readonly quantity: number; readonly price: number }>

@@ -90,7 +90,6 @@ const sumUp = (world: World, owner: number): Ledger => {
 const LEDGERS_MAX = 5_000
 
 interface Kept {
-  /** Number of inserted transactions when the ledgers were computed. */
   readonly inserted: number
   readonly ledgers: Map<number, Ledger>
 }

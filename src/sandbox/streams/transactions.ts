@@ -99,7 +99,6 @@ const FIXED: ReadonlyArray<Omit<Transaction, "index" | "owner">> = [
   },
 ]
 
-/** The main currency of an owner. */
 export const homeCurrency = (world: World, owner: number): number =>
   owner === ORGANIZATION
     ? EUR

@@ -10,7 +10,6 @@ export interface Select {
   readonly removed?: boolean
 }
 
-/** Indices of a list, the oldest first. */
 export function* indices(
   { changes }: World,
   list: string,
@@ -25,7 +24,6 @@ export const codeOf = (currency: number): string => CURRENCIES[currency]!.code
 /** The day of a time, as `YYYY-MM-DD` (UTC). */
 export const dayText = (millis: number): string => iso(millis).slice(0, 10)
 
-/** The customer's id, or else the organization's. */
 export const ownerIdOf = (world: World, owner: number): string =>
   owner === ORGANIZATION ? ORG_ID : world.ids.customer.of(owner)
 

@@ -19,9 +19,7 @@ export type { TransactionTruth, UnmappedTruth } from "./transactions.ts"
  * Every method reads the records again; memory grows with the groups of the answer, not with the records.
  */
 export interface Truth {
-  /** Number of records listed now. */
   readonly count: (list: string) => number
-  /** Ids in the order of the list. */
   readonly ids: (list: string) => Generator<string>
   /** A record as its by-id endpoint answers it: JSON text. */
   readonly text: (list: string, index: number) => string

@@ -32,7 +32,6 @@ interface ListChanges {
   readonly hidden: Set<number>
 }
 
-/** Simulated time between two changes. */
 const TICK_MILLIS = 1_000
 
 export interface Changes {
@@ -42,7 +41,6 @@ export interface Changes {
   readonly size: (list: string) => number
   readonly of: (list: string) => ListChanges
   readonly readiness: ReadonlyMap<number, Readiness>
-  /** The simulated time now, in milliseconds. */
   readonly now: () => number
   /** Grows with each change; a cache is valid while it stays the same. */
   readonly revision: () => number

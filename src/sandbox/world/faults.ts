@@ -21,7 +21,6 @@ export interface Fault {
   readonly headers?: Readonly<Record<string, string>>
   /** Waits first. By itself, the true answer follows. */
   readonly delayMillis?: number
-  /** Changes the body of the true answer. */
   readonly transform?: (body: string) => string
   /** Sends the body of the answer as these bytes instead of as UTF-8. */
   readonly encode?: (body: string) => Buffer
@@ -33,9 +32,7 @@ export interface Fault {
   readonly mistakes?: "page" | "record"
   /** Sends the head and half the body of the true answer, then breaks the connection. */
   readonly cut?: boolean
-  /** Never answers. */
   readonly hang?: boolean
-  /** Breaks the connection. */
   readonly reset?: boolean
 }
 
@@ -83,7 +80,6 @@ export const FAULTS = {
   },
   /** A 200 whose JSON ends in the middle. */
   truncated: { transform: body => body.slice(0, Math.floor(body.length / 2)) },
-  /** A 200 whose envelope reports a failure. */
   "status-false": { body: { status: false, message: "Something went wrong", data: null } },
   slow: { delayMillis: 2_000 },
   cut: { cut: true },
@@ -104,18 +100,14 @@ export const FAULTS = {
     headers: { "content-type": "text/html" },
     body: "<html><h1>502 Bad Gateway</h1></html>",
   },
-  /** A redirect to a login page. */
   redirect: { status: 302, headers: { location: "/login" }, body: "" },
-  /** A 200 without a body. */
   empty: { body: "" },
-  /** An empty list for every request. */
   "empty-list": { body: { status: true, message: "OK", data: [] } },
   /** No content, in the words of some APIs for the end of a list. */
   "no-content": { status: 204, body: "" },
   "not-found": error(404, "NOT_FOUND"),
   "no-data": { body: { status: true, message: "OK" } },
   "nothing-found": { body: { status: false, message: "No data found", data: null } },
-  /** A refusal that names its error. */
   "failed-envelope": {
     body: { status: false, message: "Failed", error: { code: 4001, name: "INTERNAL" }, data: null },
   },
@@ -133,11 +125,9 @@ export const FAULTS = {
   /** The true answer with a clock of the past or the future. */
   "clock-behind": { headers: { date: "Sat, 01 Jan 2000 00:00:00 GMT" } },
   "clock-ahead": { headers: { date: "Fri, 01 Jan 2100 00:00:00 GMT" } },
-  /** Page one for every page. */
   "first-page": { mistakes: "page" },
   /** The by-id answer of another record, readiness included. */
   "other-record": { mistakes: "record" },
-  /** The records of another merchant. */
   "other-merchant": {
     transform: body => body.replace(/"(org_id|merchant_id)":"[^"]*"/g, '"$1":"another-merchant"'),
   },

@@ -10,7 +10,6 @@ export interface ListGenerator {
   readonly listPath: string
   /** Path of a record by id, with `{id}` for the id, unless an option sets another; null if there is none. */
   readonly detailPath: string | null
-  /** Records at the start. */
   readonly count: (options: SandboxOptions, owners: Owners) => number
   readonly ids: (world: World) => Ids
   /** A record as its by-id endpoint answers it: JSON text. */
@@ -32,9 +31,7 @@ export interface LookupGenerator {
 
 export type Generator = ListGenerator | LookupGenerator
 
-/** Generators by the stream's name. */
 export type Generators = ReadonlyMap<string, Generator>
 
-/** The lists among them. */
 export const listsOf = (generators: Generators): ReadonlyMap<string, ListGenerator> =>
   new Map([...generators].flatMap(([name, one]) => (one.kind === "list" ? [[name, one] as const] : [])))

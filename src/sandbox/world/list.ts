@@ -8,11 +8,9 @@ import type { World } from "./world.ts"
  * inserted and removed records are stored.
  */
 export interface Listing {
-  /** Records listed now. */
   readonly total: () => number
   /** Indices of up to `limit` records after the first `offset`, in the order served. */
   readonly slice: (offset: number, limit: number) => ReadonlyArray<number>
-  /** All listed indices, in the order served. */
   readonly all: () => Generator<number>
 }
 
@@ -102,7 +100,6 @@ export interface Page {
   readonly size: number
   readonly indices: ReadonlyArray<number>
   readonly total: number
-  /** True if it lies beyond the last record. */
   readonly isBeyond: boolean
 }
 

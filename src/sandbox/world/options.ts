@@ -215,7 +215,6 @@ const mistakeIn = (options: SandboxOptions): string | undefined => {
 /** A recent end of simulated time, at the start of a day (UTC). */
 export const lastMidnight = (): Date => new Date(new Date().setUTCHours(0, 0, 0, 0))
 
-/** Fills in the defaults, or names the impossible option. */
 export const resolve = (
   given: Partial<SandboxOptions>,
 ): Effect.Effect<SandboxOptions, ConfigurationError> => {

@@ -54,7 +54,6 @@ export interface Ids {
 
 interface IdOptions {
   readonly prefix?: string
-  /** Ids of the documented samples, by index. */
   readonly fixed?: Readonly<Record<number, string>>
 }
 

@@ -8,7 +8,6 @@ export interface Records {
   readonly idsOf: (list: string) => Ids
   /** A record as its by-id endpoint answers it. */
   readonly text: (list: string, index: number) => string
-  /** A record as its list shows it. */
   readonly listed: (list: string, index: number) => string
   /** The index of an existing record, listed or hidden. */
   readonly find: (list: string, id: string) => number | undefined
