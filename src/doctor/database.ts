@@ -171,11 +171,11 @@ const schemaFindings = (sql: postgres.Sql) =>
   })
 
 /** Most names listed in a line; the others are counted. */
-const NAMES_TOLD = 5
+const NAMES_SHOWN = 5
 
 const someOf = (names: ReadonlyArray<string>): string =>
-  names.slice(0, NAMES_TOLD).join(", ") +
-  (names.length > NAMES_TOLD ? ` and ${names.length - NAMES_TOLD} more` : "")
+  names.slice(0, NAMES_SHOWN).join(", ") +
+  (names.length > NAMES_SHOWN ? ` and ${names.length - NAMES_SHOWN} more` : "")
 
 /** The pending migrations as findings, and whether there are tables to query. */
 const migrationFindings = (sql: postgres.Sql, isEmbedded: boolean, hasTables: boolean) =>
@@ -254,7 +254,8 @@ const open = (settings: DatabaseSettings) =>
 export const examineDatabase = (settings: DatabaseSettings): Effect.Effect<Ground, never, Scope.Scope> =>
   Effect.gen(function* () {
     const { report, start } = yield* CheckReporter
-    const tell = (findings: ReadonlyArray<Finding>) => Effect.forEach(findings, report, { discard: true })
+    const reportAll = (findings: ReadonlyArray<Finding>) =>
+      Effect.forEach(findings, report, { discard: true })
     const isEmbedded = Option.isNone(settings.url)
     yield* start(isEmbedded ? "starting the embedded Postgres" : "connecting to the database")
     const prospect = isEmbedded
@@ -265,7 +266,7 @@ export const examineDatabase = (settings: DatabaseSettings): Effect.Effect<Groun
       return "away"
     }
     if (prospect.right !== undefined) {
-      yield* tell(probeFindings(settings.dataDir, prospect.right))
+      yield* reportAll(probeFindings(settings.dataDir, prospect.right))
       return "none"
     }
     const opened = yield* Effect.either(open(settings))
@@ -274,7 +275,7 @@ export const examineDatabase = (settings: DatabaseSettings): Effect.Effect<Groun
       return "away"
     }
     const { sql, readerUrl, findings } = opened.right
-    yield* tell(findings)
+    yield* reportAll(findings)
     if (!isEmbedded) yield* report(finding("pass", "database", "answers."))
     const looked = yield* Effect.either(databaseFacts(sql))
     if (looked._tag === "Left") {
@@ -282,14 +283,14 @@ export const examineDatabase = (settings: DatabaseSettings): Effect.Effect<Groun
       return "away"
     }
     const facts = looked.right
-    yield* tell([...serverFindings(facts), ...rightsFindings(facts, isEmbedded)])
-    yield* tell(yield* schemaFindings(sql))
+    yield* reportAll([...serverFindings(facts), ...rightsFindings(facts, isEmbedded)])
+    yield* reportAll(yield* schemaFindings(sql))
     const { isMigrated, findings: migrations } = yield* migrationFindings(
       sql,
       isEmbedded,
       facts.owner !== null,
     )
-    yield* tell(migrations)
-    if (isMigrated) yield* tell(yield* readerFindings(sql, readerUrl))
+    yield* reportAll(migrations)
+    if (isMigrated) yield* reportAll(yield* readerFindings(sql, readerUrl))
     return { sql, isMigrated }
   })

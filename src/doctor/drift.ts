@@ -9,9 +9,9 @@ import type { JsonType, Stream, StreamDocs } from "../core/stream.ts"
  */
 
 /** Most fields of one kind that are named; the others are counted. */
-const FIELDS_TOLD_MAX = 40
+const FIELDS_SHOWN_MAX = 40
 /** Most values of one field that are shown; the others are counted. */
-const VALUES_TOLD_MAX = 12
+const VALUES_SHOWN_MAX = 12
 
 /** A field name that a programmer chose. Any other key may be data, such as a mail address or a telephone number. */
 const FIELD_NAME = /^(?!.*\d{6})[A-Za-z_][A-Za-z0-9_-]{0,63}$/
@@ -140,7 +140,7 @@ const makeTally = () => {
     },
     list: (): ReadonlyArray<FieldSeen> =>
       [...fields]
-        .slice(0, FIELDS_TOLD_MAX)
+        .slice(0, FIELDS_SHOWN_MAX)
         .map(([field, { types, count }]) => ({ field, types: [...types], count })),
   }
 }
@@ -165,7 +165,7 @@ const valuesOf = (values: NonNullable<StreamDocs["values"]>, seen: Map<string, M
       .sort(([, a], [, b]) => b - a)
     const shown = unknown
       .filter(([value, count]) => isShowable(value, count))
-      .slice(0, VALUES_TOLD_MAX)
+      .slice(0, VALUES_SHOWN_MAX)
       .map(([value, count]) => ({ value, count }))
     return { field, documented, unknown: shown, further: unknown.length - shown.length }
   })

@@ -9,8 +9,8 @@ import { isShowable } from "./drift.ts"
  */
 
 /** Most event types that are described, the most frequent first; the others are counted. */
-const TYPES_TOLD_MAX = 20
-const NAMES_TOLD_MAX = 8
+const TYPES_SHOWN_MAX = 20
+const NAMES_SHOWN_MAX = 8
 const NOT_SHOWN = "(not shown)"
 
 export interface Event {
@@ -165,7 +165,7 @@ const eventMoney = (
   const eventNames = [...names]
     .filter(([name, count]) => isShowable(name, count))
     .map(([name]) => name)
-    .slice(0, NAMES_TOLD_MAX)
+    .slice(0, NAMES_SHOWN_MAX)
   const directions = directionOf === undefined ? [] : movements.map(({ event }) => directionOf(event))
   return {
     eventType: isShowable(eventType, movements.length) ? eventType : NOT_SHOWN,
@@ -211,8 +211,8 @@ export const moneyIn = (
       of: foreign.length,
     },
     events: types
-      .slice(0, TYPES_TOLD_MAX)
+      .slice(0, TYPES_SHOWN_MAX)
       .map(([type, typed]) => eventMoney(type, typed, money, directionOf)),
-    furtherTypes: Math.max(0, types.length - TYPES_TOLD_MAX),
+    furtherTypes: Math.max(0, types.length - TYPES_SHOWN_MAX),
   }
 }

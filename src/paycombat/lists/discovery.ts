@@ -42,21 +42,21 @@ export const discover = (client: Client, source: ListSource, options: DiscoveryO
     }
 
     let empty: Contract | undefined
-    let worthTelling = forbidden
+    let reported = forbidden
     const tried: Array<readonly [path: string, what: string]> = []
     for (const path of configuredPath === undefined ? source.paths : [configuredPath]) {
       const found = yield* passOver(tryPath(client, source, path, options))
       if (found instanceof EndpointError) {
         if (configuredPath !== undefined) return yield* ofConfigured(found, options.pathVariable)
         tried.push([path, outcomeOf(found)])
-        const isTelling =
+        const isInformative =
           found.reason === "unavailable" || found.reason === "contract" || found.isTooLarge === true
-        if (isTelling && worthTelling?.reason !== "unavailable") worthTelling = found
+        if (isInformative && reported?.reason !== "unavailable") reported = found
       } else if (found === undefined) tried.push([path, `no list with ${source.idField}`])
       else if (found.verified) return found
       else empty ??= found
     }
-    if (worthTelling !== undefined) return yield* worthTelling
+    if (reported !== undefined) return yield* reported
     return empty ?? (yield* nothingFound(options, tried))
   })
 
