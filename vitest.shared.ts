@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config"
 
-/** What all suites share: real servers with one directory for them, and workers that load each module once. */
+/** Settings of all suites: real servers with one directory for them, and workers that load each module once. */
 export default defineConfig({
   test: {
     globalSetup: ["test/support/globalSetup.ts"],

@@ -14,8 +14,8 @@ import { queueDue } from "../src/warehouse/lookups/queue.ts"
 import { migrate } from "../src/warehouse/schema/migrator.ts"
 
 /**
- * Seconds that a run takes to find whom to ask about among so many customers, nobody of them ready, before it asks
- * anybody: bounded as `serve` bounds it, and not bounded.
+ * Measures the seconds that a run needs to find the customers to ask about among so many, none of them ready, before
+ * its first request: with the bound of `serve`, and without a bound.
  *
  *   npm run bench:readiness -- 1000000
  */

@@ -80,7 +80,7 @@ const shared = {
   format: "esm",
   platform: "node",
   target: "node20",
-  // Of a package that has both, its ES modules: names of a CommonJS package are lost where it is imported on demand.
+  // If a package has both forms, its ES modules are used: names of a CommonJS package are lost in an import on demand.
   mainFields: ["module", "main"],
   chunkNames: "[name]-[hash]",
   plugins: [foundFiles],

@@ -5,7 +5,9 @@ import { shapeOf } from "../../src/postgres/shape.ts"
 import { allStreams } from "../../src/registry.ts"
 import type { Sandbox } from "../../src/sandbox/sandbox.ts"
 
-/** What must be so when all is quiet again: the warehouse is the sandbox's truth, and the ledger adds up. */
+/**
+ * Conditions that hold when all is quiet again: the warehouse agrees with the sandbox's truth, and the ledger adds up.
+ */
 
 /** Differences that are told at most. */
 const TOLD_MAX = 5

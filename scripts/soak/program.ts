@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url"
 
 const MAIN = fileURLToPath(new URL("../../dist/main.js", import.meta.url))
 const WATCH_MILLIS = 100
-/** What is kept of what a process says. */
+/** Longest part of a process' output that is kept, in characters. */
 const SAID_MAX = 4_000
 
 export interface Ended {

@@ -82,7 +82,7 @@ const ended = (running: Running): Effect.Effect<Ended> =>
     Effect.orDie,
   )
 
-/** What is done to a run beside the faults of HTTP, in words. */
+/** Attacks on a run beside the faults of HTTP, in words. */
 const ATTACKS = [
   "nothing",
   "kill",
@@ -133,7 +133,7 @@ const attack = (
     return kind
   })
 
-/** What is wrong after the round, a line each; nothing when all is well. */
+/** Faults after the round, a line each; empty if all is well. */
 export const runRound = (
   options: RoundOptions,
   tell: (line: string) => void,
@@ -165,7 +165,7 @@ export const runRound = (
         wrong.push(`${about}: held ${Math.round(memoryMegabytes)} MB of memory`)
       if (!allowed.includes(code)) wrong.push(`${about}: ended with ${code}: ${said.trim().slice(-600)}`)
     }
-    // Whoever was killed keeps leases for their time, and what they had sent may renew them.
+    // Killed processes keep leases for their time, and statements that they had sent may renew them.
     const leasesRunOut = Effect.zipRight(
       proxy.ended,
       asked(() => sql`SELECT FROM sync.leases WHERE expires_at > clock_timestamp()`).pipe(
@@ -188,7 +188,7 @@ export const runRound = (
       const kind = yield* attack(options, first, proxy, random)
       const end = yield* ended(first)
       proxy.setFault(null)
-      // 1: a stream failed, which faults may do; 3: somebody else's lease; the rest: what was done to it.
+      // 1: a stream failed, which faults may cause; 3: another run's lease; the others come from the attack.
       judge(`run under "${kind}"`, end, [0, 1, 3, 130, 137, 143])
       if (second !== undefined) judge("the second of two runs", yield* ended(second), [0, 1, 3])
       yield* Fiber.interrupt(world)
@@ -198,7 +198,7 @@ export const runRound = (
 
     sandbox.setFault(null)
     yield* leasesRunOut
-    // What is begun anew, then what proves removal: three complete passes.
+    // First the interrupted passes, then three complete passes, which prove removals.
     for (const args of [
       ["sync", "--full"],
       ["sync", "--full"],

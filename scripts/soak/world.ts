@@ -54,7 +54,7 @@ const laterTime = (() => {
     new Date(Date.parse(options.until) + CHANGES_AFTER_MILLIS + 1_000 * changes++).toISOString()
 })()
 
-/** What happens at a merchant's while a run is on its way. */
+/** Changes a merchant's data while a run is under way. */
 export const change = (sandbox: Sandbox, random: Random): void => {
   const stream: string = pick(random, sandbox.lists)
   const count = sandbox.truth.count(stream)

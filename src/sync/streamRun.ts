@@ -1,6 +1,6 @@
 import { Deferred, Effect } from "effect"
 import type { AccountError, WarehouseError } from "../core/errors.ts"
-import { firstOf } from "../core/firstOf.ts"
+import { firstOf } from "../core/fibers.ts"
 import { type Guarded, isList, isLookup, redacting, type Stream } from "../core/stream.ts"
 import type { TellChange } from "../observe/progress.ts"
 import { Usage } from "../paycombat/client/client.ts"

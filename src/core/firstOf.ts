@@ -1,8 +1,0 @@
-import { Effect } from "effect"
-
-/**
- * Returns the result of the effect that ends first, success or failure, and interrupts the others. Effect's own
- * `raceFirst` leaves its fibers running when it is interrupted. They would write during and after the finalizers.
- */
-export const firstOf = <A, E, R>(all: ReadonlyArray<Effect.Effect<A, E, R>>): Effect.Effect<A, E, R> =>
-  Effect.flatten(Effect.raceAll(all.map(Effect.exit)))
