@@ -1,4 +1,5 @@
 import { Clock, Context, Effect } from "effect"
+import type { Counts } from "../core/counts.ts"
 
 /** Progress of a stream's run, reported at each batch and at the end. */
 export interface StreamProgress {
@@ -83,13 +84,14 @@ export class Progress extends Context.Reference<Progress>()("paycombat-sync/Prog
   defaultValue: logged,
 }) {}
 
-/** Adds the counts of a batch to those of a run. */
-export const addCounts = <Name extends string>(
-  sum: Record<Name, number>,
-  batch: Readonly<Record<NoInfer<Name>, number>>,
-): void => {
-  for (const name of Object.keys(sum) as Array<Name>) sum[name] += batch[name]
-}
+/** Takes the figures of a report from counts. */
+export const figuresOf = ({ extracted, inserted, updated, rejected, unanswered }: Counts) => ({
+  extracted,
+  inserted,
+  updated,
+  rejected,
+  unanswered,
+})
 
 /** Reports a change of one stream's progress. Values that the change does not name stay. */
 export type TellChange = (change: Partial<StreamProgress>) => Effect.Effect<void>

@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto"
 import { Effect, Stream as S, Schedule, Sink } from "effect"
 import { pathVariable } from "../config/config.ts"
+import { addCounts, NO_COUNTS } from "../core/counts.ts"
 import { NO_FIELDS } from "../core/documentedFields.ts"
 import { EndpointError, WarehouseError } from "../core/errors.ts"
 import type { Guarded, ListStream } from "../core/stream.ts"
-import { addCounts } from "../observe/progress.ts"
+import { figuresOf } from "../observe/progress.ts"
 import { PAGE_UNITS, withTab } from "../paycombat/client/budget.ts"
 import type { Contract } from "../paycombat/lists/contract.ts"
 import { type Movement, watchMovement } from "../paycombat/lists/movement.ts"
@@ -116,7 +117,7 @@ const loadPages = (
     const fields = { current: pass.fields ?? NO_FIELDS }
     let stated = pass.stated ?? undefined
     let [shown, withoutId] = [0, 0]
-    const done = { pages: 0, extracted: 0, inserted: 0, updated: 0, rejected: 0 }
+    let [pagesLoaded, counts] = [0, NO_COUNTS]
     /** Batches that may not be written yet. A batch that is prepared meanwhile must know them. */
     const inFlight = new Set<PreparedBatch>()
 
@@ -140,12 +141,13 @@ const loadPages = (
         const unkeyed = pass.unkeyed + withoutId
         const position = { passId: pass.passId, position: last.next, stated, unkeyed }
         const progress = { ...position, pages: count, ...usage, fields }
-        const counts = yield* writeBatch(sql, lease, stream, prepared, progress)
+        const batch = yield* writeBatch(sql, lease, stream, prepared, progress)
         inFlight.delete(prepared)
         yield* Effect.forEach(shares, ({ release }) => release, { discard: true })
         shown += prepared.records.length + prepared.erased.length
-        addCounts(done, { ...counts, pages: count })
-        yield* tell({ ...done, total: stated })
+        pagesLoaded += count
+        counts = addCounts(counts, batch)
+        yield* tell({ ...figuresOf(counts), pages: pagesLoaded, total: stated })
       })
 
     yield* withTab(tab =>
@@ -167,7 +169,7 @@ const loadPages = (
         S.runForEach(write),
       ),
     )
-    return { extracted: done.extracted, shown, withoutId, stated, fields: fields.current }
+    return { extracted: counts.extracted, shown, withoutId, stated, fields: fields.current }
   })
 
 /** Closes a pass with the removals that it proves, and learns how the next run may read the list. */

@@ -1,9 +1,10 @@
 import { Clock, Effect, Stream as S } from "effect"
+import { addCounts, NO_COUNTS } from "../core/counts.ts"
 import { NO_FIELDS, type PassFields } from "../core/documentedFields.ts"
 import type { Open } from "../core/lookup.ts"
 import { recordIdOf } from "../core/recordId.ts"
 import type { Guarded, ListStream } from "../core/stream.ts"
-import { addCounts } from "../observe/progress.ts"
+import { figuresOf } from "../observe/progress.ts"
 import { withTab } from "../paycombat/client/budget.ts"
 import { askById } from "../paycombat/lists/byId.ts"
 import type { Contract } from "../paycombat/lists/contract.ts"
@@ -63,7 +64,7 @@ const readNews = (
     const from = filter === undefined ? undefined : plan.by.newest - OVERLAP_MILLIS
     const list = from === undefined ? contract : filteredContract(contract, filter!, from, now)
     const watch = watchOrder(source)
-    const done = { pages: 0, extracted: 0, inserted: 0, updated: 0, rejected: 0 }
+    let [pagesLoaded, counts] = [0, NO_COUNTS]
     let quietPages = 0
     let knownRecords = 0
     let isRefuted = false
@@ -79,15 +80,16 @@ const readNews = (
         else if (page.number === 1)
           first = { ids: page.records.map(record => idOf(source, record)), pageSize: page.pageSize }
         const progress = { passId: null, position: null, pages: 1, ...usage, fields }
-        const counts = yield* loadBatch(sql, lease, stream, records, progress, context.beside)
-        addCounts(done, { ...counts, pages: 1 })
-        yield* tell({ ...done, total: undefined })
+        const batch = yield* loadBatch(sql, lease, stream, records, progress, context.beside)
+        pagesLoaded += 1
+        counts = addCounts(counts, batch)
+        yield* tell({ ...figuresOf(counts), pages: pagesLoaded, total: undefined })
         const onPage = idsOf(stream, extract)
         if (onPage.length > 0) ids = onPage
         watch.see(page)
         if (from !== undefined) {
           const times = page.records.flatMap(record => timedOf(source, record)?.[filter!.by] ?? [])
-          knownRecords += counts.extracted - counts.inserted - counts.rejected
+          knownRecords += batch.extracted - batch.inserted - batch.rejected
           isRefuted = times.some(time => time < Math.floor(from / 1_000) * 1_000)
           return isRefuted
         }

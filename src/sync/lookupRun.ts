@@ -1,7 +1,8 @@
 import { Chunk, Duration, Effect, Option, Stream as S } from "effect"
 import { defaultsOf } from "../config/lookups.ts"
+import { addCounts, NO_COUNTS } from "../core/counts.ts"
 import type { Guarded, LookupStream } from "../core/stream.ts"
-import { addCounts } from "../observe/progress.ts"
+import { figuresOf } from "../observe/progress.ts"
 import { PROBED_KEYS } from "../paycombat/client/lookupPath.ts"
 import { bookFailed, failedBefore } from "../warehouse/lookups/checks.ts"
 import { type Answer, type Lookup, lookupOf, subjectOf } from "../warehouse/lookups/lookup.ts"
@@ -113,7 +114,7 @@ const saveAnswers = (
   answers: S.Stream<Answer, StreamFailure>,
 ): Effect.Effect<Saved, StreamFailure> =>
   Effect.gen(function* () {
-    const progress = { extracted: 0, inserted: 0, updated: 0, unanswered: 0 }
+    let counts = NO_COUNTS
     const saved = { asked: 0, failed: 0, newlyFailed: 0, newlyUnanswered: 0 }
     const saveBatch = (batch: ReadonlyArray<Answer>) =>
       Effect.gen(function* () {
@@ -121,19 +122,18 @@ const saveAnswers = (
         const keys = failed.map(({ key }) => key)
         const again = yield* failedBefore(sql, lease, lookup, keys)
         const first = failed.filter(({ key }) => !again.has(key))
-        const counts = yield* save(batch)
+        counts = addCounts(counts, yield* save(batch))
         saved.asked += batch.length
         saved.failed += failed.length
         saved.newlyFailed += first.length
         saved.newlyUnanswered += first.filter(({ isUnanswered }) => isUnanswered).length
-        addCounts(progress, counts)
-        yield* tell(progress)
+        yield* tell(figuresOf(counts))
       })
     yield* answers.pipe(
       S.groupedWithin(SAVE_RECORDS, SAVE_AGE),
       S.runForEach(chunk => saveBatch(Chunk.toReadonlyArray(chunk))),
     )
-    return { ...saved, unanswered: progress.unanswered }
+    return { ...saved, unanswered: counts.unanswered }
   })
 
 /**

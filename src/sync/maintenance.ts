@@ -4,7 +4,7 @@ import type postgres from "postgres"
 import * as Config from "../config/config.ts"
 import { ConfigurationError, type LeaseError, type WarehouseError } from "../core/errors.ts"
 import { type Guarded, redacting, type Stream } from "../core/stream.ts"
-import type { TellChange } from "../observe/progress.ts"
+import { figuresOf, type TellChange } from "../observe/progress.ts"
 import { Warehouse, whileOpen } from "../postgres/connect.ts"
 import { streamsNamed } from "../registry.ts"
 import type { Lease } from "../warehouse/ledger/lease.ts"
@@ -111,9 +111,9 @@ export const rebuildWith = (settings: RebuildSettings): Maintained =>
     )
     const filled = tasks.filter(({ total }) => total > 0)
     return yield* runTasks("rebuild", filled, settings.leaseSeconds, (stream, lease, tell) =>
-      rebuildStream(sql, lease, stream, ({ counts: { extracted, updated, rejected } }) =>
-        tell({ extracted, updated, rejected }),
-      ).pipe(Effect.map(rewritten => ({ rejected: 0, error: describeFailures(rewritten) }))),
+      rebuildStream(sql, lease, stream, ({ counts }) => tell(figuresOf(counts))).pipe(
+        Effect.map(rewritten => ({ rejected: 0, error: describeFailures(rewritten) })),
+      ),
     )
   })
 
@@ -148,9 +148,9 @@ export const replayWith = (settings: ReplaySettings): Maintained =>
       return stream === undefined ? [] : [{ account, stream, total: count }]
     })
     return yield* runTasks("replay", tasks, leaseSeconds, (stream, lease, tell) =>
-      replayRejects(sql, lease, stream, scope, merchantsOf, ({ extracted, inserted, updated, rejected }) =>
-        tell({ extracted, inserted, updated, rejected }),
-      ).pipe(Effect.map(({ rejected, itemRejected }) => ({ rejected: rejected + itemRejected }))),
+      replayRejects(sql, lease, stream, scope, merchantsOf, counts => tell(figuresOf(counts))).pipe(
+        Effect.map(({ rejected, itemRejected }) => ({ rejected: rejected + itemRejected })),
+      ),
     )
   })
 

@@ -41,7 +41,10 @@ const bookAsked = async (
   )
 }
 
-/** Saves answers. The documented fields that were read are added to `fields`. */
+/**
+ * Saves answers. Uninterruptible, so that a run that is interrupted saves the answers in hand. The documented fields that
+ * were read are added to `fields`.
+ */
 export const saveRecords = (
   sql: postgres.Sql,
   lease: Lease,
@@ -75,4 +78,4 @@ export const saveRecords = (
         )
       },
     })
-  })
+  }).pipe(Effect.uninterruptible)

@@ -8,18 +8,17 @@ import { read } from "../../postgres/statements.ts"
 import { type Lost, lostFields } from "../ledger/fields.ts"
 import type { Answer } from "./lookup.ts"
 
-/** Which documented fields the answers of a look-up carry that become states. */
+/** Documented fields in the answers of look-ups that become states. */
 
-/** The fields of some answers, and those that the stored answers about the same keys carried and these do not. */
+/** Fields of some answers, and fields that only the stored answers about the same keys carry. */
 export interface StateFields {
   readonly fields: PassFields
   readonly lost: Lost
 }
 
 /**
- * Counts the fields of answers. A list of nothing counts as a value, because a field that is there was not renamed. Only
- * answers that may still change count as lacking a field: a settled one, such as that of a customer who is ready, may lack
- * what an open one says.
+ * Counts the fields of answers. An empty list counts as a value, because its field was not renamed. Only answers that may
+ * still change count as lacking a field: a settled one, such as that about a ready customer, may lack fields of an open one.
  */
 const tallyOfStates = (stream: LookupStream, all: Iterable<Json>, open: Iterable<Json>): Tally => {
   const paths = fieldPaths(stream.record)
@@ -50,7 +49,7 @@ export const stateFields = (
       if (rule === undefined || isOpen(rule, row)) open.set(key, sent)
     }
     const tally = tallyOfStates(stream, all, open.values())
-    // Each answer was just given: one that carries a field shows that it is sent again.
+    // All answers are new, so one that carries a field shows that the API sends it again.
     const decoded = Object.fromEntries(Object.entries(tally).map(([name, { carried }]) => [name, carried]))
     return {
       fields: { ...NO_FIELDS, tally, known: open.size, decoded },

@@ -253,11 +253,15 @@ export const rewriteSome = async (
 ): Promise<Batch> => {
   let counts = NO_COUNTS
   const failures: Array<Failure> = []
-  let batch = await nextBatch(tx, lease, stream, change, "", { ids })
-  while (batch !== null) {
-    counts = addCounts(counts, batch.counts)
-    failures.push(...batch.failures)
-    batch = await nextBatch(tx, lease, stream, change, batch.last, { ids })
+  // Some ids at a time, because each statement carries them.
+  for (let from = 0; from < ids.length; from += BATCH_RECORDS) {
+    const some = ids.slice(from, from + BATCH_RECORDS)
+    let batch = await nextBatch(tx, lease, stream, change, "", { ids: some })
+    while (batch !== null) {
+      counts = addCounts(counts, batch.counts)
+      failures.push(...batch.failures)
+      batch = await nextBatch(tx, lease, stream, change, batch.last, { ids: some })
+    }
   }
   return { counts, failures }
 }
