@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs"
 import { describe, expect, it } from "@effect/vitest"
 import { type Json, type JsonObject, parseJson } from "../../src/core/json.ts"
-import { findList, isNothingAt, listAt, unwrap, unwrapRecord } from "../../src/paycombat/client/envelope.ts"
+import { findList, isNothingAt, listAt, unwrap } from "../../src/paycombat/client/envelope.ts"
 
 const fixture = (name: string) =>
   parseJson(readFileSync(new URL(`../fixtures/${name}.json`, import.meta.url), "utf8"))
@@ -18,7 +18,7 @@ describe("unwrap", () => {
     ["wallet-ready", "is_wallet_ready"],
     ["wallet.upstream", "wallet_id"],
   ])("finds the record of the documented sample %s", (name, field) => {
-    expect(unwrapRecord(fixture(name))).toHaveProperty(field)
+    expect(unwrap(fixture(name))).toHaveProperty(["payload", field])
   })
 
   it("takes upstream's error body for a failure", () => {

@@ -65,12 +65,6 @@ const MARKS = ["status", "success", "data", "error", "code", "status_code", "sta
 export const isEnvelope = (body: Json | undefined): boolean =>
   isJsonObject(body) && MARKS.some(key => Object.hasOwn(body, key))
 
-/** Returns the record of a by-id answer. */
-export const unwrapRecord = (body: Json): JsonObject | undefined => {
-  const unwrapped = unwrap(body)
-  return unwrapped.isOk && isJsonObject(unwrapped.payload) ? unwrapped.payload : undefined
-}
-
 /**
  * Finds every array that may be the list, the likeliest first: the payload itself, or an array up to two levels below
  * it, with any name (?: no list's envelope is documented). Its records decide which one is the list.
