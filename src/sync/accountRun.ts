@@ -5,13 +5,13 @@ import type { AccountError, LeaseError, WarehouseError } from "../core/errors.ts
 import { firstOf } from "../core/fibers.ts"
 import type { Stream } from "../core/stream.ts"
 import { noProgress, Progress } from "../observe/progress.ts"
-import { type Client, make as makeClient } from "../paycombat/client/client.ts"
+import { make as makeClient } from "../paycombat/client/client.ts"
 import { allStreams } from "../registry.ts"
-import type { Acquired, AcquireResult, Lease } from "../warehouse/ledger/lease.ts"
+import type { Acquired, Lease } from "../warehouse/ledger/lease.ts"
 import { readingTime } from "../warehouse/ledger/runs.ts"
 import type { RunOptions } from "./context.ts"
 import type { Holding } from "./holding.ts"
-import { runStream, type Stop } from "./streamRun.ts"
+import { runStream } from "./streamRun.ts"
 import { type UrgentContext, withUrgentWork } from "./urgentRun.ts"
 
 /** The run of one account under its lease: its streams, parents first, and urgent work beside them. */
@@ -30,26 +30,6 @@ interface AccountRun {
   readonly refused: Array<LeaseError>
 }
 
-/** State that the streams of an account's run share. */
-interface Shared extends AccountRun {
-  readonly sql: postgres.Sql
-  readonly options: RunOptions
-  readonly client: Client
-  /** All streams of the registry, also those that this run leaves out. */
-  readonly streams: ReadonlyArray<Stream>
-  readonly stop: Stop
-  /** Done when the stream has ended, however it ended. One for each stream of this run. */
-  readonly ended: ReadonlyMap<string, Deferred.Deferred<void>>
-  /** The leases of streams that were free at the start. */
-  readonly taken: AcquireResult
-  /** Leases of the streams, those that were waited for included. */
-  readonly leases: Map<string, Lease>
-  /** Look-ups that the account's run may still make. */
-  readonly budget: { calls: number }
-  /** Ids of a stream's records that urgent work is reading. */
-  readonly besideOf: (stream: string) => Set<string>
-}
-
 const besideByStream = () => {
   const idsOf = new Map<string, Set<string>>()
   return (stream: string): Set<string> => {
@@ -59,42 +39,44 @@ const besideByStream = () => {
   }
 }
 
-/** Takes the free leases of the account's streams, and shows all of them as waiting. */
+/** Takes the free leases of the account's streams, and shows all streams as waiting. Answers the state that they share. */
 const share = (sql: postgres.Sql, options: RunOptions, run: AccountRun) =>
   Effect.gen(function* () {
     const { account, accountLease, holding } = run
     const grant = holding.grantOf(accountLease)
     const client = yield* makeClient(account, { startedAt: yield* readingTime(sql), grant })
     const { tell } = yield* Progress
+    /** Done when the stream has ended, however it ended. */
     const ended = new Map<string, Deferred.Deferred<void>>()
     for (const { name } of options.streams) {
       ended.set(name, yield* Deferred.make<void>())
       yield* tell(noProgress(account.name, name, "waiting"))
     }
     const names = options.streams.map(({ name }) => ({ account: account.name, stream: name }))
-    const taken = yield* holding.take(names, accountLease.formerRunId)
-    for (const { message } of taken.refused) yield* Effect.logInfo(`waiting: ${message}`)
+    const { leases, refused } = yield* holding.take(names, accountLease.formerRunId)
+    for (const { message } of refused) yield* Effect.logInfo(`waiting: ${message}`)
     return {
       ...run,
-      sql,
-      options,
-      client,
+      ...{ sql, options, client, ended },
       streams: [...options.streams, ...(yield* Effect.orDie(allStreams))],
       stop: yield* Deferred.make<never, AccountError>(),
-      ended,
-      taken,
-      leases: new Map<string, Lease>(taken.leases.map(lease => [lease.stream, lease])),
+      /** Leases of the streams that are free, or became free. */
+      leases: new Map<string, Lease>(leases.map(lease => [lease.stream, lease])),
+      /** Look-ups that the account's run may still make. */
       budget: { calls: options.lookupCalls ?? Number.POSITIVE_INFINITY },
+      /** Ids of a stream's records that urgent work is reading. */
       besideOf: besideByStream(),
-    } satisfies Shared
+    }
   })
+
+type Shared = Effect.Effect.Success<ReturnType<typeof share>>
 
 /** The stream's lease. Waits while work that asks no API holds it, for as long as the run holds the account. */
 const leaseOf = (
-  { account, accountLease, holding, options, taken }: Shared,
+  { account, accountLease, holding, options, leases }: Shared,
   { name }: Stream,
 ): Effect.Effect<Lease, LeaseError | WarehouseError> => {
-  const free = taken.leases.find(({ stream }) => stream === name)
+  const free = leases.get(name)
   if (free !== undefined) return Effect.succeed(free)
   const limit = options.wait === true ? Duration.infinity : STREAM_WAIT
   const wait = holding.takeWithin({ account: account.name, stream: name }, limit)

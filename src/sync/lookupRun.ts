@@ -6,7 +6,7 @@ import { figuresOf } from "../observe/progress.ts"
 import { PROBED_KEYS } from "../paycombat/client/lookupPath.ts"
 import { bookFailed, failedBefore } from "../warehouse/lookups/checks.ts"
 import { type Answer, type Lookup, lookupOf, subjectOf } from "../warehouse/lookups/lookup.ts"
-import { clearQueue, dueAfter, queueDue } from "../warehouse/lookups/queue.ts"
+import { clearQueue, dueAfter, type Queue, queueDue } from "../warehouse/lookups/queue.ts"
 import { modeChangedAt } from "../warehouse/maintain/privacyMode.ts"
 import type { StreamContext, StreamFailure, StreamResult } from "./context.ts"
 import { findPath, forgetPath, isThere, makeAsk, type Tally } from "./lookupAsk.ts"
@@ -20,14 +20,6 @@ const QUEUE_READ = 500
 /** Most answers that are saved together, and the longest time that an answer waits: a crash loses no more. */
 const SAVE_RECORDS = 1_000
 const SAVE_AGE = "2 seconds"
-
-/** The keys of a run. */
-interface Queue {
-  readonly due: number
-  /** Keys that the bound on calls leaves to this run. */
-  readonly queued: number
-  readonly neverAsked: number
-}
 
 /** Look-ups whose answer is saved. */
 interface Saved {
