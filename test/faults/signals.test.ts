@@ -9,8 +9,8 @@ import { MIGRATED } from "../support/warehouse.ts"
 /** A sync that is stopped, or stands in another one's way. */
 
 const PAGES = 30
-/** Requests that prove the end of the list, at most. */
-const END_PROOF = 4
+/** Requests that prove the end of the list, at most; one of them is a page of another size behind the full last page. */
+const END_PROOF = 5
 const HANG_FROM_PAGE = 21
 const PAGE_SIZE = 100
 
