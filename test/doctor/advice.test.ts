@@ -13,7 +13,7 @@ const TOKEN = "token-Qwertz-0123456789"
 
 /** How the lines begin to say what to do. A line without any of them only complains. */
 const ADVICE =
-  /\b(ask PayCombat|ask an administrator|ask whoever|check |set PAYCOMBAT|set [A-Z_]+ to|put |lower PAYCOMBAT|raise PAYCOMBAT|run `?(doctor|paycombat-sync)|Run doctor|try again|turn both on|REVOKE|GRANT|connect (to|as)|create the|[Uu]se (one|a login)|Use https|See |see |Add a row|need a login|nothing to do|set the one that is wrong|free some|make the database)/
+  /\b(ask PayCombat|ask an administrator|ask (its|the) operator|check |set PAYCOMBAT|set [A-Z_]+ to|put |lower PAYCOMBAT|raise PAYCOMBAT|run `?(doctor|paycombat-sync)|Run doctor|try again|turn both on|REVOKE|GRANT|connect (to|as)|create the|[Uu]se (one|a login)|Use https|See |see |Add a row|need a login|nothing to do|set the one that is wrong|free some|make the database)/
 
 interface Case extends Omit<Examined, "database" | "reader"> {
   readonly sandbox?: Partial<SandboxOptions>
