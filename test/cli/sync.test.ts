@@ -31,6 +31,23 @@ const parts = Effect.gen(function* () {
 })
 
 describe.concurrent("sync", () => {
+  it.scopedLive(
+    "exits with 1 if each stream is complete and the figures cannot be trusted all the same",
+    () =>
+      Effect.gen(function* () {
+        const { run, sandbox } = yield* parts
+        const transactions = ["sync", "--stream", "transactions", "--full", "--migrate"]
+        for (let n = 0; n < 40; n++) sandbox.patch("transactions", n, { settlement_id: "s" })
+        // Streams that were never read are bad, but no part of this run.
+        const first = yield* run(transactions)
+        expect([first.code, first.stdout]).toEqual([0, expect.stringContaining("cannot be trusted")])
+        const renamed = { settlement_id: undefined, settlementId: "s" }
+        for (let n = 0; n < SMALL.transactions!; n++) sandbox.patch("transactions", n, renamed as never)
+        const second = yield* run(transactions)
+        expect([second.code, second.stdout]).toEqual([1, expect.stringContaining("no settlement_id")])
+      }),
+  )
+
   it.scopedLive("lists what a database lacks, migrates it with --migrate, and then syncs it", () =>
     Effect.gen(function* () {
       const { run, sandbox } = yield* parts

@@ -80,6 +80,15 @@ export const setExitCode = ({ status }: App.RunSummary, isStrict: boolean): Effe
     if (isStrict ? status !== "complete" : !isComplete(status)) process.exitCode = 1
   })
 
+/** True if a stream of the run is complete, and its figures cannot be trusted all the same. */
+const isBad = ({ streams, verdicts }: App.SyncSummary): boolean =>
+  verdicts.some(({ account, findings }) =>
+    findings.some(
+      ({ level, stream }) =>
+        level === "bad" && streams.some(each => each.account === account && each.stream === stream),
+    ),
+  )
+
 /** Runs an effect with live progress if stderr is a terminal, and with plain log lines otherwise. */
 export const withProgress = <A, E, R>(
   work: Effect.Effect<A, E, R>,
@@ -110,4 +119,5 @@ export const run = (options: Options) =>
     const summary = yield* withProgress(work, options.json)
     yield* options.json ? printJson(summary) : Effect.zipRight(printSummary(summary), printVerdicts(summary))
     yield* setExitCode(summary, options.strict)
+    if (isBad(summary)) process.exitCode = 1
   })
