@@ -129,6 +129,8 @@ describe("erase", () => {
     }),
   )
 
+  // Skipped, and counted as skipped, if no terminal can be created. On Linux `script` of util-linux creates
+  // one.
   it.scopedLive.skipIf(!hasTerminals)("escapes hidden characters in the names of its question", () =>
     Effect.gen(function* () {
       const { program, customers, sql } = yield* readOnce

@@ -49,6 +49,8 @@ describe("database restore", () => {
     }),
   )
 
+  // Skipped, and counted as skipped, if no terminal can be created. On Linux `script` of util-linux creates
+  // one.
   it.scopedLive.skipIf(!hasTerminals)(
     "--replace asks first on a terminal, and shows the file's name safely",
     () =>

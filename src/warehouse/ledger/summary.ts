@@ -1,4 +1,5 @@
 import type postgres from "postgres"
+import type { Counts } from "../../core/counts.ts"
 import type { Verdict } from "../../core/verdict.ts"
 import type { Status } from "../../core/words.ts"
 import type { SqlEffect } from "../../postgres/shape.ts"
@@ -18,7 +19,8 @@ export interface SyncSummary extends RunSummary {
   readonly verdicts: ReadonlyArray<Verdict>
 }
 
-export interface StreamSummary {
+/** Result of one stream's run; `rejected` counts records, `itemRejected` the items of stored records that count as rejects. */
+export interface StreamSummary extends Counts {
   readonly account: string
   readonly stream: string
   readonly mode: string
@@ -26,22 +28,8 @@ export interface StreamSummary {
   readonly startedAt: string
   readonly finishedAt: string | null
   readonly pages: number
-  readonly extracted: number
-  readonly inserted: number
-  readonly updated: number
-  readonly unchanged: number
-  readonly stale: number
-  readonly rejected: number
-  /** Fields that could not be read, and are null in the rows that the run stored. Their records are not rejected. */
-  readonly fieldRejected: number
-  /** Items of lists in those rows that could not be read: their own row is missing or empty. They count as rejects. */
-  readonly itemRejected: number
-  /** Records of erased persons, which are not stored again. */
-  readonly erased: number
   readonly removed: number
   readonly leftOver: number
-  /** Look-ups that got no answer. The next run asks again; they are no rejects. */
-  readonly unanswered: number
   /** Records that the list did not show, and whose removal is not proven. */
   readonly unconfirmed: number
   readonly requests: number
