@@ -8,7 +8,10 @@ import type { World } from "./world.ts"
  * inserted and removed records are stored.
  */
 export interface Listing {
+  /** Records that are listed. */
   readonly total: () => number
+  /** Places on all pages: more than records where removed records leave holes. */
+  readonly places: () => number
   /** Indices of up to `limit` records after the first `offset`, in the order served. */
   readonly slice: (offset: number, limit: number) => ReadonlyArray<number>
   readonly all: () => Generator<number>
@@ -86,7 +89,8 @@ export const listingOf = (world: World, list: string): Listing => {
       if (!removed.has(index)) yield index
     }
   }
-  return { total: () => length() - removed.size, slice, all }
+  const total = () => length() - removed.size
+  return { total, places: leavesHoles ? length : total, slice, all }
 }
 
 /** Names of a position that counts records; any other name counts pages. */
@@ -118,8 +122,9 @@ export const pageOf = (listing: Listing, options: SandboxOptions, query: URLSear
   const position = wholeNumber(query.get(positionName), least) ?? least
   const offset = countsRecords ? position : (position - least) * (options.offsetBy === "asked" ? asked : size)
   const total = listing.total()
-  const isBeyond = offset >= total && (offset > 0 || !LISTS_NONE.has(options.afterEnd))
-  const lastOffset = Math.max(0, Math.floor((total - 1) / size) * size)
+  const places = listing.places()
+  const isBeyond = offset >= places && (offset > 0 || !LISTS_NONE.has(options.afterEnd))
+  const lastOffset = Math.max(0, Math.floor((places - 1) / size) * size)
   const repeats = isBeyond && options.afterEnd === "repeat"
   return {
     number: Math.floor(offset / size) + 1,

@@ -10,6 +10,7 @@ export type TimeOf = (index: number, field: TimeFilter["by"]) => number | null
 
 const listingOfAll = (indices: () => ReadonlyArray<number>): Listing => ({
   total: () => indices().length,
+  places: () => indices().length,
   slice: (offset, limit) => indices().slice(offset, offset + limit),
   *all() {
     yield* indices()
