@@ -19,13 +19,13 @@ SELECT 'default', now(), now(), gen_random_uuid(), 'part_' || n || currency, 'wa
 FROM owner, unnest(ARRAY['USD', 'EUR', 'GBP']) currency;
 
 INSERT INTO warehouse.transactions (account, raw, content_hash, read_at, first_seen_at, run_id, transaction_id, org_id, customer_id, owner_id,
-  amount, currency, fees_currency, fees_without_tax, tax_on_fees, fees_including_tax, event_type, event_name, is_settled, settlement_id, created_at)
+  amount, currency, fees_currency, fees_without_tax, tax_on_fees, fees_including_tax, event_type, event_name, is_settled, settlement_id, created_at, event_id)
 SELECT 'default', jsonb_build_object('pad', repeat(md5(i::text), 15)), md5(i::text), now(), now(), gen_random_uuid(), 'txn_' || md5(i::text), org_id,
   CASE WHEN i % 50 > 0 THEN customer_id END, CASE WHEN i % 50 > 0 THEN customer_id ELSE org_id END,
   (i % 100000) / 100.0, currency, CASE WHEN i % 20 = 0 THEN 'USD' ELSE currency END, 0.5, 0.1, 0.6,
   (ARRAY['PAYIN', 'PAYIN', 'PAYIN', 'PAYOUT', 'REFUND', 'RESERVE', 'CREDIT', 'DEBIT'])[1 + i % 8],
   CASE WHEN i % 97 = 0 THEN 'FAILED' ELSE 'COMPLETED' END, i < total * 0.95, 'settlement_' || i / 400,
-  now() - interval '2 years' * (1 - i::float / total)
+  now() - interval '2 years' * (1 - i::float / total), CASE WHEN i % 8 = 3 THEN 'payout_' || i / 8 ELSE 'payin_' || md5(i::text) END
 FROM (
   SELECT i, total, (hashint4(i) & 2147483647) % 20000 + 1 AS n, (ARRAY['USD', 'EUR', 'GBP'])[1 + (hashint4(i) & 2147483647) % 3] AS currency
   FROM (SELECT :transactions AS total) size, generate_series(1, total) i
@@ -39,7 +39,7 @@ INSERT INTO warehouse.payouts (account, raw, content_hash, read_at, first_seen_a
 SELECT 'default', jsonb_build_object('pad', repeat(md5(i::text), 15)), md5(i::text), now(), now(), gen_random_uuid(), 'payout_' || i,
   (ARRAY['SUCCESS', 'PENDING', 'FAILED'])[1 + i % 3], i / 100.0, (ARRAY['USD', 'EUR', 'GBP'])[1 + i % 3], 0.5,
   now() - interval '2 years' * (1 - i::float / total)
-FROM (SELECT :transactions / 4 AS total) size, generate_series(1, total) i;
+FROM (SELECT :transactions / 5 AS total) size, generate_series(1, total) i;
 
 INSERT INTO warehouse.checkouts (account, raw, content_hash, read_at, first_seen_at, run_id, checkout_id, customer_id, amount, currency, expire_at, created_at)
 SELECT 'default', jsonb_build_object('pad', repeat(md5(i::text), 15)), md5(i::text), now(), now(), gen_random_uuid(), 'checkout_' || i,
@@ -47,8 +47,21 @@ SELECT 'default', jsonb_build_object('pad', repeat(md5(i::text), 15)), md5(i::te
   created_at + interval '30 days', created_at
 FROM (
   SELECT i, now() - interval '2 years' * (1 - i::float / total) AS created_at
-  FROM (SELECT :transactions / 4 AS total) size, generate_series(1, total) i
+  FROM (SELECT :transactions / 5 AS total) size, generate_series(1, total) i
 ) made;
+
+INSERT INTO warehouse.payout_status_history (account, payout_id, status, first_seen_at)
+SELECT account, payout_id, 'PENDING', created_at FROM warehouse.payouts
+UNION ALL SELECT account, payout_id, status, created_at + interval '1 day' FROM warehouse.payouts WHERE status <> 'PENDING';
+
+INSERT INTO warehouse.wallet_balance_snapshots (account, wallet_account_id, observed_at, currency, actual_balance, available_balance)
+SELECT account, wallet_account_id, now() - interval '1 month' * n, currency, n, n FROM warehouse.wallet_accounts, generate_series(1, 5) n;
+
+INSERT INTO warehouse.checkout_items (account, checkout_id, position, quantity, unit_price)
+SELECT account, checkout_id, n, 1, 5 FROM warehouse.checkouts, generate_series(1, 2) n;
+
+INSERT INTO warehouse.checkout_fees (account, checkout_id, position, fee_amount)
+SELECT account, checkout_id, 1, 5 FROM warehouse.checkouts;
 
 -- Four states each, a month apart; a third of the customers is not ready now.
 INSERT INTO warehouse.wallet_readiness_history (account, customer_id, valid_from, valid_to, is_wallet_ready, missing_fields)
@@ -61,4 +74,6 @@ SELECT account, customer_id, is_wallet_ready, missing_fields, now(), gen_random_
 FROM warehouse.wallet_readiness_history WHERE valid_to IS NULL;
 
 VACUUM ANALYZE warehouse.customers, warehouse.wallets, warehouse.wallet_accounts, warehouse.transactions, warehouse.settlement_history,
-  warehouse.payouts, warehouse.checkouts, warehouse.wallet_readiness, warehouse.wallet_readiness_history;
+  warehouse.payouts, warehouse.checkouts, warehouse.wallet_readiness, warehouse.wallet_readiness_history,
+  warehouse.payout_status_history, warehouse.wallet_balance_snapshots, warehouse.checkout_items, warehouse.checkout_fees,
+  warehouse.transaction_owners, warehouse.transaction_kinds;

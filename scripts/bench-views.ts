@@ -23,6 +23,8 @@ const REPETITIONS = 3
 const OWNER = "owner_id = 'customer_' || md5('1233')"
 const CUSTOMER = "customer_id = 'customer_' || md5('1233')"
 const SETTLEMENT = "settlement_id = 'settlement_77'"
+const PAYOUT = "account = 'default' AND payout_id = 'payout_1234'"
+const PREVIEW = "true LIMIT 100"
 const MONTH = "day >= current_date - 60 AND day < current_date - 30"
 const WHOLE = "true"
 
@@ -45,6 +47,31 @@ const QUESTIONS: ReadonlyArray<readonly [view: string, filter: string]> = [
   ["kyc_gap_volume", WHOLE],
   ["kyc_gap_history", WHOLE],
   ["kyc_gap_daily", WHOLE],
+  ["kyc_status", WHOLE],
+  ["kyc_volume", CUSTOMER],
+  ["kyc_volume", WHOLE],
+  ["kyc_transacting", CUSTOMER],
+  ["kyc_transacting", WHOLE],
+  ["kyc_episode", WHOLE],
+  ["kyc_ageing", WHOLE],
+  ["kyc_field_funnel", WHOLE],
+  ["customer", WHOLE],
+  ["wallet", WHOLE],
+  ["wallet_balance", WHOLE],
+  ["wallet_balance_daily", OWNER],
+  ["wallet_balance_daily", WHOLE],
+  ["reserve", WHOLE],
+  ["payout", PAYOUT],
+  ["payout", PREVIEW],
+  ["payout", WHOLE],
+  ["payout_daily", WHOLE],
+  ["payout_reconciliation", PAYOUT],
+  ["payout_reconciliation", PREVIEW],
+  ["payout_reconciliation", WHOLE],
+  ["checkout", PREVIEW],
+  ["checkout", WHOLE],
+  ["checkout_item", WHOLE],
+  ["checkout_daily", WHOLE],
   ["freshness", WHOLE],
   ["unmapped_event_type", WHOLE],
   ["settlement_daily", WHOLE],

@@ -1,6 +1,7 @@
 import { hostname } from "node:os"
 import type * as HttpClient from "@effect/platform/HttpClient"
 import { Effect, Layer, Option, type Redacted } from "effect"
+import type postgres from "postgres"
 import * as Config from "./config/config.ts"
 import { ConfigurationError, type LeaseError, type WarehouseError } from "./core/errors.ts"
 import { redactedHeaders } from "./paycombat/client/client.ts"
@@ -17,6 +18,7 @@ import { runOnce } from "./sync/run.ts"
 import { type BackupSummary, backup as backupOf, type TellRows } from "./warehouse/backup/backup.ts"
 import { type RestoreOptions, type RestoreSummary, restore as restoreTo } from "./warehouse/backup/restore.ts"
 import type { SyncSummary } from "./warehouse/ledger/summary.ts"
+import * as rules from "./warehouse/maintain/directions.ts"
 import { accountsOfPerson, countErasure, type Erasure, erasePerson } from "./warehouse/maintain/erase.ts"
 import { type QueryAnswer, runQuery } from "./warehouse/read/query.ts"
 import type { TakeRejects } from "./warehouse/read/rejectList.ts"
@@ -39,6 +41,7 @@ export { Warehouse } from "./postgres/connect.ts"
 export type { SyncOptions } from "./sync/context.ts"
 export { checkBackup } from "./warehouse/backup/read.ts"
 export type { RunSummary, StreamSummary, SyncSummary } from "./warehouse/ledger/summary.ts"
+export type { Direction, KindRule, RuleChange, RuleOptions } from "./warehouse/maintain/directions.ts"
 export type { QueryAnswer } from "./warehouse/read/query.ts"
 export type { RejectKind } from "./warehouse/read/rejectList.ts"
 export { upToDate, withoutTables } from "./warehouse/schema/ensureMigrated.ts"
@@ -123,6 +126,10 @@ const current: Effect.Effect<void, ConfigurationError | WarehouseError, Warehous
   Warehouse,
   ({ isEmbedded }) => upToDate(isEmbedded, "run `paycombat-sync migrate`"),
 )
+
+/** Works on a warehouse that is up to date. */
+const onCurrent = <A, E>(use: (sql: postgres.Sql) => Effect.Effect<A, E>) =>
+  Effect.flatMap(Warehouse, ({ sql }) => Effect.zipRight(current, use(sql)))
 
 /** Gives `use` the login that may read `analytics` and nothing else. */
 export const asReader = <A, E>(
@@ -230,11 +237,7 @@ export const rebuild = (options: Scope) => Effect.zipRight(current, rebuildIn(op
 
 /** The accounts that hold a customer: in a row, in a reject, or as erased before. */
 export const accountsOfCustomer = (customer: string) =>
-  Effect.gen(function* () {
-    const { sql } = yield* Warehouse
-    yield* current
-    return yield* accountsOfPerson(sql, yield* allStreams, customer)
-  })
+  onCurrent(sql => Effect.flatMap(allStreams, streams => accountsOfPerson(sql, streams, customer)))
 
 /**
  * Removes a customer's data from an account for good, and keeps later syncs from bringing it back. The money stays,
@@ -244,22 +247,30 @@ export const eraseCustomer = (
   customer: string,
   account: string,
 ): Effect.Effect<Erasure, ConfigurationError | LeaseError | WarehouseError, Warehouse> =>
-  Effect.gen(function* () {
-    const { sql } = yield* Warehouse
-    yield* current
-    return yield* erasePerson(sql, yield* allStreams, account, customer, `${hostname()}:${process.pid}`)
-  })
+  onCurrent(sql =>
+    Effect.flatMap(allStreams, streams =>
+      erasePerson(sql, streams, account, customer, `${hostname()}:${process.pid}`),
+    ),
+  )
 
 /** Counts the rows that `eraseCustomer` would change now, and changes nothing. A sync may be under way. */
 export const previewErasure = (
   customer: string,
   account: string,
 ): Effect.Effect<Erasure, ConfigurationError | WarehouseError, Warehouse> =>
-  Effect.gen(function* () {
-    const { sql } = yield* Warehouse
-    yield* current
-    return yield* countErasure(sql, yield* allStreams, account, customer)
-  })
+  onCurrent(sql => Effect.flatMap(allStreams, streams => countErasure(sql, streams, account, customer)))
+
+/** Lists each kind of transaction in the data with the rule of its direction. */
+export const directions = (accounts: ReadonlyArray<string>) =>
+  onCurrent(sql => rules.listDirections(sql, accounts))
+
+/** Sets the rule of a type and name, and answers the transactions that count otherwise by it. */
+export const setDirection = (rule: rules.RuleGiven, options: rules.RuleOptions) =>
+  onCurrent(sql => rules.setDirection(sql, rule, options))
+
+/** Confirms rules, and answers the transactions that count otherwise by it. */
+export const confirmDirections = (named: rules.RulesNamed, options: rules.RuleOptions) =>
+  onCurrent(sql => rules.confirmDirections(sql, named, options))
 
 /** Saves the warehouse to a file, at any version, while syncs may go on. */
 export const backup = (

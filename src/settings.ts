@@ -1,7 +1,9 @@
 import { ConfigProvider, Duration, Effect, Redacted } from "effect"
 import { serveSettings } from "./app.ts"
-import { DEFAULT_BASE_URL, pathVariable, suffixed } from "./config/config.ts"
+import { DEFAULT_BASE_URL, pathVariable } from "./config/config.ts"
 import { declaredStreams, lookupVariables } from "./config/lookups.ts"
+import { suffixed } from "./config/variable.ts"
+import type { FeeOwner } from "./core/account.ts"
 import { ConfigurationError } from "./core/errors.ts"
 import { isList } from "./core/stream.ts"
 
@@ -18,6 +20,10 @@ export interface AskingGiven {
   readonly pageSize?: number
   /** Ids of an account's merchants or organizations; if absent, those of its first pass. */
   readonly merchants?: ReadonlyArray<string>
+  /** IANA name of the zone of an account's days, months and ages; what is stored where absent, at first UTC. */
+  readonly reportTimezone?: string
+  /** Owner of the balance that a fee moves; what is stored where absent, at first the owner of the amount. */
+  readonly feeOwner?: FeeOwner
   /** Requests per second of each account. */
   readonly ratePerSecond?: number
   /** Most requests at the same time, of each account. */
@@ -92,15 +98,15 @@ const nameOf = ({ name = DEFAULT_ACCOUNT }: AccountGiven): string => name
 
 /** The settings of an account: its own, else those of all accounts. */
 const askingOf = (settings: Settings, account: AccountGiven): ReadonlyArray<Variable> => {
-  const { paging, merchants, pageSize, ratePerSecond, concurrency, timeout } = {
-    ...settings,
-    ...defined(account),
-  }
+  const asked = { ...settings, ...defined(account) }
+  const { paging, merchants, pageSize, ratePerSecond, concurrency, timeout } = asked
   const paths = { ...settings.paths, ...account.paths }
   return [
     ...Object.entries(paths).map(([stream, path]) => [pathVariable(stream), path] as const),
     ["PAYCOMBAT_PAGING", paging?.join(",")],
     ["PAYCOMBAT_MERCHANTS", merchants?.join(",")],
+    ["PAYCOMBAT_REPORT_TIMEZONE", asked.reportTimezone],
+    ["PAYCOMBAT_FEE_OWNER", asked.feeOwner],
     ["PAYCOMBAT_PAGE_SIZE", pageSize],
     ["PAYCOMBAT_RATE_PER_SECOND", ratePerSecond],
     ["PAYCOMBAT_CONCURRENCY", concurrency],

@@ -16,7 +16,7 @@ import { MIGRATED, printed, SMALL, syncOnce } from "./support/warehouse.ts"
 
 const DOCUMENT = new URL("../docs/bi.md", import.meta.url)
 const OTHERS = [new URL("../docs/readiness.md", import.meta.url)]
-const QUESTIONS = 10
+const QUESTIONS = 19
 
 interface Statement {
   readonly heading: string
@@ -58,8 +58,13 @@ ANALYZE warehouse.transactions, warehouse.payouts`
 interface Plan {
   readonly "Relation Name"?: string
   readonly "Index Name"?: string
+  readonly "Index Cond"?: string
+  readonly Filter?: string
   readonly Plans?: ReadonlyArray<Plan>
 }
+
+/** True for the read of the fees that an organization pays: it is done only where an account is set so. */
+const isOfOrganization = (node: Plan): boolean => `${node.Filter} ${node["Index Cond"]}`.includes("org_id")
 
 const nodes = (plan: Plan): ReadonlyArray<Plan> => [plan, ...(plan.Plans ?? []).flatMap(nodes)]
 
@@ -97,7 +102,7 @@ const setup = Effect.gen(function* () {
 })
 
 describe("docs/bi.md", () => {
-  it.effect("has the ten questions, each with SQL, and names every view", () =>
+  it.effect("has the questions, each with SQL, and names every view", () =>
     Effect.gen(function* () {
       const markdown = yield* readDocument
       const statements = statementsOf(markdown)
@@ -171,7 +176,7 @@ describe("docs/bi.md", () => {
         ]
         for (const index of indexes) {
           const table = index.replace(/_.*/, "")
-          const reads = nodes(plan).filter(node => node["Relation Name"] === table)
+          const reads = nodes(plan).filter(node => node["Relation Name"] === table && !isOfOrganization(node))
           expect(reads, heading).not.toEqual([])
           expect(
             reads.map(read => read["Index Name"]),

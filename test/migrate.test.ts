@@ -49,12 +49,18 @@ describe.each<PostgresVersion>(["18", "14"])("migrate on Postgres %s", version =
       const later = yield* laterVersion
       const before = yield* identities(sql)
       yield* Effect.promise(() => later.editView("kyc_gap", touched))
-      expect((yield* pendingMigrations(sql, later)).views).toHaveLength(4)
+      expect((yield* pendingMigrations(sql, later)).views).toHaveLength(5)
       const report = yield* migrate(sql, later)
-      expect(report.views).toEqual(["kyc_gap", "kyc_gap_field", "kyc_gap_summary", "kyc_gap_volume"])
+      expect(report.views).toEqual([
+        "kyc_gap",
+        "kyc_ageing",
+        "kyc_gap_field",
+        "kyc_gap_summary",
+        "kyc_gap_volume",
+      ])
       const after = yield* identities(sql)
       const changed = Object.keys(after).filter(name => after[name] !== before[name])
-      expect(changed).toEqual(report.views)
+      expect(changed.sort()).toEqual([...report.views].sort())
       expect(yield* migrate(sql, later)).toEqual(UP_TO_DATE)
     }),
   )
@@ -66,7 +72,8 @@ describe.each<PostgresVersion>(["18", "14"])("migrate on Postgres %s", version =
         sql,
         `DROP VIEW analytics.payout_daily;
          CREATE OR REPLACE VIEW analytics.kyc_gap_history AS
-           SELECT account, customer_id, is_wallet_ready, missing_fields, valid_from, valid_to FROM warehouse.wallet_readiness_history`,
+           SELECT account, customer_id, is_wallet_ready, missing_fields, valid_from, valid_to, NULL::timestamptz AS removed_at,
+             NULL::text AS customer_type, NULL::boolean AS is_active FROM warehouse.wallet_readiness_history`,
       )
       const damaged = ["kyc_gap_history", "payout_daily"]
       expect(yield* pendingMigrations(sql)).toEqual({ ...NOTHING, views: damaged })

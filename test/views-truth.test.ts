@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { Sandbox } from "../src/sandbox/sandbox.ts"
+import { money } from "./support/moneyViews.ts"
 import { balances, expectView, gaps, others, settlements } from "./support/views.ts"
 import { type Bench, bench } from "./support/warehouse.ts"
 
@@ -26,7 +27,7 @@ const agreement = ({ rows }: Bench) =>
           coalesce(sum(fee_amount + tax_amount), 0)
         FROM analytics.settlement_transaction WHERE settlement_id IS NOT NULL GROUP BY 1, 2, 3`,
       "settlement_daily and settlement_transaction": `
-        SELECT currency, sum(settled_count + unsettled_count), sum(settled_amount + unsettled_amount)
+        SELECT currency, sum(settled_count + unsettled_count + unmoving_count), sum(settled_amount + unsettled_amount)
         FROM analytics.settlement_daily GROUP BY 1
         EXCEPT
         SELECT currency, count(*), sum(direction * abs(amount)) FROM analytics.settlement_transaction GROUP BY 1`,
@@ -60,11 +61,20 @@ const agreement = ({ rows }: Bench) =>
     }
     for (const [between, statement] of Object.entries(disagreements))
       expect(yield* rows(statement), between).toEqual([])
+    const totals = Effect.forEach(["kinds", "days", "settlements", "owners"], of =>
+      rows(
+        `SELECT to_jsonb(t)::text AS total FROM warehouse.transaction_${of} AS t WHERE transaction_count <> 0 ORDER BY 1`,
+      ),
+    )
+    const kept = yield* totals
+    yield* rows("SELECT warehouse.make_totals()::text")
+    expect(kept, "totals that were kept, and ones made anew").toEqual(yield* totals)
   })
 
 const everything = (b: Bench) =>
   Effect.gen(function* () {
     yield* settlements(b)
+    yield* money(b)
     yield* balances(b)
     yield* gaps(b)
     yield* others(b)

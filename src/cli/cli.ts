@@ -19,6 +19,7 @@ import {
 import { VERSION } from "../core/version.ts"
 import { database } from "./commands/database.ts"
 import { demo } from "./commands/demo.ts"
+import { directions } from "./commands/directions.ts"
 import { doctor } from "./commands/doctor.ts"
 import { erase } from "./commands/erase.ts"
 import { migrate } from "./commands/migrate.ts"
@@ -50,6 +51,7 @@ const root = Command.make("paycombat-sync").pipe(
     migrate,
     rejects,
     rebuild,
+    directions,
     erase,
     database,
     sandbox,

@@ -14,6 +14,7 @@ Keeps a merchant's PayCombat data in Postgres, ready for SQL, BI and compliance 
   migrate    brings the database up to date
   rejects    records that could not become a row: list, show, replay
   rebuild    normalizes the stored raw records again, without any API call
+  directions shows and sets what transactions do to balances
   erase      removes a customer's data for good; later syncs do not bring it back
   database   keeps the embedded Postgres up for psql and BI tools; backup and restore
   sandbox    serves a simulated PayCombat API

@@ -1,5 +1,5 @@
 import { Config, ConfigError, Duration, Effect, Either, Option, Redacted } from "effect"
-import type { Account } from "../core/account.ts"
+import { type Account, FEE_OWNERS, type FeeOwner } from "../core/account.ts"
 import { ConfigurationError } from "../core/errors.ts"
 import type { Privacy } from "../core/privacy.ts"
 import { declaredStreams, type LookupSettings, lookups } from "./lookups.ts"
@@ -8,14 +8,19 @@ import {
   headerSecret,
   httpUrl,
   idList,
+  ifSet,
   inOneLine,
   isTimezone,
+  oneOf,
+  ownOrAll,
   paging,
   parsed,
   path,
   postgresUrl,
+  suffixed,
   text,
   wholeNumber,
+  zoneName,
 } from "./variable.ts"
 
 /**
@@ -37,6 +42,10 @@ export interface AccountSettings extends Account {
   readonly paging: readonly [page: string, size: string] | undefined
   /** Ids of the merchants or organizations of this account's records. Default: those of its first pass. */
   readonly merchants?: ReadonlyArray<string> | undefined
+  /** IANA name of the zone of the account's days, months and ages. Default: what is stored, at first UTC. */
+  readonly reportTimezone?: string | undefined
+  /** Owner of the balance that a fee moves. Default: what is stored, at first the owner of the amount. */
+  readonly feeOwner?: FeeOwner | undefined
 }
 
 export interface DatabaseSettings {
@@ -58,10 +67,6 @@ export interface RunSettings {
 
 const ACCOUNT_NAME = /^[a-z][a-z0-9_-]{0,62}$/
 
-/** Returns the variable of one account: `PAYCOMBAT_TOKEN` for `default`, `PAYCOMBAT_TOKEN_EU` for `eu`. */
-export const suffixed = (name: string, account: string): string =>
-  account === "default" ? name : `${name}_${account.toUpperCase().replaceAll("-", "_")}`
-
 /** Settings that an account may override, beside its list paths. */
 const ACCOUNT_VARIABLES = [
   "PAYCOMBAT_TOKEN",
@@ -72,21 +77,13 @@ const ACCOUNT_VARIABLES = [
   "PAYCOMBAT_TIMEOUT_SECONDS",
   "PAYCOMBAT_PAGING",
   "PAYCOMBAT_MERCHANTS",
+  "PAYCOMBAT_REPORT_TIMEZONE",
+  "PAYCOMBAT_FEE_OWNER",
 ]
 
 /** Lists every variable of one account. `lists` names the list streams, whose paths can be configured. */
 export const accountVariables = (account: string, lists: ReadonlyArray<string>): ReadonlyArray<string> =>
   [...ACCOUNT_VARIABLES, ...lists.map(pathVariable)].map(name => suffixed(name, account))
-
-/** Reads an account's own value, else the value for all accounts. */
-const ownOrAll = <A>(account: string, name: string, setting: (name: string) => Config.Config<A>) => {
-  const own = suffixed(name, account)
-  if (own === name) return setting(name)
-  return Config.orElseIf(setting(own), {
-    if: ConfigError.isMissingDataOnly,
-    orElse: () => setting(name),
-  })
-}
 
 const accountSettings = <T>(
   account: string,
@@ -115,8 +112,10 @@ const accountSettings = <T>(
           ),
         ),
     ),
-    paging: Config.map(Config.option(ownOrAll(account, "PAYCOMBAT_PAGING", paging)), Option.getOrUndefined),
-    merchants: Config.map(Config.option(merchantsSetting(account)), Option.getOrUndefined),
+    paging: ifSet(ownOrAll(account, "PAYCOMBAT_PAGING", paging)),
+    merchants: ifSet(merchantsSetting(account)),
+    reportTimezone: ifSet(ownOrAll(account, "PAYCOMBAT_REPORT_TIMEZONE", zoneName)),
+    feeOwner: ifSet(ownOrAll(account, "PAYCOMBAT_FEE_OWNER", oneOf(FEE_OWNERS))),
   })
 }
 

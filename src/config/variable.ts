@@ -1,4 +1,4 @@
-import { Config, ConfigError, Either, Redacted } from "effect"
+import { Config, ConfigError, Either, Option, Redacted } from "effect"
 import { ConfigurationError } from "../core/errors.ts"
 import { isId } from "../core/id.ts"
 import { parseAddress } from "../postgres/address.ts"
@@ -122,6 +122,18 @@ export const inOneLine = (error: ConfigError.ConfigError): ConfigurationError =>
   }
 }
 
+/** Reads one of several words. */
+export const oneOf =
+  <A extends string>(words: ReadonlyArray<A>) =>
+  (name: string): Config.Config<A> =>
+    parsed(name, words.join(" or "), value => words.find(word => word === value))
+
+/** Name of a time zone in the IANA database. An offset is refused: Postgres reads its sign the other way round. */
+export const zoneName = (name: string): Config.Config<string> =>
+  parsed(name, "a time zone such as Europe/Berlin, by its IANA name", value =>
+    /^[A-Za-z]/.test(value) && isTimezone(value) ? value : undefined,
+  )
+
 export const isTimezone = (value: string): boolean => {
   try {
     new Intl.DateTimeFormat("en-US", { timeZone: value })
@@ -130,3 +142,21 @@ export const isTimezone = (value: string): boolean => {
     return false
   }
 }
+
+/** Returns the variable of one account: `PAYCOMBAT_TOKEN` for `default`, `PAYCOMBAT_TOKEN_EU` for `eu`. */
+export const suffixed = (name: string, account: string): string =>
+  account === "default" ? name : `${name}_${account.toUpperCase().replaceAll("-", "_")}`
+
+/** Reads an account's own value, else the value for all accounts. */
+export const ownOrAll = <A>(account: string, name: string, setting: (name: string) => Config.Config<A>) => {
+  const own = suffixed(name, account)
+  if (own === name) return setting(name)
+  return Config.orElseIf(setting(own), {
+    if: ConfigError.isMissingDataOnly,
+    orElse: () => setting(name),
+  })
+}
+
+/** A setting that may be missing. */
+export const ifSet = <A>(setting: Config.Config<A>) =>
+  Config.map(Config.option(setting), Option.getOrUndefined)

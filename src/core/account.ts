@@ -13,3 +13,7 @@ export interface Account {
   /** Limit of one attempt, from sending it to the last byte of its answer. */
   readonly timeout: Duration.Duration
 }
+
+/** Owners of the balance that a fee moves: the owner of its amount, or the organization. */
+export const FEE_OWNERS = ["owner", "organization"] as const
+export type FeeOwner = (typeof FEE_OWNERS)[number]

@@ -49,6 +49,13 @@ export const Indexed = Text.pipe(Schema.maxLength(ID_LENGTH_MAX, { message: () =
 /** A code, such as a currency's. It must not be empty; blank text counts as empty. */
 export const Code = Indexed.pipe(Schema.filter(text => !isBlank(text), { message: () => "is empty" }))
 
+/** Code of a currency, trimmed and in capitals: so codes are compared, grouped and shown (assumed: the API means the same by `eur`). */
+export const Currency = Schema.transform(Code, Schema.String, {
+  strict: true,
+  decode: code => code.trim().toUpperCase(),
+  encode: code => code,
+})
+
 /** An opaque id that is not empty (D: treat every id as opaque text). */
 export const Id = Code
 
@@ -141,6 +148,9 @@ export const maybe = <A, I>(field: Schema.Schema<A, I>) =>
 
 /** A name that may be missing, null or empty; null in the row (assumed: no id and no currency is blank text). */
 export const name = Schema.optionalWith(orNull(Indexed, isBlank), { default: () => null })
+
+/** A currency that may be missing, null or empty; null in the row. */
+export const maybeCurrency = Schema.optionalWith(orNull(Currency, isBlank), { default: () => null })
 
 /** A `?null` field that may be missing. */
 export const loose = Schema.optionalWith(Loose, { default: () => null })

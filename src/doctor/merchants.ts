@@ -1,5 +1,6 @@
 import { Effect } from "effect"
-import { type AccountSettings, suffixed } from "../config/config.ts"
+import type { AccountSettings } from "../config/config.ts"
+import { suffixed } from "../config/variable.ts"
 import type { Json } from "../core/json.ts"
 import type { ListStream } from "../core/stream.ts"
 import { knownMerchants, merchantOf, storedMerchants } from "../warehouse/load/merchant.ts"

@@ -16,6 +16,8 @@ const NOT_SHOWN = "(not shown)"
 export interface Event {
   readonly type: string
   readonly name: string | null
+  /** True where the amount was sent with a minus. */
+  readonly isNegative: boolean
 }
 
 /** Number of records in which a rule holds, of those in which it can be tested. */
@@ -35,9 +37,9 @@ export interface EventMoney {
   readonly net: Holds & { readonly formula: string | null }
   /** Compared records with a fee. The others show nothing about the effect of a fee. */
   readonly withFees: number
-  /** The effects of the amounts on a balance; empty if the table of directions was not read. */
+  /** The effects of the amounts on a balance; empty if one could not be looked up. */
   readonly directions: ReadonlyArray<-1 | 0 | 1>
-  /** Records without a direction, which settlements and balances leave out; null if the table was not read. */
+  /** Records without a direction, which settlements and balances leave out; null where one could not be looked up. */
   readonly unmapped: number | null
 }
 
@@ -52,7 +54,8 @@ export interface MoneyReport {
   readonly furtherTypes: number
 }
 
-export type DirectionOf = (event: Event) => -1 | 0 | 1 | null
+/** Direction of an event; null where no rule answers, undefined where no stored transaction is of its kind. */
+export type DirectionOf = (event: Event) => -1 | 0 | 1 | null | undefined
 
 const textIn = (record: JsonObject, field: string): string | null => {
   const value = record[field]
@@ -68,13 +71,15 @@ const amountIn = (record: JsonObject, field: string): Decimal | undefined => {
 
 const eventOf = (record: JsonObject, money: Money): Event | undefined => {
   const type = textIn(record, money.eventType)
-  return type === null ? undefined : { type, name: textIn(record, money.eventName) }
+  const amount = amountIn(record, money.amount)
+  const isNegative = amount !== undefined && signOf(amount) < 0
+  return type === null ? undefined : { type, name: textIn(record, money.eventName), isNegative }
 }
 
 /** The different events of records, to look up their effect on a balance. */
 export const eventsIn = (records: ReadonlyArray<Json>, money: Money): ReadonlyArray<Event> => {
   const events = records.filter(isJsonObject).flatMap(record => eventOf(record, money) ?? [])
-  return [...new Map(events.map(event => [JSON.stringify([event.type, event.name]), event])).values()]
+  return [...new Map(events.map(event => [JSON.stringify(event), event])).values()]
 }
 
 interface Movement {
@@ -96,7 +101,10 @@ const movementOf = (record: JsonObject, money: Money): Movement | undefined => {
   const feeWithoutTax = amountIn(record, money.feesWithoutTax)
   const tax = amountIn(record, money.taxOnFees)
   const feeIncludingTax = amountIn(record, money.feesIncludingTax)
-  const sum = feeWithoutTax === undefined ? tax : tax === undefined ? feeWithoutTax : plus(feeWithoutTax, tax)
+  const difference = (one?: Decimal, other?: Decimal) =>
+    one === undefined || other === undefined ? undefined : minus(one, other)
+  const ownFee = feeWithoutTax ?? difference(feeIncludingTax, tax) ?? feeIncludingTax
+  const ownTax = tax ?? difference(feeIncludingTax, feeWithoutTax)
   const feeCurrency = textIn(record, money.feesCurrency)
   return {
     event,
@@ -105,7 +113,7 @@ const movementOf = (record: JsonObject, money: Money): Movement | undefined => {
     feeWithoutTax,
     tax,
     feeIncludingTax,
-    fee: feeIncludingTax ?? sum,
+    fee: ownFee === undefined ? ownTax : ownTax === undefined ? ownFee : plus(ownFee, ownTax),
     isForeignFee:
       feeCurrency !== null && feeCurrency !== "" && feeCurrency !== textIn(record, money.currency),
   }
@@ -174,8 +182,13 @@ const eventMoney = (
     records: movements.length,
     amounts: { negative: bySign(-1), zero: bySign(0), positive: bySign(1) },
     ...netOf(movements, money),
-    directions: [...new Set(directions.filter(direction => direction !== null))].sort((a, b) => a - b),
-    unmapped: directionOf === undefined ? null : directions.filter(direction => direction === null).length,
+    directions: [
+      ...new Set(directions.filter(direction => direction !== null && direction !== undefined)),
+    ].sort((a, b) => a - b),
+    unmapped:
+      directionOf === undefined || directions.includes(undefined)
+        ? null
+        : directions.filter(direction => direction === null).length,
   }
 }
 

@@ -149,26 +149,29 @@ const namesOf = ({ eventNames, furtherNames }: EventMoney): string => {
 }
 
 const directionFindings = (events: ReadonlyArray<EventMoney>, about: About): ReadonlyArray<Finding> => {
-  if (events.some(({ unmapped }) => unmapped === null))
-    return [
-      finding(
-        "warn",
-        "directions",
-        "what each event does to a balance was not looked up: that needs a migrated database. Run doctor again after the first sync.",
-        about,
-      ),
-    ]
-  const unmapped = events.filter(event => event.unmapped! > 0)
-  if (unmapped.length === 0)
-    return [finding("pass", "directions", "every event type of the sample has one.", about)]
-  return unmapped.map(event =>
+  const unstored = events.filter(({ unmapped }) => unmapped === null)
+  const unmapped = events.filter(event => event.unmapped !== null && event.unmapped > 0)
+  const findings = unmapped.map(event =>
     finding(
       "warn",
       "directions",
-      `${event.eventType} has none in ${event.unmapped} of ${counted(event.records, "record")}${namesOf(event)}: settlements and balances leave it out. Add a row (event_type, event_name, direction) to warehouse.event_directions; * stands for any name.`,
+      `${event.eventType} has none in ${event.unmapped} of ${counted(event.records, "record")}${namesOf(event)}: settlements and balances leave it out. Run \`paycombat-sync directions list\`, and \`directions set TYPE NAME DIRECTION\` for each.`,
       about,
     ),
   )
+  if (unstored.length > 0)
+    return [
+      ...findings,
+      finding(
+        "warn",
+        "directions",
+        `rules are applied to stored transactions, and none is of each kind that the sample has (${unstored.map(({ eventType }) => eventType).join(", ")}): run doctor again after a sync.`,
+        about,
+      ),
+    ]
+  return findings.length > 0
+    ? findings
+    : [finding("pass", "directions", "every event type of the sample has one.", about)]
 }
 
 /** The lines about the money of a sample. */

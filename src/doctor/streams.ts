@@ -28,8 +28,6 @@ export interface StreamReport {
   readonly readiness: ReadinessSample | null
 }
 
-const keyOf = (type: string, name: string | null) => JSON.stringify([type, name])
-
 /** True for text that Postgres accepts. */
 const isText = (text: string | null) => text === null || (text.isWellFormed() && !text.includes("\u0000"))
 
@@ -41,8 +39,8 @@ const directions = (opened: Opened | undefined, { documented }: Stream, { record
     const events = eventsIn(records, money).filter(({ type, name }) => isText(type) && isText(name))
     const found = yield* Effect.option(directionsOf(opened.sql, events))
     if (found._tag === "None") return undefined
-    const byEvent = new Map(events.map(({ type, name }, i) => [keyOf(type, name), found.value[i] ?? null]))
-    const directionOf: DirectionOf = ({ type, name }) => byEvent.get(keyOf(type, name)) ?? null
+    const stored = new Map(events.map((event, i) => [JSON.stringify(event), found.value[i]]))
+    const directionOf: DirectionOf = event => stored.get(JSON.stringify(event))
     return directionOf
   })
 

@@ -13,7 +13,7 @@ export interface Shape {
   /** Quoted, with its schema. */
   readonly table: string
   readonly key: ReadonlyArray<string>
-  /** Column name → its Postgres type. */
+  /** Column name → its Postgres type; without columns that Postgres computes. */
   readonly types: ReadonlyMap<string, string>
 }
 
@@ -28,7 +28,11 @@ export const shapeOf = (table: PgTable): Shape => {
     name: config.name,
     table: `"${config.schema}"."${config.name}"`,
     key: config.primaryKeys.flatMap(key => key.columns.map(column => column.name)),
-    types: new Map(config.columns.map(column => [column.name, column.getSQLType()])),
+    types: new Map(
+      config.columns
+        .filter(({ generated }) => generated === undefined)
+        .map(column => [column.name, column.getSQLType()]),
+    ),
   }
   shapes.set(table, shape)
   return shape

@@ -87,8 +87,6 @@ ${listTable(data.unmapped, data.isDemo, {
     { title: "Currency", of: "currency" },
     { title: "Transactions", of: "transaction_count", kind: "count" },
     { title: "Amount, without sign", of: "amount", kind: "amount" },
-    { title: "From", of: "first_day" },
-    { title: "To", of: "last_day" },
   ],
 })}`
 }</section>`

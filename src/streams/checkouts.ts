@@ -1,7 +1,7 @@
 import { sql } from "drizzle-orm"
-import { index, integer, primaryKey, text } from "drizzle-orm/pg-core"
+import { date, index, integer, primaryKey, text } from "drizzle-orm/pg-core"
 import { Schema } from "effect"
-import { Amount, Code, Id, Instant, loose, maybe, name, Text } from "../core/fields.ts"
+import { Amount, Currency, Id, Instant, loose, maybe, name, Text } from "../core/fields.ts"
 import { defineStream } from "../core/stream.ts"
 import { account, amount, finite, instant, recordColumns, warehouse } from "../warehouse/schema/columns.ts"
 
@@ -9,7 +9,7 @@ import { account, amount, finite, instant, recordColumns, warehouse } from "../w
 const Checkout = Schema.Struct({
   id: Id,
   amount: Amount,
-  currency: Code,
+  currency: Currency,
   country_code: maybe(Text),
   country_name: maybe(Text),
   payin_method_name: maybe(Text),
@@ -51,14 +51,14 @@ export const checkouts = warehouse.table(
     createdAt: instant("created_at"),
     updatedAt: instant("updated_at"),
     deletedAt: instant("deleted_at"),
+    /** The account's reporting zone, in which `day` is reckoned. */
+    timeZone: text("time_zone").notNull().default("UTC"),
+    day: date("day").generatedAlwaysAs(sql`(coalesce(created_at, updated_at) AT TIME ZONE time_zone)::date`),
   },
   table => [
     primaryKey({ columns: [table.account, table.checkoutId] }),
     index("checkouts_customer").on(table.account, table.customerId),
-    index("checkouts_day").on(
-      sql`((coalesce(${table.createdAt}, ${table.updatedAt}) AT TIME ZONE 'UTC')::date)`,
-      table.account,
-    ),
+    index("checkouts_day").on(table.day, table.account),
     finite("checkouts_finite", table.amount),
   ],
 )

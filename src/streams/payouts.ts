@@ -1,7 +1,7 @@
 import { sql } from "drizzle-orm"
-import { index, primaryKey, text } from "drizzle-orm/pg-core"
+import { date, index, primaryKey, text } from "drizzle-orm/pg-core"
 import { ParseResult, Schema } from "effect"
-import { Amount, Code, Id, Indexed, Instant, loose, maybe, Text } from "../core/fields.ts"
+import { Amount, Currency, Id, Indexed, Instant, loose, maybe, Text } from "../core/fields.ts"
 import { defineStream } from "../core/stream.ts"
 import { account, amount, finite, instant, recordColumns, warehouse } from "../warehouse/schema/columns.ts"
 
@@ -20,7 +20,7 @@ const Fields = Schema.Struct({
   fee_taken: maybe(Amount),
   fee_expected: maybe(Amount),
   payee_name: maybe(Text),
-  currency: Code,
+  currency: Currency,
   beneficiary: maybe(Text),
   beneficiary_bank: maybe(Text),
   beneficiary_account_number: loose,
@@ -93,14 +93,14 @@ export const payouts = warehouse.table(
     approvedAt: instant("approved_at"),
     deniedAt: instant("denied_at"),
     pendingAt: instant("pending_at"),
+    /** The account's reporting zone, in which `day` is reckoned. */
+    timeZone: text("time_zone").notNull().default("UTC"),
+    day: date("day").generatedAlwaysAs(sql`(coalesce(created_at, updated_at) AT TIME ZONE time_zone)::date`),
   },
   table => [
     primaryKey({ columns: [table.account, table.payoutId] }),
     index("payouts_provider").on(table.account, table.providerPayoutId),
-    index("payouts_day").on(
-      sql`((coalesce(${table.createdAt}, ${table.updatedAt}) AT TIME ZONE 'UTC')::date)`,
-      table.account,
-    ),
+    index("payouts_day").on(table.day, table.account),
     finite("payouts_finite", table.amount, table.feeTaken, table.feeExpected),
   ],
 )

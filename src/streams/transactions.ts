@@ -1,17 +1,37 @@
 import { sql } from "drizzle-orm"
-import { boolean, index, primaryKey, text } from "drizzle-orm/pg-core"
+import { boolean, date, index, numeric, primaryKey, text } from "drizzle-orm/pg-core"
 import { Schema } from "effect"
-import { Amount, Code, Flag, Id, Indexed, Instant, loose, maybe, name, Text } from "../core/fields.ts"
+import {
+  Amount,
+  Currency,
+  Flag,
+  Id,
+  Indexed,
+  Instant,
+  loose,
+  maybe,
+  maybeCurrency,
+  name,
+  Text,
+} from "../core/fields.ts"
 import { defineStream } from "../core/stream.ts"
-import { account, amount, finite, instant, recordColumns, warehouse } from "../warehouse/schema/columns.ts"
+import {
+  account,
+  amount,
+  finite,
+  instant,
+  recordColumns,
+  warehouse,
+  zoneColumn,
+} from "../warehouse/schema/columns.ts"
 
 /** Get All Transaction (D): one line per payment, with fees, tax and net. Values of `event_type`, `event_name`, `scope`: ?. */
 const Transaction = Schema.Struct({
   transaction_id: Id,
   org_id: Id,
   amount: Amount,
-  currency: Code,
-  fees_currency: name,
+  currency: Currency,
+  fees_currency: maybeCurrency,
   fees_without_tax: maybe(Amount),
   tax_on_fees: maybe(Amount),
   fees_including_tax: maybe(Amount),
@@ -29,6 +49,24 @@ const Transaction = Schema.Struct({
   created_at: Instant,
   updated_at: maybe(Instant),
 })
+
+/** True where a field carries something in the record and is null in the row: it could not be read. */
+const isUnreadable = (field: string) => sql.raw(`(${field} IS NULL AND raw ->> '${field}' ~ '\\S' IS TRUE)`)
+
+/**
+ * The one definition of the fee and its tax (assumed: which of the three fields counts is not documented). Null where none
+ * was sent, or where a field that it rests on could not be read.
+ */
+const isFeeUnreadable = sql`${isUnreadable("fees_currency")} OR ${isUnreadable("fees_without_tax")}
+  OR (fees_without_tax IS NULL AND (${isUnreadable("fees_including_tax")} OR (fees_including_tax IS NOT NULL AND ${isUnreadable("tax_on_fees")})))`
+const isTaxUnreadable = sql`${isUnreadable("fees_currency")} OR ${isUnreadable("tax_on_fees")}
+  OR (tax_on_fees IS NULL AND (fees_including_tax IS NOT NULL OR ${isUnreadable("fees_including_tax")})
+    AND (fees_without_tax IS NOT NULL OR ${isUnreadable("fees_without_tax")})
+    AND (${isUnreadable("fees_including_tax")} OR ${isUnreadable("fees_without_tax")}))`
+const fee = sql`CASE WHEN NOT (${isFeeUnreadable})
+  THEN coalesce(fees_without_tax, fees_including_tax - tax_on_fees, fees_including_tax) END`
+const tax = sql`CASE WHEN NOT (${isTaxUnreadable})
+  THEN coalesce(tax_on_fees, fees_including_tax - fees_without_tax, 0) END`
 
 export const transactions = warehouse.table(
   "transactions",
@@ -56,6 +94,13 @@ export const transactions = warehouse.table(
     isReconciled: boolean("is_reconciled"),
     createdAt: instant("created_at").notNull(),
     updatedAt: instant("updated_at"),
+    feeCurrency: text("fee_currency").notNull().generatedAlwaysAs(sql`coalesce(fees_currency, currency)`),
+    feeAmount: numeric("fee_amount").generatedAlwaysAs(fee),
+    taxAmount: numeric("tax_amount").generatedAlwaysAs(tax),
+    isFeeUnreadable: boolean("is_fee_unreadable").notNull().generatedAlwaysAs(isFeeUnreadable),
+    isTaxUnreadable: boolean("is_tax_unreadable").notNull().generatedAlwaysAs(isTaxUnreadable),
+    ...zoneColumn(),
+    day: date("day").generatedAlwaysAs(sql`(created_at AT TIME ZONE time_zone)::date`),
   },
   table => [
     primaryKey({ columns: [table.account, table.transactionId] }),
@@ -63,9 +108,13 @@ export const transactions = warehouse.table(
     index("transactions_owner").on(table.ownerId, table.account, table.currency, table.createdAt),
     index("transactions_customer").on(table.customerId, table.account),
     index("transactions_settlement").on(table.settlementId, table.account),
-    index("transactions_day").on(sql`((${table.createdAt} AT TIME ZONE 'UTC')::date)`, table.account),
-    // Each read of the verdict queries the kinds of transactions.
-    index("transactions_event").on(table.account, table.eventType, sql`(coalesce(${table.eventName}, ''))`),
+    index("transactions_day").on(table.day, table.account),
+    // A payout finds its lines by its id, or by the provider's.
+    index("transactions_event_id").on(table.eventId, table.account),
+    index("transactions_created").on(table.createdAt, table.account),
+    index("transactions_foreign_fee")
+      .on(table.ownerId, table.account, table.feeCurrency, table.createdAt)
+      .where(sql`${table.feesCurrency} <> ${table.currency}`),
     index("transactions_unsettled").on(table.account, table.customerId).where(sql`NOT ${table.isSettled}`),
     finite(
       "transactions_finite",

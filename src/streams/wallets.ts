@@ -1,6 +1,6 @@
 import { boolean, index, primaryKey, text } from "drizzle-orm/pg-core"
 import { Schema } from "effect"
-import { Amount, Code, Flag, Id, Instant, maybe, name, Text } from "../core/fields.ts"
+import { Amount, Currency, Flag, Id, Instant, maybe, name, Text } from "../core/fields.ts"
 import { defineStream } from "../core/stream.ts"
 import {
   account,
@@ -16,7 +16,7 @@ import {
 const WalletAccount = Schema.Struct({
   wallet_account_id: Id,
   org_id: maybe(Text),
-  currency: Code,
+  currency: Currency,
   actual_balance: Amount,
   available_balance: maybe(Amount),
   is_active: maybe(Flag),

@@ -1,5 +1,5 @@
 import { Effect, Stream as S } from "effect"
-import { suffixed } from "../config/config.ts"
+import { suffixed } from "../config/variable.ts"
 import { EndpointError, type WarehouseError } from "../core/errors.ts"
 import type { ListStream } from "../core/stream.ts"
 import { PAGE_UNITS } from "../paycombat/client/budget.ts"

@@ -17,7 +17,7 @@ import { judge } from "../warehouse/read/verdict.ts"
 import { runAccount } from "./accountRun.ts"
 import type { RunOptions } from "./context.ts"
 import { openRun, type Run } from "./lifecycle.ts"
-import { keepLimits } from "./limits.ts"
+import { keepLimits, keepReckoning } from "./limits.ts"
 
 /** One sync: takes the leases of its accounts, runs each account, books the end, and reads the verdict. */
 
@@ -65,8 +65,8 @@ const runOn = (
       isWaiting: options.wait === true,
     })
     const worked: Array<Lease> = []
-    const keepLimitsOnce = yield* Effect.cached(keepLimits(sql, options))
-    const start = Effect.zipRight(run.start, keepLimitsOnce)
+    const keepSettings = Effect.zipRight(keepLimits(sql, options), keepReckoning(sql, options))
+    const start = Effect.zipRight(run.start, yield* Effect.cached(keepSettings))
     const work = Effect.forEach(
       options.accounts,
       account => runOne(sql, options, account, { ...run, start, worked }),

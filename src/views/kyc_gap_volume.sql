@@ -8,7 +8,8 @@ WITH volume AS (
   UNION ALL
   SELECT account, customer_id, currency, NULL, false, direction * abs(amount), direction IS NULL
   FROM analytics.settlement_transaction
-  WHERE NOT is_settled
+  -- A transaction that moves nothing is never unsettled.
+  WHERE NOT is_settled AND direction IS DISTINCT FROM 0
 )
 SELECT
   gap.account,
@@ -32,7 +33,8 @@ COMMENT ON COLUMN analytics.kyc_gap_volume.currency IS 'Currency of both amounts
 COMMENT ON COLUMN analytics.kyc_gap_volume.open_checkout_count IS
   'Checkouts neither expired nor deleted. No payment state is documented, so paid ones may be among them: an upper bound.';
 COMMENT ON COLUMN analytics.kyc_gap_volume.open_checkout_amount IS 'Sum of their amounts; an upper bound.';
-COMMENT ON COLUMN analytics.kyc_gap_volume.unsettled_count IS 'Transactions not yet settled, unmapped ones included.';
-COMMENT ON COLUMN analytics.kyc_gap_volume.unsettled_amount IS 'Sum of direction x |amount| of these. Assumed, see settlement_transaction.direction.';
+COMMENT ON COLUMN analytics.kyc_gap_volume.unsettled_count IS
+  'Transactions not yet settled, unmapped ones included, without those that move nothing.';
+COMMENT ON COLUMN analytics.kyc_gap_volume.unsettled_amount IS 'Sum of direction x |amount| of these. Assumed, see event_direction.';
 COMMENT ON COLUMN analytics.kyc_gap_volume.unmapped_count IS 'Unsettled transactions with an unknown direction: counted, in no amount.';
 COMMENT ON COLUMN analytics.kyc_gap_volume.reason IS 'Reason for which the customer is in kyc_gap.';

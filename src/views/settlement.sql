@@ -1,61 +1,86 @@
 CREATE VIEW analytics.settlement AS
 WITH part AS (
   SELECT
-    account,
-    settlement_id,
-    currency,
-    fee_currency,
-    count(*) AS transaction_count,
-    count(*) FILTER (WHERE direction IS NULL) AS unmapped_count,
-    coalesce(sum(direction * abs(amount)), 0) AS settlement_amount,
-    CASE WHEN bool_or(fee_is_unreadable AND direction IS NOT NULL) THEN NULL
-      ELSE coalesce(sum(fee_amount) FILTER (WHERE direction IS NOT NULL), 0) END AS fee_amount,
-    CASE WHEN bool_or(tax_is_unreadable AND direction IS NOT NULL) THEN NULL
-      ELSE coalesce(sum(tax_amount) FILTER (WHERE direction IS NOT NULL), 0) END AS tax_amount,
-    min(created_at) AS first_transaction_at,
-    max(created_at) AS last_transaction_at,
-    bool_and(is_settled) AS is_settled,
-    max(settled_seen_at) AS settled_seen_at
-  FROM analytics.settlement_transaction
-  WHERE settlement_id IS NOT NULL
-  GROUP BY account, settlement_id, currency, fee_currency
+    total.account,
+    total.settlement_id,
+    total.currency,
+    total.fee_currency,
+    sum(total.transaction_count)::bigint AS transaction_count,
+    coalesce(sum(total.transaction_count) FILTER (WHERE rule.direction IS NULL), 0)::bigint AS unmapped_count,
+    coalesce(sum(total.transaction_count) FILTER (WHERE rule.direction = 0), 0)::bigint AS unmoving_count,
+    coalesce(sum(rule.direction * total.amount), 0) AS settlement_amount,
+    CASE WHEN NOT coalesce(bool_or(total.unreadable_fee_count > 0) FILTER (WHERE rule.direction IS NOT NULL), false)
+      THEN coalesce(sum(total.fee_amount) FILTER (WHERE rule.direction IS NOT NULL), 0) END AS fee_amount,
+    CASE WHEN NOT coalesce(bool_or(total.unreadable_tax_count > 0) FILTER (WHERE rule.direction IS NOT NULL), false)
+      THEN coalesce(sum(total.tax_amount) FILTER (WHERE rule.direction IS NOT NULL), 0) END AS tax_amount,
+    min(total.first_transaction_at) AS first_transaction_at,
+    max(total.last_transaction_at) AS last_transaction_at,
+    coalesce(
+      bool_and(total.settled_count = total.transaction_count) FILTER (WHERE rule.direction IS DISTINCT FROM 0),
+      true
+    ) AS is_settled,
+    max(total.settled_seen_at) FILTER (WHERE rule.direction IS DISTINCT FROM 0) AS settled_seen_at,
+    max(total.settled_witnessed_at) FILTER (WHERE rule.direction IS DISTINCT FROM 0) AS settled_witnessed_at
+  FROM warehouse.transaction_settlements AS total
+  LEFT JOIN analytics.event_direction AS rule
+    ON rule.event_type = total.event_type AND rule.event_name = total.event_name AND rule.is_negative = total.is_negative
+  WHERE total.transaction_count > 0
+  GROUP BY total.account, total.settlement_id, total.currency, total.fee_currency
+), whole AS (
+  -- A settlement has one state, whatever its currencies.
+  SELECT
+    part.*,
+    bool_and(is_settled) OVER settlement AS is_done,
+    max(part.settled_seen_at) OVER settlement AS done_seen_at,
+    max(part.settled_witnessed_at) OVER settlement AS done_witnessed_at
+  FROM part
+  WINDOW settlement AS (PARTITION BY account, settlement_id)
 )
 SELECT
   account,
   settlement_id,
   currency,
   fee_currency,
-  -- Judged over all currencies, because a settlement has one state.
-  CASE WHEN bool_and(is_settled) OVER settlement THEN 'Done' ELSE 'In Progress' END AS status,
+  CASE WHEN is_done THEN 'Done' ELSE 'In Progress' END AS status,
   transaction_count,
   unmapped_count,
+  unmoving_count,
   settlement_amount,
   fee_amount,
   tax_amount,
   CASE WHEN fee_currency = currency THEN settlement_amount - fee_amount - tax_amount END AS payment_to_merchant_amount,
   first_transaction_at,
   last_transaction_at,
-  CASE WHEN bool_and(is_settled) OVER settlement THEN max(settled_seen_at) OVER settlement END AS settled_seen_at
-FROM part
-WINDOW settlement AS (PARTITION BY account, settlement_id);
+  CASE WHEN is_done THEN done_seen_at END AS settled_seen_at,
+  CASE WHEN is_done THEN done_witnessed_at IS DISTINCT FROM done_seen_at END AS settled_seen_at_is_upper_bound
+FROM whole;
 
 COMMENT ON VIEW analytics.settlement IS
-  'Settlements: the amount collected, its cost, and the payment to the merchant, per currency and fee currency.';
+  'Settlements: what was collected, what it cost, and what is paid to the merchant, per currency and fee currency. The payment per currency is in settlement_payment.';
 COMMENT ON COLUMN analytics.settlement.account IS 'Merchant account, as configured.';
-COMMENT ON COLUMN analytics.settlement.settlement_id IS 'Id of the settlement. Transactions without one are in settlement_transaction and settlement_daily only.';
-COMMENT ON COLUMN analytics.settlement.currency IS 'Currency of the transactions; amounts of different currencies are never added.';
+COMMENT ON COLUMN analytics.settlement.settlement_id IS
+  'Id of the settlement. Transactions without one are in settlement_transaction and settlement_daily only.';
+COMMENT ON COLUMN analytics.settlement.currency IS
+  'Currency of the transactions; amounts of different currencies are never added.';
 COMMENT ON COLUMN analytics.settlement.fee_currency IS 'Currency of fee_amount and tax_amount.';
 COMMENT ON COLUMN analytics.settlement.status IS
-  'Done if every transaction of the settlement, in any currency, is settled; else In Progress.';
-COMMENT ON COLUMN analytics.settlement.transaction_count IS 'Transactions, unmapped ones included.';
+  'Done when every transaction of the settlement that moves money, in whatever currency, is settled; else In Progress. The dashboard''s third status, Failed, is in no record that the API sends.';
+COMMENT ON COLUMN analytics.settlement.transaction_count IS 'Transactions, unmapped and unmoving ones included.';
 COMMENT ON COLUMN analytics.settlement.unmapped_count IS
-  'Transactions with an unknown direction: left out of all four amounts, see unmapped_event_type.';
-COMMENT ON COLUMN analytics.settlement.settlement_amount IS 'Sum of direction x |amount|. Assumed, see settlement_transaction.direction.';
-COMMENT ON COLUMN analytics.settlement.fee_amount IS 'Sum of fees without tax, in fee_currency, including those of failed payments. Null (unknown) if one of them could not be read.';
-COMMENT ON COLUMN analytics.settlement.tax_amount IS 'Sum of tax on fees, in fee_currency, including those of failed payments. Null (unknown) if one of them could not be read.';
+  'Transactions whose direction is not known: left out of all four amounts, see unmapped_event_type.';
+COMMENT ON COLUMN analytics.settlement.unmoving_count IS
+  'Transactions that move nothing, such as failed payments and reserves: they keep no settlement open. Their fees count.';
+COMMENT ON COLUMN analytics.settlement.settlement_amount IS
+  'Sum of direction x |amount|. Assumed, see event_direction.';
+COMMENT ON COLUMN analytics.settlement.fee_amount IS
+  'Sum of fees without tax, in fee_currency; of failed payments too. Null, because it is not known, where one of them could not be read.';
+COMMENT ON COLUMN analytics.settlement.tax_amount IS
+  'Sum of tax on fees, in fee_currency; of failed payments too. Null, because it is not known, where one of them could not be read.';
 COMMENT ON COLUMN analytics.settlement.payment_to_merchant_amount IS
-  'settlement_amount - fee_amount - tax_amount; null if the fees are in another currency, or if one could not be read.';
-COMMENT ON COLUMN analytics.settlement.first_transaction_at IS 'Time of creation of the first of these transactions.';
-COMMENT ON COLUMN analytics.settlement.last_transaction_at IS 'Time of creation of the last of these transactions.';
+  'settlement_amount - fee_amount - tax_amount; null where the fees are in another currency, or where one could not be read.';
+COMMENT ON COLUMN analytics.settlement.first_transaction_at IS 'When the first of these transactions was created.';
+COMMENT ON COLUMN analytics.settlement.last_transaction_at IS 'When the last of these transactions was created.';
 COMMENT ON COLUMN analytics.settlement.settled_seen_at IS
-  'Time at which a sync first saw the last of the settlement''s transactions settled; null unless Done.';
+  'When a sync first saw the last of the settlement''s moving transactions settled; null unless Done.';
+COMMENT ON COLUMN analytics.settlement.settled_seen_at_is_upper_bound IS
+  'True where that transaction was settled already when it was first read: the settlement was done at settled_seen_at or any time before. Null unless Done.';

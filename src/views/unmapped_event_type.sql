@@ -1,29 +1,33 @@
 CREATE VIEW analytics.unmapped_event_type AS
 SELECT
-  account,
-  event_type,
-  event_name,
-  currency,
-  count(*) AS transaction_count,
-  sum(abs(amount)) AS amount,
-  CASE WHEN bool_or(fee_including_tax_is_unreadable AND fee_currency = currency) THEN NULL
-    ELSE coalesce(sum(fee_including_tax) FILTER (WHERE fee_currency = currency), 0) END AS fee_amount,
-  count(*) FILTER (WHERE fee_currency <> currency AND (fee_including_tax <> 0 OR fee_including_tax_is_unreadable)) AS foreign_fee_count,
-  min(created_at) AS first_transaction_at,
-  max(created_at) AS last_transaction_at
-FROM analytics.settlement_transaction
-WHERE direction IS NULL
-GROUP BY account, event_type, event_name, currency;
+  total.account,
+  total.event_type,
+  total.event_name,
+  total.currency,
+  sum(total.transaction_count)::bigint AS transaction_count,
+  sum(total.amount) AS amount,
+  CASE WHEN NOT bool_or(total.unreadable_fee_count + total.unreadable_tax_count > 0 AND total.fee_currency = total.currency)
+    THEN coalesce(sum(total.fee_amount + total.tax_amount) FILTER (WHERE total.fee_currency = total.currency), 0) END AS fee_amount,
+  coalesce(
+    sum(greatest(total.fee_count, total.tax_count) + greatest(total.unreadable_fee_count, total.unreadable_tax_count))
+      FILTER (WHERE total.fee_currency <> total.currency),
+    0
+  )::bigint AS foreign_fee_count
+FROM warehouse.transaction_kinds AS total
+JOIN analytics.event_direction AS rule
+  ON rule.event_type = total.event_type AND rule.event_name = total.event_name AND rule.is_negative = total.is_negative
+WHERE rule.direction IS NULL AND total.transaction_count > 0
+GROUP BY total.account, total.event_type, total.event_name, total.currency;
 
 COMMENT ON VIEW analytics.unmapped_event_type IS
-  'Event types without a direction in warehouse.event_directions, which settlements and balances leave out. Empty if every type is known.';
+  'Kinds of transactions that no rule gives a direction: what settlements and balances leave out. Empty when every kind has one. `paycombat-sync directions list` shows the rules.';
 COMMENT ON COLUMN analytics.unmapped_event_type.account IS 'Merchant account, as configured.';
-COMMENT ON COLUMN analytics.unmapped_event_type.event_type IS 'Kind of event, as sent: event_type of the row to add to warehouse.event_directions.';
-COMMENT ON COLUMN analytics.unmapped_event_type.event_name IS 'Name of the event, as sent: event_name of the row to add, or * for every name.';
+COMMENT ON COLUMN analytics.unmapped_event_type.event_type IS 'Kind of event, as sent.';
+COMMENT ON COLUMN analytics.unmapped_event_type.event_name IS 'Name of the event, as sent; empty where none is sent.';
 COMMENT ON COLUMN analytics.unmapped_event_type.currency IS 'Currency of the amounts.';
-COMMENT ON COLUMN analytics.unmapped_event_type.transaction_count IS 'Transactions of this type, which are left out.';
-COMMENT ON COLUMN analytics.unmapped_event_type.amount IS 'Sum of their |amount|; in or out is unknown.';
-COMMENT ON COLUMN analytics.unmapped_event_type.fee_amount IS 'Sum of their fees with tax in the same currency; null (unknown) if one of them could not be read.';
-COMMENT ON COLUMN analytics.unmapped_event_type.foreign_fee_count IS 'Transactions among these with a fee in another currency, which is left out, too.';
-COMMENT ON COLUMN analytics.unmapped_event_type.first_transaction_at IS 'Time of creation of the first of these transactions.';
-COMMENT ON COLUMN analytics.unmapped_event_type.last_transaction_at IS 'Time of creation of the last of these transactions.';
+COMMENT ON COLUMN analytics.unmapped_event_type.transaction_count IS 'Transactions that are left out.';
+COMMENT ON COLUMN analytics.unmapped_event_type.amount IS 'Sum of |amount| of these; in or out is not known.';
+COMMENT ON COLUMN analytics.unmapped_event_type.fee_amount IS
+  'Sum of their fees with tax that are in the same currency; null, because it is not known, where one of them could not be read.';
+COMMENT ON COLUMN analytics.unmapped_event_type.foreign_fee_count IS
+  'Those of them with a fee in another currency, which is left out too.';

@@ -32,30 +32,7 @@ WITH RECURSIVE told AS MATERIALIZED (
     AND (SELECT count(*) FROM pg_attribute AS a
       WHERE a.attrelid = c.oid AND a.attname IN ('raw', 'run_id') AND NOT a.attisdropped) = 2
 ), unmapped AS (
-  SELECT kind.account, count(*) AS kinds FROM (
-    SELECT account.account, each.event_type, each.event_name
-    FROM account CROSS JOIN LATERAL (
-      -- From one kind to the next through the index.
-      WITH RECURSIVE event_kind AS (
-        (SELECT t.event_type, coalesce(t.event_name, '') AS event_name FROM warehouse.transactions AS t
-          WHERE t.account = account.account ORDER BY t.event_type, coalesce(t.event_name, '') LIMIT 1)
-        UNION ALL
-        SELECT following.* FROM event_kind CROSS JOIN LATERAL (
-          SELECT t.event_type, coalesce(t.event_name, '') FROM warehouse.transactions AS t
-          WHERE t.account = account.account AND (t.event_type, coalesce(t.event_name, '')) > (event_kind.event_type, event_kind.event_name)
-          ORDER BY t.event_type, coalesce(t.event_name, '') LIMIT 1
-        ) AS following
-      )
-      -- If names differ with each transaction, this would be as long as the table.
-      SELECT * FROM event_kind LIMIT 1000
-    ) AS each WHERE account.is_configured AND account.is_begun
-  ) AS kind CROSS JOIN LATERAL (
-    SELECT t.direction FROM analytics.settlement_transaction AS t
-    WHERE t.account = kind.account AND t.event_type = kind.event_type AND coalesce(t.event_name, '') = kind.event_name
-    LIMIT 1
-  ) AS one
-  WHERE one.direction IS NULL
-  GROUP BY kind.account
+  SELECT account, count(DISTINCT (event_type, event_name)) AS kinds FROM analytics.unmapped_event_type GROUP BY account
 ), state AS MATERIALIZED (
   SELECT account.account, stream.stream,
     latest.status AS latest_status, latest.started_at AS latest_started_at, ended.status AS ended_status, ended.error, ended.left_over, CASE ended.mode WHEN 'lookup' THEN ended.unanswered END AS unanswered, ended.failed_lookups,
@@ -241,7 +218,7 @@ WITH RECURSIVE told AS MATERIALIZED (
   UNION ALL SELECT state.account, state.stream, 'attention', 'unmapped', 'unknown direction',
     unmapped.kinds || CASE unmapped.kinds WHEN 1 THEN ' kind of transaction (by type and name) has'
       ELSE ' kinds of transactions (by type and name) have' END
-      || ' no known direction and count in no settlement and no balance: see analytics.unmapped_event_type, and set the direction in warehouse.event_directions.', NULL
+      || ' no known direction and count in no settlement and no balance: run `paycombat-sync directions list`, and `directions set` for each.', NULL
   FROM state JOIN unmapped USING (account) WHERE state.stream = 'transactions'
   UNION ALL SELECT account, stream, 'good', 'field_rejects', sum(value_count) || ' unreadable values',
     sum(value_count) || CASE sum(value_count) WHEN 1 THEN ' value of an optional field could not be read and is null'

@@ -22,7 +22,7 @@ describe.concurrent("a healthy API", () => {
     Effect.gen(function* () {
       const { sandbox, examination } = yield* against()
       expect(troubles(examination)).toEqual([
-        expect.stringMatching(/^warn transactions directions: .* migrated database/),
+        expect.stringMatching(/^warn transactions directions: rules are applied to stored transactions/),
       ])
       expect(examination).toMatchObject({ level: "warn", isConfigured: true })
       expect(linesOf(examination, "token")).toEqual([

@@ -172,16 +172,16 @@ describe("the direction of events", () => {
   it("is read once for each pair of type and name", () => {
     const records = [...lines.map(line => record(line)), record(lines[0]!, "EUR", "FAILED")]
     expect(eventsIn(records, money)).toEqual([
-      { type: "PAYIN", name: "DONE" },
-      { type: "TOPUP", name: "DONE" },
-      { type: "PAYIN", name: "FAILED" },
+      { type: "PAYIN", name: "DONE", isNegative: false },
+      { type: "TOPUP", name: "DONE", isNegative: false },
+      { type: "PAYIN", name: "FAILED", isNegative: false },
     ])
   })
 
   it("is reported as missing, with the remedy", () => {
     expect(said(reportOf(lines, seeds))).toContainEqual(
       expect.stringMatching(
-        /^warn directions: TOPUP has none in 2 of 2 records \(DONE\).*warehouse\.event_directions/,
+        /^warn directions: TOPUP has none in 2 of 2 records \(DONE\).*directions set TYPE NAME DIRECTION/,
       ),
     )
     const named = ["DONE", "Top-up for Anna Smith", "Anna"].map(name => record(lines[0]!, "EUR", name))
@@ -194,7 +194,7 @@ describe("the direction of events", () => {
       "pass directions: every event type of the sample has one.",
     )
     expect(said(reportOf(lines))).toContainEqual(
-      expect.stringMatching(/^warn directions: .*migrated database/),
+      expect.stringMatching(/^warn directions: rules are applied to stored transactions/),
     )
   })
 

@@ -130,6 +130,10 @@ const FAULTS: ReadonlyArray<readonly [string, FaultHook | null]> = [
   ],
 ]
 
+/** The merchant's own reference of a customer is shown on purpose, in this view alone. */
+const withoutReference = (line: string): string =>
+  line.startsWith("analytics.customer:") ? line.replace(/"organization_reference_id": "[^"]*"/, "") : line
+
 /** A bench whose sandbox serves known people and bad records. */
 const populated = Effect.tap(
   bench({ token: TOKEN, customers: 12, transactions: 30, payouts: 12, checkouts: 12 }),
@@ -153,7 +157,7 @@ describe("the program's messages and ledger", () => {
           // Includes the views: none shows in clear the data stored in clear.
           if (fault === null)
             expect(stored.filter(line => line.startsWith("analytics.kyc_gap:")).length).toBeGreaterThan(0)
-          lines.push(...stored)
+          lines.push(...stored.map(withoutReference))
           expect(leaks(lines, [TOKEN, MARK])).toEqual([])
         }),
       )

@@ -91,6 +91,7 @@ export const bookkeepingOf = (stream: Stream, table: PgTable): ReadonlySet<strin
   if (child !== undefined) return new Set([...of(keptChildColumns()), child.parentColumn, "position"])
   return new Set([
     ...of(recordColumns()),
+    "time_zone",
     // A look-up's answer has no version but its time.
     ...(isState(stream) ? ["checked_at", "changed_at", "check_error"] : []),
   ])

@@ -7,7 +7,7 @@ import type { Bench } from "./warehouse.ts"
 /** Compares the views with the sandbox's own knowledge of its records, computed without SQL. */
 
 type Value = string | number | boolean | null | ReadonlyArray<string>
-type Row = Readonly<Record<string, Value>>
+export type Row = Readonly<Record<string, Value>>
 
 const DAY_MILLIS = 86_400_000
 
@@ -88,6 +88,7 @@ export const settlements = (b: Bench) =>
         status: row.status,
         transaction_count: row.transactionCount,
         unmapped_count: row.unmappedCount,
+        unmoving_count: row.unmovingCount,
         settlement_amount: row.settlementAmount,
         fee_amount: row.feeAmount,
         tax_amount: row.taxAmount,
@@ -126,6 +127,9 @@ export const settlements = (b: Bench) =>
         settled_amount: row.settledAmount,
         unsettled_count: row.unsettledCount,
         unsettled_amount: row.unsettledAmount,
+        unmoving_count: row.unmovingCount,
+        settled_without_settlement_count: row.settledWithoutSettlementCount,
+        settled_without_settlement_amount: row.settledWithoutSettlementAmount,
       })),
     )
     yield* expectView(
@@ -180,17 +184,22 @@ export const balances = (b: Bench) =>
     yield* expectView(
       b,
       "balance_reconciliation",
-      truth
-        .balances()
-        .filter(row => row.walletBalance !== null)
-        .map(row => ({
-          owner_id: row.ownerId,
-          currency: row.currency,
-          wallet_count: row.walletCount,
-          wallet_balance: row.walletBalance,
-          ledger_balance: row.ledgerBalance ?? "0",
-          difference: row.difference,
-        })),
+      truth.balances().map(row => ({
+        owner_id: row.ownerId,
+        currency: row.currency,
+        state:
+          row.walletBalance === null
+            ? "ledger_only"
+            : row.ledgerBalance === null
+              ? "wallet_only"
+              : millionths(row.difference) === 0n
+                ? "agrees"
+                : "differs",
+        wallet_count: row.walletCount,
+        wallet_balance: row.walletBalance,
+        ledger_balance: row.ledgerBalance,
+        difference: row.difference,
+      })),
     )
     const today = dayOf((yield* b.value("SELECT now() AT TIME ZONE 'UTC'"))!)
     const total = days(b.sandbox, false)
@@ -256,7 +265,8 @@ const volumes = ({ truth }: Sandbox, notReady: ReadonlySet<string>): ReadonlyArr
   for (const { customerId, currency, checkoutCount, amount } of truth.openCheckouts(new Date()))
     Object.assign(at(customerId, currency), { open: checkoutCount, openAmount: amount })
   for (const { customerId, currency, isSettled, amount, direction } of truth.transactions()) {
-    if (isSettled || customerId === null || !notReady.has(customerId)) continue
+    // A transaction that moves nothing is never unsettled.
+    if (isSettled || direction === 0 || customerId === null || !notReady.has(customerId)) continue
     const row = at(customerId, currency)
     row.unsettled += 1
     row.amount += BigInt(direction ?? 0) * millionths(amount.replace("-", ""))

@@ -16,7 +16,7 @@ describe.each<PostgresVersion>(["18", "14"])("balance views on Postgres %s", ver
       yield* given(
         sql,
         "transactions",
-        { transaction_id: "t2", ...of("c1"), amount: "-10.00", scope: "wallet" },
+        { transaction_id: "t2", ...of("c1"), amount: "-10.00", event_type: "REFUND", scope: "wallet" },
         { transaction_id: "t1", ...of("c1"), amount: "0.10", fees_including_tax: "0.01" },
         {
           transaction_id: "t0",
@@ -38,8 +38,8 @@ describe.each<PostgresVersion>(["18", "14"])("balance views on Postgres %s", ver
       expect(rows.map(({ row }) => row)).toEqual([
         "default c1 EUR t4 amount 5 5",
         "default c1 USD t1 amount 0.09 0.09",
-        "default c1 USD t2 amount 10.00 10.09",
-        "default c1 USD t0 amount -3 7.09",
+        "default c1 USD t2 amount -10.00 -9.91",
+        "default c1 USD t0 amount -3 -12.91",
         "default org USD t3 amount 7 7",
         "other c1 USD t5 amount 5 5",
       ])
@@ -83,7 +83,7 @@ describe.each<PostgresVersion>(["18", "14"])("balance views on Postgres %s", ver
           { transaction_id: "unknown", amount: 10, event_type: "MYSTERY", ...fees },
           { transaction_id: "unknown fee", amount: 1, event_type: "MYSTERY", ...fees, fees_currency: "EUR" },
           { transaction_id: "reserve", amount: 10, event_type: "RESERVE" },
-          { transaction_id: "failed", amount: 10, event_name: "FAILED", ...fees },
+          { transaction_id: "failed", amount: 10, event_name: "PAYIN_FAILED", ...fees },
         )
         expect(
           yield* printed(sql, "SELECT transaction_id, movement, balance FROM analytics.balance_history"),
@@ -180,13 +180,14 @@ describe.each<PostgresVersion>(["18", "14"])("balance views on Postgres %s", ver
       )
       const rows = yield* printed(
         sql,
-        `SELECT concat_ws(' ', owner_id, currency, wallet_count, wallet_balance, ledger_balance, difference, observed_at AT TIME ZONE 'UTC') AS row
+        `SELECT concat_ws(' ', owner_id, currency, state, wallet_count, wallet_balance, ledger_balance, difference, observed_at AT TIME ZONE 'UTC') AS row
          FROM analytics.balance_reconciliation ORDER BY owner_id, currency`,
       )
       expect(rows.map(({ row }) => row)).toEqual([
-        "c1 EUR 1 3 0 3 2026-03-01 00:00:00",
-        "c1 USD 2 9.5 10 -0.5 2026-01-12 00:00:00",
-        "org USD 1 -1 -1 0 2026-01-12 00:00:00",
+        "c1 EUR wallet_only 1 3 3 2026-03-01 00:00:00",
+        "c1 USD differs 2 9.5 10 -0.5 2026-01-12 00:00:00",
+        "no wallet USD ledger_only 0 1 -1",
+        "org USD agrees 1 -1 -1 0 2026-01-12 00:00:00",
       ])
     }),
   )

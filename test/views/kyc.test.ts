@@ -57,7 +57,7 @@ describe.each<PostgresVersion>(["18", "14"])("readiness views on Postgres %s", v
       const rows = yield* printed(
         sql,
         `SELECT customer_id AS id, customer_type AS type, is_active AS active, reason, missing_fields AS missing,
-           checked_at IS NOT NULL AS checked, check_error AS error, gap_since AS since
+           checked_at IS NOT NULL AS checked, check_error AS error, coalesce(gap_since::text, gap_days::text) AS since
          FROM analytics.kyc_gap ORDER BY customer_id`,
       )
       const one = {
@@ -119,16 +119,16 @@ describe.each<PostgresVersion>(["18", "14"])("readiness views on Postgres %s", v
       ])
       const fields = yield* printed(
         sql,
-        `SELECT concat_ws(' | ', customer_id, missing_field, to_char(gap_since AT TIME ZONE 'UTC', 'Mon'), gap_since_is_lower_bound) AS row
+        `SELECT concat_ws(' | ', customer_id, missing_field, to_char(gap_since AT TIME ZONE 'UTC', 'Mon'), gap_since_is_lower_bound, customer_type, is_active) AS row
          FROM analytics.kyc_gap_field ORDER BY customer_id, missing_field`,
       )
       expect(fields.map(({ row }) => row)).toEqual([
-        "always | dob | Jan | t",
-        "always | phone | Mar | f",
-        "back and forth | dob | Mar | f",
-        "broken | dob | Mar | f",
-        "broken | email | Apr | f",
-        "unnamed | (unspecified) | Feb | f",
+        "always | dob | Jan | t | individual | t",
+        "always | phone | Mar | f | individual | t",
+        "back and forth | dob | Mar | f | individual | t",
+        "broken | dob | Mar | f | individual | t",
+        "broken | email | Apr | f | individual | t",
+        "unnamed | (unspecified) | Feb | f | individual | t",
       ])
       expect(yield* printed(sql, "SELECT count(*) AS periods FROM analytics.kyc_gap_history")).toEqual([
         { periods: "15" },
@@ -144,7 +144,7 @@ describe.each<PostgresVersion>(["18", "14"])("readiness views on Postgres %s", v
         ["c2", 10],
         ["c3", 40],
       ] as const) {
-        yield* given(sql, "customers", { customer_id: id })
+        yield* given(sql, "customers", { customer_id: id, is_active: id === "c1" ? null : id === "c2" })
         const state = { customer_id: id, is_wallet_ready: false, missing_fields: ["dob"] }
         yield* given(sql, "wallet_readiness", state)
         yield* given(sql, "wallet_readiness_history", { ...state, valid_from: daysAgo(days) })
@@ -153,12 +153,24 @@ describe.each<PostgresVersion>(["18", "14"])("readiness views on Postgres %s", v
       yield* given(sql, "wallet_readiness", { customer_id: "c4", is_wallet_ready: false })
       const rows = yield* printed(
         sql,
-        `SELECT missing_field, customer_count, median_gap_days,
+        `SELECT missing_field, customer_count, active_count, median_gap_days,
            oldest_gap_since < now() - interval '39 days' AS is_old FROM analytics.kyc_gap_summary ORDER BY 1`,
       )
       expect(rows).toEqual([
-        { missing_field: "(unspecified)", customer_count: "1", median_gap_days: null, is_old: null },
-        { missing_field: "dob", customer_count: "3", median_gap_days: "10", is_old: "true" },
+        {
+          missing_field: "(unspecified)",
+          customer_count: "1",
+          active_count: "1",
+          median_gap_days: null,
+          is_old: null,
+        },
+        {
+          missing_field: "dob",
+          customer_count: "3",
+          active_count: "2",
+          median_gap_days: "10",
+          is_old: "true",
+        },
       ])
     }),
   )
@@ -196,6 +208,8 @@ describe.each<PostgresVersion>(["18", "14"])("readiness views on Postgres %s", v
         { ...unsettled, transaction_id: "4", is_settled: true },
         { ...unsettled, transaction_id: "5", currency: "GBP", removed_at: daysAgo(1) },
         { ...unsettled, transaction_id: "6", customer_id: "ready" },
+        { ...unsettled, transaction_id: "7", event_name: "PAYIN_FAILED" },
+        { ...unsettled, transaction_id: "8", currency: "KRW", event_type: "RESERVE" },
       )
       const rows = yield* printed(
         sql,

@@ -29,6 +29,11 @@ const DEFAULTS = {
     created_at: "2026-01-01T12:00:00Z",
   },
   settlement_history: { account: "default" },
+  wallet_balance_snapshots: { account: "default", currency: "USD" },
+  payout_status_history: { account: "default" },
+  checkout_items: { account: "default" },
+  checkout_fees: { account: "default" },
+  account_settings: { account: "default" },
   wallet_readiness: { account: "default", missing_fields: [], checked_at: READ_AT, run_id: RUN },
   wallet_readiness_history: { account: "default", missing_fields: [] },
   event_directions: {},
@@ -60,5 +65,20 @@ export const given = (
 /** One for all rows of a file: they are whole days apart. */
 const NOW = Date.now()
 
-/** A point in time so many whole days and an hour ago: safely within a day of now. */
-export const daysAgo = (days: number): string => new Date(NOW - days * 86_400_000 - 3_600_000).toISOString()
+/** A point in time so many days ago to the second: on a day of the calendar that is as many days ago in any zone without changes of the clock. */
+export const daysAgo = (days: number): string => new Date(NOW - days * 86_400_000).toISOString()
+
+/** Rows of a view of `analytics`, each as one text with a dash for null. */
+export const lines = (
+  sql: postgres.Sql,
+  columns: string,
+  from: string,
+): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.promise(async () => {
+    const rows = await sql.unsafe<Array<{ line: string }>>(
+      `SELECT (SELECT string_agg(coalesce(value, '-'), ' | ' ORDER BY ordinality)
+         FROM json_each_text(row_to_json(q)) WITH ORDINALITY) AS line
+       FROM (SELECT ${columns} FROM analytics.${from}) AS q`,
+    )
+    return rows.map(({ line }) => line)
+  })

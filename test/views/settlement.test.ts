@@ -49,6 +49,7 @@ describe.each<PostgresVersion>(["18", "14"])("settlement views on Postgres %s", 
           status: "Done",
           transaction_count: "2",
           unmapped_count: "0",
+          unmoving_count: "0",
           settlement_amount: "80.10",
           fee_amount: "3.00",
           tax_amount: "0.30",
@@ -56,6 +57,7 @@ describe.each<PostgresVersion>(["18", "14"])("settlement views on Postgres %s", 
           first_transaction_at: "2026-01-01T10:00:00+00:00",
           last_transaction_at: "2026-01-03T10:00:00+00:00",
           settled_seen_at: "2026-01-06T00:00:00+00:00",
+          settled_seen_at_is_upper_bound: "true",
         },
       ])
     }),
@@ -162,42 +164,74 @@ describe.each<PostgresVersion>(["18", "14"])("settlement views on Postgres %s", 
       }),
   )
 
-  it.scopedLive("takes a direction from the closest rule, a person's before a word", () =>
+  it.scopedLive("takes a direction from the first rule that answers", () =>
     Effect.gen(function* () {
       const sql = yield* warehouse
       yield* given(
         sql,
         "event_directions",
-        { event_type: "PAYIN", event_name: "Payin Failed Fee", direction: -1 },
+        { event_type: "PAYIN", event_name: "PAYIN_FAILED_FEE", direction: -1 },
         { event_type: "PAYIN", event_name: "BONUS", direction: 0 },
-        { event_type: "EXPIRED_HOLD", direction: 1 },
+        { event_type: "TOPUP", direction: 1, confirmed_at: "2026-01-01T00:00:00Z" },
+        { event_type: "SWAP", direction: 1, amount_sign: "as_sent", confirmed_at: "2026-01-01T00:00:00Z" },
       )
       const cases = [
-        ["PAYIN", null, "1"],
-        ["PAYIN", "COMPLETED", "1"],
-        ["PAYOUT", "COMPLETED", "-1"],
-        ["RESERVE", null, "0"],
-        ["PAYIN", "payin.failed", "0"],
-        ["PAYOUT", "Cancelled by user", "0"],
-        ["PAYIN", "EXPIRED", "0"],
-        ["PAYIN_FAILED", null, "0"],
-        ["MYSTERY", null, null],
-        ["MYSTERY", "CANCELED", "0"],
-        ["PAYIN", "Payin Failed Fee", "-1"],
-        ["PAYIN", "BONUS", "0"],
-        ["EXPIRED_HOLD", null, "1"],
+        ["PAYIN", null, 1, "1", "seed"],
+        ["PAYIN", "PAYIN", 1, "1", "seed"],
+        ["PAYIN", "Payin", 1, "1", "seed"],
+        ["PAYIN", "PAYIN_COMPLETED", 1, "1", "completion"],
+        ["PAYIN", "payin_success", 1, "1", "completion"],
+        ["PAYOUT", "PAYOUT_PAID", 1, "-1", "completion"],
+        ["PAYOUT", "PAYOUT_PAID", -1, "-1", "completion"],
+        ["RESERVE", null, 1, "0", "seed"],
+        ["PAYIN", "PAYIN_FAILED", 1, "0", "no_movement"],
+        ["PAYIN", "PAYIN_DECLINED", 1, "0", "no_movement"],
+        ["PAYIN", "PAYIN_FAILED_FEE", 1, "-1", "exact"],
+        ["PAYIN", "BONUS", 1, "0", "exact"],
+        // A name that says more than any rule knows is left out until a rule is set for it.
+        ["PAYIN", "PAYIN_PENDING", 1, null, "none"],
+        ["PAYIN", "PAYIN_UNPAID", 1, null, "none"],
+        ["PAYIN", "PAYIN_REFUND", 1, null, "none"],
+        ["PAYIN", "REFUND_COMPLETED", 1, null, "none"],
+        ["REFUND", "REFUND_COMPLETED", 1, "-1", "completion"],
+        ["PAYOUT", "PAYOUT_RETURNED", 1, null, "none"],
+        ["CREDIT", "PAYOUT_FAILED_REVERSAL", 1, null, "none"],
+        ["PAYIN", "COMPLETED_PAYIN", 1, null, "none"],
+        ["PAYIN", "FAILED_PAYIN", 1, null, "none"],
+        ["MYSTERY", null, 1, null, "none"],
+        ["MYSTERY", "MYSTERY_FAILED", 1, null, "none"],
+        ["FEE", "CANCELLATION_FEE", 1, null, "none"],
+        // A confirmed rule takes any name but those.
+        ["TOPUP", "ODD", 1, "1", "confirmed"],
+        ["TOPUP", "TOPUP_REVERSED", 1, null, "none"],
+        ["TOPUP", "TOPUP_REJECTED", 1, "0", "no_movement"],
+        ["TOPUP", "ODD", -1, "1", "confirmed"],
+        // A minus contradicts an unconfirmed rule of money in.
+        ["PAYIN", "PAYIN_COMPLETED", -1, null, "none"],
+        ["SWAP", "ODD", 1, "1", "confirmed"],
+        ["SWAP", "ODD", -1, "-1", "confirmed"],
       ] as const
-      for (const [i, [event_type, event_name]] of cases.entries())
+      for (const [i, [event_type, event_name, amount]] of cases.entries())
         yield* given(sql, "transactions", {
           transaction_id: `t${String(i).padStart(2, "0")}`,
           event_type,
           event_name,
+          amount,
         })
       const rows = yield* printed(
         sql,
-        `SELECT event_type, event_name, direction FROM analytics.settlement_transaction ORDER BY transaction_id`,
+        `SELECT event_type, event_name, sign(amount)::int::text AS sign, direction, direction_rule
+         FROM analytics.settlement_transaction ORDER BY transaction_id`,
       )
-      expect(rows.map(row => [row.event_type, row.event_name, row.direction])).toEqual(cases)
+      expect(
+        rows.map(row => [
+          row.event_type,
+          row.event_name,
+          Number(row.sign),
+          row.direction,
+          row.direction_rule,
+        ]),
+      ).toEqual(cases)
     }),
   )
 
@@ -282,6 +316,7 @@ describe.each<PostgresVersion>(["18", "14"])("settlement views on Postgres %s", 
         {
           account: "default",
           day: "2026-01-01",
+          time_zone: "UTC",
           currency: "USD",
           status: "SUCCESS",
           payout_count: "2",
@@ -293,6 +328,7 @@ describe.each<PostgresVersion>(["18", "14"])("settlement views on Postgres %s", 
         {
           account: "default",
           day: "2026-01-02",
+          time_zone: "UTC",
           currency: "USD",
           status: "RETURNED",
           payout_count: "1",
@@ -306,6 +342,7 @@ describe.each<PostgresVersion>(["18", "14"])("settlement views on Postgres %s", 
         {
           account: "default",
           day: "2026-01-01",
+          time_zone: "UTC",
           currency: "USD",
           checkout_count: "2",
           checkout_amount: "15",

@@ -26,12 +26,28 @@ describe("an amount that could not be read", () => {
       yield* inSettlement("currency", { fees_currency: null, ...sent({ fees_currency: ["USD"] }) })
       yield* inSettlement("not sent", { fees_without_tax: null, ...sent({ tax_on_fees: 0.5 }) })
       yield* inSettlement("empty", { fees_without_tax: null, ...sent({ fees_without_tax: " " }) })
+      // The whole fee says nothing where both of its parts do.
+      yield* inSettlement("whole", { fees_including_tax: null, ...sent({ fees_including_tax: "1,50" }) })
+      yield* inSettlement("tax of whole", {
+        fees_without_tax: null,
+        tax_on_fees: null,
+        ...sent({ tax_on_fees: "x" }),
+      })
       yield* inSettlement("no direction", {
         fees_without_tax: null,
         event_type: "MYSTERY",
         ...sent({ fees_without_tax: "1,50" }),
       })
-      for (const id of ["fee", "tax", "currency", "not sent", "empty", "no direction"])
+      for (const id of [
+        "fee",
+        "tax",
+        "currency",
+        "not sent",
+        "empty",
+        "no direction",
+        "whole",
+        "tax of whole",
+      ])
         yield* given(sql, "transactions", { transaction_id: id, settlement_id: id, amount: 10, ...FEES })
       const found = yield* printed(
         sql,
@@ -41,11 +57,13 @@ describe("an amount that could not be read", () => {
       )
       const expected = {
         currency: ["20", null, null, null],
-        empty: ["20", "1", "1.0", "18.0"],
+        empty: ["20", "2.0", "1.0", "17.0"],
         fee: ["20", null, "1.0", null],
         "no direction": ["10", "1", "0.5", "8.5"],
-        "not sent": ["20", "1", "1.0", "18.0"],
+        "not sent": ["20", "2.0", "1.0", "17.0"],
         tax: ["20", "2", null, null],
+        "tax of whole": ["20", null, null, null],
+        whole: ["20", "2", "1.0", "17.0"],
       }
       expect(
         Object.fromEntries(
@@ -53,14 +71,14 @@ describe("an amount that could not be read", () => {
         ),
       ).toEqual(expected)
       const unmapped = `SELECT fee_amount FROM analytics.unmapped_event_type`
-      expect(yield* printed(sql, unmapped)).toEqual([{ fee_amount: "1.5" }])
+      expect(yield* printed(sql, unmapped)).toEqual([{ fee_amount: null }])
     }),
   )
 
   it.scopedLive("makes the balance of its owner unknown from there on", () =>
     Effect.gen(function* () {
       const sql = yield* testWarehouse()
-      const unreadFee = { fees_including_tax: null, ...sent({ fees_including_tax: "1,50" }) }
+      const unreadFee = { fees_without_tax: null, ...sent({ fees_without_tax: "1,50" }) }
       yield* given(
         sql,
         "transactions",
@@ -136,9 +154,9 @@ describe("an amount that could not be read", () => {
       ).toEqual([
         "EUR 4 0 ? ? ?",
         "EUR 5 ? 0 0 ?",
-        "USD 1 0.0 8.5 0 8.5",
+        "USD 1 0.0 8.5 0.0 8.5",
         "USD 2 8.5 ? ? ?",
-        "USD 3 ? 17.0 0 ?",
+        "USD 3 ? 17.0 0.0 ?",
         "USD 4 ? 10 0 ?",
         "USD 5 ? 0 0 ?",
       ])

@@ -13,7 +13,7 @@ const STREAM_RUNS = `
 const MANY_KINDS = `
   INSERT INTO warehouse.transactions (account, transaction_id, org_id, owner_id, amount, currency, event_type, event_name,
     is_settled, created_at, raw, content_hash, read_at, first_seen_at, run_id)
-  SELECT account, 'kind ' || n, org_id, owner_id, amount, currency, 'PAYIN', 'PAYIN ' || n,
+  SELECT account, 'kind ' || n, org_id, owner_id, amount, currency, 'PAYIN', n || '_COMPLETED',
     is_settled, created_at, raw, content_hash, read_at, first_seen_at, run_id
   FROM warehouse.transactions CROSS JOIN generate_series(1, 1100) AS n WHERE account = 'a'`
 

@@ -42,9 +42,9 @@ const SETTLED_AFTER_DAYS = 7
 const EVENTS = [
   [7_200, "PAYIN", "PAYIN_COMPLETED"],
   [700, "REFUND", "REFUND_COMPLETED"],
-  [200, "CHARGEBACK", "CHARGEBACK_CREATED"],
-  [500, "RESERVE", "BALANCE_RESERVED"],
-  [450, "RELEASE", "BALANCE_RELEASED"],
+  [200, "CHARGEBACK", "CHARGEBACK_RECEIVED"],
+  [500, "RESERVE", "RESERVE_COMPLETED"],
+  [450, "RELEASE", "RELEASE_COMPLETED"],
   [450, "CREDIT", "CREDIT_COMPLETED"],
   [350, "DEBIT", "DEBIT_COMPLETED"],
   [50, "ADJUSTMENT", "ADJUSTMENT_MANUAL"],
@@ -54,7 +54,7 @@ const EVENTS = [
 ] as const
 
 /** The kinds of event for which the processor charges a fee. */
-const CHARGED = new Set(["PAYIN_COMPLETED", "REFUND_COMPLETED", "CHARGEBACK_CREATED", "PAYOUT_COMPLETED"])
+const CHARGED = new Set(["PAYIN_COMPLETED", "REFUND_COMPLETED", "CHARGEBACK_RECEIVED", "PAYOUT_COMPLETED"])
 
 const UNFINISHED = new Set(["PAYIN_FAILED", "PAYIN_CANCELLED", "PAYIN_EXPIRED", "PAYOUT_FAILED"])
 
@@ -89,7 +89,7 @@ const FIXED: ReadonlyArray<Omit<Transaction, "index" | "owner">> = [
   },
   {
     eventType: "RESERVE",
-    eventName: "BALANCE_RESERVED",
+    eventName: "RESERVE_COMPLETED",
     currency: AUD,
     amount: 2_050,
     feeCurrency: AUD,

@@ -2,7 +2,7 @@ import { progressOf } from "../streams/transactions.ts"
 import { print } from "../world/money.ts"
 import { iso, type World } from "../world/world.ts"
 import { add, type CountAndAmount, codeOf, dayText, groupsBy, nothing, type Select } from "./groups.ts"
-import { all, isUnmapped, signed } from "./transactions.ts"
+import { all, isMoving, isUnmapped, signed } from "./transactions.ts"
 
 /** One per settlement, currency and fee currency. */
 export interface SettlementTruth {
@@ -13,6 +13,7 @@ export interface SettlementTruth {
   readonly status: "Done" | "In Progress"
   readonly transactionCount: number
   readonly unmappedCount: number
+  readonly unmovingCount: number
   readonly settlementAmount: string
   readonly feeAmount: string
   readonly taxAmount: string
@@ -22,7 +23,7 @@ export interface SettlementTruth {
   readonly lastTransactionAt: string
 }
 
-/** All transactions of a day (UTC) and currency. An unmapped one counts with an amount of 0. */
+/** The moving transactions of a day (UTC) and currency; an unmapped one counts, with an amount of 0. */
 export interface SettlementDayTruth {
   readonly day: string
   readonly currency: string
@@ -30,11 +31,15 @@ export interface SettlementDayTruth {
   readonly settledAmount: string
   readonly unsettledCount: number
   readonly unsettledAmount: string
+  readonly unmovingCount: number
+  readonly settledWithoutSettlementCount: number
+  readonly settledWithoutSettlementAmount: string
 }
 
 interface SettlementSum {
   count: number
   unmapped: number
+  unmoving: number
   amount: bigint
   fee: bigint
   tax: bigint
@@ -47,6 +52,7 @@ export const settlements = (world: World, select?: Select): ReadonlyArray<Settle
   const rows = groupsBy<[settlement: string, currency: number, feeCurrency: number], SettlementSum>(() => ({
     count: 0,
     unmapped: 0,
+    unmoving: 0,
     amount: 0n,
     fee: 0n,
     tax: 0n,
@@ -56,10 +62,11 @@ export const settlements = (world: World, select?: Select): ReadonlyArray<Settle
   for (const transaction of all(world, select)) {
     const { settlement, isSettled } = progressOf(world, transaction)
     if (settlement === null) continue
-    if (!isSettled) inProgress.add(settlement)
+    if (!isSettled && isMoving(transaction)) inProgress.add(settlement)
     const row = rows.at(settlement, transaction.currency, transaction.feeCurrency)
     row.count += 1
     row.unmapped += isUnmapped(transaction) ? 1 : 0
+    row.unmoving += isMoving(transaction) ? 0 : 1
     row.amount += signed(transaction)
     row.fee += BigInt(transaction.fee)
     row.tax += BigInt(transaction.tax)
@@ -73,6 +80,7 @@ export const settlements = (world: World, select?: Select): ReadonlyArray<Settle
     status: inProgress.has(settlementId) ? "In Progress" : "Done",
     transactionCount: row.count,
     unmappedCount: row.unmapped,
+    unmovingCount: row.unmoving,
     settlementAmount: print(row.amount, currency),
     feeAmount: print(row.fee, feeCurrency),
     taxAmount: print(row.tax, feeCurrency),
@@ -83,21 +91,39 @@ export const settlements = (world: World, select?: Select): ReadonlyArray<Settle
   }))
 }
 
+interface DaySum {
+  readonly settled: CountAndAmount
+  readonly unsettled: CountAndAmount
+  readonly withoutSettlement: CountAndAmount
+  unmoving: number
+}
+
 export const settlementDays = (world: World, select?: Select): ReadonlyArray<SettlementDayTruth> => {
-  const rows = groupsBy<[day: string, currency: number], Record<"settled" | "unsettled", CountAndAmount>>(
-    () => ({ settled: nothing(), unsettled: nothing() }),
-  )
+  const rows = groupsBy<[day: string, currency: number], DaySum>(() => ({
+    settled: nothing(),
+    unsettled: nothing(),
+    withoutSettlement: nothing(),
+    unmoving: 0,
+  }))
   for (const transaction of all(world, select)) {
     const row = rows.at(dayText(transaction.createdAt), transaction.currency)
-    const side = progressOf(world, transaction).isSettled ? row.settled : row.unsettled
-    add(side, signed(transaction))
+    if (!isMoving(transaction)) {
+      row.unmoving += 1
+      continue
+    }
+    const { isSettled, settlement } = progressOf(world, transaction)
+    add(isSettled ? row.settled : row.unsettled, signed(transaction))
+    if (isSettled && settlement === null) add(row.withoutSettlement, signed(transaction))
   }
-  return rows.map(([day, currency], { settled, unsettled }) => ({
+  return rows.map(([day, currency], { settled, unsettled, withoutSettlement, unmoving }) => ({
     day,
     currency: codeOf(currency),
     settledCount: settled.count,
     settledAmount: print(settled.amount, currency),
     unsettledCount: unsettled.count,
     unsettledAmount: print(unsettled.amount, currency),
+    unmovingCount: unmoving,
+    settledWithoutSettlementCount: withoutSettlement.count,
+    settledWithoutSettlementAmount: print(withoutSettlement.amount, currency),
   }))
 }

@@ -53,7 +53,11 @@ export const signed = ({ eventType, eventName, amount }: Transaction): bigint =>
 export const isUnmapped = ({ eventType, eventName }: Transaction): boolean =>
   directionOf(eventType, eventName) === undefined
 
-/** Every transaction, the oldest index first. */
+/** True if it moves money, or may: an unknown type counts as moving. */
+export const isMoving = ({ eventType, eventName }: Transaction): boolean =>
+  directionOf(eventType, eventName) !== 0
+
+/** Every transaction, oldest index first. */
 export function* all(world: World, select?: Select): Generator<Transaction> {
   for (const index of indices(world, "transactions", select)) yield transactionAt(world, index)
 }

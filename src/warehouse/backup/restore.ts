@@ -120,6 +120,7 @@ const loading =
         await batch?.flush()
         if (!sameCounts(trailer.rows, counts)) throw damaged(file, "its checksum is wrong")
         await setSequences(tx, trailer, [...tables.values()])
+        await tx`SELECT warehouse.make_totals()`
       },
     })
     const rows = Object.values(counts).reduce((sum, count) => sum + count, 0)

@@ -13,11 +13,14 @@ export interface BackupTable {
   readonly sequences: ReadonlyArray<string>
 }
 
+/** Totals follow from the rows: a restore makes them anew. */
+const TOTALS = ["kinds", "days", "settlements", "owners"].map(of => `warehouse.transaction_${of}`)
+
 /**
  * Tables that describe this database instead of the data: current leases, and objects that `migrate` created. A pass in
  * progress is not saved: its seen keys are unlogged, and without them its checkpoint would be useless.
  */
-const NOT_DATA = ["sync.leases", "sync.checkpoints", "sync.views", "sync.migrations"]
+const NOT_DATA = ["sync.leases", "sync.checkpoints", "sync.views", "sync.migrations", ...TOTALS]
 
 /**
  * Lists the tables to back up. Their order is free, because the warehouse has no foreign keys: parents and children

@@ -4,7 +4,7 @@ import { beginWriting } from "../../postgres/interference.ts"
 import type { SqlEffect } from "../../postgres/shape.ts"
 import { write } from "../../postgres/statements.ts"
 
-/** Settings that views need: `warehouse.account_settings`. */
+/** Limits of freshness that views judge by: in `warehouse.account_settings`. */
 
 /** Stores the limits of freshness of these accounts. Returns the accounts with changed limits. */
 export const storeLimits = (

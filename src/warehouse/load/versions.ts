@@ -6,6 +6,7 @@ import { shapeOf, type Transaction } from "../../postgres/shape.ts"
 import { cutByLength } from "../../postgres/statementSize.ts"
 import type { Lease } from "../ledger/lease.ts"
 import { writePartRejects } from "../ledger/partRejects.ts"
+import { zoneFor } from "../ledger/reckoning.ts"
 import { type Reject, rejectOf } from "../ledger/rejects.ts"
 import { bisect, refusedReason } from "./bisect.ts"
 import { writeChildren } from "./children.ts"
@@ -51,6 +52,7 @@ const recordRow = (
   lease: Lease,
   { id, hash, readAt, raw, normalized }: DecodedRecord,
   stream: Stream,
+  zone: string | undefined,
 ): Row => ({
   ...normalized.row,
   [stream.idColumn]: id,
@@ -62,6 +64,7 @@ const recordRow = (
   first_seen_at: readAt,
   run_id: lease.runId,
   removed_at: null,
+  ...(zone === undefined ? {} : { time_zone: zone }),
 })
 
 /** Compares by reading, the earlier first; of one moment as Postgres compares hashes. */
@@ -149,8 +152,10 @@ const writeVersions = async (
   versions: ReadonlyArray<DecodedRecord>,
   { isListed }: Origin,
 ): Promise<Written> => {
-  const rows = await upsert<{ id: string; hash: string; inserted: boolean }>(tx, shapeOf(stream.table), {
-    rows: versions.map(version => recordRow(lease, version, stream)),
+  const shape = shapeOf(stream.table)
+  const zone = await zoneFor(tx, shape, lease.account)
+  const rows = await upsert<{ id: string; hash: string; inserted: boolean }>(tx, shape, {
+    rows: versions.map(version => recordRow(lease, version, stream, zone)),
     preference: NEWEST_FIRST,
     kept: isListed ? ["first_seen_at"] : ["first_seen_at", "removed_at"],
     guard: isListed ? `${IS_OTHER_OR_BACK} AND ${NOT_OLDER}` : `${IS_OTHER} AND ${NOT_READ_BEFORE}`,

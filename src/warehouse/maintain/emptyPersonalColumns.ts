@@ -26,7 +26,7 @@ const namesIn = (plain: Plain): ReadonlyArray<string> =>
 const doubtful = (stream: Stream, table: PgTable): ReadonlyArray<string> => {
   const plain = new Set([...namesIn(stream.personal.plain), stream.idColumn, ...bookkeeping])
   return getTableConfig(table)
-    .columns.filter(column => !column.notNull && !plain.has(column.name))
+    .columns.filter(column => !column.notNull && column.generated === undefined && !plain.has(column.name))
     .map(column => column.name)
 }
 

@@ -95,27 +95,28 @@ export const readableByRole = (sql: postgres.Sql): SqlEffect<ReadonlyArray<strin
   read(() => excessOfReader(sql))
 
 /**
- * Reads the direction that `analytics` gives to each event, in their order: +1, −1, 0, or null for none. Applies the rule of
- * the view `settlement_transaction`.
+ * Reads what `analytics` takes each kind of event for, in the order asked: +1, −1, 0, or null where no rule answers.
+ * Undefined for a kind that no stored transaction has: rules are applied to what is stored.
  */
 export const directionsOf = (
   sql: postgres.Sql,
-  events: ReadonlyArray<{ readonly type: string; readonly name: string | null }>,
-): SqlEffect<ReadonlyArray<-1 | 0 | 1 | null>> =>
+  events: ReadonlyArray<{
+    readonly type: string
+    readonly name: string | null
+    readonly isNegative: boolean
+  }>,
+): SqlEffect<ReadonlyArray<-1 | 0 | 1 | null | undefined>> =>
   read(async () => {
-    const rows = await sql<Array<{ direction: string | null }>>`
-      SELECT coalesce(
-        exact.direction,
-        CASE WHEN upper(e.name) LIKE ANY ('{%FAIL%,%CANCEL%,%EXPIR%}') THEN 0 END,
-        wide.direction,
-        CASE WHEN upper(e.type) LIKE ANY ('{%FAIL%,%CANCEL%,%EXPIR%}') THEN 0 END
-      )::text AS direction
-      FROM jsonb_array_elements(${JSON.stringify(events)}::text::jsonb) WITH ORDINALITY AS sent (event, ordinal)
-      CROSS JOIN LATERAL (SELECT event ->> 'type' AS type, event ->> 'name' AS name) AS e
-      LEFT JOIN warehouse.event_directions exact ON exact.event_type = e.type AND exact.event_name = e.name
-      LEFT JOIN warehouse.event_directions wide ON wide.event_type = e.type AND wide.event_name = '*'
-      ORDER BY sent.ordinal`
-    return rows.map(({ direction }) => (direction === null ? null : (Number(direction) as -1 | 0 | 1)))
+    const rows = await sql<Array<{ isStored: boolean; direction: string | null }>>`
+      SELECT rule.event_type IS NOT NULL AS "isStored", rule.direction::text AS direction
+      FROM jsonb_array_elements(${JSON.stringify(events)}::text::jsonb) WITH ORDINALITY AS asked (event, ordinal)
+      LEFT JOIN analytics.event_direction AS rule
+        ON rule.event_type = event ->> 'type' AND rule.event_name = coalesce(event ->> 'name', '')
+          AND rule.is_negative = (event ->> 'isNegative')::boolean
+      ORDER BY asked.ordinal`
+    return rows.map(({ isStored, direction }) =>
+      !isStored ? undefined : direction === null ? null : (Number(direction) as -1 | 0 | 1),
+    )
   })
 
 export interface DirectoryFacts {

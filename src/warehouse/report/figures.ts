@@ -6,7 +6,7 @@ import { query } from "../../postgres/statements.ts"
 import { readVerdicts } from "../read/verdict.ts"
 import { scopeOf } from "./scope.ts"
 import { balancesOf, gapsOf, settlementsOf } from "./sections.ts"
-import { accountIs, currencyIs, dayOf, daysBefore, grainOf, listOf, where } from "./sql.ts"
+import { accountIs, currencyIs, daysBefore, grainOf, listOf, where } from "./sql.ts"
 import {
   DAYS_DEFAULT,
   type FreshnessRule,
@@ -82,8 +82,7 @@ export const reportData = (
     const period = { ...filter, from, to, grain: grainOf(from, to), panels }
     const unmapped = yield* listOf(
       sql,
-      `SELECT account, event_type, event_name, currency, transaction_count, amount, fee_amount, foreign_fee_count,
-         ${dayOf("first_transaction_at")} AS first_day, ${dayOf("last_transaction_at")} AS last_day
+      `SELECT account, event_type, event_name, currency, transaction_count, amount, fee_amount, foreign_fee_count
        FROM analytics.unmapped_event_type${where(...accountIs(filter), ...currencyIs(filter))}`,
       "transaction_count DESC, account, event_type, event_name, currency",
     )

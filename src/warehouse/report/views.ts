@@ -38,7 +38,10 @@ const DAYS: Readonly<Record<string, string>> = {
   balance_daily: "day",
   balance_daily_total: "day",
   kyc_gap_daily: "day",
+  wallet_balance_daily: "day",
+  payout: "day",
   payout_daily: "day",
+  checkout: "day",
   checkout_daily: "day",
 }
 

@@ -51,8 +51,16 @@ const namesOf = (columns: object): ReadonlySet<string> =>
 /** Names of the bookkeeping columns of state tables, as in Postgres. */
 export const stateBookkeeping = namesOf(stateColumns())
 
+/** The account's reporting zone at the time of writing: the zone of a row's computed day. The loader fills it. */
+export const zoneColumn = () => ({ timeZone: text("time_zone").notNull().default("UTC") })
+
 /** Names of the bookkeeping columns of all tables, as in Postgres. */
-export const bookkeeping = namesOf({ ...recordColumns(), ...keptChildColumns(), ...stateColumns() })
+export const bookkeeping = namesOf({
+  ...recordColumns(),
+  ...keptChildColumns(),
+  ...stateColumns(),
+  ...zoneColumn(),
+})
 
 /**
  * Checks that amounts are finite: Postgres' `numeric` has NaN and infinities, and money has not. The decoder asserts the same
