@@ -132,7 +132,7 @@ ${listTable(totals, data.isDemo, {
     { title: "In", of: "credit_amount", kind: "amount" },
     { title: "Out", of: "debit_amount", kind: "amount" },
     { title: "Closing", of: "closing_balance", kind: "amount" },
-    { title: "Movements", of: "movement_count", kind: "count" },
+    { title: "Days with movements", of: "active_day_count", kind: "count" },
   ],
 })}
 ${

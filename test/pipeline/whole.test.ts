@@ -71,8 +71,9 @@ describe.each<PostgresVersion>(["18", "14"])("a whole run on Postgres %s", versi
       expect(views.length).toBeGreaterThanOrEqual(16)
       for (const { name } of views) {
         const count = Number(yield* value(`SELECT count(*) FROM analytics.${name}`))
-        // Every event type of the sandbox has a direction but the one that it makes up to have none.
-        if (name !== "unmapped_event_type") expect([name, count > 0]).toEqual([name, true])
+        // Each event type of the sandbox has a direction. Each transaction is older than the first answer about readiness.
+        if (name !== "unmapped_event_type" && name !== "kyc_transacting")
+          expect([name, count > 0]).toEqual([name, true])
       }
     }),
   )

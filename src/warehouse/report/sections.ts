@@ -103,7 +103,7 @@ export const settlementsOf = (sql: postgres.Sql, filter: Period) =>
 /** Balance of a span of days: its first opening, its sums, its last closing. */
 const BALANCE_SUMS = `(array_agg(opening_balance ORDER BY day))[1] AS opening_balance, ${wholeSum("credit_amount")},
   ${wholeSum("debit_amount")}, (array_agg(closing_balance ORDER BY day DESC))[1] AS closing_balance,
-  sum(movement_count) AS movement_count`
+  count(*) FILTER (WHERE credit_amount <> 0 OR debit_amount <> 0) AS active_day_count`
 
 /** Compares the wallets with the payments: per currency, and per owner with a difference. */
 const reconciliationOf = (sql: postgres.Sql, filter: Period) => {
@@ -163,7 +163,7 @@ export const balancesOf = (sql: postgres.Sql, filter: Period) =>
     const daily = yield* overTime(sql, filter, {
       view: "analytics.balance_daily_total",
       sums: BALANCE_SUMS,
-      busiest: "movement_count",
+      busiest: "active_day_count",
     })
     return { ...daily, ...(yield* reconciliationOf(sql, filter)) }
   })
