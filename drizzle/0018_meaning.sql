@@ -318,12 +318,11 @@ UPDATE "warehouse"."checkouts" SET currency = upper(btrim(currency)) WHERE curre
 --> statement-breakpoint
 SELECT "warehouse"."make_totals"();
 --> statement-breakpoint
--- A rule that is not a seed as it was inserted was written by somebody: it counts as confirmed, so that its money stays where it was put.
+-- A rule that is not a seed as it was inserted was written by a person: it counts as confirmed, so that its money stays where it was put.
 UPDATE "warehouse"."event_directions" SET confirmed_at = now(), confirmed_by = 'a person, before rules were confirmed'
-WHERE note IS DISTINCT FROM (CASE WHEN event_name = '*' THEN CASE event_type
-    WHEN 'PAYIN' THEN 'assumed: money received' WHEN 'CREDIT' THEN 'assumed: upstream''s wallet movement'
-    WHEN 'PAYOUT' THEN 'assumed: money sent' WHEN 'REFUND' THEN 'assumed: money given back'
-    WHEN 'CHARGEBACK' THEN 'assumed: money taken back' WHEN 'DEBIT' THEN 'assumed: upstream''s wallet movement'
-    WHEN 'RESERVE' THEN 'assumed: moves the available, not the actual balance'
-    WHEN 'RELEASE' THEN 'assumed: moves the available, not the actual balance' END END)
-  OR direction <> CASE WHEN event_type IN ('PAYIN', 'CREDIT') THEN 1 WHEN event_type IN ('RESERVE', 'RELEASE') THEN 0 ELSE -1 END;
+WHERE (event_type, event_name, direction, coalesce(note, '')) NOT IN (VALUES
+  ('PAYIN', '*', 1::smallint, 'assumed: money received'), ('CREDIT', '*', 1, 'assumed: upstream''s wallet movement'),
+  ('PAYOUT', '*', -1, 'assumed: money sent'), ('REFUND', '*', -1, 'assumed: money given back'),
+  ('CHARGEBACK', '*', -1, 'assumed: money taken back'), ('DEBIT', '*', -1, 'assumed: upstream''s wallet movement'),
+  ('RESERVE', '*', 0, 'assumed: moves the available, not the actual balance'),
+  ('RELEASE', '*', 0, 'assumed: moves the available, not the actual balance'));

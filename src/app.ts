@@ -41,7 +41,13 @@ export { Warehouse } from "./postgres/connect.ts"
 export type { SyncOptions } from "./sync/context.ts"
 export { checkBackup } from "./warehouse/backup/read.ts"
 export type { RunSummary, StreamSummary, SyncSummary } from "./warehouse/ledger/summary.ts"
-export type { Direction, KindRule, RuleChange, RuleOptions } from "./warehouse/maintain/directions.ts"
+export type {
+  Direction,
+  KindRule,
+  RuleChange,
+  RuleOptions,
+  RulesChanged,
+} from "./warehouse/maintain/directions.ts"
 export type { QueryAnswer } from "./warehouse/read/query.ts"
 export type { RejectKind } from "./warehouse/read/rejectList.ts"
 export { upToDate, withoutTables } from "./warehouse/schema/ensureMigrated.ts"

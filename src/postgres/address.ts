@@ -1,6 +1,6 @@
 import { isIP } from "node:net"
-import { userInfo } from "node:os"
 import { Either } from "effect"
+import { loginName } from "../core/login.ts"
 import { AddressProblem, type Parameters, type Parts, readParameters } from "./addressParameters.ts"
 
 /**
@@ -148,7 +148,9 @@ export const parseAddress = (text: string): Either.Either<Address, string> =>
   Either.try({
     try: () => {
       const parts = partsOf(text)
-      const user = parts.get("user") || userInfo().username
+      const user = parts.get("user") || loginName()
+      if (user === undefined)
+        throw new AddressProblem("names no user, and the login of this process has no name")
       return {
         hosts: hostsOf(parts),
         user,

@@ -1,7 +1,7 @@
-import { userInfo } from "node:os"
 import { Effect, Option } from "effect"
 import * as App from "../../app.ts"
 import { ConfigurationError } from "../../core/errors.ts"
+import { loginName } from "../../core/login.ts"
 import { counted } from "../../core/words.ts"
 import { isConfirmed } from "../terminal/confirm.ts"
 import { print, printJson, say, table } from "../terminal/output.ts"
@@ -22,21 +22,19 @@ const NOTHING_CHANGED = "Nothing was changed."
 const inWords = (direction: number | null): string =>
   direction === null ? "not known" : direction > 0 ? "in" : direction < 0 ? "out" : "none"
 
-const ruleInWords = ({ rule, confirmedAt, eventType }: App.KindRule): string => {
-  const state = confirmedAt === null ? "assumed" : "confirmed"
+const ruleInWords = ({ rule, confirmedAt, confirmedBy, eventType }: App.KindRule): string => {
+  const state = confirmedAt === null ? "assumed" : `confirmed by ${confirmedBy ?? "a person"}`
   switch (rule) {
     case "exact":
-      return `rule for this name, ${state}`
-    case "confirmed":
-      return `rule for ${eventType}, confirmed`
-    case "seed":
-      return `rule for ${eventType}, assumed`
+      return `${state}: the rule for this name`
     case "completion":
-      return `rule for ${eventType} and a word of completion, assumed`
+      return `${state}: the rule for ${eventType}, and a word of completion`
     case "no_movement":
-      return "the name says that nothing moved, assumed"
-    default:
+      return `${state}: the name says that nothing moved`
+    case "none":
       return "no rule"
+    default:
+      return `${state}: the rule for ${eventType}`
   }
 }
 
@@ -81,29 +79,31 @@ export const list = ({
         .join("; "),
     ])
     yield* print(table({ columns, rows }))
-    if (kinds.some(({ direction, unmappedCount }) => direction === null || unmappedCount > 0))
+    if (kinds.some(({ unmappedCount }) => unmappedCount > 0))
       yield* say(
-        "Transactions that are not counted are in no settlement and no balance: `paycombat-sync directions set TYPE NAME in|out|none` says what they do.",
+        "Transactions that are not counted are in no settlement and no balance: `paycombat-sync directions set TYPE NAME in|out|none` sets what they do.",
       )
-    if (kinds.some(({ confirmedAt, rule }) => confirmedAt === null && rule !== "none"))
+    const assumed = kinds.filter(({ confirmedAt, rule }) => confirmedAt === null && rule !== "none")
+    if (assumed.length > 0)
       yield* say(
-        "Rules are assumed until they are confirmed: `paycombat-sync directions confirm [TYPE [NAME]]`.",
+        `Rules are assumed until they are confirmed: \`paycombat-sync directions confirm\`, or for one type \`paycombat-sync directions confirm ${assumed[0]!.eventType}\`.`,
       )
   }).pipe(Effect.provide(App.configuredExisting))
 
-const changeInWords = ({
-  account,
-  eventType,
-  eventName,
-  currency,
-  transactionCount,
-  amount,
-  before,
-  after,
-}: App.RuleChange) =>
-  `${visible(account)}: ${visible(eventType)} ${visible(eventName === "" ? "(no name)" : eventName)}, ${counted(transactionCount, "transaction")}` +
-  ` of together ${amount} ${visible(currency)}: ${inWords(before.direction)} → ${inWords(after.direction)}` +
-  (after.unmappedCount > 0 ? `; ${after.unmappedCount} not counted` : "")
+const nameInWords = (eventName: string) => (eventName === "" ? "(no name)" : visible(eventName))
+
+const changeInWords = (change: App.RuleChange) =>
+  `${visible(change.account)}: ${visible(change.eventType)} ${nameInWords(change.eventName)}, ` +
+  `${counted(change.transactionCount, "transaction")}${change.isNegative ? " with a minus" : ""} of together ` +
+  `${change.amount} ${visible(change.currency)}: ${inWords(change.before)} → ${inWords(change.after)}`
+
+const changedInWords = (words: string, { rules }: App.RulesChanged) =>
+  `${words}: ${rules
+    .map(
+      ({ eventType, eventName, direction, amountSign }) =>
+        `${visible(eventType)} ${nameInWords(eventName)} (${amountSign === "as_sent" ? "as sent" : inWords(direction)})`,
+    )
+    .join(", ")}. Figures follow at once.`
 
 interface Asking {
   readonly yes: boolean
@@ -113,25 +113,23 @@ interface Asking {
 /** Shows what a change of the rules counts otherwise, asks on a terminal, and makes it. */
 const change = (
   { yes, json }: Asking,
+  words: string,
   apply: (options: App.RuleOptions) => ReturnType<typeof App.setDirection>,
 ) =>
   Effect.gen(function* () {
-    const by = userInfo().username
-    const changes = yield* apply({ by, isPreview: true })
-    if (!json) {
-      for (const each of changes) yield* print(changeInWords(each))
-      if (changes.length === 0) yield* print("No transaction counts otherwise.")
+    const by = loginName() ?? `uid ${process.getuid?.()}`
+    const isAsked = !yes && !json && process.stdin.isTTY === true
+    const changed = yield* apply({ by, isPreview: isAsked })
+    if (json) return yield* printJson(changed)
+    for (const each of changed.changes) yield* print(changeInWords(each))
+    if (changed.changes.length === 0) yield* print("No transaction counts otherwise.")
+    if (changed.rules.length === 0)
+      return yield* say("All of these rules are confirmed already. Nothing was changed.")
+    if (isAsked) {
+      if (!(yield* isConfirmed("Change the rules?", NOTHING_CHANGED))) return yield* say(NOTHING_CHANGED)
+      yield* apply({ by, isPreview: false })
     }
-    if (
-      !yes &&
-      !json &&
-      process.stdin.isTTY === true &&
-      !(yield* isConfirmed("Change the rules so?", NOTHING_CHANGED))
-    )
-      return yield* say(NOTHING_CHANGED)
-    yield* apply({ by, isPreview: false })
-    if (json) yield* printJson(changes)
-    else yield* say("The rules are changed. Figures follow at once.")
+    yield* say(changedInWords(words, changed))
   }).pipe(Effect.provide(App.configuredExisting))
 
 interface SetOptions extends Asking {
@@ -141,17 +139,22 @@ interface SetOptions extends Asking {
   readonly asSent: boolean
 }
 
+/** The direction that a person gave; fails with one line about the first mistake. */
+const parsed = ({ type, name, direction, asSent }: SetOptions) => {
+  const mistake = (message: string) => new ConfigurationError({ message })
+  const given = WORDS[direction]
+  if (type.trim() === "")
+    return mistake("The type must not be empty: `paycombat-sync directions list` shows the types.")
+  if (given === undefined)
+    return mistake(`The direction must be in, out or none (or +1, -1, 0), not ${visible(direction)}.`)
+  if (given === 0 && asSent)
+    return mistake("--as-sent needs the direction in or out: none means that the amount moves nothing.")
+  return Effect.succeed({ eventType: type, eventName: name, direction: given, asSent })
+}
+
 /** Sets a rule. */
-export const set = ({ type, name, direction, asSent, ...asking }: SetOptions) =>
-  Effect.gen(function* () {
-    const parsed = WORDS[direction]
-    if (parsed === undefined)
-      return yield* new ConfigurationError({
-        message: `The direction must be in, out or none (or +1, -1, 0), not ${visible(direction)}.`,
-      })
-    const rule = { eventType: type, eventName: name, direction: parsed, asSent }
-    yield* change(asking, options => App.setDirection(rule, options))
-  })
+export const set = (options: SetOptions) =>
+  Effect.flatMap(parsed(options), rule => change(options, "Set", asking => App.setDirection(rule, asking)))
 
 interface ConfirmOptions extends Asking {
   readonly type: Option.Option<string>
@@ -160,7 +163,7 @@ interface ConfirmOptions extends Asking {
 
 /** Confirms rules. */
 export const confirm = ({ type, name, ...asking }: ConfirmOptions) =>
-  change(asking, options =>
+  change(asking, "Confirmed", options =>
     App.confirmDirections(
       { eventType: Option.getOrUndefined(type), eventName: Option.getOrUndefined(name) },
       options,

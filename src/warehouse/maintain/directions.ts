@@ -26,16 +26,35 @@ export interface KindRule {
   readonly netDiffersCount: number
   readonly netDifference: string
   readonly confirmedAt: string | null
+  /** Login at the operating system of the person who confirmed it. */
+  readonly confirmedBy: string | null
   /** The likely direction of a kind without a rule; null where there is no suggestion. */
   readonly suggested: Direction | null
 }
 
-/** A kind of transaction that a change of the rules counts otherwise. */
+/** Transactions of one kind and sign of the amount that a change of the rules counts otherwise. */
 export interface RuleChange extends Pick<KindRule, "account" | "eventType" | "eventName" | "currency"> {
-  readonly before: { readonly direction: number | null; readonly unmappedCount: number }
-  readonly after: { readonly direction: number | null; readonly unmappedCount: number }
+  readonly isNegative: boolean
   readonly transactionCount: number
+  /** Sum of the amounts without their sign, as text. */
   readonly amount: string
+  /** Directions; null for transactions that are not counted. */
+  readonly before: Direction | null
+  readonly after: Direction | null
+}
+
+/** A rule that a person set or confirmed. */
+export interface ChangedRule {
+  readonly eventType: string
+  readonly eventName: string
+  readonly direction: Direction
+  readonly amountSign: string
+}
+
+/** A change of the rules: empty lists where there is nothing to change. */
+export interface RulesChanged {
+  readonly rules: ReadonlyArray<ChangedRule>
+  readonly changes: ReadonlyArray<RuleChange>
 }
 
 /** Names of one word that say that money of a payout came back (assumed). */
@@ -44,28 +63,28 @@ const SUGGESTIONS: Readonly<Record<string, Direction>> = {
   "PAYOUT/PAYOUT_REVERSED": 1,
 }
 
-type Sql = postgres.Sql | Transaction
-
-const kindsIn = async (sql: Sql, accounts: ReadonlyArray<string>): Promise<ReadonlyArray<KindRule>> => {
-  const rows = await sql<Array<Omit<KindRule, "suggested">>>`
-    SELECT account, event_type AS "eventType", event_name AS "eventName", currency, rule, direction::int AS direction,
-      amount_sign AS "amountSign", transaction_count::float8 AS "transactionCount", amount,
-      negative_count::float8 AS "negativeCount", unmapped_count::float8 AS "unmappedCount",
-      net_differs_count::float8 AS "netDiffersCount", net_difference AS "netDifference", confirmed_at AS "confirmedAt"
-    FROM analytics.event_rule
-    WHERE ${accounts.length} = 0 OR account = ANY (string_to_array(${accounts.join(",")}, ','))
-    ORDER BY account, event_type, event_name, currency`
-  return rows.map(row => ({
-    ...row,
-    suggested: row.direction === null ? (SUGGESTIONS[`${row.eventType}/${row.eventName}`] ?? null) : null,
-  }))
-}
-
 /** Lists each kind of transaction in the data with the rule that decides it. */
 export const listDirections = (
   sql: postgres.Sql,
   accounts: ReadonlyArray<string>,
-): Effect.Effect<ReadonlyArray<KindRule>, WarehouseError> => read(() => kindsIn(sql, accounts))
+): Effect.Effect<ReadonlyArray<KindRule>, WarehouseError> =>
+  read(async () => {
+    const rows = await sql<Array<Omit<KindRule, "suggested">>>`
+      SELECT kind.account, kind.event_type AS "eventType", kind.event_name AS "eventName", kind.currency, kind.rule,
+        kind.direction::int AS direction, kind.amount_sign AS "amountSign", kind.transaction_count::float8 AS "transactionCount",
+        kind.amount, kind.negative_count::float8 AS "negativeCount", kind.unmapped_count::float8 AS "unmappedCount",
+        kind.net_differs_count::float8 AS "netDiffersCount", kind.net_difference AS "netDifference",
+        kind.confirmed_at AS "confirmedAt", rule.confirmed_by AS "confirmedBy"
+      FROM analytics.event_rule AS kind
+      LEFT JOIN warehouse.event_directions AS rule
+        ON rule.event_type = kind.event_type AND rule.event_name = CASE kind.rule WHEN 'exact' THEN kind.event_name ELSE '*' END
+      WHERE ${accounts.length} = 0 OR kind.account = ANY (string_to_array(${accounts.join(",")}, ','))
+      ORDER BY kind.account, kind.event_type, kind.event_name, kind.currency`
+    return rows.map(row => ({
+      ...row,
+      suggested: row.direction === null ? (SUGGESTIONS[`${row.eventType}/${row.eventName}`] ?? null) : null,
+    }))
+  })
 
 /** The person who changes rules, and whether the change is only previewed. */
 export interface RuleOptions {
@@ -88,27 +107,28 @@ export interface RulesNamed {
   readonly eventName?: string | undefined
 }
 
-const differences = (
-  before: ReadonlyArray<KindRule>,
-  after: ReadonlyArray<KindRule>,
-): ReadonlyArray<RuleChange> =>
-  before.flatMap((kind, i) => {
-    const now = after[i]!
-    const isSame =
-      kind.direction === now.direction &&
-      kind.amountSign === now.amountSign &&
-      kind.unmappedCount === now.unmappedCount
-    if (isSame) return []
-    const { account, eventType, eventName, currency, transactionCount, amount } = kind
-    const of = ({ direction, unmappedCount }: KindRule) => ({ direction, unmappedCount })
-    return [
-      { account, eventType, eventName, currency, transactionCount, amount, before: of(kind), after: of(now) },
-    ]
+type Part = Omit<RuleChange, "before" | "after"> & { readonly direction: Direction | null }
+
+const partsIn = (tx: Transaction) =>
+  tx<Array<Part>>`
+    SELECT total.account, total.event_type AS "eventType", total.event_name AS "eventName", total.currency,
+      total.is_negative AS "isNegative", sum(total.transaction_count)::float8 AS "transactionCount", sum(total.amount) AS amount,
+      rule.direction::int AS direction
+    FROM warehouse.transaction_kinds AS total
+    LEFT JOIN analytics.event_direction AS rule
+      ON rule.event_type = total.event_type AND rule.event_name = total.event_name AND rule.is_negative = total.is_negative
+    WHERE total.transaction_count > 0
+    GROUP BY 1, 2, 3, 4, 5, 8 ORDER BY 1, 2, 3, 4, 5`
+
+const differences = (before: ReadonlyArray<Part>, after: ReadonlyArray<Part>): ReadonlyArray<RuleChange> =>
+  before.flatMap(({ direction, ...part }, i) => {
+    const now = after[i]!.direction
+    return direction === now ? [] : [{ ...part, before: direction, after: now }]
   })
 
 /** Ends the transaction of a preview. */
 class Preview extends Error {
-  constructor(readonly changes: ReadonlyArray<RuleChange>) {
+  constructor(readonly changed: RulesChanged) {
     super("preview")
   }
 }
@@ -120,8 +140,8 @@ class Preview extends Error {
 const changeRules = (
   sql: postgres.Sql,
   isPreview: boolean,
-  change: (tx: Transaction) => Promise<string | undefined>,
-): Effect.Effect<ReadonlyArray<RuleChange>, ConfigurationError | WarehouseError> =>
+  change: (tx: Transaction) => Promise<string | ReadonlyArray<ChangedRule>>,
+): Effect.Effect<RulesChanged, ConfigurationError | WarehouseError> =>
   Effect.flatMap(
     write(async () => {
       try {
@@ -129,64 +149,70 @@ const changeRules = (
           // Kinds that a load stores between the two readings would be taken for changes.
           await tx`LOCK TABLE warehouse.event_directions IN SHARE ROW EXCLUSIVE MODE`
           await tx`LOCK TABLE warehouse.transaction_kinds IN SHARE MODE`
-          const before = await kindsIn(tx, [])
-          const refusal = await change(tx)
-          if (refusal !== undefined) return refusal
-          const changes = differences(before, await kindsIn(tx, []))
-          if (isPreview) throw new Preview(changes)
-          return changes
+          const before = await partsIn(tx)
+          const rules = await change(tx)
+          if (typeof rules === "string") return rules
+          const changed = { rules: [...rules], changes: differences(before, await partsIn(tx)) }
+          if (isPreview) throw new Preview(changed)
+          return changed
         })
       } catch (error) {
-        if (error instanceof Preview) return error.changes
+        if (error instanceof Preview) return error.changed
         throw error
       }
     }),
     found => (typeof found === "string" ? new ConfigurationError({ message: found }) : Effect.succeed(found)),
   )
 
-/** Sets a rule, which counts as confirmed. */
+const RETURNED = `event_type AS "eventType", event_name AS "eventName", direction::int AS direction, amount_sign AS "amountSign"`
+
+/** Sets a rule, which counts as confirmed. A note of an assumption goes with the rule that it was about. */
 export const setDirection = (
   sql: postgres.Sql,
   { eventType, eventName, direction, asSent }: RuleGiven,
   { by, isPreview }: RuleOptions,
-): Effect.Effect<ReadonlyArray<RuleChange>, ConfigurationError | WarehouseError> =>
-  changeRules(sql, isPreview, async tx => {
-    await tx`
+): Effect.Effect<RulesChanged, ConfigurationError | WarehouseError> =>
+  changeRules(
+    sql,
+    isPreview,
+    tx => tx<Array<ChangedRule>>`
       INSERT INTO warehouse.event_directions AS rule (event_type, event_name, direction, amount_sign, confirmed_at, confirmed_by)
       VALUES (${eventType}, ${eventName}, ${direction}, ${asSent ? "as_sent" : "absolute"}, now(), ${by})
       ON CONFLICT (event_type, event_name) DO UPDATE
-      SET direction = excluded.direction, amount_sign = excluded.amount_sign,
-        confirmed_at = excluded.confirmed_at, confirmed_by = excluded.confirmed_by`
-    return undefined
-  })
+      SET direction = excluded.direction, amount_sign = excluded.amount_sign, note = NULL,
+        confirmed_at = excluded.confirmed_at, confirmed_by = excluded.confirmed_by
+      RETURNING ${tx.unsafe(RETURNED)}`,
+  )
 
 /**
  * Confirms rules: what they say is then no longer assumed, and a confirmed `*` rule takes the names of its type that no
- * word holds back. A type and name without a rule of their own get one with the direction that they have now.
+ * word holds back. A type and name without a rule of their own get one with the direction that they have now. Rules that
+ * are confirmed already stay as they are.
  */
 export const confirmDirections = (
   sql: postgres.Sql,
   { eventType, eventName }: RulesNamed,
   { by, isPreview }: RuleOptions,
-): Effect.Effect<ReadonlyArray<RuleChange>, ConfigurationError | WarehouseError> =>
+): Effect.Effect<RulesChanged, ConfigurationError | WarehouseError> =>
   changeRules(sql, isPreview, async tx => {
-    const confirmed = await tx`
+    const isNamed = tx`(${eventType ?? null}::text IS NULL OR event_type = ${eventType ?? null})
+      AND (${eventName ?? null}::text IS NULL OR event_name = ${eventName ?? null})`
+    const confirmed = await tx<Array<ChangedRule>>`
       UPDATE warehouse.event_directions SET confirmed_at = now(), confirmed_by = ${by}
-      WHERE confirmed_at IS NULL
-        AND (${eventType ?? null}::text IS NULL OR event_type = ${eventType ?? null})
-        AND (${eventName ?? null}::text IS NULL OR event_name = ${eventName ?? null})`
-    if (confirmed.count > 0 || eventType === undefined) return undefined
-    const [stored] = await tx`
-      SELECT FROM warehouse.event_directions
-      WHERE event_type = ${eventType} AND (${eventName ?? null}::text IS NULL OR event_name = ${eventName ?? null})`
-    if (stored !== undefined) return undefined
+      WHERE confirmed_at IS NULL AND ${isNamed} RETURNING ${tx.unsafe(RETURNED)}`
+    const [stored] = await tx`SELECT FROM warehouse.event_directions WHERE ${isNamed} LIMIT 1`
+    if (stored !== undefined || eventType === undefined) return confirmed
     if (eventName === undefined)
-      return `No rule is for type ${eventType}: set one with \`paycombat-sync directions set ${eventType} '*' DIRECTION\`.`
-    const made = await tx`
-      INSERT INTO warehouse.event_directions (event_type, event_name, direction, confirmed_at, confirmed_by)
-      SELECT event_type, event_name, direction, now(), ${by} FROM analytics.event_direction
-      WHERE event_type = ${eventType} AND event_name = ${eventName} AND direction IS NOT NULL AND NOT is_negative`
-    return made.count > 0
-      ? undefined
-      : `No rule answers for ${eventType} ${eventName}: set one with \`paycombat-sync directions set ${eventType} ${eventName} DIRECTION\`.`
+      return `No rule is for type ${eventType}: set one with \`paycombat-sync directions set ${eventType} '*' in|out|none\`.`
+    // The amounts of a kind may all carry a minus. Those that the rule holds back say nothing.
+    const made = await tx<Array<ChangedRule>>`
+      INSERT INTO warehouse.event_directions (event_type, event_name, direction, amount_sign, confirmed_at, confirmed_by)
+      SELECT event_type, event_name, CASE amount_sign WHEN 'as_sent' THEN 1 ELSE direction END, amount_sign, now(), ${by}
+      FROM analytics.event_direction
+      WHERE event_type = ${eventType} AND event_name = ${eventName} AND direction IS NOT NULL
+      ORDER BY is_negative LIMIT 1
+      RETURNING ${tx.unsafe(RETURNED)}`
+    return made.length > 0
+      ? made
+      : `No rule decides ${eventType} ${eventName}: set one with \`paycombat-sync directions set ${eventType} ${eventName} in|out|none\`.`
   })
