@@ -135,8 +135,21 @@ for (const release of ["18", "14"] as const)
                 row.unsettled_amount,
                 row.unmapped_count,
               ]),
+              "assumed",
             ]),
           )
+          // The assumed rules, with the money that hangs on them and the command that settles it.
+          const assumed = tables.get("Counted by a rule that no person has confirmed: it may be wrong")!
+          expect(assumed).toHaveLength(data.assumed.total)
+          expect(assumed.map(row => row.slice(0, 1).concat(row.slice(4, 5)))).toContainEqual([
+            "PAYIN",
+            "money in",
+          ])
+          expect(page(data)).toContain("<code>paycombat-sync directions confirm TYPE</code>")
+          yield* Effect.promise(() => sql`UPDATE warehouse.event_directions SET confirmed_at = now()`)
+          const confirmed = page(yield* figures())
+          expect(confirmed).not.toContain("<em>assumed</em></td>")
+          expect(confirmed).not.toContain("no person has confirmed")
           // Each chart has a table of its days, and the days add up to the total.
           const days = tables.get("Settled and unsettled, eu · EUR")!
           expect(days).toHaveLength(
@@ -265,6 +278,7 @@ describe("the report", () => {
         data.balances.reconciliation,
         data.balances.differences,
         data.unmapped,
+        data.assumed,
       ])
         expect((yield* ask(list.statement)).rows).toHaveLength(list.total)
 

@@ -43,8 +43,18 @@ const REJECT = (kind: string, stream = "payouts", field = "due_date") =>
    SELECT 'default', '${stream}', 'p', '${field}', '${kind}', 'due_date: is no time', '{}', 'h', now(), now(), gen_random_uuid()`
 const DROP_REJECTS = "DELETE FROM sync.rejects"
 
+const CONFIRM = "UPDATE warehouse.event_directions SET confirmed_at = now()"
+
 const STATES: ReadonlyArray<State> = [
   { title: "fresh figures", given: "SELECT 1", level: "good", sentence: TRUSTED, kind: null },
+  {
+    title: "directions that no person has confirmed",
+    given: "UPDATE warehouse.event_directions SET confirmed_at = NULL",
+    undo: CONFIRM,
+    level: "good",
+    sentence: TRUSTED,
+    kind: "assumed",
+  },
   {
     title: "a failed stream",
     given: run("status = 'failed', error = 'The list was away'"),
@@ -274,6 +284,7 @@ describe("every interface", () => {
           verdicts: [{ account: "default", level: "good", sentence: TRUSTED }],
         })
         const execute = (statement: string) => Effect.promise(() => runSql(ownerUrl, statement))
+        yield* execute(CONFIRM)
         for (const { title, given, undo, level, sentence, kind } of states) {
           yield* execute(given)
           const { view, statuses, html, ready, samples, report } = yield* facesOf(ownerUrl, readerUrl)

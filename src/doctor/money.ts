@@ -1,5 +1,6 @@
 import { isJsonObject, type Json, type JsonObject } from "../core/json.ts"
 import type { Money } from "../core/stream.ts"
+import type { StoredDirection } from "../warehouse/read/checkup.ts"
 import { type Decimal, decimal, isEqual, minus, negated, plus, signOf } from "./decimal.ts"
 import { isShowable } from "./drift.ts"
 
@@ -39,6 +40,8 @@ export interface EventMoney {
   readonly withFees: number
   /** The effects of the amounts on a balance; empty if one could not be looked up. */
   readonly directions: ReadonlyArray<-1 | 0 | 1>
+  /** True if one of the directions rests on a rule that no person has confirmed. */
+  readonly isAssumed: boolean
   /** Records without a direction, which settlements and balances leave out; null where one could not be looked up. */
   readonly unmapped: number | null
 }
@@ -54,8 +57,8 @@ export interface MoneyReport {
   readonly furtherTypes: number
 }
 
-/** Direction of an event; null where no rule answers, undefined where no stored transaction is of its kind. */
-export type DirectionOf = (event: Event) => -1 | 0 | 1 | null | undefined
+/** Rule for an event; undefined where no stored transaction is of its kind. */
+export type DirectionOf = (event: Event) => StoredDirection | undefined
 
 const textIn = (record: JsonObject, field: string): string | null => {
   const value = record[field]
@@ -174,7 +177,7 @@ const eventMoney = (
     .filter(([name, count]) => isShowable(name, count))
     .map(([name]) => name)
     .slice(0, NAMES_SHOWN_MAX)
-  const directions = directionOf === undefined ? [] : movements.map(({ event }) => directionOf(event))
+  const rules = directionOf === undefined ? [] : movements.map(({ event }) => directionOf(event))
   return {
     eventType: isShowable(eventType, movements.length) ? eventType : NOT_SHOWN,
     eventNames,
@@ -182,13 +185,12 @@ const eventMoney = (
     records: movements.length,
     amounts: { negative: bySign(-1), zero: bySign(0), positive: bySign(1) },
     ...netOf(movements, money),
-    directions: [
-      ...new Set(directions.filter(direction => direction !== null && direction !== undefined)),
-    ].sort((a, b) => a - b),
+    directions: [...new Set(rules.flatMap(rule => rule?.direction ?? []))].sort((a, b) => a - b),
+    isAssumed: rules.some(rule => rule?.isAssumed),
     unmapped:
-      directionOf === undefined || directions.includes(undefined)
+      directionOf === undefined || rules.includes(undefined)
         ? null
-        : directions.filter(direction => direction === null).length,
+        : rules.filter(rule => rule?.direction === null).length,
   }
 }
 

@@ -127,7 +127,10 @@ const eventFinding = (event: EventMoney, feeField: string, about: About): Findin
     net.of === 0
       ? "no net amount to compare"
       : `${net.formula ?? "no rule explains the net amount"} ${inAll(net)}, ${withFees === 0 ? "none" : withFees} with a fee`
-  const moves = directions.map(direction => (direction > 0 ? `+${direction}` : `${direction}`)).join(" or ")
+  const moves = [
+    directions.map(direction => (direction > 0 ? `+${direction}` : `${direction}`)).join(" or "),
+    ...(event.isAssumed ? ["assumed"] : []),
+  ].join(", ")
   const todo = [
     ...(isMixed || isAgainst
       ? ["balances take the amount without its sign, times the direction: ask PayCombat what the sign means"]
@@ -169,9 +172,19 @@ const directionFindings = (events: ReadonlyArray<EventMoney>, about: About): Rea
         about,
       ),
     ]
-  return findings.length > 0
-    ? findings
-    : [finding("pass", "directions", "every event type of the sample has one.", about)]
+  const assumed = events.filter(({ isAssumed }) => isAssumed).map(({ eventType }) => eventType)
+  const confirming = `assumed until a person confirms them: ${listed(assumed)}. Run \`paycombat-sync directions confirm TYPE\` if the rule is right, else \`directions set TYPE NAME DIRECTION\`.`
+  return [
+    ...findings,
+    ...lineIf(
+      findings.length === 0,
+      "pass",
+      "directions",
+      about,
+      () => "every event type of the sample has one.",
+    ),
+    ...lineIf(assumed.length > 0, "pass", "directions", about, () => confirming),
+  ]
 }
 
 /** The lines about the money of a sample. */

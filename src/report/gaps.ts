@@ -2,7 +2,7 @@ import { ageName, GAP_AGES, type ReportData, type Row } from "../warehouse/repor
 import { COLOURS, draw } from "./charts.ts"
 import { type Html, html } from "./html.ts"
 import { pixels } from "./panels.ts"
-import { type Column, listTable, table } from "./table.ts"
+import { type Column, listTable, rulesColumn, table } from "./table.ts"
 import { bucketName, count, GRAIN_TITLES, isTrue, plural } from "./text.ts"
 
 /** Renders the customers who are not known to be ready for a wallet. */
@@ -129,6 +129,7 @@ ${listTable(volume, data.isDemo, {
     { title: "Their amount", of: "open_checkout_amount", kind: "amount" },
     { title: "Unsettled payments", of: "unsettled_count", kind: "count" },
     { title: "Their amount", of: "unsettled_amount", kind: "amount" },
+    rulesColumn,
   ]),
 })}
 <h3>Customers</h3>

@@ -2,7 +2,7 @@ import { ageName, type ReportData, type Row, UNSETTLED_AGES } from "../warehouse
 import { COLOURS, draw, legend } from "./charts.ts"
 import { type Html, html } from "./html.ts"
 import { nameOf, panels, pixels } from "./panels.ts"
-import { type Column, listTable } from "./table.ts"
+import { type Column, listTable, rulesColumn } from "./table.ts"
 import { amount, count, placesByCurrency } from "./text.ts"
 
 /** Renders settlements and balances. No amount is added across currencies. */
@@ -82,6 +82,7 @@ ${listTable(totals, data.isDemo, {
     { title: "Not settled", of: "unsettled_count", kind: "count" },
     { title: "Amount not settled", of: "unsettled_amount", kind: "amount" },
     { title: "Without direction", of: "unmapped_count", kind: "count" },
+    rulesColumn,
   ],
 })}
 ${totals.rows.length === 0 ? null : settledChart(data)}
@@ -97,6 +98,7 @@ ${listTable(ageing, data.isDemo, {
     { title: "All amounts", of: "unsettled_amount", kind: "amount" },
     { title: "All payments", of: "unsettled_count", kind: "count" },
     { title: "Oldest", of: "oldest_day" },
+    rulesColumn,
   ],
 })}
 <h3>Settlements by status</h3>
@@ -114,6 +116,7 @@ ${listTable(states, data.isDemo, {
     { title: "Fee", of: "fee_amount", kind: "amount", currency: "fee_currency" },
     { title: "Tax", of: "tax_amount", kind: "amount", currency: "fee_currency" },
     { title: "To the merchant", of: "payment_to_merchant_amount", kind: "amount" },
+    rulesColumn,
   ],
 })}</section>`
 }
@@ -121,7 +124,7 @@ ${listTable(states, data.isDemo, {
 export const balancesSection = (data: ReportData): Html => {
   const { totals, series, reconciliation, differences } = data.balances
   return html`<section id="balances"><h2>Balances</h2>
-<p class="lead">All owners together, from ${data.from} to ${data.to}. A balance is the sum of all known payments. <em>Assumed</em>: how direction, amount and fee move a balance.</p>
+<p class="lead">All owners together, from ${data.from} to ${data.to}. A balance is the sum of all known payments.</p>
 <h3>Closing balance and movements</h3>
 ${listTable(totals, data.isDemo, {
   caption: "Balance in the period, by currency",
@@ -133,6 +136,7 @@ ${listTable(totals, data.isDemo, {
     { title: "Out", of: "debit_amount", kind: "amount" },
     { title: "Closing", of: "closing_balance", kind: "amount" },
     { title: "Days with movements", of: "active_day_count", kind: "count" },
+    rulesColumn,
   ],
 })}
 ${
@@ -174,6 +178,7 @@ ${listTable(reconciliation, data.isDemo, {
     { title: "Wallets say", of: "wallet_balance", kind: "amount" },
     { title: "Payments say", of: "ledger_balance", kind: "amount" },
     { title: "Difference", of: "difference", kind: "amount" },
+    rulesColumn,
   ],
 })}
 ${listTable(differences, data.isDemo, {
@@ -185,6 +190,7 @@ ${listTable(differences, data.isDemo, {
     { title: "Payments say", of: "ledger_balance", kind: "amount" },
     { title: "Difference", of: "difference", kind: "amount" },
     { title: "Read at", of: "observed_at" },
+    rulesColumn,
   ],
 })}</section>`
 }

@@ -48,6 +48,9 @@ const ago = (row: Row, seconds: string, time: string): Html | string =>
     ? "never"
     : html`<span>${row[time]} <small>(${duration(Number(row[seconds]))} ago)</small></span>`
 
+/** Directions in words. */
+const DIRECTIONS: Readonly<Record<string, string>> = { "1": "money in", "-1": "money out", "0": "neither" }
+
 const freshness = (data: ReportData): Html => html`<section id="freshness"><h2>Freshness and completeness</h2>
 ${table({
   caption: "The data behind the figures, by stream. Times are UTC",
@@ -88,7 +91,26 @@ ${listTable(data.unmapped, data.isDemo, {
     { title: "Transactions", of: "transaction_count", kind: "count" },
     { title: "Amount, without sign", of: "amount", kind: "amount" },
   ],
-})}`
+})}
+<p>For each kind, <code>paycombat-sync directions set TYPE NAME in|out|none</code> sets what it does to a balance.</p>`
+}
+${
+  data.assumed.total === 0
+    ? null
+    : html`<h3>Transactions whose direction is assumed</h3>
+${listTable(data.assumed, data.isDemo, {
+  caption: "Counted by a rule that no person has confirmed: it may be wrong",
+  columns: [
+    { title: "Event type", of: "event_type", kind: "code" },
+    { title: "Event name", of: "event_name", kind: "code" },
+    { title: "Account", of: "account" },
+    { title: "Currency", of: "currency" },
+    { title: "Assumed", of: row => DIRECTIONS[row.direction ?? ""] ?? null },
+    { title: "Transactions", of: "transaction_count", kind: "count" },
+    { title: "Amount, without sign", of: "amount", kind: "amount" },
+  ],
+})}
+<p><code>paycombat-sync directions confirm TYPE</code> confirms a rule that is right; <code>paycombat-sync directions set TYPE NAME in|out|none</code> replaces a wrong one. Tables with such money say <em>assumed</em>.</p>`
 }</section>`
 
 const scope = (data: ReportData): string =>
@@ -144,7 +166,7 @@ ${balancesSection(data)}`
 <section id="notes"><h2>How to read it</h2>
 <p>Days are UTC. Amounts have every digit that PayCombat sent, and are never added across currencies. Zeros are added up to the decimal places of the currency. Charts are rounded to pixels; the table of each chart has the figures. A printout holds the tables that were open when it was printed.</p>
 <p>Figures are stale if they are older than twice the time between two scheduled syncs, and at least an hour. The view analytics.verdict decides this, and <code>paycombat-sync status</code> prints the same verdict.</p>
-<p>The effect of a transaction type on a balance is <em>assumed</em> until a person has checked it. The rules are in warehouse.event_directions.</p>
+<p>The effect of a transaction type on a balance is <em>assumed</em> until a person has confirmed it: <code>paycombat-sync directions list</code> shows the rules, and <code>paycombat-sync directions confirm</code> confirms them.</p>
 <p>No name, address or account number is in this report. Customers are identified by their id, so protect the file as personal data.</p>
 <p>Written by paycombat-sync ${data.version} from the views of analytics. The same figures for programs: <code>paycombat-sync report --format json</code>; whole views: <code>--format csv</code>.</p>
 </section>

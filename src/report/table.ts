@@ -1,6 +1,6 @@
 import type { List, Row } from "../warehouse/report/types.ts"
 import { type Html, html, NOTHING } from "./html.ts"
-import { amount, count, placesByCurrency } from "./text.ts"
+import { amount, count, isTrue, placesByCurrency } from "./text.ts"
 
 /** Renders tables: a few columns on paper and screen, and one block per row on a phone. */
 
@@ -15,6 +15,12 @@ export interface Column {
   readonly currency?: string
   /** Name of the value in the row, or a function that renders the row. */
   readonly of: string | ((row: Row) => Html | string | null)
+}
+
+/** Marks rows whose money rests on a rule of direction that no person has confirmed. */
+export const rulesColumn: Column = {
+  title: "Directions",
+  of: row => (isTrue(row.is_assumed) ? html`<em>assumed</em>` : "confirmed"),
 }
 
 export interface TableOptions {

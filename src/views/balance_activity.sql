@@ -1,13 +1,13 @@
 CREATE VIEW analytics.balance_activity AS
 WITH line AS (
   SELECT total.account, total.currency, total.day, total.event_type AS category, total.transaction_count AS line_count,
-    rule.direction * total.amount AS amount, false AS is_unknown
+    rule.direction * total.amount AS amount, false AS is_unknown, rule.is_assumed
   FROM warehouse.transaction_days AS total
   JOIN analytics.event_direction AS rule
     ON rule.event_type = total.event_type AND rule.event_name = total.event_name AND rule.is_negative = total.is_negative
   WHERE rule.direction <> 0 AND total.transaction_count > 0
   UNION ALL
-  SELECT total.account, total.fee_currency, total.day, charge.category, charge.line_count, -charge.amount, charge.is_unknown
+  SELECT total.account, total.fee_currency, total.day, charge.category, charge.line_count, -charge.amount, charge.is_unknown, rule.is_assumed
   FROM warehouse.transaction_days AS total
   JOIN analytics.event_direction AS rule
     ON rule.event_type = total.event_type AND rule.event_name = total.event_name AND rule.is_negative = total.is_negative
@@ -24,7 +24,8 @@ SELECT
   line.category,
   sum(line.line_count)::bigint AS line_count,
   CASE WHEN NOT bool_or(line.is_unknown) THEN sum(line.amount) END AS amount,
-  coalesce(setting.report_timezone, 'UTC') AS time_zone
+  coalesce(setting.report_timezone, 'UTC') AS time_zone,
+  bool_or(line.is_assumed) AS is_assumed
 FROM line
 LEFT JOIN warehouse.account_settings AS setting ON setting.account = line.account
 GROUP BY line.account, line.currency, date_trunc('month', line.day::timestamp)::date, setting.report_timezone, line.category;
@@ -39,5 +40,7 @@ COMMENT ON COLUMN analytics.balance_activity.category IS
 COMMENT ON COLUMN analytics.balance_activity.line_count IS
   'Transactions of the type; fees, or taxes, that are not 0.';
 COMMENT ON COLUMN analytics.balance_activity.amount IS
-  'Sum of the movements. Assumed, see event_direction. Null, because it is not known, where one of them could not be read.';
+  'Sum of the movements. Assumed where is_assumed is true. Null, because it is not known, where one of them could not be read.';
 COMMENT ON COLUMN analytics.balance_activity.time_zone IS 'The account''s reporting time zone.';
+COMMENT ON COLUMN analytics.balance_activity.is_assumed IS
+  'True if an amount of the row rests on a rule of direction that is assumed: no person has confirmed it. See event_rule.';

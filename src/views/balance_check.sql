@@ -13,7 +13,8 @@ SELECT
   CASE WHEN bool_and(difference IS NOT NULL) THEN sum(difference) END AS difference,
   CASE WHEN bool_and(difference_without_fees IS NOT NULL) THEN sum(difference_without_fees) END AS difference_without_fees,
   sum(blocked_balance) AS blocked_balance,
-  sum(unmapped_count)::bigint AS unmapped_count
+  sum(unmapped_count)::bigint AS unmapped_count,
+  bool_or(is_assumed) AS is_assumed
 FROM analytics.balance_reconciliation
 GROUP BY account, currency;
 
@@ -34,3 +35,5 @@ COMMENT ON COLUMN analytics.balance_check.difference IS
 COMMENT ON COLUMN analytics.balance_check.difference_without_fees IS 'The same if fees moved nothing.';
 COMMENT ON COLUMN analytics.balance_check.blocked_balance IS 'Sum of what is held back: actual less available.';
 COMMENT ON COLUMN analytics.balance_check.unmapped_count IS 'Transactions whose direction is not known: in no sum.';
+COMMENT ON COLUMN analytics.balance_check.is_assumed IS
+  'True if ledger_balance rests on a rule of direction that is assumed: no person has confirmed it. See event_rule.';

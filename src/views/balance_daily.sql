@@ -10,7 +10,8 @@ WITH daily AS (
     coalesce(-sum(movement) FILTER (WHERE movement < 0), 0) AS debit_amount,
     coalesce(sum(movement), 0) AS net_movement,
     bool_or(movement IS NULL) AS is_unknown,
-    count(*) AS movement_count
+    count(*) AS movement_count,
+    bool_or(is_assumed) AS is_assumed
   FROM analytics.balance_history
   GROUP BY account, owner_id, currency, day, time_zone
 )
@@ -25,7 +26,8 @@ SELECT
   CASE WHEN NOT is_unknown THEN debit_amount END AS debit_amount,
   CASE WHEN NOT bool_or(is_unknown) OVER so_far THEN sum(net_movement) OVER so_far END AS closing_balance,
   movement_count,
-  time_zone
+  time_zone,
+  is_assumed
 FROM daily
 WINDOW so_far AS (PARTITION BY account, owner_id, currency ORDER BY day ROWS UNBOUNDED PRECEDING);
 
@@ -45,3 +47,5 @@ COMMENT ON COLUMN analytics.balance_daily.closing_balance IS
   'opening_balance + credit_amount - debit_amount; null from the first movement on that is not known.';
 COMMENT ON COLUMN analytics.balance_daily.movement_count IS 'Movements on the day.';
 COMMENT ON COLUMN analytics.balance_daily.time_zone IS 'The account''s reporting time zone.';
+COMMENT ON COLUMN analytics.balance_daily.is_assumed IS
+  'True if a balance of the row rests on a rule of direction that is assumed: no person has confirmed it. See event_rule.';

@@ -11,7 +11,8 @@ WITH line AS (
       ELSE total.credit_none
     END AS credit,
     rule.direction * total.amount - CASE WHEN fee.is_apart THEN 0 ELSE total.fee_amount + total.tax_amount END AS movement,
-    NOT fee.is_apart AND total.unreadable_fee_count + total.unreadable_tax_count > 0 AS is_unknown
+    NOT fee.is_apart AND total.unreadable_fee_count + total.unreadable_tax_count > 0 AS is_unknown,
+    rule.is_assumed
   FROM warehouse.transaction_days AS total
   JOIN analytics.event_direction AS rule
     ON rule.event_type = total.event_type AND rule.event_name = total.event_name AND rule.is_negative = total.is_negative
@@ -24,7 +25,7 @@ WITH line AS (
   -- A fee that is a movement of its own: in another currency than the amount, or of another owner.
   SELECT
     total.account, total.fee_currency, total.day, total.credit_fee, -(total.fee_amount + total.tax_amount),
-    total.unreadable_fee_count + total.unreadable_tax_count > 0
+    total.unreadable_fee_count + total.unreadable_tax_count > 0, rule.is_assumed
   FROM warehouse.transaction_days AS total
   JOIN analytics.event_direction AS rule
     ON rule.event_type = total.event_type AND rule.event_name = total.event_name AND rule.is_negative = total.is_negative
@@ -32,7 +33,8 @@ WITH line AS (
   WHERE total.transaction_count > 0 AND rule.direction IS NOT NULL
     AND (total.fee_currency <> total.currency OR total.is_customer AND setting.fee_owner IS NOT DISTINCT FROM 'organization')
 ), daily AS (
-  SELECT account, currency, day, sum(credit) AS credit_amount, sum(movement) AS net_movement, bool_or(is_unknown) AS is_unknown
+  SELECT account, currency, day, sum(credit) AS credit_amount, sum(movement) AS net_movement, bool_or(is_unknown) AS is_unknown,
+    bool_or(is_assumed) AS is_assumed
   FROM line
   GROUP BY account, currency, day
   HAVING sum(credit) <> 0 OR sum(movement) <> 0 OR bool_or(is_unknown)
@@ -44,6 +46,7 @@ span AS (
     coalesce(setting.report_timezone, 'UTC') AS time_zone,
     sum(net_movement) OVER so_far AS closing_balance,
     count(*) FILTER (WHERE is_unknown) OVER so_far AS unknown_days,
+    bool_or(is_assumed) OVER so_far AS is_assumed_so_far,
     coalesce(
       lead(day) OVER (PARTITION BY account, currency ORDER BY day) - 1,
       greatest(day, (now() AT TIME ZONE coalesce(setting.report_timezone, 'UTC'))::date)
@@ -63,7 +66,8 @@ SELECT
   CASE WHEN quiet.days > 0 THEN 0 WHEN NOT is_unknown THEN credit_amount END AS credit_amount,
   CASE WHEN quiet.days > 0 THEN 0 WHEN NOT is_unknown THEN credit_amount - net_movement END AS debit_amount,
   CASE WHEN unknown_days = 0 THEN closing_balance END AS closing_balance,
-  time_zone
+  time_zone,
+  is_assumed_so_far AS is_assumed
 FROM span
 CROSS JOIN LATERAL generate_series(0, span.last_day - span.day) AS quiet (days);
 
@@ -81,3 +85,5 @@ COMMENT ON COLUMN analytics.balance_daily_total.debit_amount IS
 COMMENT ON COLUMN analytics.balance_daily_total.closing_balance IS
   'opening_balance + credit_amount - debit_amount; null from the first movement on that is not known.';
 COMMENT ON COLUMN analytics.balance_daily_total.time_zone IS 'The account''s reporting time zone.';
+COMMENT ON COLUMN analytics.balance_daily_total.is_assumed IS
+  'True if a balance of the row rests on a rule of direction that is assumed: no person has confirmed it. See event_rule.';

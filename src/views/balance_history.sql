@@ -4,7 +4,8 @@ WITH line AS (
     t.account, t.owner_id, t.scope, t.currency, t.transaction_id, 'amount' AS kind, t.created_at AS occurred_at, t.day, t.time_zone, t.event_type,
     t.direction * abs(t.amount)
       - CASE WHEN fee.is_apart OR t.fee_is_unreadable OR t.tax_is_unreadable THEN 0 ELSE coalesce(t.fee_including_tax, 0) END AS movement,
-    NOT fee.is_apart AND (t.fee_is_unreadable OR t.tax_is_unreadable) AND t.direction IS NOT NULL AS is_unknown
+    NOT fee.is_apart AND (t.fee_is_unreadable OR t.tax_is_unreadable) AND t.direction IS NOT NULL AS is_unknown,
+    t.is_assumed
   FROM analytics.settlement_transaction AS t
   LEFT JOIN warehouse.account_settings AS setting ON setting.account = t.account
   CROSS JOIN LATERAL (
@@ -16,7 +17,7 @@ WITH line AS (
   SELECT
     t.account, t.owner_id, t.scope, t.fee_currency, t.transaction_id, 'fee', t.created_at, t.day, t.time_zone, t.event_type,
     CASE WHEN t.direction IS NOT NULL THEN -t.fee_including_tax END,
-    (t.fee_is_unreadable OR t.tax_is_unreadable) AND t.direction IS NOT NULL
+    (t.fee_is_unreadable OR t.tax_is_unreadable) AND t.direction IS NOT NULL, t.is_assumed
   FROM analytics.settlement_transaction AS t
   WHERE t.fee_currency <> t.currency
     AND NOT (t.customer_id IS NOT NULL AND EXISTS (
@@ -26,7 +27,7 @@ WITH line AS (
   SELECT
     t.account, t.org_id, t.scope, t.fee_currency, t.transaction_id, 'fee', t.created_at, t.day, t.time_zone, t.event_type,
     CASE WHEN t.direction IS NOT NULL THEN -t.fee_including_tax END,
-    (t.fee_is_unreadable OR t.tax_is_unreadable) AND t.direction IS NOT NULL
+    (t.fee_is_unreadable OR t.tax_is_unreadable) AND t.direction IS NOT NULL, t.is_assumed
   FROM (SELECT account FROM warehouse.account_settings WHERE fee_owner = 'organization') AS setting
   JOIN analytics.settlement_transaction AS t ON t.account = setting.account
   WHERE t.customer_id IS NOT NULL
@@ -36,12 +37,14 @@ SELECT
   CASE WHEN NOT is_unknown THEN movement END AS movement,
   CASE WHEN NOT is_unknown_so_far THEN balance END AS balance,
   day,
-  time_zone
+  time_zone,
+  is_assumed_so_far AS is_assumed
 FROM (
   SELECT
     *,
     sum(movement) OVER so_far AS balance,
-    bool_or(is_unknown) OVER so_far AS is_unknown_so_far
+    bool_or(is_unknown) OVER so_far AS is_unknown_so_far,
+    bool_or(is_assumed) OVER so_far AS is_assumed_so_far
   FROM line
   -- Partitioned by what people filter by, so that one owner's history is read without the others'.
   WINDOW so_far AS (
@@ -69,3 +72,5 @@ COMMENT ON COLUMN analytics.balance_history.balance IS
   'Sum of this and all earlier movements of the owner in the currency; ties by transaction id. Starts at 0 with the first transaction that is known. Null from the first movement on that is not known.';
 COMMENT ON COLUMN analytics.balance_history.day IS 'Day of occurred_at in time_zone.';
 COMMENT ON COLUMN analytics.balance_history.time_zone IS 'The account''s reporting time zone.';
+COMMENT ON COLUMN analytics.balance_history.is_assumed IS
+  'True if the balance rests on a rule of direction that is assumed: no person has confirmed it. See event_rule.';

@@ -1,6 +1,6 @@
 CREATE VIEW analytics.balance_reconciliation AS
 WITH rule AS MATERIALIZED (
-  SELECT event_type, event_name, is_negative, direction FROM analytics.event_direction
+  SELECT event_type, event_name, is_negative, direction, is_assumed FROM analytics.event_direction
 ),
 -- An unchanged wallet is not written: the latest complete pass read the same balance again, at the earliest when it began.
 pass AS MATERIALIZED (
@@ -48,7 +48,8 @@ side AS (
     NULL::numeric AS amount,
     false AS is_unknown,
     0::bigint AS unmapped_count,
-    0::numeric AS unmapped_amount
+    0::numeric AS unmapped_amount,
+    false AS is_assumed
   FROM warehouse.wallets AS wallet
   JOIN warehouse.wallet_accounts AS part ON part.account = wallet.account AND part.wallet_id = wallet.wallet_id
   CROSS JOIN LATERAL (SELECT coalesce(wallet.is_deleted, false) OR coalesce(part.is_deleted, false) AS is_deleted) AS gone
@@ -62,7 +63,8 @@ side AS (
     rule.direction * total.amount,
     NOT fee.is_apart AND rule.direction IS NOT NULL AND total.unreadable_fee_count + total.unreadable_tax_count > 0,
     CASE WHEN rule.direction IS NULL THEN total.transaction_count ELSE 0 END,
-    CASE WHEN rule.direction IS NULL THEN total.amount ELSE 0 END
+    CASE WHEN rule.direction IS NULL THEN total.amount ELSE 0 END,
+    coalesce(rule.is_assumed, false)
   FROM warehouse.transaction_owners AS total
   LEFT JOIN rule ON rule.event_type = total.event_type AND rule.event_name = total.event_name AND rule.is_negative = total.is_negative
   LEFT JOIN warehouse.account_settings AS setting ON setting.account = total.account
@@ -74,7 +76,7 @@ side AS (
   -- A fee in another currency than the amount.
   SELECT
     total.account, total.owner_id, total.fee_currency, false, NULL, false, NULL, NULL, NULL,
-    -(total.fee_amount + total.tax_amount), 0, total.unreadable_fee_count + total.unreadable_tax_count > 0, 0, 0
+    -(total.fee_amount + total.tax_amount), 0, total.unreadable_fee_count + total.unreadable_tax_count > 0, 0, 0, rule.is_assumed
   FROM warehouse.transaction_owners AS total
   JOIN rule ON rule.event_type = total.event_type AND rule.event_name = total.event_name AND rule.is_negative = total.is_negative
   LEFT JOIN warehouse.account_settings AS setting ON setting.account = total.account
@@ -85,7 +87,7 @@ side AS (
   -- The fees of customers' transactions, where the organization pays them.
   SELECT
     total.account, total.org_id, total.fee_currency, false, NULL, false, NULL, NULL, NULL,
-    -(total.fee_amount + total.tax_amount), 0, total.unreadable_fee_count + total.unreadable_tax_count > 0, 0, 0
+    -(total.fee_amount + total.tax_amount), 0, total.unreadable_fee_count + total.unreadable_tax_count > 0, 0, 0, rule.is_assumed
   FROM (SELECT account FROM warehouse.account_settings WHERE fee_owner = 'organization') AS setting
   JOIN warehouse.transaction_owners AS total ON total.account = setting.account
   JOIN rule ON rule.event_type = total.event_type AND rule.event_name = total.event_name AND rule.is_negative = total.is_negative
@@ -110,7 +112,8 @@ side AS (
     coalesce(sum(amount), 0) AS amount,
     bool_or(is_unknown) AS is_unknown,
     sum(unmapped_count)::bigint AS unmapped_count,
-    sum(unmapped_amount) AS unmapped_amount
+    sum(unmapped_amount) AS unmapped_amount,
+    bool_or(is_assumed) AS is_assumed
   FROM side
   GROUP BY account, owner_id, currency
 ), known AS (
@@ -172,7 +175,8 @@ SELECT
   greatest(pass.began_at, reached.complete_to) AS ledger_complete_to,
   deleted_wallet_count,
   deleted_wallet_balance,
-  wallet_count
+  wallet_count,
+  is_assumed
 FROM known
 LEFT JOIN pass ON pass.account = known.account AND pass.stream = 'transactions'
 LEFT JOIN reached ON reached.account = known.account
@@ -210,3 +214,5 @@ COMMENT ON COLUMN analytics.balance_reconciliation.deleted_wallet_count IS
 COMMENT ON COLUMN analytics.balance_reconciliation.deleted_wallet_balance IS 'Sum of their actual balances.';
 COMMENT ON COLUMN analytics.balance_reconciliation.wallet_count IS
   'Wallets that hold the currency; those no longer listed or deleted are left out.';
+COMMENT ON COLUMN analytics.balance_reconciliation.is_assumed IS
+  'True if ledger_balance rests on a rule of direction that is assumed: no person has confirmed it. See event_rule.';

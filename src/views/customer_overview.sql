@@ -5,7 +5,7 @@ WITH line AS (
     rule.direction * total.amount AS amount, total.first_transaction_at, total.last_transaction_at,
     CASE WHEN total.fee_currency = total.currency AND rule.direction IS NOT NULL THEN total.fee_amount + total.tax_amount ELSE 0 END AS fee_and_tax,
     total.fee_currency = total.currency AND rule.direction IS NOT NULL
-      AND total.unreadable_fee_count + total.unreadable_tax_count > 0 AS is_unknown
+      AND total.unreadable_fee_count + total.unreadable_tax_count > 0 AS is_unknown, coalesce(rule.is_assumed, false) AS is_assumed
   FROM warehouse.transaction_owners AS total
   LEFT JOIN analytics.event_direction AS rule
     ON rule.event_type = total.event_type AND rule.event_name = total.event_name AND rule.is_negative = total.is_negative
@@ -13,7 +13,7 @@ WITH line AS (
   UNION ALL
   SELECT
     total.account, total.owner_id, total.fee_currency, total.event_type, rule.direction, 0, 0, NULL, NULL,
-    total.fee_amount + total.tax_amount, total.unreadable_fee_count + total.unreadable_tax_count > 0
+    total.fee_amount + total.tax_amount, total.unreadable_fee_count + total.unreadable_tax_count > 0, rule.is_assumed
   FROM warehouse.transaction_owners AS total
   JOIN analytics.event_direction AS rule
     ON rule.event_type = total.event_type AND rule.event_name = total.event_name AND rule.is_negative = total.is_negative
@@ -34,7 +34,8 @@ WITH line AS (
     CASE WHEN NOT bool_or(is_unknown) THEN sum(fee_and_tax) END AS fee_and_tax,
     CASE WHEN NOT bool_or(is_unknown) THEN coalesce(sum(amount), 0) - sum(fee_and_tax) END AS net_amount,
     coalesce(sum(amount), 0) AS amount,
-    coalesce(sum(transaction_count) FILTER (WHERE direction IS NULL), 0)::bigint AS unmapped_count
+    coalesce(sum(transaction_count) FILTER (WHERE direction IS NULL), 0)::bigint AS unmapped_count,
+    bool_or(is_assumed) AS is_assumed
   FROM line
   GROUP BY account, customer_id, currency
 )
@@ -57,14 +58,15 @@ SELECT
   CASE WHEN setting.fee_owner IS NOT DISTINCT FROM 'organization' THEN summed.amount ELSE summed.net_amount END AS balance,
   summed.unmapped_count,
   readiness.is_wallet_ready,
-  customer.removed_at
+  customer.removed_at,
+  summed.is_assumed
 FROM summed
 LEFT JOIN warehouse.account_settings AS setting ON setting.account = summed.account
 LEFT JOIN warehouse.wallet_readiness AS readiness ON readiness.account = summed.account AND readiness.customer_id = summed.customer_id
 LEFT JOIN warehouse.customers AS customer ON customer.account = summed.account AND customer.customer_id = summed.customer_id;
 
 COMMENT ON VIEW analytics.customer_overview IS
-  'Each customer that transactions name, listed or not: payments, refunds, chargebacks, fees and balance per currency. Assumed, see event_direction.';
+  'Each customer that transactions name, listed or not: payments, refunds, chargebacks, fees and balance per currency. Assumed where is_assumed is true.';
 COMMENT ON COLUMN analytics.customer_overview.account IS 'Merchant account, as configured.';
 COMMENT ON COLUMN analytics.customer_overview.customer_id IS 'Id of the customer.';
 COMMENT ON COLUMN analytics.customer_overview.currency IS 'Currency of all amounts.';
@@ -93,3 +95,5 @@ COMMENT ON COLUMN analytics.customer_overview.is_wallet_ready IS
   'Latest answer about wallet readiness; null where there is none.';
 COMMENT ON COLUMN analytics.customer_overview.removed_at IS
   'When the customer was proven to be no longer listed; null while it is, or where it never was.';
+COMMENT ON COLUMN analytics.customer_overview.is_assumed IS
+  'True if an amount of the row rests on a rule of direction that is assumed: no person has confirmed it. See event_rule.';

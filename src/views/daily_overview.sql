@@ -1,13 +1,13 @@
 CREATE VIEW analytics.daily_overview AS
 WITH line AS (
   SELECT total.account, total.currency, total.day, total.event_type AS category, total.transaction_count AS line_count,
-    rule.direction * total.amount AS amount, false AS is_unknown
+    rule.direction * total.amount AS amount, false AS is_unknown, rule.is_assumed
   FROM warehouse.transaction_days AS total
   JOIN analytics.event_direction AS rule
     ON rule.event_type = total.event_type AND rule.event_name = total.event_name AND rule.is_negative = total.is_negative
   WHERE rule.direction <> 0 AND total.transaction_count > 0
   UNION ALL
-  SELECT total.account, total.fee_currency, total.day, charge.category, charge.line_count, -charge.amount, charge.is_unknown
+  SELECT total.account, total.fee_currency, total.day, charge.category, charge.line_count, -charge.amount, charge.is_unknown, rule.is_assumed
   FROM warehouse.transaction_days AS total
   JOIN analytics.event_direction AS rule
     ON rule.event_type = total.event_type AND rule.event_name = total.event_name AND rule.is_negative = total.is_negative
@@ -30,7 +30,8 @@ WITH line AS (
     coalesce(sum(amount) FILTER (WHERE category NOT IN ('PAYIN', 'REFUND', 'CHARGEBACK', 'PAYOUT', 'FEE', 'TAX')), 0) AS other_amount,
     coalesce(-sum(amount) FILTER (WHERE category IN ('FEE', 'TAX')), 0) AS fee_and_tax,
     sum(amount) AS net_amount,
-    bool_or(is_unknown) AS is_unknown
+    bool_or(is_unknown) AS is_unknown,
+    bool_or(is_assumed) AS is_assumed
   FROM line
   GROUP BY account, currency, day
 ), spine AS (
@@ -66,7 +67,8 @@ SELECT
   coalesce(sum(payin_amount) OVER last_28, 0) AS payin_amount_28_days,
   CASE WHEN NOT coalesce(bool_or(is_unknown) OVER so_far, false) THEN coalesce(sum(net_amount) OVER so_far, 0) END AS net_amount_since_beginning,
   coalesce(sum(payin_amount) OVER so_far, 0) AS payin_amount_since_beginning,
-  time_zone
+  time_zone,
+  coalesce(bool_or(is_assumed) OVER so_far, false) AS is_assumed
 FROM spine
 LEFT JOIN daily USING (account, currency, day)
 WINDOW
@@ -75,7 +77,7 @@ WINDOW
   so_far AS (PARTITION BY account, currency ORDER BY day ROWS UNBOUNDED PRECEDING);
 
 COMMENT ON VIEW analytics.daily_overview IS
-  'Money in and out of all owners together for every day from the first movement to today, with rolling sums. Assumed, see event_direction.';
+  'Money in and out of all owners together for every day from the first movement to today, with rolling sums. Assumed where is_assumed is true.';
 COMMENT ON COLUMN analytics.daily_overview.account IS 'Merchant account, as configured.';
 COMMENT ON COLUMN analytics.daily_overview.currency IS 'Currency of all amounts.';
 COMMENT ON COLUMN analytics.daily_overview.day IS 'Day in time_zone; every one, also those without a movement.';
@@ -104,3 +106,5 @@ COMMENT ON COLUMN analytics.daily_overview.net_amount_since_beginning IS
 COMMENT ON COLUMN analytics.daily_overview.payin_amount_since_beginning IS
   'payin_amount of this day and all before it.';
 COMMENT ON COLUMN analytics.daily_overview.time_zone IS 'The account''s reporting time zone.';
+COMMENT ON COLUMN analytics.daily_overview.is_assumed IS
+  'True if an amount of the row, or of a day before it, rests on a rule of direction that is assumed: no person has confirmed it. See event_rule.';

@@ -12,7 +12,8 @@ SELECT
     ELSE decided.direction
   END)::smallint AS direction,
   decided.amount_sign,
-  decided.confirmed_at
+  decided.confirmed_at,
+  NOT decided.is_held_back AND decided.rule <> 'none' AND decided.confirmed_at IS NULL AS is_assumed
 FROM (
   SELECT
     kind.event_type,
@@ -75,3 +76,5 @@ COMMENT ON COLUMN analytics.event_direction.direction IS
 COMMENT ON COLUMN analytics.event_direction.amount_sign IS
   'absolute: a movement is direction x |amount|. as_sent: it is the amount with the sign that was sent, and direction is that sign.';
 COMMENT ON COLUMN analytics.event_direction.confirmed_at IS 'When the rule was confirmed; null while it is assumed.';
+COMMENT ON COLUMN analytics.event_direction.is_assumed IS
+  'True if a rule answers that no person has confirmed.';

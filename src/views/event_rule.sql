@@ -13,7 +13,8 @@ SELECT
   coalesce(sum(net.difference), 0) AS net_difference,
   (array_agg(rule.confirmed_at ORDER BY total.is_negative))[1] AS confirmed_at,
   (array_agg(rule.amount_sign ORDER BY total.is_negative))[1] AS amount_sign,
-  coalesce(sum(total.transaction_count) FILTER (WHERE rule.direction IS NULL), 0)::bigint AS unmapped_count
+  coalesce(sum(total.transaction_count) FILTER (WHERE rule.direction IS NULL), 0)::bigint AS unmapped_count,
+  coalesce(bool_or(rule.is_assumed), false) AS is_assumed
 FROM warehouse.transaction_kinds AS total
 LEFT JOIN analytics.event_direction AS rule
   ON rule.event_type = total.event_type AND rule.event_name = total.event_name AND rule.is_negative = total.is_negative
@@ -46,3 +47,5 @@ COMMENT ON COLUMN analytics.event_rule.amount_sign IS
   'absolute: a movement is direction x |amount|; as_sent: the amount with the sign that was sent.';
 COMMENT ON COLUMN analytics.event_rule.unmapped_count IS
   'Those without a direction: left out of every sum. All, or the negative ones where the rule does not say what a minus means.';
+COMMENT ON COLUMN analytics.event_rule.is_assumed IS
+  'True if the direction is assumed: no person has confirmed the rule. `paycombat-sync directions confirm` does.';

@@ -11,7 +11,8 @@ SELECT
   count(*) FILTER (WHERE rule.direction IS NULL) AS unmapped_count,
   customer.type AS customer_type,
   customer.is_active,
-  customer.removed_at
+  customer.removed_at,
+  coalesce(bool_or(rule.is_assumed), false) AS is_assumed
 FROM warehouse.wallet_readiness_history AS history
 JOIN warehouse.customers AS customer
   ON customer.account = history.account AND customer.customer_id = history.customer_id
@@ -29,10 +30,10 @@ COMMENT ON COLUMN analytics.kyc_transacting.account IS 'Merchant account, as con
 COMMENT ON COLUMN analytics.kyc_transacting.customer_id IS 'Id of the customer.';
 COMMENT ON COLUMN analytics.kyc_transacting.currency IS 'Currency of both amounts.';
 COMMENT ON COLUMN analytics.kyc_transacting.transaction_count IS
-  'Transactions that moved money in or out while the customer was not ready. Assumed, see event_direction.';
-COMMENT ON COLUMN analytics.kyc_transacting.money_in IS 'Sum of their amounts, money in. Assumed, see event_direction.';
+  'Transactions that moved money in or out while the customer was not ready. Assumed where is_assumed is true.';
+COMMENT ON COLUMN analytics.kyc_transacting.money_in IS 'Sum of their amounts, money in. Assumed where is_assumed is true.';
 COMMENT ON COLUMN analytics.kyc_transacting.money_out IS
-  'Sum of their amounts, money out, as a positive amount. Assumed, see event_direction.';
+  'Sum of their amounts, money out, as a positive amount. Assumed where is_assumed is true.';
 COMMENT ON COLUMN analytics.kyc_transacting.first_at IS 'When the first of them was created, unmapped ones included.';
 COMMENT ON COLUMN analytics.kyc_transacting.last_at IS 'When the last of them was created, unmapped ones included.';
 COMMENT ON COLUMN analytics.kyc_transacting.unmapped_count IS
@@ -41,3 +42,5 @@ COMMENT ON COLUMN analytics.kyc_transacting.customer_type IS 'individual or comp
 COMMENT ON COLUMN analytics.kyc_transacting.is_active IS 'True if the customer is active now, as sent.';
 COMMENT ON COLUMN analytics.kyc_transacting.removed_at IS
   'When the customer was proven to be no longer listed; null while listed.';
+COMMENT ON COLUMN analytics.kyc_transacting.is_assumed IS
+  'True if an amount of the row rests on a rule of direction that is assumed: no person has confirmed it. See event_rule.';

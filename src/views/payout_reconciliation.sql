@@ -1,7 +1,7 @@
 CREATE VIEW analytics.payout_reconciliation AS
 -- Decided once for each kind, not for each line.
 WITH rule AS MATERIALIZED (
-  SELECT event_type, event_name, is_negative, direction,
+  SELECT event_type, event_name, is_negative, direction, is_assumed,
     rule <> 'no_movement' AND string_to_array(upper(btrim(event_name)), '_') && '{RETURNED,REVERSED,REVERSAL}' AS is_return
   FROM analytics.event_direction
 )
@@ -31,7 +31,8 @@ SELECT
   ledger.unmapped_count,
   payout.created_at,
   payout.updated_at,
-  payout.removed_at
+  payout.removed_at,
+  ledger.is_assumed
 FROM warehouse.payouts AS payout
 CROSS JOIN LATERAL (
   SELECT
@@ -42,7 +43,8 @@ CROSS JOIN LATERAL (
     -- A line without a direction is compared as money that went out.
     -sum(coalesce(rule.direction, -1) * abs(line.amount)) FILTER (WHERE line.currency = payout.currency) AS paid,
     coalesce(bool_or(line.currency <> payout.currency AND rule.direction IS DISTINCT FROM 0), false) AS moves_other_currency,
-    coalesce(bool_or(rule.is_return), false) AS has_return
+    coalesce(bool_or(rule.is_return), false) AS has_return,
+    coalesce(bool_or(rule.is_assumed), false) AS is_assumed
   FROM warehouse.transactions AS line
   LEFT JOIN rule
     ON rule.event_type = line.event_type AND rule.event_name = coalesce(line.event_name, '') AND rule.is_negative = (line.amount < 0)
@@ -79,3 +81,5 @@ COMMENT ON COLUMN analytics.payout_reconciliation.created_at IS 'When it was cre
 COMMENT ON COLUMN analytics.payout_reconciliation.updated_at IS 'When it was last changed, as sent.';
 COMMENT ON COLUMN analytics.payout_reconciliation.removed_at IS
   'When the payout was proven to be no longer listed; null while it is.';
+COMMENT ON COLUMN analytics.payout_reconciliation.is_assumed IS
+  'True if ledger_movement and state rest on a rule of direction that is assumed: no person has confirmed it. See event_rule.';

@@ -4,7 +4,8 @@ WITH line AS (
     total.amount, total.transaction_count, total.first_transaction_at,
     -- The type says what a line is, whatever its direction. A name with one of these words may say the contrary.
     NOT string_to_array(upper(btrim(total.event_name)), '_')
-      && '{PENDING,PROCESSING,AWAITING,RETURNED,REVERSED,REVERSAL,REFUND,CHARGEBACK}' AS is_known
+      && '{PENDING,PROCESSING,AWAITING,RETURNED,REVERSED,REVERSAL,REFUND,CHARGEBACK}' AS is_known,
+    rule.is_assumed
   FROM warehouse.transaction_owners AS total
   JOIN analytics.event_direction AS rule
     ON rule.event_type = total.event_type AND rule.event_name = total.event_name AND rule.is_negative = total.is_negative
@@ -18,7 +19,8 @@ SELECT
   coalesce(sum(amount) FILTER (WHERE is_known AND NOT is_reserve), 0) AS released,
   coalesce(sum(CASE WHEN is_reserve THEN amount ELSE -amount END) FILTER (WHERE is_known), 0) AS outstanding,
   min(first_transaction_at) FILTER (WHERE is_known AND is_reserve) AS oldest_at,
-  coalesce(sum(transaction_count) FILTER (WHERE NOT is_known), 0)::bigint AS unmapped_count
+  coalesce(sum(transaction_count) FILTER (WHERE NOT is_known), 0)::bigint AS unmapped_count,
+  bool_or(is_assumed) AS is_assumed
 FROM line
 GROUP BY account, owner_id, currency;
 
@@ -36,3 +38,5 @@ COMMENT ON COLUMN analytics.reserve.outstanding IS
 COMMENT ON COLUMN analytics.reserve.oldest_at IS 'When the first of these amounts was reserved; null where none is known.';
 COMMENT ON COLUMN analytics.reserve.unmapped_count IS
   'Transactions of both types whose name may say the contrary, such as RESERVE_REVERSED or RESERVE_PENDING: counted, in no amount.';
+COMMENT ON COLUMN analytics.reserve.is_assumed IS
+  'True if an amount of the row rests on a rule of direction that is assumed: no person has confirmed it. See event_rule.';

@@ -13,6 +13,7 @@ WITH part AS (
       THEN coalesce(sum(total.fee_amount) FILTER (WHERE rule.direction IS NOT NULL), 0) END AS fee_amount,
     CASE WHEN NOT coalesce(bool_or(total.unreadable_tax_count > 0) FILTER (WHERE rule.direction IS NOT NULL), false)
       THEN coalesce(sum(total.tax_amount) FILTER (WHERE rule.direction IS NOT NULL), 0) END AS tax_amount,
+    coalesce(bool_or(rule.is_assumed), false) AS is_assumed,
     min(total.first_transaction_at) AS first_transaction_at,
     max(total.last_transaction_at) AS last_transaction_at,
     coalesce(
@@ -52,7 +53,8 @@ SELECT
   first_transaction_at,
   last_transaction_at,
   CASE WHEN is_done THEN done_seen_at END AS settled_seen_at,
-  CASE WHEN is_done THEN done_witnessed_at IS DISTINCT FROM done_seen_at END AS settled_seen_at_is_upper_bound
+  CASE WHEN is_done THEN done_witnessed_at IS DISTINCT FROM done_seen_at END AS settled_seen_at_is_upper_bound,
+  is_assumed
 FROM whole;
 
 COMMENT ON VIEW analytics.settlement IS
@@ -71,7 +73,7 @@ COMMENT ON COLUMN analytics.settlement.unmapped_count IS
 COMMENT ON COLUMN analytics.settlement.unmoving_count IS
   'Transactions that move nothing, such as failed payments and reserves: they keep no settlement open. Their fees count.';
 COMMENT ON COLUMN analytics.settlement.settlement_amount IS
-  'Sum of direction x |amount|. Assumed, see event_direction.';
+  'Sum of direction x |amount|. Assumed where is_assumed is true.';
 COMMENT ON COLUMN analytics.settlement.fee_amount IS
   'Sum of fees without tax, in fee_currency; of failed payments too. Null, because it is not known, where one of them could not be read.';
 COMMENT ON COLUMN analytics.settlement.tax_amount IS
@@ -84,3 +86,5 @@ COMMENT ON COLUMN analytics.settlement.settled_seen_at IS
   'When a sync first saw the last of the settlement''s moving transactions settled; null unless Done.';
 COMMENT ON COLUMN analytics.settlement.settled_seen_at_is_upper_bound IS
   'True where that transaction was settled already when it was first read: the settlement was done at settled_seen_at or any time before. Null unless Done.';
+COMMENT ON COLUMN analytics.settlement.is_assumed IS
+  'True if an amount of the row rests on a rule of direction that is assumed: no person has confirmed it. See event_rule.';

@@ -7,14 +7,14 @@ WITH total AS (SELECT * FROM warehouse.transaction_settlements WHERE transaction
     CASE WHEN total.fee_currency = total.currency AND rule.direction IS NOT NULL THEN total.tax_amount ELSE 0 END AS tax_amount,
     total.fee_currency = total.currency AND rule.direction IS NOT NULL
       AND total.unreadable_fee_count + total.unreadable_tax_count > 0 AS is_unknown,
-    total.net_amount
+    total.net_amount, coalesce(rule.is_assumed, false) AS is_assumed
   FROM total LEFT JOIN analytics.event_direction AS rule
     ON rule.event_type = total.event_type AND rule.event_name = total.event_name AND rule.is_negative = total.is_negative
   UNION ALL
   -- A fee in another currency than the amount.
   SELECT
     total.account, total.settlement_id, total.fee_currency, total.event_type,
-    0, 0, rule.direction, 0, total.fee_amount, total.tax_amount, total.unreadable_fee_count + total.unreadable_tax_count > 0, 0
+    0, 0, rule.direction, 0, total.fee_amount, total.tax_amount, total.unreadable_fee_count + total.unreadable_tax_count > 0, 0, rule.is_assumed
   FROM total JOIN analytics.event_direction AS rule
     ON rule.event_type = total.event_type AND rule.event_name = total.event_name AND rule.is_negative = total.is_negative
   WHERE total.fee_currency <> total.currency AND rule.direction IS NOT NULL
@@ -31,7 +31,8 @@ SELECT
   CASE WHEN NOT bool_or(is_unknown) THEN sum(tax_amount) END AS tax_amount,
   sum(net_amount) AS net_amount_as_sent,
   coalesce(sum(transaction_count - settled_count) FILTER (WHERE direction IS DISTINCT FROM 0), 0)::bigint AS unsettled_count,
-  coalesce(sum(transaction_count) FILTER (WHERE direction IS NULL), 0)::bigint AS unmapped_count
+  coalesce(sum(transaction_count) FILTER (WHERE direction IS NULL), 0)::bigint AS unmapped_count,
+  bool_or(is_assumed) AS is_assumed
 FROM line
 GROUP BY account, settlement_id, currency, event_type;
 
@@ -44,7 +45,7 @@ COMMENT ON COLUMN analytics.settlement_breakdown.event_type IS 'Kind of event, a
 COMMENT ON COLUMN analytics.settlement_breakdown.transaction_count IS
   'Transactions of the type in the currency, unmapped ones included.';
 COMMENT ON COLUMN analytics.settlement_breakdown.amount IS
-  'Sum of direction x |amount|. Assumed, see event_direction.';
+  'Sum of direction x |amount|. Assumed where is_assumed is true.';
 COMMENT ON COLUMN analytics.settlement_breakdown.fee_amount IS
   'Sum of fees without tax; null, because it is not known, where a fee or tax could not be read.';
 COMMENT ON COLUMN analytics.settlement_breakdown.tax_amount IS
@@ -55,3 +56,5 @@ COMMENT ON COLUMN analytics.settlement_breakdown.unsettled_count IS
   'Transactions that move money, or may, and are not settled.';
 COMMENT ON COLUMN analytics.settlement_breakdown.unmapped_count IS
   'Transactions whose direction is not known: in no amount but net_amount_as_sent.';
+COMMENT ON COLUMN analytics.settlement_breakdown.is_assumed IS
+  'True if an amount of the row rests on a rule of direction that is assumed: no person has confirmed it. See event_rule.';

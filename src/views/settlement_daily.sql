@@ -12,7 +12,8 @@ SELECT
     AS settled_without_settlement_count,
   coalesce(sum(rule.direction * total.amount) FILTER (WHERE total.is_settled AND NOT total.has_settlement), 0) AS settled_without_settlement_amount,
   coalesce(sum(total.transaction_count) FILTER (WHERE rule.direction IS NULL), 0)::bigint AS unmapped_count,
-  coalesce(setting.report_timezone, 'UTC') AS time_zone
+  coalesce(setting.report_timezone, 'UTC') AS time_zone,
+  coalesce(bool_or(rule.is_assumed), false) AS is_assumed
 FROM warehouse.transaction_days AS total
 LEFT JOIN analytics.event_direction AS rule
   ON rule.event_type = total.event_type AND rule.event_name = total.event_name AND rule.is_negative = total.is_negative
@@ -28,7 +29,7 @@ COMMENT ON COLUMN analytics.settlement_daily.currency IS 'Currency of the transa
 COMMENT ON COLUMN analytics.settlement_daily.settled_count IS
   'Settled transactions, unmapped ones included, unmoving ones not.';
 COMMENT ON COLUMN analytics.settlement_daily.settled_amount IS
-  'Sum of direction x |amount| of the settled ones. Assumed, see event_direction.';
+  'Sum of direction x |amount| of the settled ones. Assumed where is_assumed is true.';
 COMMENT ON COLUMN analytics.settlement_daily.unsettled_count IS
   'Transactions not yet settled, unmapped ones included, unmoving ones not.';
 COMMENT ON COLUMN analytics.settlement_daily.unsettled_amount IS
@@ -42,3 +43,5 @@ COMMENT ON COLUMN analytics.settlement_daily.settled_without_settlement_amount I
 COMMENT ON COLUMN analytics.settlement_daily.unmapped_count IS
   'Transactions whose direction is not known: counted, in no amount.';
 COMMENT ON COLUMN analytics.settlement_daily.time_zone IS 'The account''s reporting time zone.';
+COMMENT ON COLUMN analytics.settlement_daily.is_assumed IS
+  'True if an amount of the row rests on a rule of direction that is assumed: no person has confirmed it. See event_rule.';

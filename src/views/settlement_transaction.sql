@@ -32,7 +32,8 @@ SELECT
     THEN coalesce(t.fee_amount, 0) + t.tax_amount END AS fee_including_tax,
   t.removed_at,
   t.is_fee_unreadable AS fee_is_unreadable,
-  t.is_tax_unreadable AS tax_is_unreadable
+  t.is_tax_unreadable AS tax_is_unreadable,
+  coalesce(rule.is_assumed, false) AS is_assumed
 FROM warehouse.transactions AS t
 LEFT JOIN analytics.event_direction AS rule
   ON rule.event_type = t.event_type AND rule.event_name = coalesce(t.event_name, '') AND rule.is_negative = (t.amount < 0)
@@ -84,3 +85,5 @@ COMMENT ON COLUMN analytics.settlement_transaction.fee_is_unreadable IS
   'A value that fee_amount rests on, or its currency, was sent and could not be read: sums of fee_amount are not known.';
 COMMENT ON COLUMN analytics.settlement_transaction.tax_is_unreadable IS
   'A value that tax_amount rests on, or its currency, was sent and could not be read: sums of tax_amount are not known.';
+COMMENT ON COLUMN analytics.settlement_transaction.is_assumed IS
+  'True if the direction is assumed: no person has confirmed the rule. See event_rule.';

@@ -33,6 +33,9 @@ WITH RECURSIVE told AS MATERIALIZED (
       WHERE a.attrelid = c.oid AND a.attname IN ('raw', 'run_id') AND NOT a.attisdropped) = 2
 ), unmapped AS (
   SELECT account, count(DISTINCT (event_type, event_name)) AS kinds FROM analytics.unmapped_event_type GROUP BY account
+), assumed AS (
+  SELECT account, count(DISTINCT (event_type, event_name)) AS kinds, string_agg(DISTINCT event_type, ', ') AS types
+  FROM analytics.event_rule WHERE is_assumed GROUP BY account
 ), state AS MATERIALIZED (
   SELECT account.account, stream.stream,
     latest.status AS latest_status, latest.started_at AS latest_started_at, ended.status AS ended_status, ended.error, ended.left_over, CASE ended.mode WHEN 'lookup' THEN ended.unanswered END AS unanswered, ended.failed_lookups,
@@ -220,6 +223,11 @@ WITH RECURSIVE told AS MATERIALIZED (
       ELSE ' kinds of transactions (by type and name) have' END
       || ' no known direction and count in no settlement and no balance: run `paycombat-sync directions list`, and `directions set` for each.', NULL
   FROM state JOIN unmapped USING (account) WHERE state.stream = 'transactions'
+  UNION ALL SELECT state.account, state.stream, 'good', 'assumed', 'assumed directions',
+    assumed.kinds || CASE assumed.kinds WHEN 1 THEN ' kind of transaction (by type and name) counts' ELSE ' kinds of transactions (by type and name) count' END
+      || ' by rules that are assumed (' || assumed.types
+      || '): check them with `paycombat-sync directions list`, and confirm them with `paycombat-sync directions confirm`.', NULL
+  FROM state JOIN assumed USING (account) WHERE state.stream = 'transactions'
   UNION ALL SELECT account, stream, 'good', 'field_rejects', sum(value_count) || ' unreadable values',
     sum(value_count) || CASE sum(value_count) WHEN 1 THEN ' value of an optional field could not be read and is null'
       ELSE ' values of optional fields could not be read and are null' END || ': see `paycombat-sync rejects list`.', min(since)

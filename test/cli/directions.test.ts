@@ -50,12 +50,7 @@ describe.concurrent("directions list", () => {
       const { run } = yield* warehouse()
       const { code, stdout, stderr } = yield* run("list")
       expect(code).toBe(0)
-      const rows = linesOf(stdout).map(line =>
-        line
-          .trim()
-          .split(/ {2,}|\s*│\s*/)
-          .join(" | "),
-      )
+      const rows = linesOf(stdout).map(line => line.split(/[\s│]{2,}/).join(" | "))
       const row = (name: string) => rows.find(line => line.includes(name))
       expect(row("PAYIN_COMPLETED")).toMatch(/USD \| 1 \| 100.10 \| in \| assumed: the rule for PAYIN/)
       expect(row("PAYIN_APPROVED")).toMatch(/USD \| 2 \| 25 \| not known \| no rule \| 2 not counted/)
@@ -81,7 +76,7 @@ describe.concurrent("directions list", () => {
     }),
   )
 
-  it.scopedLive("of an empty warehouse says so", () =>
+  it.scopedLive("says that there are no transactions if the warehouse is empty", () =>
     Effect.gen(function* () {
       const { run } = yield* warehouse([])
       expect(yield* run("list")).toMatchObject({

@@ -22,7 +22,11 @@ const record = ([type, amount, bare, tax, fee, net]: Line, currency = "EUR", nam
       `"fees_without_tax":${bare},"tax_on_fees":${tax},"fees_including_tax":${fee},"net_amount":${net}}`,
   )
 
-const seeds: DirectionOf = ({ type }) => (({ PAYIN: 1, PAYOUT: -1 }) as const)[type as "PAYIN"] ?? null
+const NONE = { direction: null, isAssumed: false }
+const seeds: DirectionOf = ({ type }) => {
+  const direction = ({ PAYIN: 1, PAYOUT: -1 } as const)[type as "PAYIN"]
+  return direction === undefined ? NONE : { direction, isAssumed: true }
+}
 
 const reportOf = (lines: ReadonlyArray<Line>, directionOf?: DirectionOf): MoneyReport =>
   moneyIn(
@@ -150,14 +154,14 @@ describe("the sign of amounts", () => {
     const lines = said(reportOf([positive, negative], seeds))
     expect(lines).toContainEqual(
       expect.stringMatching(
-        /^warn money: PAYIN \(\+1\), 2 records: amounts are negative in 1, positive in 1/,
+        /^warn money: PAYIN \(\+1, assumed\), 2 records: amounts are negative in 1, positive in 1/,
       ),
     )
     expect(said(reportOf([negative], seeds))).toContainEqual(
-      expect.stringMatching(/^warn money: PAYIN \(\+1\).*times the direction/),
+      expect.stringMatching(/^warn money: PAYIN \(\+1, assumed\).*times the direction/),
     )
     expect(said(reportOf([["PAYOUT", "-100", "0", "0", "0", "-100"]], seeds))).toContainEqual(
-      expect.stringMatching(/^pass money: PAYOUT \(-1\).*amounts are negative/),
+      expect.stringMatching(/^pass money: PAYOUT \(-1, assumed\).*amounts are negative/),
     )
   })
 })
@@ -185,7 +189,7 @@ describe("the direction of events", () => {
       ),
     )
     const named = ["DONE", "Top-up for Anna Smith", "Anna"].map(name => record(lines[0]!, "EUR", name))
-    const anonymous = said(moneyIn(named, money, () => null)!)
+    const anonymous = said(moneyIn(named, money, () => NONE)!)
     expect(anonymous).toContainEqual(
       expect.stringContaining("(DONE, 2 more that are not shown): settlements"),
     )
@@ -193,8 +197,18 @@ describe("the direction of events", () => {
     expect(said(reportOf(lines.slice(0, 1), seeds))).toContainEqual(
       "pass directions: every event type of the sample has one.",
     )
+    const confirmed: DirectionOf = () => ({ direction: 1, isAssumed: false })
+    expect(said(reportOf(lines.slice(0, 1), confirmed)).join("\n")).not.toContain("assumed")
     expect(said(reportOf(lines))).toContainEqual(
       expect.stringMatching(/^warn directions: rules are applied to stored transactions/),
+    )
+  })
+
+  it("is marked as assumed, with the command that confirms it", () => {
+    expect(said(reportOf(lines, seeds))).toContainEqual(
+      expect.stringMatching(
+        /^pass directions: assumed until .*: PAYIN\. .*`paycombat-sync directions confirm TYPE`/,
+      ),
     )
   })
 
@@ -205,6 +219,14 @@ describe("the direction of events", () => {
     )
     expect(said(reportOf([["PAYOUT", "100", "2", "0", "2", "102"]], seeds)).join()).not.toContain(
       "reconciliation",
+    )
+  })
+
+  it("is marked as assumed, with the command that confirms it", () => {
+    expect(said(reportOf(lines, seeds))).toContainEqual(
+      expect.stringMatching(
+        /^pass directions: assumed until .*: PAYIN\. .*`paycombat-sync directions confirm TYPE`/,
+      ),
     )
   })
 

@@ -129,7 +129,7 @@ const insert = async (
     SELECT ${account}, format('t-%s-%s-%s', currency, day, n), 'org', coalesce(customer_id, 'org'), customer_id,
       format('s-%s-%s', currency, day / 7), round(((day * 3701 + n * 100907) % 90000 + 100) / 100.0, 2), currency,
       CASE WHEN n % 6 = 5 THEN 'REFUND' WHEN n = 2 AND day % 9 = 0 AND NOT ${isSound} THEN ${odd} ELSE 'PAYIN' END,
-      'payment', day > 4 + n % 3 AND NOT (day % 17 = 0 AND n = 1),
+      'payment_completed', day > 4 + n % 3 AND NOT (day % 17 = 0 AND n = 1),
       date_trunc('day', now(), 'UTC') - make_interval(days => day), currency, 0.35, 0.05, ${BOOKED}
     FROM unnest(${ofAll}) AS currency, generate_series(0, ${days - 1}) AS day, generate_series(1, ${perDay}) AS n
     LEFT JOIN (SELECT customer_id, row_number() OVER (ORDER BY customer_id) AS place FROM warehouse.customers

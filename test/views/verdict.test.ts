@@ -30,7 +30,7 @@ describe("transactions without a direction", () => {
       yield* Effect.promise(() => sql.unsafe(`${STREAM_RUNS}; ${MANY_KINDS}`).simple())
       const verdicts = yield* verdictsOf(sql, { streams: ["transactions"] })
       expect(verdicts.map(({ account, findings }) => [account, findings.map(({ kind }) => kind)])).toEqual([
-        ["a", []],
+        ["a", ["assumed"]],
         ["b", ["unmapped"]],
       ])
     }),

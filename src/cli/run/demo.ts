@@ -18,14 +18,14 @@ const QUESTIONS: ReadonlyArray<Question> = [
     title: "Settlement: the payment to the merchant and its fees (the latest of each currency)",
     sql: `SELECT DISTINCT ON (status, currency) left(settlement_id, 19) || '…' AS settlement, status, currency,
   transaction_count AS payments, settlement_amount AS amount, fee_amount AS fee, tax_amount AS tax,
-  payment_to_merchant_amount AS to_merchant
+  payment_to_merchant_amount AS to_merchant, CASE WHEN is_assumed THEN 'assumed' ELSE 'confirmed' END AS directions
 FROM analytics.settlement WHERE fee_currency = currency
 ORDER BY status, currency, last_transaction_at DESC`,
   },
   {
     title: "Balance: all owners together, on the last whole day",
     sql: `SELECT DISTINCT ON (currency) currency, day, opening_balance AS opening, credit_amount AS credit,
-  debit_amount AS debit, closing_balance AS closing
+  debit_amount AS debit, closing_balance AS closing, CASE WHEN is_assumed THEN 'assumed' ELSE 'confirmed' END AS directions
 FROM analytics.balance_daily_total WHERE day < (now() AT TIME ZONE 'UTC')::date
 ORDER BY currency, day DESC`,
   },
@@ -39,6 +39,7 @@ FROM analytics.kyc_gap_summary ORDER BY customer_count DESC, missing_field LIMIT
 
 const HINT = `More answers:  npx paycombat-sync query --demo "SELECT * FROM analytics.kyc_gap"
 Its views:     npx paycombat-sync query --demo "SELECT table_name FROM information_schema.views ORDER BY 1"
+Directions:    money in or out is assumed by type until you confirm it: npx paycombat-sync directions list, then confirm
 Your own data: set PAYCOMBAT_TOKEN, then npx paycombat-sync sync`
 
 /** Note for a stream without a generator, and so without a truth, in the sandbox. */

@@ -94,9 +94,15 @@ export const foreignInfluences = (sql: postgres.Sql): SqlEffect<ReadonlyArray<st
 export const readableByRole = (sql: postgres.Sql): SqlEffect<ReadonlyArray<string>> =>
   read(() => excessOfReader(sql))
 
+/** The rule for a kind of event: +1, −1, 0, or null where no rule answers. Assumed until a person confirms the rule. */
+export interface StoredDirection {
+  readonly direction: -1 | 0 | 1 | null
+  readonly isAssumed: boolean
+}
+
 /**
- * Reads what `analytics` takes each kind of event for, in the order asked: +1, −1, 0, or null where no rule answers.
- * Undefined for a kind that no stored transaction has: rules are applied to what is stored.
+ * Reads the rule of `analytics` for each kind of event, in the order asked. Undefined for a kind that no stored transaction
+ * has: rules are applied to what is stored.
  */
 export const directionsOf = (
   sql: postgres.Sql,
@@ -105,18 +111,16 @@ export const directionsOf = (
     readonly name: string | null
     readonly isNegative: boolean
   }>,
-): SqlEffect<ReadonlyArray<-1 | 0 | 1 | null | undefined>> =>
+): SqlEffect<ReadonlyArray<StoredDirection | undefined>> =>
   read(async () => {
-    const rows = await sql<Array<{ isStored: boolean; direction: string | null }>>`
-      SELECT rule.event_type IS NOT NULL AS "isStored", rule.direction::text AS direction
+    const rows = await sql<Array<StoredDirection & { isStored: boolean }>>`
+      SELECT rule.event_type IS NOT NULL AS "isStored", rule.direction::int AS direction, rule.is_assumed AS "isAssumed"
       FROM jsonb_array_elements(${JSON.stringify(events)}::text::jsonb) WITH ORDINALITY AS asked (event, ordinal)
       LEFT JOIN analytics.event_direction AS rule
         ON rule.event_type = event ->> 'type' AND rule.event_name = coalesce(event ->> 'name', '')
           AND rule.is_negative = (event ->> 'isNegative')::boolean
       ORDER BY asked.ordinal`
-    return rows.map(({ isStored, direction }) =>
-      !isStored ? undefined : direction === null ? null : (Number(direction) as -1 | 0 | 1),
-    )
+    return rows.map(({ isStored, direction, isAssumed }) => (isStored ? { direction, isAssumed } : undefined))
   })
 
 export interface DirectoryFacts {

@@ -86,6 +86,12 @@ export const reportData = (
        FROM analytics.unmapped_event_type${where(...accountIs(filter), ...currencyIs(filter))}`,
       "transaction_count DESC, account, event_type, event_name, currency",
     )
+    const assumed = yield* listOf(
+      sql,
+      `SELECT account, event_type, event_name, currency, rule, direction, transaction_count, amount
+       FROM analytics.event_rule${where("is_assumed", ...accountIs(filter), ...currencyIs(filter))}`,
+      "transaction_count DESC, account, event_type, event_name, currency",
+    )
     const gaps = yield* announced("the KYC gaps", gapsOf(sql, period))
     const settlements = yield* announced("the settlements", settlementsOf(sql, period))
     const balances = yield* announced("the balances", balancesOf(sql, period))
@@ -102,6 +108,7 @@ export const reportData = (
       verdicts: verdicts.filter(isShown),
       freshness: withNeverRun(freshness, accounts, streams),
       unmapped,
+      assumed,
       gaps,
       settlements,
       balances,

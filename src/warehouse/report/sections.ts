@@ -21,6 +21,9 @@ import { GAP_AGES, LIST_ROWS_MAX, UNSETTLED_AGES } from "./types.ts"
 
 /** Statements of a report's three sections. Each view that adds up many transactions is read only once. */
 
+/** True if a sum rests on a rule that is assumed, in rows and in sums of rows. */
+const IS_ASSUMED = "bool_or(is_assumed) AS is_assumed"
+
 export const gapsOf = (sql: postgres.Sql, filter: Period) => {
   const account = where(...accountIs(filter))
   return Effect.all({
@@ -49,7 +52,7 @@ export const gapsOf = (sql: postgres.Sql, filter: Period) => {
       sql,
       `SELECT account, currency, count(*) AS customer_count, sum(open_checkout_count) AS open_checkout_count,
          sum(open_checkout_amount) AS open_checkout_amount, sum(unsettled_count) AS unsettled_count,
-         sum(unsettled_amount) AS unsettled_amount
+         sum(unsettled_amount) AS unsettled_amount, ${IS_ASSUMED}
        FROM analytics.kyc_gap_volume${where(...accountIs(filter), ...currencyIs(filter))} GROUP BY account, currency`,
       "account, currency",
     ),
@@ -68,6 +71,7 @@ const SETTLED_SUMS = [
   ...["settled_count", "settled_amount", "unsettled_count", "unsettled_amount", "unmapped_count"].map(
     column => `sum(${column}) AS ${column}`,
   ),
+  IS_ASSUMED,
 ].join(", ")
 
 export const settlementsOf = (sql: postgres.Sql, filter: Period) =>
@@ -83,7 +87,7 @@ export const settlementsOf = (sql: postgres.Sql, filter: Period) =>
       `SELECT account, currency, count(*) AS unsettled_count,
          coalesce(sum(direction * abs(amount)), 0) AS unsettled_amount, count(*) FILTER (WHERE direction IS NULL) AS unmapped_count,
          ${aged(UNSETTLED_AGES, "unsettled_days", "count(*)", "count")},
-         ${aged(UNSETTLED_AGES, "unsettled_days", "sum(direction * abs(amount))", "amount")}, min(day) AS oldest_day
+         ${aged(UNSETTLED_AGES, "unsettled_days", "sum(direction * abs(amount))", "amount")}, min(day) AS oldest_day, ${IS_ASSUMED}
        FROM analytics.settlement_transaction${where("NOT is_settled", ...conditions)} GROUP BY account, currency`,
       "unsettled_count DESC, account, currency",
     )
@@ -92,7 +96,7 @@ export const settlementsOf = (sql: postgres.Sql, filter: Period) =>
       `SELECT account, currency, fee_currency, status, count(*) AS settlement_count,
          sum(transaction_count) AS transaction_count, sum(unmapped_count) AS unmapped_count,
          sum(settlement_amount) AS settlement_amount,
-         ${["fee_amount", "tax_amount", "payment_to_merchant_amount"].map(wholeSum).join(", ")}
+         ${["fee_amount", "tax_amount", "payment_to_merchant_amount"].map(wholeSum).join(", ")}, ${IS_ASSUMED}
        FROM analytics.settlement${where(...conditions, ...dayIs(filter, dayOf("last_transaction_at")))}
        GROUP BY account, currency, fee_currency, status`,
       "account, currency, fee_currency, status",
@@ -103,17 +107,17 @@ export const settlementsOf = (sql: postgres.Sql, filter: Period) =>
 /** Balance of a span of days: its first opening, its sums, its last closing. */
 const BALANCE_SUMS = `(array_agg(opening_balance ORDER BY day))[1] AS opening_balance, ${wholeSum("credit_amount")},
   ${wholeSum("debit_amount")}, (array_agg(closing_balance ORDER BY day DESC))[1] AS closing_balance,
-  count(*) FILTER (WHERE credit_amount <> 0 OR debit_amount <> 0) AS active_day_count`
+  count(*) FILTER (WHERE credit_amount <> 0 OR debit_amount <> 0) AS active_day_count, ${IS_ASSUMED}`
 
 /** Compares the wallets with the payments: per currency, and per owner with a difference. */
 const reconciliationOf = (sql: postgres.Sql, filter: Period) => {
   const conditions = [...accountIs(filter), ...currencyIs(filter)]
   const view = "analytics.balance_reconciliation"
   const sums = `count(*) AS owner_count, count(*) FILTER (WHERE difference <> 0) AS different_count,
-    ${["wallet_balance", "ledger_balance", "difference"].map(wholeSum).join(", ")}`
+    ${["wallet_balance", "ledger_balance", "difference"].map(wholeSum).join(", ")}, ${IS_ASSUMED}`
   // Takes the largest differences of each currency in turn. Differences of two currencies cannot be compared.
   const rank = "row_number() OVER (PARTITION BY account, currency ORDER BY abs(difference) DESC, owner_id)"
-  const balances = "wallet_balance, ledger_balance, difference"
+  const balances = "wallet_balance, ledger_balance, difference, is_assumed"
   const statements = {
     currency: statementOf(
       `SELECT account, currency, ${sums}, ${second("min(observed_at)")} AS observed_at

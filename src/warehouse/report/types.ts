@@ -62,6 +62,8 @@ export interface ReportData {
   /** Every stream of every account, including those that were never run. */
   readonly freshness: ReadonlyArray<Row>
   readonly unmapped: List
+  /** Kinds of transactions whose direction rests on a rule that no person has confirmed. */
+  readonly assumed: List
   readonly gaps: {
     /** Per account: how many customers, why, and for how long. */
     readonly counts: ReadonlyArray<Row>
