@@ -28,7 +28,7 @@ describe("a list is read whole", () => {
       sandbox.touch("transactions", 100)
       const booked = yield* sync()
       expect(booked).toMatchObject({ mode: "full", status: "complete", inserted: 4 })
-      expect(booked.note).toContain("neither an order of the list nor a filter by time is proven")
+      expect(booked.note).toContain("no order of the list is proven")
       const [stored, expected] = yield* both
       expect(stored).toEqual(expected)
     }),
@@ -45,9 +45,7 @@ describe("a list is read whole", () => {
           streams.map(({ note }) => note),
         )
         expect(yield* notes).toEqual([total])
-        expect(yield* notes).toEqual([
-          `${total} Read whole: neither an order of the list nor a filter by time is proven.`,
-        ])
+        expect(yield* notes).toEqual([`${total} Read whole: no order of the list is proven.`])
       }),
     )
   })

@@ -63,26 +63,6 @@ const cases: Readonly<Record<string, Case>> = {
     isAtOnce: true,
     requests: 6,
   },
-  "filtered by the time of creation, open records by id": {
-    options: {
-      order: "oldest-first",
-      timeFilter: { unit: "seconds", by: "created_at" },
-      payoutShape: "newer",
-      ...WITH_BY_ID,
-    },
-    isAtOnce: true,
-    // Two of them look beyond the end of what the filter shows.
-    requests: 17,
-  },
-  "filtered by the time of update": {
-    options: {
-      order: "shuffled",
-      timeFilter: { unit: "milliseconds", by: "updated_at" },
-      ...WITHOUT_BY_ID,
-    },
-    isAtOnce: true,
-    requests: 11,
-  },
 }
 
 describe("an incremental run over three lists", () => {

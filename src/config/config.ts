@@ -119,7 +119,6 @@ const accountSettings = <T>(
   })
 }
 
-/** Returns the variable for a stream's list path. */
 export const pathVariable = (stream: string): string => `PAYCOMBAT_PATH_${stream.toUpperCase()}`
 
 const merchantsSetting = (account: string) => ownOrAll(account, "PAYCOMBAT_MERCHANTS", idList)

@@ -8,10 +8,8 @@ import { isJsonObject, type Json } from "./json.ts"
 
 /** A field's place in a record: its own key, after the keys of the objects and lists of objects around it. */
 export interface FieldPath {
-  /** The keys joined by dots. */
   readonly name: string
   readonly keys: ReadonlyArray<string>
-  /** True for a list of objects. */
   readonly isList: boolean
 }
 
@@ -21,7 +19,6 @@ const DEPTH_MAX = 4
 const alternatives = (ast: SchemaAST.AST): ReadonlyArray<SchemaAST.AST> =>
   SchemaAST.isUnion(ast) ? ast.types.flatMap(alternatives) : [ast]
 
-/** Finds the object that a field holds, alone or in a list. */
 const objectIn = (ast: SchemaAST.AST): SchemaAST.TypeLiteral | undefined => {
   const found = alternatives(ast)
   const [rest] = found.find(SchemaAST.isTupleType)?.rest ?? []
@@ -134,7 +131,6 @@ export const addCounts = (one: FieldCounts = {}, other: FieldCounts = {}): Field
 
 const optionalCounts = Schema.optionalWith(FieldCounts, { exact: true })
 
-/** Counts of a pass so far. A checkpoint stores them. */
 const PassFields = Schema.Struct({
   tally: Tally,
   /** Records of which a version was stored before. */

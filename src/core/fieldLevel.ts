@@ -15,7 +15,6 @@ const within = (plain: Plain | undefined, key: string): Plain | undefined => {
   return Object.hasOwn(fields, key) ? fields[key] : undefined
 }
 
-/** True if a part of the value is not personal. */
 const holdsPlain = (plain: Plain | undefined): boolean => {
   if (plain === undefined) return false
   const item = itemOf(plain)

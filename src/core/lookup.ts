@@ -95,7 +95,6 @@ export interface LookupSource {
   readonly maxCalls: { readonly variable: string; readonly otherwise: number | null }
 }
 
-/** Lists the streams whose rows hold a look-up's keys. */
 export const keyStreams = ({ keys }: LookupSource): ReadonlyArray<string> => [
   ...new Set(keys.flatMap(source => ("stream" in source ? [source.stream] : []))),
 ]

@@ -38,7 +38,6 @@ interface Field {
   readonly isOptional: boolean
 }
 
-/** The record with null in place of unreadable parts, and those parts. */
 export interface Mended {
   readonly record: Json
   readonly unread: ReadonlyArray<Unread>
@@ -169,7 +168,6 @@ const mendItem = (
   return isPlace ? [{}] : []
 }
 
-/** Reads records that do not decode as a whole. */
 export interface Mender {
   readonly problemOf: (record: Json) => Problem | undefined
   /** Replaces each optional part that does not decode by null. The result may still lack a required part. */

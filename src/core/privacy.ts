@@ -44,7 +44,6 @@ export type Subject =
     }
   | { readonly kind: "referred"; readonly ids: Readonly<Record<string, string>> }
 
-/** A stream's declaration about personal data. */
 export interface PrivacySpec {
   readonly plain: PlainFields
   /** Absent if a record has no data subject. */

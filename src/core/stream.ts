@@ -118,7 +118,6 @@ export interface StreamDocs {
    * such list is open: an unknown value is reported, and is no error.
    */
   readonly values?: Readonly<Record<string, ReadonlyArray<string>>>
-  /** Fields of a record that moves money. */
   readonly money?: Money
 }
 
@@ -208,7 +207,6 @@ const decoderOf = <A, I>(record: Schema.Schema<A, I>, isLenient: boolean) => {
   }
 }
 
-/** Builds a stream from its declaration: a source, a table, a record schema and `normalize`. */
 export const defineStream = <Source extends ListSource | LookupSource, A, I>({
   record,
   normalize,

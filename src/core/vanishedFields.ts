@@ -2,7 +2,6 @@ import { decodedIn, NO_STATES, type PassFields } from "./documentedFields.ts"
 
 /** Judges whether the API stopped sending a field although unchanged records still carry it. */
 
-/** Findings of earlier runs about a field. */
 export interface KnownField {
   readonly field: string
   /** Largest number of records of one pass that carried a value in it. */

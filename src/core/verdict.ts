@@ -70,17 +70,14 @@ export interface Verdict {
 
 const GRAVITY: Readonly<Record<Level, number>> = { good: 0, attention: 1, bad: 2 }
 
-/** The gravest of these levels; `good` if there are none. */
 export const gravest = (judged: ReadonlyArray<{ readonly level: Level }>): Level =>
   judged.reduce<Level>((worst, { level }) => (GRAVITY[level] > GRAVITY[worst] ? level : worst), "good")
 
-/** The reason why a stream's figures cannot be trusted. */
 export interface Problem {
   readonly kind: string
   readonly message: string
 }
 
-/** The findings on one stream, and those on its account as a whole. */
 export const findingsOf = (findings: ReadonlyArray<Finding>, stream: string): ReadonlyArray<Finding> =>
   findings.filter(finding => finding.stream === stream || finding.stream === null)
 

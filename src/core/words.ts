@@ -15,7 +15,6 @@ const WORDS: Readonly<Record<string, string>> = {
   waiting: "waits",
 } satisfies Partial<Record<Status | "waiting", string>>
 
-/** The words for a status on a page or in a report. */
 export const statusWords = (status: string): string => WORDS[status] ?? status
 
 /** True if a run with this status did all that it was to do; some records may have become rejects. */

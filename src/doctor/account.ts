@@ -69,7 +69,6 @@ export const withAccount = <A, R>(
     )
   }).pipe(Effect.scoped)
 
-/** Examines the database of a subject whose settings may be wrong. */
 export const groundOf = (subject: {
   readonly database: DatabaseSettings | undefined
   readonly problems: ReadonlyArray<string>

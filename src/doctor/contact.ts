@@ -30,7 +30,6 @@ const ofAnswer = ({ head, error, isApi }: Contact): readonly [Finding["level"], 
       ]
 }
 
-/** Reports an account's first contact, and whether further requests make sense. */
 export const examineContact = (
   client: Client,
   account: AccountSettings,

@@ -1,4 +1,3 @@
-/** Exact decimal numbers for sums and comparisons of amounts. */
 export interface Decimal {
   /** The number is `units` / 10^`scale`. */
   readonly units: bigint

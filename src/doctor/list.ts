@@ -41,7 +41,6 @@ const pagingOf = ({ pageParam, sizeParam, firstPage, paginator }: Contract): str
     ? `by ${pageParam},${sizeParam}, counted in records`
     : `by ${pageParam},${sizeParam} from page ${firstPage}`
 
-/** Number of records per page, and whether the program or the API decides it. */
 const sizeOf = ({ pageSize, maxPageSize, verified }: Contract, asked: number): string => {
   if (!verified) return ""
   if (maxPageSize !== null) return `, at most ${maxPageSize} per page (more is refused)`
@@ -91,18 +90,6 @@ const orderMessage = ({ order, pages }: Probe): string | undefined => {
       return `not ordered by time ${on}: what is new cannot be seen from it.`
     case "too few records to tell":
       return "too few records to tell."
-  }
-}
-
-const filterMessage = ({ filter }: Probe): string | undefined => {
-  if (filter === undefined) return undefined
-  switch (filter.is) {
-    case "proven":
-      return `start_time${filter.hasEnd ? " and end_time" : ""} in ${filter.unit} select by ${filter.by === "created" ? "creation" : "latest change"}.`
-    case "likely":
-      return `start_time in ${filter.unit} seems to take effect; a full pass must prove by which time.`
-    case "not found":
-      return "none that takes effect."
   }
 }
 
@@ -163,7 +150,6 @@ export const listFindings = (
       finding("fail", "list", `${error?.message ?? "not found"} (${counted(requests, "request")}).`, about),
     ]
   const order = orderMessage(probe)
-  const filter = filterMessage(probe)
   return [
     listFinding(probe, account, name, requests),
     ...(stored !== undefined && !readsAlike(probe.contract, stored)
@@ -177,7 +163,6 @@ export const listFindings = (
         ]
       : []),
     ...(order === undefined || probe.records.length === 0 ? [] : [finding("pass", "order", order, about)]),
-    ...(filter === undefined ? [] : [finding("pass", "time filter", filter, about)]),
     ...byIdFinding(probe, about),
   ]
 }

@@ -10,7 +10,6 @@ import { type Finding, finding } from "./finding.ts"
 
 const OURS = /^PAYCOMBAT_|^DATABASE_URL$/
 
-/** Names of this program's variables that are set, in the environment or in `.env`. */
 const namesSet = Effect.map(Origins, ({ origins }) =>
   [...origins.keys()].filter(name => OURS.test(name)).sort(),
 )

@@ -85,7 +85,6 @@ const look = ({ account, client, listed }: AccountCheck, stream: ListStream) =>
     return seen
   })
 
-/** Examines a list, and reports how it is read and how its records differ from their documentation. */
 export const examineList = (check: AccountCheck, stream: ListStream) =>
   Effect.gen(function* () {
     const { account, opened } = check
@@ -142,7 +141,6 @@ const keysToAsk = (check: AccountCheck, stream: LookupStream, lists: ReadonlyArr
     return { keys, requests }
   })
 
-/** Asks a look-up about a few keys, and reports its answers. */
 export const examineLookup = (check: AccountCheck, stream: LookupStream, lists: ReadonlyArray<ListStream>) =>
   Effect.gen(function* () {
     const { account, client } = check

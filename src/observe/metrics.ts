@@ -61,7 +61,6 @@ export const LEVELS = { good: 0, attention: 1, bad: 2 } as const
 /** Value of a gauge whose current value is unknown. Exporters leave it out. */
 export const UNKNOWN = Number.NaN
 
-/** Returns a metric with these label values. */
 export const labelled = <Type, In, Out>(
   metric: Metric.Metric<Type, In, Out>,
   labels: Readonly<Record<string, string>>,
@@ -94,7 +93,6 @@ const statusLabel = (status: number | undefined): string => {
   return STATUS.test(String(status)) ? String(status) : "other"
 }
 
-/** Counts one request to the API. */
 export const countRequest = (account: string, status: number | undefined): Effect.Effect<void> =>
   Metric.increment(labelled(requests, { account, status: statusLabel(status) }))
 

@@ -19,7 +19,6 @@ export interface StreamProgress {
   readonly message: string | null
 }
 
-/** Progress of a stream whose first record is yet to come. */
 export const noProgress = (
   account: string,
   stream: string,
@@ -84,7 +83,6 @@ export class Progress extends Context.Reference<Progress>()("paycombat-sync/Prog
   defaultValue: logged,
 }) {}
 
-/** Takes the figures of a report from counts. */
 export const figuresOf = ({ extracted, inserted, updated, rejected, unanswered }: Counts) => ({
   extracted,
   inserted,
@@ -96,7 +94,6 @@ export const figuresOf = ({ extracted, inserted, updated, rejected, unanswered }
 /** Reports a change of one stream's progress. Values that the change does not name stay. */
 export type TellChange = (change: Partial<StreamProgress>) => Effect.Effect<void>
 
-/** Returns the reporter of one stream's changes, which begin at `initial`. */
 export const changesOf = (initial: StreamProgress): Effect.Effect<TellChange> =>
   Effect.map(Progress, ({ tell }) => {
     let current = initial

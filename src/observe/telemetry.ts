@@ -207,7 +207,6 @@ const warnings: Effect.Effect<ReadonlyArray<string>> = Effect.gen(function* () {
   return all.flat()
 })
 
-/** True if traces or metrics are exported. */
 export const isExporting: Effect.Effect<boolean, ConfigurationError> = Effect.map(
   wanted,
   ({ TRACES, METRICS }) => TRACES || METRICS,

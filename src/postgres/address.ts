@@ -11,7 +11,6 @@ import { AddressProblem, type Parameters, type Parts, readParameters } from "./a
 
 const DEFAULT_PORT = 5432
 
-/** A server that may be dialled. */
 export interface Host {
   /** A name or an IP address, with which its certificate is compared; or the directory of a Unix socket. */
   readonly name: string

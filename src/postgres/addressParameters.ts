@@ -26,7 +26,6 @@ export type Parts = Map<string, string>
 /** The problem of an address, as the rest of a sentence that begins with the variable's name. Quotes no value. */
 export class AddressProblem extends Error {}
 
-/** The parameters of an address beside its hosts and its login. */
 export interface Parameters {
   /** True if the hosts are tried in random order. */
   readonly isShuffled: boolean
@@ -34,7 +33,6 @@ export interface Parameters {
   /** Longest time that one host may take; undefined for the program's default. */
   readonly connectTimeoutSeconds: number | undefined
   readonly sessionAttributes: SessionAttributes
-  /** Settings of the session, sent at its start. */
   readonly session: Readonly<Record<string, string>>
 }
 
@@ -62,7 +60,6 @@ const TLS_VERSIONS = ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"] as const
 /** Parameters that `parseAddress` reads itself: server and login. */
 const PLACE = ["host", "hostaddr", "port", "user", "password", "dbname"]
 
-/** Settings that are sent at the start of a session. */
 const SESSION = ["application_name", "options"]
 
 /** Parameters without an effect here: how a quiet connection is watched. */
@@ -106,7 +103,6 @@ const refuseOthers = (parts: Parts): void => {
       )
 }
 
-/** Parameters that are read below. */
 const READ = [
   "connect_timeout",
   "target_session_attrs",

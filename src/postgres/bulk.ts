@@ -11,7 +11,6 @@ import type { Shape, Transaction } from "./shape.ts"
 
 export const quoted = (names: Iterable<string>): string => Array.from(names, name => `"${name}"`).join(", ")
 
-/** Lists columns of one alias. */
 export const prefixed = (alias: string, columns: ReadonlyArray<string>): string =>
   columns.map(column => `${alias}."${column}"`).join(", ")
 
@@ -34,7 +33,6 @@ const element = (value: ColumnValue): string => {
   return `"${escaped(text)}"`
 }
 
-/** Postgres' text form of an array. */
 export const arrayLiteral = (values: ReadonlyArray<ColumnValue>): string =>
   `{${values.map(element).join(",")}}`
 
@@ -46,7 +44,6 @@ export const arraysOf = (columns: ReadonlyArray<string>, rows: ReadonlyArray<Row
 export const unnestOf = (columns: ReadonlyArray<string>, first: number): string =>
   `unnest(${columns.map((_, i) => `$${first + i}::text[]`).join(", ")}) WITH ORDINALITY AS s(${quoted([...columns, "ordinal"])})`
 
-/** Casts the text columns of `s` to the types of a table. */
 const typed = (columns: ReadonlyArray<string>, { types }: Pick<Shape, "types">): string =>
   columns.map(column => `s."${column}"::${types.get(column)} AS "${column}"`).join(", ")
 
@@ -74,7 +71,6 @@ interface Upsert {
   readonly returning?: string
 }
 
-/** True if no two rows have one key. */
 const areDistinct = (key: ReadonlyArray<string>, rows: ReadonlyArray<Row>): boolean =>
   new Set(rows.map(row => JSON.stringify(key.map(column => row[column])))).size === rows.length
 

@@ -52,7 +52,6 @@ export const whileOpen = <A, E, R>(sql: postgres.Sql, work: Effect.Effect<A, E, 
     }),
   )
 
-/** A pool that is open, with the connection of its heartbeat. */
 interface Opened {
   readonly sql: postgres.Sql
   readonly heartbeat: HeartbeatConnection
@@ -89,7 +88,6 @@ const opened = (url: Redacted.Redacted): Effect.Effect<Opened, ConfigurationErro
     catch: error => new ConfigurationError({ message: `DATABASE_URL ${(error as Error).message}.` }),
   })
 
-/** The error for a server that took the connection and did not answer in time. */
 export const silent = (seconds: number) =>
   new WarehouseError({
     code: "CONNECT_TIMEOUT",

@@ -12,7 +12,6 @@ const VALUE_CLASSES = /^(22|23|54)/
 export const sqlState = (error: unknown): string | undefined =>
   error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined
 
-/** Next steps by code. The first match counts. */
 const NEXT_STEPS: ReadonlyArray<readonly [code: RegExp, step: string]> = [
   [/^28/, "check user and password of DATABASE_URL, and pg_hba.conf"],
   [/^3D000$/, "create the database, or name another in DATABASE_URL"],
@@ -89,7 +88,6 @@ export const wordsOf = (error: unknown): string => {
   return `Postgres: ${message.split("\n")[0]!.replace(/\.$/, "")}${code === undefined ? "" : ` (${code})`}`
 }
 
-/** The words of `wordsOf`, with the next step. */
 export const describeFailure = (error: unknown): string => {
   if (error instanceof NotStored) return error.message
   const step = NEXT_STEPS.find(([codes]) => codes.test(sqlState(error) ?? ""))?.[1] ?? NEXT_STEP_OTHERWISE

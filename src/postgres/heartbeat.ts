@@ -30,6 +30,5 @@ export const addHeartbeat = (pool: postgres.Sql, open: () => postgres.Sql): Hear
   return connection
 }
 
-/** The heartbeat's connection of a pool, or the pool itself if it has none. */
 export const heartbeatOf = (pool: postgres.Sql): Pick<HeartbeatConnection, "sql" | "replace"> =>
   connections.get(pool) ?? { sql: () => pool, replace: () => undefined }

@@ -12,7 +12,6 @@ import type { Shape, Transaction } from "./shape.ts"
  * it runs: that role could grant itself the warehouse.
  */
 
-/** Interferences that a message names at most. */
 const NAMED_MAX = 3
 
 /**
@@ -34,7 +33,6 @@ export interface Interference {
   readonly name: string
   /** Role whose code runs with our rights; null if it only decides what is stored. */
   readonly planter: string | null
-  /** The command that removes it. */
   readonly remedy: string
 }
 

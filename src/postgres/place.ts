@@ -11,7 +11,6 @@ export const isSocketFile = ({ name }: Host): boolean => name.startsWith("/")
 
 export const socketFile = ({ name, port }: Host): string => join(name, `.s.PGSQL.${port}`)
 
-/** Returns the name of a host in messages. */
 export const placeOf = (host: Host): string => {
   if (isSocketFile(host)) return socketFile(host)
   return `${isIP(host.name) === 6 ? `[${host.name}]` : host.name}:${host.port}`

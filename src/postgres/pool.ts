@@ -32,7 +32,6 @@ const RETIRE_AFTER_MILLIS = 30_000
 /** Longest time that one host may take to connect. The address or the caller may set another one. */
 const CONNECT_TIMEOUT_SECONDS = 15
 
-/** One of the driver's pools. */
 interface Connections {
   readonly driver: postgres.Sql
   readonly dialer: Dialer
@@ -43,7 +42,6 @@ interface Connections {
   isRetired: boolean
 }
 
-/** Counts work until it is settled. */
 const counting = <A>(on: Connections, work: Promise<A>, closeIdle: (on: Connections) => void): Promise<A> => {
   on.underWay += 1
   const done = () => {

@@ -13,7 +13,6 @@ import { boundedDialer, type Dial, notAnswered, stopped, type Way, waysTo } from
  * an attribute by ending the statement. So each way is first tried with a connection of its own, if there is a choice.
  */
 
-/** The state of a server that `target_session_attrs` is about. */
 interface ServerState {
   readonly isStandby: boolean
   readonly isReadOnly: boolean

@@ -5,7 +5,6 @@ import type { WarehouseError } from "../core/errors.ts"
 
 export type Transaction = postgres.TransactionSql
 
-/** An effect of SQL. */
 export type SqlEffect<A> = Effect.Effect<A, WarehouseError>
 
 export interface Shape {

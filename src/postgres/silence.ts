@@ -7,7 +7,6 @@ import { failure } from "./place.ts"
  * is still at work. If it waits for its client while the client waits for it, the answer never comes.
  */
 
-/** The session of a transaction in Postgres. */
 export interface Session {
   readonly pid: number
   /** Start of its transaction. The session may have another one by now. */
@@ -27,14 +26,11 @@ const wentSilent = () => failure("a connection went silent", "ETIMEDOUT")
 /** `busy`: the session is at work. `idle`: it is not. `unanswered`: no server answered. */
 export type Look = "busy" | "idle" | "unanswered"
 
-/** The answers that a transaction waits for. */
 export interface Wait {
   /** Count a statement that was sent, and one that was answered. */
   readonly sent: () => void
   readonly answered: () => void
-  /** Reports that the transaction has a connection. */
   readonly opened: () => void
-  /** Reports its session. */
   readonly isAt: (session: Session | undefined) => void
   /** Ends the transaction with an error, and its connection. */
   readonly lose: (error: Error) => void
@@ -46,7 +42,6 @@ export type Watch = (destroy: (error: Error) => void) => Wait
 
 const nothing = () => undefined
 
-/** Watches nothing. */
 export const notWatched: Watch = destroy => ({
   sent: nothing,
   answered: nothing,
@@ -62,7 +57,6 @@ interface Watched {
   /** True if all connections are taken: a transaction without one then waits for others. */
   readonly isFull: () => boolean
   readonly onOpen: (change: 1 | -1) => void
-  /** Called when a connection is given up. */
   readonly onLost: () => void
 }
 

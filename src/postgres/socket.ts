@@ -5,7 +5,6 @@ import { failure, isSocketFile, placeOf, socketFile } from "./place.ts"
 import { guardStartup } from "./startup.ts"
 import { secured, type TlsFiles } from "./tls.ts"
 
-/** A way to a server: a host, with or without TLS. */
 export interface Way {
   readonly host: Host
   readonly isEncrypted: boolean

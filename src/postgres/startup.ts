@@ -12,7 +12,6 @@ const LENGTH_BYTES = 4
 
 const AUTHENTICATION = "R"
 const READY = "Z"
-/** Types of messages that a server may send until it is ready. */
 const BEFORE_READY = /[RSKNEv]/
 
 const unfit = (what: string) => failure(`The server ${what}`, "NOT_POSTGRES")

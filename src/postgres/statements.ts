@@ -44,7 +44,6 @@ const retrying = <A, E>(
     }
   })
 
-/** Runs SQL once. */
 export const query = <A>(run: () => Promise<A>): Effect.Effect<A, WarehouseError> =>
   Effect.tryPromise({ try: run, catch: warehouseError })
 

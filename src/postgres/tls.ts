@@ -7,7 +7,6 @@ import { failure, placeOf } from "./place.ts"
 
 /** TLS as libpq does it: the client asks for it in plain text, and then checks what `sslmode` demands. */
 
-/** Contents of the files that an address names. */
 export interface TlsFiles {
   readonly ca: Buffer | undefined
   readonly cert: Buffer | undefined

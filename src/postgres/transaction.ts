@@ -117,7 +117,6 @@ const guard = (fate: Fate, tx: postgres.TransactionSql): postgres.TransactionSql
 /** The answer to the pins: one result for each command, the session in the last. */
 type PinAnswer = ReadonlyArray<ReadonlyArray<Session>>
 
-/** Functions that end the transactions under way. */
 const ends = new WeakMap<Promise<unknown>, (error: Error) => void>()
 
 /** Runs a transaction. If it is not settled when `signal` aborts, it fails, and its connection is destroyed. */

@@ -43,7 +43,6 @@ const problemOf = (value: unknown): string | undefined => {
   return undefined
 }
 
-/** A part of a record that cannot be stored: the keys on the way to it, and its problem. */
 export interface Unstorable {
   readonly path: ReadonlyArray<string>
   readonly problem: string

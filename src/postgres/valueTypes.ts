@@ -19,7 +19,6 @@ interface Entry {
   readonly delimiter: string
 }
 
-/** Kinds of built-in types by their name in `pg_type`. */
 const KINDS: Readonly<Record<string, Exclude<ValueType["kind"], "array">>> = {
   bool: "boolean",
   int2: "integer",

@@ -1,7 +1,6 @@
 import type { ServerResponse } from "node:http"
 import type { Fault } from "./world/faults.ts"
 
-/** An answer of the simulated API, before a fault changes it. */
 export interface Answer {
   readonly status: number
   readonly body: string

@@ -107,6 +107,5 @@ const lookupGenerator = (stream: LookupStream, { record }: Fixture): LookupGener
   }
 }
 
-/** Builds the generator of a stream that has no generator of its own. */
 export const sampleGenerator = (stream: Stream, fixture: Fixture): Generator =>
   isList(stream) ? listGenerator(stream, fixture) : lookupGenerator(stream as LookupStream, fixture)

@@ -37,7 +37,6 @@ export {
   type Order,
   type SandboxOptions,
   type Shape,
-  type TimeFilter,
   TOTALS,
   type Totals,
 } from "./world/options.ts"
@@ -51,7 +50,6 @@ export {
  * wallet 2, if the lists are long enough (three customers, three transactions). Only changes are kept, so memory grows
  * with their number.
  */
-/** A running sandbox, and the changes that can be made to its data. */
 export interface Sandbox
   extends Pick<
     Changes,

@@ -4,6 +4,7 @@ import { type Route, type Router, routerOf } from "./routes.ts"
 import type { Fault, FaultHook, FaultRequest } from "./world/faults.ts"
 import type { Generators } from "./world/generator.ts"
 import {
+  byUpdated,
   errorBody,
   type Listing,
   listBody,
@@ -17,7 +18,6 @@ import {
 import type { Shape } from "./world/options.ts"
 import { hash, lane } from "./world/random.ts"
 import type { Records } from "./world/records.ts"
-import { between, byUpdated, type TimeOf } from "./world/times.ts"
 import { iso, type World } from "./world/world.ts"
 
 export interface SeenRequest {
@@ -100,7 +100,6 @@ const stampOf = (world: World, url: string): Stamp => {
   return { requestId: word(0) + word(1) + word(2) + word(3), time: iso(world.changes.now()) }
 }
 
-/** The simulated API and its state between answers. */
 export interface SandboxServer {
   readonly server: Server
   readonly requests: Requests
@@ -124,22 +123,16 @@ interface State {
   changesMade: number
 }
 
-const timeOf =
-  (records: Records, stream: string): TimeOf =>
-  (index, field) => {
-    const time = Date.parse(JSON.parse(records.listed(stream, index))[field])
-    return Number.isNaN(time) ? null : time
-  }
-
 const listingsOf = (world: World, records: Records): ReadonlyMap<string, Listing> =>
   new Map(
     records.lists.map(name => {
       const listing = listingOf(world, name)
       const { order } = world.options
-      const isByUpdated = order === "updated-first" || order === "updated-last"
       return [
         name,
-        isByUpdated ? byUpdated(order, listing, timeOf(records, name), world.changes.revision) : listing,
+        order === "updated-first" || order === "updated-last"
+          ? byUpdated(order, listing, index => records.listed(name, index), world.changes.revision)
+          : listing,
       ]
     }),
   )
@@ -177,10 +170,7 @@ const noRecord = (stamp: Stamp): Answer => refuse(404, "Not Found", "There is no
 const list = (state: State, stream: string, query: URLSearchParams, stamp: Stamp): Answer => {
   reshapeBefore(state)
   const { options, records, listings } = state
-  const { timeFilter } = options
-  const whole = listings.get(stream)!
-  const listing = timeFilter === null ? whole : between(whole, timeFilter, query, timeOf(records, stream))
-  const page = pageOf(listing, options, query)
+  const page = pageOf(listings.get(stream)!, options, query)
   const refusal = page.isBeyond ? REFUSALS[options.afterEnd] : undefined
   if (refusal !== undefined) return refuse(...refusal, "There is no such page", stamp)
   const nothing = page.isBeyond ? NOTHING_HERE[options.afterEnd] : undefined

@@ -120,7 +120,6 @@ const subject = (account: string, stream: string | null, isNamed: boolean) =>
 
 const LOOKS: Readonly<Record<Level, string>> = { good: "good", attention: "warn", bad: "bad" }
 
-/** Renders one row per account, if there are several: its verdict and its current run. */
 const accounts = (snapshot: Snapshot): string => {
   const rows = snapshot.accounts.map(account => {
     const own = snapshot.streams.filter(entry => entry.account === account)

@@ -23,7 +23,6 @@ export const clock = (iso: string) =>
 export const seconds = (from: string, to: string) =>
   Math.max(0, (new Date(to).getTime() - new Date(from).getTime()) / 1000)
 
-/** Looks of a status. The others have none. */
 const CHIPS: Readonly<Record<string, string>> = {
   complete: "good",
   complete_with_rejects: "warn",

@@ -27,7 +27,6 @@ export interface Snapshot {
   readonly limits: Limits
 }
 
-/** A run in progress, with the progress of its streams. */
 export interface Running {
   readonly account: string
   readonly kind: Kind

@@ -40,7 +40,6 @@ export interface ServeState {
 
 const iso = (millis: number) => new Date(millis).toISOString()
 
-/** Runs of this process. */
 interface Activity {
   readonly running: Map<string, Pick<Running, "kind" | "since">>
   readonly progress: Map<string, ReadonlyMap<string, StreamProgress>>

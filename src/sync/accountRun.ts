@@ -19,7 +19,6 @@ import { type UrgentContext, withUrgentWork } from "./urgentRun.ts"
 /** How long a stream waits for work that asks no API and holds its lease: `erase`, `rebuild`, `rejects replay`. */
 const STREAM_WAIT = "1 minute"
 
-/** One account of a run, under its lease. */
 interface AccountRun {
   readonly account: AccountSettings
   readonly accountLease: Acquired
@@ -46,7 +45,6 @@ const share = (sql: postgres.Sql, options: RunOptions, run: AccountRun) =>
     const grant = holding.grantOf(accountLease)
     const client = yield* makeClient(account, { startedAt: yield* readingTime(sql), grant })
     const { tell } = yield* Progress
-    /** Done when the stream has ended, however it ended. */
     const ended = new Map<string, Deferred.Deferred<void>>()
     for (const { name } of options.streams) {
       ended.set(name, yield* Deferred.make<void>())
@@ -60,11 +58,8 @@ const share = (sql: postgres.Sql, options: RunOptions, run: AccountRun) =>
       ...{ sql, options, client, ended },
       streams: [...options.streams, ...(yield* Effect.orDie(allStreams))],
       stop: yield* Deferred.make<never, AccountError>(),
-      /** Leases of the streams that are free, or became free. */
       leases: new Map<string, Lease>(leases.map(lease => [lease.stream, lease])),
-      /** Look-ups that the account's run may still make. */
       budget: { calls: options.lookupCalls ?? Number.POSITIVE_INFINITY },
-      /** Ids of a stream's records that urgent work is reading. */
       besideOf: besideByStream(),
     }
   })
@@ -121,7 +116,6 @@ const withStream =
       return Option.some(yield* Effect.ensuring(use(lease), holding.releaseLeases(account.name, name)))
     })
 
-/** Runs the streams of one account, each after its parents have ended, and urgent work beside them. */
 export const runAccount = (sql: postgres.Sql, options: RunOptions, run: AccountRun) =>
   Effect.gen(function* () {
     const shared = yield* share(sql, options, run)

@@ -47,7 +47,6 @@ export interface SyncOptions {
   readonly wait?: boolean
 }
 
-/** The context of one stream's run. */
 export interface StreamContext {
   readonly sql: postgres.Sql
   readonly client: Client
@@ -67,7 +66,6 @@ export interface StreamContext {
   readonly tell: (progress: Partial<StreamProgress>) => Effect.Effect<void>
 }
 
-/** The result of a stream's run that came to its end. */
 export interface StreamResult {
   readonly rejected: number
   readonly removed: number
@@ -77,7 +75,6 @@ export interface StreamResult {
   readonly error?: string | null
 }
 
-/** The result of a run over a list, and the contract by which the next run reads it. */
 export interface ListResult extends StreamResult {
   readonly contract: Contract
 }

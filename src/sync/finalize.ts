@@ -14,7 +14,6 @@ const GIVEN_UP =
   "Postgres did not take the end of this run in time: the next run books it as dead, and goes on from what is committed."
 
 interface TimeLimit {
-  /** Runs when the time is over. */
   readonly late?: Effect.Effect<void>
   /** True if Postgres is away. The work then gets those few seconds only. */
   readonly isAway?: Effect.Effect<boolean>

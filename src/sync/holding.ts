@@ -40,7 +40,6 @@ const NO_ANSWER = new WarehouseError({
     "Postgres did not answer to the renewal of a lease: see that it is up, and reachable from this host.",
 })
 
-/** Host and process that a lease names as its holder. */
 export const holder = `${hostname()}:${process.pid}`
 
 interface Terms {
@@ -88,7 +87,6 @@ const instant = Effect.map(
 const elapsedMillis = (since: Instant, now: Instant): number =>
   Math.max(now.monotonic - since.monotonic, now.wall - since.wall)
 
-/** A lease that the heartbeat renews. */
 interface Entry {
   readonly lease: Lease
   readonly end: Deferred.Deferred<never, LeaseError | WarehouseError>

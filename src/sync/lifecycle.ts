@@ -26,7 +26,6 @@ interface RunRequest {
   readonly isWaiting?: boolean
 }
 
-/** A run with its leases. They are released with the scope. */
 export interface Run {
   readonly runId: string
   readonly holding: Holding
@@ -77,7 +76,6 @@ export const openRun = (
     }
   })
 
-/** Books the end of a run, with the worst status of its streams. */
 const finish = (
   sql: postgres.Sql,
   { runId, holding, refused }: Pick<Run, "runId" | "holding" | "refused">,
@@ -92,7 +90,6 @@ const finish = (
     yield* report(yield* summaryOf(sql, runId))
   }).pipe(finalize(holding.isAway))
 
-/** The run of one stream. */
 interface StreamRun {
   readonly lease: Lease
   readonly mode: Mode

@@ -83,7 +83,6 @@ export const runFull = (
     return yield* closeRead(context, stream, contract, { ...reading, loaded, isRead, isEmpty, emptyNote })
   })
 
-/** A pass, and the watchers of its pages. */
 interface Reading {
   readonly pass: Pass<Position>
   readonly byId: ById
@@ -91,7 +90,6 @@ interface Reading {
   readonly movement: Movement
 }
 
-/** Counts of the pages that this run read of a pass. */
 interface Loaded {
   readonly extracted: number
   /** Records on the pages, and those of them without an id. */
@@ -102,7 +100,6 @@ interface Loaded {
   readonly fields: typeof NO_FIELDS
 }
 
-/** Reads the remaining pages of a pass, and loads them in batches. */
 const loadPages = (
   context: StreamContext,
   stream: Guarded<ListStream>,

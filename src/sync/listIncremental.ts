@@ -1,4 +1,4 @@
-import { Clock, Effect, Stream as S } from "effect"
+import { Effect, Stream as S } from "effect"
 import { addCounts, NO_COUNTS } from "../core/counts.ts"
 import { NO_FIELDS, type PassFields } from "../core/documentedFields.ts"
 import type { Open } from "../core/lookup.ts"
@@ -9,10 +9,9 @@ import { withTab } from "../paycombat/client/budget.ts"
 import { askById } from "../paycombat/lists/byId.ts"
 import type { Contract } from "../paycombat/lists/contract.ts"
 import { failIfPageZeroExists } from "../paycombat/lists/gapChecks.ts"
-import { timedOf, watchOrder } from "../paycombat/lists/order.ts"
+import { watchOrder } from "../paycombat/lists/order.ts"
 import { pages } from "../paycombat/lists/pager.ts"
 import { idOf } from "../paycombat/lists/readPage.ts"
-import { filteredContract } from "../paycombat/lists/timeFilter.ts"
 import { openRejects } from "../warehouse/ledger/openRejects.ts"
 import { bookMode } from "../warehouse/ledger/runs.ts"
 import { newsAmong, openRecords, storedAmong } from "../warehouse/ledger/stored.ts"
@@ -32,8 +31,6 @@ import { bookFieldsRead, refuseOpen, refuseRejected } from "./rejectBound.ts"
 
 /** Pages in a row without a new or changed record, after which the rest of a newest-first list counts as known. */
 const OVERLAP_PAGES = 2
-/** How far before the newest known record a time filter begins: records may appear later than their time says. */
-const OVERLAP_MILLIS = 3_600_000
 /** Records asked about by id in one run at most, and their share of the requests that a full pass takes. */
 const ASK_MAX = 1_000
 const ASK_SHARE_MAX = 0.5
@@ -47,7 +44,7 @@ const idsOf = (
   { records }: Pick<ReadPageRecords, "records">,
 ): ReadonlyArray<string> => records.flatMap(({ record }) => recordIdOf(source, record) ?? [])
 
-/** Reads the new records. Answers undefined if the list does not hold what was proven of it. */
+/** Reads the new records, and answers the ids of the last page. Undefined if the list does not hold what was proven of it. */
 const readNews = (
   context: StreamContext,
   stream: Guarded<ListStream>,
@@ -59,14 +56,9 @@ const readNews = (
   Effect.gen(function* () {
     const { sql, client, lease, usage, tell } = context
     const { source } = stream
-    const { order, filter } = plan.by
-    const now = yield* Clock.currentTimeMillis
-    const from = filter === undefined ? undefined : plan.by.newest - OVERLAP_MILLIS
-    const list = from === undefined ? contract : filteredContract(contract, filter!, from, now)
     const watch = watchOrder(source)
     let [pagesLoaded, counts] = [0, NO_COUNTS]
     let quietPages = 0
-    let knownRecords = 0
     let isRefuted = false
     let ids: ReadonlyArray<string> = []
     /** The ids of the first page, if the list is not read to its end. It is then checked to be the first page. */
@@ -87,13 +79,7 @@ const readNews = (
         const onPage = idsOf(stream, extract)
         if (onPage.length > 0) ids = onPage
         watch.see(page)
-        if (from !== undefined) {
-          const times = page.records.flatMap(record => timedOf(source, record)?.[filter!.by] ?? [])
-          knownRecords += batch.extracted - batch.inserted - batch.rejected
-          isRefuted = times.some(time => time < Math.floor(from / 1_000) * 1_000)
-          return isRefuted
-        }
-        isRefuted = watch.isRefuted(order!)
+        isRefuted = watch.isRefuted(plan.order)
         const { known, news } = yield* newsAmong(sql, lease, stream, {
           ids: onPage,
           readAt: page.readAt,
@@ -103,7 +89,7 @@ const readNews = (
         return isRefuted || quietPages === OVERLAP_PAGES
       })
     yield* withTab(tab =>
-      pages(client, list, source, undefined, tab).pipe(
+      pages(client, contract, source, undefined, tab).pipe(
         S.mapEffect(completeRecords(context, stream, byId)),
         ofMerchants(context, stream),
         S.mapEffect(extract => Effect.tap(load(extract), extract.page.share?.release ?? Effect.void)),
@@ -112,11 +98,9 @@ const readNews = (
       ),
     )
     if (first !== undefined && !isRefuted) {
-      yield* failIfPageZeroExists(client, list, source, first.ids, first.pageSize)
+      yield* failIfPageZeroExists(client, contract, source, first.ids, first.pageSize)
     }
-    // The filter begins before the newest known record. An answer without known records shows that it does something else.
-    if (isRefuted || (filter !== undefined && knownRecords === 0)) return undefined
-    return { ids, newest: filter === undefined ? undefined : watch.newest(filter.by) }
+    return isRefuted ? undefined : ids
   })
 
 interface Asked {
@@ -126,7 +110,6 @@ interface Asked {
   readonly askedTo: string
 }
 
-/** Asks by id about records that may still change, and loads the answers. */
 const askAgain = (
   context: StreamContext,
   stream: Guarded<ListStream>,
@@ -194,36 +177,23 @@ export const runIncremental = (
     const { learned, asks } = plan
     yield* bookMode(sql, lease, "incremental")
     const fields = { current: NO_FIELDS }
-    const read = yield* readNews(context, stream, contract, plan, byId, fields).pipe(
-      // The filter is refused now, or its answers are no pages: it does not hold any more.
-      Effect.catchIf(
-        error =>
-          plan.by.filter !== undefined &&
-          error._tag === "EndpointError" &&
-          (error.reason === "contract" || error.reason === "refused" || error.saysNothing === true),
-        () => Effect.succeed(undefined),
-      ),
-    )
-    if (read === undefined) return undefined
+    const controls = yield* readNews(context, stream, contract, plan, byId, fields)
+    if (controls === undefined) return undefined
     const open =
       asks === null
         ? noneOpen
         : yield* askAgain(context, stream, asks, {
             after: learned.askedTo ?? "",
             limit: Math.min(ASK_MAX, Math.ceil(learned.pages * ASK_SHARE_MAX)),
-            controls: read.ids,
+            controls,
             byId,
           })
     yield* bookFieldsRead(context, stream, fields.current, false)
     yield* refuseRejected(context, stream)
     yield* settleItems(sql, lease, stream, false)
     yield* refuseOpen(context, stream)
-    const newest = Math.max(learned.newest ?? 0, read.newest ?? 0)
     return {
-      contract: {
-        ...contract,
-        learned: { ...learned, askedTo: open.askedTo, ...(learned.newest === undefined ? {} : { newest }) },
-      },
+      contract: { ...contract, learned: { ...learned, askedTo: open.askedTo } },
       rejected: yield* openRejects(sql, lease),
       removed: 0,
       leftOver: open.leftOver,

@@ -26,7 +26,6 @@ import type { StreamContext, StreamFailure } from "./context.ts"
 const WAITING_RECORDS_MAX = 1_000
 const WAITING_BYTES_MAX = 4 * 2 ** 20
 const WAITING_UNITS_MAX = PAGE_UNITS / 4
-/** Merchants that a message names at most. */
 const NAMED_MAX = 5
 
 const named = (merchants: Iterable<string>): string => {
@@ -92,7 +91,6 @@ const initialState = (context: StreamContext, stream: ListStream, isResumed: boo
     return state
   })
 
-/** Sorts merchants that were not seen before into the account's own and others. */
 const sortMerchants = (state: State, merchants: Iterable<string>): Effect.Effect<void, StreamFailure> =>
   Effect.gen(function* () {
     const { context, stream, configured, isEstablished, own, others } = state

@@ -1,11 +1,10 @@
-import { Clock, Effect } from "effect"
+import { Effect } from "effect"
 import type { Open } from "../core/lookup.ts"
 import type { ListSource, ListStream } from "../core/stream.ts"
 import { limitInWords } from "../core/verdict.ts"
 import { askById } from "../paycombat/lists/byId.ts"
-import type { Contract, ListProof, TimeField, TimeFilter } from "../paycombat/lists/contract.ts"
+import type { Contract, ListProof, TimeField } from "../paycombat/lists/contract.ts"
 import type { Watch } from "../paycombat/lists/order.ts"
-import { findTimeFilter } from "../paycombat/lists/timeFilter.ts"
 import { earlierPasses } from "../warehouse/ledger/earlierRuns.ts"
 import type { ById } from "./completeRecords.ts"
 import type { StreamContext, StreamFailure } from "./context.ts"
@@ -13,11 +12,9 @@ import { isOpenBeyond } from "./rejectBound.ts"
 
 /**
  * Decides how a run reads a list: whole, or only its news. Reading the news needs a proof from a full pass: the list is
- * ordered by time, or has a filter by time. The next full pass repairs everything that the proof does not cover.
+ * ordered by time. The next full pass repairs everything that the proof does not cover.
  */
 
-/** Fewest pages of a list for which a time filter is looked for: that takes a few requests. */
-const FILTER_WORTH_PAGES = 10
 /** Fewest pages of a list of which an order is proven, and reading its news saves requests. */
 const SHORT_PAGES = 3
 /** Listed records by which a by-id endpoint proves itself. */
@@ -30,9 +27,7 @@ export type Plan =
   | {
       readonly mode: "incremental"
       readonly learned: ListProof
-      readonly by:
-        | { readonly order: TimeField; readonly filter?: never }
-        | { readonly order?: never; readonly filter: TimeFilter; readonly newest: number }
+      readonly order: TimeField
       /** Records to ask about by id, since the list does not show that they changed. */
       readonly asks: Open | null
       readonly unfinished: ReadonlyArray<string>
@@ -41,7 +36,7 @@ export type Plan =
 const whole = (why: string | null): Plan => ({ mode: "full", why })
 
 /** True if such a time shows every new or changed record, or at least every one that is not `open`. */
-const suffices = ({ times }: ListSource, by: TimeField | undefined): boolean =>
+const suffices = ({ times }: ListSource, by: TimeField): boolean =>
   times !== undefined && (by === "updated" || (by === "created" && times.open !== null))
 
 /** Decides how to read the list. Gives the reason if a list that was read whole before is read whole again. */
@@ -64,26 +59,21 @@ export const planOf = (
     if (source.times === undefined) return whole("Read whole: what changes in this list shows in no time.")
     if (learned !== undefined && learned.pages < SHORT_PAGES)
       return whole(`Read whole: the list has fewer than ${SHORT_PAGES} pages.`)
-    const { order, filter, newest } = learned ?? {}
-    const isByOrder = suffices(source, order)
-    const isByFilter = suffices(source, filter?.by) && newest !== undefined
-    if (!isByOrder && !isByFilter)
-      return whole(
-        order === undefined && filter === undefined
-          ? "Read whole: neither an order of the list nor a filter by time is proven."
-          : "Read whole: the list tells what is new in it, not what has changed.",
-      )
+    const order = learned?.order
+    if (learned === undefined || order === undefined)
+      return whole("Read whole: no order of the list is proven.")
+    if (!suffices(source, order))
+      return whole("Read whole: the list tells what is new in it, not what has changed.")
     if (isFullDue)
       return whole(`Read whole: the latest full pass is older than ${limitInWords(maxAgeSeconds)}.`)
     // Only a full pass closes rejects, and stores the records that they kept out.
     if (yield* isOpenBeyond(context, stream))
       return whole("Read whole: more rejects are open than PAYCOMBAT_REJECTS_MAX allows.")
-    const by = isByOrder ? order : filter!.by
     return {
       mode: "incremental",
-      learned: learned!,
-      by: isByOrder ? { order: order! } : { filter: filter!, newest: newest! },
-      asks: by === "created" ? source.times.open : null,
+      learned,
+      order,
+      asks: order === "created" ? source.times.open : null,
       unfinished,
     }
   })
@@ -109,15 +99,8 @@ export const learn = (
     }
     const pages = watch.pages()
     const order = watch.order()
-    const now = yield* Clock.currentTimeMillis
-    const isFilterWanted = !suffices(source, order) && pages >= FILTER_WORTH_PAGES
-    const filter = isFilterWanted ? yield* findTimeFilter(client, source, contract, watch, now) : undefined
-    const newest = filter === undefined ? undefined : watch.newest(filter.by)
     const isAsking =
-      source.times.open !== null &&
-      [order, filter?.by].includes("created") &&
-      byId.endpoint === undefined &&
-      pages >= SHORT_PAGES
+      source.times.open !== null && order === "created" && byId.endpoint === undefined && pages >= SHORT_PAGES
     if (isAsking) {
       const controls = watch.latest("created").slice(0, CONTROLS)
       const { endpoint } = yield* askById(client, source, {
@@ -130,8 +113,6 @@ export const learn = (
     return {
       pages: Math.max(pages, pagesBefore),
       ...(order === undefined ? {} : { order }),
-      ...(filter === undefined ? {} : { filter }),
-      ...(newest === undefined ? {} : { newest }),
       ...(before?.askedTo === undefined ? {} : { askedTo: before.askedTo }),
     }
   })

@@ -23,8 +23,7 @@ const isSame = (stored: Contract | undefined, contract: Contract): boolean =>
 const readsAlike = (a: Contract | undefined, b: Contract): boolean =>
   a?.path === b.path && a.pageParam === b.pageParam && a.sizeParam === b.sizeParam && a.at === b.at
 
-const REFUTED =
-  "Read whole: the order of the list, or its filter by time, was proven before and does not hold any more."
+const REFUTED = "Read whole: the order of the list was proven before and does not hold any more."
 
 /** Has the next run prove the paging again. */
 const doubt = ({ sql, account, lease }: StreamContext, { name }: ListStream) =>
@@ -74,7 +73,6 @@ export const runListStream = (
     ),
   )
 
-/** Reads a list by its contract, as the plan says. */
 const readList = (
   context: StreamContext,
   stream: Guarded<ListStream>,

@@ -33,11 +33,8 @@ export interface Tally {
   end: EndpointError | null
 }
 
-/** The result of one look-up. */
 export interface Asked {
-  /** The answer to save; null if there is none. */
   readonly answer: Answer | null
-  /** True if no further look-up is to be made. */
   readonly isLast: boolean
 }
 
@@ -100,7 +97,6 @@ const readAnswer = (stream: Guarded<LookupStream>, body: Json, key: string): Rea
   return records === null ? NO_RECORD : readRecords(stream, records, key)
 }
 
-/** A look-up's path as an earlier run found it. */
 const FoundPath = Schema.Struct({ path: Schema.String, verified: Schema.Boolean })
 
 const decodeFoundPath = (stored: unknown) =>

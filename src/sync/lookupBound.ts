@@ -39,7 +39,6 @@ interface LookupsMade {
   readonly hasAllFailed: boolean
 }
 
-/** Number of look-ups, of so many, that may stay without an answer. */
 const unansweredMax = (count: number): number => Math.max(UNANSWERED_ALWAYS, UNANSWERED_SHARE_MAX * count)
 
 const failure = (stream: LookupStream, reason: EndpointError["reason"], message: string) =>

@@ -15,13 +15,11 @@ import { makeSave } from "./lookupSave.ts"
 
 /** Makes one look-up per key that is due: queue → ask, within the account's bounds → save the answers as they come. */
 
-/** Keys read from the queue at once. */
 const QUEUE_READ = 500
 /** Most answers that are saved together, and the longest time that an answer waits: a crash loses no more. */
 const SAVE_RECORDS = 1_000
 const SAVE_AGE = "2 seconds"
 
-/** Look-ups whose answer is saved. */
 interface Saved {
   readonly asked: number
   readonly failed: number
@@ -31,7 +29,6 @@ interface Saved {
   readonly newlyUnanswered: number
 }
 
-/** Sentences about the keys that the bound on calls left over. */
 const leftOverNotes = (
   lookup: Lookup,
   { due, neverAsked }: Queue,
@@ -70,7 +67,6 @@ const notesOf = (lookup: Lookup, queue: Queue, saved: Saved): string | null => {
   return notes.join(" ") || null
 }
 
-/** Queues the keys that are due, as far as the bound on calls allows. */
 const fillQueue = (
   { sql, lease, settings, budget, mustReadAll }: StreamContext,
   lookup: Lookup,
@@ -88,7 +84,6 @@ const fillQueue = (
     return queue
   })
 
-/** The queued keys, in their order. */
 const keysOf = ({ sql, lease }: StreamContext, queued: number): S.Stream<string, StreamFailure> =>
   S.paginateChunkEffect(0, position =>
     Effect.map(dueAfter(sql, lease, position, Math.min(QUEUE_READ, queued - position)), keys => {

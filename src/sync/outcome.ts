@@ -14,7 +14,6 @@ const NOTHING = { removed: 0, leftOver: 0, note: null }
 
 const isMaintenance = (mode: Mode): boolean => mode === "replay" || mode === "rebuild"
 
-/** The outcome of a stream's run that ended this way. */
 export const outcomeOf = (exit: Exit.Exit<StreamResult, StreamFailure>, mode: Mode): Outcome => {
   if (Exit.isSuccess(exit)) {
     const { rejected, error = null, ...result } = exit.value

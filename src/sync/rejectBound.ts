@@ -16,7 +16,6 @@ const REJECTS_MAX_ALWAYS = 10
 
 type BoundContext = Pick<StreamContext, "sql" | "lease" | "settings">
 
-/** The share that PAYCOMBAT_REJECTS_MAX sets. */
 export const shareOf = ({ settings }: Pick<StreamContext, "settings">): number =>
   settings.rejectsMax ?? REJECTS_MAX_SHARE
 

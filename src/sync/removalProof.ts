@@ -16,7 +16,6 @@ import type { Missing } from "./listMissing.ts"
  * that it changed places with would stand elsewhere.
  */
 
-/** A reading that came to its end, before its pass is closed. */
 interface Reading {
   readonly passId: string
   readonly movement: Movement

@@ -51,17 +51,13 @@ const NOT_FOUND = "The by-id endpoint knows no such record. Nothing was booked a
 const HELD = "Other work holds the stream."
 const NO_ROWS = "Nothing of the stream is stored yet, so that its by-id endpoint cannot be proven."
 
-/** State that the run of an account shares with its urgent work. */
 export interface UrgentContext {
   readonly sql: postgres.Sql
   readonly client: Client
   readonly account: AccountSettings
   readonly privacy: Privacy
-  /** The account's lease. */
   readonly accountLease: Lease
-  /** Fails once the account's lease is lost. */
   readonly lost: Effect.Effect<never, LeaseError | WarehouseError>
-  /** All streams of the registry, also those that the run leaves out. */
   readonly streams: ReadonlyArray<Stream>
   /** Uses a stream's lease: the run's own, or one that is taken for this. Answers none if other work holds it. */
   readonly withStream: <A, E>(
@@ -103,7 +99,6 @@ const failed = (work: Work, error: Failure): Unread =>
     ? attempted(work, NOT_FOUND, "notFound")
     : attempted(work, error.message, isUnavailable(error) ? "unavailable" : "refused")
 
-/** Closes work without a record. */
 const close = ({ sql, accountLease }: Urgent, work: ReadonlyArray<Work>, reason: string) =>
   bookUnread(
     sql,
@@ -191,7 +186,6 @@ const readAndStore = (
   )
 }
 
-/** Does the work of one stream under its lease. */
 const doUnderLease = (
   context: Urgent,
   lease: Lease,

@@ -61,7 +61,6 @@ describe.concurrent("a healthy API", () => {
         pagingNames: ["offset", "limit"],
         maxPageSize: 15,
         order: "newest-first",
-        timeFilter: { unit: "seconds", by: "updated_at" },
         detailPaths: { transactions: "/api/v1/transaction/retrieve/{id}" },
       })
       const { list, requests } = reportOf(examination, "transactions")
@@ -81,33 +80,24 @@ describe.concurrent("a healthy API", () => {
         order: { seen: "newest first", by: "created" },
         byId: { endpoint: "/api/v1/transaction/retrieve/{id}", isNeeded: false },
       })
-      expect(list!.filter).toMatchObject({ is: "proven", unit: "seconds" })
       expect(linesOf(examination, "list", "transactions")).toEqual([
         `pass /api/v1/transaction/list, paged by offset,limit, counted in records, 15 per page where 20 were asked for (its cap, or all there are); records in data.data.transactions; a total of 120 stated; ${requests} requests.`,
       ])
       expect(linesOf(examination, "order", "transactions")[0]).toMatch(
         /^pass newest first by creation on the 5 pages read/,
       )
-      expect(linesOf(examination, "time filter", "transactions")[0]).toMatch(/^pass start_time in seconds/)
     }),
   )
 
-  it.scopedLive("reports a filter by time, also if the newest records are at the other end", () =>
+  it.scopedLive("reports an order that is not newest-first", () =>
     Effect.gen(function* () {
-      for (const unit of ["seconds", "milliseconds"] as const) {
-        const { examination } = yield* against(
-          { timeFilter: { unit, by: "created_at" } },
-          { only: ["transactions"] },
-        )
-        const { list } = reportOf(examination, "transactions")
-        expect(list!.order).toMatchObject({ seen: "oldest first" })
-        expect(list!.filter).toEqual({ is: "likely", unit })
+      for (const [order, seen] of [
+        ["oldest-first", "oldest first"],
+        ["shuffled", "neither"],
+      ] as const) {
+        const { examination } = yield* against({ order }, { only: ["transactions"] })
+        expect(reportOf(examination, "transactions").list!.order).toMatchObject({ seen })
       }
-      const { examination } = yield* against({ order: "shuffled" }, { only: ["transactions"] })
-      expect(reportOf(examination, "transactions").list).toMatchObject({
-        order: { seen: "neither" },
-        filter: { is: "not found" },
-      })
     }),
   )
 

@@ -126,10 +126,4 @@ describe("the order of a list", () => {
     expect(watch.order()).toBe("created")
     expect(watch.pages()).toBe(4)
   })
-
-  it("does not count a time after its reading as the newest", () => {
-    const watch = watched([[{ ...record(5), created_at: "2999-01-01T00:00:00.000Z" }]])
-    expect(watch.newest("created")).toBe(READ_AT.getTime())
-    expect(watch.newest("updated")).toBe(Date.parse(at(5)))
-  })
 })

@@ -21,12 +21,7 @@ const CONTRACT: Contract = {
   pagingProven: true,
   verified: true,
   byId: "/one/{id}",
-  learned: {
-    order: "updated",
-    pages: 6,
-    filter: { unit: "seconds", hasEnd: false, by: "updated" },
-    newest: 1,
-  },
+  learned: { order: "updated", pages: 6 },
 }
 
 /** JSON that is no contract, no position and no count. */

@@ -39,7 +39,6 @@ const exported = Layer.unwrapEffect(
   ),
 )
 
-/** Logs a warning for each variable that is set without effect. */
 const warnings = Effect.flatMap(settingsWarnings, texts =>
   Effect.forEach(texts, text => Effect.logWarning(text), { discard: true }),
 )

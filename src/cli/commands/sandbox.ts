@@ -1,15 +1,6 @@
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
-import {
-  AFTER_ENDS,
-  defaultOptions,
-  ENVELOPES,
-  ORDERS,
-  sizes,
-  TIME_FIELDS,
-  TIME_UNITS,
-  TOTALS,
-} from "../../sandbox/world/options.ts"
+import { AFTER_ENDS, defaultOptions, ENVELOPES, ORDERS, sizes, TOTALS } from "../../sandbox/world/options.ts"
 import { onDemand } from "./onDemand.ts"
 import { json } from "./shared.ts"
 
@@ -71,11 +62,6 @@ export const sandbox = Command.make(
       defaultOptions.order,
       "Order of the lists; with the newest record or update first, syncs can stop early",
     ),
-    timeFilter: Options.choice("time-filter", TIME_FIELDS).pipe(
-      Options.optional,
-      Options.withDescription("Lists filter by start_time and end_time, applied to this time of a record."),
-    ),
-    timeUnit: variant("time-unit", TIME_UNITS, "seconds", "With --time-filter: unit of the two parameters"),
     maxPageSize: Options.integer("max-page-size").pipe(
       Options.withDefault(defaultOptions.maxPageSize),
       Options.withDescription("Largest page size; a larger one is silently reduced."),

@@ -3,7 +3,6 @@ import * as App from "../../app.ts"
 import { print, printJson } from "../terminal/output.ts"
 import { waiting } from "../terminal/waiting.ts"
 
-/** Saves the configured warehouse to a file. */
 export const run = ({ file, json }: { readonly file: string; readonly json: boolean }) =>
   Effect.gen(function* () {
     const saved = yield* waiting(`saving to ${file}`, at => App.backup(file, at))

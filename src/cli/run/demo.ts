@@ -58,7 +58,6 @@ const account = (url: string, token: string): Config.AccountSettings => ({
   paging: undefined,
 })
 
-/** Starts the sandbox and the embedded Postgres, syncs once, and prints the three answers. */
 export const run = ({ json }: { readonly json: boolean }) =>
   Effect.gen(function* () {
     const { url, token, sampled } = yield* start({ until: lastMidnight().toISOString() })

@@ -14,7 +14,6 @@ interface Options {
 
 const MARK: Readonly<Record<Level, string>> = { pass: "✔ pass", warn: "! warn", fail: "✖ fail" }
 
-/** Renders a finding: its account and stream, its check, and its message. */
 const lineOf = ({ level, account, stream, check, message }: Finding): string => {
   const subject = [account, stream].filter(name => name !== undefined).join("/")
   return `${MARK[level]}  ${visible(`${subject === "" ? "" : `${subject} `}${check}: ${message}`)}`

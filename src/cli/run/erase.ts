@@ -48,7 +48,6 @@ const preview = (options: Options, accounts: ReadonlyArray<string>) =>
     yield* say(NOTHING_ERASED)
   })
 
-/** Erases a customer, or counts the affected rows, and prints the counts. */
 export const run = (options: Options) =>
   Effect.zipRight(
     refuseUnasked(

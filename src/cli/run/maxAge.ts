@@ -1,7 +1,6 @@
 import { Duration, Effect, Option } from "effect"
 import { ConfigurationError } from "../../core/errors.ts"
 
-/** Parses `--max-age` into seconds. */
 export const secondsOf = (
   option: Option.Option<string>,
 ): Effect.Effect<Option.Option<number>, ConfigurationError> =>

@@ -27,7 +27,6 @@ const apply = (isJson: boolean) =>
     yield* isJson ? printJson(report) : print(lines.length === 0 ? UP_TO_DATE : lines.join("\n"))
   })
 
-/** Brings the configured database up to date, or lists what is missing. */
 export const run = (options: { readonly check: boolean; readonly json: boolean }) =>
   options.check
     ? Effect.provide(check(options.json), App.configuredExisting)

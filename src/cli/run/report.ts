@@ -26,7 +26,6 @@ interface Options {
 
 type Failure = ConfigurationError | WarehouseError
 
-/** Runs an effect with the reader's login. */
 type AsReader = <A, E>(
   use: (readerUrl: Redacted.Redacted) => Effect.Effect<A, E>,
 ) => Effect.Effect<A, E | Failure>
@@ -125,7 +124,6 @@ const html = (asReader: AsReader, filter: ReportFilter, meta: ReportMeta, file: 
     return figures
   })
 
-/** Writes the report, and prints its path. */
 export const run = (commandLine: Options) =>
   Effect.gen(function* () {
     const options = yield* spelledOut(commandLine)

@@ -14,7 +14,6 @@ import {
   type Shape,
   seededFaults,
   start,
-  type TimeFilter,
   TOTALS,
 } from "../../sandbox/sandbox.ts"
 import { print, printJson, say } from "../terminal/output.ts"
@@ -24,8 +23,6 @@ interface Options extends Pick<SandboxOptions, "seed"> {
   readonly faults: ReadonlyArray<string>
   readonly paths: ReadonlyArray<string>
   readonly byIdPaths: ReadonlyArray<string>
-  readonly timeFilter: Option.Option<TimeFilter["by"]>
-  readonly timeUnit: TimeFilter["unit"]
   readonly paging: string
   readonly change: Option.Option<AutomaticChange["action"]>
   readonly changeStream: string
@@ -40,7 +37,6 @@ const PORT_MAX = 65_535
 
 const refuse = (message: string) => Effect.fail(new ConfigurationError({ message }))
 
-/** Splits a pair at the first `=`. */
 const splitPair = (pair: string): readonly [name: string, value: string] => {
   const [name = "", ...value] = pair.split("=")
   return [name, value.join("=")]
@@ -48,7 +44,6 @@ const splitPair = (pair: string): readonly [name: string, value: string] => {
 
 const isFault = (name: string): name is FaultName => Object.hasOwn(FAULTS, name)
 
-/** Parses the chances of faults. Fails on the first wrong one. */
 const chancesOf = (given: Options["faults"]) =>
   Effect.forEach(given, pair => {
     const [name, text] = splitPair(pair)
@@ -71,7 +66,6 @@ const PATH = /^(\/[\w~%@:!$&'()*+,;=.-]+)+$/
 const listPathsOf = (generators: Generators): Lists =>
   new Map([...listsOf(generators)].map(([name, { listPath }]) => [name, listPath]))
 
-/** Parses the list paths. Fails on a wrong one, and if two lists share a path. */
 const pathsOf = (given: Options["paths"], lists: Lists) =>
   Effect.gen(function* () {
     const paths: Record<string, string> = {}
@@ -89,7 +83,6 @@ const pathsOf = (given: Options["paths"], lists: Lists) =>
     return paths
   })
 
-/** Parses the by-id paths. Fails on the first wrong one. */
 const byIdPathsOf = (given: Options["byIdPaths"], lists: Lists) =>
   Effect.gen(function* () {
     const paths: Record<string, string> = {}
@@ -128,7 +121,6 @@ const changeOf = (
   )
 }
 
-/** Parsers of the changes that `--reshape` may make to a list's contract. */
 const SHAPES: Readonly<Record<string, (value: string) => Partial<Shape> | undefined>> = {
   paging: value => {
     const [position, size, ...rest] = value.split(",")
@@ -175,8 +167,6 @@ export const run = ({
       faults,
       paths,
       byIdPaths,
-      timeFilter,
-      timeUnit: unit,
       paging,
       change: _,
       changeStream,
@@ -203,7 +193,6 @@ export const run = ({
       fault,
       listPaths,
       detailPaths,
-      timeFilter: Option.match(timeFilter, { onNone: () => null, onSome: by => ({ by, unit }) }),
       pagingNames,
       change,
       reshape,

@@ -94,12 +94,10 @@ const retired = (statuses: ReadonlyArray<JudgedStatus>, named: ReadonlyArray<str
   })
 }
 
-/** Message if no account is configured and the warehouse has none. */
 const NOTHING =
   "Nothing was synced yet, and no account is configured: set PAYCOMBAT_TOKEN (see .env.example), then run" +
   " `paycombat-sync sync`."
 
-/** One verdict per judged account, from the view. */
 const verdictsIn = (
   statuses: ReadonlyArray<JudgedStatus>,
   named: ReadonlyArray<string>,
@@ -140,7 +138,6 @@ const judge = (options: Options) =>
     )
   })
 
-/** Prints that there is nothing to judge yet. */
 const nothing = (options: Options, message: string) =>
   Effect.gen(function* () {
     process.exitCode = 1

@@ -29,7 +29,6 @@ const FIGURES: ReadonlyArray<{ readonly name: string; of: (stream: Stream) => nu
   { name: "requests", of: ({ requests }) => requests },
 ]
 
-/** Prints the result of a run: one line per stream, then its error and note. */
 export const printSummary = ({ streams }: App.RunSummary): Effect.Effect<void> => {
   const isNamed = new Set(streams.map(({ account }) => account)).size > 1
   const figures = FIGURES.filter(
@@ -70,7 +69,6 @@ export const printSummary = ({ streams }: App.RunSummary): Effect.Effect<void> =
   return print(lines.join("\n"))
 }
 
-/** Prints the verdict on the figures of each account after a run. */
 export const printVerdicts = ({ verdicts }: App.SyncSummary): Effect.Effect<void> =>
   print(verdictLines(verdicts).join("\n"))
 

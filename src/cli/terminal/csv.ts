@@ -20,7 +20,6 @@ const cell = (text: string | null, type: ValueType | undefined): string => {
   return quoted(type?.kind === "text" && isFormula(text) ? `'${text}` : text)
 }
 
-/** Renders the line of column names. */
 export const csvHead = (columns: ReadonlyArray<string>): string => `${columns.map(quoted).join(",")}\n`
 
 /** Renders rows as lines. `types` are the types of the columns, in their order. */

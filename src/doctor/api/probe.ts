@@ -1,4 +1,4 @@
-import { Clock, Effect, Stream } from "effect"
+import { Effect, Stream } from "effect"
 import type { AccountError, EndpointError } from "../../core/errors.ts"
 import { isAddressable } from "../../core/id.ts"
 import type { Json, JsonObject } from "../../core/json.ts"
@@ -11,8 +11,6 @@ import { type DiscoveryOptions, discover } from "../../paycombat/lists/discovery
 import { timedOf, type Watch, watchOrder } from "../../paycombat/lists/order.ts"
 import type { Page } from "../../paycombat/lists/page.ts"
 import { pages } from "../../paycombat/lists/pager.ts"
-import { readPage } from "../../paycombat/lists/readPage.ts"
-import { filteredContract, findTimeFilter } from "../../paycombat/lists/timeFilter.ts"
 
 /** Examines a list: how it is read, and a sample of its records. Stores nothing, and proves nothing for later runs. */
 
@@ -24,8 +22,6 @@ const SAMPLE_PAGE_SIZE = 100
 const DETAILS = 5
 /** Records by which a by-id endpoint is looked for. One of them may be deleted by now. */
 const DETAIL_TRIES = 2
-/** Far enough ahead that no record is as new, whatever the clocks say. */
-const AHEAD_MILLIS = 2 * 86_400_000
 
 export type SeenOrder = "newest first" | "oldest first" | "neither" | "too few records to tell"
 
@@ -38,12 +34,6 @@ export interface Probe {
   readonly total: number | undefined
   /** The order of the sample, and the time that it follows; undefined if no time of a record is declared. */
   readonly order: { readonly seen: SeenOrder; readonly by: TimeField | undefined } | undefined
-  /** The filter that asks the list for records newer than a time; undefined if no time is declared. */
-  readonly filter:
-    | { readonly is: "proven"; readonly by: TimeField; readonly unit: string; readonly hasEnd: boolean }
-    | { readonly is: "likely"; readonly unit: string }
-    | { readonly is: "not found" }
-    | undefined
   readonly byId:
     | {
         readonly endpoint: string | null
@@ -80,20 +70,14 @@ export const probeList = (client: Client, source: ListSource, options: Discovery
       Effect.map(found => [...found]),
     )
     const records = distinct(source, read)
-    const isWhole = read.at(-1)?.isLast === true
-    const order = source.times === undefined ? undefined : orderOf(source, records, watch)
     const detail = yield* detailOf(client, source, records)
     return {
       contract,
       records: detail?.whole ?? records,
       pages: read.filter(page => page.records.length > 0).length,
-      isWhole,
+      isWhole: read.at(-1)?.isLast === true,
       total: read.findLast(page => page.total !== undefined)?.total,
-      order,
-      filter:
-        order === undefined || records.length === 0
-          ? undefined
-          : yield* filterOf(client, source, sampled, watch, isWhole || order.seen === "newest first"),
+      order: source.times === undefined ? undefined : orderOf(source, records, watch),
       byId: detail?.byId,
     }
   })
@@ -131,31 +115,6 @@ const orderOf = (source: ListSource, records: ReadonlyArray<Json>, watch: Watch)
   }
   return { seen: timed.length < 3 ? "too few records to tell" : "neither", by: undefined }
 }
-
-/**
- * Tests whether a filter by time takes effect. If the newest records of the list are in the sample, the proof of a run
- * is used. Otherwise the filter asks for records newer than tomorrow: only a working filter returns none.
- */
-const filterOf = (
-  client: Client,
-  source: ListSource,
-  contract: Contract,
-  watch: Watch,
-  holdsNewest: boolean,
-): Effect.Effect<Probe["filter"]> =>
-  Effect.gen(function* () {
-    const now = yield* Clock.currentTimeMillis
-    if (holdsNewest) {
-      const found = yield* findTimeFilter(client, source, contract, watch, now)
-      return found === undefined ? { is: "not found" } : { is: "proven", ...found }
-    }
-    for (const unit of ["seconds", "milliseconds"] as const) {
-      const ahead = filteredContract(contract, { unit, hasEnd: false }, now + AHEAD_MILLIS, now)
-      const page = yield* Effect.option(readPage(client, source, ahead, 1, contract.pageSize))
-      if (page._tag === "Some" && page.value.ids.length === 0) return { is: "likely", unit }
-    }
-    return { is: "not found" }
-  })
 
 const idsOf = (source: ListSource, records: ReadonlyArray<Json>): ReadonlyArray<string> =>
   records.flatMap(record => recordIdOf(source, record) ?? []).filter(isAddressable)

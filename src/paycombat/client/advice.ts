@@ -4,7 +4,6 @@
 
 const NEXT_RUN = "the next run asks again; if it stays so,"
 
-/** Advice by the code of a connection that failed or broke. The first match counts. */
 const CONNECTION_ADVICE: ReadonlyArray<readonly [code: RegExp, advice: string]> = [
   [
     /^(ENOTFOUND|EAI_AGAIN)$/,
@@ -21,7 +20,6 @@ const CONNECTION_ADVICE: ReadonlyArray<readonly [code: RegExp, advice: string]> 
   ],
 ]
 
-/** `unusedProxy` is the variable of a proxy that is passed over, with its kind. */
 export const adviceForConnection = (code: string | undefined, unusedProxy?: string): string => {
   const advice =
     CONNECTION_ADVICE.find(([codes]) => codes.test(code ?? ""))?.[1] ??
@@ -33,10 +31,8 @@ export const adviceForConnection = (code: string | undefined, unusedProxy?: stri
 
 const CHECK_PROXY = "check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY; hosts in NO_PROXY are asked directly"
 
-/** Advice for a connection through a proxy: the proxy, the server or the network between them may have failed. */
 export const ADVICE_PROXY_CONNECTION = `${NEXT_RUN} ${CHECK_PROXY}`
 
-/** Advice for a proxy that refuses to connect, by its status. */
 export const adviceForProxy = (status: number): string => {
   if (status === 407)
     return "put the user and the password that it asks for into its address, and percent-encode them"
@@ -47,7 +43,6 @@ const CHECK_ADDRESS = "check that PAYCOMBAT_BASE_URL is the API's address"
 const TOO_FAST = `${NEXT_RUN} lower PAYCOMBAT_RATE_PER_SECOND`
 const THEIRS = `${NEXT_RUN} ask PayCombat`
 
-/** Advice for an answer without success, by its status or by the code in its envelope. */
 export const adviceForStatus = (status: number): string => {
   if (status < 400) return CHECK_ADDRESS
   if (status === 429) return TOO_FAST
@@ -60,6 +55,5 @@ export const adviceForStatus = (status: number): string => {
 export const ADVICE_TIMEOUT = `${NEXT_RUN} raise PAYCOMBAT_TIMEOUT_SECONDS, or lower PAYCOMBAT_PAGE_SIZE`
 export const ADVICE_CUT_BODY = `${NEXT_RUN} lower PAYCOMBAT_PAGE_SIZE, or ask PayCombat`
 export const ADVICE_NO_BODY = THEIRS
-/** Advice for an answer that is not JSON, such as the page of a login or of a proxy. */
 export const ADVICE_NOT_JSON = `${CHECK_ADDRESS}; if it is, ${NEXT_RUN} ask PayCombat, or the operator of a proxy in between`
 export const ADVICE_FAILED = "ask PayCombat why"

@@ -22,7 +22,6 @@ export interface Share {
   readonly release: Effect.Effect<void>
 }
 
-/** The shares of one run of a stream. */
 export interface Tab {
   /** Waits for a share. Shares are given in the order of the calls. */
   readonly take: (units: number) => Effect.Effect<Share>
@@ -89,6 +88,5 @@ const ofProcess = makeBudget(PROCESS_UNITS)
 
 export const openTab: Effect.Effect<Tab> = Effect.sync(ofProcess.openTab)
 
-/** Runs an effect with a tab of its own, which is closed however the effect ends. */
 export const withTab = <A, E, R>(use: (tab: Tab) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.acquireUseRelease(openTab, use, tab => tab.close)

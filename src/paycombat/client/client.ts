@@ -42,14 +42,12 @@ export interface Answer {
    */
   readonly readAt: Date
   readonly status: number
-  /** Length of the unpacked answer. */
   readonly bytes: number
   /** The memory that it takes, if it was requested with a tab. Release it when the records are written or dropped. */
   readonly share?: Share | undefined
 }
 
 export interface Asking {
-  /** Most attempts, if the answer is worth no more. */
   readonly attempts?: number
   /**
    * The path with `{id}` if it names a record. Errors, logs and spans contain it, so they reveal no person. The path if
@@ -126,7 +124,6 @@ interface Shared {
   readonly underWay: Effect.Semaphore
   readonly now: Effect.Effect<Date>
   readonly baseUrl: string
-  /** The proxy of the base URL, and one that is passed over, as in errors. */
   readonly way: Pick<RequestInfo, "proxy" | "unusedProxy">
 }
 
@@ -167,7 +164,6 @@ export const make = (
     }
   })
 
-/** Sends a request until it is answered, refused, or worth no further attempt. */
 const get = (
   shared: Shared,
   path: string,
@@ -252,7 +248,6 @@ const attempt = (
   )
 }
 
-/** The exchange: the request goes out, and the answer comes in within the account's time-out. */
 const send = (
   { account, http, baseUrl }: Shared,
   path: string,
@@ -280,7 +275,6 @@ const send = (
     )
   })
 
-/** Text for a header: visible ASCII. */
 const SENDABLE = /^[\x21-\x7e]+$/
 const withoutQuery = (path: string) => path.replace(/[?#].*$/s, "")
 

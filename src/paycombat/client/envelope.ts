@@ -1,7 +1,6 @@
 import { isJsonObject, type Json, type JsonObject } from "../../core/json.ts"
 import { isExplicitlyEmpty, isNothing, namesError, namesNoError, saysEmpty, saysOther } from "./nothing.ts"
 
-/** The meaning of an answer's envelope: its payload, or a failure although HTTP said 200. */
 export type Unwrapped =
   | { readonly isOk: true; readonly payload: Json }
   | {
@@ -27,7 +26,6 @@ export interface FoundList {
   readonly records: ReadonlyArray<Json>
   /** Length of the whole list that the answer states. A claim, not a proof. */
   readonly total: number | undefined
-  /** Number of pages that the answer states. A claim, not a proof. */
   readonly pageCount: number | undefined
   /**
    * Name of the field that says that more records follow, such as `has_more` or `next_cursor`; false if it says that

@@ -14,7 +14,6 @@ import type { AnswerBounds } from "./bounds.ts"
 /** Longest pause that a run waits for; a longer one ends the stream. */
 export const MAX_RETRY_AFTER = Duration.minutes(5)
 
-/** An attempt without a body, and whether another attempt may help. */
 export interface Failure {
   readonly error: AccountError | EndpointError
   /** Advice at the end of the last attempt's message, unless the error has its own. */
@@ -58,7 +57,6 @@ export const unsendableToken = (account: string): AccountError =>
     message: `${tokenVariable(account)} holds a space, a line break or a character that a header cannot carry: put the bare token in it`,
   })
 
-/** An earlier pause is not over, so nothing was sent. */
 export const pauseFailure = (request: RequestInfo, leftMillis: number): Failure =>
   endpointFailure(request, "unavailable", "PayCombat asked for a pause", tryAgain(request, leftMillis))
 
@@ -100,7 +98,6 @@ export const notUtf8Failure = (request: RequestInfo, status: number, bytes: numb
   return endpointFailure(request, "malformed", what, ADVICE_NOT_JSON, { status })
 }
 
-/** Completes the error of the last attempt with the number of attempts and with advice. */
 export const afterAttempts = ({ error, advice }: Failure, attempts: number): AccountError | EndpointError => {
   if (error._tag === "AccountError") return error
   const often = attempts === 1 ? "" : `, still so after ${attempts} attempts`
@@ -151,7 +148,6 @@ const tryAgain = (request: RequestInfo, millis: number) => {
   return `try again after ${new Date(request.sentAtMillis + millis).toISOString().replace(/\.\d+Z$/, "Z")}`
 }
 
-/** A failure of an endpoint, which is not repeated. */
 export const endpointFailure = (
   { path }: RequestInfo,
   reason: EndpointError["reason"],

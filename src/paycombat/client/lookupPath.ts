@@ -10,7 +10,6 @@ import { getById, PLACE } from "./idPath.ts"
 /** Keys that each candidate is asked about, because the API may not know one of them. */
 export const PROBED_KEYS = 3
 
-/** Builds the path from an encoded key. */
 export type LookupPath = (encodedKey: string) => string
 
 export const pathOf =

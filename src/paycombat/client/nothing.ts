@@ -55,7 +55,6 @@ export const isNothing = (value: Json | undefined, levels = NOTHING_LEVELS_MAX):
 
 const errorIn = (envelope: JsonObject): JsonObject => (isJsonObject(envelope.error) ? envelope.error : {})
 
-/** True if an envelope's message says that there are no records. */
 export const saysEmpty = (envelope: JsonObject): boolean =>
   [envelope.message, envelope.error, errorIn(envelope).message].some(
     text => typeof text === "string" && /^\W*no\W/i.test(text) && saysNothing(text),
@@ -69,7 +68,6 @@ const ERROR_CODES = /^(401|403|408|429|5\d\d)$/
 /** Words of a message that say nothing of what was asked, such as those of a success. */
 const NEUTRAL = /^(ok|success\w*( .*)?|created|done)?$/
 
-/** True if an envelope's message is about something else than that there are no records. */
 export const saysOther = (envelope: JsonObject): boolean =>
   [envelope.message, errorIn(envelope).message].some(
     text => typeof text === "string" && !NEUTRAL.test(plain(text)) && !saysNothing(text),

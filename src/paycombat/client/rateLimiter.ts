@@ -6,7 +6,6 @@ import { Clock, Effect } from "effect"
  * lease.
  */
 export interface Grant {
-  /** True while requests may be sent. */
   readonly isValid: Effect.Effect<boolean>
   /** Waits until it is valid again. If it never is, other code ends the waiting run. */
   readonly renewed: Effect.Effect<void>
@@ -18,7 +17,6 @@ export interface Grant {
   readonly paused: (millis: number) => Effect.Effect<void>
 }
 
-/** The grant of a client that shares its account with no other process. */
 export const UNSHARED: Grant = {
   isValid: Effect.succeed(true),
   renewed: Effect.void,

@@ -17,7 +17,6 @@ export interface Body {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly content: Uint8Array
-  /** Length of the sent body, unpacked. */
   readonly bytes: number
 }
 

@@ -157,7 +157,6 @@ const readBody = (
   }
 }
 
-/** The JSON of a refusal; undefined if its body is not JSON. */
 const refusalIn = (text: string): Json | undefined => {
   try {
     return parseJson(text)

@@ -7,10 +7,8 @@ import type { Failure } from "./failures.ts"
  * no message of an error.
  */
 
-/** The subject of a request, for readers of traces. */
 export interface SpanSubject {
   readonly baseUrl: string
-  /** The path with `{id}` if it names a record. */
   readonly route: string
 }
 
@@ -29,7 +27,6 @@ const serverOf = (baseUrl: string): Record<string, unknown> => {
   }
 }
 
-/** Traces one attempt, and does not change its result. */
 export const traced = <A extends { readonly status: number }, R>(
   { baseUrl, route }: SpanSubject,
   attempt: Effect.Effect<A, Failure, R>,

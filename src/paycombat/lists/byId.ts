@@ -29,7 +29,6 @@ export interface Answers {
   readonly control: Detail | undefined
   /** Ids that the API itself answered with 404, while listed records were answered before and after. */
   readonly gone: ReadonlyArray<string>
-  /** Records that exist, listed or not. */
   readonly there: ReadonlyArray<Detail>
   /** Ids that were asked about, whatever the result; another run should begin with others. */
   readonly asked: ReadonlyArray<string>
@@ -43,7 +42,6 @@ export interface Answers {
 
 type Failing<A> = Effect.Effect<A, AccountError | EndpointError>
 
-/** The candidates, with the one that an earlier run found first. */
 const endpointsOf = ({ detail }: ListSource, known: string | undefined): ReadonlyArray<string> => {
   const candidates = detail?.paths(PLACE) ?? []
   const isKnown = known !== undefined && candidates.includes(known)
@@ -189,7 +187,6 @@ const firstAnswered = (
 /** The answer about one record: the record, gone, or neither. Undefined if it was not asked about. */
 type OneAnswer = Detail | "gone" | "unclear" | undefined
 
-/** Asks about records until the endpoint is away, or refuses one after the other. */
 const askEach = (
   ids: ReadonlyArray<string>,
   read: (id: string) => Failing<Detail>,

@@ -5,31 +5,12 @@ import { Option, Schema } from "effect"
 const PositiveInt = Schema.Int.pipe(Schema.positive())
 const optional = <A, I>(schema: Schema.Schema<A, I>) => Schema.optionalWith(schema, { exact: true })
 
-/** A time of a record: of its creation, or of its latest change. */
 export const TimeField = Schema.Literal("created", "updated")
 export type TimeField = typeof TimeField.Type
 
-/**
- * A filter that selects records newer than a time. Upstream has `start_time` and `end_time` (U), in seconds or
- * milliseconds (?). It is believed if a request with it returns exactly the records that are known to be so new. A list
- * that ignores the filter returns all records; one in the other unit returns all or none.
- */
-export const TimeFilter = Schema.Struct({
-  unit: Schema.Literal("seconds", "milliseconds"),
-  /** True if the end must be given, too. */
-  hasEnd: Schema.Boolean,
-  /** The time of a record that the filter compares. */
-  by: TimeField,
-})
-export type TimeFilter = typeof TimeFilter.Type
-
 /** Proof from the latest pass over the whole list, for incremental runs. */
 export const ListProof = Schema.Struct({
-  /** The list is newest-first by this time. */
   order: optional(TimeField),
-  filter: optional(TimeFilter),
-  /** The newest time of the filter's field, in milliseconds: the list is known up to it. Grows with each run. */
-  newest: optional(Schema.Finite),
   pages: Schema.NonNegativeInt,
   /** The id after which the next look-ups of open records continue. */
   askedTo: optional(Schema.String),
@@ -46,7 +27,6 @@ export const paginatorOf = (pageParam: string): Paginator =>
 
 const Found = Schema.Struct({
   path: Schema.NonEmptyString,
-  /** Name of the parameter for the page. */
   pageParam: Schema.NonEmptyString,
   sizeParam: Schema.NonEmptyString,
   /** Number of the first page: 1 (U), or 0. Meaningless if positions are counted in records. */
@@ -73,7 +53,6 @@ export interface Contract extends Schema.Schema.Type<typeof Found> {
   readonly learned?: ListProof
 }
 
-/** The part of a contract that addresses a page. */
 export type Addressing = Pick<Contract, "path" | "pageParam" | "sizeParam" | "firstPage" | "paginator">
 
 const decodeFound = Schema.decodeUnknownOption(Found)

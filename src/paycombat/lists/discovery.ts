@@ -15,7 +15,6 @@ export interface DiscoveryOptions {
   readonly known?: Contract | undefined
 }
 
-/** HTTP's status for a token that may not read a path. */
 const FORBIDDEN = 403
 
 type Failing<A> = Effect.Effect<A, AccountError | EndpointError>
@@ -62,7 +61,6 @@ export const discover = (client: Client, source: ListSource, options: DiscoveryO
 
 const NO_JSON = "no JSON that can be read"
 
-/** The result for one path, in a few words. The status of a success is left out. */
 const outcomeOf = ({ reason, status }: EndpointError): string => {
   if (reason === "malformed") return NO_JSON
   return status === undefined || status < 300 ? reason : String(status)

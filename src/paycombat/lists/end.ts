@@ -22,7 +22,6 @@ export interface Seen {
 const PAGES_BEYOND = 2
 
 export interface Doubt {
-  /** The first page that seems to be beyond the end. */
   readonly number: number
   /** The answer for that page, received twice; undefined if only a stated total says that there is none. */
   readonly got: ReadPage | undefined
@@ -99,7 +98,6 @@ const firstPages = (read: Read, size: number) =>
     pages => pages.flatMap(({ ids }) => ids),
   )
 
-/** Finds the first page beyond the doubtful one that holds new records. */
 const laterPage = (glance: Read, { number, size, hints }: Doubt, hasNews: HasNews) =>
   Effect.gen(function* () {
     const beyond = Array.from({ length: PAGES_BEYOND }, (_, index) => number + 1 + index)
@@ -145,7 +143,6 @@ const promiseOf = (witness: ReadPage | undefined, got: ReadPage | undefined) => 
   return page.more
 }
 
-/** The pages around a doubtful end. */
 interface Around extends Doubt {
   readonly beyond: ReadPage
   readonly witness: ReadPage | undefined

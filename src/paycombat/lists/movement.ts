@@ -28,7 +28,6 @@ export interface Shown {
   readonly stated: number | undefined
 }
 
-/** Signs of movement on the pages of one reading of a list. */
 export interface Movement {
   readonly see: (page: Page) => void
   /** The reason why the list did not stand still, in one sentence; undefined without a sign. */
@@ -46,7 +45,6 @@ const digestOf = (source: ListSource, { number, total, records }: Page): number 
   return createHash("sha256").update(text).digest().readUIntBE(0, DIGEST_BYTES)
 }
 
-/** Watches the pages of one reading, as the pager emits them. */
 export const watchMovement = (source: ListSource): Movement => {
   const digests: Array<number> = []
   let startedAt: number | undefined

@@ -13,8 +13,8 @@ import type { Page } from "./page.ts"
 /** Fewest pages in a row, and steps down in time from record to record, that show an order. */
 const PAGES_MIN = 3
 const STEPS_MIN = 20
-/** Newest records of a pass that are kept with their times, to test a time filter. */
-export const NEWEST = 40
+/** Newest records of a pass that are kept with their times. */
+const NEWEST = 40
 
 /** A record's times in milliseconds; null for a missing one. */
 export interface Timed {
@@ -23,23 +23,12 @@ export interface Timed {
   readonly updated: number | null
 }
 
-/** Observations on the pages of a pass. */
 export interface Watch {
   readonly see: (page: Page) => void
   /** The time by which all pages from the first on are newest-first. If both fit, `created`, which promises less. */
   readonly order: () => TimeField | undefined
-  /**
-   * True if some of the newest records by the other time lack this one. A selection by it would miss records that are
-   * as new.
-   */
-  readonly isLacking: (by: TimeField) => boolean
   /** True if a page contradicted an order by this time. */
   readonly isRefuted: (by: TimeField) => boolean
-  /** The newest value of a time, not later than its reading. */
-  readonly newest: (by: TimeField) => number | undefined
-  /**
-   * The newest records by this time, the newest first. There are more of them in the list if there are `NEWEST` here.
-   */
   readonly latest: (by: TimeField) => ReadonlyArray<Timed>
   readonly pages: () => number
 }
@@ -62,7 +51,6 @@ const watchTime = (by: TimeField) => {
   let steps = 0
   let pages = 0
   let isRefuted = false
-  let newest: number | undefined
   let latest: Array<Timed> = []
   /**
    * Numbers of records without the time: before all that have it, between two that have it, and after the last that has
@@ -70,7 +58,7 @@ const watchTime = (by: TimeField) => {
    */
   const lacking = { before: 0, between: 0, after: 0 }
   return {
-    see: (records: ReadonlyArray<Timed>, readAt: number) => {
+    see: (records: ReadonlyArray<Timed>) => {
       let hasTime = false
       for (const record of records) {
         const time = record[by]
@@ -84,7 +72,6 @@ const watchTime = (by: TimeField) => {
         if (before !== undefined && time > before) isRefuted = true
         if (before !== undefined && time < before) steps++
         before = time
-        newest = Math.max(newest ?? Number.NEGATIVE_INFINITY, Math.min(time, readAt))
         latest.push(record)
       }
       if (hasTime) pages++
@@ -95,7 +82,6 @@ const watchTime = (by: TimeField) => {
     apart: () =>
       lacking.between > 0 ? undefined : lacking.before > 0 ? "front" : lacking.after > 0 ? "end" : undefined,
     isRefuted: () => isRefuted,
-    newest: () => newest,
     latest: () => latest,
   }
 }
@@ -107,6 +93,7 @@ const watchTime = (by: TimeField) => {
  */
 export const watchOrder = (source: ListSource): Watch => {
   const of = { created: watchTime("created"), updated: watchTime("updated") }
+  /** True if some of the newest records by the other time lack this one. */
   const isLacking = (by: TimeField) =>
     of[by === "created" ? "updated" : "created"].latest().some(record => record[by] === null)
   /**
@@ -126,16 +113,14 @@ export const watchOrder = (source: ListSource): Watch => {
       last = page.number
       const timed = page.records.flatMap(record => timedOf(source, record) ?? [])
       const fresh = timed.filter(({ id }) => !before.has(id))
-      for (const each of Object.values(of)) each.see(fresh, page.readAt.getTime())
+      for (const each of Object.values(of)) each.see(fresh)
       before = new Set(timed.map(({ id }) => id))
     },
     order: () =>
       isFromFirst
         ? (["created", "updated"] as const).find(by => of[by].isProven() && hidesNone(by))
         : undefined,
-    isLacking,
     isRefuted: by => of[by].isRefuted(),
-    newest: by => of[by].newest(),
     latest: by => of[by].latest(),
     pages: () => last,
   }

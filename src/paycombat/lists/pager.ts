@@ -44,7 +44,6 @@ export const pages = (
     }),
   )
 
-/** The ways to read a page, with at most `maxPages` requests together. */
 interface Reads {
   readonly read: Read
   /** Reads a page whose records are handed on: it is booked on the tab of the pass. */
@@ -75,7 +74,6 @@ const makeReads = (
   return { read: bounded(readPage), readKept: bounded(readPage, tab), glance: bounded(glanceAt) }
 }
 
-/** Judges an end, with the pages that this takes. */
 const judge = ({ read, glance }: Reads, contract: Contract, state: EndState) => {
   const { facts, page: number, got, isWrapped } = state
   const { size, last, notBefore, statedLastPage } = facts
@@ -96,7 +94,6 @@ const judge = ({ read, glance }: Reads, contract: Contract, state: EndState) => 
   })
 }
 
-/** Makes the function that takes one step of a pass: it reads what the state asks for, and answers the next state. */
 const makeSteps = (client: Client, contract: Contract, source: ListSource, reads: Reads) => {
   const { read, readKept, glance } = reads
   const page = (state: PageState) =>

@@ -51,7 +51,6 @@ export interface Facts {
   /** The requested size: from page 2 on the number of records on page 1. */
   readonly size: number
   readonly isResumed: boolean
-  /** Ids at the beginning of the list. */
   readonly head: ReadonlyArray<string>
   readonly last: Seen
   /** Length of the list that was stated last, and the furthest page according to any answer of this pass. */

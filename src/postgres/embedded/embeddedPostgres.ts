@@ -21,7 +21,6 @@ export interface EmbeddedServer {
   readonly ownerUrl: Redacted.Redacted
   /** URL of the login `paycombat_query`. It may only read what is granted to `paycombat_reader`. */
   readonly readerUrl: Redacted.Redacted
-  /** Directory of Postgres' data files. */
   readonly directory: string
   readonly port: number
   /**
@@ -49,7 +48,6 @@ const RESTART_DELAY = Duration.millis(250)
 /** Delay between two attempts to restart a lost server. */
 const REJOIN_DELAY = Duration.seconds(5)
 
-/** Resources that this process holds, for its finalizer. Written only in uninterruptible regions. */
 interface Resources {
   presence: PresenceLock | undefined
   started: StartAttempt | undefined

@@ -16,7 +16,6 @@ export interface Postmaster {
   readonly isReady: boolean
 }
 
-/** A start that this process attempted. */
 export interface StartAttempt {
   readonly pid: number | undefined
   /** Undefined while the server runs or starts. */

@@ -6,7 +6,6 @@ import { ConfigurationError } from "../../core/errors.ts"
 import { codeOf, onFiles, USE_DATABASE_URL } from "./failure.ts"
 import { type Account, complaint, run } from "./process.ts"
 
-/** Postgres' programs, ready to run as the chosen account. */
 export interface Programs {
   readonly initdb: string
   readonly pgCtl: string

@@ -8,11 +8,8 @@ import { onFiles } from "./failure.ts"
 import { findPrograms } from "./programs.ts"
 import { readState } from "./state.ts"
 
-/** Result of a probe before the first use of a data directory. */
 export interface StartProbe {
-  /** Directory of the future cluster. */
   readonly home: string
-  /** Postgres' major version. */
   readonly major: number
   /** True if the data directory can be written, or created. */
   readonly isWritable: boolean

@@ -23,7 +23,6 @@ const stateFile = (home: string) => join(home, "server.json")
 /** Generates a password of letters and digits only, so that it needs no quoting in SQL, URLs and shells. */
 export const newPassword = (): string => randomBytes(24).toString("hex")
 
-/** Reads the state; undefined if there is none yet. */
 export const readState = (home: string): Effect.Effect<State | undefined, ConfigurationError> =>
   Effect.gen(function* () {
     const file = stateFile(home)

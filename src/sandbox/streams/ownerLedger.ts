@@ -24,7 +24,6 @@ export const directionOf = (eventType: string, eventName: string): 1 | -1 | 0 | 
   }
 }
 
-/** One owner's balance in one currency, in minor units. */
 export interface Balance {
   readonly actual: bigint
   /** Amount that unreleased reserves hold back. */

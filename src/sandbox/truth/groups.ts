@@ -21,14 +21,12 @@ export function* indices(
 
 export const codeOf = (currency: number): string => CURRENCIES[currency]!.code
 
-/** The day of a time, as `YYYY-MM-DD` (UTC). */
 export const dayText = (millis: number): string => iso(millis).slice(0, 10)
 
 export const ownerIdOf = (world: World, owner: number): string =>
   owner === ORGANIZATION ? ORG_ID : world.ids.customer.of(owner)
 
 interface Groups<Key extends ReadonlyArray<string | number>, Group> {
-  /** The group of a key, created on first use. */
   readonly at: (...key: Key) => Group
   readonly map: <Row>(row: (key: Key, group: Group) => Row) => ReadonlyArray<Row>
 }

@@ -22,7 +22,6 @@ export interface TransactionTruth {
   readonly settlementId: string | null
   readonly eventType: string
   readonly eventName: string
-  /** Null for an unknown type. */
   readonly direction: 1 | -1 | 0 | null
   readonly currency: string
   /** As sent: a chargeback's is negative. */

@@ -1,7 +1,6 @@
 import { gzipSync } from "node:zlib"
 import { hash, KIND, lane } from "./random.ts"
 
-/** A request as a fault hook gets it, before it is answered. */
 export interface FaultRequest {
   readonly method: string
   readonly path: string
@@ -12,7 +11,6 @@ export interface FaultRequest {
   readonly nth: number
 }
 
-/** A change of the answer, or something before it. */
 export interface Fault {
   /** Status of the answer; 200 if only a body is given. */
   readonly status?: number

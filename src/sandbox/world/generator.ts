@@ -18,7 +18,6 @@ export interface ListGenerator {
   readonly listed?: (world: World, index: number) => string
 }
 
-/** Answers a look-up about each record of a list. */
 export interface LookupGenerator {
   readonly kind: "lookup"
   /** Path with `{id}` for the id that is asked about. */

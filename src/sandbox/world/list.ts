@@ -93,6 +93,38 @@ export const listingOf = (world: World, list: string): Listing => {
   return { total, places: leavesHoles ? length : total, slice, all }
 }
 
+/**
+ * The list by time of change, read from the records, so that every change counts. Records without such a time count as
+ * the oldest. For small lists.
+ */
+export const byUpdated = (
+  order: "updated-first" | "updated-last",
+  listing: Listing,
+  textOf: (index: number) => string,
+  revision: () => number,
+): Listing => {
+  const direction = order === "updated-first" ? -1 : 1
+  const timeOf = (index: number) => Date.parse(JSON.parse(textOf(index)).updated_at) || 0
+  let sortedAt = -1
+  let sorted: ReadonlyArray<number> = []
+  const indices = () => {
+    if (sortedAt !== revision()) {
+      const timed = [...listing.all()].map(index => ({ index, time: timeOf(index) }))
+      sorted = timed.sort((a, b) => direction * (a.time - b.time)).map(({ index }) => index)
+      sortedAt = revision()
+    }
+    return sorted
+  }
+  return {
+    total: () => indices().length,
+    places: () => indices().length,
+    slice: (offset, limit) => indices().slice(offset, offset + limit),
+    *all() {
+      yield* indices()
+    },
+  }
+}
+
 /** Names of a position that counts records; any other name counts pages. */
 const COUNTS_RECORDS = new Set(["offset", "skip", "start", "from"])
 
@@ -135,7 +167,6 @@ export const pageOf = (listing: Listing, options: SandboxOptions, query: URLSear
   }
 }
 
-/** The totals of a page: JSON members, each after a comma. */
 const totalsText = ({ totals, totalSkew }: SandboxOptions, { number, size, total }: Page): string => {
   const stated = total + totalSkew
   const pages = Math.ceil(stated / size)

@@ -37,15 +37,6 @@ export const AFTER_ENDS = [
   "422",
 ] as const
 
-export const TIME_UNITS = ["seconds", "milliseconds"] as const
-export const TIME_FIELDS = ["created_at", "updated_at"] as const
-
-/** Meaning of `start_time` and `end_time` (U; the unit is ?), if a list has them. Reads all records for each page. */
-export interface TimeFilter {
-  readonly unit: (typeof TIME_UNITS)[number]
-  readonly by: (typeof TIME_FIELDS)[number]
-}
-
 /** A change that the sandbox makes after every `every`-th answered page of a list, `times` times in total. */
 export interface AutomaticChange {
   readonly every: number
@@ -87,7 +78,6 @@ export const SIZES = {
 
 type Sizes = Readonly<Record<keyof typeof SIZES, number>>
 
-/** Builds sizes from each entry of the table. */
 export const sizes = <A>(
   of: (name: keyof Sizes, size: (typeof SIZES)[keyof Sizes]) => A,
 ): Record<keyof Sizes, A> =>
@@ -135,7 +125,6 @@ export interface SandboxOptions extends Sizes {
    */
   readonly offsetBy: "asked" | "served"
   readonly order: Order
-  readonly timeFilter: TimeFilter | null
   readonly afterEnd: (typeof AFTER_ENDS)[number]
   /** True if a removed record leaves its page shorter (filtered after the limit). False if the next record moves up. */
   readonly removedLeavesHoles: boolean
@@ -173,7 +162,6 @@ export const defaultOptions: SandboxOptions = {
   maxPageSize: 1_000,
   offsetBy: "served",
   order: "oldest-first",
-  timeFilter: null,
   afterEnd: "empty",
   removedLeavesHoles: false,
   walletListHasBalances: true,

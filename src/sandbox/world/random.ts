@@ -31,11 +31,9 @@ const finish = (value: number): number => {
   return (x ^ (x >>> 16)) >>> 0
 }
 
-/** An unsigned 32-bit hash of one thing by its kind and index. */
 export const hash = (seed: number, kind: number, index: number): number =>
   finish(finish(Math.imul(seed, GOLDEN) ^ Math.imul(kind + 1, 0x85ebca77)) + index)
 
-/** The n-th further unsigned 32-bit value of a hash. */
 export const lane = (of: number, n: number): number => finish(of + Math.imul(n + 1, GOLDEN))
 
 const HEX = Array.from({ length: 0x10000 }, (_, word) => word.toString(16).padStart(4, "0"))

@@ -6,7 +6,6 @@ import type { World } from "./world.ts"
 export interface Records {
   readonly lists: ReadonlyArray<string>
   readonly idsOf: (list: string) => Ids
-  /** A record as its by-id endpoint answers it. */
   readonly text: (list: string, index: number) => string
   readonly listed: (list: string, index: number) => string
   /** The index of an existing record, listed or hidden. */

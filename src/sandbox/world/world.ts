@@ -4,7 +4,6 @@ import { makeOwners, type Owners } from "./owners.ts"
 import { hash, type Ids, idsOf, KIND, lane } from "./random.ts"
 import * as samples from "./samples.ts"
 
-/** The input of a record: the options, the changes since the start, and values derived from both. */
 export interface World {
   readonly options: SandboxOptions
   readonly changes: Changes
