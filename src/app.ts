@@ -214,10 +214,7 @@ export const serveSettings = (
     }
   })
 
-/**
- * Syncs on a schedule, with the settings of the environment, until it is interrupted. HTTP shows its state. A failed
- * run does not end it.
- */
+/** Syncs on a schedule until it is interrupted, with its state over HTTP. A failed run does not end it. */
 export const serve = (
   options: ServeArguments = {},
 ): Effect.Effect<never, ConfigurationError | WarehouseError, Warehouse | HttpClient.HttpClient> =>

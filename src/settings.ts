@@ -7,9 +7,7 @@ import type { FeeOwner } from "./core/account.ts"
 import { ConfigurationError } from "./core/errors.ts"
 import { isList } from "./core/stream.ts"
 
-/**
- * Settings that a host application gives in code: the same ones, with the same bounds and messages, as the variables.
- */
+/** Settings in code, with the bounds and messages of the variables. */
 
 /** Settings of requests to the API, by default or for one account. */
 export interface AskingGiven {
@@ -34,10 +32,7 @@ export interface AskingGiven {
 
 /** One merchant's token, and the settings of this account only. */
 export interface AccountGiven extends AskingGiven {
-  /**
-   * Leads every key of the warehouse, so it must stay the same. Lower-case letters, digits, - and _; `default` if
-   * absent.
-   */
+  /** Leads every key of the warehouse, so it must stay the same: a-z, 0-9, - and _; `default` if absent. */
   readonly name?: string
   readonly token: Redacted.Redacted
   /** PayCombat's own if absent. */
@@ -76,10 +71,7 @@ export interface Settings extends AskingGiven {
     | { readonly mode: "keep" }
     | { readonly mode: "hash"; readonly key: Redacted.Redacted }
     | { readonly mode: "drop"; readonly key?: Redacted.Redacted }
-  /**
-   * For `serve`, and for the staleness in `status` and `report`: two cron expressions, their time zone, and the address
-   * to listen on.
-   */
+  /** For `serve`, and for staleness in `status` and `report`. */
   readonly schedule?: string
   readonly fullSchedule?: string
   readonly timezone?: string

@@ -21,10 +21,7 @@ const startedEmbedded = (dataDir: string) =>
     return yield* Effect.ensuring(embeddedPostgres(dataDir), Fiber.interrupt(notYet))
   })
 
-/**
- * The Postgres of these settings, open until the layer's scope closes: the given one, or the embedded one, which is
- * created if there is none.
- */
+/** The given or embedded Postgres, open until the scope closes. The embedded one is created if there is none. */
 export const warehouse = (
   settings: Config.DatabaseSettings,
 ): Layer.Layer<Warehouse, ConfigurationError | WarehouseError> =>

@@ -107,10 +107,7 @@ export const main = (argv: ReadonlyArray<string>): Effect.Effect<void, unknown, 
     Effect.tapErrorCause(explain),
   )
 
-/**
- * Exit codes: 1 a stream failed · 2 wrong usage or configuration · 3 other runs hold every requested account · 130/143
- * interrupted.
- */
+/** Exit codes: 1 a stream failed · 2 usage or configuration · 3 other runs hold every account · 130/143 interrupted. */
 export const exitCodeOf = (exit: Exit.Exit<unknown, unknown>, signal: NodeJS.Signals): number => {
   // A command that finished with bad news sets `process.exitCode`, which takes precedence over this 0.
   if (Exit.isSuccess(exit)) return 0
@@ -123,10 +120,7 @@ export const exitCodeOf = (exit: Exit.Exit<unknown, unknown>, signal: NodeJS.Sig
 /** The parts of NodeContext that a command line needs. All of NodeContext takes longer to load. */
 const platform = Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeTerminal.layer)
 
-/**
- * Runs the process's command line, and ends the process with its exit code. `signal` returns the signal that
- * interrupted it.
- */
+/** Runs the process's command line, and ends the process. `signal` returns the one that interrupted it. */
 export const runProgram = (signal: () => NodeJS.Signals): void =>
   NodeRuntime.runMain(Effect.provide(main(process.argv), platform), {
     disableErrorReporting: true,

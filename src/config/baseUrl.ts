@@ -2,10 +2,7 @@ import { Either } from "effect"
 
 /** Checks the address of an API before any request. */
 
-/**
- * Ports that `fetch` refuses (WHATWG Fetch, "bad port"). A request to one fails before it is sent, and the error does
- * not name the port.
- */
+/** Ports that `fetch` refuses (WHATWG Fetch, "bad port"), with an error that does not name the port. */
 export const REFUSED_PORTS: ReadonlySet<number> = new Set([
   0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104,
   109, 110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515,

@@ -19,10 +19,7 @@ const ADVICE: Readonly<Record<string, string>> = {
 const refuse = (path: string, reason: string) =>
   new ConfigurationError({ message: `Cannot read the settings in ${path}: ${reason}.` })
 
-/**
- * Reads the file's bytes; undefined if there is no such file. A pipe is read to its end, because some password managers
- * serve one.
- */
+/** Reads the file's bytes; undefined if there is none. A pipe, as of a password manager, is read to its end. */
 const bytesOf = async (path: string): Promise<Buffer | undefined> => {
   try {
     const file = await open(path)

@@ -24,10 +24,7 @@ const flawOf = (value: string): string | undefined => {
   return undefined
 }
 
-/**
- * Reads a variable as trimmed text. An empty one counts as not set, as in a copied `.env.example`. A value with quotes
- * or control characters is an error.
- */
+/** Reads trimmed text. Empty counts as not set. A value with quotes or control characters is an error. */
 export const text = (name: string) =>
   Config.string(name).pipe(
     Config.mapOrFail(value => {

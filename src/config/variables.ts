@@ -25,19 +25,13 @@ export const VARIABLES: ReadonlyArray<string> = [
 const PREFIX = "PAYCOMBAT_"
 /** Most wrong letters of a name that counts as a misspelt setting. */
 const TYPOS_MAX = 2
-/**
- * Most wrong letters of a name with the prefix, as a share of the rest of the name. The prefix leaves no doubt that a
- * setting is meant.
- */
+/** Most wrong letters of a name with the prefix, as a share of the rest: the prefix shows that a setting is meant. */
 const TYPOS_SHARE_MAX = 1 / 3
 
 /** Normalizes a name: case, underscores and dashes are often forgotten or mixed up. */
 const bare = (name: string) => name.toUpperCase().replace(/[^A-Z0-9]/g, "")
 
-/**
- * Counts the letters to insert, drop, replace or swap with their neighbour to turn one word into the other (optimal
- * string alignment).
- */
+/** Counts the letters to insert, drop, replace or swap to turn one word into the other (optimal string alignment). */
 const distance = (left: string, right: string): number => {
   let before: ReadonlyArray<number> = []
   let last: ReadonlyArray<number> = Array.from({ length: right.length + 1 }, (_, j) => j)

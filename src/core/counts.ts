@@ -6,10 +6,7 @@ export interface PartCounts {
   readonly itemRejected: number
 }
 
-/**
- * Outcomes of records. Each record has one: `extracted` is the sum of the seven after it. Parts that could not be read are
- * counted beside them.
- */
+/** Outcomes of records, one each: `extracted` is the sum of the seven after it. Unreadable parts count beside them. */
 export interface Counts extends PartCounts {
   readonly extracted: number
   readonly inserted: number

@@ -1,10 +1,7 @@
 import { Option, Schema, SchemaAST } from "effect"
 import { isJsonObject, type Json } from "./json.ts"
 
-/**
- * Counts the documented fields that records carry. Otherwise a renamed field would become null and silently move money
- * from one sum to another.
- */
+/** Counts the documented fields that records carry: a renamed field would silently move money between sums. */
 
 /** A field's place in a record: its own key, after the keys of the objects and lists of objects around it. */
 export interface FieldPath {
@@ -170,10 +167,7 @@ const POSITION = /^\d+$/
 export const nameOfPart = (path: ReadonlyArray<string>): string =>
   path.filter(key => !POSITION.test(key)).join(".")
 
-/**
- * Number of decoded records that carried a value in the field. For a field deeper than fields are counted, the count of
- * the object around it.
- */
+/** Number of decoded records with a value in the field, or in the object around it beyond the counted depth. */
 export const decodedIn = ({ decoded = {} }: PassFields, name: string): number => {
   const keys = name.split(".")
   const known = keys.map((_, n) => keys.slice(0, keys.length - n).join(".")).find(one => one in decoded)

@@ -1,9 +1,6 @@
 import { Data } from "effect"
 
-/**
- * The five errors of a run, named by the runner's reaction. Each has one `message` for people: what happened, and what
- * to do next. No message holds a token, a record or a body.
- */
+/** The five errors of a run, by the runner's reaction. A message says what to do; it holds no token, record or body. */
 
 /** A person must first change a setting, an argument or the state of the database. Nothing was done; exit 2. */
 export class ConfigurationError extends Data.TaggedError("ConfigurationError")<{
@@ -29,15 +26,9 @@ export class EndpointError extends Data.TaggedError("EndpointError")<{
   readonly reason: "refused" | "unavailable" | "malformed" | "failed" | "rejected" | "incomplete" | "contract"
   readonly path: string
   readonly status?: number
-  /**
-   * The answer names no error and holds nothing: 404, 416, no body, or only `status: false`. Some APIs answer so for an
-   * empty list, or for a page beyond the last.
-   */
+  /** The answer names no error and holds nothing: 404, 416, no body, `status: false`. Some lists end so. */
   readonly saysNothing?: boolean
-  /**
-   * A 404 whose message says in words that there are no records: the path is there, and its list is empty. Or a failure
-   * under 200 that says so in words, or says nothing.
-   */
+  /** A 404 that says in words that there are no records, or a failure under 200 that says so, or says nothing. */
   readonly saysEmpty?: boolean
   /** The answer exceeds one of the program's bounds, and its message names the bound. */
   readonly isTooLarge?: boolean
@@ -46,10 +37,7 @@ export class EndpointError extends Data.TaggedError("EndpointError")<{
   readonly message: string
 }> {}
 
-/**
- * Another run holds the account or stream (nothing was done; exit 3), or took it over while this run did not renew its
- * lease.
- */
+/** Another run holds the account or stream (exit 3), or took it over while this run did not renew its lease. */
 export class LeaseError extends Data.TaggedError("LeaseError")<{
   readonly reason: "held" | "lost"
   readonly message: string

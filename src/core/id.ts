@@ -1,7 +1,4 @@
-/**
- * Defines which texts are ids, and which ids can stand in a path. This file imports nothing, so that reading settings
- * loads no parser of JSON.
- */
+/** Defines ids, and which of them fit into a path. Imports nothing: settings load no parser of JSON. */
 
 /** Longest id in characters. Documented ids have 20 to 64 (D); a b-tree key takes 2,700 bytes. */
 export const ID_LENGTH_MAX = 300

@@ -1,6 +1,4 @@
-/**
- * Reads moments in the API's possible spellings exactly. The decoder, the redactor and the order of a list share this.
- */
+/** Reads moments in the API's possible spellings exactly, for decoder, redactor and the order of a list. */
 
 const ZONE = String.raw` ?(?:([Zz]|[Uu][Tt][Cc]|[Gg][Mm][Tt])|([+-]\d\d)(?::?(\d\d))?)?`
 /** The extended and the basic format of ISO 8601. */
@@ -15,10 +13,7 @@ const ISO_LENGTH = 24
 
 /** Postgres accepts zones of less than 16 hours; real ones go up to 14. */
 const ZONE_HOURS_MAX = 15
-/**
- * Digits of a fraction of a second that are kept; Postgres rounds them to six. Further digits matter only between two
- * values that differ by 10^-30 of a second.
- */
+/** Digits of a fraction of a second that are kept; Postgres rounds them to six. */
 const FRACTION_DIGITS_MAX = 30
 
 const isCalendarDay = (year: number, month: number, day: number): boolean => {
@@ -72,16 +67,10 @@ export const instantMillis = (value: unknown): number | null => {
  */
 const UNSET_MILLIS_MAX = 86_400_000
 
-/**
- * Largest distance of a time of change after its reading. Clocks differ, and a time may be written in another zone than
- * it says.
- */
+/** Largest distance of a time of change after its reading: clocks and zones differ. */
 const AHEAD_MAX_MILLIS = 86_400_000
 
-/**
- * Returns a record's time of change for the order of its versions. Null for a clock's zero, and for a time after the
- * reading, which would refuse every later version.
- */
+/** Returns a time of change for the order of versions. Null for a clock's zero, and for a time after the reading. */
 export const timeOfChange = (time: string | null, readAt: string): string | null => {
   const millis = instantMillis(time)
   const isNone =

@@ -22,9 +22,7 @@ export interface JsonObject {
 /** Levels of nesting that are read. Records nest 4 deep; the bound keeps a hostile body from ending the process. */
 export const MAX_DEPTH = 200
 
-/**
- * An array or object deeper than `MAX_DEPTH`, as the text that was sent. Such a value does not affect its neighbours.
- */
+/** An array or object deeper than `MAX_DEPTH`, as its text. It does not affect its neighbours. */
 export class DeepJson {
   constructor(readonly text: string) {}
 }
@@ -125,10 +123,7 @@ const exceedsDepth = (value: Json, levels: number): boolean => {
   return false
 }
 
-/**
- * Reads a valid text with values that `JSON.parse` does not keep. Strings with a random mark replace them meanwhile.
- * Takes the memory of the text once more, and no more than that per number.
- */
+/** Reads a valid text with values that `JSON.parse` does not keep, replaced meanwhile by strings with a random mark. */
 const parseExactly = (sent: string): Json => {
   const mark = randomUUID()
   const { text, taken } = takeOut(sent, mark, MAX_DEPTH, isExact)
@@ -186,10 +181,7 @@ const isExact = (literal: string): boolean => {
   return Number.isFinite(double) && normalForm(String(double)) === normalForm(literal)
 }
 
-/**
- * Returns equal texts for equal values: `-120.50` → `-1205e-1`. The exponent is not written out, so `1e999999999` stays
- * short.
- */
+/** Returns equal texts for equal values: `-120.50` → `-1205e-1`. `1e999999999` stays short. */
 const normalForm = (literal: string): string => {
   // Works by position. A literal may be as long as an answer, and a pattern would run out of stack.
   const sign = literal.startsWith("-") ? "-" : ""

@@ -5,19 +5,14 @@ import type { Json } from "./json.ts"
  * sends requests within the account's bounds, and stores the answers. It knows a look-up only by this declaration.
  */
 
-/**
- * Rows that may still change, by a column: its text is none of these, it is true or false, or its time is in the future
- * or empty.
- */
+/** Rows that may still change: the text is none of these, it is true or false, or the time is in the future or empty. */
 export type Open = { readonly column: string } & (
   | { readonly noneOf: ReadonlyArray<string> }
   | { readonly is: boolean }
   | { readonly isAhead: true }
 )
 
-/**
- * The values of a column of another stream's table, each once, without removed rows. Null and blank values are no keys.
- */
+/** The values of a column of another stream's table, each once, without removed rows, null and blank values. */
 export interface StoredKeys {
   readonly stream: string
   /** Name of a child table of that stream; its own table if absent. */
@@ -40,10 +35,7 @@ export type Keys = StoredKeys | GivenKeys
 
 /** When a key is asked about again. A key that was never asked about is due in each run. */
 export interface Recheck {
-  /**
-   * Answers that may still change, by a column of the table. They are due according to `pace`. If absent, every answer
-   * is settled.
-   */
+  /** Answers that may still change, due by `pace`. If absent, every answer is settled. */
   readonly open?: Open
   /** Days without a change after which an open answer counts as settled; if absent, never. */
   readonly openDays?: number
@@ -65,10 +57,7 @@ export interface LookupSource {
   readonly keys: readonly [Keys, ...ReadonlyArray<Keys>]
   /** Order of the keys that were never asked about. All other keys come after them, the oldest answer first. */
   readonly first: "oldest" | "newest"
-  /**
-   * Paths for a key, which is already encoded: the documented path, or candidates, the likeliest first. The first one
-   * that answers is used and remembered.
-   */
+  /** Paths for an encoded key: the documented one, or candidates, the likeliest first. The one that answers is kept. */
   readonly paths: (key: string) => readonly [string, ...ReadonlyArray<string>]
   /** Field with the asked key. The engine adds it if an answer lacks it. An answer with another key is a failure. */
   readonly keyField: string

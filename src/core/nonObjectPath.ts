@@ -46,9 +46,7 @@ const inList = (item: Misplaced): Misplaced =>
         return undefined
       }
 
-/**
- * Builds the check from a schema's encoded side. The schema itself judges a place that may hold a list or an object.
- */
+/** Builds the check from a schema's encoded side. Places that may hold a list or an object are left to the schema. */
 export const nonObjectPath = (ast: SchemaAST.AST): Misplaced => {
   const taken = alternatives(ast)
   const object = taken.find(SchemaAST.isTypeLiteral)

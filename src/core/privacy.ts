@@ -53,10 +53,7 @@ export interface PrivacySpec {
 /** The default for a stream without a declaration: everything except the record's id is personal. */
 export const ALL_PERSONAL: PrivacySpec = { plain: {} }
 
-/**
- * Form in which personal data is stored: unchanged, as a keyed hash (HMAC-SHA256) of each value, or null. With `drop` a
- * key only serves to tell unreadable records apart.
- */
+/** Form of stored personal data: unchanged, hashed (HMAC-SHA256), or null. With `drop` a key tells unreadable records apart. */
 export type Privacy =
   | { readonly mode: "keep" }
   | { readonly mode: "hash"; readonly key: Redacted.Redacted }
@@ -88,9 +85,7 @@ const concealed = (value: Json, privacy: Concealing): Json => {
 
 /** Ids are opaque (D), but no documented id holds a space or an @, as a person's name or address does. */
 const ID = /^[^\s@\p{Cc}\p{Cs}]{1,300}$/u
-/**
- * Names of kinds, states, currencies and countries: open lists, but short. A control character does not name a person.
- */
+/** Names of kinds, states, currencies and countries: open lists, but short. */
 const CODE = /^[^@\0\p{Cs}]{0,100}$/u
 /** A day is no moment, but it is a time. Longer texts than these may hold more than a number or a time. */
 const DAY = /^\d{4}-\d\d-\d\d$/

@@ -2,20 +2,14 @@ import { LosslessNumber } from "lossless-json"
 import { isId } from "./id.ts"
 import { isJsonObject, type Json } from "./json.ts"
 
-/**
- * Defines the id of a record once. Discovery, paging, seen keys, look-ups, rejects, erasures and rows use the same
- * text.
- */
+/** Defines the id of a record once, for paging, keys, look-ups, rejects, erasures and rows. */
 
 /** Longest number in characters that is written out; a longer one keeps its exponent. */
 const WRITTEN_OUT_MAX = 1_000
 
 const NUMBER = /^(-?)(\d+)(?:\.(\d+))?[eE]([+-]?\d{1,6})$/
 
-/**
- * Returns a JSON number as text with every digit. It has no exponent if that takes at most a thousand characters, so
- * that `1e3` and `1000` are the same text.
- */
+/** Returns a JSON number as text with every digit, without an exponent up to a thousand characters: `1e3` is `1000`. */
 export const numberText = (value: number | LosslessNumber): string => {
   const text = Object.is(value, -0) ? "0" : value.toString()
   const [, sign, whole = "", fraction = "", power] = NUMBER.exec(text) ?? []

@@ -6,10 +6,7 @@ import { nonObjectPath } from "./nonObjectPath.ts"
 import { menderOf, type Problem, type Unread } from "./optional.ts"
 import { ALL_PERSONAL, type Privacy, type PrivacySpec, redactor } from "./privacy.ts"
 
-/**
- * A stream is a declaration, not code that runs. One file under `streams/` declares one stream. The pipeline (extract →
- * decode → normalize → load) is the same for each.
- */
+/** A declaration, not code that runs, in one file under `streams/`. Extract, decode, normalize and load are common to all. */
 
 /** A list endpoint, read page by page. Its path is unknown (`?`) until discovery has verified it. */
 export interface ListSource {
@@ -22,20 +19,14 @@ export interface ListSource {
   readonly recognizes: (record: JsonObject) => boolean
   /** Field, and column, with the record's merchant. It keeps another merchant's list from being stored. */
   readonly merchantField: string | null
-  /**
-   * Candidate by-id endpoints, the likeliest first; `null` if there is none. They tell whether a record that the list
-   * no longer shows is gone, and give the parts that a list item lacks.
-   */
+  /** Candidate by-id endpoints, the likeliest first. They prove that a record is gone, and give the parts an item lacks. */
   readonly detail: null | {
     /** True if a list item lacks parts that only the by-id answer has. */
     readonly isNeeded: (record: JsonObject) => boolean
     /** `id` is already encoded for a path. */
     readonly paths: (id: string) => ReadonlyArray<string>
   }
-  /**
-   * Times by which new and changed records are found. If absent, records change without changing a time, and the list
-   * is always read in full.
-   */
+  /** Times that show new and changed records. If absent, the list is always read in full. */
   readonly times?: {
     /** Fields with the times of creation and of the latest change. */
     readonly created: string
@@ -107,16 +98,11 @@ export interface History {
 export interface StreamDocs {
   /** Documented fields that are not read, with the type of their values; `null` if only "null" is documented. */
   readonly others?: Readonly<Record<string, JsonType>>
-  /**
-   * Fields that may be absent: upstream's (U), fields of an older or newer shape, and fields that replace one another.
-   */
+  /** Fields that may be absent: upstream's (U), of an older or newer shape, or that replace one another. */
   readonly mayLack?: ReadonlyArray<string>
   /** Groups of fields with the same meaning in an older and a newer shape. One of a group may go when another comes. */
   readonly standIns?: ReadonlyArray<ReadonlyArray<string>>
-  /**
-   * Fields that hold a code, with their known values (D or U), or none if the field is documented without values. Every
-   * such list is open: an unknown value is reported, and is no error.
-   */
+  /** Fields that hold a code, with their known values (D or U), or none. Lists are open: another value is no error. */
   readonly values?: Readonly<Record<string, ReadonlyArray<string>>>
   readonly money?: Money
 }
@@ -142,10 +128,7 @@ export interface Stream<Source extends ListSource | LookupSource = ListSource | 
   /** Streams that are read before this one. Streams with a look-up's keys are included without a declaration. */
   readonly after: ReadonlyArray<string>
   readonly source: Source
-  /**
-   * Raised when `normalize` changes. It is part of the content hash, so that stored rows are written again on the next
-   * read.
-   */
+  /** Part of the content hash: raised when `normalize` changes, so that stored rows are written again. */
   readonly version: number
   readonly table: PgTable
   readonly idColumn: string
@@ -238,10 +221,7 @@ export const defineStream = <Source extends ListSource | LookupSource, A, I>({
 
 declare const guard: unique symbol
 
-/**
- * A stream whose records are redacted before any other step. Only `redacting` creates one, and only such a stream can
- * be loaded, so a forgotten call cannot store personal data.
- */
+/** A stream whose records are redacted first. Only `redacting` creates one, and only such a stream can be loaded. */
 export type Guarded<S extends Stream = Stream> = S & {
   /** Keeps, hashes or drops the personal data of a record. */
   readonly redact: (record: Json) => Json

@@ -64,9 +64,7 @@ const MOST_SHARE_MIN = 0.95
 /** Largest share of the records stored before the pass that may lose a field. */
 const LOST_BY_MOST_SHARE = 0.5
 
-/**
- * Number of new records in a row without the field, including this pass. A record with the field starts the row again.
- */
+/** New records in a row without the field, with this pass. A record with the field starts the row again. */
 export const newLackedIn = ({ field, newLacked }: KnownField, pass: PassFields): number =>
   (pass.newCarried?.[field] ?? 0) > 0 ? 0 : newLacked + (pass.newLacked?.[field] ?? 0)
 
@@ -80,10 +78,7 @@ const isLackedByNew = (newLacked: number, { records, carried }: StoredSample): b
   return newLacked >= NEW_LACKED_OF_MOST_MIN && carried >= MOST_SHARE_MIN * records
 }
 
-/**
- * True if a field is gone at the end of a pass. `isMissing`: an earlier pass found it gone. It stays so until a new or
- * changed record carries a value in it.
- */
+/** True if a field is gone after a pass. Once `isMissing`, it stays so until a new or changed record carries it. */
 export const hasVanished = (
   field: KnownField & { readonly isMissing: boolean },
   pass: PassFields,

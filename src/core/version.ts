@@ -1,9 +1,6 @@
 import { existsSync, readFileSync } from "node:fs"
 
-/**
- * The package's own directory: the nearest one above this module that has a `package.json`. It is the same directory
- * whether the program runs from `src/` or from the files that the build writes to `dist/`.
- */
+/** The nearest directory above this module with a `package.json`: the package's own, from `src/` and from `dist/`. */
 export const PACKAGE_ROOT: URL = (() => {
   let directory = new URL(".", import.meta.url)
   while (!existsSync(new URL("package.json", directory))) {

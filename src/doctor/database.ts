@@ -17,10 +17,7 @@ import { asReader } from "../warehouse/read/reader.ts"
 import { pendingMigrations } from "../warehouse/schema/migrator.ts"
 import { CheckReporter, type Finding, finding, ofClock } from "./finding.ts"
 
-/**
- * Examines the Postgres of the warehouse. Changes nothing in it. Starts an existing embedded server, like any command,
- * and creates none.
- */
+/** Examines the Postgres of the warehouse. Changes nothing, and starts an existing embedded server. */
 
 /** Free space in bytes, below which the embedded server will soon stop working, and below which a warning is due. */
 const FREE_BYTES_MIN = 200e6
@@ -248,9 +245,7 @@ const open = (settings: DatabaseSettings) =>
     }
   })
 
-/**
- * Examines the configured Postgres, and reports findings. Anything but a database is `none` or `away`: see `Ground`.
- */
+/** Examines the configured Postgres, and reports findings. `none` and `away`: see `Ground`. */
 export const examineDatabase = (settings: DatabaseSettings): Effect.Effect<Ground, never, Scope.Scope> =>
   Effect.gen(function* () {
     const { report, start } = yield* CheckReporter

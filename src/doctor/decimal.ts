@@ -6,10 +6,7 @@ export interface Decimal {
 
 const NUMBER = /^([+-]?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d{1,3}))?$/
 
-/**
- * Reads a text as a number with every digit; undefined if it is no number, or if its exponent is too large for an
- * amount.
- */
+/** Reads a number with every digit; undefined if it is none, or its exponent is too large for an amount. */
 export const decimal = (text: string): Decimal | undefined => {
   const [, sign, whole, fraction = "", exponent = "0"] = NUMBER.exec(text.trim()) ?? []
   if (whole === undefined) return undefined

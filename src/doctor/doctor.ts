@@ -57,10 +57,7 @@ const tokenFinding = ({ account, listed }: AccountCheck): Finding => {
       )
 }
 
-/**
- * Reports lists that were not found. One may have another path, but hardly all of them. A list that did not answer may
- * be there.
- */
+/** Reports lists that were not found, if none is there. A list that did not answer may be there. */
 const addressFinding = ({ account, listed }: AccountCheck): ReadonlyArray<Finding> =>
   listed.size > 1 &&
   [...listed.values()].every(({ error }) => error?._tag === "EndpointError" && error.reason === "contract")
@@ -136,9 +133,7 @@ export const examine = (subject: Subject) =>
     return examination
   })
 
-/**
- * Reads the configured subject, narrowed to these accounts and streams. Fails only for a stream that does not exist.
- */
+/** Reads the configured subject, narrowed by `options`. Fails only for a stream that does not exist. */
 const subjectOf = (
   options: Scope,
   { isNaming = true }: DiagnoseOptions,

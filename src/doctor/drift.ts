@@ -3,10 +3,7 @@ import { documentedType } from "../core/fields.ts"
 import { DeepJson, isJsonObject, type Json, type JsonObject } from "../core/json.ts"
 import type { JsonType, Stream, StreamDocs } from "../core/stream.ts"
 
-/**
- * Compares real records with their documentation. Reports names of fields and kinds of values, and values only of
- * fields that are declared to hold a code.
- */
+/** Compares real records with their documentation. Reports names, kinds of values, and values of codes only. */
 
 /** Most fields of one kind that are named; the others are counted. */
 const FIELDS_SHOWN_MAX = 40
@@ -170,9 +167,7 @@ const valuesOf = (values: NonNullable<StreamDocs["values"]>, seen: Map<string, M
     return { field, documented, unknown: shown, further: unknown.length - shown.length }
   })
 
-/**
- * Compares records with their documentation. Its size is bounded by the given records; it holds no value except codes.
- */
+/** Compares records with their documentation. Holds no value except codes; bounded by the records. */
 export const driftOf = (stream: Stream, records: ReadonlyArray<Json>): Drift => {
   const { mayLack = [], values = {} } = stream.documented
   const whole = documentedShape(stream)

@@ -4,10 +4,7 @@ import type { StoredDirection } from "../warehouse/read/checkup.ts"
 import { type Decimal, decimal, isEqual, minus, negated, plus, signOf } from "./decimal.ts"
 import { isShowable } from "./drift.ts"
 
-/**
- * Examines how sign, fees and net amount relate in real records. Settlements and balances rest on that, and none of it
- * is documented (?). Holds counts and codes, no amount.
- */
+/** Examines how sign, fees and net amount relate in records (?). Holds counts and codes, no amount. */
 
 /** Most event types that are described, the most frequent first; the others are counted. */
 const TYPES_SHOWN_MAX = 20

@@ -84,10 +84,7 @@ export const begin = (accounts: ReadonlyArray<string>): Effect.Effect<void> =>
 /** Registered statuses, and those that common proxies use if the API is unreachable. */
 const STATUS = /^(10[0-3]|20[0-8]|226|30[0-8]|40\d|41[0-8]|42[1-689]|431|451|50\d|51[01]|52[0-7]|530)$/
 
-/**
- * Labels a status. Unregistered numbers share one label, because each label value is a time series that never goes
- * away.
- */
+/** Labels a status. Unregistered ones share a label, because a time series never goes away. */
 const statusLabel = (status: number | undefined): string => {
   if (status === undefined) return "none"
   return STATUS.test(String(status)) ? String(status) : "other"
@@ -141,10 +138,7 @@ export const countRows = (lease: StreamLease, batch: Rows): Effect.Effect<void> 
       yield* Metric.incrementBy(labelled(rows, { ...labels, outcome }), batch[outcome] ?? 0)
   }).pipe(Effect.uninterruptible)
 
-/**
- * Counts a finished run. It also counts the rows that `countRows` missed: if a commit's answer was lost, or the run was
- * interrupted right after a commit, only the ledger knows these rows.
- */
+/** Counts a finished run, and rows that `countRows` missed: after a lost answer only the ledger knows them. */
 export const countRun = (summary: EndedRun, leases: ReadonlyArray<StreamLease>): Effect.Effect<void> =>
   Effect.gen(function* () {
     yield* Metric.increment(labelled(runs, { status: summary.status }))

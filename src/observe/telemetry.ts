@@ -2,10 +2,7 @@ import { Config, Effect, Layer, Option, Runtime } from "effect"
 import { ConfigurationError } from "../core/errors.ts"
 import { VERSION } from "../core/version.ts"
 
-/**
- * Exports traces and metrics as OTLP over HTTP if the standard OpenTelemetry variables name an endpoint. Otherwise no
- * OpenTelemetry package is loaded.
- */
+/** Exports traces and metrics as OTLP over HTTP if OTEL variables name an endpoint; loads no package otherwise. */
 
 /** Time for the last spans and metrics to be sent when the process ends. */
 const FLUSH_LIMIT = "2 seconds"
@@ -212,10 +209,7 @@ export const isExporting: Effect.Effect<boolean, ConfigurationError> = Effect.ma
   ({ TRACES, METRICS }) => TRACES || METRICS,
 )
 
-/**
- * Exports what the environment asks for; an empty layer if it asks for nothing. Remaining data is sent when the layer
- * closes. Building it logs a warning about each unsupported exporter.
- */
+/** Exports what the environment asks for, and the rest when the layer closes. Warns of unsupported exporters. */
 export const telemetry: Layer.Layer<never, ConfigurationError> = Layer.unwrapEffect(
   Effect.gen(function* () {
     const signals = yield* wanted

@@ -139,10 +139,7 @@ const hostsOf = (parts: Parts): ReadonlyArray<Host> => {
   })
 }
 
-/**
- * Reads an address. The problem of a wrong one is the rest of a line that begins with the variable's name. It names the
- * parameter, and quotes no value. A parameter that this program does not know is wrong, too.
- */
+/** Reads an address. The problem is the end of a line about the variable: it names the parameter, and quotes no value. */
 export const parseAddress = (text: string): Either.Either<Address, string> =>
   Either.try({
     try: () => {

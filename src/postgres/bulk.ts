@@ -86,10 +86,7 @@ interface Sent extends Pick<Upsert, "rows" | "guard"> {
   readonly isOther: string
 }
 
-/**
- * Throws `NotStored` if one of these rows is neither stored as it was sent, nor kept out by the guard. Counters would
- * not add up otherwise.
- */
+/** Throws `NotStored` if a row is neither stored as sent, nor kept out by the guard: counters would not add up. */
 export const refuseAltered = async (
   tx: Transaction,
   shape: Shape,

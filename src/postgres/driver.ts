@@ -6,10 +6,7 @@ import type { Address } from "./address.ts"
 
 export type DriverOptions = NonNullable<Parameters<typeof postgres>[1]> & { readonly max: number }
 
-/**
- * Hides the variables that the driver reads: PGHOST, PGPASSWORD, PGSSL, PGTARGETSESSIONATTRS and more. They may be
- * meant for another program. The address alone counts.
- */
+/** Hides the driver's variables, such as PGHOST and PGPASSWORD: the address alone counts. */
 export const withoutVariables = <A>(make: () => A): A => {
   const hidden = Object.entries(process.env).filter(([name]) => name.startsWith("PG"))
   for (const [name] of hidden) delete process.env[name]

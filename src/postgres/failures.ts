@@ -72,10 +72,7 @@ export const fileStep = (code: string, place: string): string =>
   FILE_STEPS.find(([codes]) => codes.test(code))?.[1](place) ??
   `run again; if it stays so, check the disk, or choose another ${place}`
 
-/**
- * Codes of a login or a database that the operator must set right first. An unknown host name is not among them: at
- * boot, a resolver that is not up yet says the same of a right name.
- */
+/** Codes that the operator must set right first. An unknown host is none: a resolver at boot says the same of a right one. */
 const SETTINGS = /^(28...|3D000)$/
 
 export const isSettings = (code: string | undefined): boolean => code !== undefined && SETTINGS.test(code)

@@ -70,10 +70,7 @@ const refusePlanted = ([first]: ReadonlyArray<Interference>): void => {
     throw new NotStored(`Nothing was stored: ${interferenceWords(first)}.`)
 }
 
-/**
- * Throws `NotStored` if a trigger, a rule or a policy decides what one of our tables stores, or if a trigger runs a
- * function of a role without our rights.
- */
+/** Throws `NotStored` if a trigger, rule or policy decides what is stored, or runs a function of a role without our rights. */
 export const refuseInterference = async (tx: Transaction): Promise<void> => {
   const all = await interferences(tx)
   refusePlanted(all)
@@ -86,10 +83,7 @@ export const refuseInterference = async (tx: Transaction): Promise<void> => {
   )
 }
 
-/**
- * Runs one transaction that writes to our tables without a lease. It fails with `NotStored` before it writes if a
- * trigger runs a function of a role without our rights.
- */
+/** Runs a transaction that writes without a lease. Fails before it writes if a trigger runs a function of another role. */
 export const beginWriting = <A>(
   sql: postgres.Sql,
   write: (tx: postgres.TransactionSql) => Promise<A>,

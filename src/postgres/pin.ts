@@ -33,10 +33,7 @@ const PLAIN: Readonly<Record<string, string>> = {
  */
 const PAUSE_MAX = "60s"
 
-/**
- * The commands that pin a transaction, as one message to the server. The last one answers the session: a proxy that
- * pools by transaction gives a client another process id than its session's.
- */
+/** The commands that pin a transaction, in one message. The last answers the session, which a proxy hides. */
 export const PIN = [
   PIN_PATH,
   ...Object.entries(PLAIN).map(([name, value]) => `SET LOCAL ${name} = ${value}`),

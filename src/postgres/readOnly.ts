@@ -3,10 +3,7 @@ import type postgres from "postgres"
 import type { WarehouseError } from "../core/errors.ts"
 import { query } from "./statements.ts"
 
-/**
- * Makes a pool of a transaction: `begin` begins a savepoint. After the transaction it sends nothing more: the
- * connection then belongs to other work, and is neither read-only nor bounded.
- */
+/** Makes a pool of a transaction: `begin` is a savepoint, and after the end nothing more is sent. */
 const asPool = (tx: postgres.TransactionSql, over: AbortSignal): postgres.Sql =>
   new Proxy(tx, {
     apply: (target, self, args) => {

@@ -102,10 +102,7 @@ const within = async <A>(
   }
 }
 
-/**
- * Longest time until an address gives a connection or an error, in seconds: the bound of one host times its hosts. It
- * is twice that if a standby is preferred, since all hosts are then tried twice.
- */
+/** Longest time to a connection or an error, in seconds: the bound of one host times the hosts, twice for prefer-standby. */
 export const connectBoundSeconds = ({ hosts, sessionAttributes }: Address, timeoutSeconds: number): number =>
   hosts.length * timeoutSeconds * (sessionAttributes === "prefer-standby" ? 2 : 1)
 

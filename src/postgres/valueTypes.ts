@@ -50,10 +50,7 @@ const typeOf = (oid: string, entries: ReadonlyMap<string, Entry>): ValueType => 
   return { kind: kind ?? (TEXT_CATEGORIES.includes(entry.category) ? "text" : "other") }
 }
 
-/**
- * Returns the types with these object ids, in their order. A domain counts as its base type. `sql` is a session of the
- * reader's login, which gets every value as text.
- */
+/** Returns the types with these object ids, in their order; a domain as its base type. `sql` is a reader's session. */
 export const valueTypesOf = async (
   sql: postgres.ISql,
   oids: ReadonlyArray<number>,

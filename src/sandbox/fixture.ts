@@ -2,10 +2,7 @@ import { Either } from "effect"
 import { isJsonObject, type Json, type JsonObject, parseJson } from "../core/json.ts"
 import type { Row } from "../core/stream.ts"
 
-/**
- * The fixture of a stream: one record as documented, and its row. Tests judge the stream by it. The sandbox serves its
- * record if the stream has no generator.
- */
+/** A documented record of a stream, and its row. Tests judge the stream by it; the sandbox may serve it. */
 export interface Fixture {
   /** Paths of the fields that must be present and not null. */
   readonly required: ReadonlyArray<string>

@@ -23,10 +23,7 @@ const sampled = (stream: Stream): Effect.Effect<Generator, ConfigurationError> =
       }),
   )
 
-/**
- * Finds a generator for every stream: the file of that name in the sandbox's `streams/`, or copies of the record in the
- * stream's fixture. Fails with a sentence if a stream has neither.
- */
+/** Finds the generator of each stream in `streams/`, or copies its fixture's record. Fails if it has neither. */
 export const foundGenerators: Effect.Effect<Found, ConfigurationError> = Effect.gen(function* () {
   const modules = yield* Effect.promise(generatorModules)
   const own = modules.flatMap(({ stream, module }) =>

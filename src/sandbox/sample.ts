@@ -24,10 +24,7 @@ interface Copy {
   readonly laterMillis: number
 }
 
-/**
- * Copies the record. Ids deeper in it change, too; otherwise two records would list the same child. An id that is also
- * at the top refers to another record, and stays.
- */
+/** Copies the record, with ids deeper in it changed. An id that is also at the top refers to another record, and stays. */
 const copyOf = (record: JsonObject, { index, ownId, id, laterMillis }: Copy): JsonObject => {
   const atTop = new Set(Object.values(record))
   const textOf = (text: string, name: string): string => {

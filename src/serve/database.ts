@@ -16,17 +16,12 @@ import { pendingMigrations } from "../warehouse/schema/migrator.ts"
 
 /** Reads the database for `serve`, within a time limit, and keeps its last answer while it cannot be read. */
 
-/**
- * Time after which the database counts as not answering. Postgres ends a statement a little earlier, and reports why.
- */
+/** Time after which the database counts as not answering. Postgres ends a statement earlier, and says why. */
 const ANSWER_LIMIT = "5 seconds"
 const STATEMENT_MILLIS = 4_500
 /** Interval between two checks that tables and views are at the program's version. */
 const MIGRATIONS_MILLIS = 60_000
-/**
- * Size up to which rows are counted. The rows of larger tables are estimated, so that a watched page does not load the
- * database.
- */
+/** Size up to which rows are counted. Rows of larger tables are estimated, to spare the database. */
 const COUNTED_BYTES_MAX = 2 ** 24
 const RUNS_SHOWN = 10
 /** Runs shown per account, because several accounts run at each tick. */

@@ -13,10 +13,7 @@ export interface DispatchOptions<R> {
   readonly ticks: Stream.Stream<Tick>
   /** Kind of the run at the start, before any tick; null for none. */
   readonly first: Kind | null
-  /**
-   * Runs once. `dueAt` is the due time of the tick, the latest if there were several, and null for the run at the
-   * start.
-   */
+  /** Runs once. `dueAt` is the latest due time of the ticks, and null for the run at the start. */
   readonly run: (kind: Kind, dueAt: Date | null) => Effect.Effect<RunResult, never, R>
   /** Called for a tick during a run. It is dropped, or put off if it asks for more than that run. */
   readonly late: (tick: Tick, fate: "dropped" | "put off") => Effect.Effect<void>

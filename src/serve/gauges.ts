@@ -7,10 +7,7 @@ import { type Snapshot, snapshotVerdict } from "./snapshot.ts"
 
 const flag = (metric: typeof Metrics.ready, isSet: boolean) => Metric.set(metric, isSet ? 1 : 0)
 
-/**
- * Sets the gauges. `isCurrent`: the database answered just now. If it did not, ages keep growing by the clock, and
- * values that only the database knows are left out instead of repeated.
- */
+/** Sets the gauges. Unless `isCurrent`, ages keep growing, and values that only the database knows are left out. */
 export const setGauges = (snapshot: Snapshot, isReady: boolean, isCurrent: boolean): Effect.Effect<void> =>
   Effect.gen(function* () {
     const ifCurrent = (value: number) => (isCurrent ? value : Metrics.UNKNOWN)

@@ -39,15 +39,10 @@ interface Column {
   readonly isNumber?: boolean
 }
 
-/**
- * Cells from the first up to this index stay on a phone even if they hold 0, because they count rows or records read.
- */
+/** Cells up to this index stay on a phone even if they hold 0: they count rows or records read. */
 const FIGURES_KEPT = 3
 
-/**
- * Renders a table whose first column names its rows. The roles are explicit because the card layout on a phone would
- * lose them.
- */
+/** Renders a table whose first column names its rows. The card layout on a phone needs the explicit roles. */
 export const table = (
   caption: string,
   columns: ReadonlyArray<Column>,

@@ -1,6 +1,4 @@
-/**
- * Style of the status page: no font, image or file from elsewhere; light and dark; cards instead of tables on a phone.
- */
+/** Style of the status page: nothing from elsewhere; light and dark; cards instead of tables on a phone. */
 export const STYLE = `
 :root { color-scheme: light dark; --ground: #f6f7f9; --card: #fff; --ink: #1b2330; --soft: #55607a; --line: #dde2ea;
   --good: #146c43; --good-ground: #e3f4ea; --bad: #a4161a; --bad-ground: #fdeaea; --warn: #7a4b00; --warn-ground: #fdf1d9;

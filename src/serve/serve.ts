@@ -54,10 +54,7 @@ const summaryLine = ({ status, startedAt, finishedAt, streams }: RunSummary): st
   )
 }
 
-/**
- * True if every list of the account was read completely since then. A first pass may take longer than the time to the
- * next full tick.
- */
+/** True if every list of the account was read completely since then. A first pass may outlast a full tick. */
 const isReadWhole = ({ streams }: ServeOptions, account: string, since: Date) =>
   Effect.gen(function* () {
     const { sql } = yield* Warehouse

@@ -19,10 +19,7 @@ export interface RunOptions extends RunSettings {
   readonly full: boolean
   /** True to book unlisted records as removed, also if they are too many at once to be booked otherwise. */
   readonly confirmsRemovals?: boolean
-  /**
-   * Age in seconds of the latest full pass beyond which a list is read whole, though reading its news would do. It is
-   * the longest time between two ticks of the full schedule. If absent: a day.
-   */
+  /** Age of the latest full pass, in seconds, beyond which a list is read whole: the interval of full ticks; absent: a day. */
   readonly fullPassMaxAgeSeconds?: number
   /** Limits of freshness to store for the accounts. If absent, the stored ones stay. */
   readonly limits?: Limits

@@ -4,10 +4,7 @@ import { endingLate } from "../postgres/stopping.ts"
 
 /** Finalizers: they book the end of a run, however it ended, and take a bounded time. */
 
-/**
- * How long a finalizer takes at most after an interruption, or after Postgres was away for so long that the leases ran
- * out. A run has three of them, one after the other: they end its streams, end the run, and release its leases.
- */
+/** Longest time of a finalizer after an interruption, or while Postgres is away. A run has three in a row. */
 const STOPPING_MAX = "3 seconds"
 
 const GIVEN_UP =

@@ -23,10 +23,7 @@ import { inTime } from "./finalize.ts"
 const HEARTBEATS_PER_LEASE = 3
 /** Longest time that one renewal may take, as a fraction of a lease's time. It leaves time for another one. */
 const RENEWAL_PER_LEASE = 0.25
-/**
- * Lease times without a renewal after which a run ends. Its requests stop after the first one. Until the last one it
- * goes on if Postgres comes back and no other run took over.
- */
+/** Lease times without a renewal after which a run ends. Its requests stop after the first one. */
 const UNRENEWED_LEASES_MAX = 3
 /** Shortest time between two heartbeats, also after one that failed, in milliseconds. */
 const HEARTBEATS_APART_MILLIS = 1_000
@@ -80,10 +77,7 @@ const instant = Effect.map(
   ([monotonic, wall]): Instant => ({ monotonic, wall }),
 )
 
-/**
- * Time since an instant: the longer one by the two clocks. Linux' monotonic clock stands still while a machine is
- * suspended, and the wall clock can be set back.
- */
+/** Time since an instant: the longer by the two clocks. One stops with the machine, the other can be set back. */
 const elapsedMillis = (since: Instant, now: Instant): number =>
   Math.max(now.monotonic - since.monotonic, now.wall - since.wall)
 

@@ -13,10 +13,7 @@ import { finalize, withFinalizer } from "./finalize.ts"
 import { type Holding, makeHolding } from "./holding.ts"
 import { outcomeOf, worstStatus } from "./outcome.ts"
 
-/**
- * The lifecycle of a run and of a stream's run: take the leases, book the start, work, book the end. A sync, a replay
- * and a rebuild all go through it. An end is booked however the work ended.
- */
+/** The lifecycle of a run and of a stream's run: take the leases, book the start, work, book the end, however it ended. */
 
 interface RunRequest {
   readonly runId: string
@@ -100,10 +97,7 @@ interface StreamRun {
   readonly usage?: { readonly requests: number; readonly retries: number }
 }
 
-/**
- * Runs one stream under its lease: books the start, works for as long as the lease is kept, books the end, and reports
- * the progress. Failures of the work are booked and not passed on: a stream that fails stops no other.
- */
+/** Runs one stream under its lease, and books its start and its end. A stream that fails stops no other. */
 export const runUnderLease = <R>(
   sql: postgres.Sql,
   { lease, mode, holding, total, usage = { requests: 0, retries: 0 } }: StreamRun,

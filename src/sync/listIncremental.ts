@@ -24,10 +24,7 @@ import { areOurs, ofMerchants } from "./listMerchants.ts"
 import type { Plan } from "./listPlan.ts"
 import { bookFieldsRead, refuseOpen, refuseRejected } from "./rejectBound.ts"
 
-/**
- * An incremental run over a list: reads the new records, and asks by id about records that may still change. It proves
- * no removal and closes no reject. Only a full pass can.
- */
+/** An incremental run over a list, which reads news and open records. It proves no removal and closes no reject. */
 
 /** Pages in a row without a new or changed record, after which the rest of a newest-first list counts as known. */
 const OVERLAP_PAGES = 2

@@ -102,10 +102,7 @@ const FoundPath = Schema.Struct({ path: Schema.String, verified: Schema.Boolean 
 const decodeFoundPath = (stored: unknown) =>
   Option.getOrUndefined(Schema.decodeUnknownOption(FoundPath)(stored))
 
-/**
- * Finds the path of the look-up: the one that an earlier run found, or the candidate that answers about keys that are
- * due. It is stored until nothing is answered there any more (`forgetPath`).
- */
+/** Finds the path that an earlier run found, or a candidate that answers about due keys. `forgetPath` undoes it. */
 export const findPath = (
   { sql, lease, client, account }: StreamContext,
   { stream }: Lookup,
@@ -128,10 +125,7 @@ export const forgetPath = ({ sql, lease }: StreamContext, { stream }: Lookup) =>
   return others.length === 0 ? Effect.void : storeContract(sql, lease, { path, verified: false })
 }
 
-/**
- * True if the endpoint answers about a key that it answered about before. The fault then lies with the keys without an
- * answer. Takes a call or two beyond the run's budget, and saves nothing.
- */
+/** True if the endpoint answers about a key that it answered before. Takes a call or two, and saves nothing. */
 export const isThere = (
   { sql, lease, client }: StreamContext,
   lookup: Lookup,

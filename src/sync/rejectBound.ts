@@ -27,10 +27,7 @@ export const isMany = (count: number, of: number, share: number): boolean =>
 export const isBeyond = (count: number, of: number, share: number): boolean =>
   count > 0 && (count >= of || isMany(count, of, share))
 
-/**
- * True if open rejects are beyond the bound. Rejected records are counted beside the rows, so that a pass within the
- * bound does not fail by its own rejects afterwards. Records that lack an item are rows themselves.
- */
+/** True if open rejects are beyond the bound. Rejected records count beside the rows; those that lack an item are rows. */
 const isOpenMany = ({ rejected, lacking, stored }: OpenAndStored, share: number): boolean =>
   isBeyond(rejected + lacking, stored + rejected, share)
 

@@ -112,10 +112,7 @@ const waitForAccount = (
     return lease
   }).pipe(Effect.scoped)
 
-/**
- * Runs an account and releases its lease. Urgent work that was handed over while the lease was being released was
- * handed to this run: it takes the lease again for it.
- */
+/** Runs an account and releases its lease. Takes it again for urgent work that was handed over meanwhile. */
 const runUnderAccount = (
   sql: postgres.Sql,
   options: RunOptions,

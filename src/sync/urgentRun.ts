@@ -252,10 +252,7 @@ const lastLooks = (context: Urgent): Effect.Effect<void> =>
     for (let looks = 0; looks < LAST_LOOKS; looks++) if ((yield* look(context, looks === 0)) === 0) return
   })
 
-/**
- * Runs the streams of an account, and does urgent work before them, once a second beside them, and after them. An
- * interruption stops both; a record that is being stored is stored.
- */
+/** Runs the streams of an account, and urgent work before, beside and after them. An interruption stops both. */
 export const withUrgentWork = <A, E, R>(
   run: UrgentContext,
   streams: Effect.Effect<A, E, R>,

@@ -4,10 +4,7 @@ import { AFTER_ENDS, defaultOptions, ENVELOPES, ORDERS, sizes, TOTALS } from "..
 import { onDemand } from "./onDemand.ts"
 import { json } from "./shared.ts"
 
-/**
- * Pages between two changes. A change is frequent enough to affect any sync, and the changes are few enough that every
- * list ends.
- */
+/** Pages between two changes, which affect any sync, and are few enough that every list ends. */
 const CHANGE_EVERY_PAGES = 2
 const CHANGE_TIMES = 5
 /** The longest list. */

@@ -49,10 +49,7 @@ export const refuseDirectory = (file: string) =>
 
 export type WriteText = (text: AsyncIterable<string> | Iterable<string>) => Promise<void>
 
-/**
- * Lets `use` write text to a file as it arrives. An existing file is replaced only when all text has arrived; otherwise
- * no part of the new file remains.
- */
+/** Lets `use` write text to a file. An existing file is replaced when all text has arrived, and not before. */
 export const intoFile = <A, E>(
   file: string,
   use: (write: WriteText) => Effect.Effect<A, E>,

@@ -11,10 +11,7 @@ const read = Effect.suspend(() => readSettings(process.env, FILE))
 const layerOf = (provider: ConfigProvider.ConfigProvider, origins: OriginsService) =>
   Layer.merge(Layer.setConfigProvider(provider), Layer.succeed(Origins, origins))
 
-/**
- * Provides the settings of the environment and `.env`. Fails with `ConfigurationError` if `.env` exists and cannot be
- * read.
- */
+/** Provides the settings of the environment and `.env`. Fails if `.env` exists and cannot be read. */
 export const settings: Layer.Layer<never, ConfigurationError> = Layer.unwrapEffect(
   Effect.map(read, ({ provider, origins }) => layerOf(provider, origins)),
 )

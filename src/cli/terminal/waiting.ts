@@ -5,10 +5,7 @@ import { lineLogger, loggedBy } from "./logging.ts"
 import { isLive } from "./output.ts"
 import { visible } from "./visible.ts"
 
-/**
- * Shows the current activity of a slow command: on a terminal as a temporary line, elsewhere as a log line now and
- * then.
- */
+/** Shows the activity of a slow command: a temporary line on a terminal, else a log line now and then. */
 
 /** A temporary line on stderr that shows the current activity. */
 interface Transient {

@@ -13,24 +13,15 @@ const ATTEMPTS = 2
 
 export interface Contact {
   readonly head: Head | undefined
-  /**
-   * The error of an answer without success. A refusal of the made-up id counts as success, because it shows that the
-   * API is there.
-   */
+  /** The error of an answer without success. A refusal of the made-up id counts as success. */
   readonly error: AccountError | EndpointError | undefined
   readonly isTokenRefused: boolean
   readonly isApi: boolean
-  /**
-   * The server's clock minus this machine's, in milliseconds. The second that the header omits and the time of the
-   * transfer count as agreement.
-   */
+  /** The server's clock minus this machine's, in milliseconds. The header's omitted second counts as agreement. */
   readonly skewMillis: number | undefined
 }
 
-/**
- * Requests a record that does not exist from a documented endpoint (D). `path` builds its path from an id. Sends at
- * most `ATTEMPTS` requests.
- */
+/** Requests a record that does not exist from a documented endpoint (D), at most `ATTEMPTS` times. */
 export const makeContact = (client: Client, path: (id: string) => string): Effect.Effect<Contact> =>
   Effect.gen(function* () {
     const latest: { head: Head | undefined } = { head: undefined }
@@ -53,10 +44,7 @@ export const makeContact = (client: Client, path: (id: string) => string): Effec
     }
   })
 
-/**
- * The header omits fractions of a second, and may date from any moment between sending and receiving. Only a difference
- * beyond both counts.
- */
+/** The header omits fractions, and dates from any moment of the exchange. Only a difference beyond both counts. */
 const skewOf = ({ date, receivedAt }: Head, sentMillis: number): number | undefined => {
   if (date === undefined) return undefined
   const earliest = date.getTime() - receivedAt.getTime()

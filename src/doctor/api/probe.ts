@@ -50,10 +50,7 @@ export interface Probe {
 
 type Failing<A> = Effect.Effect<A, AccountError | EndpointError>
 
-/**
- * Finds out how a list is read, and reads up to `SAMPLE_PAGES` pages of it. Fails if discovery fails, or if a page
- * cannot be read. Other requests may fail without failing it.
- */
+/** Finds out how a list is read, and reads up to `SAMPLE_PAGES` pages. Fails if discovery or a page does. */
 export const probeList = (client: Client, source: ListSource, options: DiscoveryOptions): Failing<Probe> =>
   Effect.gen(function* () {
     const contract = yield* discover(client, source, options)
@@ -100,9 +97,7 @@ const isMonotonic = (times: ReadonlyArray<number>, sign: 1 | -1): boolean =>
   times.every((time, i) => i === 0 || sign * (time - times[i - 1]!) >= 0) &&
   new Set(times).size > Math.max(1, times.length / 4)
 
-/**
- * The order in the sample: proven newest-first by the proof of a run, or else an order that holds in the whole sample.
- */
+/** The order in the sample: proven as by a run, or else one that holds in the whole sample. */
 const orderOf = (source: ListSource, records: ReadonlyArray<Json>, watch: Watch): Probe["order"] => {
   const proven = watch.order()
   if (proven !== undefined) return { seen: "newest first", by: proven }

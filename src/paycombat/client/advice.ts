@@ -1,6 +1,4 @@
-/**
- * Advice for a failed request: the end of every error of the client. It tells if waiting for the next run is enough.
- */
+/** Advice for a failed request, at the end of each error. It tells if waiting for the next run is enough. */
 
 const NEXT_RUN = "the next run asks again; if it stays so,"
 

@@ -10,10 +10,7 @@ export interface AnswerBounds {
   readonly advice: string
 }
 
-/**
- * Bounds of a page of a list. A page of 1,000 records of 2 KB and 60 values has 2 MiB and 60,000 values. 5,500
- * transactions fit, which have 27 values of 600 bytes in total.
- */
+/** Bounds of a page. A page of 1,000 records of 2 KB and 60 values has 2 MiB and 60,000 values. */
 export const PAGE_BOUNDS: AnswerBounds = {
   bytes: 5 * 2 ** 20,
   values: 150_000,

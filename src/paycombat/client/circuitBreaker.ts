@@ -1,16 +1,11 @@
 /** Attempts of one request before it counts as failed; with the waits between them, about 15 seconds. */
 export const MAX_ATTEMPTS = 6
-/**
- * Failed calls in a row to a part of the API, each after all its attempts, after which further calls get one attempt.
- */
+/** Failed calls in a row to a part of the API, after all their attempts, after which calls get one attempt. */
 export const FAILED_CALLS_MAX = 2
 /** Most parts that are told apart. There are as many as kinds of endpoints; configured paths need the bound. */
 const PARTS_MAX = 100
 
-/**
- * Decides how often a call is attempted. Otherwise a part of the API (`/api/v1/payout`) that stays away would cost each
- * candidate path of a list, and each look-up, all attempts with their time-outs and waits: hours.
- */
+/** Bounds the attempts at a part of the API (`/api/v1/payout`) that stays away: each would take all its time-outs. */
 export interface CircuitBreaker {
   readonly attempts: (path: string) => number
   /** The part answered, with whatever content, so it is there. */

@@ -36,10 +36,7 @@ export type Query = Readonly<Record<string, string | number>>
 
 export interface Answer {
   readonly body: Json
-  /**
-   * The time when the request was sent, by the client's clock (`now`). The records are at least as new as that. By the
-   * time of the answer, a slow answer with old data would look newer than a quick one with new data.
-   */
+  /** Time at which the request was sent, by `now`. Dated by its arrival, a slow old answer would look newer than a quick one. */
   readonly readAt: Date
   readonly status: number
   readonly bytes: number
@@ -49,10 +46,7 @@ export interface Answer {
 
 export interface Asking {
   readonly attempts?: number
-  /**
-   * The path with `{id}` if it names a record. Errors, logs and spans contain it, so they reveal no person. The path if
-   * absent.
-   */
+  /** The path with `{id}` if it names a record, for errors, logs and spans. The path if absent. */
   readonly route?: string
   /** An answer without a body is not requested again; the caller handles it. */
   readonly takesNoBody?: boolean
@@ -92,18 +86,12 @@ export class Usage extends Context.Reference<Usage>()("paycombat-sync/Usage", {
   defaultValue: (): { requests: number; retries: number } => ({ requests: 0, retries: 0 }),
 }) {}
 
-/**
- * All headers except those that help to understand an answer and hold nothing else. The API may put a cookie or an echo
- * into others.
- */
+/** All headers except those that help to understand an answer. The API may put a cookie into others. */
 const OTHERS = /^(?!(accept|content-type|content-length|content-encoding|date|retry-after)$)/i
 
 const withToken = (names: ReadonlyArray<string | RegExp>) => [...names, "x-token", OTHERS]
 
-/**
- * Keeps `X-token`, and all headers that are not known to be harmless, out of spans and logged errors, for the whole
- * application.
- */
+/** Keeps `X-token`, and all headers that are not known to be harmless, out of spans and logged errors. */
 export const redactedHeaders: Layer.Layer<never> = Layer.fiberRefLocallyScopedWith(
   Headers.currentRedactedNames,
   withToken,
@@ -127,10 +115,7 @@ interface Shared {
   readonly way: Pick<RequestInfo, "proxy" | "unusedProxy">
 }
 
-/**
- * Makes the client of one account. It holds the account's rate, concurrency and pauses, so make one per account, and
- * share it between all of the account's streams.
- */
+/** Makes the client of one account, which holds its rate, concurrency and pauses: share it between all streams. */
 export const make = (
   account: Account,
   { startedAt, grant }: ClientOptions = {},

@@ -9,10 +9,7 @@ export type Unwrapped =
       readonly code: number | undefined
       /** The error's codes and names for machines. Its message is left out, because it may hold personal data. */
       readonly words: ReadonlyArray<string>
-      /**
-       * The envelope names no error except 404 or 416, and holds nothing. It may only mean that there is nothing to
-       * list.
-       */
+      /** The envelope names no error except 404 or 416, and holds nothing: there may be nothing to list. */
       readonly saysNothing: boolean
       /** Its message says that there are no records, such as "No payouts found". */
       readonly saysEmpty: boolean
@@ -27,10 +24,7 @@ export interface FoundList {
   /** Length of the whole list that the answer states. A claim, not a proof. */
   readonly total: number | undefined
   readonly pageCount: number | undefined
-  /**
-   * Name of the field that says that more records follow, such as `has_more` or `next_cursor`; false if it says that
-   * none do; undefined without such a field. A claim, not a proof.
-   */
+  /** Name of the field that says that more records follow; false if one says that none do. A claim, not a proof. */
   readonly more: string | false | undefined
 }
 
@@ -56,10 +50,7 @@ export const unwrap = (body: Json): Unwrapped => {
 }
 
 const MARKS = ["status", "success", "data", "error", "code", "status_code", "statusCode"]
-/**
- * True if a body reports the success of the call, or holds a payload, as the API's answers do. A gateway's body often
- * does not.
- */
+/** True if a body reports the success of the call, or holds a payload. A gateway's body often does not. */
 export const isEnvelope = (body: Json | undefined): boolean =>
   isJsonObject(body) && MARKS.some(key => Object.hasOwn(body, key))
 
@@ -77,10 +68,7 @@ export const findLists = (body: Json): ReadonlyArray<FoundList> => {
 
 export const findList = (body: Json): FoundList | undefined => findLists(body)[0]
 
-/**
- * Returns the list at a known place. An explicit `null`, `{}` or `[]` on the way there is an empty list. Any other
- * value that is not a list gives `undefined`, because it must not count as the end of one.
- */
+/** Returns the list at a known place. `null`, `{}` or `[]` on the way is an empty list; another value is no list. */
 export const listAt = (body: Json, at: string): FoundList | undefined => {
   let value: Json | undefined = body
   for (const key of keysOf(at)) {
@@ -165,10 +153,7 @@ const describeFailure = (envelope: JsonObject) => {
 const isHttpStatus = (value: Json | undefined): value is number =>
   typeof value === "number" && value >= 100 && value <= 599
 
-/**
- * A code such as `BAD_REQUEST` or `4001`: never a sentence, and without the digits in a row of telephone and account
- * numbers.
- */
+/** A code such as `BAD_REQUEST` or `4001`: never a sentence, and no telephone or account number. */
 const isMachineWord = (word: Json | undefined): word is string =>
   typeof word === "string" && /^(?!.*\d{6})[A-Z0-9_]{1,64}$/.test(word)
 
@@ -236,10 +221,7 @@ const MORE = new Set(
 const LAST = new Set("last islast islastpage isend islastpagereached endofresults".split(" "))
 const plain = (key: string) => key.toLowerCase().replace(/[_-]/g, "")
 
-/**
- * Sizes stated beside the list, or beside an envelope around it; the nearest counts. A sign of more records counts
- * anywhere.
- */
+/** Sizes stated beside the list, the nearest first. A sign of more records counts anywhere. */
 const statedSize = (body: Json, at: string) => {
   const around: Array<JsonObject> = []
   let value: Json | undefined = body

@@ -17,10 +17,7 @@ export const pathOf =
   encoded =>
     route.replace(PLACE, () => encoded)
 
-/**
- * Finds the first candidate that answers about one of the keys with an answer that `isAnswer` accepts; undefined if
- * none does.
- */
+/** Finds the first candidate with an answer that `isAnswer` accepts; undefined if there is none. */
 export const findRoute = (
   client: Client,
   routes: ReadonlyArray<string>,

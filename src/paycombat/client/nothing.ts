@@ -40,10 +40,7 @@ const saysNoRecords = (text: string): boolean => {
 export const saysNothing = (text: string): boolean =>
   text.length <= SAYING_LENGTH_MAX && (SAYS_NOTHING.test(plain(text)) || saysNoRecords(text))
 
-/**
- * True for no value, for a text that says so, and for lists and objects without values; numbers beside them are a count
- * or a page.
- */
+/** True for no value, a text that says so, and lists and objects of these. Numbers beside them are a count or a page. */
 export const isNothing = (value: Json | undefined, levels = NOTHING_LEVELS_MAX): boolean => {
   if (value === undefined || value === null || value === "" || value === false || value === 0) return true
   if (typeof value === "string") return saysNothing(value)
@@ -89,10 +86,7 @@ const isError = (value: Json | undefined): boolean => {
   return value === true
 }
 
-/**
- * True if an envelope that does not say so by `false` names an error all the same: by a word or a status of HTTP, or by an
- * error. A code of the API's own may be that of a success.
- */
+/** True if an envelope names an error, by a word, a status of HTTP, or an error. Codes of its own may be successes. */
 export const namesError = (envelope: JsonObject): boolean =>
   [envelope.status, envelope.success].some(
     value => typeof value === "string" && FAILURE.test(plain(value)) && !saysEmpty(envelope),

@@ -1,9 +1,6 @@
 import { Effect, type Scope } from "effect"
 
-/**
- * Waits for one of a semaphore's permits, and returns the effect that releases it. The end of the scope releases it,
- * too; it is released only once.
- */
+/** Waits for a permit of a semaphore. Returns the effect that releases it; so does the end of the scope. Releases once. */
 export const placeIn = (
   semaphore: Effect.Semaphore,
 ): Effect.Effect<Effect.Effect<void>, never, Scope.Scope> =>

@@ -97,10 +97,7 @@ const proxyIn = (variable: string, text: string): Effect.Effect<Proxy, Configura
     })
   })
 
-/**
- * Finds the first that is set, in lower case first, as curl does, then in capitals. `.env` and the process' environment
- * both count.
- */
+/** Finds the first that is set, in lower case first, as curl does. `.env` and the process' environment both count. */
 const firstSet = (name: string): Effect.Effect<readonly [variable: string, value: string] | undefined> =>
   Effect.gen(function* () {
     for (const variable of [name.toLowerCase(), name]) {

@@ -33,9 +33,7 @@ export const UNSHARED: Grant = {
 export interface RateLimiter {
   /** Waits for the next slot. Fails with the milliseconds left if a pause is longer than a run should wait. */
   readonly take: Effect.Effect<void, PausedFor>
-  /**
-   * Sends nothing for so many milliseconds, for all streams of the account, here and with the next holder of the grant.
-   */
+  /** Sends nothing for so many milliseconds, for the whole account, here and with the next holder of the grant. */
   readonly pause: (millis: number) => Effect.Effect<void>
   /** The API answered, so the pauses before have helped. */
   readonly resume: Effect.Effect<void>
@@ -51,10 +49,7 @@ export interface PausedFor {
 /** At shorter intervals (more than 100 per second), a timer would cost more than the spacing. */
 const SHORT_INTERVAL_MILLIS = 10
 const TIMER_GRAIN_MILLIS = 1
-/**
- * The API counts a request when it arrives. A request that takes this much longer on its way than later ones still
- * shares no second with more of them than the rate allows.
- */
+/** A request that takes this much longer than later ones still shares no second with more of them than the rate allows. */
 const ARRIVAL_JITTER_MILLIS = 50
 
 /** Makes the rate limiter of an account. `maxPauseMillis` is the longest pause that is waited for. */
@@ -106,7 +101,5 @@ export const makeRateLimiter = (
     }
   })
 
-/**
- * Monotonic time in milliseconds. If the wall clock were set back, it would stop every request until it has caught up.
- */
+/** Monotonic time in milliseconds. A wall clock that is set back would stop every request until it has caught up. */
 export const monotonicMillis = Effect.map(Clock.currentTimeNanos, nanos => Number(nanos) / 1e6)

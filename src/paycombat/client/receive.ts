@@ -26,9 +26,7 @@ const large = Effect.unsafeMakeSemaphore(LARGE_BODIES_MAX)
 /** First size of a body's buffer, which doubles as the body grows. */
 const FIRST_ROOM_BYTES = 16 * 2 ** 10
 
-/**
- * One buffer for all pieces. A list of them would take a hundred times the memory of a body that comes byte by byte.
- */
+/** One buffer for all pieces: a list of them takes a hundred times the memory if a body comes byte by byte. */
 const makeCollected = (bytesMax: number) => {
   let room = new Uint8Array(FIRST_ROOM_BYTES)
   let length = 0
@@ -94,10 +92,7 @@ export const receive = (
   )
 }
 
-/**
- * Decodes the text of a body strictly: the lenient decoder would replace sent bytes by U+FFFD. Removes a byte order
- * mark.
- */
+/** Decodes a body strictly: the lenient decoder would replace sent bytes by U+FFFD. Removes a byte order mark. */
 export const textOf = (
   request: RequestInfo,
   { content, status, headers, bytes }: Body,

@@ -23,9 +23,7 @@ export interface Head {
   readonly receivedAt: Date
 }
 
-/**
- * Keeps the head of the latest answer. Provide a fresh one to examine how the API answers; the default is never read.
- */
+/** Keeps the head of the latest answer. Provide a fresh one to see how the API answers; the default is never read. */
 export class LastResponse extends Context.Reference<LastResponse>()("paycombat-sync/LastResponse", {
   defaultValue: (): { head: Head | undefined } => ({ head: undefined }),
 }) {}
@@ -111,10 +109,7 @@ const classifyBody = (
   return Either.left({ ...endpointFailure(request, "failed", what, advice, marks), isTransient })
 }
 
-/**
- * An answer without a body is complete. 204 has none by definition; for any other success it may be a fault of the
- * server.
- */
+/** An answer without a body is complete. 204 has none by definition; for others it may be a fault of the server. */
 const noBodyFailure = (request: RequestInfo, status: number): Failure => ({
   ...endpointFailure(request, "malformed", `answered ${status} without a body`, ADVICE_NO_BODY, {
     status,

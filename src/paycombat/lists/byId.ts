@@ -8,10 +8,7 @@ import { unwrap } from "../client/envelope.ts"
 import { getById, PLACE } from "../client/idPath.ts"
 import { isNotFound } from "./readPage.ts"
 
-/**
- * Reads records by their id. The endpoint is documented for some streams (D), and guessed for the others (?). It counts
- * as found once it has answered with the requested record.
- */
+/** Reads records by id. The endpoint is documented for some streams (D), guessed for the others (?), and proven by an answer. */
 
 export interface Detail {
   /** The endpoint that answered, with `{id}` for the id; the same for every record. */
@@ -109,10 +106,7 @@ const recordWithId = (source: ListSource, body: Json, id: string): JsonObject | 
 const isUnavailable = (error: AccountError | EndpointError): boolean =>
   error._tag === "AccountError" || error.reason === "unavailable"
 
-/**
- * Ids in a row refused with 403, after which the endpoint counts as refusing all. A single 403 may concern only its
- * record.
- */
+/** Ids in a row refused with 403, after which the endpoint counts as refusing all: one may concern only its record. */
 const FORBIDDEN_MAX = 10
 
 const nothing: Answers = {
@@ -165,10 +159,7 @@ export const askById = (
 
 type Failed = AccountError | EndpointError
 
-/**
- * Finds the first listed record that is answered, or the reason why none is. One of them may be deleted by now, but
- * hardly all of them.
- */
+/** Finds the first listed record that is answered, or the reason why none is. One may be deleted, hardly all. */
 const firstAnswered = (
   controls: ReadonlyArray<string>,
   read: (id: string) => Failing<Detail>,

@@ -172,10 +172,7 @@ const EMPTY: FoundList = {
 const isNothing = (error: AccountError | EndpointError): boolean =>
   error._tag === "EndpointError" && error.saysNothing === true
 
-/**
- * The parameters may be the reason: strict servers refuse unknown names, and sizes over their bound. If pages are
- * counted from 0, a short list has no page 1.
- */
+/** Strict servers refuse unknown names, and sizes over their bound. Counted from 0, a short list has no page 1. */
 const isAboutTheQuery = (error: AccountError | EndpointError): boolean =>
   isNothing(error) || isRefusedPage(error)
 

@@ -107,10 +107,7 @@ const laterPage = (glance: Read, { number, size, hints }: Doubt, hasNews: HasNew
     return undefined
   })
 
-/**
- * True if the pages before are empty, too. The records of the last page may just have been deleted, but hardly those of
- * the page before it at the same time.
- */
+/** True if the page before is empty, too: the records of two pages were hardly deleted at the same time. */
 const isWholeTailGone = (read: Read, { last, size }: Doubt) =>
   last.number === 1
     ? Effect.succeed(true)

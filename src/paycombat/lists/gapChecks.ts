@@ -6,10 +6,7 @@ import type { Contract } from "./contract.ts"
 import { changed } from "./pagingErrors.ts"
 import { type ReadPage, readPage } from "./readPage.ts"
 
-/**
- * Checks that detect a paging contract that changed after it was proven. Without them such a list would be read to its end
- * with silent gaps.
- */
+/** Checks that detect a paging contract that changed after it was proven: the list would be read with silent gaps. */
 export type Checking<A> = Effect.Effect<A, AccountError | EndpointError>
 export type Read = (number: number, size: number) => Checking<ReadPage>
 

@@ -11,17 +11,11 @@ import { idOf } from "./readPage.ts"
  * unlisted records.
  */
 
-/**
- * Largest distance of a believed time of change after its reading. A later one tells nothing about the change of a
- * record.
- */
+/** Largest distance of a believed time of change after its reading. */
 const AHEAD_MAX_MILLIS = 3_600_000
 
 export interface Shown {
-  /**
-   * Records on its pages, with repetitions; null for a resumed reading, which cannot tell a repeated record from a new
-   * one.
-   */
+  /** Records on its pages, with repetitions; null for a resumed reading, which cannot tell a repeated record. */
   readonly held: number | null
   readonly distinct: number
   /** Length of the list that the last page stated. */

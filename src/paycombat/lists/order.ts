@@ -5,10 +5,7 @@ import type { ListSource } from "../../core/stream.ts"
 import type { TimeField } from "./contract.ts"
 import type { Page } from "./page.ts"
 
-/**
- * Detects if a list is newest-first, and by which time. It judges the pages of a pass, never a single one (?: no order
- * is documented).
- */
+/** Detects if a list is newest-first, and by which time, from the pages of a pass (?: no order is documented). */
 
 /** Fewest pages in a row, and steps down in time from record to record, that show an order. */
 const PAGES_MIN = 3
@@ -52,10 +49,7 @@ const watchTime = (by: TimeField) => {
   let pages = 0
   let isRefuted = false
   let latest: Array<Timed> = []
-  /**
-   * Numbers of records without the time: before all that have it, between two that have it, and after the last that has
-   * it.
-   */
+  /** Numbers of records without the time: before, between and after those that have it. */
   const lacking = { before: 0, between: 0, after: 0 }
   return {
     see: (records: ReadonlyArray<Timed>) => {
@@ -96,9 +90,7 @@ export const watchOrder = (source: ListSource): Watch => {
   /** True if some of the newest records by the other time lack this one. */
   const isLacking = (by: TimeField) =>
     of[by === "created" ? "updated" : "created"].latest().some(record => record[by] === null)
-  /**
-   * True if all new records are in front: not behind a block of records without the time, nor in one at the list's end.
-   */
+  /** True if all new records are in front, and not behind or in a block of records without the time. */
   const hidesNone = (by: TimeField) => {
     const apart = of[by].apart()
     return apart === undefined || (apart === "end" && !isLacking(by))

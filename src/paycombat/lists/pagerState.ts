@@ -164,10 +164,7 @@ export interface First extends Base {
   readonly final: Page
 }
 
-/**
- * The result of an answer: a page to emit, if any, and the next state. There is no next state after the last page, or
- * after a failure.
- */
+/** A page to emit, if any, and the next state. There is none after the last page, or after a failure. */
 export interface Step {
   readonly emit?: Page
   readonly state?: State

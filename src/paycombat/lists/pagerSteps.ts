@@ -123,10 +123,7 @@ const first = (facts: Facts, got: ReadPage, number: number, records: ReadonlyArr
   state: { is: "first", ids: got.ids, final: pageOf(facts, got, number, records, null), facts },
 })
 
-/**
- * A smaller cap than at the beginning of the pass would leave gaps, and beyond the end nothing is proven. Then the pass
- * starts again.
- */
+/** A smaller cap than at the beginning would leave gaps, and beyond the end nothing is proven: the pass starts again. */
 const afterResuming = ({ facts, page }: Resuming, got: ReadPage): Step => {
   const length = got.ids.length
   const isOfItsSize = length === facts.size || (length > 0 && facts.size <= facts.contract.pageSize)

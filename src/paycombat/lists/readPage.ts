@@ -25,15 +25,9 @@ export interface ReadPage extends FoundList {
   readonly bytes: number
   /** The memory that it takes, if it was read with a tab. */
   readonly share: Share | undefined
-  /**
-   * The API's statement that this page does not exist, if it used another form than an empty list: words after "page
-   * 7". Undefined for a page with a list.
-   */
+  /** Says that the page does not exist, by another form than an empty list, in words after "page 7"; else undefined. */
   readonly absence: string | undefined
-  /**
-   * The page was refused, or failed in words that do not say that there are no records: such an answer may also be about a
-   * bound on page numbers, or about a failure, and not about the list.
-   */
+  /** True if the page was refused, or failed: the answer may be about a bound on page numbers, and not about the list. */
   readonly isRefused: boolean
 }
 
@@ -146,10 +140,7 @@ const PAGE_REFUSALS = new Set([400, 410, 422])
 export const isRefusedPage = (error: AccountError | EndpointError): boolean =>
   error._tag === "EndpointError" && error.reason === "refused" && PAGE_REFUSALS.has(error.status ?? 0)
 
-/**
- * True if a first page states an empty list. 404 states that there is no list, unless its words say that there are no
- * records.
- */
+/** True if a first page states an empty list. A 404 does so only if its words say that there are no records. */
 export const saysEmptyList = (error: AccountError | EndpointError): boolean =>
   error._tag === "EndpointError" &&
   error.saysNothing === true &&

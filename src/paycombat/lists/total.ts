@@ -4,10 +4,7 @@ import type { ReadPage } from "./readPage.ts"
 
 /** Compares the claims of a page about its list with the records that were read. */
 
-/**
- * The length of the list that a page states. Undefined if it cannot be true: some APIs count the page instead of the
- * list, and state 0 with an answer without content.
- */
+/** The stated length of the list. Undefined if it cannot be true: some APIs count the page, and state 0 with nothing. */
 export const credibleTotal = ({ ids, total }: ReadPage): number | undefined =>
   total !== undefined && ids.length > 0 && total >= ids.length ? total : undefined
 
@@ -38,10 +35,7 @@ export const endsAsStated = (
   total - (number - 1) * size === ids.length &&
   (pageCount === undefined || pageCount === number)
 
-/**
- * True if a page states that the list ends with it. A total that may count the page, and not the list, agrees with
- * nothing; neither does a page without a total and a number of pages.
- */
+/** True if a page states that the list ends with it. A total that may count the page agrees with nothing. */
 export const agreesWithTotal = (
   { total, pageCount }: ReadPage,
   last: { readonly number: number; readonly ids: ReadonlyArray<string> },
@@ -52,10 +46,7 @@ export const agreesWithTotal = (
   (total === undefined || total === (last.number - 1) * size + last.ids.length) &&
   (pageCount === undefined || pageCount === last.number)
 
-/**
- * Fewest records that an API is assumed to put on a page by default. A shorter list is complete although no paging
- * parameter is known to work, unless its answer says that more records follow.
- */
+/** Fewest records that an API puts on a page by default (assumed). A shorter list is complete, unless it says otherwise. */
 const DEFAULT_PAGE_MIN = 5
 
 /** True if an answer itself says that the list holds more records than it. */

@@ -12,10 +12,7 @@ const CANDIDATES = ["postgres", "nobody"]
 
 export const isRoot = (): boolean => process.getuid?.() === 0
 
-/**
- * Chooses the account to drop to, because Postgres refuses to run as root. An existing cluster runs as its owner, so
- * that root and its owner can take turns.
- */
+/** Chooses the account to drop to: Postgres refuses to run as root. An existing cluster runs as its owner. */
 export const accountFor = (data: string): Effect.Effect<Account | undefined, ConfigurationError> =>
   Effect.gen(function* () {
     if (!isRoot()) return undefined
@@ -31,10 +28,7 @@ export const accountFor = (data: string): Effect.Effect<Account | undefined, Con
     })
   })
 
-/**
- * Reads an account's id with `id` instead of /etc/passwd, because accounts may come from a directory service, as on
- * macOS.
- */
+/** Reads an id with `id`, not from /etc/passwd: accounts may come from a directory service, as on macOS. */
 const idOf = (flag: "-u" | "-g", name: string): Effect.Effect<number | undefined> =>
   Effect.map(run("id", [flag, name]), ({ exitCode, stdout }) =>
     exitCode === 0 && /^\d+$/.test(stdout.trim()) ? Number(stdout.trim()) : undefined,

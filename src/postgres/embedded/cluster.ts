@@ -110,10 +110,7 @@ const checkVersion = (
       })
   })
 
-/**
- * Creates a complete cluster under a temporary name, and renames it into place, so that no process finds half of it. If
- * another process was faster, its cluster is used, and this one is deleted.
- */
+/** Creates a cluster under a temporary name, and renames it into place. If another process was faster, deletes this one. */
 const create = (
   home: string,
   programs: Programs,
@@ -190,10 +187,7 @@ const moveInto = (unfinished: string, home: string): Effect.Effect<boolean, Conf
     ),
   )
 
-/**
- * Initializes the data directory with the same locale on every machine: UTF-8, sorted by code point, Unicode-aware
- * upper and lower case.
- */
+/** Initializes the data directory alike on every machine: UTF-8, sorted by code point, Unicode-aware case. */
 const initialize = (
   data: string,
   programs: Programs,
@@ -224,10 +218,7 @@ const initialize = (
     })
   })
 
-/**
- * Runs statements in single-user mode: no server, no port, no other session. The superuser needs no password, and never
- * gets one.
- */
+/** Runs statements in single-user mode: no server and no port. The superuser never gets a password. */
 const bootstrap = (
   data: string,
   programs: Programs,

@@ -23,10 +23,7 @@ export interface EmbeddedServer {
   readonly readerUrl: Redacted.Redacted
   readonly directory: string
   readonly port: number
-  /**
-   * Fails if the server had to be restarted on a different port. Connection URLs handed out earlier are invalid;
-   * long-running processes should exit and restart.
-   */
+  /** Fails if the server restarted on another port. URLs handed out before are invalid: exit and start again. */
   readonly moved: Effect.Effect<never, WarehouseError>
   /** Changes that the first use made to this machine, one sentence each. */
   readonly notes: ReadonlyArray<string>
@@ -184,9 +181,7 @@ const attach = (
     return attempt.right
   }).pipe(Effect.uninterruptible)
 
-/**
- * Waits until the server is lost, then restarts it on the same port, so that a long-running process survives a crash.
- */
+/** Waits until the server is lost, then restarts it on the same port. */
 const rejoin = (
   cluster: Cluster,
   settings: Readonly<Record<string, string>>,
@@ -212,10 +207,7 @@ const rejoin = (
     yield* Deferred.fail(moved, new WarehouseError({ message }))
   }).pipe(Effect.catchAll(() => Effect.void))
 
-/**
- * Releases the server. The last process to release stops it. A process that started the server and was interrupted
- * before it joined also stops it, unless others have joined; it joins to find out.
- */
+/** Releases the server, and stops it if this process is the last one. A process that never joined joins to find out. */
 const release = (cluster: Cluster, resources: Resources): Effect.Effect<void> =>
   Effect.gen(function* () {
     if (resources.presence === undefined && resources.started !== undefined) {

@@ -22,10 +22,7 @@ export interface StartAttempt {
   readonly failure: Effect.Effect<StartFailure | undefined, ConfigurationError>
 }
 
-/**
- * Reason of a failed start. `other`: another process' start won, or the dead server's last sessions are still ending.
- * Poll again.
- */
+/** Reason of a failed start. `other`: another start won, or the dead server's last sessions are ending: poll again. */
 export type StartFailure = "other" | "port taken" | { readonly fatal: string }
 
 const LOG_LIMIT_BYTES = 1_000_000
@@ -58,10 +55,7 @@ const readLockFile = (cluster: Cluster): Promise<ReadonlyArray<string> | undefin
     },
   )
 
-/**
- * Checks that a process is this cluster's server. A pid in a file outlives its process, and systems reuse pids (soon,
- * in a container).
- */
+/** Checks that a process is this cluster's server: systems reuse pids, soon in a container. */
 const isPostmasterOf = async (cluster: Cluster, pid: number): Promise<boolean> => {
   if (!isAlive(pid)) return false
   if (process.platform === "win32") return true

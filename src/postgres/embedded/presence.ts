@@ -20,9 +20,7 @@ export interface PresenceLock {
 /** `not yet`: the server does not answer now, or its last user is about to stop it. */
 export type Refusal = "not yet" | "password"
 
-/**
- * Key of the lock, "pcsy", which no other software uses. It is in database `postgres`, which a reader may not enter.
- */
+/** Key of the lock, "pcsy", which no other software uses, in database `postgres`, which a reader may not enter. */
 const LOCK_CLASS = 0x70637379
 const LOCK = 1
 const CONNECT_TIMEOUT_SECONDS = 10

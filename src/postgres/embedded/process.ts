@@ -19,10 +19,7 @@ export interface Finished {
 /** Most characters that are passed on of a program's output. Only the end matters, and a loop of errors must not fill memory. */
 const OUTPUT_LIMIT_CHARS = 64_000
 
-/**
- * Environment of Postgres' programs. This process' own is not passed on: `PGPORT` or `PGDATA` would change their
- * behaviour, and a token in a daemon's environment can be read in `/proc`.
- */
+/** Environment of Postgres' programs, without `PGPORT`, `PGDATA`, and a token that could be read in `/proc`. */
 export const programEnvironment = (): NodeJS.ProcessEnv => {
   const passedOn = ["PATH", "TMPDIR", "SystemRoot", "windir", "TEMP", "TMP"]
   return { ...Object.fromEntries(passedOn.map(name => [name, process.env[name]])), LC_ALL: "C", TZ: "UTC" }
@@ -31,10 +28,7 @@ export const programEnvironment = (): NodeJS.ProcessEnv => {
 export const asAccount = (account: Account | undefined) =>
   account === undefined ? {} : { uid: account.uid, gid: account.gid }
 
-/**
- * Runs a program to its end. Never fails, and terminates the program on interruption. `input` goes to its standard
- * input.
- */
+/** Runs a program to its end, with `input`. Never fails; terminates the program on interruption. */
 export const run = (
   program: string,
   args: ReadonlyArray<string>,

@@ -116,10 +116,7 @@ const majorVersion = (root: string, account: Account | undefined) =>
     })
   })
 
-/**
- * Copies the programs, once per version. The copy is made under a temporary name and renamed, so that no process sees
- * half of it.
- */
+/** Copies the programs, once per version, under a temporary name first: no process sees half of a copy. */
 const copyOf = (source: Package, room: string): Effect.Effect<string, ConfigurationError> =>
   onFiles(`copy the embedded Postgres programs to ${room}`, async () => {
     const copy = join(room, `programs-${source.version}-${process.platform}-${process.arch}`)

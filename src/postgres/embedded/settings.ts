@@ -43,10 +43,7 @@ export const startSettings = (port: number): Readonly<Record<string, string>> =>
   ...(process.platform === "linux" ? { dynamic_shared_memory_type: "sysv" } : {}),
 })
 
-/**
- * Access rules: loopback only, by password, two logins. The superuser cannot log in, and nothing needs it after the
- * cluster is created.
- */
+/** Loopback only, by password, two logins. The superuser cannot log in, and nothing needs it after the creation. */
 export const HOST_BASED_AUTHENTICATION = `# Written by paycombat-sync.
 host all paycombat       127.0.0.1/32 scram-sha-256
 host all paycombat_query 127.0.0.1/32 scram-sha-256

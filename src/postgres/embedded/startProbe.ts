@@ -22,10 +22,7 @@ const closest = async (directory: string): Promise<string> => {
   return info?.isDirectory() || dirname(directory) === directory ? directory : closest(dirname(directory))
 }
 
-/**
- * Tests that the programs run on this machine, and measures the free space; undefined if the cluster already exists.
- * Creates nothing in the data directory. Fails if a first use would fail.
- */
+/** Tests the programs and the free space; undefined if the cluster exists. Creates nothing. Fails if a first use would. */
 export const probeStart = (dataDir: string): Effect.Effect<StartProbe | undefined, ConfigurationError> =>
   Effect.gen(function* () {
     const home = join(resolve(dataDir), "postgres")

@@ -50,10 +50,7 @@ export const readState = (home: string): Effect.Effect<State | undefined, Config
     )
   })
 
-/**
- * True if the data directory holds a cluster, running or not. Fails with `ConfigurationError` if its state cannot be
- * read.
- */
+/** True if the data directory holds a cluster, running or not. Fails if its state cannot be read. */
 export const clusterExists = (dataDir: string): Effect.Effect<boolean, ConfigurationError> =>
   Effect.map(readState(join(resolve(dataDir), "postgres")), state => state !== undefined)
 

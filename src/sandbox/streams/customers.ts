@@ -96,9 +96,7 @@ const someOf = (fields: ReadonlyArray<string>, own: number): ReadonlyArray<strin
   return Array.from({ length: count }, (_, n) => fields[(first + n * 2) % fields.length]!)
 }
 
-/**
- * Readiness of a customer: about 14 of 20 are ready, 5 lack some details, and one is not ready without a stated reason.
- */
+/** Readiness: about 14 of 20 customers are ready, 5 lack some details, and one gives no reason. */
 export const readinessOf = (world: World, index: number): Readiness => {
   const changed = world.changes.readiness.get(index)
   if (changed !== undefined) return changed

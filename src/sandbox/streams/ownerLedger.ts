@@ -1,10 +1,7 @@
 import type { World } from "../world/world.ts"
 import { type Transaction, transactionAt } from "./transactions.ts"
 
-/**
- * The effect of a transaction on a balance, written a second time, independently of the warehouse's table of
- * directions. `undefined`: the type is unknown, so the transaction is left out.
- */
+/** The effect on a balance, independent of the warehouse's table. `undefined`: unknown, and left out. */
 export const directionOf = (eventType: string, eventName: string): 1 | -1 | 0 | undefined => {
   if (/FAILED|CANCELLED|EXPIRED/.test(eventName)) return 0
   switch (eventType) {
@@ -95,10 +92,7 @@ interface Kept {
 
 const kept = new WeakMap<World, Kept>()
 
-/**
- * The ledger of one owner, cached until its transactions change. Takes time in proportion to the number of that owner's
- * transactions.
- */
+/** The ledger of one owner, cached until its transactions change. Takes time by the number of these. */
 export const ledgerOf = (world: World, owner: number): Ledger => {
   const inserted = world.changes.of("transactions").createdAt.size
   const before = kept.get(world)

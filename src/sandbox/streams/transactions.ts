@@ -35,10 +35,7 @@ export const PAYOUT_EVERY = 8
 const SETTLEMENT_AFTER_DAYS = 2
 const SETTLED_AFTER_DAYS = 7
 
-/**
- * Numbers of 10,000 transactions that are neither a payout nor a sample. `ADJUSTMENT` is an unknown type, so views must
- * leave it out.
- */
+/** Numbers of 10,000 transactions other than payouts and samples. `ADJUSTMENT` is unknown: views leave it out. */
 const EVENTS = [
   [7_200, "PAYIN", "PAYIN_COMPLETED"],
   [700, "REFUND", "REFUND_COMPLETED"],
@@ -62,10 +59,7 @@ const UNFINISHED = new Set(["PAYIN_FAILED", "PAYIN_CANCELLED", "PAYIN_EXPIRED", 
 const LONG_AMOUNT = 9_007_199_254_740_993n
 const LONG_AMOUNT_EVERY = 400
 
-/**
- * Transactions of the customer of the sample transaction. Their sum is the documented wallet's balance, 120.5 AUD with
- * 20.5 reserved.
- */
+/** Transactions of the sample's customer. Their sum is the documented balance, 120.5 AUD with 20.5 reserved. */
 const FIXED: ReadonlyArray<Omit<Transaction, "index" | "owner">> = [
   {
     eventType: "PAYIN",

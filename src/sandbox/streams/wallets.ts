@@ -42,10 +42,7 @@ const createdAtOf = (world: World, index: number): number => {
   return customerCreatedAt(world, world.owners.ownerOfWallet(index)) + HOUR_MILLIS
 }
 
-/**
- * A wallet that is added later belongs to the organization and has no money, because the first wallet holds its owner's
- * ledger.
- */
+/** A later wallet is the organization's, without money: the first wallet holds its owner's ledger. */
 const isEmpty = (world: World, index: number): boolean => index >= world.changes.base("wallets")
 
 /** The accounts with their stated balances: the ledger's, except for the deliberate differences and touched wallets. */

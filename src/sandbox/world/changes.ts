@@ -1,9 +1,6 @@
 import type { Order, SandboxOptions } from "./options.ts"
 
-/**
- * Changes of the simulated data since the start: sparse maps over records that are otherwise pure functions of seed and
- * index. Memory grows with the number of changes, not of records.
- */
+/** Changes since the start, as sparse maps over pure functions of seed and index. Memory grows with their number. */
 
 export type Place = "front" | "back"
 

@@ -139,10 +139,7 @@ const FAULTS_IN_A_ROW_MAX = 2
 /** Most URLs whose latest faults are remembered. */
 const URLS_MAX = 1_000
 
-/**
- * Random faults, the same for the same seed and order of requests. `chances` are probabilities from 0 to 1 by name. No
- * URL gets more than two faults in a row, so that a client that retries gets through.
- */
+/** Random faults, the same for a seed and order of requests. `chances` are probabilities by name. At most two in a row. */
 export const seededFaults = (
   seed: number,
   chances: Partial<Readonly<Record<FaultName, number>>>,

@@ -3,10 +3,7 @@ import { inverseOf, strideOf } from "./owners.ts"
 import { hash, KIND } from "./random.ts"
 import type { World } from "./world.ts"
 
-/**
- * Lists as served: the record at each place, and the records of a page. The order at the start is computed; only
- * inserted and removed records are stored.
- */
+/** Lists as served. The order at the start is computed; only inserted and removed records are stored. */
 export interface Listing {
   /** Records that are listed. */
   readonly total: () => number
@@ -22,10 +19,7 @@ interface Arrangement {
   readonly placeOf: (index: number) => number
 }
 
-/**
- * Orders the records of the start. `shuffled` walks with a stride: it visits each place once, and neighbours are far
- * apart.
- */
+/** Orders the records. `shuffled` walks with a stride: it visits each place once, and neighbours are far apart. */
 const arrange = ({ order, seed }: SandboxOptions, count: number): Arrangement => {
   if (order === "oldest-first" || order === "updated-last")
     return { indexAt: place => place, placeOf: index => index }
@@ -93,10 +87,7 @@ export const listingOf = (world: World, list: string): Listing => {
   return { total, places: leavesHoles ? length : total, slice, all }
 }
 
-/**
- * The list by time of change, read from the records, so that every change counts. Records without such a time count as
- * the oldest. For small lists.
- */
+/** The list by time of change, read from the records; those without one are the oldest. For small lists. */
 export const byUpdated = (
   order: "updated-first" | "updated-last",
   listing: Listing,
@@ -182,10 +173,7 @@ const totalsText = ({ totals, totalSkew }: SandboxOptions, { number, size, total
   }
 }
 
-/**
- * Upstream's envelope (D), with a fixed id and time instead of a random id and the wall clock, so that the same request
- * gives the same bytes.
- */
+/** Upstream's envelope (D), with a fixed id and time: the same request gives the same bytes. */
 export const upstreamHead = (requestId: string, time: string, status: number, text: string): string =>
   `{"request_id":"${requestId}","request_time":"${time}","success":${status < 400},"status_code":${status},"status_text":"${text}"`
 

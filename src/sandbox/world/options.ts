@@ -2,10 +2,7 @@ import { Effect } from "effect"
 import { ConfigurationError } from "../../core/errors.ts"
 import type { FaultHook } from "./faults.ts"
 
-/**
- * Place of the list in an answer. PayCombat documents the single and the double envelope for records (D), and none for
- * lists (?). `named` puts the list under `listName`.
- */
+/** Place of the list in an answer (?). Both envelopes are documented for records (D). `named` uses `listName`. */
 export const ENVELOPES = ["data", "data.data", "data.named", "double", "double.named"] as const
 export type Envelope = (typeof ENVELOPES)[number]
 
@@ -111,10 +108,7 @@ export interface SandboxOptions extends Sizes {
   readonly totalSkew: number
   /** Number of the first page, if pages are counted. */
   readonly firstPage: 0 | 1
-  /**
-   * Query parameters of position and size. If the first name is `offset`, `skip`, `start` or `from`, it counts records
-   * from 0; otherwise it counts pages from `firstPage`.
-   */
+  /** Names of position and size. `offset`, `skip`, `start` and `from` count records from 0; others pages from `firstPage`. */
   readonly pagingNames: readonly [position: string, size: string]
   readonly defaultPageSize: number
   /** A larger size is silently reduced to it. */
@@ -174,9 +168,7 @@ export const defaultOptions: SandboxOptions = {
 
 const DAY_MILLIS = 86_400_000
 
-/**
- * The samples' customers, checkouts and wallets are all older than this. Generated history starts here at the earliest.
- */
+/** The samples are older than this, and generated history starts here at the earliest. */
 const HISTORY_FROM = "2025-04-01T00:00:00.000Z"
 
 /** A larger page number times a stride would exceed the integers that a double holds. */

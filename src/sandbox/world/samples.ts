@@ -1,7 +1,4 @@
-/**
- * The records of PayCombat's documentation (names and mail addresses replaced). The sandbox serves each of them
- * unchanged. Generated records belong to the same organization and merchant.
- */
+/** The records of PayCombat's documentation (names and addresses replaced), which the sandbox serves unchanged. */
 
 export const ORG_ID = "org_59b8fb2f52254f95ac54d0e140f4e429"
 export const MERCHANT_ID = "5a741ab5-a506-4d38-ade7-b039e38134a6"
