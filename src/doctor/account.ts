@@ -7,7 +7,7 @@ import { read } from "../postgres/statements.ts"
 import { makeHolding } from "../sync/holding.ts"
 import { ACCOUNT } from "../warehouse/ledger/lease.ts"
 import { examineDatabase, type Ground, type Opened } from "./database.ts"
-import { CheckReporter, finding } from "./finding.ts"
+import { CheckReporter, checkOf } from "./finding.ts"
 
 /** Examines an account under its lease. The account's rate is for one process, so a run and `doctor` take turns. */
 
@@ -39,7 +39,7 @@ export const withAccount = <A, R>(
   Effect.gen(function* () {
     const { start, report } = yield* CheckReporter
     const notAsked = (message: string) =>
-      Effect.as(report(finding("warn", "API", `was not asked: ${message}`, { account: account.name })), [])
+      Effect.as(report(checkOf("API", { account: account.name }).warn(`was not asked: ${message}`)), [])
     const unshared = Effect.flatMap(make(account), use)
     if (ground === "none") return yield* unshared
     if (ground === "away") return yield* notAsked(AWAY)

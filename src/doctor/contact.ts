@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import type { AccountSettings } from "../config/config.ts"
 import type { Client } from "../paycombat/client/client.ts"
 import { type Contact, makeContact } from "./api/contact.ts"
-import { CheckReporter, type Finding, finding, ofClock } from "./finding.ts"
+import { CheckReporter, checkOf, type Finding, finding, ofClock } from "./finding.ts"
 import { addressFindings } from "./settings.ts"
 
 /** Examines whether an account's API is reachable: name, connection, TLS, kind of answer, and clock. */
@@ -47,6 +47,6 @@ export const examineContact = (
     if (contact.head !== undefined)
       yield* report(ofClock("API clock", "PayCombat", contact.skewMillis, about))
     if (contact.isTokenRefused)
-      yield* report(finding("fail", "token", `${contact.error?.message ?? "is refused"}.`, about))
+      yield* report(checkOf("token", about).fail(`${contact.error?.message ?? "is refused"}.`))
     return { goesOn: level !== "fail" && !contact.isTokenRefused }
   })

@@ -15,7 +15,7 @@ import {
 } from "../warehouse/read/checkup.ts"
 import { asReader } from "../warehouse/read/reader.ts"
 import { pendingMigrations } from "../warehouse/schema/migrator.ts"
-import { CheckReporter, type Finding, finding, ofClock } from "./finding.ts"
+import { CheckReporter, checkOf, type Finding, ofClock } from "./finding.ts"
 
 /** Examines the Postgres of the warehouse. Changes nothing, and starts an existing embedded server. */
 
@@ -39,24 +39,20 @@ export type Ground = Opened | "none" | "away"
 const spaceFinding = (freeBytes: number, directory: string): Finding => {
   const free = `${gigabytes(freeBytes)} free on the disk of ${directory}`
   if (freeBytes < FREE_BYTES_MIN)
-    return finding("fail", "disk space", `${free}: free some, or move PAYCOMBAT_DATA_DIR.`)
+    return checkOf("disk space").fail(`${free}: free some, or move PAYCOMBAT_DATA_DIR.`)
   return freeBytes < FREE_BYTES_LOW
-    ? finding("warn", "disk space", `${free}: that is little; free some, or move PAYCOMBAT_DATA_DIR.`)
-    : finding("pass", "disk space", `${free}.`)
+    ? checkOf("disk space").warn(`${free}: that is little; free some, or move PAYCOMBAT_DATA_DIR.`)
+    : checkOf("disk space").pass(`${free}.`)
 }
 
 const unwritable = (dataDir: string): Finding =>
-  finding(
-    "fail",
-    "data directory",
+  checkOf("data directory").fail(
     `${dataDir} cannot be written: give it to this user, or set PAYCOMBAT_DATA_DIR.`,
   )
 
 /** Findings about an embedded Postgres that does not exist yet. */
 const probeFindings = (dataDir: string, { home, major, isWritable, freeBytes }: StartProbe) => [
-  finding(
-    "pass",
-    "embedded Postgres",
+  checkOf("embedded Postgres").pass(
     `nothing was synced yet: there is no database in ${home}, and the first sync makes it. Its programs, Postgres ${major}, run on this machine.`,
   ),
   ...(isWritable ? [] : [unwritable(dataDir)]),
@@ -74,12 +70,8 @@ const embeddedFindings = (dataDir: string, { directory, port, notes }: EmbeddedS
         ? "this user"
         : `the account with number ${facts.ownerId}`
     const findings = [
-      finding(
-        "pass",
-        check,
-        `is up on 127.0.0.1:${port}, runs as ${runsAs}, keeps its files in ${directory}.`,
-      ),
-      ...notes.map(note => finding("pass", check, note)),
+      checkOf(check).pass(`is up on 127.0.0.1:${port}, runs as ${runsAs}, keeps its files in ${directory}.`),
+      ...notes.map(note => checkOf(check).pass(note)),
     ]
     if (facts === undefined) return findings
     if (!facts.isWritable) findings.push(unwritable(dataDir))
@@ -93,27 +85,21 @@ const serverFindings = (facts: DatabaseFacts): ReadonlyArray<Finding> => {
   const skew = facts.now.getTime() - middle
   return [
     facts.versionNumber < OLDEST_VERSION
-      ? finding(
-          "fail",
-          "database version",
+      ? checkOf("database version").fail(
           `Postgres ${facts.version}: ${OLDEST_VERSION / 10_000} or newer is needed; update it, or set DATABASE_URL to another.`,
         )
-      : finding("pass", "database version", `Postgres ${facts.version}.`),
+      : checkOf("database version").pass(`Postgres ${facts.version}.`),
     ofClock("database clock", "Postgres", Math.abs(skew) <= uncertain ? 0 : skew),
     ...(facts.encoding === "UTF8"
       ? []
       : [
-          finding(
-            "fail",
-            "database encoding",
+          checkOf("database encoding").fail(
             `is ${facts.encoding}: names and texts need UTF8; make the database with ENCODING 'UTF8'.`,
           ),
         ]),
     facts.fsync === "on" && facts.fullPageWrites === "on"
-      ? finding("pass", "durability", "fsync and full_page_writes are on.")
-      : finding(
-          "warn",
-          "durability",
+      ? checkOf("durability").pass("fsync and full_page_writes are on.")
+      : checkOf("durability").warn(
           `fsync is ${facts.fsync}, full_page_writes ${facts.fullPageWrites}: a power cut may destroy the history that PayCombat does not keep; turn both on.`,
         ),
   ]
@@ -123,35 +109,27 @@ const rightsFindings = (facts: DatabaseFacts, isEmbedded: boolean): ReadonlyArra
   const { login, owner, mayOwn, mayCreate, isReadOnly } = facts
   if (isReadOnly)
     return [
-      finding(
-        "fail",
-        "rights",
+      checkOf("rights").fail(
         "nothing can be written there: connect to the primary, and see default_transaction_read_only.",
       ),
     ]
   const mayMigrate = owner === null ? mayCreate : mayOwn
   const rights = !mayMigrate
-    ? finding(
-        "fail",
-        "rights",
+    ? checkOf("rights").fail(
         owner === null
           ? `login ${login} may not create schemas in this database: GRANT CREATE ON DATABASE to it.`
           : `the warehouse belongs to role ${owner}, which login ${login} is no member of: connect as ${owner}.`,
       )
     : facts.isSuperuser
-      ? finding(
-          "warn",
-          "rights",
+      ? checkOf("rights").warn(
           `login ${login} is a superuser, which nothing here needs: use one that owns the database.`,
         )
-      : finding("pass", "rights", `login ${login} may make and change the tables.`)
+      : checkOf("rights").pass(`login ${login} may make and change the tables.`)
   const role = facts.hasReaderRole
-    ? finding("pass", "reader role", "paycombat_reader is there.")
+    ? checkOf("reader role").pass("paycombat_reader is there.")
     : facts.mayCreateRoles || isEmbedded
-      ? finding("pass", "reader role", "paycombat_reader is not there yet: `migrate` makes it.")
-      : finding(
-          "warn",
-          "reader role",
+      ? checkOf("reader role").pass("paycombat_reader is not there yet: `migrate` makes it.")
+      : checkOf("reader role").warn(
           "paycombat_reader is not there, and this login may not make it: ask an administrator for CREATE ROLE paycombat_reader NOLOGIN, then run `paycombat-sync migrate`.",
         )
   return [rights, role]
@@ -160,11 +138,11 @@ const rightsFindings = (facts: DatabaseFacts, isEmbedded: boolean): ReadonlyArra
 /** Fails if other logins can plant functions that run with the rights of this one, or that decide what is stored. */
 const schemaFindings = (sql: postgres.Sql) =>
   Effect.map(Effect.either(foreignInfluences(sql)), looked => {
-    if (looked._tag === "Left") return [finding("fail", "schemas", looked.left.message)]
+    if (looked._tag === "Left") return [checkOf("schemas").fail(looked.left.message)]
     const found = looked.right
     return found.length === 0
-      ? [finding("pass", "schemas", "no other login can create in ours, or in one of this login's path.")]
-      : found.map(message => finding("fail", "schemas", `${message}.`))
+      ? [checkOf("schemas").pass("no other login can create in ours, or in one of this login's path.")]
+      : found.map(message => checkOf("schemas").fail(`${message}.`))
   })
 
 /** Most names listed in a line; the others are counted. */
@@ -178,22 +156,20 @@ const someOf = (names: ReadonlyArray<string>): string =>
 const migrationFindings = (sql: postgres.Sql, isEmbedded: boolean, hasTables: boolean) =>
   Effect.map(Effect.either(pendingMigrations(sql)), pending => {
     if (pending._tag === "Left")
-      return { isMigrated: false, findings: [finding("fail", "migrations", pending.left.message)] }
+      return { isMigrated: false, findings: [checkOf("migrations").fail(pending.left.message)] }
     const { migrations, views, grants } = pending.right
     const missing = `${migrations.length} migrations and ${views.length} views to go`
     const found =
       migrations.length + views.length === 0
-        ? finding("pass", "migrations", "the database is up to date.")
+        ? checkOf("migrations").pass("the database is up to date.")
         : isEmbedded
-          ? finding("pass", "migrations", `${missing}: the next sync applies them.`)
-          : finding("fail", "migrations", `${missing}: run \`paycombat-sync migrate\`.`)
+          ? checkOf("migrations").pass(`${missing}: the next sync applies them.`)
+          : checkOf("migrations").fail(`${missing}: run \`paycombat-sync migrate\`.`)
     const unreadable =
       grants.length === 0
         ? []
         : [
-            finding(
-              "warn",
-              "reader role",
+            checkOf("reader role").warn(
               `paycombat_reader cannot read ${someOf(grants)} of analytics: run \`paycombat-sync migrate\`, which lets it.`,
             ),
           ]
@@ -208,18 +184,14 @@ const readerFindings = (sql: postgres.Sql, readerUrl: Option.Option<Redacted.Red
       readable.length === 0
         ? []
         : [
-            finding(
-              "warn",
-              "reader role",
+            checkOf("reader role").warn(
               `paycombat_reader can also read ${someOf(readable)}, which hold personal data: REVOKE that unless it is intended.`,
             ),
           ]
     if (Option.isNone(readerUrl))
       return [
         ...ofRole,
-        finding(
-          "warn",
-          "reader login",
+        checkOf("reader login").warn(
           "PAYCOMBAT_READER_URL is not set: `query` and `report` need a login that is a member of paycombat_reader and no more.",
         ),
       ]
@@ -228,8 +200,8 @@ const readerFindings = (sql: postgres.Sql, readerUrl: Option.Option<Redacted.Red
     return [
       ...ofRole,
       asked._tag === "Right"
-        ? finding("pass", "reader login", "may read analytics and nothing else.")
-        : finding("fail", "reader login", asked.left.message),
+        ? checkOf("reader login").pass("may read analytics and nothing else.")
+        : checkOf("reader login").fail(asked.left.message),
     ]
   })
 
@@ -257,7 +229,7 @@ export const examineDatabase = (settings: DatabaseSettings): Effect.Effect<Groun
       ? yield* Effect.either(probeStart(settings.dataDir))
       : Either.right<StartProbe | undefined>(undefined)
     if (Either.isLeft(prospect)) {
-      yield* report(finding("fail", "embedded Postgres", prospect.left.message))
+      yield* report(checkOf("embedded Postgres").fail(prospect.left.message))
       return "away"
     }
     if (prospect.right !== undefined) {
@@ -266,15 +238,15 @@ export const examineDatabase = (settings: DatabaseSettings): Effect.Effect<Groun
     }
     const opened = yield* Effect.either(open(settings))
     if (opened._tag === "Left") {
-      yield* report(finding("fail", isEmbedded ? "embedded Postgres" : "database", opened.left.message))
+      yield* report(checkOf(isEmbedded ? "embedded Postgres" : "database").fail(opened.left.message))
       return "away"
     }
     const { sql, readerUrl, findings } = opened.right
     yield* reportAll(findings)
-    if (!isEmbedded) yield* report(finding("pass", "database", "answers."))
+    if (!isEmbedded) yield* report(checkOf("database").pass("answers."))
     const looked = yield* Effect.either(databaseFacts(sql))
     if (looked._tag === "Left") {
-      yield* report(finding("fail", "database", looked.left.message))
+      yield* report(checkOf("database").fail(looked.left.message))
       return "away"
     }
     const facts = looked.right

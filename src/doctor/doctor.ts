@@ -9,7 +9,7 @@ import { allStreams, streamsNamed } from "../registry.ts"
 import type { Scope } from "../sync/rejects.ts"
 import { groundOf, withAccount } from "./account.ts"
 import { examineContact } from "./contact.ts"
-import { CheckReporter, type Finding, finding, type Level, worstLevel } from "./finding.ts"
+import { CheckReporter, checkOf, type Finding, type Level, worstLevel } from "./finding.ts"
 import { settingsFindings, sharedTokenFindings } from "./settings.ts"
 import { type AccountCheck, examineList, examineLookup, type StreamReport } from "./streams.ts"
 
@@ -45,15 +45,12 @@ const tokenFinding = ({ account, listed }: AccountCheck): Finding => {
   const about = { account: account.name }
   const lists = [...listed.values()]
   const refused = lists.find(({ error }) => error?._tag === "AccountError")
-  if (refused?.error !== undefined) return finding("fail", "token", `${refused.error.message}.`, about)
+  if (refused?.error !== undefined) return checkOf("token", about).fail(`${refused.error.message}.`)
   const read = [...listed].flatMap(([name, { probe }]) => (probe?.contract.verified ? [name] : []))
   return read.length > 0
-    ? finding("pass", "token", `is accepted: it reads ${read.join(", ")}.`, about)
-    : finding(
-        "warn",
-        "token",
+    ? checkOf("token", about).pass(`is accepted: it reads ${read.join(", ")}.`)
+    : checkOf("token", about).warn(
         "no record was read with it: whether it is accepted is not known. See the lists' lines; ask PayCombat what this token may read.",
-        about,
       )
 }
 
@@ -62,11 +59,8 @@ const addressFinding = ({ account, listed }: AccountCheck): ReadonlyArray<Findin
   listed.size > 1 &&
   [...listed.values()].every(({ error }) => error?._tag === "EndpointError" && error.reason === "contract")
     ? [
-        finding(
-          "warn",
-          "API",
+        checkOf("API", { account: account.name }).warn(
           `none of the ${listed.size} lists is there under ${account.baseUrl}: check PAYCOMBAT_BASE_URL before you set any path.`,
-          { account: account.name },
         ),
       ]
     : []
@@ -128,7 +122,7 @@ export const examine = (subject: Subject) =>
     )
     const requests = usage.requests + streams.reduce((sum, stream) => sum + stream.requests, 0)
     if (subject.accounts.length > 0)
-      yield* report(finding("pass", "requests", `${counted(requests, "request")} sent, all of them GET.`))
+      yield* report(checkOf("requests").pass(`${counted(requests, "request")} sent, all of them GET.`))
     const examination: Examination = { level: worstLevel(checks), checks, streams, requests, isConfigured }
     return examination
   })

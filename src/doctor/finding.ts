@@ -29,6 +29,12 @@ export const finding = (level: Level, check: string, message: string, about: Abo
   ...about,
 })
 
+/** Makes the findings of one check. */
+export const checkOf = (check: string, about: About = {}) => {
+  const of = (level: Level) => (message: string) => finding(level, check, message, about)
+  return { pass: of("pass"), warn: of("warn"), fail: of("fail") }
+}
+
 export const worstLevel = (findings: ReadonlyArray<Finding>): Level =>
   (["fail", "warn"] as const).find(level => findings.some(found => found.level === level)) ?? "pass"
 
@@ -43,14 +49,11 @@ export const ofClock = (
   about: About = {},
 ): Finding => {
   if (skewMillis === undefined)
-    return finding("pass", check, `${whose} does not tell its time: not compared.`, about)
+    return checkOf(check, about).pass(`${whose} does not tell its time: not compared.`)
   const seconds = Math.round(Math.abs(skewMillis) / 1000)
   return Math.abs(skewMillis) <= CLOCK_TOLERANCE_MILLIS
-    ? finding("pass", check, `${whose} and this machine agree on the time.`, about)
-    : finding(
-        "warn",
-        check,
+    ? checkOf(check, about).pass(`${whose} and this machine agree on the time.`)
+    : checkOf(check, about).warn(
         `${whose} is ${seconds} s ${skewMillis > 0 ? "ahead of" : "behind"} this machine: records are dated by these clocks; set the one that is wrong by NTP.`,
-        about,
       )
 }

@@ -8,7 +8,7 @@ import type { Contract } from "../paycombat/lists/contract.ts"
 import { boundedClient } from "./api/bounded.ts"
 import { type Probe, probeList } from "./api/probe.ts"
 import { isFieldName } from "./drift.ts"
-import { type Finding, finding } from "./finding.ts"
+import { checkOf, type Finding } from "./finding.ts"
 
 /** Describes in words what discovery finds about a list. */
 
@@ -62,20 +62,14 @@ const listFinding = (
   const description = `${where}; ${inside}; ${stated}; ${counted(requests, "request")}`
   const variable = pathVariable(name)
   if (!contract.verified)
-    return finding(
-      "warn",
-      "list",
+    return checkOf("list", about).warn(
       `${contract.path} lists nothing (${counted(requests, "request")})${account.paths[name] === undefined ? `, and nobody documented it: a sync fails rather than believe it. If there really are no ${name}, set ${variable}=${contract.path}` : `: if there are ${name}, set ${variable} to another path, or ask PayCombat what this token may read`}.`,
-      about,
     )
   if (!contract.pagingProven && !(isWhole && records.length <= 1))
-    return finding(
-      "warn",
-      "list",
+    return checkOf("list", about).warn(
       `${description}. No parameter was seen to set the size of a page: records between pages may be missing unseen, and no removal is proven. If the API has one, put its names in PAYCOMBAT_PAGING.`,
-      about,
     )
-  return finding("pass", "list", `${description}.`, about)
+  return checkOf("list", about).pass(`${description}.`)
 }
 
 const orderMessage = ({ order, pages }: Probe): string | undefined => {
@@ -105,31 +99,18 @@ const byIdFinding = ({ byId }: Probe, about: { account: string; stream: string }
   if (endpoint === null)
     return isNeeded
       ? [
-          finding(
-            "fail",
-            "by id",
+          checkOf("by id", about).fail(
             `the list leaves out a part of each record, and ${why ?? "none is answered by its id: ask PayCombat"}.`,
-            about,
           ),
         ]
-      : [
-          finding(
-            "pass",
-            "by id",
-            `no endpoint found: changes of old records show at a full pass only.`,
-            about,
-          ),
-        ]
+      : [checkOf("by id", about).pass(`no endpoint found: changes of old records show at a full pass only.`)]
   const differences = [
     ...(onlyById.length > 0 ? [`it has ${names(onlyById)} beyond the list`] : []),
     ...(onlyInList.length > 0 ? [`it lacks ${names(onlyInList)}`] : []),
   ]
   return [
-    finding(
-      "pass",
-      "by id",
+    checkOf("by id", about).pass(
       `${endpoint}${isNeeded ? ", asked for each record: the list leaves a part out" : ""}${differences.length > 0 ? `; ${differences.join("; ")}` : ""}.`,
-      about,
     ),
   ]
 }
@@ -147,22 +128,19 @@ export const listFindings = (
   const about = { account: account.name, stream: name }
   if (probe === undefined)
     return [
-      finding("fail", "list", `${error?.message ?? "not found"} (${counted(requests, "request")}).`, about),
+      checkOf("list", about).fail(`${error?.message ?? "not found"} (${counted(requests, "request")}).`),
     ]
   const order = orderMessage(probe)
   return [
     listFinding(probe, account, name, requests),
     ...(stored !== undefined && !readsAlike(probe.contract, stored)
       ? [
-          finding(
-            "warn",
-            "list",
+          checkOf("list", about).warn(
             `syncs have read it differently so far: ${stored.path}, by ${stored.pageParam},${stored.sizeParam}, records in ${stored.at}. The next sync verifies that first; if it fails, it uses the new findings: nothing to do.`,
-            about,
           ),
         ]
       : []),
-    ...(order === undefined || probe.records.length === 0 ? [] : [finding("pass", "order", order, about)]),
+    ...(order === undefined || probe.records.length === 0 ? [] : [checkOf("order", about).pass(order)]),
     ...byIdFinding(probe, about),
   ]
 }

@@ -12,7 +12,7 @@ import { lookupAnswer } from "../paycombat/client/lookupAnswer.ts"
 import { findRoute, PROBED_KEYS, pathOf } from "../paycombat/client/lookupPath.ts"
 import { boundedClient } from "./api/bounded.ts"
 import { type Drift, driftOf } from "./drift.ts"
-import { type Finding, finding } from "./finding.ts"
+import { checkOf, type Finding, finding } from "./finding.ts"
 import { driftFindings } from "./records.ts"
 
 /** Examines whether a look-up is answered: asks about a few keys, spread over the known ones. */
@@ -133,11 +133,8 @@ export const lookupFindings = (
 ): ReadonlyArray<Finding> => {
   if (asked === 0)
     return [
-      finding(
-        "warn",
-        title,
+      checkOf(title, about).warn(
         `not asked: no ${subject} is known to ask about. See what the line of their list says, and run doctor again.`,
-        about,
       ),
     ]
   const failed = [...new Set(failures)].join(", ")

@@ -4,7 +4,7 @@ import { Origins } from "../config/environment.ts"
 import { declaredStreams, lookupVariables } from "../config/lookups.ts"
 import { settingNames } from "../config/variables.ts"
 import type { ConfigurationError } from "../core/errors.ts"
-import { type Finding, finding } from "./finding.ts"
+import { checkOf, type Finding } from "./finding.ts"
 
 /** Examines the names of the set variables, and never their values. */
 
@@ -43,16 +43,14 @@ export const settingsFindings = (
     const unknown = names.filter(name => !settings.has(name))
     const used = names.filter(name => settings.has(name)).join(", ") || "nothing; all defaults"
     return [
-      ...wrong.map(message => finding("fail", "configuration", message)),
+      ...wrong.map(message => checkOf("configuration").fail(message)),
       ...(wrong.length > 0
         ? []
-        : [finding("pass", "configuration", isNaming ? `set: ${used}.` : "no setting is wrong.")]),
+        : [checkOf("configuration").pass(isNaming ? `set: ${used}.` : "no setting is wrong.")]),
       ...(unknown.length === 0
         ? []
         : [
-            finding(
-              "warn",
-              "configuration",
+            checkOf("configuration").warn(
               `${unknown.join(", ")}: no setting of this program, or not one of a configured account; see .env.example for how they are spelled.`,
             ),
           ]),
@@ -66,11 +64,8 @@ export const addressFindings = (account: Config.AccountSettings): ReadonlyArray<
   const { protocol, hostname } = new URL(account.baseUrl)
   return protocol === "http:" && !isLoopback(hostname)
     ? [
-        finding(
-          "warn",
-          "address",
+        checkOf("address", { account: account.name }).warn(
           "the base URL is http:// and not this machine's: the token and all data travel in clear. Use https://.",
-          { account: account.name },
         ),
       ]
     : []
@@ -88,9 +83,7 @@ export const sharedTokenFindings = (
   return [...named.values()]
     .filter(names => names.length > 1)
     .map(names =>
-      finding(
-        "warn",
-        "token",
+      checkOf("token").warn(
         `${names.join(" and ")} have the same token: each of them keeps to the rate by itself, so that together they can pass it, and every record is stored once for each. See which of them is needed, and remove the others.`,
       ),
     )

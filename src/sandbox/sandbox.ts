@@ -12,9 +12,9 @@ import { recordsOf } from "./world/records.ts"
 import { makeWorld } from "./world/world.ts"
 
 export { foundGenerators } from "./generators.ts"
-export type { Requests, SeenRequest } from "./server.ts"
+export type { Requests } from "./server.ts"
 export type * from "./truth/truth.ts"
-export type { Place, Readiness } from "./world/changes.ts"
+export type { Place } from "./world/changes.ts"
 export {
   FAULTS,
   type Fault,
@@ -29,16 +29,9 @@ export { normalizeDecimal } from "./world/money.ts"
 export {
   AFTER_ENDS,
   type AutomaticChange,
-  type AutomaticReshape,
-  defaultOptions,
-  ENVELOPES,
-  type Envelope,
   lastMidnight,
-  type Order,
   type SandboxOptions,
   type Shape,
-  TOTALS,
-  type Totals,
 } from "./world/options.ts"
 
 /**

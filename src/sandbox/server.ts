@@ -118,7 +118,6 @@ interface State {
   options: World["options"]
   route: Router
   fault: FaultHook | null
-  pagesAsked: number
   pagesAnswered: number
   changesMade: number
 }
@@ -142,11 +141,6 @@ const reshape = (state: State, to: Partial<Shape>): void => {
   state.route = routerOf(state.options, state.generators)
 }
 
-const reshapeBefore = (state: State): void => {
-  const shape = state.options.reshape
-  if (shape !== null && state.pagesAsked++ === shape.afterPages) reshape(state, shape.to)
-}
-
 const changeAfter = (state: State, stream: string, indices: ReadonlyArray<number>): void => {
   const { change } = state.options
   if (change === null || change.stream !== stream || state.changesMade >= change.times) return
@@ -168,7 +162,6 @@ const refuse = (status: number, text: string, message: string, stamp: Stamp): An
 const noRecord = (stamp: Stamp): Answer => refuse(404, "Not Found", "There is no such record", stamp)
 
 const list = (state: State, stream: string, query: URLSearchParams, stamp: Stamp): Answer => {
-  reshapeBefore(state)
   const { options, records, listings } = state
   const page = pageOf(listings.get(stream)!, options, query)
   const refusal = page.isBeyond ? REFUSALS[options.afterEnd] : undefined
@@ -236,7 +229,7 @@ export const makeServer = (world: World, records: Records, generators: Generator
     listings: listingsOf(world, records),
     route: routerOf(world.options, generators),
     fault: world.options.fault,
-    ...{ pagesAsked: 0, pagesAnswered: 0, changesMade: 0 },
+    ...{ pagesAnswered: 0, changesMade: 0 },
   }
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
     const url = request.url ?? ""

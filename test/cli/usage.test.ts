@@ -141,8 +141,6 @@ describe.concurrent("wrong usage", () => {
     "a fault without its chance": [["sandbox", "--fault", "reset"], "--fault reset is not"],
     "a path without its list": [["sandbox", "--path", "/payouts"], "/payouts"],
     "one path of two lists": [["sandbox", "--path", "payouts=/l", "--path", "wallets=/l"], "both be at /l"],
-    "an unknown reshape": [["sandbox", "--reshape", "colour=red"], "max-page-size=4; there are paging"],
-    "a reshape to zero": [["sandbox", "--reshape", "max-page-size=0"], "--reshape max-page-size=0"],
     "an unknown first page": [["sandbox", "--first-page", "2"], "0, 1"],
     "one paging parameter": [["sandbox", "--paging", "page"], "--paging page"],
     "one paging parameter for two": [["sandbox", "--paging", "page,page"], "--paging page,page"],

@@ -10,9 +10,6 @@ const CHANGE_TIMES = 5
 /** The longest list. */
 const CHANGE_STREAM = "transactions"
 
-/** Pages before a reshape, about the middle of the first sync of a sandbox of default size. */
-const RESHAPE_AFTER_PAGES = 20
-
 const SANDBOX_PORT = 8788
 
 const count = (name: string, fallback: number, description: string) =>
@@ -106,18 +103,6 @@ export const sandbox = Command.make(
     changeTimes: Options.integer("change-times").pipe(
       Options.withDefault(CHANGE_TIMES),
       Options.withDescription(`With --change: number of changes in total (${CHANGE_TIMES}).`),
-    ),
-    reshape: Options.text("reshape").pipe(
-      Options.repeated,
-      Options.withDescription(
-        "Change the contract of the lists, such as paging=offset,limit or max-page-size=4 (repeatable). A wrong name prints all names.",
-      ),
-    ),
-    reshapeAfter: Options.integer("reshape-after").pipe(
-      Options.withDefault(RESHAPE_AFTER_PAGES),
-      Options.withDescription(
-        `With --reshape: number of pages of any list before it (${RESHAPE_AFTER_PAGES}).`,
-      ),
     ),
     faults: Options.text("fault").pipe(
       Options.repeated,

@@ -1,9 +1,7 @@
 import { Effect, Option } from "effect"
 import { ConfigurationError } from "../../core/errors.ts"
 import {
-  AFTER_ENDS,
   type AutomaticChange,
-  ENVELOPES,
   FAULTS,
   type FaultName,
   foundGenerators,
@@ -11,10 +9,8 @@ import {
   lastMidnight,
   listsOf,
   type SandboxOptions,
-  type Shape,
   seededFaults,
   start,
-  TOTALS,
 } from "../../sandbox/sandbox.ts"
 import { print, printJson, say } from "../terminal/output.ts"
 
@@ -28,8 +24,6 @@ interface Options extends Pick<SandboxOptions, "seed"> {
   readonly changeStream: string
   readonly changeEvery: number
   readonly changeTimes: number
-  readonly reshape: ReadonlyArray<string>
-  readonly reshapeAfter: number
   readonly json: boolean
 }
 
@@ -121,38 +115,6 @@ const changeOf = (
   )
 }
 
-const SHAPES: Readonly<Record<string, (value: string) => Partial<Shape> | undefined>> = {
-  paging: value => {
-    const [position, size, ...rest] = value.split(",")
-    return position && size && rest.length === 0 ? { pagingNames: [position, size] } : undefined
-  },
-  "max-page-size": value => (/^[1-9]\d{0,8}$/.test(value) ? { maxPageSize: Number(value) } : undefined),
-  "first-page": value => (value === "0" || value === "1" ? { firstPage: value === "0" ? 0 : 1 } : undefined),
-  envelope: value => (isOneOf(ENVELOPES, value) ? { envelope: value } : undefined),
-  totals: value => (isOneOf(TOTALS, value) ? { totals: value } : undefined),
-  "offset-by": value => (value === "asked" || value === "served" ? { offsetBy: value } : undefined),
-  "after-end": value => (isOneOf(AFTER_ENDS, value) ? { afterEnd: value } : undefined),
-}
-
-const isOneOf = <A extends string>(choices: ReadonlyArray<A>, value: string): value is A =>
-  choices.some(choice => choice === value)
-
-const reshapeOf = ({ reshape, reshapeAfter: afterPages }: Options) =>
-  Effect.gen(function* () {
-    if (afterPages < 0) return yield* refuse(`--reshape-after ${afterPages} is not a number of pages from 0.`)
-    let to: Partial<Shape> = {}
-    for (const pair of reshape) {
-      const [name, value] = splitPair(pair)
-      const change = Object.hasOwn(SHAPES, name) ? SHAPES[name]!(value) : undefined
-      if (change === undefined)
-        return yield* refuse(
-          `--reshape ${pair} is not a change such as max-page-size=4; there are ${Object.keys(SHAPES).join(", ")}.`,
-        )
-      to = { ...to, ...change }
-    }
-    return reshape.length === 0 ? null : { afterPages, to }
-  })
-
 export const run = ({
   firstPage,
   ...given
@@ -172,8 +134,6 @@ export const run = ({
       changeStream,
       changeEvery,
       changeTimes,
-      reshape: __,
-      reshapeAfter,
       ...options
     } = given
     if (given.port !== undefined && (given.port < 0 || given.port > PORT_MAX))
@@ -185,7 +145,6 @@ export const run = ({
     const detailPaths = yield* byIdPathsOf(byIdPaths, lists)
     const pagingNames = yield* pagingOf(paging)
     const change = yield* changeOf(given, lists)
-    const reshape = yield* reshapeOf(given)
     const { url, token, sampled } = yield* start({
       ...options,
       until: Option.getOrElse(until, lastMidnight).toISOString(),
@@ -195,7 +154,6 @@ export const run = ({
       detailPaths,
       pagingNames,
       change,
-      reshape,
     })
     yield* json
       ? printJson({ url, token })

@@ -59,12 +59,6 @@ export type Shape = Pick<
   | "afterEnd"
 >
 
-/** A change of shape that the sandbox makes after so many requested pages. */
-export interface AutomaticReshape {
-  readonly afterPages: number
-  readonly to: Partial<Shape>
-}
-
 /** Number of records of each list at the start of a demo, and its description in the command. */
 export const SIZES = {
   customers: { count: 60, description: "How many; their wallets follow from them" },
@@ -130,7 +124,6 @@ export interface SandboxOptions extends Sizes {
   readonly longAmounts: boolean
 
   readonly change: AutomaticChange | null
-  readonly reshape: AutomaticReshape | null
   readonly fault: FaultHook | null
 }
 
@@ -162,7 +155,6 @@ export const defaultOptions: SandboxOptions = {
   payoutShape: "both",
   longAmounts: false,
   change: null,
-  reshape: null,
   fault: null,
 }
 
