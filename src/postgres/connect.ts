@@ -2,7 +2,6 @@ import { Context, Duration, Effect, Fiber, type Option, Redacted, type Scope } f
 import type postgres from "postgres"
 import { ConfigurationError, WarehouseError } from "../core/errors.ts"
 import { isSettings } from "./failures.ts"
-import { addHeartbeat, type HeartbeatConnection } from "./heartbeat.ts"
 import { openPool } from "./pool.ts"
 import { boundOf } from "./route.ts"
 import { query } from "./statements.ts"
@@ -13,6 +12,39 @@ const CONNECT_TIMEOUT_SECONDS = 15
 const IDLE_TIMEOUT_SECONDS = 60
 /** Longest time for the statements under way when a pool is closed. */
 const CLOSE_TIMEOUT_SECONDS = 5
+
+/** A connection for renewals alone. Work that takes all connections of the pool must not let its own leases expire. */
+export interface HeartbeatConnection {
+  readonly sql: () => postgres.Sql
+  /** Replaces a connection that does not answer in time. */
+  readonly replace: () => void
+  readonly close: () => Promise<void>
+}
+
+const connections = new WeakMap<postgres.Sql, HeartbeatConnection>()
+
+/** Gives a pool its heartbeat's connection, which opens with the first renewal. */
+export const addHeartbeat = (pool: postgres.Sql, open: () => postgres.Sql): HeartbeatConnection => {
+  let current: postgres.Sql | undefined
+  const end = () => {
+    const former = current
+    current = undefined
+    return former === undefined ? Promise.resolve() : former.end({ timeout: 0 })
+  }
+  const connection: HeartbeatConnection = {
+    sql: () => {
+      current ??= open()
+      return current
+    },
+    replace: () => void end(),
+    close: end,
+  }
+  connections.set(pool, connection)
+  return connection
+}
+
+export const heartbeatOf = (pool: postgres.Sql): Pick<HeartbeatConnection, "sql" | "replace"> =>
+  connections.get(pool) ?? { sql: () => pool, replace: () => undefined }
 
 /** The owner's connection to the Postgres that holds the warehouse, given or embedded. */
 export class Warehouse extends Context.Tag("paycombat-sync/Warehouse")<

@@ -3,7 +3,7 @@ import { Clock, Deferred, Duration, Effect, Queue, type Scope } from "effect"
 import type postgres from "postgres"
 import { type LeaseError, WarehouseError } from "../core/errors.ts"
 import { type Grant, monotonicMillis } from "../paycombat/client/rateLimiter.ts"
-import { heartbeatOf } from "../postgres/heartbeat.ts"
+import { heartbeatOf } from "../postgres/connect.ts"
 import {
   ACCOUNT,
   type Acquired,

@@ -1,17 +1,22 @@
 import { Chunk, Duration, Effect, Option, Stream as S } from "effect"
 import { defaultsOf } from "../config/lookups.ts"
-import { addCounts, NO_COUNTS } from "../core/counts.ts"
+import { addCounts, type Counts, NO_COUNTS } from "../core/counts.ts"
+import { addFields, NO_FIELDS } from "../core/documentedFields.ts"
 import type { Guarded, LookupStream } from "../core/stream.ts"
 import { figuresOf } from "../observe/progress.ts"
-import { PROBED_KEYS } from "../paycombat/client/lookupPath.ts"
+import { PROBED_KEYS } from "../paycombat/client/lookup.ts"
+import { openRejects } from "../warehouse/ledger/openRejects.ts"
 import { bookFailed, failedBefore } from "../warehouse/lookups/checks.ts"
 import { type Answer, type Lookup, lookupOf, subjectOf } from "../warehouse/lookups/lookup.ts"
 import { clearQueue, dueAfter, type Queue, queueDue } from "../warehouse/lookups/queue.ts"
+import { saveRecords } from "../warehouse/lookups/records.ts"
+import { stateFields } from "../warehouse/lookups/stateFields.ts"
+import { saveStates } from "../warehouse/lookups/states.ts"
 import { modeChangedAt } from "../warehouse/maintain/privacyMode.ts"
 import type { StreamContext, StreamFailure, StreamResult } from "./context.ts"
 import { findPath, forgetPath, isThere, makeAsk, type Tally } from "./lookupAsk.ts"
 import { refuseFailed, refuseIncompleteParent } from "./lookupBound.ts"
-import { makeSave } from "./lookupSave.ts"
+import { bookFieldsRead } from "./rejectBound.ts"
 
 /** Makes one look-up per key that is due: queue → ask, within the account's bounds → save the answers as they come. */
 
@@ -92,6 +97,33 @@ const keysOf = ({ sql, lease }: StreamContext, queued: number): S.Stream<string,
       return [Chunk.unsafeFromArray(keys), isEnd ? Option.none() : Option.some(next)]
     }),
   )
+
+interface Save {
+  readonly save: (answers: ReadonlyArray<Answer>) => Effect.Effect<Counts, StreamFailure>
+  /** Books the fields that all answers had. Answers the number of open rejects of the stream. */
+  readonly end: Effect.Effect<number, StreamFailure>
+}
+
+export const makeSave = (context: StreamContext, { stream }: Lookup): Save => {
+  const { sql, lease, usage, beside } = context
+  const fields = { current: NO_FIELDS }
+  const booked = Effect.suspend(() => bookFieldsRead(context, stream, fields.current, false))
+  if (stream.source.answer.kind === "state")
+    return {
+      save: answers =>
+        Effect.gen(function* () {
+          const read = yield* stateFields(sql, lease.account, stream, answers)
+          const counts = yield* saveStates(sql, lease, stream, answers, { ...usage, lost: read.lost })
+          fields.current = addFields(fields.current, read.fields)
+          return counts
+        }).pipe(Effect.uninterruptible),
+      end: Effect.as(booked, 0),
+    }
+  return {
+    save: answers => saveRecords(sql, lease, stream, answers, { ...usage, fields, beside }),
+    end: Effect.zipRight(booked, openRejects(sql, lease)),
+  }
+}
 
 /** Saves the answers of one batch after the other, and answers what they came to. */
 const saveAnswers = (

@@ -4,9 +4,9 @@ import { createServer } from "node:net"
 import { join } from "node:path"
 import { Duration, Effect, Schedule } from "effect"
 import { type ConfigurationError, WarehouseError } from "../../core/errors.ts"
+import { asAccount, complaint, complaintOf, programEnvironment, run } from "./account.ts"
 import type { Cluster } from "./cluster.ts"
 import { codeOf, onFiles } from "./failure.ts"
-import { asAccount, complaint, complaintOf, programEnvironment, run } from "./process.ts"
 import { startSettings } from "./settings.ts"
 
 /** Content of `postmaster.pid`, which Postgres writes when it starts and removes when it stops. */

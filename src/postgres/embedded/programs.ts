@@ -3,8 +3,8 @@ import { createRequire } from "node:module"
 import { dirname, join, relative } from "node:path"
 import { Effect, Schema } from "effect"
 import { ConfigurationError } from "../../core/errors.ts"
+import { type Account, complaint, run } from "./account.ts"
 import { codeOf, onFiles, USE_DATABASE_URL } from "./failure.ts"
-import { type Account, complaint, run } from "./process.ts"
 
 export interface Programs {
   readonly initdb: string
