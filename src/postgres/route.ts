@@ -4,6 +4,7 @@ import postgres from "postgres"
 import { type Address, type Host, parseAddress } from "./address.ts"
 import type { SessionAttributes } from "./addressParameters.ts"
 import { openDriver } from "./driver.ts"
+import { sqlState } from "./failures.ts"
 import { failure, placeOf } from "./place.ts"
 import { boundedDialer, type Dial, notAnswered, stopped, type Way, waysTo } from "./socket.ts"
 
@@ -33,8 +34,7 @@ const STARTING = "57P03"
 const NOT_THIS_WAY = "28000"
 const TLS_FAILURE = /CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS|ERR_SSL|EPROTO/
 
-const codeOf = (error: unknown): string =>
-  error instanceof Error && "code" in error ? String(error.code) : ""
+const codeOf = (error: unknown): string => sqlState(error) ?? ""
 
 /** Logs in by one way, and reads the state of the server. Ends with `signal`, whatever the server does. */
 const stateOf = async (

@@ -31,8 +31,8 @@ export const routerOf = (options: SandboxOptions, generators: Generators): Route
     if (template !== null) addById(template, "detail", stream)
   }
   return path => {
-    const known = exact.get(path)
-    if (known !== undefined) return known
+    const listRoute = exact.get(path)
+    if (listRoute !== undefined) return listRoute
     for (const { head, tail, route } of byId) {
       if (!path.startsWith(head) || !path.endsWith(tail)) continue
       const id = path.slice(head.length, path.length - tail.length)

@@ -207,11 +207,11 @@ const mistaken = ({ generators, listings, records }: State, route: Route): Route
 const answer = (
   state: State,
   request: IncomingMessage,
-  asked: Route | undefined,
+  requested: Route | undefined,
   query: URLSearchParams,
   mistake: Fault["mistakes"],
 ): Answer => {
-  const route = asked !== undefined && mistake === "record" ? mistaken(state, asked) : asked
+  const route = requested !== undefined && mistake === "record" ? mistaken(state, requested) : requested
   if (mistake === "page") query.delete(state.options.pagingNames[0])
   const stamp = stampOf(state.world, request.url ?? "")
   if (request.method !== "GET") return refuse(405, "Method Not Allowed", "Only GET is simulated", stamp)
@@ -245,8 +245,8 @@ export const makeServer = (world: World, records: Records, generators: Generator
     )
     response.once("close", requests.end)
     request.resume()
-    const asked: FaultRequest = { method, path, query, ...numbers }
-    const happens = state.fault?.(asked)
+    const faultRequest: FaultRequest = { method, path, query, ...numbers }
+    const happens = state.fault?.(faultRequest)
     respond(response, happens, () => answer(state, request, route, query, happens?.mistakes))
   }
   return {

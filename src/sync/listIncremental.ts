@@ -6,7 +6,7 @@ import { recordIdOf } from "../core/recordId.ts"
 import type { Guarded, ListStream } from "../core/stream.ts"
 import { figuresOf } from "../observe/progress.ts"
 import { withTab } from "../paycombat/client/budget.ts"
-import { askById } from "../paycombat/lists/byId.ts"
+import { askById, CONTROLS } from "../paycombat/lists/byId.ts"
 import type { Contract } from "../paycombat/lists/contract.ts"
 import { failIfPageZeroExists } from "../paycombat/lists/gapChecks.ts"
 import { watchOrder } from "../paycombat/lists/order.ts"
@@ -31,8 +31,6 @@ const OVERLAP_PAGES = 2
 /** Records asked about by id in one run at most, and their share of the requests that a full pass takes. */
 const ASK_MAX = 1_000
 const ASK_SHARE_MAX = 0.5
-/** Stored records by which the by-id endpoint proves itself. */
-const CONTROLS = 3
 
 type Incremental = Plan & { readonly mode: "incremental" }
 
@@ -132,7 +130,7 @@ const askAgain = (
     // The latest full pass found no endpoint: looking for one again would cost each run more than it saves.
     if (byId.endpoint === undefined) return later("no by-id endpoint is proven")
     const controls = yield* storedAmong(sql, lease, stream, request.controls, CONTROLS)
-    const answers = yield* askById(client, stream.source, { ids, controls, known: byId.endpoint })
+    const answers = yield* askById(client, stream.source, { ids, controls, earlierEndpoint: byId.endpoint })
     if (answers.endpoint === undefined || answers.control === undefined)
       return later("no by-id endpoint is proven")
     byId.endpoint = answers.endpoint

@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import { recordIdOf } from "../core/recordId.ts"
 import type { Guarded, ListStream } from "../core/stream.ts"
-import { askById } from "../paycombat/lists/byId.ts"
+import { askById, CONTROLS } from "../paycombat/lists/byId.ts"
 import type { Seen } from "../warehouse/ledger/passes.ts"
 import { unseenRecords } from "../warehouse/ledger/removal.ts"
 import { asListed, fieldsBeyondStored } from "../warehouse/load/byIdVersions.ts"
@@ -16,8 +16,6 @@ import { areOurs } from "./listMerchants.ts"
 const CHECKS_MAX = 200
 /** Further look-ups, about rejects that the pass did not show. */
 const REJECT_CHECKS_MAX = 50
-/** Listed records by which the endpoint proves itself. One of them may be gone by now. */
-const CONTROLS = 3
 /** Most records that may be booked as removed after one pass: this number, or this share of the list. */
 const GONE_AT_ONCE_MAX = 20
 const GONE_SHARE_MAX = 0.1
@@ -65,7 +63,7 @@ export const missingRecords = (
     const { endpoint, control, gone, there, asked, isAbsent } = yield* askById(client, stream.source, {
       ids: [...ids, ...rejected],
       controls: listed,
-      known: byId.endpoint,
+      earlierEndpoint: byId.endpoint,
     })
     if (endpoint === undefined || control === undefined) return { ...unasked, isCounting: isAbsent }
     byId.endpoint = endpoint

@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import type { Open } from "../core/lookup.ts"
 import type { ListSource, ListStream } from "../core/stream.ts"
 import { limitInWords } from "../core/verdict.ts"
-import { askById } from "../paycombat/lists/byId.ts"
+import { askById, CONTROLS } from "../paycombat/lists/byId.ts"
 import type { Contract, ListProof, TimeField } from "../paycombat/lists/contract.ts"
 import type { Watch } from "../paycombat/lists/order.ts"
 import { earlierPasses } from "../warehouse/ledger/earlierRuns.ts"
@@ -17,8 +17,6 @@ import { isOpenBeyond } from "./rejectBound.ts"
 
 /** Fewest pages of a list of which an order is proven, and reading its news saves requests. */
 const SHORT_PAGES = 3
-/** Listed records by which a by-id endpoint proves itself. */
-const CONTROLS = 3
 /** Age in seconds of the latest full pass at which the next is due, if no schedule says otherwise. */
 const FULL_PASS_MAX_AGE_SECONDS = 86_400
 
@@ -106,7 +104,7 @@ export const learn = (
       const { endpoint } = yield* askById(client, source, {
         ids: [],
         controls: controls.map(({ id }) => id),
-        known: undefined,
+        earlierEndpoint: undefined,
       })
       byId.endpoint = endpoint
     }

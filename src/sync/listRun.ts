@@ -44,7 +44,7 @@ export const runListStream = (
       pathVariable: pathVariable(stream.name),
       configuredPath: account.paths[stream.name],
       configuredPaging: account.paging,
-      known: stored,
+      stored,
     })
     const byId: ById = { endpoint: stored?.byId }
     const save = (proven: Contract) =>

@@ -8,7 +8,7 @@ import type { Privacy } from "../core/privacy.ts"
 import { type Guarded, isList, type ListStream, redacting, type Stream } from "../core/stream.ts"
 import type { Client } from "../paycombat/client/client.ts"
 import { UNADDRESSABLE_ID } from "../paycombat/client/idPath.ts"
-import { discoverDetail, readDetail } from "../paycombat/lists/byId.ts"
+import { CONTROLS, discoverDetail, readDetail } from "../paycombat/lists/byId.ts"
 import { decodeContract } from "../paycombat/lists/contract.ts"
 import { isNotFound } from "../paycombat/lists/readPage.ts"
 import { storedContract } from "../warehouse/ledger/contracts.ts"
@@ -37,8 +37,6 @@ const FIRST_LOOK = "10 seconds"
 const LAST_LOOKS = 10
 /** Attempts before work is closed, by the last answer: no such record, another refusal, or no answer. */
 const ATTEMPTS_MAX = { notFound: 3, refused: 5, unavailable: 20 } as const
-/** Stored records that are compared with their by-id answers at most: each of them may have changed since. */
-const CONTROLS = 3
 /** Seconds until work is tried again if other work holds its stream, or its stream has no rows yet. */
 const PUT_OFF_SECONDS = 5
 

@@ -95,7 +95,7 @@ describe("discover", () => {
         const client = yield* clientOf(sandbox)
         const known = yield* discoverFrom(client, "customers")
         sandbox.setFault(({ path }) => ({ status: path === known.path ? 403 : 404, body: {} }))
-        const error = yield* Effect.flip(discoverFrom(client, "customers", { known }))
+        const error = yield* Effect.flip(discoverFrom(client, "customers", { stored: known }))
         expect(error.message).toContain(
           `${known.path}: refused with 403: this token may not read this endpoint`,
         )
@@ -174,7 +174,7 @@ describe("discover", () => {
       const client = yield* clientOf(sandbox)
       const known = yield* discoverFrom(client, "customers")
       sandbox.resetRequests()
-      expect(yield* discoverFrom(client, "customers", { known })).toEqual(known)
+      expect(yield* discoverFrom(client, "customers", { stored: known })).toEqual(known)
       expect(asked(sandbox)).toEqual([`${GET_ALL}?page=1&limit=20`])
     }),
   )
@@ -185,7 +185,7 @@ describe("discover", () => {
       const client = yield* clientOf(sandbox)
       const known = yield* discoverFrom(client, "customers")
       sandbox.setFault(() => ({ body: { status: true, data: [] } }))
-      expect(yield* discoverFrom(client, "customers", { known })).toMatchObject({
+      expect(yield* discoverFrom(client, "customers", { stored: known })).toMatchObject({
         path: GET_ALL,
         verified: false,
       })
@@ -198,9 +198,9 @@ describe("discover", () => {
       const client = yield* clientOf(sandbox)
       const contract = yield* discoverFrom(client, "customers")
       const moved = { ...contract, path: "/api/v0/customers" }
-      expect(yield* discoverFrom(client, "customers", { known: moved })).toEqual(contract)
+      expect(yield* discoverFrom(client, "customers", { stored: moved })).toEqual(contract)
       const configuredPath = `${GET_ALL}?type=company`
-      const configured = yield* discoverFrom(client, "customers", { known: contract, configuredPath })
+      const configured = yield* discoverFrom(client, "customers", { stored: contract, configuredPath })
       expect(configured.path).toBe(configuredPath)
     }),
   )
@@ -212,7 +212,7 @@ describe("discover", () => {
       const known = yield* discoverFrom(client, "transactions")
       expect(known).toMatchObject({ verified: true, pagingProven: false })
       sandbox.insert("transactions", 30, "back")
-      const later = yield* discoverFrom(client, "transactions", { known })
+      const later = yield* discoverFrom(client, "transactions", { stored: known })
       expect(later).toMatchObject({ pageParam: "offset", pagingProven: true })
     }),
   )

@@ -38,7 +38,7 @@ export interface RequestInfo {
 }
 
 /** The account's variable; that of `default` has no suffix. */
-export const tokenVariable = (account: string): string =>
+const tokenVariable = (account: string): string =>
   account === "default"
     ? "PAYCOMBAT_TOKEN"
     : `PAYCOMBAT_TOKEN_${account.toUpperCase().replace(/[^A-Z0-9]/g, "_")}`
@@ -102,26 +102,8 @@ export const afterAttempts = ({ error, advice }: Failure, attempts: number): Acc
   if (error._tag === "AccountError") return error
   const often = attempts === 1 ? "" : `, still so after ${attempts} attempts`
   const next = advice === undefined ? "" : `: ${advice}`
-  return new EndpointError({ ...fieldsOf(error), message: `${error.message}${often}${next}` })
+  return new EndpointError({ ...error, message: `${error.message}${often}${next}` })
 }
-
-const fieldsOf = ({
-  reason,
-  path,
-  status,
-  saysNothing,
-  saysEmpty,
-  isFromApi,
-  isTooLarge,
-}: EndpointError) => ({
-  reason,
-  path,
-  ...(status === undefined ? {} : { status }),
-  ...(saysNothing === undefined ? {} : { saysNothing }),
-  ...(saysEmpty === undefined ? {} : { saysEmpty }),
-  ...(isFromApi === undefined ? {} : { isFromApi }),
-  ...(isTooLarge === undefined ? {} : { isTooLarge }),
-})
 
 /** A failure that may pass. If it asks for a longer pause than a run waits for, it is not repeated. */
 export const unavailable = (

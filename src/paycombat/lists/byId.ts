@@ -37,12 +37,17 @@ export interface Answers {
   readonly isAbsent: boolean
 }
 
+/** Listed records by which an endpoint proves itself. One of them may be gone by now. */
+export const CONTROLS = 3
+
 type Failing<A> = Effect.Effect<A, AccountError | EndpointError>
 
-const endpointsOf = ({ detail }: ListSource, known: string | undefined): ReadonlyArray<string> => {
+const endpointsOf = ({ detail }: ListSource, earlierEndpoint: string | undefined): ReadonlyArray<string> => {
   const candidates = detail?.paths(PLACE) ?? []
-  const isKnown = known !== undefined && candidates.includes(known)
-  return isKnown ? [known, ...candidates.filter(endpoint => endpoint !== known)] : candidates
+  const isKnown = earlierEndpoint !== undefined && candidates.includes(earlierEndpoint)
+  return isKnown
+    ? [earlierEndpoint, ...candidates.filter(endpoint => endpoint !== earlierEndpoint)]
+    : candidates
 }
 
 /** Finds the by-id endpoint that answers with the record of this id, preferring one that gives the whole record. */
@@ -50,10 +55,10 @@ export const discoverDetail = (
   client: Client,
   source: ListSource,
   id: string,
-  known?: string,
+  earlierEndpoint?: string,
 ): Failing<Detail> =>
   Effect.gen(function* () {
-    const endpoints = endpointsOf(source, known)
+    const endpoints = endpointsOf(source, earlierEndpoint)
     let partial: Detail | undefined
     const errors: Array<EndpointError> = []
     for (const endpoint of endpoints) {
@@ -129,17 +134,17 @@ export const askById = (
   query: {
     readonly ids: ReadonlyArray<string>
     readonly controls: ReadonlyArray<string>
-    readonly known: string | undefined
+    readonly earlierEndpoint: string | undefined
   },
 ): Effect.Effect<Answers> =>
   Effect.gen(function* () {
-    const { ids, controls, known } = query
-    const control = yield* firstAnswered(controls, id => discoverDetail(client, source, id, known))
+    const { ids, controls, earlierEndpoint } = query
+    const control = yield* firstAnswered(controls, id => discoverDetail(client, source, id, earlierEndpoint))
     if (control === undefined) return nothing
     if ("_tag" in control)
       return {
         ...nothing,
-        isAbsent: isNotFound(control) || (known === undefined && !isUnavailable(control)),
+        isAbsent: isNotFound(control) || (earlierEndpoint === undefined && !isUnavailable(control)),
       }
     const { endpoint, isEnveloped } = control
     const read = (id: string) => readDetail(client, source, endpoint, id)

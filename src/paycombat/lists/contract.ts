@@ -25,7 +25,7 @@ export type Paginator = typeof Paginator.Type
 export const paginatorOf = (pageParam: string): Paginator =>
   /^(offset|skip|start|from)$/i.test(pageParam) ? "offset" : "pageNumber"
 
-const Found = Schema.Struct({
+const StoredContract = Schema.Struct({
   path: Schema.NonEmptyString,
   pageParam: Schema.NonEmptyString,
   sizeParam: Schema.NonEmptyString,
@@ -49,13 +49,13 @@ const Found = Schema.Struct({
   byId: optional(Schema.String),
 })
 
-export interface Contract extends Schema.Schema.Type<typeof Found> {
+export interface Contract extends Schema.Schema.Type<typeof StoredContract> {
   readonly learned?: ListProof
 }
 
 export type Addressing = Pick<Contract, "path" | "pageParam" | "sizeParam" | "firstPage" | "paginator">
 
-const decodeFound = Schema.decodeUnknownOption(Found)
+const decodeStored = Schema.decodeUnknownOption(StoredContract)
 const decodeProof = Schema.decodeUnknownOption(Schema.Struct({ learned: ListProof }))
 
 /**
@@ -63,10 +63,10 @@ const decodeProof = Schema.decodeUnknownOption(Schema.Struct({ learned: ListProo
  * again. A proof that does not decode is left out: the list is then read in full.
  */
 export const decodeContract = (stored: unknown): Contract | undefined => {
-  const found = Option.getOrUndefined(decodeFound(stored))
-  if (found === undefined) return undefined
+  const decoded = Option.getOrUndefined(decodeStored(stored))
+  if (decoded === undefined) return undefined
   // Earlier versions did not store the paginator, because it followed from the parameter's name.
-  const { paginator = paginatorOf(found.pageParam), ...rest } = found
+  const { paginator = paginatorOf(decoded.pageParam), ...rest } = decoded
   return {
     ...rest,
     ...(paginator === "offset" ? { paginator } : {}),

@@ -12,7 +12,7 @@ export interface DiscoveryOptions {
   readonly pathVariable: string
   readonly configuredPath?: string | undefined
   readonly configuredPaging?: PagingNames | undefined
-  readonly known?: Contract | undefined
+  readonly stored?: Contract | undefined
 }
 
 const FORBIDDEN = 403
@@ -30,10 +30,10 @@ type Failing<A> = Effect.Effect<A, AccountError | EndpointError>
  */
 export const discover = (client: Client, source: ListSource, options: DiscoveryOptions): Failing<Contract> =>
   Effect.gen(function* () {
-    const { known, configuredPath } = options
+    const { stored, configuredPath } = options
     let forbidden: EndpointError | undefined
-    if (known !== undefined && isStillAskedFor(known, options)) {
-      const again = yield* passOver(verifyAgain(client, source, known))
+    if (stored !== undefined && isStillAskedFor(stored, options)) {
+      const again = yield* passOver(verifyAgain(client, source, stored))
       if (again instanceof EndpointError && again.reason === "unavailable") return yield* again
       if (again !== undefined && !(again instanceof EndpointError)) return again
       // The list was there before. That it may not be read now is more useful than that it is nowhere else.
@@ -44,16 +44,16 @@ export const discover = (client: Client, source: ListSource, options: DiscoveryO
     let reported = forbidden
     const tried: Array<readonly [path: string, what: string]> = []
     for (const path of configuredPath === undefined ? source.paths : [configuredPath]) {
-      const found = yield* passOver(tryPath(client, source, path, options))
-      if (found instanceof EndpointError) {
-        if (configuredPath !== undefined) return yield* ofConfigured(found, options.pathVariable)
-        tried.push([path, outcomeOf(found)])
+      const outcome = yield* passOver(tryPath(client, source, path, options))
+      if (outcome instanceof EndpointError) {
+        if (configuredPath !== undefined) return yield* ofConfigured(outcome, options.pathVariable)
+        tried.push([path, outcomeOf(outcome)])
         const isInformative =
-          found.reason === "unavailable" || found.reason === "contract" || found.isTooLarge === true
-        if (isInformative && reported?.reason !== "unavailable") reported = found
-      } else if (found === undefined) tried.push([path, `no list with ${source.idField}`])
-      else if (found.verified) return found
-      else empty ??= found
+          outcome.reason === "unavailable" || outcome.reason === "contract" || outcome.isTooLarge === true
+        if (isInformative && reported?.reason !== "unavailable") reported = outcome
+      } else if (outcome === undefined) tried.push([path, `no list with ${source.idField}`])
+      else if (outcome.verified) return outcome
+      else empty ??= outcome
     }
     if (reported !== undefined) return yield* reported
     return empty ?? (yield* nothingFound(options, tried))
@@ -70,21 +70,21 @@ const outcomeOf = ({ reason, status }: EndpointError): string => {
 const passOver = <A>(effect: Failing<A>): Effect.Effect<A | EndpointError, AccountError> =>
   Effect.catchTag(effect, "EndpointError", error => Effect.succeed(error))
 
-const isStillAskedFor = (known: Contract, { configuredPath, configuredPaging }: DiscoveryOptions) =>
-  known.pagingProven &&
-  (configuredPath === undefined || configuredPath === known.path) &&
+const isStillAskedFor = (stored: Contract, { configuredPath, configuredPaging }: DiscoveryOptions) =>
+  stored.pagingProven &&
+  (configuredPath === undefined || configuredPath === stored.path) &&
   (configuredPaging === undefined ||
-    (configuredPaging[0] === known.pageParam && configuredPaging[1] === known.sizeParam))
+    (configuredPaging[0] === stored.pageParam && configuredPaging[1] === stored.sizeParam))
 
 /** Sends one request with a known contract: still valid, empty now, or (undefined) no longer this stream's list. */
-const verifyAgain = (client: Client, source: ListSource, known: Contract): Failing<Contract | undefined> =>
+const verifyAgain = (client: Client, source: ListSource, stored: Contract): Failing<Contract | undefined> =>
   Effect.gen(function* () {
-    const size = Math.min(client.account.pageSize, known.maxPageSize ?? Number.POSITIVE_INFINITY)
-    const { body } = yield* client.get(known.path, queryOf(known, 1, size))
-    const list = [listAt(body, known.at), ourList(source, body)].find(found => isOurList(source, found))
-    if (list !== undefined) return { ...known, ...measured(list), verified: true }
-    const isEmpty = listAt(body, known.at)?.records.length === 0
-    return isEmpty && known.verified ? { ...known, pageSize: size, verified: false } : undefined
+    const size = Math.min(client.account.pageSize, stored.maxPageSize ?? Number.POSITIVE_INFINITY)
+    const { body } = yield* client.get(stored.path, queryOf(stored, 1, size))
+    const list = [listAt(body, stored.at), ourList(source, body)].find(list => isOurList(source, list))
+    if (list !== undefined) return { ...stored, ...measured(list), verified: true }
+    const isEmpty = listAt(body, stored.at)?.records.length === 0
+    return isEmpty && stored.verified ? { ...stored, pageSize: size, verified: false } : undefined
   })
 
 const isOurList = (source: ListSource, list: FoundList | undefined): list is FoundList =>
@@ -141,12 +141,12 @@ const tryPath = (
   client: Client,
   source: ListSource,
   path: string,
-  { configuredPath, configuredPaging: configured, known }: DiscoveryOptions,
+  { configuredPath, configuredPaging: configured, stored }: DiscoveryOptions,
 ): Failing<Contract | undefined> =>
   Effect.gen(function* () {
     const names = configured ?? PAGING_NAMES[0]!
     // An answer without any list is an empty list only on a path that is configured, or that showed records before.
-    const isVouched = configuredPath !== undefined || known?.path === path
+    const isVouched = configuredPath !== undefined || stored?.path === path
     const { list, askedWith } = yield* open(client, source, path, names, isVouched)
     if (list === undefined || (list === EMPTY && !isVouched)) return undefined
     if (!isOurList(source, list)) {
@@ -155,8 +155,8 @@ const tryPath = (
       return { ...addressing, ...measured(list), ...unproven, pageSize: client.account.pageSize }
     }
     const ids = list.records.map(record => idOf(source, record))
-    const asked = { path, at: list.at, ids, askedWith, list }
-    const paging = yield* verifyPaging(client, source, asked, configured)
+    const firstPage = { path, at: list.at, ids, askedWith, list }
+    const paging = yield* verifyPaging(client, source, firstPage, configured)
     return { path, ...measured(list), ...paging, verified: true }
   })
 

@@ -65,8 +65,8 @@ export const judgeEnd = (
     const { number, got, last, size } = doubt
     const witness = last.number === 0 ? undefined : yield* read(last.number, size)
     const first = doubt.isWrapped ? yield* firstPages(read, size) : []
-    const known = new Set([...last.ids, ...(witness?.ids ?? []), ...first])
-    const hasNews: HasNews = ({ ids }) => ids.some(id => !known.has(id))
+    const knownIds = new Set([...last.ids, ...(witness?.ids ?? []), ...first])
+    const hasNews: HasNews = ({ ids }) => ids.some(id => !knownIds.has(id))
 
     const beyond = got ?? (yield* glance(number, size))
     const later = hasNews(beyond) && got === undefined ? number : yield* laterPage(glance, doubt, hasNews)
@@ -74,7 +74,7 @@ export const judgeEnd = (
       later !== number &&
       (last.number === 0
         ? (yield* glance(1, 1)).ids.length > 0
-        : yield* hasGapAfter(read, glance, contract, { ...last, size }, [...known]))
+        : yield* hasGapAfter(read, glance, contract, { ...last, size }, [...knownIds]))
     const isGone = witness?.ids.length === 0 && (yield* isWholeTailGone(read, doubt))
     const evidence =
       evidenceOf({ later, isGap, isGone, last }) ??
@@ -114,13 +114,13 @@ const isWholeTailGone = (read: Read, { last, size }: Doubt) =>
     : Effect.map(read(last.number - 1, size), ({ ids }) => ids.length === 0)
 
 /** Evidence that the list continues behind its last page, in words after "although"; undefined without evidence. */
-const evidenceOf = (found: {
+const evidenceOf = (signs: {
   readonly later: number | undefined
   readonly isGap: boolean
   readonly isGone: boolean
   readonly last: Seen
 }): string | undefined => {
-  const { later, isGap, isGone, last } = found
+  const { later, isGap, isGone, last } = signs
   if (isGap)
     return last.number === 0
       ? "a page of one record holds one"

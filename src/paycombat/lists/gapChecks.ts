@@ -24,12 +24,12 @@ export const hasGapAfter = (
 ): Checking<boolean> =>
   Effect.gen(function* () {
     if (!contract.pagingProven || page.ids.length === 0) return false
-    const known = new Set([...page.ids, ...others])
+    const knownIds = new Set([...page.ids, ...others])
     const position = (page.number - 1) * page.size + page.ids.length + 1
-    const isSkipped = Effect.map(glance(position, 1), ({ ids }) => ids.length === 1 && !known.has(ids[0]!))
+    const isSkipped = Effect.map(glance(position, 1), ({ ids }) => ids.length === 1 && !knownIds.has(ids[0]!))
     if (!(yield* isSkipped)) return false
     const again = yield* read(page.number, page.size)
-    return again.ids.every(id => known.has(id)) && (yield* isSkipped)
+    return again.ids.every(id => knownIds.has(id)) && (yield* isSkipped)
   })
 
 /**

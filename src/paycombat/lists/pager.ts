@@ -77,10 +77,10 @@ const makeReads = (
 const judge = ({ read, glance }: Reads, contract: Contract, state: EndState) => {
   const { facts, page: number, got, isWrapped } = state
   const { size, last, notBefore, statedLastPage } = facts
-  const known = new Set(last.ids)
+  const knownIds = new Set(last.ids)
   /** Drops the known records of a page: other records are asked for meanwhile. */
   const readNews: Read = (other, otherSize) =>
-    Effect.map(read(other, otherSize), page => ({ ...page, records: newcomers(page, known) }))
+    Effect.map(read(other, otherSize), page => ({ ...page, records: newcomers(page, knownIds) }))
   // A list that begins anew has no page behind its end that could be another one: its total agrees.
   const hints = isWrapped ? [] : [notBefore, statedLastPage, contract.learned?.pages ?? 0]
   return judgeEnd(readNews, glance, contract, {

@@ -195,10 +195,10 @@ const accept = (before: Facts, got: ReadPage, number: number): Step => {
   }
 }
 
-const remember = (known: HashSet.HashSet<string>, ids: ReadonlyArray<string>, limit: number) =>
-  HashSet.size(known) >= limit
-    ? known
-    : HashSet.mutate(known, draft => {
+const remember = (remembered: HashSet.HashSet<string>, ids: ReadonlyArray<string>, limit: number) =>
+  HashSet.size(remembered) >= limit
+    ? remembered
+    : HashSet.mutate(remembered, draft => {
         for (const id of ids) if (HashSet.size(draft) < limit) HashSet.add(draft, id)
       })
 

@@ -178,5 +178,5 @@ const noListAt = ({ path, at }: { path: string; at: string }, number: number) =>
   })
 
 /** The records of a page that are not known yet. */
-export const newcomers = (got: ReadPage, known: Pick<ReadonlySet<string>, "has">) =>
-  got.records.filter((_, index) => !known.has(got.ids[index]!))
+export const newcomers = (got: ReadPage, knownIds: Pick<ReadonlySet<string>, "has">) =>
+  got.records.filter((_, index) => !knownIds.has(got.ids[index]!))

@@ -54,8 +54,8 @@ export const statesMore = ({ records, total, pageCount, more }: FoundList): bool
   typeof more === "string" || (total ?? 0) > records.length || (pageCount ?? 0) > 1
 
 /** True if a first page, requested with `asked` records, is too short to be anything but the whole list. */
-export const isTooShortForAPage = (page: FoundList, asked: number): boolean =>
-  page.records.length < Math.min(asked, DEFAULT_PAGE_MIN) && !statesMore(page)
+export const isTooShortForAPage = (page: FoundList, requestedSize: number): boolean =>
+  page.records.length < Math.min(requestedSize, DEFAULT_PAGE_MIN) && !statesMore(page)
 
 /**
  * True if the answer for a smaller size shows that a page is the whole list: the API says of the smaller page that more

@@ -141,8 +141,8 @@ const firstNumber = ({ first, ids }: Probe, names: PagingNames): Failing<FirstNu
   Effect.gen(function* () {
     if (isOffset(names)) return 1
     const firstId = first.ids[0]!
-    const asked = ids(names, 1, first.ids.length, 0, { attempts: CRASHING_ATTEMPTS })
-    const zeroth = (yield* Effect.catchIf(asked, isCrash, () => Effect.succeed(undefined))) ?? []
+    const zerothIds = ids(names, 1, first.ids.length, 0, { attempts: CRASHING_ATTEMPTS })
+    const zeroth = (yield* Effect.catchIf(zerothIds, isCrash, () => Effect.succeed(undefined))) ?? []
     if (zeroth.length === 0) return 1
     if (first.askedWith !== undefined) return zeroth.includes(firstId) ? 1 : 0
     const one = yield* ids(names, 1, first.ids.length)
@@ -153,8 +153,8 @@ const firstNumber = ({ first, ids }: Probe, names: PagingNames): Failing<FirstNu
 const largest = ({ first, askedSize, ids }: Probe, names: PagingNames, firstPage: FirstNumber) =>
   Effect.gen(function* () {
     for (const size of [askedSize, ...SMALLER_SIZES.filter(smaller => smaller < askedSize)]) {
-      const found = yield* ids(names, 1, size, firstPage)
-      if (found !== undefined) return { size, ids: found }
+      const accepted = yield* ids(names, 1, size, firstPage)
+      if (accepted !== undefined) return { size, ids: accepted }
     }
     return { size: first.ids.length, ids: first.ids }
   })
@@ -181,15 +181,15 @@ const settle = (probe: Probe, names: PagingNames, isConfigured: boolean): Failin
       pagingProven,
     })
     const isKnown = first.askedWith !== undefined && isSameNames(first.askedWith, names) && firstPage === 1
-    const found = isKnown ? { size: askedSize, ids: first.ids } : yield* largest(probe, names, firstPage)
-    if (yield* areAdjoining(probe, names, firstPage, found.ids)) return paging(names, found, true)
-    if (isConfigured || found.ids.length < 2) return paging(names, found, false)
+    const page = isKnown ? { size: askedSize, ids: first.ids } : yield* largest(probe, names, firstPage)
+    if (yield* areAdjoining(probe, names, firstPage, page.ids)) return paging(names, page, true)
+    if (isConfigured || page.ids.length < 2) return paging(names, page, false)
     for (const others of PAGING_NAMES) {
       if (others[0] !== names[0] || others[1] === names[1]) continue
-      if (!(yield* areAdjoining(probe, others, firstPage, found.ids))) continue
+      if (!(yield* areAdjoining(probe, others, firstPage, page.ids))) continue
       return paging(others, yield* largest(probe, others, firstPage), true)
     }
-    return paging(names, found, false)
+    return paging(names, page, false)
   })
 
 /** Names with which the first page can be read as the whole list; undefined if it may hold only a part. */

@@ -41,8 +41,8 @@ interface Sum {
 }
 
 const sumIn = (sums: Map<number, Sum>, currency: number): Sum => {
-  const known = sums.get(currency)
-  if (known !== undefined) return known
+  const existing = sums.get(currency)
+  if (existing !== undefined) return existing
   const fresh = { small: 0, large: 0n, reserved: 0, movedAt: 0 }
   sums.set(currency, fresh)
   return fresh
@@ -99,7 +99,7 @@ export const ledgerOf = (world: World, owner: number): Ledger => {
   const isUsable = before?.inserted === inserted && before.ledgers.size < LEDGERS_MAX
   const { ledgers } = isUsable ? before : { ledgers: new Map<number, Ledger>() }
   if (!isUsable) kept.set(world, { inserted, ledgers })
-  const known = ledgers.get(owner) ?? sumUp(world, owner)
-  ledgers.set(owner, known)
-  return known
+  const ledger = ledgers.get(owner) ?? sumUp(world, owner)
+  ledgers.set(owner, ledger)
+  return ledger
 }

@@ -39,8 +39,8 @@ export const groupsBy = <Key extends ReadonlyArray<string | number>, Group>(
   return {
     at: (...key) => {
       const text = key.join("|")
-      const known = groups.get(text)
-      if (known !== undefined) return known.group
+      const existing = groups.get(text)
+      if (existing !== undefined) return existing.group
       const group = fresh()
       groups.set(text, { key, group })
       return group

@@ -120,10 +120,10 @@ export const makeChanges = (
 ): Changes => {
   const lists = new Map([...base.keys()].map(name => [name, noChanges()]))
   const of = (list: string): ListChanges => {
-    const found = lists.get(list)
-    if (found === undefined)
+    const changes = lists.get(list)
+    if (changes === undefined)
       throw new Error(`The sandbox has no list ${list}; it has ${[...lists.keys()].join(", ")}.`)
-    return found
+    return changes
   }
   const readiness = new Map<number, Readiness>()
   let ticks = 0

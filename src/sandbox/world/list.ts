@@ -68,14 +68,14 @@ export const listingOf = (world: World, list: string): Listing => {
     return place
   }
   const slice = (offset: number, limit: number): ReadonlyArray<number> => {
-    const found: Array<number> = []
+    const indices: Array<number> = []
     const first = leavesHoles ? offset : placeAfter(offset)
     const last = leavesHoles ? Math.min(length(), offset + limit) : length()
-    for (let place = first; place < last && found.length < limit; place++) {
+    for (let place = first; place < last && indices.length < limit; place++) {
       const index = at(place)
-      if (!removed.has(index)) found.push(index)
+      if (!removed.has(index)) indices.push(index)
     }
-    return found
+    return indices
   }
   function* all(): Generator<number> {
     for (let place = 0; place < length(); place++) {
@@ -139,11 +139,13 @@ const wholeNumber = (text: string | null, least: number): number | undefined => 
 export const pageOf = (listing: Listing, options: SandboxOptions, query: URLSearchParams): Page => {
   const [positionName, sizeName] = options.pagingNames
   const countsRecords = COUNTS_RECORDS.has(positionName)
-  const asked = wholeNumber(query.get(sizeName), 1) ?? options.defaultPageSize
-  const size = Math.min(asked, options.maxPageSize)
+  const requestedSize = wholeNumber(query.get(sizeName), 1) ?? options.defaultPageSize
+  const size = Math.min(requestedSize, options.maxPageSize)
   const least = countsRecords ? 0 : options.firstPage
   const position = wholeNumber(query.get(positionName), least) ?? least
-  const offset = countsRecords ? position : (position - least) * (options.offsetBy === "asked" ? asked : size)
+  const offset = countsRecords
+    ? position
+    : (position - least) * (options.offsetBy === "asked" ? requestedSize : size)
   const total = listing.total()
   const places = listing.places()
   const isBeyond = offset >= places && (offset > 0 || !LISTS_NONE.has(options.afterEnd))

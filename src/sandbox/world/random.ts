@@ -60,8 +60,8 @@ export const idsOf = (seed: number, kind: number, { prefix, fixed = {} }: IdOpti
   const key = hash(seed, kind, -1)
   const fixedIds = new Map(Object.entries(fixed).map(([index, id]) => [id, Number(index)]))
   const of = (index: number): string => {
-    const known = fixed[index]
-    if (known !== undefined) return known
+    const fixedId = fixed[index]
+    if (fixedId !== undefined) return fixedId
     const own = hash(seed, kind, index)
     const tail = hex(Math.imul(index ^ key, GOLDEN) >>> 0)
     if (prefix !== undefined) return `${prefix}${hex(own)}${hex(lane(own, 1))}${hex(lane(own, 2))}${tail}`
@@ -70,8 +70,8 @@ export const idsOf = (seed: number, kind: number, { prefix, fixed = {} }: IdOpti
     return `${hex(own)}-${middle.slice(0, 4)}-4${middle.slice(5)}-a${last.slice(1, 4)}-${last.slice(4)}${tail}`
   }
   const indexOf = (id: string): number | undefined => {
-    const known = fixedIds.get(id)
-    if (known !== undefined) return known
+    const fixedIndex = fixedIds.get(id)
+    if (fixedIndex !== undefined) return fixedIndex
     const tail = Number.parseInt(id.slice(-8), 16)
     const index = (Math.imul(tail, INVERSE) ^ key) >>> 0
     return of(index) === id ? index : undefined
