@@ -38,7 +38,6 @@ export const REJECTS_MAX_SHARE = 0.05
 export interface AccountSettings extends Account {
   /** List paths by stream, for lists that discovery must not search for. */
   readonly paths: Readonly<Record<string, string>>
-  /** Names of the position and the size parameter. */
   readonly paging: readonly [page: string, size: string] | undefined
   /** Ids of the merchants or organizations of this account's records. Default: those of its first pass. */
   readonly merchants?: ReadonlyArray<string> | undefined
@@ -223,7 +222,6 @@ const privacy: Config.Config<Privacy> = Config.withDefault(
   }),
 )
 
-/** Parses a percentage into a fraction of 1. */
 const share = (name: string) =>
   parsed(name, "a share from 0% to 100%, such as 5%", value => {
     const match = /^(\d{1,3}(?:\.\d{1,4})?)\s*%$/.exec(value)

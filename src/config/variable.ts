@@ -12,7 +12,6 @@ const QUOTE_AT_END = /^["'`“”‘’„«»]|["'`“”‘’„«»]$/
 /** A variable's name where its value is meant, as shells and Docker Compose write it. */
 const NAME_FOR_VALUE = /\$\{[A-Za-z_]\w*\}/
 
-/** Returns the flaw of a value that no setting can have, or undefined. */
 const flawOf = (value: string): string | undefined => {
   if (QUOTE_AT_END.test(value))
     return "begins or ends with a quote that is part of the value: Docker's --env-file keeps quotes, and a quote without its partner stays. Write the value without quotes"
@@ -36,7 +35,6 @@ export const text = (name: string) =>
     }),
   )
 
-/** Reads a variable with the check `judge`, which returns the value or the end of a sentence about the variable. */
 const checked = <A>(name: string, judge: (value: string) => Either.Either<A, string>) =>
   text(name).pipe(
     Config.mapOrFail(value =>

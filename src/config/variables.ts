@@ -50,7 +50,6 @@ const distance = (left: string, right: string): number => {
   return last[right.length]!
 }
 
-/** Finds the setting with the closest name, if one is close enough. */
 const closest = (name: string, settings: ReadonlyArray<string>): string | undefined => {
   const spelled = name.toUpperCase()
   const limit = spelled.startsWith(PREFIX)
@@ -85,7 +84,6 @@ export const settingNames = (
 /** A variable that is set but is not a setting. */
 export interface UnknownVariable {
   readonly name: string
-  /** The setting that the user probably meant. */
   readonly closest: string | undefined
 }
 

@@ -8,7 +8,6 @@ export interface Account {
   /** Records requested per page; the API may send fewer. */
   readonly pageSize: number
   readonly ratePerSecond: number
-  /** Most requests at the same time. */
   readonly concurrency: number
   /** Limit of one attempt, from sending it to the last byte of its answer. */
   readonly timeout: Duration.Duration

@@ -120,7 +120,6 @@ export const Loose = Schema.transform(Schema.Unknown, Schema.NullOr(Schema.Strin
   encode: value => value,
 })
 
-/** The field's schema or null. Values for which `isNothing` is true become null. */
 const orNull = <A, I>(
   field: Schema.Schema<A, I>,
   isNothing: (value: I) => boolean,

@@ -27,7 +27,6 @@ export interface StoredKeys {
 /** A list from configuration: texts separated by commas. */
 export interface GivenKeys {
   readonly variable: string
-  /** The list if the variable is not set. */
   readonly otherwise: ReadonlyArray<string>
 }
 

@@ -103,7 +103,6 @@ const partOf = (ast: SchemaAST.AST): Part => {
   }
 }
 
-/** The reason for a whole part. It names the inner part that does not decode. */
 const reasonFor = ({ path, reason }: Problem): string =>
   path.length === 0 ? reason : `${path.join(".")} ${reason}`
 

@@ -46,7 +46,6 @@ export type Subject =
 
 export interface PrivacySpec {
   readonly plain: PlainFields
-  /** Absent if a record has no data subject. */
   readonly subject?: Subject
 }
 

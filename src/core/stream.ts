@@ -28,7 +28,6 @@ export interface ListSource {
   }
   /** Times that show new and changed records. If absent, the list is always read in full. */
   readonly times?: {
-    /** Fields with the times of creation and of the latest change. */
     readonly created: string
     readonly updated: string
     /** Records that may change after their creation. Null if any may, so that only the time of change tells. */
@@ -134,10 +133,8 @@ export interface Stream<Source extends ListSource | LookupSource = ListSource | 
   readonly idColumn: string
   readonly children: ReadonlyArray<Child>
   readonly histories: ReadonlyArray<History>
-  /** Fields that are not personal, and the data subject of the records. */
   readonly personal: PrivacySpec
   readonly documented: StreamDocs
-  /** Schema of a record, for code that examines it field by field. */
   readonly record: Schema.Schema.AnyNoContext
   /**
    * Decodes a record into its rows, or names the required field that does not decode. An optional field that cannot be

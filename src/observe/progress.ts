@@ -14,7 +14,6 @@ export interface StreamProgress {
   readonly inserted: number
   readonly updated: number
   readonly rejected: number
-  /** Look-ups without an answer. */
   readonly unanswered: number
   readonly message: string | null
 }
@@ -49,7 +48,6 @@ const counts = ({ extracted, total, inserted, updated, rejected, unanswered }: S
   (rejected === 0 ? "" : `, ${rejected} rejected`) +
   (unanswered === 0 ? "" : `, ${unanswered} unanswered`)
 
-/** Logs plain lines: the start, the end, and now and then the progress of a long stream. */
 const logged = (): ProgressReporter => {
   const lastLogged = new Map<string, number>()
   return {

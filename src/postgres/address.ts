@@ -42,7 +42,6 @@ const decoded = (text: string, part: string): string => {
   }
 }
 
-/** One host with its port, and the rest of the text. */
 const HOST = /^(\[[^\]]*\]|[^:/?,]*)(?::([^:/?,]*))?(?=[/?,]|$)/
 
 const readHosts = (text: string, parts: Parts): string => {

@@ -27,7 +27,6 @@ export type Parts = Map<string, string>
 export class AddressProblem extends Error {}
 
 export interface Parameters {
-  /** True if the hosts are tried in random order. */
   readonly isShuffled: boolean
   readonly tls: Tls
   /** Longest time that one host may take; undefined for the program's default. */

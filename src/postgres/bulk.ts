@@ -64,7 +64,6 @@ interface Upsert {
   readonly rows: ReadonlyArray<Row>
   /** ORDER BY over the typed columns of `s`, by which one of several rows with one key is written. */
   readonly preference: string
-  /** Columns that keep what they hold. */
   readonly kept: ReadonlyArray<string>
   /** Condition on which `excluded` replaces the stored row `t`. */
   readonly guard: string

@@ -16,7 +16,6 @@ const CLOSE_TIMEOUT_SECONDS = 5
 /** A connection for renewals alone. Work that takes all connections of the pool must not let its own leases expire. */
 export interface HeartbeatConnection {
   readonly sql: () => postgres.Sql
-  /** Replaces a connection that does not answer in time. */
   readonly replace: () => void
   readonly close: () => Promise<void>
 }

@@ -36,9 +36,7 @@ interface Connections {
   readonly driver: postgres.Sql
   readonly dialer: Dialer
   readonly watch: Watch
-  /** Statements and transactions that are not settled. */
   underWay: number
-  /** True if the pool takes no statements any more. */
   isRetired: boolean
 }
 
@@ -156,7 +154,6 @@ const opener = (
 /** The driver's pool that takes statements, and those before it that lost a connection. */
 interface Generations {
   readonly current: () => Connections
-  /** Closes a pool that takes no statements any more, once nothing is under way on it. */
   readonly closeIdle: (connections: Connections) => void
   readonly end: (options?: { timeout?: number }) => Promise<void>
 }

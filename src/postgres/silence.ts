@@ -32,7 +32,6 @@ export interface Wait {
   readonly answered: () => void
   readonly opened: () => void
   readonly isAt: (session: Session | undefined) => void
-  /** Ends the transaction with an error, and its connection. */
   readonly lose: (error: Error) => void
   readonly over: () => void
 }
@@ -52,7 +51,6 @@ export const notWatched: Watch = destroy => ({
 })
 
 interface Watched {
-  /** Looks at a session. With `isLast`, an idle one is ended. */
   readonly look: (session: Session | undefined, isLast: boolean) => Promise<Look>
   /** True if all connections are taken: a transaction without one then waits for others. */
   readonly isFull: () => boolean

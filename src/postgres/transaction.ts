@@ -36,7 +36,6 @@ export interface Fate {
   readonly wait: Wait
 }
 
-/** True if a statement failed because its pool was closed before the answer. */
 const isDestroyed = (error: unknown): boolean =>
   error instanceof Error && "code" in error && error.code === "CONNECTION_DESTROYED"
 
@@ -114,7 +113,6 @@ const guard = (fate: Fate, tx: postgres.TransactionSql): postgres.TransactionSql
     },
   })
 
-/** The answer to the pins: one result for each command, the session in the last. */
 type PinAnswer = ReadonlyArray<ReadonlyArray<Session>>
 
 const ends = new WeakMap<Promise<unknown>, (error: Error) => void>()

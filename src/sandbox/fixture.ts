@@ -21,7 +21,6 @@ const FORM =
 const isTexts = (value: Json | undefined): boolean =>
   Array.isArray(value) && value.every(item => typeof item === "string")
 
-/** The part of a fixture that is missing or of the wrong kind. */
 const wrongPart = (value: Json): string | undefined => {
   if (!isJsonObject(value)) return "an object"
   if (!isTexts(value.required)) return '"required", a list of names'

@@ -18,7 +18,6 @@ const HAS_TIME_OF_DAY = /^\d{4}-\d\d-\d\d[T ]/i
 
 interface Copy {
   readonly index: number
-  /** The id of the fixture's record, which another id replaces. */
   readonly ownId: string
   readonly id: string
   readonly laterMillis: number
@@ -80,7 +79,6 @@ const listGenerator = ({ name, source }: ListStream, { record }: Fixture): ListG
   }
 }
 
-/** Builds an answer's payload from which a look-up takes this record. */
 const payloadOf = ({ source: { answer, keyField } }: LookupStream, record: JsonObject): Json => {
   const of = answer.kind === "records" ? answer.of : undefined
   if (of === undefined) return record

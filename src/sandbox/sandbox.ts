@@ -61,7 +61,6 @@ export interface Sandbox
   /** The streams without a generator. Their records are copies of their fixture's, and `truth` only counts them. */
   readonly sampled: ReadonlyArray<string>
 
-  /** The id of a record, and the index of a listed record. */
   readonly idOf: (list: string, index: number) => string
   readonly indexOf: (list: string, id: string) => number | undefined
 
@@ -106,7 +105,6 @@ export const start = (
       server.closeAllConnections()
     })
     const { port } = yield* Effect.acquireRelease(listen, () => close)
-    const { insert, touch, patch, replace, remove, hide, restore, setReadiness } = world.changes
     const host = options.host.includes(":") ? `[${options.host}]` : options.host
     return {
       url: `http://${host}:${port}`,
@@ -120,15 +118,8 @@ export const start = (
       sampled,
       idOf: (list, index) => records.idsOf(list).of(index),
       indexOf: records.find,
-      insert,
-      touch,
-      patch,
-      replace,
-      remove,
-      hide,
-      restore,
-      setReadiness,
-      makeReady: customer => setReadiness(customer, { ready: true, missing: [] }),
+      ...world.changes,
+      makeReady: customer => world.changes.setReadiness(customer, { ready: true, missing: [] }),
       setFault,
       reshape,
     }

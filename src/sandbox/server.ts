@@ -31,7 +31,6 @@ export interface Requests {
   readonly total: number
   readonly byPath: ReadonlyMap<string, number>
   readonly byMethod: ReadonlyMap<string, number>
-  /** Largest number of requests answered at the same time. */
   readonly inFlightMax: number
   /** The latest `RECENT_MAX`, the oldest first. */
   readonly recent: ReadonlyArray<SeenRequest>
@@ -42,7 +41,6 @@ export const RECENT_MAX = 10_000
 /** Clients keep connections for a while. If the server closes first, a request fails now and then. */
 const KEEP_ALIVE_MILLIS = 65_000
 
-/** Bounded counters for tests. */
 const makeRequests = () => {
   const byPath = new Map<string, number>()
   const byMethod = new Map<string, number>()
@@ -109,7 +107,6 @@ export interface SandboxServer {
   readonly reshape: (to: Partial<Shape>) => void
 }
 
-/** The simulated API between two answers. */
 interface State {
   readonly world: World
   readonly records: Records

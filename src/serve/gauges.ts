@@ -13,12 +13,9 @@ export const setGauges = (snapshot: Snapshot, isReady: boolean, isCurrent: boole
     const ifCurrent = (value: number) => (isCurrent ? value : Metrics.UNKNOWN)
     yield* flag(Metrics.ready, isReady)
     yield* flag(Metrics.databaseUp, snapshot.databaseProblem === null)
-    for (const account of snapshot.accounts)
-      yield* flag(
-        Metrics.labelled(Metrics.running, { account }),
-        snapshot.running.some(run => run.account === account),
-      )
     for (const account of snapshot.accounts) {
+      const isRunning = snapshot.running.some(run => run.account === account)
+      yield* flag(Metrics.labelled(Metrics.running, { account }), isRunning)
       const level =
         snapshot.databaseProblem === null
           ? snapshot.verdicts.find(verdict => verdict.account === account)?.level

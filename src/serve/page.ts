@@ -68,10 +68,13 @@ const now = (snapshot: Snapshot): string => {
   return fact("Now", words, `of ${snapshot.running.length} of ${snapshot.accounts.length} accounts`)
 }
 
+const sumOf = (entries: ReadonlyArray<StreamEntry>, name: "rejects" | "leftOver" | "unanswered") =>
+  entries.reduce((sum, { status }) => sum + (status?.[name] ?? 0), 0)
+
 const facts = (snapshot: Snapshot): string => {
-  const rejects = snapshot.streams.reduce((sum, { status }) => sum + (status?.rejects ?? 0), 0)
-  const leftOver = snapshot.streams.reduce((sum, { status }) => sum + (status?.leftOver ?? 0), 0)
-  const unanswered = snapshot.streams.reduce((sum, { status }) => sum + (status?.unanswered ?? 0), 0)
+  const rejects = sumOf(snapshot.streams, "rejects")
+  const leftOver = sumOf(snapshot.streams, "leftOver")
+  const unanswered = sumOf(snapshot.streams, "unanswered")
   const unmapped = snapshot.streams.map(({ status }) => (status === null ? 0 : status.unmapped))
   const unmappedCount = unmapped.reduce<number>((sum, records) => sum + (records ?? 0), 0)
   const dropped = Object.values(snapshot.droppedTicks).reduce((sum, ticks) => sum + ticks, 0)
@@ -136,8 +139,8 @@ const accounts = (snapshot: Snapshot): string => {
         ? "idle"
         : `${KINDS_IN_WORDS[run.kind]}, for ${ago(seconds(run.since, snapshot.now))}`,
       oldest === null ? "never" : `${ago(oldest)} ago`,
-      number(own.reduce((sum, { status }) => sum + (status?.rejects ?? 0), 0)),
-      number(own.reduce((sum, { status }) => sum + (status?.leftOver ?? 0), 0)),
+      number(sumOf(own, "rejects")),
+      number(sumOf(own, "leftOver")),
       number(snapshot.droppedTicks[account] ?? 0),
     ]
   })

@@ -78,7 +78,6 @@ const leaseOf = (
   return firstOf([wait, holding.lost(accountLease)])
 }
 
-/** Runs one stream after its parents have ended. Leaves it out if its lease does not become free. */
 const runOne = (shared: Shared, stream: Stream): Effect.Effect<void, WarehouseError> =>
   Effect.gen(function* () {
     const { sql, client, account, options: settings, streams, budget, stop, holding } = shared
@@ -101,7 +100,6 @@ const runOne = (shared: Shared, stream: Stream): Effect.Effect<void, WarehouseEr
     Effect.ensuring(Deferred.succeed(shared.ended.get(stream.name)!, undefined)),
   )
 
-/** Lets urgent work use the lease of a stream: the run's own, or one that is taken for it. */
 const withStream =
   ({ account, accountLease, holding, ended, leases }: Shared): UrgentContext["withStream"] =>
   (name, use) =>

@@ -12,21 +12,17 @@ import type { Beside } from "../warehouse/load/prepare.ts"
 
 /** The options of a run, the context of one stream's run, and its result. */
 
-export interface RunOptions extends RunSettings {
+export interface RunOptions extends RunSettings, Pick<SyncOptions, "confirmsRemovals" | "wait"> {
   readonly accounts: ReadonlyArray<AccountSettings>
   readonly streams: ReadonlyArray<Stream>
   /** True to read every list whole. A pass that was broken off begins anew. */
   readonly full: boolean
-  /** True to book unlisted records as removed, also if they are too many at once to be booked otherwise. */
-  readonly confirmsRemovals?: boolean
   /** Age of the latest full pass, in seconds, beyond which a list is read whole: the interval of full ticks; absent: a day. */
   readonly fullPassMaxAgeSeconds?: number
   /** Limits of freshness to store for the accounts. If absent, the stored ones stay. */
   readonly limits?: Limits
   /** Look-ups of an account's streams without a bound of their own, together at most. If absent: all due ones. */
   readonly lookupCalls?: number
-  /** True to wait for accounts and streams that another run holds, however long that takes. */
-  readonly wait?: boolean
 }
 
 /** Options of a sync for people and host applications. */
@@ -59,7 +55,6 @@ export interface StreamContext {
   readonly beside: Beside
   /** Read every record in full: the stored rows are in a different privacy mode. */
   readonly mustReadAll: boolean
-  /** Reports the progress of the stream. Values that are not named stay. */
   readonly tell: (progress: Partial<StreamProgress>) => Effect.Effect<void>
 }
 

@@ -59,7 +59,6 @@ export interface Holding {
   readonly lost: (lease: Lease) => Effect.Effect<never, LeaseError | WarehouseError>
   /** True if Postgres has not answered to renewals for so long that the run ends. */
   readonly isAway: Effect.Effect<boolean>
-  /** Permission to send requests to the API. Valid for as long as this account's lease. */
   readonly grantOf: (lease: Acquired) => Grant
   /** Releases the leases of an account, or of one of its streams, before the scope does. */
   readonly releaseLeases: (account: string, stream?: string) => Effect.Effect<void>
@@ -138,7 +137,6 @@ const renewOnce = (state: State, at: Instant) =>
     }
   })
 
-/** Renews all leases. Ends the run if Postgres is away for too long. */
 const renewAll = (state: State): Effect.Effect<void> =>
   Effect.flatMap(instant, at =>
     Effect.catchTag(renewOnce(state, at), "WarehouseError", error =>

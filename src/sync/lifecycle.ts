@@ -19,14 +19,12 @@ interface RunRequest {
   readonly runId: string
   readonly leaseSeconds: number
   readonly leases: ReadonlyArray<Name>
-  /** True if the run waits for leases that another run holds. */
   readonly isWaiting?: boolean
 }
 
 export interface Run {
   readonly runId: string
   readonly holding: Holding
-  /** The leases that were free. */
   readonly leases: ReadonlyArray<Acquired>
   /** An error for each lease that another run holds and that this run does without. Such a run ends as failed. */
   readonly refused: Array<LeaseError>

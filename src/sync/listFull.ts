@@ -95,7 +95,6 @@ interface Loaded {
   /** Records on the pages, and those of them without an id. */
   readonly shown: number
   readonly withoutId: number
-  /** Length of the list as the API stated it last. */
   readonly stated: number | undefined
   readonly fields: typeof NO_FIELDS
 }

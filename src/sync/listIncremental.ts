@@ -59,7 +59,6 @@ const readNews = (
     /** The ids of the first page, if the list is not read to its end. It is then checked to be the first page. */
     let first: { readonly ids: ReadonlyArray<string>; readonly pageSize: number } | undefined
 
-    /** Loads a page. Answers true if no further page is needed. */
     const load = (extract: ReadPageRecords): Effect.Effect<boolean, StreamFailure> =>
       Effect.gen(function* () {
         const { page, records } = extract

@@ -65,7 +65,6 @@ interface State {
   readonly isEstablished: boolean
   readonly own: Set<string>
   readonly others: Set<string>
-  /** True once a record of the account's own was seen: pages wait no more. */
   isDecided: boolean
   /** The one merchant that was taken for the account's although another is configured. */
   assumed: string | undefined
@@ -120,7 +119,6 @@ const decide = (state: State): Effect.Effect<void, StreamFailure> =>
     state.isDecided = true
   })
 
-/** Takes the waiting pages, with the records of other merchants marked. */
 const takeWaiting = (state: State): ReadonlyArray<ReadPageRecords> => {
   const { stream, own, waiting } = state
   state.waiting = []
@@ -143,7 +141,6 @@ const isFull = (waiting: ReadonlyArray<ReadPageRecords>): boolean => {
   )
 }
 
-/** Takes a page, and answers the pages that can be loaded now, in their order. */
 const takePage =
   (state: State) =>
   (extract: ReadPageRecords): Effect.Effect<ReadonlyArray<ReadPageRecords>, StreamFailure> =>

@@ -25,7 +25,6 @@ const readsAlike = (a: Contract | undefined, b: Contract): boolean =>
 
 const REFUTED = "Read whole: the order of the list was proven before and does not hold any more."
 
-/** Has the next run prove the paging again. */
 const doubt = ({ sql, account, lease }: StreamContext, { name }: ListStream) =>
   Effect.gen(function* () {
     const stored = yield* storedContract(sql, account.name, name, decodeContract)

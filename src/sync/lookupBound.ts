@@ -19,10 +19,8 @@ import { isBeyond, isMany, percent, shareOf } from "./rejectBound.ts"
 const UNANSWERED_ALWAYS = 1
 const UNANSWERED_SHARE_MAX = 0.05
 
-/** The look-ups of a run that came to its end. Those without an answer are among the failed ones. */
 interface LookupsMade {
   readonly queued: number
-  /** Look-ups whose outcome is stored. */
   readonly asked: number
   readonly failed: number
   readonly unanswered: number
@@ -33,7 +31,6 @@ interface LookupsMade {
   readonly unasked: number
   /** Keys whose latest look-up failed, in this run or before. */
   readonly failing: number
-  /** Answers about another record than the one that was asked for. */
   readonly mistaken: number
   /** Every look-up failed, and no record that was answered before gets an answer either. */
   readonly hasAllFailed: boolean

@@ -50,7 +50,6 @@ const leftOverNotes = (
   ]
 }
 
-/** The place where a failed look-up stores its reason. */
 const reasonsIn = ({ name, source }: LookupStream): string =>
   source.answer.kind === "state" ? `${name}.check_error` : "check_error in sync.lookup_keys"
 
@@ -125,7 +124,6 @@ export const makeSave = (context: StreamContext, { stream }: Lookup): Save => {
   }
 }
 
-/** Saves the answers of one batch after the other, and answers what they came to. */
 const saveAnswers = (
   { sql, lease, tell }: StreamContext,
   lookup: Lookup,

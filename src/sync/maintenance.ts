@@ -1,6 +1,5 @@
 import { randomUUID } from "node:crypto"
 import { Effect } from "effect"
-import type postgres from "postgres"
 import * as Config from "../config/config.ts"
 import { ConfigurationError, type LeaseError, type WarehouseError } from "../core/errors.ts"
 import { type Guarded, redacting, type Stream } from "../core/stream.ts"
@@ -29,7 +28,6 @@ import { rejectOf, type Scope, syncedBefore } from "./rejects.ts"
 
 /** Runs on stored records: rebuild and replay. They hold the leases of their streams, and ask the API nothing. */
 
-/** One stream of one account, and the number of records to work on. */
 interface Task<S extends Stream> {
   readonly account: string
   readonly stream: S
@@ -58,31 +56,28 @@ const runTasks = <S extends Stream>(
   Effect.gen(function* () {
     if (tasks.length === 0) return undefined
     const { sql } = yield* Warehouse
-    return yield* whileOpen(sql, runOn(sql, mode, tasks, leaseSeconds, work, randomUUID()))
-  })
-
-const runOn = <S extends Stream>(
-  sql: postgres.Sql,
-  mode: Mode,
-  tasks: ReadonlyArray<Task<S>>,
-  leaseSeconds: number,
-  work: Work<S>,
-  runId: string,
-): Effect.Effect<RunSummary, LeaseError | WarehouseError> =>
-  Effect.gen(function* () {
+    const runId = randomUUID()
     const leases = tasks.map(({ account, stream }) => ({ account, stream: stream.name }))
-    const run = yield* openRun(sql, { runId, leaseSeconds, leases })
-    const doTask = ({ account, stream, total }: Task<S>) => {
-      const lease = run.leases.find(one => one.account === account && one.stream === stream.name)
-      if (lease === undefined) return Effect.void
-      return runUnderLease(sql, { lease, mode, holding: run.holding, total }, tell =>
-        Effect.map(work(stream, lease, tell), result => ({ ...result, removed: 0, leftOver: 0, note: null })),
-      )
-    }
-    yield* run.start
-    yield* run.finishAfter(Effect.forEach(tasks, doTask, { discard: true }))
-    return yield* summaryOf(sql, runId)
-  }).pipe(Effect.scoped, Effect.annotateLogs("run", runId), Effect.withSpan(mode))
+    const running = Effect.gen(function* () {
+      const run = yield* openRun(sql, { runId, leaseSeconds, leases })
+      const doTask = ({ account, stream, total }: Task<S>) => {
+        const lease = run.leases.find(one => one.account === account && one.stream === stream.name)
+        if (lease === undefined) return Effect.void
+        return runUnderLease(sql, { lease, mode, holding: run.holding, total }, tell =>
+          Effect.map(work(stream, lease, tell), result => ({
+            ...result,
+            removed: 0,
+            leftOver: 0,
+            note: null,
+          })),
+        )
+      }
+      yield* run.start
+      yield* run.finishAfter(Effect.forEach(tasks, doTask, { discard: true }))
+      return yield* summaryOf(sql, runId)
+    }).pipe(Effect.scoped, Effect.annotateLogs("run", runId), Effect.withSpan(mode))
+    return yield* whileOpen(sql, running)
+  })
 
 interface RebuildSettings {
   readonly leaseSeconds: number

@@ -32,7 +32,6 @@ const LATE_ROUNDS_MAX = 10
 /** How often a run that waits for an account shows that it is alive. */
 const ALIVE_EVERY = "1 second"
 
-/** Prunes the ledger. A failure does not change the run, which is done. */
 const prune = (sql: postgres.Sql): Effect.Effect<void> =>
   pruneLedger(sql).pipe(
     Effect.catchAll(({ message }) => Effect.logWarning(`the ledger was not pruned: ${message}`)),
@@ -83,7 +82,6 @@ const runOn = (
 
 const leaseName = (account: string): Name => ({ account, stream: ACCOUNT })
 
-/** A sync, and the leases of streams that it worked under. */
 interface Sync extends Pick<Run, "runId" | "holding" | "leases" | "refused" | "start"> {
   readonly worked: Array<Lease>
 }

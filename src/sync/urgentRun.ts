@@ -75,7 +75,6 @@ interface ByIdShape {
 
 interface Urgent extends UrgentContext {
   readonly proven: Map<string, ByIdShape>
-  /** Streams without a by-id endpoint. */
   readonly unproven: Set<string>
 }
 
@@ -244,7 +243,6 @@ const look = (context: Urgent, isLast: boolean): Effect.Effect<number> =>
     ),
   )
 
-/** Looks until no new work is there, a bounded number of times. */
 const lastLooks = (context: Urgent): Effect.Effect<void> =>
   Effect.gen(function* () {
     for (let looks = 0; looks < LAST_LOOKS; looks++) if ((yield* look(context, looks === 0)) === 0) return

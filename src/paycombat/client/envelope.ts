@@ -5,7 +5,6 @@ export type Unwrapped =
   | { readonly isOk: true; readonly payload: Json }
   | {
       readonly isOk: false
-      /** The HTTP status that the envelope names. */
       readonly code: number | undefined
       /** The error's codes and names for machines. Its message is left out, because it may hold personal data. */
       readonly words: ReadonlyArray<string>
@@ -217,7 +216,6 @@ const MORE = new Set(
     " ",
   ),
 )
-/** Fields that are true if no records follow. */
 const LAST = new Set("last islast islastpage isend islastpagereached endofresults".split(" "))
 const plain = (key: string) => key.toLowerCase().replace(/[_-]/g, "")
 

@@ -11,7 +11,6 @@ export const isExplicitlyEmpty = (value: Json | undefined): boolean =>
 /** Levels of an envelope's content that are searched for values. */
 const NOTHING_LEVELS_MAX = 3
 
-/** Nouns of a code or a text that says that there is nothing to list. */
 const THINGS = "(data|records?|results?|items?|entries|entry|rows?|documents?|pages?|content)"
 /** Matches `NO_RECORDS`, `not found`, `empty`: a whole text of this kind, never a part of a longer one. */
 const SAYS_NOTHING = new RegExp(`^(no( more)? ${THINGS}( exists?)?|nothing( was)? found|not found|empty)$`)
@@ -70,9 +69,7 @@ export const saysOther = (envelope: JsonObject): boolean =>
     text => typeof text === "string" && !NEUTRAL.test(plain(text)) && !saysNothing(text),
   )
 
-/** Words in `status` or `success` that say that a call failed. */
 const FAILURE = /^(false|errors?|fail(ed|ure)?)$/
-/** Texts in place of an error that say that there is none. */
 const NO_ERROR = /^(|0|no|none|null|false|ok|success|no errors?)$/
 /** Statuses of HTTP that are errors, without those that say of a page that there is none. */
 const ERROR_STATUS = /^(?!404|416)[45]\d\d$/

@@ -123,7 +123,6 @@ const noBodyFailure = (request: RequestInfo, status: number): Failure => ({
 const NO_BODY_ATTEMPTS = 3
 
 const NO_CONTENT = 204
-/** White space as in JSON, and a byte order mark. */
 const BLANK = /^[\s\ufeff]*$/
 
 const readBody = (

@@ -7,7 +7,6 @@ const LOOK_MILLIS = 10
 /** Time left for one attempt. It stands still while the attempt waits for this program. */
 export interface Stopwatch {
   readonly expired: Effect.Effect<void>
-  /** Runs an effect whose time does not count. */
   readonly stoppedFor: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }
 

@@ -17,7 +17,6 @@ export const ListProof = Schema.Struct({
 })
 export type ListProof = typeof ListProof.Type
 
-/** The unit of a paging parameter: pages, or records to skip. */
 const Paginator = Schema.Literal("pageNumber", "offset")
 export type Paginator = typeof Paginator.Type
 

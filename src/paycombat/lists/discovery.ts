@@ -96,7 +96,6 @@ const measured = ({ at, records, total, pageCount }: FoundList) => ({
   hasTotal: total !== undefined || pageCount !== undefined,
 })
 
-/** A path as it was asked, without its paging parameters where it refuses them. */
 interface Opened {
   readonly list: FoundList | undefined
   /** The parameters that the list was asked with; undefined for none. */
@@ -160,7 +159,6 @@ const tryPath = (
     return { path, ...measured(list), ...paging, verified: true }
   })
 
-/** An empty list, for an answer without records that has no list. */
 const EMPTY: FoundList = {
   at: "data",
   records: [],

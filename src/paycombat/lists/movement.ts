@@ -18,7 +18,6 @@ export interface Shown {
   /** Records on its pages, with repetitions; null for a resumed reading, which cannot tell a repeated record. */
   readonly held: number | null
   readonly distinct: number
-  /** Length of the list that the last page stated. */
   readonly stated: number | undefined
 }
 

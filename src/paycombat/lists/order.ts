@@ -10,7 +10,6 @@ import type { Page } from "./page.ts"
 /** Fewest pages in a row, and steps down in time from record to record, that show an order. */
 const PAGES_MIN = 3
 const STEPS_MIN = 20
-/** Newest records of a pass that are kept with their times. */
 const NEWEST = 40
 
 /** A record's times in milliseconds; null for a missing one. */

@@ -48,7 +48,6 @@ interface Reads {
   readonly read: Read
   /** Reads a page whose records are handed on: it is booked on the tab of the pass. */
   readonly readKept: Read
-  /** Reads the ids of a page alone. */
   readonly glance: Read
 }
 

@@ -58,16 +58,13 @@ export interface Facts {
   readonly statedLastPage: number
   /** No empty page before this one is the end, because this one held records. */
   readonly notBefore: number
-  /** Empty pages with others behind them. */
   readonly skipped: ReadonlyArray<number>
   /** Ids of the first pages of the pass, to recognize new ones at the front once the end is reached. */
   readonly remembered: HashSet.HashSet<string>
   readonly loop: LoopWatch
   /** True if all pages moved by one before, because records were inserted. */
   readonly hasShifted: boolean
-  /** Short pages that were read again without new records. */
   readonly idleRechecks: number
-  /** Times that the last page had grown. */
   readonly endLooks: number
 }
 
@@ -119,7 +116,6 @@ export interface Front extends Base {
   readonly page: number
   /** True if an earlier page of this look held new records. */
   readonly isNew: boolean
-  /** Number of looks that found new records. */
   readonly looks: number
 }
 
@@ -135,7 +131,6 @@ export interface EndState extends Base {
   readonly is: "ending"
   readonly page: number
   readonly got: ReadPage | undefined
-  /** True if the page is page 1 again. */
   readonly isWrapped: boolean
 }
 

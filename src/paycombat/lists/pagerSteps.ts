@@ -118,7 +118,6 @@ const ending = (facts: Facts, page: number, got?: ReadPage): EndState => ({
 
 const front = (facts: Facts, looks = 0): Front => ({ is: "front", page: 1, isNew: false, looks, facts })
 
-/** Ends the pass with this page, once page 1 is proven to be the first. */
 const first = (facts: Facts, got: ReadPage, number: number, records: ReadonlyArray<Json>): Step => ({
   state: { is: "first", ids: got.ids, final: pageOf(facts, got, number, records, null), facts },
 })
@@ -132,7 +131,6 @@ const afterResuming = ({ facts, page }: Resuming, got: ReadPage): Step => {
   return { state: listing(anew, 1) }
 }
 
-/** Handles the answer for page `number`: records, nothing, or a repeated page. */
 const take = (before: Facts, got: ReadPage, number: number): Step => {
   const facts = withStated(number === 1 ? withFirst(before, got) : before, got, number)
   const { last, notBefore } = facts
@@ -148,7 +146,6 @@ const take = (before: Facts, got: ReadPage, number: number): Step => {
   return accept(facts, got, number)
 }
 
-/** True if a page behind the second one begins with the first records of the list. */
 const beginsAsFirst = ({ head }: Facts, got: ReadPage, number: number) =>
   number > 2 && head.length > 0 && isSame(headOf(got), head)
 
@@ -166,7 +163,6 @@ const withStated = (facts: Facts, got: ReadPage, number: number): Facts => ({
   statedLastPage: Math.max(facts.statedLastPage, lastPageOf(got, facts.size) ?? 0),
 })
 
-/** Emits the records of a page, and requests the next one. */
 const accept = (before: Facts, got: ReadPage, number: number): Step => {
   const { contract, last, size } = before
   const length = got.ids.length
@@ -225,7 +221,6 @@ const afterRechecking = ({ facts, short, then }: Rechecking, got: ReadPage): Ste
   return { state: { is: "gap", short, got, then, facts: { ...facts, idleRechecks: facts.idleRechecks + 1 } } }
 }
 
-/** Emits the new records of a short page, and continues the list. */
 const recheckedWith = (
   { facts, short, got, then }: Pick<Gap, "facts" | "short" | "got" | "then">,
   records: ReadonlyArray<Json>,

@@ -23,7 +23,6 @@ export interface ReadPage extends FoundList {
   readonly ids: ReadonlyArray<string>
   readonly readAt: Date
   readonly bytes: number
-  /** The memory that it takes, if it was read with a tab. */
   readonly share: Share | undefined
   /** Says that the page does not exist, by another form than an empty list, in words after "page 7"; else undefined. */
   readonly absence: string | undefined
@@ -146,7 +145,6 @@ export const saysEmptyList = (error: AccountError | EndpointError): boolean =>
   error.saysNothing === true &&
   (!isNotFound(error) || error.saysEmpty === true)
 
-/** An absent page, by an error or by an answer without a list. */
 const absentPage = (at: string, readAt: Date, error?: EndpointError): ReadPage => ({
   at,
   readAt,

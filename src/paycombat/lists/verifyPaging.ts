@@ -77,11 +77,9 @@ export const verifyPaging = (
     return { ...addressedBy(whole), firstPage: 1, pageSize, maxPageSize: null, pagingProven: false }
   })
 
-/** Requests pages of the list by the names that are tried. */
 interface Probe {
   readonly first: FirstPage
   readonly askedSize: number
-  /** A page, or undefined if the API refuses these parameters. */
   readonly page: (
     names: PagingNames,
     number: number,
@@ -92,7 +90,6 @@ interface Probe {
   readonly ids: (...asked: Parameters<Probe["page"]>) => Failing<Ids | undefined>
 }
 
-/** The API's number of the first page. */
 type FirstNumber = 0 | 1
 
 const makeProbe = (client: Client, source: ListSource, first: FirstPage): Probe => {
@@ -121,7 +118,6 @@ const isAccepted = ({ first, ids }: Probe, names: PagingNames) =>
     return false
   })
 
-/** True if a second page differs from the first, or is absent. */
 const isPaged = (probe: Probe, names: PagingNames) =>
   Effect.gen(function* () {
     const { first, page, ids } = probe
@@ -149,7 +145,6 @@ const firstNumber = ({ first, ids }: Probe, names: PagingNames): Failing<FirstNu
     return zeroth[0] === firstId && !(one ?? []).includes(firstId) ? 0 : 1
   })
 
-/** The largest accepted size, up to the requested one, and its records. */
 const largest = ({ first, askedSize, ids }: Probe, names: PagingNames, firstPage: FirstNumber) =>
   Effect.gen(function* () {
     for (const size of [askedSize, ...SMALLER_SIZES.filter(smaller => smaller < askedSize)]) {
@@ -168,7 +163,6 @@ const areAdjoining = (probe: Probe, names: PagingNames, firstPage: FirstNumber, 
     return isWithin && (second!.length <= half || isOffset(names))
   })
 
-/** The paging by names that take effect: the number of the first page, the size, and whether pages adjoin. */
 const settle = (probe: Probe, names: PagingNames, isConfigured: boolean): Failing<Paging> =>
   Effect.gen(function* () {
     const { first, askedSize } = probe

@@ -89,7 +89,6 @@ const notesOn = (data: string, account: Account | undefined, programs: Programs)
   ...(programs.copiedTo === undefined ? [] : [`The Postgres programs were copied to ${programs.copiedTo}.`]),
 ]
 
-/** Refuses the data files of another major version, which this Postgres cannot read. */
 const checkVersion = (
   home: string,
   data: string,
@@ -173,7 +172,6 @@ const removeRemains = async (directory: string, prefix: string): Promise<void> =
   }
 }
 
-/** Renames the cluster into place. Returns false if another process' cluster is there already. */
 const moveInto = (unfinished: string, home: string): Effect.Effect<boolean, ConfigurationError> =>
   onFiles(`make ${home}`, () =>
     rename(unfinished, home).then(

@@ -42,7 +42,6 @@ export interface EmbeddedOptions {
 const READY_LIMIT = Duration.minutes(5)
 const POLL = Duration.millis(40)
 const RESTART_DELAY = Duration.millis(250)
-/** Delay between two attempts to restart a lost server. */
 const REJOIN_DELAY = Duration.seconds(5)
 
 interface Resources {
@@ -181,7 +180,6 @@ const attach = (
     return attempt.right
   }).pipe(Effect.uninterruptible)
 
-/** Waits until the server is lost, then restarts it on the same port. */
 const rejoin = (
   cluster: Cluster,
   settings: Readonly<Record<string, string>>,

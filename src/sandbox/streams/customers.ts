@@ -160,7 +160,6 @@ const companyOf = (own: number, index: number) => ({
 const without = (details: object, missing: ReadonlyArray<string>): object =>
   Object.fromEntries(Object.entries(details).filter(([field]) => !missing.includes(field)))
 
-/** A sample as documented, until it is changed. */
 const sampleAt = (world: World, index: number): object | undefined => {
   const sample =
     index === SAMPLE_INDEX.customer

@@ -64,7 +64,6 @@ const book = (sums: Map<number, Sum>, transaction: Transaction): void => {
   charged.movedAt = Math.max(charged.movedAt, createdAt)
 }
 
-/** All transactions of one owner, including inserted and removed ones. */
 function* transactionsOf(world: World, owner: number): Generator<number> {
   yield* world.owners.transactionsOf(owner, world.options.transactions)
   for (const index of world.changes.of("transactions").createdAt.keys())

@@ -41,7 +41,6 @@ const SAMPLE: Omit<Payout, "status"> = {
   updatedAt: Date.parse(PAYOUT.updated_at),
 }
 
-/** The first state of a payout, which is its transaction's if there is one. */
 const firstState = (world: World, index: number): Payout => {
   if (index === 0) return { ...SAMPLE, status: PAYOUT.status }
   const own = hash(world.options.seed, KIND.payout, index)

@@ -17,7 +17,6 @@ export interface Touch {
 }
 
 interface ListChanges {
-  /** Inserted indices, in list order. */
   readonly front: Array<number>
   readonly back: Array<number>
   readonly createdAt: Map<number, number>
@@ -42,7 +41,6 @@ export interface Changes {
   /** Grows with each change; a cache is valid while it stays the same. */
   readonly revision: () => number
 
-  /** Adds `count` records at one end of the served list. */
   readonly insert: (list: string, count: number, at: Place) => void
   /**
    * Makes a newer version of a record (the next, or the given one), updated now or at `updatedAt`: a customer or
@@ -62,7 +60,6 @@ export interface Changes {
   readonly setReadiness: (customer: number, readiness: Readiness) => void
 }
 
-/** The end of the list for a new record. */
 const newestEnd: Readonly<Record<Order, Place | "either">> = {
   "oldest-first": "back",
   "newest-first": "front",
@@ -82,34 +79,35 @@ const noChanges = (): ListChanges => ({
   hidden: new Set(),
 })
 
-/** The edits of single records that change no order. */
 const makeEdits = (
   of: (list: string) => ListChanges,
   tick: () => number,
 ): Pick<Changes, "patch" | "replace" | "remove" | "hide" | "restore"> => {
-  const patch: Changes["patch"] = (list, index, fields) => {
-    tick()
-    of(list).patches.set(index, { ...of(list).patches.get(index), ...fields })
-  }
-  const replace: Changes["replace"] = (list, index, text) => {
-    tick()
-    of(list).texts.set(index, text)
-  }
   const remove: Changes["remove"] = (list, index) => {
     tick()
     of(list).removed.add(index)
     of(list).hidden.delete(index)
   }
-  const hide: Changes["hide"] = (list, index) => {
-    remove(list, index)
-    of(list).hidden.add(index)
+  return {
+    patch: (list, index, fields) => {
+      tick()
+      of(list).patches.set(index, { ...of(list).patches.get(index), ...fields })
+    },
+    replace: (list, index, text) => {
+      tick()
+      of(list).texts.set(index, text)
+    },
+    remove,
+    hide: (list, index) => {
+      remove(list, index)
+      of(list).hidden.add(index)
+    },
+    restore: (list, index) => {
+      tick()
+      of(list).removed.delete(index)
+      of(list).hidden.delete(index)
+    },
   }
-  const restore: Changes["restore"] = (list, index) => {
-    tick()
-    of(list).removed.delete(index)
-    of(list).hidden.delete(index)
-  }
-  return { patch, replace, remove, hide, restore }
 }
 
 export const makeChanges = (

@@ -54,7 +54,6 @@ const GIGANTIC_MEBIBYTES = 1_024
 const OPEN = Buffer.from('{"status":true,"message":"OK","data":[')
 const CLOSE = Buffer.from("]}")
 
-/** The pieces of a JSON text that is almost only white space. */
 function* gigantic(pack: (bytes: Buffer) => Uint8Array): Generator<Uint8Array> {
   const filler = pack(Buffer.alloc(MEBIBYTE, " "))
   yield pack(OPEN)

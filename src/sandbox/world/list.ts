@@ -54,7 +54,6 @@ export const listingOf = (world: World, list: string): Listing => {
     const place = front.indexOf(index)
     return place >= 0 ? place : front.length + base + back.indexOf(index)
   }
-  /** The place after `offset` records that are still listed. */
   const placeAfter = (offset: number): number => {
     if (revision !== world.changes.revision()) {
       removedPlaces = [...removed].map(placeOfAny).sort((a, b) => a - b)

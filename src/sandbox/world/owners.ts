@@ -11,7 +11,6 @@ import { SAMPLE_INDEX } from "./samples.ts"
 export interface Owners {
   /** Number of wallets at the start: the organization's, and one per customer with a wallet. */
   readonly wallets: number
-  /** The customer of the n-th transaction, or `ORGANIZATION`. */
   readonly ownerOf: (transaction: number) => number
   /** The transactions below `count` of one owner, the oldest block first. */
   readonly transactionsOf: (owner: number, count: number) => Generator<number>

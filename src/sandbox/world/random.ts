@@ -43,7 +43,6 @@ const INVERSE = Array.from({ length: 5 }).reduce<number>(x => Math.imul(x, 2 - M
 /** The ids of one kind of thing: an index has one id, and an id gives its index. */
 export interface Ids {
   readonly of: (index: number) => string
-  /** The index of an id, or undefined if the id was not made here. */
   readonly indexOf: (id: string) => number | undefined
 }
 
