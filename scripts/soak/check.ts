@@ -4,6 +4,7 @@ import { isList } from "../../src/core/stream.ts"
 import { shapeOf } from "../../src/postgres/shape.ts"
 import { allStreams } from "../../src/registry.ts"
 import type { Sandbox } from "../../src/sandbox/sandbox.ts"
+import { truthOf } from "../../test/support/truth/truth.ts"
 
 /**
  * Conditions that hold when all is quiet again: the warehouse agrees with the sandbox's truth, and the ledger adds up.
@@ -54,7 +55,7 @@ export const differences = async (sql: postgres.Sql, sandbox: Sandbox): Promise<
     )
     found.push(...rows.map(({ what }) => what))
   }
-  const notReady = [...sandbox.truth.notReady()].map(({ customerId }) => customerId).toSorted()
+  const notReady = [...truthOf(sandbox).notReady()].map(({ customerId }) => customerId).toSorted()
   const known = await sql<Array<{ id: string }>>`
     SELECT customer_id AS id FROM warehouse.wallet_readiness AS r
     JOIN warehouse.customers AS c USING (account, customer_id)

@@ -3,17 +3,15 @@ import { Effect, type Scope } from "effect"
 import { ConfigurationError } from "../core/errors.ts"
 import { foundGenerators } from "./generators.ts"
 import { makeServer, type Requests } from "./server.ts"
-import { makeTruth, type Truth } from "./truth/truth.ts"
 import type { Changes } from "./world/changes.ts"
 import type { FaultHook } from "./world/faults.ts"
 import { listsOf } from "./world/generator.ts"
 import { resolve, type SandboxOptions, type Shape } from "./world/options.ts"
 import { recordsOf } from "./world/records.ts"
-import { makeWorld } from "./world/world.ts"
+import { makeWorld, type World } from "./world/world.ts"
 
 export { foundGenerators } from "./generators.ts"
 export type { Requests } from "./server.ts"
-export type * from "./truth/truth.ts"
 export type { Place } from "./world/changes.ts"
 export {
   FAULTS,
@@ -21,11 +19,9 @@ export {
   type FaultHook,
   type FaultName,
   type FaultRequest,
-  rateLimit,
   seededFaults,
 } from "./world/faults.ts"
 export { type Generators, listsOf } from "./world/generator.ts"
-export { normalizeDecimal } from "./world/money.ts"
 export {
   AFTER_ENDS,
   type AutomaticChange,
@@ -36,7 +32,7 @@ export {
 
 /**
  * A simulated PayCombat API: the documented endpoints and shapes, the undocumented parts as options (`SandboxOptions`),
- * data of any size at constant memory, and the truth about the data for comparison.
+ * data of any size at constant memory. `test/support/truth` computes from it what a warehouse should hold.
  *
  * Record `index` of a list is a pure function of seed and index. 0 is the oldest; an inserted record gets the next
  * number. The documented samples are served unchanged as transaction 0, payout 0, checkout 0, customers 0 and 2, and
@@ -51,7 +47,15 @@ export interface Sandbox
   readonly url: string
   readonly token: string
   readonly options: SandboxOptions
-  readonly truth: Truth
+  /** Its data, from which tests compute what a warehouse should hold. */
+  readonly world: World
+  /** The records as they are served now. */
+  readonly truth: {
+    readonly count: (list: string) => number
+    readonly ids: (list: string) => Generator<string>
+    /** A record as its by-id endpoint answers it: JSON text. */
+    readonly text: (list: string, index: number) => string
+  }
   readonly requests: Requests
   readonly resetRequests: () => void
 
@@ -110,7 +114,14 @@ export const start = (
       url: `http://${host}:${port}`,
       token: options.token,
       options,
-      truth: makeTruth(world, records, listing),
+      world,
+      truth: {
+        count: list => listing(list).total(),
+        ids: function* (list) {
+          for (const index of listing(list).all()) yield records.idsOf(list).of(index)
+        },
+        text: records.text,
+      },
       requests,
       resetRequests,
       lists: records.lists,

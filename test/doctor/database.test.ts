@@ -5,6 +5,7 @@ import { connect } from "../../src/postgres/connect.ts"
 import { start } from "../../src/sandbox/sandbox.ts"
 import { directionsOf } from "../../src/warehouse/read/checkup.ts"
 import { runSql, testDatabase } from "../support/postgres.ts"
+import { truthOf } from "../support/truth/truth.ts"
 import { MIGRATED, printed, SMALL, syncOnce, testWarehouse } from "../support/warehouse.ts"
 import { examined, linesOf, reportOf, troubles } from "./support.ts"
 
@@ -140,7 +141,7 @@ describe.concurrent("a database that is up to date", () => {
           "INSERT INTO warehouse.event_directions (event_type, event_name, direction) VALUES ('GIFT', '*', 1)",
         )
         // Rules are applied to stored kinds of transactions: types and names as a sync would have stored them.
-        const stored = [...sandbox.truth.transactions()].map(({ eventName }) => eventName)
+        const stored = [...truthOf(sandbox).transactions()].map(({ eventName }) => eventName)
         yield* sqlOn(
           ownerUrl,
           `INSERT INTO warehouse.transaction_kinds (account, currency, fee_currency, event_type, event_name, is_negative)

@@ -10,6 +10,7 @@ import { amountFields, recordOf } from "../support/badRecords.ts"
 import { at, tablesOf, withField } from "../support/conformance.ts"
 import { absolute, decimalOf, normal, sums, textOf } from "../support/decimal.ts"
 import { fuzz, fuzzMillis } from "../support/fuzz.ts"
+import { truthOf } from "../support/truth/truth.ts"
 import { bench, json, loading, printed, streamOf, warehouseForFile } from "../support/warehouse.ts"
 
 /** Not one digit of an amount changes between the wire and `numeric`: what is compared is text and integers. */
@@ -179,7 +180,7 @@ describe("sums by currency", () => {
         longAmounts: true,
       })
       expect((yield* sync({ account: { pageSize: 70 } })).status).toBe("complete")
-      const paid = [...sandbox.truth.transactions()]
+      const paid = [...truthOf(sandbox).transactions()]
       expect(paid.some(({ amount }) => amount.replace(/\D/g, "").length > 15)).toBe(true)
       const transactions = sums(paid.map(({ currency, amount }) => [currency, amount]))
       expect(transactions.size).toBeGreaterThan(3)
@@ -203,8 +204,8 @@ describe("sums by currency", () => {
       ])
         expect(yield* byCurrency(sql, view)).toEqual(moved)
       for (const [table, view, days] of [
-        ["payouts", "payout_daily", sandbox.truth.payoutDays()],
-        ["checkouts", "checkout_daily", sandbox.truth.checkoutDays()],
+        ["payouts", "payout_daily", truthOf(sandbox).payoutDays()],
+        ["checkouts", "checkout_daily", truthOf(sandbox).checkoutDays()],
       ] as const) {
         const truth = sums(days.map(({ currency, amount }) => [currency, amount] as const))
         for (const [column, from] of [

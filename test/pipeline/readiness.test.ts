@@ -4,6 +4,7 @@ import type { Sandbox, SandboxOptions } from "../../src/sandbox/sandbox.ts"
 import { READINESS_PATH } from "../../src/sandbox/streams/wallet_readiness.ts"
 import { hurried, PATIENT, REAL_LEASE } from "../support/apiFaults.ts"
 import { slow, slowUnless } from "../support/slow.ts"
+import { truthOf } from "../support/truth/truth.ts"
 import { type SyncOptions, streamOf, syncedBench } from "../support/warehouse.ts"
 
 const [HEAD = ""] = READINESS_PATH.split("{id}")
@@ -66,7 +67,7 @@ describe("the customers that readiness is asked about", () => {
     () =>
       Effect.gen(function* () {
         const { sandbox, check, everyone, age } = yield* setup
-        const notReady = [...sandbox.truth.notReady()].map(({ customerId }) => customerId)
+        const notReady = [...truthOf(sandbox).notReady()].map(({ customerId }) => customerId)
         const first = yield* check()
         expect([...first.asked].sort()).toEqual([...everyone].sort())
         expect(first.booked).toMatchObject({

@@ -9,6 +9,7 @@ import { migrate } from "../../src/warehouse/schema/migrator.ts"
 import { STREAM_NAMES } from "../support/lists.ts"
 import { type PostgresVersion, resolveFrom, temporaryDirectory } from "../support/postgres.ts"
 import { slowUnless } from "../support/slow.ts"
+import { truthOf } from "../support/truth/truth.ts"
 import {
   bench,
   dump,
@@ -51,7 +52,7 @@ describe.each<PostgresVersion>(["18", "14"])("a whole run on Postgres %s", versi
       }
       const readiness = streamOf(run, "wallet_readiness")
       expect(readiness.extracted).toBe(sandbox.truth.count("customers"))
-      const notReady = [...sandbox.truth.notReady()].map(({ customerId }) => customerId).sort()
+      const notReady = [...truthOf(sandbox).notReady()].map(({ customerId }) => customerId).sort()
       const asked = yield* rows(
         "SELECT customer_id AS id FROM warehouse.wallet_readiness WHERE NOT is_wallet_ready",
       )
@@ -191,7 +192,7 @@ describe("history that cannot be fetched again", () => {
       )
       expect(pending!.first_seen_at).toBe(first)
 
-      const settled = [...sandbox.truth.transactions()].filter(({ isSettled }) => isSettled).length
+      const settled = [...truthOf(sandbox).transactions()].filter(({ isSettled }) => isSettled).length
       expect(yield* value("SELECT count(*) FROM warehouse.settlement_history")).toBe(String(settled))
     }),
   )

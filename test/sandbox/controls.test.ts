@@ -2,6 +2,7 @@ import { connect } from "node:net"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Either, Exit, Scope } from "effect"
 import { FAULTS, type Sandbox, start } from "../../src/sandbox/sandbox.ts"
+import { truthOf } from "../support/truth/truth.ts"
 import { ask, askJson, type Fields, idsOf, PATHS, page, readAll, small } from "./reading.ts"
 
 const ready = (sandbox: Sandbox, customer: number) =>
@@ -175,15 +176,18 @@ describe("changes", () => {
   it.scoped("moves a wallet with the transactions inserted, and keeps those removed in the balance", () =>
     Effect.gen(function* () {
       const sandbox = yield* start(small)
-      const off = () => sandbox.truth.balances().filter(({ difference }) => difference !== "0").length
-      const before = sandbox.truth.balances()
+      const off = () =>
+        truthOf(sandbox)
+          .balances()
+          .filter(({ difference }) => difference !== "0").length
+      const before = truthOf(sandbox).balances()
       sandbox.insert("transactions", 50, "back")
-      expect(sandbox.truth.balances()).not.toEqual(before)
+      expect(truthOf(sandbox).balances()).not.toEqual(before)
       expect(off()).toBe(before.filter(({ difference }) => difference !== "0").length)
-      const inserted = sandbox.truth.balances()
+      const inserted = truthOf(sandbox).balances()
       sandbox.remove("transactions", 60)
-      expect(sandbox.truth.balances()).toEqual(inserted)
-      expect([...sandbox.truth.transactions({ removed: false })]).toHaveLength(169)
+      expect(truthOf(sandbox).balances()).toEqual(inserted)
+      expect([...truthOf(sandbox).transactions({ removed: false })]).toHaveLength(169)
     }),
   )
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Either } from "effect"
-import { FAULTS, type FaultName, rateLimit, seededFaults, start } from "../../src/sandbox/sandbox.ts"
+import { FAULTS, type FaultName, seededFaults, start } from "../../src/sandbox/sandbox.ts"
 import { ask, PATHS, small } from "./reading.ts"
 
 describe("faults", () => {
@@ -109,19 +109,4 @@ describe("faults", () => {
     for (let n = 6; n < faults.length; n++)
       expect([faults[n - 6], faults[n - 3], faults[n]].includes(undefined)).toBe(true)
   })
-
-  it.scoped("refuses requests beyond a rate", () =>
-    Effect.gen(function* () {
-      const sandbox = yield* start({ ...small, fault: rateLimit(5) })
-      const second = () => Math.floor(Date.now() / 1_000)
-      const began = second()
-      const answers = yield* Effect.all(
-        Array.from({ length: 200 }, () => ask(sandbox, PATHS.payouts)),
-        { concurrency: 20 },
-      )
-      const refused = answers.filter(({ status }) => status === 429).length
-      expect(refused).toBeGreaterThanOrEqual(200 - 5 * (second() - began + 1))
-      expect(refused).toBeLessThan(200)
-    }),
-  )
 })

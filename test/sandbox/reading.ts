@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs"
 import { Effect } from "effect"
-import { normalizeDecimal, type Sandbox, type SandboxOptions } from "../../src/sandbox/sandbox.ts"
+import type { Sandbox, SandboxOptions } from "../../src/sandbox/sandbox.ts"
+import { normalizeDecimal } from "../support/truth/truth.ts"
 
 /** Reads a sandbox over HTTP as any client would, with none of its code. */
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { start } from "../../src/sandbox/sandbox.ts"
+import { truthOf } from "../support/truth/truth.ts"
 import { askJson, type Fields, fixture, LISTS, millionths, readAll, small } from "./reading.ts"
 
 describe("records", () => {
@@ -105,7 +106,7 @@ describe("records", () => {
     Effect.gen(function* () {
       const sandbox = yield* start({ ...small, customers: 80 })
       const notReady = new Map(
-        [...sandbox.truth.notReady()].map(({ customerId, missingFields }) => [customerId, missingFields]),
+        [...truthOf(sandbox).notReady()].map(({ customerId, missingFields }) => [customerId, missingFields]),
       )
       let withoutReason = 0
       for (const customer of yield* readAll(sandbox, "customers")) {

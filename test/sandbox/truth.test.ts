@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { start } from "../../src/sandbox/sandbox.ts"
+import { truthOf } from "../support/truth/truth.ts"
 import { ask, decimal, type Fields, millionths, PATHS, readAll } from "./reading.ts"
 
 describe("truth", () => {
@@ -40,7 +41,7 @@ describe("truth", () => {
             `${wallet.customer_id ?? wallet.org_id} ${account.currency}`,
             millionths(account.actual_balance),
           )
-      const balances = sandbox.truth.balances()
+      const balances = truthOf(sandbox).balances()
       expect(new Set(balances.map(row => `${row.ownerId} ${row.currency}`))).toEqual(
         new Set([...ledger.keys(), ...wallets.keys()]),
       )
@@ -72,7 +73,7 @@ describe("truth", () => {
         sums.set(key, sum)
         if (record.is_settled === false && directionOf(record) !== 0n) inProgress.add(record.settlement_id)
       }
-      const settlements = sandbox.truth.settlements()
+      const settlements = truthOf(sandbox).settlements()
       expect(settlements).toHaveLength(sums.size)
       for (const row of settlements) {
         const sum = sums.get(`${row.settlementId} ${row.currency} ${row.feeCurrency}`)!
@@ -92,12 +93,12 @@ describe("truth", () => {
       expect(done).toBeLessThan(settlements.length)
       const count = (rows: ReadonlyArray<{ transactionCount: number }>) =>
         rows.reduce((sum, row) => sum + row.transactionCount, 0)
-      const days = sandbox.truth.settlementDays()
+      const days = truthOf(sandbox).settlementDays()
       expect(
         days.reduce((sum, day) => sum + day.settledCount + day.unsettledCount + day.unmovingCount, 0),
       ).toBe(2_000)
-      expect(count(sandbox.truth.unmapped())).toBe(
-        [...sandbox.truth.transactions()].filter(({ direction }) => direction === null).length,
+      expect(count(truthOf(sandbox).unmapped())).toBe(
+        [...truthOf(sandbox).transactions()].filter(({ direction }) => direction === null).length,
       )
     }),
   )
@@ -109,9 +110,11 @@ describe("truth", () => {
       const long = [...text.matchAll(/"amount":([\d.]{16,})/g)].map(([, literal]) => literal!)
       expect(long.length).toBeGreaterThan(0)
       expect(long.some(literal => String(Number(literal)) !== literal)).toBe(true)
-      const amounts = [...sandbox.truth.transactions()].map(({ amount }) => amount)
+      const amounts = [...truthOf(sandbox).transactions()].map(({ amount }) => amount)
       expect(amounts).toEqual(expect.arrayContaining(long))
-      const wrong = sandbox.truth.balances().filter(({ difference }) => difference !== "0")
+      const wrong = truthOf(sandbox)
+        .balances()
+        .filter(({ difference }) => difference !== "0")
       expect(wrong.every(({ difference }) => difference.length < 6)).toBe(true)
     }),
   )

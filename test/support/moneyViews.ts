@@ -1,6 +1,7 @@
 import { Effect } from "effect"
-import type { TransactionTruth } from "../../src/sandbox/truth/transactions.ts"
 import { decimal, millionths } from "../sandbox/reading.ts"
+import type { TransactionTruth } from "./truth/transactions.ts"
+import { truthOf } from "./truth/truth.ts"
 import { expectView, type Row } from "./views.ts"
 import type { Bench } from "./warehouse.ts"
 
@@ -236,7 +237,7 @@ const ruleViews = (
 /** The views of money equal sums over the sandbox's transactions. */
 export const money = (b: Bench) =>
   Effect.gen(function* () {
-    const transactions = [...b.sandbox.truth.transactions()]
+    const transactions = [...truthOf(b.sandbox).transactions()]
     const lines = transactions.flatMap(linesOf)
     const today = (yield* b.value("SELECT (now() AT TIME ZONE 'UTC')::date"))!
     const views = {

@@ -1,7 +1,8 @@
 import { Effect } from "effect"
 import { expect } from "vitest"
-import { normalizeDecimal, type Sandbox } from "../../src/sandbox/sandbox.ts"
+import type { Sandbox } from "../../src/sandbox/sandbox.ts"
 import { decimal, millionths } from "../sandbox/reading.ts"
+import { normalizeDecimal, truthOf } from "./truth/truth.ts"
 import type { Bench } from "./warehouse.ts"
 
 /** Views of single records and of readiness, against sums over the records that a sandbox serves, made without any SQL. */
@@ -274,7 +275,9 @@ export const checkoutViews = (b: Bench) =>
 export const readinessViews = (b: Bench) =>
   Effect.gen(function* () {
     const customers = recordsOf(b.sandbox, "customers")
-    const missing = new Map([...b.sandbox.truth.notReady()].map(one => [one.customerId, one.missingFields]))
+    const missing = new Map(
+      [...truthOf(b.sandbox).notReady()].map(one => [one.customerId, one.missingFields]),
+    )
     const stateOf = (customer: Held) =>
       customer.isRemoved ? "removed" : missing.has(String(customer.customer_id)) ? "not_ready" : "ready"
     yield* expectRows(
@@ -360,7 +363,7 @@ export const readinessViews = (b: Bench) =>
       [...missing].map(([customer, fields]) => [customer, fields.join(" "), 0]),
     )
     const volume = sumsBy()
-    for (const { customerId, currency, amount, direction, isSettled } of b.sandbox.truth.transactions()) {
+    for (const { customerId, currency, amount, direction, isSettled } of truthOf(b.sandbox).transactions()) {
       const customer = customers.find(one => one.customer_id === customerId)
       const state =
         customerId === null ? "organization" : customer === undefined ? "not_listed" : stateOf(customer)
@@ -384,9 +387,9 @@ export const readinessViews = (b: Bench) =>
 
 /** Money that moved after `from` of customers who are not ready, and were not from then on. */
 export const transactingView = (b: Bench, from: string) => {
-  const missing = new Set([...b.sandbox.truth.notReady()].map(one => one.customerId))
+  const missing = new Set([...truthOf(b.sandbox).notReady()].map(one => one.customerId))
   const moved = sumsBy()
-  for (const { customerId, currency, amount, direction, createdAt } of b.sandbox.truth.transactions()) {
+  for (const { customerId, currency, amount, direction, createdAt } of truthOf(b.sandbox).transactions()) {
     if (customerId === null || !missing.has(customerId) || direction === 0 || createdAt < from) continue
     const sum = absolute(amount)
     moved.add(

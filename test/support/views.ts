@@ -1,7 +1,8 @@
 import { Effect } from "effect"
 import { expect } from "vitest"
-import { normalizeDecimal, type Sandbox } from "../../src/sandbox/sandbox.ts"
+import type { Sandbox } from "../../src/sandbox/sandbox.ts"
 import { decimal, millionths } from "../sandbox/reading.ts"
+import { normalizeDecimal, truthOf } from "./truth/truth.ts"
 import type { Bench } from "./warehouse.ts"
 
 /** Compares the views with the sandbox's own knowledge of its records, computed without SQL. */
@@ -46,7 +47,7 @@ interface Day {
 /** Movements summed by a key and day, with the balance they leave. */
 const days = (sandbox: Sandbox, isOfOwner: boolean): ReadonlyArray<Day> => {
   const found = new Map<string, Day>()
-  for (const { ownerId, currency, movement, occurredAt } of sandbox.truth.movements()) {
+  for (const { ownerId, currency, movement, occurredAt } of truthOf(sandbox).movements()) {
     if (movement === "0") continue
     const key = isOfOwner ? [ownerId, currency] : [currency]
     const day = dayOf(occurredAt)
@@ -77,7 +78,7 @@ const amounts = ({ credit, debit, closing }: Day) => ({
 /** Settlements, their transactions and days, and what they leave out. */
 export const settlements = (b: Bench) =>
   Effect.gen(function* () {
-    const { truth } = b.sandbox
+    const truth = truthOf(b.sandbox)
     yield* expectView(
       b,
       "settlement",
@@ -148,7 +149,7 @@ export const settlements = (b: Bench) =>
 /** Movements, days, totals, and wallets against them. */
 export const balances = (b: Bench) =>
   Effect.gen(function* () {
-    const { truth } = b.sandbox
+    const truth = truthOf(b.sandbox)
     const moved = [...truth.movements()].filter(({ movement }) => movement !== "0")
     const balance = new Map<string, bigint>()
     const order = (row: (typeof moved)[number]) => `${row.occurredAt} ${row.transactionId} ${row.kind}`
@@ -221,7 +222,7 @@ export const balances = (b: Bench) =>
 /** Customers who are not wallet-ready, and the money that waits for them. */
 export const gaps = (b: Bench) =>
   Effect.gen(function* () {
-    const { truth } = b.sandbox
+    const truth = truthOf(b.sandbox)
     const notReady = [...truth.notReady()]
     yield* expectView(
       b,
@@ -254,7 +255,8 @@ export const gaps = (b: Bench) =>
   })
 
 /** Open checkouts and unsettled transactions of customers who are not ready. */
-const volumes = ({ truth }: Sandbox, notReady: ReadonlySet<string>): ReadonlyArray<Row> => {
+const volumes = (sandbox: Sandbox, notReady: ReadonlySet<string>): ReadonlyArray<Row> => {
+  const truth = truthOf(sandbox)
   const found = new Map<string, { open: number; openAmount: string; unsettled: number; amount: bigint }>()
   const at = (customer: string, currency: string) => {
     const key = `${customer} ${currency}`
@@ -284,7 +286,7 @@ const volumes = ({ truth }: Sandbox, notReady: ReadonlySet<string>): ReadonlyArr
 /** Payouts and checkouts by day. */
 export const others = (b: Bench) =>
   Effect.gen(function* () {
-    const { truth } = b.sandbox
+    const truth = truthOf(b.sandbox)
     yield* expectView(
       b,
       "payout_daily",

@@ -160,15 +160,3 @@ export const seededFaults = (
     return isFault ? FAULTS[name] : undefined
   }
 }
-
-/** Answers 429 with `Retry-After` to each request beyond `perSecond` in a second of the wall clock. */
-export const rateLimit = (perSecond: number): FaultHook => {
-  let second = 0
-  let requests = 0
-  return () => {
-    const now = Math.floor(Date.now() / 1_000)
-    requests = now === second ? requests + 1 : 1
-    second = now
-    return requests > perSecond ? FAULTS["rate-limit"] : undefined
-  }
-}

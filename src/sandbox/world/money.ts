@@ -41,9 +41,3 @@ export const print = (minor: Minor, currency: number): string => {
     ? String(minor / POWERS[digits])
     : printLong(BigInt(minor), digits)
 }
-
-/** Returns the same decimal without trailing zeros or a negative zero, so that `1.50` and `1.5` are equal as text. */
-export const normalizeDecimal = (text: string): string => {
-  const trimmed = text.includes(".") ? text.replace(/\.?0+$/, "") : text
-  return trimmed === "-0" ? "0" : trimmed
-}

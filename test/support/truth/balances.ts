@@ -1,7 +1,7 @@
-import type { Transaction } from "../streams/transactions.ts"
-import { walletAccounts } from "../streams/wallets.ts"
-import { print } from "../world/money.ts"
-import { iso, type World } from "../world/world.ts"
+import type { Transaction } from "../../../src/sandbox/streams/transactions.ts"
+import { walletAccounts } from "../../../src/sandbox/streams/wallets.ts"
+import { print } from "../../../src/sandbox/world/money.ts"
+import { iso, type World } from "../../../src/sandbox/world/world.ts"
 import { codeOf, groupsBy, indices, ownerIdOf, type Select } from "./groups.ts"
 import { all, isUnmapped, signed } from "./transactions.ts"
 

@@ -1,8 +1,8 @@
-import { directionOf } from "../streams/ownerLedger.ts"
-import { progressOf, type Transaction, transactionAt } from "../streams/transactions.ts"
-import { type Minor, print } from "../world/money.ts"
-import { ORGANIZATION } from "../world/owners.ts"
-import { iso, type World } from "../world/world.ts"
+import { directionOf } from "../../../src/sandbox/streams/ownerLedger.ts"
+import { progressOf, type Transaction, transactionAt } from "../../../src/sandbox/streams/transactions.ts"
+import { type Minor, print } from "../../../src/sandbox/world/money.ts"
+import { ORGANIZATION } from "../../../src/sandbox/world/owners.ts"
+import { iso, type World } from "../../../src/sandbox/world/world.ts"
 import {
   add,
   type CountAndAmount,

@@ -1,6 +1,4 @@
-import type { Listing } from "../world/list.ts"
-import type { Records } from "../world/records.ts"
-import type { World } from "../world/world.ts"
+import type { Sandbox } from "../../../src/sandbox/sandbox.ts"
 import * as balance from "./balances.ts"
 import type { Select } from "./groups.ts"
 import * as others from "./others.ts"
@@ -8,7 +6,7 @@ import * as settled from "./settlements.ts"
 import * as paid from "./transactions.ts"
 
 export type { BalanceTruth, MovementTruth } from "./balances.ts"
-export type { Select } from "./groups.ts"
+export { normalizeDecimal, type Select } from "./groups.ts"
 export type { CheckoutDayTruth, NotReadyTruth, OpenCheckoutTruth, PayoutDayTruth } from "./others.ts"
 export type { SettlementDayTruth, SettlementTruth } from "./settlements.ts"
 export type { TransactionTruth, UnmappedTruth } from "./transactions.ts"
@@ -19,11 +17,6 @@ export type { TransactionTruth, UnmappedTruth } from "./transactions.ts"
  * Every method reads the records again; memory grows with the groups of the answer, not with the records.
  */
 export interface Truth {
-  readonly count: (list: string) => number
-  readonly ids: (list: string) => Generator<string>
-  /** A record as its by-id endpoint answers it: JSON text. */
-  readonly text: (list: string, index: number) => string
-
   readonly transactions: (select?: Select) => Generator<paid.TransactionTruth>
   readonly movements: (select?: Select) => Generator<balance.MovementTruth>
   readonly settlements: (select?: Select) => ReadonlyArray<settled.SettlementTruth>
@@ -38,12 +31,7 @@ export interface Truth {
   readonly openCheckouts: (now: Date) => ReadonlyArray<others.OpenCheckoutTruth>
 }
 
-export const makeTruth = (world: World, records: Records, listing: (list: string) => Listing): Truth => ({
-  count: list => listing(list).total(),
-  ids: function* (list) {
-    for (const index of listing(list).all()) yield records.idsOf(list).of(index)
-  },
-  text: records.text,
+export const truthOf = ({ world }: Pick<Sandbox, "world">): Truth => ({
   transactions: select => paid.transactions(world, select),
   movements: select => balance.movements(world, select),
   settlements: select => settled.settlements(world, select),

@@ -1,7 +1,7 @@
-import { CURRENCIES, type Minor } from "../world/money.ts"
-import { ORGANIZATION } from "../world/owners.ts"
-import { ORG_ID } from "../world/samples.ts"
-import { iso, type World } from "../world/world.ts"
+import { CURRENCIES, type Minor } from "../../../src/sandbox/world/money.ts"
+import { ORGANIZATION } from "../../../src/sandbox/world/owners.ts"
+import { ORG_ID } from "../../../src/sandbox/world/samples.ts"
+import { iso, type World } from "../../../src/sandbox/world/world.ts"
 
 /**
  * Removed transactions and payouts count unless `removed` is false, because a warehouse that read them once keeps them.
@@ -59,4 +59,10 @@ export const nothing = (): CountAndAmount => ({ count: 0, amount: 0n })
 export const add = (to: CountAndAmount, minor: Minor): void => {
   to.count += 1
   to.amount += BigInt(minor)
+}
+
+/** Returns the same decimal without trailing zeros or a negative zero, so that `1.50` and `1.5` are equal as text. */
+export const normalizeDecimal = (text: string): string => {
+  const trimmed = text.includes(".") ? text.replace(/\.?0+$/, "") : text
+  return trimmed === "-0" ? "0" : trimmed
 }

@@ -1,6 +1,6 @@
-import { progressOf } from "../streams/transactions.ts"
-import { print } from "../world/money.ts"
-import { iso, type World } from "../world/world.ts"
+import { progressOf } from "../../../src/sandbox/streams/transactions.ts"
+import { print } from "../../../src/sandbox/world/money.ts"
+import { iso, type World } from "../../../src/sandbox/world/world.ts"
 import { add, type CountAndAmount, codeOf, dayText, groupsBy, nothing, type Select } from "./groups.ts"
 import { all, isMoving, isUnmapped, signed } from "./transactions.ts"
 

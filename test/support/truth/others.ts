@@ -1,8 +1,8 @@
-import { checkoutAt } from "../streams/checkouts.ts"
-import { readinessOf } from "../streams/customers.ts"
-import { payoutAt } from "../streams/payouts.ts"
-import { print } from "../world/money.ts"
-import type { World } from "../world/world.ts"
+import { checkoutAt } from "../../../src/sandbox/streams/checkouts.ts"
+import { readinessOf } from "../../../src/sandbox/streams/customers.ts"
+import { payoutAt } from "../../../src/sandbox/streams/payouts.ts"
+import { print } from "../../../src/sandbox/world/money.ts"
+import type { World } from "../../../src/sandbox/world/world.ts"
 import {
   add,
   type CountAndAmount,
