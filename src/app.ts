@@ -178,10 +178,9 @@ export const queryConfigured = (
   asConfiguredReader(readerUrl => runQuery(readerUrl, statement))
 
 /**
- * Reads the status of each stream of each configured account, and judges its figures. They cannot be trusted if the
- * stream never ran, its latest run failed, or none was complete within `maxAgeSeconds` (absent: twice the schedule's
- * interval, and at least an hour). An account that is no longer configured is shown, and judged only if it is named. If
- * no account is configured, all that were ever synced are judged.
+ * Reads and judges the status of each stream of the configured accounts. Figures are bad if the stream never ran, its
+ * latest run failed, or none was complete within `maxAgeSeconds`. Other accounts are judged only if named, or if none
+ * is configured.
  */
 export const status = (options: Pick<ServeArguments, "accounts" | "streams" | "maxAgeSeconds">) =>
   Effect.gen(function* () {

@@ -90,9 +90,8 @@ export interface DoctorOptions {
 }
 
 /**
- * Examines the database, the API and each stream of the API. Returns its findings, also for a database that is away.
- * Fails only for settings that cannot be used at all, and for a stream that does not exist. Sends only GET within the
- * account's rate, with the provided HTTP client or its own; stores nothing.
+ * Examines the database and each stream of the API. Returns findings, also for a database that is away. Fails only for
+ * unusable settings and unknown streams. Sends only GET within the account's rate; stores nothing.
  */
 export const doctor = ({
   settings,

@@ -20,9 +20,8 @@ const BROKEN_ENCODING = /%(?![\da-f]{2})/i
 const BEGINNING = /^https?:\/\/[^/?#]/i
 
 /**
- * Returns the address, or the reason why it is refused, as the end of a sentence that begins with a variable's name.
- * Query and fragment are refused because paths are appended to the address. Never quotes the address, because it may
- * hold a password.
+ * Returns the address, or the reason against it, as the end of a sentence about a variable. Refuses query and fragment:
+ * paths are appended. Never quotes the address, which may hold a password.
  */
 export const judgeBaseUrl = (value: string): Either.Either<string, string> => {
   if (/[\s\\]/.test(value)) return Either.left("must be an address without white space and backslashes")

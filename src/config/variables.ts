@@ -90,9 +90,8 @@ export interface UnknownVariable {
 const ACCOUNT_PART = /^[A-Z][A-Z0-9_]*$/
 
 /**
- * Finds the names that are not settings but have this program's prefix or are close to a setting. `accounts` are the
- * configured ones, `lists` the list streams, `lookups` the variables of look-ups. A token implies its account, even if
- * PAYCOMBAT_ACCOUNTS does not name it: every variable of that account is then a setting.
+ * Finds names with this program's prefix, or close to a setting, that are no settings of these accounts, list streams
+ * and look-ups. A token implies its account, even if PAYCOMBAT_ACCOUNTS does not name it.
  */
 export const unknownVariables = (
   names: ReadonlyArray<string>,

@@ -23,9 +23,8 @@ const isCalendarDay = (year: number, month: number, day: number): boolean => {
 }
 
 /**
- * Returns a moment in the one spelling `2025-01-01T00:00:00.000000Z` (or `+05:30` instead of `Z`) that Postgres and
- * JavaScript read alike. Undefined if the text is no moment. A time without a zone is UTC (assumed). A day without a
- * time is no moment.
+ * Returns a moment as `2025-01-01T00:00:00.000000Z` (or `+05:30`), which Postgres and JavaScript read alike. Undefined
+ * if the text is no moment, or a day. A time without a zone is UTC (assumed).
  */
 export const instantText = (sent: string): string | undefined => {
   const text = sent.trim()

@@ -51,9 +51,8 @@ export class TruncatedJsonError extends SyntaxError {}
 export class TooManyValuesError extends SyntaxError {}
 
 /**
- * Reads a JSON text. Keeps the value of every number, and the text of parts deeper than `MAX_DEPTH` levels. The last of
- * equal keys counts, as in `jsonb`. A text of more than `valuesMax` values is not parsed. Throws a `SyntaxError` that
- * never quotes the text, because the text may hold personal data and messages are stored.
+ * Reads a JSON text, with the value of every number. The last of equal keys counts, as in `jsonb`. Throws a
+ * `SyntaxError` that never quotes the text, also for more than `valuesMax` values.
  */
 export const parseJson = (text: string, valuesMax = Number.POSITIVE_INFINITY): Json => {
   if (holdsMoreValues(text, valuesMax)) throw new TooManyValuesError("JSON of too many values")
@@ -76,9 +75,8 @@ const print = (value: Json): string => {
 }
 
 /**
- * Returns 32 hex characters that are equal exactly if the value and `version` are equal. The order of keys, white space
- * and the spelling of a number (`1.10`, `1.1`, `11e-1`) do not count, so a document has the same hash when it comes
- * back from `jsonb`. `version` belongs to the code that derives rows from the record: a new one changes each hash.
+ * Returns 32 hex characters, equal exactly if the value and `version` are. The order of keys, white space and the
+ * spelling of a number do not count: a document has the same hash when it comes back from `jsonb`.
  */
 export const contentHash = (value: Json, version: number): string =>
   createHash("sha256")

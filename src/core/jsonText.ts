@@ -28,9 +28,8 @@ const endOfString = (text: string, start: number): number => {
 }
 
 /**
- * True if a JSON text holds more values than `max`. The number of values decides the memory that parsing takes. An
- * array or an object counts as two, because it takes more than a number does. The result means nothing for a text that
- * is not JSON.
+ * True if a JSON text holds more values than `max`, which decides the memory of parsing. An array or an object counts
+ * as two. Means nothing for a text that is not JSON.
  */
 export const holdsMoreValues = (text: string, max: number): boolean => {
   if (text.length <= CHARS_PER_VALUE_MIN * max) return false
@@ -67,9 +66,8 @@ const isOfNumber = (code: number): boolean =>
 const EXACT_LENGTH_MAX = 15
 
 /**
- * Takes values out of a valid JSON text that `JSON.parse` would not keep: numbers that are not `isExact`, and parts
- * deeper than `depthMax`. Returns the text with strings in their place. Each string is `mark`, which must not occur in
- * the text, and the position in `taken`.
+ * Takes numbers that are not `isExact`, and parts deeper than `depthMax`, out of a valid JSON text. Strings of `mark`,
+ * which must not occur in the text, and the position in `taken` stand in their place.
  */
 export const takeOut = (
   text: string,

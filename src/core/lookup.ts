@@ -39,9 +39,8 @@ export interface Recheck {
   /** Days without a change after which an open answer counts as settled; if absent, never. */
   readonly openDays?: number
   /**
-   * When open answers and failed look-ups are due. `doubling`: after as much time since the latest look-up as lay
-   * between the latest change and that look-up. So keys that never get an answer take ever less of the budget. A table
-   * of states does not record since when a look-up fails, so those are due in each run.
+   * When open answers and failed look-ups are due. `doubling`: after as much time as lay between the latest change and
+   * the latest look-up, so that keys without an answer take ever less of the budget. Failed states are due in each run.
    */
   readonly pace: "each run" | "doubling"
   /** True if a key is also due when its row, or one of its rows, was written since the latest look-up. */

@@ -90,9 +90,8 @@ export interface History {
 }
 
 /**
- * Facts about a stream's records beyond their schema, as data, for comparison with real records. The schema has the
- * fields that are read; this lists all other documented fields. A field of an object is named `company.name`, a field
- * of a list's items `order_summary.order_items[].quantity`.
+ * Facts about a stream's records beyond their schema: all other documented fields. A field of an object is named
+ * `company.name`, a field of a list's items `order_summary.order_items[].quantity`.
  */
 export interface StreamDocs {
   /** Documented fields that are not read, with the type of their values; `null` if only "null" is documented. */

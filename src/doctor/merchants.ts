@@ -5,7 +5,7 @@ import type { Json } from "../core/json.ts"
 import type { ListStream } from "../core/stream.ts"
 import { knownMerchants, merchantOf, storedMerchants } from "../warehouse/load/merchant.ts"
 import type { Opened } from "./database.ts"
-import { type Finding, finding } from "./finding.ts"
+import { checkOf, type Finding, finding } from "./finding.ts"
 
 const NAMED_MAX = 5
 
@@ -15,9 +15,8 @@ const quoted = (merchants: ReadonlyArray<string>): string => {
 }
 
 /**
- * Compares the merchants in a sample with those of the account: the ones in PAYCOMBAT_MERCHANTS, and the ones with
- * stored records. Without either, one merchant is expected. Returns no finding if all is well, or if the stored ones
- * cannot be read.
+ * Compares the merchants in a sample with the configured and the stored ones; without either, one is expected. Returns
+ * no finding if all is well, or if the stored ones cannot be read.
  */
 export const merchantFindings = (
   opened: Opened | undefined,
@@ -43,11 +42,8 @@ export const merchantFindings = (
     if (others.length === 0) return []
     if (isFirst)
       return [
-        finding(
-          "fail",
-          "merchants",
+        checkOf("merchants", about).fail(
           `records of more than one ${merchantField}: ${quoted(others)}. A first sync does not decide which are this account's: name its own in ${variable}, separated by commas.`,
-          about,
         ),
       ]
     const isAll = others.length === seen.size

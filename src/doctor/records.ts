@@ -1,7 +1,7 @@
 import type { StreamDocs } from "../core/stream.ts"
 import { counted } from "../core/words.ts"
 import type { Drift, FieldSeen } from "./drift.ts"
-import { type Finding, finding } from "./finding.ts"
+import { checkOf, type Finding, finding } from "./finding.ts"
 import type { EventMoney, Holds, MoneyReport } from "./money.ts"
 
 /** Describes real records in words: how they differ from their documentation, and how their money adds up. */
@@ -24,20 +24,10 @@ const valueFindings = (drift: Drift, about: About): ReadonlyArray<Finding> =>
     const shown = unknown.map(({ value, count }) => `${value} (${count})`)
     if (further > 0) shown.push(`${further} more that are not shown`)
     return documented.length === 0
-      ? [
-          finding(
-            "pass",
-            "values",
-            `${field} holds ${shown.join(", ")}; its values are not documented.`,
-            about,
-          ),
-        ]
+      ? [checkOf("values", about).pass(`${field} holds ${shown.join(", ")}; its values are not documented.`)]
       : [
-          finding(
-            "warn",
-            "values",
+          checkOf("values", about).warn(
             `${field} holds ${shown.join(", ")}, beside the documented ${documented.join(", ")}: stored as they are; see what they mean for your reports.`,
-            about,
           ),
         ]
   })
@@ -155,21 +145,15 @@ const directionFindings = (events: ReadonlyArray<EventMoney>, about: About): Rea
   const unstored = events.filter(({ unmapped }) => unmapped === null)
   const unmapped = events.filter(event => event.unmapped !== null && event.unmapped > 0)
   const findings = unmapped.map(event =>
-    finding(
-      "warn",
-      "directions",
+    checkOf("directions", about).warn(
       `${event.eventType} has none in ${event.unmapped} of ${counted(event.records, "record")}${namesOf(event)}: settlements and balances leave it out. Run \`paycombat-sync directions list\`, and \`directions set TYPE NAME DIRECTION\` for each.`,
-      about,
     ),
   )
   if (unstored.length > 0)
     return [
       ...findings,
-      finding(
-        "warn",
-        "directions",
+      checkOf("directions", about).warn(
         `rules are applied to stored transactions, and none is of each kind that the sample has (${unstored.map(({ eventType }) => eventType).join(", ")}): run doctor again after a sync.`,
-        about,
       ),
     ]
   const assumed = events.filter(({ isAssumed }) => isAssumed).map(({ eventType }) => eventType)
@@ -196,7 +180,7 @@ export const moneyFindings = (
   const { feeSum, foreignFees, negativeFees, events, furtherTypes } = report
   return [
     feeSum.of === 0
-      ? finding("pass", "fees", "no record has all three fee fields.", about)
+      ? checkOf("fees", about).pass("no record has all three fee fields.")
       : finding(
           feeSum.holds === feeSum.of ? "pass" : "warn",
           "fees",
@@ -205,32 +189,23 @@ export const moneyFindings = (
         ),
     ...(negativeFees > 0
       ? [
-          finding(
-            "warn",
-            "fees",
+          checkOf("fees", about).warn(
             `${counted(negativeFees, "fee")} below zero: balances subtract it as it is, so that it adds; ask PayCombat whether it is a refund.`,
-            about,
           ),
         ]
       : []),
     ...(foreignFees.of > 0
       ? [
-          finding(
-            "pass",
-            "fees",
+          checkOf("fees", about).pass(
             `in another currency than the amount in ${foreignFees.of}: ${money.netAmount} = ${money.amount} ${inAll(foreignFees)}; balances book such a fee in its own currency.`,
-            about,
           ),
         ]
       : []),
     ...events.map(event => eventFinding(event, money.feesIncludingTax, about)),
     ...(furtherTypes > 0
       ? [
-          finding(
-            "warn",
-            "money",
+          checkOf("money", about).warn(
             `${counted(furtherTypes, "further event type")} not shown: too many. After a sync, see analytics.unmapped_event_type for all that have no direction.`,
-            about,
           ),
         ]
       : []),

@@ -52,9 +52,8 @@ export const typedRows = (shape: Shape, columns: ReadonlyArray<string>, first: n
   `(SELECT ${typed(columns, shape)} FROM ${unnestOf(columns, first)}) AS n`
 
 /**
- * Settings for the rest of a transaction. Null in an array is null, whatever the role or database sets. Joins of a
- * batch look up each row by its key: otherwise the planner may read the whole table or index for every batch, and
- * loading gets slower with every stored row.
+ * Settings for the rest of a transaction. Joins of a batch look up each row by its key: otherwise the planner may read
+ * the whole table for every batch, and loading gets slower with every stored row.
  */
 export const lookUpByKey = (tx: Transaction): Promise<unknown> =>
   tx`SELECT set_config('array_nulls', 'on', true), set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),

@@ -65,9 +65,8 @@ export class Warehouse extends Context.Tag("paycombat-sync/Warehouse")<
 const workOn = new WeakMap<postgres.Sql, Set<Fiber.RuntimeFiber<unknown>>>()
 
 /**
- * Works on a pool while it is open. Closing the pool interrupts the work first, and waits until the end of the work is
- * booked. A host may provide the pool around a race, or dispose of it during a run: the race would interrupt the run
- * only after the pool was closed.
+ * Works on a pool while it is open. Closing the pool interrupts the work first, and waits until its end is booked: a
+ * race around the pool would interrupt the run only after the pool was closed.
  */
 export const whileOpen = <A, E, R>(sql: postgres.Sql, work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.uninterruptibleMask(restore =>

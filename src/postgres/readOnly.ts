@@ -19,9 +19,8 @@ const asPool = (tx: postgres.TransactionSql, over: AbortSignal): postgres.Sql =>
   }) as unknown as postgres.Sql
 
 /**
- * Reads in one transaction, whose statements Postgres itself ends after `statementMillis`. A caller that stops waiting
- * leaves no statement at work. The limit is set within the transaction, because a pooling proxy refuses it at the start
- * of a connection, and would pass it on to other clients later.
+ * Reads in one transaction, whose statements Postgres itself ends after `statementMillis`. The limit is set within it:
+ * a pooling proxy refuses it at the start of a connection, and would pass it on to other clients.
  */
 export const readingWithin = <A, E>(
   sql: postgres.Sql,

@@ -9,9 +9,8 @@ import { failure, placeOf } from "./place.ts"
 import { boundedDialer, type Dial, notAnswered, stopped, type Way, waysTo } from "./socket.ts"
 
 /**
- * Chooses the server of a connection as libpq does: the hosts in their order, and the first one that lets this login in
- * and has the wanted attributes. The driver cannot do it: with several hosts it never reports an error, and it checks
- * an attribute by ending the statement. So each way is first tried with a connection of its own, if there is a choice.
+ * Chooses the server of a connection as libpq does: the first host that lets this login in and has the wanted
+ * attributes. The driver never reports an error of several hosts, so each way is first tried by itself.
  */
 
 interface ServerState {

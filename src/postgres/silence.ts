@@ -2,9 +2,8 @@ import type postgres from "postgres"
 import { failure } from "./place.ts"
 
 /**
- * Detects silent connections: a firewall, a proxy or a host that went away forwards nothing and closes nothing. A late
- * answer proves nothing, because a statement may take minutes. So another connection asks Postgres whether the session
- * is still at work. If it waits for its client while the client waits for it, the answer never comes.
+ * Detects silent connections, over which nothing comes and which nothing closes. A statement may take minutes, so
+ * another connection asks Postgres whether the session is still at work, or waits for its client.
  */
 
 export interface Session {
@@ -62,9 +61,8 @@ interface Watched {
 const SESSION = "pid = $1 AND (state = 'disabled' OR xact_start = $2::text::timestamptz)"
 
 /**
- * Asks, in a transaction of another connection, whether a session is still at work. With `isLast`, an idle one is
- * ended, so that its locks go: Postgres' own limit on idle transactions does not count while a part of a statement was
- * received.
+ * Asks, in another connection's transaction, whether a session is still at work. With `isLast`, ends an idle one, so
+ * that its locks go: Postgres' own limit does not count while a part of a statement was received.
  */
 export const lookAt = async (
   tx: postgres.TransactionSql,

@@ -83,11 +83,9 @@ const failing = (error: unknown): Duplex => {
 }
 
 /**
- * Makes connections for one of the driver's pools, each chosen by `choose`, with a bound on attempts. Without it,
- * postgres.js 3.4 connects again at once and without an end if a server takes a connection and closes it before a
- * login: a tunnel, a proxy or a published port whose Postgres is away. Statements then neither fail nor end. Here,
- * after `attemptsMax` attempts without a statement that settled, the next one is a transient error. A healthy pool
- * needs one attempt for each of its connections, and one for each request to cancel.
+ * Makes connections for one of the driver's pools, each chosen by `choose`. Without a bound on attempts, postgres.js
+ * 3.4 connects again without an end if a server closes each connection before a login. After `attemptsMax` attempts
+ * without a statement that settled, the next one is a transient error.
  */
 export const boundedDialer = (
   choose: (signal: AbortSignal) => Promise<Socket>,

@@ -4,9 +4,8 @@ import { describeFailure, sqlState } from "./failures.ts"
 import { COMMIT_STOPPING_MAX, endingLate } from "./stopping.ts"
 
 /**
- * The verbs of SQL: `query` runs it once, `read`, `write` and `writeInterruptible` repeat it. Each takes a function
- * that returns a promise, and no Effect: a retry cannot be put around a retry, which would multiply the time that both
- * take. A transaction is one such promise: an Effect inside it could fail and still commit.
+ * The verbs of SQL: `query` runs it once, `read`, `write` and `writeInterruptible` repeat it. Each takes a promise, and
+ * no Effect: a retry cannot be put around a retry, and a transaction cannot fail and still commit.
  */
 
 export const warehouseError = (error: unknown): WarehouseError => {

@@ -7,9 +7,8 @@ export const COMMIT_STOPPING_MAX = "10 seconds"
 const isEndingLate = FiberRef.unsafeMake(false)
 
 /**
- * Runs work that an interruption ends within `limit`, and not at once: its answer may still come. This also holds in an
- * uninterruptible region: no work on a database may wait for an answer without a limit. When the limit is over, `late`
- * runs, and then the work is interrupted. The work itself must be interruptible.
+ * Runs work that an interruption ends within `limit`, also in an uninterruptible region: its answer may still come.
+ * When the limit is over, `late` runs, and then the work, which must be interruptible, is interrupted.
  */
 export const endingLate = <A, E, R>(
   work: Effect.Effect<A, E, R>,

@@ -17,9 +17,8 @@ export const REQUESTS_PER_CONNECTION_MAX = 20
 const oldest = (sockets: ReadonlySet<Socket>): Socket | undefined => sockets.values().next().value
 
 /**
- * Closes a connection for each new one beyond `CONNECTIONS_MAX`: the one that has waited longest without a complete
- * request, or, if all are being answered, the one answered longest. Node's own `maxConnections` would refuse the new
- * connection instead, so clients that send a byte a second could keep all others out.
+ * Closes a connection for each new one beyond `CONNECTIONS_MAX`: the one that has waited longest without a request, or
+ * the one answered longest. `maxConnections` would let slow clients keep all others out.
  */
 const makeRoom = (server: Server): void => {
   const waiting = new Set<Socket>()

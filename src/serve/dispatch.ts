@@ -20,9 +20,8 @@ export interface DispatchOptions<R> {
 }
 
 /**
- * Runs at each tick, never two runs at once. A tick during a run is dropped, because the next is near. A full tick
- * during an incremental run is not dropped: it follows right after the run. A full pass that could do nothing is tried
- * again at the next tick of either kind. Dies if the ticks end, because no run would ever start again.
+ * Runs at each tick, never two runs at once. A tick during a run is dropped; a full one during an incremental run
+ * follows right after it. A full pass that could do nothing is tried again at the next tick. Dies if the ticks end.
  */
 export const dispatch = <R>({
   ticks,

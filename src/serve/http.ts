@@ -31,9 +31,8 @@ const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/i
 export const isLoopback = (host: string): boolean => LOOPBACK.test(host)
 
 /**
- * True if a request is meant for this server. A page of another site can make a browser resolve its own host name to
- * this machine (DNS rebinding), but the browser still sends that name. On other addresses than loopback every name is
- * accepted.
+ * True if a request is meant for this server. A page of another site can resolve its own host name to this machine (DNS
+ * rebinding). On other addresses than loopback every name is accepted.
  */
 export const isOurHost = (host: string | undefined, listening: string): boolean => {
   if (!isLoopback(listening)) return true

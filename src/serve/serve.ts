@@ -120,10 +120,8 @@ const overdue = ({ accounts, streams }: ServeOptions, intervalSeconds: number) =
   })
 
 /**
- * Stays up until it is interrupted. Then it stops listening, and the current run ends as interrupted. Fails at the
- * start if the schedule or the address is wrong or the database is away, and later only if an embedded database moved
- * to another address. Accounts share only the schedule: each has its own runs, and an account that is slow or fails
- * costs the others no tick.
+ * Stays up until it is interrupted; the current run then ends as interrupted. Fails at the start if schedule, address
+ * or database is wrong, and later only if an embedded database moved. A slow account costs the others no tick.
  */
 export const serveWith = (
   options: ServeOptions,

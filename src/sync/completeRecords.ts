@@ -27,10 +27,8 @@ export interface ById {
 }
 
 /**
- * Replaces the records of a page that lack parts by their by-id answers. If the by-id endpoint answers 404 for a record
- * that the list shows, this is a contradiction, and no proof that the record is gone. The stored row is then the latest
- * complete version and stays, and the item counts as unanswered. Without a stored row, the item becomes a reject that
- * names the missing part.
+ * Replaces the records of a page that lack parts by their by-id answers. A 404 for a listed record is a contradiction,
+ * and no proof: the stored row stays, and the item counts as unanswered. Without a stored row, it is a reject.
  */
 export const completeRecords = (context: StreamContext, stream: ListStream, byId: ById) => {
   const { client, account } = context

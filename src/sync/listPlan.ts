@@ -77,9 +77,8 @@ export const planOf = (
   })
 
 /**
- * Learns from a complete full pass how the next runs may read the list. A run that went on with an earlier pass saw
- * only a part of it: it can refute an earlier proof, and proves nothing new. Sends a few requests. Their failures prove
- * nothing, and fail nothing.
+ * Learns from a full pass how the next runs may read the list. A run that went on with an earlier pass can refute a
+ * proof, and proves nothing new. Sends a few requests, whose failures fail nothing.
  */
 export const learn = (
   { client }: StreamContext,

@@ -42,10 +42,8 @@ const failure = (stream: LookupStream, reason: EndpointError["reason"], message:
   new EndpointError({ reason, path: stream.source.paths(PLACE)[0], message })
 
 /**
- * Fails with `unavailable` if more than a few look-ups stayed without an answer, or if an answer was about another
- * record. Fails with `rejected` if more checks failed than PAYCOMBAT_REJECTS_MAX allows. Checks that failed for the
- * first time are judged against the run, all failed ones against all keys: a run that asks again only about the few
- * keys that fail for good need not fail by them.
+ * Fails with `unavailable` if more than a few look-ups got no answer, or one about another record, and with `rejected`
+ * if more failed than PAYCOMBAT_REJECTS_MAX allows: first failures of those of the run, all of all keys.
  */
 export const refuseFailed = (
   context: Pick<StreamContext, "sql" | "lease" | "settings">,

@@ -155,9 +155,7 @@ const saveAnswers = (
 
 /**
  * Asks about every key that is due, up to the run's budget: first the keys never asked about, then the oldest answers.
- * A few look-ups may get no answer after all retries, or another one than is documented: they are counted, and made
- * again. The run fails if these are more than a few (see `refuseFailed`), or if a stream that names the keys did not
- * end well.
+ * Fails if more than a few fail (`refuseFailed`), or if a stream that names the keys did not end well.
  */
 export const runLookupStream = (
   context: StreamContext,

@@ -113,9 +113,8 @@ export const rebuildWith = (settings: RebuildSettings): Maintained =>
   })
 
 /**
- * Normalizes all stored records again, from their raw text: without an API call, and without a token. Answers the run
- * as the ledger has it, or undefined if nothing is stored. A row whose raw record no longer decodes stays as it is, and
- * fails its stream's run. `LeaseError` means that nothing was done.
+ * Normalizes all stored records again, without an API call and a token. Undefined if nothing is stored. A row whose raw
+ * record no longer decodes stays, and fails its stream's run. `LeaseError` means that nothing was done.
  */
 export const rebuildIn = ({ accounts = [], streams = [] }: Scope) =>
   Effect.gen(function* () {
@@ -157,9 +156,8 @@ export interface ReplayOptions extends Scope {
 }
 
 /**
- * Decodes rejects again with today's code, and makes rows of those that decode now, as of the time they were read.
- * Answers the run as the ledger has it, or undefined if there is no such reject. A number that no reject has is a wrong
- * argument, and nothing is done. `LeaseError` means that nothing was done.
+ * Decodes rejects again, and makes rows of those that decode now, as of the time they were read. Undefined if there is
+ * none. Fails for a number that no reject has. `LeaseError` means that nothing was done.
  */
 export const replayIn = ({ accounts = [], streams = [], all = false, ids = [] }: ReplayOptions) =>
   Effect.gen(function* () {

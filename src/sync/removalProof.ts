@@ -11,9 +11,8 @@ import type { Missing } from "./listMissing.ts"
 
 /**
  * Proves that a pass may book unlisted records as removed. A record that moves over the border of the page being read
- * is on none of the pages, and may leave no sign of it. So the last pass that is needed reads the list a second time.
- * If both readings hold the same records, in the same order, on the same pages, no record moved in between: the ones
- * that it changed places with would stand elsewhere.
+ * leaves no sign. So the last pass that is needed reads the list twice: if both readings are the same, nothing moved in
+ * between.
  */
 
 interface Reading {
@@ -100,9 +99,8 @@ export const UNPROVEN =
   " booked as removed. If the API has such a parameter, put its names in PAYCOMBAT_PAGING."
 
 /**
- * True if the pages of a pass held the whole list. Pages that were proven to adjoin leave nothing out, whatever total
- * the API states. Otherwise the stated total decides. A larger one fails the stream. A smaller one proves nothing: it
- * counts something else, such as the records of a page.
+ * True if the pages of a pass held the whole list: they adjoin, or the stated total agrees. A larger total fails the
+ * stream; a smaller one proves nothing.
  */
 export const holdsAll = (
   contract: Contract,

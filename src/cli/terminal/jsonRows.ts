@@ -3,9 +3,8 @@ import type { QueryAnswer } from "../../warehouse/read/query.ts"
 import { visibleJson } from "./visible.ts"
 
 /**
- * Renders rows as JSON objects that keep each value's type and every digit. Booleans, integers, floats and arrays keep
- * their JSON type, `json` and `jsonb` keep their value, and all other types, including `numeric`, are the text that
- * Postgres prints. An integer beyond 2^53 is text as well, because most JSON parsers would round it.
+ * Renders rows as JSON objects that keep types and digits: booleans, integers, floats, arrays and JSON as such; all
+ * other types, `numeric` and integers beyond 2^53 as the text that Postgres prints.
  */
 
 const text = (value: string): string => JSON.stringify(value)

@@ -1,10 +1,6 @@
 import { Clock, Effect } from "effect"
 
-/**
- * Permission to ask the API about an account. One process has it at a time, and passes it on. `rateLimiter.ts` checks
- * it before each request, and does not know how it is given: `sync/holding.ts` gives it to the holder of the account's
- * lease.
- */
+/** Permission to ask the API about an account, which one process has at a time: the holder of the account's lease. */
 export interface Grant {
   readonly isValid: Effect.Effect<boolean>
   /** Waits until it is valid again. If it never is, other code ends the waiting run. */
@@ -26,9 +22,8 @@ export const UNSHARED: Grant = {
 }
 
 /**
- * Decides when an account's requests are sent: never closer together than the rate allows, not during a pause that the
- * API requested, and only with a valid grant. Spacing is even, because a bucket lets twice the rate through in the
- * first second, and `RateLimiter` rounds its interval up to whole milliseconds.
+ * Spaces an account's requests by its rate, outside of pauses, while the grant is valid. Spacing is even: a bucket lets
+ * twice the rate through in the first second, and `RateLimiter` rounds its interval up to whole milliseconds.
  */
 export interface RateLimiter {
   /** Waits for the next slot. Fails with the milliseconds left if a pause is longer than a run should wait. */

@@ -50,9 +50,8 @@ const makeCollected = (bytesMax: number) => {
 }
 
 /**
- * Reads a body up to its bound on unpacked bytes, because a small body may become a large one. Only the beginning
- * of an error is read; a longer error counts as having no body, because its status says enough. A large body waits for
- * others, while the stopwatch stands still, and keeps its slot until the scope ends.
+ * Reads a body up to its bound on unpacked bytes. An error longer than its own bound counts as having no body. A large
+ * body waits for others, while the stopwatch stands still, and keeps its slot until the scope ends.
  */
 export const receive = (
   request: RequestInfo,

@@ -2,9 +2,8 @@ import { Data, Effect } from "effect"
 import type { Failure } from "./failures.ts"
 
 /**
- * One span per request. Other people read the collector, and the platform's own span has the whole address with a
- * person's id. So that span is off, and this one names the request without its subject: no query, no header, no body,
- * no message of an error.
+ * One span per request, without query, header, body and the error's message: other people read the collector, and the
+ * platform's own span has the address with a person's id.
  */
 
 export interface SpanSubject {

@@ -30,9 +30,8 @@ export interface Answers {
   /** Ids that were asked about, whatever the result; another run should begin with others. */
   readonly asked: ReadonlyArray<string>
   /**
-   * True if listed records were asked for, and nothing shows that an endpoint knows them: none is known from before and
-   * none answered, or the known one answers 404 for all of them. Otherwise there may be an endpoint that could not
-   * answer.
+   * True if listed records were asked for, and nothing shows that an endpoint knows them. Otherwise there may be an
+   * endpoint that could not answer.
    */
   readonly isAbsent: boolean
 }
@@ -124,9 +123,8 @@ const nothing: Answers = {
 }
 
 /**
- * Asks about each of the ids. `controls` are listed records. A 404 may be a wrong path, or a route that is away, so it
- * counts only if the same endpoint answered with a control before, and again afterwards. Never fails: an id with
- * neither answer is in neither list, and an endpoint that does not answer is not asked further.
+ * Asks about the ids. A 404 counts only if the same endpoint answered with a listed record of `controls` before and
+ * after it. Never fails: an id without an answer is in neither list, and an endpoint that is away is not asked further.
  */
 export const askById = (
   client: Client,

@@ -7,9 +7,9 @@ import type { ReadPage } from "./readPage.ts"
 import { agreesWithTotal, isTooShortForAPage, isWholeBySize, lastPageOf, statesMore } from "./total.ts"
 
 /**
- * Decides if a list has ended. An API may signal the end by an empty list, by an answer without a list (204, 404, 416,
- * no body, no `data`, `status: false`), by a refusal of the page (400, 410, 422), by its last page or its first page
- * again, or by the total that it states. Each of these may also be a fault of one page, so all need the same proof.
+ * Decides if a list has ended: by an empty list, no list (204, 404, 416, no body, no `data`, `status: false`), a
+ * refusal (400, 410, 422), a repeated last or first page, or a total. Each may be a fault of one page, so all need the
+ * same proof.
  */
 
 /** A page and its ids; number 0 if no page held a record yet. */
@@ -211,9 +211,8 @@ const pageAcross = (
 const ACROSS_SIZE_MAX = 4
 
 /**
- * Pages that hold the record at `position`, which is the last known one, and the place behind it: a smaller one and a
- * larger one, if possible. A server that caps the larger one still shows that place, because the record is among as
- * many as it gave before.
+ * Pages that hold the record at `position`, the last known one, and the place behind it: a smaller and a larger one, if
+ * possible. A server that caps the larger one still shows that place.
  */
 const pagesAcross = (position: number, size: number, maxSize: number | null) => {
   const smaller = Array.from({ length: Math.max(0, size - 2) }, (_, index) => size - 1 - index)

@@ -11,9 +11,8 @@ export type Checking<A> = Effect.Effect<A, AccountError | EndpointError>
 export type Read = (number: number, size: number) => Checking<ReadPage>
 
 /**
- * True if a record is right after the last record of a page, and neither on the page nor among `others`. After a short
- * page this means that its size was reduced, but not the distance to the next page; after a full one, that the next
- * page is missing. Asked twice, with the page itself in between, because the list may just have grown.
+ * True if a record is right after a page's last one, and neither on it nor among `others`: the size was reduced but not
+ * the distance, or the next page is missing. Asked twice, with the page in between: the list may just have grown.
  */
 export const hasGapAfter = (
   read: Read,

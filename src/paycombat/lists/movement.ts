@@ -6,9 +6,8 @@ import type { Page } from "./page.ts"
 import { idOf } from "./readPage.ts"
 
 /**
- * Signs that a list moved while it was read. A record that moves across the border of the page being read is on none of
- * the pages, although it is always listed. So a pass that cannot show that the list stood still proves nothing about
- * unlisted records.
+ * Signs that a list moved while it was read. A record that moves across the border of the page being read is on no
+ * page, so a pass without proof of a still list proves nothing about unlisted records.
  */
 
 /** Largest distance of a believed time of change after its reading. */

@@ -80,9 +80,8 @@ const watchTime = (by: TimeField) => {
 }
 
 /**
- * Watches the pages of a pass. Only pages that are read in order count. Pages that are read again, and records that the
- * page before held, too, because others were inserted meanwhile, tell nothing. Neither do records without a time
- * between records with it.
+ * Watches the pages of a pass. Pages that are read again, records that the page before held, and records without a time
+ * between others tell nothing.
  */
 export const watchOrder = (source: ListSource): Watch => {
   const of = { created: watchTime("created"), updated: watchTime("updated") }

@@ -20,9 +20,8 @@ export const statedBy = ({ total, pageCount }: ReadPage): string =>
       : "it states no total"
 
 /**
- * True if the list ends with this page according to the stated total. This is a reason for the proof of an end, and no
- * proof: a `total` may count the page, or be an estimate. For a first page whose successor was never seen to differ,
- * such a total tells nothing.
+ * True if the stated total ends the list with this page: a reason for the proof of an end, and no proof. It tells
+ * nothing for a first page whose successor was never seen to differ.
  */
 export const endsAsStated = (
   { pagingProven }: { readonly pagingProven: boolean },

@@ -56,11 +56,9 @@ interface PortChoice {
 }
 
 /**
- * Provides the Postgres of a data directory: creates it on first use, starts it if it is stopped, joins it if it runs.
- * Any number of processes may use it at once; the last one to close its scope stops it. It survives the death of any of
- * them. If the server itself dies, the next use or a process that still holds it restarts it on the same port. If
- * another use had to start it on a different port meanwhile, `moved` fails. Limit: one machine, or container, at a
- * time. Two that share the directory are not attempt apart.
+ * Provides the Postgres of a data directory: creates, starts or joins it. Any number of processes may use it; the last
+ * one stops it. If the server dies, a process that holds it restarts it on the same port; `moved` fails if another use
+ * took another port meanwhile. Limit: one machine, or container, at a time.
  */
 export const embeddedPostgres = (
   dataDir: string,

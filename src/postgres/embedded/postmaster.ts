@@ -121,8 +121,7 @@ export const startPostmaster = (
 
 /**
  * Replaces the pid in a stale lock file by this process' pid. Postgres does not start while that pid is a living
- * process of the same user, whatever process it is, but a server never takes its own parent for a rival. The file is
- * not removed, because its last lines let Postgres detect sessions of the dead server.
+ * process of the user, other than its parent. The file stays: its last lines show sessions of the dead server.
  */
 const replaceStalePid = async (cluster: Cluster): Promise<void> => {
   const lines = await readLockFile(cluster)

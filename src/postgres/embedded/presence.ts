@@ -4,9 +4,8 @@ import { withoutVariables } from "../driver.ts"
 import type { Cluster } from "./cluster.ts"
 
 /**
- * The connection that keeps the server up. Each process that uses the server holds one with a shared advisory lock. A
- * process that can take the lock exclusively is the last one, and stops the server while it holds it. There is no
- * counter: if a process is killed, Postgres releases its lock.
+ * The connection that keeps the server up, with a shared advisory lock. The process that can take it exclusively is the
+ * last one, and stops the server. Postgres releases the lock of a killed process.
  */
 export interface PresenceLock {
   readonly port: number

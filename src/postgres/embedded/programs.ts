@@ -28,9 +28,8 @@ const decodeLinks = Schema.decodeUnknownSync(
 )
 
 /**
- * Finds the npm package of the programs for this platform, resolved from the module `resolveFrom`. Restores the library
- * links that its install script makes, if npm ran no scripts. Uses a copy in `roomForCopies` if the links cannot be
- * made in place, or if `account` may not enter the package (a checkout under root's own directory).
+ * Finds the npm package of the programs, resolved from `resolveFrom`, and restores its library links. Uses a copy in
+ * `roomForCopies` if that is impossible, or if `account` may not enter the package.
  */
 export const findPrograms = (options: {
   readonly resolveFrom: string
