@@ -152,13 +152,7 @@ const opener = (
 }
 
 /** The driver's pool that takes statements, and those before it that lost a connection. */
-interface Generations {
-  readonly current: () => Connections
-  readonly closeIdle: (connections: Connections) => void
-  readonly end: (options?: { timeout?: number }) => Promise<void>
-}
-
-const makeGenerations = (open: ReturnType<typeof opener>, retireAfterMillis: number): Generations => {
+const makeGenerations = (open: ReturnType<typeof opener>, retireAfterMillis: number) => {
   const replaced = new Map<Connections, NodeJS.Timeout>()
   let isEnding = false
   const closeIdle = (connections: Connections) => {
@@ -180,7 +174,7 @@ const makeGenerations = (open: ReturnType<typeof opener>, retireAfterMillis: num
   return {
     current: () => current,
     closeIdle,
-    end: async options => {
+    end: async (options?: { timeout?: number }) => {
       isEnding = true
       for (const timer of replaced.values()) clearTimeout(timer)
       await Promise.all(

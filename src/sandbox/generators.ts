@@ -7,12 +7,6 @@ import { fixtureText, generatorModules } from "./generatorModules.ts"
 import { sampleGenerator } from "./sample.ts"
 import type { Generator } from "./world/generator.ts"
 
-/** The generators of the simulated API, and the streams that get copies of their fixture's record. */
-export interface Found {
-  readonly generators: ReadonlyMap<string, Generator>
-  readonly sampled: ReadonlyArray<string>
-}
-
 const sampled = (stream: Stream): Effect.Effect<Generator, ConfigurationError> =>
   Effect.flatMap(
     Effect.promise(() => fixtureText(stream.name)),
@@ -24,7 +18,7 @@ const sampled = (stream: Stream): Effect.Effect<Generator, ConfigurationError> =
   )
 
 /** Finds the generator of each stream in `streams/`, or copies its fixture's record. Fails if it has neither. */
-export const foundGenerators: Effect.Effect<Found, ConfigurationError> = Effect.gen(function* () {
+export const foundGenerators = Effect.gen(function* () {
   const modules = yield* Effect.promise(generatorModules)
   const own = modules.flatMap(({ stream, module }) =>
     module.default === undefined ? [] : [[stream, module.default] as const],

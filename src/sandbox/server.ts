@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import { type Answer, respond } from "./respond.ts"
 import { type Route, type Router, routerOf } from "./routes.ts"
 import type { Fault, FaultHook, FaultRequest } from "./world/faults.ts"
@@ -96,15 +96,6 @@ const stampOf = (world: World, url: string): Stamp => {
   for (let n = 0; n < url.length; n++) own = hash(own, 0, url.charCodeAt(n))
   const word = (n: number) => lane(own, n).toString(16).padStart(8, "0")
   return { requestId: word(0) + word(1) + word(2) + word(3), time: iso(world.changes.now()) }
-}
-
-export interface SandboxServer {
-  readonly server: Server
-  readonly requests: Requests
-  readonly resetRequests: () => void
-  readonly listing: (stream: string) => Listing
-  readonly setFault: (fault: FaultHook | null) => void
-  readonly reshape: (to: Partial<Shape>) => void
 }
 
 interface State {
@@ -219,7 +210,7 @@ const answer = (
   return (route.kind === "detail" ? detail : lookup)(state, route.stream, route.id, stamp)
 }
 
-export const makeServer = (world: World, records: Records, generators: Generators): SandboxServer => {
+export const makeServer = (world: World, records: Records, generators: Generators) => {
   const requests = makeRequests()
   const state: State = {
     ...{ world, records, generators, options: world.options },
@@ -250,10 +241,10 @@ export const makeServer = (world: World, records: Records, generators: Generator
     server: createServer({ keepAliveTimeout: KEEP_ALIVE_MILLIS }, handle),
     requests: requests.seen,
     resetRequests: requests.reset,
-    listing: name => state.listings.get(name)!,
-    setFault: hook => {
+    listing: (name: string) => state.listings.get(name)!,
+    setFault: (hook: FaultHook | null) => {
       state.fault = hook
     },
-    reshape: to => reshape(state, to),
+    reshape: (to: Partial<Shape>) => reshape(state, to),
   }
 }

@@ -60,17 +60,29 @@ const PATH = /^(\/[\w~%@:!$&'()*+,;=.-]+)+$/
 const listPathsOf = (generators: Generators): Lists =>
   new Map([...listsOf(generators)].map(([name, { listPath }]) => [name, listPath]))
 
+/** Parses pairs of a list and its path. Fails on the first wrong one, as `option` with `expectation`. */
+const pairsOf = (
+  option: string,
+  given: ReadonlyArray<string>,
+  lists: Lists,
+  { isPath, expectation }: { readonly isPath: (path: string) => boolean; readonly expectation: string },
+) =>
+  Effect.map(
+    Effect.forEach(given, pair => {
+      const [name, path] = splitPair(pair)
+      return lists.has(name) && isPath(path)
+        ? Effect.succeed([name, path] as const)
+        : refuse(`${option} ${pair} is not ${expectation}; there are ${namesOf(lists)}.`)
+    }),
+    pairs => Object.fromEntries<string>(pairs),
+  )
+
 const pathsOf = (given: Options["paths"], lists: Lists) =>
   Effect.gen(function* () {
-    const paths: Record<string, string> = {}
-    for (const pair of given) {
-      const [name, path] = splitPair(pair)
-      if (!lists.has(name) || !PATH.test(path))
-        return yield* refuse(
-          `--path ${pair} is not a list and a path that begins with /; there are ${namesOf(lists)}.`,
-        )
-      paths[name] = path
-    }
+    const paths = yield* pairsOf("--path", given, lists, {
+      isPath: path => PATH.test(path),
+      expectation: "a list and a path that begins with /",
+    })
     const all = Object.values({ ...Object.fromEntries(lists), ...paths })
     const twice = all.find((path, i) => all.indexOf(path) !== i)
     if (twice !== undefined) return yield* refuse(`--path: two lists cannot both be at ${twice}.`)
@@ -78,18 +90,9 @@ const pathsOf = (given: Options["paths"], lists: Lists) =>
   })
 
 const byIdPathsOf = (given: Options["byIdPaths"], lists: Lists) =>
-  Effect.gen(function* () {
-    const paths: Record<string, string> = {}
-    for (const pair of given) {
-      const [name, path] = splitPair(pair)
-      const parts = path.split("{id}")
-      if (!lists.has(name) || parts.length !== 2 || !PATH.test(parts.join("id")))
-        return yield* refuse(
-          `--by-id ${pair} is not a list and a path with {id} in it; there are ${namesOf(lists)}.`,
-        )
-      paths[name] = path
-    }
-    return paths
+  pairsOf("--by-id", given, lists, {
+    isPath: path => path.split("{id}").length === 2 && PATH.test(path.replace("{id}", "id")),
+    expectation: "a list and a path with {id} in it",
   })
 
 const pagingOf = (given: string) => {

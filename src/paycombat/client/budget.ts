@@ -34,15 +34,10 @@ export const unitsOf = (body: Uint8Array): number => {
   return Math.min(PAGE_UNITS, Math.max(1, Math.ceil(share * PAGE_UNITS)))
 }
 
-interface Waiting {
-  readonly units: number
-  readonly grant: () => void
-}
-
 /** Makes a budget. Shares are given in the order of the calls, so small pages cannot overtake a large one for ever. */
 export const makeBudget = (total: number): { readonly openTab: () => Tab } => {
   let free = total
-  const queue: Array<Waiting> = []
+  const queue: Array<{ readonly units: number; readonly grant: () => void }> = []
   const serve = () => {
     while (queue.length > 0 && queue[0]!.units <= free) {
       const { units, grant } = queue.shift()!

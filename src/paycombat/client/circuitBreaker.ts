@@ -5,22 +5,19 @@ export const FAILED_CALLS_MAX = 2
 /** Most parts that are told apart. There are as many as kinds of endpoints; configured paths need the bound. */
 const PARTS_MAX = 100
 
-/** Bounds the attempts at a part of the API (`/api/v1/payout`) that stays away: each would take all its time-outs. */
-export interface CircuitBreaker {
-  readonly attempts: (path: string) => number
-  /** The part answered, with whatever content, so it is there. */
-  readonly answered: (path: string) => void
-  readonly failed: (path: string) => void
-}
+export type CircuitBreaker = ReturnType<typeof makeCircuitBreaker>
 
-export const makeCircuitBreaker = (): CircuitBreaker => {
+/** Bounds the attempts at a part of the API (`/api/v1/payout`) that stays away: each would take all its time-outs. */
+export const makeCircuitBreaker = () => {
   const failures = new Map<string, number>()
   return {
-    attempts: path => ((failures.get(partOf(path)) ?? 0) < FAILED_CALLS_MAX ? MAX_ATTEMPTS : 1),
-    answered: path => {
+    attempts: (path: string): number =>
+      (failures.get(partOf(path)) ?? 0) < FAILED_CALLS_MAX ? MAX_ATTEMPTS : 1,
+    /** The part answered, with whatever content, so it is there. */
+    answered: (path: string): void => {
       failures.delete(partOf(path))
     },
-    failed: path => {
+    failed: (path: string): void => {
       if (failures.size >= PARTS_MAX) failures.clear()
       failures.set(partOf(path), (failures.get(partOf(path)) ?? 0) + 1)
     },

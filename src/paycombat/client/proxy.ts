@@ -27,8 +27,6 @@ export class ProxyInUse extends Context.Reference<ProxyInUse>()("paycombat-sync/
   defaultValue: (): Proxies => ({ of: () => undefined, unused: undefined }),
 }) {}
 
-export const PROXY_VARIABLES = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"] as const
-
 /** Normalizes a host for comparison: no brackets, no dot at its end, and one spelling of an IPv6 address. */
 const plainHost = (host: string): string => {
   const bare = host

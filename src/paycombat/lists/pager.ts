@@ -44,12 +44,7 @@ export const pages = (
     }),
   )
 
-interface Reads {
-  readonly read: Read
-  /** Reads a page whose records are handed on: it is booked on the tab of the pass. */
-  readonly readKept: Read
-  readonly glance: Read
-}
+type Reads = ReturnType<typeof makeReads>
 
 const makeReads = (
   client: Client,
@@ -57,7 +52,7 @@ const makeReads = (
   source: ListSource,
   maxPages: number,
   tab: Tab | undefined,
-): Reads => {
+) => {
   let requests = 0
   const bounded =
     (readOne: typeof readPage, readTab?: Tab): Read =>
@@ -70,6 +65,7 @@ const makeReads = (
             )
           : Effect.fail(neverEnding(contract, maxPages)),
       )
+  // The records of a page that is kept are handed on: it is booked on the tab of the pass.
   return { read: bounded(readPage), readKept: bounded(readPage, tab), glance: bounded(glanceAt) }
 }
 

@@ -77,23 +77,19 @@ export const verifyPaging = (
     return { ...addressedBy(whole), firstPage: 1, pageSize, maxPageSize: null, pagingProven: false }
   })
 
-interface Probe {
-  readonly first: FirstPage
-  readonly askedSize: number
-  readonly page: (
-    names: PagingNames,
-    number: number,
-    size: number,
-    firstPage?: FirstNumber,
-    asking?: Asking,
-  ) => Failing<ReadPage | undefined>
-  readonly ids: (...asked: Parameters<Probe["page"]>) => Failing<Ids | undefined>
-}
+type Probe = ReturnType<typeof makeProbe>
 
 type FirstNumber = 0 | 1
 
-const makeProbe = (client: Client, source: ListSource, first: FirstPage): Probe => {
-  const page: Probe["page"] = (names, number, size, firstPage = 1, asking) => {
+const makeProbe = (client: Client, source: ListSource, first: FirstPage) => {
+  /** A page, or undefined if the API refuses these parameters. */
+  const page = (
+    names: PagingNames,
+    number: number,
+    size: number,
+    firstPage: FirstNumber = 1,
+    asking?: Asking,
+  ): Failing<ReadPage | undefined> => {
     const contract = { path: first.path, at: first.at, ...addressedBy(names), firstPage }
     return Effect.catchIf(
       readPage(client, source, contract, number, size, asking),
@@ -101,12 +97,8 @@ const makeProbe = (client: Client, source: ListSource, first: FirstPage): Probe 
       () => Effect.succeed(undefined),
     )
   }
-  return {
-    first,
-    askedSize: client.account.pageSize,
-    page,
-    ids: (...asked) => Effect.map(page(...asked), got => got?.ids),
-  }
+  const ids = (...request: Parameters<typeof page>) => Effect.map(page(...request), got => got?.ids)
+  return { first, askedSize: client.account.pageSize, page, ids }
 }
 
 /** True if the API lists the first page for these names. An answer without records then concerns the page. */
