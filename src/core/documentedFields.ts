@@ -1,5 +1,6 @@
 import { Option, Schema, SchemaAST } from "effect"
 import { isJsonObject, type Json } from "./json.ts"
+import { alternatives } from "./nonObjectPath.ts"
 
 /** Counts the documented fields that records carry: a renamed field would silently move money between sums. */
 
@@ -12,9 +13,6 @@ export interface FieldPath {
 
 /** Deepest nesting of objects at which fields are counted by name. */
 const DEPTH_MAX = 4
-
-const alternatives = (ast: SchemaAST.AST): ReadonlyArray<SchemaAST.AST> =>
-  SchemaAST.isUnion(ast) ? ast.types.flatMap(alternatives) : [ast]
 
 const objectIn = (ast: SchemaAST.AST): SchemaAST.TypeLiteral | undefined => {
   const found = alternatives(ast)

@@ -13,7 +13,7 @@ export type Misplaced = (value: Json | undefined) => Path | undefined
 
 const NOWHERE: Misplaced = () => undefined
 
-const alternatives = (ast: SchemaAST.AST): ReadonlyArray<SchemaAST.AST> =>
+export const alternatives = (ast: SchemaAST.AST): ReadonlyArray<SchemaAST.AST> =>
   SchemaAST.isUnion(ast) ? ast.types.flatMap(alternatives) : [ast]
 
 const below = (key: string, found: Path | undefined): Path | undefined =>
