@@ -16,7 +16,7 @@ import { MIGRATED, printed, SMALL, syncOnce } from "./support/warehouse.ts"
 
 const DOCUMENT = new URL("../docs/bi.md", import.meta.url)
 const OTHERS = [new URL("../docs/readiness.md", import.meta.url)]
-const QUESTIONS = 19
+const QUESTIONS = 25
 
 interface Statement {
   readonly heading: string
@@ -151,6 +151,11 @@ describe("docs/bi.md", () => {
       const trust = statements.find(({ sql }) => sql.includes("can_be_trusted"))!
       const { columns, rows } = yield* runQuery(readerUrl, filled(trust.sql))
       expect(new Set(rows.map(row => row[columns.indexOf("can_be_trusted")]))).toEqual(new Set(["t"]))
+      // A month's activity is what its balance changed by.
+      const months = statements.find(({ sql }) => sql.includes("AS difference, is_assumed"))!
+      const closed = yield* runQuery(readerUrl, filled(months.sql))
+      const difference = closed.columns.indexOf("difference")
+      expect(closed.rows.filter(row => Number(row[difference]) !== 0)).toEqual([])
       // The catalogue describes each column to the reader, too.
       const meaning = statements.find(({ sql }) => sql.includes("col_description"))!
       const described = yield* runQuery(readerUrl, meaning.sql)

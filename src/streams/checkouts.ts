@@ -59,6 +59,7 @@ export const checkouts = warehouse.table(
     primaryKey({ columns: [table.account, table.checkoutId] }),
     index("checkouts_customer").on(table.account, table.customerId),
     index("checkouts_day").on(table.day, table.account),
+    index("checkouts_created").on(table.createdAt, table.account),
     finite("checkouts_finite", table.amount),
   ],
 )

@@ -101,6 +101,7 @@ export const payouts = warehouse.table(
     primaryKey({ columns: [table.account, table.payoutId] }),
     index("payouts_provider").on(table.account, table.providerPayoutId),
     index("payouts_day").on(table.day, table.account),
+    index("payouts_created").on(table.createdAt, table.account),
     finite("payouts_finite", table.amount, table.feeTaken, table.feeExpected),
   ],
 )

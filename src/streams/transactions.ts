@@ -106,7 +106,7 @@ export const transactions = warehouse.table(
     primaryKey({ columns: [table.account, table.transactionId] }),
     // The owner leads, not the account: most warehouses have one account, and queries do not name it.
     index("transactions_owner").on(table.ownerId, table.account, table.currency, table.createdAt),
-    index("transactions_customer").on(table.customerId, table.account),
+    index("transactions_customer").on(table.customerId, table.account, table.createdAt),
     index("transactions_settlement").on(table.settlementId, table.account),
     index("transactions_day").on(table.day, table.account),
     // A payout finds its lines by its id, or by the provider's.

@@ -25,12 +25,20 @@ WITH line AS (
   UNION ALL
   -- The fee of a customer's transaction, where the organization pays it.
   SELECT
-    t.account, t.org_id, t.scope, t.fee_currency, t.transaction_id, 'fee', t.created_at, t.day, t.time_zone, t.event_type,
+    organization.account, organization.org_id, t.scope, t.fee_currency, t.transaction_id, 'fee', t.created_at, t.day, t.time_zone, t.event_type,
     CASE WHEN t.direction IS NOT NULL THEN -t.fee_including_tax END,
     (t.fee_is_unreadable OR t.tax_is_unreadable) AND t.direction IS NOT NULL, t.is_assumed
-  FROM (SELECT account FROM warehouse.account_settings WHERE fee_owner = 'organization') AS setting
-  JOIN analytics.settlement_transaction AS t ON t.account = setting.account
-  WHERE t.customer_id IS NOT NULL
+  FROM (
+    SELECT DISTINCT paying.account, paying.org_id
+    FROM warehouse.account_settings AS setting JOIN warehouse.transaction_owners AS paying ON paying.account = setting.account
+    WHERE setting.fee_owner = 'organization' AND paying.is_customer
+  ) AS organization
+  -- A filter on the owner reaches the few organizations first, so that the history of a customer reads no other's transactions.
+  CROSS JOIN LATERAL (
+    SELECT * FROM analytics.settlement_transaction AS own
+    WHERE own.account = organization.account AND own.org_id = organization.org_id AND own.customer_id IS NOT NULL
+    OFFSET 0
+  ) AS t
 )
 SELECT
   account, owner_id, scope, currency, transaction_id, kind, occurred_at, event_type,

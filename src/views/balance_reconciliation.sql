@@ -89,7 +89,8 @@ side AS (
     total.account, total.org_id, total.fee_currency, false, NULL, false, NULL, NULL, NULL,
     -(total.fee_amount + total.tax_amount), 0, total.unreadable_fee_count + total.unreadable_tax_count > 0, 0, 0, rule.is_assumed
   FROM (SELECT account FROM warehouse.account_settings WHERE fee_owner = 'organization') AS setting
-  JOIN warehouse.transaction_owners AS total ON total.account = setting.account
+  -- Read for such accounts only, whatever owner is asked for.
+  CROSS JOIN LATERAL (SELECT * FROM warehouse.transaction_owners AS own WHERE own.account = setting.account OFFSET 0) AS total
   JOIN rule ON rule.event_type = total.event_type AND rule.event_name = total.event_name AND rule.is_negative = total.is_negative
   WHERE total.transaction_count > 0 AND rule.direction IS NOT NULL AND total.is_customer
     AND (total.fee_count + total.tax_count > 0 OR total.unreadable_fee_count + total.unreadable_tax_count > 0)

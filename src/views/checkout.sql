@@ -30,19 +30,18 @@ SELECT
   checkout.day,
   checkout.time_zone
 FROM warehouse.checkouts AS checkout
-LEFT JOIN (
-  -- Null where one part is not known.
-  SELECT account, checkout_id, count(*) AS item_count,
-    CASE WHEN count(*) = count(quantity * unit_price) THEN sum(quantity * unit_price) END AS amount
-  FROM warehouse.checkout_items
-  GROUP BY account, checkout_id
-) AS item ON item.account = checkout.account AND item.checkout_id = checkout.checkout_id
-LEFT JOIN (
-  SELECT account, checkout_id, count(*) AS fee_count,
-    CASE WHEN count(*) = count(fee_amount) THEN sum(fee_amount) END AS amount
-  FROM warehouse.checkout_fees
-  GROUP BY account, checkout_id
-) AS fee ON fee.account = checkout.account AND fee.checkout_id = checkout.checkout_id
+-- Per checkout, so that a customer, a day or a preview reads no other checkout's lines. Null where one part is not known.
+CROSS JOIN LATERAL (
+  SELECT nullif(count(*), 0) AS item_count,
+    CASE WHEN count(*) = count(line.quantity * line.unit_price) THEN sum(line.quantity * line.unit_price) END AS amount
+  FROM warehouse.checkout_items AS line
+  WHERE line.account = checkout.account AND line.checkout_id = checkout.checkout_id
+) AS item
+CROSS JOIN LATERAL (
+  SELECT nullif(count(*), 0) AS fee_count, CASE WHEN count(*) = count(line.fee_amount) THEN sum(line.fee_amount) END AS amount
+  FROM warehouse.checkout_fees AS line
+  WHERE line.account = checkout.account AND line.checkout_id = checkout.checkout_id
+) AS fee
 WHERE checkout.removed_at IS NULL;
 
 COMMENT ON VIEW analytics.checkout IS

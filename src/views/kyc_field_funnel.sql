@@ -6,10 +6,14 @@ WITH missing AS (
     each.field,
     history.valid_from,
     history.valid_to,
+    customer.removed_at,
     lag(history.valid_to) OVER (
       PARTITION BY history.account, history.customer_id, each.field ORDER BY history.valid_from
     ) AS missed_to
   FROM warehouse.wallet_readiness_history AS history
+  -- Joined once, before a customer becomes a row per field.
+  JOIN warehouse.customers AS customer
+    ON customer.account = history.account AND customer.customer_id = history.customer_id
   CROSS JOIN LATERAL unnest(
     CASE WHEN history.missing_fields = '{}' THEN '{(unspecified)}' ELSE history.missing_fields END
   ) AS each (field)
@@ -20,21 +24,19 @@ WITH missing AS (
     PARTITION BY account, customer_id, field ORDER BY valid_from) AS time_number
   FROM missing
 ), unbroken AS (
-  SELECT account, customer_id, field, min(valid_from) AS since,
+  SELECT account, customer_id, field, removed_at, min(valid_from) AS since,
     CASE WHEN bool_and(valid_to IS NOT NULL) THEN max(valid_to) END AS until
   FROM numbered
-  GROUP BY account, customer_id, field, time_number
+  GROUP BY account, customer_id, field, removed_at, time_number
 ), per_customer AS (
-  SELECT account, customer_id, field, bool_or(until IS NULL) AS is_missing
+  SELECT account, customer_id, field, removed_at, bool_or(until IS NULL) AS is_missing
   FROM unbroken
-  GROUP BY account, customer_id, field
+  GROUP BY account, customer_id, field, removed_at
 ), duration AS (
   SELECT unbroken.account, unbroken.field,
     percentile_cont(0.5) WITHIN GROUP (ORDER BY
       (unbroken.until AT TIME ZONE zone.name)::date - (unbroken.since AT TIME ZONE zone.name)::date) AS median_days
   FROM unbroken
-  JOIN warehouse.customers AS customer
-    ON customer.account = unbroken.account AND customer.customer_id = unbroken.customer_id
   LEFT JOIN warehouse.account_settings AS setting ON setting.account = unbroken.account
   CROSS JOIN LATERAL (SELECT coalesce(setting.report_timezone, 'UTC') AS name) AS zone
   WHERE unbroken.until IS NOT NULL
@@ -44,13 +46,11 @@ SELECT
   per_customer.account,
   per_customer.field AS missing_field,
   count(*) AS ever_missing_count,
-  count(*) FILTER (WHERE per_customer.is_missing AND customer.removed_at IS NULL) AS still_missing_count,
+  count(*) FILTER (WHERE per_customer.is_missing AND per_customer.removed_at IS NULL) AS still_missing_count,
   count(*) FILTER (WHERE NOT per_customer.is_missing) AS resolved_count,
   duration.median_days,
-  count(*) FILTER (WHERE per_customer.is_missing AND customer.removed_at IS NOT NULL) AS removed_count
+  count(*) FILTER (WHERE per_customer.is_missing AND per_customer.removed_at IS NOT NULL) AS removed_count
 FROM per_customer
-JOIN warehouse.customers AS customer
-  ON customer.account = per_customer.account AND customer.customer_id = per_customer.customer_id
 LEFT JOIN duration ON duration.account = per_customer.account AND duration.field = per_customer.field
 GROUP BY per_customer.account, per_customer.field, duration.median_days;
 

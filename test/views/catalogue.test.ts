@@ -93,6 +93,8 @@ const SELECTIVE = [
   },
   { view: "payout", filter: "account = 'default' AND payout_id = 'p1'", table: "payout_status_history" },
   { view: "checkout", filter: "account = 'default' AND checkout_id = 'k1'", table: "checkout_items" },
+  { view: "checkout", filter: "account = 'default' AND customer_id = 'c1'", table: "checkout_items" },
+  { view: "checkout", filter: "day = '2026-01-01'", table: "checkout_items" },
   { view: "wallet_balance_daily", filter: "wallet_account_id = 'a1'", table: "wallet_balance_snapshots" },
   { view: "kyc_transacting", filter: "account = 'default' AND customer_id = 'c1'", table: "transactions" },
   { view: "kyc_volume", filter: "customer_id = 'c1'", table: "transaction_owners" },
@@ -113,12 +115,16 @@ interface Plan {
   readonly "Index Name"?: string
   readonly "Index Cond"?: string
   readonly Filter?: string
+  readonly "Actual Loops"?: number
   readonly Plans?: ReadonlyArray<Plan>
 }
 
 /** The condition that an index needs on its first column. */
 const leads = (first: string, condition: string | undefined): boolean =>
   condition?.replaceAll(/[() ]/g, "").includes(first.replaceAll(/[() ]/g, "")) ?? false
+
+const isOfOrganization = (node: Plan): boolean =>
+  /org_id|account_settings\.account/.test(`${node.Filter} ${node["Index Cond"]}`)
 
 const nodes = (plan: Plan): ReadonlyArray<Plan> => [plan, ...(plan.Plans ?? []).flatMap(nodes)]
 
@@ -282,14 +288,15 @@ describe.each<PostgresVersion>(["18", "14"])("the views of analytics on Postgres
       for (const { view, filter, table } of SELECTIVE) {
         const [row] = yield* Effect.promise(() =>
           session.unsafe<Array<{ "QUERY PLAN": string | ReadonlyArray<{ Plan: Plan }> }>>(
-            `EXPLAIN (FORMAT json) SELECT * FROM analytics.${view} WHERE ${filter}`,
+            `EXPLAIN (ANALYZE, FORMAT json) SELECT * FROM analytics.${view} WHERE ${filter}`,
           ),
         )
         const explained = row!["QUERY PLAN"]
         const [{ Plan: plan }] = typeof explained === "string" ? JSON.parse(explained) : explained
-        // Fees that an organization pays are read only where an account is set so, and then all of them are its own.
-        const isOfOrganization = (node: Plan) => `${node.Filter} ${node["Index Cond"]}`.includes("org_id")
-        const reads = nodes(plan).filter(node => node["Relation Name"] === table && !isOfOrganization(node))
+        // Fees that an organization pays are read only where an account is set so: here that part of the plan does not run.
+        const reads = nodes(plan).filter(
+          node => node["Relation Name"] === table && !(isOfOrganization(node) && node["Actual Loops"] === 0),
+        )
         expect(reads, `${view}: ${filter}`).not.toEqual([])
         for (const read of reads)
           if (!leads(firstOf.get(read["Index Name"] ?? "") ?? "an index", read["Index Cond"]))
