@@ -7,6 +7,7 @@ export default defineConfig({
     "./src/warehouse/schema/doubtTables.ts",
     "./src/warehouse/schema/leaseTables.ts",
     "./src/warehouse/schema/settingTables.ts",
+    "./src/warehouse/schema/settlementTables.ts",
     "./src/warehouse/schema/totalTables.ts",
     "./src/streams/*.ts",
   ],

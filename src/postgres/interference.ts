@@ -16,11 +16,11 @@ const NAMED_MAX = 3
 
 /**
  * Condition on `pg_trigger` as `g`: the trigger is not internal, not ours, and fires in this session. Our own triggers
- * keep totals: they run two functions of schema `warehouse` that belong to the table's owner.
+ * keep totals and histories: they run three functions of schema `warehouse` that belong to the table's owner.
  */
 const FIRES = `NOT g.tgisinternal AND g.tgenabled IN ('A',
   CASE current_setting('session_replication_role') WHEN 'replica' THEN 'R' ELSE 'O' END)
-  AND NOT EXISTS (SELECT FROM pg_proc AS own WHERE own.oid = g.tgfoid AND own.proname IN ('total_transactions', 'total_settled')
+  AND NOT EXISTS (SELECT FROM pg_proc AS own WHERE own.oid = g.tgfoid AND own.proname IN ('total_transactions', 'total_settled', 'keep_settlements')
     AND own.pronamespace = to_regnamespace('warehouse') AND own.proowner = (SELECT relowner FROM pg_class WHERE oid = g.tgrelid))`
 /** Condition on `g`: the trigger runs for each row before it is written. The bits are those of Postgres' sources. */
 const DECIDES = "g.tgtype & 3 = 3"

@@ -3,7 +3,7 @@ import { boolean, index, primaryKey, text } from "drizzle-orm/pg-core"
 import { Schema } from "effect"
 import { Flag, Id, Text } from "../core/fields.ts"
 import { defineStream } from "../core/stream.ts"
-import { account, instant, stateColumns, warehouse } from "../warehouse/schema/columns.ts"
+import { account, evidenceColumns, instant, stateColumns, warehouse } from "../warehouse/schema/columns.ts"
 
 /** Check Is Customer Wallet Ready (D), with the asked id added, because the answer does not contain it. */
 const Readiness = Schema.Struct({
@@ -42,8 +42,14 @@ export const walletReadinessHistory = warehouse.table(
     validTo: instant("valid_to"),
     isWalletReady: boolean("is_wallet_ready").notNull(),
     missingFields: text("missing_fields").array().notNull(),
+    ...evidenceColumns(),
   },
-  table => [primaryKey({ columns: [table.account, table.customerId, table.validFrom] })],
+  table => [
+    primaryKey({ columns: [table.account, table.customerId, table.validFrom] }),
+    // Pruning asks if a run is named here.
+    index("wallet_readiness_history_first_run").on(table.firstRunId),
+    index("wallet_readiness_history_last_run").on(table.lastRunId),
+  ],
 )
 
 export default defineStream({

@@ -28,11 +28,11 @@ CROSS JOIN LATERAL (
   SELECT CASE
     WHEN readiness.is_wallet_ready IS NULL THEN NULL
     WHEN readiness.check_error IS NULL THEN readiness.checked_at
-    -- The failed check was later than the answer. The answer was first given here, and may have been given again since.
-    ELSE (
+    -- An earlier version recorded only when the answer was first given. It may have been given again since.
+    ELSE coalesce(readiness.answered_at, (
       SELECT history.valid_from FROM warehouse.wallet_readiness_history AS history
       WHERE history.account = customer.account AND history.customer_id = customer.customer_id AND history.valid_to IS NULL
-    )
+    ))
   END AS known_at
 ) AS answer;
 
@@ -49,7 +49,7 @@ COMMENT ON COLUMN analytics.kyc_status.missing_fields IS
   'Names of the missing fields in the latest answer, sorted; never their values. Empty where no answer is known.';
 COMMENT ON COLUMN analytics.kyc_status.checked_at IS 'Time of the latest check, whatever its result; null if there was none.';
 COMMENT ON COLUMN analytics.kyc_status.answer_age IS
-  'Time since answered_at; null where no answer is known. If the latest check failed, the answer may be younger, but not older.';
+  'Time since answered_at; null where no answer is known.';
 COMMENT ON COLUMN analytics.kyc_status.check_error IS 'Error of the latest check; null if it did not fail.';
 COMMENT ON COLUMN analytics.kyc_status.ready_but_check_fails IS
   'True where the latest answer was ready, and the latest check failed: nothing confirms the answer any more.';
@@ -58,6 +58,6 @@ COMMENT ON COLUMN analytics.kyc_status.list_differs IS
 COMMENT ON COLUMN analytics.kyc_status.state IS
   'removed: no longer listed. never_checked: not asked yet. check_failed: asked, never answered. ready or not_ready: the latest answer.';
 COMMENT ON COLUMN analytics.kyc_status.answered_at IS
-  'When the answer was last given: checked_at, and where the latest check failed, when the answer was first given. Null where no answer is known.';
+  'When the answer was last given, before checks that failed. Null where no answer is known.';
 COMMENT ON COLUMN analytics.kyc_status.is_wallet_ready_in_list IS
   'Value in the customer''s own record, which may be older than the check.';

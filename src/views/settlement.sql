@@ -36,10 +36,13 @@ WITH part AS (
     max(part.settled_witnessed_at) OVER settlement AS done_witnessed_at
   FROM part
   WINDOW settlement AS (PARTITION BY account, settlement_id)
+), unmoving AS MATERIALIZED (
+  SELECT coalesce(jsonb_agg(jsonb_build_array(event_type, event_name, is_negative)::text), '[]') AS kinds
+  FROM analytics.event_direction WHERE direction = 0
 )
 SELECT
-  account,
-  settlement_id,
+  whole.account,
+  whole.settlement_id,
   currency,
   fee_currency,
   CASE WHEN is_done THEN 'Done' ELSE 'In Progress' END AS status,
@@ -54,8 +57,15 @@ SELECT
   last_transaction_at,
   CASE WHEN is_done THEN done_seen_at END AS settled_seen_at,
   CASE WHEN is_done THEN done_witnessed_at IS DISTINCT FROM done_seen_at END AS settled_seen_at_is_upper_bound,
+  -- It was done in an earlier state where all that was not settled then moves nothing.
+  coalesce(
+    (SELECT bool_or(earlier.state <@ unmoving.kinds) FROM jsonb_array_elements(changed.states) AS earlier (state), unmoving),
+    false
+  ) AS changed_since_done,
   is_assumed
-FROM whole;
+FROM whole
+LEFT JOIN warehouse.settlement_states AS changed
+  ON changed.account = whole.account AND changed.settlement_id = whole.settlement_id;
 
 COMMENT ON VIEW analytics.settlement IS
   'Settlements: what was collected, what it cost, and what is paid to the merchant, per currency and fee currency. The payment per currency is in settlement_payment.';
@@ -86,5 +96,7 @@ COMMENT ON COLUMN analytics.settlement.settled_seen_at IS
   'When a sync first saw the last of the settlement''s moving transactions settled; null unless Done.';
 COMMENT ON COLUMN analytics.settlement.settled_seen_at_is_upper_bound IS
   'True where that transaction was settled already when it was first read: the settlement was done at settled_seen_at or any time before. Null unless Done.';
+COMMENT ON COLUMN analytics.settlement.changed_since_done IS
+  'True if a transaction joined, left, changed its amounts, or was no longer settled after a complete run had left the settlement done. settlement_change has the transactions that joined, left or changed their state.';
 COMMENT ON COLUMN analytics.settlement.is_assumed IS
   'True if an amount of the row rests on a rule of direction that is assumed: no person has confirmed it. See event_rule.';

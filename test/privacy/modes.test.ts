@@ -6,6 +6,7 @@ import { everything, findings, KEY, MARK, plantBadRecords, plantPeople } from ".
 import { slow } from "../support/slow.ts"
 import {
   type Bench,
+  BOOKKEEPING,
   bench,
   dump,
   footprint,
@@ -41,8 +42,7 @@ const plantedIn = (privacy: Privacy) =>
 const BAD = ["customers", "transactions", "payouts", "checkouts"]
 
 /** When something was first seen is another time in each warehouse. */
-const SEEN = ["run_id", "read_at", "first_seen_at", "checked_at", "changed_at"]
-const FIRST_SEEN = [...SEEN, "observed_at", "valid_from", "settled_seen_at"]
+const FIRST_SEEN = [...BOOKKEEPING, "observed_at", "valid_from", "settled_seen_at"]
 
 const contentOf = ({ sql }: Pick<Bench, "sql">) =>
   Effect.gen(function* () {

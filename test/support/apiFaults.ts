@@ -3,7 +3,7 @@ import type postgres from "postgres"
 import { expect } from "vitest"
 import type { FaultHook, FaultName, Sandbox } from "../../src/sandbox/sandbox.ts"
 import { FAULTS, start } from "../../src/sandbox/sandbox.ts"
-import { dump, SMALL, syncOnce, testWarehouse, warehouseTables } from "./warehouse.ts"
+import { BOOKKEEPING, dump, SMALL, syncOnce, testWarehouse, warehouseTables } from "./warehouse.ts"
 
 /** An API that fails: runs in hurried time, and what must be so once it has stopped failing. */
 
@@ -45,9 +45,7 @@ export const where =
     condition(request) ? FAULTS[name] : undefined
 
 /** Times and runs: what two warehouses that hold the same may differ in. */
-const INCIDENTAL = [
-  ..."run_id read_at first_seen_at checked_at changed_at observed_at settled_seen_at valid_from".split(" "),
-]
+const INCIDENTAL = [...BOOKKEEPING, "observed_at", "settled_seen_at", "valid_from"]
 
 export type Whole = ReadonlyMap<string, ReadonlyArray<string>>
 

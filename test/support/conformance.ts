@@ -5,7 +5,7 @@ import type { Json, JsonObject } from "../../src/core/json.ts"
 import { type Decoded, isState, type Normalized, type Row, type Stream } from "../../src/core/stream.ts"
 import { shapeOf } from "../../src/postgres/shape.ts"
 import { type Fixture, fixtureIn } from "../../src/sandbox/fixture.ts"
-import { keptChildColumns, recordColumns } from "../../src/warehouse/schema/columns.ts"
+import { keptChildColumns, recordColumns, stateColumns } from "../../src/warehouse/schema/columns.ts"
 import { json } from "./warehouse.ts"
 
 /** Looking at what a stream makes of a record, field by field, whatever the stream. */
@@ -93,7 +93,7 @@ export const bookkeepingOf = (stream: Stream, table: PgTable): ReadonlySet<strin
     ...of(recordColumns()),
     "time_zone",
     // A look-up's answer has no version but its time.
-    ...(isState(stream) ? ["checked_at", "changed_at", "check_error"] : []),
+    ...(isState(stream) ? of(stateColumns()) : []),
   ])
 }
 

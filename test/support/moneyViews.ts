@@ -93,7 +93,9 @@ const activity = (lines: ReadonlyArray<Line>) =>
     .flatMap(({ transaction, currency, count, amount, fee, tax }) => {
       const day = transaction.createdAt.slice(0, 10)
       return [
-        ...(amount === 0n ? [] : [{ currency, day, category: transaction.eventType, count, amount }]),
+        ...(transaction.direction === 0 || count === 0
+          ? []
+          : [{ currency, day, category: transaction.eventType, count, amount }]),
         ...(fee === 0n ? [] : [{ currency, day, category: "FEE", count: 1, amount: -fee }]),
         ...(tax === 0n ? [] : [{ currency, day, category: "TAX", count: 1, amount: -tax }]),
       ]
@@ -186,7 +188,9 @@ const ownerViews = (
       line => [line.transaction.customerId!, line.currency],
     ).map(({ key, items }) => {
       const of = (type: string) =>
-        items.filter(({ transaction, amount }) => transaction.eventType === type && amount !== 0n)
+        items.filter(
+          line => line.transaction.eventType === type && line.transaction.direction && line.count > 0,
+        )
       const times = of("PAYIN")
         .map(({ transaction }) => transaction.createdAt)
         .sort()
@@ -209,9 +213,20 @@ const ownerViews = (
   }
 }
 
-/** Each kind of transaction, by the rule that the sandbox's names stand for. */
+type RuleOf = (transaction: TransactionTruth) => string
+
+/** The rule that a kind of the sandbox's transactions has. */
+const sandboxRule: RuleOf = ({ eventType, eventName }) =>
+  /_(FAILED|CANCELLED|EXPIRED)$/.test(eventName)
+    ? "no_movement"
+    : eventType === "ADJUSTMENT"
+      ? "none"
+      : "completion"
+
+/** Each kind of transaction, by its rule. */
 const ruleViews = (
   transactions: ReadonlyArray<TransactionTruth>,
+  ruleOf: RuleOf,
 ): Readonly<Record<string, ReadonlyArray<Row>>> => ({
   event_rule: groupBy(transactions, ({ eventType, eventName, currency }) => [
     eventType,
@@ -221,11 +236,7 @@ const ruleViews = (
     event_type: key[0]!,
     event_name: key[1]!,
     currency: key[2]!,
-    rule: /_(FAILED|CANCELLED|EXPIRED)$/.test(key[1]!)
-      ? "no_movement"
-      : key[0] === "ADJUSTMENT"
-        ? "none"
-        : "completion",
+    rule: ruleOf(items[0]!),
     direction: items[0]!.direction,
     transaction_count: items.length,
     amount: decimal(sum(items, ({ amount }) => absolute(millionths(amount)))),
@@ -235,16 +246,16 @@ const ruleViews = (
 })
 
 /** The views of money equal sums over the sandbox's transactions. */
-export const money = (b: Bench) =>
+export const money = (b: Bench, truth = truthOf(b.sandbox), ruleOf = sandboxRule) =>
   Effect.gen(function* () {
-    const transactions = [...truthOf(b.sandbox).transactions()]
+    const transactions = [...truth.transactions()]
     const lines = transactions.flatMap(linesOf)
     const today = (yield* b.value("SELECT (now() AT TIME ZONE 'UTC')::date"))!
     const views = {
       ...settlementViews(lines),
       ...dayViews(lines),
       ...ownerViews(transactions, lines, today),
-      ...ruleViews(transactions),
+      ...ruleViews(transactions, ruleOf),
     }
     for (const [view, rows] of Object.entries(views)) yield* expectView(b, view, rows)
   })

@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import { expect } from "vitest"
 import type { Sandbox } from "../../src/sandbox/sandbox.ts"
 import { decimal, millionths } from "../sandbox/reading.ts"
-import { normalizeDecimal, truthOf } from "./truth/truth.ts"
+import { normalizeDecimal, type Truth, truthOf } from "./truth/truth.ts"
 import type { Bench } from "./warehouse.ts"
 
 /** Compares the views with the sandbox's own knowledge of its records, computed without SQL. */
@@ -45,9 +45,9 @@ interface Day {
 }
 
 /** Movements summed by a key and day, with the balance they leave. */
-const days = (sandbox: Sandbox, isOfOwner: boolean): ReadonlyArray<Day> => {
+const days = (truth: Truth, isOfOwner: boolean): ReadonlyArray<Day> => {
   const found = new Map<string, Day>()
-  for (const { ownerId, currency, movement, occurredAt } of truthOf(sandbox).movements()) {
+  for (const { ownerId, currency, movement, occurredAt } of truth.movements()) {
     if (movement === "0") continue
     const key = isOfOwner ? [ownerId, currency] : [currency]
     const day = dayOf(occurredAt)
@@ -76,9 +76,8 @@ const amounts = ({ credit, debit, closing }: Day) => ({
 })
 
 /** Settlements, their transactions and days, and what they leave out. */
-export const settlements = (b: Bench) =>
+export const settlements = (b: Bench, truth = truthOf(b.sandbox)) =>
   Effect.gen(function* () {
-    const truth = truthOf(b.sandbox)
     yield* expectView(
       b,
       "settlement",
@@ -147,9 +146,8 @@ export const settlements = (b: Bench) =>
   })
 
 /** Movements, days, totals, and wallets against them. */
-export const balances = (b: Bench) =>
+export const balances = (b: Bench, truth = truthOf(b.sandbox)) =>
   Effect.gen(function* () {
-    const truth = truthOf(b.sandbox)
     const moved = [...truth.movements()].filter(({ movement }) => movement !== "0")
     const balance = new Map<string, bigint>()
     const order = (row: (typeof moved)[number]) => `${row.occurredAt} ${row.transactionId} ${row.kind}`
@@ -175,7 +173,7 @@ export const balances = (b: Bench) =>
     yield* expectView(
       b,
       "balance_daily",
-      days(b.sandbox, true).map(day => ({
+      days(truth, true).map(day => ({
         owner_id: day.key[0]!,
         currency: day.key[1]!,
         day: day.day,
@@ -203,7 +201,7 @@ export const balances = (b: Bench) =>
       })),
     )
     const today = dayOf((yield* b.value("SELECT now() AT TIME ZONE 'UTC'"))!)
-    const total = days(b.sandbox, false)
+    const total = days(truth, false)
     const gapless = total.flatMap((day, i) => {
       const next = total[i + 1]
       const until = next?.key[0] === day.key[0] ? Date.parse(next!.day) : Date.parse(today) + DAY_MILLIS

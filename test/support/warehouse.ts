@@ -255,7 +255,10 @@ export const warehouseTables = (sql: postgres.Sql): Effect.Effect<ReadonlyArray<
   })
 
 /** When a row was read and by whom: differs between two warehouses that hold the same. */
-const BOOKKEEPING = ["run_id", "read_at", "first_seen_at", "checked_at", "changed_at"]
+export const BOOKKEEPING = [
+  ...["run_id", "read_at", "first_seen_at", "checked_at", "changed_at"],
+  ...["answered_at", "answered_run_id", "first_run_id", "last_confirmed_at", "last_run_id"],
+]
 
 /** A table's rows as JSON text, without bookkeeping and the columns named. */
 export const dump = (

@@ -9,7 +9,11 @@ import { given } from "./rows.ts"
 /** The columns that are promised, in their order; a view may have more after them. */
 const PROMISED: Record<string, string> = {
   settlement:
-    "account settlement_id currency fee_currency status transaction_count unmapped_count unmoving_count settlement_amount fee_amount tax_amount payment_to_merchant_amount first_transaction_at last_transaction_at settled_seen_at settled_seen_at_is_upper_bound",
+    "account settlement_id currency fee_currency status transaction_count unmapped_count unmoving_count settlement_amount fee_amount tax_amount payment_to_merchant_amount first_transaction_at last_transaction_at settled_seen_at settled_seen_at_is_upper_bound changed_since_done",
+  settlement_change:
+    "account settlement_id transaction_id from_settlement_id to_settlement_id was_settled is_settled seen_at",
+  kyc_evidence:
+    "account customer_id is_wallet_ready missing_fields first_asked_at first_run_id first_answer last_asked_at",
   settlement_transaction:
     "account transaction_id settlement_id customer_id event_id event_type event_name direction direction_rule currency amount fee_currency fee_amount tax_amount net_amount is_settled is_reconciled created_at day settled_seen_at settled_seen_at_is_upper_bound unsettled_days",
   settlement_payment:
@@ -236,6 +240,12 @@ describe.each<PostgresVersion>(["18", "14"])("the views of analytics on Postgres
         { transaction_id: "t1", amount: 1, ...transaction },
         { transaction_id: "t2", amount: 1, event_type: "MYSTERY", ...transaction },
         { transaction_id: "t3", amount: 1, event_type: "RESERVE", ...transaction },
+      )
+      yield* given(
+        sql,
+        "transaction_settlement_history",
+        { transaction_id: "t1", valid_from: "2026-01-01T00:00:00Z", valid_to: "2026-01-02T00:00:00Z" },
+        { transaction_id: "t1", valid_from: "2026-01-02T00:00:00Z", settlement_id: "s1" },
       )
       const isShown = Object.keys(PROMISED).map(
         view => `SELECT '${view}' AS view, count(*) AS rows, count(*) FILTER (WHERE strpos(v::text, '${SECRET}') > 0) AS leaks

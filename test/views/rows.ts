@@ -29,6 +29,7 @@ const DEFAULTS = {
     created_at: "2026-01-01T12:00:00Z",
   },
   settlement_history: { account: "default" },
+  transaction_settlement_history: { account: "default", is_settled: true },
   wallet_balance_snapshots: { account: "default", currency: "USD" },
   payout_status_history: { account: "default" },
   checkout_items: { account: "default" },

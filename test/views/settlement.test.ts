@@ -58,6 +58,7 @@ describe.each<PostgresVersion>(["18", "14"])("settlement views on Postgres %s", 
           last_transaction_at: "2026-01-03T10:00:00+00:00",
           settled_seen_at: "2026-01-06T00:00:00+00:00",
           settled_seen_at_is_upper_bound: "true",
+          changed_since_done: "false",
           is_assumed: "true",
         },
       ])

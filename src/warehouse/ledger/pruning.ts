@@ -47,7 +47,7 @@ const SUMMED = [...shapeOf(streamRuns).types].flatMap(([name, type]) =>
 
 /**
  * A column that names the run behind a piece of evidence or of history, such as `first_run_id`. `run_id` of other tables
- * names the run that wrote the present version of a row, which is no evidence.
+ * names the run that wrote the present version of a row, which is no evidence, but for a state: there it is the latest answer's.
  */
 interface Evidence {
   readonly table: string
@@ -62,7 +62,8 @@ const evidenceIn = (tx: Transaction): Promise<ReadonlyArray<Evidence>> =>
       JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
     WHERE n.nspname = 'warehouse' AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped
       AND a.atttypid = 'pg_catalog.uuid'::regtype
-      AND (a.attname LIKE '%\\_run\\_id' OR (a.attname = 'run_id' AND c.relname LIKE '%\\_history'))`
+      AND (a.attname LIKE '%\\_run\\_id' OR (a.attname = 'run_id' AND (c.relname LIKE '%\\_history' OR EXISTS (
+        SELECT FROM pg_catalog.pg_attribute AS s WHERE s.attrelid = c.oid AND s.attname = 'answered_run_id'))))`
 
 /** Selects the rows of one account's ledger, `s`, that nothing depends on any more; `$1` is the account. */
 const freeRows = (evidence: ReadonlyArray<Evidence>): string => `

@@ -1,11 +1,30 @@
 import type { DecodedRecord } from "../../core/decodedRecord.ts"
+import { parseJson, stringifyJson } from "../../core/json.ts"
+import { DROP, redactor } from "../../core/privacy.ts"
 import type { History, Row, Stream } from "../../core/stream.ts"
 import { arraysOf, prefixed, quoted, refuseLost, typedRows, upsert } from "../../postgres/bulk.ts"
 import { mayAlter } from "../../postgres/interference.ts"
 import { type Shape, shapeOf, type Transaction } from "../../postgres/shape.ts"
 import type { Lease } from "../ledger/lease.ts"
+import { EVIDENCE_COLUMN } from "../schema/columns.ts"
 
 /** Histories: facts about records over time, which cannot be read again later. */
+
+/** Proof of a state that begins. The text has no fields that may be personal, so that no change of the privacy mode concerns it. */
+const evidenceOf = (
+  { table }: History,
+  { personal, source }: Stream,
+  { readAt, raw }: DecodedRecord,
+  { runId }: Lease,
+): Row =>
+  shapeOf(table).types.has(EVIDENCE_COLUMN)
+    ? {
+        first_run_id: runId,
+        first_raw: stringifyJson(redactor(personal, source.idField, DROP)(parseJson(raw))),
+        last_confirmed_at: readAt,
+        last_run_id: runId,
+      }
+    : {}
 
 const historyRows = (
   history: History,
@@ -13,12 +32,14 @@ const historyRows = (
   versions: ReadonlyArray<DecodedRecord>,
   lease: Lease,
 ) =>
-  versions.flatMap(({ id, readAt, normalized }) => {
+  versions.flatMap(version => {
+    const { id, readAt, normalized } = version
     const own = { ...normalized.row, [stream.idColumn]: id }
     const rows = history.child === undefined ? [own] : (normalized.children?.[history.child] ?? [])
+    const evidence = evidenceOf(history, stream, version, lease)
     return rows
       .filter(row => history.isAbout?.(row) ?? true)
-      .map((row): Row => ({ ...row, account: lease.account, [history.timeColumn]: readAt }))
+      .map((row): Row => ({ ...row, ...evidence, account: lease.account, [history.timeColumn]: readAt }))
   })
 
 /** Keeps the last row of each key and time: two of them would fail the statement. */

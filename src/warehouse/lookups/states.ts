@@ -3,7 +3,15 @@ import type postgres from "postgres"
 import { addCounts, type Counts, NO_COUNTS } from "../../core/counts.ts"
 import type { ColumnValue, LookupStream, Row } from "../../core/stream.ts"
 import { countRows } from "../../observe/metrics.ts"
-import { arraysOf, lookUpByKey, prefixed, quoted, refuseAltered, unnestOf } from "../../postgres/bulk.ts"
+import {
+  arraysOf,
+  lookUpByKey,
+  prefixed,
+  quoted,
+  refuseAltered,
+  typedRows,
+  unnestOf,
+} from "../../postgres/bulk.ts"
 import { mayAlter } from "../../postgres/interference.ts"
 import { shapeOf, type Transaction } from "../../postgres/shape.ts"
 import { bookLost, type Lost } from "../ledger/fields.ts"
@@ -11,7 +19,7 @@ import { inLeaseTx, type Lease, type LeaseEffect } from "../ledger/lease.ts"
 import { bookCounts, type Usage } from "../ledger/runs.ts"
 import { bisect } from "../load/bisect.ts"
 import { writeHistories } from "../load/histories.ts"
-import { stateBookkeeping } from "../schema/columns.ts"
+import { EVIDENCE_COLUMN, stateBookkeeping } from "../schema/columns.ts"
 import { type Answer, UNSTORABLE } from "./lookup.ts"
 
 /** Stores answers that are states of the asked keys. */
@@ -59,6 +67,41 @@ export const saveStates = (
     Effect.uninterruptible,
   )
 
+/** The latest answer of the stored row `t`: its time, and its run. */
+const ANSWERED_AT = "CASE WHEN t.check_error IS NULL THEN t.checked_at ELSE t.answered_at END"
+const ANSWERED_BY = "CASE WHEN t.check_error IS NULL THEN t.run_id ELSE t.answered_run_id END"
+
+/**
+ * Books in the histories the last answer of each state that one of these answers ends. Until then the state's own row has it,
+ * so that an answer that confirms a state writes one row.
+ */
+const confirmEnding = async (
+  tx: Transaction,
+  lease: Lease,
+  stream: LookupStream,
+  answers: ReadonlyArray<Answer>,
+): Promise<void> => {
+  const shape = shapeOf(stream.table)
+  const key = stream.idColumn
+  for (const { table, endColumn, valueColumns } of stream.histories) {
+    const history = shapeOf(table)
+    if (!history.types.has(EVIDENCE_COLUMN)) continue
+    const columns = [key, ...valueColumns, "checked_at"]
+    const rows = answers.flatMap(({ key: asked, checkedAt, row }) =>
+      row === null ? [] : [{ ...row, [key]: asked, checked_at: checkedAt }],
+    )
+    if (rows.length === 0) continue
+    await tx.unsafe(
+      `UPDATE ${history.table} AS h SET last_confirmed_at = ${ANSWERED_AT}, last_run_id = ${ANSWERED_BY}
+       FROM ${typedRows(shape, columns, 2)}
+       JOIN ${shape.table} AS t ON t.account = $1 AND t."${key}" = n."${key}" AND t.checked_at <= n.checked_at
+       WHERE h.account = $1 AND h."${key}" = n."${key}" AND h."${endColumn}" IS NULL AND t.raw IS NOT NULL
+         AND (${prefixed("h", valueColumns)}) IS DISTINCT FROM (${prefixed("n", valueColumns)})`,
+      [lease.account, ...arraysOf(columns, rows)],
+    )
+  }
+}
+
 const writeStates = async (
   tx: Transaction,
   lease: Lease,
@@ -85,6 +128,7 @@ const writeStates = async (
     }),
   )
   const typed = columns.map(column => `s."${column}"::${shape.types.get(column)}`).join(", ")
+  await confirmEnding(tx, lease, stream, answers)
   const isAnswered = "excluded.raw IS NOT NULL"
   const isOther = `${isAnswered} AND (t.raw IS NULL OR (${prefixed("t", compared)}) IS DISTINCT FROM (${prefixed("excluded", compared)}))`
   const written = await tx.unsafe<Array<{ key: string; inserted: boolean; changed: boolean }>>(
@@ -95,6 +139,8 @@ const writeStates = async (
        SET checked_at = excluded.checked_at, check_error = excluded.check_error, run_id = excluded.run_id,
          ${state.map(column => `"${column}" = CASE WHEN ${isAnswered} THEN excluded."${column}" ELSE t."${column}" END`).join(", ")},
          raw = coalesce(excluded.raw, t.raw),
+         answered_at = CASE WHEN excluded.raw IS NULL THEN ${ANSWERED_AT} END,
+         answered_run_id = CASE WHEN excluded.raw IS NULL THEN ${ANSWERED_BY} END,
          changed_at = CASE WHEN ${isOther} THEN excluded.checked_at ELSE t.changed_at END
        WHERE t.checked_at <= excluded.checked_at
        RETURNING "${key}" AS key, (xmax = 0) AS inserted, changed_at = checked_at AS changed`,

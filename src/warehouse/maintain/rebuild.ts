@@ -1,11 +1,12 @@
-import type { Effect } from "effect"
+import { Effect } from "effect"
 import type postgres from "postgres"
 import type { Stream } from "../../core/stream.ts"
 import { type SqlEffect, shapeOf } from "../../postgres/shape.ts"
 import { query } from "../../postgres/statements.ts"
-import type { Lease, LeaseEffect } from "../ledger/lease.ts"
+import { inLeaseTx, type Lease, type LeaseEffect } from "../ledger/lease.ts"
 import { bookCounts } from "../ledger/runs.ts"
 import { accountsIn } from "../ledger/stored.ts"
+import { TOTALLED_TABLE } from "../schema/totalTables.ts"
 import { type Rewritten, rewriteRecords } from "./rewrite.ts"
 
 /** Rebuilds the rows of a stream from its stored raw records, without a request to the API. */
@@ -31,7 +32,13 @@ export const countStored = (sql: postgres.Sql, account: string, { table }: Strea
     return counted?.count ?? 0
   })
 
-/** Normalizes an account's stream again from its raw records, and books the counts of the run. */
+/** Makes totals of the rows anew where they differ, if totals are kept of this table. */
+const mendTotals = (sql: postgres.Sql, lease: Lease, { table }: Stream): LeaseEffect<void> =>
+  shapeOf(table).name === TOTALLED_TABLE
+    ? inLeaseTx(sql, lease, async tx => void (await tx`SELECT warehouse.mend_totals(${lease.account})`))
+    : Effect.void
+
+/** Normalizes an account's stream again from its raw records, with its totals, and books the counts of the run. */
 export const rebuildStream = (
   sql: postgres.Sql,
   lease: Lease,
@@ -42,7 +49,7 @@ export const rebuildStream = (
     tell,
     skipsEmptied: true,
     book: (tx, { counts }) => bookCounts(tx, lease, counts, { pages: 1 }),
-  })
+  }).pipe(Effect.zipLeft(mendTotals(sql, lease, stream)))
 
 /** Describes the records that a rebuild could not decode; null if there are none. */
 export const describeFailures = ({ counts: { rejected: failed }, failures }: Rewritten): string | null => {

@@ -33,7 +33,20 @@ export const stateColumns = () => ({
   checkError: text("check_error"),
   /** Null before the first answer. */
   raw: jsonb("raw"),
+  /** The latest check that was answered, and its run, if later ones failed; null if `checked_at` and `run_id` are of it. */
+  answeredAt: instant("answered_at"),
+  answeredRunId: uuid("answered_run_id"),
   runId: uuid("run_id").notNull(),
+})
+
+/** Columns of a history of states that prove each state: the first and the last answer that said so. */
+export const evidenceColumns = () => ({
+  firstRunId: uuid("first_run_id"),
+  /** The first answer, without fields that may be personal. */
+  firstRaw: jsonb("first_raw"),
+  /** In the current period the first answer; the state's own row has the latest. */
+  lastConfirmedAt: instant("last_confirmed_at"),
+  lastRunId: uuid("last_run_id"),
 })
 
 /** Bookkeeping columns of a child that is kept when its parent no longer lists it. */
@@ -44,6 +57,9 @@ export const keptChildColumns = () => ({
   runId: uuid("run_id").notNull(),
   removedAt: instant("removed_at"),
 })
+
+/** A history with this column has all of `evidenceColumns`. */
+export const EVIDENCE_COLUMN = "last_confirmed_at"
 
 const namesOf = (columns: object): ReadonlySet<string> =>
   new Set(Object.keys(columns).map(key => key.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`)))
@@ -59,6 +75,7 @@ export const bookkeeping = namesOf({
   ...recordColumns(),
   ...keptChildColumns(),
   ...stateColumns(),
+  ...evidenceColumns(),
   ...zoneColumn(),
 })
 

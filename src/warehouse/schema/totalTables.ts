@@ -7,6 +7,9 @@ import { account, instant, warehouse } from "./columns.ts"
  * name of event and one sign of the amount, so that a changed rule of direction takes effect at once.
  */
 
+/** The table of which totals are kept. */
+export const TOTALLED_TABLE = "transactions"
+
 const count = (name: string) => bigint(name, { mode: "number" }).notNull().default(0)
 const sum = (name: string) => numeric(name).notNull().default("0")
 
