@@ -6,7 +6,7 @@ import { csvHead, csvRows } from "../src/cli/terminal/csv.ts"
 import { jsonText } from "../src/cli/terminal/jsonRows.ts"
 import { visible } from "../src/cli/terminal/visible.ts"
 import { runQuery } from "../src/warehouse/read/query.ts"
-import { fuzz } from "./support/fuzz.ts"
+import { fuzz, TEST_MILLIS } from "./support/fuzz.ts"
 import { databaseForFile } from "./support/postgres.ts"
 import { MIGRATED } from "./support/warehouse.ts"
 
@@ -198,7 +198,7 @@ describe("an answer as CSV", () => {
         const safe = rows.map(row => row.map((text, i) => (isText[i] ? defused(text) : text)))
         expect(await csvOf(statement)).toBe(asPsql([head!, ...safe]))
       }),
-      fuzz(40),
+      fuzz(40, TEST_MILLIS),
     ))
 
   it.each([
@@ -240,7 +240,7 @@ describe("an answer as JSON", () => {
         // JSON has no -0.
         expect(await jsonOf(statement)).toEqual(JSON.parse(JSON.stringify(expected)))
       }),
-      fuzz(40),
+      fuzz(40, TEST_MILLIS),
     ))
 
   it.each([

@@ -13,7 +13,7 @@ import {
 import { redacting } from "../../src/core/stream.ts"
 import { allStreams } from "../../src/registry.ts"
 import { cellsOf, fixtureOf, fixtureOrMistake } from "../support/conformance.ts"
-import { fuzz } from "../support/fuzz.ts"
+import { fuzz, TEST_MILLIS } from "../support/fuzz.ts"
 import { KEY } from "../support/people.ts"
 
 /** Tests redaction value by value. */
@@ -184,7 +184,7 @@ describe("any value", () => {
           expect(redact(structuredClone(value))).toEqual(once)
         }
       }),
-      fuzz(300),
+      fuzz(300, TEST_MILLIS),
     )
   })
 })
