@@ -61,7 +61,9 @@ export const receive = (
 ): Effect.Effect<Body, Failure, Scope.Scope> => {
   const { status, headers } = response
   const isSuccess = status >= 200 && status < 300
-  const tooLarge = Effect.fail(largeAnswerFailure(request, bounds, `${bounds.bytes / 2 ** 20} MiB`, status))
+  const tooLarge = Effect.failSync(() =>
+    largeAnswerFailure(request, bounds, `${bounds.bytes / 2 ** 20} MiB`, status),
+  )
   if (isSuccess && Number(headers["content-length"]) > bounds.bytes) return tooLarge
   let bytes = 0
   let isLarge = false
