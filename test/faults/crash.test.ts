@@ -18,7 +18,7 @@ const KILLED = 137
 
 /** Which commit points are tried where there is no time for all. */
 const FIRST = { before: 4, after: 9 }
-const STEP = 45
+const STEP = 90
 
 /** Further commit points than a run of this world has, with those of the heartbeats of a slow machine. */
 const POINTS_MAX = 500

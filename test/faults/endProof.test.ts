@@ -125,12 +125,13 @@ const read = (
     })
   })
 
-/** Each spelling with two totals, and so each total; with SOAK, each with each. */
+/** Each total with one spelling, and so each spelling; with SOAK, each with each. */
 const each = function* () {
+  const spellings = Object.entries(NOTHING)
   const totals = Object.entries(TOTALS)
-  for (const [n, [spelling, nothing]] of Object.entries(NOTHING).entries()) {
+  for (const [n, [spelling, nothing]] of spellings.entries()) {
     for (const [m, [name, total]] of totals.entries()) {
-      const isChosen = [n, 3 * n + 1].some(place => place % totals.length === m)
+      const isChosen = m % spellings.length === n
       if (isChosen || process.env.SOAK !== undefined)
         yield [`${spelling}, total ${name}`, { nothing, total }] as const
     }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
+import type { AccountSettings } from "../../src/config/config.ts"
 import type { SandboxOptions } from "../../src/sandbox/sandbox.ts"
 import { verdictsOf } from "../../src/warehouse/read/verdict.ts"
 import { bench, streamOf, syncedBench } from "../support/warehouse.ts"
@@ -11,9 +12,9 @@ const only = ["checkouts"]
 /** The note of a run without any finding. */
 const SHORT = "Read whole: the list has fewer than 3 pages."
 
-const setup = (options: Partial<SandboxOptions> = {}) =>
+const setup = (options: Partial<SandboxOptions> = {}, account: Partial<AccountSettings> = {}) =>
   Effect.gen(function* () {
-    const given = yield* syncedBench(options, { only })
+    const given = yield* syncedBench(options, { only, account })
     const { sandbox } = given
     const idsWhere = (condition: string) =>
       Effect.map(given.rows(`SELECT checkout_id AS id FROM warehouse.checkouts WHERE ${condition}`), rows =>
@@ -24,7 +25,7 @@ const setup = (options: Partial<SandboxOptions> = {}) =>
       ids: (...indices: ReadonlyArray<number>) => indices.map(index => sandbox.idOf("checkouts", index)),
       removed: idsWhere("removed_at IS NOT NULL"),
       idsWhere,
-      pass: Effect.map(given.sync({ only }), summary => streamOf(summary, "checkouts")),
+      pass: Effect.map(given.sync({ only, account }), summary => streamOf(summary, "checkouts")),
       byIdRequests: Effect.sync(() => sandbox.requests.recent.filter(({ path }) => path.startsWith(BY_ID))),
     }
   })
@@ -187,10 +188,13 @@ describe("a 404 proves nothing", () => {
   )
 })
 
+/** The look-ups are what these tests are about, not the pages of long lists. */
+const FEW_PAGES = { pageSize: 100 }
+
 describe("the look-ups", () => {
   it.scopedLive("are bounded; records that are about to be booked as removed come first", () =>
     Effect.gen(function* () {
-      const { sandbox, pass, byIdRequests } = yield* setup({ checkouts: 500 })
+      const { sandbox, pass, byIdRequests } = yield* setup({ checkouts: 500 }, FEW_PAGES)
       for (let index = 0; index < 230; index++) sandbox.hide("checkouts", index)
       sandbox.resetRequests()
       expect((yield* pass).removed).toBe(0)
@@ -202,7 +206,7 @@ describe("the look-ups", () => {
 
   it.scopedLive("come to each record in time, however many get answers that prove nothing", () =>
     Effect.gen(function* () {
-      const { sandbox, pass, idsWhere, removed } = yield* setup({ checkouts: 1_000 })
+      const { sandbox, pass, idsWhere, removed } = yield* setup({ checkouts: 1_000 }, FEW_PAGES)
       const stored = [...(yield* idsWhere("true"))].sort()
       const missing = new Set(stored.slice(0, 230))
       for (let index = 0; index < 1_000; index++)
