@@ -17,6 +17,7 @@ import {
 } from "../src/index.ts"
 import { start } from "../src/sandbox/sandbox.ts"
 import { runSql, testDatabase } from "./support/postgres.ts"
+import { slow } from "./support/slow.ts"
 import { MIGRATED, SMALL } from "./support/warehouse.ts"
 
 /** Tests settings in code: only they count, wrong ones are named, and several hosts in one process do not mix. */
@@ -94,34 +95,36 @@ describe("settings in code", () => {
     }).pipe(Effect.provide(silent)),
   )
 
-  it.scopedLive("do not mix between several hosts in one process", () =>
-    Effect.gen(function* () {
-      const [one, other] = yield* Effect.all([shop(), shop()])
-      const named = (name: string, { settings }: typeof one): Settings => ({
-        ...settings,
-        accounts: settings.accounts.map(account => ({ ...account, name })),
-      })
-      const open = (settings: Settings) =>
-        Effect.acquireRelease(
-          Effect.sync(() => ManagedRuntime.make(Layer.merge(layer(settings), silent))),
-          runtime => runtime.disposeEffect,
-        )
-      const eu = yield* open(named("eu", one))
-      const apac = yield* open(named("apac", other))
-      const run = sync({ streams: ["payouts"] })
-      const summaries = yield* Effect.promise(() => Promise.all([eu.runPromise(run), apac.runPromise(run)]))
-      expect(summaries.map(({ streams }) => streams.map(({ account }) => account))).toEqual([
-        ["eu"],
-        ["apac"],
-      ])
-      for (const [name, { database }] of [["eu", one] as const, ["apac", other] as const])
-        expect(
-          yield* Effect.promise(() =>
-            runSql(database.ownerUrl, "SELECT account, count(*)::int FROM warehouse.payouts GROUP BY 1"),
-          ),
-        ).toEqual([{ account: name, count: SMALL.payouts }])
-    }),
-  )
+  slow(() => {
+    it.scopedLive("do not mix between several hosts in one process", () =>
+      Effect.gen(function* () {
+        const [one, other] = yield* Effect.all([shop(), shop()])
+        const named = (name: string, { settings }: typeof one): Settings => ({
+          ...settings,
+          accounts: settings.accounts.map(account => ({ ...account, name })),
+        })
+        const open = (settings: Settings) =>
+          Effect.acquireRelease(
+            Effect.sync(() => ManagedRuntime.make(Layer.merge(layer(settings), silent))),
+            runtime => runtime.disposeEffect,
+          )
+        const eu = yield* open(named("eu", one))
+        const apac = yield* open(named("apac", other))
+        const run = sync({ streams: ["payouts"] })
+        const summaries = yield* Effect.promise(() => Promise.all([eu.runPromise(run), apac.runPromise(run)]))
+        expect(summaries.map(({ streams }) => streams.map(({ account }) => account))).toEqual([
+          ["eu"],
+          ["apac"],
+        ])
+        for (const [name, { database }] of [["eu", one] as const, ["apac", other] as const])
+          expect(
+            yield* Effect.promise(() =>
+              runSql(database.ownerUrl, "SELECT account, count(*)::int FROM warehouse.payouts GROUP BY 1"),
+            ),
+          ).toEqual([{ account: name, count: SMALL.payouts }])
+      }),
+    )
+  })
 
   it.scopedLive("for one account beside `default` do not apply to `default`", () =>
     Effect.gen(function* () {

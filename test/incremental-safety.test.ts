@@ -66,34 +66,36 @@ describe("a list is read whole", () => {
     }),
   )
 
-  it.scopedLive("if the latest full pass is older than a day, or than the full schedule allows", () =>
-    Effect.gen(function* () {
-      const { sandbox, sync, syncBy, age } = yield* setup("transactions")
-      yield* age({ hours: 23 })
-      expect((yield* sync()).mode).toBe("incremental")
-      yield* age({ hours: 2 })
-      sandbox.patch("transactions", 3, { event_description: "corrected" })
-      const booked = yield* sync()
-      expect(booked).toMatchObject({ mode: "full", updated: 1 })
-      expect(booked.note).toContain("older than 1d")
-      expect((yield* sync()).mode).toBe("incremental")
+  slow(() => {
+    it.scopedLive("if the latest full pass is older than a day, or than the full schedule allows", () =>
+      Effect.gen(function* () {
+        const { sandbox, sync, syncBy, age } = yield* setup("transactions")
+        yield* age({ hours: 23 })
+        expect((yield* sync()).mode).toBe("incremental")
+        yield* age({ hours: 2 })
+        sandbox.patch("transactions", 3, { event_description: "corrected" })
+        const booked = yield* sync()
+        expect(booked).toMatchObject({ mode: "full", updated: 1 })
+        expect(booked.note).toContain("older than 1d")
+        expect((yield* sync()).mode).toBe("incremental")
 
-      const weekly = syncBy(7 * 86_400)
-      yield* age({ days: 1, hours: 1 })
-      expect((yield* weekly).mode).toBe("incremental")
-      yield* age({ days: 5, hours: 22 })
-      expect((yield* weekly).mode).toBe("incremental")
-      // One that the clock starts a moment early is not put off to the next day, or week.
-      yield* age({ minutes: 59, seconds: 45 })
-      const full = yield* weekly
-      expect([full.mode, full.note]).toEqual(["full", "Read whole: the latest full pass is older than 7d."])
-      expect((yield* weekly).mode).toBe("incremental")
-      yield* age({ minutes: 50 })
-      expect((yield* syncBy(3_600)).mode).toBe("incremental")
-      yield* age({ minutes: 10 })
-      expect((yield* syncBy(3_600)).note).toContain("older than 1h")
-    }),
-  )
+        const weekly = syncBy(7 * 86_400)
+        yield* age({ days: 1, hours: 1 })
+        expect((yield* weekly).mode).toBe("incremental")
+        yield* age({ days: 5, hours: 22 })
+        expect((yield* weekly).mode).toBe("incremental")
+        // One that the clock starts a moment early is not put off to the next day, or week.
+        yield* age({ minutes: 59, seconds: 45 })
+        const full = yield* weekly
+        expect([full.mode, full.note]).toEqual(["full", "Read whole: the latest full pass is older than 7d."])
+        expect((yield* weekly).mode).toBe("incremental")
+        yield* age({ minutes: 50 })
+        expect((yield* syncBy(3_600)).mode).toBe("incremental")
+        yield* age({ minutes: 10 })
+        expect((yield* syncBy(3_600)).note).toContain("older than 1h")
+      }),
+    )
+  })
 
   slow(() => {
     it.scopedLive("by the start of runs, not by the time that the stream waited in them", () =>

@@ -61,37 +61,41 @@ describe("a list that is newest-first", () => {
     }),
   )
 
-  it.scopedLive(
-    "asks about no more open records than half the list has pages, and about the others next",
-    () =>
-      Effect.gen(function* () {
-        const { sandbox, sync, value } = yield* setup("payouts", {
-          transactions: 1_000,
-          payouts: 120,
-          detailPaths: { payouts: "/api/v1/payout/{id}" },
-        })
-        for (let index = 0; index < 15; index++) sandbox.patch("payouts", index, { status: "PENDING" })
-        yield* sync(true)
-        for (let index = 0; index < 15; index++)
-          sandbox.patch("payouts", index, { status: "SUCCESS", last_action: "paid" })
-        const open = value("SELECT count(*) FROM warehouse.payouts WHERE status = 'PENDING'")
-        const booked = yield* sync()
-        expect(booked).toMatchObject({ mode: "incremental", updated: 6, leftOver: 9 })
-        expect(booked.note).toContain("9 of 15 payouts")
-        expect(yield* sync()).toMatchObject({ updated: 6, leftOver: 3 })
-        // One that is not answered is not done.
-        const refused = yield* value("SELECT min(payout_id) FROM warehouse.payouts WHERE status = 'PENDING'")
-        sandbox.setFault(({ path }) => (path.endsWith(`/payout/${refused}`) ? { status: 400 } : undefined))
-        const partly = yield* sync()
-        expect(partly).toMatchObject({ mode: "incremental", updated: 2, leftOver: 1 })
-        expect(partly.note).toBe(
-          "1 of 3 payouts that may still change got no answer by id: they are asked again in their turn.",
-        )
-        sandbox.setFault(null)
-        expect(yield* sync()).toMatchObject({ updated: 1, leftOver: 0, note: null })
-        expect(yield* open).toBe("0")
-      }),
-  )
+  slow(() => {
+    it.scopedLive(
+      "asks about no more open records than half the list has pages, and about the others next",
+      () =>
+        Effect.gen(function* () {
+          const { sandbox, sync, value } = yield* setup("payouts", {
+            transactions: 1_000,
+            payouts: 120,
+            detailPaths: { payouts: "/api/v1/payout/{id}" },
+          })
+          for (let index = 0; index < 15; index++) sandbox.patch("payouts", index, { status: "PENDING" })
+          yield* sync(true)
+          for (let index = 0; index < 15; index++)
+            sandbox.patch("payouts", index, { status: "SUCCESS", last_action: "paid" })
+          const open = value("SELECT count(*) FROM warehouse.payouts WHERE status = 'PENDING'")
+          const booked = yield* sync()
+          expect(booked).toMatchObject({ mode: "incremental", updated: 6, leftOver: 9 })
+          expect(booked.note).toContain("9 of 15 payouts")
+          expect(yield* sync()).toMatchObject({ updated: 6, leftOver: 3 })
+          // One that is not answered is not done.
+          const refused = yield* value(
+            "SELECT min(payout_id) FROM warehouse.payouts WHERE status = 'PENDING'",
+          )
+          sandbox.setFault(({ path }) => (path.endsWith(`/payout/${refused}`) ? { status: 400 } : undefined))
+          const partly = yield* sync()
+          expect(partly).toMatchObject({ mode: "incremental", updated: 2, leftOver: 1 })
+          expect(partly.note).toBe(
+            "1 of 3 payouts that may still change got no answer by id: they are asked again in their turn.",
+          )
+          sandbox.setFault(null)
+          expect(yield* sync()).toMatchObject({ updated: 1, leftOver: 0, note: null })
+          expect(yield* open).toBe("0")
+        }),
+    )
+  })
 
   slow(() => {
     it.scopedLive(

@@ -13,6 +13,7 @@ import { saveStates } from "../src/warehouse/lookups/states.ts"
 import type { PostgresVersion } from "./support/postgres.ts"
 import { population } from "./support/readiness.ts"
 import { randomOf } from "./support/seeded.ts"
+import { slow } from "./support/slow.ts"
 import { printed, streamOf, syncedBench, testWarehouse } from "./support/warehouse.ts"
 
 /** The queue of look-ups where a run cannot ask everybody: the order, the bound, and what is said of the rest. */
@@ -53,70 +54,72 @@ const setup = (version: PostgresVersion = "18") =>
   })
 
 describe("the queue of look-ups", () => {
-  it.scopedLive("is in the order of the simulated days, run by run, with any changes of customers", () =>
-    Effect.gen(function* () {
-      const { sql, stream, lookup, lease } = yield* setup()
-      const random = randomOf(11)
-      const below = (limit: number) => Math.floor(random() * limit)
-      const all = population(5_000, RECHECK_HOURS)
-      const grow = (count: number, hour: number) =>
-        Effect.gen(function* () {
-          yield* arrive(sql, all.size, count, hour)
-          const from = all.size
-          all.arrive(count)
-          for (let customer = from; customer < all.size; customer++)
-            all.set(customer, (["ready", "not ready", "failing"] as const)[below(2.2)]!)
-        })
-      yield* grow(400, 0)
-      const seen = { asked: 0, leftOver: 0, rechecked: 0 }
-      for (let run = 0; run < 80; run++) {
-        const hour = run + 0.5
-        if (run % 3 === 0) yield* grow(below(12), hour)
-        const touched = [below(all.size), below(all.size)]
-        for (const customer of touched) all.change(customer)
-        yield* Effect.promise(
-          () =>
-            sql`UPDATE warehouse.customers SET read_at = ${at(hour)} WHERE customer_id IN ${sql(touched.map(idOf))}`,
-        )
-        if (run % 10 === 5) {
-          const gone = below(all.size)
-          all.remove(gone)
+  slow(() => {
+    it.scopedLive("is in the order of the simulated days, run by run, with any changes of customers", () =>
+      Effect.gen(function* () {
+        const { sql, stream, lookup, lease } = yield* setup()
+        const random = randomOf(11)
+        const below = (limit: number) => Math.floor(random() * limit)
+        const all = population(5_000, RECHECK_HOURS)
+        const grow = (count: number, hour: number) =>
+          Effect.gen(function* () {
+            yield* arrive(sql, all.size, count, hour)
+            const from = all.size
+            all.arrive(count)
+            for (let customer = from; customer < all.size; customer++)
+              all.set(customer, (["ready", "not ready", "failing"] as const)[below(2.2)]!)
+          })
+        yield* grow(400, 0)
+        const seen = { asked: 0, leftOver: 0, rechecked: 0 }
+        for (let run = 0; run < 80; run++) {
+          const hour = run + 0.5
+          if (run % 3 === 0) yield* grow(below(12), hour)
+          const touched = [below(all.size), below(all.size)]
+          for (const customer of touched) all.change(customer)
           yield* Effect.promise(
             () =>
-              sql`UPDATE warehouse.customers SET removed_at = ${at(hour)} WHERE customer_id = ${idOf(gone)}`,
+              sql`UPDATE warehouse.customers SET read_at = ${at(hour)} WHERE customer_id IN ${sql(touched.map(idOf))}`,
           )
+          if (run % 10 === 5) {
+            const gone = below(all.size)
+            all.remove(gone)
+            yield* Effect.promise(
+              () =>
+                sql`UPDATE warehouse.customers SET removed_at = ${at(hour)} WHERE customer_id = ${idOf(gone)}`,
+            )
+          }
+          const callsMax = run % 7 === 6 ? Number.POSITIVE_INFINITY : 30 + below(20)
+          // As of the simulated hour: so much longer ago is what was so long ago then.
+          const recheckSeconds = (Date.now() - START) / 1000 - (hour - RECHECK_HOURS) * 3600
+          const expected = all.queue(hour, callsMax)
+          const queue = yield* queueDue(sql, lease, lookup, { recheckSeconds, callsMax })
+          expect(queue).toEqual({
+            queued: expected.asked.length,
+            due: expected.due,
+            neverAsked: expected.neverAsked,
+          })
+          const ids = yield* dueAfter(sql, lease, 0, 10_000)
+          expect(ids).toEqual(Array.from(expected.asked, idOf))
+          const answers = Array.from(expected.asked, (customer): Answer => {
+            const answer = all.answersOf(customer)
+            const row = { is_wallet_ready: answer === "ready", missing_fields: [] }
+            return answer === "failing"
+              ? { key: idOf(customer), checkedAt: at(hour + 0.25), row: null, raw: null, error: "no answer" }
+              : { key: idOf(customer), checkedAt: at(hour + 0.25), row, raw: "{}", error: null }
+          })
+          if (answers.length > 0) yield* saveStates(sql, lease, stream, answers, NO_USAGE)
+          all.answer(expected.asked, hour + 0.25)
+          seen.asked += ids.length
+          seen.leftOver += queue.due - queue.queued
+          if (expected.oldestReady > RECHECK_HOURS) seen.rechecked++
+          // Some change their mind.
+          all.set(below(all.size), (["ready", "not ready", "failing"] as const)[below(3)]!)
         }
-        const callsMax = run % 7 === 6 ? Number.POSITIVE_INFINITY : 30 + below(20)
-        // As of the simulated hour: so much longer ago is what was so long ago then.
-        const recheckSeconds = (Date.now() - START) / 1000 - (hour - RECHECK_HOURS) * 3600
-        const expected = all.queue(hour, callsMax)
-        const queue = yield* queueDue(sql, lease, lookup, { recheckSeconds, callsMax })
-        expect(queue).toEqual({
-          queued: expected.asked.length,
-          due: expected.due,
-          neverAsked: expected.neverAsked,
-        })
-        const ids = yield* dueAfter(sql, lease, 0, 10_000)
-        expect(ids).toEqual(Array.from(expected.asked, idOf))
-        const answers = Array.from(expected.asked, (customer): Answer => {
-          const answer = all.answersOf(customer)
-          const row = { is_wallet_ready: answer === "ready", missing_fields: [] }
-          return answer === "failing"
-            ? { key: idOf(customer), checkedAt: at(hour + 0.25), row: null, raw: null, error: "no answer" }
-            : { key: idOf(customer), checkedAt: at(hour + 0.25), row, raw: "{}", error: null }
-        })
-        if (answers.length > 0) yield* saveStates(sql, lease, stream, answers, NO_USAGE)
-        all.answer(expected.asked, hour + 0.25)
-        seen.asked += ids.length
-        seen.leftOver += queue.due - queue.queued
-        if (expected.oldestReady > RECHECK_HOURS) seen.rechecked++
-        // Some change their mind.
-        all.set(below(all.size), (["ready", "not ready", "failing"] as const)[below(3)]!)
-      }
-      // Not a test of nothing.
-      for (const count of Object.values(seen)) expect(count).toBeGreaterThan(20)
-    }),
-  )
+        // Not a test of nothing.
+        for (const count of Object.values(seen)) expect(count).toBeGreaterThan(20)
+      }),
+    )
+  })
 
   it.scopedLive.each<PostgresVersion>(["18", "14"])(
     "holds no more customers than a run may ask about, and counts all due ones, on Postgres %s",

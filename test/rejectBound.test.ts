@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { listPath } from "./support/lists.ts"
+import { slow } from "./support/slow.ts"
 import { bench, statusesOf, streamOf } from "./support/warehouse.ts"
 
 /** Too many rejects fail their stream, whatever else went well. */
@@ -70,23 +71,29 @@ describe("a list whose records can mostly not become rows", () => {
     }),
   )
 
-  it.scopedLive("fails by records that lack an item, too", () =>
-    Effect.gen(function* () {
-      const { sandbox, sync, value } = yield* bench({ customers: 40 })
-      const wallets = { only: ["wallets"], account: { pageSize: 1_000 } }
-      sandbox.setFault(renaming(listPath("wallets"), "actual_balance", 1))
-      const one = streamOf(yield* sync(wallets), "wallets")
-      expect(one).toMatchObject({ status: "complete_with_rejects", rejected: 0, itemRejected: 1 })
-      expect(yield* value("SELECT open_rejects FROM analytics.freshness WHERE stream = 'wallets'")).toBe("1")
-      sandbox.setFault(renaming(listPath("wallets"), "actual_balance"))
-      const all = streamOf(yield* sync({ ...wallets, full: true }), "wallets")
-      expect(all).toMatchObject({ status: "failed", rejected: 0 })
-      expect(all.error).toMatch(/\d+ records lack an item that could not be read while \d+ rows are stored/)
-      expect(yield* value("SELECT count(*) > 0 FROM warehouse.wallets WHERE removed_at IS NULL")).toBe("true")
-      sandbox.setFault(null)
-      expect(streamOf(yield* sync({ ...wallets, full: true }), "wallets").status).toBe("complete")
-    }),
-  )
+  slow(() => {
+    it.scopedLive("fails by records that lack an item, too", () =>
+      Effect.gen(function* () {
+        const { sandbox, sync, value } = yield* bench({ customers: 40 })
+        const wallets = { only: ["wallets"], account: { pageSize: 1_000 } }
+        sandbox.setFault(renaming(listPath("wallets"), "actual_balance", 1))
+        const one = streamOf(yield* sync(wallets), "wallets")
+        expect(one).toMatchObject({ status: "complete_with_rejects", rejected: 0, itemRejected: 1 })
+        expect(yield* value("SELECT open_rejects FROM analytics.freshness WHERE stream = 'wallets'")).toBe(
+          "1",
+        )
+        sandbox.setFault(renaming(listPath("wallets"), "actual_balance"))
+        const all = streamOf(yield* sync({ ...wallets, full: true }), "wallets")
+        expect(all).toMatchObject({ status: "failed", rejected: 0 })
+        expect(all.error).toMatch(/\d+ records lack an item that could not be read while \d+ rows are stored/)
+        expect(yield* value("SELECT count(*) > 0 FROM warehouse.wallets WHERE removed_at IS NULL")).toBe(
+          "true",
+        )
+        sandbox.setFault(null)
+        expect(streamOf(yield* sync({ ...wallets, full: true }), "wallets").status).toBe("complete")
+      }),
+    )
+  })
 
   it.scopedLive("makes the look-ups over its rows fail, too", () =>
     Effect.gen(function* () {

@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import type { SandboxOptions } from "../src/sandbox/sandbox.ts"
 import { verdictsOf } from "../src/warehouse/read/verdict.ts"
 import { listPath } from "./support/lists.ts"
-import { slowUnless } from "./support/slow.ts"
+import { slow, slowUnless } from "./support/slow.ts"
 import { type Bench, bench, streamOf, syncedBench } from "./support/warehouse.ts"
 
 /** A documented field that records carried and carry no more. */
@@ -53,21 +53,23 @@ describe.concurrent("a documented field that records carried", () => {
     }),
   )
 
-  it.scopedLive("is found by an incremental run", () =>
-    Effect.gen(function* () {
-      const { sandbox, sync, renaming, missing, verdict } = yield* parts({
-        transactions: 600,
-        order: "newest-first",
-      })
-      const account = { pageSize: 50 }
-      yield* sync({ ...TRANSACTIONS, account })
-      renaming("transactions", "settlement_id")
-      sandbox.insert("transactions", 3, "front")
-      const { mode } = streamOf(yield* sync({ ...TRANSACTIONS, account }), "transactions")
-      expect([mode, yield* missing]).toEqual(["incremental", ["transactions.settlement_id"]])
-      expect((yield* verdict).findings.map(({ kind }) => kind)).toContain("missing_field")
-    }),
-  )
+  slow(() => {
+    it.scopedLive("is found by an incremental run", () =>
+      Effect.gen(function* () {
+        const { sandbox, sync, renaming, missing, verdict } = yield* parts({
+          transactions: 600,
+          order: "newest-first",
+        })
+        const account = { pageSize: 50 }
+        yield* sync({ ...TRANSACTIONS, account })
+        renaming("transactions", "settlement_id")
+        sandbox.insert("transactions", 3, "front")
+        const { mode } = streamOf(yield* sync({ ...TRANSACTIONS, account }), "transactions")
+        expect([mode, yield* missing]).toEqual(["incremental", ["transactions.settlement_id"]])
+        expect((yield* verdict).findings.map(({ kind }) => kind)).toContain("missing_field")
+      }),
+    )
+  })
 
   it.scopedLive("is found in new records alone, over several runs, although old ones are read again", () =>
     Effect.gen(function* () {
@@ -97,53 +99,58 @@ describe.concurrent("a documented field that records carried", () => {
     }),
   )
 
-  it.scopedLive("is not gone if records may still get it, or if some always lacked it", () =>
-    Effect.gen(function* () {
-      const { sandbox, sync, missing } = yield* parts({ transactions: 60, order: "newest-first" })
-      const none = { settlement_id: undefined }
-      for (let index = 0; index < 60; index++)
-        sandbox.patch("transactions", index, {
-          settlement_id: "s",
-          is_settled: true,
-          ...(index === 7 ? { invoice_id: undefined } : { invoice_id: "i" }),
-        } as never)
-      const options = { ...TRANSACTIONS, account: { pageSize: 5 } }
-      yield* sync(options)
-      sandbox.insert("transactions", 6, "front")
-      for (let n = 60; n < 63; n++)
-        sandbox.patch("transactions", n, { ...none, is_settled: false, invoice_id: "i" } as never)
-      for (let n = 63; n < 66; n++)
-        sandbox.patch("transactions", n, {
-          settlement_id: "s",
-          is_settled: true,
-          invoice_id: undefined,
-        } as never)
-      yield* sync(options)
-      expect(yield* missing).toEqual([])
-      for (let n = 60; n < 66; n++) sandbox.patch("transactions", n, { settlement_id: "s", is_settled: true })
-      yield* sync(options)
-      expect(yield* missing).toEqual([])
-    }),
-  )
+  slow(() => {
+    it.scopedLive("is not gone if records may still get it, or if some always lacked it", () =>
+      Effect.gen(function* () {
+        const { sandbox, sync, missing } = yield* parts({ transactions: 60, order: "newest-first" })
+        const none = { settlement_id: undefined }
+        for (let index = 0; index < 60; index++)
+          sandbox.patch("transactions", index, {
+            settlement_id: "s",
+            is_settled: true,
+            ...(index === 7 ? { invoice_id: undefined } : { invoice_id: "i" }),
+          } as never)
+        const options = { ...TRANSACTIONS, account: { pageSize: 5 } }
+        yield* sync(options)
+        sandbox.insert("transactions", 6, "front")
+        for (let n = 60; n < 63; n++)
+          sandbox.patch("transactions", n, { ...none, is_settled: false, invoice_id: "i" } as never)
+        for (let n = 63; n < 66; n++)
+          sandbox.patch("transactions", n, {
+            settlement_id: "s",
+            is_settled: true,
+            invoice_id: undefined,
+          } as never)
+        yield* sync(options)
+        expect(yield* missing).toEqual([])
+        for (let n = 60; n < 66; n++)
+          sandbox.patch("transactions", n, { settlement_id: "s", is_settled: true })
+        yield* sync(options)
+        expect(yield* missing).toEqual([])
+      }),
+    )
+  })
 
-  it.scopedLive("is gone if most of the stored records lost it, but not if a few did", () =>
-    Effect.gen(function* () {
-      const { sandbox, sync, missing } = yield* parts({ transactions: 20 })
-      for (let index = 0; index < 20; index++) sandbox.patch("transactions", index, { settlement_id: "s" })
-      yield* sync(TRANSACTIONS)
-      const losing = (from: number, to: number) =>
-        Effect.gen(function* () {
-          for (let index = from; index < to; index++)
-            sandbox.patch("transactions", index, { settlement_id: undefined } as never)
-          yield* sync({ ...TRANSACTIONS, full: true })
-          return yield* missing
-        })
-      expect(yield* losing(0, 4)).toEqual([])
-      expect(yield* losing(4, 17)).toEqual(["transactions.settlement_id"])
-      yield* sync({ ...TRANSACTIONS, full: true })
-      expect(yield* missing).toEqual(["transactions.settlement_id"])
-    }),
-  )
+  slow(() => {
+    it.scopedLive("is gone if most of the stored records lost it, but not if a few did", () =>
+      Effect.gen(function* () {
+        const { sandbox, sync, missing } = yield* parts({ transactions: 20 })
+        for (let index = 0; index < 20; index++) sandbox.patch("transactions", index, { settlement_id: "s" })
+        yield* sync(TRANSACTIONS)
+        const losing = (from: number, to: number) =>
+          Effect.gen(function* () {
+            for (let index = from; index < to; index++)
+              sandbox.patch("transactions", index, { settlement_id: undefined } as never)
+            yield* sync({ ...TRANSACTIONS, full: true })
+            return yield* missing
+          })
+        expect(yield* losing(0, 4)).toEqual([])
+        expect(yield* losing(4, 17)).toEqual(["transactions.settlement_id"])
+        yield* sync({ ...TRANSACTIONS, full: true })
+        expect(yield* missing).toEqual(["transactions.settlement_id"])
+      }),
+    )
+  })
 
   it.scopedLive.each<readonly [stream: string, path: string]>([
     ["wallets", "wallet_account.available_balance"],
@@ -182,35 +189,39 @@ describe.concurrent("a documented field that records carried", () => {
       )
     })
 
-  it.scopedLive("is not gone if it was empty before, if a state is over, or if only some lack it", () =>
-    Effect.gen(function* () {
-      const { sandbox, sync, changing, missing } = yield* parts({ transactions: 40, payouts: 40 })
-      const only = ["transactions", "payouts"]
-      for (let index = 0; index < 40; index++)
-        sandbox.patch("payouts", index, {
-          denied_at: null,
-          pending_at: index < 3 ? "2026-01-01T00:00:00.000Z" : null,
-        })
-      yield* sync({ only })
-      for (let index = 0; index < 3; index++) sandbox.patch("payouts", index, { pending_at: null })
-      for (let index = 0; index < 40; index++) sandbox.patch("payouts", index, { denied_at: "" })
-      let left = 20
-      changing("transactions", body =>
-        body.replaceAll(/"customer_id":("[^"]*"|null),/g, text => (left-- > 0 ? "" : text)),
-      )
-      yield* sync({ only, full: true })
-      expect(yield* missing).toEqual([])
-    }),
-  )
+  slow(() => {
+    it.scopedLive("is not gone if it was empty before, if a state is over, or if only some lack it", () =>
+      Effect.gen(function* () {
+        const { sandbox, sync, changing, missing } = yield* parts({ transactions: 40, payouts: 40 })
+        const only = ["transactions", "payouts"]
+        for (let index = 0; index < 40; index++)
+          sandbox.patch("payouts", index, {
+            denied_at: null,
+            pending_at: index < 3 ? "2026-01-01T00:00:00.000Z" : null,
+          })
+        yield* sync({ only })
+        for (let index = 0; index < 3; index++) sandbox.patch("payouts", index, { pending_at: null })
+        for (let index = 0; index < 40; index++) sandbox.patch("payouts", index, { denied_at: "" })
+        let left = 20
+        changing("transactions", body =>
+          body.replaceAll(/"customer_id":("[^"]*"|null),/g, text => (left-- > 0 ? "" : text)),
+        )
+        yield* sync({ only, full: true })
+        expect(yield* missing).toEqual([])
+      }),
+    )
+  })
 
-  it.scopedLive("is not missing if the field of another shape replaces it", () =>
-    Effect.gen(function* () {
-      const { sync, changing, missing, verdict } = yield* partsAfterSync({ payouts: 20 })
-      changing("payouts", body => body.replaceAll('"wire_amount":', '"original_amount":'))
-      yield* sync({ only: ["payouts"], full: true })
-      expect([yield* missing, (yield* verdict).level]).toEqual([[], "good"])
-    }),
-  )
+  slow(() => {
+    it.scopedLive("is not missing if the field of another shape replaces it", () =>
+      Effect.gen(function* () {
+        const { sync, changing, missing, verdict } = yield* partsAfterSync({ payouts: 20 })
+        changing("payouts", body => body.replaceAll('"wire_amount":', '"original_amount":'))
+        yield* sync({ only: ["payouts"], full: true })
+        expect([yield* missing, (yield* verdict).level]).toEqual([[], "good"])
+      }),
+    )
+  })
 
   it.scopedLive("makes the verdict bad if a figure rests on it, and is an exception otherwise", () =>
     Effect.gen(function* () {
@@ -272,75 +283,83 @@ describe.concurrent("an optional field that cannot be read", () => {
     }),
   )
 
-  it.scopedLive("in a short list is judged by its share alone", () =>
-    Effect.gen(function* () {
-      const { sandbox, sync, verdict } = yield* parts({ payouts: 3 })
-      yield* sync()
-      const levels: Array<string> = []
-      for (let index = 0; index < 3; index++) {
-        sandbox.patch("payouts", index, { fee_taken: "2,50" })
-        yield* sync({ only: ["payouts"], full: true })
-        levels.push((yield* verdict).level)
-      }
-      // One of three is an exception, two are more than a twentieth.
-      expect(levels).toEqual(["attention", "bad", "bad"])
-    }),
-  )
-
-  it.scopedLive("has its level by the same rule as a missing field", () =>
-    Effect.gen(function* () {
-      const { sync, changing, verdict } = yield* parts({ transactions: 20 })
-      yield* sync()
-      for (const [field, level] of [
-        ["settlement_id", "bad"],
-        ["customer_id", "bad"],
-        ["event_description", "attention"],
-      ] as const) {
-        changing("transactions", body =>
-          body.replaceAll(new RegExp(`"${field}":"[^"]*"`, "g"), `"${field}":{}`),
-        )
-        yield* sync({ ...TRANSACTIONS, full: true })
-        expect((yield* verdict).level, field).toBe(level)
-      }
-    }),
-  )
-
-  it.scopedLive(
-    "in all new records is a finding from the run that reads them until one can be read again",
-    () =>
+  slow(() => {
+    it.scopedLive("in a short list is judged by its share alone", () =>
       Effect.gen(function* () {
-        const { sandbox, sync, rows } = yield* parts({ transactions: 600, order: "newest-first" })
-        const options = { ...TRANSACTIONS, account: { pageSize: 50 } }
-        yield* sync(options)
-        const news = (count: number, fields: object) =>
-          Effect.gen(function* () {
-            const first = sandbox.truth.count("transactions")
-            if (count > 0) sandbox.insert("transactions", count, "front")
-            for (let n = 0; n < count; n++) sandbox.patch("transactions", first + n, { ...fields })
-            expect(streamOf(yield* sync(options), "transactions").mode).toBe("incremental")
-            return yield* rows(unreadable)
-          })
-        const found = [{ field: "fees_including_tax", unreadable: "3" }]
-        expect(yield* news(3, BROKEN)).toEqual(found)
-        // Nothing is decoded: what could be read is not known.
-        expect(yield* news(0, {})).toEqual(found)
-        expect(yield* news(2, { fees_including_tax: "1" })).toEqual([])
+        const { sandbox, sync, verdict } = yield* parts({ payouts: 3 })
+        yield* sync()
+        const levels: Array<string> = []
+        for (let index = 0; index < 3; index++) {
+          sandbox.patch("payouts", index, { fee_taken: "2,50" })
+          yield* sync({ only: ["payouts"], full: true })
+          levels.push((yield* verdict).level)
+        }
+        // One of three is an exception, two are more than a twentieth.
+        expect(levels).toEqual(["attention", "bad", "bad"])
       }),
-  )
+    )
+  })
 
-  it.scopedLive("counts once for all places in a list", () =>
-    Effect.gen(function* () {
-      const { sandbox, sync, rows } = yield* parts({ checkouts: 12 })
-      for (let index = 0; index < 12; index++) {
-        const items = Array.from({ length: index + 1 }, () => ({ product_name: "a", quantity: "1" }))
-        sandbox.patch("checkouts", index, {
-          order_summary: { order_items: [...items, { product_name: "b", quantity: "many" }] },
-        })
-      }
-      yield* sync({ only: ["checkouts"] })
-      expect(yield* rows(unreadable)).toEqual([
-        { field: "order_summary.order_items.quantity", unreadable: "12" },
-      ])
-    }),
-  )
+  slow(() => {
+    it.scopedLive("has its level by the same rule as a missing field", () =>
+      Effect.gen(function* () {
+        const { sync, changing, verdict } = yield* parts({ transactions: 20 })
+        yield* sync()
+        for (const [field, level] of [
+          ["settlement_id", "bad"],
+          ["customer_id", "bad"],
+          ["event_description", "attention"],
+        ] as const) {
+          changing("transactions", body =>
+            body.replaceAll(new RegExp(`"${field}":"[^"]*"`, "g"), `"${field}":{}`),
+          )
+          yield* sync({ ...TRANSACTIONS, full: true })
+          expect((yield* verdict).level, field).toBe(level)
+        }
+      }),
+    )
+  })
+
+  slow(() => {
+    it.scopedLive(
+      "in all new records is a finding from the run that reads them until one can be read again",
+      () =>
+        Effect.gen(function* () {
+          const { sandbox, sync, rows } = yield* parts({ transactions: 600, order: "newest-first" })
+          const options = { ...TRANSACTIONS, account: { pageSize: 50 } }
+          yield* sync(options)
+          const news = (count: number, fields: object) =>
+            Effect.gen(function* () {
+              const first = sandbox.truth.count("transactions")
+              if (count > 0) sandbox.insert("transactions", count, "front")
+              for (let n = 0; n < count; n++) sandbox.patch("transactions", first + n, { ...fields })
+              expect(streamOf(yield* sync(options), "transactions").mode).toBe("incremental")
+              return yield* rows(unreadable)
+            })
+          const found = [{ field: "fees_including_tax", unreadable: "3" }]
+          expect(yield* news(3, BROKEN)).toEqual(found)
+          // Nothing is decoded: what could be read is not known.
+          expect(yield* news(0, {})).toEqual(found)
+          expect(yield* news(2, { fees_including_tax: "1" })).toEqual([])
+        }),
+    )
+  })
+
+  slow(() => {
+    it.scopedLive("counts once for all places in a list", () =>
+      Effect.gen(function* () {
+        const { sandbox, sync, rows } = yield* parts({ checkouts: 12 })
+        for (let index = 0; index < 12; index++) {
+          const items = Array.from({ length: index + 1 }, () => ({ product_name: "a", quantity: "1" }))
+          sandbox.patch("checkouts", index, {
+            order_summary: { order_items: [...items, { product_name: "b", quantity: "many" }] },
+          })
+        }
+        yield* sync({ only: ["checkouts"] })
+        expect(yield* rows(unreadable)).toEqual([
+          { field: "order_summary.order_items.quantity", unreadable: "12" },
+        ])
+      }),
+    )
+  })
 })

@@ -159,29 +159,31 @@ describe("doctor", () => {
     }),
   )
 
-  it.scopedLive(
-    "examines each account with its own token, and a refused token does not stop the others",
-    () =>
-      Effect.gen(function* () {
-        const { run, sandbox } = yield* parts
-        const ended = yield* run(["doctor", "--stream", "payouts"], {
-          PAYCOMBAT_ACCOUNTS: "eu,apac",
-          PAYCOMBAT_TOKEN_EU: "a-wrong-one",
-          PAYCOMBAT_TOKEN_APAC: sandbox.token,
-        })
-        expect(ended.stdout).not.toContain("have the same token")
-        const twice = yield* run(["doctor", "--stream", "payouts"], {
-          PAYCOMBAT_ACCOUNTS: "eu,apac",
-          PAYCOMBAT_TOKEN_EU: sandbox.token,
-          PAYCOMBAT_TOKEN_APAC: sandbox.token,
-        })
-        expect(twice.stdout).toContain("token: eu and apac have the same token")
-        expect(ended.code).toBe(1)
-        expect(marked(ended, "fail")).toEqual([expect.stringMatching(/eu token: .*PAYCOMBAT_TOKEN_EU/)])
-        expect(ended.stdout).toContain("apac/payouts list: /api/v1/payout/get-all")
-        expect(ended.stdout).not.toContain("eu/payouts")
-      }),
-  )
+  slow(() => {
+    it.scopedLive(
+      "examines each account with its own token, and a refused token does not stop the others",
+      () =>
+        Effect.gen(function* () {
+          const { run, sandbox } = yield* parts
+          const ended = yield* run(["doctor", "--stream", "payouts"], {
+            PAYCOMBAT_ACCOUNTS: "eu,apac",
+            PAYCOMBAT_TOKEN_EU: "a-wrong-one",
+            PAYCOMBAT_TOKEN_APAC: sandbox.token,
+          })
+          expect(ended.stdout).not.toContain("have the same token")
+          const twice = yield* run(["doctor", "--stream", "payouts"], {
+            PAYCOMBAT_ACCOUNTS: "eu,apac",
+            PAYCOMBAT_TOKEN_EU: sandbox.token,
+            PAYCOMBAT_TOKEN_APAC: sandbox.token,
+          })
+          expect(twice.stdout).toContain("token: eu and apac have the same token")
+          expect(ended.code).toBe(1)
+          expect(marked(ended, "fail")).toEqual([expect.stringMatching(/eu token: .*PAYCOMBAT_TOKEN_EU/)])
+          expect(ended.stdout).toContain("apac/payouts list: /api/v1/payout/get-all")
+          expect(ended.stdout).not.toContain("eu/payouts")
+        }),
+    )
+  })
 
   it.scopedLive("prints no secret and no personal data", () =>
     Effect.gen(function* () {
@@ -233,15 +235,17 @@ slow(() => {
 
 // Skipped, and counted as skipped, if no terminal can be created. On Linux `script` of util-linux creates
 // one.
-describe.skipIf(!hasTerminals)("doctor on a terminal", () => {
-  it.scopedLive("shows the current check", () =>
-    Effect.gen(function* () {
-      const { onTerminal } = yield* parts
-      const { ended } = yield* onTerminal(["doctor", "--stream", "payouts"])
-      const { code, stdout } = yield* ended
-      expect(code).toBe(0)
-      expect(stdout).toContain("… default/payouts: looking for the list")
-      expect(stdout).toContain("✔ pass  default/payouts list")
-    }),
-  )
+slow(() => {
+  describe.skipIf(!hasTerminals)("doctor on a terminal", () => {
+    it.scopedLive("shows the current check", () =>
+      Effect.gen(function* () {
+        const { onTerminal } = yield* parts
+        const { ended } = yield* onTerminal(["doctor", "--stream", "payouts"])
+        const { code, stdout } = yield* ended
+        expect(code).toBe(0)
+        expect(stdout).toContain("… default/payouts: looking for the list")
+        expect(stdout).toContain("✔ pass  default/payouts list")
+      }),
+    )
+  })
 })

@@ -93,32 +93,34 @@ describe.concurrent("rejects", () => {
     }),
   )
 
-  it.scopedLive("escape terminal sequences in the API's text", () =>
-    Effect.gen(function* () {
-      const { run, ownerUrl } = yield* on({ template: MIGRATED })
-      const sandbox = yield* start(SMALL)
-      const id = "x\u001b]0;title\u0007\n✔ all is well\u202e\u009b31m"
-      sandbox.patch("transactions", 4, { transaction_id: id, amount: { [SECRET]: SECRET } })
-      sandbox.patch("transactions", 3, { event_type: "=cmd\u001b[31m\n", event_name: "" })
-      yield* syncOnce(yield* connect(ownerUrl), sandbox)
-      const [list, show, listJson, table] = yield* Effect.all(
-        [
-          run(["rejects", "list"]),
-          run(["rejects", "show", "1"]),
-          run(["rejects", "list", "--json"]),
-          run(["status"]),
-        ],
-        { concurrency: 2 },
-      )
-      const shown = String.raw`x\x1b]0;title\x07\n✔ all is well\u202e\x9b31m`
-      expect(list.stdout).toContain(shown)
-      expect(show.stdout).toContain(`record:     ${shown}\n`)
-      expect(json<ReadonlyArray<{ readonly recordId: string }>>(listJson.stdout)[0]!.recordId).toBe(id)
-      for (const { stdout, stderr } of [list, show, listJson, table])
-        expect((stdout + stderr).replaceAll("\n", "")).not.toMatch(/[\p{Cc}\p{Cf}]/u)
-      expect(list.stdout).not.toContain(SECRET)
-    }),
-  )
+  slow(() => {
+    it.scopedLive("escape terminal sequences in the API's text", () =>
+      Effect.gen(function* () {
+        const { run, ownerUrl } = yield* on({ template: MIGRATED })
+        const sandbox = yield* start(SMALL)
+        const id = "x\u001b]0;title\u0007\n✔ all is well\u202e\u009b31m"
+        sandbox.patch("transactions", 4, { transaction_id: id, amount: { [SECRET]: SECRET } })
+        sandbox.patch("transactions", 3, { event_type: "=cmd\u001b[31m\n", event_name: "" })
+        yield* syncOnce(yield* connect(ownerUrl), sandbox)
+        const [list, show, listJson, table] = yield* Effect.all(
+          [
+            run(["rejects", "list"]),
+            run(["rejects", "show", "1"]),
+            run(["rejects", "list", "--json"]),
+            run(["status"]),
+          ],
+          { concurrency: 2 },
+        )
+        const shown = String.raw`x\x1b]0;title\x07\n✔ all is well\u202e\x9b31m`
+        expect(list.stdout).toContain(shown)
+        expect(show.stdout).toContain(`record:     ${shown}\n`)
+        expect(json<ReadonlyArray<{ readonly recordId: string }>>(listJson.stdout)[0]!.recordId).toBe(id)
+        for (const { stdout, stderr } of [list, show, listJson, table])
+          expect((stdout + stderr).replaceAll("\n", "")).not.toMatch(/[\p{Cc}\p{Cf}]/u)
+        expect(list.stdout).not.toContain(SECRET)
+      }),
+    )
+  })
 
   slow(() => {
     it.scopedLive("are all listed as JSON, and the newest as a table", () =>
@@ -179,31 +181,33 @@ describe.concurrent("rejects", () => {
     }),
   )
 
-  it.scopedLive(
-    "are refused for wrong ids or names, under another run's lease, and to the reader's login",
-    () =>
-      Effect.gen(function* () {
-        const { run, sql, readerUrl } = yield* synced
-        const wrong = yield* Effect.forEach(
-          [
-            ["rejects", "show", "999999"],
-            ["rejects", "show", "one"],
-            ["rejects", "list", "--account", "eu"],
-          ],
-          args => run(args),
-          { concurrency: 2 },
-        )
-        for (const { code, stdout, stderr } of wrong)
-          expect([code, stdout, linesOf(stderr).length]).toEqual([2, "", 1])
-        yield* sql("UPDATE sync.leases SET holder = 'host:7', expires_at = now() + interval '1 hour'")
-        const held = yield* run(["rejects", "replay"])
-        expect([held.code, held.stdout]).toEqual([3, ""])
-        expect(held.stderr).toContain("host:7")
-        const reader = yield* run(["rejects", "list"], { DATABASE_URL: Redacted.value(readerUrl) })
-        expect(reader.code).not.toBe(0)
-        expect([reader.stdout, reader.stderr.includes(SECRET)]).toEqual(["", false])
-      }),
-  )
+  slow(() => {
+    it.scopedLive(
+      "are refused for wrong ids or names, under another run's lease, and to the reader's login",
+      () =>
+        Effect.gen(function* () {
+          const { run, sql, readerUrl } = yield* synced
+          const wrong = yield* Effect.forEach(
+            [
+              ["rejects", "show", "999999"],
+              ["rejects", "show", "one"],
+              ["rejects", "list", "--account", "eu"],
+            ],
+            args => run(args),
+            { concurrency: 2 },
+          )
+          for (const { code, stdout, stderr } of wrong)
+            expect([code, stdout, linesOf(stderr).length]).toEqual([2, "", 1])
+          yield* sql("UPDATE sync.leases SET holder = 'host:7', expires_at = now() + interval '1 hour'")
+          const held = yield* run(["rejects", "replay"])
+          expect([held.code, held.stdout]).toEqual([3, ""])
+          expect(held.stderr).toContain("host:7")
+          const reader = yield* run(["rejects", "list"], { DATABASE_URL: Redacted.value(readerUrl) })
+          expect(reader.code).not.toBe(0)
+          expect([reader.stdout, reader.stderr.includes(SECRET)]).toEqual(["", false])
+        }),
+    )
+  })
 
   it.scopedLive("without a subcommand prints the subcommands", () =>
     Effect.gen(function* () {
@@ -216,26 +220,28 @@ describe.concurrent("rejects", () => {
 })
 
 describe.concurrent("rebuild", () => {
-  it.scopedLive("restores rows from the stored records, and exits with 1 if it cannot", () =>
-    Effect.gen(function* () {
-      const { run, sql } = yield* synced
-      yield* sql("UPDATE warehouse.payouts SET status = 'x', currency = 'x'")
-      const done = yield* run(["rebuild"])
-      expect(done.code).toBe(0)
-      expect(done.stdout).toMatch(/payouts.*complete .*19.*0.*19.*0.*0/)
-      expect(yield* sql("SELECT 1 FROM warehouse.payouts WHERE status = 'x' OR currency = 'x'")).toHaveLength(
-        0,
-      )
+  slow(() => {
+    it.scopedLive("restores rows from the stored records, and exits with 1 if it cannot", () =>
+      Effect.gen(function* () {
+        const { run, sql } = yield* synced
+        yield* sql("UPDATE warehouse.payouts SET status = 'x', currency = 'x'")
+        const done = yield* run(["rebuild"])
+        expect(done.code).toBe(0)
+        expect(done.stdout).toMatch(/payouts.*complete .*19.*0.*19.*0.*0/)
+        expect(
+          yield* sql("SELECT 1 FROM warehouse.payouts WHERE status = 'x' OR currency = 'x'"),
+        ).toHaveLength(0)
 
-      yield* sql("UPDATE warehouse.payouts SET raw = raw - 'status'")
-      const failed = yield* run(["rebuild", "--stream", "payouts", "--json"])
-      expect(failed.code).toBe(1)
-      expect(json(failed.stdout)).toMatchObject({
-        status: "failed",
-        streams: [{ stream: "payouts", mode: "rebuild", rejected: 19, updated: 0 }],
-      })
-    }),
-  )
+        yield* sql("UPDATE warehouse.payouts SET raw = raw - 'status'")
+        const failed = yield* run(["rebuild", "--stream", "payouts", "--json"])
+        expect(failed.code).toBe(1)
+        expect(json(failed.stdout)).toMatchObject({
+          status: "failed",
+          streams: [{ stream: "payouts", mode: "rebuild", rejected: 19, updated: 0 }],
+        })
+      }),
+    )
+  })
 
   it.scopedLive("says if nothing is stored", () =>
     Effect.gen(function* () {

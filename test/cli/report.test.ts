@@ -68,41 +68,43 @@ describe.concurrent("report", () => {
       }),
   )
 
-  it.scopedLive("writes the same figures as JSON, narrowed by the filters", () =>
-    Effect.gen(function* () {
-      const { run, directory, sql } = yield* bench
-      const asked = ["--account", "eu", "--currency", "KWD", "--from", today(), "--to", today()]
-      const ended = yield* run(["report", ...asked, "figures.json"])
-      expect([ended.code, saidIn(ended.stderr)]).toEqual([0, []])
-      const data = JSON.parse(readFileSync(join(directory, "figures.json"), "utf8")) as ReportData
-      expect(data).toMatchObject({
-        accounts: ["eu"],
-        currencies: ["KWD"],
-        from: today(),
-        to: today(),
-        isDemo: false,
-      })
-      const [row] = yield* printed(
-        sql,
-        `SELECT * FROM analytics.settlement_daily WHERE account = 'eu' AND currency = 'KWD' AND day = '${today()}'`,
-      )
-      expect(data.settlements.totals.rows).toEqual([
-        expect.objectContaining({
-          settled_amount: row!.settled_amount,
-          unsettled_amount: row!.unsettled_amount,
-        }),
-      ])
-      const stdout = yield* run(["report", "--format", "json", "-"])
-      expect((JSON.parse(stdout.stdout) as ReportData).accounts).toEqual(["apac", "eu"])
-      const short = yield* run(["report", "--json", "--account", "eu"])
-      expect([short.code, saidIn(short.stderr)]).toEqual([0, []])
-      expect((JSON.parse(short.stdout) as ReportData).accounts).toEqual(["eu"])
-      expect(readdirSync(directory)).toEqual(["figures.json"])
-      yield* run(["report", "--json", "--format", "json", "again.json"])
-      const again = JSON.parse(readFileSync(join(directory, "again.json"), "utf8")) as ReportData
-      expect(again.accounts).toEqual(["apac", "eu"])
-    }),
-  )
+  slow(() => {
+    it.scopedLive("writes the same figures as JSON, narrowed by the filters", () =>
+      Effect.gen(function* () {
+        const { run, directory, sql } = yield* bench
+        const asked = ["--account", "eu", "--currency", "KWD", "--from", today(), "--to", today()]
+        const ended = yield* run(["report", ...asked, "figures.json"])
+        expect([ended.code, saidIn(ended.stderr)]).toEqual([0, []])
+        const data = JSON.parse(readFileSync(join(directory, "figures.json"), "utf8")) as ReportData
+        expect(data).toMatchObject({
+          accounts: ["eu"],
+          currencies: ["KWD"],
+          from: today(),
+          to: today(),
+          isDemo: false,
+        })
+        const [row] = yield* printed(
+          sql,
+          `SELECT * FROM analytics.settlement_daily WHERE account = 'eu' AND currency = 'KWD' AND day = '${today()}'`,
+        )
+        expect(data.settlements.totals.rows).toEqual([
+          expect.objectContaining({
+            settled_amount: row!.settled_amount,
+            unsettled_amount: row!.unsettled_amount,
+          }),
+        ])
+        const stdout = yield* run(["report", "--format", "json", "-"])
+        expect((JSON.parse(stdout.stdout) as ReportData).accounts).toEqual(["apac", "eu"])
+        const short = yield* run(["report", "--json", "--account", "eu"])
+        expect([short.code, saidIn(short.stderr)]).toEqual([0, []])
+        expect((JSON.parse(short.stdout) as ReportData).accounts).toEqual(["eu"])
+        expect(readdirSync(directory)).toEqual(["figures.json"])
+        yield* run(["report", "--json", "--format", "json", "again.json"])
+        const again = JSON.parse(readFileSync(join(directory, "again.json"), "utf8")) as ReportData
+        expect(again.accounts).toEqual(["apac", "eu"])
+      }),
+    )
+  })
 
   it.scopedLive("writes each view as CSV that reads back as the view, and replaces only its own files", () =>
     Effect.gen(function* () {
@@ -175,20 +177,22 @@ describe.concurrent("report", () => {
     }),
   )
 
-  it.scopedLive("says in every format that a period has no data", () =>
-    Effect.gen(function* () {
-      const { run, directory } = yield* bench
-      for (const format of ["json", "csv"]) {
-        const ended = yield* run(["report", "--format", format, ...NOTHING, `old-${format}`])
-        expect([format, ended.code]).toEqual([format, 0])
-        expect(saidIn(ended.stderr)).toEqual([
-          "Nothing is dated from 2001-01-01 to 2001-01-31: check that these are the right days.",
-        ])
-      }
-      const [head, ...rows] = parse(readFileSync(join(directory, "old-csv/settlement.csv"), "utf8"))
-      expect([head![0], rows]).toEqual(["account", []])
-    }),
-  )
+  slow(() => {
+    it.scopedLive("says in every format that a period has no data", () =>
+      Effect.gen(function* () {
+        const { run, directory } = yield* bench
+        for (const format of ["json", "csv"]) {
+          const ended = yield* run(["report", "--format", format, ...NOTHING, `old-${format}`])
+          expect([format, ended.code]).toEqual([format, 0])
+          expect(saidIn(ended.stderr)).toEqual([
+            "Nothing is dated from 2001-01-01 to 2001-01-31: check that these are the right days.",
+          ])
+        }
+        const [head, ...rows] = parse(readFileSync(join(directory, "old-csv/settlement.csv"), "utf8"))
+        expect([head![0], rows]).toEqual(["account", []])
+      }),
+    )
+  })
 
   it.scopedLive("judges by the configured schedule, or by --max-age", () =>
     Effect.gen(function* () {

@@ -102,42 +102,44 @@ describe.concurrent("status", () => {
     }),
   )
 
-  it.scopedLive("names a configured account that was never synced, and the current or dead run", () =>
-    Effect.gen(function* () {
-      const { run, sql, sync } = yield* parts
-      // Reading the status needs no token.
-      const two = { PAYCOMBAT_ACCOUNTS: "eu,apac" }
-      expect(yield* sync({ account: { name: "eu" }, only: ["payouts"] })).toEqual({ payouts: "complete" })
-      const missing = yield* run(["status"], two)
-      expect(missing.code).toBe(1)
-      expect(missing.stdout).toContain(
-        "✖ apac: nothing was synced yet: run `paycombat-sync sync --account apac`.",
-      )
-      const payouts = ["status", "--account", "eu", "--stream", "payouts"]
-      expect((yield* run(payouts, two)).code).toBe(0)
+  slow(() => {
+    it.scopedLive("names a configured account that was never synced, and the current or dead run", () =>
+      Effect.gen(function* () {
+        const { run, sql, sync } = yield* parts
+        // Reading the status needs no token.
+        const two = { PAYCOMBAT_ACCOUNTS: "eu,apac" }
+        expect(yield* sync({ account: { name: "eu" }, only: ["payouts"] })).toEqual({ payouts: "complete" })
+        const missing = yield* run(["status"], two)
+        expect(missing.code).toBe(1)
+        expect(missing.stdout).toContain(
+          "✖ apac: nothing was synced yet: run `paycombat-sync sync --account apac`.",
+        )
+        const payouts = ["status", "--account", "eu", "--stream", "payouts"]
+        expect((yield* run(payouts, two)).code).toBe(0)
 
-      yield* sql(`UPDATE sync.leases SET expires_at = clock_timestamp() + interval '1 hour', holder = 'host:7';
+        yield* sql(`UPDATE sync.leases SET expires_at = clock_timestamp() + interval '1 hour', holder = 'host:7';
         INSERT INTO sync.stream_runs (run_id, account, stream, mode, status, started_at)
         SELECT gen_random_uuid(), account, stream, 'full', 'running', clock_timestamp() FROM sync.leases`)
-      const refused = yield* run(payouts, two)
-      expect(refused.code).toBe(0)
-      expect(refused.stdout).toMatch(/host:7 since \d{4}-/)
-      yield* sql("UPDATE sync.leases SET expires_at = clock_timestamp() - interval '1 hour'")
-      const dead = yield* run(payouts, two)
-      expect(dead.code).toBe(1)
-      expect(dead.stdout).toContain(
-        "✖ payouts: the process of the latest run ended without recording an outcome",
-      )
+        const refused = yield* run(payouts, two)
+        expect(refused.code).toBe(0)
+        expect(refused.stdout).toMatch(/host:7 since \d{4}-/)
+        yield* sql("UPDATE sync.leases SET expires_at = clock_timestamp() - interval '1 hour'")
+        const dead = yield* run(payouts, two)
+        expect(dead.code).toBe(1)
+        expect(dead.stdout).toContain(
+          "✖ payouts: the process of the latest run ended without recording an outcome",
+        )
 
-      const retired = yield* run(["status"], { ...two, PAYCOMBAT_ACCOUNTS: "apac" })
-      expect(retired.stdout).toContain("eu (not configured)")
-      expect(retired.stdout).toMatch(/^· eu: no longer configured; its figures are \d+ (s|min) old\./m)
-      expect(marked(retired.stdout)).toEqual([
-        expect.stringMatching(/^✖ apac: nothing was synced yet/),
-        "✖ Nothing was synced yet: no stream was ever read.",
-      ])
-    }),
-  )
+        const retired = yield* run(["status"], { ...two, PAYCOMBAT_ACCOUNTS: "apac" })
+        expect(retired.stdout).toContain("eu (not configured)")
+        expect(retired.stdout).toMatch(/^· eu: no longer configured; its figures are \d+ (s|min) old\./m)
+        expect(marked(retired.stdout)).toEqual([
+          expect.stringMatching(/^✖ apac: nothing was synced yet/),
+          "✖ Nothing was synced yet: no stream was ever read.",
+        ])
+      }),
+    )
+  })
 
   it.scopedLive("reports in one line that Postgres does not answer", () =>
     Effect.gen(function* () {

@@ -4,6 +4,7 @@ import { start } from "../../src/sandbox/sandbox.ts"
 import { cli, databaseEnvironment, linesOf, sandboxEnvironment } from "../support/cli.ts"
 import { STREAM_NAMES } from "../support/lists.ts"
 import { testDatabase } from "../support/postgres.ts"
+import { slow } from "../support/slow.ts"
 import { SMALL } from "../support/warehouse.ts"
 
 /** Tests `sync` as a user or a scheduler runs it, against a given Postgres. */
@@ -94,51 +95,55 @@ describe.concurrent("sync", () => {
     }),
   )
 
-  it.scopedLive("works only on the named streams and accounts", () =>
-    Effect.gen(function* () {
-      const { run, sandbox } = yield* parts
-      const other = yield* start({ ...SMALL, seed: 2, token: "token-2" })
-      const accounts = {
-        PAYCOMBAT_ACCOUNTS: "eu,apac",
-        PAYCOMBAT_TOKEN_EU: sandbox.token,
-        PAYCOMBAT_TOKEN_APAC: other.token,
-        PAYCOMBAT_BASE_URL_APAC: other.url,
-      }
-      const few = ["sync", "--migrate", "--json", "--stream", "payouts", "--stream", "customers"]
-      const one = summaryOf((yield* run([...few, "--account", "apac"], accounts)).stdout)
-      expect(one.streams.map(({ account, stream }) => `${account}/${stream}`)).toEqual([
-        "apac/customers",
-        "apac/payouts",
-      ])
-      expect(sandbox.requests.total).toBe(0)
-      const both = summaryOf((yield* run(few, accounts)).stdout)
-      expect(both.streams.map(({ account, stream, unchanged }) => [account, stream, unchanged])).toEqual([
-        ["apac", "customers", 23],
-        ["apac", "payouts", 20],
-        ["eu", "customers", 0],
-        ["eu", "payouts", 0],
-      ])
-    }),
-  )
-
-  it.scopedLive(
-    "stops an account with a refused token, with one clear line and exit 1, and never shows the token",
-    () =>
+  slow(() => {
+    it.scopedLive("works only on the named streams and accounts", () =>
       Effect.gen(function* () {
-        const { run } = yield* parts
-        const token = "wrong-token-4711"
-        const ended = yield* run(["sync", "--migrate"], {
-          PAYCOMBAT_TOKEN: token,
-          PAYCOMBAT_LOG_LEVEL: "debug",
-        })
-        expect(ended.code).toBe(1)
-        expect(linesOf(ended.stdout).filter(line => line.includes("PAYCOMBAT_TOKEN"))).toHaveLength(1)
-        expect(ended.stdout).toContain("401")
-        const json = yield* run(["sync", "--json"], { PAYCOMBAT_TOKEN: token })
-        const status = yield* run(["status", "--json"], { PAYCOMBAT_TOKEN: token })
-        for (const { stdout, stderr } of [ended, json, status]) expect(stdout + stderr).not.toContain(token)
+        const { run, sandbox } = yield* parts
+        const other = yield* start({ ...SMALL, seed: 2, token: "token-2" })
+        const accounts = {
+          PAYCOMBAT_ACCOUNTS: "eu,apac",
+          PAYCOMBAT_TOKEN_EU: sandbox.token,
+          PAYCOMBAT_TOKEN_APAC: other.token,
+          PAYCOMBAT_BASE_URL_APAC: other.url,
+        }
+        const few = ["sync", "--migrate", "--json", "--stream", "payouts", "--stream", "customers"]
+        const one = summaryOf((yield* run([...few, "--account", "apac"], accounts)).stdout)
+        expect(one.streams.map(({ account, stream }) => `${account}/${stream}`)).toEqual([
+          "apac/customers",
+          "apac/payouts",
+        ])
+        expect(sandbox.requests.total).toBe(0)
+        const both = summaryOf((yield* run(few, accounts)).stdout)
+        expect(both.streams.map(({ account, stream, unchanged }) => [account, stream, unchanged])).toEqual([
+          ["apac", "customers", 23],
+          ["apac", "payouts", 20],
+          ["eu", "customers", 0],
+          ["eu", "payouts", 0],
+        ])
       }),
-  )
+    )
+  })
+
+  slow(() => {
+    it.scopedLive(
+      "stops an account with a refused token, with one clear line and exit 1, and never shows the token",
+      () =>
+        Effect.gen(function* () {
+          const { run } = yield* parts
+          const token = "wrong-token-4711"
+          const ended = yield* run(["sync", "--migrate"], {
+            PAYCOMBAT_TOKEN: token,
+            PAYCOMBAT_LOG_LEVEL: "debug",
+          })
+          expect(ended.code).toBe(1)
+          expect(linesOf(ended.stdout).filter(line => line.includes("PAYCOMBAT_TOKEN"))).toHaveLength(1)
+          expect(ended.stdout).toContain("401")
+          const json = yield* run(["sync", "--json"], { PAYCOMBAT_TOKEN: token })
+          const status = yield* run(["status", "--json"], { PAYCOMBAT_TOKEN: token })
+          for (const { stdout, stderr } of [ended, json, status]) expect(stdout + stderr).not.toContain(token)
+        }),
+    )
+  })
 
   it.scopedLive("exits with 1 if a stream fails, and completes the others", () =>
     Effect.gen(function* () {

@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import { SAMPLE_PAGES } from "../../src/doctor/api/probe.ts"
 import { type FaultHook, type SandboxOptions, start } from "../../src/sandbox/sandbox.ts"
 import { MARK, plantPeople } from "../support/people.ts"
+import { slow } from "../support/slow.ts"
 import { SMALL } from "../support/warehouse.ts"
 import { type Examined, examined, linesOf, reportOf, troubles } from "./support.ts"
 
@@ -36,21 +37,23 @@ describe.concurrent("a healthy API", () => {
     }),
   )
 
-  it.scopedLive("with a wrong address behind the host is suspected as a whole, before any path", () =>
-    Effect.gen(function* () {
-      const sandbox = yield* start(SMALL)
-      const examination = yield* examined(sandbox, { account: { baseUrl: `${sandbox.url}/v9` } })
-      expect(linesOf(examination, "API").at(-1)).toMatch(
-        new RegExp(
-          `^warn none of the ${sandbox.lists.length} lists is there under .*/v9: check PAYCOMBAT_BASE_URL`,
-        ),
-      )
-      // An endpoint that does not answer may exist.
-      sandbox.setFault(({ path }) => (path.includes("ready") ? undefined : { status: 503, body: {} }))
-      const away = yield* examined(sandbox, {})
-      expect(linesOf(away, "API").filter(line => line.includes("none of the"))).toEqual([])
-    }),
-  )
+  slow(() => {
+    it.scopedLive("with a wrong address behind the host is suspected as a whole, before any path", () =>
+      Effect.gen(function* () {
+        const sandbox = yield* start(SMALL)
+        const examination = yield* examined(sandbox, { account: { baseUrl: `${sandbox.url}/v9` } })
+        expect(linesOf(examination, "API").at(-1)).toMatch(
+          new RegExp(
+            `^warn none of the ${sandbox.lists.length} lists is there under .*/v9: check PAYCOMBAT_BASE_URL`,
+          ),
+        )
+        // An endpoint that does not answer may exist.
+        sandbox.setFault(({ path }) => (path.includes("ready") ? undefined : { status: 503, body: {} }))
+        const away = yield* examined(sandbox, {})
+        expect(linesOf(away, "API").filter(line => line.includes("none of the"))).toEqual([])
+      }),
+    )
+  })
 
   it.scopedLive("reports how each list is read", () =>
     Effect.gen(function* () {
@@ -101,20 +104,22 @@ describe.concurrent("a healthy API", () => {
     }),
   )
 
-  it.scopedLive("with long lists needs only a bounded sample", () =>
-    Effect.gen(function* () {
-      const { examination, sandbox } = yield* against(
-        { transactions: 50_000 },
-        {
-          only: ["transactions"],
-          account: { pageSize: 1_000 },
-        },
-      )
-      const { drift } = reportOf(examination, "transactions")
-      expect(drift!.records).toBe(500)
-      expect(sandbox.requests.total).toBeLessThan(60)
-    }),
-  )
+  slow(() => {
+    it.scopedLive("with long lists needs only a bounded sample", () =>
+      Effect.gen(function* () {
+        const { examination, sandbox } = yield* against(
+          { transactions: 50_000 },
+          {
+            only: ["transactions"],
+            account: { pageSize: 1_000 },
+          },
+        )
+        const { drift } = reportOf(examination, "transactions")
+        expect(drift!.records).toBe(500)
+        expect(sandbox.requests.total).toBeLessThan(60)
+      }),
+    )
+  })
 
   it.scopedLive(
     "is asked by id for the parts that its list leaves out, so that the sample has complete records",
@@ -177,19 +182,21 @@ describe.concurrent("lists that are not as they might be", () => {
       }),
   )
 
-  it.scopedLive("one that is never there costs a bounded number of requests", () =>
-    Effect.gen(function* () {
-      const { sandbox, examination } = yield* against(
-        {},
-        {
-          only: ["transactions"],
-          fault: ({ path }) => (path.includes("/transaction") ? { status: 503, body: {} } : undefined),
-        },
-      )
-      expect(linesOf(examination, "list")[0]).toMatch(/^fail .*HTTP 503/)
-      expect(sandbox.requests.total).toBeLessThan(10)
-    }),
-  )
+  slow(() => {
+    it.scopedLive("one that is never there costs a bounded number of requests", () =>
+      Effect.gen(function* () {
+        const { sandbox, examination } = yield* against(
+          {},
+          {
+            only: ["transactions"],
+            fault: ({ path }) => (path.includes("/transaction") ? { status: 503, body: {} } : undefined),
+          },
+        )
+        expect(linesOf(examination, "list")[0]).toMatch(/^fail .*HTTP 503/)
+        expect(sandbox.requests.total).toBeLessThan(10)
+      }),
+    )
+  })
 })
 
 describe.concurrent("real records that differ", () => {
@@ -265,53 +272,59 @@ describe.concurrent("real records that differ", () => {
     }),
   )
 
-  it.scopedLive("show nothing of an API that answers with the request, or with unexpected data", () =>
-    Effect.gen(function* () {
-      const sandbox = yield* start({ ...SMALL, token: TOKEN })
-      const echo = `the token ${TOKEN} of ${MARK} ${MARK}@example.com`
-      const bodies = [
-        echo,
-        `<p>${echo}`,
-        { status: true, data: [{ [echo]: echo, id: MARK, wire_id: MARK }, echo] },
-        { status: false, message: echo, error: { code: echo } },
-      ]
-      for (const body of bodies)
-        for (const status of [200, 400]) {
-          const headers = { "content-type": `application/json; ${MARK}` }
-          sandbox.setFault(() => ({ status, body, headers }))
-          const examination = yield* examined(sandbox, { only: ["payouts", "wallet_readiness"] })
-          for (const secret of [TOKEN, MARK]) expect(JSON.stringify(examination)).not.toContain(secret)
-        }
-    }),
-  )
+  slow(() => {
+    it.scopedLive("show nothing of an API that answers with the request, or with unexpected data", () =>
+      Effect.gen(function* () {
+        const sandbox = yield* start({ ...SMALL, token: TOKEN })
+        const echo = `the token ${TOKEN} of ${MARK} ${MARK}@example.com`
+        const bodies = [
+          echo,
+          `<p>${echo}`,
+          { status: true, data: [{ [echo]: echo, id: MARK, wire_id: MARK }, echo] },
+          { status: false, message: echo, error: { code: echo } },
+        ]
+        for (const body of bodies)
+          for (const status of [200, 400]) {
+            const headers = { "content-type": `application/json; ${MARK}` }
+            sandbox.setFault(() => ({ status, body, headers }))
+            const examination = yield* examined(sandbox, { only: ["payouts", "wallet_readiness"] })
+            for (const secret of [TOKEN, MARK]) expect(JSON.stringify(examination)).not.toContain(secret)
+          }
+      }),
+    )
+  })
 
-  it.scopedLive("describe readiness, also if no missing detail is named", () =>
-    Effect.gen(function* () {
-      const sandbox = yield* start({ ...SMALL, token: TOKEN })
-      for (let n = 0; n < 23; n++) sandbox.setReadiness(n, { ready: false, missing: n % 2 ? ["dob"] : [] })
-      const examination = yield* examined(sandbox, { only: ["wallet_readiness"] })
-      const { readiness } = reportOf(examination, "wallet_readiness")
-      expect(readiness).toMatchObject({ asked: 6, ready: 0 })
-      expect(readiness!.unnamed).toBeGreaterThan(0)
-      expect(readiness!.named + readiness!.unnamed).toBe(6)
-      expect(linesOf(examination, "readiness")[0]).toMatch(
-        /^pass 6 customers asked: .*with an empty missing_field: kyc_gap/,
-      )
-      expect(examination.requests).toBe(sandbox.requests.total)
-      sandbox.setFault(({ path }) => (path.includes("ready") ? { status: 403, body: {} } : undefined))
-      const refused = yield* examined(sandbox, { only: ["wallet_readiness"] })
-      expect(linesOf(refused, "readiness")).toEqual([
-        "fail none of 6 customers was answered (HTTP 403): ask PayCombat for access to it.",
-      ])
-      // As a sync takes it: who is answered about another may have been answered about before, unnoticed.
-      const data = { customer_id: sandbox.idOf("customers", 0), is_wallet_ready: true, missing_field: [] }
-      sandbox.setFault(({ path }) => (path.includes("ready") ? { body: { status: true, data } } : undefined))
-      const mistaken = yield* examined(sandbox, { only: ["wallet_readiness"] })
-      expect(linesOf(mistaken, "readiness")).toEqual([
-        "fail 5 of 6 customers not answered (an answer about another key): a sync fails then; ask PayCombat why.",
-      ])
-    }),
-  )
+  slow(() => {
+    it.scopedLive("describe readiness, also if no missing detail is named", () =>
+      Effect.gen(function* () {
+        const sandbox = yield* start({ ...SMALL, token: TOKEN })
+        for (let n = 0; n < 23; n++) sandbox.setReadiness(n, { ready: false, missing: n % 2 ? ["dob"] : [] })
+        const examination = yield* examined(sandbox, { only: ["wallet_readiness"] })
+        const { readiness } = reportOf(examination, "wallet_readiness")
+        expect(readiness).toMatchObject({ asked: 6, ready: 0 })
+        expect(readiness!.unnamed).toBeGreaterThan(0)
+        expect(readiness!.named + readiness!.unnamed).toBe(6)
+        expect(linesOf(examination, "readiness")[0]).toMatch(
+          /^pass 6 customers asked: .*with an empty missing_field: kyc_gap/,
+        )
+        expect(examination.requests).toBe(sandbox.requests.total)
+        sandbox.setFault(({ path }) => (path.includes("ready") ? { status: 403, body: {} } : undefined))
+        const refused = yield* examined(sandbox, { only: ["wallet_readiness"] })
+        expect(linesOf(refused, "readiness")).toEqual([
+          "fail none of 6 customers was answered (HTTP 403): ask PayCombat for access to it.",
+        ])
+        // As a sync takes it: who is answered about another may have been answered about before, unnoticed.
+        const data = { customer_id: sandbox.idOf("customers", 0), is_wallet_ready: true, missing_field: [] }
+        sandbox.setFault(({ path }) =>
+          path.includes("ready") ? { body: { status: true, data } } : undefined,
+        )
+        const mistaken = yield* examined(sandbox, { only: ["wallet_readiness"] })
+        expect(linesOf(mistaken, "readiness")).toEqual([
+          "fail 5 of 6 customers not answered (an answer about another key): a sync fails then; ask PayCombat why.",
+        ])
+      }),
+    )
+  })
 })
 
 /** A closed port of this machine, which the system does not assign either. `fetch` refuses port 1. */

@@ -5,6 +5,7 @@ import { connect } from "../../src/postgres/connect.ts"
 import { start } from "../../src/sandbox/sandbox.ts"
 import { directionsOf } from "../../src/warehouse/read/checkup.ts"
 import { runSql, testDatabase } from "../support/postgres.ts"
+import { slow } from "../support/slow.ts"
 import { truthOf } from "../support/truth/truth.ts"
 import { MIGRATED, printed, SMALL, syncOnce, testWarehouse } from "../support/warehouse.ts"
 import { examined, linesOf, reportOf, troubles } from "./support.ts"
@@ -79,53 +80,57 @@ describe.concurrent("a database that is up to date", () => {
     }),
   )
 
-  it.scopedLive("names a list that syncs have read differently", () =>
-    Effect.gen(function* () {
-      const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
-      const sandbox = yield* sandboxOf
-      yield* sqlOn(
-        ownerUrl,
-        `INSERT INTO sync.contracts (account, stream, path, is_verified, contract, found_at)
+  slow(() => {
+    it.scopedLive("names a list that syncs have read differently", () =>
+      Effect.gen(function* () {
+        const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
+        const sandbox = yield* sandboxOf
+        yield* sqlOn(
+          ownerUrl,
+          `INSERT INTO sync.contracts (account, stream, path, is_verified, contract, found_at)
          VALUES ('default', 'payouts', '/old', true, '{"path":"/old","pageParam":"page","sizeParam":"limit","firstPage":1,"at":"data","pageSize":100,"maxPageSize":null,"hasTotal":false,"pagingProven":true,"verified":true}', now())`,
-      )
-      const examination = yield* examined(sandbox, { database: ownerUrl, only: ["payouts"] })
-      expect(linesOf(examination, "list", "payouts")).toEqual([
-        expect.stringMatching(/^pass \/api\/v1\/payout\/get-all/),
-        expect.stringMatching(/^warn syncs have read it differently so far: \/old, by page,limit/),
-      ])
-    }),
-  )
-
-  it.scopedLive("fails if a sync would: records of other merchants, and of several in a first pass", () =>
-    Effect.gen(function* () {
-      const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
-      const sandbox = yield* sandboxOf
-      const merchants = (account?: { readonly merchants: ReadonlyArray<string> }) =>
-        Effect.map(
-          examined(sandbox, { database: ownerUrl, only: ["payouts"], ...(account && { account }) }),
-          examination => linesOf(examination, "merchants"),
         )
-      expect(yield* merchants()).toEqual([])
-      sandbox.patch("payouts", 1, { merchant_id: "merchant_other" })
-      expect(yield* merchants()).toEqual([
-        expect.stringMatching(/^fail records of more than one merchant_id: .*merchant_other/),
-      ])
-      sandbox.patch("payouts", 1, { merchant_id: null })
-      const sql = yield* connect(ownerUrl)
-      yield* syncOnce(sql, sandbox, { only: ["payouts"] })
-      sandbox.patch("payouts", 1, { merchant_id: "merchant_other" })
-      expect(yield* merchants()).toEqual([
-        expect.stringMatching(
-          /^warn some records of another merchant_id than this account's: merchant_other/,
-        ),
-      ])
-      expect(yield* merchants({ merchants: ["merchant_other"] })).toEqual([])
-      yield* sqlOn(ownerUrl, "UPDATE warehouse.payouts SET merchant_id = 'merchant_stored'")
-      expect(yield* merchants()).toEqual([
-        expect.stringMatching(/^fail every record of another merchant_id .* A sync fails, and stores none/),
-      ])
-    }),
-  )
+        const examination = yield* examined(sandbox, { database: ownerUrl, only: ["payouts"] })
+        expect(linesOf(examination, "list", "payouts")).toEqual([
+          expect.stringMatching(/^pass \/api\/v1\/payout\/get-all/),
+          expect.stringMatching(/^warn syncs have read it differently so far: \/old, by page,limit/),
+        ])
+      }),
+    )
+  })
+
+  slow(() => {
+    it.scopedLive("fails if a sync would: records of other merchants, and of several in a first pass", () =>
+      Effect.gen(function* () {
+        const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
+        const sandbox = yield* sandboxOf
+        const merchants = (account?: { readonly merchants: ReadonlyArray<string> }) =>
+          Effect.map(
+            examined(sandbox, { database: ownerUrl, only: ["payouts"], ...(account && { account }) }),
+            examination => linesOf(examination, "merchants"),
+          )
+        expect(yield* merchants()).toEqual([])
+        sandbox.patch("payouts", 1, { merchant_id: "merchant_other" })
+        expect(yield* merchants()).toEqual([
+          expect.stringMatching(/^fail records of more than one merchant_id: .*merchant_other/),
+        ])
+        sandbox.patch("payouts", 1, { merchant_id: null })
+        const sql = yield* connect(ownerUrl)
+        yield* syncOnce(sql, sandbox, { only: ["payouts"] })
+        sandbox.patch("payouts", 1, { merchant_id: "merchant_other" })
+        expect(yield* merchants()).toEqual([
+          expect.stringMatching(
+            /^warn some records of another merchant_id than this account's: merchant_other/,
+          ),
+        ])
+        expect(yield* merchants({ merchants: ["merchant_other"] })).toEqual([])
+        yield* sqlOn(ownerUrl, "UPDATE warehouse.payouts SET merchant_id = 'merchant_stored'")
+        expect(yield* merchants()).toEqual([
+          expect.stringMatching(/^fail every record of another merchant_id .* A sync fails, and stores none/),
+        ])
+      }),
+    )
+  })
 
   it.scopedLive(
     "names event types without a direction, and accepts a person's directions for the others",
@@ -278,45 +283,49 @@ describe.concurrent("a database that is not right", () => {
     }),
   )
 
-  it.scopedLive("because its reader may read more than analytics, or is not set", () =>
-    Effect.gen(function* () {
-      const { ownerUrl, readerUrl } = yield* testDatabase({ template: MIGRATED })
-      const sandbox = yield* sandboxOf
-      const unset = yield* examined(sandbox, { database: ownerUrl, only: [] })
-      expect(linesOf(unset, "reader login")).toEqual([
-        expect.stringMatching(/^warn PAYCOMBAT_READER_URL is not set/),
-      ])
-      const asOwner = yield* examined(sandbox, { database: ownerUrl, reader: ownerUrl, only: [] })
-      expect(linesOf(asOwner, "reader login")).toEqual([
-        expect.stringMatching(/^fail Refused: .* may create schemas/),
-      ])
-      yield* sqlOn(
-        ownerUrl,
-        "GRANT USAGE ON SCHEMA warehouse TO paycombat_reader; GRANT SELECT ON warehouse.customers TO paycombat_reader",
-      )
-      yield* sqlOn(ownerUrl, "REVOKE SELECT ON analytics.settlement FROM paycombat_reader")
-      const granted = yield* examined(sandbox, { database: ownerUrl, reader: readerUrl, only: [] })
-      expect(linesOf(granted, "reader role")).toEqual([
-        "pass paycombat_reader is there.",
-        expect.stringMatching(/^warn paycombat_reader cannot read settlement of analytics: run /),
-        expect.stringMatching(/^warn paycombat_reader can also read warehouse\.customers/),
-      ])
-      expect(linesOf(granted, "reader login")).toEqual([
-        expect.stringMatching(/^fail .*may read warehouse\.customers/),
-      ])
-    }),
-  )
+  slow(() => {
+    it.scopedLive("because its reader may read more than analytics, or is not set", () =>
+      Effect.gen(function* () {
+        const { ownerUrl, readerUrl } = yield* testDatabase({ template: MIGRATED })
+        const sandbox = yield* sandboxOf
+        const unset = yield* examined(sandbox, { database: ownerUrl, only: [] })
+        expect(linesOf(unset, "reader login")).toEqual([
+          expect.stringMatching(/^warn PAYCOMBAT_READER_URL is not set/),
+        ])
+        const asOwner = yield* examined(sandbox, { database: ownerUrl, reader: ownerUrl, only: [] })
+        expect(linesOf(asOwner, "reader login")).toEqual([
+          expect.stringMatching(/^fail Refused: .* may create schemas/),
+        ])
+        yield* sqlOn(
+          ownerUrl,
+          "GRANT USAGE ON SCHEMA warehouse TO paycombat_reader; GRANT SELECT ON warehouse.customers TO paycombat_reader",
+        )
+        yield* sqlOn(ownerUrl, "REVOKE SELECT ON analytics.settlement FROM paycombat_reader")
+        const granted = yield* examined(sandbox, { database: ownerUrl, reader: readerUrl, only: [] })
+        expect(linesOf(granted, "reader role")).toEqual([
+          "pass paycombat_reader is there.",
+          expect.stringMatching(/^warn paycombat_reader cannot read settlement of analytics: run /),
+          expect.stringMatching(/^warn paycombat_reader can also read warehouse\.customers/),
+        ])
+        expect(linesOf(granted, "reader login")).toEqual([
+          expect.stringMatching(/^fail .*may read warehouse\.customers/),
+        ])
+      }),
+    )
+  })
 
-  it.scopedLive("because a rule changes stored rows: names it, and the command that removes it", () =>
-    Effect.gen(function* () {
-      const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
-      yield* sqlOn(ownerUrl, "CREATE RULE mine AS ON INSERT TO sync.rejects DO INSTEAD NOTHING")
-      const examination = yield* examined(yield* sandboxOf, { database: ownerUrl })
-      expect(linesOf(examination, "schemas")).toEqual([
-        "fail rule mine on sync.rejects can keep rows out or change them: DROP RULE mine ON sync.rejects.",
-      ])
-    }),
-  )
+  slow(() => {
+    it.scopedLive("because a rule changes stored rows: names it, and the command that removes it", () =>
+      Effect.gen(function* () {
+        const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
+        yield* sqlOn(ownerUrl, "CREATE RULE mine AS ON INSERT TO sync.rejects DO INSTEAD NOTHING")
+        const examination = yield* examined(yield* sandboxOf, { database: ownerUrl })
+        expect(linesOf(examination, "schemas")).toEqual([
+          "fail rule mine on sync.rejects can keep rows out or change them: DROP RULE mine ON sync.rejects.",
+        ])
+      }),
+    )
+  })
 
   it.scopedLive("because it was migrated by a newer program", () =>
     Effect.gen(function* () {
@@ -329,47 +338,56 @@ describe.concurrent("a database that is not right", () => {
   )
 })
 
-describe.concurrent("accounts", () => {
-  it.scopedLive(
-    "are examined under their lease while migrations are pending, and not while a run holds them",
-    () =>
-      Effect.gen(function* () {
-        const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
-        const sandbox = yield* sandboxOf
-        yield* sqlOn(ownerUrl, "DELETE FROM sync.migrations WHERE id = (SELECT max(id) FROM sync.migrations)")
-        const free = yield* examined(sandbox, { database: ownerUrl, only: ["payouts"] })
-        expect(linesOf(free, "list", "payouts")[0]).toMatch(/^pass /)
-        yield* sqlOn(
-          ownerUrl,
-          `UPDATE sync.leases SET run_id = gen_random_uuid(), holder = 'another:1', expires_at = now() + interval '1 hour'
+slow(() => {
+  describe.concurrent("accounts", () => {
+    it.scopedLive(
+      "are examined under their lease while migrations are pending, and not while a run holds them",
+      () =>
+        Effect.gen(function* () {
+          const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
+          const sandbox = yield* sandboxOf
+          yield* sqlOn(
+            ownerUrl,
+            "DELETE FROM sync.migrations WHERE id = (SELECT max(id) FROM sync.migrations)",
+          )
+          const free = yield* examined(sandbox, { database: ownerUrl, only: ["payouts"] })
+          expect(linesOf(free, "list", "payouts")[0]).toMatch(/^pass /)
+          yield* sqlOn(
+            ownerUrl,
+            `UPDATE sync.leases SET run_id = gen_random_uuid(), holder = 'another:1', expires_at = now() + interval '1 hour'
          WHERE stream = '*'`,
-        )
-        const examination = yield* examined(sandbox, { database: ownerUrl, only: ["payouts"] })
-        expect(linesOf(examination, "API")).toEqual([
-          expect.stringMatching(/^warn was not asked: .*another:1/),
-        ])
-        expect(examination.requests).toBe(0)
-        yield* sqlOn(ownerUrl, "ALTER TABLE sync.leases DROP COLUMN paused_until")
-        const old = yield* examined(sandbox, { database: ownerUrl, only: ["payouts"] })
-        expect(linesOf(old, "API")).toEqual([expect.stringMatching(/^warn was not asked: .*migrate/)])
-        expect(old.requests).toBe(0)
-      }),
-  )
+          )
+          const examination = yield* examined(sandbox, { database: ownerUrl, only: ["payouts"] })
+          expect(linesOf(examination, "API")).toEqual([
+            expect.stringMatching(/^warn was not asked: .*another:1/),
+          ])
+          expect(examination.requests).toBe(0)
+          yield* sqlOn(ownerUrl, "ALTER TABLE sync.leases DROP COLUMN paused_until")
+          const old = yield* examined(sandbox, { database: ownerUrl, only: ["payouts"] })
+          expect(linesOf(old, "API")).toEqual([expect.stringMatching(/^warn was not asked: .*migrate/)])
+          expect(old.requests).toBe(0)
+        }),
+    )
+  })
 })
 
-describe.concurrent("the oldest Postgres that is promised", () => {
-  it.scopedLive("can be examined", () =>
-    Effect.gen(function* () {
-      const { ownerUrl, readerUrl } = yield* testDatabase({ version: "14", template: MIGRATED })
-      const examination = yield* examined(yield* sandboxOf, {
-        database: ownerUrl,
-        reader: readerUrl,
-        only: ["transactions"],
-      })
-      expect(linesOf(examination, "database version")[0]).toMatch(/^pass Postgres 14/)
-      expect(linesOf(examination, "migrations")[0]).toMatch(/^pass/)
-      expect(linesOf(examination, "reader login")[0]).toMatch(/^pass/)
-      expect(linesOf(examination, "directions")[0]).toMatch(/^warn rules are applied to stored transactions/)
-    }),
-  )
+slow(() => {
+  describe.concurrent("the oldest Postgres that is promised", () => {
+    it.scopedLive("can be examined", () =>
+      Effect.gen(function* () {
+        const { ownerUrl, readerUrl } = yield* testDatabase({ version: "14", template: MIGRATED })
+        const examination = yield* examined(yield* sandboxOf, {
+          database: ownerUrl,
+          reader: readerUrl,
+          only: ["transactions"],
+        })
+        expect(linesOf(examination, "database version")[0]).toMatch(/^pass Postgres 14/)
+        expect(linesOf(examination, "migrations")[0]).toMatch(/^pass/)
+        expect(linesOf(examination, "reader login")[0]).toMatch(/^pass/)
+        expect(linesOf(examination, "directions")[0]).toMatch(
+          /^warn rules are applied to stored transactions/,
+        )
+      }),
+    )
+  })
 })

@@ -7,6 +7,7 @@ import { rebuildWith, replayWith } from "../../src/sync/maintenance.ts"
 import { erasePerson } from "../../src/warehouse/maintain/erase.ts"
 import { fixtureOf } from "../support/conformance.ts"
 import { KEY } from "../support/people.ts"
+import { slow } from "../support/slow.ts"
 import { onWarehouse } from "../support/upkeep.ts"
 import {
   bench,
@@ -109,19 +110,21 @@ describe("an optional field that cannot be read", () => {
       }),
   )
 
-  it.scopedLive("is closed with a record that is no longer listed, and open again when that returns", () =>
-    Effect.gen(function* () {
-      const { sandbox, sync, rows } = yield* withBrokenPayout()
-      const open = Effect.map(rows(FIELDS), found => found.map(reject => reject.open))
-      sandbox.remove("payouts", 3)
-      // Removal may take several passes.
-      for (let pass = 0; pass < 3; pass++) yield* sync({ ...PAYOUTS, full: true })
-      expect(yield* open).toEqual(["false", "false", "false"])
-      sandbox.restore("payouts", 3)
-      yield* sync({ ...PAYOUTS, full: true })
-      expect(yield* open).toEqual(["true", "true", "true"])
-    }),
-  )
+  slow(() => {
+    it.scopedLive("is closed with a record that is no longer listed, and open again when that returns", () =>
+      Effect.gen(function* () {
+        const { sandbox, sync, rows } = yield* withBrokenPayout()
+        const open = Effect.map(rows(FIELDS), found => found.map(reject => reject.open))
+        sandbox.remove("payouts", 3)
+        // Removal may take several passes.
+        for (let pass = 0; pass < 3; pass++) yield* sync({ ...PAYOUTS, full: true })
+        expect(yield* open).toEqual(["false", "false", "false"])
+        sandbox.restore("payouts", 3)
+        yield* sync({ ...PAYOUTS, full: true })
+        expect(yield* open).toEqual(["true", "true", "true"])
+      }),
+    )
+  })
 
   it.scopedLive("is derived again by a rebuild, and read by a replay if today's code can", () =>
     Effect.gen(function* () {
@@ -157,35 +160,37 @@ describe("an optional field that cannot be read", () => {
     }),
   )
 
-  it.scopedLive("is hashed or dropped before it is stored, and erased with its person", () =>
-    Effect.gen(function* () {
-      const hash = { mode: "hash", key: Redacted.make(KEY) } as const
-      const made = yield* bench()
-      const person = made.sandbox.idOf("customers", 1)
-      made.sandbox.patch("customers", 1, { individual: "Ana of Berlin", created_at: "long ago" })
-      made.sandbox.patch("checkouts", 2, {
-        customer_id: person,
-        description: { by: "Ana" },
-        expire_at: "soon, Ana",
-      })
-      const only = ["customers", "checkouts"]
-      yield* made.sync({ only })
-      const texts = Effect.map(made.rows(FIELDS), found => found.map(({ field, raw }) => [field, raw]))
-      expect(yield* texts).toEqual(
-        expect.arrayContaining([
-          ["individual", '"Ana of Berlin"'],
-          ["description", '{"by":"Ana"}'],
-        ]),
-      )
-      yield* made.sync({ only, privacy: hash })
-      const hashed = yield* texts
-      expect(hashed.map(([field]) => field)).toEqual(expect.arrayContaining(["individual", "created_at"]))
-      expect(JSON.stringify(hashed)).not.toContain("Ana")
-      yield* erasePerson(made.sql, streams, "default", person, "test")
-      // The checkout stays, with what says nothing of the person.
-      expect(yield* texts).toEqual([["expire_at", '"dropped"']])
-    }),
-  )
+  slow(() => {
+    it.scopedLive("is hashed or dropped before it is stored, and erased with its person", () =>
+      Effect.gen(function* () {
+        const hash = { mode: "hash", key: Redacted.make(KEY) } as const
+        const made = yield* bench()
+        const person = made.sandbox.idOf("customers", 1)
+        made.sandbox.patch("customers", 1, { individual: "Ana of Berlin", created_at: "long ago" })
+        made.sandbox.patch("checkouts", 2, {
+          customer_id: person,
+          description: { by: "Ana" },
+          expire_at: "soon, Ana",
+        })
+        const only = ["customers", "checkouts"]
+        yield* made.sync({ only })
+        const texts = Effect.map(made.rows(FIELDS), found => found.map(({ field, raw }) => [field, raw]))
+        expect(yield* texts).toEqual(
+          expect.arrayContaining([
+            ["individual", '"Ana of Berlin"'],
+            ["description", '{"by":"Ana"}'],
+          ]),
+        )
+        yield* made.sync({ only, privacy: hash })
+        const hashed = yield* texts
+        expect(hashed.map(([field]) => field)).toEqual(expect.arrayContaining(["individual", "created_at"]))
+        expect(JSON.stringify(hashed)).not.toContain("Ana")
+        yield* erasePerson(made.sql, streams, "default", person, "test")
+        // The checkout stays, with what says nothing of the person.
+        expect(yield* texts).toEqual([["expire_at", '"dropped"']])
+      }),
+    )
+  })
 })
 
 describe("a part of a record that cannot be read", () => {
@@ -305,29 +310,31 @@ describe("a part of a record that cannot be read", () => {
   )
 })
 
-describe("an erased person's payment whose codes hold control characters", () => {
-  it.scopedLive("keeps its codes and its money, and a rebuild is done", () =>
-    Effect.gen(function* () {
-      const { sql, sandbox, sync, rows } = yield* bench()
-      const person = sandbox.idOf("customers", 1)
-      sandbox.patch("transactions", 5, {
-        customer_id: person,
-        event_type: "PAYIN\u0007\u001b[1m",
-        currency: "E\u0001R",
-      })
-      sandbox.patch("transactions", 6, { customer_id: person, event_type: "a@b", event_name: "\u0085x" })
-      yield* sync({ only: ["customers", "transactions"] })
-      const stored = rows(
-        `SELECT event_type, currency, amount FROM warehouse.transactions WHERE customer_id = '${person}' ORDER BY transaction_id`,
-      )
-      const before = yield* stored
-      yield* erasePerson(sql, streams, "default", person, "test")
-      expect(yield* stored).toEqual(before)
-      for (let n = 0; n < 2; n++) {
-        const rebuilt = yield* onWarehouse(sql)(rebuildWith({ accounts: [], streams, leaseSeconds: 30 }))
-        expect(streamOf(rebuilt!, "transactions")).toMatchObject({ status: "complete", rejected: 0 })
-      }
-      expect(yield* stored).toEqual(before)
-    }),
-  )
+slow(() => {
+  describe("an erased person's payment whose codes hold control characters", () => {
+    it.scopedLive("keeps its codes and its money, and a rebuild is done", () =>
+      Effect.gen(function* () {
+        const { sql, sandbox, sync, rows } = yield* bench()
+        const person = sandbox.idOf("customers", 1)
+        sandbox.patch("transactions", 5, {
+          customer_id: person,
+          event_type: "PAYIN\u0007\u001b[1m",
+          currency: "E\u0001R",
+        })
+        sandbox.patch("transactions", 6, { customer_id: person, event_type: "a@b", event_name: "\u0085x" })
+        yield* sync({ only: ["customers", "transactions"] })
+        const stored = rows(
+          `SELECT event_type, currency, amount FROM warehouse.transactions WHERE customer_id = '${person}' ORDER BY transaction_id`,
+        )
+        const before = yield* stored
+        yield* erasePerson(sql, streams, "default", person, "test")
+        expect(yield* stored).toEqual(before)
+        for (let n = 0; n < 2; n++) {
+          const rebuilt = yield* onWarehouse(sql)(rebuildWith({ accounts: [], streams, leaseSeconds: 30 }))
+          expect(streamOf(rebuilt!, "transactions")).toMatchObject({ status: "complete", rejected: 0 })
+        }
+        expect(yield* stored).toEqual(before)
+      }),
+    )
+  })
 })

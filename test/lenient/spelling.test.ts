@@ -9,7 +9,8 @@ import { isList } from "../../src/core/stream.ts"
 import { allStreams } from "../../src/registry.ts"
 import { READINESS_PATH } from "../../src/sandbox/streams/wallet_readiness.ts"
 import { fieldsOf, fixtureOf, withField } from "../support/conformance.ts"
-import { fuzz } from "../support/fuzz.ts"
+import { fuzz, TEST_MILLIS } from "../support/fuzz.ts"
+import { slow } from "../support/slow.ts"
 import { bench, json, printed, statusesOf, streamOf, testWarehouse } from "../support/warehouse.ts"
 
 /** Tests that values with several spellings are read exactly in each. */
@@ -113,20 +114,22 @@ describe("a time", () => {
     expect(instantMillis("2025-01-01 05:30:00,25 +0530")).toBe(Date.UTC(2025, 0, 1) + 250)
   })
 
-  it.scopedLive("is read in all streams if the zone is written as +00", () =>
-    Effect.gen(function* () {
-      const { sandbox, sync, sql } = yield* bench()
-      const COUNTS =
-        "SELECT (SELECT count(*) FROM warehouse.transactions) AS t, (SELECT sum(extract(epoch FROM created_at)) FROM warehouse.payouts) AS p"
-      yield* sync()
-      const before = yield* printed(sql, COUNTS)
-      sandbox.setFault(() => ({ transform: body => body.replace(/(\d\d:\d\d:\d\d)\.\d{3}Z"/g, '$1+00"') }))
-      const statuses = statusesOf(yield* sync({ full: true }))
-      expect(new Set(Object.values(statuses))).toEqual(new Set(["complete"]))
-      expect(yield* printed(sql, "SELECT 1 AS one FROM sync.rejects")).toEqual([])
-      expect((yield* printed(sql, COUNTS))[0]!.t).toBe(before[0]!.t)
-    }),
-  )
+  slow(() => {
+    it.scopedLive("is read in all streams if the zone is written as +00", () =>
+      Effect.gen(function* () {
+        const { sandbox, sync, sql } = yield* bench()
+        const COUNTS =
+          "SELECT (SELECT count(*) FROM warehouse.transactions) AS t, (SELECT sum(extract(epoch FROM created_at)) FROM warehouse.payouts) AS p"
+        yield* sync()
+        const before = yield* printed(sql, COUNTS)
+        sandbox.setFault(() => ({ transform: body => body.replace(/(\d\d:\d\d:\d\d)\.\d{3}Z"/g, '$1+00"') }))
+        const statuses = statusesOf(yield* sync({ full: true }))
+        expect(new Set(Object.values(statuses))).toEqual(new Set(["complete"]))
+        expect(yield* printed(sql, "SELECT 1 AS one FROM sync.rejects")).toEqual([])
+        expect((yield* printed(sql, COUNTS))[0]!.t).toBe(before[0]!.t)
+      }),
+    )
+  })
 })
 
 describe("an amount", () => {
@@ -249,7 +252,7 @@ describe("any value in place of an optional field", () => {
           expect(Object.keys(row).sort()).toEqual(Object.keys(whole.row).sort())
           expect(isJsonObject(sent)).toBe(true)
         }),
-        fuzz(150),
+        fuzz(150, TEST_MILLIS),
       )
     },
   )
@@ -271,7 +274,7 @@ describe("any value in place of an optional field", () => {
             expect([field, value, Either.isLeft(stream.decode(sent))]).toEqual([field, value, true])
           },
         ),
-        fuzz(50),
+        fuzz(50, TEST_MILLIS),
       )
     },
   )

@@ -16,6 +16,7 @@ import {
   stateColumns,
   warehouse,
 } from "../../src/warehouse/schema/columns.ts"
+import { slow } from "../support/slow.ts"
 import { onWarehouse } from "../support/upkeep.ts"
 import { type SyncOptions, streamOf, syncedBench } from "../support/warehouse.ts"
 
@@ -322,32 +323,34 @@ describe("a look-up whose answers are records, by ids that another table names",
     }),
   )
 
-  it.scopedLive("doubles the wait for open ones, and never asks about settled ones again", () =>
-    Effect.gen(function* () {
-      const { look, keys, rows, age, answers, value } = yield* withPayins
-      const [changing, settled, ...others] = yield* keys
-      answers.set(settled!, payin(settled!, { status: "FAILED", payin_id_finmo: null }))
-      yield* look()
-      // As much time passed as lay between the first look-up and this one: none.
-      const second = yield* look()
-      expect([...second.asked].sort()).toEqual([changing!, ...others].sort())
-      expect(second.booked).toMatchObject({ inserted: 0, updated: 0, unchanged: second.asked.length })
-      yield* age(1)
-      answers.set(changing!, payin(changing!, { status: "REFUND" }))
-      const third = yield* look()
-      expect(third.booked).toMatchObject({ updated: 1, unchanged: others.length })
-      expect(
-        yield* rows(`SELECT status FROM warehouse.payins WHERE provider_payin_id = '${changing}'`),
-      ).toEqual([{ status: "REFUND" }])
-      // An hour lay between the first and the latest answer of the others: they are due in an hour.
-      expect((yield* look()).asked).toEqual([changing])
-      yield* age(2)
-      expect([...(yield* look()).asked].sort()).toEqual([changing!, ...others].sort())
-      yield* age(24 * 31)
-      expect((yield* look()).asked).toEqual([])
-      expect(yield* value("SELECT count(*) FROM sync.lookup_keys")).toBe(String(others.length + 2))
-    }),
-  )
+  slow(() => {
+    it.scopedLive("doubles the wait for open ones, and never asks about settled ones again", () =>
+      Effect.gen(function* () {
+        const { look, keys, rows, age, answers, value } = yield* withPayins
+        const [changing, settled, ...others] = yield* keys
+        answers.set(settled!, payin(settled!, { status: "FAILED", payin_id_finmo: null }))
+        yield* look()
+        // As much time passed as lay between the first look-up and this one: none.
+        const second = yield* look()
+        expect([...second.asked].sort()).toEqual([changing!, ...others].sort())
+        expect(second.booked).toMatchObject({ inserted: 0, updated: 0, unchanged: second.asked.length })
+        yield* age(1)
+        answers.set(changing!, payin(changing!, { status: "REFUND" }))
+        const third = yield* look()
+        expect(third.booked).toMatchObject({ updated: 1, unchanged: others.length })
+        expect(
+          yield* rows(`SELECT status FROM warehouse.payins WHERE provider_payin_id = '${changing}'`),
+        ).toEqual([{ status: "REFUND" }])
+        // An hour lay between the first and the latest answer of the others: they are due in an hour.
+        expect((yield* look()).asked).toEqual([changing])
+        yield* age(2)
+        expect([...(yield* look()).asked].sort()).toEqual([changing!, ...others].sort())
+        yield* age(24 * 31)
+        expect((yield* look()).asked).toEqual([])
+        expect(yield* value("SELECT count(*) FROM sync.lookup_keys")).toBe(String(others.length + 2))
+      }),
+    )
+  })
 
   it.scopedLive("gives ids that are never answered ever less of the budget, and names them", () =>
     Effect.gen(function* () {
@@ -432,23 +435,25 @@ describe("a look-up whose answers are records, by ids that another table names",
     }),
   )
 
-  it.scopedLive("stores no personal data with drop, and brings it back with another mode", () =>
-    Effect.gen(function* () {
-      const { look, keys, value } = yield* withPayins
-      const count = String((yield* keys).length)
-      yield* look()
-      const emails =
-        "SELECT count(*) FROM warehouse.payins WHERE email IS NOT NULL OR raw::text LIKE '%jane%'"
-      expect(yield* value(emails)).toBe(count)
-      yield* look({ privacy: DROP })
-      expect(yield* value(emails)).toBe("0")
-      const hashed = { mode: "hash", key: Redacted.make("a key of some length") } as const
-      yield* look({ privacy: hashed })
-      expect(yield* value("SELECT count(*) FROM warehouse.payins WHERE email LIKE 'hmac:%'")).toBe(count)
-      yield* look({ privacy: KEEP })
-      expect(yield* value(emails)).toBe(count)
-    }),
-  )
+  slow(() => {
+    it.scopedLive("stores no personal data with drop, and brings it back with another mode", () =>
+      Effect.gen(function* () {
+        const { look, keys, value } = yield* withPayins
+        const count = String((yield* keys).length)
+        yield* look()
+        const emails =
+          "SELECT count(*) FROM warehouse.payins WHERE email IS NOT NULL OR raw::text LIKE '%jane%'"
+        expect(yield* value(emails)).toBe(count)
+        yield* look({ privacy: DROP })
+        expect(yield* value(emails)).toBe("0")
+        const hashed = { mode: "hash", key: Redacted.make("a key of some length") } as const
+        yield* look({ privacy: hashed })
+        expect(yield* value("SELECT count(*) FROM warehouse.payins WHERE email LIKE 'hmac:%'")).toBe(count)
+        yield* look({ privacy: KEEP })
+        expect(yield* value(emails)).toBe(count)
+      }),
+    )
+  })
 
   it.scopedLive("is rebuilt from its raw records, including the asked id", () =>
     Effect.gen(function* () {

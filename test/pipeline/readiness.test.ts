@@ -100,34 +100,38 @@ describe("the customers that readiness is asked about", () => {
     }),
   )
 
-  it.scopedLive("include one whose record changed since, and none who is removed", () =>
-    Effect.gen(function* () {
-      const { sandbox, sync, check } = yield* setup
-      for (const customer of [4, 7, 9]) sandbox.makeReady(customer)
-      yield* check()
-      sandbox.touch("customers", 7)
-      sandbox.remove("customers", 9)
-      sandbox.patch("customers", 10, { unseen: true })
-      for (let n = 0; n < 2; n++) yield* sync({ only: ["customers"] })
-      const { asked } = yield* check({ readyRecheck: Duration.zero })
-      expect(asked).not.toContain(sandbox.idOf("customers", 9))
-      yield* check()
-      sandbox.touch("customers", 7)
-      yield* sync({ only: ["customers"] })
-      const next = yield* check()
-      expect(next.asked).toContain(sandbox.idOf("customers", 7))
-      expect(next.asked).not.toContain(sandbox.idOf("customers", 4))
-    }),
-  )
+  slow(() => {
+    it.scopedLive("include one whose record changed since, and none who is removed", () =>
+      Effect.gen(function* () {
+        const { sandbox, sync, check } = yield* setup
+        for (const customer of [4, 7, 9]) sandbox.makeReady(customer)
+        yield* check()
+        sandbox.touch("customers", 7)
+        sandbox.remove("customers", 9)
+        sandbox.patch("customers", 10, { unseen: true })
+        for (let n = 0; n < 2; n++) yield* sync({ only: ["customers"] })
+        const { asked } = yield* check({ readyRecheck: Duration.zero })
+        expect(asked).not.toContain(sandbox.idOf("customers", 9))
+        yield* check()
+        sandbox.touch("customers", 7)
+        yield* sync({ only: ["customers"] })
+        const next = yield* check()
+        expect(next.asked).toContain(sandbox.idOf("customers", 7))
+        expect(next.asked).not.toContain(sandbox.idOf("customers", 4))
+      }),
+    )
+  })
 
-  it.scopedLive("come from the warehouse's own customers if only readiness is synced", () =>
-    Effect.gen(function* () {
-      const { sandbox, check } = yield* setup
-      yield* check()
-      const others = [...sandbox.requests.byPath.keys()].filter(path => path !== READINESS_PATH)
-      expect(others).toEqual([])
-    }),
-  )
+  slow(() => {
+    it.scopedLive("come from the warehouse's own customers if only readiness is synced", () =>
+      Effect.gen(function* () {
+        const { sandbox, check } = yield* setup
+        yield* check()
+        const others = [...sandbox.requests.byPath.keys()].filter(path => path !== READINESS_PATH)
+        expect(others).toEqual([])
+      }),
+    )
+  })
 })
 
 describe("a check that fails", () => {
@@ -277,19 +281,21 @@ describe("a check that never gets an answer", () => {
     }),
   )
 
-  it.scopedLive("is one of three in a small merchant, and no more", () =>
-    Effect.gen(function* () {
-      const { sandbox, check } = yield* setupOf({ customers: 3 })
-      const all = [0, 1, 2].map(index => sandbox.idOf("customers", index))
-      const statuses: Array<string> = []
-      for (const broken of [1, 1, 2, 2, 3, 0]) {
-        answering(sandbox, all.slice(0, broken), () => HTML)
-        statuses.push((yield* check({ readyRecheck: Duration.zero })).booked.status)
-      }
-      const partly = "complete"
-      expect(statuses).toEqual([partly, partly, "failed", "failed", "failed", "complete"])
-    }),
-  )
+  slow(() => {
+    it.scopedLive("is one of three in a small merchant, and no more", () =>
+      Effect.gen(function* () {
+        const { sandbox, check } = yield* setupOf({ customers: 3 })
+        const all = [0, 1, 2].map(index => sandbox.idOf("customers", index))
+        const statuses: Array<string> = []
+        for (const broken of [1, 1, 2, 2, 3, 0]) {
+          answering(sandbox, all.slice(0, broken), () => HTML)
+          statuses.push((yield* check({ readyRecheck: Duration.zero })).booked.status)
+        }
+        const partly = "complete"
+        expect(statuses).toEqual([partly, partly, "failed", "failed", "failed", "complete"])
+      }),
+    )
+  })
 
   slow(() => {
     it.scopedLive("in as many cases in a row as for an endpoint that is away, with answers for others", () =>

@@ -94,35 +94,38 @@ describe("urgent work", () => {
     )
   })
 
-  it.scopedLive("is closed with a reason, and removes nothing, if the record cannot be read", () =>
-    Effect.gen(function* () {
-      const { sql, sandbox, sync, rows, value } = yield* syncedBench(BY_ID, {
-        only: ["payouts", "checkouts", "customers"],
-      })
-      sandbox.remove("payouts", 4)
-      const gone = sandbox.idOf("payouts", 4)
-      yield* handOver(sql, "default", "payouts", [gone, "..", "a/b"])
-      yield* handOver(sql, "default", "checkouts", [sandbox.idOf("checkouts", 0)])
-      yield* handOver(sql, "default", "wallet_readiness", [sandbox.idOf("customers", 0)])
-      yield* handOver(sql, "default", "refunds", ["refund_1"])
-      sandbox.resetRequests()
-      // Long enough for the third attempt at what is not found.
-      const account = { ratePerSecond: 2, pageSize: 5 }
-      const summary = yield* sync({ only: ["customers"], account, full: true })
-      expect(summary.status).toBe("complete")
-      const work = yield* rows("SELECT stream || '/' || record_id AS of, reason FROM sync.urgent_work")
-      expect(Object.fromEntries(work.map(({ of, reason }) => [of, reason]))).toMatchObject({
-        "payouts/..": expect.stringContaining("cannot stand in a path"),
-        "payouts/a/b": expect.stringContaining("cannot stand in a path"),
-        [`payouts/${gone}`]: expect.stringContaining("knows no such record"),
-        [`checkouts/${sandbox.idOf("checkouts", 0)}`]: expect.stringContaining("No endpoint is known"),
-        [`wallet_readiness/${sandbox.idOf("customers", 0)}`]: expect.stringContaining("No endpoint is known"),
-        "refunds/refund_1": expect.stringContaining("no such stream"),
-      })
-      expect(yield* value("SELECT count(*) FROM warehouse.payouts WHERE removed_at IS NOT NULL")).toBe("0")
-      expect(sandbox.requests.recent.filter(({ path }) => /\.\.|a\/b|a%2Fb/.test(path))).toEqual([])
-    }),
-  )
+  slow(() => {
+    it.scopedLive("is closed with a reason, and removes nothing, if the record cannot be read", () =>
+      Effect.gen(function* () {
+        const { sql, sandbox, sync, rows, value } = yield* syncedBench(BY_ID, {
+          only: ["payouts", "checkouts", "customers"],
+        })
+        sandbox.remove("payouts", 4)
+        const gone = sandbox.idOf("payouts", 4)
+        yield* handOver(sql, "default", "payouts", [gone, "..", "a/b"])
+        yield* handOver(sql, "default", "checkouts", [sandbox.idOf("checkouts", 0)])
+        yield* handOver(sql, "default", "wallet_readiness", [sandbox.idOf("customers", 0)])
+        yield* handOver(sql, "default", "refunds", ["refund_1"])
+        sandbox.resetRequests()
+        // Long enough for the third attempt at what is not found.
+        const account = { ratePerSecond: 2, pageSize: 5 }
+        const summary = yield* sync({ only: ["customers"], account, full: true })
+        expect(summary.status).toBe("complete")
+        const work = yield* rows("SELECT stream || '/' || record_id AS of, reason FROM sync.urgent_work")
+        expect(Object.fromEntries(work.map(({ of, reason }) => [of, reason]))).toMatchObject({
+          "payouts/..": expect.stringContaining("cannot stand in a path"),
+          "payouts/a/b": expect.stringContaining("cannot stand in a path"),
+          [`payouts/${gone}`]: expect.stringContaining("knows no such record"),
+          [`checkouts/${sandbox.idOf("checkouts", 0)}`]: expect.stringContaining("No endpoint is known"),
+          [`wallet_readiness/${sandbox.idOf("customers", 0)}`]:
+            expect.stringContaining("No endpoint is known"),
+          "refunds/refund_1": expect.stringContaining("no such stream"),
+        })
+        expect(yield* value("SELECT count(*) FROM warehouse.payouts WHERE removed_at IS NOT NULL")).toBe("0")
+        expect(sandbox.requests.recent.filter(({ path }) => /\.\.|a\/b|a%2Fb/.test(path))).toEqual([])
+      }),
+    )
+  })
 
   it.scopedLive("does not make a later run over the list stop before other new records", () =>
     Effect.gen(function* () {

@@ -14,7 +14,7 @@ import { accountsOfPerson, erasePerson } from "../../src/warehouse/maintain/eras
 import { rewriteRecords } from "../../src/warehouse/maintain/rewrite.ts"
 import { everything, KEY } from "../support/people.ts"
 import { temporaryDirectory, testDatabase } from "../support/postgres.ts"
-import { slowUnless } from "../support/slow.ts"
+import { slow, slowUnless } from "../support/slow.ts"
 import {
   type Bench,
   benchOf,
@@ -214,29 +214,31 @@ describe("erase", () => {
     }),
   )
 
-  it.scopedLive("holds in each mode, through a change of mode and a rebuild", () =>
-    Effect.gen(function* () {
-      const { sql, id, sync, value } = yield* withPerson(HASH)
-      yield* erase(sql, id)
-      const hashed = `SELECT count(*) FROM warehouse.transactions WHERE customer_id = '${id}' AND event_description IS NOT NULL`
-      expect(yield* value(hashed)).toBe("0")
-      yield* sync({ privacy: HASH })
-      expect(yield* value(hashed)).toBe("0")
-      yield* sync({ privacy: KEEP })
-      expect(yield* value(hashed)).toBe("0")
-      const { leases } = yield* acquire(sql, {
-        streams: [{ account: "default", stream: "transactions" }],
-        runId: "00000000-0000-4000-8000-000000000001",
-        holder: "test",
-        leaseSeconds: 30,
-      })
-      const transactions = (yield* allStreams).find(({ name }) => name === "transactions")!
-      expect(yield* rewriteRecords(sql, leases[0]!, transactions, record => record)).toMatchObject({
-        counts: { updated: 0 },
-      })
-      expect(marked(yield* everything(sql))).toEqual([])
-    }),
-  )
+  slow(() => {
+    it.scopedLive("holds in each mode, through a change of mode and a rebuild", () =>
+      Effect.gen(function* () {
+        const { sql, id, sync, value } = yield* withPerson(HASH)
+        yield* erase(sql, id)
+        const hashed = `SELECT count(*) FROM warehouse.transactions WHERE customer_id = '${id}' AND event_description IS NOT NULL`
+        expect(yield* value(hashed)).toBe("0")
+        yield* sync({ privacy: HASH })
+        expect(yield* value(hashed)).toBe("0")
+        yield* sync({ privacy: KEEP })
+        expect(yield* value(hashed)).toBe("0")
+        const { leases } = yield* acquire(sql, {
+          streams: [{ account: "default", stream: "transactions" }],
+          runId: "00000000-0000-4000-8000-000000000001",
+          holder: "test",
+          leaseSeconds: 30,
+        })
+        const transactions = (yield* allStreams).find(({ name }) => name === "transactions")!
+        expect(yield* rewriteRecords(sql, leases[0]!, transactions, record => record)).toMatchObject({
+          counts: { updated: 0 },
+        })
+        expect(marked(yield* everything(sql))).toEqual([])
+      }),
+    )
+  })
 
   for (const [index, given] of (
     [
@@ -297,48 +299,54 @@ describe("erase", () => {
       )
     })
 
-  it.scopedLive("is applied again to a backup with data of the person but no row that names the person", () =>
-    Effect.gen(function* () {
-      const { database: own, sql, id, sync } = yield* withPersonAndUrl
-      const directory = yield* temporaryDirectory
-      const [older, later] = [join(directory, "older"), join(directory, "later")]
-      // The backup was made before the transactions came that lead to the person's payouts.
-      yield* Effect.promise(() =>
-        sql
-          .unsafe(
-            `DELETE FROM warehouse.transactions; DELETE FROM warehouse.settlement_history; DELETE FROM warehouse.customers;
+  slow(() => {
+    it.scopedLive(
+      "is applied again to a backup with data of the person but no row that names the person",
+      () =>
+        Effect.gen(function* () {
+          const { database: own, sql, id, sync } = yield* withPersonAndUrl
+          const directory = yield* temporaryDirectory
+          const [older, later] = [join(directory, "older"), join(directory, "later")]
+          // The backup was made before the transactions came that lead to the person's payouts.
+          yield* Effect.promise(() =>
+            sql
+              .unsafe(
+                `DELETE FROM warehouse.transactions; DELETE FROM warehouse.settlement_history; DELETE FROM warehouse.customers;
              DELETE FROM warehouse.wallets; DELETE FROM warehouse.wallet_accounts; DELETE FROM warehouse.wallet_balance_snapshots;
              DELETE FROM warehouse.checkouts; DELETE FROM warehouse.checkout_items; DELETE FROM warehouse.checkout_fees;
              DELETE FROM warehouse.wallet_readiness; DELETE FROM warehouse.wallet_readiness_history;
              INSERT INTO sync.rejects (account, stream, reason, raw, content_hash, read_at, first_seen_at, run_id)
              SELECT 'default', 'checkouts', 'x', '{"customer_id":"${id}","n":"${MARK}"}', 'h', now(), now(), gen_random_uuid()`,
+              )
+              .simple(),
           )
-          .simple(),
-      )
-      yield* backup(own.ownerUrl, older)
-      const kinds = marked(yield* everything(sql))
-      expect(kinds.length).toBeGreaterThan(1)
-      yield* sync({ full: true })
-      yield* erase(sql, id)
-      yield* backup(own.ownerUrl, later)
-      const target = yield* testDatabase({ template: MIGRATED })
-      yield* restore(target.ownerUrl, older, { streams: yield* allStreams, erasuresFrom: later })
-      expect(marked(yield* everything(yield* connect(target.ownerUrl)))).toEqual([])
-    }),
-  )
+          yield* backup(own.ownerUrl, older)
+          const kinds = marked(yield* everything(sql))
+          expect(kinds.length).toBeGreaterThan(1)
+          yield* sync({ full: true })
+          yield* erase(sql, id)
+          yield* backup(own.ownerUrl, later)
+          const target = yield* testDatabase({ template: MIGRATED })
+          yield* restore(target.ownerUrl, older, { streams: yield* allStreams, erasuresFrom: later })
+          expect(marked(yield* everything(yield* connect(target.ownerUrl)))).toEqual([])
+        }),
+    )
+  })
 
-  it.scopedLive("is not known to a restore without a tombstone", () =>
-    Effect.gen(function* () {
-      const { database: own, sql, id } = yield* withPersonAndUrl
-      const file = join(yield* temporaryDirectory, "older")
-      yield* backup(own.ownerUrl, file)
-      yield* erase(sql, id)
-      const target = yield* testDatabase({ template: MIGRATED })
-      const restored = yield* restore(target.ownerUrl, file, { streams: yield* allStreams })
-      expect(restored).toMatchObject({ knownErasures: 0, erasedAgain: 0 })
-      expect(marked(yield* everything(yield* connect(target.ownerUrl)))).not.toEqual([])
-    }),
-  )
+  slow(() => {
+    it.scopedLive("is not known to a restore without a tombstone", () =>
+      Effect.gen(function* () {
+        const { database: own, sql, id } = yield* withPersonAndUrl
+        const file = join(yield* temporaryDirectory, "older")
+        yield* backup(own.ownerUrl, file)
+        yield* erase(sql, id)
+        const target = yield* testDatabase({ template: MIGRATED })
+        const restored = yield* restore(target.ownerUrl, file, { streams: yield* allStreams })
+        expect(restored).toMatchObject({ knownErasures: 0, erasedAgain: 0 })
+        expect(marked(yield* everything(yield* connect(target.ownerUrl)))).not.toEqual([])
+      }),
+    )
+  })
 
   it.scopedLive("is in a backup, and in the restored warehouse", () =>
     Effect.gen(function* () {
@@ -386,22 +394,25 @@ describe("erase", () => {
     }),
   )
 
-  it.scopedLive("also removes possibly personal data from a record that no longer decodes", () =>
-    Effect.gen(function* () {
-      const { sql, id, own, value } = yield* withPerson()
-      const broken = [own.transactions.at(-1)!, own.checkouts[0]!] as const
-      yield* Effect.promise(
-        () => sql`UPDATE warehouse.transactions SET raw = raw - 'amount' WHERE transaction_id = ${broken[0]}`,
-      )
-      yield* Effect.promise(
-        () => sql`UPDATE warehouse.checkouts SET raw = raw - 'currency' WHERE checkout_id = ${broken[1]}`,
-      )
-      const { stripped } = yield* erase(sql, id)
-      expect(stripped.transactions).toBe(own.transactions.length)
-      expect(marked(yield* everything(sql))).toEqual([])
-      expect(
-        yield* value(`SELECT count(amount) FROM warehouse.transactions WHERE customer_id = '${id}'`),
-      ).toBe(String(own.transactions.length))
-    }),
-  )
+  slow(() => {
+    it.scopedLive("also removes possibly personal data from a record that no longer decodes", () =>
+      Effect.gen(function* () {
+        const { sql, id, own, value } = yield* withPerson()
+        const broken = [own.transactions.at(-1)!, own.checkouts[0]!] as const
+        yield* Effect.promise(
+          () =>
+            sql`UPDATE warehouse.transactions SET raw = raw - 'amount' WHERE transaction_id = ${broken[0]}`,
+        )
+        yield* Effect.promise(
+          () => sql`UPDATE warehouse.checkouts SET raw = raw - 'currency' WHERE checkout_id = ${broken[1]}`,
+        )
+        const { stripped } = yield* erase(sql, id)
+        expect(stripped.transactions).toBe(own.transactions.length)
+        expect(marked(yield* everything(sql))).toEqual([])
+        expect(
+          yield* value(`SELECT count(amount) FROM warehouse.transactions WHERE customer_id = '${id}'`),
+        ).toBe(String(own.transactions.length))
+      }),
+    )
+  })
 })

@@ -115,23 +115,25 @@ describe("personal data", () => {
       }),
   )
 
-  it.scopedLive("with equal values has equal hashes, also in different fields and streams", () =>
-    Effect.gen(function* () {
-      const { sync, sandbox, value } = yield* bench()
-      sandbox.patch("customers", 4, {
-        individual: { first_name: "Jane", last_name: "Jane", phone_number: 42 },
-      })
-      sandbox.patch("payouts", 3, { payee_name: "Jane", beneficiary_account_number: "42" })
-      yield* sync({ privacy: HASH })
-      expect(
-        yield* value(
-          `SELECT count(*) FROM warehouse.customers AS c JOIN warehouse.payouts AS p
+  slow(() => {
+    it.scopedLive("with equal values has equal hashes, also in different fields and streams", () =>
+      Effect.gen(function* () {
+        const { sync, sandbox, value } = yield* bench()
+        sandbox.patch("customers", 4, {
+          individual: { first_name: "Jane", last_name: "Jane", phone_number: 42 },
+        })
+        sandbox.patch("payouts", 3, { payee_name: "Jane", beneficiary_account_number: "42" })
+        yield* sync({ privacy: HASH })
+        expect(
+          yield* value(
+            `SELECT count(*) FROM warehouse.customers AS c JOIN warehouse.payouts AS p
              ON c.first_name = p.payee_name AND c.last_name = p.payee_name
              AND c.raw->'individual'->>'phone_number' = p.beneficiary_account_number`,
-        ),
-      ).toBe("1")
-    }),
-  )
+          ),
+        ).toBe("1")
+      }),
+    )
+  })
 })
 
 /** The content of a warehouse that was always in one mode; computed once for each mode. */
@@ -283,54 +285,58 @@ describe("a change of mode", () => {
     }),
   )
 
-  it.scopedLive("reads the whole list instead of only new records", () =>
-    Effect.gen(function* () {
-      const { sync, value } = yield* bench({ order: "newest-first" })
-      const only = ["transactions"]
-      yield* sync({ only, privacy: HASH })
-      expect(streamOf(yield* sync({ only, privacy: HASH }), "transactions").mode).toBe("incremental")
-      const changed = streamOf(yield* sync({ only, privacy: KEEP }), "transactions")
-      expect([changed.mode, changed.updated]).toEqual(["full", 120])
-      expect(changed.note).toContain("PAYCOMBAT_PII")
-      expect(
-        yield* value("SELECT count(*) FROM warehouse.transactions WHERE event_description LIKE 'hmac:%'"),
-      ).toBe("0")
-      expect(streamOf(yield* sync({ only, privacy: KEEP }), "transactions").mode).toBe("incremental")
-    }),
-  )
+  slow(() => {
+    it.scopedLive("reads the whole list instead of only new records", () =>
+      Effect.gen(function* () {
+        const { sync, value } = yield* bench({ order: "newest-first" })
+        const only = ["transactions"]
+        yield* sync({ only, privacy: HASH })
+        expect(streamOf(yield* sync({ only, privacy: HASH }), "transactions").mode).toBe("incremental")
+        const changed = streamOf(yield* sync({ only, privacy: KEEP }), "transactions")
+        expect([changed.mode, changed.updated]).toEqual(["full", 120])
+        expect(changed.note).toContain("PAYCOMBAT_PII")
+        expect(
+          yield* value("SELECT count(*) FROM warehouse.transactions WHERE event_description LIKE 'hmac:%'"),
+        ).toBe("0")
+        expect(streamOf(yield* sync({ only, privacy: KEEP }), "transactions").mode).toBe("incremental")
+      }),
+    )
+  })
 
-  it.scopedLive("asks once more about each customer, over as many runs as its budget needs", () =>
-    Effect.gen(function* () {
-      const { sync, sql, sandbox, value } = yield* bench({ customers: 12 })
-      for (let customer = 0; customer < 12; customer++) sandbox.makeReady(customer)
-      yield* sync({ privacy: HASH })
-      const only = ["wallet_readiness"]
-      // Answers are dated by a clock that may be a moment behind the one by which a change of mode is: far apart.
-      yield* Effect.promise(async () => {
-        await sql`UPDATE warehouse.customers SET read_at = read_at - interval '2 hours'`
-        await sql`UPDATE warehouse.wallet_readiness SET checked_at = checked_at - interval '1 hour'`
-      })
-      const runs = []
-      for (let n = 0; n < 3; n++) {
-        const summary = yield* sync({ only, privacy: KEEP, readyMaxCalls: 5 })
-        yield* Effect.promise(
-          () => sql`UPDATE sync.privacy SET changed_at = changed_at - interval '5 minutes'`,
-        )
-        runs.push([
-          streamOf(summary, "wallet_readiness").extracted,
-          streamOf(summary, "wallet_readiness").leftOver,
+  slow(() => {
+    it.scopedLive("asks once more about each customer, over as many runs as its budget needs", () =>
+      Effect.gen(function* () {
+        const { sync, sql, sandbox, value } = yield* bench({ customers: 12 })
+        for (let customer = 0; customer < 12; customer++) sandbox.makeReady(customer)
+        yield* sync({ privacy: HASH })
+        const only = ["wallet_readiness"]
+        // Answers are dated by a clock that may be a moment behind the one by which a change of mode is: far apart.
+        yield* Effect.promise(async () => {
+          await sql`UPDATE warehouse.customers SET read_at = read_at - interval '2 hours'`
+          await sql`UPDATE warehouse.wallet_readiness SET checked_at = checked_at - interval '1 hour'`
+        })
+        const runs = []
+        for (let n = 0; n < 3; n++) {
+          const summary = yield* sync({ only, privacy: KEEP, readyMaxCalls: 5 })
+          yield* Effect.promise(
+            () => sql`UPDATE sync.privacy SET changed_at = changed_at - interval '5 minutes'`,
+          )
+          runs.push([
+            streamOf(summary, "wallet_readiness").extracted,
+            streamOf(summary, "wallet_readiness").leftOver,
+          ])
+        }
+        expect(runs).toEqual([
+          [5, 7],
+          [5, 2],
+          [2, 0],
         ])
-      }
-      expect(runs).toEqual([
-        [5, 7],
-        [5, 2],
-        [2, 0],
-      ])
-      expect(yield* value("SELECT is_applied FROM sync.privacy WHERE stream = 'wallet_readiness'")).toBe(
-        "true",
-      )
-    }),
-  )
+        expect(yield* value("SELECT is_applied FROM sync.privacy WHERE stream = 'wallet_readiness'")).toBe(
+          "true",
+        )
+      }),
+    )
+  })
 
   it.scopedLive("is not completed by a pass that began before it", () =>
     Effect.gen(function* () {

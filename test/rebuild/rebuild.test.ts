@@ -109,24 +109,26 @@ describe("rebuild", () => {
     }),
   )
 
-  it.scopedLive("can be narrowed to accounts and streams, and finds the stored accounts", () =>
-    Effect.gen(function* () {
-      const { sql, sandbox, sync } = yield* bench()
-      expect(yield* rebuild(sql)).toBeUndefined()
-      const accounts = ["eu", "apac"].map(name => accountOf(sandbox, { name }))
-      yield* sync({ accounts })
-      yield* Effect.promise(() => sql`UPDATE warehouse.payouts SET status = 'x'`)
-      const only = streams.filter(({ name }) => name === "payouts")
-      const summary = yield* rebuild(sql, { accounts: ["eu"], streams: only })
-      expect(summary!.streams.map(({ account, stream }) => [account, stream])).toEqual([["eu", "payouts"]])
-      const left = yield* printed(sql, "SELECT DISTINCT account FROM warehouse.payouts WHERE status = 'x'")
-      expect(left).toEqual([{ account: "apac" }])
-      expect((yield* rebuild(sql))!.streams).toHaveLength(2 * streams.length)
-      const error = yield* Effect.flip(rebuild(sql, { accounts: ["default"] }))
-      expect(error).toMatchObject({ _tag: "ConfigurationError" })
-      expect(error.message).toContain("apac, eu")
-    }),
-  )
+  slow(() => {
+    it.scopedLive("can be narrowed to accounts and streams, and finds the stored accounts", () =>
+      Effect.gen(function* () {
+        const { sql, sandbox, sync } = yield* bench()
+        expect(yield* rebuild(sql)).toBeUndefined()
+        const accounts = ["eu", "apac"].map(name => accountOf(sandbox, { name }))
+        yield* sync({ accounts })
+        yield* Effect.promise(() => sql`UPDATE warehouse.payouts SET status = 'x'`)
+        const only = streams.filter(({ name }) => name === "payouts")
+        const summary = yield* rebuild(sql, { accounts: ["eu"], streams: only })
+        expect(summary!.streams.map(({ account, stream }) => [account, stream])).toEqual([["eu", "payouts"]])
+        const left = yield* printed(sql, "SELECT DISTINCT account FROM warehouse.payouts WHERE status = 'x'")
+        expect(left).toEqual([{ account: "apac" }])
+        expect((yield* rebuild(sql))!.streams).toHaveLength(2 * streams.length)
+        const error = yield* Effect.flip(rebuild(sql, { accounts: ["default"] }))
+        expect(error).toMatchObject({ _tag: "ConfigurationError" })
+        expect(error.message).toContain("apac, eu")
+      }),
+    )
+  })
 
   it.scopedLive("leaves a row whose raw record no longer decodes as it is, names it, and fails", () =>
     Effect.gen(function* () {

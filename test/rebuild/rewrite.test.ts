@@ -10,6 +10,7 @@ import { acquire, release } from "../../src/warehouse/ledger/lease.ts"
 import { settleItems } from "../../src/warehouse/load/settleItems.ts"
 import { type RewriteOptions, rewriteRecords } from "../../src/warehouse/maintain/rewrite.ts"
 import { fixtureOf } from "../support/conformance.ts"
+import { slow } from "../support/slow.ts"
 import {
   dump,
   footprint,
@@ -114,53 +115,57 @@ describe("a walk over the stored records", () => {
     }),
   )
 
-  it.scopedLive("goes from batch to batch, with any ids, and records each in its transaction", () =>
-    Effect.gen(function* () {
-      const sql = yield* testWarehouse()
-      const pass = yield* loading(sql, transactions)
-      const odd = ["!", "é", "Z", "z", "10", "9", "_", "'; --", "😀"]
-      const ids = [...Array.from({ length: 2_490 }, (_, n) => `t${n}`), ...odd]
-      yield* pass.load(...ids.map(id => [record(id), T1] as const))
-      yield* pass.close()
-      const batches: Array<number> = []
-      const told: Array<number> = []
-      const seen = new Set<string>()
-      const result = yield* rewrite(
-        sql,
-        transactions,
-        given => {
-          seen.add(String((given as JsonObject).transaction_id))
-          return given
-        },
-        {
-          book: async (_, { counts }) => batches.push(counts.extracted),
-          tell: ({ counts }) => Effect.sync(() => told.push(counts.extracted)),
-        },
-      )
-      const counts = { ...NO_COUNTS, extracted: ids.length, unchanged: ids.length }
-      expect(result).toEqual({ counts, failures: [] })
-      expect([...seen].sort()).toEqual([...ids].sort())
-      expect(batches).toEqual([1_000, 1_000, 499])
-      expect(told).toEqual([1_000, 2_000, 2_499])
-    }),
-  )
+  slow(() => {
+    it.scopedLive("goes from batch to batch, with any ids, and records each in its transaction", () =>
+      Effect.gen(function* () {
+        const sql = yield* testWarehouse()
+        const pass = yield* loading(sql, transactions)
+        const odd = ["!", "é", "Z", "z", "10", "9", "_", "'; --", "😀"]
+        const ids = [...Array.from({ length: 2_490 }, (_, n) => `t${n}`), ...odd]
+        yield* pass.load(...ids.map(id => [record(id), T1] as const))
+        yield* pass.close()
+        const batches: Array<number> = []
+        const told: Array<number> = []
+        const seen = new Set<string>()
+        const result = yield* rewrite(
+          sql,
+          transactions,
+          given => {
+            seen.add(String((given as JsonObject).transaction_id))
+            return given
+          },
+          {
+            book: async (_, { counts }) => batches.push(counts.extracted),
+            tell: ({ counts }) => Effect.sync(() => told.push(counts.extracted)),
+          },
+        )
+        const counts = { ...NO_COUNTS, extracted: ids.length, unchanged: ids.length }
+        expect(result).toEqual({ counts, failures: [] })
+        expect([...seen].sort()).toEqual([...ids].sort())
+        expect(batches).toEqual([1_000, 1_000, 499])
+        expect(told).toEqual([1_000, 2_000, 2_499])
+      }),
+    )
+  })
 
-  it.scopedLive("takes few records at once if they are large", () =>
-    Effect.gen(function* () {
-      const sql = yield* testWarehouse()
-      const pass = yield* loading(sql, transactions)
-      const large = "x".repeat(3_000_000)
-      for (const id of ["a", "b", "c", "d"])
-        yield* pass.load([record(id, { additional_data: { note: large } }), T1])
-      yield* pass.load([record("e", { additional_data: { note: large.repeat(3) } }), T1], [record("f"), T1])
-      yield* pass.close()
-      const batches: Array<number> = []
-      yield* rewrite(sql, transactions, same, {
-        book: async (_, { counts }) => batches.push(counts.extracted),
-      })
-      expect(batches).toEqual([3, 2, 1])
-    }),
-  )
+  slow(() => {
+    it.scopedLive("takes few records at once if they are large", () =>
+      Effect.gen(function* () {
+        const sql = yield* testWarehouse()
+        const pass = yield* loading(sql, transactions)
+        const large = "x".repeat(3_000_000)
+        for (const id of ["a", "b", "c", "d"])
+          yield* pass.load([record(id, { additional_data: { note: large } }), T1])
+        yield* pass.load([record("e", { additional_data: { note: large.repeat(3) } }), T1], [record("f"), T1])
+        yield* pass.close()
+        const batches: Array<number> = []
+        yield* rewrite(sql, transactions, same, {
+          book: async (_, { counts }) => batches.push(counts.extracted),
+        })
+        expect(batches).toEqual([3, 2, 1])
+      }),
+    )
+  })
 })
 
 describe("another record in place of the stored one", () => {

@@ -134,39 +134,44 @@ describe.concurrent("a full tick", () => {
   })
 })
 
-describe.concurrent("an account", () => {
-  it.scopedLive("with a silent API does not delay another account", () =>
-    Effect.gen(function* () {
-      const { sandbox, serve, log, sql } = yield* parts()
-      const slow = yield* start(SMALL)
-      slow.setFault(() => ({ hang: true }))
-      const serving = yield* serve({
-        accounts: [
-          accountOf(slow, { name: "slow", timeout: Duration.minutes(10) }),
-          accountOf(sandbox, { name: "quick" }),
-        ],
-        streams: yield* only("payouts"),
-        schedule: { incremental: "*/2 * * * * *", full: NEVER, timezone: "UTC" },
-      })
-      const ended = printed(
-        sql,
-        "SELECT account, status FROM sync.stream_runs WHERE stream = 'payouts' AND status <> 'running'",
-      )
-      yield* until(Effect.map(ended, rows => rows.length >= 3))
-      expect(new Set((yield* ended).map(({ account, status }) => `${account} ${status}`))).toEqual(
-        new Set(["quick complete"]),
-      )
-      expect(log.filter(line => line.includes("incremental tick dropped")).length).toBeGreaterThan(0)
-      const begun = yield* printed(sql, "SELECT DISTINCT run_id FROM sync.stream_runs WHERE account = 'slow'")
-      expect(begun).toHaveLength(1)
-      yield* Fiber.interrupt(serving)
-      const statuses = yield* printed(
-        sql,
-        "SELECT DISTINCT status FROM sync.stream_runs WHERE account = 'slow'",
-      )
-      expect(statuses).toEqual([{ status: "interrupted" }])
-    }),
-  )
+slow(() => {
+  describe.concurrent("an account", () => {
+    it.scopedLive("with a silent API does not delay another account", () =>
+      Effect.gen(function* () {
+        const { sandbox, serve, log, sql } = yield* parts()
+        const slow = yield* start(SMALL)
+        slow.setFault(() => ({ hang: true }))
+        const serving = yield* serve({
+          accounts: [
+            accountOf(slow, { name: "slow", timeout: Duration.minutes(10) }),
+            accountOf(sandbox, { name: "quick" }),
+          ],
+          streams: yield* only("payouts"),
+          schedule: { incremental: "*/2 * * * * *", full: NEVER, timezone: "UTC" },
+        })
+        const ended = printed(
+          sql,
+          "SELECT account, status FROM sync.stream_runs WHERE stream = 'payouts' AND status <> 'running'",
+        )
+        yield* until(Effect.map(ended, rows => rows.length >= 3))
+        expect(new Set((yield* ended).map(({ account, status }) => `${account} ${status}`))).toEqual(
+          new Set(["quick complete"]),
+        )
+        expect(log.filter(line => line.includes("incremental tick dropped")).length).toBeGreaterThan(0)
+        const begun = yield* printed(
+          sql,
+          "SELECT DISTINCT run_id FROM sync.stream_runs WHERE account = 'slow'",
+        )
+        expect(begun).toHaveLength(1)
+        yield* Fiber.interrupt(serving)
+        const statuses = yield* printed(
+          sql,
+          "SELECT DISTINCT status FROM sync.stream_runs WHERE account = 'slow'",
+        )
+        expect(statuses).toEqual([{ status: "interrupted" }])
+      }),
+    )
+  })
 })
 
 describe.concurrent("look-ups", () => {
@@ -176,52 +181,54 @@ describe.concurrent("look-ups", () => {
     expect(lookupBudget(1, -5)).toBe(1)
   })
 
-  it.scopedLive("that do not fit before the next tick are left over for the next run", () =>
-    Effect.gen(function* () {
-      const { sandbox, serve, sql } = yield* parts({
-        customers: 60,
-        transactions: 0,
-        payouts: 0,
-        checkouts: 0,
-      })
-      const serving = yield* serve({
-        accounts: [
-          accountOf(sandbox, { ratePerSecond: 8, pageSize: 100 }),
-          accountOf(sandbox, { name: "wide", ratePerSecond: 100_000, pageSize: 100 }),
-        ],
-        streams: yield* only("customers", "wallet_readiness"),
-        // Long enough that a run that starts a little late still has time left.
-        schedule: { incremental: "*/5 * * * * *", full: NEVER, timezone: "UTC" },
-      })
-      const asked = (account: string) =>
-        Effect.map(
-          printed(
-            sql,
-            `SELECT count(*) AS asked FROM warehouse.wallet_readiness WHERE account = '${account}'`,
-          ),
-          ([row]) => row!.asked === "60",
-        )
-      yield* until(asked("default"))
-      yield* until(asked("wide"))
-      yield* Fiber.interrupt(serving)
-      const runsOf = (account: string) =>
-        Effect.map(
-          printed(
-            sql,
-            `SELECT extracted, left_over FROM sync.stream_runs WHERE stream = 'wallet_readiness' AND account = '${account}' ORDER BY started_at`,
-          ),
-          rows => rows.map(row => ({ extracted: Number(row.extracted), leftOver: Number(row.left_over) })),
-        )
-      const [first] = yield* runsOf("default")
-      expect(first!.extracted).toBeGreaterThan(0)
-      expect(first!.extracted).toBeLessThanOrEqual(lookupBudget(8, 5))
-      expect(first!.extracted + first!.leftOver).toBe(60)
-      // Each account has a budget by its own rate. Only a run that starts exactly at a tick lacks the time
-      // for all look-ups, and the next run has it.
-      const most = Math.max(...(yield* runsOf("wide")).map(({ extracted }) => extracted))
-      expect(most).toBeGreaterThan(lookupBudget(8, 5))
-    }),
-  )
+  slow(() => {
+    it.scopedLive("that do not fit before the next tick are left over for the next run", () =>
+      Effect.gen(function* () {
+        const { sandbox, serve, sql } = yield* parts({
+          customers: 60,
+          transactions: 0,
+          payouts: 0,
+          checkouts: 0,
+        })
+        const serving = yield* serve({
+          accounts: [
+            accountOf(sandbox, { ratePerSecond: 8, pageSize: 100 }),
+            accountOf(sandbox, { name: "wide", ratePerSecond: 100_000, pageSize: 100 }),
+          ],
+          streams: yield* only("customers", "wallet_readiness"),
+          // Long enough that a run that starts a little late still has time left.
+          schedule: { incremental: "*/5 * * * * *", full: NEVER, timezone: "UTC" },
+        })
+        const asked = (account: string) =>
+          Effect.map(
+            printed(
+              sql,
+              `SELECT count(*) AS asked FROM warehouse.wallet_readiness WHERE account = '${account}'`,
+            ),
+            ([row]) => row!.asked === "60",
+          )
+        yield* until(asked("default"))
+        yield* until(asked("wide"))
+        yield* Fiber.interrupt(serving)
+        const runsOf = (account: string) =>
+          Effect.map(
+            printed(
+              sql,
+              `SELECT extracted, left_over FROM sync.stream_runs WHERE stream = 'wallet_readiness' AND account = '${account}' ORDER BY started_at`,
+            ),
+            rows => rows.map(row => ({ extracted: Number(row.extracted), leftOver: Number(row.left_over) })),
+          )
+        const [first] = yield* runsOf("default")
+        expect(first!.extracted).toBeGreaterThan(0)
+        expect(first!.extracted).toBeLessThanOrEqual(lookupBudget(8, 5))
+        expect(first!.extracted + first!.leftOver).toBe(60)
+        // Each account has a budget by its own rate. Only a run that starts exactly at a tick lacks the time
+        // for all look-ups, and the next run has it.
+        const most = Math.max(...(yield* runsOf("wide")).map(({ extracted }) => extracted))
+        expect(most).toBeGreaterThan(lookupBudget(8, 5))
+      }),
+    )
+  })
 })
 
 slow(() => {
