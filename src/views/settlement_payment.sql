@@ -1,5 +1,6 @@
 CREATE VIEW analytics.settlement_payment AS
-WITH total AS (SELECT * FROM warehouse.transaction_settlements WHERE transaction_count > 0), line AS (
+-- Not materialized, so that a filter on the settlement reaches both parts.
+WITH total AS NOT MATERIALIZED (SELECT * FROM warehouse.transaction_settlements WHERE transaction_count > 0), line AS (
   SELECT
     total.account, total.settlement_id, total.currency, total.event_type,
     total.transaction_count, total.settled_count, rule.direction, rule.direction * total.amount AS amount,

@@ -80,6 +80,8 @@ const SELECTIVE = [
   { view: "balance_reconciliation", filter: "owner_id = 'c1'", table: "transaction_owners" },
   { view: "customer_overview", filter: "customer_id = 'c1'", table: "transaction_owners" },
   { view: "settlement", filter: "settlement_id = 's1'", table: "transaction_settlements" },
+  { view: "settlement_payment", filter: "settlement_id = 's1'", table: "transaction_settlements" },
+  { view: "settlement_breakdown", filter: "settlement_id = 's1'", table: "transaction_settlements" },
   { view: "settlement_transaction", filter: "settlement_id = 's1'", table: "transactions" },
   { view: "settlement_transaction", filter: "customer_id = 'c1'", table: "transactions" },
   {
