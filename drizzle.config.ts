@@ -4,6 +4,7 @@ export default defineConfig({
   dialect: "postgresql",
   schema: [
     "./src/warehouse/schema/tables.ts",
+    "./src/warehouse/schema/checkTables.ts",
     "./src/warehouse/schema/doubtTables.ts",
     "./src/warehouse/schema/leaseTables.ts",
     "./src/warehouse/schema/settingTables.ts",

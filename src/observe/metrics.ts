@@ -52,6 +52,10 @@ export const verdict = gauge(
   "verdict",
   "The verdict on the account's figures: 0 good, 1 attention (exceptions), 2 bad. 2 while the database cannot be used.",
 )
+export const failingChecks = gauge(
+  "failing_checks",
+  "Equations of ledger_check that differ: an assumption of the figures does not hold.",
+)
 export const problems = gauge("problems", "Streams whose figures cannot be trusted now.")
 const buildInfo = gauge("build_info", "Always 1; the version is in the label.")
 

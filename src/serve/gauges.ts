@@ -25,6 +25,14 @@ export const setGauges = (snapshot: Snapshot, isReady: boolean, isCurrent: boole
         level === undefined ? Metrics.UNKNOWN : Metrics.LEVELS[level],
       )
     }
+    for (const account of snapshot.accounts) {
+      const verdict = snapshot.verdicts.find(one => one.account === account)
+      const failing = verdict?.findings.filter(({ kind }) => kind === "ledger_check").length
+      yield* Metric.set(
+        Metrics.labelled(Metrics.failingChecks, { account }),
+        failing === undefined ? Metrics.UNKNOWN : ifCurrent(failing),
+      )
+    }
     const problems = snapshot.streams.filter(({ problem }) => problem !== null).length
     yield* Metric.set(Metrics.problems, snapshot.figuresAt === null ? Metrics.UNKNOWN : problems)
     for (const kind of KINDS)

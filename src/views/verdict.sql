@@ -228,6 +228,20 @@ WITH RECURSIVE told AS MATERIALIZED (
       || ' by rules that are assumed (' || assumed.types
       || '): check them with `paycombat-sync directions list`, and confirm them with `paycombat-sync directions confirm`.', NULL
   FROM state JOIN assumed USING (account) WHERE state.stream = 'transactions'
+  UNION ALL SELECT state.account, state.stream, 'attention', 'ledger_check', failing.name || ' differs',
+    'equation ' || failing.name || ' differs in ' || failing.amounts || ' (see ledger_check, checked at '
+      || to_char(failing.checked_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC). ' || failing.explanation, NULL
+  FROM state CROSS JOIN LATERAL (
+    SELECT one."check" AS name, string_agg(one.currency || coalesce(' by ' || trim_scale(nullif(one.difference, 0)), ''), ', ' ORDER BY one.currency) AS amounts,
+      min(one.checked_at) AS checked_at,
+      CASE WHEN count(*) > 1 THEN (array_agg(one.currency ORDER BY one.differs_count DESC, one.currency))[1] || ': ' ELSE '' END
+        || (array_agg(one.explanation ORDER BY one.differs_count DESC, one.currency))[1] AS explanation
+    FROM analytics.ledger_check AS one
+    WHERE one.account = state.account AND one.state = 'differs'
+      AND state.stream = CASE one."check" WHEN 'wallet_balance' THEN 'wallets' WHEN 'wallet_delta' THEN 'wallets' WHEN 'reserve' THEN 'wallets'
+        WHEN 'payouts' THEN 'payouts' ELSE 'transactions' END
+    GROUP BY one."check"
+  ) AS failing
   UNION ALL SELECT account, stream, 'good', 'field_rejects', sum(value_count) || ' unreadable values',
     sum(value_count) || CASE sum(value_count) WHEN 1 THEN ' value of an optional field could not be read and is null'
       ELSE ' values of optional fields could not be read and are null' END || ': see `paycombat-sync rejects list`.', min(since)

@@ -59,6 +59,22 @@ describe.concurrent("status", () => {
       }),
   )
 
+  it.scopedLive("exits with 1 under --strict if an equation differs", () =>
+    Effect.gen(function* () {
+      const { run, sql, sync } = yield* parts
+      yield* sync()
+      yield* sql(
+        "UPDATE sync.ledger_checks SET state = 'differs', difference = 5, explanation = 'Why.' WHERE check_name = 'fees'",
+      )
+      const { code, stdout } = yield* run(["status"])
+      expect([code, stdout]).toEqual([
+        0,
+        expect.stringContaining("! transactions: equation fees differs in "),
+      ])
+      expect((yield* run(["status", "--strict"])).code).toBe(1)
+    }),
+  )
+
   it.scopedLive("exits with 0 only if the figures are fresh, and otherwise describes the problem", () =>
     Effect.gen(function* () {
       const { run, sandbox, sql, sync } = yield* parts

@@ -27,10 +27,15 @@ describe("truth", () => {
       const ledger = new Map<string, bigint>()
       const move = (owner: unknown, currency: unknown, by: bigint) =>
         ledger.set(`${owner} ${currency}`, (ledger.get(`${owner} ${currency}`) ?? 0n) + by)
+      // Wallets follow what the API does, also where the contract gives an event no direction.
+      const unmapped = new Set<string>()
       for (const record of yield* readAll(sandbox, "transactions", 1_000)) {
         const direction = directionOf(record)
-        if (direction === undefined) continue
         const owner = record.customer_id ?? record.org_id
+        if (direction === undefined) {
+          unmapped.add(`${owner} ${record.currency}`)
+          continue
+        }
         move(owner, record.currency, direction * absolute(millionths(record.amount)))
         move(owner, record.fees_currency, -millionths(record.fees_including_tax))
       }
@@ -51,9 +56,9 @@ describe("truth", () => {
         expect(row.walletBalance ?? "0").toBe(decimal(wallets.get(key) ?? 0n))
         expect(row.difference).toBe(decimal((wallets.get(key) ?? 0n) - (ledger.get(key) ?? 0n)))
       }
-      const mismatches = balances.filter(({ difference }) => difference !== "0")
-      expect(mismatches.length).toBeGreaterThan(0)
-      expect(mismatches.length).toBeLessThan(balances.length / 20)
+      expect(unmapped.size).toBeGreaterThan(0)
+      const differing = balances.filter(({ difference }) => difference !== "0")
+      expect(new Set(differing.map(row => `${row.ownerId} ${row.currency}`))).toEqual(unmapped)
     }),
   )
 
@@ -112,10 +117,11 @@ describe("truth", () => {
       expect(long.some(literal => String(Number(literal)) !== literal)).toBe(true)
       const amounts = [...truthOf(sandbox).transactions()].map(({ amount }) => amount)
       expect(amounts).toEqual(expect.arrayContaining(long))
+      // Only money of an unknown direction, which has few digits, is in wallets and in no movement.
       const wrong = truthOf(sandbox)
         .balances()
         .filter(({ difference }) => difference !== "0")
-      expect(wrong.every(({ difference }) => difference.length < 6)).toBe(true)
+      expect(wrong.every(({ difference }) => difference.length < 8)).toBe(true)
     }),
   )
 })

@@ -101,6 +101,29 @@ describe("while the database is away", () => {
   )
 })
 
+describe("equations of ledger_check", () => {
+  it.scoped("the metrics count the equations that differ", () =>
+    Effect.gen(function* () {
+      const { state, ownerUrl } = yield* parts()
+      const failing = () =>
+        valueOf(parsePrometheus(exposition()), "failing_checks", { account: PAYOUTS.account })
+      yield* state.read
+      expect(failing()).toBe(0)
+      yield* Effect.promise(() =>
+        runSql(
+          ownerUrl,
+          `INSERT INTO sync.ledger_checks (account, check_name, currency, difference, row_count, differs_count, state, explanation, is_waiting, checked_at)
+           VALUES ('away', 'payouts', 'EUR', 5, 3, 1, 'differs', 'One of three.', false, now())`,
+        ),
+      )
+      yield* TestClock.adjust("1 minute")
+      const { verdicts } = yield* state.read
+      expect(failing()).toBe(1)
+      expect(verdicts[0]!.sentence).toContain("payouts (payouts differs)")
+    }),
+  )
+})
+
 describe("tables and views of another version", () => {
   it.scoped("are noticed within two minutes, even if the clock is set", () =>
     Effect.gen(function* () {

@@ -23,6 +23,8 @@ const PROMISED: Record<string, string> = {
   unsettled_ageing: "account owner_id currency",
   balance_activity: "account currency month category line_count amount",
   daily_overview: "account currency day payin_count payin_amount",
+  ledger_check:
+    "account check currency left_amount right_amount difference row_count state explanation checked_at",
   customer_overview: "account customer_id currency first_payment_at last_payment_at",
   balance_check: "account currency owner_count",
   event_direction: "event_type event_name is_negative rule direction",
@@ -255,8 +257,12 @@ describe.each<PostgresVersion>(["18", "14"])("the views of analytics on Postgres
       )
       const rows = yield* printed(sql, isShown.join(" UNION ALL "))
       expect(rows.filter(row => row.leaks !== "0")).toEqual([])
-      // Not a test of empty views; these two read the ledger, which is empty.
-      expect(rows.filter(row => row.rows === "0").map(row => row.view)).toEqual(["freshness", "verdict"])
+      // Not a test of empty views; these three read the ledger, which is empty.
+      expect(rows.filter(row => row.rows === "0").map(row => row.view)).toEqual([
+        "ledger_check",
+        "freshness",
+        "verdict",
+      ])
     }),
   )
 

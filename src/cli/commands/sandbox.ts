@@ -1,6 +1,14 @@
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
-import { AFTER_ENDS, defaultOptions, ENVELOPES, ORDERS, sizes, TOTALS } from "../../sandbox/world/options.ts"
+import {
+  AFTER_ENDS,
+  BREACHES,
+  defaultOptions,
+  ENVELOPES,
+  ORDERS,
+  sizes,
+  TOTALS,
+} from "../../sandbox/world/options.ts"
 import { onDemand } from "./onDemand.ts"
 import { json } from "./shared.ts"
 
@@ -59,6 +67,12 @@ export const sandbox = Command.make(
     maxPageSize: Options.integer("max-page-size").pipe(
       Options.withDefault(defaultOptions.maxPageSize),
       Options.withDescription("Largest page size; a larger one is silently reduced."),
+    ),
+    breaches: Options.choice("break", BREACHES).pipe(
+      Options.repeated,
+      Options.withDescription(
+        "Break an assumption of the figures, so that `ledger_check` differs (repeatable).",
+      ),
     ),
     walletListHasBalances: Options.boolean("wallet-list-without-balances").pipe(
       Options.withDescription("Show the balances of wallets only by id, not in the list."),

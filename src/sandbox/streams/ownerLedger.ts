@@ -1,29 +1,11 @@
+import type { Minor } from "../world/money.ts"
+import { ORGANIZATION } from "../world/owners.ts"
 import type { World } from "../world/world.ts"
 import { type Transaction, transactionAt } from "./transactions.ts"
 
-/** The effect on a balance, independent of the warehouse's table. `undefined`: unknown, and left out. */
-export const directionOf = (eventType: string, eventName: string): 1 | -1 | 0 | undefined => {
-  if (/FAILED|CANCELLED|EXPIRED/.test(eventName)) return 0
-  switch (eventType) {
-    case "PAYIN":
-    case "CREDIT":
-      return 1
-    case "PAYOUT":
-    case "REFUND":
-    case "CHARGEBACK":
-    case "DEBIT":
-      return -1
-    case "RESERVE":
-    case "RELEASE":
-      return 0
-    default:
-      return undefined
-  }
-}
-
 export interface Balance {
   readonly actual: bigint
-  /** Amount that unreleased reserves hold back. */
+  /** Amount that unreleased reserves hold back; negative where the simulation releases more than it reserved. */
   readonly reserved: bigint
   /** Time of the latest movement in milliseconds; null if there was none. */
   readonly movedAt: number | null
@@ -48,35 +30,55 @@ const sumIn = (sums: Map<number, Sum>, currency: number): Sum => {
   return fresh
 }
 
-const book = (sums: Map<number, Sum>, transaction: Transaction): void => {
-  const { amount, currency, eventType, eventName, fee, tax, feeCurrency, createdAt } = transaction
-  const direction = directionOf(eventType, eventName)
-  if (direction === undefined) return
+const move = (sums: Map<number, Sum>, currency: number, by: Minor, at: number): Sum => {
   const sum = sumIn(sums, currency)
-  sum.movedAt = Math.max(sum.movedAt, createdAt)
-  if (typeof amount === "bigint") sum.large += BigInt(direction) * amount
-  else sum.small += direction * Math.abs(amount)
-  if (typeof amount === "number" && eventType === "RESERVE") sum.reserved += amount
-  if (typeof amount === "number" && eventType === "RELEASE") sum.reserved -= amount
-  if (fee === 0) return
-  const charged = sumIn(sums, feeCurrency)
-  charged.small -= fee + tax
-  charged.movedAt = Math.max(charged.movedAt, createdAt)
+  sum.movedAt = Math.max(sum.movedAt, at)
+  if (typeof by === "bigint") sum.large += by
+  else sum.small += by
+  return sum
 }
 
+/** Money in and out of a wallet, by what the simulated API does: the rules of the warehouse are no part of it. */
+const bookAmount = (
+  sums: Map<number, Sum>,
+  { amount, currency, eventType, moves, createdAt }: Transaction,
+) => {
+  const sum = move(sums, currency, moves, createdAt)
+  if (typeof amount === "number" && eventType === "RESERVE") sum.reserved += amount
+  if (typeof amount === "number" && eventType === "RELEASE") sum.reserved -= amount
+}
+
+const bookFee = (sums: Map<number, Sum>, { fee, tax, feeCurrency, createdAt }: Transaction) => {
+  if (fee !== 0) move(sums, feeCurrency, -(fee + tax), createdAt)
+}
+
+/** Indices of transactions that were inserted, those removed since included. Others are not in the list yet. */
+const inserted = ({ changes, options }: World): ReadonlyArray<number> =>
+  [...changes.of("transactions").createdAt.keys()].filter(index => index >= options.transactions)
+
+/** All transactions of one owner, including inserted and removed ones. */
 function* transactionsOf(world: World, owner: number): Generator<number> {
   yield* world.owners.transactionsOf(owner, world.options.transactions)
-  for (const index of world.changes.of("transactions").createdAt.keys())
-    if (world.owners.ownerOf(index) === owner) yield index
+  for (const index of inserted(world)) if (world.owners.ownerOf(index) === owner) yield index
 }
 
 const sumUp = (world: World, owner: number): Ledger => {
   const sums = new Map<number, Sum>()
-  for (const index of transactionsOf(world, owner)) book(sums, transactionAt(world, index))
+  const isFeesWallet = world.options.breaches.includes("fees-wallet")
+  for (const index of transactionsOf(world, owner)) {
+    const transaction = transactionAt(world, index)
+    bookAmount(sums, transaction)
+    if (!isFeesWallet) bookFee(sums, transaction)
+  }
+  if (isFeesWallet && owner === ORGANIZATION) {
+    for (let index = 0; index < world.options.transactions; index++)
+      bookFee(sums, transactionAt(world, index))
+    for (const index of inserted(world)) bookFee(sums, transactionAt(world, index))
+  }
   return new Map(
     [...sums].map(([currency, { small, large, reserved, movedAt }]) => [
       currency,
-      { actual: BigInt(small) + large, reserved: BigInt(Math.max(0, reserved)), movedAt: movedAt || null },
+      { actual: BigInt(small) + large, reserved: BigInt(reserved), movedAt: movedAt || null },
     ]),
   )
 }

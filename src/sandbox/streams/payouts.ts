@@ -16,6 +16,9 @@ export interface Payout {
   readonly updatedAt: number
 }
 
+/** With `returned-payouts`: one of so many. */
+const RETURNED_EVERY = 6
+
 /** A payout is requested shortly before its transaction. */
 const LEAD_MILLIS = 2 * MINUTE_MILLIS
 
@@ -58,8 +61,10 @@ const firstState = (world: World, index: number): Payout => {
     }
   }
   const { currency, feeCurrency, amount, fee, tax, createdAt } = transactionAt(world, index * PAYOUT_EVERY)
+  const isReturned =
+    world.options.breaches.includes("returned-payouts") && lane(own, 4) % RETURNED_EVERY === 0
   return {
-    status: isFailedPayout(world, index) ? "FAILED" : "SUCCESS",
+    status: isFailedPayout(world, index) ? "FAILED" : isReturned ? "RETURNED" : "SUCCESS",
     currency,
     amount: Number(amount),
     fee: feeCurrency === currency ? fee + tax : 0,

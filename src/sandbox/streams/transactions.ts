@@ -1,5 +1,6 @@
 import type { ListGenerator } from "../world/generator.ts"
 import { AUD, CURRENCIES, EUR, type Minor, print, USD } from "../world/money.ts"
+import type { Breach } from "../world/options.ts"
 import { FIXED_TRANSACTIONS, ORGANIZATION } from "../world/owners.ts"
 import { hash, KIND, lane } from "../world/random.ts"
 import { ORG_ID, SAMPLE_INDEX } from "../world/samples.ts"
@@ -18,6 +19,8 @@ export interface Transaction {
   readonly fee: number
   readonly tax: number
   readonly createdAt: number
+  /** Amount by which it moves its owner's wallet, in minor units and without fees: a fact of the simulated world. */
+  readonly moves: Minor
 }
 
 /** Progress of a transaction on its way to the merchant. A settlement has one day and one currency. */
@@ -50,6 +53,23 @@ const EVENTS = [
   [10, "PAYIN", "PAYIN_EXPIRED"],
 ] as const
 
+/** Events that add their amount, with the sign that is sent, to a wallet, and those that take it without its sign. */
+const ADDS = new Set(["PAYIN_COMPLETED", "CREDIT_COMPLETED", "ADJUSTMENT_MANUAL"])
+const TAKES = new Set(["PAYOUT_COMPLETED", "REFUND_COMPLETED", "CHARGEBACK_RECEIVED", "DEBIT_COMPLETED"])
+
+const movesOf = (eventName: string, amount: Minor): Minor =>
+  ADDS.has(eventName) ? amount : !TAKES.has(eventName) ? 0 : amount < 0 ? amount : -amount
+
+/** Events of money out, whose net is the amount with the fee on top. */
+const PAID_ON_TOP = new Set(["PAYOUT_COMPLETED", "REFUND_COMPLETED"])
+
+/** Shares of the breaches: one of so many payins and charged transactions, and the part of the list that is not there. */
+const SIGNED_EVERY = 15
+const ODD_FEE_EVERY = 10
+const LAGGING_SHARE = 0.05
+
+const isBroken = (world: World, breach: Breach) => world.options.breaches.includes(breach)
+
 /** The kinds of event for which the processor charges a fee. */
 const CHARGED = new Set(["PAYIN_COMPLETED", "REFUND_COMPLETED", "CHARGEBACK_RECEIVED", "PAYOUT_COMPLETED"])
 
@@ -60,7 +80,7 @@ const LONG_AMOUNT = 9_007_199_254_740_993n
 const LONG_AMOUNT_EVERY = 400
 
 /** Transactions of the sample's customer. Their sum is the documented balance, 120.5 AUD with 20.5 reserved. */
-const FIXED: ReadonlyArray<Omit<Transaction, "index" | "owner">> = [
+const FIXED: ReadonlyArray<Omit<Transaction, "index" | "owner" | "moves">> = [
   {
     eventType: "PAYIN",
     eventName: "PAYIN_COMPLETED",
@@ -125,38 +145,74 @@ const createdAtOf = (world: World, index: number): number =>
       )
     : world.changes.of("transactions").createdAt.get(index)!
 
+/** The transaction that the payout of a transaction pays, where the payout is in its settlement. */
+const paidBy = (world: World, index: number): Transaction | undefined => {
+  if (!isBroken(world, "payouts-in-settlements") || index % PAYOUT_EVERY !== 0 || index < PAYOUT_EVERY)
+    return undefined
+  if (isFailedPayout(world, index / PAYOUT_EVERY) || index + 1 >= world.options.transactions) return undefined
+  const paid = transactionAt(world, index + 1)
+  return paid.eventName === "PAYIN_COMPLETED" && typeof paid.amount === "number" ? paid : undefined
+}
+
+const chargesOf = (
+  world: World,
+  owner: number,
+  own: number,
+  {
+    eventType,
+    eventName,
+    isLong,
+  }: Pick<Transaction, "eventType" | "eventName"> & { readonly isLong: boolean },
+) => {
+  const currency = lane(own, 1) % 100 < 85 ? homeCurrency(world, owner) : lane(own, 2) % CURRENCIES.length
+  const isPayin = eventType === "PAYIN"
+  const units = 500 + (lane(own, 3) % (isPayin ? 49_500 : 12_000))
+  const isCharged = CHARGED.has(eventName)
+  const feeCurrency = isCharged && lane(own, 4) % 100 < 3 ? USD : currency
+  const fee = isCharged ? Math.floor((units * 15) / 1_000) + 30 : 0
+  const isCorrection =
+    isBroken(world, "signed-amounts") && eventName === "PAYIN_COMPLETED" && lane(own, 6) % SIGNED_EVERY === 0
+  // A chargeback is negative: its effect on a balance must not depend on the sign that was sent.
+  const isNegative = eventType === "CHARGEBACK" || isCorrection
+  const amount = isLong ? LONG_AMOUNT + BigInt(units) : isNegative ? -units : units
+  return { currency, amount, feeCurrency, fee, tax: Math.floor(fee / 10) }
+}
+
 /** The unchanging part of a transaction. */
 export const transactionAt = (world: World, index: number): Transaction => {
   const owner = world.owners.ownerOf(index)
   const fixed = FIXED[index]
-  if (fixed !== undefined) return { index, owner, ...fixed }
+  if (fixed !== undefined) return { index, owner, ...fixed, moves: movesOf(fixed.eventName, fixed.amount) }
   const own = hash(world.options.seed, KIND.transaction, index)
   const [eventType, eventName] = eventOf(world, index, own)
-  const currency = lane(own, 1) % 100 < 85 ? homeCurrency(world, owner) : lane(own, 2) % CURRENCIES.length
-  const isPayin = eventType === "PAYIN"
-  const units = 500 + (lane(own, 3) % (isPayin ? 49_500 : 12_000))
-  const isLong = world.options.longAmounts && isPayin && index % LONG_AMOUNT_EVERY === 1
-  const isCharged = CHARGED.has(eventName)
-  const feeCurrency = isCharged && lane(own, 4) % 100 < 3 ? USD : currency
-  const fee = isCharged ? Math.floor((units * 15) / 1_000) + 30 : 0
-  // A chargeback is negative: its effect on a balance must not depend on the sign that was sent.
-  const amount = isLong ? LONG_AMOUNT + BigInt(units) : eventType === "CHARGEBACK" ? -units : units
-  return {
-    index,
-    owner,
-    eventType,
-    eventName,
-    currency,
-    amount,
-    feeCurrency,
-    fee,
-    tax: Math.floor(fee / 10),
-    createdAt: createdAtOf(world, index),
-  }
+  const isLong = world.options.longAmounts && eventType === "PAYIN" && index % LONG_AMOUNT_EVERY === 1
+  const paid = paidBy(world, index)
+  const charges =
+    paid === undefined
+      ? chargesOf(world, owner, own, { eventType, eventName, isLong })
+      : { currency: paid.currency, feeCurrency: paid.currency, fee: 0, tax: 0, amount: netOf(world, paid) }
+  const moves = movesOf(eventName, charges.amount)
+  return { index, owner, eventType, eventName, ...charges, createdAt: createdAtOf(world, index), moves }
 }
 
-const settlementOf = (world: World, { createdAt, currency }: Transaction): string =>
-  world.ids.settlement.of(dayOf(createdAt) * CURRENCIES.length + currency)
+/** The net that is sent: the amount less the fee, or with it on top. */
+const netOf = (world: World, { amount, currency, feeCurrency, fee, tax, eventName }: Transaction): Minor => {
+  const charged = feeCurrency === currency ? fee + tax : 0
+  const isOnTop = PAID_ON_TOP.has(eventName) && !isBroken(world, "fees-inside")
+  if (typeof amount === "bigint") return amount - BigInt(charged)
+  return isOnTop ? amount + charged : amount - charged
+}
+
+/** Number of the first settlement that holds the payout which pays it. Days and currencies give smaller ones. */
+const PAID_SETTLEMENTS_FROM = 1_000_000
+
+const settlementOf = (world: World, { index, createdAt, currency }: Transaction): string => {
+  const payout = index - (index % PAYOUT_EVERY)
+  const isPaid = index % PAYOUT_EVERY <= 1 && paidBy(world, payout) !== undefined
+  return world.ids.settlement.of(
+    isPaid ? PAID_SETTLEMENTS_FROM + payout : dayOf(createdAt) * CURRENCIES.length + currency,
+  )
+}
 
 /** Old transactions are settled, newer ones are in progress, and the newest have no settlement. A few are stuck. */
 export const progressOf = (world: World, transaction: Transaction): Progress => {
@@ -207,13 +263,9 @@ const transactionText = (world: World, index: number): string => {
   const { owner, eventType, eventName, currency, feeCurrency, fee, tax, createdAt } = transaction
   const { settlement, isSettled, isReconciled, updatedAt } = progressOf(world, transaction)
   const amount = print(transaction.amount, currency)
-  const charged = fee + tax
-  const net =
-    charged === 0 || feeCurrency !== currency
-      ? amount
-      : typeof transaction.amount === "number"
-        ? print(transaction.amount - charged, currency)
-        : print(transaction.amount - BigInt(charged), currency)
+  const isOdd = isBroken(world, "fee-sums") && fee > 0 && index % ODD_FEE_EVERY === 1
+  const charged = fee + tax + (isOdd ? 1 : 0)
+  const net = print(netOf(world, transaction), currency)
   const isOrganization = owner === ORGANIZATION
   return (
     `{"transaction_id":"${world.ids.transaction.of(index)}","org_id":"${ORG_ID}","amount":${amount},` +
@@ -234,7 +286,8 @@ export default {
   kind: "list",
   listPath: "/api/v1/transaction/get-all",
   detailPath: null,
-  count: options => options.transactions,
+  count: ({ transactions, breaches }) =>
+    breaches.includes("lagging-transactions") ? Math.ceil(transactions * (1 - LAGGING_SHARE)) : transactions,
   ids: world => world.ids.transaction,
   text: transactionText,
 } satisfies ListGenerator

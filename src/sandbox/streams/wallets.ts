@@ -1,5 +1,6 @@
 import type { ListGenerator } from "../world/generator.ts"
 import { CURRENCIES, print } from "../world/money.ts"
+import type { Breach } from "../world/options.ts"
 import { ORGANIZATION } from "../world/owners.ts"
 import { ORG_ID, SAMPLE_INDEX } from "../world/samples.ts"
 import { HOUR_MILLIS, iso, type World } from "../world/world.ts"
@@ -20,10 +21,10 @@ const ORGANIZATION_SINCE = Date.parse("2024-12-20T09:00:00.000Z")
 /** The documented wallet's own time, which is older than the history. */
 const SAMPLE_CREATED_AT = Date.parse("2025-03-18T02:00:00.000Z")
 
-/** Wallets whose balance deliberately differs from their owner's transactions: the 8th of every 40. */
-const MISMATCH_EVERY = 40
-const MISMATCH_AT = 7
-const MISMATCH_MINOR = 1_234n
+/** With `wallet-differences` the 8th of every 40 wallets states more; with `other-holds` it has less available. */
+const ODD_EVERY = 40
+const ODD_AT = 7
+const ODD_MINOR = 1_234n
 
 /** Amount that each version of a touched wallet adds to its balance. */
 const TOUCH_MINOR = 100n
@@ -45,15 +46,17 @@ const createdAtOf = (world: World, index: number): number => {
 /** A later wallet is the organization's, without money: the first wallet holds its owner's ledger. */
 const isEmpty = (world: World, index: number): boolean => index >= world.changes.base("wallets")
 
-/** The accounts with their stated balances: the ledger's, except for the deliberate differences and touched wallets. */
+/** The accounts with their stated balances: the ledger's, except for breaches and touched wallets. */
 export const walletAccounts = (world: World, index: number): ReadonlyArray<WalletAccount> => {
   const owner = world.owners.ownerOfWallet(index)
   const ledger: Ledger = isEmpty(world, index) ? new Map() : ledgerOf(world, owner)
   const home = homeCurrency(world, owner)
   const touched = world.changes.of("wallets").touches.get(index)
-  const atHome =
-    (index % MISMATCH_EVERY === MISMATCH_AT && !isEmpty(world, index) ? MISMATCH_MINOR : 0n) +
-    TOUCH_MINOR * BigInt(touched?.version ?? 0)
+  const odd = (breach: Breach) =>
+    world.options.breaches.includes(breach) && index % ODD_EVERY === ODD_AT && !isEmpty(world, index)
+      ? ODD_MINOR
+      : 0n
+  const atHome = odd("wallet-differences") + TOUCH_MINOR * BigInt(touched?.version ?? 0)
   const createdAt = createdAtOf(world, index)
   const currencies = [...new Set([home, ...ledger.keys()])].sort((a, b) => a - b)
   return currencies.map(currency => {
@@ -62,7 +65,7 @@ export const walletAccounts = (world: World, index: number): ReadonlyArray<Walle
     return {
       currency,
       actual,
-      available: actual - (balance?.reserved ?? 0n),
+      available: actual - (balance?.reserved ?? 0n) - (currency === home ? odd("other-holds") : 0n),
       updatedAt: Math.max(createdAt, balance?.movedAt ?? 0, touched?.updatedAt ?? 0),
     }
   })

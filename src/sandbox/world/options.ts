@@ -34,6 +34,33 @@ export const AFTER_ENDS = [
   "422",
 ] as const
 
+/**
+ * Assumptions of the figures that the simulated API breaks, each with what it does:
+ *
+ * - `fees-wallet`: all fees are taken from a wallet of the organization
+ * - `signed-amounts`: some payins are corrections that are sent with a minus
+ * - `fees-inside`: the net of a payout or a refund is its amount less the fee
+ * - `fee-sums`: some fees with tax are not the sum of fee and tax
+ * - `returned-payouts`: some payouts are returned, and no transaction says so
+ * - `lagging-transactions`: the list of transactions lacks the newest, which are in the wallets
+ * - `payouts-in-settlements`: some settlements hold the payout that pays them
+ * - `other-holds`: some wallets hold back more than was reserved
+ * - `wallet-differences`: some wallets state another balance than their owner's transactions add up to
+ */
+export const BREACHES = [
+  "fees-wallet",
+  "signed-amounts",
+  "fees-inside",
+  "fee-sums",
+  "returned-payouts",
+  "lagging-transactions",
+  "payouts-in-settlements",
+  "other-holds",
+  "wallet-differences",
+] as const
+
+export type Breach = (typeof BREACHES)[number]
+
 /** A change that the sandbox makes after every `every`-th answered page of a list, `times` times in total. */
 export interface AutomaticChange {
   readonly every: number
@@ -122,6 +149,7 @@ export interface SandboxOptions extends Sizes {
   readonly payoutShape: "both" | "older" | "newer"
   /** Gives a few transactions amounts of more than 15 significant digits. */
   readonly longAmounts: boolean
+  readonly breaches: ReadonlyArray<Breach>
 
   readonly change: AutomaticChange | null
   readonly fault: FaultHook | null
@@ -154,6 +182,7 @@ export const defaultOptions: SandboxOptions = {
   walletListHasBalances: true,
   payoutShape: "both",
   longAmounts: false,
+  breaches: [],
   change: null,
   fault: null,
 }

@@ -62,6 +62,8 @@ export const storeReckoning = (
         INSERT INTO warehouse.account_settings AS s (account, report_timezone, fee_owner)
         VALUES (${account}, ${after.reportTimezone}, ${after.feeOwner})
         ON CONFLICT (account) DO UPDATE SET report_timezone = excluded.report_timezone, fee_owner = excluded.fee_owner`
+      // Computed with the settings before. The run that stores the new ones computes them again at its end.
+      await tx`DELETE FROM sync.ledger_checks WHERE account = ${account}`
       for (const table of tables)
         await tx.unsafe(
           `UPDATE ${table} SET ${ZONE_COLUMN} = $1 WHERE account = $2 AND ${ZONE_COLUMN} <> $1`,

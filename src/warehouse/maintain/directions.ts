@@ -4,6 +4,7 @@ import { ConfigurationError, type WarehouseError } from "../../core/errors.ts"
 import { beginWriting } from "../../postgres/interference.ts"
 import type { Transaction } from "../../postgres/shape.ts"
 import { read, write } from "../../postgres/statements.ts"
+import { computeAllChecks } from "../checks/ledgerChecks.ts"
 
 /** Rules of direction: the effect of a type and name of transaction on a balance. `views/event_direction.sql` applies them. */
 
@@ -134,7 +135,8 @@ class Preview extends Error {
 }
 
 /**
- * Changes the rules in one transaction, and answers what they count otherwise. A preview leaves them as they are. Fails
+ * Changes the rules in one transaction, answers what they count otherwise, and computes `ledger_check` by them. A preview
+ * leaves them as they are. Fails
  * with `ConfigurationError` where `change` says why there is nothing to change.
  */
 const changeRules = (
@@ -161,7 +163,10 @@ const changeRules = (
         throw error
       }
     }),
-    found => (typeof found === "string" ? new ConfigurationError({ message: found }) : Effect.succeed(found)),
+    (found): Effect.Effect<RulesChanged, ConfigurationError | WarehouseError> =>
+      typeof found === "string"
+        ? new ConfigurationError({ message: found })
+        : Effect.as(isPreview ? Effect.void : computeAllChecks(sql), found),
   )
 
 const RETURNED = `event_type AS "eventType", event_name AS "eventName", direction::int AS direction, amount_sign AS "amountSign"`

@@ -1,4 +1,3 @@
-import { directionOf } from "../../../src/sandbox/streams/ownerLedger.ts"
 import { progressOf, type Transaction, transactionAt } from "../../../src/sandbox/streams/transactions.ts"
 import { type Minor, print } from "../../../src/sandbox/world/money.ts"
 import { ORGANIZATION } from "../../../src/sandbox/world/owners.ts"
@@ -41,6 +40,26 @@ export interface UnmappedTruth {
   readonly currency: string
   readonly transactionCount: number
   readonly amount: string
+}
+
+/** The direction that the contract gives an event, apart from the warehouse's rules; undefined where it gives none. */
+const directionOf = (eventType: string, eventName: string): 1 | -1 | 0 | undefined => {
+  if (/FAILED|CANCELLED|EXPIRED/.test(eventName)) return 0
+  switch (eventType) {
+    case "PAYIN":
+    case "CREDIT":
+      return 1
+    case "PAYOUT":
+    case "REFUND":
+    case "CHARGEBACK":
+    case "DEBIT":
+      return -1
+    case "RESERVE":
+    case "RELEASE":
+      return 0
+    default:
+      return undefined
+  }
 }
 
 const absolute = (minor: Minor): bigint => BigInt(minor) * (minor < 0 ? -1n : 1n)

@@ -1,0 +1,180 @@
+import { Effect } from "effect"
+import type postgres from "postgres"
+import type { WarehouseError } from "../../core/errors.ts"
+import { beginWriting } from "../../postgres/interference.ts"
+import { query, write } from "../../postgres/statements.ts"
+import { FEES, NET_AMOUNT, PAYOUTS, RESERVE, SETTLEMENTS, TOTALS } from "./moneyEquations.ts"
+import { WALLET_BALANCE, WALLET_DELTA } from "./walletEquations.ts"
+
+/**
+ * Equations over independent data, which hold only if the assumptions hold that figures rest on. They are computed after a
+ * run that changed something and stored in `sync.ledger_checks`; `analytics.ledger_check` shows them.
+ */
+
+/** Transactions up to which `totals` is computed each time. With more of them, once a day is enough: it reads all rows. */
+const ROWS_EACH_TIME = 250_000
+
+interface Equation {
+  readonly check: string
+  /** Streams that must have been read to their end. */
+  readonly needs: ReadonlyArray<Needed>
+  readonly body: string
+  readonly parameters: (times: Times) => ReadonlyArray<string | null>
+}
+
+type Needed = "wallets" | "transactions" | "payouts"
+
+/** Streams of an account that were read to their end, and times of these runs as Postgres prints them. */
+interface Times {
+  readonly read: ReadonlyArray<string>
+  /** Start of the latest complete run of transactions: later ones may be missing. */
+  readonly knownTo: string | null
+  /** End of the first complete run of transactions or of wallets, whichever was later. */
+  readonly firstAt: string | null
+}
+
+const equation = (
+  check: string,
+  needs: ReadonlyArray<Needed>,
+  body: string,
+  parameters: Equation["parameters"] = () => [],
+): Equation => ({ check, needs, body, parameters })
+
+const TOTALS_CHECK = "totals"
+
+const EQUATIONS: ReadonlyArray<Equation> = [
+  equation("wallet_balance", ["wallets", "transactions"], WALLET_BALANCE, ({ knownTo }) => [knownTo]),
+  equation("wallet_delta", ["wallets", "transactions"], WALLET_DELTA, ({ knownTo, firstAt }) => [
+    knownTo,
+    firstAt,
+  ]),
+  equation("net_amount", ["transactions"], NET_AMOUNT),
+  equation("reserve", ["wallets", "transactions"], RESERVE, ({ knownTo }) => [knownTo]),
+  equation("payouts", ["payouts", "transactions"], PAYOUTS, ({ knownTo }) => [knownTo]),
+  equation("settlements", ["transactions"], SETTLEMENTS),
+  equation("fees", ["transactions"], FEES),
+  equation(TOTALS_CHECK, [], TOTALS),
+]
+
+/** Equations whose data this version does not read, with the reason. */
+const WITHOUT_DATA: ReadonlyArray<readonly [check: string, reason: string]> = [
+  ["merchant_balance", "The merchant's balances are not read yet, so that there is nothing to compare with."],
+  ["payins", "Payins are not read yet, so that there is nothing to compare with."],
+]
+
+const COLUMNS =
+  "account, check_name, currency, left_amount, right_amount, difference, row_count, differs_count, state, explanation, is_waiting, checked_at"
+
+const stored = (check: string, body: string) => `
+  INSERT INTO sync.ledger_checks (${COLUMNS})
+  SELECT $1, '${check}', currency, left_amount, right_amount, difference, row_count, differs_count,
+    CASE WHEN differs_count > 0 THEN 'differs' WHEN open_count > 0 THEN 'not_comparable' ELSE 'ok' END,
+    CASE WHEN differs_count > 0 THEN differs_text WHEN open_count > 0 THEN open_text END,
+    differs_count = 0 AND open_count > 0 AND is_waiting, now()
+  FROM (${body}) AS compared`
+
+/** Stores that there is nothing to compare, in each currency of the account. */
+const unread = (
+  check: string,
+  reason: string,
+  isWaiting: boolean,
+): readonly [statement: string, parameters: ReadonlyArray<string | boolean>] => [
+  `INSERT INTO sync.ledger_checks (${COLUMNS})
+   SELECT $1, '${check}', currency, NULL, NULL, NULL, 0, 0, 'not_comparable', $2, $3, now() FROM (
+     SELECT currency FROM warehouse.transaction_kinds WHERE account = $1 AND transaction_count > 0
+     UNION SELECT currency FROM warehouse.wallet_accounts WHERE account = $1 AND removed_at IS NULL
+     UNION SELECT currency FROM warehouse.payouts WHERE account = $1
+   ) AS known`,
+  [reason, isWaiting],
+]
+
+const COMPLETE = "status IN ('complete', 'complete_with_rejects') AND mode IN ('full', 'incremental')"
+
+const timesOf = async (tx: postgres.ISql, account: string): Promise<Times> => {
+  const [found] = await tx.unsafe<
+    Array<{ read: string | null; known_to: string | null; first_at: string | null }>
+  >(
+    `SELECT string_agg(DISTINCT stream, ',') AS read,
+       max(began_at) FILTER (WHERE stream = 'transactions') AS known_to,
+       greatest(min(finished_at) FILTER (WHERE stream = 'transactions'), min(finished_at) FILTER (WHERE stream = 'wallets')) AS first_at
+     FROM (
+       SELECT stream, status, mode, finished_at,
+         CASE WHEN pass_id IS NULL THEN started_at ELSE min(started_at) OVER (PARTITION BY stream, pass_id) END AS began_at
+       FROM sync.stream_runs WHERE account = $1 AND stream IN ('wallets', 'transactions', 'payouts')
+     ) AS run WHERE ${COMPLETE}`,
+    [account],
+  )
+  return {
+    read: found?.read?.split(",") ?? [],
+    knownTo: found?.known_to ?? null,
+    firstAt: found?.first_at ?? null,
+  }
+}
+
+/** True where the check is due: the stored one is a day old, or the account has few transactions. */
+const isDue = async (tx: postgres.ISql, { check }: Equation, account: string): Promise<boolean> => {
+  if (check !== TOTALS_CHECK) return true
+  const [found] = await tx.unsafe<Array<{ due: boolean }>>(
+    `SELECT (SELECT coalesce(sum(transaction_count), 0) FROM warehouse.transaction_kinds WHERE account = $1) <= $2
+       OR NOT EXISTS (SELECT FROM sync.ledger_checks WHERE account = $1 AND check_name = $3 AND checked_at > now() - interval '1 day') AS due`,
+    [account, ROWS_EACH_TIME, TOTALS_CHECK],
+  )
+  return found?.due === true
+}
+
+const computeIn = async (tx: postgres.TransactionSql, account: string): Promise<void> => {
+  // Two computations of one account run one after the other.
+  await tx.unsafe("SELECT pg_advisory_xact_lock(hashtextextended('ledger_checks ' || $1, 0))", [account])
+  const times = await timesOf(tx, account)
+  const replace = async (
+    check: string,
+    statement: string,
+    parameters: ReadonlyArray<string | boolean | null>,
+  ) => {
+    await tx.unsafe("DELETE FROM sync.ledger_checks WHERE account = $1 AND check_name = $2", [account, check])
+    await tx.unsafe(statement, [account, ...parameters])
+  }
+  for (const each of EQUATIONS) {
+    if (!(await isDue(tx, each, account))) continue
+    const lacking = each.needs.filter(stream => !times.read.includes(stream))
+    if (lacking.length === 0) await replace(each.check, stored(each.check, each.body), each.parameters(times))
+    else {
+      const reason = `Not read to its end yet: ${lacking.join(", ")}. Run \`paycombat-sync sync\`.`
+      await replace(each.check, ...unread(each.check, reason, true))
+    }
+  }
+  for (const [check, reason] of WITHOUT_DATA) await replace(check, ...unread(check, reason, false))
+}
+
+/** Computes all equations of an account, and stores the results with the time: one transaction. */
+export const computeChecks = (sql: postgres.Sql, account: string): Effect.Effect<void, WarehouseError> =>
+  write(() => beginWriting(sql, tx => computeIn(tx, account)))
+
+/** Computes the equations of every account that has transactions or wallets, such as after a change of a rule. */
+export const computeAllChecks = (sql: postgres.Sql): Effect.Effect<void, WarehouseError> =>
+  Effect.flatMap(
+    query(
+      () => sql<Array<{ account: string }>>`
+        SELECT account FROM warehouse.transaction_kinds UNION SELECT account FROM sync.ledger_checks ORDER BY 1`,
+    ),
+    accounts => Effect.forEach(accounts, ({ account }) => computeChecks(sql, account), { discard: true }),
+  )
+
+/**
+ * Computes the equations of an account after a run, if the run changed rows, if nothing is stored, or if something waits
+ * for another run.
+ */
+export const computeChecksAfter = (
+  sql: postgres.Sql,
+  runId: string,
+  account: string,
+): Effect.Effect<void, WarehouseError> =>
+  Effect.gen(function* () {
+    const [due] = yield* query(
+      () => sql<Array<{ yes: boolean }>>`
+        SELECT EXISTS (SELECT FROM sync.stream_runs WHERE run_id = ${runId} AND account = ${account} AND inserted + updated + removed > 0)
+          OR NOT EXISTS (SELECT FROM sync.ledger_checks WHERE account = ${account} AND NOT is_waiting)
+          OR EXISTS (SELECT FROM sync.ledger_checks WHERE account = ${account} AND is_waiting) AS yes`,
+    )
+    if (due?.yes === true) yield* computeChecks(sql, account)
+  })
