@@ -23,7 +23,7 @@ COMMENT ON VIEW analytics.balance_check IS
 COMMENT ON COLUMN analytics.balance_check.account IS 'Merchant account, as configured.';
 COMMENT ON COLUMN analytics.balance_check.currency IS 'Currency of all amounts.';
 COMMENT ON COLUMN analytics.balance_check.owner_count IS
-  'Owners with a wallet account or a transaction in the currency.';
+  'Owners with a wallet account in the currency, a movement in it, or a transaction without a direction.';
 COMMENT ON COLUMN analytics.balance_check.agrees_count IS 'Owners whose wallets and movements are equal.';
 COMMENT ON COLUMN analytics.balance_check.differs_count IS 'Owners whose wallets and movements differ.';
 COMMENT ON COLUMN analytics.balance_check.wallet_only_count IS 'Owners without a movement that is known.';

@@ -59,7 +59,9 @@ side AS (
   UNION ALL
   SELECT
     total.account, total.owner_id, total.currency, false, NULL, false, NULL, NULL, NULL,
-    rule.direction * total.amount - CASE WHEN fee.is_apart THEN 0 ELSE total.fee_amount + total.tax_amount END,
+    -- Null where nothing moved: of a failed payment, say, without a fee.
+    CASE WHEN rule.direction * total.amount <> 0 OR NOT fee.is_apart AND total.fee_count + total.tax_count > 0
+      THEN rule.direction * total.amount - CASE WHEN fee.is_apart THEN 0 ELSE total.fee_amount + total.tax_amount END END,
     rule.direction * total.amount,
     NOT fee.is_apart AND rule.direction IS NOT NULL AND total.unreadable_fee_count + total.unreadable_tax_count > 0,
     CASE WHEN rule.direction IS NULL THEN total.transaction_count ELSE 0 END,

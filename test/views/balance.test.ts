@@ -2,7 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { PostgresVersion } from "../support/postgres.ts"
 import { printed, testWarehouse } from "../support/warehouse.ts"
-import { daysAgo, given } from "./rows.ts"
+import { daysAgo, given, lines } from "./rows.ts"
 
 /** A customer's transaction, as a row names its owner twice. */
 const of = (id: string) => ({ customer_id: id, owner_id: id })
@@ -188,6 +188,41 @@ describe.each<PostgresVersion>(["18", "14"])("balance views on Postgres %s", ver
         "c1 USD differs 2 9.5 10 -0.5 2026-01-12 00:00:00",
         "no wallet USD ledger_only 0 1 -1",
         "org USD agrees 1 -1 -1 0 2026-01-12 00:00:00",
+      ])
+    }),
+  )
+
+  it.scopedLive("do not take transactions that move nothing for movements of an owner", () =>
+    Effect.gen(function* () {
+      const sql = yield* warehouse
+      const failed = { amount: 5, event_name: "PAYIN_FAILED" }
+      yield* given(
+        sql,
+        "transactions",
+        { transaction_id: "t1", ...of("nothing moved"), ...failed },
+        { transaction_id: "t2", ...of("wallet"), ...failed },
+        { transaction_id: "t3", ...of("reserve"), amount: 5, event_type: "RESERVE" },
+        { transaction_id: "t4", ...of("zero"), amount: 0, fees_without_tax: 0 },
+        { transaction_id: "t5", ...of("foreign fee"), ...failed, fees_currency: "EUR", fees_without_tax: 1 },
+        { transaction_id: "t6", ...of("fee"), ...failed, fees_without_tax: 1 },
+        { transaction_id: "t7", ...of("tax"), ...failed, tax_on_fees: 1 },
+        { transaction_id: "t8", ...of("there and back"), amount: 5 },
+        { transaction_id: "t9", ...of("there and back"), amount: 5, event_type: "PAYOUT" },
+      )
+      yield* given(sql, "wallets", { wallet_id: "w1", customer_id: "wallet" })
+      yield* given(sql, "wallet_accounts", { wallet_account_id: "a1", wallet_id: "w1", actual_balance: 7 })
+      expect(
+        yield* lines(
+          sql,
+          "owner_id, currency, state, ledger_balance, difference",
+          "balance_reconciliation ORDER BY 1, 2",
+        ),
+      ).toEqual([
+        "fee | USD | ledger_only | -1 | 1",
+        "foreign fee | EUR | ledger_only | -1 | 1",
+        "tax | USD | ledger_only | -1 | 1",
+        "there and back | USD | ledger_only | 0 | 0",
+        "wallet | USD | wallet_only | - | 7",
       ])
     }),
   )

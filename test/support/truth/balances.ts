@@ -76,6 +76,7 @@ export const balances = (world: World, select?: Select): ReadonlyArray<BalanceTr
   }))
   for (const transaction of all(world, select))
     for (const { currency, by } of movedBy(transaction)) {
+      if (by === 0n) continue
       const row = rows.at(transaction.owner, currency)
       row.ledger += by
       row.isMoved = true
