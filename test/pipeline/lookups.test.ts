@@ -213,7 +213,7 @@ const CREATE = `
     account text, ${RECORD}, method_id text, name text NOT NULL, currency text NOT NULL, PRIMARY KEY (account, method_id));
   CREATE TABLE warehouse.merchant_balances (
     account text, currency text, available numeric, checked_at timestamptz NOT NULL, changed_at timestamptz, check_error text,
-    raw jsonb, run_id uuid NOT NULL, PRIMARY KEY (account, currency));
+    raw jsonb, run_id uuid NOT NULL, answered_at timestamptz, answered_run_id uuid, PRIMARY KEY (account, currency));
   CREATE TABLE warehouse.merchant_balance_history (
     account text, currency text, valid_from timestamptz, valid_to timestamptz, available numeric NOT NULL,
     PRIMARY KEY (account, currency, valid_from));
