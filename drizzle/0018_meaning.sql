@@ -213,8 +213,10 @@ DECLARE
     WHEN 'DELETE' THEN 'SELECT account, settlement_id, owner_id FROM old_rows'
     WHEN 'UPDATE' THEN 'SELECT each.account, each.settlement_id, each.owner_id FROM old_rows AS o
       JOIN new_rows AS n ON n.account = o.account AND n.transaction_id = o.transaction_id
-        AND (n.settlement_id, n.owner_id, n.currency, n.fee_currency, n.event_type, n.event_name, n.amount < 0, n.created_at)
-          IS DISTINCT FROM (o.settlement_id, o.owner_id, o.currency, o.fee_currency, o.event_type, o.event_name, o.amount < 0, o.created_at)
+        AND (n.settlement_id, n.owner_id, n.org_id, n.customer_id IS NULL, n.currency, n.fee_currency, n.event_type, n.event_name,
+            n.amount < 0, n.created_at)
+          IS DISTINCT FROM (o.settlement_id, o.owner_id, o.org_id, o.customer_id IS NULL, o.currency, o.fee_currency, o.event_type,
+            o.event_name, o.amount < 0, o.created_at)
       CROSS JOIN LATERAL (VALUES (o.account, o.settlement_id, o.owner_id), (n.account, n.settlement_id, n.owner_id))
         AS each (account, settlement_id, owner_id)'
   END;
