@@ -5,6 +5,7 @@ import { page } from "../src/report/page.ts"
 import { documentOf, figuresOf, freshnessRule } from "../src/report/report.ts"
 import { amount, plain } from "../src/report/text.ts"
 import { limitsText } from "../src/report/trust.ts"
+import { storeReckoning } from "../src/warehouse/ledger/reckoning.ts"
 import { storeLimits } from "../src/warehouse/ledger/settings.ts"
 import { runQuery } from "../src/warehouse/read/query.ts"
 import { grainOf } from "../src/warehouse/report/sql.ts"
@@ -249,6 +250,41 @@ describe("the report", () => {
         const error = yield* Effect.flip(figures(filter))
         expect([error._tag, error.message]).toEqual(["ConfigurationError", expect.stringContaining(words)])
       }
+    }),
+  )
+
+  it.scopedLive("has the days of each account's reporting time zone, and names the zones", () =>
+    Effect.gen(function* () {
+      const { sql, figures } = yield* bench()
+      const zones = { apac: "Asia/Seoul", eu: "America/New_York" }
+      for (const [account, reportTimezone] of Object.entries(zones)) {
+        yield* bookRuns(sql, account, {})
+        yield* storeReckoning(sql, ["warehouse.transactions"], account, { reportTimezone })
+        const fields = { account, currency: "USD", event_type: "PAYIN", is_settled: true, settlement_id: "s" }
+        // 30 minutes after midnight in Seoul, and an afternoon of the day before in New York.
+        yield* given(sql, "transactions", {
+          ...fields,
+          transaction_id: "t",
+          amount: 1,
+          created_at: "2026-03-31T15:30:00Z",
+        })
+      }
+      const accounts = (rows: ReadonlyArray<Row>) => rows.map(({ account }) => account)
+      for (const [day, account] of [
+        ["2026-03-31", "eu"],
+        ["2026-04-01", "apac"],
+      ] as const) {
+        const { settlements, balances } = yield* figures({ from: day, to: day })
+        expect(accounts(settlements.totals.rows)).toEqual([account])
+        expect(accounts(settlements.states.rows)).toEqual([account])
+        expect(balances.totals.rows.find(row => row.account === account)).toMatchObject({
+          credit_amount: "1",
+        })
+      }
+      const both = yield* figures()
+      expect(both.timeZones).toEqual(zones)
+      expect(page(both)).toContain("(apac: Asia/Seoul, eu: America/New_York)")
+      expect(page(yield* figures({ accounts: ["apac"] }))).toContain("the reporting time zone Asia/Seoul.")
     }),
   )
 

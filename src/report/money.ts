@@ -69,7 +69,7 @@ export const settlementsSection = (data: ReportData): Html => {
   const { totals, ageing, states } = data.settlements
   const places = placesByCurrency(ageing.rows, agedAmounts)
   return html`<section id="settlements"><h2>Settlements</h2>
-<p class="lead">Payments created from ${data.from} to ${data.to} (UTC days). An amount is the money that came in minus the money that went out, before fees.</p>
+<p class="lead">Payments created from ${data.from} to ${data.to}. An amount is the money that came in minus the money that went out, before fees.</p>
 <h3>Settled and unsettled</h3>
 ${listTable(totals, data.isDemo, {
   caption: "Payments of the period, by currency",

@@ -120,6 +120,13 @@ const scope = (data: ReportData): string =>
     data.currencies.length === 0 ? "all currencies" : `only ${data.currencies.join(", ")}`,
   ].join(" · ")
 
+const daysAre = ({ timeZones }: ReportData): string => {
+  const zones = new Set(Object.values(timeZones))
+  if (zones.size < 2) return `Days are those of the reporting time zone ${[...zones][0] ?? "UTC"}.`
+  const each = Object.entries(timeZones).map(([account, zone]) => `${account}: ${zone}`)
+  return `Days are those of each account's reporting time zone (${each.join(", ")}).`
+}
+
 /** Content security policy. `default-src 'none'`: the page can load nothing, even if foreign text became markup. */
 const policy = (): string => {
   const hash = createHash("sha256").update(STYLE).digest("base64")
@@ -164,7 +171,7 @@ ${balancesSection(data)}`
 </main>
 <footer>
 <section id="notes"><h2>How to read it</h2>
-<p>Days are UTC. Amounts have every digit that PayCombat sent, and are never added across currencies. Zeros are added up to the decimal places of the currency. Charts are rounded to pixels; the table of each chart has the figures. A printout holds the tables that were open when it was printed.</p>
+<p>${daysAre(data)} Amounts have every digit that PayCombat sent, and are never added across currencies. Zeros are added up to the decimal places of the currency. Charts are rounded to pixels; the table of each chart has the figures. A printout holds the tables that were open when it was printed.</p>
 <p>Figures are stale if they are older than twice the time between two scheduled syncs, and at least an hour. The view analytics.verdict decides this, and <code>paycombat-sync status</code> prints the same verdict.</p>
 <p>The effect of a transaction type on a balance is <em>assumed</em> until a person has confirmed it: <code>paycombat-sync directions list</code> shows the rules, and <code>paycombat-sync directions confirm</code> confirms them.</p>
 <p>No name, address or account number is in this report. Customers are identified by their id, so protect the file as personal data.</p>

@@ -29,7 +29,8 @@ SELECT
       AND reject.kind <> 'field') AS open_rejects,
   coalesce(ended.unanswered, 0) AS unanswered,
   make_interval(secs => coalesce(setting.max_age_seconds, 3600)) AS max_age,
-  make_interval(secs => coalesce(setting.full_max_age_seconds, 172800)) AS full_max_age
+  make_interval(secs => coalesce(setting.full_max_age_seconds, 172800)) AS full_max_age,
+  coalesce(setting.report_timezone, 'UTC') AS time_zone
 FROM stream
 LEFT JOIN warehouse.account_settings setting ON setting.account = stream.account
 CROSS JOIN LATERAL (
@@ -70,3 +71,4 @@ COMMENT ON COLUMN analytics.freshness.open_rejects IS 'Records that could not be
 COMMENT ON COLUMN analytics.freshness.unanswered IS 'Look-ups of that run without an answer; they are repeated.';
 COMMENT ON COLUMN analytics.freshness.max_age IS 'Age of the latest complete run beyond which the figures are stale.';
 COMMENT ON COLUMN analytics.freshness.full_max_age IS 'Age of the latest complete pass over the whole list beyond which removals and late changes may be missing.';
+COMMENT ON COLUMN analytics.freshness.time_zone IS 'The account''s reporting time zone, in which every day of the other views is reckoned.';

@@ -24,9 +24,9 @@ export const report = Command.make(
     ),
     from: day(
       "from",
-      "First day, such as 2026-01-31 (UTC). Default: 90 days up to the last day; for csv, no limit.",
+      "First day, such as 2026-01-31, in the account's reporting time zone. Default: 90 days up to the last day; for csv, no limit.",
     ),
-    to: day("to", "Last day, such as 2026-01-31 (UTC). Default: today."),
+    to: day("to", "Last day, such as 2026-01-31, in the same zone. Default: today."),
     account,
     currency: Options.text("currency").pipe(
       Options.withDescription("Only amounts in this currency (repeatable)."),

@@ -68,7 +68,7 @@ export const reportData = (
   ConfigurationError | WarehouseError
 > =>
   Effect.gen(function* () {
-    const { at, today, accounts, freshness } = yield* scopeOf(sql, filter)
+    const { at, today, timeZones, accounts, freshness } = yield* scopeOf(sql, filter)
     const verdicts = yield* query(() =>
       readVerdicts(sql, {
         accounts: rule.accounts,
@@ -79,7 +79,7 @@ export const reportData = (
       filter.accounts.length === 0 || filter.accounts.includes(account)
     const to = filter.to ?? today
     const from = filter.from ?? daysBefore(to, DAYS_DEFAULT - 1)
-    const period = { ...filter, from, to, grain: grainOf(from, to), panels }
+    const period = { ...filter, from, to, grain: grainOf(from, to), timeZones, panels }
     const unmapped = yield* listOf(
       sql,
       `SELECT account, event_type, event_name, currency, transaction_count, amount, fee_amount, foreign_fee_count
@@ -103,6 +103,7 @@ export const reportData = (
       currencies: filter.currencies,
       from,
       to,
+      timeZones,
       grain: period.grain,
       rule,
       verdicts: verdicts.filter(isShown),

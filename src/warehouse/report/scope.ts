@@ -2,7 +2,7 @@ import { Effect } from "effect"
 import type postgres from "postgres"
 import { ConfigurationError, type WarehouseError } from "../../core/errors.ts"
 import { neverSynced } from "../../core/words.ts"
-import { accountIs, dayOf, literal, rowsOf, second, where } from "./sql.ts"
+import { accountIs, literal, rowsOf, second, type TimeZones, where } from "./sql.ts"
 import type { ReportFilter, Row } from "./types.ts"
 
 /** Checks what a report is asked for. A page, a document and files accept the same filters. */
@@ -20,9 +20,11 @@ const CURRENCIES = [
 ] as const
 
 export interface Scope {
-  /** Time and UTC day of the snapshot. */
+  /** Time of the snapshot, in UTC. */
   readonly at: string
+  /** Day of the snapshot, in the reporting time zone in which it is the latest. */
   readonly today: string
+  readonly timeZones: TimeZones
   /** Accounts of the filter, or all that were ever synced if it names none. */
   readonly accounts: ReadonlyArray<string>
   /** One row per stream of these accounts. */
@@ -45,19 +47,25 @@ export const scopeOf = (
     for (const [name, day] of [["--from", from] as const, ["--to", to] as const])
       if (day !== undefined && !isDay(day))
         return yield* refuse(`${name} ${day} is not a day: it should look like 2026-01-31.`)
-    const [now] = yield* rowsOf(sql, `SELECT ${second("now()")} AS at, ${dayOf("now()")} AS today`)
+    const freshness = yield* freshnessOf(sql, filter)
+    const timeZones = Object.fromEntries(freshness.map(row => [row.account!, row.time_zone!]))
+    const zones = new Set(freshness.length === 0 ? ["UTC"] : Object.values(timeZones))
+    const [now] = yield* rowsOf(
+      sql,
+      `SELECT ${second("now()")} AS at, max((now() AT TIME ZONE zone)::date) AS today
+       FROM unnest(ARRAY[${[...zones].map(literal).join(", ")}]) AS zone`,
+    )
     const { at, today } = { at: now!.at!, today: now!.today! }
     if (from !== undefined && to !== undefined && from > to)
       return yield* refuse(`--from ${from} is after --to ${to}: swap them.`)
     if (from !== undefined && to === undefined && from > today)
       return yield* refuse(`--from ${from} is after today, ${today}: name an earlier day, or --to.`)
-    const freshness = yield* freshnessOf(sql, filter)
     const synced = [...new Set(freshness.map(row => row.account!))]
     const unknown = filter.accounts.find(name => !synced.includes(name))
     if (unknown !== undefined) return yield* refuse(neverSynced(unknown))
     yield* refuseUnknownCurrency(sql, filter)
     const accounts = filter.accounts.length > 0 ? [...new Set(filter.accounts)] : synced
-    return { at, today, accounts, freshness }
+    return { at, today, timeZones, accounts, freshness }
   })
 
 /** True for a day of the calendar in the form YYYY-MM-DD. */
@@ -79,7 +87,7 @@ const freshnessOf = (sql: postgres.Sql, filter: ReportFilter) =>
        ${second("last_full_at")} AS last_full_at,
        floor(extract(epoch FROM now() - last_full_at))::bigint AS full_lag_seconds,
        ${second("last_run_started_at")} AS last_run_started_at, left_over, open_rejects,
-       extract(epoch FROM max_age)::bigint AS max_age_seconds, extract(epoch FROM full_max_age)::bigint AS full_max_age_seconds
+       extract(epoch FROM max_age)::bigint AS max_age_seconds, extract(epoch FROM full_max_age)::bigint AS full_max_age_seconds, time_zone
      FROM analytics.freshness${where(...accountIs(filter))} ORDER BY account, stream`,
   )
 

@@ -25,6 +25,7 @@ import { GAP_AGES, LIST_ROWS_MAX, UNSETTLED_AGES } from "./types.ts"
 const IS_ASSUMED = "bool_or(is_assumed) AS is_assumed"
 
 export const gapsOf = (sql: postgres.Sql, filter: Period) => {
+  const { timeZones } = filter
   const account = where(...accountIs(filter))
   return Effect.all({
     counts: rowsOf(
@@ -32,12 +33,12 @@ export const gapsOf = (sql: postgres.Sql, filter: Period) => {
       `SELECT account, count(*) AS customer_count, count(*) FILTER (WHERE is_active IS NOT FALSE) AS active_count,
          ${["missing_fields", "unspecified", "never_checked", "check_failed"].map(reason => `count(*) FILTER (WHERE reason = '${reason}') AS ${reason}_count`).join(", ")},
          ${aged(GAP_AGES, "gap_days", "count(*)", "age")}, count(*) FILTER (WHERE gap_days IS NULL) AS age_unknown,
-         ${dayOf("min(gap_since)")} AS oldest_gap_since
+         ${dayOf(timeZones, "min(gap_since)")} AS oldest_gap_since
        FROM analytics.kyc_gap${account} GROUP BY account ORDER BY account`,
     ),
     fields: listPerAccount(
       sql,
-      `SELECT account, missing_field, customer_count, ${dayOf("oldest_gap_since")} AS oldest_gap_since, median_gap_days
+      `SELECT account, missing_field, customer_count, ${dayOf(timeZones, "oldest_gap_since")} AS oldest_gap_since, median_gap_days
        FROM analytics.kyc_gap_summary${account}`,
       "account, customer_count DESC, missing_field",
     ),
@@ -59,7 +60,7 @@ export const gapsOf = (sql: postgres.Sql, filter: Period) => {
     customers: listOf(
       sql,
       `SELECT account, customer_id, customer_type, is_active, reason, array_to_string(missing_fields, ', ') AS missing_fields,
-         ${dayOf("gap_since")} AS gap_since, gap_since_is_lower_bound, gap_days, ${dayOf("checked_at")} AS checked_at
+         ${dayOf(timeZones, "gap_since")} AS gap_since, gap_since_is_lower_bound, gap_days, ${dayOf(timeZones, "checked_at")} AS checked_at
        FROM analytics.kyc_gap${account}`,
       "gap_days DESC NULLS LAST, gap_since, account, customer_id",
     ),
@@ -97,7 +98,7 @@ export const settlementsOf = (sql: postgres.Sql, filter: Period) =>
          sum(transaction_count) AS transaction_count, sum(unmapped_count) AS unmapped_count,
          sum(settlement_amount) AS settlement_amount,
          ${["fee_amount", "tax_amount", "payment_to_merchant_amount"].map(wholeSum).join(", ")}, ${IS_ASSUMED}
-       FROM analytics.settlement${where(...conditions, ...dayIs(filter, dayOf("last_transaction_at")))}
+       FROM analytics.settlement${where(...conditions, ...dayIs(filter, dayOf(filter.timeZones, "last_transaction_at")))}
        GROUP BY account, currency, fee_currency, status`,
       "account, currency, fee_currency, status",
     )

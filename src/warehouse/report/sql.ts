@@ -13,6 +13,7 @@ export type Period = ReportFilter & {
   readonly from: string
   readonly to: string
   readonly grain: Grain
+  readonly timeZones: TimeZones
   /** Most accounts and currencies with figures over time, the busiest first. */
   readonly panels: number
 }
@@ -122,7 +123,19 @@ export const wholeSum = (column: string): string =>
   `CASE WHEN count(${column}) = count(*) THEN sum(${column}) END AS ${column}`
 
 export const second = (time: string) => `to_char(${time} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')`
-export const dayOf = (time: string) => `(${time} AT TIME ZONE 'UTC')::date`
+
+/** Reporting time zone of each account. */
+export type TimeZones = Readonly<Record<string, string>>
+
+/** The day of a time in the reporting time zone of the row's account. */
+export const dayOf = (timeZones: TimeZones, time: string): string => {
+  const names = new Set(Object.values(timeZones))
+  const others = Object.entries(timeZones).map(
+    ([account, zone]) => `WHEN ${literal(account)} THEN ${literal(zone)}`,
+  )
+  const zone = names.size > 1 ? `CASE account ${others.join(" ")} END` : literal([...names][0] ?? "UTC")
+  return `(${time} AT TIME ZONE ${zone})::date`
+}
 
 export const aged = (
   ages: ReadonlyArray<readonly [number, number | null]>,

@@ -24,7 +24,7 @@ export interface ReportFilter {
   readonly accounts: ReadonlyArray<string>
   /** Currencies; empty means all. */
   readonly currencies: ReadonlyArray<string>
-  /** First and last UTC day, as YYYY-MM-DD. */
+  /** First and last day in the reporting time zones of the accounts, as YYYY-MM-DD. */
   readonly from?: string | undefined
   readonly to?: string | undefined
 }
@@ -55,6 +55,8 @@ export interface ReportData {
   readonly currencies: ReadonlyArray<string>
   readonly from: string
   readonly to: string
+  /** Reporting time zone of each account. */
+  readonly timeZones: Readonly<Record<string, string>>
   readonly grain: Grain
   readonly rule: FreshnessRule
   /** Verdict of `analytics.verdict` on the figures. */

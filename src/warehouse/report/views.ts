@@ -5,7 +5,7 @@ import { warehouseError } from "../../postgres/statements.ts"
 import { type ValueType, valueTypesOf } from "../../postgres/valueTypes.ts"
 import { allOf } from "../read/reader.ts"
 import { scopeOf } from "./scope.ts"
-import { accountIs, currencyIs, dayIs, dayOf, rowsOf, where } from "./sql.ts"
+import { accountIs, currencyIs, dayIs, dayOf, rowsOf, type TimeZones, where } from "./sql.ts"
 import type { ReportFilter, Row } from "./types.ts"
 
 /** Reads whole views of `analytics` in batches, because they may be larger than memory. */
@@ -29,12 +29,12 @@ export type TakeView = (
   isDated: boolean,
 ) => Promise<void>
 
-/** UTC day of a row, per view. Views of the current state have none. */
-const DAYS: Readonly<Record<string, string>> = {
-  settlement: dayOf("last_transaction_at"),
+/** Day of a row in the reporting time zone, per view. Views of the current state have none. */
+const daysOf = (timeZones: TimeZones): Readonly<Record<string, string>> => ({
+  settlement: dayOf(timeZones, "last_transaction_at"),
   settlement_transaction: "day",
   settlement_daily: "day",
-  balance_history: dayOf("occurred_at"),
+  balance_history: "day",
   balance_daily: "day",
   balance_daily_total: "day",
   kyc_gap_daily: "day",
@@ -43,7 +43,7 @@ const DAYS: Readonly<Record<string, string>> = {
   payout_daily: "day",
   checkout: "day",
   checkout_daily: "day",
-}
+})
 
 /** Converts an error of a consumer. Its own `ConfigurationError` or `WarehouseError` passes unchanged. */
 export const takingError = (error: unknown): ConfigurationError | WarehouseError =>
@@ -63,7 +63,7 @@ export const eachView = (
   take: TakeView,
 ): Effect.Effect<void, ConfigurationError | WarehouseError> =>
   Effect.gen(function* () {
-    yield* scopeOf(sql, filter)
+    const days = daysOf((yield* scopeOf(sql, filter)).timeZones)
     const views = yield* rowsOf(
       sql,
       `SELECT relname AS view, string_agg(attname, ' ' ORDER BY attnum) AS columns,
@@ -76,7 +76,7 @@ export const eachView = (
       const conditions = where(
         ...accountIs(filter),
         ...(names.includes("currency") ? currencyIs(filter) : []),
-        ...(DAYS[view!] === undefined ? [] : dayIs(filter, DAYS[view!])),
+        ...(days[view!] === undefined ? [] : dayIs(filter, days[view!])),
       )
       yield* Effect.tryPromise({
         try: async () => {
@@ -86,7 +86,7 @@ export const eachView = (
             view!,
             shape,
             texts(allOf(sql, statement.cursor(BATCH_ROWS) as AsyncIterable<Array<Array<Buffer>>>)),
-            DAYS[view!] !== undefined,
+            days[view!] !== undefined,
           )
         },
         catch: takingError,
