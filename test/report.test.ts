@@ -259,7 +259,6 @@ describe("the report", () => {
       const zones = { apac: "Asia/Seoul", eu: "America/New_York" }
       for (const [account, reportTimezone] of Object.entries(zones)) {
         yield* bookRuns(sql, account, {})
-        yield* storeReckoning(sql, ["warehouse.transactions"], account, { reportTimezone })
         const fields = { account, currency: "USD", event_type: "PAYIN", is_settled: true, settlement_id: "s" }
         // 30 minutes after midnight in Seoul, and an afternoon of the day before in New York.
         yield* given(sql, "transactions", {
@@ -268,6 +267,7 @@ describe("the report", () => {
           amount: 1,
           created_at: "2026-03-31T15:30:00Z",
         })
+        yield* storeReckoning(sql, ["warehouse.transactions"], account, { reportTimezone })
       }
       const accounts = (rows: ReadonlyArray<Row>) => rows.map(({ account }) => account)
       for (const [day, account] of [

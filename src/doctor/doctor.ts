@@ -48,7 +48,7 @@ const tokenFinding = ({ account, listed }: AccountCheck): Finding => {
   if (refused?.error !== undefined) return checkOf("token", about).fail(`${refused.error.message}.`)
   const read = [...listed].flatMap(([name, { probe }]) => (probe?.contract.verified ? [name] : []))
   return read.length > 0
-    ? checkOf("token", about).pass(`is accepted: it reads ${read.join(", ")}.`)
+    ? checkOf("token", about).pass(`is accepted: it reads ${read.sort().join(", ")}.`)
     : checkOf("token", about).warn(
         "no record was read with it: whether it is accepted is not known. See the lists' lines; ask PayCombat what this token may read.",
       )

@@ -3,7 +3,7 @@ import type postgres from "postgres"
 import { expect } from "vitest"
 import type { FaultHook, FaultName, Sandbox } from "../../src/sandbox/sandbox.ts"
 import { FAULTS, start } from "../../src/sandbox/sandbox.ts"
-import { BOOKKEEPING, dump, SMALL, syncOnce, testWarehouse, warehouseTables } from "./warehouse.ts"
+import { dump, INCIDENTAL, SMALL, syncOnce, testWarehouse, warehouseTables } from "./warehouse.ts"
 
 /** An API that fails: runs in hurried time, and what must be so once it has stopped failing. */
 
@@ -43,9 +43,6 @@ export const where =
   (name: FaultName, condition: (request: Parameters<FaultHook>[0]) => boolean): FaultHook =>
   request =>
     condition(request) ? FAULTS[name] : undefined
-
-/** Times and runs: what two warehouses that hold the same may differ in. */
-const INCIDENTAL = [...BOOKKEEPING, "observed_at", "settled_seen_at", "valid_from"]
 
 export type Whole = ReadonlyMap<string, ReadonlyArray<string>>
 

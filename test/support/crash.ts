@@ -17,7 +17,7 @@ import { listPath } from "./lists.ts"
 import { testDatabase } from "./postgres.ts"
 import { type PostgresProxy, postgresProxy } from "./postgresProxy.ts"
 import type { CommitFault } from "./postgresSession.ts"
-import { dump, MIGRATED, printed, syncOnce, testWarehouse, warehouseTables } from "./warehouse.ts"
+import { dump, INCIDENTAL, MIGRATED, printed, syncOnce, testWarehouse, warehouseTables } from "./warehouse.ts"
 
 export { randomOf } from "./seeded.ts"
 
@@ -105,18 +105,6 @@ const committedPages = (sql: postgres.Sql): Effect.Effect<ReadonlyMap<string, nu
 
 /** The sandbox that crashing runs read. It does not change. */
 export const crashWorld = start(CRASH_WORLD)
-
-/** Times and runs: what two warehouses that hold the same may differ in. */
-const INCIDENTAL = [
-  "run_id",
-  "read_at",
-  "first_seen_at",
-  "checked_at",
-  "changed_at",
-  "observed_at",
-  "settled_seen_at",
-  "valid_from",
-]
 
 const dumpAll = (sql: postgres.Sql) =>
   Effect.gen(function* () {

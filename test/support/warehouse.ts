@@ -260,6 +260,9 @@ export const BOOKKEEPING = [
   ...["answered_at", "answered_run_id", "first_run_id", "last_confirmed_at", "last_run_id"],
 ]
 
+/** Times and runs: two warehouses that hold the same may differ in them, also in the times of histories. */
+export const INCIDENTAL = [...BOOKKEEPING, "observed_at", "settled_seen_at", "valid_from"]
+
 /** A table's rows as JSON text, without bookkeeping and the columns named. */
 export const dump = (
   sql: postgres.Sql,

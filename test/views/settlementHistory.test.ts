@@ -221,6 +221,9 @@ describe("settlements that changed after they were done", () => {
           Effect.gen(function* () {
             const sql = yield* testWarehouse()
             const stream = yield* listStream("transactions")
+            // A kind of event without any transaction is in no view, so its rule is not known.
+            const kinds = ["PAYIN_FAILED", "PAYIN_COMPLETED"].map(name => settled(name, null, { name }))
+            yield* read(sql, stream, 1, [kinds])
             const rows = new Map<string, Given>()
             const left = new Map<string, ReturnType<typeof stateOf>>()
             const changed = new Set<string>()
@@ -231,7 +234,7 @@ describe("settlements that changed after they were done", () => {
                   if (!state.isEmpty && state.isDone && stateOf(rows, settlement).text !== state.text)
                     changed.add(settlement)
               }
-              yield* read(sql, stream, n + 1, pages, status)
+              yield* read(sql, stream, n + 2, pages, status)
               if (status === "complete") for (const s of ["s1", "s2"]) left.set(s, stateOf(rows, s))
             }
             const found = yield* lines(sql, "settlement_id, changed_since_done", "settlement ORDER BY 1")

@@ -17,7 +17,7 @@ const QUESTIONS: ReadonlyArray<Question> = [
   {
     title: "Settlement: the payment to the merchant and its fees (the latest of each currency)",
     sql: `SELECT DISTINCT ON (status, currency) left(settlement_id, 19) || '…' AS settlement, status, currency,
-  transaction_count AS payments, settlement_amount AS amount, fee_amount AS fee, tax_amount AS tax,
+  transaction_count AS payments, settlement_amount AS amount, fee_amount + tax_amount AS fees,
   payment_to_merchant_amount AS to_merchant, CASE WHEN is_assumed THEN 'assumed' ELSE 'confirmed' END AS directions
 FROM analytics.settlement WHERE fee_currency = currency
 ORDER BY status, currency, last_transaction_at DESC`,
@@ -39,7 +39,7 @@ FROM analytics.kyc_gap_summary ORDER BY customer_count DESC, missing_field LIMIT
 
 const HINT = `More answers:  npx paycombat-sync query --demo "SELECT * FROM analytics.kyc_gap"
 Its views:     npx paycombat-sync query --demo "SELECT table_name FROM information_schema.views ORDER BY 1"
-Directions:    money in or out is assumed by type until you confirm it: npx paycombat-sync directions list, then confirm
+Directions:    assumed until you confirm them: npx paycombat-sync directions list
 Your own data: set PAYCOMBAT_TOKEN, then npx paycombat-sync sync`
 
 /** Note for a stream without a generator, and so without a truth, in the sandbox. */
