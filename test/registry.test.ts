@@ -82,8 +82,9 @@ describe("the registry", () => {
     expect(mistakeIn(parentsFirst([...streams, named("payouts")]))).toBe(
       "Two files of src/streams declare a stream payouts: rename one of the streams.",
     )
-    expect(mistakeIn(changed({ wallets: { table: named("payouts").table } }))).toBe(
-      'Stream wallets: the table "warehouse"."payouts" belongs to payouts: give it a table of its own.',
+    // The one that is read later is named.
+    expect(mistakeIn(changed({ transactions: { table: named("payouts").table } }))).toBe(
+      'Stream transactions: the table "warehouse"."payouts" belongs to payouts: give it a table of its own.',
     )
     expect(mistakeIn(parentsFirst([...streams, { ...named("payouts"), name: "My refunds" }]))).toMatch(
       /^Stream "My refunds": name it with lower-case letters/,

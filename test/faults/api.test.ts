@@ -139,7 +139,8 @@ describe("a token that is revoked in the middle of a run", () => {
         expect(next.status).toBe("complete")
         expect(streamOf(next, "transactions").inserted).toBe(120 - before.get("transactions")!)
         yield* Effect.promise(async () => {
-          const tables = [...(await Effect.runPromise(wholeOf(sql))).keys()]
+          // Sums follow the rows that are deleted, so `transactions` comes before them.
+          const tables = [...(await Effect.runPromise(wholeOf(sql))).keys()].toReversed()
           for (const table of tables)
             await sql.unsafe(`DELETE FROM warehouse.${table} WHERE account = 'other'`)
         })
