@@ -186,11 +186,12 @@ describe("any change while lists are read", () => {
               const booked = yield* removed
               expect(live(booked)).toEqual([])
               // Some were deleted before any pass was shown them.
-              const { unconfirmed, movement } = yield* pass
-              // Holes make the first page shorter than requested. Pages of that size overlap it, which counts as movement.
-              const overlaps =
-                options.removedLeavesHoles && movement?.includes("came more than once") === true
-              if (!overlaps) expect({ unconfirmed, movement }).toEqual({ unconfirmed: 0, movement: null })
+              const { unconfirmed, movement, status } = yield* pass
+              // Holes make the first page shorter than requested, and its length counts as the size of pages. Such pages
+              // overlap or repeat. The run says so, and books no removal.
+              const isTold = status === "failed" || movement?.includes("came more than once") === true
+              if (!options.removedLeavesHoles || !isTold)
+                expect({ unconfirmed, movement }).toEqual({ unconfirmed: 0, movement: null })
             }).pipe(Effect.scoped, Effect.runPromise),
           ),
           fuzz(RUNS),
