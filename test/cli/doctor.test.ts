@@ -217,7 +217,9 @@ slow(() => {
         )
         expect(first.stdout).toMatch(/(pass|warn) {2}disk space: [\d.]+ GB free/)
         expect(readdirSync(directory)).toEqual([])
-        expect(first.stdout).toMatch(/! warn {2}default\/transactions directions: .*run doctor again after a sync/)
+        expect(first.stdout).toMatch(
+          /! warn {2}default\/transactions directions: .*run doctor again after a sync/,
+        )
         yield* run(["sync", "--stream", "transactions"])
         const second = yield* run(["doctor", "--stream", "transactions"])
         expect(second.code).toBe(0)
