@@ -61,16 +61,20 @@ describe("two programs on one account", () => {
     "with different streams: one holds the account, the other waits for it, and the rate is kept",
     () =>
       Effect.gen(function* () {
-        const { sandbox, run } = yield* parts()
-        const arrivals = logOf(sandbox)
-        const [payouts, whole, refused] = yield* Effect.all(
-          [
-            run(["sync", "--stream", "payouts", "--wait"]),
-            run(["sync", "--wait"]),
-            Effect.delay(run(["sync", "--stream", "customers"]), "3 seconds"),
-          ],
-          { concurrency: 3 },
+        const { sandbox, run, start } = yield* parts()
+        let delayMillis = 0
+        const arrivals = logOf(sandbox, () => ({ delayMillis }))
+        const first = yield* start(["sync", "--stream", "payouts", "--wait"])
+        const second = yield* start(["sync", "--wait"])
+        // Only the whole run reads readiness. Its answers come late until the third program has ended.
+        yield* Effect.sync(() => sandbox.requests.byPath.get(READINESS_PATH) ?? 0).pipe(
+          Effect.delay("50 millis"),
+          Effect.repeat({ until: requests => requests > 0 }),
         )
+        delayMillis = 2_000
+        const refused = yield* run(["sync", "--stream", "customers"])
+        delayMillis = 0
+        const [payouts, whole] = yield* Effect.all([first.ended, second.ended])
         expect([payouts.code, whole.code, refused.code], payouts.stderr + whole.stderr).toEqual([0, 0, 3])
         expect(payouts.stderr + whole.stderr).toContain("waiting: account default is being synced by")
         expect(arrivals.length).toBeGreaterThan(3 * RATE)
