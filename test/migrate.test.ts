@@ -1,4 +1,5 @@
 import { readdir } from "node:fs/promises"
+import { basename } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { WarehouseError } from "../src/core/errors.ts"
@@ -16,7 +17,9 @@ describe.each<PostgresVersion>(["18", "14"])("migrate on Postgres %s", version =
   it.scopedLive("brings an empty database up to date, once", () =>
     Effect.gen(function* () {
       const sql = yield* connect((yield* testDatabase({ version })).ownerUrl)
-      const files = (yield* Effect.promise(() => readdir(PACKAGED.views))).map(file => file.slice(0, -4))
+      const files = (yield* Effect.promise(() => readdir(PACKAGED.views, { recursive: true })))
+        .filter(file => file.endsWith(".sql"))
+        .map(file => basename(file, ".sql"))
       const pending = yield* pendingMigrations(sql)
       const report = yield* migrate(sql)
       expect(report.applied).toContain("0000_warehouse")

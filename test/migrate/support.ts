@@ -1,5 +1,5 @@
-import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises"
-import { join } from "node:path"
+import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises"
+import { basename, join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { Effect, type Scope } from "effect"
 import type postgres from "postgres"
@@ -16,10 +16,12 @@ export interface LaterVersion extends MigrationSource {
 export const laterVersion: Effect.Effect<LaterVersion, never, Scope.Scope> = Effect.gen(function* () {
   const directory = yield* temporaryDirectory
   const at = (path: string) => pathToFileURL(join(directory, path))
-  const view = (name: string) => at(`views/${name}.sql`)
   const journalFile = at("drizzle/meta/_journal.json")
   yield* Effect.promise(() => cp(PACKAGED.migrations, at("drizzle/"), { recursive: true }))
   yield* Effect.promise(() => cp(PACKAGED.views, at("views/"), { recursive: true }))
+  const files = yield* Effect.promise(() => readdir(at("views/"), { recursive: true }))
+  const view = (name: string) =>
+    at(join("views", files.find(file => basename(file) === `${name}.sql`) ?? `${name}.sql`))
   return {
     migrations: at("drizzle/"),
     views: at("views/"),

@@ -6,7 +6,7 @@ import type { Transaction } from "../../postgres/shape.ts"
 import { read, write } from "../../postgres/statements.ts"
 import { computeAllChecks } from "../checks/ledgerChecks.ts"
 
-/** Rules of direction: the effect of a type and name of transaction on a balance. `views/event_direction.sql` applies them. */
+/** Rules of direction: the effect of a type and name of transaction on a balance. `views/trust/event_direction.sql` applies them. */
 
 export type Direction = -1 | 0 | 1
 

@@ -23,7 +23,7 @@ export const accountSettings = warehouse.table(
 
 /**
  * Rules: what a transaction of a type and name does to a balance; the name `*` stands for any. People edit them. A
- * migration inserts a missing seed once, and touches no row again. How they are applied: `views/event_direction.sql`.
+ * migration inserts a missing seed once, and touches no row again. How they are applied: `views/trust/event_direction.sql`.
  */
 export const eventDirections = warehouse.table(
   "event_directions",

@@ -1,10 +1,12 @@
 import { createHash } from "node:crypto"
 import { readdir, readFile } from "node:fs/promises"
+import { basename, join } from "node:path"
+import { fileURLToPath } from "node:url"
 import type postgres from "postgres"
 import { ConfigurationError } from "../../core/errors.ts"
 import { captureGrants, type Grants, NO_GRANTS, restoreGrants } from "./grants.ts"
 
-/** One answer: a file of `src/views`, which creates one view of `analytics` and comments on it. */
+/** One answer: a file below `src/views`, which creates one view of `analytics` and comments on it. */
 export interface View {
   readonly name: string
   readonly statements: string
@@ -46,13 +48,14 @@ const inOrder = (views: ReadonlyArray<View>): ReadonlyArray<View> => {
   return [...ordered]
 }
 
-/** Reads the views of this version of the program, each after those that it reads. */
+/** Reads the views of this version of the program, each after those that it reads. A file's folder has no meaning. */
 export const readViews = async (directory: URL): Promise<ReadonlyArray<View>> => {
-  const files = (await readdir(directory)).filter(file => file.endsWith(".sql")).sort()
+  const root = fileURLToPath(directory)
+  const files = (await readdir(root, { recursive: true })).filter(file => file.endsWith(".sql"))
   const views = files.map(async file =>
-    toView(file.slice(0, -".sql".length), await readFile(new URL(file, directory), "utf8")),
+    toView(basename(file, ".sql"), await readFile(join(root, file), "utf8")),
   )
-  return inOrder(await Promise.all(views))
+  return inOrder((await Promise.all(views)).sort((one, other) => (one.name < other.name ? -1 : 1)))
 }
 
 /** Object of the database with a name of `analytics`. */
