@@ -31,11 +31,11 @@ WITH RECURSIVE told AS MATERIALIZED (
   WHERE c.relkind IN ('r', 'p') AND (told.streams IS NULL OR c.relname::text = ANY (told.streams))
     AND (SELECT count(*) FROM pg_attribute AS a
       WHERE a.attrelid = c.oid AND a.attname IN ('raw', 'run_id') AND NOT a.attisdropped) = 2
-), unmapped AS (
-  SELECT account, count(DISTINCT (event_type, event_name)) AS kinds FROM analytics.unmapped_event_type GROUP BY account
-), assumed AS (
-  SELECT account, count(DISTINCT (event_type, event_name)) AS kinds, string_agg(DISTINCT event_type, ', ') AS types
-  FROM analytics.event_rule WHERE is_assumed GROUP BY account
+), kind AS MATERIALIZED (
+  SELECT account, count(DISTINCT (event_type, event_name)) FILTER (WHERE unmapped_count > 0) AS unmapped,
+    count(DISTINCT (event_type, event_name)) FILTER (WHERE is_assumed) AS assumed,
+    string_agg(DISTINCT event_type, ', ') FILTER (WHERE is_assumed) AS assumed_types
+  FROM analytics.event_rule GROUP BY account
 ), state AS MATERIALIZED (
   SELECT account.account, stream.stream,
     latest.status AS latest_status, latest.started_at AS latest_started_at, ended.status AS ended_status, ended.error, ended.left_over, CASE ended.mode WHEN 'lookup' THEN ended.unanswered END AS unanswered, ended.failed_lookups,
@@ -219,15 +219,15 @@ WITH RECURSIVE told AS MATERIALIZED (
     SELECT one.kind, one.child, min(one.since) AS since, CASE one.kind WHEN 'emptied' THEN count(*) ELSE count(DISTINCT one.item_id) END AS count
     FROM sync.item_doubts AS one WHERE one.account = state.account AND one.stream = state.stream GROUP BY 1, 2) AS doubt
   UNION ALL SELECT state.account, state.stream, 'attention', 'unmapped', 'unknown direction',
-    unmapped.kinds || CASE unmapped.kinds WHEN 1 THEN ' kind of transaction (by type and name) has'
+    kind.unmapped || CASE kind.unmapped WHEN 1 THEN ' kind of transaction (by type and name) has'
       ELSE ' kinds of transactions (by type and name) have' END
       || ' no known direction and count in no settlement and no balance: run `paycombat-sync directions list`, and `directions set` for each.', NULL
-  FROM state JOIN unmapped USING (account) WHERE state.stream = 'transactions'
+  FROM state JOIN kind USING (account) WHERE state.stream = 'transactions' AND kind.unmapped > 0
   UNION ALL SELECT state.account, state.stream, 'good', 'assumed', 'assumed directions',
-    assumed.kinds || CASE assumed.kinds WHEN 1 THEN ' kind of transaction (by type and name) counts' ELSE ' kinds of transactions (by type and name) count' END
-      || ' by rules that are assumed (' || assumed.types
+    kind.assumed || CASE kind.assumed WHEN 1 THEN ' kind of transaction (by type and name) counts' ELSE ' kinds of transactions (by type and name) count' END
+      || ' by rules that are assumed (' || kind.assumed_types
       || '): check them with `paycombat-sync directions list`, and confirm them with `paycombat-sync directions confirm`.', NULL
-  FROM state JOIN assumed USING (account) WHERE state.stream = 'transactions'
+  FROM state JOIN kind USING (account) WHERE state.stream = 'transactions' AND kind.assumed > 0
   UNION ALL SELECT state.account, state.stream, 'attention', 'ledger_check', failing.name || ' differs',
     'equation ' || failing.name || ' differs in ' || failing.amounts || ' (see ledger_check, checked at '
       || to_char(failing.checked_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC). ' || failing.explanation, NULL
