@@ -74,38 +74,40 @@ const oldest = (runs: ReadonlyArray<Run>, of: "oldestNotReady" | "oldestReady") 
 const perHour = (ratePerSecond: number) => ratePerSecond * 3600 * 0.8
 
 describe("with a million customers, more than a run can ask about", { timeout: SIMULATION_LIMIT_MS }, () => {
-  it.effect(
-    "and no ready one: each is asked about once per round, and the round has the computed length",
-    () =>
-      Effect.gen(function* () {
-        const HOURS = 60
-        const interval = 0.25
-        const arrivals = 100
-        const { runs } = yield* simulate({
-          ratePerSecond: 10,
-          intervalMinutes: interval * 60,
-          hours: HOURS,
-          arrivals: () => arrivals,
-          isReady: () => false,
-        })
-        const calls = perHour(10)
-        const round = CUSTOMERS / (calls - arrivals / interval)
-        expect(Math.round(round)).toBe(35)
-        for (const { asked } of runs.slice(1))
-          expect(asked.length).toBeGreaterThanOrEqual(calls * interval - 1)
-        // The first round is the never asked ones'; what a run leaves is less each time.
-        const first = runs.filter(({ hour }) => hour < round - 2 * interval)
-        for (const [n, run] of first.slice(1).entries())
-          expect(run.neverAsked).toBeLessThan(first[n]!.neverAsked)
-        const later = runs.filter(({ hour }) => hour > round + 2 * interval)
-        // From then on a new customer is asked in the next run,
-        for (const { neverAsked } of later) expect(neverAsked).toBeLessThanOrEqual(arrivals)
-        // and no answer grows older than a round, which new customers make longer.
-        const grown = 1 + ((HOURS / interval) * arrivals) / CUSTOMERS
-        expect(oldest(later, "oldestNotReady")).toBeLessThanOrEqual(round * grown + 2 * interval)
-        expect(oldest(later, "oldestNotReady")).toBeGreaterThan(round * 0.95)
-      }),
-  )
+  slow(() => {
+    it.effect(
+      "and no ready one: each is asked about once per round, and the round has the computed length",
+      () =>
+        Effect.gen(function* () {
+          const HOURS = 60
+          const interval = 0.25
+          const arrivals = 100
+          const { runs } = yield* simulate({
+            ratePerSecond: 10,
+            intervalMinutes: interval * 60,
+            hours: HOURS,
+            arrivals: () => arrivals,
+            isReady: () => false,
+          })
+          const calls = perHour(10)
+          const round = CUSTOMERS / (calls - arrivals / interval)
+          expect(Math.round(round)).toBe(35)
+          for (const { asked } of runs.slice(1))
+            expect(asked.length).toBeGreaterThanOrEqual(calls * interval - 1)
+          // The first round is the never asked ones'; what a run leaves is less each time.
+          const first = runs.filter(({ hour }) => hour < round - 2 * interval)
+          for (const [n, run] of first.slice(1).entries())
+            expect(run.neverAsked).toBeLessThan(first[n]!.neverAsked)
+          const later = runs.filter(({ hour }) => hour > round + 2 * interval)
+          // From then on a new customer is asked in the next run,
+          for (const { neverAsked } of later) expect(neverAsked).toBeLessThanOrEqual(arrivals)
+          // and no answer grows older than a round, which new customers make longer.
+          const grown = 1 + ((HOURS / interval) * arrivals) / CUSTOMERS
+          expect(oldest(later, "oldestNotReady")).toBeLessThanOrEqual(round * grown + 2 * interval)
+          expect(oldest(later, "oldestNotReady")).toBeGreaterThan(round * 0.95)
+        }),
+    )
+  })
 
   slow(() => {
     it.effect("and most of them ready: these follow the recheck time, and the others share the rest", () =>

@@ -71,33 +71,35 @@ describe.concurrent("a documented field that records carried", () => {
     )
   })
 
-  it.scopedLive("is found in new records alone, over several runs, although old ones are read again", () =>
-    Effect.gen(function* () {
-      const { sandbox, sync, missing, verdict } = yield* parts({ transactions: 60, order: "newest-first" })
-      for (let index = 0; index < 60; index++)
-        sandbox.patch("transactions", index, { settlement_id: "s", is_settled: true })
-      const options = { ...TRANSACTIONS, account: { pageSize: 5 } }
-      yield* sync(options)
-      const renamed = { settlement_id: undefined, settlementId: "s", is_settled: true }
-      const news = (count: number, fields: object) =>
-        Effect.gen(function* () {
-          const first = sandbox.truth.count("transactions")
-          sandbox.insert("transactions", count, "front")
-          for (let n = 0; n < count; n++) sandbox.patch("transactions", first + n, fields as never)
-          expect(streamOf(yield* sync(options), "transactions").mode).toBe("incremental")
-          return yield* missing
-        })
-      expect(yield* news(2, renamed)).toEqual([])
-      expect(yield* news(1, renamed)).toEqual(["transactions.settlement_id"])
-      // A pass over the whole list reads the old ones, and they say nothing about the new ones.
-      yield* sync({ ...options, full: true })
-      expect(yield* missing).toEqual(["transactions.settlement_id"])
-      expect((yield* verdict).findings).toContainEqual(
-        expect.objectContaining({ level: "bad", kind: "missing_field" }),
-      )
-      expect(yield* news(1, { settlement_id: "s", is_settled: true })).toEqual([])
-    }),
-  )
+  slow(() => {
+    it.scopedLive("is found in new records alone, over several runs, although old ones are read again", () =>
+      Effect.gen(function* () {
+        const { sandbox, sync, missing, verdict } = yield* parts({ transactions: 60, order: "newest-first" })
+        for (let index = 0; index < 60; index++)
+          sandbox.patch("transactions", index, { settlement_id: "s", is_settled: true })
+        const options = { ...TRANSACTIONS, account: { pageSize: 5 } }
+        yield* sync(options)
+        const renamed = { settlement_id: undefined, settlementId: "s", is_settled: true }
+        const news = (count: number, fields: object) =>
+          Effect.gen(function* () {
+            const first = sandbox.truth.count("transactions")
+            sandbox.insert("transactions", count, "front")
+            for (let n = 0; n < count; n++) sandbox.patch("transactions", first + n, fields as never)
+            expect(streamOf(yield* sync(options), "transactions").mode).toBe("incremental")
+            return yield* missing
+          })
+        expect(yield* news(2, renamed)).toEqual([])
+        expect(yield* news(1, renamed)).toEqual(["transactions.settlement_id"])
+        // A pass over the whole list reads the old ones, and they say nothing about the new ones.
+        yield* sync({ ...options, full: true })
+        expect(yield* missing).toEqual(["transactions.settlement_id"])
+        expect((yield* verdict).findings).toContainEqual(
+          expect.objectContaining({ level: "bad", kind: "missing_field" }),
+        )
+        expect(yield* news(1, { settlement_id: "s", is_settled: true })).toEqual([])
+      }),
+    )
+  })
 
   slow(() => {
     it.scopedLive("is not gone if records may still get it, or if some always lacked it", () =>
@@ -152,18 +154,20 @@ describe.concurrent("a documented field that records carried", () => {
     )
   })
 
-  it.scopedLive.each<readonly [stream: string, path: string]>([
-    ["wallets", "wallet_account.available_balance"],
-    ["checkouts", "order_summary.order_items.unit_price"],
-  ])("within objects and lists of objects counts as one: %s.%s", ([stream, path]) =>
-    Effect.gen(function* () {
-      const { sync, renaming, missing } = yield* parts({})
-      yield* sync({ only: [stream] })
-      renaming(stream, path.split(".").at(-1)!)
-      yield* sync({ only: [stream], full: true })
-      expect(yield* missing).toEqual([`${stream}.${path}`])
-    }),
-  )
+  slow(() => {
+    it.scopedLive.each<readonly [stream: string, path: string]>([
+      ["wallets", "wallet_account.available_balance"],
+      ["checkouts", "order_summary.order_items.unit_price"],
+    ])("within objects and lists of objects counts as one: %s.%s", ([stream, path]) =>
+      Effect.gen(function* () {
+        const { sync, renaming, missing } = yield* parts({})
+        yield* sync({ only: [stream] })
+        renaming(stream, path.split(".").at(-1)!)
+        yield* sync({ only: [stream], full: true })
+        expect(yield* missing).toEqual([`${stream}.${path}`])
+      }),
+    )
+  })
 
   for (const given of ["null", `""`, `" "`])
     slowUnless(given === "null", () => {

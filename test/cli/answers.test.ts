@@ -4,6 +4,7 @@ import { start } from "../../src/sandbox/sandbox.ts"
 import { cli, databaseEnvironment, linesOf, saidIn, sandboxEnvironment } from "../support/cli.ts"
 import { listPath, STREAM_NAMES } from "../support/lists.ts"
 import { runSql, type TestDatabaseOptions, testDatabase } from "../support/postgres.ts"
+import { slow } from "../support/slow.ts"
 import { MIGRATED, SMALL } from "../support/warehouse.ts"
 
 /** Tests `migrate`, `status` and `query` against a given Postgres. */
@@ -88,32 +89,34 @@ describe.concurrent("status", () => {
 })
 
 describe.concurrent("the discovered path of a list", () => {
-  it.scopedLive("is logged when it is new, and marked in status until a record proves it", () =>
-    Effect.gen(function* () {
-      const { run } = yield* parts({ template: MIGRATED })
-      const sandbox = yield* start({ ...SMALL, payouts: 0, pagingNames: ["page", "per_page"] })
-      const sync = run(
-        ["sync", "--stream", "payouts", "--stream", "transactions"],
-        sandboxEnvironment(sandbox),
-      )
-      const found = (stream: string, stderr: string) =>
-        linesOf(stderr).filter(line => line.includes(`${stream}: found at`))
-      const first = yield* sync
-      expect(found("transactions", first.stderr)).toEqual([
-        expect.stringContaining(
-          `found at ${listPath("transactions")}, paging by page,per_page, records in data`,
-        ),
-      ])
-      expect(found("transactions", (yield* sync).stderr)).toEqual([])
+  slow(() => {
+    it.scopedLive("is logged when it is new, and marked in status until a record proves it", () =>
+      Effect.gen(function* () {
+        const { run } = yield* parts({ template: MIGRATED })
+        const sandbox = yield* start({ ...SMALL, payouts: 0, pagingNames: ["page", "per_page"] })
+        const sync = run(
+          ["sync", "--stream", "payouts", "--stream", "transactions"],
+          sandboxEnvironment(sandbox),
+        )
+        const found = (stream: string, stderr: string) =>
+          linesOf(stderr).filter(line => line.includes(`${stream}: found at`))
+        const first = yield* sync
+        expect(found("transactions", first.stderr)).toEqual([
+          expect.stringContaining(
+            `found at ${listPath("transactions")}, paging by page,per_page, records in data`,
+          ),
+        ])
+        expect(found("transactions", (yield* sync).stderr)).toEqual([])
 
-      const { stdout } = yield* run(["status", "--stream", "payouts"])
-      expect(stdout).toContain(`${listPath("payouts")} (unverified)`)
-      const json = JSON.parse((yield* run(["status", "--json"])).stdout) as ReadonlyArray<object>
-      expect(json).toContainEqual(
-        expect.objectContaining({ stream: "payouts", path: listPath("payouts"), isVerified: false }),
-      )
-    }),
-  )
+        const { stdout } = yield* run(["status", "--stream", "payouts"])
+        expect(stdout).toContain(`${listPath("payouts")} (unverified)`)
+        const json = JSON.parse((yield* run(["status", "--json"])).stdout) as ReadonlyArray<object>
+        expect(json).toContainEqual(
+          expect.objectContaining({ stream: "payouts", path: listPath("payouts"), isVerified: false }),
+        )
+      }),
+    )
+  })
 })
 
 describe.concurrent("query", () => {

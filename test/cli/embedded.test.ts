@@ -7,6 +7,7 @@ import { isUp, postmasterIn } from "../support/embedded.ts"
 import { STREAM_NAMES } from "../support/lists.ts"
 import { runSql } from "../support/postgres.ts"
 import { onOneDay } from "../support/report.ts"
+import { slow } from "../support/slow.ts"
 
 /** Tests the commands that need only this machine: `database`, `sandbox`, `demo`. */
 
@@ -19,74 +20,76 @@ const READER = /^postgres:\/\/paycombat_query:\S+@127\.0\.0\.1:\d+\/paycombat$/
 const LIMIT_MS = 120_000
 
 describe.concurrent("database and sandbox", { timeout: LIMIT_MS }, () => {
-  it.scopedLive("stay up, serve other commands meanwhile, and stop on SIGTERM", () =>
-    Effect.gen(function* () {
-      const { start, run, directory } = yield* cli()
-      const dataDir = join(directory, ".paycombat")
-      const database = yield* start(["database"])
-      const sandbox = yield* start([
-        "sandbox",
-        "--port",
-        "0",
-        "--json",
-        "--customers",
-        "23",
-        "--transactions",
-        "120",
-      ])
-      yield* database.printed("Running until Ctrl-C.")
-      yield* sandbox.printed("until Ctrl-C.")
-      const [printed, ...more] = linesOf(database.stdout())
-      expect(more).toEqual([])
-      const reader = printed!.replace(/^reader\s+/, "")
-      expect(reader).toMatch(READER)
-      const select = (statement: string) =>
-        Effect.tryPromise(() => runSql(Redacted.make(reader), statement)).pipe(Effect.either)
-      expect((yield* select("SELECT * FROM analytics.settlement"))._tag).toBe("Right")
-      expect((yield* select("SELECT * FROM warehouse.customers"))._tag).toBe("Left")
+  slow(() => {
+    it.scopedLive("stay up, serve other commands meanwhile, and stop on SIGTERM", () =>
+      Effect.gen(function* () {
+        const { start, run, directory } = yield* cli()
+        const dataDir = join(directory, ".paycombat")
+        const database = yield* start(["database"])
+        const sandbox = yield* start([
+          "sandbox",
+          "--port",
+          "0",
+          "--json",
+          "--customers",
+          "23",
+          "--transactions",
+          "120",
+        ])
+        yield* database.printed("Running until Ctrl-C.")
+        yield* sandbox.printed("until Ctrl-C.")
+        const [printed, ...more] = linesOf(database.stdout())
+        expect(more).toEqual([])
+        const reader = printed!.replace(/^reader\s+/, "")
+        expect(reader).toMatch(READER)
+        const select = (statement: string) =>
+          Effect.tryPromise(() => runSql(Redacted.make(reader), statement)).pipe(Effect.either)
+        expect((yield* select("SELECT * FROM analytics.settlement"))._tag).toBe("Right")
+        expect((yield* select("SELECT * FROM warehouse.customers"))._tag).toBe("Left")
 
-      const api = JSON.parse(sandbox.stdout()) as { readonly url: string; readonly token: string }
-      expect((yield* run(["sync"], sandboxEnvironment(api))).code).toBe(0)
-      const count = yield* run(["query", "SELECT count(*) FROM settlement_transaction", "--csv"])
-      expect([count.code, count.stdout]).toEqual([0, "count\n120\n"])
+        const api = JSON.parse(sandbox.stdout()) as { readonly url: string; readonly token: string }
+        expect((yield* run(["sync"], sandboxEnvironment(api))).code).toBe(0)
+        const count = yield* run(["query", "SELECT count(*) FROM settlement_transaction", "--csv"])
+        expect([count.code, count.stdout]).toEqual([0, "count\n120\n"])
 
-      const second = yield* start(["database", "--owner", "--json"])
-      yield* second.printed("Running until Ctrl-C.")
-      const urls = JSON.parse(second.stdout()) as { readonly reader: string; readonly owner: string }
-      expect(urls.reader).toBe(reader)
-      expect(yield* Effect.promise(() => runSql(Redacted.make(urls.owner), "SELECT 1"))).toHaveLength(1)
+        const second = yield* start(["database", "--owner", "--json"])
+        yield* second.printed("Running until Ctrl-C.")
+        const urls = JSON.parse(second.stdout()) as { readonly reader: string; readonly owner: string }
+        expect(urls.reader).toBe(reader)
+        expect(yield* Effect.promise(() => runSql(Redacted.make(urls.owner), "SELECT 1"))).toHaveLength(1)
 
-      const file = join(directory, "warehouse.backup")
-      expect((yield* run(["database", "backup", file])).code).toBe(0)
-      expect(statSync(file).mode & 0o777).toBe(0o600)
-      const filled = yield* run(["database", "restore", file])
-      expect([filled.code, saidIn(filled.stderr).length]).toEqual([2, 1])
-      const elsewhere = { PAYCOMBAT_DATA_DIR: "restored" }
-      const restored = yield* run(["database", "restore", file, "--json"], elsewhere)
-      expect(restored.code).toBe(0)
-      expect((JSON.parse(restored.stdout) as { rows: number }).rows).toBeGreaterThan(120)
-      const again = yield* run(["query", "SELECT count(*) FROM settlement_transaction", "--csv"], elsewhere)
-      expect(again.stdout).toBe("count\n120\n")
+        const file = join(directory, "warehouse.backup")
+        expect((yield* run(["database", "backup", file])).code).toBe(0)
+        expect(statSync(file).mode & 0o777).toBe(0o600)
+        const filled = yield* run(["database", "restore", file])
+        expect([filled.code, saidIn(filled.stderr).length]).toEqual([2, 1])
+        const elsewhere = { PAYCOMBAT_DATA_DIR: "restored" }
+        const restored = yield* run(["database", "restore", file, "--json"], elsewhere)
+        expect(restored.code).toBe(0)
+        expect((JSON.parse(restored.stdout) as { rows: number }).rows).toBeGreaterThan(120)
+        const again = yield* run(["query", "SELECT count(*) FROM settlement_transaction", "--csv"], elsewhere)
+        expect(again.stdout).toBe("count\n120\n")
 
-      // The commands wait for a server that does not answer for a while, as after a crash, and say so.
-      const postmaster = postmasterIn(dataDir)
-      process.kill(postmaster, "SIGSTOP")
-      yield* Effect.addFinalizer(() =>
-        Effect.sync(() => isUp(dataDir) && process.kill(postmaster, "SIGCONT")),
-      )
-      const waiting = yield* start(["query", "SELECT 1 AS one", "--csv"])
-      yield* waiting.printed("the embedded Postgres is starting")
-      process.kill(postmaster, "SIGCONT")
-      const waited = yield* waiting.ended
-      expect([waited.code, waited.stdout]).toEqual([0, "one\n1\n"])
+        // The commands wait for a server that does not answer for a while, as after a crash, and say so.
+        const postmaster = postmasterIn(dataDir)
+        process.kill(postmaster, "SIGSTOP")
+        yield* Effect.addFinalizer(() =>
+          Effect.sync(() => isUp(dataDir) && process.kill(postmaster, "SIGCONT")),
+        )
+        const waiting = yield* start(["query", "SELECT 1 AS one", "--csv"])
+        yield* waiting.printed("the embedded Postgres is starting")
+        process.kill(postmaster, "SIGCONT")
+        const waited = yield* waiting.ended
+        expect([waited.code, waited.stdout]).toEqual([0, "one\n1\n"])
 
-      expect((yield* database.stop("SIGINT")).code).toBe(130)
-      expect(isUp(dataDir)).toBe(true)
-      expect((yield* second.stop("SIGTERM")).code).toBe(143)
-      expect(isUp(dataDir)).toBe(false)
-      expect((yield* sandbox.stop("SIGINT")).code).toBe(130)
-    }),
-  )
+        expect((yield* database.stop("SIGINT")).code).toBe(130)
+        expect(isUp(dataDir)).toBe(true)
+        expect((yield* second.stop("SIGTERM")).code).toBe(143)
+        expect(isUp(dataDir)).toBe(false)
+        expect((yield* sandbox.stop("SIGINT")).code).toBe(130)
+      }),
+    )
+  })
 })
 
 describe.concurrent("demo", { timeout: LIMIT_MS }, () => {

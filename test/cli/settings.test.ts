@@ -3,6 +3,7 @@ import { join } from "node:path"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { type Cli, cli, linesOf } from "../support/cli.ts"
+import { slow } from "../support/slow.ts"
 
 /** Tests that every setting is either used or named in one line. */
 
@@ -132,56 +133,58 @@ describe.concurrent("an invalid value", () => {
 })
 
 describe.concurrent("before the first sync", () => {
-  it.scopedLive(
-    "every other command says that nothing was synced and where it looked, warns of misspelt names, and creates nothing",
-    () =>
-      Effect.gen(function* () {
-        const program = yield* cli()
-        for (const args of READING) {
-          const { code, stdout, stderr } = yield* program.run(args, {
-            PAYCOMBAT_BASEURL: "https://s3cret.example",
-          })
-          expect([args, code, stdout]).toEqual([args, 2, ""])
-          expect(stderr).not.toContain("s3cret")
-          expect(linesOf(stderr)).toEqual([
-            expect.stringMatching(
-              /WARN PAYCOMBAT_BASEURL, set in the environment, is not a setting of paycombat-sync: did you mean PAYCOMBAT_BASE_URL\?$/,
-            ),
-            expect.stringMatching(
-              /^Nothing was synced yet: there is no database in \/.*\/\.paycombat \(the default: PAYCOMBAT_DATA_DIR is not set, and there is no \.env in \/.*\)\. Run `paycombat-sync sync` first\. /,
-            ),
-          ])
-        }
-        const status = yield* program.run(["status"])
-        expect([status.code, status.stderr]).toEqual([1, ""])
-        expect(status.stdout).toMatch(/^Nothing was synced yet: there is no database in \//)
-        const json = yield* program.run(["status", "--json"])
-        expect([json.code, JSON.parse(json.stdout)]).toEqual([1, []])
-        expect(json.stderr).toContain("Nothing was synced yet")
-        for (const [name, value] of [
-          ["PAYCOMBAT_PAGE_SIZE", "0"],
-          ["PAYCOMBAT_PII", "hsah"],
-          ["PAYCOMBAT_TOKEN", '"s3cret'],
-          ["PAYCOMBAT_BASE_URL", "http://h/%zz"],
-          ["PAYCOMBAT_SCHEDULE", "every day"],
-        ] as const) {
-          const wrong = yield* program.run(["status"], { [name]: value })
-          expect([name, wrong.code, wrong.stdout]).toEqual([name, 2, ""])
-          expect(linesOf(wrong.stderr)).toEqual([expect.stringContaining(name)])
-        }
-        for (const args of [
-          ["query", "--demo", "SELECT 1"],
-          ["report", "--demo"],
-        ]) {
-          const demo = yield* program.run(args)
-          expect([demo.code, linesOf(demo.stderr)]).toEqual([
-            2,
-            [expect.stringContaining("run `paycombat-sync demo`")],
-          ])
-        }
-        expect(readdirSync(program.directory)).toEqual([])
-      }),
-  )
+  slow(() => {
+    it.scopedLive(
+      "every other command says that nothing was synced and where it looked, warns of misspelt names, and creates nothing",
+      () =>
+        Effect.gen(function* () {
+          const program = yield* cli()
+          for (const args of READING) {
+            const { code, stdout, stderr } = yield* program.run(args, {
+              PAYCOMBAT_BASEURL: "https://s3cret.example",
+            })
+            expect([args, code, stdout]).toEqual([args, 2, ""])
+            expect(stderr).not.toContain("s3cret")
+            expect(linesOf(stderr)).toEqual([
+              expect.stringMatching(
+                /WARN PAYCOMBAT_BASEURL, set in the environment, is not a setting of paycombat-sync: did you mean PAYCOMBAT_BASE_URL\?$/,
+              ),
+              expect.stringMatching(
+                /^Nothing was synced yet: there is no database in \/.*\/\.paycombat \(the default: PAYCOMBAT_DATA_DIR is not set, and there is no \.env in \/.*\)\. Run `paycombat-sync sync` first\. /,
+              ),
+            ])
+          }
+          const status = yield* program.run(["status"])
+          expect([status.code, status.stderr]).toEqual([1, ""])
+          expect(status.stdout).toMatch(/^Nothing was synced yet: there is no database in \//)
+          const json = yield* program.run(["status", "--json"])
+          expect([json.code, JSON.parse(json.stdout)]).toEqual([1, []])
+          expect(json.stderr).toContain("Nothing was synced yet")
+          for (const [name, value] of [
+            ["PAYCOMBAT_PAGE_SIZE", "0"],
+            ["PAYCOMBAT_PII", "hsah"],
+            ["PAYCOMBAT_TOKEN", '"s3cret'],
+            ["PAYCOMBAT_BASE_URL", "http://h/%zz"],
+            ["PAYCOMBAT_SCHEDULE", "every day"],
+          ] as const) {
+            const wrong = yield* program.run(["status"], { [name]: value })
+            expect([name, wrong.code, wrong.stdout]).toEqual([name, 2, ""])
+            expect(linesOf(wrong.stderr)).toEqual([expect.stringContaining(name)])
+          }
+          for (const args of [
+            ["query", "--demo", "SELECT 1"],
+            ["report", "--demo"],
+          ]) {
+            const demo = yield* program.run(args)
+            expect([demo.code, linesOf(demo.stderr)]).toEqual([
+              2,
+              [expect.stringContaining("run `paycombat-sync demo`")],
+            ])
+          }
+          expect(readdirSync(program.directory)).toEqual([])
+        }),
+    )
+  })
 
   it.scopedLive("the message names the setting of the directory, and an empty directory stays empty", () =>
     Effect.gen(function* () {

@@ -5,7 +5,7 @@ import { release } from "../../src/warehouse/ledger/lease.ts"
 import { closePass } from "../../src/warehouse/ledger/passes.ts"
 import { verdictsOf } from "../../src/warehouse/read/verdict.ts"
 import { fixtureOf } from "../support/conformance.ts"
-import { slowUnless } from "../support/slow.ts"
+import { slow, slowUnless } from "../support/slow.ts"
 import { listStream, loading, printed, streamOf, syncedBench, testWarehouse } from "../support/warehouse.ts"
 
 const checkouts = await Effect.runPromise(listStream("checkouts"))
@@ -84,17 +84,19 @@ describe("a record that is no longer listed", () => {
       }),
   )
 
-  it.scopedLive("and returns as a reject is no longer booked as removed either", () =>
-    Effect.gen(function* () {
-      const { sandbox, removed, pass } = yield* setup
-      sandbox.remove("checkouts", 5)
-      for (let n = 0; n < 3; n++) yield* pass
-      sandbox.restore("checkouts", 5)
-      sandbox.patch("checkouts", 5, { amount: "much" })
-      expect((yield* pass).rejected).toBe(1)
-      expect(yield* removed).toEqual([])
-    }),
-  )
+  slow(() => {
+    it.scopedLive("and returns as a reject is no longer booked as removed either", () =>
+      Effect.gen(function* () {
+        const { sandbox, removed, pass } = yield* setup
+        sandbox.remove("checkouts", 5)
+        for (let n = 0; n < 3; n++) yield* pass
+        sandbox.restore("checkouts", 5)
+        sandbox.patch("checkouts", 5, { amount: "much" })
+        expect((yield* pass).rejected).toBe(1)
+        expect(yield* removed).toEqual([])
+      }),
+    )
+  })
 
   it.scopedLive("and becomes a reject is not missing: it is listed", () =>
     Effect.gen(function* () {
@@ -105,19 +107,21 @@ describe("a record that is no longer listed", () => {
     }),
   )
 
-  it.scopedLive("for two passes only is not booked", () =>
-    Effect.gen(function* () {
-      const { sandbox, removed, pass } = yield* setup
-      for (let n = 0; n < 3; n++) {
-        sandbox.remove("checkouts", 5)
-        yield* pass
-        yield* pass
-        sandbox.restore("checkouts", 5)
-        yield* pass
-      }
-      expect(yield* removed).toEqual([])
-    }),
-  )
+  slow(() => {
+    it.scopedLive("for two passes only is not booked", () =>
+      Effect.gen(function* () {
+        const { sandbox, removed, pass } = yield* setup
+        for (let n = 0; n < 3; n++) {
+          sandbox.remove("checkouts", 5)
+          yield* pass
+          yield* pass
+          sandbox.restore("checkouts", 5)
+          yield* pass
+        }
+        expect(yield* removed).toEqual([])
+      }),
+    )
+  })
 
   it.scopedLive("is not booked by a pass that failed", () =>
     Effect.gen(function* () {

@@ -4,7 +4,7 @@ import { ConfigurationError, WarehouseError } from "../../src/core/errors.ts"
 import { connect } from "../../src/postgres/connect.ts"
 import { migrate, pendingMigrations } from "../../src/warehouse/schema/migrator.ts"
 import { type PostgresVersion, testDatabase } from "../support/postgres.ts"
-import { slowUnless } from "../support/slow.ts"
+import { slow, slowUnless } from "../support/slow.ts"
 import { testWarehouse } from "../support/warehouse.ts"
 import { identities, laterVersion, run, touched } from "./support.ts"
 
@@ -123,29 +123,31 @@ function refusesOn(version: PostgresVersion) {
       }),
     )
 
-    it.scopedLive("gives up behind a query that holds a view, and names its session", () =>
-      Effect.gen(function* () {
-        const database = yield* testDatabase({ version })
-        const sql = yield* connect(database.ownerUrl)
-        const dashboard = yield* connect(database.ownerUrl)
-        yield* migrate(sql)
-        const later = yield* laterVersion
-        yield* Effect.promise(() => later.editView("freshness", touched))
-        const session = yield* Effect.acquireRelease(
-          Effect.promise(() => dashboard.reserve()),
-          reserved => Effect.sync(() => reserved.release()),
-        )
-        const [row] = yield* Effect.promise(async () => {
-          await session`BEGIN`
-          await session`SELECT * FROM analytics.freshness`
-          return session<Array<{ pid: string }>>`SELECT pg_backend_pid()::text AS pid`
-        })
-        const error = yield* Effect.flip(migrate(sql, later))
-        expect(error).toBeInstanceOf(WarehouseError)
-        expect(error.message).toContain(`session ${row?.pid} of paycombat`)
-        yield* Effect.promise(() => session`COMMIT`)
-        expect((yield* migrate(sql, later)).views).toEqual(["freshness"])
-      }),
-    )
+    slow(() => {
+      it.scopedLive("gives up behind a query that holds a view, and names its session", () =>
+        Effect.gen(function* () {
+          const database = yield* testDatabase({ version })
+          const sql = yield* connect(database.ownerUrl)
+          const dashboard = yield* connect(database.ownerUrl)
+          yield* migrate(sql)
+          const later = yield* laterVersion
+          yield* Effect.promise(() => later.editView("freshness", touched))
+          const session = yield* Effect.acquireRelease(
+            Effect.promise(() => dashboard.reserve()),
+            reserved => Effect.sync(() => reserved.release()),
+          )
+          const [row] = yield* Effect.promise(async () => {
+            await session`BEGIN`
+            await session`SELECT * FROM analytics.freshness`
+            return session<Array<{ pid: string }>>`SELECT pg_backend_pid()::text AS pid`
+          })
+          const error = yield* Effect.flip(migrate(sql, later))
+          expect(error).toBeInstanceOf(WarehouseError)
+          expect(error.message).toContain(`session ${row?.pid} of paycombat`)
+          yield* Effect.promise(() => session`COMMIT`)
+          expect((yield* migrate(sql, later)).views).toEqual(["freshness"])
+        }),
+      )
+    })
   })
 }

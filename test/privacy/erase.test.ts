@@ -197,22 +197,24 @@ describe("erase", () => {
     }),
   )
 
-  it.scopedLive("deletes rejects that name the person, and stores later ones without their text", () =>
-    Effect.gen(function* () {
-      const { sql, id, own, sync, sandbox, rows } = yield* withPerson()
-      const bad = sandbox.indexOf("transactions", own.transactions[0]!)!
-      sandbox.patch("transactions", bad, { amount: "not a number", event_description: MARK })
-      sandbox.patch("customers", sandbox.indexOf("customers", id)!, { is_active: "yes", description: MARK })
-      yield* sync()
-      expect((yield* rows("SELECT 1 FROM sync.rejects")).length).toBe(2)
-      expect(yield* erase(sql, id)).toMatchObject({ rejects: 2 })
-      expect(marked(yield* everything(sql))).toEqual([])
-      const summary = yield* sync()
-      expect(streamOf(summary, "customers")).toMatchObject({ erased: 1, rejected: 0 })
-      expect(streamOf(summary, "transactions")).toMatchObject({ erased: 0, rejected: 1 })
-      expect(marked(yield* everything(sql))).toEqual([])
-    }),
-  )
+  slow(() => {
+    it.scopedLive("deletes rejects that name the person, and stores later ones without their text", () =>
+      Effect.gen(function* () {
+        const { sql, id, own, sync, sandbox, rows } = yield* withPerson()
+        const bad = sandbox.indexOf("transactions", own.transactions[0]!)!
+        sandbox.patch("transactions", bad, { amount: "not a number", event_description: MARK })
+        sandbox.patch("customers", sandbox.indexOf("customers", id)!, { is_active: "yes", description: MARK })
+        yield* sync()
+        expect((yield* rows("SELECT 1 FROM sync.rejects")).length).toBe(2)
+        expect(yield* erase(sql, id)).toMatchObject({ rejects: 2 })
+        expect(marked(yield* everything(sql))).toEqual([])
+        const summary = yield* sync()
+        expect(streamOf(summary, "customers")).toMatchObject({ erased: 1, rejected: 0 })
+        expect(streamOf(summary, "transactions")).toMatchObject({ erased: 0, rejected: 1 })
+        expect(marked(yield* everything(sql))).toEqual([])
+      }),
+    )
+  })
 
   slow(() => {
     it.scopedLive("holds in each mode, through a change of mode and a rebuild", () =>
@@ -348,32 +350,34 @@ describe("erase", () => {
     )
   })
 
-  it.scopedLive("is in a backup, and in the restored warehouse", () =>
-    Effect.gen(function* () {
-      const from = yield* testDatabase({ template: synced() })
-      const to = yield* testDatabase({ template: MIGRATED })
-      const sql = yield* connect(from.ownerUrl)
-      const sandbox = yield* start(SMALL)
-      const [{ id } = { id: null }] = yield* printed(
-        sql,
-        "SELECT min(customer_id) AS id FROM warehouse.customers",
-      )
-      yield* erase(sql, id!)
-      const file = join(yield* temporaryDirectory, "backup")
-      yield* backup(from.ownerUrl, file)
-      yield* restore(to.ownerUrl, file)
-      const restored = yield* connect(to.ownerUrl)
-      expect(streamOf(yield* syncOnce(restored, sandbox), "customers")).toMatchObject({
-        erased: 1,
-        inserted: 0,
-      })
-      const left = yield* printed(
-        restored,
-        `SELECT count(*) FROM warehouse.customers WHERE customer_id = '${id}'`,
-      )
-      expect(left).toEqual([{ count: "0" }])
-    }),
-  )
+  slow(() => {
+    it.scopedLive("is in a backup, and in the restored warehouse", () =>
+      Effect.gen(function* () {
+        const from = yield* testDatabase({ template: synced() })
+        const to = yield* testDatabase({ template: MIGRATED })
+        const sql = yield* connect(from.ownerUrl)
+        const sandbox = yield* start(SMALL)
+        const [{ id } = { id: null }] = yield* printed(
+          sql,
+          "SELECT min(customer_id) AS id FROM warehouse.customers",
+        )
+        yield* erase(sql, id!)
+        const file = join(yield* temporaryDirectory, "backup")
+        yield* backup(from.ownerUrl, file)
+        yield* restore(to.ownerUrl, file)
+        const restored = yield* connect(to.ownerUrl)
+        expect(streamOf(yield* syncOnce(restored, sandbox), "customers")).toMatchObject({
+          erased: 1,
+          inserted: 0,
+        })
+        const left = yield* printed(
+          restored,
+          `SELECT count(*) FROM warehouse.customers WHERE customer_id = '${id}'`,
+        )
+        expect(left).toEqual([{ count: "0" }])
+      }),
+    )
+  })
 
   it.scopedLive("does nothing while a run holds a lease of the account", () =>
     Effect.gen(function* () {
