@@ -73,8 +73,10 @@ const oldest = (runs: ReadonlyArray<Run>, of: "oldestNotReady" | "oldestReady") 
 /** Look-ups of an hour, as `docs/readiness.md` counts them. */
 const perHour = (ratePerSecond: number) => ratePerSecond * 3600 * 0.8
 
-describe("with a million customers, more than a run can ask about", { timeout: SIMULATION_LIMIT_MS }, () => {
-  slow(() => {
+slow(() => {
+  describe("with a million customers, more than a run can ask about", {
+    timeout: SIMULATION_LIMIT_MS,
+  }, () => {
     it.effect(
       "and no ready one: each is asked about once per round, and the round has the computed length",
       () =>
@@ -107,9 +109,7 @@ describe("with a million customers, more than a run can ask about", { timeout: S
           expect(oldest(later, "oldestNotReady")).toBeGreaterThan(round * 0.95)
         }),
     )
-  })
 
-  slow(() => {
     it.effect("and most of them ready: these follow the recheck time, and the others share the rest", () =>
       Effect.gen(function* () {
         const arrivals = 500
@@ -132,9 +132,7 @@ describe("with a million customers, more than a run can ask about", { timeout: S
         expect(oldest(later, "oldestReady")).toBeLessThanOrEqual(RECHECK_HOURS + 2)
       }),
     )
-  })
 
-  slow(() => {
     it.effect("and more new ones than calls: the older answers wait until the rush ends", () =>
       Effect.gen(function* () {
         const calls = perHour(50)
