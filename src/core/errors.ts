@@ -32,10 +32,16 @@ export class EndpointError extends Data.TaggedError("EndpointError")<{
   readonly saysEmpty?: boolean
   /** The answer exceeds one of the program's bounds, and its message names the bound. */
   readonly isTooLarge?: boolean
+  /** Every candidate path of the endpoint answered 404 or 403. */
+  readonly isAbsent?: boolean
   /** The refusal came in an envelope, as the API's own answers do. Those of a proxy or a gateway often do not. */
   readonly isFromApi?: boolean
   readonly message: string
 }> {}
+
+/** True if such an answer says that the endpoint is not there, or not for this token. */
+export const saysAbsent = ({ status }: Pick<EndpointError, "status">): boolean =>
+  status === 404 || status === 403
 
 /** Another run holds the account or stream (exit 3), or took it over while this run did not renew its lease. */
 export class LeaseError extends Data.TaggedError("LeaseError")<{

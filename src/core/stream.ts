@@ -125,6 +125,11 @@ export interface Stream<Source extends ListSource | LookupSource = ListSource | 
   readonly name: string
   /** Streams that are read before this one. Streams with a look-up's keys are included without a declaration. */
   readonly after: ReadonlyArray<string>
+  /**
+   * True if a token may do without the endpoint: if every candidate path answers 404 or 403 while core lists answer, the
+   * stream is not available, and its runs end well. Core streams, on which all figures rest, declare nothing.
+   */
+  readonly isOptional: boolean
   readonly source: Source
   /** Part of the content hash: raised when `normalize` changes, so that stored rows are written again. */
   readonly version: number
@@ -147,7 +152,7 @@ export type LookupStream = Stream<LookupSource>
 
 interface Declaration<Source extends ListSource | LookupSource, A, I>
   extends Pick<Stream<Source>, "name" | "source" | "version" | "table" | "idColumn">,
-    Partial<Pick<Stream, "after" | "children" | "histories" | "personal" | "documented">> {
+    Partial<Pick<Stream, "after" | "isOptional" | "children" | "histories" | "personal" | "documented">> {
   readonly record: Schema.Schema<A, I>
   readonly normalize: (record: A) => Normalized
 }
@@ -200,6 +205,7 @@ export const defineStream = <Source extends ListSource | LookupSource, A, I>({
     declared.source.kind === "list" || declared.source.answer.kind === "records",
   )
   return {
+    isOptional: false,
     children: [],
     histories: [],
     personal: ALL_PERSONAL,

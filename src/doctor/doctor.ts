@@ -74,10 +74,11 @@ const examineAccount = (subject: Subject, check: AccountCheck) =>
     const { goesOn } = yield* examineContact(client, account, path)
     if (!goesOn) return []
     const reports: Array<StreamReport> = []
-    for (const stream of subject.streams) {
-      if (isList(stream)) reports.push(yield* examineList(check, stream))
-      else if (isLookup(stream))
-        reports.push(yield* examineLookup(check, stream, subject.allStreams.filter(isList)))
+    const lists = subject.allStreams.filter(isList)
+    // Core streams come first: an optional one that is not there is a fault only if they are not there either.
+    for (const stream of [...subject.streams].sort((a, b) => Number(a.isOptional) - Number(b.isOptional))) {
+      if (isList(stream)) reports.push(yield* examineList(check, stream, lists))
+      else if (isLookup(stream)) reports.push(yield* examineLookup(check, stream, lists))
       if (reports.at(-1)?.error !== null && isRefused(listed)) break
     }
     for (const line of addressFinding(check)) yield* report(line)

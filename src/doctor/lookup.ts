@@ -1,5 +1,5 @@
 import { Effect, Either } from "effect"
-import type { AccountError, EndpointError } from "../core/errors.ts"
+import { type AccountError, type EndpointError, saysAbsent } from "../core/errors.ts"
 import { isAddressable } from "../core/id.ts"
 import { isJsonObject, type Json } from "../core/json.ts"
 import type { StoredKeys } from "../core/lookup.ts"
@@ -8,7 +8,7 @@ import type { ListStream, LookupStream, Row } from "../core/stream.ts"
 import { counted } from "../core/words.ts"
 import { type Client, Usage } from "../paycombat/client/client.ts"
 import { getById, PLACE } from "../paycombat/client/idPath.ts"
-import { findRoute, lookupAnswer, PROBED_KEYS, pathOf } from "../paycombat/client/lookup.ts"
+import { findRoute, lookupAnswer, pathOf, probedKeys } from "../paycombat/client/lookup.ts"
 import { boundedClient } from "./api/bounded.ts"
 import { type Drift, driftOf } from "./drift.ts"
 import { checkOf, type Finding, finding } from "./finding.ts"
@@ -23,6 +23,8 @@ export interface LookupSample {
   readonly asked: number
   readonly rows: ReadonlyArray<Row>
   readonly failures: ReadonlyArray<string>
+  /** Every candidate path answered 404 or 403 about every key. */
+  readonly isAbsent: boolean
   readonly drift: Drift
   readonly requests: number
 }
@@ -70,17 +72,19 @@ export const sampleLookup = (
     const usage = { requests: 0, retries: 0 }
     const records: Array<Json> = []
     const failures: Array<string> = []
+    let absences = 0
     const rows: Array<Row> = []
     const asked = spread(keys)
     const routes = source.paths(PLACE)
-    const probes = routes.length === 1 ? 0 : PROBED_KEYS * routes.length
+    const probed = asked.slice(0, probedKeys(stream))
+    const probes = routes.length === 1 ? 0 : probed.length * routes.length
     const bounded = boundedClient(client, 2 * (ASKED + probes))
     const holdsRecord = (body: Json, key: string) =>
       (lookupAnswer(source, body, key).records ?? []).length > 0
     const found =
       routes.length === 1
         ? undefined
-        : yield* findRoute(bounded, routes, asked, holdsRecord).pipe(
+        : yield* findRoute(bounded, routes, probed, holdsRecord).pipe(
             Effect.provideService(Usage, usage),
             Effect.orElseSucceed(() => undefined),
           )
@@ -89,12 +93,13 @@ export const sampleLookup = (
         failures.push(UNADDRESSABLE)
         continue
       }
-      const answer = yield* getById(bounded, pathOf(found ?? routes[0]), key).pipe(
+      const answer = yield* getById(bounded, pathOf(found?.route ?? routes[0]), key).pipe(
         Effect.provideService(Usage, usage),
         Effect.either,
       )
       if (answer._tag === "Left") {
         failures.push(inShort(answer.left))
+        if (answer.left._tag === "EndpointError" && saysAbsent(answer.left)) absences++
         continue
       }
       const answered = lookupAnswer(source, answer.right.body, key)
@@ -113,6 +118,7 @@ export const sampleLookup = (
       asked: asked.length,
       rows,
       failures,
+      isAbsent: absences > 0 && absences === asked.length && found?.isAbsent !== false,
       drift: driftOf(stream, records),
       requests: usage.requests,
     }

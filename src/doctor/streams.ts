@@ -1,14 +1,18 @@
 import { Effect } from "effect"
 import type { AccountSettings } from "../config/config.ts"
-import type { ListStream, LookupStream, Stream } from "../core/stream.ts"
+import { isList, type ListStream, type LookupStream, type Stream } from "../core/stream.ts"
 import type { Client } from "../paycombat/client/client.ts"
+import { PLACE } from "../paycombat/client/idPath.ts"
+import { absentLookup } from "../paycombat/client/lookup.ts"
 import { decodeContract } from "../paycombat/lists/contract.ts"
+import { unavailableNote } from "../sync/availability.ts"
 import { storedContract } from "../warehouse/ledger/contracts.ts"
+import { viewsOf, wasAvailable } from "../warehouse/ledger/unavailable.ts"
 import { directionsOf } from "../warehouse/read/checkup.ts"
 import type { Probe } from "./api/probe.ts"
 import type { Opened } from "./database.ts"
 import { type Drift, driftOf, isFieldName } from "./drift.ts"
-import { CheckReporter } from "./finding.ts"
+import { CheckReporter, checkOf } from "./finding.ts"
 import { type Listed, listFindings, lookAt } from "./list.ts"
 import { keysIn, lookupFindings, sampleLookup } from "./lookup.ts"
 import { merchantFindings } from "./merchants.ts"
@@ -85,7 +89,30 @@ const look = ({ account, client, listed }: AccountCheck, stream: ListStream) =>
     return seen
   })
 
-export const examineList = (check: AccountCheck, stream: ListStream) =>
+/** True if the API lists records of a core stream to this token. Looks at one of them if none was looked at. */
+const hasCore = (check: AccountCheck, lists: ReadonlyArray<ListStream>) =>
+  Effect.gen(function* () {
+    const core = lists.filter(({ isOptional }) => !isOptional)
+    const seen = core.flatMap(({ name }) => check.listed.get(name) ?? [])
+    const looked = seen.length === 0 && core[0] !== undefined ? [yield* look(check, core[0])] : seen
+    return looked.some(({ probe }) => probe?.contract.verified === true)
+  })
+
+/** A finding on an optional stream that is not there; undefined if it should be. */
+const absenceOf = (check: AccountCheck, stream: Stream, error: string, lists: ReadonlyArray<ListStream>) =>
+  Effect.gen(function* () {
+    const { account, opened } = check
+    const about = { account: account.name, stream: stream.name }
+    const sql = opened?.isMigrated === true ? opened.sql : undefined
+    const was =
+      sql === undefined ? false : yield* Effect.orElseSucceed(wasAvailable(sql, about, stream), () => true)
+    if (!stream.isOptional || was || !(yield* hasCore(check, lists))) return undefined
+    const views = sql === undefined ? [] : yield* Effect.orElseSucceed(viewsOf(sql, stream), () => [])
+    const title = isList(stream) ? "list" : "look-up"
+    return checkOf(title, about).pass(unavailableNote({ reason: error, views }))
+  })
+
+export const examineList = (check: AccountCheck, stream: ListStream, lists: ReadonlyArray<ListStream>) =>
   Effect.gen(function* () {
     const { account, opened } = check
     const { report } = yield* CheckReporter
@@ -98,6 +125,14 @@ export const examineList = (check: AccountCheck, stream: ListStream) =>
         )
       : undefined
     const { probe, error, requests } = seen
+    const absence =
+      error?._tag === "EndpointError" && error.isAbsent === true
+        ? yield* absenceOf(check, stream, error.message, lists)
+        : undefined
+    if (absence !== undefined) {
+      yield* report(absence)
+      return { ...nothingOf(account.name, stream.name), requests }
+    }
     const drift = probe === undefined ? undefined : driftOf(stream, probe.records)
     const { money } = stream.documented
     const moneyReport =
@@ -149,6 +184,12 @@ export const examineLookup = (check: AccountCheck, stream: LookupStream, lists: 
     const { keys, requests } = yield* keysToAsk(check, stream, lists)
     yield* start(`${account.name}/${stream.name}: asking about a few`)
     const sample = yield* sampleLookup(client, stream, keys)
+    const { message } = absentLookup(stream.source.paths(PLACE))
+    const absence = sample.isAbsent ? yield* absenceOf(check, stream, message, lists) : undefined
+    if (absence !== undefined) {
+      yield* report(absence)
+      return { ...nothingOf(account.name, stream.name), requests: sample.requests + requests }
+    }
     const readiness = stream.name === READINESS ? readinessOf(sample) : null
     const answers = [`${sample.rows.length} answered as documented`]
     const words =

@@ -3,7 +3,7 @@ import type postgres from "postgres"
 import type { AccountSettings } from "../config/config.ts"
 import type { AccountError, LeaseError, WarehouseError } from "../core/errors.ts"
 import { firstOf } from "../core/fibers.ts"
-import type { Stream } from "../core/stream.ts"
+import { isList, type Stream } from "../core/stream.ts"
 import { noProgress, Progress } from "../observe/progress.ts"
 import { make as makeClient } from "../paycombat/client/client.ts"
 import { allStreams } from "../registry.ts"
@@ -86,7 +86,12 @@ const runOne = (shared: Shared, stream: Stream): Effect.Effect<void, WarehouseEr
     shared.leases.set(stream.name, lease)
     yield* Effect.forEach(stream.after, parent => shared.ended.get(parent) ?? Effect.void, { discard: true })
     const beside = shared.besideOf(stream.name)
-    const context = { sql, client, account, settings, lease, beside, streams, budget }
+    const coreEnded = Effect.forEach(
+      settings.streams.filter(one => isList(one) && !one.isOptional),
+      ({ name }) => shared.ended.get(name) ?? Effect.void,
+      { discard: true },
+    )
+    const context = { sql, client, account, settings, lease, beside, streams, budget, coreEnded }
     yield* runStream(context, stream, { stop, holding })
   }).pipe(
     Effect.catchTag("LeaseError", error =>

@@ -53,6 +53,8 @@ export interface StreamContext {
   readonly budget: { calls: number }
   /** Ids of the stream's records that urgent work is reading beside this run. */
   readonly beside: Beside
+  /** Waits until this run has read the core lists that it reads. */
+  readonly coreEnded: Effect.Effect<void>
   /** Read every record in full: the stored rows are in a different privacy mode. */
   readonly mustReadAll: boolean
   readonly tell: (progress: Partial<StreamProgress>) => Effect.Effect<void>

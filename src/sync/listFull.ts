@@ -236,7 +236,10 @@ const closeRead = (
     }
   })
 
-/** Fails for an empty list, unless its path is configured and no row is stored. Answers a note about it. */
+/**
+ * Fails for an empty list, unless no row is stored and its path is configured or its stream is optional. Answers a note
+ * about it.
+ */
 const believeEmpty = (context: StreamContext, stream: Guarded<ListStream>, contract: Contract) =>
   Effect.gen(function* () {
     const variable = pathVariable(stream.name)
@@ -248,13 +251,16 @@ const believeEmpty = (context: StreamContext, stream: Guarded<ListStream>, contr
           ` Check that the token is still this merchant's, and ${variable}.`,
       )
     }
-    if (context.account.paths[stream.name] === undefined) {
+    if (context.account.paths[stream.name] === undefined && !stream.isOptional) {
       return yield* fail(
         `${contract.path} answered with an empty list, but that path is not documented: it proves nothing.` +
           ` If there really are no ${stream.name}, set ${variable}=${contract.path}.`,
       )
     }
-    return `${contract.path} (as configured) lists nothing.`
+    const isConfigured = context.account.paths[stream.name] !== undefined
+    return isConfigured
+      ? `${contract.path} (as configured) lists nothing.`
+      : `${contract.path} lists nothing, and that path is not documented: if there are ${stream.name}, set ${variable} to another path.`
   })
 
 /** Fails if records of the pass are neither rows nor rejects: a trigger or a rule of this database took them away. */

@@ -18,7 +18,7 @@ import { isOpenBeyond } from "./rejectBound.ts"
 /** Fewest pages of a list of which an order is proven, and reading its news saves requests. */
 const SHORT_PAGES = 3
 /** Age in seconds of the latest full pass at which the next is due, if no schedule says otherwise. */
-const FULL_PASS_MAX_AGE_SECONDS = 86_400
+export const FULL_PASS_MAX_AGE_SECONDS = 86_400
 
 export type Plan =
   | { readonly mode: "full"; readonly why: string | null }

@@ -5,7 +5,7 @@ import { isJsonObject, type Json, stringifyJson } from "../core/json.ts"
 import type { Guarded, LookupStream } from "../core/stream.ts"
 import { Usage } from "../paycombat/client/client.ts"
 import { getById, PLACE, UNADDRESSABLE_ID } from "../paycombat/client/idPath.ts"
-import { findRoute, type LookupPath, lookupAnswer, pathOf } from "../paycombat/client/lookup.ts"
+import { absentLookup, findRoute, type LookupPath, lookupAnswer, pathOf } from "../paycombat/client/lookup.ts"
 import { unstorableText } from "../postgres/unstorable.ts"
 import { storeContract, storedContract } from "../warehouse/ledger/contracts.ts"
 import { explain } from "../warehouse/load/reasons.ts"
@@ -101,7 +101,10 @@ const FoundPath = Schema.Struct({ path: Schema.String, verified: Schema.Boolean 
 const decodeFoundPath = (stored: unknown) =>
   Option.getOrUndefined(Schema.decodeUnknownOption(FoundPath)(stored))
 
-/** Finds the path that an earlier run found, or a candidate that answers about due keys. `forgetPath` undoes it. */
+/**
+ * Finds the path that an earlier run found, or a candidate that answers about due keys. `forgetPath` undoes it. Fails with
+ * `isAbsent` if the look-up is optional and no candidate is there.
+ */
 export const findPath = (
   { sql, lease, client, account }: StreamContext,
   { stream }: Lookup,
@@ -109,11 +112,12 @@ export const findPath = (
 ): Effect.Effect<LookupPath, StreamFailure> =>
   Effect.gen(function* () {
     const routes = stream.source.paths(PLACE)
-    if (routes.length === 1) return pathOf(routes[0])
+    if (routes.length === 1 && !stream.isOptional) return pathOf(routes[0])
     const stored = yield* storedContract(sql, account.name, stream.name, decodeFoundPath)
     if (stored?.verified === true && routes.includes(stored.path)) return pathOf(stored.path)
     const isAnswer = (body: Json, key: string) => readAnswer(stream, body, key)?.error === null
-    const route = yield* findRoute(client, routes, keys, isAnswer)
+    const { route, isAbsent } = yield* findRoute(client, routes, keys, isAnswer)
+    if (isAbsent && stream.isOptional) return yield* absentLookup(routes)
     if (route !== undefined) yield* storeContract(sql, lease, { path: route, verified: true })
     return pathOf(route ?? routes[0])
   })

@@ -4,7 +4,7 @@ import { addCounts, type Counts, NO_COUNTS } from "../core/counts.ts"
 import { addFields, NO_FIELDS } from "../core/documentedFields.ts"
 import type { Guarded, LookupStream } from "../core/stream.ts"
 import { figuresOf } from "../observe/progress.ts"
-import { PROBED_KEYS } from "../paycombat/client/lookup.ts"
+import { probedKeys } from "../paycombat/client/lookup.ts"
 import { openRejects } from "../warehouse/ledger/openRejects.ts"
 import { bookFailed, failedBefore } from "../warehouse/lookups/checks.ts"
 import { type Answer, type Lookup, lookupOf, subjectOf } from "../warehouse/lookups/lookup.ts"
@@ -170,8 +170,10 @@ export const runLookupStream = (
     const tally: Tally = { unanswered: 0, mistaken: 0, answered: null, end: null }
     const { save, end } = makeSave(context, lookup)
     yield* tell({ total: queued })
-    const probed = yield* dueAfter(sql, lease, 0, Math.min(PROBED_KEYS, queued))
-    const path = yield* findPath(context, lookup, probed)
+    const probed = yield* dueAfter(sql, lease, 0, Math.min(probedKeys(stream), queued))
+    const path = yield* findPath(context, lookup, probed).pipe(
+      Effect.tapError(() => Effect.ignore(clearQueue(sql, lease))),
+    )
     const answers = keysOf(context, queued).pipe(
       S.mapEffect(makeAsk(context, lookup, path, tally), {
         concurrency: account.concurrency,

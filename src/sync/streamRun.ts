@@ -6,6 +6,7 @@ import type { TellChange } from "../observe/progress.ts"
 import { Usage } from "../paycombat/client/client.ts"
 import { forgetNews } from "../warehouse/ledger/urgent.ts"
 import { confirmPrivacy, settlePrivacy } from "../warehouse/maintain/privacyMode.ts"
+import { runIfAvailable } from "./availability.ts"
 import type { StreamContext, StreamFailure, StreamResult } from "./context.ts"
 import type { Holding } from "./holding.ts"
 import { runUnderLease } from "./lifecycle.ts"
@@ -51,9 +52,11 @@ export const runStream = (
   const labels = { account: lease.account, stream: stream.name }
   const usage = { requests: 0, retries: 0 }
   const work = (tell: TellChange) => {
-    const read = privately({ ...context, tell }, stream, (guarded, mustReadAll) =>
-      runSource({ ...context, usage, tell, mustReadAll }, guarded),
-    )
+    const read = privately({ ...context, tell }, stream, (guarded, mustReadAll) => {
+      const own = { ...context, usage, tell, mustReadAll }
+      const run = runSource(own, guarded)
+      return stream.isOptional ? runIfAvailable(own, stream, run) : run
+    })
     return firstOf<StreamResult, StreamFailure, never>([Deferred.await(stop), read]).pipe(
       Effect.tapErrorTag("AccountError", error => Deferred.fail(stop, error)),
       Effect.provideService(Usage, usage),

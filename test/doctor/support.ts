@@ -1,6 +1,7 @@
 import { Duration, Effect, Layer, Logger, LogLevel, Option, type Redacted } from "effect"
 import { http } from "../../src/app.ts"
 import type { AccountSettings, DatabaseSettings } from "../../src/config/config.ts"
+import type { Stream } from "../../src/core/stream.ts"
 import { type Examination, examine } from "../../src/doctor/doctor.ts"
 import type { Finding } from "../../src/doctor/finding.ts"
 import type { StreamReport } from "../../src/doctor/streams.ts"
@@ -14,6 +15,8 @@ export interface Examined {
   readonly account?: Partial<AccountSettings>
   /** Names of streams; all where absent. */
   readonly only?: ReadonlyArray<string>
+  /** Streams declared by the test, examined instead of the registered ones. */
+  readonly streams?: ReadonlyArray<Stream>
   /** A given database and its reader's login. */
   readonly database?: Redacted.Redacted
   readonly reader?: Redacted.Redacted
@@ -29,13 +32,13 @@ export const databaseAt = (url: Redacted.Redacted, reader?: Redacted.Redacted): 
 /** Examines a sandbox, and a database where one is given. */
 export const examined = (
   sandbox: Pick<Sandbox, "url" | "token">,
-  { account, only, database, reader, problems = [] }: Examined = {},
+  { account, only, streams, database, reader, problems = [] }: Examined = {},
 ): Effect.Effect<Examination> =>
   Effect.gen(function* () {
     const all = yield* Effect.orDie(allStreams)
     return yield* examine({
       accounts: [accountOf(sandbox, { pageSize: 20, timeout: Duration.seconds(30), ...account })],
-      streams: only === undefined ? all : all.filter(({ name }) => only.includes(name)),
+      streams: streams ?? (only === undefined ? all : all.filter(({ name }) => only.includes(name))),
       database: database === undefined ? undefined : databaseAt(database, reader),
       problems,
       isNaming: true,

@@ -218,6 +218,14 @@ describe("an equation that cannot be compared says why", () => {
         expect([name, ...states]).toEqual([name, "not_comparable"])
         expect(text).toContain(`Not read to its end yet: ${name === "payouts" ? "payouts" : "wallets"}.`)
       }
+      yield* Effect.promise(
+        () => b.sql`INSERT INTO sync.unavailable VALUES ('default', 'payouts', 'no list found', '{}', now(), now())`,
+      )
+      yield* computeAllChecks(b.sql)
+      expect(yield* check(b, "payouts")).toMatchObject({
+        states: ["not_comparable"],
+        text: expect.stringContaining("payouts is not available to this token: no list found."),
+      })
       b.sandbox.touch("wallets", 3)
       yield* b.sync({ ...PAGES, only: ["wallets"] })
       const late = yield* check(b, "wallet_balance")

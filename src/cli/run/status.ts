@@ -32,6 +32,8 @@ interface Options {
   readonly json: boolean
 }
 
+const isAway = ({ findings }: JudgedStatus): boolean => findings.some(({ kind }) => kind === "not_available")
+
 const cells = (status: JudgedStatus): ReadonlyArray<string | null> => {
   const mark = status.isEstimate ? "≈" : ""
   return [
@@ -45,7 +47,11 @@ const cells = (status: JudgedStatus): ReadonlyArray<string | null> => {
     `${mark}${status.removed}`,
     String(status.leftOver),
     String(status.unanswered),
-    status.isVerified === false ? `${status.path} (unverified)` : status.path,
+    isAway(status)
+      ? "not available"
+      : status.isVerified === false
+        ? `${status.path} (unverified)`
+        : status.path,
     status.heldBy === null ? null : `${status.heldBy} since ${status.heldSince?.slice(0, 19)}`,
   ]
 }
@@ -130,7 +136,8 @@ const judge = (options: Options) =>
         ...linesOf(statuses, MARKS.bad, findingTexts("bad")),
         ...linesOf(statuses, MARKS.attention, findingTexts("attention")),
         ...retired(statuses, options.account),
-        ...linesOf(statuses, "·", ({ note }) => (note === null ? [] : [note])),
+        // The note of a stream that is not available says the same as its finding.
+        ...linesOf(statuses, "·", status => (status.note === null || isAway(status) ? [] : [status.note])),
         ...linesOf(statuses, "·", findingTexts("good")),
         `· serve, if it runs: next run ${time(first.nextRunAt)}, next full pass ${time(first.nextFullAt)}.`,
         ...verdictLines(verdicts),

@@ -1,9 +1,10 @@
 import { Effect } from "effect"
-import type { AccountError } from "../../core/errors.ts"
+import { type AccountError, EndpointError, saysAbsent } from "../../core/errors.ts"
 import { isAddressable } from "../../core/id.ts"
 import { isJsonObject, type Json } from "../../core/json.ts"
 import type { LookupSource } from "../../core/lookup.ts"
 import { idText } from "../../core/recordId.ts"
+import type { LookupStream } from "../../core/stream.ts"
 import type { Client } from "./client.ts"
 import { unwrap } from "./envelope.ts"
 import { getById, PLACE } from "./idPath.ts"
@@ -11,7 +12,13 @@ import { getById, PLACE } from "./idPath.ts"
 /** Finds the path of a look-up among its candidates. */
 
 /** Keys that each candidate is asked about, because the API may not know one of them. */
-export const PROBED_KEYS = 3
+const PROBED_KEYS = 3
+/** The same for an optional look-up. The API may not know several of them, and the endpoint be there all the same. */
+const PROBED_KEYS_OF_OPTIONAL = 10
+
+/** Keys by which the path of a look-up is searched. */
+export const probedKeys = ({ isOptional }: Pick<LookupStream, "isOptional">): number =>
+  isOptional ? PROBED_KEYS_OF_OPTIONAL : PROBED_KEYS
 
 export type LookupPath = (encodedKey: string) => string
 
@@ -20,23 +27,42 @@ export const pathOf =
   encoded =>
     route.replace(PLACE, () => encoded)
 
-/** Finds the first candidate with an answer that `isAnswer` accepts; undefined if there is none. */
+export interface FoundRoute {
+  /** The first candidate with an answer that was accepted; undefined if there is none. */
+  readonly route: string | undefined
+  /** Every candidate answered 404 or 403 about every key. */
+  readonly isAbsent: boolean
+}
+
+/** Searches the candidates for one with an answer that `isAnswer` accepts. */
 export const findRoute = (
   client: Client,
   routes: ReadonlyArray<string>,
   keys: ReadonlyArray<string>,
   isAnswer: (body: Json, key: string) => boolean,
-): Effect.Effect<string | undefined, AccountError> =>
+): Effect.Effect<FoundRoute, AccountError> =>
   Effect.gen(function* () {
+    const probed = keys.filter(isAddressable)
+    let isAbsent = probed.length > 0
     for (const route of routes)
-      for (const key of keys.filter(isAddressable).slice(0, PROBED_KEYS)) {
-        const answers = yield* getById(client, pathOf(route), key).pipe(
+      for (const key of probed) {
+        const answer = yield* getById(client, pathOf(route), key).pipe(
           Effect.map(({ body }) => isAnswer(body, key)),
-          Effect.catchTag("EndpointError", () => Effect.succeed(false)),
+          Effect.catchTag("EndpointError", error => Effect.succeed(error)),
         )
-        if (answers) return route
+        if (answer === true) return { route, isAbsent: false }
+        isAbsent &&= answer instanceof EndpointError && saysAbsent(answer)
       }
-    return undefined
+    return { route: undefined, isAbsent }
+  })
+
+/** The error of an optional look-up whose every candidate path says that it is not there. */
+export const absentLookup = (routes: ReadonlyArray<string>): EndpointError =>
+  new EndpointError({
+    reason: "contract",
+    path: routes[0]!,
+    message: `no look-up found (404 or 403: ${routes.join(", ")}): ask PayCombat for access to it`,
+    isAbsent: true,
   })
 
 export type LookupAnswer =

@@ -1,5 +1,5 @@
 import { Effect } from "effect"
-import { type AccountError, EndpointError } from "../../core/errors.ts"
+import { type AccountError, EndpointError, saysAbsent } from "../../core/errors.ts"
 import type { ListSource } from "../../core/stream.ts"
 import type { Client, Query } from "../client/client.ts"
 import { type FoundList, isNothingAt, listAt } from "../client/envelope.ts"
@@ -194,6 +194,8 @@ const nothingFound = (
         .join(", ")}`,
   )
   const isNoApi = tried.every(([, what]) => what === NO_JSON)
+  const isAbsent =
+    configuredPath === undefined && tried.every(([, what]) => saysAbsent({ status: Number(what) }))
   const isForbidden = tried.every(([, what]) => what === String(FORBIDDEN))
   const remedy =
     (isForbidden ? "this token may not read it: ask PayCombat for access, or " : "") +
@@ -204,6 +206,7 @@ const nothingFound = (
       reason: "contract",
       path: tried[0]?.[0] ?? "",
       message: `no list found (${outcomes.join("; ")}): ${remedy}`,
+      isAbsent,
     }),
   )
 }

@@ -1,7 +1,6 @@
 -- The verdict on an account's figures. A program passes facts that only it knows as settings of its transaction:
 -- paycombat.accounts (names of the accounts to judge, with commas), paycombat.streams (the only streams to judge),
--- paycombat.max_age_seconds and paycombat.full_max_age_seconds. Without them every account that was ever synced is
--- judged, with all of its streams, by the stored limits.
+-- paycombat.max_age_seconds and paycombat.full_max_age_seconds. Without them every account that was ever synced is judged.
 CREATE VIEW analytics.verdict AS
 WITH RECURSIVE told AS MATERIALIZED (
   SELECT string_to_array(nullif(current_setting('paycombat.accounts', true), ''), ',') AS accounts,
@@ -25,7 +24,8 @@ WITH RECURSIVE told AS MATERIALIZED (
   LEFT JOIN synced ON synced.account = known.account
 ), stream AS MATERIALIZED (
   -- Each stream has a table of its name with these two columns. No index of the ledger has collation "C", as names have.
-  SELECT c.relname::text COLLATE "default" AS stream
+  -- No figure but its own views rests on a stream that is not core.
+  SELECT c.relname::text COLLATE "default" AS stream, c.relname IN ('customers', 'wallets', 'wallet_readiness', 'payouts', 'checkouts', 'transactions') AS is_core
   FROM told CROSS JOIN pg_class AS c
   JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname = 'warehouse'
   WHERE c.relkind IN ('r', 'p') AND (told.streams IS NULL OR c.relname::text = ANY (told.streams))
@@ -37,7 +37,7 @@ WITH RECURSIVE told AS MATERIALIZED (
     string_agg(DISTINCT event_type, ', ') FILTER (WHERE is_assumed) AS assumed_types
   FROM analytics.event_rule GROUP BY account
 ), state AS MATERIALIZED (
-  SELECT account.account, stream.stream,
+  SELECT account.account, stream.stream, stream.is_core,
     latest.status AS latest_status, latest.started_at AS latest_started_at, ended.status AS ended_status, ended.error, ended.left_over, CASE ended.mode WHEN 'lookup' THEN ended.unanswered END AS unanswered, ended.failed_lookups,
     ended.finished_at AS ended_at,
     lease.holder IS NOT NULL AS is_held,
@@ -124,7 +124,7 @@ WITH RECURSIVE told AS MATERIALIZED (
     'nothing was synced yet: run `paycombat-sync sync' || CASE WHEN account.is_alone THEN '' ELSE ' --account ' || account.account END
       || '`.', NULL
   FROM account WHERE account.is_configured AND NOT account.is_begun
-  UNION ALL SELECT account, stream, 'bad', problem,
+  UNION ALL SELECT account, stream, CASE WHEN problem = 'never' AND latest_status IS NULL AND NOT is_core THEN 'good' ELSE 'bad' END, problem,
     CASE problem WHEN 'failed' THEN 'failed' WHEN 'dead' THEN 'broken off'
       WHEN 'never' THEN CASE WHEN is_held THEN 'first pass under way' ELSE 'never read' END
       WHEN 'stale' THEN CASE WHEN is_ahead THEN 'of unknown age' ELSE 'too old' END ELSE 'not read whole for too long' END,
@@ -144,6 +144,9 @@ WITH RECURSIVE told AS MATERIALIZED (
       WHEN 'stale' THEN CASE WHEN NOT is_ahead THEN complete_at + make_interval(secs => max_age) END
       WHEN 'full_stale' THEN full_at + make_interval(secs => full_max_age) END
   FROM limited WHERE problem IS NOT NULL
+  UNION ALL SELECT state.account, state.stream, 'good', 'not_available', 'not available', 'is not available to this token: ' || away.reason || '.'
+      || coalesce(' Empty, or without its part, for that reason: ' || nullif(array_to_string(away.views, ', '), '') || '.', '') || ' The next full pass looks for it again.', away.since
+  FROM state JOIN sync.unavailable AS away USING (account, stream)
   UNION ALL SELECT state.account, state.stream, 'attention', 'rejects', open.count || CASE open.count WHEN 1 THEN ' reject' ELSE ' rejects' END,
     open.count || CASE open.count WHEN 1 THEN ' record could not become a row: figures leave it out, or count the version that was stored before'
       ELSE ' records could not become a row: figures leave them out, or count the versions that were stored before' END
@@ -254,10 +257,8 @@ WITH RECURSIVE told AS MATERIALIZED (
     SELECT count(*) FILTER (WHERE is_repeat) = 3 AND count(*) FILTER (WHERE is_quiet) >= 2 AS is_steady FROM (SELECT run.movement LIKE '%came more than once.' AS is_repeat, run.inserted + run.updated = 0 AS is_quiet
       FROM sync.stream_runs AS run WHERE run.account = state.account AND run.stream = state.stream AND run.mode = 'full' AND run.status IN ('complete', 'complete_with_rejects') ORDER BY run.started_at DESC LIMIT 3) AS latest) AS repeats
   WHERE movement IS NOT NULL AND NOT coalesce(listed < stated, false)
-  UNION ALL SELECT account, stream, 'good', 'left_over', left_over || ' left over', left_over || ' left over: they come first in the next run.', ended_at
-  FROM state WHERE left_over > 0
-  UNION ALL SELECT account, stream, 'good', 'unanswered', unanswered || ' unanswered', unanswered || ' unanswered: they are asked again in the next run.', ended_at
-  FROM state WHERE unanswered > 0
+  UNION ALL SELECT account, stream, 'good', 'left_over', left_over || ' left over', left_over || ' left over: they come first in the next run.', ended_at FROM state WHERE left_over > 0
+  UNION ALL SELECT account, stream, 'good', 'unanswered', unanswered || ' unanswered', unanswered || ' unanswered: they are asked again in the next run.', ended_at FROM state WHERE unanswered > 0
 ), judged AS (
   SELECT account.account, account.is_configured,
     coalesce((array_agg(finding.level ORDER BY array_position('{bad,attention,good}', finding.level)) FILTER (WHERE finding.level IS NOT NULL))[1], 'good') AS level,

@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import type postgres from "postgres"
 import type { WarehouseError } from "../../core/errors.ts"
+import { arrayLiteral } from "../../postgres/bulk.ts"
 import { beginWriting } from "../../postgres/interference.ts"
 import { query, write } from "../../postgres/statements.ts"
 import { FEES, NET_AMOUNT, PAYOUTS, RESERVE, SETTLEMENTS, TOTALS } from "./moneyEquations.ts"
@@ -17,16 +18,16 @@ const ROWS_EACH_TIME = 250_000
 interface Equation {
   readonly check: string
   /** Streams that must have been read to their end. */
-  readonly needs: ReadonlyArray<Needed>
+  readonly needs: ReadonlyArray<string>
   readonly body: string
   readonly parameters: (times: Times) => ReadonlyArray<string | null>
 }
 
-type Needed = "wallets" | "transactions" | "payouts"
-
 /** Streams of an account that were read to their end, and times of these runs as Postgres prints them. */
 interface Times {
   readonly read: ReadonlyArray<string>
+  /** Streams that are not available to the account's token, with the reason. */
+  readonly unavailable: ReadonlyMap<string, string>
   /** Start of the latest complete run of transactions: later ones may be missing. */
   readonly knownTo: string | null
   /** End of the first complete run of transactions or of wallets, whichever was later. */
@@ -35,7 +36,7 @@ interface Times {
 
 const equation = (
   check: string,
-  needs: ReadonlyArray<Needed>,
+  needs: ReadonlyArray<string>,
   body: string,
   parameters: Equation["parameters"] = () => [],
 ): Equation => ({ check, needs, body, parameters })
@@ -88,7 +89,8 @@ const unread = (
   [reason, isWaiting],
 ]
 
-const COMPLETE = "status IN ('complete', 'complete_with_rejects') AND mode IN ('full', 'incremental')"
+const COMPLETE =
+  "status IN ('complete', 'complete_with_rejects') AND mode IN ('full', 'incremental', 'lookup')"
 
 const timesOf = async (tx: postgres.ISql, account: string): Promise<Times> => {
   const [found] = await tx.unsafe<
@@ -100,12 +102,17 @@ const timesOf = async (tx: postgres.ISql, account: string): Promise<Times> => {
      FROM (
        SELECT stream, status, mode, finished_at,
          CASE WHEN pass_id IS NULL THEN started_at ELSE min(started_at) OVER (PARTITION BY stream, pass_id) END AS began_at
-       FROM sync.stream_runs WHERE account = $1 AND stream IN ('wallets', 'transactions', 'payouts')
+       FROM sync.stream_runs WHERE account = $1 AND stream = ANY ($2::text[])
      ) AS run WHERE ${COMPLETE}`,
+    [account, arrayLiteral([...new Set(EQUATIONS.flatMap(({ needs }) => needs))])],
+  )
+  const unavailable = await tx.unsafe<Array<{ stream: string; reason: string }>>(
+    "SELECT stream, reason FROM sync.unavailable WHERE account = $1",
     [account],
   )
   return {
     read: found?.read?.split(",") ?? [],
+    unavailable: new Map(unavailable.map(({ stream, reason }) => [stream, reason])),
     knownTo: found?.known_to ?? null,
     firstAt: found?.first_at ?? null,
   }
@@ -136,8 +143,13 @@ const computeIn = async (tx: postgres.TransactionSql, account: string): Promise<
   }
   for (const each of EQUATIONS) {
     if (!(await isDue(tx, each, account))) continue
+    const away = each.needs.find(stream => times.unavailable.has(stream))
     const lacking = each.needs.filter(stream => !times.read.includes(stream))
-    if (lacking.length === 0) await replace(each.check, stored(each.check, each.body), each.parameters(times))
+    if (away !== undefined) {
+      const reason = `${away} is not available to this token: ${times.unavailable.get(away)}.`
+      await replace(each.check, ...unread(each.check, reason, false))
+    } else if (lacking.length === 0)
+      await replace(each.check, stored(each.check, each.body), each.parameters(times))
     else {
       const reason = `Not read to its end yet: ${lacking.join(", ")}. Run \`paycombat-sync sync\`.`
       await replace(each.check, ...unread(each.check, reason, true))

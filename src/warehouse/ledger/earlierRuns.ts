@@ -7,7 +7,7 @@ import type { Lease } from "./lease.ts"
 /** Questions to the ledger about earlier runs of a stream. */
 
 /** A scheduled run may start this much earlier in its interval than the last one, and its full pass still counts as due. */
-const START_JITTER_SECONDS = 30
+export const START_JITTER_SECONDS = 30
 
 export interface Earlier {
   /** A pass over the whole list was interrupted, and can be resumed. */

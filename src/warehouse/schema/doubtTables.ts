@@ -2,7 +2,23 @@ import { integer, primaryKey, text } from "drizzle-orm/pg-core"
 import { account, instant } from "./columns.ts"
 import { sync } from "./tables.ts"
 
-/** Doubts that passes over lists leave. */
+/** Doubts that passes over lists leave, and streams that are not available. */
+
+/** Optional streams whose endpoint the account's token does not have. A run that reads the stream deletes its row. */
+export const unavailable = sync.table(
+  "unavailable",
+  {
+    account: account(),
+    stream: text("stream").notNull(),
+    reason: text("reason").notNull(),
+    /** Names of the views that read the stream's tables. */
+    views: text("views").array().notNull(),
+    since: instant("since").notNull(),
+    /** Start of the run that looked for the endpoint last. */
+    checkedAt: instant("checked_at").notNull(),
+  },
+  table => [primaryKey({ columns: [table.account, table.stream] })],
+)
 
 /** Keys of stored records that the latest complete full pass was not shown. A pass that is shown one deletes its row. */
 export const missingKeys = sync.table(
