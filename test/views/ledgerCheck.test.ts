@@ -219,7 +219,8 @@ describe("an equation that cannot be compared says why", () => {
         expect(text).toContain(`Not read to its end yet: ${name === "payouts" ? "payouts" : "wallets"}.`)
       }
       yield* Effect.promise(
-        () => b.sql`INSERT INTO sync.unavailable VALUES ('default', 'payouts', 'no list found', '{}', now(), now())`,
+        () =>
+          b.sql`INSERT INTO sync.unavailable VALUES ('default', 'payouts', 'no list found', '{}', now(), now())`,
       )
       yield* computeAllChecks(b.sql)
       expect(yield* check(b, "payouts")).toMatchObject({
