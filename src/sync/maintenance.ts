@@ -6,6 +6,7 @@ import { type Guarded, redacting, type Stream } from "../core/stream.ts"
 import { figuresOf, type TellChange } from "../observe/progress.ts"
 import { Warehouse, whileOpen } from "../postgres/connect.ts"
 import { streamsNamed } from "../registry.ts"
+import { checkAfterWork } from "../warehouse/checks/ledgerChecks.ts"
 import type { Lease } from "../warehouse/ledger/lease.ts"
 import type { Mode } from "../warehouse/ledger/runs.ts"
 import { type RunSummary, summaryOf } from "../warehouse/ledger/summary.ts"
@@ -74,6 +75,10 @@ const runTasks = <S extends Stream>(
       }
       yield* run.start
       yield* run.finishAfter(Effect.forEach(tasks, doTask, { discard: true }))
+      yield* checkAfterWork(
+        sql,
+        tasks.map(({ account }) => account),
+      )
       return yield* summaryOf(sql, runId)
     }).pipe(Effect.scoped, Effect.annotateLogs("run", runId), Effect.withSpan(mode))
     return yield* whileOpen(sql, running)

@@ -8,7 +8,7 @@ import { turns } from "../core/fibers.ts"
 import { countRun } from "../observe/metrics.ts"
 import { Warehouse, whileOpen } from "../postgres/connect.ts"
 import { query, read } from "../postgres/statements.ts"
-import { computeChecksAfter } from "../warehouse/checks/ledgerChecks.ts"
+import { checkAfterWork } from "../warehouse/checks/ledgerChecks.ts"
 import { ACCOUNT, type Acquired, type Lease, type Name } from "../warehouse/ledger/lease.ts"
 import { pruneLedger } from "../warehouse/ledger/pruning.ts"
 import { keepWaiting } from "../warehouse/ledger/runs.ts"
@@ -36,16 +36,6 @@ const ALIVE_EVERY = "1 second"
 const prune = (sql: postgres.Sql): Effect.Effect<void> =>
   pruneLedger(sql).pipe(
     Effect.catchAll(({ message }) => Effect.logWarning(`the ledger was not pruned: ${message}`)),
-    Effect.asVoid,
-  )
-
-/** Computes the equations of an account after its run. A failure leaves the ones before, with their time. */
-const check = (sql: postgres.Sql, { runId, holding }: Sync, account: string): Effect.Effect<void> =>
-  computeChecksAfter(sql, runId, account).pipe(
-    Effect.unlessEffect(holding.isAway),
-    Effect.catchAll(({ message }) =>
-      Effect.logWarning(`${account}: ledger_check was not computed: ${message}`),
-    ),
     Effect.asVoid,
   )
 
@@ -104,7 +94,8 @@ const runOne = (sql: postgres.Sql, options: RunOptions, account: AccountSettings
     if (free === undefined && options.wait !== true) return
     const lease = free ?? (yield* waitForAccount(sql, options, account, sync))
     const run = runUnderAccount(sql, options, account, lease, sync)
-    yield* turnOf(sql).withPermits(1)(Effect.zipRight(run, check(sql, sync, account.name)))
+    const check = Effect.unlessEffect(checkAfterWork(sql, [account.name]), sync.holding.isAway)
+    yield* turnOf(sql).withPermits(1)(Effect.zipRight(run, check))
   })
 
 /** Waits for the lease of an account. The run may hold no lease meanwhile, and must not be booked as dead. */

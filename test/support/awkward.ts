@@ -259,6 +259,17 @@ export const PAYMENTS: ReadonlyArray<Payment> = [
     isSettled: false,
     at: day(11),
   },
+  // The fee takes the whole amount: the owner has a ledger whose balance is 0.
+  {
+    ...inCents,
+    id: "p23",
+    amount: "6",
+    currency: "USD",
+    customer: "c6",
+    fees: ["USD", "5", "1", null],
+    fee: ["5", "1"],
+    at: day(11),
+  },
 ]
 
 const changed = (id: string, change: Partial<Payment>): Payment => ({
@@ -442,7 +453,18 @@ const settlementDaysOf = (all: ReadonlyArray<TransactionTruth>) =>
     }
   })
 
-/** An owner has a row for a wallet, deleted or not, for a movement, and for money without a direction. */
+/** The owners whose ledger a transaction is in, also where its fee takes the whole amount. */
+const ledgersOf = (one: TransactionTruth) => {
+  if (one.direction === null) return []
+  const { ownerId, currency, feeCurrency } = one
+  const isCharged = millionths(one.feeAmount) !== 0n || millionths(one.taxAmount) !== 0n
+  return [
+    ...(movedBy(one) !== 0n || (isCharged && feeCurrency === currency) ? [{ ownerId, currency }] : []),
+    ...(isCharged ? [{ ownerId, currency: feeCurrency }] : []),
+  ]
+}
+
+/** An owner has a row for a wallet, deleted or not, for an amount or a fee that counts, and for money without a direction. */
 const balancesOf = (all: ReadonlyArray<TransactionTruth>): ReadonlyArray<BalanceTruth> => {
   const held = WALLETS.flatMap(({ customer, accounts, isDeleted = false }) =>
     Object.entries(accounts).map(([currency, [actual]]) => ({
@@ -451,25 +473,24 @@ const balancesOf = (all: ReadonlyArray<TransactionTruth>): ReadonlyArray<Balance
       count: isDeleted ? 0 : 1,
     })),
   )
-  const moved = movementsOf(all).filter(({ movement }) => movement !== "0")
+  const moved = movementsOf(all)
+  const owned = new Set(all.flatMap(ledgersOf).map(({ ownerId, currency }) => `${ownerId} ${currency}`))
   const unmapped = all.filter(({ direction }) => direction === null)
   const keyOf = ({ ownerId, currency }: { readonly ownerId: string; readonly currency: string }) =>
     `${ownerId} ${currency}`
-  return [...new Set([...held.map(({ key }) => key), ...moved.map(keyOf), ...unmapped.map(keyOf)])].map(
-    key => {
-      const wallets = held.filter(one => one.key === key)
-      const ledger = moved.filter(one => keyOf(one) === key)
-      const wallet = total(wallets, ({ actual }) => millionths(actual))
-      const sum = total(ledger, ({ movement }) => millionths(movement))
-      return {
-        ...{ ownerId: key.split(" ")[0]!, currency: key.split(" ")[1]! },
-        walletCount: wallets.reduce((count, one) => count + one.count, 0),
-        walletBalance: wallets.length === 0 ? null : wallet,
-        ledgerBalance: ledger.length === 0 ? null : sum,
-        difference: decimal(millionths(wallet) - millionths(sum)),
-      }
-    },
-  )
+  return [...new Set([...held.map(({ key }) => key), ...owned, ...unmapped.map(keyOf)])].map(key => {
+    const wallets = held.filter(one => one.key === key)
+    const ledger = moved.filter(one => keyOf(one) === key)
+    const wallet = total(wallets, ({ actual }) => millionths(actual))
+    const sum = total(ledger, ({ movement }) => millionths(movement))
+    return {
+      ...{ ownerId: key.split(" ")[0]!, currency: key.split(" ")[1]! },
+      walletCount: wallets.reduce((count, one) => count + one.count, 0),
+      walletBalance: wallets.length === 0 ? null : wallet,
+      ledgerBalance: owned.has(key) ? sum : null,
+      difference: decimal(millionths(wallet) - millionths(sum)),
+    }
+  })
 }
 
 /** As much of the truth as the comparisons with the views ask for. */

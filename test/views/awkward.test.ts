@@ -1,7 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
-import type { Json } from "../../src/core/json.ts"
-import { finishStream } from "../../src/warehouse/ledger/runs.ts"
 import {
   afterChanges,
   awkwardSandbox,
@@ -15,31 +13,13 @@ import {
 import { money } from "../support/moneyViews.ts"
 import { walletViews } from "../support/recordViews.ts"
 import { balances, settlements } from "../support/views.ts"
-import { benchOf, listStream, loading, testWarehouse } from "../support/warehouse.ts"
-import { lines } from "./rows.ts"
-
-const ENDED = {
-  removed: 0,
-  leftOver: 0,
-  requests: 0,
-  retries: 0,
-  error: null,
-  note: null,
-  status: "complete",
-} as const
+import { benchOf, testWarehouse } from "../support/warehouse.ts"
+import { lines, readList } from "./rows.ts"
 
 describe("views of money over awkward records", () => {
   it.scopedLive("equal sums made by hand, before and after settlements that were done change", () =>
     Effect.gen(function* () {
       const sql = yield* testWarehouse()
-      /** A complete run of one list. */
-      const read = (list: string, records: ReadonlyArray<unknown>, at: string) =>
-        Effect.gen(function* () {
-          const { load, close, lease } = yield* loading(sql, yield* listStream(list))
-          yield* load(...records.map(record => [record as Json, at] as const))
-          yield* close(false)
-          yield* finishStream(sql, lease, ENDED)
-        })
       const everything = (payments: typeof PAYMENTS) =>
         Effect.gen(function* () {
           const b = benchOf({ sql, sandbox: awkwardSandbox(payments) })
@@ -54,8 +34,8 @@ describe("views of money over awkward records", () => {
         "DISTINCT settlement_id, status, changed_since_done",
         "settlement ORDER BY 1",
       )
-      yield* read("transactions", PAYMENTS.map(recordOf), "2026-02-01T00:00:00Z")
-      yield* read("wallets", WALLETS.map(walletRecord), "2026-02-01T00:00:01Z")
+      yield* readList(sql, "transactions", PAYMENTS.map(recordOf), "2026-02-01T00:00:00Z")
+      yield* readList(sql, "wallets", WALLETS.map(walletRecord), "2026-02-01T00:00:01Z")
       yield* everything(PAYMENTS)
       expect(yield* changedSinceDone).toEqual([
         "s1 | Done | false",
@@ -64,7 +44,7 @@ describe("views of money over awkward records", () => {
         "s4 | In Progress | false",
         "s5 | Done | false",
       ])
-      yield* read("transactions", afterChanges.map(recordOf), "2026-02-02T00:00:00Z")
+      yield* readList(sql, "transactions", afterChanges.map(recordOf), "2026-02-02T00:00:00Z")
       yield* everything(afterChanges)
       // s4 was not done before; s5 has a payment more.
       expect(yield* changedSinceDone).toEqual([

@@ -1,5 +1,8 @@
 import { Effect } from "effect"
 import type postgres from "postgres"
+import type { Json } from "../../src/core/json.ts"
+import { finishStream } from "../../src/warehouse/ledger/runs.ts"
+import { listStream, loading } from "../support/warehouse.ts"
 
 /** Rows as a sync would have left them, made by hand: what a test does not name has a value that no view shows. */
 
@@ -82,4 +85,15 @@ export const lines = (
        FROM (SELECT ${columns} FROM analytics.${from}) AS q`,
     )
     return rows.map(({ line }) => line)
+  })
+
+const ENDED = { removed: 0, leftOver: 0, requests: 0, retries: 0, error: null, note: null } as const
+
+/** A complete run of one list, which reads these records as one page. */
+export const readList = (sql: postgres.Sql, list: string, records: ReadonlyArray<unknown>, at: string) =>
+  Effect.gen(function* () {
+    const { load, close, lease } = yield* loading(sql, yield* listStream(list))
+    yield* load(...records.map(record => [record as Json, at] as const))
+    yield* close(false)
+    yield* finishStream(sql, lease, { ...ENDED, status: "complete" })
   })

@@ -26,7 +26,7 @@ FROM (
     -- The sign contradicts the rule, and no rule for this type was confirmed.
     kind.is_negative AND answer.rule NOT IN ('none', 'no_movement') AND rule.direction = 1 AND rule.amount_sign = 'absolute'
       AND coalesce(exact.confirmed_at, wide.confirmed_at) IS NULL AS is_held_back
-  FROM (SELECT DISTINCT event_type, event_name, is_negative FROM warehouse.transaction_kinds) AS kind
+  FROM (SELECT DISTINCT event_type, event_name, is_negative FROM sync.event_kinds) AS kind
   LEFT JOIN warehouse.event_directions AS exact
     ON exact.event_type = kind.event_type AND exact.event_name = kind.event_name AND exact.event_name <> '*'
   LEFT JOIN warehouse.event_directions AS wide ON wide.event_type = kind.event_type AND wide.event_name = '*'

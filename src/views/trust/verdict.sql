@@ -120,8 +120,7 @@ WITH RECURSIVE told AS MATERIALIZED (
   SELECT account.account, NULL::text AS stream, 'good' AS level, 'retired' AS kind, 'not configured any more' AS brief,
     'is not configured any more: its figures stand as they were last synced.' AS text, NULL::timestamptz AS since
   FROM account WHERE NOT account.is_configured
-  UNION ALL SELECT account.account, NULL, 'bad', 'never', 'never read',
-    'nothing was synced yet: run `paycombat-sync sync' || CASE WHEN account.is_alone THEN '' ELSE ' --account ' || account.account END
+  UNION ALL SELECT account.account, NULL, 'bad', 'never', 'never read', 'nothing was synced yet: run `paycombat-sync sync' || CASE WHEN account.is_alone THEN '' ELSE ' --account ' || account.account END
       || '`.', NULL
   FROM account WHERE account.is_configured AND NOT account.is_begun
   UNION ALL SELECT account, stream, CASE WHEN problem = 'never' AND latest_status IS NULL AND NOT is_core THEN 'good' ELSE 'bad' END, problem,
@@ -245,6 +244,10 @@ WITH RECURSIVE told AS MATERIALIZED (
         WHEN 'payouts' THEN 'payouts' ELSE 'transactions' END
     GROUP BY one."check"
   ) AS failing
+  UNION ALL SELECT account, stream, 'attention', 'outdated_check', 'equations not computed',
+    'figures changed after the equations of ledger_check were computed, and no run is under way: `paycombat-sync sync` computes them.', changed.since
+  FROM state CROSS JOIN LATERAL (SELECT min(changed_at) AS since FROM sync.figure_changes AS mark WHERE mark.account = state.account) AS changed
+  WHERE stream = 'transactions' AND since < now() - interval '1 minute' AND NOT EXISTS (SELECT FROM sync.leases AS lease WHERE lease.account = state.account AND lease.expires_at > now())
   UNION ALL SELECT account, stream, 'good', 'field_rejects', sum(value_count) || ' unreadable values',
     sum(value_count) || CASE sum(value_count) WHEN 1 THEN ' value of an optional field could not be read and is null'
       ELSE ' values of optional fields could not be read and are null' END || ': see `paycombat-sync rejects list`.', min(since)

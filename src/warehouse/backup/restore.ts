@@ -6,6 +6,7 @@ import type postgres from "postgres"
 import { ConfigurationError, type WarehouseError } from "../../core/errors.ts"
 import type { Stream } from "../../core/stream.ts"
 import { connect } from "../../postgres/connect.ts"
+import { checkAfterWork } from "../checks/ledgerChecks.ts"
 import { clearAway } from "../maintain/erase.ts"
 import { eraseAgain, type KeptTombstone } from "../maintain/eraseAgain.ts"
 import { backupError, noWarehouse, type TellRows } from "./backup.ts"
@@ -74,6 +75,7 @@ export const restore = (
         }),
       catch: error => backupError(error, `restore ${file}`),
     })
+    yield* checkAfterWork(sql)
     // Only an erasure leaves old row versions behind.
     if (summary.erasedAgain > 0) yield* clearAway(sql, streams)
     return summary
@@ -159,8 +161,8 @@ const endLeases = async (tx: postgres.TransactionSql): Promise<void> => {
   await tx`UPDATE sync.leases SET fence = fence + 1`
 }
 
-/** Tables of passes and look-ups in progress. No backup holds them. */
-const IN_PROGRESS_TABLES = ["sync.checkpoints", "sync.seen_keys", "sync.due_keys"]
+/** Tables of passes and look-ups in progress, and of equations to be computed. No backup holds them. */
+const IN_PROGRESS_TABLES = ["sync.checkpoints", "sync.seen_keys", "sync.due_keys", "sync.figure_changes"]
 
 const ERASURES = "sync.erasures"
 

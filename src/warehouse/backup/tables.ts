@@ -18,9 +18,17 @@ const TOTALS = ["kinds", "days", "settlements", "owners"].map(of => `warehouse.t
 
 /**
  * Tables that describe this database instead of the data: current leases, and objects that `migrate` created. A pass in
- * progress is not saved: its seen keys are unlogged, and without them its checkpoint would be useless.
+ * progress is not saved: its seen keys are unlogged, and without them its checkpoint would be useless. Restored rows are
+ * marked as changed, and their equations are computed after the restore.
  */
-const NOT_DATA = ["sync.leases", "sync.checkpoints", "sync.views", "sync.migrations", ...TOTALS]
+const NOT_DATA = [
+  "sync.leases",
+  "sync.checkpoints",
+  "sync.views",
+  "sync.migrations",
+  "sync.figure_changes",
+  ...TOTALS,
+]
 
 /**
  * Lists the tables to back up. Their order is free, because the warehouse has no foreign keys: parents and children

@@ -4,6 +4,7 @@ import type { WarehouseError } from "../../core/errors.ts"
 import { arrayLiteral } from "../../postgres/bulk.ts"
 import { beginWriting } from "../../postgres/interference.ts"
 import { query, write } from "../../postgres/statements.ts"
+import { marksOf, removeMarks } from "../ledger/marks.ts"
 import { FEES, NET_AMOUNT, PAYOUTS, RESERVE, SETTLEMENTS, TOTALS } from "./moneyEquations.ts"
 import { WALLET_BALANCE, WALLET_DELTA } from "./walletEquations.ts"
 
@@ -17,7 +18,7 @@ const ROWS_EACH_TIME = 250_000
 
 interface Equation {
   readonly check: string
-  /** Streams that must have been read to their end. */
+  /** Streams that must have been read to their end. `sync.mark_changes_of` marks changes of their tables: see a migration. */
   readonly needs: ReadonlyArray<string>
   readonly body: string
   readonly parameters: (times: Times) => ReadonlyArray<string | null>
@@ -43,7 +44,7 @@ const equation = (
 
 const TOTALS_CHECK = "totals"
 
-const EQUATIONS: ReadonlyArray<Equation> = [
+export const EQUATIONS: ReadonlyArray<Equation> = [
   equation("wallet_balance", ["wallets", "transactions"], WALLET_BALANCE, ({ knownTo }) => [knownTo]),
   equation("wallet_delta", ["wallets", "transactions"], WALLET_DELTA, ({ knownTo, firstAt }) => [
     knownTo,
@@ -118,12 +119,13 @@ const timesOf = async (tx: postgres.ISql, account: string): Promise<Times> => {
   }
 }
 
-/** True where the check is due: the stored one is a day old, or the account has few transactions. */
+/** True if the check is due: the stored one is a day old or differs, or the account has few transactions. */
 const isDue = async (tx: postgres.ISql, { check }: Equation, account: string): Promise<boolean> => {
   if (check !== TOTALS_CHECK) return true
   const [found] = await tx.unsafe<Array<{ due: boolean }>>(
     `SELECT (SELECT coalesce(sum(transaction_count), 0) FROM warehouse.transaction_kinds WHERE account = $1) <= $2
-       OR NOT EXISTS (SELECT FROM sync.ledger_checks WHERE account = $1 AND check_name = $3 AND checked_at > now() - interval '1 day') AS due`,
+       OR NOT EXISTS (SELECT FROM sync.ledger_checks WHERE account = $1 AND check_name = $3
+         AND state <> 'differs' AND checked_at > now() - interval '1 day') AS due`,
     [account, ROWS_EACH_TIME, TOTALS_CHECK],
   )
   return found?.due === true
@@ -132,6 +134,7 @@ const isDue = async (tx: postgres.ISql, { check }: Equation, account: string): P
 const computeIn = async (tx: postgres.TransactionSql, account: string): Promise<void> => {
   // Two computations of one account run one after the other.
   await tx.unsafe("SELECT pg_advisory_xact_lock(hashtextextended('ledger_checks ' || $1, 0))", [account])
+  const marks = await marksOf(tx, account)
   const times = await timesOf(tx, account)
   const replace = async (
     check: string,
@@ -156,37 +159,37 @@ const computeIn = async (tx: postgres.TransactionSql, account: string): Promise<
     }
   }
   for (const [check, reason] of WITHOUT_DATA) await replace(check, ...unread(check, reason, false))
+  await removeMarks(tx, account, marks)
 }
 
 /** Computes all equations of an account, and stores the results with the time: one transaction. */
-export const computeChecks = (sql: postgres.Sql, account: string): Effect.Effect<void, WarehouseError> =>
+const computeChecks = (sql: postgres.Sql, account: string): Effect.Effect<void, WarehouseError> =>
   write(() => beginWriting(sql, tx => computeIn(tx, account)))
 
-/** Computes the equations of every account that has transactions or wallets, such as after a change of a rule. */
-export const computeAllChecks = (sql: postgres.Sql): Effect.Effect<void, WarehouseError> =>
+/**
+ * Computes the equations of the accounts that have changed since theirs were computed, or that wait for another run. Without
+ * `accounts`: of all such accounts. A call after each kind of work that changes rows or rules keeps results and figures
+ * together. A call that fails or never comes leaves the marks: the results say that they are older, and the next call mends it.
+ */
+export const computeDueChecks = (
+  sql: postgres.Sql,
+  accounts?: ReadonlyArray<string>,
+): Effect.Effect<void, WarehouseError> =>
   Effect.flatMap(
     query(
       () => sql<Array<{ account: string }>>`
-        SELECT account FROM warehouse.transaction_kinds UNION SELECT account FROM sync.ledger_checks ORDER BY 1`,
+        SELECT account FROM (
+          SELECT account FROM sync.figure_changes UNION SELECT account FROM sync.ledger_checks WHERE is_waiting
+        ) AS due
+        WHERE ${accounts === undefined} OR account = ANY (${arrayLiteral(accounts ?? [])}::text[]) ORDER BY 1`,
     ),
-    accounts => Effect.forEach(accounts, ({ account }) => computeChecks(sql, account), { discard: true }),
+    due => Effect.forEach(due, ({ account }) => computeChecks(sql, account), { discard: true }),
   )
 
-/**
- * Computes the equations of an account after a run, if the run changed rows, if nothing is stored, or if something waits
- * for another run.
- */
-export const computeChecksAfter = (
-  sql: postgres.Sql,
-  runId: string,
-  account: string,
-): Effect.Effect<void, WarehouseError> =>
-  Effect.gen(function* () {
-    const [due] = yield* query(
-      () => sql<Array<{ yes: boolean }>>`
-        SELECT EXISTS (SELECT FROM sync.stream_runs WHERE run_id = ${runId} AND account = ${account} AND inserted + updated + removed > 0)
-          OR NOT EXISTS (SELECT FROM sync.ledger_checks WHERE account = ${account} AND NOT is_waiting)
-          OR EXISTS (SELECT FROM sync.ledger_checks WHERE account = ${account} AND is_waiting) AS yes`,
-    )
-    if (due?.yes === true) yield* computeChecks(sql, account)
-  })
+/** As `computeDueChecks`, after work that is done: a failure is logged, and changes nothing about the work. */
+export const checkAfterWork = (sql: postgres.Sql, accounts?: ReadonlyArray<string>): Effect.Effect<void> =>
+  computeDueChecks(sql, accounts).pipe(
+    Effect.catchAll(({ message }) =>
+      Effect.logWarning(`ledger_check was not computed, and is older than the figures: ${message}`),
+    ),
+  )

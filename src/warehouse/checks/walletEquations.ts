@@ -28,6 +28,7 @@ const counts = `
     CASE WHEN ${counted("late")} > 0 THEN 'Wallets were read later than the transactions, which are known up to ' || $2::timestamptz || ': run \`paycombat-sync sync\`.' END,
     CASE WHEN ${counted("moving")} > 0 THEN 'Transactions were created within a minute of the reading: the next run compares again.' END,
     CASE WHEN ${counted("unmapped")} > 0 THEN 'Transactions without a direction may explain the difference: run \`paycombat-sync directions list\`.' END,
+    CASE WHEN ${counted("undated")} > 0 THEN 'A wallet was deleted, and the API sends no time of it.' END,
     CASE WHEN ${counted("unknown")} > 0 THEN 'A balance or a fee could not be read: run \`paycombat-sync rejects list\`.' END
   ) AS open_text`
 
@@ -74,13 +75,13 @@ export const WALLET_BALANCE = `
   GROUP BY currency`
 
 /**
- * Movements as `balance_history` has them, of the transactions that `condition` selects. A movement without a direction is
- * null; `unmapped` is the most that it may move.
+ * Movements as `balance_history` has them, of transactions `t` of `from`. A movement without a direction is null; `unmapped` is
+ * the most that it may move. With the sign -1 they are taken away.
  */
-const movements = (condition: string) => `
-  SELECT line.owner_id, line.currency, t.created_at, t.first_seen_at, line.movement, line.unmapped,
+const movements = (from: string, sign: 1 | -1) => `
+  SELECT t.transaction_id, line.owner_id, line.currency, t.created_at, t.is_known, sign.of < 0 AS is_earlier, sign.of * line.movement AS movement, line.unmapped,
     line.movement IS NOT NULL AND (line.kind = 'fee' OR NOT is_apart) AND (t.is_fee_unreadable OR t.is_tax_unreadable) AS is_unknown
-  FROM warehouse.transactions AS t
+  FROM ${from} AS t CROSS JOIN (SELECT ${sign} AS of) AS sign
   LEFT JOIN rule
     ON rule.event_type = t.event_type AND rule.event_name = coalesce(t.event_name, '') AND rule.is_negative = (t.amount < 0)
   LEFT JOIN warehouse.account_settings AS setting ON setting.account = t.account
@@ -93,12 +94,13 @@ const movements = (condition: string) => `
     ('amount', t.owner_id, t.currency, rule.direction * abs(t.amount) - CASE WHEN is_apart THEN 0 ELSE fee END, abs(t.amount) + abs(fee)),
     ('fee', CASE WHEN is_of_organization THEN t.org_id ELSE t.owner_id END, t.fee_currency, CASE WHEN rule.direction IS NOT NULL THEN -fee END, abs(fee))
   ) AS line (kind, owner_id, currency, movement, unmapped)
-  WHERE t.account = $1 AND (line.kind = 'amount' OR is_apart) AND (${condition})`
+  WHERE line.kind = 'amount' OR is_apart`
 
 /**
  * $2: time up to which transactions are known; $3: when the first complete run of transactions ended, or of wallets if that
- * ended later. The first reading is the latest one before $3, and the second the latest of all. A transaction counts as
- * between them if it was created after the first, or was not known when the first was made.
+ * ended later. The first reading is the latest one before $3, and the second the latest of all. The right side is the sum of
+ * the movements as known now, less the sum as known when the first reading was made: transactions that were created after it
+ * or were not known then, and transactions known then of which a later run read another amount, fee, owner or kind.
  */
 export const WALLET_DELTA = `
   WITH rule AS MATERIALIZED (
@@ -114,28 +116,56 @@ export const WALLET_DELTA = `
         AND run.mode IN ('full', 'incremental') AND run.status IN ('complete', 'complete_with_rejects') AND run.finished_at <= at) AS known_at
     FROM (SELECT greatest($3::timestamptz, now() - ${DELTA_WINDOW}) AS at) AS first
   ), held AS (
-    SELECT wallet.owner_id, wallet.currency, wallet.actual_balance - coalesce(first.actual_balance, 0) AS wallet_delta,
+    SELECT coalesce(wallet.customer_id, wallet.org_id, part.org_id) AS owner_id, part.currency,
+      CASE WHEN is_gone THEN 0 ELSE part.actual_balance END - coalesce(first.actual_balance, 0) AS wallet_delta,
       coalesce(greatest(first.observed_at, base.began_at), base.at) AS since,
-      greatest(wallet.read_at, base.latest_at) AS until,
+      greatest(part.read_at, base.latest_at) AS until,
+      is_gone AND gone_at IS NULL AS is_undated,
       EXISTS (SELECT FROM sync.rejects AS reject WHERE reject.account = $1 AND reject.stream = 'wallets' AND reject.kind = 'item'
         AND reject.unlisted_at IS NULL AND reject.record_id = wallet.wallet_id) AS is_unread
-    FROM analytics.wallet_balance AS wallet CROSS JOIN base
+    FROM warehouse.wallet_accounts AS part
+    JOIN warehouse.wallets AS wallet ON wallet.account = part.account AND wallet.wallet_id = part.wallet_id
+    CROSS JOIN base
+    CROSS JOIN LATERAL (
+      SELECT coalesce(wallet.is_deleted, false) OR coalesce(part.is_deleted, false) OR wallet.removed_at IS NOT NULL OR part.removed_at IS NOT NULL AS is_gone,
+        least(wallet.removed_at, part.removed_at, CASE WHEN wallet.is_deleted THEN wallet.deleted_at END, CASE WHEN part.is_deleted THEN part.deleted_at END) AS gone_at
+    ) AS gone
     LEFT JOIN LATERAL (
       SELECT snapshot.observed_at, snapshot.actual_balance FROM warehouse.wallet_balance_snapshots AS snapshot
-      WHERE snapshot.account = $1 AND snapshot.wallet_account_id = wallet.wallet_account_id AND snapshot.observed_at <= base.at
+      WHERE snapshot.account = $1 AND snapshot.wallet_account_id = part.wallet_account_id AND snapshot.observed_at <= base.at
       ORDER BY snapshot.observed_at DESC LIMIT 1
     ) AS first ON true
-    WHERE wallet.account = $1 AND NOT wallet.is_deleted
+    -- A wallet that was deleted or removed since holds nothing now. One that was already counts in neither reading.
+    WHERE part.account = $1 AND (NOT is_gone OR first.actual_balance IS NOT NULL
+      AND greatest(wallet.read_at, part.read_at, wallet.removed_at, part.removed_at) > base.at
+      AND coalesce(gone_at, 'infinity') > greatest(first.observed_at, base.began_at))
   ), owner AS MATERIALIZED (
-    SELECT owner_id, currency, sum(wallet_delta) AS wallet_delta, max(since) AS since, max(until) AS until, bool_or(is_unread) AS is_unread
+    SELECT owner_id, currency, sum(wallet_delta) AS wallet_delta, max(since) AS since, max(until) AS until, bool_or(is_unread) AS is_unread,
+      bool_or(is_undated) AS is_undated
     FROM held GROUP BY owner_id, currency
+  ), replaced AS MATERIALIZED (
+    -- What was known of a transaction when the first reading was made, where a later run read something else.
+    SELECT DISTINCT ON (version.transaction_id) version.*, true AS is_known
+    FROM sync.transaction_versions AS version CROSS JOIN base
+    WHERE version.account = $1 AND version.replaced_at > base.known_at AND version.first_seen_at <= base.known_at
+    ORDER BY version.transaction_id, version.replaced_at
+  ), present AS (
+    SELECT t.*, t.first_seen_at <= (SELECT known_at FROM base) AS is_known FROM warehouse.transactions AS t
+    WHERE t.account = $1 AND (t.created_at > (SELECT min(since) FROM owner) OR t.first_seen_at > (SELECT known_at FROM base))
+    UNION ALL SELECT t.*, true FROM replaced
+    JOIN warehouse.transactions AS t ON t.account = replaced.account AND t.transaction_id = replaced.transaction_id
+    WHERE t.created_at <= (SELECT min(since) FROM owner)
   ), line AS MATERIALIZED (
-    ${movements("t.created_at > (SELECT min(since) FROM owner) OR t.first_seen_at > (SELECT known_at FROM base)")}
+    SELECT now.*, EXISTS (SELECT FROM replaced WHERE replaced.transaction_id = now.transaction_id) AS is_replaced FROM (
+      ${movements("present", 1)}
+    ) AS now
+    UNION ALL SELECT earlier.*, true FROM (${movements("replaced", -1)}) AS earlier
   ), moved AS (
     SELECT owner_id, currency, coalesce(sum(line.movement), 0) AS ledger_delta, bool_or(line.is_unknown) AS is_unknown,
       coalesce(sum(line.unmapped) FILTER (WHERE line.movement IS NULL), 0) AS unmapped
-    FROM owner CROSS JOIN base JOIN line USING (owner_id, currency)
-    WHERE line.created_at <= owner.until AND (line.created_at > owner.since OR line.first_seen_at > base.known_at)
+    FROM owner JOIN line USING (owner_id, currency)
+    WHERE line.created_at <= owner.until AND CASE WHEN line.is_earlier THEN line.created_at <= owner.since
+      ELSE line.created_at > owner.since OR NOT line.is_known OR line.is_replaced END
     GROUP BY owner_id, currency
   )
   SELECT currency,
@@ -143,12 +173,13 @@ export const WALLET_DELTA = `
     sum(ledger_delta) AS right_amount,
     sum(wallet_delta) - sum(ledger_delta) AS difference,
     'Owners whose wallets changed otherwise than their transactions: ' || ${counted("differs")} || ' of ' || count(*)
-      || ', between the first reading (at the latest ' || max(since) || ') and the latest. Either movements are missing or created under another time, or a direction or the owner of fees is wrong.' AS differs_text,
+      || ', between the first reading (at the latest ' || max(since) || ') and the latest. Either movements are missing or created under another time, a wallet with money was deleted, or a direction or the owner of fees is wrong.' AS differs_text,
     ${counts}
   FROM (
     SELECT owner.*, coalesce(ledger_delta, 0) AS ledger_delta, CASE
       WHEN base.latest_at <= base.at THEN 'single'
       WHEN is_unread OR is_unknown THEN 'unknown'
+      WHEN is_undated THEN 'undated'
       WHEN wallet_delta = coalesce(ledger_delta, 0) THEN 'agrees'
       WHEN until > $2 THEN 'late'
       WHEN abs(wallet_delta - coalesce(ledger_delta, 0)) <= unmapped THEN 'unmapped'

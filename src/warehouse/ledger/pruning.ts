@@ -192,6 +192,11 @@ const dropWork = (tx: Transaction, account: string) => tx`
   WHERE account = ${account}
     AND coalesce(closed_at, asked_at) < clock_timestamp() - make_interval(days => ${KEEP_DAYS})`
 
+/** Drops versions of transactions that no equation compares any more. */
+const dropVersions = (tx: Transaction, account: string) => tx`
+  DELETE FROM sync.transaction_versions
+  WHERE account = ${account} AND replaced_at < clock_timestamp() - make_interval(days => ${KEEP_DAYS})`
+
 const NOTHING: Pruned = { folded: 0, dropped: 0, runs: 0, rejects: 0, keys: 0 }
 
 /** Prunes one account's part of the ledger, unless another run does so now, or did so today. */
@@ -206,6 +211,7 @@ const pruneAccount = async (tx: Transaction, account: string): Promise<Pruned> =
   const dropped = await drop(tx, account, evidence)
   const rejects = await dropRejects(tx, account)
   await dropWork(tx, account)
+  await dropVersions(tx, account)
   if (Math.max(folded, dropped, rejects) < ROWS_MAX)
     await tx`UPDATE sync.pruned SET pruned_at = clock_timestamp() WHERE account = ${account}`
   return { ...NOTHING, folded, dropped, rejects }

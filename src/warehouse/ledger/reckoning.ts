@@ -6,6 +6,7 @@ import type { Stream } from "../../core/stream.ts"
 import { beginWriting } from "../../postgres/interference.ts"
 import { type Shape, shapeOf, type Transaction } from "../../postgres/shape.ts"
 import { write } from "../../postgres/statements.ts"
+import { markChange } from "./marks.ts"
 
 /** The zone of an account's days and the owner of its fees: in `warehouse.account_settings`. */
 
@@ -62,8 +63,7 @@ export const storeReckoning = (
         INSERT INTO warehouse.account_settings AS s (account, report_timezone, fee_owner)
         VALUES (${account}, ${after.reportTimezone}, ${after.feeOwner})
         ON CONFLICT (account) DO UPDATE SET report_timezone = excluded.report_timezone, fee_owner = excluded.fee_owner`
-      // Computed with the settings before. The run that stores the new ones computes them again at its end.
-      await tx`DELETE FROM sync.ledger_checks WHERE account = ${account}`
+      await markChange(tx, account, "account_settings")
       for (const table of tables)
         await tx.unsafe(
           `UPDATE ${table} SET ${ZONE_COLUMN} = $1 WHERE account = $2 AND ${ZONE_COLUMN} <> $1`,

@@ -4,7 +4,7 @@ import { ConfigurationError, type WarehouseError } from "../../core/errors.ts"
 import { beginWriting } from "../../postgres/interference.ts"
 import type { Transaction } from "../../postgres/shape.ts"
 import { read, write } from "../../postgres/statements.ts"
-import { computeAllChecks } from "../checks/ledgerChecks.ts"
+import { computeDueChecks } from "../checks/ledgerChecks.ts"
 
 /** Rules of direction: the effect of a type and name of transaction on a balance. `views/trust/event_direction.sql` applies them. */
 
@@ -136,8 +136,7 @@ class Preview extends Error {
 
 /**
  * Changes the rules in one transaction, answers what they count otherwise, and computes `ledger_check` by them. A preview
- * leaves them as they are. Fails
- * with `ConfigurationError` where `change` says why there is nothing to change.
+ * leaves them as they are. Fails with `ConfigurationError` where `change` says why there is nothing to change.
  */
 const changeRules = (
   sql: postgres.Sql,
@@ -166,7 +165,7 @@ const changeRules = (
     (found): Effect.Effect<RulesChanged, ConfigurationError | WarehouseError> =>
       typeof found === "string"
         ? new ConfigurationError({ message: found })
-        : Effect.as(isPreview ? Effect.void : computeAllChecks(sql), found),
+        : Effect.as(isPreview ? Effect.void : computeDueChecks(sql), found),
   )
 
 const RETURNED = `event_type AS "eventType", event_name AS "eventName", direction::int AS direction, amount_sign AS "amountSign"`

@@ -7,6 +7,7 @@ import type { Stream } from "../../core/stream.ts"
 import { arrayLiteral } from "../../postgres/bulk.ts"
 import { type SqlEffect, shapeOf, type Transaction } from "../../postgres/shape.ts"
 import { query, read } from "../../postgres/statements.ts"
+import { checkAfterWork } from "../checks/ledgerChecks.ts"
 import { acquire, inLeaseTx, type Lease, type LeaseEffect, release } from "../ledger/lease.ts"
 import { lockAll } from "../ledger/lockAll.ts"
 import { idHash, insertTombstones, tombstonesFor } from "../load/tombstones.ts"
@@ -240,7 +241,11 @@ export const erasePerson = (
       })
     },
     ({ leases }) => Effect.ignore(release(sql, leases)),
-  ).pipe(Effect.uninterruptible, Effect.zipLeft(clearAway(sql, streams)))
+  ).pipe(
+    Effect.uninterruptible,
+    Effect.zipLeft(checkAfterWork(sql, [account])),
+    Effect.zipLeft(clearAway(sql, streams)),
+  )
 
 /** Leases for work in a transaction that no other process can write beside. They hold nothing. */
 export const unheldLeases = (account: string, streams: ReadonlyArray<Stream>): ReadonlyArray<Lease> => {

@@ -4,6 +4,7 @@ import type { Stream } from "../../core/stream.ts"
 import { type SqlEffect, shapeOf } from "../../postgres/shape.ts"
 import { query } from "../../postgres/statements.ts"
 import { inLeaseTx, type Lease, type LeaseEffect } from "../ledger/lease.ts"
+import { markChange } from "../ledger/marks.ts"
 import { bookCounts } from "../ledger/runs.ts"
 import { accountsIn } from "../ledger/stored.ts"
 import { TOTALLED_TABLE } from "../schema/totalTables.ts"
@@ -35,7 +36,10 @@ export const countStored = (sql: postgres.Sql, account: string, { table }: Strea
 /** Makes totals of the rows anew where they differ, if totals are kept of this table. */
 const mendTotals = (sql: postgres.Sql, lease: Lease, { table }: Stream): LeaseEffect<void> =>
   shapeOf(table).name === TOTALLED_TABLE
-    ? inLeaseTx(sql, lease, async tx => void (await tx`SELECT warehouse.mend_totals(${lease.account})`))
+    ? inLeaseTx(sql, lease, async tx => {
+        await tx`SELECT warehouse.mend_totals(${lease.account})`
+        await markChange(tx, lease.account, TOTALLED_TABLE)
+      })
     : Effect.void
 
 /** Normalizes an account's stream again from its raw records, with its totals, and books the counts of the run. */
