@@ -45,7 +45,7 @@ const setup = Effect.gen(function* () {
   return { ...b, streams, statement, outdated, computedAt, expectFresh }
 })
 
-describe("whatever changes figures", () => {
+describe("each change of figures", () => {
   it.scopedLive("leaves equations that were computed after it", () =>
     Effect.gen(function* () {
       const { sql, sandbox, sync, value, streams, statement, expectFresh } = yield* setup
@@ -85,7 +85,7 @@ describe("whatever changes figures", () => {
     }),
   )
 
-  it.scopedLive("and ends before it computes them leaves equations that say that they are older", () =>
+  it.scopedLive("that is broken off before them leaves equations that say that they are older", () =>
     Effect.gen(function* () {
       const { sync, value, statement, outdated, computedAt } = yield* setup
       const finding =

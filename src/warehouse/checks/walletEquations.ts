@@ -144,7 +144,7 @@ export const WALLET_DELTA = `
       bool_or(is_undated) AS is_undated
     FROM held GROUP BY owner_id, currency
   ), replaced AS MATERIALIZED (
-    -- What was known of a transaction when the first reading was made, where a later run read something else.
+    -- The version that was known when the first reading was made, of transactions of which a later run read another one.
     SELECT DISTINCT ON (version.transaction_id) version.*, true AS is_known
     FROM sync.transaction_versions AS version CROSS JOIN base
     WHERE version.account = $1 AND version.replaced_at > base.known_at AND version.first_seen_at <= base.known_at
