@@ -106,7 +106,15 @@ describe.concurrent("demo", { timeout: LIMIT_MS }, () => {
       })
       const first = yield* run(["demo"])
       expect(first.code).toBe(0)
-      for (const words of ["Settlement:", "Balance:", "KYC gaps:", "query --demo", "In Progress", "Done"])
+      for (const words of [
+        "Settlement:",
+        "Balance:",
+        "KYC gaps:",
+        "query --demo",
+        "In Progress",
+        "Done",
+        "│ assumed",
+      ])
         expect(first.stdout).toContain(words)
       const yesterday = new Date(Date.now() - 86_400_000).toISOString().slice(0, 10)
       for (const currency of ["AUD", "EUR", "JPY"])
@@ -130,6 +138,15 @@ describe.concurrent("demo", { timeout: LIMIT_MS }, () => {
       expect(linesOf((yield* ask("SELECT * FROM analytics.kyc_gap")).stdout).length).toBeGreaterThan(3)
       const names = "SELECT table_name FROM information_schema.views ORDER BY 1"
       expect((yield* ask(names)).stdout).toContain("\nbalance_daily\n")
+      // The commands that the demo names settle its rules.
+      expect(first.stdout).toContain("directions list --demo")
+      expect((yield* run(["directions", "list", "--demo"])).stderr).toContain(
+        "`paycombat-sync directions confirm --demo`",
+      )
+      expect((yield* run(["directions", "confirm", "--demo"])).code).toBe(0)
+      expect((yield* ask("SELECT count(*) FROM analytics.settlement WHERE is_assumed")).stdout).toBe(
+        "count\n0\n",
+      )
       expect(existsSync(join(directory, "real"))).toBe(false)
       expect(isUp(join(directory, ".paycombat-demo"))).toBe(false)
     }),

@@ -174,6 +174,8 @@ describe.concurrent("before the first sync", () => {
           for (const args of [
             ["query", "--demo", "SELECT 1"],
             ["report", "--demo"],
+            ["directions", "list", "--demo"],
+            ["directions", "confirm", "--demo"],
           ]) {
             const demo = yield* program.run(args)
             expect([demo.code, linesOf(demo.stderr)]).toEqual([

@@ -8,11 +8,12 @@ const type = Args.text({ name: "type" }).pipe(Args.withDescription("Event type, 
 const name = Args.text({ name: "name" }).pipe(
   Args.withDescription("Event name, such as PAYIN_COMPLETED; '*' (quoted) for any."),
 )
+const demo = Options.boolean("demo").pipe(Options.withDescription("The rules of the demo's database."))
 const yes = Options.boolean("yes").pipe(Options.withDescription("Do not ask first."))
 
 const list = Command.make(
   "list",
-  { account, json },
+  { account, demo, json },
   onDemand(async () => ({ run: (await import("../run/directions.ts")).list })),
 ).pipe(
   Command.withDescription(
@@ -31,6 +32,7 @@ const set = Command.make(
     asSent: Options.boolean("as-sent").pipe(
       Options.withDescription("Amounts count with the sign that they were sent with."),
     ),
+    demo,
     yes,
     json,
   },
@@ -43,7 +45,7 @@ const set = Command.make(
 
 const confirm = Command.make(
   "confirm",
-  { type: Args.optional(type), name: Args.optional(name), yes, json },
+  { type: Args.optional(type), name: Args.optional(name), demo, yes, json },
   onDemand(async () => ({ run: (await import("../run/directions.ts")).confirm })),
 ).pipe(
   Command.withDescription(

@@ -39,7 +39,7 @@ FROM analytics.kyc_gap_summary ORDER BY customer_count DESC, missing_field LIMIT
 
 const HINT = `More answers:  npx paycombat-sync query --demo "SELECT * FROM analytics.kyc_gap"
 Its views:     npx paycombat-sync query --demo "SELECT table_name FROM information_schema.views ORDER BY 1"
-Directions:    assumed until you confirm them: npx paycombat-sync directions list
+Directions:    assumed until you confirm them: npx paycombat-sync directions list --demo
 Your own data: set PAYCOMBAT_TOKEN, then npx paycombat-sync sync`
 
 /** Note for a stream without a generator, and so without a truth, in the sandbox. */

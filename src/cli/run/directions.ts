@@ -6,6 +6,7 @@ import { counted } from "../../core/words.ts"
 import { isConfirmed } from "../terminal/confirm.ts"
 import { print, printJson, say, table } from "../terminal/output.ts"
 import { visible } from "../terminal/visible.ts"
+import { existingDemo } from "./demoDatabase.ts"
 
 const WORDS: Readonly<Record<string, App.Direction>> = {
   in: 1,
@@ -16,6 +17,16 @@ const WORDS: Readonly<Record<string, App.Direction>> = {
   none: 0,
   "0": 0,
 }
+
+interface Place {
+  readonly demo: boolean
+}
+
+const warehouseIn = ({ demo }: Place) => (demo ? existingDemo : App.configuredExisting)
+
+/** A command of this program that a message names. */
+const commandIn = ({ demo }: Place, command: string) =>
+  `\`paycombat-sync directions ${command}${demo ? " --demo" : ""}\``
 
 const NOTHING_CHANGED = "Nothing was changed."
 
@@ -42,7 +53,8 @@ const ruleInWords = ({ rule, confirmedAt, confirmedBy, eventType }: App.KindRule
 export const list = ({
   account,
   json,
-}: {
+  demo,
+}: Place & {
   readonly account: ReadonlyArray<string>
   readonly json: boolean
 }) =>
@@ -81,14 +93,14 @@ export const list = ({
     yield* print(table({ columns, rows }))
     if (kinds.some(({ unmappedCount }) => unmappedCount > 0))
       yield* say(
-        "Transactions that are not counted are in no settlement and no balance: `paycombat-sync directions set TYPE NAME in|out|none` sets what they do.",
+        `Transactions that are not counted are in no settlement and no balance: ${commandIn({ demo }, "set TYPE NAME in|out|none")} sets what they do.`,
       )
     const assumed = kinds.filter(({ confirmedAt, rule }) => confirmedAt === null && rule !== "none")
     if (assumed.length > 0)
       yield* say(
-        `Rules are assumed until they are confirmed: \`paycombat-sync directions confirm\`, or for one type \`paycombat-sync directions confirm ${assumed[0]!.eventType}\`.`,
+        `Rules are assumed until they are confirmed: ${commandIn({ demo }, "confirm")}, or for one type ${commandIn({ demo }, `confirm ${assumed[0]!.eventType}`)}.`,
       )
-  }).pipe(Effect.provide(App.configuredExisting))
+  }).pipe(Effect.provide(warehouseIn({ demo })))
 
 const nameInWords = (eventName: string) => (eventName === "" ? "(no name)" : visible(eventName))
 
@@ -105,14 +117,14 @@ const changedInWords = (words: string, { rules }: App.RulesChanged) =>
     )
     .join(", ")}. Figures follow at once.`
 
-interface Asking {
+interface Asking extends Place {
   readonly yes: boolean
   readonly json: boolean
 }
 
 /** Shows what a change of the rules counts otherwise, asks on a terminal, and makes it. */
 const change = (
-  { yes, json }: Asking,
+  { yes, json, demo }: Asking,
   words: string,
   apply: (options: App.RuleOptions) => ReturnType<typeof App.setDirection>,
 ) =>
@@ -130,7 +142,7 @@ const change = (
       yield* apply({ by, isPreview: false })
     }
     yield* say(changedInWords(words, changed))
-  }).pipe(Effect.provide(App.configuredExisting))
+  }).pipe(Effect.provide(warehouseIn({ demo })))
 
 interface SetOptions extends Asking {
   readonly type: string
