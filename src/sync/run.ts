@@ -8,7 +8,7 @@ import { turns } from "../core/fibers.ts"
 import { countRun } from "../observe/metrics.ts"
 import { Warehouse, whileOpen } from "../postgres/connect.ts"
 import { query, read } from "../postgres/statements.ts"
-import { checkAfterWork } from "../warehouse/checks/ledgerChecks.ts"
+import { checkAfterRun } from "../warehouse/checks/ledgerChecks.ts"
 import { ACCOUNT, type Acquired, type Lease, type Name } from "../warehouse/ledger/lease.ts"
 import { pruneLedger } from "../warehouse/ledger/pruning.ts"
 import { keepWaiting } from "../warehouse/ledger/runs.ts"
@@ -94,7 +94,7 @@ const runOne = (sql: postgres.Sql, options: RunOptions, account: AccountSettings
     if (free === undefined && options.wait !== true) return
     const lease = free ?? (yield* waitForAccount(sql, options, account, sync))
     const run = runUnderAccount(sql, options, account, lease, sync)
-    const check = Effect.unlessEffect(checkAfterWork(sql, [account.name]), sync.holding.isAway)
+    const check = Effect.unlessEffect(checkAfterRun(sql, account.name), sync.holding.isAway)
     yield* turnOf(sql).withPermits(1)(Effect.zipRight(run, check))
   })
 

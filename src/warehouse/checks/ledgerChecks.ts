@@ -167,9 +167,9 @@ const computeChecks = (sql: postgres.Sql, account: string): Effect.Effect<void, 
   write(() => beginWriting(sql, tx => computeIn(tx, account)))
 
 /**
- * Computes the equations of the accounts that have changed since theirs were computed, or that wait for another run. Without
- * `accounts`: of all such accounts. A call after each kind of work that changes rows or rules keeps results and figures
- * together. A call that fails or never comes leaves the marks: the results say that they are older, and the next call mends it.
+ * Computes the equations of the accounts that have changed since theirs were computed; without `accounts`, of all such. A call
+ * after each kind of work that changes rows or rules keeps results and figures together. A call that fails or never comes
+ * leaves the marks: the results say that they are older, and the next call mends it.
  */
 export const computeDueChecks = (
   sql: postgres.Sql,
@@ -178,18 +178,27 @@ export const computeDueChecks = (
   Effect.flatMap(
     query(
       () => sql<Array<{ account: string }>>`
-        SELECT account FROM (
-          SELECT account FROM sync.figure_changes UNION SELECT account FROM sync.ledger_checks WHERE is_waiting
-        ) AS due
+        SELECT DISTINCT account FROM sync.figure_changes
         WHERE ${accounts === undefined} OR account = ANY (${arrayLiteral(accounts ?? [])}::text[]) ORDER BY 1`,
     ),
     due => Effect.forEach(due, ({ account }) => computeChecks(sql, account), { discard: true }),
   )
 
+const logged = Effect.catchAll(({ message }: WarehouseError) =>
+  Effect.logWarning(`ledger_check was not computed, and is older than the figures: ${message}`),
+)
+
 /** As `computeDueChecks`, after work that is done: a failure is logged, and changes nothing about the work. */
 export const checkAfterWork = (sql: postgres.Sql, accounts?: ReadonlyArray<string>): Effect.Effect<void> =>
-  computeDueChecks(sql, accounts).pipe(
-    Effect.catchAll(({ message }) =>
-      Effect.logWarning(`ledger_check was not computed, and is older than the figures: ${message}`),
-    ),
+  logged(computeDueChecks(sql, accounts))
+
+/** The same after a run, which may also have read what an equation waits for. */
+export const checkAfterRun = (sql: postgres.Sql, account: string): Effect.Effect<void> =>
+  query(
+    () => sql<Array<{ yes: boolean }>>`
+      SELECT EXISTS (SELECT FROM sync.ledger_checks WHERE account = ${account} AND is_waiting)
+        OR EXISTS (SELECT FROM sync.figure_changes WHERE account = ${account}) AS yes`,
+  ).pipe(
+    Effect.flatMap(([due]) => (due?.yes === true ? computeChecks(sql, account) : Effect.void)),
+    logged,
   )
