@@ -14,6 +14,7 @@ import {
   readableByRole,
 } from "../warehouse/read/checkup.ts"
 import { asReader } from "../warehouse/read/reader.ts"
+import { verdictsOf } from "../warehouse/read/verdict.ts"
 import { pendingMigrations } from "../warehouse/schema/migrator.ts"
 import { CheckReporter, checkOf, type Finding, ofClock } from "./finding.ts"
 
@@ -205,6 +206,18 @@ const readerFindings = (sql: postgres.Sql, readerUrl: Option.Option<Redacted.Red
     ]
   })
 
+/** Reports the equations that differ, in the words of the verdict. */
+const equationFindings = (sql: postgres.Sql) =>
+  Effect.map(
+    Effect.orElseSucceed(verdictsOf(sql), () => []),
+    verdicts =>
+      verdicts.flatMap(({ account, findings }) =>
+        findings.flatMap(({ kind, text }) =>
+          kind === "ledger_check" ? [checkOf("equations", { account }).warn(text)] : [],
+        ),
+      ),
+  )
+
 const open = (settings: DatabaseSettings) =>
   Effect.gen(function* () {
     if (Option.isSome(settings.url))
@@ -258,6 +271,9 @@ export const examineDatabase = (settings: DatabaseSettings): Effect.Effect<Groun
       facts.owner !== null,
     )
     yield* reportAll(migrations)
-    if (isMigrated) yield* reportAll(yield* readerFindings(sql, readerUrl))
+    if (isMigrated) {
+      yield* reportAll(yield* readerFindings(sql, readerUrl))
+      yield* reportAll(yield* equationFindings(sql))
+    }
     return { sql, isMigrated }
   })

@@ -2,7 +2,7 @@ import { describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { connect } from "../../src/postgres/connect.ts"
 import { allStreams } from "../../src/registry.ts"
-import { start } from "../../src/sandbox/sandbox.ts"
+import { type SandboxOptions, start } from "../../src/sandbox/sandbox.ts"
 import { statusOf } from "../../src/warehouse/read/status.ts"
 import { cli, databaseEnvironment, linesOf, sandboxEnvironment } from "../support/cli.ts"
 import { listPath, STREAM_NAMES } from "../support/lists.ts"
@@ -12,16 +12,19 @@ import { bench, MIGRATED, SMALL, type SyncOptions, statusesOf, syncOnce } from "
 
 /** Tests that `status` tells a monitor and a user when figures cannot be trusted. */
 
-const parts = Effect.gen(function* () {
-  const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
-  const sandbox = yield* start(SMALL)
-  const { run } = yield* cli({ ...sandboxEnvironment(sandbox), ...databaseEnvironment(ownerUrl) })
-  const sql = (statement: string) => Effect.promise(() => runSql(ownerUrl, statement))
-  const warehouse = yield* connect(ownerUrl)
-  /** Syncs within this process, because the runs themselves are not under test. */
-  const sync = (options?: SyncOptions) => Effect.map(syncOnce(warehouse, sandbox, options), statusesOf)
-  return { sandbox, run, sql, sync }
-})
+const partsWith = (options: Partial<SandboxOptions>) =>
+  Effect.gen(function* () {
+    const { ownerUrl } = yield* testDatabase({ template: MIGRATED })
+    const sandbox = yield* start({ ...SMALL, ...options })
+    const { run } = yield* cli({ ...sandboxEnvironment(sandbox), ...databaseEnvironment(ownerUrl) })
+    const sql = (statement: string) => Effect.promise(() => runSql(ownerUrl, statement))
+    const warehouse = yield* connect(ownerUrl)
+    /** Syncs within this process, because the runs themselves are not under test. */
+    const sync = (options?: SyncOptions) => Effect.map(syncOnce(warehouse, sandbox, options), statusesOf)
+    return { sandbox, run, sql, sync }
+  })
+
+const parts = partsWith({})
 
 interface Judged {
   readonly stream: string
@@ -61,17 +64,21 @@ describe.concurrent("status", () => {
 
   it.scopedLive("exits with 1 under --strict if an equation differs", () =>
     Effect.gen(function* () {
-      const { run, sql, sync } = yield* parts
+      const { run, sync } = yield* partsWith({ breaches: ["fee-sums"] })
       yield* sync()
-      yield* sql(
-        "UPDATE sync.ledger_checks SET state = 'differs', difference = 5, explanation = 'Why.' WHERE check_name = 'fees'",
-      )
       const { code, stdout } = yield* run(["status"])
       expect([code, stdout]).toEqual([
         0,
         expect.stringContaining("! transactions: equation fees differs in "),
       ])
       expect((yield* run(["status", "--strict"])).code).toBe(1)
+      // The commands that settle an assumption, and the equation in each command's words.
+      expect(stdout).toMatch(
+        /· transactions: \d+ kinds of transactions .* count by rules that are assumed \(.*`paycombat-sync directions confirm`/,
+      )
+      const doctor = yield* run(["doctor", "--stream", "transactions"])
+      expect(doctor.stdout).toContain("equation fees differs in ")
+      expect(doctor.stdout).toContain("assumed until a person confirms them")
     }),
   )
 
