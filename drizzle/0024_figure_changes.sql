@@ -56,6 +56,11 @@ $marking$;
 --> statement-breakpoint
 SELECT "sync"."mark_changes_of"(each) FROM unnest('{warehouse.transactions,warehouse.wallets,warehouse.wallet_accounts,warehouse.payouts}'::regclass[]) AS each;
 --> statement-breakpoint
+-- Another time of checking is no change.
+CREATE TRIGGER "mark_inserted" AFTER INSERT ON "sync"."unavailable" REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION "sync"."mark_change"();
+--> statement-breakpoint
+CREATE TRIGGER "mark_deleted" AFTER DELETE ON "sync"."unavailable" REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION "sync"."mark_change"();
+--> statement-breakpoint
 -- A rule counts for all accounts.
 CREATE FUNCTION "sync"."mark_rule"() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $trigger$
 BEGIN

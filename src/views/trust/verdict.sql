@@ -222,20 +222,17 @@ WITH RECURSIVE told AS MATERIALIZED (
     FROM sync.item_doubts AS one WHERE one.account = state.account AND one.stream = state.stream GROUP BY 1, 2) AS doubt
   UNION ALL SELECT state.account, state.stream, 'attention', 'unmapped', 'unknown direction',
     kind.unmapped || CASE kind.unmapped WHEN 1 THEN ' kind of transaction (by type and name) has'
-      ELSE ' kinds of transactions (by type and name) have' END
-      || ' no known direction and count in no settlement and no balance: run `paycombat-sync directions list`, and `directions set` for each.', NULL
+      ELSE ' kinds of transactions (by type and name) have' END || ' no known direction and count in no settlement and no balance: run `paycombat-sync directions list`, and `directions set` for each.', NULL
   FROM state JOIN kind USING (account) WHERE state.stream = 'transactions' AND kind.unmapped > 0
   UNION ALL SELECT state.account, state.stream, 'good', 'assumed', 'assumed directions',
     kind.assumed || CASE kind.assumed WHEN 1 THEN ' kind of transaction (by type and name) counts' ELSE ' kinds of transactions (by type and name) count' END
-      || ' by rules that are assumed (' || kind.assumed_types
-      || '): check them with `paycombat-sync directions list`, and confirm them with `paycombat-sync directions confirm`.', NULL
+      || ' by rules that are assumed (' || kind.assumed_types || '): check them with `paycombat-sync directions list`, and confirm them with `paycombat-sync directions confirm`.', NULL
   FROM state JOIN kind USING (account) WHERE state.stream = 'transactions' AND kind.assumed > 0
   UNION ALL SELECT state.account, state.stream, 'attention', 'ledger_check', failing.name || ' differs',
     'equation ' || failing.name || ' differs in ' || failing.amounts || ' (see ledger_check, checked at '
       || to_char(failing.checked_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC). ' || failing.explanation, NULL
   FROM state CROSS JOIN LATERAL (
-    SELECT one."check" AS name, string_agg(one.currency || coalesce(' by ' || trim_scale(nullif(one.difference, 0)), ''), ', ' ORDER BY one.currency) AS amounts,
-      min(one.checked_at) AS checked_at,
+    SELECT one."check" AS name, string_agg(one.currency || coalesce(' by ' || trim_scale(nullif(one.difference, 0)), ''), ', ' ORDER BY one.currency) AS amounts, min(one.checked_at) AS checked_at,
       CASE WHEN count(*) > 1 THEN (array_agg(one.currency ORDER BY one.differs_count DESC, one.currency))[1] || ': ' ELSE '' END
         || (array_agg(one.explanation ORDER BY one.differs_count DESC, one.currency))[1] AS explanation
     FROM analytics.ledger_check AS one
