@@ -150,7 +150,8 @@ const stateOf = (status: unknown, amount: bigint, lines: ReadonlyArray<Fields>):
   return absolute(moves[0]!.amount) === amount ? "agrees" : "amount_differs"
 }
 
-export const payoutViews = (b: Bench) =>
+/** Views of payouts. `states`: how each payout compares with its transactions, where it is written down by hand. */
+export const payoutViews = (b: Bench, states?: ReadonlyMap<string, string>) =>
   Effect.gen(function* () {
     const payouts = recordsOf(b.sandbox, "payouts").map(payout => ({
       ...payout,
@@ -184,7 +185,8 @@ export const payoutViews = (b: Bench) =>
       payouts.map((payout: Fields) => {
         const ids = [payout.id, payout.payout_id_finmo ?? payout.reply_code_id_pg]
         const own = lines.filter(line => ids.includes(line.event_id))
-        return [payout.id, own.length, stateOf(payout.status, absolute(payout.amount), own)]
+        const state = states?.get(String(payout.id)) ?? stateOf(payout.status, absolute(payout.amount), own)
+        return [payout.id, own.length, state]
       }),
     )
     const days = sumsBy()

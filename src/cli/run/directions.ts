@@ -84,7 +84,8 @@ export const list = ({
       ruleInWords(kind),
       [
         kind.unmappedCount > 0 ? `${kind.unmappedCount} not counted` : "",
-        kind.netDiffersCount > 0 ? `net differs in ${kind.netDiffersCount}` : "",
+        // The net of a transaction that moves nothing is not documented.
+        kind.netDiffersCount > 0 && kind.direction !== 0 ? `net differs in ${kind.netDiffersCount}` : "",
         kind.suggested === null ? "" : `likely ${inWords(kind.suggested)}`,
       ]
         .filter(text => text !== "")

@@ -1,37 +1,15 @@
 CREATE VIEW analytics.settlement_payment AS
--- Not materialized, so that a filter on the settlement reaches both parts.
-WITH total AS NOT MATERIALIZED (SELECT * FROM warehouse.transaction_settlements WHERE transaction_count > 0), line AS (
-  SELECT
-    total.account, total.settlement_id, total.currency, total.event_type,
-    total.transaction_count, total.settled_count, rule.direction, rule.direction * total.amount AS amount,
-    CASE WHEN total.fee_currency = total.currency AND rule.direction IS NOT NULL THEN total.fee_amount ELSE 0 END AS fee_amount,
-    CASE WHEN total.fee_currency = total.currency AND rule.direction IS NOT NULL THEN total.tax_amount ELSE 0 END AS tax_amount,
-    total.fee_currency = total.currency AND rule.direction IS NOT NULL
-      AND total.unreadable_fee_count + total.unreadable_tax_count > 0 AS is_unknown,
-    total.net_amount, coalesce(rule.is_assumed, false) AS is_assumed
-  FROM total LEFT JOIN analytics.event_direction AS rule
-    ON rule.event_type = total.event_type AND rule.event_name = total.event_name AND rule.is_negative = total.is_negative
-  UNION ALL
-  -- A fee in another currency than the amount.
-  SELECT
-    total.account, total.settlement_id, total.fee_currency, total.event_type,
-    0, 0, rule.direction, 0, total.fee_amount, total.tax_amount, total.unreadable_fee_count + total.unreadable_tax_count > 0, 0, rule.is_assumed
-  FROM total JOIN analytics.event_direction AS rule
-    ON rule.event_type = total.event_type AND rule.event_name = total.event_name AND rule.is_negative = total.is_negative
-  WHERE total.fee_currency <> total.currency AND rule.direction IS NOT NULL
-    AND (total.fee_count + total.tax_count > 0 OR total.unreadable_fee_count + total.unreadable_tax_count > 0)
-)
 SELECT
   account,
   settlement_id,
   currency,
-  coalesce(sum(amount), 0) AS amount,
-  CASE WHEN NOT bool_or(is_unknown) THEN sum(fee_amount + tax_amount) END AS fee_and_tax,
-  CASE WHEN NOT bool_or(is_unknown) THEN coalesce(sum(amount), 0) - sum(fee_amount + tax_amount) END AS payment_to_merchant_amount,
+  sum(amount) AS amount,
+  CASE WHEN bool_and(fee_amount IS NOT NULL) THEN sum(fee_amount + tax_amount) END AS fee_and_tax,
+  CASE WHEN bool_and(fee_amount IS NOT NULL) THEN sum(amount) - sum(fee_amount + tax_amount) END AS payment_to_merchant_amount,
   sum(transaction_count)::bigint AS transaction_count,
-  coalesce(sum(transaction_count) FILTER (WHERE direction IS NULL), 0)::bigint AS unmapped_count,
+  sum(unmapped_count)::bigint AS unmapped_count,
   bool_or(is_assumed) AS is_assumed
-FROM line
+FROM analytics.settlement_breakdown
 GROUP BY account, settlement_id, currency;
 
 COMMENT ON VIEW analytics.settlement_payment IS
