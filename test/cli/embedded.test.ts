@@ -140,10 +140,10 @@ describe.concurrent("demo", { timeout: LIMIT_MS }, () => {
       expect((yield* ask(names)).stdout).toContain("\nbalance_daily\n")
       // The commands that the demo names settle its rules.
       expect(first.stdout).toContain("directions list --demo")
-      expect((yield* run(["directions", "list", "--demo"])).stderr).toContain(
-        "`paycombat-sync directions confirm --demo`",
-      )
-      expect((yield* run(["directions", "confirm", "--demo"])).code).toBe(0)
+      const directions = (command: string) =>
+        run(["directions", command, "--demo"], { PAYCOMBAT_LOG_LEVEL: "info" })
+      expect((yield* directions("list")).stderr).toContain("`paycombat-sync directions confirm --demo`")
+      expect((yield* directions("confirm")).code).toBe(0)
       expect((yield* ask("SELECT count(*) FROM analytics.settlement WHERE is_assumed")).stdout).toBe(
         "count\n0\n",
       )
