@@ -88,8 +88,8 @@ describe.concurrent("status", () => {
   )
 })
 
-describe.concurrent("the discovered path of a list", () => {
-  slow(() => {
+slow(() => {
+  describe.concurrent("the discovered path of a list", () => {
     it.scopedLive("is logged when it is new, and marked in status until a record proves it", () =>
       Effect.gen(function* () {
         const { run } = yield* parts({ template: MIGRATED })

@@ -19,8 +19,8 @@ const READER = /^postgres:\/\/paycombat_query:\S+@127\.0\.0\.1:\d+\/paycombat$/
 /** Each test creates an embedded server and runs several commands on it, both tests at the same time. */
 const LIMIT_MS = 120_000
 
-describe.concurrent("database and sandbox", { timeout: LIMIT_MS }, () => {
-  slow(() => {
+slow(() => {
+  describe.concurrent("database and sandbox", { timeout: LIMIT_MS }, () => {
     it.scopedLive("stay up, serve other commands meanwhile, and stop on SIGTERM", () =>
       Effect.gen(function* () {
         const { start, run, directory } = yield* cli()
