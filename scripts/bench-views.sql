@@ -18,9 +18,11 @@ INSERT INTO warehouse.wallet_accounts (account, read_at, first_seen_at, run_id, 
 SELECT 'default', now(), now(), gen_random_uuid(), 'part_' || n || currency, 'wallet_' || n, currency, n
 FROM owner, unnest(ARRAY['USD', 'EUR', 'GBP']) currency;
 
+-- A part at a time, so that the totals' temporary files stay small.
 INSERT INTO warehouse.transactions (account, raw, content_hash, read_at, first_seen_at, run_id, transaction_id, org_id, customer_id, owner_id,
   amount, currency, fees_currency, fees_without_tax, tax_on_fees, fees_including_tax, event_type, event_name, is_settled, settlement_id, created_at, event_id)
-SELECT 'default', jsonb_build_object('pad', repeat(md5(i::text), 15)), md5(i::text), now(), now(), gen_random_uuid(), 'txn_' || md5(i::text), org_id,
+SELECT 'default', jsonb_build_object('pad', repeat(md5(i::text), 15)), md5(i::text), now(), CASE WHEN i > total / 2 THEN now() - interval '2 years' * (1 - i::float / total) ELSE now() END,
+  gen_random_uuid(), 'txn_' || md5(i::text), org_id,
   CASE WHEN i % 50 > 0 THEN customer_id END, CASE WHEN i % 50 > 0 THEN customer_id ELSE org_id END,
   (i % 100000) / 100.0, currency, CASE WHEN i % 20 = 0 THEN 'USD' ELSE currency END, 0.5, 0.1, 0.6,
   (ARRAY['PAYIN', 'PAYIN', 'PAYIN', 'PAYOUT', 'REFUND', 'RESERVE', 'CREDIT', 'DEBIT'])[1 + i % 8],
@@ -28,12 +30,26 @@ SELECT 'default', jsonb_build_object('pad', repeat(md5(i::text), 15)), md5(i::te
   now() - interval '2 years' * (1 - i::float / total), CASE WHEN i % 8 = 3 THEN 'payout_' || i / 8 ELSE 'payin_' || md5(i::text) END
 FROM (
   SELECT i, total, (hashint4(i) & 2147483647) % 20000 + 1 AS n, (ARRAY['USD', 'EUR', 'GBP'])[1 + (hashint4(i) & 2147483647) % 3] AS currency
-  FROM (SELECT :transactions AS total) size, generate_series(1, total) i
+  FROM (SELECT :transactions AS total) size, generate_series(:first, :last) i
 ) made
 JOIN owner USING (n);
 
 INSERT INTO warehouse.settlement_history
 SELECT account, transaction_id, created_at + interval '3 days' FROM warehouse.transactions WHERE is_settled;
+
+-- The second half was read before it was settled, and one in a hundred of it left another settlement.
+INSERT INTO warehouse.transaction_settlement_history (account, transaction_id, valid_from, valid_to, settlement_id, is_settled)
+SELECT t.account, t.transaction_id, period.*
+FROM warehouse.transactions AS t
+CROSS JOIN LATERAL (
+  SELECT t.first_seen_at, t.first_seen_at + interval '3 days', CASE WHEN hashtext(t.transaction_id) % 100 = 0 THEN 'settlement_1' END, false
+  UNION ALL SELECT t.first_seen_at + interval '3 days', NULL, t.settlement_id, true
+) AS period
+WHERE t.is_settled AND t.first_seen_at = t.created_at;
+
+-- One settlement in ten changed after a run had left it done.
+INSERT INTO warehouse.settlement_states (account, settlement_id, changed_at, states)
+SELECT 'default', 'settlement_' || n, now(), '[[]]' FROM generate_series(0, :transactions / 400, 10) n;
 
 INSERT INTO warehouse.payouts (account, raw, content_hash, read_at, first_seen_at, run_id, payout_id, status, amount, currency, fee_taken, created_at)
 SELECT 'default', jsonb_build_object('pad', repeat(md5(i::text), 15)), md5(i::text), now(), now(), gen_random_uuid(), 'payout_' || i,
@@ -76,4 +92,5 @@ FROM warehouse.wallet_readiness_history WHERE valid_to IS NULL;
 VACUUM ANALYZE warehouse.customers, warehouse.wallets, warehouse.wallet_accounts, warehouse.transactions, warehouse.settlement_history,
   warehouse.payouts, warehouse.checkouts, warehouse.wallet_readiness, warehouse.wallet_readiness_history,
   warehouse.payout_status_history, warehouse.wallet_balance_snapshots, warehouse.checkout_items, warehouse.checkout_fees,
-  warehouse.transaction_owners, warehouse.transaction_kinds;
+  warehouse.transaction_owners, warehouse.transaction_kinds, warehouse.transaction_days, warehouse.transaction_settlements,
+  warehouse.transaction_settlement_history, warehouse.settlement_states;

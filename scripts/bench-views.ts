@@ -35,6 +35,9 @@ const RECONCILIATION_MILLIS = 5_000
 
 const BLOCK_KIB = 8
 
+/** Transactions that are written at once. */
+const PART = 1_000_000
+
 /** Filters by the column that a view has. Ids are those of `bench-views.sql`. */
 const FILTERS: Readonly<Record<string, string>> = {
   owner_id: "owner_id = 'customer_' || md5('1233')",
@@ -196,6 +199,14 @@ const explain = async (session: postgres.Sql, question: Question): Promise<void>
   )
 }
 
+/** The statement for each part of the transactions. */
+const parts = (statement: string): ReadonlyArray<string> =>
+  Array.from({ length: Math.ceil(TRANSACTIONS / PART) }, (_, n) =>
+    statement
+      .replaceAll(":first", String(n * PART + 1))
+      .replaceAll(":last", String(Math.min((n + 1) * PART, TRANSACTIONS))),
+  )
+
 const fill = async (session: postgres.Sql): Promise<void> => {
   const [stored] = await session`SELECT FROM warehouse.transactions LIMIT 1`
   if (stored !== undefined) return console.log("the directory holds a filled warehouse: it is used as it is")
@@ -203,7 +214,8 @@ const fill = async (session: postgres.Sql): Promise<void> => {
   const startedAt = performance.now()
   // One by one: VACUUM is refused among others.
   for (const statement of script.replaceAll(":transactions", String(TRANSACTIONS)).split(/;\n+/))
-    if (statement.trim() !== "") await session.unsafe(statement)
+    for (const part of statement.includes(":first") ? parts(statement) : [statement])
+      if (part.trim() !== "") await session.unsafe(part)
   const seconds = (performance.now() - startedAt) / 1000
   console.log(`filled with ${TRANSACTIONS} transactions in ${seconds.toFixed(0)} s`)
 }
