@@ -60,6 +60,10 @@ export const checkouts = warehouse.table(
     index("checkouts_customer").on(table.account, table.customerId),
     index("checkouts_day").on(table.day, table.account),
     index("checkouts_created").on(table.createdAt, table.account),
+    // The few that are open, read from the index alone.
+    index("checkouts_open")
+      .on(table.expireAt, table.account, table.customerId, table.currency, table.amount)
+      .where(sql`${table.removedAt} IS NULL AND ${table.deletedAt} IS NULL`),
     finite("checkouts_finite", table.amount),
   ],
 )

@@ -106,7 +106,16 @@ export const transactions = warehouse.table(
     primaryKey({ columns: [table.account, table.transactionId] }),
     // The owner leads, not the account: most warehouses have one account, and queries do not name it.
     index("transactions_owner").on(table.ownerId, table.account, table.currency, table.createdAt),
-    index("transactions_customer").on(table.customerId, table.account, table.createdAt),
+    // What a customer moved in a time is read from the index alone.
+    index("transactions_customer").on(
+      table.customerId,
+      table.account,
+      table.createdAt,
+      table.currency,
+      table.eventType,
+      table.eventName,
+      table.amount,
+    ),
     index("transactions_settlement").on(table.settlementId, table.account),
     index("transactions_day").on(table.day, table.account),
     // A payout finds its lines by its id, or by the provider's.
@@ -115,7 +124,18 @@ export const transactions = warehouse.table(
     index("transactions_foreign_fee")
       .on(table.ownerId, table.account, table.feeCurrency, table.createdAt)
       .where(sql`${table.feesCurrency} <> ${table.currency}`),
-    index("transactions_unsettled").on(table.account, table.customerId).where(sql`NOT ${table.isSettled}`),
+    // The same for what is not settled, by day.
+    index("transactions_unsettled")
+      .on(
+        table.ownerId,
+        table.account,
+        table.currency,
+        table.day,
+        table.eventType,
+        table.eventName,
+        table.amount,
+      )
+      .where(sql`NOT ${table.isSettled}`),
     // Rows are stored in the order in which they are first seen, more or less.
     index("transactions_first_seen").using("brin", table.firstSeenAt),
     // The few rows whose fee with tax is not the sum of fee and tax: a check reads them without the others.

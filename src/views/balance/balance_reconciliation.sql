@@ -1,7 +1,5 @@
 CREATE VIEW analytics.balance_reconciliation AS
-WITH rule AS MATERIALIZED (
-  SELECT event_type, event_name, is_negative, direction, is_assumed FROM analytics.event_direction
-),
+WITH
 -- An unchanged wallet is not written: the latest complete pass read the same balance again, at the earliest when it began.
 pass AS MATERIALIZED (
   SELECT DISTINCT ON (run.account, run.stream)
@@ -32,70 +30,107 @@ pass AS MATERIALIZED (
   WHERE reject.stream = 'wallets' AND reject.kind = 'item' AND reject.unlisted_at IS NULL
   GROUP BY reject.account, wallet.wallet_id
 ),
--- Both sides below each other, not joined, so that a filter on the owner reaches each of them.
+-- Both sides below each other, not joined, so that a filter on the owner reaches each of them. The totals have no conditions of
+-- their own, and the rule is joined after the union, so that Postgres may read them in the order of an index and stop after
+-- some owners.
 side AS (
   SELECT
     wallet.account,
-    coalesce(wallet.customer_id, wallet.org_id, part.org_id) AS owner_id,
-    part.currency,
-    true AS is_held,
-    wallet.wallet_id,
-    gone.is_deleted,
-    CASE WHEN (unread.is_any OR part.currency = ANY (unread.currencies)) IS NOT TRUE THEN part.actual_balance END AS actual_balance,
-    CASE WHEN (unread.is_any OR part.currency = ANY (unread.currencies)) IS NOT TRUE THEN part.available_balance END AS available_balance,
-    greatest(part.read_at, pass.began_at) AS observed_at,
-    NULL::numeric AS movement,
-    NULL::numeric AS amount,
-    false AS is_unknown,
-    0::bigint AS unmapped_count,
-    0::numeric AS unmapped_amount,
-    false AS is_assumed
-  FROM warehouse.wallets AS wallet
-  JOIN warehouse.wallet_accounts AS part ON part.account = wallet.account AND part.wallet_id = wallet.wallet_id
-  CROSS JOIN LATERAL (SELECT coalesce(wallet.is_deleted, false) OR coalesce(part.is_deleted, false) AS is_deleted) AS gone
-  LEFT JOIN pass ON pass.account = wallet.account AND pass.stream = 'wallets'
-  LEFT JOIN unread ON unread.account = wallet.account AND unread.wallet_id = wallet.wallet_id
-  WHERE wallet.removed_at IS NULL AND part.removed_at IS NULL
+    wallet.owner_id,
+    wallet.currency,
+    'wallet' AS kind,
+    true AS is_part,
+    wallet.live_count,
+    wallet.known_count,
+    wallet.known_available_count,
+    wallet.actual_balance,
+    wallet.available_balance,
+    wallet.deleted_count,
+    wallet.deleted_balance,
+    wallet.observed_at,
+    NULL::text AS event_type,
+    NULL::text AS event_name,
+    NULL::boolean AS is_negative,
+    false AS is_customer,
+    false AS is_foreign,
+    0::bigint AS transaction_count,
+    0::numeric AS amount,
+    0::numeric AS fee_and_tax,
+    0::bigint AS fee_count,
+    0::bigint AS unreadable_count,
+    NULL::timestamptz AS last_transaction_at
+  FROM (
+    SELECT
+      wallet.account,
+      coalesce(wallet.customer_id, wallet.org_id, part.org_id) AS owner_id,
+      part.currency,
+      count(*) FILTER (WHERE NOT gone.is_deleted) AS live_count,
+      count(part.actual_balance) FILTER (WHERE NOT gone.is_deleted AND read.is_whole) AS known_count,
+      count(part.available_balance) FILTER (WHERE NOT gone.is_deleted AND read.is_whole) AS known_available_count,
+      sum(part.actual_balance) FILTER (WHERE NOT gone.is_deleted AND read.is_whole) AS actual_balance,
+      sum(part.available_balance) FILTER (WHERE NOT gone.is_deleted AND read.is_whole) AS available_balance,
+      count(*) FILTER (WHERE gone.is_deleted) AS deleted_count,
+      sum(part.actual_balance) FILTER (WHERE gone.is_deleted AND read.is_whole) AS deleted_balance,
+      greatest(max(part.read_at), max(pass.began_at)) AS observed_at
+    FROM warehouse.wallets AS wallet
+    JOIN warehouse.wallet_accounts AS part ON part.account = wallet.account AND part.wallet_id = wallet.wallet_id
+    CROSS JOIN LATERAL (SELECT coalesce(wallet.is_deleted, false) OR coalesce(part.is_deleted, false) AS is_deleted) AS gone
+    LEFT JOIN pass ON pass.account = wallet.account AND pass.stream = 'wallets'
+    LEFT JOIN unread ON unread.account = wallet.account AND unread.wallet_id = wallet.wallet_id
+    CROSS JOIN LATERAL (SELECT (unread.is_any OR part.currency = ANY (unread.currencies)) IS NOT TRUE AS is_whole) AS read
+    WHERE wallet.removed_at IS NULL AND part.removed_at IS NULL
+    GROUP BY 1, 2, 3, wallet.wallet_id
+  ) AS wallet
   UNION ALL
   SELECT
-    total.account, total.owner_id, total.currency, false, NULL, false, NULL, NULL, NULL,
-    -- Null where nothing moved: of a failed payment, say, without a fee.
-    CASE WHEN rule.direction * total.amount <> 0 OR NOT fee.is_apart AND total.fee_count + total.tax_count > 0
-      THEN rule.direction * total.amount - CASE WHEN fee.is_apart THEN 0 ELSE total.fee_amount + total.tax_amount END END,
-    rule.direction * total.amount,
-    NOT fee.is_apart AND rule.direction IS NOT NULL AND total.unreadable_fee_count + total.unreadable_tax_count > 0,
-    CASE WHEN rule.direction IS NULL THEN total.transaction_count ELSE 0 END,
-    CASE WHEN rule.direction IS NULL THEN total.amount ELSE 0 END,
-    coalesce(rule.is_assumed, false)
-  FROM warehouse.transaction_owners AS total
-  LEFT JOIN rule ON rule.event_type = total.event_type AND rule.event_name = total.event_name AND rule.is_negative = total.is_negative
-  LEFT JOIN warehouse.account_settings AS setting ON setting.account = total.account
-  CROSS JOIN LATERAL (
-    SELECT total.fee_currency <> total.currency OR total.is_customer AND setting.fee_owner IS NOT DISTINCT FROM 'organization' AS is_apart
-  ) AS fee
-  WHERE total.transaction_count > 0
+    account, owner_id, currency, 'amount', true, 0::bigint, 0::bigint, 0::bigint, NULL::numeric, NULL::numeric, 0::bigint, NULL::numeric,
+    NULL::timestamptz, event_type, event_name, is_negative, is_customer, fee_currency <> currency, transaction_count, amount,
+    fee_amount + tax_amount, fee_count + tax_count, unreadable_fee_count + unreadable_tax_count, last_transaction_at
+  FROM warehouse.transaction_owners
   UNION ALL
   -- A fee in another currency than the amount.
   SELECT
-    total.account, total.owner_id, total.fee_currency, false, NULL, false, NULL, NULL, NULL,
-    -(total.fee_amount + total.tax_amount), 0, total.unreadable_fee_count + total.unreadable_tax_count > 0, 0, 0, rule.is_assumed
-  FROM warehouse.transaction_owners AS total
-  JOIN rule ON rule.event_type = total.event_type AND rule.event_name = total.event_name AND rule.is_negative = total.is_negative
-  LEFT JOIN warehouse.account_settings AS setting ON setting.account = total.account
-  WHERE total.transaction_count > 0 AND rule.direction IS NOT NULL AND total.fee_currency <> total.currency
-    AND NOT (total.is_customer AND setting.fee_owner IS NOT DISTINCT FROM 'organization')
-    AND (total.fee_count + total.tax_count > 0 OR total.unreadable_fee_count + total.unreadable_tax_count > 0)
+    account, owner_id, fee_currency, 'fee', fee_currency <> currency, 0::bigint, 0::bigint, 0::bigint, NULL::numeric, NULL::numeric, 0::bigint,
+    NULL::numeric, NULL::timestamptz, event_type, event_name, is_negative, is_customer, true, transaction_count, 0::numeric,
+    fee_amount + tax_amount, fee_count + tax_count, unreadable_fee_count + unreadable_tax_count, last_transaction_at
+  FROM warehouse.transaction_owners
   UNION ALL
   -- The fees of customers' transactions, where the organization pays them.
   SELECT
-    total.account, total.org_id, total.fee_currency, false, NULL, false, NULL, NULL, NULL,
-    -(total.fee_amount + total.tax_amount), 0, total.unreadable_fee_count + total.unreadable_tax_count > 0, 0, 0, rule.is_assumed
+    total.account, total.org_id, total.fee_currency, 'paid fee', true, 0::bigint, 0::bigint, 0::bigint, NULL::numeric, NULL::numeric, 0::bigint,
+    NULL::numeric, NULL::timestamptz, total.event_type, total.event_name, total.is_negative, false, true, total.transaction_count, 0::numeric,
+    total.fee_amount + total.tax_amount, total.fee_count + total.tax_count, total.unreadable_fee_count + total.unreadable_tax_count,
+    total.last_transaction_at
   FROM (SELECT account FROM warehouse.account_settings WHERE fee_owner = 'organization') AS setting
   -- Read for such accounts only, whatever owner is asked for.
   CROSS JOIN LATERAL (SELECT * FROM warehouse.transaction_owners AS own WHERE own.account = setting.account OFFSET 0) AS total
-  JOIN rule ON rule.event_type = total.event_type AND rule.event_name = total.event_name AND rule.is_negative = total.is_negative
-  WHERE total.transaction_count > 0 AND rule.direction IS NOT NULL AND total.is_customer
-    AND (total.fee_count + total.tax_count > 0 OR total.unreadable_fee_count + total.unreadable_tax_count > 0)
+  WHERE total.is_customer
+), line AS (
+  SELECT
+    side.*,
+    side.kind = 'wallet' AS is_held,
+    -- Null where nothing moved: of a failed payment, say, without a fee.
+    CASE WHEN rule.direction * side.amount <> 0 OR NOT fee.is_apart AND side.fee_count > 0
+      THEN rule.direction * side.amount - CASE WHEN fee.is_apart THEN 0 ELSE side.fee_and_tax END END AS movement,
+    rule.direction * side.amount AS moved_amount,
+    NOT fee.is_apart AND rule.direction IS NOT NULL AND side.unreadable_count > 0 AS is_unknown,
+    CASE WHEN rule.direction IS NULL AND side.kind = 'amount' THEN side.transaction_count ELSE 0 END AS unmapped_count,
+    CASE WHEN rule.direction IS NULL AND side.kind = 'amount' THEN side.amount ELSE 0 END AS unmapped_amount,
+    coalesce(rule.is_assumed, false) AS is_assumed
+  FROM side
+  LEFT JOIN analytics.event_direction AS rule
+    ON rule.event_type = side.event_type AND rule.event_name = side.event_name AND rule.is_negative = side.is_negative
+  LEFT JOIN warehouse.account_settings AS setting ON setting.account = side.account
+  CROSS JOIN LATERAL (
+    -- The organization pays the fees of customers, which are parts of their own.
+    SELECT side.kind = 'amount' AND (side.is_foreign OR side.is_customer AND setting.fee_owner IS NOT DISTINCT FROM 'organization') AS is_apart
+  ) AS fee
+  WHERE side.is_part AND (
+    side.kind = 'wallet'
+    OR side.transaction_count > 0 AND (
+      side.kind = 'amount'
+      OR rule.direction IS NOT NULL AND side.fee_count + side.unreadable_count > 0
+        AND NOT (side.is_customer AND setting.fee_owner IS NOT DISTINCT FROM 'organization')))
 ), owner AS (
   SELECT
     account,
@@ -103,86 +138,88 @@ side AS (
     currency,
     bool_or(is_held) AS is_held,
     count(movement) > 0 OR bool_or(is_unknown) AS is_moved,
-    count(DISTINCT wallet_id) FILTER (WHERE is_held AND NOT is_deleted) AS wallet_count,
-    CASE WHEN count(actual_balance) FILTER (WHERE is_held AND NOT is_deleted) = count(*) FILTER (WHERE is_held AND NOT is_deleted)
-      THEN coalesce(sum(actual_balance) FILTER (WHERE NOT is_deleted), 0) END AS wallet_balance,
-    CASE WHEN count(available_balance) FILTER (WHERE is_held AND NOT is_deleted) = count(*) FILTER (WHERE is_held AND NOT is_deleted)
-      THEN coalesce(sum(available_balance) FILTER (WHERE NOT is_deleted), 0) END AS available_balance,
-    count(*) FILTER (WHERE is_deleted) AS deleted_wallet_count,
-    coalesce(sum(actual_balance) FILTER (WHERE is_deleted), 0) AS deleted_wallet_balance,
+    count(*) FILTER (WHERE live_count > 0) AS wallet_count,
+    CASE WHEN sum(known_count) = sum(live_count) THEN coalesce(sum(actual_balance), 0) END AS wallet_balance,
+    CASE WHEN sum(known_available_count) = sum(live_count) THEN coalesce(sum(available_balance), 0) END AS available_balance,
+    sum(deleted_count)::bigint AS deleted_wallet_count,
+    coalesce(sum(deleted_balance), 0) AS deleted_wallet_balance,
     max(observed_at) AS observed_at,
     coalesce(sum(movement), 0) AS movement,
-    coalesce(sum(amount), 0) AS amount,
+    coalesce(sum(moved_amount), 0) AS amount,
     bool_or(is_unknown) AS is_unknown,
     sum(unmapped_count)::bigint AS unmapped_count,
     sum(unmapped_amount) AS unmapped_amount,
-    bool_or(is_assumed) AS is_assumed
-  FROM side
-  GROUP BY account, owner_id, currency
+    bool_or(is_assumed) AS is_assumed,
+    max(last_transaction_at) AS last_transaction_at
+  FROM line
+  GROUP BY owner_id, account, currency
 ), known AS (
+  -- A WITH of its own keeps this a part of its own, so that what is looked up for an owner is looked up once.
+  WITH rule AS MATERIALIZED (
+    SELECT event_type, event_name, is_negative, direction FROM analytics.event_direction WHERE direction IS NOT NULL
+  ), organization_pays AS MATERIALIZED (
+    SELECT account FROM warehouse.account_settings WHERE fee_owner = 'organization'
+  )
   SELECT
     owner.*,
-    owner.movement - coalesce(later.movement, 0) AS movement_so_far,
-    owner.amount - coalesce(later.amount, 0) AS amount_so_far
+    -- Movements after the wallets were read, with and without fees: no part of their balances.
+    CASE WHEN owner.is_held AND owner.last_transaction_at > owner.observed_at THEN (
+      SELECT ARRAY[coalesce(sum(line.movement), 0), coalesce(sum(line.amount), 0)]
+      FROM (
+        SELECT
+          rule.direction * abs(t.amount) - CASE
+            WHEN t.fee_currency <> t.currency OR t.customer_id IS NOT NULL AND EXISTS (SELECT FROM organization_pays AS payer WHERE payer.account = owner.account) THEN 0
+            ELSE coalesce(t.fee_amount, 0) + coalesce(t.tax_amount, 0) END AS movement,
+          rule.direction * abs(t.amount) AS amount
+        FROM warehouse.transactions AS t
+        JOIN rule ON rule.event_type = t.event_type AND rule.event_name = coalesce(t.event_name, '') AND rule.is_negative = (t.amount < 0)
+        WHERE t.account = owner.account AND t.owner_id = owner.owner_id AND t.currency = owner.currency
+          AND t.created_at > owner.observed_at
+        UNION ALL
+        SELECT -(coalesce(t.fee_amount, 0) + coalesce(t.tax_amount, 0)), 0
+        FROM warehouse.transactions AS t
+        JOIN rule ON rule.event_type = t.event_type AND rule.event_name = coalesce(t.event_name, '') AND rule.is_negative = (t.amount < 0)
+        WHERE t.account = owner.account AND t.owner_id = owner.owner_id AND t.fee_currency = owner.currency
+          AND t.fees_currency <> t.currency AND t.created_at > owner.observed_at
+          AND NOT (t.customer_id IS NOT NULL AND EXISTS (SELECT FROM organization_pays AS payer WHERE payer.account = owner.account))
+        UNION ALL
+        SELECT -(coalesce(t.fee_amount, 0) + coalesce(t.tax_amount, 0)), 0
+        FROM warehouse.transactions AS t
+        JOIN rule ON rule.event_type = t.event_type AND rule.event_name = coalesce(t.event_name, '') AND rule.is_negative = (t.amount < 0)
+        WHERE EXISTS (SELECT FROM organization_pays AS payer WHERE payer.account = owner.account) AND t.account = owner.account AND t.org_id = owner.owner_id
+          AND t.fee_currency = owner.currency AND t.customer_id IS NOT NULL AND t.created_at > owner.observed_at
+      ) AS line
+    ) ELSE '{0,0}' END AS later
   FROM owner
-  LEFT JOIN warehouse.account_settings AS setting ON setting.account = owner.account
-  -- Movements after the wallets were read are no part of their balances.
-  LEFT JOIN LATERAL (
-    SELECT sum(line.movement) AS movement, sum(line.amount) AS amount
-    FROM (
-      SELECT
-        rule.direction * abs(t.amount) - CASE
-          WHEN t.fee_currency <> t.currency OR t.customer_id IS NOT NULL AND setting.fee_owner IS NOT DISTINCT FROM 'organization' THEN 0
-          ELSE coalesce(t.fee_amount, 0) + coalesce(t.tax_amount, 0) END AS movement,
-        rule.direction * abs(t.amount) AS amount
-      FROM warehouse.transactions AS t
-      JOIN rule ON rule.event_type = t.event_type AND rule.event_name = coalesce(t.event_name, '') AND rule.is_negative = (t.amount < 0)
-      WHERE t.account = owner.account AND t.owner_id = owner.owner_id AND t.currency = owner.currency
-        AND t.created_at > owner.observed_at AND rule.direction IS NOT NULL
-      UNION ALL
-      SELECT -(coalesce(t.fee_amount, 0) + coalesce(t.tax_amount, 0)), 0
-      FROM warehouse.transactions AS t
-      JOIN rule ON rule.event_type = t.event_type AND rule.event_name = coalesce(t.event_name, '') AND rule.is_negative = (t.amount < 0)
-      WHERE t.account = owner.account AND t.owner_id = owner.owner_id AND t.fee_currency = owner.currency
-        AND t.fees_currency <> t.currency AND t.created_at > owner.observed_at AND rule.direction IS NOT NULL
-        AND NOT (t.customer_id IS NOT NULL AND setting.fee_owner IS NOT DISTINCT FROM 'organization')
-      UNION ALL
-      SELECT -(coalesce(t.fee_amount, 0) + coalesce(t.tax_amount, 0)), 0
-      FROM warehouse.transactions AS t
-      JOIN rule ON rule.event_type = t.event_type AND rule.event_name = coalesce(t.event_name, '') AND rule.is_negative = (t.amount < 0)
-      WHERE setting.fee_owner = 'organization' AND t.account = owner.account AND t.org_id = owner.owner_id
-        AND t.fee_currency = owner.currency AND t.customer_id IS NOT NULL AND t.created_at > owner.observed_at
-        AND rule.direction IS NOT NULL
-    ) AS line
-  ) AS later ON owner.is_held
 )
 SELECT
-  known.account,
-  known.owner_id,
-  known.currency,
+  account,
+  owner_id,
+  currency,
   CASE
     WHEN NOT is_held THEN 'ledger_only'
     WHEN NOT is_moved THEN 'wallet_only'
-    WHEN NOT is_unknown AND wallet_balance = movement_so_far THEN 'agrees'
+    WHEN NOT is_unknown AND wallet_balance = movement - later[1] THEN 'agrees'
     ELSE 'differs'
   END AS state,
   CASE WHEN is_held THEN wallet_balance END AS wallet_balance,
   CASE WHEN is_held THEN available_balance END AS available_balance,
   CASE WHEN is_held THEN wallet_balance - available_balance END AS blocked_balance,
-  CASE WHEN is_moved AND NOT is_unknown THEN movement_so_far END AS ledger_balance,
-  CASE WHEN NOT is_unknown THEN wallet_balance - movement_so_far END AS difference,
-  wallet_balance - amount_so_far AS difference_without_fees,
+  CASE WHEN is_moved AND NOT is_unknown THEN movement - later[1] END AS ledger_balance,
+  CASE WHEN NOT is_unknown THEN wallet_balance - (movement - later[1]) END AS difference,
+  wallet_balance - (amount - later[2]) AS difference_without_fees,
   unmapped_count,
   unmapped_amount,
   observed_at,
-  greatest(pass.began_at, reached.complete_to) AS ledger_complete_to,
+  greatest(
+    (SELECT pass.began_at FROM pass WHERE pass.account = known.account AND pass.stream = 'transactions'),
+    (SELECT reached.complete_to FROM reached WHERE reached.account = known.account)
+  ) AS ledger_complete_to,
   deleted_wallet_count,
   deleted_wallet_balance,
   wallet_count,
   is_assumed
 FROM known
-LEFT JOIN pass ON pass.account = known.account AND pass.stream = 'transactions'
-LEFT JOIN reached ON reached.account = known.account
 WHERE is_held OR is_moved OR unmapped_count > 0;
 
 COMMENT ON VIEW analytics.balance_reconciliation IS

@@ -7,28 +7,30 @@ SELECT
   coalesce(wallet.customer_id, wallet.org_id, part.org_id) AS owner_id,
   wallet.category,
   wallet.scope,
-  daily.currency,
-  daily.actual_balance,
-  daily.available_balance,
-  daily.actual_balance - daily.available_balance AS blocked_balance,
-  daily.observed_at AS read_at,
+  snapshot.currency,
+  snapshot.actual_balance,
+  snapshot.available_balance,
+  snapshot.actual_balance - snapshot.available_balance AS blocked_balance,
+  snapshot.observed_at AS read_at,
   zone.name AS time_zone,
-  daily.next_day - 1 AS last_day,
+  later.day - 1 AS last_day,
   coalesce(wallet.is_deleted, false) OR coalesce(part.is_deleted, false) AS is_deleted
-FROM warehouse.wallet_accounts AS part
+FROM warehouse.wallet_balance_snapshots AS snapshot
+JOIN warehouse.wallet_accounts AS part ON part.account = snapshot.account AND part.wallet_account_id = snapshot.wallet_account_id
 JOIN warehouse.wallets AS wallet ON wallet.account = part.account AND wallet.wallet_id = part.wallet_id
-LEFT JOIN warehouse.account_settings AS setting ON setting.account = part.account
+LEFT JOIN warehouse.account_settings AS setting ON setting.account = snapshot.account
 CROSS JOIN LATERAL (SELECT coalesce(setting.report_timezone, 'UTC') AS name) AS zone
-CROSS JOIN LATERAL (
-  SELECT observed.*, lead(observed.day) OVER (ORDER BY observed.observed_at) AS next_day
-  FROM (
-    SELECT (snapshot.observed_at AT TIME ZONE zone.name)::date AS day, snapshot.currency, snapshot.actual_balance,
-      snapshot.available_balance, snapshot.observed_at
-    FROM warehouse.wallet_balance_snapshots AS snapshot
-    WHERE snapshot.account = part.account AND snapshot.wallet_account_id = part.wallet_account_id
-  ) AS observed
-) AS daily
-WHERE wallet.removed_at IS NULL AND part.removed_at IS NULL AND next_day IS DISTINCT FROM day;
+CROSS JOIN LATERAL (SELECT (snapshot.observed_at AT TIME ZONE zone.name)::date AS day) AS daily
+-- Looked up for each row, so that a filter on the day comes before it.
+LEFT JOIN LATERAL (
+  SELECT (next.observed_at AT TIME ZONE zone.name)::date AS day
+  FROM warehouse.wallet_balance_snapshots AS next
+  WHERE next.account = snapshot.account AND next.wallet_account_id = snapshot.wallet_account_id
+    AND next.observed_at > snapshot.observed_at
+  ORDER BY next.observed_at
+  LIMIT 1
+) AS later ON true
+WHERE wallet.removed_at IS NULL AND part.removed_at IS NULL AND later.day IS DISTINCT FROM daily.day;
 
 COMMENT ON VIEW analytics.wallet_balance_daily IS
   'Balance of each wallet account at the end of a day, as far as syncs saw it: a row for each day on which a sync saw another balance than before. The balance holds up to last_day. Balances before the first sync are unknown.';

@@ -1,63 +1,62 @@
 CREATE VIEW analytics.kyc_volume AS
-WITH volume AS (
-  SELECT account, customer_id, currency, sum(transaction_count)::bigint AS transaction_count, sum(amount) AS amount,
-    sum(unsettled_count)::bigint AS unsettled_count, sum(unsettled_amount) AS unsettled_amount,
-    sum(unmapped_count)::bigint AS unmapped_count, bool_or(is_assumed) AS is_assumed
-  FROM (
-    -- Two parts each: one for customers, whose id a filter finds in an index, and one for the organization.
-    SELECT total.account, total.owner_id AS customer_id, total.currency, total.transaction_count,
-      coalesce(rule.direction * total.amount, 0) AS amount, 0 AS unsettled_count, 0::numeric AS unsettled_amount,
-      CASE WHEN rule.direction IS NULL THEN total.transaction_count ELSE 0 END AS unmapped_count, coalesce(rule.is_assumed, false) AS is_assumed
-    FROM warehouse.transaction_owners AS total
-    LEFT JOIN analytics.event_direction AS rule
-      ON rule.event_type = total.event_type AND rule.event_name = total.event_name AND rule.is_negative = total.is_negative
-    WHERE total.is_customer AND total.transaction_count > 0
-    UNION ALL
-    SELECT total.account, NULL, total.currency, total.transaction_count,
-      coalesce(rule.direction * total.amount, 0), 0, 0,
-      CASE WHEN rule.direction IS NULL THEN total.transaction_count ELSE 0 END, coalesce(rule.is_assumed, false)
-    FROM warehouse.transaction_owners AS total
-    LEFT JOIN analytics.event_direction AS rule
-      ON rule.event_type = total.event_type AND rule.event_name = total.event_name AND rule.is_negative = total.is_negative
-    WHERE NOT total.is_customer AND total.transaction_count > 0
-    UNION ALL
-    SELECT account, customer_id, currency, 0, 0, 1, coalesce(direction * abs(amount), 0), 0, is_assumed
-    FROM analytics.settlement_transaction
-    WHERE NOT is_settled AND direction IS DISTINCT FROM 0 AND customer_id IS NOT NULL
-    UNION ALL
-    SELECT account, NULL, currency, 0, 0, 1, coalesce(direction * abs(amount), 0), 0, is_assumed
-    FROM analytics.settlement_transaction
-    WHERE NOT is_settled AND direction IS DISTINCT FROM 0 AND customer_id IS NULL
-  ) AS part
-  GROUP BY account, customer_id, currency
+-- The parts have no conditions of their own, and all is joined before it is summed up, so that Postgres may read the totals in
+-- the order of an index and stop after some customers.
+WITH part AS (
+  SELECT account, owner_id AS customer_id, is_customer AS is_part, currency, event_type, event_name, is_negative,
+    transaction_count, amount, unsettled_count, unsettled_amount
+  FROM warehouse.transaction_owners
+  UNION ALL
+  -- The organization's own.
+  SELECT account, NULL::text, NOT is_customer, currency, event_type, event_name, is_negative,
+    transaction_count, amount, unsettled_count, unsettled_amount
+  FROM warehouse.transaction_owners
+), volume AS (
+  SELECT part.account, part.customer_id, part.currency,
+    sum(part.transaction_count)::bigint AS transaction_count,
+    coalesce(sum(rule.direction * part.amount), 0) AS amount,
+    coalesce(sum(part.unsettled_count) FILTER (WHERE rule.direction IS DISTINCT FROM 0), 0)::bigint AS unsettled_count,
+    coalesce(sum(rule.direction * part.unsettled_amount), 0) AS unsettled_amount,
+    coalesce(sum(part.transaction_count) FILTER (WHERE rule.direction IS NULL), 0)::bigint AS unmapped_count,
+    coalesce(bool_or(rule.is_assumed), false) AS is_assumed,
+    -- The same in all parts of a customer.
+    bool_or(customer.customer_id IS NOT NULL) AS is_listed,
+    max(customer.type) AS customer_type,
+    bool_or(customer.is_active) AS is_active,
+    max(customer.removed_at) AS removed_at,
+    bool_or(readiness.customer_id IS NOT NULL) AS is_checked,
+    bool_or(readiness.is_wallet_ready) AS is_wallet_ready
+  FROM part
+  LEFT JOIN analytics.event_direction AS rule
+    ON rule.event_type = part.event_type AND rule.event_name = part.event_name AND rule.is_negative = part.is_negative
+  LEFT JOIN warehouse.customers AS customer ON customer.account = part.account AND customer.customer_id = part.customer_id
+  LEFT JOIN warehouse.wallet_readiness AS readiness
+    ON readiness.account = part.account AND readiness.customer_id = part.customer_id
+  WHERE part.is_part AND part.transaction_count > 0
+  GROUP BY part.customer_id, part.account, part.currency
 )
 SELECT
-  volume.account,
-  volume.customer_id,
-  volume.currency,
+  account,
+  customer_id,
+  currency,
   CASE
-    WHEN volume.customer_id IS NULL THEN 'organization'
-    WHEN customer.customer_id IS NULL THEN 'not_listed'
-    WHEN customer.removed_at IS NOT NULL THEN 'removed'
-    WHEN readiness.customer_id IS NULL THEN 'never_checked'
-    WHEN readiness.is_wallet_ready IS NULL THEN 'check_failed'
-    WHEN readiness.is_wallet_ready THEN 'ready'
+    WHEN customer_id IS NULL THEN 'organization'
+    WHEN NOT is_listed THEN 'not_listed'
+    WHEN removed_at IS NOT NULL THEN 'removed'
+    WHEN NOT is_checked THEN 'never_checked'
+    WHEN is_wallet_ready IS NULL THEN 'check_failed'
+    WHEN is_wallet_ready THEN 'ready'
     ELSE 'not_ready'
   END AS state,
-  volume.transaction_count,
-  volume.amount,
-  volume.unsettled_count,
-  volume.unsettled_amount,
-  volume.unmapped_count,
-  customer.type AS customer_type,
-  customer.is_active,
-  customer.removed_at,
-  volume.is_assumed
-FROM volume
-LEFT JOIN warehouse.customers AS customer
-  ON customer.account = volume.account AND customer.customer_id = volume.customer_id
-LEFT JOIN warehouse.wallet_readiness AS readiness
-  ON readiness.account = volume.account AND readiness.customer_id = volume.customer_id;
+  transaction_count,
+  amount,
+  unsettled_count,
+  unsettled_amount,
+  unmapped_count,
+  customer_type,
+  is_active,
+  removed_at,
+  is_assumed
+FROM volume;
 
 COMMENT ON VIEW analytics.kyc_volume IS
   'All money by the readiness of the customer behind it. Every transaction is in one row, also those of customers who are no longer listed or never were, and those of the organization itself.';

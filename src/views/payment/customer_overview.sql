@@ -1,24 +1,34 @@
 CREATE VIEW analytics.customer_overview AS
-WITH line AS (
-  SELECT
-    total.account, total.owner_id AS customer_id, total.currency, total.event_type, rule.direction, total.transaction_count,
-    rule.direction * total.amount AS amount, total.first_transaction_at, total.last_transaction_at,
-    CASE WHEN total.fee_currency = total.currency AND rule.direction IS NOT NULL THEN total.fee_amount + total.tax_amount ELSE 0 END AS fee_and_tax,
-    total.fee_currency = total.currency AND rule.direction IS NOT NULL
-      AND total.unreadable_fee_count + total.unreadable_tax_count > 0 AS is_unknown, coalesce(rule.is_assumed, false) AS is_assumed
-  FROM warehouse.transaction_owners AS total
-  LEFT JOIN analytics.event_direction AS rule
-    ON rule.event_type = total.event_type AND rule.event_name = total.event_name AND rule.is_negative = total.is_negative
-  WHERE total.is_customer AND total.transaction_count > 0
+-- The parts have no conditions of their own, and all is joined before it is summed up, so that Postgres may read the totals in
+-- the order of an index and stop after some customers.
+WITH part AS (
+  SELECT account, owner_id AS customer_id, currency, event_type, event_name, is_negative, transaction_count, amount,
+    first_transaction_at, last_transaction_at, fee_amount + tax_amount AS fee_and_tax, unreadable_fee_count + unreadable_tax_count AS unreadable_count,
+    is_customer, true AS is_amount, fee_currency = currency AS has_fee, true AS is_part
+  FROM warehouse.transaction_owners
   UNION ALL
+  -- Fees in another currency than the amount.
+  SELECT account, owner_id, fee_currency, event_type, event_name, is_negative, transaction_count, amount,
+    first_transaction_at, last_transaction_at, fee_amount + tax_amount, unreadable_fee_count + unreadable_tax_count,
+    is_customer, false, true, fee_currency <> currency AND fee_count + tax_count + unreadable_fee_count + unreadable_tax_count > 0
+  FROM warehouse.transaction_owners
+), line AS (
   SELECT
-    total.account, total.owner_id, total.fee_currency, total.event_type, rule.direction, 0, 0, NULL, NULL,
-    total.fee_amount + total.tax_amount, total.unreadable_fee_count + total.unreadable_tax_count > 0, rule.is_assumed
-  FROM warehouse.transaction_owners AS total
-  JOIN analytics.event_direction AS rule
-    ON rule.event_type = total.event_type AND rule.event_name = total.event_name AND rule.is_negative = total.is_negative
-  WHERE total.is_customer AND total.transaction_count > 0 AND rule.direction IS NOT NULL AND total.fee_currency <> total.currency
-    AND (total.fee_count + total.tax_count > 0 OR total.unreadable_fee_count + total.unreadable_tax_count > 0)
+    part.account, part.customer_id, part.currency, part.event_type, rule.direction,
+    CASE WHEN part.is_amount THEN part.transaction_count ELSE 0 END AS transaction_count,
+    CASE WHEN part.is_amount THEN rule.direction * part.amount ELSE 0 END AS amount,
+    CASE WHEN part.is_amount THEN part.first_transaction_at END AS first_transaction_at,
+    CASE WHEN part.is_amount THEN part.last_transaction_at END AS last_transaction_at,
+    CASE WHEN part.has_fee AND rule.direction IS NOT NULL THEN part.fee_and_tax ELSE 0 END AS fee_and_tax,
+    part.has_fee AND rule.direction IS NOT NULL AND part.unreadable_count > 0 AS is_unknown,
+    coalesce(rule.is_assumed, false) AS is_assumed, readiness.is_wallet_ready, customer.removed_at
+  FROM part
+  LEFT JOIN analytics.event_direction AS rule
+    ON rule.event_type = part.event_type AND rule.event_name = part.event_name AND rule.is_negative = part.is_negative
+  LEFT JOIN warehouse.wallet_readiness AS readiness
+    ON readiness.account = part.account AND readiness.customer_id = part.customer_id
+  LEFT JOIN warehouse.customers AS customer ON customer.account = part.account AND customer.customer_id = part.customer_id
+  WHERE part.is_customer AND part.transaction_count > 0 AND part.is_part AND (part.is_amount OR rule.direction IS NOT NULL)
 ), summed AS (
   SELECT
     account, customer_id, currency,
@@ -35,35 +45,36 @@ WITH line AS (
     CASE WHEN NOT bool_or(is_unknown) THEN coalesce(sum(amount), 0) - sum(fee_and_tax) END AS net_amount,
     coalesce(sum(amount), 0) AS amount,
     coalesce(sum(transaction_count) FILTER (WHERE direction IS NULL), 0)::bigint AS unmapped_count,
-    bool_or(is_assumed) AS is_assumed
+    bool_or(is_assumed) AS is_assumed,
+    -- The same in all lines of a customer.
+    bool_or(is_wallet_ready) AS is_wallet_ready,
+    max(removed_at) AS removed_at
   FROM line
-  GROUP BY account, customer_id, currency
+  GROUP BY customer_id, account, currency
 )
 SELECT
-  summed.account,
-  summed.customer_id,
-  summed.currency,
-  summed.first_payment_at,
-  summed.last_payment_at,
-  summed.transaction_count,
-  summed.payment_count,
-  summed.gross_amount,
-  summed.refund_count,
-  summed.refund_amount,
-  summed.chargeback_count,
-  summed.chargeback_amount,
-  summed.chargeback_count::numeric / nullif(summed.payment_count, 0) AS chargeback_rate,
-  summed.fee_and_tax,
-  summed.net_amount,
-  CASE WHEN setting.fee_owner IS NOT DISTINCT FROM 'organization' THEN summed.amount ELSE summed.net_amount END AS balance,
-  summed.unmapped_count,
-  readiness.is_wallet_ready,
-  customer.removed_at,
-  summed.is_assumed
-FROM summed
-LEFT JOIN warehouse.account_settings AS setting ON setting.account = summed.account
-LEFT JOIN warehouse.wallet_readiness AS readiness ON readiness.account = summed.account AND readiness.customer_id = summed.customer_id
-LEFT JOIN warehouse.customers AS customer ON customer.account = summed.account AND customer.customer_id = summed.customer_id;
+  account,
+  customer_id,
+  currency,
+  first_payment_at,
+  last_payment_at,
+  transaction_count,
+  payment_count,
+  gross_amount,
+  refund_count,
+  refund_amount,
+  chargeback_count,
+  chargeback_amount,
+  chargeback_count::numeric / nullif(payment_count, 0) AS chargeback_rate,
+  fee_and_tax,
+  net_amount,
+  CASE WHEN account = ANY (ARRAY(SELECT setting.account FROM warehouse.account_settings AS setting WHERE setting.fee_owner = 'organization'))
+    THEN amount ELSE net_amount END AS balance,
+  unmapped_count,
+  is_wallet_ready,
+  removed_at,
+  is_assumed
+FROM summed;
 
 COMMENT ON VIEW analytics.customer_overview IS
   'Each customer that transactions name, listed or not: payments, refunds, chargebacks, fees and balance per currency. Assumed where is_assumed is true.';

@@ -1,10 +1,4 @@
 CREATE VIEW analytics.payout_reconciliation AS
--- Decided once for each kind, not for each line.
-WITH rule AS MATERIALIZED (
-  SELECT event_type, event_name, is_negative, direction, is_assumed,
-    rule <> 'no_movement' AND string_to_array(upper(btrim(event_name)), '_') && '{RETURNED,REVERSED,REVERSAL}' AS is_return
-  FROM analytics.event_direction
-)
 SELECT
   payout.account,
   payout.payout_id,
@@ -43,10 +37,11 @@ CROSS JOIN LATERAL (
     -- A line without a direction is compared as money that went out.
     -sum(coalesce(rule.direction, -1) * abs(line.amount)) FILTER (WHERE line.currency = payout.currency) AS paid,
     coalesce(bool_or(line.currency <> payout.currency AND rule.direction IS DISTINCT FROM 0), false) AS moves_other_currency,
-    coalesce(bool_or(rule.is_return), false) AS has_return,
+    coalesce(bool_or(rule.rule <> 'no_movement' AND string_to_array(upper(btrim(rule.event_name)), '_') && '{RETURNED,REVERSED,REVERSAL}'), false)
+      AS has_return,
     coalesce(bool_or(rule.is_assumed), false) AS is_assumed
   FROM warehouse.transactions AS line
-  LEFT JOIN rule
+  LEFT JOIN analytics.event_direction AS rule
     ON rule.event_type = line.event_type AND rule.event_name = coalesce(line.event_name, '') AND rule.is_negative = (line.amount < 0)
   WHERE line.event_id IN (payout.payout_id, payout.provider_payout_id) AND line.account = payout.account
 ) AS ledger

@@ -1,36 +1,36 @@
 CREATE VIEW analytics.settlement_change AS
--- The settlement that a transaction is in after the change.
+-- No WITH, so that a question's order reaches the parts: the latest changes are read from an index.
 SELECT
-  after.account,
-  after.settlement_id,
-  after.transaction_id,
-  before.settlement_id AS from_settlement_id,
-  after.settlement_id AS to_settlement_id,
-  before.is_settled AS was_settled,
-  after.is_settled,
-  after.valid_from AS seen_at,
-  after.run_id
-FROM warehouse.transaction_settlement_history AS after
-JOIN warehouse.transaction_settlement_history AS before
-  ON before.account = after.account AND before.transaction_id = after.transaction_id AND before.valid_to = after.valid_from
-WHERE (before.settlement_id, before.is_settled) IS DISTINCT FROM (after.settlement_id, after.is_settled)
-  AND (after.settlement_id IS NOT NULL OR before.settlement_id IS NULL)
-UNION ALL
--- The settlement that it left.
-SELECT
-  before.account,
-  before.settlement_id,
-  before.transaction_id,
-  before.settlement_id,
-  after.settlement_id,
-  before.is_settled,
-  after.is_settled,
-  after.valid_from,
-  after.run_id
-FROM warehouse.transaction_settlement_history AS before
-JOIN warehouse.transaction_settlement_history AS after
-  ON after.account = before.account AND after.transaction_id = before.transaction_id AND after.valid_from = before.valid_to
-WHERE before.settlement_id IS NOT NULL AND (before.settlement_id) IS DISTINCT FROM (after.settlement_id);
+  state.account,
+  state.settlement_id,
+  state.transaction_id,
+  CASE WHEN state.is_after THEN other.settlement_id ELSE state.settlement_id END AS from_settlement_id,
+  CASE WHEN state.is_after THEN state.settlement_id ELSE other.settlement_id END AS to_settlement_id,
+  CASE WHEN state.is_after THEN other.is_settled ELSE state.is_settled END AS was_settled,
+  CASE WHEN state.is_after THEN state.is_settled ELSE other.is_settled END AS is_settled,
+  state.seen_at,
+  CASE WHEN state.is_after THEN state.run_id ELSE other.run_id END AS run_id
+FROM (
+  -- The settlement that a transaction is in after the change.
+  SELECT account, transaction_id, settlement_id, is_settled, run_id, valid_from AS seen_at, true AS is_after
+  FROM warehouse.transaction_settlement_history
+  UNION ALL
+  -- The one that it left.
+  SELECT account, transaction_id, settlement_id, is_settled, run_id, valid_to, false
+  FROM warehouse.transaction_settlement_history
+) AS state
+-- Looked up, not joined: Postgres takes the pairs for few, and would read all of them to find the latest.
+CROSS JOIN LATERAL (
+  SELECT pair.settlement_id, pair.is_settled, pair.run_id
+  FROM warehouse.transaction_settlement_history AS pair
+  WHERE pair.account = state.account AND pair.transaction_id = state.transaction_id
+    AND CASE WHEN state.is_after THEN pair.valid_to ELSE pair.valid_from END = state.seen_at
+  LIMIT 1
+) AS other
+WHERE state.seen_at IS NOT NULL AND CASE WHEN state.is_after
+  THEN (other.settlement_id, other.is_settled) IS DISTINCT FROM (state.settlement_id, state.is_settled)
+    AND (state.settlement_id IS NOT NULL OR other.settlement_id IS NULL)
+  ELSE state.settlement_id IS NOT NULL AND other.settlement_id IS DISTINCT FROM state.settlement_id END;
 
 COMMENT ON VIEW analytics.settlement_change IS
   'Changes in a settlement after a transaction was first seen: it joined, left, was settled, or is no longer settled. A move from one settlement to another has a row for each of the two. settlement.changed_since_done tells which settlements changed after they were done.';

@@ -30,6 +30,9 @@ export const transactionSettlementHistory = warehouse.table(
       columns: [table.account, table.transactionId, table.validFrom],
     }),
     index("transaction_settlement_history_settlement").on(table.settlementId, table.account),
+    // The latest changes are read without the others, from both states of each.
+    index("transaction_settlement_history_from").on(table.validFrom, table.account),
+    index("transaction_settlement_history_to").on(table.validTo, table.account),
     // Pruning asks if a run is named here.
     index("transaction_settlement_history_run").on(table.runId),
   ],

@@ -1,9 +1,10 @@
-import { bigint, boolean, date, numeric, primaryKey, text } from "drizzle-orm/pg-core"
+import { sql } from "drizzle-orm"
+import { bigint, boolean, date, index, numeric, primaryKey, text } from "drizzle-orm/pg-core"
 import { account, instant, warehouse } from "./columns.ts"
 
 /**
  * Totals of transactions, so that questions over all of them read days, settlements or owners instead. Triggers keep them
- * in each transaction that writes rows; `drizzle/0018_meaning.sql` has them. A total is of one type and
+ * in each transaction that writes rows; `drizzle/0018_meaning.sql` and `drizzle/0023_unsettled.sql` have them. A total is of one type and
  * name of event and one sign of the amount, so that a changed rule of direction takes effect at once.
  */
 
@@ -146,10 +147,14 @@ export const transactionOwners = warehouse.table(
     isCustomer: boolean("is_customer").notNull(),
     ...kind(),
     ...sums(),
+    unsettledCount: count("unsettled_count"),
+    unsettledAmount: sum("unsettled_amount"),
     firstTransactionAt: instant("first_transaction_at"),
     lastTransactionAt: instant("last_transaction_at"),
   },
   table => [
+    // The few of organizations, which a question about customers leaves out, and the other way round.
+    index("transaction_owners_organization").on(table.account).where(sql`NOT ${table.isCustomer}`),
     primaryKey({
       name: "transaction_owners_pk",
       columns: [
