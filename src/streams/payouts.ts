@@ -116,7 +116,7 @@ export const payoutStatusHistory = warehouse.table(
   },
   table => [
     primaryKey({ columns: [table.account, table.payoutId, table.status] }),
-    // A view joins each status. Of most payouts, there is none of the rare ones.
+    // A view joins each status. Most payouts have none of the rare ones.
     index("payout_status_history_rare")
       .on(table.account, table.payoutId, table.status)
       .where(sql`${table.status} NOT IN ('PENDING', 'SUCCESS', 'FAILED')`),

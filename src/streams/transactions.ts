@@ -106,7 +106,7 @@ export const transactions = warehouse.table(
     primaryKey({ columns: [table.account, table.transactionId] }),
     // The owner leads, not the account: most warehouses have one account, and queries do not name it.
     index("transactions_owner").on(table.ownerId, table.account, table.currency, table.createdAt),
-    // What a customer moved in a time is read from the index alone.
+    // Views read a customer's movements in a time from the index alone.
     index("transactions_customer").on(
       table.customerId,
       table.account,
@@ -124,7 +124,7 @@ export const transactions = warehouse.table(
     index("transactions_foreign_fee")
       .on(table.ownerId, table.account, table.feeCurrency, table.createdAt)
       .where(sql`${table.feesCurrency} <> ${table.currency}`),
-    // The same for what is not settled, by day.
+    // Views read unsettled transactions with their days from the index alone.
     index("transactions_unsettled")
       .on(
         table.ownerId,

@@ -207,7 +207,7 @@ describe.each<PostgresVersion>(["18", "14"])("readiness views on Postgres %s", v
         { ...unsettled, transaction_id: "3", event_type: "MYSTERY" },
         { ...unsettled, transaction_id: "4", is_settled: true },
         { ...unsettled, transaction_id: "5", currency: "GBP", removed_at: daysAgo(1) },
-        { ...unsettled, transaction_id: "6", customer_id: "ready" },
+        { ...unsettled, transaction_id: "6", customer_id: "ready", owner_id: "ready" },
         { ...unsettled, transaction_id: "7", event_name: "PAYIN_FAILED" },
         { ...unsettled, transaction_id: "8", currency: "KRW", event_type: "RESERVE" },
       )

@@ -201,9 +201,12 @@ describe("on data that break an assumption", () => {
       const b = yield* arranged()
       yield* b.sync(PAGES)
       yield* Effect.promise(() => b.sql`UPDATE warehouse.transaction_settlements SET amount = amount + 1`)
+      yield* Effect.promise(
+        () => b.sql`UPDATE warehouse.transaction_owners SET unsettled_amount = unsettled_amount + 1`,
+      )
       b.sandbox.touch("wallets", 3)
       yield* b.sync({ ...PAGES, only: ["wallets"] })
-      expect((yield* check(b, "totals")).text).toContain("transaction_settlements")
+      expect((yield* check(b, "totals")).text).toContain("transaction_owners, transaction_settlements")
       expect((yield* check(b, "settlements")).states).toContain("differs")
     }),
   )

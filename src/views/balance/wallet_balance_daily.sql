@@ -30,7 +30,7 @@ LEFT JOIN LATERAL (
   ORDER BY next.observed_at
   LIMIT 1
 ) AS later ON true
-WHERE wallet.removed_at IS NULL AND part.removed_at IS NULL AND later.day IS DISTINCT FROM daily.day;
+WHERE wallet.removed_at IS NULL AND part.removed_at IS NULL AND (later.day = daily.day) IS NOT TRUE;
 
 COMMENT ON VIEW analytics.wallet_balance_daily IS
   'Balance of each wallet account at the end of a day, as far as syncs saw it: a row for each day on which a sync saw another balance than before. The balance holds up to last_day. Balances before the first sync are unknown.';

@@ -28,9 +28,9 @@ CROSS JOIN LATERAL (
   LIMIT 1
 ) AS other
 WHERE state.seen_at IS NOT NULL AND CASE WHEN state.is_after
-  THEN (other.settlement_id, other.is_settled) IS DISTINCT FROM (state.settlement_id, state.is_settled)
+  THEN (state.settlement_id, state.is_settled) IS DISTINCT FROM (other.settlement_id, other.is_settled)
     AND (state.settlement_id IS NOT NULL OR other.settlement_id IS NULL)
-  ELSE state.settlement_id IS NOT NULL AND other.settlement_id IS DISTINCT FROM state.settlement_id END;
+  ELSE state.settlement_id IS NOT NULL AND (other.settlement_id = state.settlement_id) IS NOT TRUE END;
 
 COMMENT ON VIEW analytics.settlement_change IS
   'Changes in a settlement after a transaction was first seen: it joined, left, was settled, or is no longer settled. A move from one settlement to another has a row for each of the two. settlement.changed_since_done tells which settlements changed after they were done.';

@@ -160,21 +160,28 @@ export const FEES = `
 
 const KEYS = "currency, fee_currency, event_type, event_name, is_negative"
 
-/** Each of the four totals, in sum, against the rows: it reads every transaction of the account. */
+/** Each of the four totals, in sum, against the rows: it reads every transaction of the account. Two of them have what is not settled, too. */
 export const TOTALS = `
   WITH sums AS (
-    SELECT 'kinds' AS of, ${KEYS}, transaction_count AS n, amount, fee_amount AS fee, tax_amount AS tax FROM warehouse.transaction_kinds WHERE account = $1
-    UNION ALL SELECT 'days', ${KEYS}, transaction_count, amount, fee_amount, tax_amount FROM warehouse.transaction_days WHERE account = $1
-    UNION ALL SELECT 'owners', ${KEYS}, transaction_count, amount, fee_amount, tax_amount FROM warehouse.transaction_owners WHERE account = $1
-    UNION ALL SELECT 'settlements', ${KEYS}, transaction_count, amount, fee_amount, tax_amount FROM warehouse.transaction_settlements WHERE account = $1
-    UNION ALL SELECT 'settlements', ${KEYS}, transaction_count, amount, fee_amount, tax_amount FROM warehouse.transaction_days
+    SELECT 'kinds' AS of, ${KEYS}, transaction_count AS n, amount, fee_amount AS fee, tax_amount AS tax, NULL::bigint AS open_n, NULL::numeric AS open
+      FROM warehouse.transaction_kinds WHERE account = $1
+    UNION ALL SELECT 'days', ${KEYS}, transaction_count, amount, fee_amount, tax_amount,
+      CASE WHEN is_settled THEN 0 ELSE transaction_count END, CASE WHEN is_settled THEN 0 ELSE amount END
+      FROM warehouse.transaction_days WHERE account = $1
+    UNION ALL SELECT 'owners', ${KEYS}, transaction_count, amount, fee_amount, tax_amount, unsettled_count, unsettled_amount
+      FROM warehouse.transaction_owners WHERE account = $1
+    UNION ALL SELECT 'settlements', ${KEYS}, transaction_count, amount, fee_amount, tax_amount, NULL, NULL
+      FROM warehouse.transaction_settlements WHERE account = $1
+    UNION ALL SELECT 'settlements', ${KEYS}, transaction_count, amount, fee_amount, tax_amount, NULL, NULL FROM warehouse.transaction_days
       WHERE account = $1 AND NOT has_settlement
   ), line AS MATERIALIZED (
     SELECT currency, fee_currency, event_type, coalesce(event_name, '') AS event_name, amount < 0 AS is_negative, count(*) AS n,
-      sum(abs(amount)) AS amount, coalesce(sum(fee_amount), 0) AS fee, coalesce(sum(tax_amount), 0) AS tax
+      sum(abs(amount)) AS amount, coalesce(sum(fee_amount), 0) AS fee, coalesce(sum(tax_amount), 0) AS tax,
+      count(*) FILTER (WHERE NOT is_settled) AS open_n, coalesce(sum(abs(amount)) FILTER (WHERE NOT is_settled), 0) AS open
     FROM warehouse.transactions WHERE account = $1 GROUP BY 1, 2, 3, 4, 5
   ), kept AS (
-    SELECT of, ${KEYS}, sum(n) AS n, sum(amount) AS amount, sum(fee) AS fee, sum(tax) AS tax FROM sums GROUP BY of, ${KEYS}
+    SELECT of, ${KEYS}, sum(n) AS n, sum(amount) AS amount, sum(fee) AS fee, sum(tax) AS tax, sum(open_n) AS open_n, sum(open) AS open
+    FROM sums GROUP BY of, ${KEYS}
   )
   SELECT currency, max(kept_amount) FILTER (WHERE of = 'kinds') AS left_amount, max(row_amount) FILTER (WHERE of = 'kinds') AS right_amount,
     max(kept_amount - row_amount) FILTER (WHERE of = 'kinds') AS difference, max(row_count)::bigint AS row_count,
@@ -184,7 +191,8 @@ export const TOTALS = `
   FROM (
     SELECT of, currency, coalesce(sum(kept.amount), 0) AS kept_amount, coalesce(sum(line.amount), 0) AS row_amount, coalesce(sum(line.n), 0) AS row_count,
       bool_or((coalesce(kept.n, 0), coalesce(kept.amount, 0), coalesce(kept.fee, 0), coalesce(kept.tax, 0))
-        <> (coalesce(line.n, 0), coalesce(line.amount, 0), coalesce(line.fee, 0), coalesce(line.tax, 0))) AS has_parted
+        <> (coalesce(line.n, 0), coalesce(line.amount, 0), coalesce(line.fee, 0), coalesce(line.tax, 0))
+        OR (kept.open_n, kept.open) <> (coalesce(line.open_n, 0), coalesce(line.open, 0))) AS has_parted
     FROM (SELECT each.of, line.* FROM line CROSS JOIN unnest('{kinds,days,owners,settlements}'::text[]) AS each (of)) AS line
     FULL JOIN kept USING (of, ${KEYS})
     GROUP BY of, currency
