@@ -4,7 +4,7 @@ import { account, instant, warehouse } from "./columns.ts"
 
 /**
  * Totals of transactions, so that questions over all of them read days, settlements or owners instead. Triggers keep them
- * in each transaction that writes rows; `drizzle/0018_meaning.sql` has them, and `drizzle/0024_unsettled.sql` the statement
+ * in each transaction that writes rows; `drizzle/0018_meaning.sql` has them, and `drizzle/0025_unsettled.sql` the statement
  * that they run. A total is of one type and name of event and one sign of the amount, so that a changed rule of direction
  * takes effect at once.
  */
