@@ -93,7 +93,11 @@ const SELECTIVE = [
   },
   { view: "payout_daily", filter: "day BETWEEN '2026-01-01' AND '2026-01-31'", table: "payouts" },
   { view: "checkout_daily", filter: "day BETWEEN '2026-01-01' AND '2026-01-31'", table: "checkouts" },
-  { view: "kyc_gap_volume", filter: "account = 'default' AND customer_id = 'c1'", table: "transaction_owners" },
+  {
+    view: "kyc_gap_volume",
+    filter: "account = 'default' AND customer_id = 'c1'",
+    table: "transaction_owners",
+  },
   {
     view: "payout_reconciliation",
     filter: "account = 'default' AND payout_id = 'p1'",
