@@ -67,8 +67,11 @@ const diskBytes = (sql: postgres.Sql) =>
 const floorSeconds = (sql: postgres.Sql) =>
   Effect.promise(async () => {
     await sql`CREATE TABLE warehouse.floor (LIKE warehouse.transactions INCLUDING ALL)`
+    const [{ columns }] = await sql<[{ columns: string }]>`
+      SELECT string_agg(quote_ident(attname), ', ') AS columns FROM pg_attribute
+      WHERE attrelid = 'warehouse.transactions'::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''`
     const startedAt = performance.now()
-    await sql`INSERT INTO warehouse.floor SELECT * FROM warehouse.transactions`
+    await sql.unsafe(`INSERT INTO warehouse.floor (${columns}) SELECT ${columns} FROM warehouse.transactions`)
     return (performance.now() - startedAt) / 1000
   })
 
