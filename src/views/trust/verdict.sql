@@ -222,7 +222,7 @@ WITH RECURSIVE told AS MATERIALIZED (
     FROM sync.item_doubts AS one WHERE one.account = state.account AND one.stream = state.stream GROUP BY 1, 2) AS doubt
   UNION ALL SELECT state.account, state.stream, 'attention', 'unmapped', 'unknown direction',
     kind.unmapped || CASE kind.unmapped WHEN 1 THEN ' kind of transaction (by type and name) has'
-      ELSE ' kinds of transactions (by type and name) have' END || ' no known direction, and no settlement and no balance holds them: run `paycombat-sync directions list`, and `directions set` for each.', NULL
+      ELSE ' kinds of transactions (by type and name) have' END || ' no known direction and ' || CASE kind.unmapped WHEN 1 THEN 'counts' ELSE 'count' END || ' in no settlement and no balance: run `paycombat-sync directions list`, and `directions set` for each.', NULL
   FROM state JOIN kind USING (account) WHERE state.stream = 'transactions' AND kind.unmapped > 0
   UNION ALL SELECT state.account, state.stream, 'good', 'assumed', 'assumed directions',
     kind.assumed || CASE kind.assumed WHEN 1 THEN ' kind of transaction (by type and name) counts' ELSE ' kinds of transactions (by type and name) count' END
