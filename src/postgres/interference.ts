@@ -14,14 +14,26 @@ import type { Shape, Transaction } from "./shape.ts"
 
 const NAMED_MAX = 3
 
+/** Functions of our own triggers. None of them changes the row that it is run for. */
+const OWN = [
+  "warehouse.total_transactions",
+  "warehouse.total_settled",
+  "warehouse.keep_settlements",
+  "sync.keep_kinds",
+  "sync.keep_version",
+  "sync.mark_change",
+  "sync.mark_rule",
+]
+
 /**
  * Condition on `pg_trigger` as `g`: the trigger is not internal, not ours, and fires in this session. Our own triggers
- * keep totals and histories: they run three functions of schema `warehouse` that belong to the table's owner.
+ * keep totals, histories and marks of changes: they run these functions, which belong to the table's owner.
  */
 const FIRES = `NOT g.tgisinternal AND g.tgenabled IN ('A',
   CASE current_setting('session_replication_role') WHEN 'replica' THEN 'R' ELSE 'O' END)
-  AND NOT EXISTS (SELECT FROM pg_proc AS own WHERE own.oid = g.tgfoid AND own.proname IN ('total_transactions', 'total_settled', 'keep_settlements')
-    AND own.pronamespace = to_regnamespace('warehouse') AND own.proowner = (SELECT relowner FROM pg_class WHERE oid = g.tgrelid))`
+  AND NOT EXISTS (SELECT FROM pg_proc AS own WHERE own.oid = g.tgfoid AND own.pronamespace IN (to_regnamespace('warehouse'), to_regnamespace('sync'))
+    AND own.pronamespace::regnamespace || '.' || own.proname IN (${OWN.map(name => `'${name}'`).join(", ")})
+    AND own.proowner = (SELECT relowner FROM pg_class WHERE oid = g.tgrelid))`
 /** Condition on `g`: the trigger runs for each row before it is written. The bits are those of Postgres' sources. */
 const DECIDES = "g.tgtype & 3 = 3"
 
