@@ -185,23 +185,25 @@ describe("doctor", () => {
     )
   })
 
-  it.scopedLive("prints no secret and no personal data", () =>
-    Effect.gen(function* () {
-      const { run, sandbox, ownerUrl, readerUrl } = yield* parts
-      plantPeople(sandbox, 8)
-      plantBadRecords(sandbox)
-      const secrets = { PAYCOMBAT_PII: "hash", PAYCOMBAT_PII_KEY: KEY }
-      const plain = yield* run(["doctor", "--log-level", "debug"], secrets)
-      expect(plain.stdout).toContain("nick_name (string)")
-      const echo = `the token ${TOKEN} of ${MARK} ${MARK}@example.com`
-      sandbox.setFault(({ path }) => (path.includes("payout") ? { status: 400, body: echo } : undefined))
-      const refused = yield* run(["doctor", "--json", "--stream", "payouts"], secrets)
-      expect(refused.code).toBe(1)
-      const said = [plain, refused].flatMap(({ stdout, stderr }) => [stdout, stderr]).join("\n")
-      const words = [TOKEN, KEY, MARK, passwordOf(ownerUrl), passwordOf(readerUrl)]
-      expect(words.filter(word => said.includes(word))).toEqual([])
-    }),
-  )
+  slow(() => {
+    it.scopedLive("prints no secret and no personal data", () =>
+      Effect.gen(function* () {
+        const { run, sandbox, ownerUrl, readerUrl } = yield* parts
+        plantPeople(sandbox, 8)
+        plantBadRecords(sandbox)
+        const secrets = { PAYCOMBAT_PII: "hash", PAYCOMBAT_PII_KEY: KEY }
+        const plain = yield* run(["doctor", "--log-level", "debug"], secrets)
+        expect(plain.stdout).toContain("nick_name (string)")
+        const echo = `the token ${TOKEN} of ${MARK} ${MARK}@example.com`
+        sandbox.setFault(({ path }) => (path.includes("payout") ? { status: 400, body: echo } : undefined))
+        const refused = yield* run(["doctor", "--json", "--stream", "payouts"], secrets)
+        expect(refused.code).toBe(1)
+        const said = [plain, refused].flatMap(({ stdout, stderr }) => [stdout, stderr]).join("\n")
+        const words = [TOKEN, KEY, MARK, passwordOf(ownerUrl), passwordOf(readerUrl)]
+        expect(words.filter(word => said.includes(word))).toEqual([])
+      }),
+    )
+  })
 })
 
 slow(() => {

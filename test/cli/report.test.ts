@@ -163,19 +163,21 @@ describe.concurrent("report", () => {
     }),
   )
 
-  it.scopedLive("writes no formula for a spreadsheet, and keeps negative numbers", () =>
-    Effect.gen(function* () {
-      const { run, directory, sql } = yield* bench
-      yield* Effect.promise(
-        () =>
-          sql`UPDATE warehouse.transactions SET event_name = '=HYPERLINK("http://x")', amount = -abs(amount)`,
-      )
-      yield* run(["report", "--format", "csv", "views"])
-      const [head, first] = parse(readFileSync(join(directory, "views/settlement_transaction.csv"), "utf8"))
-      expect(first![head!.indexOf("event_name")]).toBe(`'=HYPERLINK("http://x")`)
-      expect(first![head!.indexOf("amount")]).toMatch(/^-\d/)
-    }),
-  )
+  slow(() => {
+    it.scopedLive("writes no formula for a spreadsheet, and keeps negative numbers", () =>
+      Effect.gen(function* () {
+        const { run, directory, sql } = yield* bench
+        yield* Effect.promise(
+          () =>
+            sql`UPDATE warehouse.transactions SET event_name = '=HYPERLINK("http://x")', amount = -abs(amount)`,
+        )
+        yield* run(["report", "--format", "csv", "views"])
+        const [head, first] = parse(readFileSync(join(directory, "views/settlement_transaction.csv"), "utf8"))
+        expect(first![head!.indexOf("event_name")]).toBe(`'=HYPERLINK("http://x")`)
+        expect(first![head!.indexOf("amount")]).toMatch(/^-\d/)
+      }),
+    )
+  })
 
   slow(() => {
     it.scopedLive("says in every format that a period has no data", () =>
@@ -194,25 +196,27 @@ describe.concurrent("report", () => {
     )
   })
 
-  it.scopedLive("judges by the configured schedule, or by --max-age", () =>
-    Effect.gen(function* () {
-      const { run, sql } = yield* bench
-      yield* Effect.promise(
-        () =>
-          sql`UPDATE sync.stream_runs SET started_at = now() - interval '5 hours', finished_at = now() - interval '5 hours'`,
-      )
-      const nightly = yield* run(["report", "--format", "json", "-"], { PAYCOMBAT_SCHEDULE: "0 3 * * *" })
-      const { rule, verdict } = JSON.parse(nightly.stdout) as ReportData
-      expect(rule.limits).toEqual({ maxAgeSeconds: 48 * 3_600, fullMaxAgeSeconds: 48 * 3_600 })
-      // The data hold rejects and unknown event types on purpose. These are exceptions, and no figure is
-      // stale.
-      expect(verdict.level).toBe("attention")
-      expect(verdict.findings.filter(({ text }) => /ago, which is more than/.test(text))).toEqual([])
-      const { stdout } = yield* run(["report", "--max-age", "4 hours", "-"])
-      expect(stdout).toContain("at most 4 hours old and the last full pass at most 2 days")
-      expect(stdout).toContain("was read to its end 5 h ago, which is more than 4h")
-    }),
-  )
+  slow(() => {
+    it.scopedLive("judges by the configured schedule, or by --max-age", () =>
+      Effect.gen(function* () {
+        const { run, sql } = yield* bench
+        yield* Effect.promise(
+          () =>
+            sql`UPDATE sync.stream_runs SET started_at = now() - interval '5 hours', finished_at = now() - interval '5 hours'`,
+        )
+        const nightly = yield* run(["report", "--format", "json", "-"], { PAYCOMBAT_SCHEDULE: "0 3 * * *" })
+        const { rule, verdict } = JSON.parse(nightly.stdout) as ReportData
+        expect(rule.limits).toEqual({ maxAgeSeconds: 48 * 3_600, fullMaxAgeSeconds: 48 * 3_600 })
+        // The data hold rejects and unknown event types on purpose. These are exceptions, and no figure is
+        // stale.
+        expect(verdict.level).toBe("attention")
+        expect(verdict.findings.filter(({ text }) => /ago, which is more than/.test(text))).toEqual([])
+        const { stdout } = yield* run(["report", "--max-age", "4 hours", "-"])
+        expect(stdout).toContain("at most 4 hours old and the last full pass at most 2 days")
+        expect(stdout).toContain("was read to its end 5 h ago, which is more than 4h")
+      }),
+    )
+  })
 
   it.scopedLive("uses the reader's login only", () =>
     Effect.gen(function* () {

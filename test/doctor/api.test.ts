@@ -92,17 +92,19 @@ describe.concurrent("a healthy API", () => {
     }),
   )
 
-  it.scopedLive("reports an order that is not newest-first", () =>
-    Effect.gen(function* () {
-      for (const [order, seen] of [
-        ["oldest-first", "oldest first"],
-        ["shuffled", "neither"],
-      ] as const) {
-        const { examination } = yield* against({ order }, { only: ["transactions"] })
-        expect(reportOf(examination, "transactions").list!.order).toMatchObject({ seen })
-      }
-    }),
-  )
+  slow(() => {
+    it.scopedLive("reports an order that is not newest-first", () =>
+      Effect.gen(function* () {
+        for (const [order, seen] of [
+          ["oldest-first", "oldest first"],
+          ["shuffled", "neither"],
+        ] as const) {
+          const { examination } = yield* against({ order }, { only: ["transactions"] })
+          expect(reportOf(examination, "transactions").list!.order).toMatchObject({ seen })
+        }
+      }),
+    )
+  })
 
   slow(() => {
     it.scopedLive("with long lists needs only a bounded sample", () =>
@@ -121,26 +123,28 @@ describe.concurrent("a healthy API", () => {
     )
   })
 
-  it.scopedLive(
-    "is asked by id for the parts that its list leaves out, so that the sample has complete records",
-    () =>
-      Effect.gen(function* () {
-        const { examination } = yield* against({ walletListHasBalances: false }, { only: ["wallets"] })
-        const { list, drift } = reportOf(examination, "wallets")
-        expect(list!.byId).toMatchObject({
-          endpoint: "/api/v1/wallet/{id}",
-          isNeeded: true,
-          onlyById: ["wallet_account"],
-        })
-        expect(drift).toMatchObject({ records: 5, rejects: [] })
-        const without = yield* against(
-          { walletListHasBalances: false, detailPaths: { wallets: null } },
-          { only: ["wallets"] },
-        )
-        expect(linesOf(without.examination, "by id")[0]).toMatch(/^fail the list leaves out a part/)
-        expect(without.examination.level).toBe("fail")
-      }),
-  )
+  slow(() => {
+    it.scopedLive(
+      "is asked by id for the parts that its list leaves out, so that the sample has complete records",
+      () =>
+        Effect.gen(function* () {
+          const { examination } = yield* against({ walletListHasBalances: false }, { only: ["wallets"] })
+          const { list, drift } = reportOf(examination, "wallets")
+          expect(list!.byId).toMatchObject({
+            endpoint: "/api/v1/wallet/{id}",
+            isNeeded: true,
+            onlyById: ["wallet_account"],
+          })
+          expect(drift).toMatchObject({ records: 5, rejects: [] })
+          const without = yield* against(
+            { walletListHasBalances: false, detailPaths: { wallets: null } },
+            { only: ["wallets"] },
+          )
+          expect(linesOf(without.examination, "by id")[0]).toMatch(/^fail the list leaves out a part/)
+          expect(without.examination.level).toBe("fail")
+        }),
+    )
+  })
 })
 
 describe.concurrent("lists that are not as they might be", () => {

@@ -5,7 +5,7 @@ import { release } from "../../src/warehouse/ledger/lease.ts"
 import { closePass } from "../../src/warehouse/ledger/passes.ts"
 import { verdictsOf } from "../../src/warehouse/read/verdict.ts"
 import { fixtureOf } from "../support/conformance.ts"
-import { slow, slowUnless } from "../support/slow.ts"
+import { slow } from "../support/slow.ts"
 import { listStream, loading, printed, streamOf, syncedBench, testWarehouse } from "../support/warehouse.ts"
 
 const checkouts = await Effect.runPromise(listStream("checkouts"))
@@ -136,33 +136,27 @@ describe("a record that is no longer listed", () => {
     }),
   )
 
-  for (const [index, given] of (
-    [
+  slow(() => {
+    it.scopedLive.each([
       ["is an object now", { number: 7 }],
       ["is not there any more", null],
-    ] as const
-  ).entries())
-    slowUnless(index === 0, () => {
-      it.scopedLive.each([given])(
-        "is not booked if it may be one of the listed records whose id %s",
-        ([, id]) =>
-          Effect.gen(function* () {
-            const { sandbox, removed, pass } = yield* setup
-            for (let n = 0; n < 12; n += 2) sandbox.patch("checkouts", n, { id })
-            sandbox.remove("checkouts", 5)
-            for (let n = 0; n < 3; n++) {
-              const booked = yield* pass
-              expect(booked).toMatchObject({ status: "complete_with_rejects", removed: 0, unconfirmed: 7 })
-              expect(booked.note).toContain("nothing was booked as removed")
-            }
-            expect(yield* removed).toEqual([])
-            for (let n = 0; n < 12; n += 2)
-              sandbox.patch("checkouts", n, { id: sandbox.idOf("checkouts", n) })
-            for (let n = 0; n < 2; n++) expect((yield* pass).removed).toBe(0)
-            expect((yield* pass).removed).toBe(1)
-          }),
-      )
-    })
+    ] as const)("is not booked if it may be one of the listed records whose id %s", ([, id]) =>
+      Effect.gen(function* () {
+        const { sandbox, removed, pass } = yield* setup
+        for (let n = 0; n < 12; n += 2) sandbox.patch("checkouts", n, { id })
+        sandbox.remove("checkouts", 5)
+        for (let n = 0; n < 3; n++) {
+          const booked = yield* pass
+          expect(booked).toMatchObject({ status: "complete_with_rejects", removed: 0, unconfirmed: 7 })
+          expect(booked.note).toContain("nothing was booked as removed")
+        }
+        expect(yield* removed).toEqual([])
+        for (let n = 0; n < 12; n += 2) sandbox.patch("checkouts", n, { id: sandbox.idOf("checkouts", n) })
+        for (let n = 0; n < 2; n++) expect((yield* pass).removed).toBe(0)
+        expect((yield* pass).removed).toBe(1)
+      }),
+    )
+  })
 
   it.scopedLive("is not believed if half of the list is cut off, until a person confirms it", () =>
     Effect.gen(function* () {

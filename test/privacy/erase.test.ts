@@ -14,7 +14,7 @@ import { accountsOfPerson, erasePerson } from "../../src/warehouse/maintain/eras
 import { rewriteRecords } from "../../src/warehouse/maintain/rewrite.ts"
 import { everything, KEY } from "../support/people.ts"
 import { temporaryDirectory, testDatabase } from "../support/postgres.ts"
-import { slow, slowUnless } from "../support/slow.ts"
+import { slow } from "../support/slow.ts"
 import {
   type Bench,
   benchOf,
@@ -242,64 +242,60 @@ describe("erase", () => {
     )
   })
 
-  for (const [index, given] of (
-    [
+  slow(() => {
+    it.scopedLive.each([
       ["the warehouse that it replaces", "replaced"],
       ["a new warehouse that holds the tombstones only", "tombstones"],
       ["a later backup", "file"],
-    ] as const
-  ).entries())
-    slowUnless(index === 0, () => {
-      it.scopedLive.each([given])("is applied again to an older backup, known from %s", ([, from]) =>
-        Effect.gen(function* () {
-          const { database: own, ...person } = yield* withPersonAndUrl
-          const { sql, id } = person
-          // Rejects that name the person: one by its id, and one within its text only.
-          yield* Effect.promise(() =>
-            sql.unsafe(
-              `INSERT INTO sync.rejects (account, stream, record_id, reason, raw, content_hash, read_at, first_seen_at, run_id)
+    ] as const)("is applied again to an older backup, known from %s", ([, from]) =>
+      Effect.gen(function* () {
+        const { database: own, ...person } = yield* withPersonAndUrl
+        const { sql, id } = person
+        // Rejects that name the person: one by its id, and one within its text only.
+        yield* Effect.promise(() =>
+          sql.unsafe(
+            `INSERT INTO sync.rejects (account, stream, record_id, reason, raw, content_hash, read_at, first_seen_at, run_id)
            SELECT 'default', v.stream, v.record_id, 'x', v.raw, v.raw, now(), now(), gen_random_uuid() FROM (VALUES
              ('customers', '${id}', '{"n":"${MARK} 1"}'), ('checkouts', NULL, '{"of":{"customer_id":"${id}"},"n":"${MARK} 2"}'),
              ('checkouts', NULL, '{"customer_id":"another","n":"stays"}')) AS v (stream, record_id, raw)`,
-            ),
-          )
-          const directory = yield* temporaryDirectory
-          const [older, later] = [join(directory, "older"), join(directory, "later")]
-          const streams = yield* allStreams
-          const money = yield* moneyOf(person)
-          const rejects = Number(yield* person.value("SELECT count(*) FROM sync.rejects"))
-          yield* backup(own.ownerUrl, older)
-          expect(marked(yield* everything(sql))).not.toEqual([])
-          yield* erase(sql, id)
-          yield* backup(own.ownerUrl, later)
+          ),
+        )
+        const directory = yield* temporaryDirectory
+        const [older, later] = [join(directory, "older"), join(directory, "later")]
+        const streams = yield* allStreams
+        const money = yield* moneyOf(person)
+        const rejects = Number(yield* person.value("SELECT count(*) FROM sync.rejects"))
+        yield* backup(own.ownerUrl, older)
+        expect(marked(yield* everything(sql))).not.toEqual([])
+        yield* erase(sql, id)
+        yield* backup(own.ownerUrl, later)
 
-          const target = from === "replaced" ? own : yield* testDatabase({ template: MIGRATED })
-          if (from === "tombstones") {
-            const tombstones = yield* Effect.promise(
-              () => sql`SELECT account, stream, id_hash, erased_at FROM sync.erasures`,
-            )
-            const to = yield* connect(target.ownerUrl)
-            for (const row of tombstones)
-              yield* Effect.promise(() => to`INSERT INTO sync.erasures ${to(row)}`)
-          }
-          const restored = yield* restore(target.ownerUrl, older, {
-            streams,
-            isReplacing: from === "replaced",
-            ...(from === "file" ? { erasuresFrom: later } : {}),
-          })
-          expect(restored).toMatchObject({ erasedAgain: 1 })
+        const target = from === "replaced" ? own : yield* testDatabase({ template: MIGRATED })
+        if (from === "tombstones") {
+          const tombstones = yield* Effect.promise(
+            () => sql`SELECT account, stream, id_hash, erased_at FROM sync.erasures`,
+          )
           const to = yield* connect(target.ownerUrl)
-          expect(marked(yield* everything(to))).toEqual([])
-          expect(yield* accountsOfPerson(to, streams, id)).toEqual(["default"])
-          const rows = (statement: string) => printed(to, statement)
-          expect(yield* moneyOf({ rows })).toEqual(money)
-          expect(yield* rows("SELECT count(*) AS n FROM sync.rejects")).toEqual([{ n: String(rejects - 2) }])
-          // And the next sync does not bring them back.
-          yield* syncOnce(to, person.sandbox, { full: true })
-          expect(marked(yield* everything(to))).toEqual([])
-        }),
-      )
-    })
+          for (const row of tombstones) yield* Effect.promise(() => to`INSERT INTO sync.erasures ${to(row)}`)
+        }
+        const restored = yield* restore(target.ownerUrl, older, {
+          streams,
+          isReplacing: from === "replaced",
+          ...(from === "file" ? { erasuresFrom: later } : {}),
+        })
+        expect(restored).toMatchObject({ erasedAgain: 1 })
+        const to = yield* connect(target.ownerUrl)
+        expect(marked(yield* everything(to))).toEqual([])
+        expect(yield* accountsOfPerson(to, streams, id)).toEqual(["default"])
+        const rows = (statement: string) => printed(to, statement)
+        expect(yield* moneyOf({ rows })).toEqual(money)
+        expect(yield* rows("SELECT count(*) AS n FROM sync.rejects")).toEqual([{ n: String(rejects - 2) }])
+        // And the next sync does not bring them back.
+        yield* syncOnce(to, person.sandbox, { full: true })
+        expect(marked(yield* everything(to))).toEqual([])
+      }),
+    )
+  })
 
   slow(() => {
     it.scopedLive(
